@@ -1,0 +1,62 @@
+//! Who is it: authenticators, and what they answer.
+//!
+//! # The chain rule
+//!
+//! Authenticators are asked in order. `Absent` asks the next; the first `Accepted` wins; a `Rejected` is
+//! remembered and told only if nobody accepts; `Malformed` and `Unavailable` stop. When an answer is to come
+//! `Later`, the rest of the chain is asked at once and its word kept (a future cannot hold the head); if the
+//! awaited answer is `Absent` or `Rejected`, the kept word counts.
+
+use std::sync::Arc;
+
+use crate::{
+    answer::Answer,
+    denial::{Denial, Reason},
+    error::Unavailable,
+    head::Head,
+    session::Session,
+};
+
+/// What an authenticator says of a request.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// There is no credential of my kind: ask the next.
+    Absent,
+    /// I know them.
+    Accepted(Session),
+    /// There is a credential of my kind that cannot be read: ask nobody else.
+    Malformed(Denial),
+    /// There is a credential of my kind and it is not good: ask the next, and tell this if nobody accepts.
+    Rejected(Reason),
+    /// I cannot tell, for something did not answer: ask nobody else.
+    Unavailable(Unavailable),
+}
+
+impl Outcome {
+    /// A credential that cannot be read: 401, and `detail` tells the client why.
+    pub fn malformed(detail: &'static str) -> Self {
+        Self::Malformed(
+            Denial::new(Reason::Malformed)
+                .with_status(http::StatusCode::UNAUTHORIZED)
+                .with_detail(detail),
+        )
+    }
+}
+
+/// Somebody who can tell from a request's head who sent it.
+///
+/// # Example
+///
+/// An authenticator of one's own that cannot answer at once clones its handle into the future; see
+/// [`Answer`]. One that can is a closure, by `authenticator_fn`.
+pub trait Authenticator: Send + Sync + 'static {
+    /// Who sent the request with this head.
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome>;
+}
+
+impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+        (**self).authenticate(head)
+    }
+}

@@ -1,0 +1,1 @@
+//! Where on the host the gate lives.

@@ -1,0 +1,194 @@
+//! Why a request was turned away.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::StatusCode;
+
+/// Why a request was turned away, as one of a few kinds: for metrics, logs and tests.
+///
+/// The discriminants count up from zero without a gap, so a table of counters can be indexed by
+/// `reason as usize`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A cookie came with a request that another site may have caused.
+    CrossSite,
+    /// The cookie was good once; its time is over.
+    ExpiredCookie,
+    /// The token was good once; its time is over.
+    ExpiredToken,
+    /// The `Host` is not one this server answers for.
+    ForeignHost,
+    /// Somebody known, without the right to do this.
+    InsufficientScope,
+    /// The cookie was not made by this server, or was changed, or names two users at once.
+    InvalidCookie,
+    /// The request cannot be read: two credentials, a broken one, a missing `Host`.
+    Malformed,
+    /// The token has our prefix and a wrong checksum: mistyped, or cut short.
+    MistypedToken,
+    /// No credential was sent.
+    NoCredential,
+    /// Too many wrong attempts.
+    Throttled,
+    /// The cookies or the query are larger than the bounds.
+    TooLarge,
+    /// Whoever knows the credential did not answer.
+    Unavailable,
+    /// A well-formed token that nobody knows.
+    UnknownToken,
+    /// The user or the password is wrong; which, is not told.
+    WrongPassword,
+}
+
+impl Reason {
+    /// The status a plain HTTP client is told.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::CrossSite | Self::ForeignHost | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::ExpiredCookie
+            | Self::ExpiredToken
+            | Self::InvalidCookie
+            | Self::MistypedToken
+            | Self::NoCredential
+            | Self::UnknownToken
+            | Self::WrongPassword => StatusCode::UNAUTHORIZED,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The reason as a short text that is safe to log and to show.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CrossSite => "cross-site request",
+            Self::ExpiredCookie => "expired cookie",
+            Self::ExpiredToken => "expired token",
+            Self::ForeignHost => "foreign host",
+            Self::InsufficientScope => "insufficient scope",
+            Self::InvalidCookie => "invalid cookie",
+            Self::Malformed => "malformed request",
+            Self::MistypedToken => "mistyped token",
+            Self::NoCredential => "no credential",
+            Self::Throttled => "too many attempts",
+            Self::TooLarge => "too large",
+            Self::Unavailable => "unavailable",
+            Self::UnknownToken => "unknown token",
+            Self::WrongPassword => "wrong user or password",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A request turned away: the reason, the status, and what the client may be told.
+///
+/// The gate leaves it in the extensions of its own answers, where logs and metrics find it. It cannot hold
+/// a secret: its texts are fixed ones.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Denial, Reason};
+///
+/// let denial = Denial::new(Reason::UnknownToken);
+/// assert_eq!(denial.status(), http::StatusCode::UNAUTHORIZED);
+/// assert_eq!(denial.to_string(), "unknown token");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Denial {
+    reason: Reason,
+    status: StatusCode,
+    detail: &'static str,
+    retry_after: Option<Duration>,
+    scope: Option<Arc<str>>,
+}
+
+impl Denial {
+    /// A denial with the reason's own status.
+    pub const fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            status: reason.status(),
+            detail: "",
+            retry_after: None,
+            scope: None,
+        }
+    }
+
+    /// Somebody known, who lacks `scope`.
+    pub fn insufficient_scope(scope: &str) -> Self {
+        Self {
+            scope: Some(scope.into()),
+            ..Self::new(Reason::InsufficientScope)
+        }
+    }
+
+    /// The same denial with one more sentence, told to the client and the log.
+    #[must_use]
+    pub const fn with_detail(mut self, detail: &'static str) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// The same denial, with word when to try again.
+    #[must_use]
+    pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+
+    pub(crate) const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The status a plain HTTP client is told.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// One more sentence than the reason, or nothing.
+    pub fn detail(&self) -> &'static str {
+        self.detail
+    }
+
+    /// When the client may try again, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The scope that was missing, if one was.
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+}
+
+impl From<Reason> for Denial {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason.as_str())?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Denial {}

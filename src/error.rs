@@ -1,0 +1,85 @@
+//! Errors of configuring, and of things that do not answer.
+
+use std::{error::Error, fmt, time::Duration};
+
+/// Any error that may move between threads.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A configuration that cannot be used: what was expected, what was found, and where.
+///
+/// Never a secret: where one is at fault, only its form is described.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {message}")]
+pub struct ConfigError {
+    setting: &'static str,
+    message: String,
+    source: Option<BoxError>,
+}
+
+impl ConfigError {
+    pub(crate) fn new(setting: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            setting,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The setting at fault, such as `hosts`.
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+}
+
+impl From<crate::secret::SecretError> for ConfigError {
+    fn from(error: crate::secret::SecretError) -> Self {
+        Self {
+            setting: "secret",
+            message: error.to_string(),
+            source: Some(error.into()),
+        }
+    }
+}
+
+/// A store, a hub or a hashing queue that did not answer.
+///
+/// It never lets anybody in, and is never told as a wrong credential: the client gets 503.
+pub struct Unavailable {
+    error: BoxError,
+    retry_after: Option<Duration>,
+}
+
+impl Unavailable {
+    /// What went wrong, for the operator's log; the client does not see it.
+    pub fn new(error: impl Into<BoxError>) -> Self {
+        Self {
+            error: error.into(),
+            retry_after: None,
+        }
+    }
+
+    /// When the client may try again, sent as `Retry-After`. Default: 5 seconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+
+    /// When the client may try again.
+    pub fn retry_after(&self) -> Duration {
+        self.retry_after.unwrap_or(Duration::from_secs(5))
+    }
+
+    /// What went wrong.
+    pub fn error(&self) -> &BoxError {
+        &self.error
+    }
+}
+
+impl fmt::Debug for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unavailable")
+            .field("retry_after", &self.retry_after)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! What every decision is made from: the head of a request, and a clock.
+
+use std::fmt;
+
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+
+use crate::time::{Clock, SystemClock, UnixTime};
+
+/// The head of a request and a clock: all that deciding who somebody is may look at.
+///
+/// A `Copy` view of borrowed parts; the body is never among them. The clock is read only when somebody asks
+/// for [`Head::now`].
+///
+/// # Example
+///
+/// ```
+/// use portcullis::Head;
+///
+/// let request = http::Request::new(());
+/// assert_eq!(Head::of(&request).uri().path(), "/");
+/// ```
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+    clock: &'a dyn Clock,
+}
+
+impl<'a> Head<'a> {
+    /// The head of `request`, with the system's clock.
+    pub fn of<B>(request: &'a Request<B>) -> Self {
+        Self::at(request, &SystemClock)
+    }
+
+    /// The head of `request`, with a clock of one's own.
+    pub fn at<B>(request: &'a Request<B>, clock: &'a dyn Clock) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            clock,
+        }
+    }
+
+    /// The request method.
+    pub fn method(self) -> &'a Method {
+        self.method
+    }
+
+    /// The request target.
+    pub fn uri(self) -> &'a Uri {
+        self.uri
+    }
+
+    /// The header fields.
+    pub fn headers(self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// What the server and outer layers left with the request.
+    pub fn extensions(self) -> &'a Extensions {
+        self.extensions
+    }
+
+    /// The time now, read from the clock at each call.
+    pub fn now(self) -> UnixTime {
+        self.clock.now()
+    }
+
+    /// The same head read with another clock.
+    pub(crate) fn with_clock(self, clock: &'a dyn Clock) -> Self {
+        Self { clock, ..self }
+    }
+}
+
+impl<'a, B> From<&'a Request<B>> for Head<'a> {
+    fn from(request: &'a Request<B>) -> Self {
+        Self::of(request)
+    }
+}
+
+impl fmt::Debug for Head<'_> {
+    /// Method and path only: the query and the header fields may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("method", self.method)
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,41 @@
+//! Authentication for tower services, as Jupyter Server and JupyterHub do it.
+
+mod answer;
+pub mod authenticate;
+mod base_url;
+mod challenge;
+pub mod cookie;
+mod denial;
+mod error;
+mod event;
+mod grant;
+pub mod guard;
+mod head;
+mod identity;
+mod peer;
+mod query;
+mod random;
+mod scopes;
+mod secret;
+mod session;
+pub mod source;
+mod time;
+mod token;
+pub mod verify;
+
+pub use answer::{Answer, BoxFuture};
+pub use authenticate::{Authenticator, Outcome};
+pub use challenge::Challenge;
+pub use denial::{Denial, Reason};
+pub use error::{BoxError, ConfigError, Unavailable};
+pub use event::{Event, LoggedPath, Observer};
+pub use grant::Grant;
+pub use head::Head;
+pub use identity::Identity;
+pub use peer::{Peer, Scheme};
+pub use scopes::Scopes;
+pub use secret::{Secret, SecretError, SecretErrorKind};
+pub use session::{Credential, Session};
+pub use time::{Clock, SystemClock, UnixTime};
+pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
+pub use verify::{TokenVerifier, Verdict};

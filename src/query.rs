@@ -1,0 +1,1 @@
+//! The query of a request: read once, scrubbed for logs, cleaned for redirects.

@@ -1,0 +1,136 @@
+//! A grant, and how it was proved.
+
+use std::num::NonZeroU64;
+
+use http::Extensions;
+
+use crate::{denial::Denial, grant::Grant, identity::Identity};
+
+/// How somebody proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Credential {
+    /// Nothing was asked: the gate stands open by configuration.
+    Anyone,
+    /// A cookie. Browsers send it by themselves, so it is ambient.
+    Cookie,
+    /// A one-time launch link.
+    LaunchLink,
+    /// A credential of an authenticator of one's own.
+    Other {
+        /// Whether browsers send it by themselves, as with `Basic` or a client certificate.
+        ambient: bool,
+    },
+    /// A user's password.
+    Password,
+    /// A token that the client itself put into the request.
+    Token,
+}
+
+impl Credential {
+    /// Whether a browser sends it by itself, whichever site caused the request. Cross-site rules apply then.
+    pub const fn is_ambient(self) -> bool {
+        match self {
+            Self::Cookie => true,
+            Self::Other { ambient } => ambient,
+            // Asked of nobody, so a foreign site could use it as well as anybody: the rules apply.
+            Self::Anyone => true,
+            Self::LaunchLink | Self::Password | Self::Token => false,
+        }
+    }
+}
+
+/// Somebody the gate let in: a grant, and how it was proved.
+///
+/// The gate puts it into the extensions of the request that it passes on. Cloning counts references up and
+/// copies nothing.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Credential, Grant, Identity, Session};
+///
+/// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]);
+/// let session = Session::new(grant, Credential::Token);
+/// assert_eq!(session.identity().username(), "alice");
+/// assert!(session.require("write").is_err());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session {
+    grant: Grant,
+    credential: Credential,
+    gate: Option<GateId>,
+}
+
+/// Which gate of this process let a session in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GateId(NonZeroU64);
+
+impl GateId {
+    /// An id no other gate of this process has.
+    pub(crate) fn new() -> Self {
+        use std::sync::atomic::{AtomicU64, Ordering};
+
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(NonZeroU64::new(id).expect("a process does not make 2^64 gates"))
+    }
+}
+
+impl Session {
+    /// A session for `grant`, proved by `credential`: what an authenticator answers.
+    pub fn new(grant: Grant, credential: Credential) -> Self {
+        Self {
+            grant,
+            credential,
+            gate: None,
+        }
+    }
+
+    /// The session of a request that a gate let in.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// Who.
+    pub fn identity(&self) -> &Identity {
+        self.grant.identity()
+    }
+
+    /// What the credential is worth.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// How it was proved.
+    pub fn credential(&self) -> Credential {
+        self.credential
+    }
+
+    /// Whether the grant has `scope`.
+    pub fn holds(&self, scope: &str) -> bool {
+        self.grant.scopes().holds(scope)
+    }
+
+    /// Nothing if the grant has `scope`, else the denial to answer with.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::InsufficientScope`, naming the scope.
+    pub fn require(&self, scope: &str) -> Result<(), Denial> {
+        if self.holds(scope) {
+            Ok(())
+        } else {
+            Err(Denial::insufficient_scope(scope))
+        }
+    }
+
+    pub(crate) fn let_in_by(mut self, gate: GateId) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    pub(crate) fn was_let_in_by(&self, gate: GateId) -> bool {
+        self.gate == Some(gate)
+    }
+}

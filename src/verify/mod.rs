@@ -1,0 +1,33 @@
+//! Is it good: verifiers of credentials, apart from where in a request they stand.
+
+use std::sync::Arc;
+
+use crate::{answer::Answer, denial::Reason, error::Unavailable, grant::Grant, token::PresentedToken};
+
+/// What a verifier says of a credential.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// I know it, and this is what it is worth. Its expiry is checked by whoever asked, at every use.
+    Known(Grant),
+    /// I know it is not good, and why.
+    Refused(Reason),
+    /// I cannot tell, for something did not answer.
+    Unavailable(Unavailable),
+    /// I do not know it.
+    Unknown,
+}
+
+/// Somebody who knows tokens.
+///
+/// See [`Answer`] for one that asks a database.
+pub trait TokenVerifier: Send + Sync + 'static {
+    /// What `token` is worth.
+    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict>;
+}
+
+impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
+    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+        (**self).verify(token)
+    }
+}

@@ -1,0 +1,3 @@
+//! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
+
+mod vectors;

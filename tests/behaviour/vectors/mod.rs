@@ -1,0 +1,156 @@
+//! Every file of golden values and attacks, judged row by row.
+//!
+//! Where our verdict differs from a row's by decision, the difference is a [`Rule`]: a number, a reason, and
+//! a predicate that also judges rows it has not seen. Nothing else may differ.
+
+mod authorization;
+mod cookie_values;
+mod cookies;
+mod identities;
+mod origins;
+mod paths;
+mod redirects;
+mod secret_files;
+mod tokens_in_query;
+
+use std::{
+    cell::Cell,
+    fmt::Debug,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::Value;
+
+/// A decided difference: where it applies, the verdict that is ours.
+pub(crate) struct Rule<V> {
+    /// The decision's number, or the requirement's id.
+    pub(crate) decision: &'static str,
+    /// Why we differ, in one sentence.
+    pub(crate) reason: &'static str,
+    /// Our verdict over a row where the rule applies, else `None`.
+    pub(crate) verdict: fn(&Value) -> Option<V>,
+}
+
+/// Where the vectors are read from, and whether they are the crate's own.
+fn folder() -> (PathBuf, bool) {
+    match std::env::var_os("PORTCULLIS_VECTORS") {
+        Some(folder) => (PathBuf::from(folder), false),
+        None => (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"), true),
+    }
+}
+
+/// A file of vectors, such as `attacks/cookies.json`; `None` if another folder is named and has no such file.
+#[track_caller]
+pub(crate) fn load(file: &str) -> Option<Value> {
+    let (folder, own) = folder();
+    let path = folder.join(file);
+    if !own && !path.exists() {
+        return None;
+    }
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// Judges every row of `file`: our verdict must be the row's, or that of the first rule which applies.
+///
+/// A rule that changes no row of the crate's own vectors is a defect as well.
+#[track_caller]
+pub(crate) fn judge<V: PartialEq + Debug>(
+    file: &str,
+    rules: &[Rule<V>],
+    expected: impl Fn(&Value) -> V,
+    actual: impl Fn(&Value) -> V,
+) {
+    let Some(whole) = load(file) else { return };
+    let cases = whole["cases"].as_array().expect("a file of vectors holds cases");
+    assert!(!cases.is_empty(), "{file} holds no case");
+    let used: Vec<Cell<bool>> = rules.iter().map(|_| Cell::new(false)).collect();
+    let mut wrong = Vec::new();
+    for case in cases {
+        let stated = expected(case);
+        let ours = rules
+            .iter()
+            .zip(&used)
+            .find_map(|(rule, used)| Some((rule, used, (rule.verdict)(case)?)));
+        let (wanted, by) = match ours {
+            Some((rule, used, verdict)) => {
+                used.set(used.get() || verdict != stated);
+                (
+                    verdict,
+                    format!("by decision {} ({})", rule.decision, rule.reason),
+                )
+            }
+            None => (stated, "as the row says".to_owned()),
+        };
+        let found = actual(case);
+        if found != wanted {
+            wrong.push(format!(
+                "{case}\n    wanted {wanted:?} {by}\n    found  {found:?}"
+            ));
+        }
+    }
+    let shown = wrong
+        .iter()
+        .take(25)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(
+        wrong.is_empty(),
+        "{file}: {} of {} rows differ\n{shown}",
+        wrong.len(),
+        cases.len()
+    );
+    if folder().1 {
+        for (rule, used) in rules.iter().zip(&used) {
+            assert!(
+                used.get(),
+                "{file}: rule {} ({}) changes no row",
+                rule.decision,
+                rule.reason
+            );
+        }
+    }
+    println!("{file}: {} rows", cases.len());
+}
+
+/// The octets of a value that is a string, `{"b64": …}` or `{"repeat": …, "times": …}`.
+#[track_caller]
+pub(crate) fn octets(value: &Value) -> Vec<u8> {
+    if let Some(text) = value.as_str() {
+        return text.as_bytes().to_vec();
+    }
+    if let Some(text) = value["repeat"].as_str() {
+        let times = value["times"].as_u64().expect("times is a number");
+        return text
+            .repeat(usize::try_from(times).expect("times is small"))
+            .into_bytes();
+    }
+    base64(value["b64"].as_str().expect("a string, b64 or repeat"))
+}
+
+/// Decoded standard base64.
+#[track_caller]
+pub(crate) fn base64(text: &str) -> Vec<u8> {
+    BASE64_STANDARD.decode(text).expect("standard base64")
+}
+
+#[test]
+fn the_named_folder_holds_at_least_one_file() {
+    let (folder, _) = folder();
+    let files = ["attacks", "jupyter-server"]
+        .iter()
+        .filter_map(|part| fs::read_dir(folder.join(part)).ok())
+        .flatten()
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .count();
+    assert!(files > 0, "no vectors below {}", folder.display());
+}

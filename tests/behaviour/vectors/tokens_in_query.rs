@@ -1,0 +1,1 @@
+//! tokens_in_query
