@@ -36,6 +36,7 @@ pub use peer::{Peer, Scheme};
 pub use scopes::Scopes;
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
+pub use source::{BytesSource, EnvSource, FileSource, FirstOf, SecretSource};
 pub use time::{Clock, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
 pub use verify::{TokenVerifier, Verdict};
