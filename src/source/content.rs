@@ -116,7 +116,7 @@ fn varied(key: Secret) -> Result<Secret, String> {
     let different = seen.iter().filter(|&&seen| seen).count();
     if different < DIFFERENT {
         return Err(format!(
-            "expected random octets, found {different} different values among {}",
+            "expected random octets, found fewer than {DIFFERENT} values among {}",
             key.len()
         ));
     }
@@ -124,10 +124,12 @@ fn varied(key: Secret) -> Result<Secret, String> {
 }
 
 fn nothing_in(octets: &[u8]) -> String {
-    match octets.len() {
-        0 => "nothing".to_owned(),
-        length => format!("{length} blanks or line ends"),
-    }
+    let found = if octets.is_empty() {
+        "nothing"
+    } else {
+        "blanks alone"
+    };
+    found.to_owned()
 }
 
 #[cfg(test)]
@@ -172,7 +174,7 @@ mod tests {
         let expected = |found: &str| format!("expected 64 to 2048 hexadecimal digits, found {found}");
         for (text, found) in [
             (String::new(), "nothing"),
-            ("\n\n".to_owned(), "2 blanks or line ends"),
+            ("\n\n".to_owned(), "blanks alone"),
             (DIGITS[2..].to_owned(), "62"),
             (format!("{DIGITS}0"), "an odd number of them, 65"),
             (DIGITS.repeat(33), "2112"),
@@ -196,7 +198,7 @@ mod tests {
         refused(
             Content::Hex,
             seven.as_bytes(),
-            "expected random octets, found 7 different values among 35",
+            "expected random octets, found fewer than 8 values among 35",
         );
     }
 
@@ -221,7 +223,7 @@ mod tests {
         refused(
             Content::Raw,
             &[7; 32],
-            "expected random octets, found 1 different values among 32",
+            "expected random octets, found fewer than 8 values among 32",
         );
     }
 
@@ -245,11 +247,7 @@ mod tests {
             );
         }
         refused(Content::Text, b"", "expected a text, found nothing");
-        refused(
-            Content::Text,
-            b" \r\n",
-            "expected a text, found 3 blanks or line ends",
-        );
+        refused(Content::Text, b" \r\n", "expected a text, found blanks alone");
         refused(
             Content::Text,
             b"\xff\xfea\0",

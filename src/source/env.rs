@@ -149,7 +149,7 @@ mod tests {
             (
                 EnvSource::jupyter_token(),
                 b" \n".to_vec(),
-                "variable JUPYTER_TOKEN: expected a text, found 2 blanks or line ends",
+                "variable JUPYTER_TOKEN: expected a text, found blanks alone",
             ),
             (
                 EnvSource::jupyter_token(),

@@ -210,7 +210,7 @@ impl FileSource {
     fn path_in(value: Option<OsString>) -> Result<Option<PathBuf>, Fault> {
         let Some(value) = set(value) else { return Ok(None) };
         match trimmed(value.as_bytes()) {
-            [] => Err(Fault::Content("expected a path, found blanks".to_owned())),
+            [] => Err(Fault::Content("expected a path, found blanks alone".to_owned())),
             path => Ok(Some(OsStr::from_bytes(path).into())),
         }
     }
@@ -413,7 +413,7 @@ mod tests {
             error.to_string(),
             format!(
                 "cookie secret file {}: expected 64 to 2048 hexadecimal digits, found 6 octets, and the one at \
-                 place 2 is no such digit",
+                 place 3 is no such digit",
                 path.display()
             )
         );
@@ -637,14 +637,14 @@ mod tests {
         let blank = load("  ").expect_err("refused");
         assert_eq!(
             blank.to_string(),
-            "variable JUPYTER_TOKEN_FILE: expected a path, found blanks"
+            "variable JUPYTER_TOKEN_FILE: expected a path, found blanks alone"
         );
         let place = format!("token file {} (named by JUPYTER_TOKEN_FILE)", path.display());
         fs::write(&path, "\n").expect("written");
         let empty = load(path.to_str().expect("text")).expect_err("refused");
         assert_eq!(
             empty.to_string(),
-            format!("{place}: expected a text, found 1 blanks or line ends")
+            format!("{place}: expected a text, found blanks alone")
         );
         fs::remove_file(&path).expect("removed");
         let missing = load(path.to_str().expect("text")).expect_err("refused");
