@@ -7,6 +7,11 @@
 //! `Later`, the rest of the chain is asked at once and its word kept (a future cannot hold the head); if the
 //! awaited answer is `Absent` or `Rejected`, the kept word counts.
 
+mod authorization;
+pub mod danger;
+mod func;
+mod token;
+
 use std::sync::Arc;
 
 use crate::{
@@ -15,6 +20,12 @@ use crate::{
     error::Unavailable,
     head::Head,
     session::Session,
+};
+
+pub use self::{
+    authorization::token_in_authorization,
+    func::{AuthenticatorFn, authenticator_fn},
+    token::{Found, TokenAuthenticator, TokenSource, TokenSources},
 };
 
 /// What an authenticator says of a request.
