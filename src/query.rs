@@ -98,6 +98,12 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// Whether there is a parameter `token`, good or not: then the URL is to be kept out of caches, logs and
+    /// referrers.
+    pub fn holds_token(self) -> bool {
+        self.pairs().any(Pair::is_token)
+    }
+
     /// The decoded value of the parameter `name`, or `None` unless there is exactly one, well-formed, in a
     /// query not longer than [`Query::LIMIT`].
     pub fn parameter(self, name: &str) -> Option<Cow<'a, [u8]>> {

@@ -8,8 +8,10 @@
 //! awaited answer is `Absent` or `Rejected`, the kept word counts.
 
 mod authorization;
+mod chain;
 pub mod danger;
 mod func;
+mod identity_cookie;
 mod token;
 
 use std::sync::Arc;
@@ -22,9 +24,11 @@ use crate::{
     session::Session,
 };
 
+pub(crate) use self::chain::Chain;
 pub use self::{
     authorization::token_in_authorization,
     func::{AuthenticatorFn, authenticator_fn},
+    identity_cookie::IdentityCookie,
     token::{Found, TokenAuthenticator, TokenSource, TokenSources},
 };
 
