@@ -29,6 +29,7 @@ pub use answer::{Answer, BoxFuture};
 pub use authenticate::{Authenticator, Outcome};
 pub use base_url::BaseUrl;
 pub use challenge::Challenge;
+pub use cookie::{CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, SetCookies};
 pub use denial::{Denial, Reason};
 pub use error::{BoxError, ConfigError, Unavailable};
 pub use event::{Event, LoggedPath, Observer};
