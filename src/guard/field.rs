@@ -10,18 +10,21 @@ pub(super) struct Several;
 ///
 /// `len() == keys_len()` proves that no field of the request repeats, so that the walk over all values of
 /// one name is needed for unusual requests only.
+#[inline]
 pub(super) fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<&'a HeaderValue>, Several> {
     let first = headers.get(name);
-    if headers.len() == headers.keys_len() {
-        return Ok(first);
+    if headers.len() != headers.keys_len() && repeats(headers, name) {
+        return Err(Several);
     }
-    match headers.get_all(name).iter().nth(1) {
-        Some(_) => Err(Several),
-        None => Ok(first),
-    }
+    Ok(first)
+}
+
+#[cold]
+fn repeats(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().nth(1).is_some()
 }
 
 pub(super) static ACCESS_CONTROL_REQUEST_METHOD: HeaderName = http::header::ACCESS_CONTROL_REQUEST_METHOD;

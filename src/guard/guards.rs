@@ -68,7 +68,8 @@ pub struct Guards {
     pub(super) public_origin: Option<Origin>,
     proxies: TrustedProxies,
     peer_finders: Vec<PeerFinder>,
-    own_scheme: Scheme,
+    /// The public origin's scheme, else one's own: what holds unless a trusted proxy says otherwise.
+    scheme: Scheme,
     pub(super) xsrf: XsrfAsked,
 }
 
@@ -81,7 +82,7 @@ impl Guards {
             public_origin: None,
             proxies: TrustedProxies::none(),
             peer_finders: Vec::new(),
-            own_scheme: Scheme::Unknown,
+            scheme: Scheme::Unknown,
             xsrf: XsrfAsked::OfUnsafe,
         }
     }
@@ -118,6 +119,7 @@ impl Guards {
     #[must_use]
     pub fn with_public_origin(self, origin: Origin) -> Self {
         Self {
+            scheme: origin.scheme(),
             public_origin: Some(origin),
             ..self
         }
@@ -140,8 +142,11 @@ impl Guards {
     /// TLS, where no proxy stands before it.
     #[must_use]
     pub fn with_own_tls(self, tls: bool) -> Self {
-        let own_scheme = if tls { Scheme::Https } else { Scheme::Http };
-        Self { own_scheme, ..self }
+        let own = if tls { Scheme::Https } else { Scheme::Http };
+        Self {
+            scheme: self.public_origin.as_ref().map_or(own, Origin::scheme),
+            ..self
+        }
     }
 
     /// Default: [`XsrfAsked::OfUnsafe`]. Of which cookie requests `_xsrf` is asked.
@@ -157,28 +162,26 @@ impl Guards {
     /// `Reason::Malformed` (400; 405 for a method never answered) and `Reason::ForeignHost` (403).
     pub fn surroundings<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Denial> {
         let forwarded = !self.proxies.is_empty() && self.is_forwarded(head);
-        let reported = if forwarded {
-            surroundings::forwarded_scheme(head)
+        let scheme = if forwarded && self.public_origin.is_none() {
+            surroundings::reported_scheme(head)
+                .ok()
+                .flatten()
+                .unwrap_or(self.scheme)
         } else {
-            Ok(None)
-        };
-        let public = self.public_origin.as_ref().map(Origin::scheme);
-        let scheme = match reported {
-            Ok(Some(scheme)) => scheme,
-            Ok(None) | Err(_) => public.unwrap_or(self.own_scheme),
+            self.scheme
         };
         let host = match &self.hosts {
             Some(hosts) => {
                 let host = surroundings::host(head, forwarded)?;
-                if !hosts.admit(host, public.unwrap_or(scheme)) {
+                if !hosts.admit(host, scheme) {
                     return Err(not_admitted(host));
                 }
                 Some(host)
             }
             None => None,
         };
-        if reported?.is_some_and(|reported| public.is_some_and(|public| public != reported)) {
-            return Err(Refusal::ForeignScheme.into());
+        if forwarded {
+            self.agree_on_scheme(head)?;
         }
         let method = head.method();
         // An extended CONNECT (RFC 8441 §4) has scheme and path, a tunnel has neither.
@@ -200,6 +203,14 @@ impl Guards {
             self.proxies.client_behind(peer, head)
         } else {
             peer.ip()
+        }
+    }
+
+    #[cold]
+    fn agree_on_scheme(&self, head: Head<'_>) -> Result<(), Refusal> {
+        match (surroundings::reported_scheme(head)?, &self.public_origin) {
+            (Some(reported), Some(public)) if reported != public.scheme() => Err(Refusal::ForeignScheme),
+            _ => Ok(()),
         }
     }
 

@@ -150,7 +150,8 @@ impl<'a> SentOrigin<'a> {
     /// The value of an `Origin` field: `scheme://host[:port]` and nothing after it.
     pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(octets).ok()?;
-        let (scheme, authority) = text.split_once("://")?;
+        let (scheme, rest) = text.split_once(':')?;
+        let authority = rest.strip_prefix("//")?;
         let mut letters = scheme.bytes();
         let well_formed = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
             && letters.all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet));
@@ -160,8 +161,9 @@ impl<'a> SentOrigin<'a> {
 
     /// The origin of a `Referer`: what stands before its path.
     pub(super) fn of_url(octets: &'a [u8]) -> Option<Self> {
-        let start = memchr::memmem::find(octets, b"://")?.checked_add(3)?;
-        let rest = octets.get(start..)?;
+        let start = memchr::memchr(b':', octets)?.checked_add(1)?;
+        let rest = octets.get(start..)?.strip_prefix(b"//")?;
+        let start = start + 2;
         let end = memchr::memchr3(b'/', b'?', b'#', rest).unwrap_or(rest.len());
         Self::parse(octets.get(..start.checked_add(end)?)?)
     }

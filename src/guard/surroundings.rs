@@ -45,12 +45,34 @@ impl<'a> Surroundings<'a> {
 }
 
 /// The one host of a request, not yet held against a list.
+#[inline]
 pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<&[u8], Refusal> {
-    let named = match (single(head.headers(), &HOST), head.uri().authority()) {
-        (Ok(Some(host)), None) => host.as_bytes(),
-        (Ok(host), Some(authority)) => agreed(host, authority.as_str().as_bytes())?,
-        (Ok(None), None) | (Err(Several), _) => return Err(Refusal::MalformedHost),
+    match single(head.headers(), &HOST) {
+        Ok(Some(host)) if !forwarded && head.uri().authority().is_none() => Ok(host.as_bytes()),
+        Ok(host) => agreed_host(head, host, forwarded),
+        Err(Several) => Err(Refusal::MalformedHost),
+    }
+}
+
+/// The host of a target with an authority, which HTTP/2's always has and with which a `Host` beside it must
+/// agree; and the host that a trusted proxy was asked for.
+#[cold]
+fn agreed_host<'a>(
+    head: Head<'a>,
+    host: Option<&'a HeaderValue>,
+    forwarded: bool,
+) -> Result<&'a [u8], Refusal> {
+    let host = host.map(HeaderValue::as_bytes);
+    let named = match (
+        host,
+        head.uri()
+            .authority()
+            .map(|authority| authority.as_str().as_bytes()),
+    ) {
+        (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => None,
+        (host, authority) => authority.or(host),
     };
+    let named = named.ok_or(Refusal::MalformedHost)?;
     if !forwarded {
         return Ok(named);
     }
@@ -61,18 +83,9 @@ pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<&[u8], Refusal> {
     }
 }
 
-/// The authority of the target, HTTP/2's `:authority`, with which a `Host` sent beside it must agree.
-#[cold]
-fn agreed<'a>(host: Option<&HeaderValue>, authority: &'a [u8]) -> Result<&'a [u8], Refusal> {
-    match host {
-        Some(host) if !host.as_bytes().eq_ignore_ascii_case(authority) => Err(Refusal::MalformedHost),
-        _ => Ok(authority),
-    }
-}
-
 /// The scheme that a trusted proxy reports, if it does.
 #[cold]
-pub(super) fn forwarded_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal> {
+pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal> {
     match single(head.headers(), &X_FORWARDED_PROTO) {
         Ok(None) => Ok(None),
         Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"https") => Ok(Some(Scheme::Https)),

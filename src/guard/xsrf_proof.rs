@@ -122,9 +122,6 @@ where
         let argument = argument
             .filter(|argument| !argument.is_empty())
             .ok_or(Refusal::XsrfMissing)?;
-        if !XsrfGuard::<K>::is_well_formed(argument) {
-            return Err(Refusal::XsrfFormat.into());
-        }
         let before_login = match demand {
             Demand::LoginForm => true,
             Demand::Session { browserless } | Demand::Socket { browserless } => {
@@ -140,7 +137,11 @@ where
         {
             return Ok(());
         }
-        Err(Refusal::XsrfMismatch.into())
+        if XsrfGuard::<K>::is_well_formed(argument) {
+            Err(Refusal::XsrfMismatch.into())
+        } else {
+            Err(Refusal::XsrfFormat.into())
+        }
     }
 }
 
