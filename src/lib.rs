@@ -34,6 +34,7 @@ pub use denial::{Denial, Reason};
 pub use error::{BoxError, ConfigError, Unavailable};
 pub use event::{Event, LoggedPath, Observer};
 pub use grant::Grant;
+pub use guard::{Hosts, Origins, TrustedProxies};
 pub use head::Head;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
 pub use next_url::{NextUrl, Premises};
