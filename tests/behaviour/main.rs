@@ -3,6 +3,7 @@
 mod allocations;
 mod child;
 mod floors;
+mod redirect_properties;
 mod secret_file_races;
 mod services;
 mod support;
