@@ -67,17 +67,26 @@ impl<'a> RequestCookies<'a> {
     ///
     /// [`TooLarge`], by rule 2; the answer to it is 431.
     pub fn of(headers: &'a HeaderMap) -> Result<Self, TooLarge> {
-        let mut fields = headers.get_all(COOKIE).iter();
-        match (fields.next(), fields.next()) {
-            (None, _) => Ok(Self {
+        // As many fields as names: none of them repeats, which is nearly always so.
+        let single = if headers.len() == headers.keys_len() {
+            headers.get(&COOKIE)
+        } else {
+            let mut fields = headers.get_all(&COOKIE).iter();
+            let first = fields.next();
+            if fields.next().is_some() {
+                return Self::bounded(Lines::Fields(headers));
+            }
+            first
+        };
+        match single {
+            None => Ok(Self {
                 lines: Lines::Octets(&[]),
             }),
             // Two octets for each piece but the last: a short line is within all bounds.
-            (Some(field), None) if field.len() < 2 * Self::PAIR_LIMIT => Ok(Self {
+            Some(field) if field.len() < 2 * Self::PAIR_LIMIT => Ok(Self {
                 lines: Lines::Single(field.as_bytes()),
             }),
-            (Some(field), None) => Self::bounded(Lines::Single(field.as_bytes())),
-            (Some(_), Some(_)) => Self::bounded(Lines::Fields(headers)),
+            Some(field) => Self::bounded(Lines::Single(field.as_bytes())),
         }
     }
 
@@ -91,7 +100,10 @@ impl<'a> RequestCookies<'a> {
     }
 
     fn bounded(lines: Lines<'a>) -> Result<Self, TooLarge> {
-        let octets: usize = lines.iter().map(<[u8]>::len).sum();
+        let octets = match lines {
+            Lines::Single(line) => line.len(),
+            _ => lines.iter().map(<[u8]>::len).sum(),
+        };
         if octets > Self::OCTET_LIMIT {
             return Err(TooLarge::Octets);
         }
@@ -181,10 +193,11 @@ impl<'a> Lines<'a> {
 
     fn check_pieces(self) -> Result<(), TooLarge> {
         // Counting separators is cheap and says "few enough" of nearly all that comes.
-        let at_most: usize = self
-            .iter()
-            .map(|line| 1 + memchr::memchr_iter(b';', line).count())
-            .sum();
+        let at_most_in = |line| 1 + memchr::memchr_iter(b';', line).count();
+        let at_most = match self {
+            Self::Single(line) => at_most_in(line),
+            _ => self.iter().map(at_most_in).sum(),
+        };
         if at_most > RequestCookies::PAIR_LIMIT && self.pieces().nth(RequestCookies::PAIR_LIMIT).is_some() {
             return Err(TooLarge::Pairs);
         }
@@ -246,7 +259,9 @@ impl<'a> Iterator for AllValues<'a, '_> {
 /// neither `;` nor `=`, and its first occurrence in a piece is the only one that can be the piece's start.
 #[inline]
 fn next_value<'a>(line: &mut &'a [u8], name: &CookieName, unproven: bool) -> Option<&'a [u8]> {
-    while let Some(place) = name.finder().find(line) {
+    while line.len() > name.as_str().len()
+        && let Some(place) = name.finder().find(line)
+    {
         let (before, behind) = line.split_at_checked(place)?;
         let behind = behind.get(name.as_str().len()..)?;
         let end = memchr(b';', behind).unwrap_or(behind.len());

@@ -166,24 +166,18 @@ fn fields<'v>(body: &'v [u8], name: &CookieName) -> Option<(UnixTime, &'v [u8])>
 
 /// The next field, taken off the front of `rest`.
 fn field<'v>(rest: &mut &'v [u8]) -> Option<&'v [u8]> {
-    let mut length = 0;
-    let mut behind = *rest;
     // A value has at most 4096 octets, so a length has at most four digits.
-    for place in 0..=4 {
-        match behind {
-            [digit @ b'0'..=b'9', next @ ..] if place == 0 || length > 0 => {
-                length = length * 10 + usize::from(digit - b'0');
-                behind = next;
-            }
-            [b':', next @ ..] if place > 0 => {
-                let (field, next) = next.split_at_checked(length)?;
-                *rest = next.strip_prefix(b"|")?;
-                return Some(field);
-            }
-            _ => return None,
-        }
-    }
-    None
+    let (length, behind) = match *rest {
+        [_, b':', behind @ ..] => (rest.get(..1)?, behind),
+        [_, _, b':', behind @ ..] => (rest.get(..2)?, behind),
+        [_, _, _, b':', behind @ ..] => (rest.get(..3)?, behind),
+        [_, _, _, _, b':', behind @ ..] => (rest.get(..4)?, behind),
+        _ => return None,
+    };
+    let length = usize::try_from(number(length)?).ok()?;
+    let (field, behind) = behind.split_at_checked(length)?;
+    *rest = behind.strip_prefix(b"|")?;
+    Some(field)
 }
 
 /// Digits alone, no zero before others, at most 19 of them: these fit without a check for each.
