@@ -316,6 +316,34 @@ fn idle_time_begins_anew_with_each_renewal_and_the_absolute_end_stays() {
     assert_eq!(at(101), Kept::Refused(OpenError::Expired));
 }
 
+#[cfg(feature = "encrypted")]
+#[test]
+fn a_shorter_absolute_limit_counts_for_cookies_renewed_before_it_was_set() {
+    let seconds = Duration::from_secs;
+    let keyring = Keyring::generate();
+    let jar = |limit| {
+        CookieJar::encrypted(&keyring, scope("name", "/")).with_lifetime(Lifetime::absolute(seconds(limit)))
+    };
+    let line = format!(
+        "name={}",
+        value(&jar(1_000).write(b"alice", NOW, true).expect("small"))
+    );
+    let lines = [line.as_bytes()];
+    let cookies = RequestCookies::of_lines(&lines).expect("short");
+    let mut buffer = [0; 100];
+    let later = NOW.after(seconds(90));
+    let Read::Opened(opened) = jar(1_000).read(&cookies, || later, &mut buffer, |_| Some(())) else {
+        panic!("it is young");
+    };
+    let renewed = format!(
+        "name={}",
+        value(&jar(1_000).renew(&opened, later, true).expect("small"))
+    );
+    let at = |passed| read(&jar(100), renewed.as_bytes(), NOW.after(seconds(passed)));
+    assert!(matches!(at(100), Kept::Opened(..)));
+    assert_eq!(at(101), Kept::Refused(OpenError::Expired));
+}
+
 #[test]
 fn the_clock_is_read_at_most_once_for_one_cookie() {
     for form in forms() {
