@@ -180,3 +180,131 @@ fn with_place<T>(place: Place<'_>, id: u8, f: impl FnOnce(&[u8]) -> T) -> T {
     }
     f(&room[..size])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cookie::{lifetime::Lifetime, name::CookieName},
+        secret::Secret,
+    };
+
+    const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+    /// Made by the `cryptography` package 48.0.0 for Python, with its HMAC for HKDF; ours must agree for ever.
+    const GOLDEN: &str = "AR8JCQkJCQkJCQkJCQk0rwPLMQBUn3J9r5KNzEMo4BejZuCngQfJjjYIw35DLy8GMkWYIHDkjaeK";
+
+    fn values() -> EncryptedValues {
+        let ring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 octets");
+        EncryptedValues::new(&ring)
+    }
+
+    fn place(name: &CookieName) -> Place<'_> {
+        Place {
+            name,
+            path: "/user/alice/",
+            lifetime: Lifetime::absolute(Duration::from_secs(60)),
+        }
+    }
+
+    #[test]
+    fn a_value_of_an_older_release_still_opens() {
+        let name = CookieName::user("alice");
+        let mut buffer = [0; 128];
+        let opened = values()
+            .open(place(&name), GOLDEN.as_bytes(), &|| NOW, &mut buffer)
+            .expect("ours");
+        assert_eq!(opened.payload(), b"payload");
+        let times = Times {
+            started_at: NOW,
+            issued_at: NOW,
+            life: Duration::from_secs(60),
+        };
+        assert_eq!(
+            values().seal_with(place(&name), b"payload", times, [9; 12]),
+            GOLDEN
+        );
+    }
+
+    #[test]
+    fn every_fault_gives_the_same_answer() {
+        let name = CookieName::user("alice");
+        let mut unknown_key = BASE64_URL_SAFE_NO_PAD.decode(GOLDEN).expect("base64");
+        unknown_key[1] ^= 1;
+        let mut version = unknown_key.clone();
+        version[0] = 2;
+        version[1] ^= 1;
+        for (case, value) in [
+            ("empty", String::new()),
+            ("a character less", GOLDEN[1..].to_owned()),
+            ("padded", format!("{GOLDEN}=")),
+            ("not base64", format!("{}!", &GOLDEN[1..])),
+            ("no times inside", "AQ".repeat(20)),
+            ("an unknown key", BASE64_URL_SAFE_NO_PAD.encode(unknown_key)),
+            ("another version", BASE64_URL_SAFE_NO_PAD.encode(version)),
+            ("too long", "A".repeat(CookieScope::LIMIT + 1)),
+        ] {
+            let mut buffer = [0; CookieJar::BUFFER];
+            let opened = values().open(
+                place(&name),
+                value.as_bytes(),
+                &|| unreachable!("not read"),
+                &mut buffer,
+            );
+            assert_eq!(opened.map(|_| ()), Err(OpenError::Invalid), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_value_opens_in_its_one_encoding_alone() {
+        let name = CookieName::user("alice");
+        for place_in_value in 0..GOLDEN.len() {
+            for other in b"AQgw_-=+/. " {
+                let mut value = GOLDEN.as_bytes().to_vec();
+                if value[place_in_value] == *other {
+                    continue;
+                }
+                value[place_in_value] = *other;
+                let mut buffer = [0; 128];
+                let opened = values().open(place(&name), &value, &|| NOW, &mut buffer);
+                assert_eq!(opened.map(|_| ()), Err(OpenError::Invalid), "at {place_in_value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_promise_made_in_the_value_is_not_stretched_by_a_later_setting() {
+        let name = CookieName::user("alice");
+        let long = Place {
+            lifetime: Lifetime::default(),
+            ..place(&name)
+        };
+        for (passed, expected) in [(60, Ok(())), (61, Err(OpenError::Expired))] {
+            let now = NOW.after(Duration::from_secs(passed));
+            let mut buffer = [0; 128];
+            let opened = values().open(long, GOLDEN.as_bytes(), &|| now, &mut buffer);
+            assert_eq!(opened.map(|_| ()), expected, "after {passed} s");
+        }
+    }
+
+    #[test]
+    fn a_long_name_and_path_are_bound_as_well() {
+        let times = Times {
+            started_at: NOW,
+            issued_at: NOW,
+            life: Duration::from_secs(60),
+        };
+        let [one, two] = ["x", "y"].map(|end| CookieName::user(&("a".repeat(300) + end)));
+        let value = values().seal_with(place(&one), b"payload", times, [9; 12]);
+        for (name, expected) in [(&one, Ok(())), (&two, Err(OpenError::Invalid))] {
+            let mut buffer = [0; 128];
+            let opened = values().open(place(name), value.as_bytes(), &|| NOW, &mut buffer);
+            assert_eq!(opened.map(|_| ()), expected);
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_name_only() {
+        assert_eq!(format!("{:?}", values()), "EncryptedValues");
+    }
+}

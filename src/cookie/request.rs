@@ -67,13 +67,26 @@ impl<'a> RequestCookies<'a> {
     ///
     /// [`TooLarge`], by rule 2; the answer to it is 431.
     pub fn of(headers: &'a HeaderMap) -> Result<Self, TooLarge> {
-        let mut fields = headers.get_all(COOKIE).iter();
-        match (fields.next(), fields.next()) {
-            (None, _) => Ok(Self {
+        // As many fields as names: none of them repeats, which is nearly always so.
+        let single = if headers.len() == headers.keys_len() {
+            headers.get(&COOKIE)
+        } else {
+            let mut fields = headers.get_all(&COOKIE).iter();
+            let first = fields.next();
+            if fields.next().is_some() {
+                return Self::bounded(Lines::Fields(headers));
+            }
+            first
+        };
+        match single {
+            None => Ok(Self {
                 lines: Lines::Octets(&[]),
             }),
-            (Some(field), None) => Self::bounded(Lines::Single(field.as_bytes())),
-            (Some(_), Some(_)) => Self::bounded(Lines::Fields(headers)),
+            // Two octets for each piece but the last: a short line is within all bounds.
+            Some(field) if field.len() < 2 * Self::PAIR_LIMIT => Ok(Self {
+                lines: Lines::Single(field.as_bytes()),
+            }),
+            Some(field) => Self::bounded(Lines::Single(field.as_bytes())),
         }
     }
 
@@ -87,15 +100,14 @@ impl<'a> RequestCookies<'a> {
     }
 
     fn bounded(lines: Lines<'a>) -> Result<Self, TooLarge> {
-        let octets: usize = lines.iter().map(<[u8]>::len).sum();
+        let octets = match lines {
+            Lines::Single(line) => line.len(),
+            _ => lines.iter().map(<[u8]>::len).sum(),
+        };
         if octets > Self::OCTET_LIMIT {
             return Err(TooLarge::Octets);
         }
-        // One line needs two octets for each piece but the last, so a short one need not be counted.
-        let single = matches!(lines, Lines::Single(_));
-        if octets >= Self::PAIR_LIMIT * (1 + usize::from(single)) {
-            lines.check_pieces()?;
-        }
+        lines.check_pieces()?;
         Ok(Self { lines })
     }
 
@@ -129,12 +141,18 @@ impl<'a> RequestCookies<'a> {
             values: [&[]; Self::CANDIDATE_LIMIT],
             count: 0,
         };
-        for value in self.all_values(name) {
-            if candidates.contains(&value) {
-                continue;
+        match self.lines {
+            // Nearly every request: one line, and octets that were looked at.
+            Lines::Single(mut line) => {
+                while let Some(value) = next_value(&mut line, name, false) {
+                    candidates.add(value)?;
+                }
             }
-            *candidates.values.get_mut(candidates.count)? = value;
-            candidates.count += 1;
+            Lines::Fields(_) | Lines::Octets(_) => {
+                for value in self.all_values(name) {
+                    candidates.add(value)?;
+                }
+            }
         }
         Some(candidates)
     }
@@ -175,10 +193,11 @@ impl<'a> Lines<'a> {
 
     fn check_pieces(self) -> Result<(), TooLarge> {
         // Counting separators is cheap and says "few enough" of nearly all that comes.
-        let at_most: usize = self
-            .iter()
-            .map(|line| 1 + memchr::memchr_iter(b';', line).count())
-            .sum();
+        let at_most_in = |line| 1 + memchr::memchr_iter(b';', line).count();
+        let at_most = match self {
+            Self::Single(line) => at_most_in(line),
+            _ => self.iter().map(at_most_in).sum(),
+        };
         if at_most > RequestCookies::PAIR_LIMIT && self.pieces().nth(RequestCookies::PAIR_LIMIT).is_some() {
             return Err(TooLarge::Pairs);
         }
@@ -212,15 +231,10 @@ fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The values of one name, found without reading the other pairs.
-///
-/// It finds what [`pair`] would: a piece is a pair of this name if, and only if, the name stands in it with
-/// nothing but blanks before it and nothing but blanks between it and a `=`. The name is a token, so it holds
-/// neither `;` nor `=`, and its first occurrence in a piece is the only one that can be the piece's start.
 struct AllValues<'a, 'n> {
     name: &'n CookieName,
     /// Whether the lines may hold octets that a [`HeaderValue`] never holds.
     unproven: bool,
-    /// The rest of a line, from the start of a piece.
     line: &'a [u8],
     lines: LineIter<'a>,
 }
@@ -230,23 +244,38 @@ impl<'a> Iterator for AllValues<'a, '_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            while let Some(place) = self.name.finder().find(self.line) {
-                let (before, behind) = self.line.split_at_checked(place)?;
-                let behind = behind.get(self.name.as_str().len()..)?;
-                let end = memchr(b';', behind).unwrap_or(behind.len());
-                let (behind, rest) = behind.split_at_checked(end)?;
-                self.line = rest.get(1..).unwrap_or_default();
-                if starts_a_piece(before)
-                    && let Some(value) = trim_start(behind).strip_prefix(b"=")
-                    && let value = trim(value)
-                    && !(self.unproven && holds_control(value))
-                {
-                    return Some(value);
-                }
+            if let Some(value) = next_value(&mut self.line, self.name, self.unproven) {
+                return Some(value);
             }
             self.line = self.lines.next()?;
         }
     }
+}
+
+/// The next value of `name` in a line, whose rest is left behind the value's piece.
+///
+/// It finds what [`pair`] would: a piece is a pair of this name if, and only if, the name stands in it with
+/// nothing but blanks before it and nothing but blanks between it and a `=`. The name is a token, so it holds
+/// neither `;` nor `=`, and its first occurrence in a piece is the only one that can be the piece's start.
+#[inline]
+fn next_value<'a>(line: &mut &'a [u8], name: &CookieName, unproven: bool) -> Option<&'a [u8]> {
+    while line.len() > name.as_str().len()
+        && let Some(place) = name.finder().find(line)
+    {
+        let (before, behind) = line.split_at_checked(place)?;
+        let behind = behind.get(name.as_str().len()..)?;
+        let end = memchr(b';', behind).unwrap_or(behind.len());
+        let (behind, rest) = behind.split_at_checked(end)?;
+        *line = rest.get(1..).unwrap_or_default();
+        if starts_a_piece(before)
+            && let Some(value) = trim_start(behind).strip_prefix(b"=")
+            && let value = trim(value)
+            && !(unproven && holds_control(value))
+        {
+            return Some(value);
+        }
+    }
+    None
 }
 
 /// The different values of one name, at most [`RequestCookies::CANDIDATE_LIMIT`].
@@ -254,6 +283,18 @@ impl<'a> Iterator for AllValues<'a, '_> {
 pub struct Candidates<'a> {
     values: [&'a [u8]; RequestCookies::CANDIDATE_LIMIT],
     count: usize,
+}
+
+impl<'a> Candidates<'a> {
+    /// One more value; `None` if there is no room for it.
+    #[inline]
+    fn add(&mut self, value: &'a [u8]) -> Option<()> {
+        if !self.contains(&value) {
+            *self.values.get_mut(self.count)? = value;
+            self.count += 1;
+        }
+        Some(())
+    }
 }
 
 impl<'a> std::ops::Deref for Candidates<'a> {

@@ -167,25 +167,33 @@ fn fields<'v>(body: &'v [u8], name: &CookieName) -> Option<(UnixTime, &'v [u8])>
 /// The next field, taken off the front of `rest`.
 fn field<'v>(rest: &mut &'v [u8]) -> Option<&'v [u8]> {
     // A value has at most 4096 octets, so a length has at most four digits.
-    let colon = rest.iter().take(5).position(|&octet| octet == b':')?;
-    let (length, behind) = rest.split_at_checked(colon)?;
+    let (length, behind) = match *rest {
+        [_, b':', behind @ ..] => (rest.get(..1)?, behind),
+        [_, _, b':', behind @ ..] => (rest.get(..2)?, behind),
+        [_, _, _, b':', behind @ ..] => (rest.get(..3)?, behind),
+        [_, _, _, _, b':', behind @ ..] => (rest.get(..4)?, behind),
+        _ => return None,
+    };
     let length = usize::try_from(number(length)?).ok()?;
-    let (field, behind) = behind.get(1..)?.split_at_checked(length)?;
+    let (field, behind) = behind.split_at_checked(length)?;
     *rest = behind.strip_prefix(b"|")?;
     Some(field)
 }
 
-/// Digits alone, no zero before others.
+/// Digits alone, no zero before others, at most 19 of them: these fit without a check for each.
 fn number(digits: &[u8]) -> Option<u64> {
-    if matches!(digits, [] | [b'0', _, ..]) {
+    if digits.len() > 19 || matches!(digits, [] | [b'0', _, ..]) {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, digit| {
+    let mut number = 0;
+    for digit in digits {
         let digit = digit.wrapping_sub(b'0');
-        (digit < 10)
-            .then(|| number.checked_mul(10)?.checked_add(u64::from(digit)))
-            .flatten()
-    })
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number)
 }
 
 /// The octets that 64 lower-case hexadecimal digits stand for.
@@ -219,8 +227,8 @@ mod tests {
         for (text, expected) in [
             ("0", Some(0)),
             ("1700000000", Some(1_700_000_000)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("18446744073709551616", None),
+            ("9999999999999999999", Some(9_999_999_999_999_999_999)),
+            ("10000000000000000000", None),
             ("99999999999999999999999", None),
             ("", None),
             ("00", None),
@@ -233,6 +241,34 @@ mod tests {
         ] {
             assert_eq!(number(text.as_bytes()), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_field_has_the_length_it_says() {
+        for (text, expected) in [
+            ("0:|", Some(("", ""))),
+            ("1:a|b", Some(("a", "b"))),
+            ("3:a|b|1:c|", Some(("a|b", "1:c|"))),
+            ("0010:aaaaaaaaaa|", None),
+            ("00:|", None),
+            ("01:a|", None),
+            (":|", None),
+            ("", None),
+            ("1", None),
+            ("1:", None),
+            ("1:a", None),
+            ("2:a|", None),
+            ("-1:a|", None),
+            ("12345:a|", None),
+            ("99999999999999999999:a|", None),
+        ] {
+            let mut rest = text.as_bytes();
+            let found = field(&mut rest).map(|field| (field, rest));
+            let expected = expected.map(|(field, rest): (&str, &str)| (field.as_bytes(), rest.as_bytes()));
+            assert_eq!(found, expected, "{text:?}");
+        }
+        let long = format!("4000:{}|", "a".repeat(4000));
+        assert!(field(&mut long.as_bytes()).is_some());
     }
 
     #[test]

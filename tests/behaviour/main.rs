@@ -2,6 +2,7 @@
 
 mod allocations;
 mod child;
+mod cookie_properties;
 mod floors;
 mod redirect_properties;
 mod secret_file_races;

@@ -1,1 +1,234 @@
-//! cookies
+//! Cookie lines: what is read from them, and who is logged in by them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+use portcullis::{
+    CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, Secret, UnixTime,
+    cookie::{Read, TooLarge},
+};
+use serde_json::Value;
+
+use super::{judge, octets};
+
+const FILE: &str = "attacks/cookies.json";
+const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+#[test]
+fn lines_are_read_by_the_rules_and_identities_signed() {
+    check(CookieJar::signed);
+}
+
+#[cfg(feature = "encrypted")]
+#[test]
+fn lines_are_read_by_the_rules_and_identities_sealed() {
+    check(CookieJar::encrypted);
+}
+
+type MakeJar = fn(&Keyring, CookieScope) -> CookieJar;
+
+#[derive(Debug, PartialEq)]
+struct Verdict {
+    status: String,
+    accepted: Vec<(Vec<u8>, Vec<u8>)>,
+    lookups: BTreeMap<String, Vec<Vec<u8>>>,
+    session: Option<String>,
+}
+
+#[track_caller]
+fn check(make: MakeJar) {
+    // Values hold random octets, so both sides of a row must see the same ones.
+    let peers = Peers::new(make);
+    judge(
+        FILE,
+        &[],
+        |case| expected(case, &peers),
+        |case| actual(case, &peers),
+    );
+}
+
+fn expected(case: &Value, peers: &Peers) -> Verdict {
+    let octets = |value: &Value| octets(&peers.fill(value, session_name(case)));
+    let pair = |pair: &Value| (octets(&pair[0]), octets(&pair[1]));
+    Verdict {
+        status: case["status"].as_str().expect("a status").to_owned(),
+        accepted: case["accepted"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(pair)
+            .collect(),
+        lookups: case["lookups"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, values)| {
+                let values = values.as_array().expect("values");
+                (name.clone(), values.iter().map(octets).collect())
+            })
+            .collect(),
+        session: case["session"]["verdict"].as_str().map(str::to_owned),
+    }
+}
+
+fn actual(case: &Value, peers: &Peers) -> Verdict {
+    let lines: Vec<Vec<u8>> = case["lines"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .map(|line| octets(&peers.fill(line, session_name(case))))
+        .collect();
+    let slices: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+    let verdict = judged(RequestCookies::of_lines(&slices), case, peers);
+    if case["transport"] == "ok" {
+        let mut headers = HeaderMap::new();
+        for line in &lines {
+            headers.append(
+                COOKIE,
+                HeaderValue::from_bytes(line).expect("a receiver lets it through"),
+            );
+        }
+        let same = judged(RequestCookies::of(&headers), case, peers);
+        assert_eq!(verdict, same, "octets and head differ: {case}");
+    }
+    verdict
+}
+
+fn judged(cookies: Result<RequestCookies<'_>, TooLarge>, case: &Value, peers: &Peers) -> Verdict {
+    let names = case["lookups"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name);
+    let cookies = match cookies {
+        Ok(cookies) => cookies,
+        Err(error) => {
+            let status = if error == TooLarge::Pairs {
+                "too_many"
+            } else {
+                "too_large"
+            };
+            return Verdict {
+                status: status.to_owned(),
+                accepted: Vec::new(),
+                lookups: names.map(|name| (name.clone(), Vec::new())).collect(),
+                session: None,
+            };
+        }
+    };
+    Verdict {
+        status: "ok".to_owned(),
+        accepted: cookies
+            .pairs()
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect(),
+        lookups: names
+            .map(|name| {
+                let values = CookieName::custom(name)
+                    .map(|name| cookies.values(&name).map(<[u8]>::to_vec).collect())
+                    .unwrap_or_default();
+                (name.clone(), values)
+            })
+            .collect(),
+        session: session_name(case).map(|name| peers.session(&cookies, name)),
+    }
+}
+
+fn session_name(case: &Value) -> Option<&str> {
+    case["session"]["cookie"].as_str()
+}
+
+/// Those who make the values that placeholders stand for; see rule C9 of the file.
+struct Peers {
+    ours: Keyring,
+    old: Keyring,
+    foreign: Keyring,
+    make: MakeJar,
+    made: std::cell::RefCell<BTreeMap<(String, String), String>>,
+}
+
+impl Peers {
+    fn new(make: MakeJar) -> Self {
+        let secret = |octet| Secret::from(&[octet; 32][..]);
+        let ring = |octet| Keyring::from_secret(secret(octet)).expect("32 octets");
+        Self {
+            ours: ring(1)
+                .with_reading_key(secret(2), NOW.after(Duration::from_secs(60)))
+                .expect("32 octets"),
+            old: ring(2),
+            foreign: ring(3),
+            make,
+            made: std::cell::RefCell::default(),
+        }
+    }
+
+    fn jar(&self, keyring: &Keyring, name: &str) -> CookieJar {
+        let name = CookieName::custom(name).expect("a token");
+        (self.make)(keyring, CookieScope::custom(name, "/").expect("a path"))
+            .with_lifetime(Lifetime::absolute(Duration::from_secs(60)))
+    }
+
+    fn session(&self, cookies: &RequestCookies<'_>, name: &str) -> String {
+        let mut buffer = [0; CookieJar::BUFFER];
+        let read =
+            self.jar(&self.ours, name)
+                .read(cookies, || NOW, &mut buffer, |payload| Some(payload.to_vec()));
+        match read {
+            Read::Absent | Read::Refused(_) => "anonymous".to_owned(),
+            Read::Ambiguous => "ambiguous".to_owned(),
+            Read::Opened(opened) => format!("user:{}", String::from_utf8_lossy(opened.payload())),
+        }
+    }
+
+    /// The value with its placeholders filled in.
+    fn fill(&self, value: &Value, name: Option<&str>) -> Value {
+        let (Some(mut rest), Some(name)) = (value.as_str(), name) else {
+            return value.clone();
+        };
+        let mut filled = String::new();
+        while let Some((before, behind)) = rest.split_once("{{") {
+            let (placeholder, behind) = behind.split_once("}}").expect("a closed placeholder");
+            filled += before;
+            filled += &self.value(placeholder, name);
+            rest = behind;
+        }
+        Value::String(filled + rest)
+    }
+
+    fn value(&self, placeholder: &str, name: &str) -> String {
+        let key = (placeholder.to_owned(), name.to_owned());
+        self.made
+            .borrow_mut()
+            .entry(key)
+            .or_insert_with(|| self.make_value(placeholder, name))
+            .clone()
+    }
+
+    fn make_value(&self, placeholder: &str, name: &str) -> String {
+        let (kind, user) = placeholder.split_once(':').expect("a kind and a user");
+        let write = |keyring, name: &str, now| {
+            let jar = self.jar(keyring, name);
+            let line = jar.write(user.as_bytes(), now, true).expect("a small payload");
+            let line = line.to_str().expect("ASCII");
+            let (value, _) = line.split_once("; ").expect("attributes");
+            value
+                .strip_prefix(&format!("{name}="))
+                .expect("the name")
+                .to_owned()
+        };
+        match kind {
+            "valid" => write(&self.ours, name, NOW),
+            "expired" => write(&self.ours, name, NOW.before(Duration::from_secs(61))),
+            "othername" => write(&self.ours, "another-name", NOW),
+            "oldkey" => write(&self.old, name, NOW),
+            "foreignkey" => write(&self.foreign, name, NOW),
+            "tampered" => {
+                let mut value = write(&self.ours, name, NOW).into_bytes();
+                let middle = value.len() / 2;
+                value[middle] ^= 1;
+                String::from_utf8(value).expect("ASCII")
+            }
+            other => panic!("an unknown placeholder {other}"),
+        }
+    }
+}

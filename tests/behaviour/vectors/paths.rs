@@ -1,1 +1,66 @@
-//! paths
+//! Paths: which cookies a browser sends with them, and whose scope they are.
+
+use portcullis::cookie::{PathDecision, PathScopes, ScopePath};
+use serde_json::Value;
+
+use super::{judge, load, octets};
+
+const FILE: &str = "attacks/paths.json";
+
+#[test]
+fn the_scope_of_a_path_is_decided_from_its_octets_alone() {
+    let Some(whole) = load(FILE) else { return };
+    let scopes = whole["routes"]
+        .as_object()
+        .expect("routes are named")
+        .iter()
+        .fold(PathScopes::default(), |scopes, (name, path)| {
+            scopes.with(&parsed(path), name.clone())
+        });
+    judge(
+        FILE,
+        &[],
+        |case| case["scope"].as_str().expect("a scope").to_owned(),
+        |case| match scopes.decide(&octets(&case["path"])) {
+            PathDecision::NoScope => "none".to_owned(),
+            PathDecision::Refused => "reject".to_owned(),
+            PathDecision::Scope(name) => name.clone(),
+        },
+    );
+}
+
+#[test]
+fn a_path_matches_the_cookies_that_a_browser_would_send_with_it() {
+    let Some(whole) = load(FILE) else { return };
+    let jar: Vec<(&str, ScopePath)> = whole["jar"]
+        .as_array()
+        .expect("a jar of cookies")
+        .iter()
+        .map(|cookie| (cookie[0].as_str().expect("a name"), parsed(&cookie[1])))
+        .collect();
+    judge(
+        FILE,
+        &[],
+        |case| {
+            let names = case["path_match"].as_array().expect("names");
+            let mut names: Vec<_> = names
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
+            names.sort_unstable();
+            names
+        },
+        |case| {
+            let path = octets(&case["path"]);
+            let sent = jar.iter().filter(|(_, scope)| scope.matches(&path));
+            let mut names: Vec<_> = sent.map(|(name, _)| (*name).to_owned()).collect();
+            names.sort_unstable();
+            names
+        },
+    );
+}
+
+fn parsed(path: &Value) -> ScopePath {
+    ScopePath::parse(path.as_str().expect("a path")).expect("a path of one spelling")
+}
