@@ -29,12 +29,21 @@ impl Example {
     pub fn build(name: &str) -> PathBuf {
         let output = Command::new(env!("CARGO"))
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-            .args(["build", "--quiet", "--all-features", "--message-format=json-render-diagnostics"])
+            .args([
+                "build",
+                "--quiet",
+                "--all-features",
+                "--message-format=json-render-diagnostics",
+            ])
             .args(["--example", name])
             .stderr(Stdio::inherit())
             .output()
             .expect("cargo runs");
-        assert!(output.status.success(), "expected the example {name} to build, cargo ended with {}", output.status);
+        assert!(
+            output.status.success(),
+            "expected the example {name} to build, cargo ended with {}",
+            output.status
+        );
         let messages = String::from_utf8(output.stdout).expect("cargo speaks UTF-8");
         messages
             .lines()
@@ -49,7 +58,12 @@ impl Example {
     /// A command for `program`, without the variables by which a user's own environment would configure it.
     pub fn command(program: &Path) -> Command {
         let mut command = Command::new(program);
-        for name in ["JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE", "JUPYTER_PORT", "JUPYTER_RUNTIME_DIR"] {
+        for name in [
+            "JUPYTER_TOKEN",
+            "JUPYTER_TOKEN_FILE",
+            "JUPYTER_PORT",
+            "JUPYTER_RUNTIME_DIR",
+        ] {
             command.env_remove(name);
         }
         command.stdin(Stdio::null());
@@ -74,7 +88,11 @@ impl Example {
                 let _ = sender.send(line);
             }
         });
-        Self { name: name.to_owned(), child, lines }
+        Self {
+            name: name.to_owned(),
+            child,
+            lines,
+        }
     }
 
     /// What follows `prefix` on the next line of its output that begins so.
@@ -85,13 +103,19 @@ impl Example {
     pub fn line_after(&self, prefix: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => {
                     if let Some(rest) = line.strip_prefix(prefix) {
                         return rest.trim().to_owned();
                     }
                 }
-                Err(error) => panic!("expected {} to print a line {prefix:?}, found none: {error}", self.name),
+                Err(error) => panic!(
+                    "expected {} to print a line {prefix:?}, found none: {error}",
+                    self.name
+                ),
             }
         }
     }
@@ -102,8 +126,14 @@ impl Example {
     ///
     /// If it does not end in time.
     pub fn signal(&mut self, signal: &str) -> ExitStatus {
-        let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "cannot send {signal} to {}", self.name);
+        let sent = Command::new("kill")
+            .args(["-s", signal, &self.child.id().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "cannot send {signal} to {}",
+            self.name
+        );
         self.wait()
     }
 
@@ -136,12 +166,20 @@ impl Drop for Example {
 ///
 /// If it cannot be started or does not end in time.
 pub fn run(mut command: Command) -> (ExitStatus, String) {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
     let ended = wait(&mut child, PATIENCE);
     let _ = child.kill();
     let mut stderr = String::new();
-    let read = child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut stderr));
-    let status = ended.unwrap_or_else(|| panic!("expected {command:?} to end, it still runs; it wrote {stderr:?}"));
+    let read = child
+        .stderr
+        .take()
+        .map(|mut pipe| pipe.read_to_string(&mut stderr));
+    let status =
+        ended.unwrap_or_else(|| panic!("expected {command:?} to end, it still runs; it wrote {stderr:?}"));
     assert!(matches!(read, Some(Ok(_))), "cannot read what {command:?} wrote");
     (status, stderr)
 }

@@ -44,12 +44,18 @@ pub fn request(address: &str, method: &str, target: &str, fields: &[(&str, &str)
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     text.push_str("\r\n");
-    let octets = exchange(address, &text).unwrap_or_else(|error| panic!("{method} {target} of {address}: {error}"));
+    let octets =
+        exchange(address, &text).unwrap_or_else(|error| panic!("{method} {target} of {address}: {error}"));
     let answer = String::from_utf8_lossy(&octets);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.unwrap_or_else(|| panic!("{method} {target} of {address}: expected HTTP, found {head:?}"));
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    let status =
+        status.unwrap_or_else(|| panic!("{method} {target} of {address}: expected HTTP, found {head:?}"));
+    Answer {
+        status,
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
 }
 
 fn exchange(address: &str, text: &str) -> std::io::Result<Vec<u8>> {

@@ -32,9 +32,26 @@ fn chromium() {
         return;
     }
     let advice = "the browser tests need Chromium: apt-get install chromium";
-    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
-    assert!(root, "{CHROMIUM} is missing and only root can install it; {advice}");
-    for arguments in [&["update", "-q"][..], &["install", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends", "chromium"]] {
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout == b"0\n");
+    assert!(
+        root,
+        "{CHROMIUM} is missing and only root can install it; {advice}"
+    );
+    for arguments in [
+        &["update", "-q"][..],
+        &[
+            "install",
+            "-q",
+            "-y",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "--no-install-recommends",
+            "chromium",
+        ],
+    ] {
         progress(&format!("apt-get {}", arguments.join(" ")));
         let status = Command::new("apt-get")
             .args(arguments)
@@ -43,7 +60,10 @@ fn chromium() {
             .stdout(Stdio::null())
             .status();
         match status {
-            Ok(status) => assert!(status.success(), "apt-get {arguments:?} ended with {status}; {advice}"),
+            Ok(status) => assert!(
+                status.success(),
+                "apt-get {arguments:?} ended with {status}; {advice}"
+            ),
             Err(error) => panic!("apt-get: {error}; {advice}"),
         }
     }
@@ -63,7 +83,11 @@ fn node_modules() {
         .stdout(Stdio::null())
         .status();
     match status {
-        Ok(status) => assert!(status.success(), "npm ci in {} ended with {status}", folder.display()),
+        Ok(status) => assert!(
+            status.success(),
+            "npm ci in {} ended with {status}",
+            folder.display()
+        ),
         Err(error) => panic!("npm: {error}; the browser tests need node 20 or newer and npm"),
     }
 }

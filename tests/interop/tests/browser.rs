@@ -21,11 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn the_printed_link_leads_a_browser_in_and_other_sites_stay_out() {
     for base in ["/", "/user/alice/"] {
         let mut server = Server::start(&["--base-url", base]);
-        let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join(if base == "/" { "root" } else { "below" });
+        let pictures =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(if base == "/" { "root" } else { "below" });
         drive("launch.mjs", &[&server.link, &pictures.display().to_string()]);
-        assert!(server.process.is_running(), "expected the server to outlive what other sites posted");
+        assert!(
+            server.process.is_running(),
+            "expected the server to outlive what other sites posted"
+        );
         let ended = server.process.signal("TERM");
-        assert_eq!(ended.code(), Some(0), "expected SIGTERM to end it well, found {ended}");
+        assert_eq!(
+            ended.code(),
+            Some(0),
+            "expected SIGTERM to end it well, found {ended}"
+        );
     }
 }
 
@@ -38,10 +46,28 @@ fn a_program_comes_in_by_header_and_nobody_else_does() {
 
     for (claim, method, path, fields, expected) in [
         ("the version is for anyone", "GET", "/api", &[][..], 200),
-        ("Bearer", "GET", "/api/status", &[("Authorization", &*bearer)], 200),
-        ("token", "GET", "/api/status", &[("Authorization", &*jupyter)], 200),
+        (
+            "Bearer",
+            "GET",
+            "/api/status",
+            &[("Authorization", &*bearer)],
+            200,
+        ),
+        (
+            "token",
+            "GET",
+            "/api/status",
+            &[("Authorization", &*jupyter)],
+            200,
+        ),
         ("no credential", "GET", "/api/status", &[], 403),
-        ("wrong token", "GET", "/api/status", &[("Authorization", "token wrong")], 403),
+        (
+            "wrong token",
+            "GET",
+            "/api/status",
+            &[("Authorization", "token wrong")],
+            403,
+        ),
         (
             "foreign host",
             "GET",
@@ -49,7 +75,13 @@ fn a_program_comes_in_by_header_and_nobody_else_does() {
             &[("Authorization", &*jupyter), ("Host", "example.org")],
             403,
         ),
-        ("foreign host, open path", "GET", "/api", &[("Host", "example.org")], 403),
+        (
+            "foreign host, open path",
+            "GET",
+            "/api",
+            &[("Host", "example.org")],
+            403,
+        ),
         (
             "file beside the root",
             "GET",
@@ -64,15 +96,48 @@ fn a_program_comes_in_by_header_and_nobody_else_does() {
             &[("Authorization", &*jupyter)],
             404,
         ),
-        ("link out of the root", "GET", "/files/way-out.txt", &[("Authorization", &*jupyter)], 404),
-        ("hidden file", "GET", "/files/.hidden", &[("Authorization", &*jupyter)], 404),
-        ("file", "GET", "/files/hello.txt", &[("Authorization", &*jupyter)], 200),
+        (
+            "link out of the root",
+            "GET",
+            "/files/way-out.txt",
+            &[("Authorization", &*jupyter)],
+            404,
+        ),
+        (
+            "hidden file",
+            "GET",
+            "/files/.hidden",
+            &[("Authorization", &*jupyter)],
+            404,
+        ),
+        (
+            "file",
+            "GET",
+            "/files/hello.txt",
+            &[("Authorization", &*jupyter)],
+            200,
+        ),
         ("post without credential", "POST", "/api/shutdown", &[], 403),
     ] {
         let answer = request(&address, method, path, fields);
-        assert_eq!(answer.status, expected, "{claim}: {method} {path} answered\n{}\n\n{}", answer.head, answer.body);
-        assert!(answer.fields("set-cookie").iter().all(|cookie| !cookie.starts_with("username-")), "{claim}: {}", answer.head);
-        assert!(!answer.body.contains("secret of others"), "{claim}: {}", answer.body);
+        assert_eq!(
+            answer.status, expected,
+            "{claim}: {method} {path} answered\n{}\n\n{}",
+            answer.head, answer.body
+        );
+        assert!(
+            answer
+                .fields("set-cookie")
+                .iter()
+                .all(|cookie| !cookie.starts_with("username-")),
+            "{claim}: {}",
+            answer.head
+        );
+        assert!(
+            !answer.body.contains("secret of others"),
+            "{claim}: {}",
+            answer.body
+        );
     }
 }
 
@@ -80,7 +145,12 @@ fn a_program_comes_in_by_header_and_nobody_else_does() {
 fn the_shutdown_request_ends_the_server() {
     let mut server = Server::start(&[]);
     let token = format!("token {}", server.token());
-    let answer = request(&server.address(), "POST", "/api/shutdown", &[("Authorization", &token)]);
+    let answer = request(
+        &server.address(),
+        "POST",
+        "/api/shutdown",
+        &[("Authorization", &token)],
+    );
     assert_eq!(answer.status, 200, "{}", answer.head);
     assert_eq!(server.process.wait().code(), Some(0));
 }
@@ -89,7 +159,12 @@ fn the_shutdown_request_ends_the_server() {
 fn a_bad_start_is_one_clear_line_and_status_2() {
     let program = Example::build("notebook_server");
     let taken = Server::start(&[]);
-    let port = taken.address().rsplit_once(':').expect("host and port").1.to_owned();
+    let port = taken
+        .address()
+        .rsplit_once(':')
+        .expect("host and port")
+        .1
+        .to_owned();
     for (arguments, variables, expected) in [
         (&["--port", "70000"][..], &[][..], "70000"),
         (&["--nonsense"], &[], "--nonsense"),
@@ -99,17 +174,40 @@ fn a_bad_start_is_one_clear_line_and_status_2() {
         (&["--port", "0", "--token", "two words"], &[], "--token"),
         (&["--port", "0", "--token", ""], &[], "--token"),
         (&["--port", "0", "--allow-host", "a b"], &[], "--allow-host"),
-        (&["--port", "0", "--allow-origin", "example.org"], &[], "--allow-origin"),
-        (&["--port", "0", "--trusted-proxy", "10.0.0.0/99"], &[], "--trusted-proxy"),
-        (&["--port", "0", "--cookie-secret-file", "/dev/null"], &[], "/dev/null"),
+        (
+            &["--port", "0", "--allow-origin", "example.org"],
+            &[],
+            "--allow-origin",
+        ),
+        (
+            &["--port", "0", "--trusted-proxy", "10.0.0.0/99"],
+            &[],
+            "--trusted-proxy",
+        ),
+        (
+            &["--port", "0", "--cookie-secret-file", "/dev/null"],
+            &[],
+            "/dev/null",
+        ),
         (&["--ip", "192.0.2.1"], &[], "192.0.2.1"),
         (&[], &[("JUPYTER_PORT", "many")], "JUPYTER_PORT"),
-        (&["--port", "0"], &[("JUPYTER_TOKEN", "two words")], "JUPYTER_TOKEN"),
-        (&["--port", "0"], &[("JUPYTER_TOKEN_FILE", "/nowhere")], "JUPYTER_TOKEN_FILE"),
+        (
+            &["--port", "0"],
+            &[("JUPYTER_TOKEN", "two words")],
+            "JUPYTER_TOKEN",
+        ),
+        (
+            &["--port", "0"],
+            &[("JUPYTER_TOKEN_FILE", "/nowhere")],
+            "JUPYTER_TOKEN_FILE",
+        ),
     ] {
         let runtime = tempfile::tempdir().expect("a directory");
         let mut command = Example::command(&program);
-        command.env("JUPYTER_RUNTIME_DIR", runtime.path()).args(arguments).envs(variables.iter().copied());
+        command
+            .env("JUPYTER_RUNTIME_DIR", runtime.path())
+            .args(arguments)
+            .envs(variables.iter().copied());
         let (status, stderr) = example::run(command);
         assert_eq!(status.code(), Some(2), "{arguments:?} {variables:?}: {stderr}");
         assert!(
@@ -134,17 +232,32 @@ impl Server {
         let root = outer.path().join("root");
         fill(&root).expect("files are written");
         let mut command = Example::command(&Example::build("notebook_server"));
-        command.env("JUPYTER_RUNTIME_DIR", runtime.path()).args(["--port", "0", "--no-browser", "--root-dir"]);
+        command.env("JUPYTER_RUNTIME_DIR", runtime.path()).args([
+            "--port",
+            "0",
+            "--no-browser",
+            "--root-dir",
+        ]);
         command.arg(&root).args(arguments);
         let process = Example::start("notebook_server", command);
         let link = process.line_after("log in: ");
-        Self { process, link, _root: outer, _runtime: runtime }
+        Self {
+            process,
+            link,
+            _root: outer,
+            _runtime: runtime,
+        }
     }
 
     /// Host and port, as the link has them.
     fn address(&self) -> String {
-        let address = self.link.strip_prefix("http://").and_then(|rest| rest.split('/').next());
-        address.unwrap_or_else(|| panic!("expected a link, found {:?}", self.link)).to_owned()
+        let address = self
+            .link
+            .strip_prefix("http://")
+            .and_then(|rest| rest.split('/').next());
+        address
+            .unwrap_or_else(|| panic!("expected a link, found {:?}", self.link))
+            .to_owned()
     }
 
     fn token(&self) -> String {
@@ -173,12 +286,21 @@ fn fill(root: &Path) -> std::io::Result<()> {
 fn drive(scenario: &str, arguments: &[&str]) {
     install::browser();
     let script: PathBuf = install::browser_folder().join(scenario);
-    let mut node = Command::new("node").arg(script).args(arguments).stdin(Stdio::null()).spawn().expect("node runs");
+    let mut node = Command::new("node")
+        .arg(script)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("node runs");
     let ended = example::wait(&mut node, PATIENCE);
     if ended.is_none() {
         let _ = node.kill();
         let _ = node.wait();
     }
-    let status = ended.unwrap_or_else(|| panic!("expected {scenario} to end within {PATIENCE:?}, it still runs"));
-    assert!(status.success(), "{scenario} ended with {status}: its last line says what was expected and found");
+    let status =
+        ended.unwrap_or_else(|| panic!("expected {scenario} to end within {PATIENCE:?}, it still runs"));
+    assert!(
+        status.success(),
+        "{scenario} ended with {status}: its last line says what was expected and found"
+    );
 }

@@ -1,0 +1,77 @@
+//! Who you are: asked, and changed.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use portcullis::{Grant, Head, Identity, Session};
+use serde_json::{Map, Value, json};
+
+use crate::Server;
+
+/// The fields that somebody may choose. The username is not among them: it tells who they are.
+const UPDATABLE: [&str; 5] = ["name", "display_name", "initials", "avatar_url", "color"];
+
+/// More than any display name needs, and more than a cookie holds.
+const LIMIT: usize = 16 * 1024;
+
+/// `GET api/me`: the identity, and what it may do.
+pub(crate) async fn me(Extension(session): Extension<Session>) -> Json<Value> {
+    Json(json!({
+        "identity": fields(session.identity()),
+        "permissions": { "updatable_fields": UPDATABLE },
+    }))
+}
+
+/// `PATCH api/me`: other display fields. They live in the cookie, so the answer brings a fresh one.
+pub(crate) async fn update(
+    State(server): State<Arc<Server>>,
+    Extension(session): Extension<Session>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, LIMIT).await else {
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "Body is too long");
+    };
+    let identity = match changed(session.identity(), &body) {
+        Ok(identity) => identity,
+        Err(message) => return refusal(StatusCode::BAD_REQUEST, &message),
+    };
+    let answer = json!({ "status": "success", "identity": fields(&identity) });
+    let request = Request::from_parts(parts, Body::empty());
+    let cookies = server.auth.log_in(Head::of(&request), &Grant::new(identity));
+    let mut response = Json(answer).into_response();
+    cookies.append_to(response.headers_mut());
+    response
+}
+
+/// The identity with what `body` changes, or what is wrong with that.
+fn changed(identity: &Identity, body: &[u8]) -> Result<Identity, String> {
+    let changes = match serde_json::from_slice(body) {
+        Ok(Value::Object(changes)) if !changes.is_empty() => changes,
+        Err(_) if !body.is_empty() => return Err("Invalid JSON in body of request".to_owned()),
+        _ => return Err("Invalid or missing JSON body".to_owned()),
+    };
+    let mut fields = fields(identity);
+    for (field, value) in changes {
+        if !UPDATABLE.contains(&&*field) {
+            return Err(format!("Field {field} is not updatable"));
+        }
+        fields.insert(field, value);
+    }
+    // The reader of cookies is the one judge of what an identity is.
+    Identity::from_payload(Value::Object(fields).to_string().as_bytes()).map_err(|error| error.to_string())
+}
+
+fn fields(identity: &Identity) -> Map<String, Value> {
+    serde_json::from_str(&identity.to_payload()).expect("a payload is a JSON object")
+}
+
+fn refusal(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message, "reason": null }))).into_response()
+}
