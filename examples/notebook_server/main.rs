@@ -6,7 +6,12 @@
 //!
 //! prints a link that logs a browser in. A program sends the token instead: `Authorization: token …`.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -147,9 +152,9 @@ fn routes(server: &Arc<Server>) -> Router {
 
 /// Which `Host` fields are answered.
 fn hosts_line(arguments: &Arguments, address: SocketAddr) -> String {
-    let mut hosts = vec!["localhost", "this machine's own addresses (127.0.0.0/8, ::1)"];
+    let mut hosts = vec!["localhost", "loopback addresses"];
     if !address.ip().is_loopback() {
-        hosts.push("any other IP address");
+        hosts.push("every other IP address, because it listens to more than this machine");
     }
     hosts.extend(arguments.allow_host.iter().map(String::as_str));
     hosts.join(", ")
@@ -157,11 +162,13 @@ fn hosts_line(arguments: &Arguments, address: SocketAddr) -> String {
 
 /// A line for the operator. An event holds no secret, so nothing has to be struck out.
 fn log(event: &Event<'_>) {
-    match event {
-        Event::LoggedIn { identity, .. } => eprintln!("{} logged in", identity.username()),
-        Event::LoggedOut { identity, .. } => eprintln!("{} logged out", identity.username()),
-        Event::Refused { reason, path, .. } => eprintln!("refused {path}: {reason:?}"),
-        Event::Unavailable { error, path } => eprintln!("cannot decide on {path}: {error}"),
-        _ => {}
-    }
+    let mut out = io::stderr();
+    // Nobody is refused because the log is full or closed.
+    let _ = match event {
+        Event::LoggedIn { identity, .. } => writeln!(out, "{} logged in", identity.username()),
+        Event::LoggedOut { identity, .. } => writeln!(out, "{} logged out", identity.username()),
+        Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
+        Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
+        _ => Ok(()),
+    };
 }
