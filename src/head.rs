@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use http::{Extensions, HeaderMap, Method, Request, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 
 use crate::time::{Clock, SystemClock, UnixTime};
+
+/// By reference: a constant would be built anew at each look-up.
+static HOST: HeaderName = header::HOST;
 
 /// The head of a request and a clock: all that deciding who somebody is may look at.
 ///
@@ -58,6 +61,15 @@ impl<'a> Head<'a> {
     /// The header fields.
     pub fn headers(self) -> &'a HeaderMap {
         self.headers
+    }
+
+    /// The host, and perhaps a port, that the client named: HTTP/2's `:authority`, else the `Host` field, as
+    /// sent and not yet checked.
+    pub fn host(self) -> Option<&'a [u8]> {
+        match self.uri.authority() {
+            Some(authority) => Some(authority.as_str().as_bytes()),
+            None => self.headers.get(&HOST).map(HeaderValue::as_bytes),
+        }
     }
 
     /// What the server and outer layers left with the request.

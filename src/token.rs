@@ -151,7 +151,13 @@ pub struct PresentedToken<'a>(&'a [u8]);
 impl<'a> PresentedToken<'a> {
     /// The token that `octets` are, or `None` unless they are 1 to 512 visible ASCII octets (21 to 7E).
     pub fn new(octets: &'a [u8]) -> Option<Self> {
-        let formed = (1..=TOKEN_LIMIT).contains(&octets.len()) && octets.iter().all(u8::is_ascii_graphic);
+        // Judged as a whole: without a way out in the middle the loop runs many octets at a time.
+        let visible = |octets: &[u8]| {
+            octets
+                .iter()
+                .fold(true, |all, octet| all & octet.is_ascii_graphic())
+        };
+        let formed = (1..=TOKEN_LIMIT).contains(&octets.len()) && visible(octets);
         formed.then_some(Self(octets))
     }
 

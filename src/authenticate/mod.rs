@@ -7,6 +7,13 @@
 //! `Later`, the rest of the chain is asked at once and its word kept (a future cannot hold the head); if the
 //! awaited answer is `Absent` or `Rejected`, the kept word counts.
 
+mod authorization;
+mod chain;
+pub mod danger;
+mod func;
+mod identity_cookie;
+mod token;
+
 use std::sync::Arc;
 
 use crate::{
@@ -15,6 +22,14 @@ use crate::{
     error::Unavailable,
     head::Head,
     session::Session,
+};
+
+pub(crate) use self::chain::Chain;
+pub use self::{
+    authorization::token_in_authorization,
+    func::{AuthenticatorFn, authenticator_fn},
+    identity_cookie::IdentityCookie,
+    token::{Found, TokenAuthenticator, TokenSource, TokenSources},
 };
 
 /// What an authenticator says of a request.

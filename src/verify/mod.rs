@@ -1,8 +1,13 @@
 //! Is it good: verifiers of credentials, apart from where in a request they stand.
 
+mod shared_token;
+mod token_set;
+
 use std::sync::Arc;
 
 use crate::{answer::Answer, denial::Reason, error::Unavailable, grant::Grant, token::PresentedToken};
+
+pub use self::{shared_token::SharedToken, token_set::TokenSet};
 
 /// What a verifier says of a credential.
 #[derive(Debug)]

@@ -1,1 +1,687 @@
-//! origins
+//! Who sent a request, and where it went: the corpus of origins, and what the original makes of Host, Origin,
+//! Referer and `_xsrf`.
+
+use std::net::SocketAddr;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{
+    HeaderValue, Request, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, header::ACCESS_CONTROL_ALLOW_ORIGIN,
+};
+use portcullis::{
+    Denial, Head, Hosts, Origins, Peer, TrustedProxies,
+    guard::{Binding, GuardRule, Guards, RequestKind, XsrfGuard, XsrfKey, XsrfProof},
+};
+use serde_json::Value;
+use sha2::Sha256;
+use url::Url;
+
+use super::{Rule, judge, load};
+
+struct Key;
+
+impl XsrfKey for Key {
+    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"vectors").expect("a key of any length");
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+const SESSION: Binding<'static> = Binding::Session(b"alice's session");
+
+/// What a guard made of a row: nothing, or the rule that refused.
+type Verdict = Option<&'static str>;
+
+const PASSED: Verdict = None;
+/// For rows of the original, whose statuses name no rule.
+const REFUSED: Verdict = Some("refused");
+
+fn rule(denial: &Denial) -> &'static str {
+    match GuardRule::that_refused(denial) {
+        Some(GuardRule::FetchMetadata) => "fetch",
+        Some(GuardRule::Host) => "host",
+        Some(GuardRule::Method) => "method",
+        Some(GuardRule::Origin) => "origin",
+        Some(GuardRule::Scheme) => "scheme",
+        Some(GuardRule::Xsrf) => "xsrf",
+        _ => "no guard",
+    }
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.as_str().expect("a text"))
+        .collect()
+}
+
+/// A field as a row has it: one octet a character, as the originals read it.
+fn field(value: &str) -> HeaderValue {
+    let octets: Vec<u8> = value
+        .chars()
+        .map(|octet| u8::try_from(u32::from(octet)).expect("latin-1"))
+        .collect();
+    HeaderValue::from_bytes(&octets).expect("octets a field may hold")
+}
+
+// ---- the corpus
+
+#[test]
+fn requests_of_other_sites_are_refused_by_the_rule_the_corpus_names() {
+    let Some(whole) = load("attacks/origins.json") else {
+        return;
+    };
+    let expected = |case: &Value| match case["verdict"].as_str() {
+        Some("allow") => PASSED,
+        _ => Some(match case["reason"].as_str().expect("a refusal has a reason") {
+            "fetch" => "fetch",
+            "host" => "host",
+            "method" => "method",
+            "origin" => "origin",
+            "scheme" => "scheme",
+            "xsrf" => "xsrf",
+            other => panic!("unknown reason {other}"),
+        }),
+    };
+    judge("attacks/origins.json", &[], expected, |case| {
+        let site = &whole["sites"][case["site"].as_str().expect("a site")];
+        decide(&guards(site), &case["request"])
+            .err()
+            .map(|denial| rule(&denial))
+    });
+}
+
+/// A site as an operator would configure it. Of one without a proxy every listed host is its own origin, by
+/// the scheme it is known to speak; the origin of one behind a proxy has to be told.
+fn guards(site: &Value) -> Guards {
+    let guards = Guards::new()
+        .with_hosts(Hosts::listed(texts(&site["hosts"])).expect("hosts"))
+        .with_origins(Origins::parse(texts(&site["allow_origins"])).expect("origins"))
+        .with_own_tls(site["own_tls"].as_bool().expect("own_tls"));
+    let proxies = texts(&site["trusted_proxies"]).join(",");
+    if proxies.is_empty() {
+        return guards;
+    }
+    let public = site["external_origin"].as_str().expect("an origin");
+    guards
+        .with_trusted_proxies(TrustedProxies::parse(&proxies).expect("proxies"))
+        .with_public_origin(public.parse().expect("an origin"))
+}
+
+fn decide(guards: &Guards, row: &Value) -> Result<(), Denial> {
+    let xsrf = XsrfGuard::new(Key);
+    let login_form = row["login_form"] == true;
+    let binding = if login_form { Binding::Anonymous } else { SESSION };
+    let argument = match row["xsrf"].as_str().expect("xsrf") {
+        "valid" => Some(xsrf.issue(binding)),
+        "wrong" => Some(xsrf.issue(Binding::Session(b"another's session"))),
+        _ => None,
+    };
+    let mut request = Request::builder()
+        .method(row["method"].as_str().expect("a method"))
+        .uri("/x");
+    for pair in row["headers"].as_array().expect("headers") {
+        request = request.header(
+            pair[0].as_str().expect("a name"),
+            field(pair[1].as_str().expect("a value")),
+        );
+    }
+    if row["websocket"] == true {
+        request = request
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket");
+    }
+    if let Some(argument) = &argument {
+        request = request.header("x-xsrftoken", argument);
+    }
+    let peer = row["peer"].as_str().expect("a peer").parse().expect("an address");
+    let request = request
+        .extension(Peer::Ip(SocketAddr::new(peer, 40_000)))
+        .body(())
+        .expect("a request");
+    let head = Head::of(&request);
+
+    let surroundings = guards.surroundings(head)?;
+    let proof = XsrfProof::new(&xsrf, binding, argument.as_deref().map(str::as_bytes));
+    match row["auth"].as_str().expect("auth") {
+        _ if login_form => guards.cross_site(&surroundings, head, RequestKind::LoginForm, Some(&proof)),
+        "cookie" => guards.cross_site(&surroundings, head, RequestKind::of(head), Some(&proof)),
+        _ => Ok(()),
+    }
+}
+
+// ---- Host
+
+#[test]
+fn hosts_are_judged_as_the_original_does_or_by_decision() {
+    let rules = [
+        Rule {
+            decision: "23",
+            reason: "with the check off no Host is looked at; what it must look like is the HTTP layer's to say",
+            verdict: |case| (case["allow_remote_access"] == true).then_some(PASSED),
+        },
+        Rule {
+            decision: "23",
+            reason: "a port is a number of 16 bits without leading zeros",
+            verdict: |case| {
+                let (_, port) = host(case)?.rsplit_once(':')?;
+                let digits = !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
+                let odd = port
+                    .parse::<u16>()
+                    .map_or(true, |number| number.to_string() != port);
+                (digits && odd).then_some(REFUSED)
+            },
+        },
+        Rule {
+            decision: "23",
+            reason: "brackets hold an IPv6 literal and nothing else",
+            verdict: |case| {
+                let inner = host(case)?.strip_prefix('[')?.split(']').next()?;
+                inner.parse::<std::net::Ipv6Addr>().is_err().then_some(REFUSED)
+            },
+        },
+        Rule {
+            decision: "23",
+            reason: "there is no path form",
+            verdict: |case| host(case)?.contains('%').then_some(REFUSED),
+        },
+        Rule {
+            decision: "23",
+            reason: "case does not matter, and localhost is always a loopback host",
+            verdict: |case| {
+                let host = host(case)?;
+                let (name, port) = host.split_once(':').unwrap_or((host, "0"));
+                let listed = texts(&case["local_hostnames"]);
+                let as_listed = listed.contains(&name);
+                let any_case = listed
+                    .iter()
+                    .chain(&["localhost"])
+                    .any(|listed| listed.eq_ignore_ascii_case(name));
+                let port = port.parse::<u16>().is_ok() && !port.starts_with('+');
+                (any_case && !as_listed && port).then_some(PASSED)
+            },
+        },
+    ];
+    let expected = |case: &Value| {
+        if case["verdict"] == "allow" {
+            PASSED
+        } else {
+            REFUSED
+        }
+    };
+    judge("jupyter-server/host_check.json", &rules, expected, |case| {
+        let names: Vec<String> = texts(&case["local_hostnames"])
+            .into_iter()
+            .filter(|name| *name != "localhost")
+            .map(|name| format!("{name}:*"))
+            .collect();
+        let guards = if case["allow_remote_access"] == true {
+            Guards::new().without_host_check()
+        } else if names.is_empty() {
+            Guards::new()
+        } else {
+            Guards::new().with_hosts(Hosts::loopback().and(Hosts::listed(names).expect("names")))
+        };
+        let mut request = Request::builder();
+        if let Some(host) = host(case) {
+            request = request.header("host", field(host));
+        }
+        let request = request.body(()).expect("a request");
+        guards
+            .surroundings(Head::of(&request))
+            .map_or(REFUSED, |_| PASSED)
+    });
+}
+
+/// The field's value, without the blanks around it that an HTTP receiver drops.
+fn host(case: &Value) -> Option<&str> {
+    case["host"].as_str().map(|host| host.trim_matches([' ', '\t']))
+}
+
+// ---- Origin and Referer
+
+/// Our word over the page a row's Origin or Referer names, by a second reader: the `url` crate. It reads more
+/// than a serialised origin, so what it gives must be the text again, but for case and a default port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    Foreign,
+    Listed,
+    Own,
+}
+
+fn page(case: &Value, sent: &str) -> Page {
+    let Some(sent) = serialised(sent) else {
+        return Page::Foreign;
+    };
+    let host = case["host"].as_str().expect("a host");
+    if sent == format!("http://{host}") || sent == format!("https://{host}") {
+        return Page::Own;
+    }
+    match case["allow_origin"].as_str().and_then(serialised) {
+        Some(listed) if listed == sent => Page::Listed,
+        _ => Page::Foreign,
+    }
+}
+
+fn serialised(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let origin = format!("{}://{}", url.scheme(), url.host_str()?);
+    let origin = match url.port() {
+        Some(port) => format!("{origin}:{port}"),
+        None => origin,
+    };
+    let lower = text.to_ascii_lowercase();
+    let default = [":80", ":443"]
+        .into_iter()
+        .any(|port| lower == format!("{origin}{port}"));
+    (lower == origin || default).then_some(origin)
+}
+
+/// Whether the original, which compares texts, reads what was sent otherwise than we do: where it or the
+/// listed origin is not the serialised form of an origin that HTTP serves.
+fn is_odd(case: &Value, sent: &str) -> bool {
+    let odd = |text: &str| serialised(text).as_deref() != Some(text) || !text.starts_with("http");
+    odd(sent)
+        || case["allow_origin"]
+            .as_str()
+            .is_some_and(|listed| !listed.is_empty() && odd(listed))
+}
+
+/// Whether a row lists origins in a way we do not offer.
+fn is_loose(case: &Value) -> bool {
+    case["allow_origin"] == "*" || case["allow_origin_pat"].is_string()
+}
+
+/// The origin of a Referer: what stands before its path.
+fn before_the_path(referer: &str) -> &str {
+    let start = referer.find("://").map_or(0, |place| place + 3);
+    let length = referer[start..]
+        .find(['/', '?', '#'])
+        .unwrap_or(referer.len() - start);
+    &referer[..start + length]
+}
+
+/// The guards of a row of the original: an exact origin is listed; `*` and patterns cannot be.
+fn original(case: &Value) -> Guards {
+    let exact = case["allow_origin"]
+        .as_str()
+        .filter(|origin| !origin.is_empty() && *origin != "*");
+    Guards::new().with_origins(Origins::parse(exact).expect("an origin"))
+}
+
+/// What a request of a row is answered, as far as the guards are concerned.
+fn answer(case: &Value, kind: &str, fields: &[(&str, Option<&str>)], xsrf_good: bool) -> Verdict {
+    let xsrf = XsrfGuard::new(Key);
+    let value = xsrf.issue(SESSION);
+    let mut request = Request::builder()
+        .method(kind)
+        .uri("/x")
+        .header("host", field(case["host"].as_str().expect("a host")));
+    for (name, value) in fields {
+        if let Some(value) = value {
+            request = request.header(*name, field(value));
+        }
+    }
+    if xsrf_good {
+        request = request.header("x-xsrftoken", &value);
+    }
+    let request = request.body(()).expect("a request");
+    let head = Head::of(&request);
+    let guards = original(case);
+    let Ok(surroundings) = guards.surroundings(head) else {
+        return REFUSED;
+    };
+    if !case["auth"].as_str().expect("auth").starts_with("cookie") {
+        return PASSED;
+    }
+    let proof = XsrfProof::new(&xsrf, SESSION, Some(value.as_bytes()));
+    guards
+        .cross_site(&surroundings, head, RequestKind::of(head), Some(&proof))
+        .map_or(REFUSED, |()| PASSED)
+}
+
+/// Our word over a request with a cookie, by its Origin alone.
+fn by_origin(case: &Value) -> Option<Verdict> {
+    let cookie = case["auth"].as_str()?.starts_with("cookie");
+    let method = case["method"].as_str()?;
+    if !cookie || method.starts_with("OPTIONS") {
+        return Some(PASSED);
+    }
+    let foreign = case["origin"]
+        .as_str()
+        .is_some_and(|origin| page(case, origin) == Page::Foreign);
+    Some(if foreign { REFUSED } else { PASSED })
+}
+
+#[test]
+fn origins_of_api_requests_are_judged_as_the_original_does_or_by_decision() {
+    let rules = [
+        Rule {
+            decision: "25",
+            reason: "without a cookie there is nothing that another site could use",
+            verdict: |case| (case["auth"] == "none").then_some(PASSED),
+        },
+        Rule {
+            decision: "37",
+            reason: "origins are listed exactly: `*` and patterns list nobody",
+            verdict: |case| by_origin(case).filter(|_| is_loose(case)),
+        },
+        Rule {
+            decision: "25",
+            reason: "an Origin is scheme, host and port, well-formed, whatever its case, of a page that HTTP serves",
+            verdict: |case| {
+                by_origin(case).filter(|_| is_odd(case, case["origin"].as_str().unwrap_or("http://h")))
+            },
+        },
+    ];
+    let expected = |case: &Value| if case["status"] == 200 { PASSED } else { REFUSED };
+    judge("jupyter-server/origin_api.json", &rules, expected, |case| {
+        let method = case["method"]
+            .as_str()
+            .expect("a method")
+            .split(' ')
+            .next()
+            .expect("a word");
+        answer(
+            case,
+            method,
+            &[("origin", case["origin"].as_str())],
+            case["auth"] == "cookie+xsrf",
+        )
+    });
+}
+
+#[test]
+fn cors_fields_go_to_listed_origins_alone() {
+    type Fields = (Option<String>, bool);
+    let rules = [Rule {
+        decision: "37",
+        reason: "a listed origin is echoed and may send cookies; nobody else gets a field",
+        verdict: |case| {
+            let origin = case["origin"].as_str().unwrap_or_default();
+            let listed = page(case, origin) == Page::Listed;
+            // Without a policy the original adds fields for its tokens alone.
+            let adds = is_loose(case) || case["allow_origin"] != "" || case["auth"] == "token";
+            adds.then(|| (listed.then(|| origin.to_owned()), listed))
+        },
+    }];
+    let expected =
+        |case: &Value| -> Fields { (case["acao"].as_str().map(str::to_owned), case["acac"] == "true") };
+    judge("jupyter-server/origin_api.json", &rules, expected, |case| {
+        let method = case["method"].as_str().expect("a method");
+        let preflight = method.starts_with("OPTIONS");
+        let mut request = Request::builder().method(if preflight { "OPTIONS" } else { method });
+        if let Some(origin) = case["origin"].as_str() {
+            request = request.header("origin", field(origin));
+        }
+        if preflight {
+            request = request
+                .header("access-control-request-method", "GET")
+                .header("access-control-request-headers", "authorization");
+        }
+        let request = request.body(()).expect("a request");
+        let head = Head::of(&request);
+        let guards = original(case);
+        let mut headers = http::HeaderMap::new();
+        match guards.preflight(head) {
+            Some(preflight) => {
+                preflight.write_to(&mut headers);
+                assert_eq!(
+                    headers["access-control-allow-headers"],
+                    case["allow_headers"].as_str().expect("a list")
+                );
+                assert_eq!(
+                    headers["access-control-allow-methods"],
+                    case["allow_methods"].as_str().expect("a list")
+                );
+            }
+            None => guards.write_cors(guards.listed_origin(head), &mut headers),
+        }
+        let echoed = headers.get(ACCESS_CONTROL_ALLOW_ORIGIN);
+        (
+            echoed.map(|origin| origin.to_str().expect("ASCII").to_owned()),
+            headers.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS),
+        )
+    });
+}
+
+/// Our word over a handshake with a cookie and without `_xsrf`.
+fn by_socket(case: &Value) -> Option<Verdict> {
+    let site = case["sec_fetch_site"].as_str();
+    let page = case["origin"].as_str().map(|origin| page(case, origin));
+    (case["auth"] == "cookie").then_some(match page {
+        Some(Page::Listed) => PASSED,
+        Some(Page::Own) if matches!(site, None | Some("same-origin" | "none")) => PASSED,
+        _ => REFUSED,
+    })
+}
+
+#[test]
+fn origins_of_websockets_are_judged_as_the_original_does_or_by_decision() {
+    let rules = [
+        Rule {
+            decision: "25",
+            reason: "a good token is exempt, whatever page opened the socket",
+            verdict: |case| (case["auth"] == "token").then_some(PASSED),
+        },
+        Rule {
+            decision: "26",
+            reason: "a socket with a cookie needs an Origin, and Fetch Metadata that agrees unless it is listed",
+            verdict: |case| {
+                let says = case["sec_fetch_site"].is_string() || case["origin"].is_null();
+                by_socket(case).filter(|_| says)
+            },
+        },
+        Rule {
+            decision: "37",
+            reason: "origins are listed exactly: `*` and patterns list nobody",
+            verdict: |case| by_socket(case).filter(|_| is_loose(case)),
+        },
+        Rule {
+            decision: "25",
+            reason: "an Origin is scheme, host and port, well-formed, whatever its case, of a page that HTTP serves",
+            verdict: |case| {
+                by_socket(case).filter(|_| is_odd(case, case["origin"].as_str().unwrap_or_default()))
+            },
+        },
+    ];
+    let expected = |case: &Value| if case["status"] == 101 { PASSED } else { REFUSED };
+    judge("jupyter-server/origin_websocket.json", &rules, expected, |case| {
+        if case["auth"] == "none" {
+            // Turned away for want of a credential, before any guard but Host is asked.
+            return REFUSED;
+        }
+        let fields = [
+            ("upgrade", Some("websocket")),
+            ("origin", case["origin"].as_str()),
+            ("sec-fetch-site", case["sec_fetch_site"].as_str()),
+        ];
+        answer(case, "GET", &fields, false)
+    });
+}
+
+#[test]
+fn user_content_is_read_as_the_original_has_it_or_by_decision() {
+    let rules = [
+        Rule {
+            decision: "37",
+            reason: "origins are listed exactly: `*` and patterns list nobody",
+            verdict: |case| by_referer(case).filter(|_| is_loose(case)),
+        },
+        Rule {
+            decision: "40",
+            reason: "the Referer's origin is scheme, host and port, well-formed, whatever its case",
+            verdict: |case| {
+                let referer = before_the_path(case["referer"].as_str().unwrap_or("http://h"));
+                by_referer(case).filter(|_| is_odd(case, referer))
+            },
+        },
+    ];
+    let expected = |case: &Value| if case["status"] == 200 { PASSED } else { REFUSED };
+    judge("jupyter-server/referer_files.json", &rules, expected, |case| {
+        let xsrf = XsrfGuard::new(Key);
+        let mut request =
+            Request::get("/files/x").header("host", field(case["host"].as_str().expect("a host")));
+        let mut good = String::new();
+        if let Some(headers) = case["headers"].as_array() {
+            for pair in headers {
+                let (name, value) = (
+                    pair[0].as_str().expect("a name"),
+                    pair[1].as_str().expect("a value"),
+                );
+                if name == "X-XSRFToken" {
+                    // Equal to the cookie stands for the session's, anything else for another's.
+                    let same = case["xsrf_cookie"] == value;
+                    good = xsrf.issue(if same {
+                        SESSION
+                    } else {
+                        Binding::Session(b"another")
+                    });
+                    request = request.header(name, &good);
+                } else {
+                    request = request.header(name, field(value));
+                }
+            }
+        } else if let Some(referer) = case["referer"].as_str() {
+            request = request.header("referer", field(referer));
+        }
+        let request = request.body(()).expect("a request");
+        let head = Head::of(&request);
+        let guards = original(case);
+        let surroundings = guards.surroundings(head).expect("a loopback host");
+        if case["auth"] == "token" {
+            return PASSED;
+        }
+        let proof = XsrfProof::new(&xsrf, SESSION, Some(good.as_bytes()));
+        guards
+            .require_own_page(&surroundings, head, Some(&proof))
+            .map_or(REFUSED, |()| PASSED)
+    });
+}
+
+/// Our word over a read of user content with a cookie, by its Referer alone.
+fn by_referer(case: &Value) -> Option<Verdict> {
+    if case["auth"] != "cookie" || case["headers"].is_array() {
+        return None;
+    }
+    let referer = case["referer"].as_str().unwrap_or_default();
+    let foreign = page(case, before_the_path(referer)) == Page::Foreign;
+    Some(if foreign { REFUSED } else { PASSED })
+}
+
+// ---- `_xsrf`
+
+/// The original's values are told apart by their raw token: one equal to the cookie's stands for a value of
+/// ours that is good for the session, another for one of another session. What the original cannot read is
+/// sent as it is.
+#[test]
+fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
+    type Told = Result<(), String>;
+    let rules: [Rule<Told>; 1] = [Rule {
+        decision: "4",
+        reason: "an argument in the query is not trimmed",
+        verdict: |case| {
+            let argument = case["argument"].as_str()?;
+            let padded = argument.trim() != argument;
+            (case["where"] == "query" && padded)
+                .then(|| Err("'_xsrf' argument has invalid format".to_owned()))
+        },
+    }];
+    let expected = |case: &Value| match case["message"].as_str() {
+        None => Ok(()),
+        Some(message) => Err(message.to_owned()),
+    };
+    judge("jupyter-server/xsrf.json", &rules, expected, |case| {
+        let xsrf = XsrfGuard::new(Key);
+        let mut fields = Vec::new();
+        let mut cookie = case["cookie"].as_str().map(str::to_owned);
+        let mut path = "/api/x".to_owned();
+        let mut form = None;
+        let mut token = false;
+        if let Some(headers) = case["headers"].as_array() {
+            path = case["path"].as_str().expect("a path").to_owned();
+            for pair in headers {
+                let (name, value) = (
+                    pair[0].as_str().expect("a name"),
+                    pair[1].as_str().expect("a value"),
+                );
+                match name {
+                    // The last of several counts there; here it stands for the session.
+                    "Cookie" => cookie = value.rsplit("; _xsrf=").next().map(str::to_owned),
+                    "Authorization" => token = true,
+                    _ => fields.push((name, value.to_owned())),
+                }
+            }
+        }
+        let ours = |argument: &str| {
+            let trimmed = argument.trim();
+            let cookie = cookie
+                .as_deref()
+                .map(|cookie| cookie.trim_matches('"'))
+                .and_then(raw_token);
+            match raw_token(trimmed) {
+                None => argument.to_owned(),
+                raw if raw == cookie => argument.replace(trimmed, &xsrf.issue(SESSION)),
+                Some(_) => argument.replace(trimmed, &xsrf.issue(Binding::Session(b"another"))),
+            }
+        };
+        for (_, value) in &mut fields {
+            *value = ours(value);
+        }
+        if let Some(argument) = case["argument"].as_str() {
+            let argument = ours(argument);
+            match case["where"].as_str().expect("a place") {
+                "form" => form = Some(argument),
+                "query" => {
+                    let encoded: String = url::form_urlencoded::byte_serialize(argument.as_bytes()).collect();
+                    path = format!("{path}?_xsrf={encoded}");
+                }
+                // An HTTP receiver drops the blanks around a field's value.
+                name => fields.push((name, argument.trim().to_owned())),
+            }
+        }
+        let mut request = Request::post(path).header("host", "localhost:8888");
+        for (name, value) in &fields {
+            request = request.header(*name, field(value));
+        }
+        let request = request.body(()).expect("a request");
+        let head = Head::of(&request);
+        let guards = Guards::new();
+        let surroundings = guards.surroundings(head).expect("a loopback host");
+        if token {
+            return Ok(());
+        }
+        let proof = XsrfProof::new(&xsrf, SESSION, None).with_form(form.as_deref());
+        guards
+            .cross_site(&surroundings, head, RequestKind::of(head), Some(&proof))
+            .map_err(|denial| denial.detail().to_owned())
+    });
+}
+
+/// The token within the original's value: unmasked, or the hexadecimal digits' octets, or the text itself.
+fn raw_token(value: &str) -> Option<Vec<u8>> {
+    let hex = |text: &str| -> Option<Vec<u8>> {
+        let pairs = text.as_bytes().chunks(2);
+        pairs
+            .map(|pair| {
+                u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok()
+            })
+            .collect()
+    };
+    let (version, rest) = value.split_once('|').unwrap_or(("", ""));
+    if version.starts_with(|digit: char| ('1'..='9').contains(&digit)) && version.parse::<u16>().is_ok() {
+        let [mask, masked, time] = rest.split('|').collect::<Vec<_>>().try_into().ok()?;
+        time.parse::<i64>().ok().filter(|_| version == "2")?;
+        let (mask, masked) = (hex(mask).filter(|mask| mask.len() == 4)?, hex(masked)?);
+        let token: Vec<u8> = masked
+            .iter()
+            .zip(mask.iter().cycle())
+            .map(|(a, b)| a ^ b)
+            .collect();
+        return Some(token).filter(|token| !token.is_empty());
+    }
+    Some(hex(value).unwrap_or_else(|| value.as_bytes().to_vec())).filter(|token| !token.is_empty())
+}

@@ -1,0 +1,129 @@
+//! The token in an `Authorization` field.
+
+use crate::{
+    denial::{Denial, Reason},
+    token::PresentedToken,
+};
+
+/// The token in the value of an `Authorization` field, or `None` if the field is of another scheme.
+///
+/// ```text
+/// value  = *blank scheme 1*blank token *blank
+/// scheme = "token" / "bearer"       in any case, of equal power
+/// token  = 1*512 %x21-7E
+/// blank  = SP / HTAB
+/// ```
+///
+/// There is no list syntax and there are no parameters. Of another scheme is what begins with another word
+/// (RFC 9110 section 5.6.2), and an empty value.
+///
+/// Source: RFC 9110 section 11.4, RFC 6750 section 2.1, and what Jupyter Server and JupyterHub read.
+///
+/// # Errors
+///
+/// A denial with status 401 if the scheme is one of the two and what follows is no token.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::authenticate::token_in_authorization;
+///
+/// let token = token_in_authorization(b"Bearer abc")?.expect("a token");
+/// assert_eq!(token.expose(), "abc");
+/// assert!(token_in_authorization(b"Basic YTpi")?.is_none());
+/// assert!(token_in_authorization(b"token two words").is_err());
+/// # Ok::<(), portcullis::Denial>(())
+/// ```
+pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>, Denial> {
+    let Some(rest) = strip_scheme(trim(value)) else {
+        return Ok(None);
+    };
+    match rest {
+        [b' ' | b'\t', token @ ..] => PresentedToken::new(trim(token)).map(Some).ok_or_else(malformed),
+        _ => Err(malformed()),
+    }
+}
+
+#[cold]
+fn malformed() -> Denial {
+    Denial::new(Reason::Malformed)
+        .with_status(http::StatusCode::UNAUTHORIZED)
+        .with_detail("expected one token of 1 to 512 visible ASCII characters behind the scheme")
+}
+
+/// What follows one of the two schemes, a whole word in any case.
+fn strip_scheme(value: &[u8]) -> Option<&[u8]> {
+    // The bit that tells small letters from capitals: no other octet becomes a letter of these by it.
+    let small = |octet: u8| octet | 0x20;
+    let rest = match (value.split_first_chunk::<6>(), value.split_first_chunk::<5>()) {
+        (Some((scheme, rest)), _) if scheme.map(small) == *b"bearer" => rest,
+        (_, Some((scheme, rest))) if scheme.map(small) == *b"token" => rest,
+        _ => return None,
+    };
+    let word_ends = rest.first().is_none_or(|octet| !is_word(*octet));
+    word_ends.then_some(rest)
+}
+
+/// `tchar` of RFC 9110 section 5.6.2.
+fn is_word(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
+}
+
+/// Without the blanks at both ends. Not `trim_ascii`, which takes line ends as well.
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_is_read_as_the_grammar_says() {
+        for (value, expected) in [
+            (&b"token abc"[..], Ok(Some("abc"))),
+            (b"BeaREr\t abc \t", Ok(Some("abc"))),
+            (b" \ttoken abc", Ok(Some("abc"))),
+            (b"token Bearer", Ok(Some("Bearer"))),
+            (b"token", Err(401)),
+            (b"Bearer  ", Err(401)),
+            (b"token\x0babc", Err(401)),
+            (b"token\x00abc", Err(401)),
+            (b"token=abc", Err(401)),
+            (b"token a b", Err(401)),
+            (b"token abc\n", Err(401)),
+            (b"token \nabc", Err(401)),
+            (b"token \xff", Err(401)),
+            (b"tokens abc", Ok(None)),
+            (b"toKEN_abc", Ok(None)),
+            (b"bear abc", Ok(None)),
+            (b"Basic abc", Ok(None)),
+            (b"T\x0fKEN abc", Ok(None)),
+            (b"", Ok(None)),
+            (b" \t ", Ok(None)),
+        ] {
+            let found = token_in_authorization(value)
+                .map(|token| token.map(PresentedToken::expose))
+                .map_err(|denial| denial.status().as_u16());
+            assert_eq!(found, expected, "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn no_octet_becomes_a_letter_of_a_scheme() {
+        for scheme in [&b"token"[..], b"bearer"] {
+            for place in 0..scheme.len() {
+                for octet in 0..=u8::MAX {
+                    let mut value = [scheme, b" abc"].concat();
+                    value[place] = octet;
+                    let ours = octet.eq_ignore_ascii_case(&scheme[place]);
+                    let found = token_in_authorization(&value).is_ok_and(|token| token.is_some());
+                    assert_eq!(found, ours, "{}", value.escape_ascii());
+                }
+            }
+        }
+    }
+}

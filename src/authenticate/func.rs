@@ -1,0 +1,73 @@
+//! A closure as an authenticator.
+
+use std::fmt;
+
+use crate::{
+    answer::Answer,
+    authenticate::{Authenticator, Outcome},
+    head::Head,
+};
+
+/// An authenticator that asks `function`, which gives an [`Outcome`], or an [`Answer`] if it has to wait.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Credential, Grant, Identity, Outcome, Session, authenticate::authenticator_fn};
+///
+/// // A proxy in front has checked the client's certificate and names its subject.
+/// let by_certificate = authenticator_fn(|head| match head.headers().get("x-client-subject") {
+///     None => Outcome::Absent,
+///     Some(subject) => match subject.to_str() {
+///         Ok(subject) => {
+///             let grant = Grant::new(Identity::new(subject));
+///             Outcome::Accepted(Session::new(grant, Credential::Other { ambient: true }))
+///         }
+///         Err(_) => Outcome::malformed("the subject is not visible ASCII"),
+///     },
+/// });
+/// ```
+pub fn authenticator_fn<F, A>(function: F) -> AuthenticatorFn<F>
+where
+    F: Fn(Head<'_>) -> A + Send + Sync + 'static,
+    A: Into<Answer<Outcome>>,
+{
+    AuthenticatorFn(function)
+}
+
+/// A closure as an authenticator: see [`authenticator_fn`].
+#[derive(Clone, Copy)]
+pub struct AuthenticatorFn<F>(F);
+
+impl<F, A> Authenticator for AuthenticatorFn<F>
+where
+    F: Fn(Head<'_>) -> A + Send + Sync + 'static,
+    A: Into<Answer<Outcome>>,
+{
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+        (self.0)(head).into()
+    }
+}
+
+impl<F> fmt::Debug for AuthenticatorFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthenticatorFn")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closure_answers_now_or_later() {
+        let request = http::Request::new(());
+        let now = authenticator_fn(|_| Outcome::Absent);
+        assert!(matches!(
+            now.authenticate(Head::of(&request)),
+            Answer::Now(Outcome::Absent)
+        ));
+        let later = authenticator_fn(|_| Answer::later(async { Outcome::Absent }));
+        assert!(matches!(later.authenticate(Head::of(&request)), Answer::Later(_)));
+    }
+}

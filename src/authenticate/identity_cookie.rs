@@ -1,0 +1,75 @@
+//! The login cookie that holds who somebody is.
+
+use super::{Authenticator, Outcome};
+use crate::{
+    answer::Answer,
+    cookie::{CookieJar, OpenError, Read, RequestCookies},
+    denial::{Denial, Reason},
+    grant::Grant,
+    head::Head,
+    identity::Identity,
+    session::{Credential, Session},
+};
+
+/// Whoever the login cookie of a request names: Jupyter Server's way, where nothing is kept on the server.
+///
+/// The payload is that of [`Identity::to_payload`]. A cookie that cannot be opened, or names nobody, is
+/// `Rejected`; the gate removes it from the browser.
+///
+/// # Security
+///
+/// Without anything kept on the server, a copied cookie is good until its time is over or the key changes.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{CookieJar, CookieScope, Keyring, authenticate::IdentityCookie};
+///
+/// let jar = CookieJar::signed(&Keyring::generate(), CookieScope::server("/")?);
+/// let authenticator = IdentityCookie::new(jar);
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct IdentityCookie {
+    jar: CookieJar,
+}
+
+impl IdentityCookie {
+    /// Reads the cookie of `jar`.
+    pub fn new(jar: CookieJar) -> Self {
+        Self { jar }
+    }
+
+    /// The jar it reads.
+    pub fn jar(&self) -> &CookieJar {
+        &self.jar
+    }
+
+    fn outcome(&self, head: Head<'_>) -> Outcome {
+        let cookies = match RequestCookies::of(head.headers()) {
+            Ok(cookies) => cookies,
+            Err(_) => {
+                return Outcome::Malformed(
+                    Denial::new(Reason::TooLarge).with_detail("the cookies are more than 16384 octets or 256 pairs"),
+                );
+            }
+        };
+        let mut buffer = [0; CookieJar::BUFFER];
+        let jar = self.jar.at(head.host().unwrap_or_default());
+        match jar.read(&cookies, || head.now(), &mut buffer, |payload| Identity::from_payload(payload).ok()) {
+            Read::Absent => Outcome::Absent,
+            Read::Ambiguous | Read::Refused(OpenError::Invalid) => Outcome::Rejected(Reason::InvalidCookie),
+            Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie),
+            Read::Opened(opened) => match Identity::from_payload(opened.payload()) {
+                Ok(identity) => Outcome::Accepted(Session::new(Grant::new(identity), Credential::Cookie)),
+                Err(_) => Outcome::Rejected(Reason::InvalidCookie),
+            },
+        }
+    }
+}
+
+impl Authenticator for IdentityCookie {
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+        Answer::Now(self.outcome(head))
+    }
+}

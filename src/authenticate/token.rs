@@ -1,0 +1,558 @@
+//! Tokens, wherever in a request they stand.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::{
+    Authenticator, Outcome,
+    authorization::{token_in_authorization, trim},
+};
+use crate::{
+    answer::Answer,
+    denial::{Denial, Reason},
+    head::Head,
+    percent,
+    query::{Query, TokenBuffer, TokenRoom},
+    secret,
+    session::{Credential, Session},
+    time::UnixTime,
+    token::PresentedToken,
+    verify::{TokenVerifier, Verdict},
+};
+
+/// Where in a request a token may stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenSource {
+    /// `Authorization: Bearer` or `token`: see [`token_in_authorization`].
+    Authorization,
+    /// A field whose whole value is the token. Blanks around it are trimmed; an empty one counts as absent.
+    Header(HeaderName),
+    /// The parameter `token` of the query: see [`Query::token`].
+    Query,
+    /// A protocol `v1.token.websocket.jupyter.org.<token>`, the token percent-encoded, among those that a
+    /// websocket handshake offers. Browsers can send it where they cannot set a field.
+    ///
+    /// Source: Jupyter enhancement proposal 119.
+    WebSocketSubprotocol,
+}
+
+/// The places where tokens are looked for.
+///
+/// A request has one token: several in one place, or different ones in two, are refused.
+#[derive(Clone, Debug)]
+pub struct TokenSources {
+    authorization: bool,
+    headers: Box<[TokenSource]>,
+    query: bool,
+    websocket_subprotocol: bool,
+}
+
+impl TokenSources {
+    /// These places, in whatever order.
+    pub fn new(sources: impl IntoIterator<Item = TokenSource>) -> Self {
+        let mut chosen = Self {
+            authorization: false,
+            headers: Box::default(),
+            query: false,
+            websocket_subprotocol: false,
+        };
+        let mut headers = Vec::new();
+        for source in sources {
+            match source {
+                // The one field that has a scheme before its token.
+                TokenSource::Authorization => chosen.authorization = true,
+                TokenSource::Header(name) if name == header::AUTHORIZATION => chosen.authorization = true,
+                TokenSource::Header(_) => headers.push(source),
+                TokenSource::Query => chosen.query = true,
+                TokenSource::WebSocketSubprotocol => chosen.websocket_subprotocol = true,
+            }
+        }
+        chosen.headers = headers.into();
+        chosen
+    }
+
+    /// The token that the request carries, if it carries one.
+    ///
+    /// # Errors
+    ///
+    /// A denial to answer with, whatever other credentials there are: 400 for more than one token or more
+    /// than one field of a name, 401 for one that is malformed, 414 for a query that is too long.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{Head, TokenBuffer, authenticate::{TokenSource, TokenSources}};
+    ///
+    /// let sources = TokenSources::default();
+    /// let request = http::Request::get("/lab?token=abc").body(())?;
+    /// let mut buffer = TokenBuffer::default();
+    /// let found = sources.find(Head::of(&request), &mut buffer)?.expect("a token");
+    /// assert_eq!(found.token().expose(), "abc");
+    /// assert_eq!(*found.source(), TokenSource::Query);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn find<'a>(
+        &'a self,
+        head: Head<'a>,
+        buffer: &'a mut TokenBuffer,
+    ) -> Result<Option<Found<'a>>, Denial> {
+        let TokenBuffer { query, protocol } = buffer;
+        let mut found = None;
+        if self.authorization {
+            let value = only(head.headers(), &AUTHORIZATION)?;
+            let token = value.map_or(Ok(None), |value| token_in_authorization(value.as_bytes()))?;
+            found = Found::one(found, token, &TokenSource::Authorization)?;
+        }
+        for source in &self.headers {
+            if let TokenSource::Header(name) = source {
+                found = Found::one(found, token_in_header(head.headers(), name)?, source)?;
+            }
+        }
+        if self.websocket_subprotocol && is_handshake(head) {
+            let token = token_in_protocols(head.headers(), protocol)?;
+            found = Found::one(found, token, &TokenSource::WebSocketSubprotocol)?;
+        }
+        // Last, so that its word on the source counts: what a URL held is to be cleaned out of it.
+        if self.query && head.uri().query().is_some() {
+            found = Found::one(found, Query::of(head.uri()).token_by(query)?, &TokenSource::Query)?;
+        }
+        Ok(found)
+    }
+}
+
+impl Default for TokenSources {
+    /// Where Jupyter Server reads tokens: the `Authorization` field and the query.
+    fn default() -> Self {
+        Self::new([TokenSource::Authorization, TokenSource::Query])
+    }
+}
+
+/// A token, and where in the request it stood.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    token: PresentedToken<'a>,
+    source: &'a TokenSource,
+}
+
+impl<'a> Found<'a> {
+    /// The token.
+    pub fn token(&self) -> PresentedToken<'a> {
+        self.token
+    }
+
+    /// Where it stood; the query, if it stood there and elsewhere too.
+    pub fn source(&self) -> &'a TokenSource {
+        self.source
+    }
+
+    /// What was found `before` and what is found now, which must be the same token.
+    fn one(
+        before: Option<Self>,
+        token: Option<PresentedToken<'a>>,
+        source: &'a TokenSource,
+    ) -> Result<Option<Self>, Denial> {
+        let Some(token) = token else { return Ok(before) };
+        match before {
+            Some(before) if !secret::equal(before.token.expose().as_bytes(), token.expose().as_bytes()) => {
+                Err(several("two different tokens in one request"))
+            }
+            _ => Ok(Some(Self { token, source })),
+        }
+    }
+}
+
+/// Who sent a request, told from the token in it and a verifier that knows tokens.
+///
+/// A token that nobody knows, or whose time is over, is `Rejected`: another authenticator may still accept
+/// the request. One that cannot be read, or more than one, is `Malformed`: nobody else is asked.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{
+///     Grant, Identity, Token,
+///     authenticate::{TokenAuthenticator, TokenSource},
+///     verify::SharedToken,
+/// };
+///
+/// let token = Token::generate();
+/// let verifier = SharedToken::new(token, Grant::new(Identity::new("owner")));
+/// let api_only = TokenAuthenticator::new(verifier).with_sources([TokenSource::Authorization]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokenAuthenticator<V> {
+    sources: TokenSources,
+    verifier: V,
+}
+
+impl<V: TokenVerifier> TokenAuthenticator<V> {
+    /// Whoever presents a token that `verifier` knows.
+    pub fn new(verifier: V) -> Self {
+        Self {
+            sources: TokenSources::default(),
+            verifier,
+        }
+    }
+
+    /// Default: `Authorization` and the query. The places where tokens are looked for, instead of those.
+    #[must_use]
+    pub fn with_sources(self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
+        Self {
+            sources: TokenSources::new(sources),
+            ..self
+        }
+    }
+
+    /// The places where tokens are looked for.
+    pub fn sources(&self) -> &TokenSources {
+        &self.sources
+    }
+
+    /// What is said of a request that carries `token`, its expiry included.
+    pub fn judge(&self, token: PresentedToken<'_>, head: Head<'_>) -> Answer<Outcome> {
+        match self.verifier.verify(token) {
+            Answer::Now(verdict) => Answer::Now(outcome(verdict, || head.now())),
+            Answer::Later(verdict) => {
+                // The head cannot wait; what counts is that the token was good when the request came.
+                let now = head.now();
+                Answer::later(async move { outcome(verdict.await, || now) })
+            }
+        }
+    }
+}
+
+impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+        let mut buffer = TokenBuffer::default();
+        match self.sources.find(head, &mut buffer) {
+            Ok(Some(found)) => self.judge(found.token, head),
+            Ok(None) => Answer::Now(Outcome::Absent),
+            Err(denial) => Answer::Now(Outcome::Malformed(denial)),
+        }
+    }
+}
+
+/// What a verdict means for the request; the clock is read only if the grant has an end.
+fn outcome(verdict: Verdict, now: impl FnOnce() -> UnixTime) -> Outcome {
+    match verdict {
+        Verdict::Known(grant) if grant.expiry().is_some_and(|end| end <= now()) => {
+            Outcome::Rejected(Reason::ExpiredToken)
+        }
+        Verdict::Known(grant) => Outcome::Accepted(Session::new(grant, Credential::Token)),
+        Verdict::Refused(reason) => Outcome::Rejected(reason),
+        Verdict::Unavailable(unavailable) => Outcome::Unavailable(unavailable),
+        Verdict::Unknown => Outcome::Rejected(Reason::UnknownToken),
+    }
+}
+
+/// By reference: a constant would be built anew at each request.
+static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
+
+/// The value of the only field of this name, or `None` if there is no such field.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Denial> {
+    let value = headers.get(name);
+    // As many fields as names: none of them is repeated, and no second look is needed.
+    if headers.len() != headers.keys_len() && headers.get_all(name).iter().nth(1).is_some() {
+        return Err(several("a field that holds a credential came more than once"));
+    }
+    Ok(value)
+}
+
+fn token_in_header<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<PresentedToken<'a>>, Denial> {
+    match only(headers, name)?.map(|value| trim(value.as_bytes())) {
+        None | Some([]) => Ok(None),
+        Some(value) => PresentedToken::new(value).map(Some).ok_or_else(malformed),
+    }
+}
+
+fn token_in_protocols<'a>(
+    headers: &'a HeaderMap,
+    room: &'a mut TokenRoom,
+) -> Result<Option<PresentedToken<'a>>, Denial> {
+    let mut tokens = headers
+        .get_all(&SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
+        .filter_map(|protocol| trim(protocol).strip_prefix(b"v1.token.websocket.jupyter.org."));
+    match (tokens.next(), tokens.next()) {
+        (Some(_), Some(_)) => Err(several("more than one token among the websocket protocols")),
+        (None | Some([]), None) | (None, Some(_)) => Ok(None),
+        (Some(token), None) => room
+            .decode(token, percent::decoded)
+            .map(Some)
+            .ok_or_else(malformed),
+    }
+}
+
+static SEC_WEBSOCKET_PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
+
+/// Whether the request begins a websocket: RFC 6455 section 4.1, and RFC 8441 section 4 over HTTP/2.
+fn is_handshake(head: Head<'_>) -> bool {
+    let upgrades = || {
+        let values = head.headers().get_all(header::UPGRADE).iter();
+        values
+            .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
+            .any(|protocol| trim(protocol).eq_ignore_ascii_case(b"websocket"))
+    };
+    *head.method() == Method::CONNECT || (*head.method() == Method::GET && upgrades())
+}
+
+#[cold]
+fn several(detail: &'static str) -> Denial {
+    Denial::new(Reason::Malformed).with_detail(detail)
+}
+
+#[cold]
+fn malformed() -> Denial {
+    Denial::new(Reason::Malformed)
+        .with_status(StatusCode::UNAUTHORIZED)
+        .with_detail("expected a token of 1 to 512 visible ASCII characters")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU64, Ordering},
+        time::Duration,
+    };
+
+    use http::Request;
+
+    use super::*;
+    use crate::{grant::Grant, identity::Identity, time::Clock, token::Token, verify::SharedToken};
+
+    fn owner() -> Grant {
+        Grant::new(Identity::new("owner"))
+    }
+
+    fn token() -> Token {
+        "s3cret".parse().expect("a token")
+    }
+
+    fn request(uri: &str, fields: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::get(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request")
+    }
+
+    #[track_caller]
+    fn now(answer: Answer<Outcome>) -> Outcome {
+        match answer {
+            Answer::Now(outcome) => outcome,
+            Answer::Later(_) => panic!("a shared token needs no waiting"),
+        }
+    }
+
+    #[track_caller]
+    fn check(sources: &[TokenSource], uri: &str, fields: &[(&str, &str)], expected: &str) {
+        let authenticator =
+            TokenAuthenticator::new(SharedToken::new(token(), owner())).with_sources(sources.to_vec());
+        let request = request(uri, fields);
+        let found = match now(authenticator.authenticate(Head::of(&request))) {
+            Outcome::Accepted(session) => {
+                assert_eq!(session.credential(), Credential::Token);
+                "accepted".to_owned()
+            }
+            Outcome::Absent => "absent".to_owned(),
+            Outcome::Rejected(reason) => reason.to_string(),
+            Outcome::Malformed(denial) => denial.status().as_u16().to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(found, expected, "{uri} {fields:?}");
+    }
+
+    #[test]
+    fn a_field_of_ones_own_holds_a_bare_token() {
+        let sources = [TokenSource::Header(HeaderName::from_static("x-agent-key"))];
+        for (value, expected) in [
+            ("s3cret", "accepted"),
+            (" s3cret\t", "accepted"),
+            ("token s3cret", "401"),
+            ("other", "unknown token"),
+            ("pcl_other", "mistyped token"),
+            ("", "absent"),
+        ] {
+            check(&sources, "/", &[("x-agent-key", value)], expected);
+        }
+        check(
+            &sources,
+            "/?token=s3cret",
+            &[("authorization", "token s3cret")],
+            "absent",
+        );
+        check(
+            &sources,
+            "/",
+            &[("x-agent-key", "s3cret"), ("x-agent-key", "s3cret")],
+            "400",
+        );
+        check(
+            &sources,
+            "/",
+            &[("accept", "a"), ("x-agent-key", "s3cret"), ("accept", "b")],
+            "accepted",
+        );
+        let authorization = [TokenSource::Header(header::AUTHORIZATION)];
+        check(
+            &authorization,
+            "/",
+            &[("authorization", "Bearer s3cret")],
+            "accepted",
+        );
+    }
+
+    #[test]
+    fn a_websocket_handshake_may_carry_the_token_as_a_protocol() {
+        let sources = [TokenSource::WebSocketSubprotocol];
+        let handshake = |protocols| [("upgrade", "WebSocket"), ("sec-websocket-protocol", protocols)];
+        for (protocols, expected) in [
+            (
+                "v1.token.websocket.jupyter.org, v1.token.websocket.jupyter.org.s3cret",
+                "accepted",
+            ),
+            (
+                "v1.kernel.websocket.jupyter.org,v1.token.websocket.jupyter.org.%733cret",
+                "accepted",
+            ),
+            ("v1.token.websocket.jupyter.org.other", "unknown token"),
+            ("v1.token.websocket.jupyter.org.a+b", "unknown token"),
+            ("v1.token.websocket.jupyter.org.", "absent"),
+            ("v1.token.websocket.jupyter.org", "absent"),
+            ("V1.token.websocket.jupyter.org.s3cret", "absent"),
+            ("v1.token.websocket.jupyter.org.a%20", "401"),
+            ("v1.token.websocket.jupyter.org.%", "401"),
+            (
+                "v1.token.websocket.jupyter.org.s3cret, v1.token.websocket.jupyter.org.s3cret",
+                "400",
+            ),
+            (
+                "v1.token.websocket.jupyter.org., v1.token.websocket.jupyter.org.s3cret",
+                "400",
+            ),
+        ] {
+            check(&sources, "/", &handshake(protocols), expected);
+        }
+        let [_, protocol] = handshake("v1.token.websocket.jupyter.org.s3cret");
+        check(&sources, "/", &[protocol], "absent");
+        check(&sources, "/", &[("upgrade", "h2c"), protocol], "absent");
+        check(
+            &sources,
+            "/",
+            &[("upgrade", "websocket"), protocol, protocol],
+            "400",
+        );
+    }
+
+    #[test]
+    fn a_request_has_one_token_wherever_it_stands() {
+        let all = [
+            TokenSource::Query,
+            TokenSource::WebSocketSubprotocol,
+            TokenSource::Header(HeaderName::from_static("x-agent-key")),
+            TokenSource::Authorization,
+        ];
+        let field = ("authorization", "token s3cret");
+        let own = ("x-agent-key", "s3cret");
+        let protocol = (
+            "sec-websocket-protocol",
+            "v1.token.websocket.jupyter.org.s3cre%74",
+        );
+        let upgrade = ("upgrade", "websocket");
+        check(
+            &all,
+            "/?token=s3c%72et",
+            &[field, own, upgrade, protocol],
+            "accepted",
+        );
+        check(&all, "/?token=other", &[field], "400");
+        check(&all, "/?token=other", &[own], "400");
+        check(&all, "/?token=%6fther", &[upgrade, protocol], "400");
+        check(&all, "/", &[field, ("x-agent-key", "other")], "400");
+        check(&all, "/?token=", &[field], "accepted");
+        check(&all, "/?token=a%20", &[field], "401");
+        check(&all, "/?token=s3cret", &[("authorization", "token")], "401");
+        check(&all, "/?token=s3cret", &[field, field], "400");
+        check(&all, "/", &[], "absent");
+        check(&[], "/?token=s3cret", &[field, own], "absent");
+    }
+
+    #[test]
+    fn the_source_is_the_query_if_the_token_stands_there() {
+        let sources = TokenSources::default();
+        let field = [("authorization", "token s3cret")];
+        for (uri, fields, expected) in [
+            ("/?token=s3cret", &[][..], TokenSource::Query),
+            ("/?token=s3cret", &field[..], TokenSource::Query),
+            ("/", &field[..], TokenSource::Authorization),
+        ] {
+            let request = request(uri, fields);
+            let mut buffer = TokenBuffer::default();
+            let found = sources
+                .find(Head::of(&request), &mut buffer)
+                .expect("readable")
+                .expect("a token");
+            assert_eq!(*found.source(), expected, "{uri}");
+            assert!(!format!("{found:?}").contains("s3cret"));
+        }
+    }
+
+    /// Counts how often it is read.
+    struct Counted(AtomicU64, u64);
+
+    impl Clock for Counted {
+        fn now(&self) -> UnixTime {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            UnixTime::from_secs(self.1)
+        }
+    }
+
+    #[test]
+    fn an_expired_token_is_rejected_and_the_clock_is_read_for_it_alone() {
+        let request = request("/", &[("authorization", "token s3cret")]);
+        let end = UnixTime::from_secs(1000);
+        for (grant, time, accepted, reads) in [
+            (owner(), 1000, true, 0),
+            (owner().expires_at(end), 999, true, 1),
+            (owner().expires_at(end), 1000, false, 1),
+            (owner().expires_at(end), 1001, false, 1),
+        ] {
+            let clock = Counted(AtomicU64::new(0), time);
+            let authenticator = TokenAuthenticator::new(SharedToken::new(token(), grant));
+            match now(authenticator.authenticate(Head::at(&request, &clock))) {
+                Outcome::Accepted(_) => assert!(accepted, "at {time}"),
+                Outcome::Rejected(Reason::ExpiredToken) => assert!(!accepted, "at {time}"),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(clock.0.into_inner(), reads, "at {time}");
+        }
+    }
+
+    /// Knows every token, later.
+    struct Slow(Grant);
+
+    impl TokenVerifier for Slow {
+        fn verify(&self, _: PresentedToken<'_>) -> Answer<Verdict> {
+            let grant = self.0.clone();
+            Answer::later(async move { Verdict::Known(grant) })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_later_is_judged_at_the_time_of_the_request() {
+        let request = request("/", &[("authorization", "token s3cret")]);
+        let clock = Counted(AtomicU64::new(0), 1000);
+        for (after, accepted) in [(0, false), (1, true)] {
+            let end = UnixTime::from_secs(1000).after(Duration::from_secs(after));
+            let authenticator = TokenAuthenticator::new(Slow(owner().expires_at(end)));
+            let answer = authenticator.authenticate(Head::at(&request, &clock));
+            assert!(matches!(answer, Answer::Later(_)));
+            let found = matches!(answer.await, Outcome::Accepted(_));
+            assert_eq!(found, accepted, "{after} seconds after");
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Writing and reading one cookie.
+
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+
+use http::HeaderValue;
+
+use super::{
+    error::CookieError,
+    keyring::Keyring,
+    lifetime::Lifetime,
+    name::CookieName,
+    opened::{OpenError, Opened},
+    request::RequestCookies,
+    scope::CookieScope,
+    signed::SignedValues,
+};
+use crate::{error::ConfigError, time::UnixTime};
+
+/// One cookie of a server: its place, its keys, its life.
+///
+/// # Several cookies of one name
+///
+/// Another path, or another host below the same domain, can plant a second cookie of our name, and a browser
+/// sends both in an order that proves nothing. So all different values are opened, eight at most, and they
+/// must name one user: else it is nobody. Among several of the same user the one issued last counts.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{CookieJar, CookieScope, Keyring, RequestCookies, UnixTime, cookie::Read};
+///
+/// let jar = CookieJar::signed(&Keyring::generate(), CookieScope::hub_login("/")?);
+/// let now = UnixTime::from_secs(1_700_000_000);
+/// let line = jar.write(b"alice", now, true)?;
+/// # let line = line.to_str()?;
+/// # let mut headers = http::HeaderMap::new();
+/// # headers.insert("cookie", line.split(';').next().unwrap_or_default().parse()?);
+///
+/// let cookies = RequestCookies::of(&headers)?;
+/// let mut buffer = [0; 256];
+/// let read = jar.read(&cookies, || now, &mut buffer, |payload| Some(payload.to_vec()));
+/// assert!(matches!(read, Read::Opened(opened) if opened.payload() == b"alice"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct CookieJar {
+    form: Arc<dyn Form>,
+    scope: CookieScope,
+    lifetime: Lifetime,
+}
+
+/// How a payload becomes a value, and a value a payload.
+pub(super) trait Form: Send + Sync {
+    /// Whether a value holds its time of issue beside that of the login, so that idle time can begin anew.
+    fn slides(&self) -> bool;
+
+    fn seal(&self, place: Place<'_>, payload: &[u8], times: Times) -> String;
+
+    fn open<'b>(
+        &self,
+        place: Place<'_>,
+        value: &[u8],
+        now: &dyn Fn() -> UnixTime,
+        buffer: &'b mut [u8],
+    ) -> Result<Opened<'b>, OpenError>;
+}
+
+/// Which cookie a value is for.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) name: &'a CookieName,
+    #[cfg_attr(not(feature = "encrypted"), allow(dead_code, reason = "peers do not sign it"))]
+    pub(super) path: &'a str,
+    pub(super) lifetime: Lifetime,
+}
+
+/// The times of a value to be written.
+#[derive(Clone, Copy)]
+#[cfg_attr(
+    not(feature = "encrypted"),
+    allow(dead_code, reason = "signed values have one time")
+)]
+pub(super) struct Times {
+    pub(super) started_at: UnixTime,
+    pub(super) issued_at: UnixTime,
+    pub(super) life: Duration,
+}
+
+impl CookieJar {
+    /// A buffer of this size takes what any cookie holds.
+    pub const BUFFER: usize = 3072;
+
+    /// A jar whose cookies peers can read: [`SignedValues`].
+    ///
+    /// A signed value has one time, that of the login. An idle limit counts from it as well, and is not moved
+    /// on by [`CookieJar::renew`].
+    pub fn signed(keyring: &Keyring, scope: CookieScope) -> Self {
+        Self::new(Arc::new(SignedValues::new(keyring)), scope)
+    }
+
+    pub(super) fn new(form: Arc<dyn Form>, scope: CookieScope) -> Self {
+        Self {
+            form,
+            scope,
+            lifetime: Lifetime::default(),
+        }
+    }
+
+    /// Default: 30 days, no idle limit.
+    #[must_use]
+    pub fn with_lifetime(self, lifetime: Lifetime) -> Self {
+        Self { lifetime, ..self }
+    }
+
+    /// Default: the scope's name. The same jar for a cookie of another name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`CookieScope::with_name`].
+    pub fn with_name(self, name: CookieName) -> Result<Self, ConfigError> {
+        Ok(Self {
+            scope: self.scope.with_name(name)?,
+            ..self
+        })
+    }
+
+    /// Where the cookie lives.
+    pub fn scope(&self) -> &CookieScope {
+        &self.scope
+    }
+
+    /// How long the cookie is good.
+    pub fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// The jar for requests with this `Host` field, which the name of a Jupyter Server's cookie is made from.
+    ///
+    /// The methods of the jar itself are those of `at(b"")`; where the name is fixed, that is all one needs.
+    pub fn at(&self, host: &[u8]) -> JarAt<'_> {
+        JarAt {
+            jar: self,
+            name: self.scope.name(host),
+        }
+    }
+
+    /// The `Set-Cookie` line of a login; see [`JarAt::write`].
+    ///
+    /// # Errors
+    ///
+    /// If name and value are too long for a cookie.
+    pub fn write(&self, payload: &[u8], now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
+        self.at(b"").write(payload, now, https)
+    }
+
+    /// The `Set-Cookie` line of a renewal; see [`JarAt::renew`].
+    ///
+    /// # Errors
+    ///
+    /// If name and value are too long for a cookie.
+    pub fn renew(&self, opened: &Opened<'_>, now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
+        self.at(b"").renew(opened, now, https)
+    }
+
+    /// The cookie of a request; see [`JarAt::read`].
+    pub fn read<'b, K: PartialEq>(
+        &self,
+        cookies: &RequestCookies<'_>,
+        now: impl Fn() -> UnixTime,
+        buffer: &'b mut [u8],
+        who: impl Fn(&[u8]) -> Option<K>,
+    ) -> Read<'b> {
+        self.at(b"").read(cookies, now, buffer, who)
+    }
+
+    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removals`].
+    pub fn removals(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
+        self.scope.removals(b"", https)
+    }
+}
+
+impl fmt::Debug for CookieJar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CookieJar")
+            .field("scope", &self.scope)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`CookieJar`] for one host: its cookie has a name.
+#[derive(Debug)]
+pub struct JarAt<'a> {
+    jar: &'a CookieJar,
+    name: Cow<'a, CookieName>,
+}
+
+impl JarAt<'_> {
+    /// What the cookie is called.
+    pub fn name(&self) -> &CookieName {
+        &self.name
+    }
+
+    /// The `Set-Cookie` line of a login: `payload`, good from `now` on for the jar's lifetime.
+    ///
+    /// `https` says whether the request came over https.
+    ///
+    /// # Errors
+    ///
+    /// If name and value are too long for a cookie.
+    pub fn write(&self, payload: &[u8], now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
+        let times = Times {
+            started_at: now,
+            issued_at: now,
+            life: self.jar.lifetime.max_age(),
+        };
+        self.line(payload, times, https)
+    }
+
+    /// The `Set-Cookie` line that takes the place of a cookie which [is stale](Opened::is_stale): the same
+    /// payload under the writing key, with its idle time begun anew, and the same end.
+    ///
+    /// # Errors
+    ///
+    /// If name and value are too long for a cookie.
+    pub fn renew(&self, opened: &Opened<'_>, now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
+        let lifetime = self.jar.lifetime;
+        let passed = now.since(opened.started_at());
+        let times = Times {
+            started_at: opened.started_at(),
+            issued_at: now,
+            life: if self.jar.form.slides() {
+                let left = lifetime.absolute_limit().saturating_sub(passed);
+                lifetime.max_age().min(left)
+            } else {
+                lifetime.max_age().saturating_sub(passed)
+            },
+        };
+        self.line(opened.payload(), times, https)
+    }
+
+    fn line(&self, payload: &[u8], times: Times, https: bool) -> Result<HeaderValue, CookieError> {
+        let value = self.jar.form.seal(self.place(), payload, times);
+        self.jar.scope.line(&self.name, &value, Some(times.life), https)
+    }
+
+    /// The cookie of a request, its payload written to `buffer`.
+    ///
+    /// `who` says which user a payload is for, `None` if it is for nobody; it is asked only if there are
+    /// several different values. The clock is read only if a value has a good signature.
+    ///
+    /// A payload that does not fit into `buffer` is refused as invalid; [`CookieJar::BUFFER`] always suffices.
+    pub fn read<'b, K: PartialEq>(
+        &self,
+        cookies: &RequestCookies<'_>,
+        now: impl Fn() -> UnixTime,
+        buffer: &'b mut [u8],
+        who: impl Fn(&[u8]) -> Option<K>,
+    ) -> Read<'b> {
+        let Some(candidates) = cookies.candidates(&self.name) else {
+            return Read::Ambiguous;
+        };
+        match *candidates {
+            [] => Read::Absent,
+            [value] => self.open(value, &now, buffer),
+            ref values => self.read_several(values, &now, buffer, who),
+        }
+    }
+
+    #[cold]
+    fn read_several<'b, K: PartialEq>(
+        &self,
+        values: &[&[u8]],
+        now: &dyn Fn() -> UnixTime,
+        buffer: &'b mut [u8],
+        who: impl Fn(&[u8]) -> Option<K>,
+    ) -> Read<'b> {
+        let mut refused = OpenError::Invalid;
+        let mut best: Option<(K, UnixTime, &[u8])> = None;
+        for value in values {
+            let opened = match self.open(value, now, buffer) {
+                Read::Opened(opened) => opened,
+                Read::Refused(OpenError::Expired) => {
+                    refused = OpenError::Expired;
+                    continue;
+                }
+                _ => continue,
+            };
+            let Some(user) = who(opened.payload()) else {
+                continue;
+            };
+            match &best {
+                Some((other, _, _)) if *other != user => return Read::Ambiguous,
+                Some((_, issued_at, _)) if *issued_at >= opened.issued_at() => {}
+                _ => best = Some((user, opened.issued_at(), value)),
+            }
+        }
+        match best {
+            Some((_, _, value)) => self.open(value, now, buffer),
+            None => Read::Refused(refused),
+        }
+    }
+
+    fn open<'b>(&self, value: &[u8], now: &dyn Fn() -> UnixTime, buffer: &'b mut [u8]) -> Read<'b> {
+        match self.jar.form.open(self.place(), value, now, buffer) {
+            Ok(opened) => Read::Opened(opened),
+            Err(error) => Read::Refused(error),
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            name: &self.name,
+            path: self.jar.scope.path(),
+            lifetime: self.jar.lifetime,
+        }
+    }
+
+    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removals`].
+    pub fn removals(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
+        self.jar.scope.removal_lines(&self.name, https)
+    }
+}
+
+/// What [`CookieJar::read`] found.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "callers must decide about each of these")]
+pub enum Read<'b> {
+    /// No cookie of that name.
+    Absent,
+    /// Cookies of two users, or more than eight different ones: nobody is logged in.
+    Ambiguous,
+    /// A good cookie.
+    Opened(Opened<'b>),
+    /// Only cookies that are not good, or not for anybody. They should be removed once.
+    Refused(OpenError),
+}

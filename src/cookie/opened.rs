@@ -1,0 +1,135 @@
+//! What comes out of a cookie that was opened, and what does not.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    denial::{Denial, Reason},
+    time::UnixTime,
+};
+
+/// How far ahead of our clock a cookie may have been issued: another replica's clock is not ours.
+pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+/// A payload that was proven to be ours, and its times.
+#[derive(Clone, Copy)]
+pub struct Opened<'b> {
+    pub(super) payload: &'b [u8],
+    pub(super) started_at: UnixTime,
+    pub(super) issued_at: UnixTime,
+    pub(super) stale: bool,
+}
+
+impl<'b> Opened<'b> {
+    /// What was put in.
+    pub fn payload(&self) -> &'b [u8] {
+        self.payload
+    }
+
+    /// When this very cookie was written.
+    pub fn issued_at(&self) -> UnixTime {
+        self.issued_at
+    }
+
+    /// When the first of its line was written: the login.
+    pub fn started_at(&self) -> UnixTime {
+        self.started_at
+    }
+
+    /// Whether it should be written anew, by [`CookieJar::renew`](super::CookieJar::renew): a reading key
+    /// opened it, or half of its idle time has passed.
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+}
+
+impl fmt::Debug for Opened<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("issued_at", &self.issued_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A value that does not open. Nothing more is told, so it is no oracle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// It was ours, and its time is over.
+    #[error("expected a cookie in its lifetime, found an expired one")]
+    Expired,
+    /// It was not made with a key we know, for this name and place; or was changed.
+    #[error("expected a cookie made here, found another")]
+    Invalid,
+}
+
+impl OpenError {
+    /// The reason a request with this cookie alone is turned away for.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Expired => Reason::ExpiredCookie,
+            Self::Invalid => Reason::InvalidCookie,
+        }
+    }
+}
+
+impl From<OpenError> for Denial {
+    fn from(error: OpenError) -> Self {
+        Self::new(error.reason())
+    }
+}
+
+/// The value without one pair of double quotes around it: Python's peers send values quoted.
+pub(super) fn unquoted(value: &[u8]) -> &[u8] {
+    match value {
+        [b'"', inner @ .., b'"'] => inner,
+        value => value,
+    }
+}
+
+/// Whether a value issued at `issued_at` and good for `life` is good at `now`.
+pub(super) fn in_time(issued_at: UnixTime, life: Duration, now: UnixTime) -> Result<(), OpenError> {
+    if issued_at > now.after(TOLERANCE) {
+        return Err(OpenError::Invalid);
+    }
+    if now.since(issued_at) > life {
+        return Err(OpenError::Expired);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_pair_of_quotes_is_taken_off_and_no_more() {
+        for (value, expected) in [
+            ("\"a\"", "a"),
+            ("\"\"a\"\"", "\"a\""),
+            ("\"\"", ""),
+            ("\"", "\""),
+            ("\"a", "\"a"),
+            ("a\"", "a\""),
+            ("", ""),
+        ] {
+            assert_eq!(unquoted(value.as_bytes()), expected.as_bytes(), "{value}");
+        }
+    }
+
+    #[test]
+    fn time_is_over_one_second_after_the_life_and_too_early_five_minutes_ahead() {
+        let life = Duration::from_secs(100);
+        for (issued_at, expected) in [
+            (899, Err(OpenError::Expired)),
+            (900, Ok(())),
+            (1_000, Ok(())),
+            (1_300, Ok(())),
+            (1_301, Err(OpenError::Invalid)),
+            (u64::MAX, Err(OpenError::Invalid)),
+            (0, Err(OpenError::Expired)),
+        ] {
+            let found = in_time(UnixTime::from_secs(issued_at), life, UnixTime::from_secs(1_000));
+            assert_eq!(found, expected, "issued at {issued_at}");
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The cookies of a request, read over octets.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+use memchr::memchr;
+
+use super::name::{CookieName, is_token};
+use crate::denial::{Denial, Reason};
+
+/// The cookies that came with a request, proven to be within the bounds.
+///
+/// # Rules
+///
+/// 1. Several `Cookie` fields read as if joined by `; ` (HTTP/2 splits them).
+/// 2. More than [`RequestCookies::OCTET_LIMIT`] octets, or more than [`RequestCookies::PAIR_LIMIT`] pieces
+///    between semicolons that are not blank: too large, and none is read.
+/// 3. Every `;` separates: no quoting, no comma, no legacy mode of RFC 2109.
+/// 4. A name stands before the first `=`, its value behind it; spaces and tabs at both ends of each are
+///    taken off, nothing else is. Without `=`, or with an empty name, it is nobody's cookie.
+/// 5. A name that is not an RFC 9110 token, and a value with a control octet other than the tab, drop that
+///    pair alone. Octets above 7F are kept as they are; quotes and escapes stay in the value.
+/// 6. Names are equal octet by octet.
+///
+/// Order means nothing: RFC 6265bis §4.2.2. Nothing is allocated.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{CookieName, RequestCookies};
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("cookie", "a=1; _xsrf=x; a=2; a=1".parse()?);
+/// let cookies = RequestCookies::of(&headers)?;
+/// let name = CookieName::custom("a")?;
+/// assert_eq!(cookies.values(&name).collect::<Vec<_>>(), [b"1", b"2"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct RequestCookies<'a> {
+    lines: Lines<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Lines<'a> {
+    /// Several fields of a head.
+    Fields(&'a HeaderMap),
+    /// Octets that nobody has looked at.
+    Octets(&'a [&'a [u8]]),
+    /// The only field of a head.
+    Single(&'a [u8]),
+}
+
+impl<'a> RequestCookies<'a> {
+    /// The most octets that are read, over all fields.
+    pub const OCTET_LIMIT: usize = 16_384;
+
+    /// The most pieces between semicolons that are read, blank ones not counted.
+    pub const PAIR_LIMIT: usize = 256;
+
+    /// The most different values of one name among which [`RequestCookies::candidates`] looks.
+    pub const CANDIDATE_LIMIT: usize = 8;
+
+    /// The cookies in the `Cookie` fields of a head.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`], by rule 2; the answer to it is 431.
+    pub fn of(headers: &'a HeaderMap) -> Result<Self, TooLarge> {
+        let mut fields = headers.get_all(COOKIE).iter();
+        match (fields.next(), fields.next()) {
+            (None, _) => Ok(Self {
+                lines: Lines::Octets(&[]),
+            }),
+            (Some(field), None) => Self::bounded(Lines::Single(field.as_bytes())),
+            (Some(_), Some(_)) => Self::bounded(Lines::Fields(headers)),
+        }
+    }
+
+    /// The cookies in lines of octets, which need not be what an HTTP receiver lets through.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`], by rule 2.
+    pub fn of_lines(lines: &'a [&'a [u8]]) -> Result<Self, TooLarge> {
+        Self::bounded(Lines::Octets(lines))
+    }
+
+    fn bounded(lines: Lines<'a>) -> Result<Self, TooLarge> {
+        let octets: usize = lines.iter().map(<[u8]>::len).sum();
+        if octets > Self::OCTET_LIMIT {
+            return Err(TooLarge::Octets);
+        }
+        // One line needs two octets for each piece but the last, so a short one need not be counted.
+        let single = matches!(lines, Lines::Single(_));
+        if octets >= Self::PAIR_LIMIT * (1 + usize::from(single)) {
+            lines.check_pieces()?;
+        }
+        Ok(Self { lines })
+    }
+
+    /// Every accepted pair of name and value, in the order of arrival.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        self.lines.pieces().filter_map(pair)
+    }
+
+    /// The values of `name` in the order of arrival, equal ones once.
+    ///
+    /// There may be as many as [`RequestCookies::PAIR_LIMIT`]; what costs something per value should ask for
+    /// [`RequestCookies::candidates`].
+    pub fn values<'n>(&self, name: &'n CookieName) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let cookies = *self;
+        cookies
+            .all_values(name)
+            .enumerate()
+            .filter(move |&(place, value)| {
+                cookies
+                    .all_values(name)
+                    .take(place)
+                    .all(|earlier| earlier != value)
+            })
+            .map(|(_, value)| value)
+    }
+
+    /// The different values of `name`, or `None` if they are more than
+    /// [`RequestCookies::CANDIDATE_LIMIT`]: then none of them is to be believed.
+    pub fn candidates(&self, name: &CookieName) -> Option<Candidates<'a>> {
+        let mut candidates = Candidates {
+            values: [&[]; Self::CANDIDATE_LIMIT],
+            count: 0,
+        };
+        for value in self.all_values(name) {
+            if candidates.contains(&value) {
+                continue;
+            }
+            *candidates.values.get_mut(candidates.count)? = value;
+            candidates.count += 1;
+        }
+        Some(candidates)
+    }
+
+    /// The values of `name`, equal ones as often as they came.
+    fn all_values<'n>(&self, name: &'n CookieName) -> AllValues<'a, 'n> {
+        AllValues {
+            name,
+            unproven: matches!(self.lines, Lines::Octets(_)),
+            line: &[],
+            lines: self.lines.iter(),
+        }
+    }
+}
+
+impl fmt::Debug for RequestCookies<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestCookies").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn iter(self) -> LineIter<'a> {
+        match self {
+            Self::Fields(headers) => LineIter::Fields(headers.get_all(COOKIE).iter()),
+            Self::Octets(lines) => LineIter::Octets(lines.iter()),
+            Self::Single(line) => LineIter::Single(Some(line)),
+        }
+    }
+
+    /// What stands between semicolons, blank pieces left out.
+    fn pieces(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.iter()
+            .flat_map(|line| line.split(|&octet| octet == b';'))
+            .map(trim)
+            .filter(|piece| !piece.is_empty())
+    }
+
+    fn check_pieces(self) -> Result<(), TooLarge> {
+        // Counting separators is cheap and says "few enough" of nearly all that comes.
+        let at_most: usize = self
+            .iter()
+            .map(|line| 1 + memchr::memchr_iter(b';', line).count())
+            .sum();
+        if at_most > RequestCookies::PAIR_LIMIT && self.pieces().nth(RequestCookies::PAIR_LIMIT).is_some() {
+            return Err(TooLarge::Pairs);
+        }
+        Ok(())
+    }
+}
+
+enum LineIter<'a> {
+    Fields(http::header::ValueIter<'a, HeaderValue>),
+    Octets(std::slice::Iter<'a, &'a [u8]>),
+    Single(Option<&'a [u8]>),
+}
+
+impl<'a> Iterator for LineIter<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Fields(fields) => fields.next().map(HeaderValue::as_bytes),
+            Self::Octets(lines) => lines.next().copied(),
+            Self::Single(line) => line.take(),
+        }
+    }
+}
+
+/// The specification: one piece read as rules 4 and 5 say.
+fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = piece.split_at_checked(memchr(b'=', piece)?)?;
+    let (name, value) = (trim(name), trim(value.get(1..)?));
+    (is_token(name) && !holds_control(value)).then_some((name, value))
+}
+
+/// The values of one name, found without reading the other pairs.
+///
+/// It finds what [`pair`] would: a piece is a pair of this name if, and only if, the name stands in it with
+/// nothing but blanks before it and nothing but blanks between it and a `=`. The name is a token, so it holds
+/// neither `;` nor `=`, and its first occurrence in a piece is the only one that can be the piece's start.
+struct AllValues<'a, 'n> {
+    name: &'n CookieName,
+    /// Whether the lines may hold octets that a [`HeaderValue`] never holds.
+    unproven: bool,
+    /// The rest of a line, from the start of a piece.
+    line: &'a [u8],
+    lines: LineIter<'a>,
+}
+
+impl<'a> Iterator for AllValues<'a, '_> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            while let Some(place) = self.name.finder().find(self.line) {
+                let (before, behind) = self.line.split_at_checked(place)?;
+                let behind = behind.get(self.name.as_str().len()..)?;
+                let end = memchr(b';', behind).unwrap_or(behind.len());
+                let (behind, rest) = behind.split_at_checked(end)?;
+                self.line = rest.get(1..).unwrap_or_default();
+                if starts_a_piece(before)
+                    && let Some(value) = trim_start(behind).strip_prefix(b"=")
+                    && let value = trim(value)
+                    && !(self.unproven && holds_control(value))
+                {
+                    return Some(value);
+                }
+            }
+            self.line = self.lines.next()?;
+        }
+    }
+}
+
+/// The different values of one name, at most [`RequestCookies::CANDIDATE_LIMIT`].
+#[derive(Clone, Copy)]
+pub struct Candidates<'a> {
+    values: [&'a [u8]; RequestCookies::CANDIDATE_LIMIT],
+    count: usize,
+}
+
+impl<'a> std::ops::Deref for Candidates<'a> {
+    type Target = [&'a [u8]];
+
+    fn deref(&self) -> &Self::Target {
+        self.values.get(..self.count).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Candidates<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidates")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cookies beyond the bounds of [`RequestCookies`]; none of them was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TooLarge {
+    /// More than [`RequestCookies::OCTET_LIMIT`] octets.
+    #[error("expected at most 16384 octets of cookies, found more")]
+    Octets,
+    /// More than [`RequestCookies::PAIR_LIMIT`] pairs.
+    #[error("expected at most 256 cookies, found more")]
+    Pairs,
+}
+
+impl From<TooLarge> for Denial {
+    fn from(error: TooLarge) -> Self {
+        Self::new(Reason::TooLarge).with_detail(match error {
+            TooLarge::Octets => "the cookies are more than 16384 octets",
+            TooLarge::Pairs => "there are more than 256 cookies",
+        })
+    }
+}
+
+/// Whether the octets up to here end a piece, blanks not counted.
+fn starts_a_piece(before: &[u8]) -> bool {
+    matches!(trim_end(before), [] | [.., b';'])
+}
+
+fn trim(octets: &[u8]) -> &[u8] {
+    trim_start(trim_end(octets))
+}
+
+fn trim_start(mut octets: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = octets {
+        octets = rest;
+    }
+    octets
+}
+
+fn trim_end(mut octets: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = octets {
+        octets = rest;
+    }
+    octets
+}
+
+fn holds_control(octets: &[u8]) -> bool {
+    octets
+        .iter()
+        .any(|&octet| (octet < b' ' && octet != b'\t') || octet == 0x7F)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+
+    /// The values of `name` as the specification reads them.
+    fn slowly<'a>(cookies: &RequestCookies<'a>, name: &CookieName) -> Vec<&'a [u8]> {
+        cookies
+            .pairs()
+            .filter(|(found, _)| *found == name.as_str().as_bytes())
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    /// Octets in which names, blanks, separators and traps are frequent.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => select(vec![&b"a"[..], b"ab", b"aa", b"a=", b"ab=", b"=", b";", b"; ", b" ", b"\t", b"\"", b"\0", b"\x7f", b"\xff"])
+                .prop_map(<[u8]>::to_vec),
+            1 => vec(any::<u8>(), 0..4),
+        ];
+        vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_reader_finds_what_the_specification_reads(lines in vec(line(), 0..4), name in "a|ab|aa|b") {
+            let name = CookieName::custom(&name).expect("a token");
+            let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+            if let Ok(cookies) = RequestCookies::of_lines(&lines) {
+                let fast: Vec<_> = cookies.all_values(&name).collect();
+                prop_assert_eq!(&fast, &slowly(&cookies, &name));
+            }
+            // The same through a head, where octets that no receiver lets through are left out.
+            let mut headers = HeaderMap::new();
+            for line in &lines {
+                if let Ok(value) = HeaderValue::from_bytes(line) {
+                    headers.append(COOKIE, value);
+                }
+            }
+            if let Ok(cookies) = RequestCookies::of(&headers) {
+                let fast: Vec<_> = cookies.all_values(&name).collect();
+                prop_assert_eq!(&fast, &slowly(&cookies, &name));
+            }
+        }
+
+        #[test]
+        fn the_bounds_are_the_same_for_one_line_as_for_many(pieces in vec("|a|a=| ", 250..262)) {
+            let joined = pieces.join(";");
+            let lines: Vec<&[u8]> = pieces.iter().map(String::as_bytes).collect();
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, joined.parse().expect("visible"));
+            let filled = pieces.iter().filter(|piece| !piece.trim().is_empty()).count();
+            let expected = if filled > RequestCookies::PAIR_LIMIT { Err(TooLarge::Pairs) } else { Ok(()) };
+            prop_assert_eq!(RequestCookies::of_lines(&lines).map(|_| ()), expected);
+            prop_assert_eq!(RequestCookies::of_lines(&[joined.as_bytes()]).map(|_| ()), expected);
+            prop_assert_eq!(RequestCookies::of(&headers).map(|_| ()), expected);
+        }
+    }
+
+    #[test]
+    fn the_257th_cookie_is_one_too_many() {
+        for (count, expected) in [(256, Ok(())), (257, Err(TooLarge::Pairs))] {
+            let line = iter::repeat_n("a", count).collect::<Vec<_>>().join(";");
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, line.parse().expect("visible"));
+            assert_eq!(RequestCookies::of(&headers).map(|_| ()), expected, "{count}");
+            let lines = vec![&b"a"[..]; count];
+            assert_eq!(
+                RequestCookies::of_lines(&lines).map(|_| ()),
+                expected,
+                "{count} lines"
+            );
+        }
+    }
+
+    #[test]
+    fn a_ninth_different_value_leaves_no_candidate() {
+        let name = CookieName::custom("a").expect("a token");
+        for (line, expected) in [
+            ("", Some(0)),
+            ("b=1", Some(0)),
+            ("a=1; a=1", Some(1)),
+            ("a=0;a=1;a=2;a=3;a=4;a=5;a=6;a=7;a=0", Some(8)),
+            ("a=0;a=1;a=2;a=3;a=4;a=5;a=6;a=7;a=8", None),
+        ] {
+            let lines = [line.as_bytes()];
+            let cookies = RequestCookies::of_lines(&lines).expect("small");
+            let found = cookies.candidates(&name).map(|candidates| candidates.len());
+            assert_eq!(found, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn too_large_is_told_as_431() {
+        let denial = Denial::from(TooLarge::Octets);
+        assert_eq!(denial.status().as_u16(), 431);
+    }
+}

@@ -1,0 +1,118 @@
+//! The name of a cookie that may depend on the request's host.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use super::name::{CookieName, CookiePrefix};
+
+/// A name fixed beforehand, or one made from the request's `Host` field.
+#[derive(Clone)]
+pub(super) enum ServerName {
+    ByHost(Arc<Hosts>),
+    Fixed(CookieName),
+}
+
+/// The names of the first hosts seen.
+///
+/// A server is reached by a few names (`localhost`, `127.0.0.1`, one more); these cost a comparison. Names
+/// beyond them are made anew for each request, so what strangers send as `Host` takes no memory.
+#[derive(Default)]
+pub(super) struct Hosts {
+    prefix: Option<CookiePrefix>,
+    seen: [OnceLock<Seen>; 4],
+}
+
+struct Seen {
+    host: Box<[u8]>,
+    name: CookieName,
+}
+
+impl ServerName {
+    pub(super) fn by_host(prefix: Option<CookiePrefix>) -> Self {
+        Self::ByHost(Arc::new(Hosts {
+            prefix,
+            ..Hosts::default()
+        }))
+    }
+
+    pub(super) fn at(&self, host: &[u8]) -> Cow<'_, CookieName> {
+        match self {
+            Self::ByHost(hosts) => hosts.name(host),
+            Self::Fixed(name) => Cow::Borrowed(name),
+        }
+    }
+
+    pub(super) fn prefix(&self) -> Option<CookiePrefix> {
+        match self {
+            Self::ByHost(hosts) => hosts.prefix,
+            Self::Fixed(name) => name.prefix(),
+        }
+    }
+
+    pub(super) fn with_prefix(&self, prefix: CookiePrefix) -> Self {
+        match self {
+            Self::ByHost(_) => Self::by_host(Some(prefix)),
+            Self::Fixed(name) => Self::Fixed(name.with_prefix(prefix)),
+        }
+    }
+}
+
+impl Hosts {
+    fn name(&self, host: &[u8]) -> Cow<'_, CookieName> {
+        for slot in &self.seen {
+            let seen = slot.get_or_init(|| Seen {
+                host: host.into(),
+                name: self.make(host),
+            });
+            if *seen.host == *host {
+                return Cow::Borrowed(&seen.name);
+            }
+        }
+        Cow::Owned(self.make(host))
+    }
+
+    fn make(&self, host: &[u8]) -> CookieName {
+        let name = CookieName::server(host);
+        match self.prefix {
+            Some(prefix) => name.with_prefix(prefix),
+            None => name,
+        }
+    }
+}
+
+impl fmt::Debug for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByHost(hosts) => {
+                let prefix = hosts.prefix.map_or("", CookiePrefix::as_str);
+                write!(f, "{prefix}username-<host>")
+            }
+            Self::Fixed(name) => f.write_str(name.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_hosts_are_remembered_and_all_others_still_named() {
+        let name = ServerName::by_host(None);
+        for round in 0..2 {
+            for number in 0..9 {
+                let host = format!("host:{number}");
+                let found = name.at(host.as_bytes());
+                assert_eq!(found.as_str(), format!("username-host-{number}"));
+                assert_eq!(
+                    matches!(found, Cow::Borrowed(_)),
+                    number < 4,
+                    "round {round}, {host}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Values that are signed, not hidden: what a Jupyter Server and a hub read and write.
+
+use std::{fmt, time::Duration};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use super::{
+    base64::STANDARD,
+    jar::{Form, Place, Times},
+    keyring::{Key, Keyring, Ring},
+    name::CookieName,
+    opened::{OpenError, Opened, in_time, unquoted},
+    scope::CookieScope,
+};
+use crate::{secret, time::UnixTime};
+
+/// Signed values: Tornado's `create_signed_value`, format 2, byte for byte.
+///
+/// ```text
+/// value  = "2|" field field field field signature
+/// field  = length ":" octets "|"            key version, seconds since 1970, cookie name, base64 of the payload
+/// signature = 64 lower-case hex digits      HMAC-SHA256 over all before it
+/// ```
+///
+/// For the name `session`, the payload `abc` and the second 1700000000:
+/// `2|1:0|10:1700000000|7:session|4:YWJj|` and the signature.
+///
+/// Read strictly: format 1 is refused, the key version is `0`, numbers are plain digits without leading
+/// zeros, base64 is padded and the only encoding of its octets, nothing follows. The signature is checked
+/// before anything else is read. One pair of double quotes around the value is taken off.
+///
+/// # Security
+///
+/// Whoever has the cookie reads the payload.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{CookieName, Keyring, UnixTime, cookie::SignedValues};
+/// use std::time::Duration;
+///
+/// let values = SignedValues::new(&Keyring::generate());
+/// let (name, now) = (CookieName::hub_login(), UnixTime::from_secs(1_700_000_000));
+/// let value = values.sign(&name, b"alice", now);
+/// let mut buffer = [0; 64];
+/// let opened = values.open(&name, value.as_bytes(), Duration::from_secs(60), || now, &mut buffer)?;
+/// assert_eq!(opened.payload(), b"alice");
+/// # Ok::<(), portcullis::cookie::OpenError>(())
+/// ```
+#[derive(Clone)]
+pub struct SignedValues {
+    keys: Ring<Hmac<Sha256>>,
+}
+
+impl SignedValues {
+    /// Values signed with the ring's writing key, read with all of its keys.
+    pub fn new(keyring: &Keyring) -> Self {
+        Self {
+            keys: keyring.keys().map(|key: &Key| key.signing().clone()),
+        }
+    }
+
+    /// `payload`, signed for the cookie `name`.
+    pub fn sign(&self, name: &CookieName, payload: &[u8], issued_at: UnixTime) -> String {
+        use fmt::Write as _;
+
+        let payload = BASE64_STANDARD.encode(payload);
+        let mut value = String::from("2|1:0|");
+        for field in [&issued_at.as_secs().to_string(), name.as_str(), &payload] {
+            write!(value, "{}:{field}|", field.len()).expect("a String takes all text");
+        }
+        for octet in code(self.keys.writing(), value.as_bytes()) {
+            write!(value, "{octet:02x}").expect("a String takes all text");
+        }
+        value
+    }
+
+    /// The payload of a value of the cookie `name`, written to `buffer`.
+    ///
+    /// `max_age` is how old it may be. The clock is read when the signature is good.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Expired`], and [`OpenError::Invalid`] for all else, a payload larger than the buffer
+    /// included.
+    pub fn open<'b>(
+        &self,
+        name: &CookieName,
+        value: &[u8],
+        max_age: Duration,
+        now: impl Fn() -> UnixTime,
+        buffer: &'b mut [u8],
+    ) -> Result<Opened<'b>, OpenError> {
+        let (body, stale) = self
+            .signed_part(unquoted(value), &now)
+            .ok_or(OpenError::Invalid)?;
+        let (issued_at, payload) = fields(body, name).ok_or(OpenError::Invalid)?;
+        in_time(issued_at, max_age, now())?;
+        let payload = STANDARD.decode(payload, buffer).ok_or(OpenError::Invalid)?;
+        Ok(Opened {
+            payload,
+            started_at: issued_at,
+            issued_at,
+            stale,
+        })
+    }
+
+    /// What stands before a good signature, and whether a reading key was needed for it.
+    fn signed_part<'v>(&self, value: &'v [u8], now: impl Fn() -> UnixTime) -> Option<(&'v [u8], bool)> {
+        if value.len() > CookieScope::LIMIT || !value.starts_with(b"2|") {
+            return None;
+        }
+        let (body, signature) = value.split_last_chunk::<64>()?;
+        let signature = unhex(signature)?;
+        let (_, stale) = self.keys.find(now, |key| {
+            secret::equal(&code(key, body), &signature).then_some(())
+        })?;
+        Some((body, stale))
+    }
+}
+
+impl Form for SignedValues {
+    fn slides(&self) -> bool {
+        false
+    }
+
+    /// The one time of a signed value is that of the login, so that rewriting it under another key does not
+    /// make it live longer.
+    fn seal(&self, place: Place<'_>, payload: &[u8], times: Times) -> String {
+        self.sign(place.name, payload, times.started_at)
+    }
+
+    fn open<'b>(
+        &self,
+        place: Place<'_>,
+        value: &[u8],
+        now: &dyn Fn() -> UnixTime,
+        buffer: &'b mut [u8],
+    ) -> Result<Opened<'b>, OpenError> {
+        Self::open(self, place.name, value, place.lifetime.max_age(), now, buffer)
+    }
+}
+
+impl fmt::Debug for SignedValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignedValues")
+    }
+}
+
+fn code(key: &Hmac<Sha256>, body: &[u8]) -> [u8; 32] {
+    let mut mac = key.clone();
+    mac.update(body);
+    mac.finalize().into_bytes().into()
+}
+
+/// Time and payload of a body whose signature was good, if it is one of the cookie `name`.
+fn fields<'v>(body: &'v [u8], name: &CookieName) -> Option<(UnixTime, &'v [u8])> {
+    let mut rest = body.strip_prefix(b"2|1:0|")?;
+    let seconds = number(field(&mut rest)?)?;
+    let found = field(&mut rest)?;
+    let payload = field(&mut rest)?;
+    (found == name.as_str().as_bytes() && rest.is_empty()).then_some((UnixTime::from_secs(seconds), payload))
+}
+
+/// The next field, taken off the front of `rest`.
+fn field<'v>(rest: &mut &'v [u8]) -> Option<&'v [u8]> {
+    // A value has at most 4096 octets, so a length has at most four digits.
+    let colon = rest.iter().take(5).position(|&octet| octet == b':')?;
+    let (length, behind) = rest.split_at_checked(colon)?;
+    let length = usize::try_from(number(length)?).ok()?;
+    let (field, behind) = behind.get(1..)?.split_at_checked(length)?;
+    *rest = behind.strip_prefix(b"|")?;
+    Some(field)
+}
+
+/// Digits alone, no zero before others.
+fn number(digits: &[u8]) -> Option<u64> {
+    if matches!(digits, [] | [b'0', _, ..]) {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        (digit < 10)
+            .then(|| number.checked_mul(10)?.checked_add(u64::from(digit)))
+            .flatten()
+    })
+}
+
+/// The octets that 64 lower-case hexadecimal digits stand for.
+fn unhex(digits: &[u8; 64]) -> Option<[u8; 32]> {
+    // Without branches, so that it becomes a few vector instructions.
+    let mut foreign = false;
+    let values = digits.map(|digit| {
+        let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+        foreign |= (number > 9) & (letter > 5);
+        if number > 9 {
+            letter.wrapping_add(10)
+        } else {
+            number
+        }
+    });
+    let (pairs, _) = values.as_chunks::<2>();
+    let mut octets = [0; 32];
+    for (octet, [high, low]) in octets.iter_mut().zip(pairs) {
+        *octet = high << 4 | low;
+    }
+    (!foreign).then_some(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn numbers_are_plain_digits() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1700000000", Some(1_700_000_000)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("99999999999999999999999", None),
+            ("", None),
+            ("00", None),
+            ("01", None),
+            ("+1", None),
+            ("-1", None),
+            (" 1", None),
+            ("1_0", None),
+            ("1a", None),
+        ] {
+            assert_eq!(number(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_lower_case_and_sixty_four() {
+        let octets: Vec<u8> = (0..32).map(|octet| octet * 8 + 7).collect();
+        let text: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        let digits: [u8; 64] = text.as_bytes().try_into().expect("64 digits");
+        assert_eq!(
+            unhex(&digits).as_ref().map(|octets| &octets[..]),
+            Some(&octets[..])
+        );
+        for place in 0..64 {
+            for wrong in *b"gAF/:`@ \xff" {
+                let mut digits = digits;
+                digits[place] = wrong;
+                assert_eq!(unhex(&digits), None, "{wrong:#x} at {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_what_the_peer_writes() {
+        // Made by tornado 6.6.1 with the key "solo"; HMAC fills a short key up with zeros.
+        let mut key = b"solo".to_vec();
+        key.resize(32, 0);
+        let values = SignedValues::new(&Keyring::from_secret(Secret::from(key)).expect("long enough"));
+        let name = CookieName::custom("k").expect("a token");
+        let now = UnixTime::from_secs(1_700_000_000);
+        assert_eq!(
+            values.sign(&name, b"payload", now),
+            "2|1:0|10:1700000000|1:k|12:cGF5bG9hZA==|\
+             25f2b0fbe543461ed03d7c80e6a620e9ca475e97be14da8bb84bf62a2cf2ba2a"
+        );
+    }
+
+    #[test]
+    fn a_payload_larger_than_the_buffer_is_invalid() {
+        let values = SignedValues::new(&Keyring::generate());
+        let (name, now) = (CookieName::session_id(), UnixTime::from_secs(1));
+        let value = values.sign(&name, &[7; 33], now);
+        let open = |buffer: &mut [u8]| {
+            let life = Duration::from_secs(1);
+            values
+                .open(&name, value.as_bytes(), life, || now, buffer)
+                .map(|_| ())
+        };
+        assert_eq!(open(&mut [0; 33]), Ok(()));
+        assert_eq!(open(&mut [0; 32]), Err(OpenError::Invalid));
+    }
+
+    #[test]
+    fn the_clock_is_read_for_good_signatures_alone() {
+        let values = SignedValues::new(&Keyring::generate());
+        let name = CookieName::session_id();
+        let foreign = SignedValues::new(&Keyring::generate()).sign(&name, b"x", UnixTime::from_secs(1));
+        let life = Duration::from_secs(1);
+        let mut buffer = [0; 9];
+        let opened = values.open(
+            &name,
+            foreign.as_bytes(),
+            life,
+            || unreachable!("not read"),
+            &mut buffer,
+        );
+        assert_eq!(opened.map(|_| ()), Err(OpenError::Invalid));
+    }
+}

@@ -1,0 +1,107 @@
+//! The answer to come.
+
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    answer::BoxFuture,
+    authenticate::Outcome,
+    gate::{AuthBody, decision::Afterwards, passage::Passage, responses::OwnResponse, service::carry_out},
+    head::Head,
+};
+
+pin_project! {
+    /// The answer of an `AuthService` to come: the inner service's, or the gate's own.
+    pub struct ResponseFuture<S, Q, F> {
+        #[pin]
+        state: State<S, Q, F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, Q, F> {
+        Running { #[pin] future: F, afterwards: Afterwards },
+        Answered { response: Option<OwnResponse> },
+        Waiting { outcome: BoxFuture<Outcome>, held: Option<Box<Held<S, Q>>> },
+    }
+}
+
+/// What waits with the request: the readied service, and the gate that asked.
+struct Held<S, Q> {
+    request: Request<Q>,
+    inner: S,
+    passage: Arc<Passage>,
+}
+
+impl<S, Q, F> ResponseFuture<S, Q, F> {
+    pub(crate) fn running(future: F, afterwards: Afterwards) -> Self {
+        Self { state: State::Running { future, afterwards } }
+    }
+
+    pub(crate) fn answered(response: OwnResponse) -> Self {
+        Self { state: State::Answered { response: Some(response) } }
+    }
+
+    pub(crate) fn waiting(
+        outcome: BoxFuture<Outcome>,
+        request: Request<Q>,
+        inner: S,
+        passage: Arc<Passage>,
+    ) -> Self {
+        Self { state: State::Waiting { outcome, held: Some(Box::new(Held { request, inner, passage })) } }
+    }
+}
+
+impl<S, Q, B> Future for ResponseFuture<S, Q, S::Future>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+    B: Body<Data = Bytes>,
+{
+    type Output = Result<Response<AuthBody<B>>, S::Error>;
+
+    /// # Panics
+    ///
+    /// If it is polled again after its answer, as futures may.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProjection::Running { future, afterwards } => {
+                    let mut response = ready!(future.poll(context))?;
+                    mem::take(afterwards).apply_to(response.headers_mut());
+                    return Poll::Ready(Ok(response.map(AuthBody::inner)));
+                }
+                StateProjection::Answered { response } => {
+                    let response = response.take().expect("an answer is given once");
+                    return Poll::Ready(Ok(response.map(AuthBody::own)));
+                }
+                StateProjection::Waiting { outcome, held } => {
+                    let outcome = ready!(outcome.as_mut().poll(context));
+                    let Held { request, mut inner, passage } = *held.take().expect("an outcome comes once");
+                    let decision = passage.conclude_later(outcome, Head::of(&request));
+                    let next = carry_out(decision, request, &mut inner, passage.inserts_session());
+                    state.set(next.state);
+                }
+            }
+        }
+    }
+}
+
+impl<S, Q, F> fmt::Debug for ResponseFuture<S, Q, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}

@@ -1,0 +1,128 @@
+//! The cookies by which a browser stays logged in: given, healed, taken away.
+
+use http::HeaderValue;
+
+use crate::{
+    answer::Answer,
+    authenticate::{Authenticator, IdentityCookie, Outcome},
+    base_url::BaseUrl,
+    cookie::{CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
+    denial::Denial,
+    error::ConfigError,
+    guard::{Binding, Guards, RequestKind, Surroundings, XsrfGuard, XsrfProof},
+    head::Head,
+    identity::Identity,
+    peer::Scheme,
+    session::{Credential, Session},
+};
+
+/// The `_xsrf` cookie: one for each login, made where the one that was sent does not fit.
+pub(crate) struct XsrfCookie {
+    guard: XsrfGuard<Keyring>,
+    scope: CookieScope,
+    name: CookieName,
+}
+
+impl XsrfCookie {
+    pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl) -> Result<Self, ConfigError> {
+        Ok(Self {
+            guard: XsrfGuard::new(keyring),
+            scope: CookieScope::xsrf(base_url.as_str())?,
+            name: CookieName::xsrf(),
+        })
+    }
+
+    /// Whether a request with an ambient credential was caused by a page of this server.
+    ///
+    /// Only a session by cookie has a value to prove: what browsers attach by other means, and what is asked
+    /// of nobody, is guarded by Fetch Metadata and Origin alone.
+    pub(crate) fn check(
+        &self,
+        guards: &Guards,
+        surroundings: &Surroundings<'_>,
+        head: Head<'_>,
+        session: &Session,
+    ) -> Result<(), Denial> {
+        let kind = RequestKind::of(head);
+        if session.credential() != Credential::Cookie {
+            return guards.cross_site(surroundings, head, kind, None);
+        }
+        let cookies = self.sent(head);
+        let proof = XsrfProof::new(&self.guard, binding(session), cookies);
+        guards.cross_site(surroundings, head, kind, Some(&proof))
+    }
+
+    /// As [`XsrfCookie::check`], for reads of what users put there themselves.
+    pub(crate) fn require_own_page(
+        &self,
+        guards: &Guards,
+        surroundings: &Surroundings<'_>,
+        head: Head<'_>,
+        session: &Session,
+    ) -> Result<(), Denial> {
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
+        let proof = (session.credential() == Credential::Cookie).then_some(&proof);
+        guards.require_own_page(surroundings, head, proof.map(|proof| proof as _))
+    }
+
+    /// Adds a fresh value, unless one that fits the session was sent.
+    pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+        let binding = binding(session);
+        if !self.sent(head).any(|value| self.guard.fits(value, binding)) {
+            self.renew(session, https, cookies);
+        }
+    }
+
+    /// Adds a fresh value.
+    pub(crate) fn renew(&self, session: &Session, https: bool, cookies: &mut SetCookies) {
+        let value = self.guard.issue(binding(session));
+        push(cookies, self.scope.set_cookie(b"", &value, None, https));
+    }
+
+    /// The `_xsrf` values of the request; none if its cookies are too large to be read.
+    fn sent<'a>(&self, head: Head<'a>) -> impl Iterator<Item = &'a [u8]> + Clone {
+        let candidates = RequestCookies::of(head.headers()).ok().and_then(|cookies| cookies.candidates(&self.name));
+        candidates.into_iter().flatten()
+    }
+}
+
+/// The login cookie of Jupyter Server.
+pub(crate) struct LoginCookie(pub(crate) IdentityCookie);
+
+impl LoginCookie {
+    /// A login: a fresh anonymous user and the line that gives the browser its cookie, or nothing if the
+    /// browser has a good one already.
+    pub(crate) fn log_in(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) -> Option<Identity> {
+        if let Answer::Now(Outcome::Accepted(_)) = self.0.authenticate(head) {
+            return None;
+        }
+        let identity = Identity::anonymous();
+        let jar = self.0.jar().at(head.host().unwrap_or_default());
+        push(cookies, jar.write(identity.to_payload().as_bytes(), head.now(), https));
+        Some(identity)
+    }
+
+    /// Adds the lines that take the cookie away on every path it may live on.
+    pub(crate) fn remove(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+        for line in self.0.jar().at(head.host().unwrap_or_default()).removals(https) {
+            cookies.push_own(line);
+        }
+    }
+}
+
+/// Whether cookies are to be `Secure`.
+pub(crate) fn is_https(surroundings: &Surroundings<'_>) -> bool {
+    surroundings.scheme() == Scheme::Https
+}
+
+fn binding(session: &Session) -> Binding<'_> {
+    Binding::Session(session.identity().username().as_bytes())
+}
+
+/// A cookie that is too large for its own limit is not set: the host name of the request was, and a browser
+/// would drop the cookie anyway.
+fn push<E>(cookies: &mut SetCookies, line: Result<HeaderValue, E>) {
+    if let Ok(line) = line {
+        cookies.push_own(line);
+    }
+}

@@ -1,0 +1,317 @@
+//! The decision itself: what one set of routes asks of a request.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+
+use crate::{
+    answer::{Answer, BoxFuture},
+    authenticate::{Chain, Outcome},
+    authorize::Authorizer,
+    base_url::BaseUrl,
+    challenge::Challenge,
+    cookie::SetCookies,
+    denial::{Denial, Reason},
+    error::Unavailable,
+    event::{Event, LoggedPath, Observer},
+    gate::{
+        decision::{Afterwards, Decision},
+        login_cookie::{LoginCookie, XsrfCookie, is_https},
+        responses::{Responses, Telling, redirect, wants_page},
+    },
+    guard::{Guards, Surroundings},
+    head::Head,
+    next_url::{NextUrl, Premises},
+    query::Query,
+    session::{Credential, GateId, Session},
+    time::Clock,
+};
+
+/// What all handles of one gate share.
+pub(crate) struct Gate {
+    pub(crate) id: GateId,
+    pub(crate) guards: Guards,
+    pub(crate) chain: Chain,
+    pub(crate) authorizers: Vec<Box<dyn Authorizer>>,
+    pub(crate) xsrf_cookie: XsrfCookie,
+    /// The cookie of a login, where a browser can log in.
+    pub(crate) login_cookie: Option<LoginCookie>,
+    pub(crate) responses: Responses,
+    pub(crate) challenge: Challenge,
+    pub(crate) base_url: BaseUrl,
+    pub(crate) login_path: Option<Box<str>>,
+    pub(crate) observer: Option<Box<dyn Observer>>,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) gate_only: bool,
+}
+
+/// The gate as one set of routes has it: shared state, and what is asked there.
+#[derive(Clone)]
+pub(crate) struct Passage {
+    gate: Arc<Gate>,
+    optional: bool,
+    scopes: Box<[Box<str>]>,
+    open_paths: Box<[Box<str>]>,
+}
+
+impl Passage {
+    pub(crate) fn new(gate: Gate) -> Self {
+        Self { gate: Arc::new(gate), optional: false, scopes: Box::default(), open_paths: Box::default() }
+    }
+
+    pub(crate) fn optional(&self) -> Self {
+        Self { optional: true, ..self.clone() }
+    }
+
+    pub(crate) fn require(&self, scope: &str) -> Self {
+        let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
+        Self { scopes, ..self.clone() }
+    }
+
+    pub(crate) fn open_paths(&self, paths: &[&str]) -> Self {
+        let open_paths = self.open_paths.iter().cloned().chain(paths.iter().map(|&path| path.into())).collect();
+        Self { open_paths, ..self.clone() }
+    }
+
+    /// Whether the session is handed to the service.
+    pub(crate) fn inserts_session(&self) -> bool {
+        !self.gate.gate_only
+    }
+
+    /// The decision, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
+    pub(crate) fn decide_now(&self, head: Head<'_>) -> Result<Decision, BoxFuture<Outcome>> {
+        let gate = &*self.gate;
+        let head = head.with_clock(&*gate.clock);
+        let surroundings = match gate.guards.surroundings(head) {
+            Ok(surroundings) => surroundings,
+            Err(denial) => return Ok(self.refuse(denial, head, None, None, SetCookies::default())),
+        };
+        if self.open_paths.iter().any(|path| **path == *head.uri().path()) {
+            return Ok(Decision::Admitted { session: None, afterwards: self.afterwards(head) });
+        }
+        if let Some(preflight) = gate.guards.preflight(head) {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            preflight.write_to(response.headers_mut());
+            return Ok(Decision::Answered(response));
+        }
+        match self.ask(head) {
+            Answer::Now(outcome) => Ok(self.conclude(outcome, head, &surroundings)),
+            Answer::Later(future) => Err(future),
+        }
+    }
+
+    /// The same decision, once the outcome is there.
+    pub(crate) fn conclude_later(&self, outcome: Outcome, head: Head<'_>) -> Decision {
+        let head = head.with_clock(&*self.gate.clock);
+        match self.gate.guards.surroundings(head) {
+            Ok(surroundings) => self.conclude(outcome, head, &surroundings),
+            Err(denial) => self.refuse(denial, head, None, None, SetCookies::default()),
+        }
+    }
+
+    /// Who sent the request, judged like any other, and nothing besides.
+    pub(crate) fn check_now(&self, head: Head<'_>) -> Result<Result<Session, Denial>, BoxFuture<Outcome>> {
+        let head = head.with_clock(&*self.gate.clock);
+        let surroundings = match self.gate.guards.surroundings(head) {
+            Ok(surroundings) => surroundings,
+            Err(denial) => return Ok(Err(denial)),
+        };
+        match self.ask(head) {
+            Answer::Now(outcome) => Ok(self.judge(outcome, head, &surroundings)),
+            Answer::Later(future) => Err(future),
+        }
+    }
+
+    pub(crate) fn check_later(&self, outcome: Outcome, head: Head<'_>) -> Result<Session, Denial> {
+        let head = head.with_clock(&*self.gate.clock);
+        let surroundings = self.gate.guards.surroundings(head)?;
+        self.judge(outcome, head, &surroundings)
+    }
+
+    /// Whether a read of what users put there themselves was caused by a page of this server.
+    pub(crate) fn require_own_page(&self, head: Head<'_>) -> Result<(), Denial> {
+        let gate = &*self.gate;
+        let surroundings = gate.guards.surroundings(head)?;
+        match Session::of(head.extensions()) {
+            Some(session) if session.credential().is_ambient() => {
+                gate.xsrf_cookie.require_own_page(&gate.guards, &surroundings, head, session)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ask(&self, head: Head<'_>) -> Answer<Outcome> {
+        match Session::of(head.extensions()) {
+            // This very gate has asked before, further out.
+            Some(session) if session.was_let_in_by(self.gate.id) => Answer::Now(Outcome::Accepted(session.clone())),
+            _ => self.gate.chain.authenticate(head),
+        }
+    }
+
+    fn conclude(&self, outcome: Outcome, head: Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
+        let https = is_https(surroundings);
+        match outcome {
+            Outcome::Absent if self.optional => {
+                Decision::Admitted { session: None, afterwards: self.afterwards(head) }
+            }
+            // Who has an old cookie is a stranger here, and need not know of it.
+            Outcome::Rejected(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
+                let mut afterwards = self.afterwards(head);
+                self.remove_login_cookie(head, https, &mut afterwards.set_cookies);
+                Decision::Admitted { session: None, afterwards }
+            }
+            Outcome::Accepted(session) => match self.permit(&session, head, surroundings) {
+                Ok(()) => self.admit(session, head, https),
+                Err(denial) => {
+                    let mut cookies = SetCookies::default();
+                    if denial.reason() == Reason::CrossSite && session.credential() == Credential::Cookie {
+                        self.gate.xsrf_cookie.renew(&session, https, &mut cookies);
+                    }
+                    self.refuse(denial, head, Some(surroundings), session.grant().label(), cookies)
+                }
+            },
+            other => {
+                let denial = self.turn_away(other, head);
+                let mut cookies = SetCookies::default();
+                if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
+                    self.remove_login_cookie(head, https, &mut cookies);
+                }
+                self.refuse(denial, head, Some(surroundings), None, cookies)
+            }
+        }
+    }
+
+    fn judge(&self, outcome: Outcome, head: Head<'_>, surroundings: &Surroundings<'_>) -> Result<Session, Denial> {
+        match outcome {
+            Outcome::Accepted(session) => {
+                self.permit(&session, head, surroundings)?;
+                Ok(session.let_in_by(self.gate.id))
+            }
+            other => Err(self.turn_away(other, head)),
+        }
+    }
+
+    /// Whether somebody known may do this: no other site caused it, and they have the right to.
+    fn permit(&self, session: &Session, head: Head<'_>, surroundings: &Surroundings<'_>) -> Result<(), Denial> {
+        let gate = &*self.gate;
+        if session.credential().is_ambient() {
+            gate.xsrf_cookie.check(&gate.guards, surroundings, head, session)?;
+        }
+        self.scopes.iter().try_for_each(|scope| session.require(scope))?;
+        gate.authorizers.iter().try_for_each(|authorizer| authorizer.authorize(head, session))
+    }
+
+    fn admit(&self, session: Session, head: Head<'_>, https: bool) -> Decision {
+        let gate = &*self.gate;
+        let mut afterwards = self.afterwards(head);
+        match session.credential() {
+            Credential::Cookie => {
+                afterwards.by_cookie = true;
+                gate.xsrf_cookie.heal(&session, head, https, &mut afterwards.set_cookies);
+            }
+            Credential::Token if afterwards.token_in_url => {
+                if let Some(answer) = self.log_in(head, https, &mut afterwards.set_cookies) {
+                    return answer;
+                }
+            }
+            _ => {}
+        }
+        Decision::Admitted { session: Some(session.let_in_by(gate.id)), afterwards }
+    }
+
+    /// A good token in the URL logs a browser in; a page is sent to the same place without it.
+    fn log_in(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) -> Option<Decision> {
+        let gate = &*self.gate;
+        let login_cookie = gate.login_cookie.as_ref()?;
+        if let Some(identity) = login_cookie.log_in(head, https, cookies) {
+            gate.tell(&Event::LoggedIn { identity: &identity, client: None });
+            gate.xsrf_cookie.renew(&Session::new(crate::grant::Grant::new(identity), Credential::Cookie), https, cookies);
+        }
+        if *head.method() != Method::GET || !wants_page(head) {
+            return None;
+        }
+        let here = NextUrl::of_request(head.uri(), Premises::new(&gate.base_url));
+        let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(&here));
+        std::mem::take(cookies).append_to(response.headers_mut());
+        Some(Decision::Answered(response))
+    }
+
+    /// Why an outcome that accepted nobody is refused.
+    fn turn_away(&self, outcome: Outcome, head: Head<'_>) -> Denial {
+        match outcome {
+            Outcome::Accepted(_) | Outcome::Absent => Denial::new(Reason::NoCredential),
+            Outcome::Malformed(denial) => denial,
+            Outcome::Rejected(reason) => Denial::new(reason),
+            Outcome::Unavailable(unavailable) => self.gate.unavailable(&unavailable, head),
+        }
+    }
+
+    /// The gate's own answer that tells `denial`.
+    fn refuse(
+        &self,
+        denial: Denial,
+        head: Head<'_>,
+        surroundings: Option<&Surroundings<'_>>,
+        label: Option<&str>,
+        cookies: SetCookies,
+    ) -> Decision {
+        let gate = &*self.gate;
+        if gate.observer.is_some() {
+            let client = surroundings.and_then(|surroundings| gate.guards.client(surroundings, head));
+            let path = LoggedPath::of(head.uri().path());
+            gate.tell(&Event::Refused { reason: denial.reason(), label, path, client });
+        }
+        let telling = Telling {
+            responses: gate.responses,
+            challenge: &gate.challenge,
+            base_url: &gate.base_url,
+            login_path: gate.login_path.as_deref(),
+        };
+        let mut response = telling.answer(&denial, head);
+        let afterwards = Afterwards { set_cookies: cookies, ..self.afterwards(head) };
+        afterwards.apply_to(response.headers_mut());
+        response.extensions_mut().insert(denial);
+        Decision::Answered(response)
+    }
+
+    fn remove_login_cookie(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+        if let Some(login_cookie) = &self.gate.login_cookie {
+            login_cookie.remove(head, https, cookies);
+        }
+    }
+
+    /// What every answer to this request needs, whoever sent it.
+    fn afterwards(&self, head: Head<'_>) -> Afterwards {
+        Afterwards {
+            token_in_url: head.uri().query().is_some() && Query::of(head.uri()).holds_token(),
+            cors: self.gate.guards.cors(head),
+            ..Afterwards::default()
+        }
+    }
+}
+
+impl Gate {
+    fn tell(&self, event: &Event<'_>) {
+        if let Some(observer) = &self.observer {
+            observer.observe(event);
+        }
+    }
+
+    fn unavailable(&self, unavailable: &Unavailable, head: Head<'_>) -> Denial {
+        let path = LoggedPath::of(head.uri().path());
+        self.tell(&Event::Unavailable { error: &**unavailable.error(), path });
+        Denial::new(Reason::Unavailable).with_retry_after(unavailable.retry_after())
+    }
+}
+
+impl fmt::Debug for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passage")
+            .field("optional", &self.optional)
+            .field("scopes", &self.scopes)
+            .field("open_paths", &self.open_paths)
+            .finish_non_exhaustive()
+    }
+}

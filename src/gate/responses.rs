@@ -1,0 +1,293 @@
+//! The gate's own answers: how a denial is told to each kind of client.
+//!
+//! | who asks | how it is recognised | what is answered |
+//! |---|---|---|
+//! | a gRPC client | `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body |
+//! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
+//! | anybody else | | JSON |
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+        WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    },
+};
+use http_body_util::Full;
+
+use crate::{
+    base_url::{BaseUrl, NextUrl},
+    challenge::Challenge,
+    denial::{Denial, Reason},
+    head::Head,
+    page,
+};
+
+/// A response of the gate's own.
+pub(crate) type OwnResponse = Response<Full<Bytes>>;
+
+/// How refusals are told.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{AuthLayer, Responses, Token};
+///
+/// let layer = AuthLayer::builder().token(Token::generate()).responses(Responses::jupyter()).build()?;
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Responses(Style);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Style {
+    Jupyter,
+    #[default]
+    Plain,
+}
+
+impl Responses {
+    /// By the letter of HTTP: 401 with `WWW-Authenticate` where a credential is missing or not good, 403 where
+    /// no credential would help. This is the default.
+    pub const fn plain() -> Self {
+        Self(Style::Plain)
+    }
+
+    /// As Jupyter Server and JupyterHub answer, for their clients: 403 and `{"message": …, "reason": null}` on
+    /// API requests without a login; a hub client would turn 401 into 500.
+    pub const fn jupyter() -> Self {
+        Self(Style::Jupyter)
+    }
+}
+
+/// All that a refusal needs to know besides itself.
+pub(crate) struct Telling<'a> {
+    pub(crate) responses: Responses,
+    pub(crate) challenge: &'a Challenge,
+    pub(crate) base_url: &'a BaseUrl,
+    /// Where a person logs in, if there is such a place.
+    pub(crate) login_path: Option<&'a str>,
+}
+
+impl Telling<'_> {
+    /// The answer to `head` that tells `denial`.
+    pub(crate) fn answer(&self, denial: &Denial, head: Head<'_>) -> OwnResponse {
+        if is_grpc(head) {
+            return grpc(denial);
+        }
+        let page = wants_page(head);
+        if page && let Some(login) = self.login_path.filter(|_| login_would_help(denial.reason())) {
+            return redirect_to_login(login, head);
+        }
+        let mut response = if page { self.page(denial) } else { self.json(denial, head) };
+        let status = self.status(denial);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        if status == StatusCode::UNAUTHORIZED || denial.reason() == Reason::InsufficientScope {
+            headers.insert(WWW_AUTHENTICATE, self.challenge.answer_to(denial));
+        }
+        if let Some(after) = denial.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        response
+    }
+
+    fn status(&self, denial: &Denial) -> StatusCode {
+        match (self.responses.0, denial.status()) {
+            (Style::Jupyter, StatusCode::UNAUTHORIZED) => StatusCode::FORBIDDEN,
+            // JupyterLab reads 503 as "your server is not running".
+            (Style::Jupyter, StatusCode::SERVICE_UNAVAILABLE) => StatusCode::BAD_GATEWAY,
+            (_, status) => status,
+        }
+    }
+
+    fn json(&self, denial: &Denial, head: Head<'_>) -> OwnResponse {
+        let body = match self.responses.0 {
+            Style::Plain if denial.detail().is_empty() => Bytes::from_static(plain_json(denial.reason()).as_bytes()),
+            Style::Plain => {
+                let mut text = String::with_capacity(128);
+                // Reasons and details are fixed texts without quotes, backslashes and controls.
+                let _ = write!(text, "{{\"message\":\"{denial}\",\"reason\":\"{}\"}}", denial.reason());
+                Bytes::from(text)
+            }
+            Style::Jupyter => jupyter_json(denial, head),
+        };
+        let mut response = Response::new(Full::new(body));
+        // Room for all that follows, so that nothing is moved while it is filled.
+        *response.headers_mut() = HeaderMap::with_capacity(8);
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, NOTHING);
+        response
+    }
+
+    fn page(&self, denial: &Denial) -> OwnResponse {
+        let (title, first, second) = words(denial);
+        let detail = if denial.detail().is_empty() { second } else { denial.detail() };
+        let mut response = Response::new(Full::new(page::page(title, &[first, detail])));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HTML);
+        headers.insert(CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
+        headers.insert(REFERRER_POLICY, NO_REFERRER);
+        headers.insert(OPENER_POLICY, SAME_ORIGIN);
+        response
+    }
+}
+
+impl Denial {
+    /// The answer that tells this denial, for a handler that turns somebody away by itself.
+    ///
+    /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
+    /// answer.
+    pub fn into_response<B: From<Bytes>>(self, head: Head<'_>) -> Response<B> {
+        let telling = Telling {
+            responses: Responses::plain(),
+            challenge: &Challenge::default(),
+            base_url: &BaseUrl::root(),
+            login_path: None,
+        };
+        let (mut parts, _) = telling.answer(&self, head).into_parts();
+        let body = if is_grpc(head) { String::new() } else { format!("{{\"message\":\"{self}\",\"reason\":\"{}\"}}", self.reason) };
+        parts.extensions.insert(self);
+        Response::from_parts(parts, B::from(Bytes::from(body)))
+    }
+}
+
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(crate) const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+
+/// Whether logging in would change the answer.
+fn login_would_help(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ExpiredCookie
+            | Reason::ExpiredToken
+            | Reason::InvalidCookie
+            | Reason::MistypedToken
+            | Reason::NoCredential
+            | Reason::UnknownToken
+            | Reason::WrongPassword
+    )
+}
+
+fn is_grpc(head: Head<'_>) -> bool {
+    head.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Whether a person waits for a page.
+pub(crate) fn wants_page(head: Head<'_>) -> bool {
+    static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+    let headers = head.headers();
+    matches!(*head.method(), Method::GET | Method::HEAD)
+        && headers.get(&MODE).is_none_or(|mode| mode == "navigate")
+        && headers.get_all(ACCEPT).iter().any(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some())
+}
+
+/// A redirect that is never kept and tells nobody where it came from.
+pub(crate) fn redirect(status: StatusCode, location: HeaderValue) -> OwnResponse {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
+    response
+}
+
+fn grpc(denial: &Denial) -> OwnResponse {
+    let status = match denial.status() {
+        StatusCode::UNAUTHORIZED => "16",
+        StatusCode::FORBIDDEN => "7",
+        StatusCode::SERVICE_UNAVAILABLE => "14",
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => "8",
+        _ => "3",
+    };
+    let mut response = Response::new(Full::default());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from_static(status));
+    headers.insert("grpc-message", HeaderValue::from_static(denial.reason().as_str()));
+    response
+}
+
+const fn plain_json(reason: Reason) -> &'static str {
+    macro_rules! json {
+        ($text:literal) => {
+            concat!("{\"message\":\"", $text, "\",\"reason\":\"", $text, "\"}")
+        };
+    }
+    match reason {
+        Reason::CrossSite => json!("cross-site request"),
+        Reason::ExpiredCookie => json!("expired cookie"),
+        Reason::ExpiredToken => json!("expired token"),
+        Reason::ForeignHost => json!("foreign host"),
+        Reason::InsufficientScope => json!("insufficient scope"),
+        Reason::InvalidCookie => json!("invalid cookie"),
+        Reason::Malformed => json!("malformed request"),
+        Reason::MistypedToken => json!("mistyped token"),
+        Reason::NoCredential => json!("no credential"),
+        Reason::Throttled => json!("too many attempts"),
+        Reason::TooLarge => json!("too large"),
+        Reason::Unavailable => json!("unavailable"),
+        Reason::UnknownToken => json!("unknown token"),
+        Reason::WrongPassword => json!("wrong user or password"),
+    }
+}
+
+/// The originals say `Forbidden` where a login is missing, and why where something else is wrong.
+fn jupyter_json(denial: &Denial, _: Head<'_>) -> Bytes {
+    if login_would_help(denial.reason()) && denial.detail().is_empty() {
+        return Bytes::from_static(b"{\"message\": \"Forbidden\", \"reason\": null}");
+    }
+    let message = if denial.detail().is_empty() { denial.reason().as_str() } else { denial.detail() };
+    Bytes::from(format!("{{\"message\": \"{message}\", \"reason\": null}}"))
+}
+
+fn redirect_to_login(login: &str, head: Head<'_>) -> OwnResponse {
+    // Whatever is not ours becomes the base, so `next` never leads elsewhere.
+    let here = NextUrl::of_request(head.uri(), Premises::new(base_url));
+    let next: String = form_urlencoded(here.as_str());
+    let location = HeaderValue::try_from(format!("{login}?next={next}")).unwrap_or_else(|_| HeaderValue::from(&here));
+    redirect(StatusCode::FOUND, location)
+}
+
+/// Title, sentence and advice of a refusal's page.
+fn words(denial: &Denial) -> (&'static str, &'static str, &'static str) {
+    match denial.reason() {
+        Reason::NoCredential | Reason::ExpiredCookie | Reason::InvalidCookie | Reason::ExpiredToken => (
+            "You are not logged in",
+            "Open the link that this server printed when it started. It looks like `http://…/?token=…`.",
+            "The link is in the terminal or the log of the server. Programs send the token as `Authorization: Bearer …`.",
+        ),
+        Reason::UnknownToken | Reason::MistypedToken => (
+            "This token is not known",
+            "The link you opened carries a token that this server does not know. It may be from an earlier start, or cut short.",
+            "Open the newest link that the server printed.",
+        ),
+        Reason::WrongPassword => ("Not logged in", "The user or the password is wrong.", ""),
+        Reason::CrossSite => (
+            "Stopped: this request came from another site",
+            "Your login here was not used, because another site may have caused this request.",
+            "If you meant to come here, open the address yourself.",
+        ),
+        Reason::ForeignHost => (
+            "This server does not answer under that name",
+            "The host name of the address is not one that this server was told to answer for.",
+            "Open it under the address that the server printed, or add the name to its list of hosts.",
+        ),
+        Reason::InsufficientScope => ("Not allowed", "You are logged in, and your account may not do this.", ""),
+        Reason::Malformed | Reason::TooLarge => ("This request cannot be read", "Something in it is broken, repeated or too large.", ""),
+        Reason::Throttled => ("Too many attempts", "Please wait before you try again.", ""),
+        Reason::Unavailable => ("Please try again in a moment", "Logins cannot be checked right now. You have not been logged out.", ""),
+    }
+}

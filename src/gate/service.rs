@@ -1,0 +1,85 @@
+//! The gate in front of a service.
+
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{
+    gate::{AuthBody, Decision, ResponseFuture, passage::Passage},
+    head::Head,
+    session::Session,
+};
+
+/// A service with the gate in front of it; made by `AuthLayer`.
+///
+/// It is ready when the inner service is, and clones as cheaply as the inner service does.
+#[derive(Clone, Debug)]
+pub struct AuthService<S> {
+    inner: S,
+    passage: Arc<Passage>,
+}
+
+impl<S> AuthService<S> {
+    pub(crate) fn new(inner: S, passage: Arc<Passage>) -> Self {
+        Self { inner, passage }
+    }
+}
+
+impl<S, Q, B> Service<Request<Q>> for AuthService<S>
+where
+    S: Service<Request<Q>, Response = Response<B>> + Clone,
+    B: Body<Data = Bytes>,
+{
+    type Response = Response<AuthBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, Q, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        match self.passage.decide_now(Head::of(&request)) {
+            Ok(decision) => carry_out(decision, request, &mut self.inner, self.passage.inserts_session()),
+            Err(later) => {
+                // Only the service that was polled ready may be called, so it goes with the request and its
+                // clone stays here, as the documentation of `Service` asks.
+                let clone = self.inner.clone();
+                let ready = mem::replace(&mut self.inner, clone);
+                ResponseFuture::waiting(later, request, ready, Arc::clone(&self.passage))
+            }
+        }
+    }
+}
+
+/// Does what was decided, now or on wake: the one way from a decision to an answer.
+pub(crate) fn carry_out<S, Q, B>(
+    decision: Decision,
+    mut request: Request<Q>,
+    inner: &mut S,
+    inserts_session: bool,
+) -> ResponseFuture<S, Q, S::Future>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+{
+    match decision {
+        Decision::Admitted { session, afterwards } => {
+            if inserts_session {
+                match session {
+                    Some(session) => drop(request.extensions_mut().insert(session)),
+                    // What another gate left does not speak for this one.
+                    None => drop(request.extensions_mut().remove::<Session>()),
+                }
+            }
+            ResponseFuture::running(inner.call(request), afterwards)
+        }
+        Decision::Answered(response) => ResponseFuture::answered(response),
+    }
+}

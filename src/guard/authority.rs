@@ -1,0 +1,141 @@
+//! Host and port, as `Host`, `Origin` and `Referer` write them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A host and perhaps a port, well-formed: `name`, `1.2.3.4` or `[::1]`, then nothing or `:` and a port.
+///
+/// Narrower than RFC 3986 §3.2: no userinfo, no escapes, no zone, no future literal, no empty port, and no
+/// port with leading zeros. No browser sends any of them, and each is a way to be read differently elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Authority<'a> {
+    host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(octets).ok()?;
+        let host = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (literal, _) = rest.split_once(']')?;
+                literal.parse::<Ipv6Addr>().ok()?;
+                text.get(..literal.len() + 2)?
+            }
+            None => {
+                let host = text.split(':').next()?;
+                let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+                if host.is_empty() || host.len() > 255 || !host.bytes().all(plain) {
+                    return None;
+                }
+                host
+            }
+        };
+        let port = port(text.get(host.len()..)?.as_bytes())?;
+        Some(Self { host, port })
+    }
+
+    /// The host, an IPv6 literal with its brackets.
+    pub(super) fn host(self) -> &'a str {
+        self.host
+    }
+
+    pub(super) fn port(self) -> Option<u16> {
+        self.port
+    }
+
+    /// The address, where the host is a literal in its one usual spelling.
+    pub(super) fn ip(self) -> Option<IpAddr> {
+        match self
+            .host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            Some(literal) => literal.parse().ok().map(IpAddr::V6),
+            None => self.host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+        }
+    }
+}
+
+/// What follows a host: `Some(None)` for nothing, `Some(port)` for a colon and a port, `None` for all else.
+pub(super) fn port(rest: &[u8]) -> Option<Option<u16>> {
+    let digits = match rest {
+        [] => return Some(None),
+        [b':', digits @ ..] => digits,
+        _ => return None,
+    };
+    if digits.is_empty() || digits.len() > 5 || (digits.len() > 1 && digits.first() == Some(&b'0')) {
+        return None;
+    }
+    let mut port = 0_u32;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        port = port * 10 + u32::from(digit - b'0');
+    }
+    u16::try_from(port).ok().map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_have_one_spelling() {
+        for (text, expected) in [
+            ("localhost", Some(("localhost", None))),
+            ("Localhost:8888", Some(("Localhost", Some(8888)))),
+            ("a-b.c_d:0", Some(("a-b.c_d", Some(0)))),
+            ("hub.example.org:65535", Some(("hub.example.org", Some(65535)))),
+            ("127.0.0.1:80", Some(("127.0.0.1", Some(80)))),
+            ("[::1]", Some(("[::1]", None))),
+            ("[2001:db8::1]:443", Some(("[2001:db8::1]", Some(443)))),
+            ("", None),
+            (":80", None),
+            ("h:", None),
+            ("h:080", None),
+            ("h:65536", None),
+            ("h:100000", None),
+            ("h:+1", None),
+            ("h:-1", None),
+            ("h:80:80", None),
+            ("h::80", None),
+            ("::1", None),
+            ("[::1", None),
+            ("[::1]x", None),
+            ("[::1]:", None),
+            ("[localhost]", None),
+            ("[127.0.0.1]", None),
+            ("[fe80::1%lo0]", None),
+            ("user@h", None),
+            ("h/x", None),
+            ("h#x", None),
+            ("a, b", None),
+            (" h", None),
+            ("%2F", None),
+            ("m\u{fc}nchen.de", None),
+        ] {
+            let found = Authority::parse(text.as_bytes()).map(|found| (found.host(), found.port()));
+            assert_eq!(found, expected, "{text:?}");
+        }
+        assert_eq!(Authority::parse(b"\xff"), None);
+        let long = "a".repeat(256);
+        assert_eq!(Authority::parse(long.as_bytes()), None);
+    }
+
+    #[test]
+    fn odd_numeric_forms_are_names() {
+        for (text, expected) in [
+            ("127.0.0.1", true),
+            ("[::1]:80", true),
+            ("127.1", false),
+            ("0177.0.0.1", false),
+            ("0x7f.0.0.1", false),
+            ("2130706433", false),
+            ("127.0.0.1.", false),
+        ] {
+            let authority = Authority::parse(text.as_bytes()).expect("well-formed");
+            assert_eq!(authority.ip().is_some(), expected, "{text:?}");
+        }
+    }
+}

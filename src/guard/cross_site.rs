@@ -1,0 +1,258 @@
+//! The verdict over a request that a browser may have sent for another site.
+
+use http::{HeaderMap, Method};
+
+use super::{
+    fetch_metadata::{Site, is_free_read, is_navigation},
+    field::{ORIGIN, REFERER, SEC_FETCH_SITE, Several, UPGRADE, single},
+    guards::{Guards, XsrfAsked},
+    origin::SentOrigin,
+    rule::Refusal,
+    surroundings::Surroundings,
+    xsrf_proof::{Demand, Xsrf},
+};
+use crate::{denial::Denial, head::Head};
+
+/// Which part of the decision table a request is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestKind {
+    /// The POST of the login form, which has no session yet. Never read from the head: the gate knows its form.
+    LoginForm,
+    /// GET, HEAD, OPTIONS.
+    Safe,
+    /// Every other method, unknown ones included.
+    Unsafe,
+    /// GET with `Upgrade: websocket`, and every CONNECT: over HTTP/2 a WebSocket is one.
+    WebSocket,
+}
+
+impl RequestKind {
+    /// The kind of a request, by its method and `Upgrade`.
+    pub fn of(head: Head<'_>) -> Self {
+        match *head.method() {
+            Method::GET if is_upgrade(head.headers()) => Self::WebSocket,
+            Method::GET | Method::HEAD | Method::OPTIONS => Self::Safe,
+            Method::CONNECT => Self::WebSocket,
+            _ => Self::Unsafe,
+        }
+    }
+}
+
+/// Whether a handshake to WebSocket is asked, in any spelling that a server might take for one.
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(&UPGRADE)
+        && headers.get_all(&UPGRADE).iter().any(|value| {
+            let mut windows = value.as_bytes().windows(b"websocket".len());
+            windows.any(|window| window.eq_ignore_ascii_case(b"websocket"))
+        })
+}
+
+/// Whose page sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    Foreign,
+    Listed,
+    Own,
+}
+
+impl Guards {
+    /// Nothing if no other site can have caused this request: parts 4 to 7 of the decision table.
+    ///
+    /// Asked of what a browser sends by itself, that is when
+    /// [`Credential::is_ambient`](crate::Credential::is_ambient), and of the login form. `xsrf` is the proof
+    /// that the session asks for; `None` where anybody is let in and there is no session to bind one to.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::CrossSite` (403); [`GuardRule::that_refused`](super::GuardRule::that_refused) tells by which
+    /// rule. After [`GuardRule::Xsrf`](super::GuardRule::Xsrf) the answer should carry a fresh `_xsrf`.
+    pub fn cross_site(
+        &self,
+        surroundings: &Surroundings<'_>,
+        head: Head<'_>,
+        kind: RequestKind,
+        xsrf: Option<&dyn Xsrf>,
+    ) -> Result<(), Denial> {
+        let malformed = |_: Several| Refusal::MalformedOrigin;
+        let origin = single(head.headers(), &ORIGIN).map_err(malformed)?;
+        let origin = match origin.map(|origin| origin.as_bytes()) {
+            None => None,
+            Some(b"null") => Some(Sender::Foreign),
+            Some(octets) => {
+                let origin = SentOrigin::parse(octets).ok_or(Refusal::MalformedOrigin)?;
+                Some(self.sender(surroundings, head, origin))
+            }
+        };
+        let site = Site::of(head).map_err(malformed)?;
+        match kind {
+            RequestKind::Safe => self.safe(head, origin, site, xsrf),
+            RequestKind::Unsafe => self.not_safe(surroundings, head, origin, site, false, xsrf),
+            RequestKind::LoginForm => self.not_safe(surroundings, head, origin, site, true, xsrf),
+            RequestKind::WebSocket => self.web_socket(head, origin, site, xsrf),
+        }
+    }
+
+    fn safe(
+        &self,
+        head: Head<'_>,
+        origin: Option<Sender>,
+        site: Option<Site>,
+        xsrf: Option<&dyn Xsrf>,
+    ) -> Result<(), Denial> {
+        match site {
+            Some(site) if site.is_foreign() && origin != Some(Sender::Listed) && !is_navigation(head) => {
+                return Err(Refusal::CrossSite.into());
+            }
+            None if origin == Some(Sender::Foreign) => return Err(Refusal::ForeignOrigin.into()),
+            _ => {}
+        }
+        match xsrf {
+            Some(xsrf) if self.xsrf == XsrfAsked::AlsoOfReads && !is_free_read(head, site) => {
+                xsrf.prove(head, Demand::Session { browserless: false })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn not_safe(
+        &self,
+        surroundings: &Surroundings<'_>,
+        head: Head<'_>,
+        origin: Option<Sender>,
+        site: Option<Site>,
+        login_form: bool,
+        xsrf: Option<&dyn Xsrf>,
+    ) -> Result<(), Denial> {
+        if site.is_some_and(Site::is_foreign) && origin != Some(Sender::Listed) {
+            return Err(Refusal::CrossSite.into());
+        }
+        if origin == Some(Sender::Foreign) {
+            return Err(Refusal::ForeignOrigin.into());
+        }
+        let referer = match origin {
+            Some(_) => None,
+            None => self.referer(surroundings, head),
+        };
+        if referer == Some(Sender::Foreign) {
+            return Err(Refusal::ForeignReferer.into());
+        }
+        match xsrf {
+            None => Ok(()),
+            Some(xsrf) if login_form => xsrf.prove(head, Demand::LoginForm),
+            Some(_) if self.xsrf == XsrfAsked::Never => {
+                if site == Some(Site::SameOrigin) || origin.is_some() {
+                    Ok(())
+                } else {
+                    Err(Refusal::UnprovenOrigin.into())
+                }
+            }
+            Some(xsrf) => {
+                let browserless = site.is_none() && origin.is_none() && referer.is_none();
+                xsrf.prove(head, Demand::Session { browserless })
+            }
+        }
+    }
+
+    fn web_socket(
+        &self,
+        head: Head<'_>,
+        origin: Option<Sender>,
+        site: Option<Site>,
+        xsrf: Option<&dyn Xsrf>,
+    ) -> Result<(), Denial> {
+        let passes = match (origin, site, xsrf) {
+            (Some(Sender::Listed), _, _) => true,
+            (Some(Sender::Own), site, _) => !site.is_some_and(Site::is_foreign),
+            (None, None, None) => true,
+            (None, None, Some(xsrf)) if self.xsrf != XsrfAsked::Never => {
+                let browserless = !head.headers().contains_key(&REFERER);
+                xsrf.prove(head, Demand::Socket { browserless }).is_ok()
+            }
+            _ => false,
+        };
+        if passes {
+            Ok(())
+        } else {
+            Err(Refusal::ForeignSocket.into())
+        }
+    }
+
+    /// Nothing if a read with a cookie alone was caused by a page of this server, or by the user: for what
+    /// users put there themselves, such as `files/`, which must not be embedded elsewhere.
+    ///
+    /// Passes with `Sec-Fetch-Site: same-origin` or `none`, without that field by an own or listed Referer,
+    /// and always with a good `_xsrf`. Stricter than [`Guards::cross_site`], which lets links from other sites
+    /// through and is asked before.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::CrossSite` (403).
+    pub fn require_own_page(
+        &self,
+        surroundings: &Surroundings<'_>,
+        head: Head<'_>,
+        xsrf: Option<&dyn Xsrf>,
+    ) -> Result<(), Denial> {
+        let refusal = match Site::of(head) {
+            Ok(Some(site)) if !site.is_foreign() => return Ok(()),
+            Ok(Some(_)) => Refusal::CrossSite,
+            Err(Several) => Refusal::MalformedOrigin,
+            Ok(None) => match self.referer(surroundings, head) {
+                Some(Sender::Own | Sender::Listed) => return Ok(()),
+                Some(Sender::Foreign) => Refusal::ForeignReferer,
+                None => Refusal::UnprovenOrigin,
+            },
+        };
+        let browserless = refusal == Refusal::UnprovenOrigin && !head.headers().contains_key(&ORIGIN);
+        match xsrf {
+            Some(xsrf) if xsrf.prove(head, Demand::Session { browserless }).is_ok() => Ok(()),
+            _ => Err(refusal.into()),
+        }
+    }
+
+    /// Whether anything shows that another site caused this request: Fetch Metadata, Origin or Referer.
+    ///
+    /// For what a link may do unless it is another site's, such as `GET logout`; silence shows nothing.
+    pub fn shows_another_site(&self, surroundings: &Surroundings<'_>, head: Head<'_>) -> bool {
+        let headers = head.headers();
+        let foreign = |sent: Option<SentOrigin<'_>>| {
+            sent.is_none_or(|sent| self.sender(surroundings, head, sent) == Sender::Foreign)
+        };
+        let site = headers.contains_key(&SEC_FETCH_SITE)
+            && !matches!(Site::of(head), Ok(Some(Site::SameOrigin | Site::None)));
+        site || headers
+            .get_all(&ORIGIN)
+            .iter()
+            .any(|origin| foreign(SentOrigin::parse(origin.as_bytes())))
+            || self.referer(surroundings, head) == Some(Sender::Foreign)
+    }
+
+    /// Whose page the one Referer names; of several, or one that cannot be read, it is nobody's.
+    fn referer(&self, surroundings: &Surroundings<'_>, head: Head<'_>) -> Option<Sender> {
+        match single(head.headers(), &REFERER) {
+            Ok(None) => None,
+            Ok(Some(referer)) => Some(match SentOrigin::of_url(referer.as_bytes()) {
+                Some(origin) => self.sender(surroundings, head, origin),
+                None => Sender::Foreign,
+            }),
+            Err(Several) => Some(Sender::Foreign),
+        }
+    }
+
+    fn sender(&self, surroundings: &Surroundings<'_>, head: Head<'_>, sent: SentOrigin<'_>) -> Sender {
+        let own = match &self.public_origin {
+            Some(public) => public.is(sent),
+            None => surroundings
+                .authority(head)
+                .is_some_and(|host| sent.went_to(host, surroundings.scheme)),
+        };
+        if own {
+            Sender::Own
+        } else if self.origins.list(sent) {
+            Sender::Listed
+        } else {
+            Sender::Foreign
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The configuration of all guards, and the two doors of the gate to them.
+
+use std::net::IpAddr;
+
+use http::{Extensions, Method};
+
+use super::{
+    host::Hosts,
+    origin::{Origin, Origins},
+    proxy::TrustedProxies,
+    rule::Refusal,
+    surroundings::{self, Surroundings},
+};
+use crate::{
+    denial::Denial,
+    head::Head,
+    peer::{Peer, Scheme},
+};
+
+/// A place in the request's extensions where the peer is found.
+pub type PeerFinder = fn(&Extensions) -> Option<Peer>;
+
+/// Of which cookie requests `_xsrf` is asked. The login form asks it in every mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum XsrfAsked {
+    /// Also of safe requests that are no navigation, as behind a hub, where users share an origin.
+    AlsoOfReads,
+    /// Of none: unsafe requests must show by `Sec-Fetch-Site: same-origin` or an own Origin where they come
+    /// from. For a gateway whose upstream has an `_xsrf` of its own.
+    Never,
+    /// Of every method but GET, HEAD and OPTIONS: the default.
+    #[default]
+    OfUnsafe,
+}
+
+/// All guards of one gate, configured.
+///
+/// The setters take parsed values and cannot fail; their order does not matter. What is asked, in which
+/// order, is the [decision table](super) of the module.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Head, guard::{Guards, RequestKind}};
+///
+/// let guards = Guards::new();
+/// let from = |site: &str| {
+///     http::Request::post("/api/contents")
+///         .header("host", "localhost:8888")
+///         .header("sec-fetch-site", site)
+///         .body(())
+///         .unwrap()
+/// };
+/// for (site, passes) in [("same-origin", true), ("cross-site", false)] {
+///     let request = from(site);
+///     let head = Head::of(&request);
+///     let surroundings = guards.surroundings(head).unwrap();
+///     // Nobody has to log in here, so there is no session that `_xsrf` could be bound to.
+///     let verdict = guards.cross_site(&surroundings, head, RequestKind::of(head), None);
+///     assert_eq!(verdict.is_ok(), passes);
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Guards {
+    hosts: Option<Hosts>,
+    pub(super) origins: Origins,
+    pub(super) public_origin: Option<Origin>,
+    proxies: TrustedProxies,
+    peer_finders: Vec<PeerFinder>,
+    /// The public origin's scheme, else one's own: what holds unless a trusted proxy says otherwise.
+    scheme: Scheme,
+    pub(super) xsrf: XsrfAsked,
+}
+
+impl Guards {
+    /// The defaults: loopback hosts, no foreign origin, no trusted proxy, `_xsrf` of unsafe requests.
+    pub fn new() -> Self {
+        Self {
+            hosts: Some(Hosts::loopback()),
+            origins: Origins::none(),
+            public_origin: None,
+            proxies: TrustedProxies::none(),
+            peer_finders: Vec::new(),
+            scheme: Scheme::Unknown,
+            xsrf: XsrfAsked::OfUnsafe,
+        }
+    }
+
+    /// Default: [`Hosts::loopback`]. The hosts this server answers for.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Hosts) -> Self {
+        Self {
+            hosts: Some(hosts),
+            ..self
+        }
+    }
+
+    /// Default: the host is checked. Answers for every host, and looks at none.
+    ///
+    /// # Security
+    ///
+    /// Sound where nothing but header tokens lets anybody in: a page that rebinds its name has no token.
+    /// Elsewhere such a page is same-origin to the browser, and sees all that needs no login.
+    #[must_use]
+    pub fn without_host_check(self) -> Self {
+        Self { hosts: None, ..self }
+    }
+
+    /// Default: [`Origins::none`]. Foreign origins whose pages may act here.
+    #[must_use]
+    pub fn with_origins(self, origins: Origins) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Default: none; own is then where the request itself went. The one origin users see this server at.
+    ///
+    /// It does not put its host on the list of [`Guards::with_hosts`].
+    #[must_use]
+    pub fn with_public_origin(self, origin: Origin) -> Self {
+        Self {
+            scheme: origin.scheme(),
+            public_origin: Some(origin),
+            ..self
+        }
+    }
+
+    /// Default: [`TrustedProxies::none`]. Proxies whose `X-Forwarded-*` is believed.
+    #[must_use]
+    pub fn with_trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Default: a [`Peer`] in the extensions. One more place where the peer is found, asked before the default.
+    #[must_use]
+    pub fn with_peer(mut self, finder: PeerFinder) -> Self {
+        self.peer_finders.push(finder);
+        self
+    }
+
+    /// Default: not known; then origins are compared without their scheme. Whether this server itself speaks
+    /// TLS, where no proxy stands before it.
+    #[must_use]
+    pub fn with_own_tls(self, tls: bool) -> Self {
+        let own = if tls { Scheme::Https } else { Scheme::Http };
+        Self {
+            scheme: self.public_origin.as_ref().map_or(own, Origin::scheme),
+            ..self
+        }
+    }
+
+    /// Default: [`XsrfAsked::OfUnsafe`]. Of which cookie requests `_xsrf` is asked.
+    #[must_use]
+    pub fn with_xsrf(self, asked: XsrfAsked) -> Self {
+        Self { xsrf: asked, ..self }
+    }
+
+    /// Where the request went, if it is one this server answers: parts 1 to 3 of the decision table.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::Malformed` (400; 405 for a method never answered) and `Reason::ForeignHost` (403).
+    pub fn surroundings<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Denial> {
+        let forwarded = !self.proxies.is_empty() && self.is_forwarded(head);
+        let scheme = if forwarded && self.public_origin.is_none() {
+            surroundings::reported_scheme(head)
+                .ok()
+                .flatten()
+                .unwrap_or(self.scheme)
+        } else {
+            self.scheme
+        };
+        let host = match &self.hosts {
+            Some(hosts) => {
+                let host = surroundings::host(head, forwarded)?;
+                if !hosts.admit(host, scheme) {
+                    return Err(not_admitted(host));
+                }
+                Some(host)
+            }
+            None => None,
+        };
+        if forwarded {
+            self.agree_on_scheme(head)?;
+        }
+        let method = head.method();
+        // An extended CONNECT (RFC 8441 §4) has scheme and path, a tunnel has neither.
+        if *method == Method::TRACE || (*method == Method::CONNECT && head.uri().scheme().is_none()) {
+            return Err(Refusal::Method.into());
+        }
+        Ok(Surroundings {
+            host,
+            scheme,
+            forwarded,
+        })
+    }
+
+    /// The client's address: the peer's, or what a trusted proxy reports of it. Worked out at each call, so
+    /// that a request which nobody counts does not pay for it.
+    pub fn client(&self, surroundings: &Surroundings<'_>, head: Head<'_>) -> Option<IpAddr> {
+        let peer = self.peer(head)?;
+        if surroundings.forwarded {
+            self.proxies.client_behind(peer, head)
+        } else {
+            peer.ip()
+        }
+    }
+
+    #[cold]
+    fn agree_on_scheme(&self, head: Head<'_>) -> Result<(), Refusal> {
+        match (surroundings::reported_scheme(head)?, &self.public_origin) {
+            (Some(reported), Some(public)) if reported != public.scheme() => Err(Refusal::ForeignScheme),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn is_forwarded(&self, head: Head<'_>) -> bool {
+        self.peer(head).is_some_and(|peer| self.proxies.trust(peer))
+    }
+
+    fn peer(&self, head: Head<'_>) -> Option<Peer> {
+        let extensions = head.extensions();
+        self.peer_finders
+            .iter()
+            .find_map(|find| find(extensions))
+            .or_else(|| extensions.get().copied())
+    }
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cold]
+fn not_admitted(host: &[u8]) -> Denial {
+    match super::authority::Authority::parse(host) {
+        Some(_) => Refusal::ForeignHost.into(),
+        None => Refusal::MalformedHost.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_the_peer_or_what_a_trusted_proxy_says() {
+        let guards = Guards::new()
+            .with_trusted_proxies(TrustedProxies::parse("10.0.0.1, unix").expect("well-formed"))
+            .with_peer(|extensions| extensions.get::<&'static str>().map(|_| Peer::Unix));
+        for (peer, unix, expected) in [
+            (Some("10.0.0.1"), false, Some("198.51.100.7")),
+            (Some("::ffff:10.0.0.1"), false, Some("198.51.100.7")),
+            (Some("10.0.0.2"), false, Some("10.0.0.2")),
+            (None, true, Some("198.51.100.7")),
+            (None, false, None),
+        ] {
+            let mut request = http::Request::builder()
+                .header("host", "localhost")
+                .header("x-forwarded-for", "198.51.100.7")
+                .body(())
+                .expect("well-formed");
+            if let Some(peer) = peer {
+                let address = std::net::SocketAddr::new(peer.parse().expect("an address"), 1);
+                request.extensions_mut().insert(Peer::Ip(address));
+            }
+            if unix {
+                request.extensions_mut().insert("a socket");
+            }
+            let head = Head::of(&request);
+            let surroundings = guards.surroundings(head).expect("a loopback host");
+            let client = guards.client(&surroundings, head);
+            assert_eq!(
+                client,
+                expected.map(|ip| ip.parse().expect("an address")),
+                "{peer:?} {unix}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_the_proxys_word_else_the_public_origins_else_ones_own() {
+        let proxies = || TrustedProxies::parse("unix").expect("a word");
+        let public = || "https://localhost".parse().expect("well-formed");
+        for (guards, reported, expected) in [
+            (Guards::new(), Some("https"), Scheme::Unknown),
+            (Guards::new().with_own_tls(true), None, Scheme::Https),
+            (Guards::new().with_own_tls(false), None, Scheme::Http),
+            (
+                Guards::new().with_own_tls(false).with_public_origin(public()),
+                None,
+                Scheme::Https,
+            ),
+            (
+                Guards::new().with_trusted_proxies(proxies()),
+                None,
+                Scheme::Unknown,
+            ),
+            (
+                Guards::new().with_trusted_proxies(proxies()),
+                Some("https"),
+                Scheme::Https,
+            ),
+            (
+                Guards::new().with_trusted_proxies(proxies()).with_own_tls(true),
+                Some("HTTP"),
+                Scheme::Http,
+            ),
+        ] {
+            let mut request = http::Request::builder().header("host", "localhost");
+            if let Some(scheme) = reported {
+                request = request.header("x-forwarded-proto", scheme);
+            }
+            let request = request.extension(Peer::Unix).body(()).expect("well-formed");
+            let surroundings = guards.surroundings(Head::of(&request)).expect("a loopback host");
+            assert_eq!(surroundings.scheme(), expected, "{reported:?} {guards:?}");
+        }
+    }
+}

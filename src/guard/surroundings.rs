@@ -1,0 +1,95 @@
+//! Where a request went, as far as that is known.
+
+use http::HeaderValue;
+
+use super::{
+    authority::Authority,
+    field::{HOST, Several, X_FORWARDED_HOST, X_FORWARDED_PROTO, single},
+    rule::Refusal,
+};
+use crate::{head::Head, peer::Scheme};
+
+/// What a request went to: the host that its client named, and by which scheme.
+///
+/// Made once a request by [`Guards::surroundings`](super::Guards::surroundings), which refuses what this
+/// server does not answer for; so a value of this type has passed parts 1 to 3 of the decision table.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Not there if the host check is off.
+    pub(super) host: Option<&'a [u8]>,
+    pub(super) scheme: Scheme,
+    /// Whether the peer is a trusted proxy.
+    pub(super) forwarded: bool,
+}
+
+impl<'a> Surroundings<'a> {
+    /// The host, and perhaps a port, as the client named it; `None` if the host check is off.
+    pub fn host(&self) -> Option<&'a str> {
+        self.host.and_then(|host| std::str::from_utf8(host).ok())
+    }
+
+    /// How the client reached the outermost server: a trusted proxy's word, else the public origin's scheme,
+    /// else what was configured of one's own TLS.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The authority to compare origins with; read now if the host check is off.
+    pub(super) fn authority(&self, head: Head<'a>) -> Option<Authority<'a>> {
+        let host = match self.host {
+            Some(host) => host,
+            None => host(head, self.forwarded).ok()?,
+        };
+        Authority::parse(host)
+    }
+}
+
+/// The one host of a request, not yet held against a list.
+#[inline]
+pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<&[u8], Refusal> {
+    match single(head.headers(), &HOST) {
+        Ok(Some(host)) if !forwarded && head.uri().authority().is_none() => Ok(host.as_bytes()),
+        Ok(host) => agreed_host(head, host, forwarded),
+        Err(Several) => Err(Refusal::MalformedHost),
+    }
+}
+
+/// The host of a target with an authority, which HTTP/2's always has and with which a `Host` beside it must
+/// agree; and the host that a trusted proxy was asked for.
+#[cold]
+fn agreed_host<'a>(
+    head: Head<'a>,
+    host: Option<&'a HeaderValue>,
+    forwarded: bool,
+) -> Result<&'a [u8], Refusal> {
+    let host = host.map(HeaderValue::as_bytes);
+    let named = match (
+        host,
+        head.uri()
+            .authority()
+            .map(|authority| authority.as_str().as_bytes()),
+    ) {
+        (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => None,
+        (host, authority) => authority.or(host),
+    };
+    let named = named.ok_or(Refusal::MalformedHost)?;
+    if !forwarded {
+        return Ok(named);
+    }
+    match single(head.headers(), &X_FORWARDED_HOST) {
+        Ok(None) => Ok(named),
+        Ok(Some(host)) if Authority::parse(host.as_bytes()).is_some() => Ok(host.as_bytes()),
+        Ok(Some(_)) | Err(Several) => Err(Refusal::MalformedHost),
+    }
+}
+
+/// The scheme that a trusted proxy reports, if it does.
+#[cold]
+pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal> {
+    match single(head.headers(), &X_FORWARDED_PROTO) {
+        Ok(None) => Ok(None),
+        Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"https") => Ok(Some(Scheme::Https)),
+        Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"http") => Ok(Some(Scheme::Http)),
+        Ok(Some(_)) | Err(Several) => Err(Refusal::MalformedScheme),
+    }
+}

@@ -1,0 +1,313 @@
+//! The `_xsrf` argument of a request, held against a session.
+
+use std::fmt;
+
+use super::{
+    field::{X_CSRF_TOKEN, X_XSRF_TOKEN},
+    rule::Refusal,
+    xsrf::{Binding, XsrfGuard, XsrfKey},
+};
+use crate::{denial::Denial, head::Head, secret};
+
+/// How an `_xsrf` argument must be given, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Demand {
+    /// By the login form: signed for before the login, and equal to a cookie that was sent.
+    LoginForm,
+    /// By a request with a session, in the query, a field or the form.
+    Session {
+        /// Whether the request has none of `Sec-Fetch-Site`, Origin and Referer. Then one signed for before
+        /// this login and equal to a cookie passes as well.
+        browserless: bool,
+    },
+    /// By a WebSocket handshake: in `X-XSRFToken` alone, a field which no page can add.
+    Socket {
+        /// As above.
+        browserless: bool,
+    },
+}
+
+/// Something that can prove by `_xsrf` that a page of this server sent a request: an [`XsrfProof`].
+pub trait Xsrf {
+    /// Nothing if the request has what is demanded.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::CrossSite`, with Jupyter Server's text of the fault.
+    fn prove(&self, head: Head<'_>, demand: Demand) -> Result<(), Denial>;
+}
+
+/// What a request's `_xsrf` argument is held against: key, session and the cookies sent.
+///
+/// The argument is the first that is not empty of: the query's last `_xsrf`, the form's `_xsrf`, the fields
+/// `X-XSRFToken` and `X-CSRFToken`. It is checked against the session; the cookie only carries it to the page,
+/// and is compared only where no session is bound yet.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Head, guard::{Binding, Demand, Xsrf, XsrfGuard, XsrfKey, XsrfProof}};
+///
+/// # fn check(key: impl XsrfKey) {
+/// let guard = XsrfGuard::new(key);
+/// let alice = Binding::Session(b"alice's session");
+/// let value = guard.issue(alice);
+/// let request = http::Request::post("/").header("x-xsrftoken", &value).body(()).unwrap();
+/// let demand = Demand::Session { browserless: false };
+///
+/// let hers = XsrfProof::new(&guard, alice, Some(value.as_bytes()));
+/// assert!(hers.prove(Head::of(&request), demand).is_ok());
+///
+/// let another = XsrfProof::new(&guard, Binding::Session(b"bob's session"), Some(value.as_bytes()));
+/// let denial = another.prove(Head::of(&request), demand).unwrap_err();
+/// assert_eq!(denial.detail(), "XSRF cookie does not match POST argument");
+/// # }
+/// ```
+pub struct XsrfProof<'a, K, C> {
+    guard: &'a XsrfGuard<K>,
+    binding: Binding<'a>,
+    cookies: C,
+    form: Option<&'a str>,
+}
+
+impl<'a, K, C> XsrfProof<'a, K, C>
+where
+    K: XsrfKey,
+    C: IntoIterator<Item = &'a [u8]> + Clone,
+{
+    /// The proof asked of a request in this session; `cookies` are the values of all `_xsrf` cookies sent, in
+    /// any order, read only where they matter.
+    pub fn new(guard: &'a XsrfGuard<K>, binding: Binding<'a>, cookies: C) -> Self {
+        Self {
+            guard,
+            binding,
+            cookies,
+            form: None,
+        }
+    }
+
+    /// Default: none. The form's `_xsrf` field, for whoever has read the form; blanks around it are trimmed.
+    #[must_use]
+    pub fn with_form(self, field: Option<&'a str>) -> Self {
+        Self { form: field, ..self }
+    }
+
+    fn was_sent_as_cookie(&self, value: &[u8]) -> bool {
+        self.cookies
+            .clone()
+            .into_iter()
+            .any(|cookie| secret::equal(cookie, value))
+    }
+}
+
+impl<'a, K, C> Xsrf for XsrfProof<'a, K, C>
+where
+    K: XsrfKey,
+    C: IntoIterator<Item = &'a [u8]> + Clone,
+{
+    fn prove(&self, head: Head<'_>, demand: Demand) -> Result<(), Denial> {
+        let field = |name| head.headers().get(name).map(http::HeaderValue::as_bytes);
+        let argument = match demand {
+            Demand::Socket { .. } => field(&X_XSRF_TOKEN),
+            Demand::LoginForm | Demand::Session { .. } => in_query(head.uri().query())
+                .or_else(|| {
+                    self.form
+                        .map(|field| field.trim_ascii().as_bytes())
+                        .filter(|field| !field.is_empty())
+                })
+                .or_else(|| field(&X_XSRF_TOKEN).filter(|value| !value.is_empty()))
+                .or_else(|| field(&X_CSRF_TOKEN)),
+        };
+        let argument = argument
+            .filter(|argument| !argument.is_empty())
+            .ok_or(Refusal::XsrfMissing)?;
+        let before_login = match demand {
+            Demand::LoginForm => true,
+            Demand::Session { browserless } | Demand::Socket { browserless } => {
+                if self.guard.is_signed_for(argument, self.binding) && self.binding != Binding::Anonymous {
+                    return Ok(());
+                }
+                browserless
+            }
+        };
+        if before_login
+            && self.was_sent_as_cookie(argument)
+            && self.guard.is_signed_for(argument, Binding::Anonymous)
+        {
+            return Ok(());
+        }
+        if XsrfGuard::<K>::is_well_formed(argument) {
+            Err(Refusal::XsrfMismatch.into())
+        } else {
+            Err(Refusal::XsrfFormat.into())
+        }
+    }
+}
+
+impl<K, C> fmt::Debug for XsrfProof<'_, K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("XsrfProof")
+    }
+}
+
+/// The last `_xsrf` of a query, unless it is empty. Nothing is decoded: our values need no escape.
+fn in_query(query: Option<&str>) -> Option<&[u8]> {
+    query?
+        .rsplit('&')
+        .find_map(|pair| pair.strip_prefix("_xsrf="))
+        .map(str::as_bytes)
+        .filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::guard::xsrf::tests::TestKey;
+
+    const SESSION: Binding<'static> = Binding::Session(b"alice");
+    const ASKED: Demand = Demand::Session { browserless: false };
+    const BROWSERLESS: Demand = Demand::Session { browserless: true };
+
+    #[test]
+    fn the_argument_is_the_first_that_is_not_empty() {
+        let guard = XsrfGuard::new(TestKey(b"ours"));
+        let good = guard.issue(SESSION);
+        let bad = guard.issue(Binding::Session(b"bob"));
+        let (good, bad) = (good.as_str(), bad.as_str());
+        let last = format!("_xsrf={bad}&x=1&_xsrf={good}");
+        let last_bad = format!("_xsrf={good}&_xsrf={bad}");
+        let query = format!("x=1&_xsrf={good}");
+        let padded = format!(" {good} ");
+        for (query, form, xsrf, csrf, expected) in [
+            (query.as_str(), None, None, None, Ok(())),
+            (last.as_str(), None, None, None, Ok(())),
+            (
+                last_bad.as_str(),
+                None,
+                None,
+                None,
+                Err("XSRF cookie does not match POST argument"),
+            ),
+            ("", Some(good), None, None, Ok(())),
+            ("", Some(padded.as_str()), None, None, Ok(())),
+            ("", None, Some(good), None, Ok(())),
+            ("", None, None, Some(good), Ok(())),
+            ("_xsrf=", Some(" "), Some(""), Some(good), Ok(())),
+            (query.as_str(), Some(bad), Some(bad), Some(bad), Ok(())),
+            ("", Some(good), Some(bad), None, Ok(())),
+            (
+                "",
+                None,
+                Some(bad),
+                Some(good),
+                Err("XSRF cookie does not match POST argument"),
+            ),
+            ("", None, None, None, Err("'_xsrf' argument missing from POST")),
+            (
+                "_xsrf=",
+                None,
+                None,
+                None,
+                Err("'_xsrf' argument missing from POST"),
+            ),
+            (
+                "my_xsrf=1",
+                None,
+                None,
+                None,
+                Err("'_xsrf' argument missing from POST"),
+            ),
+            (
+                "_xsrf=2|1|2|3",
+                None,
+                None,
+                None,
+                Err("'_xsrf' argument has invalid format"),
+            ),
+        ] {
+            let mut request = Request::post(format!("/?{query}"));
+            for (name, value) in [("x-xsrftoken", xsrf), ("x-csrftoken", csrf)] {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                }
+            }
+            let request = request.body(()).expect("well-formed");
+            let proof = XsrfProof::new(&guard, SESSION, None).with_form(form);
+            let found = proof
+                .prove(Head::of(&request), ASKED)
+                .map_err(|denial| denial.detail());
+            assert_eq!(found, expected, "{query:?} {form:?} {xsrf:?} {csrf:?}");
+        }
+    }
+
+    #[test]
+    fn one_from_before_the_login_needs_its_cookie_and_no_browser() {
+        let guard = XsrfGuard::new(TestKey(b"ours"));
+        let before = guard.issue(Binding::Anonymous);
+        let other = guard.issue(Binding::Anonymous);
+        let after = guard.issue(SESSION);
+        let socket = Demand::Socket { browserless: true };
+        let (before, other, after) = (before.as_bytes(), other.as_bytes(), after.as_bytes());
+        for (argument, cookies, binding, demand, expected) in [
+            (before, &[before][..], SESSION, BROWSERLESS, true),
+            (before, &[other, before], SESSION, BROWSERLESS, true),
+            (before, &[before], SESSION, socket, true),
+            (before, &[before], SESSION, ASKED, false),
+            (
+                before,
+                &[before],
+                SESSION,
+                Demand::Socket { browserless: false },
+                false,
+            ),
+            (before, &[other], SESSION, BROWSERLESS, false),
+            (before, &[], SESSION, BROWSERLESS, false),
+            (after, &[], SESSION, ASKED, true),
+            (after, &[], SESSION, socket, true),
+            (after, &[other], SESSION, ASKED, true),
+            (before, &[before], Binding::Anonymous, Demand::LoginForm, true),
+            (before, &[before], SESSION, Demand::LoginForm, true),
+            (before, &[other], Binding::Anonymous, Demand::LoginForm, false),
+            (before, &[], Binding::Anonymous, Demand::LoginForm, false),
+            (before, &[before], Binding::Anonymous, ASKED, false),
+            (after, &[after], Binding::Anonymous, Demand::LoginForm, false),
+            (after, &[after], SESSION, Demand::LoginForm, false),
+        ] {
+            let request = Request::post("/")
+                .header("x-xsrftoken", argument)
+                .body(())
+                .expect("well-formed");
+            let proof = XsrfProof::new(&guard, binding, cookies.iter().copied());
+            let found = proof.prove(Head::of(&request), demand).is_ok();
+            assert_eq!(
+                found,
+                expected,
+                "{binding:?} {demand:?} {} cookies",
+                cookies.len()
+            );
+        }
+    }
+
+    #[test]
+    fn a_handshake_shows_it_in_the_one_field_that_no_page_can_add() {
+        let guard = XsrfGuard::new(TestKey(b"ours"));
+        let good = guard.issue(SESSION);
+        let demand = Demand::Socket { browserless: true };
+        let proof = XsrfProof::new(&guard, SESSION, None).with_form(Some(&good));
+        for (request, expected) in [
+            (Request::get("/").header("x-xsrftoken", &good), true),
+            (Request::get("/").header("x-csrftoken", &good), false),
+            (Request::get(format!("/?_xsrf={good}")), false),
+        ] {
+            let request = request.body(()).expect("well-formed");
+            assert_eq!(
+                proof.prove(Head::of(&request), demand).is_ok(),
+                expected,
+                "{request:?}"
+            );
+        }
+    }
+}

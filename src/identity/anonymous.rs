@@ -1,0 +1,85 @@
+//! Somebody nobody knows.
+
+use super::Identity;
+use crate::random;
+
+/// Moons of Jupiter.
+const MOONS: [&str; 57] = [
+    "Adrastea",
+    "Aitne",
+    "Amalthea",
+    "Ananke",
+    "Aoede",
+    "Arche",
+    "Autonoe",
+    "Callirrhoe",
+    "Callisto",
+    "Carme",
+    "Carpo",
+    "Chaldene",
+    "Cyllene",
+    "Dia",
+    "Eirene",
+    "Elara",
+    "Erinome",
+    "Ersa",
+    "Euanthe",
+    "Eukelade",
+    "Eupheme",
+    "Euporie",
+    "Europa",
+    "Eurydome",
+    "Ganymede",
+    "Harpalyke",
+    "Hegemone",
+    "Helike",
+    "Hermippe",
+    "Herse",
+    "Himalia",
+    "Io",
+    "Iocaste",
+    "Isonoe",
+    "Kale",
+    "Kallichore",
+    "Kalyke",
+    "Kore",
+    "Leda",
+    "Lysithea",
+    "Megaclite",
+    "Metis",
+    "Mneme",
+    "Orthosie",
+    "Pandia",
+    "Pasiphae",
+    "Pasithee",
+    "Philophrosyne",
+    "Praxidike",
+    "Sinope",
+    "Sponde",
+    "Taygete",
+    "Thebe",
+    "Thelxinoe",
+    "Themisto",
+    "Thyone",
+    "Valetudo",
+];
+
+/// See [`Identity::anonymous`].
+pub(super) fn identity() -> Identity {
+    // Not quite even, which a name may be; the username is.
+    let [drawn] = random::octets::<1>();
+    let moon = MOONS[usize::from(drawn) % MOONS.len()];
+    let name = format!("Anonymous {moon}");
+    let initials: String = ["A", moon]
+        .iter()
+        .filter_map(|word| word.chars().next())
+        .collect();
+    Identity::of([
+        Some(&random::hex::<16>()),
+        Some(&name),
+        Some(&name),
+        Some(&initials),
+        None,
+        None,
+    ])
+}

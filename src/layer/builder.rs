@@ -1,0 +1,308 @@
+//! Settings of a gate.
+
+use std::{fmt, sync::Arc};
+
+use http::Extensions;
+
+use crate::{
+    authenticate::{Authenticator, Chain, IdentityCookie, TokenAuthenticator, TokenSource, danger::AcceptAnyone},
+    authorize::Authorizer,
+    base_url::BaseUrl,
+    challenge::Challenge,
+    cookie::{CookieJar, CookieScope, Keyring, Lifetime},
+    error::ConfigError,
+    event::Observer,
+    gate::{
+        Responses,
+        login_cookie::{LoginCookie, XsrfCookie},
+        passage::{Gate, Passage},
+    },
+    grant::Grant,
+    guard::{Guards, Hosts, Origin, Origins, TrustedProxies, XsrfAsked},
+    identity::Identity,
+    layer::AuthLayer,
+    peer::Peer,
+    session::GateId,
+    time::{Clock, SystemClock},
+    token::Token,
+    verify::{SharedToken, TokenVerifier},
+};
+
+/// Settings of an [`AuthLayer`].
+///
+/// Setters take values that are already proven, so they cannot fail, and their order never matters;
+/// [`build`](Self::build) is the one fallible step.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{AuthLayer, Hosts, Token};
+///
+/// let auth = AuthLayer::builder()
+///     .token(Token::generate())
+///     .hosts(Hosts::listed(["notebooks.example.org"])?)
+///     .build()?;
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[must_use]
+#[derive(Default)]
+pub struct AuthLayerBuilder {
+    shared_tokens: Vec<Token>,
+    token_verifiers: Vec<Arc<dyn TokenVerifier>>,
+    token_sources: Option<Vec<TokenSource>>,
+    authenticators: Vec<Box<dyn Authenticator>>,
+    accepts_anyone: bool,
+    authorizers: Vec<Box<dyn Authorizer>>,
+    keyring: Option<Keyring>,
+    lifetime: Option<Lifetime>,
+    base_url: Option<BaseUrl>,
+    guards: Guards,
+    hosts: Option<Hosts>,
+    responses: Responses,
+    challenge: Option<Challenge>,
+    login_path: Option<Box<str>>,
+    observer: Option<Box<dyn Observer>>,
+    clock: Option<Box<dyn Clock>>,
+    gate_only: bool,
+}
+
+impl AuthLayerBuilder {
+    /// Default: none. Whoever presents `token` is let in; several may be given.
+    ///
+    /// It may stand in the `Authorization` field and in the query, unless
+    /// [`token_sources`](Self::token_sources) says otherwise; a browser that opens a page with it is given a
+    /// login cookie.
+    pub fn token(mut self, token: Token) -> Self {
+        self.shared_tokens.push(token);
+        self
+    }
+
+    /// Default: none. Whoever presents a token that `verifier` knows is let in; several may be given.
+    ///
+    /// It may stand in the `Authorization` field, unless [`token_sources`](Self::token_sources) says otherwise.
+    pub fn tokens(mut self, verifier: impl TokenVerifier) -> Self {
+        self.token_verifiers.push(Arc::new(verifier));
+        self
+    }
+
+    /// Default: `Authorization` and the query with [`token`](Self::token), `Authorization` alone with
+    /// [`tokens`](Self::tokens). Where tokens may stand.
+    pub fn token_sources(mut self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
+        self.token_sources = Some(sources.into_iter().collect());
+        self
+    }
+
+    /// Default: none. One more authenticator, asked after the tokens and the login cookie, in the order given.
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticators.push(Box::new(authenticator));
+        self
+    }
+
+    /// Default: off. Lets everybody in; see [`AuthLayer::danger_accept_anyone`].
+    pub fn danger_accept_anyone(mut self) -> Self {
+        self.accepts_anyone = true;
+        self
+    }
+
+    /// Default: none. One more rule for what a session may do, asked after the scopes of the route.
+    pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
+        self.authorizers.push(Box::new(authorizer));
+        self
+    }
+
+    /// Default: a random key of this process, so that a restart ends every login. The keys of the cookies.
+    ///
+    /// A configured token is mixed in: changing it ends every login.
+    pub fn keyring(mut self, keyring: Keyring) -> Self {
+        self.keyring = Some(keyring);
+        self
+    }
+
+    /// Default: 30 days. How long a login cookie is good.
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Default: `/`. Where on the host the guarded service lives; cookies are scoped to it.
+    pub fn base_url(mut self, base_url: BaseUrl) -> Self {
+        self.base_url = Some(base_url);
+        self
+    }
+
+    /// Default: [`Hosts::loopback`], or every host where nothing but header tokens lets anybody in. The hosts
+    /// answered for.
+    pub fn hosts(mut self, hosts: Hosts) -> Self {
+        self.hosts = Some(hosts);
+        self
+    }
+
+    /// Default: none. Foreign origins whose pages may act here.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.guards = self.guards.with_origins(origins);
+        self
+    }
+
+    /// Default: none; own is where the request itself went. The one origin users see this server at, such as
+    /// `https://hub.example.org`.
+    pub fn public_origin(mut self, origin: Origin) -> Self {
+        self.guards = self.guards.with_public_origin(origin);
+        self
+    }
+
+    /// Default: none. Proxies whose `X-Forwarded-*` is believed.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.guards = self.guards.with_trusted_proxies(proxies);
+        self
+    }
+
+    /// Default: not known. Whether this server itself speaks TLS: then cookies are `Secure`, and origins are
+    /// compared with their scheme.
+    pub fn own_tls(mut self, tls: bool) -> Self {
+        self.guards = self.guards.with_own_tls(tls);
+        self
+    }
+
+    /// Default: `_xsrf` is asked of unsafe cookie requests. Asks for `Sec-Fetch-Site: same-origin` or an own
+    /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own.
+    pub fn with_xsrf_by_origin(mut self) -> Self {
+        self.guards = self.guards.with_xsrf(XsrfAsked::Never);
+        self
+    }
+
+    /// Default: a [`Peer`] in the request's extensions. One more place where the peer is found, such as axum's
+    /// `ConnectInfo`.
+    pub fn peer(mut self, find: fn(&Extensions) -> Option<Peer>) -> Self {
+        self.guards = self.guards.with_peer(find);
+        self
+    }
+
+    /// Default: [`Responses::plain`]. How refusals are told.
+    pub fn responses(mut self, responses: Responses) -> Self {
+        self.responses = responses;
+        self
+    }
+
+    /// Default: the realm `portcullis`. The challenge of a 401.
+    pub fn challenge(mut self, challenge: Challenge) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
+    /// Default: none; a person without a login is told how to get in. The path of a login page, where a
+    /// person is sent, with `next` naming the way back. The path must be open, or outside of the layer.
+    pub fn login_path(mut self, path: &str) -> Self {
+        self.login_path = Some(path.into());
+        self
+    }
+
+    /// Default: nobody. Who is told of logins and refusals.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Default: the system's clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// Default: off. Hands no session to the service, which saves the only allocation of a request that is
+    /// let in.
+    pub fn gate_only(mut self) -> Self {
+        self.gate_only = true;
+        self
+    }
+
+    /// The gate.
+    ///
+    /// # Errors
+    ///
+    /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
+    /// path is none; if the base is too long for a cookie's path.
+    pub fn build(self) -> Result<AuthLayer, ConfigError> {
+        let asks = !(self.shared_tokens.is_empty() && self.token_verifiers.is_empty() && self.authenticators.is_empty());
+        if asks == self.accepts_anyone {
+            let message = if asks {
+                "danger_accept_anyone() lets everybody in, so nothing else may be asked"
+            } else {
+                "expected a token, a verifier of tokens or an authenticator; danger_accept_anyone() lets everybody in"
+            };
+            return Err(ConfigError::new("authenticators", message));
+        }
+        if let Some(path) = self.login_path.as_deref().filter(|path| !is_path(path)) {
+            return Err(ConfigError::new("login_path", format!("expected a path such as /login, found {path:?}")));
+        }
+        let base_url = self.base_url.unwrap_or_default();
+        let keyring = self.keyring.unwrap_or_else(Keyring::generate);
+        let sources = self.token_sources.unwrap_or_else(|| {
+            let in_query = (!self.shared_tokens.is_empty()).then_some(TokenSource::Query);
+            [TokenSource::Authorization].into_iter().chain(in_query).collect()
+        });
+        let reads_query = sources.contains(&TokenSource::Query);
+        // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
+        let logs_in = reads_query && !self.shared_tokens.is_empty();
+        let header_only = !reads_query && self.authenticators.is_empty() && !self.accepts_anyone;
+
+        let mixed = self
+            .shared_tokens
+            .iter()
+            .filter(|token| !token.is_generated())
+            .fold(keyring.clone(), |keyring, token| keyring.mixed_with_token(token.expose().as_bytes()));
+        let login_cookie = if logs_in {
+            let jar = CookieJar::signed(&mixed, CookieScope::server(base_url.as_str())?);
+            Some(IdentityCookie::new(jar.with_lifetime(self.lifetime.unwrap_or_default())))
+        } else {
+            None
+        };
+
+        let mut chain: Vec<Box<dyn Authenticator>> = Vec::new();
+        let owner = Grant::new(Identity::anonymous());
+        for token in self.shared_tokens {
+            let verifier = SharedToken::new(token, owner.clone());
+            chain.push(Box::new(TokenAuthenticator::new(verifier).with_sources(sources.clone())));
+        }
+        for verifier in self.token_verifiers {
+            chain.push(Box::new(TokenAuthenticator::new(verifier).with_sources(sources.clone())));
+        }
+        chain.extend(login_cookie.clone().map(|cookie| Box::new(cookie) as Box<dyn Authenticator>));
+        chain.extend(self.authenticators);
+        if self.accepts_anyone {
+            chain.push(Box::new(AcceptAnyone));
+        }
+
+        let guards = match self.hosts {
+            Some(hosts) => self.guards.with_hosts(hosts),
+            None if header_only => self.guards.without_host_check(),
+            None => self.guards,
+        };
+        Ok(AuthLayer {
+            passage: Arc::new(Passage::new(Gate {
+                id: GateId::new(),
+                guards,
+                chain: Chain::new(chain),
+                authorizers: self.authorizers,
+                xsrf_cookie: XsrfCookie::new(mixed, &base_url)?,
+                login_cookie: login_cookie.map(LoginCookie),
+                responses: self.responses,
+                challenge: self.challenge.unwrap_or_default(),
+                base_url,
+                login_path: self.login_path,
+                observer: self.observer,
+                clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
+                gate_only: self.gate_only,
+            })),
+        })
+    }
+}
+
+impl fmt::Debug for AuthLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthLayerBuilder")
+    }
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && !path.starts_with("//") && path.bytes().all(|octet| octet.is_ascii_graphic() && !b"?#\\\"".contains(&octet))
+}

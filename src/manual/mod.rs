@@ -1,0 +1,18 @@
+//! The manual: why the crate is as it is.
+//!
+//! - [`architecture`]: floors and rooms, how a request walks, what decisions cost.
+//! - [`jupyter`]: what is matched of Jupyter Server and JupyterHub, and where we differ.
+//! - [`threats`]: against whom, what is promised, and the test of each requirement.
+//! - [`defaults`]: every default with its reason.
+//! - [`contributing`]: how to test, measure and fuzz.
+
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+#[doc = include_str!("contributing.md")]
+pub mod contributing {}
+#[doc = include_str!("defaults.md")]
+pub mod defaults {}
+#[doc = include_str!("jupyter.md")]
+pub mod jupyter {}
+#[doc = include_str!("threats.md")]
+pub mod threats {}

@@ -1,0 +1,299 @@
+//! Where a browser is sent after login: a place on this server, or nowhere.
+
+use std::fmt;
+
+use http::{HeaderValue, Uri};
+
+use crate::{
+    base_url::{self, BaseUrl},
+    peer::Scheme,
+    percent,
+    query::Query,
+};
+
+/// A redirect target proven to be on this server, below its base: a path, perhaps a query and a fragment.
+///
+/// However a browser reads it (the WHATWG URL standard, or any older way), it stays on the origin that sent
+/// it. Of what a client asks for, these become one:
+///
+/// 1. At most 2048 octets of UTF-8 without controls and backslashes. Nothing is trimmed, nothing decoded.
+/// 2. A path that begins with one slash, or an absolute URL of our own origin, reduced to its path, query
+///    and fragment. Nothing relative, and nothing that begins with `//`.
+/// 3. Every escape is well-formed; the path has no escaped control, no dot segment (`.`, `..`, also with
+///    `%2e`), and no escaped slash or backslash as its second character.
+/// 4. The path is the base or lies below it, octet by octet, and is not one of the paths that end or begin
+///    a login.
+///
+/// What no URI may hold is percent-encoded, and every parameter `token` is removed.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{BaseUrl, NextUrl, Premises};
+///
+/// let base: BaseUrl = "/user/alice/".parse()?;
+/// let premises = Premises::new(&base).closed(&["/user/alice/login"]);
+///
+/// let next = NextUrl::parse("/user/alice/tree/My Notebook.ipynb", premises).expect("ours");
+/// assert_eq!(next.as_str(), "/user/alice/tree/My%20Notebook.ipynb");
+///
+/// for foreign in ["//evil.example", "/user/alice/../bob", "https://evil.example/", "/user/alice/login"] {
+///     assert!(NextUrl::parse(foreign, premises).is_none());
+/// }
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct NextUrl(Box<str>);
+
+impl NextUrl {
+    /// The longest target that is read, in octets.
+    pub const LIMIT: usize = 2048;
+
+    /// The target that `next` names, decoded once from its parameter, or `None` if it is none of ours.
+    pub fn parse(next: impl AsRef<[u8]>, premises: Premises<'_>) -> Option<Self> {
+        let next = next.as_ref();
+        let suspect = |octet: &u8| octet.is_ascii_control() || *octet == b'\\';
+        if next.len() > Self::LIMIT || next.iter().any(suspect) {
+            return None;
+        }
+        let next = std::str::from_utf8(next).ok()?;
+        let next = if next.starts_with('/') {
+            next
+        } else {
+            premises.strip_origin(next)?
+        };
+        if percent::escapes(next.as_bytes()).any(|escape| escape.is_none()) {
+            return None;
+        }
+        let (rest, fragment) = cut(next, '#');
+        let (path, query) = cut(rest, '?');
+        // The origin alone means its root.
+        let path = if path.is_empty() { "/" } else { path };
+        premises
+            .admit(path)
+            .then(|| Self::of_parts(path, query, fragment))
+    }
+
+    /// The place of the request itself: its path and its query, or the base if that path is none of ours.
+    pub fn of_request(uri: &Uri, premises: Premises<'_>) -> Self {
+        let suspect = |octet: u8| octet.is_ascii_control() || octet == b'\\';
+        let path = uri.path();
+        if path.bytes().any(suspect) || !premises.admit(path) {
+            return Self::home(premises.base);
+        }
+        Self::of_parts(path, uri.query(), None)
+    }
+
+    /// The base itself: where everything goes that has no better place.
+    pub fn home(base: &BaseUrl) -> Self {
+        Self(base.as_str().into())
+    }
+
+    /// The target, as it stands in a `Location` field.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `path` is admitted; of query and fragment nothing can lead elsewhere.
+    fn of_parts(path: &str, query: Option<&str>, fragment: Option<&str>) -> Self {
+        let mut url = String::with_capacity(path.len() + query.map_or(0, str::len) + 8);
+        percent::encode(path.as_bytes(), &mut url);
+        if let Some(query) = query {
+            let kept = Query::new(query.as_bytes()).without_token();
+            if !kept.is_empty() || query.is_empty() {
+                url.push('?');
+                percent::encode(&kept, &mut url);
+            }
+        }
+        if let Some(fragment) = fragment {
+            url.push('#');
+            percent::encode(fragment.as_bytes(), &mut url);
+        }
+        Self(url.into())
+    }
+}
+
+impl From<&NextUrl> for HeaderValue {
+    fn from(next: &NextUrl) -> Self {
+        Self::from_str(&next.0).expect("a redirect target is visible ASCII")
+    }
+}
+
+impl fmt::Display for NextUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for NextUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NextUrl").field(&self.0).finish()
+    }
+}
+
+/// What a [`NextUrl`] must lie in: the base, perhaps our own origin, and paths that are never targets.
+#[derive(Clone, Copy, Debug)]
+pub struct Premises<'a> {
+    base: &'a BaseUrl,
+    origin: Option<(Scheme, &'a str)>,
+    closed: &'a [&'a str],
+}
+
+impl<'a> Premises<'a> {
+    /// Everything below `base`.
+    pub fn new(base: &'a BaseUrl) -> Self {
+        Self {
+            base,
+            origin: None,
+            closed: &[],
+        }
+    }
+
+    /// Default: none, so that no absolute URL is a target. Takes those of `scheme` and `authority`, a host
+    /// with its port unless that is the scheme's own, and reduces them to their path.
+    ///
+    /// Case does not count. With `Scheme::Unknown` both `http` and `https` are taken, each with its own
+    /// default port.
+    #[must_use]
+    pub fn with_origin(self, scheme: Scheme, authority: &'a str) -> Self {
+        Self {
+            origin: Some((scheme, authority)),
+            ..self
+        }
+    }
+
+    /// Default: none. Paths that are never targets, with or without a slash behind: login and logout.
+    #[must_use]
+    pub fn closed(self, closed: &'a [&'a str]) -> Self {
+        Self { closed, ..self }
+    }
+
+    /// Whether a redirect to `path` stays here, however it is read.
+    fn admit(self, path: &str) -> bool {
+        let octets = path.as_bytes();
+        let second_slash = matches!(
+            octets,
+            [b'/', b'/' | b'\\', ..]
+                | [b'/', b'%', b'2', b'f' | b'F', ..]
+                | [b'/', b'%', b'5', b'c' | b'C', ..]
+        );
+        let bare = path.strip_suffix('/').unwrap_or(path);
+        self.base.contains(path)
+            && !second_slash
+            && !octets.split(|octet| *octet == b'/').any(base_url::is_dots)
+            && !percent::escapes(octets).any(|escape| matches!(escape, None | Some(0..=0x1f | 0x7f)))
+            && !self
+                .closed
+                .iter()
+                .any(|closed| *closed == path || *closed == bare)
+    }
+
+    /// What stands behind our own origin in `url`: empty, or from a `/`, `?` or `#` on.
+    fn strip_origin(self, url: &str) -> Option<&str> {
+        let (own_scheme, own_authority) = self.origin?;
+        let (scheme, rest) = [(Scheme::Https, "https://"), (Scheme::Http, "http://")]
+            .into_iter()
+            .find_map(|(scheme, text)| Some((scheme, strip_prefix_ignoring_case(url, text)?)))?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, after) = rest.split_at_checked(end)?;
+        let (own_host, own_port) = host_and_port(own_authority, scheme)?;
+        let (host, port) = host_and_port(authority, scheme)?;
+        let same = (own_scheme == Scheme::Unknown || own_scheme == scheme)
+            && host.eq_ignore_ascii_case(own_host)
+            && port == own_port;
+        same.then_some(after)
+    }
+}
+
+/// `text` up to the first `mark`, and what stands behind that.
+fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
+    text.split_once(mark)
+        .map_or((text, None), |(before, after)| (before, Some(after)))
+}
+
+fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// A host that needs no decoding to be compared, and its port in the one way of writing it.
+fn host_and_port(authority: &str, scheme: Scheme) -> Option<(&str, u16)> {
+    let default = if scheme == Scheme::Https { 443 } else { 80 };
+    // The colons of an IPv6 address stand before its bracket.
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let port = match port {
+        None => default,
+        Some(digits) => {
+            let written_once = digits.bytes().all(|octet| octet.is_ascii_digit()) && !digits.starts_with('0');
+            digits.parse().ok().filter(|_| written_once)?
+        }
+    };
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~[]:".contains(&octet);
+    (!host.is_empty() && host.bytes().all(plain)).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_request(uri: &str, expected: &str) {
+        let base: BaseUrl = "/user/alice/".parse().expect("a base");
+        let premises = Premises::new(&base).closed(&["/user/alice/login"]);
+        let uri: Uri = uri.parse().expect("a request target");
+        assert_eq!(NextUrl::of_request(&uri, premises).as_str(), expected, "{uri}");
+    }
+
+    #[test]
+    fn the_place_of_a_request_is_its_own_path_or_the_base() {
+        check_request("/user/alice/lab?token=s&reset", "/user/alice/lab?reset");
+        check_request("/user/alice/lab?token=s", "/user/alice/lab");
+        check_request("/user/alice/lab?q=50%&t%6Fken=s", "/user/alice/lab?q=50%");
+        check_request("/user/alice?x=1", "/user/alice?x=1");
+        check_request("https://evil.example/user/alice/lab?token=s", "/user/alice/lab");
+        for elsewhere in [
+            "//evil.example/x?token=s",
+            "//evil.example/user/alice/?token=s",
+            "/user/alice/../bob/?token=s",
+            "/user/alice/%2e%2e/bob/?token=s",
+            "/user/alice/a%00b?token=s",
+            "/user/bob/?token=s",
+            "/user/alice/login?next=x",
+            "*",
+            "evil.example:443",
+        ] {
+            check_request(elsewhere, "/user/alice/");
+        }
+        let root = BaseUrl::default();
+        for elsewhere in ["//evil.example/x?token=s", "/%2Fevil.example", "/%5cevil.example"] {
+            let uri: Uri = elsewhere.parse().expect("a request target");
+            assert_eq!(
+                NextUrl::of_request(&uri, Premises::new(&root)).as_str(),
+                "/",
+                "{uri}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_known_scheme_both_are_ours() {
+        let base = BaseUrl::default();
+        let premises = Premises::new(&base).with_origin(Scheme::Unknown, "[::1]:8888");
+        for (next, expected) in [
+            ("http://[::1]:8888/lab", Some("/lab")),
+            ("https://[::1]:8888/lab", Some("/lab")),
+            ("https://[::1]/lab", None),
+            ("ws://[::1]:8888/lab", None),
+        ] {
+            let found = NextUrl::parse(next, premises);
+            assert_eq!(found.as_ref().map(NextUrl::as_str), expected, "{next}");
+        }
+        let premises = Premises::new(&base).with_origin(Scheme::Unknown, "example.org");
+        assert!(NextUrl::parse("http://example.org:80/", premises).is_some());
+        assert!(NextUrl::parse("https://example.org:443/", premises).is_some());
+        assert!(NextUrl::parse("https://example.org:80/", premises).is_none());
+    }
+}

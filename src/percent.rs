@@ -1,0 +1,115 @@
+//! Percent-encoding, RFC 3986 section 2.1: read strictly and once, written where a URI needs it.
+
+/// The octets that `text` encodes, each escape decoded once; `None` in place of a malformed escape.
+pub(crate) fn decoded(text: &[u8]) -> Decoded<'_> {
+    Decoded {
+        rest: text,
+        plus: b'+',
+    }
+}
+
+/// The same for a name or a value of `application/x-www-form-urlencoded`, where `+` is a blank.
+pub(crate) fn form_decoded(text: &[u8]) -> Decoded<'_> {
+    Decoded {
+        rest: text,
+        plus: b' ',
+    }
+}
+
+/// The octets that the escapes of `text` stand for, all else left out; `None` for a malformed escape.
+pub(crate) fn escapes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
+    memchr::memchr_iter(b'%', text).map(|place| escape(text.get(place + 1..).unwrap_or_default()))
+}
+
+/// Appends `octets` to `uri`, those that no URI may hold (RFC 3986 section 2) as escapes. A `%` is taken for
+/// the begin of an escape and kept.
+pub(crate) fn encode(octets: &[u8], uri: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+
+    for &octet in octets {
+        if octet.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&octet) {
+            uri.push(char::from(octet));
+        } else {
+            uri.push('%');
+            uri.push(char::from(DIGITS[usize::from(octet >> 4)]));
+            uri.push(char::from(DIGITS[usize::from(octet & 0xf)]));
+        }
+    }
+}
+
+/// See [`decoded`].
+pub(crate) struct Decoded<'a> {
+    rest: &'a [u8],
+    plus: u8,
+}
+
+impl Iterator for Decoded<'_> {
+    type Item = Option<u8>;
+
+    fn next(&mut self) -> Option<Option<u8>> {
+        let (&first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(match first {
+            b'%' => {
+                let octet = escape(rest);
+                if octet.is_some() {
+                    self.rest = rest.get(2..).unwrap_or_default();
+                }
+                octet
+            }
+            b'+' => Some(self.plus),
+            octet => Some(octet),
+        })
+    }
+}
+
+/// The octet of an escape, told from what follows its `%`.
+fn escape(after: &[u8]) -> Option<u8> {
+    let &[high, low, ..] = after else { return None };
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+fn digit(octet: u8) -> Option<u8> {
+    match octet {
+        b'0'..=b'9' => Some(octet - b'0'),
+        b'A'..=b'F' => Some(octet - b'A' + 10),
+        b'a'..=b'f' => Some(octet - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_decoded_once_and_strictly() {
+        for (text, expected) in [
+            (&b"abc"[..], Some(&b"abc"[..])),
+            (b"%61%2b+", Some(b"a++")),
+            (b"%2561", Some(b"%61")),
+            (b"%fF%00", Some(b"\xff\x00")),
+            (b"%", None),
+            (b"%6", None),
+            (b"%%61", None),
+            (b"%6g", None),
+            (b"%+1", None),
+            (b"%u0061", None),
+        ] {
+            assert_eq!(
+                decoded(text).collect::<Option<Vec<_>>>().as_deref(),
+                expected,
+                "{text:?}"
+            );
+        }
+        let form: Option<Vec<_>> = form_decoded(b"a+b%2B").collect();
+        assert_eq!(form.as_deref(), Some(&b"a b+"[..]));
+    }
+
+    #[test]
+    fn what_no_uri_holds_is_escaped_and_nothing_else() {
+        let mut uri = String::new();
+        encode("/a b\u{e9}%20\"<>\\^`{|}?x=[1]&y#z\u{7f}\n".as_bytes(), &mut uri);
+        assert_eq!(uri, "/a%20b%C3%A9%20%22%3C%3E%5C%5E%60%7B%7C%7D?x=[1]&y#z%7F%0A");
+    }
+}

@@ -1,0 +1,257 @@
+//! What the octets of a secret must be: hexadecimal digits, octets as they are, or a text.
+
+use crate::secret::Secret;
+
+/// The most octets that are read of a file, and looked at in a key.
+pub(super) const LIMIT: usize = 4096;
+/// The fewest and the most octets of a key.
+const KEY: std::ops::RangeInclusive<usize> = 32..=1024;
+/// The fewest different values among the octets of a key: random ones fall short of it never, a key typed
+/// by hand or filled with one value always.
+const DIFFERENT: usize = 8;
+
+/// What the octets of a secret must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A key of 32 to 1024 octets as hexadecimal digits, blanks and line ends around them dropped.
+    Hex,
+    /// A key of 32 to 1024 octets, every one of them as it is.
+    Raw,
+    /// UTF-8 text, blanks and line ends around it dropped, and not empty.
+    Text,
+}
+
+impl Content {
+    /// The secret that `octets` hold, or what was expected of them and what was found.
+    pub(super) fn read(self, octets: &[u8]) -> Result<Secret, String> {
+        match self {
+            Self::Hex => hex(octets),
+            Self::Raw => raw(octets),
+            Self::Text => text(octets),
+        }
+    }
+}
+
+/// `octets` without the blanks, tabs and line ends at both ends.
+///
+/// Not `trim_ascii`: a form feed is no more a slip of the hand than any other control character.
+pub(super) fn trimmed(mut octets: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = octets {
+        octets = rest;
+    }
+    octets
+}
+
+fn hex(octets: &[u8]) -> Result<Secret, String> {
+    let digits = trimmed(octets);
+    let wrong = |found: String| {
+        let (least, most) = (2 * KEY.start(), 2 * KEY.end());
+        Err(format!(
+            "expected {least} to {most} hexadecimal digits, found {found}"
+        ))
+    };
+    if octets.len() > LIMIT {
+        return wrong(format!("more than {LIMIT} octets"));
+    }
+    if digits.is_empty() {
+        return wrong(nothing_in(octets));
+    }
+    if let Some(place) = digits.iter().position(|octet| !octet.is_ascii_hexdigit()) {
+        return wrong(format!(
+            "{} octets, and the one at place {} is no such digit",
+            digits.len(),
+            place + 1
+        ));
+    }
+    let (pairs, odd) = digits.as_chunks::<2>();
+    if !odd.is_empty() {
+        return wrong(format!("an odd number of them, {}", digits.len()));
+    }
+    if !KEY.contains(&pairs.len()) {
+        return wrong(digits.len().to_string());
+    }
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    };
+    let key: Vec<u8> = pairs
+        .iter()
+        .map(|&[high, low]| value(high) << 4 | value(low))
+        .collect();
+    varied(key.into())
+}
+
+fn raw(octets: &[u8]) -> Result<Secret, String> {
+    if !KEY.contains(&octets.len()) {
+        let found = match octets.len() {
+            0 => nothing_in(octets),
+            length => length.to_string(),
+        };
+        return Err(format!(
+            "expected {} to {} octets, found {found}",
+            KEY.start(),
+            KEY.end()
+        ));
+    }
+    varied(octets.into())
+}
+
+fn text(octets: &[u8]) -> Result<Secret, String> {
+    let text = trimmed(octets);
+    if text.is_empty() {
+        return Err(format!("expected a text, found {}", nothing_in(octets)));
+    }
+    if std::str::from_utf8(text).is_err() {
+        return Err("expected a text, found octets that are not UTF-8".to_owned());
+    }
+    Ok(text.into())
+}
+
+/// `key`, if its octets are of enough different values to be random.
+fn varied(key: Secret) -> Result<Secret, String> {
+    let mut seen = [false; 256];
+    for &octet in key.expose() {
+        seen[usize::from(octet)] = true;
+    }
+    let different = seen.iter().filter(|&&seen| seen).count();
+    if different < DIFFERENT {
+        return Err(format!(
+            "expected random octets, found fewer than {DIFFERENT} values among {}",
+            key.len()
+        ));
+    }
+    Ok(key)
+}
+
+fn nothing_in(octets: &[u8]) -> String {
+    let found = if octets.is_empty() {
+        "nothing"
+    } else {
+        "blanks alone"
+    };
+    found.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGITS: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    #[track_caller]
+    fn refused(content: Content, octets: &[u8], message: &str) {
+        assert_eq!(content.read(octets).expect_err("refused"), message);
+    }
+
+    #[test]
+    fn digits_of_either_case_are_octets() {
+        let expected = [
+            0x9f, 0x86, 0xd0, 0x81, 0x88, 0x4c, 0x7d, 0x65, 0x9a, 0x2f, 0xea, 0xa0, 0xc5, 0x5a, 0xd0, 0x15,
+            0xa3, 0xbf, 0x4f, 0x1b, 0x2b, 0x0b, 0x82, 0x2c, 0xd1, 0x5d, 0x6c, 0x15, 0xb0, 0xf0, 0x0a, 0x08,
+        ];
+        for text in [
+            DIGITS.to_owned(),
+            DIGITS.to_uppercase(),
+            format!(" \t{DIGITS}\r\n"),
+        ] {
+            let secret = Content::Hex.read(text.as_bytes()).expect("a key");
+            assert_eq!(secret.expose(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_octet_is_read_back_from_its_digits() {
+        let digits: String = (0..=255).map(|octet: u8| format!("{octet:02x}")).collect();
+        let octets: Vec<u8> = (0..=255).collect();
+        assert_eq!(
+            Content::Hex.read(digits.as_bytes()).expect("a key").expose(),
+            octets
+        );
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_by_its_form_alone() {
+        let expected = |found: &str| format!("expected 64 to 2048 hexadecimal digits, found {found}");
+        for (text, found) in [
+            (String::new(), "nothing"),
+            ("\n\n".to_owned(), "blanks alone"),
+            (DIGITS[2..].to_owned(), "62"),
+            (format!("{DIGITS}0"), "an odd number of them, 65"),
+            (DIGITS.repeat(33), "2112"),
+            (
+                format!("0x{DIGITS}"),
+                "66 octets, and the one at place 2 is no such digit",
+            ),
+            (
+                "changeme".to_owned(),
+                "8 octets, and the one at place 2 is no such digit",
+            ),
+            (
+                format!("{DIGITS}\u{c}"),
+                "65 octets, and the one at place 65 is no such digit",
+            ),
+            (format!("{DIGITS}{}", " ".repeat(4033)), "more than 4096 octets"),
+        ] {
+            refused(Content::Hex, text.as_bytes(), &expected(found));
+        }
+        let seven = "00010203040506".repeat(5);
+        refused(
+            Content::Hex,
+            seven.as_bytes(),
+            "expected random octets, found fewer than 8 values among 35",
+        );
+    }
+
+    #[test]
+    fn the_shortest_and_the_longest_key_are_taken() {
+        let long: Vec<u8> = (0..=255).cycle().take(1024).collect();
+        for length in [32, 1024] {
+            assert_eq!(
+                Content::Raw.read(&long[..length]).expect("a key").expose(),
+                &long[..length]
+            );
+            let digits: String = long[..length]
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect();
+            assert_eq!(Content::Hex.read(digits.as_bytes()).expect("a key").len(), length);
+        }
+        refused(Content::Raw, &long[..31], "expected 32 to 1024 octets, found 31");
+        refused(Content::Raw, b"", "expected 32 to 1024 octets, found nothing");
+        let longer = [long.as_slice(), b"!"].concat();
+        refused(Content::Raw, &longer, "expected 32 to 1024 octets, found 1025");
+        refused(
+            Content::Raw,
+            &[7; 32],
+            "expected random octets, found fewer than 8 values among 32",
+        );
+    }
+
+    #[test]
+    fn octets_as_they_are_keep_their_line_end() {
+        let file = b"dGhpcyBpcyBub3QgYSByZWFsIHNlY3JldCwgMzIgYnl0ZXM=\n";
+        assert_eq!(Content::Raw.read(file).expect("a key").expose(), file);
+    }
+
+    #[test]
+    fn a_text_is_what_stands_between_blanks() {
+        for (octets, text) in [
+            ("one", "one"),
+            (" \tone two\r\n\n", "one two"),
+            ("p\u{e4}ss", "p\u{e4}ss"),
+        ] {
+            assert_eq!(
+                Content::Text.read(octets.as_bytes()).expect("a text").expose(),
+                text.as_bytes(),
+                "{octets:?}"
+            );
+        }
+        refused(Content::Text, b"", "expected a text, found nothing");
+        refused(Content::Text, b" \r\n", "expected a text, found blanks alone");
+        refused(
+            Content::Text,
+            b"\xff\xfea\0",
+            "expected a text, found octets that are not UTF-8",
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! For tests of one's own: a clock that stands still until it is told.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::time::{Clock, UnixTime};
+
+/// A clock that shows what a test sets. Clones show the same time.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use portcullis::{Clock, UnixTime, testing::TestClock};
+///
+/// let clock = TestClock::at(UnixTime::from_secs(1_700_000_000));
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now(), UnixTime::from_secs(1_700_000_060));
+/// ```
+#[derive(Clone, Debug)]
+pub struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    /// A clock that shows `time`.
+    pub fn at(time: UnixTime) -> Self {
+        Self(Arc::new(AtomicU64::new(time.as_secs())))
+    }
+
+    /// Shows `time` from now on, earlier or later than before.
+    pub fn set(&self, time: UnixTime) {
+        self.0.store(time.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Goes forward by `duration`, in whole seconds.
+    pub fn advance(&self, duration: Duration) {
+        self.set(self.now().after(duration));
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}

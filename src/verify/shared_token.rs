@@ -1,0 +1,115 @@
+//! One token that all clients share.
+
+use std::fmt;
+
+use crate::{
+    answer::Answer,
+    denial::Reason,
+    grant::Grant,
+    token::{PresentedToken, Token},
+    verify::{TokenVerifier, Verdict},
+};
+
+/// One token that all clients share, as a Jupyter Server has one.
+///
+/// Compared in constant time; the length may show. The answer is there at once. A token that looks like a
+/// generated one and has a wrong checksum is refused as mistyped.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Grant, Identity, Token, verify::SharedToken};
+///
+/// let token = Token::generate();
+/// println!("http://localhost:8888/?token={}", token.expose());
+/// let verifier = SharedToken::new(token, Grant::new(Identity::new("owner")));
+/// ```
+#[derive(Clone)]
+pub struct SharedToken {
+    token: Token,
+    grant: Grant,
+}
+
+impl SharedToken {
+    /// Whoever presents `token` is worth `grant`.
+    pub fn new(token: Token, grant: Grant) -> Self {
+        Self { token, grant }
+    }
+}
+
+impl TokenVerifier for SharedToken {
+    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+        Answer::Now(if self.token.matches(token) {
+            Verdict::Known(self.grant.clone())
+        } else {
+            unknown(token)
+        })
+    }
+}
+
+impl fmt::Debug for SharedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedToken")
+            .field("grant", &self.grant)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is said of a token that is not found where it was looked for.
+pub(super) fn unknown(token: PresentedToken<'_>) -> Verdict {
+    if token.is_mistyped() {
+        Verdict::Refused(Reason::MistypedToken)
+    } else {
+        Verdict::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+
+    #[track_caller]
+    fn verdict(verifier: &SharedToken, token: &str) -> Verdict {
+        match verifier.verify(PresentedToken::new(token.as_bytes()).expect("well-formed")) {
+            Answer::Now(verdict) => verdict,
+            Answer::Later(_) => panic!("a shared token needs no waiting"),
+        }
+    }
+
+    #[test]
+    fn the_token_is_known_and_every_other_is_not() {
+        let token = Token::generate();
+        let grant = Grant::new(Identity::new("owner"));
+        let verifier = SharedToken::new(token.clone(), grant.clone());
+        let text = token.expose();
+        assert!(matches!(verdict(&verifier, text), Verdict::Known(known) if known == grant));
+        assert!(matches!(
+            verdict(&verifier, Token::generate().expose()),
+            Verdict::Unknown
+        ));
+        assert!(matches!(verdict(&verifier, "other"), Verdict::Unknown));
+        for mistyped in [
+            &text[..52],
+            &text.to_uppercase().replacen("PCL_", "pcl_", 1),
+            "pcl_x",
+        ] {
+            assert!(
+                matches!(
+                    verdict(&verifier, mistyped),
+                    Verdict::Refused(Reason::MistypedToken)
+                ),
+                "{} characters",
+                mistyped.len()
+            );
+        }
+        assert!(!format!("{verifier:?}").contains(text));
+    }
+
+    #[test]
+    fn a_configured_token_may_begin_as_any() {
+        let token: Token = "pclx".parse().expect("a token");
+        let verifier = SharedToken::new(token, Grant::new(Identity::new("owner")));
+        assert!(matches!(verdict(&verifier, "pclx"), Verdict::Known(_)));
+    }
+}

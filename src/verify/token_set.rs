@@ -1,0 +1,335 @@
+//! Many tokens, each with a worth of its own.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    hash::{BuildHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+
+use super::shared_token::unknown;
+use crate::{
+    answer::Answer,
+    error::ConfigError,
+    grant::Grant,
+    random,
+    secret::{self, Secret},
+    token::{PresentedToken, Token, TokenHash},
+    verify::{TokenVerifier, Verdict},
+};
+
+/// Many tokens, each with a worth of its own, kept as hashes.
+///
+/// One look-up by the whole SHA-256 of what was presented, at the same cost for one token and for ten
+/// thousand, without a lock and without an allocation.
+///
+/// A clone is a handle on the same set: [`TokenSet::replace`] acts on all of them, from the next request on.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Grant, Identity, Token, verify::TokenSet};
+///
+/// let (alice, bob) = (Token::generate(), Token::generate());
+/// let set = TokenSet::new([
+///     (alice.clone(), Grant::new(Identity::new("alice"))),
+///     (bob, Grant::new(Identity::new("bob")).with_scopes(["read"])),
+/// ])?;
+///
+/// let serving = set.clone();
+/// // Bob's token is revoked, for `serving` as well.
+/// set.replace(&TokenSet::new([(alice, Grant::new(Identity::new("alice")))])?);
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenSet(Arc<ArcSwap<Table>>);
+
+type Table = HashMap<Digest, Grant, Seed>;
+
+impl TokenSet {
+    /// The set of these tokens.
+    ///
+    /// # Errors
+    ///
+    /// If there is none (that would be a gate nobody passes, most often by a forgotten setting), or one
+    /// twice.
+    pub fn new(tokens: impl IntoIterator<Item = (Token, Grant)>) -> Result<Self, ConfigError> {
+        Self::of_hashes(tokens.into_iter().map(|(token, grant)| (token.hash(), grant)))
+    }
+
+    /// The set of the tokens with these hashes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TokenSet::new`].
+    pub fn of_hashes(hashes: impl IntoIterator<Item = (TokenHash, Grant)>) -> Result<Self, ConfigError> {
+        let mut table = Table::with_hasher(Seed::new());
+        for (number, (hash, grant)) in hashes.into_iter().enumerate() {
+            match table.entry(Digest(hash)) {
+                Entry::Occupied(_) => {
+                    return Err(fault(format!(
+                        "expected each token once, found number {} again",
+                        number + 1
+                    )));
+                }
+                Entry::Vacant(place) => place.insert(grant),
+            };
+        }
+        if table.is_empty() {
+            return Err(fault("expected at least one token, found none"));
+        }
+        Ok(Self(Arc::new(ArcSwap::from_pointee(table))))
+    }
+
+    /// The set of the tokens in `list`, apart by commas, each worth `grant`: what an environment variable
+    /// can hold.
+    ///
+    /// Blanks and line ends around a token are trimmed. Where the grant has no label, the tokens are called
+    /// `key 1`, `key 2` and so on.
+    ///
+    /// # Errors
+    ///
+    /// If the list or one of its entries is empty, an entry is no token, or one stands there twice.
+    pub fn parse_list(list: &Secret, grant: &Grant) -> Result<Self, ConfigError> {
+        let entries = list
+            .expose()
+            .split(|octet| *octet == b',')
+            .map(<[u8]>::trim_ascii)
+            .enumerate();
+        let mut tokens = Vec::new();
+        for (place, entry) in entries {
+            let number = place + 1;
+            let token = Token::from_secret(entry.into())
+                .map_err(|error| fault(format!("entry {number}: {error}")))?;
+            let grant = match grant.label() {
+                Some(_) => grant.clone(),
+                None => grant.clone().labelled(&format!("key {number}")),
+            };
+            tokens.push((token, grant));
+        }
+        Self::new(tokens)
+    }
+
+    /// Puts the tokens of `other` in place of these, for all clones of this set at once.
+    pub fn replace(&self, other: &Self) {
+        self.0.store(other.0.load_full());
+    }
+
+    /// How many tokens there are: never zero.
+    #[expect(clippy::len_without_is_empty, reason = "a set of tokens is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.load().len()
+    }
+}
+
+impl TokenVerifier for TokenSet {
+    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+        let table = self.0.load();
+        Answer::Now(match table.get(&Digest(token.hash())) {
+            Some(grant) => Verdict::Known(grant.clone()),
+            None => unknown(token),
+        })
+    }
+}
+
+impl fmt::Debug for TokenSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSet")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn fault(message: impl Into<String>) -> ConfigError {
+    ConfigError::new("tokens", message)
+}
+
+/// A token's hash as the key of the table: compared in constant time, and hashed by its own first octets.
+///
+/// What a stranger can learn from the time of a look-up is how the hash of a token of his own choice lies
+/// beside those in the table. Of that no token follows: he would have to find one whose SHA-256 begins with
+/// given bits, and the last word is a comparison of all 256.
+struct Digest(TokenHash);
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        secret::equal(self.0.as_bytes(), other.0.as_bytes())
+    }
+}
+
+impl Eq for Digest {}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = *self.0.as_bytes();
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+/// The seed of one table's hasher.
+///
+/// A SHA-256 is evenly spread already, so nothing slow is needed. The seed is there for tables whose tokens
+/// other people chose: without it they could choose some that all fall into one place. One folded
+/// multiplication by a secret number takes that from them; to find a collision they would need the seed.
+#[derive(Clone)]
+struct Seed {
+    offset: u64,
+    factor: u64,
+}
+
+impl Seed {
+    fn new() -> Self {
+        Self {
+            offset: u64::from_ne_bytes(random::octets()),
+            factor: u64::from_ne_bytes(random::octets()) | 1,
+        }
+    }
+}
+
+impl BuildHasher for Seed {
+    type Hasher = Folded;
+
+    fn build_hasher(&self) -> Folded {
+        Folded {
+            seed: self.clone(),
+            hash: 0,
+        }
+    }
+}
+
+struct Folded {
+    seed: Seed,
+    hash: u64,
+}
+
+impl Hasher for Folded {
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.write_u64(u64::from(*octet));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let product = u128::from(word ^ self.seed.offset ^ self.hash) * u128::from(self.seed.factor);
+        let [low, high] = [product, product >> 64].map(|half| (half & u128::from(u64::MAX)) as u64);
+        self.hash = low ^ high;
+    }
+
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{denial::Reason, identity::Identity};
+
+    fn grant(name: &str) -> Grant {
+        Grant::new(Identity::new(name))
+    }
+
+    #[track_caller]
+    fn known(set: &TokenSet, token: &str) -> Option<Grant> {
+        match set.verify(PresentedToken::new(token.as_bytes()).expect("well-formed")) {
+            Answer::Now(Verdict::Known(grant)) => Some(grant),
+            Answer::Now(Verdict::Unknown) => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_token_is_worth_its_own_grant_in_sets_of_any_size() {
+        for size in [1, 2, 3, 100, 10_000] {
+            let text = |number: usize| format!("token-{number}");
+            let set = TokenSet::new(
+                (0..size).map(|number| (text(number).parse().expect("a token"), grant(&number.to_string()))),
+            )
+            .expect("a set");
+            assert_eq!(set.len(), size);
+            for number in 0..size {
+                let grant = known(&set, &text(number)).expect("in the set");
+                assert_eq!(grant.identity().username(), number.to_string());
+            }
+            assert!(known(&set, &text(size)).is_none());
+        }
+    }
+
+    #[test]
+    fn hashes_that_begin_alike_are_told_apart() {
+        let token: Token = "abc".parse().expect("a token");
+        for place in [8, 31] {
+            let mut near = *token.hash().as_bytes();
+            near[place] ^= 1;
+            let set = TokenSet::of_hashes([(near.into(), grant("near"))]).expect("a set");
+            assert!(known(&set, "abc").is_none(), "place {place}");
+            let both = TokenSet::of_hashes([(near.into(), grant("near")), (token.hash(), grant("abc"))]);
+            assert_eq!(
+                known(&both.expect("a set"), "abc"),
+                Some(grant("abc")),
+                "place {place}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_replaced_set_acts_on_all_its_clones() {
+        let of = |text: &str| TokenSet::new([(text.parse().expect("a token"), grant(text))]).expect("a set");
+        let set = of("old");
+        let serving = set.clone();
+        set.replace(&of("new"));
+        assert!(known(&serving, "old").is_none());
+        assert!(known(&serving, "new").is_some());
+    }
+
+    #[test]
+    fn a_mistyped_token_is_told_as_such() {
+        let set = TokenSet::new([(Token::generate(), grant("a"))]).expect("a set");
+        let mistyped = PresentedToken::new(b"pcl_abc").expect("well-formed");
+        assert!(matches!(
+            set.verify(mistyped),
+            Answer::Now(Verdict::Refused(Reason::MistypedToken))
+        ));
+    }
+
+    #[track_caller]
+    fn refused(list: &str, expected: &str) {
+        let error = TokenSet::parse_list(&list.into(), &grant("a")).expect_err("no list of tokens");
+        assert_eq!(error.to_string(), expected, "{list:?}");
+    }
+
+    #[test]
+    fn a_list_is_read_whole_or_not_at_all() {
+        let set = TokenSet::parse_list(&" one,two \t,\nthree\n".into(), &grant("a")).expect("a list");
+        for (token, label) in [("one", "key 1"), ("two", "key 2"), ("three", "key 3")] {
+            assert_eq!(known(&set, token).expect("in the list").label(), Some(label));
+        }
+        let labelled = grant("a").labelled("ci");
+        let set = TokenSet::parse_list(&"one".into(), &labelled).expect("a list");
+        assert_eq!(known(&set, "one"), Some(labelled));
+
+        let nothing = "expected a token of 1 to 512 visible ASCII characters, found nothing";
+        refused("", &format!("tokens: entry 1: {nothing}"));
+        refused(" ", &format!("tokens: entry 1: {nothing}"));
+        refused("one,", &format!("tokens: entry 2: {nothing}"));
+        refused("one,,two", &format!("tokens: entry 2: {nothing}"));
+        refused(
+            "one,two,one",
+            "tokens: expected each token once, found number 3 again",
+        );
+        assert!(TokenSet::parse_list(&"one,two three".into(), &grant("a")).is_err());
+        let none = TokenSet::new([]).expect_err("no token");
+        assert_eq!(
+            none.to_string(),
+            "tokens: expected at least one token, found none"
+        );
+    }
+
+    #[test]
+    fn no_debug_output_holds_a_token() {
+        let set = TokenSet::parse_list(&"canary".into(), &grant("a")).expect("a list");
+        assert_eq!(format!("{set:?}"), "TokenSet { len: 1, .. }");
+    }
+}

@@ -1,0 +1,113 @@
+//! Imports point down: the plan of the house in the architecture chapter, held against the sources.
+
+use std::{fs, path::Path};
+
+const FLOORS: &[&[&str]] = &[
+    &[
+        "secret", "random", "time", "head", "answer", "error", "denial", "event", "peer", "base_url", "next_url",
+        "query", "identity", "scopes", "grant", "session", "token", "challenge", "page", "cookie",
+    ],
+    &["source"],
+    &["authenticate", "verify", "authorize"],
+    &["guard", "gate"],
+    &["layer"],
+];
+
+/// Imports on one floor: the room, and those it may import.
+const BESIDE: &[(&str, &[&str])] = &[
+    ("answer", &[]),
+    ("authenticate", &["verify"]),
+    ("base_url", &["error"]),
+    ("challenge", &["denial", "error"]),
+    ("cookie", &["error", "head", "random", "secret", "time"]),
+    ("error", &["secret"]),
+    ("event", &["denial", "identity"]),
+    ("gate", &["guard"]),
+    ("grant", &["identity", "scopes", "time"]),
+    ("head", &["time"]),
+    ("identity", &["random"]),
+    ("next_url", &["base_url", "peer", "query"]),
+    ("session", &["denial", "grant", "identity"]),
+    ("token", &["random", "secret"]),
+    ("verify", &["authenticate"]),
+];
+
+fn floor(room: &str) -> usize {
+    FLOORS
+        .iter()
+        .position(|rooms| rooms.contains(&room))
+        .unwrap_or_else(|| panic!("room {room} stands on no floor of the plan"))
+}
+
+/// The rooms that `text` imports: first segments of `use crate::…`, nested braces included.
+fn imports(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for statement in text.split("use crate::").skip(1) {
+        let statement = statement.split(';').next().unwrap_or_default();
+        match statement.strip_prefix('{') {
+            None => rooms.push(first_segment(statement)),
+            Some(list) => {
+                let (mut depth, mut start) = (0_i32, 0);
+                for (place, character) in list.char_indices() {
+                    match character {
+                        '{' => depth += 1,
+                        '}' if depth > 0 => depth -= 1,
+                        ',' | '}' if depth == 0 => {
+                            rooms.push(first_segment(&list[start..place]));
+                            start = place + 1;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    rooms.retain(|room| !room.is_empty());
+    rooms
+}
+
+fn first_segment(path: &str) -> String {
+    path.trim().chars().take_while(|&character| character.is_alphanumeric() || character == '_').collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the sources can be read").filter_map(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_import_points_down_or_to_a_named_neighbour() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+        let room = first_segment(&inside);
+        if room == "lib" || room == "manual" {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("a source is text");
+        // Tests at the foot of a file may look anywhere.
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        for imported in imports(text).into_iter().filter(|imported| *imported != room) {
+            let beside = BESIDE.iter().find(|(name, _)| *name == room).map_or(&[][..], |(_, rooms)| rooms);
+            if floor(&imported) >= floor(&room) && !beside.contains(&imported.as_str()) {
+                wrong.push(format!("src/{inside} imports {imported}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that do not point down:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_reader_of_imports_sees_nested_ones() {
+    let text = "use crate::head::Head;\nuse crate::{\n    answer::{Answer, BoxFuture},\n    time::Clock,\n};\n";
+    assert_eq!(imports(text), ["head", "answer", "time"]);
+}
