@@ -50,6 +50,7 @@ impl Challenge {
 
     /// The same challenge with a link to the resource's metadata, as MCP clients need it.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a parsed URI is made for this call")]
     pub fn resource_metadata(self, uri: Uri) -> Self {
         // A parsed URI holds no quote and no octet that a quoted string cannot hold.
         Self::with_parameters(format!("{}, resource_metadata=\"{uri}\"", self.parameters))

@@ -41,7 +41,11 @@ pub(crate) fn page(title: &str, paragraphs: &[&str]) -> Bytes {
     html.push_str("</style></head><body><main><h1>");
     push_escaped(&mut html, title);
     html.push_str("</h1>");
-    for (place, paragraph) in paragraphs.iter().filter(|paragraph| !paragraph.is_empty()).enumerate() {
+    for (place, paragraph) in paragraphs
+        .iter()
+        .filter(|paragraph| !paragraph.is_empty())
+        .enumerate()
+    {
         html.push_str(if place == 0 { "<p>" } else { "<p class=\"soft\">" });
         for (place, span) in paragraph.split('`').enumerate() {
             let is_code = place % 2 == 1;

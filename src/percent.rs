@@ -24,10 +24,20 @@ pub(crate) fn escapes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
 /// Appends `octets` to `uri`, those that no URI may hold (RFC 3986 section 2) as escapes. A `%` is taken for
 /// the begin of an escape and kept.
 pub(crate) fn encode(octets: &[u8], uri: &mut String) {
+    encode_but(b"-._~:/?#[]@!$&'()*+,;=%", octets, uri);
+}
+
+/// Appends `octets` to `query` as a name or a value of `application/x-www-form-urlencoded`.
+pub(crate) fn form_encode(octets: &[u8], query: &mut String) {
+    encode_but(b"-._*", octets, query);
+}
+
+/// Letters, digits and `kept` stand for themselves.
+fn encode_but(kept: &[u8], octets: &[u8], uri: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
     for &octet in octets {
-        if octet.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&octet) {
+        if octet.is_ascii_alphanumeric() || kept.contains(&octet) {
             uri.push(char::from(octet));
         } else {
             uri.push('%');

@@ -27,7 +27,12 @@ impl Observer for TracingObserver {
             Event::LoggedOut { identity, client } => {
                 tracing::info!(target: TARGET, username = identity.username(), ?client, "logged out");
             }
-            Event::Refused { reason, label, path, client } => {
+            Event::Refused {
+                reason,
+                label,
+                path,
+                client,
+            } => {
                 tracing::info!(target: TARGET, %reason, label, %path, ?client, "refused");
             }
             Event::Unavailable { error, path } => {

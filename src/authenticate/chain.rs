@@ -47,7 +47,11 @@ fn wait(word: Outcome, future: BoxFuture<Outcome>, others: Answer<Outcome>) -> B
             Answer::Now(outcome) => outcome,
             Answer::Later(future) => future.await,
         };
-        if is_final(&others) { others } else { first_of(word, others) }
+        if is_final(&others) {
+            others
+        } else {
+            first_of(word, others)
+        }
     })
 }
 
@@ -58,7 +62,11 @@ fn is_final(outcome: &Outcome) -> bool {
 
 /// The first rejection is the one that is told.
 fn first_of(word: Outcome, next: Outcome) -> Outcome {
-    if matches!(word, Outcome::Absent) { next } else { word }
+    if matches!(word, Outcome::Absent) {
+        next
+    } else {
+        word
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +75,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        denial::Reason, error::Unavailable, grant::Grant, identity::Identity, session::Credential, session::Session,
+        denial::Reason, error::Unavailable, grant::Grant, identity::Identity, session::Credential,
+        session::Session,
     };
 
     /// One letter a step: `-` absent, `a` `b` accepted as such, `x` `y` rejected, `m` malformed, `u`
@@ -88,20 +97,29 @@ mod tests {
                     Credential::Other { ambient: false },
                 )),
             };
-            if letter.is_ascii_uppercase() || letter == '_' { Answer::later(async move { say() }) } else { say().into() }
+            if letter.is_ascii_uppercase() || letter == '_' {
+                Answer::later(async move { say() })
+            } else {
+                say().into()
+            }
         }
     }
 
     #[track_caller]
     fn check(steps: &str, expected: &str) {
-        let steps_of = steps.chars().map(|letter| Box::new(Step(letter)) as Box<dyn Authenticator>).collect();
+        let steps_of = steps
+            .chars()
+            .map(|letter| Box::new(Step(letter)) as Box<dyn Authenticator>)
+            .collect();
         let request = http::Request::new(());
         let outcome = match Chain::new(steps_of).authenticate(Head::of(&request)) {
             Answer::Now(outcome) => outcome,
-            Answer::Later(mut future) => match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(outcome) => outcome,
-                Poll::Pending => panic!("{steps}: nothing here waits"),
-            },
+            Answer::Later(mut future) => {
+                match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(outcome) => outcome,
+                    Poll::Pending => panic!("{steps}: nothing here waits"),
+                }
+            }
         };
         let found = match outcome {
             Outcome::Absent => "-".to_owned(),

@@ -50,13 +50,19 @@ impl IdentityCookie {
             Ok(cookies) => cookies,
             Err(_) => {
                 return Outcome::Malformed(
-                    Denial::new(Reason::TooLarge).with_detail("the cookies are more than 16384 octets or 256 pairs"),
+                    Denial::new(Reason::TooLarge)
+                        .with_detail("the cookies are more than 16384 octets or 256 pairs"),
                 );
             }
         };
         let mut buffer = [0; CookieJar::BUFFER];
         let jar = self.jar.at(head.host().unwrap_or_default());
-        match jar.read(&cookies, || head.now(), &mut buffer, |payload| Identity::from_payload(payload).ok()) {
+        match jar.read(
+            &cookies,
+            || head.now(),
+            &mut buffer,
+            |payload| Identity::from_payload(payload).ok(),
+        ) {
             Read::Absent => Outcome::Absent,
             Read::Ambiguous | Read::Refused(OpenError::Invalid) => Outcome::Rejected(Reason::InvalidCookie),
             Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie),

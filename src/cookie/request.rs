@@ -250,7 +250,7 @@ impl<'a> Iterator for AllValues<'a, '_> {
 }
 
 /// The different values of one name, at most [`RequestCookies::CANDIDATE_LIMIT`].
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Candidates<'a> {
     values: [&'a [u8]; RequestCookies::CANDIDATE_LIMIT],
     count: usize,

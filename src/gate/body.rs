@@ -32,11 +32,15 @@ pin_project! {
 
 impl<B> AuthBody<B> {
     pub(crate) fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+        Self {
+            kind: Kind::Inner { body },
+        }
     }
 
     pub(crate) fn own(body: Full<Bytes>) -> Self {
-        Self { kind: Kind::Own { body } }
+        Self {
+            kind: Kind::Own { body },
+        }
     }
 }
 
@@ -56,9 +60,9 @@ impl<B: Body<Data = Bytes>> Body for AuthBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProjection::Inner { body } => body.poll_frame(context),
-            KindProjection::Own { body } => {
-                body.poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(|never| match never {})))
-            }
+            KindProjection::Own { body } => body
+                .poll_frame(context)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
         }
     }
 

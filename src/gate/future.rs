@@ -9,9 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -48,11 +46,17 @@ struct Held<S, Q> {
 
 impl<S, Q, F> ResponseFuture<S, Q, F> {
     pub(crate) fn running(future: F, afterwards: Afterwards) -> Self {
-        Self { state: State::Running { future, afterwards } }
+        Self {
+            state: State::Running { future, afterwards },
+        }
     }
 
     pub(crate) fn answered(response: OwnResponse) -> Self {
-        Self { state: State::Answered { response: Some(response) } }
+        Self {
+            state: State::Answered {
+                response: Some(response),
+            },
+        }
     }
 
     pub(crate) fn waiting(
@@ -61,14 +65,22 @@ impl<S, Q, F> ResponseFuture<S, Q, F> {
         inner: S,
         passage: Arc<Passage>,
     ) -> Self {
-        Self { state: State::Waiting { outcome, held: Some(Box::new(Held { request, inner, passage })) } }
+        Self {
+            state: State::Waiting {
+                outcome,
+                held: Some(Box::new(Held {
+                    request,
+                    inner,
+                    passage,
+                })),
+            },
+        }
     }
 }
 
 impl<S, Q, B> Future for ResponseFuture<S, Q, S::Future>
 where
     S: Service<Request<Q>, Response = Response<B>>,
-    B: Body<Data = Bytes>,
 {
     type Output = Result<Response<AuthBody<B>>, S::Error>;
 
@@ -90,7 +102,11 @@ where
                 }
                 StateProjection::Waiting { outcome, held } => {
                     let outcome = ready!(outcome.as_mut().poll(context));
-                    let Held { request, mut inner, passage } = *held.take().expect("an outcome comes once");
+                    let Held {
+                        request,
+                        mut inner,
+                        passage,
+                    } = *held.take().expect("an outcome comes once");
                     let decision = passage.conclude_later(outcome, Head::of(&request));
                     let next = carry_out(decision, request, &mut inner, passage.inserts_session());
                     state.set(next.state);

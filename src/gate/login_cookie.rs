@@ -6,7 +6,7 @@ use crate::{
     answer::Answer,
     authenticate::{Authenticator, IdentityCookie, Outcome},
     base_url::BaseUrl,
-    cookie::{CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
+    cookie::{Candidates, CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     denial::Denial,
     error::ConfigError,
     guard::{Binding, Guards, RequestKind, Surroundings, XsrfGuard, XsrfProof},
@@ -47,8 +47,8 @@ impl XsrfCookie {
         if session.credential() != Credential::Cookie {
             return guards.cross_site(surroundings, head, kind, None);
         }
-        let cookies = self.sent(head);
-        let proof = XsrfProof::new(&self.guard, binding(session), cookies);
+        let sent = self.sent(head);
+        let proof = XsrfProof::new(&self.guard, binding(session), sent.iter().copied());
         guards.cross_site(surroundings, head, kind, Some(&proof))
     }
 
@@ -60,7 +60,8 @@ impl XsrfCookie {
         head: Head<'_>,
         session: &Session,
     ) -> Result<(), Denial> {
-        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
+        let sent = self.sent(head);
+        let proof = XsrfProof::new(&self.guard, binding(session), sent.iter().copied());
         let proof = (session.credential() == Credential::Cookie).then_some(&proof);
         guards.require_own_page(surroundings, head, proof.map(|proof| proof as _))
     }
@@ -68,7 +69,11 @@ impl XsrfCookie {
     /// Adds a fresh value, unless one that fits the session was sent.
     pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
         let binding = binding(session);
-        if !self.sent(head).any(|value| self.guard.fits(value, binding)) {
+        if !self
+            .sent(head)
+            .iter()
+            .any(|value| self.guard.fits(value, binding))
+        {
             self.renew(session, https, cookies);
         }
     }
@@ -79,10 +84,12 @@ impl XsrfCookie {
         push(cookies, self.scope.set_cookie(b"", &value, None, https));
     }
 
-    /// The `_xsrf` values of the request; none if its cookies are too large to be read.
-    fn sent<'a>(&self, head: Head<'a>) -> impl Iterator<Item = &'a [u8]> + Clone {
-        let candidates = RequestCookies::of(head.headers()).ok().and_then(|cookies| cookies.candidates(&self.name));
-        candidates.into_iter().flatten()
+    /// The `_xsrf` values of the request; none if they, or its cookies, are too many to be believed.
+    fn sent<'a>(&self, head: Head<'a>) -> Candidates<'a> {
+        let cookies = RequestCookies::of(head.headers()).ok();
+        cookies
+            .and_then(|cookies| cookies.candidates(&self.name))
+            .unwrap_or_default()
     }
 }
 
@@ -98,7 +105,10 @@ impl LoginCookie {
         }
         let identity = Identity::anonymous();
         let jar = self.0.jar().at(head.host().unwrap_or_default());
-        push(cookies, jar.write(identity.to_payload().as_bytes(), head.now(), https));
+        push(
+            cookies,
+            jar.write(identity.to_payload().as_bytes(), head.now(), https),
+        );
         Some(identity)
     }
 

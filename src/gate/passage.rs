@@ -57,21 +57,40 @@ pub(crate) struct Passage {
 
 impl Passage {
     pub(crate) fn new(gate: Gate) -> Self {
-        Self { gate: Arc::new(gate), optional: false, scopes: Box::default(), open_paths: Box::default() }
+        Self {
+            gate: Arc::new(gate),
+            optional: false,
+            scopes: Box::default(),
+            open_paths: Box::default(),
+        }
     }
 
     pub(crate) fn optional(&self) -> Self {
-        Self { optional: true, ..self.clone() }
+        Self {
+            optional: true,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn require(&self, scope: &str) -> Self {
         let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
-        Self { scopes, ..self.clone() }
+        Self {
+            scopes,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn open_paths(&self, paths: &[&str]) -> Self {
-        let open_paths = self.open_paths.iter().cloned().chain(paths.iter().map(|&path| path.into())).collect();
-        Self { open_paths, ..self.clone() }
+        let open_paths = self
+            .open_paths
+            .iter()
+            .cloned()
+            .chain(paths.iter().map(|&path| path.into()))
+            .collect();
+        Self {
+            open_paths,
+            ..self.clone()
+        }
     }
 
     /// Whether the session is handed to the service.
@@ -88,7 +107,10 @@ impl Passage {
             Err(denial) => return Ok(self.refuse(denial, head, None, None, SetCookies::default())),
         };
         if self.open_paths.iter().any(|path| **path == *head.uri().path()) {
-            return Ok(Decision::Admitted { session: None, afterwards: self.afterwards(head) });
+            return Ok(Decision::Admitted {
+                session: None,
+                afterwards: self.afterwards(head),
+            });
         }
         if let Some(preflight) = gate.guards.preflight(head) {
             let mut response = Response::new(Full::default());
@@ -136,7 +158,8 @@ impl Passage {
         let surroundings = gate.guards.surroundings(head)?;
         match Session::of(head.extensions()) {
             Some(session) if session.credential().is_ambient() => {
-                gate.xsrf_cookie.require_own_page(&gate.guards, &surroundings, head, session)
+                gate.xsrf_cookie
+                    .require_own_page(&gate.guards, &surroundings, head, session)
             }
             _ => Ok(()),
         }
@@ -145,7 +168,9 @@ impl Passage {
     fn ask(&self, head: Head<'_>) -> Answer<Outcome> {
         match Session::of(head.extensions()) {
             // This very gate has asked before, further out.
-            Some(session) if session.was_let_in_by(self.gate.id) => Answer::Now(Outcome::Accepted(session.clone())),
+            Some(session) if session.was_let_in_by(self.gate.id) => {
+                Answer::Now(Outcome::Accepted(session.clone()))
+            }
             _ => self.gate.chain.authenticate(head),
         }
     }
@@ -153,14 +178,18 @@ impl Passage {
     fn conclude(&self, outcome: Outcome, head: Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
         let https = is_https(surroundings);
         match outcome {
-            Outcome::Absent if self.optional => {
-                Decision::Admitted { session: None, afterwards: self.afterwards(head) }
-            }
+            Outcome::Absent if self.optional => Decision::Admitted {
+                session: None,
+                afterwards: self.afterwards(head),
+            },
             // Who has an old cookie is a stranger here, and need not know of it.
             Outcome::Rejected(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
                 let mut afterwards = self.afterwards(head);
                 self.remove_login_cookie(head, https, &mut afterwards.set_cookies);
-                Decision::Admitted { session: None, afterwards }
+                Decision::Admitted {
+                    session: None,
+                    afterwards,
+                }
             }
             Outcome::Accepted(session) => match self.permit(&session, head, surroundings) {
                 Ok(()) => self.admit(session, head, https),
@@ -183,7 +212,12 @@ impl Passage {
         }
     }
 
-    fn judge(&self, outcome: Outcome, head: Head<'_>, surroundings: &Surroundings<'_>) -> Result<Session, Denial> {
+    fn judge(
+        &self,
+        outcome: Outcome,
+        head: Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Session, Denial> {
         match outcome {
             Outcome::Accepted(session) => {
                 self.permit(&session, head, surroundings)?;
@@ -194,13 +228,21 @@ impl Passage {
     }
 
     /// Whether somebody known may do this: no other site caused it, and they have the right to.
-    fn permit(&self, session: &Session, head: Head<'_>, surroundings: &Surroundings<'_>) -> Result<(), Denial> {
+    fn permit(
+        &self,
+        session: &Session,
+        head: Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(), Denial> {
         let gate = &*self.gate;
         if session.credential().is_ambient() {
-            gate.xsrf_cookie.check(&gate.guards, surroundings, head, session)?;
+            gate.xsrf_cookie
+                .check(&gate.guards, surroundings, head, session)?;
         }
         self.scopes.iter().try_for_each(|scope| session.require(scope))?;
-        gate.authorizers.iter().try_for_each(|authorizer| authorizer.authorize(head, session))
+        gate.authorizers
+            .iter()
+            .try_for_each(|authorizer| authorizer.authorize(head, session))
     }
 
     fn admit(&self, session: Session, head: Head<'_>, https: bool) -> Decision {
@@ -209,7 +251,8 @@ impl Passage {
         match session.credential() {
             Credential::Cookie => {
                 afterwards.by_cookie = true;
-                gate.xsrf_cookie.heal(&session, head, https, &mut afterwards.set_cookies);
+                gate.xsrf_cookie
+                    .heal(&session, head, https, &mut afterwards.set_cookies);
             }
             Credential::Token if afterwards.token_in_url => {
                 if let Some(answer) = self.log_in(head, https, &mut afterwards.set_cookies) {
@@ -218,7 +261,10 @@ impl Passage {
             }
             _ => {}
         }
-        Decision::Admitted { session: Some(session.let_in_by(gate.id)), afterwards }
+        Decision::Admitted {
+            session: Some(session.let_in_by(gate.id)),
+            afterwards,
+        }
     }
 
     /// A good token in the URL logs a browser in; a page is sent to the same place without it.
@@ -226,8 +272,15 @@ impl Passage {
         let gate = &*self.gate;
         let login_cookie = gate.login_cookie.as_ref()?;
         if let Some(identity) = login_cookie.log_in(head, https, cookies) {
-            gate.tell(&Event::LoggedIn { identity: &identity, client: None });
-            gate.xsrf_cookie.renew(&Session::new(crate::grant::Grant::new(identity), Credential::Cookie), https, cookies);
+            gate.tell(&Event::LoggedIn {
+                identity: &identity,
+                client: None,
+            });
+            gate.xsrf_cookie.renew(
+                &Session::new(crate::grant::Grant::new(identity), Credential::Cookie),
+                https,
+                cookies,
+            );
         }
         if *head.method() != Method::GET || !wants_page(head) {
             return None;
@@ -261,7 +314,12 @@ impl Passage {
         if gate.observer.is_some() {
             let client = surroundings.and_then(|surroundings| gate.guards.client(surroundings, head));
             let path = LoggedPath::of(head.uri().path());
-            gate.tell(&Event::Refused { reason: denial.reason(), label, path, client });
+            gate.tell(&Event::Refused {
+                reason: denial.reason(),
+                label,
+                path,
+                client,
+            });
         }
         let telling = Telling {
             responses: gate.responses,
@@ -270,7 +328,10 @@ impl Passage {
             login_path: gate.login_path.as_deref(),
         };
         let mut response = telling.answer(&denial, head);
-        let afterwards = Afterwards { set_cookies: cookies, ..self.afterwards(head) };
+        let afterwards = Afterwards {
+            set_cookies: cookies,
+            ..self.afterwards(head)
+        };
         afterwards.apply_to(response.headers_mut());
         response.extensions_mut().insert(denial);
         Decision::Answered(response)
@@ -301,7 +362,10 @@ impl Gate {
 
     fn unavailable(&self, unavailable: &Unavailable, head: Head<'_>) -> Denial {
         let path = LoggedPath::of(head.uri().path());
-        self.tell(&Event::Unavailable { error: &**unavailable.error(), path });
+        self.tell(&Event::Unavailable {
+            error: &**unavailable.error(),
+            path,
+        });
         Denial::new(Reason::Unavailable).with_retry_after(unavailable.retry_after())
     }
 }

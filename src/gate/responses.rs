@@ -19,11 +19,12 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
-    base_url::{BaseUrl, NextUrl},
+    base_url::BaseUrl,
     challenge::Challenge,
     denial::{Denial, Reason},
     head::Head,
-    page,
+    next_url::{NextUrl, Premises},
+    page, percent,
 };
 
 /// A response of the gate's own.
@@ -80,9 +81,13 @@ impl Telling<'_> {
         }
         let page = wants_page(head);
         if page && let Some(login) = self.login_path.filter(|_| login_would_help(denial.reason())) {
-            return redirect_to_login(login, head);
+            return redirect_to_login(login, self.base_url, head);
         }
-        let mut response = if page { self.page(denial) } else { self.json(denial, head) };
+        let mut response = if page {
+            self.page(denial)
+        } else {
+            self.json(denial, head)
+        };
         let status = self.status(denial);
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -108,11 +113,17 @@ impl Telling<'_> {
 
     fn json(&self, denial: &Denial, head: Head<'_>) -> OwnResponse {
         let body = match self.responses.0 {
-            Style::Plain if denial.detail().is_empty() => Bytes::from_static(plain_json(denial.reason()).as_bytes()),
+            Style::Plain if denial.detail().is_empty() => {
+                Bytes::from_static(plain_json(denial.reason()).as_bytes())
+            }
             Style::Plain => {
                 let mut text = String::with_capacity(128);
                 // Reasons and details are fixed texts without quotes, backslashes and controls.
-                let _ = write!(text, "{{\"message\":\"{denial}\",\"reason\":\"{}\"}}", denial.reason());
+                let _ = write!(
+                    text,
+                    "{{\"message\":\"{denial}\",\"reason\":\"{}\"}}",
+                    denial.reason()
+                );
                 Bytes::from(text)
             }
             Style::Jupyter => jupyter_json(denial, head),
@@ -127,7 +138,11 @@ impl Telling<'_> {
 
     fn page(&self, denial: &Denial) -> OwnResponse {
         let (title, first, second) = words(denial);
-        let detail = if denial.detail().is_empty() { second } else { denial.detail() };
+        let detail = if denial.detail().is_empty() {
+            second
+        } else {
+            denial.detail()
+        };
         let mut response = Response::new(Full::new(page::page(title, &[first, detail])));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HTML);
@@ -147,11 +162,15 @@ impl Denial {
         let telling = Telling {
             responses: Responses::plain(),
             challenge: &Challenge::default(),
-            base_url: &BaseUrl::root(),
+            base_url: &BaseUrl::default(),
             login_path: None,
         };
         let (mut parts, _) = telling.answer(&self, head).into_parts();
-        let body = if is_grpc(head) { String::new() } else { format!("{{\"message\":\"{self}\",\"reason\":\"{}\"}}", self.reason) };
+        let body = if is_grpc(head) {
+            String::new()
+        } else {
+            format!("{{\"message\":\"{self}\",\"reason\":\"{}\"}}", self.reason())
+        };
         parts.extensions.insert(self);
         Response::from_parts(parts, B::from(Bytes::from(body)))
     }
@@ -181,7 +200,9 @@ fn login_would_help(reason: Reason) -> bool {
 }
 
 fn is_grpc(head: Head<'_>) -> bool {
-    head.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    head.headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Whether a person waits for a page.
@@ -190,7 +211,10 @@ pub(crate) fn wants_page(head: Head<'_>) -> bool {
     let headers = head.headers();
     matches!(*head.method(), Method::GET | Method::HEAD)
         && headers.get(&MODE).is_none_or(|mode| mode == "navigate")
-        && headers.get_all(ACCEPT).iter().any(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some())
+        && headers
+            .get_all(ACCEPT)
+            .iter()
+            .any(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some())
 }
 
 /// A redirect that is never kept and tells nobody where it came from.
@@ -209,7 +233,9 @@ fn grpc(denial: &Denial) -> OwnResponse {
         StatusCode::UNAUTHORIZED => "16",
         StatusCode::FORBIDDEN => "7",
         StatusCode::SERVICE_UNAVAILABLE => "14",
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => "8",
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        | StatusCode::URI_TOO_LONG => "8",
         _ => "3",
     };
     let mut response = Response::new(Full::default());
@@ -249,15 +275,20 @@ fn jupyter_json(denial: &Denial, _: Head<'_>) -> Bytes {
     if login_would_help(denial.reason()) && denial.detail().is_empty() {
         return Bytes::from_static(b"{\"message\": \"Forbidden\", \"reason\": null}");
     }
-    let message = if denial.detail().is_empty() { denial.reason().as_str() } else { denial.detail() };
+    let message = if denial.detail().is_empty() {
+        denial.reason().as_str()
+    } else {
+        denial.detail()
+    };
     Bytes::from(format!("{{\"message\": \"{message}\", \"reason\": null}}"))
 }
 
-fn redirect_to_login(login: &str, head: Head<'_>) -> OwnResponse {
+fn redirect_to_login(login: &str, base_url: &BaseUrl, head: Head<'_>) -> OwnResponse {
     // Whatever is not ours becomes the base, so `next` never leads elsewhere.
     let here = NextUrl::of_request(head.uri(), Premises::new(base_url));
-    let next: String = form_urlencoded(here.as_str());
-    let location = HeaderValue::try_from(format!("{login}?next={next}")).unwrap_or_else(|_| HeaderValue::from(&here));
+    let mut location = format!("{login}?next=");
+    percent::form_encode(here.as_str().as_bytes(), &mut location);
+    let location = HeaderValue::try_from(location).unwrap_or_else(|_| HeaderValue::from(&here));
     redirect(StatusCode::FOUND, location)
 }
 
@@ -285,9 +316,21 @@ fn words(denial: &Denial) -> (&'static str, &'static str, &'static str) {
             "The host name of the address is not one that this server was told to answer for.",
             "Open it under the address that the server printed, or add the name to its list of hosts.",
         ),
-        Reason::InsufficientScope => ("Not allowed", "You are logged in, and your account may not do this.", ""),
-        Reason::Malformed | Reason::TooLarge => ("This request cannot be read", "Something in it is broken, repeated or too large.", ""),
+        Reason::InsufficientScope => (
+            "Not allowed",
+            "You are logged in, and your account may not do this.",
+            "",
+        ),
+        Reason::Malformed | Reason::TooLarge => (
+            "This request cannot be read",
+            "Something in it is broken, repeated or too large.",
+            "",
+        ),
         Reason::Throttled => ("Too many attempts", "Please wait before you try again.", ""),
-        Reason::Unavailable => ("Please try again in a moment", "Logins cannot be checked right now. You have not been logged out.", ""),
+        Reason::Unavailable => (
+            "Please try again in a moment",
+            "Logins cannot be checked right now. You have not been logged out.",
+            "",
+        ),
     }
 }

@@ -6,9 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
 use tower_service::Service;
 
 use crate::{
@@ -35,7 +33,6 @@ impl<S> AuthService<S> {
 impl<S, Q, B> Service<Request<Q>> for AuthService<S>
 where
     S: Service<Request<Q>, Response = Response<B>> + Clone,
-    B: Body<Data = Bytes>,
 {
     type Response = Response<AuthBody<B>>;
     type Error = S::Error;

@@ -78,32 +78,44 @@ impl Guards {
         })
     }
 
-    /// The request's Origin, if it is listed: what [`Guards::write_cors`] is given when the answer is there.
-    pub fn listed_origin<'a>(&self, head: Head<'a>) -> Option<&'a HeaderValue> {
-        if self.origins.is_empty() {
-            return None;
-        }
+    /// What pages of other origins may know of the answer to this request.
+    pub fn cors(&self, head: Head<'_>) -> Cors {
+        Cors((!self.origins.is_empty()).then(|| Box::new(self.listed_origin(head).cloned())))
+    }
+
+    fn listed_origin<'a>(&self, head: Head<'a>) -> Option<&'a HeaderValue> {
         let origin = single(head.headers(), &ORIGIN).ok()??;
         let sent = SentOrigin::parse(origin.as_bytes())?;
         self.origins.list(sent).then_some(origin)
     }
+}
 
-    /// Writes the CORS fields of an answer, refusals included, so that the page can read the reason.
-    ///
-    /// A listed origin is echoed and may send cookies. `Vary: Origin` goes to everybody as soon as any
-    /// origin is listed. Where the handler has decided about CORS itself its word stands: its `*` must not
+/// The CORS fields of an answer, refusals included, so that a page of a listed origin can read the reason.
+///
+/// A listed origin is echoed and may send cookies. `Vary: Origin` goes to everybody as soon as any origin is
+/// listed. One word where none is.
+#[derive(Clone, Debug, Default)]
+pub struct Cors(Option<Box<Option<HeaderValue>>>);
+
+impl Cors {
+    /// Writes the fields. Where the handler has decided about CORS itself its word stands: its `*` must not
     /// meet our leave for credentials.
-    pub fn write_cors(&self, listed: Option<&HeaderValue>, headers: &mut HeaderMap) {
-        if self.origins.is_empty() {
-            return;
+    #[inline]
+    pub fn write_to(self, headers: &mut HeaderMap) {
+        if let Some(listed) = self.0 {
+            write(*listed, headers);
         }
-        headers.append(VARY, HeaderValue::from_static("Origin"));
-        if let Some(origin) = listed
-            && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
-        {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        }
+    }
+}
+
+#[cold]
+fn write(listed: Option<HeaderValue>, headers: &mut HeaderMap) {
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = listed
+        && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
+    {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
 }
 
@@ -206,7 +218,7 @@ mod tests {
             if let Some(own_answer) = own_answer {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static(own_answer));
             }
-            guards.write_cors(guards.listed_origin(Head::of(&request)), &mut headers);
+            guards.cors(Head::of(&request)).write_to(&mut headers);
             let found = headers
                 .get(ACCESS_CONTROL_ALLOW_ORIGIN)
                 .map(|value| value.to_str().expect("ASCII"));

@@ -113,7 +113,7 @@ mod xsrf_proof;
 #[cfg(test)]
 mod table;
 
-pub use cors::Preflight;
+pub use cors::{Cors, Preflight};
 pub use cross_site::RequestKind;
 pub use guards::{Guards, PeerFinder, XsrfAsked};
 pub use host::Hosts;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{random, secret};
+use crate::{cookie::Keyring, random, secret};
 
 /// A key that `_xsrf` values are signed with.
 pub trait XsrfKey: Send + Sync {
@@ -19,6 +19,12 @@ impl<K: XsrfKey + ?Sized> XsrfKey for std::sync::Arc<K> {
 impl<K: XsrfKey + ?Sized> XsrfKey for &K {
     fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         (**self).mac(parts)
+    }
+}
+
+impl XsrfKey for Keyring {
+    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.xsrf_mac(parts)
     }
 }
 

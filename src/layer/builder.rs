@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use http::Extensions;
 
 use crate::{
-    authenticate::{Authenticator, Chain, IdentityCookie, TokenAuthenticator, TokenSource, danger::AcceptAnyone},
+    authenticate::{
+        Authenticator, Chain, IdentityCookie, TokenAuthenticator, TokenSource, danger::AcceptAnyone,
+    },
     authorize::Authorizer,
     base_url::BaseUrl,
     challenge::Challenge,
@@ -222,7 +224,9 @@ impl AuthLayerBuilder {
     /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
     /// path is none; if the base is too long for a cookie's path.
     pub fn build(self) -> Result<AuthLayer, ConfigError> {
-        let asks = !(self.shared_tokens.is_empty() && self.token_verifiers.is_empty() && self.authenticators.is_empty());
+        let asks = !(self.shared_tokens.is_empty()
+            && self.token_verifiers.is_empty()
+            && self.authenticators.is_empty());
         if asks == self.accepts_anyone {
             let message = if asks {
                 "danger_accept_anyone() lets everybody in, so nothing else may be asked"
@@ -232,7 +236,10 @@ impl AuthLayerBuilder {
             return Err(ConfigError::new("authenticators", message));
         }
         if let Some(path) = self.login_path.as_deref().filter(|path| !is_path(path)) {
-            return Err(ConfigError::new("login_path", format!("expected a path such as /login, found {path:?}")));
+            return Err(ConfigError::new(
+                "login_path",
+                format!("expected a path such as /login, found {path:?}"),
+            ));
         }
         let base_url = self.base_url.unwrap_or_default();
         let keyring = self.keyring.unwrap_or_else(Keyring::generate);
@@ -249,10 +256,14 @@ impl AuthLayerBuilder {
             .shared_tokens
             .iter()
             .filter(|token| !token.is_generated())
-            .fold(keyring.clone(), |keyring, token| keyring.mixed_with_token(token.expose().as_bytes()));
+            .fold(keyring.clone(), |keyring, token| {
+                keyring.mixed_with_token(token.expose().as_bytes())
+            });
         let login_cookie = if logs_in {
             let jar = CookieJar::signed(&mixed, CookieScope::server(base_url.as_str())?);
-            Some(IdentityCookie::new(jar.with_lifetime(self.lifetime.unwrap_or_default())))
+            Some(IdentityCookie::new(
+                jar.with_lifetime(self.lifetime.unwrap_or_default()),
+            ))
         } else {
             None
         };
@@ -261,12 +272,20 @@ impl AuthLayerBuilder {
         let owner = Grant::new(Identity::anonymous());
         for token in self.shared_tokens {
             let verifier = SharedToken::new(token, owner.clone());
-            chain.push(Box::new(TokenAuthenticator::new(verifier).with_sources(sources.clone())));
+            chain.push(Box::new(
+                TokenAuthenticator::new(verifier).with_sources(sources.clone()),
+            ));
         }
         for verifier in self.token_verifiers {
-            chain.push(Box::new(TokenAuthenticator::new(verifier).with_sources(sources.clone())));
+            chain.push(Box::new(
+                TokenAuthenticator::new(verifier).with_sources(sources.clone()),
+            ));
         }
-        chain.extend(login_cookie.clone().map(|cookie| Box::new(cookie) as Box<dyn Authenticator>));
+        chain.extend(
+            login_cookie
+                .clone()
+                .map(|cookie| Box::new(cookie) as Box<dyn Authenticator>),
+        );
         chain.extend(self.authenticators);
         if self.accepts_anyone {
             chain.push(Box::new(AcceptAnyone));
@@ -304,5 +323,9 @@ impl fmt::Debug for AuthLayerBuilder {
 }
 
 fn is_path(path: &str) -> bool {
-    path.starts_with('/') && !path.starts_with("//") && path.bytes().all(|octet| octet.is_ascii_graphic() && !b"?#\\\"".contains(&octet))
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path
+            .bytes()
+            .all(|octet| octet.is_ascii_graphic() && !b"?#\\\"".contains(&octet))
 }

@@ -49,7 +49,10 @@ impl AuthLayer {
     /// loopback addresses only: other names are listed by [`AuthLayerBuilder::hosts`]. Cookies end with the
     /// process, unless [`AuthLayerBuilder::keyring`] is given one that lasts.
     pub fn token(token: Token) -> Self {
-        Self::builder().token(token).build().expect("a token is all that is needed")
+        Self::builder()
+            .token(token)
+            .build()
+            .expect("a token is all that is needed")
     }
 
     /// A gate for the tokens that `verifier` knows, for an API.
@@ -57,14 +60,20 @@ impl AuthLayer {
     /// Tokens are taken from `Authorization: Bearer` (or `token`) alone; no cookie is ever set, and every host
     /// is answered for, because a browser attaches nothing by itself.
     pub fn tokens(verifier: impl TokenVerifier) -> Self {
-        Self::builder().tokens(verifier).build().expect("a verifier is all that is needed")
+        Self::builder()
+            .tokens(verifier)
+            .build()
+            .expect("a verifier is all that is needed")
     }
 
     /// A gate with an authenticator of one's own.
     ///
     /// Cross-site rules apply to what it accepts with an ambient credential. Every host is answered for.
     pub fn new(authenticator: impl Authenticator) -> Self {
-        Self::builder().authenticator(authenticator).build().expect("an authenticator is all that is needed")
+        Self::builder()
+            .authenticator(authenticator)
+            .build()
+            .expect("an authenticator is all that is needed")
     }
 
     /// A gate that stands open: everybody comes in, as one anonymous user.
@@ -75,7 +84,10 @@ impl AuthLayer {
     ///
     /// Whoever reaches the server can do all it offers.
     pub fn danger_accept_anyone() -> Self {
-        Self::builder().danger_accept_anyone().build().expect("nothing is needed")
+        Self::builder()
+            .danger_accept_anyone()
+            .build()
+            .expect("nothing is needed")
     }
 
     /// A gate with settings of one's own.
@@ -105,8 +117,23 @@ impl AuthLayer {
         self.with(|passage| passage.open_paths(&paths))
     }
 
+    /// Nothing if a read with a cookie alone was caused by a page of this server, or by the person: for routes
+    /// that serve what users put there themselves, such as `files/`, and that no other site may embed.
+    ///
+    /// Called by the handler. Passes with `Sec-Fetch-Site: same-origin` or `none`, without that field by an own
+    /// Referer, and with a good `_xsrf`; a request with a token always passes.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::CrossSite`, to answer with.
+    pub fn require_own_page(&self, head: Head<'_>) -> Result<(), Denial> {
+        self.passage.require_own_page(head)
+    }
+
     fn with(&self, change: impl FnOnce(&Passage) -> Passage) -> Self {
-        Self { passage: Arc::new(change(&self.passage)) }
+        Self {
+            passage: Arc::new(change(&self.passage)),
+        }
     }
 
     /// What the gate decides of a request with this head, for a server without tower.

@@ -1,5 +1,11 @@
 //! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
 
 mod child;
+mod floors;
 mod secret_file_races;
+mod services;
+mod support;
+mod use_cases;
 mod vectors;
+mod what_happens_to_which_request;
+mod wire;

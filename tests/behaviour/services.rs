@@ -23,7 +23,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use portcullis::{
-    Answer, AuthBody, AuthLayer, Authenticator, Credential, Grant, Head, Identity, Outcome, Session, Token, authenticator_fn,
+    Answer, AuthBody, AuthLayer, Authenticator, Credential, Grant, Head, Identity, Outcome, Session, Token,
+    authenticator_fn,
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncServiceLayer};
 
@@ -56,7 +57,10 @@ async fn an_axum_router_inside_outside_and_nested() {
     assert_eq!(status(inside, "GET /inner").await, StatusCode::UNAUTHORIZED);
     assert_eq!(status(outside.clone(), &good).await, StatusCode::OK);
     assert_eq!(status(outside, "GET /inner").await, StatusCode::UNAUTHORIZED);
-    assert_eq!(status(nested.clone(), &good.replace("/inner", "/a/inner")).await, StatusCode::OK);
+    assert_eq!(
+        status(nested.clone(), &good.replace("/inner", "/a/inner")).await,
+        StatusCode::OK
+    );
     assert_eq!(status(nested, "GET /a/inner").await, StatusCode::UNAUTHORIZED);
 }
 
@@ -67,7 +71,11 @@ struct Counting(Arc<AtomicUsize>);
 impl Authenticator for Counting {
     fn authenticate(&self, _: Head<'_>) -> Answer<Outcome> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Outcome::Accepted(Session::new(Grant::new(Identity::new("me")), Credential::Other { ambient: false })).into()
+        Outcome::Accepted(Session::new(
+            Grant::new(Identity::new("me")),
+            Credential::Other { ambient: false },
+        ))
+        .into()
     }
 }
 
@@ -80,27 +88,48 @@ async fn the_same_gate_twice_asks_once_and_another_gate_asks_for_itself() {
     assert_eq!(status(twice, "GET /inner").await, StatusCode::OK);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 
-    let scoped = Router::new().route("/inner", get(who).layer(auth.require("admin"))).layer(auth.clone());
-    assert_eq!(status(scoped, "GET /inner").await, StatusCode::FORBIDDEN, "the inner rule still holds");
+    let scoped = Router::new()
+        .route("/inner", get(who).layer(auth.require("admin")))
+        .layer(auth.clone());
+    assert_eq!(
+        status(scoped, "GET /inner").await,
+        StatusCode::FORBIDDEN,
+        "the inner rule still holds"
+    );
 
     let refusing = AuthLayer::new(authenticator_fn(|_| Outcome::Absent));
-    let other = Router::new().route("/inner", get(who).layer(refusing)).layer(auth.clone());
-    assert_eq!(status(other, "GET /inner").await, StatusCode::UNAUTHORIZED, "a session of another gate does not count");
+    let other = Router::new()
+        .route("/inner", get(who).layer(refusing))
+        .layer(auth.clone());
+    assert_eq!(
+        status(other, "GET /inner").await,
+        StatusCode::UNAUTHORIZED,
+        "a session of another gate does not count"
+    );
 
     let optional = AuthLayer::new(authenticator_fn(|_| Outcome::Absent)).optional();
-    let nobody = |session: Option<Extension<Session>>| async move { session.map_or("nobody", |_| "somebody") };
-    let app = Router::new().route("/inner", get(nobody).layer(optional)).layer(auth);
-    let answer = app.oneshot(request("GET /inner").map(axum::body::Body::new)).await.expect("an answer");
+    let nobody =
+        |session: Option<Extension<Session>>| async move { session.map_or("nobody", |_| "somebody") };
+    let app = Router::new()
+        .route("/inner", get(nobody).layer(optional))
+        .layer(auth);
+    let answer = app
+        .oneshot(request("GET /inner").map(axum::body::Body::new))
+        .await
+        .expect("an answer");
     let text = answer.into_body().collect().await.expect("a body").to_bytes();
     assert_eq!(text, "nobody", "nor is it handed on where nobody is asked");
 }
 
 #[tokio::test]
 async fn a_hyper_connection_server_over_both_versions() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address: SocketAddr = listener.local_addr().expect("an address");
-    let service = AuthLayer::token(token())
-        .layer(service_fn(|_: Request<Incoming>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("in"))) }));
+    let service = AuthLayer::token(token()).layer(service_fn(|_: Request<Incoming>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("in")))
+    }));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let service = TowerToHyperService::new(service.clone());
@@ -112,8 +141,9 @@ async fn a_hyper_connection_server_over_both_versions() {
         }
     });
     for http2 in [false, true] {
-        let client: Client<_, Full<Bytes>> =
-            Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
+            .http2_only(http2)
+            .build_http();
         for (token, expected) in [(TOKEN, StatusCode::OK), ("wrong", StatusCode::UNAUTHORIZED)] {
             let request = Request::get(format!("http://{address}/"))
                 .header("authorization", format!("Bearer {token}"))
@@ -132,21 +162,41 @@ async fn a_tonic_server_with_an_open_health_service() {
     )
     .open_paths(["/grpc.health.v1.Health/Check"]);
     let (_reporter, health) = tonic_health::server::health_reporter();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address = listener.local_addr().expect("an address");
     let incoming = tonic::transport::server::TcpIncoming::from(listener);
-    tokio::spawn(tonic::transport::Server::builder().layer(auth).add_service(health).serve_with_incoming(incoming));
+    tokio::spawn(
+        tonic::transport::Server::builder()
+            .layer(auth)
+            .add_service(health)
+            .serve_with_incoming(incoming),
+    );
 
-    let channel =
-        tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("an address").connect().await.expect("a channel");
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
+        .expect("an address")
+        .connect()
+        .await
+        .expect("a channel");
     let mut client = tonic_health::pb::health_client::HealthClient::new(channel);
-    client.check(tonic_health::pb::HealthCheckRequest { service: String::new() }).await.expect("health is open");
+    client
+        .check(tonic_health::pb::HealthCheckRequest {
+            service: String::new(),
+        })
+        .await
+        .expect("health is open");
 
-    let ask = || tonic_health::pb::HealthCheckRequest { service: String::new() };
+    let ask = || tonic_health::pb::HealthCheckRequest {
+        service: String::new(),
+    };
     let refused = client.watch(ask()).await.expect_err("watching is not open");
     assert_eq!(refused.code(), tonic::Code::Unauthenticated, "{refused:?}");
     let mut with_token = tonic::Request::new(ask());
-    with_token.metadata_mut().insert("authorization", format!("Bearer {TOKEN}").parse().expect("a value"));
+    with_token.metadata_mut().insert(
+        "authorization",
+        format!("Bearer {TOKEN}").parse().expect("a value"),
+    );
     client.watch(with_token).await.expect("a token opens it");
 }
 
@@ -154,8 +204,13 @@ async fn a_tonic_server_with_an_open_health_service() {
 async fn boxed_and_stacked_services() {
     let stack = ServiceBuilder::new()
         .layer(BoxCloneSyncServiceLayer::new(AuthLayer::token(token())))
-        .service(service_fn(|_: Request<axum::body::Body>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }));
-    assert_eq!(status(stack.clone(), &format!("GET /\nauthorization: token {TOKEN}")).await, StatusCode::OK);
+        .service(service_fn(|_: Request<axum::body::Body>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }));
+    assert_eq!(
+        status(stack.clone(), &format!("GET /\nauthorization: token {TOKEN}")).await,
+        StatusCode::OK
+    );
     assert_eq!(status(stack, "GET /").await, StatusCode::UNAUTHORIZED);
 }
 
@@ -197,7 +252,12 @@ struct Slow(bool);
 
 impl Authenticator for Slow {
     fn authenticate(&self, _: Head<'_>) -> Answer<Outcome> {
-        let say = || Outcome::Accepted(Session::new(Grant::new(Identity::new("me")), Credential::Other { ambient: false }));
+        let say = || {
+            Outcome::Accepted(Session::new(
+                Grant::new(Identity::new("me")),
+                Credential::Other { ambient: false },
+            ))
+        };
         if !self.0 {
             return say().into();
         }
@@ -213,7 +273,13 @@ async fn only_the_readied_service_is_called_now_and_later() {
     for later in [false, true] {
         let mut service = AuthLayer::new(Slow(later)).layer(Reluctant { asked: 0 });
         for _ in 0..3 {
-            let answer = service.ready().await.expect("ready").call(request("GET /")).await.expect("an answer");
+            let answer = service
+                .ready()
+                .await
+                .expect("ready")
+                .call(request("GET /"))
+                .await
+                .expect("an answer");
             assert_eq!(answer.status(), StatusCode::OK, "later: {later}");
         }
     }
@@ -239,7 +305,10 @@ async fn an_inner_service_that_panics_takes_its_own_request_with_it_and_no_more(
     let message = panicked.expect_err("it panics").into_panic();
     let message = message.downcast_ref::<String>().expect("a message");
     assert!(!message.contains(TOKEN), "{message}");
-    assert_eq!(app.oneshot(lines("/")).await.expect("an answer").status(), StatusCode::OK);
+    assert_eq!(
+        app.oneshot(lines("/")).await.expect("an answer").status(),
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]

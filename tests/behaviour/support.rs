@@ -15,11 +15,16 @@ pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef
 #[track_caller]
 pub(crate) fn request(lines: &str) -> Request<Full<Bytes>> {
     let mut lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
-    let (method, target) = lines.next().and_then(|line| line.split_once(' ')).expect("a request line");
+    let (method, target) = lines
+        .next()
+        .and_then(|line| line.split_once(' '))
+        .expect("a request line");
     let mut builder = Request::builder().method(method).uri(target);
     let mut has_host = false;
     for line in lines {
-        let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("a field, not {line:?}"));
+        let (name, value) = line
+            .split_once(':')
+            .unwrap_or_else(|| panic!("a field, not {line:?}"));
         has_host |= name.eq_ignore_ascii_case("host");
         builder = builder.header(name, value.trim());
     }
@@ -40,13 +45,18 @@ pub(crate) struct Answered {
 impl Answered {
     /// A header field, or nothing.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.parts.headers.get(name).map_or("", |value| value.to_str().expect("visible ASCII"))
+        self.parts
+            .headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("visible ASCII"))
     }
 
     /// Every `Set-Cookie` line.
     pub(crate) fn set_cookies(&self) -> Vec<String> {
         let lines = self.parts.headers.get_all("set-cookie").iter();
-        lines.map(|value| value.to_str().expect("visible ASCII").to_owned()).collect()
+        lines
+            .map(|value| value.to_str().expect("visible ASCII").to_owned())
+            .collect()
     }
 
     /// The `name=value` part of the cookie set under a name that begins with `name`.
@@ -64,11 +74,19 @@ pub(crate) async fn send(layer: &AuthLayer, request: Request<Full<Bytes>>) -> An
     let service = layer.layer(service_fn(handler));
     let (parts, body) = service.oneshot(request).await.expect("infallible").into_parts();
     let text = body.collect().await.expect("a body").to_bytes();
-    Answered { status: parts.status, parts, text: String::from_utf8_lossy(&text).into_owned() }
+    Answered {
+        status: parts.status,
+        parts,
+        text: String::from_utf8_lossy(&text).into_owned(),
+    }
 }
 
 async fn handler(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let text = Session::of(request.extensions())
-        .map_or("nobody".to_owned(), |session| format!("{} by {:?}", session.identity().username(), session.credential()));
-    Ok(Response::builder().header("content-type", "text/plain").body(Full::from(text)).expect("a response"))
+    let text = Session::of(request.extensions()).map_or("nobody".to_owned(), |session| {
+        format!("{} by {:?}", session.identity().username(), session.credential())
+    });
+    Ok(Response::builder()
+        .header("content-type", "text/plain")
+        .body(Full::from(text))
+        .expect("a response"))
 }

@@ -11,7 +11,13 @@ fn layer() -> AuthLayer {
 
 /// Logs in by `?token=` as a browser does; gives the session cookie and the `_xsrf` cookie.
 async fn log_in(layer: &AuthLayer) -> (String, String) {
-    let answer = send(layer, request(&format!("GET /?token={TOKEN}\naccept: text/html\nsec-fetch-mode: navigate"))).await;
+    let answer = send(
+        layer,
+        request(&format!(
+            "GET /?token={TOKEN}\naccept: text/html\nsec-fetch-mode: navigate"
+        )),
+    )
+    .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{answer:?}");
     (answer.cookie("username-localhost="), answer.cookie("_xsrf="))
 }
@@ -19,18 +25,29 @@ async fn log_in(layer: &AuthLayer) -> (String, String) {
 #[track_caller]
 fn assert_refused(answer: &Answered, status: u16, reason: Reason) {
     assert_eq!(answer.status.as_u16(), status, "{answer:?}");
-    let denial = answer.parts.extensions.get::<Denial>().expect("a refusal carries its denial");
+    let denial = answer
+        .parts
+        .extensions
+        .get::<Denial>()
+        .expect("a refusal carries its denial");
     assert_eq!(denial.reason(), reason, "{denial}");
     assert_eq!(answer.header("cache-control"), "no-store");
     if status == 401 {
-        assert!(answer.header("www-authenticate").starts_with("Bearer realm="), "{answer:?}");
+        assert!(
+            answer.header("www-authenticate").starts_with("Bearer realm="),
+            "{answer:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_header_token_lets_in_and_never_sets_a_cookie() {
     for scheme in ["Bearer", "bearer", "token", "TOKEN", "Bearer "] {
-        let answer = send(&layer(), request(&format!("GET /\nauthorization: {scheme} {TOKEN}"))).await;
+        let answer = send(
+            &layer(),
+            request(&format!("GET /\nauthorization: {scheme} {TOKEN}")),
+        )
+        .await;
         assert_eq!(answer.status, StatusCode::OK, "{scheme}");
         assert!(answer.text.ends_with(" by Token"), "{}", answer.text);
         assert!(answer.set_cookies().is_empty(), "{scheme}");
@@ -42,7 +59,9 @@ async fn a_page_opened_with_the_token_gets_a_cookie_and_a_clean_address() {
     let layer = layer();
     let answer = send(
         &layer,
-        request(&format!("GET /tree/a%20b?x=1&token={TOKEN}&y=2\naccept: text/html\nsec-fetch-mode: navigate")),
+        request(&format!(
+            "GET /tree/a%20b?x=1&token={TOKEN}&y=2\naccept: text/html\nsec-fetch-mode: navigate"
+        )),
     )
     .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
@@ -50,12 +69,18 @@ async fn a_page_opened_with_the_token_gets_a_cookie_and_a_clean_address() {
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
     assert_eq!(answer.header("cache-control"), "no-store");
     let cookies = answer.set_cookies();
-    assert!(cookies[0].starts_with("username-localhost="), "the session comes first: {cookies:?}");
+    assert!(
+        cookies[0].starts_with("username-localhost="),
+        "the session comes first: {cookies:?}"
+    );
     for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=2592000"] {
         assert!(cookies[0].contains(attribute), "{attribute}: {}", cookies[0]);
     }
     assert!(!cookies[0].contains("Secure"), "plain http: {}", cookies[0]);
-    assert!(cookies[1].starts_with("_xsrf=") && !cookies[1].contains("HttpOnly"), "{cookies:?}");
+    assert!(
+        cookies[1].starts_with("_xsrf=") && !cookies[1].contains("HttpOnly"),
+        "{cookies:?}"
+    );
 }
 
 #[tokio::test]
@@ -65,7 +90,11 @@ async fn a_program_with_the_token_in_the_query_is_answered_in_place() {
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
     assert_eq!(answer.header("cache-control"), "no-store");
     assert!(answer.cookie("username-localhost=").len() > 100);
-    let posted = send(&layer(), request(&format!("POST /api?token={TOKEN}\naccept: text/html"))).await;
+    let posted = send(
+        &layer(),
+        request(&format!("POST /api?token={TOKEN}\naccept: text/html")),
+    )
+    .await;
     assert_eq!(posted.status, StatusCode::OK, "a POST is never redirected");
 }
 
@@ -86,7 +115,13 @@ async fn the_cookie_of_a_login_lets_in_and_stays_the_same_user() {
 async fn a_token_link_opened_again_keeps_the_user_who_is_logged_in() {
     let layer = layer();
     let (session, xsrf) = log_in(&layer).await;
-    let again = send(&layer, request(&format!("GET /?token={TOKEN}\naccept: text/html\ncookie: {session}; {xsrf}"))).await;
+    let again = send(
+        &layer,
+        request(&format!(
+            "GET /?token={TOKEN}\naccept: text/html\ncookie: {session}; {xsrf}"
+        )),
+    )
+    .await;
     assert_eq!(again.status, StatusCode::SEE_OTHER);
     assert!(again.set_cookies().is_empty(), "{again:?}");
 }
@@ -98,7 +133,11 @@ async fn a_wrong_token_beside_a_good_cookie_is_a_cookie_login_with_its_rules() {
     let fields = format!("cookie: {session}; {xsrf}\nauthorization: Bearer wrong-token");
     let read = send(&layer, request(&format!("GET /\n{fields}"))).await;
     assert!(read.text.ends_with(" by Cookie"), "{read:?}");
-    let foreign = send(&layer, request(&format!("POST /\n{fields}\norigin: https://evil.example"))).await;
+    let foreign = send(
+        &layer,
+        request(&format!("POST /\n{fields}\norigin: https://evil.example")),
+    )
+    .await;
     assert_refused(&foreign, 403, Reason::CrossSite);
 }
 
@@ -106,17 +145,37 @@ async fn a_wrong_token_beside_a_good_cookie_is_a_cookie_login_with_its_rules() {
 async fn what_is_wrong_or_missing_is_told_apart() {
     for (lines, status, reason) in [
         ("GET /api\nauthorization: Bearer wrong", 401, Reason::UnknownToken),
-        ("GET /api\nauthorization: Bearer pcl_mistyped", 401, Reason::MistypedToken),
-        ("GET /api\nauthorization: Bearer two words", 401, Reason::Malformed),
-        ("GET /api\nauthorization: Bearer a\nauthorization: Bearer a", 400, Reason::Malformed),
-        ("GET /api?token=a\nauthorization: Bearer b", 400, Reason::Malformed),
+        (
+            "GET /api\nauthorization: Bearer pcl_mistyped",
+            401,
+            Reason::MistypedToken,
+        ),
+        (
+            "GET /api\nauthorization: Bearer two words",
+            401,
+            Reason::Malformed,
+        ),
+        (
+            "GET /api\nauthorization: Bearer a\nauthorization: Bearer a",
+            400,
+            Reason::Malformed,
+        ),
+        (
+            "GET /api?token=a\nauthorization: Bearer b",
+            400,
+            Reason::Malformed,
+        ),
         ("GET /api?token=a&token=a", 400, Reason::Malformed),
         ("GET /api?token=wrong", 401, Reason::UnknownToken),
         ("GET /api", 401, Reason::NoCredential),
         ("GET /api\nauthorization: Basic eDp5", 401, Reason::NoCredential),
         ("GET /api?token=", 401, Reason::NoCredential),
         ("GET /api\nauthorization:", 401, Reason::NoCredential),
-        ("GET /api\ncookie: username-localhost=2|1:0|forged", 401, Reason::InvalidCookie),
+        (
+            "GET /api\ncookie: username-localhost=2|1:0|forged",
+            401,
+            Reason::InvalidCookie,
+        ),
         ("GET /\nhost: evil.example", 403, Reason::ForeignHost),
         ("GET /\nhost: localhost.", 403, Reason::ForeignHost),
         ("GET /\nhost: localhost\nhost: localhost", 400, Reason::Malformed),
@@ -127,7 +186,13 @@ async fn what_is_wrong_or_missing_is_told_apart() {
 
 #[tokio::test]
 async fn even_a_good_token_is_not_looked_at_under_a_foreign_host() {
-    let answer = send(&layer(), request(&format!("GET /\nhost: evil.example\nauthorization: Bearer {TOKEN}"))).await;
+    let answer = send(
+        &layer(),
+        request(&format!(
+            "GET /\nhost: evil.example\nauthorization: Bearer {TOKEN}"
+        )),
+    )
+    .await;
     assert_refused(&answer, 403, Reason::ForeignHost);
 }
 
@@ -140,11 +205,15 @@ async fn a_forged_cookie_is_refused_and_cleared_on_every_path() {
         .expect("a gate");
     let answer = send(&layer, request("GET /base/\ncookie: username-localhost=forged")).await;
     assert_refused(&answer, 401, Reason::InvalidCookie);
-    let removed: Vec<String> =
-        answer.set_cookies().into_iter().filter(|line| line.starts_with("username-localhost=")).collect();
+    let removed: Vec<String> = answer
+        .set_cookies()
+        .into_iter()
+        .filter(|line| line.starts_with("username-localhost="))
+        .collect();
     assert_eq!(removed.len(), 2, "{removed:?}");
     for path in ["Path=/base/", "Path=/"] {
-        let on_path = |line: &&String| line.split("; ").any(|part| part == path) && line.contains("Max-Age=0");
+        let on_path =
+            |line: &&String| line.split("; ").any(|part| part == path) && line.contains("Max-Age=0");
         assert_eq!(removed.iter().filter(on_path).count(), 1, "{path}: {removed:?}");
     }
 }
@@ -156,17 +225,29 @@ async fn a_post_with_the_cookie_needs_an_own_origin_and_the_xsrf_value() {
     let value = xsrf.strip_prefix("_xsrf=").expect("its name");
     let cookie = format!("POST /api\ncookie: {session}; {xsrf}");
     for (fields, allowed) in [
-        (format!("x-xsrftoken: {value}\norigin: http://localhost\nsec-fetch-site: same-origin"), true),
+        (
+            format!("x-xsrftoken: {value}\norigin: http://localhost\nsec-fetch-site: same-origin"),
+            true,
+        ),
         (format!("x-xsrftoken: {value}\norigin: http://localhost"), true),
         (format!("x-xsrftoken: {value}"), true),
         (String::new(), false),
         ("x-xsrftoken: wrong".to_owned(), false),
-        ("origin: http://localhost\nsec-fetch-site: same-origin".to_owned(), false),
-        (format!("x-xsrftoken: {value}\norigin: http://localhost:9999"), false),
+        (
+            "origin: http://localhost\nsec-fetch-site: same-origin".to_owned(),
+            false,
+        ),
+        (
+            format!("x-xsrftoken: {value}\norigin: http://localhost:9999"),
+            false,
+        ),
         (format!("x-xsrftoken: {value}\norigin: null"), false),
         (format!("x-xsrftoken: {value}\nsec-fetch-site: cross-site"), false),
         (format!("x-xsrftoken: {value}\nsec-fetch-site: same-site"), false),
-        (format!("x-xsrftoken: {value}\nreferer: https://evil.example/"), false),
+        (
+            format!("x-xsrftoken: {value}\nreferer: https://evil.example/"),
+            false,
+        ),
     ] {
         let answer = send(&layer, request(&format!("{cookie}\n{fields}"))).await;
         if allowed {
@@ -183,11 +264,23 @@ async fn the_xsrf_value_of_another_login_is_refused_and_a_fresh_one_is_sent() {
     let (session, _) = log_in(&layer).await;
     let (_, other) = log_in(&layer).await;
     let value = other.strip_prefix("_xsrf=").expect("its name");
-    let answer = send(&layer, request(&format!("POST /\ncookie: {session}; {other}\nx-xsrftoken: {value}"))).await;
+    let answer = send(
+        &layer,
+        request(&format!(
+            "POST /\ncookie: {session}; {other}\nx-xsrftoken: {value}"
+        )),
+    )
+    .await;
     assert_refused(&answer, 403, Reason::CrossSite);
     let fresh = answer.cookie("_xsrf=");
     let value = fresh.strip_prefix("_xsrf=").expect("its name");
-    let answer = send(&layer, request(&format!("POST /\ncookie: {session}; {fresh}\nx-xsrftoken: {value}"))).await;
+    let answer = send(
+        &layer,
+        request(&format!(
+            "POST /\ncookie: {session}; {fresh}\nx-xsrftoken: {value}"
+        )),
+    )
+    .await;
     assert_eq!(answer.status, StatusCode::OK, "healed: {answer:?}");
 }
 
@@ -195,11 +288,19 @@ async fn the_xsrf_value_of_another_login_is_refused_and_a_fresh_one_is_sent() {
 async fn a_read_by_cookie_heals_an_xsrf_cookie_of_another_server() {
     let layer = layer();
     let (session, _) = log_in(&layer).await;
-    for other in ["", "; _xsrf=2|01020304|0103010705070503090b090f0d0f0d0b|1700000000", "; _xsrf=x", "; _xsrf=a; _xsrf=b"] {
+    for other in [
+        "",
+        "; _xsrf=2|01020304|0103010705070503090b090f0d0f0d0b|1700000000",
+        "; _xsrf=x",
+        "; _xsrf=a; _xsrf=b",
+    ] {
         let answer = send(&layer, request(&format!("GET /api\ncookie: {session}{other}"))).await;
         let value = answer.cookie("_xsrf=");
         let first = value.as_bytes()["_xsrf=".len()];
-        assert!(!first.is_ascii_digit() && value.ends_with(|last: char| last.is_ascii_alphanumeric()), "{value}");
+        assert!(
+            !first.is_ascii_digit() && value.ends_with(|last: char| last.is_ascii_alphanumeric()),
+            "{value}"
+        );
     }
 }
 
@@ -213,7 +314,10 @@ async fn a_websocket_with_the_cookie_needs_an_own_origin() {
         ("origin: http://localhost".to_owned(), true),
         (String::new(), false),
         ("origin: https://evil.example".to_owned(), false),
-        ("origin: http://localhost:9999\nsec-fetch-site: same-site".to_owned(), false),
+        (
+            "origin: http://localhost:9999\nsec-fetch-site: same-site".to_owned(),
+            false,
+        ),
         (format!("x-xsrftoken: {value}"), true),
         ("x-xsrftoken: wrong".to_owned(), false),
     ] {
@@ -224,8 +328,13 @@ async fn a_websocket_with_the_cookie_needs_an_own_origin() {
             assert_refused(&answer, 403, Reason::CrossSite);
         }
     }
-    let by_token = format!("GET /socket\nupgrade: websocket\nconnection: Upgrade\nauthorization: token {TOKEN}");
-    assert_eq!(send(&layer, request(&by_token)).await.status, StatusCode::OK, "a token needs no origin");
+    let by_token =
+        format!("GET /socket\nupgrade: websocket\nconnection: Upgrade\nauthorization: token {TOKEN}");
+    assert_eq!(
+        send(&layer, request(&by_token)).await.status,
+        StatusCode::OK,
+        "a token needs no origin"
+    );
 }
 
 #[tokio::test]
@@ -233,7 +342,11 @@ async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
     let person = send(&layer(), request("GET /\naccept: text/html,*/*;q=0.8")).await;
     assert_refused(&person, 401, Reason::NoCredential);
     assert!(person.header("content-type").starts_with("text/html"));
-    assert!(person.text.contains("You are not logged in") && person.text.contains("?token="), "{}", person.text);
+    assert!(
+        person.text.contains("You are not logged in") && person.text.contains("?token="),
+        "{}",
+        person.text
+    );
     for (name, part) in [
         ("content-security-policy", "default-src 'none'"),
         ("content-security-policy", "frame-ancestors 'none'"),
@@ -244,12 +357,26 @@ async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
         assert!(person.header(name).contains(part), "{name}: {person:?}");
     }
     let program = send(&layer(), request("GET /\naccept: */*")).await;
-    assert_eq!(program.text, r#"{"message":"no credential","reason":"no credential"}"#);
+    assert_eq!(
+        program.text,
+        r#"{"message":"no credential","reason":"no credential"}"#
+    );
     assert_eq!(program.header("content-type"), "application/json");
-    let grpc = send(&layer(), request("POST /a.B/C\ncontent-type: application/grpc+proto")).await;
+    let grpc = send(
+        &layer(),
+        request("POST /a.B/C\ncontent-type: application/grpc+proto"),
+    )
+    .await;
     assert_eq!((grpc.status.as_u16(), grpc.header("grpc-status")), (200, "16"));
-    let foreign = send(&layer(), request("POST /a.B/C\nhost: evil.example\ncontent-type: application/grpc")).await;
-    assert_eq!((foreign.status.as_u16(), foreign.header("grpc-status")), (200, "7"));
+    let foreign = send(
+        &layer(),
+        request("POST /a.B/C\nhost: evil.example\ncontent-type: application/grpc"),
+    )
+    .await;
+    assert_eq!(
+        (foreign.status.as_u16(), foreign.header("grpc-status")),
+        (200, "7")
+    );
 }
 
 #[tokio::test]
@@ -287,9 +414,19 @@ async fn a_gate_for_header_tokens_answers_for_every_host_and_reads_no_query() {
     )])
     .expect("a set");
     let layer = AuthLayer::tokens(keys);
-    let answer = send(&layer, request(&format!("GET /\nhost: api.example.org\nauthorization: Bearer {TOKEN}"))).await;
+    let answer = send(
+        &layer,
+        request(&format!(
+            "GET /\nhost: api.example.org\nauthorization: Bearer {TOKEN}"
+        )),
+    )
+    .await;
     assert_eq!(answer.text, "me by Token");
-    assert_refused(&send(&layer, request(&format!("GET /?token={TOKEN}"))).await, 401, Reason::NoCredential);
+    assert_refused(
+        &send(&layer, request(&format!("GET /?token={TOKEN}"))).await,
+        401,
+        Reason::NoCredential,
+    );
 }
 
 #[tokio::test]
@@ -299,9 +436,15 @@ async fn listed_hosts_are_answered_for_and_no_others() {
         .hosts(Hosts::listed(["notebooks.example.org"]).expect("a host"))
         .build()
         .expect("a gate");
-    let good = request(&format!("GET /\nhost: Notebooks.example.org\nauthorization: Bearer {TOKEN}"));
+    let good = request(&format!(
+        "GET /\nhost: Notebooks.example.org\nauthorization: Bearer {TOKEN}"
+    ));
     assert_eq!(send(&layer, good).await.status, StatusCode::OK);
-    assert_refused(&send(&layer, request("GET /\nhost: evil.example")).await, 403, Reason::ForeignHost);
+    assert_refused(
+        &send(&layer, request("GET /\nhost: evil.example")).await,
+        403,
+        Reason::ForeignHost,
+    );
 }
 
 #[tokio::test]
@@ -310,8 +453,17 @@ async fn optional_routes_serve_strangers_and_still_refuse_a_wrong_token() {
     let (session, xsrf) = log_in(&layer).await;
     let optional = layer.optional();
     assert_eq!(send(&optional, request("GET /")).await.text, "nobody");
-    assert!(send(&optional, request(&format!("GET /\ncookie: {session}; {xsrf}"))).await.text.ends_with(" by Cookie"));
-    assert_refused(&send(&optional, request("GET /\nauthorization: Bearer wrong")).await, 401, Reason::UnknownToken);
+    assert!(
+        send(&optional, request(&format!("GET /\ncookie: {session}; {xsrf}")))
+            .await
+            .text
+            .ends_with(" by Cookie")
+    );
+    assert_refused(
+        &send(&optional, request("GET /\nauthorization: Bearer wrong")).await,
+        401,
+        Reason::UnknownToken,
+    );
     let stale = send(&optional, request("GET /\ncookie: username-localhost=stale")).await;
     assert_eq!(stale.text, "nobody");
     assert!(stale.set_cookies()[0].contains("Max-Age=0"), "{stale:?}");
@@ -320,12 +472,26 @@ async fn optional_routes_serve_strangers_and_still_refuse_a_wrong_token() {
 #[tokio::test]
 async fn open_paths_are_exact_and_the_host_guard_still_holds_there() {
     let layer = layer().open_paths(["/health", "/"]);
-    for (path, open) in [("/health", true), ("/", true), ("/health/", false), ("/healthx", false), ("/Health", false)] {
+    for (path, open) in [
+        ("/health", true),
+        ("/", true),
+        ("/health/", false),
+        ("/healthx", false),
+        ("/Health", false),
+    ] {
         let answer = send(&layer, request(&format!("GET {path}"))).await;
         assert_eq!(answer.status == StatusCode::OK, open, "{path}");
     }
-    assert_eq!(send(&layer, request("GET /health?x=1")).await.status, StatusCode::OK, "the query does not matter");
-    assert_refused(&send(&layer, request("GET /health\nhost: evil.example")).await, 403, Reason::ForeignHost);
+    assert_eq!(
+        send(&layer, request("GET /health?x=1")).await.status,
+        StatusCode::OK,
+        "the query does not matter"
+    );
+    assert_refused(
+        &send(&layer, request("GET /health\nhost: evil.example")).await,
+        403,
+        Reason::ForeignHost,
+    );
 }
 
 #[tokio::test]
@@ -334,17 +500,37 @@ async fn a_route_that_requires_a_scope_tells_which_one_is_missing() {
     let keys = portcullis::TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set");
     let layer = AuthLayer::tokens(keys);
     let good = format!("GET /\nauthorization: Bearer {TOKEN}");
-    assert_eq!(send(&layer.require("read"), request(&good)).await.status, StatusCode::OK);
+    assert_eq!(
+        send(&layer.require("read"), request(&good)).await.status,
+        StatusCode::OK
+    );
     let answer = send(&layer.require("read").require("write"), request(&good)).await;
     assert_refused(&answer, 403, Reason::InsufficientScope);
-    assert!(answer.header("www-authenticate").ends_with("error=\"insufficient_scope\", scope=\"write\""), "{answer:?}");
+    assert!(
+        answer
+            .header("www-authenticate")
+            .ends_with("error=\"insufficient_scope\", scope=\"write\""),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
 async fn danger_accept_anyone_lets_everybody_in_but_no_foreign_page() {
     let layer = AuthLayer::danger_accept_anyone();
     assert!(send(&layer, request("GET /")).await.text.ends_with(" by Anyone"));
-    assert_eq!(send(&layer, request("POST /")).await.status, StatusCode::OK, "a script without browser fields");
-    assert_refused(&send(&layer, request("POST /\norigin: https://evil.example")).await, 403, Reason::CrossSite);
-    assert_refused(&send(&layer, request("GET /\nhost: evil.example")).await, 403, Reason::ForeignHost);
+    assert_eq!(
+        send(&layer, request("POST /")).await.status,
+        StatusCode::OK,
+        "a script without browser fields"
+    );
+    assert_refused(
+        &send(&layer, request("POST /\norigin: https://evil.example")).await,
+        403,
+        Reason::CrossSite,
+    );
+    assert_refused(
+        &send(&layer, request("GET /\nhost: evil.example")).await,
+        403,
+        Reason::ForeignHost,
+    );
 }

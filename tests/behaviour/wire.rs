@@ -47,7 +47,9 @@ impl Sent {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.headers.iter().any(|(sent, _)| sent.eq_ignore_ascii_case(name))
+        self.headers
+            .iter()
+            .any(|(sent, _)| sent.eq_ignore_ascii_case(name))
     }
 }
 
@@ -76,7 +78,9 @@ pub(crate) async fn exchange(layer: &AuthLayer, version: Version, sent: &Sent) -
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().max_buf_size(1 << 20).header_read_timeout(None);
         builder.http2().max_header_list_size(1 << 20);
-        let _ = builder.serve_connection_with_upgrades(TokioIo::new(server), TowerToHyperService::new(service)).await;
+        let _ = builder
+            .serve_connection_with_upgrades(TokioIo::new(server), TowerToHyperService::new(service))
+            .await;
     });
     let exchange = async {
         match version {
@@ -84,7 +88,9 @@ pub(crate) async fn exchange(layer: &AuthLayer, version: Version, sent: &Sent) -
             Version::Http2 => over_http2(client, sent).await,
         }
     };
-    let received = tokio::time::timeout(Duration::from_secs(10), exchange).await.expect("an answer in time");
+    let received = tokio::time::timeout(Duration::from_secs(10), exchange)
+        .await
+        .expect("an answer in time");
     server.abort();
     received
 }
@@ -93,7 +99,10 @@ async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
     let text = Session::of(request.extensions()).map_or("nobody".to_owned(), |session| {
         format!("{} by {:?}", session.identity().username(), session.credential())
     });
-    Ok(Response::builder().header("x-handler", "reached").body(Full::from(text)).expect("a response"))
+    Ok(Response::builder()
+        .header("x-handler", "reached")
+        .body(Full::from(text))
+        .expect("a response"))
 }
 
 async fn over_http1(mut client: DuplexStream, sent: &Sent) -> Option<Received> {
@@ -124,15 +133,30 @@ async fn over_http1(mut client: DuplexStream, sent: &Sent) -> Option<Received> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect::<Vec<_>>();
-    let from_hyper = status == 400 && body.is_empty() && !headers.iter().any(|(name, _)| name == "content-type");
-    (!from_hyper).then(|| Received { status, headers, body: body.to_owned() })
+    let from_hyper =
+        status == 400 && body.is_empty() && !headers.iter().any(|(name, _)| name == "content-type");
+    (!from_hyper).then(|| Received {
+        status,
+        headers,
+        body: body.to_owned(),
+    })
 }
 
 async fn over_http2(client: DuplexStream, sent: &Sent) -> Option<Received> {
-    let host = sent.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.clone());
+    let host = sent
+        .headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("host"))
+        .map(|(_, value)| value.clone());
     // With one Host its value is the authority, as HTTP/2 clients have it; none or several are sent as fields.
-    let hosts = sent.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host")).count();
-    let authority = host.filter(|_| hosts == 1).unwrap_or_else(|| b"localhost".to_vec());
+    let hosts = sent
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
+        .count();
+    let authority = host
+        .filter(|_| hosts == 1)
+        .unwrap_or_else(|| b"localhost".to_vec());
     let uri = Uri::builder()
         .scheme("http")
         .authority(authority.as_slice())
@@ -147,10 +171,14 @@ async fn over_http2(client: DuplexStream, sent: &Sent) -> Option<Received> {
             continue;
         }
         let name = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).ok()?;
-        request.headers_mut().append(name, HeaderValue::from_bytes(value).ok()?);
+        request
+            .headers_mut()
+            .append(name, HeaderValue::from_bytes(value).ok()?);
     }
-    let (mut sender, connection) =
-        hyper::client::conn::http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(client)).await.ok()?;
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .handshake(TokioIo::new(client))
+        .await
+        .ok()?;
     let connection = tokio::spawn(connection);
     let answer = sender.send_request(request).await;
     let received = match answer {
@@ -160,9 +188,18 @@ async fn over_http2(client: DuplexStream, sent: &Sent) -> Option<Received> {
             let headers = parts
                 .headers
                 .iter()
-                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                .map(|(name, value)| {
+                    (
+                        name.to_string(),
+                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                    )
+                })
                 .collect();
-            Some(Received { status: parts.status.as_u16(), headers, body: String::from_utf8_lossy(&body).into_owned() })
+            Some(Received {
+                status: parts.status.as_u16(),
+                headers,
+                body: String::from_utf8_lossy(&body).into_owned(),
+            })
         }
         Err(_) => None,
     };
@@ -172,7 +209,13 @@ async fn over_http2(client: DuplexStream, sent: &Sent) -> Option<Received> {
 
 /// Fields that HTTP/2 forbids (RFC 9113 section 8.2.2).
 fn is_of_http1(name: &str) -> bool {
-    ["connection", "upgrade", "keep-alive", "transfer-encoding", "proxy-connection"]
-        .iter()
-        .any(|field| name.eq_ignore_ascii_case(field))
+    [
+        "connection",
+        "upgrade",
+        "keep-alive",
+        "transfer-encoding",
+        "proxy-connection",
+    ]
+    .iter()
+    .any(|field| name.eq_ignore_ascii_case(field))
 }
