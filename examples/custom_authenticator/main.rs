@@ -65,8 +65,12 @@ impl<V: TokenVerifier> Authenticator for Basic<V> {
         else {
             return Outcome::malformed("expected Basic with user and token").into();
         };
-        let user = user.to_owned();
+        let (user, now) = (user.to_owned(), head.now());
         self.0.verify(token).map(move |verdict| match verdict {
+            // When a grant ends is told by the verifier and judged by who asked.
+            Verdict::Known(grant) if grant.expiry().is_some_and(|end| end <= now) => {
+                Outcome::Rejected(Reason::ExpiredToken)
+            }
             // Browsers repeat a Basic password by themselves, on requests that other sites cause too. Saying so
             // makes the gate apply its cross-site rules.
             Verdict::Known(grant) if grant.identity().username() == user => {

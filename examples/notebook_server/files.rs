@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use portcullis::{Head, guard};
+use portcullis::Head;
 use tokio::fs::{self, File};
 use tokio_util::io::ReaderStream;
 
@@ -38,10 +38,6 @@ impl Root {
         }
     }
 
-    pub(crate) fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-
     /// The path of what is called `name`, or `None` for all that is not ours to show. `name` is decoded.
     ///
     /// Refused by their look: hidden names (`..` is one of them, and so are the places where keys are kept),
@@ -69,15 +65,24 @@ impl Root {
         let mut entries = Vec::new();
         while let Ok(Some(entry)) = read.next_entry().await {
             // A name that is no text cannot stand in a link.
-            let Ok(name) = entry.file_name().into_string() else {
+            let Ok(entry) = entry.file_name().into_string() else {
                 continue;
             };
-            let Ok(metadata) = fs::metadata(entry.path()).await else {
+            let within = if name.is_empty() {
+                entry.clone()
+            } else {
+                format!("{name}/{entry}")
+            };
+            // What could not be opened is not listed either.
+            let Some(path) = self.find(&within).await else {
                 continue;
             };
-            if !name.starts_with('.') && (metadata.is_dir() || metadata.is_file()) {
+            let Ok(metadata) = fs::metadata(path).await else {
+                continue;
+            };
+            if metadata.is_dir() || metadata.is_file() {
                 entries.push(Entry {
-                    name,
+                    name: entry,
                     is_directory: metadata.is_dir(),
                 });
             }
@@ -100,7 +105,7 @@ pub(crate) async fn file(
     // A cookie goes along when a page of any site embeds a picture or a script. The user's own files are for
     // the user's own pages: ask how the request came about.
     let head = Head::of(&request);
-    if let Err(denial) = guard::requires_own_page(head) {
+    if let Err(denial) = server.auth.require_own_page(head) {
         return denial.into_response::<Body>(head);
     }
     let Some(path) = server.root.find(&name).await else {

@@ -41,7 +41,7 @@ pub(crate) async fn page(
 
     let mut list = String::new();
     if let Some((above, _)) = dir.rsplit_once('/').or((!dir.is_empty()).then_some(("", ""))) {
-        let _ = write!(list, "<li><a href=\"{base}?dir={}\">..</a>\n", Encoded(above));
+        let _ = writeln!(list, "<li><a href=\"{base}?dir={}\">..</a>", Encoded(above));
     }
     for entry in &entries {
         let path = format!("{within}{}", entry.name);

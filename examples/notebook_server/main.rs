@@ -18,8 +18,8 @@ use axum::{
     routing::{get, post},
 };
 use portcullis::{
-    AuthLayer, BaseUrl, Event, Hosts, Responses, Token,
-    guard::{Origins, TrustedProxies},
+    AuthLayer, BaseUrl, CookieJar, CookieScope, Event, Hosts, Keyring, Origins, Responses, Token,
+    TrustedProxies,
 };
 
 use arguments::Arguments;
@@ -42,6 +42,8 @@ mod support;
 /// What the handlers share.
 pub(crate) struct Server {
     pub(crate) auth: AuthLayer,
+    /// The gate's login cookie, for the handler that changes what stands in it.
+    pub(crate) logins: CookieJar,
     pub(crate) base_url: BaseUrl,
     pub(crate) root: Root,
     pub(crate) stop: Stop,
@@ -63,8 +65,19 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let listener = listen(&arguments.ip, arguments.port()?).await?;
     let address = listener.local_addr()?;
 
+    let keyring = runtime::keyring(
+        arguments.cookie_secret_file.as_deref(),
+        arguments.raw_cookie_secret,
+    )?;
+    // As the gate does: another configured token means other keys, so that it ends every session.
+    let login_keys = match &configured {
+        Some(token) => keyring.clone().mixed_with_token(token.expose().as_bytes()),
+        None => keyring.clone(),
+    };
+
     let server = Arc::new(Server {
-        auth: gate(&arguments, token.clone(), base_url.clone(), address)?,
+        auth: gate(&arguments, token.clone(), keyring, base_url.clone(), address)?,
+        logins: CookieJar::signed(&login_keys, CookieScope::server(base_url.as_str())?),
         base_url,
         root,
         stop: Stop::on_signals()?,
@@ -90,13 +103,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 fn gate(
     arguments: &Arguments,
     token: Token,
+    keyring: Keyring,
     base_url: BaseUrl,
     address: SocketAddr,
 ) -> Result<AuthLayer, Failure> {
-    let keyring = runtime::keyring(
-        arguments.cookie_secret_file.as_deref(),
-        arguments.raw_cookie_secret,
-    )?;
     // A page of a hostile site can make its own name lead to us, but not an address. So whoever listens for
     // other machines answers to addresses, and to names only when told them.
     let hosts = if address.ip().is_loopback() {
@@ -154,7 +164,7 @@ fn routes(server: &Arc<Server>) -> Router {
 fn hosts_line(arguments: &Arguments, address: SocketAddr) -> String {
     let mut hosts = vec!["localhost", "loopback addresses"];
     if !address.ip().is_loopback() {
-        hosts.push("every other IP address, because it listens to more than this machine");
+        hosts.push("every other IP address (it listens beyond this machine)");
     }
     hosts.extend(arguments.allow_host.iter().map(String::as_str));
     hosts.join(", ")

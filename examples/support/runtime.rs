@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use portcullis::{FileSource, Keyring, SecretSource as _};
+use portcullis::{FileSource, Keyring, SecretErrorKind, SecretSource as _};
 
 use super::failure::Failure;
 

@@ -70,7 +70,7 @@ impl Example {
         command
     }
 
-    /// Starts `command`. What it writes to stderr goes to the test's.
+    /// Starts `command`. What it writes is shown if the test fails.
     ///
     /// # Panics
     ///
@@ -78,16 +78,12 @@ impl Example {
     pub fn start(name: &str, mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        let stdout = child.stdout.take().expect("stdout is a pipe");
         let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                println!("  | {line}");
-                let _ = sender.send(line);
-            }
-        });
+        forward(child.stdout.take().expect("stdout is a pipe"), Some(sender));
+        forward(child.stderr.take().expect("stderr is a pipe"), None);
         Self {
             name: name.to_owned(),
             child,
@@ -158,6 +154,16 @@ impl Drop for Example {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Prints every line of `pipe`, and sends it to `lines`.
+fn forward(pipe: impl Read + Send + 'static, lines: Option<mpsc::Sender<String>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            println!("  | {line}");
+            let _ = lines.as_ref().map(|lines| lines.send(line));
+        }
+    });
 }
 
 /// Runs `command` to its end and gives back its status and what it wrote to stderr.

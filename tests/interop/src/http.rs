@@ -38,12 +38,30 @@ impl Answer {
 /// If no HTTP answer comes within ten seconds.
 #[track_caller]
 pub fn request(address: &str, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
-    let mut text = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n");
+    request_with(address, method, target, fields, "")
+}
+
+/// As [`request`], with a body.
+///
+/// # Panics
+///
+/// If no HTTP answer comes within ten seconds.
+#[track_caller]
+pub fn request_with(
+    address: &str,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let length = body.len();
+    let mut text = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n");
     let hosted = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
     for (name, value) in (!hosted).then_some(("Host", address)).iter().chain(fields) {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     text.push_str("\r\n");
+    text.push_str(body);
     let octets =
         exchange(address, &text).unwrap_or_else(|error| panic!("{method} {target} of {address}: {error}"));
     let answer = String::from_utf8_lossy(&octets);

@@ -9,7 +9,7 @@ use std::{
 
 use portcullis_interop::{
     example::{self, Example},
-    http::request,
+    http::{request, request_with},
     install,
 };
 use tempfile::TempDir;
@@ -138,6 +138,45 @@ fn a_program_comes_in_by_header_and_nobody_else_does() {
             "{claim}: {}",
             answer.body
         );
+    }
+}
+
+#[test]
+fn only_display_fields_of_the_right_form_are_taken() {
+    let server = Server::start(&[]);
+    let token = format!("token {}", server.token());
+    for (body, status, expected) in [
+        (
+            r#"{"display_name":"A <b>","color":null}"#,
+            200,
+            r#""display_name":"A <b>""#,
+        ),
+        (r#"{"name":5}"#, 400, "message"),
+        (r#"{"username":"root"}"#, 400, "Field username is not updatable"),
+        ("{}", 400, "Invalid or missing JSON body"),
+        ("", 400, "Invalid or missing JSON body"),
+        ("[]", 400, "Invalid or missing JSON body"),
+        ("{", 400, "Invalid JSON in body of request"),
+    ] {
+        let answer = request_with(
+            &server.address(),
+            "PATCH",
+            "/api/me",
+            &[("Authorization", &token)],
+            body,
+        );
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+        assert!(
+            answer.body.contains(expected),
+            "{body}: expected {expected}, found {}",
+            answer.body
+        );
+        let logins = answer
+            .fields("set-cookie")
+            .iter()
+            .filter(|line| line.starts_with("username-"))
+            .count();
+        assert_eq!(logins, usize::from(status == 200), "{body}: {}", answer.head);
     }
 }
 
