@@ -51,8 +51,13 @@ pub(crate) fn keyring(file: Option<&Path>, raw: bool) -> Result<Keyring, Failure
     };
     let source = FileSource::cookie_secret(&file).or_create();
     let source = if raw { source.raw() } else { source };
-    let secret = source
-        .load()?
-        .ok_or("cookie secret file: expected one to be made, found none")?;
+    let loaded = source.load().map_err(|error| match error.kind() {
+        // Most likely this: Jupyter Server was here first, and its file holds no hexadecimal digits.
+        SecretErrorKind::Malformed if !raw => {
+            format!("{error} (what Jupyter Server wrote needs --raw-cookie-secret)")
+        }
+        _ => error.to_string(),
+    })?;
+    let secret = loaded.ok_or("cookie secret file: expected one to be made, found none")?;
     Ok(Keyring::from_secret(secret)?)
 }
