@@ -117,6 +117,7 @@ impl Hosts {
             && let Some(rest) = host
                 .strip_prefix(b"localhost")
                 .or_else(|| host.strip_prefix(b"127.0.0.1"))
+                .or_else(|| host.strip_prefix(b"[::1]"))
             && port(rest).is_some()
         {
             return true;

@@ -78,8 +78,8 @@ fn agreed_host<'a>(
     }
     match single(head.headers(), &X_FORWARDED_HOST) {
         Ok(None) => Ok(named),
-        Ok(Some(host)) if Authority::parse(host.as_bytes()).is_some() => Ok(host.as_bytes()),
-        Ok(Some(_)) | Err(Several) => Err(Refusal::MalformedHost),
+        Ok(Some(host)) => Ok(host.as_bytes()),
+        Err(Several) => Err(Refusal::MalformedHost),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request};
+use proptest::prelude::*;
 
 use super::{
     Binding, GuardRule, Guards, Hosts, Origins, RequestKind, TrustedProxies, Xsrf, XsrfAsked, XsrfGuard,
@@ -300,6 +301,18 @@ fn every_row_of_the_decision_table_decides_as_it_says() {
             "S2",
             "GET /",
             &[HOST, PROXY, ("x-forwarded-proto", "http")],
+            Token,
+            site,
+            scheme(403),
+        ),
+        (
+            "S2",
+            "GET /",
+            &[
+                ("host", "hub.example.org:443"),
+                PROXY,
+                ("x-forwarded-proto", "http"),
+            ],
             Token,
             site,
             scheme(403),
@@ -842,5 +855,82 @@ fn silence_shows_no_other_site() {
             expected,
             "{fields:?}"
         );
+    }
+}
+
+/// Texts near an origin: pieces of well-formed ones put together in any order.
+fn near_origins() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = prop::sample::select(vec![
+        "https",
+        "http",
+        "://",
+        ":",
+        "//",
+        "/",
+        "hub.example.org",
+        "HUB.example.org",
+        "evil.example",
+        "app.example.net",
+        "@",
+        "\\",
+        ".",
+        ":443",
+        ":80",
+        "443",
+        "%2f",
+        " ",
+        ",",
+        "#",
+        "?",
+        "[::1]",
+        "null",
+        "\u{e9}",
+    ]);
+    prop_oneof![
+        prop::collection::vec(pieces, 0..8).prop_map(|pieces| pieces.concat().into_bytes()),
+        prop::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn nothing_sent_panics_and_a_second_reader_agrees_on_whose_page_it_was(
+        host in near_origins(),
+        origin in near_origins(),
+        referer in near_origins(),
+        site in near_origins(),
+    ) {
+        let guards = self::site();
+        let mut request = Request::post("/");
+        for (name, value) in [("host", &host), ("origin", &origin), ("referer", &referer), ("sec-fetch-site", &site)] {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                request = request.header(name, value);
+            }
+        }
+        let head = request.body(()).expect("well-formed");
+        let passed = guards.surroundings(Head::of(&head));
+        if passed.is_ok() {
+            let host = String::from_utf8_lossy(&host).to_ascii_lowercase();
+            prop_assert!(host == "hub.example.org" || host == "hub.example.org:443", "{}", host);
+        }
+
+        // Where the host is no matter, and nothing but the Origin or the Referer speaks.
+        for (name, value) in [("origin", &origin), ("referer", &referer)] {
+            let Ok(value) = HeaderValue::from_bytes(value) else { continue };
+            let request = Request::post("/").header("host", "hub.example.org").header(name, &value).body(());
+            let request = request.expect("well-formed");
+            let head = Head::of(&request);
+            let surroundings = guards.surroundings(head).expect("its own host");
+            if guards.cross_site(&surroundings, head, RequestKind::Unsafe, None).is_ok() {
+                let text = value.to_str().expect("what passes is ASCII");
+                let read = url::Url::parse(text).expect("what passes is a URL").origin().ascii_serialization();
+                prop_assert!(
+                    read == "https://hub.example.org" || read == "https://app.example.net",
+                    "{} passed as {}", text, read
+                );
+            }
+        }
     }
 }

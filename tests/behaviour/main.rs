@@ -6,6 +6,7 @@ mod secret_file_races;
 mod services;
 mod support;
 mod use_cases;
+mod allocations;
 mod vectors;
 mod what_happens_to_which_request;
 mod wire;

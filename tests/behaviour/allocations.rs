@@ -1,0 +1,51 @@
+//! What a request allocates on its way through the gate: the same cases that the bench counts instructions of.
+
+// Budgets of instructions are the bench's.
+#[allow(dead_code)]
+#[path = "../../benches/case/mod.rs"]
+mod case;
+#[path = "../../benches/paths/mod.rs"]
+mod paths;
+
+use std::hint::black_box;
+
+use self::case::Case;
+
+/// The allocations that `work` makes on this thread; one that grows counts as a new one.
+fn count(work: impl FnOnce()) -> u64 {
+    allocation_counter::measure(work).count_total
+}
+
+/// The allocations of one request through `case`.
+fn per_request(case: &Case) -> u64 {
+    const ROUNDS: u64 = 16;
+    let mut allocations = 0;
+    case.run(ROUNDS as usize, &mut |send| allocations = count(send));
+    assert_eq!(allocations % ROUNDS, 0, "{}: not the same each time", case.name());
+    allocations / ROUNDS
+}
+
+#[test]
+fn the_counter_counts_every_allocation_of_its_thread_alone() {
+    assert_eq!(count(|| ()), 0);
+    assert_eq!(count(|| drop(black_box(vec![Box::new(1), Box::new(2)]))), 3);
+    let grown = || {
+        let mut octets = black_box(Vec::with_capacity(1));
+        octets.extend_from_slice(b"more than one");
+        drop(black_box(octets));
+    };
+    assert_eq!(count(grown), 2);
+    let elsewhere = std::thread::spawn(|| (0..1_000).for_each(|octet| drop(black_box(vec![octet]))));
+    let here = count(|| while !black_box(elsewhere.is_finished()) {});
+    elsewhere.join().expect("it allocates and ends");
+    assert_eq!(here, 0);
+}
+
+#[test]
+fn each_path_allocates_exactly_what_its_row_says() {
+    let cases = paths::all();
+    let rows = cases.iter().filter(|case| case.is_built() && case.is_listed());
+    for (case, allocations) in rows.filter_map(|case| Some((case, case.allocations()?))) {
+        assert_eq!(per_request(case), allocations, "{}", case.name());
+    }
+}
