@@ -107,7 +107,8 @@ async function useOwnPages(context, page) {
 /** What the page of another server may do, on another port of the same site, or on another site: nothing. */
 async function useForeignPage(context, site) {
   const foreign = await serveForeignPage(`<!doctype html><title>Somebody else</title>
-    <form method=post action="${home}api/shutdown"><button>Look, a kitten</button></form>`);
+    <form method=post action="${home}api/shutdown"><button>Look, a kitten</button></form>
+    <a id=page href="${home}">Their page</a> <a id=file href="${home}files/hello.txt">Their file</a>`);
   const page = await context.newPage();
   const statuses = new Map();
   page.on("response", (response) => statuses.set(new URL(response.url()).pathname, response.status()));
@@ -136,6 +137,12 @@ async function useForeignPage(context, site) {
   await visit();
   await Promise.all([page.waitForURL(`${home}api/shutdown`), page.click("button")]);
   check(`${from} cannot post a form`, statuses.get(`${base}api/shutdown`), /^(401|403)$/);
+
+  for (const [what, where, status] of [["page", home, 200], ["file", `${home}files/hello.txt`, 403]]) {
+    await visit();
+    const [answer] = await Promise.all([page.waitForResponse(where), page.click(`#${what}`)]);
+    check(`a link on ${from} to our ${what} is answered ${status}`, answer.status(), status);
+  }
   await page.close();
 }
 
