@@ -122,7 +122,12 @@ impl Token {
 
     /// Whether `presented` is this token: constant time, the length may show.
     pub(crate) fn matches(&self, presented: PresentedToken<'_>) -> bool {
-        secret::equal(self.text.expose(), presented.0)
+        self.is(presented.0)
+    }
+
+    /// The same for octets of which it is not known whether they have the form of a token.
+    pub(crate) fn is(&self, octets: &[u8]) -> bool {
+        secret::equal(self.text.expose(), octets)
     }
 }
 
@@ -164,6 +169,10 @@ impl<'a> PresentedToken<'a> {
     /// The text. Every call is a place to review.
     pub fn expose(self) -> &'a str {
         std::str::from_utf8(self.0).expect("a presented token is visible ASCII")
+    }
+
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        self.0
     }
 
     /// The hash by which sets and stores know it.

@@ -51,20 +51,15 @@ impl Sent {
         self.field(header::AUTHORIZATION, format!("Bearer {token}"))
     }
 
-    /// The same with three cookies, as a page of a Jupyter server has them: `_xsrf`, `theme`, and this one.
-    pub(crate) fn cookie(self, name: &str, value: &str) -> Self {
-        self.cookies(3, name, value)
-    }
-
-    /// The same with `count` cookies, this one the last.
-    pub(crate) fn cookies(self, count: usize, name: &str, value: &str) -> Self {
-        let xsrf = "_xsrf=Q2hlY2tNYWRlVXBPZlRleHQ|5d41402abc4b2a76b9719d911017c592".to_owned();
+    /// The same with `count` cookies: `_xsrf` and `theme` first, as a page of a Jupyter server has them, then
+    /// others, and the credential, `name=value`, last.
+    pub(crate) fn cookies(self, count: usize, xsrf: &str, credential: &str) -> Self {
         let others = (1..).map(|number| format!("preference-{number}=value-{number}"));
-        let line: Vec<String> = [xsrf, "theme=dark".to_owned()]
+        let line: Vec<String> = [xsrf.to_owned(), "theme=dark".to_owned()]
             .into_iter()
             .chain(others)
             .take(count.saturating_sub(1))
-            .chain(iter::once(format!("{name}={value}")))
+            .chain(iter::once(credential.to_owned()))
             .collect();
         self.field(header::COOKIE, line.join("; "))
     }

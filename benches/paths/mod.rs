@@ -1,65 +1,75 @@
 //! Every path of a request through the gate, and what it may cost.
 
-mod stand_in;
+mod cookies;
+mod tokens;
 
 use http::StatusCode;
 
-use self::stand_in::TokenGate;
-use super::case::{Case, Inner, Rows, Sent, layer, service, wanted, wanted_pair};
+use self::cookies::Form::{Encrypted, Signed};
+use super::case::{Case, Rows, Sent, layer, pair};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// The table. `pair` is a row without guards and a row with them; budgets are in that order.
 pub(crate) fn all() -> Vec<Case> {
     let rows: Vec<Rows> = vec![
-        service("bare/token", || (Inner, get().bearer(TOKEN))),
-        layer("token/header/stand-in", || {
-            (TokenGate::new(TOKEN), get().bearer(TOKEN))
-        })
-        .allocating(0),
-        layer("token/header/stand-in-refused", || {
-            (TokenGate::new(TOKEN), get().bearer("wrong"))
-        })
-        .answering(StatusCode::UNAUTHORIZED)
-        .within([280])
-        .allocating(0),
-        wanted_pair("token/header/pass").within([450, 600]).allocating(0),
-        wanted("token/header/session")
-            .over("token/header/pass")
+        pair("token/header/pass", tokens::shared)
+            .within([450, 600])
+            .allocating(0),
+        layer("token/header/session", || tokens::with_session(true))
+            .over("token/header/pass+guards")
             .within([700])
             .allocating(3),
-        wanted_pair("token/header/refused").within([2_000, 2_100]),
-        wanted_pair("token/set-of-1/pass")
+        pair("token/header/refused", tokens::refused)
+            .answering(StatusCode::UNAUTHORIZED)
+            .within([2_000, 2_100]),
+        pair("token/set-of-1/pass", |guards| tokens::set(1, guards))
             .within([1_000, 1_200])
             .hashing(1)
             .allocating(0),
-        wanted_pair("token/set-of-100/pass")
+        pair("token/set-of-100/pass", |guards| tokens::set(100, guards))
             .within([1_000, 1_200])
             .hashing(1)
             .allocating(0),
-        wanted_pair("token/set-of-10000/pass")
+        pair("token/set-of-10000/pass", |guards| tokens::set(10_000, guards))
             .within([1_000, 1_200])
             .hashing(1)
             .allocating(0),
-        wanted_pair("cookie/signed-80/pass")
-            .within([3_000, 3_600])
-            .hashing(4)
-            .allocating(0),
-        wanted_pair("cookie/signed-171/pass")
-            .within([3_500, 4_100])
-            .hashing(6)
-            .allocating(0),
-        wanted_pair("cookie/signed-80/forged")
+        pair("cookie/signed-80/pass", |guards| {
+            cookies::opening(Signed, 80, 3, guards)
+        })
+        .within([3_000, 3_500])
+        .hashing(4)
+        .allocating(0),
+        pair("cookie/signed-171/pass", |guards| {
+            cookies::opening(Signed, 171, 3, guards)
+        })
+        .within([3_600, 4_100])
+        .hashing(6)
+        .allocating(0),
+        pair("cookie/signed-80/forged", cookies::forged)
+            .answering(StatusCode::UNAUTHORIZED)
+            .hashing(4),
+        pair("cookie/signed-80/forged-optional", cookies::forged_optional)
             .within([1_950, 2_300])
             .hashing(4),
-        wanted_pair("cookie/signed-80/absent").within([550, 900]),
-        wanted("cookie/signed-80/among-20")
-            .over("cookie/signed-80/pass")
-            .within([500])
+        pair("cookie/signed-80/absent", cookies::absent)
+            .within([550, 900])
             .allocating(0),
-        wanted_pair("cookie/encrypted-80/pass")
-            .within([3_600, 4_100])
-            .allocating(0),
+        layer("cookie/signed-80/among-20", || {
+            cookies::opening(Signed, 80, 20, false)
+        })
+        .over("cookie/signed-80/pass")
+        .within([500])
+        .allocating(0),
+        pair("cookie/encrypted-80/pass", |guards| {
+            cookies::opening(Encrypted, 80, 3, guards)
+        })
+        .within([3_600, 4_100])
+        .allocating(0),
+        layer("cookie/identity/pass+guards", cookies::logged_in)
+            .hashing(6)
+            .allocating(1),
     ];
     rows.into_iter().flatten().collect()
 }

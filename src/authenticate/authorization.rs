@@ -35,43 +35,66 @@ use crate::{
 /// # Ok::<(), portcullis::Denial>(())
 /// ```
 pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>, Denial> {
-    let Some(rest) = strip_scheme(trim(value)) else {
+    match candidate(value)? {
+        Some(candidate) => PresentedToken::new(candidate).map(Some).ok_or_else(malformed),
+        None => Ok(None),
+    }
+}
+
+/// What stands behind one of the two schemes, be it a token or not.
+#[inline]
+pub(super) fn candidate(value: &[u8]) -> Result<Option<&[u8]>, Denial> {
+    let ([
+        b't' | b'T',
+        b'o' | b'O',
+        b'k' | b'K',
+        b'e' | b'E',
+        b'n' | b'N',
+        rest @ ..,
+    ]
+    | [
+        b'b' | b'B',
+        b'e' | b'E',
+        b'a' | b'A',
+        b'r' | b'R',
+        b'e' | b'E',
+        b'r' | b'R',
+        rest @ ..,
+    ]) = trim(value)
+    else {
         return Ok(None);
     };
     match rest {
-        [b' ' | b'\t', token @ ..] => PresentedToken::new(trim(token)).map(Some).ok_or_else(malformed),
+        [b' ' | b'\t', candidate @ ..] => Ok(Some(trim_start(candidate))),
+        // The word goes on: another scheme that begins like ours.
+        [octet, ..] if is_word(*octet) => Ok(None),
         _ => Err(malformed()),
     }
 }
 
 #[cold]
-fn malformed() -> Denial {
+pub(super) fn malformed() -> Denial {
     Denial::new(Reason::Malformed)
         .with_status(http::StatusCode::UNAUTHORIZED)
         .with_detail("expected one token of 1 to 512 visible ASCII characters behind the scheme")
 }
 
-/// What follows one of the two schemes, a whole word in any case.
-fn strip_scheme(value: &[u8]) -> Option<&[u8]> {
-    // The bit that tells small letters from capitals: no other octet becomes a letter of these by it.
-    let small = |octet: u8| octet | 0x20;
-    let rest = match (value.split_first_chunk::<6>(), value.split_first_chunk::<5>()) {
-        (Some((scheme, rest)), _) if scheme.map(small) == *b"bearer" => rest,
-        (_, Some((scheme, rest))) if scheme.map(small) == *b"token" => rest,
-        _ => return None,
-    };
-    let word_ends = rest.first().is_none_or(|octet| !is_word(*octet));
-    word_ends.then_some(rest)
-}
-
 /// `tchar` of RFC 9110 section 5.6.2.
 fn is_word(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
+    matches!(octet, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// Without the blanks at both ends. Not `trim_ascii`, which takes line ends as well.
-pub(super) fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+pub(super) fn trim(value: &[u8]) -> &[u8] {
+    let mut value = trim_start(value);
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+fn trim_start(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
     }
     value

@@ -63,6 +63,9 @@ impl Identity {
         }
         let malformed = || IdentityError::new(IdentityErrorKind::Malformed, "");
         let text = std::str::from_utf8(payload).map_err(|_| malformed())?;
+        if let Some(fields) = as_written(text) {
+            return Self::of_payload(fields);
+        }
         let Object(values) = serde_json::from_str(text).map_err(|_| malformed())?;
         let mut fields: Fields<'_> = [None; FIELDS];
         for ((field, value), key) in fields.iter_mut().zip(&values).zip(KEYS) {
@@ -73,12 +76,49 @@ impl Identity {
                 Some(Value::Text(text)) => Some(text),
             };
         }
+        Self::of_payload(fields)
+    }
+
+    fn of_payload(fields: Fields<'_>) -> Result<Self, IdentityError> {
         match fields[0] {
             None => Err(IdentityError::new(IdentityErrorKind::NotText, KEYS[0])),
             Some("") => Err(IdentityError::new(IdentityErrorKind::Incomplete, KEYS[0])),
             Some(_) => Ok(Self::of(fields)),
         }
     }
+}
+
+/// The fields of a payload that is written as [`Identity::to_payload`] writes it and needs no unescaping,
+/// which is nearly every one: much faster than reading it as any JSON. Of any other nothing is told.
+fn as_written(payload: &str) -> Option<Fields<'_>> {
+    const LEADS: [&str; FIELDS] = [
+        "{\"username\": ",
+        ", \"name\": ",
+        ", \"display_name\": ",
+        ", \"initials\": ",
+        ", \"color\": ",
+        ", \"avatar_url\": ",
+    ];
+
+    // JSON forbids controls in strings, and `json.dumps` writes none elsewhere.
+    if payload.bytes().fold(false, |any, octet| any | (octet < b' ')) {
+        return None;
+    }
+    let mut fields: Fields<'_> = [None; FIELDS];
+    let mut rest = payload;
+    for (field, lead) in fields.iter_mut().zip(LEADS) {
+        rest = rest.strip_prefix(lead)?;
+        rest = match rest.strip_prefix('"') {
+            Some(value) => {
+                let end = memchr::memchr2(b'"', b'\\', value.as_bytes())?;
+                let (value, after) = value.split_at_checked(end)?;
+                *field = Some(value);
+                after.strip_prefix('"')?
+            }
+            None => rest.strip_prefix("null")?,
+        };
+    }
+    (rest == "}").then_some(fields)
 }
 
 /// A JSON string as Python's `json.dumps` writes it.
@@ -323,6 +363,31 @@ mod tests {
             Err("identity payload: expected at most 4096 octets"),
         );
         assert!(Identity::from_payload(b"{\"x\": \"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn both_ways_of_reading_agree() {
+        let identity = Identity::new("u1")
+            .with_name("A B")
+            .with_initials("")
+            .with_avatar_url("https://a/~b?c=[d]");
+        let written = identity.to_payload();
+        assert!(as_written(&written).is_some());
+        assert!(as_written(&identity.with_color("\u{e9}").to_payload()).is_none());
+        // Every payload that is one octet away from a good one.
+        for place in 0..written.len() {
+            for octet in [b'"', b'\\', b' ', b'n', b'}', b',', b'\n', 0x7f, b'u'] {
+                let mut payload = written.clone().into_bytes();
+                payload[place] = octet;
+                let payload = String::from_utf8(payload).expect("ASCII");
+                // With a blank in front, the payload means the same and is not as it is written.
+                let (fast, slow) = (
+                    Identity::from_payload(payload.as_bytes()),
+                    Identity::from_payload(format!(" {payload}").as_bytes()),
+                );
+                assert_eq!(fast.ok(), slow.ok(), "{payload}");
+            }
+        }
     }
 
     #[test]

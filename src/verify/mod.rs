@@ -29,10 +29,28 @@ pub enum Verdict {
 pub trait TokenVerifier: Send + Sync + 'static {
     /// What `token` is worth.
     fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict>;
+
+    /// What the token is worth that `octets` are, where one comparison tells. Default: nothing is told.
+    ///
+    /// Asked before it is known whether the octets have the form of a token: what is equal to a token has
+    /// it, so the commonest request is spared that question. Whoever is not recognised is asked for by
+    /// [`TokenVerifier::verify`].
+    ///
+    /// # Security
+    ///
+    /// The comparison must take constant time.
+    fn recognise(&self, octets: &[u8]) -> Option<&Grant> {
+        let _ = octets;
+        None
+    }
 }
 
 impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
     fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
         (**self).verify(token)
+    }
+
+    fn recognise(&self, octets: &[u8]) -> Option<&Grant> {
+        (**self).recognise(octets)
     }
 }

@@ -40,7 +40,7 @@ use crate::{
 ///
 /// let serving = set.clone();
 /// // Bob's token is revoked, for `serving` as well.
-/// set.replace(&TokenSet::new([(alice, Grant::new(Identity::new("alice")))])?);
+/// set.replace(TokenSet::new([(alice, Grant::new(Identity::new("alice")))])?);
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone)]
@@ -92,7 +92,11 @@ impl TokenSet {
     /// # Errors
     ///
     /// If the list or one of its entries is empty, an entry is no token, or one stands there twice.
-    pub fn parse_list(list: &Secret, grant: &Grant) -> Result<Self, ConfigError> {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a grant made for this list alone is given away"
+    )]
+    pub fn parse_list(list: &Secret, grant: Grant) -> Result<Self, ConfigError> {
         let entries = list
             .expose()
             .split(|octet| *octet == b',')
@@ -113,7 +117,11 @@ impl TokenSet {
     }
 
     /// Puts the tokens of `other` in place of these, for all clones of this set at once.
-    pub fn replace(&self, other: &Self) {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what takes the place of another is given away"
+    )]
+    pub fn replace(&self, other: Self) {
         self.0.store(other.0.load_full());
     }
 
@@ -279,7 +287,7 @@ mod tests {
         let of = |text: &str| TokenSet::new([(text.parse().expect("a token"), grant(text))]).expect("a set");
         let set = of("old");
         let serving = set.clone();
-        set.replace(&of("new"));
+        set.replace(of("new"));
         assert!(known(&serving, "old").is_none());
         assert!(known(&serving, "new").is_some());
     }
@@ -296,18 +304,18 @@ mod tests {
 
     #[track_caller]
     fn refused(list: &str, expected: &str) {
-        let error = TokenSet::parse_list(&list.into(), &grant("a")).expect_err("no list of tokens");
+        let error = TokenSet::parse_list(&list.into(), grant("a")).expect_err("no list of tokens");
         assert_eq!(error.to_string(), expected, "{list:?}");
     }
 
     #[test]
     fn a_list_is_read_whole_or_not_at_all() {
-        let set = TokenSet::parse_list(&" one,two \t,\nthree\n".into(), &grant("a")).expect("a list");
+        let set = TokenSet::parse_list(&" one,two \t,\nthree\n".into(), grant("a")).expect("a list");
         for (token, label) in [("one", "key 1"), ("two", "key 2"), ("three", "key 3")] {
             assert_eq!(known(&set, token).expect("in the list").label(), Some(label));
         }
         let labelled = grant("a").labelled("ci");
-        let set = TokenSet::parse_list(&"one".into(), &labelled).expect("a list");
+        let set = TokenSet::parse_list(&"one".into(), labelled.clone()).expect("a list");
         assert_eq!(known(&set, "one"), Some(labelled));
 
         let nothing = "expected a token of 1 to 512 visible ASCII characters, found nothing";
@@ -319,7 +327,7 @@ mod tests {
             "one,two,one",
             "tokens: expected each token once, found number 3 again",
         );
-        assert!(TokenSet::parse_list(&"one,two three".into(), &grant("a")).is_err());
+        assert!(TokenSet::parse_list(&"one,two three".into(), grant("a")).is_err());
         let none = TokenSet::new([]).expect_err("no token");
         assert_eq!(
             none.to_string(),
@@ -329,7 +337,7 @@ mod tests {
 
     #[test]
     fn no_debug_output_holds_a_token() {
-        let set = TokenSet::parse_list(&"canary".into(), &grant("a")).expect("a list");
+        let set = TokenSet::parse_list(&"canary".into(), grant("a")).expect("a list");
         assert_eq!(format!("{set:?}"), "TokenSet { len: 1, .. }");
     }
 }

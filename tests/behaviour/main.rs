@@ -1,12 +1,13 @@
 //! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
 
+mod allocations;
 mod child;
 mod floors;
+mod redirect_properties;
 mod secret_file_races;
 mod services;
 mod support;
 mod use_cases;
-mod allocations;
 mod vectors;
 mod what_happens_to_which_request;
 mod wire;

@@ -100,7 +100,7 @@ async fn a_model_server_takes_keys_from_the_environment_and_replaces_them_while_
     assert!(EnvSource::new("PORTCULLIS_TEST_UNSET").load()?.is_none());
     let keys = TokenSet::parse_list(
         &Secret::from("key-one-0123456789, key-two-0123456789"),
-        &me("client"),
+        me("client"),
     )?;
     let auth = AuthLayer::tokens(keys.clone()).open_paths(["/health", "/metrics"]);
     let ask = |key: &str| {
@@ -112,9 +112,9 @@ async fn a_model_server_takes_keys_from_the_environment_and_replaces_them_while_
         send(&auth, ask("key-two-0123456789")).await.status,
         StatusCode::OK
     );
-    keys.replace(&TokenSet::parse_list(
+    keys.replace(TokenSet::parse_list(
         &Secret::from("key-three-0123456789"),
-        &me("client"),
+        me("client"),
     )?);
     assert_eq!(
         send(&auth, ask("key-two-0123456789")).await.status,
@@ -256,11 +256,11 @@ async fn a_desktop_agent_has_a_header_of_its_own_and_a_few_public_routes() -> Ou
 async fn an_analytics_engine_counts_refusals_by_reason() -> Outside {
     static REFUSED: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
     assert!(
-        TokenSet::parse_list(&Secret::from("a-key,,another"), &me("client")).is_err(),
+        TokenSet::parse_list(&Secret::from("a-key,,another"), me("client")).is_err(),
         "an empty key"
     );
     let auth = AuthLayer::builder()
-        .tokens(TokenSet::parse_list(&Secret::from("a-key"), &me("client"))?)
+        .tokens(TokenSet::parse_list(&Secret::from("a-key"), me("client"))?)
         .observer(|event: &Event<'_>| {
             if let Event::Refused { reason, .. } = event {
                 REFUSED[*reason as usize].fetch_add(1, Ordering::Relaxed);
@@ -327,7 +327,7 @@ async fn a_vector_database_has_a_writing_an_alternative_and_a_reading_key() -> O
 #[tokio::test]
 async fn an_mcp_server_guards_host_and_origin_and_points_to_its_metadata() -> Outside {
     let auth = AuthLayer::builder()
-        .tokens(TokenSet::parse_list(&Secret::from("mcp-key"), &me("client"))?)
+        .tokens(TokenSet::parse_list(&Secret::from("mcp-key"), me("client"))?)
         .hosts(Hosts::listed(["mcp.example.org"])?)
         .origins(Origins::parse(["https://app.example.org"])?)
         .challenge(

@@ -50,7 +50,10 @@ pub(crate) fn load(file: &str) -> Option<Value> {
         return None;
     }
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    // Python writes NaN bare, which is no JSON.
+    let value = serde_json::from_str(&text)
+        .or_else(|_| serde_json::from_str(&text.replace(": NaN", ":NaN").replace(":NaN", ":\"NaN\"")));
+    Some(value.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 
 /// Judges every row of `file`: our verdict must be the row's, or that of the first rule which applies.

@@ -1,0 +1,165 @@
+//! Gates that a cookie opens.
+
+use super::{super::case::Sent, TOKEN, get};
+use http::header::{HOST, SET_COOKIE};
+use portcullis::{
+    Answer, AuthLayer, Authenticator, CookieJar, CookieName, CookieScope, Credential, Decision, Grant, Head,
+    Identity, Keyring, Outcome, Reason, RequestCookies, Session, Token, cookie::Read,
+};
+
+/// How the cookie's payload is kept.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    Encrypted,
+    Signed,
+}
+
+/// Reads the cookie and decodes nothing: what opening it costs.
+struct Opens {
+    jar: CookieJar,
+    grant: Grant,
+    credential: Credential,
+}
+
+impl Authenticator for Opens {
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+        let Ok(cookies) = RequestCookies::of(head.headers()) else {
+            return Outcome::Rejected(Reason::TooLarge).into();
+        };
+        let mut buffer = [0; CookieJar::BUFFER];
+        match self.jar.read(
+            &cookies,
+            || head.now(),
+            &mut buffer,
+            |payload| Some(payload.len()),
+        ) {
+            Read::Opened(_) => Outcome::Accepted(Session::new(self.grant.clone(), self.credential)).into(),
+            Read::Absent => Outcome::Absent.into(),
+            _ => Outcome::Rejected(Reason::InvalidCookie).into(),
+        }
+    }
+}
+
+fn keyring() -> Keyring {
+    Keyring::from_secret("0123456789abcdef0123456789abcdef".into()).expect("32 octets")
+}
+
+/// A gate that opens the cookie of `form`, and a request with a good one among `count` cookies.
+///
+/// Without guards the credential is no ambient one and every host is answered for.
+pub(crate) fn opening(form: Form, payload: usize, count: usize, guards: bool) -> (AuthLayer, Sent) {
+    let name = CookieName::custom("username-localhost-8888").expect("a token");
+    let scope = CookieScope::custom(name, "/").expect("a scope");
+    let jar = match form {
+        Form::Encrypted => CookieJar::encrypted(&keyring(), scope),
+        Form::Signed => CookieJar::signed(&keyring(), scope),
+    };
+    let now = Head::of(&http::Request::new(())).now();
+    let line = jar
+        .write(&vec![b'p'; payload], now, false)
+        .expect("a small cookie");
+    let credential = if guards {
+        Credential::Cookie
+    } else {
+        Credential::Other { ambient: false }
+    };
+    let grant = Grant::new(Identity::new("0123456789abcdef0123456789abcdef"));
+    let builder = AuthLayer::builder()
+        .gate_only()
+        .keyring(keyring())
+        .authenticator(Opens {
+            jar,
+            grant,
+            credential,
+        });
+    let builder = if guards {
+        builder
+    } else {
+        builder.danger_answer_for_any_host()
+    };
+    let layer = builder.build().expect("a gate");
+    let cookie = pair_of(line.to_str().expect("ASCII"));
+    let xsrf = if guards {
+        xsrf_for(&layer, &cookie)
+    } else {
+        "_xsrf=x".to_owned()
+    };
+    (layer, get().cookies(count, &xsrf, &cookie))
+}
+
+/// The same with a cookie that is not ours: its last digit changed.
+pub(crate) fn forged(guards: bool) -> (AuthLayer, Sent) {
+    let (layer, _) = opening(Form::Signed, 80, 3, guards);
+    let name = CookieName::custom("username-localhost-8888").expect("a token");
+    let jar = CookieJar::signed(
+        &Keyring::generate(),
+        CookieScope::custom(name, "/").expect("a scope"),
+    );
+    let now = Head::of(&http::Request::new(())).now();
+    let line = jar.write(&[b'p'; 80], now, false).expect("a small cookie");
+    (
+        layer,
+        get().cookies(3, "_xsrf=x", &pair_of(line.to_str().expect("ASCII"))),
+    )
+}
+
+/// The same on a route that strangers may visit: what telling a forged cookie costs, without the refusal.
+pub(crate) fn forged_optional(guards: bool) -> (AuthLayer, Sent) {
+    let (layer, sent) = forged(guards);
+    (layer.optional(), sent)
+}
+
+/// The same without the cookie, on a route that strangers may visit.
+pub(crate) fn absent(guards: bool) -> (AuthLayer, Sent) {
+    let (layer, _) = opening(Form::Signed, 80, 3, guards);
+    (layer.optional(), get().cookies(3, "_xsrf=x", "other=1"))
+}
+
+/// The gate of `AuthLayer::token`, and a request of somebody who opened the link: their identity is decoded.
+pub(crate) fn logged_in() -> (AuthLayer, Sent) {
+    let token: Token = TOKEN.parse().expect("a token");
+    let layer = AuthLayer::builder()
+        .token(token)
+        .gate_only()
+        .build()
+        .expect("a gate");
+    let mut link = http::Request::get(format!("/?token={TOKEN}"))
+        .body(())
+        .expect("a link");
+    link.headers_mut()
+        .insert(HOST, "localhost:8888".parse().expect("a host"));
+    let lines = set_cookies(&layer, &link);
+    let cookie = |name: &str| {
+        lines
+            .iter()
+            .find(|line| line.starts_with(name))
+            .map(|line| pair_of(line))
+            .expect("a cookie")
+    };
+    let sent = get().cookies(3, &cookie("_xsrf="), &cookie("username-"));
+    (layer, sent)
+}
+
+/// The `_xsrf` cookie that the gate gives to who has `cookie` alone.
+fn xsrf_for(layer: &AuthLayer, cookie: &str) -> String {
+    let lines = set_cookies(layer, &get().cookies(3, "_xsrf=x", cookie).build());
+    pair_of(lines.first().expect("an _xsrf cookie"))
+}
+
+/// The `Set-Cookie` lines of the gate for a request.
+fn set_cookies<B>(layer: &AuthLayer, request: &http::Request<B>) -> Vec<String> {
+    let mut headers = http::HeaderMap::new();
+    match layer.decide(Head::of(request)) {
+        Answer::Now(Decision::Admitted { afterwards, .. }) => afterwards.apply_to(&mut headers),
+        Answer::Now(Decision::Answered(response)) => headers = response.into_parts().0.headers,
+        other => panic!("expected a decision at once, found {other:?}"),
+    }
+    let lines = headers.get_all(SET_COOKIE).iter();
+    lines
+        .map(|line| line.to_str().expect("ASCII").to_owned())
+        .collect()
+}
+
+fn pair_of(line: &str) -> String {
+    line.split(';').next().unwrap_or_default().to_owned()
+}
