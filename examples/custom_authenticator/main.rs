@@ -1,0 +1,147 @@
+//! Authenticators of one's own: a closure, and a type that reads HTTP Basic.
+//!
+//! ```text
+//! cargo run --example custom_authenticator
+//! ```
+//!
+//! prints two commands that get in, one by each.
+
+use std::process::ExitCode;
+
+use axum::{Extension, Router, middleware, response::Response, routing::get};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use clap::Parser;
+use http::{
+    HeaderValue, StatusCode,
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
+};
+use portcullis::{
+    Answer, AuthLayer, Authenticator, Credential, Grant, Head, Hosts, Identity, Outcome, PresentedToken,
+    Reason, Session, Token, TokenSet, TokenVerifier, Verdict, authenticator_fn,
+};
+
+use support::{
+    failure::{self, Failure},
+    listen::{listen, serve},
+    stop::Stop,
+};
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// Authenticators of one's own.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Port to listen at, 0 for any free one.
+    #[arg(long, default_value_t = 8888)]
+    port: u16,
+}
+
+/// HTTP Basic (RFC 7617) with a token for the password, as `git` and package managers send theirs.
+///
+/// Where the user and the token stand in a request is this type's to know; whether the token is good it asks
+/// a verifier, which may be a set in memory or a database.
+struct Basic<V>(V);
+
+impl<V: TokenVerifier> Authenticator for Basic<V> {
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+        // Nothing of ours: the next authenticator is asked.
+        let field = head
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|field| field.to_str().ok()?.split_once(' '));
+        let Some((_, text)) = field.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic")) else {
+            return Outcome::Absent.into();
+        };
+        // Ours, and unreadable: nobody else is asked, and no cookie is tried.
+        let text = BASE64_STANDARD
+            .decode(text)
+            .ok()
+            .and_then(|octets| String::from_utf8(octets).ok());
+        let pair = text.as_deref().and_then(|text| text.split_once(':'));
+        let Some((user, token)) =
+            pair.and_then(|(user, token)| Some((user, PresentedToken::new(token.as_bytes())?)))
+        else {
+            return Outcome::malformed("expected Basic with user and token").into();
+        };
+        let (user, now) = (user.to_owned(), head.now());
+        self.0.verify(token).map(move |verdict| match verdict {
+            // When a grant ends is told by the verifier and judged by who asked.
+            Verdict::Known(grant) if grant.expiry().is_some_and(|end| end <= now) => {
+                Outcome::Rejected(Reason::ExpiredToken)
+            }
+            // Browsers repeat a Basic password by themselves, on requests that other sites cause too. Saying so
+            // makes the gate apply its cross-site rules.
+            Verdict::Known(grant) if grant.identity().username() == user => {
+                Outcome::Accepted(Session::new(grant, Credential::Other { ambient: true }))
+            }
+            // A store that does not answer is neither a yes nor a no.
+            Verdict::Unavailable(unavailable) => Outcome::Unavailable(unavailable),
+            Verdict::Refused(reason) => Outcome::Rejected(reason),
+            _ => Outcome::Rejected(Reason::UnknownToken),
+        })
+    }
+}
+
+/// A closure: a program that sends its key in a field of its own.
+fn agent(key: &Token) -> impl Authenticator + use<> {
+    let key = key.hash();
+    authenticator_fn(move |head| {
+        let Some(field) = head.headers().get("x-agent-key") else {
+            return Outcome::Absent;
+        };
+        match PresentedToken::new(field.as_bytes()) {
+            None => Outcome::malformed("expected a key in x-agent-key"),
+            // Hashes are compared, so how long it takes tells nothing of the key.
+            Some(presented) if presented.hash() == key => Outcome::Accepted(Session::new(
+                Grant::new(Identity::new("agent")),
+                Credential::Token,
+            )),
+            Some(_) => Outcome::Rejected(Reason::UnknownToken),
+        }
+    })
+}
+
+fn main() -> ExitCode {
+    failure::run(run)
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let (token, key) = (Token::generate(), Token::generate());
+    let users = TokenSet::new([(token.clone(), Grant::new(Identity::new("alice")))])?;
+    // Asked in this order. A browser sends Basic by itself, so the names we answer to are restricted as well.
+    let auth = AuthLayer::builder()
+        .authenticator(agent(&key))
+        .authenticator(Basic(users))
+        .hosts(Hosts::loopback())
+        .build()?;
+    let app = Router::new()
+        .route("/", get(whoami))
+        .layer(auth)
+        // Outside of the gate: its challenge is for Bearer, and a browser asks for a password at a Basic one.
+        .layer(middleware::map_response(offer_basic));
+
+    let listener = listen("127.0.0.1", arguments.port).await?;
+    let address = listener.local_addr()?;
+    println!(
+        "custom_authenticator listens on http://{address}/\n\
+         basic: curl -u alice:{} http://{address}/\n\
+         closure: curl -H 'X-Agent-Key: {}' http://{address}/",
+        token.expose(),
+        key.expose(),
+    );
+    serve(listener, app, Stop::on_signals()?).await
+}
+
+async fn whoami(Extension(session): Extension<Session>) -> String {
+    format!("you are {}\n", session.identity().username())
+}
+
+async fn offer_basic(mut response: Response) -> Response {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let basic = HeaderValue::from_static("Basic realm=\"custom_authenticator\", charset=\"UTF-8\"");
+        response.headers_mut().append(WWW_AUTHENTICATE, basic);
+    }
+    response
+}

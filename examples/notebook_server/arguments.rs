@@ -1,0 +1,92 @@
+//! The command line and the environment.
+
+use std::{env, path::PathBuf};
+
+use clap::Parser;
+use portcullis::{EnvSource, FileSource, FirstOf, SecretSource, Token};
+
+use crate::support::failure::Failure;
+
+/// Jupyter Server's authentication in front of one's own pages.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    /// Address or name of this machine to listen at.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) ip: String,
+
+    /// Port to listen at, 0 for any free one [default: $JUPYTER_PORT, else 8888].
+    #[arg(long)]
+    port: Option<u16>,
+
+    /// Path below which everything is served.
+    #[arg(long, default_value = "/", value_name = "PATH")]
+    pub(crate) base_url: String,
+
+    /// Directory whose files are served.
+    #[arg(long, default_value = ".", value_name = "DIRECTORY")]
+    pub(crate) root_dir: PathBuf,
+
+    /// Token to log in with; other users of this machine see a command line
+    /// [default: $JUPYTER_TOKEN, else the content of $JUPYTER_TOKEN_FILE, else a new one].
+    #[arg(long)]
+    token: Option<String>,
+
+    /// File of the secret that signs cookies, made if it is missing
+    /// [default: jupyter_cookie_secret in $JUPYTER_RUNTIME_DIR].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cookie_secret_file: Option<PathBuf>,
+
+    /// Take the bytes of the cookie secret file as they are: one that Jupyter Server wrote.
+    #[arg(long)]
+    pub(crate) raw_cookie_secret: bool,
+
+    /// Another host name that the server answers to, `name`, `name:port` or `name:*`; may be repeated.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
+
+    /// Origin whose pages may use this server, such as `https://example.org`; may be repeated.
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<String>,
+
+    /// Address or network of a proxy whose X-Forwarded fields are believed; may be repeated.
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) trusted_proxy: Vec<String>,
+
+    /// Do not open a browser. Taken for the sake of scripts: none is opened yet.
+    #[arg(long)]
+    no_browser: bool,
+}
+
+impl Arguments {
+    pub(crate) fn port(&self) -> Result<u16, Failure> {
+        match (self.port, env::var_os("JUPYTER_PORT")) {
+            (Some(port), _) => Ok(port),
+            (None, None) => Ok(8888),
+            (None, Some(text)) => text
+                .to_str()
+                .and_then(|text| text.trim().parse().ok())
+                .ok_or_else(|| {
+                    format!("JUPYTER_PORT: expected a port number of 0 to 65535, found {text:?}").into()
+                }),
+        }
+    }
+
+    /// The configured token: the flag's, else what `JUPYTER_TOKEN` holds, else what the file that
+    /// `JUPYTER_TOKEN_FILE` names holds; `None` if nobody configured one.
+    pub(crate) fn token(&self) -> Result<Option<Token>, Failure> {
+        if let Some(token) = &self.token {
+            return Ok(Some(token.parse().map_err(|error| format!("--token: {error}"))?));
+        }
+        let environment = FirstOf::new([
+            Box::new(EnvSource::jupyter_token()) as Box<dyn SecretSource>,
+            Box::new(FileSource::jupyter_token()),
+        ]);
+        // What is set and cannot be used is an error, and never a reason to make a token up.
+        let Some((place, secret)) = environment.load_named()? else {
+            return Ok(None);
+        };
+        let token = Token::from_secret(secret).map_err(|error| format!("{place}: {error}"))?;
+        Ok(Some(token))
+    }
+}

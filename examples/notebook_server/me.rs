@@ -1,0 +1,90 @@
+//! Who you are: asked, and changed.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    body::to_bytes,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{
+    StatusCode,
+    header::{ORIGIN, SET_COOKIE},
+};
+use portcullis::{Head, Identity, Session};
+use serde_json::{Map, Value, json};
+
+use crate::Server;
+
+/// The fields that somebody may choose. The username is not among them: it tells who they are.
+const UPDATABLE: [&str; 5] = ["name", "display_name", "initials", "avatar_url", "color"];
+
+/// More than any display name needs, and more than a cookie holds.
+const LIMIT: usize = 16 * 1024;
+
+/// `GET api/me`: the identity, and what it may do.
+pub(crate) async fn me(Extension(session): Extension<Session>) -> Json<Value> {
+    Json(json!({
+        "identity": fields(session.identity()),
+        "permissions": { "updatable_fields": UPDATABLE },
+    }))
+}
+
+/// `PATCH api/me`: other display fields. They live in the cookie, so the answer brings a fresh one.
+pub(crate) async fn update(
+    State(server): State<Arc<Server>>,
+    Extension(session): Extension<Session>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, LIMIT).await else {
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "Body is too long");
+    };
+    let identity = match changed(session.identity(), &body) {
+        Ok(identity) => identity,
+        Err(message) => return refusal(StatusCode::BAD_REQUEST, &message),
+    };
+    let request = Request::from_parts(parts, ());
+    let head = Head::of(&request);
+    // The browser names the scheme it sees, also where somebody in front of us ends TLS. The gate has checked
+    // that the origin is ours.
+    let https = head
+        .headers()
+        .get(ORIGIN)
+        .is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));
+    let login = server.logins.at(head.host().unwrap_or_default());
+    match login.write(identity.to_payload().as_bytes(), head.now(), https) {
+        Ok(cookie) => {
+            let answer = json!({ "status": "success", "identity": fields(&identity) });
+            ([(SET_COOKIE, cookie)], Json(answer)).into_response()
+        }
+        Err(_) => refusal(StatusCode::BAD_REQUEST, "The fields are too long for a cookie"),
+    }
+}
+
+/// The identity with what `body` changes, or what is wrong with that.
+fn changed(identity: &Identity, body: &[u8]) -> Result<Identity, String> {
+    let changes = match serde_json::from_slice(body) {
+        Ok(Value::Object(changes)) if !changes.is_empty() => changes,
+        Err(_) if !body.is_empty() => return Err("Invalid JSON in body of request".to_owned()),
+        _ => return Err("Invalid or missing JSON body".to_owned()),
+    };
+    let mut fields = fields(identity);
+    for (field, value) in changes {
+        if !UPDATABLE.contains(&&*field) {
+            return Err(format!("Field {field} is not updatable"));
+        }
+        fields.insert(field, value);
+    }
+    // The reader of cookies is the one judge of what an identity is.
+    Identity::from_payload(Value::Object(fields).to_string().as_bytes()).map_err(|error| error.to_string())
+}
+
+fn fields(identity: &Identity) -> Map<String, Value> {
+    serde_json::from_str(&identity.to_payload()).expect("a payload is a JSON object")
+}
+
+fn refusal(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message, "reason": null }))).into_response()
+}

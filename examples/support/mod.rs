@@ -1,0 +1,8 @@
+//! What every example needs and none is about: how it fails, where it listens, when it stops.
+#![allow(dead_code, reason = "each example takes what it needs")]
+
+pub(crate) mod failure;
+pub(crate) mod listen;
+pub(crate) mod page;
+pub(crate) mod runtime;
+pub(crate) mod stop;

@@ -1,0 +1,45 @@
+//! When to stop: at SIGINT, at SIGTERM, or when the program itself says so.
+
+use std::{io, sync::Arc};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+/// A wish to stop that anybody may utter and everybody may wait for. Cloning makes another handle.
+#[derive(Clone)]
+pub(crate) struct Stop(Arc<watch::Sender<bool>>);
+
+impl Stop {
+    /// One that SIGINT and SIGTERM utter.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let the process listen to signals.
+    pub(crate) fn on_signals() -> io::Result<Self> {
+        let stop = Self(Arc::new(watch::Sender::new(false)));
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let told = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            told.request();
+        });
+        Ok(stop)
+    }
+
+    /// Utters the wish.
+    pub(crate) fn request(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits until somebody utters it; at once if somebody did.
+    pub(crate) async fn requested(self) {
+        // The channel cannot close while `self` holds its sending end.
+        let _ = self.0.subscribe().wait_for(|stop| *stop).await;
+    }
+}

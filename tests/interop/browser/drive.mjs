@@ -1,0 +1,68 @@
+// What every scenario in the browser needs: a browser, a page of somebody else, and claims.
+
+import { createServer } from "node:http";
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox", // a container's root has no other choice
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+const undo = [];
+
+/** Debian's Chromium with a fresh profile. Names of `hosts` lead to this machine. */
+export async function openBrowser(hosts = []) {
+  const rules = hosts.map((host) => `MAP ${host} 127.0.0.1`).join(",");
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: rules ? [...FLAGS, `--host-resolver-rules=${rules}`] : FLAGS,
+  });
+  undo.push(() => browser.close());
+  return browser;
+}
+
+/** The port of a server of somebody else that answers every request with `html`. */
+export async function serveForeignPage(html) {
+  const server = createServer((_, response) => {
+    response.setHeader("Content-Type", "text/html; charset=utf-8");
+    response.end(html);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  undo.push(() => server.closeAllConnections() ?? server.close());
+  return server.address().port;
+}
+
+/** Says that `claim` holds, or ends the scenario with what was expected and what was found. */
+export function check(claim, found, expected) {
+  const right = expected instanceof RegExp ? expected.test(found) : same(found, expected);
+  if (!right) {
+    const wanted = expected instanceof RegExp ? `${expected}` : JSON.stringify(expected);
+    throw new Error(`${claim}: expected ${wanted}, found ${JSON.stringify(found)}`);
+  }
+  console.log(`ok: ${claim}`);
+}
+
+function same(a, b) {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Runs `scenario`, closes what it opened, and ends with its success. */
+export async function run(scenario) {
+  let status = 0;
+  // What runs inside a page has no time limit of its own.
+  const limit = new Promise((_, reject) => setTimeout(() => reject(new Error("still not done")), 100_000).unref());
+  try {
+    await Promise.race([scenario(), limit]);
+  } catch (error) {
+    console.log(`FAILED: ${error.stack}`);
+    status = 1;
+  }
+  for (const close of undo.reverse()) await close();
+  process.exit(status);
+}

@@ -1,0 +1,86 @@
+//! A plain HTTP/1.1 client that sends exactly what it is told to, and follows nothing.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Status line and header fields as they came.
+    pub head: String,
+    /// The body as it came, chunk sizes and all.
+    pub body: String,
+}
+
+impl Answer {
+    /// The values of every header field called `name`.
+    pub fn fields(&self, name: &str) -> Vec<&str> {
+        self.head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+            .collect()
+    }
+}
+
+/// Sends one request to `address` (host and port) with these fields and no body, on a connection of its own.
+/// A `Host` field for `address` is added unless there is one.
+///
+/// # Panics
+///
+/// If no HTTP answer comes within ten seconds.
+#[track_caller]
+pub fn request(address: &str, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+    request_with(address, method, target, fields, "")
+}
+
+/// As [`request`], with a body.
+///
+/// # Panics
+///
+/// If no HTTP answer comes within ten seconds.
+#[track_caller]
+pub fn request_with(
+    address: &str,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let length = body.len();
+    let mut text = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n");
+    let hosted = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+    for (name, value) in (!hosted).then_some(("Host", address)).iter().chain(fields) {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    text.push_str(body);
+    let octets =
+        exchange(address, &text).unwrap_or_else(|error| panic!("{method} {target} of {address}: {error}"));
+    let answer = String::from_utf8_lossy(&octets);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status =
+        status.unwrap_or_else(|| panic!("{method} {target} of {address}: expected HTTP, found {head:?}"));
+    Answer {
+        status,
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
+}
+
+fn exchange(address: &str, text: &str) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(text.as_bytes())?;
+    let mut octets = Vec::new();
+    stream.read_to_end(&mut octets)?;
+    Ok(octets)
+}

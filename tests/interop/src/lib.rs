@@ -1,0 +1,5 @@
+//! What the tests against real peers share: an example as a process, a plain HTTP client, and the peers.
+
+pub mod example;
+pub mod http;
+pub mod install;
