@@ -76,7 +76,11 @@ pub(crate) async fn exchange(layer: &AuthLayer, version: Version, sent: &Sent) -
     });
     let server = tokio::spawn(async move {
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().max_buf_size(1 << 20).header_read_timeout(None);
+        builder
+            .http1()
+            .half_close(true)
+            .max_buf_size(1 << 20)
+            .header_read_timeout(None);
         builder.http2().max_header_list_size(1 << 20);
         let _ = builder
             .serve_connection_with_upgrades(TokioIo::new(server), TowerToHyperService::new(service))

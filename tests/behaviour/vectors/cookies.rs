@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use portcullis::{
-    CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, Secret, UnixTime,
+    Answer, AuthLayer, Authenticator, CookieJar, CookieName, CookieScope, Credential, Denial, Grant, Head,
+    Identity, Keyring, Lifetime, Outcome, Reason, RequestCookies, Secret, Session, UnixTime,
     cookie::{Read, TooLarge},
+    testing::TestClock,
 };
 use serde_json::Value;
 
-use super::{judge, octets};
+use super::{judge, octets, over_the_wire};
+use crate::wire::{Sent, VERSIONS, exchange};
 
 const FILE: &str = "attacks/cookies.json";
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
@@ -131,6 +134,71 @@ fn judged(cookies: Result<RequestCookies<'_>, TooLarge>, case: &Value, peers: &P
             })
             .collect(),
         session: session_name(case).map(|name| peers.session(&cookies, name)),
+    }
+}
+
+#[test]
+fn who_is_logged_in_is_the_same_over_both_versions() {
+    let peers = Peers::new(CookieJar::signed);
+    for version in VERSIONS {
+        over_the_wire::judge_over(
+            version,
+            FILE,
+            |case| match (case["status"].as_str(), case["session"]["verdict"].as_str()) {
+                (Some("ok"), Some(verdict)) => verdict.replace("ambiguous", "anonymous"),
+                (Some("ok"), None) => "anonymous".to_owned(),
+                _ => "431".to_owned(),
+            },
+            async |case| {
+                if case["transport"] != "ok" {
+                    return None;
+                }
+                let jar = peers.jar(&peers.ours, session_name(case).unwrap_or("a-name"));
+                let layer = AuthLayer::builder()
+                    .authenticator(Payloads(jar))
+                    .clock(TestClock::at(NOW))
+                    .build()
+                    .expect("a gate");
+                let mut sent = Sent::get("/").header("Host", "localhost");
+                for line in case["lines"].as_array().expect("lines") {
+                    sent = sent.header("Cookie", octets(&peers.fill(line, session_name(case))));
+                }
+                let received = exchange(&layer, version, &sent).await?;
+                Some(match received.status {
+                    200 => format!("user:{}", received.body.split(' ').next().unwrap_or_default()),
+                    401 => "anonymous".to_owned(),
+                    other => other.to_string(),
+                })
+            },
+        );
+    }
+}
+
+/// Whoever the payload of a cookie names, as it stands there.
+struct Payloads(CookieJar);
+
+impl Authenticator for Payloads {
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+        let cookies = match RequestCookies::of(head.headers()) {
+            Ok(cookies) => cookies,
+            Err(error) => return Outcome::Malformed(Denial::from(error)).into(),
+        };
+        let mut buffer = [0; CookieJar::BUFFER];
+        let read = self.0.read(
+            &cookies,
+            || head.now(),
+            &mut buffer,
+            |payload| Some(payload.to_vec()),
+        );
+        match read {
+            Read::Absent => Outcome::Absent,
+            Read::Ambiguous | Read::Refused(_) => Outcome::Rejected(Reason::InvalidCookie),
+            Read::Opened(opened) => {
+                let name = String::from_utf8_lossy(opened.payload()).into_owned();
+                Outcome::Accepted(Session::new(Grant::new(Identity::new(&name)), Credential::Cookie))
+            }
+        }
+        .into()
     }
 }
 

@@ -8,6 +8,7 @@ mod cookie_values;
 mod cookies;
 mod identities;
 mod origins;
+mod over_the_wire;
 mod paths;
 mod redirects;
 mod secret_files;

@@ -39,7 +39,7 @@ fn token(case: &Value, query: &[u8]) -> Result<Option<String>, Denial> {
 }
 
 /// The token of the field, which decides where the query has none.
-fn header_token(case: &Value) -> Option<String> {
+pub(super) fn header_token(case: &Value) -> Option<String> {
     case["headers"].as_array()?.iter().find_map(|field| {
         let value = octets(&field[1]);
         let token = token_in_authorization(&value).ok()??;
