@@ -1,8 +1,11 @@
 //! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
 
+mod a_login_lasts_and_ends;
 mod allocations;
 mod child;
+mod configuring_fails_when_configuring;
 mod cookie_properties;
+mod every_decision_is_an_event;
 mod floors;
 mod redirect_properties;
 mod secret_file_races;

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use portcullis::{AuthLayer, Session};
+use portcullis::{AuthLayer, Denial, Reason, Session};
 use tower::{Layer, ServiceExt, service_fn};
 
 /// The token of every test that needs just one.
@@ -89,4 +89,23 @@ async fn handler(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>,
         .header("content-type", "text/plain")
         .body(Full::from(text))
         .expect("a response"))
+}
+
+/// Asserts that `answer` is a refusal with this status and reason, told as refusals are.
+#[track_caller]
+pub(crate) fn refused_for(answer: &Answered, status: u16, reason: Reason) {
+    assert_eq!(answer.status.as_u16(), status, "{answer:?}");
+    let denial = answer
+        .parts
+        .extensions
+        .get::<Denial>()
+        .expect("a refusal carries its denial");
+    assert_eq!(denial.reason(), reason, "{denial}");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    if status == 401 {
+        assert!(
+            answer.header("www-authenticate").starts_with("Bearer realm="),
+            "{answer:?}"
+        );
+    }
 }

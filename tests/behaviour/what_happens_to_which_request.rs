@@ -1,9 +1,9 @@
 //! The table of the README, row by row, in front of one token.
 
 use http::StatusCode;
-use portcullis::{AuthLayer, Denial, Hosts, Reason, Responses, Token};
+use portcullis::{AuthLayer, Hosts, Reason, Responses, Token};
 
-use crate::support::{Answered, TOKEN, request, send};
+use crate::support::{TOKEN, refused_for, request, send};
 
 fn layer() -> AuthLayer {
     AuthLayer::token(TOKEN.parse::<Token>().expect("a token"))
@@ -20,24 +20,6 @@ async fn log_in(layer: &AuthLayer) -> (String, String) {
     .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{answer:?}");
     (answer.cookie("username-localhost="), answer.cookie("_xsrf="))
-}
-
-#[track_caller]
-fn assert_refused(answer: &Answered, status: u16, reason: Reason) {
-    assert_eq!(answer.status.as_u16(), status, "{answer:?}");
-    let denial = answer
-        .parts
-        .extensions
-        .get::<Denial>()
-        .expect("a refusal carries its denial");
-    assert_eq!(denial.reason(), reason, "{denial}");
-    assert_eq!(answer.header("cache-control"), "no-store");
-    if status == 401 {
-        assert!(
-            answer.header("www-authenticate").starts_with("Bearer realm="),
-            "{answer:?}"
-        );
-    }
 }
 
 #[tokio::test]
@@ -138,7 +120,7 @@ async fn a_wrong_token_beside_a_good_cookie_is_a_cookie_login_with_its_rules() {
         request(&format!("POST /\n{fields}\norigin: https://evil.example")),
     )
     .await;
-    assert_refused(&foreign, 403, Reason::CrossSite);
+    refused_for(&foreign, 403, Reason::CrossSite);
 }
 
 #[tokio::test]
@@ -180,7 +162,7 @@ async fn what_is_wrong_or_missing_is_told_apart() {
         ("GET /\nhost: localhost.", 403, Reason::ForeignHost),
         ("GET /\nhost: localhost\nhost: localhost", 400, Reason::Malformed),
     ] {
-        assert_refused(&send(&layer(), request(lines)).await, status, reason);
+        refused_for(&send(&layer(), request(lines)).await, status, reason);
     }
 }
 
@@ -193,7 +175,7 @@ async fn even_a_good_token_is_not_looked_at_under_a_foreign_host() {
         )),
     )
     .await;
-    assert_refused(&answer, 403, Reason::ForeignHost);
+    refused_for(&answer, 403, Reason::ForeignHost);
 }
 
 #[tokio::test]
@@ -204,7 +186,7 @@ async fn a_forged_cookie_is_refused_and_cleared_on_every_path() {
         .build()
         .expect("a gate");
     let answer = send(&layer, request("GET /base/\ncookie: username-localhost=forged")).await;
-    assert_refused(&answer, 401, Reason::InvalidCookie);
+    refused_for(&answer, 401, Reason::InvalidCookie);
     let removed: Vec<String> = answer
         .set_cookies()
         .into_iter()
@@ -253,7 +235,7 @@ async fn a_post_with_the_cookie_needs_an_own_origin_and_the_xsrf_value() {
         if allowed {
             assert_eq!(answer.status, StatusCode::OK, "{fields}: {answer:?}");
         } else {
-            assert_refused(&answer, 403, Reason::CrossSite);
+            refused_for(&answer, 403, Reason::CrossSite);
         }
     }
 }
@@ -271,7 +253,7 @@ async fn the_xsrf_value_of_another_login_is_refused_and_a_fresh_one_is_sent() {
         )),
     )
     .await;
-    assert_refused(&answer, 403, Reason::CrossSite);
+    refused_for(&answer, 403, Reason::CrossSite);
     let fresh = answer.cookie("_xsrf=");
     let value = fresh.strip_prefix("_xsrf=").expect("its name");
     let answer = send(
@@ -325,7 +307,7 @@ async fn a_websocket_with_the_cookie_needs_an_own_origin() {
         if allowed {
             assert_eq!(answer.status, StatusCode::OK, "{fields}: {answer:?}");
         } else {
-            assert_refused(&answer, 403, Reason::CrossSite);
+            refused_for(&answer, 403, Reason::CrossSite);
         }
     }
     let by_token =
@@ -340,7 +322,7 @@ async fn a_websocket_with_the_cookie_needs_an_own_origin() {
 #[tokio::test]
 async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
     let person = send(&layer(), request("GET /\naccept: text/html,*/*;q=0.8")).await;
-    assert_refused(&person, 401, Reason::NoCredential);
+    refused_for(&person, 401, Reason::NoCredential);
     assert!(person.header("content-type").starts_with("text/html"));
     assert!(
         person.text.contains("You are not logged in") && person.text.contains("?token="),
@@ -403,7 +385,7 @@ async fn a_login_path_takes_people_there_and_brings_them_back_without_the_token(
     assert_eq!(answer.status, StatusCode::FOUND, "{answer:?}");
     assert_eq!(answer.header("location"), "/web/login?next=%2Ftree%3Fa%3D1");
     let program = send(&layer, request("GET /tree")).await;
-    assert_refused(&program, 401, Reason::NoCredential);
+    refused_for(&program, 401, Reason::NoCredential);
 }
 
 #[tokio::test]
@@ -422,7 +404,7 @@ async fn a_gate_for_header_tokens_answers_for_every_host_and_reads_no_query() {
     )
     .await;
     assert_eq!(answer.text, "me by Token");
-    assert_refused(
+    refused_for(
         &send(&layer, request(&format!("GET /?token={TOKEN}"))).await,
         401,
         Reason::NoCredential,
@@ -440,7 +422,7 @@ async fn listed_hosts_are_answered_for_and_no_others() {
         "GET /\nhost: Notebooks.example.org\nauthorization: Bearer {TOKEN}"
     ));
     assert_eq!(send(&layer, good).await.status, StatusCode::OK);
-    assert_refused(
+    refused_for(
         &send(&layer, request("GET /\nhost: evil.example")).await,
         403,
         Reason::ForeignHost,
@@ -459,7 +441,7 @@ async fn optional_routes_serve_strangers_and_still_refuse_a_wrong_token() {
             .text
             .ends_with(" by Cookie")
     );
-    assert_refused(
+    refused_for(
         &send(&optional, request("GET /\nauthorization: Bearer wrong")).await,
         401,
         Reason::UnknownToken,
@@ -487,7 +469,7 @@ async fn open_paths_are_exact_and_the_host_guard_still_holds_there() {
         StatusCode::OK,
         "the query does not matter"
     );
-    assert_refused(
+    refused_for(
         &send(&layer, request("GET /health\nhost: evil.example")).await,
         403,
         Reason::ForeignHost,
@@ -505,7 +487,7 @@ async fn a_route_that_requires_a_scope_tells_which_one_is_missing() {
         StatusCode::OK
     );
     let answer = send(&layer.require("read").require("write"), request(&good)).await;
-    assert_refused(&answer, 403, Reason::InsufficientScope);
+    refused_for(&answer, 403, Reason::InsufficientScope);
     assert!(
         answer
             .header("www-authenticate")
@@ -523,12 +505,12 @@ async fn danger_accept_anyone_lets_everybody_in_but_no_foreign_page() {
         StatusCode::OK,
         "a script without browser fields"
     );
-    assert_refused(
+    refused_for(
         &send(&layer, request("POST /\norigin: https://evil.example")).await,
         403,
         Reason::CrossSite,
     );
-    assert_refused(
+    refused_for(
         &send(&layer, request("GET /\nhost: evil.example")).await,
         403,
         Reason::ForeignHost,

@@ -1,0 +1,163 @@
+//! How long a login cookie is good: over restarts, until its time is over, and not after the token changed.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use portcullis::{AuthLayer, Keyring, Lifetime, Reason, Secret, Token, UnixTime, testing::TestClock};
+
+use crate::support::{Answered, TOKEN, refused_for, request, send};
+
+const START: UnixTime = UnixTime::from_secs(1_700_000_000);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn secret(octet: u8) -> Secret {
+    Secret::from(&[octet; 32][..])
+}
+
+fn keyring() -> Keyring {
+    Keyring::from_secret(secret(1)).expect("32 octets")
+}
+
+/// A server as it is after a start.
+fn server(token: &str, keyring: Keyring, clock: &TestClock) -> AuthLayer {
+    let token: Token = token.parse().expect("a token");
+    AuthLayer::builder()
+        .token(token)
+        .keyring(keyring)
+        .clock(clock.clone())
+        .build()
+        .expect("a gate")
+}
+
+async fn log_in(layer: &AuthLayer, token: &str) -> String {
+    let answer = send(layer, request(&format!("GET /?token={token}\naccept: text/html"))).await;
+    answer.cookie("username-localhost=")
+}
+
+async fn with_cookie(layer: &AuthLayer, cookie: &str) -> Answered {
+    send(layer, request(&format!("GET /\ncookie: {cookie}"))).await
+}
+
+#[tokio::test]
+async fn a_restart_with_the_same_secret_and_token_keeps_every_login() {
+    let clock = TestClock::at(START);
+    let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
+    let answer = with_cookie(&server(TOKEN, keyring(), &clock), &cookie).await;
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn another_token_or_another_secret_ends_every_login() {
+    let clock = TestClock::at(START);
+    let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
+    let other_secret = Keyring::from_secret(secret(2)).expect("32 octets");
+    for layer in [
+        server("another-token", keyring(), &clock),
+        server(TOKEN, other_secret, &clock),
+        server(TOKEN, keyring().mixed_with_password("argon2:changed"), &clock),
+    ] {
+        refused_for(&with_cookie(&layer, &cookie).await, 401, Reason::InvalidCookie);
+    }
+}
+
+#[tokio::test]
+async fn a_generated_token_is_not_part_of_the_key_so_logins_outlive_it() {
+    let start = || {
+        let token = Token::generate();
+        let text = token.expose().to_owned();
+        (
+            AuthLayer::builder()
+                .token(token)
+                .keyring(keyring())
+                .build()
+                .expect("a gate"),
+            text,
+        )
+    };
+    let (first, token) = start();
+    let cookie = log_in(&first, &token).await;
+    let (second, _) = start();
+    assert_eq!(with_cookie(&second, &cookie).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
+    let clock = TestClock::at(START);
+    let layer = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .lifetime(Lifetime::absolute(7 * DAY))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate");
+    let cookie = log_in(&layer, TOKEN).await;
+    clock.set(START.after(7 * DAY));
+    assert_eq!(
+        with_cookie(&layer, &cookie).await.status,
+        StatusCode::OK,
+        "its last second"
+    );
+    clock.advance(Duration::from_secs(1));
+    let answer = with_cookie(&layer, &cookie).await;
+    refused_for(&answer, 401, Reason::ExpiredCookie);
+    assert!(
+        answer.set_cookies().iter().any(|line| line.contains("Max-Age=0")),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_logs_nobody_out_until_it_retires() {
+    let clock = TestClock::at(START);
+    let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
+    let rotated = Keyring::from_secret(secret(2))
+        .and_then(|ring| ring.with_reading_key(secret(1), START.after(DAY)))
+        .expect("32 octets");
+    let layer = server(TOKEN, rotated, &clock);
+    assert_eq!(with_cookie(&layer, &cookie).await.status, StatusCode::OK);
+    clock.advance(2 * DAY);
+    refused_for(&with_cookie(&layer, &cookie).await, 401, Reason::InvalidCookie);
+}
+
+#[tokio::test]
+async fn no_jump_of_the_clock_panics_or_stretches_a_login() {
+    let clock = TestClock::at(START);
+    let layer = server(TOKEN, keyring(), &clock);
+    let cookie = log_in(&layer, TOKEN).await;
+    let hour = Duration::from_secs(3_600);
+    let decade = 3_652 * DAY;
+    for (time, good) in [
+        (START.before(Duration::from_secs(300)), true),
+        (START.before(hour), false),
+        (START.before(decade), false),
+        (UnixTime::from_secs(0), false),
+        (START.after(hour), true),
+        (START.after(decade), false),
+        (UnixTime::from_secs(u64::MAX), false),
+        (START, true),
+    ] {
+        clock.set(time);
+        assert_eq!(
+            with_cookie(&layer, &cookie).await.status == StatusCode::OK,
+            good,
+            "{time}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_has_ended_is_worth_nothing_whoever_accepted_it() {
+    use portcullis::{Credential, Grant, Identity, Outcome, Session, authenticator_fn};
+
+    let clock = TestClock::at(START);
+    let layer = AuthLayer::builder()
+        .authenticator(authenticator_fn(|_| {
+            let grant = Grant::new(Identity::new("me")).expires_at(START.after(DAY));
+            Outcome::Accepted(Session::new(grant, Credential::Other { ambient: false }))
+        }))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate");
+    assert_eq!(send(&layer, request("GET /")).await.status, StatusCode::OK);
+    clock.advance(DAY);
+    refused_for(&send(&layer, request("GET /")).await, 401, Reason::ExpiredToken);
+}
