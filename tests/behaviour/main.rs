@@ -7,6 +7,7 @@ mod configuring_fails_when_configuring;
 mod cookie_properties;
 mod every_decision_is_an_event;
 mod floors;
+mod manual;
 mod redirect_properties;
 mod secret_file_races;
 mod services;

@@ -1,0 +1,63 @@
+//! The manual names a test for each claim, and that test exists.
+
+use std::{fs, path::Path};
+
+fn read(folder: &Path, text: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).expect("sources").filter_map(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() {
+            read(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.to_string_lossy().into_owned();
+            text.push((name, fs::read_to_string(&path).expect("a source is text")));
+        }
+    }
+}
+
+/// Whether a test `function` stands in a file or folder of the module `module`, or that module itself does.
+fn exists(sources: &[(String, String)], named: &str) -> bool {
+    let segments: Vec<&str> = named.split("::").filter(|segment| *segment != "tests").collect();
+    let Some((function, modules)) = segments.split_last() else {
+        return false;
+    };
+    let is_module = |path: &str, module: &str| {
+        path.ends_with(&format!("/{module}.rs")) || path.contains(&format!("/{module}/"))
+    };
+    if modules.is_empty() {
+        return sources.iter().any(|(path, _)| is_module(path, function));
+    }
+    sources.iter().any(|(path, text)| {
+        modules.iter().all(|module| is_module(path, module)) && text.contains(&format!("fn {function}("))
+    })
+}
+
+#[test]
+fn every_test_that_the_table_of_threats_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    read(&root.join("src"), &mut sources);
+    read(&root.join("tests/behaviour"), &mut sources);
+    let chapter = fs::read_to_string(root.join("src/manual/threats.md")).expect("the chapter");
+    let table = chapter
+        .split("| id | requirement | test |")
+        .nth(1)
+        .expect("the table");
+    let mut rows = 0;
+    for row in table
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('-'))
+    {
+        let tests = row.rsplit('|').nth(1).expect("a cell of tests");
+        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for test in named {
+            assert!(exists(&sources, test), "no such test: {test}");
+        }
+        rows += 1;
+    }
+    assert!(rows > 40, "{rows} rows");
+    assert!(
+        !exists(&sources, "guard::host::no_such_test"),
+        "the search can fail"
+    );
+}
