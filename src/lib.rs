@@ -1,4 +1,49 @@
-//! Authentication for tower services, as Jupyter Server and JupyterHub do it.
+//! A gate in front of a tower service that knows who is knocking.
+//!
+//! Tokens, login cookies and the guards around them, as Jupyter Server and JupyterHub have them, for axum, hyper
+//! and tonic alike.
+//!
+//! ```
+//! use axum::{Extension, Router, routing::get};
+//! use portcullis::{AuthLayer, Session, Token};
+//!
+//! async fn status(Extension(session): Extension<Session>) -> String {
+//!     format!("hello, {}", session.identity().display_name())
+//! }
+//!
+//! # async fn serve() -> std::io::Result<()> {
+//! let token = Token::generate();
+//! println!("open http://127.0.0.1:8888/?token={}", token.expose());
+//!
+//! let app = Router::new().route("/api/status", get(status)).layer(AuthLayer::token(token));
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8888").await?;
+//! axum::serve(listener, app).await
+//! # }
+//! ```
+//!
+//! # What happens to which request
+//!
+//! | request | answer |
+//! |---|---|
+//! | `Authorization: Bearer <token>` or `token <token>` | let in; never sets a cookie |
+//! | a page opened with `?token=<token>` | a login cookie, then 303 to the same address without the token |
+//! | the login cookie | let in, if no other site can have caused the request |
+//! | a wrong token, a changed or old cookie, nothing | 401: a page for a person, JSON for a program, status 16 for gRPC |
+//! | two credentials that differ, a broken one | 400 or 401, and no other is tried |
+//! | a `Host` that is not listed | 403, before anything else is looked at |
+//! | a POST, or a websocket, that another site caused | 403 |
+//!
+//! The handler finds a [`Session`] in the request's extensions; a refusal carries a [`Denial`] in those of its
+//! answer.
+//!
+//! # Where to look
+//!
+//! - [`AuthLayer`] and its [builder](AuthLayerBuilder): the gate.
+//! - [`TokenSet`], [`TokenVerifier`], [`Authenticator`], [`authenticator_fn`]: who is let in.
+//! - [`FileSource`], [`EnvSource`], [`FirstOf`]: where secrets come from.
+//! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
+//! - [`guard`]: the decision table that every browser's request passes.
+//! - [`manual`]: architecture, Jupyter, threats, defaults, contributing.
 
 mod answer;
 pub mod authenticate;
