@@ -2,6 +2,7 @@
 
 mod child;
 mod floors;
+mod fuzzing;
 mod secret_file_races;
 mod services;
 mod support;
