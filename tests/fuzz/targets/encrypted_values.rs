@@ -55,7 +55,8 @@ fn open(jar: &CookieJar, value: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn bare(value: &[u8]) -> &[u8] {
-    let value = super::trim(value);
+    // A semicolon ends the pair, blanks around a value are taken off.
+    let value = super::trim(cut(value, b';').0);
     match value {
         [b'"', inner @ .., b'"'] => inner,
         value => value,
