@@ -157,6 +157,6 @@ fn check(guards: &Guards, asked: XsrfAsked, request: &Request<()>, trusted: bool
 
 /// The origin of a URL as a browser's parser reads it.
 fn origin(octets: &[u8]) -> Option<String> {
-    let url = Url::parse(std::str::from_utf8(octets).ok()?).ok()?;
+    let url = Url::parse(&String::from_utf8_lossy(octets)).ok()?;
     Some(url.origin().ascii_serialization()).filter(|origin| origin != "null")
 }

@@ -1,6 +1,7 @@
 //! Identities: what is read is what JSON says, and is written so that it is read again.
 
 use portcullis::Identity;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 pub fn run(data: &[u8]) {
@@ -13,7 +14,11 @@ pub fn run(data: &[u8]) {
         assert!(error.starts_with("identity payload: "), "{error}");
         return;
     };
-    let json = json.expect("another reader takes it");
+    let Some(json) = json else {
+        // Numbers too great and halves of surrogate pairs, where they are passed over.
+        assert!(serde_json::from_slice::<IgnoredAny>(data).is_ok());
+        return;
+    };
     let text = |key: &str| json[key].as_str();
     let some = |key: &str| text(key).filter(|text| !text.is_empty());
     assert_eq!(some("username"), Some(identity.username()));
