@@ -32,6 +32,11 @@ pub fn run(data: &[u8]) {
     let keyring =
         Keyring::from_secret(Secret::from("0123456789abcdefghijklmnopqrstuvwxyz")).expect("long enough");
     for scope in scopes.into_iter().flatten() {
+        if let Ok(value) = std::str::from_utf8(payload)
+            && let Ok(line) = scope.set_cookie(host, value, None, true)
+        {
+            assert_eq!(strict(&line, true), payload);
+        }
         for jar in [
             CookieJar::signed(&keyring, scope.clone()),
             CookieJar::encrypted(&keyring, scope),
