@@ -67,7 +67,7 @@ fn check(jar: &CookieJar, host: &[u8], payload: &[u8], theirs: &[u8]) {
             Read::Opened(opened) => assert_eq!(opened.payload(), payload),
             other => panic!("what was written is not read: {other:?}"),
         }
-        add(line, theirs);
+        add(&line, theirs);
     }
 }
 
@@ -118,7 +118,7 @@ fn strict(line: &HeaderValue, https: bool) -> &[u8] {
 }
 
 /// Ours comes last; a handler's line is kept unless it is the same cookie.
-fn add(ours: HeaderValue, theirs: &[u8]) {
+fn add(ours: &HeaderValue, theirs: &[u8]) {
     let Ok(theirs) = HeaderValue::from_bytes(theirs) else {
         return;
     };
@@ -133,12 +133,12 @@ fn add(ours: HeaderValue, theirs: &[u8]) {
         }
         cookies.append_to(&mut headers);
         let found: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
-        let kept = if own { &ours } else { &theirs };
-        assert!(found == [&theirs, &ours] || found == [kept], "{found:?}");
+        let kept = if own { ours } else { &theirs };
+        assert!(found == [&theirs, ours] || found == [kept], "{found:?}");
         // Each is refused a place only by one of its own name.
         if found.len() == 1 {
             let name = |line: &HeaderValue| super::trim(cut(cut(line.as_bytes(), b';').0, b'=').0).to_vec();
-            assert_eq!(name(&theirs), name(&ours));
+            assert_eq!(name(&theirs), name(ours));
         }
     }
 }

@@ -45,11 +45,12 @@ fn proxies(text: &str) {
             .split([',', ' ', '\t', '\n', '\r', '\x0c'])
             .filter(|word| !word.is_empty())
         {
-            let address = word.split('/').next().unwrap_or_default();
-            assert!(
-                word == "unix" || address.parse::<std::net::IpAddr>().is_ok(),
-                "{word:?}"
-            );
+            let (address, prefix) = word.split_once('/').unwrap_or((word, "32"));
+            let number = prefix
+                .parse::<u8>()
+                .is_ok_and(|number| number.to_string() == prefix);
+            let written_once = address.parse::<std::net::IpAddr>().is_ok() && number;
+            assert!(word == "unix" || written_once, "{word:?}");
             assert!(!word.ends_with("/0"), "{word:?}");
         }
     }
