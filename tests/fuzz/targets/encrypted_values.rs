@@ -1,19 +1,15 @@
 //! Encrypted values: only what sealing made opens, at its place, in its one encoding.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use portcullis::{
-    CookieJar, CookieName, CookieScope, Keyring, RequestCookies, Secret, UnixTime, cookie::Read,
-};
+use portcullis::{CookieJar, CookieName, CookieScope, RequestCookies, UnixTime, cookie::Read};
 
-use super::{cut, edited};
+use super::{KEYRING, cut, edited};
 
 /// A payload, and changes to its value, or a value.
 pub fn run(data: &[u8]) {
     let (payload, changes) = cut(data, b'\n');
-    let keyring =
-        Keyring::from_secret(Secret::from("0123456789abcdefghijklmnopqrstuvwxyz")).expect("long enough");
     let jar = |name: CookieName, path: &str| {
-        CookieJar::encrypted(&keyring, CookieScope::custom(name, path).expect("a place"))
+        CookieJar::encrypted(&KEYRING, CookieScope::custom(name, path).expect("a place"))
     };
     let here = jar(CookieName::session_id(), "/a/");
     let now = UnixTime::from_secs(1_700_000_000);

@@ -22,7 +22,16 @@ pub mod token_hashes;
 pub mod tokens;
 pub mod xsrf;
 
+use std::sync::LazyLock;
+
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use portcullis::{Keyring, Secret};
+
+/// The key of every target that needs one.
+pub(crate) const KEY: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+pub(crate) static KEYRING: LazyLock<Keyring> =
+    LazyLock::new(|| Keyring::from_secret(Secret::from(KEY)).expect("long enough"));
 
 /// `data` before and behind its first `mark`; all of it and nothing if there is none.
 pub(crate) fn cut(data: &[u8], mark: u8) -> (&[u8], &[u8]) {

@@ -6,11 +6,9 @@ use http::{
     HeaderMap, HeaderValue,
     header::{COOKIE, SET_COOKIE},
 };
-use portcullis::{
-    CookieJar, CookieName, CookieScope, Keyring, RequestCookies, Secret, SetCookies, UnixTime, cookie::Read,
-};
+use portcullis::{CookieJar, CookieName, CookieScope, RequestCookies, SetCookies, UnixTime, cookie::Read};
 
-use super::{cut, is_token};
+use super::{KEYRING, cut, is_token};
 
 /// A host, a name, a handler's own line, and a payload, each on a line.
 pub fn run(data: &[u8]) {
@@ -29,8 +27,6 @@ pub fn run(data: &[u8]) {
         CookieScope::server("/").and_then(|scope| scope.with_domain(user)),
         custom,
     ];
-    let keyring =
-        Keyring::from_secret(Secret::from("0123456789abcdefghijklmnopqrstuvwxyz")).expect("long enough");
     for scope in scopes.into_iter().flatten() {
         if let Ok(value) = std::str::from_utf8(payload)
             && let Ok(line) = scope.set_cookie(host, value, None, true)
@@ -38,8 +34,8 @@ pub fn run(data: &[u8]) {
             assert_eq!(strict(&line, true), payload);
         }
         for jar in [
-            CookieJar::signed(&keyring, scope.clone()),
-            CookieJar::encrypted(&keyring, scope),
+            CookieJar::signed(&KEYRING, scope.clone()),
+            CookieJar::encrypted(&KEYRING, scope),
         ] {
             check(&jar, host, payload, theirs);
         }

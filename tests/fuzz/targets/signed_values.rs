@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use portcullis::{
-    CookieName, Keyring, Secret, UnixTime,
+    CookieName, UnixTime,
     cookie::{OpenError, SignedValues},
 };
 use sha2::Sha256;
 
-use super::edited;
-
-const KEY: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+use super::{KEY, KEYRING, edited};
 
 /// A value, or one to be signed: whoever has the key can still not write a second form.
 pub fn run(data: &[u8]) {
-    let values = SignedValues::new(&Keyring::from_secret(Secret::from(KEY)).expect("long enough"));
+    let values = SignedValues::new(&KEYRING);
     let name = CookieName::session_id();
     let good = values.sign(&name, b"payload", UnixTime::from_secs(1_700_000_000));
     let mut mac = Hmac::<Sha256>::new_from_slice(KEY).expect("any length");

@@ -2,18 +2,16 @@
 
 use http::Request;
 use portcullis::{
-    Head, Keyring, Secret,
+    Head,
     guard::{Binding, Demand, Xsrf, XsrfGuard, XsrfProof},
 };
 
-use super::{cut, edited};
+use super::{KEYRING, cut, edited};
 
 /// The name of a session, and changes to a value issued for it, or a value.
 pub fn run(data: &[u8]) {
     let (name, changes) = cut(data, b'\n');
-    let keyring =
-        Keyring::from_secret(Secret::from("0123456789abcdefghijklmnopqrstuvwxyz")).expect("long enough");
-    let guard = XsrfGuard::new(keyring);
+    let guard = XsrfGuard::new(&*KEYRING);
     let binding = Binding::Session(name);
     let issued = guard.issue(binding);
     let before = guard.issue(Binding::Anonymous);
