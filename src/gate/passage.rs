@@ -20,7 +20,7 @@ use crate::{
         login_cookie::{LoginCookie, XsrfCookie, is_https},
         responses::{OwnResponse, Responses, Telling, redirect, wants_page},
     },
-    guard::{Guards, Surroundings},
+    guard::{GuardRule, Guards, Surroundings},
     head::Head,
     next_url::{NextUrl, Premises},
     query::Query,
@@ -233,7 +233,7 @@ impl Passage {
         surroundings: &Surroundings<'_>,
     ) -> Box<OwnResponse> {
         let mut cookies = SetCookies::default();
-        if denial.reason() == Reason::CrossSite && session.credential() == Credential::Cookie {
+        if GuardRule::that_refused(&denial) == Some(GuardRule::Xsrf) {
             let https = is_https(surroundings);
             self.gate.xsrf_cookie.renew(session, https, &mut cookies);
         }
@@ -268,6 +268,10 @@ impl Passage {
             gate.xsrf_cookie
                 .check(&gate.guards, surroundings, *head, session)?;
         }
+        // Whoever accepted it, a grant that has ended is worth nothing.
+        if session.grant().expiry().is_some_and(|end| end <= head.now()) {
+            return Err(Denial::new(Reason::ExpiredToken));
+        }
         self.scopes.iter().try_for_each(|scope| session.require(scope))?;
         gate.authorizers
             .iter()
@@ -295,7 +299,7 @@ impl Passage {
                     .heal(session, *head, https, &mut afterwards.set_cookies);
             }
             Credential::Token if afterwards.token_in_url => {
-                if let Some(answer) = self.log_in(head, https, &mut afterwards.set_cookies) {
+                if let Some(answer) = self.log_in(head, surroundings, &mut afterwards.set_cookies) {
                     return Err(answer);
                 }
             }
@@ -313,13 +317,19 @@ impl Passage {
     }
 
     /// A good token in the URL logs a browser in; a page is sent to the same place without it.
-    fn log_in(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) -> Option<Box<OwnResponse>> {
+    fn log_in(
+        &self,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+        cookies: &mut SetCookies,
+    ) -> Option<Box<OwnResponse>> {
         let gate = &*self.gate;
+        let https = is_https(surroundings);
         let login_cookie = gate.login_cookie.as_ref()?;
         if let Some(identity) = login_cookie.log_in(*head, https, cookies) {
             gate.tell(&Event::LoggedIn {
                 identity: &identity,
-                client: None,
+                client: gate.guards.client(surroundings, *head),
             });
             gate.xsrf_cookie.renew(
                 &Session::new(crate::grant::Grant::new(identity), Credential::Cookie),

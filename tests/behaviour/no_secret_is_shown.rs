@@ -464,7 +464,7 @@ fn no_error_tells_the_secret_that_is_at_fault() {
             format!("{text},,{text}x"),
         ] {
             // Blanks around an entry are taken off, and it may be good then.
-            if let Err(error) = TokenSet::parse_list(&Secret::from(list), &grant) {
+            if let Err(error) = TokenSet::parse_list(&Secret::from(list), grant.clone()) {
                 tell(&sinks, &error);
             }
         }
