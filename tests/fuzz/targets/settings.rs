@@ -72,7 +72,7 @@ fn hosts(text: &str) {
         !admits(&format!("x{name}")) && !admits(&format!("{name}x")),
         "{text:?}"
     );
-    if !name.eq_ignore_ascii_case("localhost") {
+    if !name.to_ascii_lowercase().starts_with("localhost") {
         assert!(!admits("localhost:9"), "{text:?}");
     }
     let url = Url::parse(&format!("http://{name}"));
