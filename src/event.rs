@@ -46,7 +46,8 @@ pub enum Event<'a> {
 }
 
 /// The path of a request as it may be logged: without the query, at most 64 octets, nothing but visible
-/// ASCII, an ellipsis where it was cut.
+/// ASCII, an ellipsis where it was cut. It is cut behind `token=` and behind `pcl_`, which generated tokens
+/// begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoggedPath<'a> {
     path: &'a str,
@@ -58,8 +59,8 @@ impl<'a> LoggedPath<'a> {
     pub const LIMIT: usize = 64;
 
     pub(crate) fn of(path: &'a str) -> Self {
-        let whole = path.len() <= Self::LIMIT;
-        let mut end = path.len().min(Self::LIMIT);
+        let mut end = path.len().min(Self::LIMIT).min(token_in(path));
+        let whole = end == path.len();
         while !path.is_char_boundary(end) {
             end -= 1;
         }
@@ -68,6 +69,14 @@ impl<'a> LoggedPath<'a> {
             cut: !whole,
         }
     }
+}
+
+/// Where a token begins that went astray into `path`, as by a link whose `?` was escaped; else its end.
+fn token_in(path: &str) -> usize {
+    let small = path.to_ascii_lowercase();
+    let behind = |mark: &str| small.find(mark).map(|place| place + mark.len());
+    let places = ["token=", "token%3d", "pcl_"].into_iter().filter_map(behind);
+    places.min().unwrap_or(path.len())
 }
 
 impl fmt::Display for LoggedPath<'_> {
@@ -110,6 +119,11 @@ mod tests {
             ("/hub/login", "/hub/login".to_owned()),
             ("/a\nb", "/a\\nb".to_owned()),
             ("/\u{202e}x", "/\\u{202e}x".to_owned()),
+            ("/lab%3Ftoken=abc", "/lab%3Ftoken=...".to_owned()),
+            ("/lab;TOKEN%3Dabc/x", "/lab;TOKEN%3D...".to_owned()),
+            ("/x/pcl_abc?", "/x/pcl_...".to_owned()),
+            ("/token=", "/token=".to_owned()),
+            ("/tokens/a=b", "/tokens/a=b".to_owned()),
             (long.as_str(), format!("/{}...", "a".repeat(63))),
         ] {
             assert_eq!(LoggedPath::of(path).to_string(), expected, "{path:?}");

@@ -306,7 +306,8 @@ impl<'a> Pair<'a> {
 
 /// Whether `text` encodes `name`.
 fn is_name(text: &[u8], name: &[u8]) -> bool {
-    text == name || percent::form_decoded(text).eq(name.iter().copied().map(Some))
+    let plain = || memchr::memchr2(b'%', b'+', name).is_none();
+    (text == name && plain()) || percent::form_decoded(text).eq(name.iter().copied().map(Some))
 }
 
 #[cfg(test)]
@@ -392,6 +393,16 @@ mod tests {
             let found = Query::new(query.as_bytes()).parameter("next");
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{query}");
         }
+        // A name is compared decoded, whatever it looks like.
+        assert_eq!(Query::new(b"a+b=1").parameter("a+b"), None);
+        assert_eq!(
+            Query::new(b"a%2Bb=1").parameter("a+b").as_deref(),
+            Some(&b"1"[..])
+        );
+        assert_eq!(
+            Query::new(b"a+b=1&a%2Bb=2").parameter("a b").as_deref(),
+            Some(&b"1"[..])
+        );
     }
 
     #[test]

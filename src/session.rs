@@ -125,9 +125,11 @@ impl Session {
         }
     }
 
-    pub(crate) fn let_in_by(mut self, gate: GateId) -> Self {
-        self.gate = Some(gate);
-        self
+    pub(crate) fn let_in_by(self, gate: GateId) -> Self {
+        Self {
+            gate: Some(gate),
+            ..self
+        }
     }
 
     pub(crate) fn was_let_in_by(&self, gate: GateId) -> bool {

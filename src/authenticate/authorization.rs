@@ -42,26 +42,10 @@ pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>
 }
 
 /// What stands behind one of the two schemes, be it a token or not.
-#[inline]
+#[inline(always)]
 pub(super) fn candidate(value: &[u8]) -> Result<Option<&[u8]>, Denial> {
-    let ([
-        b't' | b'T',
-        b'o' | b'O',
-        b'k' | b'K',
-        b'e' | b'E',
-        b'n' | b'N',
-        rest @ ..,
-    ]
-    | [
-        b'b' | b'B',
-        b'e' | b'E',
-        b'a' | b'A',
-        b'r' | b'R',
-        b'e' | b'E',
-        b'r' | b'R',
-        rest @ ..,
-    ]) = trim(value)
-    else {
+    let value = trim(value);
+    let Some(rest) = behind(value, b"Bearer").or_else(|| behind(value, b"token")) else {
         return Ok(None);
     };
     match rest {
@@ -70,6 +54,13 @@ pub(super) fn candidate(value: &[u8]) -> Result<Option<&[u8]>, Denial> {
         [octet, ..] if is_word(*octet) => Ok(None),
         _ => Err(malformed()),
     }
+}
+
+/// What stands behind `word` at the front of `value`. The usual spelling is told by one comparison.
+#[inline(always)]
+fn behind<'v, const N: usize>(value: &'v [u8], word: &[u8; N]) -> Option<&'v [u8]> {
+    let (front, rest) = value.split_first_chunk::<N>()?;
+    (front == word || front.eq_ignore_ascii_case(word)).then_some(rest)
 }
 
 #[cold]
@@ -85,6 +76,7 @@ fn is_word(octet: u8) -> bool {
 }
 
 /// Without the blanks at both ends. Not `trim_ascii`, which takes line ends as well.
+#[inline]
 pub(super) fn trim(value: &[u8]) -> &[u8] {
     let mut value = trim_start(value);
     while let [rest @ .., b' ' | b'\t'] = value {
@@ -93,6 +85,7 @@ pub(super) fn trim(value: &[u8]) -> &[u8] {
     value
 }
 
+#[inline]
 fn trim_start(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;

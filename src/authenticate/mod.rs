@@ -20,8 +20,9 @@ use crate::{
     answer::Answer,
     denial::{Denial, Reason},
     error::Unavailable,
+    grant::Grant,
     head::Head,
-    session::Session,
+    session::{Credential, Session},
 };
 
 pub(crate) use self::chain::Chain;
@@ -56,6 +57,24 @@ impl Outcome {
                 .with_status(http::StatusCode::UNAUTHORIZED)
                 .with_detail(detail),
         )
+    }
+}
+
+/// What is said of a request, before anything is made for it to be told.
+pub(crate) enum Word<'a> {
+    /// A token, worth this now: what nearly every request of a program comes to.
+    Known(&'a Grant),
+    /// Any other answer.
+    Said(Answer<Outcome>),
+}
+
+impl From<Word<'_>> for Answer<Outcome> {
+    #[inline]
+    fn from(word: Word<'_>) -> Self {
+        match word {
+            Word::Known(grant) => Outcome::Accepted(Session::new(grant.clone(), Credential::Token)).into(),
+            Word::Said(answer) => answer,
+        }
     }
 }
 

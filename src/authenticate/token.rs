@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{
-    Authenticator, Outcome,
+    Authenticator, Outcome, Word,
     authorization::{self, token_in_authorization, trim},
 };
 use crate::{
@@ -123,7 +123,8 @@ impl TokenSources {
     }
 
     /// Whether no other place than `Authorization` can hold a token, as far as a glance tells.
-    fn only_authorization(&self, head: Head<'_>) -> bool {
+    #[inline]
+    fn only_authorization(&self, head: &Head<'_>) -> bool {
         self.authorization
             && self.headers.is_empty()
             && !self.websocket_subprotocol
@@ -239,68 +240,80 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 
 impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        let answer = if self.sources.only_authorization(head) {
-            self.by_authorization(head)
-        } else {
-            self.by_any_source(head)
-        };
-        answer.unwrap_or_else(|denial| Answer::Now(Outcome::Malformed(denial)))
+        self.word(&head).into()
     }
 }
 
 impl<V: TokenVerifier> TokenAuthenticator<V> {
-    /// The way of most requests of programs. Octets equal to a known token are one, so their form is judged
-    /// only if they are not recognised.
-    #[inline]
-    fn by_authorization(&self, head: Head<'_>) -> Result<Answer<Outcome>, Denial> {
-        let Some(value) = only(head.headers(), &AUTHORIZATION)? else {
-            return Ok(Answer::Now(Outcome::Absent));
-        };
-        let Some(candidate) = authorization::candidate(value.as_bytes())? else {
-            return Ok(Answer::Now(Outcome::Absent));
-        };
-        if let Some(grant) = self.verifier.recognise(candidate) {
-            return Ok(Answer::Now(known(grant.clone(), || head.now())));
+    #[inline(always)]
+    pub(super) fn word(&self, head: &Head<'_>) -> Word<'_> {
+        if !self.sources.only_authorization(head) {
+            return Word::Said(self.by_any_source(head));
         }
-        let token = PresentedToken::new(candidate).ok_or_else(authorization::malformed)?;
-        Ok(self.judge(token, head))
+        Word::Said(match in_authorization(head) {
+            // Octets equal to a known token are one, so their form is judged only if they are not recognised.
+            Ok(Some(candidate)) => match self.verifier.recognise(candidate) {
+                Some(grant) if is_over(grant, || head.now()) => {
+                    Outcome::Rejected(Reason::ExpiredToken).into()
+                }
+                Some(grant) => return Word::Known(grant),
+                None => self.by_unrecognised(candidate, head),
+            },
+            Ok(None) => Outcome::Absent.into(),
+            Err(denial) => Outcome::Malformed(denial).into(),
+        })
     }
 
     #[inline(never)]
-    fn by_any_source(&self, head: Head<'_>) -> Result<Answer<Outcome>, Denial> {
+    fn by_unrecognised(&self, candidate: &[u8], head: &Head<'_>) -> Answer<Outcome> {
+        match PresentedToken::new(candidate) {
+            Some(token) => self.judge(token, *head),
+            None => Answer::Now(Outcome::Malformed(authorization::malformed())),
+        }
+    }
+
+    #[inline(never)]
+    fn by_any_source(&self, head: &Head<'_>) -> Answer<Outcome> {
         let mut buffer = TokenBuffer::default();
-        let found = self.sources.find(head, &mut buffer)?;
-        Ok(found.map_or(Answer::Now(Outcome::Absent), |found| {
-            self.judge(found.token, head)
-        }))
+        match self.sources.find(*head, &mut buffer) {
+            Ok(Some(found)) => self.judge(found.token, *head),
+            Ok(None) => Answer::Now(Outcome::Absent),
+            Err(denial) => Answer::Now(Outcome::Malformed(denial)),
+        }
+    }
+}
+
+/// What the `Authorization` field holds behind one of our schemes, be it a token or not.
+#[inline(always)]
+fn in_authorization<'a>(head: &Head<'a>) -> Result<Option<&'a [u8]>, Denial> {
+    match only(head.headers(), &AUTHORIZATION)? {
+        Some(value) => authorization::candidate(value.as_bytes()),
+        None => Ok(None),
     }
 }
 
 /// What a verdict means for the request.
 fn outcome(verdict: Verdict, now: impl FnOnce() -> UnixTime) -> Outcome {
     match verdict {
-        Verdict::Known(grant) => known(grant, now),
+        Verdict::Known(grant) if is_over(&grant, now) => Outcome::Rejected(Reason::ExpiredToken),
+        Verdict::Known(grant) => Outcome::Accepted(Session::new(grant, Credential::Token)),
         Verdict::Refused(reason) => Outcome::Rejected(reason),
         Verdict::Unavailable(unavailable) => Outcome::Unavailable(unavailable),
         Verdict::Unknown => Outcome::Rejected(Reason::UnknownToken),
     }
 }
 
-/// What a good token is worth; the clock is read only if its grant has an end.
+/// Whether a good token is worth nothing any more; the clock is read only if its grant has an end.
 #[inline]
-fn known(grant: Grant, now: impl FnOnce() -> UnixTime) -> Outcome {
-    if grant.expiry().is_some_and(|end| end <= now()) {
-        Outcome::Rejected(Reason::ExpiredToken)
-    } else {
-        Outcome::Accepted(Session::new(grant, Credential::Token))
-    }
+fn is_over(grant: &Grant, now: impl FnOnce() -> UnixTime) -> bool {
+    grant.expiry().is_some_and(|end| end <= now())
 }
 
 /// By reference: a constant would be built anew at each request.
 static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
 
 /// The value of the only field of this name, or `None` if there is no such field.
-#[inline]
+#[inline(always)]
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Denial> {
     let value = headers.get(name);
     // As many fields as names: none of them is repeated, and no second look is needed.

@@ -37,8 +37,8 @@ impl ScopePath {
     /// # Errors
     ///
     /// If it is longer than [`ScopePath::LIMIT`], does not start with `/`, or has more than one spelling:
-    /// octets outside 21-7E, `\`, `#`, `?`, `;`, dot segments, empty segments, escapes that are malformed or
-    /// not in their one form.
+    /// octets that a browser sends as escapes or RFC 3986 §3.3 has none of in a path, `;`, dot segments, empty
+    /// segments, escapes that are malformed or not in their one form.
     pub fn parse(path: &str) -> Result<Self, ConfigError> {
         let wrong = |what: &str| {
             Err(ConfigError::new(
@@ -52,8 +52,8 @@ impl ScopePath {
                 format!("expected at most {} octets, found {}", Self::LIMIT, path.len()),
             ));
         }
-        if !is_readable(path.as_bytes()) || path.contains(';') {
-            return wrong("a path in visible ASCII, without `;` or dot segments");
+        if !is_readable(path.as_bytes()) || !path.bytes().all(stands_for_itself) {
+            return wrong("a path of characters that need no escape, without `;` or dot segments");
         }
         if path.contains("//") {
             return wrong("a path without empty segments");
@@ -250,6 +250,11 @@ fn is_readable(path: &[u8]) -> bool {
     path.starts_with(b"/") && !segments(path).any(is_dots)
 }
 
+/// A slash, a percent sign, or `pchar` of RFC 3986 §3.3 without the semicolon.
+fn stands_for_itself(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"/%-._~!$&'()*+,=:@".contains(&octet)
+}
+
 /// Whether a segment is `.` or `..`, escaped or with parameters behind it.
 fn is_dots(segment: &[u8]) -> bool {
     let segment = segment.split(|&octet| octet == b';').next().unwrap_or_default();
@@ -337,6 +342,13 @@ mod tests {
             "/a\\b",
             "/a?b",
             "/a#b",
+            "/a{b}",
+            "/a\"b",
+            "/a<b>",
+            "/a|b",
+            "/a^b",
+            "/a`b",
+            "/a[b]",
             "/%61",
             "/%2f",
             "/%e4",

@@ -349,7 +349,10 @@ impl CookieScope {
                 i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX),
             ));
         }
-        written(&cookie)
+        let mut line = written(&cookie)?;
+        // Shown by no `Debug`, and kept out of the tables of HTTP/2 that other requests share.
+        line.set_sensitive(true);
+        Ok(line)
     }
 
     /// The `Set-Cookie` lines that remove the cookie from every path it may live on: its own, and `/`, where

@@ -24,7 +24,7 @@ pub enum Decision {
         afterwards: Afterwards,
     },
     /// Answered by the gate itself: a refusal, a redirect, a preflight.
-    Answered(OwnResponse),
+    Answered(Box<OwnResponse>),
 }
 
 /// What the gate adds to the handler's answer: cookies, and header fields that keep secrets out of caches and
@@ -41,6 +41,11 @@ pub struct Afterwards {
 }
 
 impl Afterwards {
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        !self.by_cookie && !self.token_in_url && self.set_cookies.is_empty() && self.cors.is_nothing()
+    }
+
     /// Adds to `headers`: appended, so that nothing of the handler's is lost.
     pub fn apply_to(self, headers: &mut HeaderMap) {
         if self.token_in_url {

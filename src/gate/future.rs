@@ -32,7 +32,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, Q, F> {
         Running { #[pin] future: F, afterwards: Afterwards },
-        Answered { response: Option<OwnResponse> },
+        Answered { response: Option<Box<OwnResponse>> },
         Waiting { outcome: BoxFuture<Outcome>, held: Option<Box<Held<S, Q>>> },
     }
 }
@@ -51,7 +51,7 @@ impl<S, Q, F> ResponseFuture<S, Q, F> {
         }
     }
 
-    pub(crate) fn answered(response: OwnResponse) -> Self {
+    pub(crate) fn answered(response: Box<OwnResponse>) -> Self {
         Self {
             state: State::Answered {
                 response: Some(response),
@@ -93,7 +93,9 @@ where
             match state.as_mut().project() {
                 StateProjection::Running { future, afterwards } => {
                     let mut response = ready!(future.poll(context))?;
-                    mem::take(afterwards).apply_to(response.headers_mut());
+                    if !afterwards.is_nothing() {
+                        mem::take(afterwards).apply_to(response.headers_mut());
+                    }
                     return Poll::Ready(Ok(response.map(AuthBody::inner)));
                 }
                 StateProjection::Answered { response } => {

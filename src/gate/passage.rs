@@ -7,7 +7,7 @@ use http_body_util::Full;
 
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Chain, Outcome},
+    authenticate::{Chain, Outcome, Word},
     authorize::Authorizer,
     base_url::BaseUrl,
     challenge::Challenge,
@@ -18,9 +18,9 @@ use crate::{
     gate::{
         decision::{Afterwards, Decision},
         login_cookie::{LoginCookie, XsrfCookie, is_https},
-        responses::{Responses, Telling, redirect, wants_page},
+        responses::{OwnResponse, Responses, Telling, redirect, wants_page},
     },
-    guard::{Guards, Surroundings},
+    guard::{GuardRule, Guards, Surroundings},
     head::Head,
     next_url::{NextUrl, Premises},
     query::Query,
@@ -101,10 +101,18 @@ impl Passage {
     /// The decision, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
     pub(crate) fn decide_now(&self, head: Head<'_>) -> Result<Decision, BoxFuture<Outcome>> {
         let gate = &*self.gate;
-        let head = head.with_clock(&*gate.clock);
-        let surroundings = match gate.guards.surroundings(head) {
+        let head = &head.with_clock(&*gate.clock);
+        let surroundings = match gate.guards.reached(*head) {
             Ok(surroundings) => surroundings,
-            Err(denial) => return Ok(self.refuse(denial, head, None, None, SetCookies::default())),
+            Err(refusal) => {
+                return Ok(Decision::Answered(self.refuse(
+                    refusal.into(),
+                    head,
+                    None,
+                    None,
+                    SetCookies::default(),
+                )));
+            }
         };
         if self.open_paths.iter().any(|path| **path == *head.uri().path()) {
             return Ok(Decision::Admitted {
@@ -112,43 +120,50 @@ impl Passage {
                 afterwards: self.afterwards(head),
             });
         }
-        if let Some(preflight) = gate.guards.preflight(head) {
+        if let Some(preflight) = gate.guards.preflight(*head) {
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
             preflight.write_to(response.headers_mut());
-            return Ok(Decision::Answered(response));
+            return Ok(Decision::Answered(Box::new(response)));
         }
         match self.ask(head) {
-            Answer::Now(outcome) => Ok(self.conclude(outcome, head, &surroundings)),
-            Answer::Later(future) => Err(future),
+            Word::Known(grant) => {
+                let session = Session::new(grant.clone(), Credential::Token);
+                Ok(match self.accept(&session, head, &surroundings) {
+                    Ok(afterwards) => self.admit(session, afterwards),
+                    Err(answer) => Decision::Answered(answer),
+                })
+            }
+            Word::Said(Answer::Now(outcome)) => Ok(self.conclude(outcome, head, &surroundings)),
+            Word::Said(Answer::Later(future)) => Err(future),
         }
     }
 
     /// The same decision, once the outcome is there.
     pub(crate) fn conclude_later(&self, outcome: Outcome, head: Head<'_>) -> Decision {
-        let head = head.with_clock(&*self.gate.clock);
-        match self.gate.guards.surroundings(head) {
+        let head = &head.with_clock(&*self.gate.clock);
+        match self.gate.guards.surroundings(*head) {
             Ok(surroundings) => self.conclude(outcome, head, &surroundings),
-            Err(denial) => self.refuse(denial, head, None, None, SetCookies::default()),
+            Err(denial) => Decision::Answered(self.refuse(denial, head, None, None, SetCookies::default())),
         }
     }
 
     /// Who sent the request, judged like any other, and nothing besides.
     pub(crate) fn check_now(&self, head: Head<'_>) -> Result<Result<Session, Denial>, BoxFuture<Outcome>> {
-        let head = head.with_clock(&*self.gate.clock);
-        let surroundings = match self.gate.guards.surroundings(head) {
+        let head = &head.with_clock(&*self.gate.clock);
+        let surroundings = match self.gate.guards.surroundings(*head) {
             Ok(surroundings) => surroundings,
             Err(denial) => return Ok(Err(denial)),
         };
-        match self.ask(head) {
+        match self.ask(head).into() {
             Answer::Now(outcome) => Ok(self.judge(outcome, head, &surroundings)),
             Answer::Later(future) => Err(future),
         }
     }
 
     pub(crate) fn check_later(&self, outcome: Outcome, head: Head<'_>) -> Result<Session, Denial> {
-        let head = head.with_clock(&*self.gate.clock);
-        let surroundings = self.gate.guards.surroundings(head)?;
+        let head = &head.with_clock(&*self.gate.clock);
+        let surroundings = self.gate.guards.surroundings(*head)?;
         self.judge(outcome, head, &surroundings)
     }
 
@@ -165,19 +180,25 @@ impl Passage {
         }
     }
 
-    fn ask(&self, head: Head<'_>) -> Answer<Outcome> {
+    #[inline(always)]
+    fn ask(&self, head: &Head<'_>) -> Word<'_> {
         match Session::of(head.extensions()) {
             // This very gate has asked before, further out.
             Some(session) if session.was_let_in_by(self.gate.id) => {
-                Answer::Now(Outcome::Accepted(session.clone()))
+                Word::Said(Outcome::Accepted(session.clone()).into())
             }
             _ => self.gate.chain.authenticate(head),
         }
     }
 
-    fn conclude(&self, outcome: Outcome, head: Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
+    #[inline(never)]
+    fn conclude(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
         let https = is_https(surroundings);
         match outcome {
+            Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
+                Ok(afterwards) => self.admit(session, afterwards),
+                Err(answer) => Decision::Answered(answer),
+            },
             Outcome::Absent if self.optional => Decision::Admitted {
                 session: None,
                 afterwards: self.afterwards(head),
@@ -191,31 +212,38 @@ impl Passage {
                     afterwards,
                 }
             }
-            Outcome::Accepted(session) => match self.permit(&session, head, surroundings) {
-                Ok(()) => self.admit(session, head, https),
-                Err(denial) => {
-                    let mut cookies = SetCookies::default();
-                    if denial.reason() == Reason::CrossSite && session.credential() == Credential::Cookie {
-                        self.gate.xsrf_cookie.renew(&session, https, &mut cookies);
-                    }
-                    self.refuse(denial, head, Some(surroundings), session.grant().label(), cookies)
-                }
-            },
             other => {
                 let denial = self.turn_away(other, head);
                 let mut cookies = SetCookies::default();
                 if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
                     self.remove_login_cookie(head, https, &mut cookies);
                 }
-                self.refuse(denial, head, Some(surroundings), None, cookies)
+                Decision::Answered(self.refuse(denial, head, Some(surroundings), None, cookies))
             }
         }
+    }
+
+    /// Somebody known who may not do this.
+    #[cold]
+    fn forbid(
+        &self,
+        denial: Denial,
+        session: &Session,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> Box<OwnResponse> {
+        let mut cookies = SetCookies::default();
+        if GuardRule::that_refused(&denial) == Some(GuardRule::Xsrf) {
+            let https = is_https(surroundings);
+            self.gate.xsrf_cookie.renew(session, https, &mut cookies);
+        }
+        self.refuse(denial, head, Some(surroundings), session.grant().label(), cookies)
     }
 
     fn judge(
         &self,
         outcome: Outcome,
-        head: Head<'_>,
+        head: &Head<'_>,
         surroundings: &Surroundings<'_>,
     ) -> Result<Session, Denial> {
         match outcome {
@@ -228,53 +256,80 @@ impl Passage {
     }
 
     /// Whether somebody known may do this: no other site caused it, and they have the right to.
+    #[inline(always)]
     fn permit(
         &self,
         session: &Session,
-        head: Head<'_>,
+        head: &Head<'_>,
         surroundings: &Surroundings<'_>,
     ) -> Result<(), Denial> {
         let gate = &*self.gate;
         if session.credential().is_ambient() {
             gate.xsrf_cookie
-                .check(&gate.guards, surroundings, head, session)?;
+                .check(&gate.guards, surroundings, *head, session)?;
+        }
+        // Whoever accepted it, a grant that has ended is worth nothing.
+        if session.grant().expiry().is_some_and(|end| end <= head.now()) {
+            return Err(Denial::new(Reason::ExpiredToken));
         }
         self.scopes.iter().try_for_each(|scope| session.require(scope))?;
         gate.authorizers
             .iter()
-            .try_for_each(|authorizer| authorizer.authorize(head, session))
+            .try_for_each(|authorizer| authorizer.authorize(*head, session))
     }
 
-    fn admit(&self, session: Session, head: Head<'_>, https: bool) -> Decision {
+    /// Somebody known: what is added to the handler's answer, or the gate's own.
+    #[inline(always)]
+    fn accept(
+        &self,
+        session: &Session,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Afterwards, Box<OwnResponse>> {
         let gate = &*self.gate;
+        if let Err(denial) = self.permit(session, head, surroundings) {
+            return Err(self.forbid(denial, session, head, surroundings));
+        }
+        let https = is_https(surroundings);
         let mut afterwards = self.afterwards(head);
         match session.credential() {
             Credential::Cookie => {
                 afterwards.by_cookie = true;
                 gate.xsrf_cookie
-                    .heal(&session, head, https, &mut afterwards.set_cookies);
+                    .heal(session, *head, https, &mut afterwards.set_cookies);
             }
             Credential::Token if afterwards.token_in_url => {
-                if let Some(answer) = self.log_in(head, https, &mut afterwards.set_cookies) {
-                    return answer;
+                if let Some(answer) = self.log_in(head, surroundings, &mut afterwards.set_cookies) {
+                    return Err(answer);
                 }
             }
             _ => {}
         }
+        Ok(afterwards)
+    }
+
+    #[inline(always)]
+    fn admit(&self, session: Session, afterwards: Afterwards) -> Decision {
         Decision::Admitted {
-            session: Some(session.let_in_by(gate.id)),
+            session: Some(session.let_in_by(self.gate.id)),
             afterwards,
         }
     }
 
     /// A good token in the URL logs a browser in; a page is sent to the same place without it.
-    fn log_in(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) -> Option<Decision> {
+    fn log_in(
+        &self,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+        cookies: &mut SetCookies,
+    ) -> Option<Box<OwnResponse>> {
         let gate = &*self.gate;
+        let https = is_https(surroundings);
         let login_cookie = gate.login_cookie.as_ref()?;
-        if let Some(identity) = login_cookie.log_in(head, https, cookies) {
+        if let Some(identity) = login_cookie.log_in(*head, https, cookies) {
             gate.tell(&Event::LoggedIn {
                 identity: &identity,
-                client: None,
+                client: gate.guards.client(surroundings, *head),
             });
             gate.xsrf_cookie.renew(
                 &Session::new(crate::grant::Grant::new(identity), Credential::Cookie),
@@ -282,17 +337,17 @@ impl Passage {
                 cookies,
             );
         }
-        if *head.method() != Method::GET || !wants_page(head) {
+        if *head.method() != Method::GET || !wants_page(*head) {
             return None;
         }
         let here = NextUrl::of_request(head.uri(), Premises::new(&gate.base_url));
         let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(&here));
         std::mem::take(cookies).append_to(response.headers_mut());
-        Some(Decision::Answered(response))
+        Some(Box::new(response))
     }
 
     /// Why an outcome that accepted nobody is refused.
-    fn turn_away(&self, outcome: Outcome, head: Head<'_>) -> Denial {
+    fn turn_away(&self, outcome: Outcome, head: &Head<'_>) -> Denial {
         match outcome {
             Outcome::Accepted(_) | Outcome::Absent => Denial::new(Reason::NoCredential),
             Outcome::Malformed(denial) => denial,
@@ -305,14 +360,14 @@ impl Passage {
     fn refuse(
         &self,
         denial: Denial,
-        head: Head<'_>,
+        head: &Head<'_>,
         surroundings: Option<&Surroundings<'_>>,
         label: Option<&str>,
         cookies: SetCookies,
-    ) -> Decision {
+    ) -> Box<OwnResponse> {
         let gate = &*self.gate;
         if gate.observer.is_some() {
-            let client = surroundings.and_then(|surroundings| gate.guards.client(surroundings, head));
+            let client = surroundings.and_then(|surroundings| gate.guards.client(surroundings, *head));
             let path = LoggedPath::of(head.uri().path());
             gate.tell(&Event::Refused {
                 reason: denial.reason(),
@@ -327,27 +382,27 @@ impl Passage {
             base_url: &gate.base_url,
             login_path: gate.login_path.as_deref(),
         };
-        let mut response = telling.answer(&denial, head);
+        let mut response = telling.answer(&denial, *head);
         let afterwards = Afterwards {
             set_cookies: cookies,
             ..self.afterwards(head)
         };
         afterwards.apply_to(response.headers_mut());
         response.extensions_mut().insert(denial);
-        Decision::Answered(response)
+        Box::new(response)
     }
 
-    fn remove_login_cookie(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+    fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
         if let Some(login_cookie) = &self.gate.login_cookie {
-            login_cookie.remove(head, https, cookies);
+            login_cookie.remove(*head, https, cookies);
         }
     }
 
     /// What every answer to this request needs, whoever sent it.
-    fn afterwards(&self, head: Head<'_>) -> Afterwards {
+    fn afterwards(&self, head: &Head<'_>) -> Afterwards {
         Afterwards {
             token_in_url: head.uri().query().is_some() && Query::of(head.uri()).holds_token(),
-            cors: self.gate.guards.cors(head),
+            cors: self.gate.guards.cors(*head),
             ..Afterwards::default()
         }
     }
@@ -360,7 +415,7 @@ impl Gate {
         }
     }
 
-    fn unavailable(&self, unavailable: &Unavailable, head: Head<'_>) -> Denial {
+    fn unavailable(&self, unavailable: &Unavailable, head: &Head<'_>) -> Denial {
         let path = LoggedPath::of(head.uri().path());
         self.tell(&Event::Unavailable {
             error: &**unavailable.error(),

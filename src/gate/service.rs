@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use tower_service::Service;
 
 use crate::{
@@ -56,7 +56,16 @@ where
     }
 }
 
+fn hand_over(session: Option<Session>, extensions: &mut Extensions) {
+    match session {
+        Some(session) => drop(extensions.insert(session)),
+        // What another gate left does not speak for this one.
+        None => drop(extensions.remove::<Session>()),
+    }
+}
+
 /// Does what was decided, now or on wake: the one way from a decision to an answer.
+#[inline(always)]
 pub(crate) fn carry_out<S, Q, B>(
     decision: Decision,
     mut request: Request<Q>,
@@ -69,11 +78,7 @@ where
     match decision {
         Decision::Admitted { session, afterwards } => {
             if inserts_session {
-                match session {
-                    Some(session) => drop(request.extensions_mut().insert(session)),
-                    // What another gate left does not speak for this one.
-                    None => drop(request.extensions_mut().remove::<Session>()),
-                }
+                hand_over(session, request.extensions_mut());
             }
             ResponseFuture::running(inner.call(request), afterwards)
         }

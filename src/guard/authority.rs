@@ -43,6 +43,18 @@ impl<'a> Authority<'a> {
         self.port
     }
 
+    /// Whether a browser takes the host for an IPv4 address and sends it as four decimal numbers, though it is
+    /// written otherwise: its last label is a number (WHATWG URL Standard, "ends in a number").
+    pub(super) fn is_odd_number(self) -> bool {
+        let name = self.host.strip_suffix('.').unwrap_or(self.host);
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let number = last.bytes().all(|octet| octet.is_ascii_digit());
+        let hexadecimal = last
+            .get(..2)
+            .is_some_and(|start| start.eq_ignore_ascii_case("0x"));
+        self.ip().is_none() && !last.is_empty() && (number || hexadecimal)
+    }
+
     /// The address, where the host is a literal in its one usual spelling.
     pub(super) fn ip(self) -> Option<IpAddr> {
         match self

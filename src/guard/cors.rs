@@ -67,8 +67,17 @@ fn with_asked(known: &'static str, asked: Option<&HeaderValue>) -> HeaderValue {
 impl Guards {
     /// The preflight of a page of a listed origin. Others are no preflights to the gate: they get no CORS
     /// fields, and the browser refuses for them.
+    #[inline]
     pub fn preflight<'a>(&self, head: Head<'a>) -> Option<Preflight<'a>> {
-        if self.origins.is_empty() || *head.method() != Method::OPTIONS {
+        if self.origins.is_empty() {
+            return None;
+        }
+        self.listed_preflight(head)
+    }
+
+    #[cold]
+    fn listed_preflight<'a>(&self, head: Head<'a>) -> Option<Preflight<'a>> {
+        if *head.method() != Method::OPTIONS {
             return None;
         }
         Some(Preflight {
@@ -79,8 +88,14 @@ impl Guards {
     }
 
     /// What pages of other origins may know of the answer to this request.
+    #[inline]
     pub fn cors(&self, head: Head<'_>) -> Cors {
-        Cors((!self.origins.is_empty()).then(|| Box::new(self.listed_origin(head).cloned())))
+        Cors((!self.origins.is_empty()).then(|| self.listed_answer(head)))
+    }
+
+    #[cold]
+    fn listed_answer(&self, head: Head<'_>) -> Box<Option<HeaderValue>> {
+        Box::new(self.listed_origin(head).cloned())
     }
 
     fn listed_origin<'a>(&self, head: Head<'a>) -> Option<&'a HeaderValue> {
@@ -98,6 +113,12 @@ impl Guards {
 pub struct Cors(Option<Box<Option<HeaderValue>>>);
 
 impl Cors {
+    /// Whether no origin is listed, and there is nothing to write.
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Writes the fields. Where the handler has decided about CORS itself its word stands: its `*` must not
     /// meet our leave for credentials.
     #[inline]

@@ -161,15 +161,35 @@ impl Guards {
     ///
     /// `Reason::Malformed` (400; 405 for a method never answered) and `Reason::ForeignHost` (403).
     pub fn surroundings<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Denial> {
-        let forwarded = !self.proxies.is_empty() && self.is_forwarded(head);
-        let scheme = if forwarded && self.public_origin.is_none() {
-            surroundings::reported_scheme(head)
-                .ok()
-                .flatten()
-                .unwrap_or(self.scheme)
-        } else {
-            self.scheme
+        Ok(self.reached(head)?)
+    }
+
+    /// The same, and of a refusal no more than which it is.
+    #[inline(always)]
+    pub(crate) fn reached<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Refusal> {
+        if !self.proxies.is_empty() && self.is_forwarded(head) {
+            return self.behind_proxy(head);
+        }
+        self.reached_by(head, self.scheme, false)
+    }
+
+    #[cold]
+    fn behind_proxy<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Refusal> {
+        let reported = || surroundings::reported_scheme(head).ok().flatten();
+        let scheme = match &self.public_origin {
+            Some(_) => self.scheme,
+            None => reported().unwrap_or(self.scheme),
         };
+        self.reached_by(head, scheme, true)
+    }
+
+    #[inline(always)]
+    fn reached_by<'a>(
+        &self,
+        head: Head<'a>,
+        scheme: Scheme,
+        forwarded: bool,
+    ) -> Result<Surroundings<'a>, Refusal> {
         let host = match &self.hosts {
             Some(hosts) => {
                 let host = surroundings::host(head, forwarded)?;
@@ -186,7 +206,7 @@ impl Guards {
         let method = head.method();
         // An extended CONNECT (RFC 8441 §4) has scheme and path, a tunnel has neither.
         if *method == Method::TRACE || (*method == Method::CONNECT && head.uri().scheme().is_none()) {
-            return Err(Refusal::Method.into());
+            return Err(Refusal::Method);
         }
         Ok(Surroundings {
             host,
@@ -235,10 +255,10 @@ impl Default for Guards {
 }
 
 #[cold]
-fn not_admitted(host: &[u8]) -> Denial {
+fn not_admitted(host: &[u8]) -> Refusal {
     match super::authority::Authority::parse(host) {
-        Some(_) => Refusal::ForeignHost.into(),
-        None => Refusal::MalformedHost.into(),
+        Some(_) => Refusal::ForeignHost,
+        None => Refusal::MalformedHost,
     }
 }
 

@@ -185,14 +185,11 @@ impl Entry {
             None => Port::Default,
         };
         let ip = authority.ip();
-        if ip.is_none() {
-            let last = authority.host().rsplit('.').next().unwrap_or_default();
-            if last.is_empty() {
-                return Err(wrong("no trailing dot"));
-            }
-            if last.bytes().all(|octet| octet.is_ascii_digit()) || last.starts_with("0x") {
-                return Err(wrong("a name, or an IPv4 address as four decimal numbers"));
-            }
+        if authority.host().ends_with('.') {
+            return Err(wrong("no trailing dot"));
+        }
+        if authority.is_odd_number() {
+            return Err(wrong("a name, or an IPv4 address as four decimal numbers"));
         }
         Ok(Self {
             name: authority.host().into(),

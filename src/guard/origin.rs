@@ -69,6 +69,12 @@ impl FromStr for Origin {
                 format!("expected scheme://host or scheme://host:port and nothing after it, found {text:?}"),
             )
         })?;
+        if default_port(origin.scheme).is_some() && origin.authority.is_odd_number() {
+            return Err(ConfigError::new(
+                "origins",
+                format!("expected a name, or an IPv4 address as four decimal numbers, found {text:?}"),
+            ));
+        }
         let host = match origin.authority.ip() {
             Some(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
             _ => origin.authority.host().to_owned(),
@@ -252,6 +258,23 @@ mod tests {
         ] {
             assert!(SentOrigin::parse(text.as_bytes()).is_none(), "{text:?}");
             assert!(text.parse::<Origin>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_configured_as_a_browser_sends_it() {
+        for (text, good) in [
+            ("http://127.0.0.1:8888", true),
+            ("http://[::1]", true),
+            ("http://1password.example", true),
+            ("chrome-extension://0123456789", true),
+            ("http://127.1", false),
+            ("http://1", false),
+            ("http://0x7f.1", false),
+            ("https://a.0X1", false),
+            ("https://1.2.3.4.", false),
+        ] {
+            assert_eq!(text.parse::<Origin>().is_ok(), good, "{text:?}");
         }
     }
 

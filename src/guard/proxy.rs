@@ -106,9 +106,8 @@ fn network(entry: &str) -> Result<IpNet, ConfigError> {
     if let Ok(ip) = entry.parse::<IpAddr>() {
         return Ok(ip.to_canonical().into());
     }
-    let network: IpNet = entry
-        .parse()
-        .map_err(|_| wrong("an address, a network such as 10.1.0.0/16, or `unix`"))?;
+    let network =
+        written_once(entry).ok_or_else(|| wrong("an address, a network such as 10.1.0.0/16, or `unix`"))?;
     if network.prefix_len() == 0 {
         return Err(wrong("a network that is not everybody"));
     }
@@ -124,6 +123,15 @@ fn network(entry: &str) -> Result<IpNet, ConfigError> {
 }
 
 /// An address as proxies write it: bare, or with a port, an IPv6 address then in brackets.
+/// The network that `entry` is, numbers without leading zeros: elsewhere `010` is eight.
+fn written_once(entry: &str) -> Option<IpNet> {
+    let (address, prefix) = entry.split_once('/')?;
+    let plain =
+        prefix.bytes().all(|octet| octet.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
+    let prefix = prefix.parse().ok().filter(|_| plain)?;
+    IpNet::new(address.parse().ok()?, prefix).ok()
+}
+
 fn forwarded_ip(entry: &str) -> Option<IpAddr> {
     let ip = match entry.parse::<IpAddr>() {
         Ok(ip) => ip,
@@ -168,6 +176,10 @@ mod tests {
             "",
             " , ",
             "proxy",
+            "010.0.0.0/8",
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
             "10.0.0.1/33",
             "10.0.0",
             "0.0.0.0/0",

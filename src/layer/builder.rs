@@ -281,11 +281,12 @@ impl AuthLayerBuilder {
 
         let mut chain: Vec<Box<dyn Authenticator>> = Vec::new();
         let owner = Grant::new(Identity::anonymous());
-        for token in self.shared_tokens {
-            let verifier = SharedToken::new(token, owner.clone());
-            chain.push(Box::new(
-                TokenAuthenticator::new(verifier).with_sources(sources.clone()),
-            ));
+        let mut shared_tokens = self.shared_tokens.into_iter().map(|token| {
+            TokenAuthenticator::new(SharedToken::new(token, owner.clone())).with_sources(sources.clone())
+        });
+        let first = shared_tokens.next();
+        for authenticator in shared_tokens {
+            chain.push(Box::new(authenticator));
         }
         for verifier in self.token_verifiers {
             chain.push(Box::new(
@@ -312,7 +313,7 @@ impl AuthLayerBuilder {
             passage: Arc::new(Passage::new(Gate {
                 id: GateId::new(),
                 guards,
-                chain: Chain::new(chain),
+                chain: Chain::new(first, chain),
                 authorizers: self.authorizers,
                 xsrf_cookie: XsrfCookie::new(mixed, &base_url)?,
                 login_cookie: login_cookie.map(LoginCookie),

@@ -2,12 +2,15 @@
 
 mod a_login_lasts_and_ends;
 mod allocations;
+mod canary;
 mod child;
 mod configuring_fails_when_configuring;
 mod cookie_properties;
 mod every_decision_is_an_event;
 mod floors;
+mod fuzzing;
 mod manual;
+mod no_secret_is_shown;
 mod redirect_properties;
 mod secret_file_races;
 mod services;

@@ -149,7 +149,7 @@ fn who_is_logged_in_is_the_same_over_both_versions() {
                 (Some("ok"), None) => "anonymous".to_owned(),
                 _ => "431".to_owned(),
             },
-            async |case| {
+            &async |case: &Value| {
                 if case["transport"] != "ok" {
                     return None;
                 }

@@ -44,7 +44,7 @@ pub(super) fn judge_over(
     version: Version,
     file: &str,
     expected: impl Fn(&Value) -> String,
-    actual: impl AsyncFn(&Value) -> Option<String>,
+    actual: &impl AsyncFn(&Value) -> Option<String>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -125,7 +125,7 @@ fn authorization_fields_mean_the_same_over_both_versions() {
                 "ignored" => "none".to_owned(),
                 other => other.to_owned(),
             },
-            async |case| {
+            &async |case: &Value| {
                 if case["transport"] == "rejected" {
                     return None;
                 }
@@ -155,7 +155,7 @@ fn tokens_in_queries_mean_the_same_over_both_versions() {
                 "none" => header_token(case).map_or("none".to_owned(), |token| format!("token {token}")),
                 other => other.to_owned(),
             },
-            async |case| {
+            &async |case: &Value| {
                 let mut sent = Sent::get("/?");
                 sent.target.extend(octets(&case["query"]));
                 // A target that no client of ours can write is left to the parsers.
@@ -198,7 +198,7 @@ fn origins_are_judged_the_same_over_both_versions() {
             version,
             "attacks/origins.json",
             |case| case["verdict"].as_str().expect("a verdict").to_owned(),
-            async |case| {
+            &async |case: &Value| {
                 let row = &case["request"];
                 let websocket = row["websocket"] == true;
                 // HTTP/1.1 trims a field's value before anybody sees it.

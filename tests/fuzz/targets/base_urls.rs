@@ -1,0 +1,41 @@
+//! Base URLs: between two slashes, read alike by everybody, and what lies under one lies there for a browser.
+
+use portcullis::{AuthLayer, BaseUrl, Token};
+use url::Url;
+
+use super::cut;
+
+/// A base, and a path behind it.
+pub fn run(data: &[u8]) {
+    let (base, path) = cut(data, b'\n');
+    let (Ok(base), Ok(path)) = (std::str::from_utf8(base), std::str::from_utf8(path)) else {
+        return;
+    };
+    let Ok(base) = base.parse::<BaseUrl>() else { return };
+    let text = base.as_str();
+    assert!(
+        text.starts_with('/') && text.ends_with('/') && !text.contains("//"),
+        "{text}"
+    );
+    assert_eq!(text.parse::<BaseUrl>().expect("its own text"), base);
+    let url = Url::parse("http://h")
+        .and_then(|origin| origin.join(text))
+        .expect("a path");
+    assert_eq!((url.path(), url.query(), url.fragment()), (text, None, None));
+    assert_eq!(url.host_str(), Some("h"));
+
+    assert!(base.contains(text) && base.strip(text) == Some(""));
+    let below = base.join(path);
+    assert!(base.contains(&below) && base.strip(&below).is_some());
+    if base.contains(path) {
+        assert!(format!("{path}/").starts_with(text), "{path} under {text}");
+    }
+    // Whoever takes it as a base can set cookies there, or says which setting is at fault.
+    if let Err(error) = AuthLayer::builder()
+        .token(Token::generate())
+        .base_url(base)
+        .build()
+    {
+        assert_eq!(error.setting(), "cookie path");
+    }
+}

@@ -1,0 +1,141 @@
+//! What must hold of every parser, whatever octets it is given: a function per parser, run by the fuzzer and
+//! by the ordinary tests.
+//!
+//! That nothing panics is the first promise of each; the others are said at each function. Where a second
+//! reader exists (the WHATWG URL parser, JSON by value, a reader written here another way), it is asked too.
+
+pub mod authorization;
+pub mod base_urls;
+pub mod cookies;
+pub mod encrypted_values;
+pub mod guards;
+pub mod identities;
+pub mod next_urls;
+pub mod paths;
+pub mod queries;
+pub mod requests;
+pub mod secrets;
+pub mod set_cookies;
+pub mod settings;
+pub mod signed_values;
+pub mod token_hashes;
+pub mod tokens;
+pub mod xsrf;
+
+use std::sync::LazyLock;
+
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use portcullis::{Keyring, Secret};
+
+/// The key of every target that needs one.
+pub(crate) const KEY: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+pub(crate) static KEYRING: LazyLock<Keyring> =
+    LazyLock::new(|| Keyring::from_secret(Secret::from(KEY)).expect("long enough"));
+
+/// `data` before and behind its first `mark`; all of it and nothing if there is none.
+pub(crate) fn cut(data: &[u8], mark: u8) -> (&[u8], &[u8]) {
+    match data.iter().position(|octet| *octet == mark) {
+        Some(place) => (&data[..place], &data[place + 1..]),
+        None => (data, b""),
+    }
+}
+
+/// SP and HTAB taken off both ends.
+pub(crate) fn trim(octets: &[u8]) -> &[u8] {
+    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let start = octets
+        .iter()
+        .position(|octet| !blank(octet))
+        .unwrap_or(octets.len());
+    let end = octets
+        .iter()
+        .rposition(|octet| !blank(octet))
+        .map_or(start, |place| place + 1);
+    &octets[start..end]
+}
+
+/// `token` of RFC 9110 section 5.6.2.
+pub(crate) fn is_token(octets: &[u8]) -> bool {
+    const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
+    !octets.is_empty()
+        && octets
+            .iter()
+            .all(|octet| octet.is_ascii_alphanumeric() || MARKS.contains(octet))
+}
+
+/// Whether `part` stands in `whole`.
+pub(crate) fn holds(whole: &[u8], part: &[u8]) -> bool {
+    whole.windows(part.len()).any(|window| window == part)
+}
+
+/// Every escape decoded once, malformed ones kept.
+pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |octet: Option<&u8>| octet.and_then(|octet| char::from(*octet).to_digit(16));
+    let mut octets = Vec::new();
+    let mut place = 0;
+    while let Some(octet) = text.get(place) {
+        match (octet, digit(text.get(place + 1)), digit(text.get(place + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                octets.push((high * 16 + low) as u8);
+                place += 3;
+            }
+            _ => {
+                octets.push(*octet);
+                place += 1;
+            }
+        }
+    }
+    octets
+}
+
+/// `whole` with every `mark` replaced.
+pub(crate) fn replaced(whole: &[u8], mark: &[u8], by: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(whole.len());
+    let mut rest = whole;
+    while let Some(place) = rest.windows(mark.len()).position(|window| window == mark) {
+        octets.extend_from_slice(&rest[..place]);
+        octets.extend_from_slice(by);
+        rest = &rest[place + mark.len()..];
+    }
+    octets.extend_from_slice(rest);
+    octets
+}
+
+/// A request from lines: `GET /path`, then `name: value` fields. What no HTTP library would hand over is left
+/// out, a target that is none makes the whole `None`.
+pub(crate) fn request(data: &[u8]) -> Option<Request<()>> {
+    let mut lines = data.split(|octet| *octet == b'\n');
+    let (method, target) = cut(lines.next()?, b' ');
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(method).ok()?;
+    *request.uri_mut() = Uri::try_from(target).ok()?;
+    for line in lines {
+        let (name, value) = cut(line, b':');
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(trim(name)),
+            HeaderValue::from_bytes(trim(value)),
+        ) {
+            request.headers_mut().append(name, value);
+        }
+    }
+    Some(request)
+}
+
+/// Changes to a good value, read from `data` three octets at a time: where, how, by what. Without any the
+/// value stays as it is.
+pub(crate) fn edited(value: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut edited = value.to_vec();
+    for change in data.chunks_exact(3) {
+        let place = usize::from(change[0]) % (edited.len() + 1);
+        match change[1] % 5 {
+            0 => edited.insert(place, change[2]),
+            1 if place < edited.len() => drop(edited.remove(place)),
+            2 if place < edited.len() => edited[place] = change[2],
+            3 if place < edited.len() => edited[place] ^= 1 << (change[2] % 8),
+            4 => edited.truncate(place),
+            _ => {}
+        }
+    }
+    edited
+}

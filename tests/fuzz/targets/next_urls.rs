@@ -1,0 +1,57 @@
+//! Where a login leads: resolved as a browser does, the target is on our origin, under our base, without token.
+
+use http::{HeaderValue, Uri};
+use portcullis::Scheme;
+use portcullis::{BaseUrl, NextUrl, Premises, Query};
+use url::Url;
+
+const ORIGIN: &str = "https://hub.example.org:8443";
+
+pub fn run(data: &[u8]) {
+    for base in ["/", "/user/alice/"] {
+        let base: BaseUrl = base.parse().expect("a base");
+        let login = base.join("login");
+        let closed = [login.as_str()];
+        let premises = Premises::new(&base).closed(&closed);
+        let with_origin = premises.with_origin(Scheme::Https, "hub.example.org:8443");
+        for premises in [premises, with_origin] {
+            if let Some(next) = NextUrl::parse(data, premises) {
+                check(&next, &base, &login);
+                let again = NextUrl::parse(next.as_str(), premises);
+                assert_eq!(
+                    again.as_ref().map(NextUrl::as_str),
+                    Some(next.as_str()),
+                    "read once more"
+                );
+            }
+        }
+        if let Ok(uri) = Uri::try_from(data) {
+            check(&NextUrl::of_request(&uri, premises), &base, &login);
+        }
+        check(&NextUrl::home(&base), &base, &login);
+    }
+}
+
+fn check(next: &NextUrl, base: &BaseUrl, login: &str) {
+    let text = next.as_str();
+    let value = HeaderValue::from(next);
+    assert_eq!(value.as_bytes(), text.as_bytes());
+    assert!(
+        text.bytes()
+            .all(|octet| octet.is_ascii_graphic() && octet != b'\\'),
+        "{text}"
+    );
+    for place in ["login", "a/b?c#d", ""] {
+        let here = Url::parse(ORIGIN)
+            .and_then(|origin| origin.join(&base.join(place)))
+            .expect("a URL");
+        let there = here.join(text).expect("a target that a browser reads");
+        assert_eq!(there.origin().ascii_serialization(), ORIGIN, "{text}");
+        assert!(base.contains(there.path()), "{text} lies at {}", there.path());
+        assert!(!there.path().starts_with("//"), "{text}");
+        assert_ne!(there.path().trim_end_matches('/'), login, "{text}");
+        let query = there.query().unwrap_or_default();
+        assert!(!Query::new(query.as_bytes()).holds_token(), "{text}");
+        assert!(!there.query_pairs().any(|(name, _)| name == "token"), "{text}");
+    }
+}

@@ -1,0 +1,75 @@
+//! `_xsrf` values: only the value that was issued, and only for the session it was issued for.
+
+use http::Request;
+use portcullis::{
+    Head,
+    guard::{Binding, Demand, Xsrf, XsrfGuard, XsrfProof},
+};
+
+use super::{KEYRING, cut, edited};
+
+/// The name of a session, and changes to a value issued for it, or a value.
+pub fn run(data: &[u8]) {
+    let (name, changes) = cut(data, b'\n');
+    let guard = XsrfGuard::new(&*KEYRING);
+    let binding = Binding::Session(name);
+    let issued = guard.issue(binding);
+    let before = guard.issue(Binding::Anonymous);
+    assert!(issued.bytes().all(|octet| octet.is_ascii_alphanumeric()) && issued.starts_with('x'));
+    let longer = [name, b"x"].concat();
+    for others in [
+        Binding::Anonymous,
+        Binding::Session(&longer),
+        Binding::Session(b"another"),
+    ] {
+        assert!(others == binding || !guard.is_signed_for(issued.as_bytes(), others));
+    }
+    for value in [
+        edited(issued.as_bytes(), changes),
+        edited(before.as_bytes(), changes),
+        changes.to_vec(),
+    ] {
+        assert_eq!(guard.is_signed_for(&value, binding), value == issued.as_bytes());
+        assert_eq!(
+            guard.is_signed_for(&value, Binding::Anonymous),
+            value == before.as_bytes()
+        );
+        if value == issued.as_bytes() {
+            assert!(guard.fits(&value, binding));
+        }
+        let Ok(request) = Request::post("/")
+            .header("x-xsrftoken", value.as_slice())
+            .body(())
+        else {
+            continue;
+        };
+        let proof = XsrfProof::new(&guard, binding, Some(value.as_slice()));
+        for (demand, expected) in [
+            (Demand::Session { browserless: false }, value == issued.as_bytes()),
+            (
+                Demand::Session { browserless: true },
+                value == issued.as_bytes() || value == before.as_bytes(),
+            ),
+            (Demand::Socket { browserless: false }, value == issued.as_bytes()),
+            (Demand::LoginForm, value == before.as_bytes()),
+        ] {
+            assert_eq!(
+                proof.prove(Head::of(&request), demand).is_ok(),
+                expected,
+                "{demand:?}"
+            );
+        }
+    }
+    // The same octets as a query, and as what a form held.
+    let form = std::str::from_utf8(changes).ok();
+    if let Ok(request) = Request::post([b"/?".as_slice(), changes].concat().as_slice()).body(()) {
+        let proof = XsrfProof::new(&guard, binding, Some(changes)).with_form(form);
+        for demand in [
+            Demand::LoginForm,
+            Demand::Session { browserless: true },
+            Demand::Socket { browserless: true },
+        ] {
+            assert!(proof.prove(Head::of(&request), demand).is_err());
+        }
+    }
+}
