@@ -18,6 +18,8 @@ mod layer;
 pub mod manual;
 mod next_url;
 mod page;
+#[cfg(feature = "password")]
+mod password;
 mod peer;
 mod percent;
 mod query;
@@ -50,6 +52,10 @@ pub use head::Head;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
 pub use layer::{AuthLayer, AuthLayerBuilder};
 pub use next_url::{NextUrl, Premises};
+#[cfg(feature = "password")]
+pub use password::{
+    HashCost, PASSWORD_LIMIT, PasswordError, PasswordErrorKind, PasswordHash, PasswordPolicy,
+};
 pub use peer::{Peer, Scheme};
 pub use query::{Query, TokenBuffer, scrub_query};
 pub use scopes::Scopes;
