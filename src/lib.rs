@@ -12,6 +12,8 @@ mod event;
 mod gate;
 mod grant;
 pub mod guard;
+#[cfg(feature = "password")]
+mod hashing;
 mod head;
 mod identity;
 mod layer;
@@ -48,6 +50,8 @@ pub use event::{Event, LoggedPath, Observer};
 pub use gate::{Afterwards, AuthBody, AuthService, Decision, ResponseFuture, Responses};
 pub use grant::Grant;
 pub use guard::{Hosts, Origins, TrustedProxies};
+#[cfg(feature = "password")]
+pub use hashing::{HashingError, HashingErrorKind, HashingPool, Verified};
 pub use head::Head;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
 pub use layer::{AuthLayer, AuthLayerBuilder};
@@ -66,4 +70,6 @@ pub use time::{Clock, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
-pub use verify::{TokenSet, TokenVerifier, Verdict};
+#[cfg(feature = "password")]
+pub use verify::{PasswordStore, SharedPassword, StoredPasswords, Users};
+pub use verify::{PasswordVerifier, TokenSet, TokenVerifier, Verdict};

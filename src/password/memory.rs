@@ -46,16 +46,49 @@ impl Memory {
         }
         self.0 = Vec::new();
     }
-
-    /// KiB held.
-    #[cfg(test)]
-    pub(crate) fn size(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
         self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(memory: &mut Memory, kib: u32) -> [u8; 32] {
+        let params = Params::new(kib, 1, 1, Some(32)).expect("parameters");
+        let mut tag = [0; 32];
+        memory
+            .fill(
+                Algorithm::Argon2id,
+                Version::V0x13,
+                &params,
+                (b"password", &[7; 16]),
+                &mut tag,
+            )
+            .expect("a tag");
+        tag
+    }
+
+    #[test]
+    fn memory_is_kept_from_hash_to_hash_and_nothing_of_one_gets_into_the_next() {
+        let mut memory = Memory::default();
+        let mut sizes = Vec::new();
+        for kib in [16, 8, 64, 16] {
+            assert_eq!(
+                tag(&mut memory, kib),
+                tag(&mut Memory::default(), kib),
+                "{kib} KiB"
+            );
+            sizes.push(memory.0.len());
+        }
+        assert_eq!(sizes, [16, 16, 64, 64]);
+        memory.shrink_to(64);
+        assert_eq!(memory.0.len(), 64);
+        memory.shrink_to(63);
+        assert_eq!(memory.0.capacity(), 0);
     }
 }
