@@ -57,12 +57,16 @@ mod event;
 mod gate;
 mod grant;
 pub mod guard;
+#[cfg(feature = "password")]
+mod hashing;
 mod head;
 mod identity;
 mod layer;
 pub mod manual;
 mod next_url;
 mod page;
+#[cfg(feature = "password")]
+mod password;
 mod peer;
 mod percent;
 mod query;
@@ -91,10 +95,16 @@ pub use event::{Event, LoggedPath, Observer};
 pub use gate::{Afterwards, AuthBody, AuthService, Decision, ResponseFuture, Responses};
 pub use grant::Grant;
 pub use guard::{Hosts, Origins, TrustedProxies};
+#[cfg(feature = "password")]
+pub use hashing::{HashingError, HashingErrorKind, HashingPool, Verified};
 pub use head::Head;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
 pub use layer::{AuthLayer, AuthLayerBuilder};
 pub use next_url::{NextUrl, Premises};
+#[cfg(feature = "password")]
+pub use password::{
+    HashCost, PASSWORD_LIMIT, PasswordError, PasswordErrorKind, PasswordHash, PasswordPolicy,
+};
 pub use peer::{Peer, Scheme};
 pub use query::{Query, TokenBuffer, scrub_query};
 pub use scopes::Scopes;
@@ -105,4 +115,6 @@ pub use time::{Clock, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
-pub use verify::{TokenSet, TokenVerifier, Verdict};
+#[cfg(feature = "password")]
+pub use verify::{PasswordStore, SharedPassword, StoredPasswords, Users};
+pub use verify::{PasswordVerifier, TokenSet, TokenVerifier, Verdict};

@@ -1,4 +1,4 @@
-//! For tests of one's own: a clock that stands still until it is told.
+//! For tests of one's own: a clock that stands still until it is told, and password hashes that take no time.
 
 use std::{
     sync::{
@@ -8,7 +8,23 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "password")]
+use crate::password::HashCost;
 use crate::time::{Clock, UnixTime};
+
+/// The least cost that argon2 takes: 8 KiB, one pass. A hash of it withstands nobody.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{HashingPool, testing};
+///
+/// let pool = HashingPool::new().with_cost(testing::cheapest_hash());
+/// ```
+#[cfg(feature = "password")]
+pub fn cheapest_hash() -> HashCost {
+    HashCost::tiny()
+}
 
 /// A clock that shows what a test sets. Clones show the same time.
 ///

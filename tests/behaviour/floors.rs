@@ -5,15 +5,15 @@ use std::{fs, path::Path};
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 5] = [
     "secret random time head answer error denial event peer base_url next_url percent query identity scopes grant \
-     session token challenge page cookie testing tracing",
-    "source",
+     session token password challenge page cookie testing tracing",
+    "source hashing",
     "authenticate verify authorize",
     "guard gate",
     "layer",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 16] = [
+const BESIDE: [(&str, &str); 17] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -25,9 +25,10 @@ const BESIDE: [(&str, &str); 16] = [
     ("head", "time"),
     ("identity", "random"),
     ("next_url", "base_url peer percent query"),
+    ("password", "error random secret"),
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
-    ("testing", "time"),
+    ("testing", "password time"),
     ("token", "random secret"),
     ("tracing", "event"),
 ];
