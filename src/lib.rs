@@ -75,6 +75,7 @@ mod scopes;
 mod secret;
 mod session;
 pub mod source;
+mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -111,7 +112,7 @@ pub use scopes::Scopes;
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
 pub use source::{BytesSource, EnvSource, FileSource, FirstOf, SecretSource};
-pub use time::{Clock, SystemClock, UnixTime};
+pub use time::{Clock, Moment, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
