@@ -61,7 +61,10 @@ pub mod guard;
 mod hashing;
 mod head;
 mod identity;
+mod launch;
 mod layer;
+mod login;
+mod logout;
 pub mod manual;
 mod next_url;
 mod page;
@@ -93,13 +96,14 @@ pub use cookie::{CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestC
 pub use denial::{Denial, Reason};
 pub use error::{BoxError, ConfigError, Unavailable};
 pub use event::{Event, LoggedPath, Observer};
-pub use gate::{Afterwards, AuthBody, AuthService, Decision, ResponseFuture, Responses};
+pub use gate::{Afterwards, AuthBody, AuthService, Decision, FormRequest, ResponseFuture, Responses};
 pub use grant::Grant;
-pub use guard::{Hosts, Origins, TrustedProxies};
+pub use guard::{Hosts, Origins, Throttle, TrustedProxies};
 #[cfg(feature = "password")]
 pub use hashing::{HashingError, HashingErrorKind, HashingPool, Verified};
 pub use head::Head;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
+pub use launch::{Launch, LaunchLink, LaunchLinks, LaunchPage, Opening};
 pub use layer::{AuthLayer, AuthLayerBuilder};
 pub use next_url::{NextUrl, Premises};
 #[cfg(feature = "password")]

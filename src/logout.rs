@@ -6,16 +6,14 @@
 //! | POST with the `_xsrf` of the session, or by nobody | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
 //!
-//! Logging out removes the cookie on every path it may live on, ends the session on this server, and asks the
-//! browser by `Clear-Site-Data` to forget what it kept.
-
-use std::sync::Arc;
+//! Logging out removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
+//! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
+//! their port, would lose theirs.
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     answer::Answer,
-    authenticate::Outcome,
     cookie::SetCookies,
     event::Event,
     gate::{
@@ -38,7 +36,11 @@ static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Endpoint for Logout {
     fn visit(&self, visit: &Visit<'_>) -> OwnResponse {
-        if visit.gate.guards.shows_another_site(&visit.surroundings, visit.head) {
+        if visit
+            .gate
+            .guards
+            .shows_another_site(&visit.surroundings, visit.head)
+        {
             return self.asks(visit, StatusCode::OK);
         }
         self.log_out(visit)
@@ -46,17 +48,21 @@ impl Endpoint for Logout {
 
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
         let gate = visit.gate;
-        let permitted = match self.session(visit) {
-            Some(session) => {
-                gate.xsrf_cookie.check_form(&gate.guards, &visit.surroundings, visit.head, &session, form.text("_xsrf").trim())
-            }
+        let permitted = match by_cookie(visit) {
+            Some(session) => gate.xsrf_cookie.check_form(
+                &gate.guards,
+                &visit.surroundings,
+                visit.head,
+                &session,
+                form.text("_xsrf").trim(),
+            ),
             // Nobody is logged in, so there is nothing that another site could end.
             None => Ok(()),
         };
         match permitted {
             Ok(()) => self.log_out(visit),
             Err(denial) => {
-                gate.refused(&denial, visit.head, &visit.surroundings);
+                gate.refused(denial.reason(), visit.head, &visit.surroundings);
                 self.asks(visit, StatusCode::FORBIDDEN)
             }
         }
@@ -65,25 +71,22 @@ impl Endpoint for Logout {
 }
 
 impl Logout {
-    fn session(&self, visit: &Visit<'_>) -> Option<Session> {
-        match visit.gate.chain.authenticate(visit.head) {
-            Answer::Now(Outcome::Accepted(session)) if session.credential() == Credential::Cookie => Some(session),
-            _ => None,
-        }
-    }
-
     fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
         let gate = visit.gate;
-        if let Some(session) = self.session(visit) {
-            let client = gate.guards.client(&visit.surroundings, visit.head);
-            gate.end(&session);
-            gate.tell(&Event::LoggedOut { identity: session.identity(), client });
+        if let Some(session) = by_cookie(visit) {
+            gate.tell(&Event::LoggedOut {
+                identity: session.identity(),
+                client: visit.client(),
+            });
         }
         let page = Page::new("You are logged out").paragraph("This browser is no longer logged in here.");
         let mut response = page_response(page.link(&self.login_path, "Log in again").finish());
-        response.headers_mut().insert(&CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\", \"storage\""));
+        response.headers_mut().insert(
+            &CLEAR_SITE_DATA,
+            HeaderValue::from_static("\"cache\", \"storage\""),
+        );
         let mut cookies = SetCookies::default();
-        gate.remove_login_cookies(visit.head, is_https(&visit.surroundings), &mut cookies);
+        gate.log_out(visit.head, is_https(&visit.surroundings), &mut cookies);
         cookies.append_to(response.headers_mut());
         response
     }
@@ -91,7 +94,12 @@ impl Logout {
     fn asks(&self, visit: &Visit<'_>, status: StatusCode) -> OwnResponse {
         let https = is_https(&visit.surroundings);
         let mut cookies = SetCookies::default();
-        let xsrf = self.session(visit).map(|session| visit.gate.xsrf_cookie.of_session(&session, visit.head, https, &mut cookies));
+        let xsrf = by_cookie(visit).map(|session| {
+            visit
+                .gate
+                .xsrf_cookie
+                .of_session(&session, visit.head, https, &mut cookies)
+        });
         let page = Page::new("Log out?")
             .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
             .form(&self.path, "Log out", |fields| {
@@ -104,4 +112,11 @@ impl Logout {
         cookies.append_to(response.headers_mut());
         response
     }
+}
+
+/// The session that a cookie of this visitor holds.
+fn by_cookie(visit: &Visit<'_>) -> Option<Session> {
+    visit
+        .session()
+        .filter(|session| session.credential() == Credential::Cookie)
 }

@@ -54,11 +54,15 @@ impl Page {
         self.block("<p class=\"alert\" role=\"alert\">", text, "</p>")
     }
 
-    /// A form that posts to `action`, with what `fill` puts into it and a button.
+    /// A form that posts to `action`, or to the page's own URL if that is empty, with what `fill` puts into it and a button.
     pub(crate) fn form(mut self, action: &str, button: &str, fill: impl FnOnce(&mut Fields<'_>)) -> Self {
-        self.0.push_str("<form method=\"post\" action=\"");
-        push_escaped(&mut self.0, action);
-        self.0.push_str("\">");
+        self.0.push_str("<form method=\"post\"");
+        if !action.is_empty() {
+            self.0.push_str(" action=\"");
+            push_escaped(&mut self.0, action);
+            self.0.push('"');
+        }
+        self.0.push('>');
         fill(&mut Fields(&mut self.0));
         self.0.push_str("<button type=\"submit\">");
         push_escaped(&mut self.0, button);
@@ -166,7 +170,11 @@ mod tests {
 
     #[test]
     fn all_text_is_escaped_and_backticks_make_code() {
-        let html = Page::new("a <b>").paragraph("x & \"y\"").hint("see `<i>` there").alert("").finish();
+        let html = Page::new("a <b>")
+            .paragraph("x & \"y\"")
+            .hint("see `<i>` there")
+            .alert("")
+            .finish();
         let html = std::str::from_utf8(&html).expect("text");
         assert!(html.contains("<h1>a &lt;b&gt;</h1><p>x &amp; &quot;y&quot;</p>"));
         assert!(html.contains("<p class=\"soft\">see <code>&lt;i&gt;</code> there</p></main>"));

@@ -7,6 +7,7 @@ use http::{
 
 use crate::{
     cookie::SetCookies,
+    gate::endpoint::FormRequest,
     gate::responses::{NO_REFERRER, NO_STORE, OwnResponse},
     guard::Cors,
     session::Session,
@@ -23,8 +24,10 @@ pub enum Decision {
         /// What the gate adds to the handler's answer.
         afterwards: Afterwards,
     },
-    /// Answered by the gate itself: a refusal, a redirect, a preflight.
+    /// Answered by the gate itself: a refusal, a redirect, a preflight, a page.
     Answered(Box<OwnResponse>),
+    /// Sent to one of the gate's own paths with a form: the body is to be read, and handed over.
+    WantsForm(Box<FormRequest>),
 }
 
 /// What the gate adds to the handler's answer: cookies, and header fields that keep secrets out of caches and

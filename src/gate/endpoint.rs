@@ -1,12 +1,13 @@
 //! The gate's own paths: a login page, a logout, a launch link.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::ALLOW};
+use http::{HeaderValue, Request, Response, StatusCode, header::ALLOW};
 use http_body_util::Full;
 
 use crate::{
     answer::Answer,
+    authenticate::Outcome,
     gate::{
         form::Form,
         passage::{Gate, Passage},
@@ -14,6 +15,7 @@ use crate::{
     },
     guard::Surroundings,
     head::Head,
+    session::Session,
 };
 
 /// One of the gate's own paths.
@@ -32,14 +34,19 @@ pub(crate) struct Visit<'a> {
     pub(crate) surroundings: Surroundings<'a>,
 }
 
-/// Where the request goes among the gate's own paths.
-pub(crate) enum Route {
-    /// None of them.
-    Elsewhere,
-    /// The answer is there.
-    Answered(OwnResponse),
-    /// The body must be read first.
-    WantsForm(FormRequest),
+impl Visit<'_> {
+    /// Who the visitor is, if that can be told at once.
+    pub(crate) fn session(&self) -> Option<Session> {
+        match Answer::from(self.gate.chain.authenticate(&self.head)) {
+            Answer::Now(Outcome::Accepted(session)) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Where the visitor comes from.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.gate.guards.client(&self.surroundings, self.head)
+    }
 }
 
 /// A form that is to be read before the gate can answer.
@@ -56,7 +63,10 @@ impl FormRequest {
     pub const LIMIT: usize = 16 * 1024;
 
     pub(crate) fn new(passage: Arc<Passage>, head: Head<'_>) -> Self {
-        Self { passage, head: head.to_request() }
+        Self {
+            passage,
+            head: head.to_request(),
+        }
     }
 
     /// The gate's answer to the form with this body.
@@ -79,7 +89,9 @@ impl std::fmt::Debug for FormRequest {
 /// The answer to a method that an endpoint does not have.
 pub(crate) fn not_allowed() -> OwnResponse {
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
     response
 }
 
@@ -88,19 +100,4 @@ pub(crate) fn plain(status: StatusCode) -> OwnResponse {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     response
-}
-
-/// What a method asks of an endpoint.
-pub(crate) fn asks(method: &Method) -> Option<Asks> {
-    match *method {
-        Method::GET | Method::HEAD => Some(Asks::Page),
-        Method::POST => Some(Asks::Form),
-        _ => None,
-    }
-}
-
-/// See [`asks`].
-pub(crate) enum Asks {
-    Form,
-    Page,
 }

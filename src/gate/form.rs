@@ -44,7 +44,9 @@ impl Form {
 
     /// The text of the one field `name`, or nothing.
     pub(crate) fn text(&self, name: &str) -> Cow<'_, str> {
-        self.field(name).and_then(Secret::expose_str).map_or(Cow::Borrowed(""), Cow::Borrowed)
+        self.field(name)
+            .and_then(Secret::expose_str)
+            .map_or(Cow::Borrowed(""), Cow::Borrowed)
     }
 }
 
@@ -57,7 +59,10 @@ mod tests {
         let form = Form::read(b"_xsrf=x1&password=p%2Bq+r%C3%A9&empty=&bare").expect("a form");
         assert_eq!(form.text("password"), "p+q r\u{e9}");
         assert_eq!(form.text("_xsrf"), "x1");
-        assert_eq!((form.text("empty"), form.text("bare"), form.text("none")), ("".into(), "".into(), "".into()));
+        assert_eq!(
+            (form.text("empty"), form.text("bare"), form.text("none")),
+            ("".into(), "".into(), "".into())
+        );
         for broken in [&b"a=%"[..], b"a=%zz", b"a=%FF", b"%FF=a"] {
             assert!(Form::read(broken).is_none(), "{broken:?}");
         }

@@ -10,13 +10,19 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Limited};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
     answer::BoxFuture,
     authenticate::Outcome,
-    gate::{AuthBody, decision::Afterwards, passage::Passage, responses::OwnResponse, service::carry_out},
+    error::BoxError,
+    gate::{
+        AuthBody, FormRequest, decision::Afterwards, passage::Passage, responses::OwnResponse,
+        service::carry_out,
+    },
     head::Head,
 };
 
@@ -33,6 +39,7 @@ pin_project! {
     enum State<S, Q, F> {
         Running { #[pin] future: F, afterwards: Afterwards },
         Answered { response: Option<Box<OwnResponse>> },
+        Reading { response: BoxFuture<OwnResponse> },
         Waiting { outcome: BoxFuture<Outcome>, held: Option<Box<Held<S, Q>>> },
     }
 }
@@ -78,9 +85,28 @@ impl<S, Q, F> ResponseFuture<S, Q, F> {
     }
 }
 
+impl<S, Q, F> ResponseFuture<S, Q, F>
+where
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    /// Reads a form of bounded length, then answers it. How long a silent client may take is the server's to say.
+    pub(crate) fn reading(form: Box<FormRequest>, body: Q) -> Self {
+        let response = Box::pin(async move {
+            match Limited::new(body, FormRequest::LIMIT).collect().await {
+                Ok(body) => form.answer(&body.to_bytes()).await,
+                Err(_) => form.answer_unread(),
+            }
+        });
+        Self {
+            state: State::Reading { response },
+        }
+    }
+}
+
 impl<S, Q, B> Future for ResponseFuture<S, Q, S::Future>
 where
     S: Service<Request<Q>, Response = Response<B>>,
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     type Output = Result<Response<AuthBody<B>>, S::Error>;
 
@@ -100,6 +126,10 @@ where
                 }
                 StateProjection::Answered { response } => {
                     let response = response.take().expect("an answer is given once");
+                    return Poll::Ready(Ok(response.map(AuthBody::own)));
+                }
+                StateProjection::Reading { response } => {
+                    let response = ready!(response.as_mut().poll(context));
                     return Poll::Ready(Ok(response.map(AuthBody::own)));
                 }
                 StateProjection::Waiting { outcome, held } => {

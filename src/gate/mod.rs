@@ -19,6 +19,8 @@
 
 mod body;
 mod decision;
+pub(crate) mod endpoint;
+pub(crate) mod form;
 mod future;
 pub(crate) mod login_cookie;
 pub(crate) mod passage;
@@ -27,6 +29,7 @@ mod service;
 
 pub use body::AuthBody;
 pub use decision::{Afterwards, Decision};
+pub use endpoint::FormRequest;
 pub use future::ResponseFuture;
 pub use responses::Responses;
 pub use service::AuthService;

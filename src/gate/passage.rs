@@ -1,8 +1,8 @@
 //! The decision itself: what one set of routes asks of a request.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 
 use crate::{
@@ -17,9 +17,12 @@ use crate::{
     event::{Event, LoggedPath, Observer},
     gate::{
         decision::{Afterwards, Decision},
+        endpoint::{Endpoint, FormRequest, Visit, not_allowed},
+        form::Form,
         login_cookie::{LoginCookie, XsrfCookie, is_https},
         responses::{OwnResponse, Responses, Telling, redirect, wants_page},
     },
+    grant::Grant,
     guard::{GuardRule, Guards, Surroundings},
     head::Head,
     next_url::{NextUrl, Premises},
@@ -41,6 +44,8 @@ pub(crate) struct Gate {
     pub(crate) challenge: Challenge,
     pub(crate) base_url: BaseUrl,
     pub(crate) login_path: Option<Box<str>>,
+    /// The gate's own paths.
+    pub(crate) endpoints: Vec<(Box<str>, Box<dyn Endpoint>)>,
     pub(crate) observer: Option<Box<dyn Observer>>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) gate_only: bool,
@@ -93,13 +98,55 @@ impl Passage {
         }
     }
 
+    /// Where the guarded service lives.
+    pub(crate) fn base_url(&self) -> &BaseUrl {
+        &self.gate.base_url
+    }
+
+    /// Whether a browser can log in here.
+    pub(crate) fn logs_in(&self) -> bool {
+        self.gate.login_cookie.is_some()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.gate.clock
+    }
+
+    /// A login that a handler decided.
+    pub(crate) fn log_in_by_hand(&self, head: Head<'_>, grant: Grant) -> SetCookies {
+        let mut cookies = SetCookies::default();
+        let surroundings = self.gate.guards.surroundings(head).ok();
+        let client = surroundings.and_then(|surroundings| self.gate.guards.client(&surroundings, head));
+        let https = surroundings.is_some_and(|surroundings| is_https(&surroundings));
+        self.gate.log_in(
+            grant,
+            head.host().unwrap_or_default(),
+            client,
+            https,
+            &mut cookies,
+        );
+        cookies
+    }
+
+    /// A logout that a handler decided.
+    pub(crate) fn log_out_by_hand(&self, head: Head<'_>) -> SetCookies {
+        let mut cookies = SetCookies::default();
+        let surroundings = self.gate.guards.surroundings(head).ok();
+        self.gate.log_out(
+            head,
+            surroundings.is_some_and(|surroundings| is_https(&surroundings)),
+            &mut cookies,
+        );
+        cookies
+    }
+
     /// Whether the session is handed to the service.
     pub(crate) fn inserts_session(&self) -> bool {
         !self.gate.gate_only
     }
 
     /// The decision, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
-    pub(crate) fn decide_now(&self, head: Head<'_>) -> Result<Decision, BoxFuture<Outcome>> {
+    pub(crate) fn decide_now(self: &Arc<Self>, head: Head<'_>) -> Result<Decision, BoxFuture<Outcome>> {
         let gate = &*self.gate;
         let head = &head.with_clock(&*gate.clock);
         let surroundings = match gate.guards.reached(*head) {
@@ -114,6 +161,9 @@ impl Passage {
                 )));
             }
         };
+        if let Some(endpoint) = gate.endpoint(head.uri().path()) {
+            return Ok(self.at_endpoint(endpoint, head, surroundings));
+        }
         if self.open_paths.iter().any(|path| **path == *head.uri().path()) {
             return Ok(Decision::Admitted {
                 session: None,
@@ -136,6 +186,56 @@ impl Passage {
             }
             Word::Said(Answer::Now(outcome)) => Ok(self.conclude(outcome, head, &surroundings)),
             Word::Said(Answer::Later(future)) => Err(future),
+        }
+    }
+
+    /// A request to one of the gate's own paths.
+    #[cold]
+    fn at_endpoint(
+        self: &Arc<Self>,
+        endpoint: &dyn Endpoint,
+        head: &Head<'_>,
+        surroundings: Surroundings<'_>,
+    ) -> Decision {
+        match *head.method() {
+            Method::GET | Method::HEAD => {
+                let mut response = endpoint.visit(&Visit {
+                    gate: &self.gate,
+                    head: *head,
+                    surroundings,
+                });
+                self.afterwards(head).apply_to(response.headers_mut());
+                Decision::Answered(Box::new(response))
+            }
+            Method::POST => Decision::WantsForm(Box::new(FormRequest::new(Arc::clone(self), *head))),
+            _ => Decision::Answered(Box::new(not_allowed())),
+        }
+    }
+
+    /// The answer to a form that was sent to one of the gate's own paths.
+    pub(crate) fn take_form(&self, head: Head<'_>, body: &[u8]) -> Answer<OwnResponse> {
+        let head = head.with_clock(&*self.gate.clock);
+        let surroundings = match self.gate.guards.surroundings(head) {
+            Ok(surroundings) => surroundings,
+            Err(denial) => {
+                return Answer::Now(*self.refuse(denial, &head, None, None, SetCookies::default()));
+            }
+        };
+        let form = is_urlencoded(head).then(|| Form::read(body)).flatten();
+        match (self.gate.endpoint(head.uri().path()), form) {
+            (Some(endpoint), Some(form)) => endpoint.submit(
+                &Visit {
+                    gate: &self.gate,
+                    head,
+                    surroundings,
+                },
+                &form,
+            ),
+            _ => {
+                let denial =
+                    Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
+                Answer::Now(*self.refuse(denial, &head, Some(&surroundings), None, SetCookies::default()))
+            }
         }
     }
 
@@ -332,7 +432,7 @@ impl Passage {
                 client: gate.guards.client(surroundings, *head),
             });
             gate.xsrf_cookie.renew(
-                &Session::new(crate::grant::Grant::new(identity), Credential::Cookie),
+                &Session::new(Grant::new(identity), Credential::Cookie),
                 https,
                 cookies,
             );
@@ -352,7 +452,7 @@ impl Passage {
             Outcome::Accepted(_) | Outcome::Absent => Denial::new(Reason::NoCredential),
             Outcome::Malformed(denial) => denial,
             Outcome::Rejected(reason) => Denial::new(reason),
-            Outcome::Unavailable(unavailable) => self.gate.unavailable(&unavailable, head),
+            Outcome::Unavailable(unavailable) => self.gate.unavailable(&unavailable, head.uri().path()),
         }
     }
 
@@ -408,15 +508,77 @@ impl Passage {
     }
 }
 
+fn is_urlencoded(head: Head<'_>) -> bool {
+    let media_type = head
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let essence = media_type
+        .split(|octet| *octet == b';')
+        .next()
+        .unwrap_or_default();
+    essence
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
+
 impl Gate {
-    fn tell(&self, event: &Event<'_>) {
+    fn endpoint(&self, path: &str) -> Option<&dyn Endpoint> {
+        self.endpoints
+            .iter()
+            .find(|(own, _)| **own == *path)
+            .map(|(_, endpoint)| &**endpoint)
+    }
+
+    /// A login: the cookies of `grant`'s owner for the browser at `host`, the session first.
+    pub(crate) fn log_in(
+        &self,
+        grant: Grant,
+        host: &[u8],
+        client: Option<IpAddr>,
+        https: bool,
+        cookies: &mut SetCookies,
+    ) {
+        if let Some(login_cookie) = &self.login_cookie {
+            login_cookie.give(grant.identity(), host, self.clock.now(), https, cookies);
+        }
+        self.tell(&Event::LoggedIn {
+            identity: grant.identity(),
+            client,
+        });
+        self.xsrf_cookie
+            .renew(&Session::new(grant, Credential::Cookie), https, cookies);
+    }
+
+    /// Takes every cookie of a login away, on every path it may live on.
+    pub(crate) fn log_out(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+        if let Some(login_cookie) = &self.login_cookie {
+            login_cookie.remove(head, https, cookies);
+        }
+        self.xsrf_cookie.remove(https, cookies);
+    }
+
+    /// Tells that a request to one of the gate's own paths was turned away.
+    pub(crate) fn refused(&self, reason: Reason, head: Head<'_>, surroundings: &Surroundings<'_>) {
+        let client = self.guards.client(surroundings, head);
+        let path = LoggedPath::of(head.uri().path());
+        self.tell(&Event::Refused {
+            reason,
+            label: None,
+            path,
+            client,
+        });
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
         if let Some(observer) = &self.observer {
             observer.observe(event);
         }
     }
 
-    fn unavailable(&self, unavailable: &Unavailable, head: &Head<'_>) -> Denial {
-        let path = LoggedPath::of(head.uri().path());
+    pub(crate) fn unavailable(&self, unavailable: &Unavailable, path: &str) -> Denial {
+        let path = LoggedPath::of(path);
         self.tell(&Event::Unavailable {
             error: &**unavailable.error(),
             path,

@@ -24,7 +24,8 @@ use crate::{
     denial::{Denial, Reason},
     head::Head,
     next_url::{NextUrl, Premises},
-    page, percent,
+    page::{self, Page},
+    percent,
 };
 
 /// A response of the gate's own.
@@ -143,14 +144,21 @@ impl Telling<'_> {
         } else {
             denial.detail()
         };
-        let mut response = Response::new(Full::new(page::page(title, &[first, detail])));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HTML);
-        headers.insert(CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
-        headers.insert(REFERRER_POLICY, NO_REFERRER);
-        headers.insert(OPENER_POLICY, SAME_ORIGIN);
-        response
+        page_response(Page::new(title).paragraph(first).hint(detail).finish())
     }
+}
+
+/// A page of the gate's own, with all that keeps it to itself.
+pub(crate) fn page_response(html: Bytes) -> OwnResponse {
+    let mut response = Response::new(Full::new(html));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HTML);
+    headers.insert(CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
+    headers.insert(OPENER_POLICY, SAME_ORIGIN);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
 }
 
 impl Denial {
@@ -297,13 +305,14 @@ fn words(denial: &Denial) -> (&'static str, &'static str, &'static str) {
     match denial.reason() {
         Reason::NoCredential | Reason::ExpiredCookie | Reason::InvalidCookie | Reason::ExpiredToken => (
             "You are not logged in",
-            "Open the link that this server printed when it started. It looks like `http://…/?token=…`.",
-            "The link is in the terminal or the log of the server. Programs send the token as `Authorization: Bearer …`.",
+            "This server is for programs. They send a token in the field `Authorization: Bearer …`.",
+            "Whoever runs the server can give you one.",
         ),
         Reason::UnknownToken | Reason::MistypedToken => (
             "This token is not known",
-            "The link you opened carries a token that this server does not know. It may be from an earlier start, or cut short.",
-            "Open the newest link that the server printed.",
+            "The token that came with this request is not one of this server's. It may be from an earlier start, or cut \
+             short.",
+            "",
         ),
         Reason::WrongPassword => ("Not logged in", "The user or the password is wrong.", ""),
         Reason::CrossSite => (

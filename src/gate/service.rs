@@ -7,9 +7,11 @@ use std::{
 };
 
 use http::{Extensions, Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use crate::{
+    error::BoxError,
     gate::{AuthBody, Decision, ResponseFuture, passage::Passage},
     head::Head,
     session::Session,
@@ -33,6 +35,7 @@ impl<S> AuthService<S> {
 impl<S, Q, B> Service<Request<Q>> for AuthService<S>
 where
     S: Service<Request<Q>, Response = Response<B>> + Clone,
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<AuthBody<B>>;
     type Error = S::Error;
@@ -74,6 +77,7 @@ pub(crate) fn carry_out<S, Q, B>(
 ) -> ResponseFuture<S, Q, S::Future>
 where
     S: Service<Request<Q>, Response = Response<B>>,
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     match decision {
         Decision::Admitted { session, afterwards } => {
@@ -83,5 +87,6 @@ where
             ResponseFuture::running(inner.call(request), afterwards)
         }
         Decision::Answered(response) => ResponseFuture::answered(response),
+        Decision::WantsForm(form) => ResponseFuture::reading(form, request.into_body()),
     }
 }

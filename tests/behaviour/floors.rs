@@ -3,12 +3,13 @@
 use std::{fs, path::Path};
 
 /// The rooms of each floor, from the ground up.
-const FLOORS: [&str; 5] = [
+const FLOORS: [&str; 6] = [
     "secret random time head answer error denial event peer base_url next_url percent query identity scopes grant \
      session token password challenge page cookie testing tracing",
-    "source hashing",
+    "source store hashing",
     "authenticate verify authorize",
     "guard gate",
+    "login logout launch",
     "layer",
 ];
 
@@ -25,10 +26,10 @@ const BESIDE: [(&str, &str); 17] = [
     ("head", "time"),
     ("identity", "random"),
     ("next_url", "base_url peer percent query"),
-    ("password", "error random secret"),
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
-    ("testing", "password time"),
+    ("testing", "time"),
+    ("password", "error random secret"),
     ("token", "random secret"),
     ("tracing", "event"),
 ];

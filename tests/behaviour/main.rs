@@ -11,6 +11,7 @@ mod floors;
 mod fuzzing;
 mod manual;
 mod no_secret_is_shown;
+mod people_log_in_by_the_form;
 mod redirect_properties;
 mod secret_file_races;
 mod services;
