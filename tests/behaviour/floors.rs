@@ -3,12 +3,13 @@
 use std::{fs, path::Path};
 
 /// The rooms of each floor, from the ground up.
-const FLOORS: [&str; 5] = [
+const FLOORS: [&str; 6] = [
     "secret random time head answer error denial event peer base_url next_url percent query identity scopes grant \
      session token challenge page cookie testing tracing",
-    "source",
+    "source store",
     "authenticate verify authorize",
     "guard gate",
+    "launch",
     "layer",
 ];
 

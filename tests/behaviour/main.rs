@@ -1,5 +1,6 @@
 //! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
 
+mod a_launch_link_opens_once;
 mod a_login_lasts_and_ends;
 mod allocations;
 mod child;
@@ -7,6 +8,7 @@ mod configuring_fails_when_configuring;
 mod cookie_properties;
 mod every_decision_is_an_event;
 mod floors;
+mod guessing_passwords_takes_for_ever;
 mod manual;
 mod redirect_properties;
 mod secret_file_races;
