@@ -98,7 +98,7 @@ pub use error::{BoxError, ConfigError, Unavailable};
 pub use event::{Event, LoggedPath, Observer};
 pub use gate::{Afterwards, AuthBody, AuthService, Decision, FormRequest, ResponseFuture, Responses};
 pub use grant::Grant;
-pub use guard::{Hosts, Origins, Throttle, TrustedProxies};
+pub use guard::{Hosts, Origins, Permit, Throttle, Throttled, TrustedProxies};
 #[cfg(feature = "password")]
 pub use hashing::{HashingError, HashingErrorKind, HashingPool, Verified};
 pub use head::Head;
