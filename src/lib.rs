@@ -28,7 +28,9 @@
 //! | `Authorization: Bearer <token>` or `token <token>` | let in; never sets a cookie |
 //! | a page opened with `?token=<token>` | a login cookie, then 303 to the same address without the token |
 //! | the login cookie | let in, if no other site can have caused the request |
-//! | a wrong token, a changed or old cookie, nothing | 401: a page for a person, JSON for a program, status 16 for gRPC |
+//! | the token, or the password, in the form at `login` | the cookie, then 302 to where the person wanted to go |
+//! | a launch link | the cookie, once, within a minute |
+//! | a wrong token, a changed or old cookie, nothing | a person is sent to the login page, a program gets 401, gRPC status 16 |
 //! | two credentials that differ, a broken one | 400 or 401, and no other is tried |
 //! | a `Host` that is not listed | 403, before anything else is looked at |
 //! | a POST, or a websocket, that another site caused | 403 |
