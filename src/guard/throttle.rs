@@ -38,9 +38,9 @@ use crate::{
 /// # Security
 ///
 /// Counts live in this process alone and are forgotten with it. At most 32,768 accounts and as many addresses are
-/// counted, whatever their names; when more come, the count that would be forgiven first is forgotten. While an attack lasts,
-/// somebody without a cookie, a token and a known address competes with the attackers for the few attempts
-/// that strangers are allowed.
+/// counted, whatever their names; when more come, the count that would be forgiven first is forgotten. While an
+/// attack lasts, somebody without a cookie, a token and a known address competes with the attackers for the
+/// few attempts that strangers are allowed.
 ///
 /// Without a client's address (no [`Peer`](crate::Peer), or a proxy that does not tell) only rule 1 holds, and
 /// an attack does keep the owner out for as long as it lasts. Behind a proxy, name it in
