@@ -208,7 +208,7 @@ impl LoginForm {
                     fields.field(FieldKind::Username, "username", "User name", true);
                 }
                 fields.field(
-                    FieldKind::CurrentPassword,
+                    FieldKind::Password,
                     "password",
                     self.label,
                     !self.asks_for_username,

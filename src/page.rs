@@ -70,16 +70,6 @@ impl Page {
         self
     }
 
-    /// What is folded away until somebody asks for it.
-    pub(crate) fn details(mut self, summary: &str, fill: impl FnOnce(Self) -> Self) -> Self {
-        self.0.push_str("<details><summary>");
-        push_escaped(&mut self.0, summary);
-        self.0.push_str("</summary>");
-        let mut page = fill(self);
-        page.0.push_str("</details>");
-        page
-    }
-
     /// A link on a line of its own.
     pub(crate) fn link(mut self, target: &str, text: &str) -> Self {
         self.0.push_str("<p><a href=\"");
@@ -117,8 +107,7 @@ pub(crate) struct Fields<'a>(&'a mut String);
 /// What a field of a form is for: its kind, and what a password manager puts into it.
 #[derive(Clone, Copy)]
 pub(crate) enum FieldKind {
-    CurrentPassword,
-    NewPassword,
+    Password,
     Username,
 }
 
@@ -134,8 +123,7 @@ impl Fields<'_> {
     /// A labelled field that must be filled in. The first of a page is where typing begins.
     pub(crate) fn field(&mut self, kind: FieldKind, name: &str, label: &str, first: bool) {
         let (input, autocomplete) = match kind {
-            FieldKind::CurrentPassword => ("password", "current-password"),
-            FieldKind::NewPassword => ("password", "new-password"),
+            FieldKind::Password => ("password", "current-password"),
             FieldKind::Username => ("text", "username"),
         };
         let id = format!("{name}-{}", self.0.len());
@@ -184,7 +172,7 @@ mod tests {
     fn a_form_posts_and_names_its_fields_for_people_and_password_managers() {
         let html = Page::new("Log in").form("/login?next=\"", "Log in", |fields| {
             fields.hidden("_xsrf", "x\"1");
-            fields.field(FieldKind::CurrentPassword, "password", "Password", true);
+            fields.field(FieldKind::Password, "password", "Password", true);
         });
         let html = String::from_utf8(html.finish().to_vec()).expect("text");
         for part in [

@@ -135,17 +135,17 @@ impl<K, V> Default for Part<K, V> {
 impl<K: Copy + Ord + Hash, V> Part<K, V> {
     fn put(&mut self, key: K, value: V, end: Moment, now: Moment, room: usize) {
         self.forget_ended(now);
+        self.remove(&key, now);
         if end <= now {
-            self.remove(&key, now);
             return;
         }
-        if let Some((_, before)) = self.entries.insert(key, (value, end)) {
-            self.order.remove(&(before, key));
-        } else if self.order.len() >= room
+        // Before the new key comes in, so that the table never grows for one too many.
+        if self.order.len() >= room
             && let Some((_, first)) = self.order.pop_first()
         {
             self.entries.remove(&first);
         }
+        self.entries.insert(key, (value, end));
         self.order.insert((end, key));
     }
 

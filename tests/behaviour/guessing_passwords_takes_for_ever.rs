@@ -145,8 +145,27 @@ fn an_address_is_known_to_one_account_for_a_month_and_eight_of_them() {
     assert!(is_heard("alice", HOME + 8, HOUR));
     assert!(!is_heard("bob", HOME + 8, HOUR), "known to alice alone");
 
+    log_in(&throttle, "alice", HOME + 9, at(15 * DAY)).expect("after the attack");
     attack(&throttle, |_| "alice".to_owned(), 10_000, 100_000, 29 * DAY, DAY);
-    assert!(!is_heard("alice", HOME + 1, 30 * DAY), "a month later");
+    assert!(
+        !is_heard("alice", HOME + 8, 30 * DAY),
+        "a month after its own login"
+    );
+    assert!(is_heard("alice", HOME + 9, 30 * DAY), "a fortnight after its own");
+}
+
+#[test]
+fn an_attempt_that_is_not_heard_costs_nothing() {
+    let throttle = Throttle::new();
+    let tries = |account: &str, from: u32| throttle.check(account, client(from), at(0)).is_ok();
+    assert_eq!((1..100).filter(|&from| tries("alice", from)).count(), 5);
+    assert!(!(0..100).any(|_| tries("alice", HOME)));
+    let others = (0..100).filter(|number| tries(&format!("user{number}"), HOME));
+    assert_eq!(others.count(), 10, "all that the address has free");
+    let wait = log_in(&throttle, "alice", 200, at(0))
+        .expect_err("not yet")
+        .retry_after();
+    assert_eq!(wait, Duration::from_secs(1), "as after the fifth");
 }
 
 #[test]
@@ -203,14 +222,12 @@ fn without_an_address_accounts_are_counted_each_for_itself() {
 #[test]
 fn an_attempt_that_is_withdrawn_never_was() {
     let throttle = Throttle::new();
-    for known in [false, true] {
-        for second in 0..100 {
-            let permit = throttle
-                .check("alice", client(HOME), at(second))
-                .expect("none failed");
+    for (start, whose) in [(0, "a stranger's"), (1_000, "that of a known address")] {
+        for second in start..start + 100 {
+            let permit = throttle.check("alice", client(HOME), at(second)).expect(whose);
             throttle.withdraw(permit, at(second));
         }
-        log_in(&throttle, "alice", HOME, at(100)).unwrap_or_else(|_| panic!("known: {known}"));
+        log_in(&throttle, "alice", HOME, at(start + 100)).expect(whose);
     }
 }
 
