@@ -12,7 +12,7 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use portcullis::{HashCost, HashingPool, Secret, Verified};
+use portcullis::{HashCost, HashingErrorKind, HashingPool, Secret, Verified};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
@@ -30,32 +30,46 @@ const EVERY: Duration = Duration::from_millis(2);
 /// The latest that anybody else may be served.
 const LATEST: Duration = Duration::from_millis(20);
 
+/// Rounds that are held, and the most that are run to get them.
+const ROUNDS: usize = 7;
+const TRIES: usize = 40;
+/// The most of the machine that other processes may take meanwhile, for a round to say something of us.
+const OTHERS: f64 = 0.1;
+
 pub(crate) fn run(measured: bool) -> Outcome {
-    let rounds = if measured { 7 } else { 1 };
-    let mut results: [Vec<Value>; 2] = Default::default();
-    for _ in 0..rounds {
-        for (way, results) in WAYS.iter().zip(&mut results) {
+    let mut quiet: [Vec<Value>; WAYS.len()] = Default::default();
+    let mut tries = 0;
+    while quiet.iter().any(|results| results.len() < ROUNDS) && tries < TRIES {
+        tries += 1;
+        for (way, results) in WAYS.iter().zip(&mut quiet) {
             let output = Command::new(std::env::current_exe()?)
                 .args([CHILD, way])
                 .output()?;
             if !output.status.success() {
                 return Err(String::from_utf8_lossy(&output.stderr).into());
             }
-            results.push(serde_json::from_slice(&output.stdout)?);
+            let result: Value = serde_json::from_slice(&output.stdout)?;
+            if results.len() < ROUNDS && result["others"].as_f64().is_some_and(|others| others <= OTHERS) {
+                results.push(result);
+            }
+        }
+        if !measured {
+            return Ok(());
         }
     }
-    println!("\n{LOGINS} logins at once, {rounds} rounds by turns, each in a process of its own\n");
+    println!("\n{LOGINS} logins at once, each time in a process of its own, {tries} rounds by turns\n");
     println!(
-        "| how | all done, ms | login p50, ms | memory above start, MiB | another task late: p99 / worst, ms |"
+        "| how | rounds held | all done, ms | login p50, ms | memory above start, MiB | another task late, ms: p99 | worst |"
     );
-    println!("|---|--:|--:|--:|--:|");
+    println!("|---|--:|--:|--:|--:|--:|--:|");
     let of = |results: &[Value], key: &str| -> Vec<u64> {
         results.iter().filter_map(|result| result[key].as_u64()).collect()
     };
     let worst = |values: Vec<u64>| values.into_iter().max().unwrap_or_default();
-    for (way, results) in WAYS.iter().zip(&results) {
+    for (way, results) in WAYS.iter().zip(&quiet).filter(|(_, results)| !results.is_empty()) {
         println!(
-            "| {way} | {:.0} | {:.0} | {:.1} | {:.1} / {:.1} |",
+            "| {way} | {} | {:.0} | {:.0} | {:.1} | {:.1} | {:.1} |",
+            results.len(),
             median(&of(results, "done_us")) as f64 / 1e3,
             median(&of(results, "login_us")) as f64 / 1e3,
             worst(of(results, "memory_kib")) as f64 / 1024.0,
@@ -63,7 +77,11 @@ pub(crate) fn run(measured: bool) -> Outcome {
             worst(of(results, "late_us")) as f64 / 1e3,
         );
     }
-    let [pool, blocking] = &results;
+    let [pool, blocking] = &quiet;
+    if pool.is_empty() || blocking.is_empty() {
+        println!("\nstorm: not held, other processes took more than a tenth of the machine in each round");
+        return Ok(());
+    }
     let threads = u64::try_from(available_parallelism()?.get())?;
     let bound = threads * u64::from(HashCost::default().memory()) * 11 / 10;
     let memory = worst(of(pool, "memory_kib"));
@@ -110,6 +128,7 @@ async fn storm(way: &str) -> Value {
     let over = Arc::new(AtomicBool::new(false));
     let others = tokio::spawn(others(Arc::clone(&over)));
     let pool = HashingPool::new().with_queue(LOGINS);
+    let busy = busy();
     let start = Instant::now();
     let mut logins = JoinSet::new();
     for number in 0..LOGINS {
@@ -118,8 +137,11 @@ async fn storm(way: &str) -> Value {
         let (pool, stored) = (pool.clone(), Arc::clone(&stored));
         match way {
             "pool" => logins.spawn(async move {
-                let verified = pool.verify(Some(stored), password).await.expect("room");
-                assert_eq!(verified != Verified::Wrong, right);
+                match pool.verify(Some(stored), password).await {
+                    Ok(verified) => assert_eq!(verified != Verified::Wrong, right),
+                    // After five seconds, on a machine that is not ours alone.
+                    Err(error) => assert_eq!(error.kind(), HashingErrorKind::Busy),
+                }
                 start.elapsed()
             }),
             _ => logins.spawn(async move {
@@ -131,6 +153,7 @@ async fn storm(way: &str) -> Value {
     }
     let times: Vec<Duration> = logins.join_all().await;
     let done = start.elapsed();
+    let others_busy = others_share(busy, done);
     let peak = memory("VmHWM:");
     over.store(true, Ordering::Relaxed);
     let mut late = others.await.expect("no panic");
@@ -141,6 +164,7 @@ async fn storm(way: &str) -> Value {
         "login_us": microseconds(median(&times)),
         "memory_kib": peak.saturating_sub(before),
         "late_p99_us": microseconds(late[late.len() * 99 / 100]),
+        "others": others_busy,
         "late_us": microseconds(*late.last().expect("at least one")),
     })
 }
@@ -185,4 +209,28 @@ fn memory(name: &str) -> u64 {
         .find_map(|line| line.strip_prefix(name))
         .expect("the line");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Processor time so far in hundredths of a second: the machine's without what is nice to us, and our own.
+fn busy() -> (f64, f64) {
+    let sum = |text: &str, places: &[usize]| -> f64 {
+        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        let times = places
+            .iter()
+            .filter_map(|&place| fields.get(place)?.parse::<f64>().ok());
+        times.sum()
+    };
+    let machine = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let own = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // proc(5): user, system, irq, softirq, steal; and behind our own name, user and system.
+    let own = own.rsplit(')').next().unwrap_or_default();
+    (sum(&machine, &[1, 3, 6, 7, 8]), sum(own, &[11, 12]))
+}
+
+/// What part of the machine other processes had since `before`.
+fn others_share(before: (f64, f64), elapsed: Duration) -> f64 {
+    let now = busy();
+    let others = (now.0 - before.0) - (now.1 - before.1);
+    let cores = available_parallelism().map_or(1, usize::from);
+    others / 100.0 / elapsed.as_secs_f64() / cores as f64
 }

@@ -1,4 +1,6 @@
 //! Whether a stranger can tell by the time who has an account: a two-sample test of each class of user.
+//!
+//! Held at the lower quartile: what else goes on only adds time, so that is where a patient stranger looks.
 
 use std::time::Instant;
 
@@ -7,7 +9,7 @@ use portcullis::{
     Verdict,
 };
 
-use crate::{Outcome, hash, hold, median};
+use crate::{Outcome, hash, hold};
 
 /// A user of each class, and what they are. The first is what the others are held against.
 const CLASSES: [(&str, &str); 4] = [
@@ -22,7 +24,7 @@ const CHEAP: &str =
     "argon2:$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Hgsbc6FDwl/qbUWxDrr+ZjetYYKE+7fDe5btmNdDfm0";
 
 pub(crate) fn run(measured: bool) -> Outcome {
-    let rounds = if measured { 200 } else { 1 };
+    let rounds = if measured { 400 } else { 1 };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let pool = HashingPool::new().with_threads(1);
     let strong = runtime.block_on(hash(&pool));
@@ -45,11 +47,11 @@ pub(crate) fn run(measured: bool) -> Outcome {
         }
     }
     println!("\na wrong password, {rounds} of each by turns\n");
-    println!("| user | median, ms | difference to unknown | p (Mann-Whitney) |\n|---|--:|--:|--:|");
-    let unknown = median(&times[0]) as f64;
+    println!("| user | lower quartile, ms | difference to unknown | p (Mann-Whitney) |\n|---|--:|--:|--:|");
+    let unknown = quartile(&times[0]) as f64;
     let mut outcome = Ok(());
     for ((_, class), times_of) in CLASSES.iter().zip(&times) {
-        let own = median(times_of) as f64;
+        let own = quartile(times_of) as f64;
         let (difference, p) = ((own - unknown) / unknown, mann_whitney(&times[0], times_of));
         println!(
             "| {class} | {:.2} | {:+.2} % | {p:.2} |",
@@ -65,6 +67,12 @@ pub(crate) fn run(measured: bool) -> Outcome {
         outcome = outcome.and(told);
     }
     outcome
+}
+
+fn quartile(times: &[u128]) -> u128 {
+    let mut times = times.to_vec();
+    times.sort();
+    times[times.len() / 4]
 }
 
 /// How probable so great a difference is of two samples of one kind: the two-sided Mann-Whitney U test.

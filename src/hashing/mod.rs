@@ -13,7 +13,7 @@ use std::{
 pub use self::error::{HashingError, HashingErrorKind};
 use self::queue::{Queue, Settings};
 use crate::{
-    password::{self, HashCost, PASSWORD_LIMIT, PasswordHash},
+    password::{self, HashCost, Memory, PASSWORD_LIMIT, PasswordHash},
     secret::Secret,
 };
 
@@ -163,19 +163,7 @@ impl HashingPool {
                 return Err(HashingError::costly());
             }
             let cost = pool.cost();
-            let check = move |memory: &mut password::Memory| {
-                let right = hash.as_ref().filter(|hash| hash.matches(&password, memory));
-                let verified = right.map_or(Verified::Wrong, |hash| Verified::Right {
-                    needs_rehash: hash.needs_rehash(cost),
-                });
-                // What is missing to the cost of a new hash is spent, so that the time tells nothing.
-                let spent = hash.as_ref().map_or(0, |hash| hash.work());
-                if let Some(rest) = cost.nearest_to(cost.work().saturating_sub(spent)) {
-                    PasswordHash::compute(&password, rest, memory);
-                }
-                memory.shrink_to(cost.memory());
-                verified
-            };
+            let check = move |memory: &mut Memory| check(hash.as_deref(), &password, cost, memory);
             let queue = &pool.0.queue;
             queue.submit(check)?.await
         }
@@ -197,7 +185,7 @@ impl HashingPool {
                 return Err(HashingError::password(PASSWORD_LIMIT, password.len()));
             }
             let cost = pool.cost();
-            let hash = move |memory: &mut password::Memory| PasswordHash::compute(&password, cost, memory);
+            let hash = move |memory: &mut Memory| PasswordHash::compute(&password, cost, memory);
             let queue = &pool.0.queue;
             queue.submit(hash)?.await
         }
@@ -231,6 +219,19 @@ impl fmt::Debug for HashingPool {
     }
 }
 
+/// Whether `password` is the one of `hash`, at no less than `cost`.
+fn check(hash: Option<&PasswordHash>, password: &Secret, cost: HashCost, memory: &mut Memory) -> Verified {
+    let right = hash.filter(|hash| hash.matches(password, memory));
+    // What is missing to the cost of a new hash is spent, so that the time tells nothing.
+    if let Some(rest) = cost.rest(hash.map_or(0, PasswordHash::work)) {
+        PasswordHash::compute(password, rest, memory);
+    }
+    memory.shrink_to(cost.memory());
+    right.map_or(Verified::Wrong, |hash| Verified::Right {
+        needs_rehash: hash.needs_rehash(cost),
+    })
+}
+
 /// What all clones share: with the last of them the threads end.
 struct Handle {
     queue: Arc<Queue>,
@@ -247,7 +248,7 @@ mod tests {
     use std::{future::Future, pin::pin, sync::mpsc, time::Duration};
 
     use super::*;
-    use crate::{error::Unavailable, password::Memory};
+    use crate::error::Unavailable;
 
     fn pool() -> HashingPool {
         HashingPool::new().with_cost(HashCost::tiny()).with_threads(1)
@@ -288,6 +289,31 @@ mod tests {
         assert!(pool.allows(&strong) && !narrow.allows(&strong));
         let error = narrow.verify(Some(Arc::new(strong)), "password".into()).await;
         assert_eq!(error.expect_err("not judged").kind(), HashingErrorKind::Costly);
+    }
+
+    #[test]
+    fn everybody_costs_the_same_work() {
+        let older = "sha1:0e112c3ddfce:a68df677475c2b47b6e86d0467eec97ac5f4b85a"
+            .parse()
+            .expect("a hash");
+        let cheap = "argon2:$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAA"
+            .parse()
+            .expect("a hash");
+        let (known, cost) = (hash_of("password"), HashCost::default());
+        for (hash, who) in [
+            (None, "unknown"),
+            (Some(&older), "known by an older hash"),
+            (Some(&cheap), "known by a cheap hash"),
+            (Some(&*known), "known"),
+        ] {
+            let mut memory = Memory::default();
+            assert_eq!(check(hash, &"wrong".into(), cost, &mut memory), Verified::Wrong);
+            assert_eq!(memory.size(), 19_456, "{who}");
+        }
+        // Memory for a dearer one is not kept.
+        let mut memory = Memory::default();
+        check(Some(&cheap), &"wrong".into(), HashCost::tiny(), &mut memory);
+        assert_eq!(memory.size(), 0);
     }
 
     #[tokio::test]

@@ -49,9 +49,11 @@ struct State {
 struct Task {
     number: u64,
     since: Instant,
-    /// Without memory it answers that it was not run.
-    run: Box<dyn FnOnce(Option<&mut Memory>) + Send>,
+    run: Box<Run>,
 }
+
+/// Told `None`, it was not run and says so.
+type Run = dyn FnOnce(Option<&mut Memory>) + Send;
 
 impl Queue {
     pub(super) fn new(settings: Settings) -> Arc<Self> {

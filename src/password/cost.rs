@@ -68,10 +68,11 @@ impl HashCost {
         u64::from(self.memory) * u64::from(self.passes)
     }
 
-    /// The cost nearest to `work` with the memory of this one, or `None` if that is less than half a pass.
-    pub(crate) fn nearest_to(self, work: u64) -> Option<Self> {
+    /// What is missing to this cost when `spent` KiB were written, to the nearest pass; `None` if that is none.
+    pub(crate) fn rest(self, spent: u64) -> Option<Self> {
         let memory = u64::from(self.memory);
-        let passes = u32::try_from((work + memory / 2) / memory).ok()?;
+        let missing = self.work().saturating_sub(spent);
+        let passes = u32::try_from((missing + memory / 2) / memory).ok()?;
         (passes > 0).then_some(Self { passes, ..self })
     }
 
@@ -155,14 +156,18 @@ mod tests {
     #[test]
     fn missing_work_is_made_up_for_in_whole_passes() {
         let cost = HashCost::default();
-        for (work, passes) in [
-            (0, None),
-            (9_727, None),
-            (9_728, Some(1)),
+        for (spent, passes) in [
+            (0, Some(2)),
+            (64, Some(2)),
+            (9_728, Some(2)),
+            (9_729, Some(1)),
             (19_456, Some(1)),
-            (38_912, Some(2)),
+            (29_184, Some(1)),
+            (29_185, None),
+            (38_912, None),
+            (102_400, None),
         ] {
-            assert_eq!(cost.nearest_to(work).map(HashCost::passes), passes, "{work}");
+            assert_eq!(cost.rest(spent).map(HashCost::passes), passes, "{spent}");
         }
     }
 }

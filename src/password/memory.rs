@@ -46,6 +46,12 @@ impl Memory {
         }
         self.0 = Vec::new();
     }
+
+    /// KiB held.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Drop for Memory {
@@ -83,11 +89,11 @@ mod tests {
                 tag(&mut Memory::default(), kib),
                 "{kib} KiB"
             );
-            sizes.push(memory.0.len());
+            sizes.push(memory.size());
         }
         assert_eq!(sizes, [16, 16, 64, 64]);
         memory.shrink_to(64);
-        assert_eq!(memory.0.len(), 64);
+        assert_eq!(memory.size(), 64);
         memory.shrink_to(63);
         assert_eq!(memory.0.capacity(), 0);
     }

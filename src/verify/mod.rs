@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[cfg(feature = "password")]
-pub use self::passwords::{PasswordStore, SharedPassword, StoredPasswords, Users};
+pub use self::passwords::{Found, PasswordStore, SharedPassword, StoredPasswords, Users};
 pub use self::{shared_token::SharedToken, token_set::TokenSet};
 
 /// What a verifier says of a credential.

@@ -13,7 +13,7 @@ use crate::{
 
 pub use self::{
     shared::SharedPassword,
-    stored::{PasswordStore, StoredPasswords},
+    stored::{Found, PasswordStore, StoredPasswords},
     users::Users,
 };
 

@@ -6,14 +6,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::PasswordStore;
-use crate::{
-    answer::Answer,
-    error::{ConfigError, Unavailable},
-    grant::Grant,
-    identity::Identity,
-    password::PasswordHash,
-};
+use super::{Found, PasswordStore};
+use crate::{answer::Answer, error::ConfigError, grant::Grant, identity::Identity, password::PasswordHash};
 
 /// A few users and the hashes of their passwords, kept in memory.
 ///
@@ -92,7 +86,7 @@ impl Users {
 }
 
 impl PasswordStore for Users {
-    fn find(&self, username: &str) -> Answer<Result<Option<(Arc<PasswordHash>, Grant)>, Unavailable>> {
+    fn find(&self, username: &str) -> Answer<Found> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Answer::Now(Ok(table.get(username).cloned()))
     }
