@@ -70,6 +70,7 @@ pub struct AuthLayerBuilder {
     responses: Responses,
     challenge: Option<Challenge>,
     login_path: Option<Box<str>>,
+    has_own_login_page: bool,
     /// Who knows them, and whether people have names.
     passwords: Option<(Arc<dyn PasswordVerifier>, bool)>,
     /// The text of the hash that is mixed into the cookies' key.
@@ -237,6 +238,13 @@ impl AuthLayerBuilder {
         self
     }
 
+    /// Default: the gate's own. The page at [`login_path`](Self::login_path) is one of the guarded service's: it
+    /// is open, and logs people in by [`AuthLayer::log_in`]. Logout and launch links stay the gate's.
+    pub fn own_login_page(mut self) -> Self {
+        self.has_own_login_page = true;
+        self
+    }
+
     /// Default: nobody. Who is told of logins and refusals.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Box::new(observer));
@@ -289,7 +297,9 @@ impl AuthLayerBuilder {
         });
         let reads_query = sources.contains(&TokenSource::Query);
         // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
-        let logs_in = self.passwords.is_some() || (reads_query && !self.shared_tokens.is_empty());
+        let logs_in = self.has_own_login_page
+            || self.passwords.is_some()
+            || (reads_query && !self.shared_tokens.is_empty());
         let header_only = !reads_query && !logs_in && self.authenticators.is_empty() && !self.accepts_anyone;
 
         let mixed = self
@@ -360,31 +370,39 @@ impl AuthLayerBuilder {
                 path: logout_path.clone(),
                 login_path: login_path.clone(),
             };
-            endpoints.push((login_path.clone(), Box::new(login)));
+            if !self.has_own_login_page {
+                endpoints.push((login_path.clone(), Box::new(login)));
+            }
             endpoints.push((logout_path, Box::new(logout)));
             endpoints.push((
                 base_url.join(LaunchLinks::PATH).into(),
                 Box::new(Arc::clone(&launch_links)),
             ));
         }
+        let own_login_page = self.has_own_login_page.then(|| login_path.clone());
+        let passage = Passage::new(Gate {
+            id: GateId::new(),
+            guards,
+            chain: Chain::new(first, chain),
+            authorizers: self.authorizers,
+            xsrf_cookie: XsrfCookie::new(mixed, &base_url)?,
+            login_cookie: login_cookie.map(LoginCookie),
+            responses: self.responses,
+            challenge: self.challenge.unwrap_or_default(),
+            base_url,
+            login_path: logs_in.then_some(login_path),
+            endpoints,
+            observer: self.observer,
+            clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
+            gate_only: self.gate_only,
+        });
+        let passage = match &own_login_page {
+            Some(path) => passage.open_paths(&[path]),
+            None => passage,
+        };
         Ok(AuthLayer {
+            passage: Arc::new(passage),
             launch_links,
-            passage: Arc::new(Passage::new(Gate {
-                id: GateId::new(),
-                guards,
-                chain: Chain::new(first, chain),
-                authorizers: self.authorizers,
-                xsrf_cookie: XsrfCookie::new(mixed, &base_url)?,
-                login_cookie: login_cookie.map(LoginCookie),
-                responses: self.responses,
-                challenge: self.challenge.unwrap_or_default(),
-                base_url,
-                login_path: logs_in.then_some(login_path),
-                endpoints,
-                observer: self.observer,
-                clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
-                gate_only: self.gate_only,
-            })),
         })
     }
 }

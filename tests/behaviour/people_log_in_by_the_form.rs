@@ -421,3 +421,20 @@ async fn a_handler_of_ones_own_can_log_in_and_out() {
             .all(|line| line.to_str().expect("ASCII").contains("Max-Age=0"))
     );
 }
+
+#[tokio::test]
+async fn a_login_page_of_ones_own_is_open_and_people_are_sent_there() {
+    let layer = AuthLayer::builder()
+        .token(TOKEN.parse::<Token>().expect("a token"))
+        .login_path("/web/login")
+        .own_login_page()
+        .build()
+        .expect("a gate");
+    let visitor = send(&layer, request("GET /lab\naccept: text/html")).await;
+    assert_eq!(visitor.header("location"), "/web/login?next=%2Flab");
+    assert_eq!(
+        send(&layer, request("GET /web/login?next=%2Flab")).await.text,
+        "nobody",
+        "the handler is reached"
+    );
+}
