@@ -1,6 +1,6 @@
 //! The cookies by which a browser stays logged in: given, healed, taken away.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::{
     answer::Answer,
@@ -47,8 +47,7 @@ impl XsrfCookie {
         if session.credential() != Credential::Cookie {
             return guards.cross_site(surroundings, head, kind, None);
         }
-        let sent = self.sent(head);
-        let proof = XsrfProof::new(&self.guard, binding(session), sent.iter().copied());
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
         guards.cross_site(surroundings, head, kind, Some(&proof))
     }
 
@@ -60,20 +59,16 @@ impl XsrfCookie {
         head: Head<'_>,
         session: &Session,
     ) -> Result<(), Denial> {
-        let sent = self.sent(head);
-        let proof = XsrfProof::new(&self.guard, binding(session), sent.iter().copied());
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
         let proof = (session.credential() == Credential::Cookie).then_some(&proof);
         guards.require_own_page(surroundings, head, proof.map(|proof| proof as _))
     }
 
     /// Adds a fresh value, unless one that fits the session was sent.
     pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
-        let binding = binding(session);
-        if !self
-            .sent(head)
-            .iter()
-            .any(|value| self.guard.fits(value, binding))
-        {
+        let fits = RequestCookies::of(head.headers())
+            .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)));
+        if !fits {
             self.renew(session, https, cookies);
         }
     }
@@ -84,12 +79,30 @@ impl XsrfCookie {
         push(cookies, self.scope.set_cookie(b"", &value, None, https));
     }
 
-    /// The `_xsrf` values of the request; none if they, or its cookies, are too many to be believed.
-    fn sent<'a>(&self, head: Head<'a>) -> Candidates<'a> {
-        let cookies = RequestCookies::of(head.headers()).ok();
-        cookies
-            .and_then(|cookies| cookies.candidates(&self.name))
-            .unwrap_or_default()
+    fn sent<'a>(&'a self, head: Head<'a>) -> SentXsrf<'a> {
+        SentXsrf {
+            name: &self.name,
+            headers: head.headers(),
+        }
+    }
+}
+
+/// The `_xsrf` values of the request, looked for when they are asked for; none if they, or its cookies, are
+/// too many to be believed.
+#[derive(Clone)]
+struct SentXsrf<'a> {
+    name: &'a CookieName,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> IntoIterator for SentXsrf<'a> {
+    type Item = &'a [u8];
+    type IntoIter = <Candidates<'a> as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let cookies = RequestCookies::of(self.headers).ok();
+        let values = cookies.and_then(|cookies| cookies.candidates(self.name));
+        values.unwrap_or_default().into_iter()
     }
 }
 

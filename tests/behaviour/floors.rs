@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 5] = [
-    "secret random time head answer error denial event peer base_url next_url percent query identity scopes grant \
+    "secret random digest time head answer error denial event peer base_url next_url percent query identity scopes grant \
      session token challenge page cookie testing tracing",
     "source",
     "authenticate verify authorize",
@@ -17,7 +17,7 @@ const BESIDE: [(&str, &str); 16] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
-    ("cookie", "denial error random secret time"),
+    ("cookie", "denial digest error random secret time"),
     ("error", "secret"),
     ("event", "denial identity"),
     ("gate", "guard"),
@@ -28,7 +28,7 @@ const BESIDE: [(&str, &str); 16] = [
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
     ("testing", "time"),
-    ("token", "random secret"),
+    ("token", "digest random secret"),
     ("tracing", "event"),
 ];
 
