@@ -27,11 +27,18 @@ impl Authenticator for Opens {
             return Outcome::Rejected(Reason::TooLarge).into();
         };
         let who = |payload: &[u8]| Some(payload.len());
-        self.jar.read_with(&cookies, || head.now(), who, |read| match read {
-            Read::Opened(_) => Outcome::Accepted(Session::new(self.grant.clone(), self.credential)).into(),
-            Read::Absent => Outcome::Absent.into(),
-            _ => Outcome::Rejected(Reason::InvalidCookie).into(),
-        })
+        self.jar.read_with(
+            &cookies,
+            || head.now(),
+            who,
+            |read| match read {
+                Read::Opened(_) => {
+                    Outcome::Accepted(Session::new(self.grant.clone(), self.credential)).into()
+                }
+                Read::Absent => Outcome::Absent.into(),
+                _ => Outcome::Rejected(Reason::InvalidCookie).into(),
+            },
+        )
     }
 }
 

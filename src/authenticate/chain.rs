@@ -26,10 +26,12 @@ impl Chain {
 
     #[inline(always)]
     pub(crate) fn authenticate(&self, head: &Head<'_>) -> Word<'_> {
-        match self.shared_token.as_ref().map(|first| first.word(head)) {
-            Some(Word::Said(answer)) => Word::Said(after(None, answer, &self.others, head)),
-            Some(known) => known,
-            None => Word::Said(ask(None, &self.others, head)),
+        let Some(first) = &self.shared_token else {
+            return Word::Said(ask(None, &self.others, head));
+        };
+        match first.word(head) {
+            Word::Known(grant) => Word::Known(grant),
+            Word::Said(answer) => Word::Said(after(None, answer, &self.others, head)),
         }
     }
 }

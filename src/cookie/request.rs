@@ -107,6 +107,12 @@ impl<'a> RequestCookies<'a> {
         Ok(Self { lines })
     }
 
+    /// Whether nothing was sent that could hold a cookie.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.octets() == 0
+    }
+
     /// How many octets the lines have: no value has more.
     #[inline]
     pub(super) fn octets(&self) -> usize {
@@ -148,7 +154,10 @@ impl<'a> RequestCookies<'a> {
 
     /// The values of `name`, equal ones as often as they came.
     #[inline]
-    pub(crate) fn all_values<'n>(&self, name: &'n CookieName) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    pub(crate) fn all_values<'n>(
+        &self,
+        name: &'n CookieName,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let (line, lines) = match self.lines {
             Lines::Single(line) => (line, LineIter::Single(None)),
             several => (&[][..], several.iter()),

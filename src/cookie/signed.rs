@@ -69,9 +69,8 @@ impl SignedValues {
         for field in [&issued_at.as_secs().to_string(), name.as_str(), &payload] {
             write!(value, "{}:{field}|", field.len()).expect("a String takes all text");
         }
-        for octet in self.keys.writing().code(value.as_bytes()) {
-            write!(value, "{octet:02x}").expect("a String takes all text");
-        }
+        let signature = signature(self.keys.writing(), value.as_bytes());
+        value.extend(signature.map(char::from));
         value
     }
 
@@ -110,11 +109,9 @@ impl SignedValues {
         if value.len() > CookieScope::LIMIT || !value.starts_with(b"2|") {
             return None;
         }
-        let (body, signature) = value.split_last_chunk::<64>()?;
-        let signature = unhex(signature)?;
-        let (_, stale) = self.keys.find(now, |key| {
-            secret::equal(&key.code(body), &signature).then_some(())
-        })?;
+        let (body, sent) = value.split_last_chunk::<64>()?;
+        let is_good = |key: &Hmac| secret::equal(&signature(key, body), sent);
+        let (_, stale) = self.keys.find(now, |key| is_good(key).then_some(()))?;
         Some((body, stale))
     }
 }
@@ -213,25 +210,15 @@ fn eight_digits(digits: [u8; 8]) -> Option<u64> {
     Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
-/// The octets that 64 lower-case hexadecimal digits stand for.
-fn unhex(digits: &[u8; 64]) -> Option<[u8; 32]> {
-    // Without branches, so that it becomes a few vector instructions.
-    let mut foreign = false;
-    let values = digits.map(|digit| {
-        let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
-        foreign |= (number > 9) & (letter > 5);
-        if number > 9 {
-            letter.wrapping_add(10)
-        } else {
-            number
-        }
-    });
-    let (pairs, _) = values.as_chunks::<2>();
-    let mut octets = [0; 32];
-    for (octet, [high, low]) in octets.iter_mut().zip(pairs) {
-        *octet = high << 4 | low;
+/// The code of `body` in lower-case hexadecimal digits.
+fn signature(key: &Hmac, body: &[u8]) -> [u8; 64] {
+    let digit = |value: u8| value + if value > 9 { b'a' - 10 } else { b'0' };
+    let mut digits = [0; 64];
+    let (pairs, _) = digits.as_chunks_mut();
+    for (pair, octet) in pairs.iter_mut().zip(key.code(body)) {
+        *pair = [digit(octet >> 4), digit(octet & 0xf)];
     }
-    (!foreign).then_some(octets)
+    digits
 }
 
 #[cfg(test)]
@@ -305,21 +292,24 @@ mod tests {
     }
 
     #[test]
-    fn hexadecimal_digits_are_lower_case_and_sixty_four() {
-        let octets: Vec<u8> = (0..32).map(|octet| octet * 8 + 7).collect();
-        let text: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-        let digits: [u8; 64] = text.as_bytes().try_into().expect("64 digits");
-        assert_eq!(
-            unhex(&digits).as_ref().map(|octets| &octets[..]),
-            Some(&octets[..])
-        );
-        for place in 0..64 {
-            for wrong in *b"gAF/:`@ \xff" {
-                let mut digits = digits;
-                digits[place] = wrong;
-                assert_eq!(unhex(&digits), None, "{wrong:#x} at {place}");
-            }
+    fn a_signature_is_in_small_hexadecimal_digits() {
+        let key = Hmac::new(b"key");
+        for octet in 0..=u8::MAX {
+            let expected: String = key
+                .code(&[octet])
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect();
+            assert_eq!(signature(&key, &[octet]), expected.as_bytes());
         }
+        let values = SignedValues::new(&Keyring::generate());
+        let (name, now) = (CookieName::session_id(), UnixTime::from_secs(1));
+        let mut value = values.sign(&name, b"x", now).into_bytes();
+        let place = value.len() - 64;
+        value[place..].make_ascii_uppercase();
+        let mut buffer = [0; 9];
+        let opened = values.open(&name, &value, Duration::from_secs(1), || now, &mut buffer);
+        assert_eq!(opened.map(|_| ()), Err(OpenError::Invalid));
     }
 
     #[test]

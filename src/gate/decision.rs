@@ -1,7 +1,7 @@
 //! What the gate decided of a request, and what it adds to the answer.
 
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, Response,
     header::{CACHE_CONTROL, REFERRER_POLICY, VARY},
 };
 
@@ -44,6 +44,13 @@ impl Afterwards {
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
         !self.by_cookie && !self.token_in_url && self.set_cookies.is_empty() && self.cors.is_nothing()
+    }
+
+    // Not inlined: an answer to which nothing is added need not lie in memory for it.
+    #[inline(never)]
+    pub(crate) fn added_to<B>(self, mut response: Response<B>) -> Response<B> {
+        self.apply_to(response.headers_mut());
+        response
     }
 
     /// Adds to `headers`: appended, so that nothing of the handler's is lost.

@@ -16,7 +16,7 @@ use tower_service::Service;
 use crate::{
     answer::BoxFuture,
     authenticate::Outcome,
-    gate::{AuthBody, decision::Afterwards, passage::Passage, responses::OwnResponse, service::carry_out},
+    gate::{AuthBody, decision::Afterwards, passage::Passage, responses::OwnResponse},
     head::Head,
 };
 
@@ -92,11 +92,12 @@ where
         loop {
             match state.as_mut().project() {
                 StateProjection::Running { future, afterwards } => {
-                    let mut response = ready!(future.poll(context))?;
-                    if !afterwards.is_nothing() {
-                        mem::take(afterwards).apply_to(response.headers_mut());
-                    }
-                    return Poll::Ready(Ok(response.map(AuthBody::inner)));
+                    let response = ready!(future.poll(context))?.map(AuthBody::inner);
+                    return Poll::Ready(Ok(if afterwards.is_nothing() {
+                        response
+                    } else {
+                        mem::take(afterwards).added_to(response)
+                    }));
                 }
                 StateProjection::Answered { response } => {
                     let response = response.take().expect("an answer is given once");
@@ -105,12 +106,15 @@ where
                 StateProjection::Waiting { outcome, held } => {
                     let outcome = ready!(outcome.as_mut().poll(context));
                     let Held {
-                        request,
+                        mut request,
                         mut inner,
                         passage,
                     } = *held.take().expect("an outcome comes once");
                     let decision = passage.conclude_later(outcome, Head::of(&request));
-                    let next = carry_out(decision, request, &mut inner, passage.inserts_session());
+                    let next = match passage.carry_out(decision.into(), request.extensions_mut()) {
+                        Ok(afterwards) => Self::running(inner.call(request), afterwards),
+                        Err(answer) => Self::answered(answer),
+                    };
                     state.set(next.state);
                 }
             }

@@ -2,15 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{Extensions, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::{
     answer::{Answer, BoxFuture},
     authenticate::{Chain, Outcome, Word},
     authorize::Authorizer,
-    base_url::BaseUrl,
-    challenge::Challenge,
     cookie::SetCookies,
     denial::{Denial, Reason},
     error::Unavailable,
@@ -18,8 +16,9 @@ use crate::{
     gate::{
         decision::{Afterwards, Decision},
         login_cookie::{LoginCookie, XsrfCookie, is_https},
-        responses::{OwnResponse, Responses, Telling, redirect, wants_page},
+        responses::{OwnResponse, Telling, redirect, wants_page},
     },
+    grant::Grant,
     guard::{Guards, Surroundings},
     head::Head,
     next_url::{NextUrl, Premises},
@@ -37,10 +36,7 @@ pub(crate) struct Gate {
     pub(crate) xsrf_cookie: XsrfCookie,
     /// The cookie of a login, where a browser can log in.
     pub(crate) login_cookie: Option<LoginCookie>,
-    pub(crate) responses: Responses,
-    pub(crate) challenge: Challenge,
-    pub(crate) base_url: BaseUrl,
-    pub(crate) login_path: Option<Box<str>>,
+    pub(crate) telling: Telling,
     pub(crate) observer: Option<Box<dyn Observer>>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) gate_only: bool,
@@ -93,50 +89,90 @@ impl Passage {
         }
     }
 
-    /// Whether the session is handed to the service.
-    pub(crate) fn inserts_session(&self) -> bool {
-        !self.gate.gate_only
+    /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
+    /// gate's own answer.
+    #[inline]
+    pub(crate) fn carry_out(
+        &self,
+        verdict: Verdict<'_>,
+        extensions: &mut Extensions,
+    ) -> Result<Afterwards, Box<OwnResponse>> {
+        match verdict {
+            Verdict::Known(_) if self.gate.gate_only => Ok(Afterwards::default()),
+            other => self.hand_over(self.decision(other), extensions),
+        }
     }
 
-    /// The decision, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
-    pub(crate) fn decide_now(&self, head: Head<'_>) -> Result<Decision, BoxFuture<Outcome>> {
+    #[inline(never)]
+    fn hand_over(
+        &self,
+        decision: Decision,
+        extensions: &mut Extensions,
+    ) -> Result<Afterwards, Box<OwnResponse>> {
+        match decision {
+            Decision::Admitted { session, afterwards } => {
+                if !self.gate.gate_only {
+                    match session {
+                        Some(session) => drop(extensions.insert(session)),
+                        // What another gate left does not speak for this one.
+                        None => drop(extensions.remove::<Session>()),
+                    }
+                }
+                Ok(afterwards)
+            }
+            Decision::Answered(answer) => Err(answer),
+        }
+    }
+
+    /// The decision that is told to whoever asks for one.
+    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Decision {
+        match verdict {
+            Verdict::Known(grant) => self.admit(token_session(grant), Afterwards::default()),
+            Verdict::Decided(decision) => decision,
+        }
+    }
+
+    /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
+    pub(crate) fn judge_now(&self, head: Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let gate = &*self.gate;
         let head = &head.with_clock(&*gate.clock);
         let surroundings = match gate.guards.reached(*head) {
             Ok(surroundings) => surroundings,
             Err(refusal) => {
-                return Ok(Decision::Answered(self.refuse(
-                    refusal.into(),
-                    head,
-                    None,
-                    None,
-                    SetCookies::default(),
-                )));
+                let answer = self.refuse(refusal.into(), head, None, None, SetCookies::default());
+                return Ok(Decision::Answered(answer).into());
             }
         };
         if self.open_paths.iter().any(|path| **path == *head.uri().path()) {
-            return Ok(Decision::Admitted {
-                session: None,
-                afterwards: self.afterwards(head),
-            });
+            let afterwards = self.afterwards(head);
+            let session = None;
+            return Ok(Decision::Admitted { session, afterwards }.into());
         }
         if let Some(preflight) = gate.guards.preflight(*head) {
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
             preflight.write_to(response.headers_mut());
-            return Ok(Decision::Answered(Box::new(response)));
+            return Ok(Decision::Answered(Box::new(response)).into());
         }
         match self.ask(head) {
+            Word::Known(grant) if self.asks_no_more_than_a_token(head) => Ok(Verdict::Known(grant)),
             Word::Known(grant) => {
-                let session = Session::new(grant.clone(), Credential::Token);
-                Ok(match self.accept(&session, head, &surroundings) {
-                    Ok(afterwards) => self.admit(session, afterwards),
-                    Err(answer) => Decision::Answered(answer),
-                })
+                let outcome = Outcome::Accepted(token_session(grant));
+                Ok(self.conclude(outcome, head, &surroundings).into())
             }
-            Word::Said(Answer::Now(outcome)) => Ok(self.conclude(outcome, head, &surroundings)),
+            Word::Said(Answer::Now(outcome)) => Ok(self.conclude(outcome, head, &surroundings).into()),
             Word::Said(Answer::Later(future)) => Err(future),
         }
+    }
+
+    /// Whether this request of somebody with a good token in its head is let in as it is, and nothing is added
+    /// to the answer.
+    #[inline(always)]
+    fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
+        self.scopes.is_empty()
+            && self.gate.authorizers.is_empty()
+            && head.uri().query().is_none()
+            && !self.gate.guards.lists_origins()
     }
 
     /// The same decision, once the outcome is there.
@@ -256,7 +292,6 @@ impl Passage {
     }
 
     /// Whether somebody known may do this: no other site caused it, and they have the right to.
-    #[inline(always)]
     fn permit(
         &self,
         session: &Session,
@@ -275,7 +310,6 @@ impl Passage {
     }
 
     /// Somebody known: what is added to the handler's answer, or the gate's own.
-    #[inline(always)]
     fn accept(
         &self,
         session: &Session,
@@ -304,7 +338,6 @@ impl Passage {
         Ok(afterwards)
     }
 
-    #[inline(always)]
     fn admit(&self, session: Session, afterwards: Afterwards) -> Decision {
         Decision::Admitted {
             session: Some(session.let_in_by(self.gate.id)),
@@ -322,7 +355,7 @@ impl Passage {
                 client: None,
             });
             gate.xsrf_cookie.renew(
-                &Session::new(crate::grant::Grant::new(identity), Credential::Cookie),
+                &Session::new(Grant::new(identity), Credential::Cookie),
                 https,
                 cookies,
             );
@@ -330,7 +363,7 @@ impl Passage {
         if *head.method() != Method::GET || !wants_page(*head) {
             return None;
         }
-        let here = NextUrl::of_request(head.uri(), Premises::new(&gate.base_url));
+        let here = NextUrl::of_request(head.uri(), Premises::new(&gate.telling.base_url));
         let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(&here));
         std::mem::take(cookies).append_to(response.headers_mut());
         Some(Box::new(response))
@@ -366,13 +399,7 @@ impl Passage {
                 client,
             });
         }
-        let telling = Telling {
-            responses: gate.responses,
-            challenge: &gate.challenge,
-            base_url: &gate.base_url,
-            login_path: gate.login_path.as_deref(),
-        };
-        let mut response = telling.answer(&denial, *head);
+        let mut response = gate.telling.answer(&denial, *head);
         let afterwards = Afterwards {
             set_cookies: cookies,
             ..self.afterwards(head)
@@ -389,6 +416,7 @@ impl Passage {
     }
 
     /// What every answer to this request needs, whoever sent it.
+    #[inline(always)]
     fn afterwards(&self, head: &Head<'_>) -> Afterwards {
         Afterwards {
             token_in_url: head.uri().query().is_some() && Query::of(head.uri()).holds_token(),
@@ -413,6 +441,23 @@ impl Gate {
         });
         Denial::new(Reason::Unavailable).with_retry_after(unavailable.retry_after())
     }
+}
+
+/// A verdict over a request: its decision, as long as nobody asks for a session.
+pub(crate) enum Verdict<'a> {
+    /// Let in by a token that is worth this, with nothing to add to the answer.
+    Known(&'a Grant),
+    Decided(Decision),
+}
+
+impl From<Decision> for Verdict<'_> {
+    fn from(decision: Decision) -> Self {
+        Self::Decided(decision)
+    }
+}
+
+fn token_session(grant: &Grant) -> Session {
+    Session::new(grant.clone(), Credential::Token)
 }
 
 impl fmt::Debug for Passage {

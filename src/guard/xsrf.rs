@@ -117,7 +117,11 @@ impl<K: XsrfKey> XsrfGuard<K> {
     }
 
     /// Whether one of these values does.
-    pub(crate) fn one_fits<'v>(&self, values: impl IntoIterator<Item = &'v [u8]>, binding: Binding<'_>) -> bool {
+    pub(crate) fn one_fits<'v>(
+        &self,
+        values: impl IntoIterator<Item = &'v [u8]>,
+        binding: Binding<'_>,
+    ) -> bool {
         let fit = self.fit(binding);
         let mut parts = values.into_iter().filter_map(Parts::of);
         parts.any(|parts| *parts.fit == fit)

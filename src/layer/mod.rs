@@ -141,8 +141,8 @@ impl AuthLayer {
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: Head<'_>) -> Answer<Decision> {
         let passage = &self.passage;
-        match passage.decide_now(head) {
-            Ok(decision) => Answer::Now(decision),
+        match passage.judge_now(head) {
+            Ok(verdict) => Answer::Now(passage.decision(verdict)),
             Err(outcome) => {
                 let (passage, head) = (Arc::clone(passage), OwnedHead::of(head));
                 Answer::later(async move { passage.conclude_later(outcome.await, Head::of(&head.0)) })
