@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Authenticator, Outcome, TokenAuthenticator, Word},
+    authenticate::{Authenticator, Glance, Outcome, TokenAuthenticator},
     denial::Reason,
     head::Head,
     verify::SharedToken,
@@ -24,14 +24,21 @@ impl Chain {
         Self { shared_token, others }
     }
 
+    /// What a glance tells of the shared token.
     #[inline(always)]
-    pub(crate) fn authenticate(&self, head: &Head<'_>) -> Word<'_> {
-        let Some(first) = &self.shared_token else {
-            return Word::Said(ask(None, &self.others, head));
-        };
-        match first.word(head) {
-            Word::Known(grant) => Word::Known(grant),
-            Word::Said(answer) => Word::Said(after(None, answer, &self.others, head)),
+    pub(crate) fn glance<'g, 'h>(&'g self, head: &Head<'h>) -> Glance<'g, 'h> {
+        match &self.shared_token {
+            Some(first) => first.glance(head),
+            None => Glance::Unclear,
+        }
+    }
+
+    /// What the chain says, after a glance at the same head.
+    #[inline(never)]
+    pub(crate) fn authenticate(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
+        match &self.shared_token {
+            Some(first) => after(None, first.answer(glance, head), &self.others, head),
+            None => ask(None, &self.others, head),
         }
     }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{
-    Authenticator, Outcome, Word,
+    Authenticator, Outcome,
     authorization::{self, token_in_authorization, trim},
 };
 use crate::{
@@ -240,28 +240,50 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 
 impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        self.word(&head).into()
+        self.answer(self.glance(&head), &head)
     }
 }
 
+/// What a glance at the `Authorization` field tells of a request, without an answer being made of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Glance<'g, 'h> {
+    /// The token, and it is worth this now.
+    Known(&'g Grant),
+    /// What stands where a token does, and is none that is recognised.
+    Unrecognised(&'h [u8]),
+    /// No token, and no other place where one could be.
+    Nothing,
+    /// Nothing is told: whatever there is has to be looked for.
+    Unclear,
+}
+
 impl<V: TokenVerifier> TokenAuthenticator<V> {
+    /// The way of most requests of programs. Octets equal to a known token are one, so their form is judged
+    /// only if they are not recognised.
     #[inline(always)]
-    pub(super) fn word(&self, head: &Head<'_>) -> Word<'_> {
+    pub(super) fn glance<'g, 'h>(&'g self, head: &Head<'h>) -> Glance<'g, 'h> {
         if !self.sources.only_authorization(head) {
-            return Word::Said(self.by_any_source(head));
+            return Glance::Unclear;
         }
-        Word::Said(match in_authorization(head) {
-            // Octets equal to a known token are one, so their form is judged only if they are not recognised.
+        match in_authorization(head) {
             Ok(Some(candidate)) => match self.verifier.recognise(candidate) {
-                Some(grant) if is_over(grant, || head.now()) => {
-                    Outcome::Rejected(Reason::ExpiredToken).into()
-                }
-                Some(grant) => return Word::Known(grant),
-                None => self.by_unrecognised(candidate, head),
+                Some(grant) if is_over(grant, || head.now()) => Glance::Unclear,
+                Some(grant) => Glance::Known(grant),
+                None => Glance::Unrecognised(candidate),
             },
-            Ok(None) => Outcome::Absent.into(),
-            Err(denial) => Outcome::Malformed(denial).into(),
-        })
+            Ok(None) => Glance::Nothing,
+            Err(_) => Glance::Unclear,
+        }
+    }
+
+    /// The answer, after a glance at the same head.
+    pub(super) fn answer(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
+        match glance {
+            Glance::Known(grant) => Outcome::Accepted(Session::new(grant.clone(), Credential::Token)).into(),
+            Glance::Unrecognised(candidate) => self.by_unrecognised(candidate, head),
+            Glance::Nothing => Outcome::Absent.into(),
+            Glance::Unclear => self.by_any_source(head),
+        }
     }
 
     #[inline(never)]

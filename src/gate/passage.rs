@@ -2,19 +2,19 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Extensions, HeaderValue, Method, Response, StatusCode};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Chain, Outcome, Word},
+    authenticate::{Chain, Glance, Outcome},
     authorize::Authorizer,
     cookie::SetCookies,
     denial::{Denial, Reason},
     error::Unavailable,
     event::{Event, LoggedPath, Observer},
     gate::{
-        decision::{Afterwards, Decision},
+        decision::{Additions, Afterwards, Decision},
         login_cookie::{LoginCookie, XsrfCookie, is_https},
         responses::{OwnResponse, Telling, redirect, wants_page},
     },
@@ -98,44 +98,60 @@ impl Passage {
         extensions: &mut Extensions,
     ) -> Result<Afterwards, Box<OwnResponse>> {
         match verdict {
-            Verdict::Known(_) if self.gate.gate_only => Ok(Afterwards::default()),
-            other => self.hand_over(self.decision(other), extensions),
+            Verdict::Known(grant) => {
+                if !self.gate.gate_only {
+                    self.hand_over(Some(self.token_session(grant)), extensions);
+                }
+                Ok(Afterwards::default())
+            }
+            Verdict::Decided(Decision::Admitted { session, afterwards }) => {
+                if !self.gate.gate_only {
+                    self.hand_over(session, extensions);
+                }
+                Ok(afterwards)
+            }
+            Verdict::Decided(Decision::Answered(answer)) => Err(answer),
         }
     }
 
     #[inline(never)]
-    fn hand_over(
-        &self,
-        decision: Decision,
-        extensions: &mut Extensions,
-    ) -> Result<Afterwards, Box<OwnResponse>> {
-        match decision {
-            Decision::Admitted { session, afterwards } => {
-                if !self.gate.gate_only {
-                    match session {
-                        Some(session) => drop(extensions.insert(session)),
-                        // What another gate left does not speak for this one.
-                        None => drop(extensions.remove::<Session>()),
-                    }
-                }
-                Ok(afterwards)
-            }
-            Decision::Answered(answer) => Err(answer),
+    fn hand_over(&self, session: Option<Session>, extensions: &mut Extensions) {
+        match session {
+            Some(session) => drop(extensions.insert(session)),
+            // What another gate left does not speak for this one.
+            None => drop(extensions.remove::<Session>()),
         }
     }
 
     /// The decision that is told to whoever asks for one.
     pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Decision {
         match verdict {
-            Verdict::Known(grant) => self.admit(token_session(grant), Afterwards::default()),
+            Verdict::Known(grant) => Decision::Admitted {
+                session: Some(self.token_session(grant)),
+                afterwards: Afterwards::default(),
+            },
             Verdict::Decided(decision) => decision,
         }
     }
 
+    fn token_session(&self, grant: &Grant) -> Session {
+        Session::new(grant.clone(), Credential::Token).let_in_by(self.gate.id)
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.gate.clock
+    }
+
+    /// The head of a request, with the gate's clock.
+    pub(crate) fn head<'a, B>(&'a self, request: &'a Request<B>) -> Head<'a> {
+        Head::at(request, self.clock())
+    }
+
     /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
-    pub(crate) fn judge_now(&self, head: Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
+    ///
+    /// The clock is the head's own.
+    pub(crate) fn judge_now(&self, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let gate = &*self.gate;
-        let head = &head.with_clock(&*gate.clock);
         let surroundings = match gate.guards.reached(*head) {
             Ok(surroundings) => surroundings,
             Err(refusal) => {
@@ -143,8 +159,8 @@ impl Passage {
                 return Ok(Decision::Answered(answer).into());
             }
         };
-        if self.open_paths.iter().any(|path| **path == *head.uri().path()) {
-            let afterwards = self.afterwards(head);
+        if !self.open_paths.is_empty() && self.opens(head) {
+            let afterwards = self.additions(head).into();
             let session = None;
             return Ok(Decision::Admitted { session, afterwards }.into());
         }
@@ -154,14 +170,31 @@ impl Passage {
             preflight.write_to(response.headers_mut());
             return Ok(Decision::Answered(Box::new(response)).into());
         }
-        match self.ask(head) {
-            Word::Known(grant) if self.asks_no_more_than_a_token(head) => Ok(Verdict::Known(grant)),
-            Word::Known(grant) => {
-                let outcome = Outcome::Accepted(token_session(grant));
-                Ok(self.conclude(outcome, head, &surroundings).into())
-            }
-            Word::Said(Answer::Now(outcome)) => Ok(self.conclude(outcome, head, &surroundings).into()),
-            Word::Said(Answer::Later(future)) => Err(future),
+        let glance = gate.chain.glance(head);
+        if let Glance::Known(grant) = glance
+            && self.asks_no_more_than_a_token(head)
+        {
+            return Ok(Verdict::Known(grant));
+        }
+        self.judge_further(glance, head, surroundings)
+    }
+
+    #[inline(never)]
+    fn opens(&self, head: &Head<'_>) -> bool {
+        self.open_paths.iter().any(|path| **path == *head.uri().path())
+    }
+
+    // Not inlined, so that a known token does not pay for its registers.
+    #[inline(never)]
+    fn judge_further(
+        &self,
+        glance: Glance<'_, '_>,
+        head: &Head<'_>,
+        surroundings: Surroundings<'_>,
+    ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
+        match self.ask(glance, head) {
+            Answer::Now(outcome) => Ok(self.conclude(outcome, head, &surroundings).into()),
+            Answer::Later(future) => Err(future),
         }
     }
 
@@ -169,7 +202,8 @@ impl Passage {
     /// to the answer.
     #[inline(always)]
     fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
-        self.scopes.is_empty()
+        Session::of(head.extensions()).is_none()
+            && self.scopes.is_empty()
             && self.gate.authorizers.is_empty()
             && head.uri().query().is_none()
             && !self.gate.guards.lists_origins()
@@ -191,7 +225,7 @@ impl Passage {
             Ok(surroundings) => surroundings,
             Err(denial) => return Ok(Err(denial)),
         };
-        match self.ask(head).into() {
+        match self.ask(self.gate.chain.glance(head), head) {
             Answer::Now(outcome) => Ok(self.judge(outcome, head, &surroundings)),
             Answer::Later(future) => Err(future),
         }
@@ -216,14 +250,11 @@ impl Passage {
         }
     }
 
-    #[inline(always)]
-    fn ask(&self, head: &Head<'_>) -> Word<'_> {
+    fn ask(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
         match Session::of(head.extensions()) {
             // This very gate has asked before, further out.
-            Some(session) if session.was_let_in_by(self.gate.id) => {
-                Word::Said(Outcome::Accepted(session.clone()).into())
-            }
-            _ => self.gate.chain.authenticate(head),
+            Some(session) if session.was_let_in_by(self.gate.id) => Outcome::Accepted(session.clone()).into(),
+            _ => self.gate.chain.authenticate(glance, head),
         }
     }
 
@@ -232,20 +263,20 @@ impl Passage {
         let https = is_https(surroundings);
         match outcome {
             Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
-                Ok(afterwards) => self.admit(session, afterwards),
+                Ok(additions) => self.admit(session, additions),
                 Err(answer) => Decision::Answered(answer),
             },
             Outcome::Absent if self.optional => Decision::Admitted {
                 session: None,
-                afterwards: self.afterwards(head),
+                afterwards: self.additions(head).into(),
             },
             // Who has an old cookie is a stranger here, and need not know of it.
             Outcome::Rejected(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
-                let mut afterwards = self.afterwards(head);
-                self.remove_login_cookie(head, https, &mut afterwards.set_cookies);
+                let mut additions = self.additions(head);
+                self.remove_login_cookie(head, https, &mut additions.set_cookies);
                 Decision::Admitted {
                     session: None,
-                    afterwards,
+                    afterwards: additions.into(),
                 }
             }
             other => {
@@ -315,33 +346,33 @@ impl Passage {
         session: &Session,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Result<Afterwards, Box<OwnResponse>> {
+    ) -> Result<Additions, Box<OwnResponse>> {
         let gate = &*self.gate;
         if let Err(denial) = self.permit(session, head, surroundings) {
             return Err(self.forbid(denial, session, head, surroundings));
         }
         let https = is_https(surroundings);
-        let mut afterwards = self.afterwards(head);
+        let mut additions = self.additions(head);
         match session.credential() {
             Credential::Cookie => {
-                afterwards.by_cookie = true;
+                additions.by_cookie = true;
                 gate.xsrf_cookie
-                    .heal(session, *head, https, &mut afterwards.set_cookies);
+                    .heal(session, *head, https, &mut additions.set_cookies);
             }
-            Credential::Token if afterwards.token_in_url => {
-                if let Some(answer) = self.log_in(head, https, &mut afterwards.set_cookies) {
+            Credential::Token if additions.token_in_url => {
+                if let Some(answer) = self.log_in(head, https, &mut additions.set_cookies) {
                     return Err(answer);
                 }
             }
             _ => {}
         }
-        Ok(afterwards)
+        Ok(additions)
     }
 
-    fn admit(&self, session: Session, afterwards: Afterwards) -> Decision {
+    fn admit(&self, session: Session, additions: Additions) -> Decision {
         Decision::Admitted {
             session: Some(session.let_in_by(self.gate.id)),
-            afterwards,
+            afterwards: additions.into(),
         }
     }
 
@@ -400,11 +431,11 @@ impl Passage {
             });
         }
         let mut response = gate.telling.answer(&denial, *head);
-        let afterwards = Afterwards {
+        let additions = Additions {
             set_cookies: cookies,
-            ..self.afterwards(head)
+            ..self.additions(head)
         };
-        afterwards.apply_to(response.headers_mut());
+        additions.apply_to(response.headers_mut());
         response.extensions_mut().insert(denial);
         Box::new(response)
     }
@@ -417,11 +448,11 @@ impl Passage {
 
     /// What every answer to this request needs, whoever sent it.
     #[inline(always)]
-    fn afterwards(&self, head: &Head<'_>) -> Afterwards {
-        Afterwards {
+    fn additions(&self, head: &Head<'_>) -> Additions {
+        Additions {
             token_in_url: head.uri().query().is_some() && Query::of(head.uri()).holds_token(),
             cors: self.gate.guards.cors(*head),
-            ..Afterwards::default()
+            ..Additions::default()
         }
     }
 }
@@ -454,10 +485,6 @@ impl From<Decision> for Verdict<'_> {
     fn from(decision: Decision) -> Self {
         Self::Decided(decision)
     }
-}
-
-fn token_session(grant: &Grant) -> Session {
-    Session::new(grant.clone(), Credential::Token)
 }
 
 impl fmt::Debug for Passage {

@@ -9,10 +9,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::{
-    gate::{AuthBody, ResponseFuture, passage::Passage},
-    head::Head,
-};
+use crate::gate::{AuthBody, ResponseFuture, passage::Passage};
 
 /// A service with the gate in front of it; made by `AuthLayer`.
 ///
@@ -42,7 +39,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        match self.passage.judge_now(Head::of(&request)) {
+        match self.passage.judge_now(&self.passage.head(&request)) {
             Ok(verdict) => match self.passage.carry_out(verdict, request.extensions_mut()) {
                 Ok(afterwards) => ResponseFuture::running(self.inner.call(request), afterwards),
                 Err(answer) => ResponseFuture::answered(answer),

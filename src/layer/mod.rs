@@ -141,7 +141,7 @@ impl AuthLayer {
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: Head<'_>) -> Answer<Decision> {
         let passage = &self.passage;
-        match passage.judge_now(head) {
+        match passage.judge_now(&head.with_clock(passage.clock())) {
             Ok(verdict) => Answer::Now(passage.decision(verdict)),
             Err(outcome) => {
                 let (passage, head) = (Arc::clone(passage), OwnedHead::of(head));
