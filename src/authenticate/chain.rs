@@ -135,10 +135,7 @@ mod tests {
             .map(|letter| Box::new(Step(letter)) as Box<dyn Authenticator>)
             .collect();
         let request = http::Request::new(());
-        let outcome = match Chain::new(None, steps_of)
-            .authenticate(&Head::of(&request))
-            .into()
-        {
+        let outcome = match Chain::new(None, steps_of).authenticate(Glance::Unclear, &Head::of(&request)) {
             Answer::Now(outcome) => outcome,
             Answer::Later(mut future) => {
                 match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

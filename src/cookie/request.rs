@@ -260,8 +260,16 @@ impl<'a> Iterator for AllValues<'a, '_> {
             if let Some(value) = next_value(&mut self.line, self.name, self.unproven) {
                 return Some(value);
             }
-            self.line = self.lines.next()?;
+            self.line = self.next_line()?;
         }
+    }
+}
+
+impl<'a> AllValues<'a, '_> {
+    // Not inlined: nearly every request has one line, and all its values are in it.
+    #[inline(never)]
+    fn next_line(&mut self) -> Option<&'a [u8]> {
+        self.lines.next()
     }
 }
 

@@ -496,3 +496,84 @@ impl fmt::Debug for Passage {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use crate::{Answer, AuthLayer, Authorizer, Decision, Denial, Head, Session, Token, TokenSource};
+
+    /// What is decided of a request, the session's gate and the fields that are added included.
+    fn decided(layer: &AuthLayer, request: &Request<()>) -> String {
+        match layer.decide(Head::of(request)) {
+            Answer::Now(Decision::Admitted { session, afterwards }) => {
+                let mut fields = http::HeaderMap::new();
+                afterwards.apply_to(&mut fields);
+                let session = session.expect("somebody is known");
+                format!(
+                    "{} {:?} {fields:?}",
+                    session.identity().username().len(),
+                    session.credential()
+                )
+            }
+            Answer::Now(Decision::Answered(answer)) => {
+                format!("{} {:?}", answer.status(), answer.headers().keys())
+            }
+            other => panic!("expected a decision at once, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_known_token_is_let_in_alike_whether_or_not_more_is_asked() {
+        fn anything() -> impl Authorizer {
+            |_: Head<'_>, _: &Session| -> Result<(), Denial> { Ok(()) }
+        }
+        let token: Token = "s3cret".parse().expect("a token");
+        for sources in [
+            vec![TokenSource::Authorization],
+            vec![TokenSource::Authorization, TokenSource::Query],
+        ] {
+            for origin in ["https://app.example.net", "https://other.example.net"] {
+                let origins = || crate::Origins::parse(["https://app.example.net"]).expect("an origin");
+                let plain = || {
+                    AuthLayer::builder()
+                        .token(token.clone())
+                        .token_sources(sources.clone())
+                };
+                for (plain, asking) in [
+                    (plain(), plain().authorizer(anything())),
+                    (
+                        plain().origins(origins()),
+                        plain().origins(origins()).authorizer(anything()),
+                    ),
+                ] {
+                    let (plain, asking) = (plain.build().expect("a gate"), asking.build().expect("a gate"));
+                    for uri in ["/", "/?a=b", "/?token=s3cret", "/?token=other", "/?token="] {
+                        for method in ["GET", "POST", "TRACE", "OPTIONS"] {
+                            for (host, value) in [
+                                ("localhost", "Bearer s3cret"),
+                                ("localhost", "Bearer other"),
+                                ("evil.example", "token s3cret"),
+                            ] {
+                                let request = Request::builder()
+                                    .uri(uri)
+                                    .method(method)
+                                    .header("host", host)
+                                    .header("origin", origin)
+                                    .header("authorization", value)
+                                    .body(())
+                                    .expect("a request");
+                                let found = decided(&plain, &request);
+                                // A login makes a new cookie each time; its fields are the same.
+                                let (found, expected) = (found, decided(&asking, &request));
+                                if !found.contains("set-cookie") {
+                                    assert_eq!(found, expected, "{method} {uri} {host} {value} {origin}");
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
