@@ -34,41 +34,40 @@ impl Chain {
     }
 
     /// What the chain says, after a glance at the same head.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn authenticate(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
-        match &self.shared_token {
-            Some(first) => after(None, first.answer(glance, head), &self.others, head),
-            None => ask(None, &self.others, head),
+        let Some(first) = &self.shared_token else {
+            return ask(None, &self.others, head);
+        };
+        match first.answer(glance, head) {
+            Answer::Now(Outcome::Absent) => ask(None, &self.others, head),
+            Answer::Now(Outcome::Rejected(reason)) => ask(Some(reason), &self.others, head),
+            Answer::Later(future) => Answer::Later(wait(None, future, ask(None, &self.others, head))),
+            last => last,
         }
     }
 }
 
 /// What the chain says if these are left to be asked. The first rejection is the one that is told.
 fn ask(
-    rejection: Option<Reason>,
+    mut rejection: Option<Reason>,
     authenticators: &[Box<dyn Authenticator>],
     head: &Head<'_>,
 ) -> Answer<Outcome> {
-    match authenticators {
-        [] => Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected)),
-        [first, rest @ ..] => after(rejection, first.authenticate(*head), rest, head),
+    let mut authenticators = authenticators.iter();
+    while let Some(authenticator) = authenticators.next() {
+        match authenticator.authenticate(*head) {
+            Answer::Now(Outcome::Absent) => {}
+            Answer::Now(Outcome::Rejected(reason)) => rejection = rejection.or(Some(reason)),
+            Answer::Later(future) => {
+                // A future cannot hold the head, so the others are asked now and their word is kept.
+                let others = ask(None, authenticators.as_slice(), head);
+                return Answer::Later(wait(rejection, future, others));
+            }
+            last => return last,
+        }
     }
-}
-
-/// What the chain says after this answer.
-fn after(
-    rejection: Option<Reason>,
-    answer: Answer<Outcome>,
-    rest: &[Box<dyn Authenticator>],
-    head: &Head<'_>,
-) -> Answer<Outcome> {
-    match answer {
-        Answer::Now(Outcome::Absent) => ask(rejection, rest, head),
-        Answer::Now(Outcome::Rejected(reason)) => ask(rejection.or(Some(reason)), rest, head),
-        // A future cannot hold the head, so the others are asked now and their word is kept.
-        Answer::Later(future) => Answer::Later(wait(rejection, future, ask(None, rest, head))),
-        last => last,
-    }
+    Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected))
 }
 
 fn wait(

@@ -258,7 +258,7 @@ impl Passage {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn conclude(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
         let https = is_https(surroundings);
         match outcome {
