@@ -54,6 +54,7 @@ mod base_url;
 mod challenge;
 pub mod cookie;
 mod denial;
+mod digest;
 mod error;
 mod event;
 mod gate;

@@ -26,8 +26,8 @@ use crate::{
     gate::{
         endpoint::{Endpoint, Visit},
         form::Form,
+        gate::Gate,
         login_cookie::is_https,
-        passage::Gate,
         responses::{OwnResponse, page_response, redirect},
     },
     grant::Grant,
@@ -76,7 +76,7 @@ impl Endpoint for Login {
         }
         let mut response = redirect(
             StatusCode::FOUND,
-            HeaderValue::from(&self.next(visit.head, &gate.base_url)),
+            HeaderValue::from(&self.next(visit.head, &gate.telling.base_url)),
         );
         cookies.append_to(response.headers_mut());
         response
@@ -117,7 +117,7 @@ impl Endpoint for Login {
             permit,
             client: visit.client(),
             form: asked,
-            next: self.next(head, &gate.base_url),
+            next: self.next(head, &gate.telling.base_url),
         };
         if self.knows_token(&typed) {
             return arrival.let_in(Grant::new(Identity::anonymous())).into();
@@ -157,7 +157,7 @@ impl Login {
             .gate
             .xsrf_cookie
             .before_login(visit.head, https, &mut cookies);
-        let next = self.next(visit.head, &visit.gate.base_url);
+        let next = self.next(visit.head, &visit.gate.telling.base_url);
         let mut action = format!("{}?next=", self.path);
         percent::form_encode(next.as_str().as_bytes(), &mut action);
         LoginForm {

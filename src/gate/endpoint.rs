@@ -8,11 +8,7 @@ use http_body_util::Full;
 use crate::{
     answer::Answer,
     authenticate::Outcome,
-    gate::{
-        form::Form,
-        passage::{Gate, Passage},
-        responses::OwnResponse,
-    },
+    gate::{form::Form, gate::Gate, passage::Passage, responses::OwnResponse},
     guard::Surroundings,
     head::Head,
     session::Session,
@@ -37,7 +33,8 @@ pub(crate) struct Visit<'a> {
 impl Visit<'_> {
     /// Who the visitor is, if that can be told at once.
     pub(crate) fn session(&self) -> Option<Session> {
-        match Answer::from(self.gate.chain.authenticate(&self.head)) {
+        let chain = &self.gate.chain;
+        match chain.authenticate(chain.glance(&self.head), &self.head) {
             Answer::Now(Outcome::Accepted(session)) => Some(session),
             _ => None,
         }

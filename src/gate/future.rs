@@ -20,8 +20,10 @@ use crate::{
     authenticate::Outcome,
     error::BoxError,
     gate::{
-        AuthBody, FormRequest, decision::Afterwards, passage::Passage, responses::OwnResponse,
-        service::carry_out,
+        AuthBody, FormRequest,
+        decision::Afterwards,
+        passage::{Instead, Passage},
+        responses::OwnResponse,
     },
     head::Head,
 };
@@ -58,14 +60,6 @@ impl<S, Q, F> ResponseFuture<S, Q, F> {
         }
     }
 
-    pub(crate) fn answered(response: Box<OwnResponse>) -> Self {
-        Self {
-            state: State::Answered {
-                response: Some(response),
-            },
-        }
-    }
-
     pub(crate) fn waiting(
         outcome: BoxFuture<Outcome>,
         request: Request<Q>,
@@ -89,17 +83,28 @@ impl<S, Q, F> ResponseFuture<S, Q, F>
 where
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    /// Reads a form of bounded length, then answers it. How long a silent client may take is the server's to say.
-    pub(crate) fn reading(form: Box<FormRequest>, body: Q) -> Self {
-        let response = Box::pin(async move {
-            match Limited::new(body, FormRequest::LIMIT).collect().await {
-                Ok(body) => form.answer(&body.to_bytes()).await,
-                Err(_) => form.answer_unread(),
-            }
-        });
-        Self {
-            state: State::Reading { response },
-        }
+    /// What the gate does in place of the inner service.
+    pub(crate) fn instead(instead: Instead, request: Request<Q>) -> Self {
+        let state = match instead {
+            Instead::Answer(response) => State::Answered {
+                response: Some(response),
+            },
+            Instead::ReadForm(form) => State::Reading {
+                response: Box::pin(read(form, request.into_body())),
+            },
+        };
+        Self { state }
+    }
+}
+
+/// Reads a form of bounded length, then answers it. How long a silent client may take is the server's to say.
+async fn read<Q>(form: Box<FormRequest>, body: Q) -> OwnResponse
+where
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    match Limited::new(body, FormRequest::LIMIT).collect().await {
+        Ok(body) => form.answer(&body.to_bytes()).await,
+        Err(_) => form.answer_unread(),
     }
 }
 
@@ -118,11 +123,12 @@ where
         loop {
             match state.as_mut().project() {
                 StateProjection::Running { future, afterwards } => {
-                    let mut response = ready!(future.poll(context))?;
-                    if !afterwards.is_nothing() {
-                        mem::take(afterwards).apply_to(response.headers_mut());
-                    }
-                    return Poll::Ready(Ok(response.map(AuthBody::inner)));
+                    let response = ready!(future.poll(context))?.map(AuthBody::inner);
+                    return Poll::Ready(Ok(if afterwards.is_nothing() {
+                        response
+                    } else {
+                        mem::take(afterwards).added_to(response)
+                    }));
                 }
                 StateProjection::Answered { response } => {
                     let response = response.take().expect("an answer is given once");
@@ -135,12 +141,15 @@ where
                 StateProjection::Waiting { outcome, held } => {
                     let outcome = ready!(outcome.as_mut().poll(context));
                     let Held {
-                        request,
+                        mut request,
                         mut inner,
                         passage,
                     } = *held.take().expect("an outcome comes once");
                     let decision = passage.conclude_later(outcome, Head::of(&request));
-                    let next = carry_out(decision, request, &mut inner, passage.inserts_session());
+                    let next = match passage.carry_out(decision.into(), request.extensions_mut()) {
+                        Ok(afterwards) => Self::running(inner.call(request), afterwards),
+                        Err(instead) => Self::instead(instead, request),
+                    };
                     state.set(next.state);
                 }
             }

@@ -1,6 +1,6 @@
 //! The cookies by which a browser stays logged in: given, healed, taken away.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::{
     answer::Answer,
@@ -48,8 +48,7 @@ impl XsrfCookie {
         if session.credential() != Credential::Cookie {
             return guards.cross_site(surroundings, head, kind, None);
         }
-        let sent = self.sent(head);
-        let proof = XsrfProof::new(&self.guard, binding(session), sent.iter().copied());
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
         guards.cross_site(surroundings, head, kind, Some(&proof))
     }
 
@@ -61,8 +60,7 @@ impl XsrfCookie {
         head: Head<'_>,
         session: &Session,
     ) -> Result<(), Denial> {
-        let sent = self.sent(head);
-        let proof = XsrfProof::new(&self.guard, binding(session), sent.iter().copied());
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
         let proof = (session.credential() == Credential::Cookie).then_some(&proof);
         guards.require_own_page(surroundings, head, proof.map(|proof| proof as _))
     }
@@ -76,9 +74,7 @@ impl XsrfCookie {
         head: Head<'_>,
         field: &str,
     ) -> Result<(), Denial> {
-        let sent = self.sent(head);
-        let proof =
-            XsrfProof::new(&self.guard, Binding::Anonymous, sent.iter().copied()).with_form(Some(field));
+        let proof = XsrfProof::new(&self.guard, Binding::Anonymous, self.sent(head)).with_form(Some(field));
         guards.cross_site(surroundings, head, RequestKind::LoginForm, Some(&proof))
     }
 
@@ -91,9 +87,7 @@ impl XsrfCookie {
         session: &Session,
         field: &str,
     ) -> Result<(), Denial> {
-        let sent = self.sent(head);
-        let proof =
-            XsrfProof::new(&self.guard, binding(session), sent.iter().copied()).with_form(Some(field));
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head)).with_form(Some(field));
         guards.cross_site(surroundings, head, RequestKind::of(head), Some(&proof))
     }
 
@@ -122,8 +116,8 @@ impl XsrfCookie {
         https: bool,
         cookies: &mut SetCookies,
     ) -> String {
-        let sent = self.sent(head);
-        let good = sent.iter().find(|value| self.guard.is_signed_for(value, binding));
+        let mut sent = self.sent(head).into_iter();
+        let good = sent.find(|value| self.guard.is_signed_for(value, binding));
         if let Some(value) = good.and_then(|value| std::str::from_utf8(value).ok()) {
             return value.to_owned();
         }
@@ -142,12 +136,9 @@ impl XsrfCookie {
 
     /// Adds a fresh value, unless one that fits the session was sent.
     pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
-        let binding = binding(session);
-        if !self
-            .sent(head)
-            .iter()
-            .any(|value| self.guard.fits(value, binding))
-        {
+        let fits = RequestCookies::of(head.headers())
+            .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)));
+        if !fits {
             self.renew(session, https, cookies);
         }
     }
@@ -158,12 +149,30 @@ impl XsrfCookie {
         push(cookies, self.scope.set_cookie(b"", &value, None, https));
     }
 
-    /// The `_xsrf` values of the request; none if they, or its cookies, are too many to be believed.
-    fn sent<'a>(&self, head: Head<'a>) -> Candidates<'a> {
-        let cookies = RequestCookies::of(head.headers()).ok();
-        cookies
-            .and_then(|cookies| cookies.candidates(&self.name))
-            .unwrap_or_default()
+    fn sent<'a>(&'a self, head: Head<'a>) -> SentXsrf<'a> {
+        SentXsrf {
+            name: &self.name,
+            headers: head.headers(),
+        }
+    }
+}
+
+/// The `_xsrf` values of the request, looked for when they are asked for; none if they, or its cookies, are
+/// too many to be believed.
+#[derive(Clone)]
+struct SentXsrf<'a> {
+    name: &'a CookieName,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> IntoIterator for SentXsrf<'a> {
+    type Item = &'a [u8];
+    type IntoIter = <Candidates<'a> as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let cookies = RequestCookies::of(self.headers).ok();
+        let values = cookies.and_then(|cookies| cookies.candidates(self.name));
+        values.unwrap_or_default().into_iter()
     }
 }
 

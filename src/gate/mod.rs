@@ -22,6 +22,11 @@ mod decision;
 pub(crate) mod endpoint;
 pub(crate) mod form;
 mod future;
+#[expect(
+    clippy::module_inception,
+    reason = "the room is named after what stands in it"
+)]
+pub(crate) mod gate;
 pub(crate) mod login_cookie;
 pub(crate) mod passage;
 pub(crate) mod responses;

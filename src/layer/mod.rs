@@ -212,8 +212,8 @@ impl AuthLayer {
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: Head<'_>) -> Answer<Decision> {
         let passage = &self.passage;
-        match passage.decide_now(head) {
-            Ok(decision) => Answer::Now(decision),
+        match passage.judge_now(&head.with_clock(passage.clock())) {
+            Ok(verdict) => Answer::Now(passage.decision(verdict)),
             Err(outcome) => {
                 let (passage, head) = (Arc::clone(passage), head.to_request());
                 Answer::later(async move { passage.conclude_later(outcome.await, Head::of(&head)) })
