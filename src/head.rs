@@ -82,6 +82,16 @@ impl<'a> Head<'a> {
         self.clock.now()
     }
 
+    /// A request with this head, for what must wait; the clock is left behind.
+    pub(crate) fn to_request(self) -> Request<()> {
+        let mut request = Request::new(());
+        request.method_mut().clone_from(self.method);
+        request.uri_mut().clone_from(self.uri);
+        request.headers_mut().clone_from(self.headers);
+        request.extensions_mut().clone_from(self.extensions);
+        request
+    }
+
     /// The same head read with another clock.
     pub(crate) fn with_clock(self, clock: &'a dyn Clock) -> Self {
         Self { clock, ..self }

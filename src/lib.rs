@@ -28,7 +28,9 @@
 //! | `Authorization: Bearer <token>` or `token <token>` | let in; never sets a cookie |
 //! | a page opened with `?token=<token>` | a login cookie, then 303 to the same address without the token |
 //! | the login cookie | let in, if no other site can have caused the request |
-//! | a wrong token, a changed or old cookie, nothing | 401: a page for a person, JSON for a program, status 16 for gRPC |
+//! | the token, or the password, in the form at `login` | the cookie, then 302 to where the person wanted to go |
+//! | a launch link | the cookie, once, within a minute |
+//! | a wrong token, a changed or old cookie, nothing | a person is sent to the login page, a program gets 401, gRPC status 16 |
 //! | two credentials that differ, a broken one | 400 or 401, and no other is tried |
 //! | a `Host` that is not listed | 403, before anything else is looked at |
 //! | a POST, or a websocket, that another site caused | 403 |
@@ -52,17 +54,25 @@ mod base_url;
 mod challenge;
 pub mod cookie;
 mod denial;
+mod digest;
 mod error;
 mod event;
 mod gate;
 mod grant;
 pub mod guard;
+#[cfg(feature = "password")]
+mod hashing;
 mod head;
 mod identity;
+mod launch;
 mod layer;
+mod login;
+mod logout;
 pub mod manual;
 mod next_url;
 mod page;
+#[cfg(feature = "password")]
+mod password;
 mod peer;
 mod percent;
 mod query;
@@ -71,6 +81,7 @@ mod scopes;
 mod secret;
 mod session;
 pub mod source;
+mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -88,21 +99,30 @@ pub use cookie::{CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestC
 pub use denial::{Denial, Reason};
 pub use error::{BoxError, ConfigError, Unavailable};
 pub use event::{Event, LoggedPath, Observer};
-pub use gate::{Afterwards, AuthBody, AuthService, Decision, ResponseFuture, Responses};
+pub use gate::{Afterwards, AuthBody, AuthService, Decision, FormRequest, ResponseFuture, Responses};
 pub use grant::Grant;
-pub use guard::{Hosts, Origins, TrustedProxies};
+pub use guard::{Hosts, Origins, Permit, Throttle, Throttled, TrustedProxies};
+#[cfg(feature = "password")]
+pub use hashing::{HashingError, HashingErrorKind, HashingPool, Verified};
 pub use head::Head;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
+pub use launch::{Launch, LaunchLink, LaunchLinks, LaunchPage, Opening};
 pub use layer::{AuthLayer, AuthLayerBuilder};
 pub use next_url::{NextUrl, Premises};
+#[cfg(feature = "password")]
+pub use password::{
+    HashCost, PASSWORD_LIMIT, PasswordError, PasswordErrorKind, PasswordHash, PasswordPolicy,
+};
 pub use peer::{Peer, Scheme};
 pub use query::{Query, TokenBuffer, scrub_query};
 pub use scopes::Scopes;
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
 pub use source::{BytesSource, EnvSource, FileSource, FirstOf, SecretSource};
-pub use time::{Clock, SystemClock, UnixTime};
+pub use time::{Clock, Moment, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
-pub use verify::{TokenSet, TokenVerifier, Verdict};
+#[cfg(feature = "password")]
+pub use verify::{PasswordStore, SharedPassword, StoredPasswords, Users};
+pub use verify::{PasswordVerifier, TokenSet, TokenVerifier, Verdict};

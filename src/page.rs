@@ -1,6 +1,6 @@
 //! Pages of the gate's own: a small escaping writer, one look, no script.
 
-use std::sync::LazyLock;
+use std::{fmt::Write as _, sync::LazyLock};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
@@ -8,19 +8,9 @@ use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
 /// The one style sheet: readable on a phone, in the dark, and without any of it.
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1d2433;--soft:#5b6478;--paper:#f6f7f9;--card:#fff;--line:#dfe3ea;--accent:#2a5bd7}\
-@media(prefers-color-scheme:dark){:root{--ink:#e8ebf2;--soft:#a2abbd;--paper:#12151c;--card:#1b202a;--line:#303847;--accent:#8fb0ff}}\
-*{box-sizing:border-box}\
-body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--paper);color:var(--ink);\
-font:1rem/1.55 system-ui,sans-serif}\
-main{width:100%;max-width:30rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:2rem}\
-h1{margin:0 0 .75rem;font-size:1.35rem;line-height:1.3}\
-p{margin:.5rem 0;overflow-wrap:anywhere}\
-.soft{color:var(--soft);font-size:.92rem}\
-code{font:.92em ui-monospace,monospace;background:var(--paper);border:1px solid var(--line);border-radius:.3rem;padding:.05rem .3rem}";
+const STYLE: &str = include_str!("page.css");
 
-/// What a page of the gate may load and do: nothing but its own style sheet.
+/// What a page of the gate may load and do: nothing but its own style sheet, and send its form here.
 pub(crate) static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
@@ -30,33 +20,122 @@ pub(crate) static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new
     HeaderValue::try_from(policy).expect("a policy of visible ASCII")
 });
 
-/// A page with a heading and paragraphs. All text is escaped; `code` spans are written between backticks.
-pub(crate) fn page(title: &str, paragraphs: &[&str]) -> Bytes {
-    let mut html = String::with_capacity(STYLE.len() + 1024);
-    html.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
-    html.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>");
-    push_escaped(&mut html, title);
-    html.push_str("</title><style>");
-    html.push_str(STYLE);
-    html.push_str("</style></head><body><main><h1>");
-    push_escaped(&mut html, title);
-    html.push_str("</h1>");
-    for (place, paragraph) in paragraphs
-        .iter()
-        .filter(|paragraph| !paragraph.is_empty())
-        .enumerate()
-    {
-        html.push_str(if place == 0 { "<p>" } else { "<p class=\"soft\">" });
-        for (place, span) in paragraph.split('`').enumerate() {
-            let is_code = place % 2 == 1;
-            html.push_str(if is_code { "<code>" } else { "" });
-            push_escaped(&mut html, span);
-            html.push_str(if is_code { "</code>" } else { "" });
-        }
-        html.push_str("</p>");
+/// A page with a heading, written part by part. All text is escaped where it is written.
+///
+/// Spans between backticks become `code`.
+pub(crate) struct Page(String);
+
+impl Page {
+    pub(crate) fn new(title: &str) -> Self {
+        let mut html = String::with_capacity(STYLE.len() + 2048);
+        html.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
+        html.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>");
+        push_escaped(&mut html, title);
+        html.push_str("</title><style>");
+        html.push_str(STYLE);
+        html.push_str("</style></head><body><main><h1>");
+        push_escaped(&mut html, title);
+        html.push_str("</h1>");
+        Self(html)
     }
-    html.push_str("</main></body></html>\n");
-    html.into()
+
+    /// A paragraph, or nothing if there is no text.
+    pub(crate) fn paragraph(self, text: &str) -> Self {
+        self.block("<p>", text, "</p>")
+    }
+
+    /// A paragraph of lesser weight.
+    pub(crate) fn hint(self, text: &str) -> Self {
+        self.block("<p class=\"soft\">", text, "</p>")
+    }
+
+    /// What went wrong; a screen reader says it at once.
+    pub(crate) fn alert(self, text: &str) -> Self {
+        self.block("<p class=\"alert\" role=\"alert\">", text, "</p>")
+    }
+
+    /// A form that posts to `action`, or to the page's own URL if that is empty, with what `fill` puts into it and a button.
+    pub(crate) fn form(mut self, action: &str, button: &str, fill: impl FnOnce(&mut Fields<'_>)) -> Self {
+        self.0.push_str("<form method=\"post\"");
+        if !action.is_empty() {
+            self.0.push_str(" action=\"");
+            push_escaped(&mut self.0, action);
+            self.0.push('"');
+        }
+        self.0.push('>');
+        fill(&mut Fields(&mut self.0));
+        self.0.push_str("<button type=\"submit\">");
+        push_escaped(&mut self.0, button);
+        self.0.push_str("</button></form>");
+        self
+    }
+
+    /// A link on a line of its own.
+    pub(crate) fn link(mut self, target: &str, text: &str) -> Self {
+        self.0.push_str("<p><a href=\"");
+        push_escaped(&mut self.0, target);
+        self.0.push_str("\">");
+        push_escaped(&mut self.0, text);
+        self.0.push_str("</a></p>");
+        self
+    }
+
+    pub(crate) fn finish(mut self) -> Bytes {
+        self.0.push_str("</main></body></html>\n");
+        self.0.into()
+    }
+
+    fn block(mut self, open: &str, text: &str, close: &str) -> Self {
+        if text.is_empty() {
+            return self;
+        }
+        self.0.push_str(open);
+        for (place, span) in text.split('`').enumerate() {
+            let is_code = place % 2 == 1;
+            self.0.push_str(if is_code { "<code>" } else { "" });
+            push_escaped(&mut self.0, span);
+            self.0.push_str(if is_code { "</code>" } else { "" });
+        }
+        self.0.push_str(close);
+        self
+    }
+}
+
+/// The fields of a form.
+pub(crate) struct Fields<'a>(&'a mut String);
+
+/// What a field of a form is for: its kind, and what a password manager puts into it.
+#[derive(Clone, Copy)]
+pub(crate) enum FieldKind {
+    Password,
+    Username,
+}
+
+impl Fields<'_> {
+    pub(crate) fn hidden(&mut self, name: &str, value: &str) {
+        self.0.push_str("<input type=\"hidden\" name=\"");
+        push_escaped(self.0, name);
+        self.0.push_str("\" value=\"");
+        push_escaped(self.0, value);
+        self.0.push_str("\">");
+    }
+
+    /// A labelled field that must be filled in. The first of a page is where typing begins.
+    pub(crate) fn field(&mut self, kind: FieldKind, name: &str, label: &str, first: bool) {
+        let (input, autocomplete) = match kind {
+            FieldKind::Password => ("password", "current-password"),
+            FieldKind::Username => ("text", "username"),
+        };
+        let id = format!("{name}-{}", self.0.len());
+        let _ = write!(self.0, "<label for=\"{id}\">");
+        push_escaped(self.0, label);
+        let _ = write!(
+            self.0,
+            "</label><input id=\"{id}\" type=\"{input}\" name=\"{name}\" autocomplete=\"{autocomplete}\" \
+             autocapitalize=\"none\" spellcheck=\"false\" required{}>",
+            if first { " autofocus" } else { "" }
+        );
+    }
 }
 
 /// Writes `text` so that it is text wherever it stands: content or quoted attribute.
@@ -79,9 +158,31 @@ mod tests {
 
     #[test]
     fn all_text_is_escaped_and_backticks_make_code() {
-        let html = page("a <b>", &["x & \"y\"", "see `<i>` there", ""]);
+        let html = Page::new("a <b>")
+            .paragraph("x & \"y\"")
+            .hint("see `<i>` there")
+            .alert("")
+            .finish();
         let html = std::str::from_utf8(&html).expect("text");
         assert!(html.contains("<h1>a &lt;b&gt;</h1><p>x &amp; &quot;y&quot;</p>"));
         assert!(html.contains("<p class=\"soft\">see <code>&lt;i&gt;</code> there</p></main>"));
+    }
+
+    #[test]
+    fn a_form_posts_and_names_its_fields_for_people_and_password_managers() {
+        let html = Page::new("Log in").form("/login?next=\"", "Log in", |fields| {
+            fields.hidden("_xsrf", "x\"1");
+            fields.field(FieldKind::Password, "password", "Password", true);
+        });
+        let html = String::from_utf8(html.finish().to_vec()).expect("text");
+        for part in [
+            "<form method=\"post\" action=\"/login?next=&quot;\">",
+            "<input type=\"hidden\" name=\"_xsrf\" value=\"x&quot;1\">",
+            "type=\"password\" name=\"password\" autocomplete=\"current-password\"",
+            "required autofocus>",
+            "<button type=\"submit\">Log in</button></form>",
+        ] {
+            assert!(html.contains(part), "{part} in {html}");
+        }
     }
 }

@@ -32,6 +32,11 @@ pub(crate) fn form_encode(octets: &[u8], query: &mut String) {
     encode_but(b"-._*", octets, query);
 }
 
+/// Appends `path`, of a file, to `uri`: all but slashes and what is unreserved (RFC 3986 section 2.3) as escapes.
+pub(crate) fn encode_file(path: &[u8], uri: &mut String) {
+    encode_but(b"-._~/", path, uri);
+}
+
 /// Letters, digits and `kept` stand for themselves.
 fn encode_but(kept: &[u8], octets: &[u8], uri: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";

@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use crate::time::{Clock, UnixTime};
+use crate::time::{Clock, Moment, UnixTime};
 
 /// A clock that shows what a test sets. Clones show the same time.
+///
+/// Setting the date leaves the [`Moment`] as it is, as setting a computer's does: that is how a test makes the
+/// date jump.
 ///
 /// # Example
 ///
@@ -24,27 +27,43 @@ use crate::time::{Clock, UnixTime};
 /// assert_eq!(clock.now(), UnixTime::from_secs(1_700_000_060));
 /// ```
 #[derive(Clone, Debug)]
-pub struct TestClock(Arc<AtomicU64>);
+pub struct TestClock(Arc<Shown>);
+
+#[derive(Debug)]
+struct Shown {
+    date: AtomicU64,
+    /// Nanoseconds since the test began.
+    passed: AtomicU64,
+}
 
 impl TestClock {
     /// A clock that shows `time`.
     pub fn at(time: UnixTime) -> Self {
-        Self(Arc::new(AtomicU64::new(time.as_secs())))
+        Self(Arc::new(Shown {
+            date: AtomicU64::new(time.as_secs()),
+            passed: AtomicU64::new(0),
+        }))
     }
 
-    /// Shows `time` from now on, earlier or later than before.
+    /// Shows the date `time` from now on, earlier or later than before; no time passes.
     pub fn set(&self, time: UnixTime) {
-        self.0.store(time.as_secs(), Ordering::Relaxed);
+        self.0.date.store(time.as_secs(), Ordering::Relaxed);
     }
 
-    /// Goes forward by `duration`, in whole seconds.
+    /// Lets `duration` pass. The date goes forward in whole seconds.
     pub fn advance(&self, duration: Duration) {
         self.set(self.now().after(duration));
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.0.passed.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> UnixTime {
-        UnixTime::from_secs(self.0.load(Ordering::Relaxed))
+        UnixTime::from_secs(self.0.date.load(Ordering::Relaxed))
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::from_start(Duration::from_nanos(self.0.passed.load(Ordering::Relaxed)))
     }
 }

@@ -1,8 +1,10 @@
-//! Time as the crate reads it: whole seconds, from a clock that can be replaced.
+//! Time as the crate reads it, from a clock that can be replaced: the date in whole seconds, and the time that
+//! passes whatever the date is set to.
 
 use std::{
     fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::LazyLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Whole seconds since 1970-01-01T00:00:00Z.
@@ -44,15 +46,64 @@ impl fmt::Display for UnixTime {
     }
 }
 
+/// A moment within this process: how long after a beginning that stays the same.
+///
+/// Moments go forward however the system's date is set, so what lasts a minute is measured by them. They
+/// mean nothing to another process, or after a restart. Arithmetic saturates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The moment `passed` after the beginning, to the nanosecond.
+    pub const fn from_start(passed: Duration) -> Self {
+        Self(nanoseconds(passed))
+    }
+
+    /// The moment now, by the system's monotonic clock. The beginning is the first call.
+    pub fn now() -> Self {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        Self::from_start(START.elapsed())
+    }
+
+    /// This moment and `duration` more.
+    pub const fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanoseconds(duration)))
+    }
+
+    /// How long ago `earlier` was; zero if it has not come yet.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// At most 584 years.
+const fn nanoseconds(duration: Duration) -> u64 {
+    let nanoseconds = duration.as_nanos();
+    if nanoseconds > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        nanoseconds as u64
+    }
+}
+
 /// Where the time comes from: [`SystemClock`], or a clock of a test's own.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> UnixTime;
+
+    /// The moment now, which no setting of the date moves. Default: [`Moment::now`].
+    fn moment(&self) -> Moment {
+        Moment::now()
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     fn now(&self) -> UnixTime {
         (**self).now()
+    }
+
+    fn moment(&self) -> Moment {
+        (**self).moment()
     }
 }
 
@@ -67,5 +118,21 @@ impl Clock for SystemClock {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |passed| passed.as_secs()),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_go_forward_and_saturate() {
+        let first = Moment::now();
+        assert!(Moment::now() >= first);
+        let late = Moment::from_start(Duration::MAX);
+        assert_eq!(late.after(Duration::MAX), late);
+        assert_eq!(first.since(late), Duration::ZERO);
+        let second = first.after(Duration::from_millis(1_500));
+        assert_eq!(second.since(first), Duration::from_millis(1_500));
     }
 }

@@ -3,9 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use http::HeaderValue;
-use sha2::{Digest, Sha256};
 
 use crate::{
+    digest::sha256,
     random,
     secret::{self, Secret, SecretError, SecretErrorKind},
 };
@@ -206,7 +206,7 @@ pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
     fn of(octets: &[u8]) -> Self {
-        Self(Sha256::digest(octets).into())
+        Self(sha256(octets))
     }
 
     /// The 32 octets.

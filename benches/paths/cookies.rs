@@ -26,17 +26,19 @@ impl Authenticator for Opens {
         let Ok(cookies) = RequestCookies::of(head.headers()) else {
             return Outcome::Rejected(Reason::TooLarge).into();
         };
-        let mut buffer = [0; CookieJar::BUFFER];
-        match self.jar.read(
+        let who = |payload: &[u8]| Some(payload.len());
+        self.jar.read_with(
             &cookies,
             || head.now(),
-            &mut buffer,
-            |payload| Some(payload.len()),
-        ) {
-            Read::Opened(_) => Outcome::Accepted(Session::new(self.grant.clone(), self.credential)).into(),
-            Read::Absent => Outcome::Absent.into(),
-            _ => Outcome::Rejected(Reason::InvalidCookie).into(),
-        }
+            who,
+            |read| match read {
+                Read::Opened(_) => {
+                    Outcome::Accepted(Session::new(self.grant.clone(), self.credential)).into()
+                }
+                Read::Absent => Outcome::Absent.into(),
+                _ => Outcome::Rejected(Reason::InvalidCookie).into(),
+            },
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Authenticator, Outcome, TokenAuthenticator, Word},
+    authenticate::{Authenticator, Glance, Outcome, TokenAuthenticator},
     denial::Reason,
     head::Head,
     verify::SharedToken,
@@ -24,42 +24,50 @@ impl Chain {
         Self { shared_token, others }
     }
 
+    /// What a glance tells of the shared token.
     #[inline(always)]
-    pub(crate) fn authenticate(&self, head: &Head<'_>) -> Word<'_> {
-        match self.shared_token.as_ref().map(|first| first.word(head)) {
-            Some(Word::Said(answer)) => Word::Said(after(None, answer, &self.others, head)),
-            Some(known) => known,
-            None => Word::Said(ask(None, &self.others, head)),
+    pub(crate) fn glance<'g, 'h>(&'g self, head: &Head<'h>) -> Glance<'g, 'h> {
+        match &self.shared_token {
+            Some(first) => first.glance(head),
+            None => Glance::Unclear,
+        }
+    }
+
+    /// What the chain says, after a glance at the same head.
+    #[inline]
+    pub(crate) fn authenticate(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
+        let Some(first) = &self.shared_token else {
+            return ask(None, &self.others, head);
+        };
+        match first.answer(glance, head) {
+            Answer::Now(Outcome::Absent) => ask(None, &self.others, head),
+            Answer::Now(Outcome::Rejected(reason)) => ask(Some(reason), &self.others, head),
+            Answer::Later(future) => Answer::Later(wait(None, future, ask(None, &self.others, head))),
+            last => last,
         }
     }
 }
 
 /// What the chain says if these are left to be asked. The first rejection is the one that is told.
 fn ask(
-    rejection: Option<Reason>,
+    mut rejection: Option<Reason>,
     authenticators: &[Box<dyn Authenticator>],
     head: &Head<'_>,
 ) -> Answer<Outcome> {
-    match authenticators {
-        [] => Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected)),
-        [first, rest @ ..] => after(rejection, first.authenticate(*head), rest, head),
+    let mut authenticators = authenticators.iter();
+    while let Some(authenticator) = authenticators.next() {
+        match authenticator.authenticate(*head) {
+            Answer::Now(Outcome::Absent) => {}
+            Answer::Now(Outcome::Rejected(reason)) => rejection = rejection.or(Some(reason)),
+            Answer::Later(future) => {
+                // A future cannot hold the head, so the others are asked now and their word is kept.
+                let others = ask(None, authenticators.as_slice(), head);
+                return Answer::Later(wait(rejection, future, others));
+            }
+            last => return last,
+        }
     }
-}
-
-/// What the chain says after this answer.
-fn after(
-    rejection: Option<Reason>,
-    answer: Answer<Outcome>,
-    rest: &[Box<dyn Authenticator>],
-    head: &Head<'_>,
-) -> Answer<Outcome> {
-    match answer {
-        Answer::Now(Outcome::Absent) => ask(rejection, rest, head),
-        Answer::Now(Outcome::Rejected(reason)) => ask(rejection.or(Some(reason)), rest, head),
-        // A future cannot hold the head, so the others are asked now and their word is kept.
-        Answer::Later(future) => Answer::Later(wait(rejection, future, ask(None, rest, head))),
-        last => last,
-    }
+    Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected))
 }
 
 fn wait(
@@ -126,10 +134,7 @@ mod tests {
             .map(|letter| Box::new(Step(letter)) as Box<dyn Authenticator>)
             .collect();
         let request = http::Request::new(());
-        let outcome = match Chain::new(None, steps_of)
-            .authenticate(&Head::of(&request))
-            .into()
-        {
+        let outcome = match Chain::new(None, steps_of).authenticate(Glance::Unclear, &Head::of(&request)) {
             Answer::Now(outcome) => outcome,
             Answer::Later(mut future) => {
                 match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -55,22 +55,29 @@ impl IdentityCookie {
                 );
             }
         };
-        let mut buffer = [0; CookieJar::BUFFER];
+        if cookies.is_empty() {
+            return Outcome::Absent;
+        }
         let jar = self.jar.at(head.host().unwrap_or_default());
-        match jar.read(
+        let who = |payload: &[u8]| Identity::from_payload(payload).ok();
+        jar.read_with(
             &cookies,
             || head.now(),
-            &mut buffer,
-            |payload| Identity::from_payload(payload).ok(),
-        ) {
-            Read::Absent => Outcome::Absent,
-            Read::Ambiguous | Read::Refused(OpenError::Invalid) => Outcome::Rejected(Reason::InvalidCookie),
-            Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie),
-            Read::Opened(opened) => match Identity::from_payload(opened.payload()) {
-                Ok(identity) => Outcome::Accepted(Session::new(Grant::new(identity), Credential::Cookie)),
-                Err(_) => Outcome::Rejected(Reason::InvalidCookie),
+            who,
+            |read| match read {
+                Read::Absent => Outcome::Absent,
+                Read::Ambiguous | Read::Refused(OpenError::Invalid) => {
+                    Outcome::Rejected(Reason::InvalidCookie)
+                }
+                Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie),
+                Read::Opened(opened) => match who(opened.payload()) {
+                    Some(identity) => {
+                        Outcome::Accepted(Session::new(Grant::new(identity), Credential::Cookie))
+                    }
+                    None => Outcome::Rejected(Reason::InvalidCookie),
+                },
             },
-        }
+        )
     }
 }
 

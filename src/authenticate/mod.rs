@@ -20,18 +20,17 @@ use crate::{
     answer::Answer,
     denial::{Denial, Reason},
     error::Unavailable,
-    grant::Grant,
     head::Head,
-    session::{Credential, Session},
+    session::Session,
 };
 
-pub(crate) use self::chain::Chain;
 pub use self::{
     authorization::token_in_authorization,
     func::{AuthenticatorFn, authenticator_fn},
     identity_cookie::IdentityCookie,
     token::{Found, TokenAuthenticator, TokenSource, TokenSources},
 };
+pub(crate) use self::{chain::Chain, token::Glance};
 
 /// What an authenticator says of a request.
 #[derive(Debug)]
@@ -57,24 +56,6 @@ impl Outcome {
                 .with_status(http::StatusCode::UNAUTHORIZED)
                 .with_detail(detail),
         )
-    }
-}
-
-/// What is said of a request, before anything is made for it to be told.
-pub(crate) enum Word<'a> {
-    /// A token, worth this now: what nearly every request of a program comes to.
-    Known(&'a Grant),
-    /// Any other answer.
-    Said(Answer<Outcome>),
-}
-
-impl From<Word<'_>> for Answer<Outcome> {
-    #[inline]
-    fn from(word: Word<'_>) -> Self {
-        match word {
-            Word::Known(grant) => Outcome::Accepted(Session::new(grant.clone(), Credential::Token)).into(),
-            Word::Said(answer) => answer,
-        }
     }
 }
 

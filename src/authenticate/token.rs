@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{
-    Authenticator, Outcome, Word,
+    Authenticator, Outcome,
     authorization::{self, token_in_authorization, trim},
 };
 use crate::{
@@ -240,28 +240,53 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 
 impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        self.word(&head).into()
+        self.answer(self.glance(&head), &head)
     }
 }
 
+/// What a glance at the `Authorization` field tells of a request, without an answer being made of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Glance<'g, 'h> {
+    /// The token, and it is worth this now.
+    Known(&'g Grant),
+    /// The token, and its time is over.
+    Over,
+    /// What stands where a token does, and is none that is recognised.
+    Unrecognised(&'h [u8]),
+    /// No token, and no other place where one could be.
+    Nothing,
+    /// Nothing is told: whatever there is has to be looked for.
+    Unclear,
+}
+
 impl<V: TokenVerifier> TokenAuthenticator<V> {
+    /// The way of most requests of programs. Octets equal to a known token are one, so their form is judged
+    /// only if they are not recognised.
     #[inline(always)]
-    pub(super) fn word(&self, head: &Head<'_>) -> Word<'_> {
+    pub(super) fn glance<'g, 'h>(&'g self, head: &Head<'h>) -> Glance<'g, 'h> {
         if !self.sources.only_authorization(head) {
-            return Word::Said(self.by_any_source(head));
+            return Glance::Unclear;
         }
-        Word::Said(match in_authorization(head) {
-            // Octets equal to a known token are one, so their form is judged only if they are not recognised.
+        match in_authorization(head) {
             Ok(Some(candidate)) => match self.verifier.recognise(candidate) {
-                Some(grant) if is_over(grant, || head.now()) => {
-                    Outcome::Rejected(Reason::ExpiredToken).into()
-                }
-                Some(grant) => return Word::Known(grant),
-                None => self.by_unrecognised(candidate, head),
+                Some(grant) if is_over(grant, || head.now()) => Glance::Over,
+                Some(grant) => Glance::Known(grant),
+                None => Glance::Unrecognised(candidate),
             },
-            Ok(None) => Outcome::Absent.into(),
-            Err(denial) => Outcome::Malformed(denial).into(),
-        })
+            Ok(None) => Glance::Nothing,
+            Err(_) => Glance::Unclear,
+        }
+    }
+
+    /// The answer, after a glance at the same head.
+    pub(super) fn answer(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
+        match glance {
+            Glance::Known(grant) => Outcome::Accepted(Session::new(grant.clone(), Credential::Token)).into(),
+            Glance::Over => Outcome::Rejected(Reason::ExpiredToken).into(),
+            Glance::Unrecognised(candidate) => self.by_unrecognised(candidate, head),
+            Glance::Nothing => Outcome::Absent.into(),
+            Glance::Unclear => self.by_any_source(head),
+        }
     }
 
     #[inline(never)]
@@ -385,6 +410,7 @@ mod tests {
     };
 
     use http::Request;
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
     use crate::{identity::Identity, time::Clock, token::Token, verify::SharedToken};
@@ -418,7 +444,13 @@ mod tests {
         let authenticator =
             TokenAuthenticator::new(SharedToken::new(token(), owner())).with_sources(sources.to_vec());
         let request = request(uri, fields);
-        let found = match now(authenticator.authenticate(Head::of(&request))) {
+        let found = told(authenticator.authenticate(Head::of(&request)));
+        assert_eq!(found, expected, "{uri} {fields:?}");
+    }
+
+    #[track_caller]
+    fn told(answer: Answer<Outcome>) -> String {
+        match now(answer) {
             Outcome::Accepted(session) => {
                 assert_eq!(session.credential(), Credential::Token);
                 "accepted".to_owned()
@@ -427,8 +459,32 @@ mod tests {
             Outcome::Rejected(reason) => reason.to_string(),
             Outcome::Malformed(denial) => denial.status().as_u16().to_string(),
             other => panic!("{other:?}"),
-        };
-        assert_eq!(found, expected, "{uri} {fields:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_glance_changes_no_answer(
+            values in vec("[ \t]?(Bearer|bEARER|token|tokens|Basic|)[ \t]{0,2}(s3cret|s3cre|other|pcl_x|a b|\x7f|)[ \t]?", 0..3),
+            uri in "/(\\?(token=s3cret|a=b&token=other|token=%|a=b|token=))?",
+            over: bool,
+            in_query: bool,
+        ) {
+            let grant = if over { owner().expires_at(UnixTime::from_secs(1)) } else { owner() };
+            let sources = [TokenSource::Authorization].into_iter().chain(in_query.then_some(TokenSource::Query));
+            let authenticator = TokenAuthenticator::new(SharedToken::new(token(), grant)).with_sources(sources);
+            let mut request = Request::get(uri).body(()).expect("a request");
+            for value in values {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    request.headers_mut().append(header::AUTHORIZATION, value);
+                }
+            }
+            let head = Head::of(&request);
+            prop_assert_eq!(
+                told(authenticator.authenticate(head)),
+                told(authenticator.answer(Glance::Unclear, &head))
+            );
+        }
     }
 
     #[test]

@@ -53,41 +53,35 @@ impl Base64 {
     pub(super) fn decode<'b>(&self, text: &[u8], buffer: &'b mut [u8]) -> Option<&'b mut [u8]> {
         let text = if self.padded { unpadded(text)? } else { text };
         let buffer = buffer.get_mut(..text.len() / 4 * 3 + text.len() % 4 * 3 / 4)?;
-        let (pairs, rest) = text.as_chunks::<8>();
+        let (groups, rest) = text.as_chunks::<8>();
         let (sextets, last) = buffer.as_chunks_mut::<6>();
         let mut seen = 0;
-        for (octets, &[a, b, c, d, e, f, g, h]) in sextets.iter_mut().zip(pairs) {
-            let (one, two) = (self.bits([a, b, c, d]), self.bits([e, f, g, h]));
-            seen |= one | two;
+        for (octets, group) in sextets.iter_mut().zip(groups) {
             // What a foreign character leaves in the wrong place is never given out.
-            let bits = u64::from(one) | u64::from(two) << 24;
-            let [first @ .., _, _] = bits.to_le_bytes();
-            *octets = first;
-        }
-        let (groups, rest) = rest.as_chunks::<4>();
-        let (triples, last) = last.as_chunks_mut::<3>();
-        for (octets, group) in triples.iter_mut().zip(groups) {
-            let bits = self.bits(*group);
-            seen |= bits;
-            let [first @ .., _] = bits.to_le_bytes();
+            let [first @ .., _, _] = self.bits(group, &mut seen).to_le_bytes();
             *octets = first;
         }
         // `A` stands for six zeros, so the missing characters add nothing.
-        let bits = match *rest {
-            [] => 0,
-            [a, b] => self.bits([a, b, b'A', b'A']),
-            [a, b, c] => self.bits([a, b, c, b'A']),
-            _ => return None,
-        };
-        let [octets @ .., _] = bits.to_le_bytes();
-        let (octets, spare) = octets.split_at_checked(last.len())?;
-        last.copy_from_slice(octets);
-        ((seen | bits) & FOREIGN == 0 && spare.iter().all(|&octet| octet == 0)).then_some(buffer)
+        let mut group = [b'A'; 8];
+        group.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        let mut bits = self.bits(&group, &mut seen);
+        for octet in last {
+            [*octet, ..] = bits.to_le_bytes();
+            bits >>= 8;
+        }
+        (seen & FOREIGN == 0 && bits == 0 && rest.len() % 4 != 1).then_some(buffer)
     }
 
-    fn bits(&self, [a, b, c, d]: [u8; 4]) -> u32 {
+    /// The 48 bits of eight characters; `seen` gathers what was looked up for them.
+    #[inline(always)]
+    fn bits(&self, &[a, b, c, d, e, f, g, h]: &[u8; 8], seen: &mut u32) -> u64 {
         let [first, second, third, fourth] = &self.places;
-        first[usize::from(a)] | second[usize::from(b)] | third[usize::from(c)] | fourth[usize::from(d)]
+        let half = |a: u8, b: u8, c: u8, d: u8| {
+            first[usize::from(a)] | second[usize::from(b)] | third[usize::from(c)] | fourth[usize::from(d)]
+        };
+        let (one, two) = (half(a, b, c, d), half(e, f, g, h));
+        *seen |= one | two;
+        u64::from(one) | u64::from(two) << 24
     }
 }
 

@@ -173,6 +173,17 @@ impl CookieJar {
         self.at(b"").read(cookies, now, buffer, who)
     }
 
+    /// The same with a buffer brought along; see [`JarAt::read_with`].
+    pub fn read_with<K: PartialEq, T>(
+        &self,
+        cookies: &RequestCookies<'_>,
+        now: impl Fn() -> UnixTime,
+        who: impl Fn(&[u8]) -> Option<K>,
+        then: impl FnOnce(Read<'_>) -> T,
+    ) -> T {
+        self.at(b"").read_with(cookies, now, who, then)
+    }
+
     /// The `Set-Cookie` lines of a logout; see [`CookieScope::removals`].
     pub fn removals(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
         self.scope.removals(b"", https)
@@ -257,27 +268,58 @@ impl JarAt<'_> {
         buffer: &'b mut [u8],
         who: impl Fn(&[u8]) -> Option<K>,
     ) -> Read<'b> {
-        let Some(candidates) = cookies.candidates(&self.name) else {
-            return Read::Ambiguous;
-        };
-        match *candidates {
-            [] => Read::Absent,
-            [value] => self.open(value, &now, buffer),
-            ref values => self.read_several(values, &now, buffer, who),
+        let mut values = cookies.all_values(&self.name);
+        match values.next() {
+            None => Read::Absent,
+            Some(first) if values.all(|value| value == first) => self.open(first, &now, buffer),
+            Some(_) => self.read_several(cookies, &now, buffer, who),
         }
+    }
+
+    /// As [`JarAt::read`], into a buffer that is brought along and as large as these cookies need: `then` is
+    /// told what was found.
+    pub fn read_with<K: PartialEq, T>(
+        &self,
+        cookies: &RequestCookies<'_>,
+        now: impl Fn() -> UnixTime,
+        who: impl Fn(&[u8]) -> Option<K>,
+        then: impl FnOnce(Read<'_>) -> T,
+    ) -> T {
+        // To clear the largest buffer is more work than to check a signature.
+        const USUAL: usize = 1024;
+        // A payload has fewer octets than the value it is read from.
+        if cookies.octets() <= USUAL {
+            then(self.read(cookies, now, &mut [0; USUAL], who))
+        } else {
+            self.read_large(cookies, &now, who, then)
+        }
+    }
+
+    #[cold]
+    fn read_large<K: PartialEq, T>(
+        &self,
+        cookies: &RequestCookies<'_>,
+        now: &dyn Fn() -> UnixTime,
+        who: impl Fn(&[u8]) -> Option<K>,
+        then: impl FnOnce(Read<'_>) -> T,
+    ) -> T {
+        then(self.read(cookies, now, &mut [0; CookieJar::BUFFER], who))
     }
 
     #[cold]
     fn read_several<'b, K: PartialEq>(
         &self,
-        values: &[&[u8]],
+        cookies: &RequestCookies<'_>,
         now: &dyn Fn() -> UnixTime,
         buffer: &'b mut [u8],
         who: impl Fn(&[u8]) -> Option<K>,
     ) -> Read<'b> {
+        let Some(values) = cookies.candidates(&self.name) else {
+            return Read::Ambiguous;
+        };
         let mut refused = OpenError::Invalid;
         let mut best: Option<(K, UnixTime, &[u8])> = None;
-        for value in values {
+        for value in values.iter() {
             let opened = match self.open(value, now, buffer) {
                 Read::Opened(opened) => opened,
                 Read::Refused(OpenError::Expired) => {

@@ -3,11 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{error::ConfigError, random, secret::Secret, time::UnixTime};
+use crate::{digest::Hmac, error::ConfigError, random, secret::Secret, time::UnixTime};
 
 /// The keys of one server or hub: one writes, and several may read until their retirement.
 ///
@@ -170,11 +170,11 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// What one secret gives, set up once: a keyed HMAC is cloned for each use, which saves two of its blocks.
+/// What one secret gives, set up once: a keyed HMAC saves two blocks of each message.
 #[derive(Clone)]
 pub(super) struct Key {
-    signing: Hmac<Sha256>,
-    xsrf: Hmac<Sha256>,
+    signing: Hmac,
+    xsrf: hmac::Hmac<Sha256>,
     expander: Hkdf<Sha256>,
 }
 
@@ -182,13 +182,13 @@ impl Key {
     fn of(secret: &Secret) -> Self {
         let expander = Hkdf::new(None, secret.expose());
         Self {
-            signing: keyed(secret.expose()),
+            signing: Hmac::new(secret.expose()),
             xsrf: keyed(&*expand(&expander, Purpose::Xsrf)),
             expander,
         }
     }
 
-    pub(super) fn signing(&self) -> &Hmac<Sha256> {
+    pub(super) fn signing(&self) -> &Hmac {
         &self.signing
     }
 
@@ -274,8 +274,8 @@ fn checked(secret: Secret) -> Result<Secret, ConfigError> {
     Ok(secret)
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
+fn keyed(key: &[u8]) -> hmac::Hmac<Sha256> {
+    hmac::Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
 fn mac(key: &Secret, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
@@ -309,9 +309,7 @@ mod tests {
     }
 
     fn sample(keyring: &Keyring) -> [u8; 32] {
-        let mut mac = keyring.keys().writing().signing().clone();
-        mac.update(b"sample");
-        mac.finalize().into_bytes().into()
+        keyring.keys().writing().signing().code(b"sample")
     }
 
     #[test]
@@ -373,9 +371,7 @@ mod tests {
                 .find(
                     || UnixTime::from_secs(99),
                     |key| {
-                        let mut mac = key.signing().clone();
-                        mac.update(b"sample");
-                        let code: [u8; 32] = mac.finalize().into_bytes().into();
+                        let code = key.signing().code(b"sample");
                         (code != sample(ring)).then_some(code)
                     },
                 )

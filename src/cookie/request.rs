@@ -1,6 +1,6 @@
 //! The cookies of a request, read over octets.
 
-use std::fmt;
+use std::{array, fmt, iter::Take};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use memchr::memchr;
@@ -100,15 +100,23 @@ impl<'a> RequestCookies<'a> {
     }
 
     fn bounded(lines: Lines<'a>) -> Result<Self, TooLarge> {
-        let octets = match lines {
-            Lines::Single(line) => line.len(),
-            _ => lines.iter().map(<[u8]>::len).sum(),
-        };
-        if octets > Self::OCTET_LIMIT {
+        if lines.octets() > Self::OCTET_LIMIT {
             return Err(TooLarge::Octets);
         }
         lines.check_pieces()?;
         Ok(Self { lines })
+    }
+
+    /// Whether nothing was sent that could hold a cookie.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.octets() == 0
+    }
+
+    /// How many octets the lines have: no value has more.
+    #[inline]
+    pub(super) fn octets(&self) -> usize {
+        self.lines.octets()
     }
 
     /// Every accepted pair of name and value, in the order of arrival.
@@ -137,33 +145,28 @@ impl<'a> RequestCookies<'a> {
     /// The different values of `name`, or `None` if they are more than
     /// [`RequestCookies::CANDIDATE_LIMIT`]: then none of them is to be believed.
     pub fn candidates(&self, name: &CookieName) -> Option<Candidates<'a>> {
-        let mut candidates = Candidates {
-            values: [&[]; Self::CANDIDATE_LIMIT],
-            count: 0,
-        };
-        match self.lines {
-            // Nearly every request: one line, and octets that were looked at.
-            Lines::Single(mut line) => {
-                while let Some(value) = next_value(&mut line, name, false) {
-                    candidates.add(value)?;
-                }
-            }
-            Lines::Fields(_) | Lines::Octets(_) => {
-                for value in self.all_values(name) {
-                    candidates.add(value)?;
-                }
-            }
+        let mut candidates = Candidates::default();
+        for value in self.all_values(name) {
+            candidates.add(value)?;
         }
         Some(candidates)
     }
 
     /// The values of `name`, equal ones as often as they came.
-    fn all_values<'n>(&self, name: &'n CookieName) -> AllValues<'a, 'n> {
+    #[inline]
+    pub(crate) fn all_values<'n>(
+        &self,
+        name: &'n CookieName,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let (line, lines) = match self.lines {
+            Lines::Single(line) => (line, LineIter::Single(None)),
+            several => (&[][..], several.iter()),
+        };
         AllValues {
             name,
             unproven: matches!(self.lines, Lines::Octets(_)),
-            line: &[],
-            lines: self.lines.iter(),
+            line,
+            lines,
         }
     }
 }
@@ -180,6 +183,14 @@ impl<'a> Lines<'a> {
             Self::Fields(headers) => LineIter::Fields(headers.get_all(COOKIE).iter()),
             Self::Octets(lines) => LineIter::Octets(lines.iter()),
             Self::Single(line) => LineIter::Single(Some(line)),
+        }
+    }
+
+    #[inline]
+    fn octets(self) -> usize {
+        match self {
+            Self::Single(line) => line.len(),
+            _ => self.iter().map(<[u8]>::len).sum(),
         }
     }
 
@@ -214,6 +225,7 @@ enum LineIter<'a> {
 impl<'a> Iterator for LineIter<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Fields(fields) => fields.next().map(HeaderValue::as_bytes),
@@ -242,13 +254,22 @@ struct AllValues<'a, 'n> {
 impl<'a> Iterator for AllValues<'a, '_> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(value) = next_value(&mut self.line, self.name, self.unproven) {
                 return Some(value);
             }
-            self.line = self.lines.next()?;
+            self.line = self.next_line()?;
         }
+    }
+}
+
+impl<'a> AllValues<'a, '_> {
+    // Not inlined: nearly every request has one line, and all its values are in it.
+    #[inline(never)]
+    fn next_line(&mut self) -> Option<&'a [u8]> {
+        self.lines.next()
     }
 }
 
@@ -294,6 +315,15 @@ impl<'a> Candidates<'a> {
             self.count += 1;
         }
         Some(())
+    }
+}
+
+impl<'a> IntoIterator for Candidates<'a> {
+    type Item = &'a [u8];
+    type IntoIter = Take<array::IntoIter<&'a [u8], { RequestCookies::CANDIDATE_LIMIT }>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.values.into_iter().take(self.count)
     }
 }
 

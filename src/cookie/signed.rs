@@ -3,8 +3,6 @@
 use std::{fmt, time::Duration};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 
 use super::{
     base64::STANDARD,
@@ -14,7 +12,7 @@ use super::{
     opened::{OpenError, Opened, in_time, unquoted},
     scope::CookieScope,
 };
-use crate::{secret, time::UnixTime};
+use crate::{digest::Hmac, secret, time::UnixTime};
 
 /// Signed values: Tornado's `create_signed_value`, format 2, byte for byte.
 ///
@@ -51,7 +49,7 @@ use crate::{secret, time::UnixTime};
 /// ```
 #[derive(Clone)]
 pub struct SignedValues {
-    keys: Ring<Hmac<Sha256>>,
+    keys: Ring<Hmac>,
 }
 
 impl SignedValues {
@@ -71,9 +69,8 @@ impl SignedValues {
         for field in [&issued_at.as_secs().to_string(), name.as_str(), &payload] {
             write!(value, "{}:{field}|", field.len()).expect("a String takes all text");
         }
-        for octet in code(self.keys.writing(), value.as_bytes()) {
-            write!(value, "{octet:02x}").expect("a String takes all text");
-        }
+        let signature = signature(self.keys.writing(), value.as_bytes());
+        value.extend(signature.map(char::from));
         value
     }
 
@@ -112,11 +109,9 @@ impl SignedValues {
         if value.len() > CookieScope::LIMIT || !value.starts_with(b"2|") {
             return None;
         }
-        let (body, signature) = value.split_last_chunk::<64>()?;
-        let signature = unhex(signature)?;
-        let (_, stale) = self.keys.find(now, |key| {
-            secret::equal(&code(key, body), &signature).then_some(())
-        })?;
+        let (body, sent) = value.split_last_chunk::<64>()?;
+        let is_good = |key: &Hmac| secret::equal(&signature(key, body), sent);
+        let (_, stale) = self.keys.find(now, |key| is_good(key).then_some(()))?;
         Some((body, stale))
     }
 }
@@ -149,35 +144,37 @@ impl fmt::Debug for SignedValues {
     }
 }
 
-fn code(key: &Hmac<Sha256>, body: &[u8]) -> [u8; 32] {
-    let mut mac = key.clone();
-    mac.update(body);
-    mac.finalize().into_bytes().into()
-}
-
 /// Time and payload of a body whose signature was good, if it is one of the cookie `name`.
 fn fields<'v>(body: &'v [u8], name: &CookieName) -> Option<(UnixTime, &'v [u8])> {
     let mut rest = body.strip_prefix(b"2|1:0|")?;
     let seconds = number(field(&mut rest)?)?;
-    let found = field(&mut rest)?;
+    rest = rest.strip_prefix(name.as_field())?;
     let payload = field(&mut rest)?;
-    (found == name.as_str().as_bytes() && rest.is_empty()).then_some((UnixTime::from_secs(seconds), payload))
+    rest.is_empty().then_some((UnixTime::from_secs(seconds), payload))
 }
 
 /// The next field, taken off the front of `rest`.
 fn field<'v>(rest: &mut &'v [u8]) -> Option<&'v [u8]> {
-    // A value has at most 4096 octets, so a length has at most four digits.
-    let (length, behind) = match *rest {
-        [_, b':', behind @ ..] => (rest.get(..1)?, behind),
-        [_, _, b':', behind @ ..] => (rest.get(..2)?, behind),
-        [_, _, _, b':', behind @ ..] => (rest.get(..3)?, behind),
-        [_, _, _, _, b':', behind @ ..] => (rest.get(..4)?, behind),
-        _ => return None,
-    };
-    let length = usize::try_from(number(length)?).ok()?;
+    let (length, behind) = length(rest)?;
     let (field, behind) = behind.split_at_checked(length)?;
     *rest = behind.strip_prefix(b"|")?;
     Some(field)
+}
+
+/// A length, and what stands behind its colon.
+fn length(octets: &[u8]) -> Option<(usize, &[u8])> {
+    let mut length = 0;
+    // A value has at most 4096 octets, so a length has at most four digits.
+    for place in 0..=4 {
+        match octets.get(place)? {
+            b':' if place > 0 => return Some((length, octets.get(place + 1..)?)),
+            digit @ b'0'..=b'9' if place == 0 || length > 0 => {
+                length = 10 * length + usize::from(digit - b'0');
+            }
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// Digits alone, no zero before others, at most 19 of them: these fit without a check for each.
@@ -185,8 +182,12 @@ fn number(digits: &[u8]) -> Option<u64> {
     if digits.len() > 19 || matches!(digits, [] | [b'0', _, ..]) {
         return None;
     }
+    let (groups, rest) = digits.as_chunks();
     let mut number = 0;
-    for digit in digits {
+    for group in groups {
+        number = number * 100_000_000 + eight_digits(*group)?;
+    }
+    for digit in rest {
         let digit = digit.wrapping_sub(b'0');
         if digit > 9 {
             return None;
@@ -196,29 +197,34 @@ fn number(digits: &[u8]) -> Option<u64> {
     Some(number)
 }
 
-/// The octets that 64 lower-case hexadecimal digits stand for.
-fn unhex(digits: &[u8; 64]) -> Option<[u8; 32]> {
-    // Without branches, so that it becomes a few vector instructions.
-    let mut foreign = false;
-    let values = digits.map(|digit| {
-        let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
-        foreign |= (number > 9) & (letter > 5);
-        if number > 9 {
-            letter.wrapping_add(10)
-        } else {
-            number
-        }
-    });
-    let (pairs, _) = values.as_chunks::<2>();
-    let mut octets = [0; 32];
-    for (octet, [high, low]) in octets.iter_mut().zip(pairs) {
-        *octet = high << 4 | low;
+/// The number of eight digits, read all at once: of neighbours first, then of pairs, then of fours.
+fn eight_digits(digits: [u8; 8]) -> Option<u64> {
+    let ones = u64::from_le_bytes(digits).wrapping_sub(0x3030_3030_3030_3030);
+    // Below a digit the subtraction sets the highest bit, above one the addition.
+    let foreign = ones | ones.wrapping_add(0x7676_7676_7676_7676);
+    if foreign & 0x8080_8080_8080_8080 != 0 {
+        return None;
     }
-    (!foreign).then_some(octets)
+    let pairs = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+}
+
+/// The code of `body` in lower-case hexadecimal digits.
+fn signature(key: &Hmac, body: &[u8]) -> [u8; 64] {
+    let digit = |value: u8| value + if value > 9 { b'a' - 10 } else { b'0' };
+    let mut digits = [0; 64];
+    let (pairs, _) = digits.as_chunks_mut();
+    for (pair, octet) in pairs.iter_mut().zip(key.code(body)) {
+        *pair = [digit(octet >> 4), digit(octet & 0xf)];
+    }
+    digits
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::secret::Secret;
 
@@ -240,6 +246,20 @@ mod tests {
             ("1a", None),
         ] {
             assert_eq!(number(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_what_the_standard_library_reads(number in any::<u64>(), digits in 1_u32..20, place in 0_usize..20, other: u8) {
+            let text = (number % 10_u64.pow(digits)).to_string();
+            prop_assert_eq!(super::number(text.as_bytes()), text.parse().ok());
+            let mut text = text.into_bytes();
+            let place = place % text.len();
+            text[place] = other;
+            if !other.is_ascii_digit() {
+                prop_assert_eq!(super::number(&text), None);
+            }
         }
     }
 
@@ -272,21 +292,24 @@ mod tests {
     }
 
     #[test]
-    fn hexadecimal_digits_are_lower_case_and_sixty_four() {
-        let octets: Vec<u8> = (0..32).map(|octet| octet * 8 + 7).collect();
-        let text: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-        let digits: [u8; 64] = text.as_bytes().try_into().expect("64 digits");
-        assert_eq!(
-            unhex(&digits).as_ref().map(|octets| &octets[..]),
-            Some(&octets[..])
-        );
-        for place in 0..64 {
-            for wrong in *b"gAF/:`@ \xff" {
-                let mut digits = digits;
-                digits[place] = wrong;
-                assert_eq!(unhex(&digits), None, "{wrong:#x} at {place}");
-            }
+    fn a_signature_is_in_small_hexadecimal_digits() {
+        let key = Hmac::new(b"key");
+        for octet in 0..=u8::MAX {
+            let expected: String = key
+                .code(&[octet])
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect();
+            assert_eq!(signature(&key, &[octet]), expected.as_bytes());
         }
+        let values = SignedValues::new(&Keyring::generate());
+        let (name, now) = (CookieName::session_id(), UnixTime::from_secs(1));
+        let mut value = values.sign(&name, b"x", now).into_bytes();
+        let place = value.len() - 64;
+        value[place..].make_ascii_uppercase();
+        let mut buffer = [0; 9];
+        let opened = values.open(&name, &value, Duration::from_secs(1), || now, &mut buffer);
+        assert_eq!(opened.map(|_| ()), Err(OpenError::Invalid));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What the gate decided of a request, and what it adds to the answer.
 
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, Response,
     header::{CACHE_CONTROL, REFERRER_POLICY, VARY},
 };
 
 use crate::{
     cookie::SetCookies,
+    gate::endpoint::FormRequest,
     gate::responses::{NO_REFERRER, NO_STORE, OwnResponse},
     guard::Cors,
     session::Session,
@@ -23,14 +24,30 @@ pub enum Decision {
         /// What the gate adds to the handler's answer.
         afterwards: Afterwards,
     },
-    /// Answered by the gate itself: a refusal, a redirect, a preflight.
+    /// Answered by the gate itself: a refusal, a redirect, a preflight, a page.
     Answered(Box<OwnResponse>),
+    /// Sent to one of the gate's own paths with a form: the body is to be read, and handed over.
+    WantsForm(Box<FormRequest>),
 }
 
 /// What the gate adds to the handler's answer: cookies, and header fields that keep secrets out of caches and
 /// referrers.
 #[derive(Debug, Default)]
-pub struct Afterwards {
+pub struct Afterwards(Kind);
+
+/// Two words, since it lies beside the handler's future; nearly every request needs one of the first two.
+#[derive(Debug, Default)]
+enum Kind {
+    #[default]
+    Nothing,
+    /// The answer depends on a cookie.
+    ByCookie,
+    More(Box<Additions>),
+}
+
+/// Additions to an answer, as they are gathered.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
     pub(crate) set_cookies: SetCookies,
     /// The answer depends on a cookie.
     pub(crate) by_cookie: bool,
@@ -40,22 +57,58 @@ pub struct Afterwards {
     pub(crate) cors: Cors,
 }
 
+impl From<Additions> for Afterwards {
+    #[inline]
+    fn from(additions: Additions) -> Self {
+        let few = !additions.token_in_url && additions.set_cookies.is_empty() && additions.cors.is_nothing();
+        Self(match additions.by_cookie {
+            false if few => Kind::Nothing,
+            true if few => Kind::ByCookie,
+            _ => Kind::More(Box::new(additions)),
+        })
+    }
+}
+
 impl Afterwards {
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
-        !self.by_cookie && !self.token_in_url && self.set_cookies.is_empty() && self.cors.is_nothing()
+        matches!(self.0, Kind::Nothing)
+    }
+
+    // Not inlined: an answer to which nothing is added need not lie in memory for it.
+    #[inline(never)]
+    pub(crate) fn added_to<B>(self, mut response: Response<B>) -> Response<B> {
+        self.apply_to(response.headers_mut());
+        response
     }
 
     /// Adds to `headers`: appended, so that nothing of the handler's is lost.
     pub fn apply_to(self, headers: &mut HeaderMap) {
+        match self.0 {
+            Kind::Nothing => {}
+            Kind::ByCookie => vary_by_cookie(headers),
+            Kind::More(additions) => additions.apply_to(headers),
+        }
+    }
+}
+
+impl Additions {
+    /// Adds to `headers`: see [`Afterwards::apply_to`].
+    pub(crate) fn apply_to(self, headers: &mut HeaderMap) {
         if self.token_in_url {
             headers.insert(CACHE_CONTROL, NO_STORE);
             headers.insert(REFERRER_POLICY, NO_REFERRER);
-        } else if self.by_cookie && !headers.is_empty() {
-            // An answer without any field gives a cache no reason to keep it.
-            headers.append(VARY, HeaderValue::from_static("Cookie"));
+        } else if self.by_cookie {
+            vary_by_cookie(headers);
         }
         self.cors.write_to(headers);
         self.set_cookies.append_to(headers);
+    }
+}
+
+/// An answer without any field gives a cache no reason to keep it.
+fn vary_by_cookie(headers: &mut HeaderMap) {
+    if !headers.is_empty() {
+        headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
 }

@@ -10,13 +10,21 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Limited};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
     answer::BoxFuture,
     authenticate::Outcome,
-    gate::{AuthBody, decision::Afterwards, passage::Passage, responses::OwnResponse, service::carry_out},
+    error::BoxError,
+    gate::{
+        AuthBody, FormRequest,
+        decision::Afterwards,
+        passage::{Instead, Passage},
+        responses::OwnResponse,
+    },
     head::Head,
 };
 
@@ -33,6 +41,7 @@ pin_project! {
     enum State<S, Q, F> {
         Running { #[pin] future: F, afterwards: Afterwards },
         Answered { response: Option<Box<OwnResponse>> },
+        Reading { response: BoxFuture<OwnResponse> },
         Waiting { outcome: BoxFuture<Outcome>, held: Option<Box<Held<S, Q>>> },
     }
 }
@@ -48,14 +57,6 @@ impl<S, Q, F> ResponseFuture<S, Q, F> {
     pub(crate) fn running(future: F, afterwards: Afterwards) -> Self {
         Self {
             state: State::Running { future, afterwards },
-        }
-    }
-
-    pub(crate) fn answered(response: Box<OwnResponse>) -> Self {
-        Self {
-            state: State::Answered {
-                response: Some(response),
-            },
         }
     }
 
@@ -78,9 +79,39 @@ impl<S, Q, F> ResponseFuture<S, Q, F> {
     }
 }
 
+impl<S, Q, F> ResponseFuture<S, Q, F>
+where
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    /// What the gate does in place of the inner service.
+    pub(crate) fn instead(instead: Instead, request: Request<Q>) -> Self {
+        let state = match instead {
+            Instead::Answer(response) => State::Answered {
+                response: Some(response),
+            },
+            Instead::ReadForm(form) => State::Reading {
+                response: Box::pin(read(form, request.into_body())),
+            },
+        };
+        Self { state }
+    }
+}
+
+/// Reads a form of bounded length, then answers it. How long a silent client may take is the server's to say.
+async fn read<Q>(form: Box<FormRequest>, body: Q) -> OwnResponse
+where
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    match Limited::new(body, FormRequest::LIMIT).collect().await {
+        Ok(body) => form.answer(&body.to_bytes()).await,
+        Err(_) => form.answer_unread(),
+    }
+}
+
 impl<S, Q, B> Future for ResponseFuture<S, Q, S::Future>
 where
     S: Service<Request<Q>, Response = Response<B>>,
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     type Output = Result<Response<AuthBody<B>>, S::Error>;
 
@@ -92,25 +123,33 @@ where
         loop {
             match state.as_mut().project() {
                 StateProjection::Running { future, afterwards } => {
-                    let mut response = ready!(future.poll(context))?;
-                    if !afterwards.is_nothing() {
-                        mem::take(afterwards).apply_to(response.headers_mut());
-                    }
-                    return Poll::Ready(Ok(response.map(AuthBody::inner)));
+                    let response = ready!(future.poll(context))?.map(AuthBody::inner);
+                    return Poll::Ready(Ok(if afterwards.is_nothing() {
+                        response
+                    } else {
+                        mem::take(afterwards).added_to(response)
+                    }));
                 }
                 StateProjection::Answered { response } => {
                     let response = response.take().expect("an answer is given once");
                     return Poll::Ready(Ok(response.map(AuthBody::own)));
                 }
+                StateProjection::Reading { response } => {
+                    let response = ready!(response.as_mut().poll(context));
+                    return Poll::Ready(Ok(response.map(AuthBody::own)));
+                }
                 StateProjection::Waiting { outcome, held } => {
                     let outcome = ready!(outcome.as_mut().poll(context));
                     let Held {
-                        request,
+                        mut request,
                         mut inner,
                         passage,
                     } = *held.take().expect("an outcome comes once");
                     let decision = passage.conclude_later(outcome, Head::of(&request));
-                    let next = carry_out(decision, request, &mut inner, passage.inserts_session());
+                    let next = match passage.carry_out(decision.into(), request.extensions_mut()) {
+                        Ok(afterwards) => Self::running(inner.call(request), afterwards),
+                        Err(instead) => Self::instead(instead, request),
+                    };
                     state.set(next.state);
                 }
             }

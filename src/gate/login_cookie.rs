@@ -1,6 +1,6 @@
 //! The cookies by which a browser stays logged in: given, healed, taken away.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::{
     answer::Answer,
@@ -14,6 +14,7 @@ use crate::{
     identity::Identity,
     peer::Scheme,
     session::{Credential, Session},
+    time::UnixTime,
 };
 
 /// The `_xsrf` cookie: one for each login, made where the one that was sent does not fit.
@@ -47,8 +48,7 @@ impl XsrfCookie {
         if session.credential() != Credential::Cookie {
             return guards.cross_site(surroundings, head, kind, None);
         }
-        let sent = self.sent(head);
-        let proof = XsrfProof::new(&self.guard, binding(session), sent.iter().copied());
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
         guards.cross_site(surroundings, head, kind, Some(&proof))
     }
 
@@ -60,20 +60,85 @@ impl XsrfCookie {
         head: Head<'_>,
         session: &Session,
     ) -> Result<(), Denial> {
-        let sent = self.sent(head);
-        let proof = XsrfProof::new(&self.guard, binding(session), sent.iter().copied());
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
         let proof = (session.credential() == Credential::Cookie).then_some(&proof);
         guards.require_own_page(surroundings, head, proof.map(|proof| proof as _))
     }
 
+    /// Whether the login form was sent by a page of this server: a value from before the login, in the form and
+    /// in a cookie.
+    pub(crate) fn check_login_form(
+        &self,
+        guards: &Guards,
+        surroundings: &Surroundings<'_>,
+        head: Head<'_>,
+        field: &str,
+    ) -> Result<(), Denial> {
+        let proof = XsrfProof::new(&self.guard, Binding::Anonymous, self.sent(head)).with_form(Some(field));
+        guards.cross_site(surroundings, head, RequestKind::LoginForm, Some(&proof))
+    }
+
+    /// As [`XsrfCookie::check`], with the value in a form.
+    pub(crate) fn check_form(
+        &self,
+        guards: &Guards,
+        surroundings: &Surroundings<'_>,
+        head: Head<'_>,
+        session: &Session,
+        field: &str,
+    ) -> Result<(), Denial> {
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head)).with_form(Some(field));
+        guards.cross_site(surroundings, head, RequestKind::of(head), Some(&proof))
+    }
+
+    /// The value for a login form: the one that was sent, if it is ours, else a fresh one that is set.
+    ///
+    /// Kept as long as it is good, for clients that fetch it once.
+    pub(crate) fn before_login(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) -> String {
+        self.for_form(Binding::Anonymous, head, https, cookies)
+    }
+
+    /// The value for a form of somebody logged in.
+    pub(crate) fn of_session(
+        &self,
+        session: &Session,
+        head: Head<'_>,
+        https: bool,
+        cookies: &mut SetCookies,
+    ) -> String {
+        self.for_form(binding(session), head, https, cookies)
+    }
+
+    fn for_form(
+        &self,
+        binding: Binding<'_>,
+        head: Head<'_>,
+        https: bool,
+        cookies: &mut SetCookies,
+    ) -> String {
+        let mut sent = self.sent(head).into_iter();
+        let good = sent.find(|value| self.guard.is_signed_for(value, binding));
+        if let Some(value) = good.and_then(|value| std::str::from_utf8(value).ok()) {
+            return value.to_owned();
+        }
+        let value = self.guard.issue(binding);
+        push(cookies, self.scope.set_cookie(b"", &value, None, https));
+        value
+    }
+
+    /// Adds the line that takes the cookie away from its own path, the last of those. At the root another server
+    /// may have one of the same name.
+    pub(crate) fn remove(&self, https: bool, cookies: &mut SetCookies) {
+        if let Some(line) = self.scope.removals(b"", https).last() {
+            cookies.push_own(line);
+        }
+    }
+
     /// Adds a fresh value, unless one that fits the session was sent.
     pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
-        let binding = binding(session);
-        if !self
-            .sent(head)
-            .iter()
-            .any(|value| self.guard.fits(value, binding))
-        {
+        let fits = RequestCookies::of(head.headers())
+            .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)));
+        if !fits {
             self.renew(session, https, cookies);
         }
     }
@@ -84,12 +149,30 @@ impl XsrfCookie {
         push(cookies, self.scope.set_cookie(b"", &value, None, https));
     }
 
-    /// The `_xsrf` values of the request; none if they, or its cookies, are too many to be believed.
-    fn sent<'a>(&self, head: Head<'a>) -> Candidates<'a> {
-        let cookies = RequestCookies::of(head.headers()).ok();
-        cookies
-            .and_then(|cookies| cookies.candidates(&self.name))
-            .unwrap_or_default()
+    fn sent<'a>(&'a self, head: Head<'a>) -> SentXsrf<'a> {
+        SentXsrf {
+            name: &self.name,
+            headers: head.headers(),
+        }
+    }
+}
+
+/// The `_xsrf` values of the request, looked for when they are asked for; none if they, or its cookies, are
+/// too many to be believed.
+#[derive(Clone)]
+struct SentXsrf<'a> {
+    name: &'a CookieName,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> IntoIterator for SentXsrf<'a> {
+    type Item = &'a [u8];
+    type IntoIter = <Candidates<'a> as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let cookies = RequestCookies::of(self.headers).ok();
+        let values = cookies.and_then(|cookies| cookies.candidates(self.name));
+        values.unwrap_or_default().into_iter()
     }
 }
 
@@ -104,12 +187,27 @@ impl LoginCookie {
             return None;
         }
         let identity = Identity::anonymous();
-        let jar = self.0.jar().at(head.host().unwrap_or_default());
-        push(
+        self.give(
+            &identity,
+            head.host().unwrap_or_default(),
+            head.now(),
+            https,
             cookies,
-            jar.write(identity.to_payload().as_bytes(), head.now(), https),
         );
         Some(identity)
+    }
+
+    /// Adds the line that gives the browser at `host` the cookie of `identity`.
+    pub(crate) fn give(
+        &self,
+        identity: &Identity,
+        host: &[u8],
+        now: UnixTime,
+        https: bool,
+        cookies: &mut SetCookies,
+    ) {
+        let jar = self.0.jar().at(host);
+        push(cookies, jar.write(identity.to_payload().as_bytes(), now, https));
     }
 
     /// Adds the lines that take the cookie away on every path it may live on.

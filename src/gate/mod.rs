@@ -19,7 +19,14 @@
 
 mod body;
 mod decision;
+pub(crate) mod endpoint;
+pub(crate) mod form;
 mod future;
+#[expect(
+    clippy::module_inception,
+    reason = "the room is named after what stands in it"
+)]
+pub(crate) mod gate;
 pub(crate) mod login_cookie;
 pub(crate) mod passage;
 pub(crate) mod responses;
@@ -27,6 +34,7 @@ mod service;
 
 pub use body::AuthBody;
 pub use decision::{Afterwards, Decision};
+pub use endpoint::FormRequest;
 pub use future::ResponseFuture;
 pub use responses::Responses;
 pub use service::AuthService;

@@ -2,49 +2,32 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Chain, Outcome, Word},
-    authorize::Authorizer,
+    authenticate::{Glance, Outcome},
     base_url::BaseUrl,
-    challenge::Challenge,
     cookie::SetCookies,
     denial::{Denial, Reason},
-    error::Unavailable,
-    event::{Event, LoggedPath, Observer},
+    event::{Event, LoggedPath},
     gate::{
-        decision::{Afterwards, Decision},
-        login_cookie::{LoginCookie, XsrfCookie, is_https},
-        responses::{OwnResponse, Responses, Telling, redirect, wants_page},
+        decision::{Additions, Afterwards, Decision},
+        endpoint::{Endpoint, FormRequest, Visit, not_allowed},
+        form::Form,
+        gate::Gate,
+        login_cookie::is_https,
+        responses::{OwnResponse, redirect, wants_page},
     },
-    guard::{GuardRule, Guards, Surroundings},
+    grant::Grant,
+    guard::{GuardRule, Surroundings},
     head::Head,
     next_url::{NextUrl, Premises},
     query::Query,
-    session::{Credential, GateId, Session},
+    session::{Credential, Session},
     time::Clock,
 };
-
-/// What all handles of one gate share.
-pub(crate) struct Gate {
-    pub(crate) id: GateId,
-    pub(crate) guards: Guards,
-    pub(crate) chain: Chain,
-    pub(crate) authorizers: Vec<Box<dyn Authorizer>>,
-    pub(crate) xsrf_cookie: XsrfCookie,
-    /// The cookie of a login, where a browser can log in.
-    pub(crate) login_cookie: Option<LoginCookie>,
-    pub(crate) responses: Responses,
-    pub(crate) challenge: Challenge,
-    pub(crate) base_url: BaseUrl,
-    pub(crate) login_path: Option<Box<str>>,
-    pub(crate) observer: Option<Box<dyn Observer>>,
-    pub(crate) clock: Box<dyn Clock>,
-    pub(crate) gate_only: bool,
-}
 
 /// The gate as one set of routes has it: shared state, and what is asked there.
 #[derive(Clone)]
@@ -93,49 +76,215 @@ impl Passage {
         }
     }
 
-    /// Whether the session is handed to the service.
-    pub(crate) fn inserts_session(&self) -> bool {
-        !self.gate.gate_only
+    /// Where the guarded service lives.
+    pub(crate) fn base_url(&self) -> &BaseUrl {
+        &self.gate.telling.base_url
     }
 
-    /// The decision, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
-    pub(crate) fn decide_now(&self, head: Head<'_>) -> Result<Decision, BoxFuture<Outcome>> {
+    /// Whether a browser can log in here.
+    pub(crate) fn logs_in(&self) -> bool {
+        self.gate.login_cookie.is_some()
+    }
+
+    /// A login that a handler decided.
+    pub(crate) fn log_in_by_hand(&self, head: Head<'_>, grant: Grant) -> SetCookies {
+        let mut cookies = SetCookies::default();
+        let surroundings = self.gate.guards.surroundings(head).ok();
+        let client = surroundings.and_then(|surroundings| self.gate.guards.client(&surroundings, head));
+        let https = surroundings.is_some_and(|surroundings| is_https(&surroundings));
+        self.gate.log_in(
+            grant,
+            head.host().unwrap_or_default(),
+            client,
+            https,
+            &mut cookies,
+        );
+        cookies
+    }
+
+    /// A logout that a handler decided.
+    pub(crate) fn log_out_by_hand(&self, head: Head<'_>) -> SetCookies {
+        let mut cookies = SetCookies::default();
+        let surroundings = self.gate.guards.surroundings(head).ok();
+        self.gate.log_out(
+            head,
+            surroundings.is_some_and(|surroundings| is_https(&surroundings)),
+            &mut cookies,
+        );
+        cookies
+    }
+
+    /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
+    /// gate's own answer.
+    #[inline]
+    pub(crate) fn carry_out(
+        &self,
+        verdict: Verdict<'_>,
+        extensions: &mut Extensions,
+    ) -> Result<Afterwards, Instead> {
+        match verdict {
+            Verdict::Known(grant) => {
+                if !self.gate.gate_only {
+                    self.hand_over(Some(self.token_session(grant)), extensions);
+                }
+                Ok(Afterwards::default())
+            }
+            Verdict::Decided(Decision::Admitted { session, afterwards }) => {
+                if !self.gate.gate_only {
+                    self.hand_over(session, extensions);
+                }
+                Ok(afterwards)
+            }
+            Verdict::Decided(Decision::Answered(answer)) => Err(Instead::Answer(answer)),
+            Verdict::Decided(Decision::WantsForm(form)) => Err(Instead::ReadForm(form)),
+        }
+    }
+
+    #[inline(never)]
+    fn hand_over(&self, session: Option<Session>, extensions: &mut Extensions) {
+        match session {
+            Some(session) => drop(extensions.insert(session)),
+            // What another gate left does not speak for this one.
+            None => drop(extensions.remove::<Session>()),
+        }
+    }
+
+    /// The decision that is told to whoever asks for one.
+    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Decision {
+        match verdict {
+            Verdict::Known(grant) => Decision::Admitted {
+                session: Some(self.token_session(grant)),
+                afterwards: Afterwards::default(),
+            },
+            Verdict::Decided(decision) => decision,
+        }
+    }
+
+    fn token_session(&self, grant: &Grant) -> Session {
+        Session::new(grant.clone(), Credential::Token).let_in_by(self.gate.id)
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.gate.clock
+    }
+
+    /// The head of a request, with the gate's clock.
+    pub(crate) fn head<'a, B>(&'a self, request: &'a Request<B>) -> Head<'a> {
+        Head::at(request, self.clock())
+    }
+
+    /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
+    ///
+    /// The clock is the head's own.
+    pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let gate = &*self.gate;
-        let head = &head.with_clock(&*gate.clock);
         let surroundings = match gate.guards.reached(*head) {
             Ok(surroundings) => surroundings,
             Err(refusal) => {
-                return Ok(Decision::Answered(self.refuse(
-                    refusal.into(),
-                    head,
-                    None,
-                    None,
-                    SetCookies::default(),
-                )));
+                let answer = self.refuse(refusal.into(), head, None, None, SetCookies::default());
+                return Ok(Decision::Answered(answer).into());
             }
         };
-        if self.open_paths.iter().any(|path| **path == *head.uri().path()) {
-            return Ok(Decision::Admitted {
-                session: None,
-                afterwards: self.afterwards(head),
-            });
+        if let Some(endpoint) = gate.endpoint(head.uri().path()) {
+            return Ok(self.at_endpoint(endpoint, head, surroundings).into());
+        }
+        if !self.open_paths.is_empty() && self.opens(head) {
+            let afterwards = self.additions(head).into();
+            let session = None;
+            return Ok(Decision::Admitted { session, afterwards }.into());
         }
         if let Some(preflight) = gate.guards.preflight(*head) {
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
             preflight.write_to(response.headers_mut());
-            return Ok(Decision::Answered(Box::new(response)));
+            return Ok(Decision::Answered(Box::new(response)).into());
         }
-        match self.ask(head) {
-            Word::Known(grant) => {
-                let session = Session::new(grant.clone(), Credential::Token);
-                Ok(match self.accept(&session, head, &surroundings) {
-                    Ok(afterwards) => self.admit(session, afterwards),
-                    Err(answer) => Decision::Answered(answer),
-                })
+        let glance = gate.chain.glance(head);
+        if let Glance::Known(grant) = glance
+            && self.asks_no_more_than_a_token(head)
+        {
+            return Ok(Verdict::Known(grant));
+        }
+        self.judge_further(glance, head, surroundings)
+    }
+
+    #[inline(never)]
+    fn opens(&self, head: &Head<'_>) -> bool {
+        self.open_paths.iter().any(|path| **path == *head.uri().path())
+    }
+
+    // Not inlined, so that a known token does not pay for its registers.
+    #[inline(never)]
+    fn judge_further(
+        &self,
+        glance: Glance<'_, '_>,
+        head: &Head<'_>,
+        surroundings: Surroundings<'_>,
+    ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
+        match self.ask(glance, head) {
+            Answer::Now(outcome) => Ok(self.conclude(outcome, head, &surroundings).into()),
+            Answer::Later(future) => Err(future),
+        }
+    }
+
+    /// Whether this request of somebody with a good token in its head is let in as it is, and nothing is added
+    /// to the answer.
+    #[inline(always)]
+    fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
+        Session::of(head.extensions()).is_none()
+            && self.scopes.is_empty()
+            && self.gate.authorizers.is_empty()
+            && head.uri().query().is_none()
+            && !self.gate.guards.lists_origins()
+    }
+
+    /// A request to one of the gate's own paths.
+    #[cold]
+    fn at_endpoint(
+        self: &Arc<Self>,
+        endpoint: &dyn Endpoint,
+        head: &Head<'_>,
+        surroundings: Surroundings<'_>,
+    ) -> Decision {
+        match *head.method() {
+            Method::GET | Method::HEAD => {
+                let mut response = endpoint.visit(&Visit {
+                    gate: &self.gate,
+                    head: *head,
+                    surroundings,
+                });
+                self.additions(head).apply_to(response.headers_mut());
+                Decision::Answered(Box::new(response))
             }
-            Word::Said(Answer::Now(outcome)) => Ok(self.conclude(outcome, head, &surroundings)),
-            Word::Said(Answer::Later(future)) => Err(future),
+            Method::POST => Decision::WantsForm(Box::new(FormRequest::new(Arc::clone(self), *head))),
+            _ => Decision::Answered(Box::new(not_allowed())),
+        }
+    }
+
+    /// The answer to a form that was sent to one of the gate's own paths.
+    pub(crate) fn take_form(&self, head: Head<'_>, body: &[u8]) -> Answer<OwnResponse> {
+        let head = head.with_clock(&*self.gate.clock);
+        let surroundings = match self.gate.guards.surroundings(head) {
+            Ok(surroundings) => surroundings,
+            Err(denial) => {
+                return Answer::Now(*self.refuse(denial, &head, None, None, SetCookies::default()));
+            }
+        };
+        let form = is_urlencoded(head).then(|| Form::read(body)).flatten();
+        match (self.gate.endpoint(head.uri().path()), form) {
+            (Some(endpoint), Some(form)) => endpoint.submit(
+                &Visit {
+                    gate: &self.gate,
+                    head,
+                    surroundings,
+                },
+                &form,
+            ),
+            _ => {
+                let denial =
+                    Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
+                Answer::Now(*self.refuse(denial, &head, Some(&surroundings), None, SetCookies::default()))
+            }
         }
     }
 
@@ -155,7 +304,7 @@ impl Passage {
             Ok(surroundings) => surroundings,
             Err(denial) => return Ok(Err(denial)),
         };
-        match self.ask(head).into() {
+        match self.ask(self.gate.chain.glance(head), head) {
             Answer::Now(outcome) => Ok(self.judge(outcome, head, &surroundings)),
             Answer::Later(future) => Err(future),
         }
@@ -180,36 +329,33 @@ impl Passage {
         }
     }
 
-    #[inline(always)]
-    fn ask(&self, head: &Head<'_>) -> Word<'_> {
+    fn ask(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
         match Session::of(head.extensions()) {
             // This very gate has asked before, further out.
-            Some(session) if session.was_let_in_by(self.gate.id) => {
-                Word::Said(Outcome::Accepted(session.clone()).into())
-            }
-            _ => self.gate.chain.authenticate(head),
+            Some(session) if session.was_let_in_by(self.gate.id) => Outcome::Accepted(session.clone()).into(),
+            _ => self.gate.chain.authenticate(glance, head),
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn conclude(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
         let https = is_https(surroundings);
         match outcome {
             Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
-                Ok(afterwards) => self.admit(session, afterwards),
+                Ok(additions) => self.admit(session, additions),
                 Err(answer) => Decision::Answered(answer),
             },
             Outcome::Absent if self.optional => Decision::Admitted {
                 session: None,
-                afterwards: self.afterwards(head),
+                afterwards: self.additions(head).into(),
             },
             // Who has an old cookie is a stranger here, and need not know of it.
             Outcome::Rejected(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
-                let mut afterwards = self.afterwards(head);
-                self.remove_login_cookie(head, https, &mut afterwards.set_cookies);
+                let mut additions = self.additions(head);
+                self.remove_login_cookie(head, https, &mut additions.set_cookies);
                 Decision::Admitted {
                     session: None,
-                    afterwards,
+                    afterwards: additions.into(),
                 }
             }
             other => {
@@ -256,7 +402,6 @@ impl Passage {
     }
 
     /// Whether somebody known may do this: no other site caused it, and they have the right to.
-    #[inline(always)]
     fn permit(
         &self,
         session: &Session,
@@ -279,40 +424,38 @@ impl Passage {
     }
 
     /// Somebody known: what is added to the handler's answer, or the gate's own.
-    #[inline(always)]
     fn accept(
         &self,
         session: &Session,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Result<Afterwards, Box<OwnResponse>> {
+    ) -> Result<Additions, Box<OwnResponse>> {
         let gate = &*self.gate;
         if let Err(denial) = self.permit(session, head, surroundings) {
             return Err(self.forbid(denial, session, head, surroundings));
         }
         let https = is_https(surroundings);
-        let mut afterwards = self.afterwards(head);
+        let mut additions = self.additions(head);
         match session.credential() {
             Credential::Cookie => {
-                afterwards.by_cookie = true;
+                additions.by_cookie = true;
                 gate.xsrf_cookie
-                    .heal(session, *head, https, &mut afterwards.set_cookies);
+                    .heal(session, *head, https, &mut additions.set_cookies);
             }
-            Credential::Token if afterwards.token_in_url => {
-                if let Some(answer) = self.log_in(head, surroundings, &mut afterwards.set_cookies) {
+            Credential::Token if additions.token_in_url => {
+                if let Some(answer) = self.log_in(head, surroundings, &mut additions.set_cookies) {
                     return Err(answer);
                 }
             }
             _ => {}
         }
-        Ok(afterwards)
+        Ok(additions)
     }
 
-    #[inline(always)]
-    fn admit(&self, session: Session, afterwards: Afterwards) -> Decision {
+    fn admit(&self, session: Session, additions: Additions) -> Decision {
         Decision::Admitted {
             session: Some(session.let_in_by(self.gate.id)),
-            afterwards,
+            afterwards: additions.into(),
         }
     }
 
@@ -332,7 +475,7 @@ impl Passage {
                 client: gate.guards.client(surroundings, *head),
             });
             gate.xsrf_cookie.renew(
-                &Session::new(crate::grant::Grant::new(identity), Credential::Cookie),
+                &Session::new(Grant::new(identity), Credential::Cookie),
                 https,
                 cookies,
             );
@@ -340,7 +483,7 @@ impl Passage {
         if *head.method() != Method::GET || !wants_page(*head) {
             return None;
         }
-        let here = NextUrl::of_request(head.uri(), Premises::new(&gate.base_url));
+        let here = NextUrl::of_request(head.uri(), Premises::new(&gate.telling.base_url));
         let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(&here));
         std::mem::take(cookies).append_to(response.headers_mut());
         Some(Box::new(response))
@@ -352,7 +495,7 @@ impl Passage {
             Outcome::Accepted(_) | Outcome::Absent => Denial::new(Reason::NoCredential),
             Outcome::Malformed(denial) => denial,
             Outcome::Rejected(reason) => Denial::new(reason),
-            Outcome::Unavailable(unavailable) => self.gate.unavailable(&unavailable, head),
+            Outcome::Unavailable(unavailable) => self.gate.unavailable(&unavailable, head.uri().path()),
         }
     }
 
@@ -376,18 +519,12 @@ impl Passage {
                 client,
             });
         }
-        let telling = Telling {
-            responses: gate.responses,
-            challenge: &gate.challenge,
-            base_url: &gate.base_url,
-            login_path: gate.login_path.as_deref(),
-        };
-        let mut response = telling.answer(&denial, *head);
-        let afterwards = Afterwards {
+        let mut response = gate.telling.answer(&denial, *head);
+        let additions = Additions {
             set_cookies: cookies,
-            ..self.afterwards(head)
+            ..self.additions(head)
         };
-        afterwards.apply_to(response.headers_mut());
+        additions.apply_to(response.headers_mut());
         response.extensions_mut().insert(denial);
         Box::new(response)
     }
@@ -399,29 +536,47 @@ impl Passage {
     }
 
     /// What every answer to this request needs, whoever sent it.
-    fn afterwards(&self, head: &Head<'_>) -> Afterwards {
-        Afterwards {
+    #[inline(always)]
+    fn additions(&self, head: &Head<'_>) -> Additions {
+        Additions {
             token_in_url: head.uri().query().is_some() && Query::of(head.uri()).holds_token(),
             cors: self.gate.guards.cors(*head),
-            ..Afterwards::default()
+            ..Additions::default()
         }
     }
 }
 
-impl Gate {
-    fn tell(&self, event: &Event<'_>) {
-        if let Some(observer) = &self.observer {
-            observer.observe(event);
-        }
-    }
+fn is_urlencoded(head: Head<'_>) -> bool {
+    let media_type = head
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let essence = media_type
+        .split(|octet| *octet == b';')
+        .next()
+        .unwrap_or_default();
+    essence
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
 
-    fn unavailable(&self, unavailable: &Unavailable, head: &Head<'_>) -> Denial {
-        let path = LoggedPath::of(head.uri().path());
-        self.tell(&Event::Unavailable {
-            error: &**unavailable.error(),
-            path,
-        });
-        Denial::new(Reason::Unavailable).with_retry_after(unavailable.retry_after())
+/// What the gate does in place of the inner service.
+pub(crate) enum Instead {
+    Answer(Box<OwnResponse>),
+    ReadForm(Box<FormRequest>),
+}
+
+/// A verdict over a request: its decision, as long as nobody asks for a session.
+pub(crate) enum Verdict<'a> {
+    /// Let in by a token that is worth this, with nothing to add to the answer.
+    Known(&'a Grant),
+    Decided(Decision),
+}
+
+impl From<Decision> for Verdict<'_> {
+    fn from(decision: Decision) -> Self {
+        Self::Decided(decision)
     }
 }
 
@@ -432,5 +587,86 @@ impl fmt::Debug for Passage {
             .field("scopes", &self.scopes)
             .field("open_paths", &self.open_paths)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use crate::{Answer, AuthLayer, Authorizer, Decision, Denial, Head, Session, Token, TokenSource};
+
+    /// What is decided of a request, the session's gate and the fields that are added included.
+    fn decided(layer: &AuthLayer, request: &Request<()>) -> String {
+        match layer.decide(Head::of(request)) {
+            Answer::Now(Decision::Admitted { session, afterwards }) => {
+                let mut fields = http::HeaderMap::new();
+                afterwards.apply_to(&mut fields);
+                let session = session.expect("somebody is known");
+                format!(
+                    "{} {:?} {fields:?}",
+                    session.identity().username().len(),
+                    session.credential()
+                )
+            }
+            Answer::Now(Decision::Answered(answer)) => {
+                format!("{} {:?}", answer.status(), answer.headers().keys())
+            }
+            other => panic!("expected a decision at once, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_known_token_is_let_in_alike_whether_or_not_more_is_asked() {
+        fn anything() -> impl Authorizer {
+            |_: Head<'_>, _: &Session| -> Result<(), Denial> { Ok(()) }
+        }
+        let token: Token = "s3cret".parse().expect("a token");
+        for sources in [
+            vec![TokenSource::Authorization],
+            vec![TokenSource::Authorization, TokenSource::Query],
+        ] {
+            for origin in ["https://app.example.net", "https://other.example.net"] {
+                let origins = || crate::Origins::parse(["https://app.example.net"]).expect("an origin");
+                let plain = || {
+                    AuthLayer::builder()
+                        .token(token.clone())
+                        .token_sources(sources.clone())
+                };
+                for (plain, asking) in [
+                    (plain(), plain().authorizer(anything())),
+                    (
+                        plain().origins(origins()),
+                        plain().origins(origins()).authorizer(anything()),
+                    ),
+                ] {
+                    let (plain, asking) = (plain.build().expect("a gate"), asking.build().expect("a gate"));
+                    for uri in ["/", "/?a=b", "/?token=s3cret", "/?token=other", "/?token="] {
+                        for method in ["GET", "POST", "TRACE", "OPTIONS"] {
+                            for (host, value) in [
+                                ("localhost", "Bearer s3cret"),
+                                ("localhost", "Bearer other"),
+                                ("evil.example", "token s3cret"),
+                            ] {
+                                let request = Request::builder()
+                                    .uri(uri)
+                                    .method(method)
+                                    .header("host", host)
+                                    .header("origin", origin)
+                                    .header("authorization", value)
+                                    .body(())
+                                    .expect("a request");
+                                let found = decided(&plain, &request);
+                                // A login makes a new cookie each time; its fields are the same.
+                                let (found, expected) = (found, decided(&asking, &request));
+                                if !found.contains("set-cookie") {
+                                    assert_eq!(found, expected, "{method} {uri} {host} {value} {origin}");
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -6,7 +6,10 @@
 //! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
 //! | anybody else | | JSON |
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    sync::{LazyLock, OnceLock},
+};
 
 use bytes::Bytes;
 use http::{
@@ -17,6 +20,7 @@ use http::{
     },
 };
 use http_body_util::Full;
+use memchr::memmem::Finder;
 
 use crate::{
     base_url::BaseUrl,
@@ -24,7 +28,8 @@ use crate::{
     denial::{Denial, Reason},
     head::Head,
     next_url::{NextUrl, Premises},
-    page, percent,
+    page::{self, Page},
+    percent,
 };
 
 /// A response of the gate's own.
@@ -65,41 +70,80 @@ impl Responses {
 }
 
 /// All that a refusal needs to know besides itself.
-pub(crate) struct Telling<'a> {
+#[derive(Default)]
+pub(crate) struct Telling {
     pub(crate) responses: Responses,
-    pub(crate) challenge: &'a Challenge,
-    pub(crate) base_url: &'a BaseUrl,
+    pub(crate) challenge: Challenge,
+    pub(crate) base_url: BaseUrl,
     /// Where a person logs in, if there is such a place.
-    pub(crate) login_path: Option<&'a str>,
+    pub(crate) login_path: Option<Box<str>>,
+    /// The fields of what is told in JSON, by reason, once they have been needed.
+    pub(crate) fields: [OnceLock<HeaderMap>; REASONS],
 }
 
-impl Telling<'_> {
+/// More than there are reasons.
+const REASONS: usize = 16;
+
+impl Telling {
     /// The answer to `head` that tells `denial`.
     pub(crate) fn answer(&self, denial: &Denial, head: Head<'_>) -> OwnResponse {
         if is_grpc(head) {
             return grpc(denial);
         }
         let page = wants_page(head);
-        if page && let Some(login) = self.login_path.filter(|_| login_would_help(denial.reason())) {
-            return redirect_to_login(login, self.base_url, head);
+        let login = self.login_path.as_deref().filter(|_| page);
+        if let Some(login) = login.filter(|_| login_would_help(denial.reason())) {
+            return redirect_to_login(login, &self.base_url, head);
         }
-        let mut response = if page {
-            self.page(denial)
+        let (body, fields) = if page {
+            (page_body(denial), self.page_fields(denial))
         } else {
-            self.json(denial, head)
+            (self.json_body(denial, head), self.json_fields(denial))
         };
-        let status = self.status(denial);
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, NO_STORE);
-        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        if status == StatusCode::UNAUTHORIZED || denial.reason() == Reason::InsufficientScope {
-            headers.insert(WWW_AUTHENTICATE, self.challenge.answer_to(denial));
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = self.status(denial);
+        *response.headers_mut() = fields;
+        response
+    }
+
+    fn page_fields(&self, denial: &Denial) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        fields.insert(CONTENT_TYPE, HTML);
+        fields.insert(CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
+        fields.insert(REFERRER_POLICY, NO_REFERRER);
+        fields.insert(OPENER_POLICY, SAME_ORIGIN);
+        self.add_fields(denial, fields)
+    }
+
+    /// A copy of fields that were put together once costs a quarter of inserting each.
+    fn json_fields(&self, denial: &Denial) -> HeaderMap {
+        let put_together = || {
+            let mut fields = HeaderMap::new();
+            fields.insert(CONTENT_TYPE, JSON);
+            fields.insert(CONTENT_SECURITY_POLICY, NOTHING);
+            self.add_fields(denial, fields)
+        };
+        let reason = denial.reason();
+        // What is like every other denial for its reason: the detail is told in the body.
+        let usual =
+            denial.status() == reason.status() && denial.scope().is_none() && denial.retry_after().is_none();
+        match self.fields.get(reason as usize).filter(|_| usual) {
+            Some(fields) => fields.get_or_init(put_together).clone(),
+            None => put_together(),
+        }
+    }
+
+    /// The fields of every refusal, besides these.
+    fn add_fields(&self, denial: &Denial, mut fields: HeaderMap) -> HeaderMap {
+        fields.insert(CACHE_CONTROL, NO_STORE);
+        fields.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        if self.status(denial) == StatusCode::UNAUTHORIZED || denial.reason() == Reason::InsufficientScope {
+            fields.insert(WWW_AUTHENTICATE, self.challenge.answer_to(denial));
         }
         if let Some(after) = denial.retry_after() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            fields.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
-        response
+        fields
     }
 
     fn status(&self, denial: &Denial) -> StatusCode {
@@ -111,8 +155,8 @@ impl Telling<'_> {
         }
     }
 
-    fn json(&self, denial: &Denial, head: Head<'_>) -> OwnResponse {
-        let body = match self.responses.0 {
+    fn json_body(&self, denial: &Denial, head: Head<'_>) -> Bytes {
+        match self.responses.0 {
             Style::Plain if denial.detail().is_empty() => {
                 Bytes::from_static(plain_json(denial.reason()).as_bytes())
             }
@@ -127,30 +171,31 @@ impl Telling<'_> {
                 Bytes::from(text)
             }
             Style::Jupyter => jupyter_json(denial, head),
-        };
-        let mut response = Response::new(Full::new(body));
-        // Room for all that follows, so that nothing is moved while it is filled.
-        *response.headers_mut() = HeaderMap::with_capacity(8);
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, NOTHING);
-        response
+        }
     }
+}
 
-    fn page(&self, denial: &Denial) -> OwnResponse {
-        let (title, first, second) = words(denial);
-        let detail = if denial.detail().is_empty() {
-            second
-        } else {
-            denial.detail()
-        };
-        let mut response = Response::new(Full::new(page::page(title, &[first, detail])));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HTML);
-        headers.insert(CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
-        headers.insert(REFERRER_POLICY, NO_REFERRER);
-        headers.insert(OPENER_POLICY, SAME_ORIGIN);
-        response
-    }
+fn page_body(denial: &Denial) -> Bytes {
+    let (title, first, second) = words(denial);
+    let detail = if denial.detail().is_empty() {
+        second
+    } else {
+        denial.detail()
+    };
+    Page::new(title).paragraph(first).hint(detail).finish()
+}
+
+/// A page of the gate's own, with all that keeps it to itself.
+pub(crate) fn page_response(html: Bytes) -> OwnResponse {
+    let mut response = Response::new(Full::new(html));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HTML);
+    headers.insert(CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
+    headers.insert(OPENER_POLICY, SAME_ORIGIN);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
 }
 
 impl Denial {
@@ -159,13 +204,7 @@ impl Denial {
     /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
     /// answer.
     pub fn into_response<B: From<Bytes>>(self, head: Head<'_>) -> Response<B> {
-        let telling = Telling {
-            responses: Responses::plain(),
-            challenge: &Challenge::default(),
-            base_url: &BaseUrl::default(),
-            login_path: None,
-        };
-        let (mut parts, _) = telling.answer(&self, head).into_parts();
+        let (mut parts, _) = Telling::default().answer(&self, head).into_parts();
         let body = if is_grpc(head) {
             String::new()
         } else {
@@ -200,21 +239,24 @@ fn login_would_help(reason: Reason) -> bool {
 }
 
 fn is_grpc(head: Head<'_>) -> bool {
+    static NAME: HeaderName = CONTENT_TYPE;
     head.headers()
-        .get(CONTENT_TYPE)
+        .get(&NAME)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Whether a person waits for a page.
 pub(crate) fn wants_page(head: Head<'_>) -> bool {
+    static NAME: HeaderName = ACCEPT;
     static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+    static PAGE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("text/html"));
     let headers = head.headers();
     matches!(*head.method(), Method::GET | Method::HEAD)
-        && headers.get(&MODE).is_none_or(|mode| mode == "navigate")
         && headers
-            .get_all(ACCEPT)
+            .get_all(&NAME)
             .iter()
-            .any(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some())
+            .any(|value| PAGE.find(value.as_bytes()).is_some())
+        && headers.get(&MODE).is_none_or(|mode| mode == "navigate")
 }
 
 /// A redirect that is never kept and tells nobody where it came from.
@@ -297,13 +339,14 @@ fn words(denial: &Denial) -> (&'static str, &'static str, &'static str) {
     match denial.reason() {
         Reason::NoCredential | Reason::ExpiredCookie | Reason::InvalidCookie | Reason::ExpiredToken => (
             "You are not logged in",
-            "Open the link that this server printed when it started. It looks like `http://…/?token=…`.",
-            "The link is in the terminal or the log of the server. Programs send the token as `Authorization: Bearer …`.",
+            "This server is for programs. They send a token in the field `Authorization: Bearer …`.",
+            "Whoever runs the server can give you one.",
         ),
         Reason::UnknownToken | Reason::MistypedToken => (
             "This token is not known",
-            "The link you opened carries a token that this server does not know. It may be from an earlier start, or cut short.",
-            "Open the newest link that the server printed.",
+            "The token that came with this request is not one of this server's. It may be from an earlier start, or cut \
+             short.",
+            "",
         ),
         Reason::WrongPassword => ("Not logged in", "The user or the password is wrong.", ""),
         Reason::CrossSite => (

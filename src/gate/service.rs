@@ -6,13 +6,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    gate::{AuthBody, Decision, ResponseFuture, passage::Passage},
-    head::Head,
-    session::Session,
+    error::BoxError,
+    gate::{AuthBody, ResponseFuture, passage::Passage},
 };
 
 /// A service with the gate in front of it; made by `AuthLayer`.
@@ -33,6 +33,7 @@ impl<S> AuthService<S> {
 impl<S, Q, B> Service<Request<Q>> for AuthService<S>
 where
     S: Service<Request<Q>, Response = Response<B>> + Clone,
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<AuthBody<B>>;
     type Error = S::Error;
@@ -42,9 +43,12 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Q>) -> Self::Future {
-        match self.passage.decide_now(Head::of(&request)) {
-            Ok(decision) => carry_out(decision, request, &mut self.inner, self.passage.inserts_session()),
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        match self.passage.judge_now(&self.passage.head(&request)) {
+            Ok(verdict) => match self.passage.carry_out(verdict, request.extensions_mut()) {
+                Ok(afterwards) => ResponseFuture::running(self.inner.call(request), afterwards),
+                Err(instead) => ResponseFuture::instead(instead, request),
+            },
             Err(later) => {
                 // Only the service that was polled ready may be called, so it goes with the request and its
                 // clone stays here, as the documentation of `Service` asks.
@@ -53,35 +57,5 @@ where
                 ResponseFuture::waiting(later, request, ready, Arc::clone(&self.passage))
             }
         }
-    }
-}
-
-fn hand_over(session: Option<Session>, extensions: &mut Extensions) {
-    match session {
-        Some(session) => drop(extensions.insert(session)),
-        // What another gate left does not speak for this one.
-        None => drop(extensions.remove::<Session>()),
-    }
-}
-
-/// Does what was decided, now or on wake: the one way from a decision to an answer.
-#[inline(always)]
-pub(crate) fn carry_out<S, Q, B>(
-    decision: Decision,
-    mut request: Request<Q>,
-    inner: &mut S,
-    inserts_session: bool,
-) -> ResponseFuture<S, Q, S::Future>
-where
-    S: Service<Request<Q>, Response = Response<B>>,
-{
-    match decision {
-        Decision::Admitted { session, afterwards } => {
-            if inserts_session {
-                hand_over(session, request.extensions_mut());
-            }
-            ResponseFuture::running(inner.call(request), afterwards)
-        }
-        Decision::Answered(response) => ResponseFuture::answered(response),
     }
 }

@@ -104,9 +104,11 @@ mod field;
 mod guards;
 mod host;
 mod origin;
+mod pace;
 mod proxy;
 mod rule;
 mod surroundings;
+mod throttle;
 mod xsrf;
 mod xsrf_proof;
 
@@ -121,5 +123,6 @@ pub use origin::{Origin, Origins};
 pub use proxy::TrustedProxies;
 pub use rule::GuardRule;
 pub use surroundings::Surroundings;
+pub use throttle::{Permit, Throttle, Throttled};
 pub use xsrf::{Binding, XsrfGuard, XsrfKey};
 pub use xsrf_proof::{Demand, Xsrf, XsrfProof};

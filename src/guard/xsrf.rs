@@ -113,7 +113,18 @@ impl<K: XsrfKey> XsrfGuard<K> {
     /// Where it is not, the answer sets a fresh one: two servers on one host share the cookie's name and
     /// overwrite each other's.
     pub fn fits(&self, value: &[u8], binding: Binding<'_>) -> bool {
-        Parts::of(value).is_some_and(|parts| *parts.fit == self.fit(binding))
+        self.one_fits([value], binding)
+    }
+
+    /// Whether one of these values does.
+    pub(crate) fn one_fits<'v>(
+        &self,
+        values: impl IntoIterator<Item = &'v [u8]>,
+        binding: Binding<'_>,
+    ) -> bool {
+        let fit = self.fit(binding);
+        let mut parts = values.into_iter().filter_map(Parts::of);
+        parts.any(|parts| *parts.fit == fit)
     }
 
     /// Whether a value was made by this server for this binding.

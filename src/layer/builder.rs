@@ -16,19 +16,27 @@ use crate::{
     event::Observer,
     gate::{
         Responses,
+        endpoint::Endpoint,
+        gate::Gate,
         login_cookie::{LoginCookie, XsrfCookie},
-        passage::{Gate, Passage},
+        passage::Passage,
+        responses::Telling,
     },
     grant::Grant,
     guard::{Guards, Hosts, Origin, Origins, TrustedProxies, XsrfAsked},
     identity::Identity,
+    launch::LaunchLinks,
     layer::AuthLayer,
+    login::Login,
+    logout::Logout,
     peer::Peer,
     session::GateId,
     time::{Clock, SystemClock},
     token::Token,
-    verify::{SharedToken, TokenVerifier},
+    verify::{PasswordVerifier, SharedToken, TokenVerifier},
 };
+#[cfg(feature = "password")]
+use crate::{password::PasswordHash, verify::SharedPassword};
 
 /// Settings of an [`AuthLayer`].
 ///
@@ -64,6 +72,11 @@ pub struct AuthLayerBuilder {
     responses: Responses,
     challenge: Option<Challenge>,
     login_path: Option<Box<str>>,
+    has_own_login_page: bool,
+    /// Who knows them, and whether people have names.
+    passwords: Option<(Arc<dyn PasswordVerifier>, bool)>,
+    /// The text of the hash that is mixed into the cookies' key.
+    keyed_by: Option<Box<str>>,
     observer: Option<Box<dyn Observer>>,
     clock: Option<Box<dyn Clock>>,
     gate_only: bool,
@@ -92,6 +105,24 @@ impl AuthLayerBuilder {
     /// [`tokens`](Self::tokens). Where tokens may stand.
     pub fn token_sources(mut self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
         self.token_sources = Some(sources.into_iter().collect());
+        self
+    }
+
+    /// Default: none. The one password that everybody shares logs a browser in by the form.
+    ///
+    /// Its hash is mixed into the key of the cookies: changing it ends every login, and with a Jupyter Server's
+    /// secret file and hash its cookies are exchangeable with ours.
+    #[cfg(feature = "password")]
+    pub fn password(mut self, hash: PasswordHash) -> Self {
+        self.keyed_by = Some(hash.expose().into());
+        let verifier = SharedPassword::new(hash, Grant::new(Identity::anonymous()));
+        self.passwords = Some((Arc::new(verifier), false));
+        self
+    }
+
+    /// Default: none. People with a name and a password log in by the form.
+    pub fn passwords(mut self, verifier: impl PasswordVerifier) -> Self {
+        self.passwords = Some((Arc::new(verifier), true));
         self
     }
 
@@ -202,10 +233,17 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: none; a person without a login is told how to get in. The path of a login page, where a
-    /// person is sent, with `next` naming the way back. The path must be open, or outside of the layer.
+    /// Default: `<base>login`. The path of the login page, where a person without a login is sent, with `next`
+    /// naming the way back.
     pub fn login_path(mut self, path: &str) -> Self {
         self.login_path = Some(path.into());
+        self
+    }
+
+    /// Default: the gate's own. The page at [`login_path`](Self::login_path) is one of the guarded service's: it
+    /// is open, and logs people in by [`AuthLayer::log_in`]. Logout and launch links stay the gate's.
+    pub fn own_login_page(mut self) -> Self {
+        self.has_own_login_page = true;
         self
     }
 
@@ -237,6 +275,7 @@ impl AuthLayerBuilder {
     pub fn build(self) -> Result<AuthLayer, ConfigError> {
         let asks = !(self.shared_tokens.is_empty()
             && self.token_verifiers.is_empty()
+            && self.passwords.is_none()
             && self.authenticators.is_empty());
         if asks == self.accepts_anyone {
             let message = if asks {
@@ -260,16 +299,21 @@ impl AuthLayerBuilder {
         });
         let reads_query = sources.contains(&TokenSource::Query);
         // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
-        let logs_in = reads_query && !self.shared_tokens.is_empty();
-        let header_only = !reads_query && self.authenticators.is_empty() && !self.accepts_anyone;
+        let logs_in = self.has_own_login_page
+            || self.passwords.is_some()
+            || (reads_query && !self.shared_tokens.is_empty());
+        let header_only = !reads_query && !logs_in && self.authenticators.is_empty() && !self.accepts_anyone;
 
         let mixed = self
             .shared_tokens
             .iter()
             .filter(|token| !token.is_generated())
-            .fold(keyring.clone(), |keyring, token| {
-                keyring.mixed_with_token(token.expose().as_bytes())
-            });
+            .fold(
+                self.keyed_by
+                    .iter()
+                    .fold(keyring, |keyring, hash| keyring.mixed_with_password(hash)),
+                |keyring, token| keyring.mixed_with_token(token.expose().as_bytes()),
+            );
         let login_cookie = if logs_in {
             let jar = CookieJar::signed(&mixed, CookieScope::server(base_url.as_str())?);
             Some(IdentityCookie::new(
@@ -281,6 +325,7 @@ impl AuthLayerBuilder {
 
         let mut chain: Vec<Box<dyn Authenticator>> = Vec::new();
         let owner = Grant::new(Identity::anonymous());
+        let typed_tokens = self.shared_tokens.clone();
         let mut shared_tokens = self.shared_tokens.into_iter().map(|token| {
             TokenAuthenticator::new(SharedToken::new(token, owner.clone())).with_sources(sources.clone())
         });
@@ -309,22 +354,60 @@ impl AuthLayerBuilder {
             None if header_only => self.guards.without_host_check(),
             None => self.guards,
         };
-        Ok(AuthLayer {
-            passage: Arc::new(Passage::new(Gate {
-                id: GateId::new(),
-                guards,
-                chain: Chain::new(first, chain),
-                authorizers: self.authorizers,
-                xsrf_cookie: XsrfCookie::new(mixed, &base_url)?,
-                login_cookie: login_cookie.map(LoginCookie),
+        let login_path = self.login_path.unwrap_or_else(|| base_url.join("login").into());
+        let logout_path: Box<str> = base_url.join("logout").into();
+        let launch_links = Arc::new(LaunchLinks::new(base_url.clone()));
+        let mut endpoints: Vec<(Box<str>, Box<dyn Endpoint>)> = Vec::new();
+        if logs_in {
+            let (passwords, asks_for_username) = self.passwords.unzip();
+            let login = Login {
+                path: login_path.clone(),
+                logout_path: logout_path.clone(),
+                tokens: typed_tokens,
+                passwords,
+                asks_for_username: asks_for_username.unwrap_or_default(),
+                throttle: Arc::default(),
+            };
+            let logout = Logout {
+                path: logout_path.clone(),
+                login_path: login_path.clone(),
+            };
+            if !self.has_own_login_page {
+                endpoints.push((login_path.clone(), Box::new(login)));
+            }
+            endpoints.push((logout_path, Box::new(logout)));
+            endpoints.push((
+                base_url.join(LaunchLinks::PATH).into(),
+                Box::new(Arc::clone(&launch_links)),
+            ));
+        }
+        let own_login_page = self.has_own_login_page.then(|| login_path.clone());
+        let passage = Passage::new(Gate {
+            id: GateId::new(),
+            guards,
+            chain: Chain::new(first, chain),
+            authorizers: self.authorizers,
+            xsrf_cookie: XsrfCookie::new(mixed, &base_url)?,
+            login_cookie: login_cookie.map(LoginCookie),
+            telling: Telling {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
-                login_path: self.login_path,
-                observer: self.observer,
-                clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
-                gate_only: self.gate_only,
-            })),
+                login_path: logs_in.then_some(login_path),
+                fields: Default::default(),
+            },
+            endpoints,
+            observer: self.observer,
+            clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
+            gate_only: self.gate_only,
+        });
+        let passage = match &own_login_page {
+            Some(path) => passage.open_paths(&[path]),
+            None => passage,
+        };
+        Ok(AuthLayer {
+            passage: Arc::new(passage),
+            launch_links,
         })
     }
 }

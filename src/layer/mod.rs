@@ -4,16 +4,24 @@ mod builder;
 
 use std::{fmt, sync::Arc};
 
-use http::Request;
+use http::Uri;
 use tower_layer::Layer;
 
 pub use self::builder::AuthLayerBuilder;
+#[cfg(feature = "password")]
+use crate::password::PasswordHash;
 use crate::{
     answer::Answer,
     authenticate::Authenticator,
+    cookie::SetCookies,
     denial::Denial,
+    error::ConfigError,
     gate::{AuthService, Decision, passage::Passage},
+    grant::Grant,
+    guard::Origin,
     head::Head,
+    launch::{Launch, LaunchLink, LaunchLinks},
+    next_url::{NextUrl, Premises},
     session::Session,
     token::Token,
     verify::TokenVerifier,
@@ -39,6 +47,7 @@ use crate::{
 #[derive(Clone)]
 pub struct AuthLayer {
     passage: Arc<Passage>,
+    launch_links: Arc<LaunchLinks>,
 }
 
 impl AuthLayer {
@@ -68,7 +77,8 @@ impl AuthLayer {
 
     /// A gate with an authenticator of one's own.
     ///
-    /// Cross-site rules apply to what it accepts with an ambient credential. Every host is answered for.
+    /// Cross-site rules apply to what it accepts with an ambient credential. Answers for `localhost` and loopback
+    /// addresses only: other names are listed by [`AuthLayerBuilder::hosts`].
     pub fn new(authenticator: impl Authenticator) -> Self {
         Self::builder()
             .authenticator(authenticator)
@@ -93,6 +103,66 @@ impl AuthLayer {
     /// A gate with settings of one's own.
     pub fn builder() -> AuthLayerBuilder {
         AuthLayerBuilder::default()
+    }
+
+    /// A gate that one password opens, for a server with a browser front end: the login form is at `login`.
+    ///
+    /// Otherwise as [`AuthLayer::token`].
+    #[cfg(feature = "password")]
+    pub fn password(hash: PasswordHash) -> Self {
+        Self::builder()
+            .password(hash)
+            .build()
+            .expect("a password is all that is needed")
+    }
+
+    /// A link that logs one browser in, once, within a minute, and leads to `url`.
+    ///
+    /// # Errors
+    ///
+    /// As `launch_link`, unless `url` is an absolute `http` or `https` URL below the base, and browsers can log in
+    /// here at all.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Token};
+    ///
+    /// let auth = AuthLayer::token(Token::generate());
+    /// let link = auth.launch_link("http://127.0.0.1:8888/lab")?;
+    /// println!("open {}", link.expose_url());
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn launch_link(&self, url: &str) -> Result<LaunchLink, ConfigError> {
+        let wrong = |what: &str| ConfigError::new("launch_link", format!("expected {what}"));
+        let uri: Uri = url.parse().map_err(|_| wrong("an absolute URL"))?;
+        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(wrong("an absolute http or https URL"));
+        };
+        let origin: Origin = format!("{scheme}://{authority}").parse()?;
+        let place = uri.path_and_query().map_or("/", |place| place.as_str());
+        let next = NextUrl::parse(place, Premises::new(self.passage.base_url()))
+            .ok_or_else(|| wrong("a URL below the base"))?;
+        if !self.passage.logs_in() {
+            return Err(wrong(
+                "a gate with a login, so a token in the query or a password",
+            ));
+        }
+        Ok(self
+            .launch_links
+            .issue(&origin, Launch::to(next), self.passage.clock()))
+    }
+
+    /// The cookies that log the browser of this request in as `grant`'s owner, for a login of one's own.
+    ///
+    /// The session is the first of them. Nothing is checked here: whoever calls this has.
+    pub fn log_in(&self, head: Head<'_>, grant: Grant) -> SetCookies {
+        self.passage.log_in_by_hand(head, grant)
+    }
+
+    /// The cookies that log the browser of this request out, on every path where it may have a login.
+    pub fn log_out(&self, head: Head<'_>) -> SetCookies {
+        self.passage.log_out_by_hand(head)
     }
 
     /// The same gate, for routes that also serve strangers: who sends no credential, or a cookie that is not
@@ -133,6 +203,7 @@ impl AuthLayer {
     fn with(&self, change: impl FnOnce(&Passage) -> Passage) -> Self {
         Self {
             passage: Arc::new(change(&self.passage)),
+            launch_links: Arc::clone(&self.launch_links),
         }
     }
 
@@ -141,11 +212,11 @@ impl AuthLayer {
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: Head<'_>) -> Answer<Decision> {
         let passage = &self.passage;
-        match passage.decide_now(head) {
-            Ok(decision) => Answer::Now(decision),
+        match passage.judge_now(&head.with_clock(passage.clock())) {
+            Ok(verdict) => Answer::Now(passage.decision(verdict)),
             Err(outcome) => {
-                let (passage, head) = (Arc::clone(passage), OwnedHead::of(head));
-                Answer::later(async move { passage.conclude_later(outcome.await, Head::of(&head.0)) })
+                let (passage, head) = (Arc::clone(passage), head.to_request());
+                Answer::later(async move { passage.conclude_later(outcome.await, Head::of(&head)) })
             }
         }
     }
@@ -163,8 +234,8 @@ impl AuthLayer {
         match passage.check_now(head) {
             Ok(verdict) => Answer::Now(verdict),
             Err(outcome) => {
-                let (passage, head) = (Arc::clone(passage), OwnedHead::of(head));
-                Answer::later(async move { passage.check_later(outcome.await, Head::of(&head.0)) })
+                let (passage, head) = (Arc::clone(passage), head.to_request());
+                Answer::later(async move { passage.check_later(outcome.await, Head::of(&head)) })
             }
         }
     }
@@ -181,19 +252,5 @@ impl<S> Layer<S> for AuthLayer {
 impl fmt::Debug for AuthLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AuthLayer").field(&self.passage).finish()
-    }
-}
-
-/// A head that can wait.
-struct OwnedHead(Request<()>);
-
-impl OwnedHead {
-    fn of(head: Head<'_>) -> Self {
-        let mut request = Request::new(());
-        *request.method_mut() = head.method().clone();
-        *request.uri_mut() = head.uri().clone();
-        *request.headers_mut() = head.headers().clone();
-        *request.extensions_mut() = head.extensions().clone();
-        Self(request)
     }
 }

@@ -42,12 +42,14 @@ mod fault;
 mod file;
 mod first_of;
 mod permissions;
+mod private_file;
 mod token;
 
 use std::sync::Arc;
 
 use crate::secret::{Secret, SecretError};
 
+pub(crate) use self::private_file::PrivateFile;
 pub use self::{bytes::BytesSource, env::EnvSource, file::FileSource, first_of::FirstOf};
 
 /// A place that may hold a secret.

@@ -1,12 +1,18 @@
 //! Is it good: verifiers of credentials, apart from where in a request they stand.
 
+#[cfg(feature = "password")]
+mod passwords;
 mod shared_token;
 mod token_set;
 
 use std::sync::Arc;
 
-use crate::{answer::Answer, denial::Reason, error::Unavailable, grant::Grant, token::PresentedToken};
+use crate::{
+    answer::Answer, denial::Reason, error::Unavailable, grant::Grant, secret::Secret, token::PresentedToken,
+};
 
+#[cfg(feature = "password")]
+pub use self::passwords::{Found, PasswordStore, SharedPassword, StoredPasswords, Users};
 pub use self::{shared_token::SharedToken, token_set::TokenSet};
 
 /// What a verifier says of a credential.
@@ -52,5 +58,49 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 
     fn recognise(&self, octets: &[u8]) -> Option<&Grant> {
         (**self).recognise(octets)
+    }
+}
+
+/// Somebody who knows passwords.
+///
+/// With the feature `password` there are verifiers that keep hashes: `SharedPassword` and `StoredPasswords`.
+/// One of one's own may ask a directory.
+///
+/// # Security
+///
+/// A wrong password, an unknown user, one who is locked out and one without a password are all told as
+/// [`Reason::WrongPassword`], and after the same time: whoever asks must not learn who has an account here.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{
+///     Answer, Grant, Identity, Reason, Secret, Verdict,
+///     verify::PasswordVerifier,
+/// };
+///
+/// struct Directory;
+///
+/// impl PasswordVerifier for Directory {
+///     fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+///         let (username, password) = (username.to_owned(), password.clone());
+///         Answer::later(async move {
+///             match bind(&username, &password).await {
+///                 true => Verdict::Known(Grant::new(Identity::new(&username))),
+///                 false => Verdict::Refused(Reason::WrongPassword),
+///             }
+///         })
+///     }
+/// }
+/// # async fn bind(username: &str, password: &Secret) -> bool { false }
+/// ```
+pub trait PasswordVerifier: Send + Sync + 'static {
+    /// What `password` is worth, from somebody who calls themselves `username`.
+    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict>;
+}
+
+impl<V: PasswordVerifier + ?Sized> PasswordVerifier for Arc<V> {
+    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+        (**self).verify(username, password)
     }
 }

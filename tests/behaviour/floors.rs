@@ -3,21 +3,22 @@
 use std::{fs, path::Path};
 
 /// The rooms of each floor, from the ground up.
-const FLOORS: [&str; 5] = [
-    "secret random time head answer error denial event peer base_url next_url percent query identity scopes grant \
-     session token challenge page cookie testing tracing",
-    "source",
+const FLOORS: [&str; 6] = [
+    "secret random digest time head answer error denial event peer base_url next_url percent query identity scopes grant \
+     session token password challenge page cookie testing tracing",
+    "source store hashing",
     "authenticate verify authorize",
     "guard gate",
+    "login logout launch",
     "layer",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 16] = [
+const BESIDE: [(&str, &str); 17] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
-    ("cookie", "denial error random secret time"),
+    ("cookie", "denial digest error random secret time"),
     ("error", "secret"),
     ("event", "denial identity"),
     ("gate", "guard"),
@@ -28,7 +29,8 @@ const BESIDE: [(&str, &str); 16] = [
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
     ("testing", "time"),
-    ("token", "random secret"),
+    ("password", "error random secret"),
+    ("token", "digest random secret"),
     ("tracing", "event"),
 ];
 

@@ -1,5 +1,6 @@
 //! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
 
+mod a_launch_link_opens_once;
 mod a_login_lasts_and_ends;
 mod allocations;
 mod canary;
@@ -9,8 +10,10 @@ mod cookie_properties;
 mod every_decision_is_an_event;
 mod floors;
 mod fuzzing;
+mod guessing_passwords_takes_for_ever;
 mod manual;
 mod no_secret_is_shown;
+mod people_log_in_by_the_form;
 mod redirect_properties;
 mod secret_file_races;
 mod services;

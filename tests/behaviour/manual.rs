@@ -14,7 +14,7 @@ fn read(folder: &Path, text: &mut Vec<(String, String)>) {
     }
 }
 
-/// Whether a test `function` stands in a file or folder of the module `module`, or that module itself does.
+/// Whether `named` is a test, by its modules and its function, or a module that holds tests.
 fn exists(sources: &[(String, String)], named: &str) -> bool {
     let segments: Vec<&str> = named.split("::").filter(|segment| *segment != "tests").collect();
     let Some((function, modules)) = segments.split_last() else {
@@ -23,11 +23,10 @@ fn exists(sources: &[(String, String)], named: &str) -> bool {
     let is_module = |path: &str, module: &str| {
         path.ends_with(&format!("/{module}.rs")) || path.contains(&format!("/{module}/"))
     };
-    if modules.is_empty() {
-        return sources.iter().any(|(path, _)| is_module(path, function));
-    }
+    let all_in = |path: &str, modules: &[&str]| modules.iter().all(|module| is_module(path, module));
     sources.iter().any(|(path, text)| {
-        modules.iter().all(|module| is_module(path, module)) && text.contains(&format!("fn {function}("))
+        (all_in(path, modules) && text.contains(&format!("fn {function}(")))
+            || (all_in(path, &segments) && text.contains("#[test]"))
     })
 }
 

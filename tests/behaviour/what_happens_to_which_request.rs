@@ -321,11 +321,21 @@ async fn a_websocket_with_the_cookie_needs_an_own_origin() {
 
 #[tokio::test]
 async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
-    let person = send(&layer(), request("GET /\naccept: text/html,*/*;q=0.8")).await;
+    let visitor = send(&layer(), request("GET /lab?a=1\naccept: text/html,*/*;q=0.8")).await;
+    assert_eq!(
+        (visitor.status.as_u16(), visitor.header("location")),
+        (302, "/login?next=%2Flab%3Fa%3D1")
+    );
+    let keys = portcullis::TokenSet::parse_list(
+        &"a-key".into(),
+        portcullis::Grant::new(portcullis::Identity::new("me")),
+    );
+    let api = AuthLayer::tokens(keys.expect("a set"));
+    let person = send(&api, request("GET /\naccept: text/html,*/*;q=0.8")).await;
     refused_for(&person, 401, Reason::NoCredential);
     assert!(person.header("content-type").starts_with("text/html"));
     assert!(
-        person.text.contains("You are not logged in") && person.text.contains("?token="),
+        person.text.contains("You are not logged in") && person.text.contains("Authorization: Bearer"),
         "{}",
         person.text
     );

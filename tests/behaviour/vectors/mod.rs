@@ -9,6 +9,7 @@ mod cookies;
 mod identities;
 mod origins;
 mod over_the_wire;
+mod passwords;
 mod paths;
 mod redirects;
 mod secret_files;
@@ -51,10 +52,42 @@ pub(crate) fn load(file: &str) -> Option<Value> {
         return None;
     }
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    // Python writes NaN bare, which is no JSON.
+    // Python writes NaN bare, and halves of surrogate pairs, which are no JSON.
     let value = serde_json::from_str(&text)
-        .or_else(|_| serde_json::from_str(&text.replace(": NaN", ":NaN").replace(":NaN", ":\"NaN\"")));
+        .or_else(|_| serde_json::from_str(&text.replace(": NaN", ":NaN").replace(":NaN", ":\"NaN\"")))
+        .or_else(|_| serde_json::from_str(&without_lone_surrogates(&text)));
     Some(value.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// `text` with each escape of half a surrogate pair in place of the replacement character's: what is left of
+/// it wherever text is UTF-8.
+fn without_lone_surrogates(text: &str) -> String {
+    let half = |escape: &str, range: std::ops::Range<u32>| {
+        let digits = escape.strip_prefix("\\u").and_then(|digits| digits.get(..4));
+        digits
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .is_some_and(|half| range.contains(&half))
+    };
+    let mut whole = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = rest.find('\\') {
+        let (before, escape) = rest.split_at(place);
+        whole.push_str(before);
+        let (high, low) = (half(escape, 0xd800..0xdc00), half(escape, 0xdc00..0xe000));
+        let length = match escape.get(6..) {
+            Some(next) if high && half(next, 0xdc00..0xe000) => 12,
+            _ if high || low => {
+                whole.push_str("\\ufffd");
+                rest = &escape[6..];
+                continue;
+            }
+            _ => 2,
+        };
+        let (escape, behind) = escape.split_at_checked(length).unwrap_or((escape, ""));
+        whole.push_str(escape);
+        rest = behind;
+    }
+    whole + rest
 }
 
 /// Judges every row of `file`: our verdict must be the row's, or that of the first rule which applies.
@@ -139,6 +172,13 @@ pub(crate) fn octets(value: &Value) -> Vec<u8> {
 #[track_caller]
 pub(crate) fn base64(text: &str) -> Vec<u8> {
     BASE64_STANDARD.decode(text).expect("standard base64")
+}
+
+#[test]
+fn only_halves_of_surrogate_pairs_are_replaced() {
+    let text = r#""\ud83d\udd11 \ud800 \udc00\ud83d\ud83d\udd11 \\ud800 \n \u0041""#;
+    let read: String = serde_json::from_str(&without_lone_surrogates(text)).expect("JSON");
+    assert_eq!(read, "\u{1f511} \u{fffd} \u{fffd}\u{fffd}\u{1f511} \\ud800 \n A");
 }
 
 #[test]

@@ -1,0 +1,72 @@
+//! What passwords cost: a storm of logins, one hash beside the C reference, and whether users can be told apart.
+//!
+//! `cargo bench --bench passwords` measures all three, `-- storm`, `-- reference` or `-- users` one of them, and fails
+//! where a bound is passed. Without `--bench`, as `cargo test --benches` runs it, each is run once and nothing is held.
+
+mod reference;
+mod storm;
+mod users;
+
+use std::process::ExitCode;
+
+use portcullis::{HashCost, HashingPool, PasswordHash, Secret};
+
+/// The password of everybody here.
+const PASSWORD: &str = "correct horse battery staple";
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, way] = arguments.as_slice()
+        && flag == storm::CHILD
+    {
+        storm::child(way);
+        return ExitCode::SUCCESS;
+    }
+    let measured = arguments.iter().any(|argument| argument == "--bench");
+    let named = |name: &str| {
+        let mut names = arguments
+            .iter()
+            .filter(|argument| !argument.starts_with('-'))
+            .peekable();
+        names.peek().is_none() || names.any(|argument| argument == name)
+    };
+    let mut code = ExitCode::SUCCESS;
+    type Part = fn(bool) -> Outcome;
+    for (name, part) in [
+        ("storm", storm::run as Part),
+        ("reference", reference::run),
+        ("users", users::run),
+    ] {
+        if named(name)
+            && let Err(error) = part(measured)
+        {
+            println!("\n{name}: {error}");
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
+
+/// The hash of everybody's password, at the default cost, by a pool that is warm then.
+async fn hash(pool: &HashingPool) -> PasswordHash {
+    assert_eq!(pool.cost(), HashCost::default());
+    pool.hash(Secret::from(PASSWORD)).await.expect("a hash")
+}
+
+/// The value in the middle.
+fn median<T: Ord + Copy>(values: &[T]) -> T {
+    let mut values = values.to_vec();
+    values.sort();
+    values[values.len() / 2]
+}
+
+/// Fails unless `held`.
+fn hold(held: bool, measured: bool, what: String) -> Outcome {
+    if measured && !held {
+        Err(what.into())
+    } else {
+        Ok(())
+    }
+}

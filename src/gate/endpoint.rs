@@ -1,0 +1,100 @@
+//! The gate's own paths: a login page, a logout, a launch link.
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::{HeaderValue, Request, Response, StatusCode, header::ALLOW};
+use http_body_util::Full;
+
+use crate::{
+    answer::Answer,
+    authenticate::Outcome,
+    gate::{form::Form, gate::Gate, passage::Passage, responses::OwnResponse},
+    guard::Surroundings,
+    head::Head,
+    session::Session,
+};
+
+/// One of the gate's own paths.
+pub(crate) trait Endpoint: Send + Sync {
+    /// The answer to a visitor who brings no form: GET and HEAD.
+    fn visit(&self, visit: &Visit<'_>) -> OwnResponse;
+
+    /// The answer to a form: POST.
+    fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse>;
+}
+
+/// A request to one of the gate's own paths; its Host is good.
+pub(crate) struct Visit<'a> {
+    pub(crate) gate: &'a Arc<Gate>,
+    pub(crate) head: Head<'a>,
+    pub(crate) surroundings: Surroundings<'a>,
+}
+
+impl Visit<'_> {
+    /// Who the visitor is, if that can be told at once.
+    pub(crate) fn session(&self) -> Option<Session> {
+        let chain = &self.gate.chain;
+        match chain.authenticate(chain.glance(&self.head), &self.head) {
+            Answer::Now(Outcome::Accepted(session)) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Where the visitor comes from.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.gate.guards.client(&self.surroundings, self.head)
+    }
+}
+
+/// A form that is to be read before the gate can answer.
+///
+/// Whoever serves requests without tower reads at most [`FormRequest::LIMIT`] octets of the body and hands them
+/// over; the service that the layer makes does so by itself.
+pub struct FormRequest {
+    passage: Arc<Passage>,
+    head: Request<()>,
+}
+
+impl FormRequest {
+    /// The longest form that is read, in octets.
+    pub const LIMIT: usize = 16 * 1024;
+
+    pub(crate) fn new(passage: Arc<Passage>, head: Head<'_>) -> Self {
+        Self {
+            passage,
+            head: head.to_request(),
+        }
+    }
+
+    /// The gate's answer to the form with this body.
+    pub fn answer(self, body: &[u8]) -> Answer<OwnResponse> {
+        self.passage.take_form(Head::of(&self.head), body)
+    }
+
+    /// The gate's answer to a form that is longer than [`FormRequest::LIMIT`], or was never sent whole.
+    pub fn answer_unread(self) -> OwnResponse {
+        plain(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+}
+
+impl std::fmt::Debug for FormRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FormRequest")
+    }
+}
+
+/// The answer to a method that an endpoint does not have.
+pub(crate) fn not_allowed() -> OwnResponse {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+    response
+}
+
+/// An answer of a status and nothing else.
+pub(crate) fn plain(status: StatusCode) -> OwnResponse {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}

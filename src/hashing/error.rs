@@ -1,0 +1,79 @@
+//! Why nothing was hashed.
+
+use std::time::Duration;
+
+use crate::error::Unavailable;
+
+/// A password that was not hashed, so that nothing is known of it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct HashingError {
+    kind: HashingErrorKind,
+    message: String,
+}
+
+/// What kind of fault a [`HashingError`] tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HashingErrorKind {
+    /// Too many wait already, or this one waited too long.
+    Busy,
+    /// The hash takes more memory than the pool allows.
+    Costly,
+    /// The system gave no thread, or the thread was lost.
+    Failed,
+    /// A password to be hashed is empty or too long.
+    Password,
+}
+
+impl HashingError {
+    pub(super) fn busy() -> Self {
+        Self::new(HashingErrorKind::Busy, "too many passwords wait to be hashed")
+    }
+
+    pub(super) fn costly() -> Self {
+        Self::new(
+            HashingErrorKind::Costly,
+            "password hash takes more memory than the hashing pool allows",
+        )
+    }
+
+    pub(super) fn failed(message: impl Into<String>) -> Self {
+        Self::new(HashingErrorKind::Failed, message)
+    }
+
+    pub(super) fn password(limit: usize, found: usize) -> Self {
+        Self::new(
+            HashingErrorKind::Password,
+            format!("expected a password of 1 to {limit} octets, found {found}"),
+        )
+    }
+
+    fn new(kind: HashingErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// What kind of fault this is.
+    pub fn kind(&self) -> HashingErrorKind {
+        self.kind
+    }
+
+    /// When to try again: after a second if the pool is busy, for a full queue is done within one.
+    pub fn retry_after(&self) -> Option<Duration> {
+        (self.kind == HashingErrorKind::Busy).then_some(Duration::from_secs(1))
+    }
+}
+
+impl From<HashingError> for Unavailable {
+    fn from(error: HashingError) -> Self {
+        let retry_after = error.retry_after();
+        let unavailable = Self::new(error);
+        match retry_after {
+            Some(retry_after) => unavailable.with_retry_after(retry_after),
+            None => unavailable,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Where launch links lead.
+
+use http::{HeaderValue, StatusCode};
+
+use super::{LaunchLinks, Opening};
+use crate::{
+    answer::Answer,
+    cookie::SetCookies,
+    denial::Reason,
+    gate::{
+        endpoint::{Endpoint, Visit},
+        form::Form,
+        login_cookie::is_https,
+        responses::{OwnResponse, page_response, redirect},
+    },
+    grant::Grant,
+    identity::Identity,
+    page::Page,
+    query::{Query, TokenBuffer},
+};
+
+impl Endpoint for std::sync::Arc<LaunchLinks> {
+    fn visit(&self, visit: &Visit<'_>) -> OwnResponse {
+        match Opening::of(visit.head) {
+            Opening::Redeem => self.open(visit),
+            Opening::Confirm => confirm(),
+        }
+    }
+
+    fn submit(&self, visit: &Visit<'_>, _: &Form) -> Answer<OwnResponse> {
+        self.visit(visit).into()
+    }
+}
+
+impl LaunchLinks {
+    fn open(&self, visit: &Visit<'_>) -> OwnResponse {
+        let gate = visit.gate;
+        let mut buffer = TokenBuffer::default();
+        let token = Query::of(visit.head.uri()).token(&mut buffer).ok().flatten();
+        let Some(launch) = token.and_then(|token| self.redeem(token, &*gate.clock)) else {
+            gate.refused(Reason::UnknownToken, visit.head, &visit.surroundings);
+            let page = Page::new("This link was used already")
+                .paragraph("A launch link opens once, and only for a short time.")
+                .hint("Open the newest link that the server printed, or log in.");
+            let mut response = page_response(page.link(&self.base_url.join("login"), "Log in").finish());
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            return response;
+        };
+        let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
+        let mut cookies = SetCookies::default();
+        let host = visit.head.host().unwrap_or_default();
+        gate.log_in(
+            Grant::new(identity),
+            host,
+            visit.client(),
+            is_https(&visit.surroundings),
+            &mut cookies,
+        );
+        let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(launch.next()));
+        cookies.append_to(response.headers_mut());
+        response
+    }
+}
+
+/// Nothing is burned by whoever only looks: a person presses the button. The form posts to the page's own URL, so
+/// the page need not hold the token.
+fn confirm() -> OwnResponse {
+    let page = Page::new("Open the server").paragraph("This link logs this browser in, once.");
+    page_response(page.form("", "Open", |_| {}).finish())
+}

@@ -1,0 +1,166 @@
+//! Who opens a launch link, and what only looks at it.
+
+use http::{HeaderMap, HeaderName, Method, header::ACCEPT};
+
+use crate::head::Head;
+
+/// What a request for a launch link is: a person opening it, or perhaps something that looks at links in advance.
+///
+/// | method | signals | opening |
+/// |---|---|---|
+/// | any | `Sec-Purpose`, `Purpose`, `X-Purpose` or `X-Moz`: a prefetch, a preview | confirm |
+/// | GET, POST | `Sec-Fetch-Mode: navigate` and `Sec-Fetch-Dest: document` | redeem |
+/// | GET, POST | any other `Sec-Fetch-Mode` or `Sec-Fetch-Dest`, or one of them alone, or twice | confirm |
+/// | POST | neither field | redeem |
+/// | GET | neither field, `Accept` with `text/html` | redeem |
+/// | any other | | confirm |
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Head, Opening};
+///
+/// let request = http::Request::get("/launch?token=pcl1_x").header("accept", "text/html").body(())?;
+/// assert_eq!(Opening::of(Head::of(&request)), Opening::Redeem);
+///
+/// let preview = http::Request::get("/launch?token=pcl1_x").header("accept", "*/*").body(())?;
+/// assert_eq!(Opening::of(Head::of(&preview)), Opening::Confirm);
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Opening {
+    /// The link is not touched. The answer is a page with a button, a form that posts to its own URL
+    /// (`<form method="post">` without an action), so the page need not hold the token.
+    Confirm,
+    /// The link is redeemed.
+    Redeem,
+}
+
+impl Opening {
+    /// What `head` is.
+    pub fn of(head: Head<'_>) -> Self {
+        let headers = head.headers();
+        let has = |name: &str| headers.contains_key(name);
+        let in_advance = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+            .into_iter()
+            .any(has);
+        let told = has("sec-fetch-mode") || has("sec-fetch-dest");
+        let opens = match *head.method() {
+            _ if in_advance => false,
+            Method::GET | Method::POST if told => {
+                is_once(headers, "sec-fetch-mode", "navigate")
+                    && is_once(headers, "sec-fetch-dest", "document")
+            }
+            Method::GET => accepts_html(headers),
+            Method::POST => true,
+            _ => false,
+        };
+        if opens { Self::Redeem } else { Self::Confirm }
+    }
+}
+
+fn is_once(headers: &HeaderMap, name: &'static str, expected: &str) -> bool {
+    let mut values = headers.get_all(HeaderName::from_static(name)).iter();
+    values.next().is_some_and(|value| value == expected) && values.next().is_none()
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(ACCEPT).iter();
+    values.any(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn only_a_person_who_opens_it_burns_a_link() {
+        use Opening::{Confirm, Redeem};
+
+        const NAVIGATION: &str = "sec-fetch-mode: navigate\nsec-fetch-dest: document";
+        for (method, fields, expected) in [
+            ("GET", NAVIGATION, Redeem),
+            (
+                "GET",
+                "sec-fetch-mode: navigate\nsec-fetch-dest: document\nsec-fetch-site: cross-site",
+                Redeem,
+            ),
+            ("GET", "accept: text/html", Redeem),
+            (
+                "GET",
+                "accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
+                Redeem,
+            ),
+            ("GET", "accept: application/xml\naccept: text/html", Redeem),
+            ("POST", NAVIGATION, Redeem),
+            ("POST", "", Redeem),
+            ("POST", "accept: */*", Redeem),
+            ("GET", "", Confirm),
+            ("GET", "accept: */*", Confirm),
+            ("GET", "accept: application/json", Confirm),
+            ("GET", "sec-fetch-mode: navigate\naccept: text/html", Confirm),
+            ("GET", "sec-fetch-dest: document\naccept: text/html", Confirm),
+            (
+                "GET",
+                "sec-fetch-mode: no-cors\nsec-fetch-dest: image\naccept: text/html",
+                Confirm,
+            ),
+            (
+                "GET",
+                "sec-fetch-mode: cors\nsec-fetch-dest: empty\naccept: text/html",
+                Confirm,
+            ),
+            (
+                "GET",
+                "sec-fetch-mode: navigate\nsec-fetch-dest: iframe\naccept: text/html",
+                Confirm,
+            ),
+            (
+                "GET",
+                "sec-fetch-mode: navigate\nsec-fetch-dest: document\nsec-purpose: prefetch",
+                Confirm,
+            ),
+            (
+                "GET",
+                "sec-fetch-mode: navigate\nsec-fetch-dest: document\nsec-purpose: prefetch;prerender",
+                Confirm,
+            ),
+            (
+                "GET",
+                "sec-fetch-mode: navigate\nsec-fetch-dest: document\npurpose: prefetch",
+                Confirm,
+            ),
+            ("GET", "accept: text/html\nx-moz: prefetch", Confirm),
+            ("GET", "accept: text/html\nx-purpose: preview", Confirm),
+            (
+                "GET",
+                "sec-fetch-mode: navigate\nsec-fetch-mode: navigate\nsec-fetch-dest: document",
+                Confirm,
+            ),
+            (
+                "GET",
+                "sec-fetch-mode: Navigate\nsec-fetch-dest: document",
+                Confirm,
+            ),
+            ("POST", "sec-fetch-mode: cors\nsec-fetch-dest: empty", Confirm),
+            ("POST", "sec-fetch-mode: no-cors\nsec-fetch-dest: empty", Confirm),
+            ("POST", "purpose: prefetch", Confirm),
+            ("HEAD", NAVIGATION, Confirm),
+            ("HEAD", "accept: text/html", Confirm),
+            ("OPTIONS", "accept: text/html", Confirm),
+            ("PUT", NAVIGATION, Confirm),
+            ("get", "accept: text/html", Confirm),
+        ] {
+            let mut builder = Request::builder().method(method);
+            for field in fields.lines() {
+                let (name, value) = field.split_once(": ").expect("a field");
+                builder = builder.header(name, value);
+            }
+            let request = builder.body(()).expect("a request");
+            assert_eq!(Opening::of(Head::of(&request)), expected, "{method} {fields:?}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The logout.
+//!
+//! | request | answer |
+//! |---|---|
+//! | GET | logs out, unless something shows that another site caused it; then a page with a button |
+//! | POST with the `_xsrf` of the session, or by nobody | logs out |
+//! | POST that another site may have caused | 403, the page with the button |
+//!
+//! Logging out removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
+//! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
+//! their port, would lose theirs.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::{
+    answer::Answer,
+    cookie::SetCookies,
+    event::Event,
+    gate::{
+        endpoint::{Endpoint, Visit},
+        form::Form,
+        login_cookie::is_https,
+        responses::{OwnResponse, page_response},
+    },
+    page::Page,
+    session::{Credential, Session},
+};
+
+/// See the page of this room.
+pub(crate) struct Logout {
+    pub(crate) path: Box<str>,
+    pub(crate) login_path: Box<str>,
+}
+
+static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+impl Endpoint for Logout {
+    fn visit(&self, visit: &Visit<'_>) -> OwnResponse {
+        if visit
+            .gate
+            .guards
+            .shows_another_site(&visit.surroundings, visit.head)
+        {
+            return self.asks(visit, StatusCode::OK);
+        }
+        self.log_out(visit)
+    }
+
+    fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
+        let gate = visit.gate;
+        let permitted = match by_cookie(visit) {
+            Some(session) => gate.xsrf_cookie.check_form(
+                &gate.guards,
+                &visit.surroundings,
+                visit.head,
+                &session,
+                form.text("_xsrf").trim(),
+            ),
+            // Nobody is logged in, so there is nothing that another site could end.
+            None => Ok(()),
+        };
+        match permitted {
+            Ok(()) => self.log_out(visit),
+            Err(denial) => {
+                gate.refused(denial.reason(), visit.head, &visit.surroundings);
+                self.asks(visit, StatusCode::FORBIDDEN)
+            }
+        }
+        .into()
+    }
+}
+
+impl Logout {
+    fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
+        let gate = visit.gate;
+        if let Some(session) = by_cookie(visit) {
+            gate.tell(&Event::LoggedOut {
+                identity: session.identity(),
+                client: visit.client(),
+            });
+        }
+        let page = Page::new("You are logged out").paragraph("This browser is no longer logged in here.");
+        let mut response = page_response(page.link(&self.login_path, "Log in again").finish());
+        response.headers_mut().insert(
+            &CLEAR_SITE_DATA,
+            HeaderValue::from_static("\"cache\", \"storage\""),
+        );
+        let mut cookies = SetCookies::default();
+        gate.log_out(visit.head, is_https(&visit.surroundings), &mut cookies);
+        cookies.append_to(response.headers_mut());
+        response
+    }
+
+    fn asks(&self, visit: &Visit<'_>, status: StatusCode) -> OwnResponse {
+        let https = is_https(&visit.surroundings);
+        let mut cookies = SetCookies::default();
+        let xsrf = by_cookie(visit).map(|session| {
+            visit
+                .gate
+                .xsrf_cookie
+                .of_session(&session, visit.head, https, &mut cookies)
+        });
+        let page = Page::new("Log out?")
+            .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
+            .form(&self.path, "Log out", |fields| {
+                if let Some(xsrf) = &xsrf {
+                    fields.hidden("_xsrf", xsrf);
+                }
+            });
+        let mut response = page_response(page.finish());
+        *response.status_mut() = status;
+        cookies.append_to(response.headers_mut());
+        response
+    }
+}
+
+/// The session that a cookie of this visitor holds.
+fn by_cookie(visit: &Visit<'_>) -> Option<Session> {
+    visit
+        .session()
+        .filter(|session| session.credential() == Credential::Cookie)
+}

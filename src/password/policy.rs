@@ -1,0 +1,371 @@
+//! What a new password must be like.
+
+use zeroize::Zeroizing;
+
+use super::{
+    PASSWORD_LIMIT,
+    error::{PasswordError, PasswordErrorKind},
+};
+use crate::{error::ConfigError, secret::Secret};
+
+/// The commonest passwords, all in small letters; the source is in the file's head.
+const COMMON: &str = include_str!("common.txt");
+
+/// What people's fingers walk along, one key after another. A walk may begin anywhere, go on at the start
+/// and be taken backwards.
+const WALKS: [&str; 5] = [
+    "abcdefghijklmnopqrstuvwxyz",
+    "1234567890",
+    "qwertyuiopasdfghjklzxcvbnm",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/",
+    "!@#$%^&*()",
+];
+
+/// The shortest walk that counts as one, and the shortest name.
+const PIECE_MINIMUM: usize = 3;
+
+/// A password made of so many known pieces, and nothing else, is as well known as they are.
+const PIECES: usize = 3;
+
+/// Above this many characters a password is not taken apart.
+const PIECES_LIMIT: usize = 64;
+
+/// What a new password must be like: long enough, and not one that everybody tries first.
+///
+/// 1. At least [`with_minimum`](Self::with_minimum) characters (Unicode code points), at most 1024 octets.
+/// 2. Not among the 5,000 commonest of 8 characters and more, nor one of the names told by
+///    [`with_names`](Self::with_names), whatever the case of the letters.
+/// 3. Not made, from end to end, of up to three such passwords, names and walks over the keyboard; nor of one
+///    piece of fewer than 8 characters that is repeated.
+///
+/// There are no rules on kinds of characters, and any character will do, a blank or NUL too. The sources are
+/// NIST SP 800-63B-4 section 3.1.1.2 and ASVS 6.2. Only new passwords are judged: whoever has an older one
+/// may log in with it.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{PasswordErrorKind, PasswordPolicy, Secret};
+///
+/// let policy = PasswordPolicy::new().with_names(["alice", "hub.example.org"]);
+/// assert!(policy.check(&Secret::from("correct horse battery staple")).is_ok());
+/// for (password, kind) in [
+///     ("short", PasswordErrorKind::TooShort),
+///     ("Password12345678", PasswordErrorKind::Common),
+///     ("alice hub.example.org", PasswordErrorKind::Name),
+/// ] {
+///     let error = policy.check(&Secret::from(password)).unwrap_err();
+///     assert_eq!(error.kind(), kind);
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct PasswordPolicy {
+    minimum: usize,
+    names: Vec<String>,
+}
+
+impl PasswordPolicy {
+    /// The fewest characters that any policy takes.
+    pub const FLOOR: usize = 8;
+
+    /// At least 15 characters, and no names.
+    pub fn new() -> Self {
+        Self {
+            minimum: 15,
+            names: Vec::new(),
+        }
+    }
+
+    /// Default: 15 characters, for a password that is the only factor.
+    ///
+    /// # Errors
+    ///
+    /// As `minimum`: fewer than 8, or more than the 1024 octets that are hashed could hold.
+    pub fn with_minimum(mut self, minimum: usize) -> Result<Self, ConfigError> {
+        if !(Self::FLOOR..=PASSWORD_LIMIT).contains(&minimum) {
+            return Err(ConfigError::new(
+                "minimum",
+                format!(
+                    "expected {} to {PASSWORD_LIMIT} characters, found {minimum}",
+                    Self::FLOOR
+                ),
+            ));
+        }
+        self.minimum = minimum;
+        Ok(self)
+    }
+
+    /// Default: none. Names that everybody knows here: of the user, the host, the product, the company.
+    ///
+    /// A host's labels count each, and so do the words of a name. Those of fewer than 3 characters are
+    /// passed over.
+    #[must_use]
+    pub fn with_names<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            let name = name.as_ref().to_lowercase();
+            let words = name.split(|character: char| !character.is_alphanumeric());
+            let pieces = words
+                .chain([name.as_str()])
+                .filter(|piece| piece.chars().count() >= PIECE_MINIMUM);
+            self.names.extend(pieces.map(str::to_owned));
+        }
+        self
+    }
+
+    /// Whether `password` may be a new one.
+    ///
+    /// # Errors
+    ///
+    /// `TooShort`, `TooLong`, `Common` or `Name`; the message is fit for the user.
+    pub fn check(&self, password: &Secret) -> Result<(), PasswordError> {
+        let (octets, minimum) = (password.len(), self.minimum);
+        if octets > PASSWORD_LIMIT {
+            return Err(PasswordError::new(
+                PasswordErrorKind::TooLong,
+                format!("expected a password of at most {PASSWORD_LIMIT} octets, found {octets}"),
+            ));
+        }
+        // What is not UTF-8 has no code points to count.
+        let count = password.expose_str().map_or(octets, |text| text.chars().count());
+        if count < minimum {
+            return Err(PasswordError::new(
+                PasswordErrorKind::TooShort,
+                format!("expected a password of at least {minimum} characters, found {count}"),
+            ));
+        }
+        match password
+            .expose_str()
+            .map(|text| self.known(&Zeroizing::new(text.to_lowercase())))
+        {
+            Some(Some(PasswordErrorKind::Name)) => Err(PasswordError::new(
+                PasswordErrorKind::Name,
+                "expected a password that nobody guesses, found one made of names known here",
+            )),
+            Some(Some(kind)) => Err(PasswordError::new(
+                kind,
+                "expected a password that nobody guesses, found one of the commonest, or one made of them, of walks over \
+                 the keyboard or of a repeated piece",
+            )),
+            Some(None) | None => Ok(()),
+        }
+    }
+
+    /// What is well known of `password`, which is in small letters.
+    fn known(&self, password: &str) -> Option<PasswordErrorKind> {
+        // One line of the list, searched for as a whole.
+        let line = Zeroizing::new(format!("\n{password}\n"));
+        if COMMON.contains(line.as_str()) || is_repetition(password) {
+            return Some(PasswordErrorKind::Common);
+        }
+        if password.chars().count() > PIECES_LIMIT {
+            return None;
+        }
+        self.pieces(password, PIECES)
+    }
+
+    /// The kind of fault if `rest` is made of at most `pieces` known ones: `Name` if a name is among them.
+    fn pieces(&self, rest: &str, pieces: usize) -> Option<PasswordErrorKind> {
+        // What stands between two pieces hides nothing.
+        let rest =
+            rest.trim_start_matches(|character: char| !character.is_alphanumeric() && !is_walked(character));
+        if rest.is_empty() {
+            return Some(PasswordErrorKind::Common);
+        }
+        let left = pieces.checked_sub(1)?;
+        let name = self
+            .names
+            .iter()
+            .filter_map(|name| rest.strip_prefix(name.as_str()))
+            .find_map(|behind| self.pieces(behind, left));
+        if name.is_some() {
+            return Some(PasswordErrorKind::Name);
+        }
+        let walked = walk(rest);
+        let walk = (PIECE_MINIMUM..=walked)
+            .rev()
+            .find_map(|end| self.pieces(rest.get(end..)?, left));
+        walk.or_else(|| {
+            common()
+                .filter_map(|entry| rest.strip_prefix(entry))
+                .find_map(|behind| self.pieces(behind, left))
+        })
+    }
+}
+
+impl Default for PasswordPolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn common() -> impl Iterator<Item = &'static str> {
+    COMMON.lines().filter(|line| !line.starts_with('#'))
+}
+
+/// Whether `password` is a piece of fewer than 8 characters, twice or more often, the last time perhaps cut.
+fn is_repetition(password: &str) -> bool {
+    let characters: Zeroizing<Vec<char>> = Zeroizing::new(password.chars().collect());
+    (1..PasswordPolicy::FLOOR)
+        .filter(|period| period * 2 <= characters.len())
+        .any(|period| {
+            characters
+                .iter()
+                .zip(characters.iter().skip(period))
+                .all(|(one, next)| one == next)
+        })
+}
+
+/// How many characters of `text` the longest walk that it begins with has, all of which are ASCII.
+fn walk(text: &str) -> usize {
+    let walks = WALKS.iter();
+    let lengths = walks.flat_map(|walk| [steps(walk, text, false), steps(walk, text, true)]);
+    lengths.max().unwrap_or_default()
+}
+
+/// How many characters of `text` go along `walk`, all of which are ASCII.
+fn steps(walk: &str, text: &str, backwards: bool) -> usize {
+    let keys = walk.as_bytes();
+    let Some(first) = text.bytes().next() else {
+        return 0;
+    };
+    let Some(start) = keys.iter().position(|&key| key == first) else {
+        return 0;
+    };
+    let step = if backwards { keys.len() - 1 } else { 1 };
+    let along = (0..).map(|number| keys.get((start + number * step) % keys.len()).copied());
+    text.bytes()
+        .zip(along)
+        .take_while(|&(octet, key)| Some(octet) == key)
+        .count()
+}
+
+fn is_walked(character: char) -> bool {
+    WALKS.iter().any(|walk| walk.contains(character))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lenient() -> PasswordPolicy {
+        PasswordPolicy::new().with_minimum(8).expect("the floor")
+    }
+
+    #[track_caller]
+    fn kind(policy: &PasswordPolicy, password: &str) -> Option<PasswordErrorKind> {
+        let error = policy.check(&Secret::from(password)).err()?;
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(!shown.contains("canary"), "{shown}");
+        }
+        Some(error.kind())
+    }
+
+    #[test]
+    fn length_is_counted_in_code_points_from_the_minimum_to_1024_octets() {
+        use PasswordErrorKind::{TooLong, TooShort};
+        let strict = PasswordPolicy::new();
+        let text = "vq7-mZ\0\u{e9}x \u{1f511}kW2p";
+        let of = |length: usize| text.chars().cycle().take(length).collect::<String>();
+        for (password, by_default, by_floor) in [
+            (String::new(), Some(TooShort), Some(TooShort)),
+            (of(7), Some(TooShort), Some(TooShort)),
+            (of(8), Some(TooShort), None),
+            (of(14), Some(TooShort), None),
+            (of(15), None, None),
+            (of(64), None, None),
+            (
+                "\u{1f511}\u{e9}\u{df}\u{142}".to_owned(),
+                Some(TooShort),
+                Some(TooShort),
+            ),
+            (
+                format!("7vq-{}", "0123456789abc\u{7f}".repeat(80))
+                    .chars()
+                    .take(1024)
+                    .collect(),
+                None,
+                None,
+            ),
+            ("q".repeat(1025), Some(TooLong), Some(TooLong)),
+        ] {
+            assert_eq!(kind(&strict, &password), by_default, "{password:?}");
+            assert_eq!(kind(&lenient(), &password), by_floor, "{password:?}");
+        }
+        let octets = Secret::from(vec![0xff; 15]);
+        assert!(
+            strict.check(&octets).is_ok(),
+            "what is no text is counted by octets"
+        );
+        let error = strict.check(&Secret::from("short")).expect_err("too short");
+        assert_eq!(
+            error.to_string(),
+            "expected a password of at least 15 characters, found 5"
+        );
+    }
+
+    #[test]
+    fn no_minimum_is_below_8_or_above_what_is_hashed() {
+        for (minimum, taken) in [(0, false), (7, false), (8, true), (1024, true), (1025, false)] {
+            assert_eq!(
+                PasswordPolicy::new().with_minimum(minimum).is_ok(),
+                taken,
+                "{minimum}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_one_of_the_commonest_is_refused_in_any_case() {
+        let mut count = 0;
+        for entry in common() {
+            for password in [entry.to_owned(), entry.to_uppercase()] {
+                assert_eq!(
+                    kind(&lenient(), &password),
+                    Some(PasswordErrorKind::Common),
+                    "{password}"
+                );
+            }
+            count += 1;
+        }
+        assert!(count >= 5_000, "{count}");
+    }
+
+    #[test]
+    fn what_is_made_of_well_known_pieces_alone_is_refused_and_what_holds_more_is_taken() {
+        use PasswordErrorKind::{Common, Name};
+        let policy = lenient().with_names(["alice", "hub.example.org", "Acme Labs", "canary", "x"]);
+        for (password, expected) in [
+            ("aaaaaaaaaaaaaaaaaaaa", Some(Common)),
+            ("abcabcabcabcabcab", Some(Common)),
+            ("x7!x7!x7!x7!x7!", Some(Common)),
+            ("passwordpassword", Some(Common)),
+            ("Password12345678", Some(Common)),
+            ("password-1234-sunshine", Some(Common)),
+            ("123456789012345678", Some(Common)),
+            ("987654321098765", Some(Common)),
+            ("abcdefootball", Some(Common)),
+            ("abcdefghijklmnop", Some(Common)),
+            ("zyxwvutsrqponml", Some(Common)),
+            ("qwertyuiopasdfgh", Some(Common)),
+            ("1qaz2wsx3edc4rfv", Some(Common)),
+            ("!@#$%^&*()123456", Some(Common)),
+            ("alicealice", Some(Common)),
+            ("Alice12345678", Some(Name)),
+            ("1234alice", Some(Name)),
+            ("hub.example.org", Some(Name)),
+            ("example acme 2345", Some(Name)),
+            ("AcmeLabsAlice", Some(Name)),
+            ("canary12345678", Some(Name)),
+            ("alicealicehubexample", None),
+            ("alice and her cat", None),
+            ("password of my own", None),
+            ("Sunshine!Q7vk", None),
+            ("correct horse battery staple", None),
+            ("xqkzpvwmlrt", None),
+            ("ünïcödé-wörter", None),
+        ] {
+            assert_eq!(kind(&policy, password), expected, "{password}");
+        }
+        assert_eq!(kind(&lenient(), "hub.example.org"), None, "nobody told the name");
+    }
+}

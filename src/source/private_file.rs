@@ -1,0 +1,145 @@
+//! A file that hands a secret to a program of the same user, and goes away again.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, Mode, OFlags},
+    io::{Errno, retry_on_intr},
+};
+
+use crate::{
+    random,
+    secret::SecretError,
+    source::{
+        directory::{Directory, status},
+        fault::Fault,
+        permissions::{self, Allowed},
+    },
+};
+
+/// Random octets in the name.
+const UNIQUE: usize = 16;
+
+/// A file that its owner alone can read (mode 0600), under a name nobody can foresee; removed when dropped.
+///
+/// Its directory is one that nobody else may write, or a sticky one such as `/tmp`, so that nobody can put
+/// another file in its place.
+#[derive(Debug)]
+pub(crate) struct PrivateFile {
+    directory: Directory,
+    name: OsString,
+    path: PathBuf,
+}
+
+impl PrivateFile {
+    /// The file `<prefix><32 random digits><suffix>` in the directory at `path`, holding `content`.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Missing` without that directory, `Permissions` if others may change what is in it, or
+    /// the file system has no modes, `System` for what the system refused.
+    pub(crate) fn create(
+        path: &Path,
+        prefix: &str,
+        suffix: &str,
+        content: &[u8],
+    ) -> Result<Self, SecretError> {
+        let name: OsString = format!("{prefix}{}{suffix}", random::hex::<UNIQUE>()).into();
+        let path = std::path::absolute(path)
+            .map(|path| path.join(&name))
+            .map_err(|error| SecretError::system(format!("{}: {error}", path.display()), error))?;
+        let named = path.display().to_string();
+        Self::write(path, name, content).map_err(|fault| fault.of(&named))
+    }
+
+    fn write(path: PathBuf, name: OsString, content: &[u8]) -> Result<Self, Fault> {
+        let Some(directory) = path.parent() else {
+            return Err(Fault::Missing("has no directory"));
+        };
+        let directory = Directory::open(directory, Allowed::default())?
+            .ok_or(Fault::Missing("has no directory to be created in"))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let private = Mode::RUSR | Mode::WUSR;
+        let descriptor = retry_on_intr(|| rustix::fs::openat(&directory.descriptor, &name, flags, private))
+            .map_err(cannot)?;
+        let this = Self {
+            directory,
+            name,
+            path,
+        };
+        // A umask can only have taken bits away. Give back the owner's.
+        rustix::fs::fchmod(&descriptor, private).map_err(cannot)?;
+        permissions::check_file(&status(&descriptor)?, Allowed::default())?;
+        File::from(descriptor)
+            .write_all(content)
+            .map_err(|error| cannot(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        Ok(this)
+    }
+
+    /// Where it lies, from the root.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for PrivateFile {
+    fn drop(&mut self) {
+        // Somebody else may have removed it, and what it held is of use for a short time only.
+        let _ = rustix::fs::unlinkat(&self.directory.descriptor, &self.name, AtFlags::empty());
+    }
+}
+
+fn cannot(errno: Errno) -> Fault {
+    Fault::System("cannot be created", errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    };
+
+    use super::*;
+    use crate::secret::SecretErrorKind;
+
+    #[test]
+    fn the_file_is_the_owners_alone_and_goes_with_its_value() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let one = PrivateFile::create(folder.path(), "launch-", ".html", b"secret").expect("created");
+        let two = PrivateFile::create(folder.path(), "launch-", ".html", b"secret").expect("created");
+        assert_ne!(one.path(), two.path());
+        let name = one.path().file_name().expect("a name").to_string_lossy();
+        assert!(name.starts_with("launch-") && name.ends_with(".html") && name.len() == 44);
+        let metadata = fs::metadata(one.path()).expect("there");
+        assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+        assert_eq!(metadata.nlink(), 1);
+        assert_eq!(fs::read(one.path()).expect("readable"), b"secret");
+        drop((one, two));
+        assert_eq!(fs::read_dir(folder.path()).expect("a directory").count(), 0);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_or_that_is_not_there_is_refused() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let create = |path: &Path| {
+            let error = PrivateFile::create(path, "a", "b", b"").expect_err("refused");
+            (error.kind(), error.to_string())
+        };
+        for mode in [0o777, 0o775, 0o722] {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).expect("set");
+            let (kind, text) = create(folder.path());
+            assert_eq!(kind, SecretErrorKind::Permissions, "{mode:o}: {text}");
+        }
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).expect("set");
+        PrivateFile::create(folder.path(), "a", "b", b"").expect("a sticky one will do");
+        let (kind, text) = create(&folder.path().join("none"));
+        assert_eq!(kind, SecretErrorKind::Missing, "{text}");
+        assert!(text.ends_with("has no directory to be created in"), "{text}");
+    }
+}

@@ -1,0 +1,31 @@
+//! Verifiers that keep hashes of passwords.
+
+mod shared;
+mod stored;
+mod users;
+
+use crate::{
+    denial::Reason,
+    grant::Grant,
+    hashing::{HashingError, Verified},
+    verify::Verdict,
+};
+
+pub use self::{
+    shared::SharedPassword,
+    stored::{Found, PasswordStore, StoredPasswords},
+    users::Users,
+};
+
+/// The one answer to everything that is not right.
+fn wrong() -> Verdict {
+    Verdict::Refused(Reason::WrongPassword)
+}
+
+fn verdict(verified: Result<Verified, HashingError>, grant: Option<Grant>) -> Verdict {
+    match (verified, grant) {
+        (Ok(Verified::Right { .. }), Some(grant)) => Verdict::Known(grant),
+        (Ok(_), _) => wrong(),
+        (Err(error), _) => Verdict::Unavailable(error.into()),
+    }
+}

@@ -1,0 +1,116 @@
+//! One password that all users share.
+
+use std::{fmt, sync::Arc};
+
+use super::{verdict, wrong};
+use crate::{
+    answer::Answer,
+    error::ConfigError,
+    grant::Grant,
+    hashing::HashingPool,
+    password::{self, PasswordHash},
+    secret::Secret,
+    verify::{PasswordVerifier, Verdict},
+};
+
+/// One password that all users share, as a Jupyter Server has one. The user name is not looked at.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Grant, Identity, PasswordHash, SharedPassword};
+///
+/// let hash: PasswordHash = "argon2:$argon2id$v=19$m=10240,t=10,p=8\
+///     $MDEyMzQ1Njc4OWFiY2RlZg$ueYEK26F//JFYSKTK0Y+mq6+WHla9EisG58E9/xcM5Y".parse()?;
+/// let verifier = SharedPassword::new(hash, Grant::new(Identity::new("owner")));
+/// # Ok::<(), portcullis::PasswordError>(())
+/// ```
+#[derive(Clone)]
+pub struct SharedPassword {
+    hash: Arc<PasswordHash>,
+    grant: Grant,
+    pool: HashingPool,
+}
+
+impl SharedPassword {
+    /// Whoever knows the password of `hash` is worth `grant`.
+    pub fn new(hash: PasswordHash, grant: Grant) -> Self {
+        Self {
+            hash: Arc::new(hash),
+            grant,
+            pool: HashingPool::shared(),
+        }
+    }
+
+    /// Default: [`HashingPool::shared`].
+    ///
+    /// # Errors
+    ///
+    /// As `pool`, if it does not allow what the hash takes.
+    pub fn with_pool(mut self, pool: HashingPool) -> Result<Self, ConfigError> {
+        if !pool.allows(&self.hash) {
+            return Err(ConfigError::new(
+                "pool",
+                "expected a hashing pool with the memory of the password's hash, found less",
+            ));
+        }
+        self.pool = pool;
+        Ok(self)
+    }
+}
+
+impl PasswordVerifier for SharedPassword {
+    fn verify(&self, _username: &str, password: &Secret) -> Answer<Verdict> {
+        if !password::is_hashable(password) {
+            return Answer::Now(wrong());
+        }
+        let hashing = self.pool.verify(Some(Arc::clone(&self.hash)), password.clone());
+        let grant = self.grant.clone();
+        Answer::later(async move { verdict(hashing.await, Some(grant)) })
+    }
+}
+
+impl fmt::Debug for SharedPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPassword")
+            .field("grant", &self.grant)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{denial::Reason, identity::Identity, password::HashCost};
+
+    #[tokio::test]
+    async fn whoever_knows_the_password_comes_in_under_any_name() {
+        let pool = HashingPool::new().with_cost(HashCost::tiny());
+        let hash = pool.hash("password".into()).await.expect("a hash");
+        let grant = Grant::new(Identity::new("owner"));
+        let verifier = SharedPassword::new(hash, grant.clone())
+            .with_pool(pool)
+            .expect("room");
+        for (password, right) in [("password", true), ("Password", false), ("", false)] {
+            for username in ["", "owner", "anybody"] {
+                match verifier.verify(username, &password.into()).await {
+                    Verdict::Known(known) => assert!(right && known == grant, "{password}"),
+                    Verdict::Refused(Reason::WrongPassword) => assert!(!right, "{password}"),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert!(format!("{verifier:?}").starts_with("SharedPassword { grant: "));
+    }
+
+    #[test]
+    fn a_pool_too_small_for_the_hash_is_a_configuration_error() {
+        let hash: PasswordHash =
+            "argon2:$argon2id$v=19$m=65536,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"
+                .parse()
+                .expect("a hash");
+        let verifier = SharedPassword::new(hash, Grant::new(Identity::new("owner")));
+        let error = verifier.with_pool(HashingPool::new().with_memory_limit(32_768));
+        assert_eq!(error.expect_err("too small").setting(), "pool");
+    }
+}

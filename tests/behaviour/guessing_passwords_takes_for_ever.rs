@@ -1,0 +1,321 @@
+//! How many guesses are heard, and who is not kept out by them.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use portcullis::{Denial, Moment, Reason, Throttle, Throttled};
+use proptest::{collection::vec, prelude::*, sample::select};
+
+const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
+
+fn at(seconds: u64) -> Moment {
+    Moment::from_start(Duration::from_secs(seconds))
+}
+
+fn client(number: u32) -> Option<IpAddr> {
+    Some(Ipv4Addr::from_bits(0xc633_0000 + number).into())
+}
+
+const HOME: u32 = 0x0001_0000;
+const ELSEWHERE: u32 = 0x0002_0000;
+
+/// The attempts that were heard of `guesses` evenly spread over `seconds` from `start` on, all of them wrong.
+fn attack(
+    throttle: &Throttle,
+    account: impl Fn(u32) -> String,
+    addresses: u32,
+    guesses: u32,
+    start: u64,
+    seconds: u64,
+) -> usize {
+    (0..guesses)
+        .filter(|&guess| {
+            let passed = Duration::from_secs(seconds) * guess / guesses;
+            throttle
+                .check(
+                    &account(guess),
+                    client(guess % addresses),
+                    at(start).after(passed),
+                )
+                .is_ok()
+        })
+        .count()
+}
+
+fn log_in(throttle: &Throttle, account: &str, from: u32, now: Moment) -> Result<(), Throttled> {
+    let permit = throttle.check(account, client(from), now)?;
+    throttle.succeeded(permit, now);
+    Ok(())
+}
+
+#[test]
+fn of_a_hundred_thousand_guesses_seventeen_are_heard_in_an_hour_wherever_they_come_from() {
+    for addresses in [1, 10_000] {
+        let throttle = Throttle::new();
+        let alice = |_| "alice".to_owned();
+        let heard = attack(&throttle, alice, addresses, 100_000, 0, HOUR);
+        assert_eq!(heard, 17, "{addresses} addresses");
+        let heard = attack(&throttle, alice, addresses, 100_000, HOUR, HOUR);
+        assert_eq!(heard, 4, "{addresses} addresses, the second hour");
+    }
+}
+
+#[test]
+fn a_hundred_guesses_are_heard_in_a_row_and_then_one_a_day() {
+    let throttle = Throttle::new();
+    let alice = |_| "alice".to_owned();
+    assert_eq!(attack(&throttle, alice, 10_000, 100_000, 0, DAY), 100);
+    let heard = attack(&throttle, alice, 10_000, 100_000, DAY, 30 * DAY);
+    assert!((29..=31).contains(&heard), "{heard} in the month after");
+}
+
+#[test]
+fn one_address_is_heard_some_twenty_times_an_hour_however_many_accounts_it_tries() {
+    let throttle = Throttle::new();
+    let each_its_own = |guess| format!("user{guess}");
+    let heard = attack(&throttle, each_its_own, 1, 100_000, 0, HOUR);
+    assert_eq!(heard, 22);
+    assert!(throttle.check("user1", client(1), at(HOUR)).is_ok(), "others are");
+}
+
+#[test]
+fn the_owner_gets_in_from_a_known_address_at_every_minute_of_an_attack() {
+    let throttle = Throttle::new();
+    log_in(&throttle, "alice", HOME, at(0)).expect("before the attack");
+    for minute in 1..=10 * 60 {
+        attack(&throttle, |_| "alice".to_owned(), 10_000, 500, minute * 60, 60);
+        let now = at(minute * 60 + 59);
+        for _ in 0..3 {
+            throttle
+                .check("alice", client(HOME), now)
+                .expect("mistyped")
+                .known_to_be_wrong();
+        }
+        log_in(&throttle, "alice", HOME, now).expect("no attack from elsewhere is in the way");
+    }
+}
+
+/// Says in the tests what dropping means.
+trait Wrong {
+    fn known_to_be_wrong(self);
+}
+
+impl Wrong for portcullis::Permit {
+    fn known_to_be_wrong(self) {
+        drop(self);
+    }
+}
+
+#[test]
+fn the_owner_gets_in_from_an_unknown_address_after_the_penalty_and_is_known_there_from_then_on() {
+    let throttle = Throttle::new();
+    attack(&throttle, |_| "alice".to_owned(), 10_000, 100_000, 0, HOUR);
+    let throttled = log_in(&throttle, "alice", ELSEWHERE, at(HOUR)).expect_err("the attack just ended");
+    let wait = throttled.retry_after();
+    assert!(wait <= Duration::from_secs(900), "{wait:?}");
+    let too_early = at(HOUR).after(wait - Duration::from_secs(1));
+    log_in(&throttle, "alice", ELSEWHERE, too_early).expect_err("a second early");
+    let now = at(HOUR).after(wait);
+    log_in(&throttle, "alice", ELSEWHERE, now).expect("the penalty is over");
+
+    attack(&throttle, |_| "alice".to_owned(), 10_000, 100_000, 2 * HOUR, HOUR);
+    log_in(&throttle, "alice", ELSEWHERE, at(3 * HOUR)).expect("known by now");
+}
+
+#[test]
+fn an_address_is_known_to_one_account_for_a_month_and_eight_of_them() {
+    let throttle = Throttle::new();
+    for number in 0..9 {
+        log_in(&throttle, "alice", HOME + number, at(0)).expect("nothing happened yet");
+    }
+    attack(&throttle, |_| "alice".to_owned(), 10_000, 1_000, 0, HOUR);
+    attack(&throttle, |_| "bob".to_owned(), 10_000, 1_000, 0, HOUR);
+    let is_heard =
+        |account: &str, from: u32, seconds| throttle.check(account, client(from), at(seconds)).is_ok();
+    assert!(!is_heard("alice", HOME, HOUR), "the oldest of nine");
+    assert!(is_heard("alice", HOME + 1, HOUR));
+    assert!(is_heard("alice", HOME + 8, HOUR));
+    assert!(!is_heard("bob", HOME + 8, HOUR), "known to alice alone");
+
+    log_in(&throttle, "alice", HOME + 9, at(15 * DAY)).expect("after the attack");
+    attack(&throttle, |_| "alice".to_owned(), 10_000, 100_000, 29 * DAY, DAY);
+    assert!(
+        !is_heard("alice", HOME + 8, 30 * DAY),
+        "a month after its own login"
+    );
+    assert!(is_heard("alice", HOME + 9, 30 * DAY), "a fortnight after its own");
+}
+
+#[test]
+fn an_attempt_that_is_not_heard_costs_nothing() {
+    let throttle = Throttle::new();
+    let tries = |account: &str, from: u32| throttle.check(account, client(from), at(0)).is_ok();
+    assert_eq!((1..100).filter(|&from| tries("alice", from)).count(), 5);
+    assert!(!(0..100).any(|_| tries("alice", HOME)));
+    let others = (0..100).filter(|number| tries(&format!("user{number}"), HOME));
+    assert_eq!(others.count(), 10, "all that the address has free");
+    let wait = log_in(&throttle, "alice", 200, at(0))
+        .expect_err("not yet")
+        .retry_after();
+    assert_eq!(wait, Duration::from_secs(1), "as after the fifth");
+}
+
+#[test]
+fn a_known_address_that_guesses_is_slowed_down_as_well_and_heard_again_after_a_login() {
+    let throttle = Throttle::new();
+    log_in(&throttle, "alice", HOME, at(0)).expect("nothing happened yet");
+    let guesses = (0..1_000).filter(|&second| throttle.check("alice", client(HOME), at(second)).is_ok());
+    assert_eq!(guesses.count(), 14);
+    let wait = log_in(&throttle, "alice", HOME, at(1_000))
+        .expect_err("not yet")
+        .retry_after();
+    log_in(&throttle, "alice", HOME, at(1_000).after(wait)).expect("waited for");
+    for _ in 0..5 {
+        throttle
+            .check("alice", client(HOME), at(1_000).after(wait))
+            .expect("all is forgiven")
+            .known_to_be_wrong();
+    }
+}
+
+#[test]
+fn an_account_of_ones_own_does_not_wash_off_what_an_address_did() {
+    let throttle = Throttle::new();
+    let heard = (0..1_000_u64)
+        .filter(|second| {
+            let _ = log_in(&throttle, "mallory", HOME, at(*second));
+            throttle
+                .check(&format!("user{second}"), client(HOME), at(*second))
+                .is_ok()
+        })
+        .count();
+    assert_eq!(heard, 19);
+}
+
+#[test]
+fn without_an_address_accounts_are_counted_each_for_itself() {
+    let throttle = Throttle::new();
+    for _ in 0..5 {
+        throttle
+            .check("alice", None, at(0))
+            .expect("free")
+            .known_to_be_wrong();
+    }
+    let throttled = throttle.check("alice", None, at(0)).expect_err("the sixth");
+    assert_eq!(throttled.retry_after(), Duration::from_secs(1));
+    for number in 0..1_000 {
+        assert!(
+            throttle.check(&format!("user{number}"), None, at(0)).is_ok(),
+            "no one bucket for all"
+        );
+    }
+}
+
+#[test]
+fn an_attempt_that_is_withdrawn_never_was() {
+    let throttle = Throttle::new();
+    for (start, whose) in [(0, "a stranger's"), (1_000, "that of a known address")] {
+        for second in start..start + 100 {
+            let permit = throttle.check("alice", client(HOME), at(second)).expect(whose);
+            throttle.withdraw(permit, at(second));
+        }
+        log_in(&throttle, "alice", HOME, at(start + 100)).expect(whose);
+    }
+}
+
+#[test]
+fn of_many_attempts_at_once_no_more_are_heard_than_one_after_another() {
+    for round in 0..50 {
+        let (throttle, start, heard) = (Throttle::new(), Barrier::new(32), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for number in 0..32 {
+                let (throttle, start, heard) = (&throttle, &start, &heard);
+                scope.spawn(move || {
+                    start.wait();
+                    if throttle.check("alice", client(number), at(0)).is_ok() {
+                        heard.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(heard.into_inner(), 5, "round {round}");
+    }
+}
+
+#[test]
+fn throttled_is_told_as_429_and_when_to_come_again() {
+    let throttle = Throttle::new();
+    while throttle.check("alice", client(1), at(0)).is_ok() {}
+    let half = Duration::from_millis(500);
+    let denial: Denial = throttle
+        .check("alice", client(1), at(0).after(half))
+        .expect_err("half a second too early")
+        .into();
+    assert_eq!(
+        (denial.reason(), denial.status().as_u16()),
+        (Reason::Throttled, 429)
+    );
+    assert_eq!(denial.retry_after(), Some(Duration::from_secs(1)), "rounded up");
+}
+
+/// What a test does to the throttle.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Fail,
+    Pause(u64),
+    Succeed,
+    Withdraw,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn whatever_happens_who_waits_as_told_is_heard_and_a_free_address_of_ones_own_is_never_refused(
+        deeds in vec(
+            (
+                select(vec![
+                    Deed::Fail, Deed::Fail, Deed::Fail, Deed::Pause(0), Deed::Pause(1), Deed::Pause(60),
+                    Deed::Pause(900), Deed::Pause(DAY), Deed::Succeed, Deed::Withdraw,
+                ]),
+                0..3_usize,
+                0..4_u32,
+            ),
+            0..200,
+        ),
+    ) {
+        let throttle = Throttle::new();
+        log_in(&throttle, "user0", HOME, at(0)).expect("nothing happened yet");
+        let mut now = at(0);
+        for (deed, account, from) in deeds {
+            let name = format!("user{account}");
+            match (deed, throttle.check(&name, client(from), now)) {
+                (Deed::Pause(seconds), permit) => {
+                    if let Ok(permit) = permit {
+                        throttle.withdraw(permit, now);
+                    }
+                    now = now.after(Duration::from_secs(seconds));
+                }
+                (Deed::Fail, Ok(permit)) => permit.known_to_be_wrong(),
+                (Deed::Succeed, Ok(permit)) => throttle.succeeded(permit, now),
+                (Deed::Withdraw, Ok(permit)) => throttle.withdraw(permit, now),
+                (_, Err(throttled)) => {
+                    let wait = throttled.retry_after();
+                    prop_assert!(!wait.is_zero() && wait <= Duration::from_secs(DAY));
+                    now = now.after(wait);
+                    let permit = throttle.check(&name, client(from), now);
+                    prop_assert!(permit.is_ok(), "{:?} after {:?}", permit, wait);
+                }
+            }
+            prop_assert!(log_in(&throttle, "user0", HOME, now).is_ok(), "{:?}", now);
+        }
+    }
+}
