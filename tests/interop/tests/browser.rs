@@ -1,6 +1,7 @@
 //! `notebook_server` in Debian's Chromium, and by a client that is no browser.
 
 use std::{
+    cell::OnceCell,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -23,7 +24,8 @@ fn the_printed_link_leads_a_browser_in_and_other_sites_stay_out() {
         let mut server = Server::start(&["--base-url", base]);
         let pictures =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(if base == "/" { "root" } else { "below" });
-        drive("launch.mjs", &[&server.link, &pictures.display().to_string()]);
+        let link = format!("http://{}{base}?token={}", server.address(), server.token());
+        drive("token_link.mjs", &[&link, &pictures.display().to_string()]);
         assert!(
             server.process.is_running(),
             "expected the server to outlive what other sites posted"
@@ -224,6 +226,22 @@ fn a_bad_start_is_one_clear_line_and_status_2() {
             "--trusted-proxy",
         ),
         (
+            &["--port", "0", "--password-hash", "argon2:x"],
+            &[],
+            "--password-hash",
+        ),
+        (&["--port", "0", "--config", "/nowhere"], &[], "--config /nowhere"),
+        (
+            &[
+                "--port",
+                "0",
+                "--config",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+            ],
+            &[],
+            "expected JSON",
+        ),
+        (
             &["--port", "0", "--cookie-secret-file", "/dev/null"],
             &[],
             "/dev/null",
@@ -245,6 +263,7 @@ fn a_bad_start_is_one_clear_line_and_status_2() {
         let mut command = Example::command(&program);
         command
             .env("JUPYTER_RUNTIME_DIR", runtime.path())
+            .env("JUPYTER_CONFIG_DIR", runtime.path())
             .args(arguments)
             .envs(variables.iter().copied());
         let (status, stderr) = example::run(command);
@@ -256,35 +275,49 @@ fn a_bad_start_is_one_clear_line_and_status_2() {
     }
 }
 
-/// A `notebook_server` at a free port, with some files and a runtime directory of its own.
+/// A `notebook_server` at a free port, with some files, and runtime and configuration directories of its own.
 struct Server {
     process: Example,
+    /// The launch link that it printed.
     link: String,
+    /// Its login page.
+    login: String,
+    token: OnceCell<String>,
+    runtime: TempDir,
     _root: TempDir,
-    _runtime: TempDir,
 }
 
 impl Server {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, |command| {
+            command.arg("--no-browser");
+        })
+    }
+
+    fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         let outer = tempfile::tempdir().expect("a directory");
         let runtime = tempfile::tempdir().expect("a directory");
         let root = outer.path().join("root");
         fill(&root).expect("files are written");
         let mut command = Example::command(&Example::build("notebook_server"));
-        command.env("JUPYTER_RUNTIME_DIR", runtime.path()).args([
-            "--port",
-            "0",
-            "--no-browser",
-            "--root-dir",
-        ]);
-        command.arg(&root).args(arguments);
+        command
+            .env("JUPYTER_RUNTIME_DIR", runtime.path())
+            .env("JUPYTER_CONFIG_DIR", outer.path().join("config"))
+            .args(["--port", "0", "--root-dir"])
+            .arg(&root)
+            .args(arguments);
+        prepare(&mut command);
         let process = Example::start("notebook_server", command);
-        let link = process.line_after("log in: ");
+        let opened = process.line_after("open: ");
+        let link = opened.split(' ').next().expect("a link").to_owned();
+        let login = process.line_after("log in: ");
         Self {
             process,
             link,
+            login,
+            token: OnceCell::new(),
+            runtime,
             _root: outer,
-            _runtime: runtime,
         }
     }
 
@@ -299,9 +332,10 @@ impl Server {
             .to_owned()
     }
 
-    fn token(&self) -> String {
-        let token = self.link.split_once("?token=").map(|(_, token)| token.to_owned());
-        token.unwrap_or_else(|| panic!("expected a link with a token, found {:?}", self.link))
+    /// The token that it made up and printed.
+    fn token(&self) -> &str {
+        self.token
+            .get_or_init(|| self.process.line_after("token for programs: "))
     }
 }
 
