@@ -3,9 +3,9 @@
 use std::{env, path::PathBuf};
 
 use clap::Parser;
-use portcullis::{EnvSource, FileSource, FirstOf, SecretSource, Token};
+use portcullis::{EnvSource, FileSource, FirstOf, PasswordHash, SecretSource, Token};
 
-use crate::support::failure::Failure;
+use crate::support::{config, failure::Failure};
 
 /// Jupyter Server's authentication in front of one's own pages.
 #[derive(Parser)]
@@ -28,9 +28,20 @@ pub(crate) struct Arguments {
     pub(crate) root_dir: PathBuf,
 
     /// Token to log in with; other users of this machine see a command line
-    /// [default: $JUPYTER_TOKEN, else the content of $JUPYTER_TOKEN_FILE, else a new one].
+    /// [default: $JUPYTER_TOKEN, else the content of $JUPYTER_TOKEN_FILE, else none beside a password, else a
+    /// new one].
     #[arg(long)]
     token: Option<String>,
+
+    /// Hash of the password to log in with, as `password hash` prints it: `argon2:…` [default: what the
+    /// configuration file sets].
+    #[arg(long, value_name = "HASH")]
+    password_hash: Option<String>,
+
+    /// Jupyter's configuration, of which the password's hash is taken
+    /// [default: jupyter_server_config.json in $JUPYTER_CONFIG_DIR or ~/.jupyter, if there is one].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// File of the secret that signs cookies, made if it is missing
     /// [default: jupyter_cookie_secret in $JUPYTER_RUNTIME_DIR].
@@ -53,9 +64,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "CIDR")]
     pub(crate) trusted_proxy: Vec<String>,
 
-    /// Do not open a browser. Taken for the sake of scripts: none is opened yet.
+    /// Do not open a browser: the link that is printed leads in as well.
     #[arg(long)]
-    no_browser: bool,
+    pub(crate) no_browser: bool,
 }
 
 impl Arguments {
@@ -88,5 +99,29 @@ impl Arguments {
         };
         let token = Token::from_secret(secret).map_err(|error| format!("{place}: {error}"))?;
         Ok(Some(token))
+    }
+
+    /// The hash of the configured password: the flag's, else the configuration file's; `None` if nobody set one.
+    pub(crate) fn password(&self) -> Result<Option<PasswordHash>, Failure> {
+        if let Some(hash) = &self.password_hash {
+            let hash = hash
+                .parse()
+                .map_err(|error| format!("--password-hash: {error}"))?;
+            return Ok(Some(hash));
+        }
+        let path = match &self.config {
+            Some(path) if !path.is_file() => {
+                return Err(format!("--config {}: expected a file, found none", path.display()).into());
+            }
+            Some(path) => path.clone(),
+            None => config::directory()?.join(config::FILE),
+        };
+        let Some((hash, warnings)) = config::password(&path)? else {
+            return Ok(None);
+        };
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
+        Ok(Some(hash))
     }
 }

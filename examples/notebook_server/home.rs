@@ -64,7 +64,8 @@ pub(crate) async fn page(
     };
     let body = format!(
         "<h1>You are in</h1>\n\
-         <section>\n<dl>\n<dt>Who<dd id=who>{who}\n<dt>How<dd id=how>{how}\n</dl>\n</section>\n\
+         <section>\n<dl>\n<dt>Who<dd id=who>{who}\n<dt>How<dd id=how>{how}\n</dl>\n\
+         <p><a id=logout href=\"{base}logout\">Log out</a>\n</section>\n\
          <section>\n<h2>Files{of}</h2>\n<ul>\n{list}</ul>\n</section>\n",
         who = Escaped(session.identity().display_name()),
         of = if dir.is_empty() {

@@ -4,7 +4,9 @@
 //! cargo run --example notebook_server -- --root-dir .
 //! ```
 //!
-//! prints a link that logs a browser in. A program sends the token instead: `Authorization: token …`.
+//! opens a browser that is logged in, and prints a link that does the same once. A program sends the token
+//! instead: `Authorization: token …`. With a password, which `cargo run --example password -- set` sets, people
+//! log in by it, and there is no token unless one is configured.
 
 use std::{
     io::{self, Write as _},
@@ -17,10 +19,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use portcullis::{
-    AuthLayer, BaseUrl, CookieJar, CookieScope, Event, Hosts, Keyring, Origins, Responses, Token,
-    TrustedProxies,
-};
+use portcullis::{AuthLayer, BaseUrl, Event, Hosts, Origins, PasswordHash, Responses, Token, TrustedProxies};
 
 use arguments::Arguments;
 use files::Root;
@@ -33,6 +32,7 @@ use support::{
 
 mod api;
 mod arguments;
+mod browser;
 mod files;
 mod home;
 mod me;
@@ -42,8 +42,6 @@ mod support;
 /// What the handlers share.
 pub(crate) struct Server {
     pub(crate) auth: AuthLayer,
-    /// The gate's login cookie, for the handler that changes what stands in it.
-    pub(crate) logins: CookieJar,
     pub(crate) base_url: BaseUrl,
     pub(crate) root: Root,
     pub(crate) stop: Stop,
@@ -60,50 +58,52 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|error| format!("--base-url: {error}"))?;
     let root = &arguments.root_dir;
     let root = Root::new(root).map_err(|error| format!("--root-dir {}: {error}", root.display()))?;
+    let password = arguments.password()?;
     let configured = arguments.token()?;
-    let token = configured.clone().unwrap_or_else(Token::generate);
+    // One's own token is known to whoever configured it; a log should not know it too. Beside a password nobody
+    // needs one that nobody asked for.
+    let generated = (configured.is_none() && password.is_none()).then(Token::generate);
     let listener = listen(&arguments.ip, arguments.port()?).await?;
     let address = listener.local_addr()?;
 
-    let keyring = runtime::keyring(
-        arguments.cookie_secret_file.as_deref(),
-        arguments.raw_cookie_secret,
-    )?;
-    // As the gate does: another configured token means other keys, so that it ends every session.
-    let login_keys = match &configured {
-        Some(token) => keyring.clone().mixed_with_token(token.expose().as_bytes()),
-        None => keyring.clone(),
-    };
-
+    let token = configured.or_else(|| generated.clone());
     let server = Arc::new(Server {
-        auth: gate(&arguments, token.clone(), keyring, base_url.clone(), address)?,
-        logins: CookieJar::signed(&login_keys, CookieScope::server(base_url.as_str())?),
+        auth: gate(&arguments, token, password, base_url.clone(), address)?,
         base_url,
         root,
         stop: Stop::on_signals()?,
     });
 
-    // One's own token is known to whoever configured it; a log should not know it too.
-    let shown = if configured.is_some() {
-        "..."
-    } else {
-        token.expose()
-    };
-    let link = format!("http://{}{}", reachable(address), server.base_url);
+    let home = format!("http://{}{}", reachable(address), server.base_url);
+    let link = server.auth.launch_link(&home)?;
     println!(
-        "notebook_server listens on http://{address}{}\nhosts: {}\nlog in: {link}?token={shown}",
+        "notebook_server listens on http://{address}{}\nhosts: {}\nopen: {}  (once, within a minute)\n\
+         log in: {home}login",
         server.base_url,
         hosts_line(&arguments, address),
+        link.expose_url(),
     );
+    if let Some(token) = &generated {
+        println!("token for programs: {}", token.expose());
+    }
 
-    serve(listener, routes(&server), server.stop.clone()).await
+    let serving = serve(listener, routes(&server), server.stop.clone());
+    if arguments.no_browser {
+        return serving.await;
+    }
+    // A link of its own: the printed one is still good when this one was opened.
+    let (link, directory) = (server.auth.launch_link(&home)?, runtime::directory()?);
+    tokio::select! {
+        ended = serving => ended,
+        never = browser::open(&link, &directory) => match never {},
+    }
 }
 
 /// The gate: who may come in, and by what.
 fn gate(
     arguments: &Arguments,
-    token: Token,
-    keyring: Keyring,
+    token: Option<Token>,
+    password: Option<PasswordHash>,
     base_url: BaseUrl,
     address: SocketAddr,
 ) -> Result<AuthLayer, Failure> {
@@ -126,9 +126,19 @@ fn gate(
     };
     let origins =
         Origins::parse(&arguments.allow_origin).map_err(|error| format!("--allow-origin: {error}"))?;
+    let keyring = runtime::keyring(
+        arguments.cookie_secret_file.as_deref(),
+        arguments.raw_cookie_secret,
+    )?;
     let open = base_url.join("api");
-    let auth = AuthLayer::builder()
-        .token(token)
+    let mut auth = AuthLayer::builder();
+    if let Some(token) = token {
+        auth = auth.token(token);
+    }
+    if let Some(password) = password {
+        auth = auth.password(password);
+    }
+    let auth = auth
         .keyring(keyring)
         .base_url(base_url)
         .hosts(hosts)

@@ -8,11 +8,8 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{
-    StatusCode,
-    header::{ORIGIN, SET_COOKIE},
-};
-use portcullis::{Head, Identity, Session};
+use http::StatusCode;
+use portcullis::{Grant, Head, Identity, Session};
 use serde_json::{Map, Value, json};
 
 use crate::Server;
@@ -46,21 +43,20 @@ pub(crate) async fn update(
         Err(message) => return refusal(StatusCode::BAD_REQUEST, &message),
     };
     let request = Request::from_parts(parts, ());
-    let head = Head::of(&request);
-    // The browser names the scheme it sees, also where somebody in front of us ends TLS. The gate has checked
-    // that the origin is ours.
-    let https = head
-        .headers()
-        .get(ORIGIN)
-        .is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));
-    let login = server.logins.at(head.host().unwrap_or_default());
-    match login.write(identity.to_payload().as_bytes(), head.now(), https) {
-        Ok(cookie) => {
-            let answer = json!({ "status": "success", "identity": fields(&identity) });
-            ([(SET_COOKIE, cookie)], Json(answer)).into_response()
-        }
-        Err(_) => refusal(StatusCode::BAD_REQUEST, "The fields are too long for a cookie"),
+    let cookies = server
+        .auth
+        .log_in(Head::of(&request), Grant::new(identity.clone()));
+    // What is too long for a cookie gets none, and would be lost.
+    if !cookies
+        .iter()
+        .any(|line| line.as_bytes().starts_with(b"username-"))
+    {
+        return refusal(StatusCode::BAD_REQUEST, "The fields are too long for a cookie");
     }
+    let answer = json!({ "status": "success", "identity": fields(&identity) });
+    let mut response = Json(answer).into_response();
+    cookies.append_to(response.headers_mut());
+    response
 }
 
 /// The identity with what `body` changes, or what is wrong with that.

@@ -59,10 +59,14 @@ impl Example {
     pub fn command(program: &Path) -> Command {
         let mut command = Command::new(program);
         for name in [
-            "JUPYTER_TOKEN",
-            "JUPYTER_TOKEN_FILE",
+            "BROWSER",
+            "DISPLAY",
+            "JUPYTER_CONFIG_DIR",
             "JUPYTER_PORT",
             "JUPYTER_RUNTIME_DIR",
+            "JUPYTER_TOKEN",
+            "JUPYTER_TOKEN_FILE",
+            "WAYLAND_DISPLAY",
         ] {
             command.env_remove(name);
         }

@@ -1,29 +1,35 @@
 //! `notebook_server` in Debian's Chromium, and by a client that is no browser.
 
 use std::{
+    cell::OnceCell,
     fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use portcullis_interop::{
     example::{self, Example},
-    http::{request, request_with},
+    http::{Answer, request, request_with},
     install,
 };
 use tempfile::TempDir;
+
+const PASSWORD: &str = "purple tricycle nine";
 
 /// How long the browser may take for one scenario.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
-fn the_printed_link_leads_a_browser_in_and_other_sites_stay_out() {
+fn a_link_with_the_token_leads_a_browser_in_and_other_sites_stay_out() {
     for base in ["/", "/user/alice/"] {
         let mut server = Server::start(&["--base-url", base]);
-        let pictures =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(if base == "/" { "root" } else { "below" });
-        drive("launch.mjs", &[&server.link, &pictures.display().to_string()]);
+        let pictures = pictures(base, "token");
+        let link = format!("http://{}{base}?token={}", server.address(), server.token());
+        drive("token_link.mjs", &[&link, &pictures]);
         assert!(
             server.process.is_running(),
             "expected the server to outlive what other sites posted"
@@ -34,6 +40,132 @@ fn the_printed_link_leads_a_browser_in_and_other_sites_stay_out() {
             Some(0),
             "expected SIGTERM to end it well, found {ended}"
         );
+    }
+}
+
+#[test]
+fn people_log_in_by_password_and_out_again() {
+    let hash = hash(PASSWORD);
+    for base in ["/", "/user/alice/"] {
+        let token = "a-token-of-ones-own";
+        let server = Server::start(&["--base-url", base, "--password-hash", &hash, "--token", token]);
+        let pictures = pictures(base, "login");
+        drive("login.mjs", &[&server.login, PASSWORD, token, &pictures]);
+    }
+}
+
+#[test]
+fn a_launch_link_opens_one_browser_wherever_it_is_opened() {
+    let outer = tempfile::tempdir().expect("a directory");
+    let (program, told) = (outer.path().join("browser"), outer.path().join("told"));
+    // A browser that only writes down what it was told to open.
+    let script = format!(
+        "#!/bin/sh\nprintf '%s' \"$*\" > {0}.new && mv {0}.new {0}\n",
+        told.display()
+    );
+    fs::write(&program, script).expect("a file");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("a mode");
+    for base in ["/", "/user/alice/"] {
+        let _ = fs::remove_file(&told);
+        let mut server = Server::start_with(&["--base-url", base], |command| {
+            command.env("BROWSER", &program);
+        });
+        let url = wait_for(|| fs::read_to_string(&told).ok());
+        let page = PathBuf::from(
+            url.strip_prefix("file://")
+                .expect("a file is opened, and nothing else"),
+        );
+        assert_eq!(page.parent(), Some(server.runtime.path()));
+        let mode = fs::metadata(&page).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "the file is its owner's alone");
+        let html = fs::read_to_string(&page).expect("the file");
+        assert!(
+            !html.contains(server.token()),
+            "the lasting token is not in the file"
+        );
+        assert!(!html.contains(&server.link), "the printed link is another one");
+
+        let home = format!("http://{}{base}", server.address());
+        drive("launch_link.mjs", &[&server.link, &url, &home]);
+        server.process.signal("TERM");
+        assert!(!page.exists(), "the file goes with the server");
+    }
+}
+
+#[test]
+fn a_launch_link_that_was_previewed_is_opened_by_its_button() {
+    let server = Server::start(&[]);
+    let home = format!("http://{}/", server.address());
+    drive(
+        "launch_preview.mjs",
+        &[&server.link, &home, &pictures("/", "launch")],
+    );
+}
+
+#[test]
+fn without_a_browser_the_server_starts_all_the_same() {
+    for browser in ["/nowhere/browser", ""] {
+        let server = Server::start_with(&[], |command| {
+            command.env("BROWSER", browser);
+        });
+        assert_eq!(
+            request(&server.address(), "GET", "/api", &[]).status,
+            200,
+            "{browser:?}"
+        );
+        let left = || fs::read_dir(server.runtime.path()).expect("a directory");
+        wait_for(|| {
+            let pages = left()
+                .flatten()
+                .any(|entry| entry.path().extension().is_some_and(|end| end == "html"));
+            (!pages).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_password_set_for_jupyter_logs_in_and_no_token_is_made_up() {
+    let hash = hash(PASSWORD);
+    let config = tempfile::tempdir().expect("a directory");
+    let file = config.path().join("jupyter_server_config.json");
+    for (flagged, section, name) in [
+        (false, "IdentityProvider", "hashed_password"),
+        (false, "PasswordIdentityProvider", "hashed_password"),
+        (true, "ServerApp", "password"),
+    ] {
+        let settings = serde_json::json!({ section: { name: hash }, "FileContentsManager": { "delete_to_trash": false } });
+        fs::write(&file, settings.to_string()).expect("a file");
+        let server = Server::start_with(&["--no-browser"], |command| {
+            if flagged {
+                command.arg("--config").arg(&file);
+            } else {
+                command.env("JUPYTER_CONFIG_DIR", config.path());
+            }
+        });
+        let address = server.address();
+        for (typed, status) in [("wrong", 401), ("", 401), (PASSWORD, 302)] {
+            let answer = log_in(&address, typed);
+            assert_eq!(
+                answer.status, status,
+                "{section}.{name} {typed:?}: {}",
+                answer.head
+            );
+            let first = answer
+                .fields("set-cookie")
+                .first()
+                .copied()
+                .unwrap_or_default()
+                .to_owned();
+            assert_eq!(first.starts_with("username-"), status == 302, "{}", answer.head);
+            let cookie = first.split(';').next().unwrap_or_default();
+            let inside = request(&address, "GET", "/api/status", &[("Cookie", cookie)]);
+            assert_eq!(
+                inside.status,
+                if status == 302 { 200 } else { 403 },
+                "{}",
+                inside.head
+            );
+        }
     }
 }
 
@@ -224,6 +356,22 @@ fn a_bad_start_is_one_clear_line_and_status_2() {
             "--trusted-proxy",
         ),
         (
+            &["--port", "0", "--password-hash", "argon2:x"],
+            &[],
+            "--password-hash",
+        ),
+        (&["--port", "0", "--config", "/nowhere"], &[], "--config /nowhere"),
+        (
+            &[
+                "--port",
+                "0",
+                "--config",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+            ],
+            &[],
+            "expected JSON",
+        ),
+        (
             &["--port", "0", "--cookie-secret-file", "/dev/null"],
             &[],
             "/dev/null",
@@ -245,6 +393,7 @@ fn a_bad_start_is_one_clear_line_and_status_2() {
         let mut command = Example::command(&program);
         command
             .env("JUPYTER_RUNTIME_DIR", runtime.path())
+            .env("JUPYTER_CONFIG_DIR", runtime.path())
             .args(arguments)
             .envs(variables.iter().copied());
         let (status, stderr) = example::run(command);
@@ -256,35 +405,114 @@ fn a_bad_start_is_one_clear_line_and_status_2() {
     }
 }
 
-/// A `notebook_server` at a free port, with some files and a runtime directory of its own.
+/// The hash that `password hash` makes of `password`.
+fn hash(password: &str) -> String {
+    let mut command = Example::command(&Example::build("password"));
+    let mut child = command
+        .arg("hash")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    writeln!(stdin, "{password}").expect("the program reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("the program ends");
+    assert!(
+        output.status.success(),
+        "password hash ended with {}",
+        output.status
+    );
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        text.starts_with("argon2:$argon2id$v=19$"),
+        "expected a hash, found {text:?}"
+    );
+    text.trim_end().to_owned()
+}
+
+/// The login form, fetched and sent as a browser does.
+fn log_in(address: &str, password: &str) -> Answer {
+    let page = request(address, "GET", "/login", &[("Accept", "text/html")]);
+    let cookie = page
+        .fields("set-cookie")
+        .first()
+        .copied()
+        .unwrap_or_default()
+        .to_owned();
+    let cookie = cookie.split(';').next().unwrap_or_default();
+    let xsrf = cookie.strip_prefix("_xsrf=").expect("the form comes with _xsrf");
+    let body = format!("_xsrf={xsrf}&password={}", password.replace(' ', "+"));
+    let fields = [
+        ("Cookie", cookie),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+    ];
+    request_with(address, "POST", "/login", &fields, &body)
+}
+
+/// The folder for the pictures of a scenario.
+fn pictures(base: &str, scenario: &str) -> String {
+    let place = if base == "/" { "root" } else { "below" };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{scenario}-{place}"));
+    folder.display().to_string()
+}
+
+/// What `look` finds, sooner or later.
+#[track_caller]
+fn wait_for<T>(look: impl Fn() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "expected something to happen, it did not");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A `notebook_server` at a free port, with some files, and runtime and configuration directories of its own.
 struct Server {
     process: Example,
+    /// The launch link that it printed.
     link: String,
+    /// Its login page.
+    login: String,
+    token: OnceCell<String>,
+    runtime: TempDir,
     _root: TempDir,
-    _runtime: TempDir,
 }
 
 impl Server {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, |command| {
+            command.arg("--no-browser");
+        })
+    }
+
+    fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         let outer = tempfile::tempdir().expect("a directory");
         let runtime = tempfile::tempdir().expect("a directory");
         let root = outer.path().join("root");
         fill(&root).expect("files are written");
         let mut command = Example::command(&Example::build("notebook_server"));
-        command.env("JUPYTER_RUNTIME_DIR", runtime.path()).args([
-            "--port",
-            "0",
-            "--no-browser",
-            "--root-dir",
-        ]);
-        command.arg(&root).args(arguments);
+        command
+            .env("JUPYTER_RUNTIME_DIR", runtime.path())
+            .env("JUPYTER_CONFIG_DIR", outer.path().join("config"))
+            .args(["--port", "0", "--root-dir"])
+            .arg(&root)
+            .args(arguments);
+        prepare(&mut command);
         let process = Example::start("notebook_server", command);
-        let link = process.line_after("log in: ");
+        let opened = process.line_after("open: ");
+        let link = opened.split(' ').next().expect("a link").to_owned();
+        let login = process.line_after("log in: ");
         Self {
             process,
             link,
+            login,
+            token: OnceCell::new(),
+            runtime,
             _root: outer,
-            _runtime: runtime,
         }
     }
 
@@ -299,9 +527,10 @@ impl Server {
             .to_owned()
     }
 
-    fn token(&self) -> String {
-        let token = self.link.split_once("?token=").map(|(_, token)| token.to_owned());
-        token.unwrap_or_else(|| panic!("expected a link with a token, found {:?}", self.link))
+    /// The token that it made up and printed.
+    fn token(&self) -> &str {
+        self.token
+            .get_or_init(|| self.process.line_after("token for programs: "))
     }
 }
 

@@ -1,8 +1,8 @@
-// The printed link in a real browser: in, without a trace of the token; and what other sites' pages may not do.
+// A link with the token in a real browser: in, without a trace of it; and what other sites' pages may not do.
 //
-//   node launch.mjs LINK DIRECTORY
+//   node token_link.mjs LINK DIRECTORY
 //
-// LINK is what notebook_server printed; its root has hello.txt and picture.png. Screenshots go to DIRECTORY.
+// LINK leads to the base page of a notebook_server with the token that it printed; its root has hello.txt and picture.png. Screenshots go to DIRECTORY.
 
 import { join } from "node:path";
 import { check, openBrowser, run, serveForeignPage } from "./drive.mjs";
@@ -151,7 +151,7 @@ async function beRefused(browser) {
   const context = await browser.newContext();
   const page = await context.newPage();
   const wrong = await page.goto(`${home}?token=wrong`);
-  check("a wrong token does not lead in", wrong.status(), 403);
+  check("a wrong token leads to the login page", wrong.url(), `${home}login?next=${encodeURIComponent(base)}`);
   check("a wrong token sets no login", (await context.cookies()).filter(({ name }) => name.startsWith("username-")), []);
   await page.screenshot({ path: join(pictures, "refused.png"), fullPage: true });
 
