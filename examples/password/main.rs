@@ -229,7 +229,7 @@ mod tests {
             ),
         ] {
             fs::write(&path, content).expect("a file");
-            let error = config::password(&path).err().expect(content).to_string();
+            let error = config::password(&path).expect_err(content).to_string();
             assert!(error.contains(expected), "{content}: {error}");
             assert!(
                 error.starts_with(&path.display().to_string()) && !error.contains("secret"),
