@@ -185,8 +185,8 @@ const STALE: &str = "This form was too old, or came from another site. Please tr
 const TOO_MANY: &str = "Too many wrong attempts. Please wait before you try again.";
 const WRONG: &str = "Invalid credentials. Please try again.";
 const BUSY: &str = "Logins cannot be checked right now. Please try again in a moment.";
-const HINT: &str = "The token is in the terminal or the log of this server, in the link that it printed when it \
-                    started: `…/?token=…`.";
+const HINT: &str = "The token is the one that this server was started with. One that it made up itself, it printed in \
+                    its terminal or log.";
 
 /// What a visitor is shown, with all that the answer to the form needs later.
 struct LoginForm {
