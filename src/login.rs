@@ -17,7 +17,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{
     HeaderValue, StatusCode,
-    header::{REFERRER_POLICY, RETRY_AFTER},
+    header::RETRY_AFTER,
 };
 
 use crate::{
@@ -219,11 +219,6 @@ impl LoginForm {
             });
         let mut response = page_response(page.hint(self.hint).finish());
         *response.status_mut() = status;
-        // From a page with `no-referrer` a browser sends the form with `Origin: null`, which is refused. This one
-        // sends the origin and never the query either.
-        response
-            .headers_mut()
-            .insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
         self.cookies.append_to(response.headers_mut());
         response
     }
