@@ -29,10 +29,14 @@ print(hasher.hash(password), flush=True)
 const VERSION: &str = "argon2-cffi==25.1.0";
 
 pub(crate) fn run(measured: bool) -> Outcome {
-    let rounds = if measured { 41 } else { 1 };
+    let rounds = 41;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let pool = HashingPool::new().with_threads(1);
     let stored = Arc::new(runtime.block_on(hash(&pool)));
+    if !measured {
+        // Nothing is installed where nothing is compared.
+        return Ok(());
+    }
     let python = match environment() {
         Ok(python) => python,
         Err(error) => {

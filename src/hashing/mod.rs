@@ -381,7 +381,9 @@ mod tests {
         assert!(running.await.is_ok());
         let queue = Arc::clone(&pool.0.queue);
         drop(pool);
+        let dropped = std::time::Instant::now();
         while queue.counts().0 > 0 {
+            assert!(dropped.elapsed() < Duration::from_secs(5));
             tokio::task::yield_now().await;
         }
     }

@@ -284,11 +284,10 @@ mod tests {
         let queue = queue(2, 2);
         wait(queue.submit(|_| ()).expect("room")).expect("run");
         queue.close();
-        while queue.counts().0 > 0 {
-            thread::yield_now();
-        }
-        // The last of the threads has let go of the queue but for a moment.
-        while Arc::strong_count(&queue) > 1 {
+        let closed = Instant::now();
+        // The queue itself is let go a moment after.
+        while queue.counts().0 > 0 || Arc::strong_count(&queue) > 1 {
+            assert!(closed.elapsed() < IDLE / 2, "not only when it has been idle");
             thread::yield_now();
         }
     }
