@@ -78,10 +78,8 @@ fn with_cookie() -> Sent {
     let mut jar = CookieJar::new();
     jar.signed_mut(&Key::from(&KEY)).add(Cookie::new(COOKIE, VALUE));
     let cookie = jar.get(COOKIE).expect("it was added").clone();
-    Sent::get(PATH).cookie(
-        COOKIE,
-        &Cookie::new("", cookie.value()).encoded().stripped().to_string()[1..],
-    )
+    let cookie = Cookie::new(COOKIE, cookie.value()).encoded().stripped().to_string();
+    Sent::get(PATH).cookies(3, "_xsrf=x", &cookie)
 }
 
 /// Its routes are made once: without a state they would be made anew for each request.
