@@ -162,7 +162,7 @@ impl<'a> Premises<'a> {
         }
     }
 
-    /// Default: none. Paths that are never targets, with or without a slash behind: login and logout.
+    /// Default: none. Paths that are never targets, with or without slashes behind: login and logout.
     #[must_use]
     pub fn closed(self, closed: &'a [&'a str]) -> Self {
         Self { closed, ..self }
@@ -177,7 +177,7 @@ impl<'a> Premises<'a> {
                 | [b'/', b'%', b'2', b'f' | b'F', ..]
                 | [b'/', b'%', b'5', b'c' | b'C', ..]
         );
-        let bare = path.strip_suffix('/').unwrap_or(path);
+        let bare = path.trim_end_matches('/');
         self.base.contains(path)
             && !second_slash
             && !octets.split(|octet| *octet == b'/').any(base_url::is_dots)
