@@ -15,10 +15,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{
-    HeaderValue, StatusCode,
-    header::RETRY_AFTER,
-};
+use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 
 use crate::{
     answer::Answer,
