@@ -244,7 +244,9 @@ struct Arrival {
 impl Arrival {
     fn settle(self, verdict: Verdict) -> OwnResponse {
         match verdict {
-            Verdict::Known(grant) => self.let_in(grant),
+            Verdict::Known(grant) if self.form.asks_for_username => self.let_in(grant),
+            // Who shares a password has no name: each login is somebody new, with a session of its own.
+            Verdict::Known(_) => self.let_in(Grant::new(Identity::anonymous())),
             Verdict::Unavailable(unavailable) => {
                 self.throttle.withdraw(self.permit, self.gate.clock.moment());
                 let denial = self.gate.unavailable(&unavailable, &self.form.path);

@@ -438,3 +438,27 @@ async fn a_login_page_of_ones_own_is_open_and_people_are_sent_there() {
         "the handler is reached"
     );
 }
+
+#[tokio::test]
+async fn each_login_is_a_session_of_its_own() {
+    let clock = TestClock::at(UnixTime::from_secs(1_700_000_000));
+    let layer = AuthLayer::builder()
+        .token(TOKEN.parse::<Token>().expect("a token"))
+        .password(hash())
+        .clock(clock)
+        .build()
+        .expect("a gate");
+    for typed in [PASSWORD, TOKEN] {
+        let (one, other) = (
+            submit(&layer, "/login", typed).await,
+            submit(&layer, "/login", typed).await,
+        );
+        for cookie in ["username-localhost=", "_xsrf="] {
+            assert_ne!(
+                one.cookie(cookie),
+                other.cookie(cookie),
+                "in the same second, {cookie}"
+            );
+        }
+    }
+}
