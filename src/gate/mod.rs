@@ -5,7 +5,8 @@
 //! ```text
 //! 1  Head::of(&request)              borrowed references; the clock is read only when something expires
 //! 2  guards.surroundings(head)       wrong Host: out, before anything is looked at
-//! 3  open path, preflight?           let through, or answered
+//! 3  own path?                       login, logout, launch link: a form of at most 16 KiB is read, and answered
+//!    open path, preflight?           let through, or answered
 //! 4  chain.authenticate(head)        now: token, cookie; later: whatever must ask the outside
 //! 5  guards.cross_site(…)            only when the credential is ambient (a cookie)
 //! 6  authorisers                     scopes of the route, then one's own
