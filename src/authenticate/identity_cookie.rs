@@ -1,19 +1,18 @@
 //! The login cookie that holds who somebody is.
 
-use super::{Authenticator, Outcome};
+use super::{Authenticator, Outcome, login_payload};
 use crate::{
     answer::Answer,
     cookie::{CookieJar, OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
-    grant::Grant,
     head::Head,
-    identity::Identity,
     session::{Credential, Session},
 };
 
 /// Whoever the login cookie of a request names: Jupyter Server's way, where nothing is kept on the server.
 ///
-/// The payload is that of [`Identity::to_payload`]. A cookie that cannot be opened, or names nobody, is
+/// The payload is that of [`Identity::to_payload`](crate::Identity::to_payload), with the scopes and the end of the grant
+/// where it has them. A cookie that cannot be opened, or names nobody, is
 /// `Rejected`; the gate removes it from the browser.
 ///
 /// # Security
@@ -59,7 +58,7 @@ impl IdentityCookie {
             return Outcome::Absent;
         }
         let jar = self.jar.at(head.host().unwrap_or_default());
-        let who = |payload: &[u8]| Identity::from_payload(payload).ok();
+        let who = |payload: &[u8]| login_payload::from_payload(payload);
         jar.read_with(
             &cookies,
             || head.now(),
@@ -71,9 +70,7 @@ impl IdentityCookie {
                 }
                 Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie),
                 Read::Opened(opened) => match who(opened.payload()) {
-                    Some(identity) => {
-                        Outcome::Accepted(Session::new(Grant::new(identity), Credential::Cookie))
-                    }
+                    Some(grant) => Outcome::Accepted(Session::new(grant, Credential::Cookie)),
                     None => Outcome::Rejected(Reason::InvalidCookie),
                 },
             },

@@ -12,6 +12,7 @@ mod chain;
 pub mod danger;
 mod func;
 mod identity_cookie;
+pub(crate) mod login_payload;
 mod token;
 
 use std::sync::Arc;

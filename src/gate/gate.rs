@@ -56,7 +56,7 @@ impl Gate {
         cookies: &mut SetCookies,
     ) {
         if let Some(login_cookie) = &self.login_cookie {
-            login_cookie.give(grant.identity(), host, self.clock.now(), https, cookies);
+            login_cookie.give(&grant, host, self.clock.now(), https, cookies);
         }
         self.tell(&Event::LoggedIn {
             identity: grant.identity(),

@@ -4,11 +4,12 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::{
     answer::Answer,
-    authenticate::{Authenticator, IdentityCookie, Outcome},
+    authenticate::{Authenticator, IdentityCookie, Outcome, login_payload},
     base_url::BaseUrl,
     cookie::{Candidates, CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     denial::Denial,
     error::ConfigError,
+    grant::Grant,
     guard::{Binding, Guards, RequestKind, Surroundings, XsrfGuard, XsrfProof},
     head::Head,
     identity::Identity,
@@ -188,7 +189,7 @@ impl LoginCookie {
         }
         let identity = Identity::anonymous();
         self.give(
-            &identity,
+            &Grant::new(identity.clone()),
             head.host().unwrap_or_default(),
             head.now(),
             https,
@@ -197,17 +198,20 @@ impl LoginCookie {
         Some(identity)
     }
 
-    /// Adds the line that gives the browser at `host` the cookie of `identity`.
+    /// Adds the line that gives the browser at `host` the cookie of a login as `grant`.
     pub(crate) fn give(
         &self,
-        identity: &Identity,
+        grant: &Grant,
         host: &[u8],
         now: UnixTime,
         https: bool,
         cookies: &mut SetCookies,
     ) {
         let jar = self.0.jar().at(host);
-        push(cookies, jar.write(identity.to_payload().as_bytes(), now, https));
+        push(
+            cookies,
+            jar.write(login_payload::to_payload(grant).as_bytes(), now, https),
+        );
     }
 
     /// Adds the lines that take the cookie away on every path it may live on.

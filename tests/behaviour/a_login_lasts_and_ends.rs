@@ -161,3 +161,31 @@ async fn a_grant_that_has_ended_is_worth_nothing_whoever_accepted_it() {
     clock.advance(DAY);
     refused_for(&send(&layer, request("GET /")).await, 401, Reason::ExpiredToken);
 }
+
+#[tokio::test]
+async fn a_login_is_worth_what_its_grant_is_and_ends_with_it() {
+    use portcullis::{Grant, Head, Identity};
+
+    let clock = TestClock::at(START);
+    let layer = server(TOKEN, keyring(), &clock);
+    let grant = Grant::new(Identity::new("carol"))
+        .with_scopes(["read"])
+        .expires_at(START.after(DAY));
+    let mut headers = http::HeaderMap::new();
+    layer
+        .log_in(Head::of(&request("POST /own-login")), grant)
+        .append_to(&mut headers);
+    let line = headers["set-cookie"].to_str().expect("ASCII").to_owned();
+    let cookie = line.split(';').next().unwrap_or_default();
+    assert_eq!(
+        with_cookie(&layer.require("read"), cookie).await.text,
+        "carol by Cookie"
+    );
+    refused_for(
+        &with_cookie(&layer.require("write"), cookie).await,
+        403,
+        Reason::InsufficientScope,
+    );
+    clock.advance(DAY);
+    refused_for(&with_cookie(&layer, cookie).await, 401, Reason::ExpiredToken);
+}

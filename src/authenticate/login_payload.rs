@@ -1,0 +1,101 @@
+//! What a login cookie holds: who, and what the login is worth.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{grant::Grant, identity::Identity, scopes::Scopes, time::UnixTime};
+
+/// The name under which scopes and end stand beside the six names of the identity. A Jupyter Server passes over
+/// names that it does not know.
+const TERMS: &str = "grant";
+
+#[derive(Deserialize)]
+struct Login<'a> {
+    #[serde(borrow, default)]
+    grant: Option<Terms<'a>>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+struct Terms<'a> {
+    #[serde(borrow, default)]
+    scopes: Vec<Cow<'a, str>>,
+    #[serde(default)]
+    expires_at: Option<u64>,
+}
+
+/// The payload of a login as `grant`: that of its identity, and its scopes and its end where it has them. Its
+/// label stays here.
+pub(crate) fn to_payload(grant: &Grant) -> String {
+    let mut payload = grant.identity().to_payload();
+    if grant.scopes().is_empty() && grant.expiry().is_none() {
+        return payload;
+    }
+    let terms = Terms {
+        scopes: grant.scopes().iter().map(Cow::Borrowed).collect(),
+        expires_at: grant.expiry().map(UnixTime::as_secs),
+    };
+    let terms = serde_json::to_string(&terms).expect("texts and a number are JSON");
+    // The payload of an identity is one object, and ends with its brace.
+    payload.pop();
+    payload.push_str(&format!(", \"{TERMS}\": {terms}}}"));
+    payload
+}
+
+/// The grant that a payload holds; `None` if it holds none that can be read whole.
+pub(crate) fn from_payload(payload: &[u8]) -> Option<Grant> {
+    let grant = Grant::new(Identity::from_payload(payload).ok()?);
+    // A name that holds the word is not mistaken for it: the object is read, and this only spares the others that.
+    if memchr::memmem::find(payload, b"\"grant\"").is_none() {
+        return Some(grant);
+    }
+    let login: Login<'_> = serde_json::from_slice(payload).ok()?;
+    let Some(terms) = login.grant else {
+        return Some(grant);
+    };
+    let grant = grant.with_scopes(terms.scopes.iter().collect::<Scopes>());
+    Some(match terms.expires_at {
+        Some(end) => grant.expires_at(UnixTime::from_secs(end)),
+        None => grant,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alice() -> Grant {
+        Grant::new(Identity::new("alice"))
+    }
+
+    #[test]
+    fn scopes_and_end_come_back_and_the_identity_alone_is_the_peers_payload() {
+        let end = UnixTime::from_secs(1_700_000_000);
+        for grant in [
+            alice(),
+            alice().with_scopes(["read", "a\"b", "\u{e9}"]),
+            alice().expires_at(end),
+            alice().with_scopes(["read"]).expires_at(end),
+            Grant::new(Identity::new("\"grant\"")),
+        ] {
+            let payload = to_payload(&grant);
+            assert_eq!(from_payload(payload.as_bytes()), Some(grant), "{payload}");
+        }
+        assert_eq!(to_payload(&alice()), alice().identity().to_payload());
+    }
+
+    #[test]
+    fn what_is_there_and_cannot_be_read_is_no_login() {
+        let payload = to_payload(&alice().with_scopes(["read"]));
+        for (from, to) in [
+            ("[\"read\"]", "\"read\""),
+            ("[\"read\"]", "[1]"),
+            ("null}}", "-1}}"),
+            ("{\"scopes", "[{\"scopes"),
+        ] {
+            let broken = payload.replacen(from, to, 1);
+            assert_ne!(broken, payload);
+            assert_eq!(from_payload(broken.as_bytes()), None, "{broken}");
+        }
+    }
+}
