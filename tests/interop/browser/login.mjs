@@ -100,6 +100,12 @@ async function logOutInOneTab(browser) {
   await send(one, password);
   check("one can log in again", one.url(), home);
   check("by another cookie", (await logins(context))[0] !== held[0].value, true);
+
+  await one.goto(`${home}logout`, { referer: "https://elsewhere.example/" });
+  check("a logout that another site caused is asked about", await one.textContent("h1"), "Log out?");
+  check("and nobody is logged out by it", (await logins(context)).length, 1);
+  await Promise.all([one.waitForNavigation(), one.click("button")]);
+  check("its button logs out", [await one.textContent("h1"), await logins(context)], ["You are logged out", []]);
   await context.close();
 }
 
