@@ -49,12 +49,12 @@ impl Endpoint for Logout {
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
         let gate = visit.gate;
         let permitted = match by_cookie(visit) {
-            Some(session) => gate.xsrf_cookie.check_form(
+            Some(session) => gate.xsrf_cookie.check(
                 &gate.guards,
                 &visit.surroundings,
                 visit.head,
                 &session,
-                form.text("_xsrf").trim(),
+                Some(form.text("_xsrf").trim()),
             ),
             // Nobody is logged in, so there is nothing that another site could end.
             None => Ok(()),

@@ -37,19 +37,20 @@ impl XsrfCookie {
     /// Whether a request with an ambient credential was caused by a page of this server.
     ///
     /// Only a session by cookie has a value to prove: what browsers attach by other means, and what is asked
-    /// of nobody, is guarded by Fetch Metadata and Origin alone.
+    /// of nobody, is guarded by Fetch Metadata and Origin alone. `field` is the value in a form that was read.
     pub(crate) fn check(
         &self,
         guards: &Guards,
         surroundings: &Surroundings<'_>,
         head: Head<'_>,
         session: &Session,
+        field: Option<&str>,
     ) -> Result<(), Denial> {
         let kind = RequestKind::of(head);
         if session.credential() != Credential::Cookie {
             return guards.cross_site(surroundings, head, kind, None);
         }
-        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
+        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head)).with_form(field);
         guards.cross_site(surroundings, head, kind, Some(&proof))
     }
 
@@ -77,19 +78,6 @@ impl XsrfCookie {
     ) -> Result<(), Denial> {
         let proof = XsrfProof::new(&self.guard, Binding::Anonymous, self.sent(head)).with_form(Some(field));
         guards.cross_site(surroundings, head, RequestKind::LoginForm, Some(&proof))
-    }
-
-    /// As [`XsrfCookie::check`], with the value in a form.
-    pub(crate) fn check_form(
-        &self,
-        guards: &Guards,
-        surroundings: &Surroundings<'_>,
-        head: Head<'_>,
-        session: &Session,
-        field: &str,
-    ) -> Result<(), Denial> {
-        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head)).with_form(Some(field));
-        guards.cross_site(surroundings, head, RequestKind::of(head), Some(&proof))
     }
 
     /// The value for a login form: the one that was sent, if it is ours, else a fresh one that is set.

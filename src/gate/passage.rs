@@ -411,7 +411,7 @@ impl Passage {
         let gate = &*self.gate;
         if session.credential().is_ambient() {
             gate.xsrf_cookie
-                .check(&gate.guards, surroundings, *head, session)?;
+                .check(&gate.guards, surroundings, *head, session, None)?;
         }
         // Whoever accepted it, a grant that has ended is worth nothing.
         if session.grant().expiry().is_some_and(|end| end <= head.now()) {
