@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 /// Debian's Chromium.
@@ -20,26 +20,54 @@ pub fn browser_folder() -> PathBuf {
 ///
 /// If something is missing and cannot be installed: the message says what to install.
 pub fn browser() {
-    static DONE: OnceLock<()> = OnceLock::new();
-    DONE.get_or_init(|| {
-        chromium();
-        node_modules();
-    });
+    debian_package("chromium", CHROMIUM);
+    node();
 }
 
-fn chromium() {
-    if Path::new(CHROMIUM).exists() {
-        return;
+/// The folder with what npm installed, such as `.bin/configurable-http-proxy`; it is there after this.
+///
+/// # Panics
+///
+/// If something is missing and cannot be installed: the message says what to install.
+pub fn node() -> PathBuf {
+    static DONE: OnceLock<()> = OnceLock::new();
+    DONE.get_or_init(node_modules);
+    folder().join("node_modules")
+}
+
+/// The folder with the programs of the Python peers, such as `jupyter`; they are there after this.
+///
+/// # Panics
+///
+/// If something is missing and cannot be installed: the message says what to install.
+pub fn python() -> PathBuf {
+    static DONE: OnceLock<()> = OnceLock::new();
+    DONE.get_or_init(virtual_environment);
+    folder().join(".venv/bin")
+}
+
+/// Makes sure that `program` of the Debian package `name` is there.
+///
+/// # Panics
+///
+/// If it is missing and cannot be installed: the message says what to install.
+pub fn debian_package(name: &str, program: &str) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _installing = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if !Path::new(program).exists() {
+        install_debian_package(
+            name,
+            &format!("these tests need {program}: apt-get install {name}"),
+        );
     }
-    let advice = "the browser tests need Chromium: apt-get install chromium";
+}
+
+fn install_debian_package(name: &str, advice: &str) {
     let root = Command::new("id")
         .arg("-u")
         .output()
         .is_ok_and(|output| output.stdout == b"0\n");
-    assert!(
-        root,
-        "{CHROMIUM} is missing and only root can install it; {advice}"
-    );
+    assert!(root, "{name} is missing and only root can install it; {advice}");
     for arguments in [
         &["update", "-q"][..],
         &[
@@ -49,46 +77,88 @@ fn chromium() {
             "-o",
             "DPkg::Lock::Timeout=300",
             "--no-install-recommends",
-            "chromium",
+            name,
         ],
     ] {
-        progress(&format!("apt-get {}", arguments.join(" ")));
-        let status = Command::new("apt-get")
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status();
-        match status {
-            Ok(status) => assert!(
-                status.success(),
-                "apt-get {arguments:?} ended with {status}; {advice}"
-            ),
-            Err(error) => panic!("apt-get: {error}; {advice}"),
-        }
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        run(command, advice);
     }
 }
 
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn node_modules() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    if folder.join("node_modules/playwright-core/package.json").exists() {
+    let (wanted, installed) = ("package-lock.json", "node_modules/installed.json");
+    if is_same(wanted, installed) {
         return;
     }
-    progress("npm ci: playwright-core");
+    let mut command = Command::new("npm");
     // Its scripts would download browsers of its own; we drive the system's.
-    let status = Command::new("npm")
+    command
         .args(["ci", "--ignore-scripts", "--loglevel=error"])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status();
+        .current_dir(folder());
+    run(
+        command,
+        "the tests against browsers and Jupyter's clients need node 20 or newer and npm",
+    );
+    copy(wanted, installed);
+}
+
+fn virtual_environment() {
+    let (wanted, installed) = ("requirements.txt", ".venv/installed.txt");
+    if is_same(wanted, installed) {
+        return;
+    }
+    let advice =
+        "the tests against Jupyter need Python 3.10 or newer with its venv: apt-get install python3-venv";
+    if !Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        install_debian_package("python3-venv", advice);
+    }
+    let mut command = Command::new("python3");
+    command
+        .args(["-m", "venv", "--clear", ".venv"])
+        .current_dir(folder());
+    run(command, advice);
+    let mut command = Command::new(folder().join(".venv/bin/pip"));
+    command
+        .args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--requirement",
+            wanted,
+        ])
+        .current_dir(folder());
+    run(command, "the tests against Jupyter need its packages from PyPI");
+    copy(wanted, installed);
+}
+
+fn is_same(wanted: &str, installed: &str) -> bool {
+    let read = |name: &str| std::fs::read(folder().join(name)).ok();
+    let installed = read(installed);
+    installed.is_some() && installed == read(wanted)
+}
+
+fn copy(wanted: &str, installed: &str) {
+    if let Err(error) = std::fs::copy(folder().join(wanted), folder().join(installed)) {
+        panic!("cannot write {installed}: {error}");
+    }
+}
+
+fn run(mut command: Command, advice: &str) {
+    progress(&format!("{command:?}"));
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
     match status {
-        Ok(status) => assert!(
-            status.success(),
-            "npm ci in {} ended with {status}",
-            folder.display()
-        ),
-        Err(error) => panic!("npm: {error}; the browser tests need node 20 or newer and npm"),
+        Ok(status) => assert!(status.success(), "{command:?} ended with {status}; {advice}"),
+        Err(error) => panic!("{command:?}: {error}; {advice}"),
     }
 }
 
