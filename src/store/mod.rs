@@ -41,7 +41,7 @@ pub(crate) use expiring::Expiring;
 #[cfg(feature = "provider")]
 pub use hub::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed};
 #[cfg(feature = "postgres")]
-pub use postgres::PostgresTokenStore;
+pub use postgres::{PostgresSettings, PostgresTokenStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteSettings, SqliteTokenStore};
 pub use {

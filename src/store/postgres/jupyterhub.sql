@@ -7,9 +7,9 @@ SELECT
     coalesce(account.name, 'services/' || service.name),
     coalesce(token.scopes, '[]'),
     nullif(token.note, ''),
-    extract(epoch FROM coalesce(token.created, now() AT TIME ZONE 'utc'))::bigint,
-    extract(epoch FROM token.expires_at)::bigint,
-    extract(epoch FROM token.last_activity)::bigint,
+    floor(extract(epoch FROM coalesce(token.created, now() AT TIME ZONE 'utc')))::bigint,
+    floor(extract(epoch FROM token.expires_at))::bigint,
+    floor(extract(epoch FROM token.last_activity))::bigint,
     token.session_id,
     token.client_id
 FROM api_tokens AS token

@@ -8,14 +8,11 @@ mod settings;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Object, Pool};
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
-use tokio_postgres::{
-    Error, NoTls, Row, Socket,
-    tls::{MakeTlsConnect, TlsConnect},
-    types::ToSql,
-};
+use tokio_postgres::{Error, Row, types::ToSql};
 
+pub use self::settings::PostgresSettings;
 use self::{
     fault::{fault, late, pool_fault},
     schema::Opened,
@@ -23,24 +20,21 @@ use self::{
 };
 use crate::{
     answer::{Answer, BoxFuture},
-    secret::Secret,
     store::{
-        RecordId, SaltedTokenHash, SaltedTokens, StoreError, StoreErrorKind, TokenRecord, TokenStore, Tokens,
+        RecordId, SaltedTokenHash, SaltedTokens, StoreError, TokenRecord, TokenStore, Tokens,
         row::{LookupKey, TokenRow, number, seconds},
     },
     time::UnixTime,
     token::TokenHash,
 };
 
-/// So many connections there are at most.
-const CONNECTIONS: usize = 16;
 /// So many notes are on their way at most; those beyond are not taken down.
 const NOTES: usize = 64;
 
 /// Tokens in a server of PostgreSQL's: the choice for several processes at once.
 ///
-/// Up to 16 connections, made when they are needed and again when they were cut. A server that does not answer within
-/// 5 seconds is [`StoreErrorKind::Unavailable`]. Needs a tokio runtime.
+/// A few connections, made when they are needed and again when they were cut. A server that does not answer within
+/// 5 seconds is told as `Unavailable`. Needs a tokio runtime.
 ///
 /// A revocation is felt on every node at once: nothing is kept here, so there is nothing to tell the others of by
 /// `NOTIFY`. Each look-up asks the server, and sees all that was committed before. Of several hosts the one is taken
@@ -48,7 +42,7 @@ const NOTES: usize = 64;
 ///
 /// The tables are made, and brought to a newer version, when a node connects; nodes that start at once wait for each
 /// other. Their names begin with `portcullis_`. A clone is a handle on the same store. Texts with a NUL in them cannot
-/// be kept ([`StoreErrorKind::Content`]).
+/// be kept (`Content`).
 ///
 /// # The database of a JupyterHub
 ///
@@ -58,7 +52,7 @@ const NOTES: usize = 64;
 /// # Security
 ///
 /// [`connect`](Self::connect) has no TLS. It reaches a server on this machine, or one that `sslmode=disable` was written
-/// for; anything else wants [`connect_with_tls`](Self::connect_with_tls), which never falls back to none for a server
+/// for; anything else wants [`connect_with_tls`](PostgresSettings::connect_with_tls), which never falls back to none for a server
 /// beyond this machine.
 ///
 /// # Example
@@ -89,58 +83,22 @@ impl PostgresTokenStore {
     ///
     /// # Errors
     ///
-    /// `Settings` if `config` cannot be read or asks for TLS, `Unavailable` if the server does not answer or refuses,
-    /// `Schema` if its tables are of a newer version or may not be used, or were made with a key of one's own.
+    /// As [`PostgresSettings::connect`].
     pub async fn connect(config: &str) -> Result<Self, StoreError> {
-        Self::open(config, false, NoTls, None).await
+        Self::at(config).connect().await
     }
 
-    /// The same by TLS, as `tls` makes it.
-    ///
-    /// With `sslmode=prefer`, the default, a server beyond this machine must have TLS: it is read as `require`. Whether
-    /// the server is the right one is for `tls` to judge.
-    ///
-    /// # Errors
-    ///
-    /// As [`PostgresTokenStore::connect`].
-    pub async fn connect_with_tls<T>(config: &str, tls: T) -> Result<Self, StoreError>
-    where
-        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
-        T::Stream: Send + Sync,
-        T::TlsConnect: Send + Sync,
-        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-    {
-        Self::open(config, true, tls, None).await
+    /// The settings to reach the database by that `config`, a connection string or URL, tells of.
+    pub fn at(config: &str) -> PostgresSettings {
+        PostgresSettings::new(config)
     }
 
-    async fn open<T>(config: &str, has_tls: bool, tls: T, key: Option<&Secret>) -> Result<Self, StoreError>
-    where
-        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
-        T::Stream: Send + Sync,
-        T::TlsConnect: Send + Sync,
-        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-    {
-        let recycling = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let manager = Manager::from_config(settings::config(config, has_tls)?, tls, recycling);
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(PATIENCE))
-            .build()
-            .map_err(|error| {
-                StoreError::new(StoreErrorKind::Settings, "no connections can be kept").with_source(error)
-            })?;
-        let mut object = pool.get().await.map_err(pool_fault)?;
-        let opened = schema::open(&mut object, key).await?;
-        drop(object);
-        Ok(Self(Arc::new(Inner {
+    fn new(pool: Pool, opened: Opened) -> Self {
+        Self(Arc::new(Inner {
             pool,
             opened,
             notes: Arc::new(Semaphore::new(NOTES)),
-        })))
+        }))
     }
 
     fn key(&self) -> &LookupKey {
