@@ -70,6 +70,53 @@ async fn a_use_is_written_once_a_minute_and_a_token_that_has_expired_is_told_wit
 }
 
 #[tokio::test]
+async fn a_use_that_another_node_wrote_within_the_minute_is_not_written_again() {
+    let clock = TestClock::at(UnixTime::from_secs(1_800_000_000));
+    let store = std::sync::Arc::new(MemoryTokenStore::new());
+    let nodes = [(); 2].map(|()| StoredTokens::with_clock(store.clone(), clock.clone()));
+    let (token, _) = nodes[0]
+        .issue(Grant::new(Identity::new("me")))
+        .await
+        .expect("issued");
+    for (node, seconds) in [(0, 0), (1, 35), (1, 70), (0, 105)] {
+        verify(&nodes[node], token.expose()).await;
+        let record = store.find(token.hash()).await.expect("an answer").expect("there");
+        let written = record.last_used().map(|time| time.as_secs() - 1_800_000_000);
+        assert_eq!(
+            written,
+            Some(if seconds < 70 { 0 } else { 70 }),
+            "after {seconds} s"
+        );
+        clock.advance(std::time::Duration::from_secs(35));
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_is_one_read_of_one_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    drop(SqliteTokenStore::open(&path).expect("a store"));
+    let database = rusqlite::Connection::open(&path).expect("opened");
+    for (table, column) in [
+        ("tokens", "hash"),
+        ("tokens", "owner"),
+        ("tokens", "session_id"),
+        ("logins", "hash"),
+        ("logins", "session_id"),
+        ("codes", "hash"),
+    ] {
+        let explain = format!("EXPLAIN QUERY PLAN SELECT * FROM portcullis_{table} WHERE {column} = ?1");
+        let plan: String = database
+            .query_row(&explain, [""], |row| row.get(3))
+            .expect("a plan");
+        assert!(
+            plan.starts_with("SEARCH") && plan.contains(column),
+            "{table}.{column}: {plan}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_mistyped_token_is_told_without_a_look_up() {
     let tokens = StoredTokens::new(MemoryTokenStore::new());
     let (token, _) = tokens
