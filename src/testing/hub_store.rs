@@ -377,15 +377,15 @@ async fn a_logout_beside_an_exchange_leaves_no_token(store: &dyn HubStore) {
         let late = [(); 4].map(|()| new_hash());
         let [first, second] = codes.map(|code| -> BoxFuture<()> {
             let redeemed = store.redeem(code, new_hash(), record("raced"));
-            Box::pin(async move { drop(redeemed.await.expect("an answer")) })
+            Box::pin(async move { redeemed.await.map(drop).expect("an answer") })
         });
         let ended = store.end_logins(Logins::of("raced"));
-        let ended: BoxFuture<()> = Box::pin(async move { drop(ended.await.expect("an answer")) });
+        let ended: BoxFuture<()> = Box::pin(async move { ended.await.map(drop).expect("an answer") });
         // Some are asked before the logout, and some after.
         let [one, two, three, four] = late.map(|late| -> BoxFuture<()> {
             let record = CodeRecord::new("c", "/", "raced", END).in_session(&session_id);
             let made = store.insert_code(late, record, NOW);
-            Box::pin(async move { drop(made.await.expect("an answer")) })
+            Box::pin(async move { made.await.map(drop).expect("an answer") })
         });
         all([first, one, two, ended, three, four, second]).await;
         for code in codes.into_iter().chain(late) {
