@@ -95,6 +95,22 @@ impl Page {
         self
     }
 
+    /// A form whose button is not the one that most people want.
+    #[cfg(feature = "provider")]
+    pub(crate) fn plain_form(
+        mut self,
+        action: &str,
+        button: &str,
+        fill: impl FnOnce(&mut Fields<'_>),
+    ) -> Self {
+        let start = self.0.len();
+        self = self.form(action, button, fill);
+        if let Some(place) = self.0.rfind("<button").filter(|place| *place >= start) {
+            self.0.insert_str(place + "<button".len(), " class=\"plain\"");
+        }
+        self
+    }
+
     /// A form that posts to `action`, or to the page's own URL if that is empty, with what `fill` puts into it and a button.
     pub(crate) fn form(mut self, action: &str, button: &str, fill: impl FnOnce(&mut Fields<'_>)) -> Self {
         self.0.push_str("<form method=\"post\"");
@@ -183,6 +199,18 @@ impl Fields<'_> {
 
     /// A labelled field that must be filled in. The first of a page is where typing begins.
     pub(crate) fn field(&mut self, kind: FieldKind, name: &str, label: &str, first: bool) {
+        self.filled_field(kind, name, label, first, "");
+    }
+
+    /// The same, filled in already.
+    pub(crate) fn filled_field(
+        &mut self,
+        kind: FieldKind,
+        name: &str,
+        label: &str,
+        first: bool,
+        value: &str,
+    ) {
         let (input, autocomplete) = match kind {
             #[cfg(feature = "provider")]
             FieldKind::Optional => ("text", "off"),
@@ -203,6 +231,12 @@ impl Fields<'_> {
              autocapitalize=\"none\" spellcheck=\"false\"{required}{}>",
             if first { " autofocus" } else { "" }
         );
+        if !value.is_empty() {
+            self.0.truncate(self.0.len() - ">".len());
+            self.0.push_str(" value=\"");
+            push_escaped(self.0, value);
+            self.0.push_str("\">");
+        }
     }
 }
 
