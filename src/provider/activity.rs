@@ -19,7 +19,10 @@ use crate::time::UnixTime;
 /// When members and their servers were last active, as far as it was reported since the hub began. It has one entry
 /// for each at most.
 #[derive(Default)]
-pub(crate) struct Activities(Mutex<HashMap<(Box<str>, Option<Box<str>>), UnixTime>>);
+pub(crate) struct Activities(Mutex<Times>);
+
+/// By user, and by server or for the user as a whole.
+type Times = HashMap<(Box<str>, Option<Box<str>>), UnixTime>;
 
 impl Activities {
     /// The last time that was reported of a user, or of one of their servers.
@@ -33,7 +36,7 @@ impl Activities {
         *last = time.max(*last);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Box<str>, Option<Box<str>>), UnixTime>> {
+    fn lock(&self) -> MutexGuard<'_, Times> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -52,14 +52,14 @@ enum Refusal {
     /// For the user: the client is not known, so nobody is sent there.
     Shown(&'static str),
     /// For the client.
-    Sent(OwnResponse),
+    Sent(Box<OwnResponse>),
 }
 
 impl From<Refusal> for Answered {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Shown(message) => Err(Trouble::bad(message)),
-            Refusal::Sent(response) => Ok(response),
+            Refusal::Sent(response) => Ok(*response),
         }
     }
 }
@@ -69,7 +69,7 @@ impl Call<'_> {
         let sight = self.visitor().await?;
         let stale = matches!(sight, super::visitor::Sight::Stale);
         let Some(visitor) = sight.known() else {
-            return Ok(self.ask_to_log_in(stale).await);
+            return Ok(self.ask_to_log_in(stale));
         };
         self.hub.guards.cross_site(
             &self.surroundings,
@@ -138,7 +138,7 @@ impl Call<'_> {
             challenge: None,
             scopes: Vec::new(),
         };
-        let refused = |error, description| Err(Refusal::Sent(asked.refused(error, description)));
+        let refused = |error, description| Err(Refusal::Sent(Box::new(asked.refused(error, description))));
         for name in [
             "response_type",
             "state",
@@ -258,7 +258,7 @@ impl Call<'_> {
         }
         if !hub.store.insert_code(hash, record, now).await? {
             // The login ended in the meantime.
-            return Ok(self.ask_to_log_in(true).await);
+            return Ok(self.ask_to_log_in(true));
         }
         let mut response = asked.sent(&[("code", &code)]);
         let mut cookies = SetCookies::default();

@@ -225,7 +225,7 @@ impl HubBuilder {
         Ok(Hub(Arc::new(Shared {
             session_scope: CookieScope::session_id(base)?,
             services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
-            xsrf_cookie: XsrfCookie::new(keyring.clone(), &hub_url)?,
+            xsrf_cookie: XsrfCookie::new(keyring.clone(), &hub_url, true)?,
             xsrf_guard: XsrfGuard::new(keyring),
             policy: policy(&registry),
             tokens: StoredTokens::with_clock(Arc::clone(&self.store), Arc::clone(&clock)),

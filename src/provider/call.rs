@@ -85,7 +85,7 @@ impl Call<'_> {
     /// Whoever comes here was sent by a proxy that has no route to the server.
     async fn absent_server(&self, user: Option<&super::username::Username>) -> Answered {
         let Some(visitor) = self.visitor().await?.known() else {
-            return Ok(self.to_login().await);
+            return Ok(self.login_redirect());
         };
         let user = user.ok_or_else(Trouble::hidden)?;
         let scope = format!("access:servers!user={user}");
@@ -96,7 +96,7 @@ impl Call<'_> {
     }
 
     /// A redirect to the login page, and back here after.
-    pub(crate) async fn to_login(&self) -> OwnResponse {
+    pub(crate) fn login_redirect(&self) -> OwnResponse {
         let here = self
             .head
             .uri()

@@ -125,6 +125,17 @@ impl Call<'_> {
     }
 
     fn of_record(&self, record: &TokenRecord) -> Option<Caller> {
+        // So are the owners of tokens called that were a service's at a JupyterHub.
+        if let Some(name) = record.owner().strip_prefix("services/") {
+            let client = self.hub.registry.of_service(name)?;
+            let (all, scopes) = (self.of_client(client)?, record.grant().scopes());
+            let held = Expanded::of(scopes.iter(), Owner::Service(name)).common(&all.held, &self.hub.members);
+            return Some(Caller {
+                held: if scopes.holds("inherit") { all.held } else { held },
+                token_id: Some(format!("a{}", record.id())),
+                ..all
+            });
+        }
         let member = self.hub.members.find(record.owner())?;
         let held = self.worth(record, &member)?;
         Some(Caller {

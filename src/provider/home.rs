@@ -32,7 +32,7 @@ impl Call<'_> {
         let sight = self.visitor().await?;
         let stale = matches!(sight, super::visitor::Sight::Stale);
         let Some(visitor) = sight.known() else {
-            return Ok(self.ask_to_log_in(stale).await);
+            return Ok(self.ask_to_log_in(stale));
         };
         self.holdings(&visitor, "").await
     }

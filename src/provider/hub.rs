@@ -200,7 +200,7 @@ impl Shared {
                 if route.is_for_programs() {
                     trouble.in_json()
                 } else {
-                    trouble.as_page()
+                    trouble.in_html()
                 }
             }
         };

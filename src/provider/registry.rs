@@ -54,6 +54,13 @@ impl Registry {
         self.clients.iter()
     }
 
+    /// The service of this name.
+    pub(crate) fn of_service(&self, name: &str) -> Option<&Client> {
+        self.clients
+            .iter()
+            .find(|client| matches!(&client.resource, Resource::Service { name: known } if **known == *name))
+    }
+
     /// The servers of a user, by name.
     pub(crate) fn servers_of(&self, name: &str) -> impl Iterator<Item = (&str, &Client)> {
         self.clients

@@ -74,7 +74,7 @@ impl Trouble {
     }
 
     /// For a person.
-    pub(crate) fn as_page(self) -> OwnResponse {
+    pub(crate) fn in_html(self) -> OwnResponse {
         let title = match self.status() {
             StatusCode::BAD_REQUEST => "This request cannot be read",
             StatusCode::FORBIDDEN => "Not allowed",

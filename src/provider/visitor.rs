@@ -151,8 +151,8 @@ impl Call<'_> {
     }
 
     /// The login page, from a page that needs somebody; a cookie that is good for nothing is taken away.
-    pub(crate) async fn ask_to_log_in(&self, stale: bool) -> OwnResponse {
-        let mut response = self.to_login().await;
+    pub(crate) fn ask_to_log_in(&self, stale: bool) -> OwnResponse {
+        let mut response = self.login_redirect();
         if stale {
             let mut cookies = SetCookies::default();
             self.remove_login(&mut cookies);

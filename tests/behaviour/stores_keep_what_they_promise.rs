@@ -14,7 +14,8 @@ async fn memory() {
 #[tokio::test]
 async fn sqlite() {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = portcullis::store::SqliteTokenStore::open(folder.path().join("tokens.sqlite")).expect("a store");
+    let store =
+        portcullis::store::SqliteTokenStore::open(folder.path().join("tokens.sqlite")).expect("a store");
     check(&store).await;
     #[cfg(feature = "provider")]
     portcullis::testing::hub_store_conformance(&store).await;
