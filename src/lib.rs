@@ -75,6 +75,8 @@ mod page;
 mod password;
 mod peer;
 mod percent;
+#[cfg(feature = "provider")]
+pub mod provider;
 mod query;
 mod random;
 mod scopes;

@@ -17,6 +17,7 @@ mod people_log_in_by_the_form;
 mod redirect_properties;
 mod secret_file_races;
 mod services;
+mod stores_keep_what_they_promise;
 mod support;
 mod use_cases;
 mod vectors;
