@@ -64,6 +64,8 @@ pub mod guard;
 mod hashing;
 mod head;
 mod identity;
+#[cfg(feature = "jupyter")]
+pub mod jupyter;
 mod launch;
 mod layer;
 mod login;
