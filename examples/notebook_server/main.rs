@@ -5,8 +5,10 @@
 //! ```
 //!
 //! opens a browser that is logged in, and prints a link that does the same once. A program sends the token
-//! instead: `Authorization: token …`. With a password, which `cargo run --features jupyter --example password -- set` sets, people
-//! log in by it, and there is no token unless one is configured.
+//! instead: `Authorization: token …`. With a password, which the example `password` sets, people log in by it,
+//! and there is no token unless one is configured.
+//!
+//! `jupyter server list` finds it, and `jupyter server stop` stops it.
 
 use std::{
     io::{self, Write as _},
