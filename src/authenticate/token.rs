@@ -46,6 +46,8 @@ pub struct TokenSources {
     headers: Box<[TokenSource]>,
     query: bool,
     websocket_subprotocol: bool,
+    /// Whether `Authorization` is a place, and the query the only other one, if any.
+    plain: bool,
 }
 
 impl TokenSources {
@@ -56,6 +58,7 @@ impl TokenSources {
             headers: Box::default(),
             query: false,
             websocket_subprotocol: false,
+            plain: false,
         };
         let mut headers = Vec::new();
         for source in sources {
@@ -68,6 +71,7 @@ impl TokenSources {
                 TokenSource::WebSocketSubprotocol => chosen.websocket_subprotocol = true,
             }
         }
+        chosen.plain = chosen.authorization && headers.is_empty() && !chosen.websocket_subprotocol;
         chosen.headers = headers.into();
         chosen
     }
@@ -125,9 +129,7 @@ impl TokenSources {
     /// Whether no other place than `Authorization` can hold a token, as far as a glance tells.
     #[inline]
     fn only_authorization(&self, head: &Head<'_>) -> bool {
-        self.authorization
-            && self.headers.is_empty()
-            && !self.websocket_subprotocol
+        self.plain
             && !(self.query
                 && head
                     .uri()

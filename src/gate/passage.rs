@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::Full;
 
 use crate::{
@@ -36,11 +36,14 @@ pub(crate) struct Passage {
     optional: bool,
     scopes: Box<[Box<str>]>,
     open_paths: Box<[Box<str>]>,
+    /// Whether no more than a token is asked of who has one: no scope, no authorizer, no CORS, no proxy.
+    plain: bool,
 }
 
 impl Passage {
     pub(crate) fn new(gate: Gate) -> Self {
         Self {
+            plain: gate.authorizers.is_empty() && gate.guards.are_plain(),
             gate: Arc::new(gate),
             optional: false,
             scopes: Box::default(),
@@ -59,6 +62,7 @@ impl Passage {
         let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
         Self {
             scopes,
+            plain: false,
             ..self.clone()
         }
     }
@@ -72,6 +76,7 @@ impl Passage {
             .collect();
         Self {
             open_paths,
+            plain: false,
             ..self.clone()
         }
     }
@@ -114,29 +119,30 @@ impl Passage {
         cookies
     }
 
+    /// Hands over to the service who was let in by a token that is worth `grant`.
+    #[inline]
+    pub(crate) fn introduce(&self, grant: &Grant, extensions: &mut Extensions) {
+        if !self.gate.gate_only {
+            self.hand_over(Some(self.token_session(grant)), extensions);
+        }
+    }
+
     /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
     /// gate's own answer.
-    #[inline]
     pub(crate) fn carry_out(
         &self,
-        verdict: Verdict<'_>,
+        decision: Decision,
         extensions: &mut Extensions,
     ) -> Result<Afterwards, Instead> {
-        match verdict {
-            Verdict::Known(grant) => {
-                if !self.gate.gate_only {
-                    self.hand_over(Some(self.token_session(grant)), extensions);
-                }
-                Ok(Afterwards::default())
-            }
-            Verdict::Decided(Decision::Admitted { session, afterwards }) => {
+        match decision {
+            Decision::Admitted { session, afterwards } => {
                 if !self.gate.gate_only {
                     self.hand_over(session, extensions);
                 }
                 Ok(afterwards)
             }
-            Verdict::Decided(Decision::Answered(answer)) => Err(Instead::Answer(answer)),
-            Verdict::Decided(Decision::WantsForm(form)) => Err(Instead::ReadForm(form)),
+            Decision::Answered(answer) => Err(Instead::Answer(answer)),
+            Decision::WantsForm(form) => Err(Instead::ReadForm(form)),
         }
     }
 
@@ -177,6 +183,31 @@ impl Passage {
     ///
     /// The clock is the head's own.
     pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
+        let glance = self.gate.chain.glance(head);
+        match glance {
+            // Whether the token is good is asked first, and told last: to who may hear it.
+            Glance::Known(grant) if self.asks_no_more_than_a_token(head) => Ok(Verdict::Known(grant)),
+            _ => self.judge_further(glance, head),
+        }
+    }
+
+    /// Whether this request of somebody with a good token in its head is let in as it is, and nothing is added
+    /// to the answer.
+    #[inline(always)]
+    fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
+        self.plain
+            && Session::of(head.extensions()).is_none()
+            && whole_path(head.uri()).is_some_and(|path| self.gate.endpoint(path).is_none())
+            && self.gate.guards.plainly_reached(head)
+    }
+
+    // Not inlined, so that a known token does not pay for its registers.
+    #[inline(never)]
+    fn judge_further(
+        self: &Arc<Self>,
+        glance: Glance<'_, '_>,
+        head: &Head<'_>,
+    ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let gate = &*self.gate;
         let surroundings = match gate.guards.reached(*head) {
             Ok(surroundings) => surroundings,
@@ -199,43 +230,15 @@ impl Passage {
             preflight.write_to(response.headers_mut());
             return Ok(Decision::Answered(Box::new(response)).into());
         }
-        let glance = gate.chain.glance(head);
-        if let Glance::Known(grant) = glance
-            && self.asks_no_more_than_a_token(head)
-        {
-            return Ok(Verdict::Known(grant));
-        }
-        self.judge_further(glance, head, surroundings)
-    }
-
-    #[inline(never)]
-    fn opens(&self, head: &Head<'_>) -> bool {
-        self.open_paths.iter().any(|path| **path == *head.uri().path())
-    }
-
-    // Not inlined, so that a known token does not pay for its registers.
-    #[inline(never)]
-    fn judge_further(
-        &self,
-        glance: Glance<'_, '_>,
-        head: &Head<'_>,
-        surroundings: Surroundings<'_>,
-    ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         match self.ask(glance, head) {
             Answer::Now(outcome) => Ok(self.conclude(outcome, head, &surroundings).into()),
             Answer::Later(future) => Err(future),
         }
     }
 
-    /// Whether this request of somebody with a good token in its head is let in as it is, and nothing is added
-    /// to the answer.
-    #[inline(always)]
-    fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
-        Session::of(head.extensions()).is_none()
-            && self.scopes.is_empty()
-            && self.gate.authorizers.is_empty()
-            && head.uri().query().is_none()
-            && !self.gate.guards.lists_origins()
+    #[inline(never)]
+    fn opens(&self, head: &Head<'_>) -> bool {
+        self.open_paths.iter().any(|path| **path == *head.uri().path())
     }
 
     /// A request to one of the gate's own paths.
@@ -544,6 +547,13 @@ impl Passage {
             ..Additions::default()
         }
     }
+}
+
+/// The path of a target that has no query.
+#[inline]
+fn whole_path(uri: &Uri) -> Option<&str> {
+    let target = uri.path_and_query()?;
+    target.query().is_none().then(|| target.as_str())
 }
 
 fn is_urlencoded(head: Head<'_>) -> bool {

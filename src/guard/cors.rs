@@ -65,12 +65,6 @@ fn with_asked(known: &'static str, asked: Option<&HeaderValue>) -> HeaderValue {
 }
 
 impl Guards {
-    /// Whether pages of any other origin may act here.
-    #[inline]
-    pub(crate) fn lists_origins(&self) -> bool {
-        !self.origins.is_empty()
-    }
-
     /// The preflight of a page of a listed origin. Others are no preflights to the gate: they get no CORS
     /// fields, and the browser refuses for them.
     #[inline]

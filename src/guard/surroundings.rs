@@ -54,6 +54,13 @@ pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<&[u8], Refusal> {
     }
 }
 
+/// The host of a request that has one `Host` and names none in its target.
+#[inline(always)]
+pub(super) fn plain_host<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    let host = single(head.headers(), &HOST).ok()??;
+    head.uri().authority().is_none().then(|| host.as_bytes())
+}
+
 /// The host of a target with an authority, which HTTP/2's always has and with which a `Host` beside it must
 /// agree; and the host that a trusted proxy was asked for.
 #[cold]
