@@ -9,6 +9,7 @@ use super::{
 use crate::{
     answer::Answer,
     denial::{Denial, Reason},
+    fields::{Field, Several, single},
     grant::Grant,
     head::Head,
     percent,
@@ -104,7 +105,7 @@ impl TokenSources {
         let TokenBuffer { query, protocol } = buffer;
         let mut found = None;
         if self.authorization
-            && let Some(value) = only(head.headers(), &AUTHORIZATION)?
+            && let Some(value) = only(head.single(Field::Authorization))?
         {
             let token = token_in_authorization(value.as_bytes())?;
             let source = &TokenSource::Authorization;
@@ -313,7 +314,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 /// What the `Authorization` field holds behind one of our schemes, be it a token or not.
 #[inline(always)]
 fn in_authorization<'a>(head: &Head<'a>) -> Result<Option<&'a [u8]>, Denial> {
-    match only(head.headers(), &AUTHORIZATION)? {
+    match only(head.single(Field::Authorization))? {
         Some(value) => authorization::candidate(value.as_bytes()),
         None => Ok(None),
     }
@@ -336,25 +337,17 @@ fn is_over(grant: &Grant, now: impl FnOnce() -> UnixTime) -> bool {
     grant.expiry().is_some_and(|end| end <= now())
 }
 
-/// By reference: a constant would be built anew at each request.
-static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
-
-/// The value of the only field of this name, or `None` if there is no such field.
+/// The value of a field that may be sent once, or `None` if there is no such field.
 #[inline(always)]
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Denial> {
-    let value = headers.get(name);
-    // As many fields as names: none of them is repeated, and no second look is needed.
-    if headers.len() != headers.keys_len() && headers.get_all(name).iter().nth(1).is_some() {
-        return Err(several("a field that holds a credential came more than once"));
-    }
-    Ok(value)
+fn only<'a>(value: Result<Option<&'a HeaderValue>, Several>) -> Result<Option<&'a HeaderValue>, Denial> {
+    value.map_err(|Several| several("a field that holds a credential came more than once"))
 }
 
 fn token_in_header<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<PresentedToken<'a>>, Denial> {
-    match only(headers, name)?.map(|value| trim(value.as_bytes())) {
+    match only(single(headers, name))?.map(|value| trim(value.as_bytes())) {
         None | Some([]) => Ok(None),
         Some(value) => PresentedToken::new(value).map(Some).ok_or_else(malformed),
     }

@@ -12,6 +12,7 @@ use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
     event::{Event, LoggedPath},
+    fields::Fields,
     gate::{
         decision::{Additions, Afterwards, Decision},
         endpoint::{Endpoint, FormRequest, Visit, not_allowed},
@@ -209,6 +210,12 @@ impl Passage {
         head: &Head<'_>,
     ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let gate = &*self.gate;
+        let mut fields = Fields::default();
+        let head = &if gate.guards.ask_for_fields() && fields.are_found_in(head.headers()) {
+            head.with_fields(&fields)
+        } else {
+            *head
+        };
         let surroundings = match gate.guards.reached(*head) {
             Ok(surroundings) => surroundings,
             Err(refusal) => {

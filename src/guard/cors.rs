@@ -11,7 +11,7 @@ use http::{
 };
 
 use super::{
-    field::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, single},
+    field::{ACCESS_CONTROL_REQUEST_METHOD, Field, single},
     guards::Guards,
     origin::SentOrigin,
 };
@@ -99,7 +99,7 @@ impl Guards {
     }
 
     fn listed_origin<'a>(&self, head: Head<'a>) -> Option<&'a HeaderValue> {
-        let origin = single(head.headers(), &ORIGIN).ok()??;
+        let origin = head.single(Field::Origin).ok()??;
         let sent = SentOrigin::parse(origin.as_bytes())?;
         self.origins.list(sent).then_some(origin)
     }

@@ -173,6 +173,12 @@ impl Guards {
         self.reached_by(head, self.scheme, false)
     }
 
+    /// Whether fields of nearly every request are asked for, so that a walk over all is worth its while.
+    #[inline]
+    pub(crate) fn ask_for_fields(&self) -> bool {
+        self.hosts.is_some()
+    }
+
     /// Whether a request may pass that needs no more than [`Guards::plainly_reached`]: nobody is listed whose
     /// word has to be asked for.
     pub(crate) fn are_plain(&self) -> bool {
@@ -185,7 +191,7 @@ impl Guards {
     pub(crate) fn plainly_reached(&self, head: &Head<'_>) -> bool {
         let odd = matches!(*head.method(), Method::TRACE | Method::CONNECT);
         !odd && self.hosts.as_ref().is_none_or(|hosts| {
-            surroundings::plain_host(head).is_some_and(|host| hosts.admit(host, self.scheme))
+            surroundings::leading_host(head).is_some_and(|host| hosts.admit(host, self.scheme))
         })
     }
 
