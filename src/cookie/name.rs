@@ -164,7 +164,7 @@ impl CookieName {
         const SHORT: usize = 64;
 
         let name = self.0.text.as_bytes();
-        if line.starts_with(name) {
+        if line.first() == name.first() && line.starts_with(name) {
             return Some(0);
         }
         if line.len() >= SHORT {

@@ -419,12 +419,21 @@ impl From<TooLarge> for Denial {
 
 /// Whether the octets up to here end a piece, blanks not counted.
 fn starts_a_piece(before: &[u8]) -> bool {
-    matches!(trim_end(before), [] | [.., b';'])
+    // Nearly always one of the first three.
+    matches!(before, [] | [.., b';', b' '] | [.., b';']) || matches!(trim_end(before), [] | [.., b';'])
 }
 
 fn trim(octets: &[u8]) -> &[u8] {
-    trim_start(trim_end(octets))
+    match octets {
+        [first, .., last] if !is_blank(*first) && !is_blank(*last) => octets,
+        octets => trim_start(trim_end(octets)),
+    }
 }
+
+fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
+}
+
 
 fn trim_start(mut octets: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = octets {

@@ -133,13 +133,7 @@ where
     /// If it is polled again after its answer, as futures may.
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        match state.as_mut().project() {
-            StateProjection::Running { future } => future
-                .poll(context)
-                .map_ok(|response| response.map(AuthBody::inner)),
-            _ => State::poll_unusual(state, context),
-        }
+        self.project().state.poll(context)
     }
 }
 
@@ -148,47 +142,55 @@ where
     S: Service<Request<Q>, Response = Response<B>>,
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
+    #[inline]
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
+        match self.as_mut().project() {
+            StateProjection::Running { future } => future
+                .poll(context)
+                .map_ok(|response| response.map(AuthBody::inner)),
+            StateProjection::Adding { future, afterwards } => {
+                let mut response = ready!(future.poll(context))?;
+                mem::take(afterwards).apply_to(response.headers_mut());
+                Poll::Ready(Ok(response.map(AuthBody::inner)))
+            }
+            _ => self.poll_unusual(context),
+        }
+    }
+
     // Not inlined, so that the usual answer is not copied by way of what these states need.
     #[inline(never)]
     fn poll_unusual(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
-        loop {
-            match self.as_mut().project() {
-                StateProjection::Running { future } => {
-                    return future
-                        .poll(context)
-                        .map_ok(|response| response.map(AuthBody::inner));
-                }
-                StateProjection::Adding { future, afterwards } => {
-                    let mut response = ready!(future.poll(context))?;
-                    mem::take(afterwards).apply_to(response.headers_mut());
-                    return Poll::Ready(Ok(response.map(AuthBody::inner)));
-                }
-                StateProjection::Answered { response } => {
-                    let response = response.take().expect("an answer is given once");
-                    return Poll::Ready(Ok(response.map(AuthBody::own)));
-                }
-                StateProjection::Reading { response } => {
-                    let response = ready!(response.as_mut().poll(context));
-                    return Poll::Ready(Ok(response.map(AuthBody::own)));
-                }
-                StateProjection::Waiting { outcome, held } => {
-                    let outcome = ready!(outcome.as_mut().poll(context));
-                    let Held {
-                        mut request,
-                        mut inner,
-                        passage,
-                    } = *held.take().expect("an outcome comes once");
-                    let decision = passage.conclude_later(outcome, Head::of(&request));
-                    let next = match passage.carry_out(decision, request.extensions_mut()) {
-                        Ok(afterwards) => ResponseFuture::adding(afterwards, inner.call(request)),
-                        Err(instead) => ResponseFuture::instead(instead, request),
-                    };
-                    self.set(next.state);
-                }
+        match self.as_mut().project() {
+            StateProjection::Answered { response } => {
+                let response = response.take().expect("an answer is given once");
+                Poll::Ready(Ok(response.map(AuthBody::own)))
             }
+            StateProjection::Reading { response } => {
+                let response = ready!(response.as_mut().poll(context));
+                Poll::Ready(Ok(response.map(AuthBody::own)))
+            }
+            StateProjection::Waiting { outcome, held } => {
+                let outcome = ready!(outcome.as_mut().poll(context));
+                let Held {
+                    mut request,
+                    mut inner,
+                    passage,
+                } = *held.take().expect("an outcome comes once");
+                let decision = passage.conclude_later(outcome, Head::of(&request));
+                let next = match passage.carry_out(decision, request.extensions_mut()) {
+                    Ok(afterwards) => ResponseFuture::adding(afterwards, inner.call(request)),
+                    Err(instead) => ResponseFuture::instead(instead, request),
+                };
+                self.set(next.state);
+                self.poll(context)
+            }
+            StateProjection::Running { .. } | StateProjection::Adding { .. } => self.poll(context),
         }
     }
 }

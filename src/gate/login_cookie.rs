@@ -123,13 +123,10 @@ impl XsrfCookie {
         }
     }
 
-    /// Adds a fresh value, unless one that fits the session was sent.
-    pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
-        let fits = RequestCookies::of_head(head)
-            .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)));
-        if !fits {
-            self.renew(session, https, cookies);
-        }
+    /// Whether a value was sent that fits the session; else a fresh one is due.
+    pub(crate) fn fits(&self, session: &Session, head: Head<'_>) -> bool {
+        RequestCookies::of_head(head)
+            .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)))
     }
 
     /// Adds a fresh value.

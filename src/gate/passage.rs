@@ -130,6 +130,7 @@ impl Passage {
 
     /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
     /// gate's own answer.
+    #[inline]
     pub(crate) fn carry_out(
         &self,
         decision: Decision,
@@ -349,34 +350,49 @@ impl Passage {
 
     #[inline]
     fn conclude(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
-        let https = is_https(surroundings);
         match outcome {
             Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
-                Ok(additions) => self.admit(session, additions),
+                Ok(afterwards) => Decision::Admitted {
+                    session: Some(session.let_in_by(self.gate.id)),
+                    afterwards,
+                },
                 Err(answer) => Decision::Answered(answer),
             },
-            Outcome::Absent if self.optional => Decision::Admitted {
-                session: None,
-                afterwards: self.additions(head).into(),
-            },
+            Outcome::Absent if self.optional => self.let_pass(head, surroundings, false),
             // Who has an old cookie is a stranger here, and need not know of it.
             Outcome::Rejected(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
-                let mut additions = self.additions(head);
-                self.remove_login_cookie(head, https, &mut additions.set_cookies);
-                Decision::Admitted {
-                    session: None,
-                    afterwards: additions.into(),
-                }
+                self.let_pass(head, surroundings, true)
             }
-            other => {
-                let denial = self.turn_away(other, head);
-                let mut cookies = SetCookies::default();
-                if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
-                    self.remove_login_cookie(head, https, &mut cookies);
-                }
-                Decision::Answered(self.refuse(denial, head, Some(surroundings), None, cookies))
-            }
+            other => self.refuse_outcome(other, head, surroundings),
         }
+    }
+
+    /// A stranger, on a route that does not ask.
+    #[inline]
+    fn let_pass(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Decision {
+        let afterwards = if self.adds_nothing(head) && !(forget && self.logs_in()) {
+            Afterwards::default()
+        } else {
+            let mut additions = self.additions(head);
+            if forget {
+                self.remove_login_cookie(head, is_https(surroundings), &mut additions.set_cookies);
+            }
+            additions.into()
+        };
+        Decision::Admitted {
+            session: None,
+            afterwards,
+        }
+    }
+
+    #[inline(never)]
+    fn refuse_outcome(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
+        let denial = self.turn_away(outcome, head);
+        let mut cookies = SetCookies::default();
+        if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
+            self.remove_login_cookie(head, is_https(surroundings), &mut cookies);
+        }
+        Decision::Answered(self.refuse(denial, head, Some(surroundings), None, cookies))
     }
 
     /// Somebody known who may not do this.
@@ -434,39 +450,49 @@ impl Passage {
     }
 
     /// Somebody known: what is added to the handler's answer, or the gate's own.
+    #[inline]
     fn accept(
         &self,
         session: &Session,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Result<Additions, Box<OwnResponse>> {
-        let gate = &*self.gate;
+    ) -> Result<Afterwards, Box<OwnResponse>> {
         if let Err(denial) = self.permit(session, head, surroundings) {
             return Err(self.forbid(denial, session, head, surroundings));
         }
-        let https = is_https(surroundings);
+        let by_cookie = session.credential() == Credential::Cookie;
+        let heals = by_cookie && !self.gate.xsrf_cookie.fits(session, *head);
+        if self.adds_nothing(head) && !heals {
+            return Ok(Afterwards::varying(by_cookie));
+        }
+        self.accept_and_add(session, head, surroundings, heals)
+    }
+
+    #[inline(never)]
+    fn accept_and_add(
+        &self,
+        session: &Session,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+        heals: bool,
+    ) -> Result<Afterwards, Box<OwnResponse>> {
         let mut additions = self.additions(head);
+        let cookies = &mut additions.set_cookies;
+        if heals {
+            self.gate
+                .xsrf_cookie
+                .renew(session, is_https(surroundings), cookies);
+        }
         match session.credential() {
-            Credential::Cookie => {
-                additions.by_cookie = true;
-                gate.xsrf_cookie
-                    .heal(session, *head, https, &mut additions.set_cookies);
-            }
+            Credential::Cookie => additions.by_cookie = true,
             Credential::Token if additions.token_in_url => {
-                if let Some(answer) = self.log_in(head, surroundings, &mut additions.set_cookies) {
+                if let Some(answer) = self.log_in(head, surroundings, cookies) {
                     return Err(answer);
                 }
             }
             _ => {}
         }
-        Ok(additions)
-    }
-
-    fn admit(&self, session: Session, additions: Additions) -> Decision {
-        Decision::Admitted {
-            session: Some(session.let_in_by(self.gate.id)),
-            afterwards: additions.into(),
-        }
+        Ok(additions.into())
     }
 
     /// A good token in the URL logs a browser in; a page is sent to the same place without it.
@@ -545,8 +571,13 @@ impl Passage {
         }
     }
 
+    /// Whether an answer to this request needs nothing, whoever sent it.
+    #[inline]
+    fn adds_nothing(&self, head: &Head<'_>) -> bool {
+        head.uri().query().is_none() && !self.gate.guards.list_origins()
+    }
+
     /// What every answer to this request needs, whoever sent it.
-    #[inline(always)]
     fn additions(&self, head: &Head<'_>) -> Additions {
         Additions {
             token_in_url: head.uri().query().is_some() && Query::of(head.uri()).holds_token(),

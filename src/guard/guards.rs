@@ -179,6 +179,12 @@ impl Guards {
         self.hosts.is_some()
     }
 
+    /// Whether pages of any other origin may act here.
+    #[inline]
+    pub(crate) fn list_origins(&self) -> bool {
+        !self.origins.is_empty()
+    }
+
     /// Whether a request may pass that needs no more than [`Guards::plainly_reached`]: nobody is listed whose
     /// word has to be asked for.
     pub(crate) fn are_plain(&self) -> bool {
