@@ -58,6 +58,7 @@ mod denial;
 mod digest;
 mod error;
 mod event;
+mod fields;
 mod gate;
 mod grant;
 pub mod guard;
