@@ -45,7 +45,7 @@ impl IdentityCookie {
     }
 
     fn outcome(&self, head: Head<'_>) -> Outcome {
-        let cookies = match RequestCookies::of(head.headers()) {
+        let cookies = match RequestCookies::of_head(head) {
             Ok(cookies) => cookies,
             Err(_) => {
                 return Outcome::Malformed(

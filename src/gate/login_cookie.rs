@@ -1,6 +1,6 @@
 //! The cookies by which a browser stays logged in: given, healed, taken away.
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
 use crate::{
     answer::Answer,
@@ -23,14 +23,18 @@ pub(crate) struct XsrfCookie {
     guard: XsrfGuard<Keyring>,
     scope: CookieScope,
     name: CookieName,
+    /// Whether a login has one. Else the cookie of that name is the guarded service's own, and only the login
+    /// form, which strangers see, has one of ours.
+    of_logins: bool,
 }
 
 impl XsrfCookie {
-    pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl) -> Result<Self, ConfigError> {
+    pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl, of_logins: bool) -> Result<Self, ConfigError> {
         Ok(Self {
             guard: XsrfGuard::new(keyring),
             scope: CookieScope::xsrf(base_url.as_str())?,
             name: CookieName::xsrf(),
+            of_logins,
         })
     }
 
@@ -111,29 +115,32 @@ impl XsrfCookie {
             return value.to_owned();
         }
         let value = self.guard.issue(binding);
-        push(cookies, self.scope.set_cookie(b"", &value, None, https));
+        if self.of_logins || matches!(binding, Binding::Anonymous) {
+            push(cookies, self.scope.set_cookie(b"", &value, None, https));
+        }
         value
     }
 
     /// Adds the line that takes the cookie away from its own path, the last of those. At the root another server
     /// may have one of the same name.
     pub(crate) fn remove(&self, https: bool, cookies: &mut SetCookies) {
-        if let Some(line) = self.scope.removals(b"", https).last() {
+        if let Some(line) = self.scope.removals(b"", https).last().filter(|_| self.of_logins) {
             cookies.push_own(line);
         }
     }
 
-    /// Adds a fresh value, unless one that fits the session was sent.
-    pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
-        let fits = RequestCookies::of(head.headers())
-            .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)));
-        if !fits {
-            self.renew(session, https, cookies);
-        }
+    /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
+    pub(crate) fn fits(&self, session: &Session, head: Head<'_>) -> bool {
+        !self.of_logins
+            || RequestCookies::of_head(head)
+                .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)))
     }
 
     /// Adds a fresh value.
     pub(crate) fn renew(&self, session: &Session, https: bool, cookies: &mut SetCookies) {
+        if !self.of_logins {
+            return;
+        }
         let value = self.guard.issue(binding(session));
         push(cookies, self.scope.set_cookie(b"", &value, None, https));
     }
@@ -141,7 +148,7 @@ impl XsrfCookie {
     fn sent<'a>(&'a self, head: Head<'a>) -> SentXsrf<'a> {
         SentXsrf {
             name: &self.name,
-            headers: head.headers(),
+            head,
         }
     }
 }
@@ -151,7 +158,7 @@ impl XsrfCookie {
 #[derive(Clone)]
 struct SentXsrf<'a> {
     name: &'a CookieName,
-    headers: &'a HeaderMap,
+    head: Head<'a>,
 }
 
 impl<'a> IntoIterator for SentXsrf<'a> {
@@ -159,7 +166,7 @@ impl<'a> IntoIterator for SentXsrf<'a> {
     type IntoIter = <Candidates<'a> as IntoIterator>::IntoIter;
 
     fn into_iter(self) -> Self::IntoIter {
-        let cookies = RequestCookies::of(self.headers).ok();
+        let cookies = RequestCookies::of_head(self.head).ok();
         let values = cookies.and_then(|cookies| cookies.candidates(self.name));
         values.unwrap_or_default().into_iter()
     }
