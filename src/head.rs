@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
 
 use crate::time::{Clock, SystemClock, UnixTime};
 
@@ -45,6 +45,17 @@ impl<'a> Head<'a> {
             headers: request.headers(),
             extensions: request.extensions(),
             clock,
+        }
+    }
+
+    /// The head that was taken off a request, with the system's clock: for a handler that has read the body.
+    pub fn of_parts(parts: &'a Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+            clock: &SystemClock,
         }
     }
 
@@ -101,6 +112,12 @@ impl<'a> Head<'a> {
 impl<'a, B> From<&'a Request<B>> for Head<'a> {
     fn from(request: &'a Request<B>) -> Self {
         Self::of(request)
+    }
+}
+
+impl<'a> From<&'a Parts> for Head<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self::of_parts(parts)
     }
 }
 

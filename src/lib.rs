@@ -50,6 +50,8 @@
 mod answer;
 pub mod authenticate;
 mod authorize;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod base_url;
 mod challenge;
 pub mod cookie;
@@ -59,6 +61,8 @@ mod error;
 mod event;
 mod gate;
 mod grant;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod guard;
 #[cfg(feature = "password")]
 mod hashing;

@@ -11,6 +11,8 @@ mod every_decision_is_an_event;
 mod floors;
 mod fuzzing;
 mod guessing_passwords_takes_for_ever;
+#[cfg(feature = "axum")]
+mod handlers_take_the_session;
 mod manual;
 mod no_secret_is_shown;
 mod people_log_in_by_the_form;
@@ -18,6 +20,7 @@ mod redirect_properties;
 mod secret_file_races;
 mod services;
 mod support;
+mod tests_of_users;
 mod use_cases;
 mod vectors;
 mod what_happens_to_which_request;
