@@ -8,6 +8,7 @@ use crate::time::{Clock, SystemClock, UnixTime};
 
 /// By reference: a constant would be built anew at each look-up.
 static HOST: HeaderName = header::HOST;
+static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
 
 /// The head of a request and a clock: all that deciding who somebody is may look at.
 ///
@@ -81,6 +82,30 @@ impl<'a> Head<'a> {
             Some(authority) => Some(authority.as_str().as_bytes()),
             None => self.headers.get(&HOST).map(HeaderValue::as_bytes),
         }
+    }
+
+    /// What follows `scheme`, in any case, in the `Authorization` field: for an authenticator of one's own, such as one
+    /// for `Basic`. `None` if the field is missing, has another scheme, or stands twice. RFC 9110 section 11.4.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::Head;
+    ///
+    /// let request = http::Request::get("/").header("authorization", "basic  YWxpY2U6eA==").body(())?;
+    /// assert_eq!(Head::of(&request).credentials("Basic"), Some("YWxpY2U6eA=="));
+    /// assert_eq!(Head::of(&request).credentials("Digest"), None);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn credentials(self, scheme: &str) -> Option<&'a str> {
+        let mut fields = self.headers.get_all(&AUTHORIZATION).iter();
+        let (field, None) = (fields.next()?, fields.next()) else {
+            return None;
+        };
+        let (found, credentials) = field.to_str().ok()?.split_once(' ')?;
+        found
+            .eq_ignore_ascii_case(scheme)
+            .then(|| credentials.trim_matches(' '))
     }
 
     /// What the server and outer layers left with the request.
