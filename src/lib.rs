@@ -85,7 +85,7 @@ mod scopes;
 mod secret;
 mod session;
 pub mod source;
-mod store;
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -123,10 +123,11 @@ pub use scopes::Scopes;
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
 pub use source::{BytesSource, EnvSource, FileSource, FirstOf, SecretSource};
+pub use store::{MemoryTokenStore, StoreError, StoreErrorKind, TokenStore};
 pub use time::{Clock, Moment, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
 #[cfg(feature = "password")]
 pub use verify::{PasswordStore, SharedPassword, StoredPasswords, Users};
-pub use verify::{PasswordVerifier, TokenSet, TokenVerifier, Verdict};
+pub use verify::{PasswordVerifier, StoredTokens, TokenSet, TokenVerifier, Verdict};

@@ -2,8 +2,11 @@
 #![allow(dead_code, reason = "each example takes what it needs")]
 
 pub(crate) mod config;
+pub(crate) mod connections;
 pub(crate) mod failure;
+pub(crate) mod forward;
 pub(crate) mod listen;
 pub(crate) mod page;
 pub(crate) mod runtime;
 pub(crate) mod stop;
+pub(crate) mod tls;

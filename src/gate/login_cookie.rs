@@ -23,14 +23,18 @@ pub(crate) struct XsrfCookie {
     guard: XsrfGuard<Keyring>,
     scope: CookieScope,
     name: CookieName,
+    /// Whether a login has one. Else the cookie of that name is the guarded service's own, and only the login
+    /// form, which strangers see, has one of ours.
+    of_logins: bool,
 }
 
 impl XsrfCookie {
-    pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl) -> Result<Self, ConfigError> {
+    pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl, of_logins: bool) -> Result<Self, ConfigError> {
         Ok(Self {
             guard: XsrfGuard::new(keyring),
             scope: CookieScope::xsrf(base_url.as_str())?,
             name: CookieName::xsrf(),
+            of_logins,
         })
     }
 
@@ -111,22 +115,25 @@ impl XsrfCookie {
             return value.to_owned();
         }
         let value = self.guard.issue(binding);
-        push(cookies, self.scope.set_cookie(b"", &value, None, https));
+        if self.of_logins || matches!(binding, Binding::Anonymous) {
+            push(cookies, self.scope.set_cookie(b"", &value, None, https));
+        }
         value
     }
 
     /// Adds the line that takes the cookie away from its own path, the last of those. At the root another server
     /// may have one of the same name.
     pub(crate) fn remove(&self, https: bool, cookies: &mut SetCookies) {
-        if let Some(line) = self.scope.removals(b"", https).last() {
+        if let Some(line) = self.scope.removals(b"", https).last().filter(|_| self.of_logins) {
             cookies.push_own(line);
         }
     }
 
     /// Adds a fresh value, unless one that fits the session was sent.
     pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
-        let fits = RequestCookies::of(head.headers())
-            .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)));
+        let fits = !self.of_logins
+            || RequestCookies::of(head.headers())
+                .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)));
         if !fits {
             self.renew(session, https, cookies);
         }
@@ -134,6 +141,9 @@ impl XsrfCookie {
 
     /// Adds a fresh value.
     pub(crate) fn renew(&self, session: &Session, https: bool, cookies: &mut SetCookies) {
+        if !self.of_logins {
+            return;
+        }
         let value = self.guard.issue(binding(session));
         push(cookies, self.scope.set_cookie(b"", &value, None, https));
     }

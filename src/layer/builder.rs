@@ -382,12 +382,13 @@ impl AuthLayerBuilder {
             ));
         }
         let own_login_page = self.has_own_login_page.then(|| login_path.clone());
+        let asks_xsrf = guards.asks_xsrf();
         let passage = Passage::new(Gate {
             id: GateId::new(),
             guards,
             chain: Chain::new(first, chain),
             authorizers: self.authorizers,
-            xsrf_cookie: XsrfCookie::new(mixed, &base_url)?,
+            xsrf_cookie: XsrfCookie::new(mixed, &base_url, asks_xsrf)?,
             login_cookie: login_cookie.map(LoginCookie),
             telling: Telling {
                 responses: self.responses,

@@ -1,5 +1,7 @@
 //! What the tests against real peers share: an example as a process, a plain HTTP client, and the peers.
 
+pub mod browser;
 pub mod example;
 pub mod http;
 pub mod install;
+pub mod jupyterhub;
