@@ -45,7 +45,7 @@
 //! - [`FileSource`], [`EnvSource`], [`FirstOf`]: where secrets come from.
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
 //! - [`guard`]: the decision table that every browser's request passes.
-//! - [`manual`]: architecture, Jupyter, threats, defaults, contributing.
+//! - [`manual`]: architecture, Jupyter, threats, defaults, migrating, contributing.
 
 mod answer;
 pub mod authenticate;
