@@ -21,6 +21,7 @@ mod secret_file_races;
 mod services;
 mod support;
 mod tests_of_users;
+mod tokens_log_in;
 mod use_cases;
 mod vectors;
 mod what_happens_to_which_request;
