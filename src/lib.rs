@@ -79,6 +79,8 @@ mod page;
 mod password;
 mod peer;
 mod percent;
+#[cfg(feature = "provider")]
+pub mod provider;
 mod query;
 mod random;
 mod scopes;

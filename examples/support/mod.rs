@@ -7,6 +7,7 @@ pub(crate) mod failure;
 pub(crate) mod forward;
 pub(crate) mod listen;
 pub(crate) mod page;
+pub(crate) mod proxy_api;
 pub(crate) mod runtime;
 pub(crate) mod stop;
 pub(crate) mod tls;

@@ -2,6 +2,8 @@
 //!
 //! - [`TestIdentity`]: somebody put on a request, in place of a login.
 //! - [`TestClock`]: a clock that stands still until it is told.
+//! - [`store_conformance`]: what every store of tokens must be able to do; with the feature `provider` also
+//!   `hub_store_conformance`.
 //!
 //! Ask for the feature in `[dev-dependencies]` alone: `portcullis = { version = "…", features = ["testing"] }`. Nothing here
 //! opens a gate from outside: what it puts on a request can only be put there within the process.
@@ -48,6 +50,11 @@
 //! ```
 
 mod clock;
+#[cfg(feature = "provider")]
+mod hub_store;
 mod identity;
+mod store;
 
-pub use self::{clock::TestClock, identity::TestIdentity};
+#[cfg(feature = "provider")]
+pub use self::hub_store::hub_store_conformance;
+pub use self::{clock::TestClock, identity::TestIdentity, store::store_conformance};

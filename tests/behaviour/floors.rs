@@ -14,7 +14,7 @@ const FLOORS: [&str; 6] = [
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 17] = [
+const BESIDE: [(&str, &str); 16] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
