@@ -9,12 +9,12 @@ const FLOORS: [&str; 6] = [
     "source store hashing",
     "authenticate verify authorize",
     "guard gate",
-    "login logout launch",
+    "login logout launch jupyter provider",
     "layer axum grpc testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 16] = [
+const BESIDE: [(&str, &str); 17] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -28,8 +28,8 @@ const BESIDE: [(&str, &str); 16] = [
     ("next_url", "base_url peer percent query"),
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
-    ("testing", "layer"),
     ("password", "error random secret"),
+    ("testing", "layer"),
     ("token", "digest random secret"),
     ("tracing", "event"),
 ];

@@ -13,6 +13,8 @@ mod fuzzing;
 mod guessing_passwords_takes_for_ever;
 #[cfg(feature = "axum")]
 mod handlers_take_the_session;
+#[cfg(feature = "jupyter")]
+mod jupyters_tools_find_the_server;
 mod manual;
 mod no_secret_is_shown;
 mod people_log_in_by_the_form;
