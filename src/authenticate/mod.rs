@@ -107,3 +107,38 @@ impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
         (**self).authenticate(head)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{grant::Grant, identity::Identity};
+
+    #[test]
+    fn a_verifiers_word_is_told_by_what_was_presented() {
+        let known = || Verdict::Known(Grant::new(Identity::new("alice")));
+        let other = Credential::Other { ambient: true };
+        for (verdict, credential, expected) in [
+            (known(), Credential::Token, "alice by Token"),
+            (known(), other, "alice by Other { ambient: true }"),
+            (Verdict::Unknown, Credential::Token, "unknown token"),
+            (Verdict::Unknown, Credential::Password, "wrong user or password"),
+            (Verdict::Unknown, other, "wrong user or password"),
+            (Verdict::Refused(Reason::ExpiredToken), other, "expired token"),
+            (
+                Verdict::Unavailable(Unavailable::new("down")),
+                other,
+                "unavailable",
+            ),
+        ] {
+            let found = match Outcome::of(verdict, credential) {
+                Outcome::Accepted(session) => {
+                    format!("{} by {:?}", session.identity().username(), session.credential())
+                }
+                Outcome::Rejected(reason) => reason.to_string(),
+                Outcome::Unavailable(_) => "unavailable".to_owned(),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{credential:?}");
+        }
+    }
+}

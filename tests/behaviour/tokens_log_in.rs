@@ -127,7 +127,8 @@ async fn a_cookie_of_a_token_is_nothing_where_tokens_do_not_log_in() {
 
 #[tokio::test]
 async fn a_token_or_the_password_may_be_typed() {
-    let password = "a long enough passphrase";
+    // It might be a token.
+    let password = "a-long-enough-passphrase";
     let hash = PasswordHash::hash(&password.into()).expect("a good password");
     let auth = built(
         AuthLayer::builder()

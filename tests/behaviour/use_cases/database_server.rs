@@ -41,6 +41,10 @@ async fn it_takes_a_user_and_a_password_by_http_basic() -> Outside {
             basic("alice:a correct horse battery"),
             "alice by Other { ambient: true }",
         ),
+        (
+            basic("alice:a correct horse battery").replace("Basic", "bAsIc"),
+            "alice by Other { ambient: true }",
+        ),
         (basic("alice:wrong"), "wrong user or password"),
         (basic("bob:a correct horse battery"), "wrong user or password"),
         (
