@@ -1,7 +1,7 @@
 //! The same layer in front of gRPC services: health is open, a door asks for a token, and for more.
 //!
 //! ```text
-//! cargo run --example grpc_server --features grpc
+//! cargo run --example grpc_server
 //! ```
 //!
 //! prints two tokens, and a command that knocks. Refusals are status 16 (no token, or a wrong one) and 7 (not for

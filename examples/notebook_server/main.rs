@@ -1,7 +1,7 @@
 //! Jupyter Server's authentication in front of one's own pages.
 //!
 //! ```text
-//! cargo run --features jupyter --example notebook_server -- --root-dir .
+//! cargo run --example notebook_server -- --root-dir .
 //! ```
 //!
 //! opens a browser that is logged in, and prints a link that does the same once. A program sends the token

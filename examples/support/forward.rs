@@ -222,10 +222,10 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
     .map(HeaderName::from_static);
     let told = |name| headers.get(name).filter(|_| asked.trusted).cloned();
     let earlier: Vec<&[u8]> = headers.get_all(&by).iter().map(HeaderValue::as_bytes).collect();
-    let earlier = asked
-        .trusted
-        .then(|| earlier.join(&b", "[..]))
-        .unwrap_or_default();
+    let earlier = match asked.trusted {
+        true => earlier.join(&b", "[..]),
+        false => Vec::new(),
+    };
     let (told_host, told_port, told_scheme) = (told(&name), told(&port), told(&scheme));
 
     let others = [

@@ -13,7 +13,6 @@
 //! A handler of one's own, alone and behind its gate:
 //!
 //! ```
-//! # #[cfg(feature = "axum")] mod example {
 //! use axum::{Router, body::Body, http::Request, routing::post};
 //! use portcullis::{AuthLayer, Denial, Session, Token, testing::TestIdentity};
 //! use tower::ServiceExt;
@@ -29,7 +28,7 @@
 //! }
 //!
 //! // The tests.
-//! # #[tokio::main(flavor = "current_thread")] pub(super) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let alice = TestIdentity::new("alice").with_scopes(["write"]);
 //! let request = || Request::post("/publish").body(Body::empty()).unwrap();
 //!
@@ -45,8 +44,6 @@
 //! let bob = TestIdentity::new("bob").let_in_by(&auth, request());
 //! assert_eq!(app(&auth).oneshot(bob).await?.status(), 403);
 //! # Ok(()) }
-//! # }
-//! # #[cfg(feature = "axum")] example::main().unwrap();
 //! ```
 
 mod clock;

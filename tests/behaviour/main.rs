@@ -11,7 +11,6 @@ mod every_decision_is_an_event;
 mod floors;
 mod fuzzing;
 mod guessing_passwords_takes_for_ever;
-#[cfg(feature = "axum")]
 mod handlers_take_the_session;
 #[cfg(feature = "jupyter")]
 mod jupyters_tools_find_the_server;

@@ -14,9 +14,7 @@ mod desktop_agent;
 mod kernel_supervisor;
 mod mcp_server;
 mod model_server;
-#[cfg(feature = "axum")]
 mod notebook_server;
-#[cfg(all(feature = "provider", feature = "sqlite"))]
 mod small_hub;
 mod terminal_multiplexer;
 mod vector_database;
