@@ -72,7 +72,10 @@ pub(crate) fn from_payload(payload: &[u8]) -> Option<Login> {
         return Some(grant.into());
     };
     let token = terms.token.map(|hash| hash.parse()).transpose().ok()?;
-    let grant = grant.with_scopes(terms.scopes.iter().collect::<Scopes>());
+    let grant = match terms.scopes.is_empty() {
+        true => grant,
+        false => grant.with_scopes(terms.scopes.iter().collect::<Scopes>()),
+    };
     let grant = match terms.expires_at {
         Some(end) => grant.expires_at(UnixTime::from_secs(end)),
         None => grant,
