@@ -130,7 +130,7 @@ impl Passage {
 
     /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
     /// gate's own answer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn carry_out(
         &self,
         decision: Decision,
@@ -184,6 +184,7 @@ impl Passage {
     /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
     ///
     /// The clock is the head's own.
+    #[inline(always)]
     pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let glance = self.gate.chain.glance(head);
         match glance {
@@ -348,7 +349,7 @@ impl Passage {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn conclude(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
         match outcome {
             Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
@@ -450,7 +451,7 @@ impl Passage {
     }
 
     /// Somebody known: what is added to the handler's answer, or the gate's own.
-    #[inline]
+    #[inline(always)]
     fn accept(
         &self,
         session: &Session,
