@@ -1,16 +1,17 @@
-//! The command line and the environment.
+//! The flags and the variables of a server in Jupyter Server's manner, and what they mean.
 
-use std::{env, path::PathBuf};
+use std::{env, net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
-use portcullis::{EnvSource, FileSource, FirstOf, PasswordHash, SecretSource, Token};
+use clap::Args;
+use portcullis::{
+    BaseUrl, EnvSource, FileSource, FirstOf, Hosts, Keyring, Origins, PasswordHash, SecretSource, Token,
+    TrustedProxies,
+};
 
-use crate::support::{config, failure::Failure};
+use super::{config, failure::Failure, runtime, tls::Tls};
 
-/// Jupyter Server's authentication in front of one's own pages.
-#[derive(Parser)]
-#[command(version)]
-pub(crate) struct Arguments {
+#[derive(Args)]
+pub(crate) struct Flags {
     /// Address or name of this machine to listen at.
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) ip: String,
@@ -21,11 +22,7 @@ pub(crate) struct Arguments {
 
     /// Path below which everything is served.
     #[arg(long, default_value = "/", value_name = "PATH")]
-    pub(crate) base_url: String,
-
-    /// Directory whose files are served.
-    #[arg(long, default_value = ".", value_name = "DIRECTORY")]
-    pub(crate) root_dir: PathBuf,
+    base_url: String,
 
     /// Token to log in with; other users of this machine see a command line
     /// [default: $JUPYTER_TOKEN, else the content of $JUPYTER_TOKEN_FILE, else none beside a password, else a
@@ -46,30 +43,46 @@ pub(crate) struct Arguments {
     /// File of the secret that signs cookies, made if it is missing
     /// [default: jupyter_cookie_secret in $JUPYTER_RUNTIME_DIR].
     #[arg(long, value_name = "FILE")]
-    pub(crate) cookie_secret_file: Option<PathBuf>,
+    cookie_secret_file: Option<PathBuf>,
 
     /// Take the bytes of the cookie secret file as they are: one that Jupyter Server wrote.
     #[arg(long)]
-    pub(crate) raw_cookie_secret: bool,
+    raw_cookie_secret: bool,
 
     /// Another host name that the server answers to, `name`, `name:port` or `name:*`; may be repeated.
     #[arg(long, value_name = "HOST")]
-    pub(crate) allow_host: Vec<String>,
+    allow_host: Vec<String>,
 
     /// Origin whose pages may use this server, such as `https://example.org`; may be repeated.
     #[arg(long, value_name = "ORIGIN")]
-    pub(crate) allow_origin: Vec<String>,
+    allow_origin: Vec<String>,
 
     /// Address or network of a proxy whose X-Forwarded fields are believed; may be repeated.
     #[arg(long, value_name = "CIDR")]
-    pub(crate) trusted_proxy: Vec<String>,
+    trusted_proxy: Vec<String>,
+
+    /// Certificate to speak TLS with, in PEM, those that lead to its root behind it; renewed ones are picked up.
+    #[arg(long, value_name = "FILE")]
+    certfile: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM [default: in the file of the certificate].
+    #[arg(long, value_name = "FILE")]
+    keyfile: Option<PathBuf>,
 
     /// Do not open a browser: the link that is printed leads in as well.
     #[arg(long)]
     pub(crate) no_browser: bool,
 }
 
-impl Arguments {
+/// What people and programs log in with.
+pub(crate) struct Credentials {
+    pub(crate) token: Option<Token>,
+    pub(crate) password: Option<PasswordHash>,
+    /// The token, if nobody configured it and so nobody knows it yet.
+    pub(crate) generated: Option<Token>,
+}
+
+impl Flags {
     pub(crate) fn port(&self) -> Result<u16, Failure> {
         match (self.port, env::var_os("JUPYTER_PORT")) {
             (Some(port), _) => Ok(port),
@@ -83,9 +96,76 @@ impl Arguments {
         }
     }
 
+    pub(crate) fn base_url(&self) -> Result<BaseUrl, Failure> {
+        let base_url = self.base_url.parse();
+        base_url.map_err(|error| format!("--base-url: {error}").into())
+    }
+
+    pub(crate) fn tls(&self) -> Result<Option<Tls>, Failure> {
+        Tls::load(self.certfile.as_deref(), self.keyfile.as_deref())
+    }
+
+    pub(crate) fn has_tls(&self) -> bool {
+        self.certfile.is_some()
+    }
+
+    pub(crate) fn keyring(&self) -> Result<Keyring, Failure> {
+        runtime::keyring(self.cookie_secret_file.as_deref(), self.raw_cookie_secret)
+    }
+
+    pub(crate) fn proxies(&self) -> Result<TrustedProxies, Failure> {
+        match &*self.trusted_proxy {
+            [] => Ok(TrustedProxies::none()),
+            listed => TrustedProxies::parse(&listed.join(","))
+                .map_err(|error| format!("--trusted-proxy: {error}").into()),
+        }
+    }
+
+    pub(crate) fn origins(&self) -> Result<Origins, Failure> {
+        Origins::parse(&self.allow_origin).map_err(|error| format!("--allow-origin: {error}").into())
+    }
+
+    /// The hosts that a server answers to that listens at `address`.
+    ///
+    /// A page of a hostile site can make its own name lead to us, but not an address. So whoever listens for
+    /// other machines answers to addresses, and to names only when told them.
+    pub(crate) fn hosts(&self, address: SocketAddr) -> Result<Hosts, Failure> {
+        let hosts = if address.ip().is_loopback() {
+            Hosts::loopback()
+        } else {
+            Hosts::any_ip()
+        };
+        match &*self.allow_host {
+            [] => Ok(hosts),
+            listed => Ok(hosts.and(Hosts::listed(listed).map_err(|error| format!("--allow-host: {error}"))?)),
+        }
+    }
+
+    /// The same for the operator to read.
+    pub(crate) fn hosts_line(&self, address: SocketAddr) -> String {
+        let mut hosts = vec!["localhost", "loopback addresses"];
+        if !address.ip().is_loopback() {
+            hosts.push("every other IP address (it listens beyond this machine)");
+        }
+        hosts.extend(self.allow_host.iter().map(String::as_str));
+        hosts.join(", ")
+    }
+
+    pub(crate) fn credentials(&self) -> Result<Credentials, Failure> {
+        let (password, configured) = (self.password()?, self.token()?);
+        // One's own token is known to whoever configured it; a log should not know it too. Beside a password
+        // nobody needs one that nobody asked for.
+        let generated = (configured.is_none() && password.is_none()).then(Token::generate);
+        Ok(Credentials {
+            token: configured.or_else(|| generated.clone()),
+            password,
+            generated,
+        })
+    }
+
     /// The configured token: the flag's, else what `JUPYTER_TOKEN` holds, else what the file that
     /// `JUPYTER_TOKEN_FILE` names holds; `None` if nobody configured one.
-    pub(crate) fn token(&self) -> Result<Option<Token>, Failure> {
+    fn token(&self) -> Result<Option<Token>, Failure> {
         if let Some(token) = &self.token {
             return Ok(Some(token.parse().map_err(|error| format!("--token: {error}"))?));
         }
@@ -102,7 +182,7 @@ impl Arguments {
     }
 
     /// The hash of the configured password: the flag's, else the configuration file's; `None` if nobody set one.
-    pub(crate) fn password(&self) -> Result<Option<PasswordHash>, Failure> {
+    fn password(&self) -> Result<Option<PasswordHash>, Failure> {
         if let Some(hash) = &self.password_hash {
             let hash = hash
                 .parse()
