@@ -22,6 +22,8 @@ export async function serveFront(servers, tls) {
     const headers = { ...incoming.headers, "x-forwarded-proto": scheme };
     const onward = request({ host: "127.0.0.1", port: server.port, method, path, headers }, (back) => {
       record.status = back.statusCode;
+      // Where there is no page to show, a browser shows an error of its own, as if nobody had answered.
+      if (back.statusCode === 404) return back.resume(), answer.writeHead(404, { "Content-Type": "text/plain" }).end("not here");
       answer.writeHead(back.statusCode, back.headers);
       back.pipe(answer);
     });

@@ -3,3 +3,4 @@
 pub mod example;
 pub mod http;
 pub mod install;
+pub mod tls;

@@ -15,7 +15,9 @@ use portcullis_interop::{
     example::{self, Example},
     http::{request, request_with},
     install,
+    tls::{Authority, ask},
 };
+use serde_json::json;
 use tempfile::TempDir;
 use tungstenite::{Message, client::IntoClientRequest as _};
 
@@ -171,6 +173,44 @@ fn the_application_is_told_who_asked_and_not_by_what() {
         assert!(cookies.contains(&&*renamed), "{}", answer.head);
         for gone in ["keep-alive", "x-hop"] {
             assert_eq!(answer.fields(gone), [""; 0], "{}", answer.head);
+        }
+    }
+}
+
+#[test]
+fn by_tls_the_application_is_told_so_and_gets_its_cookies_in_one_field() {
+    let authority = Authority::new();
+    let certificate = authority.certificate(0x41);
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("all.pem");
+    fs::write(&file, format!("{}{}", certificate.chain, certificate.key)).expect("a file");
+    let seen = Seen::start();
+    let gateway = Gateway::start(&seen.url, &["--certfile", &file.display().to_string()]);
+    for (http2, protocol) in [(false, "http/1.1"), (true, "h2")] {
+        let headers = json!({ "authorization": format!("token {TOKEN}"), "cookie": ["a=1", "b=2"] });
+        let url = format!("https://{}/x?y", gateway.address);
+        let answer = ask(
+            &authority.root(),
+            json!({ "url": url, "method": "POST", "body": "text", "headers": headers, "http2": http2 }),
+        );
+        assert_eq!(
+            (&answer["status"], &answer["protocol"]),
+            (&json!(200), &json!(protocol)),
+            "{answer}"
+        );
+        let head = seen.last();
+        assert!(head.starts_with("POST /x?y HTTP/1.1\r\n"), "{head}");
+        for line in [
+            "cookie: a=1; b=2".to_owned(),
+            format!("host: {}", gateway.address),
+            format!("x-forwarded-host: {}", gateway.address),
+            "x-forwarded-proto: https".to_owned(),
+        ] {
+            assert_eq!(
+                head.lines().filter(|found| **found == line).count(),
+                1,
+                "{line}: {head}"
+            );
         }
     }
 }
@@ -379,7 +419,7 @@ impl Lab {
             tempfile::tempdir().expect("a directory"),
             tempfile::tempdir().expect("a directory"),
         );
-        let notebook = serde_json::json!({
+        let notebook = json!({
             "cells": [{
                 "cell_type": "code", "id": "answer", "execution_count": null, "metadata": {}, "outputs": [],
                 "source": "print('the answer is', 6 * 7)",
