@@ -45,6 +45,7 @@
 //! - [`FileSource`], [`EnvSource`], [`FirstOf`]: where secrets come from.
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
 //! - [`guard`]: the decision table that every browser's request passes.
+//! - `jupyter`, of the feature so called: the files by which Jupyter's tools find a server and its password.
 //! - [`manual`]: architecture, Jupyter, threats, defaults, contributing.
 
 mod answer;
@@ -64,6 +65,8 @@ pub mod guard;
 mod hashing;
 mod head;
 mod identity;
+#[cfg(feature = "jupyter")]
+pub mod jupyter;
 mod launch;
 mod layer;
 mod login;
@@ -75,13 +78,15 @@ mod page;
 mod password;
 mod peer;
 mod percent;
+#[cfg(feature = "provider")]
+pub mod provider;
 mod query;
 mod random;
 mod scopes;
 mod secret;
 mod session;
 pub mod source;
-mod store;
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -119,10 +124,11 @@ pub use scopes::Scopes;
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
 pub use source::{BytesSource, EnvSource, FileSource, FirstOf, SecretSource};
+pub use store::{MemoryTokenStore, StoreError, StoreErrorKind, TokenStore};
 pub use time::{Clock, Moment, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
 #[cfg(feature = "password")]
 pub use verify::{PasswordStore, SharedPassword, StoredPasswords, Users};
-pub use verify::{PasswordVerifier, TokenSet, TokenVerifier, Verdict};
+pub use verify::{PasswordVerifier, StoredTokens, TokenSet, TokenVerifier, Verdict};

@@ -5,8 +5,10 @@
 //! ```
 //!
 //! opens a browser that is logged in, and prints a link that does the same once. A program sends the token
-//! instead: `Authorization: token …`. With a password, which `cargo run --example password -- set` sets, people
-//! log in by it, and there is no token unless one is configured.
+//! instead: `Authorization: token …`. With a password, which the example `password` sets, people log in by it,
+//! and there is no token unless one is configured.
+//!
+//! `jupyter server list` finds it, and `jupyter server stop` stops it.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -15,7 +17,10 @@ use axum::{
     routing::{get, post},
 };
 use clap::Parser;
-use portcullis::{AuthLayer, BaseUrl, Event, Responses};
+use portcullis::{
+    AuthLayer, BaseUrl, Event, Responses, Token,
+    jupyter::{ServerInfo, ServerInfoFile},
+};
 
 use files::Root;
 use support::{
@@ -31,6 +36,7 @@ mod api;
 mod files;
 mod home;
 mod me;
+mod stop_token;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -65,12 +71,29 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
     let listener = listen(&flags.ip, flags.port()?).await?;
     let address = listener.local_addr()?;
 
+    // Beside a password alone, Jupyter's tools get a token that stops the server.
+    let stop_token = credentials.token.is_none().then(Token::generate);
     let server = Arc::new(Server {
-        auth: gate(&flags, &credentials, base_url.clone(), address)?,
+        auth: gate(
+            &flags,
+            &credentials,
+            stop_token.as_ref(),
+            base_url.clone(),
+            address,
+        )?,
         base_url,
         root,
         stop: Stop::on_signals()?,
     });
+
+    // Gone when the server ends: it is dropped then.
+    let token = credentials.token.as_ref().or(stop_token.as_ref());
+    let info = ServerInfo::new(address, &server.base_url)
+        .with_password(credentials.password.is_some())
+        .with_root_dir(root_dir.canonicalize()?)
+        .with_tls(flags.has_tls());
+    let _file = tell_jupyter(info, token)
+        .inspect_err(|error| eprintln!("warning: Jupyter's tools will not find this server: {error}"));
     let home = console::announce(
         "notebook_server",
         address,
@@ -92,10 +115,20 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Writes `jpserver-<pid>.json`, by which `jupyter server list` and `stop` find the server.
+fn tell_jupyter(info: ServerInfo, token: Option<&Token>) -> Result<ServerInfoFile, Failure> {
+    let info = match token {
+        Some(token) => info.with_token(token.clone()),
+        None => info,
+    };
+    Ok(info.write(runtime::directory()?)?)
+}
+
 /// The gate: who may come in, and by what.
 fn gate(
     flags: &Flags,
     credentials: &Credentials,
+    stop_token: Option<&Token>,
     base_url: BaseUrl,
     address: SocketAddr,
 ) -> Result<AuthLayer, Failure> {
@@ -103,6 +136,11 @@ fn gate(
     let mut auth = AuthLayer::builder();
     if let Some(token) = &credentials.token {
         auth = auth.token(token.clone());
+    }
+    if let Some(token) = stop_token {
+        auth = auth
+            .tokens(stop_token::verifier(token.clone())?)
+            .authorizer(stop_token::rule(base_url.join("api/shutdown")));
     }
     if let Some(password) = &credentials.password {
         auth = auth.password(password.clone());

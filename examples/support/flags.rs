@@ -5,10 +5,10 @@ use std::{env, net::SocketAddr, path::PathBuf};
 use clap::Args;
 use portcullis::{
     BaseUrl, EnvSource, FileSource, FirstOf, Hosts, Keyring, Origins, PasswordHash, SecretSource, Token,
-    TrustedProxies,
+    TrustedProxies, jupyter::ServerConfig,
 };
 
-use super::{config, failure::Failure, runtime, tls::Tls};
+use super::{failure::Failure, runtime, tls::Tls};
 
 #[derive(Args)]
 pub(crate) struct Flags {
@@ -189,19 +189,17 @@ impl Flags {
                 .map_err(|error| format!("--password-hash: {error}"))?;
             return Ok(Some(hash));
         }
-        let path = match &self.config {
+        let config = match &self.config {
             Some(path) if !path.is_file() => {
                 return Err(format!("--config {}: expected a file, found none", path.display()).into());
             }
-            Some(path) => path.clone(),
-            None => config::directory()?.join(config::FILE),
+            Some(path) => ServerConfig::read(path)?,
+            None => ServerConfig::of_user()?,
         };
-        let Some((hash, warnings)) = config::password(&path)? else {
-            return Ok(None);
-        };
-        for warning in warnings {
+        let hash = config.password()?;
+        for warning in config.warnings() {
             eprintln!("warning: {warning}");
         }
-        Ok(Some(hash))
+        Ok(hash)
     }
 }

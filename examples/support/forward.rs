@@ -3,7 +3,7 @@
 //! Bodies stream both ways, websockets are joined end to end, fields that are about one connection stay on it,
 //! and `X-Forwarded-*` tells the other server who asked. Who may ask is decided before.
 
-use std::{error::Error, fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{error::Error, fmt, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -20,6 +20,8 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
+use tokio::io::copy_bidirectional;
+use tokio_util::io::InspectReader;
 
 use super::failure::Failure;
 
@@ -48,6 +50,10 @@ pub(crate) struct Asked {
     /// replaced.
     pub(crate) trusted: bool,
 }
+
+/// Told whenever either side of a websocket says something: in the extensions of a request.
+#[derive(Clone)]
+pub(crate) struct Heard(pub(crate) Arc<dyn Fn() + Send + Sync>);
 
 impl Forward {
     pub(crate) fn new() -> Self {
@@ -96,7 +102,7 @@ impl Forward {
         *onward.headers_mut() = headers;
 
         let answer = self.0.request(onward).await.map_err(ForwardError::NoAnswer)?;
-        bring_back(answer, client)
+        bring_back(answer, client, parts.extensions.get().cloned())
     }
 }
 
@@ -104,6 +110,7 @@ impl Forward {
 fn bring_back(
     mut answer: Response<hyper::body::Incoming>,
     client: Option<OnUpgrade>,
+    heard: Option<Heard>,
 ) -> Result<Response<Body>, ForwardError> {
     let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     let server = switches.then(|| upgraded(&mut answer));
@@ -118,16 +125,23 @@ fn bring_back(
     };
     // A connection that nobody asked to be handed over would carry whatever either side likes, unseen.
     let client = client.ok_or(ForwardError::Unasked)?;
-    tokio::spawn(join(client, server));
+    tokio::spawn(join(client, server, heard));
     ask_for_websocket(&mut parts.headers);
     let nothing = Empty::new().map_err(|never| match never {}).boxed_unsync();
     Ok(Response::from_parts(parts, nothing))
 }
 
 /// Carries octets both ways until both sides are done, or one is gone.
-async fn join(client: OnUpgrade, server: OnUpgrade) {
+async fn join(client: OnUpgrade, server: OnUpgrade, heard: Option<Heard>) {
+    let tell = |_: &[u8]| {
+        if let Some(Heard(tell)) = &heard {
+            tell();
+        }
+    };
     if let (Ok(client), Ok(server)) = tokio::join!(client, server) {
-        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(server)).await;
+        let mut client = InspectReader::new(TokioIo::new(client), tell);
+        let mut server = InspectReader::new(TokioIo::new(server), tell);
+        let _ = copy_bidirectional(&mut client, &mut server).await;
     }
 }
 

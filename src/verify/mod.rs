@@ -3,6 +3,7 @@
 #[cfg(feature = "password")]
 mod passwords;
 mod shared_token;
+mod stored_tokens;
 mod token_set;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::{
 
 #[cfg(feature = "password")]
 pub use self::passwords::{Found, PasswordStore, SharedPassword, StoredPasswords, Users};
-pub use self::{shared_token::SharedToken, token_set::TokenSet};
+pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet};
 
 /// What a verifier says of a credential.
 #[derive(Debug)]

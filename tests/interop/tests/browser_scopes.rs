@@ -1,20 +1,9 @@
 //! Which login a real browser sends where, and what pages of other origins can do with it.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path};
 
-use portcullis_interop::{
-    example::{self, Example},
-    install,
-};
+use portcullis_interop::{browser::drive, example::Example};
 use tempfile::TempDir;
-
-/// How long the browser may take for one scenario.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_login_goes_to_its_own_server_and_not_to_its_neighbours() {
@@ -22,10 +11,10 @@ fn a_login_goes_to_its_own_server_and_not_to_its_neighbours() {
         .into_iter()
         .map(|base| (base, Server::start(&["--base-url", base])))
         .collect();
-    let mut arguments = Vec::new();
-    for (base, server) in &servers {
-        arguments.extend([(*base).to_owned(), server.port.clone(), server.token.clone()]);
-    }
+    let arguments: Vec<&str> = servers
+        .iter()
+        .flat_map(|(base, server)| [*base, &*server.port, &*server.token])
+        .collect();
     drive("scopes.mjs", &arguments);
 }
 
@@ -50,10 +39,9 @@ fn other_sites_cannot_act_with_the_login_and_the_token_leaves_no_trace() {
             "--trusted-proxy",
             "127.0.0.1",
         ]);
-        drive(
-            "cross_site.mjs",
-            &[&[server.port.clone(), server.token.clone()], tls].concat(),
-        );
+        let mut arguments = vec![&*server.port, &*server.token];
+        arguments.extend(tls.iter().map(String::as_str));
+        drive("cross_site.mjs", &arguments);
         assert!(
             server.process.is_running(),
             "expected the server to outlive what others posted"
@@ -103,25 +91,4 @@ fn fill(root: &Path) -> std::io::Result<()> {
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xff\xff\
           ?\0\x05\xfe\x02\xfe\xa75\x81\x84\0\0\0\0IEND\xaeB`\x82",
     )
-}
-
-/// Runs a scenario in the browser.
-#[track_caller]
-fn drive(scenario: &str, arguments: &[String]) {
-    install::browser();
-    let mut node = Command::new("node")
-        .arg(install::browser_folder().join(scenario))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("node runs");
-    let ended = example::wait(&mut node, PATIENCE);
-    if ended.is_none() {
-        let _ = node.kill();
-        let _ = node.wait();
-    }
-    assert!(
-        ended.is_some_and(|status| status.success()),
-        "{scenario} ended with {ended:?}: its last line says what was expected and found"
-    );
 }

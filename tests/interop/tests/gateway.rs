@@ -5,16 +5,17 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use portcullis_interop::{
+    browser::drive_for,
     example::{self, Example},
     http::{request, request_with},
     install,
+    jupyter_server::{Home, free_port},
     tls::{Authority, ask},
 };
 use serde_json::json;
@@ -74,24 +75,13 @@ fn a_notebook_runs_behind_the_gate_and_strangers_see_nothing_of_it() {
         assert!(refused.to_string().contains("401"), "{path}: {refused}");
     }
 
-    install::browser();
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gateway");
-    let mut node = Command::new("node")
-        .arg(install::browser_folder().join("gateway.mjs"))
-        .args([&gateway.link, &pictures.display().to_string()])
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("node runs");
-    let ended = example::wait(&mut node, PATIENCE);
-    if ended.is_none() {
-        let _ = node.kill();
-        let _ = node.wait();
-    }
-    assert!(
-        ended.is_some_and(|status| status.success()),
-        "the scenario ended with {ended:?}: its last line says what was expected and found"
+    drive_for(
+        PATIENCE,
+        "gateway.mjs",
+        &[&gateway.link, &pictures.display().to_string()],
     );
-    let saved = fs::read_to_string(lab.root.path().join("answer.ipynb")).expect("the notebook");
+    let saved = fs::read_to_string(lab.home.notebooks().join("answer.ipynb")).expect("the notebook");
     assert!(
         saved.contains("the answer is 42"),
         "the output was saved: {saved}"
@@ -408,17 +398,12 @@ struct Lab {
     process: Example,
     address: String,
     url: String,
-    root: TempDir,
-    _home: TempDir,
+    home: Home,
 }
 
 impl Lab {
     fn start() -> Self {
-        let jupyter = install::python().join("jupyter");
-        let (home, root) = (
-            tempfile::tempdir().expect("a directory"),
-            tempfile::tempdir().expect("a directory"),
-        );
+        let home = Home::new();
         let notebook = json!({
             "cells": [{
                 "cell_type": "code", "id": "answer", "execution_count": null, "metadata": {}, "outputs": [],
@@ -427,23 +412,10 @@ impl Lab {
             "metadata": { "kernelspec": { "display_name": "Python 3", "language": "python", "name": "python3" } },
             "nbformat": 4, "nbformat_minor": 5,
         });
-        fs::write(root.path().join("answer.ipynb"), notebook.to_string()).expect("a file");
-        // Freed for it to take: Jupyter tells a port that it chose itself only in a log.
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
-        let mut command = Example::command(&jupyter);
-        for name in [
-            "JUPYTER_CONFIG_DIR",
-            "JUPYTER_DATA_DIR",
-            "JUPYTER_RUNTIME_DIR",
-            "IPYTHONDIR",
-        ] {
-            command.env(name, home.path().join(name));
-        }
+        fs::write(home.notebooks().join("answer.ipynb"), notebook.to_string()).expect("a file");
+        let port = free_port();
+        let mut command = home.command(&install::python().join("jupyter"));
         command
-            .env("HOME", home.path())
-            .current_dir(root.path())
             .args([
                 "lab",
                 "--no-browser",
@@ -455,7 +427,11 @@ impl Lab {
                 "--IdentityProvider.token=",
                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             ])
-            .arg(format!("--port={port}"));
+            .args([
+                format!("--port={port}"),
+                format!("--ServerApp.root_dir={}", home.notebooks().display()),
+            ]);
+        install::progress(&format!("a JupyterLab starts at port {port}"));
         let process = Example::start("jupyter lab", command);
         let address = format!("127.0.0.1:{port}");
         let until = Instant::now() + PATIENCE;
@@ -475,8 +451,7 @@ impl Lab {
             process,
             url: format!("http://{address}"),
             address,
-            root,
-            _home: home,
+            home,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::symlink,
     path::Path,
     process::Command,
@@ -15,6 +15,7 @@ use portcullis_interop::{
     example::{self, Example},
     http::request,
     install,
+    jupyter_server::free_port,
     tls::{Authority, Certificate, ask},
 };
 use serde_json::{Value, json};
@@ -448,10 +449,7 @@ impl Nginx {
         let certificate = authority.certificate(0x31);
         fs::write(folder.path().join("cert.pem"), &certificate.chain).expect("a file");
         fs::write(folder.path().join("key.pem"), &certificate.key).expect("a file");
-        // Freed for it to take: nginx does not tell which port it was given.
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
+        let port = free_port();
         let config = folder.path().join("nginx.conf");
         fs::write(&config, configuration(port, upstream)).expect("a file");
         let mut command = Command::new(NGINX);
