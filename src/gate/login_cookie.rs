@@ -4,7 +4,10 @@ use http::HeaderValue;
 
 use crate::{
     answer::Answer,
-    authenticate::{Authenticator, IdentityCookie, Outcome, login_payload},
+    authenticate::{
+        Authenticator, IdentityCookie, Outcome,
+        login_payload::{self, Login},
+    },
     base_url::BaseUrl,
     cookie::{Candidates, CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     denial::Denial,
@@ -184,7 +187,7 @@ impl LoginCookie {
         }
         let identity = Identity::anonymous();
         self.give(
-            &Grant::new(identity.clone()),
+            &Grant::new(identity.clone()).into(),
             head.host().unwrap_or_default(),
             head.now(),
             https,
@@ -193,10 +196,10 @@ impl LoginCookie {
         Some(identity)
     }
 
-    /// Adds the line that gives the browser at `host` the cookie of a login as `grant`.
+    /// Adds the line that gives the browser at `host` the cookie of `login`.
     pub(crate) fn give(
         &self,
-        grant: &Grant,
+        login: &Login,
         host: &[u8],
         now: UnixTime,
         https: bool,
@@ -205,7 +208,7 @@ impl LoginCookie {
         let jar = self.0.jar().at(host);
         push(
             cookies,
-            jar.write(login_payload::to_payload(grant).as_bytes(), now, https),
+            jar.write(login_payload::to_payload(login).as_bytes(), now, https),
         );
     }
 

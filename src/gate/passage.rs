@@ -20,6 +20,7 @@ use crate::{
         gate::Gate,
         login_cookie::is_https,
         responses::{OwnResponse, redirect, wants_page},
+        stranger::Stranger,
     },
     grant::Grant,
     guard::{GuardRule, Surroundings},
@@ -92,6 +93,12 @@ impl Passage {
         self.gate.login_cookie.is_some()
     }
 
+    /// A session that this gate takes as asked for before.
+    #[cfg(feature = "testing")]
+    pub(crate) fn let_in(&self, session: Session) -> Session {
+        session.let_in_by(self.gate.id)
+    }
+
     /// A login that a handler decided.
     pub(crate) fn log_in_by_hand(&self, head: Head<'_>, grant: Grant) -> SetCookies {
         let mut cookies = SetCookies::default();
@@ -130,7 +137,7 @@ impl Passage {
 
     /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
     /// gate's own answer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn carry_out(
         &self,
         decision: Decision,
@@ -152,8 +159,11 @@ impl Passage {
     fn hand_over(&self, session: Option<Session>, extensions: &mut Extensions) {
         match session {
             Some(session) => drop(extensions.insert(session)),
-            // What another gate left does not speak for this one.
-            None => drop(extensions.remove::<Session>()),
+            None => {
+                // What another gate left does not speak for this one.
+                extensions.remove::<Session>();
+                extensions.insert(Stranger::at(&self.gate));
+            }
         }
     }
 
@@ -184,6 +194,7 @@ impl Passage {
     /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
     ///
     /// The clock is the head's own.
+    #[inline(always)]
     pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let glance = self.gate.chain.glance(head);
         match glance {
@@ -348,7 +359,7 @@ impl Passage {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn conclude(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
         match outcome {
             Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
@@ -450,7 +461,7 @@ impl Passage {
     }
 
     /// Somebody known: what is added to the handler's answer, or the gate's own.
-    #[inline]
+    #[inline(always)]
     fn accept(
         &self,
         session: &Session,

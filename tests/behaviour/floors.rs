@@ -10,11 +10,11 @@ const FLOORS: [&str; 6] = [
     "authenticate verify authorize",
     "guard gate",
     "login logout launch jupyter provider",
-    "layer testing",
+    "layer axum grpc testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 16] = [
+const BESIDE: [(&str, &str); 17] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -29,6 +29,7 @@ const BESIDE: [(&str, &str); 16] = [
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
     ("password", "error random secret"),
+    ("testing", "layer"),
     ("token", "digest random secret"),
     ("tracing", "event"),
 ];
