@@ -222,7 +222,7 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
     .map(HeaderName::from_static);
     let told = |name| headers.get(name).filter(|_| asked.trusted).cloned();
     let earlier: Vec<&[u8]> = headers.get_all(&by).iter().map(HeaderValue::as_bytes).collect();
-    let earlier = match asked.trusted {
+    let mut chain = match asked.trusted {
         true => earlier.join(&b", "[..]),
         false => Vec::new(),
     };
@@ -242,7 +242,6 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
         headers.remove(name);
     }
 
-    let mut chain = earlier;
     if let Some(ip) = asked.by {
         let separator = if chain.is_empty() { "" } else { ", " };
         chain.extend_from_slice(format!("{separator}{ip}").as_bytes());

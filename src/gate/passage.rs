@@ -137,7 +137,7 @@ impl Passage {
 
     /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
     /// gate's own answer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn carry_out(
         &self,
         decision: Decision,
@@ -194,6 +194,7 @@ impl Passage {
     /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
     ///
     /// The clock is the head's own.
+    #[inline(always)]
     pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let glance = self.gate.chain.glance(head);
         match glance {
@@ -358,7 +359,7 @@ impl Passage {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn conclude(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
         match outcome {
             Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
@@ -460,7 +461,7 @@ impl Passage {
     }
 
     /// Somebody known: what is added to the handler's answer, or the gate's own.
-    #[inline]
+    #[inline(always)]
     fn accept(
         &self,
         session: &Session,

@@ -20,7 +20,8 @@ mod people_log_in_by_the_form;
 mod redirect_properties;
 mod secret_file_races;
 mod services;
-mod stores_keep_what_they_promise;
+#[cfg(feature = "sqlite")]
+mod stores;
 mod support;
 mod tests_of_users;
 mod tokens_log_in;

@@ -7,3 +7,4 @@ pub mod install;
 pub mod jupyter_server;
 pub mod jupyterhub;
 pub mod postgres;
+pub mod tls;
