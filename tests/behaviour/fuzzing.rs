@@ -33,7 +33,7 @@ macro_rules! targets {
 }
 
 targets! {
-    authorization base_urls cookies encrypted_values guards identities next_urls paths queries requests secrets
+    authorization base_urls cookies encrypted_values guards identities next_urls paths queries requests salted_token_hashes secrets
     set_cookies settings signed_values token_hashes tokens xsrf
 }
 

@@ -14,6 +14,7 @@ pub mod next_urls;
 pub mod paths;
 pub mod queries;
 pub mod requests;
+pub mod salted_token_hashes;
 pub mod secrets;
 pub mod set_cookies;
 pub mod settings;
