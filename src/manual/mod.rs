@@ -5,6 +5,7 @@
 //! - [`threats`]: against whom, what is promised, and the test of each requirement.
 //! - [`defaults`]: every default with its reason.
 //! - [`deploying`]: by TLS, behind a proxy, and as one.
+//! - [`migrating`]: from a bearer layer, a closure, an interceptor, and beside axum-login.
 //! - [`contributing`]: how to test, measure and fuzz.
 
 #[doc = include_str!("architecture.md")]
@@ -17,5 +18,7 @@ pub mod defaults {}
 pub mod deploying {}
 #[doc = include_str!("jupyter.md")]
 pub mod jupyter {}
+#[doc = include_str!("migrating.md")]
+pub mod migrating {}
 #[doc = include_str!("threats.md")]
 pub mod threats {}
