@@ -47,7 +47,10 @@ async fn its_tokens_are_kept_hashed_with_their_end_and_last_use() -> Result<(), 
     }
 
     let kept = server.sql("history", "SELECT database_to_xml(true, false, '')");
-    assert!(kept.contains("laptop") && !kept.contains(token.expose()), "hashes alone are kept");
+    assert!(
+        kept.contains("laptop") && !kept.contains(token.expose()),
+        "hashes alone are kept"
+    );
 
     let listed = tokens.list(Tokens::of("alice")).await?;
     assert_eq!(listed.len(), 1, "the other one has ended: {listed:?}");
