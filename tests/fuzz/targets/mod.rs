@@ -11,6 +11,7 @@ pub mod encrypted_values;
 pub mod guards;
 pub mod identities;
 pub mod next_urls;
+pub mod password_hashes;
 pub mod paths;
 pub mod queries;
 pub mod requests;
