@@ -5,3 +5,5 @@ pub mod example;
 pub mod http;
 pub mod install;
 pub mod jupyterhub;
+pub mod mini_hub;
+pub mod person;
