@@ -4,6 +4,7 @@ pub mod browser;
 pub mod example;
 pub mod http;
 pub mod install;
+pub mod jupyter_server;
 pub mod jupyterhub;
 pub mod mini_hub;
 pub mod person;
