@@ -123,7 +123,7 @@ impl Call<'_> {
         if !places.is_empty() {
             page = page.heading("Where you may go");
             for client in places {
-                page = page.link(&hub.base_url.join(&client.prefix()), &client.resource.described());
+                page = page.link(&hub.base_url.join(&client.prefix()), &capital(&client.resource.described()));
             }
         }
         page = page.heading("Access tokens");

@@ -9,7 +9,7 @@ const FLOORS: [&str; 6] = [
     "source store hashing",
     "authenticate verify authorize",
     "guard gate",
-    "login logout launch jupyter",
+    "login logout launch jupyter oauth provider",
     "layer testing",
 ];
 
