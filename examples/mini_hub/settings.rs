@@ -7,7 +7,7 @@ use portcullis::{
     SecretSource as _, StoredPasswords, Token, TrustedProxies, Users,
     guard::Origin,
     provider::{Client, Hub, HubBuilder, Member},
-    store::{HubStore, MemoryTokenStore, SqliteTokenStore},
+    store::{HubStore, MemoryTokenStore, PostgresTokenStore, SqliteTokenStore},
 };
 use serde::Deserialize;
 
@@ -145,7 +145,7 @@ impl Settings {
     /// # Errors
     ///
     /// If something that the file says cannot be, with the name of the setting.
-    pub(crate) fn hub(&self, addresses: &[SocketAddr]) -> Result<Hub, Failure> {
+    pub(crate) async fn hub(&self, addresses: &[SocketAddr]) -> Result<Hub, Failure> {
         let (origin, _) = self.public()?;
         let hub = match self.store.split_once(':') {
             Some(("memory", "")) => self.with_store(MemoryTokenStore::new()),
@@ -153,7 +153,14 @@ impl Settings {
                 let store = SqliteTokenStore::open(path).map_err(|error| format!("store: {error}"))?;
                 self.with_store(store)
             }
-            _ => Err("store: expected \"memory:\" or \"sqlite:<file>\", found something else".into()),
+            Some(("postgres" | "postgresql", _)) => {
+                let store = PostgresTokenStore::connect(&self.store).await;
+                self.with_store(store.map_err(|error| format!("store: {error}"))?)
+            }
+            _ => Err(
+                "store: expected \"memory:\", \"sqlite:<file>\" or \"postgres://…\", found something else"
+                    .into(),
+            ),
         }?;
         // Whoever listens for other machines answers to addresses, and to names only when told them: a hostile page can
         // make its own name lead here, but not an address.

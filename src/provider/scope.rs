@@ -138,7 +138,7 @@ pub(crate) fn check(setting: &'static str, scopes: &Scopes) -> Result<(), Config
         read(text).is_none_or(|scope| {
             scope.name() == "inherit"
                 || scope
-                    .filter
+                    .filter()
                     .is_some_and(|(kind, value)| value.is_none() && kind != "user")
         })
     });
@@ -220,7 +220,9 @@ impl Expanded {
     /// The same, and this scope.
     pub(crate) fn and(mut self, scope: &str) -> Self {
         if let Some(scope) = read(scope)
-            && let Some(filter) = scope.filter().map_or(Some(None), |(kind, value)| Some(Some((kind, value?))))
+            && let Some(filter) = scope
+                .filter()
+                .map_or(Some(None), |(kind, value)| Some(Some((kind, value?))))
         {
             self.add(scope.name(), filter);
         }

@@ -8,3 +8,4 @@ pub mod jupyter_server;
 pub mod jupyterhub;
 pub mod mini_hub;
 pub mod person;
+pub mod postgres;
