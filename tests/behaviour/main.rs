@@ -11,6 +11,7 @@ mod every_decision_is_an_event;
 mod floors;
 mod fuzzing;
 mod guessing_passwords_takes_for_ever;
+mod hub;
 #[cfg(feature = "jupyter")]
 mod jupyters_tools_find_the_server;
 mod manual;
