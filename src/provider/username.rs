@@ -42,7 +42,9 @@ impl Username {
         }
         let name = typed.to_lowercase();
         let dots = |octets: &[u8]| octets.iter().all(|octet| *octet == b'.');
-        let hidden: Vec<u8> = percent::decoded(name.as_bytes()).flatten().collect();
+        // A broken escape is what it looks like.
+        let hidden = percent::decoded(name.as_bytes()).map(|octet| octet.unwrap_or(b'%'));
+        let hidden: Vec<u8> = hidden.collect();
         let refused = name.is_empty()
             || name.len() > Self::LIMIT
             || name.contains(|character: char| character == '/' || character.is_control())
@@ -89,6 +91,7 @@ mod tests {
             ("a@b.c", Some("a@b.c")),
             ("a..", Some("a..")),
             ("100%", Some("100%")),
+            ("%%", Some("%%")),
             ("", None),
             ("  ", None),
             (".", None),
