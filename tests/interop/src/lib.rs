@@ -9,3 +9,4 @@ pub mod jupyterhub;
 pub mod mini_hub;
 pub mod person;
 pub mod postgres;
+pub mod tls;
