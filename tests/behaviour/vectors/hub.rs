@@ -1,11 +1,13 @@
 //! What a JupyterHub answers, asked of ours.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use portcullis::{
-    NextUrl, Premises, PresentedToken, Scheme, Token, UnixTime,
+    Head, Keyring, NextUrl, Premises, PresentedToken, Scheme, Secret, Token, UnixTime,
     authenticate::token_in_authorization,
-    cookie::{CookieName, CookieScope},
+    cookie::{CookieName, CookieScope, SignedValues},
+    guard::{Binding, Guards, RequestKind, XsrfAsked, XsrfGuard, XsrfProof},
     provider::{Client, Username},
     store::{HubStore as _, LoginRecord},
 };
@@ -986,4 +988,190 @@ fn a_token_is_read_from_the_field_as_a_jupyterhub_reads_it() {
             }
         },
     );
+}
+
+// ---- `_xsrf`
+
+/// The identity that a value of theirs was made for, if it is good at the time of the row.
+fn identity(case: &Value, value: &str) -> Option<String> {
+    let secret = text(case, "secret_hex");
+    let octets: Vec<u8> = (0..secret.len() / 2)
+        .map(|place| u8::from_str_radix(&secret[2 * place..2 * place + 2], 16).expect("hexadecimal digits"))
+        .collect();
+    let keyring = Keyring::from_secret(Secret::from(octets)).expect("long enough");
+    let signed = BASE64_URL_SAFE_NO_PAD.decode(value.trim_end_matches('=')).ok()?;
+    let now = UnixTime::from_secs(case["now"].as_u64().expect("a time"));
+    let month = Duration::from_secs(31 * 24 * 60 * 60);
+    let mut buffer = [0; 1024];
+    let opened = SignedValues::new(&keyring)
+        .open(&CookieName::xsrf(), &signed, month, || now, &mut buffer)
+        .ok()?;
+    String::from_utf8(opened.payload().to_vec()).ok()
+}
+
+/// A value of ours where theirs is good for somebody; else theirs as it is.
+fn of_ours(case: &Value, guard: &XsrfGuard<Keyring>, value: &str) -> String {
+    match identity(case, value) {
+        Some(identity) => guard.issue(Binding::Session(identity.as_bytes())),
+        None => value.to_owned(),
+    }
+}
+
+#[test]
+fn requests_by_cookie_are_held_against_xsrf_as_at_a_jupyterhub() {
+    judge(
+        "jupyterhub/xsrf.json",
+        &[
+            Rule {
+                decision: "25",
+                reason: "ours is bound to the session and to no address, and its form is its own",
+                verdict: |case| (text(case, "kind") != "check").then(|| NOT_OURS.to_owned()),
+            },
+            Rule {
+                decision: "26",
+                reason: "a mode that a page can name frees nothing: a handshake is known by `Upgrade`",
+                verdict: |case| {
+                    let safe = ["GET", "HEAD", "OPTIONS"].contains(&text(case, "method"));
+                    (text(case, "sec_fetch_mode") == "websocket" && !safe).then(|| "403".to_owned())
+                },
+            },
+            Rule {
+                decision: "25",
+                reason: "the argument is held against the session, and the cookie only carries it",
+                verdict: |case| {
+                    let good =
+                        identity(case, text(case, "token")).is_some_and(|id| id == text(case, "current_id"));
+                    let read =
+                        ["form", "query", "X-Xsrftoken", "X-Csrftoken"].contains(&text(case, "token_in"));
+                    // A value has no age: the session that it is bound to has.
+                    let old = text(case, "note").contains("days");
+                    ((good || old) && read).then(|| "pass".to_owned())
+                },
+            },
+        ],
+        |case| match text(case, "verdict") {
+            "pass" => "pass".to_owned(),
+            other => other.split(' ').next().unwrap_or_default().to_owned(),
+        },
+        |case| {
+            if text(case, "kind") != "check" {
+                return NOT_OURS.to_owned();
+            }
+            let guard = XsrfGuard::new(Keyring::generate());
+            let old = text(case, "note").contains("days");
+            let current = Binding::Session(text(case, "current_id").as_bytes());
+            let argument = match text(case, "token") {
+                value if old && !value.is_empty() => guard.issue(current),
+                value => of_ours(case, &guard, value),
+            };
+            let place = text(case, "token_in");
+            let query = if place == "query" {
+                format!("/?_xsrf={argument}")
+            } else {
+                "/".to_owned()
+            };
+            let mut request = http::Request::builder()
+                .method(text(case, "method"))
+                .uri(query)
+                .header("host", "localhost");
+            if place.starts_with("X-") {
+                request = request.header(place, &argument);
+            }
+            for (name, field) in [
+                ("sec_fetch_mode", "sec-fetch-mode"),
+                ("sec_fetch_site", "sec-fetch-site"),
+            ] {
+                if let Some(value) = case[name].as_str() {
+                    request = request.header(field, value);
+                }
+            }
+            let request = request.body(()).expect("a request");
+            let head = Head::of(&request);
+            let guards = Guards::new().with_xsrf(XsrfAsked::AlsoOfReads);
+            let surroundings = guards.surroundings(head).expect("a good host");
+            let form = (place == "form").then_some(argument.as_str());
+            let proof = XsrfProof::new(&guard, current, None).with_form(form);
+            match guards.cross_site(&surroundings, head, RequestKind::of(head), Some(&proof)) {
+                Ok(()) => "pass".to_owned(),
+                Err(denial) => denial.status().as_u16().to_string(),
+            }
+        },
+    );
+}
+
+// ---- the way of a browser through a hub
+
+/// What the hub does at a step, without what is drawn anew at each run.
+fn step(status: u64, location: &str, cookies: &[String]) -> String {
+    let location = location.split("&state=").next().unwrap_or_default();
+    format!("{status} {} {cookies:?}", without_code(location))
+}
+
+#[test]
+fn a_browser_goes_the_way_that_it_goes_through_a_jupyterhub() {
+    judge(
+        "jupyterhub/flow.json",
+        &[Rule {
+            decision: "34",
+            reason: "answered by a server or by its spawner; ours spawns none",
+            verdict: |case| (!is_hubs(case)).then(|| NOT_OURS.to_owned()),
+        }],
+        |case| {
+            let lines = case["set_cookie"].as_array().cloned().unwrap_or_default();
+            let names = lines.iter().filter_map(|line| line.as_str()?.split('=').next());
+            let names: Vec<String> = names.map(str::to_owned).collect();
+            step(
+                case["status"].as_u64().expect("a status"),
+                text(case, "location"),
+                &names,
+            )
+        },
+        |case| {
+            if !is_hubs(case) {
+                return NOT_OURS.to_owned();
+            }
+            wait(async {
+                let world = World::new();
+                let url = text(case, "url").split("<public-port>").nth(1).expect("a path");
+                let logged_in = text(case, "sent_cookies").contains("jupyterhub-hub-login");
+                let mut browser = if logged_in {
+                    world.browser_of("alice").await
+                } else {
+                    world.browser()
+                };
+                let answer = match text(case, "method") {
+                    "POST" => {
+                        let xsrf = browser.get("/hub/login").await;
+                        let xsrf = hidden(&xsrf.text, "_xsrf").remove(0);
+                        let (name, password) = match text(case, "note") {
+                            note if note.contains("wrong") => ("alice", "wrong"),
+                            _ => (" Alice ", PASSWORD),
+                        };
+                        browser
+                            .post(
+                                url,
+                                &[("_xsrf", &xsrf), ("username", name), ("password", password)],
+                            )
+                            .await
+                    }
+                    _ => browser.get(url).await,
+                };
+                let lines = answer.set_cookies();
+                let names: Vec<String> = lines
+                    .iter()
+                    .filter_map(|line| line.split('=').next())
+                    .map(str::to_owned)
+                    .collect();
+                step(answer.status.as_u16().into(), answer.header("location"), &names)
+            })
+        },
+    );
+}
+
+/// Whether the hub answers a step, and not a server of its users or what starts one.
+fn is_hubs(case: &Value) -> bool {
+    let url = text(case, "url");
+    let path = url.split("<public-port>").nth(1).unwrap_or_default();
+    let spawned = path.starts_with("/user/") && !text(case, "location").starts_with("/hub/user/");
+    !spawned && !path.starts_with("/hub/spawn")
 }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -168,6 +169,49 @@ url = \"http://{server}\"
             process.line_after("the proxy has its ");
         }
         self.process = Some(process);
+    }
+
+    /// Whether a hub starts with this secret file, and its mode, and this variable; and what it says.
+    ///
+    /// # Panics
+    ///
+    /// If it neither starts nor ends.
+    pub fn starts_with(file: Option<(&[u8], u32)>, variable: Option<&str>) -> (bool, String) {
+        let mut hub = Self::new();
+        hub.configure("memory:", "", "");
+        if let Some((octets, mode)) = file {
+            let path = hub.folder.path().join("jupyterhub_cookie_secret");
+            fs::write(&path, octets).expect("a file");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+        }
+        let mut command = Example::command(&hub.program);
+        command
+            .current_dir(hub.folder.path())
+            .args(["--config", "hub.toml"])
+            .env_remove("JPY_COOKIE_SECRET")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped());
+        if let Some(variable) = variable {
+            command.env("JPY_COOKIE_SECRET", variable);
+        }
+        let mut child = command.spawn().expect("it starts");
+        for _ in 0..400 {
+            if let Some(status) = child.try_wait().expect("a status") {
+                let mut said = String::new();
+                let mut stderr = child.stderr.take().expect("stderr is a pipe");
+                std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
+                assert_eq!(status.code(), Some(2), "{said}");
+                return (false, said.trim().to_owned());
+            }
+            if http::try_request(&hub.address, "GET", "/hub/api", &[]).is_ok() {
+                let _ = child.kill();
+                let _ = child.wait();
+                return (true, String::new());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(25));
+        }
+        let _ = child.kill();
+        panic!("the hub neither answers nor ends");
     }
 
     /// Ends the hub, and runs one with this environment to its end: its status, and what it wrote.

@@ -1,6 +1,6 @@
 //! `mini_hub`, with the clients of a real JupyterHub behind it.
 
-use std::{path::Path, thread, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
 
 use portcullis_interop::{
     browser::drive,
@@ -302,6 +302,81 @@ fn a_proxy_that_refuses_our_token_is_told_of_in_one_line() {
     let (status, said) = hub.run_with(&[("CONFIGPROXY_AUTH_TOKEN", "")]);
     assert_eq!(status.code(), Some(2), "{said}");
     assert!(said.contains("CONFIGPROXY_AUTH_TOKEN"), "{said}");
+}
+
+#[test]
+fn a_hub_starts_with_the_secrets_that_a_jupyterhub_starts_with_unless_they_are_weak() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/jupyterhub");
+    let read = |file: &str| -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(folder.join(file)).expect("the vectors");
+        let whole: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        whole["cases"].as_array().expect("cases").clone()
+    };
+    let mut rows = 0;
+    for case in read("cookie_secret.json").into_iter().chain(read("startup.json")) {
+        // A secret in the configuration itself, and what encrypts what we do not keep, are not ours.
+        let note = case["note"].as_str().expect("a note");
+        if !case["config"].is_null()
+            || note.contains("CONFIGPROXY")
+            || note.contains("proxy")
+            || note.contains("CRYPT")
+            || note.contains("should_start")
+        {
+            continue;
+        }
+        let file = match (&case["file_hex"], &case["file"]) {
+            (serde_json::Value::String(hex), _) => Some(octets(hex)),
+            (_, serde_json::Value::String(text)) => Some(text.clone().into_bytes()),
+            _ => None,
+        };
+        let mode = case["mode"]
+            .as_str()
+            .map(|mode| u32::from_str_radix(mode.trim_start_matches("0o"), 8).expect("octal digits"));
+        let variable = case["env"]
+            .as_str()
+            .or_else(|| case["env"]["JPY_COOKIE_SECRET"].as_str());
+        let stated = case["verdict"] == "ok" || case["started"] == true;
+        let by_rule = starts(file.as_deref(), mode, variable);
+        assert!(
+            !by_rule || stated,
+            "{note}: ours never starts where theirs does not, unless the rules below say why"
+        );
+        let (started, said) = MiniHub::starts_with(file.as_deref().zip(mode), variable);
+        assert_eq!(started, by_rule, "{note}: {said}");
+        if !started {
+            assert_eq!(said.lines().count(), 1, "{note}: {said}");
+            let named = said.contains("JPY_COOKIE_SECRET") || said.contains("jupyterhub_cookie_secret");
+            assert!(named, "{note}: the line names where: {said}");
+        }
+        rows += 1;
+    }
+    assert!(rows > 35, "{rows} rows");
+}
+
+/// Decisions 19, 21 and 22: the variable wins; no bit for others; hexadecimal digits of at least 32 octets that somebody
+/// drew at random, blanks around them not counted; an empty file is a fault, and a missing one is made.
+fn starts(file: Option<&[u8]>, mode: Option<u32>, variable: Option<&str>) -> bool {
+    let good = |text: &[u8]| {
+        let text = text.trim_ascii();
+        let octets: BTreeSet<_> = text.chunks(2).map(<[u8]>::to_ascii_lowercase).collect();
+        text.len() % 2 == 0 && text.len() >= 64 && text.iter().all(u8::is_ascii_hexdigit) && octets.len() >= 8
+    };
+    match variable
+        .map(str::as_bytes)
+        .filter(|text| !text.trim_ascii().is_empty())
+    {
+        Some(text) => good(text),
+        None => match (file, mode) {
+            (Some(file), Some(mode)) => mode & 0o077 == 0 && good(file),
+            _ => true,
+        },
+    }
+}
+
+fn octets(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2)
+        .map(|place| u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).expect("hexadecimal digits"))
+        .collect()
 }
 
 #[test]
