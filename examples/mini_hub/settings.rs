@@ -28,6 +28,9 @@ pub(crate) struct Settings {
     #[serde(default)]
     hosts: Vec<String>,
     pub(crate) proxy_api_url: Option<String>,
+    /// Started and kept running, with the token of its API in its environment.
+    #[serde(default)]
+    pub(crate) proxy_command: Vec<String>,
     #[serde(default)]
     users: Vec<User>,
     #[serde(default)]

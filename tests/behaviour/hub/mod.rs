@@ -4,6 +4,7 @@ mod api;
 mod login;
 mod oauth;
 mod races;
+mod secrets;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

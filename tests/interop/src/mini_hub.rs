@@ -24,7 +24,9 @@ pub struct MiniHub {
     pub address: String,
     /// Host and port that browsers go to.
     pub public_address: String,
-    proxy: Option<(Example, String)>,
+    proxy: Option<(Option<Example>, String)>,
+    /// Two ports that nobody has been given.
+    spare: [u16; 2],
     /// Host and port that services go to.
     pub api_address: String,
     /// Host and port of the service.
@@ -64,7 +66,7 @@ impl MiniHub {
     /// If they do not come up.
     pub fn start_behind_proxy(store: &str, of_service: &str) -> Self {
         let mut hub = Self::new();
-        let [port, api_port, ..] = free_ports();
+        let [port, api_port] = hub.spare;
         let api_url = format!("http://127.0.0.1:{api_port}");
         let mut command = Command::new(install::node().join(".bin/configurable-http-proxy"));
         command
@@ -73,7 +75,7 @@ impl MiniHub {
             .env("CONFIGPROXY_AUTH_TOKEN", Self::PROXY_TOKEN);
         hub.public_address = format!("127.0.0.1:{port}");
         hub.proxy = Some((
-            Example::start("configurable-http-proxy", command),
+            Some(Example::start("configurable-http-proxy", command)),
             format!("127.0.0.1:{api_port}"),
         ));
         let top = format!("proxy_api_url = \"{api_url}\"\ntrusted_proxies = [\"127.0.0.1/32\"]");
@@ -82,9 +84,31 @@ impl MiniHub {
         hub
     }
 
+    /// The same behind a configurable-http-proxy that it starts itself.
+    ///
+    /// # Panics
+    ///
+    /// If they do not come up.
+    pub fn start_with_own_proxy() -> Self {
+        let mut hub = Self::new();
+        let [port, api_port] = hub.spare;
+        let program = install::node().join(".bin/configurable-http-proxy");
+        hub.public_address = format!("127.0.0.1:{port}");
+        hub.proxy = Some((None, format!("127.0.0.1:{api_port}")));
+        let top = format!(
+            "proxy_api_url = \"http://127.0.0.1:{api_port}\"
+proxy_command = [{program:?}, \"--ip\", \"127.0.0.1\", \"--port\", \"{port}\", \"--api-ip\", \"127.0.0.1\", \"--api-port\", \"{api_port}\"]
+trusted_proxies = [\"127.0.0.1/32\"]"
+        );
+        hub.configure("memory:", "", &top);
+        hub.launch(&[]);
+        hub
+    }
+
     fn new() -> Self {
-        let [port, api_port, service_port, server_port] = free_ports();
+        let [port, api_port, service_port, server_port, spare @ ..] = free_ports();
         Self {
+            spare,
             public_address: format!("127.0.0.1:{port}"),
             proxy: None,
             folder: tempfile::tempdir().expect("a folder"),
@@ -158,14 +182,13 @@ url = \"http://{server}\"
             .env_remove("JPY_COOKIE_SECRET")
             .env_remove("CONFIGPROXY_AUTH_TOKEN")
             .envs(
-                self.proxy
-                    .is_some()
+                self.has_proxy_of_ours()
                     .then_some(("CONFIGPROXY_AUTH_TOKEN", Self::PROXY_TOKEN)),
             )
             .envs(environment.iter().copied());
         let process = Example::start("mini_hub", command);
         process.line_after("log in: ");
-        if self.proxy.is_some() {
+        if self.has_proxy_of_ours() {
             process.line_after("the proxy has its ");
         }
         self.process = Some(process);
@@ -227,6 +250,11 @@ url = \"http://{server}\"
             .args(["--config", "hub.toml"])
             .envs(environment.iter().copied());
         crate::example::run(command)
+    }
+
+    /// Whether it stands behind a proxy that these tests started.
+    fn has_proxy_of_ours(&self) -> bool {
+        matches!(self.proxy, Some((Some(_), _)))
     }
 
     /// The folder it runs in.
@@ -377,8 +405,8 @@ url = \"http://{server}\"
     }
 }
 
-/// Four ports that nobody listened at a moment ago.
-fn free_ports() -> [u16; 4] {
-    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+/// Ports that nobody listened at a moment ago.
+fn free_ports() -> [u16; 6] {
+    let listeners = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())
 }
