@@ -78,6 +78,8 @@ mod login;
 mod logout;
 pub mod manual;
 mod next_url;
+#[cfg(feature = "oauth")]
+pub mod oauth;
 mod page;
 #[cfg(feature = "password")]
 mod password;
@@ -125,7 +127,7 @@ pub use password::{
 };
 pub use peer::{Peer, Scheme};
 pub use query::{Query, TokenBuffer, scrub_query};
-pub use scopes::Scopes;
+pub use scopes::{Scope, Scopes};
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
 pub use source::{BytesSource, EnvSource, FileSource, FirstOf, SecretSource};
