@@ -1,7 +1,7 @@
 //! The hub as a provider of OAuth, held against OA-1 to OA-12.
 
 use portcullis::{
-    provider::Member,
+    provider::{Client, Member},
     store::{TokenStore as _, Tokens},
 };
 
@@ -78,7 +78,7 @@ async fn oa_1_nothing_but_a_code_with_a_challenge_by_s256_is_given() {
 async fn a_client_that_may_go_without_a_challenge_does() {
     let world = World::with(|hub| {
         let token = "a-token-of-an-old-client".parse().expect("a token");
-        let old = portcullis::provider::Client::service("old", REDIRECT_URI, &token).expect("a client");
+        let old = Client::service("old", REDIRECT_URI, &token).expect("a client");
         hub.client(old.allow_without_pkce())
     });
     let mut admin = world.browser_of("admin").await;
@@ -434,10 +434,9 @@ async fn the_question_is_asked_once_and_answered_from_the_hubs_page_alone() {
 async fn a_token_is_worth_what_was_ticked_and_what_its_owner_holds() {
     let world = World::with(|hub| {
         let token = "a-token-of-a-greedy-client".parse().expect("a token");
-        let client =
-            portcullis::provider::Client::service("greedy", REDIRECT_URI, &token).and_then(|client| {
-                client.allow_scopes(["read:users:activity!user", "tokens!user", "list:users"])
-            });
+        let client = Client::service("greedy", REDIRECT_URI, &token).and_then(|client| {
+            client.allow_scopes(["read:users:activity!user", "tokens!user", "list:users"])
+        });
         hub.client(client.expect("a client"))
     });
     let may = Member::new("alice")
@@ -561,6 +560,30 @@ async fn own_servers_are_entered_without_a_question_and_others_not_at_all() {
         .members()
         .set(Member::new("alice").expect("a name").in_groups(["lab"]));
     assert_eq!(bob.get(&url).await.status, 200);
+}
+
+#[tokio::test]
+async fn oa_4_a_redirect_uri_is_written_into_the_answer_octet_by_octet() {
+    let place = "/user/ann%20b/oauth_callback?from=a%20b";
+    let token = "a-token-of-a-server-of-anns".parse().expect("a token");
+    let client = Client::server("alice", "named", place, &token).expect("a client");
+    let world = World::with(|hub| hub.client(client));
+    let query = form(&[
+        ("client_id", "jupyterhub-user-alice!named"),
+        ("response_type", "code"),
+        ("state", "a b"),
+        ("code_challenge", super::CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ]);
+    let url = format!("/hub/api/oauth2/authorize?{query}");
+    let answer = world.browser_of("alice").await.get(&url).await;
+    let location = answer.header("location");
+    assert!(
+        location.starts_with(&format!("{place}&code=")),
+        "{location} {}",
+        answer.status
+    );
+    assert!(location.ends_with("&state=a+b"), "{location}");
 }
 
 #[tokio::test]

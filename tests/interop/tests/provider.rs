@@ -391,7 +391,10 @@ fn starts(file: Option<&[u8]>, mode: Option<u32>, variable: Option<&str>) -> boo
     let good = |text: &[u8]| {
         let text = text.trim_ascii();
         let octets: BTreeSet<_> = text.chunks(2).map(<[u8]>::to_ascii_lowercase).collect();
-        text.len().is_multiple_of(2) && text.len() >= 64 && text.iter().all(u8::is_ascii_hexdigit) && octets.len() >= 8
+        text.len().is_multiple_of(2)
+            && text.len() >= 64
+            && text.iter().all(u8::is_ascii_hexdigit)
+            && octets.len() >= 8
     };
     match variable
         .map(str::as_bytes)
