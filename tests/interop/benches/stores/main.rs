@@ -55,8 +55,8 @@ async fn main() -> ExitCode {
 
 async fn sqlite(many: usize, measured: bool) -> Outcome {
     let folder = tempfile::tempdir()?;
-    let few = filling::sqlite(&folder.path().join("few"), 1_000).await?;
-    let many = filling::sqlite(&folder.path().join("many"), many).await?;
+    let few = filling::sqlite(&folder.path().join("few"), 1_000)?;
+    let many = filling::sqlite(&folder.path().join("many"), many)?;
     compare("sqlite", [few, many], measured).await
 }
 
