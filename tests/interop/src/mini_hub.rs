@@ -105,6 +105,19 @@ trusted_proxies = [\"127.0.0.1/32\"]"
         hub
     }
 
+    /// One with a configuration that is made of its two addresses.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come up.
+    pub fn start_configured(config: impl FnOnce(&str, &str) -> String) -> Self {
+        let mut hub = Self::new();
+        let config = config(&hub.address, &hub.api_address);
+        fs::write(hub.folder.path().join("hub.toml"), config).expect("a file");
+        hub.launch(&[]);
+        hub
+    }
+
     fn new() -> Self {
         let [port, api_port, service_port, server_port, spare @ ..] = free_ports();
         Self {

@@ -336,6 +336,33 @@ fn a_proxy_that_refuses_our_token_is_told_of_in_one_line() {
 }
 
 #[test]
+fn the_sample_configuration_serves_the_people_that_it_names() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/mini_hub/hub.toml");
+    let sample = fs::read_to_string(sample).expect("the sample");
+    let hub = MiniHub::start_configured(|address, api_address| {
+        sample
+            .replace("127.0.0.1:8000", address)
+            .replace("127.0.0.1:8081", api_address)
+    });
+    for (name, password) in [("alice", "purple tricycle nine"), ("bob", "green umbrella seven")] {
+        let mut person = Person::default();
+        let login = person.open(&hub.url("/"));
+        let fields = [
+            ("_xsrf", &*login.hidden("_xsrf")),
+            ("username", name),
+            ("password", password),
+        ];
+        let home = person.submit(&login.url, &fields);
+        assert!(
+            home.answer.body.contains(&format!("Hello, {name}")),
+            "{:#?}",
+            home.way
+        );
+    }
+    assert!(hub.folder().join("hub.sqlite").exists());
+}
+
+#[test]
 fn a_hub_starts_with_the_secrets_that_a_jupyterhub_starts_with_unless_they_are_weak() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/jupyterhub");
     let read = |file: &str| -> Vec<serde_json::Value> {
