@@ -52,7 +52,9 @@ impl Endpoints {
 
 impl From<Vec<(Box<str>, Box<dyn Endpoint>)>> for Endpoints {
     fn from(all: Vec<(Box<str>, Box<dyn Endpoint>)>) -> Self {
-        let lengths = all.iter().fold(0, |lengths, (path, _)| lengths | length_bit(path));
+        let lengths = all
+            .iter()
+            .fold(0, |lengths, (path, _)| lengths | length_bit(path));
         Self { all, lengths }
     }
 }

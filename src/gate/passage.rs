@@ -566,14 +566,15 @@ impl Passage {
                 client,
             });
         }
-        let mut response = gate.telling.answer(&denial, *head);
-        let additions = Additions {
-            set_cookies: cookies,
-            ..self.additions(head)
-        };
-        additions.apply_to(response.headers_mut());
-        response.extensions_mut().insert(denial);
-        Box::new(response)
+        let mut response = Box::new(gate.telling.answer(denial, *head));
+        if !(self.adds_nothing(head) && cookies.is_empty()) {
+            let additions = Additions {
+                set_cookies: cookies,
+                ..self.additions(head)
+            };
+            additions.apply_to(response.headers_mut());
+        }
+        response
     }
 
     fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
