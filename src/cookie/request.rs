@@ -456,6 +456,8 @@ mod tests {
 
     use proptest::{collection::vec, prelude::*, sample::select};
 
+    use http::header::COOKIE;
+
     use super::*;
 
     /// The values of `name` as the specification reads them.
