@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, request::Parts};
 
 use crate::{
     fields::{Field, Fields, Several, single},
@@ -51,6 +51,18 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// The head that was taken off a request, with the system's clock: for a handler that has read the body.
+    pub fn of_parts(parts: &'a Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+            clock: &SystemClock,
+            fields: None,
+        }
+    }
+
     /// The request method.
     pub fn method(self) -> &'a Method {
         self.method
@@ -73,6 +85,27 @@ impl<'a> Head<'a> {
             Some(authority) => Some(authority.as_str().as_bytes()),
             None => self.field(Field::Host).map(HeaderValue::as_bytes),
         }
+    }
+
+    /// What follows `scheme`, in any case, in the `Authorization` field: for an authenticator of one's own, such as one
+    /// for `Basic`. `None` if the field is missing, has another scheme, or stands twice. RFC 9110 section 11.4.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::Head;
+    ///
+    /// let request = http::Request::get("/").header("authorization", "basic  YWxpY2U6eA==").body(())?;
+    /// assert_eq!(Head::of(&request).credentials("Basic"), Some("YWxpY2U6eA=="));
+    /// assert_eq!(Head::of(&request).credentials("Digest"), None);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn credentials(self, scheme: &str) -> Option<&'a str> {
+        let field = self.single(Field::Authorization).ok()??;
+        let (found, credentials) = field.to_str().ok()?.split_once(' ')?;
+        found
+            .eq_ignore_ascii_case(scheme)
+            .then(|| credentials.trim_matches(' '))
     }
 
     /// What the server and outer layers left with the request.
@@ -134,6 +167,12 @@ impl<'a> Head<'a> {
 impl<'a, B> From<&'a Request<B>> for Head<'a> {
     fn from(request: &'a Request<B>) -> Self {
         Self::of(request)
+    }
+}
+
+impl<'a> From<&'a Parts> for Head<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self::of_parts(parts)
     }
 }
 

@@ -45,11 +45,14 @@
 //! - [`FileSource`], [`EnvSource`], [`FirstOf`]: where secrets come from.
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
 //! - [`guard`]: the decision table that every browser's request passes.
-//! - [`manual`]: architecture, Jupyter, threats, defaults, contributing.
+//! - `jupyter`, of the feature so called: the files by which Jupyter's tools find a server and its password.
+//! - [`manual`]: architecture, Jupyter, threats, defaults, migrating, contributing.
 
 mod answer;
 pub mod authenticate;
 mod authorize;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod base_url;
 mod challenge;
 pub mod cookie;
@@ -60,11 +63,15 @@ mod event;
 mod fields;
 mod gate;
 mod grant;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod guard;
 #[cfg(feature = "password")]
 mod hashing;
 mod head;
 mod identity;
+#[cfg(feature = "jupyter")]
+pub mod jupyter;
 mod launch;
 mod layer;
 mod login;
@@ -76,13 +83,15 @@ mod page;
 mod password;
 mod peer;
 mod percent;
+#[cfg(feature = "provider")]
+pub mod provider;
 mod query;
 mod random;
 mod scopes;
 mod secret;
 mod session;
 pub mod source;
-mod store;
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -120,10 +129,11 @@ pub use scopes::Scopes;
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
 pub use source::{BytesSource, EnvSource, FileSource, FirstOf, SecretSource};
+pub use store::{MemoryTokenStore, StoreError, StoreErrorKind, TokenStore};
 pub use time::{Clock, Moment, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
 #[cfg(feature = "password")]
 pub use verify::{PasswordStore, SharedPassword, StoredPasswords, Users};
-pub use verify::{PasswordVerifier, TokenSet, TokenVerifier, Verdict};
+pub use verify::{PasswordVerifier, StoredTokens, TokenSet, TokenVerifier, Verdict};

@@ -454,9 +454,8 @@ fn holds_control(octets: &[u8]) -> bool {
 mod tests {
     use std::iter;
 
-    use proptest::{collection::vec, prelude::*, sample::select};
-
     use http::header::COOKIE;
+    use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
 

@@ -11,7 +11,6 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Limited};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -20,7 +19,7 @@ use crate::{
     authenticate::Outcome,
     error::BoxError,
     gate::{
-        AuthBody, FormRequest,
+        AuthBody,
         decision::Afterwards,
         passage::{Instead, Passage},
         responses::OwnResponse,
@@ -103,21 +102,10 @@ where
                 response: Some(response),
             },
             Instead::ReadForm(form) => State::Reading {
-                response: Box::pin(read(form, request.into_body())),
+                response: Box::pin(form.read(request.into_body())),
             },
         };
         Self { state }
-    }
-}
-
-/// Reads a form of bounded length, then answers it. How long a silent client may take is the server's to say.
-async fn read<Q>(form: Box<FormRequest>, body: Q) -> OwnResponse
-where
-    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
-{
-    match Limited::new(body, FormRequest::LIMIT).collect().await {
-        Ok(body) => form.answer(&body.to_bytes()).await,
-        Err(_) => form.answer_unread(),
     }
 }
 

@@ -4,7 +4,10 @@ use http::HeaderValue;
 
 use crate::{
     answer::Answer,
-    authenticate::{Authenticator, IdentityCookie, Outcome, login_payload},
+    authenticate::{
+        Authenticator, IdentityCookie, Outcome,
+        login_payload::{self, Login},
+    },
     base_url::BaseUrl,
     cookie::{Candidates, CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     denial::Denial,
@@ -23,14 +26,18 @@ pub(crate) struct XsrfCookie {
     guard: XsrfGuard<Keyring>,
     scope: CookieScope,
     name: CookieName,
+    /// Whether a login has one. Else the cookie of that name is the guarded service's own, and only the login
+    /// form, which strangers see, has one of ours.
+    of_logins: bool,
 }
 
 impl XsrfCookie {
-    pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl) -> Result<Self, ConfigError> {
+    pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl, of_logins: bool) -> Result<Self, ConfigError> {
         Ok(Self {
             guard: XsrfGuard::new(keyring),
             scope: CookieScope::xsrf(base_url.as_str())?,
             name: CookieName::xsrf(),
+            of_logins,
         })
     }
 
@@ -111,26 +118,32 @@ impl XsrfCookie {
             return value.to_owned();
         }
         let value = self.guard.issue(binding);
-        push(cookies, self.scope.set_cookie(b"", &value, None, https));
+        if self.of_logins || matches!(binding, Binding::Anonymous) {
+            push(cookies, self.scope.set_cookie(b"", &value, None, https));
+        }
         value
     }
 
     /// Adds the line that takes the cookie away from its own path, the last of those. At the root another server
     /// may have one of the same name.
     pub(crate) fn remove(&self, https: bool, cookies: &mut SetCookies) {
-        if let Some(line) = self.scope.removals(b"", https).last() {
+        if let Some(line) = self.scope.removals(b"", https).last().filter(|_| self.of_logins) {
             cookies.push_own(line);
         }
     }
 
-    /// Whether a value was sent that fits the session; else a fresh one is due.
+    /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
     pub(crate) fn fits(&self, session: &Session, head: Head<'_>) -> bool {
-        RequestCookies::of_head(head)
-            .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)))
+        !self.of_logins
+            || RequestCookies::of_head(head)
+                .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)))
     }
 
     /// Adds a fresh value.
     pub(crate) fn renew(&self, session: &Session, https: bool, cookies: &mut SetCookies) {
+        if !self.of_logins {
+            return;
+        }
         let value = self.guard.issue(binding(session));
         push(cookies, self.scope.set_cookie(b"", &value, None, https));
     }
@@ -174,7 +187,7 @@ impl LoginCookie {
         }
         let identity = Identity::anonymous();
         self.give(
-            &Grant::new(identity.clone()),
+            &Grant::new(identity.clone()).into(),
             head.host().unwrap_or_default(),
             head.now(),
             https,
@@ -183,10 +196,10 @@ impl LoginCookie {
         Some(identity)
     }
 
-    /// Adds the line that gives the browser at `host` the cookie of a login as `grant`.
+    /// Adds the line that gives the browser at `host` the cookie of `login`.
     pub(crate) fn give(
         &self,
-        grant: &Grant,
+        login: &Login,
         host: &[u8],
         now: UnixTime,
         https: bool,
@@ -195,7 +208,7 @@ impl LoginCookie {
         let jar = self.0.jar().at(host);
         push(
             cookies,
-            jar.write(login_payload::to_payload(grant).as_bytes(), now, https),
+            jar.write(login_payload::to_payload(login).as_bytes(), now, https),
         );
     }
 

@@ -20,6 +20,7 @@ use crate::{
         gate::Gate,
         login_cookie::is_https,
         responses::{OwnResponse, redirect, wants_page},
+        stranger::Stranger,
     },
     grant::Grant,
     guard::{GuardRule, Surroundings},
@@ -91,6 +92,12 @@ impl Passage {
         self.gate.login_cookie.is_some()
     }
 
+    /// A session that this gate takes as asked for before.
+    #[cfg(feature = "testing")]
+    pub(crate) fn let_in(&self, session: Session) -> Session {
+        session.let_in_by(self.gate.id)
+    }
+
     /// A login that a handler decided.
     pub(crate) fn log_in_by_hand(&self, head: Head<'_>, grant: Grant) -> SetCookies {
         let mut cookies = SetCookies::default();
@@ -156,8 +163,11 @@ impl Passage {
     fn hand_over(&self, session: Option<Session>, extensions: &mut Extensions) {
         match session {
             Some(session) => drop(extensions.insert(session)),
-            // What another gate left does not speak for this one.
-            None => drop(extensions.remove::<Session>()),
+            None => {
+                // What another gate left does not speak for this one.
+                extensions.remove::<Session>();
+                extensions.insert(Stranger::at(&self.gate));
+            }
         }
     }
 

@@ -2,14 +2,11 @@
 //!
 //! | who asks | how it is recognised | what is answered |
 //! |---|---|---|
-//! | a gRPC client | `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body |
+//! | a gRPC client | `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: the room `grpc` |
 //! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
 //! | anybody else | | JSON |
 
-use std::{
-    fmt::Write as _,
-    sync::{LazyLock, OnceLock},
-};
+use std::sync::{LazyLock, OnceLock};
 
 use bytes::Bytes;
 use http::{
@@ -27,6 +24,7 @@ use crate::{
     challenge::Challenge,
     denial::{Denial, Reason},
     fields::{Field, Several},
+    gate::grpc,
     head::Head,
     next_url::{NextUrl, Premises},
     page::{self, Page},
@@ -79,7 +77,7 @@ pub(crate) struct Telling {
     /// Where a person logs in, if there is such a place.
     pub(crate) login_path: Option<Box<str>>,
     /// What is told in JSON of nothing but a reason, by reason, once it has been needed.
-    pub(crate) usual: [OnceLock<OwnResponse>; REASONS],
+    pub(crate) usual: [OnceLock<Response<Bytes>>; REASONS],
 }
 
 /// More than there are reasons.
@@ -88,8 +86,14 @@ const REASONS: usize = 16;
 impl Telling {
     /// The answer to `head` that tells `denial`, with it in its extensions.
     pub(crate) fn answer(&self, denial: Denial, head: Head<'_>) -> OwnResponse {
-        if is_grpc(head) {
-            return with_denial(grpc(&denial), denial);
+        self.told(denial, head).map(Full::new)
+    }
+
+    /// The same, its body in one piece.
+    #[inline]
+    pub(crate) fn told(&self, denial: Denial, head: Head<'_>) -> Response<Bytes> {
+        if let Some(media_type) = grpc::media_type(head) {
+            return with_denial(grpc::answer(&denial, media_type), denial);
         }
         if wants_page(head) {
             return with_denial(self.page(&denial, head), denial);
@@ -105,7 +109,7 @@ impl Telling {
         }
     }
 
-    fn page(&self, denial: &Denial, head: Head<'_>) -> OwnResponse {
+    fn page(&self, denial: &Denial, head: Head<'_>) -> Response<Bytes> {
         let login = self.login_path.as_deref();
         if let Some(login) = login.filter(|_| login_would_help(denial.reason())) {
             return redirect_to_login(login, &self.base_url, head);
@@ -113,7 +117,7 @@ impl Telling {
         self.put_together(denial, page_body(denial), self.page_fields(denial))
     }
 
-    fn json(&self, denial: Denial) -> OwnResponse {
+    fn json(&self, denial: Denial) -> Response<Bytes> {
         let mut fields = HeaderMap::new();
         fields.insert(CONTENT_TYPE, JSON);
         fields.insert(CONTENT_SECURITY_POLICY, NOTHING);
@@ -124,8 +128,8 @@ impl Telling {
         )
     }
 
-    fn put_together(&self, denial: &Denial, body: Bytes, fields: HeaderMap) -> OwnResponse {
-        let mut response = Response::new(Full::new(body));
+    fn put_together(&self, denial: &Denial, body: Bytes, fields: HeaderMap) -> Response<Bytes> {
+        let mut response = Response::new(body);
         *response.status_mut() = self.status(denial);
         *response.headers_mut() = fields;
         response
@@ -168,21 +172,15 @@ impl Telling {
                 Bytes::from_static(plain_json(denial.reason()).as_bytes())
             }
             Style::Plain => {
-                let mut text = String::with_capacity(128);
-                // Reasons and details are fixed texts without quotes, backslashes and controls.
-                let _ = write!(
-                    text,
-                    "{{\"message\":\"{denial}\",\"reason\":\"{}\"}}",
-                    denial.reason()
-                );
-                Bytes::from(text)
+                let (message, reason) = (quoted(&denial.to_string()), denial.reason());
+                Bytes::from(format!("{{\"message\":{message},\"reason\":\"{reason}\"}}"))
             }
             Style::Jupyter => jupyter_json(denial),
         }
     }
 }
 
-fn with_denial(mut response: OwnResponse, denial: Denial) -> OwnResponse {
+fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes> {
     response.extensions_mut().insert(denial);
     response
 }
@@ -216,13 +214,7 @@ impl Denial {
     /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
     /// answer.
     pub fn into_response<B: From<Bytes>>(self, head: Head<'_>) -> Response<B> {
-        let body = if is_grpc(head) {
-            String::new()
-        } else {
-            format!("{{\"message\":\"{self}\",\"reason\":\"{}\"}}", self.reason())
-        };
-        let (parts, _) = Telling::default().answer(self, head).into_parts();
-        Response::from_parts(parts, B::from(Bytes::from(body)))
+        Telling::default().told(self, head).map(B::from)
     }
 }
 
@@ -249,11 +241,6 @@ fn login_would_help(reason: Reason) -> bool {
     )
 }
 
-fn is_grpc(head: Head<'_>) -> bool {
-    head.field(Field::ContentType)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
 /// Whether a person waits for a page.
 pub(crate) fn wants_page(head: Head<'_>) -> bool {
     static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -269,8 +256,8 @@ pub(crate) fn wants_page(head: Head<'_>) -> bool {
 }
 
 /// A redirect that is never kept and tells nobody where it came from.
-pub(crate) fn redirect(status: StatusCode, location: HeaderValue) -> OwnResponse {
-    let mut response = Response::new(Full::default());
+pub(crate) fn redirect<B: Default>(status: StatusCode, location: HeaderValue) -> Response<B> {
+    let mut response = Response::new(B::default());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(LOCATION, location);
@@ -279,22 +266,9 @@ pub(crate) fn redirect(status: StatusCode, location: HeaderValue) -> OwnResponse
     response
 }
 
-fn grpc(denial: &Denial) -> OwnResponse {
-    let status = match denial.status() {
-        StatusCode::UNAUTHORIZED => "16",
-        StatusCode::FORBIDDEN => "7",
-        StatusCode::SERVICE_UNAVAILABLE => "14",
-        StatusCode::TOO_MANY_REQUESTS
-        | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-        | StatusCode::URI_TOO_LONG => "8",
-        _ => "3",
-    };
-    let mut response = Response::new(Full::default());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from_static(status));
-    headers.insert("grpc-message", HeaderValue::from_static(denial.reason().as_str()));
-    response
+/// A detail may be anybody's text, so it is written as JSON wants it.
+fn quoted(text: &str) -> serde_json::Value {
+    serde_json::Value::from(text)
 }
 
 const fn plain_json(reason: Reason) -> &'static str {
@@ -331,10 +305,11 @@ fn jupyter_json(denial: &Denial) -> Bytes {
     } else {
         denial.detail()
     };
-    Bytes::from(format!("{{\"message\": \"{message}\", \"reason\": null}}"))
+    let message = quoted(message);
+    Bytes::from(format!("{{\"message\": {message}, \"reason\": null}}"))
 }
 
-fn redirect_to_login(login: &str, base_url: &BaseUrl, head: Head<'_>) -> OwnResponse {
+fn redirect_to_login(login: &str, base_url: &BaseUrl, head: Head<'_>) -> Response<Bytes> {
     // Whatever is not ours becomes the base, so `next` never leads elsewhere.
     let here = NextUrl::of_request(head.uri(), Premises::new(base_url));
     let mut location = format!("{login}?next=");

@@ -155,6 +155,11 @@ impl Guards {
         Self { xsrf: asked, ..self }
     }
 
+    /// Whether `_xsrf` is asked of any request with a login.
+    pub(crate) fn asks_xsrf(&self) -> bool {
+        self.xsrf != XsrfAsked::Never
+    }
+
     /// Where the request went, if it is one this server answers: parts 1 to 3 of the decision table.
     ///
     /// # Errors

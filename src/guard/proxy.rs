@@ -72,7 +72,9 @@ impl TrustedProxies {
         self.networks.is_empty() && !self.unix
     }
 
-    pub(super) fn trust(&self, peer: Peer) -> bool {
+    /// Whether `peer` is one of them: for a proxy of one's own, which keeps the fields of these and replaces
+    /// everybody else's.
+    pub fn trust(&self, peer: Peer) -> bool {
         match peer.ip() {
             Some(ip) => self.trust_ip(ip),
             None => self.unix,

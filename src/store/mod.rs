@@ -1,5 +1,54 @@
-//! What is remembered from one request to another.
+//! What is remembered from one request to another: tokens, and what a hub keeps besides.
+//!
+//! | store | feature | for |
+//! |---|---|---|
+//! | [`MemoryTokenStore`] | | tests, and tokens that may end with the process |
+//! | `SqliteTokenStore` | `sqlite` | one process, one file, nothing to install |
+//! | `PostgresTokenStore` | `postgres` | several processes at once |
+//!
+//! All three are a [`TokenStore`]; so can be one of your own, and
+//! `portcullis::testing::store_conformance` (feature `testing`) tells whether it is. With the feature `provider` they
+//! are a `HubStore` as well, which adds logins and OAuth codes. Most programs hold a store by
+//! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes.
+//!
+//! # What a store sees
+//!
+//! Hashes. A token, a code, the value of a login cookie are 256 random bits, made and hashed above the store; only
+//! their [`TokenHash`](crate::TokenHash) comes down here. A thief of the store finds nothing to log in with.
+//!
+//! # When a revocation is felt
+//!
+//! At once, by everybody who shares the store: no store keeps an answer. A look-up asks the database, and a database
+//! shows each statement what was committed before it.
 
+mod error;
 mod expiring;
+#[cfg(feature = "provider")]
+mod hub;
+mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod record;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod row;
+mod salted;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod token;
+mod tokens;
 
 pub(crate) use expiring::Expiring;
+#[cfg(feature = "provider")]
+pub use hub::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresSettings, PostgresTokenStore};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteSettings, SqliteTokenStore};
+pub use {
+    error::{StoreError, StoreErrorKind},
+    memory::MemoryTokenStore,
+    record::{RecordId, TokenRecord},
+    salted::{SaltedTokenHash, SaltedTokens},
+    token::TokenStore,
+    tokens::Tokens,
+};

@@ -3,17 +3,23 @@
 #[cfg(feature = "password")]
 mod passwords;
 mod shared_token;
+mod stored_tokens;
 mod token_set;
 
 use std::sync::Arc;
 
 use crate::{
-    answer::Answer, denial::Reason, error::Unavailable, grant::Grant, secret::Secret, token::PresentedToken,
+    answer::Answer,
+    denial::Reason,
+    error::Unavailable,
+    grant::Grant,
+    secret::Secret,
+    token::{PresentedToken, TokenHash},
 };
 
 #[cfg(feature = "password")]
 pub use self::passwords::{Found, PasswordStore, SharedPassword, StoredPasswords, Users};
-pub use self::{shared_token::SharedToken, token_set::TokenSet};
+pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet};
 
 /// What a verifier says of a credential.
 #[derive(Debug)]
@@ -49,6 +55,15 @@ pub trait TokenVerifier: Send + Sync + 'static {
         let _ = octets;
         None
     }
+
+    /// What the token with this hash is worth. Default: it is not known.
+    ///
+    /// Asked at each use of a login that was made by typing a token, so that the login ends when the token does; see
+    /// `AuthLayerBuilder::tokens_log_in`. A verifier that cannot tell lets nobody in by a form.
+    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+        let _ = hash;
+        Answer::Now(Verdict::Unknown)
+    }
 }
 
 impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
@@ -58,6 +73,10 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 
     fn recognise(&self, octets: &[u8]) -> Option<&Grant> {
         (**self).recognise(octets)
+    }
+
+    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+        (**self).verify_hash(hash)
     }
 }
 
@@ -97,10 +116,20 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 pub trait PasswordVerifier: Send + Sync + 'static {
     /// What `password` is worth, from somebody who calls themselves `username`.
     fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict>;
+
+    /// Default: no. Whether passwords are checked against a weak hash that no login makes anew, so that the operator
+    /// is to be warned at each: [`Event::WeakPasswordHash`](crate::Event::WeakPasswordHash).
+    fn keeps_weak_hash(&self) -> bool {
+        false
+    }
 }
 
 impl<V: PasswordVerifier + ?Sized> PasswordVerifier for Arc<V> {
     fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
         (**self).verify(username, password)
+    }
+
+    fn keeps_weak_hash(&self) -> bool {
+        (**self).keeps_weak_hash()
     }
 }

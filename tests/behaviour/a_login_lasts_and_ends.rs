@@ -189,3 +189,33 @@ async fn a_login_is_worth_what_its_grant_is_and_ends_with_it() {
     clock.advance(DAY);
     refused_for(&with_cookie(&layer, cookie).await, 401, Reason::ExpiredToken);
 }
+
+#[tokio::test]
+async fn a_gateway_leaves_the_xsrf_cookie_to_the_service_behind_it() {
+    let new = || AuthLayer::builder().token(TOKEN.parse().expect("a token"));
+    for (layer, ours) in [
+        (new().build().expect("a gate"), true),
+        (new().with_xsrf_by_origin().build().expect("a gate"), false),
+    ] {
+        let xsrf = |answer: &Answered| answer.set_cookies().iter().any(|line| line.starts_with("_xsrf="));
+        let login = send(&layer, request("GET /login\naccept: text/html")).await;
+        assert!(xsrf(&login), "the login form has one in any case: {login:?}");
+        let answer = send(
+            &layer,
+            request(&format!("GET /?token={TOKEN}\naccept: text/html")),
+        )
+        .await;
+        assert_eq!(xsrf(&answer), ours, "with a login: {answer:?}");
+        let cookie = answer.cookie("username-localhost=");
+        for (what, lines) in [
+            ("a page", "GET /\nsec-fetch-site: none"),
+            ("a page with the service's own", "GET /\ncookie: _xsrf=theirs"),
+            ("a logout that asks", "GET /logout\nsec-fetch-site: cross-site"),
+            ("a logout", "GET /logout\nsec-fetch-site: same-origin"),
+        ] {
+            let answer = send(&layer, request(&format!("{lines}\ncookie: {cookie}"))).await;
+            assert_eq!(answer.status, StatusCode::OK, "{what}: {answer:?}");
+            assert_eq!(xsrf(&answer), ours, "{what}: {answer:?}");
+        }
+    }
+}

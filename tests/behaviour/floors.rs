@@ -5,12 +5,12 @@ use std::{fs, path::Path};
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 6] = [
     "secret random digest time fields head answer error denial event peer base_url next_url percent query identity scopes grant \
-     session token password challenge page cookie testing tracing",
+     session token password challenge page cookie tracing",
     "source store hashing",
     "authenticate verify authorize",
     "guard gate",
-    "login logout launch",
-    "layer",
+    "login logout launch jupyter provider",
+    "layer axum grpc testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
@@ -28,8 +28,8 @@ const BESIDE: [(&str, &str); 17] = [
     ("next_url", "base_url peer percent query"),
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
-    ("testing", "time"),
     ("password", "error random secret"),
+    ("testing", "layer"),
     ("token", "digest random secret"),
     ("tracing", "event"),
 ];

@@ -6,11 +6,13 @@
 mod authorization;
 mod cookie_values;
 mod cookies;
+mod hashed_tokens;
 mod identities;
 mod origins;
 mod over_the_wire;
 mod passwords;
 mod paths;
+mod proxy_api;
 mod redirects;
 mod secret_files;
 mod tokens_in_query;
@@ -184,7 +186,7 @@ fn only_halves_of_surrogate_pairs_are_replaced() {
 #[test]
 fn the_named_folder_holds_at_least_one_file() {
     let (folder, _) = folder();
-    let files = ["attacks", "jupyter-server"]
+    let files = ["attacks", "jupyter-server", "jupyterhub"]
         .iter()
         .filter_map(|part| fs::read_dir(folder.join(part)).ok())
         .flatten()

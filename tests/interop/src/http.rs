@@ -54,6 +54,31 @@ pub fn request_with(
     fields: &[(&str, &str)],
     body: &str,
 ) -> Answer {
+    try_request_with(address, method, target, fields, body)
+        .unwrap_or_else(|error| panic!("{method} {target} of {address}: {error}"))
+}
+
+/// As [`request`], for a server that may not be there.
+///
+/// # Errors
+///
+/// If no HTTP answer comes within ten seconds.
+pub fn try_request(
+    address: &str,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+) -> std::io::Result<Answer> {
+    try_request_with(address, method, target, fields, "")
+}
+
+fn try_request_with(
+    address: &str,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<Answer> {
     let length = body.len();
     let mut text = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n");
     let hosted = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
@@ -62,18 +87,16 @@ pub fn request_with(
     }
     text.push_str("\r\n");
     text.push_str(body);
-    let octets =
-        exchange(address, &text).unwrap_or_else(|error| panic!("{method} {target} of {address}: {error}"));
+    let octets = exchange(address, &text)?;
     let answer = String::from_utf8_lossy(&octets);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status =
-        status.unwrap_or_else(|| panic!("{method} {target} of {address}: expected HTTP, found {head:?}"));
-    Answer {
+    let status = status.ok_or_else(|| std::io::Error::other(format!("expected HTTP, found {head:?}")))?;
+    Ok(Answer {
         status,
         head: head.to_owned(),
         body: body.to_owned(),
-    }
+    })
 }
 
 fn exchange(address: &str, text: &str) -> std::io::Result<Vec<u8>> {

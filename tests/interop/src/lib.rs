@@ -1,5 +1,10 @@
 //! What the tests against real peers share: an example as a process, a plain HTTP client, and the peers.
 
+pub mod browser;
 pub mod example;
 pub mod http;
 pub mod install;
+pub mod jupyter_server;
+pub mod jupyterhub;
+pub mod postgres;
+pub mod tls;

@@ -12,16 +12,13 @@ use std::{
 };
 
 use portcullis_interop::{
+    browser::drive,
     example::{self, Example},
     http::{Answer, request, request_with},
-    install,
 };
 use tempfile::TempDir;
 
 const PASSWORD: &str = "purple tricycle nine";
-
-/// How long the browser may take for one scenario.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_link_with_the_token_leads_a_browser_in_and_other_sites_stay_out() {
@@ -547,28 +544,4 @@ fn fill(root: &Path) -> std::io::Result<()> {
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xff\xff\
           ?\0\x05\xfe\x02\xfe\xa75\x81\x84\0\0\0\0IEND\xaeB`\x82",
     )
-}
-
-/// Runs a scenario in the browser.
-#[track_caller]
-fn drive(scenario: &str, arguments: &[&str]) {
-    install::browser();
-    let script: PathBuf = install::browser_folder().join(scenario);
-    let mut node = Command::new("node")
-        .arg(script)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("node runs");
-    let ended = example::wait(&mut node, PATIENCE);
-    if ended.is_none() {
-        let _ = node.kill();
-        let _ = node.wait();
-    }
-    let status =
-        ended.unwrap_or_else(|| panic!("expected {scenario} to end within {PATIENCE:?}, it still runs"));
-    assert!(
-        status.success(),
-        "{scenario} ended with {status}: its last line says what was expected and found"
-    );
 }

@@ -1,0 +1,130 @@
+//! A proxy that a JupyterHub drives through its token-protected API, in place of `configurable-http-proxy`.
+//!
+//! ```text
+//! cargo run --example proxy
+//! ```
+//!
+//! prints the token of the API, unless `CONFIGPROXY_AUTH_TOKEN` sets one; the example `routes` adds a route by it.
+//! A JupyterHub starts the program by itself:
+//!
+//! ```text
+//! c.ConfigurableHTTPProxy.command = "target/debug/examples/proxy"
+//! ```
+
+use std::{convert::Infallible, net::Ipv4Addr, process::ExitCode, sync::Arc};
+
+use http::Request;
+use hyper::body::Incoming;
+use portcullis::{AuthLayer, EnvSource, Event, Responses, SecretSource as _, Token, TokenSource};
+use serde_json::Map;
+use tokio::net::TcpListener;
+use tower::{Layer as _, service_fn};
+
+use arguments::Arguments;
+use support::{
+    connections::serve,
+    failure::{self, Failure},
+    forward::Forward,
+    listen::{listen, reachable},
+    stop::Stop,
+    tls::Tls,
+};
+use table::{Route, Table};
+use traffic::Traffic;
+
+mod api;
+mod arguments;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+mod traffic;
+
+fn main() -> ExitCode {
+    failure::run(run)
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let configured = EnvSource::new("CONFIGPROXY_AUTH_TOKEN").load()?;
+    let configured = configured.map(Token::from_secret).transpose();
+    let configured = configured.map_err(|error| format!("CONFIGPROXY_AUTH_TOKEN: {error}"))?;
+    let generated = configured.is_none().then(Token::generate);
+    let token = configured.or_else(|| generated.clone());
+    let token = token.ok_or("expected a token, found none")?;
+
+    let table = Table::default();
+    if let Some(target) = &arguments.default_target {
+        let target = ("target".to_owned(), target.to_string().into());
+        table.put("/", Route::new(Map::from_iter([target]))?);
+    }
+    let tls = Tls::load(arguments.certfile.as_deref(), arguments.keyfile.as_deref())?;
+    let traffic = Traffic {
+        table: table.clone(),
+        forward: Forward::new(),
+        error_target: arguments.error_target.clone().map(Arc::new),
+        host_routing: arguments.host_routing,
+        https: tls.is_some(),
+        trusted: Arc::new(arguments.trusted_proxies()?),
+    };
+    let routes = service_fn(move |request: Request<Incoming>| {
+        let table = table.clone();
+        async move { Ok::<_, Infallible>(api::answer(table, request).await) }
+    });
+
+    let listener = at(&arguments.ip, arguments.port).await?;
+    let address = listener.local_addr()?;
+    let api_port = arguments.api_port.unwrap_or_else(|| match arguments.port {
+        0 => 0,
+        port => port.wrapping_add(1),
+    });
+    let api_listener = at(&arguments.api_ip, api_port).await?;
+    let api_address = api_listener.local_addr()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("proxy listens on {scheme}://{}/", reachable(address));
+    println!("its API listens on http://{}/api/routes", reachable(api_address));
+    if let Some(token) = &generated {
+        println!(
+            "CONFIGPROXY_AUTH_TOKEN is not set; token of the API: {}",
+            token.expose()
+        );
+    }
+
+    let stop = Stop::on_signals()?;
+    let traffic = service_fn(move |request: Request<Incoming>| traffic.clone().answer(request));
+    let (through, api) = tokio::join!(
+        serve(listener, tls, traffic, stop.clone()),
+        serve(api_listener, None, gate(token)?.layer(routes), stop),
+    );
+    through.and(api)
+}
+
+/// The gate of the API: the token, in its header field and nowhere else. No browser comes here.
+pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
+    let gate = AuthLayer::builder()
+        .token(token)
+        .token_sources([TokenSource::Authorization])
+        // A hub takes 403, and nothing else, for "your token is not mine".
+        .responses(Responses::jupyter())
+        .observer(|event: &Event<'_>| {
+            if let Event::Refused {
+                reason, path, client, ..
+            } = event
+            {
+                let client = client.map_or_else(|| "somebody".to_owned(), |client| client.to_string());
+                eprintln!("{client} was refused {path}: {reason}");
+            }
+        })
+        .build()?;
+    Ok(gate)
+}
+
+/// A listener at `ip`; every address is meant by none and by `*`.
+async fn at(ip: &str, port: u16) -> Result<TcpListener, Failure> {
+    match ip {
+        "" | "*" => match listen("::", port).await {
+            Ok(listener) => Ok(listener),
+            // This machine has no IPv6.
+            Err(_) => listen(&Ipv4Addr::UNSPECIFIED.to_string(), port).await,
+        },
+        ip => listen(ip, port).await,
+    }
+}

@@ -1,0 +1,212 @@
+//! TLS by a certificate and a key in files, which may be renewed while the server runs.
+
+use std::{
+    fmt,
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use rustls::{
+    CertificateError, Error, InconsistentKeys, ServerConfig,
+    crypto::{CryptoProvider, ring},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer,
+    pem::{self, PemObject as _},
+};
+use tokio::{net::TcpStream, task::spawn_blocking};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+
+/// How often the files are looked at, at most: whenever somebody connects.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection after the handshake.
+pub(crate) type Stream = TlsStream<TcpStream>;
+
+/// The TLS side of a server. Cloning makes another handle to the same files.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    acceptor: TlsAcceptor,
+    renewed: Arc<Renewed>,
+}
+
+impl Tls {
+    /// With the certificate, and those that lead to its root behind it, in `certfile`, and the private key in
+    /// `keyfile` or, without one, in `certfile` too; `None` if there is neither. All are PEM.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or lacks what it is for; if the key is not the certificate's.
+    pub(crate) fn load(certfile: Option<&Path>, keyfile: Option<&Path>) -> Result<Option<Self>, Failure> {
+        let (certificate, key) = match (certfile, keyfile) {
+            (Some(certfile), keyfile) => (certfile, keyfile.unwrap_or(certfile)),
+            (None, Some(_)) => return Err("--keyfile: expected --certfile beside it, found none".into()),
+            (None, None) => return Ok(None),
+        };
+        let files = Files {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+        };
+        let provider = Arc::new(ring::default_provider());
+        // Asked for before the files are read: what changes in between is seen as a change later.
+        let stamp = files.stamp();
+        let current = files.read(&provider)?;
+        let renewed = Arc::new(Renewed {
+            files,
+            provider: Arc::clone(&provider),
+            current: RwLock::new(Arc::new(current)),
+            seen: Mutex::new(Seen {
+                stamp,
+                at: Instant::now(),
+            }),
+        });
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&renewed) as _);
+        config.alpn_protocols = [&b"h2"[..], b"http/1.1"].map(Vec::from).into();
+        Ok(Some(Self {
+            acceptor: Arc::new(config).into(),
+            renewed,
+        }))
+    }
+
+    /// Shakes hands. For how long is the caller's to say.
+    pub(crate) async fn accept(self, stream: TcpStream) -> io::Result<Stream> {
+        let renewed = self.renewed;
+        spawn_blocking(move || renewed.look()).await?;
+        self.acceptor.accept(stream).await
+    }
+}
+
+/// The certificate and key of the files as they were when they last fitted together.
+#[derive(Debug)]
+struct Renewed {
+    files: Files,
+    provider: Arc<CryptoProvider>,
+    current: RwLock<Arc<CertifiedKey>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    stamp: [Option<Stamp>; 2],
+    at: Instant,
+}
+
+impl Renewed {
+    /// Reads the files if they are others than before. While they do not fit together, as between the writing
+    /// of the one and the other, what was before stays.
+    fn look(&self) {
+        // Whoever looks now looks for all.
+        let Ok(mut seen) = self.seen.try_lock() else {
+            return;
+        };
+        if seen.at.elapsed() < PAUSE {
+            return;
+        }
+        seen.at = Instant::now();
+        let stamp = self.files.stamp();
+        if stamp == seen.stamp {
+            return;
+        }
+        seen.stamp = stamp;
+        match self.files.read(&self.provider) {
+            Ok(renewed) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
+                eprintln!(
+                    "{}: the certificate was renewed",
+                    self.files.certificate.display()
+                );
+            }
+            Err(error) => eprintln!("warning: {error}; the certificate from before stays in use"),
+        }
+    }
+}
+
+impl ResolvesServerCert for Renewed {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(
+            &self.current.read().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
+#[derive(Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// What tells a file from the one that was there before, links followed to their end.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl From<Metadata> for Stamp {
+    fn from(metadata: Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Files {
+    fn stamp(&self) -> [Option<Stamp>; 2] {
+        [&self.certificate, &self.key].map(|path| fs::metadata(path).ok().map(Stamp::from))
+    }
+
+    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, Failure> {
+        let (certificate, key) = (self.certificate.display(), self.key.display());
+        let text =
+            fs::read(&self.certificate).map_err(|error| format!("--certfile {certificate}: {error}"))?;
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
+            .collect::<Result<_, _>>()
+            .map_err(|error| {
+                format!("--certfile {certificate}: expected PEM, found something else: {error}")
+            })?;
+        if chain.is_empty() {
+            return Err(
+                format!("--certfile {certificate}: expected a certificate in PEM, found none").into(),
+            );
+        }
+        let text = fs::read(&self.key).map_err(|error| format!("--keyfile {key}: {error}"))?;
+        let text = Zeroizing::new(text);
+        let read = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+            pem::Error::NoItemsFound => {
+                format!("--keyfile {key}: expected a private key in PEM, not encrypted, found none")
+            }
+            // Nothing of what was found: it is most of a key.
+            _ => format!("--keyfile {key}: expected PEM, found something else"),
+        })?;
+        CertifiedKey::from_der(chain, read, provider).map_err(|error| {
+            let what: &dyn fmt::Display = match &error {
+                Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => &"the key of another certificate",
+                Error::InvalidCertificate(CertificateError::BadEncoding) => {
+                    &"a certificate that cannot be read"
+                }
+                error => error,
+            };
+            format!(
+                "--keyfile {key}: expected the key of the first certificate in {certificate}, found {what}"
+            )
+            .into()
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! Tokens as a JupyterHub keeps them: a prefix in clear, and a salted hash.
+
+use std::{fmt, str::FromStr};
+
+use sha2::{Digest, Sha256, Sha512};
+
+use crate::{
+    answer::Answer,
+    secret::{self, SecretError, SecretErrorKind},
+    store::{RecordId, StoreError, TokenRecord},
+    token::{PresentedToken, TokenHash},
+};
+
+/// The tokens of a store that came from a JupyterHub, until each has been used once.
+///
+/// A salted hash cannot be looked up. So a token that is not found by its hash is looked for among those with its
+/// prefix, and the one that it is is [adopted](Self::adopt): from then on it is found like all others.
+pub trait SaltedTokens: Send + Sync {
+    /// All whose token begins with `prefix`, the first four characters of one.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot tell.
+    fn with_prefix(&self, prefix: &str) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>>;
+
+    /// Keeps the token under `hash` in place of prefix and salted hash, if it is there still and nothing speaks against
+    /// it: nobody waits for this.
+    fn adopt(&self, id: RecordId, hash: TokenHash);
+}
+
+/// A salted hash of a token in the text form of JupyterHub's column `api_tokens.hashed`.
+///
+/// ```text
+/// algorithm ":" rounds ":" salt ":" digest        sha512:1:bb540dc95dd20d6d:49a920c7…
+/// ```
+///
+/// The digest, in lower-case hexadecimal, is that of the salt's text followed by the token `rounds` times. Read are
+/// `sha512` and `sha256`, and at most 65,536 rounds: four times what JupyterHub writes.
+///
+/// # Security
+///
+/// Read only. One round is enough for a token nobody can guess; so is the plain [`TokenHash`] that takes its place when
+/// the token is used.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{PresentedToken, store::SaltedTokenHash};
+///
+/// let hash: SaltedTokenHash = "sha256:1:aa:838cea57b387cf041241951fb13aba7a02def79ef0b66649dd06ca40eb450f97".parse()?;
+/// assert!(hash.matches(PresentedToken::new(b"0123456789abcdef0123456789abcdef").unwrap()));
+/// assert!(!hash.matches(PresentedToken::new(b"another").unwrap()));
+/// # Ok::<(), portcullis::SecretError>(())
+/// ```
+#[derive(Clone)]
+pub struct SaltedTokenHash {
+    algorithm: Algorithm,
+    rounds: u32,
+    salt: Box<str>,
+    digest: Box<[u8]>,
+}
+
+#[derive(Clone, Copy)]
+enum Algorithm {
+    Sha256,
+    Sha512,
+}
+
+impl SaltedTokenHash {
+    /// The longest token that is looked for, in octets: JupyterHub makes no longer one.
+    pub const TOKEN_LIMIT: usize = 64;
+    /// So many characters of a token are its prefix.
+    pub(crate) const PREFIX: usize = 4;
+
+    /// The most rounds that are run.
+    const ROUNDS: u32 = 65_536;
+    /// The longest salt.
+    const SALT: usize = 64;
+
+    /// Whether `token` is the one, compared in constant time.
+    pub fn matches(&self, token: PresentedToken<'_>) -> bool {
+        let token = token.as_bytes();
+        token.len() <= Self::TOKEN_LIMIT
+            && match self.algorithm {
+                Algorithm::Sha256 => self.is_digest_of::<Sha256>(token),
+                Algorithm::Sha512 => self.is_digest_of::<Sha512>(token),
+            }
+    }
+
+    fn is_digest_of<D: Digest>(&self, token: &[u8]) -> bool {
+        let mut digest = D::new();
+        digest.update(self.salt.as_bytes());
+        (0..self.rounds).for_each(|_| digest.update(token));
+        secret::equal(&digest.finalize(), &self.digest)
+    }
+}
+
+impl FromStr for SaltedTokenHash {
+    type Err = SecretError;
+
+    fn from_str(text: &str) -> Result<Self, SecretError> {
+        let malformed = |expected: &str| {
+            let message = format!("salted token hash: expected {expected}");
+            SecretError::new(SecretErrorKind::Malformed, message)
+        };
+        let mut fields = text.split(':');
+        let mut field = || {
+            fields
+                .next()
+                .ok_or_else(|| malformed("algorithm:rounds:salt:digest"))
+        };
+        let (algorithm, rounds, salt, digest) = (field()?, field()?, field()?, field()?);
+        if fields.next().is_some() {
+            return Err(malformed("four fields, found more"));
+        }
+        let (algorithm, length) = match algorithm {
+            "sha256" => (Algorithm::Sha256, 32),
+            "sha512" => (Algorithm::Sha512, 64),
+            _ => return Err(malformed("sha256 or sha512")),
+        };
+        let rounds = Some(rounds)
+            .filter(|rounds| rounds.bytes().all(|octet| octet.is_ascii_digit()))
+            .and_then(|rounds| rounds.parse().ok())
+            .filter(|rounds| (1..=Self::ROUNDS).contains(rounds))
+            .ok_or_else(|| malformed("1 to 65536 rounds"))?;
+        if salt.len() > Self::SALT {
+            return Err(malformed("a salt of at most 64 octets"));
+        }
+        let digest = lower_hex(digest)
+            .filter(|digest| digest.len() == length)
+            .ok_or_else(|| malformed("a digest of the algorithm's length in lower-case hexadecimal"))?;
+        Ok(Self {
+            algorithm,
+            rounds,
+            salt: salt.into(),
+            digest: digest.into(),
+        })
+    }
+}
+
+impl fmt::Debug for SaltedTokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SaltedTokenHash")
+    }
+}
+
+fn lower_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |octet: u8| match octet {
+        b'0'..=b'9' => Some(octet - b'0'),
+        b'a'..=b'f' => Some(octet - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let octets = pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? * 16 + digit(*low)?));
+    octets.collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
+}

@@ -1,0 +1,81 @@
+//! Which tokens are meant.
+
+use crate::store::{RecordId, TokenRecord};
+
+/// Which tokens are meant: those that every condition holds for.
+///
+/// There is always one condition at least, so nobody means all tokens by mistake.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::store::Tokens;
+///
+/// let all_of_alice = Tokens::of("alice");
+/// let hers_for_the_grader = Tokens::of("alice").for_client("service-grader");
+/// let hers_of_a_login = Tokens::of("alice").made_in("8ace623e786f454682aebac535bc5bf4");
+/// # let id = portcullis::store::RecordId::random();
+/// let one_if_it_is_hers = Tokens::of("alice").known_as(id);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    pub(super) id: Option<RecordId>,
+    pub(super) owner: Option<String>,
+    pub(super) session_id: Option<String>,
+    pub(super) client_id: Option<String>,
+}
+
+impl Tokens {
+    /// Those of `owner`.
+    pub fn of(owner: &str) -> Self {
+        Self {
+            owner: Some(owner.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// The one with this id, whosever it is.
+    pub fn with_id(id: RecordId) -> Self {
+        Self::default().known_as(id)
+    }
+
+    /// Those made in the session with this id, whosever they are.
+    pub fn in_session(session_id: &str) -> Self {
+        Self::default().made_in(session_id)
+    }
+
+    /// Of these, the one with this id.
+    #[must_use]
+    pub fn known_as(self, id: RecordId) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
+    /// Of these, those made for the OAuth client with this id.
+    #[must_use]
+    pub fn for_client(self, client_id: &str) -> Self {
+        Self {
+            client_id: Some(client_id.to_owned()),
+            ..self
+        }
+    }
+
+    /// Of these, those made in the session with this id.
+    #[must_use]
+    pub fn made_in(self, session_id: &str) -> Self {
+        Self {
+            session_id: Some(session_id.to_owned()),
+            ..self
+        }
+    }
+
+    /// Whether the token of `record` is among them.
+    pub fn include(&self, record: &TokenRecord) -> bool {
+        let same = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+        };
+        self.id.is_none_or(|id| id == record.id())
+            && same(&self.owner, Some(record.owner()))
+            && same(&self.session_id, record.session_id())
+            && same(&self.client_id, record.client_id())
+    }
+}

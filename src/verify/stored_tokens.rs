@@ -1,0 +1,226 @@
+//! Tokens that are issued and revoked while the server runs.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::shared_token::unknown;
+use crate::{
+    answer::Answer,
+    grant::Grant,
+    secret::Secret,
+    store::{Expiring, RecordId, SaltedTokenHash, StoreError, TokenRecord, TokenStore, Tokens},
+    time::{Clock, SystemClock},
+    token::{PresentedToken, Token, TokenHash},
+    verify::{TokenVerifier, Verdict},
+};
+
+/// So often the use of a token is taken down.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
+/// So many uses are remembered as taken down, lest those who ask before the store has done it do it again.
+const NOTED: usize = 16_384;
+
+/// Tokens that are issued, listed and revoked while the server runs, kept in a store.
+///
+/// One SHA-256 and one look-up by it. A revocation holds from the next request on. When a token was last used is taken
+/// down once a minute at most, and nobody waits for it. What looks like a generated token and has a wrong checksum is
+/// refused without a look-up.
+///
+/// A clone is a handle on the same store.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{AuthLayer, Grant, Identity, MemoryTokenStore, StoredTokens, store::Tokens};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let tokens = StoredTokens::new(MemoryTokenStore::new());
+/// let auth = AuthLayer::tokens(tokens.clone());
+///
+/// let phone = Grant::new(Identity::new("me")).with_scopes(["read"]).labelled("phone");
+/// let (token, record) = tokens.issue(phone).await?;
+/// println!("for your phone, shown once: {}", token.expose());
+///
+/// assert_eq!(tokens.list(Tokens::of("me")).await?.len(), 1);
+/// tokens.revoke(Tokens::with_id(record.id())).await?;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+pub struct StoredTokens<S>(Arc<Shared<S>>);
+
+struct Shared<S> {
+    store: S,
+    clock: Arc<dyn Clock>,
+    noted: Expiring<RecordId, ()>,
+}
+
+impl<S: TokenStore> StoredTokens<S> {
+    /// The tokens in `store`.
+    pub fn new(store: S) -> Self {
+        Self::with_clock(store, SystemClock)
+    }
+
+    /// The same by another clock. Default: [`SystemClock`].
+    pub fn with_clock(store: S, clock: impl Clock) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            clock: Arc::new(clock),
+            noted: Expiring::new(NOTED),
+        }))
+    }
+
+    /// Where they are kept.
+    pub fn store(&self) -> &S {
+        &self.0.store
+    }
+
+    /// A new token worth `grant`, and what is known of it from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not keep it.
+    ///
+    /// # Panics
+    ///
+    /// If the system's random generator fails.
+    pub async fn issue(&self, grant: Grant) -> Result<(Token, TokenRecord), StoreError> {
+        let record = TokenRecord::new(grant, self.0.clock.now());
+        let token = self.0.store.issue(record.clone()).await?;
+        Ok((token, record))
+    }
+
+    /// The tokens meant that have not expired, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot tell.
+    pub async fn list(&self, which: Tokens) -> Result<Vec<TokenRecord>, StoreError> {
+        self.0.store.list(which, self.0.clock.now()).await
+    }
+
+    /// Ends the tokens meant, and tells how many there were.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not; then all of them are as good as before.
+    pub async fn revoke(&self, which: Tokens) -> Result<u64, StoreError> {
+        self.0.store.revoke(which).await
+    }
+
+    /// What is known of `token`, which is being used. Whoever lets somebody in by it asks whether it has expired.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot tell.
+    pub fn find(&self, token: PresentedToken<'_>) -> Answer<Result<Option<TokenRecord>, StoreError>> {
+        if token.is_mistyped() {
+            return Answer::Now(Ok(None));
+        }
+        let (tokens, hash) = (self.clone(), token.hash());
+        let found = self.0.store.find(hash);
+        if self.0.store.salted().is_some()
+            && let Some(token) = Presented::new(token, hash)
+        {
+            return Answer::later(async move {
+                let found = match found.await? {
+                    None => tokens.find_salted(token).await?,
+                    found => found,
+                };
+                Ok(found.inspect(|record| tokens.note_use(record)))
+            });
+        }
+        found.map(move |found| Ok(found?.inspect(|record| tokens.note_use(record))))
+    }
+
+    /// Looks for a token that is not known by its hash, and makes it known.
+    async fn find_salted(&self, token: Presented) -> Result<Option<TokenRecord>, StoreError> {
+        let salted = || self.0.store.salted();
+        let Some(candidates) = salted().map(|salted| salted.with_prefix(&token.prefix)) else {
+            return Ok(None);
+        };
+        let candidates = candidates.await?;
+        let found = candidates.into_iter().find(|(hash, _)| token.is_of(hash));
+        Ok(found.map(|(_, record)| {
+            if let Some(salted) = salted() {
+                salted.adopt(record.id(), token.hash);
+            }
+            record
+        }))
+    }
+
+    fn note_use(&self, record: &TokenRecord) {
+        let (clock, id) = (&self.0.clock, record.id());
+        let now = clock.now();
+        let lately = |time| now.since(time) < NOTED_EVERY;
+        if record.has_expired(now) || record.last_used().is_some_and(lately) {
+            return;
+        }
+        let moment = clock.moment();
+        let first = self.0.noted.update(id, moment, |noted| match noted {
+            Some(noted) => (Some(noted), false),
+            None => (Some(((), moment.after(NOTED_EVERY))), true),
+        });
+        if first {
+            self.0.store.note_use(id, now);
+        }
+    }
+}
+
+impl<S: TokenStore> TokenVerifier for StoredTokens<S> {
+    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+        let missing = unknown(token);
+        self.find(token).map(|found| match found {
+            Ok(Some(record)) => Verdict::Known(record.grant().clone()),
+            Ok(None) => missing,
+            Err(error) => Verdict::Unavailable(error.into()),
+        })
+    }
+
+    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+        let tokens = self.clone();
+        self.0.store.find(hash).map(move |found| match found {
+            Ok(Some(record)) => {
+                tokens.note_use(&record);
+                Verdict::Known(record.grant().clone())
+            }
+            Ok(None) => Verdict::Unknown,
+            Err(error) => Verdict::Unavailable(error.into()),
+        })
+    }
+}
+
+impl<S> Clone for StoredTokens<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for StoredTokens<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredTokens")
+            .field("store", &self.0.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token that may be one under a salted hash: its text outlives the request while it is looked for.
+struct Presented {
+    text: Secret,
+    prefix: String,
+    hash: TokenHash,
+}
+
+impl Presented {
+    fn new(token: PresentedToken<'_>, hash: TokenHash) -> Option<Self> {
+        let text = token.expose();
+        let prefix = text.get(..SaltedTokenHash::PREFIX)?;
+        (text.len() <= SaltedTokenHash::TOKEN_LIMIT).then(|| Self {
+            text: text.into(),
+            prefix: prefix.to_owned(),
+            hash,
+        })
+    }
+
+    fn is_of(&self, hash: &SaltedTokenHash) -> bool {
+        PresentedToken::new(self.text.expose()).is_some_and(|token| hash.matches(token))
+    }
+}

@@ -1,0 +1,194 @@
+//! A real JupyterHub, with its proxy, and whatever it spawns: a process of its own, in a folder of its own.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{example::wait, http, install};
+
+/// How long a hub may take until it answers through its proxy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running JupyterHub. It and all that it started are ended when dropped.
+///
+/// Everybody logs in with the password [`JupyterHub::PASSWORD`]; `alice` and `bob` may, and `admin` as one. Servers
+/// are spawned for the user of this process.
+#[derive(Debug)]
+pub struct JupyterHub {
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+    /// Host and port that browsers go to.
+    pub address: String,
+    /// Host and port of the hub itself.
+    pub hub_address: String,
+    /// Host and port of the proxy's API.
+    pub proxy_api_address: String,
+}
+
+impl JupyterHub {
+    /// The password of every user.
+    pub const PASSWORD: &str = "correct horse battery staple";
+
+    /// The token of the proxy's API.
+    pub const PROXY_TOKEN: &str = "a-token-of-the-proxys-api-that-nobody-else-has";
+
+    /// The token of a service that may do what an administrator may.
+    pub const ADMIN_TOKEN: &str = "a-token-of-an-administrator-that-nobody-else-has";
+
+    /// Starts one with `config`, Python that is read after the usual settings, and waits until it answers.
+    ///
+    /// `{address}` in `config` stands for where browsers go, `{folder}` for the hub's folder.
+    ///
+    /// # Panics
+    ///
+    /// If it is missing and cannot be installed, or does not answer in time.
+    pub fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [address, hub_address, proxy_api_address] = free_ports().map(|port| format!("127.0.0.1:{port}"));
+        let own = format!(
+            "c.JupyterHub.bind_url = 'http://{address}/'
+c.JupyterHub.hub_bind_url = 'http://{hub_address}'
+c.ConfigurableHTTPProxy.api_url = 'http://{proxy_api_address}'
+c.ConfigurableHTTPProxy.auth_token = '{}'
+c.ConfigurableHTTPProxy.command = [{chp:?}]
+c.JupyterHub.authenticator_class = 'dummy'
+c.DummyAuthenticator.password = '{}'
+c.Authenticator.allowed_users = {{'alice', 'bob'}}
+c.Authenticator.admin_users = {{'admin'}}
+c.JupyterHub.spawner_class = 'simple'
+c.Spawner.args = ['--allow-root']
+c.Spawner.start_timeout = 60
+c.Spawner.http_timeout = 60
+c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': '{}'}}]
+",
+            Self::PROXY_TOKEN,
+            Self::PASSWORD,
+            Self::ADMIN_TOKEN,
+            chp = install::node().join(".bin/configurable-http-proxy"),
+        );
+        let config = config
+            .replace("{address}", &address)
+            .replace("{folder}", &folder.path().display().to_string());
+        fs::write(folder.path().join("jupyterhub_config.py"), own + &config).expect("a file");
+        let mut hub = Self {
+            folder,
+            child: None,
+            address,
+            hub_address,
+            proxy_api_address,
+        };
+        hub.launch();
+        hub
+    }
+
+    /// Ends the hub's process, without a word to what it started, and starts it again.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer in time.
+    pub fn restart(&mut self) {
+        self.end();
+        self.launch();
+    }
+
+    /// The folder it runs in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn launch(&mut self) {
+        let programs = install::python();
+        let mut path = vec![programs.clone()];
+        path.extend(std::env::split_paths(
+            &std::env::var_os("PATH").unwrap_or_default(),
+        ));
+        let mut command = Command::new(programs.join("jupyterhub"));
+        command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", std::env::join_paths(path).expect("a path"))
+            .env("HOME", self.folder.path())
+            .env("LANG", "C.UTF-8")
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(self.log()).expect("a file"))
+            .stderr(Stdio::null());
+        // All it starts is in one group, to be ended with it.
+        command.process_group(0);
+        command.args(["--config", "jupyterhub_config.py"]);
+        // Python logs to stderr.
+        let log = fs::File::options().append(true).open(self.log()).expect("a file");
+        self.child = Some(command.stderr(log).spawn().expect("jupyterhub starts"));
+        self.wait_until("it answers through its proxy", || {
+            let answer = http::try_request(&self.address, "GET", "/hub/api/", &[]);
+            answer.is_ok_and(|answer| answer.status == 200)
+        });
+    }
+
+    /// Waits until `holds`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not in time; the message ends with what the hub wrote.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(
+                Instant::now() < until,
+                "expected of the hub that {what} within {PATIENCE:?}; it wrote\n{}",
+                self.written()
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What it wrote, and what it started.
+    pub fn written(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("jupyterhub.log")
+    }
+
+    fn end(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let group = format!("-{}", child.id());
+        for (signal, patience) in [("TERM", 10), ("KILL", 10)] {
+            let _ = Command::new("kill")
+                .args(["-s", signal, "--", &group])
+                .stderr(Stdio::null())
+                .status();
+            if wait(&mut child, Duration::from_secs(patience)).is_some() && signal == "KILL" {
+                break;
+            }
+        }
+    }
+}
+
+impl Drop for JupyterHub {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            println!("the hub wrote\n{}", self.written());
+        }
+        self.end();
+    }
+}
+
+/// Ports that nobody listened at a moment ago.
+///
+/// # Panics
+///
+/// If there are none.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    listeners.map(|listener| listener.local_addr().expect("an address").port())
+}
