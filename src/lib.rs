@@ -45,6 +45,7 @@
 //! - [`FileSource`], [`EnvSource`], [`FirstOf`]: where secrets come from.
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
 //! - [`guard`]: the decision table that every browser's request passes.
+//! - `jupyter`, of the feature so called: the files by which Jupyter's tools find a server and its password.
 //! - [`manual`]: architecture, Jupyter, threats, defaults, contributing.
 
 mod answer;
@@ -64,6 +65,8 @@ pub mod guard;
 mod hashing;
 mod head;
 mod identity;
+#[cfg(feature = "jupyter")]
+pub mod jupyter;
 mod launch;
 mod layer;
 mod login;
@@ -77,6 +80,8 @@ mod page;
 mod password;
 mod peer;
 mod percent;
+#[cfg(feature = "provider")]
+pub mod provider;
 mod query;
 mod random;
 mod scopes;

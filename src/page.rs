@@ -27,6 +27,16 @@ pub(crate) struct Page(String);
 
 impl Page {
     pub(crate) fn new(title: &str) -> Self {
+        Self::of_class(title, "")
+    }
+
+    /// A page with room for lists.
+    #[cfg(feature = "provider")]
+    pub(crate) fn wide(title: &str) -> Self {
+        Self::of_class(title, " class=\"wide\"")
+    }
+
+    fn of_class(title: &str, class: &str) -> Self {
         let mut html = String::with_capacity(STYLE.len() + 2048);
         html.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
         // The header says `no-referrer`, for the links; a form sent under that has `Origin: null` and is refused. This
@@ -36,7 +46,9 @@ impl Page {
         push_escaped(&mut html, title);
         html.push_str("</title><style>");
         html.push_str(STYLE);
-        html.push_str("</style></head><body><main><h1>");
+        html.push_str("</style></head><body><main");
+        html.push_str(class);
+        html.push_str("><h1>");
         push_escaped(&mut html, title);
         html.push_str("</h1>");
         Self(html)
@@ -55,6 +67,48 @@ impl Page {
     /// What went wrong; a screen reader says it at once.
     pub(crate) fn alert(self, text: &str) -> Self {
         self.block("<p class=\"alert\" role=\"alert\">", text, "</p>")
+    }
+
+    /// What a part of the page is about.
+    #[cfg(feature = "provider")]
+    pub(crate) fn heading(self, text: &str) -> Self {
+        self.block("<h2>", text, "</h2>")
+    }
+
+    /// One thing of a list: its name, what is known of it, and a button with what it posts to `action`, if there is
+    /// something to be done.
+    #[cfg(feature = "provider")]
+    pub(crate) fn item(
+        mut self,
+        name: &str,
+        details: &str,
+        button: Option<(&str, &str)>,
+        fill: impl FnOnce(&mut Fields<'_>),
+    ) -> Self {
+        self.0.push_str("<section class=\"item\"><div>");
+        self = self.block("<p>", name, "</p>").hint(details);
+        self.0.push_str("</div>");
+        if let Some((action, button)) = button {
+            self = self.form(action, button, fill);
+        }
+        self.0.push_str("</section>");
+        self
+    }
+
+    /// A form whose button is not the one that most people want.
+    #[cfg(feature = "provider")]
+    pub(crate) fn plain_form(
+        mut self,
+        action: &str,
+        button: &str,
+        fill: impl FnOnce(&mut Fields<'_>),
+    ) -> Self {
+        let start = self.0.len();
+        self = self.form(action, button, fill);
+        if let Some(place) = self.0.rfind("<button").filter(|place| *place >= start) {
+            self.0.insert_str(place + "<button".len(), " class=\"plain\"");
+        }
+        self
     }
 
     /// A form that posts to `action`, or to the page's own URL if that is empty, with what `fill` puts into it and a button.
@@ -110,6 +164,9 @@ pub(crate) struct Fields<'a>(&'a mut String);
 /// What a field of a form is for: its kind, and what a password manager puts into it.
 #[derive(Clone, Copy)]
 pub(crate) enum FieldKind {
+    /// Anything; it may be left empty.
+    #[cfg(feature = "provider")]
+    Optional,
     Password,
     Username,
 }
@@ -123,11 +180,47 @@ impl Fields<'_> {
         self.0.push_str("\">");
     }
 
+    /// A labelled choice of one value among several, the first unless another is chosen.
+    #[cfg(feature = "provider")]
+    pub(crate) fn choice(&mut self, name: &str, label: &str, values: &[(&str, &str)]) {
+        let id = format!("{name}-{}", self.0.len());
+        let _ = write!(self.0, "<label for=\"{id}\">");
+        push_escaped(self.0, label);
+        let _ = write!(self.0, "</label><select id=\"{id}\" name=\"{name}\">");
+        for (value, text) in values {
+            self.0.push_str("<option value=\"");
+            push_escaped(self.0, value);
+            self.0.push_str("\">");
+            push_escaped(self.0, text);
+            self.0.push_str("</option>");
+        }
+        self.0.push_str("</select>");
+    }
+
     /// A labelled field that must be filled in. The first of a page is where typing begins.
     pub(crate) fn field(&mut self, kind: FieldKind, name: &str, label: &str, first: bool) {
+        self.filled_field(kind, name, label, first, "");
+    }
+
+    /// The same, filled in already.
+    pub(crate) fn filled_field(
+        &mut self,
+        kind: FieldKind,
+        name: &str,
+        label: &str,
+        first: bool,
+        value: &str,
+    ) {
         let (input, autocomplete) = match kind {
+            #[cfg(feature = "provider")]
+            FieldKind::Optional => ("text", "off"),
             FieldKind::Password => ("password", "current-password"),
             FieldKind::Username => ("text", "username"),
+        };
+        let required = match kind {
+            #[cfg(feature = "provider")]
+            FieldKind::Optional => "",
+            _ => " required",
         };
         let id = format!("{name}-{}", self.0.len());
         let _ = write!(self.0, "<label for=\"{id}\">");
@@ -135,9 +228,15 @@ impl Fields<'_> {
         let _ = write!(
             self.0,
             "</label><input id=\"{id}\" type=\"{input}\" name=\"{name}\" autocomplete=\"{autocomplete}\" \
-             autocapitalize=\"none\" spellcheck=\"false\" required{}>",
+             autocapitalize=\"none\" spellcheck=\"false\"{required}{}>",
             if first { " autofocus" } else { "" }
         );
+        if !value.is_empty() {
+            self.0.truncate(self.0.len() - ">".len());
+            self.0.push_str(" value=\"");
+            push_escaped(self.0, value);
+            self.0.push_str("\">");
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::{env, path::PathBuf};
 
 use clap::Parser;
-use portcullis::{EnvSource, FileSource, FirstOf, PasswordHash, SecretSource, Token};
+use portcullis::{EnvSource, FileSource, FirstOf, PasswordHash, SecretSource, Token, jupyter::ServerConfig};
 
-use crate::support::{config, failure::Failure};
+use crate::support::failure::Failure;
 
 /// Jupyter Server's authentication in front of one's own pages.
 #[derive(Parser)]
@@ -109,19 +109,17 @@ impl Arguments {
                 .map_err(|error| format!("--password-hash: {error}"))?;
             return Ok(Some(hash));
         }
-        let path = match &self.config {
+        let config = match &self.config {
             Some(path) if !path.is_file() => {
                 return Err(format!("--config {}: expected a file, found none", path.display()).into());
             }
-            Some(path) => path.clone(),
-            None => config::directory()?.join(config::FILE),
+            Some(path) => ServerConfig::read(path)?,
+            None => ServerConfig::of_user()?,
         };
-        let Some((hash, warnings)) = config::password(&path)? else {
-            return Ok(None);
-        };
-        for warning in warnings {
+        let hash = config.password()?;
+        for warning in config.warnings() {
             eprintln!("warning: {warning}");
         }
-        Ok(Some(hash))
+        Ok(hash)
     }
 }

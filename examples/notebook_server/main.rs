@@ -1,12 +1,14 @@
 //! Jupyter Server's authentication in front of one's own pages.
 //!
 //! ```text
-//! cargo run --example notebook_server -- --root-dir .
+//! cargo run --features jupyter --example notebook_server -- --root-dir .
 //! ```
 //!
 //! opens a browser that is logged in, and prints a link that does the same once. A program sends the token
-//! instead: `Authorization: token …`. With a password, which `cargo run --example password -- set` sets, people
-//! log in by it, and there is no token unless one is configured.
+//! instead: `Authorization: token …`. With a password, which the example `password` sets, people log in by it,
+//! and there is no token unless one is configured.
+//!
+//! `jupyter server list` finds it, and `jupyter server stop` stops it.
 
 use std::{
     io::{self, Write as _},
@@ -19,7 +21,10 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use portcullis::{AuthLayer, BaseUrl, Event, Hosts, Origins, PasswordHash, Responses, Token, TrustedProxies};
+use portcullis::{
+    AuthLayer, BaseUrl, Event, Hosts, Origins, PasswordHash, Responses, Token, TrustedProxies,
+    jupyter::{ServerInfo, ServerInfoFile},
+};
 
 use arguments::Arguments;
 use files::Root;
@@ -36,6 +41,7 @@ mod browser;
 mod files;
 mod home;
 mod me;
+mod stop_token;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -66,14 +72,22 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let listener = listen(&arguments.ip, arguments.port()?).await?;
     let address = listener.local_addr()?;
 
-    let token = configured.or_else(|| generated.clone());
+    let keys = Keys {
+        has_password: password.is_some(),
+        // Beside a password alone, Jupyter's tools get a token that stops the server.
+        stop: (configured.is_none() && generated.is_none()).then(Token::generate),
+        token: configured.or_else(|| generated.clone()),
+    };
     let server = Arc::new(Server {
-        auth: gate(&arguments, token, password, base_url.clone(), address)?,
+        auth: gate(&arguments, &keys, password, base_url.clone(), address)?,
         base_url,
         root,
         stop: Stop::on_signals()?,
     });
 
+    // Gone when the server ends: it is dropped then.
+    let _file = tell_jupyter(&arguments, &keys, &server.base_url, address)
+        .inspect_err(|error| eprintln!("warning: Jupyter's tools will not find this server: {error}"));
     let home = format!("http://{}{}", reachable(address), server.base_url);
     let link = server.auth.launch_link(&home)?;
     println!(
@@ -99,10 +113,34 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
+/// What opens the server, beside the hash of a password.
+struct Keys {
+    token: Option<Token>,
+    stop: Option<Token>,
+    has_password: bool,
+}
+
+/// Writes `jpserver-<pid>.json`, by which `jupyter server list` and `stop` find the server.
+fn tell_jupyter(
+    arguments: &Arguments,
+    keys: &Keys,
+    base_url: &BaseUrl,
+    address: SocketAddr,
+) -> Result<ServerInfoFile, Failure> {
+    let info = ServerInfo::new(address, base_url)
+        .with_password(keys.has_password)
+        .with_root_dir(arguments.root_dir.canonicalize()?);
+    let info = match keys.token.as_ref().or(keys.stop.as_ref()) {
+        Some(token) => info.with_token(token.clone()),
+        None => info,
+    };
+    Ok(info.write(runtime::directory()?)?)
+}
+
 /// The gate: who may come in, and by what.
 fn gate(
     arguments: &Arguments,
-    token: Option<Token>,
+    keys: &Keys,
     password: Option<PasswordHash>,
     base_url: BaseUrl,
     address: SocketAddr,
@@ -132,8 +170,13 @@ fn gate(
     )?;
     let open = base_url.join("api");
     let mut auth = AuthLayer::builder();
-    if let Some(token) = token {
-        auth = auth.token(token);
+    if let Some(token) = &keys.token {
+        auth = auth.token(token.clone());
+    }
+    if let Some(token) = &keys.stop {
+        auth = auth
+            .tokens(stop_token::verifier(token.clone())?)
+            .authorizer(stop_token::rule(base_url.join("api/shutdown")));
     }
     if let Some(password) = password {
         auth = auth.password(password);

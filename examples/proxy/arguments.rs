@@ -42,12 +42,12 @@ pub(crate) struct Arguments {
     pub(crate) host_routing: bool,
 
     /// Certificate, in PEM, with those that lead to its root behind it.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ssl_cert: Option<PathBuf>,
+    #[arg(long, alias = "ssl-cert", value_name = "FILE")]
+    pub(crate) certfile: Option<PathBuf>,
 
-    /// Private key of the certificate, in PEM.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ssl_key: Option<PathBuf>,
+    /// Private key of the certificate, in PEM [default: in the same file].
+    #[arg(long, alias = "ssl-key", value_name = "FILE")]
+    pub(crate) keyfile: Option<PathBuf>,
 
     /// Network of a proxy whose `X-Forwarded-*` is believed; may be repeated.
     #[arg(long, value_name = "CIDR")]

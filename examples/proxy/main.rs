@@ -56,7 +56,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         let target = ("target".to_owned(), target.to_string().into());
         table.put("/", Route::new(Map::from_iter([target]))?);
     }
-    let tls = Tls::load(arguments.ssl_cert.as_deref(), arguments.ssl_key.as_deref())?;
+    let tls = Tls::load(arguments.certfile.as_deref(), arguments.keyfile.as_deref())?;
     let traffic = Traffic {
         table: table.clone(),
         forward: Forward::new(),

@@ -1,12 +1,13 @@
 //! What every example needs and none is about: how it fails, where it listens, when it stops.
 #![allow(dead_code, reason = "each example takes what it needs")]
 
-pub(crate) mod config;
 pub(crate) mod connections;
 pub(crate) mod failure;
 pub(crate) mod forward;
 pub(crate) mod listen;
 pub(crate) mod page;
+pub(crate) mod proxy_api;
+#[cfg(feature = "jupyter")]
 pub(crate) mod runtime;
 pub(crate) mod stop;
 pub(crate) mod tls;

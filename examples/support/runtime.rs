@@ -1,38 +1,22 @@
-//! Where Jupyter's servers keep what belongs to the running ones, and the secret that signs their cookies.
+//! The secret that signs cookies, where Jupyter's servers keep it.
 
-use std::{
-    env,
-    fs::DirBuilder,
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use portcullis::{
+    FileSource, Keyring, SecretErrorKind, SecretSource as _,
+    jupyter::{create_directory, runtime_directory},
 };
-
-use portcullis::{FileSource, Keyring, SecretErrorKind, SecretSource as _};
 
 use super::failure::Failure;
 
-/// The runtime directory, `$JUPYTER_RUNTIME_DIR` or `~/.local/share/jupyter/runtime`; made for its owner alone
-/// if it is missing.
+/// The runtime directory, made for its owner alone if it is missing.
 ///
 /// # Errors
 ///
-/// If neither variable tells where, or the directory cannot be made.
+/// If no variable tells where, or the directory cannot be made.
 pub(crate) fn directory() -> Result<PathBuf, Failure> {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let directory = set("JUPYTER_RUNTIME_DIR")
-        .or_else(|| Some(set("HOME")?.join(".local/share/jupyter/runtime")))
-        .ok_or(
-            "JUPYTER_RUNTIME_DIR: expected a directory, and HOME, which would tell one, is not set either",
-        )?;
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&directory)
-        .map_err(|error| format!("runtime directory {}: {error}", directory.display()))?;
+    let directory = runtime_directory()?;
+    create_directory(&directory)?;
     Ok(directory)
 }
 

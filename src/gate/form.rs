@@ -42,6 +42,13 @@ impl Form {
         }
     }
 
+    /// The texts of all fields `name`, in their order.
+    #[cfg(feature = "provider")]
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = self.0.iter().filter(move |(field, _)| **field == *name);
+        named.filter_map(|(_, value)| value.expose_str())
+    }
+
     /// The text of the one field `name`, or nothing.
     pub(crate) fn text(&self, name: &str) -> Cow<'_, str> {
         self.field(name)

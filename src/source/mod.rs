@@ -43,6 +43,8 @@ mod file;
 mod first_of;
 mod permissions;
 mod private_file;
+#[cfg(feature = "jupyter")]
+mod private_folder;
 mod token;
 
 use std::sync::Arc;
@@ -50,6 +52,8 @@ use std::sync::Arc;
 use crate::secret::{Secret, SecretError};
 
 pub(crate) use self::private_file::PrivateFile;
+#[cfg(feature = "jupyter")]
+pub(crate) use self::private_folder::PrivateFolder;
 pub use self::{bytes::BytesSource, env::EnvSource, file::FileSource, first_of::FirstOf};
 
 /// A place that may hold a secret.

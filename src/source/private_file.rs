@@ -34,6 +34,7 @@ pub(crate) struct PrivateFile {
     directory: Directory,
     name: OsString,
     path: PathBuf,
+    kept: bool,
 }
 
 impl PrivateFile {
@@ -71,6 +72,7 @@ impl PrivateFile {
             directory,
             name,
             path,
+            kept: false,
         };
         // A umask can only have taken bits away. Give back the owner's.
         rustix::fs::fchmod(&descriptor, private).map_err(cannot)?;
@@ -81,6 +83,34 @@ impl PrivateFile {
         Ok(this)
     }
 
+    /// The file under `name`, in place of what may stand there: a reader finds the old content or the whole new
+    /// one. Still removed when dropped.
+    #[cfg(feature = "jupyter")]
+    pub(crate) fn renamed(mut self, name: &str) -> Result<Self, SecretError> {
+        let (old, new) = (&self.name, OsString::from(name));
+        rustix::fs::renameat(&self.directory.descriptor, old, &self.directory.descriptor, &new)
+            .map_err(|errno| cannot(errno).of(&self.path.with_file_name(name).display().to_string()))?;
+        self.path.set_file_name(name);
+        self.name = new;
+        Ok(self)
+    }
+
+    /// Leaves the file where it is, for good: it outlasts the value, and a power cut.
+    #[cfg(feature = "jupyter")]
+    pub(crate) fn keep_as(self, name: &str) -> Result<(), SecretError> {
+        let named = self.path.with_file_name(name).display().to_string();
+        let synced = || {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let descriptor =
+                rustix::fs::openat(&self.directory.descriptor, &self.name, flags, Mode::empty())?;
+            rustix::fs::fsync(descriptor)
+        };
+        synced().map_err(|errno| cannot(errno).of(&named))?;
+        let mut this = self.renamed(name)?;
+        this.kept = true;
+        this.directory.sync().map_err(|fault| fault.of(&named))
+    }
+
     /// Where it lies, from the root.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -89,6 +119,9 @@ impl PrivateFile {
 
 impl Drop for PrivateFile {
     fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
         // Somebody else may have removed it, and what it held is of use for a short time only.
         let _ = rustix::fs::unlinkat(&self.directory.descriptor, &self.name, AtFlags::empty());
     }
@@ -122,6 +155,30 @@ mod tests {
         assert_eq!(fs::read(one.path()).expect("readable"), b"secret");
         drop((one, two));
         assert_eq!(fs::read_dir(folder.path()).expect("a directory").count(), 0);
+    }
+
+    #[cfg(feature = "jupyter")]
+    #[test]
+    fn a_renamed_file_takes_the_place_of_another_and_a_kept_one_stays() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("info.json");
+        let create = || PrivateFile::create(folder.path(), ".info-", ".new", b"new").expect("created");
+        for kept in [false, true] {
+            fs::write(&path, "old").expect("written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
+            if kept {
+                create().keep_as("info.json").expect("kept");
+            } else {
+                let file = create().renamed("info.json").expect("renamed");
+                assert_eq!(file.path(), path);
+                assert_eq!(fs::read(&path).expect("readable"), b"new");
+            }
+            let names = fs::read_dir(folder.path()).expect("a directory").count();
+            assert_eq!((path.exists(), names), (kept, usize::from(kept)));
+        }
+        assert_eq!(fs::read(&path).expect("readable"), b"new");
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "the old file's mode goes with it");
     }
 
     #[test]

@@ -27,13 +27,19 @@ mod expiring;
 mod hub;
 mod memory;
 mod record;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod row;
 mod salted;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod token;
 mod tokens;
 
 pub(crate) use expiring::Expiring;
 #[cfg(feature = "provider")]
 pub use hub::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteSettings, SqliteTokenStore};
 pub use {
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,

@@ -5,16 +5,16 @@ use std::{fs, path::Path};
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 6] = [
     "secret random digest time head answer error denial event peer base_url next_url percent query identity scopes grant \
-     session token password challenge page cookie testing tracing",
+     session token password challenge page cookie tracing",
     "source store hashing",
     "authenticate verify authorize",
     "guard gate",
-    "login logout launch oauth",
-    "layer",
+    "login logout launch jupyter oauth hub",
+    "layer testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 17] = [
+const BESIDE: [(&str, &str); 16] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -28,7 +28,6 @@ const BESIDE: [(&str, &str); 17] = [
     ("next_url", "base_url peer percent query"),
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
-    ("testing", "time"),
     ("password", "error random secret"),
     ("token", "digest random secret"),
     ("tracing", "event"),

@@ -11,12 +11,15 @@ mod every_decision_is_an_event;
 mod floors;
 mod fuzzing;
 mod guessing_passwords_takes_for_ever;
+#[cfg(feature = "jupyter")]
+mod jupyters_tools_find_the_server;
 mod manual;
 mod no_secret_is_shown;
 mod people_log_in_by_the_form;
 mod redirect_properties;
 mod secret_file_races;
 mod services;
+mod stores_keep_what_they_promise;
 mod support;
 mod use_cases;
 mod vectors;

@@ -60,3 +60,27 @@ fn every_test_that_the_table_of_threats_names_exists() {
         "the search can fail"
     );
 }
+
+#[test]
+fn every_test_that_the_table_of_what_it_works_with_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    read(&root.join("tests/interop/tests"), &mut sources);
+    let readme = fs::read_to_string(root.join("README.md")).expect("the README");
+    let table = readme.split("## Works with").nth(1).expect("the table");
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .collect();
+    for row in &rows {
+        let tests = row.rsplit('|').nth(1).expect("a cell of tests");
+        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for test in named {
+            assert!(exists(&sources, test), "no such test: {test}");
+        }
+    }
+    assert!(rows.len() > 8, "{} rows", rows.len());
+}

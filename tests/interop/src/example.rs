@@ -147,6 +147,11 @@ impl Example {
             .unwrap_or_else(|| panic!("expected {} to end within {PATIENCE:?}, it still runs", self.name))
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

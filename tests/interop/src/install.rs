@@ -162,8 +162,8 @@ fn run(mut command: Command, advice: &str) {
     }
 }
 
-/// A line that shows past the test harness's capture: installing takes a while.
-fn progress(line: &str) {
+/// Writes a line that shows past the test harness's capture: peers take a while.
+pub fn progress(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "interop: {line}");
 }

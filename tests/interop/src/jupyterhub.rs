@@ -183,8 +183,12 @@ impl Drop for JupyterHub {
     }
 }
 
-/// Three ports that nobody listened at a moment ago.
-fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+/// Ports that nobody listened at a moment ago.
+///
+/// # Panics
+///
+/// If there are none.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())
 }

@@ -4,4 +4,5 @@ pub mod browser;
 pub mod example;
 pub mod http;
 pub mod install;
+pub mod jupyter_server;
 pub mod jupyterhub;

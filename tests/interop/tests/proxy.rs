@@ -1,12 +1,16 @@
-//! `proxy`, driven by a real JupyterHub in place of configurable-http-proxy.
+//! `proxy`, driven by a real JupyterHub in place of configurable-http-proxy; `routes`, driving both.
 
-use std::{fs, thread, time::Duration};
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 use portcullis_interop::{
     browser::drive,
-    example::Example,
-    http::{request, request_with},
-    jupyterhub::JupyterHub,
+    example::{self, Example},
+    http::{request, request_with, try_request},
+    install,
+    jupyterhub::{self, JupyterHub},
 };
 
 fn authorization(token: &str) -> String {
@@ -88,7 +92,7 @@ fn a_real_jupyterhub_runs_on_our_proxy() {
         .expect("kill runs");
     thread::sleep(Duration::from_millis(500));
     hub.wait_until("the proxy is back with its routes", || {
-        let answer = portcullis_interop::http::try_request(
+        let answer = try_request(
             &hub.proxy_api_address,
             "GET",
             "/api/routes/user/alice",
@@ -102,4 +106,177 @@ fn a_real_jupyterhub_runs_on_our_proxy() {
 fn routes(body: &str) -> serde_json::Value {
     let (start, end) = (body.find('{').expect("JSON"), body.rfind('}').expect("JSON"));
     serde_json::from_str(&body[start..=end]).expect("JSON")
+}
+
+/// Something with the proxy's API, ours or the real one.
+struct Proxy {
+    _process: Example,
+    api: String,
+    public: String,
+}
+
+fn ours() -> Proxy {
+    let mut command = Example::command(&Example::build("proxy"));
+    command
+        .args(["--port", "0", "--api-port", "0"])
+        .env("CONFIGPROXY_AUTH_TOKEN", JupyterHub::PROXY_TOKEN);
+    let process = Example::start("proxy", command);
+    let public = process
+        .line_after("proxy listens on ")
+        .trim_end_matches('/')
+        .to_owned();
+    let api = process.line_after("its API listens on ");
+    let api = api.trim_end_matches("/api/routes").to_owned();
+    Proxy {
+        _process: process,
+        api,
+        public,
+    }
+}
+
+fn theirs() -> Proxy {
+    let [public, api] = jupyterhub::free_ports();
+    let mut command = std::process::Command::new(install::node().join(".bin/configurable-http-proxy"));
+    command
+        .args(["--ip", "127.0.0.1", "--port", &public.to_string()])
+        .args(["--api-ip", "127.0.0.1", "--api-port", &api.to_string()])
+        .env("CONFIGPROXY_AUTH_TOKEN", JupyterHub::PROXY_TOKEN);
+    let process = Example::start("configurable-http-proxy", command);
+    let address = format!("127.0.0.1:{api}");
+    let until = Instant::now() + Duration::from_secs(20);
+    while try_request(&address, "GET", "/api/routes", &[]).is_err() {
+        assert!(
+            Instant::now() < until,
+            "expected configurable-http-proxy to listen"
+        );
+        thread::sleep(Duration::from_millis(100));
+    }
+    Proxy {
+        _process: process,
+        api: format!("http://{address}"),
+        public: format!("http://127.0.0.1:{public}"),
+    }
+}
+
+#[test]
+fn routes_drives_the_real_proxy_and_ours_alike() {
+    let program = Example::build("routes");
+    let mut upstream = Example::command(&Example::build("custom_authenticator"));
+    upstream.args(["--port", "0"]);
+    let upstream = Example::start("custom_authenticator", upstream);
+    let target = upstream.line_after("custom_authenticator listens on ");
+    let target = target.trim_end_matches('/');
+
+    for proxy in [ours(), theirs()] {
+        let run = |token: &str, arguments: &[&str]| {
+            let mut command = Example::command(&program);
+            let output = command
+                .args(arguments)
+                .env("CONFIGPROXY_API_URL", &proxy.api)
+                .env("CONFIGPROXY_AUTH_TOKEN", token)
+                .output()
+                .expect("routes runs");
+            let text = |octets| String::from_utf8(octets).expect("text");
+            (output.status.code(), text(output.stdout), text(output.stderr))
+        };
+        let good = |arguments: &[&str]| {
+            let (status, stdout, stderr) = run(JupyterHub::PROXY_TOKEN, arguments);
+            assert_eq!((status, &*stderr), (Some(0), ""), "{arguments:?}");
+            stdout
+        };
+        let through = |path: &str| {
+            let address = proxy.public.trim_start_matches("http://");
+            request(address, "GET", path, &[]).status
+        };
+
+        assert_eq!(good(&["list"]), "");
+        assert_eq!(through("/user/zo%C3%AB/x"), 404, "there is no route yet");
+        good(&["add", "/user/zoë", target, r#"{"user": "zoë"}"#]);
+        let listed = good(&["list"]);
+        assert!(listed.starts_with(&format!("/user/zoë {target} 20")), "{listed}");
+        assert_eq!(
+            through("/user/zo%C3%AB/x"),
+            401,
+            "it leads to a server that asks who one is"
+        );
+        assert_eq!(through("/user/zo"), 404, "and nothing beside it does");
+        good(&["delete", "/user/zoë"]);
+        assert_eq!(through("/user/zo%C3%AB/x"), 404);
+
+        for (claim, token, arguments, expected) in [
+            (
+                "a wrong token",
+                "wrong",
+                &["list"][..],
+                "the proxy refused our token",
+            ),
+            ("no token", "", &["list"], "CONFIGPROXY_AUTH_TOKEN"),
+            (
+                "a route that is not there",
+                JupyterHub::PROXY_TOKEN,
+                &["delete", "/x"],
+                "found none",
+            ),
+            (
+                "no path",
+                JupyterHub::PROXY_TOKEN,
+                &["add", "x", target],
+                "expected a path",
+            ),
+            (
+                "no JSON",
+                JupyterHub::PROXY_TOKEN,
+                &["add", "/x", target, "["],
+                "expected a JSON object",
+            ),
+        ] {
+            let (status, _, stderr) = run(token, arguments);
+            assert_eq!(status, Some(2), "{claim}");
+            assert!(stderr.contains(expected), "{claim}: {stderr}");
+            assert_eq!(stderr.lines().count(), 1, "{claim}: {stderr}");
+            assert!(!stderr.contains(JupyterHub::PROXY_TOKEN), "{claim}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn the_proxy_says_what_is_wrong_with_a_start() {
+    let program = Example::build("proxy");
+    for (claim, token, arguments, expected) in [
+        (
+            "an unknown flag",
+            "good-token",
+            &["--socket", "x"][..],
+            "--socket",
+        ),
+        (
+            "a target that is no URL",
+            "good-token",
+            &["--default-target", "x"],
+            "expected a URL",
+        ),
+        ("a token with blanks inside", "a b", &[], "CONFIGPROXY_AUTH_TOKEN"),
+        (
+            "a proxy that is no network",
+            "good-token",
+            &["--trusted-proxy", "x"],
+            "--trusted-proxy",
+        ),
+        (
+            "a key without a certificate",
+            "good-token",
+            &["--ssl-key", "x"],
+            "--keyfile",
+        ),
+    ] {
+        let mut command = Example::command(&program);
+        command
+            .args(arguments)
+            .args(["--port", "0", "--api-port", "0"])
+            .env("CONFIGPROXY_AUTH_TOKEN", token);
+        let (status, stderr) = example::run(command);
+        assert_eq!(status.code(), Some(2), "{claim}");
+        assert!(stderr.contains(expected), "{claim}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{claim}: {stderr}");
+    }
 }

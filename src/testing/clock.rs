@@ -1,4 +1,4 @@
-//! For tests of one's own: a clock that stands still until it is told.
+//! A clock that stands still until it is told.
 
 use std::{
     sync::{

@@ -1,0 +1,152 @@
+//! Being the hub: people log in here, and services and single-user servers send them here to know who they are.
+//!
+//! ```text
+//! cargo run --example mini_hub --features provider,sqlite -- --config examples/mini_hub/hub.toml
+//! ```
+//!
+//! Its clients are JupyterHub's: `jupyterhub.services.auth`, `jupyterhub-singleuser`, and the examples `hub_service` and
+//! `single_user`. The page at `hub/home` shows what a user holds.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use axum::Router;
+use clap::Parser;
+use portcullis::{EnvSource, Event, Token};
+use serde_json::{Map, Value};
+
+use settings::{Route, Settings};
+use support::{
+    failure::{self, Failure},
+    listen::{listen, reachable, serve},
+    proxy_api::ProxyApi,
+    stop::Stop,
+};
+
+mod settings;
+#[path = "../support/mod.rs"]
+mod support;
+
+/// A small hub.
+#[derive(Parser)]
+struct Arguments {
+    /// Who belongs to the hub, which services and servers there are, and where it listens
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// How long a proxy that does not answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is asked whether it still has its routes: one that was started anew has none.
+const LOOK: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    failure::run(run)
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let settings = Settings::read(&arguments.config)?;
+    let mut listeners = Vec::new();
+    for address in &settings.bind {
+        listeners.push(listen(&address.ip().to_string(), address.port()).await?);
+    }
+    let addresses = listeners
+        .iter()
+        .map(tokio::net::TcpListener::local_addr)
+        .collect::<Result<Vec<_>, _>>()?;
+    let hub = settings.hub(&addresses)?;
+    let proxy = proxy(&settings)?;
+    let stop = Stop::on_signals()?;
+
+    let base_url = settings.base_url()?;
+    for address in &addresses {
+        println!("mini_hub listens on http://{}{base_url}", reachable(*address));
+    }
+    println!("log in: {}hub/login", settings.public_url);
+
+    let mut tasks = tokio::task::JoinSet::new();
+    for listener in listeners {
+        let app = Router::new().fallback_service(hub.clone());
+        tasks.spawn(serve(listener, app, stop.clone()));
+    }
+    if let (Some(proxy), Some(last)) = (proxy, addresses.last()) {
+        let routes = settings.routes(reachable(*last))?;
+        tasks.spawn(keep_routes(proxy, routes, stop.clone()));
+    }
+    let ended = tasks.join_next().await;
+    stop.request();
+    while tasks.join_next().await.is_some() {}
+    ended.map_or(Ok(()), |ended| ended?)
+}
+
+/// The proxy, if there is one, and the token that it knows.
+fn proxy(settings: &Settings) -> Result<Option<ProxyApi>, Failure> {
+    let Some(url) = &settings.proxy_api_url else {
+        return Ok(None);
+    };
+    let secret = portcullis::SecretSource::load(&EnvSource::new("CONFIGPROXY_AUTH_TOKEN"))?;
+    let secret = secret.ok_or(
+        "CONFIGPROXY_AUTH_TOKEN: expected the token of the proxy at proxy_api_url, and it is not set",
+    )?;
+    let token = Token::from_secret(secret).map_err(|error| format!("CONFIGPROXY_AUTH_TOKEN: {error}"))?;
+    ProxyApi::new(url, token, PATIENCE).map(Some)
+}
+
+/// Gives the proxy its routes, and again whenever it has lost one.
+async fn keep_routes(proxy: ProxyApi, routes: Vec<Route>, stop: Stop) -> Result<(), Failure> {
+    let keeping = async {
+        let mut told = false;
+        loop {
+            let known = proxy.list().await?;
+            for route in &routes {
+                // It knows them without the slash behind.
+                let spec = match route.spec.trim_end_matches('/') {
+                    "" => "/",
+                    spec => spec,
+                };
+                let target = known
+                    .get(spec)
+                    .and_then(|route| route.get("target"))
+                    .and_then(Value::as_str);
+                if target == Some(&route.target) {
+                    continue;
+                }
+                let mut data = Map::new();
+                data.insert("jupyterhub".to_owned(), true.into());
+                data.extend(
+                    route
+                        .data
+                        .iter()
+                        .map(|(name, value)| ((*name).to_owned(), value.as_str().into())),
+                );
+                proxy.add(&route.spec, &route.target, data).await?;
+            }
+            if !told {
+                println!("the proxy has its {} routes", routes.len());
+                told = true;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        ended = keeping => ended,
+        () = stop.requested() => Ok(()),
+    }
+}
+
+/// A line for the operator. An event holds no secret, so nothing has to be struck out.
+pub(crate) fn log(event: &Event<'_>) {
+    let mut out = io::stderr();
+    // Nobody is refused because the log is full or closed.
+    let _ = match event {
+        Event::LoggedIn { identity, .. } => writeln!(out, "{} logged in", identity.username()),
+        Event::LoggedOut { identity, .. } => writeln!(out, "{} logged out", identity.username()),
+        Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
+        Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
+        _ => Ok(()),
+    };
+}

@@ -1,0 +1,293 @@
+//! The configuration of `mini_hub`: what may stand in its file, and what it comes to.
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use portcullis::{
+    BaseUrl, EnvSource, FileSource, FirstOf, Grant, Hosts, Identity, Keyring, Origins, PasswordHash,
+    SecretSource as _, StoredPasswords, Token, TrustedProxies, Users,
+    guard::Origin,
+    provider::{Client, Hub, HubBuilder, Member},
+    store::{HubStore, MemoryTokenStore, SqliteTokenStore},
+};
+use serde::Deserialize;
+
+use super::support::{failure::Failure, listen::peer};
+
+/// The file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) bind: Vec<SocketAddr>,
+    pub(crate) public_url: String,
+    #[serde(default = "memory")]
+    store: String,
+    #[serde(default = "cookie_secret_file")]
+    cookie_secret_file: String,
+    #[serde(default)]
+    trusted_proxies: Vec<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
+    pub(crate) proxy_api_url: Option<String>,
+    #[serde(default)]
+    users: Vec<User>,
+    #[serde(default)]
+    services: Vec<Service>,
+    #[serde(default)]
+    servers: Vec<Server>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct User {
+    name: String,
+    password: String,
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+    #[serde(default)]
+    admin: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    name: String,
+    api_token: Option<String>,
+    api_token_env: Option<String>,
+    oauth_client_id: Option<String>,
+    oauth_redirect_uri: String,
+    #[serde(default)]
+    oauth_no_confirm: bool,
+    #[serde(default)]
+    allow_without_pkce: bool,
+    /// What the service's own token may do.
+    #[serde(default)]
+    scopes: Vec<String>,
+    url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Server {
+    user: String,
+    #[serde(default)]
+    name: String,
+    api_token: Option<String>,
+    api_token_env: Option<String>,
+    oauth_redirect_uri: String,
+    #[serde(default)]
+    allow_without_pkce: bool,
+    url: Option<String>,
+}
+
+/// A route that a proxy is to have.
+pub(crate) struct Route {
+    pub(crate) spec: String,
+    pub(crate) target: String,
+    /// Kept beside it, as a JupyterHub does.
+    pub(crate) data: Vec<(&'static str, String)>,
+}
+
+fn memory() -> String {
+    "memory:".to_owned()
+}
+
+fn cookie_secret_file() -> String {
+    "jupyterhub_cookie_secret".to_owned()
+}
+
+impl Settings {
+    /// What the file at `path` says.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is no TOML, or says something unknown.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let wrong = |what: String| Failure::from(format!("{}: {what}", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        // The parser shows the line it stumbled over, and that may hold a token.
+        let settings: Self = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(0, |span| {
+                text[..span.start.min(text.len())].lines().count().max(1)
+            });
+            wrong(format!("line {line}: {}", error.message()))
+        })?;
+        if settings.bind.is_empty() {
+            return Err(wrong(
+                "bind: expected at least one address, found none".to_owned(),
+            ));
+        }
+        Ok(settings)
+    }
+
+    /// The path of `public_url`.
+    pub(crate) fn base_url(&self) -> Result<BaseUrl, Failure> {
+        let (_, path) = self.public()?;
+        path.parse()
+            .map_err(|error| format!("public_url: {error}").into())
+    }
+
+    /// The origin and the path of `public_url`.
+    fn public(&self) -> Result<(Origin, &str), Failure> {
+        let url = &self.public_url;
+        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (origin, path) = url.split_at(url.len() - rest.len() + end);
+        let origin = origin.parse().map_err(|_| {
+            format!("public_url: expected a URL such as http://127.0.0.1:8000/, found {url:?}")
+        })?;
+        Ok((origin, if path.is_empty() { "/" } else { path }))
+    }
+
+    /// The hub, which answers at these addresses.
+    ///
+    /// # Errors
+    ///
+    /// If something that the file says cannot be, with the name of the setting.
+    pub(crate) fn hub(&self, addresses: &[SocketAddr]) -> Result<Hub, Failure> {
+        let (origin, _) = self.public()?;
+        let hub = match self.store.split_once(':') {
+            Some(("memory", "")) => self.with_store(MemoryTokenStore::new()),
+            Some(("sqlite", path)) if !path.is_empty() => {
+                let store = SqliteTokenStore::open(path).map_err(|error| format!("store: {error}"))?;
+                self.with_store(store)
+            }
+            _ => Err("store: expected \"memory:\" or \"sqlite:<file>\", found something else".into()),
+        }?;
+        // Whoever listens for other machines answers to addresses, and to names only when told them: a hostile page can
+        // make its own name lead here, but not an address.
+        let hosts = if addresses.iter().all(|address| address.ip().is_loopback()) {
+            Hosts::loopback()
+        } else {
+            Hosts::any_ip()
+        };
+        let port = origin.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let public = [format!("{}{port}", origin.host())];
+        let hosts = Hosts::listed(public.iter().chain(&self.hosts))
+            .map_err(|error| format!("hosts: {error}"))?
+            .and(hosts);
+        let own = addresses.iter().map(|address| format!("http://{address}"));
+        let proxies = match &*self.trusted_proxies {
+            [] => TrustedProxies::none(),
+            listed => TrustedProxies::parse(&listed.join(","))
+                .map_err(|error| format!("trusted_proxies: {error}"))?,
+        };
+        Ok(hub
+            .base_url(self.base_url()?)
+            .keyring(self.keyring()?)
+            .hosts(hosts)
+            .public_origin(origin)
+            .origins(Origins::parse(own).map_err(|error| format!("bind: {error}"))?)
+            .trusted_proxies(proxies)
+            .peer(peer)
+            .observer(super::log)
+            .build()?)
+    }
+
+    fn with_store(&self, store: impl HubStore) -> Result<HubBuilder, Failure> {
+        let mut hub = Hub::builder(store);
+        let mut users = Vec::new();
+        for user in &self.users {
+            let wrong =
+                |error: &dyn std::fmt::Display| Failure::from(format!("user {:?}: {error}", user.name));
+            let hash: PasswordHash = user.password.parse().map_err(|error| wrong(&error))?;
+            let member = Member::new(&user.name)
+                .and_then(|member| member.with_scopes(user.scopes.iter().collect::<portcullis::Scopes>()))
+                .map_err(|error| wrong(&error))?
+                .in_groups(&user.groups);
+            users.push((Grant::new(Identity::new(&user.name)), hash));
+            hub = hub.member(if user.admin { member.as_admin() } else { member });
+        }
+        for service in &self.services {
+            let wrong =
+                |error: &dyn std::fmt::Display| Failure::from(format!("service {:?}: {error}", service.name));
+            let token = token(service.api_token.as_deref(), service.api_token_env.as_deref())
+                .map_err(|error| wrong(&error))?;
+            let mut client = Client::service(&service.name, &service.oauth_redirect_uri, &token)
+                .and_then(|client| client.with_scopes(service.scopes.iter().collect::<portcullis::Scopes>()))
+                .map_err(|error| wrong(&error))?;
+            if let Some(id) = &service.oauth_client_id {
+                client = client.with_id(id).map_err(|error| wrong(&error))?;
+            }
+            if service.oauth_no_confirm {
+                client = client.without_confirmation();
+            }
+            if service.allow_without_pkce {
+                client = client.allow_without_pkce();
+            }
+            hub = hub.client(client);
+        }
+        for server in &self.servers {
+            let wrong = |error: &dyn std::fmt::Display| {
+                Failure::from(format!("server of {:?}: {error}", server.user))
+            };
+            let token = token(server.api_token.as_deref(), server.api_token_env.as_deref())
+                .map_err(|error| wrong(&error))?;
+            let mut client = Client::server(&server.user, &server.name, &server.oauth_redirect_uri, &token)
+                .map_err(|error| wrong(&error))?;
+            if server.allow_without_pkce {
+                client = client.allow_without_pkce();
+            }
+            hub = hub.client(client);
+        }
+        Ok(hub.passwords(StoredPasswords::new(Users::of_grants(users)?)))
+    }
+
+    /// The keys of the login cookie: `JPY_COOKIE_SECRET`, else the file, which is made if it is missing.
+    fn keyring(&self) -> Result<Keyring, Failure> {
+        let file = FileSource::cookie_secret(&self.cookie_secret_file).or_create();
+        let source = FirstOf::new([Box::new(EnvSource::cookie_secret()), Box::new(file)]);
+        let secret = source
+            .load()?
+            .ok_or("cookie secret: expected one to be made, found none")?;
+        Ok(Keyring::from_secret(secret)?)
+    }
+
+    /// The routes that a proxy needs to lead users to the hub, and on to everything with a `url`.
+    pub(crate) fn routes(&self, hub: SocketAddr) -> Result<Vec<Route>, Failure> {
+        let base_url = self.base_url()?;
+        let mut routes = vec![Route {
+            spec: base_url.as_str().to_owned(),
+            target: format!("http://{hub}"),
+            data: vec![("hub", "true".to_owned())],
+        }];
+        for service in &self.services {
+            routes.extend(service.url.as_ref().map(|url| Route {
+                spec: base_url.join(&format!("services/{}/", service.name)),
+                target: url.clone(),
+                data: vec![("service", service.name.clone())],
+            }));
+        }
+        for server in &self.servers {
+            let named = if server.name.is_empty() {
+                String::new()
+            } else {
+                format!("{}/", server.name)
+            };
+            routes.extend(server.url.as_ref().map(|url| Route {
+                spec: base_url.join(&format!("user/{}/{named}", server.user)),
+                target: url.clone(),
+                data: vec![
+                    ("user", server.user.clone()),
+                    ("server_name", server.name.clone()),
+                ],
+            }));
+        }
+        Ok(routes)
+    }
+}
+
+/// The token that is written here, or in the variable of this name.
+fn token(written: Option<&str>, variable: Option<&str>) -> Result<Token, Failure> {
+    match (written, variable) {
+        (Some(text), None) => text.parse().map_err(|error| format!("api_token: {error}").into()),
+        (None, Some(name)) => {
+            let secret = EnvSource::new(name)
+                .load()?
+                .ok_or_else(|| format!("api_token_env: expected {name} to be set"))?;
+            Token::from_secret(secret).map_err(|error| format!("{name}: {error}").into())
+        }
+        _ => Err("expected one of api_token and api_token_env".into()),
+    }
+}

@@ -1,0 +1,99 @@
+//! The routes of a proxy that has a token-protected API: `configurable-http-proxy`, or the example `proxy`.
+//!
+//! ```text
+//! export CONFIGPROXY_AUTH_TOKEN=…
+//! cargo run --example routes -- add /user/alice http://127.0.0.1:9100
+//! cargo run --example routes -- list
+//! cargo run --example routes -- delete /user/alice
+//! ```
+
+use std::{env, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+use portcullis::{EnvSource, SecretSource as _, Token};
+use serde_json::{Map, Value};
+
+use support::{
+    failure::{self, Failure},
+    proxy_api::ProxyApi,
+};
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// Where the API of a proxy listens unless it is told to elsewhere.
+const USUAL: &str = "http://127.0.0.1:8001";
+
+/// The routes of a proxy that has a token-protected API.
+///
+/// The API is at $CONFIGPROXY_API_URL, or at http://127.0.0.1:8001; its token is $CONFIGPROXY_AUTH_TOKEN.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sends what lies below a path to a server.
+    Add {
+        /// The path, such as `/user/alice`.
+        spec: String,
+        /// The server, such as `http://127.0.0.1:9100`.
+        target: String,
+        /// A JSON object that is kept beside the route.
+        #[arg(value_name = "JSON")]
+        data: Option<String>,
+    },
+    /// Takes a route away.
+    Delete {
+        /// The path, such as `/user/alice`.
+        spec: String,
+    },
+    /// Prints each route: path, target, last activity.
+    List,
+}
+
+fn main() -> ExitCode {
+    failure::run(run)
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let token = EnvSource::new("CONFIGPROXY_AUTH_TOKEN")
+        .load()?
+        .ok_or("CONFIGPROXY_AUTH_TOKEN: expected the token of the proxy's API, found none")?;
+    let token = Token::from_secret(token).map_err(|error| format!("CONFIGPROXY_AUTH_TOKEN: {error}"))?;
+    let url = env::var("CONFIGPROXY_API_URL").unwrap_or_else(|_| USUAL.to_owned());
+    let proxy = ProxyApi::new(&url, token, Duration::ZERO)?;
+    match arguments.command {
+        Command::Add { spec, target, data } => proxy.add(path(&spec)?, &target, read(data.as_deref())?).await,
+        Command::Delete { spec } => match proxy.delete(path(&spec)?).await? {
+            true => Ok(()),
+            false => Err(format!("expected a route of the path {spec}, found none").into()),
+        },
+        Command::List => {
+            for (spec, route) in proxy.list().await? {
+                let told = |name| route[name].as_str().unwrap_or("-");
+                println!("{spec} {} {}", told("target"), told("last_activity"));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn path(spec: &str) -> Result<&str, Failure> {
+    match spec.starts_with('/') {
+        true => Ok(spec),
+        false => Err(format!("expected a path such as /user/alice, found {spec:?}").into()),
+    }
+}
+
+fn read(data: Option<&str>) -> Result<Map<String, Value>, Failure> {
+    match data.map(serde_json::from_str) {
+        None => Ok(Map::new()),
+        Some(Ok(Value::Object(data))) => Ok(data),
+        Some(Ok(_)) => Err("expected a JSON object beside the route, found another value".into()),
+        Some(Err(error)) => Err(format!("expected a JSON object beside the route: {error}").into()),
+    }
+}

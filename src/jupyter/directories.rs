@@ -1,0 +1,125 @@
+//! Where Jupyter keeps a user's files (jupyter_core, `paths.py`).
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use crate::secret::{SecretError, SecretErrorKind};
+
+/// The configuration directory: `$JUPYTER_CONFIG_DIR`, else `~/.jupyter`. It need not exist.
+///
+/// # Errors
+///
+/// `SecretErrorKind::Missing` if no variable tells where.
+pub fn config_directory() -> Result<PathBuf, SecretError> {
+    config(&|name| env::var_os(name))
+}
+
+/// The directory of what belongs to running servers: `$JUPYTER_RUNTIME_DIR`, else `runtime` in
+/// `$JUPYTER_DATA_DIR`, else in the user's data directory (`$XDG_DATA_HOME/jupyter`, `~/.local/share/jupyter`; on
+/// macOS `~/Library/Jupyter`). It need not exist.
+///
+/// # Errors
+///
+/// `SecretErrorKind::Missing` if no variable tells where.
+pub fn runtime_directory() -> Result<PathBuf, SecretError> {
+    runtime(&|name| env::var_os(name))
+}
+
+/// Makes the directory at `path` for its owner alone (mode 0700), and those above it, unless they are there.
+///
+/// # Errors
+///
+/// `SecretErrorKind::System` if the system refuses.
+pub fn create_directory(path: &Path) -> Result<(), SecretError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| {
+            SecretError::system(
+                format!("directory {} cannot be made: {error}", path.display()),
+                error,
+            )
+        })
+}
+
+type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn config(variables: Variables<'_>) -> Result<PathBuf, SecretError> {
+    set(variables, "JUPYTER_CONFIG_DIR")
+        .or_else(|| Some(set(variables, "HOME")?.join(".jupyter")))
+        .ok_or_else(|| untold("JUPYTER_CONFIG_DIR"))
+}
+
+fn runtime(variables: Variables<'_>) -> Result<PathBuf, SecretError> {
+    let data = || {
+        let home = || set(variables, "HOME");
+        set(variables, "JUPYTER_DATA_DIR").or_else(|| {
+            if cfg!(target_os = "macos") {
+                return Some(home()?.join("Library/Jupyter"));
+            }
+            let shared = set(variables, "XDG_DATA_HOME").or_else(|| Some(home()?.join(".local/share")))?;
+            Some(shared.join("jupyter"))
+        })
+    };
+    set(variables, "JUPYTER_RUNTIME_DIR")
+        .or_else(|| Some(data()?.join("runtime")))
+        .ok_or_else(|| untold("JUPYTER_RUNTIME_DIR"))
+}
+
+/// The path in the variable `name`; an empty one is none.
+fn set(variables: Variables<'_>, name: &str) -> Option<PathBuf> {
+    variables(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+fn untold(name: &str) -> SecretError {
+    SecretError::new(
+        SecretErrorKind::Missing,
+        format!("{name}: expected a directory, and HOME, which would tell one, is not set either"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(not(target_os = "macos"))]
+    #[test]
+    fn the_nearest_variable_tells_and_an_empty_one_does_not() {
+        let (config_dir, runtime_dir) = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR");
+        let at_home = (Some("/h/.jupyter"), Some("/h/.local/share/jupyter/runtime"));
+        for (variables, expected) in [
+            (&[][..], (None, None)),
+            (&[("HOME", "")], (None, None)),
+            (&[("HOME", "/h")], at_home),
+            (&[("HOME", "/h"), (config_dir, ""), (runtime_dir, "")], at_home),
+            (
+                &[("HOME", "/h"), (config_dir, "/c"), (runtime_dir, "/r")],
+                (Some("/c"), Some("/r")),
+            ),
+            (
+                &[("JUPYTER_DATA_DIR", "/d"), ("XDG_DATA_HOME", "/x")],
+                (None, Some("/d/runtime")),
+            ),
+            (
+                &[("HOME", "/h"), ("XDG_DATA_HOME", "/x")],
+                (at_home.0, Some("/x/jupyter/runtime")),
+            ),
+        ] {
+            let look = |name: &str| {
+                let found = variables.iter().find(|(variable, _)| *variable == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            let found = (config(&look).ok(), runtime(&look).ok());
+            let expected = (expected.0.map(PathBuf::from), expected.1.map(PathBuf::from));
+            assert_eq!(found, expected, "{variables:?}");
+        }
+    }
+}

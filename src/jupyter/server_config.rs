@@ -1,0 +1,308 @@
+//! A Jupyter server's configuration, of which the password's hash matters here.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::{
+    jupyter::{config_directory, create_directory},
+    password::PasswordHash,
+    secret::{SecretError, SecretErrorKind},
+    source::PrivateFile,
+};
+
+/// The names of the hash, the one that wins first: a class's own section, the one its family shares, and what
+/// both were called before.
+const NAMES: [(&str, &str); 3] = [
+    ("PasswordIdentityProvider", "hashed_password"),
+    ("IdentityProvider", "hashed_password"),
+    ("ServerApp", "password"),
+];
+
+/// More than any configuration that a person wrote.
+const LIMIT: u64 = 1024 * 1024;
+
+/// The file `jupyter_server_config.json`, to which `jupyter server password` writes: the password's hash is read
+/// and set, all else in it is left as it is.
+///
+/// ```text
+/// {"IdentityProvider": {"hashed_password": "argon2:$argon2id$v=19$m=10240,t=10,p=8$…"}}
+/// ```
+///
+/// The hash is read under its present name and under those it had before (`PasswordIdentityProvider`,
+/// `ServerApp.password`), and written under the present one.
+///
+/// # Security
+///
+/// `Debug` prints the type's name only: settings may hold tokens and keys beside the hash.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{PasswordHash, Secret, jupyter::ServerConfig};
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join(ServerConfig::FILE);
+///
+/// let mut config = ServerConfig::read(&path)?;
+/// config.set_password(&PasswordHash::hash(&Secret::from("purple tricycle nine"))?)?;
+/// config.write()?;
+///
+/// let hash = ServerConfig::read(&path)?.password()?.expect("it was set");
+/// assert!(hash.verify(&Secret::from("purple tricycle nine")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ServerConfig {
+    path: PathBuf,
+    settings: Map<String, Value>,
+    /// The permission bits that the file had when it was read; 0 if there was none.
+    mode: u32,
+}
+
+impl ServerConfig {
+    /// What the file is called in its directory.
+    pub const FILE: &str = "jupyter_server_config.json";
+
+    /// The file at `path`; without settings if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Malformed` if it is no JSON object or longer than 1 MiB, `System` if it cannot be read.
+    pub fn read(path: impl Into<PathBuf>) -> Result<Self, SecretError> {
+        let mut this = Self {
+            path: path.into(),
+            settings: Map::new(),
+            mode: 0,
+        };
+        let cannot = |error: io::Error| {
+            SecretError::system(format!("{} cannot be read: {error}", this.path.display()), error)
+        };
+        let file = match File::open(&this.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(this),
+            Err(error) => return Err(cannot(error)),
+        };
+        let mode = file.metadata().map_err(cannot)?.permissions().mode() & 0o777;
+        let mut text = Zeroizing::new(Vec::new());
+        let length = file.take(LIMIT + 1).read_to_end(&mut text).map_err(cannot)?;
+        if length as u64 > LIMIT {
+            return Err(this.wrong(&format_args!("expected at most {LIMIT} octets, found more")));
+        }
+        // The parser's own message may quote what it found, and that may be the hash.
+        this.settings = match serde_json::from_slice(&text) {
+            Ok(Value::Object(settings)) => settings,
+            Ok(_) => return Err(this.wrong(&"expected a JSON object, found another value")),
+            Err(error) => {
+                return Err(this.wrong(&format_args!(
+                    "expected JSON, found something else in line {} column {}",
+                    error.line(),
+                    error.column()
+                )));
+            }
+        };
+        this.mode = mode;
+        Ok(this)
+    }
+
+    /// The file of this user, in [`config_directory`].
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read) and [`config_directory`].
+    pub fn of_user() -> Result<Self, SecretError> {
+        Self::read(config_directory()?.join(Self::FILE))
+    }
+
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The hash that is set, if one is; an empty text is Jupyter's word for none.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Malformed` if what is set is no hash.
+    pub fn password(&self) -> Result<Option<PasswordHash>, SecretError> {
+        let Some((place, value)) = self.set_password_value() else {
+            return Ok(None);
+        };
+        let text = value.as_str().ok_or_else(|| {
+            self.wrong(&format_args!(
+                "{place}: expected the text of a password hash, found another value"
+            ))
+        })?;
+        let hash = text
+            .parse()
+            .map_err(|error| self.wrong(&format_args!("{place}: {error}")))?;
+        Ok(Some(hash))
+    }
+
+    /// What the owner of a password should hear, a line each: that the hash is a weak one, or that others may read
+    /// it.
+    pub fn warnings(&self) -> Vec<String> {
+        let Some((place, value)) = self.set_password_value() else {
+            return Vec::new();
+        };
+        let path = self.path.display();
+        let hash = value.as_str().and_then(|text| text.parse::<PasswordHash>().ok());
+        let mut warnings = Vec::new();
+        if hash.is_some_and(|hash| hash.is_weak()) {
+            warnings.push(format!(
+                "{path}: {place}: the hash is weak, set the password anew"
+            ));
+        }
+        if self.mode & 0o077 != 0 {
+            warnings.push(format!(
+                "{path}: others may read the password hash (mode {:04o}), expected 0600",
+                self.mode
+            ));
+        }
+        warnings
+    }
+
+    fn set_password_value(&self) -> Option<(String, &Value)> {
+        NAMES.iter().find_map(|(section, name)| {
+            let value = self.settings.get(*section)?.get(*name)?;
+            (!value.is_null() && value.as_str() != Some("")).then(|| (format!("{section}.{name}"), value))
+        })
+    }
+
+    /// Sets the hash under its present name, and takes away those under which an older one would still hold.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Malformed` if one of the sections is no JSON object; nothing is changed then.
+    pub fn set_password(&mut self, hash: &PasswordHash) -> Result<(), SecretError> {
+        for (section, _) in NAMES {
+            if self.settings.get(section).is_some_and(|value| !value.is_object()) {
+                return Err(self.wrong(&format_args!(
+                    "{section}: expected a JSON object, found another value"
+                )));
+            }
+        }
+        for (section, name) in NAMES {
+            if let Some(Value::Object(section)) = self.settings.get_mut(section) {
+                section.remove(name);
+            }
+        }
+        let section = self
+            .settings
+            .entry("IdentityProvider")
+            .or_insert_with(|| Map::new().into());
+        section["hashed_password"] = hash.expose().into();
+        Ok(())
+    }
+
+    /// Writes the file anew beside the old one and puts it in its place: whoever reads, at whatever moment, finds
+    /// the one or the other, and only the owner may (mode 0600). Its directory is made if it is missing. Where
+    /// the path is a symbolic link, the file that it leads to is replaced.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Permissions` if others may change what is in the directory, `System` for what the system
+    /// refused.
+    pub fn write(&self) -> Result<(), SecretError> {
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let (directory, name) = match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+            (Some(directory), Some(name)) if !directory.as_os_str().is_empty() => (directory, name),
+            (Some(_), Some(name)) => (Path::new("."), name),
+            _ => return Err(self.wrong(&"expected the path of a file, found no name in it")),
+        };
+        create_directory(directory)?;
+        let mut text = Zeroizing::new(Vec::with_capacity(1024));
+        serde_json::to_writer_pretty(&mut *text, &self.settings)
+            .expect("what was read as JSON is written so");
+        text.push(b'\n');
+        PrivateFile::create(directory, ".jupyter_server_config-", ".new", &text)?.keep_as(name)
+    }
+
+    fn wrong(&self, what: &dyn fmt::Display) -> SecretError {
+        SecretError::new(
+            SecretErrorKind::Malformed,
+            format!("{}: {what}", self.path.display()),
+        )
+    }
+}
+
+impl fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerConfig")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "sha256:0123456789ab:5f2f7ee8d1b1c7e3a6c0ba0f2d8d0b3a7f0a2d3f1c4b5a69788796a5b4c3d2e1";
+
+    fn config(folder: &Path, content: &str) -> ServerConfig {
+        let path = folder.join(ServerConfig::FILE);
+        fs::write(&path, content).expect("written");
+        ServerConfig::read(path).expect(content)
+    }
+
+    #[test]
+    fn a_password_replaces_every_older_one_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let hash: PasswordHash = HASH.parse().expect("a hash");
+        let expected = |rest: &str| format!(r#"{{"IdentityProvider":{{"hashed_password":"{HASH}"{rest}"#);
+        for (before, after) in [
+            ("{}", "}}"),
+            (
+                r#"{"IdentityProvider":{"hashed_password":"argon2:old","token":"t"},"ServerApp":{"port":1}}"#,
+                r#","token":"t"},"ServerApp":{"port":1}}"#,
+            ),
+            (
+                r#"{"PasswordIdentityProvider":{"hashed_password":"a","x":1},"ServerApp":{"password":"b"}}"#,
+                r#"},"PasswordIdentityProvider":{"x":1},"ServerApp":{}}"#,
+            ),
+        ] {
+            let mut config = config(folder.path(), before);
+            config.set_password(&hash).expect(before);
+            assert_eq!(
+                Value::Object(config.settings).to_string(),
+                expected(after),
+                "{before}"
+            );
+        }
+        let odd = r#"{"PasswordIdentityProvider":{"hashed_password":"a"},"ServerApp":[]}"#;
+        let mut config = config(folder.path(), odd);
+        let error = config.set_password(&hash).expect_err("no section").to_string();
+        assert!(
+            error.ends_with("ServerApp: expected a JSON object, found another value"),
+            "{error}"
+        );
+        assert_eq!(
+            Value::Object(config.settings).to_string(),
+            odd,
+            "nothing is changed"
+        );
+    }
+
+    #[test]
+    fn the_path_of_a_link_and_a_bare_name_lead_to_a_file() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let target = folder.path().join("deep/target.json");
+        fs::create_dir(folder.path().join("deep")).expect("made");
+        fs::write(&target, "{}").expect("written");
+        std::os::unix::fs::symlink("deep/target.json", folder.path().join("link.json")).expect("linked");
+        let mut config = ServerConfig::read(folder.path().join("link.json")).expect("read");
+        config
+            .set_password(&HASH.parse().expect("a hash"))
+            .expect("no sections");
+        config.write().expect("written");
+        assert!(fs::read_to_string(&target).expect("text").contains(HASH));
+        assert!(folder.path().join("link.json").is_symlink());
+
+        let nameless = ServerConfig::read("..");
+        assert_eq!(nameless.expect_err("a directory").kind(), SecretErrorKind::System);
+    }
+}

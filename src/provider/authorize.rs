@@ -1,0 +1,334 @@
+//! The authorization endpoint: RFC 6749 §4.1.1, as JupyterHub answers it.
+//!
+//! | request | answer |
+//! |---|---|
+//! | nobody is logged in | 302 to the login page and back |
+//! | client unknown, missing, twice; another redirect URI | 400, a page; never a redirect |
+//! | anything else wrong | 302 to the redirect URI with `error` and the state |
+//! | the user may not use what is behind the client | 403, a page; on POST as well |
+//! | own server, a client nobody is asked about, or one this user has let know before | 302 with code and state |
+//! | otherwise | 200, the question; POST with its `_xsrf` answers it |
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{
+    call::{Answered, Call},
+    client::{Client, Resource},
+    pkce,
+    scope::{self, Expanded, IDENTIFY, Owner},
+    told::{self, Trouble},
+    visitor::Visitor,
+};
+use crate::{
+    cookie::SetCookies,
+    gate::{
+        form::Form,
+        responses::{OwnResponse, page_response},
+    },
+    page::Page,
+    percent,
+    random::{self, BASE62},
+    scopes::Scopes,
+    store::{CodeRecord, Tokens},
+    token::PresentedToken,
+};
+
+/// How long a code is good.
+const CODE_LIFE: Duration = Duration::from_secs(60);
+
+/// What a client asks for, proven to be what it may ask.
+struct Asked<'a> {
+    client: &'a Client,
+    state: Option<String>,
+    challenge: Option<String>,
+    /// In alphabetical order.
+    scopes: Vec<String>,
+}
+
+/// Why a client does not get what it asks for.
+enum Refusal {
+    /// For the user: the client is not known, so nobody is sent there.
+    Shown(&'static str),
+    /// For the client.
+    Sent(Box<OwnResponse>),
+}
+
+impl From<Refusal> for Answered {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Shown(message) => Err(Trouble::bad(message)),
+            Refusal::Sent(response) => Ok(*response),
+        }
+    }
+}
+
+impl Call<'_> {
+    pub(crate) async fn authorize(&self) -> Answered {
+        let sight = self.visitor().await?;
+        let stale = matches!(sight, super::visitor::Sight::Stale);
+        let Some(visitor) = sight.known() else {
+            return Ok(self.ask_to_log_in(stale));
+        };
+        self.hub.guards.cross_site(
+            &self.surroundings,
+            self.head,
+            crate::guard::RequestKind::Safe,
+            None,
+        )?;
+        let asked = match self.asked(&visitor) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.into(),
+        };
+        self.check_access(&visitor, asked.client)?;
+        if self.needs_consent(&visitor, &asked).await? {
+            return Ok(self.question(&visitor, &asked));
+        }
+        let scopes = asked.scopes.clone();
+        self.grant_code(&visitor, &asked, scopes).await
+    }
+
+    pub(crate) async fn consent(&self) -> Answered {
+        let Some(visitor) = self.visitor().await?.known() else {
+            return Err(Trouble::new(
+                StatusCode::FORBIDDEN,
+                "'_xsrf' argument missing from POST",
+            ));
+        };
+        let form = self.form()?;
+        self.check_form(&visitor, &form)?;
+        let asked = match self.asked(&visitor) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.into(),
+        };
+        self.check_access(&visitor, asked.client)?;
+        if form.field("deny").is_some() {
+            return Ok(asked.refused("access_denied", Some("The user said no.")));
+        }
+        let ticked: Vec<&str> = form.all("scopes").collect();
+        let mut scopes: Vec<String> = asked
+            .scopes
+            .iter()
+            .filter(|scope| ticked.contains(&scope.as_str()))
+            .cloned()
+            .collect();
+        if ticked.is_empty() {
+            scopes = IDENTIFY.map(|name| format!("{name}!user")).to_vec();
+        }
+        self.grant_code(&visitor, &asked, scopes).await
+    }
+
+    fn asked<'s>(&'s self, visitor: &Visitor) -> Result<Asked<'s>, Refusal> {
+        let query = self.head.uri().query().unwrap_or_default();
+        let query = Form::read(query.as_bytes()).ok_or(Refusal::Shown("The parameters cannot be read."))?;
+        let one = |name: &str| query.field(name).and_then(|value| value.expose_str());
+        let count = |name: &str| query.all(name).count();
+        if count("client_id") == 0 {
+            return Err(Refusal::Shown("Missing client_id parameter."));
+        }
+        let client = one("client_id").and_then(|id| self.hub.registry.find(id));
+        let client = client.ok_or(Refusal::Shown("Invalid client_id parameter value."))?;
+        if count("redirect_uri") > 0 && one("redirect_uri") != Some(&*client.redirect_uri) {
+            return Err(Refusal::Shown("Mismatching redirect URI."));
+        }
+        let mut asked = Asked {
+            client,
+            state: one("state").map(str::to_owned),
+            challenge: None,
+            scopes: Vec::new(),
+        };
+        let refused = |error, description| Err(Refusal::Sent(Box::new(asked.refused(error, description))));
+        for name in [
+            "response_type",
+            "state",
+            "scope",
+            "code_challenge",
+            "code_challenge_method",
+        ] {
+            if count(name) > 1 {
+                return refused("invalid_request", Some(&*format!("Duplicate {name} parameter.")));
+            }
+        }
+        match one("response_type") {
+            Some("code") => {}
+            Some(_) => return refused("unsupported_response_type", None),
+            None => return refused("invalid_request", Some("Missing response_type parameter.")),
+        }
+        let Some(scopes) = granted(client, one("scope"), visitor, self.hub) else {
+            return refused("invalid_scope", None);
+        };
+        let challenge = match (one("code_challenge"), one("code_challenge_method")) {
+            (None, None) if client.without_pkce => None,
+            (None, _) => return refused("invalid_request", Some("Code challenge required.")),
+            // Without a method `plain` is meant, which whoever sees the request could answer.
+            (Some(_), method) if method != Some("S256") => {
+                return refused("invalid_request", Some("Transform algorithm not supported."));
+            }
+            (Some(challenge), _) if pkce::is_challenge(challenge) => Some(challenge.to_owned()),
+            (Some(_), _) => return refused("invalid_request", Some("Invalid code_challenge parameter.")),
+        };
+        asked.challenge = challenge;
+        asked.scopes = scopes;
+        Ok(asked)
+    }
+
+    fn check_access(&self, visitor: &Visitor, client: &Client) -> Result<(), Trouble> {
+        if visitor
+            .held()
+            .covers(&client.resource.access_scope(), &self.hub.members)
+        {
+            return Ok(());
+        }
+        Err(Trouble::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "You do not have permission to access {}",
+                client.resource.described()
+            ),
+        ))
+    }
+
+    async fn needs_consent(&self, visitor: &Visitor, asked: &Asked<'_>) -> Result<bool, Trouble> {
+        let owner = visitor.member.name();
+        let own = matches!(&asked.client.resource, Resource::Server { user, .. } if user.as_str() == owner);
+        if own || asked.client.confirmed {
+            return Ok(false);
+        }
+        let given = self
+            .hub
+            .store
+            .list(Tokens::of(owner).for_client(&asked.client.id), self.head.now())
+            .await?;
+        let known = |scope: &String| given.iter().any(|token| token.grant().scopes().holds(scope));
+        Ok(!asked.scopes.iter().all(known))
+    }
+
+    fn question(&self, visitor: &Visitor, asked: &Asked<'_>) -> OwnResponse {
+        let mut cookies = SetCookies::default();
+        self.heal_session_id(visitor, &mut cookies);
+        let xsrf = self.xsrf_of(visitor, &mut cookies);
+        let what = asked.client.resource.described();
+        let access = asked.client.resource.access_scope();
+        let usual =
+            |scope: &str| scope == access || IDENTIFY.iter().any(|name| scope == format!("{name}!user"));
+        let more: Vec<&String> = asked.scopes.iter().filter(|scope| !usual(scope)).collect();
+        let mut page = Page::new("Let it know who you are?")
+            .paragraph(&format!("You are logged in as `{}`.", visitor.member.name()))
+            .paragraph(&format!(
+                "{} asks to know your name and your groups.",
+                capital(&what)
+            ));
+        if !more.is_empty() {
+            page = page.paragraph("It also asks, in your name, to:");
+            for scope in more {
+                page = page.item(&scope::described(scope), "", None, |_| {});
+            }
+        }
+        let page = page
+            .hint(&format!("You will be sent to `{}`.", asked.client.redirect_uri))
+            .form("", "Yes, go on", |fields| {
+                fields.hidden("_xsrf", &xsrf);
+                for scope in &asked.scopes {
+                    fields.hidden("scopes", scope);
+                }
+            })
+            .plain_form("", "No", |fields| {
+                fields.hidden("_xsrf", &xsrf);
+                fields.hidden("deny", "1");
+            });
+        let mut response = page_response(page.finish());
+        cookies.append_to(response.headers_mut());
+        response
+    }
+
+    async fn grant_code(&self, visitor: &Visitor, asked: &Asked<'_>, scopes: Vec<String>) -> Answered {
+        let hub = self.hub;
+        let code = random::text(BASE62, 30);
+        let hash = PresentedToken::new(code.as_bytes()).map(PresentedToken::hash);
+        let hash = hash.ok_or_else(|| Trouble::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
+        let now = self.head.now();
+        let owner = visitor.member.name();
+        let client = asked.client;
+        let mut record = CodeRecord::new(&client.id, &client.redirect_uri, owner, now.after(CODE_LIFE))
+            .with_scopes(scopes.iter().collect::<Scopes>())
+            .in_session(visitor.login.session_id());
+        if let Some(challenge) = &asked.challenge {
+            record = record.with_code_challenge(challenge);
+        }
+        if !hub.store.insert_code(hash, record, now).await? {
+            // The login ended in the meantime.
+            return Ok(self.ask_to_log_in(true));
+        }
+        let mut response = asked.sent(&[("code", &code)]);
+        let mut cookies = SetCookies::default();
+        self.heal_session_id(visitor, &mut cookies);
+        cookies.append_to(response.headers_mut());
+        Ok(response)
+    }
+}
+
+/// The scopes of what is asked that the visitor has to give, or `None` if it is more than the client may ask for.
+fn granted(
+    client: &Client,
+    asked: Option<&str>,
+    visitor: &Visitor,
+    hub: &super::hub::Shared,
+) -> Option<Vec<String>> {
+    let owner = Owner::User(visitor.member.name());
+    let usual = IDENTIFY.map(|name| format!("{name}!user"));
+    let access = client.resource.access_scope();
+    let may_ask = Expanded::of(client.allowed.iter(), owner)
+        .and(&access)
+        .and_identify(owner);
+    let wished: Vec<&str> = match asked {
+        Some(asked) => asked.split(' ').filter(|scope| !scope.is_empty()).collect(),
+        None => client.allowed.iter().collect(),
+    };
+    let all_known = wished.iter().all(|scope| {
+        let expanded = Expanded::of([*scope], owner);
+        scope::is_scope(scope) && *scope != "inherit" && may_ask.covers_all(&expanded, &hub.members)
+    });
+    if !all_known {
+        return None;
+    }
+    let held = visitor.held();
+    let mut scopes: Vec<String> = wished
+        .into_iter()
+        .filter(|scope| held.covers_all(&Expanded::of([*scope], owner), &hub.members))
+        .map(str::to_owned)
+        .chain(usual)
+        .chain([access])
+        .collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    Some(scopes)
+}
+
+impl Asked<'_> {
+    fn refused(&self, error: &str, description: Option<&str>) -> OwnResponse {
+        let mut parameters = vec![("error", error)];
+        parameters.extend(description.map(|description| ("error_description", description)));
+        self.sent(&parameters)
+    }
+
+    /// A redirect to the client with these parameters, and the state as it was sent.
+    fn sent(&self, parameters: &[(&str, &str)]) -> OwnResponse {
+        let state = self.state.as_deref().map(|state| ("state", state));
+        let mut location = self.client.redirect_uri.to_string();
+        for (name, value) in parameters.iter().copied().chain(state) {
+            location.push(if location.contains('?') { '&' } else { '?' });
+            location.push_str(name);
+            location.push('=');
+            percent::form_encode(value.as_bytes(), &mut location);
+        }
+        told::found(&location.replace("%20", "+"))
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
+}

@@ -1,0 +1,276 @@
+//! The login form of a hub.
+//!
+//! | request | answer |
+//! |---|---|
+//! | GET, nobody | 200, the form |
+//! | GET, somebody | 302 to `next` |
+//! | POST from another site, or without the form's `_xsrf` | 403, the form again |
+//! | POST, too many wrong ones before | 429, `Retry-After` |
+//! | POST, a wrong password, an unknown user, one who is no member | 403, the form again, no cookie |
+//! | POST, good | 302 to `next`; session id, login cookie and a new `_xsrf`, in this order |
+
+use std::{sync::Arc, time::Duration};
+
+use http::{
+    HeaderValue, StatusCode,
+    header::{RETRY_AFTER, USER_AGENT},
+};
+
+use super::{
+    call::{Answered, Call},
+    member::Member,
+    told::{self, Trouble},
+    username::Username,
+    visitor::{Sight, Visitor},
+};
+use crate::{
+    cookie::SetCookies,
+    denial::Reason,
+    error::Unavailable,
+    event::{Event, LoggedPath},
+    gate::responses::{OwnResponse, page_response},
+    identity::Identity,
+    next_url::{NextUrl, Premises},
+    page::{FieldKind, Page},
+    percent,
+    query::Query,
+    random,
+    secret::Secret,
+    store::LoginRecord,
+    token::PresentedToken,
+    verify::Verdict,
+};
+
+const STALE: &str = "Login form invalid or expired. Try again.";
+const TOO_MANY: &str = "Too many wrong attempts. Please wait before you try again.";
+const WRONG: &str = "Invalid username or password";
+const BUSY: &str = "Logins cannot be checked right now. Please try again in a moment.";
+
+/// What came of a user name and a password.
+pub(crate) enum Checked {
+    Member(Arc<Member>),
+    Throttled(Duration),
+    Unavailable(Unavailable),
+    Wrong,
+}
+
+impl Call<'_> {
+    pub(crate) async fn login_page(&self) -> Answered {
+        match self.visitor().await? {
+            Sight::Known(visitor) => {
+                let mut response = told::found(&self.next());
+                let mut cookies = SetCookies::default();
+                self.heal_session_id(&visitor, &mut cookies);
+                cookies.append_to(response.headers_mut());
+                Ok(response)
+            }
+            Sight::Nobody => Ok(self.login_form(StatusCode::OK, "", "", false)),
+            Sight::Stale => Ok(self.login_form(StatusCode::OK, "", "", true)),
+        }
+    }
+
+    pub(crate) async fn log_in(&self) -> Answered {
+        let hub = self.hub;
+        let form = self.form()?;
+        let typed = form.text("username");
+        let field = form.text("_xsrf");
+        if let Err(denial) =
+            hub.xsrf_cookie
+                .check_login_form(&hub.guards, &self.surroundings, self.head, field.trim())
+        {
+            self.refused(denial.reason());
+            return Ok(self.login_form(StatusCode::FORBIDDEN, STALE, &typed, false));
+        }
+        let password = form
+            .field("password")
+            .cloned()
+            .unwrap_or_else(|| Secret::from(""));
+        match self.check_password(&typed, &password).await {
+            Checked::Member(member) => self.begin_login(member).await,
+            Checked::Wrong => Ok(self.login_form(StatusCode::FORBIDDEN, WRONG, &typed, false)),
+            Checked::Throttled(wait) => {
+                let form = self.login_form(StatusCode::TOO_MANY_REQUESTS, TOO_MANY, &typed, false);
+                Ok(later(form, wait))
+            }
+            Checked::Unavailable(unavailable) => {
+                let form = self.login_form(StatusCode::SERVICE_UNAVAILABLE, BUSY, &typed, false);
+                Ok(later(form, unavailable.retry_after()))
+            }
+        }
+    }
+
+    /// Whose these are. It takes as long for a name that is nobody's.
+    pub(crate) async fn check_password(&self, typed: &str, password: &Secret) -> Checked {
+        let hub = self.hub;
+        let name = Username::parse(typed);
+        let account = name.as_ref().map_or("", Username::as_str);
+        let client = hub.guards.client(&self.surroundings, self.head);
+        let permit = match hub.throttle.check(account, client, hub.clock.moment()) {
+            Ok(permit) => permit,
+            Err(throttled) => {
+                self.refused(Reason::Throttled);
+                return Checked::Throttled(throttled.retry_after());
+            }
+        };
+        match hub.passwords.verify(account, password).await {
+            Verdict::Known(grant) => {
+                let member = name.and_then(|_| hub.members.find(grant.identity().username()));
+                if let Some(member) = member {
+                    hub.throttle.succeeded(permit, hub.clock.moment());
+                    return Checked::Member(member);
+                }
+            }
+            Verdict::Unavailable(unavailable) => {
+                hub.throttle.withdraw(permit, hub.clock.moment());
+                hub.tell(&Event::Unavailable {
+                    error: &**unavailable.error(),
+                    path: LoggedPath::of(self.head.uri().path()),
+                });
+                return Checked::Unavailable(unavailable);
+            }
+            Verdict::Refused(_) | Verdict::Unknown => {}
+        }
+        self.refused(Reason::WrongPassword);
+        Checked::Wrong
+    }
+
+    /// A new login, in place of the one that this browser can prove to have had.
+    async fn begin_login(&self, member: Arc<Member>) -> Answered {
+        let hub = self.hub;
+        let replaced = self
+            .visitor()
+            .await?
+            .known()
+            .map(|visitor| visitor.login.session_id().to_owned());
+        let (value, session_id) = (random::hex::<16>(), random::hex::<16>());
+        let hash = PresentedToken::new(value.as_bytes()).map(PresentedToken::hash);
+        let hash = hash.ok_or_else(|| Trouble::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
+        let now = self.head.now();
+        let login = LoginRecord::new(member.name(), &session_id, now, now.after(hub.lifetime))
+            .with_note(&self.browser());
+        hub.store.begin_login(hash, login.clone(), replaced).await?;
+        hub.tell(&Event::LoggedIn {
+            identity: &Identity::new(member.name()),
+            client: hub.guards.client(&self.surroundings, self.head),
+        });
+        let mut cookies = SetCookies::default();
+        self.set_session_id(&session_id, &mut cookies);
+        if let Ok(line) = hub.login_jar.write(value.as_bytes(), now, self.https()) {
+            cookies.push_own(line);
+        }
+        let visitor = Visitor { login, member };
+        hub.xsrf_cookie
+            .renew(&visitor.session(), self.https(), &mut cookies);
+        let mut response = told::found(&self.next());
+        cookies.append_to(response.headers_mut());
+        Ok(response)
+    }
+
+    fn login_form(&self, status: StatusCode, alert: &str, typed: &str, stale: bool) -> OwnResponse {
+        let mut cookies = SetCookies::default();
+        let xsrf = self
+            .hub
+            .xsrf_cookie
+            .before_login(self.head, self.https(), &mut cookies);
+        if stale {
+            self.remove_login(&mut cookies);
+        }
+        let mut action = self.hub.hub_url.join("login");
+        if let Some(next) = self.asked_next() {
+            action.push_str("?next=");
+            percent::form_encode(next.as_str().as_bytes(), &mut action);
+        }
+        let typed: String = typed.chars().take(32).collect();
+        let page = Page::new("Log in")
+            .alert(alert)
+            .form(&action, "Log in", |fields| {
+                fields.hidden("_xsrf", &xsrf);
+                fields.filled_field(
+                    FieldKind::Username,
+                    "username",
+                    "User name",
+                    typed.is_empty(),
+                    &typed,
+                );
+                fields.field(FieldKind::Password, "password", "Password", !typed.is_empty());
+            });
+        let mut response = page_response(page.finish());
+        *response.status_mut() = status;
+        cookies.append_to(response.headers_mut());
+        response
+    }
+
+    /// Where the login leads.
+    pub(crate) fn next(&self) -> String {
+        match self.asked_next() {
+            Some(next) => next.as_str().to_owned(),
+            None => self.hub.hub_url.join("home"),
+        }
+    }
+
+    /// `next`, if it is a place of ours.
+    fn asked_next(&self) -> Option<NextUrl> {
+        let next = Query::of(self.head.uri()).parameter("next")?;
+        let closed = [self.hub.hub_url.join("login"), self.hub.hub_url.join("logout")];
+        let closed = [closed[0].as_str(), closed[1].as_str()];
+        let premises = Premises::new(&self.hub.base_url).closed(&closed);
+        let premises = match self.surroundings.host() {
+            Some(host) => premises.with_origin(self.surroundings.scheme(), host),
+            None => premises,
+        };
+        NextUrl::parse(next, premises)
+    }
+
+    pub(crate) fn refused(&self, reason: Reason) {
+        self.hub.tell(&Event::Refused {
+            reason,
+            label: None,
+            path: LoggedPath::of(self.head.uri().path()),
+            client: self.hub.guards.client(&self.surroundings, self.head),
+        });
+    }
+
+    /// What the browser calls itself, in few words, for the list of logins.
+    fn browser(&self) -> String {
+        let agent = self
+            .head
+            .headers()
+            .get(USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let named = |names: &[(&str, &'static str)]| {
+            names
+                .iter()
+                .find(|(mark, _)| agent.contains(mark))
+                .map(|(_, name)| *name)
+        };
+        // Each calls itself by its own name and by those of its ancestors, so the order matters.
+        let browser = named(&[
+            ("Firefox/", "Firefox"),
+            ("Edg/", "Edge"),
+            ("OPR/", "Opera"),
+            ("Chrome/", "Chrome"),
+            ("Safari/", "Safari"),
+        ]);
+        let system = named(&[
+            ("Android", "Android"),
+            ("iPhone", "iPhone"),
+            ("iPad", "iPad"),
+            ("Windows", "Windows"),
+            ("Mac OS", "macOS"),
+            ("Linux", "Linux"),
+        ]);
+        match (browser, system) {
+            (Some(browser), Some(system)) => format!("{browser} on {system}"),
+            (Some(name), None) | (None, Some(name)) => name.to_owned(),
+            (None, None) => "A browser".to_owned(),
+        }
+    }
+}
+
+pub(crate) fn later(mut response: OwnResponse, wait: Duration) -> OwnResponse {
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    response
+}

@@ -1,0 +1,34 @@
+//! Being the hub: people log in once, and services and single-user servers send them here to know who they are.
+//!
+//! The wire is JupyterHub's, so `jupyterhub.services.auth`, `jupyterhub-singleuser` and `AuthLayer::hub` of this crate
+//! are clients of it. [`Hub`] is a tower service; [`Hub::builder`] takes a [`HubStore`](crate::store::HubStore), the
+//! [`Member`]s, and a [`Client`] for each service and server.
+
+mod activity;
+mod authorize;
+mod builder;
+mod call;
+mod caller;
+mod client;
+mod date;
+mod exchange;
+mod home;
+mod hub;
+mod login;
+mod logout;
+mod member;
+mod pkce;
+mod registry;
+mod route;
+mod scope;
+mod tokens;
+mod told;
+mod username;
+mod users;
+mod visitor;
+
+pub use builder::HubBuilder;
+pub use client::Client;
+pub use hub::Hub;
+pub use member::{Member, Members};
+pub use username::Username;

@@ -1,0 +1,73 @@
+//! The clients of a hub.
+
+use std::collections::HashMap;
+
+use super::client::{Client, Resource};
+use crate::{
+    error::ConfigError,
+    token::{PresentedToken, TokenHash},
+};
+
+/// The clients of a hub, by identifier and by token.
+#[derive(Default)]
+pub(crate) struct Registry {
+    clients: Vec<Client>,
+    by_id: HashMap<Box<str>, usize>,
+    by_secret: HashMap<TokenHash, usize>,
+}
+
+impl Registry {
+    /// These clients.
+    ///
+    /// # Errors
+    ///
+    /// As `client`, if two have the same identifier or token.
+    pub(crate) fn new(clients: Vec<Client>) -> Result<Self, ConfigError> {
+        let mut registry = Self::default();
+        for (place, client) in clients.iter().enumerate() {
+            let id = registry.by_id.insert(client.id.clone(), place);
+            if id.or(registry.by_secret.insert(client.secret, place)).is_some() {
+                return Err(ConfigError::new(
+                    "client",
+                    format!(
+                        "expected each client with an identifier and a token of its own, found those of {:?} again",
+                        client.id()
+                    ),
+                ));
+            }
+        }
+        registry.clients = clients;
+        Ok(registry)
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<&Client> {
+        self.clients.get(*self.by_id.get(id)?)
+    }
+
+    /// The client whose own token this is. The look-up is by the whole hash, so its time tells nothing of the token.
+    pub(crate) fn of_token(&self, token: PresentedToken<'_>) -> Option<&Client> {
+        let client = self.clients.get(*self.by_secret.get(&token.hash())?)?;
+        client.knows(token).then_some(client)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.clients.iter()
+    }
+
+    /// The service of this name.
+    pub(crate) fn of_service(&self, name: &str) -> Option<&Client> {
+        self.clients
+            .iter()
+            .find(|client| matches!(&client.resource, Resource::Service { name: known } if **known == *name))
+    }
+
+    /// The servers of a user, by name.
+    pub(crate) fn servers_of(&self, name: &str) -> impl Iterator<Item = (&str, &Client)> {
+        self.clients
+            .iter()
+            .filter_map(move |client| match &client.resource {
+                Resource::Server { user, server } if user.as_str() == name => Some((&**server, client)),
+                _ => None,
+            })
+    }
+}

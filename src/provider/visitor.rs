@@ -1,0 +1,163 @@
+//! Who a browser belongs to: the login cookie, and the login behind it.
+
+use std::sync::Arc;
+
+use super::{call::Call, member::Member, scope::Expanded, told::Trouble};
+use crate::{
+    cookie::{CookieName, Read, RequestCookies, SetCookies},
+    denial::Denial,
+    gate::form::Form,
+    gate::responses::OwnResponse,
+    grant::Grant,
+    identity::Identity,
+    session::{Credential, Session},
+    store::LoginRecord,
+    token::{PresentedToken, TokenHash},
+};
+
+/// What is seen of a browser.
+pub(crate) enum Sight {
+    Known(Visitor),
+    Nobody,
+    /// It has a login cookie, and nobody is logged in by it any more.
+    Stale,
+}
+
+impl Sight {
+    pub(crate) fn known(self) -> Option<Visitor> {
+        match self {
+            Self::Known(visitor) => Some(visitor),
+            Self::Nobody | Self::Stale => None,
+        }
+    }
+}
+
+/// Somebody who is logged in by a browser.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    pub(crate) login: LoginRecord,
+    pub(crate) member: Arc<Member>,
+}
+
+impl Visitor {
+    /// All that they may do.
+    pub(crate) fn held(&self) -> Expanded {
+        Expanded::of_member(&self.member)
+    }
+
+    /// What `_xsrf` is bound to: the session, not the user, so that each login has a value of its own.
+    pub(crate) fn session(&self) -> Session {
+        Session::new(
+            Grant::new(Identity::new(self.login.session_id())),
+            Credential::Cookie,
+        )
+    }
+}
+
+/// What the login cookie says.
+enum Sent {
+    Nothing,
+    Refused,
+    Value(TokenHash),
+}
+
+/// Longer than what is put into a login cookie.
+const ROOM: usize = 64;
+
+impl Call<'_> {
+    pub(crate) async fn visitor(&self) -> Result<Sight, Trouble> {
+        let hash = match self.sent_login()? {
+            Sent::Nothing => return Ok(Sight::Nobody),
+            Sent::Refused => return Ok(Sight::Stale),
+            Sent::Value(hash) => hash,
+        };
+        let login = self.hub.store.find_login(hash).await?;
+        let login = login.filter(|login| !login.has_expired(self.head.now()));
+        Ok(
+            match login.and_then(|login| Some((self.hub.members.find(login.owner())?, login))) {
+                Some((member, login)) => Sight::Known(Visitor { login, member }),
+                None => Sight::Stale,
+            },
+        )
+    }
+
+    fn sent_login(&self) -> Result<Sent, Denial> {
+        let cookies = RequestCookies::of(self.head.headers())?;
+        let mut buffer = [0; ROOM];
+        let read = self.hub.login_jar.read(
+            &cookies,
+            || self.head.now(),
+            &mut buffer,
+            |payload| Some(payload.to_vec()),
+        );
+        Ok(match read {
+            Read::Absent => Sent::Nothing,
+            Read::Ambiguous | Read::Refused(_) => Sent::Refused,
+            Read::Opened(opened) => match PresentedToken::new(opened.payload()) {
+                Some(value) => Sent::Value(value.hash()),
+                None => Sent::Refused,
+            },
+        })
+    }
+
+    /// Nothing if a page of the hub's own sent this form, as the visitor who is logged in.
+    pub(crate) fn check_form(&self, visitor: &Visitor, form: &Form) -> Result<(), Denial> {
+        let hub = self.hub;
+        let field = form.text("_xsrf");
+        hub.xsrf_cookie.check(
+            &hub.guards,
+            &self.surroundings,
+            self.head,
+            &visitor.session(),
+            Some(field.trim()),
+        )
+    }
+
+    /// The `_xsrf` value for a form of this visitor; its cookie is set if the one that was sent does not fit.
+    pub(crate) fn xsrf_of(&self, visitor: &Visitor, cookies: &mut SetCookies) -> String {
+        self.hub
+            .xsrf_cookie
+            .of_session(&visitor.session(), self.head, self.https(), cookies)
+    }
+
+    /// Adds the session id of the visitor's login, unless the browser has it. What else it may have is not kept.
+    pub(crate) fn heal_session_id(&self, visitor: &Visitor, cookies: &mut SetCookies) {
+        let sent = RequestCookies::of(self.head.headers()).is_ok_and(|cookies| {
+            let name = CookieName::session_id();
+            let mut values = cookies.values(&name);
+            values.next() == Some(visitor.login.session_id().as_bytes()) && values.next().is_none()
+        });
+        if !sent {
+            self.set_session_id(visitor.login.session_id(), cookies);
+        }
+    }
+
+    pub(crate) fn set_session_id(&self, session_id: &str, cookies: &mut SetCookies) {
+        let host = self.head.host().unwrap_or_default();
+        if let Ok(line) = self
+            .hub
+            .session_scope
+            .set_cookie(host, session_id, None, self.https())
+        {
+            cookies.push_own(line);
+        }
+    }
+
+    /// Adds the lines that take the login cookie away.
+    pub(crate) fn remove_login(&self, cookies: &mut SetCookies) {
+        for line in self.hub.login_jar.removals(self.https()) {
+            cookies.push_own(line);
+        }
+    }
+
+    /// The login page, from a page that needs somebody; a cookie that is good for nothing is taken away.
+    pub(crate) fn ask_to_log_in(&self, stale: bool) -> OwnResponse {
+        let mut response = self.login_redirect();
+        if stale {
+            let mut cookies = SetCookies::default();
+            self.remove_login(&mut cookies);
+            cookies.append_to(response.headers_mut());
+        }
+        response
+    }
+}

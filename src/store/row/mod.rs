@@ -1,0 +1,181 @@
+//! What a database keeps of a token: the same columns in each.
+
+#[cfg(feature = "provider")]
+mod hub;
+
+use crate::{
+    digest::Hmac,
+    grant::Grant,
+    identity::Identity,
+    random,
+    scopes::Scopes,
+    secret::{self, Secret},
+    store::{RecordId, StoreError, StoreErrorKind, TokenRecord},
+    time::UnixTime,
+    token::TokenHash,
+};
+
+#[cfg(feature = "provider")]
+pub(super) use self::hub::{CodeRow, LoginRow};
+
+/// A row of `portcullis_tokens`, without the hashes.
+pub(super) struct TokenRow {
+    pub(super) id: i64,
+    pub(super) owner: String,
+    /// The other fields of the identity, if there are any.
+    pub(super) identity: Option<String>,
+    pub(super) scopes: String,
+    pub(super) label: Option<String>,
+    pub(super) created: i64,
+    pub(super) expires_at: Option<i64>,
+    pub(super) last_used: Option<i64>,
+    pub(super) session_id: Option<String>,
+    pub(super) client_id: Option<String>,
+}
+
+impl TokenRow {
+    /// The columns, in the order of the fields.
+    pub(super) const COLUMNS: &str =
+        "id, owner, identity, scopes, label, created, expires_at, last_used, session_id, client_id";
+
+    pub(super) fn of(record: &TokenRecord) -> Result<Self, StoreError> {
+        let (grant, owner) = (record.grant(), record.owner());
+        let plain = *grant.identity() == Identity::new(owner);
+        let identity = (!plain).then(|| grant.identity().to_payload());
+        // What cannot be read again is not written.
+        if let Some(payload) = &identity {
+            Identity::from_payload(payload.as_bytes())
+                .map_err(|error| unreadable("identity").with_source(error))?;
+        }
+        Ok(Self {
+            id: number(record.id())?,
+            owner: owner.to_owned(),
+            identity,
+            scopes: scopes_text(grant.scopes()),
+            label: grant.label().map(str::to_owned),
+            created: seconds(record.created()),
+            expires_at: grant.expiry().map(seconds),
+            last_used: record.last_used().map(seconds),
+            session_id: record.session_id().map(str::to_owned),
+            client_id: record.client_id().map(str::to_owned),
+        })
+    }
+
+    pub(super) fn record(self) -> Result<TokenRecord, StoreError> {
+        let identity = match &self.identity {
+            Some(payload) => Identity::from_payload(payload.as_bytes())
+                .ok()
+                .filter(|identity| identity.username() == self.owner)
+                .ok_or_else(|| unreadable("identity"))?,
+            None => Identity::new(&self.owner),
+        };
+        let mut grant = Grant::new(identity);
+        let scopes = scopes(&self.scopes)?;
+        if !scopes.is_empty() {
+            grant = grant.with_scopes(scopes);
+        }
+        if let Some(expires_at) = self.expires_at {
+            grant = grant.expires_at(time(expires_at));
+        }
+        if let Some(label) = &self.label {
+            grant = grant.labelled(label);
+        }
+        let mut record = TokenRecord::new(grant, time(self.created)).with_id(id(self.id)?);
+        if let Some(last_used) = self.last_used {
+            record = record.last_used_at(time(last_used));
+        }
+        if let Some(session_id) = &self.session_id {
+            record = record.in_session(session_id);
+        }
+        if let Some(client_id) = &self.client_id {
+            record = record.of_client(client_id);
+        }
+        Ok(record)
+    }
+}
+
+/// What the hashes of one database are keyed with, so that where one lies tells nobody which token is near.
+///
+/// It lies in the database, unless one's own is given: then a copy of the database does not even tell whether a token
+/// that somebody guesses is in it.
+#[derive(Clone)]
+pub(super) struct LookupKey(Hmac);
+
+impl LookupKey {
+    const LENGTH: usize = 32;
+
+    pub(super) fn generate() -> [u8; Self::LENGTH] {
+        random::octets()
+    }
+
+    /// The key of a database: the one that lies in it, or else one's own, which must be the one it was made with.
+    pub(super) fn of(stored: Option<&[u8]>, check: &[u8], own: Option<&Secret>) -> Result<Self, StoreError> {
+        let fault = |message: &str| Err(StoreError::new(StoreErrorKind::Schema, message));
+        let key = match (stored, own) {
+            (Some(stored), None) => stored,
+            (None, Some(own)) => own.expose(),
+            (Some(_), Some(_)) => {
+                return fault("database has a key within, expected it to be opened without one");
+            }
+            (None, None) => {
+                return fault("database was made with a key of one's own, expected to be opened with it");
+            }
+        };
+        let key = Self(Hmac::new(key));
+        if secret::equal(&key.check(), check) {
+            Ok(key)
+        } else {
+            fault("database was made with another key")
+        }
+    }
+
+    pub(super) fn new(key: &[u8]) -> Self {
+        Self(Hmac::new(key))
+    }
+
+    /// What tells in the database that this is its key: no hash is keyed into this, for they are of another length.
+    pub(super) fn check(&self) -> [u8; 32] {
+        self.0.code(b"portcullis: the key of this store")
+    }
+
+    /// Under what `hash` is found.
+    pub(super) fn place(&self, hash: TokenHash) -> [u8; 32] {
+        self.0.code(hash.as_bytes())
+    }
+}
+
+pub(super) fn seconds(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn time(seconds: i64) -> UnixTime {
+    UnixTime::from_secs(u64::try_from(seconds).unwrap_or_default())
+}
+
+pub(super) fn number(id: RecordId) -> Result<i64, StoreError> {
+    i64::try_from(id.as_u64()).map_err(|_| unreadable("id"))
+}
+
+fn id(number: i64) -> Result<RecordId, StoreError> {
+    u64::try_from(number)
+        .map(RecordId::from)
+        .map_err(|_| unreadable("id"))
+}
+
+/// A list of JSON, as JupyterHub's column has it.
+fn scopes_text(scopes: &Scopes) -> String {
+    let scopes: Vec<&str> = scopes.iter().collect();
+    serde_json::to_string(&scopes).expect("a list of texts is JSON")
+}
+
+fn scopes(text: &str) -> Result<Scopes, StoreError> {
+    let scopes: Vec<String> = serde_json::from_str(text).map_err(|_| unreadable("scopes"))?;
+    Ok(scopes.into_iter().collect())
+}
+
+fn unreadable(column: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Content,
+        format!("a row's {column} cannot be kept or read"),
+    )
+}

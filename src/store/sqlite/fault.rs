@@ -1,0 +1,23 @@
+//! What SQLite's errors mean.
+
+use rusqlite::{Error, ErrorCode};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// The store's word for an error of SQLite's. Its own message names tables and columns, never a value.
+pub(super) fn fault(error: Error) -> StoreError {
+    use StoreErrorKind::{Busy, Content, Duplicate, Full, Schema, Unavailable};
+
+    let (kind, message) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (Busy, "another process holds the database")
+        }
+        Some(ErrorCode::ConstraintViolation) => (Duplicate, "expected something new, found it there already"),
+        Some(ErrorCode::DiskFull) => (Full, "no room is left for the database"),
+        Some(ErrorCode::DatabaseCorrupt) => (Content, "the database is damaged"),
+        Some(ErrorCode::NotADatabase) => (Schema, "expected a database of SQLite's, found another file"),
+        Some(_) => (Unavailable, "the database does not answer"),
+        None => (Content, "expected other columns or values"),
+    };
+    StoreError::new(kind, message).with_source(error)
+}

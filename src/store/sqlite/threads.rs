@@ -1,0 +1,192 @@
+//! The threads that ask the database: one that writes, a few that read.
+
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::Connection;
+
+use super::{
+    fault::fault,
+    queue::Queue,
+    reply::{Reply, Sender, reply},
+};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// So many writes share one transaction at most, and one wait for the disk.
+const BATCH: usize = 256;
+
+/// One thread that writes, and some that read. Dropping it waits until what was to be written is.
+pub(super) struct Threads {
+    reads: Arc<Queue<Read>>,
+    writes: Arc<Queue<Box<dyn Write>>>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+impl Threads {
+    pub(super) fn start(writer: Connection, readers: Vec<Connection>) -> Result<Self, StoreError> {
+        let mut threads = Self {
+            reads: Arc::new(Queue::new()),
+            writes: Arc::new(Queue::new()),
+            handles: Vec::with_capacity(1 + readers.len()),
+        };
+        let writes = Arc::clone(&threads.writes);
+        threads.spawn("portcullis-write", move || {
+            let _ends = Ends(&writes);
+            while let Some(first) = writes.next() {
+                write(&writer, first, &writes);
+            }
+        })?;
+        for reader in readers {
+            let reads = Arc::clone(&threads.reads);
+            threads.spawn("portcullis-read", move || {
+                let _ends = Ends(&reads);
+                while let Some(read) = reads.next() {
+                    read(&reader);
+                }
+            })?;
+        }
+        Ok(threads)
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+        let handle = thread.map_err(|error| {
+            StoreError::new(StoreErrorKind::Unavailable, "no thread for the store").with_source(error)
+        })?;
+        self.handles.push(handle);
+        Ok(())
+    }
+
+    /// What `work` reads, on another thread. Nothing is read if nobody waits for it any more.
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Reply<T>, StoreError> {
+        let (sender, reply) = reply();
+        self.reads.push(Box::new(move |connection| {
+            if sender.is_awaited() {
+                sender.send(work(connection));
+            }
+        }))?;
+        Ok(reply)
+    }
+
+    /// What comes of `work`, once it is on the disk. If it fails nothing of it is.
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Reply<T>, StoreError> {
+        let (sender, reply) = reply();
+        self.writes.push(Box::new(Task {
+            work: Some(work),
+            result: None,
+            sender,
+        }))?;
+        Ok(reply)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.reads.close();
+        self.writes.close();
+        for handle in self.handles.drain(..) {
+            // The last handle on the store may go with a task that one of the threads wakes.
+            if handle.thread().id() != thread::current().id() {
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+/// A thread that ends, by whatever, leaves nobody waiting.
+struct Ends<'a, T>(&'a Queue<T>);
+
+impl<T> Drop for Ends<'_, T> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// Something to be written.
+trait Write: Send {
+    /// Does it, and tells whether it is to stay.
+    fn run(&mut self, connection: &Connection) -> bool;
+
+    /// Tells whoever waits what came of it.
+    fn answer(self: Box<Self>, committed: Result<(), &StoreError>);
+}
+
+struct Task<F, T> {
+    work: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    sender: Sender<T>,
+}
+
+impl<F, T> Write for Task<F, T>
+where
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        self.result = self.work.take().map(|work| work(connection));
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), &StoreError>) {
+        self.sender.send(match (self.result, committed) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(error)) => Err(StoreError::new(error.kind(), error.to_string())),
+            (Some(Ok(result)), Ok(())) => Ok(result),
+            (None, Ok(())) => Err(super::reply::ended()),
+        });
+    }
+}
+
+/// Writes `first` and what waits behind it in one transaction, and answers once that is on the disk.
+fn write(connection: &Connection, first: Box<dyn Write>, queue: &Queue<Box<dyn Write>>) {
+    let mut done = vec![first];
+    let committed = in_one_transaction(connection, &mut done, queue);
+    for task in done {
+        task.answer(committed.as_ref().copied());
+    }
+}
+
+fn in_one_transaction(
+    connection: &Connection,
+    done: &mut Vec<Box<dyn Write>>,
+    queue: &Queue<Box<dyn Write>>,
+) -> Result<(), StoreError> {
+    let execute = |statement: &str| {
+        let mut statement = connection.prepare_cached(statement)?;
+        statement.execute([]).map(drop)
+    };
+    let all = |done: &mut Vec<Box<dyn Write>>| {
+        execute("BEGIN IMMEDIATE")?;
+        let mut next = done.len() - 1;
+        while let Some(task) = done.get_mut(next) {
+            execute("SAVEPOINT task")?;
+            if !task.run(connection) {
+                // A full disk ends the whole transaction, and this fails.
+                execute("ROLLBACK TO task")?;
+            }
+            execute("RELEASE task")?;
+            next += 1;
+            if next < BATCH {
+                done.extend(queue.try_next());
+            }
+        }
+        execute("COMMIT")
+    };
+    all(done).map_err(|error| {
+        if !connection.is_autocommit() {
+            // If even this fails, the next BEGIN does, and so on: nothing is acknowledged.
+            let _ = execute("ROLLBACK");
+        }
+        fault(error)
+    })
+}
