@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 
+#[cfg(feature = "hub")]
+use crate::time::Moment;
 use crate::time::{Clock, SystemClock, UnixTime};
 
 /// By reference: a constant would be built anew at each look-up.
@@ -80,6 +82,12 @@ impl<'a> Head<'a> {
     /// The time now, read from the clock at each call.
     pub fn now(self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// The moment now, which no setting of the date moves.
+    #[cfg(feature = "hub")]
+    pub(crate) fn moment(self) -> Moment {
+        self.clock.moment()
     }
 
     /// A request with this head, for what must wait; the clock is left behind.

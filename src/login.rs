@@ -58,10 +58,10 @@ pub(crate) struct Login {
 }
 
 impl Endpoint for Login {
-    fn visit(&self, visit: &Visit<'_>) -> OwnResponse {
+    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
         let gate = visit.gate;
         let Some(session) = visit.session() else {
-            return self.form(visit).answer(StatusCode::OK, "");
+            return self.form(visit).answer(StatusCode::OK, "").into();
         };
         let mut cookies = SetCookies::default();
         if session.credential() == Credential::Token && Query::of(visit.head.uri()).holds_token() {
@@ -79,7 +79,7 @@ impl Endpoint for Login {
             HeaderValue::from(&self.next(visit.head, &gate.telling.base_url)),
         );
         cookies.append_to(response.headers_mut());
-        response
+        response.into()
     }
 
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {

@@ -89,6 +89,7 @@ where
             Instead::Answer(response) => State::Answered {
                 response: Some(response),
             },
+            Instead::Await(response) => State::Reading { response },
             Instead::ReadForm(form) => State::Reading {
                 response: Box::pin(read(form, request.into_body())),
             },

@@ -18,7 +18,7 @@ use crate::{
         form::Form,
         gate::Gate,
         login_cookie::is_https,
-        responses::{OwnResponse, redirect, wants_page},
+        responses::{OwnResponse, login_would_help, redirect, wants_page},
     },
     grant::Grant,
     guard::{GuardRule, Surroundings},
@@ -137,6 +137,7 @@ impl Passage {
             }
             Verdict::Decided(Decision::Answered(answer)) => Err(Instead::Answer(answer)),
             Verdict::Decided(Decision::WantsForm(form)) => Err(Instead::ReadForm(form)),
+            Verdict::Awaited(response) => Err(Instead::Await(response)),
         }
     }
 
@@ -150,14 +151,18 @@ impl Passage {
     }
 
     /// The decision that is told to whoever asks for one.
-    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Decision {
-        match verdict {
+    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Answer<Decision> {
+        let decision = match verdict {
             Verdict::Known(grant) => Decision::Admitted {
                 session: Some(self.token_session(grant)),
                 afterwards: Afterwards::default(),
             },
             Verdict::Decided(decision) => decision,
-        }
+            Verdict::Awaited(response) => {
+                return Answer::later(async move { Decision::Answered(Box::new(response.await)) });
+            }
+        };
+        decision.into()
     }
 
     fn token_session(&self, grant: &Grant) -> Session {
@@ -186,7 +191,7 @@ impl Passage {
             }
         };
         if let Some(endpoint) = gate.endpoint(head.uri().path()) {
-            return Ok(self.at_endpoint(endpoint, head, surroundings).into());
+            return Ok(self.at_endpoint(endpoint, head, surroundings));
         }
         if !self.open_paths.is_empty() && self.opens(head) {
             let afterwards = self.additions(head).into();
@@ -245,20 +250,30 @@ impl Passage {
         endpoint: &dyn Endpoint,
         head: &Head<'_>,
         surroundings: Surroundings<'_>,
-    ) -> Decision {
-        match *head.method() {
+    ) -> Verdict<'static> {
+        let decision = match *head.method() {
             Method::GET | Method::HEAD => {
-                let mut response = endpoint.visit(&Visit {
+                let additions = self.additions(head);
+                let answer = endpoint.visit(&Visit {
                     gate: &self.gate,
                     head: *head,
                     surroundings,
                 });
-                self.additions(head).apply_to(response.headers_mut());
-                Decision::Answered(Box::new(response))
+                let finish = |mut response: OwnResponse| {
+                    additions.apply_to(response.headers_mut());
+                    response
+                };
+                match answer {
+                    Answer::Now(response) => Decision::Answered(Box::new(finish(response))),
+                    Answer::Later(response) => {
+                        return Verdict::Awaited(Box::pin(async move { finish(response.await) }));
+                    }
+                }
             }
             Method::POST => Decision::WantsForm(Box::new(FormRequest::new(Arc::clone(self), *head))),
             _ => Decision::Answered(Box::new(not_allowed())),
-        }
+        };
+        decision.into()
     }
 
     /// The answer to a form that was sent to one of the gate's own paths.
@@ -468,8 +483,9 @@ impl Passage {
     ) -> Option<Box<OwnResponse>> {
         let gate = &*self.gate;
         let https = is_https(surroundings);
-        let login_cookie = gate.login_cookie.as_ref()?;
-        if let Some(identity) = login_cookie.log_in(*head, https, cookies) {
+        if let Some(elsewhere) = &gate.elsewhere {
+            elsewhere.keep_token(*head, https, cookies);
+        } else if let Some(identity) = gate.login_cookie.as_ref()?.log_in(*head, https, cookies) {
             gate.tell(&Event::LoggedIn {
                 identity: &identity,
                 client: gate.guards.client(surroundings, *head),
@@ -519,7 +535,13 @@ impl Passage {
                 client,
             });
         }
-        let mut response = gate.telling.answer(&denial, *head);
+        let https = surroundings.is_some_and(is_https);
+        let elsewhere = gate
+            .elsewhere
+            .as_ref()
+            .filter(|_| login_would_help(denial.reason()))
+            .and_then(|elsewhere| elsewhere.login(*head, https));
+        let mut response = elsewhere.unwrap_or_else(|| gate.telling.answer(&denial, *head));
         let additions = Additions {
             set_cookies: cookies,
             ..self.additions(head)
@@ -532,6 +554,9 @@ impl Passage {
     fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
         if let Some(login_cookie) = &self.gate.login_cookie {
             login_cookie.remove(*head, https, cookies);
+        }
+        if let Some(elsewhere) = &self.gate.elsewhere {
+            elsewhere.remove(*head, https, false, cookies);
         }
     }
 
@@ -564,6 +589,7 @@ fn is_urlencoded(head: Head<'_>) -> bool {
 /// What the gate does in place of the inner service.
 pub(crate) enum Instead {
     Answer(Box<OwnResponse>),
+    Await(BoxFuture<OwnResponse>),
     ReadForm(Box<FormRequest>),
 }
 
@@ -572,6 +598,8 @@ pub(crate) enum Verdict<'a> {
     /// Let in by a token that is worth this, with nothing to add to the answer.
     Known(&'a Grant),
     Decided(Decision),
+    /// One of the gate's own paths, whose answer is to come.
+    Awaited(BoxFuture<OwnResponse>),
 }
 
 impl From<Decision> for Verdict<'_> {

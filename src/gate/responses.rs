@@ -225,7 +225,7 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// Whether logging in would change the answer.
-fn login_would_help(reason: Reason) -> bool {
+pub(crate) fn login_would_help(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::ExpiredCookie

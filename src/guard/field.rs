@@ -28,6 +28,7 @@ fn repeats(headers: &HeaderMap, name: &HeaderName) -> bool {
 }
 
 pub(super) static ACCESS_CONTROL_REQUEST_METHOD: HeaderName = http::header::ACCESS_CONTROL_REQUEST_METHOD;
+pub(super) static FORWARDED: HeaderName = http::header::FORWARDED;
 pub(super) static HOST: HeaderName = http::header::HOST;
 pub(super) static ORIGIN: HeaderName = http::header::ORIGIN;
 pub(super) static REFERER: HeaderName = http::header::REFERER;
@@ -39,4 +40,5 @@ pub(super) static X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrftoke
 pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) static X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
 pub(super) static X_XSRF_TOKEN: HeaderName = HeaderName::from_static("x-xsrftoken");

@@ -34,7 +34,7 @@ impl CodeVerifier {
     /// If the system's random generator fails.
     pub fn generate() -> Self {
         let octets = Zeroizing::new(random::octets::<32>());
-        Self(Secret::from(BASE64_URL_SAFE_NO_PAD.encode(&*octets)))
+        Self(Secret::from(BASE64_URL_SAFE_NO_PAD.encode(*octets)))
     }
 
     /// The verifier that `text` is, or `None` if it is none.
