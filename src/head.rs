@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, request::Parts};
 
 #[cfg(feature = "hub")]
 use crate::time::Moment;
-use crate::time::{Clock, SystemClock, UnixTime};
-
-/// By reference: a constant would be built anew at each look-up.
-static HOST: HeaderName = header::HOST;
+use crate::{
+    fields::{Field, Fields, Several, single},
+    time::{Clock, SystemClock, UnixTime},
+};
 
 /// The head of a request and a clock: all that deciding who somebody is may look at.
 ///
@@ -31,6 +31,8 @@ pub struct Head<'a> {
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
     clock: &'a dyn Clock,
+    /// Once somebody walked over them.
+    fields: Option<&'a Fields<'a>>,
 }
 
 impl<'a> Head<'a> {
@@ -47,6 +49,19 @@ impl<'a> Head<'a> {
             headers: request.headers(),
             extensions: request.extensions(),
             clock,
+            fields: None,
+        }
+    }
+
+    /// The head that was taken off a request, with the system's clock: for a handler that has read the body.
+    pub fn of_parts(parts: &'a Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+            clock: &SystemClock,
+            fields: None,
         }
     }
 
@@ -70,8 +85,29 @@ impl<'a> Head<'a> {
     pub fn host(self) -> Option<&'a [u8]> {
         match self.uri.authority() {
             Some(authority) => Some(authority.as_str().as_bytes()),
-            None => self.headers.get(&HOST).map(HeaderValue::as_bytes),
+            None => self.field(Field::Host).map(HeaderValue::as_bytes),
         }
+    }
+
+    /// What follows `scheme`, in any case, in the `Authorization` field: for an authenticator of one's own, such as one
+    /// for `Basic`. `None` if the field is missing, has another scheme, or stands twice. RFC 9110 section 11.4.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::Head;
+    ///
+    /// let request = http::Request::get("/").header("authorization", "basic  YWxpY2U6eA==").body(())?;
+    /// assert_eq!(Head::of(&request).credentials("Basic"), Some("YWxpY2U6eA=="));
+    /// assert_eq!(Head::of(&request).credentials("Digest"), None);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn credentials(self, scheme: &str) -> Option<&'a str> {
+        let field = self.single(Field::Authorization).ok()??;
+        let (found, credentials) = field.to_str().ok()?.split_once(' ')?;
+        found
+            .eq_ignore_ascii_case(scheme)
+            .then(|| credentials.trim_matches(' '))
     }
 
     /// What the server and outer layers left with the request.
@@ -100,6 +136,36 @@ impl<'a> Head<'a> {
         request
     }
 
+    /// The first value of `field`.
+    #[inline]
+    pub(crate) fn field(self, field: Field) -> Option<&'a HeaderValue> {
+        match self.fields {
+            Some(fields) => fields.get(field),
+            None => self.headers.get(field.name()),
+        }
+    }
+
+    /// The one value of `field`, or nothing.
+    #[inline]
+    pub(crate) fn single(self, field: Field) -> Result<Option<&'a HeaderValue>, Several> {
+        match self.fields {
+            Some(fields) => Ok(fields.get(field)),
+            None => single(self.headers, field.name()),
+        }
+    }
+
+    /// The same head, of which the fields are known.
+    #[inline]
+    pub(crate) fn with_fields<'b>(self, fields: &'b Fields<'b>) -> Head<'b>
+    where
+        'a: 'b,
+    {
+        Head {
+            fields: Some(fields),
+            ..self
+        }
+    }
+
     /// The same head read with another clock.
     pub(crate) fn with_clock(self, clock: &'a dyn Clock) -> Self {
         Self { clock, ..self }
@@ -109,6 +175,12 @@ impl<'a> Head<'a> {
 impl<'a, B> From<&'a Request<B>> for Head<'a> {
     fn from(request: &'a Request<B>) -> Self {
         Self::of(request)
+    }
+}
+
+impl<'a> From<&'a Parts> for Head<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self::of_parts(parts)
     }
 }
 

@@ -46,11 +46,13 @@
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
 //! - [`guard`]: the decision table that every browser's request passes.
 //! - `jupyter`, of the feature so called: the files by which Jupyter's tools find a server and its password.
-//! - [`manual`]: architecture, Jupyter, threats, defaults, contributing.
+//! - [`manual`]: architecture, Jupyter, threats, defaults, migrating, contributing.
 
 mod answer;
 pub mod authenticate;
 mod authorize;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod base_url;
 mod challenge;
 pub mod cookie;
@@ -58,8 +60,11 @@ mod denial;
 mod digest;
 mod error;
 mod event;
+mod fields;
 mod gate;
 mod grant;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod guard;
 #[cfg(feature = "password")]
 mod hashing;

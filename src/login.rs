@@ -19,6 +19,7 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 
 use crate::{
     answer::Answer,
+    authenticate::login_payload::Login,
     base_url::BaseUrl,
     cookie::SetCookies,
     denial::Reason,
@@ -40,24 +41,26 @@ use crate::{
     query::Query,
     secret::Secret,
     session::Credential,
-    token::{PresentedToken, Token},
-    verify::{PasswordVerifier, Verdict},
+    token::{PresentedToken, Token, TokenHash},
+    verify::{PasswordVerifier, TokenVerifier, Verdict},
 };
 
 /// See the page of this room.
-pub(crate) struct Login {
+pub(crate) struct LoginPage {
     /// The path of this page.
     pub(crate) path: Box<str>,
     /// The path of the logout, which is no target either.
     pub(crate) logout_path: Box<str>,
     pub(crate) tokens: Vec<Token>,
+    /// Who knows more tokens that may be typed, each worth what it is worth elsewhere.
+    pub(crate) verifiers: Vec<Arc<dyn TokenVerifier>>,
     pub(crate) passwords: Option<Arc<dyn PasswordVerifier>>,
     /// Whether people have names here, or share one password.
     pub(crate) asks_for_username: bool,
     pub(crate) throttle: Arc<Throttle>,
 }
 
-impl Endpoint for Login {
+impl Endpoint for LoginPage {
     fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
         let gate = visit.gate;
         let Some(session) = visit.session() else {
@@ -122,16 +125,41 @@ impl Endpoint for Login {
         if self.knows_token(&typed) {
             return arrival.let_in(Grant::new(Identity::anonymous())).into();
         }
-        match &self.passwords {
+        let passwords = self.passwords.clone();
+        let by_password = move |arrival: Arrival, typed: &Secret| match &passwords {
             Some(passwords) => passwords
-                .verify(&username, &typed)
+                .verify(&username, typed)
                 .map(|verdict| arrival.settle(verdict)),
             None => arrival.turn_away().into(),
-        }
+        };
+        let Some((hash, answers)) = self.ask(&typed) else {
+            return by_password(arrival, &typed);
+        };
+        Answer::later(async move {
+            for answer in answers {
+                match answer.await {
+                    Verdict::Known(grant) if arrival.is_over(&grant) => {}
+                    Verdict::Known(grant) => {
+                        let token = Some(hash);
+                        return arrival.let_in(Login { grant, token });
+                    }
+                    unavailable @ Verdict::Unavailable(_) => return arrival.settle(unavailable),
+                    Verdict::Refused(_) | Verdict::Unknown => {}
+                }
+            }
+            by_password(arrival, &typed).await
+        })
     }
 }
 
-impl Login {
+impl LoginPage {
+    /// What is said of what was typed by those who know tokens, if it can be one.
+    fn ask(&self, typed: &Secret) -> Option<(TokenHash, Vec<Answer<Verdict>>)> {
+        let token = PresentedToken::new(typed.expose()).filter(|_| !self.verifiers.is_empty())?;
+        let answers = self.verifiers.iter().map(|verifier| verifier.verify(token));
+        Some((token.hash(), answers.collect()))
+    }
+
     /// Whether what was typed is one of the tokens; the time does not depend on which.
     fn knows_token(&self, typed: &Secret) -> bool {
         PresentedToken::new(typed.expose()).is_some_and(|typed| {
@@ -168,7 +196,10 @@ impl Login {
             https,
             host: visit.head.host().unwrap_or_default().into(),
             asks_for_username: self.asks_for_username,
-            label: match (self.tokens.is_empty(), self.passwords.is_some()) {
+            label: match (
+                self.tokens.is_empty() && self.verifiers.is_empty(),
+                self.passwords.is_some(),
+            ) {
                 (false, true) => "Password or token",
                 (false, false) => "Token",
                 _ => "Password",
@@ -260,11 +291,15 @@ impl Arrival {
         }
     }
 
-    fn let_in(self, grant: Grant) -> OwnResponse {
+    fn is_over(&self, grant: &Grant) -> bool {
+        grant.expiry().is_some_and(|end| end <= self.gate.clock.now())
+    }
+
+    fn let_in(self, login: impl Into<Login>) -> OwnResponse {
         self.throttle.succeeded(self.permit, self.gate.clock.moment());
         let mut cookies = SetCookies::default();
         self.gate
-            .log_in(grant, &self.form.host, self.client, self.form.https, &mut cookies);
+            .log_in(login, &self.form.host, self.client, self.form.https, &mut cookies);
         let mut response = redirect(StatusCode::FOUND, HeaderValue::from(&self.next));
         cookies.append_to(response.headers_mut());
         response

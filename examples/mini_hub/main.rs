@@ -1,7 +1,7 @@
 //! Being the hub: people log in here, and services and single-user servers send them here to know who they are.
 //!
 //! ```text
-//! cargo run --example mini_hub --features provider,sqlite -- --config examples/mini_hub/hub.toml
+//! cargo run --example mini_hub -- --config examples/mini_hub/hub.toml
 //! ```
 //!
 //! Its clients are JupyterHub's: `jupyterhub.services.auth`, `jupyterhub-singleuser`, and the examples `hub_service` and

@@ -1,7 +1,7 @@
 //! A password for a server: made, hashed and stored where Jupyter Server looks for it.
 //!
 //! ```text
-//! cargo run --features jupyter --example password -- set
+//! cargo run --example password -- set
 //! ```
 //!
 //! asks twice and writes `jupyter_server_config.json`. `hash` reads one line and prints its hash instead, for

@@ -1,8 +1,8 @@
 //! The servers of this user that run now, ours and Jupyter's: listed, and stopped.
 //!
 //! ```text
-//! cargo run --features jupyter --example server_list -- list
-//! cargo run --features jupyter --example server_list -- stop 8888
+//! cargo run --example server_list -- list
+//! cargo run --example server_list -- stop 8888
 //! ```
 
 use std::{io, io::Write as _, process::ExitCode, time::Duration};

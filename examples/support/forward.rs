@@ -222,10 +222,10 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
     .map(HeaderName::from_static);
     let told = |name| headers.get(name).filter(|_| asked.trusted).cloned();
     let earlier: Vec<&[u8]> = headers.get_all(&by).iter().map(HeaderValue::as_bytes).collect();
-    let earlier = asked
-        .trusted
-        .then(|| earlier.join(&b", "[..]))
-        .unwrap_or_default();
+    let mut chain = match asked.trusted {
+        true => earlier.join(&b", "[..]),
+        false => Vec::new(),
+    };
     let (told_host, told_port, told_scheme) = (told(&name), told(&port), told(&scheme));
 
     let others = [
@@ -242,7 +242,6 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
         headers.remove(name);
     }
 
-    let mut chain = earlier;
     if let Some(ip) = asked.by {
         let separator = if chain.is_empty() { "" } else { ", " };
         chain.extend_from_slice(format!("{separator}{ip}").as_bytes());

@@ -4,14 +4,27 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{grant::Grant, identity::Identity, scopes::Scopes, time::UnixTime};
+use crate::{grant::Grant, identity::Identity, scopes::Scopes, time::UnixTime, token::TokenHash};
 
 /// The name under which scopes and end stand beside the six names of the identity. A Jupyter Server passes over
 /// names that it does not know.
 const TERMS: &str = "grant";
 
+/// A login: what it is worth, and the token that it was made with, whose end is its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub(crate) grant: Grant,
+    pub(crate) token: Option<TokenHash>,
+}
+
+impl From<Grant> for Login {
+    fn from(grant: Grant) -> Self {
+        Self { grant, token: None }
+    }
+}
+
 #[derive(Deserialize)]
-struct Login<'a> {
+struct Payload<'a> {
     #[serde(borrow, default)]
     grant: Option<Terms<'a>>,
 }
@@ -22,18 +35,22 @@ struct Terms<'a> {
     scopes: Vec<Cow<'a, str>>,
     #[serde(default)]
     expires_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<Cow<'a, str>>,
 }
 
-/// The payload of a login as `grant`: that of its identity, and its scopes and its end where it has them. Its
-/// label stays here.
-pub(crate) fn to_payload(grant: &Grant) -> String {
+/// The payload of a login: that of its identity, and its scopes and its end where it has them, and the hash of
+/// its token. Its label stays here.
+pub(crate) fn to_payload(login: &Login) -> String {
+    let Login { grant, token } = login;
     let mut payload = grant.identity().to_payload();
-    if grant.scopes().is_empty() && grant.expiry().is_none() {
+    if grant.scopes().is_empty() && grant.expiry().is_none() && token.is_none() {
         return payload;
     }
     let terms = Terms {
         scopes: grant.scopes().iter().map(Cow::Borrowed).collect(),
         expires_at: grant.expiry().map(UnixTime::as_secs),
+        token: token.map(|hash| hash.to_string().into()),
     };
     let terms = serde_json::to_string(&terms).expect("texts and a number are JSON");
     // The payload of an identity is one object, and ends with its brace.
@@ -42,23 +59,28 @@ pub(crate) fn to_payload(grant: &Grant) -> String {
     payload
 }
 
-/// The grant that a payload holds; `None` if it holds none that can be read whole.
-pub(crate) fn from_payload(payload: &[u8]) -> Option<Grant> {
+/// The login that a payload holds; `None` if it holds none that can be read whole.
+pub(crate) fn from_payload(payload: &[u8]) -> Option<Login> {
     let grant = Grant::new(Identity::from_payload(payload).ok()?);
     // They are written last and are an object, so a payload that ends with one brace has none: it need not be read
     // once more.
     if !payload.ends_with(b"}}") {
-        return Some(grant);
+        return Some(grant.into());
     }
-    let login: Login<'_> = serde_json::from_slice(payload).ok()?;
+    let login: Payload<'_> = serde_json::from_slice(payload).ok()?;
     let Some(terms) = login.grant else {
-        return Some(grant);
+        return Some(grant.into());
     };
-    let grant = grant.with_scopes(terms.scopes.iter().collect::<Scopes>());
-    Some(match terms.expires_at {
+    let token = terms.token.map(|hash| hash.parse()).transpose().ok()?;
+    let grant = match terms.scopes.is_empty() {
+        true => grant,
+        false => grant.with_scopes(terms.scopes.iter().collect::<Scopes>()),
+    };
+    let grant = match terms.expires_at {
         Some(end) => grant.expires_at(UnixTime::from_secs(end)),
         None => grant,
-    })
+    };
+    Some(Login { grant, token })
 }
 
 #[cfg(test)]
@@ -80,19 +102,30 @@ mod tests {
             Grant::new(Identity::new("\"grant\": {}")),
             Grant::new(Identity::new("}}").with_name("}}")),
         ] {
-            let payload = to_payload(&grant);
-            assert_eq!(from_payload(payload.as_bytes()), Some(grant), "{payload}");
+            for token in [None, Some(TokenHash::from([7; 32]))] {
+                let login = Login {
+                    grant: grant.clone(),
+                    token,
+                };
+                let payload = to_payload(&login);
+                assert_eq!(from_payload(payload.as_bytes()), Some(login), "{payload}");
+            }
         }
-        assert_eq!(to_payload(&alice()), alice().identity().to_payload());
+        assert_eq!(to_payload(&alice().into()), alice().identity().to_payload());
     }
 
     #[test]
     fn what_is_there_and_cannot_be_read_is_no_login() {
-        let payload = to_payload(&alice().with_scopes(["read"]));
+        let payload = to_payload(&Login {
+            grant: alice().with_scopes(["read"]),
+            token: Some(TokenHash::from([7; 32])),
+        });
         for (from, to) in [
             ("[\"read\"]", "\"read\""),
             ("[\"read\"]", "[1]"),
-            ("null}}", "-1}}"),
+            ("null,", "-1,"),
+            ("0707", "070"),
+            ("\"}}", "\", \"token\": 7}}"),
             ("{\"scopes", "[{\"scopes"),
         ] {
             let broken = payload.replacen(from, to, 1);

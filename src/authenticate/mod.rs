@@ -22,7 +22,8 @@ use crate::{
     denial::{Denial, Reason},
     error::Unavailable,
     head::Head,
-    session::Session,
+    session::{Credential, Session},
+    verify::Verdict,
 };
 
 pub use self::{
@@ -50,6 +51,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What a verifier's word says of a request whose sender proved it by `credential`.
+    ///
+    /// What nobody knows is told as an unknown token, where it was a token, and else as a wrong user or password.
+    pub fn of(verdict: Verdict, credential: Credential) -> Self {
+        match verdict {
+            Verdict::Known(grant) => Self::Accepted(Session::new(grant, credential)),
+            Verdict::Refused(reason) => Self::Rejected(reason),
+            Verdict::Unavailable(unavailable) => Self::Unavailable(unavailable),
+            Verdict::Unknown if credential == Credential::Token => Self::Rejected(Reason::UnknownToken),
+            Verdict::Unknown => Self::Rejected(Reason::WrongPassword),
+        }
+    }
+
     /// A credential that cannot be read: 401, and `detail` tells the client why.
     pub fn malformed(detail: &'static str) -> Self {
         Self::Malformed(
@@ -64,8 +78,25 @@ impl Outcome {
 ///
 /// # Example
 ///
-/// An authenticator of one's own that cannot answer at once clones its handle into the future; see
-/// [`Answer`]. One that can is a closure, by `authenticator_fn`.
+/// One that cannot answer at once clones its handle into the future; see [`Answer`]. One that can is a closure, by
+/// `authenticator_fn`. One that asks a verifier hands its word on:
+///
+/// ```
+/// use portcullis::{Answer, Authenticator, Credential, Head, Outcome, PresentedToken, TokenVerifier};
+///
+/// /// A key at the head of the path, as old clients of a feed send it.
+/// struct KeyInPath<V>(V);
+///
+/// impl<V: TokenVerifier> Authenticator for KeyInPath<V> {
+///     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+///         let key = head.uri().path().split('/').nth(1).and_then(|key| PresentedToken::new(key.as_bytes()));
+///         match key {
+///             Some(key) => self.0.verify(key).map(|verdict| Outcome::of(verdict, Credential::Token)),
+///             None => Outcome::Absent.into(),
+///         }
+///     }
+/// }
+/// ```
 pub trait Authenticator: Send + Sync + 'static {
     /// Who sent the request with this head.
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome>;
@@ -74,5 +105,40 @@ pub trait Authenticator: Send + Sync + 'static {
 impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
         (**self).authenticate(head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{grant::Grant, identity::Identity};
+
+    #[test]
+    fn a_verifiers_word_is_told_by_what_was_presented() {
+        let known = || Verdict::Known(Grant::new(Identity::new("alice")));
+        let other = Credential::Other { ambient: true };
+        for (verdict, credential, expected) in [
+            (known(), Credential::Token, "alice by Token"),
+            (known(), other, "alice by Other { ambient: true }"),
+            (Verdict::Unknown, Credential::Token, "unknown token"),
+            (Verdict::Unknown, Credential::Password, "wrong user or password"),
+            (Verdict::Unknown, other, "wrong user or password"),
+            (Verdict::Refused(Reason::ExpiredToken), other, "expired token"),
+            (
+                Verdict::Unavailable(Unavailable::new("down")),
+                other,
+                "unavailable",
+            ),
+        ] {
+            let found = match Outcome::of(verdict, credential) {
+                Outcome::Accepted(session) => {
+                    format!("{} by {:?}", session.identity().username(), session.credential())
+                }
+                Outcome::Rejected(reason) => reason.to_string(),
+                Outcome::Unavailable(_) => "unavailable".to_owned(),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{credential:?}");
+        }
     }
 }

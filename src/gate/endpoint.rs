@@ -3,11 +3,13 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderValue, Request, Response, StatusCode, header::ALLOW};
-use http_body_util::Full;
+use http_body::Body;
+use http_body_util::{BodyExt as _, Full, Limited};
 
 use crate::{
     answer::Answer,
     authenticate::Outcome,
+    error::BoxError,
     gate::{form::Form, gate::Gate, passage::Passage, responses::OwnResponse},
     guard::Surroundings,
     head::Head,
@@ -48,8 +50,8 @@ impl Visit<'_> {
 
 /// A form that is to be read before the gate can answer.
 ///
-/// Whoever serves requests without tower reads at most [`FormRequest::LIMIT`] octets of the body and hands them
-/// over; the service that the layer makes does so by itself.
+/// Whoever serves requests without tower hands the body over, by [`FormRequest::read`]; the service that the layer
+/// makes does so by itself.
 pub struct FormRequest {
     passage: Arc<Passage>,
     head: Request<()>,
@@ -69,6 +71,19 @@ impl FormRequest {
     /// The gate's answer to the form with this body.
     pub fn answer(self, body: &[u8]) -> Answer<OwnResponse> {
         self.passage.take_form(Head::of(&self.head), body)
+    }
+
+    /// The gate's answer to the form in `body`, of which no more than [`FormRequest::LIMIT`] octets are read.
+    ///
+    /// How long a silent client may take is the server's to say.
+    pub async fn read<B>(self, body: B) -> OwnResponse
+    where
+        B: Body<Data: Send, Error: Into<BoxError>> + Send,
+    {
+        match Limited::new(body, Self::LIMIT).collect().await {
+            Ok(body) => self.answer(&body.to_bytes()).await,
+            Err(_) => self.answer_unread(),
+        }
     }
 
     /// The gate's answer to a form that is longer than [`FormRequest::LIMIT`], or was never sent whole.

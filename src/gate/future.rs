@@ -11,7 +11,6 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Limited};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -20,7 +19,7 @@ use crate::{
     authenticate::Outcome,
     error::BoxError,
     gate::{
-        AuthBody, FormRequest,
+        AuthBody,
         decision::Afterwards,
         passage::{Instead, Passage},
         responses::OwnResponse,
@@ -39,7 +38,9 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, Q, F> {
-        Running { #[pin] future: F, afterwards: Afterwards },
+        // Nothing is added to the answer, as to nearly all.
+        Running { #[pin] future: F },
+        Adding { #[pin] future: F, afterwards: Afterwards },
         Answered { response: Option<Box<OwnResponse>> },
         Reading { response: BoxFuture<OwnResponse> },
         Waiting { outcome: BoxFuture<Outcome>, held: Option<Box<Held<S, Q>>> },
@@ -54,9 +55,20 @@ struct Held<S, Q> {
 }
 
 impl<S, Q, F> ResponseFuture<S, Q, F> {
-    pub(crate) fn running(future: F, afterwards: Afterwards) -> Self {
+    #[inline]
+    pub(crate) fn running(future: F) -> Self {
         Self {
-            state: State::Running { future, afterwards },
+            state: State::Running { future },
+        }
+    }
+
+    #[inline]
+    pub(crate) fn adding(afterwards: Afterwards, future: F) -> Self {
+        if afterwards.is_nothing() {
+            return Self::running(future);
+        }
+        Self {
+            state: State::Adding { future, afterwards },
         }
     }
 
@@ -91,21 +103,10 @@ where
             },
             Instead::Await(response) => State::Reading { response },
             Instead::ReadForm(form) => State::Reading {
-                response: Box::pin(read(form, request.into_body())),
+                response: Box::pin(form.read(request.into_body())),
             },
         };
         Self { state }
-    }
-}
-
-/// Reads a form of bounded length, then answers it. How long a silent client may take is the server's to say.
-async fn read<Q>(form: Box<FormRequest>, body: Q) -> OwnResponse
-where
-    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
-{
-    match Limited::new(body, FormRequest::LIMIT).collect().await {
-        Ok(body) => form.answer(&body.to_bytes()).await,
-        Err(_) => form.answer_unread(),
     }
 }
 
@@ -119,41 +120,66 @@ where
     /// # Panics
     ///
     /// If it is polled again after its answer, as futures may.
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            match state.as_mut().project() {
-                StateProjection::Running { future, afterwards } => {
-                    let response = ready!(future.poll(context))?.map(AuthBody::inner);
-                    return Poll::Ready(Ok(if afterwards.is_nothing() {
-                        response
-                    } else {
-                        mem::take(afterwards).added_to(response)
-                    }));
-                }
-                StateProjection::Answered { response } => {
-                    let response = response.take().expect("an answer is given once");
-                    return Poll::Ready(Ok(response.map(AuthBody::own)));
-                }
-                StateProjection::Reading { response } => {
-                    let response = ready!(response.as_mut().poll(context));
-                    return Poll::Ready(Ok(response.map(AuthBody::own)));
-                }
-                StateProjection::Waiting { outcome, held } => {
-                    let outcome = ready!(outcome.as_mut().poll(context));
-                    let Held {
-                        mut request,
-                        mut inner,
-                        passage,
-                    } = *held.take().expect("an outcome comes once");
-                    let decision = passage.conclude_later(outcome, Head::of(&request));
-                    let next = match passage.carry_out(decision.into(), request.extensions_mut()) {
-                        Ok(afterwards) => Self::running(inner.call(request), afterwards),
-                        Err(instead) => Self::instead(instead, request),
-                    };
-                    state.set(next.state);
-                }
+        self.project().state.poll(context)
+    }
+}
+
+impl<S, Q, B> State<S, Q, S::Future>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    #[inline(always)]
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
+        match self.as_mut().project() {
+            StateProjection::Running { future } => future
+                .poll(context)
+                .map_ok(|response| response.map(AuthBody::inner)),
+            StateProjection::Adding { future, afterwards } => {
+                let mut response = ready!(future.poll(context))?;
+                mem::take(afterwards).apply_to(response.headers_mut());
+                Poll::Ready(Ok(response.map(AuthBody::inner)))
             }
+            _ => self.poll_unusual(context),
+        }
+    }
+
+    // Not inlined, so that the usual answer is not copied by way of what these states need.
+    #[inline(never)]
+    fn poll_unusual(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
+        match self.as_mut().project() {
+            StateProjection::Answered { response } => {
+                let response = response.take().expect("an answer is given once");
+                Poll::Ready(Ok(response.map(AuthBody::own)))
+            }
+            StateProjection::Reading { response } => {
+                let response = ready!(response.as_mut().poll(context));
+                Poll::Ready(Ok(response.map(AuthBody::own)))
+            }
+            StateProjection::Waiting { outcome, held } => {
+                let outcome = ready!(outcome.as_mut().poll(context));
+                let Held {
+                    mut request,
+                    mut inner,
+                    passage,
+                } = *held.take().expect("an outcome comes once");
+                let decision = passage.conclude_later(outcome, Head::of(&request));
+                let next = match passage.carry_out(decision, request.extensions_mut()) {
+                    Ok(afterwards) => ResponseFuture::adding(afterwards, inner.call(request)),
+                    Err(instead) => ResponseFuture::instead(instead, request),
+                };
+                self.set(next.state);
+                self.poll(context)
+            }
+            StateProjection::Running { .. } | StateProjection::Adding { .. } => self.poll(context),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    authenticate::Chain,
+    authenticate::{Chain, login_payload::Login},
     authorize::Authorizer,
     cookie::SetCookies,
     denial::{Denial, Reason},
@@ -15,7 +15,6 @@ use crate::{
         login_cookie::{LoginCookie, XsrfCookie},
         responses::Telling,
     },
-    grant::Grant,
     guard::{Guards, Surroundings},
     head::Head,
     session::{Credential, GateId, Session},
@@ -49,18 +48,20 @@ impl Gate {
             .map(|(_, endpoint)| &**endpoint)
     }
 
-    /// A login: the cookies of `grant`'s owner for the browser at `host`, the session first.
+    /// A login: the cookies of its owner for the browser at `host`, the session first.
     pub(crate) fn log_in(
         &self,
-        grant: Grant,
+        login: impl Into<Login>,
         host: &[u8],
         client: Option<IpAddr>,
         https: bool,
         cookies: &mut SetCookies,
     ) {
+        let login = login.into();
         if let Some(login_cookie) = &self.login_cookie {
-            login_cookie.give(&grant, host, self.clock.now(), https, cookies);
+            login_cookie.give(&login, host, self.clock.now(), https, cookies);
         }
+        let grant = login.grant;
         self.tell(&Event::LoggedIn {
             identity: grant.identity(),
             client,

@@ -1,10 +1,13 @@
 //! The cookies by which a browser stays logged in: given, healed, taken away.
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
 use crate::{
     answer::Answer,
-    authenticate::{Authenticator, IdentityCookie, Outcome, login_payload},
+    authenticate::{
+        Authenticator, IdentityCookie, Outcome,
+        login_payload::{self, Login},
+    },
     base_url::BaseUrl,
     cookie::{Candidates, CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     denial::Denial,
@@ -128,14 +131,11 @@ impl XsrfCookie {
         }
     }
 
-    /// Adds a fresh value, unless one that fits the session was sent.
-    pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
-        let fits = !self.of_logins
-            || RequestCookies::of(head.headers())
-                .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)));
-        if !fits {
-            self.renew(session, https, cookies);
-        }
+    /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
+    pub(crate) fn fits(&self, session: &Session, head: Head<'_>) -> bool {
+        !self.of_logins
+            || RequestCookies::of_head(head)
+                .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)))
     }
 
     /// Adds a fresh value.
@@ -150,7 +150,7 @@ impl XsrfCookie {
     fn sent<'a>(&'a self, head: Head<'a>) -> SentXsrf<'a> {
         SentXsrf {
             name: &self.name,
-            headers: head.headers(),
+            head,
         }
     }
 }
@@ -160,7 +160,7 @@ impl XsrfCookie {
 #[derive(Clone)]
 struct SentXsrf<'a> {
     name: &'a CookieName,
-    headers: &'a HeaderMap,
+    head: Head<'a>,
 }
 
 impl<'a> IntoIterator for SentXsrf<'a> {
@@ -168,7 +168,7 @@ impl<'a> IntoIterator for SentXsrf<'a> {
     type IntoIter = <Candidates<'a> as IntoIterator>::IntoIter;
 
     fn into_iter(self) -> Self::IntoIter {
-        let cookies = RequestCookies::of(self.headers).ok();
+        let cookies = RequestCookies::of_head(self.head).ok();
         let values = cookies.and_then(|cookies| cookies.candidates(self.name));
         values.unwrap_or_default().into_iter()
     }
@@ -186,7 +186,7 @@ impl LoginCookie {
         }
         let identity = Identity::anonymous();
         self.give(
-            &Grant::new(identity.clone()),
+            &Grant::new(identity.clone()).into(),
             head.host().unwrap_or_default(),
             head.now(),
             https,
@@ -195,10 +195,10 @@ impl LoginCookie {
         Some(identity)
     }
 
-    /// Adds the line that gives the browser at `host` the cookie of a login as `grant`.
+    /// Adds the line that gives the browser at `host` the cookie of `login`.
     pub(crate) fn give(
         &self,
-        grant: &Grant,
+        login: &Login,
         host: &[u8],
         now: UnixTime,
         https: bool,
@@ -207,7 +207,7 @@ impl LoginCookie {
         let jar = self.0.jar().at(host);
         push(
             cookies,
-            jar.write(login_payload::to_payload(grant).as_bytes(), now, https),
+            jar.write(login_payload::to_payload(login).as_bytes(), now, https),
         );
     }
 

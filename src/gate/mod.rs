@@ -29,10 +29,12 @@ mod future;
     reason = "the room is named after what stands in it"
 )]
 pub(crate) mod gate;
+pub(crate) mod grpc;
 pub(crate) mod login_cookie;
 pub(crate) mod passage;
 pub(crate) mod responses;
 mod service;
+pub(crate) mod stranger;
 
 pub use body::AuthBody;
 pub use decision::{Afterwards, Decision};

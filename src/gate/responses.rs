@@ -2,20 +2,17 @@
 //!
 //! | who asks | how it is recognised | what is answered |
 //! |---|---|---|
-//! | a gRPC client | `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body |
+//! | a gRPC client | `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: the room `grpc` |
 //! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
 //! | anybody else | | JSON |
 
-use std::{
-    fmt::Write as _,
-    sync::{LazyLock, OnceLock},
-};
+use std::sync::{LazyLock, OnceLock};
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
         WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
 };
@@ -26,6 +23,8 @@ use crate::{
     base_url::BaseUrl,
     challenge::Challenge,
     denial::{Denial, Reason},
+    fields::{Field, Several},
+    gate::grpc,
     head::Head,
     next_url::{NextUrl, Premises},
     page::{self, Page},
@@ -87,8 +86,14 @@ const REASONS: usize = 16;
 impl Telling {
     /// The answer to `head` that tells `denial`.
     pub(crate) fn answer(&self, denial: &Denial, head: Head<'_>) -> OwnResponse {
-        if is_grpc(head) {
-            return grpc(denial);
+        self.told(denial, head).map(Full::new)
+    }
+
+    /// The same, its body in one piece.
+    #[inline]
+    pub(crate) fn told(&self, denial: &Denial, head: Head<'_>) -> Response<Bytes> {
+        if let Some(media_type) = grpc::media_type(head) {
+            return grpc::answer(denial, media_type);
         }
         let page = wants_page(head);
         let login = self.login_path.as_deref().filter(|_| page);
@@ -100,7 +105,7 @@ impl Telling {
         } else {
             (self.json_body(denial, head), self.json_fields(denial))
         };
-        let mut response = Response::new(Full::new(body));
+        let mut response = Response::new(body);
         *response.status_mut() = self.status(denial);
         *response.headers_mut() = fields;
         response
@@ -161,14 +166,8 @@ impl Telling {
                 Bytes::from_static(plain_json(denial.reason()).as_bytes())
             }
             Style::Plain => {
-                let mut text = String::with_capacity(128);
-                // Reasons and details are fixed texts without quotes, backslashes and controls.
-                let _ = write!(
-                    text,
-                    "{{\"message\":\"{denial}\",\"reason\":\"{}\"}}",
-                    denial.reason()
-                );
-                Bytes::from(text)
+                let (message, reason) = (quoted(&denial.to_string()), denial.reason());
+                Bytes::from(format!("{{\"message\":{message},\"reason\":\"{reason}\"}}"))
             }
             Style::Jupyter => jupyter_json(denial, head),
         }
@@ -204,14 +203,9 @@ impl Denial {
     /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
     /// answer.
     pub fn into_response<B: From<Bytes>>(self, head: Head<'_>) -> Response<B> {
-        let (mut parts, _) = Telling::default().answer(&self, head).into_parts();
-        let body = if is_grpc(head) {
-            String::new()
-        } else {
-            format!("{{\"message\":\"{self}\",\"reason\":\"{}\"}}", self.reason())
-        };
-        parts.extensions.insert(self);
-        Response::from_parts(parts, B::from(Bytes::from(body)))
+        let mut response = Telling::default().told(&self, head);
+        response.extensions_mut().insert(self);
+        response.map(B::from)
     }
 }
 
@@ -238,30 +232,23 @@ pub(crate) fn login_would_help(reason: Reason) -> bool {
     )
 }
 
-fn is_grpc(head: Head<'_>) -> bool {
-    static NAME: HeaderName = CONTENT_TYPE;
-    head.headers()
-        .get(&NAME)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
 /// Whether a person waits for a page.
 pub(crate) fn wants_page(head: Head<'_>) -> bool {
-    static NAME: HeaderName = ACCEPT;
     static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
     static PAGE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("text/html"));
     let headers = head.headers();
+    let takes_pages = |value: &HeaderValue| PAGE.find(value.as_bytes()).is_some();
     matches!(*head.method(), Method::GET | Method::HEAD)
-        && headers
-            .get_all(&NAME)
-            .iter()
-            .any(|value| PAGE.find(value.as_bytes()).is_some())
+        && match head.single(Field::Accept) {
+            Ok(accept) => accept.is_some_and(takes_pages),
+            Err(Several) => headers.get_all(Field::Accept.name()).iter().any(takes_pages),
+        }
         && headers.get(&MODE).is_none_or(|mode| mode == "navigate")
 }
 
 /// A redirect that is never kept and tells nobody where it came from.
-pub(crate) fn redirect(status: StatusCode, location: HeaderValue) -> OwnResponse {
-    let mut response = Response::new(Full::default());
+pub(crate) fn redirect<B: Default>(status: StatusCode, location: HeaderValue) -> Response<B> {
+    let mut response = Response::new(B::default());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(LOCATION, location);
@@ -270,22 +257,9 @@ pub(crate) fn redirect(status: StatusCode, location: HeaderValue) -> OwnResponse
     response
 }
 
-fn grpc(denial: &Denial) -> OwnResponse {
-    let status = match denial.status() {
-        StatusCode::UNAUTHORIZED => "16",
-        StatusCode::FORBIDDEN => "7",
-        StatusCode::SERVICE_UNAVAILABLE => "14",
-        StatusCode::TOO_MANY_REQUESTS
-        | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-        | StatusCode::URI_TOO_LONG => "8",
-        _ => "3",
-    };
-    let mut response = Response::new(Full::default());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from_static(status));
-    headers.insert("grpc-message", HeaderValue::from_static(denial.reason().as_str()));
-    response
+/// A detail may be anybody's text, so it is written as JSON wants it.
+fn quoted(text: &str) -> serde_json::Value {
+    serde_json::Value::from(text)
 }
 
 const fn plain_json(reason: Reason) -> &'static str {
@@ -322,10 +296,11 @@ fn jupyter_json(denial: &Denial, _: Head<'_>) -> Bytes {
     } else {
         denial.detail()
     };
-    Bytes::from(format!("{{\"message\": \"{message}\", \"reason\": null}}"))
+    let message = quoted(message);
+    Bytes::from(format!("{{\"message\": {message}, \"reason\": null}}"))
 }
 
-fn redirect_to_login(login: &str, base_url: &BaseUrl, head: Head<'_>) -> OwnResponse {
+fn redirect_to_login(login: &str, base_url: &BaseUrl, head: Head<'_>) -> Response<Bytes> {
     // Whatever is not ours becomes the base, so `next` never leads elsewhere.
     let here = NextUrl::of_request(head.uri(), Premises::new(base_url));
     let mut location = format!("{login}?next=");

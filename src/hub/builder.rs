@@ -183,7 +183,7 @@ impl HubAuthBuilder {
     }
 
     /// Default: none. JSON of attributes of the token cookie, as in `JUPYTERHUB_COOKIE_OPTIONS`: `samesite`,
-    /// `secure`, `domain`, and `max_age` in seconds or `expires_days` as its life.
+    /// `secure`, `domain`, and its life: `max_age` in seconds, or `expires_days`, which as `null` ends it with the browser.
     pub fn cookie_options(self, json: &str) -> Self {
         Self {
             cookie_options: Some(json.to_owned()),
@@ -319,7 +319,10 @@ impl HubAuthBuilder {
         };
         let host = self.hub_host.as_ref().map(Origin::to_string).unwrap_or_default();
         let authorize_url = host.clone() + &self.hub_base_url.join("hub/api/oauth2/authorize");
-        // Its attributes are those of the token cookie, but for what the options change.
+        let (scope, lifetime, lasting) = match &self.cookie_options {
+            Some(options) => with_options(scope, options)?,
+            None => (scope, Lifetime::absolute(TOKEN_LIFE), true),
+        };
         let oauth = OAuthClient::new(
             &client_id,
             self.token.clone(),
@@ -328,9 +331,10 @@ impl HubAuthBuilder {
             &keyring,
             &scope,
         )?;
-        let (scope, lifetime) = match &self.cookie_options {
-            Some(options) => with_options(scope, options)?,
-            None => (scope, Lifetime::absolute(TOKEN_LIFE)),
+        let scope = if lasting {
+            scope
+        } else {
+            scope.until_the_browser_closes()
         };
         let logout = HeaderValue::try_from(host + &self.hub_base_url.join("hub/logout"))
             .map_err(|_| wrong("JUPYTERHUB_HOST", "expected visible ASCII characters"))?;
@@ -405,12 +409,13 @@ fn path_of(url: &str) -> Option<Box<str>> {
     whole.then(|| uri.path().into())
 }
 
-fn with_options(scope: CookieScope, options: &str) -> Result<(CookieScope, Lifetime), ConfigError> {
+fn with_options(scope: CookieScope, options: &str) -> Result<(CookieScope, Lifetime, bool), ConfigError> {
     const NAME: &str = "JUPYTERHUB_COOKIE_OPTIONS";
     let Ok(Value::Object(options)) = serde_json::from_str(options) else {
         return Err(wrong(NAME, &format!("expected a JSON object, found {options:?}")));
     };
     let mut life = TOKEN_LIFE;
+    let mut lasting = true;
     let mut same_site = None;
     let mut scope = scope;
     for (option, value) in &options {
@@ -437,6 +442,7 @@ fn with_options(scope: CookieScope, options: &str) -> Result<(CookieScope, Lifet
             "max_age" | "max-age" => {
                 life = Duration::from_secs(value.as_u64().ok_or_else(|| odd("a number of seconds"))?);
             }
+            "expires_days" if value.is_null() => lasting = false,
             "expires_days" => {
                 let days = value.as_f64().filter(|days| (0.0..=400.0).contains(days));
                 life = Duration::from_secs_f64(days.ok_or_else(|| odd("a number of days"))? * 86_400.0);
@@ -453,7 +459,7 @@ fn with_options(scope: CookieScope, options: &str) -> Result<(CookieScope, Lifet
     if let Some(same_site) = same_site {
         scope = scope.with_same_site(same_site)?;
     }
-    Ok((scope, Lifetime::absolute(life)))
+    Ok((scope, Lifetime::absolute(life), lasting))
 }
 
 impl fmt::Debug for HubAuthBuilder {

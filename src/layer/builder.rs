@@ -28,7 +28,7 @@ use crate::{
     identity::Identity,
     launch::LaunchLinks,
     layer::AuthLayer,
-    login::Login,
+    login::LoginPage,
     logout::Logout,
     peer::Peer,
     session::GateId,
@@ -61,6 +61,7 @@ pub struct AuthLayerBuilder {
     shared_tokens: Vec<Token>,
     token_verifiers: Vec<Arc<dyn TokenVerifier>>,
     token_sources: Option<Vec<TokenSource>>,
+    tokens_log_in: bool,
     authenticators: Vec<Box<dyn Authenticator>>,
     accepts_anyone: bool,
     authorizers: Vec<Box<dyn Authorizer>>,
@@ -101,6 +102,20 @@ impl AuthLayerBuilder {
     /// It may stand in the `Authorization` field, unless [`token_sources`](Self::token_sources) says otherwise.
     pub fn tokens(mut self, verifier: impl TokenVerifier) -> Self {
         self.token_verifiers.push(Arc::new(verifier));
+        self
+    }
+
+    /// Default: off. The tokens of [`tokens`](Self::tokens) also log their owners in by the form at
+    /// [`login_path`](Self::login_path), for people who were given one.
+    ///
+    /// Such a login is worth what the token is worth, its scopes included, and no longer than the token: the verifier is
+    /// asked at each request, by [`TokenVerifier::verify_hash`].
+    ///
+    /// # Security
+    ///
+    /// The cookie holds the hash of the token, so tokens should be generated ones, which nobody guesses from it.
+    pub fn tokens_log_in(mut self) -> Self {
+        self.tokens_log_in = true;
         self
     }
 
@@ -360,7 +375,13 @@ impl AuthLayerBuilder {
         });
         let reads_query = sources.contains(&TokenSource::Query);
         // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
+        let typed_verifiers = if self.tokens_log_in {
+            self.token_verifiers.clone()
+        } else {
+            Vec::new()
+        };
         let logs_in = self.has_own_login_page
+            || !typed_verifiers.is_empty()
             || self.passwords.is_some()
             || (reads_query && !self.shared_tokens.is_empty());
         let header_only = !reads_query && !logs_in && self.authenticators.is_empty() && !self.accepts_anyone;
@@ -377,9 +398,10 @@ impl AuthLayerBuilder {
             );
         let login_cookie = if logs_in {
             let jar = CookieJar::signed(&mixed, CookieScope::server(base_url.as_str())?);
-            Some(IdentityCookie::new(
-                jar.with_lifetime(self.lifetime.unwrap_or_default()),
-            ))
+            Some(
+                IdentityCookie::new(jar.with_lifetime(self.lifetime.unwrap_or_default()))
+                    .with_verifiers(typed_verifiers.clone()),
+            )
         } else {
             None
         };
@@ -421,10 +443,11 @@ impl AuthLayerBuilder {
         let mut endpoints: Vec<(Box<str>, Box<dyn Endpoint>)> = Vec::new();
         if logs_in {
             let (passwords, asks_for_username) = self.passwords.unzip();
-            let login = Login {
+            let login = LoginPage {
                 path: login_path.clone(),
                 logout_path: logout_path.clone(),
                 tokens: typed_tokens,
+                verifiers: typed_verifiers,
                 passwords,
                 asks_for_username: asks_for_username.unwrap_or_default(),
                 throttle: Arc::default(),

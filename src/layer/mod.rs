@@ -222,6 +222,12 @@ impl AuthLayer {
         self.passage.require_own_page(head)
     }
 
+    /// A session that this gate takes as asked for before.
+    #[cfg(feature = "testing")]
+    pub(crate) fn let_in(&self, session: Session) -> Session {
+        self.passage.let_in(session)
+    }
+
     fn with(&self, change: impl FnOnce(&Passage) -> Passage) -> Self {
         Self {
             passage: Arc::new(change(&self.passage)),

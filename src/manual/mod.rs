@@ -4,6 +4,7 @@
 //! - [`jupyter`]: what is matched of Jupyter Server and JupyterHub, and where we differ.
 //! - [`threats`]: against whom, what is promised, and the test of each requirement.
 //! - [`defaults`]: every default with its reason.
+//! - [`migrating`]: from a bearer layer, a closure, an interceptor, and beside axum-login.
 //! - [`contributing`]: how to test, measure and fuzz.
 
 #[doc = include_str!("architecture.md")]
@@ -14,5 +15,7 @@ pub mod contributing {}
 pub mod defaults {}
 #[doc = include_str!("jupyter.md")]
 pub mod jupyter {}
+#[doc = include_str!("migrating.md")]
+pub mod migrating {}
 #[doc = include_str!("threats.md")]
 pub mod threats {}

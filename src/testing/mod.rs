@@ -1,10 +1,57 @@
-//! For tests of one's own: a clock that stands still until it is told, and what every store must be able to do.
+//! For tests of one's own: feature `testing`.
+//!
+//! - [`TestIdentity`]: somebody put on a request, in place of a login.
+//! - [`TestClock`]: a clock that stands still until it is told.
+//! - [`store_conformance`]: what every store of tokens must be able to do; with the feature `provider` also
+//!   `hub_store_conformance`.
+//!
+//! Ask for the feature in `[dev-dependencies]` alone: `portcullis = { version = "…", features = ["testing"] }`. Nothing here
+//! opens a gate from outside: what it puts on a request can only be put there within the process.
+//!
+//! # Example
+//!
+//! A handler of one's own, alone and behind its gate:
+//!
+//! ```
+//! use axum::{Router, body::Body, http::Request, routing::post};
+//! use portcullis::{AuthLayer, Denial, Session, Token, testing::TestIdentity};
+//! use tower::ServiceExt;
+//!
+//! // What is to be tested.
+//! async fn publish(session: Session) -> Result<String, Denial> {
+//!     session.require("write")?;
+//!     Ok(format!("published by {}", session.identity().username()))
+//! }
+//!
+//! fn app(auth: &AuthLayer) -> Router {
+//!     Router::new().route("/publish", post(publish)).layer(auth.clone())
+//! }
+//!
+//! // The tests.
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let alice = TestIdentity::new("alice").with_scopes(["write"]);
+//! let request = || Request::post("/publish").body(Body::empty()).unwrap();
+//!
+//! // The handler alone: no gate is asked.
+//! let routes = Router::new().route("/publish", post(publish));
+//! assert_eq!(routes.oneshot(alice.put_on(request())).await?.status(), 200);
+//!
+//! // The whole application: its gate takes alice as known, and keeps all its other rules.
+//! let auth = AuthLayer::token(Token::generate());
+//! let let_in = alice.let_in_by(&auth, request());
+//! assert_eq!(app(&auth).oneshot(let_in).await?.status(), 200);
+//!
+//! let bob = TestIdentity::new("bob").let_in_by(&auth, request());
+//! assert_eq!(app(&auth).oneshot(bob).await?.status(), 403);
+//! # Ok(()) }
+//! ```
 
 mod clock;
 #[cfg(feature = "provider")]
 mod hub_store;
+mod identity;
 mod store;
 
 #[cfg(feature = "provider")]
 pub use self::hub_store::hub_store_conformance;
-pub use self::{clock::TestClock, store::store_conformance};
+pub use self::{clock::TestClock, identity::TestIdentity, store::store_conformance};

@@ -9,7 +9,12 @@ mod token_set;
 use std::sync::Arc;
 
 use crate::{
-    answer::Answer, denial::Reason, error::Unavailable, grant::Grant, secret::Secret, token::PresentedToken,
+    answer::Answer,
+    denial::Reason,
+    error::Unavailable,
+    grant::Grant,
+    secret::Secret,
+    token::{PresentedToken, TokenHash},
 };
 
 #[cfg(feature = "password")]
@@ -50,6 +55,15 @@ pub trait TokenVerifier: Send + Sync + 'static {
         let _ = octets;
         None
     }
+
+    /// What the token with this hash is worth. Default: it is not known.
+    ///
+    /// Asked at each use of a login that was made by typing a token, so that the login ends when the token does; see
+    /// `AuthLayerBuilder::tokens_log_in`. A verifier that cannot tell lets nobody in by a form.
+    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+        let _ = hash;
+        Answer::Now(Verdict::Unknown)
+    }
 }
 
 impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
@@ -59,6 +73,10 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 
     fn recognise(&self, octets: &[u8]) -> Option<&Grant> {
         (**self).recognise(octets)
+    }
+
+    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+        (**self).verify_hash(hash)
     }
 }
 

@@ -174,6 +174,18 @@ impl<S: TokenStore> TokenVerifier for StoredTokens<S> {
             Err(error) => Verdict::Unavailable(error.into()),
         })
     }
+
+    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+        let tokens = self.clone();
+        self.0.store.find(hash).map(move |found| match found {
+            Ok(Some(record)) => {
+                tokens.note_use(&record);
+                Verdict::Known(record.grant().clone())
+            }
+            Ok(None) => Verdict::Unknown,
+            Err(error) => Verdict::Unavailable(error.into()),
+        })
+    }
 }
 
 impl<S> Clone for StoredTokens<S> {

@@ -11,6 +11,7 @@ mod every_decision_is_an_event;
 mod floors;
 mod fuzzing;
 mod guessing_passwords_takes_for_ever;
+mod handlers_take_the_session;
 #[cfg(feature = "jupyter")]
 mod jupyters_tools_find_the_server;
 mod manual;
@@ -19,8 +20,11 @@ mod people_log_in_by_the_form;
 mod redirect_properties;
 mod secret_file_races;
 mod services;
-mod stores_keep_what_they_promise;
+#[cfg(feature = "sqlite")]
+mod stores;
 mod support;
+mod tests_of_users;
+mod tokens_log_in;
 mod use_cases;
 mod vectors;
 mod what_happens_to_which_request;

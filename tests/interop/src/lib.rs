@@ -6,4 +6,6 @@ pub mod http;
 pub mod install;
 pub mod jupyter_server;
 pub mod jupyterhub;
+pub mod postgres;
+pub mod tls;
 pub mod visitor;

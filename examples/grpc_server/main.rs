@@ -1,0 +1,108 @@
+//! The same layer in front of gRPC services: health is open, a door asks for a token, and for more.
+//!
+//! ```text
+//! cargo run --example grpc_server
+//! ```
+//!
+//! prints two tokens, and a command that knocks. Refusals are status 16 (no token, or a wrong one) and 7 (not for
+//! this token).
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+use portcullis::{AuthLayer, Grant, Identity, Session, Token, TokenSet};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
+
+use door::{Door, DoorServer};
+use support::{
+    failure::{self, Failure},
+    listen::listen,
+    stop::Stop,
+};
+
+mod door;
+#[path = "../support/mod.rs"]
+mod support;
+
+/// The same layer in front of gRPC services.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Port to listen at, 0 for any free one.
+    #[arg(long, default_value_t = 50051)]
+    port: u16,
+}
+
+/// How long calls under way may go on once the server is to stop: a watched health has no end of its own.
+const GRACE: Duration = Duration::from_secs(3);
+
+struct Butler;
+
+impl Door for Butler {
+    async fn knock(&self, request: Request<()>) -> Result<Response<String>, Status> {
+        let session = session(&request)?;
+        Ok(Response::new(format!("hello, {}", session.identity().username())))
+    }
+
+    async fn open(&self, request: Request<()>) -> Result<Response<String>, Status> {
+        session(&request)?
+            .require("open")
+            .map_err(|denial| Status::new(denial.grpc_code().into(), denial.to_string()))?;
+        Ok(Response::new("it is open".to_owned()))
+    }
+}
+
+/// Who calls. tonic keeps what the gate left in the request's extensions.
+fn session<T>(request: &Request<T>) -> Result<&Session, Status> {
+    Session::of(request.extensions()).ok_or_else(|| Status::internal("no gate in front of this service"))
+}
+
+fn main() -> ExitCode {
+    failure::run(run)
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let (guest, owner) = (Token::generate(), Token::generate());
+    let tokens = TokenSet::new([
+        (guest.clone(), Grant::new(Identity::new("guest"))),
+        (
+            owner.clone(),
+            Grant::new(Identity::new("owner")).with_scopes(["open"]),
+        ),
+    ])?;
+    // Header tokens alone, so every host is answered. Paths are exact: whatever is not named asks for a token.
+    let auth = AuthLayer::tokens(tokens)
+        .open_paths(["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"]);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<DoorServer<Butler>>().await;
+
+    let listener = listen("127.0.0.1", arguments.port).await?;
+    let address = listener.local_addr()?;
+    println!(
+        "grpc_server listens on http://{address}/\n\
+         guest: {}\n\
+         owner: {}\n\
+         knock: grpcurl -plaintext -proto examples/grpc_server/door.proto -H 'authorization: Bearer {}' {address} \
+         door.Door/Knock",
+        guest.expose(),
+        owner.expose(),
+        guest.expose(),
+    );
+    let stop = Stop::on_signals()?;
+    let server = Server::builder()
+        .layer(auth)
+        .add_service(health)
+        .add_service(DoorServer::new(Butler))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.clone().requested());
+    let out_of_patience = async {
+        stop.requested().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = server => Ok(ended?),
+        () = out_of_patience => Ok(()),
+    }
+}

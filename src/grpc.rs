@@ -1,0 +1,42 @@
+//! What handlers of gRPC services need: feature `grpc`.
+//!
+//! The gate itself needs no feature to answer gRPC clients. It knows them by `Content-Type: application/grpc…`, and
+//! answers trailers-only:
+//!
+//! | refusal | status |
+//! |---|---|
+//! | no credential, or one that is not good | 16, unauthenticated |
+//! | a missing scope, a foreign host, another site | 7, permission denied |
+//! | whoever knows the credential does not answer | 14, unavailable, with `grpc-retry-pushback-ms` |
+//! | too many attempts, too large | 8, resource exhausted |
+//! | a request that cannot be read | 3, invalid argument |
+//!
+//! Open services, such as health, are named by their paths: `auth.open_paths(["/grpc.health.v1.Health/Check"])`.
+//!
+//! # Example
+//!
+//! A method that asks for a scope by itself; the session lies in the extensions, where tonic keeps them:
+//!
+//! ```
+//! use portcullis::Session;
+//! use tonic::{Request, Response, Status};
+//!
+//! async fn delete(request: Request<()>) -> Result<Response<()>, Status> {
+//!     let session = Session::of(request.extensions()).ok_or_else(|| Status::internal("no gate on this service"))?;
+//!     session
+//!         .require("delete")
+//!         .map_err(|denial| Status::new(denial.grpc_code().into(), denial.to_string()))?;
+//!     Ok(Response::new(()))
+//! }
+//! # let code: tonic::Code = portcullis::Denial::insufficient_scope("delete").grpc_code().into();
+//! # assert_eq!(code, tonic::Code::PermissionDenied);
+//! ```
+
+use crate::{denial::Denial, gate::grpc};
+
+impl Denial {
+    /// The status code a gRPC client is told: feature `grpc`.
+    pub fn grpc_code(&self) -> i32 {
+        grpc::code(self).into()
+    }
+}

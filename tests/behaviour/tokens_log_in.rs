@@ -1,0 +1,198 @@
+//! Tokens of a set or a store, typed into the form: a login is worth what the token is, and ends with it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http_body_util::Full;
+use portcullis::{
+    Answer, AuthLayer, AuthLayerBuilder, Grant, Identity, PasswordHash, PresentedToken, Reason, Token,
+    TokenHash, TokenSet, TokenVerifier, Unavailable, UnixTime, Verdict, testing::TestClock,
+};
+
+use crate::support::{Answered, TOKEN, refused_for, request, send};
+
+const START: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+fn grant(name: &str) -> Grant {
+    Grant::new(Identity::new(name)).with_scopes(["read"])
+}
+
+fn set(key: &str, grant: Grant) -> TokenSet {
+    TokenSet::new([(key.parse::<Token>().expect("a token"), grant)]).expect("a set")
+}
+
+fn built(builder: AuthLayerBuilder) -> AuthLayer {
+    builder.tokens_log_in().build().expect("a gate")
+}
+
+async fn type_in(auth: &AuthLayer, typed: &str) -> Answered {
+    let page = send(auth, request("GET /login\naccept: text/html")).await;
+    let xsrf = page.cookie("_xsrf=");
+    let lines = format!("POST /login\ncontent-type: application/x-www-form-urlencoded\ncookie: {xsrf}");
+    let body = format!("{xsrf}&password={}", typed.replace(' ', "+"));
+    send(auth, request(&lines).map(|_| Full::from(body))).await
+}
+
+async fn visit(auth: &AuthLayer, login: &Answered) -> Answered {
+    let cookie = login.cookie("username-localhost=");
+    send(auth, request(&format!("GET /\ncookie: {cookie}"))).await
+}
+
+#[tokio::test]
+async fn a_login_is_worth_what_its_token_is_worth_now() {
+    let keys = set("first-key", grant("alice"));
+    let auth = built(AuthLayer::builder().tokens(keys.clone()));
+    let login = type_in(&auth, " first-key ").await;
+    assert_eq!(login.status, 302, "{login:?}");
+    assert_eq!(visit(&auth, &login).await.text, "alice by Cookie");
+    assert_eq!(visit(&auth.require("read"), &login).await.status, 200);
+    assert_eq!(visit(&auth.require("write"), &login).await.status, 403);
+
+    keys.replace(set("first-key", grant("alice").with_scopes(["write"])));
+    assert_eq!(visit(&auth.require("write"), &login).await.status, 200);
+    keys.replace(set("second-key", grant("alice")));
+    let ended = visit(&auth, &login).await;
+    refused_for(&ended, 401, Reason::ExpiredCookie);
+    assert!(
+        ended
+            .set_cookies()
+            .iter()
+            .any(|line| line.starts_with("username-localhost=")),
+        "{ended:?}"
+    );
+    assert_eq!(type_in(&auth, "first-key").await.status, 401);
+    assert_eq!(type_in(&auth, "second-key").await.status, 302);
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_logs_nobody_in_and_no_longer() {
+    let clock = TestClock::at(START);
+    let key = set(
+        "a-key",
+        grant("alice").expires_at(START.after(Duration::from_secs(60))),
+    );
+    let auth = built(AuthLayer::builder().tokens(key).clock(clock.clone()));
+    let login = type_in(&auth, "a-key").await;
+    assert_eq!(visit(&auth, &login).await.status, 200);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(visit(&auth, &login).await.status, 401);
+    assert_eq!(type_in(&auth, "a-key").await.status, 401);
+}
+
+#[tokio::test]
+async fn tokens_log_nobody_in_unless_it_is_said() {
+    let auth = AuthLayer::builder()
+        .tokens(set("a-key", grant("alice")))
+        .build()
+        .expect("a gate");
+    let page = send(&auth, request("GET /login\naccept: text/html")).await;
+    refused_for(&page, 401, Reason::NoCredential);
+}
+
+#[tokio::test]
+async fn a_cookie_of_a_token_is_nothing_where_tokens_do_not_log_in() {
+    let keyring = portcullis::Keyring::generate;
+    let keyring = keyring();
+    let (keys, token) = (
+        set("a-key", grant("alice")),
+        TOKEN.parse::<Token>().expect("a token"),
+    );
+    let before = built(
+        AuthLayer::builder()
+            .token(token.clone())
+            .tokens(keys.clone())
+            .keyring(keyring.clone()),
+    );
+    let after = AuthLayer::builder()
+        .token(token)
+        .tokens(keys)
+        .keyring(keyring)
+        .build()
+        .expect("a gate");
+    let login = type_in(&before, "a-key").await;
+    assert_eq!(visit(&before, &login).await.text, "alice by Cookie");
+    refused_for(&visit(&after, &login).await, 401, Reason::ExpiredCookie);
+    let shared = type_in(&after, TOKEN).await;
+    assert_eq!(
+        visit(&after, &shared).await.status,
+        200,
+        "the keyring is the same"
+    );
+}
+
+#[tokio::test]
+async fn a_token_or_the_password_may_be_typed() {
+    // It might be a token.
+    let password = "a-long-enough-passphrase";
+    let hash = PasswordHash::hash(&password.into()).expect("a good password");
+    let auth = built(
+        AuthLayer::builder()
+            .tokens(set("a-key", grant("alice")))
+            .password(hash),
+    );
+    for (typed, status) in [("a-key", 302), (password, 302), ("another-key", 401)] {
+        assert_eq!(type_in(&auth, typed).await.status, status, "{typed}");
+    }
+}
+
+/// A store that answers later, and may be down.
+#[derive(Clone)]
+struct Database(Arc<AtomicBool>);
+
+impl Database {
+    fn answer(&self, hash: TokenHash) -> Answer<Verdict> {
+        let database = self.clone();
+        Answer::later(async move {
+            tokio::task::yield_now().await;
+            if database.0.load(Ordering::Relaxed) {
+                return Verdict::Unavailable(Unavailable::new("down"));
+            }
+            match hash == "a-key".parse::<Token>().expect("a token").hash() {
+                true => Verdict::Known(grant("alice")),
+                false => Verdict::Unknown,
+            }
+        })
+    }
+}
+
+impl TokenVerifier for Database {
+    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+        self.answer(token.hash())
+    }
+
+    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+        self.answer(hash)
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_ends_no_login() {
+    let down = Arc::new(AtomicBool::new(false));
+    let auth = built(
+        AuthLayer::builder()
+            .tokens(set("other-key", grant("bob")))
+            .tokens(Database(down.clone())),
+    );
+    let login = type_in(&auth, "a-key").await;
+    assert_eq!(visit(&auth, &login).await.text, "alice by Cookie");
+    assert_eq!(type_in(&auth, "wrong").await.status, 401);
+
+    down.store(true, Ordering::Relaxed);
+    assert_eq!(type_in(&auth, "a-key").await.status, 503);
+    let answer = visit(&auth, &login).await;
+    refused_for(&answer, 503, Reason::Unavailable);
+    assert!(answer.set_cookies().is_empty(), "{answer:?}");
+    assert_eq!(
+        type_in(&auth, "other-key").await.status,
+        302,
+        "who is known need not wait for others"
+    );
+
+    down.store(false, Ordering::Relaxed);
+    assert_eq!(visit(&auth, &login).await.text, "alice by Cookie");
+}
