@@ -106,7 +106,11 @@ impl Telling {
             (self.json_body(denial, head), self.json_fields(denial))
         };
         let mut response = Response::new(body);
-        *response.status_mut() = self.status(denial);
+        *response.status_mut() = match self.status(denial) {
+            // The stand-in is for scripts; a person's browser knows what 503 means.
+            StatusCode::BAD_GATEWAY if page => denial.status(),
+            status => status,
+        };
         *response.headers_mut() = fields;
         response
     }
