@@ -217,12 +217,12 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
                     told(&send(&layer, request(&format!("GET /user/alice/x\ncookie: {cookie}"))).await)
                 }),
                 "cache" => runtime.block_on(async {
-                    let mut cached = cached.borrow_mut();
-                    let (hub, layer, clock) = cached.get_or_insert_with(|| {
+                    let made = || {
                         let (hub, clock) = (FakeHub::that(Does::Refuses), TestClock::at(NOW));
                         let layer = gate(settings(&hub).cache_max_age(Duration::from_secs(2)), &clock);
                         (hub, layer, clock)
-                    });
+                    };
+                    let (hub, layer, clock) = cached.borrow_mut().get_or_insert_with(made).clone();
                     let waited = case["waited_s"].as_f64().expect("a time");
                     clock.advance(Duration::from_secs_f64(waited));
                     let status = case["hub_would_answer"].as_u64().expect("a status") as u16;
@@ -239,7 +239,7 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
                         cookie.map_or(String::new(), |id| format!("cookie: jupyterhub-session-id={id}"));
                     let before = hub.calls();
                     let by = format!("GET /user/alice/api/x\nauthorization: token {token}\n{cookie}");
-                    let answer = send(layer, request(&by)).await;
+                    let answer = send(&layer, request(&by)).await;
                     assert_eq!(case["asked_hub"], hub.calls() > before, "{case}");
                     told(&answer)
                 }),
