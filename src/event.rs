@@ -43,6 +43,17 @@ pub enum Event<'a> {
         /// What was asked for.
         path: LoggedPath<'a>,
     },
+    /// Somebody tried a password from an address that is not known, so the throttle counts by account alone, and
+    /// whoever guesses keeps the owner out. Told once by each gate.
+    ///
+    /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::Peer) into
+    /// requests, and name the proxies that are in front.
+    UnknownClient,
+    /// Somebody came in by a password whose stored hash is weak and stays so: set the password anew.
+    WeakPasswordHash {
+        /// Who.
+        identity: &'a Identity,
+    },
 }
 
 /// The path of a request as it may be logged: without the query, at most 64 octets, nothing but visible

@@ -44,6 +44,7 @@
 //! - [`TokenSet`], [`TokenVerifier`], [`Authenticator`], [`authenticator_fn`]: who is let in.
 //! - [`FileSource`], [`EnvSource`], [`FirstOf`]: where secrets come from.
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
+//! - `provider::Hub` (feature `provider`): being the hub that services and single-user servers send people to.
 //! - [`guard`]: the decision table that every browser's request passes.
 //! - `jupyter`, of the feature so called: the files by which Jupyter's tools find a server and its password.
 //! - [`manual`]: architecture, Jupyter, threats, defaults, migrating, contributing.

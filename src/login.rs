@@ -101,6 +101,9 @@ impl Endpoint for LoginPage {
         } else {
             String::new()
         };
+        if self.throttle.is_first_unknown(visit.client()) {
+            gate.tell(&Event::UnknownClient);
+        }
         let permit = match self
             .throttle
             .check(&username, visit.client(), gate.clock.moment())
@@ -121,6 +124,10 @@ impl Endpoint for LoginPage {
             client: visit.client(),
             form: asked,
             next: self.next(head, &gate.telling.base_url),
+            weak: self
+                .passwords
+                .as_ref()
+                .is_some_and(|passwords| passwords.keeps_weak_hash()),
         };
         if self.knows_token(&typed) {
             return arrival.let_in(Grant::new(Identity::anonymous())).into();
@@ -270,14 +277,25 @@ struct Arrival {
     client: Option<IpAddr>,
     form: LoginForm,
     next: NextUrl,
+    /// Whether the hash of the password that is asked for is weak.
+    weak: bool,
 }
 
 impl Arrival {
     fn settle(self, verdict: Verdict) -> OwnResponse {
         match verdict {
-            Verdict::Known(grant) if self.form.asks_for_username => self.let_in(grant),
-            // Who shares a password has no name: each login is somebody new, with a session of its own.
-            Verdict::Known(_) => self.let_in(Grant::new(Identity::anonymous())),
+            Verdict::Known(grant) => {
+                // Who shares a password has no name: each login is somebody new, with a session of its own.
+                let grant = match self.form.asks_for_username {
+                    true => grant,
+                    false => Grant::new(Identity::anonymous()),
+                };
+                if self.weak {
+                    let identity = grant.identity();
+                    self.gate.tell(&Event::WeakPasswordHash { identity });
+                }
+                self.let_in(grant)
+            }
             Verdict::Unavailable(unavailable) => {
                 self.throttle.withdraw(self.permit, self.gate.clock.moment());
                 let denial = self.gate.unavailable(&unavailable, &self.form.path);

@@ -46,6 +46,13 @@ pub(crate) fn log(event: &Event<'_>) {
         Event::LoggedOut { identity, .. } => writeln!(out, "{} logged out", identity.username()),
         Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
         Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
+        Event::UnknownClient => writeln!(
+            out,
+            "warning: clients have no address, so passwords are throttled by account alone"
+        ),
+        Event::WeakPasswordHash { .. } => {
+            writeln!(out, "warning: the hash of the password is weak, set it anew")
+        }
         _ => Ok(()),
     };
 }

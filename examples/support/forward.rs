@@ -235,7 +235,11 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
     ];
     let family: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| name.as_str().starts_with("x-forwarded-") || others.contains(name))
+        .filter(|name| {
+            // Many applications take `X_Real_IP` for the same field.
+            let plain = name.as_str().replace('_', "-");
+            plain.starts_with("x-forwarded-") || others.iter().any(|other| *other == plain.as_str())
+        })
         .cloned()
         .collect();
     for name in family {
@@ -451,6 +455,8 @@ mod tests {
                 ("x-forwarded-proto", "http"),
                 ("x-forwarded-ssl", "on"),
                 ("x-real-ip", "198.51.100.7"),
+                ("x_real_ip", "198.51.100.7"),
+                ("X_Forwarded-Proto", "http"),
                 ("forwarded", "for=198.51.100.7"),
             ] {
                 headers.append(name, HeaderValue::from_static(value));

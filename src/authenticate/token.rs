@@ -341,7 +341,7 @@ fn is_over(grant: &Grant, now: impl FnOnce() -> UnixTime) -> bool {
 
 /// The value of a field that may be sent once, or `None` if there is no such field.
 #[inline(always)]
-fn only<'a>(value: Result<Option<&'a HeaderValue>, Several>) -> Result<Option<&'a HeaderValue>, Denial> {
+fn only(value: Result<Option<&HeaderValue>, Several>) -> Result<Option<&HeaderValue>, Denial> {
     value.map_err(|Several| several("a field that holds a credential came more than once"))
 }
 

@@ -11,7 +11,7 @@ use crate::{
     event::{Event, LoggedPath, Observer},
     gate::{
         elsewhere::Elsewhere,
-        endpoint::Endpoint,
+        endpoint::Endpoints,
         login_cookie::{LoginCookie, XsrfCookie},
         responses::Telling,
     },
@@ -34,20 +34,13 @@ pub(crate) struct Gate {
     pub(crate) elsewhere: Option<Arc<dyn Elsewhere>>,
     pub(crate) telling: Telling,
     /// The gate's own paths.
-    pub(crate) endpoints: Vec<(Box<str>, Box<dyn Endpoint>)>,
+    pub(crate) endpoints: Endpoints,
     pub(crate) observer: Option<Box<dyn Observer>>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) gate_only: bool,
 }
 
 impl Gate {
-    pub(crate) fn endpoint(&self, path: &str) -> Option<&dyn Endpoint> {
-        self.endpoints
-            .iter()
-            .find(|(own, _)| **own == *path)
-            .map(|(_, endpoint)| &**endpoint)
-    }
-
     /// A login: the cookies of its owner for the browser at `host`, the session first.
     pub(crate) fn log_in(
         &self,

@@ -14,7 +14,7 @@ const FLOORS: [&str; 6] = [
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 17] = [
+const BESIDE: [(&str, &str); 18] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -29,6 +29,7 @@ const BESIDE: [(&str, &str); 17] = [
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
     ("password", "error random secret"),
+    ("provider", "oauth"),
     ("testing", "layer"),
     ("token", "digest random secret"),
     ("tracing", "event"),

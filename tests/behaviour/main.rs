@@ -13,6 +13,7 @@ mod floors;
 mod fuzzing;
 mod guessing_passwords_takes_for_ever;
 mod handlers_take_the_session;
+mod hub;
 #[cfg(feature = "jupyter")]
 mod jupyters_tools_find_the_server;
 mod manual;

@@ -1,565 +1,1177 @@
-//! The client side of a hub: what its server and services do with tokens, scopes, cookies and answers.
+//! What a JupyterHub answers, asked of ours.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
-use http::Request;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use portcullis::{
-    AuthLayer, CookieName, HubAuth, Scopes,
-    cookie::CookiePrefix,
-    oauth::{CodeChallenge, CodeVerifier},
-    testing::TestClock,
+    Head, Keyring, NextUrl, Premises, PresentedToken, Scheme, Secret, Token, UnixTime,
+    authenticate::token_in_authorization,
+    cookie::{CookieName, CookieScope, SignedValues},
+    guard::{Binding, Guards, RequestKind, XsrfAsked, XsrfGuard, XsrfProof},
+    provider::{Client, Username},
+    store::{HubStore as _, LoginRecord},
 };
 use serde_json::{Value, json};
 
-use super::{Rule, judge, load};
+use super::{Rule, judge, redirects::by_the_rules};
 use crate::{
-    a_hub_says_who_somebody_is::{Does, FakeHub, NOW, gate, settings, user},
-    support::{Answered, request, send},
+    hub::{
+        self, NOW, PASSWORD, REDIRECT_URI, SECRET, SERVER_TOKEN, World, authorize_query, encoded,
+        exchange_fields, form, hidden,
+    },
+    support::Answered,
 };
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(future)
 }
 
-fn texts(list: &Value) -> Scopes {
-    list.as_array()
-        .expect("a list")
-        .iter()
-        .map(|text| text.as_str().expect("text"))
-        .collect()
+fn text<'v>(case: &'v Value, key: &str) -> &'v str {
+    case[key].as_str().unwrap_or_default()
 }
 
-#[test]
-fn scopes_let_in_as_a_jupyterhub_says() {
-    judge(
-        "jupyterhub/scopes.json",
-        &[Rule {
-            decision: "jupyterhub.md 12",
-            reason: "a filter without a kind, or with an empty value, makes a scope nobody's",
-            verdict: |case| {
-                let have = case["have"].as_array()?;
-                let malformed = have
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .any(|scope| scope.ends_with(['!', '=']));
-                (malformed && have.len() == 1).then_some(false)
-            },
-        }],
-        |case| case["allowed"].as_bool().expect("a verdict"),
-        |case| texts(&case["have"]).cover_one_of(&texts(&case["required"])),
-    );
-}
+/// A row of somebody else's: of a single-user server, or a service.
+const NOT_OURS: &str = "not the hub's to answer";
 
-#[test]
-fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
-    let fits =
-        |token: &str| (1..=512).contains(&token.len()) && token.bytes().all(|octet| octet.is_ascii_graphic());
-    let runtime = runtime();
-    judge(
-        "jupyterhub/auth_header.json",
-        &[
-            Rule {
-                decision: "4",
-                reason: "two different tokens in one request are refused",
-                verdict: |case| {
-                    let in_url = case["uri"].as_str()?.split_once("token=")?.1;
-                    let reads = case["allow_token_in_url"] == true || case["sec_fetch_mode"] == "websocket";
-                    (reads && !in_url.is_empty() && case["header"].is_string()).then_some(None)
-                },
-            },
-            Rule {
-                decision: "4",
-                reason: "nothing is trimmed in a URL",
-                verdict: |case| {
-                    let in_url = case["uri"].as_str()?.split_once("token=")?.1;
-                    (case["allow_token_in_url"] == true && in_url.contains("%20")).then_some(None)
-                },
-            },
-            Rule {
-                decision: "2",
-                reason: "a token is 1 to 512 visible ASCII octets behind one blank; what ends the field is no part of it",
-                verdict: |case| {
-                    let header = case["header"].as_str().filter(|_| case["uri"].is_null())?;
-                    let rest = header.trim_end_matches([' ', '\t']).split_once([' ', '\t']);
-                    if rest.is_none() && case["service"].is_string() {
-                        // What else Python takes for a blank.
-                        return Some(None);
-                    }
-                    let odd = case["service"].as_str().is_some_and(|token| {
-                        !(1..=512).contains(&token.len())
-                            || !token.bytes().all(|octet| octet.is_ascii_graphic())
-                    });
-                    odd.then(|| {
-                        let (_, token) = rest?;
-                        let formed = token.bytes().all(|octet| octet.is_ascii_graphic());
-                        formed.then(|| token.to_owned())
-                    })
-                },
-            },
-        ],
-        |case| case["service"].as_str().map(str::to_owned),
-        |case| {
-            let hub = FakeHub::that(user("alice", &["access:servers"]));
-            let settings = settings(&hub);
-            let settings = if case["allow_token_in_url"] == true {
-                settings.allow_token_in_url()
-            } else {
-                settings
-            };
-            let layer = gate(settings, &TestClock::at(NOW));
-            let uri = case["uri"].as_str().unwrap_or("/x");
-            let mut builder = Request::builder().uri(uri).header("host", "localhost");
-            if let Some(header) = case["header"].as_str() {
-                // What a field's value ends with is taken off by whoever reads HTTP.
-                builder = builder.header("authorization", header.as_bytes());
-            }
-            if let Some(mode) = case["sec_fetch_mode"].as_str() {
-                builder = builder.header("sec-fetch-mode", mode);
-            }
-            let request = builder.body(http_body_util::Full::default()).ok()?;
-            let answer = runtime.block_on(send(&layer, request));
-            let seen = hub.asked_for();
-            let let_in = answer.status == 200 || answer.status == 303;
-            assert_eq!(let_in, seen.is_some(), "{case}: {answer:?}");
-            assert!(seen.as_deref().is_none_or(fits));
-            seen
-        },
-    );
-}
+// ---- OAuth
 
-/// A hub's answer, as a word.
-fn told(answer: &Answered) -> String {
-    match answer.status.as_u16() {
-        200 => answer.text.split(' ').next().unwrap_or_default().to_owned(),
-        302 | 401 | 403 => "nobody".to_owned(),
-        502 | 503 => "no answer".to_owned(),
-        other => format!("status {other}"),
+/// A location with its code taken out.
+fn without_code(location: &str) -> String {
+    match location.split_once("code=") {
+        Some((before, rest)) => {
+            let behind = rest
+                .split_once('&')
+                .map_or(String::new(), |(_, behind)| format!("&{behind}"));
+            format!("{before}code=<code>{behind}")
+        }
+        None => location.to_owned(),
     }
 }
 
-#[test]
-fn the_hubs_answers_mean_what_they_mean_to_a_service() {
-    let runtime = runtime();
-    let cached = std::cell::RefCell::new(None::<(FakeHub, AuthLayer, TestClock)>);
-    judge(
-        "jupyterhub/hub_answers.json",
-        &[
-            Rule {
-                decision: "31",
-                reason: "200 with a user or a service is a yes, 403 is a no, and everything else is no answer",
-                verdict: |case| {
-                    let clear = case["result"].as_str().is_some() || case["hub_status"] == 403;
-                    (case["call"] == "user_for_token" && !clear).then(|| "no answer".to_owned())
-                },
-            },
-            Rule {
-                decision: "31",
-                reason: "an error that the hub tells of a code is told as one; any other answer is none",
-                verdict: |case| {
-                    if case["call"] != "token_for_code" || case["result"].is_string() {
-                        return None;
-                    }
-                    let told = case["hub_body"].as_str()?.contains("\"error\"") || case["hub_status"] == 200;
-                    Some(if told { "nobody" } else { "no answer" }.to_owned())
-                },
-            },
-            Rule {
-                decision: "33",
-                reason: "what did not answer is not asked again at once, and told as no answer",
-                verdict: |case| {
-                    (case["call"] == "cache" && case["http_error"].is_number())
-                        .then(|| "no answer".to_owned())
-                },
-            },
-        ],
-        |case| match case["result"].as_str() {
-            Some(name) if case["call"] == "token_for_code" => {
-                assert_eq!(name, "abc");
-                "alice".to_owned()
-            }
-            Some(name) => name.to_owned(),
-            None => "nobody".to_owned(),
-        },
-        |case| {
-            let body = case["hub_body"].as_str().unwrap_or_default().as_bytes().to_vec();
-            let does = match case["hub_status"].as_u64() {
-                Some(status) if status < 1000 => Does::Answers(status as u16, body),
-                _ => Does::Refuses,
-            };
-            match case["call"].as_str().expect("a call") {
-                "user_for_token" => {
-                    let layer = gate(settings(&FakeHub::that(does)), &TestClock::at(NOW));
-                    let by = "GET /user/alice/api/x\nauthorization: token tttt";
-                    told(&runtime.block_on(send(&layer, request(by))))
-                }
-                "token_for_code" => runtime.block_on(async {
-                    let hub = FakeHub::that(user("alice", &["access:servers"]));
-                    let layer = gate(settings(&hub), &TestClock::at(NOW));
-                    let begun = send(&layer, request("GET /user/alice/x")).await;
-                    let state = begun
-                        .header("location")
-                        .split_once("&state=")
-                        .expect("a state")
-                        .1
-                        .to_owned();
-                    let cookie = begun.cookie("jupyterhub-user-alice-oauth-state");
-                    hub.does_next(does);
-                    let target =
-                        format!("GET /user/alice/oauth_callback?code=c&state={state}\ncookie: {cookie}");
-                    let back = send(&layer, request(&target)).await;
-                    if back.status != 302 {
-                        return told(&back);
-                    }
-                    let cookie = back.cookie("jupyterhub-user-alice");
-                    told(&send(&layer, request(&format!("GET /user/alice/x\ncookie: {cookie}"))).await)
-                }),
-                "cache" => runtime.block_on(async {
-                    let made = || {
-                        let (hub, clock) = (FakeHub::that(Does::Refuses), TestClock::at(NOW));
-                        let layer = gate(settings(&hub).cache_max_age(Duration::from_secs(2)), &clock);
-                        (hub, layer, clock)
-                    };
-                    let (hub, layer, clock) = cached.borrow_mut().get_or_insert_with(made).clone();
-                    let waited = case["waited_s"].as_f64().expect("a time");
-                    clock.advance(Duration::from_secs_f64(waited));
-                    let status = case["hub_would_answer"].as_u64().expect("a status") as u16;
-                    hub.now(match status {
-                        200 => user("alice", &["access:servers"]),
-                        status => Does::Answers(status, vec![]),
-                    });
-                    let (token, session) = (
-                        case["token"].as_str().expect("a token"),
-                        case["session_id"].as_str(),
-                    );
-                    let cookie = session.filter(|session| !session.is_empty());
-                    let cookie =
-                        cookie.map_or(String::new(), |id| format!("cookie: jupyterhub-session-id={id}"));
-                    let before = hub.calls();
-                    let by = format!("GET /user/alice/api/x\nauthorization: token {token}\n{cookie}");
-                    let answer = send(&layer, request(&by)).await;
-                    assert_eq!(case["asked_hub"], hub.calls() > before, "{case}");
-                    told(&answer)
-                }),
-                other => panic!("call {other}"),
-            }
-        },
-    );
-}
-
-/// The attributes that both sides can have, in one order; `Max-Age` as life.
-fn attributes(line: &str) -> Vec<String> {
-    let mut found: Vec<_> = line
-        .split(';')
-        .skip(1)
-        .map(|attribute| attribute.trim().to_ascii_lowercase())
-        .filter(|attribute| !attribute.starts_with("expires="))
-        .filter(|attribute| !attribute.starts_with("max-age=") || attribute == "max-age=600")
-        .filter(|attribute| attribute != "samesite=lax")
-        .collect();
-    found.sort();
-    found
-}
-
-fn citizen(case: &Value) -> Option<AuthLayer> {
-    let text = |key: &str| case[key].as_str().expect("text");
-    let hub = FakeHub::that(user("alice", &["access:servers"]));
-    let mut builder = settings(&hub)
-        .client_id(text("client_id"))
-        .base_url(text("base_url").parse().expect("a base"));
-    if case["cookie_host_prefix_enabled"] == true {
-        builder = builder.cookie_host_prefix();
-    }
-    if case["cookie_options"]
-        .as_object()
-        .is_some_and(|options| !options.is_empty())
-    {
-        builder = builder.cookie_options(&case["cookie_options"].to_string());
-    }
-    if let Some(url) = case["public_url"].as_str() {
-        let (scheme, rest) = url.split_once("://").expect("a URL");
-        let host = rest.split('/').next().expect("a host");
-        builder = builder.public_origin(format!("{scheme}://{host}").parse().expect("an origin"));
-    }
-    let hub = builder.build().ok()?;
-    let clock = TestClock::at(NOW);
-    Some(
-        AuthLayer::builder()
-            .hub(hub)
-            .clock(clock)
-            .build()
-            .expect("a gate"),
+/// The description of an error is for a person who reads logs; who may not go where is told in our words.
+fn oauth_verdict(status: u64, location: &str, has_form: bool, message: &str, body: &Value) -> String {
+    let location = location
+        .split('&')
+        .filter(|pair| !pair.starts_with("error_description="))
+        .collect::<Vec<_>>()
+        .join("&");
+    let message = message.split(" to access ").next().unwrap_or_default();
+    // Which fault of `_xsrf` it is depends on its form, and ours has another.
+    let message = if message.to_lowercase().contains("xsrf") {
+        "_xsrf"
+    } else {
+        message
+    };
+    // The parameters of the way back are in the order they were sent in.
+    let location = match location.split_once("next=") {
+        Some((before, next)) => {
+            let next = decoded(next);
+            let mut pairs: Vec<_> = next.split(['?', '&']).collect();
+            pairs.sort_unstable();
+            format!("{before}next={}", pairs.join(" "))
+        }
+        None => location,
+    };
+    let error = [text(body, "error"), text(body, "error_description")].join(" ");
+    format!(
+        "{status} {} form:{has_form} {message:?} {}",
+        without_code(&location),
+        error.trim()
     )
 }
 
+fn query_of(case: &Value) -> String {
+    let query = case["query"].as_object().expect("a query");
+    let pairs = query
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().expect("text")));
+    form(&pairs.collect::<Vec<_>>())
+}
+
+/// Whether the authorization request of a row sends a challenge by S256.
+fn has_challenge(query: &Value) -> bool {
+    query["code_challenge"].is_string() && query["code_challenge_method"] == "S256"
+}
+
+const NO_CODE: &str = "no code is given for this request";
+
+fn oauth_rules() -> [Rule<String>; 3] {
+    [
+        Rule {
+            decision: "34",
+            reason: "access is asked again when the question is answered",
+            verdict: |case| {
+                let without =
+                    text(case, "note").contains("without access") || text(case, "note").contains("no access");
+                match (without, text(case, "endpoint"), text(case, "method")) {
+                    (true, "authorize", "POST") => Some(oauth_verdict(
+                        403,
+                        "",
+                        false,
+                        "You do not have permission to access x",
+                        &Value::Null,
+                    )),
+                    (true, "token", _) => Some(NO_CODE.to_owned()),
+                    _ => None,
+                }
+            },
+        },
+        Rule {
+            decision: "32",
+            reason: "a challenge by S256 is asked of every client; without a method `plain` is meant",
+            verdict: |case| {
+                let query = &case["query"];
+                let fatal = case["status"] == 400 || case["status"] == 403;
+                if text(case, "endpoint") != "authorize"
+                    || fatal
+                    || text(case, "note") == "anonymous"
+                    || has_challenge(query)
+                {
+                    return None;
+                }
+                let state = query["state"]
+                    .as_str()
+                    .map_or(String::new(), |state| format!("&state={state}"));
+                let location = format!("{REDIRECT_URI}?error=invalid_request{state}");
+                Some(oauth_verdict(302, &location, false, "", &Value::Null))
+            },
+        },
+        Rule {
+            decision: "32",
+            reason: "so there is no code that was asked for otherwise",
+            verdict: |case| {
+                let note = text(case, "note");
+                let otherwise = note.contains("plain PKCE") || note.starts_with("no PKCE");
+                (text(case, "endpoint") == "token" && otherwise).then(|| NO_CODE.to_owned())
+            },
+        },
+    ]
+}
+
+async fn authorize(world: &World, case: &Value) -> String {
+    let note = text(case, "note");
+    let mut browser = match note {
+        _ if note.contains("anonymous") || note.contains("not logged in") => world.browser(),
+        _ if note.contains("alice") || note.contains("no access") => world.browser_of("alice").await,
+        _ => world.browser_of("admin").await,
+    };
+    let url = format!("/hub/api/oauth2/authorize?{}", query_of(case));
+    let answer = if text(case, "method") == "POST" {
+        let own = browser.xsrf().await;
+        let mut fields = Vec::new();
+        for (name, value) in case["form"].as_object().into_iter().flatten() {
+            for value in value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]) {
+                let value = value.as_str().expect("text").to_owned();
+                // A good value of theirs is a good one of ours.
+                let good = name == "_xsrf" && value.len() > 8;
+                fields.push((name.clone(), if good { own.clone() } else { value }));
+            }
+        }
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        browser.post(&url, &fields).await
+    } else {
+        browser.send(text(case, "method"), &url, "").await
+    };
+    let told = told(&answer);
+    let form = !hidden(&answer.text, "scopes").is_empty();
+    oauth_verdict(
+        answer.status.as_u16().into(),
+        answer.header("location"),
+        form,
+        &told,
+        &Value::Null,
+    )
+}
+
+/// What a page of a refusal says.
+fn told(answer: &Answered) -> String {
+    if answer.status.is_success() || answer.status.is_redirection() {
+        return String::new();
+    }
+    let after = answer.text.split("</h1><p>").nth(1).unwrap_or_default();
+    after.split("</p>").next().unwrap_or_default().to_owned()
+}
+
+async fn token(world: &World, case: &Value) -> String {
+    let note = text(case, "note");
+    let user = if note.contains("without access") {
+        "alice"
+    } else {
+        "admin"
+    };
+    let query: String = match note {
+        _ if note.contains("plain PKCE") => authorize_query().replace("S256", "plain"),
+        _ if note.starts_with("no PKCE") => {
+            let kept = authorize_query();
+            kept.split('&')
+                .filter(|pair| !pair.starts_with("code_challenge"))
+                .collect::<Vec<_>>()
+                .join("&")
+        }
+        _ => authorize_query(),
+    };
+    let mut browser = world.browser_of(user).await;
+    let Ok(code) = world.code(&mut browser, &query).await else {
+        return NO_CODE.to_owned();
+    };
+    if note.contains("again") || note.contains("used") {
+        world.exchange(&exchange_fields(&code)).await;
+    }
+    if note.contains("expired") {
+        world.clock.advance(hub::MINUTE * 5 + hub::MINUTE);
+    }
+    let answer = match (text(case, "method"), case["form"].as_object()) {
+        ("POST", Some(fields)) => {
+            let value = |value: &str| match value {
+                "<secret>" => SECRET.to_owned(),
+                "<code>" => code.clone(),
+                other => other.to_owned(),
+            };
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, field)| (name.as_str(), value(field.as_str().expect("text"))))
+                .collect();
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            world.exchange(&fields).await
+        }
+        ("POST", None) if note.contains("JSON") => world.call("POST", "/oauth2/token", None, "{}").await,
+        ("POST", None) => {
+            let mut fields = exchange_fields(&code);
+            fields.retain(|(name, _)| !name.starts_with("client_"));
+            let request = http::Request::post("/hub/api/oauth2/token")
+                .header("host", "localhost")
+                .header("authorization", "Basic c2VydmljZS1leHQ6eA==")
+                .header("content-type", "application/x-www-form-urlencoded");
+            world
+                .send(request.body(form(&fields).into()).expect("a request"))
+                .await
+        }
+        (method, _) => world.call(method, "/oauth2/token", None, "").await,
+    };
+    let body = serde_json::from_str(&answer.text).unwrap_or(Value::Null);
+    token_verdict(answer.status.as_u16().into(), &body)
+}
+
+fn token_verdict(status: u64, body: &Value) -> String {
+    let mut body = match body.as_str() {
+        Some(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+        None => body.clone(),
+    };
+    if body["access_token"].is_string() {
+        body["access_token"] = "<token>".into();
+    }
+    if status == 405 || body["status"].is_number() {
+        body = Value::Null;
+    }
+    format!("{status} {body}")
+}
+
 #[test]
-fn state_cookies_and_login_urls_are_those_of_a_jupyterhub_but_for_what_they_hold() {
-    let runtime = runtime();
+fn oauth_requests_are_answered_as_a_jupyterhub_answers_them() {
     judge(
-        "jupyterhub/oauth_state.json",
+        "jupyterhub/oauth_provider.json",
+        &oauth_rules(),
+        |case| match text(case, "endpoint") {
+            "authorize" => {
+                let status = case["status"].as_u64().expect("a status");
+                let message = text(case, "message");
+                let form = case["has_form"] == true;
+                oauth_verdict(status, text(case, "location"), form, message, &Value::Null)
+            }
+            _ => token_verdict(case["status"].as_u64().expect("a status"), &case["response"]),
+        },
+        |case| {
+            wait(async {
+                let world = World::new();
+                match text(case, "endpoint") {
+                    "authorize" => authorize(&world, case).await,
+                    _ => token(&world, case).await,
+                }
+            })
+        },
+    );
+}
+
+// ---- the API
+
+/// The answer without what is made at each run, and without what a hub knows that spawns servers itself.
+fn api_verdict(status: u64, response: &Value) -> String {
+    let mut response = response.clone();
+    if let Value::Object(fields) = &mut response {
+        for (name, value) in fields.iter_mut() {
+            match name.as_str() {
+                "id" | "token" | "token_id" | "created" | "last_activity" if value.is_string() => {
+                    *value = "<some>".into()
+                }
+                "created" | "last_activity" => *value = "<some>".into(),
+                "expires_at" if value.is_string() => *value = "<some>".into(),
+                "oauth_client" => *value = "<some>".into(),
+                "scopes" => {
+                    let mut scopes: Vec<String> = value
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .map(|scope| scope.to_string())
+                        .collect();
+                    scopes.sort();
+                    *value = scopes.into();
+                }
+                "servers" => {
+                    *value = value
+                        .as_object()
+                        .map(|servers| servers.keys().cloned().collect::<Vec<_>>())
+                        .into()
+                }
+                "message" => {
+                    let message = value.as_str().map(|text| {
+                        text.split(" requested scopes ")
+                            .next()
+                            .unwrap_or_default()
+                            .to_owned()
+                    });
+                    *value = message.into();
+                }
+                _ => {}
+            }
+        }
+        // Which tokens there are depends on what was done before; each is judged by itself.
+        if let Some(Value::Array(tokens)) = fields.get("api_tokens") {
+            let kinds: Vec<_> = tokens.iter().map(|token| token["kind"].clone()).collect();
+            let same = kinds.windows(2).all(|pair| pair[0] == pair[1]);
+            response = json!({ "tokens, all of one kind": same });
+        }
+    }
+    format!("{status} {response}")
+}
+
+async fn make(world: &World, body: Value) -> Value {
+    let answer = world
+        .call("POST", "/users/alice/tokens", None, &body.to_string())
+        .await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    hub::json(&answer)
+}
+
+async fn api(case: &Value) -> String {
+    let world = World::new();
+    let auth = json!({ "username": "alice", "password": PASSWORD });
+    let full = make(&world, json!({ "auth": auth })).await;
+    let identify = make(
+        &world,
+        json!({ "auth": auth, "scopes": ["read:users:name!user"], "note": "idonly" }),
+    )
+    .await;
+    let access = make(&world, json!({ "auth": auth, "scopes": ["access:servers!user"] })).await;
+    let none = make(&world, json!({ "auth": auth, "scopes": [] })).await;
+    let note = text(case, "note");
+    let token = |made: &Value| made["token"].as_str().expect("a token").to_owned();
+    let token = match note {
+        _ if case["with_token"] != true => None,
+        _ if note.contains("bad token") => Some("0".repeat(32)),
+        _ if note.contains("service") => Some(SECRET.to_owned()),
+        _ if note.contains("identify-only") => Some(token(&identify)),
+        _ if note.contains("access-only") => Some(token(&access)),
+        _ if note.contains("no scopes") => Some(token(&none)),
+        _ if note.contains("server's own") => Some(SERVER_TOKEN.to_owned()),
+        _ => Some(token(&full)),
+    };
+    let id = identify["id"].as_str().expect("an id");
+    let path = match text(case, "path").rsplit_once("/a6") {
+        Some((before, "")) => format!("{before}/{id}"),
+        _ => text(case, "path").to_owned(),
+    };
+    let path = path.replace("<token>", token.as_deref().unwrap_or_default());
+    let body = match &case["json"] {
+        Value::Null if note.contains("not JSON") => "not JSON".to_owned(),
+        Value::Null => String::new(),
+        body => body.to_string(),
+    };
+    let method = text(case, "method");
+    if note.contains("again") {
+        world.call(method, &path, token.as_deref(), &body).await;
+    }
+    let answer = world.call(method, &path, token.as_deref(), &body).await;
+    let response = match serde_json::from_str(&answer.text) {
+        Ok(response) => response,
+        Err(_) => Value::from(answer.text.as_str()),
+    };
+    // Their ids are numbers from one on, ours are not: what is told of one is told of its own.
+    let response: Value = serde_json::from_str(&response.to_string().replace(id, "a6")).expect("JSON");
+    api_verdict(answer.status.as_u16().into(), &response)
+}
+
+#[test]
+fn the_api_answers_as_a_jupyterhub_does() {
+    judge(
+        "jupyterhub/hub_api.json",
         &[
             Rule {
-                decision: "14",
-                reason: "path and HttpOnly are not for options to change: the server does not start",
+                decision: "34",
+                reason: "by these old paths any holder of a token could ask whose others are; they are not there",
                 verdict: |case| {
-                    let options = case["cookie_options"].as_object()?;
-                    let lower: Vec<_> = options.keys().map(|key| key.to_ascii_lowercase()).collect();
-                    let odd = lower.iter().any(|key| key == "path")
-                        || options.get("httponly") == Some(&json!(false));
-                    odd.then(|| json!("does not start"))
+                    let old = text(case, "path").starts_with("/authorizations/");
+                    old.then(|| api_verdict(404, &json!({ "status": 404, "message": null })))
                 },
             },
             Rule {
-                decision: "14",
-                reason: "a cookie with the prefix __Host- is always Secure, as browsers ask",
+                decision: "28",
+                reason: "no input is a fault of the hub",
                 verdict: |case| {
-                    if case["cookie_host_prefix_enabled"] != true {
-                        return None;
-                    }
-                    let mut wanted = stated(case);
-                    wanted["attributes"] = json!(["httponly", "max-age=600", "path=/", "secure"]);
-                    Some(wanted)
-                },
-            },
-            Rule {
-                decision: "36",
-                reason: "anybody's word for https adds Secure, beside a public URL as well",
-                verdict: |case| {
-                    let says = case["request_headers"]["X-Forwarded-Proto"] == "https";
-                    let http = case["public_url"]
-                        .as_str()
-                        .is_some_and(|url| url.starts_with("http://"));
-                    let mut wanted = (says && http).then(|| stated(case))?;
-                    wanted["attributes"].as_array_mut()?.push(json!("secure"));
-                    Some(wanted)
+                    let seconds = case["json"]["expires_in"]
+                        .as_u64()
+                        .filter(|_| case["status"] == 500)?;
+                    let message = format!("expires_in must be a positive integer or null, not {seconds}");
+                    Some(api_verdict(400, &json!({ "status": 400, "message": message })))
                 },
             },
         ],
-        stated,
-        |case| {
-            if case["kind"] == "pkce" {
-                let verifier =
-                    CodeVerifier::parse(case["code_verifier"].as_str().expect("text")).expect("a verifier");
-                let challenge = CodeChallenge::parse(case["code_challenge"].as_str().expect("text"));
-                assert!(challenge.expect("a challenge").is_met_by(&verifier));
-                return json!(verifier.challenge().to_string());
-            }
-            let Some(layer) = citizen(case) else {
-                return json!("does not start");
-            };
-            let base = case["base_url"].as_str().expect("text");
-            let mut lines = format!(
-                "GET {base}page?x=1\nhost: {}\n",
-                if case["public_url"].is_null() {
-                    "localhost"
-                } else {
-                    "hub.example"
-                }
-            );
-            for (name, value) in case["request_headers"].as_object().expect("fields") {
-                lines.push_str(&format!("{name}: {}\n", value.as_str().expect("text")));
-            }
-            let answer = runtime.block_on(send(&layer, request(&lines)));
-            let line = answer.set_cookies().first().cloned().expect("a cookie");
-            let location = answer.header("location");
-            let (url, rest) = location.split_once("&code_challenge=").expect("a challenge");
-            assert!(rest.contains("&code_challenge_method=S256&state="), "{location}");
-            json!({ "name": shape(line.split('=').next().expect("a name")), "attributes": attributes(&line), "url": url })
-        },
+        |case| api_verdict(case["status"].as_u64().expect("a status"), &case["response"]),
+        |case| wait(api(case)),
     );
 }
 
-/// A name, its random letters in place of a mark.
-fn shape(name: &str) -> String {
-    match name.split_once("-oauth-state-") {
-        Some((first, letters)) if letters.len() == 8 => format!("{first}-oauth-state-<letters>"),
-        _ => name.to_owned(),
-    }
-}
-
-fn stated(case: &Value) -> Value {
-    if case["kind"] == "pkce" {
-        return case["code_challenge"].clone();
-    }
-    let line = case["set_cookie"][0].as_str().expect("a line");
-    json!({
-        "name": shape(line.split('=').next().expect("a name")),
-        "attributes": attributes(line),
-        "url": case["login_url"],
-    })
-}
+// ---- cookies and sessions
 
 #[test]
-fn the_scheme_is_guessed_for_secure_as_a_jupyterhub_guesses_it() {
-    let runtime = runtime();
+fn a_login_cookie_lets_in_whom_a_jupyterhub_lets_in() {
     judge(
-        "jupyterhub/browser_protocol.json",
-        &[],
-        |case| case["browser_protocol"] == "https",
+        "jupyterhub/hub_login_cookie.json",
+        &[
+            Rule {
+                decision: "12",
+                reason: "format 1 is refused, and so is a time more than five minutes ahead",
+                verdict: |case| {
+                    let value = text(case, "value").trim_matches('"');
+                    let format_1 = !value.starts_with("2|") && value.matches('|').count() == 2;
+                    let time = value
+                        .split('|')
+                        .nth(2)
+                        .and_then(|field| field.split(':').nth(1)?.parse::<u64>().ok());
+                    let ahead = time.is_some_and(|time| time > NOW.as_secs() + 300);
+                    ((format_1 || ahead) && case["logged_in"] == true)
+                        .then(|| "false, cleared: true".to_owned())
+                },
+            },
+            Rule {
+                decision: "15",
+                reason: "the order of two cookies does not matter",
+                verdict: |case| {
+                    let two = text(case, "extra").contains("jupyterhub-hub-login=");
+                    two.then(|| "true, cleared: false".to_owned())
+                },
+            },
+            Rule {
+                decision: "16",
+                reason: "an empty cookie is a bad one, and cleared like one",
+                verdict: |case| {
+                    let empty =
+                        text(case, "value").is_empty() && text(case, "cookie_name") == "jupyterhub-hub-login";
+                    empty.then(|| "false, cleared: true".to_owned())
+                },
+            },
+        ],
         |case| {
-            let layer = gate(settings(&FakeHub::that(Does::Hangs)), &TestClock::at(NOW));
-            let mut lines = "GET /user/alice/\n".to_owned();
-            for (name, value) in case["headers"].as_object().expect("fields") {
-                lines.push_str(&format!("{name}: {}\n", value.as_str().expect("text")));
-            }
-            let answer = runtime.block_on(send(&layer, request(&lines)));
-            answer.set_cookies()[0].contains("; Secure")
+            let cleared = case["set_cookie_names"]
+                .as_array()
+                .is_some_and(|names| names.contains(&"jupyterhub-hub-login".into()));
+            format!("{}, cleared: {cleared}", case["logged_in"])
         },
-    );
-}
-
-#[test]
-fn users_of_all_names_have_the_cookies_of_a_jupyterhub() {
-    judge(
-        "jupyterhub/usernames.json",
-        &[],
         |case| {
-            ["token_cookie", "state_cookie", "host_prefixed_cookie"]
-                .map(|key| case[key].as_str().expect("text").to_owned())
-        },
-        |case| {
-            // What is no cookie's name is no user's either.
-            let name = case["normalized"].as_str().expect("a name");
-            if case["valid"] != true {
-                return ["token_cookie", "state_cookie", "host_prefixed_cookie"]
-                    .map(|key| case[key].as_str().expect("text").to_owned());
-            }
-            let token = CookieName::user(name);
-            let id = case["client_id"].as_str().expect("an id");
-            assert_eq!(token.as_str(), id);
-            [
-                token.as_str().to_owned(),
-                CookieName::oauth_state(&token).as_str().to_owned(),
-                token.with_prefix(CookiePrefix::Host).as_str().to_owned(),
-            ]
+            wait(async {
+                let world = World::with_secret(text(case, "secret_hex"));
+                let value = PresentedToken::new(text(case, "cookie_id").as_bytes()).expect("an id");
+                let login = LoginRecord::new(
+                    "alice",
+                    "8ace623e786f454682aebac535bc5bf4",
+                    NOW,
+                    UnixTime::from_secs(u64::MAX / 4),
+                );
+                world
+                    .store
+                    .begin_login(value.hash(), login, None)
+                    .await
+                    .expect("a login");
+                let cookie = format!(
+                    "{}={}{}",
+                    text(case, "cookie_name"),
+                    text(case, "value"),
+                    text(case, "extra")
+                );
+                let mut browser = world.browser();
+                browser.fields = vec![("cookie".to_owned(), cookie)];
+                let answer = browser.get("/hub/home").await;
+                let lines = answer.set_cookies();
+                let cleared = lines
+                    .iter()
+                    .any(|line| line.starts_with("jupyterhub-hub-login=;"));
+                format!("{}, cleared: {cleared}", answer.status == 200)
+            })
         },
     );
 }
 
 #[test]
-fn what_a_hub_tells_its_children_is_understood() {
-    let Some(file) = load("jupyterhub/env.json") else {
-        return;
-    };
-    for case in file["cases"].as_array().expect("cases") {
-        let token = "0123456789abcdef0123456789abcdef";
-        let look_up = |name: &str| {
-            let value = case["env"][name].as_str()?;
-            Some(
-                value
-                    .replace("<api token, 32 hex>", token)
-                    .replace("<hub-port>", "8081")
-                    .replace("<port>", "9000"),
-            )
-        };
-        let hub = HubAuth::builder_from(&look_up).and_then(|builder| builder.build());
-        let hub = hub.unwrap_or_else(|error| panic!("{}: {error}", case["who"]));
-        assert_eq!(
-            hub.base_url().as_str(),
-            case["env"]["JUPYTERHUB_SERVICE_PREFIX"].as_str().expect("a path")
-        );
-    }
-}
-
-#[test]
-fn xsrf_is_asked_where_a_jupyterhub_asks_for_it() {
-    let runtime = runtime();
-    let hub = FakeHub::that(user("alice", &["access:servers"]));
-    let layer = gate(settings(&hub), &TestClock::at(NOW));
-    let (session, good) = runtime.block_on(logged_in(&layer, &hub));
+fn a_session_id_is_given_at_login() {
     judge(
-        "jupyterhub/xsrf.json",
+        "jupyterhub/session_id.json",
         &[Rule {
-            decision: "25",
-            reason: "every unsafe method asks for _xsrf; a handshake to WebSocket is a GET",
+            decision: "35",
+            reason: "an id is made at each login, whatever was sent",
+            verdict: |_| Some("302 new: true".to_owned()),
+        }],
+        |case| {
+            let new = case["new_session_cookie"]
+                .as_array()
+                .is_some_and(|lines| !lines.is_empty());
+            format!("{} new: {new}", case["status"])
+        },
+        |case| {
+            wait(async {
+                let world = World::new();
+                let mut browser = world.browser();
+                if let Some(sent) = case["sent"].as_str().filter(|sent| sent.is_ascii()) {
+                    browser.cookies.insert(
+                        ("jupyterhub-session-id".to_owned(), "/".to_owned()),
+                        sent.to_owned(),
+                    );
+                }
+                let answer = browser.log_in("alice", PASSWORD).await;
+                let sent = case["sent"].as_str().unwrap_or_default();
+                let new = browser
+                    .cookie("jupyterhub-session-id")
+                    .is_some_and(|id| id != sent && id.len() == 32);
+                format!("{} new: {new}", answer.status.as_u16())
+            })
+        },
+    );
+}
+
+#[test]
+fn a_logout_ends_what_a_jupyterhubs_ends() {
+    let verdict = |status: u64, location: &str, mut cleared: Vec<String>, tokens: &Value| {
+        cleared.sort();
+        cleared.dedup();
+        format!("{status} {location} {cleared:?} {tokens}")
+    };
+    judge(
+        "jupyterhub/logout.json",
+        &[Rule {
+            decision: "27",
+            reason: "answered by a single-user server",
             verdict: |case| {
-                let safe = ["GET", "HEAD", "OPTIONS"].contains(&case["method"].as_str()?);
-                (case["kind"] == "check" && !safe && case["token"].is_null()).then_some(false)
+                text(case, "note")
+                    .contains("single-user")
+                    .then(|| NOT_OURS.to_owned())
             },
         }],
-        |case| case["kind"] != "check" || case["verdict"] == "pass",
         |case| {
-            // Values are of our own form, so of the rows that try values those count that try none.
-            let tries_a_value = case["token"].is_string();
-            if case["kind"] != "check"
-                || tries_a_value && case["note"].as_str().is_none_or(|note| !note.starts_with("good"))
-            {
-                return case["kind"] != "check" || case["verdict"] == "pass";
+            let lines = case["set_cookie"].as_array().cloned().unwrap_or_default();
+            let names = lines.iter().filter_map(|line| line.as_str()?.split('=').next());
+            let names = names.map(str::to_owned).collect();
+            verdict(
+                case["status"].as_u64().expect("a status"),
+                text(case, "location"),
+                names,
+                &case["session_tokens_after"],
+            )
+        },
+        |case| {
+            let note = text(case, "note");
+            if note.contains("single-user") {
+                return NOT_OURS.to_owned();
             }
-            let field = case["token_in"].as_str().filter(|_| tries_a_value);
-            let target = match field {
-                Some("query") => format!("/user/alice/x?_xsrf={good}"),
-                _ => "/user/alice/x".to_owned(),
+            wait(async {
+                let world = World::new();
+                let mut admin = world.browser_of("admin").await;
+                let token = world.oauth_token(&mut admin).await;
+                if note.contains("session id only") {
+                    admin
+                        .cookies
+                        .retain(|(name, _), _| name == "jupyterhub-session-id");
+                } else if note.contains("no cookies") {
+                    admin.cookies.clear();
+                }
+                let answer = if note == "POST" {
+                    admin.post("/hub/logout", &[]).await
+                } else {
+                    admin.get("/hub/logout").await
+                };
+                let lines = answer.set_cookies();
+                let names = lines
+                    .iter()
+                    .filter_map(|line| line.split('=').next())
+                    .map(str::to_owned)
+                    .collect();
+                let left = world.call("GET", "/user", Some(&token), "").await.status == 200;
+                let tokens = match &case["session_tokens_after"] {
+                    Value::Null => Value::Null,
+                    _ => Value::from(u64::from(left)),
+                };
+                verdict(
+                    answer.status.as_u16().into(),
+                    answer.header("location"),
+                    names,
+                    &tokens,
+                )
+            })
+        },
+    );
+}
+
+/// Name, path, and the attributes that say who may read and send a cookie.
+fn cookie_line(line: &str) -> String {
+    let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
+    let name = pair.split('=').next().unwrap_or_default();
+    let mut kept: Vec<&str> = attributes
+        .split(';')
+        .map(str::trim)
+        .filter(|attribute| {
+            let name = attribute.split('=').next().unwrap_or_default();
+            matches!(name, "HttpOnly" | "Path" | "Secure" | "Domain")
+        })
+        .collect();
+    kept.sort_unstable();
+    format!("{name}; {}", kept.join("; "))
+}
+
+#[test]
+fn cookies_have_the_names_and_paths_of_a_jupyterhubs() {
+    let told = |lines: &Value| -> Vec<String> {
+        let lines = lines.as_array().into_iter().flatten();
+        lines
+            .map(|line| cookie_line(line.as_str().expect("a line")))
+            .collect()
+    };
+    let verdict = |page: &[String], login: &[String], status: u64| format!("{status} {page:?} {login:?}");
+    judge(
+        "jupyterhub/hub_cookie_attributes.json",
+        &[
+            Rule {
+                decision: "36",
+                reason: "a proxy's word is one field with one scheme; other fields and lists are not read",
+                verdict: |case| {
+                    let list = text(&case["headers"], "X-Forwarded-Proto").contains(',');
+                    list.then(|| "refused".to_owned()).or_else(|| {
+                        case["headers"]["X-Scheme"]
+                            .is_string()
+                            .then(|| plain_lines("/", false, ""))
+                    })
+                },
+            },
+            Rule {
+                decision: "14",
+                reason: "`_xsrf` is Secure on https like the others; attributes are set by names of their own",
+                verdict: |case| {
+                    let config = text(case, "config");
+                    if config.starts_with("public_url") || config == "X-Forwarded-Proto: https" {
+                        return Some(plain_lines("/", true, ""));
+                    }
+                    if config.contains("cookie_host_prefix") {
+                        return Some(plain_lines("/", false, "__Host-"));
+                    }
+                    let unknown = config.contains("cookie_options") || config.contains("subdomain");
+                    unknown.then(|| plain_lines("/", false, ""))
+                },
+            },
+        ],
+        |case| {
+            verdict(
+                &told(&case["login_page"]),
+                &told(&case["login"]),
+                case["login_status"].as_u64().expect("a status"),
+            )
+        },
+        |case| {
+            wait(async {
+                let config = text(case, "config").to_owned();
+                let base = config.strip_prefix("base_url ").unwrap_or("/").to_owned();
+                let world = World::with(|hub| {
+                    let hub = hub.base_url(base.parse().expect("a base"));
+                    let hub = if config.contains("cookie_host_prefix") {
+                        hub.host_prefix()
+                    } else {
+                        hub
+                    };
+                    match config.strip_prefix("public_url ") {
+                        Some(_) => hub.public_origin("https://localhost".parse().expect("an origin")),
+                        None => hub,
+                    }
+                });
+                let mut browser = world.browser();
+                for (name, value) in case["headers"].as_object().into_iter().flatten() {
+                    browser
+                        .fields
+                        .push((name.clone(), value.as_str().expect("text").to_owned()));
+                }
+                let url = format!("{base}hub/login");
+                let page = browser.get(&url).await;
+                if page.status == 400 {
+                    return "refused".to_owned();
+                }
+                let https = config.starts_with("public_url")
+                    || text(&case["headers"], "X-Forwarded-Proto") == "https";
+                let scheme = if https { "https" } else { "http" };
+                browser
+                    .fields
+                    .push(("origin".to_owned(), format!("{scheme}://localhost")));
+                let xsrf = hidden(&page.text, "_xsrf").remove(0);
+                let fields = [
+                    ("_xsrf", xsrf.as_str()),
+                    ("username", "alice"),
+                    ("password", PASSWORD),
+                ];
+                let login = browser.post(&url, &fields).await;
+                let lines = |answer: &Answered| {
+                    answer
+                        .set_cookies()
+                        .iter()
+                        .map(|line| cookie_line(line))
+                        .collect::<Vec<_>>()
+                };
+                verdict(&lines(&page), &lines(&login), login.status.as_u16().into())
+            })
+        },
+    );
+}
+
+/// The lines of a hub at `base` that was configured no further.
+fn plain_lines(base: &str, https: bool, prefix: &str) -> String {
+    let secure = |line: String, always: bool| {
+        if https || always {
+            format!("{line}; Secure")
+        } else {
+            line
+        }
+    };
+    let xsrf = secure(format!("_xsrf; Path={base}hub/"), false);
+    let path = if prefix.is_empty() {
+        format!("{base}hub/")
+    } else {
+        "/".to_owned()
+    };
+    let login = [
+        secure(format!("jupyterhub-session-id; HttpOnly; Path={base}"), false),
+        secure(
+            format!("{prefix}jupyterhub-hub-login; HttpOnly; Path={path}"),
+            !prefix.is_empty(),
+        ),
+        xsrf.clone(),
+    ];
+    format!("302 {:?} {login:?}", [xsrf])
+}
+
+// ---- where to go after the login
+
+/// What becomes of `next` at a hub whose users come by this origin: our own absolute URL is a path, and a path is one
+/// by the rules of every server of ours.
+fn target(next: &str, scheme: &str, host: &str) -> String {
+    let origin = format!("{scheme}://{host}");
+    let path = match next.get(..origin.len()) {
+        Some(start) if start.eq_ignore_ascii_case(&origin) => match &next[origin.len()..] {
+            "" => "/".to_owned(),
+            rest if rest.starts_with('/') => rest.to_owned(),
+            rest if rest.starts_with(['?', '#']) => format!("/{rest}"),
+            _ => next.to_owned(),
+        },
+        _ => next.to_owned(),
+    };
+    String::from_utf8_lossy(&by_the_rules(&path, "/")).into_owned()
+}
+
+fn decoded(location: &str) -> String {
+    String::from_utf8_lossy(&super::redirects::decode(location.as_bytes())).into_owned()
+}
+
+/// Scheme and host that browsers use in a row's configuration.
+fn surroundings(case: &Value) -> (&'static str, String) {
+    let config = text(case, "config");
+    match config {
+        _ if config.contains("public_url") => ("https", "pub.example".to_owned()),
+        _ if config.contains("TLS") => ("https", text(case, "host").to_owned()),
+        _ => ("http", text(case, "host").to_owned()),
+    }
+}
+
+#[test]
+fn a_target_that_a_jupyterhub_allows_is_ours_or_the_default() {
+    judge(
+        "jupyterhub/next_url.json",
+        &[Rule {
+            decision: "28",
+            reason: "an absolute path as a browser reads it goes out unchanged, our own absolute URL as its path; all else is \
+                     the default",
+            verdict: |case| {
+                let (scheme, host) = surroundings(case);
+                Some(target(text(case, "next"), scheme, &host))
+            },
+        }],
+        |case| match text(case, "result") {
+            "" => "/".to_owned(),
+            result => decoded(result),
+        },
+        |case| {
+            let (scheme, host) = surroundings(case);
+            let base = "/".parse().expect("a base");
+            let scheme = if scheme == "https" {
+                Scheme::Https
+            } else {
+                Scheme::Http
             };
-            let mut lines = format!(
-                "{} {target}\ncookie: {session}\n",
-                case["method"].as_str().expect("a method")
-            );
-            for (key, name) in [
+            let premises = Premises::new(&base).with_origin(scheme, &host);
+            let next = NextUrl::parse(text(case, "next"), premises).unwrap_or_else(|| NextUrl::home(&base));
+            decoded(next.as_str())
+        },
+    );
+}
+
+#[test]
+fn the_login_page_sends_on_who_is_logged_in() {
+    judge(
+        "jupyterhub/next_url_live.json",
+        &[Rule {
+            decision: "28",
+            reason: "as above; the default of ours is the page of the hub",
+            verdict: |case| {
+                let next = text(case, "next").replace("127.0.0.1:<public-port>", "localhost");
+                let found = target(&next, "http", "localhost");
+                let closed =
+                    ["/hub/login", "/hub/logout"].contains(&found.split('?').next().unwrap_or_default());
+                // The base itself is somewhere to go; what is not allowed comes out as the base too.
+                let is_base = ["/", "http://localhost", "http://localhost/"].contains(&&*next.to_lowercase());
+                let default = closed || (found == "/" && !is_base);
+                Some(format!("302 {}", if default { "/hub/home" } else { &found }))
+            },
+        }],
+        |case| format!("{} {}", case["status"], decoded(text(case, "location"))),
+        |case| {
+            wait(async {
+                let world = World::new();
+                let mut alice = world.browser_of("alice").await;
+                let next = text(case, "next").replace("127.0.0.1:<public-port>", "localhost");
+                let answer = alice.get(&format!("/hub/login?next={}", encoded(&next))).await;
+                format!(
+                    "{} {}",
+                    answer.status.as_u16(),
+                    decoded(answer.header("location"))
+                )
+            })
+        },
+    );
+}
+
+// ---- names
+
+#[test]
+fn names_are_those_of_a_jupyterhub() {
+    let verdict = |name: &str, id: &str, path: &str, cookie: &str| format!("{name:?} {id} {path} {cookie}");
+    judge(
+        "jupyterhub/usernames.json",
+        &[Rule {
+            decision: "34",
+            reason: "blanks around a name are taken off by whoever asks for it; controls, and what a URL could not hold, are \
+                     refused",
+            verdict: |case| {
+                let input = text(case, "input");
+                let name = input.trim().to_lowercase();
+                if name.chars().any(char::is_control) || name.len() > 255 || input.len() > 255 {
+                    return Some("refused".to_owned());
+                }
+                (input != input.trim() && !name.is_empty()).then(|| {
+                    let escaped: String = encoded(&name).replace('+', "%20");
+                    format!("{name:?} jupyterhub-user-{escaped} /user/{escaped}/ jupyterhub-user-{escaped}")
+                })
+            },
+        }],
+        |case| {
+            if case["valid"] != true {
+                return "refused".to_owned();
+            }
+            let name = text(case, "normalized");
+            verdict(
+                name,
+                text(case, "client_id"),
+                text(case, "url"),
+                text(case, "token_cookie"),
+            )
+        },
+        |case| {
+            let Some(name) = Username::parse(text(case, "input")) else {
+                return "refused".to_owned();
+            };
+            let name = name.as_str();
+            let client = Client::server(name, "", "/cb", &Token::generate()).expect("a client");
+            let path = CookieScope::user("/", name).expect("a path").path().to_owned();
+            verdict(name, client.id(), &path, CookieName::user(name).as_str())
+        },
+    );
+}
+
+#[test]
+fn a_name_is_escaped_in_a_path_as_a_jupyterhub_escapes_it() {
+    judge(
+        "jupyterhub/url_utils.json",
+        &[
+            Rule {
+                decision: "21",
+                reason: "paths are joined by a base that is one already",
+                verdict: |case| (text(case, "kind") != "url_escape_path").then(|| NOT_OURS.to_owned()),
+            },
+            Rule {
+                decision: "28",
+                reason: "no path ends in a name of dots alone",
+                verdict: |case| {
+                    let input = text(case, "input");
+                    (!input.is_empty() && input.bytes().all(|octet| octet == b'.'))
+                        .then(|| "refused".to_owned())
+                },
+            },
+        ],
+        |case| text(case, "result").to_owned(),
+        |case| {
+            if text(case, "kind") != "url_escape_path" {
+                return NOT_OURS.to_owned();
+            }
+            match CookieScope::user("/", text(case, "input")) {
+                Ok(scope) => scope
+                    .path()
+                    .trim_start_matches("/user/")
+                    .trim_end_matches('/')
+                    .to_owned(),
+                Err(_) => "refused".to_owned(),
+            }
+        },
+    );
+}
+
+#[test]
+fn a_token_is_read_from_the_field_as_a_jupyterhub_reads_it() {
+    judge(
+        "jupyterhub/auth_header.json",
+        &[Rule {
+            decision: "2",
+            reason: "blanks around a token are taken off, and it is visible ASCII",
+            verdict: |case| {
+                let (header, uri) = (text(case, "header"), &case["uri"]);
+                if uri.is_string() {
+                    return Some(NOT_OURS.to_owned());
+                }
+                if !header.is_ascii() {
+                    return Some("null".to_owned());
+                }
+                let trimmed = header.trim_matches([' ', '\t']);
+                (trimmed != header && case["hub"].is_null()).then(|| {
+                    let token = trimmed.split_once([' ', '\t']).map(|(_, token)| token.trim());
+                    token
+                        .filter(|token| !token.contains([' ', '\t']))
+                        .map_or("null".to_owned(), |token| format!("{token:?}"))
+                })
+            },
+        }],
+        |case| match &case["hub"] {
+            Value::String(token) => format!("{token:?}"),
+            _ => "null".to_owned(),
+        },
+        |case| {
+            if case["uri"].is_string() {
+                return NOT_OURS.to_owned();
+            }
+            match token_in_authorization(text(case, "header").as_bytes()) {
+                Ok(Some(token)) => format!("{:?}", token.expose()),
+                _ => "null".to_owned(),
+            }
+        },
+    );
+}
+
+// ---- `_xsrf`
+
+/// The identity that a value of theirs was made for, if it is good at the time of the row.
+fn identity(case: &Value, value: &str) -> Option<String> {
+    let secret = text(case, "secret_hex");
+    let octets: Vec<u8> = (0..secret.len() / 2)
+        .map(|place| u8::from_str_radix(&secret[2 * place..2 * place + 2], 16).expect("hexadecimal digits"))
+        .collect();
+    let keyring = Keyring::from_secret(Secret::from(octets)).expect("long enough");
+    let signed = BASE64_URL_SAFE_NO_PAD.decode(value.trim_end_matches('=')).ok()?;
+    let now = UnixTime::from_secs(case["now"].as_u64().expect("a time"));
+    let month = Duration::from_secs(31 * 24 * 60 * 60);
+    let mut buffer = [0; 1024];
+    let opened = SignedValues::new(&keyring)
+        .open(&CookieName::xsrf(), &signed, month, || now, &mut buffer)
+        .ok()?;
+    String::from_utf8(opened.payload().to_vec()).ok()
+}
+
+/// A value of ours where theirs is good for somebody; else theirs as it is.
+fn of_ours(case: &Value, guard: &XsrfGuard<Keyring>, value: &str) -> String {
+    match identity(case, value) {
+        Some(identity) => guard.issue(Binding::Session(identity.as_bytes())),
+        None => value.to_owned(),
+    }
+}
+
+#[test]
+fn requests_by_cookie_are_held_against_xsrf_as_at_a_jupyterhub() {
+    judge(
+        "jupyterhub/xsrf.json",
+        &[
+            Rule {
+                decision: "25",
+                reason: "ours is bound to the session and to no address, and its form is its own",
+                verdict: |case| (text(case, "kind") != "check").then(|| NOT_OURS.to_owned()),
+            },
+            Rule {
+                decision: "26",
+                reason: "a mode that a page can name frees nothing: a handshake is known by `Upgrade`",
+                verdict: |case| {
+                    let safe = ["GET", "HEAD", "OPTIONS"].contains(&text(case, "method"));
+                    (text(case, "sec_fetch_mode") == "websocket" && !safe).then(|| "403".to_owned())
+                },
+            },
+            Rule {
+                decision: "25",
+                reason: "the argument is held against the session, and the cookie only carries it",
+                verdict: |case| {
+                    let good =
+                        identity(case, text(case, "token")).is_some_and(|id| id == text(case, "current_id"));
+                    let read =
+                        ["form", "query", "X-Xsrftoken", "X-Csrftoken"].contains(&text(case, "token_in"));
+                    // A value has no age: the session that it is bound to has.
+                    let old = text(case, "note").contains("days");
+                    ((good || old) && read).then(|| "pass".to_owned())
+                },
+            },
+        ],
+        |case| match text(case, "verdict") {
+            "pass" => "pass".to_owned(),
+            other => other.split(' ').next().unwrap_or_default().to_owned(),
+        },
+        |case| {
+            if text(case, "kind") != "check" {
+                return NOT_OURS.to_owned();
+            }
+            let guard = XsrfGuard::new(Keyring::generate());
+            let old = text(case, "note").contains("days");
+            let current = Binding::Session(text(case, "current_id").as_bytes());
+            let argument = match text(case, "token") {
+                value if old && !value.is_empty() => guard.issue(current),
+                value => of_ours(case, &guard, value),
+            };
+            let place = text(case, "token_in");
+            let query = if place == "query" {
+                format!("/?_xsrf={argument}")
+            } else {
+                "/".to_owned()
+            };
+            let mut request = http::Request::builder()
+                .method(text(case, "method"))
+                .uri(query)
+                .header("host", "localhost");
+            if place.starts_with("X-") {
+                request = request.header(place, &argument);
+            }
+            for (name, field) in [
                 ("sec_fetch_mode", "sec-fetch-mode"),
                 ("sec_fetch_site", "sec-fetch-site"),
             ] {
-                if let Some(value) = case[key].as_str() {
-                    lines.push_str(&format!("{name}: {value}\n"));
+                if let Some(value) = case[name].as_str() {
+                    request = request.header(field, value);
                 }
             }
-            match field {
-                // A form's field is read by who reads the body; the gate reads those of its own paths.
-                Some("form") => lines.push_str(&format!("x-xsrftoken: {good}\n")),
-                Some("query") | None => {}
-                Some(name) => lines.push_str(&format!("{name}: {good}\n")),
+            let request = request.body(()).expect("a request");
+            let head = Head::of(&request);
+            let guards = Guards::new().with_xsrf(XsrfAsked::AlsoOfReads);
+            let surroundings = guards.surroundings(head).expect("a good host");
+            let form = (place == "form").then_some(argument.as_str());
+            let proof = XsrfProof::new(&guard, current, None).with_form(form);
+            match guards.cross_site(&surroundings, head, RequestKind::of(head), Some(&proof)) {
+                Ok(()) => "pass".to_owned(),
+                Err(denial) => denial.status().as_u16().to_string(),
             }
-            runtime.block_on(send(&layer, request(&lines))).status == 200
         },
     );
 }
 
-/// The cookies of a login, and its `_xsrf`.
-async fn logged_in(layer: &AuthLayer, hub: &FakeHub) -> (String, String) {
-    let begun = send(layer, request("GET /user/alice/x")).await;
-    let state = begun
-        .header("location")
-        .split_once("&state=")
-        .expect("a state")
-        .1
-        .to_owned();
-    let cookie = begun.cookie("jupyterhub-user-alice-oauth-state");
-    hub.does_next(Does::Answers(200, br#"{"access_token": "abc"}"#.to_vec()));
-    let target = format!("GET /user/alice/oauth_callback?code=c&state={state}\ncookie: {cookie}");
-    let back = send(layer, request(&target)).await;
-    let (token, xsrf) = (back.cookie("jupyterhub-user-alice"), back.cookie("_xsrf"));
-    let value = xsrf.trim_start_matches("_xsrf=").to_owned();
-    (format!("{token}; {xsrf}"), value)
+// ---- the way of a browser through a hub
+
+/// What the hub does at a step, without what is drawn anew at each run.
+fn step(status: u64, location: &str, cookies: &[String]) -> String {
+    let location = location.split("&state=").next().unwrap_or_default();
+    format!("{status} {} {cookies:?}", without_code(location))
 }
 
 #[test]
-fn a_servers_logout_is_that_of_a_jupyterhub() {
-    let Some(file) = load("jupyterhub/logout.json") else {
-        return;
-    };
-    let runtime = runtime();
-    let cases = file["cases"].as_array().expect("cases").iter();
-    for case in cases.filter(|case| case["note"] == "at the single-user server") {
-        let layer = gate(settings(&FakeHub::that(Does::Hangs)), &TestClock::at(NOW));
-        let answer = runtime.block_on(send(&layer, request("GET /user/alice/logout")));
-        assert_eq!(
-            u64::from(answer.status.as_u16()),
-            case["status"].as_u64().expect("a status")
-        );
-        assert_eq!(answer.header("location"), case["location"]);
-        for line in case["set_cookie"].as_array().expect("lines") {
-            let line = line.as_str().expect("a line");
-            let name = line.split('=').next().expect("a name");
-            let path = line.rsplit("; ").next().expect("a path");
-            let ours = answer.set_cookies();
-            let ours = ours.iter().find(|ours| ours.starts_with(&format!("{name}=;")));
-            assert!(
-                ours.is_some_and(|ours| ours.contains(path)),
-                "{:?}",
-                answer.set_cookies()
-            );
-        }
-    }
+fn a_browser_goes_the_way_that_it_goes_through_a_jupyterhub() {
+    judge(
+        "jupyterhub/flow.json",
+        &[Rule {
+            decision: "34",
+            reason: "answered by a server or by its spawner; ours spawns none",
+            verdict: |case| (!is_hubs(case)).then(|| NOT_OURS.to_owned()),
+        }],
+        |case| {
+            let lines = case["set_cookie"].as_array().cloned().unwrap_or_default();
+            let names = lines.iter().filter_map(|line| line.as_str()?.split('=').next());
+            let names: Vec<String> = names.map(str::to_owned).collect();
+            step(
+                case["status"].as_u64().expect("a status"),
+                text(case, "location"),
+                &names,
+            )
+        },
+        |case| {
+            if !is_hubs(case) {
+                return NOT_OURS.to_owned();
+            }
+            wait(async {
+                let world = World::new();
+                let url = text(case, "url").split("<public-port>").nth(1).expect("a path");
+                let logged_in = text(case, "sent_cookies").contains("jupyterhub-hub-login");
+                let mut browser = if logged_in {
+                    world.browser_of("alice").await
+                } else {
+                    world.browser()
+                };
+                let answer = match text(case, "method") {
+                    "POST" => {
+                        let xsrf = browser.get("/hub/login").await;
+                        let xsrf = hidden(&xsrf.text, "_xsrf").remove(0);
+                        let (name, password) = match text(case, "note") {
+                            note if note.contains("wrong") => ("alice", "wrong"),
+                            _ => (" Alice ", PASSWORD),
+                        };
+                        browser
+                            .post(
+                                url,
+                                &[("_xsrf", &xsrf), ("username", name), ("password", password)],
+                            )
+                            .await
+                    }
+                    _ => browser.get(url).await,
+                };
+                let lines = answer.set_cookies();
+                let names: Vec<String> = lines
+                    .iter()
+                    .filter_map(|line| line.split('=').next())
+                    .map(str::to_owned)
+                    .collect();
+                step(answer.status.as_u16().into(), answer.header("location"), &names)
+            })
+        },
+    );
+}
+
+/// Whether the hub answers a step, and not a server of its users or what starts one.
+fn is_hubs(case: &Value) -> bool {
+    let url = text(case, "url");
+    let path = url.split("<public-port>").nth(1).unwrap_or_default();
+    let spawned = path.starts_with("/user/") && !text(case, "location").starts_with("/hub/user/");
+    !spawned && !path.starts_with("/hub/spawn")
 }

@@ -1,15 +1,16 @@
 // One request by TLS, as node makes it, and what came of it as one line of JSON.
 //
-//   node tls.mjs '{"url": "https://…", "ca": "FILE", "http2": true, "websocket": true, "method": "GET", "headers": {}, "body": ""}'
+//   node tls.mjs '{"url": "https://…", "ca": "FILE", "http2": true, "websocket": true, "silent": true, "method": "GET", "headers": {}, "body": ""}'
 //
 // Only the certificates in `ca` are trusted, and nothing is followed.
 
 import { readFileSync } from "node:fs";
 import { connect } from "node:http2";
 import { request } from "node:https";
+import { connect as dial } from "node:tls";
 import WebSocket from "ws";
 
-const { url, ca, http2, websocket, method = "GET", headers = {}, body } = JSON.parse(process.argv[2]);
+const { url, ca, http2, websocket, silent, method = "GET", headers = {}, body } = JSON.parse(process.argv[2]);
 const trusted = readFileSync(ca);
 
 function tell(socket, status, fields, text) {
@@ -31,7 +32,14 @@ async function read(stream) {
 
 setTimeout(() => fail(new Error("no answer in 15 seconds")), 15_000).unref();
 
-if (websocket) {
+if (silent) {
+  // Shakes hands, agrees on HTTP/2, and waits to be let go.
+  const { hostname: host, port } = new URL(url);
+  const socket = dial({ host, port, ca: trusted, servername: "localhost", ALPNProtocols: ["h2"] });
+  socket.on("error", fail);
+  socket.on("data", () => {});
+  socket.on("end", () => tell(socket, 0, {}, "let go"));
+} else if (websocket) {
   const socket = new WebSocket(url, { ca: trusted, headers });
   socket.on("open", () => socket.send("echo"));
   socket.on("message", (data) => tell(undefined, 101, {}, String(data)));

@@ -6,6 +6,8 @@ pub mod http;
 pub mod install;
 pub mod jupyter_server;
 pub mod jupyterhub;
+pub mod mini_hub;
+pub mod person;
 pub mod postgres;
 pub mod tls;
 pub mod visitor;

@@ -88,7 +88,8 @@ impl Authority {
 
 /// What came of a request that node made: `status`, `headers`, `body`, `protocol`, `serial`, or `error`.
 ///
-/// `request` has `url`, and perhaps `method`, `headers`, `body`, `http2`, `websocket`; `root` is the certificate
+/// `request` has `url`, and perhaps `method`, `headers`, `body`, `http2`, `websocket`, or `silent`
+/// to say nothing after the handshake until the server hangs up; `root` is the certificate
 /// that is trusted.
 ///
 /// # Panics

@@ -220,6 +220,12 @@ fn who_never_says_hello_holds_nobody_up_and_is_let_go() {
         .collect();
     let url = format!("{}api", server.home);
     assert_eq!(ask(&authority.root(), json!({ "url": url }))["status"], 200);
+    let answer = ask(&authority.root(), json!({ "url": url, "silent": true }));
+    assert_eq!(
+        (&answer["body"], &answer["protocol"]),
+        (&json!("let go"), &json!("h2")),
+        "{answer}"
+    );
     for mut stream in silent {
         let mut octets = [0; 64];
         let read = stream.read(&mut octets);

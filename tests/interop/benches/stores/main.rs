@@ -55,8 +55,8 @@ async fn main() -> ExitCode {
 
 async fn sqlite(many: usize, measured: bool) -> Outcome {
     let folder = tempfile::tempdir()?;
-    let few = filling::sqlite(&folder.path().join("few"), 1_000).await?;
-    let many = filling::sqlite(&folder.path().join("many"), many).await?;
+    let few = filling::sqlite(&folder.path().join("few"), 1_000)?;
+    let many = filling::sqlite(&folder.path().join("many"), many)?;
     compare("sqlite", [few, many], measured).await
 }
 
@@ -76,8 +76,8 @@ async fn compare<S: TokenStore>(name: &str, stores: [Filled<S>; 2], measured: bo
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut times = [Vec::new(), Vec::new()];
     let rounds = if measured { ROUNDS } else { 3 };
-    // The first rounds fill the caches, and are not counted.
-    let warm = rounds / 4;
+    // The first half fills the caches, of every thread that reads, and is not counted.
+    let warm = rounds;
     let mut memory = 0;
     for round in 0..rounds + warm {
         if round == warm {
