@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, request::Parts};
 
+#[cfg(feature = "hub")]
+use crate::time::Moment;
 use crate::{
     fields::{Field, Fields, Several, single},
     time::{Clock, SystemClock, UnixTime},
@@ -116,6 +118,12 @@ impl<'a> Head<'a> {
     /// The time now, read from the clock at each call.
     pub fn now(self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// The moment now, which no setting of the date moves.
+    #[cfg(feature = "hub")]
+    pub(crate) fn moment(self) -> Moment {
+        self.clock.moment()
     }
 
     /// A request with this head, for what must wait; the clock is left behind.

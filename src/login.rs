@@ -61,10 +61,10 @@ pub(crate) struct LoginPage {
 }
 
 impl Endpoint for LoginPage {
-    fn visit(&self, visit: &Visit<'_>) -> OwnResponse {
+    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
         let gate = visit.gate;
         let Some(session) = visit.session() else {
-            return self.form(visit).answer(StatusCode::OK, "");
+            return self.form(visit).answer(StatusCode::OK, "").into();
         };
         let mut cookies = SetCookies::default();
         if session.credential() == Credential::Token && Query::of(visit.head.uri()).holds_token() {
@@ -82,7 +82,7 @@ impl Endpoint for LoginPage {
             HeaderValue::from(&self.next(visit.head, &gate.telling.base_url)),
         );
         cookies.append_to(response.headers_mut());
-        response
+        response.into()
     }
 
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {

@@ -1,6 +1,6 @@
 //! What all handles of one gate share.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     authenticate::{Chain, login_payload::Login},
@@ -10,6 +10,7 @@ use crate::{
     error::Unavailable,
     event::{Event, LoggedPath, Observer},
     gate::{
+        elsewhere::Elsewhere,
         endpoint::Endpoints,
         login_cookie::{LoginCookie, XsrfCookie},
         responses::Telling,
@@ -29,6 +30,8 @@ pub(crate) struct Gate {
     pub(crate) xsrf_cookie: XsrfCookie,
     /// The cookie of a login, where a browser can log in.
     pub(crate) login_cookie: Option<LoginCookie>,
+    /// Where people log in, if it is not here.
+    pub(crate) elsewhere: Option<Arc<dyn Elsewhere>>,
     pub(crate) telling: Telling,
     /// The gate's own paths.
     pub(crate) endpoints: Endpoints,
@@ -64,6 +67,9 @@ impl Gate {
     pub(crate) fn log_out(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
         if let Some(login_cookie) = &self.login_cookie {
             login_cookie.remove(head, https, cookies);
+        }
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.remove(head, https, true, cookies);
         }
         self.xsrf_cookie.remove(https, cookies);
     }

@@ -19,7 +19,7 @@ use crate::{
         form::Form,
         gate::Gate,
         login_cookie::is_https,
-        responses::{OwnResponse, redirect, wants_page},
+        responses::{OwnResponse, login_would_help, redirect, wants_page},
         stranger::Stranger,
     },
     grant::Grant,
@@ -172,14 +172,18 @@ impl Passage {
     }
 
     /// The decision that is told to whoever asks for one.
-    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Decision {
-        match verdict {
+    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Answer<Decision> {
+        let decision = match verdict {
             Verdict::Known(grant) => Decision::Admitted {
                 session: Some(self.token_session(grant)),
                 afterwards: Afterwards::default(),
             },
             Verdict::Decided(decision) => decision,
-        }
+            Verdict::Awaited(response) => {
+                return Answer::later(async move { Decision::Answered(Box::new(response.await)) });
+            }
+        };
+        decision.into()
     }
 
     fn token_session(&self, grant: &Grant) -> Session {
@@ -241,7 +245,7 @@ impl Passage {
             }
         };
         if let Some(endpoint) = gate.endpoints.at(head.uri().path()) {
-            return Ok(self.at_endpoint(endpoint, head, surroundings).into());
+            return Ok(self.at_endpoint(endpoint, head, surroundings));
         }
         if self.opens(head) {
             let afterwards = self.additions(head).into();
@@ -277,20 +281,30 @@ impl Passage {
         endpoint: &dyn Endpoint,
         head: &Head<'_>,
         surroundings: Surroundings<'_>,
-    ) -> Decision {
-        match *head.method() {
+    ) -> Verdict<'static> {
+        let decision = match *head.method() {
             Method::GET | Method::HEAD => {
-                let mut response = endpoint.visit(&Visit {
+                let additions = self.additions(head);
+                let answer = endpoint.visit(&Visit {
                     gate: &self.gate,
                     head: *head,
                     surroundings,
                 });
-                self.additions(head).apply_to(response.headers_mut());
-                Decision::Answered(Box::new(response))
+                let finish = |mut response: OwnResponse| {
+                    additions.apply_to(response.headers_mut());
+                    response
+                };
+                match answer {
+                    Answer::Now(response) => Decision::Answered(Box::new(finish(response))),
+                    Answer::Later(response) => {
+                        return Verdict::Awaited(Box::pin(async move { finish(response.await) }));
+                    }
+                }
             }
             Method::POST => Decision::WantsForm(Box::new(FormRequest::new(Arc::clone(self), *head))),
             _ => Decision::Answered(Box::new(not_allowed())),
-        }
+        };
+        decision.into()
     }
 
     /// The answer to a form that was sent to one of the gate's own paths.
@@ -525,8 +539,9 @@ impl Passage {
     ) -> Option<Box<OwnResponse>> {
         let gate = &*self.gate;
         let https = is_https(surroundings);
-        let login_cookie = gate.login_cookie.as_ref()?;
-        if let Some(identity) = login_cookie.log_in(*head, https, cookies) {
+        if let Some(elsewhere) = &gate.elsewhere {
+            elsewhere.keep_token(*head, https, cookies);
+        } else if let Some(identity) = gate.login_cookie.as_ref()?.log_in(*head, https, cookies) {
             gate.tell(&Event::LoggedIn {
                 identity: &identity,
                 client: gate.guards.client(surroundings, *head),
@@ -576,7 +591,18 @@ impl Passage {
                 client,
             });
         }
-        let mut response = Box::new(gate.telling.answer(denial, *head));
+        let elsewhere = gate
+            .elsewhere
+            .as_ref()
+            .filter(|_| login_would_help(denial.reason()))
+            .and_then(|elsewhere| elsewhere.login(*head, surroundings.is_some_and(is_https)));
+        let mut response = Box::new(match elsewhere {
+            Some(mut answer) => {
+                answer.extensions_mut().insert(denial);
+                answer
+            }
+            None => gate.telling.answer(denial, *head),
+        });
         if !(self.adds_nothing(head) && cookies.is_empty()) {
             let additions = Additions {
                 set_cookies: cookies,
@@ -590,6 +616,9 @@ impl Passage {
     fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
         if let Some(login_cookie) = &self.gate.login_cookie {
             login_cookie.remove(*head, https, cookies);
+        }
+        if let Some(elsewhere) = &self.gate.elsewhere {
+            elsewhere.remove(*head, https, false, cookies);
         }
     }
 
@@ -634,6 +663,7 @@ fn is_urlencoded(head: Head<'_>) -> bool {
 /// What the gate does in place of the inner service.
 pub(crate) enum Instead {
     Answer(Box<OwnResponse>),
+    Await(BoxFuture<OwnResponse>),
     ReadForm(Box<FormRequest>),
 }
 
@@ -642,6 +672,8 @@ pub(crate) enum Verdict<'a> {
     /// Let in by a token that is worth this, with nothing to add to the answer.
     Known(&'a Grant),
     Decided(Decision),
+    /// One of the gate's own paths, whose answer is to come.
+    Awaited(BoxFuture<OwnResponse>),
 }
 
 impl From<Decision> for Verdict<'_> {

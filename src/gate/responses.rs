@@ -114,7 +114,12 @@ impl Telling {
         if let Some(login) = login.filter(|_| login_would_help(denial.reason())) {
             return redirect_to_login(login, &self.base_url, head);
         }
-        self.put_together(denial, page_body(denial), self.page_fields(denial))
+        let mut response = self.put_together(denial, page_body(denial), self.page_fields(denial));
+        // The stand-in is for scripts; a person's browser knows what 503 means.
+        if response.status() == StatusCode::BAD_GATEWAY {
+            *response.status_mut() = denial.status();
+        }
+        response
     }
 
     fn json(&self, denial: Denial) -> Response<Bytes> {
@@ -228,7 +233,7 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// Whether logging in would change the answer.
-fn login_would_help(reason: Reason) -> bool {
+pub(crate) fn login_would_help(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::ExpiredCookie

@@ -16,6 +16,7 @@ use crate::{
     event::Observer,
     gate::{
         Responses,
+        elsewhere::Elsewhere,
         endpoint::Endpoint,
         gate::Gate,
         login_cookie::{LoginCookie, XsrfCookie},
@@ -81,6 +82,8 @@ pub struct AuthLayerBuilder {
     observer: Option<Box<dyn Observer>>,
     clock: Option<Box<dyn Clock>>,
     gate_only: bool,
+    #[cfg(feature = "hub")]
+    hub: Option<crate::hub::HubAuth>,
 }
 
 impl AuthLayerBuilder {
@@ -138,6 +141,15 @@ impl AuthLayerBuilder {
     /// Default: none. People with a name and a password log in by the form.
     pub fn passwords(mut self, verifier: impl PasswordVerifier) -> Self {
         self.passwords = Some((Arc::new(verifier), true));
+        self
+    }
+
+    /// Default: none. Makes the gate that of a JupyterHub's server or service: see [`AuthLayer::hub`].
+    ///
+    /// Base URL, public origin and keys are the hub's, unless they are set here.
+    #[cfg(feature = "hub")]
+    pub fn hub(mut self, hub: crate::hub::HubAuth) -> Self {
+        self.hub = Some(hub);
         self
     }
 
@@ -288,6 +300,55 @@ impl AuthLayerBuilder {
     /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
     /// path is none; if the base is too long for a cookie's path.
     pub fn build(self) -> Result<AuthLayer, ConfigError> {
+        #[cfg(feature = "hub")]
+        let (this, at_the_hub) = self.at_the_hub()?;
+        #[cfg(not(feature = "hub"))]
+        let (this, at_the_hub) = (self, None);
+        this.put_together(at_the_hub)
+    }
+
+    /// The settings that a hub makes, where they are not made already.
+    #[cfg(feature = "hub")]
+    fn at_the_hub(mut self) -> Result<(Self, Option<AtTheHub>), ConfigError> {
+        let Some(hub) = self.hub.take() else {
+            return Ok((self, None));
+        };
+        if self.passwords.is_some() || !self.shared_tokens.is_empty() || self.has_own_login_page {
+            return Err(ConfigError::new(
+                "hub",
+                "expected no login besides the hub's, found a token, a password or a login page",
+            ));
+        }
+        self.authenticators.splice(0..0, hub.authenticators());
+        self.base_url.get_or_insert_with(|| hub.base_url().clone());
+        self.keyring.get_or_insert_with(|| hub.keyring().clone());
+        if self.responses == Responses::default() {
+            self.responses = Responses::jupyter();
+        }
+        self.guards = self
+            .guards
+            .with_xsrf(XsrfAsked::AlsoOfReads)
+            .with_rumours_of_https();
+        match hub.public_origin() {
+            Some(origin) => {
+                let (host, port) = (origin.host(), origin.port());
+                let name = port.map_or(host.to_owned(), |port| format!("{host}:{port}"));
+                // The hub itself asks by the address that it started this server at.
+                let hosts = Hosts::any_ip().and(Hosts::listed([name])?);
+                self.hosts.get_or_insert(hosts);
+                self.guards = self.guards.with_public_origin(origin.clone());
+            }
+            // The credential is the hub's, and browsers send it to the hub's own host alone.
+            None => self.answers_for_any_host |= self.hosts.is_none(),
+        }
+        let at_the_hub = AtTheHub {
+            elsewhere: hub.elsewhere(),
+            callback: hub.callback(),
+        };
+        Ok((self, Some(at_the_hub)))
+    }
+
+    fn put_together(self, at_the_hub: Option<AtTheHub>) -> Result<AuthLayer, ConfigError> {
         let asks = !(self.shared_tokens.is_empty()
             && self.token_verifiers.is_empty()
             && self.passwords.is_none()
@@ -404,6 +465,14 @@ impl AuthLayerBuilder {
                 Box::new(Arc::clone(&launch_links)),
             ));
         }
+        let elsewhere = at_the_hub.map(|at_the_hub| {
+            let path = Box::from(base_url.join("logout"));
+            let login_path = Box::from(base_url.as_str());
+            let logout = Logout { path, login_path };
+            endpoints.push((logout.path.clone(), Box::new(logout)));
+            endpoints.push(at_the_hub.callback);
+            at_the_hub.elsewhere
+        });
         let own_login_page = self.has_own_login_page.then(|| login_path.clone());
         let asks_xsrf = guards.asks_xsrf();
         let passage = Passage::new(Gate {
@@ -413,6 +482,7 @@ impl AuthLayerBuilder {
             authorizers: self.authorizers,
             xsrf_cookie: XsrfCookie::new(mixed, &base_url, asks_xsrf)?,
             login_cookie: login_cookie.map(LoginCookie),
+            elsewhere,
             telling: Telling {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
@@ -440,6 +510,12 @@ impl fmt::Debug for AuthLayerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AuthLayerBuilder")
     }
+}
+
+/// What a hub does for the gate.
+struct AtTheHub {
+    elsewhere: Arc<dyn Elsewhere>,
+    callback: (Box<str>, Box<dyn Endpoint>),
 }
 
 fn is_path(path: &str) -> bool {

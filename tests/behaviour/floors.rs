@@ -9,7 +9,7 @@ const FLOORS: [&str; 6] = [
     "source store hashing",
     "authenticate verify authorize",
     "guard gate",
-    "login logout launch jupyter oauth provider",
+    "login logout launch jupyter oauth hub provider",
     "layer axum grpc testing",
 ];
 
