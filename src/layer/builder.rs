@@ -418,7 +418,7 @@ impl AuthLayerBuilder {
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
                 login_path: logs_in.then_some(login_path),
-                fields: Default::default(),
+                usual: Default::default(),
             },
             endpoints: endpoints.into(),
             observer: self.observer,
