@@ -14,7 +14,7 @@ const FLOORS: [&str; 6] = [
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 18] = [
+const BESIDE: [(&str, &str); 19] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -23,6 +23,7 @@ const BESIDE: [(&str, &str); 18] = [
     ("event", "denial identity"),
     ("gate", "guard"),
     ("grant", "identity scopes time"),
+    ("hub", "oauth"),
     ("head", "fields time"),
     ("identity", "random"),
     ("next_url", "base_url peer percent query"),
