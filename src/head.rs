@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, request::Parts};
 
-use crate::time::{Clock, SystemClock, UnixTime};
-
-/// By reference: a constant would be built anew at each look-up.
-static HOST: HeaderName = header::HOST;
-static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
+use crate::{
+    fields::{Field, Fields, Several, single},
+    time::{Clock, SystemClock, UnixTime},
+};
 
 /// The head of a request and a clock: all that deciding who somebody is may look at.
 ///
@@ -30,6 +29,8 @@ pub struct Head<'a> {
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
     clock: &'a dyn Clock,
+    /// Once somebody walked over them.
+    fields: Option<&'a Fields<'a>>,
 }
 
 impl<'a> Head<'a> {
@@ -46,6 +47,7 @@ impl<'a> Head<'a> {
             headers: request.headers(),
             extensions: request.extensions(),
             clock,
+            fields: None,
         }
     }
 
@@ -57,6 +59,7 @@ impl<'a> Head<'a> {
             headers: &parts.headers,
             extensions: &parts.extensions,
             clock: &SystemClock,
+            fields: None,
         }
     }
 
@@ -80,7 +83,7 @@ impl<'a> Head<'a> {
     pub fn host(self) -> Option<&'a [u8]> {
         match self.uri.authority() {
             Some(authority) => Some(authority.as_str().as_bytes()),
-            None => self.headers.get(&HOST).map(HeaderValue::as_bytes),
+            None => self.field(Field::Host).map(HeaderValue::as_bytes),
         }
     }
 
@@ -98,10 +101,7 @@ impl<'a> Head<'a> {
     /// # Ok::<(), http::Error>(())
     /// ```
     pub fn credentials(self, scheme: &str) -> Option<&'a str> {
-        let mut fields = self.headers.get_all(&AUTHORIZATION).iter();
-        let (field, None) = (fields.next()?, fields.next()) else {
-            return None;
-        };
+        let field = self.single(Field::Authorization).ok()??;
         let (found, credentials) = field.to_str().ok()?.split_once(' ')?;
         found
             .eq_ignore_ascii_case(scheme)
@@ -126,6 +126,36 @@ impl<'a> Head<'a> {
         request.headers_mut().clone_from(self.headers);
         request.extensions_mut().clone_from(self.extensions);
         request
+    }
+
+    /// The first value of `field`.
+    #[inline]
+    pub(crate) fn field(self, field: Field) -> Option<&'a HeaderValue> {
+        match self.fields {
+            Some(fields) => fields.get(field),
+            None => self.headers.get(field.name()),
+        }
+    }
+
+    /// The one value of `field`, or nothing.
+    #[inline]
+    pub(crate) fn single(self, field: Field) -> Result<Option<&'a HeaderValue>, Several> {
+        match self.fields {
+            Some(fields) => Ok(fields.get(field)),
+            None => single(self.headers, field.name()),
+        }
+    }
+
+    /// The same head, of which the fields are known.
+    #[inline]
+    pub(crate) fn with_fields<'b>(self, fields: &'b Fields<'b>) -> Head<'b>
+    where
+        'a: 'b,
+    {
+        Head {
+            fields: Some(fields),
+            ..self
+        }
     }
 
     /// The same head read with another clock.

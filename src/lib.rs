@@ -60,6 +60,7 @@ mod denial;
 mod digest;
 mod error;
 mod event;
+mod fields;
 mod gate;
 mod grant;
 #[cfg(feature = "grpc")]

@@ -23,7 +23,7 @@ struct Opens {
 
 impl Authenticator for Opens {
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        let Ok(cookies) = RequestCookies::of(head.headers()) else {
+        let Ok(cookies) = RequestCookies::of_head(head) else {
             return Outcome::Rejected(Reason::TooLarge).into();
         };
         let who = |payload: &[u8]| Some(payload.len());

@@ -44,23 +44,35 @@ pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>
 /// What stands behind one of the two schemes, be it a token or not.
 #[inline(always)]
 pub(super) fn candidate(value: &[u8]) -> Result<Option<&[u8]>, Denial> {
+    match value.strip_prefix(b"Bearer ") {
+        // The usual spelling: one comparison, and nothing to trim.
+        Some(candidate @ [first, .., last]) if !is_blank(*first) && !is_blank(*last) => Ok(Some(candidate)),
+        _ => unusual_candidate(value),
+    }
+}
+
+#[inline(never)]
+fn unusual_candidate(value: &[u8]) -> Result<Option<&[u8]>, Denial> {
     let value = trim(value);
     let Some(rest) = behind(value, b"Bearer").or_else(|| behind(value, b"token")) else {
         return Ok(None);
     };
     match rest {
-        [b' ' | b'\t', candidate @ ..] => Ok(Some(trim_start(candidate))),
+        [octet, candidate @ ..] if is_blank(*octet) => Ok(Some(trim_start(candidate))),
         // The word goes on: another scheme that begins like ours.
         [octet, ..] if is_word(*octet) => Ok(None),
         _ => Err(malformed()),
     }
 }
 
-/// What stands behind `word` at the front of `value`. The usual spelling is told by one comparison.
-#[inline(always)]
+/// What stands behind `word`, in whatever case, at the front of `value`.
 fn behind<'v, const N: usize>(value: &'v [u8], word: &[u8; N]) -> Option<&'v [u8]> {
     let (front, rest) = value.split_first_chunk::<N>()?;
-    (front == word || front.eq_ignore_ascii_case(word)).then_some(rest)
+    front.eq_ignore_ascii_case(word).then_some(rest)
+}
+
+fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
 }
 
 #[cold]

@@ -36,19 +36,21 @@ impl Chain {
     /// What the chain says, after a glance at the same head.
     #[inline]
     pub(crate) fn authenticate(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
-        let Some(first) = &self.shared_token else {
-            return ask(None, &self.others, head);
-        };
-        match first.answer(glance, head) {
-            Answer::Now(Outcome::Absent) => ask(None, &self.others, head),
-            Answer::Now(Outcome::Rejected(reason)) => ask(Some(reason), &self.others, head),
-            Answer::Later(future) => Answer::Later(wait(None, future, ask(None, &self.others, head))),
-            last => last,
+        let mut rejection = None;
+        if let Some(first) = &self.shared_token {
+            match first.answer(glance, head) {
+                Answer::Now(Outcome::Absent) => {}
+                Answer::Now(Outcome::Rejected(reason)) => rejection = Some(reason),
+                Answer::Later(future) => return Answer::Later(wait(None, future, ask(None, &self.others, head))),
+                last => return last,
+            }
         }
+        ask(rejection, &self.others, head)
     }
 }
 
 /// What the chain says if these are left to be asked. The first rejection is the one that is told.
+#[inline]
 fn ask(
     mut rejection: Option<Reason>,
     authenticators: &[Box<dyn Authenticator>],
@@ -59,15 +61,22 @@ fn ask(
         match authenticator.authenticate(*head) {
             Answer::Now(Outcome::Absent) => {}
             Answer::Now(Outcome::Rejected(reason)) => rejection = rejection.or(Some(reason)),
-            Answer::Later(future) => {
-                // A future cannot hold the head, so the others are asked now and their word is kept.
-                let others = ask(None, authenticators.as_slice(), head);
-                return Answer::Later(wait(rejection, future, others));
-            }
+            Answer::Later(future) => return ask_beside(rejection, future, authenticators.as_slice(), head),
             last => return last,
         }
     }
     Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected))
+}
+
+/// A future cannot hold the head, so the others are asked now and their word is kept.
+#[inline(never)]
+fn ask_beside(
+    rejection: Option<Reason>,
+    future: BoxFuture<Outcome>,
+    others: &[Box<dyn Authenticator>],
+    head: &Head<'_>,
+) -> Answer<Outcome> {
+    Answer::Later(wait(rejection, future, ask(None, others, head)))
 }
 
 fn wait(

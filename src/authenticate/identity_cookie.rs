@@ -59,7 +59,7 @@ impl IdentityCookie {
     }
 
     fn outcome(&self, head: Head<'_>) -> Answer<Outcome> {
-        let cookies = match RequestCookies::of(head.headers()) {
+        let cookies = match RequestCookies::of_head(head) {
             Ok(cookies) => cookies,
             Err(_) => {
                 let denial = Denial::new(Reason::TooLarge)

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     answer::Answer,
     denial::{Denial, Reason},
+    fields::{Field, Several, single},
     grant::Grant,
     head::Head,
     percent,
@@ -46,6 +47,8 @@ pub struct TokenSources {
     headers: Box<[TokenSource]>,
     query: bool,
     websocket_subprotocol: bool,
+    /// Whether `Authorization` is a place, and the query the only other one, if any.
+    plain: bool,
 }
 
 impl TokenSources {
@@ -56,6 +59,7 @@ impl TokenSources {
             headers: Box::default(),
             query: false,
             websocket_subprotocol: false,
+            plain: false,
         };
         let mut headers = Vec::new();
         for source in sources {
@@ -68,6 +72,7 @@ impl TokenSources {
                 TokenSource::WebSocketSubprotocol => chosen.websocket_subprotocol = true,
             }
         }
+        chosen.plain = chosen.authorization && headers.is_empty() && !chosen.websocket_subprotocol;
         chosen.headers = headers.into();
         chosen
     }
@@ -100,7 +105,7 @@ impl TokenSources {
         let TokenBuffer { query, protocol } = buffer;
         let mut found = None;
         if self.authorization
-            && let Some(value) = only(head.headers(), &AUTHORIZATION)?
+            && let Some(value) = only(head.single(Field::Authorization))?
         {
             let token = token_in_authorization(value.as_bytes())?;
             let source = &TokenSource::Authorization;
@@ -125,9 +130,7 @@ impl TokenSources {
     /// Whether no other place than `Authorization` can hold a token, as far as a glance tells.
     #[inline]
     fn only_authorization(&self, head: &Head<'_>) -> bool {
-        self.authorization
-            && self.headers.is_empty()
-            && !self.websocket_subprotocol
+        self.plain
             && !(self.query
                 && head
                     .uri()
@@ -311,7 +314,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 /// What the `Authorization` field holds behind one of our schemes, be it a token or not.
 #[inline(always)]
 fn in_authorization<'a>(head: &Head<'a>) -> Result<Option<&'a [u8]>, Denial> {
-    match only(head.headers(), &AUTHORIZATION)? {
+    match only(head.single(Field::Authorization))? {
         Some(value) => authorization::candidate(value.as_bytes()),
         None => Ok(None),
     }
@@ -334,25 +337,17 @@ fn is_over(grant: &Grant, now: impl FnOnce() -> UnixTime) -> bool {
     grant.expiry().is_some_and(|end| end <= now())
 }
 
-/// By reference: a constant would be built anew at each request.
-static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
-
-/// The value of the only field of this name, or `None` if there is no such field.
+/// The value of a field that may be sent once, or `None` if there is no such field.
 #[inline(always)]
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Denial> {
-    let value = headers.get(name);
-    // As many fields as names: none of them is repeated, and no second look is needed.
-    if headers.len() != headers.keys_len() && headers.get_all(name).iter().nth(1).is_some() {
-        return Err(several("a field that holds a credential came more than once"));
-    }
-    Ok(value)
+fn only<'a>(value: Result<Option<&'a HeaderValue>, Several>) -> Result<Option<&'a HeaderValue>, Denial> {
+    value.map_err(|Several| several("a field that holds a credential came more than once"))
 }
 
 fn token_in_header<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<PresentedToken<'a>>, Denial> {
-    match only(headers, name)?.map(|value| trim(value.as_bytes())) {
+    match only(single(headers, name))?.map(|value| trim(value.as_bytes())) {
         None | Some([]) => Ok(None),
         Some(value) => PresentedToken::new(value).map(Some).ok_or_else(malformed),
     }

@@ -14,7 +14,7 @@ use super::{
     scope::CookieScope,
     signed::SignedValues,
 };
-use crate::{error::ConfigError, time::UnixTime};
+use crate::{error::ConfigError, fields::Several, time::UnixTime};
 
 /// One cookie of a server: its place, its keys, its life.
 ///
@@ -268,11 +268,10 @@ impl JarAt<'_> {
         buffer: &'b mut [u8],
         who: impl Fn(&[u8]) -> Option<K>,
     ) -> Read<'b> {
-        let mut values = cookies.all_values(&self.name);
-        match values.next() {
-            None => Read::Absent,
-            Some(first) if values.all(|value| value == first) => self.open(first, &now, buffer),
-            Some(_) => self.read_several(cookies, &now, buffer, who),
+        match cookies.lone_value(&self.name) {
+            Ok(None) => Read::Absent,
+            Ok(Some(value)) => self.open(value, &now, buffer),
+            Err(Several) => self.read_several(cookies, &now, buffer, who),
         }
     }
 
@@ -286,12 +285,13 @@ impl JarAt<'_> {
         then: impl FnOnce(Read<'_>) -> T,
     ) -> T {
         // To clear the largest buffer is more work than to check a signature.
-        const USUAL: usize = 1024;
-        // A payload has fewer octets than the value it is read from.
-        if cookies.octets() <= USUAL {
-            then(self.read(cookies, now, &mut [0; USUAL], who))
-        } else {
-            self.read_large(cookies, &now, who, then)
+        const USUAL: usize = 384;
+
+        match cookies.lone_value(&self.name) {
+            Ok(None) => then(Read::Absent),
+            // Base64 has four characters for three octets.
+            Ok(Some(value)) if value.len() <= USUAL / 3 * 4 => then(self.open(value, &now, &mut [0; USUAL])),
+            _ => self.read_large(cookies, &now, who, then),
         }
     }
 

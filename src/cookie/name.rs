@@ -157,8 +157,29 @@ impl CookieName {
         &self.0.text
     }
 
-    pub(super) fn finder(&self) -> &Finder<'static> {
-        &self.0.finder
+    /// Where in `line` the name's first occurrence begins.
+    #[inline]
+    pub(super) fn find_in(&self, line: &[u8]) -> Option<usize> {
+        // A finder sets up more than a short line is worth.
+        const SHORT: usize = 64;
+
+        let name = self.0.text.as_bytes();
+        if line.first() == name.first() && line.starts_with(name) {
+            return Some(0);
+        }
+        if line.len() >= SHORT {
+            return self.0.finder.find(line);
+        }
+        let (first, places) = (name.first()?, line.len().checked_sub(name.len())? + 1);
+        let mut from = 0;
+        loop {
+            let candidates = line.get(from..places)?;
+            let place = from + candidates.iter().position(|octet| octet == first)?;
+            if line.get(place..)?.starts_with(name) {
+                return Some(place);
+            }
+            from = place + 1;
+        }
     }
 
     /// The name as a field of a signed value: its length, a colon, itself and a bar.

@@ -2,11 +2,15 @@
 
 use std::{array, fmt, iter::Take};
 
-use http::{HeaderMap, HeaderValue, header::COOKIE};
+use http::{HeaderMap, HeaderValue};
 use memchr::memchr;
 
 use super::name::{CookieName, is_token};
-use crate::denial::{Denial, Reason};
+use crate::{
+    denial::{Denial, Reason},
+    fields::{Field, Several, single},
+    head::Head,
+};
 
 /// The cookies that came with a request, proven to be within the bounds.
 ///
@@ -67,22 +71,29 @@ impl<'a> RequestCookies<'a> {
     ///
     /// [`TooLarge`], by rule 2; the answer to it is 431.
     pub fn of(headers: &'a HeaderMap) -> Result<Self, TooLarge> {
-        // As many fields as names: none of them repeats, which is nearly always so.
-        let single = if headers.len() == headers.keys_len() {
-            headers.get(&COOKIE)
-        } else {
-            let mut fields = headers.get_all(&COOKIE).iter();
-            let first = fields.next();
-            if fields.next().is_some() {
-                return Self::bounded(Lines::Fields(headers));
-            }
-            first
-        };
-        match single {
-            None => Ok(Self {
+        Self::of_single(single(headers, Field::Cookie.name()), headers)
+    }
+
+    /// The same of a whole head, without a look-up where somebody has found the field already.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`], by rule 2.
+    #[inline]
+    pub fn of_head(head: Head<'a>) -> Result<Self, TooLarge> {
+        Self::of_single(head.single(Field::Cookie), head.headers())
+    }
+
+    fn of_single(
+        field: Result<Option<&'a HeaderValue>, Several>,
+        headers: &'a HeaderMap,
+    ) -> Result<Self, TooLarge> {
+        match field {
+            Err(Several) => Self::bounded(Lines::Fields(headers)),
+            Ok(None) => Ok(Self {
                 lines: Lines::Octets(&[]),
             }),
-            Some(field) => {
+            Ok(Some(field)) => {
                 let (line, lines) = (field.as_bytes(), Lines::Single(field.as_bytes()));
                 // Two octets for each piece but the last: a short line is within all bounds, and so is a
                 // longer one with few separators.
@@ -159,12 +170,33 @@ impl<'a> RequestCookies<'a> {
         Some(candidates)
     }
 
+    /// The one value of `name`, however often it came; [`Several`] if there are different ones.
+    pub(super) fn lone_value(&self, name: &CookieName) -> Result<Option<&'a [u8]>, Several> {
+        let mut values = self.all_values(name);
+        let first = match self.lines {
+            Lines::Single(mut line) => {
+                let first = next_value(&mut line, name, false);
+                // Nearly always the name does not fit into the rest.
+                if first.is_none() || line.len() <= name.as_str().len() {
+                    return Ok(first);
+                }
+                values.line = line;
+                first
+            }
+            _ => values.next(),
+        };
+        match first {
+            Some(first) if values.any(|value| value != first) => Err(Several),
+            first => Ok(first),
+        }
+    }
+
     /// The values of `name`, equal ones as often as they came.
     #[inline]
     pub(crate) fn all_values<'n>(
         &self,
         name: &'n CookieName,
-    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    ) -> AllValues<'a, 'n> {
         let (line, lines) = match self.lines {
             Lines::Single(line) => (line, LineIter::Single(None)),
             several => (&[][..], several.iter()),
@@ -187,7 +219,7 @@ impl fmt::Debug for RequestCookies<'_> {
 impl<'a> Lines<'a> {
     fn iter(self) -> LineIter<'a> {
         match self {
-            Self::Fields(headers) => LineIter::Fields(headers.get_all(COOKIE).iter()),
+            Self::Fields(headers) => LineIter::Fields(headers.get_all(Field::Cookie.name()).iter()),
             Self::Octets(lines) => LineIter::Octets(lines.iter()),
             Self::Single(line) => LineIter::Single(Some(line)),
         }
@@ -264,7 +296,7 @@ fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The values of one name, found without reading the other pairs.
-struct AllValues<'a, 'n> {
+pub(crate) struct AllValues<'a, 'n> {
     name: &'n CookieName,
     /// Whether the lines may hold octets that a [`HeaderValue`] never holds.
     unproven: bool,
@@ -299,10 +331,10 @@ impl<'a> AllValues<'a, '_> {
 /// It finds what [`pair`] would: a piece is a pair of this name if, and only if, the name stands in it with
 /// nothing but blanks before it and nothing but blanks between it and a `=`. The name is a token, so it holds
 /// neither `;` nor `=`, and its first occurrence in a piece is the only one that can be the piece's start.
-#[inline]
+#[inline(never)]
 fn next_value<'a>(line: &mut &'a [u8], name: &CookieName, unproven: bool) -> Option<&'a [u8]> {
     while line.len() > name.as_str().len()
-        && let Some(place) = name.finder().find(line)
+        && let Some(place) = name.find_in(line)
     {
         let (before, behind) = line.split_at_checked(place)?;
         let behind = behind.get(name.as_str().len()..)?;
@@ -387,12 +419,21 @@ impl From<TooLarge> for Denial {
 
 /// Whether the octets up to here end a piece, blanks not counted.
 fn starts_a_piece(before: &[u8]) -> bool {
-    matches!(trim_end(before), [] | [.., b';'])
+    // Nearly always one of the first three.
+    matches!(before, [] | [.., b';', b' '] | [.., b';']) || matches!(trim_end(before), [] | [.., b';'])
 }
 
 fn trim(octets: &[u8]) -> &[u8] {
-    trim_start(trim_end(octets))
+    match octets {
+        [first, .., last] if !is_blank(*first) && !is_blank(*last) => octets,
+        octets => trim_start(trim_end(octets)),
+    }
 }
+
+fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
+}
+
 
 fn trim_start(mut octets: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = octets {
@@ -418,6 +459,7 @@ fn holds_control(octets: &[u8]) -> bool {
 mod tests {
     use std::iter;
 
+    use http::header::COOKIE;
     use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;

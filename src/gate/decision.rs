@@ -1,7 +1,7 @@
 //! What the gate decided of a request, and what it adds to the answer.
 
 use http::{
-    HeaderMap, HeaderValue, Response,
+    HeaderMap, HeaderValue,
     header::{CACHE_CONTROL, REFERRER_POLICY, VARY},
 };
 
@@ -33,16 +33,10 @@ pub enum Decision {
 /// What the gate adds to the handler's answer: cookies, and header fields that keep secrets out of caches and
 /// referrers.
 #[derive(Debug, Default)]
-pub struct Afterwards(Kind);
-
-/// Two words, since it lies beside the handler's future; nearly every request needs one of the first two.
-#[derive(Debug, Default)]
-enum Kind {
-    #[default]
-    Nothing,
-    /// The answer depends on a cookie.
-    ByCookie,
-    More(Box<Additions>),
+pub struct Afterwards {
+    more: Option<Box<Additions>>,
+    /// The answer depends on a cookie: all that most requests of browsers need.
+    by_cookie: bool,
 }
 
 /// Additions to an answer, as they are gathered.
@@ -61,33 +55,31 @@ impl From<Additions> for Afterwards {
     #[inline]
     fn from(additions: Additions) -> Self {
         let few = !additions.token_in_url && additions.set_cookies.is_empty() && additions.cors.is_nothing();
-        Self(match additions.by_cookie {
-            false if few => Kind::Nothing,
-            true if few => Kind::ByCookie,
-            _ => Kind::More(Box::new(additions)),
-        })
+        Self {
+            by_cookie: additions.by_cookie,
+            more: (!few).then(|| Box::new(additions)),
+        }
     }
 }
 
 impl Afterwards {
+    /// Nothing but that the answer may depend on a cookie.
     #[inline]
-    pub(crate) fn is_nothing(&self) -> bool {
-        matches!(self.0, Kind::Nothing)
+    pub(crate) fn varying(by_cookie: bool) -> Self {
+        Self { more: None, by_cookie }
     }
 
-    // Not inlined: an answer to which nothing is added need not lie in memory for it.
-    #[inline(never)]
-    pub(crate) fn added_to<B>(self, mut response: Response<B>) -> Response<B> {
-        self.apply_to(response.headers_mut());
-        response
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.more.is_none() && !self.by_cookie
     }
 
     /// Adds to `headers`: appended, so that nothing of the handler's is lost.
     pub fn apply_to(self, headers: &mut HeaderMap) {
-        match self.0 {
-            Kind::Nothing => {}
-            Kind::ByCookie => vary_by_cookie(headers),
-            Kind::More(additions) => additions.apply_to(headers),
+        match self.more {
+            Some(additions) => additions.apply_to(headers),
+            None if self.by_cookie => vary_by_cookie(headers),
+            None => {}
         }
     }
 }

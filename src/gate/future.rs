@@ -38,7 +38,9 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, Q, F> {
-        Running { #[pin] future: F, afterwards: Afterwards },
+        // Nothing is added to the answer, as to nearly all.
+        Running { #[pin] future: F },
+        Adding { #[pin] future: F, afterwards: Afterwards },
         Answered { response: Option<Box<OwnResponse>> },
         Reading { response: BoxFuture<OwnResponse> },
         Waiting { outcome: BoxFuture<Outcome>, held: Option<Box<Held<S, Q>>> },
@@ -53,9 +55,20 @@ struct Held<S, Q> {
 }
 
 impl<S, Q, F> ResponseFuture<S, Q, F> {
-    pub(crate) fn running(future: F, afterwards: Afterwards) -> Self {
+    #[inline]
+    pub(crate) fn running(future: F) -> Self {
         Self {
-            state: State::Running { future, afterwards },
+            state: State::Running { future },
+        }
+    }
+
+    #[inline]
+    pub(crate) fn adding(afterwards: Afterwards, future: F) -> Self {
+        if afterwards.is_nothing() {
+            return Self::running(future);
+        }
+        Self {
+            state: State::Adding { future, afterwards },
         }
     }
 
@@ -106,41 +119,66 @@ where
     /// # Panics
     ///
     /// If it is polled again after its answer, as futures may.
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            match state.as_mut().project() {
-                StateProjection::Running { future, afterwards } => {
-                    let response = ready!(future.poll(context))?.map(AuthBody::inner);
-                    return Poll::Ready(Ok(if afterwards.is_nothing() {
-                        response
-                    } else {
-                        mem::take(afterwards).added_to(response)
-                    }));
-                }
-                StateProjection::Answered { response } => {
-                    let response = response.take().expect("an answer is given once");
-                    return Poll::Ready(Ok(response.map(AuthBody::own)));
-                }
-                StateProjection::Reading { response } => {
-                    let response = ready!(response.as_mut().poll(context));
-                    return Poll::Ready(Ok(response.map(AuthBody::own)));
-                }
-                StateProjection::Waiting { outcome, held } => {
-                    let outcome = ready!(outcome.as_mut().poll(context));
-                    let Held {
-                        mut request,
-                        mut inner,
-                        passage,
-                    } = *held.take().expect("an outcome comes once");
-                    let decision = passage.conclude_later(outcome, Head::of(&request));
-                    let next = match passage.carry_out(decision.into(), request.extensions_mut()) {
-                        Ok(afterwards) => Self::running(inner.call(request), afterwards),
-                        Err(instead) => Self::instead(instead, request),
-                    };
-                    state.set(next.state);
-                }
+        self.project().state.poll(context)
+    }
+}
+
+impl<S, Q, B> State<S, Q, S::Future>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    #[inline]
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
+        match self.as_mut().project() {
+            StateProjection::Running { future } => future
+                .poll(context)
+                .map_ok(|response| response.map(AuthBody::inner)),
+            StateProjection::Adding { future, afterwards } => {
+                let mut response = ready!(future.poll(context))?;
+                mem::take(afterwards).apply_to(response.headers_mut());
+                Poll::Ready(Ok(response.map(AuthBody::inner)))
             }
+            _ => self.poll_unusual(context),
+        }
+    }
+
+    // Not inlined, so that the usual answer is not copied by way of what these states need.
+    #[inline(never)]
+    fn poll_unusual(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
+        match self.as_mut().project() {
+            StateProjection::Answered { response } => {
+                let response = response.take().expect("an answer is given once");
+                Poll::Ready(Ok(response.map(AuthBody::own)))
+            }
+            StateProjection::Reading { response } => {
+                let response = ready!(response.as_mut().poll(context));
+                Poll::Ready(Ok(response.map(AuthBody::own)))
+            }
+            StateProjection::Waiting { outcome, held } => {
+                let outcome = ready!(outcome.as_mut().poll(context));
+                let Held {
+                    mut request,
+                    mut inner,
+                    passage,
+                } = *held.take().expect("an outcome comes once");
+                let decision = passage.conclude_later(outcome, Head::of(&request));
+                let next = match passage.carry_out(decision, request.extensions_mut()) {
+                    Ok(afterwards) => ResponseFuture::adding(afterwards, inner.call(request)),
+                    Err(instead) => ResponseFuture::instead(instead, request),
+                };
+                self.set(next.state);
+                self.poll(context)
+            }
+            StateProjection::Running { .. } | StateProjection::Adding { .. } => self.poll(context),
         }
     }
 }

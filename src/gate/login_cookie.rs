@@ -1,6 +1,6 @@
 //! The cookies by which a browser stays logged in: given, healed, taken away.
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
 use crate::{
     answer::Answer,
@@ -132,14 +132,11 @@ impl XsrfCookie {
         }
     }
 
-    /// Adds a fresh value, unless one that fits the session was sent.
-    pub(crate) fn heal(&self, session: &Session, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
-        let fits = !self.of_logins
-            || RequestCookies::of(head.headers())
-                .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)));
-        if !fits {
-            self.renew(session, https, cookies);
-        }
+    /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
+    pub(crate) fn fits(&self, session: &Session, head: Head<'_>) -> bool {
+        !self.of_logins
+            || RequestCookies::of_head(head)
+                .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)))
     }
 
     /// Adds a fresh value.
@@ -154,7 +151,7 @@ impl XsrfCookie {
     fn sent<'a>(&'a self, head: Head<'a>) -> SentXsrf<'a> {
         SentXsrf {
             name: &self.name,
-            headers: head.headers(),
+            head,
         }
     }
 }
@@ -164,7 +161,7 @@ impl XsrfCookie {
 #[derive(Clone)]
 struct SentXsrf<'a> {
     name: &'a CookieName,
-    headers: &'a HeaderMap,
+    head: Head<'a>,
 }
 
 impl<'a> IntoIterator for SentXsrf<'a> {
@@ -172,7 +169,7 @@ impl<'a> IntoIterator for SentXsrf<'a> {
     type IntoIter = <Candidates<'a> as IntoIterator>::IntoIter;
 
     fn into_iter(self) -> Self::IntoIter {
-        let cookies = RequestCookies::of(self.headers).ok();
+        let cookies = RequestCookies::of_head(self.head).ok();
         let values = cookies.and_then(|cookies| cookies.candidates(self.name));
         values.unwrap_or_default().into_iter()
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::Full;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
     event::{Event, LoggedPath},
+    fields::Fields,
     gate::{
         decision::{Additions, Afterwards, Decision},
         endpoint::{Endpoint, FormRequest, Visit, not_allowed},
@@ -37,11 +38,14 @@ pub(crate) struct Passage {
     optional: bool,
     scopes: Box<[Box<str>]>,
     open_paths: Box<[Box<str>]>,
+    /// Whether no more than a token is asked of who has one: no scope, no authorizer, no CORS, no proxy.
+    plain: bool,
 }
 
 impl Passage {
     pub(crate) fn new(gate: Gate) -> Self {
         Self {
+            plain: gate.authorizers.is_empty() && gate.guards.are_plain(),
             gate: Arc::new(gate),
             optional: false,
             scopes: Box::default(),
@@ -60,6 +64,7 @@ impl Passage {
         let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
         Self {
             scopes,
+            plain: false,
             ..self.clone()
         }
     }
@@ -73,6 +78,7 @@ impl Passage {
             .collect();
         Self {
             open_paths,
+            plain: false,
             ..self.clone()
         }
     }
@@ -121,29 +127,31 @@ impl Passage {
         cookies
     }
 
+    /// Hands over to the service who was let in by a token that is worth `grant`.
+    #[inline]
+    pub(crate) fn introduce(&self, grant: &Grant, extensions: &mut Extensions) {
+        if !self.gate.gate_only {
+            self.hand_over(Some(self.token_session(grant)), extensions);
+        }
+    }
+
     /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
     /// gate's own answer.
     #[inline]
     pub(crate) fn carry_out(
         &self,
-        verdict: Verdict<'_>,
+        decision: Decision,
         extensions: &mut Extensions,
     ) -> Result<Afterwards, Instead> {
-        match verdict {
-            Verdict::Known(grant) => {
-                if !self.gate.gate_only {
-                    self.hand_over(Some(self.token_session(grant)), extensions);
-                }
-                Ok(Afterwards::default())
-            }
-            Verdict::Decided(Decision::Admitted { session, afterwards }) => {
+        match decision {
+            Decision::Admitted { session, afterwards } => {
                 if !self.gate.gate_only {
                     self.hand_over(session, extensions);
                 }
                 Ok(afterwards)
             }
-            Verdict::Decided(Decision::Answered(answer)) => Err(Instead::Answer(answer)),
-            Verdict::Decided(Decision::WantsForm(form)) => Err(Instead::ReadForm(form)),
+            Decision::Answered(answer) => Err(Instead::Answer(answer)),
+            Decision::WantsForm(form) => Err(Instead::ReadForm(form)),
         }
     }
 
@@ -187,7 +195,38 @@ impl Passage {
     ///
     /// The clock is the head's own.
     pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
+        let glance = self.gate.chain.glance(head);
+        match glance {
+            // Whether the token is good is asked first, and told last: to who may hear it.
+            Glance::Known(grant) if self.asks_no_more_than_a_token(head) => Ok(Verdict::Known(grant)),
+            _ => self.judge_further(glance, head),
+        }
+    }
+
+    /// Whether this request of somebody with a good token in its head is let in as it is, and nothing is added
+    /// to the answer.
+    #[inline(always)]
+    fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
+        self.plain
+            && Session::of(head.extensions()).is_none()
+            && whole_path(head.uri()).is_some_and(|path| self.gate.endpoint(path).is_none())
+            && self.gate.guards.plainly_reached(head)
+    }
+
+    // Not inlined, so that a known token does not pay for its registers.
+    #[inline(never)]
+    fn judge_further(
+        self: &Arc<Self>,
+        glance: Glance<'_, '_>,
+        head: &Head<'_>,
+    ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let gate = &*self.gate;
+        let mut fields = Fields::default();
+        let head = &if gate.guards.ask_for_fields() && fields.are_found_in(head.headers()) {
+            head.with_fields(&fields)
+        } else {
+            *head
+        };
         let surroundings = match gate.guards.reached(*head) {
             Ok(surroundings) => surroundings,
             Err(refusal) => {
@@ -209,43 +248,15 @@ impl Passage {
             preflight.write_to(response.headers_mut());
             return Ok(Decision::Answered(Box::new(response)).into());
         }
-        let glance = gate.chain.glance(head);
-        if let Glance::Known(grant) = glance
-            && self.asks_no_more_than_a_token(head)
-        {
-            return Ok(Verdict::Known(grant));
-        }
-        self.judge_further(glance, head, surroundings)
-    }
-
-    #[inline(never)]
-    fn opens(&self, head: &Head<'_>) -> bool {
-        self.open_paths.iter().any(|path| **path == *head.uri().path())
-    }
-
-    // Not inlined, so that a known token does not pay for its registers.
-    #[inline(never)]
-    fn judge_further(
-        &self,
-        glance: Glance<'_, '_>,
-        head: &Head<'_>,
-        surroundings: Surroundings<'_>,
-    ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         match self.ask(glance, head) {
             Answer::Now(outcome) => Ok(self.conclude(outcome, head, &surroundings).into()),
             Answer::Later(future) => Err(future),
         }
     }
 
-    /// Whether this request of somebody with a good token in its head is let in as it is, and nothing is added
-    /// to the answer.
-    #[inline(always)]
-    fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
-        Session::of(head.extensions()).is_none()
-            && self.scopes.is_empty()
-            && self.gate.authorizers.is_empty()
-            && head.uri().query().is_none()
-            && !self.gate.guards.lists_origins()
+    #[inline(never)]
+    fn opens(&self, head: &Head<'_>) -> bool {
+        self.open_paths.iter().any(|path| **path == *head.uri().path())
     }
 
     /// A request to one of the gate's own paths.
@@ -349,34 +360,49 @@ impl Passage {
 
     #[inline]
     fn conclude(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
-        let https = is_https(surroundings);
         match outcome {
             Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
-                Ok(additions) => self.admit(session, additions),
+                Ok(afterwards) => Decision::Admitted {
+                    session: Some(session.let_in_by(self.gate.id)),
+                    afterwards,
+                },
                 Err(answer) => Decision::Answered(answer),
             },
-            Outcome::Absent if self.optional => Decision::Admitted {
-                session: None,
-                afterwards: self.additions(head).into(),
-            },
+            Outcome::Absent if self.optional => self.let_pass(head, surroundings, false),
             // Who has an old cookie is a stranger here, and need not know of it.
             Outcome::Rejected(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
-                let mut additions = self.additions(head);
-                self.remove_login_cookie(head, https, &mut additions.set_cookies);
-                Decision::Admitted {
-                    session: None,
-                    afterwards: additions.into(),
-                }
+                self.let_pass(head, surroundings, true)
             }
-            other => {
-                let denial = self.turn_away(other, head);
-                let mut cookies = SetCookies::default();
-                if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
-                    self.remove_login_cookie(head, https, &mut cookies);
-                }
-                Decision::Answered(self.refuse(denial, head, Some(surroundings), None, cookies))
-            }
+            other => self.refuse_outcome(other, head, surroundings),
         }
+    }
+
+    /// A stranger, on a route that does not ask.
+    #[inline]
+    fn let_pass(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Decision {
+        let afterwards = if self.adds_nothing(head) && !(forget && self.logs_in()) {
+            Afterwards::default()
+        } else {
+            let mut additions = self.additions(head);
+            if forget {
+                self.remove_login_cookie(head, is_https(surroundings), &mut additions.set_cookies);
+            }
+            additions.into()
+        };
+        Decision::Admitted {
+            session: None,
+            afterwards,
+        }
+    }
+
+    #[inline(never)]
+    fn refuse_outcome(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
+        let denial = self.turn_away(outcome, head);
+        let mut cookies = SetCookies::default();
+        if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
+            self.remove_login_cookie(head, is_https(surroundings), &mut cookies);
+        }
+        Decision::Answered(self.refuse(denial, head, Some(surroundings), None, cookies))
     }
 
     /// Somebody known who may not do this.
@@ -434,39 +460,49 @@ impl Passage {
     }
 
     /// Somebody known: what is added to the handler's answer, or the gate's own.
+    #[inline]
     fn accept(
         &self,
         session: &Session,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Result<Additions, Box<OwnResponse>> {
-        let gate = &*self.gate;
+    ) -> Result<Afterwards, Box<OwnResponse>> {
         if let Err(denial) = self.permit(session, head, surroundings) {
             return Err(self.forbid(denial, session, head, surroundings));
         }
-        let https = is_https(surroundings);
+        let by_cookie = session.credential() == Credential::Cookie;
+        let heals = by_cookie && !self.gate.xsrf_cookie.fits(session, *head);
+        if self.adds_nothing(head) && !heals {
+            return Ok(Afterwards::varying(by_cookie));
+        }
+        self.accept_and_add(session, head, surroundings, heals)
+    }
+
+    #[inline(never)]
+    fn accept_and_add(
+        &self,
+        session: &Session,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+        heals: bool,
+    ) -> Result<Afterwards, Box<OwnResponse>> {
         let mut additions = self.additions(head);
+        let cookies = &mut additions.set_cookies;
+        if heals {
+            self.gate
+                .xsrf_cookie
+                .renew(session, is_https(surroundings), cookies);
+        }
         match session.credential() {
-            Credential::Cookie => {
-                additions.by_cookie = true;
-                gate.xsrf_cookie
-                    .heal(session, *head, https, &mut additions.set_cookies);
-            }
+            Credential::Cookie => additions.by_cookie = true,
             Credential::Token if additions.token_in_url => {
-                if let Some(answer) = self.log_in(head, surroundings, &mut additions.set_cookies) {
+                if let Some(answer) = self.log_in(head, surroundings, cookies) {
                     return Err(answer);
                 }
             }
             _ => {}
         }
-        Ok(additions)
-    }
-
-    fn admit(&self, session: Session, additions: Additions) -> Decision {
-        Decision::Admitted {
-            session: Some(session.let_in_by(self.gate.id)),
-            afterwards: additions.into(),
-        }
+        Ok(additions.into())
     }
 
     /// A good token in the URL logs a browser in; a page is sent to the same place without it.
@@ -545,8 +581,13 @@ impl Passage {
         }
     }
 
+    /// Whether an answer to this request needs nothing, whoever sent it.
+    #[inline]
+    fn adds_nothing(&self, head: &Head<'_>) -> bool {
+        head.uri().query().is_none() && !self.gate.guards.list_origins()
+    }
+
     /// What every answer to this request needs, whoever sent it.
-    #[inline(always)]
     fn additions(&self, head: &Head<'_>) -> Additions {
         Additions {
             token_in_url: head.uri().query().is_some() && Query::of(head.uri()).holds_token(),
@@ -554,6 +595,13 @@ impl Passage {
             ..Additions::default()
         }
     }
+}
+
+/// The path of a target that has no query.
+#[inline]
+fn whole_path(uri: &Uri) -> Option<&str> {
+    let target = uri.path_and_query()?;
+    target.query().is_none().then(|| target.as_str())
 }
 
 fn is_urlencoded(head: Head<'_>) -> bool {

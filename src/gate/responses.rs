@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
         WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
 };
@@ -23,6 +23,7 @@ use crate::{
     base_url::BaseUrl,
     challenge::Challenge,
     denial::{Denial, Reason},
+    fields::{Field, Several},
     gate::grpc,
     head::Head,
     next_url::{NextUrl, Premises},
@@ -233,15 +234,15 @@ fn login_would_help(reason: Reason) -> bool {
 
 /// Whether a person waits for a page.
 pub(crate) fn wants_page(head: Head<'_>) -> bool {
-    static NAME: HeaderName = ACCEPT;
     static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
     static PAGE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("text/html"));
     let headers = head.headers();
+    let takes_pages = |value: &HeaderValue| PAGE.find(value.as_bytes()).is_some();
     matches!(*head.method(), Method::GET | Method::HEAD)
-        && headers
-            .get_all(&NAME)
-            .iter()
-            .any(|value| PAGE.find(value.as_bytes()).is_some())
+        && match head.single(Field::Accept) {
+            Ok(accept) => accept.is_some_and(takes_pages),
+            Err(Several) => headers.get_all(Field::Accept.name()).iter().any(takes_pages),
+        }
         && headers.get(&MODE).is_none_or(|mode| mode == "navigate")
 }
 

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use crate::{
     error::BoxError,
-    gate::{AuthBody, ResponseFuture, passage::Passage},
+    gate::{AuthBody, ResponseFuture, passage::{Passage, Verdict}},
 };
 
 /// A service with the gate in front of it; made by `AuthLayer`.
@@ -45,10 +45,16 @@ where
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         match self.passage.judge_now(&self.passage.head(&request)) {
-            Ok(verdict) => match self.passage.carry_out(verdict, request.extensions_mut()) {
-                Ok(afterwards) => ResponseFuture::running(self.inner.call(request), afterwards),
-                Err(instead) => ResponseFuture::instead(instead, request),
-            },
+            Ok(Verdict::Known(grant)) => {
+                self.passage.introduce(grant, request.extensions_mut());
+                ResponseFuture::running(self.inner.call(request))
+            }
+            Ok(Verdict::Decided(decision)) => {
+                match self.passage.carry_out(decision, request.extensions_mut()) {
+                    Ok(afterwards) => ResponseFuture::adding(afterwards, self.inner.call(request)),
+                    Err(instead) => ResponseFuture::instead(instead, request),
+                }
+            }
             Err(later) => {
                 // Only the service that was polled ready may be called, so it goes with the request and its
                 // clone stays here, as the documentation of `Service` asks.

@@ -11,7 +11,7 @@ use http::{
 };
 
 use super::{
-    field::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, single},
+    field::{ACCESS_CONTROL_REQUEST_METHOD, Field, single},
     guards::Guards,
     origin::SentOrigin,
 };
@@ -65,12 +65,6 @@ fn with_asked(known: &'static str, asked: Option<&HeaderValue>) -> HeaderValue {
 }
 
 impl Guards {
-    /// Whether pages of any other origin may act here.
-    #[inline]
-    pub(crate) fn lists_origins(&self) -> bool {
-        !self.origins.is_empty()
-    }
-
     /// The preflight of a page of a listed origin. Others are no preflights to the gate: they get no CORS
     /// fields, and the browser refuses for them.
     #[inline]
@@ -105,7 +99,7 @@ impl Guards {
     }
 
     fn listed_origin<'a>(&self, head: Head<'a>) -> Option<&'a HeaderValue> {
-        let origin = single(head.headers(), &ORIGIN).ok()??;
+        let origin = head.single(Field::Origin).ok()??;
         let sent = SentOrigin::parse(origin.as_bytes())?;
         self.origins.list(sent).then_some(origin)
     }

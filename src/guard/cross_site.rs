@@ -1,10 +1,10 @@
 //! The verdict over a request that a browser may have sent for another site.
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use super::{
     fetch_metadata::{Site, is_free_read, is_navigation},
-    field::{ORIGIN, REFERER, SEC_FETCH_SITE, Several, UPGRADE, single},
+    field::{Field, REFERER, Several, single},
     guards::{Guards, XsrfAsked},
     origin::SentOrigin,
     rule::Refusal,
@@ -31,7 +31,7 @@ impl RequestKind {
     /// The kind of a request, by its method and `Upgrade`.
     pub fn of(head: Head<'_>) -> Self {
         match *head.method() {
-            Method::GET if is_upgrade(head.headers()) => Self::WebSocket,
+            Method::GET if is_upgrade(head) => Self::WebSocket,
             Method::GET | Method::HEAD | Method::OPTIONS => Self::Safe,
             Method::CONNECT => Self::WebSocket,
             _ => Self::Unsafe,
@@ -40,9 +40,9 @@ impl RequestKind {
 }
 
 /// Whether a handshake to WebSocket is asked, in any spelling that a server might take for one.
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(&UPGRADE)
-        && headers.get_all(&UPGRADE).iter().any(|value| {
+fn is_upgrade(head: Head<'_>) -> bool {
+    head.field(Field::Upgrade).is_some()
+        && head.headers().get_all(Field::Upgrade.name()).iter().any(|value| {
             let mut windows = value.as_bytes().windows(b"websocket".len());
             windows.any(|window| window.eq_ignore_ascii_case(b"websocket"))
         })
@@ -75,7 +75,7 @@ impl Guards {
         xsrf: Option<&dyn Xsrf>,
     ) -> Result<(), Denial> {
         let malformed = |_: Several| Refusal::MalformedOrigin;
-        let origin = single(head.headers(), &ORIGIN).map_err(malformed)?;
+        let origin = head.single(Field::Origin).map_err(malformed)?;
         let origin = match origin.map(|origin| origin.as_bytes()) {
             None => None,
             Some(b"null") => Some(Sender::Foreign),
@@ -204,7 +204,7 @@ impl Guards {
                 None => Refusal::UnprovenOrigin,
             },
         };
-        let browserless = refusal == Refusal::UnprovenOrigin && !head.headers().contains_key(&ORIGIN);
+        let browserless = refusal == Refusal::UnprovenOrigin && head.field(Field::Origin).is_none();
         match xsrf {
             Some(xsrf) if xsrf.prove(head, Demand::Session { browserless }).is_ok() => Ok(()),
             _ => Err(refusal.into()),
@@ -215,14 +215,14 @@ impl Guards {
     ///
     /// For what a link may do unless it is another site's, such as `GET logout`; silence shows nothing.
     pub fn shows_another_site(&self, surroundings: &Surroundings<'_>, head: Head<'_>) -> bool {
-        let headers = head.headers();
         let foreign = |sent: Option<SentOrigin<'_>>| {
             sent.is_none_or(|sent| self.sender(surroundings, head, sent) == Sender::Foreign)
         };
-        let site = headers.contains_key(&SEC_FETCH_SITE)
+        let site = head.field(Field::SecFetchSite).is_some()
             && !matches!(Site::of(head), Ok(Some(Site::SameOrigin | Site::None)));
-        site || headers
-            .get_all(&ORIGIN)
+        site || head
+            .headers()
+            .get_all(Field::Origin.name())
             .iter()
             .any(|origin| foreign(SentOrigin::parse(origin.as_bytes())))
             || self.referer(surroundings, head) == Some(Sender::Foreign)

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::field::{SEC_FETCH_DEST, SEC_FETCH_MODE, SEC_FETCH_SITE, Several, single};
+use super::field::{Field, SEC_FETCH_DEST, SEC_FETCH_MODE, Several, single};
 use crate::head::Head;
 
 /// The reading of `Sec-Fetch-Site`.
@@ -21,7 +21,7 @@ pub(super) enum Site {
 impl Site {
     /// What the request says, if it says anything.
     pub(super) fn of(head: Head<'_>) -> Result<Option<Self>, Several> {
-        let value = single(head.headers(), &SEC_FETCH_SITE)?;
+        let value = head.single(Field::SecFetchSite)?;
         Ok(value.map(|value| match value.as_bytes() {
             b"none" => Self::None,
             b"same-origin" => Self::SameOrigin,

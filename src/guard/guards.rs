@@ -178,6 +178,34 @@ impl Guards {
         self.reached_by(head, self.scheme, false)
     }
 
+    /// Whether fields of nearly every request are asked for, so that a walk over all is worth its while.
+    #[inline]
+    pub(crate) fn ask_for_fields(&self) -> bool {
+        self.hosts.is_some()
+    }
+
+    /// Whether pages of any other origin may act here.
+    #[inline]
+    pub(crate) fn list_origins(&self) -> bool {
+        !self.origins.is_empty()
+    }
+
+    /// Whether a request may pass that needs no more than [`Guards::plainly_reached`]: nobody is listed whose
+    /// word has to be asked for.
+    pub(crate) fn are_plain(&self) -> bool {
+        self.proxies.is_empty() && self.origins.is_empty()
+    }
+
+    /// Whether the request, at guards which [are plain](Guards::are_plain), went where this server answers. What
+    /// is not plainly so is to be [asked](Guards::reached).
+    #[inline(always)]
+    pub(crate) fn plainly_reached(&self, head: &Head<'_>) -> bool {
+        let odd = matches!(*head.method(), Method::TRACE | Method::CONNECT);
+        !odd && self.hosts.as_ref().is_none_or(|hosts| {
+            surroundings::leading_host(head).is_some_and(|host| hosts.admit(host, self.scheme))
+        })
+    }
+
     #[cold]
     fn behind_proxy<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Refusal> {
         let reported = || surroundings::reported_scheme(head).ok().flatten();

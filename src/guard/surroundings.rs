@@ -1,13 +1,13 @@
 //! Where a request went, as far as that is known.
 
-use http::HeaderValue;
+use http::{HeaderValue, header};
 
 use super::{
     authority::Authority,
-    field::{HOST, Several, X_FORWARDED_HOST, X_FORWARDED_PROTO, single},
+    field::{Field, Several, X_FORWARDED_HOST, X_FORWARDED_PROTO, single},
     rule::Refusal,
 };
-use crate::{head::Head, peer::Scheme};
+use crate::{fields::repeats, head::Head, peer::Scheme};
 
 /// What a request went to: the host that its client named, and by which scheme.
 ///
@@ -47,11 +47,21 @@ impl<'a> Surroundings<'a> {
 /// The one host of a request, not yet held against a list.
 #[inline]
 pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<&[u8], Refusal> {
-    match single(head.headers(), &HOST) {
+    match head.single(Field::Host) {
         Ok(Some(host)) if !forwarded && head.uri().authority().is_none() => Ok(host.as_bytes()),
         Ok(host) => agreed_host(head, host, forwarded),
         Err(Several) => Err(Refusal::MalformedHost),
     }
+}
+
+/// The host of a request that names none in its target, if its one `Host` is the first field, where a client
+/// should send it (RFC 9110 §7.2): no look-up is needed then.
+#[inline(always)]
+pub(super) fn leading_host<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    let headers = head.headers();
+    let (name, value) = headers.iter().next()?;
+    let alone = *name == header::HOST && !repeats(headers) && head.uri().authority().is_none();
+    alone.then(|| value.as_bytes())
 }
 
 /// The host of a target with an authority, which HTTP/2's always has and with which a `Host` beside it must

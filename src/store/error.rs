@@ -29,6 +29,8 @@ pub enum StoreErrorKind {
     Full,
     /// The database is of a newer version, or of another program, or was made with another key.
     Schema,
+    /// What the store was to be opened with cannot be used: the address, its TLS.
+    Settings,
     /// The database does not answer: it cannot be reached, or has ended.
     Unavailable,
 }

@@ -26,6 +26,8 @@ mod expiring;
 #[cfg(feature = "provider")]
 mod hub;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
@@ -38,6 +40,8 @@ mod tokens;
 pub(crate) use expiring::Expiring;
 #[cfg(feature = "provider")]
 pub use hub::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresSettings, PostgresTokenStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteSettings, SqliteTokenStore};
 pub use {

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 6] = [
-    "secret random digest time head answer error denial event peer base_url next_url percent query identity scopes grant \
+    "secret random digest time fields head answer error denial event peer base_url next_url percent query identity scopes grant \
      session token password challenge page cookie tracing",
     "source store hashing",
     "authenticate verify authorize",
@@ -18,12 +18,12 @@ const BESIDE: [(&str, &str); 17] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
-    ("cookie", "denial digest error random secret time"),
+    ("cookie", "denial digest error fields head random secret time"),
     ("error", "secret"),
     ("event", "denial identity"),
     ("gate", "guard"),
     ("grant", "identity scopes time"),
-    ("head", "time"),
+    ("head", "fields time"),
     ("identity", "random"),
     ("next_url", "base_url peer percent query"),
     ("query", "denial percent token"),

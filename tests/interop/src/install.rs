@@ -46,6 +46,26 @@ pub fn python() -> PathBuf {
     folder().join(".venv/bin")
 }
 
+/// The folder with the programs of PostgreSQL's newest version here, such as `initdb`; they are there after this.
+///
+/// # Panics
+///
+/// If they are missing and cannot be installed: the message says what to install.
+pub fn postgres() -> PathBuf {
+    let newest = || {
+        let versions = std::fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        let programs = versions.map(|version| version.path().join("bin"));
+        programs.filter(|programs| programs.join("initdb").exists()).max()
+    };
+    newest().unwrap_or_else(|| {
+        debian_package("postgresql", "/usr/lib/postgresql");
+        newest().expect("Debian's package postgresql has an initdb")
+    })
+}
+
 /// Makes sure that `program` of the Debian package `name` is there.
 ///
 /// # Panics

@@ -6,3 +6,4 @@ pub mod http;
 pub mod install;
 pub mod jupyter_server;
 pub mod jupyterhub;
+pub mod postgres;

@@ -1,0 +1,67 @@
+//! What PostgreSQL's errors mean.
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::{Error, error::SqlState};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// The store's word for an error of the server or of the way to it.
+///
+/// Of the server's own words only the code is told: the others may quote what was to be written.
+pub(super) fn fault(error: Error) -> StoreError {
+    use StoreErrorKind::{Busy, Content, Duplicate, Full, Schema, Unavailable};
+
+    let Some(code) = error.code() else {
+        // Neither a value that cannot be read nor one that cannot be written is the connection's fault.
+        let unreadable = std::error::Error::source(&error).is_some_and(|source| {
+            source.is::<tokio_postgres::types::WrongType>() || source.is::<tokio_postgres::types::WasNull>()
+        });
+        let (kind, message) = match unreadable {
+            true => (Content, "expected other columns or values"),
+            false => (Unavailable, "the database does not answer"),
+        };
+        return StoreError::new(kind, message).with_source(error);
+    };
+    let (kind, message) = match code {
+        code if *code == SqlState::UNIQUE_VIOLATION => {
+            (Duplicate, "expected something new, found it there already")
+        }
+        code if *code == SqlState::T_R_DEADLOCK_DETECTED
+            || *code == SqlState::T_R_SERIALIZATION_FAILURE
+            || *code == SqlState::LOCK_NOT_AVAILABLE
+            || *code == SqlState::QUERY_CANCELED =>
+        {
+            (Busy, "another holds what was to be changed")
+        }
+        code if *code == SqlState::DISK_FULL => (Full, "no room is left for the database"),
+        code if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE
+            || *code == SqlState::UNTRANSLATABLE_CHARACTER
+            || *code == SqlState::STRING_DATA_RIGHT_TRUNCATION
+            || *code == SqlState::PROGRAM_LIMIT_EXCEEDED =>
+        {
+            (Content, "expected a text that the database can keep")
+        }
+        code if *code == SqlState::UNDEFINED_TABLE
+            || *code == SqlState::UNDEFINED_COLUMN
+            || *code == SqlState::INSUFFICIENT_PRIVILEGE =>
+        {
+            (Schema, "expected tables of this store's that it may use")
+        }
+        _ => (Unavailable, "the database refuses"),
+    };
+    StoreError::new(kind, format!("{message} (SQLSTATE {})", code.code()))
+}
+
+pub(super) fn pool_fault(error: PoolError) -> StoreError {
+    match error {
+        PoolError::Backend(error) => fault(error),
+        PoolError::Timeout(_) => late(),
+        error => {
+            StoreError::new(StoreErrorKind::Unavailable, "the database does not answer").with_source(error)
+        }
+    }
+}
+
+pub(super) fn late() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "the database did not answer in time")
+}

@@ -1,0 +1,342 @@
+//! Tokens in a server that several processes share.
+
+mod fault;
+#[cfg(feature = "provider")]
+mod hub;
+mod schema;
+mod settings;
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use deadpool_postgres::{Object, Pool};
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
+use tokio_postgres::{Error, Row, types::ToSql};
+
+pub use self::settings::PostgresSettings;
+use self::{
+    fault::{fault, late, pool_fault},
+    schema::Opened,
+    settings::PATIENCE,
+};
+use crate::{
+    answer::{Answer, BoxFuture},
+    store::{
+        RecordId, SaltedTokenHash, SaltedTokens, StoreError, TokenRecord, TokenStore, Tokens,
+        row::{LookupKey, TokenRow, number, seconds},
+    },
+    time::UnixTime,
+    token::TokenHash,
+};
+
+/// So many notes are on their way at most; those beyond are not taken down.
+const NOTES: usize = 64;
+
+/// Tokens in a server of PostgreSQL's: the choice for several processes at once.
+///
+/// A few connections, made when they are needed and again when they were cut. A server that does not answer within
+/// 5 seconds is told as `Unavailable`. Needs a tokio runtime.
+///
+/// A revocation is felt on every node at once: nothing is kept here, so there is nothing to tell the others of by
+/// `NOTIFY`. Each look-up asks the server, and sees all that was committed before. Of several hosts the one is taken
+/// that may write, never one that follows it.
+///
+/// The tables are made, and brought to a newer version, when a node connects; nodes that start at once wait for each
+/// other. Their names begin with `portcullis_`. A clone is a handle on the same store. Texts with a NUL in them cannot
+/// be kept (`Content`).
+///
+/// # The database of a JupyterHub
+///
+/// Connect to a copy of it, of JupyterHub 3 or newer: as for [`SqliteTokenStore`](crate::store::SqliteTokenStore), where
+/// the rows of `api_tokens` are taken over the first time.
+///
+/// # Security
+///
+/// [`connect`](Self::connect) has no TLS. It reaches a server on this machine, or one that `sslmode=disable` was written
+/// for; anything else wants [`connect_with_tls`](PostgresSettings::connect_with_tls), which never falls back to none for a server
+/// beyond this machine.
+///
+/// # Example
+///
+/// ```no_run
+/// use portcullis::{AuthLayer, StoredTokens, store::PostgresTokenStore};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = PostgresTokenStore::connect("host=/run/postgresql user=hub dbname=hub").await?;
+/// let auth = AuthLayer::tokens(StoredTokens::new(store));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PostgresTokenStore(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    opened: Opened,
+    notes: Arc<Semaphore>,
+}
+
+/// What is done on one connection.
+type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+impl PostgresTokenStore {
+    /// The store in the database that `config`, a connection string or URL, tells of, without TLS.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresSettings::connect`].
+    pub async fn connect(config: &str) -> Result<Self, StoreError> {
+        Self::at(config).connect().await
+    }
+
+    /// The settings to reach the database by that `config`, a connection string or URL, tells of.
+    pub fn at(config: &str) -> PostgresSettings {
+        PostgresSettings::new(config)
+    }
+
+    fn new(pool: Pool, opened: Opened) -> Self {
+        Self(Arc::new(Inner {
+            pool,
+            opened,
+            notes: Arc::new(Semaphore::new(NOTES)),
+        }))
+    }
+
+    fn key(&self) -> &LookupKey {
+        &self.0.opened.key
+    }
+
+    /// What comes of `work`, on a connection of its own.
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Object) -> Work<'a, T> + Send + 'static,
+    ) -> BoxFuture<Result<T, StoreError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let mut object = inner.pool.get().await.map_err(pool_fault)?;
+            match timeout(PATIENCE, work(&mut object)).await {
+                Ok(answer) => answer.map_err(fault),
+                Err(_) => {
+                    // Whoever did not answer once is not asked again.
+                    drop(Object::take(object));
+                    Err(late())
+                }
+            }
+        })
+    }
+
+    /// Does `work` while nobody waits.
+    fn note(&self, work: impl for<'a> FnOnce(&'a mut Object) -> Work<'a, u64> + Send + 'static) {
+        let (Ok(runtime), Ok(permit)) = (
+            Handle::try_current(),
+            Arc::clone(&self.0.notes).try_acquire_owned(),
+        ) else {
+            return;
+        };
+        let noted = self.ask(work);
+        runtime.spawn(async move {
+            let _ = noted.await;
+            drop(permit);
+        });
+    }
+}
+
+impl TokenStore for PostgresTokenStore {
+    fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
+        let place = self.key().place(hash);
+        let found = self.ask(move |object| {
+            Box::pin(async move {
+                let columns = TokenRow::COLUMNS;
+                let find = format!("SELECT {columns} FROM portcullis_tokens WHERE hash = $1");
+                let find = object.prepare_cached(&find).await?;
+                let found = object.query_opt(&find, &[&place.as_slice()]).await?;
+                found.as_ref().map(token_row).transpose()
+            })
+        });
+        Answer::later(async move { found.await?.map(TokenRow::record).transpose() })
+    }
+
+    fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
+        let place = self.key().place(hash);
+        match TokenRow::of(&token) {
+            Ok(row) => self.ask(move |object| {
+                Box::pin(async move {
+                    let sweep = object.prepare_cached(SWEEP_TOKENS).await?;
+                    object.execute(&sweep, &[&row.created]).await?;
+                    let insert = object.prepare_cached(&insert_token()).await?;
+                    object
+                        .execute(&insert, &token_values(&place.as_slice(), &row))
+                        .await
+                        .map(drop)
+                })
+            }),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn list(&self, which: Tokens, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        let rows = self.ask(move |object| {
+            Box::pin(async move {
+                let (condition, mut values) = condition(&which);
+                values.push(Box::new(seconds(now)));
+                let (columns, last) = (TokenRow::COLUMNS, values.len());
+                let list = format!(
+                    "SELECT {columns} FROM portcullis_tokens
+                     WHERE {condition} AND (expires_at IS NULL OR expires_at > ${last}) ORDER BY created, id"
+                );
+                let list = object.prepare_cached(&list).await?;
+                let rows = object.query(&list, &borrowed(&values)).await?;
+                rows.iter().map(token_row).collect::<Result<Vec<_>, _>>()
+            })
+        });
+        Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
+    }
+
+    fn revoke(&self, which: Tokens) -> BoxFuture<Result<u64, StoreError>> {
+        self.ask(move |object| {
+            Box::pin(async move {
+                let (condition, values) = condition(&which);
+                let revoke = format!("DELETE FROM portcullis_tokens WHERE {condition}");
+                let revoke = object.prepare_cached(&revoke).await?;
+                object.execute(&revoke, &borrowed(&values)).await
+            })
+        })
+    }
+
+    fn note_use(&self, id: RecordId, now: UnixTime) {
+        let (Ok(id), now) = (number(id), seconds(now)) else {
+            return;
+        };
+        self.note(move |object| {
+            Box::pin(async move {
+                let note = "UPDATE portcullis_tokens SET last_used = $2
+                            WHERE id = $1 AND coalesce(last_used < $2, TRUE)";
+                let note = object.prepare_cached(note).await?;
+                object.execute(&note, &[&id, &now]).await
+            })
+        });
+    }
+
+    fn salted(&self) -> Option<&dyn SaltedTokens> {
+        self.0.opened.salted.then_some(self)
+    }
+}
+
+impl SaltedTokens for PostgresTokenStore {
+    fn with_prefix(&self, prefix: &str) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
+        let prefix = prefix.to_owned();
+        let rows = self.ask(move |object| {
+            Box::pin(async move {
+                let columns = TokenRow::COLUMNS;
+                let find = format!("SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = $1");
+                let find = object.prepare_cached(&find).await?;
+                let rows = object.query(&find, &[&prefix]).await?;
+                let rows = rows
+                    .iter()
+                    .map(|row| Ok((token_row(row)?, row.try_get::<_, String>(10)?)));
+                rows.collect::<Result<Vec<_>, Error>>()
+            })
+        });
+        Answer::later(async move {
+            let rows = rows.await?.into_iter();
+            // A hash that cannot be read is no token's.
+            let readable = rows.filter_map(|(row, salted)| Some((salted.parse().ok()?, row)));
+            readable
+                .map(|(salted, row)| Ok((salted, row.record()?)))
+                .collect()
+        })
+    }
+
+    fn adopt(&self, id: RecordId, hash: TokenHash) {
+        let Ok(id) = number(id) else { return };
+        let place = self.key().place(hash);
+        self.note(move |object| {
+            Box::pin(async move {
+                let adopt = "UPDATE portcullis_tokens SET hash = $2, prefix = NULL, salted = NULL
+                             WHERE id = $1 AND salted IS NOT NULL";
+                let adopt = object.prepare_cached(adopt).await?;
+                object.execute(&adopt, &[&id, &place.as_slice()]).await
+            })
+        });
+    }
+}
+
+impl fmt::Debug for PostgresTokenStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostgresTokenStore")
+    }
+}
+
+/// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long.
+const SWEEP_TOKENS: &str = "DELETE FROM portcullis_tokens WHERE id IN
+    (SELECT id FROM portcullis_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT 4 FOR UPDATE SKIP LOCKED)";
+
+fn insert_token() -> String {
+    let columns = TokenRow::COLUMNS;
+    format!(
+        "INSERT INTO portcullis_tokens ({columns}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    )
+}
+
+fn token_values<'a>(place: &'a (dyn ToSql + Sync), row: &'a TokenRow) -> [&'a (dyn ToSql + Sync); 11] {
+    [
+        &row.id,
+        &row.owner,
+        &row.identity,
+        &row.scopes,
+        &row.label,
+        &row.created,
+        &row.expires_at,
+        &row.last_used,
+        &row.session_id,
+        &row.client_id,
+        place,
+    ]
+}
+
+fn token_row(row: &Row) -> Result<TokenRow, Error> {
+    Ok(TokenRow {
+        id: row.try_get(0)?,
+        owner: row.try_get(1)?,
+        identity: row.try_get(2)?,
+        scopes: row.try_get(3)?,
+        label: row.try_get(4)?,
+        created: row.try_get(5)?,
+        expires_at: row.try_get(6)?,
+        last_used: row.try_get(7)?,
+        session_id: row.try_get(8)?,
+        client_id: row.try_get(9)?,
+    })
+}
+
+type Values = Vec<Box<dyn ToSql + Send + Sync>>;
+
+/// The conditions of a `WHERE`, and their values.
+fn condition(which: &Tokens) -> (String, Values) {
+    let (mut condition, mut values) = (String::new(), Values::new());
+    let mut and = |column: &str, value: Box<dyn ToSql + Send + Sync>| {
+        values.push(value);
+        let and = if condition.is_empty() { "" } else { " AND " };
+        condition.push_str(&format!("{and}{column} = ${}", values.len()));
+    };
+    if let Some(id) = which.id {
+        // An id beyond what a row can have is nobody's.
+        and("id", Box::new(number(id).unwrap_or(-1)));
+    }
+    for (column, value) in [
+        ("owner", &which.owner),
+        ("session_id", &which.session_id),
+        ("client_id", &which.client_id),
+    ] {
+        if let Some(value) = value {
+            and(column, Box::new(value.clone()));
+        }
+    }
+    (condition, values)
+}
+
+fn borrowed(values: &Values) -> Vec<&(dyn ToSql + Sync)> {
+    values
+        .iter()
+        .map(|value| &**value as &(dyn ToSql + Sync))
+        .collect()
+}

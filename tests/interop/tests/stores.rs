@@ -1,0 +1,420 @@
+//! Stores of tokens against the real thing: a server of PostgreSQL's, and the database of a real JupyterHub.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use portcullis::{
+    Clock as _, Grant, Identity, PresentedToken, StoredTokens, SystemClock, Token, TokenStore, TokenVerifier,
+    Verdict,
+    store::{
+        CodeRecord, HubStore, LoginRecord, PostgresTokenStore, Redeemed, StoreErrorKind, TokenRecord, Tokens,
+    },
+    testing::{hub_store_conformance, store_conformance},
+};
+use portcullis_interop::postgres::Postgres;
+
+/// One server for all tests that run at once; each has a database of its own in it.
+fn server() -> Arc<Postgres> {
+    static SERVER: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    server.upgrade().unwrap_or_else(|| {
+        let started = Arc::new(Postgres::start());
+        *server = Arc::downgrade(&started);
+        started
+    })
+}
+
+/// A new database: its server, which ends with the last test, and the connection string.
+fn database(name: &str) -> (Arc<Postgres>, String) {
+    let server = server();
+    server.sql("postgres", &format!("CREATE DATABASE {name}"));
+    let config = server.config(name);
+    (server, config)
+}
+
+async fn connect(config: &str) -> PostgresTokenStore {
+    PostgresTokenStore::connect(config).await.expect("a store")
+}
+
+fn grant(owner: &str) -> Grant {
+    Grant::new(Identity::new(owner))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_what_a_store_promises() {
+    let (_server, config) = database("conformance");
+    let store = connect(&config).await;
+    store_conformance(&store).await;
+    hub_store_conformance(&store).await;
+    // Once more, by another node's key and tables as they are now.
+    hub_store_again(&config).await;
+}
+
+async fn hub_store_again(config: &str) {
+    let (first, second) = (connect(config).await, connect(config).await);
+    let tokens = StoredTokens::new(first);
+    let (token, record) = tokens
+        .issue(grant("alice").labelled("phone"))
+        .await
+        .expect("issued");
+    assert_eq!(second.find(token.hash()).await.expect("an answer"), Some(record));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_at_once_make_the_tables_once() {
+    let (_server, config) = database("starters");
+    let starters: Vec<_> = (0..8)
+        .map(|_| {
+            let config = config.clone();
+            tokio::spawn(async move { connect(&config).await })
+        })
+        .collect();
+    let mut stores = Vec::new();
+    for starter in starters {
+        stores.push(starter.await.expect("started"));
+    }
+    let token = stores[0]
+        .issue(TokenRecord::new(grant("alice"), SystemClock.now()))
+        .await
+        .expect("issued");
+    for store in &stores {
+        assert!(store.find(token.hash()).await.expect("an answer").is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_on_one_node_is_felt_on_another_under_load() {
+    let (_server, config) = database("nodes");
+    let (one, other) = (
+        StoredTokens::new(connect(&config).await),
+        StoredTokens::new(connect(&config).await),
+    );
+    let mut issued = Vec::new();
+    for _ in 0..20 {
+        issued.push(one.issue(grant("alice")).await.expect("issued"));
+    }
+    // When each token's revocation was acknowledged, in microseconds since the start.
+    let start = Instant::now();
+    let revoked: Arc<Vec<AtomicU64>> = Arc::new(issued.iter().map(|_| AtomicU64::new(u64::MAX)).collect());
+    let (ends, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let askers: Vec<_> = (0..32)
+        .map(|number: usize| {
+            let token = issued[number % issued.len()].0.clone();
+            let (node, revoked, ends, asked) = (
+                other.clone(),
+                Arc::clone(&revoked),
+                Arc::clone(&ends),
+                Arc::clone(&asked),
+            );
+            tokio::spawn(async move {
+                let place = number % revoked.len();
+                let mut latest = Duration::ZERO;
+                while !ends.load(Ordering::Relaxed) {
+                    let began = start.elapsed();
+                    let presented = PresentedToken::new(token.expose().as_bytes()).expect("a token");
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    if let Verdict::Known(_) = node.verify(presented).await {
+                        let revoked = Duration::from_micros(revoked[place].load(Ordering::Acquire));
+                        latest = latest.max(began.saturating_sub(revoked));
+                    }
+                }
+                latest
+            })
+        })
+        .collect();
+    for (place, (_, record)) in issued.iter().enumerate() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(
+            one.revoke(Tokens::with_id(record.id())).await.expect("revoked"),
+            1
+        );
+        let at = u64::try_from(start.elapsed().as_micros()).expect("soon");
+        revoked[place].store(at, Ordering::Release);
+    }
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    ends.store(true, Ordering::Relaxed);
+    for asker in askers {
+        let late = asker.await.expect("asked");
+        assert_eq!(
+            late,
+            Duration::ZERO,
+            "who asks after the revocation is refused at once"
+        );
+    }
+    assert!(asked.load(Ordering::Relaxed) > 1_000, "that was load");
+    for (token, _) in &issued {
+        let presented = PresentedToken::new(token.expose().as_bytes()).expect("a token");
+        assert!(matches!(other.verify(presented).await, Verdict::Unknown));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_clients_on_two_nodes_one_gets_the_token_of_a_code() {
+    let (_server, config) = database("codes");
+    let nodes = [connect(&config).await, connect(&config).await];
+    let now = SystemClock.now();
+    let end = now.after(Duration::from_secs(60));
+    nodes[0]
+        .begin_login(
+            Token::generate().hash(),
+            LoginRecord::new("alice", "5e55", now, end),
+            None,
+        )
+        .await
+        .expect("begun");
+    for _ in 0..5 {
+        let code = Token::generate().hash();
+        let record = CodeRecord::new("c", "/", "alice", end).in_session("5e55");
+        assert!(nodes[0].insert_code(code, record, now).await.expect("kept"));
+        let clients: Vec<_> = (0..64)
+            .map(|number: usize| {
+                let (node, token) = (nodes[number % 2].clone(), Token::generate().hash());
+                tokio::spawn(async move {
+                    let redeemed = node
+                        .redeem(code, token, TokenRecord::new(grant("alice"), now))
+                        .await;
+                    (redeemed.expect("an answer"), token)
+                })
+            })
+            .collect();
+        let mut issued = 0;
+        let mut tokens = Vec::new();
+        for client in clients {
+            let (redeemed, token) = client.await.expect("answered");
+            issued += usize::from(redeemed == Redeemed::Issued);
+            tokens.push(token);
+        }
+        assert_eq!(issued, 1, "one winner");
+        for token in tokens {
+            assert_eq!(
+                nodes[0].find(token).await.expect("an answer"),
+                None,
+                "and its token ends"
+            );
+        }
+    }
+}
+
+/// A server of its own, for it is stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhile() {
+    let server = Postgres::start();
+    let store = connect(&server.config("postgres")).await;
+    let tokens = StoredTokens::new(store.clone());
+    let (token, record) = tokens.issue(grant("alice")).await.expect("issued");
+    let (revoked, other) = tokens.issue(grant("alice")).await.expect("issued");
+    tokens.revoke(Tokens::with_id(other.id())).await.expect("revoked");
+    let verify = async |token: &Token| {
+        tokens
+            .verify(PresentedToken::new(token.expose().as_bytes()).expect("a token"))
+            .await
+    };
+
+    for _ in 0..5 {
+        server.sql(
+            "postgres",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'hub'",
+        );
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match verify(&token).await {
+                Verdict::Known(_) => break,
+                Verdict::Unavailable(_) => assert!(Instant::now() < deadline, "connected again"),
+                verdict => panic!("a cut connection says nothing of the token, but: {verdict:?}"),
+            }
+        }
+        assert!(matches!(verify(&revoked).await, Verdict::Unknown));
+    }
+
+    server.stop();
+    let began = Instant::now();
+    for _ in 0..3 {
+        assert!(
+            matches!(verify(&token).await, Verdict::Unavailable(_)),
+            "nobody gets in, and nobody is refused"
+        );
+        assert!(matches!(verify(&revoked).await, Verdict::Unavailable(_)));
+        let error = tokens
+            .issue(grant("alice"))
+            .await
+            .expect_err("nowhere to keep it");
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        let error = tokens
+            .revoke(Tokens::with_id(record.id()))
+            .await
+            .expect_err("nowhere to revoke it");
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "a server that is not there is known at once"
+    );
+    server.begin();
+    let began = Instant::now();
+    while !matches!(verify(&token).await, Verdict::Known(_)) {
+        assert!(began.elapsed() < Duration::from_secs(1), "back within a second");
+    }
+    assert!(
+        matches!(verify(&revoked).await, Verdict::Unknown),
+        "what was revoked stays revoked"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_a_dump_logs_in() {
+    let (server, config) = database("dumped");
+    let store = connect(&config).await;
+    let tokens = StoredTokens::new(store.clone());
+    let now = SystemClock.now();
+    let end = now.after(Duration::from_secs(60));
+    let identity = Identity::new("alice").with_name("Alice Liddell");
+    let (token, _) = tokens
+        .issue(Grant::new(identity).with_scopes(["read"]).labelled("phone"))
+        .await
+        .expect("issued");
+    let (login, code) = (Token::generate(), Token::generate());
+    let record = LoginRecord::new("alice", "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");
+    store
+        .begin_login(login.hash(), record, None)
+        .await
+        .expect("begun");
+    let record =
+        CodeRecord::new("service-grader", "/callback", "alice", end).with_code_challenge("E9Melhoa2OwvFrEM");
+    store.insert_code(code.hash(), record, now).await.expect("kept");
+
+    let mut values = BTreeSet::new();
+    for table in [
+        "portcullis_store",
+        "portcullis_tokens",
+        "portcullis_logins",
+        "portcullis_codes",
+    ] {
+        for row in server.sql("dumped", &format!("SELECT * FROM {table}")).lines() {
+            for value in row.split('\t').filter(|value| !value.is_empty()) {
+                values.insert(value.to_owned());
+                values.insert(value.trim_start_matches("\\x").to_owned());
+            }
+        }
+    }
+    assert!(values.len() > 20, "{values:?}");
+    let known = |text: &str| PresentedToken::new(text.as_bytes()).map(PresentedToken::hash);
+    for value in &values {
+        for secret in [&token, &login, &code] {
+            assert!(
+                !value.contains(&secret.expose()[4..]),
+                "no secret lies in the database"
+            );
+        }
+        // As the hash itself, if it is one, and as the text of a credential.
+        for hash in [known(value), value.parse().ok()].into_iter().flatten() {
+            assert_eq!(
+                store.find(hash).await.expect("an answer"),
+                None,
+                "{value} is no token"
+            );
+            assert_eq!(
+                store.find_login(hash).await.expect("an answer"),
+                None,
+                "{value} is no cookie"
+            );
+            assert_eq!(
+                store.find_code(hash).await.expect("an answer"),
+                None,
+                "{value} is no code"
+            );
+        }
+    }
+    assert!(
+        store.find(token.hash()).await.expect("an answer").is_some(),
+        "while the token is"
+    );
+}
+
+/// The columns as JupyterHub 6 makes them in PostgreSQL, and rows as it wrote them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tokens_of_a_jupyterhub_in_postgres_are_taken_over() {
+    let (server, config) = database("jupyterhub");
+    server.sql(
+        "jupyterhub",
+        r#"CREATE TABLE users (id integer PRIMARY KEY, name varchar(255) UNIQUE);
+           CREATE TABLE services (id integer PRIMARY KEY, name varchar(255) UNIQUE);
+           CREATE TABLE api_tokens (user_id integer, service_id integer, id integer PRIMARY KEY, hashed varchar(255) UNIQUE,
+               prefix varchar(16), client_id varchar(255), session_id varchar(255), created timestamp, expires_at timestamp,
+               last_activity timestamp, note varchar(1023), scopes text);
+           INSERT INTO users VALUES (1, 'alice');
+           INSERT INTO services VALUES (1, 'ext');
+           INSERT INTO api_tokens VALUES
+               (1, NULL, 3, 'sha512:1:c39f2e604f44d363:b55fffa0a1aef162e76c3371c92698e6097bc9695b4c5f8da2e33943b11aa4be4443cf75231a9c92602da84405aa5a786a16d1e54718eb5dc88c7fc291e0648e',
+                '9277', 'jupyterhub', NULL, '2026-01-02 03:04:05.678901', NULL, NULL, 'Server at /user/alice/', '["access:servers!server=alice/", "users:activity!user"]'),
+               (NULL, 1, 2, 'sha512:16384:5e31813f4e08e1ca:c886d39e51e9aff2875b61a7e303d1c205c34fa961081d6fb22d85225106dd90a5e16f803274b76651e3935202c2801afc721e1dba0a57d31dde0ba403842795',
+                'b3c6', 'jupyterhub', NULL, '2026-01-02 03:04:05', '2126-01-02 03:04:05', NULL, 'from config', '["inherit"]'),
+               (1, NULL, 4, 'sha512:1:00:68e60e19', 'zzzz', NULL, NULL, NULL, NULL, NULL, '', '[]'),
+               (1, NULL, 5, 'sha512:1:00:68e60e20', 'zzzz', 'jupyterhub', NULL, NULL, '2020-01-01 00:00:00', NULL, '', '[]')"#,
+    );
+    let tokens = StoredTokens::new(connect(&config).await);
+    for (round, first) in [(1, true), (2, false)] {
+        for (token, owner, id, scopes) in [
+            (
+                "927768d726054367b1deb6cfc1b0ba64",
+                "alice",
+                3,
+                "access:servers!server=alice/",
+            ),
+            ("b3c678e071572b2a756642510c2b199f", "services/ext", 2, "inherit"),
+        ] {
+            let presented = PresentedToken::new(token.as_bytes()).expect("a token");
+            let record = tokens
+                .find(presented)
+                .await
+                .expect("an answer")
+                .expect("a token of the hub's");
+            assert_eq!(
+                (record.owner(), record.id().as_u64()),
+                (owner, id),
+                "round {round}"
+            );
+            assert!(record.grant().scopes().holds(scopes));
+            assert_eq!(record.created().as_secs(), 1_767_323_045);
+            adopted(&tokens, presented, first).await;
+        }
+    }
+    let count = server.sql(
+        "jupyterhub",
+        "SELECT count(*) FROM portcullis_tokens WHERE salted IS NOT NULL",
+    );
+    assert_eq!(
+        count.trim(),
+        "0",
+        "each is known by its plain hash now; what had expired or had no client was left"
+    );
+    assert!(
+        tokens
+            .find(PresentedToken::new(b"9277zzzz").expect("a token"))
+            .await
+            .expect("an answer")
+            .is_none()
+    );
+}
+
+/// Waits until the token is known by its plain hash.
+async fn adopted(tokens: &StoredTokens<PostgresTokenStore>, token: PresentedToken<'_>, first: bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while tokens
+        .store()
+        .find(token.hash())
+        .await
+        .expect("an answer")
+        .is_none()
+    {
+        assert!(
+            first && Instant::now() < deadline,
+            "a token is adopted when it is used first"
+        );
+    }
+}
