@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, request::Pa
 
 use crate::{
     fields::{Field, Fields, Several, single},
-    time::{Clock, SystemClock, UnixTime},
+    time::{Clock, Moment, SystemClock, UnixTime},
 };
 
 /// The head of a request and a clock: all that deciding who somebody is may look at.
@@ -156,6 +156,11 @@ impl<'a> Head<'a> {
             fields: Some(fields),
             ..self
         }
+    }
+
+    /// The moment now, by the head's clock.
+    pub(crate) fn moment(self) -> Moment {
+        self.clock.moment()
     }
 
     /// The same head read with another clock.

@@ -55,6 +55,7 @@ mod authorize;
 pub mod axum;
 mod base_url;
 mod challenge;
+mod changing;
 pub mod cookie;
 mod denial;
 mod digest;

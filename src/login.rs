@@ -69,13 +69,10 @@ impl Endpoint for LoginPage {
         let mut cookies = SetCookies::default();
         if session.credential() == Credential::Token && Query::of(visit.head.uri()).holds_token() {
             let (host, client) = (visit.head.host().unwrap_or_default(), visit.client());
-            gate.log_in(
-                Grant::new(Identity::anonymous()),
-                host,
-                client,
-                is_https(&visit.surroundings),
-                &mut cookies,
-            );
+            let (owner, https) = (Grant::new(Identity::anonymous()), is_https(&visit.surroundings));
+            if let Err(error) = gate.log_in(owner, host, client, https, &mut cookies) {
+                return visit.too_long(&error);
+            }
         }
         let mut response = redirect(
             StatusCode::FOUND,
@@ -141,7 +138,10 @@ impl Endpoint for LoginPage {
                     Verdict::Known(grant) if arrival.is_over(&grant) => {}
                     Verdict::Known(grant) => {
                         let token = Some(hash);
-                        return arrival.let_in(Login { grant, token });
+                        return arrival.let_in(Login {
+                            token,
+                            ..grant.into()
+                        });
                     }
                     unavailable @ Verdict::Unavailable(_) => return arrival.settle(unavailable),
                     Verdict::Refused(_) | Verdict::Unknown => {}
@@ -298,8 +298,13 @@ impl Arrival {
     fn let_in(self, login: impl Into<Login>) -> OwnResponse {
         self.throttle.succeeded(self.permit, self.gate.clock.moment());
         let mut cookies = SetCookies::default();
-        self.gate
-            .log_in(login, &self.form.host, self.client, self.form.https, &mut cookies);
+        let form = &self.form;
+        if let Err(error) = self
+            .gate
+            .log_in(login, &form.host, self.client, form.https, &mut cookies)
+        {
+            return self.gate.did_not_fit(&error, &form.path);
+        }
         let mut response = redirect(StatusCode::FOUND, HeaderValue::from(&self.next));
         cookies.append_to(response.headers_mut());
         response

@@ -6,7 +6,8 @@
 //! | POST with the `_xsrf` of the session, or by nobody | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
 //!
-//! Logging out removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
+//! Logging out ends the login on this side as well: a copy of its cookie is refused from then on, and whoever waits for
+//! [`AuthLayer::ended`](crate::AuthLayer::ended) is told. It removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
 //! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
 //! their port, would lose theirs.
 
@@ -15,7 +16,6 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::{
     answer::Answer,
     cookie::SetCookies,
-    event::Event,
     gate::{
         endpoint::{Endpoint, Visit},
         form::Form,
@@ -73,12 +73,6 @@ impl Endpoint for Logout {
 impl Logout {
     fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
         let gate = visit.gate;
-        if let Some(session) = by_cookie(visit) {
-            gate.tell(&Event::LoggedOut {
-                identity: session.identity(),
-                client: visit.client(),
-            });
-        }
         let page = Page::new("You are logged out").paragraph("This browser is no longer logged in here.");
         let mut response = page_response(page.link(&self.login_path, "Log in again").finish());
         response.headers_mut().insert(
@@ -86,7 +80,8 @@ impl Logout {
             HeaderValue::from_static("\"cache\", \"storage\""),
         );
         let mut cookies = SetCookies::default();
-        gate.log_out(visit.head, is_https(&visit.surroundings), &mut cookies);
+        let https = is_https(&visit.surroundings);
+        gate.log_out(visit.head, visit.client(), https, &mut cookies);
         cookies.append_to(response.headers_mut());
         response
     }

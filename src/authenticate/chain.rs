@@ -41,7 +41,9 @@ impl Chain {
             match first.answer(glance, head) {
                 Answer::Now(Outcome::Absent) => {}
                 Answer::Now(Outcome::Rejected(reason)) => rejection = Some(reason),
-                Answer::Later(future) => return Answer::Later(wait(None, future, ask(None, &self.others, head))),
+                Answer::Later(future) => {
+                    return Answer::Later(wait(None, future, ask(None, &self.others, head)));
+                }
                 last => return last,
             }
         }

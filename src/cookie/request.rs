@@ -193,10 +193,7 @@ impl<'a> RequestCookies<'a> {
 
     /// The values of `name`, equal ones as often as they came.
     #[inline]
-    pub(crate) fn all_values<'n>(
-        &self,
-        name: &'n CookieName,
-    ) -> AllValues<'a, 'n> {
+    pub(crate) fn all_values<'n>(&self, name: &'n CookieName) -> AllValues<'a, 'n> {
         let (line, lines) = match self.lines {
             Lines::Single(line) => (line, LineIter::Single(None)),
             several => (&[][..], several.iter()),
@@ -433,7 +430,6 @@ fn trim(octets: &[u8]) -> &[u8] {
 fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
-
 
 fn trim_start(mut octets: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = octets {

@@ -66,7 +66,10 @@ impl Afterwards {
     /// Nothing but that the answer may depend on a cookie.
     #[inline]
     pub(crate) fn varying(by_cookie: bool) -> Self {
-        Self { more: None, by_cookie }
+        Self {
+            more: None,
+            by_cookie,
+        }
     }
 
     #[inline]

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use crate::{
     answer::Answer,
     authenticate::Outcome,
+    cookie::CookieError,
     error::BoxError,
     gate::{form::Form, gate::Gate, passage::Passage, responses::OwnResponse},
     guard::Surroundings,
@@ -40,6 +41,11 @@ impl Visit<'_> {
             Answer::Now(Outcome::Accepted(session)) => Some(session),
             _ => None,
         }
+    }
+
+    /// The answer to somebody whose login does not fit into a cookie.
+    pub(crate) fn too_long(&self, error: &CookieError) -> OwnResponse {
+        self.gate.did_not_fit(error, self.head.uri().path())
     }
 
     /// Where the visitor comes from.

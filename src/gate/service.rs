@@ -12,7 +12,10 @@ use tower_service::Service;
 
 use crate::{
     error::BoxError,
-    gate::{AuthBody, ResponseFuture, passage::{Passage, Verdict}},
+    gate::{
+        AuthBody, ResponseFuture,
+        passage::{Passage, Verdict},
+    },
 };
 
 /// A service with the gate in front of it; made by `AuthLayer`.

@@ -31,6 +31,7 @@ use crate::{
     logout::Logout,
     peer::Peer,
     session::GateId,
+    store::EndedLogins,
     time::{Clock, SystemClock},
     token::Token,
     verify::{PasswordVerifier, SharedToken, TokenVerifier},
@@ -335,12 +336,12 @@ impl AuthLayerBuilder {
                     .fold(keyring, |keyring, hash| keyring.mixed_with_password(hash)),
                 |keyring, token| keyring.mixed_with_token(token.expose().as_bytes()),
             );
+        let ended = Arc::new(EndedLogins::new());
         let login_cookie = if logs_in {
             let jar = CookieJar::signed(&mixed, CookieScope::server(base_url.as_str())?);
-            Some(
-                IdentityCookie::new(jar.with_lifetime(self.lifetime.unwrap_or_default()))
-                    .with_verifiers(typed_verifiers.clone()),
-            )
+            let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
+            let verifiers = typed_verifiers.clone();
+            Some(IdentityCookie::of_gate(jar, verifiers, Arc::clone(&ended)))
         } else {
             None
         };
@@ -413,6 +414,7 @@ impl AuthLayerBuilder {
             authorizers: self.authorizers,
             xsrf_cookie: XsrfCookie::new(mixed, &base_url, asks_xsrf)?,
             login_cookie: login_cookie.map(LoginCookie),
+            ended,
             telling: Telling {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),

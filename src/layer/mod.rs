@@ -13,7 +13,7 @@ use crate::password::PasswordHash;
 use crate::{
     answer::Answer,
     authenticate::Authenticator,
-    cookie::SetCookies,
+    cookie::{CookieError, SetCookies},
     denial::Denial,
     error::ConfigError,
     gate::{AuthService, Decision, passage::Passage},
@@ -155,14 +155,57 @@ impl AuthLayer {
 
     /// The cookies that log the browser of this request in as `grant`'s owner, for a login of one's own.
     ///
-    /// The session is the first of them. Nothing is checked here: whoever calls this has.
-    pub fn log_in(&self, head: Head<'_>, grant: Grant) -> SetCookies {
+    /// The session is the first of them. Nothing is checked here: whoever calls this has. A request that comes with a
+    /// login of the same username goes on with it, as after a change of name: it ends when it would have ended.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
+    pub fn log_in(&self, head: Head<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
         self.passage.log_in_by_hand(head, grant)
     }
 
     /// The cookies that log the browser of this request out, on every path where it may have a login.
+    ///
+    /// The login ends with this call, whether or not the cookies are sent: its cookie is refused from now on, a copy
+    /// of it too, and [`ended`](Self::ended) is told.
+    ///
+    /// # Security
+    ///
+    /// Ended logins are kept in this process, the last 32,768 of them, as long as their cookies would live. Another
+    /// process with the same key, or this one after a restart, takes a copy of the cookie until its time is over.
     pub fn log_out(&self, head: Head<'_>) -> SetCookies {
         self.passage.log_out_by_hand(head)
+    }
+
+    /// The end of a session before its time: by a logout, or by a change of the password. For what outlives its
+    /// request, such as a websocket.
+    ///
+    /// A session that came by something else than this gate's login cookie has no such end, and the future none
+    /// either. Time is not told: see [`Grant::expiry`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Session};
+    ///
+    /// # async fn serve_socket() {}
+    /// async fn socket(auth: AuthLayer, session: Session) {
+    ///     let ended = auth.ended(&session);
+    ///     tokio::select! {
+    ///         () = serve_socket() => {}
+    ///         () = ended => println!("{} logged out", session.identity().username()),
+    ///     }
+    /// }
+    /// ```
+    pub fn ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
+        let end = self.passage.end_of(session);
+        async {
+            match end {
+                Some(end) => end.await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// The same gate, for routes that also serve strangers: who sends no credential, or a cookie that is not

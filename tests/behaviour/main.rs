@@ -2,6 +2,7 @@
 
 mod a_launch_link_opens_once;
 mod a_login_lasts_and_ends;
+mod a_logout_ends_the_session;
 mod allocations;
 mod canary;
 mod child;
