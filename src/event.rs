@@ -25,6 +25,11 @@ pub enum Event<'a> {
         /// From where, if that is known.
         client: Option<IpAddr>,
     },
+    /// The shared password was changed, which ended every session by cookie.
+    PasswordChanged {
+        /// From where, if that is known.
+        client: Option<IpAddr>,
+    },
     /// A request was turned away.
     Refused {
         /// Why.
@@ -42,6 +47,15 @@ pub enum Event<'a> {
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
         /// What was asked for.
         path: LoggedPath<'a>,
+    },
+    /// Passwords are tried by clients whose address is not known, so they share the account's count, and an attack
+    /// keeps the owner out for as long as it lasts. Told once. Remedy: a [`Peer`](crate::Peer) in the request's
+    /// extensions, [`TrustedProxies`](crate::TrustedProxies).
+    UnknownClient,
+    /// Somebody logged in by the shared password, whose hash is weaker than it should be: to be set anew.
+    WeakPassword {
+        /// From where, if that is known.
+        client: Option<IpAddr>,
     },
 }
 

@@ -1,9 +1,12 @@
 //! The command line and the environment.
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, sync::Arc};
 
 use clap::Parser;
-use portcullis::{EnvSource, FileSource, FirstOf, PasswordHash, SecretSource, Token, jupyter::ServerConfig};
+use portcullis::{
+    Answer, EnvSource, FileSource, FirstOf, PasswordHash, PasswordKeeper, SecretError, SecretSource, Token,
+    Unavailable, jupyter::ServerConfig,
+};
 
 use crate::support::failure::Failure;
 
@@ -109,17 +112,41 @@ impl Arguments {
                 .map_err(|error| format!("--password-hash: {error}"))?;
             return Ok(Some(hash));
         }
-        let config = match &self.config {
-            Some(path) if !path.is_file() => {
-                return Err(format!("--config {}: expected a file, found none", path.display()).into());
-            }
-            Some(path) => ServerConfig::read(path)?,
-            None => ServerConfig::of_user()?,
-        };
+        if let Some(path) = self.config.as_ref().filter(|path| !path.is_file()) {
+            return Err(format!("--config {}: expected a file, found none", path.display()).into());
+        }
+        let config = self.config_file()?;
         let hash = config.password()?;
         for warning in config.warnings() {
             eprintln!("warning: {warning}");
         }
         Ok(hash)
+    }
+
+    /// Jupyter's configuration as it is now.
+    pub(crate) fn config_file(&self) -> Result<ServerConfig, SecretError> {
+        match &self.config {
+            Some(path) => ServerConfig::read(path),
+            None => ServerConfig::of_user(),
+        }
+    }
+
+    /// Who keeps a password that was changed by the form: the configuration file, unless the command line says what
+    /// the password is, and would say so again.
+    pub(crate) fn password_keeper(self: &Arc<Self>) -> Option<impl PasswordKeeper + use<>> {
+        let arguments = self.clone();
+        let keeper = move |hash: &PasswordHash| {
+            let (arguments, hash) = (arguments.clone(), hash.clone());
+            Answer::later(async move {
+                // A disk may take its time.
+                let written = tokio::task::spawn_blocking(move || {
+                    let mut config = arguments.config_file()?;
+                    config.set_password(&hash)?;
+                    config.write()
+                });
+                written.await.map_err(Unavailable::new)?.map_err(Unavailable::new)
+            })
+        };
+        self.password_hash.is_none().then_some(keeper)
     }
 }

@@ -22,7 +22,8 @@ use axum::{
     routing::{get, post},
 };
 use portcullis::{
-    AuthLayer, BaseUrl, Event, Hosts, Origins, PasswordHash, Responses, Token, TrustedProxies,
+    AuthLayer, BaseUrl, Event, Hosts, Origins, PasswordHash, PasswordPolicy, Responses, Token,
+    TrustedProxies,
     jupyter::{ServerInfo, ServerInfoFile},
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct Server {
     pub(crate) auth: AuthLayer,
     pub(crate) base_url: BaseUrl,
     pub(crate) root: Root,
+    /// Whether the login page lets the password be changed.
+    pub(crate) password_changes: bool,
     pub(crate) stop: Stop,
 }
 
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let arguments = Arc::new(arguments);
     let base_url: BaseUrl = arguments
         .base_url
         .parse()
@@ -82,6 +86,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         auth: gate(&arguments, &keys, password, base_url.clone(), address)?,
         base_url,
         root,
+        password_changes: arguments.password_keeper().is_some(),
         stop: Stop::on_signals()?,
     });
 
@@ -139,7 +144,7 @@ fn tell_jupyter(
 
 /// The gate: who may come in, and by what.
 fn gate(
-    arguments: &Arguments,
+    arguments: &Arc<Arguments>,
     keys: &Keys,
     password: Option<PasswordHash>,
     base_url: BaseUrl,
@@ -180,6 +185,13 @@ fn gate(
     }
     if let Some(password) = password {
         auth = auth.password(password);
+    }
+    if let Some(keeper) = arguments.password_keeper() {
+        // As for `password set`: 8 characters will do.
+        let policy = PasswordPolicy::new()
+            .with_minimum(8)?
+            .with_names(["jupyter", "notebook", "portcullis"]);
+        auth = auth.password_change(policy, keeper);
     }
     let auth = auth
         .keyring(keyring)
@@ -230,6 +242,8 @@ fn log(event: &Event<'_>) {
     let _ = match event {
         Event::LoggedIn { identity, .. } => writeln!(out, "{} logged in", identity.username()),
         Event::LoggedOut { identity, .. } => writeln!(out, "{} logged out", identity.username()),
+        Event::PasswordChanged { .. } => writeln!(out, "the password was changed"),
+        Event::WeakPassword { .. } => writeln!(out, "warning: the password's hash is weak, set it anew"),
         Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
         Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
         _ => Ok(()),

@@ -7,11 +7,12 @@ use http::StatusCode;
 use crate::{
     authenticate::{Chain, login_payload::Login},
     authorize::Authorizer,
-    cookie::{CookieError, SetCookies},
+    cookie::{CookieError, Keyring, SetCookies},
     denial::{Denial, Reason},
     error::Unavailable,
     event::{Event, LoggedPath, Observer},
     gate::{
+        Passwords,
         endpoint::Endpoint,
         login_cookie::{LoginCookie, XsrfCookie},
         responses::{OwnResponse, Telling, page_response},
@@ -34,6 +35,7 @@ pub(crate) struct Gate {
     /// The cookie of a login, where a browser can log in.
     pub(crate) login_cookie: Option<LoginCookie>,
     pub(crate) ended: Arc<EndedLogins>,
+    pub(crate) passwords: Passwords,
     pub(crate) telling: Telling,
     /// The gate's own paths.
     pub(crate) endpoints: Vec<(Box<str>, Box<dyn Endpoint>)>,
@@ -93,6 +95,18 @@ impl Gate {
             login_cookie.remove(head, https, cookies);
         }
         self.xsrf_cookie.remove(https, cookies);
+    }
+
+    /// Makes and reads cookies with other keys from now on, which ends every login.
+    #[cfg_attr(
+        not(feature = "password"),
+        allow(dead_code, reason = "a change of the password asks for it")
+    )]
+    pub(crate) fn change_keyring(&self, keyring: &Keyring) {
+        self.xsrf_cookie.change_keyring(keyring.clone());
+        if let Some(LoginCookie(login_cookie)) = &self.login_cookie {
+            login_cookie.change_keyring(keyring);
+        }
     }
 
     /// The answer to somebody whose login does not fit into a cookie: no fault of theirs, and the operator is told.

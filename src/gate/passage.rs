@@ -35,7 +35,7 @@ use crate::{
 /// The gate as one set of routes has it: shared state, and what is asked there.
 #[derive(Clone)]
 pub(crate) struct Passage {
-    gate: Arc<Gate>,
+    pub(super) gate: Arc<Gate>,
     optional: bool,
     scopes: Box<[Box<str>]>,
     open_paths: Box<[Box<str>]>,

@@ -16,12 +16,13 @@ use crate::{
     cookie::{CookieError, SetCookies},
     denial::Denial,
     error::ConfigError,
-    gate::{AuthService, Decision, passage::Passage},
+    gate::{AuthService, Decision, Login, XsrfToken, passage::Passage},
     grant::Grant,
     guard::Origin,
     head::Head,
     launch::{Launch, LaunchLink, LaunchLinks},
     next_url::{NextUrl, Premises},
+    secret::Secret,
     session::Session,
     token::Token,
     verify::TokenVerifier,
@@ -163,6 +164,64 @@ impl AuthLayer {
     /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
     pub fn log_in(&self, head: Head<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
         self.passage.log_in_by_hand(head, grant)
+    }
+
+    /// Whether `password` is that of `username`, for a login form of one's own: asked of whoever
+    /// [`passwords`](AuthLayerBuilder::passwords) or [`password`](AuthLayerBuilder::password) named, by the same throttle
+    /// and at the same cost as by the gate's own form. The name is not looked at where all share one password.
+    ///
+    /// `head` is that of the request that brought the form; [`check_xsrf`](Self::check_xsrf) tells whether the form was
+    /// one of ours.
+    ///
+    /// # Errors
+    ///
+    /// The denial to answer with: `CrossSite` if another site caused the request, `Throttled`, `WrongPassword`,
+    /// `Unavailable` if the hashing queue or the store does not answer, `TooLarge` if the login does not fit into a
+    /// cookie.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Head, Secret, SetCookies};
+    ///
+    /// async fn log_in(auth: AuthLayer, form: http::Request<()>) -> Result<SetCookies, http::Response<bytes::Bytes>> {
+    ///     let head = Head::of(&form);
+    ///     match auth.verify_password(head, "alice", &Secret::from("correct horse battery staple")).await {
+    ///         Ok(login) => Ok(login.set_cookies()),
+    ///         Err(denial) => Err(denial.into_response(head)),
+    ///     }
+    /// }
+    /// ```
+    pub fn verify_password(
+        &self,
+        head: Head<'_>,
+        username: &str,
+        password: &Secret,
+    ) -> Answer<Result<Login, Denial>> {
+        self.passage.verify_password(head, username, password)
+    }
+
+    /// The `_xsrf` value for a form of one's own, and the cookie that goes with it. Of somebody logged in by cookie it is
+    /// bound to the login, else it is one from before the login.
+    ///
+    /// In the query of the form's action (`action="/rename?_xsrf=…"`) the gate finds it by itself. In a field of that name,
+    /// which is in the body that the gate leaves alone, [`check_xsrf`](Self::check_xsrf) is the handler's to call.
+    ///
+    /// # Errors
+    ///
+    /// Those of a Host or a Forwarded field that cannot be read.
+    pub fn xsrf_token(&self, head: Head<'_>) -> Result<XsrfToken, Denial> {
+        self.passage.xsrf_token(head)
+    }
+
+    /// Nothing if the form that `head` brought, with `field` as its `_xsrf`, is one of this server's: for login pages of
+    /// one's own and other open paths. On guarded ones the gate has checked before, without the form.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::CrossSite`, to answer with.
+    pub fn check_xsrf(&self, head: Head<'_>, field: &str) -> Result<(), Denial> {
+        self.passage.check_xsrf(head, field)
     }
 
     /// The cookies that log the browser of this request out, on every path where it may have a login.

@@ -9,12 +9,12 @@ const FLOORS: [&str; 6] = [
     "source store hashing",
     "authenticate verify authorize",
     "guard gate",
-    "login logout launch jupyter provider",
+    "login logout launch password_change jupyter provider",
     "layer axum grpc testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 17] = [
+const BESIDE: [(&str, &str); 18] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -29,6 +29,7 @@ const BESIDE: [(&str, &str); 17] = [
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
     ("password", "error random secret"),
+    ("password_change", "login"),
     ("testing", "layer"),
     ("token", "digest random secret"),
     ("tracing", "event"),

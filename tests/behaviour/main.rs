@@ -1,6 +1,7 @@
 //! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
 
 mod a_launch_link_opens_once;
+mod a_login_form_of_ones_own;
 mod a_login_lasts_and_ends;
 mod a_logout_ends_the_session;
 mod allocations;
@@ -24,6 +25,7 @@ mod services;
 mod stores_keep_what_they_promise;
 mod support;
 mod tests_of_users;
+mod the_password_is_changed_by_the_form;
 mod tokens_log_in;
 mod use_cases;
 mod vectors;
