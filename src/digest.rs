@@ -67,30 +67,45 @@ impl Hmac {
 }
 
 /// The hash of a message of which `blocks` blocks led to `state` and `octets` are the rest.
+///
+/// What fits is padded in one piece, so that the compression function is called once.
 #[inline(always)]
 fn finish(mut state: State, blocks: usize, octets: &[u8]) -> [u8; 32] {
-    let (whole, rest) = octets.as_chunks::<BLOCK>();
-    if !whole.is_empty() {
+    let bits = 8 * (blocks * BLOCK + octets.len()) as u64;
+    if octets.len() <= BLOCK - PADDING {
+        pad_and_compress::<1>(&mut state, octets, bits);
+    } else if octets.len() <= USUAL * BLOCK - PADDING {
+        pad_and_compress::<USUAL>(&mut state, octets, bits);
+    } else {
+        let (whole, rest) = octets.as_chunks::<BLOCK>();
         compress256(&mut state, whole);
+        pad_and_compress::<2>(&mut state, rest, bits);
     }
-    // One bit, zeros, and the length in bits at the end of a block.
-    let mut last = [[0; BLOCK]; 2];
-    let (message, padding) = last.as_flattened_mut().split_at_mut(rest.len());
-    message.copy_from_slice(rest);
-    padding[0] = 0x80;
-    let bits = (8 * (blocks * BLOCK + octets.len()) as u64).to_be_bytes();
-    let [first, second] = &mut last;
-    let fits = rest.len() < BLOCK - bits.len();
-    let end = if fits { first } else { second };
-    *end.last_chunk_mut().expect("a block is longer than a length") = bits;
-    compress256(&mut state, if fits { &last[..1] } else { &last });
-
     let mut hash = [0; 32];
     let (words, _) = hash.as_chunks_mut::<4>();
     for (octets, word) in words.iter_mut().zip(state) {
         *octets = word.to_be_bytes();
     }
     hash
+}
+
+/// Enough blocks for a cookie that is signed.
+const USUAL: usize = 5;
+/// The shortest padding: a bit in an octet of its own, and the length.
+const PADDING: usize = 1 + 8;
+
+/// Compresses `octets`, which with their padding fill `ROOM` blocks at most: one bit, zeros, and the length in
+/// bits at the end of a block.
+#[inline(always)]
+fn pad_and_compress<const ROOM: usize>(state: &mut State, octets: &[u8], bits: u64) {
+    let mut padded = [[0; BLOCK]; ROOM];
+    let (message, padding) = padded.as_flattened_mut().split_at_mut(octets.len());
+    message.copy_from_slice(octets);
+    padding[0] = 0x80;
+    let filled = &mut padded[..(octets.len() + PADDING).div_ceil(BLOCK)];
+    let last = filled.last_mut().expect("padding fills a block");
+    *last.last_chunk_mut().expect("a block is longer than a length") = bits.to_be_bytes();
+    compress256(state, filled);
 }
 
 #[cfg(test)]

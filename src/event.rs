@@ -48,14 +48,16 @@ pub enum Event<'a> {
         /// What was asked for.
         path: LoggedPath<'a>,
     },
-    /// Passwords are tried by clients whose address is not known, so they share the account's count, and an attack
-    /// keeps the owner out for as long as it lasts. Told once. Remedy: a [`Peer`](crate::Peer) in the request's
-    /// extensions, [`TrustedProxies`](crate::TrustedProxies).
+    /// Somebody tried a password from an address that is not known, so the throttle counts by account alone, and
+    /// whoever guesses keeps the owner out. Told once by each gate.
+    ///
+    /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::Peer) into
+    /// requests, and name the proxies that are in front.
     UnknownClient,
-    /// Somebody logged in by the shared password, whose hash is weaker than it should be: to be set anew.
-    WeakPassword {
-        /// From where, if that is known.
-        client: Option<IpAddr>,
+    /// Somebody came in by a password whose stored hash is weak and stays so: set the password anew.
+    WeakPasswordHash {
+        /// Who.
+        identity: &'a Identity,
     },
 }
 

@@ -138,7 +138,7 @@ impl<'a> Head<'a> {
     }
 
     /// The one value of `field`, or nothing.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn single(self, field: Field) -> Result<Option<&'a HeaderValue>, Several> {
         match self.fields {
             Some(fields) => Ok(fields.get(field)),

@@ -44,6 +44,7 @@
 //! - [`TokenSet`], [`TokenVerifier`], [`Authenticator`], [`authenticator_fn`]: who is let in.
 //! - [`FileSource`], [`EnvSource`], [`FirstOf`]: where secrets come from.
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
+//! - `provider::Hub` (feature `provider`): being the hub that services and single-user servers send people to.
 //! - [`guard`]: the decision table that every browser's request passes.
 //! - `jupyter`, of the feature so called: the files by which Jupyter's tools find a server and its password.
 //! - [`manual`]: architecture, Jupyter, threats, defaults, migrating, contributing.
@@ -79,6 +80,8 @@ mod login;
 mod logout;
 pub mod manual;
 mod next_url;
+#[cfg(feature = "oauth")]
+pub mod oauth;
 mod page;
 #[cfg(feature = "password")]
 mod password;
@@ -132,7 +135,7 @@ pub use password::{
 pub use password_change::PasswordKeeper;
 pub use peer::{Peer, Scheme};
 pub use query::{Query, TokenBuffer, scrub_query};
-pub use scopes::Scopes;
+pub use scopes::{Scope, Scopes};
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
 pub use source::{BytesSource, EnvSource, FileSource, FirstOf, SecretSource};

@@ -66,9 +66,6 @@ pub(crate) struct LoginPage {
 pub(crate) trait OwnPassword: Send + Sync {
     fn is_set(&self) -> bool;
 
-    /// Whether its hash is weaker than it should be.
-    fn is_weak(&self) -> bool;
-
     fn may_change(&self) -> bool;
 
     /// Whether `new` may take its place.
@@ -159,7 +156,7 @@ impl Endpoint for LoginPage {
             new,
         };
         if self.knows_token(&typed) {
-            return arrival.let_in_owner();
+            return arrival.let_in_owner(Grant::new(Identity::anonymous()));
         }
         let passwords = match &self.shared {
             Some(shared) if !shared.is_set() => None,
@@ -387,16 +384,12 @@ struct Arrival {
 impl Arrival {
     fn settle(self, verdict: Verdict) -> Answer<OwnResponse> {
         match verdict {
-            Verdict::Known(_) if self.shared.is_some() => {
-                if self.shared.as_ref().is_some_and(|shared| shared.is_weak()) {
-                    let client = self.client;
-                    self.gate.tell(&Event::WeakPassword { client });
-                }
-                self.let_in_owner()
-            }
             Verdict::Known(grant) => {
                 let grant = self.gate.granted(grant);
-                self.let_in(grant).into()
+                match &self.shared {
+                    Some(_) => self.let_in_owner(grant),
+                    None => self.let_in(grant).into(),
+                }
             }
             Verdict::Unavailable(unavailable) => {
                 let throttle = &self.gate.passwords.throttle;
@@ -419,8 +412,7 @@ impl Arrival {
     }
 
     /// Whoever has what opens the whole server: they may set its password.
-    fn let_in_owner(self) -> Answer<OwnResponse> {
-        let owner = Grant::new(Identity::anonymous());
+    fn let_in_owner(self, owner: Grant) -> Answer<OwnResponse> {
         let (Some(new), Some(shared)) = (&self.new, &self.shared) else {
             return self.let_in(owner).into();
         };

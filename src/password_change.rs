@@ -66,10 +66,6 @@ impl OwnPassword for SharedLogin {
         self.password.hash().is_some()
     }
 
-    fn is_weak(&self) -> bool {
-        self.password.hash().is_some_and(|hash| hash.is_weak())
-    }
-
     fn may_change(&self) -> bool {
         self.change.is_some()
     }

@@ -4,7 +4,7 @@ use crate::event::{Event, Observer};
 
 /// An observer that writes each event as a record of the `tracing` crate, target `portcullis`.
 ///
-/// Refusals are `INFO`, logins and logouts `INFO`, a hash that is weak or a client whose address is not known `WARN`, what does not answer is `ERROR`.
+/// Refusals are `INFO`, logins and logouts `INFO`, what should be set right is `WARN`, what does not answer is `ERROR`.
 ///
 /// # Example
 ///
@@ -38,14 +38,14 @@ impl Observer for TracingObserver {
             Event::PasswordChanged { client } => {
                 tracing::info!(target: TARGET, ?client, "password changed");
             }
-            Event::UnknownClient => {
-                tracing::warn!(target: TARGET, "passwords are tried by clients whose address is not known");
-            }
-            Event::WeakPassword { client } => {
-                tracing::warn!(target: TARGET, ?client, "logged in by a password with a weak hash");
-            }
             Event::Unavailable { error, path } => {
                 tracing::error!(target: TARGET, %error, %path, "unavailable");
+            }
+            Event::UnknownClient => {
+                tracing::warn!(target: TARGET, "passwords are throttled by account alone: clients have no address");
+            }
+            Event::WeakPasswordHash { identity } => {
+                tracing::warn!(target: TARGET, username = identity.username(), "the stored hash of the password is weak");
             }
         }
     }

@@ -10,14 +10,15 @@
 use std::{
     io::{self, Write as _},
     path::PathBuf,
-    process::ExitCode,
+    process::{ExitCode, Stdio},
     time::Duration,
 };
 
 use axum::Router;
 use clap::Parser;
-use portcullis::{EnvSource, Event, Token};
+use portcullis::{EnvSource, Event, SecretSource as _, Token};
 use serde_json::{Map, Value};
+use tokio::process::Command;
 
 use settings::{Route, Settings};
 use support::{
@@ -58,7 +59,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .iter()
         .map(tokio::net::TcpListener::local_addr)
         .collect::<Result<Vec<_>, _>>()?;
-    let hub = settings.hub(&addresses)?;
+    let hub = settings.hub(&addresses).await?;
     let proxy = proxy(&settings)?;
     let stop = Stop::on_signals()?;
 
@@ -73,8 +74,11 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         let app = Router::new().fallback_service(hub.clone());
         tasks.spawn(serve(listener, app, stop.clone()));
     }
-    if let (Some(proxy), Some(last)) = (proxy, addresses.last()) {
+    if let (Some((proxy, token)), Some(last)) = (proxy, addresses.last()) {
         let routes = settings.routes(reachable(*last))?;
+        if !settings.proxy_command.is_empty() {
+            tasks.spawn(keep_proxy(settings.proxy_command, token, stop.clone()));
+        }
         tasks.spawn(keep_routes(proxy, routes, stop.clone()));
     }
     let ended = tasks.join_next().await;
@@ -83,17 +87,50 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     ended.map_or(Ok(()), |ended| ended?)
 }
 
-/// The proxy, if there is one, and the token that it knows.
-fn proxy(settings: &Settings) -> Result<Option<ProxyApi>, Failure> {
+/// The proxy, if there is one, and the token that it knows: of a proxy that the hub starts, a new one unless one is set.
+fn proxy(settings: &Settings) -> Result<Option<(ProxyApi, Token)>, Failure> {
     let Some(url) = &settings.proxy_api_url else {
         return Ok(None);
     };
-    let secret = portcullis::SecretSource::load(&EnvSource::new("CONFIGPROXY_AUTH_TOKEN"))?;
-    let secret = secret.ok_or(
-        "CONFIGPROXY_AUTH_TOKEN: expected the token of the proxy at proxy_api_url, and it is not set",
-    )?;
-    let token = Token::from_secret(secret).map_err(|error| format!("CONFIGPROXY_AUTH_TOKEN: {error}"))?;
-    ProxyApi::new(url, token, PATIENCE).map(Some)
+    let secret = EnvSource::new("CONFIGPROXY_AUTH_TOKEN").load()?;
+    let token = match secret {
+        Some(secret) => {
+            Token::from_secret(secret).map_err(|error| format!("CONFIGPROXY_AUTH_TOKEN: {error}"))?
+        }
+        None if settings.proxy_command.is_empty() => {
+            return Err(
+                "CONFIGPROXY_AUTH_TOKEN: expected the token of the proxy at proxy_api_url, and it is not set"
+                    .into(),
+            );
+        }
+        None => Token::generate(),
+    };
+    Ok(Some((ProxyApi::new(url, token.clone(), PATIENCE)?, token)))
+}
+
+/// Starts the proxy, and again whenever it has ended. It ends with the hub.
+async fn keep_proxy(command: Vec<String>, token: Token, stop: Stop) -> Result<(), Failure> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(());
+    };
+    loop {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env("CONFIGPROXY_AUTH_TOKEN", token.expose())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("proxy_command {program}: {error}"))?;
+        println!("the proxy runs as process {}", child.id().unwrap_or_default());
+        tokio::select! {
+            ended = child.wait() => eprintln!("the proxy ended ({}), and is started again", ended?),
+            () = stop.clone().requested() => {
+                child.kill().await?;
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Gives the proxy its routes, and again whenever it has lost one.
@@ -147,6 +184,10 @@ pub(crate) fn log(event: &Event<'_>) {
         Event::LoggedOut { identity, .. } => writeln!(out, "{} logged out", identity.username()),
         Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
         Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
+        Event::UnknownClient => writeln!(
+            out,
+            "warning: clients have no address, so passwords are throttled by account alone"
+        ),
         _ => Ok(()),
     };
 }

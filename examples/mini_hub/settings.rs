@@ -7,7 +7,7 @@ use portcullis::{
     SecretSource as _, StoredPasswords, Token, TrustedProxies, Users,
     guard::Origin,
     provider::{Client, Hub, HubBuilder, Member},
-    store::{HubStore, MemoryTokenStore, SqliteTokenStore},
+    store::{HubStore, MemoryTokenStore, PostgresTokenStore, SqliteTokenStore},
 };
 use serde::Deserialize;
 
@@ -28,6 +28,9 @@ pub(crate) struct Settings {
     #[serde(default)]
     hosts: Vec<String>,
     pub(crate) proxy_api_url: Option<String>,
+    /// Started and kept running, with the token of its API in its environment.
+    #[serde(default)]
+    pub(crate) proxy_command: Vec<String>,
     #[serde(default)]
     users: Vec<User>,
     #[serde(default)]
@@ -145,7 +148,7 @@ impl Settings {
     /// # Errors
     ///
     /// If something that the file says cannot be, with the name of the setting.
-    pub(crate) fn hub(&self, addresses: &[SocketAddr]) -> Result<Hub, Failure> {
+    pub(crate) async fn hub(&self, addresses: &[SocketAddr]) -> Result<Hub, Failure> {
         let (origin, _) = self.public()?;
         let hub = match self.store.split_once(':') {
             Some(("memory", "")) => self.with_store(MemoryTokenStore::new()),
@@ -153,7 +156,14 @@ impl Settings {
                 let store = SqliteTokenStore::open(path).map_err(|error| format!("store: {error}"))?;
                 self.with_store(store)
             }
-            _ => Err("store: expected \"memory:\" or \"sqlite:<file>\", found something else".into()),
+            Some(("postgres" | "postgresql", _)) => {
+                let store = PostgresTokenStore::connect(&self.store).await;
+                self.with_store(store.map_err(|error| format!("store: {error}"))?)
+            }
+            _ => Err(
+                "store: expected \"memory:\", \"sqlite:<file>\" or \"postgres://…\", found something else"
+                    .into(),
+            ),
         }?;
         // Whoever listens for other machines answers to addresses, and to names only when told them: a hostile page can
         // make its own name lead here, but not an address.

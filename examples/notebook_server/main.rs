@@ -10,41 +10,47 @@
 //!
 //! `jupyter server list` finds it, and `jupyter server stop` stops it.
 
-use std::{
-    io::{self, Write as _},
-    net::SocketAddr,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use axum::{
     Router,
     routing::{get, post},
 };
+use clap::Parser;
 use portcullis::{
-    AuthLayer, BaseUrl, Event, Hosts, Origins, PasswordHash, PasswordPolicy, Responses, Token,
-    TrustedProxies,
+    AuthLayer, BaseUrl, Event, PasswordPolicy, Responses, Token,
     jupyter::{ServerInfo, ServerInfoFile},
 };
 
-use arguments::Arguments;
 use files::Root;
 use support::{
+    browser, connections, console,
     failure::{self, Failure},
-    listen::{listen, peer, reachable, serve},
+    flags::{Credentials, Flags},
+    listen::listen,
     runtime,
     stop::Stop,
 };
 
 mod api;
-mod arguments;
-mod browser;
 mod files;
 mod home;
 mod me;
 mod stop_token;
 #[path = "../support/mod.rs"]
 mod support;
+
+/// Jupyter Server's authentication in front of one's own pages.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+
+    /// Directory whose files are served.
+    #[arg(long, default_value = ".", value_name = "DIRECTORY")]
+    root_dir: PathBuf,
+}
 
 /// What the handlers share.
 pub(crate) struct Server {
@@ -60,54 +66,48 @@ fn main() -> ExitCode {
     failure::run(run)
 }
 
-async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let arguments = Arc::new(arguments);
-    let base_url: BaseUrl = arguments
-        .base_url
-        .parse()
-        .map_err(|error| format!("--base-url: {error}"))?;
-    let root = &arguments.root_dir;
-    let root = Root::new(root).map_err(|error| format!("--root-dir {}: {error}", root.display()))?;
-    let password = arguments.password()?;
-    let configured = arguments.token()?;
-    // One's own token is known to whoever configured it; a log should not know it too. Beside a password nobody
-    // needs one that nobody asked for.
-    let generated = (configured.is_none() && password.is_none()).then(Token::generate);
-    let listener = listen(&arguments.ip, arguments.port()?).await?;
+async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
+    let base_url = flags.base_url()?;
+    let root = Root::new(&root_dir).map_err(|error| format!("--root-dir {}: {error}", root_dir.display()))?;
+    let (credentials, tls) = (flags.credentials()?, flags.tls()?);
+    let listener = listen(&flags.ip, flags.port()?).await?;
     let address = listener.local_addr()?;
 
-    let keys = Keys {
-        has_password: password.is_some(),
-        // Beside a password alone, Jupyter's tools get a token that stops the server.
-        stop: (configured.is_none() && generated.is_none()).then(Token::generate),
-        token: configured.or_else(|| generated.clone()),
-    };
+    // Beside a password alone, Jupyter's tools get a token that stops the server.
+    let stop_token = credentials.token.is_none().then(Token::generate);
     let server = Arc::new(Server {
-        auth: gate(&arguments, &keys, password, base_url.clone(), address)?,
+        auth: gate(
+            &flags,
+            &credentials,
+            stop_token.as_ref(),
+            base_url.clone(),
+            address,
+        )?,
         base_url,
         root,
-        password_changes: arguments.password_keeper().is_some(),
+        password_changes: flags.password_keeper().is_some(),
         stop: Stop::on_signals()?,
     });
 
     // Gone when the server ends: it is dropped then.
-    let _file = tell_jupyter(&arguments, &keys, &server.base_url, address)
+    let token = credentials.token.as_ref().or(stop_token.as_ref());
+    let info = ServerInfo::new(address, &server.base_url)
+        .with_password(credentials.password.is_some())
+        .with_root_dir(root_dir.canonicalize()?)
+        .with_tls(flags.has_tls());
+    let _file = tell_jupyter(info, token)
         .inspect_err(|error| eprintln!("warning: Jupyter's tools will not find this server: {error}"));
-    let home = format!("http://{}{}", reachable(address), server.base_url);
-    let link = server.auth.launch_link(&home)?;
-    println!(
-        "notebook_server listens on http://{address}{}\nhosts: {}\nopen: {}  (once, within a minute)\n\
-         log in: {home}login",
-        server.base_url,
-        hosts_line(&arguments, address),
-        link.expose_url(),
-    );
-    if let Some(token) = &generated {
-        println!("token for programs: {}", token.expose());
-    }
+    let home = console::announce(
+        "notebook_server",
+        address,
+        &server.base_url,
+        &flags,
+        &credentials,
+        &server.auth,
+    )?;
 
-    let serving = serve(listener, routes(&server), server.stop.clone());
-    if arguments.no_browser {
+    let serving = connections::serve(listener, tls, routes(&server), server.stop.clone());
+    if flags.no_browser {
         return serving.await;
     }
     // A link of its own: the printed one is still good when this one was opened.
@@ -118,24 +118,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// What opens the server, beside the hash of a password.
-struct Keys {
-    token: Option<Token>,
-    stop: Option<Token>,
-    has_password: bool,
-}
-
 /// Writes `jpserver-<pid>.json`, by which `jupyter server list` and `stop` find the server.
-fn tell_jupyter(
-    arguments: &Arguments,
-    keys: &Keys,
-    base_url: &BaseUrl,
-    address: SocketAddr,
-) -> Result<ServerInfoFile, Failure> {
-    let info = ServerInfo::new(address, base_url)
-        .with_password(keys.has_password)
-        .with_root_dir(arguments.root_dir.canonicalize()?);
-    let info = match keys.token.as_ref().or(keys.stop.as_ref()) {
+fn tell_jupyter(info: ServerInfo, token: Option<&Token>) -> Result<ServerInfoFile, Failure> {
+    let info = match token {
         Some(token) => info.with_token(token.clone()),
         None => info,
     };
@@ -144,49 +129,30 @@ fn tell_jupyter(
 
 /// The gate: who may come in, and by what.
 fn gate(
-    arguments: &Arc<Arguments>,
-    keys: &Keys,
-    password: Option<PasswordHash>,
+    flags: &Flags,
+    credentials: &Credentials,
+    stop_token: Option<&Token>,
     base_url: BaseUrl,
     address: SocketAddr,
 ) -> Result<AuthLayer, Failure> {
-    // A page of a hostile site can make its own name lead to us, but not an address. So whoever listens for
-    // other machines answers to addresses, and to names only when told them.
-    let hosts = if address.ip().is_loopback() {
-        Hosts::loopback()
-    } else {
-        Hosts::any_ip()
-    };
-    let hosts = match &*arguments.allow_host {
-        [] => hosts,
-        listed => hosts.and(Hosts::listed(listed).map_err(|error| format!("--allow-host: {error}"))?),
-    };
-    let proxies = match &*arguments.trusted_proxy {
-        [] => TrustedProxies::none(),
-        listed => {
-            TrustedProxies::parse(&listed.join(",")).map_err(|error| format!("--trusted-proxy: {error}"))?
-        }
-    };
-    let origins =
-        Origins::parse(&arguments.allow_origin).map_err(|error| format!("--allow-origin: {error}"))?;
-    let keyring = runtime::keyring(
-        arguments.cookie_secret_file.as_deref(),
-        arguments.raw_cookie_secret,
-    )?;
     let open = base_url.join("api");
     let mut auth = AuthLayer::builder();
-    if let Some(token) = &keys.token {
+    if let Some(token) = &credentials.token {
         auth = auth.token(token.clone());
     }
-    if let Some(token) = &keys.stop {
+    if let Some(token) = stop_token {
         auth = auth
             .tokens(stop_token::verifier(token.clone())?)
             .authorizer(stop_token::rule(base_url.join("api/shutdown")));
     }
-    if let Some(password) = password {
-        auth = auth.password(password);
+    if let Some(password) = &credentials.password {
+        auth = auth.password(password.clone());
     }
-    if let Some(keeper) = arguments.password_keeper() {
+    if flags.has_tls() {
+        // Not said without: a proxy that nobody told us of may speak it for us.
+        auth = auth.own_tls(true);
+    }
+    if let Some(keeper) = flags.password_keeper() {
         // As for `password set`: 8 characters will do.
         let policy = PasswordPolicy::new()
             .with_minimum(8)?
@@ -194,15 +160,14 @@ fn gate(
         auth = auth.password_change(policy, keeper);
     }
     let auth = auth
-        .keyring(keyring)
+        .keyring(flags.keyring()?)
         .base_url(base_url)
-        .hosts(hosts)
-        .origins(origins)
-        .trusted_proxies(proxies)
+        .hosts(flags.hosts(address)?)
+        .origins(flags.origins()?)
+        .trusted_proxies(flags.proxies()?)
         // Jupyter's clients expect Jupyter's words: 403 and its JSON, not 401 and a challenge.
         .responses(Responses::jupyter())
-        .peer(peer)
-        .observer(|event: &Event<'_>| log(event))
+        .observer(|event: &Event<'_>| console::log(event))
         .build()?;
     Ok(auth.open_paths([&open]))
 }
@@ -223,29 +188,4 @@ fn routes(server: &Arc<Server>) -> Router {
         // After the routes: a layer wraps what is there when it is added.
         .layer(server.auth.clone())
         .with_state(server.clone())
-}
-
-/// Which `Host` fields are answered.
-fn hosts_line(arguments: &Arguments, address: SocketAddr) -> String {
-    let mut hosts = vec!["localhost", "loopback addresses"];
-    if !address.ip().is_loopback() {
-        hosts.push("every other IP address (it listens beyond this machine)");
-    }
-    hosts.extend(arguments.allow_host.iter().map(String::as_str));
-    hosts.join(", ")
-}
-
-/// A line for the operator. An event holds no secret, so nothing has to be struck out.
-fn log(event: &Event<'_>) {
-    let mut out = io::stderr();
-    // Nobody is refused because the log is full or closed.
-    let _ = match event {
-        Event::LoggedIn { identity, .. } => writeln!(out, "{} logged in", identity.username()),
-        Event::LoggedOut { identity, .. } => writeln!(out, "{} logged out", identity.username()),
-        Event::PasswordChanged { .. } => writeln!(out, "the password was changed"),
-        Event::WeakPassword { .. } => writeln!(out, "warning: the password's hash is weak, set it anew"),
-        Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
-        Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
-        _ => Ok(()),
-    };
 }

@@ -1,6 +1,12 @@
 //! Connections taken one by one, with TLS or without, and served by any tower service until the end.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{self, Cursor},
+    net::SocketAddr,
+    pin::pin,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -18,15 +24,23 @@ use hyper_util::{
 };
 use portcullis::Peer;
 use tokio::{
+    io::{AsyncReadExt as _, Chain, Join, ReadHalf, WriteHalf, join, split},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 use tower::{Service, ServiceExt as _};
 
-use super::{failure::Failure, stop::Stop, tls::Tls};
+use super::{
+    failure::Failure,
+    stop::Stop,
+    tls::{Stream, Tls},
+};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How many octets a client of HTTP/2 begins with.
+const PREFACE: usize = 24;
 
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(60);
@@ -108,10 +122,27 @@ async fn connection<S, B>(
         return answer(TokioIo::new(stream), false, address, service, watcher).await;
     };
     // In a task of its own and for a time only, so that whoever says nothing holds up nobody.
-    if let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(stream)).await {
-        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        answer(TokioIo::new(stream), http2, address, service, watcher).await;
-    }
+    let Ok(Ok((stream, http2))) = timeout(HANDSHAKE, shake_hands(stream, tls)).await else {
+        return;
+    };
+    answer(TokioIo::new(stream), http2, address, service, watcher).await;
+}
+
+/// The stream after the handshake, and whether HTTP/2 is spoken on it. Its preface (RFC 9113 §3.4) counts as a
+/// part of the handshake: for it the server below would wait for ever.
+async fn shake_hands(
+    stream: TcpStream,
+    tls: Tls,
+) -> io::Result<(
+    Join<Chain<Cursor<Vec<u8>>, ReadHalf<Stream>>, WriteHalf<Stream>>,
+    bool,
+)> {
+    let mut stream = tls.accept(stream).await?;
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let mut preface = vec![0; if http2 { PREFACE } else { 0 }];
+    stream.read_exact(&mut preface).await?;
+    let (reader, writer) = split(stream);
+    Ok((join(Cursor::new(preface).chain(reader), writer), http2))
 }
 
 async fn answer<I, S, B>(io: I, http2: bool, address: SocketAddr, service: S, watcher: Watcher)

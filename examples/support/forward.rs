@@ -222,7 +222,7 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
     .map(HeaderName::from_static);
     let told = |name| headers.get(name).filter(|_| asked.trusted).cloned();
     let earlier: Vec<&[u8]> = headers.get_all(&by).iter().map(HeaderValue::as_bytes).collect();
-    let earlier = match asked.trusted {
+    let mut chain = match asked.trusted {
         true => earlier.join(&b", "[..]),
         false => Vec::new(),
     };
@@ -235,14 +235,17 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
     ];
     let family: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| name.as_str().starts_with("x-forwarded-") || others.contains(name))
+        .filter(|name| {
+            // Many applications take `X_Real_IP` for the same field.
+            let plain = name.as_str().replace('_', "-");
+            plain.starts_with("x-forwarded-") || others.iter().any(|other| *other == plain.as_str())
+        })
         .cloned()
         .collect();
     for name in family {
         headers.remove(name);
     }
 
-    let mut chain = earlier;
     if let Some(ip) = asked.by {
         let separator = if chain.is_empty() { "" } else { ", " };
         chain.extend_from_slice(format!("{separator}{ip}").as_bytes());
@@ -452,6 +455,8 @@ mod tests {
                 ("x-forwarded-proto", "http"),
                 ("x-forwarded-ssl", "on"),
                 ("x-real-ip", "198.51.100.7"),
+                ("x_real_ip", "198.51.100.7"),
+                ("X_Forwarded-Proto", "http"),
                 ("forwarded", "for=198.51.100.7"),
             ] {
                 headers.append(name, HeaderValue::from_static(value));

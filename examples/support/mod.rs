@@ -1,8 +1,11 @@
 //! What every example needs and none is about: how it fails, where it listens, when it stops.
 #![allow(dead_code, reason = "each example takes what it needs")]
 
+pub(crate) mod browser;
 pub(crate) mod connections;
+pub(crate) mod console;
 pub(crate) mod failure;
+pub(crate) mod flags;
 pub(crate) mod forward;
 pub(crate) mod listen;
 pub(crate) mod page;

@@ -29,6 +29,9 @@ use super::failure::Failure;
 /// How often the files are looked at, at most: whenever somebody connects.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A connection after the handshake.
+pub(crate) type Stream = TlsStream<TcpStream>;
+
 /// The TLS side of a server. Cloning makes another handle to the same files.
 #[derive(Clone)]
 pub(crate) struct Tls {
@@ -78,7 +81,7 @@ impl Tls {
     }
 
     /// Shakes hands. For how long is the caller's to say.
-    pub(crate) async fn accept(self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn accept(self, stream: TcpStream) -> io::Result<Stream> {
         let renewed = self.renewed;
         spawn_blocking(move || renewed.look()).await?;
         self.acceptor.accept(stream).await

@@ -229,6 +229,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
     }
 
     /// What is said of a request that carries `token`, its expiry included.
+    #[inline]
     pub fn judge(&self, token: PresentedToken<'_>, head: Head<'_>) -> Answer<Outcome> {
         match self.verifier.verify(token) {
             Answer::Now(verdict) => Answer::Now(outcome(verdict, || head.now())),
@@ -292,7 +293,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn by_unrecognised(&self, candidate: &[u8], head: &Head<'_>) -> Answer<Outcome> {
         match PresentedToken::new(candidate) {
             Some(token) => self.judge(token, *head),
@@ -321,6 +322,7 @@ fn in_authorization<'a>(head: &Head<'a>) -> Result<Option<&'a [u8]>, Denial> {
 }
 
 /// What a verdict means for the request.
+#[inline]
 fn outcome(verdict: Verdict, now: impl FnOnce() -> UnixTime) -> Outcome {
     match verdict {
         Verdict::Known(grant) if is_over(&grant, now) => Outcome::Rejected(Reason::ExpiredToken),
@@ -339,7 +341,7 @@ fn is_over(grant: &Grant, now: impl FnOnce() -> UnixTime) -> bool {
 
 /// The value of a field that may be sent once, or `None` if there is no such field.
 #[inline(always)]
-fn only<'a>(value: Result<Option<&'a HeaderValue>, Several>) -> Result<Option<&'a HeaderValue>, Denial> {
+fn only(value: Result<Option<&HeaderValue>, Several>) -> Result<Option<&HeaderValue>, Denial> {
     value.map_err(|Several| several("a field that holds a credential came more than once"))
 }
 

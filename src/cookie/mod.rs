@@ -46,6 +46,8 @@ pub use error::{CookieError, CookieErrorKind};
 pub use jar::{CookieJar, JarAt, Read};
 pub use keyring::Keyring;
 pub use lifetime::Lifetime;
+#[cfg(feature = "provider")]
+pub(crate) use name::escape_path_segment;
 pub use name::{CookieName, CookiePrefix};
 pub use opened::{OpenError, Opened};
 pub use path::{PathDecision, PathScopes, ScopePath};

@@ -247,7 +247,7 @@ fn escape_user_name(name: &str) -> String {
 }
 
 /// A user's name as it stands in a URL path: like [`escape_user_name`], but `@` is kept.
-pub(super) fn escape_path_segment(name: &str) -> String {
+pub(crate) fn escape_path_segment(name: &str) -> String {
     escape(name, |octet| matches!(octet, b'_' | b'.' | b'-' | b'~' | b'@'))
 }
 

@@ -330,16 +330,15 @@ impl<'a> AllValues<'a, '_> {
 /// neither `;` nor `=`, and its first occurrence in a piece is the only one that can be the piece's start.
 #[inline(never)]
 fn next_value<'a>(line: &mut &'a [u8], name: &CookieName, unproven: bool) -> Option<&'a [u8]> {
-    while line.len() > name.as_str().len()
+    let length = name.as_str().len();
+    while line.len() > length
         && let Some(place) = name.find_in(line)
     {
-        let (before, behind) = line.split_at_checked(place)?;
-        let behind = behind.get(name.as_str().len()..)?;
+        let (before, behind) = (line.get(..place)?, line.get(place + length..)?);
         let end = memchr(b';', behind).unwrap_or(behind.len());
-        let (behind, rest) = behind.split_at_checked(end)?;
-        *line = rest.get(1..).unwrap_or_default();
+        *line = behind.get(end + 1..).unwrap_or_default();
         if starts_a_piece(before)
-            && let Some(value) = trim_start(behind).strip_prefix(b"=")
+            && let [b'=', value @ ..] = trim_start(behind.get(..end)?)
             && let value = trim(value)
             && !(unproven && holds_control(value))
         {

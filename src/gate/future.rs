@@ -130,7 +130,7 @@ where
     S: Service<Request<Q>, Response = Response<B>>,
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    #[inline]
+    #[inline(always)]
     fn poll(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

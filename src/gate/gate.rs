@@ -13,7 +13,7 @@ use crate::{
     event::{Event, LoggedPath, Observer},
     gate::{
         Passwords,
-        endpoint::Endpoint,
+        endpoint::Endpoints,
         login_cookie::{LoginCookie, XsrfCookie},
         responses::{OwnResponse, Telling, page_response},
     },
@@ -38,20 +38,13 @@ pub(crate) struct Gate {
     pub(crate) passwords: Passwords,
     pub(crate) telling: Telling,
     /// The gate's own paths.
-    pub(crate) endpoints: Vec<(Box<str>, Box<dyn Endpoint>)>,
+    pub(crate) endpoints: Endpoints,
     pub(crate) observer: Option<Box<dyn Observer>>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) gate_only: bool,
 }
 
 impl Gate {
-    pub(crate) fn endpoint(&self, path: &str) -> Option<&dyn Endpoint> {
-        self.endpoints
-            .iter()
-            .find(|(own, _)| **own == *path)
-            .map(|(_, endpoint)| &**endpoint)
-    }
-
     /// A login: the cookies of its owner for the browser at `host`, the session first.
     ///
     /// # Errors

@@ -9,12 +9,11 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 
-use crate::{denial::Denial, head::Head};
+use crate::{denial::Denial, fields::Field, head::Head};
 
 /// The media type of the answer, if a gRPC client asks: what is asked for without `+proto` and the like.
 pub(crate) fn media_type(head: Head<'_>) -> Option<HeaderValue> {
-    static NAME: HeaderName = CONTENT_TYPE;
-    let asked = head.headers().get(&NAME)?.as_bytes();
+    let asked = head.field(Field::ContentType)?.as_bytes();
     // Nearly every request leaves here.
     let kind = asked.strip_prefix(b"application/grpc")?;
     [

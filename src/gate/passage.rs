@@ -79,7 +79,6 @@ impl Passage {
             .collect();
         Self {
             open_paths,
-            plain: false,
             ..self.clone()
         }
     }
@@ -145,16 +144,21 @@ impl Passage {
     }
 
     /// Hands over to the service who was let in by a token that is worth `grant`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn introduce(&self, grant: &Grant, extensions: &mut Extensions) {
         if !self.gate.gate_only {
-            self.hand_over(Some(self.token_session(grant)), extensions);
+            self.insert_session(grant, extensions);
         }
+    }
+
+    #[inline(never)]
+    fn insert_session(&self, grant: &Grant, extensions: &mut Extensions) {
+        extensions.insert(self.token_session(grant));
     }
 
     /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
     /// gate's own answer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn carry_out(
         &self,
         decision: Decision,
@@ -211,6 +215,7 @@ impl Passage {
     /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
     ///
     /// The clock is the head's own.
+    #[inline(always)]
     pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let glance = self.gate.chain.glance(head);
         match glance {
@@ -225,8 +230,9 @@ impl Passage {
     #[inline(always)]
     fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
         self.plain
+            && !self.opens(head)
             && Session::of(head.extensions()).is_none()
-            && whole_path(head.uri()).is_some_and(|path| self.gate.endpoint(path).is_none())
+            && whole_path(head.uri()).is_some_and(|path| self.gate.endpoints.at(path).is_none())
             && self.gate.guards.plainly_reached(head)
     }
 
@@ -251,10 +257,10 @@ impl Passage {
                 return Ok(Decision::Answered(answer).into());
             }
         };
-        if let Some(endpoint) = gate.endpoint(head.uri().path()) {
+        if let Some(endpoint) = gate.endpoints.at(head.uri().path()) {
             return Ok(self.at_endpoint(endpoint, head, surroundings).into());
         }
-        if !self.open_paths.is_empty() && self.opens(head) {
+        if self.opens(head) {
             let afterwards = self.additions(head).into();
             let session = None;
             return Ok(Decision::Admitted { session, afterwards }.into());
@@ -271,9 +277,14 @@ impl Passage {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn opens(&self, head: &Head<'_>) -> bool {
-        self.open_paths.iter().any(|path| **path == *head.uri().path())
+        !self.open_paths.is_empty() && self.list_open(head.uri().path())
+    }
+
+    #[inline(never)]
+    fn list_open(&self, path: &str) -> bool {
+        self.open_paths.iter().any(|open| **open == *path)
     }
 
     /// A request to one of the gate's own paths.
@@ -309,7 +320,7 @@ impl Passage {
             }
         };
         let form = is_urlencoded(head).then(|| Form::read(body)).flatten();
-        match (self.gate.endpoint(head.uri().path()), form) {
+        match (self.gate.endpoints.at(head.uri().path()), form) {
             (Some(endpoint), Some(form)) => endpoint.submit(
                 &Visit {
                     gate: &self.gate,
@@ -375,7 +386,7 @@ impl Passage {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn conclude(&self, outcome: Outcome, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
         match outcome {
             Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
@@ -477,7 +488,7 @@ impl Passage {
     }
 
     /// Somebody known: what is added to the handler's answer, or the gate's own.
-    #[inline]
+    #[inline(always)]
     fn accept(
         &self,
         session: &Session,

@@ -1,13 +1,6 @@
 //! Who comes in by a password: those who know it, the throttle before them, and a login by a handler of one's own.
 
-use std::{
-    fmt,
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{gate::Gate, passage::Passage};
 use crate::{
@@ -30,7 +23,6 @@ pub(crate) struct Passwords {
     /// Whether people have names here, or share one password.
     pub(crate) ask_for_username: bool,
     pub(crate) throttle: Throttle,
-    warned: AtomicBool,
 }
 
 impl Passwords {
@@ -39,7 +31,6 @@ impl Passwords {
             verifier,
             ask_for_username,
             throttle: Throttle::new(),
-            warned: AtomicBool::new(false),
         }
     }
 }
@@ -53,7 +44,7 @@ impl Gate {
     /// Not now, and when.
     pub(crate) fn may_try(&self, username: &str, client: Option<IpAddr>) -> Result<Permit, Throttled> {
         let passwords = &self.passwords;
-        if client.is_none() && !passwords.warned.swap(true, Ordering::Relaxed) {
+        if passwords.throttle.is_first_unknown(client) {
             self.tell(&Event::UnknownClient);
         }
         passwords.throttle.check(username, client, self.clock.moment())
@@ -61,12 +52,22 @@ impl Gate {
 
     /// The grant of somebody who proved it by a password.
     pub(crate) fn granted(&self, grant: Grant) -> Grant {
-        if self.passwords.ask_for_username {
+        let passwords = &self.passwords;
+        let grant = if passwords.ask_for_username {
             grant
         } else {
             // Who shares a password has no name: each login is somebody new, with a session of its own.
             Grant::new(Identity::anonymous())
+        };
+        if passwords
+            .verifier
+            .as_ref()
+            .is_some_and(|verifier| verifier.keeps_weak_hash())
+        {
+            let identity = grant.identity();
+            self.tell(&Event::WeakPasswordHash { identity });
         }
+        grant
     }
 }
 

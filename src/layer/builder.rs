@@ -470,7 +470,7 @@ impl AuthLayerBuilder {
                 login_path: logs_in.then_some(login_path),
                 fields: Default::default(),
             },
-            endpoints,
+            endpoints: endpoints.into(),
             observer: self.observer,
             clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
             gate_only: self.gate_only,

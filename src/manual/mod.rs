@@ -4,6 +4,7 @@
 //! - [`jupyter`]: what is matched of Jupyter Server and JupyterHub, and where we differ.
 //! - [`threats`]: against whom, what is promised, and the test of each requirement.
 //! - [`defaults`]: every default with its reason.
+//! - [`deploying`]: by TLS, behind a proxy, and as one.
 //! - [`migrating`]: from a bearer layer, a closure, an interceptor, and beside axum-login.
 //! - [`contributing`]: how to test, measure and fuzz.
 
@@ -13,6 +14,8 @@ pub mod architecture {}
 pub mod contributing {}
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
+#[doc = include_str!("deploying.md")]
+pub mod deploying {}
 #[doc = include_str!("jupyter.md")]
 pub mod jupyter {}
 #[doc = include_str!("migrating.md")]

@@ -16,7 +16,6 @@ use http::StatusCode;
 use super::{
     call::{Answered, Call},
     client::{Client, Resource},
-    pkce,
     scope::{self, Expanded, IDENTIFY, Owner},
     told::{self, Trouble},
     visitor::Visitor,
@@ -27,6 +26,7 @@ use crate::{
         form::Form,
         responses::{OwnResponse, page_response},
     },
+    oauth::CodeChallenge,
     page::Page,
     percent,
     random::{self, BASE62},
@@ -162,10 +162,10 @@ impl Call<'_> {
             (None, None) if client.without_pkce => None,
             (None, _) => return refused("invalid_request", Some("Code challenge required.")),
             // Without a method `plain` is meant, which whoever sees the request could answer.
-            (Some(_), method) if method != Some("S256") => {
+            (Some(_), method) if method != Some(CodeChallenge::METHOD) => {
                 return refused("invalid_request", Some("Transform algorithm not supported."));
             }
-            (Some(challenge), _) if pkce::is_challenge(challenge) => Some(challenge.to_owned()),
+            (Some(challenge), _) if CodeChallenge::parse(challenge).is_some() => Some(challenge.to_owned()),
             (Some(_), _) => return refused("invalid_request", Some("Invalid code_challenge parameter.")),
         };
         asked.challenge = challenge;
@@ -320,13 +320,15 @@ impl Asked<'_> {
             location.push(if location.contains('?') { '&' } else { '?' });
             location.push_str(name);
             location.push('=');
-            percent::form_encode(value.as_bytes(), &mut location);
+            let mut encoded = String::new();
+            percent::form_encode(value.as_bytes(), &mut encoded);
+            location.push_str(&encoded.replace("%20", "+"));
         }
-        told::found(&location.replace("%20", "+"))
+        told::found(&location)
     }
 }
 
-fn capital(text: &str) -> String {
+pub(crate) fn capital(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(characters).collect()

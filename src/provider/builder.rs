@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base_url::BaseUrl,
-    cookie::{CookieJar, CookieName, CookieScope, Keyring, Lifetime},
+    cookie::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
     gate::login_cookie::XsrfCookie,
@@ -37,6 +37,7 @@ pub struct HubBuilder {
     guards: Guards,
     hosts: Hosts,
     lifetime: Duration,
+    host_prefix: bool,
     version: Box<str>,
     clock: Arc<dyn Clock>,
     observer: Option<Box<dyn Observer>>,
@@ -58,6 +59,7 @@ impl HubBuilder {
             guards: Guards::new().with_xsrf(XsrfAsked::AlsoOfReads),
             hosts: Hosts::loopback(),
             lifetime: Duration::from_secs(14 * 24 * 60 * 60),
+            host_prefix: false,
             version: Self::VERSION.into(),
             clock: Arc::new(SystemClock),
             observer: None,
@@ -159,6 +161,16 @@ impl HubBuilder {
         Self { lifetime, ..self }
     }
 
+    /// Default: no prefix. The login cookie is named `__Host-…`, is sent over https alone and to every path, and no
+    /// other host of the domain can plant one.
+    #[must_use]
+    pub fn host_prefix(self) -> Self {
+        Self {
+            host_prefix: true,
+            ..self
+        }
+    }
+
     /// Default: [`HubBuilder::VERSION`]. The version that clients are told; they compare it with their own.
     #[must_use]
     pub fn version(self, version: &str) -> Self {
@@ -219,7 +231,11 @@ impl HubBuilder {
         let base = self.base_url.as_str();
         let hub_url: BaseUrl = self.base_url.join("hub").parse()?;
         let lifetime = Lifetime::absolute(self.lifetime);
-        let login_jar = CookieJar::signed(&keyring, CookieScope::hub_login(base)?).with_lifetime(lifetime);
+        let mut login_scope = CookieScope::hub_login(base)?;
+        if self.host_prefix {
+            login_scope = login_scope.with_prefix(CookiePrefix::Host)?;
+        }
+        let login_jar = CookieJar::signed(&keyring, login_scope).with_lifetime(lifetime);
         let services = CookieName::custom("jupyterhub-services")?;
         let clock = self.clock;
         Ok(Hub(Arc::new(Shared {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::{scope, username::Username, username::in_path};
+use super::{scope, username::Username};
 use crate::{
+    cookie::escape_path_segment,
     error::ConfigError,
     percent,
     scopes::Scopes,
@@ -223,10 +224,14 @@ impl Client {
     pub(crate) fn prefix(&self) -> String {
         match &self.resource {
             Resource::Server { user, server } if server.is_empty() => {
-                format!("user/{}/", in_path(user.as_str()))
+                format!("user/{}/", escape_path_segment(user.as_str()))
             }
             Resource::Server { user, server } => {
-                format!("user/{}/{}/", in_path(user.as_str()), in_path(server))
+                format!(
+                    "user/{}/{}/",
+                    escape_path_segment(user.as_str()),
+                    escape_path_segment(server)
+                )
             }
             Resource::Service { name } => format!("services/{name}/"),
         }

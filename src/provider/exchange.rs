@@ -16,7 +16,6 @@ use serde_json::json;
 
 use super::{
     call::{Answered, Call},
-    pkce,
     scope::Expanded,
     told::{self, oauth_error},
 };
@@ -24,6 +23,7 @@ use crate::{
     gate::form::Form,
     grant::Grant,
     identity::Identity,
+    oauth::{CodeChallenge, CodeVerifier},
     store::{Redeemed, TokenRecord},
     token::{PresentedToken, Token},
 };
@@ -78,7 +78,7 @@ impl Call<'_> {
         };
         match (record.code_challenge(), one("code_verifier")) {
             (Some(_), None) => return Ok(oauth_error("invalid_request", Some("Code verifier required."))),
-            (Some(challenge), Some(verifier)) if !pkce::matches(challenge, verifier) => {
+            (Some(challenge), Some(verifier)) if !is_met(challenge, verifier) => {
                 return Ok(oauth_error("invalid_grant", None));
             }
             (None, _) if !client.without_pkce => return Ok(oauth_error("invalid_grant", None)),
@@ -116,4 +116,10 @@ impl Call<'_> {
         });
         Ok(told::json_response(StatusCode::OK, &body))
     }
+}
+
+/// Whether the code was asked for by whoever has this verifier.
+fn is_met(challenge: &str, verifier: &str) -> bool {
+    let pair = CodeChallenge::parse(challenge).zip(CodeVerifier::parse(verifier));
+    pair.is_some_and(|(challenge, verifier)| challenge.is_met_by(&verifier))
 }

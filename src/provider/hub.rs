@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
+use http::{
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::AUTHORIZATION,
+    header::CONTENT_SECURITY_POLICY,
+};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
@@ -228,8 +231,12 @@ impl Shared {
                 path,
                 client: client(),
             }),
-            Trouble::Refused(StatusCode::FORBIDDEN, _) => self.tell(&Event::Refused {
-                reason: Reason::InsufficientScope,
+            Trouble::Refused(StatusCode::FORBIDDEN, message) => self.tell(&Event::Refused {
+                reason: match message {
+                    Some(_) => Reason::InsufficientScope,
+                    None if head.headers().contains_key(AUTHORIZATION) => Reason::UnknownToken,
+                    None => Reason::NoCredential,
+                },
                 label: None,
                 path,
                 client: client(),

@@ -105,6 +105,9 @@ impl Call<'_> {
         let name = Username::parse(typed);
         let account = name.as_ref().map_or("", Username::as_str);
         let client = hub.guards.client(&self.surroundings, self.head);
+        if hub.throttle.is_first_unknown(client) {
+            hub.tell(&Event::UnknownClient);
+        }
         let permit = match hub.throttle.check(account, client, hub.clock.moment()) {
             Ok(permit) => permit,
             Err(throttled) => {

@@ -2,13 +2,13 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET, somebody | ends the login and all tokens made in it; 302 to the login page; every cookie is taken away |
+//! | GET, somebody | ends the login and all tokens made in it; 302 to the login page; every cookie is taken away, and what pages kept |
 //! | GET that another site caused | 200, a page with a button |
 //! | GET, nobody | 302 to the login page; nothing ends, whatever session id was sent |
 //! | POST with the `_xsrf` of the session | as GET; with `everywhere` all logins of the user end |
 //! | POST otherwise | 403 |
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
     call::{Answered, Call},
@@ -19,6 +19,8 @@ use crate::{
     cookie::SetCookies, event::Event, gate::responses::page_response, identity::Identity, page::Page,
     store::Logins,
 };
+
+static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Call<'_> {
     pub(crate) async fn logout_page(&self) -> Answered {
@@ -74,6 +76,10 @@ impl Call<'_> {
             client: hub.guards.client(&self.surroundings, self.head),
         });
         let mut response = told::found(&hub.hub_url.join("login"));
+        response.headers_mut().insert(
+            &CLEAR_SITE_DATA,
+            HeaderValue::from_static("\"cache\", \"storage\""),
+        );
         let mut cookies = SetCookies::default();
         let host = self.head.host().unwrap_or_default();
         for line in hub.session_scope.removals(host, self.https()) {

@@ -17,7 +17,6 @@ mod hub;
 mod login;
 mod logout;
 mod member;
-mod pkce;
 mod registry;
 mod route;
 mod scope;

@@ -12,7 +12,10 @@
 use std::collections::BTreeSet;
 
 use super::{member::Member, member::Members};
-use crate::{error::ConfigError, scopes::Scopes};
+use crate::{
+    error::ConfigError,
+    scopes::{Scope, Scopes},
+};
 
 /// What each name directly includes.
 const INCLUDED: [(&str, &[&str]); 47] = [
@@ -102,32 +105,17 @@ pub(crate) enum Owner<'a> {
     User(&'a str),
 }
 
-/// A scope taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Scope<'a> {
-    name: &'a str,
-    filter: Option<(&'a str, Option<&'a str>)>,
-}
-
-impl<'a> Scope<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let (name, filter) = match text.split_once('!') {
-            Some((name, filter)) => (name, Some(filter)),
-            None => (text, None),
-        };
-        let filter = match filter.map(|filter| filter.split_once('=')) {
-            None => None,
-            Some(None) => Some((filter.filter(|kind| matches!(*kind, "service" | "user"))?, None)),
-            Some(Some((kind, value))) => {
-                let known = matches!(kind, "group" | "server" | "service" | "user");
-                let sound = !value.is_empty() && (kind != "server" || value.contains('/'));
-                (known && sound).then_some(())?;
-                Some((kind, Some(value)))
-            }
-        };
-        (is_known(name) && (filter.is_none() || !matches!(name, "inherit" | "self")))
-            .then_some(Self { name, filter })
-    }
+/// The scope that `text` is: a known name, and a filter that can mean something.
+fn read(text: &str) -> Option<Scope<'_>> {
+    let scope = Scope::parse(text).filter(|scope| is_known(scope.name()))?;
+    let sound = match scope.filter() {
+        None => true,
+        Some(_) if matches!(scope.name(), "inherit" | "self") => false,
+        Some((kind, None)) => matches!(kind, "service" | "user"),
+        Some(("server", Some(server))) => server.contains('/'),
+        Some((kind, Some(_))) => matches!(kind, "group" | "service" | "user"),
+    };
+    sound.then_some(scope)
 }
 
 fn is_known(name: &str) -> bool {
@@ -141,16 +129,16 @@ fn is_known(name: &str) -> bool {
 
 /// Whether `text` is a scope, its filter included.
 pub(crate) fn is_scope(text: &str) -> bool {
-    Scope::parse(text).is_some()
+    read(text).is_some()
 }
 
 /// Nothing if somebody can be given these scopes by configuration.
 pub(crate) fn check(setting: &'static str, scopes: &Scopes) -> Result<(), ConfigError> {
     let wrong = scopes.iter().find(|text| {
-        Scope::parse(text).is_none_or(|scope| {
-            scope.name == "inherit"
+        read(text).is_none_or(|scope| {
+            scope.name() == "inherit"
                 || scope
-                    .filter
+                    .filter()
                     .is_some_and(|(kind, value)| value.is_none() && kind != "user")
         })
     });
@@ -171,8 +159,8 @@ impl Expanded {
     /// What `scopes` come to for `owner`. What is no scope is left out, and so is `inherit`.
     pub(crate) fn of<'s>(scopes: impl IntoIterator<Item = &'s str>, owner: Owner<'_>) -> Self {
         let mut all = Self::default();
-        for scope in scopes.into_iter().filter_map(Scope::parse) {
-            let filter = match (scope.filter, owner) {
+        for scope in scopes.into_iter().filter_map(read) {
+            let filter = match (scope.filter(), owner) {
                 (None, _) => None,
                 (Some((kind, Some(value))), _) => Some((kind, value)),
                 (Some(("user", None)), Owner::User(name)) => Some(("user", name)),
@@ -180,7 +168,7 @@ impl Expanded {
                 // There is nothing that it could mean.
                 (Some((_, None)), _) => continue,
             };
-            match (scope.name, owner) {
+            match (scope.name(), owner) {
                 ("inherit", _) => {}
                 ("self", Owner::User(name)) => {
                     for name_of_own in OWN {
@@ -231,10 +219,12 @@ impl Expanded {
 
     /// The same, and this scope.
     pub(crate) fn and(mut self, scope: &str) -> Self {
-        if let Some(Scope { name, filter }) = Scope::parse(scope)
-            && let Some(filter) = filter.map_or(Some(None), |(kind, value)| Some(Some((kind, value?))))
+        if let Some(scope) = read(scope)
+            && let Some(filter) = scope
+                .filter()
+                .map_or(Some(None), |(kind, value)| Some(Some((kind, value?))))
         {
-            self.add(name, filter);
+            self.add(scope.name(), filter);
         }
         self
     }
@@ -256,7 +246,7 @@ impl Expanded {
         if self.0.contains(scope) {
             return true;
         }
-        let Some(Scope { name, filter }) = Scope::parse(scope) else {
+        let Some((name, filter)) = read(scope).map(|scope| (scope.name(), scope.filter())) else {
             return false;
         };
         if self.0.contains(name) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::store::{NOW, all, find, insert, new_hash, record};
 use crate::{
+    answer::BoxFuture,
     store::{
         CodeRecord, HubStore, LoginRecord, Logins, RecordId, Redeemed, StoreErrorKind, TokenRecord, Tokens,
     },
@@ -369,30 +370,32 @@ async fn of_many_who_redeem_a_code_one_gets_the_token(store: &dyn HubStore) {
 }
 
 async fn a_logout_beside_an_exchange_leaves_no_token(store: &dyn HubStore) {
-    for round in 0..32 {
+    for round in 0..64 {
         let session_id = format!("raced {round}");
         begin(store, &LoginRecord::new("raced", &session_id, NOW, END), None).await;
         let codes = [code(store, &session_id).await, code(store, &session_id).await];
-        let tokens = [new_hash(), new_hash()];
-        let mut tasks: Vec<_> = codes
-            .into_iter()
-            .zip(tokens)
-            .map(|(code, token)| {
-                let redeemed = store.redeem(code, token, record("raced"));
-                let redeemed: crate::BoxFuture<bool> =
-                    Box::pin(async move { redeemed.await.expect("an answer") == Redeemed::Issued });
-                redeemed
-            })
-            .collect();
+        let late = [(); 4].map(|()| new_hash());
+        let [first, second] = codes.map(|code| -> BoxFuture<()> {
+            let redeemed = store.redeem(code, new_hash(), record("raced"));
+            Box::pin(async move { redeemed.await.map(drop).expect("an answer") })
+        });
         let ended = store.end_logins(Logins::of("raced"));
-        tasks.insert(1, Box::pin(async move { ended.await.expect("ended") == 1 }));
-        let late = store.insert_code(
-            new_hash(),
-            CodeRecord::new("c", "/", "raced", END).in_session(&session_id),
-            NOW,
-        );
-        tasks.push(Box::pin(async move { late.await.is_ok() }));
-        all(tasks).await;
+        let ended: BoxFuture<()> = Box::pin(async move { ended.await.map(drop).expect("an answer") });
+        // Some are asked before the logout, and some after.
+        let [one, two, three, four] = late.map(|late| -> BoxFuture<()> {
+            let record = CodeRecord::new("c", "/", "raced", END).in_session(&session_id);
+            let made = store.insert_code(late, record, NOW);
+            Box::pin(async move { made.await.map(drop).expect("an answer") })
+        });
+        all([first, one, two, ended, three, four, second]).await;
+        for code in codes.into_iter().chain(late) {
+            let (redeemed, _) = redeem(store, code, NOW).await;
+            assert_ne!(
+                redeemed,
+                Redeemed::Issued,
+                "after a logout no code of its session is good"
+            );
+        }
         let left = store.list(Tokens::of("raced"), NOW).await.expect("a list");
         assert_eq!(left, [], "after a logout no token of its session is left");
     }

@@ -116,10 +116,20 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 pub trait PasswordVerifier: Send + Sync + 'static {
     /// What `password` is worth, from somebody who calls themselves `username`.
     fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict>;
+
+    /// Default: no. Whether passwords are checked against a weak hash that no login makes anew, so that the operator
+    /// is to be warned at each: [`Event::WeakPasswordHash`](crate::Event::WeakPasswordHash).
+    fn keeps_weak_hash(&self) -> bool {
+        false
+    }
 }
 
 impl<V: PasswordVerifier + ?Sized> PasswordVerifier for Arc<V> {
     fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
         (**self).verify(username, password)
+    }
+
+    fn keeps_weak_hash(&self) -> bool {
+        (**self).keeps_weak_hash()
     }
 }

@@ -9,6 +9,11 @@ mod paths;
 
 use std::hint::black_box;
 
+use http::{Request, StatusCode};
+use portcullis::{
+    Answer, AuthLayer, Decision, Grant, Head, Identity, MemoryTokenStore, StoredTokens, Token, TokenSet,
+};
+
 use self::case::Case;
 
 /// The allocations that `work` makes on this thread; one that grows counts as a new one.
@@ -47,5 +52,38 @@ fn each_path_allocates_exactly_what_its_row_says() {
     let rows = cases.iter().filter(|case| case.is_built() && case.is_listed());
     for (case, allocations) in rows.filter_map(|case| Some((case, case.allocations()?))) {
         assert_eq!(per_request(case), allocations, "{}", case.name());
+    }
+}
+
+#[test]
+fn ten_thousand_wrong_tokens_leave_nothing_behind() {
+    let token = || "s3cret".parse::<Token>().expect("a token");
+    let set = TokenSet::new([(token(), Grant::new(Identity::new("me")))]).expect("a set");
+    for (name, layer) in [
+        ("one token", AuthLayer::token(token())),
+        ("a set", AuthLayer::tokens(set)),
+        (
+            "a store",
+            AuthLayer::tokens(StoredTokens::new(MemoryTokenStore::new())),
+        ),
+    ] {
+        let flood = |from: usize, count: usize| {
+            for number in from..from + count {
+                let request = Request::get("/")
+                    .header("host", "localhost")
+                    .header("authorization", format!("Bearer wrong-{number}"))
+                    .body(());
+                let request = request.expect("a request");
+                let Answer::Now(Decision::Answered(answer)) = layer.decide(Head::of(&request)) else {
+                    panic!("{name}: expected a refusal at once");
+                };
+                assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{name}");
+            }
+        };
+        // What is made once, whoever comes first.
+        flood(0, 100);
+        let flooded = allocation_counter::measure(|| flood(100, 10_000));
+        assert_eq!(flooded.bytes_current, 0, "{name}: {flooded:?}");
+        assert!(flooded.bytes_max < 16 * 1024, "{name}: {flooded:?}");
     }
 }

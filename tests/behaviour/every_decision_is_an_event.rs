@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use portcullis::{AuthLayer, Event, Grant, Identity, Peer, Token, TokenSet, Unavailable, Verdict};
+use http_body_util::Full;
+use portcullis::{
+    AuthLayer, Event, Grant, Identity, PasswordHash, Peer, Token, TokenSet, Unavailable, Verdict,
+};
 
 use crate::support::{TOKEN, request, send};
 
@@ -122,5 +125,80 @@ async fn what_does_not_answer_is_told_with_its_error_and_lets_nobody_in() {
             log.take(),
             ["unavailable: the store is down, /", "unavailable, None, /, None"]
         );
+    }
+}
+
+/// What is told of logins by the form with these passwords, one after another.
+async fn told_of(layer: &AuthLayer, log: &Log, passwords: &[&str]) -> Vec<String> {
+    for password in passwords {
+        let page = send(layer, request("GET /login\naccept: text/html")).await;
+        let cookie = page.cookie("_xsrf=");
+        let lines = format!("POST /login\ncontent-type: application/x-www-form-urlencoded\ncookie: {cookie}");
+        let body = format!("{cookie}&password={password}");
+        send(layer, request(&lines).map(|_| Full::from(body))).await;
+    }
+    log.take()
+}
+
+#[tokio::test]
+async fn that_a_client_has_no_address_is_told_once_where_a_password_is_tried() {
+    for (peer, expected) in [
+        (
+            None,
+            &["UnknownClient", "wrong user or password, None, /login, None"][..],
+        ),
+        (
+            Some(Peer::Ip(([192, 0, 2, 1], 1).into())),
+            &["wrong user or password, None, /login, Some(192.0.2.1)"],
+        ),
+    ] {
+        let log = Log::default();
+        let mut layer = AuthLayer::builder().token(TOKEN.parse::<Token>().expect("a token"));
+        if peer.is_some() {
+            layer = layer.peer(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())));
+        }
+        let layer = layer.observer(log.observer()).build().expect("a gate");
+        assert_eq!(told_of(&layer, &log, &["wrong"]).await, expected, "{peer:?}");
+        let again = told_of(&layer, &log, &["wrong", "wrong"]).await;
+        assert!(
+            again.len() == 2 && !again.contains(&"UnknownClient".to_owned()),
+            "{again:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_weak_hash_is_told_at_each_login_by_its_password_and_no_other() {
+    let weak: PasswordHash = "sha1:0e112c3ddfce:a68df677475c2b47b6e86d0467eec97ac5f4b85a"
+        .parse()
+        .expect("an older hash");
+    let strong = PasswordHash::hash(&"a-long-enough-passphrase".into()).expect("a good password");
+    let (in_, warned, wrong) = ("logged in", "WeakPasswordHash", "wrong user or password");
+    for (hash, typed, expected) in [
+        (
+            &weak,
+            ["mypassword", "wrong", "mypassword"],
+            &[warned, in_, wrong, warned, in_][..],
+        ),
+        (&weak, [TOKEN, "wrong", TOKEN], &[in_, wrong, in_]),
+        (
+            &strong,
+            ["a-long-enough-passphrase", "wrong", TOKEN],
+            &[in_, wrong, in_],
+        ),
+    ] {
+        let log = Log::default();
+        let layer = AuthLayer::builder()
+            .token(TOKEN.parse::<Token>().expect("a token"))
+            .password(hash.clone())
+            .peer(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())))
+            .observer(log.observer())
+            .build()
+            .expect("a gate");
+        let told = told_of(&layer, &log, &typed).await;
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for (told, expected) in told.iter().zip(expected) {
+            assert!(told.starts_with(expected), "{expected}: {told}");
+        }
     }
 }

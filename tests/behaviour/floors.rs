@@ -9,12 +9,12 @@ const FLOORS: [&str; 6] = [
     "source store hashing",
     "authenticate verify authorize",
     "guard gate",
-    "login logout launch password_change jupyter provider",
+    "login logout launch password_change jupyter oauth provider",
     "layer axum grpc testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 18] = [
+const BESIDE: [(&str, &str); 19] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -30,6 +30,7 @@ const BESIDE: [(&str, &str); 18] = [
     ("session", "denial grant identity"),
     ("password", "error random secret"),
     ("password_change", "login"),
+    ("provider", "oauth"),
     ("testing", "layer"),
     ("token", "digest random secret"),
     ("tracing", "event"),

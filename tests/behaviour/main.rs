@@ -14,6 +14,7 @@ mod floors;
 mod fuzzing;
 mod guessing_passwords_takes_for_ever;
 mod handlers_take_the_session;
+mod hub;
 #[cfg(feature = "jupyter")]
 mod jupyters_tools_find_the_server;
 mod manual;
@@ -22,7 +23,8 @@ mod people_log_in_by_the_form;
 mod redirect_properties;
 mod secret_file_races;
 mod services;
-mod stores_keep_what_they_promise;
+#[cfg(feature = "sqlite")]
+mod stores;
 mod support;
 mod tests_of_users;
 mod the_password_is_changed_by_the_form;

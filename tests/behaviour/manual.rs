@@ -36,6 +36,7 @@ fn every_test_that_the_table_of_threats_names_exists() {
     let mut sources = Vec::new();
     read(&root.join("src"), &mut sources);
     read(&root.join("tests/behaviour"), &mut sources);
+    read(&root.join("tests/interop/tests"), &mut sources);
     let chapter = fs::read_to_string(root.join("src/manual/threats.md")).expect("the chapter");
     let table = chapter
         .split("| id | requirement | test |")

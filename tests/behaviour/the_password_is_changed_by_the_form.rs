@@ -323,7 +323,7 @@ async fn a_weak_hash_and_a_client_without_an_address_are_told_to_the_operator() 
     let _ = log_in(&layer, "purple tricycle nine").await;
     assert_eq!(
         disk.events(),
-        ["WeakPassword", "LoggedIn"],
+        ["WeakPasswordHash", "LoggedIn"],
         "each weak login, and the address once"
     );
 }

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::{
     fault::fault,
     queue::Queue,
-    reply::{Reply, Sender, reply},
+    reply::{Reply, Sender, ended, reply},
 };
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -21,7 +21,8 @@ const BATCH: usize = 256;
 pub(super) struct Threads {
     reads: Arc<Queue<Read>>,
     writes: Arc<Queue<Box<dyn Write>>>,
-    handles: Vec<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 type Read = Box<dyn FnOnce(&Connection) + Send>;
@@ -31,34 +32,28 @@ impl Threads {
         let mut threads = Self {
             reads: Arc::new(Queue::new()),
             writes: Arc::new(Queue::new()),
-            handles: Vec::with_capacity(1 + readers.len()),
+            writer: None,
+            readers: Vec::with_capacity(readers.len()),
         };
         let writes = Arc::clone(&threads.writes);
-        threads.spawn("portcullis-write", move || {
+        let writer = spawn("portcullis-write", move || {
             let _ends = Ends(&writes);
             while let Some(first) = writes.next() {
                 write(&writer, first, &writes);
             }
         })?;
+        threads.writer = Some(writer);
         for reader in readers {
             let reads = Arc::clone(&threads.reads);
-            threads.spawn("portcullis-read", move || {
+            let reader = spawn("portcullis-read", move || {
                 let _ends = Ends(&reads);
                 while let Some(read) = reads.next() {
                     read(&reader);
                 }
             })?;
+            threads.readers.push(reader);
         }
         Ok(threads)
-    }
-
-    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
-        let handle = thread.map_err(|error| {
-            StoreError::new(StoreErrorKind::Unavailable, "no thread for the store").with_source(error)
-        })?;
-        self.handles.push(handle);
-        Ok(())
     }
 
     /// What `work` reads, on another thread. Nothing is read if nobody waits for it any more.
@@ -92,15 +87,25 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.reads.close();
-        self.writes.close();
-        for handle in self.handles.drain(..) {
+        let join = |handle: JoinHandle<()>| {
             // The last handle on the store may go with a task that one of the threads wakes.
             if handle.thread().id() != thread::current().id() {
                 let _ = handle.join();
             }
-        }
+        };
+        self.reads.close();
+        self.readers.drain(..).for_each(join);
+        // The writer goes last: who closes a database last tidies it up, and a reader may not.
+        self.writes.close();
+        self.writer.take().into_iter().for_each(join);
     }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map_err(|error| {
+        StoreError::new(StoreErrorKind::Unavailable, "no thread for the store").with_source(error)
+    })
 }
 
 /// A thread that ends, by whatever, leaves nobody waiting.
@@ -114,8 +119,8 @@ impl<T> Drop for Ends<'_, T> {
 
 /// Something to be written.
 trait Write: Send {
-    /// Does it, and tells whether it is to stay.
-    fn run(&mut self, connection: &Connection) -> bool;
+    /// Does it, or tells why nothing of it is to stay.
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
 
     /// Tells whoever waits what came of it.
     fn answer(self: Box<Self>, committed: Result<(), &StoreError>);
@@ -132,17 +137,23 @@ where
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
     T: Send,
 {
-    fn run(&mut self, connection: &Connection) -> bool {
-        self.result = self.work.take().map(|work| work(connection));
-        matches!(self.result, Some(Ok(_)))
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        match self.result.insert(
+            self.work
+                .take()
+                .map_or_else(|| Err(ended()), |work| work(connection)),
+        ) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(same(error)),
+        }
     }
 
     fn answer(self: Box<Self>, committed: Result<(), &StoreError>) {
         self.sender.send(match (self.result, committed) {
             (Some(Err(error)), _) => Err(error),
-            (_, Err(error)) => Err(StoreError::new(error.kind(), error.to_string())),
+            (_, Err(error)) => Err(same(error)),
             (Some(Ok(result)), Ok(())) => Ok(result),
-            (None, Ok(())) => Err(super::reply::ended()),
+            (None, Ok(())) => Err(ended()),
         });
     }
 }
@@ -162,16 +173,22 @@ fn in_one_transaction(
     queue: &Queue<Box<dyn Write>>,
 ) -> Result<(), StoreError> {
     let execute = |statement: &str| {
-        let mut statement = connection.prepare_cached(statement)?;
-        statement.execute([]).map(drop)
+        let statement = connection.prepare_cached(statement);
+        statement
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .map_err(fault)
     };
     let all = |done: &mut Vec<Box<dyn Write>>| {
         execute("BEGIN IMMEDIATE")?;
         let mut next = done.len() - 1;
         while let Some(task) = done.get_mut(next) {
             execute("SAVEPOINT task")?;
-            if !task.run(connection) {
-                // A full disk ends the whole transaction, and this fails.
+            if let Err(error) = task.run(connection) {
+                if connection.is_autocommit() {
+                    // A full disk ends the whole transaction, and what was in it before.
+                    return Err(error);
+                }
                 execute("ROLLBACK TO task")?;
             }
             execute("RELEASE task")?;
@@ -182,11 +199,15 @@ fn in_one_transaction(
         }
         execute("COMMIT")
     };
-    all(done).map_err(|error| {
+    all(done).inspect_err(|_| {
         if !connection.is_autocommit() {
             // If even this fails, the next BEGIN does, and so on: nothing is acknowledged.
             let _ = execute("ROLLBACK");
         }
-        fault(error)
     })
+}
+
+/// The same fault for another who waits; its source goes to the first.
+fn same(error: &StoreError) -> StoreError {
+    StoreError::new(error.kind(), error.to_string())
 }

@@ -94,6 +94,10 @@ impl PasswordVerifier for SharedPassword {
         let grant = self.grant.clone();
         Answer::later(async move { verdict(hashing.await, Some(grant)) })
     }
+
+    fn keeps_weak_hash(&self) -> bool {
+        self.hash().is_some_and(|hash| hash.is_weak())
+    }
 }
 
 impl fmt::Debug for SharedPassword {

@@ -6,6 +6,8 @@
 mod authorization;
 mod cookie_values;
 mod cookies;
+mod hashed_tokens;
+mod hub;
 mod identities;
 mod origins;
 mod over_the_wire;

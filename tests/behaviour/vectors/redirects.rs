@@ -90,7 +90,7 @@ fn no_target_of_the_corpus_leaves_origin_or_base() {
 
 /// What we make of `next` at a server with this base, worked out with another library's URL parser: the
 /// same target but for escapes, or the base.
-fn by_the_rules(next: &str, base: &str) -> Vec<u8> {
+pub(super) fn by_the_rules(next: &str, base: &str) -> Vec<u8> {
     let home = decode(base.as_bytes());
     let escapes_controls = |text: &str| decode(text.as_bytes()).iter().any(u8::is_ascii_control);
     let refused = |octet: u8| octet.is_ascii_control() || octet == b'\\';
@@ -120,7 +120,7 @@ fn by_the_rules(next: &str, base: &str) -> Vec<u8> {
 }
 
 /// The octets of `text`, escapes decoded where they are any: to compare what is escaped in different ways.
-fn decode(text: &[u8]) -> Vec<u8> {
+pub(super) fn decode(text: &[u8]) -> Vec<u8> {
     let digits = |pair: &[u8]| {
         let pair = std::str::from_utf8(pair)
             .ok()

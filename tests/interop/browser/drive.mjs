@@ -1,6 +1,7 @@
 // What every scenario in the browser needs: a browser, a page of somebody else, and claims.
 
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { chromium } from "playwright-core";
 
 const FLAGS = [
@@ -16,6 +17,11 @@ const FLAGS = [
 
 const undo = [];
 
+/** Has `close` called at the end of the scenario. */
+export function undoing(close) {
+  undo.push(close);
+}
+
 /** Debian's Chromium with a fresh profile. Names of `hosts` lead to this machine. */
 export async function openBrowser(hosts = []) {
   const rules = hosts.map((host) => `MAP ${host} 127.0.0.1`).join(",");
@@ -27,12 +33,13 @@ export async function openBrowser(hosts = []) {
   return browser;
 }
 
-/** The port of a server of somebody else that answers every request with `html`. */
-export async function serveForeignPage(html) {
-  const server = createServer((_, response) => {
+/** The port of a server of somebody else that answers every request with `html`; by TLS with `{cert, key}`. */
+export async function serveForeignPage(html, tls) {
+  const answer = (_, response) => {
     response.setHeader("Content-Type", "text/html; charset=utf-8");
     response.end(html);
-  });
+  };
+  const server = tls ? createSecureServer(tls, answer) : createServer(answer);
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   undo.push(() => server.closeAllConnections() ?? server.close());
   return server.address().port;
@@ -52,11 +59,11 @@ function same(a, b) {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** Runs `scenario`, closes what it opened, and ends with its success. */
-export async function run(scenario) {
+/** Runs `scenario`, closes what it opened, and ends with its success. It may take so many milliseconds. */
+export async function run(scenario, patience = 100_000) {
   let status = 0;
   // What runs inside a page has no time limit of its own.
-  const limit = new Promise((_, reject) => setTimeout(() => reject(new Error("still not done")), 100_000).unref());
+  const limit = new Promise((_, reject) => setTimeout(() => reject(new Error("still not done")), patience).unref());
   try {
     await Promise.race([scenario(), limit]);
   } catch (error) {

@@ -17,6 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// If it fails, does not end in time, or there is no browser and none can be installed.
 #[track_caller]
 pub fn drive(scenario: &str, arguments: &[&str]) {
+    drive_for(PATIENCE, scenario, arguments);
+}
+
+/// As [`drive`], for a scenario that may take longer.
+///
+/// # Panics
+///
+/// As [`drive`].
+#[track_caller]
+pub fn drive_for(patience: Duration, scenario: &str, arguments: &[&str]) {
     install::browser();
     let script = install::browser_folder().join(scenario);
     let mut node = Command::new("node")
@@ -25,13 +35,13 @@ pub fn drive(scenario: &str, arguments: &[&str]) {
         .stdin(Stdio::null())
         .spawn()
         .expect("node runs");
-    let ended = example::wait(&mut node, PATIENCE);
+    let ended = example::wait(&mut node, patience);
     if ended.is_none() {
         let _ = node.kill();
         let _ = node.wait();
     }
     let status =
-        ended.unwrap_or_else(|| panic!("expected {scenario} to end within {PATIENCE:?}, it still runs"));
+        ended.unwrap_or_else(|| panic!("expected {scenario} to end within {patience:?}, it still runs"));
     assert!(
         status.success(),
         "{scenario} ended with {status}: its last line says what was expected and found"

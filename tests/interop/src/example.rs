@@ -1,6 +1,7 @@
 //! An example of the crate as a process of its own, as a user starts it.
 
 use std::{
+    env,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -27,7 +28,16 @@ impl Example {
     ///
     /// If it does not build.
     pub fn build(name: &str) -> PathBuf {
-        let output = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        // What cargo tells a test of its own package is no matter of the one that is built; a crate that looks at
+        // it would be built anew each time.
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(&*name);
+            }
+        }
+        let output = cargo
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
             .args([
                 "build",

@@ -6,4 +6,7 @@ pub mod http;
 pub mod install;
 pub mod jupyter_server;
 pub mod jupyterhub;
+pub mod mini_hub;
+pub mod person;
 pub mod postgres;
+pub mod tls;

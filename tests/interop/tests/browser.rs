@@ -82,7 +82,8 @@ fn who_changes_the_password_stays_in_and_everybody_else_is_logged_out() {
         let mode = fs::metadata(&file).expect("the file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         if base == "/" {
-            let address = start().address();
+            let server = start();
+            let address = server.address();
             assert_eq!(log_in(&address, PASSWORD).status, 401, "after a restart");
             assert_eq!(log_in(&address, next).status, 302, "after a restart");
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    process::Command,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -13,11 +14,12 @@ use portcullis::{
     Clock as _, Grant, Identity, PresentedToken, StoredTokens, SystemClock, Token, TokenStore, TokenVerifier,
     Verdict,
     store::{
-        CodeRecord, HubStore, LoginRecord, PostgresTokenStore, Redeemed, StoreErrorKind, TokenRecord, Tokens,
+        CodeRecord, HubStore, LoginRecord, PostgresTokenStore, Redeemed, SqliteTokenStore, StoreErrorKind,
+        TokenRecord, Tokens,
     },
     testing::{hub_store_conformance, store_conformance},
 };
-use portcullis_interop::postgres::Postgres;
+use portcullis_interop::{install, postgres::Postgres};
 
 /// One server for all tests that run at once; each has a database of its own in it.
 fn server() -> Arc<Postgres> {
@@ -416,5 +418,86 @@ async fn adopted(tokens: &StoredTokens<PostgresTokenStore>, token: PresentedToke
             first && Instant::now() < deadline,
             "a token is adopted when it is used first"
         );
+    }
+}
+
+/// What makes the database: JupyterHub's own tables, and its own way to make tokens.
+const JUPYTERHUB: &str = r#"
+import json, sys
+from datetime import timedelta
+from jupyterhub import orm
+from jupyterhub.utils import utcnow
+db = orm.new_session_factory("sqlite:///" + sys.argv[1])()
+db.add(orm.OAuthClient(identifier="jupyterhub"))
+db.add(orm.OAuthClient(identifier="service-grader"))
+alice, service = orm.User(name="alice"), orm.Service(name="grader")
+db.add_all([alice, service])
+db.commit()
+new = orm.APIToken.new
+tokens = {
+    "api": new(user=alice, note="phone"),
+    "given": new(user=alice, token="a-token-from-the-configuration", generated=False),
+    "oauth": new(user=alice, oauth_client=db.query(orm.OAuthClient).filter_by(identifier="service-grader").one(),
+                 session_id="8ace623e786f454682aebac535bc5bf4", expires_in=1209600),
+    "service": new(service=service, note="the grader's"),
+    "over": new(user=alice, expires_in=1),
+    "revoked": new(user=alice),
+}
+orm.APIToken.find(db, tokens["over"]).expires_at = utcnow(with_tz=False) - timedelta(seconds=5)
+db.delete(orm.APIToken.find(db, tokens["revoked"]))
+db.commit()
+print(json.dumps(tokens))
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_database_of_a_real_jupyterhub_is_opened_and_its_tokens_are_accepted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jupyterhub.sqlite");
+    let made = Command::new(install::python().join("python"))
+        .args(["-c", JUPYTERHUB])
+        .arg(&path)
+        .output()
+        .expect("Python runs");
+    let errors = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "{errors}");
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    for round in 1..=2 {
+        let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
+        for (name, expected) in [
+            ("api", Some(("alice", "jupyterhub", Some("phone"), None, false))),
+            ("given", Some(("alice", "jupyterhub", None, None, false))),
+            (
+                "oauth",
+                Some((
+                    "alice",
+                    "service-grader",
+                    None,
+                    Some("8ace623e786f454682aebac535bc5bf4"),
+                    true,
+                )),
+            ),
+            (
+                "service",
+                Some(("services/grader", "jupyterhub", Some("the grader's"), None, false)),
+            ),
+            ("over", None),
+            ("revoked", None),
+        ] {
+            let token = made[name].as_str().expect("a token");
+            let presented = PresentedToken::new(token.as_bytes()).expect("a token");
+            let found = tokens.find(presented).await.expect("an answer");
+            let found = found.as_ref().map(|record| {
+                let grant = record.grant();
+                let client = record.client_id().expect("a client");
+                (
+                    record.owner(),
+                    client,
+                    grant.label(),
+                    record.session_id(),
+                    grant.expiry().is_some(),
+                )
+            });
+            assert_eq!(found, expected, "{name}, round {round}");
+        }
     }
 }

@@ -1,0 +1,149 @@
+//! The gate in front of any web application, websockets included: a reverse proxy.
+//!
+//! ```text
+//! jupyter lab --no-browser --port 8889 --IdentityProvider.token= --ServerApp.base_url=/
+//! cargo run --example gateway -- --upstream http://127.0.0.1:8889
+//! ```
+//!
+//! Whoever gets by the gate sees the application as if there was none. The application needs no login of its
+//! own; it must listen where nobody else gets to it.
+
+use std::{convert::Infallible, net::SocketAddr, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use portcullis::{AuthLayer, BaseUrl, Event, Peer, TrustedProxies};
+use tower::{Layer as _, service_fn};
+
+use own::Own;
+use support::{
+    browser, connections, console,
+    failure::{self, Failure},
+    flags::{Credentials, Flags},
+    forward::{Asked, Body, Forward, ForwardError, Target},
+    listen::listen,
+    runtime,
+    stop::Stop,
+};
+
+mod own;
+#[path = "../support/mod.rs"]
+mod support;
+
+/// The gate in front of any web application.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where the application is: `http://127.0.0.1:8889`, with a path if it is to see requests below one.
+    #[arg(long, value_name = "URL")]
+    upstream: String,
+
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// What lies behind the gate.
+struct Upstream {
+    target: Target,
+    forward: Forward,
+    proxies: TrustedProxies,
+    https: bool,
+}
+
+fn main() -> ExitCode {
+    failure::run(run)
+}
+
+async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
+    let target = upstream.parse().map_err(|error| format!("--upstream: {error}"))?;
+    let base_url = flags.base_url()?;
+    let (credentials, tls) = (flags.credentials()?, flags.tls()?);
+    let upstream = Arc::new(Upstream {
+        target,
+        forward: Forward::new(),
+        proxies: flags.proxies()?,
+        https: tls.is_some(),
+    });
+    let listener = listen(&flags.ip, flags.port()?).await?;
+    let address = listener.local_addr()?;
+    let auth = gate(&flags, &credentials, base_url.clone(), address)?;
+    let stop = Stop::on_signals()?;
+    let home = console::announce("gateway", address, &base_url, &flags, &credentials, &auth)?;
+
+    let service = auth.layer(service_fn(move |request: Request<Incoming>| {
+        let upstream = Arc::clone(&upstream);
+        async move { Ok::<_, Infallible>(upstream.ask(request).await) }
+    }));
+    let serving = connections::serve(listener, tls, service, stop);
+    if flags.no_browser {
+        return serving.await;
+    }
+    // A link of its own: the printed one is still good when this one was opened.
+    let (link, directory) = (auth.launch_link(&home)?, runtime::directory()?);
+    tokio::select! {
+        ended = serving => ended,
+        never = browser::open(&link, &directory) => match never {},
+    }
+}
+
+/// The gate: who may come in, and by what.
+fn gate(
+    flags: &Flags,
+    credentials: &Credentials,
+    base_url: BaseUrl,
+    address: SocketAddr,
+) -> Result<AuthLayer, Failure> {
+    let mut auth = AuthLayer::builder();
+    if let Some(token) = &credentials.token {
+        auth = auth.token(token.clone());
+    }
+    if let Some(password) = &credentials.password {
+        auth = auth.password(password.clone());
+    }
+    if flags.has_tls() {
+        // Not said without: a proxy that nobody told us of may speak it for us.
+        auth = auth.own_tls(true);
+    }
+    Ok(auth
+        .keyring(flags.keyring()?)
+        .base_url(base_url)
+        .hosts(flags.hosts(address)?)
+        .origins(flags.origins()?)
+        .trusted_proxies(flags.proxies()?)
+        // The pages are the application's, and do not know of an `_xsrf` of ours. It may have one of its own.
+        .with_xsrf_by_origin()
+        .observer(|event: &Event<'_>| console::log(event))
+        .build()?)
+}
+
+impl Upstream {
+    /// The application's answer to a request that the gate let in.
+    async fn ask(&self, mut request: Request<Incoming>) -> Response<Body> {
+        let peer = request.extensions().get::<Peer>().copied();
+        let asked = Asked {
+            by: peer.and_then(Peer::ip),
+            https: self.https,
+            trusted: peer.is_some_and(|peer| self.proxies.trust(peer)),
+        };
+        let own = Own::keep_from(&mut request);
+        match self.forward.send(request, &self.target, asked).await {
+            Ok(mut response) => {
+                own.set_apart(response.headers_mut());
+                response
+            }
+            Err(error) => no_answer(&error),
+        }
+    }
+}
+
+fn no_answer(error: &ForwardError) -> Response<Body> {
+    eprintln!("no answer from behind the gate: {error}");
+    let text = Full::from("there is no answer from behind the gate\n");
+    let mut response = Response::new(text.map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = error.status();
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}

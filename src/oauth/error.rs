@@ -1,0 +1,176 @@
+//! Errors as OAuth tells them, to a browser in a query and to a client in JSON.
+
+use std::fmt;
+
+use http::StatusCode;
+use serde::Deserialize;
+
+/// An error that one end of the flow tells the other: RFC 6749 §4.1.2.1 and §5.2.
+///
+/// # Security
+///
+/// The description of an error that was received is the sender's text. Shown to a person, it is escaped and
+/// never the only thing shown.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::oauth::{OAuthError, OAuthErrorKind};
+///
+/// let error = OAuthError::new(OAuthErrorKind::InvalidGrant);
+/// assert_eq!(error.to_json(), r#"{"error":"invalid_grant"}"#);
+/// assert_eq!(OAuthError::from_json(br#"{"error": "invalid_grant"}"#), Some(error));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct OAuthError {
+    kind: OAuthErrorKind,
+    description: Option<String>,
+}
+
+/// What kind of fault an [`OAuthError`] tells of; the names are the standard's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OAuthErrorKind {
+    /// `access_denied`: the person, or the provider, said no.
+    AccessDenied,
+    /// `invalid_client`: the client is unknown, or its secret wrong.
+    InvalidClient,
+    /// `invalid_grant`: the code is unknown, used, expired, another client's, or its verifier is wrong.
+    InvalidGrant,
+    /// `invalid_request`: a parameter is missing, malformed, or there twice.
+    InvalidRequest,
+    /// `invalid_scope`: the scope is unknown, or more than the client may ask for.
+    InvalidScope,
+    /// An error the standard has no name for.
+    Other,
+    /// `server_error`: the provider failed.
+    ServerError,
+    /// `temporarily_unavailable`: the provider is down for now.
+    TemporarilyUnavailable,
+    /// `unauthorized_client`: the client may not use this way.
+    UnauthorizedClient,
+    /// `unsupported_grant_type`: the provider has no such way to a token.
+    UnsupportedGrantType,
+    /// `unsupported_response_type`: the provider gives no such answer.
+    UnsupportedResponseType,
+}
+
+impl OAuthErrorKind {
+    const NAMES: [(Self, &'static str); 11] = [
+        (Self::AccessDenied, "access_denied"),
+        (Self::InvalidClient, "invalid_client"),
+        (Self::InvalidGrant, "invalid_grant"),
+        (Self::InvalidRequest, "invalid_request"),
+        (Self::InvalidScope, "invalid_scope"),
+        (Self::Other, "error"),
+        (Self::ServerError, "server_error"),
+        (Self::TemporarilyUnavailable, "temporarily_unavailable"),
+        (Self::UnauthorizedClient, "unauthorized_client"),
+        (Self::UnsupportedGrantType, "unsupported_grant_type"),
+        (Self::UnsupportedResponseType, "unsupported_response_type"),
+    ];
+
+    /// The standard's name.
+    pub fn as_str(self) -> &'static str {
+        let named = Self::NAMES.iter().find(|(kind, _)| *kind == self);
+        named.map_or("error", |(_, name)| name)
+    }
+
+    /// The kind that `name` names; [`OAuthErrorKind::Other`] if it is none of the standard's.
+    pub fn of(name: &str) -> Self {
+        let named = Self::NAMES.iter().find(|(_, known)| *known == name);
+        named.map_or(Self::Other, |(kind, _)| *kind)
+    }
+}
+
+/// The longest description that is kept of an error received.
+const DESCRIPTION: usize = 200;
+
+impl OAuthError {
+    /// An error without a description.
+    pub fn new(kind: OAuthErrorKind) -> Self {
+        Self {
+            kind,
+            description: None,
+        }
+    }
+
+    /// The same error with a sentence for the developer of the other end. Characters that the standard does not
+    /// allow there (others than visible ASCII and blanks, quotes, backslashes) become `?`.
+    #[must_use]
+    pub fn with_description(self, description: &str) -> Self {
+        let allowed = |letter: char| matches!(letter, ' '..='~') && letter != '"' && letter != '\\';
+        let text: String = description
+            .chars()
+            .take(DESCRIPTION)
+            .map(|letter| if allowed(letter) { letter } else { '?' })
+            .collect();
+        Self {
+            description: (!text.is_empty()).then_some(text),
+            ..self
+        }
+    }
+
+    pub(super) fn invalid_request(description: &str) -> Self {
+        Self::new(OAuthErrorKind::InvalidRequest).with_description(description)
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> OAuthErrorKind {
+        self.kind
+    }
+
+    /// The sentence that came with it.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The status of a token endpoint's answer that tells it: 401 for `invalid_client`, 5xx where the provider
+    /// is at fault, else 400.
+    pub fn status(&self) -> StatusCode {
+        match self.kind {
+            OAuthErrorKind::InvalidClient => StatusCode::UNAUTHORIZED,
+            OAuthErrorKind::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            OAuthErrorKind::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The body of a token endpoint's answer that tells it.
+    pub fn to_json(&self) -> String {
+        let error = self.kind.as_str();
+        match &self.description {
+            // Neither text needs an escape.
+            Some(text) => format!(r#"{{"error":"{error}","error_description":"{text}"}}"#),
+            None => format!(r#"{{"error":"{error}"}}"#),
+        }
+    }
+
+    /// The error that a token endpoint's answer tells, or `None` if it tells none.
+    pub fn from_json(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Body<'a> {
+            #[serde(borrow)]
+            error: std::borrow::Cow<'a, str>,
+            #[serde(borrow, default)]
+            error_description: Option<std::borrow::Cow<'a, str>>,
+        }
+        let body: Body<'_> = serde_json::from_slice(body).ok()?;
+        Some(Self::told(&body.error, body.error_description.as_deref()))
+    }
+
+    /// The error that goes by `name`.
+    pub(super) fn told(name: &str, description: Option<&str>) -> Self {
+        Self::new(OAuthErrorKind::of(name)).with_description(description.unwrap_or_default())
+    }
+}
+
+impl fmt::Display for OAuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.as_str())?;
+        match &self.description {
+            Some(description) => write!(f, ": {description}"),
+            None => Ok(()),
+        }
+    }
+}

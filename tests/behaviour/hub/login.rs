@@ -1,0 +1,371 @@
+//! People log in at a hub and out again.
+
+use super::{Browser, MINUTE, PASSWORD, World, hidden, json};
+
+const HOME: &str = "/hub/home";
+
+async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
+    browser.get(HOME).await.status == 200
+}
+
+#[tokio::test]
+async fn a_login_lasts_two_weeks_and_its_cookie_holds_nothing_of_the_user() {
+    let world = World::new();
+    let mut alice = world.browser_of(" Alice ").await;
+    let line = alice.cookie("jupyterhub-hub-login").expect("a cookie").to_owned();
+    assert!(line.contains("|20:jupyterhub-hub-login|44:"), "{line}");
+    assert!(!line.contains("YWxpY2U"), "{line}");
+    let session_id = alice
+        .cookie("jupyterhub-session-id")
+        .expect("a cookie")
+        .to_owned();
+    assert!(
+        session_id.len() == 32 && session_id.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        "{session_id}"
+    );
+    for (days, expected) in [(13, true), (1, true), (1, false)] {
+        assert_eq!(is_logged_in(&mut alice).await, expected);
+        world.clock.advance(MINUTE * 60 * 24 * days);
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_is_told_the_same_and_gets_no_cookie() {
+    let world = World::new();
+    let mut pages = Vec::new();
+    for (name, password) in [
+        ("alice", "wrong"),
+        ("nobody", PASSWORD),
+        ("..", PASSWORD),
+        ("", ""),
+        // Knows the password, and is no member.
+        ("stranger", PASSWORD),
+    ] {
+        let mut browser = world.browser();
+        let answer = browser.log_in(name, password).await;
+        assert_eq!(answer.status, 403, "{name}");
+        assert!(answer.text.contains("Invalid username or password"), "{name}");
+        assert_eq!(
+            browser
+                .cookies
+                .keys()
+                .map(|(name, _)| name.as_str())
+                .collect::<Vec<_>>(),
+            ["_xsrf"]
+        );
+        // The name that was typed is there again, and fields are numbered by their place.
+        let told = answer
+            .text
+            .replace(&format!(" value=\"{name}\""), "")
+            .replace(" autofocus", "");
+        let xsrf = hidden(&told, "_xsrf").first().cloned().unwrap_or_default();
+        let mut told = told.replace(&xsrf, "");
+        told.retain(|letter| !letter.is_ascii_digit());
+        pages.push(
+            told.split("<body")
+                .nth(1)
+                .unwrap_or_default()
+                .replace(" value=\"\"", ""),
+        );
+    }
+    pages.dedup();
+    assert_eq!(pages.len(), 1, "{pages:#?}");
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_and_a_login_is_not() {
+    let world = World::new();
+    let mut guesser = world.browser();
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        statuses.push(guesser.log_in("bob", "wrong").await.status.as_u16());
+    }
+    assert_eq!(statuses.first(), Some(&403));
+    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
+    let answer = guesser.log_in("bob", PASSWORD).await;
+    assert_eq!(answer.status, 429, "not even the right one is listened to");
+    assert!(!answer.header("retry-after").is_empty());
+    // By the API as well: it is one throttle.
+    let body = format!(r#"{{"auth": {{"username": "bob", "password": "{PASSWORD}"}}}}"#);
+    let answer = world.call("POST", "/users/bob/tokens", None, &body).await;
+    assert_eq!(answer.status, 429, "{answer:?}");
+    world.clock.advance(MINUTE * 60 * 24);
+    assert_eq!(guesser.log_in("bob", PASSWORD).await.status, 302);
+}
+
+#[tokio::test]
+async fn the_form_is_taken_from_the_hubs_own_page_alone() {
+    let world = World::new();
+    for (case, xsrf, fields) in [
+        ("no value", None, &[][..]),
+        ("an invented one", Some("x1"), &[]),
+        (
+            "another site",
+            None,
+            &[
+                ("origin", "https://evil.example"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+        ),
+        (
+            "a sibling",
+            None,
+            &[("origin", "http://localhost:9"), ("sec-fetch-site", "same-site")],
+        ),
+    ] {
+        let mut browser = world.browser();
+        let page = browser.get("/hub/login").await;
+        let own = hidden(&page.text, "_xsrf").remove(0);
+        browser.fields = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let value = xsrf.unwrap_or(if fields.is_empty() { "" } else { &own });
+        let answer = browser
+            .post(
+                "/hub/login",
+                &[("_xsrf", value), ("username", "alice"), ("password", PASSWORD)],
+            )
+            .await;
+        assert_eq!(answer.status, 403, "{case}");
+        assert!(answer.text.contains("Login form invalid or expired"), "{case}");
+        assert!(browser.cookie("jupyterhub-hub-login").is_none(), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_id_of_somebody_elses_making_is_not_kept() {
+    let world = World::new();
+    for planted in ["evil", "00000000000000000000000000000000", "\"a\""] {
+        let mut browser = world.browser();
+        browser.cookies.insert(
+            ("jupyterhub-session-id".to_owned(), "/".to_owned()),
+            planted.to_owned(),
+        );
+        browser.log_in("alice", PASSWORD).await;
+        let own = browser
+            .cookie("jupyterhub-session-id")
+            .expect("a cookie")
+            .to_owned();
+        assert_ne!(own, planted);
+        // Planted later: the next page puts the right one back.
+        browser.cookies.insert(
+            ("jupyterhub-session-id".to_owned(), "/".to_owned()),
+            planted.to_owned(),
+        );
+        browser.get(HOME).await;
+        assert_eq!(browser.cookie("jupyterhub-session-id"), Some(own.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_second_login_takes_the_tokens_of_the_first_along_or_ends_them() {
+    let world = World::new();
+    let mut browser = world.browser_of("admin").await;
+    let first = browser.clone();
+    let token = world.oauth_token(&mut browser).await;
+    assert_eq!(browser.log_in("admin", PASSWORD).await.status, 302);
+    assert_ne!(
+        browser.cookie("jupyterhub-session-id"),
+        first.cookie("jupyterhub-session-id")
+    );
+    let told = json(&world.call("GET", "/user", Some(&token), "").await);
+    assert_eq!(
+        told["session_id"].as_str(),
+        browser.cookie("jupyterhub-session-id"),
+        "it moved to the new session"
+    );
+    assert!(
+        !is_logged_in(&mut first.clone()).await,
+        "the first login has ended"
+    );
+
+    assert_eq!(browser.log_in("bob", PASSWORD).await.status, 302);
+    assert_eq!(
+        world.call("GET", "/user", Some(&token), "").await.status,
+        403,
+        "it was another's"
+    );
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_login_and_its_tokens_wherever_their_copies_are() {
+    let world = World::new();
+    let mut admin = world.browser_of("admin").await;
+    let token = world.oauth_token(&mut admin).await;
+    let mut other = world.browser_of("admin").await;
+    let (own, copy) = (world.oauth_token(&mut other).await, admin.clone());
+
+    let answer = admin.get("/hub/logout").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("location")),
+        (302, "/hub/login")
+    );
+    assert!(admin.cookies.is_empty(), "{:?}", admin.cookies);
+    assert!(!is_logged_in(&mut copy.clone()).await);
+    assert_eq!(world.call("GET", "/user", Some(&token), "").await.status, 403);
+    assert!(is_logged_in(&mut other).await, "another browser's login goes on");
+    assert_eq!(world.call("GET", "/user", Some(&own), "").await.status, 200);
+
+    // A session id alone, which others may know, logs nobody out.
+    let mut thief = world.browser();
+    let session_id = other
+        .cookie("jupyterhub-session-id")
+        .expect("a cookie")
+        .to_owned();
+    thief
+        .cookies
+        .insert(("jupyterhub-session-id".to_owned(), "/".to_owned()), session_id);
+    thief.get("/hub/logout").await;
+    assert!(is_logged_in(&mut other).await);
+}
+
+#[tokio::test]
+async fn log_out_everywhere_leaves_tokens_made_by_hand() {
+    let world = World::new();
+    let (mut one, mut two) = (world.browser_of("alice").await, world.browser_of("alice").await);
+    let mut bob = world.browser_of("bob").await;
+    let body = format!(r#"{{"auth": {{"username": "alice", "password": "{PASSWORD}"}}}}"#);
+    let token = json(&world.call("POST", "/users/alice/tokens", None, &body).await)["token"].clone();
+    let xsrf = one.xsrf().await;
+    assert_eq!(
+        one.post("/hub/logout", &[("everywhere", "1")]).await.status,
+        403,
+        "without the value of the page"
+    );
+    assert!(is_logged_in(&mut two).await);
+    assert_eq!(
+        one.post("/hub/logout", &[("_xsrf", &xsrf), ("everywhere", "1")])
+            .await
+            .status,
+        302
+    );
+    assert!(!is_logged_in(&mut two).await && is_logged_in(&mut bob).await);
+    assert_eq!(world.call("GET", "/user", token.as_str(), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_link_elsewhere_does_not_log_out_and_asks() {
+    let world = World::new();
+    let mut alice = world.browser_of("alice").await;
+    alice.fields = vec![("sec-fetch-site".to_owned(), "cross-site".to_owned())];
+    let page = alice.get("/hub/logout").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("Log out?"));
+    alice.fields.clear();
+    assert!(is_logged_in(&mut alice).await);
+    let xsrf = hidden(&page.text, "_xsrf").remove(0);
+    assert_eq!(alice.post("/hub/logout", &[("_xsrf", &xsrf)]).await.status, 302);
+    assert!(!is_logged_in(&mut alice).await);
+}
+
+#[tokio::test]
+async fn a_member_who_is_removed_is_nobody_at_once() {
+    let world = World::new();
+    let mut admin = world.browser_of("admin").await;
+    let token = world.oauth_token(&mut admin).await;
+    world.hub.members().remove("admin");
+    assert_eq!(world.call("GET", "/user", Some(&token), "").await.status, 403);
+    let answer = admin.get(HOME).await;
+    assert_eq!(answer.status, 302);
+    assert!(
+        answer
+            .set_cookies()
+            .iter()
+            .any(|line| line.starts_with("jupyterhub-hub-login=;")),
+        "{answer:?}"
+    );
+    assert_eq!(admin.log_in("admin", PASSWORD).await.status, 403);
+}
+
+#[tokio::test]
+async fn the_login_leads_where_the_way_went_and_nowhere_else() {
+    let world = World::new();
+    let mut alice = world.browser_of("alice").await;
+    for (next, expected) in [
+        ("%2Fuser%2Falice%2Flab%3Fx%3D1", "/user/alice/lab?x=1"),
+        ("http%3A%2F%2Flocalhost%2Fhub%2Fhome", "/hub/home"),
+        ("http%3A%2F%2Fevil.example%2F", "/hub/home"),
+        ("%2F%2Fevil.example", "/hub/home"),
+        ("%2Fhub%2Flogout", "/hub/home"),
+        ("%2Fhub%2Flogin", "/hub/home"),
+        ("%2F..%2Fx", "/hub/home"),
+        ("", "/hub/home"),
+    ] {
+        let answer = alice.get(&format!("/hub/login?next={next}")).await;
+        assert_eq!(answer.header("location"), expected, "{next}");
+    }
+    // What a proxy left to the hub is asked for below `hub/`, and then again after the login.
+    let mut stranger = world.browser();
+    let answer = stranger.get("/user/alice/lab?x=1").await;
+    assert_eq!(answer.header("location"), "/hub/user/alice/lab?x=1");
+    let answer = stranger.get("/hub/user/alice/lab?x=1").await;
+    assert_eq!(
+        answer.header("location"),
+        "/hub/login?next=%2Fhub%2Fuser%2Falice%2Flab%3Fx%3D1"
+    );
+    assert_eq!(alice.get("/hub/user/alice/lab").await.status, 424);
+    assert_eq!(alice.get("/hub/user/bob/lab").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_cookie_of_another_host_prefix_or_base_is_not_ours() {
+    let world = World::with(|hub| hub.host_prefix().base_url("/pre".parse().expect("a base")));
+    let mut browser = world.browser();
+    let page = browser.get("/pre/hub/login").await;
+    let xsrf = hidden(&page.text, "_xsrf").remove(0);
+    let fields = [
+        ("_xsrf", xsrf.as_str()),
+        ("username", "alice"),
+        ("password", PASSWORD),
+    ];
+    let answer = browser.post("/pre/hub/login", &fields).await;
+    let lines = answer.set_cookies();
+    let login = lines
+        .iter()
+        .find(|line| line.starts_with("__Host-jupyterhub-hub-login="))
+        .expect("a cookie");
+    assert!(
+        login.contains("; Path=/;") || login.ends_with("; Path=/"),
+        "{login}"
+    );
+    assert!(
+        login.contains("Secure") && login.contains("HttpOnly") && login.contains("SameSite=Lax"),
+        "{login}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("jupyterhub-session-id=") && line.contains("Path=/pre/")),
+        "{lines:?}"
+    );
+    assert_eq!(browser.get("/pre/hub/home").await.status, 200);
+    let value = browser
+        .cookie("__Host-jupyterhub-hub-login")
+        .expect("a cookie")
+        .to_owned();
+    browser.cookies.clear();
+    browser
+        .cookies
+        .insert(("jupyterhub-hub-login".to_owned(), "/".to_owned()), value);
+    assert_eq!(browser.get("/pre/hub/home").await.status, 302);
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_listed_and_a_body_that_is_too_long_are_refused() {
+    let world = World::new();
+    let mut browser = world.browser();
+    browser.fields = vec![("host".to_owned(), "evil.example".to_owned())];
+    for url in ["/hub/login", "/hub/api", "/hub/api/user"] {
+        assert_eq!(browser.get(url).await.status, 403, "{url}");
+    }
+    let long = "x".repeat(65_537);
+    assert_eq!(
+        world
+            .browser()
+            .post("/hub/login", &[("username", &long)])
+            .await
+            .status,
+        413
+    );
+}

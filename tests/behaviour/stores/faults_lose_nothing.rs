@@ -1,0 +1,155 @@
+//! A database that is held by another, or has no room.
+
+use std::time::{Duration, Instant};
+
+use portcullis::{
+    Token, TokenStore,
+    store::{SqliteTokenStore, StoreErrorKind, TokenRecord, Tokens},
+};
+use rusqlite::Connection;
+
+use super::{is_there, record};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_another_holds_the_database_tokens_are_found_and_nothing_is_half_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    let store = SqliteTokenStore::open(&path).expect("a store");
+    let before = store.issue(record("me")).await.expect("issued");
+
+    let holder = Connection::open(&path).expect("opened");
+    holder.execute_batch("BEGIN IMMEDIATE").expect("held");
+    let began = Instant::now();
+    let (late, refused) = (record("me"), record("me"));
+    let writes = [late, refused].map(|record| {
+        let store = store.clone();
+        tokio::spawn(async move { store.issue(record).await })
+    });
+    for _ in 0..100 {
+        assert!(is_there(&store, &before).await, "who reads does not wait");
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    for write in writes {
+        let error = write.await.expect("answered").expect_err("held by another");
+        assert_eq!(error.kind(), StoreErrorKind::Busy, "{error}");
+    }
+    let count: i64 = holder
+        .query_row("SELECT count(*) FROM portcullis_tokens", [], |row| row.get(0))
+        .expect("counted");
+    assert_eq!(count, 1, "nothing of what was refused was written");
+
+    // Held for a moment only, it is waited for.
+    let write = tokio::spawn({
+        let store = store.clone();
+        async move { store.issue(record("me")).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    holder.execute_batch("ROLLBACK").expect("let go");
+    let freed = Instant::now();
+    let after = write.await.expect("answered").expect("issued");
+    assert!(freed.elapsed() < Duration::from_secs(1), "back within a second");
+    assert!(is_there(&store, &after).await);
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_that_was_acknowledged_and_keeps_nothing_that_was_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    let store = SqliteTokenStore::at(&path)
+        .with_size_limit(256 * 1_024)
+        .open()
+        .expect("a store");
+    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+    // Many at once, so that the disk is full in the middle of what is written together.
+    for _ in 0..200 {
+        let tokens: Vec<_> = (0..32).map(|_| (Token::generate(), record("me"))).collect();
+        let inserted: Vec<_> = tokens
+            .iter()
+            .map(|(token, record)| store.insert(token.hash(), record.clone()))
+            .collect();
+        for ((token, record), inserted) in tokens.into_iter().zip(inserted) {
+            match inserted.await {
+                Ok(()) => kept.push((token, record)),
+                Err(error) => {
+                    assert_eq!(error.kind(), StoreErrorKind::Full, "{error}");
+                    refused.push(token);
+                }
+            }
+        }
+    }
+    assert!(
+        kept.len() > 100 && refused.len() > 100,
+        "{} kept, {} refused",
+        kept.len(),
+        refused.len()
+    );
+    check(&store, &kept, &refused).await;
+
+    for (_, record) in kept.drain(..50) {
+        assert_eq!(
+            store
+                .revoke(Tokens::with_id(record.id()))
+                .await
+                .expect("revoked on a full disk"),
+            1
+        );
+    }
+    let record = record("me");
+    kept.push((
+        store
+            .issue(record.clone())
+            .await
+            .expect("issued in the room of those revoked"),
+        record,
+    ));
+    check(&store, &kept, &refused).await;
+    drop(store);
+    check(&SqliteTokenStore::open(&path).expect("a store"), &kept, &refused).await;
+}
+
+async fn check(store: &SqliteTokenStore, kept: &[(Token, TokenRecord)], refused: &[Token]) {
+    for (token, _) in kept {
+        assert!(is_there(store, token).await, "what was acknowledged is there");
+    }
+    for token in refused {
+        assert!(!is_there(store, token).await, "what was refused is not");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_one_write_spoils_none_that_are_written_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteTokenStore::open(folder.path().join("tokens.sqlite")).expect("a store");
+    let taken = Token::generate();
+    store.insert(taken.hash(), record("first")).await.expect("kept");
+    let tokens: Vec<_> = (0..100).map(|_| Token::generate()).collect();
+    let inserted: Vec<_> = tokens
+        .iter()
+        .map(|token| {
+            (
+                store.insert(token.hash(), record("me")),
+                store.insert(taken.hash(), record("me")),
+            )
+        })
+        .collect();
+    for (good, bad) in inserted {
+        good.await.expect("a new one is kept");
+        assert_eq!(
+            bad.await.expect_err("there already").kind(),
+            StoreErrorKind::Duplicate
+        );
+    }
+    for token in &tokens {
+        assert!(is_there(&store, token).await);
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_waited_for_any_more_is_written_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteTokenStore::open(folder.path().join("tokens.sqlite")).expect("a store");
+    let token = Token::generate();
+    drop(store.insert(token.hash(), record("me")));
+    let after = store.issue(record("me")).await.expect("written behind it");
+    assert!(is_there(&store, &after).await && is_there(&store, &token).await);
+}

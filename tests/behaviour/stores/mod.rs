@@ -1,0 +1,149 @@
+//! What a store of tokens keeps, whatever happens to its process and its disk.
+
+#[cfg(feature = "provider")]
+mod a_dump_logs_nobody_in;
+mod faults_lose_nothing;
+mod killed_at_any_moment;
+mod moving_from_a_jupyterhub;
+mod opening;
+
+use portcullis::{
+    Clock as _, Grant, Identity, MemoryTokenStore, PresentedToken, StoredTokens, SystemClock, Token,
+    TokenStore, TokenVerifier, UnixTime, Verdict,
+    store::{SqliteTokenStore, TokenRecord},
+    testing::{TestClock, store_conformance},
+};
+
+#[tokio::test]
+async fn memory_keeps_what_a_store_promises() {
+    let store = MemoryTokenStore::new();
+    store_conformance(&store).await;
+    #[cfg(feature = "provider")]
+    portcullis::testing::hub_store_conformance(&store).await;
+}
+
+#[tokio::test]
+async fn sqlite_keeps_what_a_store_promises() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    let store = SqliteTokenStore::open(&path).expect("a store");
+    store_conformance(&store).await;
+    #[cfg(feature = "provider")]
+    portcullis::testing::hub_store_conformance(&store).await;
+    drop(store);
+    assert!(
+        !folder.path().join("tokens.sqlite-wal").exists(),
+        "all is in the one file, once it is closed"
+    );
+}
+
+#[tokio::test]
+async fn a_use_is_written_once_a_minute_and_a_token_that_has_expired_is_told_with_its_end() {
+    let clock = TestClock::at(UnixTime::from_secs(1_800_000_000));
+    let start = portcullis::Clock::now(&clock);
+    let end = start.after(std::time::Duration::from_secs(150));
+    let tokens = StoredTokens::with_clock(MemoryTokenStore::new(), clock.clone());
+    let (token, _) = tokens
+        .issue(Grant::new(Identity::new("me")).expires_at(end))
+        .await
+        .expect("issued");
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        assert!(
+            matches!(verify(&tokens, token.expose()).await, Verdict::Known(grant) if grant.expiry() == Some(end))
+        );
+        let record = tokens
+            .store()
+            .find(token.hash())
+            .await
+            .expect("an answer")
+            .expect("there");
+        let last_used = record.last_used().expect("used");
+        seen.push(last_used.since(start).as_secs());
+        clock.advance(std::time::Duration::from_secs(35));
+    }
+    assert_eq!(
+        seen,
+        [0, 0, 70, 70, 140, 140],
+        "a use within a minute of the last is not written, nor one after the end"
+    );
+}
+
+#[tokio::test]
+async fn a_use_that_another_node_wrote_within_the_minute_is_not_written_again() {
+    let clock = TestClock::at(UnixTime::from_secs(1_800_000_000));
+    let store = std::sync::Arc::new(MemoryTokenStore::new());
+    let nodes = [(); 2].map(|()| StoredTokens::with_clock(store.clone(), clock.clone()));
+    let (token, _) = nodes[0]
+        .issue(Grant::new(Identity::new("me")))
+        .await
+        .expect("issued");
+    for (node, seconds) in [(0, 0), (1, 35), (1, 70), (0, 105)] {
+        verify(&nodes[node], token.expose()).await;
+        let record = store.find(token.hash()).await.expect("an answer").expect("there");
+        let written = record.last_used().map(|time| time.as_secs() - 1_800_000_000);
+        assert_eq!(
+            written,
+            Some(if seconds < 70 { 0 } else { 70 }),
+            "after {seconds} s"
+        );
+        clock.advance(std::time::Duration::from_secs(35));
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_is_one_read_of_one_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    drop(SqliteTokenStore::open(&path).expect("a store"));
+    let database = rusqlite::Connection::open(&path).expect("opened");
+    for (table, column) in [
+        ("tokens", "hash"),
+        ("tokens", "owner"),
+        ("tokens", "session_id"),
+        ("logins", "hash"),
+        ("logins", "session_id"),
+        ("codes", "hash"),
+    ] {
+        let explain = format!("EXPLAIN QUERY PLAN SELECT * FROM portcullis_{table} WHERE {column} = ?1");
+        let plan: String = database
+            .query_row(&explain, [""], |row| row.get(3))
+            .expect("a plan");
+        assert!(
+            plan.starts_with("SEARCH") && plan.contains(column),
+            "{table}.{column}: {plan}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_mistyped_token_is_told_without_a_look_up() {
+    let tokens = StoredTokens::new(MemoryTokenStore::new());
+    let (token, _) = tokens
+        .issue(Grant::new(Identity::new("me")))
+        .await
+        .expect("issued");
+    let verdict = verify(&tokens, &token.expose()[..52]).await;
+    assert!(matches!(
+        verdict,
+        Verdict::Refused(portcullis::Reason::MistypedToken)
+    ));
+    assert!(matches!(
+        verify(&tokens, Token::generate().expose()).await,
+        Verdict::Unknown
+    ));
+}
+
+async fn verify<S: TokenStore>(tokens: &StoredTokens<S>, token: &str) -> Verdict {
+    tokens
+        .verify(PresentedToken::new(token.as_bytes()).expect("a token"))
+        .await
+}
+
+fn record(owner: &str) -> TokenRecord {
+    TokenRecord::new(Grant::new(Identity::new(owner)), SystemClock.now())
+}
+
+async fn is_there(store: &dyn TokenStore, token: &Token) -> bool {
+    store.find(token.hash()).await.expect("an answer").is_some()
+}

@@ -1,0 +1,191 @@
+//! A copy of a JupyterHub's database is opened, and its tokens are accepted.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use portcullis::{
+    PresentedToken, StoredTokens, TokenStore, Verdict,
+    store::{SqliteTokenStore, Tokens},
+};
+use rusqlite::Connection;
+use serde_json::Value;
+
+use super::verify;
+use crate::vectors;
+
+/// The tables as JupyterHub 6 makes them, and the tokens of the vectors in them: those of alice, and one of a service.
+fn jupyterhub(path: &Path) -> Vec<(String, bool)> {
+    let hub = Connection::open(path).expect("opened");
+    hub.execute_batch(
+        "CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(255), cookie_id VARCHAR(255) NOT NULL);
+         CREATE TABLE services (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(255));
+         CREATE TABLE api_tokens (user_id INTEGER, service_id INTEGER, id INTEGER NOT NULL PRIMARY KEY,
+             hashed VARCHAR(255), prefix VARCHAR(16), client_id VARCHAR(255), session_id VARCHAR(255), created DATETIME,
+             expires_at DATETIME, last_activity DATETIME, note VARCHAR(1023), scopes TEXT);
+         INSERT INTO users VALUES (1, 'alice', 'c00c1e');
+         INSERT INTO services VALUES (1, 'ext');",
+    )
+    .expect("made");
+    let hashed = vectors::load("jupyterhub/hashed_tokens.json").expect("vectors");
+    let mut verdicts = Vec::new();
+    let insert = "INSERT INTO api_tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, '2026-01-02 03:04:05.678901', ?7, NULL, ?8, ?9)";
+    let rows = hashed["cases"]
+        .as_array()
+        .expect("cases")
+        .iter()
+        .filter(|case| case["kind"] == "APIToken");
+    for (number, case) in (0_i64..).zip(rows) {
+        let text = |name: &str| case[name].as_str().expect("text").to_owned();
+        let (user, service) = if number == 0 {
+            (None, Some(1))
+        } else {
+            (Some(1), None)
+        };
+        let row = (
+            user,
+            service,
+            number + 10,
+            text("hashed"),
+            text("prefix"),
+            "jupyterhub",
+            None::<&str>,
+            "a note",
+            r#"["inherit"]"#,
+        );
+        hub.execute(insert, row).expect("inserted");
+        let judged = case["verdicts"].as_object().expect("verdicts").iter();
+        // What cannot stand in a header is never asked for.
+        let judged = judged.filter(|(token, _)| PresentedToken::new(token.as_bytes()).is_some());
+        verdicts.extend(judged.map(|(token, verdict)| (token.clone(), *verdict == Value::Bool(true))));
+    }
+    // What the hub would refuse: no client, over, a hash that cannot be read, nobody's.
+    let refused = [
+        (
+            Some(1),
+            None,
+            "sha512:1:00:68e60e19a697861588b36bba3574e05cbfa47f3480be2557b2fc58081302afc72e9ad416d5d007db5f8b94b23c6d6bf06c6bd51c2b23def498ae8a932e0f6cdb",
+            "zzzz",
+            None,
+            None,
+        ),
+        (
+            Some(1),
+            None,
+            "sha512:1:00:68e60e19a697861588b36bba3574e05cbfa47f3480be2557b2fc58081302afc72e9ad416d5d007db5f8b94b23c6d6bf06c6bd51c2b23def498ae8a932e0f6cdb",
+            "zzzz",
+            Some("jupyterhub"),
+            Some("2020-01-01 00:00:00.000000"),
+        ),
+        (
+            Some(1),
+            None,
+            "sha512:1:00:68e60e19a697861588b36bba3574e05cbfa47f3480be2557b2fc58081302afc72e9ad416d5d007db5f8b94b23c6d6bf06c6bd51c2b23def498ae8a932e0f6cdb",
+            "zzzz",
+            Some("jupyterhub"),
+            Some("no date at all"),
+        ),
+        (Some(1), None, "no hash at all", "zzzz", Some("jupyterhub"), None),
+        (
+            None,
+            None::<i64>,
+            "sha512:1:00:68e60e19a697861588b36bba3574e05cbfa47f3480be2557b2fc58081302afc72e9ad416d5d007db5f8b94b23c6d6bf06c6bd51c2b23def498ae8a932e0f6cdb",
+            "zzzz",
+            Some("jupyterhub"),
+            None,
+        ),
+    ];
+    for (number, (user, service, hashed, prefix, client, expiry)) in (0_i64..).zip(refused) {
+        let row = (
+            user,
+            service,
+            number + 100,
+            hashed,
+            prefix,
+            client,
+            expiry,
+            "",
+            "[]",
+        );
+        hub.execute(insert, row).expect("inserted");
+    }
+    verdicts.push(("z".repeat(64), false));
+    verdicts
+}
+
+#[tokio::test]
+async fn its_tokens_are_accepted_as_it_accepts_them_and_known_by_plain_hashes_after() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jupyterhub.sqlite");
+    let verdicts = jupyterhub(&path);
+    let accepted = verdicts.iter().filter(|(_, accepted)| *accepted).count();
+    assert!(accepted >= 10, "{accepted}");
+    for round in ["salted", "plain"] {
+        let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
+        assert_eq!(
+            tokens.store().salted().is_some(),
+            round == "salted" || has_salted(&path)
+        );
+        for (token, accepted) in &verdicts {
+            let presented = PresentedToken::new(token.as_bytes()).expect("visible ASCII");
+            let verdict = verify(&tokens, token).await;
+            let known = matches!(&verdict, Verdict::Known(grant) if grant.scopes().holds("inherit"));
+            assert_eq!(known, *accepted, "{round}: {token:?}: {verdict:?}");
+            if *accepted {
+                let deadline = Instant::now() + Duration::from_secs(5);
+                while tokens
+                    .store()
+                    .find(presented.hash())
+                    .await
+                    .expect("an answer")
+                    .is_none()
+                {
+                    assert!(
+                        round == "salted" && Instant::now() < deadline,
+                        "adopted when it is used"
+                    );
+                }
+            }
+        }
+        let list = tokens.list(Tokens::of("services/ext")).await.expect("a list");
+        let [service] = &list[..] else {
+            panic!("one of the service's: {list:?}")
+        };
+        assert_eq!(service.id().as_u64(), 10, "under the id it had");
+        assert_eq!(service.created().as_secs(), 1_767_323_045);
+        assert_eq!(
+            (service.grant().label(), service.client_id()),
+            (Some("a note"), Some("jupyterhub"))
+        );
+        let of_alice = tokens.list(Tokens::of("alice")).await.expect("a list");
+        let mut refused = of_alice
+            .iter()
+            .map(|record| record.id().as_u64())
+            .filter(|id| *id >= 100);
+        // What its hub would not accept any more was left behind; a hash that cannot be read is no token's.
+        assert!(refused.all(|id| id == 103));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_before_it_is_used_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jupyterhub.sqlite");
+    let verdicts = jupyterhub(&path);
+    let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
+    tokens.revoke(Tokens::of("alice")).await.expect("revoked");
+    tokens.revoke(Tokens::of("services/ext")).await.expect("revoked");
+    drop(tokens);
+    // Nor does opening it once more bring it back: the hub's own tables are read once.
+    let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
+    for (token, _) in verdicts.iter().filter(|(_, accepted)| *accepted) {
+        assert!(matches!(verify(&tokens, token).await, Verdict::Unknown));
+    }
+}
+
+fn has_salted(path: &Path) -> bool {
+    let database = Connection::open(path).expect("opened");
+    let salted = "SELECT EXISTS (SELECT 1 FROM portcullis_tokens WHERE prefix IS NOT NULL)";
+    database.query_row(salted, [], |row| row.get(0)).expect("asked")
+}

@@ -1,0 +1,96 @@
+//! Salted hashes of tokens, as JupyterHub stores and judges them.
+
+use std::collections::BTreeMap;
+
+use portcullis::{PresentedToken, store::SaltedTokenHash};
+use serde_json::Value;
+
+use super::{Rule, judge, load};
+
+/// Which of a row's tokens are accepted.
+type Verdicts = BTreeMap<String, bool>;
+
+const RULES: &[Rule<Verdicts>] = &[
+    Rule {
+        decision: "2",
+        reason: "a token is visible ASCII",
+        verdict: |case| {
+            let mut verdicts = expected(case);
+            let before = verdicts.clone();
+            for (token, verdict) in &mut verdicts {
+                *verdict &= PresentedToken::new(token.as_bytes()).is_some();
+            }
+            (verdicts != before).then_some(verdicts)
+        },
+    },
+    Rule {
+        decision: "TOK-6",
+        reason: "SHA-1 is not read, and neither is a hash of no round, which is the same for all tokens",
+        verdict: |case| {
+            let hashed = case["hashed"].as_str()?;
+            let weak = hashed.starts_with("sha1:") || hashed.split(':').nth(1) == Some("0");
+            weak.then(|| expected(case).into_keys().map(|token| (token, false)).collect())
+        },
+    },
+];
+
+#[test]
+fn tokens_are_judged_as_a_jupyterhub_judges_them() {
+    judge("jupyterhub/hashed_tokens.json", RULES, expected, |case| {
+        let Some(hashed) = case["hashed"].as_str() else {
+            return Verdicts::new();
+        };
+        let hash = hashed.parse::<SaltedTokenHash>().ok();
+        let matches = |token: &str| {
+            let presented = PresentedToken::new(token.as_bytes());
+            presented
+                .zip(hash.as_ref())
+                .is_some_and(|(token, hash)| hash.matches(token))
+        };
+        expected(case)
+            .into_keys()
+            .map(|token| (token.clone(), matches(&token)))
+            .collect()
+    });
+}
+
+/// What the row says; one whose hash cannot be read accepts nothing, and one that makes tokens judges none.
+fn expected(case: &Value) -> Verdicts {
+    if let Some(verdicts) = case["verdicts"].as_object() {
+        let judged = verdicts
+            .iter()
+            .map(|(token, verdict)| (token.clone(), verdict == &Value::Bool(true)));
+        return judged.collect();
+    }
+    match (case["kind"].as_str(), case["token"].as_str()) {
+        (Some("hash_token"), Some(token)) => one(token, true),
+        (Some("compare_token"), Some(token)) => one(token, case["verdict"] == Value::Bool(true)),
+        _ => Verdicts::new(),
+    }
+}
+
+fn one(token: &str, verdict: bool) -> Verdicts {
+    [(token.to_owned(), verdict)].into()
+}
+
+#[test]
+fn the_rows_of_a_hubs_database_are_those_of_its_known_tokens() {
+    let Some(rows) = load("jupyterhub/db_rows.json") else {
+        return;
+    };
+    let known = rows["known"].as_object().expect("known tokens");
+    for (name, token) in known {
+        let token = token.as_str().expect("text");
+        let presented = PresentedToken::new(token.as_bytes()).expect("a token");
+        let matching = rows["cases"].as_array().expect("cases").iter().filter(|row| {
+            let hash = row["hashed"]
+                .as_str()
+                .and_then(|hashed| hashed.parse::<SaltedTokenHash>().ok());
+            row["table"] == "api_tokens"
+                && row["prefix"].as_str() == token.get(..4)
+                && hash.is_some_and(|hash| hash.matches(presented))
+        });
+        assert_eq!(matching.count(), 1, "{name}");
+    }
+    assert!(!known.is_empty());
+}

@@ -1,0 +1,112 @@
+//! Certificates for this machine, and a client that trusts nobody else's.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SerialNumber};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::install;
+
+/// An authority, and a second one below it that signs.
+#[derive(Debug)]
+pub struct Authority {
+    folder: TempDir,
+    signing: Issuer<'static, KeyPair>,
+    between: String,
+}
+
+/// A certificate for `localhost` and 127.0.0.1, in PEM.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The certificate alone.
+    pub own: String,
+    /// The certificate, and behind it the one of whoever signed it.
+    pub chain: String,
+    /// The private key.
+    pub key: String,
+}
+
+impl Authority {
+    /// A new one.
+    ///
+    /// # Panics
+    ///
+    /// If its certificate cannot be written.
+    #[expect(clippy::new_without_default, reason = "it writes a file")]
+    pub fn new() -> Self {
+        let authority = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(DnType::CommonName, name);
+            (params, KeyPair::generate().expect("a key"))
+        };
+        let (root, root_key) = authority("root of the tests");
+        let (between, between_key) = authority("signer of the tests");
+        let folder = tempfile::tempdir().expect("a directory");
+        let root_certificate = root.self_signed(&root_key).expect("a certificate");
+        fs::write(folder.path().join("root.pem"), root_certificate.pem()).expect("a file");
+        let root = Issuer::new(root, root_key);
+        let signed = between.signed_by(&between_key, &root).expect("a certificate");
+        Self {
+            folder,
+            signing: Issuer::new(between, between_key),
+            between: signed.pem(),
+        }
+    }
+
+    /// A certificate that it signed, with a serial number of one octet.
+    ///
+    /// # Panics
+    ///
+    /// Never, as far as is known.
+    pub fn certificate(&self, serial: u8) -> Certificate {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).expect("good names");
+        params.serial_number = Some(SerialNumber::from_slice(&[serial]));
+        let key = KeyPair::generate().expect("a key");
+        let own = params
+            .signed_by(&key, &self.signing)
+            .expect("a certificate")
+            .pem();
+        Certificate {
+            chain: format!("{own}{}", self.between),
+            own,
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// The file with the one certificate that clients need to know.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root.pem")
+    }
+}
+
+/// What came of a request that node made: `status`, `headers`, `body`, `protocol`, `serial`, or `error`.
+///
+/// `request` has `url`, and perhaps `method`, `headers`, `body`, `http2`, `websocket`, or `silent`
+/// to say nothing after the handshake until the server hangs up; `root` is the certificate
+/// that is trusted.
+///
+/// # Panics
+///
+/// If node cannot be run.
+#[track_caller]
+pub fn ask(root: &Path, mut request: Value) -> Value {
+    install::node();
+    request["ca"] = root.display().to_string().into();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/tls.mjs");
+    let output = Command::new("node")
+        .arg(script)
+        .arg(request.to_string())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("node runs");
+    let found = serde_json::from_slice(&output.stdout);
+    found.unwrap_or_else(|error| panic!("{request}: expected node to say what came of it: {error}"))
+}

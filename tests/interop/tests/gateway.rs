@@ -1,0 +1,565 @@
+//! `gateway` in front of a real JupyterLab, in a real browser; and in front of a server that tells what it saw.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portcullis_interop::{
+    browser::drive_for,
+    example::{self, Example},
+    http::{request, request_with},
+    install,
+    jupyter_server::{Home, free_port},
+    tls::{Authority, ask},
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tungstenite::{Message, client::IntoClientRequest as _};
+
+const TOKEN: &str = "a-token-for-the-gate";
+
+/// How long JupyterLab may take to start, and the browser for the whole scenario.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Places in a Jupyter Server.
+const PLACES: [&str; 12] = [
+    "/",
+    "/lab",
+    "/lab/tree/answer.ipynb",
+    "/lab/api/settings",
+    "/api",
+    "/api/me",
+    "/api/status",
+    "/api/contents",
+    "/api/kernelspecs",
+    "/files/answer.ipynb",
+    "/static/favicons/favicon.ico",
+    "/metrics",
+];
+
+#[test]
+fn a_notebook_runs_behind_the_gate_and_strangers_see_nothing_of_it() {
+    let lab = Lab::start();
+    let gateway = Gateway::start(&lab.url, &[]);
+    for path in PLACES {
+        let open = request(&lab.address, "GET", path, &[]);
+        assert!(
+            open.fields("server")[0].starts_with("Tornado"),
+            "{path} is there: {}",
+            open.head
+        );
+        for method in ["GET", "HEAD", "OPTIONS", "POST", "DELETE"] {
+            let answer = request(&gateway.address, method, path, &[]);
+            assert!(
+                matches!(answer.status, 401 | 403),
+                "{method} {path}: {}",
+                answer.head
+            );
+            assert_eq!(
+                answer.fields("server"),
+                [""; 0],
+                "{method} {path}: {}",
+                answer.head
+            );
+        }
+    }
+    for path in ["/api/events/subscribe", "/terminals/websocket/1"] {
+        let url = format!("ws://{}{path}", gateway.address);
+        let refused = tungstenite::connect(url).expect_err("nobody is logged in");
+        assert!(refused.to_string().contains("401"), "{path}: {refused}");
+    }
+
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gateway");
+    drive_for(
+        PATIENCE,
+        "gateway.mjs",
+        &[&gateway.link, &pictures.display().to_string()],
+    );
+    let saved = fs::read_to_string(lab.home.notebooks().join("answer.ipynb")).expect("the notebook");
+    assert!(
+        saved.contains("the answer is 42"),
+        "the output was saved: {saved}"
+    );
+}
+
+#[test]
+fn the_application_is_told_who_asked_and_not_by_what() {
+    let seen = Seen::start();
+    let gateway = Gateway::start(&seen.url, &[]);
+    let cookie = gateway.log_in();
+    let name = cookie.split('=').next().expect("a name").to_owned();
+    let both = format!("theme=dark; {cookie}; _xsrf=theirs; upstream-{name}=theirs");
+    let bearer = format!("Bearer {TOKEN}");
+    let host = gateway.address.clone();
+
+    let first = [
+        ("Cookie", &*both),
+        ("X-Forwarded-For", "198.51.100.7"),
+        ("X-Real-IP", "198.51.100.7"),
+    ];
+    let hops = [
+        ("Authorization", &*bearer),
+        ("Connection", "close, X-Mine"),
+        ("X-Mine", "1"),
+        ("TE", "gzip"),
+        ("Proxy-Authorization", "Basic x"),
+        ("Upgrade", "h2c"),
+        ("HTTP2-Settings", "AAMAAABkAAQAAP__"),
+    ];
+    for (fields, target, there) in [
+        (&first[..], "/a/../b?c=%2F&token=", "/a/../b?c=%2F&token="),
+        (&hops, "/deep/er", "/deep/er"),
+        (&[("Accept", "*/*")], &format!("/?a=1&token={TOKEN}"), "/?a=1"),
+    ] {
+        let answer = request(&gateway.address, "GET", target, fields);
+        assert_eq!(answer.status, 200, "{target}: {}", answer.head);
+        let head = seen.last();
+        assert!(head.starts_with(&format!("GET {there} HTTP/1.1\r\n")), "{head}");
+        let lines: Vec<_> = head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "))
+            .collect();
+        let value = |name: &str| {
+            let mut found = lines.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+            let value = found.next().map(|(_, value)| *value);
+            assert!(found.next().is_none(), "{name} is there once: {head}");
+            value
+        };
+        assert_eq!(value("host"), Some(&*host), "{head}");
+        assert_eq!(value("x-forwarded-for"), Some("127.0.0.1"), "{head}");
+        assert_eq!(value("x-forwarded-host"), Some(&*host), "{head}");
+        assert_eq!(value("x-forwarded-proto"), Some("http"), "{head}");
+        for gone in [
+            "authorization",
+            "proxy-authorization",
+            "te",
+            "upgrade",
+            "x-mine",
+            "x-real-ip",
+            "transfer-encoding",
+        ] {
+            assert_eq!(value(gone), None, "{gone}: {head}");
+        }
+        let theirs = format!("theme=dark; _xsrf=theirs; {name}=theirs");
+        assert_eq!(
+            value("cookie"),
+            fields
+                .iter()
+                .any(|(name, _)| *name == "Cookie")
+                .then_some(&*theirs)
+        );
+        assert!(!head.contains(TOKEN), "{head}");
+        // Of its own cookies the one that is called like ours gets another name, and ours stays.
+        let cookies = answer.fields("set-cookie");
+        assert!(cookies.contains(&"theirs=1; Path=/"), "{}", answer.head);
+        let renamed = format!("upstream-{name}=theirs; Path=/");
+        assert!(cookies.contains(&&*renamed), "{}", answer.head);
+        for gone in ["keep-alive", "x-hop"] {
+            assert_eq!(answer.fields(gone), [""; 0], "{}", answer.head);
+        }
+    }
+}
+
+#[test]
+fn by_tls_the_application_is_told_so_and_gets_its_cookies_in_one_field() {
+    let authority = Authority::new();
+    let certificate = authority.certificate(0x41);
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("all.pem");
+    fs::write(&file, format!("{}{}", certificate.chain, certificate.key)).expect("a file");
+    let seen = Seen::start();
+    let gateway = Gateway::start(&seen.url, &["--certfile", &file.display().to_string()]);
+    for (http2, protocol) in [(false, "http/1.1"), (true, "h2")] {
+        let headers = json!({ "authorization": format!("token {TOKEN}"), "cookie": ["a=1", "b=2"] });
+        let url = format!("https://{}/x?y", gateway.address);
+        let answer = ask(
+            &authority.root(),
+            json!({ "url": url, "method": "POST", "body": "text", "headers": headers, "http2": http2 }),
+        );
+        assert_eq!(
+            (&answer["status"], &answer["protocol"]),
+            (&json!(200), &json!(protocol)),
+            "{answer}"
+        );
+        let head = seen.last();
+        assert!(head.starts_with("POST /x?y HTTP/1.1\r\n"), "{head}");
+        for line in [
+            "cookie: a=1; b=2".to_owned(),
+            format!("host: {}", gateway.address),
+            format!("x-forwarded-host: {}", gateway.address),
+            "x-forwarded-proto: https".to_owned(),
+        ] {
+            assert_eq!(
+                head.lines().filter(|found| **found == line).count(),
+                1,
+                "{line}: {head}"
+            );
+        }
+    }
+}
+
+#[test]
+fn bodies_stream_both_ways() {
+    let seen = Seen::start();
+    let gateway = Gateway::start(&seen.url, &[]);
+    let mut stream = TcpStream::connect(&gateway.address).expect("a connection");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time-out");
+    write!(
+        stream,
+        "POST /stream HTTP/1.1\r\nHost: {}\r\nAuthorization: token {TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        gateway.address
+    )
+    .expect("sent");
+    let mut answer = BufReader::new(stream.try_clone().expect("a handle"));
+    for word in ["one", "two", "three"] {
+        // The next is sent only when the one before is back: nobody may wait for the end.
+        write!(stream, "{:x}\r\n{word}\r\n", word.len()).expect("sent");
+        let mut found = String::new();
+        while !found.contains(word) {
+            assert!(
+                answer.read_line(&mut found).expect("an answer") > 0,
+                "{word}: {found}"
+            );
+        }
+    }
+    write!(stream, "0\r\n\r\n").expect("sent");
+    let mut rest = String::new();
+    while !rest.ends_with("0\r\n\r\n") {
+        assert!(answer.read_line(&mut rest).expect("an end") > 0, "{rest}");
+    }
+}
+
+#[test]
+fn websockets_pass_and_other_switches_do_not() {
+    let seen = Seen::start();
+    let gateway = Gateway::start(&seen.url, &[]);
+    let cookie = gateway.log_in();
+    let own = format!("http://{}", gateway.address);
+    for (claim, fields, open) in [
+        (
+            "by token",
+            &[("authorization", &*format!("token {TOKEN}"))][..],
+            true,
+        ),
+        (
+            "by cookie, from an own page",
+            &[("cookie", &*cookie), ("origin", &*own)],
+            true,
+        ),
+        (
+            "by cookie, from elsewhere",
+            &[("cookie", &*cookie), ("origin", "http://evil.example")],
+            false,
+        ),
+        ("by cookie, from nowhere", &[("cookie", &*cookie)], false),
+        ("by nothing", &[("origin", &*own)], false),
+    ] {
+        let before = seen.count();
+        let mut wanted = format!("ws://{}/ws", gateway.address)
+            .into_client_request()
+            .expect("a URL");
+        for (name, value) in fields {
+            wanted
+                .headers_mut()
+                .insert(*name, value.parse().expect("a value"));
+        }
+        match tungstenite::connect(wanted) {
+            Ok((mut socket, _)) => {
+                assert!(open, "{claim}: expected a refusal");
+                for text in ["hello", &"long ".repeat(20_000)] {
+                    socket.send(Message::text(text)).expect("sent");
+                    assert_eq!(socket.read().expect("an echo"), Message::text(text), "{claim}");
+                }
+                socket.close(None).expect("closed");
+                while socket.read().is_ok() {}
+            }
+            Err(error) => {
+                assert!(!open, "{claim}: {error}");
+                assert_eq!(
+                    seen.count(),
+                    before,
+                    "{claim}: nothing of it reached the application"
+                );
+            }
+        }
+    }
+    let bearer = format!("token {TOKEN}");
+    let answer = request(&gateway.address, "GET", "/unasked", &[("Authorization", &bearer)]);
+    assert_eq!(answer.status, 502, "{}", answer.head);
+}
+
+#[test]
+fn an_application_that_is_not_there_is_a_502_and_the_gate_stays() {
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", nobody.local_addr().expect("an address"));
+    drop(nobody);
+    let gateway = Gateway::start(&url, &[]);
+    let bearer = format!("token {TOKEN}");
+    for _ in 0..2 {
+        let fields = [("Authorization", &*bearer)];
+        let answer = request_with(&gateway.address, "POST", "/x", &fields, "body");
+        assert_eq!(answer.status, 502, "{}", answer.head);
+        assert!(!answer.body.contains(&url), "{}", answer.body);
+        assert_eq!(request(&gateway.address, "GET", "/x", &[]).status, 401);
+    }
+}
+
+#[test]
+fn a_bad_start_is_one_clear_line_and_status_2() {
+    let program = Example::build("gateway");
+    for (arguments, expected) in [
+        (&[][..], "--upstream"),
+        (&["--upstream", "127.0.0.1:1"], "expected a URL such as"),
+        (&["--upstream", "https://127.0.0.1"], "expected a URL such as"),
+        (
+            &["--upstream", "http://127.0.0.1:1", "--token", "two words"],
+            "--token",
+        ),
+    ] {
+        let runtime = tempfile::tempdir().expect("a directory");
+        let mut command = Example::command(&program);
+        command.env("JUPYTER_RUNTIME_DIR", runtime.path());
+        command
+            .env("JUPYTER_CONFIG_DIR", runtime.path())
+            .args(["--port", "0"])
+            .args(arguments);
+        let (status, stderr) = example::run(command);
+        assert_eq!(status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.lines().count() == 1 && stderr.contains(expected),
+            "{arguments:?}: {stderr}"
+        );
+    }
+}
+
+/// A `gateway` in front of `upstream`.
+struct Gateway {
+    _process: Example,
+    /// The launch link that it printed.
+    link: String,
+    address: String,
+    _runtime: TempDir,
+}
+
+impl Gateway {
+    fn start(upstream: &str, arguments: &[&str]) -> Self {
+        let runtime = tempfile::tempdir().expect("a directory");
+        let mut command = Example::command(&Example::build("gateway"));
+        command
+            .env("JUPYTER_RUNTIME_DIR", runtime.path())
+            .env("JUPYTER_CONFIG_DIR", runtime.path())
+            .args([
+                "--upstream",
+                upstream,
+                "--port",
+                "0",
+                "--no-browser",
+                "--token",
+                TOKEN,
+            ])
+            .args(arguments);
+        let process = Example::start("gateway", command);
+        let opened = process.line_after("open: ");
+        let link = opened.split(' ').next().expect("a link").to_owned();
+        let address = link.split('/').nth(2).expect("a host").to_owned();
+        Self {
+            _process: process,
+            link,
+            address,
+            _runtime: runtime,
+        }
+    }
+
+    /// The login cookie of a browser, `name=value`.
+    fn log_in(&self) -> String {
+        let target = format!("/?token={TOKEN}");
+        let answer = request(&self.address, "GET", &target, &[("Accept", "text/html")]);
+        assert_eq!(answer.status, 303, "{}", answer.head);
+        let lines = answer.fields("set-cookie");
+        let line = lines
+            .iter()
+            .find(|line| line.starts_with("username-"))
+            .expect("a login");
+        line.split(';').next().expect("a pair").to_owned()
+    }
+}
+
+/// A real JupyterLab that asks nobody for a login.
+struct Lab {
+    process: Example,
+    address: String,
+    url: String,
+    home: Home,
+}
+
+impl Lab {
+    fn start() -> Self {
+        let home = Home::new();
+        let notebook = json!({
+            "cells": [{
+                "cell_type": "code", "id": "answer", "execution_count": null, "metadata": {}, "outputs": [],
+                "source": "print('the answer is', 6 * 7)",
+            }],
+            "metadata": { "kernelspec": { "display_name": "Python 3", "language": "python", "name": "python3" } },
+            "nbformat": 4, "nbformat_minor": 5,
+        });
+        fs::write(home.notebooks().join("answer.ipynb"), notebook.to_string()).expect("a file");
+        let port = free_port();
+        let mut command = home.command(&install::python().join("jupyter"));
+        command
+            .args([
+                "lab",
+                "--no-browser",
+                "--allow-root",
+                "--ip=127.0.0.1",
+                "--ServerApp.port_retries=0",
+            ])
+            .args([
+                "--IdentityProvider.token=",
+                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            ])
+            .args([
+                format!("--port={port}"),
+                format!("--ServerApp.root_dir={}", home.notebooks().display()),
+            ]);
+        install::progress(&format!("a JupyterLab starts at port {port}"));
+        let process = Example::start("jupyter lab", command);
+        let address = format!("127.0.0.1:{port}");
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect(&address).is_err() {
+            assert!(
+                Instant::now() < until,
+                "expected JupyterLab to listen within {PATIENCE:?}, it does not"
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(
+            request(&address, "GET", "/api", &[]).status,
+            200,
+            "JupyterLab answers"
+        );
+        Self {
+            process,
+            url: format!("http://{address}"),
+            address,
+            home,
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Asked, it ends its kernels too.
+        if !thread::panicking() {
+            self.process.signal("TERM");
+        }
+    }
+}
+
+/// A server that remembers the heads of the requests it gets.
+struct Seen {
+    url: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Seen {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&heads);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let heads = Arc::clone(&kept);
+                thread::spawn(move || answer(stream, &heads));
+            }
+        });
+        Self { url, heads }
+    }
+
+    fn count(&self) -> usize {
+        self.heads.lock().expect("nobody panicked").len()
+    }
+
+    fn last(&self) -> String {
+        self.heads
+            .lock()
+            .expect("nobody panicked")
+            .last()
+            .expect("a request")
+            .clone()
+    }
+}
+
+/// Answers one request, and closes the connection.
+fn answer(mut stream: TcpStream, heads: &Mutex<Vec<String>>) -> Option<()> {
+    let mut start = [0; 4096];
+    // A head as short as these comes in one piece, and stays for whoever shakes hands below.
+    let head = loop {
+        let length = stream.peek(&mut start).ok().filter(|length| *length > 0)?;
+        let text = String::from_utf8_lossy(&start[..length]).into_owned();
+        if let Some((head, _)) = text.split_once("\r\n\r\n") {
+            break head.to_owned();
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    heads.lock().ok()?.push(head.clone());
+    let path = head.split(' ').nth(1)?.to_owned();
+    if path == "/ws" {
+        let mut socket = tungstenite::accept(stream).ok()?;
+        while let Ok(message) = socket.read() {
+            if message.is_text() {
+                socket.send(message).ok()?;
+            }
+        }
+        return Some(());
+    }
+    stream.read_exact(&mut start[..head.len() + 4]).ok()?;
+    match &*path {
+        "/unasked" => {
+            let switch =
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+            stream.write_all(switch.as_bytes()).ok()?;
+        }
+        "/stream" => {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                .ok()?;
+            let mut came = Vec::new();
+            while !came.ends_with(b"0\r\n\r\n") {
+                let length = stream.read(&mut start).ok().filter(|length| *length > 0)?;
+                // Chunks come as they are to be sent.
+                stream.write_all(&start[..length]).ok()?;
+                came.extend_from_slice(&start[..length]);
+            }
+        }
+        _ => {
+            let host = head.lines().find_map(|line| line.strip_prefix("host: "))?;
+            let name: String = format!("username-{host}")
+                .chars()
+                .map(|letter| {
+                    if letter.is_ascii_alphanumeric() {
+                        letter
+                    } else {
+                        '-'
+                    }
+                })
+                .collect();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n\
+                 Set-Cookie: theirs=1; Path=/\r\nSet-Cookie: {name}=theirs; Path=/\r\n\r\nok"
+            );
+            stream.write_all(answer.as_bytes()).ok()?;
+        }
+    }
+    Some(())
+}

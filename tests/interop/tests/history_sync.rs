@@ -1,0 +1,67 @@
+//! A history-sync server: tokens in PostgreSQL, hashed, with an end and their last use; `Authorization: Token …`.
+//!
+//! What its user writes stands between `// user:` and `// asserted:`, and is counted with the other users'.
+
+use std::time::{Duration, Instant};
+
+use portcullis::{
+    AuthLayer, Clock as _, Grant, Head, Identity, Reason, StoredTokens, SystemClock, UnixTime,
+    store::{PostgresTokenStore, Tokens},
+};
+use portcullis_interop::postgres::Postgres;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_tokens_are_kept_hashed_with_their_end_and_last_use() -> Result<(), Box<dyn std::error::Error>> {
+    let server = Postgres::start();
+    server.sql("postgres", "CREATE DATABASE history");
+    let config = server.config("history");
+    let now = SystemClock.now();
+    // user:
+    let tokens = StoredTokens::new(PostgresTokenStore::connect(&config).await?);
+    let auth = AuthLayer::tokens(tokens.clone());
+    let laptop = Grant::new(Identity::new("alice")).labelled("laptop");
+    let in_a_month = now.after(Duration::from_secs(30 * 86_400));
+    let (token, _) = tokens.issue(laptop.expires_at(in_a_month)).await?;
+    // asserted:
+    let old = Grant::new(Identity::new("alice")).expires_at(UnixTime::from_secs(now.as_secs() - 1));
+    let (old, _) = tokens.issue(old).await?;
+    for (authorization, expected) in [
+        (format!("Token {}", token.expose()), Ok("alice")),
+        (format!("token {}", token.expose()), Ok("alice")),
+        (format!("TOKEN {}", token.expose()), Ok("alice")),
+        (format!("Token {}", old.expose()), Err(Reason::ExpiredToken)),
+        ("Token unknown".to_owned(), Err(Reason::UnknownToken)),
+    ] {
+        let request = http::Request::post("/history")
+            .header("authorization", &authorization)
+            .body(())?;
+        let found = auth.check(Head::of(&request)).await;
+        let found = found.map(|session| session.identity().username().to_owned());
+        let found = found.map_err(|denial| denial.reason());
+        assert_eq!(
+            found.as_deref().map_err(|reason| *reason),
+            expected,
+            "{}",
+            &authorization[..5]
+        );
+    }
+
+    let kept = server.sql("history", "SELECT database_to_xml(true, false, '')");
+    assert!(
+        kept.contains("laptop") && !kept.contains(token.expose()),
+        "hashes alone are kept"
+    );
+
+    let listed = tokens.list(Tokens::of("alice")).await?;
+    assert_eq!(listed.len(), 1, "the other one has ended: {listed:?}");
+    let until = Instant::now() + Duration::from_secs(20);
+    while tokens.list(Tokens::of("alice")).await?[0].last_used().is_none() {
+        assert!(Instant::now() < until, "expected the use to be taken down");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for id in listed.iter().map(|record| record.id()) {
+        assert_eq!(tokens.revoke(Tokens::of("alice").known_as(id)).await?, 1);
+    }
+    assert!(tokens.list(Tokens::of("alice")).await?.is_empty());
+    Ok(())
+}
