@@ -1,15 +1,15 @@
 //! The decision itself: what one set of routes asks of a request.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::Full;
 
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Glance, Outcome},
+    authenticate::{Glance, Outcome, login_payload::Login},
     base_url::BaseUrl,
-    cookie::SetCookies,
+    cookie::{CookieError, SetCookies},
     denial::{Denial, Reason},
     event::{Event, LoggedPath},
     fields::Fields,
@@ -28,13 +28,14 @@ use crate::{
     next_url::{NextUrl, Premises},
     query::Query,
     session::{Credential, Session},
+    store::{self, LoginEnd},
     time::Clock,
 };
 
 /// The gate as one set of routes has it: shared state, and what is asked there.
 #[derive(Clone)]
 pub(crate) struct Passage {
-    gate: Arc<Gate>,
+    pub(super) gate: Arc<Gate>,
     optional: bool,
     scopes: Box<[Box<str>]>,
     open_paths: Box<[Box<str>]>,
@@ -99,31 +100,47 @@ impl Passage {
     }
 
     /// A login that a handler decided.
-    pub(crate) fn log_in_by_hand(&self, head: Head<'_>, grant: Grant) -> SetCookies {
+    pub(crate) fn log_in_by_hand(&self, head: Head<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
+        let head = head.with_clock(&*self.gate.clock);
+        let mut login = Login::from(grant);
+        if let Some(login_cookie) = &self.gate.login_cookie {
+            login.started_at = login_cookie.begun(head, login.grant.identity().username());
+        }
+        let (client, https) = self.client(head);
         let mut cookies = SetCookies::default();
-        let surroundings = self.gate.guards.surroundings(head).ok();
-        let client = surroundings.and_then(|surroundings| self.gate.guards.client(&surroundings, head));
-        let https = surroundings.is_some_and(|surroundings| is_https(&surroundings));
-        self.gate.log_in(
-            grant,
-            head.host().unwrap_or_default(),
-            client,
-            https,
-            &mut cookies,
-        );
-        cookies
+        let host = head.host().unwrap_or_default();
+        self.gate.log_in(login, host, client, https, &mut cookies)?;
+        Ok(cookies)
+    }
+
+    /// Where a request comes from, and whether by https.
+    fn client(&self, head: Head<'_>) -> (Option<IpAddr>, bool) {
+        let guards = &self.gate.guards;
+        match guards.surroundings(head) {
+            Ok(surroundings) => (guards.client(&surroundings, head), is_https(&surroundings)),
+            Err(_) => (None, false),
+        }
     }
 
     /// A logout that a handler decided.
     pub(crate) fn log_out_by_hand(&self, head: Head<'_>) -> SetCookies {
         let mut cookies = SetCookies::default();
-        let surroundings = self.gate.guards.surroundings(head).ok();
-        self.gate.log_out(
-            head,
-            surroundings.is_some_and(|surroundings| is_https(&surroundings)),
-            &mut cookies,
-        );
+        let (client, https) = self.client(head);
+        self.gate.log_out(head, client, https, &mut cookies);
         cookies
+    }
+
+    /// The end of a session, to come; `None` if nothing here would end it.
+    pub(crate) fn end_of(&self, session: &Session) -> Option<LoginEnd> {
+        let mark = session.login();
+        let login = store::Login {
+            username: session.identity().username(),
+            started: mark.started,
+        };
+        (mark.started != 0).then(|| {
+            let now = self.gate.clock.moment();
+            self.gate.ended.wait(login, mark.epoch, now)
+        })
     }
 
     /// Hands over to the service who was let in by a token that is worth `grant`.
@@ -497,7 +514,7 @@ impl Passage {
         }
         let by_cookie = session.credential() == Credential::Cookie;
         let heals = by_cookie && !self.gate.xsrf_cookie.fits(session, *head);
-        if self.adds_nothing(head) && !heals {
+        if self.adds_nothing(head) && !heals && !session.login().is_due {
             return Ok(Afterwards::varying(by_cookie));
         }
         self.accept_and_add(session, head, surroundings, heals)
@@ -517,6 +534,11 @@ impl Passage {
             self.gate
                 .xsrf_cookie
                 .renew(session, is_https(surroundings), cookies);
+        }
+        if session.login().is_due
+            && let Some(login_cookie) = &self.gate.login_cookie
+        {
+            login_cookie.renew(*head, is_https(surroundings), cookies);
         }
         match session.credential() {
             Credential::Cookie => additions.by_cookie = true,
