@@ -311,6 +311,10 @@ impl AuthLayerBuilder {
     ///
     /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
     /// path is none; if the base is too long for a cookie's path.
+    #[cfg_attr(
+        not(feature = "password"),
+        allow(unused_mut, reason = "a password that is set later takes its place here")
+    )]
     pub fn build(mut self) -> Result<AuthLayer, ConfigError> {
         self.check_password_change()?;
         let asks = !(self.shared_tokens.is_empty()
