@@ -76,6 +76,10 @@ pub(crate) trait OwnPassword: Send + Sync {
 }
 
 /// Why a password stays what it is.
+#[cfg_attr(
+    not(feature = "password"),
+    allow(dead_code, reason = "only passwords are changed")
+)]
 pub(crate) enum NotChanged {
     /// Another one is being set right now.
     Busy,

@@ -372,6 +372,10 @@ impl AuthLayerBuilder {
         Ok((self, Some(at_the_hub)))
     }
 
+    #[cfg_attr(
+        not(feature = "password"),
+        allow(unused_mut, reason = "a password that is set later takes its place here")
+    )]
     fn put_together(mut self, at_the_hub: Option<AtTheHub>) -> Result<AuthLayer, ConfigError> {
         self.check_password_change()?;
         let asks = !(self.shared_tokens.is_empty()

@@ -36,7 +36,9 @@ async fn it_takes_whom_the_hub_lets_in_and_sends_the_others_there() -> Outside {
     // user:
     let auth = HubAuth::builder_from(environment)?.http_client(client).build()?; // `HubAuth::from_env()?` in a process
     let home = auth.base_url().to_string();
-    let app = Router::new().route(&home, get(whoami)).layer(AuthLayer::hub(auth));
+    let app = Router::new()
+        .route(&home, get(whoami))
+        .layer(AuthLayer::hub(auth));
     tokio::spawn(async { axum::serve(listener, app).await });
     // asserted:
     let by = |token: &str| format!("GET /services/whoami/\nauthorization: token {token}");
