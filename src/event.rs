@@ -25,6 +25,11 @@ pub enum Event<'a> {
         /// From where, if that is known.
         client: Option<IpAddr>,
     },
+    /// The shared password was changed, which ended every session by cookie.
+    PasswordChanged {
+        /// From where, if that is known.
+        client: Option<IpAddr>,
+    },
     /// A request was turned away.
     Refused {
         /// Why.

@@ -4,11 +4,9 @@ use std::fmt;
 
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, request::Parts};
 
-#[cfg(feature = "hub")]
-use crate::time::Moment;
 use crate::{
     fields::{Field, Fields, Several, single},
-    time::{Clock, SystemClock, UnixTime},
+    time::{Clock, Moment, SystemClock, UnixTime},
 };
 
 /// The head of a request and a clock: all that deciding who somebody is may look at.
@@ -120,12 +118,6 @@ impl<'a> Head<'a> {
         self.clock.now()
     }
 
-    /// The moment now, which no setting of the date moves.
-    #[cfg(feature = "hub")]
-    pub(crate) fn moment(self) -> Moment {
-        self.clock.moment()
-    }
-
     /// A request with this head, for what must wait; the clock is left behind.
     pub(crate) fn to_request(self) -> Request<()> {
         let mut request = Request::new(());
@@ -164,6 +156,11 @@ impl<'a> Head<'a> {
             fields: Some(fields),
             ..self
         }
+    }
+
+    /// The moment now, which no setting of the date moves.
+    pub(crate) fn moment(self) -> Moment {
+        self.clock.moment()
     }
 
     /// The same head read with another clock.

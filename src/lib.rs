@@ -56,6 +56,7 @@ mod authorize;
 pub mod axum;
 mod base_url;
 mod challenge;
+mod changing;
 pub mod cookie;
 mod denial;
 mod digest;
@@ -86,6 +87,8 @@ pub mod oauth;
 mod page;
 #[cfg(feature = "password")]
 mod password;
+#[cfg(feature = "password")]
+mod password_change;
 mod peer;
 mod percent;
 #[cfg(feature = "provider")]
@@ -114,7 +117,9 @@ pub use cookie::{CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestC
 pub use denial::{Denial, Reason};
 pub use error::{BoxError, ConfigError, Unavailable};
 pub use event::{Event, LoggedPath, Observer};
-pub use gate::{Afterwards, AuthBody, AuthService, Decision, FormRequest, ResponseFuture, Responses};
+pub use gate::{
+    Afterwards, AuthBody, AuthService, Decision, FormRequest, Login, ResponseFuture, Responses, XsrfToken,
+};
 pub use grant::Grant;
 pub use guard::{Hosts, Origins, Permit, Throttle, Throttled, TrustedProxies};
 #[cfg(feature = "password")]
@@ -130,6 +135,8 @@ pub use next_url::{NextUrl, Premises};
 pub use password::{
     HashCost, PASSWORD_LIMIT, PasswordError, PasswordErrorKind, PasswordHash, PasswordPolicy,
 };
+#[cfg(feature = "password")]
+pub use password_change::PasswordKeeper;
 pub use peer::{Peer, Scheme};
 pub use query::{Query, TokenBuffer, scrub_query};
 pub use scopes::{Scope, Scopes};

@@ -7,11 +7,14 @@
 //! | POST from another site, or without the form's `_xsrf` | 403, the form again |
 //! | POST, too many wrong ones before | 429, `Retry-After` |
 //! | POST, the token or the password | 302 to `next`; the session cookie is the first `Set-Cookie`, a new `_xsrf` the second |
+//! | POST with another password beside what was right | that is the password from now on; every login ends, and 302 as above |
+//! | POST with one that will not do | 400, the form again, nothing is changed |
 //! | POST, anything else | 401, the form again, no cookie |
 //! | POST, hashing is full | 503, `Retry-After` |
 //!
 //! `next` is a target proven to be ours, else the base. The fields are those of Jupyter Server: `password` takes
-//! either, `new_password` beside the token sets a password where that is allowed.
+//! either, `new_password` beside it sets the shared password where that is allowed; the page with `?change=password`
+//! asks for both.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -23,6 +26,7 @@ use crate::{
     base_url::BaseUrl,
     cookie::SetCookies,
     denial::Reason,
+    error::Unavailable,
     event::{Event, LoggedPath},
     gate::{
         endpoint::{Endpoint, Visit},
@@ -32,7 +36,7 @@ use crate::{
         responses::{OwnResponse, page_response, redirect},
     },
     grant::Grant,
-    guard::{Permit, Throttle},
+    guard::Permit,
     head::Head,
     identity::Identity,
     next_url::{NextUrl, Premises},
@@ -42,7 +46,7 @@ use crate::{
     secret::Secret,
     session::Credential,
     token::{PresentedToken, Token, TokenHash},
-    verify::{PasswordVerifier, TokenVerifier, Verdict},
+    verify::{TokenVerifier, Verdict},
 };
 
 /// See the page of this room.
@@ -54,28 +58,52 @@ pub(crate) struct LoginPage {
     pub(crate) tokens: Vec<Token>,
     /// Who knows more tokens that may be typed, each worth what it is worth elsewhere.
     pub(crate) verifiers: Vec<Arc<dyn TokenVerifier>>,
-    pub(crate) passwords: Option<Arc<dyn PasswordVerifier>>,
-    /// Whether people have names here, or share one password.
-    pub(crate) asks_for_username: bool,
-    pub(crate) throttle: Arc<Throttle>,
+    /// The one password that everybody shares, if there is one.
+    pub(crate) shared: Option<Arc<dyn OwnPassword>>,
+}
+
+/// The one password that everybody shares.
+pub(crate) trait OwnPassword: Send + Sync {
+    fn is_set(&self) -> bool;
+
+    fn may_change(&self) -> bool;
+
+    /// Whether `new` may take its place.
+    fn check(&self, new: &Secret) -> Result<(), NotChanged>;
+
+    /// Puts `new` in its place, which ends every login.
+    fn change(&self, gate: &Arc<Gate>, new: &Secret) -> Answer<Result<(), NotChanged>>;
+}
+
+/// Why a password stays what it is.
+pub(crate) enum NotChanged {
+    /// Another one is being set right now.
+    Busy,
+    Forbidden,
+    /// The new one will not do; the text is for the person.
+    Refused(String),
+    Unavailable(Unavailable),
 }
 
 impl Endpoint for LoginPage {
     fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
         let gate = visit.gate;
-        let Some(session) = visit.session() else {
-            return self.form(visit).answer(StatusCode::OK, "").into();
+        let session = match visit.session() {
+            Some(session) if !self.asks_for_change(visit) => session,
+            _ => {
+                return self
+                    .form(visit, self.asks_for_change(visit))
+                    .answer(StatusCode::OK, "")
+                    .into();
+            }
         };
         let mut cookies = SetCookies::default();
         if session.credential() == Credential::Token && Query::of(visit.head.uri()).holds_token() {
             let (host, client) = (visit.head.host().unwrap_or_default(), visit.client());
-            gate.log_in(
-                Grant::new(Identity::anonymous()),
-                host,
-                client,
-                is_https(&visit.surroundings),
-                &mut cookies,
-            );
+            let (owner, https) = (Grant::new(Identity::anonymous()), is_https(&visit.surroundings));
+            if let Err(error) = gate.log_in(owner, host, client, https, &mut cookies) {
+                return visit.too_long(&error).into();
+            }
         }
         let mut response = redirect(
             StatusCode::FOUND,
@@ -87,27 +115,29 @@ impl Endpoint for LoginPage {
 
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
         let (gate, head) = (visit.gate, visit.head);
-        let asked = self.form(visit);
-        let field = form.text("_xsrf");
-        if let Err(denial) =
-            gate.xsrf_cookie
-                .check_login_form(&gate.guards, &visit.surroundings, head, field.trim())
-        {
+        let new = Some(field(form, &["new_password"])).filter(|new| !new.is_empty());
+        let asked = self.form(visit, new.is_some());
+        let xsrf = form.text("_xsrf");
+        // A page that was loaded before the login in another tab is as much of this server as one after it.
+        let by_login = || match visit.session_by_cookie() {
+            Some(session) => visit.check_xsrf(Some(&session), &xsrf),
+            None => visit.check_xsrf(None, &xsrf),
+        };
+        if let Err(denial) = visit.check_xsrf(None, &xsrf).or_else(|_| by_login()) {
             gate.refused(denial.reason(), head, &visit.surroundings);
             return asked.answer(StatusCode::FORBIDDEN, STALE).into();
         }
-        let username = if self.asks_for_username {
+        if let Some(new) = &new
+            && let Err(refused) = self.may_be(new, form)
+        {
+            return asked.not_changed(gate, refused).into();
+        }
+        let username = if gate.passwords.ask_for_username {
             form.text("username").trim().to_owned()
         } else {
             String::new()
         };
-        if self.throttle.is_first_unknown(visit.client()) {
-            gate.tell(&Event::UnknownClient);
-        }
-        let permit = match self
-            .throttle
-            .check(&username, visit.client(), gate.clock.moment())
-        {
+        let permit = match gate.may_try(&username, visit.client()) {
             Ok(permit) => permit,
             Err(throttled) => {
                 gate.refused(Reason::Throttled, head, &visit.surroundings);
@@ -116,30 +146,31 @@ impl Endpoint for LoginPage {
                     .into();
             }
         };
-        let typed = typed(form);
+        let typed = field(form, &["password", "token"]);
         let arrival = Arrival {
             gate: Arc::clone(gate),
-            throttle: Arc::clone(&self.throttle),
             permit,
             client: visit.client(),
             form: asked,
             next: self.next(head, &gate.telling.base_url),
-            weak: self
-                .passwords
-                .as_ref()
-                .is_some_and(|passwords| passwords.keeps_weak_hash()),
+            shared: self.shared.clone(),
+            new,
         };
         if self.knows_token(&typed) {
-            return arrival.let_in(Grant::new(Identity::anonymous())).into();
+            return arrival.let_in_owner(Grant::new(Identity::anonymous()));
         }
-        let passwords = self.passwords.clone();
+        let passwords = match &self.shared {
+            Some(shared) if !shared.is_set() => None,
+            _ => gate.passwords.verifier.clone(),
+        };
         let by_password = move |arrival: Arrival, typed: &Secret| match &passwords {
-            Some(passwords) => passwords
-                .verify(&username, typed)
-                .map(|verdict| arrival.settle(verdict)),
+            Some(passwords) => {
+                let verdict = passwords.verify(&username, typed);
+                Answer::later(async move { arrival.settle(verdict.await).await })
+            }
             None => arrival.turn_away().into(),
         };
-        let Some((hash, answers)) = self.ask(&typed) else {
+        let Some((hash, answers)) = self.ask(&typed).filter(|_| arrival.new.is_none()) else {
             return by_password(arrival, &typed);
         };
         Answer::later(async move {
@@ -148,9 +179,12 @@ impl Endpoint for LoginPage {
                     Verdict::Known(grant) if arrival.is_over(&grant) => {}
                     Verdict::Known(grant) => {
                         let token = Some(hash);
-                        return arrival.let_in(Login { grant, token });
+                        return arrival.let_in(Login {
+                            token,
+                            ..grant.into()
+                        });
                     }
-                    unavailable @ Verdict::Unavailable(_) => return arrival.settle(unavailable),
+                    unavailable @ Verdict::Unavailable(_) => return arrival.settle(unavailable).await,
                     Verdict::Refused(_) | Verdict::Unknown => {}
                 }
             }
@@ -184,28 +218,56 @@ impl LoginPage {
             .unwrap_or_else(|| NextUrl::home(base_url))
     }
 
-    /// The page that asks, for this visitor.
-    fn form(&self, visit: &Visit<'_>) -> LoginForm {
-        let https = is_https(&visit.surroundings);
+    /// Whether the page is asked for on which a password is changed.
+    fn asks_for_change(&self, visit: &Visit<'_>) -> bool {
+        self.may_change() && Query::of(visit.head.uri()).parameter("change").is_some()
+    }
+
+    fn may_change(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.may_change())
+    }
+
+    /// Whether the password may become `new`.
+    fn may_be(&self, new: &Secret, form: &Form) -> Result<(), NotChanged> {
+        let shared = self.shared.as_ref().ok_or(NotChanged::Forbidden)?;
+        shared.check(new)?;
+        match form.field("new_password_again") {
+            // Programs that know Jupyter's form send it once.
+            None => Ok(()),
+            Some(again) if again.expose().trim_ascii() == new.expose() => Ok(()),
+            Some(_) => Err(NotChanged::Refused(TWO.to_owned())),
+        }
+    }
+
+    /// The page that asks, for this visitor: for a login, or for another password.
+    fn form(&self, visit: &Visit<'_>, changes: bool) -> LoginForm {
         let mut cookies = SetCookies::default();
-        let xsrf = visit
-            .gate
-            .xsrf_cookie
-            .before_login(visit.head, https, &mut cookies);
+        let xsrf = visit.xsrf(visit.session_by_cookie().as_ref(), &mut cookies);
         let next = self.next(visit.head, &visit.gate.telling.base_url);
-        let mut action = format!("{}?next=", self.path);
-        percent::form_encode(next.as_str().as_bytes(), &mut action);
+        let target = |query: &str| {
+            let mut target = format!("{}?{query}next=", self.path);
+            percent::form_encode(next.as_str().as_bytes(), &mut target);
+            target
+        };
+        let takes_password = match &self.shared {
+            Some(shared) => shared.is_set(),
+            None => visit.gate.passwords.verifier.is_some(),
+        };
         LoginForm {
             path: self.path.clone(),
-            action,
+            action: target(if changes { CHANGE } else { "" }),
+            elsewhere: self
+                .may_change()
+                .then(|| target(if changes { "" } else { CHANGE })),
+            changes,
             xsrf,
             cookies,
-            https,
+            https: is_https(&visit.surroundings),
             host: visit.head.host().unwrap_or_default().into(),
-            asks_for_username: self.asks_for_username,
+            asks_for_username: visit.gate.passwords.ask_for_username,
             label: match (
                 self.tokens.is_empty() && self.verifiers.is_empty(),
-                self.passwords.is_some(),
+                takes_password,
             ) {
                 (false, true) => "Password or token",
                 (false, false) => "Token",
@@ -216,10 +278,16 @@ impl LoginPage {
     }
 }
 
+/// What the target of the other form has in its query.
+const CHANGE: &str = "change=password&";
+const FORBIDDEN: &str = "The password cannot be changed here.";
+const NOT_KEPT: &str = "The new password could not be stored. The old one still holds.";
+const TWO: &str = "expected the new password twice, found two different ones";
 const STALE: &str = "This form was too old, or came from another site. Please try again.";
 const TOO_MANY: &str = "Too many wrong attempts. Please wait before you try again.";
 const WRONG: &str = "Invalid credentials. Please try again.";
 const BUSY: &str = "Logins cannot be checked right now. Please try again in a moment.";
+const ENDS: &str = "Every browser is logged out but this one.";
 const HINT: &str = "The token is the one that this server was started with. One that it made up itself, it printed in \
                     its terminal or log.";
 
@@ -227,6 +295,9 @@ const HINT: &str = "The token is the one that this server was started with. One 
 struct LoginForm {
     path: Box<str>,
     action: String,
+    /// Where the other form is, if there are two.
+    elsewhere: Option<String>,
+    changes: bool,
     xsrf: String,
     cookies: SetCookies,
     https: bool,
@@ -238,9 +309,14 @@ struct LoginForm {
 
 impl LoginForm {
     fn answer(self, status: StatusCode, alert: &str) -> OwnResponse {
-        let page = Page::new("Log in")
+        let (title, button, other) = if self.changes {
+            ("Change the password", "Change the password", "Log in")
+        } else {
+            ("Log in", "Log in", "Change the password")
+        };
+        let page = Page::new(title)
             .alert(alert)
-            .form(&self.action, "Log in", |fields| {
+            .form(&self.action, button, |fields| {
                 fields.hidden("_xsrf", &self.xsrf);
                 if self.asks_for_username {
                     fields.field(FieldKind::Username, "username", "User name", true);
@@ -251,11 +327,36 @@ impl LoginForm {
                     self.label,
                     !self.asks_for_username,
                 );
+                if self.changes {
+                    let kind = FieldKind::NewPassword;
+                    fields.field(kind, "new_password", "New password", false);
+                    fields.field(kind, "new_password_again", "The new password again", false);
+                }
             });
-        let mut response = page_response(page.hint(self.hint).finish());
+        let page = match &self.elsewhere {
+            Some(target) => page.link(target, other),
+            None => page,
+        };
+        let hint = if self.changes { ENDS } else { self.hint };
+        let mut response = page_response(page.hint(hint).finish());
         *response.status_mut() = status;
         self.cookies.append_to(response.headers_mut());
         response
+    }
+
+    fn not_changed(self, gate: &Gate, why: NotChanged) -> OwnResponse {
+        match why {
+            NotChanged::Busy => {
+                self.answer_later(StatusCode::SERVICE_UNAVAILABLE, BUSY, Duration::from_secs(1))
+            }
+            NotChanged::Forbidden => self.answer(StatusCode::FORBIDDEN, FORBIDDEN),
+            NotChanged::Refused(text) => self.answer(StatusCode::BAD_REQUEST, &sentence(&text)),
+            NotChanged::Unavailable(unavailable) => {
+                let after = unavailable.retry_after();
+                gate.unavailable(&unavailable, &self.path);
+                self.answer_later(StatusCode::SERVICE_UNAVAILABLE, NOT_KEPT, after)
+            }
+        }
     }
 
     /// The same, with word when to try again.
@@ -271,41 +372,39 @@ impl LoginForm {
 /// Somebody who has sent the form, while it is judged.
 struct Arrival {
     gate: Arc<Gate>,
-    throttle: Arc<Throttle>,
     /// Counts as a failure unless it is settled otherwise.
     permit: Permit,
     client: Option<IpAddr>,
     form: LoginForm,
     next: NextUrl,
-    /// Whether the hash of the password that is asked for is weak.
-    weak: bool,
+    shared: Option<Arc<dyn OwnPassword>>,
+    /// What the shared password is to be from now on.
+    new: Option<Secret>,
 }
 
 impl Arrival {
-    fn settle(self, verdict: Verdict) -> OwnResponse {
+    fn settle(self, verdict: Verdict) -> Answer<OwnResponse> {
         match verdict {
             Verdict::Known(grant) => {
-                // Who shares a password has no name: each login is somebody new, with a session of its own.
-                let grant = match self.form.asks_for_username {
-                    true => grant,
-                    false => Grant::new(Identity::anonymous()),
-                };
-                if self.weak {
-                    let identity = grant.identity();
-                    self.gate.tell(&Event::WeakPasswordHash { identity });
+                let grant = self.gate.granted(grant);
+                match &self.shared {
+                    Some(_) => self.let_in_owner(grant),
+                    None => self.let_in(grant).into(),
                 }
-                self.let_in(grant)
             }
             Verdict::Unavailable(unavailable) => {
-                self.throttle.withdraw(self.permit, self.gate.clock.moment());
+                let throttle = &self.gate.passwords.throttle;
+                throttle.withdraw(self.permit, self.gate.clock.moment());
                 let denial = self.gate.unavailable(&unavailable, &self.form.path);
-                self.form.answer_later(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    BUSY,
-                    denial.retry_after().unwrap_or_default(),
-                )
+                self.form
+                    .answer_later(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        BUSY,
+                        denial.retry_after().unwrap_or_default(),
+                    )
+                    .into()
             }
-            Verdict::Refused(_) | Verdict::Unknown => self.turn_away(),
+            Verdict::Refused(_) | Verdict::Unknown => self.turn_away().into(),
         }
     }
 
@@ -313,11 +412,37 @@ impl Arrival {
         grant.expiry().is_some_and(|end| end <= self.gate.clock.now())
     }
 
+    /// Whoever has what opens the whole server: they may set its password.
+    fn let_in_owner(self, owner: Grant) -> Answer<OwnResponse> {
+        let (Some(new), Some(shared)) = (&self.new, &self.shared) else {
+            return self.let_in(owner).into();
+        };
+        let changed = shared.change(&self.gate, new);
+        Answer::later(async move {
+            match changed.await {
+                Ok(()) => {
+                    let client = self.client;
+                    self.gate.tell(&Event::PasswordChanged { client });
+                    self.let_in(owner)
+                }
+                Err(why) => {
+                    let throttle = &self.gate.passwords.throttle;
+                    throttle.succeeded(self.permit, self.gate.clock.moment());
+                    self.form.not_changed(&self.gate, why)
+                }
+            }
+        })
+    }
+
     fn let_in(self, login: impl Into<Login>) -> OwnResponse {
-        self.throttle.succeeded(self.permit, self.gate.clock.moment());
+        let (gate, form) = (&self.gate, &self.form);
+        gate.passwords
+            .throttle
+            .succeeded(self.permit, gate.clock.moment());
         let mut cookies = SetCookies::default();
-        self.gate
-            .log_in(login, &self.form.host, self.client, self.form.https, &mut cookies);
+        if let Err(error) = gate.log_in(login, &form.host, self.client, form.https, &mut cookies) {
+            return gate.did_not_fit(&error, &form.path);
+        }
         let mut response = redirect(StatusCode::FOUND, HeaderValue::from(&self.next));
         cookies.append_to(response.headers_mut());
         response
@@ -335,11 +460,18 @@ impl Arrival {
     }
 }
 
-/// What was typed: the field `password`, else `token`, without the blanks around it.
-fn typed(form: &Form) -> Secret {
-    let field = form.field("password").or_else(|| form.field("token"));
+/// What was typed into the first of these fields that came, without the blanks around it.
+fn field(form: &Form, names: &[&str]) -> Secret {
+    let field = names.iter().find_map(|name| form.field(name));
     field.map_or_else(
         || Secret::from(""),
         |secret| Secret::from(secret.expose().trim_ascii()),
     )
+}
+
+/// An error's text as a page says it.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).chain(['.']).collect()
 }

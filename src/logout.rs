@@ -6,7 +6,8 @@
 //! | POST with the `_xsrf` of the session, or by nobody | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
 //!
-//! Logging out removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
+//! Logging out ends the login on this side as well: a copy of its cookie is refused from then on, and whoever waits for
+//! [`AuthLayer::ended`](crate::AuthLayer::ended) is told. It removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
 //! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
 //! their port, would lose theirs.
 
@@ -73,14 +74,15 @@ impl Endpoint for Logout {
 impl Logout {
     fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
         let gate = visit.gate;
-        if let Some(session) = by_cookie(visit) {
+        let mut cookies = SetCookies::default();
+        let https = is_https(&visit.surroundings);
+        if let (Some(_), Some(session)) = (&gate.elsewhere, by_cookie(visit)) {
             gate.tell(&Event::LoggedOut {
                 identity: session.identity(),
                 client: visit.client(),
             });
         }
-        let mut cookies = SetCookies::default();
-        gate.log_out(visit.head, is_https(&visit.surroundings), &mut cookies);
+        gate.log_out(visit.head, visit.client(), https, &mut cookies);
         if let Some(elsewhere) = &gate.elsewhere {
             // The pages and the data that the browser keeps are those of its other servers as well.
             let mut response = redirect(StatusCode::FOUND, elsewhere.logout());

@@ -167,6 +167,7 @@ pub(crate) enum FieldKind {
     /// Anything; it may be left empty.
     #[cfg(feature = "provider")]
     Optional,
+    NewPassword,
     Password,
     Username,
 }
@@ -214,6 +215,7 @@ impl Fields<'_> {
         let (input, autocomplete) = match kind {
             #[cfg(feature = "provider")]
             FieldKind::Optional => ("text", "off"),
+            FieldKind::NewPassword => ("password", "new-password"),
             FieldKind::Password => ("password", "current-password"),
             FieldKind::Username => ("text", "username"),
         };

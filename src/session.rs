@@ -60,6 +60,18 @@ pub struct Session {
     grant: Grant,
     credential: Credential,
     gate: Option<GateId>,
+    login: LoginMark,
+}
+
+/// Which login of its user a session by cookie goes back to, and whether the cookie is to be written anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LoginMark {
+    /// The last 32 bits of the second it began at; 0 for none.
+    pub(crate) started: u32,
+    /// How often the keys had changed.
+    pub(crate) epoch: u16,
+    /// Half of the cookie's idle time has passed, or a key opened it that only reads.
+    pub(crate) is_due: bool,
 }
 
 /// Which gate of this process let a session in.
@@ -84,7 +96,16 @@ impl Session {
             grant,
             credential,
             gate: None,
+            login: LoginMark::default(),
         }
+    }
+
+    pub(crate) fn of_login(self, login: LoginMark) -> Self {
+        Self { login, ..self }
+    }
+
+    pub(crate) fn login(&self) -> LoginMark {
+        self.login
     }
 
     /// The session of a request that a gate let in.

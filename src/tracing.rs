@@ -35,6 +35,9 @@ impl Observer for TracingObserver {
             } => {
                 tracing::info!(target: TARGET, %reason, label, %path, ?client, "refused");
             }
+            Event::PasswordChanged { client } => {
+                tracing::info!(target: TARGET, ?client, "password changed");
+            }
             Event::Unavailable { error, path } => {
                 tracing::error!(target: TARGET, %error, %path, "unavailable");
             }

@@ -6,11 +6,12 @@ use axum::{
     Json,
     extract::{
         State, WebSocketUpgrade,
-        ws::{Message, WebSocket},
+        ws::{CloseFrame, Message, WebSocket, close_code},
     },
     response::Response,
 };
 use http::StatusCode;
+use portcullis::Session;
 use serde_json::{Value, json};
 
 use crate::Server;
@@ -37,16 +38,33 @@ pub(crate) async fn shutdown(State(server): State<Arc<Server>>) -> StatusCode {
 }
 
 /// `GET api/events/subscribe`: a websocket that says everything back. The gate let the handshake through as it
-/// lets any request through, and asked for an `Origin` of ours where the cookie was the credential.
-pub(crate) async fn echo(upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(async |mut socket: WebSocket| {
-        while let Some(Ok(message)) = socket.recv().await {
-            // axum itself answers pings and the close.
-            if let Message::Text(_) | Message::Binary(_) = message
-                && socket.send(message).await.is_err()
-            {
-                break;
+/// lets any request through, and asked for an `Origin` of ours where the cookie was the credential. It closes when the
+/// session ends: a logout in another tab reaches it too.
+pub(crate) async fn echo(
+    State(server): State<Arc<Server>>,
+    session: Session,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let ended = server.auth.ended(&session);
+    upgrade.on_upgrade(async move |mut socket: WebSocket| {
+        tokio::select! {
+            () = echoing(&mut socket) => {}
+            () = ended => {
+                let reason = CloseFrame { code: close_code::POLICY, reason: "logged out".into() };
+                // Whoever has gone by now need not be told.
+                let _ = socket.send(Message::Close(Some(reason))).await;
             }
         }
     })
+}
+
+async fn echoing(socket: &mut WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        // axum itself answers pings and the close.
+        if let Message::Text(_) | Message::Binary(_) = message
+            && socket.send(message).await.is_err()
+        {
+            break;
+        }
+    }
 }

@@ -65,8 +65,13 @@ pub(crate) async fn page(
     let body = format!(
         "<h1>You are in</h1>\n\
          <section>\n<dl>\n<dt>Who<dd id=who>{who}\n<dt>How<dd id=how>{how}\n</dl>\n\
-         <p><a id=logout href=\"{base}logout\">Log out</a>\n</section>\n\
+         <p><a id=logout href=\"{base}logout\">Log out</a>{change}\n</section>\n\
          <section>\n<h2>Files{of}</h2>\n<ul>\n{list}</ul>\n</section>\n",
+        change = if server.password_changes {
+            format!(" · <a id=change href=\"{base}login?change=password\">Change the password</a>")
+        } else {
+            String::new()
+        },
         who = Escaped(session.identity().display_name()),
         of = if dir.is_empty() {
             String::new()

@@ -18,7 +18,7 @@ use axum::{
 };
 use clap::Parser;
 use portcullis::{
-    AuthLayer, BaseUrl, Event, Responses, Token,
+    AuthLayer, BaseUrl, Event, PasswordPolicy, Responses, Token,
     jupyter::{ServerInfo, ServerInfoFile},
 };
 
@@ -57,6 +57,8 @@ pub(crate) struct Server {
     pub(crate) auth: AuthLayer,
     pub(crate) base_url: BaseUrl,
     pub(crate) root: Root,
+    /// Whether the login page lets the password be changed.
+    pub(crate) password_changes: bool,
     pub(crate) stop: Stop,
 }
 
@@ -83,6 +85,7 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
         )?,
         base_url,
         root,
+        password_changes: flags.password_keeper().is_some(),
         stop: Stop::on_signals()?,
     });
 
@@ -148,6 +151,13 @@ fn gate(
     if flags.has_tls() {
         // Not said without: a proxy that nobody told us of may speak it for us.
         auth = auth.own_tls(true);
+    }
+    if let Some(keeper) = flags.password_keeper() {
+        // As for `password set`: 8 characters will do.
+        let policy = PasswordPolicy::new()
+            .with_minimum(8)?
+            .with_names(["jupyter", "notebook", "portcullis"]);
+        auth = auth.password_change(policy, keeper);
     }
     let auth = auth
         .keyring(flags.keyring()?)

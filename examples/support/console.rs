@@ -44,6 +44,7 @@ pub(crate) fn log(event: &Event<'_>) {
     let _ = match event {
         Event::LoggedIn { identity, .. } => writeln!(out, "{} logged in", identity.username()),
         Event::LoggedOut { identity, .. } => writeln!(out, "{} logged out", identity.username()),
+        Event::PasswordChanged { .. } => writeln!(out, "the password was changed"),
         Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
         Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
         Event::UnknownClient => writeln!(

@@ -4,8 +4,8 @@ use std::{env, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use portcullis::{
-    BaseUrl, EnvSource, FileSource, FirstOf, Hosts, Keyring, Origins, PasswordHash, SecretSource, Token,
-    TrustedProxies, jupyter::ServerConfig,
+    Answer, BaseUrl, EnvSource, FileSource, FirstOf, Hosts, Keyring, Origins, PasswordHash, PasswordKeeper,
+    SecretError, SecretSource, Token, TrustedProxies, Unavailable, jupyter::ServerConfig,
 };
 
 use super::{failure::Failure, runtime, tls::Tls};
@@ -181,6 +181,26 @@ impl Flags {
         Ok(Some(token))
     }
 
+    /// Who keeps a password that was changed by the form: the configuration file, unless the command line says what
+    /// the password is, and would say so again.
+    pub(crate) fn password_keeper(&self) -> Option<impl PasswordKeeper + use<>> {
+        let path = self.config.clone();
+        let keeper = move |hash: &PasswordHash| {
+            let (path, hash) = (path.clone(), hash.clone());
+            Answer::later(async move {
+                // A disk may take its time.
+                let written = tokio::task::spawn_blocking(move || {
+                    let mut config = config_file(path.as_ref())?;
+                    config.set_password(&hash)?;
+                    config.write()
+                });
+                let written = written.await.map_err(Unavailable::new)?;
+                written.map_err(Unavailable::new)
+            })
+        };
+        self.password_hash.is_none().then_some(keeper)
+    }
+
     /// The hash of the configured password: the flag's, else the configuration file's; `None` if nobody set one.
     fn password(&self) -> Result<Option<PasswordHash>, Failure> {
         if let Some(hash) = &self.password_hash {
@@ -189,17 +209,22 @@ impl Flags {
                 .map_err(|error| format!("--password-hash: {error}"))?;
             return Ok(Some(hash));
         }
-        let config = match &self.config {
-            Some(path) if !path.is_file() => {
-                return Err(format!("--config {}: expected a file, found none", path.display()).into());
-            }
-            Some(path) => ServerConfig::read(path)?,
-            None => ServerConfig::of_user()?,
-        };
+        if let Some(path) = self.config.as_ref().filter(|path| !path.is_file()) {
+            return Err(format!("--config {}: expected a file, found none", path.display()).into());
+        }
+        let config = config_file(self.config.as_ref())?;
         let hash = config.password()?;
         for warning in config.warnings() {
             eprintln!("warning: {warning}");
         }
         Ok(hash)
+    }
+}
+
+/// Jupyter's configuration as it is now.
+fn config_file(path: Option<&PathBuf>) -> Result<ServerConfig, SecretError> {
+    match path {
+        Some(path) => ServerConfig::read(path),
+        None => ServerConfig::of_user(),
     }
 }

@@ -1,14 +1,23 @@
 //! The login cookie that holds who somebody is.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Authenticator, Outcome, login_payload};
+use http::HeaderValue;
+
+use super::{
+    Authenticator, Outcome,
+    login_payload::{self, Login},
+};
 use crate::{
     answer::Answer,
-    cookie::{CookieJar, OpenError, Read, RequestCookies},
+    changing::Changing,
+    cookie::{CookieError, CookieJar, Keyring, OpenError, Opened, Read, RequestCookies},
     denial::{Denial, Reason},
+    grant::Grant,
     head::Head,
-    session::{Credential, Session},
+    session::{Credential, LoginMark, Session},
+    store::{self, EndedLogins},
+    time::UnixTime,
     token::TokenHash,
     verify::{TokenVerifier, Verdict},
 };
@@ -21,7 +30,8 @@ use crate::{
 ///
 /// # Security
 ///
-/// Without anything kept on the server, a copied cookie is good until its time is over or the key changes.
+/// A copied cookie is good until its time is over, the key changes, or the owner logs out: the logins that were
+/// ended are all that a gate keeps, in this process alone.
 ///
 /// # Example
 ///
@@ -33,29 +43,137 @@ use crate::{
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct IdentityCookie {
-    jar: CookieJar,
+pub struct IdentityCookie(Arc<Parts>);
+
+struct Parts {
+    keys: Changing<Keys>,
     /// Who knows the tokens that logins were made with.
     verifiers: Vec<Arc<dyn TokenVerifier>>,
+    ended: Arc<EndedLogins>,
+}
+
+/// A jar, and how often another one has taken its place.
+struct Keys {
+    jar: CookieJar,
+    epoch: u16,
 }
 
 impl IdentityCookie {
     /// Reads the cookie of `jar`.
     pub fn new(jar: CookieJar) -> Self {
-        Self {
-            jar,
-            verifiers: Vec::new(),
-        }
+        Self::of_gate(jar, Vec::new(), Arc::new(EndedLogins::new()))
     }
 
-    /// The same, which asks these verifiers whether the token of a login is still good.
-    pub(crate) fn with_verifiers(self, verifiers: Vec<Arc<dyn TokenVerifier>>) -> Self {
-        Self { verifiers, ..self }
+    /// The same, which asks these verifiers whether the token of a login is still good, and takes none of the
+    /// logins that were ended.
+    pub(crate) fn of_gate(
+        jar: CookieJar,
+        verifiers: Vec<Arc<dyn TokenVerifier>>,
+        ended: Arc<EndedLogins>,
+    ) -> Self {
+        let epoch = ended.epoch();
+        Self(Arc::new(Parts {
+            keys: Changing::new(Keys { jar, epoch }),
+            verifiers,
+            ended,
+        }))
     }
 
     /// The jar it reads.
-    pub fn jar(&self) -> &CookieJar {
-        &self.jar
+    pub fn jar(&self) -> CookieJar {
+        self.0.keys.read(|keys| keys.jar.clone())
+    }
+
+    /// Reads and writes with other keys from now on, which ends every login.
+    pub(crate) fn change_keyring(&self, keyring: &Keyring) {
+        let (jar, epoch) = self.0.keys.read(|keys| {
+            let jar = CookieJar::signed(keyring, keys.jar.scope().clone());
+            (jar.with_lifetime(keys.jar.lifetime()), keys.epoch.wrapping_add(1))
+        });
+        self.0.keys.change(Keys { jar, epoch });
+        self.0.ended.end_all_before(epoch);
+    }
+
+    /// The `Set-Cookie` line of `login` for the browser at `host`.
+    ///
+    /// # Errors
+    ///
+    /// If it is too long for a cookie.
+    pub(crate) fn line(
+        &self,
+        login: &Login,
+        host: &[u8],
+        now: UnixTime,
+        https: bool,
+    ) -> Result<HeaderValue, CookieError> {
+        self.0.keys.read(|keys| {
+            let lifetime = keys.jar.lifetime();
+            let started = login.started_at.map_or(now, |start| start.min(now));
+            let left = lifetime.absolute_limit().saturating_sub(now.since(started));
+            let (issued_at, life, begin) = match lifetime.idle_limit() {
+                // The time of the value is that of the login, as a Jupyter Server has it.
+                None => (started, left, None),
+                Some(idle) => (now, idle.min(left), (started != now).then_some(started)),
+            };
+            let login = Login {
+                started_at: begin,
+                ..login.clone()
+            };
+            let payload = login_payload::to_payload(&login);
+            keys.jar
+                .at(host)
+                .write_for(payload.as_bytes(), issued_at, life, https)
+        })
+    }
+
+    /// The logins whose cookies came with a request, as far as they can be told without asking anybody, each
+    /// with its begin.
+    pub(crate) fn logins(&self, head: Head<'_>) -> Vec<Login> {
+        let mut logins = Vec::new();
+        let Ok(cookies) = RequestCookies::of_head(head) else {
+            return logins;
+        };
+        self.0.keys.read(|keys| {
+            let jar = keys.jar.at(head.host().unwrap_or_default());
+            let now = || head.now();
+            jar.open_each(&cookies, now, |opened| {
+                let login = login_payload::from_payload(opened.payload());
+                if let Some((login, started)) =
+                    login.and_then(|login| self.in_time(login, &opened, keys, head))
+                {
+                    let started_at = Some(started);
+                    logins.push(Login { started_at, ..login });
+                }
+            });
+        });
+        logins
+    }
+
+    /// Ends `login` before its time: no copy of its cookie is good any more.
+    pub(crate) fn end(&self, login: &Login, head: Head<'_>) {
+        let Some(started_at) = login.started_at else {
+            return;
+        };
+        let (limit, now) = (self.jar().lifetime().absolute_limit(), head.moment());
+        // A date that is set back makes cookies live longer, so they are reckoned to be new, and then some.
+        let until = now.after(limit).after(Duration::from_secs(24 * 3600));
+        self.0.ended.end(named(login, started_at), until, now);
+    }
+
+    /// The login and its begin, unless it is over.
+    #[inline]
+    fn in_time(
+        &self,
+        login: Login,
+        opened: &Opened<'_>,
+        keys: &Keys,
+        head: Head<'_>,
+    ) -> Option<(Login, UnixTime)> {
+        let started = login.started_at.unwrap_or(opened.started_at());
+        let is_over = login.started_at.is_some()
+            && head.now().since(started) > keys.jar.lifetime().absolute_limit()
+            || self.0.ended.holds(named(&login, started), || head.moment());
+        (!is_over).then_some((login, started))
     }
 
     fn outcome(&self, head: Head<'_>) -> Answer<Outcome> {
@@ -70,34 +188,56 @@ impl IdentityCookie {
         if cookies.is_empty() {
             return Outcome::Absent.into();
         }
-        let jar = self.jar.at(head.host().unwrap_or_default());
-        let who = |payload: &[u8]| login_payload::from_payload(payload);
-        let read = |read: Read<'_>| match read {
-            Read::Absent => Outcome::Absent.into(),
-            Read::Ambiguous | Read::Refused(OpenError::Invalid) => {
-                Outcome::Rejected(Reason::InvalidCookie).into()
-            }
-            Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
-            Read::Opened(opened) => match who(opened.payload()) {
-                Some(login) => match login.token {
-                    None => Outcome::Accepted(Session::new(login.grant, Credential::Cookie)).into(),
-                    Some(token) => self.ask(token),
-                },
-                None => Outcome::Rejected(Reason::InvalidCookie).into(),
-            },
+        self.0.keys.read(|keys| {
+            let jar = keys.jar.at(head.host().unwrap_or_default());
+            // Of one login there may be two cookies, one of before a renewal.
+            let who =
+                |payload: &[u8]| login_payload::from_payload(payload).map(|login| (login.grant, login.token));
+            let read = |read: Read<'_>| match read {
+                Read::Absent => Outcome::Absent.into(),
+                Read::Ambiguous | Read::Refused(OpenError::Invalid) => {
+                    Outcome::Rejected(Reason::InvalidCookie).into()
+                }
+                Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
+                Read::Opened(opened) => self.opened(&opened, keys, head),
+            };
+            jar.read_with(&cookies, || head.now(), who, read)
+        })
+    }
+
+    #[inline]
+    fn opened(&self, opened: &Opened<'_>, keys: &Keys, head: Head<'_>) -> Answer<Outcome> {
+        let Some(login) = login_payload::from_payload(opened.payload()) else {
+            return Outcome::Rejected(Reason::InvalidCookie).into();
         };
-        jar.read_with(&cookies, || head.now(), who, read)
+        let Some((login, started)) = self.in_time(login, opened, keys, head) else {
+            return Outcome::Rejected(Reason::ExpiredCookie).into();
+        };
+        let mark = LoginMark {
+            started: started.as_secs() as u32,
+            epoch: keys.epoch,
+            is_due: opened.is_stale()
+                || keys
+                    .jar
+                    .lifetime()
+                    .idle_limit()
+                    .is_some_and(|idle| head.now().since(opened.issued_at()) * 2 >= idle),
+        };
+        match login.token {
+            None => accepted(login.grant, mark),
+            Some(token) => self.ask(token, mark),
+        }
     }
 
     /// What a login is worth that was made with the token of this hash: what the token is worth now.
     #[cold]
-    fn ask(&self, token: TokenHash) -> Answer<Outcome> {
+    fn ask(&self, token: TokenHash, mark: LoginMark) -> Answer<Outcome> {
         let mut answers = Vec::new();
-        for verifier in &self.verifiers {
+        for verifier in &self.0.verifiers {
             match verifier.verify_hash(token) {
                 // Nothing has to be waited for, as long as nobody before has to be.
                 Answer::Now(Verdict::Known(grant)) if answers.is_empty() => {
-                    return Outcome::Accepted(Session::new(grant, Credential::Cookie)).into();
+                    return accepted(grant, mark);
                 }
                 Answer::Now(Verdict::Unknown | Verdict::Refused(_)) => {}
                 answer => answers.push(answer),
@@ -111,7 +251,8 @@ impl IdentityCookie {
             for answer in answers {
                 match answer.await {
                     Verdict::Known(grant) => {
-                        return Outcome::Accepted(Session::new(grant, Credential::Cookie));
+                        let session = Session::new(grant, Credential::Cookie);
+                        return Outcome::Accepted(session.of_login(mark));
                     }
                     Verdict::Unavailable(unavailable) => outcome = Outcome::Unavailable(unavailable),
                     Verdict::Refused(_) | Verdict::Unknown => {}
@@ -131,7 +272,20 @@ impl Authenticator for IdentityCookie {
 impl fmt::Debug for IdentityCookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdentityCookie")
-            .field("jar", &self.jar)
+            .field("jar", &self.jar())
             .finish_non_exhaustive()
+    }
+}
+
+#[inline]
+fn accepted(grant: Grant, mark: LoginMark) -> Answer<Outcome> {
+    Outcome::Accepted(Session::new(grant, Credential::Cookie).of_login(mark)).into()
+}
+
+/// A login by its name.
+fn named(login: &Login, started_at: UnixTime) -> store::Login<'_> {
+    store::Login {
+        username: login.grant.identity().username(),
+        started: started_at.as_secs() as u32,
     }
 }

@@ -10,16 +10,25 @@ use crate::{grant::Grant, identity::Identity, scopes::Scopes, time::UnixTime, to
 /// names that it does not know.
 const TERMS: &str = "grant";
 
+/// The name under which stands when the login began, where the cookie does not say it by its own time.
+const LOGIN: &str = "login";
+
 /// A login: what it is worth, and the token that it was made with, whose end is its end.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Login {
     pub(crate) grant: Grant,
     pub(crate) token: Option<TokenHash>,
+    /// When it began; `None` stands for the time at which the cookie was written.
+    pub(crate) started_at: Option<UnixTime>,
 }
 
 impl From<Grant> for Login {
     fn from(grant: Grant) -> Self {
-        Self { grant, token: None }
+        Self {
+            grant,
+            token: None,
+            started_at: None,
+        }
     }
 }
 
@@ -27,6 +36,13 @@ impl From<Grant> for Login {
 struct Payload<'a> {
     #[serde(borrow, default)]
     grant: Option<Terms<'a>>,
+    #[serde(default)]
+    login: Option<Begin>,
+}
+
+#[derive(Deserialize)]
+struct Begin {
+    started_at: u64,
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -39,10 +55,22 @@ struct Terms<'a> {
     token: Option<Cow<'a, str>>,
 }
 
-/// The payload of a login: that of its identity, and its scopes and its end where it has them, and the hash of
-/// its token. Its label stays here.
+/// The payload of a login: that of its identity, and its scopes and its end where it has them, the hash of its
+/// token, and when it began. Its label stays here.
 pub(crate) fn to_payload(login: &Login) -> String {
-    let Login { grant, token } = login;
+    let mut payload = grant_payload(login);
+    if let Some(begin) = login.started_at {
+        payload.pop();
+        payload.push_str(&format!(
+            ", \"{LOGIN}\": {{\"started_at\": {}}}}}",
+            begin.as_secs()
+        ));
+    }
+    payload
+}
+
+fn grant_payload(login: &Login) -> String {
+    let Login { grant, token, .. } = login;
     let mut payload = grant.identity().to_payload();
     if grant.scopes().is_empty() && grant.expiry().is_none() && token.is_none() {
         return payload;
@@ -68,19 +96,29 @@ pub(crate) fn from_payload(payload: &[u8]) -> Option<Login> {
         return Some(grant.into());
     }
     let login: Payload<'_> = serde_json::from_slice(payload).ok()?;
+    let started_at = login.login.map(|begin| UnixTime::from_secs(begin.started_at));
     let Some(terms) = login.grant else {
-        return Some(grant.into());
+        let token = None;
+        return Some(Login {
+            grant,
+            token,
+            started_at,
+        });
     };
     let token = terms.token.map(|hash| hash.parse()).transpose().ok()?;
-    let grant = match terms.scopes.is_empty() {
-        true => grant,
-        false => grant.with_scopes(terms.scopes.iter().collect::<Scopes>()),
+    let grant = match &*terms.scopes {
+        [] => grant,
+        scopes => grant.with_scopes(scopes.iter().collect::<Scopes>()),
     };
     let grant = match terms.expires_at {
         Some(end) => grant.expires_at(UnixTime::from_secs(end)),
         None => grant,
     };
-    Some(Login { grant, token })
+    Some(Login {
+        grant,
+        token,
+        started_at,
+    })
 }
 
 #[cfg(test)]
@@ -103,12 +141,16 @@ mod tests {
             Grant::new(Identity::new("}}").with_name("}}")),
         ] {
             for token in [None, Some(TokenHash::from([7; 32]))] {
-                let login = Login {
-                    grant: grant.clone(),
-                    token,
-                };
-                let payload = to_payload(&login);
-                assert_eq!(from_payload(payload.as_bytes()), Some(login), "{payload}");
+                for started_at in [None, Some(end)] {
+                    let login = Login {
+                        grant: grant.clone(),
+                        token,
+                        started_at,
+                    };
+                    let payload = to_payload(&login);
+                    assert_eq!(from_payload(payload.as_bytes()), Some(login), "{payload}");
+                    assert!(Identity::from_payload(payload.as_bytes()).is_ok(), "{payload}");
+                }
             }
         }
         assert_eq!(to_payload(&alice().into()), alice().identity().to_payload());
@@ -119,13 +161,17 @@ mod tests {
         let payload = to_payload(&Login {
             grant: alice().with_scopes(["read"]),
             token: Some(TokenHash::from([7; 32])),
+            started_at: Some(UnixTime::from_secs(9)),
         });
         for (from, to) in [
             ("[\"read\"]", "\"read\""),
             ("[\"read\"]", "[1]"),
             ("null,", "-1,"),
             ("0707", "070"),
-            ("\"}}", "\", \"token\": 7}}"),
+            ("\"}, ", "\", \"token\": 7}, "),
+            ("{\"started_at\": 9}", "{\"started_at\": \"9\"}"),
+            ("{\"started_at\": 9}", "{}"),
+            ("9}", "-9}"),
             ("{\"scopes", "[{\"scopes"),
         ] {
             let broken = payload.replacen(from, to, 1);

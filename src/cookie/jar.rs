@@ -272,6 +272,46 @@ impl JarAt<'_> {
         self.jar.form.open(self.place(), value, &|| now, buffer)
     }
 
+    /// The `Set-Cookie` line of a login that began before: its value is as old as `issued_at`, its place in the
+    /// browser ends after `life`.
+    ///
+    /// # Errors
+    ///
+    /// If name and value are too long for a cookie.
+    pub(crate) fn write_for(
+        &self,
+        payload: &[u8],
+        issued_at: UnixTime,
+        life: Duration,
+        https: bool,
+    ) -> Result<HeaderValue, CookieError> {
+        let times = Times {
+            started_at: issued_at,
+            issued_at,
+            life,
+        };
+        self.line(payload, times, https)
+    }
+
+    /// Every cookie of a request that opens.
+    pub(crate) fn open_each(
+        &self,
+        cookies: &RequestCookies<'_>,
+        now: impl Fn() -> UnixTime,
+        mut then: impl FnMut(Opened<'_>),
+    ) {
+        let mut buffer = [0; CookieJar::BUFFER];
+        for value in cookies
+            .candidates(&self.name)
+            .iter()
+            .flat_map(|values| values.iter())
+        {
+            if let Read::Opened(opened) = self.open(value, &now, &mut buffer) {
+                then(opened);
+            }
+        }
+    }
+
     fn line(&self, payload: &[u8], times: Times, https: bool) -> Result<HeaderValue, CookieError> {
         let value = self.jar.form.seal(self.place(), payload, times);
         self.jar.scope.line(&self.name, &value, Some(times.life), https)

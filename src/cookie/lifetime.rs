@@ -37,7 +37,8 @@ impl Lifetime {
 
     /// Default: no idle limit. A life that also ends when the cookie was not renewed for `limit`.
     ///
-    /// A cookie is due for renewal when half of it has passed: [`Opened::is_stale`](super::Opened::is_stale).
+    /// A cookie is due for renewal when half of it has passed: [`Opened::is_stale`](super::Opened::is_stale). A gate
+    /// renews its login cookie by itself, on the answer to the request that brought it.
     #[must_use]
     pub const fn idle(self, limit: Duration) -> Self {
         Self {

@@ -9,11 +9,13 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use crate::{
     answer::Answer,
     authenticate::Outcome,
+    cookie::{CookieError, SetCookies},
+    denial::Denial,
     error::BoxError,
-    gate::{form::Form, gate::Gate, passage::Passage, responses::OwnResponse},
+    gate::{form::Form, gate::Gate, login_cookie::is_https, passage::Passage, responses::OwnResponse},
     guard::Surroundings,
     head::Head,
-    session::Session,
+    session::{Credential, Session},
 };
 
 /// One of the gate's own paths.
@@ -81,6 +83,40 @@ impl Visit<'_> {
             Answer::Now(Outcome::Accepted(session)) => Some(session),
             _ => None,
         }
+    }
+
+    /// The session of a visitor who is logged in by a cookie.
+    pub(crate) fn session_by_cookie(&self) -> Option<Session> {
+        self.session()
+            .filter(|session| session.credential() == Credential::Cookie)
+    }
+
+    /// The `_xsrf` value for a form: of the login, or of before it.
+    pub(crate) fn xsrf(&self, session: Option<&Session>, cookies: &mut SetCookies) -> String {
+        let (xsrf, https) = (&self.gate.xsrf_cookie, is_https(&self.surroundings));
+        match session.filter(|session| session.credential() == Credential::Cookie) {
+            Some(session) => xsrf.of_session(session, self.head, https, cookies),
+            None => xsrf.before_login(self.head, https, cookies),
+        }
+    }
+
+    /// Whether the form with this `_xsrf` field came from a page of this server.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::CrossSite`.
+    pub(crate) fn check_xsrf(&self, session: Option<&Session>, field: &str) -> Result<(), Denial> {
+        let (gate, surroundings) = (&**self.gate, &self.surroundings);
+        let xsrf = &gate.xsrf_cookie;
+        match session {
+            Some(session) => xsrf.check(&gate.guards, surroundings, self.head, session, Some(field.trim())),
+            None => xsrf.check_login_form(&gate.guards, surroundings, self.head, field.trim()),
+        }
+    }
+
+    /// The answer to somebody whose login does not fit into a cookie.
+    pub(crate) fn too_long(&self, error: &CookieError) -> OwnResponse {
+        self.gate.did_not_fit(error, self.head.uri().path())
     }
 
     /// Where the visitor comes from.

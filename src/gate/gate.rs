@@ -2,22 +2,27 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use http::StatusCode;
+
 use crate::{
     authenticate::{Chain, login_payload::Login},
     authorize::Authorizer,
-    cookie::SetCookies,
+    cookie::{CookieError, Keyring, SetCookies},
     denial::{Denial, Reason},
     error::Unavailable,
     event::{Event, LoggedPath, Observer},
     gate::{
+        Passwords,
         elsewhere::Elsewhere,
         endpoint::Endpoints,
         login_cookie::{LoginCookie, XsrfCookie},
-        responses::Telling,
+        responses::{OwnResponse, Telling, page_response},
     },
     guard::{Guards, Surroundings},
     head::Head,
+    page::Page,
     session::{Credential, GateId, Session},
+    store::EndedLogins,
     time::Clock,
 };
 
@@ -32,6 +37,8 @@ pub(crate) struct Gate {
     pub(crate) login_cookie: Option<LoginCookie>,
     /// Where people log in, if it is not here.
     pub(crate) elsewhere: Option<Arc<dyn Elsewhere>>,
+    pub(crate) ended: Arc<EndedLogins>,
+    pub(crate) passwords: Passwords,
     pub(crate) telling: Telling,
     /// The gate's own paths.
     pub(crate) endpoints: Endpoints,
@@ -42,6 +49,10 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// A login: the cookies of its owner for the browser at `host`, the session first.
+    ///
+    /// # Errors
+    ///
+    /// If it does not fit into a cookie; then nobody is logged in.
     pub(crate) fn log_in(
         &self,
         login: impl Into<Login>,
@@ -49,10 +60,10 @@ impl Gate {
         client: Option<IpAddr>,
         https: bool,
         cookies: &mut SetCookies,
-    ) {
+    ) -> Result<(), CookieError> {
         let login = login.into();
-        if let Some(login_cookie) = &self.login_cookie {
-            login_cookie.give(&login, host, self.clock.now(), https, cookies);
+        if let Some(LoginCookie(login_cookie)) = &self.login_cookie {
+            cookies.push_own(login_cookie.line(&login, host, self.clock.now(), https)?);
         }
         let grant = login.grant;
         self.tell(&Event::LoggedIn {
@@ -61,17 +72,50 @@ impl Gate {
         });
         self.xsrf_cookie
             .renew(&Session::new(grant, Credential::Cookie), https, cookies);
+        Ok(())
     }
 
-    /// Takes every cookie of a login away, on every path it may live on.
-    pub(crate) fn log_out(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+    /// Ends the login of this request, and takes every cookie of it away, on every path it may live on.
+    pub(crate) fn log_out(
+        &self,
+        head: Head<'_>,
+        client: Option<IpAddr>,
+        https: bool,
+        cookies: &mut SetCookies,
+    ) {
         if let Some(login_cookie) = &self.login_cookie {
+            if let Some(identity) = login_cookie.end(head.with_clock(&*self.clock)) {
+                let identity = &identity;
+                self.tell(&Event::LoggedOut { identity, client });
+            }
             login_cookie.remove(head, https, cookies);
         }
         if let Some(elsewhere) = &self.elsewhere {
             elsewhere.remove(head, https, true, cookies);
         }
         self.xsrf_cookie.remove(https, cookies);
+    }
+
+    /// Makes and reads cookies with other keys from now on, which ends every login.
+    #[cfg_attr(
+        not(feature = "password"),
+        allow(dead_code, reason = "a change of the password asks for it")
+    )]
+    pub(crate) fn change_keyring(&self, keyring: &Keyring) {
+        self.xsrf_cookie.change_keyring(keyring.clone());
+        if let Some(LoginCookie(login_cookie)) = &self.login_cookie {
+            login_cookie.change_keyring(keyring);
+        }
+    }
+
+    /// The answer to somebody whose login does not fit into a cookie: no fault of theirs, and the operator is told.
+    pub(crate) fn did_not_fit(&self, error: &CookieError, path: &str) -> OwnResponse {
+        let path = LoggedPath::of(path);
+        self.tell(&Event::Unavailable { error, path });
+        let page = Page::new("Not logged in").paragraph("What this login holds is too long for a cookie.");
+        let mut response = page_response(page.finish());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
     }
 
     /// Tells that a request to one of the gate's own paths was turned away.

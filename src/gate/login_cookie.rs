@@ -4,11 +4,9 @@ use http::HeaderValue;
 
 use crate::{
     answer::Answer,
-    authenticate::{
-        Authenticator, IdentityCookie, Outcome,
-        login_payload::{self, Login},
-    },
+    authenticate::{Authenticator, IdentityCookie, Outcome},
     base_url::BaseUrl,
+    changing::Changing,
     cookie::{Candidates, CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     denial::Denial,
     error::ConfigError,
@@ -22,7 +20,7 @@ use crate::{
 
 /// The `_xsrf` cookie: one for each login, made where the one that was sent does not fit.
 pub(crate) struct XsrfCookie {
-    guard: XsrfGuard<Keyring>,
+    guard: Changing<XsrfGuard<Keyring>>,
     scope: CookieScope,
     name: CookieName,
     /// Whether a login has one. Else the cookie of that name is the guarded service's own, and only the login
@@ -33,11 +31,16 @@ pub(crate) struct XsrfCookie {
 impl XsrfCookie {
     pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl, of_logins: bool) -> Result<Self, ConfigError> {
         Ok(Self {
-            guard: XsrfGuard::new(keyring),
+            guard: Changing::new(XsrfGuard::new(keyring)),
             scope: CookieScope::xsrf(base_url.as_str())?,
             name: CookieName::xsrf(),
             of_logins,
         })
+    }
+
+    /// Makes and reads values with other keys from now on.
+    pub(crate) fn change_keyring(&self, keyring: Keyring) {
+        self.guard.change(XsrfGuard::new(keyring));
     }
 
     /// Whether a request with an ambient credential was caused by a page of this server.
@@ -56,8 +59,10 @@ impl XsrfCookie {
         if session.credential() != Credential::Cookie {
             return guards.cross_site(surroundings, head, kind, None);
         }
-        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head)).with_form(field);
-        guards.cross_site(surroundings, head, kind, Some(&proof))
+        self.guard.read(|guard| {
+            let proof = XsrfProof::new(guard, binding(session), self.sent(head)).with_form(field);
+            guards.cross_site(surroundings, head, kind, Some(&proof))
+        })
     }
 
     /// As [`XsrfCookie::check`], for reads of what users put there themselves.
@@ -68,9 +73,11 @@ impl XsrfCookie {
         head: Head<'_>,
         session: &Session,
     ) -> Result<(), Denial> {
-        let proof = XsrfProof::new(&self.guard, binding(session), self.sent(head));
-        let proof = (session.credential() == Credential::Cookie).then_some(&proof);
-        guards.require_own_page(surroundings, head, proof.map(|proof| proof as _))
+        self.guard.read(|guard| {
+            let proof = XsrfProof::new(guard, binding(session), self.sent(head));
+            let proof = (session.credential() == Credential::Cookie).then_some(&proof);
+            guards.require_own_page(surroundings, head, proof.map(|proof| proof as _))
+        })
     }
 
     /// Whether the login form was sent by a page of this server: a value from before the login, in the form and
@@ -82,8 +89,10 @@ impl XsrfCookie {
         head: Head<'_>,
         field: &str,
     ) -> Result<(), Denial> {
-        let proof = XsrfProof::new(&self.guard, Binding::Anonymous, self.sent(head)).with_form(Some(field));
-        guards.cross_site(surroundings, head, RequestKind::LoginForm, Some(&proof))
+        self.guard.read(|guard| {
+            let proof = XsrfProof::new(guard, Binding::Anonymous, self.sent(head)).with_form(Some(field));
+            guards.cross_site(surroundings, head, RequestKind::LoginForm, Some(&proof))
+        })
     }
 
     /// The value for a login form: the one that was sent, if it is ours, else a fresh one that is set.
@@ -112,11 +121,11 @@ impl XsrfCookie {
         cookies: &mut SetCookies,
     ) -> String {
         let mut sent = self.sent(head).into_iter();
-        let good = sent.find(|value| self.guard.is_signed_for(value, binding));
+        let good = sent.find(|value| self.guard.read(|guard| guard.is_signed_for(value, binding)));
         if let Some(value) = good.and_then(|value| std::str::from_utf8(value).ok()) {
             return value.to_owned();
         }
-        let value = self.guard.issue(binding);
+        let value = self.guard.read(|guard| guard.issue(binding));
         if self.of_logins || matches!(binding, Binding::Anonymous) {
             push(cookies, self.scope.set_cookie(b"", &value, None, https));
         }
@@ -134,8 +143,10 @@ impl XsrfCookie {
     /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
     pub(crate) fn fits(&self, session: &Session, head: Head<'_>) -> bool {
         !self.of_logins
-            || RequestCookies::of_head(head)
-                .is_ok_and(|sent| self.guard.one_fits(sent.all_values(&self.name), binding(session)))
+            || RequestCookies::of_head(head).is_ok_and(|sent| {
+                let sent = sent.all_values(&self.name);
+                self.guard.read(|guard| guard.one_fits(sent, binding(session)))
+            })
     }
 
     /// Adds a fresh value.
@@ -143,7 +154,7 @@ impl XsrfCookie {
         if !self.of_logins {
             return;
         }
-        let value = self.guard.issue(binding(session));
+        let value = self.guard.read(|guard| guard.issue(binding(session)));
         push(cookies, self.scope.set_cookie(b"", &value, None, https));
     }
 
@@ -185,30 +196,46 @@ impl LoginCookie {
             return None;
         }
         let identity = Identity::anonymous();
-        self.give(
-            &Grant::new(identity.clone()).into(),
-            head.host().unwrap_or_default(),
-            head.now(),
-            https,
-            cookies,
-        );
+        let login = Grant::new(identity.clone()).into();
+        // What is too long is the host that was asked for, and no browser would keep the cookie.
+        let line = self
+            .0
+            .line(&login, head.host().unwrap_or_default(), head.now(), https);
+        cookies.push_own(line.ok()?);
         Some(identity)
     }
 
-    /// Adds the line that gives the browser at `host` the cookie of `login`.
-    pub(crate) fn give(
-        &self,
-        login: &Login,
-        host: &[u8],
-        now: UnixTime,
-        https: bool,
-        cookies: &mut SetCookies,
-    ) {
-        let jar = self.0.jar().at(host);
-        push(
-            cookies,
-            jar.write(login_payload::to_payload(login).as_bytes(), now, https),
-        );
+    /// The login that a request to log in `username` goes on with, if its cookie is of one.
+    pub(crate) fn begun(&self, head: Head<'_>, username: &str) -> Option<UnixTime> {
+        let logins = self.0.logins(head);
+        let same = logins
+            .iter()
+            .filter(|login| login.grant.identity().username() == username);
+        same.filter_map(|login| login.started_at).min()
+    }
+
+    /// Adds the line by which the login of this request goes on, which gives way to a handler's own.
+    #[cold]
+    pub(crate) fn renew(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+        let logins = self.0.logins(head).into_iter();
+        let Some(login) = logins.max_by_key(|login| login.started_at) else {
+            return;
+        };
+        if let Ok(line) = self
+            .0
+            .line(&login, head.host().unwrap_or_default(), head.now(), https)
+        {
+            cookies.push(line);
+        }
+    }
+
+    /// Ends every login whose cookie came with this request: the one it is, whoever has a copy of the cookie.
+    pub(crate) fn end(&self, head: Head<'_>) -> Option<Identity> {
+        let logins = self.0.logins(head);
+        for login in &logins {
+            self.0.end(login, head);
+        }
+        logins.first().map(|login| login.grant.identity().clone())
     }
 
     /// Adds the lines that take the cookie away on every path it may live on.

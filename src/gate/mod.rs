@@ -32,13 +32,18 @@ pub(crate) mod gate;
 pub(crate) mod grpc;
 pub(crate) mod login_cookie;
 pub(crate) mod passage;
+mod password_login;
 pub(crate) mod responses;
 mod service;
 pub(crate) mod stranger;
+mod xsrf_token;
 
 pub use body::AuthBody;
 pub use decision::{Afterwards, Decision};
 pub use endpoint::FormRequest;
 pub use future::ResponseFuture;
+pub use password_login::Login;
+pub(crate) use password_login::Passwords;
 pub use responses::Responses;
 pub use service::AuthService;
+pub use xsrf_token::XsrfToken;

@@ -1,15 +1,15 @@
 //! The decision itself: what one set of routes asks of a request.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::Full;
 
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Glance, Outcome},
+    authenticate::{Glance, Outcome, login_payload::Login},
     base_url::BaseUrl,
-    cookie::SetCookies,
+    cookie::{CookieError, SetCookies},
     denial::{Denial, Reason},
     event::{Event, LoggedPath},
     fields::Fields,
@@ -28,13 +28,14 @@ use crate::{
     next_url::{NextUrl, Premises},
     query::Query,
     session::{Credential, Session},
+    store::{self, LoginEnd},
     time::Clock,
 };
 
 /// The gate as one set of routes has it: shared state, and what is asked there.
 #[derive(Clone)]
 pub(crate) struct Passage {
-    gate: Arc<Gate>,
+    pub(super) gate: Arc<Gate>,
     optional: bool,
     scopes: Box<[Box<str>]>,
     open_paths: Box<[Box<str>]>,
@@ -99,31 +100,47 @@ impl Passage {
     }
 
     /// A login that a handler decided.
-    pub(crate) fn log_in_by_hand(&self, head: Head<'_>, grant: Grant) -> SetCookies {
+    pub(crate) fn log_in_by_hand(&self, head: Head<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
+        let head = head.with_clock(&*self.gate.clock);
+        let mut login = Login::from(grant);
+        if let Some(login_cookie) = &self.gate.login_cookie {
+            login.started_at = login_cookie.begun(head, login.grant.identity().username());
+        }
+        let (client, https) = self.client(head);
         let mut cookies = SetCookies::default();
-        let surroundings = self.gate.guards.surroundings(head).ok();
-        let client = surroundings.and_then(|surroundings| self.gate.guards.client(&surroundings, head));
-        let https = surroundings.is_some_and(|surroundings| is_https(&surroundings));
-        self.gate.log_in(
-            grant,
-            head.host().unwrap_or_default(),
-            client,
-            https,
-            &mut cookies,
-        );
-        cookies
+        let host = head.host().unwrap_or_default();
+        self.gate.log_in(login, host, client, https, &mut cookies)?;
+        Ok(cookies)
+    }
+
+    /// Where a request comes from, and whether by https.
+    fn client(&self, head: Head<'_>) -> (Option<IpAddr>, bool) {
+        let guards = &self.gate.guards;
+        match guards.surroundings(head) {
+            Ok(surroundings) => (guards.client(&surroundings, head), is_https(&surroundings)),
+            Err(_) => (None, false),
+        }
     }
 
     /// A logout that a handler decided.
     pub(crate) fn log_out_by_hand(&self, head: Head<'_>) -> SetCookies {
         let mut cookies = SetCookies::default();
-        let surroundings = self.gate.guards.surroundings(head).ok();
-        self.gate.log_out(
-            head,
-            surroundings.is_some_and(|surroundings| is_https(&surroundings)),
-            &mut cookies,
-        );
+        let (client, https) = self.client(head);
+        self.gate.log_out(head, client, https, &mut cookies);
         cookies
+    }
+
+    /// The end of a session, to come; `None` if nothing here would end it.
+    pub(crate) fn end_of(&self, session: &Session) -> Option<LoginEnd> {
+        let mark = session.login();
+        let login = store::Login {
+            username: session.identity().username(),
+            started: mark.started,
+        };
+        (mark.started != 0).then(|| {
+            let now = self.gate.clock.moment();
+            self.gate.ended.wait(login, mark.epoch, now)
+        })
     }
 
     /// Hands over to the service who was let in by a token that is worth `grant`.
@@ -497,7 +514,7 @@ impl Passage {
         }
         let by_cookie = session.credential() == Credential::Cookie;
         let heals = by_cookie && !self.gate.xsrf_cookie.fits(session, *head);
-        if self.adds_nothing(head) && !heals {
+        if self.adds_nothing(head) && !heals && !session.login().is_due {
             return Ok(Afterwards::varying(by_cookie));
         }
         self.accept_and_add(session, head, surroundings, heals)
@@ -517,6 +534,11 @@ impl Passage {
             self.gate
                 .xsrf_cookie
                 .renew(session, is_https(surroundings), cookies);
+        }
+        if session.login().is_due
+            && let Some(login_cookie) = &self.gate.login_cookie
+        {
+            login_cookie.renew(*head, is_https(surroundings), cookies);
         }
         match session.credential() {
             Credential::Cookie => additions.by_cookie = true,
@@ -591,20 +613,26 @@ impl Passage {
                 client,
             });
         }
-        let https = surroundings.is_some_and(is_https);
         let elsewhere = gate
             .elsewhere
             .as_ref()
             .filter(|_| login_would_help(denial.reason()))
-            .and_then(|elsewhere| elsewhere.login(*head, https));
-        let mut response = elsewhere.unwrap_or_else(|| gate.telling.answer(&denial, *head));
-        let additions = Additions {
-            set_cookies: cookies,
-            ..self.additions(head)
-        };
-        additions.apply_to(response.headers_mut());
-        response.extensions_mut().insert(denial);
-        Box::new(response)
+            .and_then(|elsewhere| elsewhere.login(*head, surroundings.is_some_and(is_https)));
+        let mut response = Box::new(match elsewhere {
+            Some(mut answer) => {
+                answer.extensions_mut().insert(denial);
+                answer
+            }
+            None => gate.telling.answer(denial, *head),
+        });
+        if !(self.adds_nothing(head) && cookies.is_empty()) {
+            let additions = Additions {
+                set_cookies: cookies,
+                ..self.additions(head)
+            };
+            additions.apply_to(response.headers_mut());
+        }
+        response
     }
 
     fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
@@ -688,28 +716,45 @@ impl fmt::Debug for Passage {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{Request, header::SET_COOKIE};
 
     use crate::{Answer, AuthLayer, Authorizer, Decision, Denial, Head, Session, Token, TokenSource};
 
     /// What is decided of a request, the session's gate and the fields that are added included.
     fn decided(layer: &AuthLayer, request: &Request<()>) -> String {
+        let mut lines = Vec::new();
         match layer.decide(Head::of(request)) {
             Answer::Now(Decision::Admitted { session, afterwards }) => {
                 let mut fields = http::HeaderMap::new();
                 afterwards.apply_to(&mut fields);
+                // A login makes new values each time; the rest of the lines is the same.
+                for line in fields.get_all(SET_COOKIE) {
+                    lines.push(without_value(line));
+                }
+                fields.remove(SET_COOKIE);
                 let session = session.expect("somebody is known");
                 format!(
-                    "{} {:?} {fields:?}",
+                    "{} {:?} {fields:?} {lines:?}",
                     session.identity().username().len(),
                     session.credential()
                 )
             }
             Answer::Now(Decision::Answered(answer)) => {
-                format!("{} {:?}", answer.status(), answer.headers().keys())
+                let mut fields = answer.headers().clone();
+                lines.extend(fields.get_all(SET_COOKIE).iter().map(without_value));
+                fields.remove(SET_COOKIE);
+                format!("{} {fields:?} {lines:?}", answer.status())
             }
             other => panic!("expected a decision at once, found {other:?}"),
         }
+    }
+
+    /// A `Set-Cookie` line with `…` for its value.
+    fn without_value(line: &http::HeaderValue) -> String {
+        let line = line.to_str().expect("a line of ours is ASCII");
+        let (name, rest) = line.split_once('=').expect("a cookie has a name");
+        let attributes = rest.split_once(';').map_or("", |(_, attributes)| attributes);
+        format!("{name}=…;{attributes}")
     }
 
     #[test]
@@ -752,12 +797,9 @@ mod tests {
                                     .header("authorization", value)
                                     .body(())
                                     .expect("a request");
-                                let found = decided(&plain, &request);
-                                // A login makes a new cookie each time; its fields are the same.
-                                let (found, expected) = (found, decided(&asking, &request));
-                                if !found.contains("set-cookie") {
-                                    assert_eq!(found, expected, "{method} {uri} {host} {value} {origin}");
-                                }
+                                let (found, expected) =
+                                    (decided(&plain, &request), decided(&asking, &request));
+                                assert_eq!(found, expected, "{method} {uri} {host} {value} {origin}");
                             }
                         }
                     }

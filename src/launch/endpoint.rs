@@ -50,13 +50,10 @@ impl LaunchLinks {
         let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
         let mut cookies = SetCookies::default();
         let host = visit.head.host().unwrap_or_default();
-        gate.log_in(
-            Grant::new(identity),
-            host,
-            visit.client(),
-            is_https(&visit.surroundings),
-            &mut cookies,
-        );
+        let https = is_https(&visit.surroundings);
+        if let Err(error) = gate.log_in(Grant::new(identity), host, visit.client(), https, &mut cookies) {
+            return visit.too_long(&error);
+        }
         let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(launch.next()));
         cookies.append_to(response.headers_mut());
         response

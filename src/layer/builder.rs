@@ -15,7 +15,7 @@ use crate::{
     error::ConfigError,
     event::Observer,
     gate::{
-        Responses,
+        Passwords, Responses,
         elsewhere::Elsewhere,
         endpoint::Endpoint,
         gate::Gate,
@@ -28,16 +28,21 @@ use crate::{
     identity::Identity,
     launch::LaunchLinks,
     layer::AuthLayer,
-    login::LoginPage,
+    login::{LoginPage, OwnPassword},
     logout::Logout,
     peer::Peer,
     session::GateId,
+    store::EndedLogins,
     time::{Clock, SystemClock},
     token::Token,
     verify::{PasswordVerifier, SharedToken, TokenVerifier},
 };
 #[cfg(feature = "password")]
-use crate::{password::PasswordHash, verify::SharedPassword};
+use crate::{
+    password::{PasswordHash, PasswordPolicy},
+    password_change::{Change, PasswordKeeper, SharedLogin},
+    verify::SharedPassword,
+};
 
 /// Settings of an [`AuthLayer`].
 ///
@@ -77,6 +82,11 @@ pub struct AuthLayerBuilder {
     has_own_login_page: bool,
     /// Who knows them, and whether people have names.
     passwords: Option<(Arc<dyn PasswordVerifier>, bool)>,
+    #[cfg(feature = "password")]
+    shared_password: Option<SharedPassword>,
+    /// What a new password must be like, and who keeps it.
+    #[cfg(feature = "password")]
+    password_change: Option<(PasswordPolicy, Box<dyn PasswordKeeper>)>,
     /// The text of the hash that is mixed into the cookies' key.
     keyed_by: Option<Box<str>>,
     observer: Option<Box<dyn Observer>>,
@@ -134,13 +144,27 @@ impl AuthLayerBuilder {
     pub fn password(mut self, hash: PasswordHash) -> Self {
         self.keyed_by = Some(hash.expose().into());
         let verifier = SharedPassword::new(hash, Grant::new(Identity::anonymous()));
-        self.passwords = Some((Arc::new(verifier), false));
+        self.passwords = Some((Arc::new(verifier.clone()), false));
+        self.shared_password = Some(verifier);
+        self
+    }
+
+    /// Default: not allowed. Whoever has the shared password, or a shared token, sets another password by the form at
+    /// [`login_path`](Self::login_path): one that `policy` takes, and that `keeper` has kept for the next start.
+    ///
+    /// It holds from then on. The hash is mixed into the key of the cookies, so every login ends, here and after the
+    /// next start; the browser that sent the form is logged in anew. Without a [`password`](Self::password), a shared
+    /// token sets the first one.
+    #[cfg(feature = "password")]
+    pub fn password_change(mut self, policy: PasswordPolicy, keeper: impl PasswordKeeper) -> Self {
+        self.password_change = Some((policy, Box::new(keeper)));
         self
     }
 
     /// Default: none. People with a name and a password log in by the form.
     pub fn passwords(mut self, verifier: impl PasswordVerifier) -> Self {
         self.passwords = Some((Arc::new(verifier), true));
+        self.forget_shared_password();
         self
     }
 
@@ -348,7 +372,8 @@ impl AuthLayerBuilder {
         Ok((self, Some(at_the_hub)))
     }
 
-    fn put_together(self, at_the_hub: Option<AtTheHub>) -> Result<AuthLayer, ConfigError> {
+    fn put_together(mut self, at_the_hub: Option<AtTheHub>) -> Result<AuthLayer, ConfigError> {
+        self.check_password_change()?;
         let asks = !(self.shared_tokens.is_empty()
             && self.token_verifiers.is_empty()
             && self.passwords.is_none()
@@ -396,12 +421,35 @@ impl AuthLayerBuilder {
                     .fold(keyring, |keyring, hash| keyring.mixed_with_password(hash)),
                 |keyring, token| keyring.mixed_with_token(token.expose().as_bytes()),
             );
+        #[cfg(feature = "password")]
+        let shared: Option<Arc<dyn OwnPassword>> = match (self.shared_password, self.password_change) {
+            (None, None) => None,
+            (password, change) => {
+                let password = password.unwrap_or_else(|| {
+                    let unset = SharedPassword::unset(Grant::new(Identity::anonymous()));
+                    self.passwords = Some((Arc::new(unset.clone()), false));
+                    unset
+                });
+                let change = change.map(|(policy, keeper)| {
+                    let (keyring, is_under_way) = (mixed.clone(), Default::default());
+                    Arc::new(Change {
+                        policy,
+                        keeper,
+                        keyring,
+                        is_under_way,
+                    })
+                });
+                Some(Arc::new(SharedLogin { password, change }))
+            }
+        };
+        #[cfg(not(feature = "password"))]
+        let shared: Option<Arc<dyn OwnPassword>> = None;
+        let ended = Arc::new(EndedLogins::new());
         let login_cookie = if logs_in {
             let jar = CookieJar::signed(&mixed, CookieScope::server(base_url.as_str())?);
-            Some(
-                IdentityCookie::new(jar.with_lifetime(self.lifetime.unwrap_or_default()))
-                    .with_verifiers(typed_verifiers.clone()),
-            )
+            let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
+            let verifiers = typed_verifiers.clone();
+            Some(IdentityCookie::of_gate(jar, verifiers, Arc::clone(&ended)))
         } else {
             None
         };
@@ -442,15 +490,12 @@ impl AuthLayerBuilder {
         let launch_links = Arc::new(LaunchLinks::new(base_url.clone()));
         let mut endpoints: Vec<(Box<str>, Box<dyn Endpoint>)> = Vec::new();
         if logs_in {
-            let (passwords, asks_for_username) = self.passwords.unzip();
             let login = LoginPage {
                 path: login_path.clone(),
                 logout_path: logout_path.clone(),
                 tokens: typed_tokens,
                 verifiers: typed_verifiers,
-                passwords,
-                asks_for_username: asks_for_username.unwrap_or_default(),
-                throttle: Arc::default(),
+                shared,
             };
             let logout = Logout {
                 path: logout_path.clone(),
@@ -483,12 +528,17 @@ impl AuthLayerBuilder {
             xsrf_cookie: XsrfCookie::new(mixed, &base_url, asks_xsrf)?,
             login_cookie: login_cookie.map(LoginCookie),
             elsewhere,
+            ended,
+            passwords: {
+                let (verifier, ask_for_username) = self.passwords.unzip();
+                Passwords::new(verifier, ask_for_username.unwrap_or_default())
+            },
             telling: Telling {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
                 login_path: logs_in.then_some(login_path),
-                fields: Default::default(),
+                usual: Default::default(),
             },
             endpoints: endpoints.into(),
             observer: self.observer,
@@ -503,6 +553,36 @@ impl AuthLayerBuilder {
             passage: Arc::new(passage),
             launch_links,
         })
+    }
+}
+
+#[cfg(feature = "password")]
+impl AuthLayerBuilder {
+    fn forget_shared_password(&mut self) {
+        self.shared_password = None;
+        self.keyed_by = None;
+    }
+
+    /// There must be something to change the password by, and one password for all.
+    fn check_password_change(&self) -> Result<(), ConfigError> {
+        let people_have_names = matches!(self.passwords, Some((_, true)));
+        let nothing_to_prove = self.shared_password.is_none() && self.shared_tokens.is_empty();
+        if self.password_change.is_some() && (people_have_names || nothing_to_prove) {
+            return Err(ConfigError::new(
+                "password_change",
+                "expected a password or a token that everybody shares, to change it by",
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(feature = "password"))]
+impl AuthLayerBuilder {
+    fn forget_shared_password(&mut self) {}
+
+    fn check_password_change(&self) -> Result<(), ConfigError> {
+        Ok(())
     }
 }
 

@@ -13,15 +13,16 @@ use crate::password::PasswordHash;
 use crate::{
     answer::Answer,
     authenticate::Authenticator,
-    cookie::SetCookies,
+    cookie::{CookieError, SetCookies},
     denial::Denial,
     error::ConfigError,
-    gate::{AuthService, Decision, passage::Passage},
+    gate::{AuthService, Decision, Login, XsrfToken, passage::Passage},
     grant::Grant,
     guard::Origin,
     head::Head,
     launch::{Launch, LaunchLink, LaunchLinks},
     next_url::{NextUrl, Premises},
+    secret::Secret,
     session::Session,
     token::Token,
     verify::TokenVerifier,
@@ -177,14 +178,115 @@ impl AuthLayer {
 
     /// The cookies that log the browser of this request in as `grant`'s owner, for a login of one's own.
     ///
-    /// The session is the first of them. Nothing is checked here: whoever calls this has.
-    pub fn log_in(&self, head: Head<'_>, grant: Grant) -> SetCookies {
+    /// The session is the first of them. Nothing is checked here: whoever calls this has. A request that comes with a
+    /// login of the same username goes on with it, as after a change of name: it ends when it would have ended.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
+    pub fn log_in(&self, head: Head<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
         self.passage.log_in_by_hand(head, grant)
     }
 
+    /// Whether `password` is that of `username`, for a login form of one's own: asked of whoever
+    /// [`passwords`](AuthLayerBuilder::passwords) or [`password`](AuthLayerBuilder::password) named, by the same throttle
+    /// and at the same cost as by the gate's own form. The name is not looked at where all share one password.
+    ///
+    /// `head` is that of the request that brought the form; [`check_xsrf`](Self::check_xsrf) tells whether the form was
+    /// one of ours.
+    ///
+    /// # Errors
+    ///
+    /// The denial to answer with: `CrossSite` if another site caused the request, `Throttled`, `WrongPassword`,
+    /// `Unavailable` if the hashing queue or the store does not answer, `TooLarge` if the login does not fit into a
+    /// cookie.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Head, Secret, SetCookies};
+    ///
+    /// async fn log_in(auth: AuthLayer, form: http::Request<()>) -> Result<SetCookies, http::Response<bytes::Bytes>> {
+    ///     let head = Head::of(&form);
+    ///     match auth.verify_password(head, "alice", &Secret::from("correct horse battery staple")).await {
+    ///         Ok(login) => Ok(login.set_cookies()),
+    ///         Err(denial) => Err(denial.into_response(head)),
+    ///     }
+    /// }
+    /// ```
+    pub fn verify_password(
+        &self,
+        head: Head<'_>,
+        username: &str,
+        password: &Secret,
+    ) -> Answer<Result<Login, Denial>> {
+        self.passage.verify_password(head, username, password)
+    }
+
+    /// The `_xsrf` value for a form of one's own, and the cookie that goes with it. Of somebody logged in by cookie it is
+    /// bound to the login, else it is one from before the login.
+    ///
+    /// In the query of the form's action (`action="/rename?_xsrf=…"`) the gate finds it by itself. In a field of that name,
+    /// which is in the body that the gate leaves alone, [`check_xsrf`](Self::check_xsrf) is the handler's to call.
+    ///
+    /// # Errors
+    ///
+    /// Those of a Host or a Forwarded field that cannot be read.
+    pub fn xsrf_token(&self, head: Head<'_>) -> Result<XsrfToken, Denial> {
+        self.passage.xsrf_token(head)
+    }
+
+    /// Nothing if the form that `head` brought, with `field` as its `_xsrf`, is one of this server's: for login pages of
+    /// one's own and other open paths. On guarded ones the gate has checked before, without the form.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::CrossSite`, to answer with.
+    pub fn check_xsrf(&self, head: Head<'_>, field: &str) -> Result<(), Denial> {
+        self.passage.check_xsrf(head, field)
+    }
+
     /// The cookies that log the browser of this request out, on every path where it may have a login.
+    ///
+    /// The login ends with this call, whether or not the cookies are sent: its cookie is refused from now on, a copy
+    /// of it too, and [`ended`](Self::ended) is told.
+    ///
+    /// # Security
+    ///
+    /// Ended logins are kept in this process, the last 32,768 of them, as long as their cookies would live. Another
+    /// process with the same key, or this one after a restart, takes a copy of the cookie until its time is over.
     pub fn log_out(&self, head: Head<'_>) -> SetCookies {
         self.passage.log_out_by_hand(head)
+    }
+
+    /// The end of a session before its time: by a logout, or by a change of the password. For what outlives its
+    /// request, such as a websocket.
+    ///
+    /// A session that came by something else than this gate's login cookie has no such end, and the future none
+    /// either. Time is not told: see [`Grant::expiry`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Session};
+    ///
+    /// # async fn serve_socket() {}
+    /// async fn socket(auth: AuthLayer, session: Session) {
+    ///     let ended = auth.ended(&session);
+    ///     tokio::select! {
+    ///         () = serve_socket() => {}
+    ///         () = ended => println!("{} logged out", session.identity().username()),
+    ///     }
+    /// }
+    /// ```
+    pub fn ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
+        let end = self.passage.end_of(session);
+        async {
+            match end {
+                Some(end) => end.await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// The same gate, for routes that also serve strangers: who sends no credential, or a cookie that is not

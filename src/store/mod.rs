@@ -21,6 +21,7 @@
 //! At once, by everybody who shares the store: no store keeps an answer. A look-up asks the database, and a database
 //! shows each statement what was committed before it.
 
+mod ended;
 mod error;
 mod expiring;
 #[cfg(feature = "provider")]
@@ -37,6 +38,7 @@ mod sqlite;
 mod token;
 mod tokens;
 
+pub(crate) use ended::{EndedLogins, Login, LoginEnd};
 pub(crate) use expiring::Expiring;
 #[cfg(feature = "provider")]
 pub use hub::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed};

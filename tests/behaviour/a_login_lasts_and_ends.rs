@@ -174,6 +174,7 @@ async fn a_login_is_worth_what_its_grant_is_and_ends_with_it() {
     let mut headers = http::HeaderMap::new();
     layer
         .log_in(Head::of(&request("POST /own-login")), grant)
+        .expect("a grant that fits")
         .append_to(&mut headers);
     let line = headers["set-cookie"].to_str().expect("ASCII").to_owned();
     let cookie = line.split(';').next().unwrap_or_default();
@@ -218,4 +219,173 @@ async fn a_gateway_leaves_the_xsrf_cookie_to_the_service_behind_it() {
             assert_eq!(xsrf(&answer), ours, "{what}: {answer:?}");
         }
     }
+}
+
+/// A server whose logins end after two hours without a request, and after a day.
+fn idle_server(clock: &TestClock) -> AuthLayer {
+    AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .keyring(keyring())
+        .lifetime(Lifetime::absolute(DAY).idle(2 * HOUR))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate")
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What is set of the login cookie: its pair, and how long a browser keeps it.
+fn renewal(answer: &Answered) -> Option<(String, u64)> {
+    let lines = answer.set_cookies();
+    let line = lines.iter().find(|line| line.starts_with("username-"))?;
+    let (pair, attributes) = line.split_once(';')?;
+    let life = attributes.split("Max-Age=").nth(1)?.split(';').next()?;
+    Some((pair.to_owned(), life.parse().ok()?))
+}
+
+#[tokio::test]
+async fn a_login_that_is_used_goes_on_and_ends_with_its_absolute_life() {
+    let clock = TestClock::at(START);
+    let layer = idle_server(&clock);
+    let mut cookie = log_in(&layer, TOKEN).await;
+    clock.advance(HOUR - Duration::from_secs(1));
+    assert_eq!(
+        renewal(&with_cookie(&layer, &cookie).await),
+        None,
+        "half of it has not passed"
+    );
+    clock.advance(Duration::from_secs(1));
+    let who = with_cookie(&layer, &cookie).await.text;
+    for hour in 1..24 {
+        let answer = with_cookie(&layer, &cookie).await;
+        assert_eq!(
+            (answer.status, &*answer.text),
+            (StatusCode::OK, &*who),
+            "hour {hour}"
+        );
+        let (next, life) = renewal(&answer).expect("half of it has passed");
+        assert_eq!(life, 7_200.min(86_400 - hour * 3_600), "hour {hour}");
+        assert_ne!(next, cookie);
+        cookie = next;
+        clock.advance(HOUR);
+    }
+    assert_eq!(
+        with_cookie(&layer, &cookie).await.status,
+        StatusCode::OK,
+        "its last second"
+    );
+    clock.advance(Duration::from_secs(1));
+    refused_for(&with_cookie(&layer, &cookie).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn a_login_that_is_not_used_ends_after_its_idle_time() {
+    let clock = TestClock::at(START);
+    let layer = idle_server(&clock);
+    let cookie = log_in(&layer, TOKEN).await;
+    clock.advance(2 * HOUR + Duration::from_secs(1));
+    refused_for(&with_cookie(&layer, &cookie).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn an_old_cookie_beside_its_renewal_is_the_same_user() {
+    let clock = TestClock::at(START);
+    let layer = idle_server(&clock);
+    let old = log_in(&layer, TOKEN).await;
+    clock.advance(HOUR);
+    let (new, _) = renewal(&with_cookie(&layer, &old).await).expect("half of it has passed");
+    for both in [format!("{old}; {new}"), format!("{new}; {old}")] {
+        let answer = with_cookie(&layer, &both).await;
+        assert_eq!(
+            (answer.status, renewal(&answer)),
+            (StatusCode::OK, None),
+            "{both}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own() {
+    use portcullis::{Head, SetCookies};
+    use tower::{Layer, ServiceExt, service_fn};
+
+    let clock = TestClock::at(START);
+    let layer = idle_server(&clock);
+    let cookie = log_in(&layer, TOKEN).await;
+    clock.advance(HOUR);
+    for lines in ["POST /", "GET /logout", "GET /login"] {
+        let answer = send(&layer, request(&format!("{lines}\ncookie: {cookie}"))).await;
+        let good = renewal(&answer).filter(|(_, life)| *life > 0);
+        assert_eq!(good, None, "{lines}: {answer:?}");
+        if lines == "POST /" {
+            assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        }
+    }
+
+    let layer = idle_server(&clock);
+    let auth = layer.clone();
+    let service = layer.layer(service_fn(move |request: http::Request<_>| {
+        let cookies: SetCookies = auth.log_out(Head::of(&request));
+        let mut response = http::Response::new(http_body_util::Full::<hyper::body::Bytes>::default());
+        cookies.append_to(response.headers_mut());
+        async { Ok::<_, std::convert::Infallible>(response) }
+    }));
+    let answer = service
+        .oneshot(request(&format!("GET /bye\ncookie: {cookie}")))
+        .await
+        .expect("infallible");
+    let lines: Vec<_> = answer.headers().get_all("set-cookie").iter().collect();
+    let logins = lines
+        .iter()
+        .map(|line| line.to_str().expect("ASCII"))
+        .filter(|line| line.starts_with("username-"));
+    for line in logins {
+        assert!(line.contains("Max-Age=0"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_of_a_key_that_will_retire_is_written_anew_and_ends_when_it_would_have() {
+    let clock = TestClock::at(START);
+    let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
+    let rotated = Keyring::from_secret(secret(2))
+        .and_then(|ring| ring.with_reading_key(secret(1), START.after(2 * DAY)))
+        .expect("32 octets");
+    clock.advance(DAY);
+    let layer = server(TOKEN, rotated, &clock);
+    let (next, life) = renewal(&with_cookie(&layer, &cookie).await).expect("a reading key opened it");
+    assert_eq!(life, 29 * 86_400);
+    clock.advance(2 * DAY);
+    assert_eq!(with_cookie(&layer, &next).await.status, StatusCode::OK);
+    clock.advance(27 * DAY);
+    assert_eq!(
+        with_cookie(&layer, &next).await.status,
+        StatusCode::OK,
+        "its last second"
+    );
+    clock.advance(Duration::from_secs(1));
+    refused_for(&with_cookie(&layer, &next).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn a_login_under_the_same_name_goes_on_with_the_one_that_is_there() {
+    use portcullis::{Grant, Head, Identity};
+
+    let clock = TestClock::at(START);
+    let layer = server(TOKEN, keyring(), &clock);
+    let give = |with: &str| {
+        let mut headers = http::HeaderMap::new();
+        let request = request(&format!("PATCH /api/me\ncookie: {with}"));
+        let grant = Grant::new(Identity::new("carol").with_name("Carol"));
+        let cookies = layer.log_in(Head::of(&request), grant).expect("it fits");
+        cookies.append_to(&mut headers);
+        let line = headers["set-cookie"].to_str().expect("ASCII");
+        line.split(';').next().unwrap_or_default().to_owned()
+    };
+    let first = give("");
+    clock.advance(29 * DAY);
+    let (again, fresh) = (give(&first), give(""));
+    clock.advance(2 * DAY);
+    refused_for(&with_cookie(&layer, &again).await, 401, Reason::ExpiredCookie);
+    assert_eq!(with_cookie(&layer, &fresh).await.status, StatusCode::OK);
 }

@@ -4,17 +4,17 @@ use std::{fs, path::Path};
 
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 6] = [
-    "secret random digest time fields head answer error denial event peer base_url next_url percent query identity scopes grant \
+    "secret random digest time changing fields head answer error denial event peer base_url next_url percent query identity scopes grant \
      session token password challenge page cookie tracing",
     "source store hashing",
     "authenticate verify authorize",
     "guard gate",
-    "login logout launch jupyter oauth hub provider",
+    "login logout launch password_change jupyter oauth hub provider",
     "layer axum grpc testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 19] = [
+const BESIDE: [(&str, &str); 20] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -30,6 +30,7 @@ const BESIDE: [(&str, &str); 19] = [
     ("query", "denial percent token"),
     ("session", "denial grant identity"),
     ("password", "error random secret"),
+    ("password_change", "login"),
     ("provider", "oauth"),
     ("testing", "layer"),
     ("token", "digest random secret"),

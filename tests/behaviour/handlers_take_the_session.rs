@@ -219,10 +219,10 @@ async fn log_in(
     Form(who): Form<Vec<(String, String)>>,
 ) -> Response {
     match who.first() {
-        Some((_, name)) => {
-            let cookies = auth.log_in(Head::of_parts(&head), Grant::new(Identity::new(name)));
-            (cookies, "welcome").into_response()
-        }
+        Some((_, name)) => match auth.log_in(Head::of_parts(&head), Grant::new(Identity::new(name))) {
+            Ok(cookies) => (cookies, "welcome").into_response(),
+            Err(_) => StatusCode::BAD_REQUEST.into_response(),
+        },
         None => Denial::new(Reason::WrongPassword).into_response(Head::of_parts(&head)),
     }
 }

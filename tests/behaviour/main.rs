@@ -2,7 +2,9 @@
 
 mod a_hub_says_who_somebody_is;
 mod a_launch_link_opens_once;
+mod a_login_form_of_ones_own;
 mod a_login_lasts_and_ends;
+mod a_logout_ends_the_session;
 mod allocations;
 mod canary;
 mod child;
@@ -26,6 +28,7 @@ mod services;
 mod stores;
 mod support;
 mod tests_of_users;
+mod the_password_is_changed_by_the_form;
 mod tokens_log_in;
 mod use_cases;
 mod vectors;

@@ -312,10 +312,14 @@ async fn vs_code_logs_in_by_its_own_way() {
 #[tokio::test]
 async fn a_logout_takes_every_cookie_and_another_site_cannot_cause_it() {
     let layer = layer();
-    let login = submit(&layer, "/login", TOKEN).await;
-    let (session, xsrf) = (login.cookie("username-localhost="), login.cookie("_xsrf="));
-    let value = xsrf.split_once('=').expect("a pair").1;
-    let cookies = format!("cookie: {session}; {xsrf}");
+    let logged_in = async || {
+        let login = submit(&layer, "/login", TOKEN).await;
+        let xsrf = login.cookie("_xsrf=");
+        let value = xsrf.split_once('=').expect("a pair").1.to_owned();
+        let cookies = format!("cookie: {}; {xsrf}", login.cookie("username-localhost="));
+        (cookies, value)
+    };
+    let (cookies, _) = logged_in().await;
     for (lines, logs_out) in [
         (
             format!("GET /logout\n{cookies}\nsec-fetch-site: cross-site"),
@@ -342,6 +346,7 @@ async fn a_logout_takes_every_cookie_and_another_site_cannot_cause_it() {
         assert_eq!(removed > 0, logs_out, "{lines}: {answer:?}");
         assert_eq!(answer.header("clear-site-data").is_empty(), !logs_out, "{lines}");
     }
+    let (cookies, value) = logged_in().await;
     let forged = send(&layer, post("/logout", &cookies, "_xsrf=wrong")).await;
     assert_eq!(forged.status, StatusCode::FORBIDDEN);
     let pressed = send(&layer, post("/logout", &cookies, &format!("_xsrf={value}"))).await;
@@ -402,6 +407,7 @@ async fn a_handler_of_ones_own_can_log_in_and_out() {
     let mut headers = http::HeaderMap::new();
     layer
         .log_in(portcullis::Head::of(&head), Grant::new(Identity::new("carol")))
+        .expect("a name that fits")
         .append_to(&mut headers);
     let session = headers["set-cookie"]
         .to_str()

@@ -5,9 +5,10 @@ CREATE TABLE portcullis_store (
     lookup_key_check BLOB NOT NULL
 ) STRICT;
 
+-- The rows lie by their hashes, so that a look-up reads one leaf of one tree.
 CREATE TABLE portcullis_tokens (
-    id INTEGER PRIMARY KEY,
-    hash BLOB UNIQUE,
+    hash BLOB PRIMARY KEY,
+    id INTEGER NOT NULL UNIQUE,
     prefix TEXT,
     salted TEXT,
     owner TEXT NOT NULL,
@@ -19,7 +20,7 @@ CREATE TABLE portcullis_tokens (
     last_used INTEGER,
     session_id TEXT,
     client_id TEXT
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX portcullis_tokens_owner ON portcullis_tokens (owner);
 CREATE INDEX portcullis_tokens_session ON portcullis_tokens (session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX portcullis_tokens_expiry ON portcullis_tokens (expires_at) WHERE expires_at IS NOT NULL;

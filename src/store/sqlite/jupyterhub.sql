@@ -1,7 +1,9 @@
 INSERT INTO portcullis_tokens
-    (id, prefix, salted, owner, scopes, label, created, expires_at, last_used, session_id, client_id)
+    (id, hash, prefix, salted, owner, scopes, label, created, expires_at, last_used, session_id, client_id)
 SELECT
     token.id,
+    -- Nobody's, until the token is used.
+    randomblob(32),
     token.prefix,
     token.hashed,
     coalesce(user.name, 'services/' || service.name),

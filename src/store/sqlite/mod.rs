@@ -265,8 +265,8 @@ fn token_row(row: &Row<'_>) -> Result<TokenRow, rusqlite::Error> {
 
 /// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long.
 fn sweep_tokens(connection: &Connection, now: i64) -> Result<(), rusqlite::Error> {
-    let sweep = "DELETE FROM portcullis_tokens WHERE id IN
-                 (SELECT id FROM portcullis_tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 4)";
+    let sweep = "DELETE FROM portcullis_tokens WHERE hash IN
+                 (SELECT hash FROM portcullis_tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 4)";
     connection.prepare_cached(sweep)?.execute([now]).map(drop)
 }
 

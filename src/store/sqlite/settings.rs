@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// More threads that read wait for each other's turns on the disk.
 const READERS: usize = 4;
 /// KiB of pages that one connection keeps.
-const CACHE: i64 = 8 * 1_024;
+const CACHE: i64 = 16 * 1_024;
 /// More statements than there are.
 const STATEMENTS: usize = 64;
 

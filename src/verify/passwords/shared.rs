@@ -1,6 +1,9 @@
 //! One password that all users share.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use super::{verdict, wrong};
 use crate::{
@@ -15,6 +18,8 @@ use crate::{
 
 /// One password that all users share, as a Jupyter Server has one. The user name is not looked at.
 ///
+/// A clone is a handle on the same password.
+///
 /// # Example
 ///
 /// ```
@@ -27,7 +32,8 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct SharedPassword {
-    hash: Arc<PasswordHash>,
+    /// None as long as no password was set.
+    hash: Arc<RwLock<Option<Arc<PasswordHash>>>>,
     grant: Grant,
     pool: HashingPool,
 }
@@ -35,11 +41,31 @@ pub struct SharedPassword {
 impl SharedPassword {
     /// Whoever knows the password of `hash` is worth `grant`.
     pub fn new(hash: PasswordHash, grant: Grant) -> Self {
+        Self::of(Some(hash), grant)
+    }
+
+    /// Nobody is right until a password is set.
+    pub(crate) fn unset(grant: Grant) -> Self {
+        Self::of(None, grant)
+    }
+
+    fn of(hash: Option<PasswordHash>, grant: Grant) -> Self {
         Self {
-            hash: Arc::new(hash),
+            hash: Arc::new(RwLock::new(hash.map(Arc::new))),
             grant,
             pool: HashingPool::shared(),
         }
+    }
+
+    /// Another password from now on, for every clone of this verifier.
+    pub fn replace(&self, hash: PasswordHash) {
+        *self.hash.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hash));
+    }
+
+    /// The hash of the password, if one is set.
+    pub(crate) fn hash(&self) -> Option<Arc<PasswordHash>> {
+        let hash = self.hash.read().unwrap_or_else(PoisonError::into_inner);
+        hash.clone()
     }
 
     /// Default: [`HashingPool::shared`].
@@ -48,7 +74,7 @@ impl SharedPassword {
     ///
     /// As `pool`, if it does not allow what the hash takes.
     pub fn with_pool(mut self, pool: HashingPool) -> Result<Self, ConfigError> {
-        if !pool.allows(&self.hash) {
+        if self.hash().is_some_and(|hash| !pool.allows(&hash)) {
             return Err(ConfigError::new(
                 "pool",
                 "expected a hashing pool with the memory of the password's hash, found less",
@@ -64,13 +90,13 @@ impl PasswordVerifier for SharedPassword {
         if !password::is_hashable(password) {
             return Answer::Now(wrong());
         }
-        let hashing = self.pool.verify(Some(Arc::clone(&self.hash)), password.clone());
+        let hashing = self.pool.verify(self.hash(), password.clone());
         let grant = self.grant.clone();
         Answer::later(async move { verdict(hashing.await, Some(grant)) })
     }
 
     fn keeps_weak_hash(&self) -> bool {
-        self.hash.is_weak()
+        self.hash().is_some_and(|hash| hash.is_weak())
     }
 }
 

@@ -52,6 +52,45 @@ fn people_log_in_by_password_and_out_again() {
 }
 
 #[test]
+fn who_changes_the_password_stays_in_and_everybody_else_is_logged_out() {
+    let next = "green unicycle ten";
+    for base in ["/", "/user/alice/"] {
+        let config = tempfile::tempdir().expect("a directory");
+        let file = config.path().join("jupyter_server_config.json");
+        let settings = serde_json::json!({
+            "IdentityProvider": { "hashed_password": hash(PASSWORD) },
+            "FileContentsManager": { "delete_to_trash": false },
+        });
+        fs::write(&file, settings.to_string()).expect("a file");
+        let start = || {
+            Server::start_with(&["--no-browser", "--base-url", base], |command| {
+                command.env("JUPYTER_CONFIG_DIR", config.path());
+            })
+        };
+        let server = start();
+        drive(
+            "change_password.mjs",
+            &[&server.login, PASSWORD, next, &pictures(base, "change")],
+        );
+        drop(server);
+        let written = fs::read_to_string(&file).expect("the file");
+        let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+        assert_eq!(
+            written["FileContentsManager"], settings["FileContentsManager"],
+            "the rest is left as it is"
+        );
+        let mode = fs::metadata(&file).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        if base == "/" {
+            let server = start();
+            let address = server.address();
+            assert_eq!(log_in(&address, PASSWORD).status, 401, "after a restart");
+            assert_eq!(log_in(&address, next).status, 302, "after a restart");
+        }
+    }
+}
+
+#[test]
 fn a_launch_link_opens_one_browser_wherever_it_is_opened() {
     let outer = tempfile::tempdir().expect("a directory");
     let (program, told) = (outer.path().join("browser"), outer.path().join("told"));

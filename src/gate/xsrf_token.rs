@@ -1,0 +1,67 @@
+//! The `_xsrf` value for a form of one's own.
+
+use std::fmt;
+
+use super::{endpoint::Visit, passage::Passage};
+use crate::{cookie::SetCookies, denial::Denial, head::Head, session::Session};
+
+/// The `_xsrf` value for a form of one's own: what [`AuthLayer::xsrf_token`] gives.
+///
+/// [`AuthLayer::xsrf_token`]: crate::AuthLayer::xsrf_token
+pub struct XsrfToken {
+    value: String,
+    cookies: SetCookies,
+}
+
+impl XsrfToken {
+    /// The value: letters and digits alone, so it needs no escaping anywhere.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The cookie that belongs to it, if the browser has none that does: to be put on the answer with the form.
+    pub fn set_cookies(self) -> SetCookies {
+        self.cookies
+    }
+}
+
+impl fmt::Debug for XsrfToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("XsrfToken")
+    }
+}
+
+impl Passage {
+    /// See [`AuthLayer::xsrf_token`](crate::AuthLayer::xsrf_token).
+    pub(crate) fn xsrf_token(&self, head: Head<'_>) -> Result<XsrfToken, Denial> {
+        self.visit(head, |visit| {
+            let mut cookies = SetCookies::default();
+            let value = visit.xsrf(session(visit).as_ref(), &mut cookies);
+            Ok(XsrfToken { value, cookies })
+        })
+    }
+
+    /// See [`AuthLayer::check_xsrf`](crate::AuthLayer::check_xsrf).
+    pub(crate) fn check_xsrf(&self, head: Head<'_>, field: &str) -> Result<(), Denial> {
+        self.visit(head, |visit| visit.check_xsrf(session(visit).as_ref(), field))
+    }
+
+    fn visit<T>(
+        &self,
+        head: Head<'_>,
+        then: impl FnOnce(&Visit<'_>) -> Result<T, Denial>,
+    ) -> Result<T, Denial> {
+        let head = head.with_clock(self.clock());
+        then(&Visit {
+            gate: &self.gate,
+            head,
+            surroundings: self.gate.guards.surroundings(head)?,
+        })
+    }
+}
+
+/// Whose form it is: the session that the gate let in, or else the one whose cookie came.
+fn session(visit: &Visit<'_>) -> Option<Session> {
+    let extensions = visit.head.extensions();
+    Session::of(extensions).cloned().or_else(|| visit.session())
+}

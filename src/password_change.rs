@@ -1,0 +1,112 @@
+//! The one shared password, which its owner may change by the login form.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    answer::Answer,
+    cookie::Keyring,
+    error::Unavailable,
+    gate::gate::Gate,
+    hashing::HashingPool,
+    login::{NotChanged, OwnPassword},
+    password::{PasswordHash, PasswordPolicy},
+    secret::Secret,
+    verify::SharedPassword,
+};
+
+/// Where the hash of a changed password is kept for the next start. Every closure of the right shape is one.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Answer, PasswordHash, PasswordKeeper, Unavailable};
+///
+/// fn file(path: std::path::PathBuf) -> impl PasswordKeeper {
+///     move |hash: &PasswordHash| Answer::Now(std::fs::write(&path, hash.expose()).map_err(Unavailable::new))
+/// }
+/// ```
+pub trait PasswordKeeper: Send + Sync + 'static {
+    /// Keeps `hash`. The password is another one when this is done, and not before.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be kept: then the password stays what it was, and the person is told.
+    fn keep(&self, hash: &PasswordHash) -> Answer<Result<(), Unavailable>>;
+}
+
+impl<F> PasswordKeeper for F
+where
+    F: Fn(&PasswordHash) -> Answer<Result<(), Unavailable>> + Send + Sync + 'static,
+{
+    fn keep(&self, hash: &PasswordHash) -> Answer<Result<(), Unavailable>> {
+        self(hash)
+    }
+}
+
+/// The one shared password as the login page knows it.
+pub(crate) struct SharedLogin {
+    pub(crate) password: SharedPassword,
+    pub(crate) change: Option<Arc<Change>>,
+}
+
+/// How the password is changed.
+pub(crate) struct Change {
+    pub(crate) policy: PasswordPolicy,
+    pub(crate) keeper: Box<dyn PasswordKeeper>,
+    /// Into which the hash of the password is mixed.
+    pub(crate) keyring: Keyring,
+    pub(crate) is_under_way: AtomicBool,
+}
+
+impl OwnPassword for SharedLogin {
+    fn is_set(&self) -> bool {
+        self.password.hash().is_some()
+    }
+
+    fn may_change(&self) -> bool {
+        self.change.is_some()
+    }
+
+    fn check(&self, new: &Secret) -> Result<(), NotChanged> {
+        let Some(change) = &self.change else {
+            return Err(NotChanged::Forbidden);
+        };
+        let refused = |error: crate::password::PasswordError| NotChanged::Refused(error.to_string());
+        change.policy.check(new).map_err(refused)
+    }
+
+    fn change(&self, gate: &Arc<Gate>, new: &Secret) -> Answer<Result<(), NotChanged>> {
+        let Some(change) = self.change.clone() else {
+            return Err(NotChanged::Forbidden).into();
+        };
+        // Of two at once, what is kept and what holds could be of one each.
+        if change.is_under_way.swap(true, Ordering::Acquire) {
+            return Err(NotChanged::Busy).into();
+        }
+        let turn = Turn(Arc::clone(&change));
+        let (gate, password, new) = (Arc::clone(gate), self.password.clone(), new.clone());
+        Answer::later(async move {
+            let _turn = turn;
+            let hash = HashingPool::shared().hash(new).await;
+            let hash = hash.map_err(|error| NotChanged::Unavailable(error.into()))?;
+            let kept = change.keeper.keep(&hash).await;
+            kept.map_err(NotChanged::Unavailable)?;
+            let keyring = change.keyring.clone().mixed_with_password(hash.expose());
+            password.replace(hash);
+            gate.change_keyring(&keyring);
+            Ok(())
+        })
+    }
+}
+
+/// The turn of one change, given back however it ends.
+struct Turn(Arc<Change>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.is_under_way.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,133 @@
+//! A logout ends the login itself, and not only its cookie in one browser: copies are refused, and whoever waits for the
+//! end is told.
+
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use http::StatusCode;
+use portcullis::{
+    AuthLayer, Grant, Head, Identity, Lifetime, Reason, Session, UnixTime, cookie::CookieErrorKind,
+    testing::TestClock,
+};
+
+use crate::support::{TOKEN, refused_for, request, send};
+
+const START: UnixTime = UnixTime::from_secs(1_700_000_000);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn server(clock: &TestClock) -> AuthLayer {
+    AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .lifetime(Lifetime::absolute(24 * HOUR).idle(2 * HOUR))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate")
+}
+
+/// The session cookie of a login by hand, at the time that the clock shows, of a request with this cookie.
+fn log_in(layer: &AuthLayer, username: &str, with: &str) -> String {
+    let mut headers = http::HeaderMap::new();
+    let request = request(&format!("POST /own-login\ncookie: {with}"));
+    layer
+        .log_in(Head::of(&request), Grant::new(Identity::new(username)))
+        .expect("a name that fits")
+        .append_to(&mut headers);
+    let line = headers["set-cookie"].to_str().expect("ASCII");
+    line.split(';').next().unwrap_or_default().to_owned()
+}
+
+async fn page(layer: &AuthLayer, cookie: &str) -> crate::support::Answered {
+    send(layer, request(&format!("GET /\ncookie: {cookie}"))).await
+}
+
+async fn session(layer: &AuthLayer, cookie: &str) -> Session {
+    let request = request(&format!("GET /\ncookie: {cookie}"));
+    layer.check(Head::of(&request)).await.expect("a good cookie")
+}
+
+fn is_over(end: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+    end.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+}
+
+#[tokio::test]
+async fn a_copied_cookie_is_refused_after_the_logout_and_the_logins_of_others_go_on() {
+    let clock = TestClock::at(START);
+    let layer = server(&clock);
+    let (hers, his) = (log_in(&layer, "alice", ""), log_in(&layer, "bob", ""));
+    clock.advance(Duration::from_secs(1));
+    let hers_elsewhere = log_in(&layer, "alice", "");
+    send(&layer, request(&format!("GET /logout\ncookie: {hers}"))).await;
+    let copy = page(&layer, &hers).await;
+    refused_for(&copy, 401, Reason::ExpiredCookie);
+    assert!(copy.set_cookies()[0].contains("Max-Age=0"), "{copy:?}");
+    for other in [&his, &hers_elsewhere] {
+        assert_eq!(page(&layer, other).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_logout_by_a_handler_ends_it_too_and_no_longer_life_brings_it_back() {
+    let clock = TestClock::at(START);
+    let layer = server(&clock);
+    let cookie = log_in(&layer, "alice", "");
+    let head = request(&format!("POST /bye\ncookie: {cookie}"));
+    layer.log_out(Head::of(&head));
+    for passed in [HOUR, 12 * HOUR] {
+        refused_for(&page(&layer, &cookie).await, 401, Reason::ExpiredCookie);
+        clock.advance(passed);
+        clock.set(START);
+    }
+}
+
+#[tokio::test]
+async fn all_cookies_of_one_login_end_with_it_renewed_and_changed_ones_too() {
+    let clock = TestClock::at(START);
+    let layer = server(&clock);
+    let first = log_in(&layer, "alice", "");
+    clock.advance(HOUR);
+    let renewed = page(&layer, &first).await.cookie("username-localhost=");
+    clock.advance(Duration::from_secs(1));
+    let changed = log_in(&layer, "alice", &renewed);
+    assert!(first != renewed && renewed != changed);
+    send(&layer, request(&format!("GET /logout\ncookie: {renewed}"))).await;
+    for cookie in [&first, &renewed, &changed] {
+        refused_for(&page(&layer, cookie).await, 401, Reason::ExpiredCookie);
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_end_is_told_of_the_logout() {
+    let clock = TestClock::at(START);
+    let layer = server(&clock);
+    let (hers, his) = (log_in(&layer, "alice", ""), log_in(&layer, "bob", ""));
+    let (hers_session, his_session) = (session(&layer, &hers).await, session(&layer, &his).await);
+    let mut hers_end = pin!(layer.ended(&hers_session));
+    let mut his_end = pin!(layer.optional().ended(&his_session));
+    assert!(!is_over(hers_end.as_mut()));
+    send(&layer, request(&format!("GET /logout\ncookie: {hers}"))).await;
+    assert!(is_over(hers_end) && !is_over(his_end.as_mut()));
+    let mut too_late = pin!(layer.ended(&hers_session));
+    assert!(
+        is_over(too_late.as_mut()),
+        "who asks after the end is told at once"
+    );
+
+    let by_token = request(&format!("GET /\nauthorization: Bearer {TOKEN}"));
+    let by_token = layer.check(Head::of(&by_token)).await.expect("a good token");
+    assert!(!is_over(pin!(layer.ended(&by_token))), "a token does not log out");
+}
+
+#[tokio::test]
+async fn a_grant_that_does_not_fit_into_a_cookie_logs_nobody_in() {
+    let layer = server(&TestClock::at(START));
+    let login = |length: usize| {
+        let grant = Grant::new(Identity::new("u").with_name(&"x".repeat(length)));
+        layer.log_in(Head::of(&request("POST /own-login")), grant)
+    };
+    assert!(login(1_000).is_ok());
+    let error = login(4_000).expect_err("more than a cookie holds");
+    assert_eq!(error.kind(), CookieErrorKind::TooLarge);
+}
