@@ -8,7 +8,6 @@
 //! `single_user`. The page at `hub/home` shows what a user holds.
 
 use std::{
-    io::{self, Write as _},
     path::PathBuf,
     process::{ExitCode, Stdio},
     time::Duration,
@@ -16,7 +15,7 @@ use std::{
 
 use axum::Router;
 use clap::Parser;
-use portcullis::{EnvSource, Event, SecretSource as _, Token};
+use portcullis::{EnvSource, SecretSource as _, Token};
 use serde_json::{Map, Value};
 use tokio::process::Command;
 
@@ -173,21 +172,4 @@ async fn keep_routes(proxy: ProxyApi, routes: Vec<Route>, stop: Stop) -> Result<
         ended = keeping => ended,
         () = stop.requested() => Ok(()),
     }
-}
-
-/// A line for the operator. An event holds no secret, so nothing has to be struck out.
-pub(crate) fn log(event: &Event<'_>) {
-    let mut out = io::stderr();
-    // Nobody is refused because the log is full or closed.
-    let _ = match event {
-        Event::LoggedIn { identity, .. } => writeln!(out, "{} logged in", identity.username()),
-        Event::LoggedOut { identity, .. } => writeln!(out, "{} logged out", identity.username()),
-        Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
-        Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
-        Event::UnknownClient => writeln!(
-            out,
-            "warning: clients have no address, so passwords are throttled by account alone"
-        ),
-        _ => Ok(()),
-    };
 }

@@ -191,7 +191,7 @@ impl Settings {
             .origins(Origins::parse(own).map_err(|error| format!("bind: {error}"))?)
             .trusted_proxies(proxies)
             .peer(peer)
-            .observer(super::log)
+            .observer(super::support::console::log)
             .build()?)
     }
 

@@ -14,12 +14,15 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Bytes, Frame};
 use portcullis::{
-    AuthLayer, BoxError, HubAuth, Reason, Secret, UnixTime, hub::HubAuthBuilder, testing::TestClock,
+    AuthLayer, BoxError, Event, HubAuth, Reason, Secret, UnixTime, hub::HubAuthBuilder, testing::TestClock,
 };
 use serde_json::{Value, json};
 use tower::{Service, service_fn};
 
-use crate::support::{Answered, request, send};
+use crate::{
+    canary::{Canary, Sinks},
+    support::{Answered, request, send},
+};
 
 type HubBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -145,7 +148,11 @@ pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_795_000_000);
 
 /// alice's server, at `/user/alice/`.
 pub(crate) fn settings(hub: &FakeHub) -> HubAuthBuilder {
-    HubAuth::builder(Secret::from("0123456789abcdef0123456789abcdef"))
+    settings_with(hub, "0123456789abcdef0123456789abcdef")
+}
+
+fn settings_with(hub: &FakeHub, token: &str) -> HubAuthBuilder {
+    HubAuth::builder(Secret::from(token))
         .api_url("http://127.0.0.1:8081/hub/api")
         .base_url("/user/alice/".parse().expect("a base"))
         .client_id("jupyterhub-user-alice")
@@ -1055,4 +1062,57 @@ fn nothing_of_a_hub_shows_its_token() {
     let shown = format!("{settings:?}");
     let shown = format!("{shown} {:?}", settings.build().expect("settings"));
     assert!(!shown.contains("0123456789abcdef"), "{shown}");
+}
+
+/// What passes a hub's server: its own token, that of a program, the code of a login and the token it is worth.
+#[tokio::test]
+async fn no_secret_of_a_login_or_a_token_is_told_whatever_the_hub_does() {
+    let [own, sent, code, worth] = ["own", "sent", "code", "worth"].map(Canary::new);
+    let sinks = Sinks::default();
+    let given = json!({ "access_token": worth.text(), "token_type": "Bearer" }).to_string();
+    let echo = format!("{} {} {} {}", own.text(), sent.text(), code.text(), worth.text()).into_bytes();
+    for does in [
+        alice(),
+        user("bob", &[]),
+        Does::Answers(403, echo.clone()),
+        Does::Answers(400, echo.clone()),
+        Does::Answers(200, echo),
+        Does::Refuses,
+    ] {
+        let hub = FakeHub::that(does);
+        let settings = settings_with(&hub, own.text()).allow_token_in_url();
+        sinks.debug("Debug", &settings);
+        let auth = settings.build().expect("settings");
+        sinks.debug("Debug", &auth);
+        let log = sinks.clone();
+        let layer = AuthLayer::builder()
+            .hub(auth)
+            .clock(TestClock::at(NOW))
+            .observer(move |event: &Event<'_>| log.debug("event", event))
+            .build()
+            .expect("a gate");
+        sinks.debug("Debug", &layer);
+        let mut browser = Browser::default();
+        let state = state(&browser.open(&layer, "/user/alice/").await);
+        hub.does_next(Does::Answers(200, given.clone().into_bytes()));
+        let back = format!("/user/alice/oauth_callback?code={}&state={state}", code.text());
+        for answer in [
+            by_token(&layer, sent.text(), "").await,
+            by_token(&layer, sent.text(), "accept: text/html").await,
+            send(
+                &layer,
+                request(&format!("GET /user/alice/x?token={}", sent.text())),
+            )
+            .await,
+            browser.open(&layer, &back).await,
+            browser.open(&layer, "/user/alice/").await,
+            browser.open(&layer, "/user/alice/logout").await,
+        ] {
+            sinks.debug("answer", &answer);
+        }
+    }
+    for canary in [&own, &sent, &code, &worth] {
+        assert_eq!(sinks.telling(canary, &[]), [] as [String; 0]);
+    }
+    assert!(sinks.count("event") > 3 && sinks.count("answer") > 20);
 }
