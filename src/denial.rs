@@ -149,6 +149,14 @@ impl Denial {
         self
     }
 
+    /// Whether it tells its reason and nothing more.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.detail.is_empty()
+            && self.status == self.reason.status()
+            && self.retry_after.is_none()
+            && self.scope.is_none()
+    }
+
     /// Why.
     pub fn reason(&self) -> Reason {
         self.reason

@@ -158,7 +158,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The moment now, by the head's clock.
+    /// The moment now, which no setting of the date moves.
     pub(crate) fn moment(self) -> Moment {
         self.clock.moment()
     }

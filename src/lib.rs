@@ -71,6 +71,8 @@ pub mod guard;
 #[cfg(feature = "password")]
 mod hashing;
 mod head;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod identity;
 #[cfg(feature = "jupyter")]
 pub mod jupyter;
@@ -123,6 +125,8 @@ pub use guard::{Hosts, Origins, Permit, Throttle, Throttled, TrustedProxies};
 #[cfg(feature = "password")]
 pub use hashing::{HashingError, HashingErrorKind, HashingPool, Verified};
 pub use head::Head;
+#[cfg(feature = "hub")]
+pub use hub::HubAuth;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
 pub use launch::{Launch, LaunchLink, LaunchLinks, LaunchPage, Opening};
 pub use layer::{AuthLayer, AuthLayerBuilder};

@@ -90,14 +90,15 @@ pub(crate) enum NotChanged {
 }
 
 impl Endpoint for LoginPage {
-    fn visit(&self, visit: &Visit<'_>) -> OwnResponse {
+    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
         let gate = visit.gate;
         let session = match visit.session() {
             Some(session) if !self.asks_for_change(visit) => session,
             _ => {
                 return self
                     .form(visit, self.asks_for_change(visit))
-                    .answer(StatusCode::OK, "");
+                    .answer(StatusCode::OK, "")
+                    .into();
             }
         };
         let mut cookies = SetCookies::default();
@@ -105,7 +106,7 @@ impl Endpoint for LoginPage {
             let (host, client) = (visit.head.host().unwrap_or_default(), visit.client());
             let (owner, https) = (Grant::new(Identity::anonymous()), is_https(&visit.surroundings));
             if let Err(error) = gate.log_in(owner, host, client, https, &mut cookies) {
-                return visit.too_long(&error);
+                return visit.too_long(&error).into();
             }
         }
         let mut response = redirect(
@@ -113,7 +114,7 @@ impl Endpoint for LoginPage {
             HeaderValue::from(&self.next(visit.head, &gate.telling.base_url)),
         );
         cookies.append_to(response.headers_mut());
-        response
+        response.into()
     }
 
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {

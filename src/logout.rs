@@ -16,11 +16,12 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::{
     answer::Answer,
     cookie::SetCookies,
+    event::Event,
     gate::{
         endpoint::{Endpoint, Visit},
         form::Form,
         login_cookie::is_https,
-        responses::{OwnResponse, page_response},
+        responses::{OwnResponse, page_response, redirect},
     },
     page::Page,
     session::{Credential, Session},
@@ -35,15 +36,15 @@ pub(crate) struct Logout {
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Endpoint for Logout {
-    fn visit(&self, visit: &Visit<'_>) -> OwnResponse {
+    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
         if visit
             .gate
             .guards
             .shows_another_site(&visit.surroundings, visit.head)
         {
-            return self.asks(visit, StatusCode::OK);
+            return self.asks(visit, StatusCode::OK).into();
         }
-        self.log_out(visit)
+        self.log_out(visit).into()
     }
 
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
@@ -73,15 +74,27 @@ impl Endpoint for Logout {
 impl Logout {
     fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
         let gate = visit.gate;
+        let mut cookies = SetCookies::default();
+        let https = is_https(&visit.surroundings);
+        if let (Some(_), Some(session)) = (&gate.elsewhere, by_cookie(visit)) {
+            gate.tell(&Event::LoggedOut {
+                identity: session.identity(),
+                client: visit.client(),
+            });
+        }
+        gate.log_out(visit.head, visit.client(), https, &mut cookies);
+        if let Some(elsewhere) = &gate.elsewhere {
+            // The pages and the data that the browser keeps are those of its other servers as well.
+            let mut response = redirect(StatusCode::FOUND, elsewhere.logout());
+            cookies.append_to(response.headers_mut());
+            return response;
+        }
         let page = Page::new("You are logged out").paragraph("This browser is no longer logged in here.");
         let mut response = page_response(page.link(&self.login_path, "Log in again").finish());
         response.headers_mut().insert(
             &CLEAR_SITE_DATA,
             HeaderValue::from_static("\"cache\", \"storage\""),
         );
-        let mut cookies = SetCookies::default();
-        let https = is_https(&visit.surroundings);
-        gate.log_out(visit.head, visit.client(), https, &mut cookies);
         cookies.append_to(response.headers_mut());
         response
     }

@@ -1,6 +1,7 @@
 //! Every path of a request through the gate, and what it may cost.
 
 mod cookies;
+mod hub;
 mod tokens;
 
 use http::StatusCode;
@@ -70,6 +71,14 @@ pub(crate) fn all() -> Vec<Case> {
         layer("cookie/identity/pass+guards", cookies::logged_in)
             .hashing(6)
             .allocating(1),
+        layer("hub/token/cached+guards", || hub::token(true))
+            .within([1_350])
+            .hashing(1)
+            .allocating(0),
+        layer("hub/cookie/cached+guards", || hub::cookie(true))
+            .within([5_000])
+            .hashing(4)
+            .allocating(0),
     ];
     rows.into_iter().flatten().collect()
 }

@@ -12,5 +12,6 @@ pub(crate) mod page;
 pub(crate) mod proxy_api;
 #[cfg(feature = "jupyter")]
 pub(crate) mod runtime;
+pub(crate) mod service_url;
 pub(crate) mod stop;
 pub(crate) mod tls;

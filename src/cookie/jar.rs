@@ -250,6 +250,28 @@ impl JarAt<'_> {
         self.line(opened.payload(), times, https)
     }
 
+    /// The value of a login, without its `Set-Cookie` line.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn seal(&self, payload: &[u8], now: UnixTime) -> String {
+        let times = Times {
+            started_at: now,
+            issued_at: now,
+            life: self.jar.lifetime.max_age(),
+        };
+        self.jar.form.seal(self.place(), payload, times)
+    }
+
+    /// A value from elsewhere than a cookie.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn open_value<'b>(
+        &self,
+        value: &[u8],
+        now: UnixTime,
+        buffer: &'b mut [u8],
+    ) -> Result<Opened<'b>, OpenError> {
+        self.jar.form.open(self.place(), value, &|| now, buffer)
+    }
+
     /// The `Set-Cookie` line of a login that began before: its value is as old as `issued_at`, its place in the
     /// browser ends after `life`.
     ///

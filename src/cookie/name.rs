@@ -88,6 +88,14 @@ impl CookieName {
         Self::proven(format!("{of}-oauth-state-{letters}"))
     }
 
+    /// The same for a first name that is already at hand.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn oauth_state_fresh_after(first: &Self) -> Self {
+        let fresh = Self::oauth_state_fresh(first);
+        let letters = fresh.as_str().rsplit('-').next().unwrap_or_default();
+        Self::proven(format!("{first}-{letters}"))
+    }
+
     /// `username-<host>`: who is logged in at a Jupyter Server that is reached by the `Host` field `host`.
     ///
     /// Every octet outside A-Z, a-z, 0-9 becomes `-`, the port's colon too; case is kept.

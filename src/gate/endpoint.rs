@@ -21,7 +21,7 @@ use crate::{
 /// One of the gate's own paths.
 pub(crate) trait Endpoint: Send + Sync {
     /// The answer to a visitor who brings no form: GET and HEAD.
-    fn visit(&self, visit: &Visit<'_>) -> OwnResponse;
+    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse>;
 
     /// The answer to a form: POST.
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse>;

@@ -101,6 +101,7 @@ where
             Instead::Answer(response) => State::Answered {
                 response: Some(response),
             },
+            Instead::Await(response) => State::Reading { response },
             Instead::ReadForm(form) => State::Reading {
                 response: Box::pin(form.read(request.into_body())),
             },

@@ -13,6 +13,7 @@ use crate::{
     event::{Event, LoggedPath, Observer},
     gate::{
         Passwords,
+        elsewhere::Elsewhere,
         endpoint::Endpoints,
         login_cookie::{LoginCookie, XsrfCookie},
         responses::{OwnResponse, Telling, page_response},
@@ -34,6 +35,8 @@ pub(crate) struct Gate {
     pub(crate) xsrf_cookie: XsrfCookie,
     /// The cookie of a login, where a browser can log in.
     pub(crate) login_cookie: Option<LoginCookie>,
+    /// Where people log in, if it is not here.
+    pub(crate) elsewhere: Option<Arc<dyn Elsewhere>>,
     pub(crate) ended: Arc<EndedLogins>,
     pub(crate) passwords: Passwords,
     pub(crate) telling: Telling,
@@ -86,6 +89,9 @@ impl Gate {
                 self.tell(&Event::LoggedOut { identity, client });
             }
             login_cookie.remove(head, https, cookies);
+        }
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.remove(head, https, true, cookies);
         }
         self.xsrf_cookie.remove(https, cookies);
     }

@@ -14,7 +14,6 @@ use crate::{
     guard::{Binding, Guards, RequestKind, Surroundings, XsrfGuard, XsrfProof},
     head::Head,
     identity::Identity,
-    peer::Scheme,
     session::{Credential, Session},
     time::UnixTime,
 };
@@ -249,7 +248,7 @@ impl LoginCookie {
 
 /// Whether cookies are to be `Secure`.
 pub(crate) fn is_https(surroundings: &Surroundings<'_>) -> bool {
-    surroundings.scheme() == Scheme::Https
+    surroundings.is_https()
 }
 
 fn binding(session: &Session) -> Binding<'_> {

@@ -20,6 +20,7 @@
 
 mod body;
 mod decision;
+pub(crate) mod elsewhere;
 pub(crate) mod endpoint;
 pub(crate) mod form;
 mod future;

@@ -19,7 +19,7 @@ use crate::{
         form::Form,
         gate::Gate,
         login_cookie::is_https,
-        responses::{OwnResponse, redirect, wants_page},
+        responses::{OwnResponse, login_would_help, redirect, wants_page},
         stranger::Stranger,
     },
     grant::Grant,
@@ -189,14 +189,18 @@ impl Passage {
     }
 
     /// The decision that is told to whoever asks for one.
-    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Decision {
-        match verdict {
+    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Answer<Decision> {
+        let decision = match verdict {
             Verdict::Known(grant) => Decision::Admitted {
                 session: Some(self.token_session(grant)),
                 afterwards: Afterwards::default(),
             },
             Verdict::Decided(decision) => decision,
-        }
+            Verdict::Awaited(response) => {
+                return Answer::later(async move { Decision::Answered(Box::new(response.await)) });
+            }
+        };
+        decision.into()
     }
 
     fn token_session(&self, grant: &Grant) -> Session {
@@ -258,7 +262,7 @@ impl Passage {
             }
         };
         if let Some(endpoint) = gate.endpoints.at(head.uri().path()) {
-            return Ok(self.at_endpoint(endpoint, head, surroundings).into());
+            return Ok(self.at_endpoint(endpoint, head, surroundings));
         }
         if self.opens(head) {
             let afterwards = self.additions(head).into();
@@ -294,20 +298,30 @@ impl Passage {
         endpoint: &dyn Endpoint,
         head: &Head<'_>,
         surroundings: Surroundings<'_>,
-    ) -> Decision {
-        match *head.method() {
+    ) -> Verdict<'static> {
+        let decision = match *head.method() {
             Method::GET | Method::HEAD => {
-                let mut response = endpoint.visit(&Visit {
+                let additions = self.additions(head);
+                let answer = endpoint.visit(&Visit {
                     gate: &self.gate,
                     head: *head,
                     surroundings,
                 });
-                self.additions(head).apply_to(response.headers_mut());
-                Decision::Answered(Box::new(response))
+                let finish = |mut response: OwnResponse| {
+                    additions.apply_to(response.headers_mut());
+                    response
+                };
+                match answer {
+                    Answer::Now(response) => Decision::Answered(Box::new(finish(response))),
+                    Answer::Later(response) => {
+                        return Verdict::Awaited(Box::pin(async move { finish(response.await) }));
+                    }
+                }
             }
             Method::POST => Decision::WantsForm(Box::new(FormRequest::new(Arc::clone(self), *head))),
             _ => Decision::Answered(Box::new(not_allowed())),
-        }
+        };
+        decision.into()
     }
 
     /// The answer to a form that was sent to one of the gate's own paths.
@@ -547,8 +561,9 @@ impl Passage {
     ) -> Option<Box<OwnResponse>> {
         let gate = &*self.gate;
         let https = is_https(surroundings);
-        let login_cookie = gate.login_cookie.as_ref()?;
-        if let Some(identity) = login_cookie.log_in(*head, https, cookies) {
+        if let Some(elsewhere) = &gate.elsewhere {
+            elsewhere.keep_token(*head, https, cookies);
+        } else if let Some(identity) = gate.login_cookie.as_ref()?.log_in(*head, https, cookies) {
             gate.tell(&Event::LoggedIn {
                 identity: &identity,
                 client: gate.guards.client(surroundings, *head),
@@ -598,19 +613,34 @@ impl Passage {
                 client,
             });
         }
-        let mut response = gate.telling.answer(&denial, *head);
-        let additions = Additions {
-            set_cookies: cookies,
-            ..self.additions(head)
-        };
-        additions.apply_to(response.headers_mut());
-        response.extensions_mut().insert(denial);
-        Box::new(response)
+        let elsewhere = gate
+            .elsewhere
+            .as_ref()
+            .filter(|_| login_would_help(denial.reason()))
+            .and_then(|elsewhere| elsewhere.login(*head, surroundings.is_some_and(is_https)));
+        let mut response = Box::new(match elsewhere {
+            Some(mut answer) => {
+                answer.extensions_mut().insert(denial);
+                answer
+            }
+            None => gate.telling.answer(denial, *head),
+        });
+        if !(self.adds_nothing(head) && cookies.is_empty()) {
+            let additions = Additions {
+                set_cookies: cookies,
+                ..self.additions(head)
+            };
+            additions.apply_to(response.headers_mut());
+        }
+        response
     }
 
     fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
         if let Some(login_cookie) = &self.gate.login_cookie {
             login_cookie.remove(*head, https, cookies);
+        }
+        if let Some(elsewhere) = &self.gate.elsewhere {
+            elsewhere.remove(*head, https, false, cookies);
         }
     }
 
@@ -655,6 +685,7 @@ fn is_urlencoded(head: Head<'_>) -> bool {
 /// What the gate does in place of the inner service.
 pub(crate) enum Instead {
     Answer(Box<OwnResponse>),
+    Await(BoxFuture<OwnResponse>),
     ReadForm(Box<FormRequest>),
 }
 
@@ -663,6 +694,8 @@ pub(crate) enum Verdict<'a> {
     /// Let in by a token that is worth this, with nothing to add to the answer.
     Known(&'a Grant),
     Decided(Decision),
+    /// One of the gate's own paths, whose answer is to come.
+    Awaited(BoxFuture<OwnResponse>),
 }
 
 impl From<Decision> for Verdict<'_> {
@@ -683,28 +716,45 @@ impl fmt::Debug for Passage {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{Request, header::SET_COOKIE};
 
     use crate::{Answer, AuthLayer, Authorizer, Decision, Denial, Head, Session, Token, TokenSource};
 
     /// What is decided of a request, the session's gate and the fields that are added included.
     fn decided(layer: &AuthLayer, request: &Request<()>) -> String {
+        let mut lines = Vec::new();
         match layer.decide(Head::of(request)) {
             Answer::Now(Decision::Admitted { session, afterwards }) => {
                 let mut fields = http::HeaderMap::new();
                 afterwards.apply_to(&mut fields);
+                // A login makes new values each time; the rest of the lines is the same.
+                for line in fields.get_all(SET_COOKIE) {
+                    lines.push(without_value(line));
+                }
+                fields.remove(SET_COOKIE);
                 let session = session.expect("somebody is known");
                 format!(
-                    "{} {:?} {fields:?}",
+                    "{} {:?} {fields:?} {lines:?}",
                     session.identity().username().len(),
                     session.credential()
                 )
             }
             Answer::Now(Decision::Answered(answer)) => {
-                format!("{} {:?}", answer.status(), answer.headers().keys())
+                let mut fields = answer.headers().clone();
+                lines.extend(fields.get_all(SET_COOKIE).iter().map(without_value));
+                fields.remove(SET_COOKIE);
+                format!("{} {fields:?} {lines:?}", answer.status())
             }
             other => panic!("expected a decision at once, found {other:?}"),
         }
+    }
+
+    /// A `Set-Cookie` line with `…` for its value.
+    fn without_value(line: &http::HeaderValue) -> String {
+        let line = line.to_str().expect("a line of ours is ASCII");
+        let (name, rest) = line.split_once('=').expect("a cookie has a name");
+        let attributes = rest.split_once(';').map_or("", |(_, attributes)| attributes);
+        format!("{name}=…;{attributes}")
     }
 
     #[test]
@@ -747,12 +797,9 @@ mod tests {
                                     .header("authorization", value)
                                     .body(())
                                     .expect("a request");
-                                let found = decided(&plain, &request);
-                                // A login makes a new cookie each time; its fields are the same.
-                                let (found, expected) = (found, decided(&asking, &request));
-                                if !found.contains("set-cookie") {
-                                    assert_eq!(found, expected, "{method} {uri} {host} {value} {origin}");
-                                }
+                                let (found, expected) =
+                                    (decided(&plain, &request), decided(&asking, &request));
+                                assert_eq!(found, expected, "{method} {uri} {host} {value} {origin}");
                             }
                         }
                     }

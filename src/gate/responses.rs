@@ -76,35 +76,64 @@ pub(crate) struct Telling {
     pub(crate) base_url: BaseUrl,
     /// Where a person logs in, if there is such a place.
     pub(crate) login_path: Option<Box<str>>,
-    /// The fields of what is told in JSON, by reason, once they have been needed.
-    pub(crate) fields: [OnceLock<HeaderMap>; REASONS],
+    /// What is told in JSON of nothing but a reason, by reason, once it has been needed.
+    pub(crate) usual: [OnceLock<Response<Bytes>>; REASONS],
 }
 
 /// More than there are reasons.
 const REASONS: usize = 16;
 
 impl Telling {
-    /// The answer to `head` that tells `denial`.
-    pub(crate) fn answer(&self, denial: &Denial, head: Head<'_>) -> OwnResponse {
+    /// The answer to `head` that tells `denial`, with it in its extensions.
+    pub(crate) fn answer(&self, denial: Denial, head: Head<'_>) -> OwnResponse {
         self.told(denial, head).map(Full::new)
     }
 
     /// The same, its body in one piece.
     #[inline]
-    pub(crate) fn told(&self, denial: &Denial, head: Head<'_>) -> Response<Bytes> {
+    pub(crate) fn told(&self, denial: Denial, head: Head<'_>) -> Response<Bytes> {
         if let Some(media_type) = grpc::media_type(head) {
-            return grpc::answer(denial, media_type);
+            return with_denial(grpc::answer(&denial, media_type), denial);
         }
-        let page = wants_page(head);
-        let login = self.login_path.as_deref().filter(|_| page);
+        if wants_page(head) {
+            return with_denial(self.page(&denial, head), denial);
+        }
+        // A copy of an answer that was put together once costs a quarter of putting it together.
+        match self
+            .usual
+            .get(denial.reason() as usize)
+            .filter(|_| denial.is_usual())
+        {
+            Some(usual) => usual.get_or_init(|| self.json(denial)).clone(),
+            None => self.json(denial),
+        }
+    }
+
+    fn page(&self, denial: &Denial, head: Head<'_>) -> Response<Bytes> {
+        let login = self.login_path.as_deref();
         if let Some(login) = login.filter(|_| login_would_help(denial.reason())) {
             return redirect_to_login(login, &self.base_url, head);
         }
-        let (body, fields) = if page {
-            (page_body(denial), self.page_fields(denial))
-        } else {
-            (self.json_body(denial, head), self.json_fields(denial))
-        };
+        let mut response = self.put_together(denial, page_body(denial), self.page_fields(denial));
+        // The stand-in is for scripts; a person's browser knows what 503 means.
+        if response.status() == StatusCode::BAD_GATEWAY {
+            *response.status_mut() = denial.status();
+        }
+        response
+    }
+
+    fn json(&self, denial: Denial) -> Response<Bytes> {
+        let mut fields = HeaderMap::new();
+        fields.insert(CONTENT_TYPE, JSON);
+        fields.insert(CONTENT_SECURITY_POLICY, NOTHING);
+        let fields = self.add_fields(&denial, fields);
+        with_denial(
+            self.put_together(&denial, self.json_body(&denial), fields),
+            denial,
+        )
+    }
+
+    fn put_together(&self, denial: &Denial, body: Bytes, fields: HeaderMap) -> Response<Bytes> {
         let mut response = Response::new(body);
         *response.status_mut() = self.status(denial);
         *response.headers_mut() = fields;
@@ -118,24 +147,6 @@ impl Telling {
         fields.insert(REFERRER_POLICY, NO_REFERRER);
         fields.insert(OPENER_POLICY, SAME_ORIGIN);
         self.add_fields(denial, fields)
-    }
-
-    /// A copy of fields that were put together once costs a quarter of inserting each.
-    fn json_fields(&self, denial: &Denial) -> HeaderMap {
-        let put_together = || {
-            let mut fields = HeaderMap::new();
-            fields.insert(CONTENT_TYPE, JSON);
-            fields.insert(CONTENT_SECURITY_POLICY, NOTHING);
-            self.add_fields(denial, fields)
-        };
-        let reason = denial.reason();
-        // What is like every other denial for its reason: the detail is told in the body.
-        let usual =
-            denial.status() == reason.status() && denial.scope().is_none() && denial.retry_after().is_none();
-        match self.fields.get(reason as usize).filter(|_| usual) {
-            Some(fields) => fields.get_or_init(put_together).clone(),
-            None => put_together(),
-        }
     }
 
     /// The fields of every refusal, besides these.
@@ -160,7 +171,7 @@ impl Telling {
         }
     }
 
-    fn json_body(&self, denial: &Denial, head: Head<'_>) -> Bytes {
+    fn json_body(&self, denial: &Denial) -> Bytes {
         match self.responses.0 {
             Style::Plain if denial.detail().is_empty() => {
                 Bytes::from_static(plain_json(denial.reason()).as_bytes())
@@ -169,9 +180,14 @@ impl Telling {
                 let (message, reason) = (quoted(&denial.to_string()), denial.reason());
                 Bytes::from(format!("{{\"message\":{message},\"reason\":\"{reason}\"}}"))
             }
-            Style::Jupyter => jupyter_json(denial, head),
+            Style::Jupyter => jupyter_json(denial),
         }
     }
+}
+
+fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes> {
+    response.extensions_mut().insert(denial);
+    response
 }
 
 fn page_body(denial: &Denial) -> Bytes {
@@ -203,9 +219,7 @@ impl Denial {
     /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
     /// answer.
     pub fn into_response<B: From<Bytes>>(self, head: Head<'_>) -> Response<B> {
-        let mut response = Telling::default().told(&self, head);
-        response.extensions_mut().insert(self);
-        response.map(B::from)
+        Telling::default().told(self, head).map(B::from)
     }
 }
 
@@ -219,7 +233,7 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// Whether logging in would change the answer.
-fn login_would_help(reason: Reason) -> bool {
+pub(crate) fn login_would_help(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::ExpiredCookie
@@ -287,7 +301,7 @@ const fn plain_json(reason: Reason) -> &'static str {
 }
 
 /// The originals say `Forbidden` where a login is missing, and why where something else is wrong.
-fn jupyter_json(denial: &Denial, _: Head<'_>) -> Bytes {
+fn jupyter_json(denial: &Denial) -> Bytes {
     if login_would_help(denial.reason()) && denial.detail().is_empty() {
         return Bytes::from_static(b"{\"message\": \"Forbidden\", \"reason\": null}");
     }

@@ -14,7 +14,7 @@ use crate::{
     error::BoxError,
     gate::{
         AuthBody, ResponseFuture,
-        passage::{Passage, Verdict},
+        passage::{Instead, Passage, Verdict},
     },
 };
 
@@ -58,6 +58,7 @@ where
                     Err(instead) => ResponseFuture::instead(instead, request),
                 }
             }
+            Ok(Verdict::Awaited(response)) => ResponseFuture::instead(Instead::Await(response), request),
             Err(later) => {
                 // Only the service that was polled ready may be called, so it goes with the request and its
                 // clone stays here, as the documentation of `Service` asks.

@@ -31,8 +31,6 @@ impl Stranger {
         if let Ok(surroundings) = self.0.guards.surroundings(head) {
             self.0.refused(denial.reason(), head, &surroundings);
         }
-        let mut response = self.0.telling.told(&denial, head);
-        response.extensions_mut().insert(denial);
-        response
+        self.0.telling.told(denial, head)
     }
 }

@@ -71,6 +71,7 @@ pub struct Guards {
     /// The public origin's scheme, else one's own: what holds unless a trusted proxy says otherwise.
     scheme: Scheme,
     pub(super) xsrf: XsrfAsked,
+    listens_to_rumours: bool,
 }
 
 impl Guards {
@@ -84,6 +85,7 @@ impl Guards {
             peer_finders: Vec::new(),
             scheme: Scheme::Unknown,
             xsrf: XsrfAsked::OfUnsafe,
+            listens_to_rumours: false,
         }
     }
 
@@ -153,6 +155,15 @@ impl Guards {
     #[must_use]
     pub fn with_xsrf(self, asked: XsrfAsked) -> Self {
         Self { xsrf: asked, ..self }
+    }
+
+    /// Default: off. Makes cookies `Secure` whoever says that the browser speaks https, as behind a hub.
+    #[cfg(feature = "hub")]
+    pub(crate) fn with_rumours_of_https(self) -> Self {
+        Self {
+            listens_to_rumours: true,
+            ..self
+        }
     }
 
     /// Whether `_xsrf` is asked of any request with a login.
@@ -245,6 +256,7 @@ impl Guards {
             host,
             scheme,
             forwarded,
+            rumoured_https: self.listens_to_rumours && surroundings::rumoured_https(head.headers()),
         })
     }
 

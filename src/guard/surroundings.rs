@@ -1,10 +1,10 @@
 //! Where a request went, as far as that is known.
 
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
     authority::Authority,
-    field::{Field, Several, X_FORWARDED_HOST, X_FORWARDED_PROTO, single},
+    field::{FORWARDED, Field, Several, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_SCHEME, single},
     rule::Refusal,
 };
 use crate::{fields::repeats, head::Head, peer::Scheme};
@@ -20,6 +20,8 @@ pub struct Surroundings<'a> {
     pub(super) scheme: Scheme,
     /// Whether the peer is a trusted proxy.
     pub(super) forwarded: bool,
+    /// Whether somebody says that the browser speaks https; who, is not asked.
+    pub(super) rumoured_https: bool,
 }
 
 impl<'a> Surroundings<'a> {
@@ -32,6 +34,11 @@ impl<'a> Surroundings<'a> {
     /// else what was configured of one's own TLS.
     pub fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// Whether cookies are to be `Secure`.
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https || self.rumoured_https
     }
 
     /// The authority to compare origins with; read now if the host check is off.
@@ -102,4 +109,28 @@ pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal>
         Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"http") => Ok(Some(Scheme::Http)),
         Ok(Some(_)) | Err(Several) => Err(Refusal::MalformedScheme),
     }
+}
+
+/// Whether somebody on the way says that the browser speaks https: the first `proto` of `Forwarded`, else
+/// `X-Scheme`, else the first of `X-Forwarded-Proto`, as JupyterHub reads them.
+///
+/// Anybody can say so. It is good for making cookies `Secure`, which hurts the liar alone, and for nothing else.
+pub(super) fn rumoured_https(headers: &HeaderMap) -> bool {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let first = |list: &str| {
+        let first = list.split(',').next().unwrap_or_default();
+        first.trim().to_owned()
+    };
+    let forwarded = text(&FORWARDED).and_then(|list| {
+        first(list).split(';').find_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            name.trim()
+                .eq_ignore_ascii_case("proto")
+                .then(|| value.trim().to_owned())
+        })
+    });
+    let scheme = forwarded
+        .or_else(|| text(&X_SCHEME).map(first))
+        .or_else(|| text(&X_FORWARDED_PROTO).map(first));
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }

@@ -20,15 +20,16 @@ use crate::{
 };
 
 impl Endpoint for std::sync::Arc<LaunchLinks> {
-    fn visit(&self, visit: &Visit<'_>) -> OwnResponse {
+    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
         match Opening::of(visit.head) {
             Opening::Redeem => self.open(visit),
             Opening::Confirm => confirm(),
         }
+        .into()
     }
 
     fn submit(&self, visit: &Visit<'_>, _: &Form) -> Answer<OwnResponse> {
-        self.visit(visit).into()
+        self.visit(visit)
     }
 }
 

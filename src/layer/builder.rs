@@ -16,6 +16,7 @@ use crate::{
     event::Observer,
     gate::{
         Passwords, Responses,
+        elsewhere::Elsewhere,
         endpoint::Endpoint,
         gate::Gate,
         login_cookie::{LoginCookie, XsrfCookie},
@@ -91,6 +92,8 @@ pub struct AuthLayerBuilder {
     observer: Option<Box<dyn Observer>>,
     clock: Option<Box<dyn Clock>>,
     gate_only: bool,
+    #[cfg(feature = "hub")]
+    hub: Option<crate::hub::HubAuth>,
 }
 
 impl AuthLayerBuilder {
@@ -162,6 +165,15 @@ impl AuthLayerBuilder {
     pub fn passwords(mut self, verifier: impl PasswordVerifier) -> Self {
         self.passwords = Some((Arc::new(verifier), true));
         self.forget_shared_password();
+        self
+    }
+
+    /// Default: none. Makes the gate that of a JupyterHub's server or service: see [`AuthLayer::hub`].
+    ///
+    /// Base URL, public origin and keys are the hub's, unless they are set here.
+    #[cfg(feature = "hub")]
+    pub fn hub(mut self, hub: crate::hub::HubAuth) -> Self {
+        self.hub = Some(hub);
         self
     }
 
@@ -311,11 +323,60 @@ impl AuthLayerBuilder {
     ///
     /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
     /// path is none; if the base is too long for a cookie's path.
+    pub fn build(self) -> Result<AuthLayer, ConfigError> {
+        #[cfg(feature = "hub")]
+        let (this, at_the_hub) = self.at_the_hub()?;
+        #[cfg(not(feature = "hub"))]
+        let (this, at_the_hub) = (self, None);
+        this.put_together(at_the_hub)
+    }
+
+    /// The settings that a hub makes, where they are not made already.
+    #[cfg(feature = "hub")]
+    fn at_the_hub(mut self) -> Result<(Self, Option<AtTheHub>), ConfigError> {
+        let Some(hub) = self.hub.take() else {
+            return Ok((self, None));
+        };
+        if self.passwords.is_some() || !self.shared_tokens.is_empty() || self.has_own_login_page {
+            return Err(ConfigError::new(
+                "hub",
+                "expected no login besides the hub's, found a token, a password or a login page",
+            ));
+        }
+        self.authenticators.splice(0..0, hub.authenticators());
+        self.base_url.get_or_insert_with(|| hub.base_url().clone());
+        self.keyring.get_or_insert_with(|| hub.keyring().clone());
+        if self.responses == Responses::default() {
+            self.responses = Responses::jupyter();
+        }
+        self.guards = self
+            .guards
+            .with_xsrf(XsrfAsked::AlsoOfReads)
+            .with_rumours_of_https();
+        match hub.public_origin() {
+            Some(origin) => {
+                let (host, port) = (origin.host(), origin.port());
+                let name = port.map_or(host.to_owned(), |port| format!("{host}:{port}"));
+                // The hub itself asks by the address that it started this server at.
+                let hosts = Hosts::any_ip().and(Hosts::listed([name])?);
+                self.hosts.get_or_insert(hosts);
+                self.guards = self.guards.with_public_origin(origin.clone());
+            }
+            // The credential is the hub's, and browsers send it to the hub's own host alone.
+            None => self.answers_for_any_host |= self.hosts.is_none(),
+        }
+        let at_the_hub = AtTheHub {
+            elsewhere: hub.elsewhere(),
+            callback: hub.callback(),
+        };
+        Ok((self, Some(at_the_hub)))
+    }
+
     #[cfg_attr(
         not(feature = "password"),
         allow(unused_mut, reason = "a password that is set later takes its place here")
     )]
-    pub fn build(mut self) -> Result<AuthLayer, ConfigError> {
+    fn put_together(mut self, at_the_hub: Option<AtTheHub>) -> Result<AuthLayer, ConfigError> {
         self.check_password_change()?;
         let asks = !(self.shared_tokens.is_empty()
             && self.token_verifiers.is_empty()
@@ -453,6 +514,14 @@ impl AuthLayerBuilder {
                 Box::new(Arc::clone(&launch_links)),
             ));
         }
+        let elsewhere = at_the_hub.map(|at_the_hub| {
+            let path = Box::from(base_url.join("logout"));
+            let login_path = Box::from(base_url.as_str());
+            let logout = Logout { path, login_path };
+            endpoints.push((logout.path.clone(), Box::new(logout)));
+            endpoints.push(at_the_hub.callback);
+            at_the_hub.elsewhere
+        });
         let own_login_page = self.has_own_login_page.then(|| login_path.clone());
         let asks_xsrf = guards.asks_xsrf();
         let passage = Passage::new(Gate {
@@ -462,6 +531,7 @@ impl AuthLayerBuilder {
             authorizers: self.authorizers,
             xsrf_cookie: XsrfCookie::new(mixed, &base_url, asks_xsrf)?,
             login_cookie: login_cookie.map(LoginCookie),
+            elsewhere,
             ended,
             passwords: {
                 let (verifier, ask_for_username) = self.passwords.unzip();
@@ -472,7 +542,7 @@ impl AuthLayerBuilder {
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
                 login_path: logs_in.then_some(login_path),
-                fields: Default::default(),
+                usual: Default::default(),
             },
             endpoints: endpoints.into(),
             observer: self.observer,
@@ -524,6 +594,12 @@ impl fmt::Debug for AuthLayerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AuthLayerBuilder")
     }
+}
+
+/// What a hub does for the gate.
+struct AtTheHub {
+    elsewhere: Arc<dyn Elsewhere>,
+    callback: (Box<str>, Box<dyn Endpoint>),
 }
 
 fn is_path(path: &str) -> bool {

@@ -101,6 +101,28 @@ impl AuthLayer {
             .expect("nothing is needed")
     }
 
+    /// The gate of a server or a service of a JupyterHub.
+    ///
+    /// Whoever the hub lets in: by its tokens in `Authorization`, and by the cookie of a login at the hub, to which
+    /// strangers are sent when they open a page. Refusals are told as JupyterHub tells them. `oauth_callback` and
+    /// `logout` below the base are the gate's own; [`hub`](crate::hub) has the rest.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use portcullis::{AuthLayer, HubAuth};
+    ///
+    /// let auth = AuthLayer::hub(HubAuth::from_env()?);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    #[cfg(feature = "hub")]
+    pub fn hub(hub: crate::hub::HubAuth) -> Self {
+        Self::builder()
+            .hub(hub)
+            .build()
+            .expect("what the hub tells is checked already")
+    }
+
     /// A gate with settings of one's own.
     pub fn builder() -> AuthLayerBuilder {
         AuthLayerBuilder::default()
@@ -321,7 +343,7 @@ impl AuthLayer {
     pub fn decide(&self, head: Head<'_>) -> Answer<Decision> {
         let passage = &self.passage;
         match passage.judge_now(&head.with_clock(passage.clock())) {
-            Ok(verdict) => Answer::Now(passage.decision(verdict)),
+            Ok(verdict) => passage.decision(verdict),
             Err(outcome) => {
                 let (passage, head) = (Arc::clone(passage), head.to_request());
                 Answer::later(async move { passage.conclude_later(outcome.await, Head::of(&head)) })

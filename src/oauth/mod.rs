@@ -6,12 +6,15 @@
 //!
 //! Source: RFC 6749, RFC 7636, RFC 9700.
 
+mod client;
 mod error;
 mod message;
 mod parameters;
 mod pkce;
+mod state;
 
 pub use self::{
+    client::{CallbackError, LoginRedirect, OAuthCallback, OAuthClient, PendingLogin},
     error::{OAuthError, OAuthErrorKind},
     message::{AuthorizationRequest, AuthorizationResponse, TokenRequest, TokenResponse},
     pkce::{CodeChallenge, CodeVerifier},

@@ -9,12 +9,12 @@ const FLOORS: [&str; 6] = [
     "source store hashing",
     "authenticate verify authorize",
     "guard gate",
-    "login logout launch password_change jupyter oauth provider",
+    "login logout launch password_change jupyter oauth hub provider",
     "layer axum grpc testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 19] = [
+const BESIDE: [(&str, &str); 20] = [
     ("authenticate", "verify"),
     ("base_url", "error percent"),
     ("challenge", "denial error"),
@@ -23,6 +23,7 @@ const BESIDE: [(&str, &str); 19] = [
     ("event", "denial identity"),
     ("gate", "guard"),
     ("grant", "identity scopes time"),
+    ("hub", "oauth"),
     ("head", "fields time"),
     ("identity", "random"),
     ("next_url", "base_url peer percent query"),

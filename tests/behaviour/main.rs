@@ -1,5 +1,6 @@
 //! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
 
+mod a_hub_says_who_somebody_is;
 mod a_launch_link_opens_once;
 mod a_login_form_of_ones_own;
 mod a_login_lasts_and_ends;

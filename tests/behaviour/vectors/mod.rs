@@ -8,6 +8,7 @@ mod cookie_values;
 mod cookies;
 mod hashed_tokens;
 mod hub;
+mod hub_client;
 mod identities;
 mod origins;
 mod over_the_wire;

@@ -18,6 +18,19 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The JSON in the body, which may have come in chunks.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        let (start, end) = (self.body.find(['{', '[']), self.body.rfind(['}', ']']));
+        let json = start.zip(end).and_then(|(start, end)| self.body.get(start..=end));
+        json.and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_else(|| panic!("expected JSON, found {:?}", self.body))
+    }
+
     /// The values of every header field called `name`.
     pub fn fields(&self, name: &str) -> Vec<&str> {
         self.head

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{example::wait, http, install};
+use crate::{example::wait, http, install, visitor::Visitor};
 
 /// How long a hub may take until it answers through its proxy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct JupyterHub {
     folder: tempfile::TempDir,
     child: Option<Child>,
+    /// The path of all, such as `/`.
+    pub base: String,
     /// Host and port that browsers go to.
     pub address: String,
     /// Host and port of the hub itself.
@@ -49,10 +51,19 @@ impl JupyterHub {
     ///
     /// If it is missing and cannot be installed, or does not answer in time.
     pub fn start(config: &str) -> Self {
+        Self::start_at("/", config)
+    }
+
+    /// The same below the path `base`.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_at(base: &str, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let [address, hub_address, proxy_api_address] = free_ports().map(|port| format!("127.0.0.1:{port}"));
         let own = format!(
-            "c.JupyterHub.bind_url = 'http://{address}/'
+            "c.JupyterHub.bind_url = 'http://{address}{base}'
 c.JupyterHub.hub_bind_url = 'http://{hub_address}'
 c.ConfigurableHTTPProxy.api_url = 'http://{proxy_api_address}'
 c.ConfigurableHTTPProxy.auth_token = '{}'
@@ -78,6 +89,7 @@ c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': 
         fs::write(folder.path().join("jupyterhub_config.py"), own + &config).expect("a file");
         let mut hub = Self {
             folder,
+            base: base.to_owned(),
             child: None,
             address,
             hub_address,
@@ -125,9 +137,87 @@ c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': 
         let log = fs::File::options().append(true).open(self.log()).expect("a file");
         self.child = Some(command.stderr(log).spawn().expect("jupyterhub starts"));
         self.wait_until("it answers through its proxy", || {
-            let answer = http::try_request(&self.address, "GET", "/hub/api/", &[]);
+            let answer = http::try_request(&self.address, "GET", &format!("{}hub/api/", self.base), &[]);
             answer.is_ok_and(|answer| answer.status == 200)
         });
+    }
+
+    /// Asks the hub's API, as an administrator.
+    ///
+    /// # Panics
+    ///
+    /// If no HTTP answer comes.
+    #[track_caller]
+    pub fn api(&self, method: &str, path: &str, body: &str) -> http::Answer {
+        let token = format!("token {}", Self::ADMIN_TOKEN);
+        let target = format!("{}hub/api{path}", self.base);
+        http::request_with(&self.address, method, &target, &[("Authorization", &token)], body)
+    }
+
+    /// Spawns the server of a user, `server` if it has a name, and waits until it is ready. Both stand in URLs.
+    ///
+    /// # Panics
+    ///
+    /// If it is not ready in time.
+    #[track_caller]
+    pub fn spawn(&self, user: &str, server: &str) {
+        let path = match server {
+            "" => format!("/users/{user}/server"),
+            server => format!("/users/{user}/servers/{server}"),
+        };
+        let _ = self.api("POST", &format!("/users/{user}"), "");
+        let asked = self.api("POST", &path, "");
+        assert!(
+            [201, 202].contains(&asked.status),
+            "{path}: {} {}",
+            asked.head,
+            asked.body
+        );
+        self.wait_until(&format!("the server {server:?} of {user} is ready"), || {
+            let model = self.api("GET", &format!("/users/{user}"), "").json();
+            model["servers"][server]["ready"] == true
+        });
+    }
+
+    /// A token of the hub's for `user`, and its id.
+    ///
+    /// # Panics
+    ///
+    /// If the hub gives none.
+    #[track_caller]
+    pub fn token(&self, user: &str) -> (String, String) {
+        let made = self.api("POST", &format!("/users/{user}/tokens"), "{}");
+        assert_eq!(made.status, 201, "{} {}", made.head, made.body);
+        let made = made.json();
+        let text = |key: &str| made[key].as_str().expect("text").to_owned();
+        (text("token"), text("id"))
+    }
+
+    /// Logs a visitor in, by the hub's form.
+    ///
+    /// # Panics
+    ///
+    /// If the hub does not let them in.
+    #[track_caller]
+    pub fn log_in(&self, visitor: &mut Visitor, user: &str) {
+        let login = format!("{}hub/login", self.base);
+        let form = visitor.open(&login);
+        assert_eq!(form.status, 200, "{}", form.head);
+        let xsrf = visitor
+            .cookie("_xsrf", &login)
+            .expect("the form's cookie")
+            .value
+            .clone();
+        let body = format!(
+            "_xsrf={xsrf}&username={user}&password={}",
+            Self::PASSWORD.replace(' ', "+")
+        );
+        let fields = [
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Sec-Fetch-Mode", "navigate"),
+        ];
+        let answer = visitor.send("POST", &login, &fields, &body);
+        assert_eq!(answer.status, 302, "{} {}", answer.head, answer.body);
     }
 
     /// Waits until `holds`.

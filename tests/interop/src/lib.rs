@@ -10,3 +10,4 @@ pub mod mini_hub;
 pub mod person;
 pub mod postgres;
 pub mod tls;
+pub mod visitor;

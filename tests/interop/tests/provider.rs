@@ -7,6 +7,7 @@ use portcullis_interop::{
     http::request,
     mini_hub::MiniHub,
     person::{Person, wait_until},
+    postgres::Postgres,
 };
 
 const STORES: [&str; 2] = ["memory:", "sqlite:hub.sqlite"];
@@ -333,6 +334,44 @@ fn a_proxy_that_refuses_our_token_is_told_of_in_one_line() {
     let (status, said) = hub.run_with(&[("CONFIGPROXY_AUTH_TOKEN", "")]);
     assert_eq!(status.code(), Some(2), "{said}");
     assert!(said.contains("CONFIGPROXY_AUTH_TOKEN"), "{said}");
+}
+
+#[test]
+fn two_hubs_on_one_server_of_postgresqls_are_one() {
+    let postgres = Postgres::start();
+    postgres.sql("postgres", "CREATE DATABASE mini_hub OWNER hub");
+    let folder = postgres.config("mini_hub");
+    let folder = folder
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("host="))
+        .expect("a folder");
+    let store = format!(
+        "postgres://hub@{}/mini_hub",
+        portcullis_interop::person::encoded(folder)
+    );
+    let one = MiniHub::start(&store, "oauth_no_confirm = true");
+    let _service = one.python_service(1, COOKIE_SECRET);
+    let mut alice = Person::default();
+    let login = alice.open(&one.service_url());
+    let there = one.log_in(&mut alice, &login, "alice");
+    assert_eq!(
+        (there.url, there.answer.status),
+        (one.service_url(), 200),
+        "{:#?}",
+        there.way
+    );
+
+    // Both have the cookie secret, and so the same login; it ends at both.
+    let secret = fs::read_to_string(one.folder().join("jupyterhub_cookie_secret")).expect("the secret");
+    let mut two = MiniHub::start(&store, "");
+    two.restart(&[("JPY_COOKIE_SECRET", secret.trim())]);
+    let home = alice.open(&two.url("/hub/home"));
+    assert!(home.answer.body.contains("Hello, alice"), "{:#?}", home.way);
+    let mut copy = alice.clone();
+    alice.open(&two.url("/hub/logout"));
+    wait_until("the service of the other hub has noticed", || {
+        copy.open(&one.service_url()).url.contains("/hub/login")
+    });
 }
 
 #[test]

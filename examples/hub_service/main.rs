@@ -1,0 +1,34 @@
+//! A service of a JupyterHub that says who you are. The hub starts it by these lines of `jupyterhub_config.py`:
+//!
+//! ```python
+//! c.JupyterHub.services = [{"name": "whoami", "url": "http://127.0.0.1:9000", "command": ["…/hub_service"]}]
+//! ```
+use std::process::ExitCode;
+
+use axum::{Extension, Json, Router, routing::get};
+use portcullis::{AuthLayer, HubAuth, Session};
+use support::{failure, listen, service_url, stop::Stop};
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// A service of a JupyterHub.
+#[derive(clap::Parser)]
+struct Arguments {}
+
+fn main() -> ExitCode {
+    failure::run(run)
+}
+
+async fn run(_: Arguments) -> Result<(), failure::Failure> {
+    let hub = HubAuth::from_env()?;
+    let home = hub.base_url().to_string();
+    let app = Router::new().without_v07_checks().route(&home, get(whoami));
+    let listener = service_url::listener().await?;
+    println!("hub_service listens on http://{}{home}", listener.local_addr()?);
+    listen::serve(listener, app.layer(AuthLayer::hub(hub)), Stop::on_signals()?).await
+}
+
+async fn whoami(Extension(session): Extension<Session>) -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "name": session.identity().username() }))
+}

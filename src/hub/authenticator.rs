@@ -1,0 +1,152 @@
+//! Who somebody is, by the hub's word: two authenticators, of tokens and of the token cookie.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use http::{HeaderName, Method};
+
+use super::{
+    config::{Hub, HubAuth},
+    verifier::{Key, Word},
+};
+use crate::{
+    answer::Answer,
+    authenticate::{Authenticator, Outcome},
+    cookie::{OpenError, Read, RequestCookies},
+    denial::{Denial, Reason},
+    head::Head,
+    query::TokenBuffer,
+    session::{Credential, Session},
+    token::PresentedToken,
+};
+
+/// Whoever presents a token of the hub's.
+pub(super) struct HubTokens(pub(super) Arc<Hub>);
+
+/// Whoever has the cookie of a login here.
+pub(super) struct HubCookie(pub(super) Arc<Hub>);
+
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+impl HubAuth {
+    /// The authenticators, in the order they are asked.
+    pub(crate) fn authenticators(&self) -> [Box<dyn Authenticator>; 2] {
+        [
+            Box::new(HubTokens(Arc::clone(&self.0))),
+            Box::new(HubCookie(Arc::clone(&self.0))),
+        ]
+    }
+}
+
+impl Authenticator for HubTokens {
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+        let hub = &self.0;
+        // Browsers can set no field there, so the hub's own clients put the token into the URL.
+        let sources = if head.uri().query().is_some() && is_websocket(head) {
+            &hub.websocket_sources
+        } else {
+            &hub.sources
+        };
+        let mut buffer = TokenBuffer::default();
+        match sources.find(head, &mut buffer) {
+            Ok(Some(found)) => hub.ask(found.token(), head, Credential::Token),
+            Ok(None) => Outcome::Absent.into(),
+            Err(denial) => Outcome::Malformed(denial).into(),
+        }
+    }
+}
+
+impl Authenticator for HubCookie {
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+        let hub = &self.0;
+        let Ok(cookies) = RequestCookies::of(head.headers()) else {
+            let denial = Denial::new(Reason::TooLarge)
+                .with_detail("the cookies are more than 16384 octets or 256 pairs");
+            return Outcome::Malformed(denial).into();
+        };
+        if cookies.is_empty() || (!hub.websocket_cookies && is_websocket(head)) {
+            return Outcome::Absent.into();
+        }
+        hub.jar.read_with(
+            &cookies,
+            || head.now(),
+            |payload| Some(payload.to_vec()),
+            |read| match read {
+                Read::Absent => Outcome::Absent.into(),
+                Read::Ambiguous | Read::Refused(OpenError::Invalid) => {
+                    Outcome::Rejected(Reason::InvalidCookie).into()
+                }
+                Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
+                Read::Opened(opened) => match PresentedToken::new(opened.payload()) {
+                    Some(token) => hub.ask(token, head, Credential::Cookie),
+                    None => Outcome::Rejected(Reason::InvalidCookie).into(),
+                },
+            },
+        )
+    }
+}
+
+impl Hub {
+    fn ask(
+        self: &Arc<Self>,
+        token: PresentedToken<'_>,
+        head: Head<'_>,
+        credential: Credential,
+    ) -> Answer<Outcome> {
+        let key = self.key(token, head);
+        match self.verifier.ask(token, key, head.moment()) {
+            Answer::Now(Ok(word)) => self.outcome(word, head.now().as_secs(), credential).into(),
+            Answer::Now(Err(failure)) => Outcome::Unavailable(failure.into()).into(),
+            Answer::Later(said) => {
+                let (hub, now) = (Arc::clone(self), head.now().as_secs());
+                Answer::later(async move {
+                    match said.await {
+                        Ok(word) => hub.outcome(word, now, credential),
+                        Err(failure) => Outcome::Unavailable(failure.into()),
+                    }
+                })
+            }
+        }
+    }
+
+    fn outcome(&self, word: Word, now: u64, credential: Credential) -> Outcome {
+        match word {
+            Word::Allowed(grant) => {
+                self.last_activity.fetch_max(now, Ordering::Relaxed);
+                Outcome::Accepted(Session::new(grant, credential))
+            }
+            // Told as it is, and no other credential is tried: a login would lead here again.
+            Word::Forbidden => Outcome::Malformed(
+                Denial::new(Reason::InsufficientScope)
+                    .with_detail("your account has no access to this server"),
+            ),
+            Word::Unknown if credential == Credential::Cookie => Outcome::Rejected(Reason::InvalidCookie),
+            Word::Unknown => Outcome::Rejected(Reason::UnknownToken),
+        }
+    }
+
+    /// Where the word of this token lies, for this browser.
+    pub(super) fn key(&self, token: PresentedToken<'_>, head: Head<'_>) -> Key {
+        let sent = RequestCookies::of(head.headers()).ok();
+        let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
+            return Key::new(token, None);
+        };
+        let mut values = sent.all_values(&self.session_id);
+        let first = values.next();
+        if values.all(|value| Some(value) == first) {
+            return Key::new(token, first);
+        }
+        // Of several, all count, whatever their order.
+        let mut several: Vec<&[u8]> = sent.all_values(&self.session_id).collect();
+        several.sort_unstable();
+        Key::new(token, Some(&several.join(&b';')))
+    }
+}
+
+/// Whether a browser says that this is a handshake to WebSocket.
+fn is_websocket(head: Head<'_>) -> bool {
+    matches!(*head.method(), Method::GET | Method::CONNECT)
+        && head
+            .headers()
+            .get(&SEC_FETCH_MODE)
+            .is_some_and(|mode| mode == "websocket")
+}

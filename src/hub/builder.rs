@@ -1,0 +1,473 @@
+//! Settings of a citizen of a hub.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body::Body;
+use http_body_util::Full;
+use serde_json::Value;
+use tower_service::Service;
+
+use super::{
+    api::HubApi,
+    config::{Hub, HubAuth},
+    environment::wrong,
+    transport::{ByService, Transport},
+    verifier::HubVerifier,
+};
+use crate::{
+    authenticate::{TokenSource, TokenSources},
+    base_url::BaseUrl,
+    cookie::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime, SameSite, Secure},
+    digest::Hmac,
+    error::{BoxError, ConfigError},
+    guard::Origin,
+    oauth::OAuthClient,
+    scopes::Scopes,
+    secret::Secret,
+};
+
+/// Settings of a [`HubAuth`], for a service that the hub does not start, or one that needs its own HTTP client.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{HubAuth, Secret};
+/// # #[cfg(feature = "hub-client")] {
+/// let hub = HubAuth::builder(Secret::from("the token from jupyterhub_config.py"))
+///     .api_url("http://127.0.0.1:8081/hub/api")
+///     .base_url("/services/whoami/".parse()?)
+///     .client_id("service-whoami")
+///     .access_scopes(["access:services!service=whoami"])
+///     .build()?;
+/// # }
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[must_use]
+pub struct HubAuthBuilder {
+    token: Secret,
+    api_url: Option<String>,
+    base_url: Option<BaseUrl>,
+    hub_base_url: BaseUrl,
+    client_id: Option<String>,
+    callback_url: Option<String>,
+    access_scopes: Scopes,
+    lets_everybody_in: bool,
+    hub_host: Option<Origin>,
+    public_origin: Option<Origin>,
+    host_prefix: bool,
+    cookie_options: Option<String>,
+    token_in_url: bool,
+    websocket_cookies: bool,
+    activity: Option<(String, String)>,
+    activity_interval: Duration,
+    max_age: Duration,
+    keyring: Option<Keyring>,
+    transport: Option<Arc<dyn Transport>>,
+}
+
+impl HubAuthBuilder {
+    pub(super) fn new(token: Secret) -> Self {
+        Self {
+            token,
+            api_url: None,
+            base_url: None,
+            hub_base_url: BaseUrl::default(),
+            client_id: None,
+            callback_url: None,
+            access_scopes: Scopes::default(),
+            lets_everybody_in: false,
+            hub_host: None,
+            public_origin: None,
+            host_prefix: false,
+            cookie_options: None,
+            token_in_url: false,
+            websocket_cookies: true,
+            activity: None,
+            activity_interval: Duration::from_secs(300),
+            max_age: Duration::from_secs(300),
+            keyring: None,
+            transport: None,
+        }
+    }
+
+    /// Required. The URL of the hub's API, as this process reaches it.
+    pub fn api_url(self, url: &str) -> Self {
+        Self {
+            api_url: Some(url.trim_end_matches('/').to_owned()),
+            ..self
+        }
+    }
+
+    /// Required. The path below which this server lives, such as `/services/whoami/`.
+    pub fn base_url(self, base_url: BaseUrl) -> Self {
+        Self {
+            base_url: Some(base_url),
+            ..self
+        }
+    }
+
+    /// Default: `/`. The path below which the hub and all its servers live.
+    pub fn hub_base_url(self, base_url: BaseUrl) -> Self {
+        Self {
+            hub_base_url: base_url,
+            ..self
+        }
+    }
+
+    /// Required. Who this server is to the hub as an OAuth client, such as `service-whoami`; also the name of the
+    /// token cookie.
+    pub fn client_id(self, id: &str) -> Self {
+        Self {
+            client_id: Some(id.to_owned()),
+            ..self
+        }
+    }
+
+    /// Default: `<base>oauth_callback`. Where the hub sends browsers back to, as it was registered there.
+    pub fn callback_url(self, url: &str) -> Self {
+        Self {
+            callback_url: Some(url.to_owned()),
+            ..self
+        }
+    }
+
+    /// Required. Whoever holds one of these scopes is let in.
+    pub fn access_scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            access_scopes: scopes.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// Default: off. Lets everybody in whom the hub knows, in place of
+    /// [`access_scopes`](Self::access_scopes).
+    ///
+    /// # Security
+    ///
+    /// Every user and every service of the hub may do all that this server offers.
+    pub fn danger_accept_every_user(self) -> Self {
+        Self {
+            lets_everybody_in: true,
+            ..self
+        }
+    }
+
+    /// Default: the origin this server is seen at. The hub's origin, if users see it at another.
+    pub fn hub_host(self, origin: Origin) -> Self {
+        Self {
+            hub_host: Some(origin),
+            ..self
+        }
+    }
+
+    /// Default: not known. The origin users see this server at: requests for other hosts are then refused.
+    pub fn public_origin(self, origin: Origin) -> Self {
+        Self {
+            public_origin: Some(origin),
+            ..self
+        }
+    }
+
+    /// Default: off. Cookies with the prefix `__Host-`, at `/`, for a server with an origin of its own.
+    pub fn cookie_host_prefix(self) -> Self {
+        Self {
+            host_prefix: true,
+            ..self
+        }
+    }
+
+    /// Default: none. JSON of attributes of the token cookie, as in `JUPYTERHUB_COOKIE_OPTIONS`: `samesite`,
+    /// `secure`, `domain`, and its life: `max_age` in seconds, or `expires_days`, which as `null` ends it with the browser.
+    pub fn cookie_options(self, json: &str) -> Self {
+        Self {
+            cookie_options: Some(json.to_owned()),
+            ..self
+        }
+    }
+
+    /// Default: off. Takes a token from `?token=` as well, and keeps it as the token cookie when a page is opened
+    /// with it.
+    pub fn allow_token_in_url(self) -> Self {
+        Self {
+            token_in_url: true,
+            ..self
+        }
+    }
+
+    /// Default: taken. Takes no cookie of a WebSocket handshake.
+    pub fn refuse_cookies_of_websockets(self) -> Self {
+        Self {
+            websocket_cookies: false,
+            ..self
+        }
+    }
+
+    /// Default: none. Where the hub is told when this server was used last, and the name of the server there.
+    pub fn activity_url(self, url: &str, server_name: &str) -> Self {
+        Self {
+            activity: Some((url.to_owned(), server_name.to_owned())),
+            ..self
+        }
+    }
+
+    /// Default: 300 seconds. Time between two such reports.
+    pub fn activity_interval(self, interval: Duration) -> Self {
+        Self {
+            activity_interval: interval,
+            ..self
+        }
+    }
+
+    /// Default: 300 seconds. How long the hub's word of a token is good; so long may a revoked token go on. A
+    /// refusal is good for at most five seconds of it.
+    pub fn cache_max_age(self, max_age: Duration) -> Self {
+        Self { max_age, ..self }
+    }
+
+    /// Default: derived from the hub's token. The keys of the token cookie and of logins under way.
+    ///
+    /// A server that the hub spawned gets another token at every start; with keys of one's own its logins outlive
+    /// that.
+    pub fn keyring(self, keyring: Keyring) -> Self {
+        Self {
+            keyring: Some(keyring),
+            ..self
+        }
+    }
+
+    /// Default: the ready one, with the feature `hub-client`. What requests to the hub are sent by.
+    ///
+    /// It is cloned for each request. It must follow no redirects: tokens are not for others to see. The answer's
+    /// size and the time it takes are limited here.
+    pub fn http_client<S, B>(self, client: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        Self {
+            transport: Some(Arc::new(ByService(Mutex::new(client)))),
+            ..self
+        }
+    }
+
+    /// The citizen.
+    ///
+    /// # Errors
+    ///
+    /// If something required is missing, or a URL, a name or an option is none that can be used.
+    pub fn build(self) -> Result<HubAuth, ConfigError> {
+        let missing = |setting, what: &str| wrong(setting, &format!("expected {what}, found nothing"));
+        let api_url = self
+            .api_url
+            .ok_or_else(|| missing("JUPYTERHUB_API_URL", "the URL of the hub's API"))?;
+        check_url("JUPYTERHUB_API_URL", &api_url)?;
+        let base_url = self
+            .base_url
+            .ok_or_else(|| missing("JUPYTERHUB_SERVICE_PREFIX", "the path of this server"))?;
+        let client_id = self
+            .client_id
+            .ok_or_else(|| missing("JUPYTERHUB_CLIENT_ID", "the id of this client"))?;
+        if self.access_scopes.is_empty() && !self.lets_everybody_in {
+            return Err(missing(
+                "JUPYTERHUB_OAUTH_ACCESS_SCOPES",
+                "a scope that lets in; danger_accept_every_user() asks for none",
+            ));
+        }
+        let odd = self
+            .access_scopes
+            .iter()
+            .find(|scope| crate::scopes::Scope::parse(scope).is_none());
+        if let Some(odd) = odd {
+            let found = format!("expected scopes such as access:servers!user=alice, found {odd:?}");
+            return Err(wrong("JUPYTERHUB_OAUTH_ACCESS_SCOPES", &found));
+        }
+        if let Some((url, _)) = &self.activity {
+            check_url("JUPYTERHUB_ACTIVITY_URL", url)?;
+        }
+        let callback_url = self
+            .callback_url
+            .unwrap_or_else(|| base_url.join("oauth_callback"));
+        let callback_path = path_of(&callback_url).filter(|path| base_url.contains(path));
+        let callback_path = callback_path.ok_or_else(|| {
+            let found = format!("expected a URL below {base_url}, found {callback_url:?}");
+            wrong("JUPYTERHUB_OAUTH_CALLBACK_URL", &found)
+        })?;
+        let name = CookieName::custom(&client_id).map_err(|_| {
+            let found = format!("expected the characters of a cookie's name, found {client_id:?}");
+            wrong("JUPYTERHUB_CLIENT_ID", &found)
+        })?;
+        let mut scope = CookieScope::custom(name, base_url.as_str())?;
+        if self.host_prefix {
+            scope = scope.with_prefix(CookiePrefix::Host)?;
+        }
+        let keyring = match self.keyring {
+            Some(keyring) => keyring,
+            None => {
+                let key = Hmac::new(b"portcullis/v1/hub token").code(self.token.expose());
+                Keyring::from_secret(Secret::from(&key[..]))?
+            }
+        };
+        let host = self.hub_host.as_ref().map(Origin::to_string).unwrap_or_default();
+        let authorize_url = host.clone() + &self.hub_base_url.join("hub/api/oauth2/authorize");
+        let (scope, lifetime, lasting) = match &self.cookie_options {
+            Some(options) => with_options(scope, options)?,
+            None => (scope, Lifetime::absolute(TOKEN_LIFE), true),
+        };
+        let oauth = OAuthClient::new(
+            &client_id,
+            self.token.clone(),
+            &callback_url,
+            &authorize_url,
+            &keyring,
+            &scope,
+        )?;
+        let scope = if lasting {
+            scope
+        } else {
+            scope.until_the_browser_closes()
+        };
+        let logout = HeaderValue::try_from(host + &self.hub_base_url.join("hub/logout"))
+            .map_err(|_| wrong("JUPYTERHUB_HOST", "expected visible ASCII characters"))?;
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => ready_transport()?,
+        };
+        let sources = |query: bool| {
+            let query = query.then_some(TokenSource::Query);
+            TokenSources::new([TokenSource::Authorization].into_iter().chain(query))
+        };
+        let api = HubApi {
+            transport,
+            url: api_url.into(),
+        };
+        Ok(HubAuth(Arc::new(Hub {
+            verifier: Arc::new(HubVerifier::new(api, self.access_scopes, self.max_age)),
+            oauth,
+            jar: CookieJar::encrypted(&keyring, scope).with_lifetime(lifetime),
+            session_id: CookieName::session_id(),
+            sources: sources(self.token_in_url),
+            websocket_sources: sources(true),
+            websocket_cookies: self.websocket_cookies,
+            keyring,
+            base_url,
+            callback_path,
+            logout,
+            public_origin: self.public_origin,
+            token: self.token,
+            activity: self.activity,
+            activity_interval: self.activity_interval,
+            last_activity: Default::default(),
+        })))
+    }
+}
+
+/// How long a hub's token of a login is good, unless it is set otherwise there.
+const TOKEN_LIFE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+#[cfg(feature = "hub-client")]
+fn ready_transport() -> Result<Arc<dyn Transport>, ConfigError> {
+    Ok(super::client::ready())
+}
+
+#[cfg(not(feature = "hub-client"))]
+fn ready_transport() -> Result<Arc<dyn Transport>, ConfigError> {
+    Err(wrong(
+        "http_client",
+        "expected one; the feature hub-client has one ready",
+    ))
+}
+
+fn check_url(name: &'static str, url: &str) -> Result<(), ConfigError> {
+    let uri: Option<Uri> = url.parse().ok();
+    let absolute = uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+    });
+    if absolute {
+        Ok(())
+    } else {
+        Err(wrong(
+            name,
+            &format!("expected an http or https URL without a query, found {url:?}"),
+        ))
+    }
+}
+
+/// The path of a URL, which may be one alone.
+fn path_of(url: &str) -> Option<Box<str>> {
+    let uri: Uri = url.parse().ok()?;
+    let whole = uri.query().is_none() && uri.path().starts_with('/');
+    whole.then(|| uri.path().into())
+}
+
+fn with_options(scope: CookieScope, options: &str) -> Result<(CookieScope, Lifetime, bool), ConfigError> {
+    const NAME: &str = "JUPYTERHUB_COOKIE_OPTIONS";
+    let Ok(Value::Object(options)) = serde_json::from_str(options) else {
+        return Err(wrong(NAME, &format!("expected a JSON object, found {options:?}")));
+    };
+    let mut life = TOKEN_LIFE;
+    let mut lasting = true;
+    let mut same_site = None;
+    let mut scope = scope;
+    for (option, value) in &options {
+        let odd = |what: &str| wrong(NAME, &format!("expected {what} for {option:?}, found {value}"));
+        match option.to_ascii_lowercase().as_str() {
+            "samesite" => {
+                let text = value.as_str().map(str::to_ascii_lowercase);
+                same_site = Some(match text.as_deref() {
+                    Some("lax") => SameSite::Lax,
+                    Some("none") => SameSite::None,
+                    Some("strict") => SameSite::Strict,
+                    _ => return Err(odd("Lax, None or Strict")),
+                });
+            }
+            "secure" => match value {
+                Value::Bool(true) => scope = scope.with_secure(Secure::Always)?,
+                Value::Bool(false) => {}
+                _ => return Err(odd("true or false")),
+            },
+            "domain" => {
+                let domain = value.as_str().ok_or_else(|| odd("a domain name"))?;
+                scope = scope.with_domain(domain)?;
+            }
+            "max_age" | "max-age" => {
+                life = Duration::from_secs(value.as_u64().ok_or_else(|| odd("a number of seconds"))?);
+            }
+            "expires_days" if value.is_null() => lasting = false,
+            "expires_days" => {
+                let days = value.as_f64().filter(|days| (0.0..=400.0).contains(days));
+                life = Duration::from_secs_f64(days.ok_or_else(|| odd("a number of days"))? * 86_400.0);
+            }
+            // Always so.
+            "httponly" if value == &Value::Bool(true) => {}
+            _ => {
+                return Err(odd(
+                    "one of samesite, secure, domain, max_age, expires_days, not this",
+                ));
+            }
+        }
+    }
+    if let Some(same_site) = same_site {
+        scope = scope.with_same_site(same_site)?;
+    }
+    Ok((scope, Lifetime::absolute(life), lasting))
+}
+
+impl fmt::Debug for HubAuthBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubAuthBuilder")
+            .field("api_url", &self.api_url)
+            .field("base_url", &self.base_url)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,361 @@
+//! The login at the hub, and the way back from it.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode,
+    header::{ACCEPT, RETRY_AFTER, UPGRADE},
+};
+
+use super::{
+    config::{Hub, HubAuth, PROTOCOL_VERSION},
+    verifier::Word,
+};
+use crate::{
+    answer::Answer,
+    cookie::{Read, RequestCookies, SetCookies},
+    error::{BoxError, Unavailable},
+    event::{Event, LoggedPath},
+    gate::{
+        elsewhere::Elsewhere,
+        endpoint::{Endpoint, Visit, not_allowed},
+        form::Form,
+        gate::Gate,
+        login_cookie::is_https,
+        responses::{OwnResponse, page_response, redirect},
+    },
+    head::Head,
+    next_url::{NextUrl, Premises},
+    oauth::{CallbackError, OAuthCallback, OAuthErrorKind, PendingLogin},
+    page::Page,
+    query::{Query, TokenBuffer},
+    session::{Credential, Session},
+    token::PresentedToken,
+};
+
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
+
+impl HubAuth {
+    pub(crate) fn elsewhere(&self) -> Arc<dyn Elsewhere> {
+        Arc::new(AtTheHub(Arc::clone(&self.0)))
+    }
+
+    /// The gate's own path that the hub sends browsers back to.
+    pub(crate) fn callback(&self) -> (Box<str>, Box<dyn Endpoint>) {
+        (
+            self.0.callback_path.clone(),
+            Box::new(Callback(Arc::clone(&self.0))),
+        )
+    }
+
+    pub(crate) fn keyring(&self) -> &crate::cookie::Keyring {
+        &self.0.keyring
+    }
+
+    pub(crate) fn public_origin(&self) -> Option<&crate::guard::Origin> {
+        self.0.public_origin.as_ref()
+    }
+}
+
+struct AtTheHub(Arc<Hub>);
+
+impl Elsewhere for AtTheHub {
+    fn login(&self, head: Head<'_>, https: bool) -> Option<OwnResponse> {
+        if !self.0.waits_for_a_page(head) {
+            return None;
+        }
+        let next = NextUrl::of_request(head.uri(), Premises::new(&self.0.base_url));
+        let sent = RequestCookies::of(head.headers()).ok();
+        let login = self
+            .0
+            .oauth
+            .begin(Some(next.as_str()), sent.as_ref(), head.now(), https);
+        let (location, cookies) = login.into_parts();
+        Some(with_version(redirected(location, cookies)))
+    }
+
+    fn logout(&self) -> HeaderValue {
+        self.0.logout.clone()
+    }
+
+    fn keep_token(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+        let mut buffer = TokenBuffer::default();
+        if let Ok(Some(token)) = Query::of(head.uri()).token(&mut buffer)
+            && let Ok(line) = self.0.jar.write(token.expose().as_bytes(), head.now(), https)
+        {
+            cookies.push_own(line);
+        }
+    }
+
+    fn remove(&self, head: Head<'_>, https: bool, with_logins_under_way: bool, cookies: &mut SetCookies) {
+        // At the path of this server alone: above it are the hub's and other servers'.
+        if let Some(line) = self.0.jar.removals(https).last() {
+            cookies.push_own(line);
+        }
+        if with_logins_under_way && let Ok(sent) = RequestCookies::of(head.headers()) {
+            self.0.oauth.end_logins(&sent, https, cookies);
+            self.0.forget(&sent, head);
+        }
+    }
+}
+
+impl Hub {
+    /// Forgets what the hub said of the token in the cookie: whoever has a copy of it is asked for anew.
+    fn forget(&self, sent: &RequestCookies<'_>, head: Head<'_>) {
+        self.jar.read_with(
+            sent,
+            || head.now(),
+            |payload| Some(payload.to_vec()),
+            |read| {
+                if let Read::Opened(opened) = read
+                    && let Some(token) = PresentedToken::new(opened.payload())
+                {
+                    self.verifier.forget(self.key(token, head), head.moment());
+                }
+            },
+        );
+    }
+
+    /// Whether a person waits for a page: not a script, a WebSocket, or somebody at the API.
+    fn waits_for_a_page(&self, head: Head<'_>) -> bool {
+        let headers = head.headers();
+        let at_the_api = self
+            .base_url
+            .strip(head.uri().path())
+            .is_some_and(|path| path.split('/').next() == Some("api"));
+        let mut accepted = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
+        let takes_pages = !headers.contains_key(ACCEPT)
+            || accepted.any(|list| {
+                memchr::memmem::find(list, b"text/html").is_some()
+                    || memchr::memmem::find(list, b"*/*").is_some()
+            });
+        matches!(*head.method(), Method::GET | Method::HEAD)
+            && !headers.contains_key(UPGRADE)
+            && headers.get(&SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate")
+            && !at_the_api
+            && takes_pages
+    }
+
+    /// A target that was remembered, if it is one of ours and no end of a login.
+    fn next(&self, next: Option<&str>) -> NextUrl {
+        let logout = self.base_url.join("logout");
+        let closed = [&*self.callback_path, logout.as_str()];
+        next.and_then(|next| NextUrl::parse(next, Premises::new(&self.base_url).closed(&closed)))
+            .unwrap_or_else(|| NextUrl::home(&self.base_url))
+    }
+}
+
+/// Where the hub sends browsers back to.
+///
+/// | request | answer |
+/// |---|---|
+/// | state and cookie are ours, the hub gives a token for the code | the cookies of a login, 302 to the page |
+/// | state is ours and older than ten minutes | once more to the hub; the second time 403 |
+/// | state is ours, its cookie is missing, and somebody is logged in | 302 to the base |
+/// | any other state, or none | 403, or 400 |
+/// | an error of the hub's in place of a code | 400 |
+/// | the hub refuses the code, or does not know its own token | 403 |
+/// | the hub does not answer | 503 |
+struct Callback(Arc<Hub>);
+
+impl Endpoint for Callback {
+    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
+        let hub = &self.0;
+        let head = visit.head;
+        // Codes are used once, and by whoever looks at an answer.
+        if *head.method() != Method::GET {
+            return with_version(not_allowed()).into();
+        }
+        let https = is_https(&visit.surroundings);
+        let sent = RequestCookies::of(head.headers()).ok();
+        let query = head.uri().query().unwrap_or_default().as_bytes();
+        let login = match hub.oauth.callback(query, sent.as_ref(), head.now(), https) {
+            Ok(OAuthCallback::Redeem(login)) => login,
+            Ok(OAuthCallback::StartOver(login)) => {
+                let (location, cookies) = login.into_parts();
+                return with_version(redirected(location, cookies)).into();
+            }
+            Err(CallbackError::MissingCookie) if visit.session().is_some() => {
+                return with_version(redirect(StatusCode::FOUND, HeaderValue::from(&hub.next(None)))).into();
+            }
+            Err(error) => {
+                visit
+                    .gate
+                    .refused(crate::denial::Reason::CrossSite, head, &visit.surroundings);
+                return hub.explain(error.status(), &told(&error), None, None).into();
+            }
+        };
+        let conclusion = Conclusion {
+            hub: Arc::clone(hub),
+            gate: Arc::clone(visit.gate),
+            head: head.to_request(),
+            client: visit.client(),
+            login,
+            https,
+        };
+        Answer::later(conclusion.reach())
+    }
+
+    fn submit(&self, _: &Visit<'_>, _: &Form) -> Answer<OwnResponse> {
+        with_version(not_allowed()).into()
+    }
+}
+
+/// A login of which the token is still to be had.
+struct Conclusion {
+    hub: Arc<Hub>,
+    gate: Arc<Gate>,
+    head: http::Request<()>,
+    client: Option<std::net::IpAddr>,
+    login: PendingLogin,
+    https: bool,
+}
+
+impl Conclusion {
+    async fn reach(self) -> OwnResponse {
+        let Self {
+            hub,
+            gate,
+            head,
+            client,
+            login,
+            https,
+        } = self;
+        let clock = &*gate.clock;
+        let unavailable = |error: BoxError, retry_after: std::time::Duration| {
+            let unavailable = Unavailable::new(error).with_retry_after(retry_after);
+            gate.tell(&Event::Unavailable {
+                error: &**unavailable.error(),
+                path: LoggedPath::of(&hub.callback_path),
+            });
+            let text = "The hub does not answer right now. Nothing is lost: try again in a moment.";
+            hub.explain(StatusCode::SERVICE_UNAVAILABLE, text, Some(retry_after), None)
+        };
+        let asked_at = clock.moment();
+        if let Err(failure) = hub.verifier.admit(asked_at) {
+            let failure = Unavailable::from(failure);
+            let retry_after = failure.retry_after();
+            return unavailable(failure.error().to_string().into(), retry_after);
+        }
+        let result = hub.verifier.api.redeem(login.request()).await;
+        hub.verifier.note(result.is_ok(), asked_at);
+        let mut cookies = SetCookies::default();
+        hub.oauth.end_login(&login, https, &mut cookies);
+        let answer = match result {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                let text = match error.kind() {
+                    OAuthErrorKind::InvalidGrant => {
+                        "The hub does not take the code of this login any more. It may have been used already."
+                    }
+                    OAuthErrorKind::InvalidClient => {
+                        "The hub does not know this server any more. It may have been started anew."
+                    }
+                    _ => "The hub refused this login.",
+                };
+                let failure = Unavailable::new(format!("the hub refused a code: {error}"));
+                gate.tell(&Event::Unavailable {
+                    error: &**failure.error(),
+                    path: LoggedPath::of(&hub.callback_path),
+                });
+                return hub.explain(StatusCode::FORBIDDEN, text, None, Some(cookies));
+            }
+            Err(failure) => return unavailable(failure.into(), std::time::Duration::from_secs(5)),
+        };
+        let token = answer.access_token();
+        let head = Head::of(&head).with_clock(clock);
+        let Some(presented) = PresentedToken::new(token.expose()) else {
+            return unavailable("the hub gave no token".into(), std::time::Duration::from_secs(5));
+        };
+        let key = hub.key(presented, head);
+        let grant = match hub.verifier.introduce(token, key, clock).await {
+            Ok(Word::Allowed(grant)) => grant,
+            Ok(Word::Forbidden) => {
+                let text = "You are logged in at the hub, and your account has no access to this server.";
+                return hub.explain(StatusCode::FORBIDDEN, text, None, Some(cookies));
+            }
+            Ok(Word::Unknown) => {
+                let text = "The hub does not know the token that it just gave.";
+                return hub.explain(StatusCode::FORBIDDEN, text, None, Some(cookies));
+            }
+            Err(failure) => {
+                let failure = Unavailable::from(failure);
+                let retry_after = failure.retry_after();
+                return unavailable(failure.error().to_string().into(), retry_after);
+            }
+        };
+        gate.tell(&Event::LoggedIn {
+            identity: grant.identity(),
+            client,
+        });
+        let mut set = SetCookies::default();
+        match hub.jar.write(token.expose(), clock.now(), https) {
+            Ok(line) => set.push_own(line),
+            Err(error) => return unavailable(error.into(), std::time::Duration::from_secs(5)),
+        }
+        gate.xsrf_cookie
+            .renew(&Session::new(grant, Credential::Cookie), https, &mut set);
+        for line in cookies.iter() {
+            set.push_own(line.clone());
+        }
+        let location = HeaderValue::from(&hub.next(login.next()));
+        with_version(redirected(location, set))
+    }
+}
+
+impl Hub {
+    /// A page that says what went wrong, with the way to try again.
+    fn explain(
+        &self,
+        status: StatusCode,
+        text: &str,
+        retry_after: Option<std::time::Duration>,
+        cookies: Option<SetCookies>,
+    ) -> OwnResponse {
+        let page = Page::new("The login did not work")
+            .paragraph(text)
+            .link(self.base_url.as_str(), "Try again");
+        let mut response = page_response(page.finish());
+        *response.status_mut() = status;
+        if let Some(after) = retry_after {
+            let seconds = HeaderValue::from(after.as_secs().max(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        cookies.unwrap_or_default().append_to(response.headers_mut());
+        with_version(response)
+    }
+}
+
+/// What a person is told. The provider's own words are quoted, escaped by the page.
+fn told(error: &CallbackError) -> String {
+    match error {
+        CallbackError::MissingCookie => {
+            "The oauth state does not match: this browser did not keep the cookie of this login. It may block cookies, or the \
+             login began under another host name."
+                .to_owned()
+        }
+        CallbackError::StateOver => "This login took more than ten minutes, twice.".to_owned(),
+        CallbackError::UnknownState => {
+            "The oauth state does not match: this login was not begun by this server, or before its last start.".to_owned()
+        }
+        CallbackError::Told(error) => {
+            let mut text = String::from("Error in oauth: ");
+            let _ = write!(text, "{}", error.description().unwrap_or(error.kind().as_str()));
+            text
+        }
+    }
+}
+
+fn redirected(location: HeaderValue, cookies: SetCookies) -> OwnResponse {
+    let mut response = redirect(StatusCode::FOUND, location);
+    cookies.append_to(response.headers_mut());
+    response
+}
+
+fn with_version(mut response: OwnResponse) -> OwnResponse {
+    response
+        .headers_mut()
+        .insert(&VERSION, HeaderValue::from_static(PROTOCOL_VERSION));
+    response
+}

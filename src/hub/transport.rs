@@ -1,0 +1,70 @@
+//! How requests to the hub travel: any tower service.
+
+use std::{
+    error::Error,
+    fmt,
+    future::poll_fn,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Full, Limited};
+use tower_service::Service;
+
+use crate::{answer::BoxFuture, error::BoxError};
+
+/// The longest answer that is read, in octets.
+const LIMIT: usize = 1024 * 1024;
+
+/// How long the hub may take for an answer, its body included.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A way to send a request and get an answer whole.
+pub(super) trait Transport: Send + Sync {
+    fn send(&self, request: Request<Full<Bytes>>) -> BoxFuture<Result<Response<Bytes>, BoxError>>;
+}
+
+/// A tower service as one, cloned for each request.
+pub(super) struct ByService<S>(pub(super) Mutex<S>);
+
+impl<S, B> Transport for ByService<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    fn send(&self, request: Request<Full<Bytes>>) -> BoxFuture<Result<Response<Bytes>, BoxError>> {
+        let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let exchange = async move {
+            poll_fn(|context| service.poll_ready(context))
+                .await
+                .map_err(Into::into)?;
+            let (parts, body) = service.call(request).await.map_err(Into::into)?.into_parts();
+            let body = Limited::new(body, LIMIT).collect().await?;
+            Ok(Response::from_parts(parts, body.to_bytes()))
+        };
+        Box::pin(async move {
+            tokio::time::timeout(PATIENCE, exchange)
+                .await
+                .unwrap_or_else(|_| Err(TooSlow.into()))
+        })
+    }
+}
+
+/// The hub took too long.
+#[derive(Debug)]
+struct TooSlow;
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer within {} seconds", PATIENCE.as_secs())
+    }
+}
+
+impl Error for TooSlow {}

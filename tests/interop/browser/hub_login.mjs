@@ -1,0 +1,82 @@
+// A real JupyterHub spawns single_user: login, websocket, logout at the hub, and somebody else.
+//
+//   node hub_login.mjs HUB USER PASSWORD OTHER PICTURES
+
+import { check, openBrowser, run } from "./drive.mjs";
+
+const [hub, user, password, other, pictures] = process.argv.slice(2);
+
+await run(async () => {
+  const browser = await openBrowser();
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await logIn(page, user);
+  // The server is spawned meanwhile.
+  await page.waitForURL((url) => url.pathname === `/user/${user}/`, { timeout: 80_000 });
+  check("the login leads to one's own server", await page.textContent("h1"), "You are in");
+  check("it knows who", await page.textContent("#who"), user);
+  await page.screenshot({ path: `${pictures}in.png` });
+
+  const names = (await context.cookies()).map(({ name, path }) => `${name} ${path}`).sort();
+  check("the token cookie is there", names.includes(`jupyterhub-user-${user} /user/${user}/`), true);
+  check("no login under way is left", names.filter((name) => name.includes("oauth-state")), []);
+
+  const api = `/user/${user}/api`;
+  const ask = (method, withXsrf) =>
+    page.evaluate(
+      async ([url, method, withXsrf]) => {
+        const xsrf = document.cookie.match(/_xsrf=([^;]*)/)?.[1];
+        return (await fetch(url, { method, headers: withXsrf ? { "X-XSRFToken": xsrf } : {} })).status;
+      },
+      [`${api}/contents`, method, withXsrf],
+    );
+  check("a script reads with _xsrf", await ask("GET", true), 200);
+  check("a script does not read without", await ask("GET", false), 403);
+  check("a script writes with _xsrf", await ask("POST", true), 200);
+  check("a script does not write without", await ask("POST", false), 403);
+  const socket = () =>
+    page.evaluate(
+      (url) =>
+        new Promise((resolve) => {
+          const socket = new WebSocket(url);
+          socket.onopen = () => socket.send("hello");
+          socket.onmessage = ({ data }) => resolve(data);
+          socket.onclose = () => resolve("closed");
+        }),
+      `ws://${new URL(hub).host}${api}/events/subscribe`,
+    );
+  check("the websocket speaks", await socket(), "hello");
+
+  // Logged out at the hub, in another tab.
+  const tab = await context.newPage();
+  await tab.goto(`${hub}hub/logout`);
+  await page.waitForTimeout(3_000);
+  check("after the logout at the hub the API is closed", await ask("GET", true), 403);
+  check("and the websocket", await socket(), "closed");
+  await page.goto(`${hub}user/${user}/`);
+  check("and a page leads to the login", page.url(), /\/hub\/login\?next=/);
+
+  await page.fill("#username_input", user);
+  await page.fill("#password_input", password);
+  await page.click("#login_submit");
+  await page.waitForURL((url) => url.pathname === `/user/${user}/`);
+  check("and back in", await page.textContent("#who"), user);
+  await page.click("#logout");
+  await page.waitForURL(/\/hub\/login/);
+  check("the server's own logout goes on to the hub's", page.url(), /\/hub\/login/);
+  check("and leaves no token", (await context.cookies()).filter(({ name }) => name.startsWith("jupyterhub-user")), []);
+
+  const stranger = await (await browser.newContext()).newPage();
+  await logIn(stranger, other);
+  await stranger.waitForURL((url) => url.pathname.startsWith(`/user/${other}/`), { timeout: 80_000 });
+  const answer = await stranger.goto(`${hub}user/${user}/`);
+  check("somebody else is told no", answer.status(), 403);
+  await stranger.screenshot({ path: `${pictures}other.png` });
+});
+
+async function logIn(page, name) {
+  await page.goto(hub);
+  await page.fill("#username_input", name);
+  await page.fill("#password_input", password);
+  await page.click("#login_submit");
+}
