@@ -16,6 +16,7 @@ use crate::{
     head::Head,
     query::TokenBuffer,
     session::{Credential, Session},
+    time::UnixTime,
     token::PresentedToken,
 };
 
@@ -94,13 +95,13 @@ impl Hub {
     ) -> Answer<Outcome> {
         let key = self.key(token, head);
         match self.verifier.ask(token, key, head.moment()) {
-            Answer::Now(Ok(word)) => self.outcome(word, head.now().as_secs(), credential).into(),
+            Answer::Now(Ok(word)) => self.outcome(word, || head.now(), credential).into(),
             Answer::Now(Err(failure)) => Outcome::Unavailable(failure.into()).into(),
             Answer::Later(said) => {
-                let (hub, now) = (Arc::clone(self), head.now().as_secs());
+                let (hub, now) = (Arc::clone(self), head.now());
                 Answer::later(async move {
                     match said.await {
-                        Ok(word) => hub.outcome(word, now, credential),
+                        Ok(word) => hub.outcome(word, || now, credential),
                         Err(failure) => Outcome::Unavailable(failure.into()),
                     }
                 })
@@ -108,10 +109,12 @@ impl Hub {
         }
     }
 
-    fn outcome(&self, word: Word, now: u64, credential: Credential) -> Outcome {
+    fn outcome(&self, word: Word, now: impl FnOnce() -> UnixTime, credential: Credential) -> Outcome {
         match word {
             Word::Allowed(grant) => {
-                self.last_activity.fetch_max(now, Ordering::Relaxed);
+                if self.activity.is_some() {
+                    self.last_activity.fetch_max(now().as_secs(), Ordering::Relaxed);
+                }
                 Outcome::Accepted(Session::new(grant, credential))
             }
             // Told as it is, and no other credential is tried: a login would lead here again.

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    hash::{Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -58,10 +59,22 @@ pub(super) struct Failure {
 }
 
 /// Whose answer it is: the token's, in one browser session.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     token: [u8; 32],
     session: [u8; 32],
+}
+
+impl Hash for Key {
+    /// The token's part is a digest already, of which eight octets spread well enough; a session id is whatever a
+    /// browser sends, so all of it counts.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.token;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        if self.session != [0; 32] {
+            state.write(&self.session);
+        }
+    }
 }
 
 impl Key {
