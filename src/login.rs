@@ -68,11 +68,15 @@ pub(crate) trait OwnPassword: Send + Sync {
 
     fn may_change(&self) -> bool;
 
+    /// How often it has been changed.
+    fn changes(&self) -> u64;
+
     /// Whether `new` may take its place.
     fn check(&self, new: &Secret) -> Result<(), NotChanged>;
 
-    /// Puts `new` in its place, which ends every login.
-    fn change(&self, gate: &Arc<Gate>, new: &Secret) -> Answer<Result<(), NotChanged>>;
+    /// Puts `new` in its place, which ends every login; not if it was changed since it had been changed `changes`
+    /// times, when whoever asks proved to know it.
+    fn change(&self, gate: &Arc<Gate>, new: &Secret, changes: u64) -> Answer<Result<(), NotChanged>>;
 }
 
 /// Why a password stays what it is.
@@ -157,6 +161,7 @@ impl Endpoint for LoginPage {
             client: visit.client(),
             form: asked,
             next: self.next(head, &gate.telling.base_url),
+            changes: self.shared.as_ref().map_or(0, |shared| shared.changes()),
             shared: self.shared.clone(),
             new,
         };
@@ -382,6 +387,8 @@ struct Arrival {
     form: LoginForm,
     next: NextUrl,
     shared: Option<Arc<dyn OwnPassword>>,
+    /// How often the shared password had been changed when the form came.
+    changes: u64,
     /// What the shared password is to be from now on.
     new: Option<Secret>,
 }
@@ -392,6 +399,8 @@ impl Arrival {
             Verdict::Known(grant) => {
                 let grant = self.gate.granted(grant);
                 match &self.shared {
+                    // It is the one before that they know.
+                    Some(shared) if shared.changes() != self.changes => self.turn_away().into(),
                     Some(_) => self.let_in_owner(grant),
                     None => self.let_in(grant).into(),
                 }
@@ -421,7 +430,7 @@ impl Arrival {
         let (Some(new), Some(shared)) = (&self.new, &self.shared) else {
             return self.let_in(owner).into();
         };
-        let changed = shared.change(&self.gate, new);
+        let changed = shared.change(&self.gate, new, self.changes);
         Answer::later(async move {
             match changed.await {
                 Ok(()) => {

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use crate::{
@@ -59,6 +59,8 @@ pub(crate) struct Change {
     /// Into which the hash of the password is mixed.
     pub(crate) keyring: Keyring,
     pub(crate) is_under_way: AtomicBool,
+    /// How many there were.
+    pub(crate) made: AtomicU64,
 }
 
 impl OwnPassword for SharedLogin {
@@ -70,6 +72,11 @@ impl OwnPassword for SharedLogin {
         self.change.is_some()
     }
 
+    fn changes(&self) -> u64 {
+        let change = self.change.as_ref();
+        change.map_or(0, |change| change.made.load(Ordering::Acquire))
+    }
+
     fn check(&self, new: &Secret) -> Result<(), NotChanged> {
         let Some(change) = &self.change else {
             return Err(NotChanged::Forbidden);
@@ -78,7 +85,7 @@ impl OwnPassword for SharedLogin {
         change.policy.check(new).map_err(refused)
     }
 
-    fn change(&self, gate: &Arc<Gate>, new: &Secret) -> Answer<Result<(), NotChanged>> {
+    fn change(&self, gate: &Arc<Gate>, new: &Secret, changes: u64) -> Answer<Result<(), NotChanged>> {
         let Some(change) = self.change.clone() else {
             return Err(NotChanged::Forbidden).into();
         };
@@ -87,6 +94,9 @@ impl OwnPassword for SharedLogin {
             return Err(NotChanged::Busy).into();
         }
         let turn = Turn(Arc::clone(&change));
+        if change.made.load(Ordering::Acquire) != changes {
+            return Err(NotChanged::Busy).into();
+        }
         let (gate, password, new) = (Arc::clone(gate), self.password.clone(), new.clone());
         Answer::later(async move {
             let _turn = turn;
@@ -96,6 +106,7 @@ impl OwnPassword for SharedLogin {
             kept.map_err(NotChanged::Unavailable)?;
             let keyring = change.keyring.clone().mixed_with_password(hash.expose());
             password.replace(hash);
+            change.made.fetch_add(1, Ordering::Release);
             gate.change_keyring(&keyring);
             Ok(())
         })

@@ -441,6 +441,7 @@ impl AuthLayerBuilder {
                         keeper,
                         keyring,
                         is_under_way,
+                        made: Default::default(),
                     })
                 });
                 Some(Arc::new(SharedLogin { password, change }))

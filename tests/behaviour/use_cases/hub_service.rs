@@ -41,7 +41,9 @@ async fn it_takes_whom_the_hub_lets_in_and_sends_the_others_there() -> Outside {
         .layer(AuthLayer::hub(auth));
     tokio::spawn(async { axum::serve(listener, app).await });
     // asserted:
-    let by = |token: &str| format!("GET /services/whoami/\nauthorization: token {token}");
+    let by = |token: &str| {
+        format!("GET /services/whoami/\naccept: application/json\nauthorization: token {token}")
+    };
     let answer = ask(address, &by("hers"), "").await;
     assert_eq!((answer.status.as_u16(), &*answer.text), (200, "alice"));
     hub.now(user("bob", &["access:services!service=other"]));
