@@ -17,7 +17,7 @@ use crate::{
     head::Head,
     session::{Credential, LoginMark, Session},
     store::{self, EndedLogins},
-    time::UnixTime,
+    time::{Moment, UnixTime},
     token::TokenHash,
     verify::{TokenVerifier, Verdict},
 };
@@ -57,6 +57,9 @@ struct Keys {
     jar: CookieJar,
     epoch: u16,
 }
+
+/// How far ahead a login may begin: less than what is believed of a cookie's time.
+const SECONDS_AHEAD: u64 = 60;
 
 impl IdentityCookie {
     /// Reads the cookie of `jar`.
@@ -108,7 +111,10 @@ impl IdentityCookie {
     ) -> Result<HeaderValue, CookieError> {
         self.0.keys.read(|keys| {
             let lifetime = keys.jar.lifetime();
-            let started = login.started_at.map_or(now, |start| start.min(now));
+            let started = match login.started_at {
+                Some(start) => start.min(now),
+                None => self.begin_of_its_own(login, now),
+            };
             let left = lifetime.absolute_limit().saturating_sub(now.since(started));
             let (issued_at, life, begin) = match lifetime.idle_limit() {
                 // The time of the value is that of the login, as a Jupyter Server has it.
@@ -124,6 +130,15 @@ impl IdentityCookie {
                 .at(host)
                 .write_for(payload.as_bytes(), issued_at, life, https)
         })
+    }
+
+    /// A second at which no login of the same user began that was ended: a name that is free.
+    fn begin_of_its_own(&self, login: &Login, now: UnixTime) -> UnixTime {
+        // Whoever logs in and out more often than that within a second waits for the next.
+        let mut seconds = (0..SECONDS_AHEAD).map(|ahead| now.after(Duration::from_secs(ahead)));
+        let always = || Moment::from_start(Duration::ZERO);
+        let free = seconds.find(|second| !self.0.ended.holds(named(login, *second), always));
+        free.unwrap_or(now)
     }
 
     /// The logins whose cookies came with a request, as far as they can be told without asking anybody, each

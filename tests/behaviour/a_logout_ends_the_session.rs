@@ -69,6 +69,31 @@ async fn a_copied_cookie_is_refused_after_the_logout_and_the_logins_of_others_go
 }
 
 #[tokio::test]
+async fn who_logs_out_and_in_again_within_a_second_is_in() {
+    for lifetime in [
+        Lifetime::absolute(24 * HOUR).idle(2 * HOUR),
+        Lifetime::absolute(24 * HOUR),
+    ] {
+        let layer = AuthLayer::builder()
+            .token(TOKEN.parse().expect("a token"))
+            .lifetime(lifetime)
+            .clock(TestClock::at(START))
+            .build()
+            .expect("a gate");
+        let mut ended = Vec::new();
+        for _ in 0..5 {
+            let cookie = log_in(&layer, "alice", "");
+            assert_eq!(page(&layer, &cookie).await.status, StatusCode::OK);
+            send(&layer, request(&format!("GET /logout\ncookie: {cookie}"))).await;
+            ended.push(cookie);
+            for cookie in &ended {
+                refused_for(&page(&layer, cookie).await, 401, Reason::ExpiredCookie);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_logout_by_a_handler_ends_it_too_and_no_longer_life_brings_it_back() {
     let clock = TestClock::at(START);
     let layer = server(&clock);
