@@ -15,7 +15,10 @@ use portcullis::{
     Reason, Secret, StoredPasswords, Token, Unavailable, Users,
 };
 
-use crate::support::{Answered, TOKEN, refused_for, request, send};
+use crate::{
+    canary::{Canary, Sinks},
+    support::{Answered, TOKEN, refused_for, request, send},
+};
 
 const OLD: &str = "purple tricycle nine";
 const NEW: &str = "a green unicycle, ten";
@@ -326,4 +329,43 @@ async fn a_weak_hash_and_a_client_without_an_address_are_told_to_the_operator() 
         ["WeakPasswordHash", "LoggedIn"],
         "each weak login, and the address once"
     );
+}
+
+#[tokio::test]
+async fn no_password_old_new_or_wrong_is_told() {
+    let [old, new, wrong, again] = ["old", "new", "wrong", "again"].map(Canary::new);
+    let sinks = Sinks::default();
+    for kept in [true, false] {
+        let log = sinks.clone();
+        let layer = AuthLayer::builder()
+            .password(hash(old.text()))
+            .password_change(PasswordPolicy::new(), move |_: &PasswordHash| {
+                Answer::Now(
+                    kept.then_some(())
+                        .ok_or_else(|| Unavailable::new("the disk is full")),
+                )
+            })
+            .observer(move |event: &Event<'_>| log.debug("event", event))
+            .build()
+            .expect("a gate");
+        sinks.debug("Debug", &layer);
+        let (right, next) = (("password", old.text()), ("new_password", new.text()));
+        for fields in [
+            &[("password", wrong.text()), next][..],
+            &[right, ("new_password", "short")],
+            &[right, next, ("new_password_again", again.text())],
+            &[
+                right,
+                ("new_password", new.text()),
+                ("new_password_again", new.text()),
+            ],
+            &[right, next],
+        ] {
+            sinks.debug("answer", &submit(&layer, "a=b", fields).await);
+        }
+    }
+    for canary in [&old, &new, &wrong, &again] {
+        assert_eq!(sinks.telling(canary, &[]), [] as [String; 0]);
+    }
+    assert!(sinks.count("answer") > 4 && sinks.count("event") > 3);
 }
