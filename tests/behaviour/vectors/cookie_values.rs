@@ -250,6 +250,54 @@ fn signed_values_are_judged_as_the_peer_judges_them_but_strictly() {
     );
 }
 
+#[test]
+fn signed_cookies_of_a_hub_are_judged_as_the_hub_judges_them_but_strictly() {
+    judge(
+        "jupyterhub/signed_cookies.json",
+        &[
+            Rule {
+                decision: "14",
+                reason: "one pair of double quotes around a value is no part of it",
+                verdict: |case| {
+                    let value = text(&case["value"]).strip_prefix('"')?.strip_suffix('"')?;
+                    Some(open_of_hub(case, value))
+                },
+            },
+            Rule {
+                decision: "12",
+                reason: "format 1 is refused",
+                verdict: |case| (!text(&case["value"]).starts_with("2|")).then_some(None),
+            },
+            Rule {
+                decision: "21",
+                reason: "a secret of fewer than 32 octets signs nothing",
+                verdict: |case| (text(&case["secret_hex"]).len() < 64).then_some(None),
+            },
+        ],
+        |case| (case["valid"] == true).then(|| text(&case["payload"]).as_bytes().to_vec()),
+        |case| open_of_hub(case, text(&case["value"])),
+    );
+}
+
+fn open_of_hub(case: &Value, value: &str) -> Option<Vec<u8>> {
+    let keyring = Keyring::from_secret(Secret::from(hex(text(&case["secret_hex"])))).ok()?;
+    let name = CookieName::custom(text(&case["name"])).ok()?;
+    let days = case["max_age_days"].as_u64().expect("a number of days");
+    let now = UnixTime::from_secs(case["now"].as_u64().expect("a time"));
+    let life = Duration::from_secs(days * 86_400);
+    open(&SignedValues::new(&keyring), &name, value.as_bytes(), life, now).ok()
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| std::str::from_utf8(pair).expect("digits"));
+    digits
+        .map(|pair| u8::from_str_radix(pair, 16).expect("digits"))
+        .collect()
+}
+
 /// The fields of a value in format 2, strictly read; the signature is not looked at.
 struct Fields {
     key_version: u64,
