@@ -46,7 +46,7 @@ use crate::{
 pub struct NextUrl(Box<str>);
 
 impl NextUrl {
-    /// The longest target that is read, in octets.
+    /// The longest target, in octets: as it is read, and as it is written with its escapes.
     pub const LIMIT: usize = 2048;
 
     /// The target that `next` names, decoded once from its parameter, or `None` if it is none of ours.
@@ -69,9 +69,11 @@ impl NextUrl {
         let (path, query) = cut(rest, '?');
         // The origin alone means its root.
         let path = if path.is_empty() { "/" } else { path };
-        premises
+        let next = premises
             .admit(path)
-            .then(|| Self::of_parts(path, query, fragment))
+            .then(|| Self::of_parts(path, query, fragment));
+        // What is escaped is longer, and is to be read again.
+        next.filter(|next| next.0.len() <= Self::LIMIT)
     }
 
     /// The place of the request itself: its path and its query, or the base if that path is none of ours.

@@ -176,7 +176,7 @@ impl AuthorizationRequest {
 ///
 /// let answer = AuthorizationResponse::parse(b"code=abc&state=xyz")?;
 /// assert_eq!(answer.state(), Some("xyz"));
-/// assert_eq!(answer.code()?.expose_str(), Some("abc"));
+/// assert_eq!(answer.code().expect("a code").expose_str(), Some("abc"));
 ///
 /// let refused = AuthorizationResponse::parse(b"error=access_denied&state=xyz")?;
 /// assert_eq!(refused.code().unwrap_err().to_string(), "access_denied");
