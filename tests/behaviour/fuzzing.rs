@@ -33,8 +33,8 @@ macro_rules! targets {
 }
 
 targets! {
-    authorization base_urls cookies encrypted_values guards identities next_urls password_hashes paths queries
-    requests salted_token_hashes secrets set_cookies settings signed_values token_hashes tokens xsrf
+    authorization base_urls cookies encrypted_values guards identities next_urls oauth_messages password_hashes paths
+    queries requests salted_token_hashes scopes secrets set_cookies settings signed_values token_hashes tokens xsrf
 }
 
 /// A generator of numbers that look random and are the same in each run: xorshift64*, Vigna 2016.
