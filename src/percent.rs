@@ -27,9 +27,14 @@ pub(crate) fn encode(octets: &[u8], uri: &mut String) {
     encode_but(b"-._~:/?#[]@!$&'()*+,;=%", octets, uri);
 }
 
-/// Appends `octets` to `query` as a name or a value of `application/x-www-form-urlencoded`.
+/// Appends `octets` to `query` as a name or a value of `application/x-www-form-urlencoded`, a blank as `+`.
 pub(crate) fn form_encode(octets: &[u8], query: &mut String) {
-    encode_but(b"-._*", octets, query);
+    for (place, word) in octets.split(|octet| *octet == b' ').enumerate() {
+        if place > 0 {
+            query.push('+');
+        }
+        encode_but(b"-._*", word, query);
+    }
 }
 
 /// Appends `path`, of a file, to `uri`: all but slashes and what is unreserved (RFC 3986 section 2.3) as escapes.

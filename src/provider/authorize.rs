@@ -26,11 +26,11 @@ use crate::{
         form::Form,
         responses::{OwnResponse, page_response},
     },
-    oauth::CodeChallenge,
+    oauth::{AuthorizationResponse, CodeChallenge, OAuthError, OAuthErrorKind},
     page::Page,
-    percent,
     random::{self, BASE62},
     scopes::Scopes,
+    secret::Secret,
     store::{CodeRecord, Tokens},
     token::PresentedToken,
 };
@@ -90,21 +90,14 @@ impl Call<'_> {
     }
 
     pub(crate) async fn consent(&self) -> Answered {
-        let Some(visitor) = self.visitor().await?.known() else {
-            return Err(Trouble::new(
-                StatusCode::FORBIDDEN,
-                "'_xsrf' argument missing from POST",
-            ));
-        };
-        let form = self.form()?;
-        self.check_form(&visitor, &form)?;
+        let (visitor, form) = self.visitor_by_form().await?;
         let asked = match self.asked(&visitor) {
             Ok(asked) => asked,
             Err(refusal) => return refusal.into(),
         };
         self.check_access(&visitor, asked.client)?;
         if form.field("deny").is_some() {
-            return Ok(asked.refused("access_denied", Some("The user said no.")));
+            return Ok(asked.refused(OAuthErrorKind::AccessDenied, "The user said no."));
         }
         let ticked: Vec<&str> = form.all("scopes").collect();
         let mut scopes: Vec<String> = asked
@@ -138,7 +131,8 @@ impl Call<'_> {
             challenge: None,
             scopes: Vec::new(),
         };
-        let refused = |error, description| Err(Refusal::Sent(Box::new(asked.refused(error, description))));
+        let refused =
+            |kind, description: &str| Err(Refusal::Sent(Box::new(asked.refused(kind, description))));
         for name in [
             "response_type",
             "state",
@@ -147,26 +141,37 @@ impl Call<'_> {
             "code_challenge_method",
         ] {
             if count(name) > 1 {
-                return refused("invalid_request", Some(&*format!("Duplicate {name} parameter.")));
+                return refused(
+                    OAuthErrorKind::InvalidRequest,
+                    &format!("Duplicate {name} parameter."),
+                );
             }
         }
         match one("response_type") {
             Some("code") => {}
-            Some(_) => return refused("unsupported_response_type", None),
-            None => return refused("invalid_request", Some("Missing response_type parameter.")),
+            Some(_) => return refused(OAuthErrorKind::UnsupportedResponseType, ""),
+            None => return refused(OAuthErrorKind::InvalidRequest, "Missing response_type parameter."),
         }
         let Some(scopes) = granted(client, one("scope"), visitor, self.hub) else {
-            return refused("invalid_scope", None);
+            return refused(OAuthErrorKind::InvalidScope, "");
         };
         let challenge = match (one("code_challenge"), one("code_challenge_method")) {
             (None, None) if client.without_pkce => None,
-            (None, _) => return refused("invalid_request", Some("Code challenge required.")),
+            (None, _) => return refused(OAuthErrorKind::InvalidRequest, "Code challenge required."),
             // Without a method `plain` is meant, which whoever sees the request could answer.
             (Some(_), method) if method != Some(CodeChallenge::METHOD) => {
-                return refused("invalid_request", Some("Transform algorithm not supported."));
+                return refused(
+                    OAuthErrorKind::InvalidRequest,
+                    "Transform algorithm not supported.",
+                );
             }
             (Some(challenge), _) if CodeChallenge::parse(challenge).is_some() => Some(challenge.to_owned()),
-            (Some(_), _) => return refused("invalid_request", Some("Invalid code_challenge parameter.")),
+            (Some(_), _) => {
+                return refused(
+                    OAuthErrorKind::InvalidRequest,
+                    "Invalid code_challenge parameter.",
+                );
+            }
         };
         asked.challenge = challenge;
         asked.scopes = scopes;
@@ -260,7 +265,7 @@ impl Call<'_> {
             // The login ended in the meantime.
             return Ok(self.ask_to_log_in(true));
         }
-        let mut response = asked.sent(&[("code", &code)]);
+        let mut response = asked.granted(Secret::from(&*code));
         let mut cookies = SetCookies::default();
         self.heal_session_id(visitor, &mut cookies);
         cookies.append_to(response.headers_mut());
@@ -306,25 +311,17 @@ fn granted(
 }
 
 impl Asked<'_> {
-    fn refused(&self, error: &str, description: Option<&str>) -> OwnResponse {
-        let mut parameters = vec![("error", error)];
-        parameters.extend(description.map(|description| ("error_description", description)));
-        self.sent(&parameters)
+    fn refused(&self, kind: OAuthErrorKind, description: &str) -> OwnResponse {
+        let error = OAuthError::new(kind).with_description(description);
+        self.sent(&AuthorizationResponse::with_error(error, self.state.as_deref()))
     }
 
-    /// A redirect to the client with these parameters, and the state as it was sent.
-    fn sent(&self, parameters: &[(&str, &str)]) -> OwnResponse {
-        let state = self.state.as_deref().map(|state| ("state", state));
-        let mut location = self.client.redirect_uri.to_string();
-        for (name, value) in parameters.iter().copied().chain(state) {
-            location.push(if location.contains('?') { '&' } else { '?' });
-            location.push_str(name);
-            location.push('=');
-            let mut encoded = String::new();
-            percent::form_encode(value.as_bytes(), &mut encoded);
-            location.push_str(&encoded.replace("%20", "+"));
-        }
-        told::found(&location)
+    fn granted(&self, code: Secret) -> OwnResponse {
+        self.sent(&AuthorizationResponse::with_code(code, self.state.as_deref()))
+    }
+
+    fn sent(&self, answer: &AuthorizationResponse) -> OwnResponse {
+        told::found(&answer.to_url(&self.client.redirect_uri))
     }
 }
 

@@ -12,7 +12,6 @@
 //! A code that is shown twice by its client ends the token that it was exchanged for.
 
 use http::StatusCode;
-use serde_json::json;
 
 use super::{
     call::{Answered, Call},
@@ -23,7 +22,8 @@ use crate::{
     gate::form::Form,
     grant::Grant,
     identity::Identity,
-    oauth::{CodeChallenge, CodeVerifier},
+    oauth::{CodeChallenge, CodeVerifier, OAuthErrorKind, TokenResponse},
+    secret::Secret,
     store::{Redeemed, TokenRecord},
     token::{PresentedToken, Token},
 };
@@ -34,7 +34,7 @@ impl Call<'_> {
             .content_type()
             .starts_with("application/x-www-form-urlencoded");
         let Some(form) = sent.then(|| Form::read(self.body)).flatten() else {
-            return Ok(oauth_error("unsupported_grant_type", None));
+            return Ok(oauth_error(OAuthErrorKind::UnsupportedGrantType, ""));
         };
         let one = |name: &str| {
             form.field(name)
@@ -43,8 +43,8 @@ impl Call<'_> {
         };
         match one("grant_type") {
             Some("authorization_code") => {}
-            Some("refresh_token") => return Ok(oauth_error("unauthorized_client", None)),
-            _ => return Ok(oauth_error("unsupported_grant_type", None)),
+            Some("refresh_token") => return Ok(oauth_error(OAuthErrorKind::UnauthorizedClient, "")),
+            _ => return Ok(oauth_error(OAuthErrorKind::UnsupportedGrantType, "")),
         }
         for name in [
             "client_id",
@@ -55,44 +55,55 @@ impl Call<'_> {
         ] {
             if form.all(name).count() > 1 {
                 let description = format!("Duplicate {name} parameter.");
-                return Ok(oauth_error("invalid_request", Some(&description)));
+                return Ok(oauth_error(OAuthErrorKind::InvalidRequest, &description));
             }
         }
         let Some(code) = one("code") else {
-            return Ok(oauth_error("invalid_request", Some("Missing code parameter.")));
+            return Ok(oauth_error(
+                OAuthErrorKind::InvalidRequest,
+                "Missing code parameter.",
+            ));
         };
         let client = one("client_id").and_then(|id| self.hub.registry.find(id));
         let secret = one("client_secret").and_then(|secret| PresentedToken::new(secret.as_bytes()));
         let Some(client) = client.filter(|client| secret.is_some_and(|secret| client.knows(secret))) else {
             self.refused(crate::denial::Reason::UnknownToken);
-            return Ok(oauth_error("invalid_client", None));
+            return Ok(oauth_error(OAuthErrorKind::InvalidClient, ""));
         };
         let Some(hash) = PresentedToken::new(code.as_bytes()).map(PresentedToken::hash) else {
-            return Ok(oauth_error("invalid_grant", None));
+            return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
         };
         let now = self.head.now();
         let record = self.hub.store.find_code(hash).await?;
         let record = record.filter(|record| record.client_id() == client.id() && record.expires_at() > now);
         let Some(record) = record else {
-            return Ok(oauth_error("invalid_grant", None));
+            return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
         };
         match (record.code_challenge(), one("code_verifier")) {
-            (Some(_), None) => return Ok(oauth_error("invalid_request", Some("Code verifier required."))),
-            (Some(challenge), Some(verifier)) if !is_met(challenge, verifier) => {
-                return Ok(oauth_error("invalid_grant", None));
+            (Some(_), None) => {
+                return Ok(oauth_error(
+                    OAuthErrorKind::InvalidRequest,
+                    "Code verifier required.",
+                ));
             }
-            (None, _) if !client.without_pkce => return Ok(oauth_error("invalid_grant", None)),
+            (Some(challenge), Some(verifier)) if !is_met(challenge, verifier) => {
+                return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
+            }
+            (None, _) if !client.without_pkce => return Ok(oauth_error(OAuthErrorKind::InvalidGrant, "")),
             _ => {}
         }
         if one("redirect_uri").is_some_and(|uri| uri != record.redirect_uri()) {
-            return Ok(oauth_error("invalid_request", Some("Mismatching redirect URI.")));
+            return Ok(oauth_error(
+                OAuthErrorKind::InvalidRequest,
+                "Mismatching redirect URI.",
+            ));
         }
         // What the user may do can have changed since the code was made.
         let access = client.resource.access_scope();
         let member = self.hub.members.find(record.owner());
         let member = member.filter(|member| Expanded::of_member(member).covers(&access, &self.hub.members));
         let Some(member) = member else {
-            return Ok(oauth_error("invalid_grant", None));
+            return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
         };
         let grant = Grant::new(Identity::new(member.name()))
             .with_scopes(record.scopes().clone())
@@ -105,16 +116,18 @@ impl Call<'_> {
         };
         match self.hub.store.redeem(hash, token.hash(), issued).await? {
             Redeemed::Issued => {}
-            Redeemed::Again { .. } | Redeemed::Unknown => return Ok(oauth_error("invalid_grant", None)),
+            Redeemed::Again { .. } | Redeemed::Unknown => {
+                return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
+            }
         }
         let scopes: Vec<&str> = record.scopes().iter().collect();
-        let body = json!({
-            "access_token": token.expose(),
-            "expires_in": self.hub.lifetime.as_secs(),
-            "token_type": "Bearer",
-            "scope": scopes.join(" "),
-        });
-        Ok(told::json_response(StatusCode::OK, &body))
+        let answer = TokenResponse::new(Secret::from(token.expose()))
+            .with_expires_in(self.hub.lifetime.as_secs())
+            .with_scope(&scopes.join(" "));
+        Ok(told::json_text(
+            StatusCode::OK,
+            answer.to_json().expose().to_vec(),
+        ))
     }
 }
 

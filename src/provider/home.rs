@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-
 use super::{
     authorize::capital,
     call::{Answered, Call},
@@ -39,14 +37,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn change_holdings(&self) -> Answered {
-        let Some(visitor) = self.visitor().await?.known() else {
-            return Err(Trouble::new(
-                StatusCode::FORBIDDEN,
-                "'_xsrf' argument missing from POST",
-            ));
-        };
-        let form = self.form()?;
-        self.check_form(&visitor, &form)?;
+        let (visitor, form) = self.visitor_by_form().await?;
         let id = form.text("id");
         match &*form.text("action") {
             "make" => return self.make_by_form(&visitor, &form).await,

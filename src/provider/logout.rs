@@ -8,11 +8,11 @@
 //! | POST with the `_xsrf` of the session | as GET; with `everywhere` all logins of the user end |
 //! | POST otherwise | 403 |
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue};
 
 use super::{
     call::{Answered, Call},
-    told::{self, Trouble},
+    told,
     visitor::{Sight, Visitor},
 };
 use crate::{
@@ -50,14 +50,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn log_out(&self) -> Answered {
-        let Some(visitor) = self.visitor().await?.known() else {
-            return Err(Trouble::new(
-                StatusCode::FORBIDDEN,
-                "'_xsrf' argument missing from POST",
-            ));
-        };
-        let form = self.form()?;
-        self.check_form(&visitor, &form)?;
+        let (visitor, form) = self.visitor_by_form().await?;
         self.end(&visitor, form.field("everywhere").is_some()).await
     }
 

@@ -1,5 +1,6 @@
 //! How a hub answers: JSON for programs, pages for people.
 
+use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -11,6 +12,7 @@ use crate::{
     denial::{Denial, Reason},
     error::Unavailable,
     gate::responses::{NO_STORE, OwnResponse, page_response, redirect},
+    oauth::{OAuthError, OAuthErrorKind},
     page::Page,
     store::StoreError,
 };
@@ -130,7 +132,12 @@ impl From<StoreError> for Trouble {
 
 /// JSON for whoever asked, and for nobody's cache.
 pub(crate) fn json_response(status: StatusCode, body: &Value) -> OwnResponse {
-    let mut response = Response::new(Full::from(body.to_string()));
+    json_text(status, body.to_string())
+}
+
+/// The same, of a text that is JSON already.
+pub(crate) fn json_text(status: StatusCode, body: impl Into<Bytes>) -> OwnResponse {
+    let mut response = Response::new(Full::from(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -160,19 +167,10 @@ pub(crate) fn not_allowed(methods: &'static str) -> OwnResponse {
 }
 
 /// An OAuth error of the token endpoint (RFC 6749 §5.2).
-pub(crate) fn oauth_error(error: &str, description: Option<&str>) -> OwnResponse {
-    let mut body = json!({ "error": error });
-    if let Some(description) = description {
-        body["error_description"] = description.into();
-    }
-    let client = error == "invalid_client";
-    let status = if client {
-        StatusCode::UNAUTHORIZED
-    } else {
-        StatusCode::BAD_REQUEST
-    };
-    let mut response = json_response(status, &body);
-    if client {
+pub(crate) fn oauth_error(kind: OAuthErrorKind, description: &str) -> OwnResponse {
+    let error = OAuthError::new(kind).with_description(description);
+    let mut response = json_text(error.status(), error.to_json());
+    if kind == OAuthErrorKind::InvalidClient {
         let challenge = HeaderValue::from_static("Bearer error=\"invalid_client\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::{call::Call, member::Member, scope::Expanded, told::Trouble};
 use crate::{
     cookie::{CookieName, Read, RequestCookies, SetCookies},
@@ -100,17 +102,21 @@ impl Call<'_> {
         })
     }
 
-    /// Nothing if a page of the hub's own sent this form, as the visitor who is logged in.
-    pub(crate) fn check_form(&self, visitor: &Visitor, form: &Form) -> Result<(), Denial> {
-        let hub = self.hub;
-        let field = form.text("_xsrf");
-        hub.xsrf_cookie.check(
-            &hub.guards,
+    /// Who sent this form by a page of the hub's own, and the form.
+    pub(crate) async fn visitor_by_form(&self) -> Result<(Visitor, Form), Trouble> {
+        let Some(visitor) = self.visitor().await?.known() else {
+            let missing = "'_xsrf' argument missing from POST";
+            return Err(Trouble::new(StatusCode::FORBIDDEN, missing));
+        };
+        let form = self.form()?;
+        self.hub.xsrf_cookie.check(
+            &self.hub.guards,
             &self.surroundings,
             self.head,
             &visitor.session(),
-            Some(field.trim()),
-        )
+            Some(form.text("_xsrf").trim()),
+        )?;
+        Ok((visitor, form))
     }
 
     /// The `_xsrf` value for a form of this visitor; its cookie is set if the one that was sent does not fit.

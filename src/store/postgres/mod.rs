@@ -22,7 +22,7 @@ use crate::{
     answer::{Answer, BoxFuture},
     store::{
         RecordId, SaltedTokenHash, SaltedTokens, StoreError, TokenRecord, TokenStore, Tokens,
-        row::{LookupKey, TokenRow, number, seconds},
+        row::{LookupKey, TokenRow, number, salted_tokens, seconds},
     },
     time::UnixTime,
     token::TokenHash,
@@ -236,14 +236,7 @@ impl SaltedTokens for PostgresTokenStore {
                 rows.collect::<Result<Vec<_>, Error>>()
             })
         });
-        Answer::later(async move {
-            let rows = rows.await?.into_iter();
-            // A hash that cannot be read is no token's.
-            let readable = rows.filter_map(|(row, salted)| Some((salted.parse().ok()?, row)));
-            readable
-                .map(|(salted, row)| Ok((salted, row.record()?)))
-                .collect()
-        })
+        Answer::later(async move { salted_tokens(rows.await?) })
     }
 
     fn adopt(&self, id: RecordId, hash: TokenHash) {

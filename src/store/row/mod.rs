@@ -10,7 +10,7 @@ use crate::{
     random,
     scopes::Scopes,
     secret::{self, Secret},
-    store::{RecordId, StoreError, StoreErrorKind, TokenRecord},
+    store::{RecordId, SaltedTokenHash, StoreError, StoreErrorKind, TokenRecord},
     time::UnixTime,
     token::TokenHash,
 };
@@ -92,6 +92,18 @@ impl TokenRow {
         }
         Ok(record)
     }
+}
+
+/// The tokens of rows that hold a salted hash as text; one that cannot be read is no token's.
+pub(super) fn salted_tokens(
+    rows: Vec<(TokenRow, String)>,
+) -> Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError> {
+    let readable = rows
+        .into_iter()
+        .filter_map(|(row, salted)| Some((salted.parse().ok()?, row)));
+    readable
+        .map(|(salted, row)| Ok((salted, row.record()?)))
+        .collect()
 }
 
 /// What the hashes of one database are keyed with, so that where one lies tells nobody which token is near.

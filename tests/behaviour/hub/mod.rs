@@ -179,11 +179,16 @@ impl World {
 
 /// The query by which the client `service-ext` asks.
 pub(crate) fn authorize_query() -> String {
+    authorize_query_of("service-ext", REDIRECT_URI, "st")
+}
+
+/// The query by which this client asks for a code.
+pub(crate) fn authorize_query_of(client_id: &str, redirect_uri: &str, state: &str) -> String {
     form(&[
-        ("client_id", "service-ext"),
-        ("redirect_uri", REDIRECT_URI),
+        ("client_id", client_id),
+        ("redirect_uri", redirect_uri),
         ("response_type", "code"),
-        ("state", "st"),
+        ("state", state),
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
     ])

@@ -7,7 +7,7 @@ use portcullis::{
 
 use super::{
     Browser, MINUTE, NOW, OTHER_SECRET, REDIRECT_URI, SECRET, VERIFIER, World, authorize_query,
-    exchange_fields, form, hidden, json,
+    authorize_query_of, exchange_fields, form, hidden, json,
 };
 
 /// The query with one parameter changed; an empty value takes it away.
@@ -526,14 +526,7 @@ async fn a_token_is_worth_what_was_ticked_and_what_its_owner_holds() {
 #[tokio::test]
 async fn own_servers_are_entered_without_a_question_and_others_not_at_all() {
     let world = World::new();
-    let query = form(&[
-        ("client_id", "jupyterhub-user-alice"),
-        ("redirect_uri", "/user/alice/oauth_callback"),
-        ("response_type", "code"),
-        ("state", "a b+c"),
-        ("code_challenge", super::CHALLENGE),
-        ("code_challenge_method", "S256"),
-    ]);
+    let query = authorize_query_of("jupyterhub-user-alice", "/user/alice/oauth_callback", "a b+c");
     let url = format!("/hub/api/oauth2/authorize?{query}");
     let answer = world.browser_of("alice").await.get(&url).await;
     let location = answer.header("location");
@@ -568,13 +561,7 @@ async fn oa_4_a_redirect_uri_is_written_into_the_answer_octet_by_octet() {
     let token = "a-token-of-a-server-of-anns".parse().expect("a token");
     let client = Client::server("alice", "named", place, &token).expect("a client");
     let world = World::with(|hub| hub.client(client));
-    let query = form(&[
-        ("client_id", "jupyterhub-user-alice!named"),
-        ("response_type", "code"),
-        ("state", "a b"),
-        ("code_challenge", super::CHALLENGE),
-        ("code_challenge_method", "S256"),
-    ]);
+    let query = authorize_query_of("jupyterhub-user-alice!named", place, "a b");
     let url = format!("/hub/api/oauth2/authorize?{query}");
     let answer = world.browser_of("alice").await.get(&url).await;
     let location = answer.header("location");
