@@ -1,0 +1,136 @@
+//! The message that holds the token: RFC 6749 §5.1.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::super::error::{OAuthError, OAuthErrorKind};
+use crate::secret::Secret;
+
+/// What a code is worth: RFC 6749 §5.1.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Secret, oauth::TokenResponse};
+///
+/// let answer = TokenResponse::new(Secret::from("abc")).with_scope("read").with_expires_in(60);
+/// assert_eq!(answer.to_json().expose_str(), Some(
+///     r#"{"access_token":"abc","expires_in":60,"scope":"read","token_type":"Bearer"}"#,
+/// ));
+/// let read = TokenResponse::parse(answer.to_json().expose())?;
+/// assert_eq!(read.access_token().expose_str(), Some("abc"));
+/// # Ok::<(), portcullis::oauth::OAuthError>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenResponse {
+    access_token: Secret,
+    expires_in: Option<u64>,
+    scope: Option<String>,
+}
+
+impl TokenResponse {
+    /// An answer with this token, of type `Bearer`.
+    pub fn new(access_token: Secret) -> Self {
+        Self {
+            access_token,
+            expires_in: None,
+            scope: None,
+        }
+    }
+
+    /// The same answer for a token that is good for so many seconds. Default: not told.
+    #[must_use]
+    pub fn with_expires_in(self, seconds: u64) -> Self {
+        Self {
+            expires_in: Some(seconds),
+            ..self
+        }
+    }
+
+    /// The same answer with these scopes, apart by blanks. Default: not told.
+    #[must_use]
+    pub fn with_scope(self, scope: &str) -> Self {
+        Self {
+            scope: Some(scope.to_owned()),
+            ..self
+        }
+    }
+
+    /// The body, of type `application/json`; the answer is `Cache-Control: no-store`.
+    pub fn to_json(&self) -> Secret {
+        let mut answer = serde_json::Map::new();
+        answer.insert(
+            "access_token".to_owned(),
+            self.access_token.expose_str().unwrap_or_default().into(),
+        );
+        if let Some(seconds) = self.expires_in {
+            answer.insert("expires_in".to_owned(), seconds.into());
+        }
+        if let Some(scope) = &self.scope {
+            answer.insert("scope".to_owned(), scope.as_str().into());
+        }
+        answer.insert("token_type".to_owned(), "Bearer".into());
+        Secret::from(serde_json::Value::Object(answer).to_string())
+    }
+
+    /// The answer that a body holds. A missing `token_type` is taken for `Bearer`.
+    ///
+    /// # Errors
+    ///
+    /// The error that the body tells, or else `server_error`: no JSON, no token of 1 to 512 visible ASCII
+    /// characters, a token of another type.
+    pub fn parse(body: &[u8]) -> Result<Self, OAuthError> {
+        #[derive(Deserialize)]
+        struct Body {
+            access_token: String,
+            #[serde(default)]
+            token_type: Option<String>,
+            #[serde(default)]
+            expires_in: Option<u64>,
+            #[serde(default)]
+            scope: Option<String>,
+        }
+        let wrong = || {
+            OAuthError::from_json(body).unwrap_or_else(|| {
+                OAuthError::new(OAuthErrorKind::ServerError)
+                    .with_description("the answer of the token endpoint holds no token")
+            })
+        };
+        let body: Body = serde_json::from_slice(body).map_err(|_| wrong())?;
+        let bearer = body
+            .token_type
+            .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+        let token = Secret::from(body.access_token);
+        if !bearer || crate::token::PresentedToken::new(token.expose()).is_none() {
+            return Err(OAuthError::new(OAuthErrorKind::ServerError)
+                .with_description("the answer of the token endpoint holds no bearer token"));
+        }
+        Ok(Self {
+            access_token: token,
+            expires_in: body.expires_in,
+            scope: body.scope,
+        })
+    }
+
+    /// The token.
+    pub fn access_token(&self) -> &Secret {
+        &self.access_token
+    }
+
+    /// For how many seconds it is good, if that was told.
+    pub fn expires_in(&self) -> Option<u64> {
+        self.expires_in
+    }
+
+    /// Its scopes, apart by blanks, if they were told.
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+}
+
+impl fmt::Debug for TokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenResponse")
+    }
+}
