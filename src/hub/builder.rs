@@ -10,12 +10,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::Full;
-use serde_json::Value;
 use tower_service::Service;
 
 use super::{
     api::HubApi,
     config::{Hub, HubAuth},
+    cookie_options::{TOKEN_LIFE, with_options},
     environment::wrong,
     transport::{ByService, Transport},
     verifier::HubVerifier,
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     authenticate::{TokenSource, TokenSources},
     base_url::BaseUrl,
-    cookie::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime, SameSite, Secure},
+    cookie::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
     digest::Hmac,
     error::{BoxError, ConfigError},
     guard::Origin,
@@ -371,9 +371,6 @@ impl HubAuthBuilder {
     }
 }
 
-/// How long a hub's token of a login is good, unless it is set otherwise there.
-const TOKEN_LIFE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
 #[cfg(feature = "hub-client")]
 fn ready_transport() -> Result<Arc<dyn Transport>, ConfigError> {
     Ok(super::client::ready())
@@ -407,59 +404,6 @@ fn path_of(url: &str) -> Option<Box<str>> {
     let uri: Uri = url.parse().ok()?;
     let whole = uri.query().is_none() && uri.path().starts_with('/');
     whole.then(|| uri.path().into())
-}
-
-fn with_options(scope: CookieScope, options: &str) -> Result<(CookieScope, Lifetime, bool), ConfigError> {
-    const NAME: &str = "JUPYTERHUB_COOKIE_OPTIONS";
-    let Ok(Value::Object(options)) = serde_json::from_str(options) else {
-        return Err(wrong(NAME, &format!("expected a JSON object, found {options:?}")));
-    };
-    let mut life = TOKEN_LIFE;
-    let mut lasting = true;
-    let mut same_site = None;
-    let mut scope = scope;
-    for (option, value) in &options {
-        let odd = |what: &str| wrong(NAME, &format!("expected {what} for {option:?}, found {value}"));
-        match option.to_ascii_lowercase().as_str() {
-            "samesite" => {
-                let text = value.as_str().map(str::to_ascii_lowercase);
-                same_site = Some(match text.as_deref() {
-                    Some("lax") => SameSite::Lax,
-                    Some("none") => SameSite::None,
-                    Some("strict") => SameSite::Strict,
-                    _ => return Err(odd("Lax, None or Strict")),
-                });
-            }
-            "secure" => match value {
-                Value::Bool(true) => scope = scope.with_secure(Secure::Always)?,
-                Value::Bool(false) => {}
-                _ => return Err(odd("true or false")),
-            },
-            "domain" => {
-                let domain = value.as_str().ok_or_else(|| odd("a domain name"))?;
-                scope = scope.with_domain(domain)?;
-            }
-            "max_age" | "max-age" => {
-                life = Duration::from_secs(value.as_u64().ok_or_else(|| odd("a number of seconds"))?);
-            }
-            "expires_days" if value.is_null() => lasting = false,
-            "expires_days" => {
-                let days = value.as_f64().filter(|days| (0.0..=400.0).contains(days));
-                life = Duration::from_secs_f64(days.ok_or_else(|| odd("a number of days"))? * 86_400.0);
-            }
-            // Always so.
-            "httponly" if value == &Value::Bool(true) => {}
-            _ => {
-                return Err(odd(
-                    "one of samesite, secure, domain, max_age, expires_days, not this",
-                ));
-            }
-        }
-    }
-    if let Some(same_site) = same_site {
-        scope = scope.with_same_site(same_site)?;
-    }
-    Ok((scope, Lifetime::absolute(life), lasting))
 }
 
 impl fmt::Debug for HubAuthBuilder {

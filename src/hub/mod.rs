@@ -30,6 +30,7 @@ mod builder;
 #[cfg(feature = "hub-client")]
 mod client;
 mod config;
+mod cookie_options;
 mod environment;
 mod login;
 mod transport;
