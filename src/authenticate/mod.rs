@@ -14,6 +14,7 @@ mod func;
 mod identity_cookie;
 pub(crate) mod login_payload;
 mod token;
+mod token_sources;
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ pub use self::{
     authorization::token_in_authorization,
     func::{AuthenticatorFn, authenticator_fn},
     identity_cookie::IdentityCookie,
-    token::{Found, TokenAuthenticator, TokenSource, TokenSources},
+    token::TokenAuthenticator,
+    token_sources::{Found, TokenSource, TokenSources},
 };
 pub(crate) use self::{chain::Chain, token::Glance};
 

@@ -1,185 +1,21 @@
-//! Tokens, wherever in a request they stand.
-
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+//! Who sent a request, by the token in it.
 
 use super::{
-    Authenticator, Outcome,
-    authorization::{self, token_in_authorization, trim},
+    Authenticator, Outcome, authorization,
+    token_sources::{TokenSource, TokenSources, only},
 };
 use crate::{
     answer::Answer,
     denial::{Denial, Reason},
-    fields::{Field, Several, single},
+    fields::Field,
     grant::Grant,
     head::Head,
-    percent,
-    query::{Query, TokenBuffer, TokenRoom},
-    secret,
+    query::TokenBuffer,
     session::{Credential, Session},
     time::UnixTime,
     token::PresentedToken,
     verify::{TokenVerifier, Verdict},
 };
-
-/// Where in a request a token may stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TokenSource {
-    /// `Authorization: Bearer` or `token`: see [`token_in_authorization`].
-    Authorization,
-    /// A field whose whole value is the token. Blanks around it are trimmed; an empty one counts as absent.
-    Header(HeaderName),
-    /// The parameter `token` of the query: see [`Query::token`].
-    Query,
-    /// A protocol `v1.token.websocket.jupyter.org.<token>`, the token percent-encoded, among those that a
-    /// websocket handshake offers. Browsers can send it where they cannot set a field.
-    ///
-    /// Source: Jupyter enhancement proposal 119.
-    WebSocketSubprotocol,
-}
-
-/// The places where tokens are looked for.
-///
-/// A request has one token: several in one place, or different ones in two, are refused.
-#[derive(Clone, Debug)]
-pub struct TokenSources {
-    authorization: bool,
-    headers: Box<[TokenSource]>,
-    query: bool,
-    websocket_subprotocol: bool,
-    /// Whether `Authorization` is a place, and the query the only other one, if any.
-    plain: bool,
-}
-
-impl TokenSources {
-    /// These places, in whatever order.
-    pub fn new(sources: impl IntoIterator<Item = TokenSource>) -> Self {
-        let mut chosen = Self {
-            authorization: false,
-            headers: Box::default(),
-            query: false,
-            websocket_subprotocol: false,
-            plain: false,
-        };
-        let mut headers = Vec::new();
-        for source in sources {
-            match source {
-                // The one field that has a scheme before its token.
-                TokenSource::Authorization => chosen.authorization = true,
-                TokenSource::Header(name) if name == header::AUTHORIZATION => chosen.authorization = true,
-                TokenSource::Header(_) => headers.push(source),
-                TokenSource::Query => chosen.query = true,
-                TokenSource::WebSocketSubprotocol => chosen.websocket_subprotocol = true,
-            }
-        }
-        chosen.plain = chosen.authorization && headers.is_empty() && !chosen.websocket_subprotocol;
-        chosen.headers = headers.into();
-        chosen
-    }
-
-    /// The token that the request carries, if it carries one.
-    ///
-    /// # Errors
-    ///
-    /// A denial to answer with, whatever other credentials there are: 400 for more than one token or more
-    /// than one field of a name, 401 for one that is malformed, 414 for a query that is too long.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use portcullis::{Head, TokenBuffer, authenticate::{TokenSource, TokenSources}};
-    ///
-    /// let sources = TokenSources::default();
-    /// let request = http::Request::get("/lab?token=abc").body(())?;
-    /// let mut buffer = TokenBuffer::default();
-    /// let found = sources.find(Head::of(&request), &mut buffer)?.expect("a token");
-    /// assert_eq!(found.token().expose(), "abc");
-    /// assert_eq!(*found.source(), TokenSource::Query);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn find<'a>(
-        &'a self,
-        head: Head<'a>,
-        buffer: &'a mut TokenBuffer,
-    ) -> Result<Option<Found<'a>>, Denial> {
-        let TokenBuffer { query, protocol } = buffer;
-        let mut found = None;
-        if self.authorization
-            && let Some(value) = only(head.single(Field::Authorization))?
-        {
-            let token = token_in_authorization(value.as_bytes())?;
-            let source = &TokenSource::Authorization;
-            found = token.map(|token| Found { token, source });
-        }
-        for source in &self.headers {
-            if let TokenSource::Header(name) = source {
-                found = Found::one(found, token_in_header(head.headers(), name)?, source)?;
-            }
-        }
-        if self.websocket_subprotocol && is_handshake(head) {
-            let token = token_in_protocols(head.headers(), protocol)?;
-            found = Found::one(found, token, &TokenSource::WebSocketSubprotocol)?;
-        }
-        // Last, so that its word on the source counts: what a URL held is to be cleaned out of it.
-        if self.query && head.uri().query().is_some() {
-            found = Found::one(found, Query::of(head.uri()).token_by(query)?, &TokenSource::Query)?;
-        }
-        Ok(found)
-    }
-
-    /// Whether no other place than `Authorization` can hold a token, as far as a glance tells.
-    #[inline]
-    fn only_authorization(&self, head: &Head<'_>) -> bool {
-        self.plain
-            && !(self.query
-                && head
-                    .uri()
-                    .query()
-                    .is_some_and(|query| !Query::new(query.as_bytes()).has_no_token()))
-    }
-}
-
-impl Default for TokenSources {
-    /// Where Jupyter Server reads tokens: the `Authorization` field and the query.
-    fn default() -> Self {
-        Self::new([TokenSource::Authorization, TokenSource::Query])
-    }
-}
-
-/// A token, and where in the request it stood.
-#[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
-    token: PresentedToken<'a>,
-    source: &'a TokenSource,
-}
-
-impl<'a> Found<'a> {
-    /// The token.
-    pub fn token(&self) -> PresentedToken<'a> {
-        self.token
-    }
-
-    /// Where it stood; the query, if it stood there and elsewhere too.
-    pub fn source(&self) -> &'a TokenSource {
-        self.source
-    }
-
-    /// What was found `before` and what is found now, which must be the same token.
-    #[inline]
-    fn one(
-        before: Option<Self>,
-        token: Option<PresentedToken<'a>>,
-        source: &'a TokenSource,
-    ) -> Result<Option<Self>, Denial> {
-        let Some(token) = token else { return Ok(before) };
-        match before {
-            Some(before) if !secret::equal(before.token.as_bytes(), token.as_bytes()) => {
-                Err(several("two different tokens in one request"))
-            }
-            _ => Ok(Some(Self { token, source })),
-        }
-    }
-}
 
 /// Who sent a request, told from the token in it and a verifier that knows tokens.
 ///
@@ -305,7 +141,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
     fn by_any_source(&self, head: &Head<'_>) -> Answer<Outcome> {
         let mut buffer = TokenBuffer::default();
         match self.sources.find(*head, &mut buffer) {
-            Ok(Some(found)) => self.judge(found.token, *head),
+            Ok(Some(found)) => self.judge(found.token(), *head),
             Ok(None) => Answer::Now(Outcome::Absent),
             Err(denial) => Answer::Now(Outcome::Malformed(denial)),
         }
@@ -339,66 +175,6 @@ fn is_over(grant: &Grant, now: impl FnOnce() -> UnixTime) -> bool {
     grant.expiry().is_some_and(|end| end <= now())
 }
 
-/// The value of a field that may be sent once, or `None` if there is no such field.
-#[inline(always)]
-fn only(value: Result<Option<&HeaderValue>, Several>) -> Result<Option<&HeaderValue>, Denial> {
-    value.map_err(|Several| several("a field that holds a credential came more than once"))
-}
-
-fn token_in_header<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> Result<Option<PresentedToken<'a>>, Denial> {
-    match only(single(headers, name))?.map(|value| trim(value.as_bytes())) {
-        None | Some([]) => Ok(None),
-        Some(value) => PresentedToken::new(value).map(Some).ok_or_else(malformed),
-    }
-}
-
-fn token_in_protocols<'a>(
-    headers: &'a HeaderMap,
-    room: &'a mut TokenRoom,
-) -> Result<Option<PresentedToken<'a>>, Denial> {
-    let mut tokens = headers
-        .get_all(&SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
-        .filter_map(|protocol| trim(protocol).strip_prefix(b"v1.token.websocket.jupyter.org."));
-    match (tokens.next(), tokens.next()) {
-        (Some(_), Some(_)) => Err(several("more than one token among the websocket protocols")),
-        (None | Some([]), None) | (None, Some(_)) => Ok(None),
-        (Some(token), None) => room
-            .decode(token, percent::decoded)
-            .map(Some)
-            .ok_or_else(malformed),
-    }
-}
-
-static SEC_WEBSOCKET_PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
-
-/// Whether the request begins a websocket: RFC 6455 section 4.1, and RFC 8441 section 4 over HTTP/2.
-fn is_handshake(head: Head<'_>) -> bool {
-    let upgrades = || {
-        let values = head.headers().get_all(header::UPGRADE).iter();
-        values
-            .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
-            .any(|protocol| trim(protocol).eq_ignore_ascii_case(b"websocket"))
-    };
-    *head.method() == Method::CONNECT || (*head.method() == Method::GET && upgrades())
-}
-
-#[cold]
-fn several(detail: &'static str) -> Denial {
-    Denial::new(Reason::Malformed).with_detail(detail)
-}
-
-#[cold]
-fn malformed() -> Denial {
-    Denial::new(Reason::Malformed)
-        .with_status(StatusCode::UNAUTHORIZED)
-        .with_detail("expected a token of 1 to 512 visible ASCII characters")
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -406,7 +182,7 @@ mod tests {
         time::Duration,
     };
 
-    use http::Request;
+    use http::{HeaderName, HeaderValue, Request, header};
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
