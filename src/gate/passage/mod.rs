@@ -1,0 +1,383 @@
+//! The decision itself: what one set of routes asks of a request.
+//!
+//! A request walks down these files: the first look is here, with the order of what is asked;
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `own_paths` | the answer at one of the gate's own paths |
+//! | `conclusion` | whether somebody known may, and what is added to the answer |
+//! | `refusal` | why somebody is turned away, and how they are told |
+//! | `by_hand` | nothing: logins and logouts that a handler decided |
+
+mod by_hand;
+mod conclusion;
+mod own_paths;
+mod refusal;
+
+use std::{fmt, sync::Arc};
+
+use http::{Extensions, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+
+use crate::{
+    answer::{Answer, BoxFuture},
+    authenticate::{Glance, Outcome},
+    base_url::BaseUrl,
+    cookie::SetCookies,
+    fields::Fields,
+    gate::{
+        decision::{Afterwards, Decision},
+        endpoint::FormRequest,
+        gate::Gate,
+        responses::OwnResponse,
+        stranger::Stranger,
+    },
+    grant::Grant,
+    head::Head,
+    session::{Credential, Session},
+    time::Clock,
+};
+
+/// The gate as one set of routes has it: shared state, and what is asked there.
+#[derive(Clone)]
+pub(crate) struct Passage {
+    pub(super) gate: Arc<Gate>,
+    optional: bool,
+    scopes: Box<[Box<str>]>,
+    open_paths: Box<[Box<str>]>,
+    /// Whether no more than a token is asked of who has one: no scope, no authorizer, no CORS, no proxy.
+    plain: bool,
+}
+
+impl Passage {
+    pub(crate) fn new(gate: Gate) -> Self {
+        Self {
+            plain: gate.authorizers.is_empty() && gate.guards.are_plain(),
+            gate: Arc::new(gate),
+            optional: false,
+            scopes: Box::default(),
+            open_paths: Box::default(),
+        }
+    }
+
+    pub(crate) fn optional(&self) -> Self {
+        Self {
+            optional: true,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn require(&self, scope: &str) -> Self {
+        let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
+        Self {
+            scopes,
+            plain: false,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn open_paths(&self, paths: &[&str]) -> Self {
+        let open_paths = self
+            .open_paths
+            .iter()
+            .cloned()
+            .chain(paths.iter().map(|&path| path.into()))
+            .collect();
+        Self {
+            open_paths,
+            ..self.clone()
+        }
+    }
+
+    /// Where the guarded service lives.
+    pub(crate) fn base_url(&self) -> &BaseUrl {
+        &self.gate.telling.base_url
+    }
+
+    /// Whether a browser can log in here.
+    pub(crate) fn logs_in(&self) -> bool {
+        self.gate.login_cookie.is_some()
+    }
+
+    /// Hands over to the service who was let in by a token that is worth `grant`.
+    #[inline(always)]
+    pub(crate) fn introduce(&self, grant: &Grant, extensions: &mut Extensions) {
+        if !self.gate.gate_only {
+            self.insert_session(grant, extensions);
+        }
+    }
+
+    #[inline(never)]
+    fn insert_session(&self, grant: &Grant, extensions: &mut Extensions) {
+        extensions.insert(self.token_session(grant));
+    }
+
+    /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
+    /// gate's own answer.
+    #[inline(always)]
+    pub(crate) fn carry_out(
+        &self,
+        decision: Decision,
+        extensions: &mut Extensions,
+    ) -> Result<Afterwards, Instead> {
+        match decision {
+            Decision::Admitted { session, afterwards } => {
+                if !self.gate.gate_only {
+                    self.hand_over(session, extensions);
+                }
+                Ok(afterwards)
+            }
+            Decision::Answered(answer) => Err(Instead::Answer(answer)),
+            Decision::WantsForm(form) => Err(Instead::ReadForm(form)),
+        }
+    }
+
+    #[inline(never)]
+    fn hand_over(&self, session: Option<Session>, extensions: &mut Extensions) {
+        match session {
+            Some(session) => drop(extensions.insert(session)),
+            None => {
+                // What another gate left does not speak for this one.
+                extensions.remove::<Session>();
+                extensions.insert(Stranger::at(&self.gate));
+            }
+        }
+    }
+
+    /// The decision that is told to whoever asks for one.
+    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Answer<Decision> {
+        let decision = match verdict {
+            Verdict::Known(grant) => Decision::Admitted {
+                session: Some(self.token_session(grant)),
+                afterwards: Afterwards::default(),
+            },
+            Verdict::Decided(decision) => decision,
+            Verdict::Awaited(response) => {
+                return Answer::later(async move { Decision::Answered(Box::new(response.await)) });
+            }
+        };
+        decision.into()
+    }
+
+    fn token_session(&self, grant: &Grant) -> Session {
+        Session::new(grant.clone(), Credential::Token).let_in_by(self.gate.id)
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.gate.clock
+    }
+
+    /// The head of a request, with the gate's clock.
+    pub(crate) fn head<'a, B>(&'a self, request: &'a Request<B>) -> Head<'a> {
+        Head::at(request, self.clock())
+    }
+
+    /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
+    ///
+    /// The clock is the head's own.
+    #[inline(always)]
+    pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
+        let glance = self.gate.chain.glance(head);
+        match glance {
+            // Whether the token is good is asked first, and told last: to who may hear it.
+            Glance::Known(grant) if self.asks_no_more_than_a_token(head) => Ok(Verdict::Known(grant)),
+            _ => self.judge_further(glance, head),
+        }
+    }
+
+    /// Whether this request of somebody with a good token in its head is let in as it is, and nothing is added
+    /// to the answer.
+    #[inline(always)]
+    fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
+        self.plain
+            && !self.opens(head)
+            && Session::of(head.extensions()).is_none()
+            && whole_path(head.uri()).is_some_and(|path| self.gate.endpoints.at(path).is_none())
+            && self.gate.guards.plainly_reached(head)
+    }
+
+    // Not inlined, so that a known token does not pay for its registers.
+    #[inline(never)]
+    fn judge_further(
+        self: &Arc<Self>,
+        glance: Glance<'_, '_>,
+        head: &Head<'_>,
+    ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
+        let gate = &*self.gate;
+        let mut fields = Fields::default();
+        let head = &if gate.guards.ask_for_fields() && fields.are_found_in(head.headers()) {
+            head.with_fields(&fields)
+        } else {
+            *head
+        };
+        let surroundings = match gate.guards.reached(*head) {
+            Ok(surroundings) => surroundings,
+            Err(refusal) => {
+                let answer = self.refuse(refusal.into(), head, None, None, SetCookies::default());
+                return Ok(Decision::Answered(answer).into());
+            }
+        };
+        if let Some(endpoint) = gate.endpoints.at(head.uri().path()) {
+            return Ok(self.at_endpoint(endpoint, head, surroundings));
+        }
+        if self.opens(head) {
+            let afterwards = self.additions(head).into();
+            let session = None;
+            return Ok(Decision::Admitted { session, afterwards }.into());
+        }
+        if let Some(preflight) = gate.guards.preflight(*head) {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            preflight.write_to(response.headers_mut());
+            return Ok(Decision::Answered(Box::new(response)).into());
+        }
+        match self.ask(glance, head) {
+            Answer::Now(outcome) => Ok(self.conclude(outcome, head, &surroundings).into()),
+            Answer::Later(future) => Err(future),
+        }
+    }
+
+    #[inline]
+    fn opens(&self, head: &Head<'_>) -> bool {
+        !self.open_paths.is_empty() && self.list_open(head.uri().path())
+    }
+
+    #[inline(never)]
+    fn list_open(&self, path: &str) -> bool {
+        self.open_paths.iter().any(|open| **open == *path)
+    }
+}
+
+/// The path of a target that has no query.
+#[inline]
+fn whole_path(uri: &Uri) -> Option<&str> {
+    let target = uri.path_and_query()?;
+    target.query().is_none().then(|| target.as_str())
+}
+
+/// What the gate does in place of the inner service.
+pub(crate) enum Instead {
+    Answer(Box<OwnResponse>),
+    Await(BoxFuture<OwnResponse>),
+    ReadForm(Box<FormRequest>),
+}
+
+/// A verdict over a request: its decision, as long as nobody asks for a session.
+pub(crate) enum Verdict<'a> {
+    /// Let in by a token that is worth this, with nothing to add to the answer.
+    Known(&'a Grant),
+    Decided(Decision),
+    /// One of the gate's own paths, whose answer is to come.
+    Awaited(BoxFuture<OwnResponse>),
+}
+
+impl From<Decision> for Verdict<'_> {
+    fn from(decision: Decision) -> Self {
+        Self::Decided(decision)
+    }
+}
+
+impl fmt::Debug for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passage")
+            .field("optional", &self.optional)
+            .field("scopes", &self.scopes)
+            .field("open_paths", &self.open_paths)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, header::SET_COOKIE};
+
+    use crate::{Answer, AuthLayer, Authorizer, Decision, Denial, Head, Session, Token, TokenSource};
+
+    /// What is decided of a request, the session's gate and the fields that are added included.
+    fn decided(layer: &AuthLayer, request: &Request<()>) -> String {
+        let mut lines = Vec::new();
+        match layer.decide(Head::of(request)) {
+            Answer::Now(Decision::Admitted { session, afterwards }) => {
+                let mut fields = http::HeaderMap::new();
+                afterwards.apply_to(&mut fields);
+                // A login makes new values each time; the rest of the lines is the same.
+                for line in fields.get_all(SET_COOKIE) {
+                    lines.push(without_value(line));
+                }
+                fields.remove(SET_COOKIE);
+                let session = session.expect("somebody is known");
+                format!(
+                    "{} {:?} {fields:?} {lines:?}",
+                    session.identity().username().len(),
+                    session.credential()
+                )
+            }
+            Answer::Now(Decision::Answered(answer)) => {
+                let mut fields = answer.headers().clone();
+                lines.extend(fields.get_all(SET_COOKIE).iter().map(without_value));
+                fields.remove(SET_COOKIE);
+                format!("{} {fields:?} {lines:?}", answer.status())
+            }
+            other => panic!("expected a decision at once, found {other:?}"),
+        }
+    }
+
+    /// A `Set-Cookie` line with `…` for its value.
+    fn without_value(line: &http::HeaderValue) -> String {
+        let line = line.to_str().expect("a line of ours is ASCII");
+        let (name, rest) = line.split_once('=').expect("a cookie has a name");
+        let attributes = rest.split_once(';').map_or("", |(_, attributes)| attributes);
+        format!("{name}=…;{attributes}")
+    }
+
+    #[test]
+    fn a_known_token_is_let_in_alike_whether_or_not_more_is_asked() {
+        fn anything() -> impl Authorizer {
+            |_: Head<'_>, _: &Session| -> Result<(), Denial> { Ok(()) }
+        }
+        let token: Token = "s3cret".parse().expect("a token");
+        for sources in [
+            vec![TokenSource::Authorization],
+            vec![TokenSource::Authorization, TokenSource::Query],
+        ] {
+            for origin in ["https://app.example.net", "https://other.example.net"] {
+                let origins = || crate::Origins::parse(["https://app.example.net"]).expect("an origin");
+                let plain = || {
+                    AuthLayer::builder()
+                        .token(token.clone())
+                        .token_sources(sources.clone())
+                };
+                for (plain, asking) in [
+                    (plain(), plain().authorizer(anything())),
+                    (
+                        plain().origins(origins()),
+                        plain().origins(origins()).authorizer(anything()),
+                    ),
+                ] {
+                    let (plain, asking) = (plain.build().expect("a gate"), asking.build().expect("a gate"));
+                    for uri in ["/", "/?a=b", "/?token=s3cret", "/?token=other", "/?token="] {
+                        for method in ["GET", "POST", "TRACE", "OPTIONS"] {
+                            for (host, value) in [
+                                ("localhost", "Bearer s3cret"),
+                                ("localhost", "Bearer other"),
+                                ("evil.example", "token s3cret"),
+                            ] {
+                                let request = Request::builder()
+                                    .uri(uri)
+                                    .method(method)
+                                    .header("host", host)
+                                    .header("origin", origin)
+                                    .header("authorization", value)
+                                    .body(())
+                                    .expect("a request");
+                                let (found, expected) =
+                                    (decided(&plain, &request), decided(&asking, &request));
+                                assert_eq!(found, expected, "{method} {uri} {host} {value} {origin}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

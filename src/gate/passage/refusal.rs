@@ -1,0 +1,112 @@
+//! Whoever is not let in: why, and how they are told.
+
+use super::Passage;
+use crate::{
+    authenticate::Outcome,
+    cookie::SetCookies,
+    denial::{Denial, Reason},
+    event::{Event, LoggedPath},
+    gate::{
+        decision::{Additions, Decision},
+        login_cookie::is_https,
+        responses::{OwnResponse, login_would_help},
+    },
+    guard::{GuardRule, Surroundings},
+    head::Head,
+    session::Session,
+};
+
+impl Passage {
+    #[inline(never)]
+    pub(super) fn refuse_outcome(
+        &self,
+        outcome: Outcome,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> Decision {
+        let denial = self.turn_away(outcome, head);
+        let mut cookies = SetCookies::default();
+        if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
+            self.remove_login_cookie(head, is_https(surroundings), &mut cookies);
+        }
+        Decision::Answered(self.refuse(denial, head, Some(surroundings), None, cookies))
+    }
+
+    /// Somebody known who may not do this.
+    #[cold]
+    pub(super) fn forbid(
+        &self,
+        denial: Denial,
+        session: &Session,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> Box<OwnResponse> {
+        let mut cookies = SetCookies::default();
+        if GuardRule::that_refused(&denial) == Some(GuardRule::Xsrf) {
+            let https = is_https(surroundings);
+            self.gate.xsrf_cookie.renew(session, https, &mut cookies);
+        }
+        self.refuse(denial, head, Some(surroundings), session.grant().label(), cookies)
+    }
+
+    /// Why an outcome that accepted nobody is refused.
+    pub(super) fn turn_away(&self, outcome: Outcome, head: &Head<'_>) -> Denial {
+        match outcome {
+            Outcome::Accepted(_) | Outcome::Absent => Denial::new(Reason::NoCredential),
+            Outcome::Malformed(denial) => denial,
+            Outcome::Rejected(reason) => Denial::new(reason),
+            Outcome::Unavailable(unavailable) => self.gate.unavailable(&unavailable, head.uri().path()),
+        }
+    }
+
+    /// The gate's own answer that tells `denial`.
+    pub(super) fn refuse(
+        &self,
+        denial: Denial,
+        head: &Head<'_>,
+        surroundings: Option<&Surroundings<'_>>,
+        label: Option<&str>,
+        cookies: SetCookies,
+    ) -> Box<OwnResponse> {
+        let gate = &*self.gate;
+        if gate.observer.is_some() {
+            let client = surroundings.and_then(|surroundings| gate.guards.client(surroundings, *head));
+            let path = LoggedPath::of(head.uri().path());
+            gate.tell(&Event::Refused {
+                reason: denial.reason(),
+                label,
+                path,
+                client,
+            });
+        }
+        let elsewhere = gate
+            .elsewhere
+            .as_ref()
+            .filter(|_| login_would_help(denial.reason()))
+            .and_then(|elsewhere| elsewhere.login(*head, surroundings.is_some_and(is_https)));
+        let mut response = Box::new(match elsewhere {
+            Some(mut answer) => {
+                answer.extensions_mut().insert(denial);
+                answer
+            }
+            None => gate.telling.answer(denial, *head),
+        });
+        if !(self.adds_nothing(head) && cookies.is_empty()) {
+            let additions = Additions {
+                set_cookies: cookies,
+                ..self.additions(head)
+            };
+            additions.apply_to(response.headers_mut());
+        }
+        response
+    }
+
+    pub(super) fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
+        if let Some(login_cookie) = &self.gate.login_cookie {
+            login_cookie.remove(*head, https, cookies);
+        }
+        if let Some(elsewhere) = &self.gate.elsewhere {
+            elsewhere.remove(*head, https, false, cookies);
+        }
+    }
+}
