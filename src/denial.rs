@@ -1,6 +1,6 @@
 //! Why a request was turned away.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
@@ -103,11 +103,13 @@ impl fmt::Display for Reason {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Denial {
-    reason: Reason,
-    status: StatusCode,
     detail: &'static str,
-    retry_after: Option<Duration>,
-    scope: Option<Arc<str>>,
+    /// Behind two references, for it is rare, and a denial moves with each refusal.
+    scope: Option<Arc<Box<str>>>,
+    /// In milliseconds.
+    retry_after: Option<NonZeroU32>,
+    status: StatusCode,
+    reason: Reason,
 }
 
 impl Denial {
@@ -125,7 +127,7 @@ impl Denial {
     /// Somebody known, who lacks `scope`.
     pub fn insufficient_scope(scope: &str) -> Self {
         Self {
-            scope: Some(scope.into()),
+            scope: Some(Arc::new(scope.into())),
             ..Self::new(Reason::InsufficientScope)
         }
     }
@@ -137,10 +139,17 @@ impl Denial {
         self
     }
 
-    /// The same denial, with word when to try again.
+    /// The same denial, with word when to try again: kept in milliseconds, and 49 days at most.
     #[must_use]
     pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
-        self.retry_after = Some(retry_after);
+        let milliseconds = retry_after.as_nanos().div_ceil(1_000_000);
+        let milliseconds = if milliseconds > u32::MAX as u128 {
+            u32::MAX
+        } else {
+            milliseconds as u32
+        };
+        // No time at all is no reason to wait, so the shortest is told.
+        self.retry_after = Some(NonZeroU32::MIN.saturating_add(milliseconds.saturating_sub(1)));
         self
     }
 
@@ -175,11 +184,12 @@ impl Denial {
     /// When the client may try again, if that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+            .map(|milliseconds| Duration::from_millis(milliseconds.get().into()))
     }
 
     /// The scope that was missing, if one was.
     pub fn scope(&self) -> Option<&str> {
-        self.scope.as_deref()
+        self.scope.as_ref().map(|scope| &***scope)
     }
 }
 

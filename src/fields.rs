@@ -49,12 +49,12 @@ pub(crate) struct Several;
 pub(crate) struct Fields<'a>([Option<&'a HeaderValue>; KINDS]);
 
 impl<'a> Fields<'a> {
-    /// Walks over `headers`, unless any field is repeated: which, is to be looked up then.
-    #[inline(never)]
-    pub(crate) fn are_found_in(&mut self, headers: &'a HeaderMap) -> bool {
+    /// Those of `headers`, unless any field is repeated: which, is to be looked up then.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Option<Self> {
         if repeats(headers) {
-            return false;
+            return None;
         }
+        let mut found = Self::default();
         for (name, value) in headers {
             let field = match *name {
                 header::ACCEPT => Field::Accept,
@@ -67,9 +67,9 @@ impl<'a> Fields<'a> {
                 _ if name == Field::SecFetchSite.name() => Field::SecFetchSite,
                 _ => continue,
             };
-            self.0[field as usize] = Some(value);
+            found.0[field as usize] = Some(value);
         }
-        true
+        Some(found)
     }
 
     /// The value of `field`.
@@ -131,14 +131,13 @@ mod tests {
                     headers.insert(field.name(), HeaderValue::from(place));
                 }
             }
-            let mut fields = Fields::default();
-            assert!(fields.are_found_in(&headers));
+            let fields = Fields::of(&headers).expect("no field repeats");
             for field in kinds {
                 assert_eq!(fields.get(field), headers.get(field.name()), "{}", field.name());
             }
         }
         headers.append("x-other", HeaderValue::from_static("x"));
         headers.append("x-other", HeaderValue::from_static("y"));
-        assert!(!Fields::default().are_found_in(&headers));
+        assert!(Fields::of(&headers).is_none());
     }
 }

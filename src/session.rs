@@ -58,13 +58,16 @@ impl Credential {
 #[derive(Clone, Debug)]
 pub struct Session {
     grant: Grant,
-    credential: Credential,
     gate: Option<GateId>,
-    login: LoginMark,
+    // The mark of its login, in pieces that leave no gaps: a session moves with each request.
+    started: u32,
+    epoch: u16,
+    is_due: bool,
+    credential: Credential,
 }
 
 /// Which login of its user a session by cookie goes back to, and whether the cookie is to be written anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LoginMark {
     /// The last 32 bits of the second it began at; 0 for none.
     pub(crate) started: u32,
@@ -94,18 +97,39 @@ impl Session {
     pub fn new(grant: Grant, credential: Credential) -> Self {
         Self {
             grant,
-            credential,
             gate: None,
-            login: LoginMark::default(),
+            started: 0,
+            epoch: 0,
+            is_due: false,
+            credential,
         }
     }
 
     pub(crate) fn of_login(self, login: LoginMark) -> Self {
-        Self { login, ..self }
+        let LoginMark {
+            started,
+            epoch,
+            is_due,
+        } = login;
+        Self {
+            started,
+            epoch,
+            is_due,
+            ..self
+        }
     }
 
     pub(crate) fn login(&self) -> LoginMark {
-        self.login
+        LoginMark {
+            started: self.started,
+            epoch: self.epoch,
+            is_due: self.is_due,
+        }
+    }
+
+    /// Whether the cookie of its login is to be written anew.
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_due
     }
 
     /// The session of a request that a gate let in.
@@ -146,11 +170,9 @@ impl Session {
         }
     }
 
-    pub(crate) fn let_in_by(self, gate: GateId) -> Self {
-        Self {
-            gate: Some(gate),
-            ..self
-        }
+    pub(crate) fn let_in_by(mut self, gate: GateId) -> Self {
+        self.gate = Some(gate);
+        self
     }
 
     pub(crate) fn was_let_in_by(&self, gate: GateId) -> bool {

@@ -1,10 +1,13 @@
 //! The chain rule: several authenticators asked as one.
 
+use std::mem;
+
 use crate::{
     answer::{Answer, BoxFuture},
     authenticate::{Authenticator, Glance, Outcome, TokenAuthenticator},
     denial::Reason,
     head::Head,
+    session::Session,
     verify::SharedToken,
 };
 
@@ -34,40 +37,102 @@ impl Chain {
     }
 
     /// What the chain says, after a glance at the same head.
-    #[inline]
     pub(crate) fn authenticate(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
-        let mut rejection = None;
-        if let Some(first) = &self.shared_token {
-            match first.answer(glance, head) {
-                Answer::Now(Outcome::Absent) => {}
-                Answer::Now(Outcome::Rejected(reason)) => rejection = Some(reason),
-                Answer::Later(future) => {
-                    return Answer::Later(wait(None, future, ask(None, &self.others, head)));
-                }
-                last => return last,
-            }
+        self.tell(glance, head, Listens)
+    }
+
+    /// What `hearer` makes of what the chain says.
+    #[inline(always)]
+    pub(crate) fn tell<H: Hearer>(&self, glance: Glance<'_, '_>, head: &Head<'_>, hearer: H) -> H::Verdict {
+        match &self.shared_token {
+            None => ask(None, &self.others, head, hearer),
+            Some(first) => match self.ask_first(first, glance, head) {
+                Answer::Now(Outcome::Accepted(session)) => hearer.accepted(session),
+                answer => hearer.told(answer),
+            },
         }
-        ask(rejection, &self.others, head)
+    }
+
+    #[inline(never)]
+    fn ask_first(
+        &self,
+        first: &TokenAuthenticator<SharedToken>,
+        glance: Glance<'_, '_>,
+        head: &Head<'_>,
+    ) -> Answer<Outcome> {
+        let rejection = match first.answer(glance, head) {
+            Answer::Now(Outcome::Absent) => None,
+            Answer::Now(Outcome::Rejected(reason)) => Some(reason),
+            Answer::Later(future) => return ask_beside(None, future, &self.others, head),
+            last => return last,
+        };
+        ask(rejection, &self.others, head, Listens)
     }
 }
 
-/// What the chain says if these are left to be asked. The first rejection is the one that is told.
-#[inline]
-fn ask(
+/// Whoever is told what a chain says.
+///
+/// The usual words come to methods of their own, in line where they fall: what is known there need not be asked for
+/// again, nor copied on its way.
+pub(crate) trait Hearer {
+    /// What is made of it.
+    type Verdict;
+
+    /// Somebody knows them.
+    fn accepted(self, session: Session) -> Self::Verdict;
+
+    /// Nobody does, and the first who has seen a credential of theirs says this of it.
+    fn nobody(self, rejection: Option<Reason>) -> Self::Verdict;
+
+    /// Anything, those two as well.
+    fn told(self, answer: Answer<Outcome>) -> Self::Verdict;
+}
+
+/// Makes nothing of it.
+struct Listens;
+
+impl Hearer for Listens {
+    type Verdict = Answer<Outcome>;
+
+    fn accepted(self, session: Session) -> Answer<Outcome> {
+        Answer::Now(Outcome::Accepted(session))
+    }
+
+    fn nobody(self, rejection: Option<Reason>) -> Answer<Outcome> {
+        Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected))
+    }
+
+    fn told(self, answer: Answer<Outcome>) -> Answer<Outcome> {
+        answer
+    }
+}
+
+/// What is made of the chain's word if these are left to be asked. The first rejection is the one that is told.
+#[inline(always)]
+fn ask<H: Hearer>(
     mut rejection: Option<Reason>,
     authenticators: &[Box<dyn Authenticator>],
     head: &Head<'_>,
-) -> Answer<Outcome> {
+    hearer: H,
+) -> H::Verdict {
     let mut authenticators = authenticators.iter();
     while let Some(authenticator) = authenticators.next() {
-        match authenticator.authenticate(*head) {
-            Answer::Now(Outcome::Absent) => {}
-            Answer::Now(Outcome::Rejected(reason)) => rejection = rejection.or(Some(reason)),
-            Answer::Later(future) => return ask_beside(rejection, future, authenticators.as_slice(), head),
-            last => return last,
+        let answer = authenticator.authenticate(*head);
+        match answer {
+            // Neither of the two holds anything to be dropped, which costs more than to say so.
+            Answer::Now(Outcome::Absent) => mem::forget(answer),
+            Answer::Now(Outcome::Rejected(reason)) => {
+                mem::forget(answer);
+                rejection = rejection.or(Some(reason));
+            }
+            Answer::Now(Outcome::Accepted(session)) => return hearer.accepted(session),
+            Answer::Later(future) => {
+                return hearer.told(ask_beside(rejection, future, authenticators.as_slice(), head));
+            }
+            last => return hearer.told(last),
         }
     }
-    Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected))
+    hearer.nobody(rejection)
 }
 
 /// A future cannot hold the head, so the others are asked now and their word is kept.
@@ -78,7 +143,7 @@ fn ask_beside(
     others: &[Box<dyn Authenticator>],
     head: &Head<'_>,
 ) -> Answer<Outcome> {
-    Answer::Later(wait(rejection, future, ask(None, others, head)))
+    Answer::Later(wait(rejection, future, ask(None, others, head, Listens)))
 }
 
 fn wait(
@@ -108,9 +173,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::{
-        error::Unavailable, grant::Grant, identity::Identity, session::Credential, session::Session,
-    };
+    use crate::{error::Unavailable, grant::Grant, identity::Identity, session::Credential};
 
     /// One letter a step: `-` absent, `a` `b` accepted as such, `x` `y` rejected, `m` malformed, `u`
     /// unavailable; a capital says the same later.

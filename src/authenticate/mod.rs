@@ -34,7 +34,10 @@ pub use self::{
     token::TokenAuthenticator,
     token_sources::{Found, TokenSource, TokenSources},
 };
-pub(crate) use self::{chain::Chain, token::Glance};
+pub(crate) use self::{
+    chain::{Chain, Hearer},
+    token::Glance,
+};
 
 /// What an authenticator says of a request.
 #[derive(Debug)]

@@ -84,6 +84,7 @@ impl<'a> RequestCookies<'a> {
         Self::of_single(head.single(Field::Cookie), head.headers())
     }
 
+    #[inline(always)]
     fn of_single(
         field: Result<Option<&'a HeaderValue>, Several>,
         headers: &'a HeaderMap,
@@ -94,12 +95,9 @@ impl<'a> RequestCookies<'a> {
                 lines: Lines::Octets(&[]),
             }),
             Ok(Some(field)) => {
-                let (line, lines) = (field.as_bytes(), Lines::Single(field.as_bytes()));
-                // Two octets for each piece but the last: a short line is within all bounds, and so is a
-                // longer one with few separators.
-                let few = line.len() < 2 * Self::PAIR_LIMIT
-                    || (line.len() <= Self::OCTET_LIMIT && separators(line) < Self::PAIR_LIMIT);
-                if few {
+                let lines = Lines::Single(field.as_bytes());
+                // Two octets for each piece but the last: a short line is within all bounds.
+                if field.len() < 2 * Self::PAIR_LIMIT {
                     Ok(Self { lines })
                 } else {
                     Self::bounded(lines)
@@ -117,6 +115,7 @@ impl<'a> RequestCookies<'a> {
         Self::bounded(Lines::Octets(lines))
     }
 
+    #[inline(never)]
     fn bounded(lines: Lines<'a>) -> Result<Self, TooLarge> {
         if lines.octets() > Self::OCTET_LIMIT {
             return Err(TooLarge::Octets);
@@ -171,21 +170,23 @@ impl<'a> RequestCookies<'a> {
     }
 
     /// The one value of `name`, however often it came; [`Several`] if there are different ones.
+    #[inline(always)]
     pub(super) fn lone_value(&self, name: &CookieName) -> Result<Option<&'a [u8]>, Several> {
-        let mut values = self.all_values(name);
-        let first = match self.lines {
-            Lines::Single(mut line) => {
-                let first = next_value(&mut line, name, false);
-                // Nearly always the name does not fit into the rest.
-                if first.is_none() || line.len() <= name.as_str().len() {
-                    return Ok(first);
-                }
-                values.line = line;
-                first
-            }
-            _ => values.next(),
+        let Lines::Single(line) = self.lines else {
+            return self.lone_among_all(name);
         };
-        match first {
+        let mut rest = line;
+        match next_value(&mut rest, name, false) {
+            // Nearly always the name does not fit into the rest.
+            Some(_) if rest.len() > name.as_str().len() => self.lone_among_all(name),
+            value => Ok(value),
+        }
+    }
+
+    #[inline(never)]
+    fn lone_among_all(&self, name: &CookieName) -> Result<Option<&'a [u8]>, Several> {
+        let mut values = self.all_values(name);
+        match values.next() {
             Some(first) if values.any(|value| value != first) => Err(Several),
             first => Ok(first),
         }

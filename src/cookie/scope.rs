@@ -292,6 +292,7 @@ impl CookieScope {
     }
 
     /// The name for requests with this `Host` field; a fixed name does not look at it.
+    #[inline]
     pub fn name(&self, host: &[u8]) -> Cow<'_, CookieName> {
         self.name.at(host)
     }

@@ -20,7 +20,7 @@ use crate::{
     error::BoxError,
     gate::{
         AuthBody,
-        decision::Afterwards,
+        decision::{Afterwards, Decision},
         passage::{Instead, Passage},
         responses::OwnResponse,
     },
@@ -65,6 +65,8 @@ impl<S, Q, F> ResponseFuture<S, Q, F> {
     #[inline]
     pub(crate) fn adding(afterwards: Afterwards, future: F) -> Self {
         if afterwards.is_nothing() {
+            // To drop nothing costs more than to say that it is nothing.
+            mem::forget(afterwards);
             return Self::running(future);
         }
         Self {
@@ -87,6 +89,29 @@ impl<S, Q, F> ResponseFuture<S, Q, F> {
                     passage,
                 })),
             },
+        }
+    }
+}
+
+impl<S, Q, F> ResponseFuture<S, Q, F>
+where
+    S: Service<Request<Q>, Future = F>,
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    /// Carries out what was decided.
+    #[inline(always)]
+    pub(crate) fn decided(decision: Decision, passage: &Passage, request: Request<Q>, inner: &mut S) -> Self {
+        match decision {
+            Decision::Admitted { session, afterwards } => {
+                if !passage.introduces() {
+                    return Self::adding(afterwards, inner.call(request));
+                }
+                let mut request = request;
+                passage.hand_over(session, request.extensions_mut());
+                Self::adding(afterwards, inner.call(request))
+            }
+            Decision::Answered(answer) => Self::instead(Instead::Answer(answer), request),
+            Decision::WantsForm(form) => Self::instead(Instead::ReadForm(form), request),
         }
     }
 }
@@ -167,15 +192,12 @@ where
             StateProjection::Waiting { outcome, held } => {
                 let outcome = ready!(outcome.as_mut().poll(context));
                 let Held {
-                    mut request,
+                    request,
                     mut inner,
                     passage,
                 } = *held.take().expect("an outcome comes once");
                 let decision = passage.conclude_later(outcome, Head::of(&request));
-                let next = match passage.carry_out(decision, request.extensions_mut()) {
-                    Ok(afterwards) => ResponseFuture::adding(afterwards, inner.call(request)),
-                    Err(instead) => ResponseFuture::instead(instead, request),
-                };
+                let next = ResponseFuture::decided(decision, &passage, request, &mut inner);
                 self.set(next.state);
                 self.poll(context)
             }

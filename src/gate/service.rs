@@ -46,17 +46,18 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
         match self.passage.judge_now(&self.passage.head(&request)) {
             Ok(Verdict::Known(grant)) => {
+                if !self.passage.introduces() {
+                    return ResponseFuture::running(self.inner.call(request));
+                }
+                let mut request = request;
                 self.passage.introduce(grant, request.extensions_mut());
                 ResponseFuture::running(self.inner.call(request))
             }
             Ok(Verdict::Decided(decision)) => {
-                match self.passage.carry_out(decision, request.extensions_mut()) {
-                    Ok(afterwards) => ResponseFuture::adding(afterwards, self.inner.call(request)),
-                    Err(instead) => ResponseFuture::instead(instead, request),
-                }
+                ResponseFuture::decided(decision, &self.passage, request, &mut self.inner)
             }
             Ok(Verdict::Awaited(response)) => ResponseFuture::instead(Instead::Await(response), request),
             Err(later) => {

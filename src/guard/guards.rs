@@ -177,13 +177,13 @@ impl Guards {
     ///
     /// `Reason::Malformed` (400; 405 for a method never answered) and `Reason::ForeignHost` (403).
     pub fn surroundings<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Denial> {
-        Ok(self.reached(head)?)
+        Ok(self.reached(&head)?)
     }
 
     /// The same, and of a refusal no more than which it is.
     #[inline(always)]
-    pub(crate) fn reached<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Refusal> {
-        if !self.proxies.is_empty() && self.is_forwarded(head) {
+    pub(crate) fn reached<'a>(&self, head: &Head<'a>) -> Result<Surroundings<'a>, Refusal> {
+        if !self.proxies.is_empty() && self.is_forwarded(*head) {
             return self.behind_proxy(head);
         }
         self.reached_by(head, self.scheme, false)
@@ -218,8 +218,8 @@ impl Guards {
     }
 
     #[cold]
-    fn behind_proxy<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Refusal> {
-        let reported = || surroundings::reported_scheme(head).ok().flatten();
+    fn behind_proxy<'a>(&self, head: &Head<'a>) -> Result<Surroundings<'a>, Refusal> {
+        let reported = || surroundings::reported_scheme(*head).ok().flatten();
         let scheme = match &self.public_origin {
             Some(_) => self.scheme,
             None => reported().unwrap_or(self.scheme),
@@ -230,7 +230,7 @@ impl Guards {
     #[inline(always)]
     fn reached_by<'a>(
         &self,
-        head: Head<'a>,
+        head: &Head<'a>,
         scheme: Scheme,
         forwarded: bool,
     ) -> Result<Surroundings<'a>, Refusal> {
@@ -245,7 +245,7 @@ impl Guards {
             None => None,
         };
         if forwarded {
-            self.agree_on_scheme(head)?;
+            self.agree_on_scheme(*head)?;
         }
         let method = head.method();
         // An extended CONNECT (RFC 8441 §4) has scheme and path, a tunnel has neither.

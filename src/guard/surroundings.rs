@@ -45,7 +45,7 @@ impl<'a> Surroundings<'a> {
     pub(super) fn authority(&self, head: Head<'a>) -> Option<Authority<'a>> {
         let host = match self.host {
             Some(host) => host,
-            None => host(head, self.forwarded).ok()?,
+            None => host(&head, self.forwarded).ok()?,
         };
         Authority::parse(host)
     }
@@ -53,10 +53,10 @@ impl<'a> Surroundings<'a> {
 
 /// The one host of a request, not yet held against a list.
 #[inline]
-pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<&[u8], Refusal> {
+pub(super) fn host<'a>(head: &Head<'a>, forwarded: bool) -> Result<&'a [u8], Refusal> {
     match head.single(Field::Host) {
         Ok(Some(host)) if !forwarded && head.uri().authority().is_none() => Ok(host.as_bytes()),
-        Ok(host) => agreed_host(head, host, forwarded),
+        Ok(host) => agreed_host(*head, host, forwarded),
         Err(Several) => Err(Refusal::MalformedHost),
     }
 }

@@ -39,16 +39,20 @@ pub use payload::{IdentityError, IdentityErrorKind};
 /// ```
 #[derive(Clone)]
 pub struct Identity {
-    /// The fields, one behind the other.
+    /// A head that tells where the fields are, and the fields one behind the other.
+    ///
+    /// They are one text, so that an identity is two words and moves in no time wherever a session goes. The head
+    /// is [`DIGITS`] digits of seven bits for the end of each field but the last, which ends with the text, and one
+    /// of a bit for each field that is there; one that is not takes no room.
     text: Arc<str>,
-    /// Where each field but the last ends; the last ends with the text.
-    ends: [u32; FIELDS - 1],
-    /// A bit for each field that is there; one that is not takes no room in the text.
-    given: u8,
 }
 
 /// In the order of the payload: username, name, display name, initials, color, avatar's URL.
 const FIELDS: usize = 6;
+/// Digits of seven bits, each an ASCII character, for a place in the text.
+const DIGITS: usize = 4;
+/// Octets of the head.
+const HEAD: usize = (FIELDS - 1) * DIGITS + 1;
 
 /// The fields as they were given.
 type Fields<'a> = [Option<&'a str>; FIELDS];
@@ -148,12 +152,29 @@ impl Identity {
     }
 
     fn field(&self, number: usize) -> Option<&str> {
-        if self.given & (1 << number) == 0 {
+        let given = self.text.as_bytes().get(HEAD - 1)?;
+        if given & (1 << number) == 0 {
             return None;
         }
-        let end = |number: usize| self.ends.get(number).map_or(self.text.len(), |end| *end as usize);
-        let begin = if number == 0 { 0 } else { end(number - 1) };
-        self.text.get(begin..end(number))
+        let begin = if number == 0 { HEAD } else { self.end(number - 1)? };
+        self.text.get(begin..self.end(number)?)
+    }
+
+    /// Where in the text a field ends.
+    fn end(&self, number: usize) -> Option<usize> {
+        if number == FIELDS - 1 {
+            return Some(self.text.len());
+        }
+        let digits = self
+            .text
+            .as_bytes()
+            .get(number * DIGITS..)?
+            .first_chunk::<DIGITS>()?;
+        Some(
+            digits
+                .iter()
+                .fold(0, |place, digit| place << 7 | usize::from(*digit)),
+        )
     }
 
     fn with(&self, number: usize, value: &str) -> Self {
@@ -162,21 +183,29 @@ impl Identity {
         Self::of(fields)
     }
 
+    /// # Panics
+    ///
+    /// If the fields are 256 MiB or more.
     fn of(fields: Fields<'_>) -> Self {
-        let mut ends = [0; FIELDS - 1];
+        let mut head = [0; HEAD];
+        let mut length = HEAD;
         let mut given = 0;
-        let mut length = 0;
+        let (ends, _) = head.as_chunks_mut::<DIGITS>();
+        let mut ends = ends.iter_mut();
         for (number, field) in fields.into_iter().enumerate() {
             given |= u8::from(field.is_some()) << number;
             length += field.map_or(0, str::len);
-            if let Some(end) = ends.get_mut(number) {
-                *end = u32::try_from(length).expect("the fields of an identity are shorter than 4 GiB");
+            assert!(
+                length >> (7 * DIGITS) == 0,
+                "the fields of an identity are shorter than 256 MiB"
+            );
+            if let Some(end) = ends.next() {
+                *end = std::array::from_fn(|digit| (length >> (7 * (DIGITS - 1 - digit)) & 0x7F) as u8);
             }
         }
+        head[HEAD - 1] = given;
         Self {
-            text: joined(fields, length),
-            ends,
-            given,
+            text: joined(&head, fields, length),
         }
     }
 }
@@ -207,26 +236,32 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The fields one behind the other, in one allocation wherever they come from a payload: put together on
-/// the stack first, for an `Arc<str>` cannot be written piece by piece.
-fn joined(fields: Fields<'_>, length: usize) -> Arc<str> {
-    fn on_stack<const ROOM: usize>(fields: Fields<'_>) -> Option<Arc<str>> {
+/// The head and the fields one behind the other, in one allocation wherever they come from a payload: put together
+/// on the stack first, for an `Arc<str>` cannot be written piece by piece.
+fn joined(head: &[u8; HEAD], fields: Fields<'_>, length: usize) -> Arc<str> {
+    fn on_stack<const ROOM: usize>(head: &[u8; HEAD], fields: Fields<'_>) -> Option<Arc<str>> {
         let mut room = [0; ROOM];
         let mut length = 0;
-        for field in fields.into_iter().flatten() {
-            room.get_mut(length..length + field.len())?
-                .copy_from_slice(field.as_bytes());
-            length += field.len();
+        for part in [&head[..]]
+            .into_iter()
+            .chain(fields.into_iter().flatten().map(str::as_bytes))
+        {
+            room.get_mut(length..length + part.len())?.copy_from_slice(part);
+            length += part.len();
         }
         Some(std::str::from_utf8(room.get(..length)?).ok()?.into())
     }
 
     let on_stack = if length <= 256 {
-        on_stack::<256>(fields)
+        on_stack::<256>(head, fields)
     } else {
-        on_stack::<{ payload::LIMIT }>(fields)
+        on_stack::<{ payload::LIMIT }>(head, fields)
     };
-    on_stack.unwrap_or_else(|| fields.into_iter().flatten().collect::<String>().into())
+    on_stack.unwrap_or_else(|| {
+        let head = head.iter().map(|digit| char::from(*digit));
+        let fields = fields.into_iter().flatten();
+        head.chain(fields.flat_map(str::chars)).collect::<String>().into()
+    })
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use http::{HeaderValue, Method, StatusCode};
 
-use super::Passage;
+use super::{Passage, Verdict};
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Glance, Outcome},
+    authenticate::{Glance, Hearer, Outcome},
     cookie::SetCookies,
     denial::{Denial, Reason},
     event::Event,
@@ -21,6 +21,41 @@ use crate::{
     query::Query,
     session::{Credential, Session},
 };
+
+/// A request for which the chain is asked, at one set of routes.
+pub(super) struct Conclusion<'a, 'h> {
+    pub(super) passage: &'a Passage,
+    pub(super) head: &'a Head<'h>,
+    pub(super) surroundings: &'a Surroundings<'h>,
+}
+
+impl Hearer for Conclusion<'_, '_> {
+    type Verdict = Result<Verdict<'static>, BoxFuture<Outcome>>;
+
+    #[inline(always)]
+    fn accepted(self, session: Session) -> Self::Verdict {
+        Ok(self.passage.accept(session, self.head, self.surroundings).into())
+    }
+
+    #[inline(always)]
+    fn nobody(self, rejection: Option<Reason>) -> Self::Verdict {
+        Ok(self
+            .passage
+            .turn_to_nobody(rejection, self.head, self.surroundings)
+            .into())
+    }
+
+    #[inline(never)]
+    fn told(self, answer: Answer<Outcome>) -> Self::Verdict {
+        match answer {
+            Answer::Now(outcome) => Ok(self
+                .passage
+                .conclude(outcome, self.head, self.surroundings)
+                .into()),
+            Answer::Later(future) => Err(future),
+        }
+    }
+}
 
 impl Passage {
     /// The same decision, once the outcome is there.
@@ -64,15 +99,20 @@ impl Passage {
         }
     }
 
-    pub(super) fn ask(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
-        match Session::of(head.extensions()) {
-            // This very gate has asked before, further out.
-            Some(session) if session.was_let_in_by(self.gate.id) => Outcome::Accepted(session.clone()).into(),
-            _ => self.gate.chain.authenticate(glance, head),
+    fn ask(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
+        match self.asked_before(head) {
+            Some(session) => Outcome::Accepted(session.clone()).into(),
+            None => self.gate.chain.authenticate(glance, head),
         }
     }
 
+    /// The session that this very gate let in, further out.
     #[inline(always)]
+    pub(super) fn asked_before<'a>(&self, head: &Head<'a>) -> Option<&'a Session> {
+        Session::of(head.extensions()).filter(|session| session.was_let_in_by(self.gate.id))
+    }
+
+    #[inline(never)]
     pub(super) fn conclude(
         &self,
         outcome: Outcome,
@@ -80,38 +120,53 @@ impl Passage {
         surroundings: &Surroundings<'_>,
     ) -> Decision {
         match outcome {
-            Outcome::Accepted(session) => match self.accept(&session, head, surroundings) {
-                Ok(afterwards) => Decision::Admitted {
-                    session: Some(session.let_in_by(self.gate.id)),
-                    afterwards,
-                },
-                Err(answer) => Decision::Answered(answer),
-            },
-            Outcome::Absent if self.optional => self.let_pass(head, surroundings, false),
-            // Who has an old cookie is a stranger here, and need not know of it.
-            Outcome::Rejected(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
-                self.let_pass(head, surroundings, true)
-            }
+            Outcome::Absent => self.turn_to_nobody(None, head, surroundings),
+            Outcome::Accepted(session) => self.accept(session, head, surroundings),
+            Outcome::Rejected(reason) => self.turn_to_nobody(Some(reason), head, surroundings),
             other => self.refuse_outcome(other, head, surroundings),
         }
     }
 
+    /// Nobody knows them.
+    #[inline(always)]
+    fn turn_to_nobody(
+        &self,
+        rejection: Option<Reason>,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> Decision {
+        match rejection {
+            None if self.optional => self.let_pass(head, surroundings, false),
+            // Who has an old cookie is a stranger here, and need not know of it.
+            Some(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
+                self.let_pass(head, surroundings, true)
+            }
+            None => self.refuse_outcome(Outcome::Absent, head, surroundings),
+            Some(reason) => self.refuse_outcome(Outcome::Rejected(reason), head, surroundings),
+        }
+    }
+
     /// A stranger, on a route that does not ask.
-    #[inline]
+    #[inline(always)]
     fn let_pass(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Decision {
         let afterwards = if self.adds_nothing(head) && !(forget && self.logs_in()) {
             Afterwards::default()
         } else {
-            let mut additions = self.additions(head);
-            if forget {
-                self.remove_login_cookie(head, is_https(surroundings), &mut additions.set_cookies);
-            }
-            additions.into()
+            self.add_for_stranger(head, surroundings, forget)
         };
         Decision::Admitted {
             session: None,
             afterwards,
         }
+    }
+
+    #[inline(never)]
+    fn add_for_stranger(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Afterwards {
+        let mut additions = self.additions(head);
+        if forget {
+            self.remove_login_cookie(head, is_https(surroundings), &mut additions.set_cookies);
+        }
+        additions.into()
     }
 
     fn judge(
@@ -130,6 +185,7 @@ impl Passage {
     }
 
     /// Whether somebody known may do this: no other site caused it, and they have the right to.
+    #[inline(always)]
     fn permit(
         &self,
         session: &Session,
@@ -151,23 +207,26 @@ impl Passage {
             .try_for_each(|authorizer| authorizer.authorize(*head, session))
     }
 
-    /// Somebody known: what is added to the handler's answer, or the gate's own.
+    /// Somebody known: let in, or answered by the gate itself.
     #[inline(always)]
-    fn accept(
-        &self,
-        session: &Session,
-        head: &Head<'_>,
-        surroundings: &Surroundings<'_>,
-    ) -> Result<Afterwards, Box<OwnResponse>> {
-        if let Err(denial) = self.permit(session, head, surroundings) {
-            return Err(self.forbid(denial, session, head, surroundings));
+    fn accept(&self, session: Session, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
+        if let Err(denial) = self.permit(&session, head, surroundings) {
+            return Decision::Answered(self.forbid(denial, &session, head, surroundings));
         }
         let by_cookie = session.credential() == Credential::Cookie;
-        let heals = by_cookie && !self.gate.xsrf_cookie.fits(session, *head);
-        if self.adds_nothing(head) && !heals && !session.login().is_due {
-            return Ok(Afterwards::varying(by_cookie));
+        let heals = by_cookie && !self.gate.xsrf_cookie.fits(&session, *head);
+        let afterwards = if self.adds_nothing(head) && !heals && !session.is_due() {
+            Afterwards::varying(by_cookie)
+        } else {
+            match self.accept_and_add(&session, head, surroundings, heals) {
+                Ok(afterwards) => afterwards,
+                Err(answer) => return Decision::Answered(answer),
+            }
+        };
+        Decision::Admitted {
+            session: Some(session.let_in_by(self.gate.id)),
+            afterwards,
         }
-        self.accept_and_add(session, head, surroundings, heals)
     }
 
     #[inline(never)]
@@ -185,7 +244,7 @@ impl Passage {
                 .xsrf_cookie
                 .renew(session, is_https(surroundings), cookies);
         }
-        if session.login().is_due
+        if session.is_due()
             && let Some(login_cookie) = &self.gate.login_cookie
         {
             login_cookie.renew(*head, is_https(surroundings), cookies);

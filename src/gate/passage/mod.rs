@@ -16,6 +16,7 @@ mod refusal;
 
 use std::{fmt, sync::Arc};
 
+use self::conclusion::Conclusion;
 use http::{Extensions, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 
@@ -99,41 +100,21 @@ impl Passage {
         self.gate.login_cookie.is_some()
     }
 
-    /// Hands over to the service who was let in by a token that is worth `grant`.
+    /// Whether the service is told who is there.
     #[inline(always)]
-    pub(crate) fn introduce(&self, grant: &Grant, extensions: &mut Extensions) {
-        if !self.gate.gate_only {
-            self.insert_session(grant, extensions);
-        }
+    pub(crate) fn introduces(&self) -> bool {
+        !self.gate.gate_only
     }
 
+    /// Tells the service who was let in by a token that is worth `grant`.
     #[inline(never)]
-    fn insert_session(&self, grant: &Grant, extensions: &mut Extensions) {
+    pub(crate) fn introduce(&self, grant: &Grant, extensions: &mut Extensions) {
         extensions.insert(self.token_session(grant));
     }
 
-    /// Does what was decided, as far as the request goes: what is added to the answer of the service, or the
-    /// gate's own answer.
-    #[inline(always)]
-    pub(crate) fn carry_out(
-        &self,
-        decision: Decision,
-        extensions: &mut Extensions,
-    ) -> Result<Afterwards, Instead> {
-        match decision {
-            Decision::Admitted { session, afterwards } => {
-                if !self.gate.gate_only {
-                    self.hand_over(session, extensions);
-                }
-                Ok(afterwards)
-            }
-            Decision::Answered(answer) => Err(Instead::Answer(answer)),
-            Decision::WantsForm(form) => Err(Instead::ReadForm(form)),
-        }
-    }
-
+    /// Tells the service who is there, or that it is a stranger.
     #[inline(never)]
-    fn hand_over(&self, session: Option<Session>, extensions: &mut Extensions) {
+    pub(crate) fn hand_over(&self, session: Option<Session>, extensions: &mut Extensions) {
         match session {
             Some(session) => drop(extensions.insert(session)),
             None => {
@@ -204,13 +185,16 @@ impl Passage {
         head: &Head<'_>,
     ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
         let gate = &*self.gate;
-        let mut fields = Fields::default();
-        let head = &if gate.guards.ask_for_fields() && fields.are_found_in(head.headers()) {
-            head.with_fields(&fields)
-        } else {
-            *head
+        let (fields, walked);
+        let head = match gate.guards.ask_for_fields().then(|| Fields::of(head.headers())) {
+            Some(Some(found)) => {
+                fields = found;
+                walked = head.with_fields(&fields);
+                &walked
+            }
+            _ => head,
         };
-        let surroundings = match gate.guards.reached(*head) {
+        let surroundings = match gate.guards.reached(head) {
             Ok(surroundings) => surroundings,
             Err(refusal) => {
                 let answer = self.refuse(refusal.into(), head, None, None, SetCookies::default());
@@ -225,16 +209,25 @@ impl Passage {
             let session = None;
             return Ok(Decision::Admitted { session, afterwards }.into());
         }
-        if let Some(preflight) = gate.guards.preflight(*head) {
+        if gate.guards.list_origins()
+            && let Some(preflight) = gate.guards.preflight(*head)
+        {
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
             preflight.write_to(response.headers_mut());
             return Ok(Decision::Answered(Box::new(response)).into());
         }
-        match self.ask(glance, head) {
-            Answer::Now(outcome) => Ok(self.conclude(outcome, head, &surroundings).into()),
-            Answer::Later(future) => Err(future),
+        if let Some(session) = self.asked_before(head) {
+            let outcome = Outcome::Accepted(session.clone());
+            return Ok(self.conclude(outcome, head, &surroundings).into());
         }
+        let (passage, surroundings) = (&**self, &surroundings);
+        let conclusion = Conclusion {
+            passage,
+            head,
+            surroundings,
+        };
+        gate.chain.tell(glance, head, conclusion)
     }
 
     #[inline]
