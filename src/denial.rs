@@ -42,6 +42,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::WrongPassword as usize + 1;
+
     /// The status a plain HTTP client is told.
     pub const fn status(self) -> StatusCode {
         match self {

@@ -35,33 +35,45 @@ use crate::{
 /// # Ok::<(), portcullis::Denial>(())
 /// ```
 pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>, Denial> {
-    match candidate(value)? {
-        Some(candidate) => PresentedToken::new(candidate).map(Some).ok_or_else(malformed),
-        None => Ok(None),
+    match candidate(value) {
+        Candidate::None => Ok(None),
+        Candidate::Of(octets) => PresentedToken::new(octets).map(Some).ok_or_else(malformed),
+        Candidate::Odd => Err(malformed()),
     }
 }
 
-/// What stands behind one of the two schemes, be it a token or not.
+/// What an `Authorization` field has in the place of a token.
+#[derive(Clone, Copy)]
+pub(super) enum Candidate<'v> {
+    /// The field is of another scheme.
+    None,
+    /// One of the two schemes, and nothing that could be a token behind it.
+    Odd,
+    /// What stands behind one of the two schemes, be it a token or not.
+    Of(&'v [u8]),
+}
+
+/// What has the place of a token in the value of the field.
 #[inline(always)]
-pub(super) fn candidate(value: &[u8]) -> Result<Option<&[u8]>, Denial> {
+pub(super) fn candidate(value: &[u8]) -> Candidate<'_> {
     match value.strip_prefix(b"Bearer ") {
         // The usual spelling: one comparison, and nothing to trim.
-        Some(candidate @ [first, .., last]) if !is_blank(*first) && !is_blank(*last) => Ok(Some(candidate)),
+        Some(octets @ [first, .., last]) if !is_blank(*first) && !is_blank(*last) => Candidate::Of(octets),
         _ => unusual_candidate(value),
     }
 }
 
 #[inline(never)]
-fn unusual_candidate(value: &[u8]) -> Result<Option<&[u8]>, Denial> {
+fn unusual_candidate(value: &[u8]) -> Candidate<'_> {
     let value = trim(value);
     let Some(rest) = behind(value, b"Bearer").or_else(|| behind(value, b"token")) else {
-        return Ok(None);
+        return Candidate::None;
     };
     match rest {
-        [octet, candidate @ ..] if is_blank(*octet) => Ok(Some(trim_start(candidate))),
+        [octet, octets @ ..] if is_blank(*octet) => Candidate::Of(trim_start(octets)),
         // The word goes on: another scheme that begins like ours.
-        [octet, ..] if is_word(*octet) => Ok(None),
-        _ => Err(malformed()),
+        [octet, ..] if is_word(*octet) => Candidate::None,
+        _ => Candidate::Odd,
     }
 }
 

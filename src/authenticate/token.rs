@@ -1,13 +1,14 @@
 //! Who sent a request, by the token in it.
 
 use super::{
-    Authenticator, Outcome, authorization,
-    token_sources::{TokenSource, TokenSources, only},
+    Authenticator, Outcome,
+    authorization::{self, Candidate},
+    token_sources::{TokenSource, TokenSources},
 };
 use crate::{
     answer::Answer,
-    denial::{Denial, Reason},
-    fields::Field,
+    denial::Reason,
+    fields::{Field, Several},
     grant::Grant,
     head::Head,
     query::TokenBuffer,
@@ -107,14 +108,19 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
         if !self.sources.only_authorization(head) {
             return Glance::Unclear;
         }
-        match in_authorization(head) {
-            Ok(Some(candidate)) => match self.verifier.recognise(candidate) {
+        let candidate = match head.single(Field::Authorization) {
+            Ok(Some(value)) => authorization::candidate(value.as_bytes()),
+            Ok(None) => return Glance::Nothing,
+            Err(Several) => return Glance::Unclear,
+        };
+        match candidate {
+            Candidate::None => Glance::Nothing,
+            Candidate::Odd => Glance::Unclear,
+            Candidate::Of(octets) => match self.verifier.recognise(octets) {
                 Some(grant) if is_over(grant, || head.now()) => Glance::Over,
                 Some(grant) => Glance::Known(grant),
-                None => Glance::Unrecognised(candidate),
+                None => Glance::Unrecognised(octets),
             },
-            Ok(None) => Glance::Nothing,
-            Err(_) => Glance::Unclear,
         }
     }
 
@@ -145,15 +151,6 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
             Ok(None) => Answer::Now(Outcome::Absent),
             Err(denial) => Answer::Now(Outcome::Malformed(denial)),
         }
-    }
-}
-
-/// What the `Authorization` field holds behind one of our schemes, be it a token or not.
-#[inline(always)]
-fn in_authorization<'a>(head: &Head<'a>) -> Result<Option<&'a [u8]>, Denial> {
-    match only(head.single(Field::Authorization))? {
-        Some(value) => authorization::candidate(value.as_bytes()),
-        None => Ok(None),
     }
 }
 

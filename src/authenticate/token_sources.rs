@@ -175,7 +175,7 @@ impl<'a> Found<'a> {
 
 /// The value of a field that may be sent once, or `None` if there is no such field.
 #[inline(always)]
-pub(super) fn only(value: Result<Option<&HeaderValue>, Several>) -> Result<Option<&HeaderValue>, Denial> {
+fn only(value: Result<Option<&HeaderValue>, Several>) -> Result<Option<&HeaderValue>, Denial> {
     value.map_err(|Several| several("a field that holds a credential came more than once"))
 }
 

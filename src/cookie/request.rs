@@ -96,8 +96,11 @@ impl<'a> RequestCookies<'a> {
             }),
             Ok(Some(field)) => {
                 let lines = Lines::Single(field.as_bytes());
-                // Two octets for each piece but the last: a short line is within all bounds.
-                if field.len() < 2 * Self::PAIR_LIMIT {
+                // Two octets for each piece but the last: a short line is within all bounds, and so is a longer one
+                // with few separators.
+                let few =
+                    |line: &[u8]| line.len() <= Self::OCTET_LIMIT && separators(line) < Self::PAIR_LIMIT;
+                if field.len() < 2 * Self::PAIR_LIMIT || few(field.as_bytes()) {
                     Ok(Self { lines })
                 } else {
                     Self::bounded(lines)

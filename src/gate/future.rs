@@ -11,18 +11,21 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
+use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
     answer::BoxFuture,
     authenticate::Outcome,
+    denial::Reason,
     error::BoxError,
     gate::{
         AuthBody,
-        decision::{Afterwards, Decision},
-        passage::{Instead, Passage},
+        decision::Afterwards,
+        passage::Passage,
         responses::OwnResponse,
+        verdict::{Instead, Verdict},
     },
     head::Head,
 };
@@ -36,15 +39,20 @@ pin_project! {
 }
 
 pin_project! {
+    // Two states, so that the usual one is told by one look.
     #[project = StateProjection]
     enum State<S, Q, F> {
-        // Nothing is added to the answer, as to nearly all.
-        Running { #[pin] future: F },
-        Adding { #[pin] future: F, afterwards: Afterwards },
-        Answered { response: Option<Box<OwnResponse>> },
-        Reading { response: BoxFuture<OwnResponse> },
-        Waiting { outcome: BoxFuture<Outcome>, held: Option<Box<Held<S, Q>>> },
+        Inner { #[pin] future: F, afterwards: Afterwards },
+        Own { own: Own<S, Q> },
     }
+}
+
+/// The gate's own doing, in place of the inner service or before it.
+enum Own<S, Q> {
+    Answered(Option<Box<OwnResponse>>),
+    Reading(BoxFuture<OwnResponse>),
+    Told(Reason, Arc<Passage>),
+    Waiting(BoxFuture<Outcome>, Option<Box<Held<S, Q>>>),
 }
 
 /// What waits with the request: the readied service, and the gate that asked.
@@ -54,90 +62,60 @@ struct Held<S, Q> {
     passage: Arc<Passage>,
 }
 
-impl<S, Q, F> ResponseFuture<S, Q, F> {
-    #[inline]
-    pub(crate) fn running(future: F) -> Self {
-        Self {
-            state: State::Running { future },
-        }
-    }
-
-    #[inline]
-    pub(crate) fn adding(afterwards: Afterwards, future: F) -> Self {
-        if afterwards.is_nothing() {
-            // To drop nothing costs more than to say that it is nothing.
-            mem::forget(afterwards);
-            return Self::running(future);
-        }
-        Self {
-            state: State::Adding { future, afterwards },
-        }
-    }
-
-    pub(crate) fn waiting(
-        outcome: BoxFuture<Outcome>,
-        request: Request<Q>,
-        inner: S,
-        passage: Arc<Passage>,
-    ) -> Self {
-        Self {
-            state: State::Waiting {
-                outcome,
-                held: Some(Box::new(Held {
-                    request,
-                    inner,
-                    passage,
-                })),
-            },
-        }
-    }
-}
-
 impl<S, Q, F> ResponseFuture<S, Q, F>
 where
-    S: Service<Request<Q>, Future = F>,
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    /// Carries out what was decided.
+    /// The inner service's answer, and what is added to it.
     #[inline(always)]
-    pub(crate) fn decided(decision: Decision, passage: &Passage, request: Request<Q>, inner: &mut S) -> Self {
-        match decision {
-            Decision::Admitted { session, afterwards } => {
-                if !passage.introduces() {
-                    return Self::adding(afterwards, inner.call(request));
-                }
-                let mut request = request;
-                passage.hand_over(session, request.extensions_mut());
-                Self::adding(afterwards, inner.call(request))
-            }
-            Decision::Answered(answer) => Self::instead(Instead::Answer(answer), request),
-            Decision::WantsForm(form) => Self::instead(Instead::ReadForm(form), request),
+    pub(super) fn inner(future: F, afterwards: Afterwards) -> Self {
+        Self {
+            state: State::Inner { future, afterwards },
         }
     }
-}
 
-impl<S, Q, F> ResponseFuture<S, Q, F>
-where
-    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
-{
-    /// What the gate does in place of the inner service.
-    pub(crate) fn instead(instead: Instead, request: Request<Q>) -> Self {
-        let state = match instead {
-            Instead::Answer(response) => State::Answered {
-                response: Some(response),
-            },
-            Instead::Await(response) => State::Reading { response },
-            Instead::ReadForm(form) => State::Reading {
-                response: Box::pin(form.read(request.into_body())),
-            },
+    /// The decision to come, and then what it is.
+    #[inline(never)]
+    pub(super) fn waiting(
+        outcome: BoxFuture<Outcome>,
+        passage: &Arc<Passage>,
+        request: Request<Q>,
+        inner: &mut S,
+    ) -> Self
+    where
+        S: Clone,
+    {
+        // Only the service that was polled ready may be called, so it goes with the request and its clone stays
+        // here, as the documentation of `Service` asks.
+        let clone = inner.clone();
+        let held = Held {
+            request,
+            inner: mem::replace(inner, clone),
+            passage: Arc::clone(passage),
         };
+        Self::own(Own::Waiting(outcome, Some(Box::new(held))))
+    }
+
+    /// What the gate does in place of the inner service.
+    #[inline(never)]
+    pub(super) fn instead(instead: Instead, passage: &Arc<Passage>, request: Request<Q>) -> Self {
+        Self::own(match instead {
+            Instead::Answered(response) => Own::Answered(Some(response)),
+            Instead::Awaited(response) => Own::Reading(response),
+            Instead::Told(reason) => Own::Told(reason, Arc::clone(passage)),
+            Instead::WantsForm(form) => Own::Reading(Box::pin(form.read(request.into_body()))),
+        })
+    }
+
+    fn own(own: Own<S, Q>) -> Self {
+        let state = State::Own { own };
         Self { state }
     }
 }
 
 impl<S, Q, B> Future for ResponseFuture<S, Q, S::Future>
 where
-    S: Service<Request<Q>, Response = Response<B>>,
+    S: Service<Request<Q>, Response = Response<B>> + Clone,
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     type Output = Result<Response<AuthBody<B>>, S::Error>;
@@ -153,7 +131,7 @@ where
 
 impl<S, Q, B> State<S, Q, S::Future>
 where
-    S: Service<Request<Q>, Response = Response<B>>,
+    S: Service<Request<Q>, Response = Response<B>> + Clone,
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     #[inline(always)]
@@ -162,46 +140,69 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
         match self.as_mut().project() {
-            StateProjection::Running { future } => future
-                .poll(context)
-                .map_ok(|response| response.map(AuthBody::inner)),
-            StateProjection::Adding { future, afterwards } => {
-                let mut response = ready!(future.poll(context))?;
-                mem::take(afterwards).apply_to(response.headers_mut());
-                Poll::Ready(Ok(response.map(AuthBody::inner)))
+            StateProjection::Inner { future, afterwards } => {
+                let answer = future.poll(context);
+                // Told apart before the answer is moved: to change it where it lies costs a copy of it.
+                if afterwards.is_nothing() {
+                    return answer.map_ok(|response| response.map(AuthBody::inner));
+                }
+                answer.map_ok(|response| {
+                    let mut response = response.map(AuthBody::inner);
+                    mem::take(afterwards).apply_to(response.headers_mut());
+                    response
+                })
             }
-            _ => self.poll_unusual(context),
+            StateProjection::Own { .. } => self.poll_own(context),
         }
     }
 
-    // Not inlined, so that the usual answer is not copied by way of what these states need.
+    // Not inlined, so that the inner service's answer is not copied by way of what these states need.
     #[inline(never)]
-    fn poll_unusual(
+    fn poll_own(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
-        match self.as_mut().project() {
-            StateProjection::Answered { response } => {
+        let StateProjection::Own { own } = self.as_mut().project() else {
+            return self.poll(context);
+        };
+        match own {
+            Own::Answered(response) => {
                 let response = response.take().expect("an answer is given once");
                 Poll::Ready(Ok(response.map(AuthBody::own)))
             }
-            StateProjection::Reading { response } => {
+            Own::Reading(response) => {
                 let response = ready!(response.as_mut().poll(context));
                 Poll::Ready(Ok(response.map(AuthBody::own)))
             }
-            StateProjection::Waiting { outcome, held } => {
+            Own::Told(reason, passage) => {
+                let response = passage.usual(*reason).clone();
+                Poll::Ready(Ok(response.map(|body| AuthBody::own(Full::new(body)))))
+            }
+            Own::Waiting(outcome, held) => {
                 let outcome = ready!(outcome.as_mut().poll(context));
                 let Held {
-                    request,
+                    mut request,
                     mut inner,
                     passage,
                 } = *held.take().expect("an outcome comes once");
-                let decision = passage.conclude_later(outcome, Head::of(&request));
-                let next = ResponseFuture::decided(decision, &passage, request, &mut inner);
+                // As the service does it that could tell at once.
+                let next = match passage.conclude_later(outcome, Head::of(&request)) {
+                    Verdict::Admitted(session, afterwards) => {
+                        passage.introduce(session, request.extensions_mut());
+                        ResponseFuture::inner(inner.call(request), afterwards)
+                    }
+                    Verdict::Instead(instead) => ResponseFuture::instead(instead, &passage, request),
+                    Verdict::Known(grant) => {
+                        passage.introduce_owner(grant, request.extensions_mut());
+                        ResponseFuture::inner(inner.call(request), Afterwards::default())
+                    }
+                    Verdict::Undecided(outcome) => {
+                        ResponseFuture::waiting(outcome, &passage, request, &mut inner)
+                    }
+                };
                 self.set(next.state);
                 self.poll(context)
             }
-            StateProjection::Running { .. } | StateProjection::Adding { .. } => self.poll(context),
         }
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use crate::{denial::Denial, fields::Field, head::Head};
 
 /// The media type of the answer, if a gRPC client asks: what is asked for without `+proto` and the like.
-pub(crate) fn media_type(head: Head<'_>) -> Option<HeaderValue> {
+pub(crate) fn media_type(head: &Head<'_>) -> Option<HeaderValue> {
     let asked = head.field(Field::ContentType)?.as_bytes();
     // Nearly every request leaves here.
     let kind = asked.strip_prefix(b"application/grpc")?;
@@ -110,7 +110,7 @@ mod tests {
             request
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static(asked));
-            let found = media_type(Head::of(&request));
+            let found = media_type(&Head::of(&request));
             let found = found.as_ref().map(|value| value.to_str().expect("visible ASCII"));
             assert_eq!(found, expected, "{asked}");
         }

@@ -36,6 +36,7 @@ mod password_login;
 pub(crate) mod responses;
 mod service;
 pub(crate) mod stranger;
+pub(crate) mod verdict;
 mod xsrf_token;
 
 pub use body::AuthBody;

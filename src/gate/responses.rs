@@ -76,35 +76,55 @@ pub(crate) struct Telling {
     pub(crate) base_url: BaseUrl,
     /// Where a person logs in, if there is such a place.
     pub(crate) login_path: Option<Box<str>>,
-    /// What is told in JSON of nothing but a reason, by reason, once it has been needed.
-    pub(crate) usual: [OnceLock<Response<Bytes>>; REASONS],
+    /// By reason, once it has been needed.
+    pub(crate) usual: [OnceLock<Response<Bytes>>; Reason::COUNT],
 }
 
-/// More than there are reasons.
-const REASONS: usize = 16;
+/// How a denial is told.
+pub(crate) enum Told {
+    /// By an answer made for it.
+    Anew(Box<OwnResponse>),
+    /// By the [usual](Telling::usual) answer, of which a copy is made where it is sent: that costs a quarter of
+    /// putting it together.
+    Usual(Reason),
+}
 
 impl Telling {
-    /// The answer to `head` that tells `denial`, with it in its extensions.
-    pub(crate) fn answer(&self, denial: Denial, head: Head<'_>) -> OwnResponse {
-        self.told(denial, head).map(Full::new)
+    /// How `denial` is told to whoever sent the request with this head.
+    pub(crate) fn tell(&self, denial: Denial, head: &Head<'_>) -> Told {
+        let response = match self.own_kind(&denial, head) {
+            None if denial.is_usual() => return Told::Usual(denial.reason()),
+            None => self.json(denial),
+            Some(response) => with_denial(response, denial),
+        };
+        Told::Anew(Box::new(response.map(Full::new)))
     }
 
-    /// The same, its body in one piece.
-    #[inline]
+    /// The answer to who sent the request with this head and is told in another way than JSON.
+    fn own_kind(&self, denial: &Denial, head: &Head<'_>) -> Option<Response<Bytes>> {
+        match grpc::media_type(head) {
+            Some(media_type) => Some(grpc::answer(denial, media_type)),
+            None => wants_page(head).then(|| self.page(denial, *head)),
+        }
+    }
+
+    /// The answer to who wants no page, that tells nothing but a reason.
+    pub(crate) fn usual(&self, reason: Reason) -> &Response<Bytes> {
+        self.usual[reason as usize].get_or_init(|| self.json(reason.into()))
+    }
+
+    /// The answer by which something is told.
+    pub(crate) fn answer(&self, told: Told) -> Box<OwnResponse> {
+        match told {
+            Told::Anew(response) => response,
+            Told::Usual(reason) => Box::new(self.usual(reason).clone().map(Full::new)),
+        }
+    }
+
+    /// The answer that tells `denial`, its body in one piece.
     pub(crate) fn told(&self, denial: Denial, head: Head<'_>) -> Response<Bytes> {
-        if let Some(media_type) = grpc::media_type(head) {
-            return with_denial(grpc::answer(&denial, media_type), denial);
-        }
-        if wants_page(head) {
-            return with_denial(self.page(&denial, head), denial);
-        }
-        // A copy of an answer that was put together once costs a quarter of putting it together.
-        match self
-            .usual
-            .get(denial.reason() as usize)
-            .filter(|_| denial.is_usual())
-        {
-            Some(usual) => usual.get_or_init(|| self.json(denial)).clone(),
+        match self.own_kind(&denial, &head) {
+            Some(response) => with_denial(response, denial),
             None => self.json(denial),
         }
     }
@@ -247,7 +267,7 @@ pub(crate) fn login_would_help(reason: Reason) -> bool {
 }
 
 /// Whether a person waits for a page.
-pub(crate) fn wants_page(head: Head<'_>) -> bool {
+pub(crate) fn wants_page(head: &Head<'_>) -> bool {
     static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
     static PAGE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("text/html"));
     let headers = head.headers();

@@ -1,7 +1,6 @@
 //! The gate in front of a service.
 
 use std::{
-    mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -12,10 +11,7 @@ use tower_service::Service;
 
 use crate::{
     error::BoxError,
-    gate::{
-        AuthBody, ResponseFuture,
-        passage::{Instead, Passage, Verdict},
-    },
+    gate::{Afterwards, AuthBody, ResponseFuture, passage::Passage, verdict::Verdict},
 };
 
 /// A service with the gate in front of it; made by `AuthLayer`.
@@ -46,26 +42,21 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Q>) -> Self::Future {
-        match self.passage.judge_now(&self.passage.head(&request)) {
-            Ok(Verdict::Known(grant)) => {
-                if !self.passage.introduces() {
-                    return ResponseFuture::running(self.inner.call(request));
-                }
-                let mut request = request;
-                self.passage.introduce(grant, request.extensions_mut());
-                ResponseFuture::running(self.inner.call(request))
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        let passage = &self.passage;
+        // Each verdict is carried out here, where the request lies: to hand it on would be to copy it.
+        match passage.judge_now(&passage.head(&request)) {
+            Verdict::Admitted(session, afterwards) => {
+                passage.introduce(session, request.extensions_mut());
+                ResponseFuture::inner(self.inner.call(request), afterwards)
             }
-            Ok(Verdict::Decided(decision)) => {
-                ResponseFuture::decided(decision, &self.passage, request, &mut self.inner)
+            Verdict::Instead(instead) => ResponseFuture::instead(instead, passage, request),
+            Verdict::Known(grant) => {
+                passage.introduce_owner(grant, request.extensions_mut());
+                ResponseFuture::inner(self.inner.call(request), Afterwards::default())
             }
-            Ok(Verdict::Awaited(response)) => ResponseFuture::instead(Instead::Await(response), request),
-            Err(later) => {
-                // Only the service that was polled ready may be called, so it goes with the request and its
-                // clone stays here, as the documentation of `Service` asks.
-                let clone = self.inner.clone();
-                let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::waiting(later, request, ready, Arc::clone(&self.passage))
+            Verdict::Undecided(outcome) => {
+                ResponseFuture::waiting(outcome, passage, request, &mut self.inner)
             }
         }
     }

@@ -342,13 +342,8 @@ impl AuthLayer {
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: Head<'_>) -> Answer<Decision> {
         let passage = &self.passage;
-        match passage.judge_now(&head.with_clock(passage.clock())) {
-            Ok(verdict) => passage.decision(verdict),
-            Err(outcome) => {
-                let (passage, head) = (Arc::clone(passage), head.to_request());
-                Answer::later(async move { passage.conclude_later(outcome.await, Head::of(&head)) })
-            }
-        }
+        let verdict = passage.judge_now(&head.with_clock(passage.clock()));
+        passage.decision(verdict, head)
     }
 
     /// Who sent a request with this head, for a handler that answers by itself.

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Method, StatusCode};
 
-use super::{Passage, Verdict};
+use super::Passage;
 use crate::{
     answer::{Answer, BoxFuture},
     authenticate::{Glance, Hearer, Outcome},
@@ -10,9 +10,10 @@ use crate::{
     denial::{Denial, Reason},
     event::Event,
     gate::{
-        decision::{Additions, Afterwards, Decision},
+        decision::{Additions, Afterwards},
         login_cookie::is_https,
         responses::{OwnResponse, redirect, wants_page},
+        verdict::{Instead, Verdict},
     },
     grant::Grant,
     guard::Surroundings,
@@ -30,40 +31,37 @@ pub(super) struct Conclusion<'a, 'h> {
 }
 
 impl Hearer for Conclusion<'_, '_> {
-    type Verdict = Result<Verdict<'static>, BoxFuture<Outcome>>;
+    type Verdict = Verdict<'static>;
 
     #[inline(always)]
     fn accepted(self, session: Session) -> Self::Verdict {
-        Ok(self.passage.accept(session, self.head, self.surroundings).into())
+        self.passage.accept(session, self.head, self.surroundings)
     }
 
     #[inline(always)]
     fn nobody(self, rejection: Option<Reason>) -> Self::Verdict {
-        Ok(self
-            .passage
+        self.passage
             .turn_to_nobody(rejection, self.head, self.surroundings)
-            .into())
     }
 
     #[inline(never)]
     fn told(self, answer: Answer<Outcome>) -> Self::Verdict {
         match answer {
-            Answer::Now(outcome) => Ok(self
-                .passage
-                .conclude(outcome, self.head, self.surroundings)
-                .into()),
-            Answer::Later(future) => Err(future),
+            Answer::Now(outcome) => self.passage.conclude(outcome, self.head, self.surroundings),
+            Answer::Later(outcome) => Verdict::Undecided(outcome),
         }
     }
 }
 
 impl Passage {
     /// The same decision, once the outcome is there.
-    pub(crate) fn conclude_later(&self, outcome: Outcome, head: Head<'_>) -> Decision {
+    pub(crate) fn conclude_later(&self, outcome: Outcome, head: Head<'_>) -> Verdict<'static> {
         let head = &head.with_clock(&*self.gate.clock);
         match self.gate.guards.surroundings(*head) {
             Ok(surroundings) => self.conclude(outcome, head, &surroundings),
-            Err(denial) => Decision::Answered(self.refuse(denial, head, None, None, SetCookies::default())),
+            Err(denial) => self
+                .refuse(denial, head, None, None, SetCookies::default())
+                .into(),
         }
     }
 
@@ -118,12 +116,12 @@ impl Passage {
         outcome: Outcome,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Decision {
+    ) -> Verdict<'static> {
         match outcome {
             Outcome::Absent => self.turn_to_nobody(None, head, surroundings),
             Outcome::Accepted(session) => self.accept(session, head, surroundings),
             Outcome::Rejected(reason) => self.turn_to_nobody(Some(reason), head, surroundings),
-            other => self.refuse_outcome(other, head, surroundings),
+            other => self.refuse_outcome(other, head, surroundings).into(),
         }
     }
 
@@ -134,30 +132,29 @@ impl Passage {
         rejection: Option<Reason>,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Decision {
+    ) -> Verdict<'static> {
         match rejection {
             None if self.optional => self.let_pass(head, surroundings, false),
             // Who has an old cookie is a stranger here, and need not know of it.
             Some(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
                 self.let_pass(head, surroundings, true)
             }
-            None => self.refuse_outcome(Outcome::Absent, head, surroundings),
-            Some(reason) => self.refuse_outcome(Outcome::Rejected(reason), head, surroundings),
+            None => self.refuse_outcome(Outcome::Absent, head, surroundings).into(),
+            Some(reason) => self
+                .refuse_outcome(Outcome::Rejected(reason), head, surroundings)
+                .into(),
         }
     }
 
     /// A stranger, on a route that does not ask.
     #[inline(always)]
-    fn let_pass(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Decision {
+    fn let_pass(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Verdict<'static> {
         let afterwards = if self.adds_nothing(head) && !(forget && self.logs_in()) {
             Afterwards::default()
         } else {
             self.add_for_stranger(head, surroundings, forget)
         };
-        Decision::Admitted {
-            session: None,
-            afterwards,
-        }
+        Verdict::Admitted(None, afterwards)
     }
 
     #[inline(never)]
@@ -209,9 +206,9 @@ impl Passage {
 
     /// Somebody known: let in, or answered by the gate itself.
     #[inline(always)]
-    fn accept(&self, session: Session, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Decision {
+    fn accept(&self, session: Session, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Verdict<'static> {
         if let Err(denial) = self.permit(&session, head, surroundings) {
-            return Decision::Answered(self.forbid(denial, &session, head, surroundings));
+            return self.forbid(denial, &session, head, surroundings).into();
         }
         let by_cookie = session.credential() == Credential::Cookie;
         let heals = by_cookie && !self.gate.xsrf_cookie.fits(&session, *head);
@@ -220,13 +217,10 @@ impl Passage {
         } else {
             match self.accept_and_add(&session, head, surroundings, heals) {
                 Ok(afterwards) => afterwards,
-                Err(answer) => return Decision::Answered(answer),
+                Err(answer) => return Instead::Answered(answer).into(),
             }
         };
-        Decision::Admitted {
-            session: Some(session.let_in_by(self.gate.id)),
-            afterwards,
-        }
+        Verdict::Admitted(Some(session.let_in_by(self.gate.id)), afterwards)
     }
 
     #[inline(never)]
@@ -283,7 +277,7 @@ impl Passage {
                 cookies,
             );
         }
-        if *head.method() != Method::GET || !wants_page(*head) {
+        if *head.method() != Method::GET || !wants_page(head) {
             return None;
         }
         let here = NextUrl::of_request(head.uri(), Premises::new(&gate.telling.base_url));

@@ -16,22 +16,24 @@ mod refusal;
 
 use std::{fmt, sync::Arc};
 
-use self::conclusion::Conclusion;
+use bytes::Bytes;
 use http::{Extensions, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 
+use self::conclusion::Conclusion;
 use crate::{
-    answer::{Answer, BoxFuture},
+    answer::Answer,
     authenticate::{Glance, Outcome},
     base_url::BaseUrl,
     cookie::SetCookies,
+    denial::{Denial, Reason},
     fields::Fields,
     gate::{
         decision::{Afterwards, Decision},
-        endpoint::FormRequest,
         gate::Gate,
-        responses::OwnResponse,
+        responses::Told,
         stranger::Stranger,
+        verdict::{Instead, Verdict},
     },
     grant::Grant,
     head::Head,
@@ -100,44 +102,66 @@ impl Passage {
         self.gate.login_cookie.is_some()
     }
 
-    /// Whether the service is told who is there.
+    /// Tells the service who was let in, or that it is a stranger.
     #[inline(always)]
-    pub(crate) fn introduces(&self) -> bool {
-        !self.gate.gate_only
-    }
-
-    /// Tells the service who was let in by a token that is worth `grant`.
-    #[inline(never)]
-    pub(crate) fn introduce(&self, grant: &Grant, extensions: &mut Extensions) {
-        extensions.insert(self.token_session(grant));
-    }
-
-    /// Tells the service who is there, or that it is a stranger.
-    #[inline(never)]
-    pub(crate) fn hand_over(&self, session: Option<Session>, extensions: &mut Extensions) {
+    pub(crate) fn introduce(&self, session: Option<Session>, extensions: &mut Extensions) {
+        if self.gate.gate_only {
+            return;
+        }
         match session {
-            Some(session) => drop(extensions.insert(session)),
-            None => {
-                // What another gate left does not speak for this one.
-                extensions.remove::<Session>();
-                extensions.insert(Stranger::at(&self.gate));
-            }
+            Some(session) => hand_over(session, extensions),
+            None => self.introduce_stranger(extensions),
         }
     }
 
-    /// The decision that is told to whoever asks for one.
-    pub(crate) fn decision(&self, verdict: Verdict<'_>) -> Answer<Decision> {
-        let decision = match verdict {
+    #[inline(never)]
+    fn introduce_stranger(&self, extensions: &mut Extensions) {
+        // What another gate left does not speak for this one.
+        extensions.remove::<Session>();
+        extensions.insert(Stranger::at(&self.gate));
+    }
+
+    /// Tells the service who was let in by a token that is worth `grant`.
+    #[inline(always)]
+    pub(crate) fn introduce_owner(&self, grant: &Grant, extensions: &mut Extensions) {
+        if !self.gate.gate_only {
+            self.introduce_by_token(grant, extensions);
+        }
+    }
+
+    #[inline(never)]
+    fn introduce_by_token(&self, grant: &Grant, extensions: &mut Extensions) {
+        extensions.insert(self.token_session(grant));
+    }
+
+    /// The decision that is told to whoever asks for one. The head is cloned if something else has to answer first.
+    pub(crate) fn decision(self: &Arc<Self>, verdict: Verdict<'_>, head: Head<'_>) -> Answer<Decision> {
+        let answer = |response| Decision::Answered(response);
+        Answer::Now(match verdict {
+            Verdict::Admitted(session, afterwards) => Decision::Admitted { session, afterwards },
+            Verdict::Instead(Instead::Answered(response)) => answer(response),
+            Verdict::Instead(Instead::Awaited(response)) => {
+                return Answer::later(async move { answer(Box::new(response.await)) });
+            }
+            Verdict::Instead(Instead::Told(reason)) => answer(self.gate.telling.answer(Told::Usual(reason))),
+            Verdict::Instead(Instead::WantsForm(form)) => Decision::WantsForm(form),
             Verdict::Known(grant) => Decision::Admitted {
                 session: Some(self.token_session(grant)),
                 afterwards: Afterwards::default(),
             },
-            Verdict::Decided(decision) => decision,
-            Verdict::Awaited(response) => {
-                return Answer::later(async move { Decision::Answered(Box::new(response.await)) });
+            Verdict::Undecided(outcome) => {
+                let (passage, head) = (Arc::clone(self), head.to_request());
+                return Answer::later(async move {
+                    let verdict = passage.conclude_later(outcome.await, Head::of(&head));
+                    passage.decision(verdict, Head::of(&head)).await
+                });
             }
-        };
-        decision.into()
+        })
+    }
+
+    /// The usual answer that tells a reason.
+    pub(crate) fn usual(&self, reason: Reason) -> &Response<Bytes> {
+        self.gate.telling.usual(reason)
     }
 
     fn token_session(&self, grant: &Grant) -> Session {
@@ -157,11 +181,11 @@ impl Passage {
     ///
     /// The clock is the head's own.
     #[inline(always)]
-    pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
+    pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Verdict<'_> {
         let glance = self.gate.chain.glance(head);
         match glance {
             // Whether the token is good is asked first, and told last: to who may hear it.
-            Glance::Known(grant) if self.asks_no_more_than_a_token(head) => Ok(Verdict::Known(grant)),
+            Glance::Known(grant) if self.asks_no_more_than_a_token(head) => Verdict::Known(grant),
             _ => self.judge_further(glance, head),
         }
     }
@@ -179,11 +203,7 @@ impl Passage {
 
     // Not inlined, so that a known token does not pay for its registers.
     #[inline(never)]
-    fn judge_further(
-        self: &Arc<Self>,
-        glance: Glance<'_, '_>,
-        head: &Head<'_>,
-    ) -> Result<Verdict<'_>, BoxFuture<Outcome>> {
+    fn judge_further(self: &Arc<Self>, glance: Glance<'_, '_>, head: &Head<'_>) -> Verdict<'static> {
         let gate = &*self.gate;
         let (fields, walked);
         let head = match gate.guards.ask_for_fields().then(|| Fields::of(head.headers())) {
@@ -194,20 +214,21 @@ impl Passage {
             }
             _ => head,
         };
-        let surroundings = match gate.guards.reached(head) {
+        let reached = gate.guards.reached(head);
+        let surroundings = match &reached {
             Ok(surroundings) => surroundings,
             Err(refusal) => {
-                let answer = self.refuse(refusal.into(), head, None, None, SetCookies::default());
-                return Ok(Decision::Answered(answer).into());
+                let denial = Denial::from(*refusal);
+                return self
+                    .refuse(denial, head, None, None, SetCookies::default())
+                    .into();
             }
         };
         if let Some(endpoint) = gate.endpoints.at(head.uri().path()) {
-            return Ok(self.at_endpoint(endpoint, head, surroundings));
+            return self.at_endpoint(endpoint, head, *surroundings).into();
         }
         if self.opens(head) {
-            let afterwards = self.additions(head).into();
-            let session = None;
-            return Ok(Decision::Admitted { session, afterwards }.into());
+            return Verdict::Admitted(None, self.additions(head).into());
         }
         if gate.guards.list_origins()
             && let Some(preflight) = gate.guards.preflight(*head)
@@ -215,15 +236,13 @@ impl Passage {
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
             preflight.write_to(response.headers_mut());
-            return Ok(Decision::Answered(Box::new(response)).into());
+            return Instead::Answered(Box::new(response)).into();
         }
         if let Some(session) = self.asked_before(head) {
-            let outcome = Outcome::Accepted(session.clone());
-            return Ok(self.conclude(outcome, head, &surroundings).into());
+            return self.conclude(Outcome::Accepted(session.clone()), head, surroundings);
         }
-        let (passage, surroundings) = (&**self, &surroundings);
         let conclusion = Conclusion {
-            passage,
+            passage: self,
             head,
             surroundings,
         };
@@ -241,33 +260,16 @@ impl Passage {
     }
 }
 
+#[inline(never)]
+fn hand_over(session: Session, extensions: &mut Extensions) {
+    extensions.insert(session);
+}
+
 /// The path of a target that has no query.
 #[inline]
 fn whole_path(uri: &Uri) -> Option<&str> {
     let target = uri.path_and_query()?;
     target.query().is_none().then(|| target.as_str())
-}
-
-/// What the gate does in place of the inner service.
-pub(crate) enum Instead {
-    Answer(Box<OwnResponse>),
-    Await(BoxFuture<OwnResponse>),
-    ReadForm(Box<FormRequest>),
-}
-
-/// A verdict over a request: its decision, as long as nobody asks for a session.
-pub(crate) enum Verdict<'a> {
-    /// Let in by a token that is worth this, with nothing to add to the answer.
-    Known(&'a Grant),
-    Decided(Decision),
-    /// One of the gate's own paths, whose answer is to come.
-    Awaited(BoxFuture<OwnResponse>),
-}
-
-impl From<Decision> for Verdict<'_> {
-    fn from(decision: Decision) -> Self {
-        Self::Decided(decision)
-    }
 }
 
 impl fmt::Debug for Passage {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, header::CONTENT_TYPE};
 
-use super::{Passage, Verdict};
+use super::Passage;
 use crate::{
     answer::Answer,
     cookie::SetCookies,
     denial::{Denial, Reason},
     gate::{
-        decision::Decision,
         endpoint::{Endpoint, FormRequest, Visit, not_allowed},
         form::Form,
         responses::OwnResponse,
+        verdict::Instead,
     },
     guard::Surroundings,
     head::Head,
@@ -27,8 +27,8 @@ impl Passage {
         endpoint: &dyn Endpoint,
         head: &Head<'_>,
         surroundings: Surroundings<'_>,
-    ) -> Verdict<'static> {
-        let decision = match *head.method() {
+    ) -> Instead {
+        match *head.method() {
             Method::GET | Method::HEAD => {
                 let additions = self.additions(head);
                 let answer = endpoint.visit(&Visit {
@@ -41,16 +41,15 @@ impl Passage {
                     response
                 };
                 match answer {
-                    Answer::Now(response) => Decision::Answered(Box::new(finish(response))),
+                    Answer::Now(response) => Instead::Answered(Box::new(finish(response))),
                     Answer::Later(response) => {
-                        return Verdict::Awaited(Box::pin(async move { finish(response.await) }));
+                        Instead::Awaited(Box::pin(async move { finish(response.await) }))
                     }
                 }
             }
-            Method::POST => Decision::WantsForm(Box::new(FormRequest::new(Arc::clone(self), *head))),
-            _ => Decision::Answered(Box::new(not_allowed())),
-        };
-        decision.into()
+            Method::POST => Instead::WantsForm(Box::new(FormRequest::new(Arc::clone(self), *head))),
+            _ => Instead::Answered(Box::new(not_allowed())),
+        }
     }
 
     /// The answer to a form that was sent to one of the gate's own paths.
@@ -59,7 +58,8 @@ impl Passage {
         let surroundings = match self.gate.guards.surroundings(head) {
             Ok(surroundings) => surroundings,
             Err(denial) => {
-                return Answer::Now(*self.refuse(denial, &head, None, None, SetCookies::default()));
+                let told = self.refuse(denial, &head, None, None, SetCookies::default());
+                return Answer::Now(*self.gate.telling.answer(told));
             }
         };
         let form = is_urlencoded(head).then(|| Form::read(body)).flatten();
@@ -75,7 +75,8 @@ impl Passage {
             _ => {
                 let denial =
                     Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
-                Answer::Now(*self.refuse(denial, &head, Some(&surroundings), None, SetCookies::default()))
+                let told = self.refuse(denial, &head, Some(&surroundings), None, SetCookies::default());
+                Answer::Now(*self.gate.telling.answer(told))
             }
         }
     }

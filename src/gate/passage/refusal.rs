@@ -7,9 +7,9 @@ use crate::{
     denial::{Denial, Reason},
     event::{Event, LoggedPath},
     gate::{
-        decision::{Additions, Decision},
+        decision::Additions,
         login_cookie::is_https,
-        responses::{OwnResponse, login_would_help},
+        responses::{Told, login_would_help},
     },
     guard::{GuardRule, Surroundings},
     head::Head,
@@ -17,19 +17,20 @@ use crate::{
 };
 
 impl Passage {
+    /// Somebody whom nobody accepted.
     #[inline(never)]
     pub(super) fn refuse_outcome(
         &self,
         outcome: Outcome,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Decision {
+    ) -> Told {
         let denial = self.turn_away(outcome, head);
         let mut cookies = SetCookies::default();
         if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
             self.remove_login_cookie(head, is_https(surroundings), &mut cookies);
         }
-        Decision::Answered(self.refuse(denial, head, Some(surroundings), None, cookies))
+        self.refuse(denial, head, Some(surroundings), None, cookies)
     }
 
     /// Somebody known who may not do this.
@@ -40,7 +41,7 @@ impl Passage {
         session: &Session,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Box<OwnResponse> {
+    ) -> Told {
         let mut cookies = SetCookies::default();
         if GuardRule::that_refused(&denial) == Some(GuardRule::Xsrf) {
             let https = is_https(surroundings);
@@ -59,7 +60,7 @@ impl Passage {
         }
     }
 
-    /// The gate's own answer that tells `denial`.
+    /// How `denial` is told, with `cookies`.
     pub(super) fn refuse(
         &self,
         denial: Denial,
@@ -67,38 +68,53 @@ impl Passage {
         surroundings: Option<&Surroundings<'_>>,
         label: Option<&str>,
         cookies: SetCookies,
-    ) -> Box<OwnResponse> {
+    ) -> Told {
         let gate = &*self.gate;
         if gate.observer.is_some() {
-            let client = surroundings.and_then(|surroundings| gate.guards.client(surroundings, *head));
-            let path = LoggedPath::of(head.uri().path());
-            gate.tell(&Event::Refused {
-                reason: denial.reason(),
-                label,
-                path,
-                client,
-            });
+            self.tell_of_refusal(&denial, head, surroundings, label);
         }
-        let elsewhere = gate
-            .elsewhere
-            .as_ref()
-            .filter(|_| login_would_help(denial.reason()))
-            .and_then(|elsewhere| elsewhere.login(*head, surroundings.is_some_and(is_https)));
-        let mut response = Box::new(match elsewhere {
+        let elsewhere = match &gate.elsewhere {
+            Some(elsewhere) if login_would_help(denial.reason()) => {
+                elsewhere.login(*head, surroundings.is_some_and(is_https))
+            }
+            _ => None,
+        };
+        let told = match elsewhere {
             Some(mut answer) => {
                 answer.extensions_mut().insert(denial);
-                answer
+                Told::Anew(Box::new(answer))
             }
-            None => gate.telling.answer(denial, *head),
-        });
-        if !(self.adds_nothing(head) && cookies.is_empty()) {
-            let additions = Additions {
-                set_cookies: cookies,
-                ..self.additions(head)
-            };
-            additions.apply_to(response.headers_mut());
+            None => gate.telling.tell(denial, head),
+        };
+        if self.adds_nothing(head) && cookies.is_empty() {
+            return told;
         }
-        response
+        let mut response = gate.telling.answer(told);
+        let additions = Additions {
+            set_cookies: cookies,
+            ..self.additions(head)
+        };
+        additions.apply_to(response.headers_mut());
+        Told::Anew(response)
+    }
+
+    #[cold]
+    fn tell_of_refusal(
+        &self,
+        denial: &Denial,
+        head: &Head<'_>,
+        surroundings: Option<&Surroundings<'_>>,
+        label: Option<&str>,
+    ) {
+        let gate = &*self.gate;
+        let client = surroundings.and_then(|surroundings| gate.guards.client(surroundings, *head));
+        let path = LoggedPath::of(head.uri().path());
+        gate.tell(&Event::Refused {
+            reason: denial.reason(),
+            label,
+            path,
+            client,
+        });
     }
 
     pub(super) fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
