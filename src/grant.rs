@@ -1,6 +1,9 @@
 //! What one credential is worth.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{identity::Identity, scopes::Scopes, time::UnixTime};
 
@@ -18,15 +21,19 @@ use crate::{identity::Identity, scopes::Scopes, time::UnixTime};
 /// assert!(grant.scopes().holds("read"));
 /// assert_eq!(grant.label(), Some("phone"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    identity: Identity,
-    terms: Option<Arc<Terms>>,
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant(Worth);
+
+/// Most grants have no terms, and then no more than the identity is kept: a grant moves with each request.
+#[derive(Clone, PartialEq, Eq)]
+enum Worth {
+    OfIdentity(Identity),
+    OnTerms(Arc<Terms>),
 }
 
-/// All that most grants have nothing of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Terms {
+    identity: Identity,
     scopes: Scopes,
     expires_at: Option<UnixTime>,
     label: Option<Box<str>>,
@@ -35,10 +42,7 @@ struct Terms {
 impl Grant {
     /// A grant for `identity`: no scopes, no end, no label.
     pub fn new(identity: Identity) -> Self {
-        Self {
-            identity,
-            terms: None,
-        }
+        Self(Worth::OfIdentity(identity))
     }
 
     /// The same grant with these scopes in place of its own. Default: none.
@@ -59,29 +63,59 @@ impl Grant {
         self.change(|terms| terms.label = Some(label.into()))
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Terms)) -> Self {
-        change(Arc::make_mut(self.terms.get_or_insert_default()));
-        self
+    fn change(self, change: impl FnOnce(&mut Terms)) -> Self {
+        let mut terms = match self.0 {
+            Worth::OfIdentity(identity) => Arc::new(Terms {
+                identity,
+                scopes: Scopes::default(),
+                expires_at: None,
+                label: None,
+            }),
+            Worth::OnTerms(terms) => terms,
+        };
+        change(Arc::make_mut(&mut terms));
+        Self(Worth::OnTerms(terms))
     }
 
     /// Whose.
     pub fn identity(&self) -> &Identity {
-        &self.identity
+        match &self.0 {
+            Worth::OfIdentity(identity) => identity,
+            Worth::OnTerms(terms) => &terms.identity,
+        }
     }
 
     /// What for.
     pub fn scopes(&self) -> &Scopes {
         static NONE: LazyLock<Scopes> = LazyLock::new(Scopes::default);
-        self.terms.as_ref().map_or(&NONE, |terms| &terms.scopes)
+        self.terms().map_or(&NONE, |terms| &terms.scopes)
     }
 
     /// Until when, exclusive; `None` without end.
     pub fn expiry(&self) -> Option<UnixTime> {
-        self.terms.as_ref().and_then(|terms| terms.expires_at)
+        self.terms().and_then(|terms| terms.expires_at)
     }
 
     /// What it is called in lists and logs.
     pub fn label(&self) -> Option<&str> {
-        self.terms.as_ref().and_then(|terms| terms.label.as_deref())
+        self.terms().and_then(|terms| terms.label.as_deref())
+    }
+
+    fn terms(&self) -> Option<&Terms> {
+        match &self.0 {
+            Worth::OfIdentity(_) => None,
+            Worth::OnTerms(terms) => Some(terms),
+        }
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("identity", self.identity())
+            .field("scopes", self.scopes())
+            .field("expires_at", &self.expiry())
+            .field("label", &self.label())
+            .finish()
     }
 }

@@ -137,6 +137,17 @@ impl Session {
         extensions.get()
     }
 
+    /// Leaves it for the handler, in the place of any that stands there.
+    #[inline(never)]
+    pub(crate) fn hand_over(self, extensions: &mut Extensions) {
+        // To put it where there is none costs less than to look for the one it takes the place of.
+        if Self::of(extensions).is_some() {
+            extensions.insert(self);
+        } else {
+            extensions.get_or_insert(self);
+        }
+    }
+
     /// Who.
     pub fn identity(&self) -> &Identity {
         self.grant.identity()

@@ -37,7 +37,7 @@ use crate::{
     },
     grant::Grant,
     head::Head,
-    session::{Credential, Session},
+    session::{Credential, GateId, Session},
     time::Clock,
 };
 
@@ -109,7 +109,7 @@ impl Passage {
             return;
         }
         match session {
-            Some(session) => hand_over(session, extensions),
+            Some(session) => session.hand_over(extensions),
             None => self.introduce_stranger(extensions),
         }
     }
@@ -125,13 +125,8 @@ impl Passage {
     #[inline(always)]
     pub(crate) fn introduce_owner(&self, grant: &Grant, extensions: &mut Extensions) {
         if !self.gate.gate_only {
-            self.introduce_by_token(grant, extensions);
+            hand_over_owner(self.gate.id, grant, extensions);
         }
-    }
-
-    #[inline(never)]
-    fn introduce_by_token(&self, grant: &Grant, extensions: &mut Extensions) {
-        extensions.insert(self.token_session(grant));
     }
 
     /// The decision that is told to whoever asks for one. The head is cloned if something else has to answer first.
@@ -146,7 +141,7 @@ impl Passage {
             Verdict::Instead(Instead::Told(reason)) => answer(self.gate.telling.answer(Told::Usual(reason))),
             Verdict::Instead(Instead::WantsForm(form)) => Decision::WantsForm(form),
             Verdict::Known(grant) => Decision::Admitted {
-                session: Some(self.token_session(grant)),
+                session: Some(token_session(self.gate.id, grant)),
                 afterwards: Afterwards::default(),
             },
             Verdict::Undecided(outcome) => {
@@ -162,10 +157,6 @@ impl Passage {
     /// The usual answer that tells a reason.
     pub(crate) fn usual(&self, reason: Reason) -> &Response<Bytes> {
         self.gate.telling.usual(reason)
-    }
-
-    fn token_session(&self, grant: &Grant) -> Session {
-        Session::new(grant.clone(), Credential::Token).let_in_by(self.gate.id)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -260,9 +251,14 @@ impl Passage {
     }
 }
 
-#[inline(never)]
-fn hand_over(session: Session, extensions: &mut Extensions) {
-    extensions.insert(session);
+/// A known token is let in past all questions only where nobody has left a session before.
+#[inline]
+fn hand_over_owner(gate: GateId, grant: &Grant, extensions: &mut Extensions) {
+    extensions.get_or_insert_with(|| token_session(gate, grant));
+}
+
+fn token_session(gate: GateId, grant: &Grant) -> Session {
+    Session::new(grant.clone(), Credential::Token).let_in_by(gate)
 }
 
 /// The path of a target that has no query.
