@@ -27,6 +27,17 @@ const INITIAL: State = [
 ///
 /// Source: FIPS 180-4 section 6.2.
 pub(crate) fn sha256(octets: &[u8]) -> [u8; 32] {
+    if octets.len() <= BLOCK - PADDING {
+        let mut state = INITIAL;
+        pad_and_compress::<1>(&mut state, octets, 8 * octets.len() as u64);
+        return in_octets(state);
+    }
+    sha256_of_more(octets)
+}
+
+/// Not in line, so that what fits into one block, as a token does, pays for none of it.
+#[inline(never)]
+fn sha256_of_more(octets: &[u8]) -> [u8; 32] {
     finish(INITIAL, 0, octets)
 }
 
@@ -81,6 +92,11 @@ fn finish(mut state: State, blocks: usize, octets: &[u8]) -> [u8; 32] {
         compress256(&mut state, whole);
         pad_and_compress::<2>(&mut state, rest, bits);
     }
+    in_octets(state)
+}
+
+#[inline(always)]
+fn in_octets(state: State) -> [u8; 32] {
     let mut hash = [0; 32];
     let (words, _) = hash.as_chunks_mut::<4>();
     for (octets, word) in words.iter_mut().zip(state) {

@@ -158,6 +158,12 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// Whether somebody walked over the fields.
+    #[inline(always)]
+    pub(crate) fn knows_fields(&self) -> bool {
+        self.fields.is_some()
+    }
+
     /// The moment now, which no setting of the date moves.
     pub(crate) fn moment(self) -> Moment {
         self.clock.moment()
@@ -167,6 +173,13 @@ impl<'a> Head<'a> {
     pub(crate) fn with_clock(self, clock: &'a dyn Clock) -> Self {
         Self { clock, ..self }
     }
+}
+
+/// The path of a target that has no query, as most have none: no octet of it is looked for.
+#[inline(always)]
+pub(crate) fn whole_path(uri: &Uri) -> Option<&str> {
+    let target = uri.path_and_query()?;
+    target.query().is_none().then(|| target.as_str())
 }
 
 impl<'a, B> From<&'a Request<B>> for Head<'a> {

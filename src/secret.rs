@@ -111,6 +111,18 @@ pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
     u128::from_ne_bytes(differences).ct_eq(&0).into()
 }
 
+/// The same of two digests, in line.
+#[inline(always)]
+pub(crate) fn equal_digests(left: &[u8; 32], right: &[u8; 32]) -> bool {
+    let (left, _) = left.as_chunks::<8>();
+    let (right, _) = right.as_chunks::<8>();
+    let words = left.iter().zip(right);
+    let differences = words.fold(0, |differences, (left, right)| {
+        differences | (u64::from_ne_bytes(*left) ^ u64::from_ne_bytes(*right))
+    });
+    differences.ct_eq(&0).into()
+}
+
 /// A secret, or what should have held one, that cannot be used.
 ///
 /// The message says what was expected, what was found and where; never the secret itself.
@@ -181,6 +193,19 @@ mod tests {
             let mut longer = octets.clone();
             longer.push(0);
             assert!(!equal(&octets, &longer), "length {length}, one more");
+        }
+    }
+
+    #[test]
+    fn digests_that_differ_in_any_bit_are_told_apart() {
+        let digest: [u8; 32] = std::array::from_fn(|place| place as u8);
+        assert!(equal_digests(&digest, &digest.clone()));
+        for place in 0..32 {
+            for bit in 0..8 {
+                let mut other = digest;
+                other[place] ^= 1 << bit;
+                assert!(!equal_digests(&digest, &other), "place {place}, bit {bit}");
+            }
         }
     }
 

@@ -115,20 +115,22 @@ fn ask<H: Hearer>(
     head: &Head<'_>,
     hearer: H,
 ) -> H::Verdict {
-    let mut authenticators = authenticators.iter();
-    while let Some(authenticator) = authenticators.next() {
+    let mut left = authenticators;
+    while let [authenticator, others @ ..] = left {
+        left = others;
         let answer = authenticator.authenticate(*head);
+        if matches!(answer, Answer::Now(Outcome::Absent)) {
+            // It holds nothing to be dropped, which costs more than to say so.
+            mem::forget(answer);
+            continue;
+        }
         match answer {
-            // Neither of the two holds anything to be dropped, which costs more than to say so.
-            Answer::Now(Outcome::Absent) => mem::forget(answer),
+            Answer::Now(Outcome::Accepted(session)) => return hearer.accepted(session),
             Answer::Now(Outcome::Rejected(reason)) => {
                 mem::forget(answer);
                 rejection = rejection.or(Some(reason));
             }
-            Answer::Now(Outcome::Accepted(session)) => return hearer.accepted(session),
-            Answer::Later(future) => {
-                return hearer.told(ask_beside(rejection, future, authenticators.as_slice(), head));
-            }
+            Answer::Later(future) => return hearer.told(ask_beside(rejection, future, left, head)),
             last => return hearer.told(last),
         }
     }

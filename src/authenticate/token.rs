@@ -15,7 +15,7 @@ use crate::{
     session::{Credential, Session},
     time::UnixTime,
     token::PresentedToken,
-    verify::{TokenVerifier, Verdict},
+    verify::{SharedToken, TokenVerifier, Verdict},
 };
 
 /// Who sent a request, told from the token in it and a verifier that knows tokens.
@@ -68,20 +68,43 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
     /// What is said of a request that carries `token`, its expiry included.
     #[inline]
     pub fn judge(&self, token: PresentedToken<'_>, head: Head<'_>) -> Answer<Outcome> {
-        match self.verifier.verify(token) {
-            Answer::Now(verdict) => Answer::Now(outcome(verdict, || head.now())),
-            Answer::Later(verdict) => {
-                // The head cannot wait; what counts is that the token was good when the request came.
-                let now = head.now();
-                Answer::later(async move { outcome(verdict.await, || now) })
-            }
+        self.judge_at(token, &head)
+    }
+
+    #[inline]
+    fn judge_at(&self, token: PresentedToken<'_>, head: &Head<'_>) -> Answer<Outcome> {
+        told(self.verifier.verify(token), head)
+    }
+}
+
+impl<V: TokenVerifier> TokenAuthenticator<V> {
+    #[inline(never)]
+    fn by_any_source(&self, head: &Head<'_>) -> Answer<Outcome> {
+        let mut buffer = TokenBuffer::default();
+        match self.sources.find(*head, &mut buffer) {
+            Ok(Some(found)) => self.judge_at(found.token(), head),
+            Ok(None) => Answer::Now(Outcome::Absent),
+            Err(denial) => Answer::Now(Outcome::Malformed(denial)),
         }
     }
 }
 
 impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        self.answer(self.glance(&head), &head)
+        let head = &head;
+        // The usual spelling first: one comparison, and nothing to trim.
+        if self.sources.only_authorization(head)
+            && let Ok(value) = head.single(Field::Authorization)
+        {
+            let Some(value) = value else {
+                return Answer::Now(Outcome::Absent);
+            };
+            let octets = value.as_bytes().strip_prefix(b"Bearer ");
+            if let Some(verdict) = octets.and_then(|octets| self.verifier.verify_octets(octets)) {
+                return told(verdict, head);
+            }
+        }
+        self.by_any_source(head)
     }
 }
 
@@ -100,7 +123,7 @@ pub(crate) enum Glance<'g, 'h> {
     Unclear,
 }
 
-impl<V: TokenVerifier> TokenAuthenticator<V> {
+impl TokenAuthenticator<SharedToken> {
     /// The way of most requests of programs. Octets equal to a known token are one, so their form is judged
     /// only if they are not recognised.
     #[inline(always)]
@@ -127,35 +150,38 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
     /// The answer, after a glance at the same head.
     pub(super) fn answer(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
         match glance {
-            Glance::Known(grant) => Outcome::Accepted(Session::new(grant.clone(), Credential::Token)).into(),
+            Glance::Known(grant) => accepted(grant.clone()),
             Glance::Over => Outcome::Rejected(Reason::ExpiredToken).into(),
-            Glance::Unrecognised(candidate) => self.by_unrecognised(candidate, head),
+            Glance::Unrecognised(octets) => match PresentedToken::new(octets) {
+                Some(token) => self.judge_at(token, head),
+                None => Answer::Now(Outcome::Malformed(authorization::malformed())),
+            },
             Glance::Nothing => Outcome::Absent.into(),
             Glance::Unclear => self.by_any_source(head),
         }
     }
+}
 
-    #[inline]
-    fn by_unrecognised(&self, candidate: &[u8], head: &Head<'_>) -> Answer<Outcome> {
-        match PresentedToken::new(candidate) {
-            Some(token) => self.judge(token, *head),
-            None => Answer::Now(Outcome::Malformed(authorization::malformed())),
-        }
-    }
-
-    #[inline(never)]
-    fn by_any_source(&self, head: &Head<'_>) -> Answer<Outcome> {
-        let mut buffer = TokenBuffer::default();
-        match self.sources.find(*head, &mut buffer) {
-            Ok(Some(found)) => self.judge(found.token(), *head),
-            Ok(None) => Answer::Now(Outcome::Absent),
-            Err(denial) => Answer::Now(Outcome::Malformed(denial)),
+/// What a verdict means for the request with this head.
+#[inline(always)]
+fn told(verdict: Answer<Verdict>, head: &Head<'_>) -> Answer<Outcome> {
+    match verdict {
+        Answer::Now(Verdict::Known(grant)) if grant.expiry().is_none() => accepted(grant),
+        Answer::Now(verdict) => Answer::Now(outcome(verdict, || head.now())),
+        Answer::Later(verdict) => {
+            // The head cannot wait; what counts is that the token was good when the request came.
+            let now = head.now();
+            Answer::later(async move { outcome(verdict.await, || now) })
         }
     }
 }
 
-/// What a verdict means for the request.
-#[inline]
+#[inline(always)]
+fn accepted(grant: Grant) -> Answer<Outcome> {
+    Outcome::Accepted(Session::new(grant, Credential::Token)).into()
+}
+
+#[inline(never)]
 fn outcome(verdict: Verdict, now: impl FnOnce() -> UnixTime) -> Outcome {
     match verdict {
         Verdict::Known(grant) if is_over(&grant, now) => Outcome::Rejected(Reason::ExpiredToken),
@@ -183,7 +209,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::{identity::Identity, time::Clock, token::Token, verify::SharedToken};
+    use crate::{identity::Identity, time::Clock, token::Token};
 
     fn owner() -> Grant {
         Grant::new(Identity::new("owner"))

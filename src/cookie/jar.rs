@@ -354,19 +354,19 @@ impl JarAt<'_> {
             Ok(None) => then(Read::Absent),
             // Base64 has four characters for three octets.
             Ok(Some(value)) if value.len() <= USUAL / 3 * 4 => then(self.open(value, &now, &mut [0; USUAL])),
-            _ => self.read_large(cookies, &now, who, then),
+            _ => self.read_large(*cookies, &now, who, then),
         }
     }
 
     #[cold]
     fn read_large<K: PartialEq, T>(
         &self,
-        cookies: &RequestCookies<'_>,
+        cookies: RequestCookies<'_>,
         now: &dyn Fn() -> UnixTime,
         who: impl Fn(&[u8]) -> Option<K>,
         then: impl FnOnce(Read<'_>) -> T,
     ) -> T {
-        then(self.read(cookies, now, &mut [0; CookieJar::BUFFER], who))
+        then(self.read(&cookies, now, &mut [0; CookieJar::BUFFER], who))
     }
 
     #[cold]

@@ -166,7 +166,7 @@ impl CookieName {
     }
 
     /// Where in `line` the name's first occurrence begins.
-    #[inline]
+    #[inline(never)]
     pub(super) fn find_in(&self, line: &[u8]) -> Option<usize> {
         // A finder sets up more than a short line is worth.
         const SHORT: usize = 64;

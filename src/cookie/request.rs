@@ -187,7 +187,7 @@ impl<'a> RequestCookies<'a> {
     }
 
     #[inline(never)]
-    fn lone_among_all(&self, name: &CookieName) -> Result<Option<&'a [u8]>, Several> {
+    fn lone_among_all(self, name: &CookieName) -> Result<Option<&'a [u8]>, Several> {
         let mut values = self.all_values(name);
         match values.next() {
             Some(first) if values.any(|value| value != first) => Err(Several),
@@ -332,24 +332,29 @@ impl<'a> AllValues<'a, '_> {
 /// It finds what [`pair`] would: a piece is a pair of this name if, and only if, the name stands in it with
 /// nothing but blanks before it and nothing but blanks between it and a `=`. The name is a token, so it holds
 /// neither `;` nor `=`, and its first occurrence in a piece is the only one that can be the piece's start.
-#[inline(never)]
+#[inline(always)]
 fn next_value<'a>(line: &mut &'a [u8], name: &CookieName, unproven: bool) -> Option<&'a [u8]> {
-    let length = name.as_str().len();
-    while line.len() > length
-        && let Some(place) = name.find_in(line)
-    {
-        let (before, behind) = (line.get(..place)?, line.get(place + length..)?);
-        let end = memchr(b';', behind).unwrap_or(behind.len());
-        *line = behind.get(end + 1..).unwrap_or_default();
-        if starts_a_piece(before)
-            && let [b'=', value @ ..] = trim_start(behind.get(..end)?)
-            && let value = trim(value)
-            && !(unproven && holds_control(value))
-        {
+    loop {
+        let place = name.find_in(line)?;
+        if let Some(value) = value_at(line, place, name.as_str().len(), unproven) {
             return Some(value);
         }
     }
-    None
+}
+
+/// The value of the name that stands at `place`, if a piece begins with it; what is left of the line is behind the piece.
+#[inline(never)]
+fn value_at<'a>(line: &mut &'a [u8], place: usize, length: usize, unproven: bool) -> Option<&'a [u8]> {
+    let (before, behind) = (line.get(..place)?, line.get(place + length..)?);
+    let end = memchr(b';', behind).unwrap_or(behind.len());
+    *line = behind.get(end + 1..).unwrap_or_default();
+    match trim_start(behind.get(..end)?) {
+        [b'=', value @ ..] if starts_a_piece(before) => {
+            let value = trim(value);
+            (!(unproven && holds_control(value))).then_some(value)
+        }
+        _ => None,
+    }
 }
 
 /// The different values of one name, at most [`RequestCookies::CANDIDATE_LIMIT`].

@@ -39,10 +39,11 @@ pin_project! {
 }
 
 pin_project! {
-    // Two states, so that the usual one is told by one look.
+    // Few states, so that the usual one is told by one look: that nothing is added to the answer.
     #[project = StateProjection]
     enum State<S, Q, F> {
-        Inner { #[pin] future: F, afterwards: Afterwards },
+        Adding { #[pin] future: F, afterwards: Afterwards },
+        Inner { #[pin] future: F },
         Own { own: Own<S, Q> },
     }
 }
@@ -66,11 +67,28 @@ impl<S, Q, F> ResponseFuture<S, Q, F>
 where
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    /// The inner service's answer, and what is added to it.
+    /// The inner service's answer.
     #[inline(always)]
-    pub(super) fn inner(future: F, afterwards: Afterwards) -> Self {
+    pub(super) fn inner(future: F) -> Self {
         Self {
-            state: State::Inner { future, afterwards },
+            state: State::Inner { future },
+        }
+    }
+
+    /// The same, and what is added to it.
+    #[inline(always)]
+    pub(super) fn adding(afterwards: Afterwards, future: impl FnOnce() -> F) -> Self {
+        // Asked before there is a future that would have to be moved.
+        if afterwards.is_nothing() {
+            // To drop nothing costs more than to say that it is nothing.
+            mem::forget(afterwards);
+            return Self::inner(future());
+        }
+        Self {
+            state: State::Adding {
+                future: future(),
+                afterwards,
+            },
         }
     }
 
@@ -140,18 +158,14 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
         match self.as_mut().project() {
-            StateProjection::Inner { future, afterwards } => {
-                let answer = future.poll(context);
-                // Told apart before the answer is moved: to change it where it lies costs a copy of it.
-                if afterwards.is_nothing() {
-                    return answer.map_ok(|response| response.map(AuthBody::inner));
-                }
-                answer.map_ok(|response| {
-                    let mut response = response.map(AuthBody::inner);
-                    mem::take(afterwards).apply_to(response.headers_mut());
-                    response
-                })
-            }
+            StateProjection::Adding { future, afterwards } => future.poll(context).map_ok(|response| {
+                let mut response = response.map(AuthBody::inner);
+                mem::take(afterwards).apply_to(response.headers_mut());
+                response
+            }),
+            StateProjection::Inner { future } => future
+                .poll(context)
+                .map_ok(|response| response.map(AuthBody::inner)),
             StateProjection::Own { .. } => self.poll_own(context),
         }
     }
@@ -189,12 +203,12 @@ where
                 let next = match passage.conclude_later(outcome, Head::of(&request)) {
                     Verdict::Admitted(session, afterwards) => {
                         passage.introduce(session, request.extensions_mut());
-                        ResponseFuture::inner(inner.call(request), afterwards)
+                        ResponseFuture::adding(afterwards, || inner.call(request))
                     }
                     Verdict::Instead(instead) => ResponseFuture::instead(instead, &passage, request),
                     Verdict::Known(grant) => {
                         passage.introduce_owner(grant, request.extensions_mut());
-                        ResponseFuture::inner(inner.call(request), Afterwards::default())
+                        ResponseFuture::inner(inner.call(request))
                     }
                     Verdict::Undecided(outcome) => {
                         ResponseFuture::waiting(outcome, &passage, request, &mut inner)

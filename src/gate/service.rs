@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::{
     error::BoxError,
-    gate::{Afterwards, AuthBody, ResponseFuture, passage::Passage, verdict::Verdict},
+    gate::{AuthBody, ResponseFuture, passage::Passage, verdict::Verdict},
 };
 
 /// A service with the gate in front of it; made by `AuthLayer`.
@@ -48,12 +48,12 @@ where
         match passage.judge_now(&passage.head(&request)) {
             Verdict::Admitted(session, afterwards) => {
                 passage.introduce(session, request.extensions_mut());
-                ResponseFuture::inner(self.inner.call(request), afterwards)
+                ResponseFuture::adding(afterwards, || self.inner.call(request))
             }
             Verdict::Instead(instead) => ResponseFuture::instead(instead, passage, request),
             Verdict::Known(grant) => {
                 passage.introduce_owner(grant, request.extensions_mut());
-                ResponseFuture::inner(self.inner.call(request), Afterwards::default())
+                ResponseFuture::inner(self.inner.call(request))
             }
             Verdict::Undecided(outcome) => {
                 ResponseFuture::waiting(outcome, passage, request, &mut self.inner)

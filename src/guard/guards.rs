@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     denial::Denial,
-    head::Head,
+    head::{Head, whole_path},
     peer::{Peer, Scheme},
 };
 
@@ -189,7 +189,7 @@ impl Guards {
         self.reached_by(head, self.scheme, false)
     }
 
-    /// Whether fields of nearly every request are asked for, so that a walk over all is worth its while.
+    /// Whether fields of nearly every request are asked for.
     #[inline]
     pub(crate) fn ask_for_fields(&self) -> bool {
         self.hosts.is_some()
@@ -201,19 +201,35 @@ impl Guards {
         !self.origins.is_empty()
     }
 
-    /// Whether a request may pass that needs no more than [`Guards::plainly_reached`]: nobody is listed whose
-    /// word has to be asked for.
+    /// Whether nobody is listed whose word has to be asked for, so that most requests are [plainly](Guards::plainly_reached)
+    /// told.
     pub(crate) fn are_plain(&self) -> bool {
-        self.proxies.is_empty() && self.origins.is_empty()
+        self.proxies.is_empty() && self.origins.is_empty() && !self.listens_to_rumours
     }
 
-    /// Whether the request, at guards which [are plain](Guards::are_plain), went where this server answers. What
-    /// is not plainly so is to be [asked](Guards::reached).
+    /// Where the request went, at guards which [are plain](Guards::are_plain), if that is plainly where this server
+    /// answers. What is not is to be [asked](Guards::reached).
     #[inline(always)]
-    pub(crate) fn plainly_reached(&self, head: &Head<'_>) -> bool {
-        let odd = matches!(*head.method(), Method::TRACE | Method::CONNECT);
-        !odd && self.hosts.as_ref().is_none_or(|hosts| {
-            surroundings::leading_host(head).is_some_and(|host| hosts.admit(host, self.scheme))
+    pub(crate) fn plainly_reached<'a>(&self, head: &Head<'a>) -> Option<Surroundings<'a>> {
+        if matches!(*head.method(), Method::TRACE | Method::CONNECT) {
+            return None;
+        }
+        let host = match &self.hosts {
+            Some(hosts) => {
+                let host = surroundings::plain_host(head)?;
+                if !hosts.admit(host, self.scheme) {
+                    return None;
+                }
+                Some(host)
+            }
+            None => None,
+        };
+        Some(Surroundings {
+            host,
+            scheme: self.scheme,
+            forwarded: false,
+            rumoured_https: false,
+            plain_path: whole_path(head.uri()),
         })
     }
 
@@ -257,6 +273,7 @@ impl Guards {
             scheme,
             forwarded,
             rumoured_https: self.listens_to_rumours && surroundings::rumoured_https(head.headers()),
+            plain_path: whole_path(head.uri()),
         })
     }
 

@@ -22,6 +22,8 @@ pub struct Surroundings<'a> {
     pub(super) forwarded: bool,
     /// Whether somebody says that the browser speaks https; who, is not asked.
     pub(super) rumoured_https: bool,
+    /// The path, if the target is known to be it alone, without a query.
+    pub(super) plain_path: Option<&'a str>,
 }
 
 impl<'a> Surroundings<'a> {
@@ -34,6 +36,12 @@ impl<'a> Surroundings<'a> {
     /// else what was configured of one's own TLS.
     pub fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// The path, if the target is known to be it alone, without a query.
+    #[inline(always)]
+    pub(crate) fn plain_path(&self) -> Option<&'a str> {
+        self.plain_path
     }
 
     /// Whether cookies are to be `Secure`.
@@ -61,14 +69,19 @@ pub(super) fn host<'a>(head: &Head<'a>, forwarded: bool) -> Result<&'a [u8], Ref
     }
 }
 
-/// The host of a request that names none in its target, if its one `Host` is the first field, where a client
-/// should send it (RFC 9110 §7.2): no look-up is needed then.
+/// The host of a request that names none in its target, if its one `Host` is at hand: somebody walked over the fields, or
+/// it is the first, where a client should send it (RFC 9110 §7.2).
 #[inline(always)]
-pub(super) fn leading_host<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+pub(super) fn plain_host<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    if head.uri().authority().is_some() {
+        return None;
+    }
+    if head.knows_fields() {
+        return head.field(Field::Host).map(HeaderValue::as_bytes);
+    }
     let headers = head.headers();
     let (name, value) = headers.iter().next()?;
-    let alone = *name == header::HOST && !repeats(headers) && head.uri().authority().is_none();
-    alone.then(|| value.as_bytes())
+    (*name == header::HOST && !repeats(headers)).then(|| value.as_bytes())
 }
 
 /// The host of a target with an authority, which HTTP/2's always has and with which a `Host` beside it must

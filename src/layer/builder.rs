@@ -4,43 +4,27 @@ use std::{fmt, sync::Arc};
 
 use http::Extensions;
 
+use super::known_tokens::KnownTokens;
 use crate::{
-    authenticate::{
-        Authenticator, Chain, IdentityCookie, TokenAuthenticator, TokenSource, danger::AcceptAnyone,
-    },
+    authenticate::{Authenticator, TokenSource},
     authorize::Authorizer,
     base_url::BaseUrl,
     challenge::Challenge,
-    cookie::{CookieJar, CookieScope, Keyring, Lifetime},
-    error::ConfigError,
+    cookie::{Keyring, Lifetime},
     event::Observer,
-    gate::{
-        Passwords, Responses,
-        elsewhere::Elsewhere,
-        endpoint::Endpoint,
-        gate::Gate,
-        login_cookie::{LoginCookie, XsrfCookie},
-        passage::Passage,
-        responses::Telling,
-    },
-    grant::Grant,
+    gate::Responses,
     guard::{Guards, Hosts, Origin, Origins, TrustedProxies, XsrfAsked},
-    identity::Identity,
-    launch::LaunchLinks,
-    layer::AuthLayer,
-    login::{LoginPage, OwnPassword},
-    logout::Logout,
     peer::Peer,
-    session::GateId,
-    store::EndedLogins,
-    time::{Clock, SystemClock},
+    time::Clock,
     token::Token,
-    verify::{PasswordVerifier, SharedToken, TokenVerifier},
+    verify::{PasswordVerifier, TokenVerifier},
 };
 #[cfg(feature = "password")]
 use crate::{
+    grant::Grant,
+    identity::Identity,
     password::{PasswordHash, PasswordPolicy},
-    password_change::{Change, PasswordKeeper, SharedLogin},
+    password_change::PasswordKeeper,
     verify::SharedPassword,
 };
 
@@ -63,37 +47,37 @@ use crate::{
 #[must_use]
 #[derive(Default)]
 pub struct AuthLayerBuilder {
-    shared_tokens: Vec<Token>,
-    token_verifiers: Vec<Arc<dyn TokenVerifier>>,
-    token_sources: Option<Vec<TokenSource>>,
-    tokens_log_in: bool,
-    authenticators: Vec<Box<dyn Authenticator>>,
-    accepts_anyone: bool,
-    authorizers: Vec<Box<dyn Authorizer>>,
-    keyring: Option<Keyring>,
-    lifetime: Option<Lifetime>,
-    base_url: Option<BaseUrl>,
-    guards: Guards,
-    hosts: Option<Hosts>,
-    answers_for_any_host: bool,
-    responses: Responses,
-    challenge: Option<Challenge>,
-    login_path: Option<Box<str>>,
-    has_own_login_page: bool,
+    pub(super) shared_tokens: Vec<Token>,
+    pub(super) known_tokens: Vec<KnownTokens>,
+    pub(super) token_sources: Option<Vec<TokenSource>>,
+    pub(super) tokens_log_in: bool,
+    pub(super) authenticators: Vec<Box<dyn Authenticator>>,
+    pub(super) accepts_anyone: bool,
+    pub(super) authorizers: Vec<Box<dyn Authorizer>>,
+    pub(super) keyring: Option<Keyring>,
+    pub(super) lifetime: Option<Lifetime>,
+    pub(super) base_url: Option<BaseUrl>,
+    pub(super) guards: Guards,
+    pub(super) hosts: Option<Hosts>,
+    pub(super) answers_for_any_host: bool,
+    pub(super) responses: Responses,
+    pub(super) challenge: Option<Challenge>,
+    pub(super) login_path: Option<Box<str>>,
+    pub(super) has_own_login_page: bool,
     /// Who knows them, and whether people have names.
-    passwords: Option<(Arc<dyn PasswordVerifier>, bool)>,
+    pub(super) passwords: Option<(Arc<dyn PasswordVerifier>, bool)>,
     #[cfg(feature = "password")]
-    shared_password: Option<SharedPassword>,
+    pub(super) shared_password: Option<SharedPassword>,
     /// What a new password must be like, and who keeps it.
     #[cfg(feature = "password")]
-    password_change: Option<(PasswordPolicy, Box<dyn PasswordKeeper>)>,
+    pub(super) password_change: Option<(PasswordPolicy, Box<dyn PasswordKeeper>)>,
     /// The text of the hash that is mixed into the cookies' key.
-    keyed_by: Option<Box<str>>,
-    observer: Option<Box<dyn Observer>>,
-    clock: Option<Box<dyn Clock>>,
-    gate_only: bool,
+    pub(super) keyed_by: Option<Box<str>>,
+    pub(super) observer: Option<Box<dyn Observer>>,
+    pub(super) clock: Option<Box<dyn Clock>>,
+    pub(super) gate_only: bool,
     #[cfg(feature = "hub")]
-    hub: Option<crate::hub::HubAuth>,
+    pub(super) hub: Option<crate::hub::HubAuth>,
 }
 
 impl AuthLayerBuilder {
@@ -111,7 +95,7 @@ impl AuthLayerBuilder {
     ///
     /// It may stand in the `Authorization` field, unless [`token_sources`](Self::token_sources) says otherwise.
     pub fn tokens(mut self, verifier: impl TokenVerifier) -> Self {
-        self.token_verifiers.push(Arc::new(verifier));
+        self.known_tokens.push(KnownTokens::new(verifier));
         self
     }
 
@@ -316,249 +300,6 @@ impl AuthLayerBuilder {
         self.gate_only = true;
         self
     }
-
-    /// The gate.
-    ///
-    /// # Errors
-    ///
-    /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
-    /// path is none; if the base is too long for a cookie's path.
-    pub fn build(self) -> Result<AuthLayer, ConfigError> {
-        #[cfg(feature = "hub")]
-        let (this, at_the_hub) = self.at_the_hub()?;
-        #[cfg(not(feature = "hub"))]
-        let (this, at_the_hub) = (self, None);
-        this.put_together(at_the_hub)
-    }
-
-    /// The settings that a hub makes, where they are not made already.
-    #[cfg(feature = "hub")]
-    fn at_the_hub(mut self) -> Result<(Self, Option<AtTheHub>), ConfigError> {
-        let Some(hub) = self.hub.take() else {
-            return Ok((self, None));
-        };
-        if self.passwords.is_some() || !self.shared_tokens.is_empty() || self.has_own_login_page {
-            return Err(ConfigError::new(
-                "hub",
-                "expected no login besides the hub's, found a token, a password or a login page",
-            ));
-        }
-        self.authenticators.splice(0..0, hub.authenticators());
-        self.base_url.get_or_insert_with(|| hub.base_url().clone());
-        self.keyring.get_or_insert_with(|| hub.keyring().clone());
-        if self.responses == Responses::default() {
-            self.responses = Responses::jupyter();
-        }
-        self.guards = self
-            .guards
-            .with_xsrf(XsrfAsked::AlsoOfReads)
-            .with_rumours_of_https();
-        match hub.public_origin() {
-            Some(origin) => {
-                let (host, port) = (origin.host(), origin.port());
-                let name = port.map_or(host.to_owned(), |port| format!("{host}:{port}"));
-                // The hub itself asks by the address that it started this server at.
-                let hosts = Hosts::any_ip().and(Hosts::listed([name])?);
-                self.hosts.get_or_insert(hosts);
-                self.guards = self.guards.with_public_origin(origin.clone());
-            }
-            // The credential is the hub's, and browsers send it to the hub's own host alone.
-            None => self.answers_for_any_host |= self.hosts.is_none(),
-        }
-        let at_the_hub = AtTheHub {
-            elsewhere: hub.elsewhere(),
-            callback: hub.callback(),
-        };
-        Ok((self, Some(at_the_hub)))
-    }
-
-    #[cfg_attr(
-        not(feature = "password"),
-        allow(unused_mut, reason = "a password that is set later takes its place here")
-    )]
-    fn put_together(mut self, at_the_hub: Option<AtTheHub>) -> Result<AuthLayer, ConfigError> {
-        self.check_password_change()?;
-        let asks = !(self.shared_tokens.is_empty()
-            && self.token_verifiers.is_empty()
-            && self.passwords.is_none()
-            && self.authenticators.is_empty());
-        if asks == self.accepts_anyone {
-            let message = if asks {
-                "danger_accept_anyone() lets everybody in, so nothing else may be asked"
-            } else {
-                "expected a token, a verifier of tokens or an authenticator; danger_accept_anyone() lets everybody in"
-            };
-            return Err(ConfigError::new("authenticators", message));
-        }
-        if let Some(path) = self.login_path.as_deref().filter(|path| !is_path(path)) {
-            return Err(ConfigError::new(
-                "login_path",
-                format!("expected a path such as /login, found {path:?}"),
-            ));
-        }
-        let base_url = self.base_url.unwrap_or_default();
-        let keyring = self.keyring.unwrap_or_else(Keyring::generate);
-        let sources = self.token_sources.unwrap_or_else(|| {
-            let in_query = (!self.shared_tokens.is_empty()).then_some(TokenSource::Query);
-            [TokenSource::Authorization].into_iter().chain(in_query).collect()
-        });
-        let reads_query = sources.contains(&TokenSource::Query);
-        // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
-        let typed_verifiers = if self.tokens_log_in {
-            self.token_verifiers.clone()
-        } else {
-            Vec::new()
-        };
-        let logs_in = self.has_own_login_page
-            || !typed_verifiers.is_empty()
-            || self.passwords.is_some()
-            || (reads_query && !self.shared_tokens.is_empty());
-        let header_only = !reads_query && !logs_in && self.authenticators.is_empty() && !self.accepts_anyone;
-
-        let mixed = self
-            .shared_tokens
-            .iter()
-            .filter(|token| !token.is_generated())
-            .fold(
-                self.keyed_by
-                    .iter()
-                    .fold(keyring, |keyring, hash| keyring.mixed_with_password(hash)),
-                |keyring, token| keyring.mixed_with_token(token.expose().as_bytes()),
-            );
-        #[cfg(feature = "password")]
-        let shared: Option<Arc<dyn OwnPassword>> = match (self.shared_password, self.password_change) {
-            (None, None) => None,
-            (password, change) => {
-                let password = password.unwrap_or_else(|| {
-                    let unset = SharedPassword::unset(Grant::new(Identity::anonymous()));
-                    self.passwords = Some((Arc::new(unset.clone()), false));
-                    unset
-                });
-                let change = change.map(|(policy, keeper)| {
-                    let (keyring, is_under_way) = (mixed.clone(), Default::default());
-                    Arc::new(Change {
-                        policy,
-                        keeper,
-                        keyring,
-                        is_under_way,
-                        made: Default::default(),
-                    })
-                });
-                Some(Arc::new(SharedLogin { password, change }))
-            }
-        };
-        #[cfg(not(feature = "password"))]
-        let shared: Option<Arc<dyn OwnPassword>> = None;
-        let ended = Arc::new(EndedLogins::new());
-        let login_cookie = if logs_in {
-            let jar = CookieJar::signed(&mixed, CookieScope::server(base_url.as_str())?);
-            let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
-            let verifiers = typed_verifiers.clone();
-            Some(IdentityCookie::of_gate(jar, verifiers, Arc::clone(&ended)))
-        } else {
-            None
-        };
-
-        let mut chain: Vec<Box<dyn Authenticator>> = Vec::new();
-        let owner = Grant::new(Identity::anonymous());
-        let typed_tokens = self.shared_tokens.clone();
-        let mut shared_tokens = self.shared_tokens.into_iter().map(|token| {
-            TokenAuthenticator::new(SharedToken::new(token, owner.clone())).with_sources(sources.clone())
-        });
-        let first = shared_tokens.next();
-        for authenticator in shared_tokens {
-            chain.push(Box::new(authenticator));
-        }
-        for verifier in self.token_verifiers {
-            chain.push(Box::new(
-                TokenAuthenticator::new(verifier).with_sources(sources.clone()),
-            ));
-        }
-        chain.extend(
-            login_cookie
-                .clone()
-                .map(|cookie| Box::new(cookie) as Box<dyn Authenticator>),
-        );
-        chain.extend(self.authenticators);
-        if self.accepts_anyone {
-            chain.push(Box::new(AcceptAnyone));
-        }
-
-        let guards = match self.hosts {
-            _ if self.answers_for_any_host => self.guards.without_host_check(),
-            Some(hosts) => self.guards.with_hosts(hosts),
-            None if header_only => self.guards.without_host_check(),
-            None => self.guards,
-        };
-        let login_path = self.login_path.unwrap_or_else(|| base_url.join("login").into());
-        let logout_path: Box<str> = base_url.join("logout").into();
-        let launch_links = Arc::new(LaunchLinks::new(base_url.clone()));
-        let mut endpoints: Vec<(Box<str>, Box<dyn Endpoint>)> = Vec::new();
-        if logs_in {
-            let login = LoginPage {
-                path: login_path.clone(),
-                logout_path: logout_path.clone(),
-                tokens: typed_tokens,
-                verifiers: typed_verifiers,
-                shared,
-            };
-            let logout = Logout {
-                path: logout_path.clone(),
-                login_path: login_path.clone(),
-            };
-            if !self.has_own_login_page {
-                endpoints.push((login_path.clone(), Box::new(login)));
-            }
-            endpoints.push((logout_path, Box::new(logout)));
-            endpoints.push((
-                base_url.join(LaunchLinks::PATH).into(),
-                Box::new(Arc::clone(&launch_links)),
-            ));
-        }
-        let elsewhere = at_the_hub.map(|at_the_hub| {
-            let path = Box::from(base_url.join("logout"));
-            let login_path = Box::from(base_url.as_str());
-            let logout = Logout { path, login_path };
-            endpoints.push((logout.path.clone(), Box::new(logout)));
-            endpoints.push(at_the_hub.callback);
-            at_the_hub.elsewhere
-        });
-        let own_login_page = self.has_own_login_page.then(|| login_path.clone());
-        let asks_xsrf = guards.asks_xsrf();
-        let passage = Passage::new(Gate {
-            id: GateId::new(),
-            guards,
-            chain: Chain::new(first, chain),
-            authorizers: self.authorizers,
-            xsrf_cookie: XsrfCookie::new(mixed, &base_url, asks_xsrf)?,
-            login_cookie: login_cookie.map(LoginCookie),
-            elsewhere,
-            ended,
-            passwords: {
-                let (verifier, ask_for_username) = self.passwords.unzip();
-                Passwords::new(verifier, ask_for_username.unwrap_or_default())
-            },
-            telling: Telling {
-                responses: self.responses,
-                challenge: self.challenge.unwrap_or_default(),
-                base_url,
-                login_path: logs_in.then_some(login_path),
-                usual: Default::default(),
-            },
-            endpoints: endpoints.into(),
-            observer: self.observer,
-            clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
-            gate_only: self.gate_only,
-        });
-        let passage = match &own_login_page {
-            Some(path) => passage.open_paths(&[path]),
-            None => passage,
-        };
-        Ok(AuthLayer {
-            passage: Arc::new(passage),
-            launch_links,
-        })
-    }
 }
 
 #[cfg(feature = "password")]
@@ -567,46 +308,15 @@ impl AuthLayerBuilder {
         self.shared_password = None;
         self.keyed_by = None;
     }
-
-    /// There must be something to change the password by, and one password for all.
-    fn check_password_change(&self) -> Result<(), ConfigError> {
-        let people_have_names = matches!(self.passwords, Some((_, true)));
-        let nothing_to_prove = self.shared_password.is_none() && self.shared_tokens.is_empty();
-        if self.password_change.is_some() && (people_have_names || nothing_to_prove) {
-            return Err(ConfigError::new(
-                "password_change",
-                "expected a password or a token that everybody shares, to change it by",
-            ));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(not(feature = "password"))]
 impl AuthLayerBuilder {
     fn forget_shared_password(&mut self) {}
-
-    fn check_password_change(&self) -> Result<(), ConfigError> {
-        Ok(())
-    }
 }
 
 impl fmt::Debug for AuthLayerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AuthLayerBuilder")
     }
-}
-
-/// What a hub does for the gate.
-struct AtTheHub {
-    elsewhere: Arc<dyn Elsewhere>,
-    callback: (Box<str>, Box<dyn Endpoint>),
-}
-
-fn is_path(path: &str) -> bool {
-    path.starts_with('/')
-        && !path.starts_with("//")
-        && path
-            .bytes()
-            .all(|octet| octet.is_ascii_graphic() && !b"?#\\\"".contains(&octet))
 }

@@ -1,6 +1,9 @@
 //! The layer: what a user of the crate holds in hand.
 
+mod at_the_hub;
+mod build;
 mod builder;
+mod known_tokens;
 
 use std::{fmt, sync::Arc};
 

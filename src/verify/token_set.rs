@@ -16,7 +16,7 @@ use crate::{
     grant::Grant,
     random,
     secret::{self, Secret},
-    token::{PresentedToken, Token, TokenHash},
+    token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
 };
 
@@ -130,21 +130,40 @@ impl TokenSet {
     pub fn len(&self) -> usize {
         self.0.load().len()
     }
+
+    #[inline(always)]
+    fn known(&self, hash: TokenHash) -> Option<Verdict> {
+        let table = self.0.load();
+        table
+            .get(&Digest(hash))
+            .map(|grant| Verdict::Known(grant.clone()))
+    }
 }
 
 impl TokenVerifier for TokenSet {
     fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
-        let table = self.0.load();
-        Answer::Now(match table.get(&Digest(token.hash())) {
-            Some(grant) => Verdict::Known(grant.clone()),
-            None => unknown(token),
-        })
+        Answer::Now(self.known(token.hash()).unwrap_or_else(|| unknown(token)))
+    }
+
+    #[inline(always)]
+    fn verify_octets(&self, octets: &[u8]) -> Option<Answer<Verdict>> {
+        // No token is longer, and nobody has to be patient with what is none.
+        if octets.len() <= TOKEN_LIMIT
+            && let Some(known) = self.known(TokenHash::of(octets))
+        {
+            return Some(Answer::Now(known));
+        }
+        unknown_octets(octets)
     }
 
     fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
-        let found = self.0.load().get(&Digest(hash)).cloned();
-        Answer::Now(found.map_or(Verdict::Unknown, Verdict::Known))
+        Answer::Now(self.known(hash).unwrap_or(Verdict::Unknown))
     }
+}
+
+#[inline(never)]
+fn unknown_octets(octets: &[u8]) -> Option<Answer<Verdict>> {
+    PresentedToken::new(octets).map(|token| Answer::Now(unknown(token)))
 }
 
 impl fmt::Debug for TokenSet {
@@ -168,7 +187,7 @@ struct Digest(TokenHash);
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
-        secret::equal(self.0.as_bytes(), other.0.as_bytes())
+        secret::equal_digests(self.0.as_bytes(), other.0.as_bytes())
     }
 }
 

@@ -73,7 +73,7 @@ impl Passage {
             Err(denial) => return Ok(Err(denial)),
         };
         match self.ask(self.gate.chain.glance(head), head) {
-            Answer::Now(outcome) => Ok(self.judge(outcome, head, &surroundings)),
+            Answer::Now(outcome) => Ok(self.judge_outcome(outcome, head, &surroundings)),
             Answer::Later(future) => Err(future),
         }
     }
@@ -81,7 +81,7 @@ impl Passage {
     pub(crate) fn check_later(&self, outcome: Outcome, head: Head<'_>) -> Result<Session, Denial> {
         let head = &head.with_clock(&*self.gate.clock);
         let surroundings = self.gate.guards.surroundings(*head)?;
-        self.judge(outcome, head, &surroundings)
+        self.judge_outcome(outcome, head, &surroundings)
     }
 
     /// Whether a read of what users put there themselves was caused by a page of this server.
@@ -149,7 +149,7 @@ impl Passage {
     /// A stranger, on a route that does not ask.
     #[inline(always)]
     fn let_pass(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Verdict<'static> {
-        let afterwards = if self.adds_nothing(head) && !(forget && self.logs_in()) {
+        let afterwards = if self.adds_nothing(surroundings) && !(forget && self.logs_in()) {
             Afterwards::default()
         } else {
             self.add_for_stranger(head, surroundings, forget)
@@ -166,7 +166,7 @@ impl Passage {
         additions.into()
     }
 
-    fn judge(
+    fn judge_outcome(
         &self,
         outcome: Outcome,
         head: &Head<'_>,
@@ -189,19 +189,42 @@ impl Passage {
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
     ) -> Result<(), Denial> {
-        let gate = &*self.gate;
-        if session.credential().is_ambient() {
-            gate.xsrf_cookie
-                .check(&gate.guards, surroundings, *head, session, None)?;
+        // Most that is presented is a token, which is told by one comparison.
+        if !matches!(session.credential(), Credential::Token) {
+            self.check_site(session, head, surroundings)?;
         }
         // Whoever accepted it, a grant that has ended is worth nothing.
         if session.grant().expiry().is_some_and(|end| end <= head.now()) {
             return Err(Denial::new(Reason::ExpiredToken));
         }
+        if self.authorizes {
+            return self.authorize(session, head);
+        }
+        Ok(())
+    }
+
+    /// Whether no other site caused it, where a browser sends the credential by itself.
+    #[inline(never)]
+    fn check_site(
+        &self,
+        session: &Session,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(), Denial> {
+        let gate = &*self.gate;
+        if !session.credential().is_ambient() {
+            return Ok(());
+        }
+        gate.xsrf_cookie
+            .check(&gate.guards, surroundings, *head, session, None)
+    }
+
+    /// Whether they have the scopes that are asked for, and nobody else says no.
+    #[inline(never)]
+    fn authorize(&self, session: &Session, head: &Head<'_>) -> Result<(), Denial> {
         self.scopes.iter().try_for_each(|scope| session.require(scope))?;
-        gate.authorizers
-            .iter()
-            .try_for_each(|authorizer| authorizer.authorize(*head, session))
+        let mut authorizers = self.gate.authorizers.iter();
+        authorizers.try_for_each(|authorizer| authorizer.authorize(*head, session))
     }
 
     /// Somebody known: let in, or answered by the gate itself.
@@ -210,9 +233,9 @@ impl Passage {
         if let Err(denial) = self.permit(&session, head, surroundings) {
             return self.forbid(denial, &session, head, surroundings).into();
         }
-        let by_cookie = session.credential() == Credential::Cookie;
+        let by_cookie = matches!(session.credential(), Credential::Cookie);
         let heals = by_cookie && !self.gate.xsrf_cookie.fits(&session, *head);
-        let afterwards = if self.adds_nothing(head) && !heals && !session.is_due() {
+        let afterwards = if self.adds_nothing(surroundings) && !heals && !session.is_due() {
             Afterwards::varying(by_cookie)
         } else {
             match self.accept_and_add(&session, head, surroundings, heals) {
@@ -287,9 +310,9 @@ impl Passage {
     }
 
     /// Whether an answer to this request needs nothing, whoever sent it.
-    #[inline]
-    pub(super) fn adds_nothing(&self, head: &Head<'_>) -> bool {
-        head.uri().query().is_none() && !self.gate.guards.list_origins()
+    #[inline(always)]
+    pub(super) fn adds_nothing(&self, surroundings: &Surroundings<'_>) -> bool {
+        surroundings.plain_path().is_some() && !self.gate.guards.list_origins()
     }
 
     /// What every answer to this request needs, whoever sent it.

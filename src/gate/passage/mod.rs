@@ -17,7 +17,7 @@ mod refusal;
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response, StatusCode, Uri};
+use http::{Extensions, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use self::conclusion::Conclusion;
@@ -36,7 +36,8 @@ use crate::{
         verdict::{Instead, Verdict},
     },
     grant::Grant,
-    head::Head,
+    guard::Surroundings,
+    head::{Head, whole_path},
     session::{Credential, GateId, Session},
     time::Clock,
 };
@@ -48,14 +49,20 @@ pub(crate) struct Passage {
     optional: bool,
     scopes: Box<[Box<str>]>,
     open_paths: Box<[Box<str>]>,
-    /// Whether no more than a token is asked of who has one: no scope, no authorizer, no CORS, no proxy.
-    plain: bool,
+    /// Whether anything is asked of who is known: a scope, or an authorizer.
+    authorizes: bool,
+    /// Whether so many fields are asked for that a walk over all is worth its while: those of the guards and a cookie.
+    walks: bool,
+    /// Whether nothing but Host and method has to be asked before who sent it: no open path, no CORS, no proxy.
+    plain_ways: bool,
 }
 
 impl Passage {
     pub(crate) fn new(gate: Gate) -> Self {
         Self {
-            plain: gate.authorizers.is_empty() && gate.guards.are_plain(),
+            authorizes: !gate.authorizers.is_empty(),
+            walks: gate.guards.ask_for_fields() && gate.looks_for_cookies,
+            plain_ways: gate.guards.are_plain(),
             gate: Arc::new(gate),
             optional: false,
             scopes: Box::default(),
@@ -74,19 +81,20 @@ impl Passage {
         let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
         Self {
             scopes,
-            plain: false,
+            authorizes: true,
             ..self.clone()
         }
     }
 
     pub(crate) fn open_paths(&self, paths: &[&str]) -> Self {
-        let open_paths = self
+        let open_paths: Box<[Box<str>]> = self
             .open_paths
             .iter()
             .cloned()
             .chain(paths.iter().map(|&path| path.into()))
             .collect();
         Self {
+            plain_ways: self.plain_ways && open_paths.is_empty(),
             open_paths,
             ..self.clone()
         }
@@ -185,49 +193,61 @@ impl Passage {
     /// to the answer.
     #[inline(always)]
     fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
-        self.plain
-            && !self.opens(head)
+        self.plain_ways
+            && !self.authorizes
             && Session::of(head.extensions()).is_none()
             && whole_path(head.uri()).is_some_and(|path| self.gate.endpoints.at(path).is_none())
-            && self.gate.guards.plainly_reached(head)
+            && self.gate.guards.plainly_reached(head).is_some()
     }
 
     // Not inlined, so that a known token does not pay for its registers.
     #[inline(never)]
     fn judge_further(self: &Arc<Self>, glance: Glance<'_, '_>, head: &Head<'_>) -> Verdict<'static> {
+        if self.walks {
+            self.judge_by_fields(glance, head)
+        } else {
+            self.judge_by_head(glance, head)
+        }
+    }
+
+    #[inline(never)]
+    fn judge_by_fields(self: &Arc<Self>, glance: Glance<'_, '_>, head: &Head<'_>) -> Verdict<'static> {
+        match Fields::of(head.headers()) {
+            Some(fields) => self.judge(glance, &head.with_fields(&fields)),
+            None => self.judge_by_head(glance, head),
+        }
+    }
+
+    #[inline(never)]
+    fn judge_by_head(self: &Arc<Self>, glance: Glance<'_, '_>, head: &Head<'_>) -> Verdict<'static> {
+        self.judge(glance, head)
+    }
+
+    #[inline(always)]
+    fn judge(self: &Arc<Self>, glance: Glance<'_, '_>, head: &Head<'_>) -> Verdict<'static> {
         let gate = &*self.gate;
-        let (fields, walked);
-        let head = match gate.guards.ask_for_fields().then(|| Fields::of(head.headers())) {
-            Some(Some(found)) => {
-                fields = found;
-                walked = head.with_fields(&fields);
-                &walked
-            }
-            _ => head,
+        let (plain, asked);
+        plain = if self.plain_ways {
+            gate.guards.plainly_reached(head)
+        } else {
+            None
         };
-        let reached = gate.guards.reached(head);
-        let surroundings = match &reached {
-            Ok(surroundings) => surroundings,
-            Err(refusal) => {
-                let denial = Denial::from(*refusal);
-                return self
-                    .refuse(denial, head, None, None, SetCookies::default())
-                    .into();
-            }
+        let surroundings = match &plain {
+            Some(surroundings) => surroundings,
+            None => match self.way_in(head) {
+                Ok(surroundings) => {
+                    asked = surroundings;
+                    &asked
+                }
+                Err(verdict) => return verdict,
+            },
         };
-        if let Some(endpoint) = gate.endpoints.at(head.uri().path()) {
+        let path = match surroundings.plain_path() {
+            Some(path) => path,
+            None => head.uri().path(),
+        };
+        if let Some(endpoint) = gate.endpoints.at(path) {
             return self.at_endpoint(endpoint, head, *surroundings).into();
-        }
-        if self.opens(head) {
-            return Verdict::Admitted(None, self.additions(head).into());
-        }
-        if gate.guards.list_origins()
-            && let Some(preflight) = gate.guards.preflight(*head)
-        {
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            preflight.write_to(response.headers_mut());
-            return Instead::Answered(Box::new(response)).into();
         }
         if let Some(session) = self.asked_before(head) {
             return self.conclude(Outcome::Accepted(session.clone()), head, surroundings);
@@ -238,6 +258,35 @@ impl Passage {
             surroundings,
         };
         gate.chain.tell(glance, head, conclusion)
+    }
+
+    /// Where the request went, unless it is answered, or let in, before anybody is asked who sent it.
+    #[inline(never)]
+    fn way_in<'a>(&self, head: &Head<'a>) -> Result<Surroundings<'a>, Verdict<'static>> {
+        let guards = &self.gate.guards;
+        let surroundings = match guards.reached(head) {
+            Ok(surroundings) => surroundings,
+            Err(refusal) => {
+                let denial = Denial::from(refusal);
+                return Err(self
+                    .refuse(denial, head, None, None, SetCookies::default())
+                    .into());
+            }
+        };
+        // The gate's own paths come before all that is let through.
+        if self.gate.endpoints.at(head.uri().path()).is_some() {
+            return Ok(surroundings);
+        }
+        if self.opens(head) {
+            return Err(Verdict::Admitted(None, self.additions(head).into()));
+        }
+        if let Some(preflight) = guards.preflight(*head) {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            preflight.write_to(response.headers_mut());
+            return Err(Instead::Answered(Box::new(response)).into());
+        }
+        Ok(surroundings)
     }
 
     #[inline]
@@ -259,13 +308,6 @@ fn hand_over_owner(gate: GateId, grant: &Grant, extensions: &mut Extensions) {
 
 fn token_session(gate: GateId, grant: &Grant) -> Session {
     Session::new(grant.clone(), Credential::Token).let_in_by(gate)
-}
-
-/// The path of a target that has no query.
-#[inline]
-fn whole_path(uri: &Uri) -> Option<&str> {
-    let target = uri.path_and_query()?;
-    target.query().is_none().then(|| target.as_str())
 }
 
 impl fmt::Debug for Passage {

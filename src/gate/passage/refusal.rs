@@ -86,7 +86,7 @@ impl Passage {
             }
             None => gate.telling.tell(denial, head),
         };
-        if self.adds_nothing(head) && cookies.is_empty() {
+        if surroundings.is_some_and(|surroundings| self.adds_nothing(surroundings)) && cookies.is_empty() {
             return told;
         }
         let mut response = gate.telling.answer(told);

@@ -1,0 +1,70 @@
+//! What a hub has to say of the settings of a gate behind it.
+
+use std::sync::Arc;
+
+use super::AuthLayerBuilder;
+use crate::{
+    error::ConfigError,
+    gate::{elsewhere::Elsewhere, endpoint::Endpoint},
+};
+#[cfg(feature = "hub")]
+use crate::{
+    gate::Responses,
+    guard::{Hosts, XsrfAsked},
+};
+
+/// What a hub does for the gate.
+pub(super) struct AtTheHub {
+    pub(super) elsewhere: Arc<dyn Elsewhere>,
+    pub(super) callback: (Box<str>, Box<dyn Endpoint>),
+}
+
+#[cfg(feature = "hub")]
+impl AuthLayerBuilder {
+    /// The settings that a hub makes, where they are not made already.
+    pub(super) fn at_the_hub(mut self) -> Result<(Self, Option<AtTheHub>), ConfigError> {
+        let Some(hub) = self.hub.take() else {
+            return Ok((self, None));
+        };
+        if self.passwords.is_some() || !self.shared_tokens.is_empty() || self.has_own_login_page {
+            return Err(ConfigError::new(
+                "hub",
+                "expected no login besides the hub's, found a token, a password or a login page",
+            ));
+        }
+        self.authenticators.splice(0..0, hub.authenticators());
+        self.base_url.get_or_insert_with(|| hub.base_url().clone());
+        self.keyring.get_or_insert_with(|| hub.keyring().clone());
+        if self.responses == Responses::default() {
+            self.responses = Responses::jupyter();
+        }
+        self.guards = self
+            .guards
+            .with_xsrf(XsrfAsked::AlsoOfReads)
+            .with_rumours_of_https();
+        match hub.public_origin() {
+            Some(origin) => {
+                let (host, port) = (origin.host(), origin.port());
+                let name = port.map_or(host.to_owned(), |port| format!("{host}:{port}"));
+                // The hub itself asks by the address that it started this server at.
+                let hosts = Hosts::any_ip().and(Hosts::listed([name])?);
+                self.hosts.get_or_insert(hosts);
+                self.guards = self.guards.with_public_origin(origin.clone());
+            }
+            // The credential is the hub's, and browsers send it to the hub's own host alone.
+            None => self.answers_for_any_host |= self.hosts.is_none(),
+        }
+        let at_the_hub = AtTheHub {
+            elsewhere: hub.elsewhere(),
+            callback: hub.callback(),
+        };
+        Ok((self, Some(at_the_hub)))
+    }
+}
+
+#[cfg(not(feature = "hub"))]
+impl AuthLayerBuilder {
+    pub(super) fn at_the_hub(self) -> Result<(Self, Option<AtTheHub>), ConfigError> {
+        Ok((self, None))
+    }
+}

@@ -1,0 +1,306 @@
+//! From settings to a gate.
+
+use std::sync::Arc;
+
+use super::{AuthLayer, AuthLayerBuilder, at_the_hub::AtTheHub};
+use crate::{
+    authenticate::{
+        Authenticator, Chain, IdentityCookie, TokenAuthenticator, TokenSource, danger::AcceptAnyone,
+    },
+    base_url::BaseUrl,
+    cookie::{CookieJar, CookieScope, Keyring},
+    error::ConfigError,
+    gate::{
+        Passwords,
+        endpoint::Endpoint,
+        gate::Gate,
+        login_cookie::{LoginCookie, XsrfCookie},
+        passage::Passage,
+        responses::Telling,
+    },
+    grant::Grant,
+    guard::Guards,
+    identity::Identity,
+    launch::LaunchLinks,
+    login::{LoginPage, OwnPassword},
+    logout::Logout,
+    session::GateId,
+    store::EndedLogins,
+    time::SystemClock,
+    verify::SharedToken,
+};
+#[cfg(feature = "password")]
+use crate::{
+    password_change::{Change, SharedLogin},
+    verify::SharedPassword,
+};
+
+impl AuthLayerBuilder {
+    /// The gate.
+    ///
+    /// # Errors
+    ///
+    /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
+    /// path is none; if the base is too long for a cookie's path.
+    pub fn build(self) -> Result<AuthLayer, ConfigError> {
+        let (this, at_the_hub) = self.at_the_hub()?;
+        this.check_who_is_asked()?;
+        this.check_paths()?;
+        this.check_password_change()?;
+        this.put_together(at_the_hub)
+    }
+
+    fn put_together(mut self, at_the_hub: Option<AtTheHub>) -> Result<AuthLayer, ConfigError> {
+        let base_url = self.base_url.take().unwrap_or_default();
+        let sources = self.sources();
+        let reads_query = sources.contains(&TokenSource::Query);
+        let typed_verifiers = if self.tokens_log_in {
+            self.known_tokens
+                .iter()
+                .map(|known| Arc::clone(&known.verifier))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
+        let logs_in = self.has_own_login_page
+            || !typed_verifiers.is_empty()
+            || self.passwords.is_some()
+            || (reads_query && !self.shared_tokens.is_empty());
+        let looks_for_cookies = logs_in || !self.authenticators.is_empty() || self.accepts_anyone;
+        let header_only = !reads_query && !looks_for_cookies;
+
+        let keyring = self.mixed_keyring();
+        let shared = self.shared_login(&keyring);
+        let ended = Arc::new(EndedLogins::new());
+        let login_cookie = if logs_in {
+            let jar = CookieJar::signed(&keyring, CookieScope::server(base_url.as_str())?);
+            let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
+            let verifiers = typed_verifiers.clone();
+            Some(IdentityCookie::of_gate(jar, verifiers, Arc::clone(&ended)))
+        } else {
+            None
+        };
+        let login_path = self
+            .login_path
+            .take()
+            .unwrap_or_else(|| base_url.join("login").into());
+        let launch_links = Arc::new(LaunchLinks::new(base_url.clone()));
+        let mut endpoints: Vec<(Box<str>, Box<dyn Endpoint>)> = Vec::new();
+        if logs_in {
+            let logout_path = Box::from(base_url.join("logout"));
+            let page = LoginPage {
+                path: login_path.clone(),
+                logout_path,
+                tokens: self.shared_tokens.clone(),
+                verifiers: typed_verifiers,
+                shared,
+            };
+            self.add_login(page, &launch_links, &base_url, &mut endpoints);
+        }
+        let elsewhere = at_the_hub.map(|at_the_hub| {
+            let path = Box::from(base_url.join("logout"));
+            let login_path = Box::from(base_url.as_str());
+            let logout = Logout { path, login_path };
+            endpoints.push((logout.path.clone(), Box::new(logout)));
+            endpoints.push(at_the_hub.callback);
+            at_the_hub.elsewhere
+        });
+        let own_login_page = self.has_own_login_page.then(|| login_path.clone());
+        let guards = self.guards(header_only);
+        let (password_verifier, ask_for_username) = self.passwords.take().unzip();
+        let passage = Passage::new(Gate {
+            id: GateId::new(),
+            xsrf_cookie: XsrfCookie::new(keyring, &base_url, guards.asks_xsrf())?,
+            guards,
+            looks_for_cookies,
+            chain: self.chain(&sources, login_cookie.clone()),
+            authorizers: self.authorizers,
+            login_cookie: login_cookie.map(LoginCookie),
+            elsewhere,
+            ended,
+            passwords: Passwords::new(password_verifier, ask_for_username.unwrap_or_default()),
+            telling: Telling {
+                responses: self.responses,
+                challenge: self.challenge.unwrap_or_default(),
+                base_url,
+                login_path: logs_in.then_some(login_path),
+                usual: Default::default(),
+            },
+            endpoints: endpoints.into(),
+            observer: self.observer,
+            clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
+            gate_only: self.gate_only,
+        });
+        let passage = match &own_login_page {
+            Some(path) => passage.open_paths(&[path]),
+            None => passage,
+        };
+        Ok(AuthLayer {
+            passage: Arc::new(passage),
+            launch_links,
+        })
+    }
+
+    fn check_who_is_asked(&self) -> Result<(), ConfigError> {
+        let asks = !(self.shared_tokens.is_empty()
+            && self.known_tokens.is_empty()
+            && self.passwords.is_none()
+            && self.authenticators.is_empty());
+        if asks != self.accepts_anyone {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "authenticators",
+            if asks {
+                "danger_accept_anyone() lets everybody in, so nothing else may be asked"
+            } else {
+                "expected a token, a verifier of tokens or an authenticator; danger_accept_anyone() lets everybody in"
+            },
+        ))
+    }
+
+    fn check_paths(&self) -> Result<(), ConfigError> {
+        match self.login_path.as_deref().filter(|path| !is_path(path)) {
+            None => Ok(()),
+            Some(path) => Err(ConfigError::new(
+                "login_path",
+                format!("expected a path such as /login, found {path:?}"),
+            )),
+        }
+    }
+
+    /// Where tokens are looked for.
+    fn sources(&mut self) -> Vec<TokenSource> {
+        self.token_sources.take().unwrap_or_else(|| {
+            let in_query = (!self.shared_tokens.is_empty()).then_some(TokenSource::Query);
+            [TokenSource::Authorization].into_iter().chain(in_query).collect()
+        })
+    }
+
+    /// The keys of this gate, into which the password and the tokens are mixed that were configured.
+    fn mixed_keyring(&mut self) -> Keyring {
+        let mut keyring = self.keyring.take().unwrap_or_else(Keyring::generate);
+        if let Some(hash) = &self.keyed_by {
+            keyring = keyring.mixed_with_password(hash);
+        }
+        for token in self.shared_tokens.iter().filter(|token| !token.is_generated()) {
+            keyring = keyring.mixed_with_token(token.expose().as_bytes());
+        }
+        keyring
+    }
+
+    fn guards(&mut self, header_only: bool) -> Guards {
+        let guards = std::mem::take(&mut self.guards);
+        match self.hosts.take() {
+            _ if self.answers_for_any_host => guards.without_host_check(),
+            Some(hosts) => guards.with_hosts(hosts),
+            None if header_only => guards.without_host_check(),
+            None => guards,
+        }
+    }
+
+    /// The paths of a login that is given here.
+    fn add_login(
+        &self,
+        page: LoginPage,
+        launch_links: &Arc<LaunchLinks>,
+        base_url: &BaseUrl,
+        endpoints: &mut Vec<(Box<str>, Box<dyn Endpoint>)>,
+    ) {
+        let logout = Logout {
+            path: page.logout_path.clone(),
+            login_path: page.path.clone(),
+        };
+        if !self.has_own_login_page {
+            endpoints.push((page.path.clone(), Box::new(page)));
+        }
+        endpoints.push((logout.path.clone(), Box::new(logout)));
+        endpoints.push((
+            base_url.join(LaunchLinks::PATH).into(),
+            Box::new(Arc::clone(launch_links)),
+        ));
+    }
+
+    /// Who is asked, in this order: known tokens, the cookie of a login, and what else was named.
+    fn chain(&mut self, sources: &[TokenSource], login_cookie: Option<IdentityCookie>) -> Chain {
+        let owner = Grant::new(Identity::anonymous());
+        let mut shared_tokens = std::mem::take(&mut self.shared_tokens).into_iter().map(|token| {
+            TokenAuthenticator::new(SharedToken::new(token, owner.clone())).with_sources(sources.to_vec())
+        });
+        let first = shared_tokens.next();
+        let mut others: Vec<Box<dyn Authenticator>> = Vec::new();
+        for authenticator in shared_tokens {
+            others.push(Box::new(authenticator));
+        }
+        for known in std::mem::take(&mut self.known_tokens) {
+            others.push(known.authenticator(sources.to_vec()));
+        }
+        if let Some(cookie) = login_cookie {
+            others.push(Box::new(cookie));
+        }
+        others.append(&mut self.authenticators);
+        if self.accepts_anyone {
+            others.push(Box::new(AcceptAnyone));
+        }
+        Chain::new(first, others)
+    }
+}
+
+#[cfg(feature = "password")]
+impl AuthLayerBuilder {
+    /// There must be something to change the password by, and one password for all.
+    fn check_password_change(&self) -> Result<(), ConfigError> {
+        let people_have_names = matches!(self.passwords, Some((_, true)));
+        let nothing_to_prove = self.shared_password.is_none() && self.shared_tokens.is_empty();
+        if self.password_change.is_some() && (people_have_names || nothing_to_prove) {
+            return Err(ConfigError::new(
+                "password_change",
+                "expected a password or a token that everybody shares, to change it by",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The password that everybody shares, if there is one or can be: one that is set later takes its place here.
+    fn shared_login(&mut self, keyring: &Keyring) -> Option<Arc<dyn OwnPassword>> {
+        let (password, change) = (self.shared_password.take(), self.password_change.take());
+        if password.is_none() && change.is_none() {
+            return None;
+        }
+        let password = password.unwrap_or_else(|| {
+            let unset = SharedPassword::unset(Grant::new(Identity::anonymous()));
+            self.passwords = Some((Arc::new(unset.clone()), false));
+            unset
+        });
+        let change = change.map(|(policy, keeper)| {
+            Arc::new(Change {
+                policy,
+                keeper,
+                keyring: keyring.clone(),
+                is_under_way: Default::default(),
+                made: Default::default(),
+            })
+        });
+        Some(Arc::new(SharedLogin { password, change }))
+    }
+}
+
+#[cfg(not(feature = "password"))]
+impl AuthLayerBuilder {
+    fn check_password_change(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    fn shared_login(&mut self, _: &Keyring) -> Option<Arc<dyn OwnPassword>> {
+        None
+    }
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path
+            .bytes()
+            .all(|octet| octet.is_ascii_graphic() && !b"?#\\\"".contains(&octet))
+}
