@@ -21,10 +21,14 @@ impl<T> Changing<T> {
     /// What `then` makes of the value as it is now.
     #[inline]
     pub(crate) fn read<R>(&self, then: impl FnOnce(&T) -> R) -> R {
-        match self.later.get() {
-            None => then(&self.first),
-            Some(later) => then(&later.load()),
-        }
+        let loaded;
+        then(match self.later.get() {
+            None => &self.first,
+            Some(later) => {
+                loaded = later.load();
+                &loaded
+            }
+        })
     }
 
     /// Another value from now on. Readers that have begun see the one before.

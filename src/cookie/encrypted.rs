@@ -9,6 +9,7 @@ use super::{
     base64::URL_SAFE,
     jar::{CookieJar, Form, Place, Times},
     keyring::{Key, Keyring, Purpose, Ring},
+    name::CookieName,
     opened::{OpenError, Opened, in_time, unquoted},
     scope::CookieScope,
 };
@@ -26,7 +27,7 @@ impl CookieJar {
     ///
     /// A value opens under the very name and path it was made for, and has one encoding.
     pub fn encrypted(keyring: &Keyring, scope: CookieScope) -> Self {
-        Self::new(Arc::new(EncryptedValues::new(keyring)), scope)
+        Self::new(Arc::new(EncryptedValues::new(keyring, &scope)), scope)
     }
 }
 
@@ -39,11 +40,15 @@ impl CookieJar {
 /// get there in 9,000 years.
 struct EncryptedValues {
     keys: Ring<Sealer>,
+    /// The name that the sealers know.
+    name: CookieName,
 }
 
 struct Sealer {
     cipher: Aes256GcmSiv,
     id: u8,
+    /// The associated data of the cookie that is asked for at nearly every request.
+    usual: Box<[u8]>,
 }
 
 const VERSION: u8 = 1;
@@ -51,12 +56,28 @@ const HEAD: usize = 2 + 12;
 const TIMES: usize = 8 + 8 + 4;
 
 impl EncryptedValues {
-    fn new(keyring: &Keyring) -> Self {
+    fn new(keyring: &Keyring, scope: &CookieScope) -> Self {
+        let name = scope.name(b"").into_owned();
         Self {
-            keys: keyring.keys().map(|key: &Key| Sealer {
-                cipher: Aes256GcmSiv::new((&*key.sub_key(Purpose::EncryptedCookie)).into()),
-                id: key.sub_key(Purpose::EncryptedCookieKeyId)[0],
+            keys: keyring.keys().map(|key: &Key| {
+                let id = key.sub_key(Purpose::EncryptedCookieKeyId)[0];
+                Sealer {
+                    cipher: Aes256GcmSiv::new((&*key.sub_key(Purpose::EncryptedCookie)).into()),
+                    usual: associated_data(id, &name, scope.path()).into(),
+                    id,
+                }
             }),
+            name,
+        }
+    }
+
+    /// What `then` makes of the associated data of a cookie under one key.
+    #[inline(always)]
+    fn with_data<T>(&self, sealer: &Sealer, place: Place<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
+        if place.name.is_same_as(&self.name) {
+            then(&sealer.usual)
+        } else {
+            then(&associated_data(sealer.id, place.name, place.path))
         }
     }
 
@@ -71,10 +92,10 @@ impl EncryptedValues {
         value.extend_from_slice(&life.to_be_bytes());
         value.extend_from_slice(payload);
         let (_, sealed) = value.split_at_mut(HEAD);
-        let tag = with_place(place, sealer.id, |place| {
+        let tag = self.with_data(sealer, place, |data| {
             sealer
                 .cipher
-                .encrypt_inout_detached(&Nonce::from(nonce), place, InOutBuf::from(sealed))
+                .encrypt_inout_detached(&Nonce::from(nonce), data, InOutBuf::from(sealed))
                 .expect("a cookie is shorter than 2^36 octets")
         });
         value.extend_from_slice(&tag);
@@ -82,6 +103,7 @@ impl EncryptedValues {
     }
 
     /// The sealed part, opened in place.
+    #[inline(always)]
     fn unseal<'b>(
         &self,
         place: Place<'_>,
@@ -100,15 +122,15 @@ impl EncryptedValues {
         };
         let (nonce, tag) = (Nonce::from(nonce), Tag::from(*tag));
         // A key that fails leaves the octets as they were, so that the next can be tried.
-        let ((), stale) = with_place(place, id, |place| {
-            self.keys.find(now, |sealer| {
-                if sealer.id != id {
-                    return None;
-                }
-                let sealed = InOutBuf::from(&mut *sealed);
+        let ((), stale) = self.keys.find(now, |sealer| {
+            if sealer.id != id {
+                return None;
+            }
+            let sealed = InOutBuf::from(&mut *sealed);
+            self.with_data(sealer, place, |data| {
                 sealer
                     .cipher
-                    .decrypt_inout_detached(&nonce, place, sealed, &tag)
+                    .decrypt_inout_detached(&nonce, data, sealed, &tag)
                     .ok()
             })
         })?;
@@ -161,24 +183,12 @@ impl fmt::Debug for EncryptedValues {
     }
 }
 
-/// Calls `f` with the associated data: version, key id, length of the name, name, path.
-fn with_place<T>(place: Place<'_>, id: u8, f: impl FnOnce(&[u8]) -> T) -> T {
-    let (name, path) = (place.name.as_str().as_bytes(), place.path.as_bytes());
+/// Version, key id, length of the name, name, path.
+#[cold]
+fn associated_data(id: u8, name: &CookieName, path: &str) -> Vec<u8> {
+    let name = name.as_str().as_bytes();
     let length = u16::try_from(name.len()).unwrap_or(u16::MAX).to_be_bytes();
-    let parts = [&[VERSION, id], &length[..], name, path];
-    let size: usize = parts.iter().map(|part| part.len()).sum();
-    let mut room = [0; 192];
-    let Some(mut rest) = room.get_mut(..size) else {
-        return f(&parts.concat());
-    };
-    for part in parts {
-        let Some((here, behind)) = rest.split_at_mut_checked(part.len()) else {
-            break;
-        };
-        here.copy_from_slice(part);
-        rest = behind;
-    }
-    f(&room[..size])
+    [&[VERSION, id], &length[..], name, path.as_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -196,7 +206,11 @@ mod tests {
 
     fn values() -> EncryptedValues {
         let ring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 octets");
-        EncryptedValues::new(&ring)
+        EncryptedValues::new(&ring, &scope())
+    }
+
+    fn scope() -> CookieScope {
+        CookieScope::custom(CookieName::user("alice"), "/user/alice/").expect("a scope")
     }
 
     fn place(name: &CookieName) -> Place<'_> {
@@ -224,6 +238,26 @@ mod tests {
             values().seal_with(place(&name), b"payload", times, [9; 12]),
             GOLDEN
         );
+    }
+
+    #[test]
+    fn the_name_that_is_known_opens_and_seals_as_one_that_reads_the_same() {
+        let values = values();
+        let (known, other) = (&values.name, &CookieName::user("alice"));
+        assert!(!known.is_same_as(other));
+        let times = Times {
+            started_at: NOW,
+            issued_at: NOW,
+            life: Duration::from_secs(60),
+        };
+        let by = |name| values.seal_with(place(name), b"payload", times, [9; 12]);
+        assert_eq!(by(known), GOLDEN);
+        assert_eq!(by(other), GOLDEN);
+        for name in [known, other, &CookieName::user("bob")] {
+            let mut buffer = [0; 128];
+            let opened = values.open(place(name), GOLDEN.as_bytes(), &|| NOW, &mut buffer);
+            assert_eq!(opened.is_ok(), name == known, "{name}");
+        }
     }
 
     #[test]

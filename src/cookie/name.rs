@@ -165,6 +165,13 @@ impl CookieName {
         &self.0.text
     }
 
+    /// Whether it is this very name, and not one that reads the same.
+    #[cfg(feature = "encrypted")]
+    #[inline(always)]
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Where in `line` the name's first occurrence begins.
     #[inline(never)]
     pub(super) fn find_in(&self, line: &[u8]) -> Option<usize> {

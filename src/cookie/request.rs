@@ -195,6 +195,39 @@ impl<'a> RequestCookies<'a> {
         }
     }
 
+    /// Whether a value of `name` seems to be `length` octets long and passes `test`: cheap, and no proof, for the end of
+    /// the value is not looked for, but taken to be where it should be.
+    #[inline(always)]
+    pub(crate) fn seem_to_hold(
+        &self,
+        name: &CookieName,
+        length: usize,
+        test: impl Fn(&[u8]) -> bool,
+    ) -> bool {
+        let seems = |line: &[u8]| {
+            let mut left = line;
+            while let Some(place) = name.find_in(left) {
+                let Some(behind) = left.get(place + name.as_str().len()..) else {
+                    return false;
+                };
+                let value = behind
+                    .strip_prefix(b"=")
+                    .and_then(|value| value.split_at_checked(length));
+                if let Some((value, [] | [b';', ..])) = value
+                    && test(value)
+                {
+                    return true;
+                }
+                left = behind;
+            }
+            false
+        };
+        match self.lines {
+            Lines::Single(line) => seems(line),
+            several => several.iter().any(seems),
+        }
+    }
+
     /// The values of `name`, equal ones as often as they came.
     #[inline]
     pub(crate) fn all_values<'n>(&self, name: &'n CookieName) -> AllValues<'a, 'n> {

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use subtle::ConstantTimeEq;
 
 use super::{
     base64::STANDARD,
@@ -12,7 +13,7 @@ use super::{
     opened::{OpenError, Opened, in_time, unquoted},
     scope::CookieScope,
 };
-use crate::{digest::Hmac, secret, time::UnixTime};
+use crate::{digest::Hmac, time::UnixTime};
 
 /// Signed values: Tornado's `create_signed_value`, format 2, byte for byte.
 ///
@@ -110,7 +111,7 @@ impl SignedValues {
             return None;
         }
         let (body, sent) = value.split_last_chunk::<64>()?;
-        let is_good = |key: &Hmac| secret::equal(&signature(key, body), sent);
+        let is_good = |key: &Hmac| is_in_digits(&key.code(body), sent);
         let (_, stale) = self.keys.find(now, |key| is_good(key).then_some(()))?;
         Some((body, stale))
     }
@@ -146,11 +147,50 @@ impl fmt::Debug for SignedValues {
 
 /// Time and payload of a body whose signature was good, if it is one of the cookie `name`.
 fn fields<'v>(body: &'v [u8], name: &CookieName) -> Option<(UnixTime, &'v [u8])> {
+    let (seconds, rest) = match body.strip_prefix(b"2|1:0|10:").and_then(ten_digits) {
+        Some(found) => found,
+        None => seconds(body)?,
+    };
+    let payload = only_field(rest.strip_prefix(name.as_field())?)?;
+    Some((UnixTime::from_secs(seconds), payload))
+}
+
+/// The ten digits of a field, as the seconds of this age have them, and what stands behind its bar.
+#[inline(always)]
+fn ten_digits(octets: &[u8]) -> Option<(u64, &[u8])> {
+    let (eight, rest) = octets.split_first_chunk::<8>()?;
+    let &[a, b, b'|', ref rest @ ..] = rest else {
+        return None;
+    };
+    let two = digits([b'0', b'0', a, b])? as u64;
+    (eight[0] != b'0').then_some((eight_digits(*eight)? * 100 + two, rest))
+}
+
+/// The seconds of a body of any age, and what stands behind their field.
+#[inline(never)]
+fn seconds(body: &[u8]) -> Option<(u64, &[u8])> {
     let mut rest = body.strip_prefix(b"2|1:0|")?;
     let seconds = number(field(&mut rest)?)?;
-    rest = rest.strip_prefix(name.as_field())?;
-    let payload = field(&mut rest)?;
-    rest.is_empty().then_some((UnixTime::from_secs(seconds), payload))
+    Some((seconds, rest))
+}
+
+/// The one field that these octets are.
+#[inline(always)]
+fn only_field(octets: &[u8]) -> Option<&[u8]> {
+    // A payload of three digits is the usual one: its length is known, and only has to stand there.
+    if let &[a, b, c, b':', ref field @ .., b'|'] = octets
+        && let length @ 100..=999 = field.len()
+        && [a, b, c] == [length / 100, length / 10 % 10, length % 10].map(|digit| b'0' + digit as u8)
+    {
+        return Some(field);
+    }
+    only_field_of_any_length(octets)
+}
+
+#[inline(never)]
+fn only_field_of_any_length(mut octets: &[u8]) -> Option<&[u8]> {
+    let field = field(&mut octets)?;
+    octets.is_empty().then_some(field)
 }
 
 /// The next field, taken off the front of `rest`.
@@ -161,20 +201,24 @@ fn field<'v>(rest: &mut &'v [u8]) -> Option<&'v [u8]> {
     Some(field)
 }
 
-/// A length, and what stands behind its colon.
+/// A length without zeros before it, and what stands behind its colon.
 fn length(octets: &[u8]) -> Option<(usize, &[u8])> {
-    let mut length = 0;
     // A value has at most 4096 octets, so a length has at most four digits.
-    for place in 0..=4 {
-        match octets.get(place)? {
-            b':' if place > 0 => return Some((length, octets.get(place + 1..)?)),
-            digit @ b'0'..=b'9' if place == 0 || length > 0 => {
-                length = 10 * length + usize::from(digit - b'0');
-            }
-            _ => return None,
-        }
+    match octets {
+        [a, b':', behind @ ..] => Some((digits([b'0', b'0', b'0', *a])?, behind)),
+        [a @ b'1'..=b'9', b, b':', behind @ ..] => Some((digits([b'0', b'0', *a, *b])?, behind)),
+        [a @ b'1'..=b'9', b, c, b':', behind @ ..] => Some((digits([b'0', *a, *b, *c])?, behind)),
+        [a @ b'1'..=b'9', b, c, d, b':', behind @ ..] => Some((digits([*a, *b, *c, *d])?, behind)),
+        _ => None,
     }
-    None
+}
+
+/// The number of four digits.
+#[inline(always)]
+fn digits(digits: [u8; 4]) -> Option<usize> {
+    let ones = digits.map(|digit| digit.wrapping_sub(b'0'));
+    let number = ones.iter().fold(0, |number, one| 10 * number + usize::from(*one));
+    ones.iter().all(|one| *one <= 9).then_some(number)
 }
 
 /// Digits alone, no zero before others, at most 19 of them: these fit without a check for each.
@@ -210,15 +254,34 @@ fn eight_digits(digits: [u8; 8]) -> Option<u64> {
     Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
+/// Two lower-case hexadecimal digits, the first in the low octet: both at once, without a branch.
+#[inline(always)]
+fn in_digits(octet: u8) -> u16 {
+    let nibbles = u16::from(octet >> 4) | u16::from(octet & 0xf) << 8;
+    let letters = ((nibbles + 0x0606) >> 4) & 0x0101;
+    nibbles + 0x3030 + letters * u16::from(b'a' - b'9' - 1)
+}
+
 /// The code of `body` in lower-case hexadecimal digits.
 fn signature(key: &Hmac, body: &[u8]) -> [u8; 64] {
-    let digit = |value: u8| value + if value > 9 { b'a' - 10 } else { b'0' };
     let mut digits = [0; 64];
     let (pairs, _) = digits.as_chunks_mut();
     for (pair, octet) in pairs.iter_mut().zip(key.code(body)) {
-        *pair = [digit(octet >> 4), digit(octet & 0xf)];
+        *pair = in_digits(octet).to_le_bytes();
     }
     digits
+}
+
+/// Whether `sent` is `code` in lower-case hexadecimal digits, in constant time: the differences are gathered, and judged
+/// once at the end.
+#[inline(always)]
+fn is_in_digits(code: &[u8; 32], sent: &[u8; 64]) -> bool {
+    let (sent, _) = sent.as_chunks();
+    let pairs = code.iter().zip(sent);
+    let differences = pairs.fold(0, |differences, (octet, sent)| {
+        differences | (in_digits(*octet) ^ u16::from_le_bytes(*sent))
+    });
+    differences.ct_eq(&0).into()
 }
 
 #[cfg(test)]

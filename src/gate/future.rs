@@ -158,11 +158,14 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Result<Response<AuthBody<B>>, S::Error>> {
         match self.as_mut().project() {
-            StateProjection::Adding { future, afterwards } => future.poll(context).map_ok(|response| {
-                let mut response = response.map(AuthBody::inner);
-                mem::take(afterwards).apply_to(response.headers_mut());
-                response
-            }),
+            StateProjection::Adding { future, afterwards } => {
+                let mut answer = future.poll(context);
+                // Where it lies, so that it is not copied once more.
+                if let Poll::Ready(Ok(response)) = &mut answer {
+                    mem::take(afterwards).apply_to(response.headers_mut());
+                }
+                answer.map_ok(|response| response.map(AuthBody::inner))
+            }
             StateProjection::Inner { future } => future
                 .poll(context)
                 .map_ok(|response| response.map(AuthBody::inner)),

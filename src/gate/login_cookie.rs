@@ -141,12 +141,16 @@ impl XsrfCookie {
     }
 
     /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
-    pub(crate) fn fits(&self, session: &Session, head: Head<'_>) -> bool {
-        !self.of_logins
-            || RequestCookies::of_head(head).is_ok_and(|sent| {
-                let sent = sent.all_values(&self.name);
-                self.guard.read(|guard| guard.one_fits(sent, binding(session)))
-            })
+    #[inline(always)]
+    pub(crate) fn fits(&self, session: &Session, head: &Head<'_>) -> bool {
+        if !self.of_logins {
+            return true;
+        }
+        let Ok(sent) = RequestCookies::of_head(*head) else {
+            return false;
+        };
+        self.guard
+            .read(|guard| guard.one_fits(sent, &self.name, binding(session)))
     }
 
     /// Adds a fresh value.
@@ -251,8 +255,9 @@ pub(crate) fn is_https(surroundings: &Surroundings<'_>) -> bool {
     surroundings.is_https()
 }
 
+#[inline(always)]
 fn binding(session: &Session) -> Binding<'_> {
-    Binding::Session(session.identity().username().as_bytes())
+    Binding::Session(session.identity().username_octets())
 }
 
 /// A cookie that is too large for its own limit is not set: the host name of the request was, and a browser

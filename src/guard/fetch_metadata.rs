@@ -20,6 +20,7 @@ pub(super) enum Site {
 
 impl Site {
     /// What the request says, if it says anything.
+    #[inline]
     pub(super) fn of(head: Head<'_>) -> Result<Option<Self>, Several> {
         let value = head.single(Field::SecFetchSite)?;
         Ok(value.map(|value| match value.as_bytes() {

@@ -110,6 +110,13 @@ impl Identity {
         self.field(0).unwrap_or_default()
     }
 
+    /// The same as octets, which need not be proven to be text once more.
+    #[inline]
+    pub(crate) fn username_octets(&self) -> &[u8] {
+        let end = self.end(0).unwrap_or_default();
+        self.text.as_bytes().get(HEAD..end).unwrap_or_default()
+    }
+
     /// The full name, or else the username.
     pub fn name(&self) -> &str {
         self.field(1)
@@ -161,6 +168,7 @@ impl Identity {
     }
 
     /// Where in the text a field ends.
+    #[inline]
     fn end(&self, number: usize) -> Option<usize> {
         if number == FIELDS - 1 {
             return Some(self.text.len());

@@ -190,7 +190,8 @@ impl Passage {
         surroundings: &Surroundings<'_>,
     ) -> Result<(), Denial> {
         // Most that is presented is a token, which is told by one comparison.
-        if !matches!(session.credential(), Credential::Token) {
+        if !matches!(session.credential(), Credential::Token) && !self.gate.guards.let_plain_reads_pass(head)
+        {
             self.check_site(session, head, surroundings)?;
         }
         // Whoever accepted it, a grant that has ended is worth nothing.
@@ -234,7 +235,7 @@ impl Passage {
             return self.forbid(denial, &session, head, surroundings).into();
         }
         let by_cookie = matches!(session.credential(), Credential::Cookie);
-        let heals = by_cookie && !self.gate.xsrf_cookie.fits(&session, *head);
+        let heals = by_cookie && !self.gate.xsrf_cookie.fits(&session, head);
         let afterwards = if self.adds_nothing(surroundings) && !heals && !session.is_due() {
             Afterwards::varying(by_cookie)
         } else {
