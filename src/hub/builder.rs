@@ -216,7 +216,7 @@ impl HubAuthBuilder {
         }
     }
 
-    /// Default: 300 seconds. Time between two such reports.
+    /// Default: 300 seconds. Time between two such reports; zero, and there are none.
     pub fn activity_interval(self, interval: Duration) -> Self {
         Self {
             activity_interval: interval,
@@ -364,7 +364,7 @@ impl HubAuthBuilder {
             logout,
             public_origin: self.public_origin,
             token: self.token,
-            activity: self.activity,
+            activity: self.activity.filter(|_| !self.activity_interval.is_zero()),
             activity_interval: self.activity_interval,
             last_activity: Default::default(),
         })))

@@ -90,16 +90,12 @@ impl Environment<'_> {
             hub = hub.activity_url(&url, &server);
         }
         if let Some(seconds) = self.get("JUPYTERHUB_ACTIVITY_INTERVAL") {
-            let seconds = seconds
-                .parse()
-                .ok()
-                .filter(|seconds| *seconds > 0)
-                .ok_or_else(|| {
-                    wrong(
-                        "JUPYTERHUB_ACTIVITY_INTERVAL",
-                        &format!("expected a number of seconds, found {seconds:?}"),
-                    )
-                })?;
+            let seconds = seconds.parse().map_err(|_| {
+                wrong(
+                    "JUPYTERHUB_ACTIVITY_INTERVAL",
+                    &format!("expected a number of seconds, 0 for no reports, found {seconds:?}"),
+                )
+            })?;
             hub = hub.activity_interval(Duration::from_secs(seconds));
         }
         Ok(hub)

@@ -1,5 +1,6 @@
 //! `single_user` and `hub_service`, started by a real JupyterHub behind its own proxy.
 
+mod activity;
 mod names;
 
 use std::{
