@@ -288,7 +288,9 @@ impl HubAuthBuilder {
             .iter()
             .find(|scope| crate::scopes::Scope::parse(scope).is_none());
         if let Some(odd) = odd {
-            let found = format!("expected scopes such as access:servers!user=alice, found {odd:?}");
+            let found = format!(
+                "expected scopes such as access:servers!user=alice, without control characters, found {odd:?}"
+            );
             return Err(wrong("JUPYTERHUB_OAUTH_ACCESS_SCOPES", &found));
         }
         if let Some((url, _)) = &self.activity {

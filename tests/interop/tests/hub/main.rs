@@ -355,11 +355,16 @@ fn a_login_survives_the_restart_of_server_proxy_and_hub_in_its_middle() {
 
 #[test]
 fn a_real_browser_logs_in_through_the_hub_and_is_out_when_the_hub_says_so() {
-    let hub = hub("/", "");
-    let home = format!("http://{}/", hub.address);
-    let pictures = format!("{}/hub-", env!("CARGO_TARGET_TMPDIR"));
-    drive(
-        "hub_login.mjs",
-        &[&home, "alice", JupyterHub::PASSWORD, "bob", &pictures],
+    let hub = hub(
+        "/",
+        "c.SimpleLocalProcessSpawner.home_dir_template = '{folder}/home'\n",
     );
+    let home = format!("http://{}/", hub.address);
+    for (user, pictures) in [("alice", "hub-"), ("a\\b?c#d", "hub-odd-")] {
+        let pictures = format!("{}/{pictures}", env!("CARGO_TARGET_TMPDIR"));
+        drive(
+            "hub_login.mjs",
+            &[&home, user, JupyterHub::PASSWORD, "bob", &pictures],
+        );
+    }
 }
