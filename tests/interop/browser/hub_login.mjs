@@ -14,6 +14,7 @@ await run(async () => {
   await logIn(page, user);
   // The server is spawned meanwhile.
   await page.waitForURL((url) => url.pathname === `/user/${segment}/`, { timeout: 80_000 });
+  const home = page.url();
   check("the login leads to one's own server", await page.textContent("h1"), "You are in");
   check("it knows who", await page.textContent("#who"), user);
   await page.screenshot({ path: `${pictures}in.png` });
@@ -44,7 +45,7 @@ await run(async () => {
           socket.onmessage = ({ data }) => resolve(data);
           socket.onclose = () => resolve("closed");
         }),
-      `ws://${new URL(hub).host}${api}/events/subscribe`,
+      `ws://${new URL(home).host}${api}/events/subscribe`,
     );
   check("the websocket speaks", await socket(), "hello");
 
@@ -54,7 +55,7 @@ await run(async () => {
   await page.waitForTimeout(3_000);
   check("after the logout at the hub the API is closed", await ask("GET", true), 403);
   check("and the websocket", await socket(), "closed");
-  await page.goto(`${hub}user/${segment}/`);
+  await page.goto(home);
   check("and a page leads to the login", page.url(), /\/hub\/login\?next=/);
 
   await page.fill("#username_input", user);
@@ -70,7 +71,7 @@ await run(async () => {
   const stranger = await (await browser.newContext()).newPage();
   await logIn(stranger, other);
   await stranger.waitForURL((url) => url.pathname.startsWith(`/user/${other}/`), { timeout: 80_000 });
-  const answer = await stranger.goto(`${hub}user/${segment}/`);
+  const answer = await stranger.goto(home);
   check("somebody else is told no", answer.status(), 403);
   await stranger.screenshot({ path: `${pictures}other.png` });
 });

@@ -2,6 +2,7 @@
 
 mod activity;
 mod names;
+mod subdomains;
 
 use std::{
     fs,
@@ -15,7 +16,10 @@ use std::{
 };
 
 use portcullis_interop::{
-    browser::drive, example::Example, http::Answer, http::request, jupyterhub::JupyterHub, visitor::Visitor,
+    browser::drive,
+    example::Example,
+    http::{Answer, request},
+    jupyterhub::{Front, JupyterHub},
 };
 
 /// So long the hub's word is good in these tests.
@@ -32,9 +36,18 @@ fn single_user() -> &'static Path {
 
 /// A hub that spawns `single_user`, below `base`.
 fn hub(base: &str, config: &str) -> JupyterHub {
+    let front = Front {
+        base,
+        ..Front::default()
+    };
+    hub_at(front, config)
+}
+
+/// The same, seen at `front`.
+fn hub_at(front: Front<'_>, config: &str) -> JupyterHub {
     let program = single_user();
     JupyterHub::start_at(
-        base,
+        front,
         &format!(
             "c.Spawner.cmd = [{program:?}]
 c.Spawner.args = ['--cache-max-age', '{CACHE_MAX_AGE}']
@@ -78,7 +91,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
     );
 
     // The way in, step by step.
-    let mut alice = Visitor::new(&hub.address);
+    let mut alice = hub.visitor();
     let first = alice.open("/user/alice/files/hello.txt?x=1");
     assert_eq!(first.status, 302, "{} {}", first.head, first.body);
     let location = first.fields("location")[0].to_owned();
@@ -163,7 +176,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
 
     // bob, at alice's server.
     progress("bob comes");
-    let mut bob = Visitor::new(&hub.address);
+    let mut bob = hub.visitor();
     hub.log_in(&mut bob, "bob");
     let (targets, answer) = bob.follow("/user/alice/");
     assert_eq!(answer.status, 403, "{targets:?}");
@@ -203,7 +216,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
 
     // A login in two tabs at once.
     progress("two tabs");
-    let mut tabs = Visitor::new(&hub.address);
+    let mut tabs = hub.visitor();
     hub.log_in(&mut tabs, "alice");
     let begun: Vec<_> = ["/user/alice/?tab=1", "/user/alice/?tab=2"]
         .iter()
@@ -221,7 +234,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
     assert_eq!(left.count(), 0, "{:?}", tabs.cookies());
 
     // A state that is not ours, and a browser that keeps no cookie.
-    let mut forgetful = Visitor::new(&hub.address);
+    let mut forgetful = hub.visitor();
     hub.log_in(&mut forgetful, "alice");
     let location = forgetful.open("/user/alice/").fields("location")[0].to_owned();
     forgetful.lose("jupyterhub-user-alice-oauth-state");
@@ -318,7 +331,7 @@ fn a_login_survives_the_restart_of_server_proxy_and_hub_in_its_middle() {
     hub.spawn("alice", "");
     for what in ["server", "proxy", "hub"] {
         progress(&format!("restart of the {what} in the middle of a login"));
-        let mut alice = Visitor::new(&hub.address);
+        let mut alice = hub.visitor();
         let location = alice.open("/user/alice/files/hello.txt").fields("location")[0].to_owned();
         match what {
             "server" => {

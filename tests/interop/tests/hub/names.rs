@@ -1,6 +1,6 @@
 //! Names of users, servers and services, as they stand in paths, cookies and client ids.
 
-use portcullis_interop::{example::Example, http::request, jupyterhub::JupyterHub, visitor::Visitor};
+use portcullis_interop::{example::Example, http::request, jupyterhub::JupyterHub};
 use serde_json::json;
 
 use crate::{hub, progress};
@@ -29,7 +29,7 @@ c.JupyterHub.load_roles = [{{'name': 'user', 'scopes': ['self', 'access:services
     ] {
         progress(&format!("{path} comes"));
         hub.spawn(path, "");
-        let mut visitor = Visitor::new(&hub.address);
+        let mut visitor = hub.visitor();
         hub.log_in(&mut visitor, form);
         let home = format!("/pre/user/{path}/");
         let (targets, answer) = visitor.follow(&home);
@@ -43,7 +43,7 @@ c.JupyterHub.load_roles = [{{'name': 'user', 'scopes': ['self', 'access:services
     }
 
     hub.spawn("alice", "lab");
-    let mut alice = Visitor::new(&hub.address);
+    let mut alice = hub.visitor();
     hub.log_in(&mut alice, "alice");
     let (targets, answer) = alice.follow("/pre/user/alice/lab/files/hello.txt");
     assert_eq!(answer.status, 200, "{targets:?}");
@@ -116,7 +116,7 @@ fn is_used(hub: &JupyterHub, user: &str, server: &str) {
         cookie.push_str(&format!("-{}", quoted(server)));
     }
 
-    let mut visitor = Visitor::new(&hub.address);
+    let mut visitor = hub.visitor();
     let page = format!("{home}files/hello.txt?x=1");
     let begun = visitor.open(&page);
     assert_eq!(begun.status, 302, "{home}: {} {}", begun.head, begun.body);
