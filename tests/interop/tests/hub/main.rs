@@ -1,6 +1,7 @@
 //! `single_user` and `hub_service`, started by a real JupyterHub behind its own proxy.
 
 mod activity;
+mod host_prefix;
 mod names;
 mod subdomains;
 
