@@ -70,8 +70,8 @@ impl JupyterHub {
 
     /// Starts one with `config`, Python that is read after the usual settings, and waits until it answers.
     ///
-    /// `{address}` in `config` stands for where browsers connect to, `{origin}` for where they see it, `{folder}` for
-    /// the hub's folder.
+    /// `{address}` in `config` stands for where browsers connect to, `{origin}` for where they see it, `{proxy_api}`
+    /// for host and port of the proxy's API, `{folder}` for the hub's folder.
     ///
     /// # Panics
     ///
@@ -123,6 +123,7 @@ c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': 
         let config = config
             .replace("{address}", &address)
             .replace("{origin}", &origin)
+            .replace("{proxy_api}", &proxy_api_address)
             .replace("{folder}", &folder.path().display().to_string());
         fs::write(folder.path().join("jupyterhub_config.py"), own + &tls + &config).expect("a file");
         let mut hub = Self {

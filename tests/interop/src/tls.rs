@@ -89,8 +89,8 @@ impl Authority {
 /// What came of a request that node made: `status`, `headers`, `body`, `protocol`, `serial`, or `error`.
 ///
 /// `request` has `url`, and perhaps `method`, `headers`, `body`, `http2`, `websocket`, or `silent`
-/// to say nothing after the handshake until the server hangs up; `root` is the certificate
-/// that is trusted.
+/// to say nothing after the handshake until the server hangs up; `cert` and `key`, files of a
+/// certificate that is shown; `root` is the certificate that is trusted.
 ///
 /// # Panics
 ///

@@ -2,6 +2,7 @@
 
 mod activity;
 mod host_prefix;
+mod internal_ssl;
 mod names;
 mod subdomains;
 
