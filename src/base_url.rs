@@ -14,7 +14,7 @@ use crate::{error::ConfigError, percent};
 ///
 /// Parsing refuses, as `base_url`: `//`, the segments `.` and `..` (escaped ones too), characters that must
 /// be escaped in a path, `;` (it would end the `Path` of a cookie: write `%3B`), escapes that are malformed
-/// or hide a control, `/`, `\`, `?` or `#`.
+/// or hide a control or `/`, and `%5C` behind the first slash, which old browsers took for a second one.
 ///
 /// # Example
 ///
@@ -74,7 +74,11 @@ impl FromStr for BaseUrl {
         if inner.is_empty() && text.len() < 2 {
             return Ok(Self::default());
         }
-        match inner.split('/').find_map(fault) {
+        let fault = match inner.as_bytes() {
+            [b'%', b'5', b'c' | b'C', ..] => Some("an escaped backslash behind the first slash"),
+            _ => inner.split('/').find_map(fault),
+        };
+        match fault {
             Some(fault) => Err(ConfigError::new(
                 "base_url",
                 format!("expected a path such as /user/alice/, found {fault} in {text:?}"),
@@ -115,7 +119,7 @@ fn fault(segment: &str) -> Option<&'static str> {
     percent::escapes(segment.as_bytes()).find_map(|escape| match escape {
         None => Some("a malformed percent escape"),
         Some(0..=0x1f | 0x7f) => Some("an escaped control"),
-        Some(b'/' | b'\\' | b'?' | b'#') => Some("an escaped delimiter"),
+        Some(b'/') => Some("an escaped slash"),
         Some(_) => None,
     })
 }
@@ -152,6 +156,7 @@ mod tests {
             ("/user/a%40b.c~d/", "/user/a%40b.c~d/"),
             ("/user/@alice", "/user/@alice/"),
             ("/user/%C3%A9/", "/user/%C3%A9/"),
+            ("/user/%5C%3F%23/", "/user/%5C%3F%23/"),
             ("/.../", "/.../"),
         ] {
             assert_eq!(
@@ -190,9 +195,8 @@ mod tests {
             "/a%1f",
             "/a%7F",
             "/a%2Fb",
-            "/a%5cb",
-            "/a%3Fb",
-            "/a%23b",
+            "/%5cb",
+            "%5C/b",
             "/a;b",
             "/a\"b",
             "/<a>",

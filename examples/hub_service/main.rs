@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use axum::{Extension, Json, Router, routing::get};
 use portcullis::{AuthLayer, HubAuth, Session};
-use support::{failure, listen, service_url, stop::Stop};
+use support::{failure, service_url};
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -24,9 +24,7 @@ async fn run(_: Arguments) -> Result<(), failure::Failure> {
     let hub = HubAuth::from_env()?;
     let home = hub.base_url().to_string();
     let app = Router::new().without_v07_checks().route(&home, get(whoami));
-    let listener = service_url::listener().await?;
-    println!("hub_service listens on http://{}{home}", listener.local_addr()?);
-    listen::serve(listener, app.layer(AuthLayer::hub(hub)), Stop::on_signals()?).await
+    service_url::serve("hub_service", &home, app.layer(AuthLayer::hub(hub))).await
 }
 
 async fn whoami(Extension(session): Extension<Session>) -> Json<serde_json::Value> {

@@ -4,7 +4,8 @@
 //! c.Spawner.cmd = ["…/single_user"]
 //! ```
 //!
-//! All it needs to know it learns from the hub, by the `JUPYTERHUB_*` environment.
+//! All it needs to know it learns from the hub, by the `JUPYTERHUB_*` environment; the certificates of a hub with
+//! `internal_ssl` too.
 
 use std::{
     io::{self, Write as _},
@@ -28,10 +29,8 @@ use serde_json::{Value, json};
 
 use support::{
     failure::{self, Failure},
-    listen::{peer, serve},
     page::{Escaped, page},
     service_url,
-    stop::Stop,
 };
 
 #[path = "../support/mod.rs"]
@@ -60,7 +59,6 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let base = hub.base_url().clone();
     let auth = AuthLayer::builder()
         .hub(hub.clone())
-        .peer(peer)
         .observer(|event: &Event<'_>| log(event))
         .build()?
         // The hub looks there whether the server is up.
@@ -75,10 +73,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .route(&at("files/hello.txt"), get(|| async { "hello\n" }))
         .layer(auth)
         .with_state(base.clone());
-    let listener = service_url::listener().await?;
-    println!("single_user listens on http://{}{base}", listener.local_addr()?);
     tokio::spawn(hub.activity().run());
-    serve(listener, app, Stop::on_signals()?).await
+    service_url::serve("single_user", base.as_str(), app).await
 }
 
 /// A page that says who is in.

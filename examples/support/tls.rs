@@ -1,7 +1,7 @@
 //! TLS by a certificate and a key in files, which may be renewed while the server runs.
 
 use std::{
-    fmt,
+    env, fmt,
     fs::{self, Metadata},
     io,
     os::unix::fs::MetadataExt as _,
@@ -11,9 +11,9 @@ use std::{
 };
 
 use rustls::{
-    CertificateError, Error, InconsistentKeys, ServerConfig,
+    CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::CertifiedKey,
 };
 use rustls_pki_types::{
@@ -53,13 +53,62 @@ impl Tls {
             (None, None) => return Ok(None),
         };
         let files = Files {
+            names: ["--certfile", "--keyfile"],
             certificate: certificate.to_owned(),
             key: key.to_owned(),
         };
+        Self::of(files, |_| Ok(WebPkiClientVerifier::no_client_auth())).map(Some)
+    }
+
+    /// What a JupyterHub with `internal_ssl` asks of what it starts: its files are named in `$JUPYTERHUB_SSL_CERTFILE`
+    /// and `$JUPYTERHUB_SSL_KEYFILE`, and clients show a certificate of an authority in
+    /// `$JUPYTERHUB_SSL_CLIENT_CA`. `None` if none of them is set.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`load`](Self::load), and if a variable is missing.
+    pub(crate) fn internal() -> Result<Option<Self>, Failure> {
+        const NAMES: [&str; 3] = [
+            "JUPYTERHUB_SSL_CERTFILE",
+            "JUPYTERHUB_SSL_KEYFILE",
+            "JUPYTERHUB_SSL_CLIENT_CA",
+        ];
+        let set = NAMES.map(|name| env::var_os(name).filter(|path| !path.is_empty()));
+        if set.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let path = |place: usize| {
+            let path = set[place].as_ref().map(PathBuf::from);
+            path.ok_or_else(|| format!("{}: expected a file's path, found nothing", NAMES[place]))
+        };
+        let files = Files {
+            names: [NAMES[0], NAMES[1]],
+            certificate: path(0)?,
+            key: path(1)?,
+        };
+        let authorities = path(2)?;
+        let verifier = |provider: &Arc<CryptoProvider>| {
+            let mut roots = RootCertStore::empty();
+            for authority in certificates(NAMES[2], &authorities)? {
+                roots
+                    .add(authority)
+                    .map_err(|error| format!("{} {}: {error}", NAMES[2], authorities.display()))?;
+            }
+            let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+            Ok(builder.build()?)
+        };
+        Self::of(files, verifier).map(Some)
+    }
+
+    fn of(
+        files: Files,
+        verifier: impl FnOnce(&Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Failure>,
+    ) -> Result<Self, Failure> {
         let provider = Arc::new(ring::default_provider());
         // Asked for before the files are read: what changes in between is seen as a change later.
         let stamp = files.stamp();
         let current = files.read(&provider)?;
+        let verifier = verifier(&provider)?;
         let renewed = Arc::new(Renewed {
             files,
             provider: Arc::clone(&provider),
@@ -71,13 +120,13 @@ impl Tls {
         });
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::clone(&renewed) as _);
         config.alpn_protocols = [&b"h2"[..], b"http/1.1"].map(Vec::from).into();
-        Ok(Some(Self {
+        Ok(Self {
             acceptor: Arc::new(config).into(),
             renewed,
-        }))
+        })
     }
 
     /// Shakes hands. For how long is the caller's to say.
@@ -143,6 +192,8 @@ impl ResolvesServerCert for Renewed {
 
 #[derive(Debug)]
 struct Files {
+    /// Where certificate and key were named.
+    names: [&'static str; 2],
     certificate: PathBuf,
     key: PathBuf,
 }
@@ -174,26 +225,16 @@ impl Files {
 
     fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, Failure> {
         let (certificate, key) = (self.certificate.display(), self.key.display());
-        let text =
-            fs::read(&self.certificate).map_err(|error| format!("--certfile {certificate}: {error}"))?;
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
-            .collect::<Result<_, _>>()
-            .map_err(|error| {
-                format!("--certfile {certificate}: expected PEM, found something else: {error}")
-            })?;
-        if chain.is_empty() {
-            return Err(
-                format!("--certfile {certificate}: expected a certificate in PEM, found none").into(),
-            );
-        }
-        let text = fs::read(&self.key).map_err(|error| format!("--keyfile {key}: {error}"))?;
+        let [certfile, keyfile] = self.names;
+        let chain = certificates(certfile, &self.certificate)?;
+        let text = fs::read(&self.key).map_err(|error| format!("{keyfile} {key}: {error}"))?;
         let text = Zeroizing::new(text);
         let read = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
             pem::Error::NoItemsFound => {
-                format!("--keyfile {key}: expected a private key in PEM, not encrypted, found none")
+                format!("{keyfile} {key}: expected a private key in PEM, not encrypted, found none")
             }
             // Nothing of what was found: it is most of a key.
-            _ => format!("--keyfile {key}: expected PEM, found something else"),
+            _ => format!("{keyfile} {key}: expected PEM, found something else"),
         })?;
         CertifiedKey::from_der(chain, read, provider).map_err(|error| {
             let what: &dyn fmt::Display = match &error {
@@ -204,9 +245,22 @@ impl Files {
                 error => error,
             };
             format!(
-                "--keyfile {key}: expected the key of the first certificate in {certificate}, found {what}"
+                "{keyfile} {key}: expected the key of the first certificate in {certificate}, found {what}"
             )
             .into()
         })
     }
+}
+
+/// All certificates in the file at `path`, which was named by `name`; one at least.
+fn certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let shown = path.display();
+    let text = fs::read(path).map_err(|error| format!("{name} {shown}: {error}"))?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("{name} {shown}: expected PEM, found something else: {error}"))?;
+    if chain.is_empty() {
+        return Err(format!("{name} {shown}: expected a certificate in PEM, found none").into());
+    }
+    Ok(chain)
 }

@@ -29,7 +29,8 @@ impl Activity {
 
     /// Reports every [`activity_interval`](super::HubAuthBuilder::activity_interval), give or take a tenth, and as
     /// long as it is polled. Reports that fail are made up for by the next. Without
-    /// [`activity_url`](super::HubAuthBuilder::activity_url), as for a service, it ends at once.
+    /// [`activity_url`](super::HubAuthBuilder::activity_url), as for a service, or with an interval of zero, it ends at
+    /// once.
     pub async fn run(self) {
         let hub = &*self.0.0;
         let Some((url, server)) = &hub.activity else {
@@ -50,7 +51,8 @@ impl Activity {
 /// Within a tenth of `interval`, so that servers which started together do not report together.
 fn about(interval: Duration) -> Duration {
     let [octet] = random::octets::<1>();
-    interval.mul_f64(0.9 + 0.2 * f64::from(octet) / 255.0)
+    let seconds = interval.as_secs_f64() * (0.9 + 0.2 * f64::from(octet) / 255.0);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// `2026-11-22T01:53:40.000000Z`.
@@ -96,6 +98,7 @@ mod tests {
         for _ in 0..100 {
             let interval = about(Duration::from_secs(300)).as_secs_f64();
             assert!((270.0..=330.0).contains(&interval), "{interval}");
+            let _ = about(Duration::MAX);
         }
     }
 }

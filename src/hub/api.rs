@@ -15,7 +15,7 @@ use crate::{
     error::BoxError,
     grant::Grant,
     identity::Identity,
-    oauth::{OAuthError, TokenRequest, TokenResponse},
+    oauth::{self, OAuthError, TokenRequest, TokenResponse},
     secret::Secret,
 };
 
@@ -148,11 +148,7 @@ fn grant(body: &[u8]) -> Option<Grant> {
         Service,
         User,
     }
-    // A list would be taken for a struct as well.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return None;
-    }
-    let model: Model = serde_json::from_slice(body).ok()?;
+    let model: Model = oauth::object(body)?;
     if model.name.is_empty() || model.name.chars().any(char::is_control) {
         return None;
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -17,6 +18,7 @@ use super::{
     config::{Hub, HubAuth},
     cookie_options::{TOKEN_LIFE, with_options},
     environment::wrong,
+    internal_tls::InternalTls,
     transport::{ByService, Transport},
     verifier::HubVerifier,
 };
@@ -68,6 +70,7 @@ pub struct HubAuthBuilder {
     activity_interval: Duration,
     max_age: Duration,
     keyring: Option<Keyring>,
+    internal_tls: Option<InternalTls>,
     transport: Option<Arc<dyn Transport>>,
 }
 
@@ -92,6 +95,7 @@ impl HubAuthBuilder {
             activity_interval: Duration::from_secs(300),
             max_age: Duration::from_secs(300),
             keyring: None,
+            internal_tls: None,
             transport: None,
         }
     }
@@ -216,7 +220,7 @@ impl HubAuthBuilder {
         }
     }
 
-    /// Default: 300 seconds. Time between two such reports.
+    /// Default: 300 seconds. Time between two such reports; zero, and there are none.
     pub fn activity_interval(self, interval: Duration) -> Self {
         Self {
             activity_interval: interval,
@@ -237,6 +241,26 @@ impl HubAuthBuilder {
     pub fn keyring(self, keyring: Keyring) -> Self {
         Self {
             keyring: Some(keyring),
+            ..self
+        }
+    }
+
+    /// Default: none. Files in PEM by which the ready client and a hub with `internal_ssl` know each other: the
+    /// certificate that it shows, its key, and the authorities whose servers it trusts, and no others.
+    ///
+    /// They are read when this is [built](Self::build). A client of [one's own](Self::http_client) is left as it is.
+    pub fn internal_tls(
+        self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+        authorities: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            internal_tls: Some(InternalTls {
+                certificate: certificate.into(),
+                key: key.into(),
+                authorities: authorities.into(),
+            }),
             ..self
         }
     }
@@ -264,7 +288,7 @@ impl HubAuthBuilder {
     ///
     /// # Errors
     ///
-    /// If something required is missing, or a URL, a name or an option is none that can be used.
+    /// If something required is missing, or a URL, a name, an option or a file is none that can be used.
     pub fn build(self) -> Result<HubAuth, ConfigError> {
         let missing = |setting, what: &str| wrong(setting, &format!("expected {what}, found nothing"));
         let api_url = self
@@ -288,7 +312,9 @@ impl HubAuthBuilder {
             .iter()
             .find(|scope| crate::scopes::Scope::parse(scope).is_none());
         if let Some(odd) = odd {
-            let found = format!("expected scopes such as access:servers!user=alice, found {odd:?}");
+            let found = format!(
+                "expected scopes such as access:servers!user=alice, without control characters, found {odd:?}"
+            );
             return Err(wrong("JUPYTERHUB_OAUTH_ACCESS_SCOPES", &found));
         }
         if let Some((url, _)) = &self.activity {
@@ -340,7 +366,7 @@ impl HubAuthBuilder {
             .map_err(|_| wrong("JUPYTERHUB_HOST", "expected visible ASCII characters"))?;
         let transport = match self.transport {
             Some(transport) => transport,
-            None => ready_transport()?,
+            None => ready_transport(self.internal_tls.as_ref())?,
         };
         let sources = |query: bool| {
             let query = query.then_some(TokenSource::Query);
@@ -364,7 +390,7 @@ impl HubAuthBuilder {
             logout,
             public_origin: self.public_origin,
             token: self.token,
-            activity: self.activity,
+            activity: self.activity.filter(|_| !self.activity_interval.is_zero()),
             activity_interval: self.activity_interval,
             last_activity: Default::default(),
         })))
@@ -372,12 +398,12 @@ impl HubAuthBuilder {
 }
 
 #[cfg(feature = "hub-client")]
-fn ready_transport() -> Result<Arc<dyn Transport>, ConfigError> {
-    Ok(super::client::ready())
+fn ready_transport(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
+    super::client::ready(tls)
 }
 
 #[cfg(not(feature = "hub-client"))]
-fn ready_transport() -> Result<Arc<dyn Transport>, ConfigError> {
+fn ready_transport(_: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
     Err(wrong(
         "http_client",
         "expected one; the feature hub-client has one ready",

@@ -65,7 +65,8 @@ impl HubAuth {
     /// Read are `…_API_TOKEN`, `…_API_URL`, `…_SERVICE_PREFIX`, `…_CLIENT_ID` or `…_SERVICE_NAME`,
     /// `…_OAUTH_ACCESS_SCOPES`, which must be there, and `…_BASE_URL`, `…_OAUTH_CALLBACK_URL`, `…_HOST`,
     /// `…_PUBLIC_URL`, `…_COOKIE_HOST_PREFIX_ENABLED`, `…_COOKIE_OPTIONS`, `…_ALLOW_TOKEN_IN_URL`,
-    /// `…_ALLOW_WEBSOCKET_COOKIE_AUTH`, `…_ACTIVITY_URL`, `…_ACTIVITY_INTERVAL`, `…_SERVER_NAME`.
+    /// `…_ALLOW_WEBSOCKET_COOKIE_AUTH`, `…_ACTIVITY_URL`, `…_ACTIVITY_INTERVAL`, `…_SERVER_NAME`, and of a hub with
+    /// `internal_ssl` `…_SSL_CERTFILE`, `…_SSL_KEYFILE`, `…_SSL_CLIENT_CA`.
     ///
     /// # Errors
     ///

@@ -4,7 +4,10 @@ use std::{env, time::Duration};
 
 use http::Uri;
 
-use super::builder::HubAuthBuilder;
+use super::{
+    builder::HubAuthBuilder,
+    internal_tls::{AUTHORITIES, CERTIFICATE, KEY},
+};
 use crate::{error::ConfigError, guard::Origin, secret::Secret, token::PresentedToken};
 
 /// A look-up of variables: the process's own, or a test's.
@@ -90,19 +93,32 @@ impl Environment<'_> {
             hub = hub.activity_url(&url, &server);
         }
         if let Some(seconds) = self.get("JUPYTERHUB_ACTIVITY_INTERVAL") {
-            let seconds = seconds
-                .parse()
-                .ok()
-                .filter(|seconds| *seconds > 0)
-                .ok_or_else(|| {
-                    wrong(
-                        "JUPYTERHUB_ACTIVITY_INTERVAL",
-                        &format!("expected a number of seconds, found {seconds:?}"),
-                    )
-                })?;
+            let seconds = seconds.parse().map_err(|_| {
+                wrong(
+                    "JUPYTERHUB_ACTIVITY_INTERVAL",
+                    &format!("expected a number of seconds, 0 for no reports, found {seconds:?}"),
+                )
+            })?;
             hub = hub.activity_interval(Duration::from_secs(seconds));
         }
-        Ok(hub)
+        self.internal_tls(hub)
+    }
+
+    fn internal_tls(&self, hub: HubAuthBuilder) -> Result<HubAuthBuilder, ConfigError> {
+        let names = [CERTIFICATE, KEY, AUTHORITIES];
+        let files = names.map(|name| self.get(name));
+        let missing = names.iter().zip(&files).find(|(_, file)| file.is_none());
+        let set = names.iter().zip(&files).find(|(_, file)| file.is_some());
+        match (&files, missing, set) {
+            ([Some(certificate), Some(key), Some(authorities)], ..) => {
+                Ok(hub.internal_tls(certificate, key, authorities))
+            }
+            (_, Some((missing, _)), Some((set, _))) => Err(wrong(
+                missing,
+                &format!("expected a file's path beside {set}, found nothing"),
+            )),
+            _ => Ok(hub),
+        }
     }
 
     /// Set, and not blank: hubs set what they have nothing to say of to nothing.

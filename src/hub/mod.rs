@@ -29,9 +29,12 @@ mod breaker;
 mod builder;
 #[cfg(feature = "hub-client")]
 mod client;
+#[cfg(feature = "hub-client")]
+mod client_tls;
 mod config;
 mod cookie_options;
 mod environment;
+mod internal_tls;
 mod login;
 mod transport;
 mod verifier;

@@ -5,6 +5,8 @@ use std::fmt;
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::json::object;
+
 /// An error that one end of the flow tells the other: RFC 6749 §4.1.2.1 and §5.2.
 ///
 /// # Security
@@ -155,7 +157,7 @@ impl OAuthError {
             #[serde(borrow, default)]
             error_description: Option<std::borrow::Cow<'a, str>>,
         }
-        let body: Body<'_> = serde_json::from_slice(body).ok()?;
+        let body: Body<'_> = object(body)?;
         Some(Self::told(&body.error, body.error_description.as_deref()))
     }
 

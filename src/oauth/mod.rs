@@ -8,11 +8,14 @@
 
 mod client;
 mod error;
+mod json;
 mod message;
 mod parameters;
 mod pkce;
 mod state;
 
+#[cfg(feature = "hub")]
+pub(crate) use self::json::object;
 pub use self::{
     client::{CallbackError, LoginRedirect, OAuthCallback, OAuthClient, PendingLogin},
     error::{OAuthError, OAuthErrorKind},

@@ -1018,7 +1018,7 @@ fn what_the_environment_lacks_is_named() {
         ("JUPYTERHUB_COOKIE_OPTIONS", Some("{\"SameSite\": \"sometimes\"}")),
         ("JUPYTERHUB_COOKIE_OPTIONS", Some("{\"path\": \"/evil/\"}")),
         ("JUPYTERHUB_ACTIVITY_URL", Some("/hub/api")),
-        ("JUPYTERHUB_ACTIVITY_INTERVAL", Some("0")),
+        ("JUPYTERHUB_ACTIVITY_INTERVAL", Some("-1")),
         ("JUPYTERHUB_ACTIVITY_INTERVAL", Some("soon")),
     ] {
         let error = with(name, value).expect_err(name);

@@ -7,6 +7,7 @@ mod a_login_lasts_and_ends;
 mod a_logout_ends_the_session;
 mod allocations;
 mod canary;
+mod certificates_of_a_hub_are_read_when_configuring;
 mod child;
 mod configuring_fails_when_configuring;
 mod cookie_properties;

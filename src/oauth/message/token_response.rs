@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::super::error::{OAuthError, OAuthErrorKind};
+use super::super::{
+    error::{OAuthError, OAuthErrorKind},
+    json::object,
+};
 use crate::secret::Secret;
 
 /// What a code is worth: RFC 6749 §5.1.
@@ -78,7 +81,7 @@ impl TokenResponse {
     ///
     /// # Errors
     ///
-    /// The error that the body tells, or else `server_error`: no JSON, no token of 1 to 512 visible ASCII
+    /// The error that the body tells, or else `server_error`: no JSON object, no token of 1 to 512 visible ASCII
     /// characters, a token of another type.
     pub fn parse(body: &[u8]) -> Result<Self, OAuthError> {
         #[derive(Deserialize)]
@@ -97,7 +100,7 @@ impl TokenResponse {
                     .with_description("the answer of the token endpoint holds no token")
             })
         };
-        let body: Body = serde_json::from_slice(body).map_err(|_| wrong())?;
+        let body: Body = object(body).ok_or_else(wrong)?;
         let bearer = body
             .token_type
             .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));

@@ -9,6 +9,7 @@ pub mod base_urls;
 pub mod cookies;
 pub mod encrypted_values;
 pub mod guards;
+pub mod hub_answers;
 pub mod identities;
 pub mod next_urls;
 pub mod oauth_messages;

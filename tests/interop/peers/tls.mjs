@@ -1,8 +1,8 @@
 // One request by TLS, as node makes it, and what came of it as one line of JSON.
 //
-//   node tls.mjs '{"url": "https://…", "ca": "FILE", "http2": true, "websocket": true, "silent": true, "method": "GET", "headers": {}, "body": ""}'
+//   node tls.mjs '{"url": "https://…", "ca": "FILE", "http2": true, "websocket": true, "silent": true, "method": "GET", "headers": {}, "body": "", "cert": "FILE", "key": "FILE"}'
 //
-// Only the certificates in `ca` are trusted, and nothing is followed.
+// Only the certificates in `ca` are trusted, `cert` is shown to whoever asks (without HTTP/2), and nothing is followed.
 
 import { readFileSync } from "node:fs";
 import { connect } from "node:http2";
@@ -10,8 +10,9 @@ import { request } from "node:https";
 import { connect as dial } from "node:tls";
 import WebSocket from "ws";
 
-const { url, ca, http2, websocket, silent, method = "GET", headers = {}, body } = JSON.parse(process.argv[2]);
+const { url, ca, http2, websocket, silent, method = "GET", headers = {}, body, cert, key } = JSON.parse(process.argv[2]);
 const trusted = readFileSync(ca);
+const shown = cert ? { cert: readFileSync(cert), key: readFileSync(key) } : {};
 
 function tell(socket, status, fields, text) {
   const certificate = socket?.getPeerCertificate?.();
@@ -54,7 +55,7 @@ if (silent) {
   stream.on("response", async (fields) => tell(session.socket, fields[":status"], fields, await read(stream)));
   stream.end(body);
 } else {
-  const sent = request(url, { method, headers, ca: trusted, ALPNProtocols: ["http/1.1"] }, async (answer) => {
+  const sent = request(url, { method, headers, ca: trusted, ...shown, ALPNProtocols: ["http/1.1"] }, async (answer) => {
     const { socket } = answer;
     tell(socket, answer.statusCode, answer.headers, await read(answer));
   });

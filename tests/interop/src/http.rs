@@ -85,7 +85,12 @@ pub fn try_request(
     try_request_with(address, method, target, fields, "")
 }
 
-fn try_request_with(
+/// As [`try_request`], with a body.
+///
+/// # Errors
+///
+/// If no HTTP answer comes within ten seconds.
+pub fn try_request_with(
     address: &str,
     method: &str,
     target: &str,

@@ -10,10 +10,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{example::wait, http, install, visitor::Visitor};
+use crate::{example::wait, http, install, tls::Authority, visitor::Visitor};
 
 /// How long a hub may take until it answers through its proxy.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a hub is seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Front<'a> {
+    /// The path of all.
+    pub base: &'a str,
+    /// The host that browsers name.
+    pub host: &'a str,
+    /// Who signs its certificate, if it speaks TLS.
+    pub tls: Option<&'a Authority>,
+}
+
+impl Default for Front<'_> {
+    fn default() -> Self {
+        Self {
+            base: "/",
+            host: "127.0.0.1",
+            tls: None,
+        }
+    }
+}
 
 /// A running JupyterHub. It and all that it started are ended when dropped.
 ///
@@ -25,8 +46,12 @@ pub struct JupyterHub {
     child: Option<Child>,
     /// The path of all, such as `/`.
     pub base: String,
-    /// Host and port that browsers go to.
+    /// Host and port that browsers connect to.
     pub address: String,
+    /// Where browsers see it, such as `http://127.0.0.1:8000`.
+    pub origin: String,
+    /// The certificate that browsers trust.
+    trusted: Option<PathBuf>,
     /// Host and port of the hub itself.
     pub hub_address: String,
     /// Host and port of the proxy's API.
@@ -45,25 +70,31 @@ impl JupyterHub {
 
     /// Starts one with `config`, Python that is read after the usual settings, and waits until it answers.
     ///
-    /// `{address}` in `config` stands for where browsers go, `{folder}` for the hub's folder.
+    /// `{address}` in `config` stands for where browsers connect to, `{origin}` for where they see it, `{proxy_api}`
+    /// for host and port of the proxy's API, `{folder}` for the hub's folder.
     ///
     /// # Panics
     ///
     /// If it is missing and cannot be installed, or does not answer in time.
     pub fn start(config: &str) -> Self {
-        Self::start_at("/", config)
+        Self::start_at(Front::default(), config)
     }
 
-    /// The same below the path `base`.
+    /// The same, seen at `front`.
     ///
     /// # Panics
     ///
     /// As [`start`](Self::start).
-    pub fn start_at(base: &str, config: &str) -> Self {
+    pub fn start_at(front: Front<'_>, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let [address, hub_address, proxy_api_address] = free_ports().map(|port| format!("127.0.0.1:{port}"));
+        let [port, hub_port, proxy_api_port] = free_ports();
+        let [address, hub_address, proxy_api_address] =
+            [port, hub_port, proxy_api_port].map(|port| format!("127.0.0.1:{port}"));
+        let Front { base, host, tls } = front;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let origin = format!("{scheme}://{host}:{port}");
         let own = format!(
-            "c.JupyterHub.bind_url = 'http://{address}{base}'
+            "c.JupyterHub.bind_url = '{scheme}://{address}{base}'
 c.JupyterHub.hub_bind_url = 'http://{hub_address}'
 c.ConfigurableHTTPProxy.api_url = 'http://{proxy_api_address}'
 c.ConfigurableHTTPProxy.auth_token = '{}'
@@ -83,15 +114,25 @@ c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': 
             Self::ADMIN_TOKEN,
             chp = install::node().join(".bin/configurable-http-proxy"),
         );
+        let tls = tls.map_or_else(String::new, |authority| {
+            let certificate = authority.certificate(0x31);
+            fs::write(folder.path().join("cert.pem"), &certificate.chain).expect("a file");
+            fs::write(folder.path().join("key.pem"), &certificate.key).expect("a file");
+            "c.JupyterHub.ssl_cert = 'cert.pem'\nc.JupyterHub.ssl_key = 'key.pem'\n".to_owned()
+        });
         let config = config
             .replace("{address}", &address)
+            .replace("{origin}", &origin)
+            .replace("{proxy_api}", &proxy_api_address)
             .replace("{folder}", &folder.path().display().to_string());
-        fs::write(folder.path().join("jupyterhub_config.py"), own + &config).expect("a file");
+        fs::write(folder.path().join("jupyterhub_config.py"), own + &tls + &config).expect("a file");
         let mut hub = Self {
             folder,
             base: base.to_owned(),
             child: None,
             address,
+            origin,
+            trusted: front.tls.map(Authority::root),
             hub_address,
             proxy_api_address,
         };
@@ -137,7 +178,8 @@ c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': 
         let log = fs::File::options().append(true).open(self.log()).expect("a file");
         self.child = Some(command.stderr(log).spawn().expect("jupyterhub starts"));
         self.wait_until("it answers through its proxy", || {
-            let answer = http::try_request(&self.address, "GET", &format!("{}hub/api/", self.base), &[]);
+            let target = format!("{}hub/api/", self.base);
+            let answer = self.visitor().try_send("GET", &target, &[], "");
             answer.is_ok_and(|answer| answer.status == 200)
         });
     }
@@ -151,7 +193,13 @@ c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': 
     pub fn api(&self, method: &str, path: &str, body: &str) -> http::Answer {
         let token = format!("token {}", Self::ADMIN_TOKEN);
         let target = format!("{}hub/api{path}", self.base);
-        http::request_with(&self.address, method, &target, &[("Authorization", &token)], body)
+        self.visitor()
+            .send(method, &target, &[("Authorization", &token)], body)
+    }
+
+    /// Somebody whom it does not know.
+    pub fn visitor(&self) -> Visitor {
+        Visitor::at(&self.address, &self.origin, self.trusted.as_deref())
     }
 
     /// Spawns the server of a user, `server` if it has a name, and waits until it is ready. Both stand in URLs.

@@ -1,16 +1,16 @@
 //! Certificates for this machine, and a client that trusts nobody else's.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SerialNumber};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::install;
+use crate::{http::Answer, install};
 
 /// An authority, and a second one below it that signs.
 #[derive(Debug)]
@@ -89,8 +89,8 @@ impl Authority {
 /// What came of a request that node made: `status`, `headers`, `body`, `protocol`, `serial`, or `error`.
 ///
 /// `request` has `url`, and perhaps `method`, `headers`, `body`, `http2`, `websocket`, or `silent`
-/// to say nothing after the handshake until the server hangs up; `root` is the certificate
-/// that is trusted.
+/// to say nothing after the handshake until the server hangs up; `cert` and `key`, files of a
+/// certificate that is shown; `root` is the certificate that is trusted.
 ///
 /// # Panics
 ///
@@ -109,4 +109,50 @@ pub fn ask(root: &Path, mut request: Value) -> Value {
         .expect("node runs");
     let found = serde_json::from_slice(&output.stdout);
     found.unwrap_or_else(|error| panic!("{request}: expected node to say what came of it: {error}"))
+}
+
+/// As [`http::request_with`](crate::http::request_with), by TLS to whoever shows a certificate of `root`'s.
+///
+/// # Errors
+///
+/// If there is nobody, or no HTTP answer comes.
+///
+/// # Panics
+///
+/// If node cannot be run.
+pub fn request_with(
+    root: &Path,
+    address: &str,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Answer> {
+    let headers: serde_json::Map<_, _> = fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
+        .collect();
+    let url = format!("https://{address}{target}");
+    let found = ask(
+        root,
+        json!({ "url": url, "method": method, "headers": headers, "body": body }),
+    );
+    let status = found["status"]
+        .as_u64()
+        .and_then(|status| u16::try_from(status).ok());
+    let status = status.ok_or_else(|| io::Error::other(found["error"].to_string()))?;
+    let mut head = format!("HTTP/1.1 {status}");
+    for (name, values) in found["headers"].as_object().into_iter().flatten() {
+        let values = values
+            .as_array()
+            .map_or(std::slice::from_ref(values), Vec::as_slice);
+        for value in values {
+            head.push_str(&format!("\r\n{name}: {}", value.as_str().unwrap_or_default()));
+        }
+    }
+    Ok(Answer {
+        status,
+        head,
+        body: found["body"].as_str().unwrap_or_default().to_owned(),
+    })
 }

@@ -1,5 +1,11 @@
 //! `single_user` and `hub_service`, started by a real JupyterHub behind its own proxy.
 
+mod activity;
+mod host_prefix;
+mod internal_ssl;
+mod names;
+mod subdomains;
+
 use std::{
     fs,
     io::Write as _,
@@ -12,7 +18,10 @@ use std::{
 };
 
 use portcullis_interop::{
-    browser::drive, example::Example, http::Answer, http::request, jupyterhub::JupyterHub, visitor::Visitor,
+    browser::drive,
+    example::Example,
+    http::{Answer, request},
+    jupyterhub::{Front, JupyterHub},
 };
 
 /// So long the hub's word is good in these tests.
@@ -29,9 +38,18 @@ fn single_user() -> &'static Path {
 
 /// A hub that spawns `single_user`, below `base`.
 fn hub(base: &str, config: &str) -> JupyterHub {
+    let front = Front {
+        base,
+        ..Front::default()
+    };
+    hub_at(front, config)
+}
+
+/// The same, seen at `front`.
+fn hub_at(front: Front<'_>, config: &str) -> JupyterHub {
     let program = single_user();
     JupyterHub::start_at(
-        base,
+        front,
         &format!(
             "c.Spawner.cmd = [{program:?}]
 c.Spawner.args = ['--cache-max-age', '{CACHE_MAX_AGE}']
@@ -75,7 +93,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
     );
 
     // The way in, step by step.
-    let mut alice = Visitor::new(&hub.address);
+    let mut alice = hub.visitor();
     let first = alice.open("/user/alice/files/hello.txt?x=1");
     assert_eq!(first.status, 302, "{} {}", first.head, first.body);
     let location = first.fields("location")[0].to_owned();
@@ -160,7 +178,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
 
     // bob, at alice's server.
     progress("bob comes");
-    let mut bob = Visitor::new(&hub.address);
+    let mut bob = hub.visitor();
     hub.log_in(&mut bob, "bob");
     let (targets, answer) = bob.follow("/user/alice/");
     assert_eq!(answer.status, 403, "{targets:?}");
@@ -200,7 +218,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
 
     // A login in two tabs at once.
     progress("two tabs");
-    let mut tabs = Visitor::new(&hub.address);
+    let mut tabs = hub.visitor();
     hub.log_in(&mut tabs, "alice");
     let begun: Vec<_> = ["/user/alice/?tab=1", "/user/alice/?tab=2"]
         .iter()
@@ -218,7 +236,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
     assert_eq!(left.count(), 0, "{:?}", tabs.cookies());
 
     // A state that is not ours, and a browser that keeps no cookie.
-    let mut forgetful = Visitor::new(&hub.address);
+    let mut forgetful = hub.visitor();
     hub.log_in(&mut forgetful, "alice");
     let location = forgetful.open("/user/alice/").fields("location")[0].to_owned();
     forgetful.lose("jupyterhub-user-alice-oauth-state");
@@ -315,7 +333,7 @@ fn a_login_survives_the_restart_of_server_proxy_and_hub_in_its_middle() {
     hub.spawn("alice", "");
     for what in ["server", "proxy", "hub"] {
         progress(&format!("restart of the {what} in the middle of a login"));
-        let mut alice = Visitor::new(&hub.address);
+        let mut alice = hub.visitor();
         let location = alice.open("/user/alice/files/hello.txt").fields("location")[0].to_owned();
         match what {
             "server" => {
@@ -351,81 +369,17 @@ fn a_login_survives_the_restart_of_server_proxy_and_hub_in_its_middle() {
 }
 
 #[test]
-fn names_of_all_kinds_named_servers_and_services_live_below_a_base() {
-    let service = Example::build("hub_service");
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.local_addr().expect("an address").port()
-    };
-    let hub = hub(
-        "/pre/",
-        &format!(
-            "c.JupyterHub.services.append({{'name': 'whoami', 'url': 'http://127.0.0.1:{port}', 'command': [{service:?}], 'oauth_no_confirm': True}})
-c.JupyterHub.load_roles = [{{'name': 'user', 'scopes': ['self', 'access:services!service=whoami']}}]
-"
-        ),
-    );
-    // Each name: in a form, in a path, in the token cookie's name.
-    for (form, path, cookie) in [
-        ("alice", "alice", "alice"),
-        ("a%40b.c", "a@b.c", "a%40b.c"),
-        ("a+b", "a%20b", "a%20b"),
-        ("zo%C3%AB", "zo%C3%AB", "zo%C3%AB"),
-    ] {
-        progress(&format!("{path} comes"));
-        hub.spawn(path, "");
-        let mut visitor = Visitor::new(&hub.address);
-        hub.log_in(&mut visitor, form);
-        let home = format!("/pre/user/{path}/");
-        let (targets, answer) = visitor.follow(&home);
-        assert_eq!(answer.status, 200, "{targets:?} {} {}", answer.head, answer.body);
-        assert_eq!(targets.last(), Some(&home));
-        let name = format!("jupyterhub-user-{cookie}");
-        let kept = visitor
-            .cookie(&name, &home)
-            .unwrap_or_else(|| panic!("{name}: {:?}", visitor.cookies()));
-        assert_eq!(kept.path, home);
-    }
-
-    hub.spawn("alice", "lab");
-    let mut alice = Visitor::new(&hub.address);
-    hub.log_in(&mut alice, "alice");
-    let (targets, answer) = alice.follow("/pre/user/alice/lab/files/hello.txt");
-    assert_eq!(answer.status, 200, "{targets:?}");
-    let kept = alice
-        .cookie("jupyterhub-user-alice-lab", "/pre/user/alice/lab/")
-        .expect("a token cookie");
-    assert_eq!(kept.path, "/pre/user/alice/lab/");
-
-    progress("the service");
-    let (targets, answer) = alice.follow("/pre/services/whoami/");
-    assert_eq!(answer.status, 200, "{targets:?} {} {}", answer.head, answer.body);
-    assert_eq!(answer.json()["name"], "alice");
-    let kept = alice
-        .cookie("service-whoami", "/pre/services/whoami/")
-        .expect("a token cookie");
-    assert_eq!(kept.path, "/pre/services/whoami/");
-    let (token, _) = hub.token("alice");
-    let field = format!("Bearer {token}");
-    let answer = request(
-        &hub.address,
-        "GET",
-        "/pre/services/whoami/",
-        &[("Authorization", &field)],
-    );
-    assert_eq!(
-        (answer.status, answer.json()["name"].as_str()),
-        (200, Some("alice"))
-    );
-}
-
-#[test]
 fn a_real_browser_logs_in_through_the_hub_and_is_out_when_the_hub_says_so() {
-    let hub = hub("/", "");
-    let home = format!("http://{}/", hub.address);
-    let pictures = format!("{}/hub-", env!("CARGO_TARGET_TMPDIR"));
-    drive(
-        "hub_login.mjs",
-        &[&home, "alice", JupyterHub::PASSWORD, "bob", &pictures],
+    let hub = hub(
+        "/",
+        "c.SimpleLocalProcessSpawner.home_dir_template = '{folder}/home'\n",
     );
+    let home = format!("http://{}/", hub.address);
+    for (user, pictures) in [("alice", "hub-"), ("a\\b?c#d", "hub-odd-")] {
+        let pictures = format!("{}/{pictures}", env!("CARGO_TARGET_TMPDIR"));
+        drive(
+            "hub_login.mjs",
+            &[&home, user, JupyterHub::PASSWORD, "bob", &pictures],
+        );
+    }
 }
