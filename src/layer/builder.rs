@@ -28,7 +28,7 @@ use crate::{
     verify::SharedPassword,
 };
 
-/// Settings of an [`AuthLayer`].
+/// Settings of an [`AuthLayer`](super::AuthLayer).
 ///
 /// Setters take values that are already proven, so they cannot fail, and their order never matters;
 /// [`build`](Self::build) is the one fallible step.
@@ -152,7 +152,8 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: none. Makes the gate that of a JupyterHub's server or service: see [`AuthLayer::hub`].
+    /// Default: none. Makes the gate that of a JupyterHub's server or service: see
+    /// [`AuthLayer::hub`](super::AuthLayer::hub).
     ///
     /// Base URL, public origin and keys are the hub's, unless they are set here.
     #[cfg(feature = "hub")]
@@ -167,7 +168,7 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: off. Lets everybody in; see [`AuthLayer::danger_accept_anyone`].
+    /// Default: off. Lets everybody in; see [`AuthLayer::danger_accept_anyone`](super::AuthLayer::danger_accept_anyone).
     pub fn danger_accept_anyone(mut self) -> Self {
         self.accepts_anyone = true;
         self
@@ -276,7 +277,8 @@ impl AuthLayerBuilder {
     }
 
     /// Default: the gate's own. The page at [`login_path`](Self::login_path) is one of the guarded service's: it
-    /// is open, and logs people in by [`AuthLayer::log_in`]. Logout and launch links stay the gate's.
+    /// is open, and logs people in by [`AuthLayer::log_in`](super::AuthLayer::log_in). Logout and launch links
+    /// stay the gate's.
     pub fn own_login_page(mut self) -> Self {
         self.has_own_login_page = true;
         self
