@@ -9,14 +9,19 @@ pub(crate) enum Field {
     Authorization,
     ContentType,
     Cookie,
+    Forwarded,
     Host,
     Origin,
+    SecFetchMode,
     SecFetchSite,
     Upgrade,
+    XForwardedProto,
+    XScheme,
+    XXsrfToken,
 }
 
 /// How many there are.
-const KINDS: usize = 8;
+const KINDS: usize = 13;
 
 /// In the order of the kinds. By reference: a constant would be built anew at each look-up.
 static NAMES: [HeaderName; KINDS] = [
@@ -24,10 +29,15 @@ static NAMES: [HeaderName; KINDS] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::COOKIE,
+    header::FORWARDED,
     header::HOST,
     header::ORIGIN,
+    HeaderName::from_static("sec-fetch-mode"),
     HeaderName::from_static("sec-fetch-site"),
     header::UPGRADE,
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-scheme"),
+    HeaderName::from_static("x-xsrftoken"),
 ];
 
 impl Field {
@@ -61,11 +71,18 @@ impl<'a> Fields<'a> {
                 header::AUTHORIZATION => Field::Authorization,
                 header::CONTENT_TYPE => Field::ContentType,
                 header::COOKIE => Field::Cookie,
+                header::FORWARDED => Field::Forwarded,
                 header::HOST => Field::Host,
                 header::ORIGIN => Field::Origin,
                 header::UPGRADE => Field::Upgrade,
-                _ if name == Field::SecFetchSite.name() => Field::SecFetchSite,
-                _ => continue,
+                _ => match name.as_str() {
+                    "sec-fetch-mode" => Field::SecFetchMode,
+                    "sec-fetch-site" => Field::SecFetchSite,
+                    "x-forwarded-proto" => Field::XForwardedProto,
+                    "x-scheme" => Field::XScheme,
+                    "x-xsrftoken" => Field::XXsrfToken,
+                    _ => continue,
+                },
             };
             found.0[field as usize] = Some(value);
         }
@@ -114,10 +131,15 @@ mod tests {
             Field::Authorization,
             Field::ContentType,
             Field::Cookie,
+            Field::Forwarded,
             Field::Host,
             Field::Origin,
+            Field::SecFetchMode,
             Field::SecFetchSite,
             Field::Upgrade,
+            Field::XForwardedProto,
+            Field::XScheme,
+            Field::XXsrfToken,
         ];
         assert_eq!(kinds.len(), KINDS);
         let mut headers = HeaderMap::new();
@@ -125,7 +147,7 @@ mod tests {
         for left_out in 0..=KINDS {
             headers.clear();
             headers.insert(header::USER_AGENT, HeaderValue::from_static("x"));
-            headers.insert("sec-fetch-mode", HeaderValue::from_static("x"));
+            headers.insert("sec-fetch-dest", HeaderValue::from_static("x"));
             for (place, field) in kinds.into_iter().enumerate() {
                 if place != left_out {
                     headers.insert(field.name(), HeaderValue::from(place));

@@ -174,7 +174,7 @@ impl<'a> RequestCookies<'a> {
 
     /// The one value of `name`, however often it came; [`Several`] if there are different ones.
     #[inline(always)]
-    pub(super) fn lone_value(&self, name: &CookieName) -> Result<Option<&'a [u8]>, Several> {
+    pub(crate) fn lone_value(&self, name: &CookieName) -> Result<Option<&'a [u8]>, Several> {
         let Lines::Single(line) = self.lines else {
             return self.lone_among_all(name);
         };

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::field::{Field, SEC_FETCH_DEST, SEC_FETCH_MODE, Several, single};
+use super::field::{Field, SEC_FETCH_DEST, Several, single};
 use crate::head::Head;
 
 /// The reading of `Sec-Fetch-Site`.
@@ -40,16 +40,16 @@ impl Site {
 /// Whether the browser puts the answer into the address bar: nothing of it can be read by the page that
 /// caused it.
 pub(super) fn is_navigation(head: Head<'_>) -> bool {
-    let says = |name, value: &str| matches!(single(head.headers(), name), Ok(Some(found)) if found == value);
+    let says = |field, value: &str| matches!(field, Ok(Some(found)) if found == value);
     (head.method() == Method::GET || head.method() == Method::HEAD)
-        && says(&SEC_FETCH_MODE, "navigate")
-        && says(&SEC_FETCH_DEST, "document")
+        && says(head.single(Field::SecFetchMode), "navigate")
+        && says(single(head.headers(), &SEC_FETCH_DEST), "document")
 }
 
 /// Whether a safe request needs no `_xsrf` where reads are asked for one: a client that sends no
 /// `Sec-Fetch-Mode`, a navigation, a WebSocket, and what a page of ours embeds.
 pub(super) fn is_free_read(head: Head<'_>, site: Option<Site>) -> bool {
-    match single(head.headers(), &SEC_FETCH_MODE) {
+    match head.single(Field::SecFetchMode) {
         Ok(None) => true,
         Ok(Some(mode)) => match mode.as_bytes() {
             b"navigate" | b"websocket" => true,

@@ -192,7 +192,7 @@ impl Guards {
     /// Whether fields of nearly every request are asked for.
     #[inline]
     pub(crate) fn ask_for_fields(&self) -> bool {
-        self.hosts.is_some()
+        self.hosts.is_some() || self.listens_to_rumours
     }
 
     /// Whether pages of any other origin may act here.
@@ -204,7 +204,7 @@ impl Guards {
     /// Whether nobody is listed whose word has to be asked for, so that most requests are [plainly](Guards::plainly_reached)
     /// told.
     pub(crate) fn are_plain(&self) -> bool {
-        self.proxies.is_empty() && self.origins.is_empty() && !self.listens_to_rumours
+        self.proxies.is_empty() && self.origins.is_empty()
     }
 
     /// Where the request went, at guards which [are plain](Guards::are_plain), if that is plainly where this server
@@ -228,7 +228,7 @@ impl Guards {
             host,
             scheme: self.scheme,
             forwarded: false,
-            rumoured_https: false,
+            rumoured_https: self.listens_to_rumours && surroundings::rumoured_https(head),
             plain_path: whole_path(head.uri()),
         })
     }
@@ -272,7 +272,7 @@ impl Guards {
             host,
             scheme,
             forwarded,
-            rumoured_https: self.listens_to_rumours && surroundings::rumoured_https(head.headers()),
+            rumoured_https: self.listens_to_rumours && surroundings::rumoured_https(head),
             plain_path: whole_path(head.uri()),
         })
     }

@@ -1,10 +1,10 @@
 //! Where a request went, as far as that is known.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderValue, header};
 
 use super::{
     authority::Authority,
-    field::{FORWARDED, Field, Several, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_SCHEME, single},
+    field::{Field, Several, X_FORWARDED_HOST, single},
     rule::Refusal,
 };
 use crate::{fields::repeats, head::Head, peer::Scheme};
@@ -116,7 +116,7 @@ fn agreed_host<'a>(
 /// The scheme that a trusted proxy reports, if it does.
 #[cold]
 pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal> {
-    match single(head.headers(), &X_FORWARDED_PROTO) {
+    match head.single(Field::XForwardedProto) {
         Ok(None) => Ok(None),
         Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"https") => Ok(Some(Scheme::Https)),
         Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"http") => Ok(Some(Scheme::Http)),
@@ -128,22 +128,21 @@ pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal>
 /// `X-Scheme`, else the first of `X-Forwarded-Proto`, as JupyterHub reads them.
 ///
 /// Anybody can say so. It is good for making cookies `Secure`, which hurts the liar alone, and for nothing else.
-pub(super) fn rumoured_https(headers: &HeaderMap) -> bool {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let first = |list: &str| {
-        let first = list.split(',').next().unwrap_or_default();
-        first.trim().to_owned()
-    };
-    let forwarded = text(&FORWARDED).and_then(|list| {
-        first(list).split(';').find_map(|pair| {
+pub(super) fn rumoured_https(head: &Head<'_>) -> bool {
+    let text = |field| head.field(field).and_then(|value| value.to_str().ok());
+    let forwarded = text(Field::Forwarded).and_then(|list| {
+        first_of(list).split(';').find_map(|pair| {
             let (name, value) = pair.split_once('=')?;
-            name.trim()
-                .eq_ignore_ascii_case("proto")
-                .then(|| value.trim().to_owned())
+            name.trim().eq_ignore_ascii_case("proto").then(|| value.trim())
         })
     });
     let scheme = forwarded
-        .or_else(|| text(&X_SCHEME).map(first))
-        .or_else(|| text(&X_FORWARDED_PROTO).map(first));
+        .or_else(|| text(Field::XScheme).map(first_of))
+        .or_else(|| text(Field::XForwardedProto).map(first_of));
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+}
+
+/// The first of a list with commas.
+fn first_of(list: &str) -> &str {
+    list.split(',').next().unwrap_or_default().trim()
 }

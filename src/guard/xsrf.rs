@@ -9,25 +9,25 @@ use crate::{
 
 /// A key that `_xsrf` values are signed with.
 pub trait XsrfKey: Send + Sync {
-    /// HMAC-SHA256 over the parts, one after the other, under a key of this purpose alone.
-    fn mac(&self, parts: &[&[u8]]) -> [u8; 32];
+    /// HMAC-SHA256 of `message`, under a key of this purpose alone.
+    fn mac(&self, message: &[u8]) -> [u8; 32];
 }
 
 impl<K: XsrfKey + ?Sized> XsrfKey for std::sync::Arc<K> {
-    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        (**self).mac(parts)
+    fn mac(&self, message: &[u8]) -> [u8; 32] {
+        (**self).mac(message)
     }
 }
 
 impl<K: XsrfKey + ?Sized> XsrfKey for &K {
-    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        (**self).mac(parts)
+    fn mac(&self, message: &[u8]) -> [u8; 32] {
+        (**self).mac(message)
     }
 }
 
 impl XsrfKey for Keyring {
-    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        self.xsrf_mac(parts)
+    fn mac(&self, message: &[u8]) -> [u8; 32] {
+        self.xsrf_mac(message)
     }
 }
 
@@ -94,7 +94,7 @@ impl<K: XsrfKey> XsrfGuard<K> {
     /// A guard with this key.
     pub fn new(key: K) -> Self {
         // "f" is no kind of a value, so the seed tells nothing of any MAC.
-        let [a, b, c, d, e, f, g, h, ..] = key.mac(&[b"f"]);
+        let [a, b, c, d, e, f, g, h, ..] = key.mac(b"f");
         let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         Self { key, seed }
     }
@@ -104,7 +104,8 @@ impl<K: XsrfKey> XsrfGuard<K> {
         let mut value = String::with_capacity(LENGTH);
         value.push('x');
         value.push_str(&random::hex::<16>());
-        let mac = self.mac(value.get(1..).unwrap_or_default().as_bytes(), binding);
+        let random = value.as_bytes().last_chunk().expect("16 octets are 32 digits");
+        let mac = self.mac(random, binding);
         let digits = |digits: &[u8]| digits.iter().map(|digit| char::from(*digit)).collect::<String>();
         value.push_str(&digits(&self.fit(binding)));
         value.push_str(&digits(&mac));
@@ -149,9 +150,20 @@ impl<K: XsrfKey> XsrfGuard<K> {
         hex((mixed ^ (mixed >> 32)) as u32)
     }
 
-    fn mac(&self, random: &[u8], binding: Binding<'_>) -> [u8; 32] {
+    fn mac(&self, random: &[u8; 32], binding: Binding<'_>) -> [u8; 32] {
         let (kind, name) = binding.parts();
-        let mac = self.key.mac(&[kind, random, name]);
+        // Names are short: so many octets are one block of the hash.
+        let mut short = [0; 55];
+        let mac = match short.get_mut(..kind.len() + random.len() + name.len()) {
+            Some(message) => {
+                let (head, tail) = message.split_at_mut(kind.len() + random.len());
+                head[0] = kind[0];
+                head[1..].copy_from_slice(random);
+                tail.copy_from_slice(name);
+                self.key.mac(message)
+            }
+            None => self.key.mac(&[kind, &random[..], name].concat()),
+        };
         let (words, _) = mac.as_chunks::<4>();
         let mut digits = [0; 32];
         let (eights, _) = digits.as_chunks_mut::<8>();
@@ -225,22 +237,22 @@ pub(super) mod tests {
     pub(crate) struct TestKey(pub(crate) &'static [u8]);
 
     impl XsrfKey for TestKey {
-        fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        fn mac(&self, message: &[u8]) -> [u8; 32] {
             let mut mac = Hmac::<Sha256>::new_from_slice(self.0).expect("a key of any length");
-            for part in parts {
-                mac.update(part);
-            }
+            mac.update(message);
             mac.finalize().into_bytes().into()
         }
     }
 
-    const BINDINGS: [Binding<'static>; 6] = [
+    const BINDINGS: [Binding<'static>; 8] = [
         Binding::Anonymous,
         Binding::Session(b""),
         Binding::Session(b"a"),
         Binding::Session(b"alice-1"),
         Binding::Session(b"alice-2"),
         Binding::Session(b"0123456789abcdef0123456789abcdef"),
+        Binding::Session(b"0123456789abcdef012345"),
+        Binding::Session(b"0123456789abcdef0123456"),
     ];
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use http::HeaderValue;
+
 use super::{
-    field::{X_CSRF_TOKEN, X_XSRF_TOKEN},
+    field::{Field, X_CSRF_TOKEN},
     rule::Refusal,
     xsrf::{Binding, XsrfGuard, XsrfKey},
 };
@@ -107,16 +109,17 @@ where
     C: IntoIterator<Item = &'a [u8]> + Clone,
 {
     fn prove(&self, head: Head<'_>, demand: Demand) -> Result<(), Denial> {
-        let field = |name| head.headers().get(name).map(http::HeaderValue::as_bytes);
+        let field = |name| head.headers().get(name).map(HeaderValue::as_bytes);
+        let xsrf_token = || head.field(Field::XXsrfToken).map(HeaderValue::as_bytes);
         let argument = match demand {
-            Demand::Socket { .. } => field(&X_XSRF_TOKEN),
+            Demand::Socket { .. } => xsrf_token(),
             Demand::LoginForm | Demand::Session { .. } => in_query(head.uri().query())
                 .or_else(|| {
                     self.form
                         .map(|field| field.trim_ascii().as_bytes())
                         .filter(|field| !field.is_empty())
                 })
-                .or_else(|| field(&X_XSRF_TOKEN).filter(|value| !value.is_empty()))
+                .or_else(|| xsrf_token().filter(|value| !value.is_empty()))
                 .or_else(|| field(&X_CSRF_TOKEN)),
         };
         let argument = argument

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use http::{HeaderName, Method};
+use http::Method;
 
 use super::{
     config::{Hub, HubAuth},
@@ -13,6 +13,7 @@ use crate::{
     authenticate::{Authenticator, Outcome},
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
+    fields::{Field, Several},
     head::Head,
     query::TokenBuffer,
     session::{Credential, Session},
@@ -25,8 +26,6 @@ pub(super) struct HubTokens(pub(super) Arc<Hub>);
 
 /// Whoever has the cookie of a login here.
 pub(super) struct HubCookie(pub(super) Arc<Hub>);
-
-static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 impl HubAuth {
     /// The authenticators, in the order they are asked.
@@ -49,7 +48,10 @@ impl Authenticator for HubTokens {
         };
         let mut buffer = TokenBuffer::default();
         match sources.find(head, &mut buffer) {
-            Ok(Some(found)) => hub.ask(found.token(), head, Credential::Token),
+            Ok(Some(found)) => {
+                let sent = RequestCookies::of_head(head).ok();
+                hub.ask(found.token(), sent, head, Credential::Token)
+            }
             Ok(None) => Outcome::Absent.into(),
             Err(denial) => Outcome::Malformed(denial).into(),
         }
@@ -59,7 +61,7 @@ impl Authenticator for HubTokens {
 impl Authenticator for HubCookie {
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
         let hub = &self.0;
-        let Ok(cookies) = RequestCookies::of(head.headers()) else {
+        let Ok(cookies) = RequestCookies::of_head(head) else {
             let denial = Denial::new(Reason::TooLarge)
                 .with_detail("the cookies are more than 16384 octets or 256 pairs");
             return Outcome::Malformed(denial).into();
@@ -78,7 +80,7 @@ impl Authenticator for HubCookie {
                 }
                 Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
                 Read::Opened(opened) => match PresentedToken::new(opened.payload()) {
-                    Some(token) => hub.ask(token, head, Credential::Cookie),
+                    Some(token) => hub.ask(token, Some(cookies), head, Credential::Cookie),
                     None => Outcome::Rejected(Reason::InvalidCookie).into(),
                 },
             },
@@ -90,10 +92,11 @@ impl Hub {
     fn ask(
         self: &Arc<Self>,
         token: PresentedToken<'_>,
+        sent: Option<RequestCookies<'_>>,
         head: Head<'_>,
         credential: Credential,
     ) -> Answer<Outcome> {
-        let key = self.key(token, head);
+        let key = self.key(token, sent);
         match self.verifier.ask(token, key, head.moment()) {
             Answer::Now(Ok(word)) => self.outcome(word, || head.now(), credential).into(),
             Answer::Now(Err(failure)) => Outcome::Unavailable(failure.into()).into(),
@@ -127,21 +130,18 @@ impl Hub {
         }
     }
 
-    /// Where the word of this token lies, for this browser.
-    pub(super) fn key(&self, token: PresentedToken<'_>, head: Head<'_>) -> Key {
-        let sent = RequestCookies::of(head.headers()).ok();
-        let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
-            return Key::new(token, None);
-        };
-        let mut values = sent.all_values(&self.session_id);
-        let first = values.next();
-        if values.all(|value| Some(value) == first) {
-            return Key::new(token, first);
+    /// Where the word of this token lies, for the browser that sent these cookies.
+    pub(super) fn key(&self, token: PresentedToken<'_>, sent: Option<RequestCookies<'_>>) -> Key {
+        match sent.map(|sent| (sent, sent.lone_value(&self.session_id))) {
+            None => Key::new(token, None),
+            Some((_, Ok(value))) => Key::new(token, value),
+            Some((sent, Err(Several))) => {
+                // Of several, all count, whatever their order.
+                let mut several: Vec<&[u8]> = sent.all_values(&self.session_id).collect();
+                several.sort_unstable();
+                Key::new(token, Some(&several.join(&b';')))
+            }
         }
-        // Of several, all count, whatever their order.
-        let mut several: Vec<&[u8]> = sent.all_values(&self.session_id).collect();
-        several.sort_unstable();
-        Key::new(token, Some(&several.join(&b';')))
     }
 }
 
@@ -149,7 +149,6 @@ impl Hub {
 fn is_websocket(head: Head<'_>) -> bool {
     matches!(*head.method(), Method::GET | Method::CONNECT)
         && head
-            .headers()
-            .get(&SEC_FETCH_MODE)
+            .field(Field::SecFetchMode)
             .is_some_and(|mode| mode == "websocket")
 }

@@ -16,6 +16,7 @@ use crate::{
     cookie::{Read, RequestCookies, SetCookies},
     error::{BoxError, Unavailable},
     event::{Event, LoggedPath},
+    fields::Field,
     gate::{
         elsewhere::Elsewhere,
         endpoint::{Endpoint, Visit, not_allowed},
@@ -33,7 +34,6 @@ use crate::{
     token::PresentedToken,
 };
 
-static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
 
 impl HubAuth {
@@ -111,7 +111,7 @@ impl Hub {
                 if let Read::Opened(opened) = read
                     && let Some(token) = PresentedToken::new(opened.payload())
                 {
-                    self.verifier.forget(self.key(token, head), head.moment());
+                    self.verifier.forget(self.key(token, Some(*sent)), head.moment());
                 }
             },
         );
@@ -132,7 +132,9 @@ impl Hub {
             });
         matches!(*head.method(), Method::GET | Method::HEAD)
             && !headers.contains_key(UPGRADE)
-            && headers.get(&SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate")
+            && head
+                .field(Field::SecFetchMode)
+                .is_none_or(|mode| mode == "navigate")
             && !at_the_api
             && takes_pages
     }
@@ -268,7 +270,7 @@ impl Conclusion {
         let Some(presented) = PresentedToken::new(token.expose()) else {
             return unavailable("the hub gave no token".into(), std::time::Duration::from_secs(5));
         };
-        let key = hub.key(presented, head);
+        let key = hub.key(presented, RequestCookies::of_head(head).ok());
         let grant = match hub.verifier.introduce(token, key, clock).await {
             Ok(Word::Allowed(grant)) => grant,
             Ok(Word::Forbidden) => {
