@@ -1,7 +1,7 @@
 //! What handlers of gRPC services need: feature `grpc`.
 //!
-//! The gate itself needs no feature to answer gRPC clients. It knows them by `Content-Type: application/grpc…`, and
-//! answers trailers-only:
+//! The gate itself needs no feature to answer gRPC clients. It knows them by a POST of
+//! `Content-Type: application/grpc…`, and answers trailers-only:
 //!
 //! | refusal | status |
 //! |---|---|

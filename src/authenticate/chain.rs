@@ -44,29 +44,17 @@ impl Chain {
     /// What `hearer` makes of what the chain says.
     #[inline(always)]
     pub(crate) fn tell<H: Hearer>(&self, glance: Glance<'_, '_>, head: &Head<'_>, hearer: H) -> H::Verdict {
-        match &self.shared_token {
-            None => ask(None, &self.others, head, hearer),
-            Some(first) => match self.ask_first(first, glance, head) {
-                Answer::Now(Outcome::Accepted(session)) => hearer.accepted(session),
-                answer => hearer.told(answer),
-            },
+        let mut rejection = None;
+        if let Some(first) = &self.shared_token {
+            match first.answer(glance, head) {
+                Answer::Now(Outcome::Absent) => {}
+                Answer::Now(Outcome::Rejected(reason)) => rejection = Some(reason),
+                Answer::Now(Outcome::Accepted(session)) => return hearer.accepted(session),
+                Answer::Later(future) => return hearer.told(ask_beside(None, future, &self.others, head)),
+                last => return hearer.told(last),
+            }
         }
-    }
-
-    #[inline(never)]
-    fn ask_first(
-        &self,
-        first: &TokenAuthenticator<SharedToken>,
-        glance: Glance<'_, '_>,
-        head: &Head<'_>,
-    ) -> Answer<Outcome> {
-        let rejection = match first.answer(glance, head) {
-            Answer::Now(Outcome::Absent) => None,
-            Answer::Now(Outcome::Rejected(reason)) => Some(reason),
-            Answer::Later(future) => return ask_beside(None, future, &self.others, head),
-            last => return last,
-        };
-        ask(rejection, &self.others, head, Listens)
+        ask(rejection, &self.others, head, hearer)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     session::{Credential, Session},
     time::UnixTime,
     token::PresentedToken,
-    verify::{SharedToken, TokenVerifier, Verdict},
+    verify::{SharedToken, TokenVerifier, Verdict, unknown},
 };
 
 /// Who sent a request, told from the token in it and a verifier that knows tokens.
@@ -153,7 +153,7 @@ impl TokenAuthenticator<SharedToken> {
             Glance::Known(grant) => accepted(grant.clone()),
             Glance::Over => Outcome::Rejected(Reason::ExpiredToken).into(),
             Glance::Unrecognised(octets) => match PresentedToken::new(octets) {
-                Some(token) => self.judge_at(token, head),
+                Some(token) => told(Answer::Now(unknown(token)), head),
                 None => Answer::Now(Outcome::Malformed(authorization::malformed())),
             },
             Glance::Nothing => Outcome::Absent.into(),

@@ -7,12 +7,16 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
 
 use crate::{denial::Denial, fields::Field, head::Head};
 
 /// The media type of the answer, if a gRPC client asks: what is asked for without `+proto` and the like.
 pub(crate) fn media_type(head: &Head<'_>) -> Option<HeaderValue> {
+    // A call is a POST, whatever it does.
+    if *head.method() != Method::POST {
+        return None;
+    }
     let asked = head.field(Field::ContentType)?.as_bytes();
     // Nearly every request leaves here.
     let kind = asked.strip_prefix(b"application/grpc")?;
@@ -89,7 +93,7 @@ mod tests {
     use crate::denial::Reason;
 
     #[test]
-    fn a_grpc_client_is_known_by_its_media_type_alone() {
+    fn a_grpc_client_is_known_by_its_method_and_media_type() {
         for (asked, expected) in [
             ("application/grpc", Some("application/grpc")),
             ("application/grpc+proto", Some("application/grpc")),
@@ -106,13 +110,15 @@ mod tests {
             ("application/json", None),
             ("text/plain; application/grpc", None),
         ] {
-            let mut request = Request::new(());
+            let mut request = Request::post("/a.B/C").body(()).expect("a request");
             request
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static(asked));
             let found = media_type(&Head::of(&request));
             let found = found.as_ref().map(|value| value.to_str().expect("visible ASCII"));
             assert_eq!(found, expected, "{asked}");
+            *request.method_mut() = Method::GET;
+            assert_eq!(media_type(&Head::of(&request)), None, "{asked}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | who asks | how it is recognised | what is answered |
 //! |---|---|---|
-//! | a gRPC client | `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: the room `grpc` |
+//! | a gRPC client | POST, `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: the room `grpc` |
 //! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
 //! | anybody else | | JSON |
 

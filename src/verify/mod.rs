@@ -19,6 +19,7 @@ use crate::{
 
 #[cfg(feature = "password")]
 pub use self::passwords::{Found, PasswordStore, SharedPassword, StoredPasswords, Users};
+pub(crate) use self::shared_token::unknown;
 pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet};
 
 /// What a verifier says of a credential.

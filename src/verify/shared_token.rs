@@ -63,7 +63,7 @@ impl fmt::Debug for SharedToken {
 }
 
 /// What is said of a token that is not found where it was looked for.
-pub(super) fn unknown(token: PresentedToken<'_>) -> Verdict {
+pub(crate) fn unknown(token: PresentedToken<'_>) -> Verdict {
     if token.is_mistyped() {
         Verdict::Refused(Reason::MistypedToken)
     } else {

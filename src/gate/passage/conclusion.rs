@@ -121,7 +121,10 @@ impl Passage {
             Outcome::Absent => self.turn_to_nobody(None, head, surroundings),
             Outcome::Accepted(session) => self.accept(session, head, surroundings),
             Outcome::Rejected(reason) => self.turn_to_nobody(Some(reason), head, surroundings),
-            other => self.refuse_outcome(other, head, surroundings).into(),
+            other => {
+                let denial = self.denial_of(other, head);
+                self.turn_away(denial, head, surroundings).into()
+            }
         }
     }
 
@@ -139,10 +142,10 @@ impl Passage {
             Some(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
                 self.let_pass(head, surroundings, true)
             }
-            None => self.refuse_outcome(Outcome::Absent, head, surroundings).into(),
-            Some(reason) => self
-                .refuse_outcome(Outcome::Rejected(reason), head, surroundings)
-                .into(),
+            rejection => {
+                let denial = Denial::new(rejection.unwrap_or(Reason::NoCredential));
+                self.turn_away(denial, head, surroundings).into()
+            }
         }
     }
 
@@ -177,7 +180,7 @@ impl Passage {
                 self.permit(&session, head, surroundings)?;
                 Ok(session.let_in_by(self.gate.id))
             }
-            other => Err(self.turn_away(other, head)),
+            other => Err(self.denial_of(other, head)),
         }
     }
 

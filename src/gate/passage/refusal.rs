@@ -19,13 +19,7 @@ use crate::{
 impl Passage {
     /// Somebody whom nobody accepted.
     #[inline(never)]
-    pub(super) fn refuse_outcome(
-        &self,
-        outcome: Outcome,
-        head: &Head<'_>,
-        surroundings: &Surroundings<'_>,
-    ) -> Told {
-        let denial = self.turn_away(outcome, head);
+    pub(super) fn turn_away(&self, denial: Denial, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Told {
         let mut cookies = SetCookies::default();
         if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
             self.remove_login_cookie(head, is_https(surroundings), &mut cookies);
@@ -51,7 +45,7 @@ impl Passage {
     }
 
     /// Why an outcome that accepted nobody is refused.
-    pub(super) fn turn_away(&self, outcome: Outcome, head: &Head<'_>) -> Denial {
+    pub(super) fn denial_of(&self, outcome: Outcome, head: &Head<'_>) -> Denial {
         match outcome {
             Outcome::Accepted(_) | Outcome::Absent => Denial::new(Reason::NoCredential),
             Outcome::Malformed(denial) => denial,
