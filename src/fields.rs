@@ -75,6 +75,14 @@ impl<'a> Fields<'a> {
                 header::HOST => Field::Host,
                 header::ORIGIN => Field::Origin,
                 header::UPGRADE => Field::Upgrade,
+                // Those that come with nearly every request: their text need not be looked at.
+                header::ACCEPT_ENCODING
+                | header::ACCEPT_LANGUAGE
+                | header::CACHE_CONTROL
+                | header::CONNECTION
+                | header::CONTENT_LENGTH
+                | header::REFERER
+                | header::USER_AGENT => continue,
                 _ => match name.as_str() {
                     "sec-fetch-mode" => Field::SecFetchMode,
                     "sec-fetch-site" => Field::SecFetchSite,

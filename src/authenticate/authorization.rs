@@ -44,8 +44,8 @@ pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>
 
 /// What an `Authorization` field has in the place of a token.
 #[derive(Clone, Copy)]
-pub(super) enum Candidate<'v> {
-    /// The field is of another scheme.
+pub(crate) enum Candidate<'v> {
+    /// There is none: the field is of another scheme.
     None,
     /// One of the two schemes, and nothing that could be a token behind it.
     Odd,

@@ -8,7 +8,6 @@ use super::{
 use crate::{
     answer::Answer,
     denial::Reason,
-    fields::{Field, Several},
     grant::Grant,
     head::Head,
     query::TokenBuffer,
@@ -92,17 +91,14 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
         let head = &head;
-        // The usual spelling first: one comparison, and nothing to trim.
-        if self.sources.only_authorization(head)
-            && let Ok(value) = head.single(Field::Authorization)
-        {
-            let Some(value) = value else {
-                return Answer::Now(Outcome::Absent);
-            };
-            let octets = value.as_bytes().strip_prefix(b"Bearer ");
-            if let Some(verdict) = octets.and_then(|octets| self.verifier.verify_octets(octets)) {
-                return told(verdict, head);
+        match self.sources.candidate(head) {
+            Some(Candidate::None) => return Answer::Now(Outcome::Absent),
+            Some(Candidate::Of(octets)) => {
+                if let Some(verdict) = self.verifier.verify_octets(octets) {
+                    return told(verdict, head);
+                }
             }
+            Some(Candidate::Odd) | None => {}
         }
         self.by_any_source(head)
     }
@@ -128,18 +124,10 @@ impl TokenAuthenticator<SharedToken> {
     /// only if they are not recognised.
     #[inline(always)]
     pub(super) fn glance<'g, 'h>(&'g self, head: &Head<'h>) -> Glance<'g, 'h> {
-        if !self.sources.only_authorization(head) {
-            return Glance::Unclear;
-        }
-        let candidate = match head.single(Field::Authorization) {
-            Ok(Some(value)) => authorization::candidate(value.as_bytes()),
-            Ok(None) => return Glance::Nothing,
-            Err(Several) => return Glance::Unclear,
-        };
-        match candidate {
-            Candidate::None => Glance::Nothing,
-            Candidate::Odd => Glance::Unclear,
-            Candidate::Of(octets) => match self.verifier.recognise(octets) {
+        match self.sources.candidate(head) {
+            Some(Candidate::None) => Glance::Nothing,
+            Some(Candidate::Odd) | None => Glance::Unclear,
+            Some(Candidate::Of(octets)) => match self.verifier.recognise(octets) {
                 Some(grant) if is_over(grant, || head.now()) => Glance::Over,
                 Some(grant) => Glance::Known(grant),
                 None => Glance::Unrecognised(octets),

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::authorization::{token_in_authorization, trim};
+use super::authorization::{self, Candidate, token_in_authorization, trim};
 use crate::{
     denial::{Denial, Reason},
     fields::{Field, Several, single},
@@ -119,9 +119,23 @@ impl TokenSources {
         Ok(found)
     }
 
+    /// What the one `Authorization` field has in the place of a token; `None` unless it is known that no other place has
+    /// one, and then [`find`](Self::find) is to be asked. No field, and one of another scheme, are alike.
+    #[inline(always)]
+    pub(crate) fn candidate<'h>(&self, head: &Head<'h>) -> Option<Candidate<'h>> {
+        if !self.only_authorization(head) {
+            return None;
+        }
+        match head.single(Field::Authorization) {
+            Ok(Some(value)) => Some(authorization::candidate(value.as_bytes())),
+            Ok(None) => Some(Candidate::None),
+            Err(Several) => None,
+        }
+    }
+
     /// Whether no other place than `Authorization` can hold a token, as far as a glance tells.
     #[inline]
-    pub(super) fn only_authorization(&self, head: &Head<'_>) -> bool {
+    fn only_authorization(&self, head: &Head<'_>) -> bool {
         self.plain
             && !(self.query
                 && head

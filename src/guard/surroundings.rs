@@ -128,17 +128,25 @@ pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal>
 /// `X-Scheme`, else the first of `X-Forwarded-Proto`, as JupyterHub reads them.
 ///
 /// Anybody can say so. It is good for making cookies `Secure`, which hurts the liar alone, and for nothing else.
+#[inline(always)]
 pub(super) fn rumoured_https(head: &Head<'_>) -> bool {
-    let text = |field| head.field(field).and_then(|value| value.to_str().ok());
-    let forwarded = text(Field::Forwarded).and_then(|list| {
+    let told = [Field::Forwarded, Field::XScheme, Field::XForwardedProto].map(|field| head.field(field));
+    // Most servers that listen are reached without a word of it.
+    told.iter().any(Option::is_some) && tell_https(told)
+}
+
+#[inline(never)]
+fn tell_https(told: [Option<&HeaderValue>; 3]) -> bool {
+    let [forwarded, scheme, forwarded_proto] = told.map(|value| value.and_then(|value| value.to_str().ok()));
+    let forwarded = forwarded.and_then(|list| {
         first_of(list).split(';').find_map(|pair| {
             let (name, value) = pair.split_once('=')?;
             name.trim().eq_ignore_ascii_case("proto").then(|| value.trim())
         })
     });
     let scheme = forwarded
-        .or_else(|| text(Field::XScheme).map(first_of))
-        .or_else(|| text(Field::XForwardedProto).map(first_of));
+        .or_else(|| scheme.map(first_of))
+        .or_else(|| forwarded_proto.map(first_of));
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 

@@ -10,15 +10,15 @@ use super::{
 };
 use crate::{
     answer::Answer,
-    authenticate::{Authenticator, Outcome},
+    authenticate::{Authenticator, Candidate, Outcome, TokenSources},
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
     fields::{Field, Several},
     head::Head,
     query::TokenBuffer,
     session::{Credential, Session},
-    time::UnixTime,
-    token::PresentedToken,
+    time::{Moment, UnixTime},
+    token::{PresentedToken, TOKEN_LIMIT},
 };
 
 /// Whoever presents a token of the hub's.
@@ -46,15 +46,16 @@ impl Authenticator for HubTokens {
         } else {
             &hub.sources
         };
-        let mut buffer = TokenBuffer::default();
-        match sources.find(head, &mut buffer) {
-            Ok(Some(found)) => {
-                let sent = RequestCookies::of_head(head).ok();
-                hub.ask(found.token(), sent, head, Credential::Token)
+        match sources.candidate(&head) {
+            Some(Candidate::None) => return Outcome::Absent.into(),
+            Some(Candidate::Of(octets)) => {
+                if let Some(answer) = hub.ask(octets, &head, Credential::Token) {
+                    return answer;
+                }
             }
-            Ok(None) => Outcome::Absent.into(),
-            Err(denial) => Outcome::Malformed(denial).into(),
+            Some(Candidate::Odd) | None => {}
         }
+        hub.by_any_source(sources, head)
     }
 }
 
@@ -79,25 +80,57 @@ impl Authenticator for HubCookie {
                     Outcome::Rejected(Reason::InvalidCookie).into()
                 }
                 Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
-                Read::Opened(opened) => match PresentedToken::new(opened.payload()) {
-                    Some(token) => hub.ask(token, Some(cookies), head, Credential::Cookie),
-                    None => Outcome::Rejected(Reason::InvalidCookie).into(),
-                },
+                Read::Opened(opened) => {
+                    let answer = hub.ask(opened.payload(), &head, Credential::Cookie);
+                    answer.unwrap_or_else(|| Outcome::Rejected(Reason::InvalidCookie).into())
+                }
             },
         )
     }
 }
 
 impl Hub {
+    #[inline(never)]
+    fn by_any_source(self: &Arc<Self>, sources: &TokenSources, head: Head<'_>) -> Answer<Outcome> {
+        let mut buffer = TokenBuffer::default();
+        match sources.find(head, &mut buffer) {
+            Ok(Some(found)) => self
+                .ask(found.token().as_bytes(), &head, Credential::Token)
+                .unwrap_or_else(|| Outcome::Absent.into()),
+            Ok(None) => Outcome::Absent.into(),
+            Err(denial) => Outcome::Malformed(denial).into(),
+        }
+    }
+
+    /// What is said of a request with these octets for a token, or `None` if they are none. Those that the hub has
+    /// been asked for are one, so their form is judged only if its word is not remembered.
     fn ask(
         self: &Arc<Self>,
+        octets: &[u8],
+        head: &Head<'_>,
+        credential: Credential,
+    ) -> Option<Answer<Outcome>> {
+        if octets.len() > TOKEN_LIMIT {
+            return None;
+        }
+        let key = self.key(octets, RequestCookies::of_head(*head).ok());
+        let now = head.moment();
+        if let Some(word) = self.verifier.recall(&key, now) {
+            return Some(self.outcome(word, || head.now(), credential).into());
+        }
+        PresentedToken::new(octets).map(|token| self.ask_hub(token, key, now, head, credential))
+    }
+
+    #[cold]
+    fn ask_hub(
+        self: &Arc<Self>,
         token: PresentedToken<'_>,
-        sent: Option<RequestCookies<'_>>,
-        head: Head<'_>,
+        key: Key,
+        now: Moment,
+        head: &Head<'_>,
         credential: Credential,
     ) -> Answer<Outcome> {
-        let key = self.key(token, sent);
-        match self.verifier.ask(token, key, head.moment()) {
+        match self.verifier.ask(token, key, now) {
             Answer::Now(Ok(word)) => self.outcome(word, || head.now(), credential).into(),
             Answer::Now(Err(failure)) => Outcome::Unavailable(failure.into()).into(),
             Answer::Later(said) => {
@@ -131,11 +164,13 @@ impl Hub {
     }
 
     /// Where the word of this token lies, for the browser that sent these cookies.
-    pub(super) fn key(&self, token: PresentedToken<'_>, sent: Option<RequestCookies<'_>>) -> Key {
-        match sent.map(|sent| (sent, sent.lone_value(&self.session_id))) {
-            None => Key::new(token, None),
-            Some((_, Ok(value))) => Key::new(token, value),
-            Some((sent, Err(Several))) => {
+    pub(super) fn key(&self, token: &[u8], sent: Option<RequestCookies<'_>>) -> Key {
+        let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
+            return Key::new(token, None);
+        };
+        match sent.lone_value(&self.session_id) {
+            Ok(value) => Key::new(token, value),
+            Err(Several) => {
                 // Of several, all count, whatever their order.
                 let mut several: Vec<&[u8]> = sent.all_values(&self.session_id).collect();
                 several.sort_unstable();

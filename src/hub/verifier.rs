@@ -23,7 +23,7 @@ use crate::{
     secret::Secret,
     store::Expiring,
     time::{Clock, Moment},
-    token::{PresentedToken, TokenHash},
+    token::PresentedToken,
 };
 
 /// What the hub says of a token, cached.
@@ -78,8 +78,7 @@ impl Hash for Key {
 }
 
 impl Key {
-    pub(super) fn new(token: PresentedToken<'_>, session: Option<&[u8]>) -> Self {
-        let token: TokenHash = token.hash();
+    pub(super) fn new(token: &[u8], session: Option<&[u8]>) -> Self {
         let session = match session {
             None => [0; 32],
             // As the hub makes them; no hash needed.
@@ -87,7 +86,7 @@ impl Key {
             Some(id) => sha256(id),
         };
         Self {
-            token: *token.as_bytes(),
+            token: sha256(token),
             session,
         }
     }
@@ -117,12 +116,10 @@ impl HubVerifier {
         }
     }
 
-    /// What `token` is worth: at once if it is remembered.
-    pub(super) fn ask(self: &Arc<Self>, token: PresentedToken<'_>, key: Key, now: Moment) -> Answer<Said> {
-        if let Some(word) = self.cache.get(&key, now) {
-            return Answer::Now(Ok(word));
-        }
-        self.ask_hub(token, key, now)
+    /// The hub's word, if it is remembered.
+    #[inline(always)]
+    pub(super) fn recall(&self, key: &Key, now: Moment) -> Option<Word> {
+        self.cache.get(key, now)
     }
 
     /// Forgets what the hub said.
@@ -130,8 +127,9 @@ impl HubVerifier {
         self.cache.take(&key, now);
     }
 
+    /// What `token` is worth, by the hub's word: remembered by now, or asked for.
     #[cold]
-    fn ask_hub(self: &Arc<Self>, token: PresentedToken<'_>, key: Key, now: Moment) -> Answer<Said> {
+    pub(super) fn ask(self: &Arc<Self>, token: PresentedToken<'_>, key: Key, now: Moment) -> Answer<Said> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(said) = under_way.get(&key) {
             return wait(said.clone());

@@ -150,6 +150,8 @@ fn check(gate: &Gate, request: &Request<()>) {
             }
             judge(request, &Response::from_parts(parts, ()), &text);
         }
+        // Nothing is decided before the form is read.
+        Answer::Now(Decision::WantsForm(_)) => assert_eq!(request.method(), "POST"),
         Answer::Now(other) => panic!("{other:?}"),
     }
 }
