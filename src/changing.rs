@@ -19,7 +19,7 @@ impl<T> Changing<T> {
     }
 
     /// What `then` makes of the value as it is now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read<R>(&self, then: impl FnOnce(&T) -> R) -> R {
         let loaded;
         then(match self.later.get() {

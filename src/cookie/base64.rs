@@ -55,16 +55,18 @@ impl Base64 {
         let buffer = buffer.get_mut(..text.len() * 3 / 4)?;
         // What a foreign character leaves in the wrong place is never given out.
         let (mut text, mut octets, mut seen) = (text, &mut *buffer, 0);
-        while let Some((&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p], left)) = text.split_first_chunk() {
-            let (twelve, behind) = octets.split_first_chunk_mut::<12>()?;
+        // Four groups at once, each written with an octet too many that the next one writes over.
+        while let Some((&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p], left)) = text.split_first_chunk()
+            && let Some(thirteen) = octets.first_chunk_mut::<13>()
+        {
             let (first, second) = (self.group([a, b, c, d]), self.group([e, f, g, h]));
             let (third, fourth) = (self.group([i, j, k, l]), self.group([m, n, o, p]));
             seen |= first | second | third | fourth;
-            let low = u64::from(first) | u64::from(second) << 24 | u64::from(third) << 48;
-            let high = third >> 16 | fourth << 8;
-            let [first @ .., _, _, _, _] = (u128::from(low) | u128::from(high) << 64).to_le_bytes();
-            *twelve = first;
-            (text, octets) = (left, behind);
+            thirteen[0..4].copy_from_slice(&first.to_le_bytes());
+            thirteen[3..7].copy_from_slice(&second.to_le_bytes());
+            thirteen[6..10].copy_from_slice(&third.to_le_bytes());
+            thirteen[9..13].copy_from_slice(&fourth.to_le_bytes());
+            (text, octets) = (left, octets.split_at_mut(12).1);
         }
         while let Some((group, left)) = text.split_first_chunk() {
             let (three, behind) = octets.split_first_chunk_mut::<3>()?;

@@ -173,28 +173,34 @@ impl CookieName {
     }
 
     /// Where in `line` the name's first occurrence begins.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn find_in(&self, line: &[u8]) -> Option<usize> {
         // A finder sets up more than a short line is worth.
         const SHORT: usize = 64;
 
         let name = self.0.text.as_bytes();
         if line.first() == name.first() && line.starts_with(name) {
-            return Some(0);
+            Some(0)
+        } else if line.len() >= SHORT {
+            self.0.finder.find(line)
+        } else {
+            self.find_in_few(line)
         }
-        if line.len() >= SHORT {
-            return self.0.finder.find(line);
-        }
-        let (first, places) = (name.first()?, line.len().checked_sub(name.len())? + 1);
-        let mut from = 0;
-        loop {
-            let candidates = line.get(from..places)?;
-            let place = from + candidates.iter().position(|octet| octet == first)?;
-            if line.get(place..)?.starts_with(name) {
-                return Some(place);
+    }
+
+    #[inline(never)]
+    fn find_in_few(&self, line: &[u8]) -> Option<usize> {
+        let name = self.0.text.as_bytes();
+        let first = name.first()?;
+        let mut rest = line;
+        while rest.len() >= name.len() {
+            let [octet, behind @ ..] = rest else { return None };
+            if octet == first && rest.starts_with(name) {
+                return Some(line.len() - rest.len());
             }
-            from = place + 1;
+            rest = behind;
         }
+        None
     }
 
     /// The name as a field of a signed value: its length, a colon, itself and a bar.

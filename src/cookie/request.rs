@@ -89,24 +89,23 @@ impl<'a> RequestCookies<'a> {
         field: Result<Option<&'a HeaderValue>, Several>,
         headers: &'a HeaderMap,
     ) -> Result<Self, TooLarge> {
-        match field {
-            Err(Several) => Self::bounded(Lines::Fields(headers)),
-            Ok(None) => Ok(Self {
-                lines: Lines::Octets(&[]),
-            }),
-            Ok(Some(field)) => {
-                let lines = Lines::Single(field.as_bytes());
-                // Two octets for each piece but the last: a short line is within all bounds, and so is a longer one
-                // with few separators.
-                let few =
-                    |line: &[u8]| line.len() <= Self::OCTET_LIMIT && separators(line) < Self::PAIR_LIMIT;
-                if field.len() < 2 * Self::PAIR_LIMIT || few(field.as_bytes()) {
-                    Ok(Self { lines })
-                } else {
-                    Self::bounded(lines)
-                }
-            }
+        let lines = match field {
+            Ok(Some(field)) => Lines::Single(field.as_bytes()),
+            Ok(None) => Lines::Octets(&[]),
+            Err(Several) => Lines::Fields(headers),
+        };
+        // Two octets for each piece but the last: a short line is within all bounds, and so is a longer one with few
+        // separators.
+        let few = |line: &[u8]| line.len() <= Self::OCTET_LIMIT && separators(line) < Self::PAIR_LIMIT;
+        let is_bounded = match lines {
+            Lines::Single(line) => line.len() < 2 * Self::PAIR_LIMIT || few(line),
+            Lines::Octets(lines) => lines.is_empty(),
+            Lines::Fields(_) => false,
+        };
+        if !is_bounded {
+            lines.check()?;
         }
+        Ok(Self { lines })
     }
 
     /// The cookies in lines of octets, which need not be what an HTTP receiver lets through.
@@ -115,15 +114,8 @@ impl<'a> RequestCookies<'a> {
     ///
     /// [`TooLarge`], by rule 2.
     pub fn of_lines(lines: &'a [&'a [u8]]) -> Result<Self, TooLarge> {
-        Self::bounded(Lines::Octets(lines))
-    }
-
-    #[inline(never)]
-    fn bounded(lines: Lines<'a>) -> Result<Self, TooLarge> {
-        if lines.octets() > Self::OCTET_LIMIT {
-            return Err(TooLarge::Octets);
-        }
-        lines.check_pieces()?;
+        let lines = Lines::Octets(lines);
+        lines.check()?;
         Ok(Self { lines })
     }
 
@@ -179,11 +171,12 @@ impl<'a> RequestCookies<'a> {
             return self.lone_among_all(name);
         };
         let mut rest = line;
-        match next_value(&mut rest, name, false) {
-            // Nearly always the name does not fit into the rest.
-            Some(_) if rest.len() > name.as_str().len() => self.lone_among_all(name),
-            value => Ok(value),
+        let value = next_value(&mut rest, name, false);
+        // Nearly always there is no other, and often the name does not fit into the rest.
+        if value.is_some() && rest.len() > name.as_str().len() && next_value(&mut rest, name, false).is_some() {
+            return self.lone_among_all(name);
         }
+        Ok(value)
     }
 
     #[inline(never)]
@@ -275,7 +268,12 @@ impl<'a> Lines<'a> {
             .filter(|piece| !piece.is_empty())
     }
 
-    fn check_pieces(self) -> Result<(), TooLarge> {
+    /// Whether these lines are within all bounds.
+    #[inline(never)]
+    fn check(self) -> Result<(), TooLarge> {
+        if self.octets() > RequestCookies::OCTET_LIMIT {
+            return Err(TooLarge::Octets);
+        }
         // Counting separators is cheap and says "few enough" of nearly all that comes.
         let at_most_in = |line| 1 + separators(line);
         let at_most = match self {
