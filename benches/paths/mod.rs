@@ -77,7 +77,7 @@ pub(crate) fn all() -> Vec<Case> {
             .allocating(0),
         layer("hub/cookie/cached+guards", || hub::cookie(true))
             .within([5_000])
-            .hashing(3)
+            .hashing(5)
             .allocating(0),
     ];
     rows.into_iter().flatten().collect()

@@ -165,13 +165,15 @@ impl Form for EncryptedValues {
         let now = now();
         let life = Duration::from_secs(life.into()).min(place.lifetime.max_age());
         in_time(issued_at, life, now)?;
-        in_time(started_at, place.lifetime.absolute_limit(), now)?;
+        let limit = place.lifetime.absolute_limit();
+        in_time(started_at, limit, now)?;
         let idle = place.lifetime.idle_limit();
         let half_idle = idle.is_some_and(|idle| now.since(issued_at) >= idle / 2);
         Ok(Opened {
             payload,
             started_at,
             issued_at,
+            ends_at: issued_at.after(life).min(started_at.after(limit)),
             stale: under_reading_key || half_idle,
         })
     }

@@ -16,6 +16,7 @@ pub struct Opened<'b> {
     pub(super) payload: &'b [u8],
     pub(super) started_at: UnixTime,
     pub(super) issued_at: UnixTime,
+    pub(super) ends_at: UnixTime,
     pub(super) stale: bool,
 }
 
@@ -33,6 +34,11 @@ impl<'b> Opened<'b> {
     /// When the first of its line was written: the login.
     pub fn started_at(&self) -> UnixTime {
         self.started_at
+    }
+
+    /// Until when it opens, unless it is written anew.
+    pub fn ends_at(&self) -> UnixTime {
+        self.ends_at
     }
 
     /// Whether it should be written anew, by [`CookieJar::renew`](super::CookieJar::renew): a reading key

@@ -122,7 +122,7 @@ impl<'a> RequestCookies<'a> {
     /// Whether nothing was sent that could hold a cookie.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.octets() == 0
+        matches!(self.lines, Lines::Octets([])) || self.octets() == 0
     }
 
     /// How many octets the lines have: no value has more.
@@ -173,7 +173,8 @@ impl<'a> RequestCookies<'a> {
         let mut rest = line;
         let value = next_value(&mut rest, name, false);
         // Nearly always there is no other, and often the name does not fit into the rest.
-        if value.is_some() && rest.len() > name.as_str().len() && next_value(&mut rest, name, false).is_some() {
+        if value.is_some() && rest.len() > name.as_str().len() && next_value(&mut rest, name, false).is_some()
+        {
             return self.lone_among_all(name);
         }
         Ok(value)

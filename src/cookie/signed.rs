@@ -101,6 +101,7 @@ impl SignedValues {
             payload,
             started_at: issued_at,
             issued_at,
+            ends_at: issued_at.after(max_age),
             stale,
         })
     }

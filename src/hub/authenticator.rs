@@ -6,6 +6,7 @@ use http::Method;
 
 use super::{
     config::{Hub, HubAuth},
+    opened_cookies::CookieDigest,
     verifier::{Key, Word},
 };
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     authenticate::{Authenticator, Candidate, Outcome, TokenSources},
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
+    digest::sha256,
     fields::{Field, Several},
     head::Head,
     query::TokenBuffer,
@@ -70,6 +72,30 @@ impl Authenticator for HubCookie {
         if cookies.is_empty() || (!hub.websocket_cookies && is_websocket(head)) {
             return Outcome::Absent.into();
         }
+        // The usual way: a cookie that was opened before, of a token whose word is remembered.
+        let (name, now) = (hub.jar.scope().name(b""), head.moment());
+        let sent = cookies.lone_value(&name).ok().flatten();
+        let digest = sent.and_then(CookieDigest::of);
+        if let Some(token) = digest.and_then(|digest| hub.opened_cookies.token(digest, now))
+            && let Some(word) = hub.verifier.recall(&hub.key(token, Some(cookies)), now)
+        {
+            return hub.outcome(word, || head.now(), Credential::Cookie).into();
+        }
+        hub.open(cookies, digest, head, now)
+    }
+}
+
+impl Hub {
+    /// What is said of a request with a cookie that has to be opened.
+    #[inline(never)]
+    fn open(
+        self: &Arc<Self>,
+        cookies: RequestCookies<'_>,
+        digest: Option<CookieDigest>,
+        head: Head<'_>,
+        now: Moment,
+    ) -> Answer<Outcome> {
+        let hub = self;
         hub.jar.read_with(
             &cookies,
             || head.now(),
@@ -81,15 +107,16 @@ impl Authenticator for HubCookie {
                 }
                 Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
                 Read::Opened(opened) => {
+                    if let Some(digest) = digest {
+                        hub.opened_cookies.keep(digest, &opened, head.now(), now);
+                    }
                     let answer = hub.ask(opened.payload(), &head, Credential::Cookie);
                     answer.unwrap_or_else(|| Outcome::Rejected(Reason::InvalidCookie).into())
                 }
             },
         )
     }
-}
 
-impl Hub {
     #[inline(never)]
     fn by_any_source(self: &Arc<Self>, sources: &TokenSources, head: Head<'_>) -> Answer<Outcome> {
         let mut buffer = TokenBuffer::default();
@@ -113,7 +140,7 @@ impl Hub {
         if octets.len() > TOKEN_LIMIT {
             return None;
         }
-        let key = self.key(octets, RequestCookies::of_head(*head).ok());
+        let key = self.key(sha256(octets), RequestCookies::of_head(*head).ok());
         let now = head.moment();
         if let Some(word) = self.verifier.recall(&key, now) {
             return Some(self.outcome(word, || head.now(), credential).into());
@@ -163,11 +190,17 @@ impl Hub {
         }
     }
 
-    /// Where the word of this token lies, for the browser that sent these cookies.
-    pub(super) fn key(&self, token: &[u8], sent: Option<RequestCookies<'_>>) -> Key {
-        let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
-            return Key::new(token, None);
-        };
+    /// Where the word of the token with this digest lies, for the browser that sent these cookies.
+    #[inline(always)]
+    pub(super) fn key(&self, token: [u8; 32], sent: Option<RequestCookies<'_>>) -> Key {
+        match sent {
+            Some(sent) if !sent.is_empty() => self.key_in_session(token, sent),
+            _ => Key::new(token, None),
+        }
+    }
+
+    #[inline(never)]
+    fn key_in_session(&self, token: [u8; 32], sent: RequestCookies<'_>) -> Key {
         match sent.lone_value(&self.session_id) {
             Ok(value) => Key::new(token, value),
             Err(Several) => {

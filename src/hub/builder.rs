@@ -19,6 +19,7 @@ use super::{
     cookie_options::{TOKEN_LIFE, with_options},
     environment::wrong,
     internal_tls::InternalTls,
+    opened_cookies::OpenedCookies,
     transport::{ByService, Transport},
     verifier::HubVerifier,
 };
@@ -380,6 +381,7 @@ impl HubAuthBuilder {
             verifier: Arc::new(HubVerifier::new(api, self.access_scopes, self.max_age)),
             oauth,
             jar: CookieJar::encrypted(&keyring, scope).with_lifetime(lifetime),
+            opened_cookies: OpenedCookies::new(self.max_age),
             session_id: CookieName::session_id(),
             sources: sources(self.token_in_url),
             websocket_sources: sources(true),

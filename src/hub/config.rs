@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, sync::atomic::AtomicU64, time::Duration};
 
 use http::HeaderValue;
 
-use super::{activity::Activity, builder::HubAuthBuilder, environment::Environment, verifier::HubVerifier};
+use super::{
+    activity::Activity, builder::HubAuthBuilder, environment::Environment, opened_cookies::OpenedCookies,
+    verifier::HubVerifier,
+};
 use crate::{
     authenticate::TokenSources,
     base_url::BaseUrl,
@@ -42,6 +45,7 @@ pub(super) struct Hub {
     pub(super) oauth: OAuthClient,
     /// The token cookie's.
     pub(super) jar: CookieJar,
+    pub(super) opened_cookies: OpenedCookies,
     pub(super) session_id: CookieName,
     pub(super) sources: TokenSources,
     pub(super) websocket_sources: TokenSources,

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     answer::Answer,
     cookie::{Read, RequestCookies, SetCookies},
+    digest::sha256,
     error::{BoxError, Unavailable},
     event::{Event, LoggedPath},
     fields::Field,
@@ -108,7 +109,7 @@ impl Hub {
             |payload| Some(payload.to_vec()),
             |read| {
                 if let Read::Opened(opened) = read {
-                    let key = self.key(opened.payload(), Some(*sent));
+                    let key = self.key(sha256(opened.payload()), Some(*sent));
                     self.verifier.forget(key, head.moment());
                 }
             },
@@ -265,7 +266,7 @@ impl Conclusion {
         };
         let token = answer.access_token();
         let head = Head::of(&head).with_clock(clock);
-        let key = hub.key(token.expose(), RequestCookies::of_head(head).ok());
+        let key = hub.key(sha256(token.expose()), RequestCookies::of_head(head).ok());
         let grant = match hub.verifier.introduce(token, key, clock).await {
             Ok(Word::Allowed(grant)) => grant,
             Ok(Word::Forbidden) => {

@@ -15,6 +15,8 @@
 //! What the hub says of a token is remembered for [`HubAuthBuilder::cache_max_age`] (a refusal for a few seconds),
 //! in a bounded cache whose key is the token's hash and the browser's session id; so is how long a token that was
 //! revoked may go on. While one request asks the hub for a token, all others that need the same answer wait for it.
+//! A token cookie that was opened is known by its hash for as long, and not opened again; a key of the keyring that
+//! retires is felt when that time is over.
 //!
 //! # When the hub does not answer
 //!
@@ -36,6 +38,7 @@ mod cookie_options;
 mod environment;
 mod internal_tls;
 mod login;
+mod opened_cookies;
 mod transport;
 mod verifier;
 

@@ -78,17 +78,15 @@ impl Hash for Key {
 }
 
 impl Key {
-    pub(super) fn new(token: &[u8], session: Option<&[u8]>) -> Self {
+    /// The key of the token with this digest.
+    pub(super) fn new(token: [u8; 32], session: Option<&[u8]>) -> Self {
         let session = match session {
             None => [0; 32],
             // As the hub makes them; no hash needed.
             Some(id) if id.len() == 32 => id.try_into().unwrap_or_default(),
             Some(id) => sha256(id),
         };
-        Self {
-            token: sha256(token),
-            session,
-        }
+        Self { token, session }
     }
 }
 
