@@ -380,13 +380,15 @@ fn value_at<'a>(line: &mut &'a [u8], place: usize, length: usize, unproven: bool
     let (before, behind) = (line.get(..place)?, line.get(place + length..)?);
     let end = memchr(b';', behind).unwrap_or(behind.len());
     *line = behind.get(end + 1..).unwrap_or_default();
-    match trim_start(behind.get(..end)?) {
-        [b'=', value @ ..] if starts_a_piece(before) => {
-            let value = trim(value);
-            (!(unproven && holds_control(value))).then_some(value)
-        }
-        _ => None,
+    let value = match behind.get(..end)? {
+        [b'=', value @ ..] => value,
+        blank => trim_start(blank).strip_prefix(b"=")?,
+    };
+    if !starts_a_piece(before) {
+        return None;
     }
+    let value = trim(value);
+    (!(unproven && holds_control(value))).then_some(value)
 }
 
 /// The different values of one name, at most [`RequestCookies::CANDIDATE_LIMIT`].
@@ -460,15 +462,13 @@ fn starts_a_piece(before: &[u8]) -> bool {
     matches!(before, [] | [.., b';', b' '] | [.., b';']) || matches!(trim_end(before), [] | [.., b';'])
 }
 
+#[inline(always)]
 fn trim(octets: &[u8]) -> &[u8] {
     match octets {
-        [first, .., last] if !is_blank(*first) && !is_blank(*last) => octets,
+        // Nearly always: what is above the blank is none.
+        [first, .., last] if *first > b' ' && *last > b' ' => octets,
         octets => trim_start(trim_end(octets)),
     }
-}
-
-fn is_blank(octet: u8) -> bool {
-    matches!(octet, b' ' | b'\t')
 }
 
 fn trim_start(mut octets: &[u8]) -> &[u8] {

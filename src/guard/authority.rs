@@ -69,12 +69,30 @@ impl<'a> Authority<'a> {
 }
 
 /// What follows a host: `Some(None)` for nothing, `Some(port)` for a colon and a port, `None` for all else.
+#[inline(always)]
 pub(super) fn port(rest: &[u8]) -> Option<Option<u16>> {
-    let digits = match rest {
-        [] => return Some(None),
-        [b':', digits @ ..] => digits,
-        _ => return None,
-    };
+    match rest {
+        [] => Some(None),
+        // As a server on its way to be public has it, and whoever asks for no number pays for none.
+        [
+            b':',
+            a @ b'1'..=b'9',
+            b @ b'0'..=b'9',
+            c @ b'0'..=b'9',
+            d @ b'0'..=b'9',
+        ] => {
+            let number = [a, b, c, d]
+                .iter()
+                .fold(0, |port, digit| port * 10 + u16::from(**digit - b'0'));
+            Some(Some(number))
+        }
+        [b':', digits @ ..] => any_port(digits).map(Some),
+        _ => None,
+    }
+}
+
+#[inline(never)]
+fn any_port(digits: &[u8]) -> Option<u16> {
     if digits.is_empty() || digits.len() > 5 || (digits.len() > 1 && digits.first() == Some(&b'0')) {
         return None;
     }
@@ -85,7 +103,7 @@ pub(super) fn port(rest: &[u8]) -> Option<Option<u16>> {
         }
         port = port * 10 + u32::from(digit - b'0');
     }
-    u16::try_from(port).ok().map(Some)
+    u16::try_from(port).ok()
 }
 
 #[cfg(test)]
