@@ -538,7 +538,25 @@ mod tests {
             if let Ok(cookies) = RequestCookies::of(&headers) {
                 let fast: Vec<_> = cookies.all_values(&name).collect();
                 prop_assert_eq!(&fast, &slowly(&cookies, &name));
+                let lone = match fast.split_first() {
+                    Some((first, others)) if others.iter().any(|other| other != first) => Err(Several),
+                    found => Ok(found.map(|(first, _)| *first)),
+                };
+                prop_assert_eq!(cookies.lone_value(&name), lone);
             }
+        }
+
+        #[test]
+        fn a_usual_line_seems_to_hold_what_it_holds(pairs in vec(("(a|ab|b|_xsrf)", "[ax=_]{0,4}"), 0..12), name in "a|ab|b|_xsrf", length in 0_usize..5) {
+            let name = CookieName::custom(&name).expect("a token");
+            let line = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, line.parse().expect("visible"));
+            let cookies = RequestCookies::of(&headers).expect("a short line");
+            let test = |value: &[u8]| value.first() == Some(&b'x');
+            let holds = cookies.all_values(&name).any(|value| value.len() == length && test(value));
+            let seems = cookies.seem_to_hold(&name, length, test);
+            prop_assert!(seems || !holds, "{}", line);
         }
 
         #[test]

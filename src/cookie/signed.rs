@@ -356,6 +356,67 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_lengths_are_read_as_any_other() {
+        for length in 0..1_100 {
+            let good = format!("{length}:{}|", "a".repeat(length)).into_bytes();
+            let told = length.to_string();
+            let payload = good.get(told.len() + 1..good.len() - 1);
+            assert_eq!(only_field(&good), payload, "{length}");
+            // Each octet of the frame changed, and one more or one less behind it.
+            let mut near = vec![[&good[..], b"|"].concat(), [b"0", &good[..]].concat()];
+            near.push(good[..good.len() - 1].to_vec());
+            for place in (0..=told.len()).chain([good.len() - 1]) {
+                for other in *b"0159:|a\0\xff" {
+                    let mut changed = good.clone();
+                    changed[place] = other;
+                    near.push(changed);
+                }
+            }
+            for octets in near {
+                assert_eq!(
+                    only_field(&octets),
+                    only_field_of_any_length(&octets),
+                    "{octets:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_seconds_of_this_age_are_read_as_those_of_any() {
+        let of_this_age = |body: &[u8]| {
+            body.strip_prefix(b"2|1:0|10:")
+                .and_then(ten_digits)
+                .map(|(seconds, _)| seconds)
+        };
+        let of_any = |body: &[u8]| seconds(body).map(|(seconds, _)| seconds);
+        for number in [
+            0,
+            1,
+            999_999_999,
+            1_000_000_000,
+            1_700_000_000,
+            4_294_967_295,
+            9_999_999_999,
+        ] {
+            let good = format!("2|1:0|10:{number:010}|1:a|").into_bytes();
+            let expected = (number >= 1_000_000_000).then_some(number);
+            assert_eq!(of_this_age(&good), expected, "{number}");
+            assert_eq!(of_any(&good), expected, "{number}");
+            for place in 0..good.len() {
+                for other in *b"0129:|a/ \0\xff" {
+                    let mut changed = good.clone();
+                    changed[place] = other;
+                    // What the short way does not read is left to the long one.
+                    if let Some(seconds) = of_this_age(&changed) {
+                        assert_eq!(of_any(&changed), Some(seconds), "{changed:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_signature_is_in_small_hexadecimal_digits() {
         let key = Hmac::new(b"key");
         for octet in 0..=u8::MAX {
