@@ -243,6 +243,44 @@ mod tests {
     }
 
     #[test]
+    fn what_opens_tells_until_when_it_does() {
+        let name = CookieName::user("alice");
+        let seconds = Duration::from_secs;
+        // (Begun so long ago, promised and configured for so long, at most, open for so long from now.)
+        for (ago, promised, configured, expected) in [
+            (0, 30, 60, 30),
+            (0, 60, 30, 30),
+            (20, 30, 45, 25),
+            (20, 30, 60, 30),
+        ] {
+            let started_at = UnixTime::from_secs(NOW.as_secs() - ago);
+            let times = Times {
+                started_at,
+                issued_at: NOW,
+                life: seconds(promised),
+            };
+            let place = Place {
+                lifetime: Lifetime::absolute(seconds(configured)),
+                ..place(&name)
+            };
+            let value = values().seal_with(place, b"payload", times, [9; 12]);
+            let open_at = |now: UnixTime| {
+                let mut buffer = [0; 128];
+                let opened = values().open(place, value.as_bytes(), &|| now, &mut buffer);
+                opened.map(|opened| opened.ends_at())
+            };
+            let end = NOW.after(seconds(expected));
+            assert_eq!(open_at(NOW), Ok(end), "{ago} {promised} {configured}");
+            assert_eq!(open_at(end), Ok(end), "{ago} {promised} {configured}");
+            assert_eq!(
+                open_at(end.after(seconds(1))),
+                Err(OpenError::Expired),
+                "{ago} {promised} {configured}"
+            );
+        }
+    }
+
+    #[test]
     fn the_name_that_is_known_opens_and_seals_as_one_that_reads_the_same() {
         let values = values();
         let (known, other) = (&values.name, &CookieName::user("alice"));
