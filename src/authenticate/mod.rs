@@ -27,17 +27,18 @@ use crate::{
     verify::Verdict,
 };
 
-pub(crate) use self::{
-    authorization::Candidate,
-    chain::{Chain, Hearer},
-    token::Glance,
-};
+#[cfg(feature = "hub")]
+pub(crate) use self::authorization::Candidate;
 pub use self::{
     authorization::token_in_authorization,
     func::{AuthenticatorFn, authenticator_fn},
     identity_cookie::IdentityCookie,
     token::TokenAuthenticator,
     token_sources::{Found, TokenSource, TokenSources},
+};
+pub(crate) use self::{
+    chain::{Chain, Hearer},
+    token::Glance,
 };
 
 /// What an authenticator says of a request.
