@@ -590,6 +590,34 @@ mod tests {
     }
 
     #[test]
+    fn of_one_line_the_lone_value_is_the_one_that_all_agree_on() {
+        let name = CookieName::custom("name").expect("a token");
+        let far = "o".repeat(80);
+        for (line, expected) in [
+            ("", Ok(None)),
+            ("other=1", Ok(None)),
+            ("name=1", Ok(Some("1"))),
+            ("name=1; name=1", Ok(Some("1"))),
+            ("name=1; other=name=2", Ok(Some("1"))),
+            ("name=1; name=2", Err(Several)),
+            ("name=1; name=1; name=2", Err(Several)),
+            ("name=1;name=", Err(Several)),
+            (&format!("name=1; {far}=1; name=2"), Err(Several)),
+            (&format!("{far}=1; name=1; {far}=2; name=1"), Ok(Some("1"))),
+            (&format!("{far}=1; name=1; {far}=2; name2=1"), Ok(Some("1"))),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, line.parse().expect("visible"));
+            let cookies = RequestCookies::of(&headers).expect("a short line");
+            assert_eq!(
+                cookies.lone_value(&name),
+                expected.map(|value| value.map(str::as_bytes)),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
     fn a_ninth_different_value_leaves_no_candidate() {
         let name = CookieName::custom("a").expect("a token");
         for (line, expected) in [
