@@ -1,12 +1,13 @@
 //! One bounded map that forgets.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::RandomState},
+    collections::{BTreeSet, HashMap},
     fmt,
-    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
+    hash::{BuildHasher, Hash},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use super::folding::Folding;
 use crate::time::Moment;
 
 /// A map of bounded size, each entry of which ends at a moment of its own.
@@ -42,17 +43,17 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
     }
 
     fn in_parts(parts: usize, capacity: usize) -> Self {
+        let hasher = Folding::new();
         Self {
-            parts: (0..parts).map(|_| Mutex::default()).collect(),
-            hasher: Folding::new(),
+            parts: (0..parts).map(|_| Mutex::new(Part::new(hasher))).collect(),
+            hasher,
             room: (capacity / parts).max(1),
         }
     }
 
     /// Puts `value` under `key` until `end`, in place of what stood there.
     pub(crate) fn insert(&self, key: K, value: V, end: Moment, now: Moment) {
-        let key = self.hashed(key);
-        self.part(key).put(key, value, end, now, self.room);
+        self.part(&key).put(key, value, end, now, self.room);
     }
 
     /// A copy of the value under `key`.
@@ -60,15 +61,13 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
     where
         V: Clone,
     {
-        let key = self.hashed(*key);
         let part = self.part(key);
-        let (value, end) = part.entries.get(&key)?;
+        let (value, end) = part.entries.get(key)?;
         (*end > now).then(|| value.clone())
     }
 
     /// Takes the value under `key` out of the map: of any number of callers, one gets it.
     pub(crate) fn take(&self, key: &K, now: Moment) -> Option<V> {
-        let key = self.hashed(*key);
         self.part(key).remove(key, now).map(|(value, _)| value)
     }
 
@@ -82,9 +81,8 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
         now: Moment,
         change: impl FnOnce(Option<(V, Moment)>) -> (Option<(V, Moment)>, T),
     ) -> T {
-        let key = self.hashed(key);
-        let mut part = self.part(key);
-        let present = part.remove(key, now);
+        let mut part = self.part(&key);
+        let present = part.remove(&key, now);
         let (next, told) = change(present);
         if let Some((value, end)) = next {
             part.put(key, value, end, now, self.room);
@@ -94,17 +92,12 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
 
     /// The part that `key` belongs to. A thread that panicked while it held the lock left a map that forgets
     /// its key at worst, so the others go on.
-    fn part(&self, key: Hashed<K>) -> MutexGuard<'_, Part<K, V>> {
+    fn part(&self, key: &K) -> MutexGuard<'_, Part<K, V>> {
         // Other bits than those by which a table of so many entries finds a key's place.
-        let place = (key.hash >> 32) % self.parts.len() as u64;
+        let place = (self.hasher.hash_one(key) >> 32) % self.parts.len() as u64;
         self.parts[place as usize]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hashed(&self, key: K) -> Hashed<K> {
-        let hash = self.hasher.hash_one(key);
-        Hashed { key, hash }
     }
 
     #[cfg(test)]
@@ -128,114 +121,26 @@ impl<K, V> fmt::Debug for Expiring<K, V> {
     }
 }
 
-/// Hashes eight octets by one multiplication with a secret factor, whose two halves are folded into one.
-///
-/// Whoever knows neither factor nor seed cannot choose keys that meet in one place of a table, though they may choose
-/// the octets of a digest. SipHash, which withstands more, costs a look-up ten times as much.
-#[derive(Clone, Copy)]
-struct Folding {
-    state: u64,
-    factor: u64,
-}
-
-impl Folding {
-    fn new() -> Self {
-        let random = RandomState::new();
-        Self {
-            state: random.hash_one(0),
-            // An odd one has no octets that it makes nothing of.
-            factor: random.hash_one(1) | 1,
-        }
-    }
-}
-
-impl BuildHasher for Folding {
-    type Hasher = Self;
-
-    fn build_hasher(&self) -> Self {
-        *self
-    }
-}
-
-impl Hasher for Folding {
-    fn finish(&self) -> u64 {
-        self.state
-    }
-
-    #[inline]
-    fn write(&mut self, octets: &[u8]) {
-        let (words, rest) = octets.as_chunks::<8>();
-        for word in words {
-            self.write_u64(u64::from_le_bytes(*word));
-        }
-        for octet in rest {
-            self.write_u64((*octet).into());
-        }
-    }
-
-    #[inline]
-    fn write_u64(&mut self, word: u64) {
-        let product = u128::from(self.state ^ word) * u128::from(self.factor);
-        self.state = product as u64 ^ (product >> 64) as u64;
-    }
-
-    #[inline]
-    fn write_usize(&mut self, number: usize) {
-        self.write_u64(number as u64);
-    }
-}
-
-/// A key and its hash, which is worked out once for the part and the place in its table.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Hashed<K> {
-    key: K,
-    hash: u64,
-}
-
-impl<K> Hash for Hashed<K> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-/// What hashes a [`Hashed`]: it is hashed.
-#[derive(Default)]
-struct Hashes(u64);
-
-impl Hasher for Hashes {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("a hashed key writes one number");
-    }
-}
-
 /// What lies under one lock.
 struct Part<K, V> {
-    entries: HashMap<Hashed<K>, (V, Moment), BuildHasherDefault<Hashes>>,
+    entries: HashMap<K, (V, Moment), Folding>,
     /// The same keys by their ends.
-    order: BTreeSet<(Moment, Hashed<K>)>,
+    order: BTreeSet<(Moment, K)>,
 }
 
-impl<K, V> Default for Part<K, V> {
-    fn default() -> Self {
+impl<K, V> Part<K, V> {
+    fn new(hasher: Folding) -> Self {
         Self {
-            entries: HashMap::default(),
+            entries: HashMap::with_hasher(hasher),
             order: BTreeSet::new(),
         }
     }
 }
 
 impl<K: Copy + Ord + Hash, V> Part<K, V> {
-    fn put(&mut self, key: Hashed<K>, value: V, end: Moment, now: Moment, room: usize) {
+    fn put(&mut self, key: K, value: V, end: Moment, now: Moment, room: usize) {
         self.forget_ended(now);
-        self.remove(key, now);
+        self.remove(&key, now);
         if end <= now {
             return;
         }
@@ -250,9 +155,9 @@ impl<K: Copy + Ord + Hash, V> Part<K, V> {
     }
 
     /// Takes the entry out. One that has ended goes, too, and is not told of.
-    fn remove(&mut self, key: Hashed<K>, now: Moment) -> Option<(V, Moment)> {
-        let (value, end) = self.entries.remove(&key)?;
-        self.order.remove(&(end, key));
+    fn remove(&mut self, key: &K, now: Moment) -> Option<(V, Moment)> {
+        let (value, end) = self.entries.remove(key)?;
+        self.order.remove(&(end, *key));
         (end > now).then_some((value, end))
     }
 
@@ -412,9 +317,8 @@ mod tests {
         let bounded = allocation_counter::measure(|| full(&map, 0, 1_000_000));
         assert!(map.len() <= CAPACITY);
         assert!(map.len() > CAPACITY * 9 / 10, "{}", map.len());
-        // A key, its hash, a value and an end, 56 octets, in one table; a key, its hash and its end, 32, in the
-        // other; and both's slack.
-        assert!(bounded.bytes_max < CAPACITY as u64 * 224, "{bounded:?}");
+        // A key, a value, an end and their places: 48 octets in one table, 16 in the other, and both's slack.
+        assert!(bounded.bytes_max < CAPACITY as u64 * 192, "{bounded:?}");
         let more = allocation_counter::measure(|| full(&map, 1_000_000, 200_000));
         assert!(more.bytes_current.abs() < 16_384, "{more:?}");
     }

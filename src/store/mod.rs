@@ -24,6 +24,7 @@
 mod ended;
 mod error;
 mod expiring;
+mod folding;
 #[cfg(feature = "provider")]
 mod hub;
 mod memory;
