@@ -94,25 +94,23 @@ impl TokenResponse {
             #[serde(default)]
             scope: Option<String>,
         }
-        let wrong = || {
-            OAuthError::from_json(body).unwrap_or_else(|| {
-                OAuthError::new(OAuthErrorKind::ServerError)
-                    .with_description("the answer of the token endpoint holds no token")
-            })
+        let wrong = |expectation| {
+            OAuthError::from_json(body)
+                .unwrap_or_else(|| OAuthError::new(OAuthErrorKind::ServerError).with_description(expectation))
         };
-        let body: Body = object(body).ok_or_else(wrong)?;
-        let bearer = body
+        let told: Body =
+            object(body).ok_or_else(|| wrong("the answer of the token endpoint holds no token"))?;
+        let bearer = told
             .token_type
             .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
-        let token = Secret::from(body.access_token);
+        let token = Secret::from(told.access_token);
         if !bearer || crate::token::PresentedToken::new(token.expose()).is_none() {
-            return Err(OAuthError::new(OAuthErrorKind::ServerError)
-                .with_description("the answer of the token endpoint holds no bearer token"));
+            return Err(wrong("the answer of the token endpoint holds no bearer token"));
         }
         Ok(Self {
             access_token: token,
-            expires_in: body.expires_in,
-            scope: body.scope,
+            expires_in: told.expires_in,
+            scope: told.scope,
         })
     }
 
@@ -135,5 +133,50 @@ impl TokenResponse {
 impl fmt::Debug for TokenResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenResponse")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_else_is_wrong_the_error_in_the_body_is_told() {
+        for (body, expected) in [
+            (r#"{"access_token":"a","error":"invalid_grant"}"#, None),
+            (
+                r#"{"error":"invalid_grant","error_description":"no"}"#,
+                Some("invalid_grant: no"),
+            ),
+            (
+                r#"{"access_token":"a b","error":"invalid_grant"}"#,
+                Some("invalid_grant"),
+            ),
+            (
+                r#"{"access_token":"a","token_type":"mac","error":"invalid_grant"}"#,
+                Some("invalid_grant"),
+            ),
+            (
+                r#"{"access_token":"a b"}"#,
+                Some("server_error: the answer of the token endpoint holds no bearer token"),
+            ),
+            (
+                r#"{"access_token":"a","token_type":"mac"}"#,
+                Some("server_error: the answer of the token endpoint holds no bearer token"),
+            ),
+            (
+                r#"{}"#,
+                Some("server_error: the answer of the token endpoint holds no token"),
+            ),
+            (
+                "no JSON",
+                Some("server_error: the answer of the token endpoint holds no token"),
+            ),
+        ] {
+            let found = TokenResponse::parse(body.as_bytes())
+                .err()
+                .map(|error| error.to_string());
+            assert_eq!(found.as_deref(), expected, "{body}");
+        }
     }
 }
