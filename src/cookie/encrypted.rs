@@ -77,7 +77,7 @@ impl EncryptedValues {
         if place.name.is_same_as(&self.name) {
             then(&sealer.usual)
         } else {
-            then(&associated_data(sealer.id, place.name, place.path))
+            then(&associated_data(sealer.id, place.name, place.scope.path()))
         }
     }
 
@@ -195,6 +195,8 @@ fn associated_data(id: u8, name: &CookieName, path: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::{
         cookie::{lifetime::Lifetime, name::CookieName},
@@ -208,18 +210,18 @@ mod tests {
 
     fn values() -> EncryptedValues {
         let ring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 octets");
-        EncryptedValues::new(&ring, &scope())
+        EncryptedValues::new(&ring, &SCOPE)
     }
 
-    fn scope() -> CookieScope {
-        CookieScope::custom(CookieName::user("alice"), "/user/alice/").expect("a scope")
-    }
+    static SCOPE: LazyLock<CookieScope> =
+        LazyLock::new(|| CookieScope::custom(CookieName::user("alice"), "/user/alice/").expect("a scope"));
+    static MINUTE: LazyLock<Lifetime> = LazyLock::new(|| Lifetime::absolute(Duration::from_secs(60)));
 
     fn place(name: &CookieName) -> Place<'_> {
         Place {
             name,
-            path: "/user/alice/",
-            lifetime: Lifetime::absolute(Duration::from_secs(60)),
+            scope: &SCOPE,
+            lifetime: &MINUTE,
         }
     }
 
@@ -260,7 +262,7 @@ mod tests {
                 life: seconds(promised),
             };
             let place = Place {
-                lifetime: Lifetime::absolute(seconds(configured)),
+                lifetime: &Lifetime::absolute(seconds(configured)),
                 ..place(&name)
             };
             let value = values().seal_with(place, b"payload", times, [9; 12]);
@@ -350,7 +352,7 @@ mod tests {
     fn a_promise_made_in_the_value_is_not_stretched_by_a_later_setting() {
         let name = CookieName::user("alice");
         let long = Place {
-            lifetime: Lifetime::default(),
+            lifetime: &Lifetime::default(),
             ..place(&name)
         };
         for (passed, expected) in [(60, Ok(())), (61, Err(OpenError::Expired))] {

@@ -70,8 +70,8 @@ pub(super) trait Form: Send + Sync {
 pub(super) struct Place<'a> {
     pub(super) name: &'a CookieName,
     #[cfg_attr(not(feature = "encrypted"), allow(dead_code, reason = "peers do not sign it"))]
-    pub(super) path: &'a str,
-    pub(super) lifetime: Lifetime,
+    pub(super) scope: &'a CookieScope,
+    pub(super) lifetime: &'a Lifetime,
 }
 
 /// The times of a value to be written.
@@ -416,8 +416,8 @@ impl JarAt<'_> {
     fn place(&self) -> Place<'_> {
         Place {
             name: &self.name,
-            path: self.jar.scope.path(),
-            lifetime: self.jar.lifetime,
+            scope: &self.jar.scope,
+            lifetime: &self.jar.lifetime,
         }
     }
 

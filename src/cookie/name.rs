@@ -172,35 +172,45 @@ impl CookieName {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Where in `line` the name's first occurrence begins.
+    /// Where in `line` the name first stands and something may stand behind it, as the `=` of a cookie does.
     #[inline(always)]
     pub(super) fn find_in(&self, line: &[u8]) -> Option<usize> {
         // A finder sets up more than a short line is worth.
         const SHORT: usize = 64;
 
         let name = self.0.text.as_bytes();
-        if line.first() == name.first() && line.starts_with(name) {
-            Some(0)
-        } else if line.len() >= SHORT {
-            self.0.finder.find(line)
-        } else {
+        if line.len() < SHORT {
             self.find_in_few(line)
+        } else if line.first() == name.first() && line.starts_with(name) {
+            Some(0)
+        } else {
+            self.0.finder.find(line)
         }
     }
 
-    #[inline(never)]
+    /// Mostly the name's first octet is nowhere that the name would still fit.
+    #[inline(always)]
     fn find_in_few(&self, line: &[u8]) -> Option<usize> {
         let name = self.0.text.as_bytes();
         let first = name.first()?;
-        let mut rest = line;
-        while rest.len() >= name.len() {
-            let [octet, behind @ ..] = rest else { return None };
-            if octet == first && rest.starts_with(name) {
-                return Some(line.len() - rest.len());
+        let starts = line.get(..line.len().saturating_sub(name.len()))?;
+        let mut place = 0;
+        while let Some(octet) = starts.get(place) {
+            if octet == first {
+                return self.find_from(place, line);
             }
-            rest = behind;
+            place += 1;
         }
         None
+    }
+
+    #[inline(never)]
+    fn find_from(&self, place: usize, line: &[u8]) -> Option<usize> {
+        let name = self.0.text.as_bytes();
+        let mut windows = line.get(place..)?.windows(name.len());
+        windows
+            .position(|window| window == name)
+            .map(|further| place + further)
     }
 
     /// The name as a field of a signed value: its length, a colon, itself and a bar.
