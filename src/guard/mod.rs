@@ -113,6 +113,8 @@ mod xsrf;
 mod xsrf_proof;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod table;
 
 pub use cors::{Cors, Preflight};

@@ -1,0 +1,169 @@
+//! What holds for all that can be sent, beside the walk through the decision table.
+
+use http::{HeaderValue, Request};
+use proptest::prelude::*;
+
+use super::{Demand, RequestKind, Xsrf, XsrfAsked, table::site};
+use crate::{
+    denial::{Denial, Reason},
+    fields::Fields,
+    head::Head,
+};
+
+/// Texts near an origin: pieces of well-formed ones put together in any order.
+fn near_origins() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = prop::sample::select(vec![
+        "https",
+        "http",
+        "://",
+        ":",
+        "//",
+        "/",
+        "hub.example.org",
+        "HUB.example.org",
+        "evil.example",
+        "app.example.net",
+        "@",
+        "\\",
+        ".",
+        ":443",
+        ":80",
+        "443",
+        "%2f",
+        " ",
+        ",",
+        "#",
+        "?",
+        "[::1]",
+        "null",
+        "\u{e9}",
+    ]);
+    prop_oneof![
+        prop::collection::vec(pieces, 0..8).prop_map(|pieces| pieces.concat().into_bytes()),
+        prop::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn nothing_sent_panics_and_a_second_reader_agrees_on_whose_page_it_was(
+        host in near_origins(),
+        origin in near_origins(),
+        referer in near_origins(),
+        site in near_origins(),
+    ) {
+        let guards = self::site();
+        let mut request = Request::post("/");
+        for (name, value) in [("host", &host), ("origin", &origin), ("referer", &referer), ("sec-fetch-site", &site)] {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                request = request.header(name, value);
+            }
+        }
+        let head = request.body(()).expect("well-formed");
+        let passed = guards.surroundings(Head::of(&head));
+        if passed.is_ok() {
+            let host = String::from_utf8_lossy(&host).to_ascii_lowercase();
+            prop_assert!(host == "hub.example.org" || host == "hub.example.org:443", "{}", host);
+        }
+
+        // Where the host is no matter, and nothing but the Origin or the Referer speaks.
+        for (name, value) in [("origin", &origin), ("referer", &referer)] {
+            let Ok(value) = HeaderValue::from_bytes(value) else { continue };
+            let request = Request::post("/").header("host", "hub.example.org").header(name, &value).body(());
+            let request = request.expect("well-formed");
+            let head = Head::of(&request);
+            let surroundings = guards.surroundings(head).expect("its own host");
+            if guards.cross_site(&surroundings, head, RequestKind::Unsafe, None).is_ok() {
+                let text = value.to_str().expect("what passes is ASCII");
+                let read = url::Url::parse(text).expect("what passes is a URL").origin().ascii_serialization();
+                prop_assert!(
+                    read == "https://hub.example.org" || read == "https://app.example.net",
+                    "{} passed as {}", text, read
+                );
+            }
+        }
+    }
+}
+
+/// Proves nothing.
+struct Unwilling;
+
+impl Xsrf for Unwilling {
+    fn prove(&self, _: Head<'_>, _: Demand) -> Result<(), Denial> {
+        Err(Denial::new(Reason::CrossSite))
+    }
+}
+
+#[test]
+fn a_plain_read_that_is_let_pass_is_none_that_the_table_refuses() {
+    let methods = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "CONNECT", "BREW"];
+    let sites = [
+        None,
+        Some("none"),
+        Some("same-origin"),
+        Some("same-site"),
+        Some("cross-site"),
+        Some("odd"),
+        Some(""),
+    ];
+    let origins = [
+        None,
+        Some("https://hub.example.org"),
+        Some("https://evil.example"),
+        Some("null"),
+        Some(""),
+    ];
+    let upgrades = [None, Some("websocket"), Some("WebSocket"), Some("h2c")];
+    let modes = [None, Some("navigate"), Some("cors"), Some("websocket")];
+    let (mut passed, mut refused) = (0, 0);
+    for asked in [XsrfAsked::OfUnsafe, XsrfAsked::AlsoOfReads, XsrfAsked::Never] {
+        let guards = site().with_xsrf(asked);
+        for method in methods {
+            for (site, origin) in sites
+                .into_iter()
+                .flat_map(|site| origins.map(|origin| (site, origin)))
+            {
+                for (upgrade, mode) in upgrades
+                    .into_iter()
+                    .flat_map(|upgrade| modes.map(|mode| (upgrade, mode)))
+                {
+                    let mut request = Request::builder()
+                        .method(method)
+                        .header("host", "hub.example.org");
+                    for (name, value) in [
+                        ("sec-fetch-site", site),
+                        ("origin", origin),
+                        ("upgrade", upgrade),
+                        ("sec-fetch-mode", mode),
+                    ] {
+                        if let Some(value) = value {
+                            request = request.header(name, value);
+                        }
+                    }
+                    let request = request.body(()).expect("well-formed");
+                    let fields = Fields::of(request.headers()).expect("no field repeats");
+                    let head = Head::of(&request);
+                    assert!(
+                        !guards.let_plain_reads_pass(&head),
+                        "nobody walked over its fields"
+                    );
+                    let head = head.with_fields(&fields);
+                    let Ok(surroundings) = guards.surroundings(head) else {
+                        continue;
+                    };
+                    let told =
+                        guards.cross_site(&surroundings, head, RequestKind::of(head), Some(&Unwilling));
+                    if guards.let_plain_reads_pass(&head) {
+                        assert!(told.is_ok(), "{asked:?} {request:?}");
+                        passed += 1;
+                    } else if told.is_err() {
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(passed > 50 && refused > 1_000, "{passed} {refused}");
+}
