@@ -1,12 +1,11 @@
 //! Cookies that no other host can set, `JupyterHub.cookie_host_prefix_enabled`, of a hub that speaks TLS.
 
 use portcullis_interop::{
-    browser::drive,
     jupyterhub::{Front, JupyterHub},
     tls::Authority,
 };
 
-use crate::{hub_at, progress, within_the_age};
+use crate::{hub_at, log_in_by_browser, progress, within_the_age};
 
 fn hub(authority: &Authority) -> JupyterHub {
     let front = Front {
@@ -104,16 +103,5 @@ fn cookies_with_the_prefix_of_a_host_log_in_and_out() {
 fn a_real_browser_keeps_cookies_with_the_prefix_of_a_host() {
     let authority = Authority::new();
     let hub = hub(&authority);
-    let pictures = format!("{}/hub-prefix-", env!("CARGO_TARGET_TMPDIR"));
-    drive(
-        "hub_login.mjs",
-        &[
-            &format!("{}/", hub.origin),
-            "alice",
-            JupyterHub::PASSWORD,
-            "bob",
-            &pictures,
-            "__Host-",
-        ],
-    );
+    log_in_by_browser(&format!("{}/", hub.origin), "alice", "hub-prefix-", "__Host-");
 }

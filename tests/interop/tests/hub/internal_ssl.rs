@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use portcullis_interop::{
-    browser::drive,
     example::Example,
     http::try_request,
     jupyterhub::{JupyterHub, free_ports},
@@ -11,7 +10,7 @@ use portcullis_interop::{
 };
 use serde_json::json;
 
-use crate::{hub, progress, within_the_age};
+use crate::{hub, log_in_by_browser, progress, within_the_age};
 
 /// A hub with certificates, and whose servers listen at `port` if it is not 0.
 fn hub_with_certificates(port: u16, config: &str) -> JupyterHub {
@@ -168,15 +167,5 @@ c.JupyterHub.load_roles = [{{'name': 'user', 'scopes': ['self', 'access:services
 #[test]
 fn a_real_browser_notices_nothing_of_certificates_behind_the_proxy() {
     let hub = hub_with_certificates(0, "");
-    let pictures = format!("{}/hub-internal-", env!("CARGO_TARGET_TMPDIR"));
-    drive(
-        "hub_login.mjs",
-        &[
-            &format!("{}/", hub.origin),
-            "alice",
-            JupyterHub::PASSWORD,
-            "bob",
-            &pictures,
-        ],
-    );
+    log_in_by_browser(&format!("{}/", hub.origin), "alice", "hub-internal-", "");
 }

@@ -62,6 +62,18 @@ c.ConfigurableHTTPProxy.check_running_interval = 1
     )
 }
 
+/// The way of `user` in and out at the hub seen at `home`, by a real browser, with `bob` as their neighbour.
+///
+/// The names of the pictures begin with `pictures`, that of the token cookie with `prefix`.
+#[track_caller]
+fn log_in_by_browser(home: &str, user: &str, pictures: &str, prefix: &str) {
+    let pictures = format!("{}/{pictures}", env!("CARGO_TARGET_TMPDIR"));
+    drive(
+        "hub_login.mjs",
+        &[home, user, JupyterHub::PASSWORD, "bob", &pictures, prefix],
+    );
+}
+
 /// Asks until `status` comes, no longer than a little more than the cache's age.
 #[track_caller]
 fn within_the_age(status: u16, mut ask: impl FnMut() -> Answer) {
@@ -375,11 +387,6 @@ fn a_real_browser_logs_in_through_the_hub_and_is_out_when_the_hub_says_so() {
         "c.SimpleLocalProcessSpawner.home_dir_template = '{folder}/home'\n",
     );
     let home = format!("http://{}/", hub.address);
-    for (user, pictures) in [("alice", "hub-"), ("a\\b?c#d", "hub-odd-")] {
-        let pictures = format!("{}/{pictures}", env!("CARGO_TARGET_TMPDIR"));
-        drive(
-            "hub_login.mjs",
-            &[&home, user, JupyterHub::PASSWORD, "bob", &pictures],
-        );
-    }
+    log_in_by_browser(&home, "alice", "hub-", "");
+    log_in_by_browser(&home, "a\\b?c#d", "hub-odd-", "");
 }

@@ -1,13 +1,12 @@
 //! Each user's server at a host of its own, below the hub's: `JupyterHub.subdomain_host`.
 
 use portcullis_interop::{
-    browser::drive,
     example::Example,
     http::request,
     jupyterhub::{Front, JupyterHub, free_ports},
 };
 
-use crate::{hub_at, progress, within_the_age};
+use crate::{hub_at, log_in_by_browser, progress, within_the_age};
 
 const HOST: Front<'_> = Front {
     base: "/",
@@ -150,17 +149,7 @@ fn a_login_goes_from_ones_own_host_to_the_hubs_and_back_and_so_does_the_logout()
 #[test]
 fn a_real_browser_goes_from_ones_own_host_to_the_hubs_and_back() {
     let hub = hub("");
-    let pictures = format!("{}/hub-subdomain-", env!("CARGO_TARGET_TMPDIR"));
-    drive(
-        "hub_login.mjs",
-        &[
-            &format!("{}/", hub.origin),
-            "alice",
-            JupyterHub::PASSWORD,
-            "bob",
-            &pictures,
-        ],
-    );
+    log_in_by_browser(&format!("{}/", hub.origin), "alice", "hub-subdomain-", "");
 }
 
 #[test]
