@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, request::Parts};
+use memchr::memchr_iter;
 
 use crate::{
     fields::{Field, Fields, Several, single},
@@ -108,6 +109,14 @@ impl<'a> Head<'a> {
             .then(|| credentials.trim_matches(' '))
     }
 
+    /// Whether the client says that it takes pages: `text/html` stands in an `Accept` field.
+    pub(crate) fn accepts_pages(&self) -> bool {
+        match self.single(Field::Accept) {
+            Ok(accept) => accept.is_some_and(lists_pages),
+            Err(Several) => self.headers.get_all(Field::Accept.name()).iter().any(lists_pages),
+        }
+    }
+
     /// What the server and outer layers left with the request.
     pub fn extensions(self) -> &'a Extensions {
         self.extensions
@@ -182,6 +191,15 @@ pub(crate) fn whole_path(uri: &Uri) -> Option<&str> {
     target.query().is_none().then(|| target.as_str())
 }
 
+/// Looked for by the `h`, of which the lists of most programs have none.
+fn lists_pages(accept: &HeaderValue) -> bool {
+    let accept = accept.as_bytes();
+    memchr_iter(b'h', accept).any(|place| {
+        let (before, behind) = accept.split_at(place);
+        before.ends_with(b"text/") && behind.starts_with(b"html")
+    })
+}
+
 impl<'a, B> From<&'a Request<B>> for Head<'a> {
     fn from(request: &'a Request<B>) -> Self {
         Self::of(request)
@@ -201,5 +219,49 @@ impl fmt::Debug for Head<'_> {
             .field("method", self.method)
             .field("path", &self.uri.path())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_for_who_says_so() {
+        for (accept, expected) in [
+            (&[][..], false),
+            (&["text/html"], true),
+            (
+                &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
+                true,
+            ),
+            (&["application/xhtml+xml, text/html"], true),
+            (&["application/xml", "text/html"], true),
+            (&["text/html", "text/html"], true),
+            (&["*/*"], false),
+            (&["application/json, text/plain, */*"], false),
+            (&["application/xhtml+xml"], false),
+            (&["application/html"], false),
+            (&["html"], false),
+            (&["text/htm"], false),
+            (&["text/h", "tml"], false),
+            (&["application/json", "image/webp"], false),
+        ] {
+            let mut request = Request::new(());
+            for value in accept {
+                request
+                    .headers_mut()
+                    .append("accept", HeaderValue::from_static(value));
+            }
+            let head = Head::of(&request);
+            assert_eq!(head.accepts_pages(), expected, "{accept:?}");
+            if let Some(fields) = Fields::of(head.headers()) {
+                assert_eq!(
+                    head.with_fields(&fields).accepts_pages(),
+                    expected,
+                    "{accept:?}, walked over"
+                );
+            }
+        }
     }
 }

@@ -125,10 +125,8 @@ impl Hub {
             .is_some_and(|path| path.split('/').next() == Some("api"));
         let mut accepted = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
         let takes_pages = !headers.contains_key(ACCEPT)
-            || accepted.any(|list| {
-                memchr::memmem::find(list, b"text/html").is_some()
-                    || memchr::memmem::find(list, b"*/*").is_some()
-            });
+            || head.accepts_pages()
+            || accepted.any(|list| memchr::memmem::find(list, b"*/*").is_some());
         matches!(*head.method(), Method::GET | Method::HEAD)
             && !headers.contains_key(UPGRADE)
             && head

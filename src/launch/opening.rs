@@ -1,6 +1,6 @@
 //! Who opens a launch link, and what only looks at it.
 
-use http::{HeaderMap, HeaderName, Method, header::ACCEPT};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::head::Head;
 
@@ -52,7 +52,7 @@ impl Opening {
                 is_once(headers, "sec-fetch-mode", "navigate")
                     && is_once(headers, "sec-fetch-dest", "document")
             }
-            Method::GET => accepts_html(headers),
+            Method::GET => head.accepts_pages(),
             Method::POST => true,
             _ => false,
         };
@@ -63,11 +63,6 @@ impl Opening {
 fn is_once(headers: &HeaderMap, name: &'static str, expected: &str) -> bool {
     let mut values = headers.get_all(HeaderName::from_static(name)).iter();
     values.next().is_some_and(|value| value == expected) && values.next().is_none()
-}
-
-fn accepts_html(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(ACCEPT).iter();
-    values.any(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some())
 }
 
 #[cfg(test)]
