@@ -7,7 +7,7 @@ use crate::{
     authenticate::{Authenticator, Glance, Outcome, TokenAuthenticator},
     denial::Reason,
     head::Head,
-    session::Session,
+    session::{Credential, Session},
     verify::SharedToken,
 };
 
@@ -29,31 +29,32 @@ impl Chain {
 
     /// What a glance tells of the shared token.
     #[inline(always)]
-    pub(crate) fn glance<'g, 'h>(&'g self, head: &Head<'h>) -> Glance<'g, 'h> {
+    pub(crate) fn glance(&self, head: &Head<'_>) -> Glance<'_> {
         match &self.shared_token {
             Some(first) => first.glance(head),
-            None => Glance::Unclear,
+            None => Glance::Unknown(None),
         }
     }
 
     /// What the chain says, after a glance at the same head.
-    pub(crate) fn authenticate(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
+    pub(crate) fn authenticate(&self, glance: Glance<'_>, head: &Head<'_>) -> Answer<Outcome> {
         self.tell(glance, head, Listens)
     }
 
     /// What `hearer` makes of what the chain says.
     #[inline(always)]
-    pub(crate) fn tell<H: Hearer>(&self, glance: Glance<'_, '_>, head: &Head<'_>, hearer: H) -> H::Verdict {
-        let mut rejection = None;
-        if let Some(first) = &self.shared_token {
-            match first.answer(glance, head) {
-                Answer::Now(Outcome::Absent) => {}
-                Answer::Now(Outcome::Rejected(reason)) => rejection = Some(reason),
+    pub(crate) fn tell<H: Hearer>(&self, glance: Glance<'_>, head: &Head<'_>, hearer: H) -> H::Verdict {
+        let rejection = match glance {
+            Glance::Unknown(rejection) => rejection,
+            Glance::Known(grant) => return hearer.accepted(Session::new(grant.clone(), Credential::Token)),
+            Glance::Unclear(first) => match first.by_any_source(head) {
+                Answer::Now(Outcome::Absent) => None,
+                Answer::Now(Outcome::Rejected(reason)) => Some(reason),
                 Answer::Now(Outcome::Accepted(session)) => return hearer.accepted(session),
                 Answer::Later(future) => return hearer.told(ask_beside(None, future, &self.others, head)),
                 last => return hearer.told(last),
-            }
-        }
+            },
+        };
         ask(rejection, &self.others, head, hearer)
     }
 }
@@ -163,7 +164,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::{error::Unavailable, grant::Grant, identity::Identity, session::Credential};
+    use crate::{error::Unavailable, grant::Grant, identity::Identity};
 
     /// One letter a step: `-` absent, `a` `b` accepted as such, `x` `y` rejected, `m` malformed, `u`
     /// unavailable; a capital says the same later.
@@ -198,15 +199,16 @@ mod tests {
             .map(|letter| Box::new(Step(letter)) as Box<dyn Authenticator>)
             .collect();
         let request = http::Request::new(());
-        let outcome = match Chain::new(None, steps_of).authenticate(Glance::Unclear, &Head::of(&request)) {
-            Answer::Now(outcome) => outcome,
-            Answer::Later(mut future) => {
-                match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                    Poll::Ready(outcome) => outcome,
-                    Poll::Pending => panic!("{steps}: nothing here waits"),
+        let outcome =
+            match Chain::new(None, steps_of).authenticate(Glance::Unknown(None), &Head::of(&request)) {
+                Answer::Now(outcome) => outcome,
+                Answer::Later(mut future) => {
+                    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                        Poll::Ready(outcome) => outcome,
+                        Poll::Pending => panic!("{steps}: nothing here waits"),
+                    }
                 }
-            }
-        };
+            };
         let found = match outcome {
             Outcome::Absent => "-".to_owned(),
             Outcome::Accepted(session) => session.identity().username().to_owned(),

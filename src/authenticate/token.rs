@@ -2,7 +2,7 @@
 
 use super::{
     Authenticator, Outcome,
-    authorization::{self, Candidate},
+    authorization::Candidate,
     token_sources::{TokenSource, TokenSources},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     session::{Credential, Session},
     time::UnixTime,
     token::PresentedToken,
-    verify::{SharedToken, TokenVerifier, Verdict, unknown},
+    verify::{SharedToken, TokenVerifier, Verdict, why_unknown},
 };
 
 /// Who sent a request, told from the token in it and a verifier that knows tokens.
@@ -77,8 +77,9 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 }
 
 impl<V: TokenVerifier> TokenAuthenticator<V> {
+    /// The answer, wherever a token may be.
     #[inline(never)]
-    fn by_any_source(&self, head: &Head<'_>) -> Answer<Outcome> {
+    pub(super) fn by_any_source(&self, head: &Head<'_>) -> Answer<Outcome> {
         let mut buffer = TokenBuffer::default();
         match self.sources.find(*head, &mut buffer) {
             Ok(Some(found)) => self.judge_at(found.token(), head),
@@ -106,48 +107,39 @@ impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
 
 /// What a glance at the `Authorization` field tells of a request, without an answer being made of it.
 #[derive(Clone, Copy)]
-pub(crate) enum Glance<'g, 'h> {
+pub(crate) enum Glance<'g> {
     /// The token, and it is worth this now.
     Known(&'g Grant),
-    /// The token, and its time is over.
-    Over,
-    /// What stands where a token does, and is none that is recognised.
-    Unrecognised(&'h [u8]),
-    /// No token, and no other place where one could be.
-    Nothing,
-    /// Nothing is told: whatever there is has to be looked for.
-    Unclear,
+    /// Nothing is told: whatever there is has to be looked for by this.
+    Unclear(&'g TokenAuthenticator<SharedToken>),
+    /// No token, and no other place where one could be; or one that is not good, for this reason.
+    Unknown(Option<Reason>),
 }
 
 impl TokenAuthenticator<SharedToken> {
     /// The way of most requests of programs. Octets equal to a known token are one, so their form is judged
     /// only if they are not recognised.
     #[inline(always)]
-    pub(super) fn glance<'g, 'h>(&'g self, head: &Head<'h>) -> Glance<'g, 'h> {
+    pub(super) fn glance(&self, head: &Head<'_>) -> Glance<'_> {
         match self.sources.candidate(head) {
-            Some(Candidate::None) => Glance::Nothing,
-            Some(Candidate::Odd) | None => Glance::Unclear,
+            Some(Candidate::None) => Glance::Unknown(None),
+            Some(Candidate::Odd) | None => Glance::Unclear(self),
             Some(Candidate::Of(octets)) => match self.verifier.recognise(octets) {
-                Some(grant) if is_over(grant, || head.now()) => Glance::Over,
+                Some(grant) if is_over(grant, || head.now()) => Glance::Unknown(Some(Reason::ExpiredToken)),
                 Some(grant) => Glance::Known(grant),
-                None => Glance::Unrecognised(octets),
+                None => match why_unrecognised(octets) {
+                    Some(reason) => Glance::Unknown(Some(reason)),
+                    None => Glance::Unclear(self),
+                },
             },
         }
     }
+}
 
-    /// The answer, after a glance at the same head.
-    pub(super) fn answer(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
-        match glance {
-            Glance::Known(grant) => accepted(grant.clone()),
-            Glance::Over => Outcome::Rejected(Reason::ExpiredToken).into(),
-            Glance::Unrecognised(octets) => match PresentedToken::new(octets) {
-                Some(token) => told(Answer::Now(unknown(token)), head),
-                None => Answer::Now(Outcome::Malformed(authorization::malformed())),
-            },
-            Glance::Nothing => Outcome::Absent.into(),
-            Glance::Unclear => self.by_any_source(head),
-        }
-    }
+/// Why octets that nobody recognised are refused, if they have the form of a token.
+#[inline(never)]
+fn why_unrecognised(octets: &[u8]) -> Option<Reason> {
+    PresentedToken::new(octets).map(why_unknown)
 }
 
 /// What a verdict means for the request with this head.
@@ -197,7 +189,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::{identity::Identity, time::Clock, token::Token};
+    use crate::{authenticate::Chain, identity::Identity, time::Clock, token::Token};
 
     fn owner() -> Grant {
         Grant::new(Identity::new("owner"))
@@ -264,10 +256,10 @@ mod tests {
                 }
             }
             let head = Head::of(&request);
-            prop_assert_eq!(
-                told(authenticator.authenticate(head)),
-                told(authenticator.answer(Glance::Unclear, &head))
-            );
+            let answer = told(authenticator.authenticate(head));
+            prop_assert_eq!(&answer, &told(authenticator.by_any_source(&head)));
+            let chain = Chain::new(Some(authenticator), Vec::new());
+            prop_assert_eq!(answer, told(chain.authenticate(chain.glance(&head), &head)));
         }
     }
 

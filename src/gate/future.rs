@@ -11,7 +11,6 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -191,10 +190,7 @@ where
                 let response = ready!(response.as_mut().poll(context));
                 Poll::Ready(Ok(response.map(AuthBody::own)))
             }
-            Own::Told(reason, passage) => {
-                let response = passage.usual(*reason).clone();
-                Poll::Ready(Ok(response.map(|body| AuthBody::own(Full::new(body)))))
-            }
+            Own::Told(reason, passage) => Poll::Ready(Ok(passage.usual(*reason).copied(AuthBody::own))),
             Own::Waiting(outcome, held) => {
                 let outcome = ready!(outcome.as_mut().poll(context));
                 let Held {

@@ -6,7 +6,7 @@
 //! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
 //! | anybody else | | JSON |
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{
@@ -15,15 +15,15 @@ use http::{
         CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
         WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
+    response::Parts,
 };
 use http_body_util::Full;
-use memchr::memmem::Finder;
 
 use crate::{
     base_url::BaseUrl,
     challenge::Challenge,
     denial::{Denial, Reason},
-    fields::{Field, Several},
+    fields::Field,
     gate::grpc,
     head::Head,
     next_url::{NextUrl, Premises},
@@ -77,7 +77,26 @@ pub(crate) struct Telling {
     /// Where a person logs in, if there is such a place.
     pub(crate) login_path: Option<Box<str>>,
     /// By reason, once it has been needed.
-    pub(crate) usual: [OnceLock<Response<Bytes>>; Reason::COUNT],
+    pub(crate) usual: [OnceLock<Usual>; Reason::COUNT],
+}
+
+/// The answer that tells nothing but a reason, put together once and copied where it is sent.
+pub(crate) struct Usual {
+    parts: Parts,
+    body: Full<Bytes>,
+}
+
+impl Usual {
+    fn new(response: Response<Bytes>) -> Self {
+        let (parts, body) = response.map(Full::new).into_parts();
+        Self { parts, body }
+    }
+
+    /// A copy of it, whose body is made into one of another kind.
+    #[inline(always)]
+    pub(crate) fn copied<B>(&self, body: impl FnOnce(Full<Bytes>) -> B) -> Response<B> {
+        Response::from_parts(self.parts.clone(), body(self.body.clone()))
+    }
 }
 
 /// How a denial is told.
@@ -100,7 +119,12 @@ impl Telling {
         Told::Anew(Box::new(response.map(Full::new)))
     }
 
-    /// The answer to who sent the request with this head and is told in another way than JSON.
+    /// Whether who sent the request with this head is told in another way than JSON.
+    pub(crate) fn is_told_otherwise(&self, head: &Head<'_>) -> bool {
+        grpc::media_type(head).is_some() || wants_page(head)
+    }
+
+    /// The answer to them.
     fn own_kind(&self, denial: &Denial, head: &Head<'_>) -> Option<Response<Bytes>> {
         match grpc::media_type(head) {
             Some(media_type) => Some(grpc::answer(denial, media_type)),
@@ -109,15 +133,15 @@ impl Telling {
     }
 
     /// The answer to who wants no page, that tells nothing but a reason.
-    pub(crate) fn usual(&self, reason: Reason) -> &Response<Bytes> {
-        self.usual[reason as usize].get_or_init(|| self.json(reason.into()))
+    pub(crate) fn usual(&self, reason: Reason) -> &Usual {
+        self.usual[reason as usize].get_or_init(|| Usual::new(self.json(reason.into())))
     }
 
     /// The answer by which something is told.
     pub(crate) fn answer(&self, told: Told) -> Box<OwnResponse> {
         match told {
             Told::Anew(response) => response,
-            Told::Usual(reason) => Box::new(self.usual(reason).clone().map(Full::new)),
+            Told::Usual(reason) => Box::new(self.usual(reason).copied(|body| body)),
         }
     }
 
@@ -268,16 +292,11 @@ pub(crate) fn login_would_help(reason: Reason) -> bool {
 
 /// Whether a person waits for a page.
 pub(crate) fn wants_page(head: &Head<'_>) -> bool {
-    static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-    static PAGE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("text/html"));
-    let headers = head.headers();
-    let takes_pages = |value: &HeaderValue| PAGE.find(value.as_bytes()).is_some();
     matches!(*head.method(), Method::GET | Method::HEAD)
-        && match head.single(Field::Accept) {
-            Ok(accept) => accept.is_some_and(takes_pages),
-            Err(Several) => headers.get_all(Field::Accept.name()).iter().any(takes_pages),
-        }
-        && headers.get(&MODE).is_none_or(|mode| mode == "navigate")
+        && head.accepts_pages()
+        && head
+            .field(Field::SecFetchMode)
+            .is_none_or(|mode| mode == "navigate")
 }
 
 /// A redirect that is never kept and tells nobody where it came from.

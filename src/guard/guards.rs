@@ -195,12 +195,6 @@ impl Guards {
         self.hosts.is_some() || self.listens_to_rumours
     }
 
-    /// Whether pages of any other origin may act here.
-    #[inline]
-    pub(crate) fn list_origins(&self) -> bool {
-        !self.origins.is_empty()
-    }
-
     /// Whether nobody is listed whose word has to be asked for, so that most requests are [plainly](Guards::plainly_reached)
     /// told.
     pub(crate) fn are_plain(&self) -> bool {
@@ -273,7 +267,7 @@ impl Guards {
             scheme,
             forwarded,
             rumoured_https: self.listens_to_rumours && surroundings::rumoured_https(head),
-            plain_path: whole_path(head.uri()),
+            plain_path: whole_path(head.uri()).filter(|_| self.origins.is_empty()),
         })
     }
 

@@ -22,7 +22,7 @@ pub struct Surroundings<'a> {
     pub(super) forwarded: bool,
     /// Whether somebody says that the browser speaks https; who, is not asked.
     pub(super) rumoured_https: bool,
-    /// The path, if the target is known to be it alone, without a query.
+    /// See [`Surroundings::plain_path`].
     pub(super) plain_path: Option<&'a str>,
 }
 
@@ -38,7 +38,8 @@ impl<'a> Surroundings<'a> {
         self.scheme
     }
 
-    /// The path, if the target is known to be it alone, without a query.
+    /// The path, if the target is known to be it alone, without a query, and no page of another origin may act here:
+    /// whoever sent the request, nothing has to be added to the answer.
     #[inline(always)]
     pub(crate) fn plain_path(&self) -> Option<&'a str> {
         self.plain_path

@@ -19,7 +19,7 @@ use crate::{
 
 #[cfg(feature = "password")]
 pub use self::passwords::{Found, PasswordStore, SharedPassword, StoredPasswords, Users};
-pub(crate) use self::shared_token::unknown;
+pub(crate) use self::shared_token::why_unknown;
 pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet};
 
 /// What a verifier says of a credential.

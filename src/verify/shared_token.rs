@@ -63,11 +63,19 @@ impl fmt::Debug for SharedToken {
 }
 
 /// What is said of a token that is not found where it was looked for.
-pub(crate) fn unknown(token: PresentedToken<'_>) -> Verdict {
+pub(super) fn unknown(token: PresentedToken<'_>) -> Verdict {
+    match why_unknown(token) {
+        Reason::UnknownToken => Verdict::Unknown,
+        reason => Verdict::Refused(reason),
+    }
+}
+
+/// Why it is refused.
+pub(crate) fn why_unknown(token: PresentedToken<'_>) -> Reason {
     if token.is_mistyped() {
-        Verdict::Refused(Reason::MistypedToken)
+        Reason::MistypedToken
     } else {
-        Verdict::Unknown
+        Reason::UnknownToken
     }
 }
 

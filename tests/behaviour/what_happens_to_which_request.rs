@@ -1,7 +1,7 @@
 //! The table of the README, row by row, in front of one token.
 
 use http::StatusCode;
-use portcullis::{AuthLayer, Hosts, Reason, Responses, Token};
+use portcullis::{AuthLayer, Hosts, Origins, Reason, Responses, Token};
 
 use crate::support::{TOKEN, refused_for, request, send};
 
@@ -525,4 +525,66 @@ async fn danger_accept_anyone_lets_everybody_in_but_no_foreign_page() {
         403,
         Reason::ForeignHost,
     );
+}
+
+#[tokio::test]
+async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may() {
+    let layer = AuthLayer::builder()
+        .token(TOKEN.parse::<Token>().expect("a token"))
+        .origins(Origins::parse(["https://app.example.org"]).expect("well-formed"))
+        .build()
+        .expect("a gate");
+    let (optional, open) = (layer.optional(), layer.open_paths(["/health"]));
+    for (who, layer, lines, status) in [
+        (
+            "a known token",
+            &layer,
+            format!("GET /api\nauthorization: Bearer {TOKEN}"),
+            200,
+        ),
+        (
+            "a known token, a query",
+            &layer,
+            format!("GET /api?x=1\nauthorization: Bearer {TOKEN}"),
+            200,
+        ),
+        (
+            "an unknown token",
+            &layer,
+            "GET /api\nauthorization: Bearer other".to_owned(),
+            401,
+        ),
+        ("nobody", &layer, "GET /api".to_owned(), 401),
+        (
+            "nobody, a page",
+            &layer,
+            "GET /lab\naccept: text/html".to_owned(),
+            302,
+        ),
+        ("a stranger", &optional, "GET /api".to_owned(), 200),
+        ("a stranger, a query", &optional, "GET /api?x=1".to_owned(), 200),
+        ("an open path", &open, "GET /health".to_owned(), 200),
+    ] {
+        for (origin, echoed) in [
+            ("https://app.example.org", "https://app.example.org"),
+            ("https://other.example.org", ""),
+        ] {
+            let answer = send(layer, request(&format!("{lines}\norigin: {origin}"))).await;
+            assert_eq!(answer.status, status, "{who} from {origin}: {answer:?}");
+            assert_eq!(
+                answer.header("access-control-allow-origin"),
+                echoed,
+                "{who} from {origin}"
+            );
+            assert!(
+                answer.header("vary").contains("Origin"),
+                "{who} from {origin}: {answer:?}"
+            );
+        }
+        let answer = send(layer, request(&lines)).await;
+        assert!(
+            answer.header("vary").contains("Origin"),
+            "{who} from nowhere: {answer:?}"
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Method, StatusCode};
 
-use super::Passage;
+use super::{Passage, refusal::is_of_a_cookie};
 use crate::{
     answer::{Answer, BoxFuture},
     authenticate::{Glance, Hearer, Outcome},
@@ -97,7 +97,7 @@ impl Passage {
         }
     }
 
-    fn ask(&self, glance: Glance<'_, '_>, head: &Head<'_>) -> Answer<Outcome> {
+    fn ask(&self, glance: Glance<'_>, head: &Head<'_>) -> Answer<Outcome> {
         match self.asked_before(head) {
             Some(session) => Outcome::Accepted(session.clone()).into(),
             None => self.gate.chain.authenticate(glance, head),
@@ -136,23 +136,26 @@ impl Passage {
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
     ) -> Verdict<'static> {
-        match rejection {
-            None if self.optional => self.let_pass(head, surroundings, false),
+        if self.optional {
+            let Some(reason) = rejection else {
+                return self.let_pass(head, surroundings, false);
+            };
             // Who has an old cookie is a stranger here, and need not know of it.
-            Some(Reason::ExpiredCookie | Reason::InvalidCookie) if self.optional => {
-                self.let_pass(head, surroundings, true)
-            }
-            rejection => {
-                let denial = Denial::new(rejection.unwrap_or(Reason::NoCredential));
-                self.turn_away(denial, head, surroundings).into()
+            if is_of_a_cookie(reason) {
+                return self.let_pass(head, surroundings, true);
             }
         }
+        let reason = rejection.unwrap_or(Reason::NoCredential);
+        if self.refuses_plainly(reason, head, surroundings) {
+            return Instead::Told(reason).into();
+        }
+        self.turn_away(reason.into(), head, surroundings).into()
     }
 
     /// A stranger, on a route that does not ask.
     #[inline(always)]
     fn let_pass(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Verdict<'static> {
-        let afterwards = if self.adds_nothing(surroundings) && !(forget && self.logs_in()) {
+        let afterwards = if surroundings.plain_path().is_some() && !(forget && self.logs_in()) {
             Afterwards::default()
         } else {
             self.add_for_stranger(head, surroundings, forget)
@@ -239,7 +242,7 @@ impl Passage {
         }
         let by_cookie = matches!(session.credential(), Credential::Cookie);
         let heals = by_cookie && !self.gate.xsrf_cookie.fits(&session, head);
-        let afterwards = if self.adds_nothing(surroundings) && !heals && !session.is_due() {
+        let afterwards = if surroundings.plain_path().is_some() && !heals && !session.is_due() {
             Afterwards::varying(by_cookie)
         } else {
             match self.accept_and_add(&session, head, surroundings, heals) {
@@ -311,12 +314,6 @@ impl Passage {
         let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(&here));
         std::mem::take(cookies).append_to(response.headers_mut());
         Some(Box::new(response))
-    }
-
-    /// Whether an answer to this request needs nothing, whoever sent it.
-    #[inline(always)]
-    pub(super) fn adds_nothing(&self, surroundings: &Surroundings<'_>) -> bool {
-        surroundings.plain_path().is_some() && !self.gate.guards.list_origins()
     }
 
     /// What every answer to this request needs, whoever sent it.

@@ -16,7 +16,6 @@ mod refusal;
 
 use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
 use http::{Extensions, Request, Response, StatusCode};
 use http_body_util::Full;
 
@@ -31,7 +30,7 @@ use crate::{
     gate::{
         decision::{Afterwards, Decision},
         gate::Gate,
-        responses::Told,
+        responses::{Told, Usual},
         stranger::Stranger,
         verdict::{Instead, Verdict},
     },
@@ -163,7 +162,7 @@ impl Passage {
     }
 
     /// The usual answer that tells a reason.
-    pub(crate) fn usual(&self, reason: Reason) -> &Response<Bytes> {
+    pub(crate) fn usual(&self, reason: Reason) -> &Usual {
         self.gate.telling.usual(reason)
     }
 
@@ -202,7 +201,7 @@ impl Passage {
 
     // Not inlined, so that a known token does not pay for its registers.
     #[inline(never)]
-    fn judge_further(self: &Arc<Self>, glance: Glance<'_, '_>, head: &Head<'_>) -> Verdict<'static> {
+    fn judge_further(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
         if self.walks {
             self.judge_by_fields(glance, head)
         } else {
@@ -211,7 +210,7 @@ impl Passage {
     }
 
     #[inline(never)]
-    fn judge_by_fields(self: &Arc<Self>, glance: Glance<'_, '_>, head: &Head<'_>) -> Verdict<'static> {
+    fn judge_by_fields(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
         match Fields::of(head.headers()) {
             Some(fields) => self.judge(glance, &head.with_fields(&fields)),
             None => self.judge_by_head(glance, head),
@@ -219,12 +218,12 @@ impl Passage {
     }
 
     #[inline(never)]
-    fn judge_by_head(self: &Arc<Self>, glance: Glance<'_, '_>, head: &Head<'_>) -> Verdict<'static> {
+    fn judge_by_head(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
         self.judge(glance, head)
     }
 
     #[inline(always)]
-    fn judge(self: &Arc<Self>, glance: Glance<'_, '_>, head: &Head<'_>) -> Verdict<'static> {
+    fn judge(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
         let gate = &*self.gate;
         let (plain, asked);
         plain = if self.plain_ways {

@@ -17,11 +17,28 @@ use crate::{
 };
 
 impl Passage {
+    /// Whether somebody whom nobody accepted is told `reason` by its usual answer, with nothing added and nobody
+    /// else told.
+    #[inline(always)]
+    pub(super) fn refuses_plainly(
+        &self,
+        reason: Reason,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> bool {
+        let gate = &*self.gate;
+        !(is_of_a_cookie(reason) && self.logs_in())
+            && gate.observer.is_none()
+            && gate.elsewhere.is_none()
+            && surroundings.plain_path().is_some()
+            && !gate.telling.is_told_otherwise(head)
+    }
+
     /// Somebody whom nobody accepted.
     #[inline(never)]
     pub(super) fn turn_away(&self, denial: Denial, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Told {
         let mut cookies = SetCookies::default();
-        if matches!(denial.reason(), Reason::ExpiredCookie | Reason::InvalidCookie) {
+        if is_of_a_cookie(denial.reason()) {
             self.remove_login_cookie(head, is_https(surroundings), &mut cookies);
         }
         self.refuse(denial, head, Some(surroundings), None, cookies)
@@ -80,7 +97,8 @@ impl Passage {
             }
             None => gate.telling.tell(denial, head),
         };
-        if surroundings.is_some_and(|surroundings| self.adds_nothing(surroundings)) && cookies.is_empty() {
+        if surroundings.is_some_and(|surroundings| surroundings.plain_path().is_some()) && cookies.is_empty()
+        {
             return told;
         }
         let mut response = gate.telling.answer(told);
@@ -119,4 +137,9 @@ impl Passage {
             elsewhere.remove(*head, https, false, cookies);
         }
     }
+}
+
+/// Whether it is the cookie of a login that is not good.
+pub(super) fn is_of_a_cookie(reason: Reason) -> bool {
+    matches!(reason, Reason::ExpiredCookie | Reason::InvalidCookie)
 }
