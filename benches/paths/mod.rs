@@ -23,7 +23,11 @@ pub(crate) fn all() -> Vec<Case> {
             .allocating(3),
         pair("token/header/refused", tokens::refused)
             .answering(StatusCode::UNAUTHORIZED)
-            .within([2_000, 2_100]),
+            .within([2_000, 2_100])
+            .allocating(5),
+        layer("token/header/refusal-copied", tokens::refusal_copied)
+            .answering(StatusCode::UNAUTHORIZED)
+            .allocating(5),
         pair("token/set-of-1/pass", |guards| tokens::set(1, guards))
             .within([1_000, 1_200])
             .hashing(1)

@@ -1,8 +1,24 @@
 //! Gates that a token opens.
 
-use portcullis::{AuthLayer, AuthLayerBuilder, Grant, Identity, Token, TokenSet, TokenSource};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
 
-use super::{super::case::Sent, TOKEN, get};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use portcullis::{
+    Answer, AuthLayer, AuthLayerBuilder, Decision, Grant, Head, Identity, Token, TokenSet, TokenSource,
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    super::case::{Inner, RequestBody, Sent},
+    TOKEN, get,
+};
 
 fn guarded(builder: AuthLayerBuilder, guards: bool) -> AuthLayerBuilder {
     if guards {
@@ -41,6 +57,43 @@ pub(crate) fn refused(guards: bool) -> (AuthLayer, Sent) {
         layer,
         get().bearer("another456789abcdef0123456789abcdef0123456789abc"),
     )
+}
+
+/// In place of the gate somebody who asks for nothing and sends copies of what the gate answered.
+pub(crate) fn refusal_copied() -> (Copies, Sent) {
+    let (layer, sent) = refused(true);
+    match layer.decide(Head::of(&sent.build())) {
+        Answer::Now(Decision::Answered(answer)) => (Copies(*answer), sent),
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+/// Sends copies of an answer.
+#[derive(Clone)]
+pub(crate) struct Copies(Response<Full<Bytes>>);
+
+impl Layer<Inner> for Copies {
+    type Service = Self;
+
+    fn layer(&self, _: Inner) -> Self {
+        self.clone()
+    }
+}
+
+impl Service<Request<RequestBody>> for Copies {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline(never)]
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        drop(request);
+        ready(Ok(self.0.clone()))
+    }
 }
 
 /// A set of `size` tokens, the one sent among them. The hosts are checked only where they are told.
