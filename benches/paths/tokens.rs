@@ -1,22 +1,16 @@
 //! Gates that a token opens.
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, future::ready};
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use portcullis::{
     Answer, AuthLayer, AuthLayerBuilder, Decision, Grant, Head, Identity, Token, TokenSet, TokenSource,
 };
+use tower::{layer::layer_fn, service_fn};
 use tower_layer::Layer;
-use tower_service::Service;
 
 use super::{
-    super::case::{Inner, RequestBody, Sent},
+    super::case::{Answers, Inner, RequestBody, Sent},
     TOKEN, get,
 };
 
@@ -59,41 +53,20 @@ pub(crate) fn refused(guards: bool) -> (AuthLayer, Sent) {
     )
 }
 
-/// In place of the gate somebody who asks for nothing and sends copies of what the gate answered.
-pub(crate) fn refusal_copied() -> (Copies, Sent) {
+/// In place of the gate a service that asks for nothing and sends copies of what the gate answered.
+pub(crate) fn refusal_copied() -> (impl Layer<Inner, Service: Answers>, Sent) {
     let (layer, sent) = refused(true);
-    match layer.decide(Head::of(&sent.build())) {
-        Answer::Now(Decision::Answered(answer)) => (Copies(*answer), sent),
-        other => panic!("expected a refusal, found {other:?}"),
-    }
-}
-
-/// Sends copies of an answer.
-#[derive(Clone)]
-pub(crate) struct Copies(Response<Full<Bytes>>);
-
-impl Layer<Inner> for Copies {
-    type Service = Self;
-
-    fn layer(&self, _: Inner) -> Self {
-        self.clone()
-    }
-}
-
-impl Service<Request<RequestBody>> for Copies {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    #[inline(never)]
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        drop(request);
-        ready(Ok(self.0.clone()))
-    }
+    let Answer::Now(Decision::Answered(answer)) = layer.decide(Head::of(&sent.build())) else {
+        panic!("expected a refusal");
+    };
+    let copies = layer_fn(move |_| {
+        let answer = answer.clone();
+        service_fn(move |request: Request<RequestBody>| {
+            drop(request);
+            ready(Ok::<_, Infallible>(Response::clone(&answer)))
+        })
+    });
+    (copies, sent)
 }
 
 /// A set of `size` tokens, the one sent among them. The hosts are checked only where they are told.
