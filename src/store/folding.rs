@@ -10,13 +10,13 @@ use std::{
 /// Whoever knows neither factor nor seed cannot choose keys that meet in one place of a table, though they may choose
 /// the octets of a digest. SipHash, which withstands more, is some 160 instructions a look-up, and this is a dozen.
 #[derive(Clone, Copy)]
-pub(super) struct Folding {
+pub(crate) struct Folding {
     state: u64,
     factor: u64,
 }
 
 impl Folding {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let random = RandomState::new();
         Self {
             state: random.hash_one(0),

@@ -41,6 +41,7 @@ mod tokens;
 
 pub(crate) use ended::{EndedLogins, Login, LoginEnd};
 pub(crate) use expiring::Expiring;
+pub(crate) use folding::Folding;
 #[cfg(feature = "provider")]
 pub use hub::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed};
 #[cfg(feature = "postgres")]

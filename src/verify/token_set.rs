@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
-    hash::{BuildHasher, Hash, Hasher},
+    hash::{Hash, Hasher},
     sync::Arc,
 };
 
@@ -14,8 +14,8 @@ use crate::{
     answer::Answer,
     error::ConfigError,
     grant::Grant,
-    random,
     secret::{self, Secret},
+    store::Folding,
     token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
 };
@@ -46,7 +46,9 @@ use crate::{
 #[derive(Clone)]
 pub struct TokenSet(Arc<ArcSwap<Table>>);
 
-type Table = HashMap<Digest, Grant, Seed>;
+/// The seed is there for tables whose tokens other people chose: without it they could choose some that all fall into
+/// one place.
+type Table = HashMap<Digest, Grant, Folding>;
 
 impl TokenSet {
     /// The set of these tokens.
@@ -65,7 +67,7 @@ impl TokenSet {
     ///
     /// As for [`TokenSet::new`].
     pub fn of_hashes(hashes: impl IntoIterator<Item = (TokenHash, Grant)>) -> Result<Self, ConfigError> {
-        let mut table = Table::with_hasher(Seed::new());
+        let mut table = Table::with_hasher(Folding::new());
         for (number, (hash, grant)) in hashes.into_iter().enumerate() {
             match table.entry(Digest(hash)) {
                 Entry::Occupied(_) => {
@@ -80,6 +82,8 @@ impl TokenSet {
         if table.is_empty() {
             return Err(fault("expected at least one token, found none"));
         }
+        // Room for as many again, so that a look-up hardly ever meets another token on its way.
+        table.reserve(table.len());
         Ok(Self(Arc::new(ArcSwap::from_pointee(table))))
     }
 
@@ -197,60 +201,6 @@ impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let [a, b, c, d, e, f, g, h, ..] = *self.0.as_bytes();
         state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
-    }
-}
-
-/// The seed of one table's hasher.
-///
-/// A SHA-256 is evenly spread already, so nothing slow is needed. The seed is there for tables whose tokens
-/// other people chose: without it they could choose some that all fall into one place. One folded
-/// multiplication by a secret number takes that from them; to find a collision they would need the seed.
-#[derive(Clone)]
-struct Seed {
-    offset: u64,
-    factor: u64,
-}
-
-impl Seed {
-    fn new() -> Self {
-        Self {
-            offset: u64::from_ne_bytes(random::octets()),
-            factor: u64::from_ne_bytes(random::octets()) | 1,
-        }
-    }
-}
-
-impl BuildHasher for Seed {
-    type Hasher = Folded;
-
-    fn build_hasher(&self) -> Folded {
-        Folded {
-            seed: self.clone(),
-            hash: 0,
-        }
-    }
-}
-
-struct Folded {
-    seed: Seed,
-    hash: u64,
-}
-
-impl Hasher for Folded {
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.write_u64(u64::from(*octet));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let product = u128::from(word ^ self.seed.offset ^ self.hash) * u128::from(self.seed.factor);
-        let [low, high] = [product, product >> 64].map(|half| (half & u128::from(u64::MAX)) as u64);
-        self.hash = low ^ high;
-    }
-
-    fn finish(&self) -> u64 {
-        self.hash
     }
 }
 
