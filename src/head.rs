@@ -110,7 +110,7 @@ impl<'a> Head<'a> {
     }
 
     /// Whether the client says that it takes pages: `text/html` stands in an `Accept` field.
-    pub(crate) fn accepts_pages(&self) -> bool {
+    pub(crate) fn accepts_pages(self) -> bool {
         match self.single(Field::Accept) {
             Ok(accept) => accept.is_some_and(lists_pages),
             Err(Several) => self.headers.get_all(Field::Accept.name()).iter().any(lists_pages),

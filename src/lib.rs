@@ -63,6 +63,7 @@ mod digest;
 mod error;
 mod event;
 mod fields;
+mod folding;
 mod gate;
 mod grant;
 #[cfg(feature = "grpc")]

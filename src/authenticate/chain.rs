@@ -31,7 +31,7 @@ impl Chain {
     #[inline(always)]
     pub(crate) fn glance(&self, head: &Head<'_>) -> Glance<'_> {
         match &self.shared_token {
-            Some(first) => first.glance(head),
+            Some(first) => Glance::of(first, head),
             None => Glance::Unknown(None),
         }
     }

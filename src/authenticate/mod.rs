@@ -11,6 +11,7 @@ mod authorization;
 mod chain;
 pub mod danger;
 mod func;
+mod glance;
 mod identity_cookie;
 pub(crate) mod login_payload;
 mod token;
@@ -38,7 +39,7 @@ pub use self::{
 };
 pub(crate) use self::{
     chain::{Chain, Hearer},
-    token::Glance,
+    glance::Glance,
 };
 
 /// What an authenticator says of a request.

@@ -14,7 +14,7 @@ use crate::{
     session::{Credential, Session},
     time::UnixTime,
     token::PresentedToken,
-    verify::{SharedToken, TokenVerifier, Verdict, why_unknown},
+    verify::{TokenVerifier, Verdict},
 };
 
 /// Who sent a request, told from the token in it and a verifier that knows tokens.
@@ -38,7 +38,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct TokenAuthenticator<V> {
     sources: TokenSources,
-    verifier: V,
+    pub(super) verifier: V,
 }
 
 impl<V: TokenVerifier> TokenAuthenticator<V> {
@@ -105,43 +105,6 @@ impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
     }
 }
 
-/// What a glance at the `Authorization` field tells of a request, without an answer being made of it.
-#[derive(Clone, Copy)]
-pub(crate) enum Glance<'g> {
-    /// The token, and it is worth this now.
-    Known(&'g Grant),
-    /// Nothing is told: whatever there is has to be looked for by this.
-    Unclear(&'g TokenAuthenticator<SharedToken>),
-    /// No token, and no other place where one could be; or one that is not good, for this reason.
-    Unknown(Option<Reason>),
-}
-
-impl TokenAuthenticator<SharedToken> {
-    /// The way of most requests of programs. Octets equal to a known token are one, so their form is judged
-    /// only if they are not recognised.
-    #[inline(always)]
-    pub(super) fn glance(&self, head: &Head<'_>) -> Glance<'_> {
-        match self.sources.candidate(head) {
-            Some(Candidate::None) => Glance::Unknown(None),
-            Some(Candidate::Odd) | None => Glance::Unclear(self),
-            Some(Candidate::Of(octets)) => match self.verifier.recognise(octets) {
-                Some(grant) if is_over(grant, || head.now()) => Glance::Unknown(Some(Reason::ExpiredToken)),
-                Some(grant) => Glance::Known(grant),
-                None => match why_unrecognised(octets) {
-                    Some(reason) => Glance::Unknown(Some(reason)),
-                    None => Glance::Unclear(self),
-                },
-            },
-        }
-    }
-}
-
-/// Why octets that nobody recognised are refused, if they have the form of a token.
-#[inline(never)]
-fn why_unrecognised(octets: &[u8]) -> Option<Reason> {
-    PresentedToken::new(octets).map(why_unknown)
-}
-
 /// What a verdict means for the request with this head.
 #[inline(always)]
 fn told(verdict: Answer<Verdict>, head: &Head<'_>) -> Answer<Outcome> {
@@ -174,28 +137,27 @@ fn outcome(verdict: Verdict, now: impl FnOnce() -> UnixTime) -> Outcome {
 
 /// Whether a good token is worth nothing any more; the clock is read only if its grant has an end.
 #[inline]
-fn is_over(grant: &Grant, now: impl FnOnce() -> UnixTime) -> bool {
+pub(super) fn is_over(grant: &Grant, now: impl FnOnce() -> UnixTime) -> bool {
     grant.expiry().is_some_and(|end| end <= now())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         sync::atomic::{AtomicU64, Ordering},
         time::Duration,
     };
 
-    use http::{HeaderName, HeaderValue, Request, header};
-    use proptest::{collection::vec, prelude::*};
+    use http::{HeaderName, Request, header};
 
     use super::*;
-    use crate::{authenticate::Chain, identity::Identity, time::Clock, token::Token};
+    use crate::{identity::Identity, time::Clock, token::Token, verify::SharedToken};
 
-    fn owner() -> Grant {
+    pub(in crate::authenticate) fn owner() -> Grant {
         Grant::new(Identity::new("owner"))
     }
 
-    fn token() -> Token {
+    pub(in crate::authenticate) fn token() -> Token {
         "s3cret".parse().expect("a token")
     }
 
@@ -224,8 +186,9 @@ mod tests {
         assert_eq!(found, expected, "{uri} {fields:?}");
     }
 
+    /// An outcome in one word.
     #[track_caller]
-    fn told(answer: Answer<Outcome>) -> String {
+    pub(in crate::authenticate) fn told(answer: Answer<Outcome>) -> String {
         match now(answer) {
             Outcome::Accepted(session) => {
                 assert_eq!(session.credential(), Credential::Token);
@@ -235,31 +198,6 @@ mod tests {
             Outcome::Rejected(reason) => reason.to_string(),
             Outcome::Malformed(denial) => denial.status().as_u16().to_string(),
             other => panic!("{other:?}"),
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_glance_changes_no_answer(
-            values in vec("[ \t]?(Bearer|bEARER|token|tokens|Basic|)[ \t]{0,2}(s3cret|s3cre|other|pcl_x|a b|\x7f|)[ \t]?", 0..3),
-            uri in "/(\\?(token=s3cret|a=b&token=other|token=%|a=b|token=))?",
-            over: bool,
-            in_query: bool,
-        ) {
-            let grant = if over { owner().expires_at(UnixTime::from_secs(1)) } else { owner() };
-            let sources = [TokenSource::Authorization].into_iter().chain(in_query.then_some(TokenSource::Query));
-            let authenticator = TokenAuthenticator::new(SharedToken::new(token(), grant)).with_sources(sources);
-            let mut request = Request::get(uri).body(()).expect("a request");
-            for value in values {
-                if let Ok(value) = HeaderValue::try_from(value) {
-                    request.headers_mut().append(header::AUTHORIZATION, value);
-                }
-            }
-            let head = Head::of(&request);
-            let answer = told(authenticator.authenticate(head));
-            prop_assert_eq!(&answer, &told(authenticator.by_any_source(&head)));
-            let chain = Chain::new(Some(authenticator), Vec::new());
-            prop_assert_eq!(answer, told(chain.authenticate(chain.glance(&head), &head)));
         }
     }
 

@@ -41,6 +41,7 @@ mod scope;
 mod server_name;
 mod set;
 mod signed;
+mod signed_fields;
 
 pub use error::{CookieError, CookieErrorKind};
 pub use jar::{CookieJar, JarAt, Read};

@@ -7,8 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::folding::Folding;
-use crate::time::Moment;
+use crate::{folding::Folding, time::Moment};
 
 /// A map of bounded size, each entry of which ends at a moment of its own.
 ///

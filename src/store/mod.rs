@@ -24,7 +24,6 @@
 mod ended;
 mod error;
 mod expiring;
-mod folding;
 #[cfg(feature = "provider")]
 mod hub;
 mod memory;
@@ -41,7 +40,6 @@ mod tokens;
 
 pub(crate) use ended::{EndedLogins, Login, LoginEnd};
 pub(crate) use expiring::Expiring;
-pub(crate) use folding::Folding;
 #[cfg(feature = "provider")]
 pub use hub::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed};
 #[cfg(feature = "postgres")]

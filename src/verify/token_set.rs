@@ -13,9 +13,9 @@ use super::shared_token::unknown;
 use crate::{
     answer::Answer,
     error::ConfigError,
+    folding::Folding,
     grant::Grant,
     secret::{self, Secret},
-    store::Folding,
     token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
 };

@@ -1,0 +1,91 @@
+//! A first look at a request, before anybody is asked: whether it carries the shared token.
+
+use super::{
+    authorization::Candidate,
+    token::{TokenAuthenticator, is_over},
+};
+use crate::{
+    denial::Reason,
+    grant::Grant,
+    head::Head,
+    token::PresentedToken,
+    verify::{SharedToken, why_unknown},
+};
+
+/// What a glance at the `Authorization` field tells of a request, without an answer being made of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Glance<'g> {
+    /// The token, and it is worth this now.
+    Known(&'g Grant),
+    /// Nothing is told: whatever there is has to be looked for by this.
+    Unclear(&'g TokenAuthenticator<SharedToken>),
+    /// No token, and no other place where one could be; or one that is not good, for this reason.
+    Unknown(Option<Reason>),
+}
+
+impl<'g> Glance<'g> {
+    /// A glance of `first`: the way of most requests of programs.
+    ///
+    /// Octets equal to a known token are one, so their form is judged only if they are not recognised.
+    #[inline(always)]
+    pub(super) fn of(first: &'g TokenAuthenticator<SharedToken>, head: &Head<'_>) -> Self {
+        match first.sources().candidate(head) {
+            Some(Candidate::None) => Self::Unknown(None),
+            Some(Candidate::Odd) | None => Self::Unclear(first),
+            Some(Candidate::Of(octets)) => match first.verifier.recognise(octets) {
+                Some(grant) if is_over(grant, || head.now()) => Self::Unknown(Some(Reason::ExpiredToken)),
+                Some(grant) => Self::Known(grant),
+                None => match why_unrecognised(octets) {
+                    Some(reason) => Self::Unknown(Some(reason)),
+                    None => Self::Unclear(first),
+                },
+            },
+        }
+    }
+}
+
+/// Why octets that nobody recognised are refused, if they have the form of a token.
+#[inline(never)]
+fn why_unrecognised(octets: &[u8]) -> Option<Reason> {
+    PresentedToken::new(octets).map(why_unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Request, header};
+    use proptest::{collection::vec, prelude::*};
+
+    use super::{
+        super::{
+            Authenticator, Chain, TokenSource,
+            token::tests::{owner, token, told},
+        },
+        *,
+    };
+    use crate::time::UnixTime;
+
+    proptest! {
+        #[test]
+        fn a_glance_changes_no_answer(
+            values in vec("[ \t]?(Bearer|bEARER|token|tokens|Basic|)[ \t]{0,2}(s3cret|s3cre|other|pcl_x|a b|\x7f|)[ \t]?", 0..3),
+            uri in "/(\\?(token=s3cret|a=b&token=other|token=%|a=b|token=))?",
+            over: bool,
+            in_query: bool,
+        ) {
+            let grant = if over { owner().expires_at(UnixTime::from_secs(1)) } else { owner() };
+            let sources = [TokenSource::Authorization].into_iter().chain(in_query.then_some(TokenSource::Query));
+            let authenticator = TokenAuthenticator::new(SharedToken::new(token(), grant)).with_sources(sources);
+            let mut request = Request::get(uri).body(()).expect("a request");
+            for value in values {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    request.headers_mut().append(header::AUTHORIZATION, value);
+                }
+            }
+            let head = Head::of(&request);
+            let answer = told(authenticator.authenticate(head));
+            prop_assert_eq!(&answer, &told(authenticator.by_any_source(&head)));
+            let chain = Chain::new(Some(authenticator), Vec::new());
+            prop_assert_eq!(answer, told(chain.authenticate(chain.glance(&head), &head)));
+        }
+    }
+}
