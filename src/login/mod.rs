@@ -16,10 +16,14 @@
 //! either, `new_password` beside it sets the shared password where that is allowed; the page with `?change=password`
 //! asks for both.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+mod arrival;
+mod form;
 
-use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
+use std::sync::Arc;
 
+use http::{HeaderValue, StatusCode};
+
+use self::{arrival::Arrival, form::LoginForm};
 use crate::{
     answer::Answer,
     authenticate::login_payload::Login,
@@ -27,20 +31,17 @@ use crate::{
     cookie::SetCookies,
     denial::Reason,
     error::Unavailable,
-    event::{Event, LoggedPath},
     gate::{
         endpoint::{Endpoint, Visit},
         form::Form,
         gate::Gate,
         login_cookie::is_https,
-        responses::{OwnResponse, page_response, redirect},
+        responses::{OwnResponse, redirect},
     },
     grant::Grant,
-    guard::Permit,
     head::Head,
     identity::Identity,
     next_url::{NextUrl, Premises},
-    page::{FieldKind, Page},
     percent,
     query::Query,
     secret::Secret,
@@ -289,189 +290,11 @@ impl LoginPage {
 
 /// What the target of the other form has in its query.
 const CHANGE: &str = "change=password&";
-const FORBIDDEN: &str = "The password cannot be changed here.";
-const NOT_KEPT: &str = "The new password could not be stored. The old one still holds.";
-const TWO: &str = "expected the new password twice, found two different ones";
-const STALE: &str = "This form was too old, or came from another site. Please try again.";
-const TOO_MANY: &str = "Too many wrong attempts. Please wait before you try again.";
-const WRONG: &str = "Invalid credentials. Please try again.";
-const BUSY: &str = "Logins cannot be checked right now. Please try again in a moment.";
-const ENDS: &str = "Every browser is logged out but this one.";
 const HINT: &str = "The token is the one that this server was started with. One that it made up itself, it printed in \
                     its terminal or log.";
-
-/// What a visitor is shown, with all that the answer to the form needs later.
-struct LoginForm {
-    path: Box<str>,
-    action: String,
-    /// Where the other form is, if there are two.
-    elsewhere: Option<String>,
-    changes: bool,
-    xsrf: String,
-    cookies: SetCookies,
-    https: bool,
-    host: Box<[u8]>,
-    asks_for_username: bool,
-    label: &'static str,
-    hint: &'static str,
-}
-
-impl LoginForm {
-    fn answer(self, status: StatusCode, alert: &str) -> OwnResponse {
-        let (title, button, other) = if self.changes {
-            ("Change the password", "Change the password", "Log in")
-        } else {
-            ("Log in", "Log in", "Change the password")
-        };
-        let page = Page::new(title)
-            .alert(alert)
-            .form(&self.action, button, |fields| {
-                fields.hidden("_xsrf", &self.xsrf);
-                if self.asks_for_username {
-                    fields.field(FieldKind::Username, "username", "User name", true);
-                }
-                fields.field(
-                    FieldKind::Password,
-                    "password",
-                    self.label,
-                    !self.asks_for_username,
-                );
-                if self.changes {
-                    let kind = FieldKind::NewPassword;
-                    fields.field(kind, "new_password", "New password", false);
-                    fields.field(kind, "new_password_again", "The new password again", false);
-                }
-            });
-        let page = match &self.elsewhere {
-            Some(target) => page.link(target, other),
-            None => page,
-        };
-        let hint = if self.changes { ENDS } else { self.hint };
-        let mut response = page_response(page.hint(hint).finish());
-        *response.status_mut() = status;
-        self.cookies.append_to(response.headers_mut());
-        response
-    }
-
-    fn not_changed(self, gate: &Gate, why: NotChanged) -> OwnResponse {
-        match why {
-            NotChanged::Busy => {
-                self.answer_later(StatusCode::SERVICE_UNAVAILABLE, BUSY, Duration::from_secs(1))
-            }
-            NotChanged::Forbidden => self.answer(StatusCode::FORBIDDEN, FORBIDDEN),
-            NotChanged::Refused(text) => self.answer(StatusCode::BAD_REQUEST, &sentence(&text)),
-            NotChanged::Unavailable(unavailable) => {
-                let after = unavailable.retry_after();
-                gate.unavailable(&unavailable, &self.path);
-                self.answer_later(StatusCode::SERVICE_UNAVAILABLE, NOT_KEPT, after)
-            }
-        }
-    }
-
-    /// The same, with word when to try again.
-    fn answer_later(self, status: StatusCode, alert: &str, after: Duration) -> OwnResponse {
-        let mut response = self.answer(status, alert);
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
-        response
-    }
-}
-
-/// Somebody who has sent the form, while it is judged.
-struct Arrival {
-    gate: Arc<Gate>,
-    /// Counts as a failure unless it is settled otherwise.
-    permit: Permit,
-    client: Option<IpAddr>,
-    form: LoginForm,
-    next: NextUrl,
-    shared: Option<Arc<dyn OwnPassword>>,
-    /// How often the shared password had been changed when the form came.
-    changes: u64,
-    /// What the shared password is to be from now on.
-    new: Option<Secret>,
-}
-
-impl Arrival {
-    fn settle(self, verdict: Verdict) -> Answer<OwnResponse> {
-        match verdict {
-            Verdict::Known(grant) => {
-                let grant = self.gate.granted(grant);
-                match &self.shared {
-                    // It is the one before that they know.
-                    Some(shared) if shared.changes() != self.changes => self.turn_away().into(),
-                    Some(_) => self.let_in_owner(grant),
-                    None => self.let_in(grant).into(),
-                }
-            }
-            Verdict::Unavailable(unavailable) => {
-                let throttle = &self.gate.passwords.throttle;
-                throttle.withdraw(self.permit, self.gate.clock.moment());
-                let denial = self.gate.unavailable(&unavailable, &self.form.path);
-                self.form
-                    .answer_later(
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        BUSY,
-                        denial.retry_after().unwrap_or_default(),
-                    )
-                    .into()
-            }
-            Verdict::Refused(_) | Verdict::Unknown => self.turn_away().into(),
-        }
-    }
-
-    fn is_over(&self, grant: &Grant) -> bool {
-        grant.expiry().is_some_and(|end| end <= self.gate.clock.now())
-    }
-
-    /// Whoever has what opens the whole server: they may set its password.
-    fn let_in_owner(self, owner: Grant) -> Answer<OwnResponse> {
-        let (Some(new), Some(shared)) = (&self.new, &self.shared) else {
-            return self.let_in(owner).into();
-        };
-        let changed = shared.change(&self.gate, new, self.changes);
-        Answer::later(async move {
-            match changed.await {
-                Ok(()) => {
-                    let client = self.client;
-                    self.gate.tell(&Event::PasswordChanged { client });
-                    self.let_in(owner)
-                }
-                Err(why) => {
-                    let throttle = &self.gate.passwords.throttle;
-                    throttle.succeeded(self.permit, self.gate.clock.moment());
-                    self.form.not_changed(&self.gate, why)
-                }
-            }
-        })
-    }
-
-    fn let_in(self, login: impl Into<Login>) -> OwnResponse {
-        let (gate, form) = (&self.gate, &self.form);
-        gate.passwords
-            .throttle
-            .succeeded(self.permit, gate.clock.moment());
-        let mut cookies = SetCookies::default();
-        if let Err(error) = gate.log_in(login, &form.host, self.client, form.https, &mut cookies) {
-            return gate.did_not_fit(&error, &form.path);
-        }
-        let mut response = redirect(StatusCode::FOUND, HeaderValue::from(&self.next));
-        cookies.append_to(response.headers_mut());
-        response
-    }
-
-    fn turn_away(self) -> OwnResponse {
-        let (reason, path) = (Reason::WrongPassword, LoggedPath::of(&self.form.path));
-        self.gate.tell(&Event::Refused {
-            reason,
-            label: None,
-            path,
-            client: self.client,
-        });
-        self.form.answer(StatusCode::UNAUTHORIZED, WRONG)
-    }
-}
+const STALE: &str = "This form was too old, or came from another site. Please try again.";
+const TOO_MANY: &str = "Too many wrong attempts. Please wait before you try again.";
+const TWO: &str = "expected the new password twice, found two different ones";
 
 /// What was typed into the first of these fields that came, without the blanks around it.
 fn field(form: &Form, names: &[&str]) -> Secret {
@@ -480,11 +303,4 @@ fn field(form: &Form, names: &[&str]) -> Secret {
         || Secret::from(""),
         |secret| Secret::from(secret.expose().trim_ascii()),
     )
-}
-
-/// An error's text as a page says it.
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(characters).chain(['.']).collect()
 }
