@@ -270,3 +270,94 @@ impl Guards {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request};
+
+    use super::super::{
+        Binding, XsrfGuard, XsrfProof,
+        table::{
+            Argument::{Before, Foreign, Good, Missing},
+            CROSS, DOCUMENT, EVIL, EVIL_REFERER, HOST, LISTED, NAVIGATE, NONE, NULL, OWN, REFERER, SAME,
+            SESSION, SIBLING, site,
+        },
+        xsrf::tests::TestKey,
+    };
+    use super::*;
+
+    #[test]
+    fn user_content_is_read_from_own_pages_only() {
+        let site = &site();
+        for (fields, argument, expected) in [
+            (&[HOST, SAME][..], Missing, true),
+            (&[HOST, NONE, NAVIGATE, DOCUMENT], Missing, true),
+            (&[HOST, REFERER], Missing, true),
+            (&[HOST, ("referer", "https://app.example.net/x")], Missing, true),
+            (&[HOST, EVIL_REFERER], Missing, false),
+            (&[HOST], Missing, false),
+            (&[HOST, CROSS, NAVIGATE, DOCUMENT], Missing, false),
+            (&[HOST, CROSS, REFERER], Missing, false),
+            (&[HOST, SAME, SAME], Missing, false),
+            (&[HOST], Good, true),
+            (&[HOST, CROSS], Good, true),
+            (&[HOST, EVIL_REFERER], Good, true),
+            (&[HOST], Foreign, false),
+            (&[HOST], Before, true),
+            (&[HOST, OWN], Before, false),
+            (&[HOST, CROSS], Before, false),
+        ] {
+            let xsrf = XsrfGuard::new(TestKey(b"ours"));
+            let value = match argument {
+                Good => xsrf.issue(SESSION),
+                Before => xsrf.issue(Binding::Anonymous),
+                _ => xsrf.issue(Binding::Session(b"bob")),
+            };
+            let mut request = Request::builder().method(Method::GET);
+            for (name, field) in fields {
+                request = request.header(*name, *field);
+            }
+            if argument != Missing {
+                request = request.header("x-xsrftoken", &value);
+            }
+            let request = request.body(()).expect("well-formed");
+            let head = Head::of(&request);
+            let surroundings = site.surroundings(head).expect("its own host");
+            let proof = XsrfProof::new(&xsrf, SESSION, Some(value.as_bytes()));
+            let found = site.require_own_page(&surroundings, head, Some(&proof));
+            assert_eq!(found.is_ok(), expected, "{fields:?} {argument:?}");
+        }
+    }
+
+    #[test]
+    fn silence_shows_no_other_site() {
+        let site = &site();
+        for (fields, expected) in [
+            (&[HOST][..], false),
+            (&[HOST, SAME, OWN, REFERER], false),
+            (&[HOST, NONE], false),
+            (&[HOST, LISTED], false),
+            (&[HOST, CROSS], true),
+            (&[HOST, SIBLING], true),
+            (&[HOST, SAME, SAME], true),
+            (&[HOST, EVIL], true),
+            (&[HOST, NULL], true),
+            (&[HOST, OWN, EVIL], true),
+            (&[HOST, EVIL_REFERER], true),
+            (&[HOST, SAME, EVIL_REFERER], true),
+        ] {
+            let mut request = Request::builder();
+            for (name, field) in fields {
+                request = request.header(*name, *field);
+            }
+            let request = request.body(()).expect("well-formed");
+            let head = Head::of(&request);
+            let surroundings = site.surroundings(head).expect("its own host");
+            assert_eq!(
+                site.shows_another_site(&surroundings, head),
+                expected,
+                "{fields:?}"
+            );
+        }
+    }
+}
