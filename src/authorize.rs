@@ -1,6 +1,10 @@
 //! May they: what somebody known is allowed to do.
 
-use crate::{denial::Denial, head::Head, session::Session};
+use crate::{
+    denial::{Denial, Reason},
+    head::Head,
+    session::Session,
+};
 
 /// Somebody who decides what a session may do. Every closure of the right shape is one.
 ///
@@ -22,6 +26,18 @@ pub trait Authorizer: Send + Sync + 'static {
     ///
     /// The denial to answer with; see [`Session::require`].
     fn authorize(&self, head: Head<'_>, session: &Session) -> Result<(), Denial>;
+
+    /// Allows or denies a request without a session, on routes that are [`optional`](crate::AuthLayer::optional).
+    ///
+    /// Defaults to a denial, so that an authorizer is never passed by leaving the credential out.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::NoCredential` by default: 401, or the login page.
+    fn authorize_anonymous(&self, head: Head<'_>) -> Result<(), Denial> {
+        let _ = head;
+        Err(Denial::new(Reason::NoCredential))
+    }
 }
 
 impl<F> Authorizer for F

@@ -96,6 +96,16 @@ impl Grant {
         self.terms().and_then(|terms| terms.expires_at)
     }
 
+    /// Whether it has neither scopes nor an end.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.scopes().is_empty() && self.expiry().is_none()
+    }
+
+    /// Whether it is worth nothing any more. The clock is read only if it has an end.
+    pub(crate) fn has_expired(&self, now: impl FnOnce() -> UnixTime) -> bool {
+        self.expiry().is_some_and(|end| end <= now())
+    }
+
     /// What it is called in lists and logs.
     pub fn label(&self) -> Option<&str> {
         self.terms().and_then(|terms| terms.label.as_deref())

@@ -3,11 +3,12 @@
 //! | request | answer |
 //! |---|---|
 //! | GET | logs out, unless something shows that another site caused it; then a page with a button |
-//! | POST with the `_xsrf` of the session, or by nobody | logs out |
+//! | POST with the `_xsrf` of the session, or without a session | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
 //!
-//! Logging out ends the login on this side as well: a copy of its cookie is refused from then on, and whoever waits for
-//! [`AuthLayer::ended`](crate::AuthLayer::ended) is told. It removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
+//! Logging out ends every login whose cookie came with the request: copies of the cookies are refused from then on, and
+//! [`AuthLayer::ended`](crate::AuthLayer::ended) completes. Cookies that cannot be opened, or that another host planted
+//! beside them, do not matter; a request with too many cookies to read is refused, and ends nothing. It removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
 //! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
 //! their port, would lose theirs.
 
@@ -16,6 +17,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::{
     answer::Answer,
     cookie::SetCookies,
+    denial::{Denial, Reason},
     event::Event,
     gate::{
         endpoint::{Endpoint, Visit},
@@ -24,7 +26,6 @@ use crate::{
         responses::{OwnResponse, page_response, redirect},
     },
     page::Page,
-    session::{Credential, Session},
 };
 
 /// See the page of this room.
@@ -38,7 +39,7 @@ static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 impl Endpoint for Logout {
     fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
         if visit
-            .gate
+            .gate()
             .guards
             .shows_another_site(&visit.surroundings, visit.head)
         {
@@ -48,16 +49,19 @@ impl Endpoint for Logout {
     }
 
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
-        let gate = visit.gate;
-        let permitted = match by_cookie(visit) {
+        let gate = visit.gate();
+        let permitted = match visit.session_by_cookie() {
             Some(session) => gate.xsrf_cookie.check(
                 &gate.guards,
                 &visit.surroundings,
                 visit.head,
-                &session,
+                session,
                 Some(form.text("_xsrf").trim()),
             ),
-            // Nobody is logged in, so there is nothing that another site could end.
+            // Cookies that another host planted may hide a login, and it would be ended as well.
+            None if gate.guards.shows_another_site(&visit.surroundings, visit.head) => {
+                Err(Denial::new(Reason::CrossSite))
+            }
             None => Ok(()),
         };
         match permitted {
@@ -73,16 +77,18 @@ impl Endpoint for Logout {
 
 impl Logout {
     fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
-        let gate = visit.gate;
+        let gate = visit.gate();
         let mut cookies = SetCookies::default();
         let https = is_https(&visit.surroundings);
-        if let (Some(_), Some(session)) = (&gate.elsewhere, by_cookie(visit)) {
+        if let (Some(_), Some(session)) = (&gate.elsewhere, visit.session_by_cookie()) {
             gate.tell(&Event::LoggedOut {
                 identity: session.identity(),
                 client: visit.client(),
             });
         }
-        gate.log_out(visit.head, visit.client(), https, &mut cookies);
+        if let Err(denial) = gate.log_out(visit.head, visit.client(), https, &mut cookies) {
+            return visit.passage.refuse_at_own_path(denial, visit.head);
+        }
         if let Some(elsewhere) = &gate.elsewhere {
             // The pages and the data that the browser keeps are those of its other servers as well.
             let mut response = redirect(StatusCode::FOUND, elsewhere.logout());
@@ -102,11 +108,11 @@ impl Logout {
     fn asks(&self, visit: &Visit<'_>, status: StatusCode) -> OwnResponse {
         let https = is_https(&visit.surroundings);
         let mut cookies = SetCookies::default();
-        let xsrf = by_cookie(visit).map(|session| {
+        let xsrf = visit.session_by_cookie().map(|session| {
             visit
-                .gate
+                .gate()
                 .xsrf_cookie
-                .of_session(&session, visit.head, https, &mut cookies)
+                .of_session(session, visit.head, https, &mut cookies)
         });
         let page = Page::new("Log out?")
             .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
@@ -120,11 +126,4 @@ impl Logout {
         cookies.append_to(response.headers_mut());
         response
     }
-}
-
-/// The session that a cookie of this visitor holds.
-fn by_cookie(visit: &Visit<'_>) -> Option<Session> {
-    visit
-        .session()
-        .filter(|session| session.credential() == Credential::Cookie)
 }

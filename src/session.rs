@@ -1,10 +1,10 @@
 //! A grant, and how it was proved.
 
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, sync::Arc};
 
 use http::Extensions;
 
-use crate::{denial::Denial, grant::Grant, identity::Identity};
+use crate::{denial::Denial, grant::Grant, identity::Identity, token::TokenHash};
 
 /// How somebody proved who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,11 +63,27 @@ pub struct Session {
     started: u32,
     epoch: u16,
     is_due: bool,
+    id: Option<[u8; 16]>,
     credential: Credential,
+    exchange: Exchange,
+}
+
+/// Whether a session may be exchanged for a login, and what the login is then tied to.
+///
+/// Only an authenticator that found its token in the query says so.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Exchange {
+    /// Not at all.
+    #[default]
+    Never,
+    /// A shared token of the server: the keys of the login cookie depend on it.
+    SharedToken,
+    /// The token with this hash, whose verifier is asked at each use of the login.
+    Token(Arc<TokenHash>),
 }
 
 /// Which login of its user a session by cookie goes back to, and whether the cookie is to be written anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LoginMark {
     /// The last 32 bits of the second it began at; 0 for none.
     pub(crate) started: u32,
@@ -75,6 +91,8 @@ pub(crate) struct LoginMark {
     pub(crate) epoch: u16,
     /// Half of the cookie's idle time has passed, or a key opened it that only reads.
     pub(crate) is_due: bool,
+    /// The random id in the cookie; `None` in a cookie that Jupyter wrote.
+    pub(crate) id: Option<[u8; 16]>,
 }
 
 /// Which gate of this process let a session in.
@@ -101,7 +119,9 @@ impl Session {
             started: 0,
             epoch: 0,
             is_due: false,
+            id: None,
             credential,
+            exchange: Exchange::Never,
         }
     }
 
@@ -110,13 +130,30 @@ impl Session {
             started,
             epoch,
             is_due,
+            id,
         } = login;
         Self {
             started,
             epoch,
             is_due,
+            id,
             ..self
         }
+    }
+
+    /// The same session, which may be exchanged for a login.
+    pub(crate) fn exchangeable(self, exchange: Exchange) -> Self {
+        Self { exchange, ..self }
+    }
+
+    /// Whether it may be exchanged for a login.
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// The same session for another grant.
+    pub(crate) fn with_grant(self, grant: Grant) -> Self {
+        Self { grant, ..self }
     }
 
     pub(crate) fn login(&self) -> LoginMark {
@@ -124,6 +161,7 @@ impl Session {
             started: self.started,
             epoch: self.epoch,
             is_due: self.is_due,
+            id: self.id,
         }
     }
 
@@ -183,6 +221,8 @@ impl Session {
 
     pub(crate) fn let_in_by(mut self, gate: GateId) -> Self {
         self.gate = Some(gate);
+        // Whatever it may become, this gate has seen to it.
+        self.exchange = Exchange::Never;
         self
     }
 

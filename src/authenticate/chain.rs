@@ -8,6 +8,7 @@ use crate::{
     denial::Reason,
     head::Head,
     session::{Credential, Session},
+    time::UnixTime,
     verify::SharedToken,
 };
 
@@ -50,7 +51,10 @@ impl Chain {
             Glance::Unclear(first) => match first.by_any_source(head) {
                 Answer::Now(Outcome::Absent) => None,
                 Answer::Now(Outcome::Rejected(reason)) => Some(reason),
-                Answer::Now(Outcome::Accepted(session)) => return hearer.accepted(session),
+                Answer::Now(Outcome::Accepted(session)) => match unexpired(session, || head.now()) {
+                    Ok(session) => return hearer.accepted(session),
+                    Err(reason) => Some(reason),
+                },
                 Answer::Later(future) => return hearer.told(ask_beside(None, future, &self.others, head)),
                 last => return hearer.told(last),
             },
@@ -114,7 +118,10 @@ fn ask<H: Hearer>(
             continue;
         }
         match answer {
-            Answer::Now(Outcome::Accepted(session)) => return hearer.accepted(session),
+            Answer::Now(Outcome::Accepted(session)) => match unexpired(session, || head.now()) {
+                Ok(session) => return hearer.accepted(session),
+                Err(reason) => rejection = rejection.or(Some(reason)),
+            },
             Answer::Now(Outcome::Rejected(reason)) => {
                 mem::forget(answer);
                 rejection = rejection.or(Some(reason));
@@ -134,11 +141,14 @@ fn ask_beside(
     others: &[Box<dyn Authenticator>],
     head: &Head<'_>,
 ) -> Answer<Outcome> {
-    Answer::Later(wait(rejection, future, ask(None, others, head, Listens)))
+    // The head cannot wait; what counts is that the credential was good when the request came.
+    let now = head.now();
+    Answer::Later(wait(rejection, now, future, ask(None, others, head, Listens)))
 }
 
 fn wait(
     rejection: Option<Reason>,
+    now: UnixTime,
     future: BoxFuture<Outcome>,
     others: Answer<Outcome>,
 ) -> BoxFuture<Outcome> {
@@ -146,6 +156,10 @@ fn wait(
         let rejection = match future.await {
             Outcome::Absent => rejection,
             Outcome::Rejected(reason) => rejection.or(Some(reason)),
+            Outcome::Accepted(session) => match unexpired(session, || now) {
+                Ok(session) => return Outcome::Accepted(session),
+                Err(reason) => rejection.or(Some(reason)),
+            },
             last => return last,
         };
         let others = match others {
@@ -159,12 +173,27 @@ fn wait(
     })
 }
 
+/// The session, unless its grant has expired: the one place where that is judged.
+pub(crate) fn unexpired(session: Session, now: impl FnOnce() -> UnixTime) -> Result<Session, Reason> {
+    if !session.grant().has_expired(now) {
+        return Ok(session);
+    }
+    Err(match session.credential() {
+        Credential::Cookie => Reason::ExpiredCookie,
+        _ => Reason::ExpiredToken,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Poll, Waker};
+    use std::{
+        sync::atomic::{AtomicU64, Ordering},
+        task::{Context, Poll, Waker},
+        time::Duration,
+    };
 
     use super::*;
-    use crate::{error::Unavailable, grant::Grant, identity::Identity};
+    use crate::{error::Unavailable, grant::Grant, identity::Identity, time::Clock};
 
     /// One letter a step: `-` absent, `a` `b` accepted as such, `x` `y` rejected, `m` malformed, `u`
     /// unavailable; a capital says the same later.
@@ -258,6 +287,90 @@ mod tests {
             ("x_Y", "x"),
         ] {
             check(steps, expected);
+        }
+    }
+
+    /// Counts how often it is read.
+    struct Counted(AtomicU64, u64);
+
+    impl Clock for Counted {
+        fn now(&self) -> UnixTime {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            UnixTime::from_secs(self.1)
+        }
+    }
+
+    /// Accepts every request, now or later.
+    struct Accepts(Session, bool);
+
+    impl Authenticator for Accepts {
+        fn authenticate(&self, _: Head<'_>) -> Answer<Outcome> {
+            let outcome = Outcome::Accepted(self.0.clone());
+            if self.1 {
+                Answer::later(async move { outcome })
+            } else {
+                outcome.into()
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn expired_grant_is_rejected_whatever_the_credential() {
+        let end = UnixTime::from_secs(1000);
+        let alice = Grant::new(Identity::new("alice"));
+        for (credential, expected) in [
+            (Credential::Token, Reason::ExpiredToken),
+            (Credential::Cookie, Reason::ExpiredCookie),
+            (Credential::Other { ambient: true }, Reason::ExpiredToken),
+        ] {
+            for later in [false, true] {
+                for (grant, time, accepted) in [
+                    (alice.clone(), 1000, true),
+                    (alice.clone().expires_at(end), 999, true),
+                    (alice.clone().expires_at(end), 1000, false),
+                    (
+                        alice.clone().expires_at(end.after(Duration::from_secs(1))),
+                        1000,
+                        true,
+                    ),
+                ] {
+                    let clock = Counted(AtomicU64::new(0), time);
+                    let request = http::Request::new(());
+                    let head = Head::at(&request, &clock);
+                    let ends = grant.expiry().is_some();
+                    let first: Box<dyn Authenticator> =
+                        Box::new(Accepts(Session::new(grant, credential), later));
+                    let chain = Chain::new(None, vec![first]);
+                    let outcome = chain.authenticate(Glance::Unknown(None), &head).await;
+                    match outcome {
+                        Outcome::Accepted(_) => assert!(accepted, "{credential:?} at {time}"),
+                        Outcome::Rejected(reason) => {
+                            assert!(!accepted, "{credential:?} at {time}");
+                            assert_eq!(reason, expected);
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                    if !later {
+                        assert_eq!(
+                            clock.0.into_inner() > 0,
+                            ends,
+                            "the clock is read only if the grant ends"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn authenticators_after_an_expired_grant_are_asked() {
+        let expired = Grant::new(Identity::new("alice")).expires_at(UnixTime::from_secs(1));
+        let first = Accepts(Session::new(expired, Credential::Token), false);
+        let chain = Chain::new(None, vec![Box::new(first), Box::new(Step('b'))]);
+        let request = http::Request::new(());
+        match chain.authenticate(Glance::Unknown(None), &Head::of(&request)) {
+            Answer::Now(Outcome::Accepted(session)) => assert_eq!(session.identity().username(), "b"),
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -12,9 +12,10 @@ use crate::{
     answer::Answer,
     changing::Changing,
     cookie::{CookieError, CookieJar, Keyring, OpenError, Opened, Read, RequestCookies},
-    denial::{Denial, Reason},
+    denial::Reason,
     grant::Grant,
     head::Head,
+    random,
     session::{Credential, LoginMark, Session},
     store::{self, EndedLogins},
     time::{Moment, UnixTime},
@@ -123,6 +124,8 @@ impl IdentityCookie {
             };
             let login = Login {
                 started_at: begin,
+                // A cookie that Jupyter wrote has none.
+                id: login.id.or_else(|| Some(random::octets())),
                 ..login.clone()
             };
             let payload = login_payload::to_payload(&login);
@@ -143,15 +146,12 @@ impl IdentityCookie {
 
     /// The logins whose cookies came with a request, as far as they can be told without asking anybody, each
     /// with its begin.
-    pub(crate) fn logins(&self, head: Head<'_>) -> Vec<Login> {
+    pub(crate) fn logins(&self, cookies: &RequestCookies<'_>, head: Head<'_>) -> Vec<Login> {
         let mut logins = Vec::new();
-        let Ok(cookies) = RequestCookies::of_head(head) else {
-            return logins;
-        };
         self.0.keys.read(|keys| {
             let jar = keys.jar.at(head.host().unwrap_or_default());
             let now = || head.now();
-            jar.open_each(&cookies, now, |opened| {
+            jar.open_each(cookies, now, |opened| {
                 let login = login_payload::from_payload(opened.payload());
                 if let Some((login, started)) =
                     login.and_then(|login| self.in_time(login, &opened, keys, head))
@@ -194,11 +194,7 @@ impl IdentityCookie {
     fn outcome(&self, head: Head<'_>) -> Answer<Outcome> {
         let cookies = match RequestCookies::of_head(head) {
             Ok(cookies) => cookies,
-            Err(_) => {
-                let denial = Denial::new(Reason::TooLarge)
-                    .with_detail("the cookies are more than 16384 octets or 256 pairs");
-                return Outcome::Malformed(denial).into();
-            }
+            Err(too_large) => return Outcome::Malformed(too_large.into()).into(),
         };
         if cookies.is_empty() {
             return Outcome::Absent.into();
@@ -237,6 +233,7 @@ impl IdentityCookie {
                     .lifetime()
                     .idle_limit()
                     .is_some_and(|idle| head.now().since(opened.issued_at()) * 2 >= idle),
+            id: login.id,
         };
         match login.token {
             None => accepted(login.grant, mark),

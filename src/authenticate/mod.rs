@@ -6,6 +6,9 @@
 //! remembered and told only if nobody accepts; `Malformed` and `Unavailable` stop. When an answer is to come
 //! `Later`, the rest of the chain is asked at once and its word kept (a future cannot hold the head); if the
 //! awaited answer is `Absent` or `Rejected`, the kept word counts.
+//!
+//! An accepted grant that has expired counts as `Rejected`: the chain is where expiry is judged, whatever the
+//! credential.
 
 mod authorization;
 mod chain;
@@ -38,8 +41,9 @@ pub use self::{
     token_sources::{Found, TokenSource, TokenSources},
 };
 pub(crate) use self::{
-    chain::{Chain, Hearer},
+    chain::{Chain, Hearer, unexpired},
     glance::Glance,
+    token::QueryLogin,
 };
 
 /// What an authenticator says of a request.

@@ -1,5 +1,7 @@
 //! Who sent a request, by the token in it.
 
+use std::sync::Arc;
+
 use super::{
     Authenticator, Outcome,
     authorization::Candidate,
@@ -7,20 +9,17 @@ use super::{
 };
 use crate::{
     answer::Answer,
-    denial::Reason,
-    grant::Grant,
     head::Head,
     query::TokenBuffer,
-    session::{Credential, Session},
-    time::UnixTime,
-    token::PresentedToken,
+    session::{Credential, Exchange},
+    token::{PresentedToken, TokenHash},
     verify::{TokenVerifier, Verdict},
 };
 
 /// Who sent a request, told from the token in it and a verifier that knows tokens.
 ///
-/// A token that nobody knows, or whose time is over, is `Rejected`: another authenticator may still accept
-/// the request. One that cannot be read, or more than one, is `Malformed`: nobody else is asked.
+/// A token that nobody knows is `Rejected`: another authenticator may still accept the request. One that cannot be
+/// read, or more than one, is `Malformed`: nobody else is asked. Whether the grant has expired is judged by the layer.
 ///
 /// # Example
 ///
@@ -38,7 +37,20 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct TokenAuthenticator<V> {
     sources: TokenSources,
+    query_login: QueryLogin,
     pub(super) verifier: V,
+}
+
+/// Whether a token found in the query may be exchanged for a login.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum QueryLogin {
+    /// No: nothing would end the login with the token.
+    #[default]
+    Never,
+    /// Yes, and the keys of the login cookie depend on the token.
+    SharedToken,
+    /// Yes, where the verifier knows tokens by their hash: it is asked for it at each use of the login.
+    ByHash,
 }
 
 impl<V: TokenVerifier> TokenAuthenticator<V> {
@@ -46,6 +58,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
     pub fn new(verifier: V) -> Self {
         Self {
             sources: TokenSources::default(),
+            query_login: QueryLogin::Never,
             verifier,
         }
     }
@@ -64,15 +77,37 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
         &self.sources
     }
 
-    /// What is said of a request that carries `token`, its expiry included.
-    #[inline]
-    pub fn judge(&self, token: PresentedToken<'_>, head: Head<'_>) -> Answer<Outcome> {
-        self.judge_at(token, &head)
+    /// Default: never.
+    pub(crate) fn with_query_login(self, query_login: QueryLogin) -> Self {
+        Self { query_login, ..self }
     }
 
-    #[inline]
-    fn judge_at(&self, token: PresentedToken<'_>, head: &Head<'_>) -> Answer<Outcome> {
-        told(self.verifier.verify(token), head)
+    /// The outcome for a request that carries `token`.
+    pub fn judge(&self, token: PresentedToken<'_>) -> Answer<Outcome> {
+        outcome(self.verifier.verify(token))
+    }
+
+    /// The outcome for a request that carries `token` in its query: the session may become a login.
+    fn judge_in_query(&self, token: PresentedToken<'_>) -> Answer<Outcome> {
+        let by_token = self.judge(token);
+        match (self.query_login, &by_token) {
+            (QueryLogin::SharedToken, _) => {
+                by_token.map(|outcome| exchangeable(outcome, Exchange::SharedToken))
+            }
+            (QueryLogin::ByHash, Answer::Now(Outcome::Accepted(_)) | Answer::Later(_)) => {
+                let hash = token.hash();
+                match (by_token, self.verifier.verify_hash(hash)) {
+                    (Answer::Now(outcome), Answer::Now(by_hash)) => {
+                        Answer::Now(exchangeable_by_hash(outcome, &by_hash, hash))
+                    }
+                    (by_token, by_hash) => Answer::later(async move {
+                        let outcome = by_token.await;
+                        exchangeable_by_hash(outcome, &by_hash.await, hash)
+                    }),
+                }
+            }
+            (QueryLogin::Never | QueryLogin::ByHash, _) => by_token,
+        }
     }
 }
 
@@ -82,7 +117,8 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
     pub(super) fn by_any_source(&self, head: &Head<'_>) -> Answer<Outcome> {
         let mut buffer = TokenBuffer::default();
         match self.sources.find(*head, &mut buffer) {
-            Ok(Some(found)) => self.judge_at(found.token(), head),
+            Ok(Some(found)) if *found.source() == TokenSource::Query => self.judge_in_query(found.token()),
+            Ok(Some(found)) => self.judge(found.token()),
             Ok(None) => Answer::Now(Outcome::Absent),
             Err(denial) => Answer::Now(Outcome::Malformed(denial)),
         }
@@ -96,7 +132,7 @@ impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
             Some(Candidate::None) => return Answer::Now(Outcome::Absent),
             Some(Candidate::Of(octets)) => {
                 if let Some(verdict) = self.verifier.verify_octets(octets) {
-                    return told(verdict, head);
+                    return outcome(verdict);
                 }
             }
             Some(Candidate::Odd) | None => {}
@@ -105,53 +141,31 @@ impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
     }
 }
 
-/// What a verdict means for the request with this head.
-#[inline(always)]
-fn told(verdict: Answer<Verdict>, head: &Head<'_>) -> Answer<Outcome> {
-    match verdict {
-        Answer::Now(Verdict::Known(grant)) if grant.expiry().is_none() => accepted(grant),
-        Answer::Now(verdict) => Answer::Now(outcome(verdict, || head.now())),
-        Answer::Later(verdict) => {
-            // The head cannot wait; what counts is that the token was good when the request came.
-            let now = head.now();
-            Answer::later(async move { outcome(verdict.await, || now) })
-        }
+fn outcome(verdict: Answer<Verdict>) -> Answer<Outcome> {
+    verdict.map(|verdict| Outcome::of(verdict, Credential::Token))
+}
+
+fn exchangeable(outcome: Outcome, exchange: Exchange) -> Outcome {
+    match outcome {
+        Outcome::Accepted(session) => Outcome::Accepted(session.exchangeable(exchange)),
+        other => other,
     }
 }
 
-#[inline(always)]
-fn accepted(grant: Grant) -> Answer<Outcome> {
-    Outcome::Accepted(Session::new(grant, Credential::Token)).into()
-}
-
-#[inline(never)]
-fn outcome(verdict: Verdict, now: impl FnOnce() -> UnixTime) -> Outcome {
-    match verdict {
-        Verdict::Known(grant) if is_over(&grant, now) => Outcome::Rejected(Reason::ExpiredToken),
-        Verdict::Known(grant) => Outcome::Accepted(Session::new(grant, Credential::Token)),
-        Verdict::Refused(reason) => Outcome::Rejected(reason),
-        Verdict::Unavailable(unavailable) => Outcome::Unavailable(unavailable),
-        Verdict::Unknown => Outcome::Rejected(Reason::UnknownToken),
+/// A verifier that cannot answer for the hash now would end the login at its first use.
+fn exchangeable_by_hash(outcome: Outcome, by_hash: &Verdict, hash: TokenHash) -> Outcome {
+    match by_hash {
+        Verdict::Known(_) => exchangeable(outcome, Exchange::Token(Arc::new(hash))),
+        _ => outcome,
     }
-}
-
-/// Whether a good token is worth nothing any more; the clock is read only if its grant has an end.
-#[inline]
-pub(super) fn is_over(grant: &Grant, now: impl FnOnce() -> UnixTime) -> bool {
-    grant.expiry().is_some_and(|end| end <= now())
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::{
-        sync::atomic::{AtomicU64, Ordering},
-        time::Duration,
-    };
-
     use http::{HeaderName, Request, header};
 
     use super::*;
-    use crate::{identity::Identity, time::Clock, token::Token, verify::SharedToken};
+    use crate::{grant::Grant, identity::Identity, token::Token, verify::SharedToken};
 
     pub(in crate::authenticate) fn owner() -> Grant {
         Grant::new(Identity::new("owner"))
@@ -333,61 +347,6 @@ pub(super) mod tests {
                 .expect("a token");
             assert_eq!(*found.source(), expected, "{uri}");
             assert!(!format!("{found:?}").contains("s3cret"));
-        }
-    }
-
-    /// Counts how often it is read.
-    struct Counted(AtomicU64, u64);
-
-    impl Clock for Counted {
-        fn now(&self) -> UnixTime {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            UnixTime::from_secs(self.1)
-        }
-    }
-
-    #[test]
-    fn an_expired_token_is_rejected_and_the_clock_is_read_for_it_alone() {
-        let request = request("/", &[("authorization", "token s3cret")]);
-        let end = UnixTime::from_secs(1000);
-        for (grant, time, accepted, reads) in [
-            (owner(), 1000, true, 0),
-            (owner().expires_at(end), 999, true, 1),
-            (owner().expires_at(end), 1000, false, 1),
-            (owner().expires_at(end), 1001, false, 1),
-        ] {
-            let clock = Counted(AtomicU64::new(0), time);
-            let authenticator = TokenAuthenticator::new(SharedToken::new(token(), grant));
-            match now(authenticator.authenticate(Head::at(&request, &clock))) {
-                Outcome::Accepted(_) => assert!(accepted, "at {time}"),
-                Outcome::Rejected(Reason::ExpiredToken) => assert!(!accepted, "at {time}"),
-                other => panic!("{other:?}"),
-            }
-            assert_eq!(clock.0.into_inner(), reads, "at {time}");
-        }
-    }
-
-    /// Knows every token, later.
-    struct Slow(Grant);
-
-    impl TokenVerifier for Slow {
-        fn verify(&self, _: PresentedToken<'_>) -> Answer<Verdict> {
-            let grant = self.0.clone();
-            Answer::later(async move { Verdict::Known(grant) })
-        }
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_comes_later_is_judged_at_the_time_of_the_request() {
-        let request = request("/", &[("authorization", "token s3cret")]);
-        let clock = Counted(AtomicU64::new(0), 1000);
-        for (after, accepted) in [(0, false), (1, true)] {
-            let end = UnixTime::from_secs(1000).after(Duration::from_secs(after));
-            let authenticator = TokenAuthenticator::new(Slow(owner().expires_at(end)));
-            let answer = authenticator.authenticate(Head::at(&request, &clock));
-            assert!(matches!(answer, Answer::Later(_)));
-            let found = matches!(answer.await, Outcome::Accepted(_));
-            assert_eq!(found, accepted, "{after} seconds after");
         }
     }
 }

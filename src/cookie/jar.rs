@@ -294,7 +294,8 @@ impl JarAt<'_> {
         self.line(payload, times, https)
     }
 
-    /// Every cookie of a request that opens.
+    /// Opens every cookie of this name in a request, however many there are: planted ones must not hide the one that
+    /// a logout is to end. [`RequestCookies`] bounds their number.
     pub(crate) fn open_each(
         &self,
         cookies: &RequestCookies<'_>,
@@ -302,11 +303,7 @@ impl JarAt<'_> {
         mut then: impl FnMut(Opened<'_>),
     ) {
         let mut buffer = [0; CookieJar::BUFFER];
-        for value in cookies
-            .candidates(&self.name)
-            .iter()
-            .flat_map(|values| values.iter())
-        {
+        for value in cookies.values(&self.name) {
             if let Read::Opened(opened) = self.open(value, &now, &mut buffer) {
                 then(opened);
             }

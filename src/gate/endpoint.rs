@@ -8,7 +8,6 @@ use http_body_util::{BodyExt as _, Full, Limited};
 
 use crate::{
     answer::Answer,
-    authenticate::Outcome,
     cookie::{CookieError, SetCookies},
     denial::Denial,
     error::BoxError,
@@ -70,30 +69,34 @@ fn length_bit(path: &str) -> u64 {
 
 /// A request to one of the gate's own paths; its Host is good.
 pub(crate) struct Visit<'a> {
-    pub(crate) gate: &'a Arc<Gate>,
+    pub(crate) passage: &'a Passage,
     pub(crate) head: Head<'a>,
     pub(crate) surroundings: Surroundings<'a>,
+    /// The session of the request, whatever it may do.
+    pub(crate) session: Option<Session>,
 }
 
 impl Visit<'_> {
-    /// Who the visitor is, if that can be told at once.
-    pub(crate) fn session(&self) -> Option<Session> {
-        let chain = &self.gate.chain;
-        match chain.authenticate(chain.glance(&self.head), &self.head) {
-            Answer::Now(Outcome::Accepted(session)) => Some(session),
-            _ => None,
-        }
+    /// What all routes of the gate share.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        self.passage.gate()
+    }
+
+    /// The session, if it may use these routes.
+    pub(crate) fn permitted_session(&self) -> Option<&Session> {
+        let session = self.session.as_ref();
+        session.filter(|session| self.passage.allows(session, self.head))
     }
 
     /// The session of a visitor who is logged in by a cookie.
-    pub(crate) fn session_by_cookie(&self) -> Option<Session> {
-        self.session()
-            .filter(|session| session.credential() == Credential::Cookie)
+    pub(crate) fn session_by_cookie(&self) -> Option<&Session> {
+        let session = self.session.as_ref();
+        session.filter(|session| session.credential() == Credential::Cookie)
     }
 
     /// The `_xsrf` value for a form: of the login, or of before it.
     pub(crate) fn xsrf(&self, session: Option<&Session>, cookies: &mut SetCookies) -> String {
-        let (xsrf, https) = (&self.gate.xsrf_cookie, is_https(&self.surroundings));
+        let (xsrf, https) = (&self.gate().xsrf_cookie, is_https(&self.surroundings));
         match session.filter(|session| session.credential() == Credential::Cookie) {
             Some(session) => xsrf.of_session(session, self.head, https, cookies),
             None => xsrf.before_login(self.head, https, cookies),
@@ -106,7 +109,7 @@ impl Visit<'_> {
     ///
     /// `Reason::CrossSite`.
     pub(crate) fn check_xsrf(&self, session: Option<&Session>, field: &str) -> Result<(), Denial> {
-        let (gate, surroundings) = (&**self.gate, &self.surroundings);
+        let (gate, surroundings) = (&**self.gate(), &self.surroundings);
         let xsrf = &gate.xsrf_cookie;
         match session {
             Some(session) => xsrf.check(&gate.guards, surroundings, self.head, session, Some(field.trim())),
@@ -116,12 +119,12 @@ impl Visit<'_> {
 
     /// The answer to somebody whose login does not fit into a cookie.
     pub(crate) fn too_long(&self, error: &CookieError) -> OwnResponse {
-        self.gate.did_not_fit(error, self.head.uri().path())
+        self.gate().did_not_fit(error, self.head.uri().path())
     }
 
     /// Where the visitor comes from.
     pub(crate) fn client(&self) -> Option<IpAddr> {
-        self.gate.guards.client(&self.surroundings, self.head)
+        self.gate().guards.client(&self.surroundings, self.head)
     }
 }
 

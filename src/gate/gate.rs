@@ -7,7 +7,7 @@ use http::StatusCode;
 use crate::{
     authenticate::{Chain, login_payload::Login},
     authorize::Authorizer,
-    cookie::{CookieError, Keyring, SetCookies},
+    cookie::{CookieError, Keyring, RequestCookies, SetCookies},
     denial::{Denial, Reason},
     error::Unavailable,
     event::{Event, LoggedPath, Observer},
@@ -18,10 +18,12 @@ use crate::{
         login_cookie::{LoginCookie, XsrfCookie},
         responses::{OwnResponse, Telling, page_response},
     },
+    grant::Grant,
     guard::{Guards, Surroundings},
     head::Head,
+    identity::Identity,
     page::Page,
-    session::{Credential, GateId, Session},
+    session::{Exchange, GateId, Session},
     store::EndedLogins,
     time::Clock,
 };
@@ -50,6 +52,44 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// The login that a session becomes which came from a token in the query, unless the browser has it already;
+    /// and the session with the identity that this login has.
+    pub(crate) fn login_for(&self, session: Session, head: Head<'_>) -> (Session, Option<Login>) {
+        let Some(LoginCookie(login_cookie)) = &self.login_cookie else {
+            return (session, None);
+        };
+        let token = match session.exchange() {
+            Exchange::Never => return (session, None),
+            Exchange::SharedToken => None,
+            Exchange::Token(hash) => Some(**hash),
+        };
+        let head = head.with_clock(&*self.clock);
+        let logins = RequestCookies::of_head(head).map(|sent| login_cookie.logins(&sent, head));
+        let logins = logins.unwrap_or_default();
+        let existing = match &*logins {
+            [login] if login.token == token => Some(login.grant.clone()),
+            _ => None,
+        };
+        match (token, existing) {
+            // A login without a token of its own must have no less rights than the shared token.
+            (None, Some(grant)) if grant.is_unlimited() => (session.with_grant(grant), None),
+            (Some(_), Some(_)) => (session, None),
+            (None, _) => {
+                // Clients that share a token have no name: each browser is a user of its own.
+                let grant = Grant::new(Identity::anonymous());
+                (session.with_grant(grant.clone()), Some(grant.into()))
+            }
+            (Some(_), None) => {
+                let grant = session.grant().clone();
+                let login = Login {
+                    token,
+                    ..grant.into()
+                };
+                (session, Some(login))
+            }
+        }
+    }
+
     /// A login: the cookies of its owner for the browser at `host`, the session first.
     ///
     /// # Errors
@@ -67,27 +107,32 @@ impl Gate {
         if let Some(LoginCookie(login_cookie)) = &self.login_cookie {
             cookies.push_own(login_cookie.line(&login, host, self.clock.now(), https)?);
         }
-        let grant = login.grant;
+        let session = login.into_session();
         self.tell(&Event::LoggedIn {
-            identity: grant.identity(),
+            identity: session.identity(),
             client,
         });
-        self.xsrf_cookie
-            .renew(&Session::new(grant, Credential::Cookie), https, cookies);
+        self.xsrf_cookie.renew(&session, https, cookies);
         Ok(())
     }
 
-    /// Ends the login of this request, and takes every cookie of it away, on every path it may live on.
+    /// Ends every login whose cookie came with this request, and removes the cookies on every path.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge` if the cookies cannot be read: then nothing has ended.
     pub(crate) fn log_out(
         &self,
         head: Head<'_>,
         client: Option<IpAddr>,
         https: bool,
         cookies: &mut SetCookies,
-    ) {
+    ) -> Result<(), Denial> {
+        let sent = RequestCookies::of_head(head)?;
         if let Some(login_cookie) = &self.login_cookie {
-            if let Some(identity) = login_cookie.end(head.with_clock(&*self.clock)) {
-                let identity = &identity;
+            let logins = login_cookie.end(&sent, head.with_clock(&*self.clock));
+            for login in &logins {
+                let identity = login.grant.identity();
                 self.tell(&Event::LoggedOut { identity, client });
             }
             login_cookie.remove(head, https, cookies);
@@ -96,6 +141,7 @@ impl Gate {
             elsewhere.remove(head, https, true, cookies);
         }
         self.xsrf_cookie.remove(https, cookies);
+        Ok(())
     }
 
     /// Makes and reads cookies with other keys from now on, which ends every login.

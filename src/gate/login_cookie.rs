@@ -3,17 +3,14 @@
 use http::HeaderValue;
 
 use crate::{
-    answer::Answer,
-    authenticate::{Authenticator, IdentityCookie, Outcome},
+    authenticate::{IdentityCookie, login_payload::Login},
     base_url::BaseUrl,
     changing::Changing,
     cookie::{Candidates, CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     denial::Denial,
     error::ConfigError,
-    grant::Grant,
     guard::{Binding, Guards, RequestKind, Surroundings, XsrfGuard, XsrfProof},
     head::Head,
-    identity::Identity,
     session::{Credential, Session},
     time::UnixTime,
 };
@@ -113,13 +110,7 @@ impl XsrfCookie {
         self.for_form(binding(session), head, https, cookies)
     }
 
-    fn for_form(
-        &self,
-        binding: Binding<'_>,
-        head: Head<'_>,
-        https: bool,
-        cookies: &mut SetCookies,
-    ) -> String {
+    fn for_form(&self, binding: Binding, head: Head<'_>, https: bool, cookies: &mut SetCookies) -> String {
         let mut sent = self.sent(head).into_iter();
         let good = sent.find(|value| self.guard.read(|guard| guard.is_signed_for(value, binding)));
         if let Some(value) = good.and_then(|value| std::str::from_utf8(value).ok()) {
@@ -193,25 +184,9 @@ impl<'a> IntoIterator for SentXsrf<'a> {
 pub(crate) struct LoginCookie(pub(crate) IdentityCookie);
 
 impl LoginCookie {
-    /// A login: a fresh anonymous user and the line that gives the browser its cookie, or nothing if the
-    /// browser has a good one already.
-    pub(crate) fn log_in(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) -> Option<Identity> {
-        if let Answer::Now(Outcome::Accepted(_)) = self.0.authenticate(head) {
-            return None;
-        }
-        let identity = Identity::anonymous();
-        let login = Grant::new(identity.clone()).into();
-        // What is too long is the host that was asked for, and no browser would keep the cookie.
-        let line = self
-            .0
-            .line(&login, head.host().unwrap_or_default(), head.now(), https);
-        cookies.push_own(line.ok()?);
-        Some(identity)
-    }
-
     /// The login that a request to log in `username` goes on with, if its cookie is of one.
     pub(crate) fn begun(&self, head: Head<'_>, username: &str) -> Option<UnixTime> {
-        let logins = self.0.logins(head);
+        let logins = self.logins(head);
         let same = logins
             .iter()
             .filter(|login| login.grant.identity().username() == username);
@@ -221,7 +196,7 @@ impl LoginCookie {
     /// Adds the line by which the login of this request goes on, which gives way to a handler's own.
     #[cold]
     pub(crate) fn renew(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
-        let logins = self.0.logins(head).into_iter();
+        let logins = self.logins(head).into_iter();
         let Some(login) = logins.max_by_key(|login| login.started_at) else {
             return;
         };
@@ -233,13 +208,18 @@ impl LoginCookie {
         }
     }
 
-    /// Ends every login whose cookie came with this request: the one it is, whoever has a copy of the cookie.
-    pub(crate) fn end(&self, head: Head<'_>) -> Option<Identity> {
-        let logins = self.0.logins(head);
+    /// Ends every login whose cookie came with this request, copies of the cookies included.
+    pub(crate) fn end(&self, sent: &RequestCookies<'_>, head: Head<'_>) -> Vec<Login> {
+        let logins = self.0.logins(sent, head);
         for login in &logins {
             self.0.end(login, head);
         }
-        logins.first().map(|login| login.grant.identity().clone())
+        logins
+    }
+
+    fn logins(&self, head: Head<'_>) -> Vec<Login> {
+        let sent = RequestCookies::of_head(head);
+        sent.map(|sent| self.0.logins(&sent, head)).unwrap_or_default()
     }
 
     /// Adds the lines that take the cookie away on every path it may live on.
@@ -255,9 +235,14 @@ pub(crate) fn is_https(surroundings: &Surroundings<'_>) -> bool {
     surroundings.is_https()
 }
 
-#[inline(always)]
-fn binding(session: &Session) -> Binding<'_> {
-    Binding::Session(session.identity().username_octets())
+/// What `_xsrf` values of a session are bound to: the id of its login, and without one the user name and the time
+/// of the login.
+pub(crate) fn binding(session: &Session) -> Binding {
+    let login = session.login();
+    match login.id {
+        Some(id) => Binding::Session(id),
+        None => Binding::of_login(session.identity().username_octets(), login.started),
+    }
 }
 
 /// A cookie that is too large for its own limit is not set: the host name of the request was, and a browser

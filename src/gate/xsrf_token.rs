@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::{endpoint::Visit, passage::Passage};
-use crate::{cookie::SetCookies, denial::Denial, head::Head, session::Session};
+use crate::{
+    answer::Answer, authenticate::Outcome, cookie::SetCookies, denial::Denial, head::Head, session::Session,
+};
 
 /// The `_xsrf` value for a form of one's own: what [`AuthLayer::xsrf_token`] gives.
 ///
@@ -36,14 +38,14 @@ impl Passage {
     pub(crate) fn xsrf_token(&self, head: Head<'_>) -> Result<XsrfToken, Denial> {
         self.visit(head, |visit| {
             let mut cookies = SetCookies::default();
-            let value = visit.xsrf(session(visit).as_ref(), &mut cookies);
+            let value = visit.xsrf(visit.session.as_ref(), &mut cookies);
             Ok(XsrfToken { value, cookies })
         })
     }
 
     /// See [`AuthLayer::check_xsrf`](crate::AuthLayer::check_xsrf).
     pub(crate) fn check_xsrf(&self, head: Head<'_>, field: &str) -> Result<(), Denial> {
-        self.visit(head, |visit| visit.check_xsrf(session(visit).as_ref(), field))
+        self.visit(head, |visit| visit.check_xsrf(visit.session.as_ref(), field))
     }
 
     fn visit<T>(
@@ -52,16 +54,18 @@ impl Passage {
         then: impl FnOnce(&Visit<'_>) -> Result<T, Denial>,
     ) -> Result<T, Denial> {
         let head = head.with_clock(self.clock());
+        // The session that the layer let in, or else the one of the cookie, on an open path.
+        let session = Session::of(head.extensions()).cloned().or_else(|| {
+            match self.gate.chain.authenticate(self.gate.chain.glance(&head), &head) {
+                Answer::Now(Outcome::Accepted(session)) => Some(session),
+                _ => None,
+            }
+        });
         then(&Visit {
-            gate: &self.gate,
+            passage: self,
             head,
             surroundings: self.gate.guards.surroundings(head)?,
+            session,
         })
     }
-}
-
-/// Whose form it is: the session that the gate let in, or else the one whose cookie came.
-fn session(visit: &Visit<'_>) -> Option<Session> {
-    let extensions = visit.head.extensions();
-    Session::of(extensions).cloned().or_else(|| visit.session())
 }

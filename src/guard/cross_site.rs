@@ -122,9 +122,13 @@ impl Guards {
             _ => {}
         }
         match xsrf {
-            Some(xsrf) if self.xsrf == XsrfAsked::AlsoOfReads && !is_free_read(head, site) => {
-                xsrf.prove(head, Demand::Session { browserless: false })
-            }
+            Some(xsrf) if self.xsrf == XsrfAsked::AlsoOfReads && !is_free_read(head, site) => xsrf.prove(
+                head,
+                Demand::Session {
+                    browserless: false,
+                    same_origin: false,
+                },
+            ),
             _ => Ok(()),
         }
     }
@@ -163,7 +167,15 @@ impl Guards {
             }
             Some(xsrf) => {
                 let browserless = site.is_none() && origin.is_none() && referer.is_none();
-                xsrf.prove(head, Demand::Session { browserless })
+                // Behind a hub the pages of all users may have one origin.
+                let same_origin = site == Some(Site::SameOrigin) && self.xsrf != XsrfAsked::AlsoOfReads;
+                xsrf.prove(
+                    head,
+                    Demand::Session {
+                        browserless,
+                        same_origin,
+                    },
+                )
             }
         }
     }
@@ -219,8 +231,12 @@ impl Guards {
             },
         };
         let browserless = refusal == Refusal::UnprovenOrigin && head.field(Field::Origin).is_none();
+        let demand = Demand::Session {
+            browserless,
+            same_origin: false,
+        };
         match xsrf {
-            Some(xsrf) if xsrf.prove(head, Demand::Session { browserless }).is_ok() => Ok(()),
+            Some(xsrf) if xsrf.prove(head, demand).is_ok() => Ok(()),
             _ => Err(refusal.into()),
         }
     }
@@ -311,7 +327,7 @@ mod tests {
             let value = match argument {
                 Good => xsrf.issue(SESSION),
                 Before => xsrf.issue(Binding::Anonymous),
-                _ => xsrf.issue(Binding::Session(b"bob")),
+                _ => xsrf.issue(Binding::of_session(b"bob")),
             };
             let mut request = Request::builder().method(Method::GET);
             for (name, field) in fields {

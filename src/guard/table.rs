@@ -35,7 +35,7 @@ pub(super) enum Argument {
 use Argument::{Before, BeforeAlone, Foreign, Good, Missing, Odd};
 use By::{Anyone, Cookie, LoginForm, Token};
 
-pub(super) const SESSION: Binding<'static> = Binding::Session(b"alice");
+pub(super) const SESSION: Binding = Binding::Session(*b"alice\'s session.");
 
 /// A line of the walk: its row of the table, the request line and its fields, how it is let in, the guards, and
 /// which of them refuses with which status.
@@ -91,7 +91,7 @@ fn verdict(line: Line<'_>) -> Result<(), Denial> {
     };
     let value = match argument {
         Before | BeforeAlone => Some(xsrf.issue(Binding::Anonymous)),
-        Foreign => Some(xsrf.issue(Binding::Session(b"bob"))),
+        Foreign => Some(xsrf.issue(Binding::of_session(b"bob"))),
         Good => Some(xsrf.issue(SESSION)),
         Missing => None,
         Odd => Some("2|01020304|0103|1700000000".to_owned()),
@@ -590,7 +590,11 @@ fn every_row_of_the_decision_table_decides_as_it_says() {
         ("U6", "POST /", &[HOST], Cookie(Before), site, None),
         ("U7", "POST /", &[HOST], Cookie(BeforeAlone), site, xsrf),
         ("U7", "POST /", &[HOST, OWN], Cookie(Before), site, xsrf),
-        ("U7", "POST /", &[HOST, SAME], Cookie(Before), site, xsrf),
+        ("U6", "POST /", &[HOST, SAME], Cookie(Before), site, None),
+        ("U6", "POST /", &[HOST, SAME], Cookie(Foreign), site, None),
+        ("U7", "POST /", &[HOST, SAME], Cookie(BeforeAlone), site, xsrf),
+        ("U7", "POST /", &[HOST, SAME], Cookie(Before), reads, xsrf),
+        ("U7", "POST /", &[HOST, SAME], Cookie(Foreign), reads, xsrf),
         ("U7", "POST /", &[HOST, REFERER], Cookie(Before), site, xsrf),
         ("U7", "POST /", &[HOST, OWN], Cookie(Foreign), site, xsrf),
         ("U8", "POST /", &[HOST], Anyone, site, None),

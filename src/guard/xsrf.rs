@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     cookie::{CookieName, Keyring, RequestCookies},
+    digest::sha256,
     random, secret,
 };
 
@@ -34,26 +37,39 @@ impl XsrfKey for Keyring {
 /// What an `_xsrf` value is good for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "before the login or after it")]
-pub enum Binding<'a> {
+pub enum Binding {
     /// Any client before its login.
     Anonymous,
-    /// The session that these octets name: the same at each of its requests, of no other session.
+    /// One session, by an id that no other session has.
     ///
-    /// The value shows a short hash of them to scripts of the page, so they must be no secret that could be
-    /// guessed.
-    Session(&'a [u8]),
+    /// Scripts of the page can read the id in the value, so it must not be a secret.
+    Session([u8; 16]),
 }
 
-impl Binding<'_> {
-    const fn parts(&self) -> (&[u8; 1], &[u8]) {
+impl Binding {
+    /// The session with this name: its id is the first half of the name's SHA-256.
+    pub fn of_session(name: &[u8]) -> Self {
+        let digest = sha256(name);
+        Self::Session(*digest.first_chunk().expect("32 bytes have a first half"))
+    }
+
+    /// The session of a login cookie without an id: by the user's name, and the time of the login.
+    pub(crate) fn of_login(username: &[u8], started: u32) -> Self {
+        let hash = Sha256::new().chain_update(username).chain_update(b"\0");
+        let digest: [u8; 32] = hash.chain_update(started.to_be_bytes()).finalize().into();
+        Self::Session(*digest.first_chunk().expect("32 bytes have a first half"))
+    }
+
+    /// The id in hexadecimal digits; zeros before the login.
+    fn digits(self) -> [u8; 32] {
         match self {
-            Self::Anonymous => (b"a", b""),
-            Self::Session(name) => (b"s", name),
+            Self::Anonymous => [b'0'; 32],
+            Self::Session(id) => hex(id),
         }
     }
 }
 
-impl fmt::Debug for Binding<'_> {
+impl fmt::Debug for Binding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Anonymous => "Binding::Anonymous",
@@ -65,76 +81,68 @@ impl fmt::Debug for Binding<'_> {
 /// The maker and checker of `_xsrf` values.
 ///
 /// ```text
-/// value  = "x" random fit mac
-/// random = 32HEXDIG   ; 16 octets of the system's generator
-/// fit    = 8HEXDIG    ; a quick hash of the binding
-/// mac    = 32HEXDIG   ; the first 16 octets of HMAC-SHA256(key, kind random binding)
-/// kind   = "a" / "s"  ; before the login, or for a session
+/// value   = "x" random session mac
+/// random  = 32HEXDIG   ; 16 bytes of the system's generator
+/// session = 32HEXDIG   ; the id of the session, zeros before the login
+/// mac     = 32HEXDIG   ; the first 16 bytes of HMAC-SHA256(key, random session)
 /// ```
 ///
-/// It begins with a letter, so that nobody takes it for the masked form that begins with `2|`; it holds
-/// letters and digits alone, so that it is never quoted and survives clients which cut a cookie at the last
-/// word character. Digits above nine are small letters.
-///
-/// `fit` is no security check. It tells in a few instructions whether a cookie is worth keeping, on every
-/// answer, where the MAC is worked out on unsafe requests only.
+/// It begins with a letter, so that no peer takes it for the masked form that begins with `2|`. It holds only
+/// letters and digits, so it is never quoted and survives clients that cut a cookie at the last word character.
+/// Digits above nine are lower case.
 ///
 /// # Security
 ///
 /// This is a signed double submit without the comparison of the two: the value alone is bound to the session,
-/// so that a cookie planted by a sibling site is worth nothing. The MAC is cut to 128 bits, which cannot be
-/// guessed online, and its input has one reading: kind and random part have fixed lengths.
+/// so a cookie planted by a sibling site is worth nothing, and a value of a session that has ended is not
+/// accepted by the next one. The MAC is cut to 128 bits, which cannot be guessed online, and its input has a
+/// fixed length.
 #[derive(Clone)]
 pub struct XsrfGuard<K> {
     key: K,
-    seed: u64,
 }
 
 impl<K: XsrfKey> XsrfGuard<K> {
     /// A guard with this key.
     pub fn new(key: K) -> Self {
-        // "f" is no kind of a value, so the seed tells nothing of any MAC.
-        let [a, b, c, d, e, f, g, h, ..] = key.mac(b"f");
-        let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        Self { key, seed }
+        Self { key }
     }
 
     /// A fresh value.
-    pub fn issue(&self, binding: Binding<'_>) -> String {
-        let mut value = String::with_capacity(LENGTH);
-        value.push('x');
-        value.push_str(&random::hex::<16>());
-        let random = value.as_bytes().last_chunk().expect("16 octets are 32 digits");
-        let mac = self.mac(random, binding);
-        let digits = |digits: &[u8]| digits.iter().map(|digit| char::from(*digit)).collect::<String>();
-        value.push_str(&digits(&self.fit(binding)));
-        value.push_str(&digits(&mac));
-        value
+    pub fn issue(&self, binding: Binding) -> String {
+        let mut signed = [0; 64];
+        let (random, session) = signed.split_at_mut(32);
+        random.copy_from_slice(random::hex::<16>().as_bytes());
+        session.copy_from_slice(&binding.digits());
+        let mac = self.mac(&signed);
+        let digits = signed.iter().chain(&mac).map(|digit| char::from(*digit));
+        std::iter::once('x').chain(digits).collect()
     }
 
-    /// Whether a value seems to be made by this server for this binding; cheap, and no proof.
+    /// Whether a value names this session; cheap, and no proof.
     ///
-    /// Where it is not, the answer sets a fresh one: two servers on one host share the cookie's name and
+    /// Where it does not, the answer sets a fresh one: two servers on one host share the cookie's name and
     /// overwrite each other's.
-    pub fn fits(&self, value: &[u8], binding: Binding<'_>) -> bool {
-        let fit = self.fit(binding);
-        Parts::of(value).is_some_and(|parts| *parts.fit == fit)
+    pub fn fits(&self, value: &[u8], binding: Binding) -> bool {
+        Parts::of(value).is_some_and(|parts| *parts.session() == binding.digits())
     }
 
     /// The same of the `_xsrf` cookies of a request: whether one of them does.
-    #[inline(always)]
-    pub(crate) fn one_fits(&self, sent: RequestCookies<'_>, name: &CookieName, binding: Binding<'_>) -> bool {
-        let fit = self.fit(binding);
+    pub(crate) fn one_fits(&self, sent: RequestCookies<'_>, name: &CookieName, binding: Binding) -> bool {
+        let session = binding.digits();
         sent.seem_to_hold(name, LENGTH, |value| {
-            Parts::of(value).is_some_and(|parts| *parts.fit == fit)
+            Parts::of(value).is_some_and(|parts| *parts.session() == session)
         })
     }
 
-    /// Whether a value was made by this server for this binding.
-    pub fn is_signed_for(&self, value: &[u8], binding: Binding<'_>) -> bool {
-        Parts::of(value).is_some_and(|parts| {
-            *parts.fit == self.fit(binding) && secret::equal(parts.mac, &self.mac(parts.random, binding))
-        })
+    /// Whether this server made a value, for whichever session.
+    pub fn is_signed(&self, value: &[u8]) -> bool {
+        Parts::of(value).is_some_and(|parts| secret::equal(parts.mac, &self.mac(parts.signed)))
+    }
+
+    /// Whether this server made a value for this session.
+    pub fn is_signed_for(&self, value: &[u8], binding: Binding) -> bool {
+        self.fits(value, binding) && self.is_signed(value)
     }
 
     /// Whether a value has the form of ours at all.
@@ -143,34 +151,9 @@ impl<K: XsrfKey> XsrfGuard<K> {
             && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')))
     }
 
-    #[inline(always)]
-    fn fit(&self, binding: Binding<'_>) -> [u8; 8] {
-        let (kind, name) = binding.parts();
-        let mixed = mix(self.seed ^ u64::from(kind[0]), name);
-        hex((mixed ^ (mixed >> 32)) as u32)
-    }
-
-    fn mac(&self, random: &[u8; 32], binding: Binding<'_>) -> [u8; 32] {
-        let (kind, name) = binding.parts();
-        // Names are short: so many octets are one block of the hash.
-        let mut short = [0; 55];
-        let mac = match short.get_mut(..kind.len() + random.len() + name.len()) {
-            Some(message) => {
-                let (head, tail) = message.split_at_mut(kind.len() + random.len());
-                head[0] = kind[0];
-                head[1..].copy_from_slice(random);
-                tail.copy_from_slice(name);
-                self.key.mac(message)
-            }
-            None => self.key.mac(&[kind, &random[..], name].concat()),
-        };
-        let (words, _) = mac.as_chunks::<4>();
-        let mut digits = [0; 32];
-        let (eights, _) = digits.as_chunks_mut::<8>();
-        for (eight, word) in eights.iter_mut().zip(words) {
-            *eight = hex(u32::from_be_bytes(*word));
-        }
-        digits
+    fn mac(&self, signed: &[u8; 64]) -> [u8; 32] {
+        let mac = self.key.mac(signed);
+        hex(*mac.first_chunk().expect("32 bytes have a first half"))
     }
 }
 
@@ -180,56 +163,40 @@ impl<K> fmt::Debug for XsrfGuard<K> {
     }
 }
 
-const LENGTH: usize = 1 + 32 + 8 + 32;
+const LENGTH: usize = 1 + 64 + 32;
 
 struct Parts<'a> {
-    random: &'a [u8; 32],
-    fit: &'a [u8; 8],
+    /// The random part and the session.
+    signed: &'a [u8; 64],
     mac: &'a [u8; 32],
 }
 
 impl<'a> Parts<'a> {
     fn of(value: &'a [u8]) -> Option<Self> {
-        let rest = value.strip_prefix(b"x")?;
-        let (random, rest) = rest.split_first_chunk()?;
-        let (fit, rest) = rest.split_first_chunk()?;
-        let mac = rest.try_into().ok()?;
-        Some(Self { random, fit, mac })
+        let (signed, mac) = value.strip_prefix(b"x")?.split_first_chunk()?;
+        let mac = mac.try_into().ok()?;
+        Some(Self { signed, mac })
+    }
+
+    fn session(&self) -> &'a [u8; 32] {
+        self.signed.last_chunk().expect("64 digits have 32 at the end")
     }
 }
 
-/// A multiply-and-fold hash: eight octets a round, by FNV's 64-bit prime.
-#[inline(always)]
-fn mix(seed: u64, octets: &[u8]) -> u64 {
-    let (words, rest) = octets.as_chunks::<8>();
-    let round = |state: u64, word: u64| {
-        let state = (state ^ word).wrapping_mul(0x0000_0100_0000_01b3);
-        state ^ (state >> 32)
-    };
-    let state = words
-        .iter()
-        .fold(seed, |state, word| round(state, u64::from_le_bytes(*word)));
-    let last = rest.iter().fold(0, |word, octet| (word << 8) | u64::from(*octet));
-    round(round(state, last), octets.len() as u64)
-}
-
-/// Eight hexadecimal digits, all at once: the nibbles are spread over eight octets and made digits there, without a
-/// loop.
-#[inline(always)]
-fn hex(number: u32) -> [u8; 8] {
-    let spread = u64::from(number);
-    let spread = (spread | (spread << 16)) & 0x0000_ffff_0000_ffff;
-    let spread = (spread | (spread << 8)) & 0x00ff_00ff_00ff_00ff;
-    let spread = (spread | (spread << 4)) & 0x0f0f_0f0f_0f0f_0f0f;
-    let letters = ((spread + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
-    (spread + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
+/// 16 bytes as 32 hexadecimal digits.
+fn hex(bytes: [u8; 16]) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [byte >> 4, byte & 15].map(|nibble| DIGITS[usize::from(nibble)]);
+    }
+    digits
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use hmac::{Hmac, KeyInit, Mac};
     use proptest::prelude::*;
-    use sha2::Sha256;
 
     use super::*;
 
@@ -244,23 +211,22 @@ pub(super) mod tests {
         }
     }
 
-    const BINDINGS: [Binding<'static>; 8] = [
-        Binding::Anonymous,
-        Binding::Session(b""),
-        Binding::Session(b"a"),
-        Binding::Session(b"alice-1"),
-        Binding::Session(b"alice-2"),
-        Binding::Session(b"0123456789abcdef0123456789abcdef"),
-        Binding::Session(b"0123456789abcdef012345"),
-        Binding::Session(b"0123456789abcdef0123456"),
-    ];
+    fn bindings() -> [Binding; 5] {
+        [
+            Binding::Anonymous,
+            Binding::of_session(b""),
+            Binding::of_session(b"alice-1"),
+            Binding::of_session(b"alice-2"),
+            Binding::Session([0x5a; 16]),
+        ]
+    }
 
     #[test]
     fn a_value_is_good_for_its_own_binding_and_no_other() {
         let guard = XsrfGuard::new(TestKey(b"ours"));
-        for made in BINDINGS {
+        for made in bindings() {
             let value = guard.issue(made);
-            for asked in BINDINGS {
+            for asked in bindings() {
                 let expected = made == asked;
                 assert_eq!(
                     guard.is_signed_for(value.as_bytes(), asked),
@@ -277,20 +243,20 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_value_of_another_server_is_not_good_and_does_not_fit() {
+    fn value_of_another_server_is_not_accepted() {
         let ours = XsrfGuard::new(TestKey(b"ours"));
         let theirs = XsrfGuard::new(TestKey(b"theirs"));
-        for binding in BINDINGS {
+        for binding in bindings() {
             let value = theirs.issue(binding);
             assert!(!ours.is_signed_for(value.as_bytes(), binding), "{binding:?}");
-            assert!(!ours.fits(value.as_bytes(), binding), "{binding:?}");
+            assert!(!ours.is_signed(value.as_bytes()), "{binding:?}");
         }
     }
 
     #[test]
     fn a_value_changed_anywhere_is_not_signed() {
         let guard = XsrfGuard::new(TestKey(b"ours"));
-        let binding = Binding::Session(b"alice");
+        let binding = Binding::of_session(b"alice");
         let value = guard.issue(binding).into_bytes();
         for place in 0..value.len() {
             let mut changed = value.clone();
@@ -309,9 +275,9 @@ pub(super) mod tests {
     #[test]
     fn a_fit_alone_proves_nothing() {
         let guard = XsrfGuard::new(TestKey(b"ours"));
-        let binding = Binding::Session(b"alice");
+        let binding = Binding::of_session(b"alice");
         let mut value = guard.issue(binding);
-        value.replace_range(41.., &"0".repeat(32));
+        value.replace_range(65.., &"0".repeat(32));
         assert!(guard.fits(value.as_bytes(), binding));
         assert!(!guard.is_signed_for(value.as_bytes(), binding));
     }
@@ -338,31 +304,31 @@ pub(super) mod tests {
         let guard = XsrfGuard::new(TestKey(b"ours"));
         for (binding, value) in [
             (Binding::Anonymous, ANONYMOUS),
-            (Binding::Session(b"alice's session"), ALICE),
+            (Binding::of_session(b"alice's session"), ALICE),
         ] {
             assert!(guard.is_signed_for(value.as_bytes(), binding), "{binding:?}");
         }
     }
 
-    const ANONYMOUS: &str = "x000102030405060708090a0b0c0d0e0f64b7107b73edeab199fb4c6fde69d4a232edc03f";
-    const ALICE: &str = "x000102030405060708090a0b0c0d0e0f032c39dbbd7eaaf0f16d479b31e175658616a611";
+    const ANONYMOUS: &str =
+        "x000102030405060708090a0b0c0d0e0f000000000000000000000000000000009c13487af21069c48f150c41f8f286c8";
+    const ALICE: &str =
+        "x000102030405060708090a0b0c0d0e0fa62ba409cc8a52b8b8d5d1b7721c053e343c889b5fae0c51589e5d1a4de5c4b7";
 
     #[test]
     fn debug_shows_the_name_only() {
         assert_eq!(format!("{:?}", XsrfGuard::new(TestKey(b"canary"))), "XsrfGuard");
-        assert_eq!(format!("{:?}", Binding::Session(b"canary")), "Binding::Session");
+        assert_eq!(
+            format!("{:?}", Binding::of_session(b"canary")),
+            "Binding::Session"
+        );
     }
 
     proptest! {
         #[test]
-        fn digits_are_those_of_the_standard_library(number: u32) {
-            prop_assert_eq!(hex(number).to_vec(), format!("{number:08x}").into_bytes());
-        }
-
-        #[test]
         fn no_input_panics_and_none_is_good(value: Vec<u8>, name: Vec<u8>) {
             let guard = XsrfGuard::new(TestKey(b"ours"));
-            prop_assert!(!guard.is_signed_for(&value, Binding::Session(&name)));
+            prop_assert!(!guard.is_signed_for(&value, Binding::of_session(&name)));
             prop_assert!(!guard.fits(&value, Binding::Anonymous));
         }
     }

@@ -22,6 +22,10 @@ pub enum Demand {
         /// Whether the request has none of `Sec-Fetch-Site`, Origin and Referer. Then one signed for before
         /// this login and equal to a cookie passes as well.
         browserless: bool,
+        /// Whether the browser says that a page of this origin sent the request. Then one signed for whichever
+        /// session and equal to a cookie passes as well: another server on this host, with the same keys, may
+        /// have overwritten the cookie.
+        same_origin: bool,
     },
     /// By a WebSocket handshake: in `X-XSRFToken` alone, a field which no page can add.
     Socket {
@@ -53,22 +57,22 @@ pub trait Xsrf {
 ///
 /// # fn check(key: impl XsrfKey) {
 /// let guard = XsrfGuard::new(key);
-/// let alice = Binding::Session(b"alice's session");
+/// let alice = Binding::of_session(b"alice's session");
 /// let value = guard.issue(alice);
 /// let request = http::Request::post("/").header("x-xsrftoken", &value).body(()).unwrap();
-/// let demand = Demand::Session { browserless: false };
+/// let demand = Demand::Session { browserless: false, same_origin: false };
 ///
 /// let hers = XsrfProof::new(&guard, alice, Some(value.as_bytes()));
 /// assert!(hers.prove(Head::of(&request), demand).is_ok());
 ///
-/// let another = XsrfProof::new(&guard, Binding::Session(b"bob's session"), Some(value.as_bytes()));
+/// let another = XsrfProof::new(&guard, Binding::of_session(b"bob's session"), Some(value.as_bytes()));
 /// let denial = another.prove(Head::of(&request), demand).unwrap_err();
 /// assert_eq!(denial.detail(), "XSRF cookie does not match POST argument");
 /// # }
 /// ```
 pub struct XsrfProof<'a, K, C> {
     guard: &'a XsrfGuard<K>,
-    binding: Binding<'a>,
+    binding: Binding,
     cookies: C,
     form: Option<&'a str>,
 }
@@ -80,7 +84,7 @@ where
 {
     /// The proof asked of a request in this session; `cookies` are the values of all `_xsrf` cookies sent, in
     /// any order, read only where they matter.
-    pub fn new(guard: &'a XsrfGuard<K>, binding: Binding<'a>, cookies: C) -> Self {
+    pub fn new(guard: &'a XsrfGuard<K>, binding: Binding, cookies: C) -> Self {
         Self {
             guard,
             binding,
@@ -125,18 +129,20 @@ where
         let argument = argument
             .filter(|argument| !argument.is_empty())
             .ok_or(Refusal::XsrfMissing)?;
-        let before_login = match demand {
-            Demand::LoginForm => true,
-            Demand::Session { browserless } | Demand::Socket { browserless } => {
-                if self.guard.is_signed_for(argument, self.binding) && self.binding != Binding::Anonymous {
-                    return Ok(());
-                }
-                browserless
-            }
+        let (before_login, same_origin) = match demand {
+            Demand::LoginForm => (true, false),
+            Demand::Session {
+                browserless,
+                same_origin,
+            } => (browserless, same_origin),
+            Demand::Socket { browserless } => (browserless, false),
         };
-        if before_login
+        let is_for = |binding| self.guard.is_signed_for(argument, binding);
+        if demand != Demand::LoginForm && self.binding != Binding::Anonymous && is_for(self.binding) {
+            return Ok(());
+        }
+        if (before_login && is_for(Binding::Anonymous) || same_origin && self.guard.is_signed(argument))
             && self.was_sent_as_cookie(argument)
-            && self.guard.is_signed_for(argument, Binding::Anonymous)
         {
             return Ok(());
         }
@@ -170,15 +176,25 @@ mod tests {
     use super::*;
     use crate::guard::xsrf::tests::TestKey;
 
-    const SESSION: Binding<'static> = Binding::Session(b"alice");
-    const ASKED: Demand = Demand::Session { browserless: false };
-    const BROWSERLESS: Demand = Demand::Session { browserless: true };
+    const SESSION: Binding = Binding::Session(*b"alice\'s session.");
+    const ASKED: Demand = Demand::Session {
+        browserless: false,
+        same_origin: false,
+    };
+    const SAME_ORIGIN: Demand = Demand::Session {
+        browserless: false,
+        same_origin: true,
+    };
+    const BROWSERLESS: Demand = Demand::Session {
+        browserless: true,
+        same_origin: false,
+    };
 
     #[test]
     fn the_argument_is_the_first_that_is_not_empty() {
         let guard = XsrfGuard::new(TestKey(b"ours"));
         let good = guard.issue(SESSION);
-        let bad = guard.issue(Binding::Session(b"bob"));
+        let bad = guard.issue(Binding::of_session(b"bob"));
         let (good, bad) = (good.as_str(), bad.as_str());
         let last = format!("_xsrf={bad}&x=1&_xsrf={good}");
         let last_bad = format!("_xsrf={good}&_xsrf={bad}");
@@ -252,8 +268,11 @@ mod tests {
         let before = guard.issue(Binding::Anonymous);
         let other = guard.issue(Binding::Anonymous);
         let after = guard.issue(SESSION);
+        let ended = guard.issue(Binding::of_session(b"a session of alice that has ended"));
+        let theirs = XsrfGuard::new(TestKey(b"theirs")).issue(SESSION);
         let socket = Demand::Socket { browserless: true };
         let (before, other, after) = (before.as_bytes(), other.as_bytes(), after.as_bytes());
+        let (ended, theirs) = (ended.as_bytes(), theirs.as_bytes());
         for (argument, cookies, binding, demand, expected) in [
             (before, &[before][..], SESSION, BROWSERLESS, true),
             (before, &[other, before], SESSION, BROWSERLESS, true),
@@ -278,6 +297,15 @@ mod tests {
             (before, &[before], Binding::Anonymous, ASKED, false),
             (after, &[after], Binding::Anonymous, Demand::LoginForm, false),
             (after, &[after], SESSION, Demand::LoginForm, false),
+            // Another server on this host, with the same keys, has overwritten the cookie.
+            (ended, &[ended], SESSION, SAME_ORIGIN, true),
+            (before, &[before], SESSION, SAME_ORIGIN, true),
+            (ended, &[after], SESSION, SAME_ORIGIN, false),
+            (ended, &[], SESSION, SAME_ORIGIN, false),
+            (ended, &[ended], SESSION, ASKED, false),
+            (ended, &[ended], SESSION, BROWSERLESS, false),
+            (ended, &[ended], SESSION, socket, false),
+            (theirs, &[theirs], SESSION, SAME_ORIGIN, false),
         ] {
             let request = Request::post("/")
                 .header("x-xsrftoken", argument)

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     answer::Answer,
-    authenticate::{Authenticator, Candidate, Outcome, TokenSources},
+    authenticate::{Authenticator, Candidate, Outcome, TokenSource, TokenSources},
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
     digest::sha256,
     fields::{Field, Several},
     head::Head,
     query::TokenBuffer,
-    session::{Credential, Session},
+    session::{Credential, Exchange, Session},
     time::{Moment, UnixTime},
     token::{PresentedToken, TOKEN_LIMIT},
 };
@@ -121,9 +121,18 @@ impl Hub {
     fn by_any_source(self: &Arc<Self>, sources: &TokenSources, head: Head<'_>) -> Answer<Outcome> {
         let mut buffer = TokenBuffer::default();
         match sources.find(head, &mut buffer) {
-            Ok(Some(found)) => self
-                .ask(found.token().as_bytes(), &head, Credential::Token)
-                .unwrap_or_else(|| Outcome::Absent.into()),
+            Ok(Some(found)) => {
+                let in_query = *found.source() == TokenSource::Query;
+                let hash = found.token().hash();
+                self.ask(found.token().as_bytes(), &head, Credential::Token)
+                    .unwrap_or_else(|| Outcome::Absent.into())
+                    .map(move |outcome| match outcome {
+                        Outcome::Accepted(session) if in_query => {
+                            Outcome::Accepted(session.exchangeable(Exchange::Token(Arc::new(hash))))
+                        }
+                        outcome => outcome,
+                    })
+            }
             Ok(None) => Outcome::Absent.into(),
             Err(denial) => Outcome::Malformed(denial).into(),
         }

@@ -175,19 +175,19 @@ impl Endpoint for Callback {
                 let (location, cookies) = login.into_parts();
                 return with_version(redirected(location, cookies)).into();
             }
-            Err(CallbackError::MissingCookie) if visit.session().is_some() => {
+            Err(CallbackError::MissingCookie) if visit.session.is_some() => {
                 return with_version(redirect(StatusCode::FOUND, HeaderValue::from(&hub.next(None)))).into();
             }
             Err(error) => {
                 visit
-                    .gate
+                    .gate()
                     .refused(crate::denial::Reason::CrossSite, head, &visit.surroundings);
                 return hub.explain(error.status(), &told(&error), None, None).into();
             }
         };
         let conclusion = Conclusion {
             hub: Arc::clone(hub),
-            gate: Arc::clone(visit.gate),
+            gate: Arc::clone(visit.gate()),
             head: head.to_request(),
             client: visit.client(),
             login,

@@ -35,7 +35,7 @@ impl Endpoint for std::sync::Arc<LaunchLinks> {
 
 impl LaunchLinks {
     fn open(&self, visit: &Visit<'_>) -> OwnResponse {
-        let gate = visit.gate;
+        let gate = visit.gate();
         let mut buffer = TokenBuffer::default();
         let token = Query::of(visit.head.uri()).token(&mut buffer).ok().flatten();
         let Some(launch) = token.and_then(|token| self.redeem(token, &*gate.clock)) else {

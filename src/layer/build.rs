@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{AuthLayer, AuthLayerBuilder, at_the_hub::AtTheHub};
 use crate::{
     authenticate::{
-        Authenticator, Chain, IdentityCookie, TokenAuthenticator, TokenSource, danger::AcceptAnyone,
+        Authenticator, Chain, IdentityCookie, QueryLogin, TokenAuthenticator, TokenSource,
+        danger::AcceptAnyone,
     },
     base_url::BaseUrl,
     cookie::{CookieJar, CookieScope, Keyring},
@@ -76,7 +77,12 @@ impl AuthLayerBuilder {
         let login_cookie = if logs_in {
             let jar = CookieJar::signed(&keyring, CookieScope::server(base_url.as_str())?);
             let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
-            let verifiers = typed_verifiers.clone();
+            // Those whose tokens may become a login: typed into the form, or found in the query.
+            let known = self
+                .known_tokens
+                .iter()
+                .filter(|_| self.tokens_log_in || reads_query);
+            let verifiers = known.map(|known| Arc::clone(&known.verifier)).collect();
             Some(IdentityCookie::of_gate(jar, verifiers, Arc::clone(&ended)))
         } else {
             None
@@ -225,8 +231,17 @@ impl AuthLayerBuilder {
     /// Who is asked, in this order: known tokens, the cookie of a login, and what else was named.
     fn chain(&mut self, sources: &[TokenSource], login_cookie: Option<IdentityCookie>) -> Chain {
         let owner = Grant::new(Identity::anonymous());
+        let query_login = |kind| {
+            if login_cookie.is_some() {
+                kind
+            } else {
+                QueryLogin::Never
+            }
+        };
         let mut shared_tokens = std::mem::take(&mut self.shared_tokens).into_iter().map(|token| {
-            TokenAuthenticator::new(SharedToken::new(token, owner.clone())).with_sources(sources.to_vec())
+            TokenAuthenticator::new(SharedToken::new(token, owner.clone()))
+                .with_sources(sources.to_vec())
+                .with_query_login(query_login(QueryLogin::SharedToken))
         });
         let first = shared_tokens.next();
         let mut others: Vec<Box<dyn Authenticator>> = Vec::new();
@@ -234,7 +249,7 @@ impl AuthLayerBuilder {
             others.push(Box::new(authenticator));
         }
         for known in std::mem::take(&mut self.known_tokens) {
-            others.push(known.authenticator(sources.to_vec()));
+            others.push(known.authenticator(sources.to_vec(), query_login(QueryLogin::ByHash)));
         }
         if let Some(cookie) = login_cookie {
             others.push(Box::new(cookie));

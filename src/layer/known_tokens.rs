@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    authenticate::{Authenticator, TokenAuthenticator, TokenSource},
+    authenticate::{Authenticator, QueryLogin, TokenAuthenticator, TokenSource},
     verify::TokenVerifier,
 };
 
@@ -14,7 +14,8 @@ pub(super) struct KnownTokens {
     authenticator: MakeAuthenticator,
 }
 
-type MakeAuthenticator = Box<dyn FnOnce(Vec<TokenSource>) -> Box<dyn Authenticator> + Send + Sync>;
+type MakeAuthenticator =
+    Box<dyn FnOnce(Vec<TokenSource>, QueryLogin) -> Box<dyn Authenticator> + Send + Sync>;
 
 impl KnownTokens {
     pub(super) fn new(verifier: impl TokenVerifier) -> Self {
@@ -22,12 +23,19 @@ impl KnownTokens {
         let asked = Arc::clone(&verifier);
         Self {
             verifier,
-            authenticator: Box::new(|sources| Box::new(TokenAuthenticator::new(asked).with_sources(sources))),
+            authenticator: Box::new(|sources, query_login| {
+                let authenticator = TokenAuthenticator::new(asked).with_sources(sources);
+                Box::new(authenticator.with_query_login(query_login))
+            }),
         }
     }
 
-    /// Whoever presents such a token in one of these places.
-    pub(super) fn authenticator(self, sources: Vec<TokenSource>) -> Box<dyn Authenticator> {
-        (self.authenticator)(sources)
+    /// The authenticator of requests that carry such a token in one of these places.
+    pub(super) fn authenticator(
+        self,
+        sources: Vec<TokenSource>,
+        query_login: QueryLogin,
+    ) -> Box<dyn Authenticator> {
+        (self.authenticator)(sources, query_login)
     }
 }

@@ -249,16 +249,21 @@ impl AuthLayer {
         self.passage.check_xsrf(head, field)
     }
 
-    /// The cookies that log the browser of this request out, on every path where it may have a login.
+    /// Ends every login whose cookie came with this request, and returns the cookies that remove them from the browser.
     ///
-    /// The login ends with this call, whether or not the cookies are sent: its cookie is refused from now on, a copy
-    /// of it too, and [`ended`](Self::ended) is told.
+    /// The logins end with this call, whether or not the cookies are sent: their cookies are refused from now on,
+    /// copies included, and [`ended`](Self::ended) completes. Cookies that another host or path planted beside them
+    /// do not matter.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::TooLarge` (431) if the request has more than 16 KiB or 256 pairs of cookies: then nothing has ended.
     ///
     /// # Security
     ///
     /// Ended logins are kept in this process, the last 32,768 of them, as long as their cookies would live. Another
     /// process with the same key, or this one after a restart, takes a copy of the cookie until its time is over.
-    pub fn log_out(&self, head: Head<'_>) -> SetCookies {
+    pub fn log_out(&self, head: Head<'_>) -> Result<SetCookies, Denial> {
         self.passage.log_out_by_hand(head)
     }
 

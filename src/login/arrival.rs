@@ -71,7 +71,7 @@ impl Arrival {
     }
 
     pub(super) fn is_over(&self, grant: &Grant) -> bool {
-        grant.expiry().is_some_and(|end| end <= self.gate.clock.now())
+        grant.has_expired(|| self.gate.clock.now())
     }
 
     /// Whoever has what opens the whole server: they may set its password.

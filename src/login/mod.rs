@@ -45,7 +45,6 @@ use crate::{
     percent,
     query::Query,
     secret::Secret,
-    session::Credential,
     token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
 };
@@ -96,8 +95,8 @@ pub(crate) enum NotChanged {
 
 impl Endpoint for LoginPage {
     fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
-        let gate = visit.gate;
-        let session = match visit.session() {
+        let gate = visit.gate();
+        let session = match visit.permitted_session() {
             Some(session) if !self.asks_for_change(visit) => session,
             _ => {
                 return self
@@ -107,10 +106,10 @@ impl Endpoint for LoginPage {
             }
         };
         let mut cookies = SetCookies::default();
-        if session.credential() == Credential::Token && Query::of(visit.head.uri()).holds_token() {
+        if let (_, Some(login)) = gate.login_for(session.clone(), visit.head) {
             let (host, client) = (visit.head.host().unwrap_or_default(), visit.client());
-            let (owner, https) = (Grant::new(Identity::anonymous()), is_https(&visit.surroundings));
-            if let Err(error) = gate.log_in(owner, host, client, https, &mut cookies) {
+            let https = is_https(&visit.surroundings);
+            if let Err(error) = gate.log_in(login, host, client, https, &mut cookies) {
                 return visit.too_long(&error).into();
             }
         }
@@ -123,13 +122,13 @@ impl Endpoint for LoginPage {
     }
 
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
-        let (gate, head) = (visit.gate, visit.head);
+        let (gate, head) = (visit.gate(), visit.head);
         let new = Some(field(form, &["new_password"])).filter(|new| !new.is_empty());
         let asked = self.form(visit, new.is_some());
         let xsrf = form.text("_xsrf");
         // A page that was loaded before the login in another tab is as much of this server as one after it.
         let by_login = || match visit.session_by_cookie() {
-            Some(session) => visit.check_xsrf(Some(&session), &xsrf),
+            Some(session) => visit.check_xsrf(Some(session), &xsrf),
             None => visit.check_xsrf(None, &xsrf),
         };
         if let Err(denial) = visit.check_xsrf(None, &xsrf).or_else(|_| by_login()) {
@@ -252,8 +251,8 @@ impl LoginPage {
     /// The page that asks, for this visitor: for a login, or for another password.
     fn form(&self, visit: &Visit<'_>, changes: bool) -> LoginForm {
         let mut cookies = SetCookies::default();
-        let xsrf = visit.xsrf(visit.session_by_cookie().as_ref(), &mut cookies);
-        let next = self.next(visit.head, &visit.gate.telling.base_url);
+        let xsrf = visit.xsrf(visit.session_by_cookie(), &mut cookies);
+        let next = self.next(visit.head, &visit.gate().telling.base_url);
         let target = |query: &str| {
             let mut target = format!("{}?{query}next=", self.path);
             percent::form_encode(next.as_str().as_bytes(), &mut target);
@@ -261,7 +260,7 @@ impl LoginPage {
         };
         let takes_password = match &self.shared {
             Some(shared) => shared.is_set(),
-            None => visit.gate.passwords.verifier.is_some(),
+            None => visit.gate().passwords.verifier.is_some(),
         };
         LoginForm {
             path: self.path.clone(),
@@ -274,7 +273,7 @@ impl LoginPage {
             cookies,
             https: is_https(&visit.surroundings),
             host: visit.head.host().unwrap_or_default().into(),
-            asks_for_username: visit.gate.passwords.ask_for_username,
+            asks_for_username: visit.gate().passwords.ask_for_username,
             label: match (
                 self.tokens.is_empty() && self.verifiers.is_empty(),
                 takes_password,

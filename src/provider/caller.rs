@@ -14,7 +14,8 @@ use super::{
 use crate::{
     authenticate::token_in_authorization,
     denial::{Denial, Reason},
-    guard::{Binding, RequestKind, XsrfProof},
+    gate::login_cookie::binding,
+    guard::{RequestKind, XsrfProof},
     store::TokenRecord,
     token::PresentedToken,
 };
@@ -73,7 +74,7 @@ impl Call<'_> {
             Method::HEAD | Method::OPTIONS => RequestKind::Safe,
             _ => RequestKind::Unsafe,
         };
-        let binding = Binding::Session(visitor.login.session_id().as_bytes());
+        let binding = binding(&visitor.session());
         let proof = XsrfProof::new(&self.hub.xsrf_guard, binding, None);
         self.hub
             .guards

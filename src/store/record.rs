@@ -163,6 +163,6 @@ impl TokenRecord {
 
     /// Whether its time is over at `now`.
     pub fn has_expired(&self, now: UnixTime) -> bool {
-        self.grant.expiry().is_some_and(|expiry| expiry <= now)
+        self.grant.has_expired(|| now)
     }
 }

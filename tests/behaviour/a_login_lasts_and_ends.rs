@@ -188,7 +188,7 @@ async fn a_login_is_worth_what_its_grant_is_and_ends_with_it() {
         Reason::InsufficientScope,
     );
     clock.advance(DAY);
-    refused_for(&with_cookie(&layer, cookie).await, 401, Reason::ExpiredToken);
+    refused_for(&with_cookie(&layer, cookie).await, 401, Reason::ExpiredCookie);
 }
 
 #[tokio::test]
@@ -325,7 +325,7 @@ async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own(
     let layer = idle_server(&clock);
     let auth = layer.clone();
     let service = layer.layer(service_fn(move |request: http::Request<_>| {
-        let cookies: SetCookies = auth.log_out(Head::of(&request));
+        let cookies: SetCookies = auth.log_out(Head::of(&request)).expect("cookies of a usual size");
         let mut response = http::Response::new(http_body_util::Full::<hyper::body::Bytes>::default());
         cookies.append_to(response.headers_mut());
         async { Ok::<_, std::convert::Infallible>(response) }

@@ -99,7 +99,7 @@ async fn a_logout_by_a_handler_ends_it_too_and_no_longer_life_brings_it_back() {
     let layer = server(&clock);
     let cookie = log_in(&layer, "alice", "");
     let head = request(&format!("POST /bye\ncookie: {cookie}"));
-    layer.log_out(Head::of(&head));
+    let _ = layer.log_out(Head::of(&head)).expect("cookies of a usual size");
     for passed in [HOUR, 12 * HOUR] {
         refused_for(&page(&layer, &cookie).await, 401, Reason::ExpiredCookie);
         clock.advance(passed);
@@ -155,4 +155,91 @@ async fn a_grant_that_does_not_fit_into_a_cookie_logs_nobody_in() {
     assert!(login(1_000).is_ok());
     let error = login(4_000).expect_err("more than a cookie holds");
     assert_eq!(error.kind(), CookieErrorKind::TooLarge);
+}
+
+/// Logs out with these cookies beside one's own, and tries a copy of each cookie afterwards.
+async fn log_out_with(planted: &[String], expected: StatusCode) {
+    let clock = TestClock::at(START);
+    for place in [0, planted.len() / 2, planted.len()] {
+        let layer = server(&clock);
+        let (hers, other) = (log_in(&layer, "alice", ""), log_in(&layer, "bob", ""));
+        let planted = planted.iter().map(|cookie| cookie.replace("<other>", &other));
+        let mut cookies: Vec<String> = planted.collect();
+        cookies.insert(place, hers.clone());
+        let answer = send(
+            &layer,
+            request(&format!("GET /logout\ncookie: {}", cookies.join("; "))),
+        )
+        .await;
+        assert_eq!(answer.status, expected, "{answer:?}");
+        let ended = expected == StatusCode::OK;
+        assert_eq!(answer.text.contains("logged out"), ended, "{answer:?}");
+        for (cookie, ended) in [(&hers, ended), (&other, ended && cookies.contains(&other))] {
+            let copy = page(&layer, cookie).await.status;
+            assert_eq!(copy == StatusCode::UNAUTHORIZED, ended, "a copy of {cookie}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn logout_ends_the_login_whatever_cookies_are_planted_beside_it() {
+    let junk = |count: usize| {
+        (0..count)
+            .map(|n| format!("username-localhost=junk{n}"))
+            .collect::<Vec<_>>()
+    };
+    log_out_with(&["<other>".to_owned()], StatusCode::OK).await;
+    for count in [1, 7, 8, 9, 200] {
+        log_out_with(&junk(count), StatusCode::OK).await;
+        let mut with_other = junk(count);
+        with_other.push("<other>".to_owned());
+        log_out_with(&with_other, StatusCode::OK).await;
+    }
+}
+
+#[tokio::test]
+async fn logout_that_cannot_read_the_cookies_is_refused_and_ends_nothing() {
+    let too_large = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let many = (0..300).map(|n| format!("a{n}=1")).collect::<Vec<_>>();
+    log_out_with(&many, too_large).await;
+    log_out_with(&[format!("other={}", "x".repeat(17_000))], too_large).await;
+}
+
+#[tokio::test]
+async fn logout_of_another_site_is_refused_where_planted_cookies_hide_the_login() {
+    let clock = TestClock::at(START);
+    let layer = server(&clock);
+    let (hers, other) = (log_in(&layer, "alice", ""), log_in(&layer, "bob", ""));
+    for signal in ["origin: https://evil.example", "sec-fetch-site: cross-site"] {
+        let lines = format!(
+            "POST /logout\ncontent-type: application/x-www-form-urlencoded\ncookie: {hers}; {other}\n{signal}"
+        );
+        let answer = send(&layer, request(&lines)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{signal}");
+        assert_eq!(page(&layer, &hers).await.status, StatusCode::OK, "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn xsrf_value_of_a_login_that_ended_is_not_accepted_for_the_next_one() {
+    let clock = TestClock::at(START);
+    let layer = server(&clock);
+    let first = log_in(&layer, "alice", "");
+    let value = page(&layer, &first).await.cookie("_xsrf=");
+    let post = |session: &str, value: &str| {
+        let lines = format!(
+            "POST /\norigin: http://localhost\nx-xsrftoken: {}\ncookie: {session}; {value}",
+            &value[6..]
+        );
+        request(&lines)
+    };
+    assert_eq!(send(&layer, post(&first, &value)).await.status, StatusCode::OK);
+    send(&layer, request(&format!("GET /logout\ncookie: {first}"))).await;
+    clock.advance(Duration::from_secs(10));
+    let second = log_in(&layer, "alice", "");
+    let refused = send(&layer, post(&second, &value)).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{refused:?}");
+    // The refusal brings the value of the present session.
+    let value = refused.cookie("_xsrf=");
+    assert_eq!(send(&layer, post(&second, &value)).await.status, StatusCode::OK);
 }

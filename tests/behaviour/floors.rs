@@ -28,7 +28,7 @@ const BESIDE: [(&str, &str); 20] = [
     ("identity", "random"),
     ("next_url", "base_url peer percent query"),
     ("query", "denial percent token"),
-    ("session", "denial grant identity"),
+    ("session", "denial grant identity token"),
     ("password", "error random secret"),
     ("password_change", "login"),
     ("provider", "oauth"),

@@ -10,8 +10,8 @@ use axum::{
 use http::{Request, StatusCode, request::Parts};
 use http_body_util::BodyExt;
 use portcullis::{
-    AuthLayer, Challenge, Denial, Event, Grant, Head, Identity, Reason, Responses, Session, SetCookies,
-    Token, TokenSet, testing::TestIdentity,
+    AuthLayer, Challenge, Denial, Event, Grant, Head, Identity, Reason, Responses, Session, Token, TokenSet,
+    testing::TestIdentity,
 };
 use tower::ServiceExt;
 
@@ -227,8 +227,12 @@ async fn log_in(
     }
 }
 
-async fn log_out(State(auth): State<AuthLayer>, head: Parts) -> SetCookies {
-    auth.log_out(Head::of_parts(&head))
+async fn log_out(State(auth): State<AuthLayer>, head: Parts) -> Response {
+    let head = Head::of_parts(&head);
+    match auth.log_out(head) {
+        Ok(cookies) => cookies.into_response(),
+        Err(denial) => denial.into_response(head),
+    }
 }
 
 #[tokio::test]

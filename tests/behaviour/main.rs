@@ -11,6 +11,7 @@ mod certificates_of_a_hub_are_read_when_configuring;
 mod child;
 mod configuring_fails_when_configuring;
 mod cookie_properties;
+mod credential_matrix;
 mod every_decision_is_an_event;
 mod floors;
 mod fuzzing;

@@ -660,12 +660,16 @@ fn debug_of_what_holds_a_secret_shows_none() {
     }
 
     let xsrf = XsrfGuard::new(keyring.clone());
-    let value = xsrf.issue(Binding::Session(text.as_bytes()));
+    let value = xsrf.issue(Binding::of_session(text.as_bytes()));
     sinks.debug("xsrf", &xsrf);
-    sinks.debug("xsrf", &Binding::Session(text.as_bytes()));
+    sinks.debug("xsrf", &Binding::of_session(text.as_bytes()));
     sinks.debug(
         "xsrf",
-        &XsrfProof::new(&xsrf, Binding::Session(text.as_bytes()), Some(value.as_bytes())),
+        &XsrfProof::new(
+            &xsrf,
+            Binding::of_session(text.as_bytes()),
+            Some(value.as_bytes()),
+        ),
     );
     assert_untold(&sinks, &Canary::of("an xsrf value", value.as_bytes()), &[]);
 

@@ -6,6 +6,7 @@ use super::Passage;
 use crate::{
     authenticate::login_payload::Login,
     cookie::{CookieError, SetCookies},
+    denial::Denial,
     gate::login_cookie::is_https,
     grant::Grant,
     head::Head,
@@ -44,11 +45,11 @@ impl Passage {
     }
 
     /// A logout that a handler decided.
-    pub(crate) fn log_out_by_hand(&self, head: Head<'_>) -> SetCookies {
+    pub(crate) fn log_out_by_hand(&self, head: Head<'_>) -> Result<SetCookies, Denial> {
         let mut cookies = SetCookies::default();
         let (client, https) = self.client(head);
-        self.gate.log_out(head, client, https, &mut cookies);
-        cookies
+        self.gate.log_out(head, client, https, &mut cookies)?;
+        Ok(cookies)
     }
 
     /// The end of a session, to come; `None` if nothing here would end it.

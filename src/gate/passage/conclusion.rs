@@ -5,22 +5,20 @@ use http::{HeaderValue, Method, StatusCode};
 use super::{Passage, refusal::is_of_a_cookie};
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Glance, Hearer, Outcome},
+    authenticate::{Glance, Hearer, Outcome, login_payload::Login, unexpired},
     cookie::SetCookies,
     denial::{Denial, Reason},
-    event::Event,
     gate::{
         decision::{Additions, Afterwards},
         login_cookie::is_https,
         responses::{OwnResponse, redirect, wants_page},
         verdict::{Instead, Verdict},
     },
-    grant::Grant,
     guard::Surroundings,
     head::Head,
     next_url::{NextUrl, Premises},
     query::Query,
-    session::{Credential, Session},
+    session::{Credential, Exchange, Session},
 };
 
 /// A request for which the chain is asked, at one set of routes.
@@ -97,17 +95,20 @@ impl Passage {
         }
     }
 
-    fn ask(&self, glance: Glance<'_>, head: &Head<'_>) -> Answer<Outcome> {
+    pub(super) fn ask(&self, glance: Glance<'_>, head: &Head<'_>) -> Answer<Outcome> {
         match self.asked_before(head) {
-            Some(session) => Outcome::Accepted(session.clone()).into(),
+            Some(outcome) => outcome.into(),
             None => self.gate.chain.authenticate(glance, head),
         }
     }
 
-    /// The session that this very gate let in, further out.
-    #[inline(always)]
-    pub(super) fn asked_before<'a>(&self, head: &Head<'a>) -> Option<&'a Session> {
-        Session::of(head.extensions()).filter(|session| session.was_let_in_by(self.gate.id))
+    /// The outcome for a session that this very gate let in, further out.
+    pub(super) fn asked_before(&self, head: &Head<'_>) -> Option<Outcome> {
+        let session = Session::of(head.extensions()).filter(|session| session.was_let_in_by(self.gate.id))?;
+        Some(match unexpired(session.clone(), || head.now()) {
+            Ok(session) => Outcome::Accepted(session),
+            Err(reason) => Outcome::Rejected(reason),
+        })
     }
 
     #[inline(never)]
@@ -136,14 +137,20 @@ impl Passage {
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
     ) -> Verdict<'static> {
-        if self.optional {
-            let Some(reason) = rejection else {
-                return self.let_pass(head, surroundings, false);
+        // A request with an old cookie is anonymous here, and the cookie is removed.
+        let forget = rejection.is_some_and(is_of_a_cookie);
+        if self.optional && (rejection.is_none() || forget) {
+            return match self.authorize_anonymous(head) {
+                Ok(()) => self.let_pass(head, surroundings, forget),
+                Err(_) if forget => self
+                    .turn_away(
+                        rejection.unwrap_or(Reason::NoCredential).into(),
+                        head,
+                        surroundings,
+                    )
+                    .into(),
+                Err(denial) => self.turn_away(denial, head, surroundings).into(),
             };
-            // Who has an old cookie is a stranger here, and need not know of it.
-            if is_of_a_cookie(reason) {
-                return self.let_pass(head, surroundings, true);
-            }
         }
         let reason = rejection.unwrap_or(Reason::NoCredential);
         if self.refuses_plainly(reason, head, surroundings) {
@@ -200,14 +207,7 @@ impl Passage {
         {
             self.check_site(session, head, surroundings)?;
         }
-        // Whoever accepted it, a grant that has ended is worth nothing.
-        if session.grant().expiry().is_some_and(|end| end <= head.now()) {
-            return Err(Denial::new(Reason::ExpiredToken));
-        }
-        if self.authorizes {
-            return self.authorize(session, head);
-        }
-        Ok(())
+        self.authorize(session, head)
     }
 
     /// Whether no other site caused it, where a browser sends the credential by itself.
@@ -226,9 +226,17 @@ impl Passage {
             .check(&gate.guards, surroundings, *head, session, None)
     }
 
+    /// Whether a request without a session may pass: not where a scope is required.
+    fn authorize_anonymous(&self, head: &Head<'_>) -> Result<(), Denial> {
+        if !self.scopes.is_empty() {
+            return Err(Denial::new(Reason::NoCredential));
+        }
+        let mut authorizers = self.gate.authorizers.iter();
+        authorizers.try_for_each(|authorizer| authorizer.authorize_anonymous(*head))
+    }
+
     /// Whether they have the scopes that are asked for, and nobody else says no.
-    #[inline(never)]
-    fn authorize(&self, session: &Session, head: &Head<'_>) -> Result<(), Denial> {
+    pub(super) fn authorize(&self, session: &Session, head: &Head<'_>) -> Result<(), Denial> {
         self.scopes.iter().try_for_each(|scope| session.require(scope))?;
         let mut authorizers = self.gate.authorizers.iter();
         authorizers.try_for_each(|authorizer| authorizer.authorize(*head, session))
@@ -237,6 +245,7 @@ impl Passage {
     /// Somebody known: let in, or answered by the gate itself.
     #[inline(always)]
     fn accept(&self, session: Session, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Verdict<'static> {
+        let (session, login) = self.gate.login_for(session, *head);
         if let Err(denial) = self.permit(&session, head, surroundings) {
             return self.forbid(denial, &session, head, surroundings).into();
         }
@@ -245,7 +254,7 @@ impl Passage {
         let afterwards = if surroundings.plain_path().is_some() && !heals && !session.is_due() {
             Afterwards::varying(by_cookie)
         } else {
-            match self.accept_and_add(&session, head, surroundings, heals) {
+            match self.accept_and_add(&session, login, head, surroundings, heals) {
                 Ok(afterwards) => afterwards,
                 Err(answer) => return Instead::Answered(answer).into(),
             }
@@ -257,6 +266,7 @@ impl Passage {
     fn accept_and_add(
         &self,
         session: &Session,
+        login: Option<Login>,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
         heals: bool,
@@ -273,41 +283,39 @@ impl Passage {
         {
             login_cookie.renew(*head, is_https(surroundings), cookies);
         }
-        match session.credential() {
-            Credential::Cookie => additions.by_cookie = true,
-            Credential::Token if additions.token_in_url => {
-                if let Some(answer) = self.log_in(head, surroundings, cookies) {
-                    return Err(answer);
-                }
-            }
-            _ => {}
+        additions.by_cookie = matches!(session.credential(), Credential::Cookie);
+        if matches!(session.exchange(), Exchange::Never) {
+            return Ok(additions.into());
         }
-        Ok(additions.into())
+        match self.exchange(login, head, surroundings, cookies) {
+            Some(answer) => Err(answer),
+            None => Ok(additions.into()),
+        }
     }
 
-    /// A good token in the URL logs a browser in; a page is sent to the same place without it.
-    fn log_in(
+    /// A good token in the query becomes a login; a page is redirected to its own address without the token.
+    fn exchange(
         &self,
+        login: Option<Login>,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
         cookies: &mut SetCookies,
     ) -> Option<Box<OwnResponse>> {
         let gate = &*self.gate;
         let https = is_https(surroundings);
+        let is_page = *head.method() == Method::GET && wants_page(head);
         if let Some(elsewhere) = &gate.elsewhere {
             elsewhere.keep_token(*head, https, cookies);
-        } else if let Some(identity) = gate.login_cookie.as_ref()?.log_in(*head, https, cookies) {
-            gate.tell(&Event::LoggedIn {
-                identity: &identity,
-                client: gate.guards.client(surroundings, *head),
-            });
-            gate.xsrf_cookie.renew(
-                &Session::new(Grant::new(identity), Credential::Cookie),
-                https,
-                cookies,
-            );
+        } else if let Some(login) = login {
+            let client = gate.guards.client(surroundings, *head);
+            let host = head.host().unwrap_or_default();
+            if let Err(error) = gate.log_in(login, host, client, https, cookies) {
+                // Served in place, as it would be without a cookie.
+                gate.did_not_fit(&error, head.uri().path());
+                return None;
+            }
         }
-        if *head.method() != Method::GET || !wants_page(head) {
+        if !is_page {
             return None;
         }
         let here = NextUrl::of_request(head.uri(), Premises::new(&gate.telling.base_url));

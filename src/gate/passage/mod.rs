@@ -22,7 +22,7 @@ use http_body_util::Full;
 use self::conclusion::Conclusion;
 use crate::{
     answer::Answer,
-    authenticate::{Glance, Outcome},
+    authenticate::Glance,
     base_url::BaseUrl,
     cookie::SetCookies,
     denial::{Denial, Reason},
@@ -97,6 +97,11 @@ impl Passage {
             open_paths,
             ..self.clone()
         }
+    }
+
+    /// What all routes share.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// Where the guarded service lives.
@@ -245,11 +250,11 @@ impl Passage {
             Some(path) => path,
             None => head.uri().path(),
         };
-        if let Some(endpoint) = gate.endpoints.at(path) {
-            return self.at_endpoint(endpoint, head, *surroundings).into();
+        if gate.endpoints.at(path).is_some() {
+            return self.at_endpoint(head).into();
         }
-        if let Some(session) = self.asked_before(head) {
-            return self.conclude(Outcome::Accepted(session.clone()), head, surroundings);
+        if let Some(outcome) = self.asked_before(head) {
+            return self.conclude(outcome, head, surroundings);
         }
         let conclusion = Conclusion {
             passage: self,

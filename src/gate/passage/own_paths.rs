@@ -7,40 +7,31 @@ use http::{HeaderValue, Method, header::CONTENT_TYPE};
 use super::Passage;
 use crate::{
     answer::Answer,
+    authenticate::Outcome,
     cookie::SetCookies,
     denial::{Denial, Reason},
     gate::{
-        endpoint::{Endpoint, FormRequest, Visit, not_allowed},
+        endpoint::{FormRequest, Visit, not_allowed},
         form::Form,
         responses::OwnResponse,
         verdict::Instead,
     },
-    guard::Surroundings,
     head::Head,
+    session::Session,
 };
 
 impl Passage {
     /// A request to one of the gate's own paths.
     #[cold]
-    pub(super) fn at_endpoint(
-        self: &Arc<Self>,
-        endpoint: &dyn Endpoint,
-        head: &Head<'_>,
-        surroundings: Surroundings<'_>,
-    ) -> Instead {
+    pub(super) fn at_endpoint(self: &Arc<Self>, head: &Head<'_>) -> Instead {
         match *head.method() {
             Method::GET | Method::HEAD => {
                 let additions = self.additions(head);
-                let answer = endpoint.visit(&Visit {
-                    gate: &self.gate,
-                    head: *head,
-                    surroundings,
-                });
                 let finish = |mut response: OwnResponse| {
                     additions.apply_to(response.headers_mut());
                     response
                 };
-                match answer {
+                match self.serve(*head, None) {
                     Answer::Now(response) => Instead::Answered(Box::new(finish(response))),
                     Answer::Later(response) => {
                         Instead::Awaited(Box::pin(async move { finish(response.await) }))
@@ -53,32 +44,67 @@ impl Passage {
     }
 
     /// The answer to a form that was sent to one of the gate's own paths.
-    pub(crate) fn take_form(&self, head: Head<'_>, body: &[u8]) -> Answer<OwnResponse> {
+    pub(crate) fn take_form(self: &Arc<Self>, head: Head<'_>, body: &[u8]) -> Answer<OwnResponse> {
+        match is_urlencoded(head).then(|| Form::read(body)).flatten() {
+            Some(form) => self.serve(head, Some(form)),
+            None => Answer::Now(self.malformed_form(head)),
+        }
+    }
+
+    fn malformed_form(&self, head: Head<'_>) -> OwnResponse {
+        let denial = Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
+        self.refuse_at_own_path(denial, head)
+    }
+
+    pub(crate) fn refuse_at_own_path(&self, denial: Denial, head: Head<'_>) -> OwnResponse {
+        let surroundings = self.gate.guards.surroundings(head).ok();
+        let told = self.refuse(denial, &head, surroundings.as_ref(), None, SetCookies::default());
+        *self.gate.telling.answer(told)
+    }
+
+    /// The answer at one of the gate's own paths, once it is known who asks.
+    fn serve(self: &Arc<Self>, head: Head<'_>, form: Option<Form>) -> Answer<OwnResponse> {
         let head = head.with_clock(&*self.gate.clock);
-        let surroundings = match self.gate.guards.surroundings(head) {
-            Ok(surroundings) => surroundings,
-            Err(denial) => {
-                let told = self.refuse(denial, &head, None, None, SetCookies::default());
-                return Answer::Now(*self.gate.telling.answer(told));
-            }
-        };
-        let form = is_urlencoded(head).then(|| Form::read(body)).flatten();
-        match (self.gate.endpoints.at(head.uri().path()), form) {
-            (Some(endpoint), Some(form)) => endpoint.submit(
-                &Visit {
-                    gate: &self.gate,
-                    head,
-                    surroundings,
-                },
-                &form,
-            ),
-            _ => {
-                let denial =
-                    Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
-                let told = self.refuse(denial, &head, Some(&surroundings), None, SetCookies::default());
-                Answer::Now(*self.gate.telling.answer(told))
+        match self.ask(self.gate.chain.glance(&head), &head) {
+            Answer::Now(outcome) => self.serve_to(outcome, head, form.as_ref()),
+            Answer::Later(outcome) => {
+                let (passage, request) = (Arc::clone(self), head.to_request());
+                Answer::later(async move {
+                    let outcome = outcome.await;
+                    let head = Head::at(&request, &*passage.gate.clock);
+                    passage.serve_to(outcome, head, form.as_ref()).await
+                })
             }
         }
+    }
+
+    fn serve_to(&self, outcome: Outcome, head: Head<'_>, form: Option<&Form>) -> Answer<OwnResponse> {
+        let surroundings = match self.gate.guards.surroundings(head) {
+            Ok(surroundings) => surroundings,
+            Err(denial) => return Answer::Now(self.refuse_at_own_path(denial, head)),
+        };
+        let Some(endpoint) = self.gate.endpoints.at(head.uri().path()) else {
+            return Answer::Now(self.malformed_form(head));
+        };
+        let session = match outcome {
+            Outcome::Accepted(session) => Some(session),
+            _ => None,
+        };
+        let visit = Visit {
+            passage: self,
+            head,
+            surroundings,
+            session,
+        };
+        match form {
+            Some(form) => endpoint.submit(&visit, form),
+            None => endpoint.visit(&visit),
+        }
+    }
+
+    /// Whether this session may use these routes, by its scopes and the authorizers.
+    pub(crate) fn allows(&self, session: &Session, head: Head<'_>) -> bool {
+        self.authorize(session, &head).is_ok()
     }
 }
 

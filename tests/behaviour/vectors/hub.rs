@@ -1012,7 +1012,7 @@ fn identity(case: &Value, value: &str) -> Option<String> {
 /// A value of ours where theirs is good for somebody; else theirs as it is.
 fn of_ours(case: &Value, guard: &XsrfGuard<Keyring>, value: &str) -> String {
     match identity(case, value) {
-        Some(identity) => guard.issue(Binding::Session(identity.as_bytes())),
+        Some(identity) => guard.issue(Binding::of_session(identity.as_bytes())),
         None => value.to_owned(),
     }
 }
@@ -1059,7 +1059,7 @@ fn requests_by_cookie_are_held_against_xsrf_as_at_a_jupyterhub() {
             }
             let guard = XsrfGuard::new(Keyring::generate());
             let old = text(case, "note").contains("days");
-            let current = Binding::Session(text(case, "current_id").as_bytes());
+            let current = Binding::of_session(text(case, "current_id").as_bytes());
             let argument = match text(case, "token") {
                 value if old && !value.is_empty() => guard.issue(current),
                 value => of_ours(case, &guard, value),

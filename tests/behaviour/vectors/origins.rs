@@ -27,7 +27,15 @@ impl XsrfKey for Key {
     }
 }
 
-const SESSION: Binding<'static> = Binding::Session(b"alice's session");
+struct AnotherKey;
+
+impl XsrfKey for AnotherKey {
+    fn mac(&self, message: &[u8]) -> [u8; 32] {
+        Key.mac(message).map(|byte| !byte)
+    }
+}
+
+const SESSION: Binding = Binding::Session(*b"alice\'s session.");
 
 /// What a guard made of a row: nothing, or the rule that refused.
 type Verdict = Option<&'static str>;
@@ -115,7 +123,8 @@ fn decide(guards: &Guards, row: &Value) -> Result<(), Denial> {
     let binding = if login_form { Binding::Anonymous } else { SESSION };
     let argument = match row["xsrf"].as_str().expect("xsrf") {
         "valid" => Some(xsrf.issue(binding)),
-        "wrong" => Some(xsrf.issue(Binding::Session(b"another's session"))),
+        // Of another server: one of ours for another session may pass where the browser says `same-origin`.
+        "wrong" => Some(XsrfGuard::new(AnotherKey).issue(binding)),
         _ => None,
     };
     let mut request = Request::builder()
@@ -536,7 +545,7 @@ fn user_content_is_read_as_the_original_has_it_or_by_decision() {
                     good = xsrf.issue(if same {
                         SESSION
                     } else {
-                        Binding::Session(b"another")
+                        Binding::of_session(b"another")
                     });
                     request = request.header(name, &good);
                 } else {
@@ -623,7 +632,7 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
             match raw_token(trimmed) {
                 None => argument.to_owned(),
                 raw if raw == cookie => argument.replace(trimmed, &xsrf.issue(SESSION)),
-                Some(_) => argument.replace(trimmed, &xsrf.issue(Binding::Session(b"another"))),
+                Some(_) => argument.replace(trimmed, &xsrf.issue(Binding::of_session(b"another"))),
             }
         };
         for (_, value) in &mut fields {

@@ -12,15 +12,15 @@ use super::{KEYRING, cut, edited};
 pub fn run(data: &[u8]) {
     let (name, changes) = cut(data, b'\n');
     let guard = XsrfGuard::new(&*KEYRING);
-    let binding = Binding::Session(name);
+    let binding = Binding::of_session(name);
     let issued = guard.issue(binding);
     let before = guard.issue(Binding::Anonymous);
     assert!(issued.bytes().all(|octet| octet.is_ascii_alphanumeric()) && issued.starts_with('x'));
     let longer = [name, b"x"].concat();
     for others in [
         Binding::Anonymous,
-        Binding::Session(&longer),
-        Binding::Session(b"another"),
+        Binding::of_session(&longer),
+        Binding::of_session(b"another"),
     ] {
         assert!(others == binding || !guard.is_signed_for(issued.as_bytes(), others));
     }
@@ -45,9 +45,13 @@ pub fn run(data: &[u8]) {
         };
         let proof = XsrfProof::new(&guard, binding, Some(value.as_slice()));
         for (demand, expected) in [
-            (Demand::Session { browserless: false }, value == issued.as_bytes()),
+            (session(false, false), value == issued.as_bytes()),
             (
-                Demand::Session { browserless: true },
+                session(true, false),
+                value == issued.as_bytes() || value == before.as_bytes(),
+            ),
+            (
+                session(false, true),
                 value == issued.as_bytes() || value == before.as_bytes(),
             ),
             (Demand::Socket { browserless: false }, value == issued.as_bytes()),
@@ -66,10 +70,18 @@ pub fn run(data: &[u8]) {
         let proof = XsrfProof::new(&guard, binding, Some(changes)).with_form(form);
         for demand in [
             Demand::LoginForm,
-            Demand::Session { browserless: true },
+            session(true, false),
+            session(false, true),
             Demand::Socket { browserless: true },
         ] {
             assert!(proof.prove(Head::of(&request), demand).is_err());
         }
+    }
+}
+
+fn session(browserless: bool, same_origin: bool) -> Demand {
+    Demand::Session {
+        browserless,
+        same_origin,
     }
 }
