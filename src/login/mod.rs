@@ -156,9 +156,9 @@ impl Endpoint for LoginPage {
             }
         };
         let typed = field(form, &["password", "token"]);
-        let arrival = Arrival {
+        let mut arrival = Arrival {
             gate: Arc::clone(gate),
-            permit,
+            permit: Some(permit),
             client: visit.client(),
             form: asked,
             next: self.next(head, &gate.telling.base_url),
@@ -167,6 +167,7 @@ impl Endpoint for LoginPage {
             new,
         };
         if self.knows_token(&typed) {
+            arrival.withdraw_attempt();
             return arrival.let_in_owner(Grant::new(Identity::anonymous()));
         }
         let passwords = match &self.shared {
@@ -189,6 +190,7 @@ impl Endpoint for LoginPage {
                     Verdict::Known(grant) if arrival.is_over(&grant) => {}
                     Verdict::Known(grant) => {
                         let token = Some(hash);
+                        arrival.withdraw_attempt();
                         return arrival.let_in(Login {
                             token,
                             ..grant.into()
