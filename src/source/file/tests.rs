@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{PermissionsExt as _, lchown, symlink},
 };
 
 use tempfile::TempDir;
@@ -127,6 +127,91 @@ fn a_mounted_secret_is_a_link_that_everybody_may_read_and_nobody_write() {
     for mode in [0o664, 0o646] {
         chmod(&path, mode);
         refused(&source, SecretErrorKind::Permissions, "is writable by");
+    }
+}
+
+/// Another user than those who run tests.
+const OTHER: u32 = 65_533;
+
+/// A link `name` that belongs to another user; `None` where this user cannot make one.
+fn foreign_link(target: &str, name: &Path) -> Option<()> {
+    symlink(target, name).expect("linked");
+    lchown(name, Some(OTHER), Some(OTHER)).ok()
+}
+
+#[test]
+fn link_of_another_user_is_not_followed_wherever_it_is_on_the_way() {
+    let folder = folder();
+    chmod(folder.path(), 0o1777);
+    let at = |name: &str| folder.path().join(name);
+    write(&folder, "of this user", 0o600);
+    fs::create_dir(at("data")).expect("made");
+    fs::rename(at("secret"), at("data/secret")).expect("moved");
+    for (target, name) in [("data/secret", "foreign"), ("data", "foreign-folder")] {
+        if foreign_link(target, &at(name)).is_none() {
+            return;
+        }
+    }
+    let absolute = at("foreign");
+    for (target, name) in [
+        ("foreign", "one"),
+        ("one", "two"),
+        ("data/../two", "three"),
+        (absolute.to_str().expect("text"), "four"),
+        ("foreign-folder/secret", "five"),
+    ] {
+        symlink(target, at(name)).expect("linked");
+    }
+    for name in ["foreign", "one", "two", "three", "four", "five"] {
+        for source in [
+            FileSource::new(at(name)).follow_symlink(),
+            FileSource::new(at(name)).mounted().allow_shared_directory(),
+        ] {
+            let message = "which belongs to user 65533, expected ";
+            refused(&source, SecretErrorKind::Permissions, message);
+            let message = "leads over the symbolic link foreign";
+            refused(&source, SecretErrorKind::Permissions, message);
+        }
+    }
+}
+
+#[test]
+fn own_links_are_followed_to_the_file_as_the_system_does() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    write(&folder, "found", 0o600);
+    fs::create_dir_all(at("..2024/deep")).expect("made");
+    fs::copy(at("secret"), at("..2024/token")).expect("copied");
+    let absolute = at("secret");
+    for (target, name) in [
+        // As Kubernetes mounts a secret.
+        ("..2024", "..data"),
+        ("..data/token", "token"),
+        ("./secret", "here"),
+        ("..2024/deep/../../here", "around"),
+        (absolute.to_str().expect("text"), "absolute"),
+        ("..2024//token", "twice"),
+    ] {
+        symlink(target, at(name)).expect("linked");
+    }
+    for name in ["token", "here", "around", "absolute", "twice"] {
+        assert_eq!(text(&FileSource::new(at(name)).mounted()), "found", "{name}");
+    }
+    for (target, name, kind, message) in [
+        ("round", "round", SecretErrorKind::System, "cannot be opened"),
+        (
+            "none/secret",
+            "nowhere",
+            SecretErrorKind::Missing,
+            "link to nothing",
+        ),
+        ("secret/secret", "below", SecretErrorKind::System, "directory"),
+        ("..2024", "folder", SecretErrorKind::Permissions, "a directory"),
+        (".", "dot", SecretErrorKind::Permissions, "a directory"),
+        ("/", "root", SecretErrorKind::Permissions, "a directory"),
+    ] {
+        symlink(target, at(name)).expect("linked");
+        refused(&FileSource::new(at(name)).mounted(), kind, message);
     }
 }
 
