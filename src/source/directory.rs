@@ -117,8 +117,9 @@ impl Directory {
     /// Makes what was added or removed last through a power cut.
     pub(super) fn sync(&self) -> Result<(), Fault> {
         match rustix::fs::fsync(&self.descriptor) {
-            // Some file systems have nothing to do for a directory, and say so.
-            Ok(()) | Err(Errno::INVAL) => Ok(()),
+            // Some file systems have nothing to do for a directory, and say so. A directory that this process may not
+            // read cannot be synced by it.
+            Ok(()) | Err(Errno::INVAL | Errno::BADF) => Ok(()),
             Err(errno) => Err(Fault::System("has a directory that cannot be synced", errno)),
         }
     }
@@ -139,15 +140,26 @@ pub(super) fn unsteady() -> Fault {
     Fault::System("comes and goes, and was never there to be read", Errno::NOENT)
 }
 
-/// Opens a directory for what is done relative to it.
+/// Opens a directory for what is done relative to it. That takes the permission to search it (mode 0711), not the one to
+/// read it.
 fn open_folder(from: impl AsFd, path: &OsStr, flags: OFlags) -> Result<Option<Directory>, Fault> {
     let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open =
         |access| retry_on_intr(|| rustix::fs::openat(from.as_fd(), path, flags | access, Mode::empty()));
-    let opened = open(OFlags::RDONLY);
+    let opened = match open(OFlags::RDONLY) {
+        // A descriptor for searching alone can be neither listed nor synced, so it is the second choice.
+        Err(Errno::ACCESS) => open(SEARCH),
+        opened => opened,
+    };
     match opened {
         Ok(descriptor) => Ok(Some(Directory { descriptor })),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(Fault::System("has a directory that cannot be opened", errno)),
     }
 }
+
+/// Opens a directory for searching alone, where the system has that.
+#[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux"))]
+const SEARCH: OFlags = OFlags::PATH;
+#[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux")))]
+const SEARCH: OFlags = OFlags::RDONLY;

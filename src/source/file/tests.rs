@@ -215,6 +215,44 @@ fn own_links_are_followed_to_the_file_as_the_system_does() {
     }
 }
 
+#[cfg(target_os = "linux")]
+/// Does `work` as a user whom permissions hold back: another one, if this one is root.
+fn as_plain_user<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if rustix::process::geteuid().is_root() {
+                let other = rustix::process::Uid::from_raw(OTHER);
+                // Of this thread alone, and for good.
+                rustix::thread::set_thread_res_uid(other, other, other).expect("root may");
+            }
+            work()
+        });
+        thread.join().expect("no panic")
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn directory_that_can_only_be_searched_gives_its_secret() {
+    let folder = folder();
+    let path = write(&folder, "behind", 0o600);
+    let _ = std::os::unix::fs::chown(&path, Some(OTHER), Some(OTHER));
+    // Nobody but root may list it, neither its owner nor others.
+    chmod(folder.path(), 0o311);
+    let found = as_plain_user(|| {
+        assert!(fs::read_dir(folder.path()).is_err(), "it cannot be listed");
+        FileSource::new(&path).load().map(|secret| secret.expect("there"))
+    });
+    let missing = as_plain_user(|| FileSource::new(folder.path().join("none")).load());
+    chmod(folder.path(), 0o711);
+    let open = as_plain_user(|| FileSource::new(&path).load().map(|secret| secret.expect("there")));
+    chmod(folder.path(), 0o700);
+    for found in [found, open] {
+        assert_eq!(found.expect("taken").expose_str(), Some("behind"));
+    }
+    assert!(missing.expect("no error").is_none());
+}
+
 #[test]
 fn a_directory_others_may_write_is_taken_where_that_is_allowed() {
     let folder = folder();
