@@ -10,7 +10,7 @@ use crate::{
     cookie::Keyring,
     error::Unavailable,
     gate::gate::Gate,
-    hashing::HashingPool,
+    hashing::{HashingErrorKind, HashingPool},
     login::{NotChanged, OwnPassword},
     password::{PasswordHash, PasswordPolicy},
     secret::Secret,
@@ -77,14 +77,6 @@ impl OwnPassword for SharedLogin {
         change.map_or(0, |change| change.made.load(Ordering::Acquire))
     }
 
-    fn check(&self, new: &Secret) -> Result<(), NotChanged> {
-        let Some(change) = &self.change else {
-            return Err(NotChanged::Forbidden);
-        };
-        let refused = |error: crate::password::PasswordError| NotChanged::Refused(error.to_string());
-        change.policy.check(new).map_err(refused)
-    }
-
     fn change(&self, gate: &Arc<Gate>, new: &Secret, changes: u64) -> Answer<Result<(), NotChanged>> {
         let Some(change) = self.change.clone() else {
             return Err(NotChanged::Forbidden).into();
@@ -100,8 +92,11 @@ impl OwnPassword for SharedLogin {
         let (gate, password, new) = (Arc::clone(gate), self.password.clone(), new.clone());
         Answer::later(async move {
             let _turn = turn;
-            let hash = HashingPool::shared().hash(new).await;
-            let hash = hash.map_err(|error| NotChanged::Unavailable(error.into()))?;
+            let hash = HashingPool::shared().hash_by(&change.policy, new).await;
+            let hash = hash.map_err(|error| match error.kind() {
+                HashingErrorKind::Password => NotChanged::Refused(error.to_string()),
+                _ => NotChanged::Unavailable(error.into()),
+            })?;
             let kept = change.keeper.keep(&hash).await;
             kept.map_err(NotChanged::Unavailable)?;
             let keyring = change.keyring.clone().mixed_with_password(hash.expose());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::Unavailable;
+use crate::{error::Unavailable, password::PasswordError};
 
 /// A password that was not hashed, so that nothing is known of it.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum HashingErrorKind {
     Costly,
     /// The system gave no thread, or the thread was lost.
     Failed,
-    /// A password to be hashed is empty or too long.
+    /// A password to be hashed is empty or too long, or the policy for new ones does not take it.
     Password,
 }
 
@@ -47,6 +47,11 @@ impl HashingError {
             HashingErrorKind::Password,
             format!("expected a password of 1 to {limit} octets, found {found}"),
         )
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+    pub(super) fn refused(error: PasswordError) -> Self {
+        Self::new(HashingErrorKind::Password, error.to_string())
     }
 
     fn new(kind: HashingErrorKind, message: impl Into<String>) -> Self {

@@ -13,7 +13,7 @@ use std::{
 pub use self::error::{HashingError, HashingErrorKind};
 use self::queue::{Queue, Settings};
 use crate::{
-    password::{self, HashCost, Memory, PASSWORD_LIMIT, PasswordHash},
+    password::{self, HashCost, Memory, PASSWORD_LIMIT, PasswordHash, PasswordPolicy},
     secret::Secret,
 };
 
@@ -188,6 +188,31 @@ impl HashingPool {
             let hash = move |memory: &mut Memory| PasswordHash::compute(&password, cost, memory);
             let queue = &pool.0.queue;
             queue.submit(hash)?.await
+        }
+    }
+
+    /// The hash of the new `password`, if `policy` takes it. Both are done on a thread of the pool.
+    ///
+    /// To be asked for after the client has proved that it may change the password.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` if too many wait, `Password` if the policy does not take it, with the policy's message for the user,
+    /// `Failed` if the system gives no thread.
+    pub fn hash_by(
+        &self,
+        policy: &PasswordPolicy,
+        password: Secret,
+    ) -> impl Future<Output = Result<PasswordHash, HashingError>> + Send + use<> {
+        let (pool, policy) = (self.clone(), policy.clone());
+        async move {
+            let cost = pool.cost();
+            let hash = move |memory: &mut Memory| {
+                policy.check(&password).map_err(HashingError::refused)?;
+                Ok(PasswordHash::compute(&password, cost, memory))
+            };
+            let queue = &pool.0.queue;
+            queue.submit(hash)?.await?
         }
     }
 
@@ -386,6 +411,27 @@ mod tests {
             assert!(dropped.elapsed() < Duration::from_secs(5));
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn new_password_is_judged_by_the_policy_on_a_thread_of_the_pool() {
+        let pool = pool();
+        let policy = PasswordPolicy::new();
+        let (end, ended) = mpsc::channel::<()>();
+        let running = pool.0.queue.submit(move |_| ended.recv()).expect("room");
+        let mut refused = pin!(pool.hash_by(&policy, "short".into()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let polled = refused.as_mut().poll(&mut context);
+        assert!(polled.is_pending(), "not on the thread that asks");
+        drop(end);
+        assert!(running.await.is_ok());
+        let error = refused.await.expect_err("too short");
+        assert_eq!(error.kind(), HashingErrorKind::Password);
+        let said = policy.check(&"short".into()).expect_err("too short").to_string();
+        assert_eq!(error.to_string(), said);
+        let good = "purple tricycle nine";
+        let hash = pool.hash_by(&policy, good.into()).await.expect("taken");
+        assert!(hash.verify(&good.into()));
     }
 
     #[test]

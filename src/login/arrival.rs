@@ -30,8 +30,8 @@ const WRONG: &str = "Invalid credentials. Please try again.";
 /// Somebody who has sent the form, while it is judged.
 pub(super) struct Arrival {
     pub(super) gate: Arc<Gate>,
-    /// Counts as a failure unless it is settled otherwise.
-    pub(super) permit: Permit,
+    /// The attempt reserved for the typed account: a failure unless it is settled. `None` once it is.
+    pub(super) permit: Option<Permit>,
     pub(super) client: Option<IpAddr>,
     pub(super) form: LoginForm,
     pub(super) next: NextUrl,
@@ -43,7 +43,7 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    pub(super) fn settle(self, verdict: Verdict) -> Answer<OwnResponse> {
+    pub(super) fn settle(mut self, verdict: Verdict) -> Answer<OwnResponse> {
         match verdict {
             Verdict::Known(grant) => {
                 let grant = self.gate.granted(grant);
@@ -55,8 +55,7 @@ impl Arrival {
                 }
             }
             Verdict::Unavailable(unavailable) => {
-                let throttle = &self.gate.passwords.throttle;
-                throttle.withdraw(self.permit, self.gate.clock.moment());
+                self.withdraw_attempt();
                 let denial = self.gate.unavailable(&unavailable, &self.form.path);
                 self.form
                     .answer_later(
@@ -74,8 +73,25 @@ impl Arrival {
         grant.has_expired(|| self.gate.clock.now())
     }
 
+    /// Takes the attempt back. It neither failed nor succeeded, because no password was checked: a token says nothing
+    /// about the account whose name was typed.
+    pub(super) fn withdraw_attempt(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            let throttle = &self.gate.passwords.throttle;
+            throttle.withdraw(permit, self.gate.clock.moment());
+        }
+    }
+
+    /// Counts the attempt as a login by the password of the account.
+    fn count_success(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            let throttle = &self.gate.passwords.throttle;
+            throttle.succeeded(permit, self.gate.clock.moment());
+        }
+    }
+
     /// Whoever has what opens the whole server: they may set its password.
-    pub(super) fn let_in_owner(self, owner: Grant) -> Answer<OwnResponse> {
+    pub(super) fn let_in_owner(mut self, owner: Grant) -> Answer<OwnResponse> {
         let (Some(new), Some(shared)) = (&self.new, &self.shared) else {
             return self.let_in(owner).into();
         };
@@ -88,19 +104,16 @@ impl Arrival {
                     self.let_in(owner)
                 }
                 Err(why) => {
-                    let throttle = &self.gate.passwords.throttle;
-                    throttle.succeeded(self.permit, self.gate.clock.moment());
+                    self.count_success();
                     self.form.not_changed(&self.gate, why)
                 }
             }
         })
     }
 
-    pub(super) fn let_in(self, login: impl Into<Login>) -> OwnResponse {
+    pub(super) fn let_in(mut self, login: impl Into<Login>) -> OwnResponse {
+        self.count_success();
         let (gate, form) = (&self.gate, &self.form);
-        gate.passwords
-            .throttle
-            .succeeded(self.permit, gate.clock.moment());
         let mut cookies = SetCookies::default();
         if let Err(error) = gate.log_in(login, &form.host, self.client, form.https, &mut cookies) {
             return gate.did_not_fit(&error, &form.path);

@@ -71,11 +71,8 @@ pub(crate) trait OwnPassword: Send + Sync {
     /// How often it has been changed.
     fn changes(&self) -> u64;
 
-    /// Whether `new` may take its place.
-    fn check(&self, new: &Secret) -> Result<(), NotChanged>;
-
-    /// Puts `new` in its place, which ends every login; not if it was changed since it had been changed `changes`
-    /// times, when whoever asks proved to know it.
+    /// Puts `new` in its place if the policy takes it, which ends every login; not if it was changed since it had been
+    /// changed `changes` times, when whoever asks proved to know it.
     fn change(&self, gate: &Arc<Gate>, new: &Secret, changes: u64) -> Answer<Result<(), NotChanged>>;
 }
 
@@ -136,7 +133,7 @@ impl Endpoint for LoginPage {
             return asked.answer(StatusCode::FORBIDDEN, STALE).into();
         }
         if let Some(new) = &new
-            && let Err(refused) = self.may_be(new, form)
+            && let Err(refused) = self.may_ask_for(new, form)
         {
             return asked.not_changed(gate, refused).into();
         }
@@ -155,9 +152,9 @@ impl Endpoint for LoginPage {
             }
         };
         let typed = field(form, &["password", "token"]);
-        let arrival = Arrival {
+        let mut arrival = Arrival {
             gate: Arc::clone(gate),
-            permit,
+            permit: Some(permit),
             client: visit.client(),
             form: asked,
             next: self.next(head, &gate.telling.base_url),
@@ -166,6 +163,7 @@ impl Endpoint for LoginPage {
             new,
         };
         if self.knows_token(&typed) {
+            arrival.withdraw_attempt();
             return arrival.let_in_owner(Grant::new(Identity::anonymous()));
         }
         let passwords = match &self.shared {
@@ -188,6 +186,7 @@ impl Endpoint for LoginPage {
                     Verdict::Known(grant) if arrival.is_over(&grant) => {}
                     Verdict::Known(grant) => {
                         let token = Some(hash);
+                        arrival.withdraw_attempt();
                         return arrival.let_in(Login {
                             token,
                             ..grant.into()
@@ -236,10 +235,12 @@ impl LoginPage {
         self.shared.as_ref().is_some_and(|shared| shared.may_change())
     }
 
-    /// Whether the password may become `new`.
-    fn may_be(&self, new: &Secret, form: &Form) -> Result<(), NotChanged> {
-        let shared = self.shared.as_ref().ok_or(NotChanged::Forbidden)?;
-        shared.check(new)?;
+    /// Whether the form that asks for the password `new` is in order. Whether the policy takes `new` costs more work, so
+    /// that is asked after the client has proved that it may change the password.
+    fn may_ask_for(&self, new: &Secret, form: &Form) -> Result<(), NotChanged> {
+        if !self.may_change() {
+            return Err(NotChanged::Forbidden);
+        }
         match form.field("new_password_again") {
             // Programs that know Jupyter's form send it once.
             None => Ok(()),

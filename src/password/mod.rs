@@ -5,6 +5,7 @@ mod error;
 mod legacy;
 mod memory;
 mod phc;
+mod pieces;
 mod policy;
 
 use std::{fmt, str::FromStr};

@@ -5,30 +5,9 @@ use zeroize::Zeroizing;
 use super::{
     PASSWORD_LIMIT,
     error::{PasswordError, PasswordErrorKind},
+    pieces::{PIECE_MINIMUM, is_separator, well_known},
 };
 use crate::{error::ConfigError, secret::Secret};
-
-/// The commonest passwords, all in small letters; the source is in the file's head.
-const COMMON: &str = include_str!("common.txt");
-
-/// What people's fingers walk along, one key after another. A walk may begin anywhere, go on at the start
-/// and be taken backwards.
-const WALKS: [&str; 5] = [
-    "abcdefghijklmnopqrstuvwxyz",
-    "1234567890",
-    "qwertyuiopasdfghjklzxcvbnm",
-    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/",
-    "!@#$%^&*()",
-];
-
-/// The shortest walk that counts as one, and the shortest name.
-const PIECE_MINIMUM: usize = 3;
-
-/// A password made of so many known pieces, and nothing else, is as well known as they are.
-const PIECES: usize = 3;
-
-/// Above this many characters a password is not taken apart.
-const PIECES_LIMIT: usize = 64;
 
 /// What a new password must be like: long enough, and not one that everybody tries first.
 ///
@@ -36,7 +15,8 @@ const PIECES_LIMIT: usize = 64;
 /// 2. Not among the 5,000 commonest of 8 characters and more, nor one of the names told by
 ///    [`with_names`](Self::with_names), whatever the case of the letters.
 /// 3. Not made, from end to end, of up to three such passwords, names and walks over the keyboard; nor of one
-///    piece of fewer than 8 characters that is repeated.
+///    piece of fewer than 8 characters that is repeated. A longer piece that is repeated is judged by itself.
+/// 4. The same when separators are left out: everything but letters and digits, unless it is most of the password.
 ///
 /// There are no rules on kinds of characters, and any character will do, a blank or NUL too. The sources are
 /// NIST SP 800-63B-4 section 3.1.1.2 and ASVS 6.2. Only new passwords are judged: whoever has an older one
@@ -103,9 +83,13 @@ impl PasswordPolicy {
     pub fn with_names<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
             let name = name.as_ref().to_lowercase();
-            let words = name.split(|character: char| !character.is_alphanumeric());
+            let joined: String = name
+                .chars()
+                .filter(|&character| !is_separator(character))
+                .collect();
+            let words = name.split(is_separator);
             let pieces = words
-                .chain([name.as_str()])
+                .chain([name.as_str(), joined.as_str()])
                 .filter(|piece| piece.chars().count() >= PIECE_MINIMUM);
             self.names.extend(pieces.map(str::to_owned));
         }
@@ -113,6 +97,9 @@ impl PasswordPolicy {
     }
 
     /// Whether `password` may be a new one.
+    ///
+    /// The time is bounded, but it can be milliseconds. A server checks the new password after the client has proved
+    /// that it may change it, and off the async threads: [`HashingPool::hash_by`](crate::HashingPool::hash_by).
     ///
     /// # Errors
     ///
@@ -135,7 +122,7 @@ impl PasswordPolicy {
         }
         match password
             .expose_str()
-            .map(|text| self.known(&Zeroizing::new(text.to_lowercase())))
+            .map(|text| well_known(&Zeroizing::new(text.to_lowercase()), &self.names))
         {
             Some(Some(PasswordErrorKind::Name)) => Err(PasswordError::new(
                 PasswordErrorKind::Name,
@@ -149,47 +136,6 @@ impl PasswordPolicy {
             Some(None) | None => Ok(()),
         }
     }
-
-    /// What is well known of `password`, which is in small letters.
-    fn known(&self, password: &str) -> Option<PasswordErrorKind> {
-        // One line of the list, searched for as a whole.
-        let line = Zeroizing::new(format!("\n{password}\n"));
-        if COMMON.contains(line.as_str()) || is_repetition(password) {
-            return Some(PasswordErrorKind::Common);
-        }
-        if password.chars().count() > PIECES_LIMIT {
-            return None;
-        }
-        self.pieces(password, PIECES)
-    }
-
-    /// The kind of fault if `rest` is made of at most `pieces` known ones: `Name` if a name is among them.
-    fn pieces(&self, rest: &str, pieces: usize) -> Option<PasswordErrorKind> {
-        // What stands between two pieces hides nothing.
-        let rest =
-            rest.trim_start_matches(|character: char| !character.is_alphanumeric() && !is_walked(character));
-        if rest.is_empty() {
-            return Some(PasswordErrorKind::Common);
-        }
-        let left = pieces.checked_sub(1)?;
-        let name = self
-            .names
-            .iter()
-            .filter_map(|name| rest.strip_prefix(name.as_str()))
-            .find_map(|behind| self.pieces(behind, left));
-        if name.is_some() {
-            return Some(PasswordErrorKind::Name);
-        }
-        let walked = walk(rest);
-        let walk = (PIECE_MINIMUM..=walked)
-            .rev()
-            .find_map(|end| self.pieces(rest.get(end..)?, left));
-        walk.or_else(|| {
-            common()
-                .filter_map(|entry| rest.strip_prefix(entry))
-                .find_map(|behind| self.pieces(behind, left))
-        })
-    }
 }
 
 impl Default for PasswordPolicy {
@@ -198,54 +144,9 @@ impl Default for PasswordPolicy {
     }
 }
 
-fn common() -> impl Iterator<Item = &'static str> {
-    COMMON.lines().filter(|line| !line.starts_with('#'))
-}
-
-/// Whether `password` is a piece of fewer than 8 characters, twice or more often, the last time perhaps cut.
-fn is_repetition(password: &str) -> bool {
-    let characters: Zeroizing<Vec<char>> = Zeroizing::new(password.chars().collect());
-    (1..PasswordPolicy::FLOOR)
-        .filter(|period| period * 2 <= characters.len())
-        .any(|period| {
-            characters
-                .iter()
-                .zip(characters.iter().skip(period))
-                .all(|(one, next)| one == next)
-        })
-}
-
-/// How many characters of `text` the longest walk that it begins with has, all of which are ASCII.
-fn walk(text: &str) -> usize {
-    let walks = WALKS.iter();
-    let lengths = walks.flat_map(|walk| [steps(walk, text, false), steps(walk, text, true)]);
-    lengths.max().unwrap_or_default()
-}
-
-/// How many characters of `text` go along `walk`, all of which are ASCII.
-fn steps(walk: &str, text: &str, backwards: bool) -> usize {
-    let keys = walk.as_bytes();
-    let Some(first) = text.bytes().next() else {
-        return 0;
-    };
-    let Some(start) = keys.iter().position(|&key| key == first) else {
-        return 0;
-    };
-    let step = if backwards { keys.len() - 1 } else { 1 };
-    let along = (0..).map(|number| keys.get((start + number * step) % keys.len()).copied());
-    text.bytes()
-        .zip(along)
-        .take_while(|&(octet, key)| Some(octet) == key)
-        .count()
-}
-
-fn is_walked(character: char) -> bool {
-    WALKS.iter().any(|walk| walk.contains(character))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::pieces::common, *};
 
     fn lenient() -> PasswordPolicy {
         PasswordPolicy::new().with_minimum(8).expect("the floor")
@@ -356,7 +257,25 @@ mod tests {
             ("example acme 2345", Some(Name)),
             ("AcmeLabsAlice", Some(Name)),
             ("canary12345678", Some(Name)),
+            ("password!password", Some(Common)),
+            ("password!!!!!!!!password", Some(Common)),
+            ("p.a.s.s.w.o.r.d.1.2.3", Some(Common)),
+            ("pass-word pass-word", Some(Common)),
+            ("1234!@#$%^&*()-password", Some(Common)),
+            ("passwordpasswordpasswordpassword", Some(Common)),
+            ("password!password!password!password!", Some(Common)),
+            ("  password  sunshine  ", Some(Common)),
+            ("alice@canary", Some(Name)),
+            ("a-l-i-c-e_c-a-n-a-r-y", Some(Name)),
+            ("alice@hub.example.org", Some(Name)),
+            ("hubexampleorg!1234", Some(Name)),
+            ("hub/example/org-password", Some(Name)),
+            ("Acme-Labs:password", Some(Name)),
+            ("alice!canary!alice!canary!", Some(Name)),
             ("alicealicehubexample", None),
+            ("}{~|;:abc><?}{~", None),
+            ("$k;{~^_<:}?+)=|", None),
+            ("Q7vk!password!Zm", None),
             ("alice and her cat", None),
             ("password of my own", None),
             ("Sunshine!Q7vk", None),

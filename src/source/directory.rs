@@ -1,9 +1,14 @@
 //! The directory of a secret file, opened once: all that is done to the file is done relative to it.
 
-use std::{ffi::OsStr, fs::File, os::fd::OwnedFd, path::Path};
+use std::{
+    ffi::OsStr,
+    fs::File,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat},
+    fs::{AtFlags, CWD, Mode, OFlags, Stat},
     io::{Errno, retry_on_intr},
 };
 
@@ -24,23 +29,42 @@ pub(super) struct Directory {
 impl Directory {
     /// The directory at `path`, if its owner and mode are good; `None` if it does not exist.
     pub(super) fn open(path: &Path, allowed: Allowed) -> Result<Option<Self>, Fault> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let descriptor = match retry_on_intr(|| rustix::fs::openat(CWD, path, flags, Mode::empty())) {
-            Ok(descriptor) => descriptor,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(Fault::System("has a directory that cannot be opened", errno)),
-        };
-        permissions::check_directory(&status(&descriptor)?, path, allowed)?;
-        Ok(Some(Self { descriptor }))
+        let opened = open_folder(CWD, path.as_os_str(), OFlags::empty())?;
+        if let Some(opened) = &opened {
+            permissions::check_directory(&status(&opened.descriptor)?, path, allowed)?;
+        }
+        Ok(opened)
+    }
+
+    /// The directory `name` in this one, not checked; `None` if there is none.
+    pub(super) fn open_folder(&self, name: &OsStr) -> Result<Option<Self>, Fault> {
+        open_folder(&self.descriptor, name, OFlags::NOFOLLOW)
     }
 
     /// The file `name` for reading, not yet checked; `None` if there is none.
     pub(super) fn open_file(&self, name: &OsStr, allowed: Allowed) -> Result<Option<File>, Fault> {
-        // Without NONBLOCK a named pipe would hold up the start for ever.
-        let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        if !allowed.symlink {
-            flags |= OFlags::NOFOLLOW;
+        if allowed.symlink
+            && self
+                .status_of(name)?
+                .is_some_and(|stat| permissions::is_symlink(&stat))
+        {
+            // An orchestrator that exchanges a mounted secret takes the old files away while they are looked for.
+            let mut followed = self.follow(name);
+            for _ in 1..ATTEMPTS {
+                if !matches!(followed, Err(Fault::Missing(_))) {
+                    break;
+                }
+                followed = self.follow(name);
+            }
+            return followed.map(Some);
         }
+        self.open_here(name)
+    }
+
+    /// The file `name` for reading, no link followed.
+    pub(super) fn open_here(&self, name: &OsStr) -> Result<Option<File>, Fault> {
+        // Without NONBLOCK a named pipe would hold up the start for ever.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         for _ in 0..ATTEMPTS {
             let errno =
                 match retry_on_intr(|| rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())) {
@@ -50,14 +74,11 @@ impl Directory {
             // Refused already: the look at the name only finds the words for it.
             match (errno, self.status_of(name)) {
                 (Errno::NOENT, Ok(None)) => return Ok(None),
-                (Errno::NOENT, Ok(Some(stat))) if is_symlink(&stat) => {
-                    return Err(Fault::Missing("is a symbolic link to nothing"));
-                }
                 (Errno::NOENT, Ok(Some(_))) => {}
                 (errno, Ok(Some(stat))) => {
                     return Err(match permissions::not_regular(&stat) {
-                        Some(wrong) if !(allowed.symlink && is_symlink(&stat)) => Fault::Permissions(wrong),
-                        _ => Fault::System("cannot be opened", errno),
+                        Some(wrong) => Fault::Permissions(wrong),
+                        None => Fault::System("cannot be opened", errno),
                     });
                 }
                 (errno, _) => return Err(Fault::System("cannot be opened", errno)),
@@ -96,15 +117,16 @@ impl Directory {
     /// Makes what was added or removed last through a power cut.
     pub(super) fn sync(&self) -> Result<(), Fault> {
         match rustix::fs::fsync(&self.descriptor) {
-            // Some file systems have nothing to do for a directory, and say so.
-            Ok(()) | Err(Errno::INVAL) => Ok(()),
+            // Some file systems have nothing to do for a directory, and say so. A directory that this process may not
+            // read cannot be synced by it.
+            Ok(()) | Err(Errno::INVAL | Errno::BADF) => Ok(()),
             Err(errno) => Err(Fault::System("has a directory that cannot be synced", errno)),
         }
     }
 }
 
 /// What an open descriptor tells of its file.
-pub(super) fn status(descriptor: impl std::os::fd::AsFd) -> Result<Stat, Fault> {
+pub(super) fn status(descriptor: impl AsFd) -> Result<Stat, Fault> {
     rustix::fs::fstat(descriptor).map_err(|errno| Fault::System("cannot be looked at", errno))
 }
 
@@ -118,6 +140,26 @@ pub(super) fn unsteady() -> Fault {
     Fault::System("comes and goes, and was never there to be read", Errno::NOENT)
 }
 
-fn is_symlink(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
+/// Opens a directory for what is done relative to it. That takes the permission to search it (mode 0711), not the one to
+/// read it.
+fn open_folder(from: impl AsFd, path: &OsStr, flags: OFlags) -> Result<Option<Directory>, Fault> {
+    let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open =
+        |access| retry_on_intr(|| rustix::fs::openat(from.as_fd(), path, flags | access, Mode::empty()));
+    let opened = match open(OFlags::RDONLY) {
+        // A descriptor for searching alone can be neither listed nor synced, so it is the second choice.
+        Err(Errno::ACCESS) => open(SEARCH),
+        opened => opened,
+    };
+    match opened {
+        Ok(descriptor) => Ok(Some(Directory { descriptor })),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(Fault::System("has a directory that cannot be opened", errno)),
+    }
 }
+
+/// Opens a directory for searching alone, where the system has that.
+#[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux"))]
+const SEARCH: OFlags = OFlags::PATH;
+#[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux")))]
+const SEARCH: OFlags = OFlags::RDONLY;

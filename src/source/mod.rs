@@ -41,6 +41,7 @@ mod env;
 mod fault;
 mod file;
 mod first_of;
+mod links;
 mod permissions;
 mod private_file;
 #[cfg(feature = "jupyter")]

@@ -1,6 +1,6 @@
 //! The rules on who may read and change a secret file: judged on what an open descriptor tells.
 
-use std::path::Path;
+use std::{ffi::OsStr, path::Path};
 
 use rustix::{
     fs::{FileType, Mode, RawMode, Stat},
@@ -75,6 +75,18 @@ pub(super) fn check_directory(stat: &Stat, path: &Path, allowed: Allowed) -> Res
     }
     judge_directory(stat.into(), process::geteuid().as_raw())
         .map_err(|wrong| Fault::Permissions(format!("lies in {}, which {wrong}", path.display())))
+}
+
+/// Whether the symbolic link `name` may be followed.
+pub(super) fn check_link(stat: &Stat, name: &OsStr) -> Result<(), Fault> {
+    judge_owner(stat.into(), process::geteuid().as_raw()).map_err(|wrong| {
+        let name = name.display();
+        Fault::Permissions(format!("leads over the symbolic link {name}, which {wrong}"))
+    })
+}
+
+pub(super) fn is_symlink(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
 /// What a file that cannot be opened is, if that is the reason.

@@ -14,6 +14,7 @@ mod cookie_properties;
 mod credential_matrix;
 mod every_decision_is_an_event;
 mod floors;
+mod form_bodies_have_a_deadline;
 mod fuzzing;
 mod guessing_passwords_takes_for_ever;
 mod handlers_take_the_session;

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
     Answer, AuthLayer, AuthLayerBuilder, Event, Head, Identity, Keyring, PasswordHash, PasswordPolicy,
-    Reason, Secret, StoredPasswords, Token, Unavailable, Users,
+    Reason, Secret, StoredPasswords, Token, Unavailable, UnixTime, Users, testing::TestClock,
 };
 
 use crate::{
@@ -168,6 +168,7 @@ async fn what_is_not_proven_or_will_not_do_changes_nothing() {
     for (password, new, again, status, says) in [
         ("wrong", NEW, NEW, 401, "Invalid credentials"),
         ("", NEW, NEW, 401, "Invalid credentials"),
+        ("wrong", "short", "short", 401, "Invalid credentials"),
         (
             OLD,
             "short",
@@ -204,6 +205,25 @@ async fn what_is_not_proven_or_will_not_do_changes_nothing() {
     );
     assert_eq!(send(&layer, forged).await.status, StatusCode::FORBIDDEN);
     assert!(disk.last().is_none());
+}
+
+#[tokio::test]
+async fn policy_judges_no_password_before_the_rate_limit_and_the_proof() {
+    let layer = Disk::default()
+        .builder()
+        .password(hash(OLD))
+        .clock(TestClock::at(UnixTime::from_secs(1_700_000_000)))
+        .build()
+        .expect("a layer");
+    // As slow to take apart as any.
+    let new = format!("{}\u{e9}", "abcdefghijklmnopqrstuvwxyz".repeat(3).split_at(63).0);
+    for attempt in 0..20 {
+        let new = if attempt % 2 == 0 { "short" } else { &new };
+        let fields = [("password", "wrong"), ("new_password", new)];
+        let answer = submit(&layer, "a=b", &fields).await;
+        let expected = if attempt < 5 { 401 } else { 429 };
+        assert_eq!(answer.status.as_u16(), expected, "{attempt}: {answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use std::{
 
 use http_body_util::Full;
 use portcullis::{
-    Answer, AuthLayer, AuthLayerBuilder, Grant, Identity, PasswordHash, PresentedToken, Reason, Token,
-    TokenHash, TokenSet, TokenSource, TokenVerifier, Unavailable, UnixTime, Verdict, testing::TestClock,
+    Answer, AuthLayer, AuthLayerBuilder, Grant, Identity, PasswordHash, Peer, PresentedToken, Reason,
+    StoredPasswords, Token, TokenHash, TokenSet, TokenSource, TokenVerifier, Unavailable, UnixTime, Users,
+    Verdict, testing::TestClock,
 };
 
 use crate::support::{Answered, TOKEN, refused_for, request, send};
@@ -197,4 +198,74 @@ async fn a_store_that_is_down_ends_no_login() {
 
     down.store(false, Ordering::Relaxed);
     assert_eq!(visit(&auth, &login).await.text, "alice by Cookie");
+}
+
+const PASSWORD: &str = "purple tricycle nine";
+
+/// Sends the form with this user name and this password or token, from the client at this address.
+async fn type_in_from(auth: &AuthLayer, address: u8, username: &str, typed: &str) -> Answered {
+    let page = send(auth, request("GET /login\naccept: text/html")).await;
+    let xsrf = page.cookie("_xsrf=");
+    let lines = format!("POST /login\ncontent-type: application/x-www-form-urlencoded\ncookie: {xsrf}");
+    let typed = typed.replace(' ', "+");
+    let body = format!("{xsrf}&username={username}&password={typed}");
+    let mut form = request(&lines).map(|_| Full::from(body));
+    let peer = Peer::Ip(([192, 0, 2, address], 1).into());
+    form.extensions_mut().insert(peer);
+    send(auth, form).await
+}
+
+/// Servers where a password and a token log in, each with a token that is not alice's.
+fn servers() -> Vec<(AuthLayer, &'static str)> {
+    let hash = || PasswordHash::hash(&PASSWORD.into()).expect("a good password");
+    let alice = || Users::new([(Identity::new("alice"), hash())]).expect("users");
+    let builder = || AuthLayer::builder().clock(TestClock::at(START));
+    let named = || builder().passwords(StoredPasswords::new(alice()));
+    let keys = || set("key-of-mallory", grant("mallory"));
+    let shared_token = || TOKEN.parse::<Token>().expect("a token");
+    vec![
+        (built(named().tokens(keys())), "key-of-mallory"),
+        (built(builder().password(hash()).tokens(keys())), "key-of-mallory"),
+        (built(named().token(shared_token())), TOKEN),
+        (built(builder().password(hash()).token(shared_token())), TOKEN),
+    ]
+}
+
+#[tokio::test]
+async fn login_by_a_token_leaves_the_failures_of_the_typed_account() {
+    for (number, (auth, own_token)) in servers().into_iter().enumerate() {
+        let (mut checked, mut logged_in) = (0, 0);
+        for _ in 0..200 {
+            let login = type_in_from(&auth, 7, "alice", own_token).await;
+            logged_in += u32::from(login.status == 302);
+            let guess = type_in_from(&auth, 7, "alice", "a wrong password").await;
+            match guess.status.as_u16() {
+                401 => checked += 1,
+                429 => {}
+                status => panic!("server {number}: {status}"),
+            }
+        }
+        assert_eq!(checked, 5, "server {number}");
+        assert_eq!(logged_in, 5, "server {number}: before there is a wait");
+    }
+}
+
+#[tokio::test]
+async fn login_by_a_token_makes_no_address_known_to_the_typed_account() {
+    for (number, (auth, own_token)) in servers().into_iter().enumerate() {
+        let home = 1;
+        let login = type_in_from(&auth, home, "alice", PASSWORD).await;
+        assert_eq!(login.status, 302, "server {number}");
+        for address in 10..20 {
+            let login = type_in_from(&auth, address, "alice", own_token).await;
+            assert_eq!(login.status, 302, "server {number}, address {address}");
+        }
+        for address in 10..20 {
+            type_in_from(&auth, address, "alice", "a wrong password").await;
+        }
+        let stranger = type_in_from(&auth, 10, "alice", PASSWORD).await;
+        assert_eq!(stranger.status, 429, "server {number}: not known there");
+        let owner = type_in_from(&auth, home, "alice", PASSWORD).await;
+        assert_eq!(owner.status, 302, "server {number}: still known at home");
+    }
 }

@@ -176,6 +176,9 @@ impl FileSource {
 
     /// Default: a symbolic link as the path's last part is refused. Follows it; all other rules hold for the
     /// file it points to, and the rules on the directory for the link's own. A link to nothing is an error.
+    ///
+    /// The link must belong to the effective user or to root, and so must every further link on the way to the file. In
+    /// a sticky directory such as `/tmp` other users can create links.
     #[must_use]
     pub fn follow_symlink(mut self) -> Self {
         self.allowed.symlink = true;
