@@ -5,6 +5,7 @@
 //! | GET | logs out, unless something shows that another site caused it; then a page with a button |
 //! | POST with the `_xsrf` of the session, or by nobody | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
+//! | any of them with cookies that are too large to read | 431, nothing is ended |
 //!
 //! Logging out ends the login on this side as well: a copy of its cookie is refused from then on, and whoever waits for
 //! [`AuthLayer::ended`](crate::AuthLayer::ended) is told. It removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
@@ -15,7 +16,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     answer::Answer,
-    cookie::SetCookies,
+    cookie::{RequestCookies, SetCookies},
+    denial::Denial,
     event::Event,
     gate::{
         endpoint::{Endpoint, Visit},
@@ -74,6 +76,9 @@ impl Endpoint for Logout {
 impl Logout {
     fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
         let gate = visit.gate;
+        if let Err(error) = RequestCookies::of_head(visit.head) {
+            return refuse_unread(visit, Denial::from(error));
+        }
         let mut cookies = SetCookies::default();
         let https = is_https(&visit.surroundings);
         if let (Some(_), Some(session)) = (&gate.elsewhere, by_cookie(visit)) {
@@ -120,6 +125,19 @@ impl Logout {
         cookies.append_to(response.headers_mut());
         response
     }
+}
+
+/// The answer where the cookies are too large to read: no login could be ended, so no cookie is removed.
+fn refuse_unread(visit: &Visit<'_>, denial: Denial) -> OwnResponse {
+    visit
+        .gate
+        .refused(denial.reason(), visit.head, &visit.surroundings);
+    let page = Page::new("Not logged out").paragraph(
+        "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
+    );
+    let mut response = page_response(page.finish());
+    *response.status_mut() = denial.status();
+    response
 }
 
 /// The session that a cookie of this visitor holds.
