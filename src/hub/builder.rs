@@ -387,6 +387,7 @@ impl HubAuthBuilder {
             session_id: CookieName::session_id(),
             sources: sources(self.token_in_url),
             websocket_sources: sources(true),
+            token_in_url: self.token_in_url,
             websocket_cookies: self.websocket_cookies,
             keyring,
             base_url,

@@ -50,6 +50,8 @@ pub(super) struct Hub {
     pub(super) session_id: CookieName,
     pub(super) sources: TokenSources,
     pub(super) websocket_sources: TokenSources,
+    /// Whether a page that is opened with `?token=` keeps the token as a cookie.
+    pub(super) token_in_url: bool,
     pub(super) websocket_cookies: bool,
     pub(super) keyring: Keyring,
     pub(super) base_url: BaseUrl,

@@ -25,7 +25,7 @@ use crate::{
         form::Form,
         gate::Gate,
         login_cookie::is_https,
-        responses::{OwnResponse, page_response, redirect},
+        responses::{OwnResponse, page_response, redirect, wants_page},
     },
     head::Head,
     next_url::{NextUrl, Premises},
@@ -81,6 +81,10 @@ impl Elsewhere for AtTheHub {
     }
 
     fn keep_token(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+        // Another site can cause any other request unseen, such as a WebSocket handshake.
+        if !self.0.token_in_url || !wants_page(&head) || head.headers().contains_key(UPGRADE) {
+            return;
+        }
         let mut buffer = TokenBuffer::default();
         if let Ok(Some(token)) = Query::of(head.uri()).token(&mut buffer)
             && let Ok(line) = self.0.jar.write(token.expose().as_bytes(), head.now(), https)

@@ -939,12 +939,28 @@ async fn a_cookie_that_the_hub_knows_no_more_is_taken_away_and_one_it_cannot_jud
 }
 
 #[tokio::test]
-async fn tokens_in_urls_are_taken_where_the_hub_allows_it() {
-    for (allowed, more, status) in [
-        (false, "", 302),
-        (false, "sec-fetch-mode: websocket", 200),
-        (true, "", 303),
-        (true, "sec-fetch-mode: cors", 200),
+async fn a_token_in_the_url_is_kept_only_where_it_is_allowed_and_a_page_is_opened() {
+    let foreign = "sec-fetch-site: cross-site\norigin: http://evil.example";
+    for (allowed, more, status, kept) in [
+        (false, "accept: text/html", 302, false),
+        (false, "sec-fetch-mode: websocket", 200, false),
+        (false, "accept: text/html\nsec-fetch-mode: websocket", 200, false),
+        (
+            false,
+            &format!("sec-fetch-mode: websocket\n{foreign}"),
+            200,
+            false,
+        ),
+        (true, "accept: text/html", 303, true),
+        (true, "accept: text/html\nsec-fetch-mode: navigate", 303, true),
+        (true, "accept: text/html\nsec-fetch-mode: cors", 200, false),
+        (true, "accept: text/html\nsec-fetch-mode: no-cors", 200, false),
+        (true, "accept: application/json", 200, false),
+        (true, "", 200, false),
+        (true, "sec-fetch-mode: websocket", 200, false),
+        (true, &format!("sec-fetch-mode: websocket\n{foreign}"), 200, false),
+        // A browser without Fetch Metadata.
+        (true, "upgrade: websocket\nconnection: upgrade", 200, false),
     ] {
         let hub = FakeHub::that(alice());
         let settings = if allowed {
@@ -953,15 +969,13 @@ async fn tokens_in_urls_are_taken_where_the_hub_allows_it() {
             settings(&hub)
         };
         let layer = gate(settings, &TestClock::at(NOW));
-        let answer = send(
-            &layer,
-            request(&format!("GET /user/alice/x?token=abc\naccept: text/html\n{more}")),
-        )
-        .await;
+        let by = format!("GET /user/alice/x?token=abc\n{more}");
+        let answer = send(&layer, request(&by)).await;
         assert_eq!(answer.status, status, "{allowed} {more}: {answer:?}");
-        if allowed {
-            let mut kept = Browser::default();
-            kept.0.push(("c".into(), "d".into()));
+        let mut lines = answer.set_cookies().into_iter();
+        let cookie = lines.find(|line| line.starts_with("jupyterhub-user-alice="));
+        assert_eq!(cookie.is_some(), kept, "{allowed} {more}: {answer:?}");
+        if kept {
             let pair = answer.cookie("jupyterhub-user-alice");
             let page = send(&layer, request(&format!("GET /user/alice/x\ncookie: {pair}"))).await;
             assert_eq!(page.text, "alice by Cookie");
