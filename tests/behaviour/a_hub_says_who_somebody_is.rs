@@ -33,6 +33,8 @@ pub(crate) enum Does {
     AnswersAfter(Duration, u16, Vec<u8>),
     /// Sends its body for ever.
     NeverEnds,
+    /// Sends one octet of its body each second.
+    Trickles,
     Hangs,
     Refuses,
 }
@@ -124,6 +126,7 @@ impl FakeHub {
                 whole(status, body)
             }
             Does::NeverEnds => Ok(Response::new(Endless.boxed_unsync())),
+            Does::Trickles => Ok(Response::new(Slow::default().boxed_unsync())),
             Does::Hangs => std::future::pending().await,
             Does::Refuses => Err(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
         }
@@ -141,6 +144,26 @@ impl Body for Endless {
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 4096])))))
+    }
+}
+
+/// One octet each second.
+#[derive(Default)]
+struct Slow(Option<std::pin::Pin<Box<tokio::time::Sleep>>>);
+
+impl Body for Slow {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let sleep = || Box::pin(tokio::time::sleep(Duration::from_secs(1)));
+        let waiting = self.0.get_or_insert_with(sleep);
+        std::task::ready!(std::future::Future::poll(waiting.as_mut(), context));
+        self.0 = None;
+        std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
     }
 }
 
@@ -309,6 +332,7 @@ async fn a_hub_has_five_seconds() {
     let asked = tokio::time::Instant::now();
     let asking = [
         Does::Hangs,
+        Does::Trickles,
         Does::AnswersAfter(Duration::from_secs(6), 200, late.into_bytes()),
     ]
     .map(|does| {
@@ -323,6 +347,20 @@ async fn a_hub_has_five_seconds() {
         "{:?}",
         asked.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_code_has_five_seconds_body_included() {
+    for does in [Does::Hangs, Does::Trickles] {
+        let hub = FakeHub::that(does);
+        let layer = gate(settings(&hub), &TestClock::at(NOW));
+        let mut browser = Browser::default();
+        let state = state(&browser.open(&layer, "/user/alice/").await);
+        let asked = tokio::time::Instant::now();
+        let target = format!("/user/alice/oauth_callback?code=c&state={state}");
+        assert_eq!(browser.open(&layer, &target).await.status, 503);
+        assert_eq!(asked.elapsed().as_secs(), 5);
+    }
 }
 
 #[tokio::test]
