@@ -5,6 +5,7 @@
 //! | GET | logs out, unless something shows that another site caused it; then a page with a button |
 //! | POST with the `_xsrf` of the session, or without a session | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
+//! | any of them with cookies that are too large to read | 431, nothing is ended |
 //!
 //! Logging out ends every login whose cookie came with the request: copies of the cookies are refused from then on, and
 //! [`AuthLayer::ended`](crate::AuthLayer::ended) completes. Cookies that cannot be opened, or that another host planted
@@ -87,7 +88,7 @@ impl Logout {
             });
         }
         if let Err(denial) = gate.log_out(visit.head, visit.client(), https, &mut cookies) {
-            return visit.passage.refuse_at_own_path(denial, visit.head);
+            return refuse_unread(visit, &denial);
         }
         if let Some(elsewhere) = &gate.elsewhere {
             // The pages and the data that the browser keeps are those of its other servers as well.
@@ -126,4 +127,17 @@ impl Logout {
         cookies.append_to(response.headers_mut());
         response
     }
+}
+
+/// The answer where the cookies are too large to read: no login could be ended, so no cookie is removed.
+fn refuse_unread(visit: &Visit<'_>, denial: &Denial) -> OwnResponse {
+    visit
+        .gate()
+        .refused(denial.reason(), visit.head, &visit.surroundings);
+    let page = Page::new("Not logged out").paragraph(
+        "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
+    );
+    let mut response = page_response(page.finish());
+    *response.status_mut() = denial.status();
+    response
 }

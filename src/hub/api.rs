@@ -31,8 +31,20 @@ pub(super) struct HubApi {
 pub(super) struct NoAnswer {
     what: String,
     source: Option<BoxError>,
+    pub(super) fault: Fault,
     /// When the hub asks to be left alone until.
     pub(super) retry_after: Option<Duration>,
+}
+
+/// What caused that there is no answer, for the circuit breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The hub does not answer, or fails whatever it is asked.
+    Hub,
+    /// The hub answers, and cannot use this one request.
+    Request,
+    /// The request was not sent.
+    Own,
 }
 
 impl HubApi {
@@ -45,9 +57,16 @@ impl HubApi {
         match answer.status() {
             StatusCode::OK => match grant(answer.body()) {
                 Some(grant) => Ok(Some(grant)),
-                None => Err(NoAnswer::new(
-                    "the hub's GET /user: expected JSON of a user or a service",
-                )),
+                None => {
+                    let what = "the hub's GET /user: expected JSON of a user or a service";
+                    // A readable answer shows that the hub works. Its content is up to the one token.
+                    let is_readable = oauth::object::<serde_json::Map<_, _>>(answer.body()).is_some();
+                    let fault = if is_readable { Fault::Request } else { Fault::Hub };
+                    Err(NoAnswer {
+                        fault,
+                        ..NoAnswer::new(what)
+                    })
+                }
             },
             StatusCode::FORBIDDEN => Ok(None),
             _ => Err(NoAnswer::of("GET /user", &answer)),
@@ -120,6 +139,7 @@ impl HubApi {
         self.transport.send(request).await.map_err(|error| NoAnswer {
             what: format!("the hub does not answer {what}"),
             source: Some(error),
+            fault: Fault::Hub,
             retry_after: None,
         })
     }
@@ -165,10 +185,11 @@ fn grant(body: &[u8]) -> Option<Grant> {
 }
 
 impl NoAnswer {
-    pub(super) fn new(what: &str) -> Self {
+    fn new(what: &str) -> Self {
         Self {
             what: what.to_owned(),
             source: None,
+            fault: Fault::Own,
             retry_after: None,
         }
     }
@@ -180,9 +201,12 @@ impl NoAnswer {
             .headers()
             .get(http::header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let overload = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        let is_of_request = answer.status().is_client_error() && !overload.contains(&answer.status());
         Self {
             what: format!("the hub answers {what} with {}{told}", answer.status()),
             source: None,
+            fault: if is_of_request { Fault::Request } else { Fault::Hub },
             retry_after: seconds.map(|seconds| Duration::from_secs(seconds.min(60))),
         }
     }

@@ -5,9 +5,9 @@ use std::sync::{Arc, atomic::Ordering};
 use http::Method;
 
 use super::{
+    answers::{Key, Word},
     config::{Hub, HubAuth},
     opened_cookies::CookieDigest,
-    verifier::{Key, Word},
 };
 use crate::{
     answer::Answer,
@@ -107,6 +107,10 @@ impl Hub {
                 }
                 Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
                 Read::Opened(opened) => {
+                    let token = sha256(opened.payload());
+                    if hub.ended_logins.hold(&token, &opened, now) {
+                        return Outcome::Rejected(Reason::InvalidCookie).into();
+                    }
                     if let Some(digest) = digest {
                         hub.opened_cookies.keep(digest, &opened, head.now(), now);
                     }
@@ -166,7 +170,7 @@ impl Hub {
         head: &Head<'_>,
         credential: Credential,
     ) -> Answer<Outcome> {
-        match self.verifier.ask(token, key, now) {
+        match self.verifier.ask(token, key, credential, now) {
             Answer::Now(Ok(word)) => self.outcome(word, || head.now(), credential).into(),
             Answer::Now(Err(failure)) => Outcome::Unavailable(failure.into()).into(),
             Answer::Later(said) => {

@@ -1,4 +1,4 @@
-//! The ready client: hyper's, with TLS by rustls and tower's limits.
+//! The ready client: hyper's, with TLS by rustls. The deadline of a request is the transport's.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,7 +12,6 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tower::{ServiceBuilder, limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer};
 
 use super::{
     client_tls,
@@ -21,14 +20,8 @@ use super::{
 };
 use crate::error::ConfigError;
 
-/// The most requests to the hub that are under way at once; one more fails at once.
-const CONCURRENCY: usize = 64;
-
 /// How long a connection may take.
 const CONNECTING: Duration = Duration::from_secs(3);
-
-/// How long an answer's head may take.
-const ANSWERING: Duration = Duration::from_secs(5);
 
 /// A client that follows no redirect. It verifies TLS by the roots that browsers know, or as `tls` has it.
 pub(super) fn ready(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
@@ -36,19 +29,13 @@ pub(super) fn ready(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, Con
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECTING));
     connector.set_nodelay(true);
-    let builder = HttpsConnectorBuilder::new();
-    let builder = match tls {
-        Some(files) => builder.with_tls_config(client_tls::config(files)?),
-        None => builder.with_webpki_roots(),
-    };
-    let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(client_tls::config(tls)?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
     let client = Client::builder(TokioExecutor::new())
         .pool_idle_timeout(Duration::from_secs(30))
         .build::<_, Full<Bytes>>(connector);
-    let service = ServiceBuilder::new()
-        .layer(LoadShedLayer::new())
-        .layer(ConcurrencyLimitLayer::new(CONCURRENCY))
-        .layer(TimeoutLayer::new(ANSWERING))
-        .service(client);
-    Ok(Arc::new(ByService(Mutex::new(service))))
+    Ok(Arc::new(ByService(Mutex::new(client))))
 }

@@ -1,10 +1,11 @@
-//! TLS of the ready client where a hub asks who its clients are.
+//! TLS of the ready client.
 
 use std::{fs, path::Path, sync::Arc};
 
+use hyper_rustls::ConfigBuilderExt as _;
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::ring,
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use zeroize::Zeroizing;
@@ -15,8 +16,20 @@ use super::{
 };
 use crate::error::ConfigError;
 
-/// A client that shows the certificate, and trusts servers of these authorities alone.
-pub(super) fn config(files: &InternalTls) -> Result<ClientConfig, ConfigError> {
+/// A client that trusts the roots that browsers know; or with `files`, one that shows the certificate, and trusts
+/// servers of these authorities alone.
+pub(super) fn config(files: Option<&InternalTls>) -> Result<ClientConfig, ConfigError> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| {
+            wrong(
+                "http_client",
+                &format!("expected a rustls crypto provider with TLS 1.2 or 1.3, found {error}"),
+            )
+        })?;
+    let Some(files) = files else {
+        return Ok(builder.with_webpki_roots().with_no_client_auth());
+    };
     let mut roots = RootCertStore::empty();
     for authority in certificates(AUTHORITIES, &files.authorities)? {
         roots.add(authority).map_err(|error| {
@@ -36,14 +49,19 @@ pub(super) fn config(files: &InternalTls) -> Result<ClientConfig, ConfigError> {
             &format!("expected in {key} the key of the first certificate in {certificate}, found {error}"),
         )
     };
-    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|config| {
-            config
-                .with_root_certificates(roots)
-                .with_client_auth_cert(chain, key)
-        })
+    builder
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
         .map_err(fits)
+}
+
+/// The provider that the process installed, or ring.
+///
+/// Never the default that rustls finds by its features: it panics as soon as another crate enables a second provider.
+fn provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default()
+        .cloned()
+        .unwrap_or_else(|| Arc::new(ring::default_provider()))
 }
 
 /// All in the file at `path`, one at least.
@@ -83,4 +101,29 @@ fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
             ),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::client;
+
+    // One test, because a process can install a provider only once.
+    #[test]
+    fn the_installed_provider_is_used_else_ring_and_none_is_guessed_from_features() {
+        // `ClientConfig::builder()` installs what it guesses, and panics where it cannot guess.
+        assert!(client::ready(None).is_ok());
+        assert!(CryptoProvider::get_default().is_none(), "a default was guessed");
+        let built_in = config(None).expect("a config");
+        assert_eq!(
+            built_in.crypto_provider().cipher_suites,
+            ring::default_provider().cipher_suites
+        );
+
+        let mut installed = ring::default_provider();
+        installed.cipher_suites.truncate(1);
+        installed.install_default().expect("no other provider");
+        let config = config(None).expect("a config");
+        assert_eq!(config.crypto_provider().cipher_suites.len(), 1);
+    }
 }

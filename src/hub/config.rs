@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, sync::atomic::AtomicU64, time::Duration};
 use http::HeaderValue;
 
 use super::{
-    activity::Activity, builder::HubAuthBuilder, environment::Environment, opened_cookies::OpenedCookies,
-    verifier::HubVerifier,
+    activity::Activity, builder::HubAuthBuilder, ended_logins::EndedLogins, environment::Environment,
+    opened_cookies::OpenedCookies, verifier::HubVerifier,
 };
 use crate::{
     authenticate::TokenSources,
@@ -46,9 +46,12 @@ pub(super) struct Hub {
     /// The token cookie's.
     pub(super) jar: CookieJar,
     pub(super) opened_cookies: OpenedCookies,
+    pub(super) ended_logins: EndedLogins,
     pub(super) session_id: CookieName,
     pub(super) sources: TokenSources,
     pub(super) websocket_sources: TokenSources,
+    /// Whether a page that is opened with `?token=` keeps the token as a cookie.
+    pub(super) token_in_url: bool,
     pub(super) websocket_cookies: bool,
     pub(super) keyring: Keyring,
     pub(super) base_url: BaseUrl,

@@ -8,12 +8,13 @@ use http::{
 };
 
 use super::{
+    answers::Word,
     config::{Hub, HubAuth, PROTOCOL_VERSION},
-    verifier::Word,
+    shares::Share,
 };
 use crate::{
     answer::Answer,
-    cookie::{Read, RequestCookies, SetCookies},
+    cookie::{RequestCookies, SetCookies},
     digest::sha256,
     error::{BoxError, Unavailable},
     event::{Event, LoggedPath},
@@ -24,7 +25,7 @@ use crate::{
         form::Form,
         gate::Gate,
         login_cookie::is_https,
-        responses::{OwnResponse, page_response, redirect},
+        responses::{OwnResponse, page_response, redirect, wants_page},
     },
     head::Head,
     next_url::{NextUrl, Premises},
@@ -80,6 +81,10 @@ impl Elsewhere for AtTheHub {
     }
 
     fn keep_token(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+        // Another site can cause any other request unseen, such as a WebSocket handshake.
+        if !self.0.token_in_url || !wants_page(&head) || head.headers().contains_key(UPGRADE) {
+            return;
+        }
         let mut buffer = TokenBuffer::default();
         if let Ok(Some(token)) = Query::of(head.uri()).token(&mut buffer)
             && let Ok(line) = self.0.jar.write(token.expose().as_bytes(), head.now(), https)
@@ -95,23 +100,22 @@ impl Elsewhere for AtTheHub {
         }
         if with_logins_under_way && let Ok(sent) = RequestCookies::of(head.headers()) {
             self.0.oauth.end_logins(&sent, https, cookies);
-            self.0.forget(&sent, head);
+            self.0.end_logins(&sent, head);
         }
     }
 }
 
 impl Hub {
-    /// Forgets what the hub said of the token in the cookie: whoever has a copy of it is asked for anew.
-    fn forget(&self, sent: &RequestCookies<'_>, head: Head<'_>) {
-        self.jar.read_with(
+    /// Ends every login whose cookie came with this request, and forgets what the hub said about its token.
+    fn end_logins(&self, sent: &RequestCookies<'_>, head: Head<'_>) {
+        let (time, now) = (head.now(), head.moment());
+        self.jar.at(b"").open_each(
             sent,
-            || head.now(),
-            |payload| Some(payload.to_vec()),
-            |read| {
-                if let Read::Opened(opened) = read {
-                    let key = self.key(sha256(opened.payload()), Some(*sent));
-                    self.verifier.forget(key, head.moment());
-                }
+            || time,
+            |opened| {
+                let token = sha256(opened.payload());
+                self.ended_logins.end(token, &opened, time, now);
+                self.verifier.forget(token, now);
             },
         );
     }
@@ -232,13 +236,16 @@ impl Conclusion {
             hub.explain(StatusCode::SERVICE_UNAVAILABLE, text, Some(retry_after), None)
         };
         let asked_at = clock.moment();
-        if let Err(failure) = hub.verifier.admit(asked_at) {
-            let failure = Unavailable::from(failure);
-            let retry_after = failure.retry_after();
-            return unavailable(failure.error().to_string().into(), retry_after);
-        }
+        let _permit = match hub.verifier.admit(Share::Callback, asked_at) {
+            Ok(permit) => permit,
+            Err(failure) => {
+                let failure = Unavailable::from(failure);
+                let retry_after = failure.retry_after();
+                return unavailable(failure.error().to_string().into(), retry_after);
+            }
+        };
         let result = hub.verifier.api.redeem(login.request()).await;
-        hub.verifier.note(result.is_ok(), asked_at);
+        hub.verifier.note(&result, asked_at);
         let mut cookies = SetCookies::default();
         hub.oauth.end_login(&login, https, &mut cookies);
         let answer = match result {

@@ -15,6 +15,11 @@
 //! What the hub says of a token is remembered for [`HubAuthBuilder::cache_max_age`] (a refusal for a few seconds),
 //! in a bounded cache whose key is the token's hash and the browser's session id; so is how long a token that was
 //! revoked may go on. While one request asks the hub for a token, all others that need the same answer wait for it.
+//!
+//! A logout ends every login whose cookie came with the request: copies of these cookies are refused from then on. It
+//! also forgets every answer about their tokens, whatever session id a copy is sent with, and no answer to an earlier
+//! question is stored.
+//!
 //! A token cookie that was opened is known by its hash for as long, and not opened again; a key of the keyring that
 //! retires is felt when that time is over.
 //!
@@ -23,8 +28,12 @@
 //! Who is remembered goes on to the end of that time. Everybody else gets 503 (an API request 502, for JupyterLab
 //! takes 503 for "your server is not running") with `Retry-After`, keeps their cookie, and is never told that they
 //! are nobody: the hub's 403 alone says so. After five failures in a row the hub is asked once in five seconds only.
+//! A readable answer that is no use, and this server's own limits, are no failures of the hub. The limits on requests
+//! under way are separate for known logins, for unknown tokens and for the end of a login, so a flood of the one kind does
+//! not stop the others.
 
 mod activity;
+mod answers;
 mod api;
 mod authenticator;
 mod breaker;
@@ -35,10 +44,12 @@ mod client;
 mod client_tls;
 mod config;
 mod cookie_options;
+mod ended_logins;
 mod environment;
 mod internal_tls;
 mod login;
 mod opened_cookies;
+mod shares;
 mod transport;
 mod verifier;
 

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full, Limited};
+use tokio::runtime::Handle;
 use tower_service::Service;
 
 use crate::{answer::BoxFuture, error::BoxError};
@@ -50,6 +51,10 @@ where
             Ok(Response::from_parts(parts, body.to_bytes()))
         };
         Box::pin(async move {
+            // Without its runtime, tokio's timer panics.
+            if Handle::try_current().is_err() {
+                return Err("expected to run on tokio, which limits the time of a request".into());
+            }
             tokio::time::timeout(PATIENCE, exchange)
                 .await
                 .unwrap_or_else(|_| Err(TooSlow.into()))
@@ -68,3 +73,22 @@ impl fmt::Display for TooSlow {
 }
 
 impl Error for TooSlow {}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use tower::service_fn;
+
+    use super::*;
+
+    #[test]
+    fn a_request_outside_of_tokio_fails_and_does_not_panic() {
+        let service = service_fn(|_| async { Ok::<_, BoxError>(Response::new(Full::<Bytes>::default())) });
+        let mut answer = ByService(Mutex::new(service)).send(Request::default());
+        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(error)) => assert!(error.to_string().contains("tokio"), "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

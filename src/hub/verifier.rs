@@ -3,25 +3,28 @@
 use std::{
     collections::HashMap,
     fmt,
-    hash::{Hash, Hasher},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, watch},
+};
 
 use super::{
-    api::{HubApi, NoAnswer},
+    answers::{Answers, Key, Word},
+    api::{Fault, HubApi, NoAnswer},
     breaker::Breaker,
+    shares::{Share, Shares},
 };
 use crate::{
     answer::Answer,
-    digest::sha256,
     error::Unavailable,
     grant::Grant,
     scopes::Scopes,
     secret::Secret,
-    store::Expiring,
+    session::Credential,
     time::{Clock, Moment},
     token::PresentedToken,
 };
@@ -30,23 +33,16 @@ use crate::{
 pub(super) struct HubVerifier {
     pub(super) api: HubApi,
     /// One of these lets in; none, and everybody the hub knows may.
-    pub(super) access_scopes: Scopes,
-    pub(super) max_age: Duration,
-    cache: Expiring<Key, Word>,
-    under_way: Mutex<HashMap<Key, watch::Receiver<Option<Said>>>>,
+    access_scopes: Scopes,
+    answers: Answers,
+    /// The questions under way, by the digest of the token: the hub's answer does not depend on the browser session.
+    under_way: Mutex<HashMap<[u8; 32], Question>>,
+    shares: Shares,
     breaker: Breaker,
 }
 
-/// The hub's word of a token.
-#[derive(Clone, Debug)]
-pub(super) enum Word {
-    /// Somebody with access here.
-    Allowed(Grant),
-    /// Somebody without.
-    Forbidden,
-    /// Nobody.
-    Unknown,
-}
+/// The place where the answer to a question under way appears.
+type Question = watch::Receiver<Option<Said>>;
 
 /// A word, or why there is none.
 type Said = Result<Word, Failure>;
@@ -58,47 +54,6 @@ pub(super) struct Failure {
     retry_after: Duration,
 }
 
-/// Whose answer it is: the token's, in one browser session.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    token: [u8; 32],
-    session: [u8; 32],
-}
-
-impl Hash for Key {
-    /// The token's part is a digest already, of which eight octets spread well enough; a session id is whatever a
-    /// browser sends, so all of it counts.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = self.token;
-        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
-        if self.session != [0; 32] {
-            state.write(&self.session);
-        }
-    }
-}
-
-impl Key {
-    /// The key of the token with this digest.
-    pub(super) fn new(token: [u8; 32], session: Option<&[u8]>) -> Self {
-        let session = match session {
-            None => [0; 32],
-            // As the hub makes them; no hash needed.
-            Some(id) if id.len() == 32 => id.try_into().unwrap_or_default(),
-            Some(id) => sha256(id),
-        };
-        Self { token, session }
-    }
-}
-
-/// The most answers that are remembered.
-const CAPACITY: usize = 16_384;
-
-/// How long a refusal is remembered at most.
-const REFUSAL: Duration = Duration::from_secs(5);
-
-/// The most tokens that are asked for at once.
-const UNDER_WAY: usize = 64;
-
 /// When to come again if the hub does not say.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -107,62 +62,70 @@ impl HubVerifier {
         Self {
             api,
             access_scopes,
-            max_age,
-            cache: Expiring::new(CAPACITY),
+            answers: Answers::new(max_age),
             under_way: Mutex::default(),
+            shares: Shares::new(),
             breaker: Breaker::default(),
         }
     }
 
     /// The hub's word, if it is remembered.
-    #[inline(always)]
+    #[inline]
     pub(super) fn recall(&self, key: &Key, now: Moment) -> Option<Word> {
-        self.cache.get(key, now)
+        self.answers.recall(key, now)
     }
 
-    /// Forgets what the hub said.
-    pub(super) fn forget(&self, key: Key, now: Moment) {
-        self.cache.take(&key, now);
+    /// Forgets what the hub said of the token with this digest, in all browser sessions.
+    ///
+    /// The answer to a question under way is not stored, and later requests do not wait for it.
+    pub(super) fn forget(&self, token: [u8; 32], now: Moment) {
+        self.answers.forget(token, now);
+        self.under_way().remove(&token);
     }
 
     /// What `token` is worth, by the hub's word: remembered by now, or asked for.
     #[cold]
-    pub(super) fn ask(self: &Arc<Self>, token: PresentedToken<'_>, key: Key, now: Moment) -> Answer<Said> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(said) = under_way.get(&key) {
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        token: PresentedToken<'_>,
+        key: Key,
+        credential: Credential,
+        now: Moment,
+    ) -> Answer<Said> {
+        let mut under_way = self.under_way();
+        if let Some(said) = under_way.get(&key.token) {
             return wait(said.clone());
         }
         // Somebody may have asked between our look and the lock.
-        if let Some(word) = self.cache.get(&key, now) {
+        if let Some(word) = self.answers.recall(&key, now) {
             return Answer::Now(Ok(word));
         }
-        let fail = |text: &str, retry_after| {
-            Answer::Now(Err(Failure {
-                text: text.into(),
-                retry_after,
-            }))
-        };
-        if under_way.len() >= UNDER_WAY {
-            return fail("too many tokens are being asked for at the hub", RETRY_AFTER);
-        }
         let Ok(runtime) = Handle::try_current() else {
-            return fail("expected to run on tokio, which asks the hub", RETRY_AFTER);
+            let failure = Failure::new("expected to run on tokio, which asks the hub", RETRY_AFTER);
+            return Answer::Now(Err(failure));
         };
-        if let Err(wait) = self.breaker.admit(now) {
-            return fail(
-                "the hub did not answer lately, and is not asked until later",
-                wait,
-            );
-        }
+        let share = if credential == Credential::Cookie || self.answers.knows(&key.token, now) {
+            Share::Login
+        } else {
+            Share::UnknownToken
+        };
+        let permit = match self.admit(share, now) {
+            Ok(permit) => permit,
+            Err(failure) => return Answer::Now(Err(failure)),
+        };
         let (tell, said) = watch::channel(None);
-        under_way.insert(key, said.clone());
+        under_way.insert(key.token, said.clone());
         drop(under_way);
         let (verifier, token) = (Arc::clone(self), Secret::from(token.expose()));
+        let asked = Asked {
+            verifier,
+            token: key.token,
+            question: said.clone(),
+        };
         // A task of its own: whoever asked first may go away, and others wait as well.
         runtime.spawn(async move {
-            let asked = Asked { verifier, key };
             let said = asked.verifier.fetch(&token, key, now).await;
-            drop(asked);
+            drop((asked, permit));
             let _ = tell.send(Some(said));
         });
         wait(said)
@@ -170,17 +133,11 @@ impl HubVerifier {
 
     async fn fetch(&self, token: &Secret, key: Key, asked_at: Moment) -> Said {
         let result = self.api.user(token).await;
-        self.note(result.is_ok(), asked_at);
+        self.note(&result, asked_at);
         match result {
             Ok(user) => {
                 let word = self.judge(user);
-                let age = match &word {
-                    Word::Allowed(_) => self.max_age,
-                    Word::Forbidden | Word::Unknown => self.max_age.min(REFUSAL),
-                };
-                // Counted from the question on: what the hub said was true then.
-                self.cache
-                    .insert(key, word.clone(), asked_at.after(age), asked_at);
+                self.answers.keep(key, word.clone(), asked_at);
                 Ok(word)
             }
             Err(failure) => Err(Failure::from(&failure)),
@@ -196,42 +153,63 @@ impl HubVerifier {
         }
     }
 
-    /// Takes note of whether the hub answered, for the circuit.
-    pub(super) fn note(&self, answered: bool, asked_at: Moment) {
-        self.breaker.note(answered, asked_at);
+    /// Tells the circuit breaker whether the hub answered. Only the hub's own failures count against it.
+    pub(super) fn note<T>(&self, result: &Result<T, NoAnswer>, asked_at: Moment) {
+        match result {
+            Ok(_) => self.breaker.note(true, asked_at),
+            Err(failure) => match failure.fault {
+                Fault::Hub => self.breaker.note(false, asked_at),
+                Fault::Request => self.breaker.note(true, asked_at),
+                Fault::Own => {}
+            },
+        }
     }
 
-    /// Whether the hub may be asked now.
-    pub(super) fn admit(&self, now: Moment) -> Result<(), Failure> {
-        self.breaker.admit(now).map_err(|retry_after| Failure {
-            text: "the hub did not answer lately, and is not asked until later".into(),
-            retry_after,
-        })
+    /// Takes a place for a request to the hub. The circuit breaker is asked last, because it lets only one request
+    /// through while it is open.
+    pub(super) fn admit(&self, share: Share, now: Moment) -> Result<OwnedSemaphorePermit, Failure> {
+        let Some(permit) = self.shares.take(share) else {
+            let text = format!("too many requests to the hub are under way for {}", share.name());
+            return Err(Failure::new(&text, RETRY_AFTER));
+        };
+        match self.breaker.admit(now) {
+            Ok(()) => Ok(permit),
+            Err(wait) => Err(Failure::new(
+                "the hub did not answer lately, and is not asked until later",
+                wait,
+            )),
+        }
     }
 
     /// Asks the hub for a token that it just gave, and remembers the answer.
     pub(super) async fn introduce(&self, token: &Secret, key: Key, clock: &dyn Clock) -> Said {
         self.fetch(token, key, clock.moment()).await
     }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<[u8; 32], Question>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A question under way. However it ends, it is one no more.
 struct Asked {
     verifier: Arc<HubVerifier>,
-    key: Key,
+    token: [u8; 32],
+    question: Question,
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        let under_way = &self.verifier.under_way;
-        under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+        let mut under_way = self.verifier.under_way();
+        // After a logout another question may stand in its place.
+        let is_this = |question: &Question| question.same_channel(&self.question);
+        if under_way.get(&self.token).is_some_and(is_this) {
+            under_way.remove(&self.token);
+        }
     }
 }
 
-fn wait(mut said: watch::Receiver<Option<Said>>) -> Answer<Said> {
+fn wait(mut said: Question) -> Answer<Said> {
     Answer::later(async move {
         match said.wait_for(Option::is_some).await {
             Ok(said) => said.clone().unwrap_or_else(|| Err(Failure::lost())),
@@ -241,12 +219,16 @@ fn wait(mut said: watch::Receiver<Option<Said>>) -> Answer<Said> {
 }
 
 impl Failure {
+    fn new(text: &str, retry_after: Duration) -> Self {
+        Self {
+            text: text.into(),
+            retry_after,
+        }
+    }
+
     /// The task that asked is gone: the runtime shuts down.
     fn lost() -> Self {
-        Self {
-            text: "the question to the hub was dropped".into(),
-            retry_after: RETRY_AFTER,
-        }
+        Self::new("the question to the hub was dropped", RETRY_AFTER)
     }
 }
 

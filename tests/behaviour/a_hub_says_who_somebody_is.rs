@@ -33,6 +33,8 @@ pub(crate) enum Does {
     AnswersAfter(Duration, u16, Vec<u8>),
     /// Sends its body for ever.
     NeverEnds,
+    /// Sends one octet of its body each second.
+    Trickles,
     Hangs,
     Refuses,
 }
@@ -124,6 +126,7 @@ impl FakeHub {
                 whole(status, body)
             }
             Does::NeverEnds => Ok(Response::new(Endless.boxed_unsync())),
+            Does::Trickles => Ok(Response::new(Slow::default().boxed_unsync())),
             Does::Hangs => std::future::pending().await,
             Does::Refuses => Err(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
         }
@@ -141,6 +144,26 @@ impl Body for Endless {
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 4096])))))
+    }
+}
+
+/// One octet each second.
+#[derive(Default)]
+struct Slow(Option<std::pin::Pin<Box<tokio::time::Sleep>>>);
+
+impl Body for Slow {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let sleep = || Box::pin(tokio::time::sleep(Duration::from_secs(1)));
+        let waiting = self.0.get_or_insert_with(sleep);
+        std::task::ready!(std::future::Future::poll(waiting.as_mut(), context));
+        self.0 = None;
+        std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
     }
 }
 
@@ -178,11 +201,11 @@ pub(crate) fn user(name: &str, scopes: &[&str]) -> Does {
     )
 }
 
-fn alice() -> Does {
+pub(crate) fn alice() -> Does {
     user("alice", &["access:servers!user=alice"])
 }
 
-async fn by_token(layer: &AuthLayer, token: &str, more: &str) -> Answered {
+pub(crate) async fn by_token(layer: &AuthLayer, token: &str, more: &str) -> Answered {
     send(
         layer,
         request(&format!(
@@ -309,6 +332,7 @@ async fn a_hub_has_five_seconds() {
     let asked = tokio::time::Instant::now();
     let asking = [
         Does::Hangs,
+        Does::Trickles,
         Does::AnswersAfter(Duration::from_secs(6), 200, late.into_bytes()),
     ]
     .map(|does| {
@@ -323,6 +347,20 @@ async fn a_hub_has_five_seconds() {
         "{:?}",
         asked.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_code_has_five_seconds_body_included() {
+    for does in [Does::Hangs, Does::Trickles] {
+        let hub = FakeHub::that(does);
+        let layer = gate(settings(&hub), &TestClock::at(NOW));
+        let mut browser = Browser::default();
+        let state = state(&browser.open(&layer, "/user/alice/").await);
+        let asked = tokio::time::Instant::now();
+        let target = format!("/user/alice/oauth_callback?code=c&state={state}");
+        assert_eq!(browser.open(&layer, &target).await.status, 503);
+        assert_eq!(asked.elapsed().as_secs(), 5);
+    }
 }
 
 #[tokio::test]
@@ -516,7 +554,7 @@ async fn a_hub_that_is_gone_is_left_alone_and_those_it_knew_stay() {
 }
 
 #[tokio::test]
-async fn at_most_sixty_four_questions_are_under_way() {
+async fn at_most_thirty_two_questions_about_unknown_tokens_are_under_way() {
     let hub = FakeHub::that(Does::Hangs);
     let layer = gate(settings(&hub), &TestClock::at(NOW));
     let asking: Vec<_> = (0..100)
@@ -528,15 +566,15 @@ async fn at_most_sixty_four_questions_are_under_way() {
     for asked in asking {
         assert_eq!(asked.await.expect("no panic"), 502);
     }
-    assert_eq!(hub.calls(), 64);
+    assert_eq!(hub.calls(), 32);
 }
 
 /// A browser: its cookies, by name.
 #[derive(Clone, Default)]
-struct Browser(Vec<(String, String)>);
+pub(crate) struct Browser(pub(crate) Vec<(String, String)>);
 
 impl Browser {
-    async fn open(&mut self, layer: &AuthLayer, target: &str) -> Answered {
+    pub(crate) async fn open(&mut self, layer: &AuthLayer, target: &str) -> Answered {
         let line: Vec<_> = self
             .0
             .iter()
@@ -570,7 +608,7 @@ impl Browser {
 
 /// The parameter `state` of a redirect to the hub.
 #[track_caller]
-fn state(answer: &Answered) -> String {
+pub(crate) fn state(answer: &Answered) -> String {
     assert_eq!(answer.status, 302, "{answer:?}");
     let location = answer.header("location");
     assert!(location.starts_with("/hub/api/oauth2/authorize?"), "{location}");
@@ -579,7 +617,12 @@ fn state(answer: &Answered) -> String {
 }
 
 fn gives_a_token(hub: &FakeHub) {
-    let answer = json!({ "access_token": "B1SRtkF5j4MQzcHB1TqbUH1QO2MKj4", "expires_in": 1_209_600, "token_type": "Bearer" });
+    gives(hub, "B1SRtkF5j4MQzcHB1TqbUH1QO2MKj4");
+}
+
+/// The hub's next answer is the token for a code.
+pub(crate) fn gives(hub: &FakeHub, token: &str) {
+    let answer = json!({ "access_token": token, "expires_in": 1_209_600, "token_type": "Bearer" });
     hub.then(Does::Answers(200, answer.to_string().into_bytes()));
 }
 
@@ -934,12 +977,28 @@ async fn a_cookie_that_the_hub_knows_no_more_is_taken_away_and_one_it_cannot_jud
 }
 
 #[tokio::test]
-async fn tokens_in_urls_are_taken_where_the_hub_allows_it() {
-    for (allowed, more, status) in [
-        (false, "", 302),
-        (false, "sec-fetch-mode: websocket", 200),
-        (true, "", 303),
-        (true, "sec-fetch-mode: cors", 200),
+async fn a_token_in_the_url_is_kept_only_where_it_is_allowed_and_a_page_is_opened() {
+    let foreign = "sec-fetch-site: cross-site\norigin: http://evil.example";
+    for (allowed, more, status, kept) in [
+        (false, "accept: text/html", 302, false),
+        (false, "sec-fetch-mode: websocket", 200, false),
+        (false, "accept: text/html\nsec-fetch-mode: websocket", 200, false),
+        (
+            false,
+            &format!("sec-fetch-mode: websocket\n{foreign}"),
+            200,
+            false,
+        ),
+        (true, "accept: text/html", 303, true),
+        (true, "accept: text/html\nsec-fetch-mode: navigate", 303, true),
+        (true, "accept: text/html\nsec-fetch-mode: cors", 200, false),
+        (true, "accept: text/html\nsec-fetch-mode: no-cors", 200, false),
+        (true, "accept: application/json", 200, false),
+        (true, "", 200, false),
+        (true, "sec-fetch-mode: websocket", 200, false),
+        (true, &format!("sec-fetch-mode: websocket\n{foreign}"), 200, false),
+        // A browser without Fetch Metadata.
+        (true, "upgrade: websocket\nconnection: upgrade", 200, false),
     ] {
         let hub = FakeHub::that(alice());
         let settings = if allowed {
@@ -948,15 +1007,13 @@ async fn tokens_in_urls_are_taken_where_the_hub_allows_it() {
             settings(&hub)
         };
         let layer = gate(settings, &TestClock::at(NOW));
-        let answer = send(
-            &layer,
-            request(&format!("GET /user/alice/x?token=abc\naccept: text/html\n{more}")),
-        )
-        .await;
+        let by = format!("GET /user/alice/x?token=abc\n{more}");
+        let answer = send(&layer, request(&by)).await;
         assert_eq!(answer.status, status, "{allowed} {more}: {answer:?}");
-        if allowed {
-            let mut kept = Browser::default();
-            kept.0.push(("c".into(), "d".into()));
+        let mut lines = answer.set_cookies().into_iter();
+        let cookie = lines.find(|line| line.starts_with("jupyterhub-user-alice="));
+        assert_eq!(cookie.is_some(), kept, "{allowed} {more}: {answer:?}");
+        if kept {
             let pair = answer.cookie("jupyterhub-user-alice");
             let page = send(&layer, request(&format!("GET /user/alice/x\ncookie: {pair}"))).await;
             assert_eq!(page.text, "alice by Cookie");

@@ -1,9 +1,11 @@
 //! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
 
+mod a_hub_is_asked_within_limits;
 mod a_hub_says_who_somebody_is;
 mod a_launch_link_opens_once;
 mod a_login_form_of_ones_own;
 mod a_login_lasts_and_ends;
+mod a_logout_at_a_hubs_server;
 mod a_logout_ends_the_session;
 mod allocations;
 mod canary;

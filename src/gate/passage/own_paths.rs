@@ -56,7 +56,7 @@ impl Passage {
         self.refuse_at_own_path(denial, head)
     }
 
-    pub(crate) fn refuse_at_own_path(&self, denial: Denial, head: Head<'_>) -> OwnResponse {
+    fn refuse_at_own_path(&self, denial: Denial, head: Head<'_>) -> OwnResponse {
         let surroundings = self.gate.guards.surroundings(head).ok();
         let told = self.refuse(denial, &head, surroundings.as_ref(), None, SetCookies::default());
         *self.gate.telling.answer(told)
