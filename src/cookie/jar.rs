@@ -294,7 +294,7 @@ impl JarAt<'_> {
         self.line(payload, times, https)
     }
 
-    /// Every cookie of a request that opens.
+    /// Every cookie of a request that opens, however many do not: [`RequestCookies::PAIR_LIMIT`] bounds them.
     pub(crate) fn open_each(
         &self,
         cookies: &RequestCookies<'_>,
@@ -302,11 +302,7 @@ impl JarAt<'_> {
         mut then: impl FnMut(Opened<'_>),
     ) {
         let mut buffer = [0; CookieJar::BUFFER];
-        for value in cookies
-            .candidates(&self.name)
-            .iter()
-            .flat_map(|values| values.iter())
-        {
+        for value in cookies.values(&self.name) {
             if let Read::Opened(opened) = self.open(value, &now, &mut buffer) {
                 then(opened);
             }
