@@ -58,6 +58,7 @@ mod base_url;
 mod challenge;
 mod changing;
 pub mod cookie;
+mod deadline;
 mod denial;
 mod digest;
 mod error;

@@ -1,8 +1,11 @@
 //! The gate's own paths: a login page, a logout, a launch link.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Request, Response, StatusCode, header::ALLOW};
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{ALLOW, CONNECTION},
+};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full, Limited};
 
@@ -10,6 +13,7 @@ use crate::{
     answer::Answer,
     authenticate::Outcome,
     cookie::{CookieError, SetCookies},
+    deadline::within,
     denial::Denial,
     error::BoxError,
     gate::{form::Form, gate::Gate, login_cookie::is_https, passage::Passage, responses::OwnResponse},
@@ -138,6 +142,9 @@ impl FormRequest {
     /// The longest form that is read, in octets.
     pub const LIMIT: usize = 16 * 1024;
 
+    /// The default of [`form_timeout`](crate::AuthLayerBuilder::form_timeout).
+    pub const TIMEOUT: Duration = Duration::from_secs(30);
+
     pub(crate) fn new(passage: Arc<Passage>, head: Head<'_>) -> Self {
         Self {
             passage,
@@ -152,15 +159,28 @@ impl FormRequest {
 
     /// The gate's answer to the form in `body`, of which no more than [`FormRequest::LIMIT`] octets are read.
     ///
-    /// How long a silent client may take is the server's to say.
+    /// A body that has not arrived whole within [`form_timeout`](crate::AuthLayerBuilder::form_timeout) is answered as by
+    /// [`answer_late`](Self::answer_late).
     pub async fn read<B>(self, body: B) -> OwnResponse
     where
         B: Body<Data: Send, Error: Into<BoxError>> + Send,
     {
-        match Limited::new(body, Self::LIMIT).collect().await {
-            Ok(body) => self.answer(&body.to_bytes()).await,
-            Err(_) => self.answer_unread(),
+        let body = Limited::new(body, Self::LIMIT).collect();
+        match within(self.passage.form_timeout(), body).await {
+            Some(Ok(body)) => self.answer(&body.to_bytes()).await,
+            Some(Err(_)) => self.answer_unread(),
+            None => self.answer_late(),
         }
+    }
+
+    /// The gate's answer to a form that takes too long to arrive: 408, and `Connection: close`, which servers leave out
+    /// of HTTP/2.
+    pub fn answer_late(self) -> OwnResponse {
+        let mut response = plain(StatusCode::REQUEST_TIMEOUT);
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response
     }
 
     /// The gate's answer to a form that is longer than [`FormRequest::LIMIT`], or was never sent whole.

@@ -1,6 +1,6 @@
 //! What all handles of one gate share.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
@@ -46,6 +46,8 @@ pub(crate) struct Gate {
     pub(crate) endpoints: Endpoints,
     pub(crate) observer: Option<Box<dyn Observer>>,
     pub(crate) clock: Box<dyn Clock>,
+    /// How long the body of a form may take to arrive.
+    pub(crate) form_timeout: Duration,
     pub(crate) gate_only: bool,
 }
 

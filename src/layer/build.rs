@@ -11,7 +11,7 @@ use crate::{
     cookie::{CookieJar, CookieScope, Keyring},
     error::ConfigError,
     gate::{
-        Passwords,
+        FormRequest, Passwords,
         endpoint::Endpoint,
         gate::Gate,
         login_cookie::{LoginCookie, XsrfCookie},
@@ -130,6 +130,7 @@ impl AuthLayerBuilder {
             endpoints: endpoints.into(),
             observer: self.observer,
             clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
+            form_timeout: self.form_timeout.unwrap_or(FormRequest::TIMEOUT),
             gate_only: self.gate_only,
         });
         let passage = match &own_login_page {

@@ -1,6 +1,6 @@
 //! Settings of a gate.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::Extensions;
 
@@ -75,6 +75,7 @@ pub struct AuthLayerBuilder {
     pub(super) keyed_by: Option<Box<str>>,
     pub(super) observer: Option<Box<dyn Observer>>,
     pub(super) clock: Option<Box<dyn Clock>>,
+    pub(super) form_timeout: Option<Duration>,
     pub(super) gate_only: bool,
     #[cfg(feature = "hub")]
     pub(super) hub: Option<crate::hub::HubAuth>,
@@ -281,6 +282,16 @@ impl AuthLayerBuilder {
     /// stay the gate's.
     pub fn own_login_page(mut self) -> Self {
         self.has_own_login_page = true;
+        self
+    }
+
+    /// Default: 30 seconds. How long the body of a form may take to arrive whole. After that the request gets 408 and
+    /// `Connection: close`.
+    ///
+    /// This bounds how long a client without a login can hold a connection by sending nothing. Time before the request's
+    /// head has arrived is the server's to bound.
+    pub fn form_timeout(mut self, timeout: Duration) -> Self {
+        self.form_timeout = Some(timeout);
         self
     }
 

@@ -13,6 +13,7 @@ mod configuring_fails_when_configuring;
 mod cookie_properties;
 mod every_decision_is_an_event;
 mod floors;
+mod form_bodies_have_a_deadline;
 mod fuzzing;
 mod guessing_passwords_takes_for_ever;
 mod handlers_take_the_session;

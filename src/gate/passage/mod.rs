@@ -14,7 +14,7 @@ mod conclusion;
 mod own_paths;
 mod refusal;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -164,6 +164,11 @@ impl Passage {
     /// The usual answer that tells a reason.
     pub(crate) fn usual(&self, reason: Reason) -> &Usual {
         self.gate.telling.usual(reason)
+    }
+
+    /// How long the body of a form may take to arrive.
+    pub(crate) fn form_timeout(&self) -> Duration {
+        self.gate.form_timeout
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
