@@ -250,3 +250,25 @@ async fn nothing_that_is_sent_is_more_than_a_refusal() {
     let answer = world.call("GET", "/user", Some("token with blanks"), "").await;
     assert_eq!(answer.status, 403, "a hub client would turn 401 into 500");
 }
+
+#[tokio::test]
+async fn activity_with_a_date_that_does_not_exist_is_refused() {
+    let world = World::new();
+    for date in [
+        "2026-03-00T00:00:00Z",
+        "2026-00-10T00:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "0000-00-00T00:00:00Z",
+    ] {
+        for body in [
+            format!(r#"{{"last_activity": "{date}"}}"#),
+            format!(r#"{{"servers": {{"": {{"last_activity": "{date}"}}}}}}"#),
+        ] {
+            let answer = world
+                .call("POST", "/users/alice/activity", Some(SERVER_TOKEN), &body)
+                .await;
+            assert_eq!(answer.status, 400, "{body}");
+        }
+    }
+}
