@@ -20,7 +20,11 @@ use super::{
     visitor::{Sight, missing_xsrf, session_of},
 };
 use crate::{
-    cookie::SetCookies, event::Event, gate::responses::page_response, identity::Identity, page::Page,
+    cookie::SetCookies,
+    event::Event,
+    gate::responses::page_response,
+    identity::Identity,
+    page::Page,
     store::{LoginRecord, Logins, RecordId},
 };
 

@@ -55,10 +55,7 @@ impl Visitor {
 
 /// Returns the session that the `_xsrf` values of `login` are bound to.
 pub(crate) fn session_of(login: &LoginRecord) -> Session {
-    Session::new(
-        Grant::new(Identity::new(login.session_id())),
-        Credential::Cookie,
-    )
+    Session::new(Grant::new(Identity::new(login.session_id())), Credential::Cookie)
 }
 
 /// What the login cookie says.

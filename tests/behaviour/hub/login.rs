@@ -1,6 +1,7 @@
 //! People log in at a hub and out again.
 
 use portcullis::provider::Member;
+
 use super::{Browser, MINUTE, PASSWORD, World, hidden, json};
 
 const HOME: &str = "/hub/home";
