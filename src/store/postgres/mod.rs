@@ -227,9 +227,12 @@ impl SaltedTokens for PostgresTokenStore {
         let rows = self.ask(move |object| {
             Box::pin(async move {
                 let columns = TokenRow::COLUMNS;
-                let find = format!("SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = $1");
+                let find = format!(
+                    "SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = $1 ORDER BY id LIMIT $2"
+                );
                 let find = object.prepare_cached(&find).await?;
-                let rows = object.query(&find, &[&prefix]).await?;
+                let limit = SaltedTokenHash::CANDIDATES as i64;
+                let rows = object.query(&find, &[&prefix, &limit]).await?;
                 let rows = rows
                     .iter()
                     .map(|row| Ok((token_row(row)?, row.try_get::<_, String>(10)?)));

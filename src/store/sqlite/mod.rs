@@ -3,8 +3,6 @@
 mod fault;
 #[cfg(feature = "provider")]
 mod hub;
-mod queue;
-mod reply;
 mod schema;
 mod settings;
 mod threads;
@@ -14,11 +12,12 @@ use std::{fmt, path::Path, sync::Arc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::Value};
 
 pub use self::settings::SqliteSettings;
-use self::{fault::fault, reply::Reply, schema::Opened, threads::Threads};
+use self::{fault::fault, schema::Opened, threads::Threads};
 use crate::{
     answer::{Answer, BoxFuture},
     store::{
         RecordId, SaltedTokenHash, SaltedTokens, StoreError, TokenRecord, TokenStore, Tokens,
+        reply::Reply,
         row::{LookupKey, TokenRow, number, salted_tokens, seconds},
     },
     time::UnixTime,
@@ -187,9 +186,14 @@ impl SaltedTokens for SqliteTokenStore {
         let prefix = prefix.to_owned();
         let rows = self.read(move |connection| {
             let columns = TokenRow::COLUMNS;
-            let find = format!("SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = ?1");
+            let find = format!(
+                "SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = ?1 ORDER BY id LIMIT ?2"
+            );
             let mut find = connection.prepare_cached(&find)?;
-            let rows = find.query_map([prefix], |row| Ok((token_row(row)?, row.get::<_, String>(10)?)))?;
+            let limit = SaltedTokenHash::CANDIDATES as i64;
+            let rows = find.query_map((prefix, limit), |row| {
+                Ok((token_row(row)?, row.get::<_, String>(10)?))
+            })?;
             rows.collect::<Result<Vec<_>, _>>()
         });
         Answer::later(async move { salted_tokens(rows.await?) })
