@@ -12,7 +12,7 @@ use tokio_postgres::{
 use super::{PostgresTokenStore, fault::pool_fault, schema};
 use crate::{
     secret::Secret,
-    store::{StoreError, StoreErrorKind},
+    store::{StoreError, StoreErrorKind, row::LookupKey},
 };
 
 /// So long a server that does not answer is waited for.
@@ -56,7 +56,7 @@ impl PostgresSettings {
     }
 
     /// Default: a random key that lies in the database. The hashes are keyed with this secret instead, which the
-    /// database must have been made with.
+    /// database must have been made with. It has at least 32 bytes.
     ///
     /// A copy of the database then does not even tell whether a token that somebody guesses is in it. Without the
     /// secret all tokens are lost.
@@ -116,6 +116,7 @@ impl PostgresSettings {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
+        LookupKey::check_own(self.key.as_ref())?;
         let recycling_method = RecyclingMethod::Fast;
         let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method });
         let pool = Pool::builder(manager)
@@ -123,10 +124,10 @@ impl PostgresSettings {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
-            .build()
             .post_create(Hook::async_fn(|client, _| {
                 Box::pin(async { client.batch_execute(ISOLATION).await.map_err(HookError::Backend) })
             }))
+            .build()
             .map_err(|error| {
                 StoreError::new(StoreErrorKind::Settings, "no connections can be kept").with_source(error)
             })?;

@@ -75,8 +75,10 @@ impl SqliteTokenStore {
     ///
     /// # Errors
     ///
-    /// `Unavailable` if the file cannot be opened for writing, `Schema` if it is no database, or of a newer version, or
-    /// made with a key of one's own, `Busy` if another process holds it for more than 5 seconds.
+    /// `Settings` if the path is one of SQLite's special names such as `:memory:`, if others than the owner can write to the
+    /// file, or if the key is shorter than 32 bytes; `Unavailable` if the file cannot be opened for writing; `Schema` if it is
+    /// no database, or of a newer version, or made with another key; `Busy` if another process holds it for more than
+    /// 5 seconds.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::at(path).open()
     }
