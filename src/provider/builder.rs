@@ -37,6 +37,7 @@ pub struct HubBuilder {
     guards: Guards,
     hosts: Hosts,
     lifetime: Duration,
+    body_timeout: Duration,
     host_prefix: bool,
     version: Box<str>,
     clock: Arc<dyn Clock>,
@@ -59,6 +60,7 @@ impl HubBuilder {
             guards: Guards::new().with_xsrf(XsrfAsked::AlsoOfReads),
             hosts: Hosts::loopback(),
             lifetime: Duration::from_secs(14 * 24 * 60 * 60),
+            body_timeout: Duration::from_secs(30),
             host_prefix: false,
             version: Self::VERSION.into(),
             clock: Arc::new(SystemClock),
@@ -161,6 +163,19 @@ impl HubBuilder {
         Self { lifetime, ..self }
     }
 
+    /// Default: 30 seconds. How long the body of a form or of JSON may take to arrive whole. After that the request gets
+    /// 408 and `Connection: close`.
+    ///
+    /// This bounds how long a client without a login can hold a connection by sending nothing. Time before the request's
+    /// head has arrived is the server's to bound.
+    #[must_use]
+    pub fn body_timeout(self, timeout: Duration) -> Self {
+        Self {
+            body_timeout: timeout,
+            ..self
+        }
+    }
+
     /// Default: no prefix. The login cookie is named `__Host-…`, is sent over https alone and to every path, and no
     /// other host of the domain can plant one.
     #[must_use]
@@ -260,6 +275,7 @@ impl HubBuilder {
             version: self.version,
             version_field,
             lifetime: lifetime.max_age(),
+            body_timeout: self.body_timeout,
         })))
     }
 }

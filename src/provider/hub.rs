@@ -30,6 +30,7 @@ use crate::{
     answer::BoxFuture,
     base_url::BaseUrl,
     cookie::{CookieJar, CookieScope},
+    deadline::within,
     denial::Reason,
     error::BoxError,
     event::{Event, Observer},
@@ -117,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) policy: HeaderValue,
     /// How long a login lasts, and a token that a client was given in it.
     pub(crate) lifetime: Duration,
+    /// How long the body of a request may take to arrive.
+    pub(crate) body_timeout: Duration,
 }
 
 static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
@@ -155,13 +158,9 @@ where
             let request = Request::from_parts(parts, ());
             // Nothing but a POST has a body that is looked at.
             let body = if *request.method() == Method::POST {
-                Limited::new(body, BODY_LIMIT)
-                    .collect()
-                    .await
-                    .map(|body| body.to_bytes())
-                    .ok()
+                hub.read(body).await
             } else {
-                Some(Bytes::new())
+                Ok(Bytes::new())
             };
             Ok(hub.answer(&request, body).await)
         })
@@ -177,16 +176,31 @@ impl fmt::Debug for Hub {
 }
 
 impl Shared {
-    async fn answer(&self, request: &Request<()>, body: Option<Bytes>) -> OwnResponse {
+    /// Reads a form or JSON, within bounds of length and time.
+    async fn read<B>(&self, body: B) -> Result<Bytes, Trouble>
+    where
+        B: Body<Error: Into<BoxError>>,
+    {
+        match within(self.body_timeout, Limited::new(body, BODY_LIMIT).collect()).await {
+            Some(Ok(body)) => Ok(body.to_bytes()),
+            Some(Err(_)) => Err(Trouble::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "expected at most 65536 octets",
+            )),
+            None => Err(Trouble::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "expected the whole body in time, found a part of it",
+            )),
+        }
+    }
+
+    async fn answer(&self, request: &Request<()>, body: Result<Bytes, Trouble>) -> OwnResponse {
         let head = Head::at(request, &*self.clock);
         let route = Route::of(self, head.uri().path());
         let answered = match (self.guards.surroundings(head), body) {
             (Err(denial), _) => Err(denial.into()),
-            (Ok(_), None) => Err(Trouble::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "expected at most 65536 octets",
-            )),
-            (Ok(surroundings), Some(body)) => {
+            (Ok(_), Err(trouble)) => Err(trouble),
+            (Ok(surroundings), Ok(body)) => {
                 let call = Call {
                     hub: self,
                     head,

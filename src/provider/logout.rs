@@ -2,72 +2,98 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET, somebody | ends the login and all tokens made in it; 302 to the login page; every cookie is taken away, and what pages kept |
+//! | GET, logged in | ends the logins and all tokens made in them; 302 to the login page; removes the cookies and what pages stored |
 //! | GET that another site caused | 200, a page with a button |
-//! | GET, nobody | 302 to the login page; nothing ends, whatever session id was sent |
-//! | POST with the `_xsrf` of the session | as GET; with `everywhere` all logins of the user end |
+//! | GET, not logged in | 302 to the login page; nothing ends, whatever session id was sent |
+//! | POST with the `_xsrf` of a login | as GET; with `everywhere` all logins of the user end |
 //! | POST otherwise | 403 |
+//! | cookies too large to be read | 431; nothing ends |
+//!
+//! Every login ends whose cookie came with the request, of every user: another host of the domain, or another port, can
+//! plant cookies of the same name, and none of them may keep the user's own login alive.
 
 use http::{HeaderName, HeaderValue};
 
 use super::{
     call::{Answered, Call},
     told,
-    visitor::{Sight, Visitor},
+    visitor::{Sight, missing_xsrf, session_of},
 };
 use crate::{
-    cookie::SetCookies, event::Event, gate::responses::page_response, identity::Identity, page::Page,
-    store::Logins,
+    cookie::SetCookies,
+    event::Event,
+    gate::responses::page_response,
+    identity::Identity,
+    page::Page,
+    store::{LoginRecord, Logins, RecordId},
 };
 
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Call<'_> {
     pub(crate) async fn logout_page(&self) -> Answered {
-        match self.visitor().await? {
-            Sight::Known(visitor) if self.hub.guards.shows_another_site(&self.surroundings, self.head) => {
-                let mut cookies = SetCookies::default();
-                let xsrf = self.xsrf_of(&visitor, &mut cookies);
-                let page = Page::new("Log out?")
-                    .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
-                    .form(&self.hub.hub_url.join("logout"), "Log out", |fields| {
-                        fields.hidden("_xsrf", &xsrf)
-                    });
-                let mut response = page_response(page.finish());
-                cookies.append_to(response.headers_mut());
-                Ok(response)
-            }
-            Sight::Known(visitor) => self.end(&visitor, false).await,
-            Sight::Nobody => Ok(told::found(&self.hub.hub_url.join("login"))),
-            Sight::Stale => {
-                let mut response = told::found(&self.hub.hub_url.join("login"));
+        let logins = self.logins().await?;
+        let Some(first) = logins.first() else {
+            let stale = matches!(self.visitor().await?, Sight::Stale);
+            let mut response = told::found(&self.hub.hub_url.join("login"));
+            if stale {
                 let mut cookies = SetCookies::default();
                 self.remove_login(&mut cookies);
                 cookies.append_to(response.headers_mut());
-                Ok(response)
             }
+            return Ok(response);
+        };
+        if self.hub.guards.shows_another_site(&self.surroundings, self.head) {
+            let mut cookies = SetCookies::default();
+            let xsrf = self.xsrf_of_session(&session_of(first), &mut cookies);
+            let page = Page::new("Log out?")
+                .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
+                .form(&self.hub.hub_url.join("logout"), "Log out", |fields| {
+                    fields.hidden("_xsrf", &xsrf)
+                });
+            let mut response = page_response(page.finish());
+            cookies.append_to(response.headers_mut());
+            return Ok(response);
         }
+        self.end(&logins, &[]).await
     }
 
     pub(crate) async fn log_out(&self) -> Answered {
-        let (visitor, form) = self.visitor_by_form().await?;
-        self.end(&visitor, form.field("everywhere").is_some()).await
+        let logins = self.logins().await?;
+        let form = self.form()?;
+        let (mut proven, mut denied) = (Vec::new(), missing_xsrf());
+        for login in &logins {
+            match self.check_xsrf(&session_of(login), &form) {
+                Ok(()) => proven.push(login.id()),
+                Err(denial) => denied = denial.into(),
+            }
+        }
+        if proven.is_empty() {
+            return Err(denied);
+        }
+        if form.field("everywhere").is_none() {
+            proven.clear();
+        }
+        self.end(&logins, &proven).await
     }
 
-    async fn end(&self, visitor: &Visitor, everywhere: bool) -> Answered {
+    /// Ends `logins`, and for those in `everywhere` all other logins of the same user.
+    async fn end(&self, logins: &[LoginRecord], everywhere: &[RecordId]) -> Answered {
         let hub = self.hub;
-        let owner = visitor.member.name();
-        let ended = if everywhere {
-            Logins::of(owner)
-        } else {
-            Logins::of(owner).in_session(visitor.login.session_id())
-        };
-        // The cookies go only when the login is gone: a browser that has none could not ask again.
-        hub.store.end_logins(ended).await?;
-        hub.tell(&Event::LoggedOut {
-            identity: &Identity::new(owner),
-            client: hub.guards.client(&self.surroundings, self.head),
-        });
+        // The cookies go only when the logins are gone: without them the browser could not ask again.
+        for login in logins {
+            let owner = login.owner();
+            let ended = if everywhere.contains(&login.id()) {
+                Logins::of(owner)
+            } else {
+                Logins::of(owner).in_session(login.session_id())
+            };
+            hub.store.end_logins(ended).await?;
+            hub.tell(&Event::LoggedOut {
+                identity: &Identity::new(owner),
+                client: hub.guards.client(&self.surroundings, self.head),
+            });
+        }
         let mut response = told::found(&hub.hub_url.join("login"));
         response.headers_mut().insert(
             &CLEAR_SITE_DATA,

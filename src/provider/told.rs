@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
+        WWW_AUTHENTICATE,
+    },
 };
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -82,6 +85,7 @@ impl Trouble {
             StatusCode::FORBIDDEN => "Not allowed",
             StatusCode::FAILED_DEPENDENCY => "This server does not answer",
             StatusCode::NOT_FOUND => "There is nothing here",
+            StatusCode::REQUEST_TIMEOUT => "This request took too long to arrive",
             StatusCode::SERVICE_UNAVAILABLE => "Please try again in a moment",
             _ => "Something is wrong",
         };
@@ -104,6 +108,12 @@ impl Trouble {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        // What is left of the body would be read as the next request.
+        if self.status() == StatusCode::REQUEST_TIMEOUT {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Self::Denied(denial) = self {
             response.extensions_mut().insert(denial);

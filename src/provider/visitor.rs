@@ -49,11 +49,13 @@ impl Visitor {
 
     /// What `_xsrf` is bound to: the session, not the user, so that each login has a value of its own.
     pub(crate) fn session(&self) -> Session {
-        Session::new(
-            Grant::new(Identity::new(self.login.session_id())),
-            Credential::Cookie,
-        )
+        session_of(&self.login)
     }
+}
+
+/// Returns the session that the `_xsrf` values of `login` are bound to.
+pub(crate) fn session_of(login: &LoginRecord) -> Session {
+    Session::new(Grant::new(Identity::new(login.session_id())), Credential::Cookie)
 }
 
 /// What the login cookie says.
@@ -102,28 +104,56 @@ impl Call<'_> {
         })
     }
 
+    /// Returns every login whose cookie came with this request, of every user.
+    ///
+    /// [`Call::visitor`] knows nobody when there are cookies of two logins, or too many to choose from. A logout needs no
+    /// choice: it ends all of them.
+    pub(crate) async fn logins(&self) -> Result<Vec<LoginRecord>, Trouble> {
+        let cookies = RequestCookies::of(self.head.headers()).map_err(Denial::from)?;
+        let (now, mut hashes) = (self.head.now(), Vec::new());
+        self.hub.login_jar.at(b"").open_each(
+            &cookies,
+            || now,
+            |opened| hashes.extend(PresentedToken::new(opened.payload()).map(PresentedToken::hash)),
+        );
+        let mut logins: Vec<LoginRecord> = Vec::new();
+        for hash in hashes {
+            let login = self.hub.store.find_login(hash).await?;
+            let is_new = |login: &LoginRecord| logins.iter().all(|known| known.id() != login.id());
+            logins.extend(login.filter(|login| !login.has_expired(now) && is_new(login)));
+        }
+        Ok(logins)
+    }
+
     /// Who sent this form by a page of the hub's own, and the form.
     pub(crate) async fn visitor_by_form(&self) -> Result<(Visitor, Form), Trouble> {
-        let Some(visitor) = self.visitor().await?.known() else {
-            let missing = "'_xsrf' argument missing from POST";
-            return Err(Trouble::new(StatusCode::FORBIDDEN, missing));
-        };
+        let visitor = self.visitor().await?.known().ok_or_else(missing_xsrf)?;
         let form = self.form()?;
+        self.check_xsrf(&visitor.session(), &form)?;
+        Ok((visitor, form))
+    }
+
+    /// Checks that a page of `session` sent the form.
+    pub(crate) fn check_xsrf(&self, session: &Session, form: &Form) -> Result<(), Denial> {
         self.hub.xsrf_cookie.check(
             &self.hub.guards,
             &self.surroundings,
             self.head,
-            &visitor.session(),
+            session,
             Some(form.text("_xsrf").trim()),
-        )?;
-        Ok((visitor, form))
+        )
     }
 
     /// The `_xsrf` value for a form of this visitor; its cookie is set if the one that was sent does not fit.
     pub(crate) fn xsrf_of(&self, visitor: &Visitor, cookies: &mut SetCookies) -> String {
+        self.xsrf_of_session(&visitor.session(), cookies)
+    }
+
+    /// Returns the `_xsrf` value for a form of this session.
+    pub(crate) fn xsrf_of_session(&self, session: &Session, cookies: &mut SetCookies) -> String {
         self.hub
             .xsrf_cookie
-            .of_session(&visitor.session(), self.head, self.https(), cookies)
+            .of_session(session, self.head, self.https(), cookies)
     }
 
     /// Adds the session id of the visitor's login, unless the browser has it. What else it may have is not kept.
@@ -166,4 +196,9 @@ impl Call<'_> {
         }
         response
     }
+}
+
+/// The answer to a form that no login sent.
+pub(crate) fn missing_xsrf() -> Trouble {
+    Trouble::new(StatusCode::FORBIDDEN, "'_xsrf' argument missing from POST")
 }

@@ -29,7 +29,9 @@ mod hub;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod queue;
 mod record;
+mod reply;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
 mod salted;
@@ -37,6 +39,7 @@ mod salted;
 mod sqlite;
 mod token;
 mod tokens;
+mod worker;
 
 pub(crate) use ended::{EndedLogins, Login, LoginEnd};
 pub(crate) use expiring::Expiring;
@@ -44,6 +47,7 @@ pub(crate) use expiring::Expiring;
 pub use hub::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresSettings, PostgresTokenStore};
+pub(crate) use salted::find_among;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteSettings, SqliteTokenStore};
 pub use {

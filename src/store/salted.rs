@@ -4,9 +4,10 @@ use std::{fmt, str::FromStr};
 
 use sha2::{Digest, Sha256, Sha512};
 
+use super::worker;
 use crate::{
     answer::Answer,
-    secret::{self, SecretError, SecretErrorKind},
+    secret::{self, Secret, SecretError, SecretErrorKind},
     store::{RecordId, StoreError, TokenRecord},
     token::{PresentedToken, TokenHash},
 };
@@ -17,6 +18,8 @@ use crate::{
 /// prefix, and the one that it is is [adopted](Self::adopt): from then on it is found like all others.
 pub trait SaltedTokens: Send + Sync {
     /// All whose token begins with `prefix`, the first four characters of one.
+    ///
+    /// No more than the first 64 are looked at, and no more than 1,048,576 rounds are run for one token.
     ///
     /// # Errors
     ///
@@ -69,11 +72,15 @@ enum Algorithm {
 impl SaltedTokenHash {
     /// The longest token that is looked for, in octets: JupyterHub makes no longer one.
     pub const TOKEN_LIMIT: usize = 64;
+    /// The most tokens of one prefix that are looked at.
+    pub(crate) const CANDIDATES: usize = 64;
     /// So many characters of a token are its prefix.
     pub(crate) const PREFIX: usize = 4;
 
     /// The most rounds that are run.
     const ROUNDS: u32 = 65_536;
+    /// The most rounds that are run for one token, over all candidates: for 64 as JupyterHub writes them.
+    const ROUNDS_OF_ALL: u32 = 1_048_576;
     /// The longest salt.
     const SALT: usize = 64;
 
@@ -93,6 +100,31 @@ impl SaltedTokenHash {
         (0..self.rounds).for_each(|_| digest.update(token));
         secret::equal(&digest.finalize(), &self.digest)
     }
+}
+
+/// Returns the record of the candidate that `token` is. The hashing, which a client without a valid token can cause, is
+/// bounded and runs on a thread of its own.
+pub(crate) async fn find_among(
+    candidates: Vec<(SaltedTokenHash, TokenRecord)>,
+    token: Secret,
+) -> Result<Option<TokenRecord>, StoreError> {
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    worker::run(move || matching(candidates, &token, SaltedTokenHash::ROUNDS_OF_ALL))?.await
+}
+
+fn matching(
+    candidates: Vec<(SaltedTokenHash, TokenRecord)>,
+    token: &Secret,
+    mut rounds: u32,
+) -> Option<TokenRecord> {
+    let token = PresentedToken::new(token.expose())?;
+    let mut candidates = candidates.into_iter().take(SaltedTokenHash::CANDIDATES);
+    candidates.find_map(|(hash, record)| {
+        rounds = rounds.checked_sub(hash.rounds)?;
+        hash.matches(token).then_some(record)
+    })
 }
 
 impl FromStr for SaltedTokenHash {
@@ -155,4 +187,53 @@ fn lower_hex(text: &str) -> Option<Vec<u8>> {
         .iter()
         .map(|[high, low]| Some(digit(*high)? * 16 + digit(*low)?));
     octets.collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{grant::Grant, identity::Identity, time::UnixTime};
+
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+    /// So many other tokens of the same prefix and this many rounds, and then `TOKEN`.
+    fn candidates(others: usize, rounds: u32) -> Vec<(SaltedTokenHash, TokenRecord)> {
+        let of = |token: &str| {
+            let mut digest = Sha256::new();
+            (0..rounds).for_each(|_| digest.update(token));
+            SaltedTokenHash {
+                algorithm: Algorithm::Sha256,
+                rounds,
+                salt: "".into(),
+                digest: digest.finalize().as_slice().into(),
+            }
+        };
+        let record = || TokenRecord::new(Grant::new(Identity::new("alice")), UnixTime::from_secs(0));
+        let mut all: Vec<_> = (0..others).map(|_| (of("0123another"), record())).collect();
+        all.push((of(TOKEN), record()));
+        all
+    }
+
+    #[test]
+    fn no_more_candidates_and_rounds_than_the_bounds_allow_are_tried() {
+        let token = Secret::from(TOKEN);
+        for (others, rounds, bound, found) in [
+            (63, 1, 1_000, true),
+            (64, 1, 1_000, false),
+            (9, 100, 1_000, true),
+            (10, 100, 1_000, false),
+            (0, 1_001, 1_000, false),
+        ] {
+            let matching = matching(candidates(others, rounds), &token, bound);
+            assert_eq!(matching.is_some(), found, "{others} others, {rounds} rounds");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_token_is_found_among_others_of_its_prefix() {
+        let found = find_among(candidates(3, 2), Secret::from(TOKEN)).await;
+        assert!(found.expect("an answer").is_some());
+        let found = find_among(candidates(3, 2), Secret::from("0123unknown")).await;
+        assert!(found.expect("an answer").is_none());
+    }
 }

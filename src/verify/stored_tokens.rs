@@ -7,7 +7,7 @@ use crate::{
     answer::Answer,
     grant::Grant,
     secret::Secret,
-    store::{Expiring, RecordId, SaltedTokenHash, StoreError, TokenRecord, TokenStore, Tokens},
+    store::{Expiring, RecordId, SaltedTokenHash, StoreError, TokenRecord, TokenStore, Tokens, find_among},
     time::{Clock, SystemClock},
     token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
@@ -137,14 +137,11 @@ impl<S: TokenStore> StoredTokens<S> {
         let Some(candidates) = salted().map(|salted| salted.with_prefix(&token.prefix)) else {
             return Ok(None);
         };
-        let candidates = candidates.await?;
-        let found = candidates.into_iter().find(|(hash, _)| token.is_of(hash));
-        Ok(found.map(|(_, record)| {
-            if let Some(salted) = salted() {
-                salted.adopt(record.id(), token.hash);
-            }
-            record
-        }))
+        let found = find_among(candidates.await?, token.text).await?;
+        if let (Some(record), Some(salted)) = (&found, salted()) {
+            salted.adopt(record.id(), token.hash);
+        }
+        Ok(found)
     }
 
     fn note_use(&self, record: &TokenRecord) {
@@ -218,9 +215,5 @@ impl Presented {
             prefix: prefix.to_owned(),
             hash,
         })
-    }
-
-    fn is_of(&self, hash: &SaltedTokenHash) -> bool {
-        PresentedToken::new(self.text.expose()).is_some_and(|token| hash.matches(token))
     }
 }

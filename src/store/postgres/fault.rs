@@ -1,6 +1,6 @@
 //! What PostgreSQL's errors mean.
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::{Error, error::SqlState};
 
 use crate::store::{StoreError, StoreErrorKind};
@@ -54,7 +54,7 @@ pub(super) fn fault(error: Error) -> StoreError {
 
 pub(super) fn pool_fault(error: PoolError) -> StoreError {
     match error {
-        PoolError::Backend(error) => fault(error),
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => fault(error),
         PoolError::Timeout(_) => late(),
         error => {
             StoreError::new(StoreErrorKind::Unavailable, "the database does not answer").with_source(error)

@@ -1,12 +1,13 @@
 //! Logins and codes in a server that several processes share.
 //!
 //! Locks are taken in one order, logins before codes before tokens, and each statement sees what was committed before
-//! it. So a logout waits for an exchange under way and then finds its token, or the exchange finds its code gone.
+//! it: [`begin`] says so to the database. So a logout waits for an exchange under way and then finds its token, or the
+//! exchange finds its code gone.
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, Row};
 
-use super::{PostgresTokenStore, SWEEP_TOKENS, insert_token, token_values};
+use super::{PostgresTokenStore, SWEEP_TOKENS, begin, insert_token, token_values};
 use crate::{
     answer::{Answer, BoxFuture},
     store::{
@@ -28,7 +29,7 @@ impl HubStore for PostgresTokenStore {
         match LoginRow::of(&login) {
             Ok(login) => self.ask(move |object| {
                 Box::pin(async move {
-                    let transaction = object.transaction().await?;
+                    let transaction = begin(object).await?;
                     sweep(&transaction, login.created).await?;
                     if let Some(replaced) = &replaced {
                         replace(&transaction, replaced, &login).await?;
@@ -74,7 +75,7 @@ impl HubStore for PostgresTokenStore {
     fn end_logins(&self, which: Logins) -> BoxFuture<Result<u64, StoreError>> {
         self.ask(move |object| {
             Box::pin(async move {
-                let transaction = object.transaction().await?;
+                let transaction = begin(object).await?;
                 let end = format!("DELETE FROM portcullis_logins WHERE {MEANT} RETURNING session_id");
                 let end = transaction.prepare_cached(&end).await?;
                 let (owner, id, session_id) = meant(which);
@@ -103,7 +104,7 @@ impl HubStore for PostgresTokenStore {
         let (place, now, code) = (self.key().place(hash), seconds(now), CodeRow::of(&code));
         self.ask(move |object| {
             Box::pin(async move {
-                let transaction = object.transaction().await?;
+                let transaction = begin(object).await?;
                 sweep(&transaction, now).await?;
                 if let Some(session_id) = &code.session_id {
                     // Held until the code is there, so that a logout beside this takes the code with it.
@@ -149,7 +150,7 @@ impl HubStore for PostgresTokenStore {
         match TokenRow::of(&token) {
             Ok(row) => self.ask(move |object| {
                 Box::pin(async move {
-                    let transaction = object.transaction().await?;
+                    let transaction = begin(object).await?;
                     let redeemed = redeem(&transaction, &code, &place, row).await?;
                     transaction.commit().await?;
                     Ok(redeemed)

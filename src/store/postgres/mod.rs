@@ -8,9 +8,9 @@ mod settings;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::{Object, Pool, Transaction};
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
-use tokio_postgres::{Error, Row, types::ToSql};
+use tokio_postgres::{Error, IsolationLevel, Row, types::ToSql};
 
 pub use self::settings::PostgresSettings;
 use self::{
@@ -41,8 +41,9 @@ const NOTES: usize = 64;
 /// that may write, never one that follows it.
 ///
 /// The tables are made, and brought to a newer version, when a node connects; nodes that start at once wait for each
-/// other. Their names begin with `portcullis_`. A clone is a handle on the same store. Texts with a NUL in them cannot
-/// be kept (`Content`).
+/// other, 5 seconds at most. Transactions are `READ COMMITTED`, whatever the default of the database is. The names of the
+/// tables begin with `portcullis_`. A clone is a handle on the same store. Texts with a NUL in them cannot be kept
+/// (`Content`).
 ///
 /// # The database of a JupyterHub
 ///
@@ -227,9 +228,12 @@ impl SaltedTokens for PostgresTokenStore {
         let rows = self.ask(move |object| {
             Box::pin(async move {
                 let columns = TokenRow::COLUMNS;
-                let find = format!("SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = $1");
+                let find = format!(
+                    "SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = $1 ORDER BY id LIMIT $2"
+                );
                 let find = object.prepare_cached(&find).await?;
-                let rows = object.query(&find, &[&prefix]).await?;
+                let limit = SaltedTokenHash::CANDIDATES as i64;
+                let rows = object.query(&find, &[&prefix, &limit]).await?;
                 let rows = rows
                     .iter()
                     .map(|row| Ok((token_row(row)?, row.try_get::<_, String>(10)?)));
@@ -257,6 +261,14 @@ impl fmt::Debug for PostgresTokenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PostgresTokenStore")
     }
+}
+
+/// Begins a transaction of the isolation that the statements here are written for: each one sees what was committed
+/// before it. The default of the database, the role or the session has no say.
+async fn begin(object: &mut Object) -> Result<Transaction<'_>, Error> {
+    let transaction = object.build_transaction();
+    let transaction = transaction.isolation_level(IsolationLevel::ReadCommitted);
+    transaction.start().await
 }
 
 /// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long.

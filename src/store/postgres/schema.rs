@@ -1,9 +1,9 @@
 //! The tables, version by version.
 
 use deadpool_postgres::{Object, Transaction};
-use tokio_postgres::Error;
+use tokio_postgres::{Error, error::SqlState};
 
-use super::fault::fault;
+use super::{begin, fault::fault, settings::PATIENCE};
 use crate::{
     secret::Secret,
     store::{StoreError, StoreErrorKind, row::LookupKey},
@@ -27,12 +27,14 @@ pub(super) struct Opened {
 
 /// Brings the database to the newest version, in one step.
 pub(super) async fn open(object: &mut Object, own_key: Option<&Secret>) -> Result<Opened, StoreError> {
-    let transaction = object.transaction().await.map_err(fault)?;
-    transaction
-        .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
-        .await
-        .map_err(fault)?;
-    let found = version(&transaction).await.map_err(fault)?;
+    let transaction = begin(object).await.map_err(fault)?;
+    // Any role that may connect can hold the lock, so it is asked for only if there are tables to make.
+    let mut found = version(&transaction).await.map_err(fault)?;
+    if found < NEWEST {
+        lock(&transaction).await?;
+        // Another node may have made them meanwhile.
+        found = version(&transaction).await.map_err(fault)?;
+    }
     let pending = usize::try_from(found)
         .ok()
         .and_then(|found| MIGRATIONS.get(found..))
@@ -52,6 +54,26 @@ pub(super) async fn open(object: &mut Object, own_key: Option<&Secret>) -> Resul
     let opened = read(&transaction, own_key).await?;
     transaction.commit().await.map_err(fault)?;
     Ok(opened)
+}
+
+/// Waits until no other node makes tables, but not for ever.
+async fn lock(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let patience = format!("SET LOCAL lock_timeout = {}", PATIENCE.as_millis());
+    transaction.batch_execute(&patience).await.map_err(fault)?;
+    let lock = "SELECT pg_advisory_xact_lock($1)";
+    match transaction.execute(lock, &[&LOCK]).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            let message = format!(
+                "the tables cannot be made: another session holds the advisory lock {LOCK} for more than {} seconds; \
+                 find it by SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {LOCK} AND granted, \
+                 wait for it or end it, and connect again",
+                PATIENCE.as_secs()
+            );
+            Err(StoreError::new(StoreErrorKind::Busy, message))
+        }
+        Err(error) => Err(fault(error)),
+    }
 }
 
 /// 0 if there are no tables of ours.
@@ -98,9 +120,9 @@ async fn read(transaction: &Transaction<'_>, own_key: Option<&Secret>) -> Result
     })
 }
 
+/// A query of the catalogue, for `to_regclass` may answer from a cache that another node's new tables are not in yet.
 async fn has_table(transaction: &Transaction<'_>, name: &str) -> Result<bool, Error> {
-    transaction
-        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&name])
-        .await?
-        .try_get(0)
+    let found = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables
+                 WHERE tablename = $1 AND schemaname = ANY (current_schemas(true)))";
+    transaction.query_one(found, &[&name]).await?.try_get(0)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{
     Config, NoTls, Socket,
     config::{Host, SslMode, TargetSessionAttrs},
@@ -12,11 +12,14 @@ use tokio_postgres::{
 use super::{PostgresTokenStore, fault::pool_fault, schema};
 use crate::{
     secret::Secret,
-    store::{StoreError, StoreErrorKind},
+    store::{StoreError, StoreErrorKind, row::LookupKey},
 };
 
 /// So long a server that does not answer is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// The isolation of statements that are sent outside of a transaction: of any other, one that meets another's change may
+/// fail. Transactions state theirs themselves.
+const ISOLATION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
 /// So long a connection is still before it is asked whether the other side is there.
 const STILL: Duration = Duration::from_secs(30);
 
@@ -53,7 +56,7 @@ impl PostgresSettings {
     }
 
     /// Default: a random key that lies in the database. The hashes are keyed with this secret instead, which the
-    /// database must have been made with.
+    /// database must have been made with. It has at least 32 bytes.
     ///
     /// A copy of the database then does not even tell whether a token that somebody guesses is in it. Without the
     /// secret all tokens are lost.
@@ -79,8 +82,9 @@ impl PostgresSettings {
     /// # Errors
     ///
     /// `Settings` if the connection string cannot be read, or asks for TLS, or names a server beyond this machine
-    /// without `sslmode=disable`; `Unavailable` if the server does not answer or refuses; `Schema` if its tables are of a
-    /// newer version, may not be used, or were made with another key.
+    /// without `sslmode=disable`, or the key is shorter than 32 bytes; `Unavailable` if the server does not answer or refuses;
+    /// `Busy` if another session keeps the tables locked for 5 seconds; `Schema` if the tables are of a newer version, may not
+    /// be used, or were made with another key.
     pub async fn connect(self) -> Result<PostgresTokenStore, StoreError> {
         let config = config(&self.config, false)?;
         self.open(config, NoTls).await
@@ -112,6 +116,7 @@ impl PostgresSettings {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
+        LookupKey::check_own(self.key.as_ref())?;
         let recycling_method = RecyclingMethod::Fast;
         let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method });
         let pool = Pool::builder(manager)
@@ -119,6 +124,9 @@ impl PostgresSettings {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(async { client.batch_execute(ISOLATION).await.map_err(HookError::Backend) })
+            }))
             .build()
             .map_err(|error| {
                 StoreError::new(StoreErrorKind::Settings, "no connections can be kept").with_source(error)

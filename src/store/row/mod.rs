@@ -145,6 +145,19 @@ impl LookupKey {
         Self(Hmac::new(key))
     }
 
+    /// Refuses a key of one's own that is short enough to be guessed.
+    pub(super) fn check_own(own: Option<&Secret>) -> Result<(), StoreError> {
+        let found = own.map_or(Self::LENGTH, |own| own.expose().len());
+        if found >= Self::LENGTH {
+            return Ok(());
+        }
+        let message = format!(
+            "`with_key` expects at least {} bytes, found {found}: read them from a secret file",
+            Self::LENGTH
+        );
+        Err(StoreError::new(StoreErrorKind::Settings, message))
+    }
+
     /// What tells in the database that this is its key: no hash is keyed into this, for they are of another length.
     pub(super) fn check(&self) -> [u8; 32] {
         self.0.code(b"portcullis: the key of this store")

@@ -3,8 +3,6 @@
 mod fault;
 #[cfg(feature = "provider")]
 mod hub;
-mod queue;
-mod reply;
 mod schema;
 mod settings;
 mod threads;
@@ -14,11 +12,12 @@ use std::{fmt, path::Path, sync::Arc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::Value};
 
 pub use self::settings::SqliteSettings;
-use self::{fault::fault, reply::Reply, schema::Opened, threads::Threads};
+use self::{fault::fault, schema::Opened, threads::Threads};
 use crate::{
     answer::{Answer, BoxFuture},
     store::{
         RecordId, SaltedTokenHash, SaltedTokens, StoreError, TokenRecord, TokenStore, Tokens,
+        reply::Reply,
         row::{LookupKey, TokenRow, number, salted_tokens, seconds},
     },
     time::UnixTime,
@@ -76,8 +75,10 @@ impl SqliteTokenStore {
     ///
     /// # Errors
     ///
-    /// `Unavailable` if the file cannot be opened for writing, `Schema` if it is no database, or of a newer version, or
-    /// made with a key of one's own, `Busy` if another process holds it for more than 5 seconds.
+    /// `Settings` if the path is one of SQLite's special names such as `:memory:`, if others than the owner can write to the
+    /// file, or if the key is shorter than 32 bytes; `Unavailable` if the file cannot be opened for writing; `Schema` if it is
+    /// no database, or of a newer version, or made with another key; `Busy` if another process holds it for more than
+    /// 5 seconds.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::at(path).open()
     }
@@ -187,9 +188,14 @@ impl SaltedTokens for SqliteTokenStore {
         let prefix = prefix.to_owned();
         let rows = self.read(move |connection| {
             let columns = TokenRow::COLUMNS;
-            let find = format!("SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = ?1");
+            let find = format!(
+                "SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = ?1 ORDER BY id LIMIT ?2"
+            );
             let mut find = connection.prepare_cached(&find)?;
-            let rows = find.query_map([prefix], |row| Ok((token_row(row)?, row.get::<_, String>(10)?)))?;
+            let limit = SaltedTokenHash::CANDIDATES as i64;
+            let rows = find.query_map((prefix, limit), |row| {
+                Ok((token_row(row)?, row.get::<_, String>(10)?))
+            })?;
             rows.collect::<Result<Vec<_>, _>>()
         });
         Answer::later(async move { salted_tokens(rows.await?) })

@@ -1,11 +1,12 @@
 //! How a database is opened.
 
 use std::{
-    fs::OpenOptions,
-    os::unix::fs::OpenOptionsExt as _,
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -13,11 +14,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::{SqliteTokenStore, fault::fault, schema, threads::Threads};
 use crate::{
     secret::Secret,
-    store::{StoreError, StoreErrorKind},
+    store::{StoreError, StoreErrorKind, row::LookupKey},
 };
 
 /// So long another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So long a file that was busy is left alone before it is opened again.
+const PAUSE: Duration = Duration::from_millis(10);
 /// More threads that read wait for each other's turns on the disk.
 const READERS: usize = 4;
 /// KiB of pages that one connection keeps.
@@ -57,7 +60,7 @@ impl SqliteSettings {
     }
 
     /// Default: a random key that lies in the database. The hashes are keyed with this secret instead, which the
-    /// database must have been made with.
+    /// database must have been made with. It has at least 32 bytes.
     ///
     /// A copy of the database then does not even tell whether a token that somebody guesses is in it. Without the
     /// secret all tokens are lost.
@@ -85,18 +88,22 @@ impl SqliteSettings {
     ///
     /// As [`SqliteTokenStore::open`].
     pub fn open(self) -> Result<SqliteTokenStore, StoreError> {
-        // Its owner's alone from birth; the files beside it take its mode.
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&self.path);
-        if let Err(error) = file {
-            let message = format!("database {} cannot be opened for writing", self.path.display());
-            return Err(StoreError::new(StoreErrorKind::Unavailable, message).with_source(error));
+        LookupKey::check_own(self.key.as_ref())?;
+        self.check_file()?;
+        let start = Instant::now();
+        loop {
+            // SQLite answers "busy" at once, and does not wait, where two connections that open the same file would wait
+            // for each other.
+            match self.open_once() {
+                Err(error) if error.kind() == StoreErrorKind::Busy && start.elapsed() < PATIENCE => {
+                    thread::sleep(PAUSE);
+                }
+                opened => return opened,
+            }
         }
+    }
+
+    fn open_once(&self) -> Result<SqliteTokenStore, StoreError> {
         let mut writer = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         self.prepare(&writer).map_err(fault)?;
         let opened = schema::open(&mut writer, self.key.as_ref())?;
@@ -106,6 +113,44 @@ impl SqliteSettings {
         let readers = (0..readers).map(|_| self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY));
         let threads = Threads::start(writer, readers.collect::<Result<_, _>>()?)?;
         Ok(SqliteTokenStore::new(threads, opened))
+    }
+
+    /// Makes the file if it is not there, and judges who may write to it.
+    fn check_file(&self) -> Result<(), StoreError> {
+        let settings = |message| StoreError::new(StoreErrorKind::Settings, message);
+        let path = self.path.display();
+        // To SQLite these are no files, or other files than the one that is made here.
+        let text = self.path.to_string_lossy();
+        if text.starts_with(':') || text.starts_with("file:") {
+            return Err(settings(format!(
+                "expected the path of a file, found {path}: use MemoryTokenStore for tokens that end with the process"
+            )));
+        }
+        let unavailable = |error: io::Error| {
+            let message = format!("database {path} cannot be opened for writing");
+            StoreError::new(StoreErrorKind::Unavailable, message).with_source(error)
+        };
+        // Its owner's alone from birth; the files beside it take its mode. A file that is there is not opened here: to close
+        // it would drop the locks that another store of this process holds on it.
+        let mut new = OpenOptions::new();
+        match new.write(true).create_new(true).mode(0o600).open(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unavailable(error)),
+            _ => {}
+        }
+        let file = fs::metadata(&self.path).map_err(unavailable)?;
+        let mode = file.permissions().mode() & 0o7777;
+        if !file.is_file() {
+            return Err(settings(format!(
+                "expected a regular file at {path}, found another kind"
+            )));
+        }
+        if mode & 0o022 != 0 {
+            return Err(settings(format!(
+                "database {path} has mode {mode:04o}, expected one that only its owner can write: whoever writes to it can \
+                 make tokens; run `chmod 600 {path}`"
+            )));
+        }
+        Ok(())
     }
 
     fn connect(&self, access: OpenFlags) -> Result<Connection, StoreError> {

@@ -7,13 +7,15 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{
-    fault::fault,
-    queue::Queue,
+use super::fault::fault;
+use crate::store::{
+    StoreError, StoreErrorKind,
+    queue::{Ends, Queue},
     reply::{Reply, Sender, ended, reply},
 };
-use crate::store::{StoreError, StoreErrorKind};
 
+/// So much waits at most, for each queue.
+const ROOM: usize = 4_096;
 /// So many writes share one transaction at most, and one wait for the disk.
 const BATCH: usize = 256;
 
@@ -30,8 +32,8 @@ type Read = Box<dyn FnOnce(&Connection) + Send>;
 impl Threads {
     pub(super) fn start(writer: Connection, readers: Vec<Connection>) -> Result<Self, StoreError> {
         let mut threads = Self {
-            reads: Arc::new(Queue::new()),
-            writes: Arc::new(Queue::new()),
+            reads: Arc::new(Queue::new(ROOM)),
+            writes: Arc::new(Queue::new(ROOM)),
             writer: None,
             readers: Vec::with_capacity(readers.len()),
         };
@@ -106,15 +108,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
     thread.map_err(|error| {
         StoreError::new(StoreErrorKind::Unavailable, "no thread for the store").with_source(error)
     })
-}
-
-/// A thread that ends, by whatever, leaves nobody waiting.
-struct Ends<'a, T>(&'a Queue<T>);
-
-impl<T> Drop for Ends<'_, T> {
-    fn drop(&mut self) {
-        self.0.abandon();
-    }
 }
 
 /// Something to be written.

@@ -1,5 +1,16 @@
 //! What programs ask a hub.
 
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Request;
+use hyper::body::{Body, Bytes, Frame};
+use tower::ServiceExt as _;
+
 use super::{MINUTE, PASSWORD, SECRET, SERVER_TOKEN, World, json};
 
 fn by_login(more: &str) -> String {
@@ -249,4 +260,67 @@ async fn nothing_that_is_sent_is_more_than_a_refusal() {
     }
     let answer = world.call("GET", "/user", Some("token with blanks"), "").await;
     assert_eq!(answer.status, 403, "a hub client would turn 401 into 500");
+}
+
+/// A body that begins and never goes on.
+struct Begun(Option<Bytes>);
+
+impl Body for Begun {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.take() {
+            Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_never_arrives_gets_408_on_every_path() {
+    let world = World::with(|hub| hub.body_timeout(Duration::from_millis(1)));
+    for path in [
+        "/hub/login",
+        "/hub/logout",
+        "/hub/home",
+        "/hub/nowhere",
+        "/hub/api/oauth2/authorize",
+        "/hub/api/oauth2/token",
+        "/hub/api/users/alice/tokens",
+        "/hub/api/users/alice/activity",
+    ] {
+        let body = Begun(Some(Bytes::from_static(b"username=a")));
+        let request = Request::post(path).header("host", "localhost").body(body);
+        let answer = world.hub.clone().oneshot(request.expect("a request")).await;
+        let answer = answer.expect("infallible");
+        assert_eq!(answer.status(), 408, "{path}");
+        assert_eq!(answer.headers()["connection"], "close", "{path}");
+        assert!(!answer.headers().contains_key("set-cookie"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn activity_with_a_date_that_does_not_exist_is_refused() {
+    let world = World::new();
+    for date in [
+        "2026-03-00T00:00:00Z",
+        "2026-00-10T00:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "0000-00-00T00:00:00Z",
+    ] {
+        for body in [
+            format!(r#"{{"last_activity": "{date}"}}"#),
+            format!(r#"{{"servers": {{"": {{"last_activity": "{date}"}}}}}}"#),
+        ] {
+            let answer = world
+                .call("POST", "/users/alice/activity", Some(SERVER_TOKEN), &body)
+                .await;
+            assert_eq!(answer.status, 400, "{body}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! People log in at a hub and out again.
 
+use portcullis::provider::Member;
+
 use super::{Browser, MINUTE, PASSWORD, World, hidden, json};
 
 const HOME: &str = "/hub/home";
@@ -218,6 +220,105 @@ async fn a_logout_ends_the_login_and_its_tokens_wherever_their_copies_are() {
         .insert(("jupyterhub-session-id".to_owned(), "/".to_owned()), session_id);
     thief.get("/hub/logout").await;
     assert!(is_logged_in(&mut other).await);
+}
+
+/// A cookie line with `planted` around the browser's own cookies.
+fn beside(browser: &Browser<'_>, planted: &[String]) -> String {
+    let own: Vec<String> = browser
+        .cookies
+        .iter()
+        .map(|((name, _), value)| format!("{name}={value}"))
+        .collect();
+    let (before, after) = planted.split_at(planted.len() / 2);
+    [before, &own, after].concat().join("; ")
+}
+
+fn login_cookie(browser: &Browser<'_>) -> String {
+    let value = browser.cookie("jupyterhub-hub-login").expect("a login cookie");
+    format!("jupyterhub-hub-login={value}")
+}
+
+#[tokio::test]
+async fn logout_ends_every_login_whose_cookie_opens_whatever_is_planted_beside_it() {
+    let world = World::new();
+    let junk = |count: usize| -> Vec<String> {
+        (0..count)
+            .map(|number| format!("jupyterhub-hub-login=junk{number}"))
+            .collect()
+    };
+    for way in ["get", "post"] {
+        for (planted, with_foreign) in [(0, true), (8, false), (200, false), (100, true)] {
+            let mut alice = world.browser_of("alice").await;
+            let xsrf = alice.xsrf().await;
+            let (copy, mut foreign) = (alice.clone(), world.browser_of("bob").await);
+            let mut planted = junk(planted);
+            if with_foreign {
+                planted.insert(0, login_cookie(&foreign));
+            }
+            let case = format!("{way}, {} planted, foreign {with_foreign}", planted.len());
+            alice.fields = vec![("cookie".to_owned(), beside(&alice, &planted))];
+            alice.cookies.clear();
+            let answer = match way {
+                "get" => alice.get("/hub/logout").await,
+                _ => alice.post("/hub/logout", &[("_xsrf", &xsrf)]).await,
+            };
+            assert_eq!(answer.status, 302, "{case}: {answer:?}");
+            assert!(!is_logged_in(&mut copy.clone()).await, "{case}");
+            assert_eq!(is_logged_in(&mut foreign).await, !with_foreign, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing() {
+    let world = World::new();
+    let mut alice = world.browser_of("alice").await;
+    let xsrf = alice.xsrf().await;
+    for planted in [
+        vec![format!("x={}", "y".repeat(16_384))],
+        vec!["jupyterhub-hub-login=junk".to_owned(); 256],
+    ] {
+        let mut loaded = alice.clone();
+        loaded.fields = vec![("cookie".to_owned(), beside(&alice, &planted))];
+        loaded.cookies.clear();
+        for answer in [
+            loaded.get("/hub/logout").await,
+            loaded.post("/hub/logout", &[("_xsrf", &xsrf)]).await,
+        ] {
+            assert_eq!(answer.status, 431, "{answer:?}");
+            assert!(answer.set_cookies().is_empty(), "{answer:?}");
+            assert_eq!(answer.header("clear-site-data"), "", "{answer:?}");
+        }
+        assert!(is_logged_in(&mut alice).await);
+    }
+}
+
+#[tokio::test]
+async fn log_out_everywhere_beside_a_planted_login_ends_the_other_users_planted_login_alone() {
+    let world = World::new();
+    let mut alice = world.browser_of("alice").await;
+    let (mut elsewhere, mut bob) = (world.browser_of("alice").await, world.browser_of("bob").await);
+    let xsrf = alice.xsrf().await;
+    let mut planted = world.browser_of("bob").await;
+    alice.fields = vec![("cookie".to_owned(), beside(&alice, &[login_cookie(&planted)]))];
+    alice.cookies.clear();
+    let answer = alice
+        .post("/hub/logout", &[("_xsrf", &xsrf), ("everywhere", "1")])
+        .await;
+    assert_eq!(answer.status, 302, "{answer:?}");
+    assert!(!is_logged_in(&mut elsewhere).await && !is_logged_in(&mut planted).await);
+    assert!(is_logged_in(&mut bob).await);
+}
+
+#[tokio::test]
+async fn logout_ends_the_login_of_a_removed_member() {
+    let world = World::new();
+    let mut bob = world.browser_of("bob").await;
+    let copy = bob.clone();
+    world.hub.members().remove("bob");
+    assert_eq!(bob.get("/hub/logout").await.status, 302);
+    world.hub.members().set(Member::new("bob").expect("a name"));
+    assert!(!is_logged_in(&mut copy.clone()).await);
 }
 
 #[tokio::test]

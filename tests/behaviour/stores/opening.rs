@@ -1,6 +1,6 @@
 //! Opening a database: what is made, what is brought up to date, what is refused.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Barrier, thread};
 
 use portcullis::{
     Secret, TokenStore,
@@ -75,7 +75,11 @@ async fn what_cannot_be_used_is_refused_when_it_is_opened() {
             .with_key("0123456789abcdef0123456789abcdef".into())
             .open()
     };
-    let other: Open = |path| SqliteTokenStore::at(path).with_key("another".into()).open();
+    let other: Open = |path| {
+        SqliteTokenStore::at(path)
+            .with_key("another key of thirty-two bytes.".into())
+            .open()
+    };
     for (name, open, expected) in [
         ("empty", plain, Ok(())),
         ("keyless", plain, Ok(())),
@@ -105,6 +109,101 @@ async fn what_cannot_be_used_is_refused_when_it_is_opened() {
             (opened, expected) => panic!("{name}: {opened:?}, expected {expected:?}"),
         }
     }
+}
+
+#[test]
+fn short_keys_are_refused_and_nothing_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    for length in [0, 1, 31] {
+        let key = Secret::from("k".repeat(length).as_str());
+        let opened = SqliteTokenStore::at(&path).with_key(key).open();
+        let error = opened.map(drop).expect_err("too short");
+        assert_eq!(error.kind(), StoreErrorKind::Settings, "{length}: {error}");
+        assert!(error.to_string().contains(&format!("found {length}")), "{error}");
+        assert!(!path.exists(), "{length}");
+    }
+    let key = Secret::from("k".repeat(32).as_str());
+    SqliteTokenStore::at(&path).with_key(key).open().expect("a store");
+}
+
+#[test]
+fn names_that_are_no_files_to_sqlite_are_refused() {
+    for name in [":memory:", ":other:", "file::memory:", "file:tokens?mode=memory"] {
+        let error = SqliteTokenStore::open(name).map(drop).expect_err("no file");
+        assert_eq!(error.kind(), StoreErrorKind::Settings, "{name}: {error}");
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(!Path::new(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_others_can_write_to_is_refused_by_its_mode() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    drop(SqliteTokenStore::open(&path).expect("a store"));
+    for (mode, good) in [
+        (0o600, true),
+        (0o640, true),
+        (0o644, true),
+        (0o660, false),
+        (0o602, false),
+        (0o666, false),
+    ] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("its owner may");
+        match SqliteTokenStore::open(&path).map(drop) {
+            Ok(()) => assert!(good, "{mode:o}"),
+            Err(error) => {
+                assert!(!good, "{mode:o}: {error}");
+                assert_eq!(error.kind(), StoreErrorKind::Settings, "{error}");
+                assert!(error.to_string().contains(&format!("mode {mode:04o}")), "{error}");
+                assert!(error.to_string().contains("chmod 600"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_many_open_and_close_at_once_opens_for_each() {
+    const OPENERS: usize = 6;
+    let folder = tempfile::tempdir().expect("a folder");
+    for round in 0..10 {
+        let path = folder.path().join(format!("tokens{round}.sqlite"));
+        let start = Barrier::new(OPENERS);
+        thread::scope(|scope| {
+            for _ in 0..OPENERS {
+                scope.spawn(|| {
+                    start.wait();
+                    for _ in 0..3 {
+                        drop(SqliteTokenStore::open(&path).expect("a store"));
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// Another process that finds no lock takes the file for closed, and tidies away what is in use.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_store_on_the_same_file_leaves_the_locks_of_the_first() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    let first = SqliteTokenStore::open(&path).expect("a store");
+    let mark = format!(":{} ", fs::metadata(&path).expect("there").ino());
+    let locked = || {
+        let locks = fs::read_to_string("/proc/locks").expect("read");
+        locks.lines().any(|line| line.contains(&mark))
+    };
+    assert!(locked());
+    let second = SqliteTokenStore::open(&path).expect("a store");
+    assert!(locked());
+    drop(second);
+    assert!(locked());
+    drop(first);
+    assert!(!locked());
 }
 
 #[tokio::test]

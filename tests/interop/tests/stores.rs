@@ -14,8 +14,8 @@ use portcullis::{
     Clock as _, Grant, Identity, PresentedToken, StoredTokens, SystemClock, Token, TokenStore, TokenVerifier,
     Verdict,
     store::{
-        CodeRecord, HubStore, LoginRecord, PostgresTokenStore, Redeemed, SqliteTokenStore, StoreErrorKind,
-        TokenRecord, Tokens,
+        CodeRecord, HubStore, LoginRecord, Logins, PostgresTokenStore, Redeemed, SqliteTokenStore,
+        StoreErrorKind, TokenRecord, Tokens,
     },
     testing::{hub_store_conformance, store_conformance},
 };
@@ -88,6 +88,187 @@ async fn nodes_that_start_at_once_make_the_tables_once() {
     for store in &stores {
         assert!(store.find(token.hash()).await.expect("an answer").is_some());
     }
+}
+
+const LEVELS: [&str; 4] = [
+    "read uncommitted",
+    "read committed",
+    "repeatable read",
+    "serializable",
+];
+
+/// A new database whose default is `level`.
+fn database_at(name: &str, level: &str) -> (Arc<Postgres>, String) {
+    let (server, config) = database(name);
+    server.sql(
+        "postgres",
+        &format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"),
+    );
+    assert_eq!(
+        server.sql(name, "SHOW default_transaction_isolation").trim(),
+        level
+    );
+    (server, config)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_keeps_its_promises_whatever_isolation_is_the_default() {
+    for (number, level) in LEVELS.into_iter().enumerate() {
+        let (server, config) = database_at(&format!("isolation{number}"), level);
+        let starters: Vec<_> = (0..8)
+            .map(|_| {
+                let config = config.clone();
+                tokio::spawn(async move { connect(&config).await })
+            })
+            .collect();
+        for starter in starters {
+            starter.await.unwrap_or_else(|error| panic!("{level}: {error}"));
+        }
+        let store = connect(&config).await;
+        store_conformance(&store).await;
+        hub_store_conformance(&store).await;
+        uses_and_revocations_meet(&store, level).await;
+        drop(server);
+    }
+}
+
+/// Single statements that change the same row.
+async fn uses_and_revocations_meet(store: &PostgresTokenStore, level: &str) {
+    let now = SystemClock.now();
+    for _ in 0..30 {
+        let record = TokenRecord::new(grant("alice"), now);
+        store.issue(record.clone()).await.expect("issued");
+        for second in 1..=8 {
+            store.note_use(record.id(), now.after(Duration::from_secs(second)));
+        }
+        let revoked = store.revoke(Tokens::with_id(record.id())).await;
+        let revoked = revoked.unwrap_or_else(|error| panic!("{level}: {error}"));
+        assert_eq!(revoked, 1, "{level}");
+    }
+}
+
+/// Holds each insertion into `table` back until another transaction waits for a lock.
+fn hold_back(server: &Postgres, name: &str, table: &str) {
+    server.sql(
+        name,
+        &format!(
+            "CREATE FUNCTION hold_back_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 FOR round IN 1..1000 LOOP
+                     EXIT WHEN EXISTS (SELECT 1 FROM pg_locks AS waiting JOIN pg_stat_activity AS session
+                         ON session.pid = waiting.pid WHERE NOT waiting.granted AND session.datname = '{name}');
+                     PERFORM pg_sleep(0.002);
+                     PERFORM pg_stat_clear_snapshot();
+                 END LOOP;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER hold_back BEFORE INSERT ON portcullis_{table}
+                 FOR EACH ROW EXECUTE FUNCTION hold_back_{table}()"
+        ),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
+    for (number, level) in LEVELS.into_iter().enumerate() {
+        let name = format!("logout{number}");
+        let (server, config) = database_at(&name, level);
+        let (one, other) = (connect(&config).await, connect(&config).await);
+        let now = SystemClock.now();
+        let end = now.after(Duration::from_secs(60));
+        let begin = async |session_id: &str| {
+            let login = LoginRecord::new("alice", session_id, now, end);
+            let begun = one.begin_login(Token::generate().hash(), login, None).await;
+            begun.unwrap_or_else(|error| panic!("{level}: {error}"));
+        };
+        let code = |session_id: &str| CodeRecord::new("c", "/", "alice", end).in_session(session_id);
+        let waits = || async {
+            // The insertion is in its transaction once it is in the trigger.
+            let waiting = format!(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = '{name}'"
+            );
+            while server.sql(&name, &waiting).trim() == "0" {}
+        };
+
+        begin("held").await;
+        let held = Token::generate().hash();
+        assert!(one.insert_code(held, code("held"), now).await.expect("kept"));
+        begin("5e55").await;
+        hold_back(&server, &name, "codes");
+        hold_back(&server, &name, "tokens");
+
+        let hash = Token::generate().hash();
+        let inserted = tokio::spawn(one.insert_code(hash, code("5e55"), now));
+        waits().await;
+        let ended = other.end_logins(Logins::of("alice").in_session("5e55")).await;
+        assert_eq!(ended.unwrap_or_else(|error| panic!("{level}: {error}")), 1);
+        let inserted = inserted.await.expect("answered");
+        assert!(inserted.unwrap_or_else(|error| panic!("{level}: {error}")));
+        let token = Token::generate().hash();
+        let redeemed = one
+            .redeem(hash, token, TokenRecord::new(grant("alice"), now))
+            .await;
+        assert_eq!(redeemed.expect("an answer"), Redeemed::Unknown, "{level}");
+
+        let token = Token::generate().hash();
+        let redeemed = tokio::spawn(one.redeem(held, token, TokenRecord::new(grant("alice"), now)));
+        waits().await;
+        let ended = other.end_logins(Logins::of("alice").in_session("held")).await;
+        assert_eq!(ended.unwrap_or_else(|error| panic!("{level}: {error}")), 1);
+        let redeemed = redeemed.await.expect("answered");
+        assert_eq!(
+            redeemed.unwrap_or_else(|error| panic!("{level}: {error}")),
+            Redeemed::Issued
+        );
+        assert_eq!(
+            one.find(token).await.expect("an answer"),
+            None,
+            "{level}: the token ended with the login"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_another_role_holds_is_named_and_holds_up_no_start_of_tables_that_are_there() {
+    const LOCK: i64 = 0x706f_7274;
+    let (server, made) = database("locked_made");
+    connect(&made).await;
+    let (_server, config) = database("locked");
+    server.sql("postgres", "CREATE ROLE guest LOGIN");
+    let holders = ["locked", "locked_made"].map(|name| {
+        let server = Arc::clone(&server);
+        std::thread::spawn(move || {
+            let hold = format!("SET ROLE guest; SELECT pg_advisory_lock({LOCK}); SELECT pg_sleep(60)");
+            // It fails when its session is ended below.
+            server.sql(name, &hold);
+        })
+    });
+    let held = format!(
+        "FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+         WHERE locktype = 'advisory' AND objid = {LOCK} AND granted AND datname IN ('locked', 'locked_made')"
+    );
+    while server.sql("postgres", &format!("SELECT count(*) {held}")).trim() != "2" {}
+
+    connect(&made).await;
+    let error = PostgresTokenStore::connect(&config)
+        .await
+        .map(drop)
+        .expect_err("held");
+    assert_eq!(error.kind(), StoreErrorKind::Busy, "{error}");
+    for words in [LOCK.to_string().as_str(), "pg_locks"] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    server.sql("postgres", &format!("SELECT pg_terminate_backend(pid) {held}"));
+    for holder in holders {
+        let _ = holder.join();
+    }
+    connect(&config).await;
+}
+
+#[tokio::test]
+async fn a_short_key_is_refused_before_the_server_is_asked() {
+    let settings = PostgresTokenStore::at("host=/nowhere user=hub").with_key("".into());
+    let error = settings.connect().await.map(drop).expect_err("too short");
+    assert_eq!(error.kind(), StoreErrorKind::Settings, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,11 +7,9 @@ use std::{
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// So much waits at most, for each queue.
-const ROOM: usize = 4_096;
-
 /// What waits for a thread, first come first served, within a bound.
 pub(super) struct Queue<T> {
+    room: usize,
     state: Mutex<State<T>>,
     work: Condvar,
 }
@@ -22,8 +20,10 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new() -> Self {
+    /// A queue in which no more than `room` wait.
+    pub(super) const fn new(room: usize) -> Self {
         Self {
+            room,
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 closed: false,
@@ -38,7 +38,7 @@ impl<T> Queue<T> {
         if state.closed {
             return Err(super::reply::ended());
         }
-        if state.waiting.len() >= ROOM {
+        if state.waiting.len() >= self.room {
             return Err(StoreError::new(
                 StoreErrorKind::Busy,
                 "too many wait for the database",
@@ -64,11 +64,13 @@ impl<T> Queue<T> {
     }
 
     /// What is next, if it is there.
+    #[cfg(feature = "sqlite")]
     pub(super) fn try_next(&self) -> Option<T> {
         self.lock().waiting.pop_front()
     }
 
     /// No more work is taken in; what waits is done still.
+    #[cfg(feature = "sqlite")]
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.work.notify_all();
@@ -87,5 +89,14 @@ impl<T> Queue<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // Nothing panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread that ends, by whatever, leaves nobody waiting.
+pub(super) struct Ends<'a, T>(pub(super) &'a Queue<T>);
+
+impl<T> Drop for Ends<'_, T> {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
