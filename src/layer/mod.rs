@@ -261,8 +261,11 @@ impl AuthLayer {
     ///
     /// # Security
     ///
-    /// Ended logins are kept in this process, the last 32,768 of them, as long as their cookies would live. Another
-    /// process with the same key, or this one after a restart, takes a copy of the cookie until its time is over.
+    /// Ended logins are kept in this process as long as their cookies would live, 32 for each of 32,768 users. Where
+    /// they are more, logins that began before end too, and nothing that has ended becomes valid again: of a user with
+    /// more, the logins that began no later than the earliest of them; with more users, the logins of any user that began
+    /// no later than those of the user that is forgotten. Another process with the same key, or this one after a restart,
+    /// accepts a copy of the cookie until it expires.
     pub fn log_out(&self, head: Head<'_>) -> Result<SetCookies, Denial> {
         self.passage.log_out_by_hand(head)
     }

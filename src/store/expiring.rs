@@ -52,7 +52,7 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
 
     /// Puts `value` under `key` until `end`, in place of what stood there.
     pub(crate) fn insert(&self, key: K, value: V, end: Moment, now: Moment) {
-        self.part(&key).put(key, value, end, now, self.room);
+        self.part(&key).put(key, value, end, now, self.room, drop);
     }
 
     /// A copy of the value under `key`.
@@ -60,9 +60,14 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
     where
         V: Clone,
     {
+        self.read(key, now, V::clone)
+    }
+
+    /// What `look` makes of the value under `key`. The map is locked meanwhile: `look` must not wait.
+    pub(crate) fn read<T>(&self, key: &K, now: Moment, look: impl FnOnce(&V) -> T) -> Option<T> {
         let part = self.part(key);
         let (value, end) = part.entries.get(key)?;
-        (*end > now).then(|| value.clone())
+        (*end > now).then(|| look(value))
     }
 
     /// Takes the value under `key` out of the map: of any number of callers, one gets it.
@@ -80,11 +85,24 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
         now: Moment,
         change: impl FnOnce(Option<(V, Moment)>) -> (Option<(V, Moment)>, T),
     ) -> T {
+        self.update_or_evict(key, now, change, drop)
+    }
+
+    /// Like [`Expiring::update`], and passes the value that had to make room, if there is one, to `evicted`.
+    ///
+    /// `evicted` runs before the lock is released: no reader misses the value before `evicted` has returned.
+    pub(crate) fn update_or_evict<T>(
+        &self,
+        key: K,
+        now: Moment,
+        change: impl FnOnce(Option<(V, Moment)>) -> (Option<(V, Moment)>, T),
+        evicted: impl FnOnce(V),
+    ) -> T {
         let mut part = self.part(&key);
         let present = part.remove(&key, now);
         let (next, told) = change(present);
         if let Some((value, end)) = next {
-            part.put(key, value, end, now, self.room);
+            part.put(key, value, end, now, self.room, evicted);
         }
         told
     }
@@ -137,7 +155,7 @@ impl<K, V> Part<K, V> {
 }
 
 impl<K: Copy + Ord + Hash, V> Part<K, V> {
-    fn put(&mut self, key: K, value: V, end: Moment, now: Moment, room: usize) {
+    fn put(&mut self, key: K, value: V, end: Moment, now: Moment, room: usize, evicted: impl FnOnce(V)) {
         self.forget_ended(now);
         self.remove(&key, now);
         if end <= now {
@@ -146,8 +164,9 @@ impl<K: Copy + Ord + Hash, V> Part<K, V> {
         // Before the new key comes in, so that the table never grows for one too many.
         if self.order.len() >= room
             && let Some((_, first)) = self.order.pop_first()
+            && let Some((value, _)) = self.entries.remove(&first)
         {
-            self.entries.remove(&first);
+            evicted(value);
         }
         self.entries.insert(key, (value, end));
         self.order.insert((end, key));
@@ -291,6 +310,26 @@ mod tests {
         assert_eq!(map.get(&"earliest", at(0)), Some(3));
         map.insert("late", 4, at(5), at(0));
         assert_eq!(map.len(), 2, "a key that is there needs no room");
+    }
+
+    #[test]
+    fn an_update_reports_the_value_that_made_room_and_no_other() {
+        let map = Expiring::new(2);
+        let put = |key, value, end| {
+            let mut evicted = None;
+            map.update_or_evict(
+                key,
+                at(10),
+                |_| (Some((value, at(end))), ()),
+                |value| evicted = Some(value),
+            );
+            evicted
+        };
+        assert_eq!(put("late", 1, 100), None);
+        assert_eq!(put("early", 2, 50), None);
+        assert_eq!(put("late", 3, 100), None, "its own old value is no victim");
+        assert_eq!(put("over", 4, 10), None, "what is not taken in needs no room");
+        assert_eq!(put("next", 5, 60), Some(2));
     }
 
     #[test]

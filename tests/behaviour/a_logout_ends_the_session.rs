@@ -94,6 +94,27 @@ async fn who_logs_out_and_in_again_within_a_second_is_in() {
 }
 
 #[tokio::test]
+async fn after_many_logouts_of_a_user_every_ended_cookie_is_refused_and_the_next_login_is_valid() {
+    let clock = TestClock::at(START);
+    let layer = server(&clock);
+    let his = log_in(&layer, "bob", "");
+    let mut hers = Vec::new();
+    for _ in 0..40 {
+        let cookie = log_in(&layer, "alice", "");
+        let head = request(&format!("POST /bye\ncookie: {cookie}"));
+        layer.log_out(Head::of(&head));
+        hers.push(cookie);
+        clock.advance(Duration::from_millis(600));
+    }
+    for cookie in &hers {
+        refused_for(&page(&layer, cookie).await, 401, Reason::ExpiredCookie);
+    }
+    for cookie in [&his, &log_in(&layer, "alice", "")] {
+        assert_eq!(page(&layer, cookie).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn a_logout_by_a_handler_ends_it_too_and_no_longer_life_brings_it_back() {
     let clock = TestClock::at(START);
     let layer = server(&clock);
