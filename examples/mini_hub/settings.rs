@@ -11,7 +11,7 @@ use portcullis::{
 };
 use serde::Deserialize;
 
-use super::support::{failure::Failure, listen::peer};
+use super::support::{console, failure::Failure};
 
 /// The file.
 #[derive(Deserialize)]
@@ -190,8 +190,7 @@ impl Settings {
             .public_origin(origin)
             .origins(Origins::parse(own).map_err(|error| format!("bind: {error}"))?)
             .trusted_proxies(proxies)
-            .peer(peer)
-            .observer(super::support::console::log)
+            .observer(console::log)
             .build()?)
     }
 
