@@ -21,8 +21,10 @@ use portcullis::{
 };
 
 use support::{
+    connections::{Protocol, serve},
     failure::{self, Failure},
-    listen::{listen, serve},
+    listen::listen,
+    room::Limits,
     stop::Stop,
 };
 
@@ -36,6 +38,9 @@ struct Arguments {
     /// Port to listen at, 0 for any free one.
     #[arg(long, default_value_t = 8888)]
     port: u16,
+
+    #[command(flatten)]
+    limits: Limits,
 }
 
 /// HTTP Basic (RFC 7617) with a token for the password, as `git` and package managers send theirs.
@@ -131,7 +136,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         token.expose(),
         key.expose(),
     );
-    serve(listener, app, Stop::on_signals()?).await
+    let room = arguments.limits.room(1);
+    serve(listener, Protocol::Plain, app, room, Stop::on_signals()?).await
 }
 
 async fn whoami(Extension(session): Extension<Session>) -> String {

@@ -8,13 +8,13 @@
 //! Whoever gets by the gate sees the application as if there was none. The application needs no login of its
 //! own; it must listen where nobody else gets to it.
 
-use std::{convert::Infallible, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{convert::Infallible, future, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use portcullis::{AuthLayer, BaseUrl, Event, Peer, TrustedProxies};
+use portcullis::{AuthLayer, BaseUrl, Event, Peer, Session, TrustedProxies};
 use tower::{Layer as _, service_fn};
 
 use own::Own;
@@ -24,7 +24,7 @@ use support::{
     flags::{Credentials, Flags},
     forward::{Asked, Body, Forward, ForwardError, Target},
     listen::listen,
-    runtime,
+    log, runtime,
     stop::Stop,
 };
 
@@ -50,6 +50,7 @@ struct Upstream {
     forward: Forward,
     proxies: TrustedProxies,
     https: bool,
+    auth: AuthLayer,
 }
 
 fn main() -> ExitCode {
@@ -60,23 +61,24 @@ async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
     let target = upstream.parse().map_err(|error| format!("--upstream: {error}"))?;
     let base_url = flags.base_url()?;
     let (credentials, tls) = (flags.credentials()?, flags.tls()?);
-    let upstream = Arc::new(Upstream {
-        target,
-        forward: Forward::new(),
-        proxies: flags.proxies()?,
-        https: tls.is_some(),
-    });
     let listener = listen(&flags.ip, flags.port()?).await?;
     let address = listener.local_addr()?;
     let auth = gate(&flags, &credentials, base_url.clone(), address)?;
     let stop = Stop::on_signals()?;
     let home = console::announce("gateway", address, &base_url, &flags, &credentials, &auth)?;
 
+    let upstream = Arc::new(Upstream {
+        target,
+        forward: Forward::new(),
+        proxies: flags.proxies()?,
+        https: tls.is_some(),
+        auth: auth.clone(),
+    });
     let service = auth.layer(service_fn(move |request: Request<Incoming>| {
         let upstream = Arc::clone(&upstream);
         async move { Ok::<_, Infallible>(upstream.ask(request).await) }
     }));
-    let serving = connections::serve(listener, tls, service, stop);
+    let serving = connections::serve(listener, tls, service, flags.limits.room(1), stop);
     if flags.no_browser {
         return serving.await;
     }
@@ -127,8 +129,16 @@ impl Upstream {
             https: self.https,
             trusted: peer.is_some_and(|peer| self.proxies.trust(peer)),
         };
+        let session = Session::of(request.extensions());
+        let ended = session.map(|session| self.auth.ended(session));
+        let ended = async move {
+            match ended {
+                Some(ended) => ended.await,
+                None => future::pending().await,
+            }
+        };
         let own = Own::keep_from(&mut request);
-        match self.forward.send(request, &self.target, asked).await {
+        match self.forward.send(request, &self.target, asked, ended).await {
             Ok(mut response) => {
                 own.set_apart(response.headers_mut());
                 response
@@ -139,7 +149,7 @@ impl Upstream {
 }
 
 fn no_answer(error: &ForwardError) -> Response<Body> {
-    eprintln!("no answer from behind the gate: {error}");
+    log::line(format_args!("no answer from behind the gate: {error}"));
     let text = Full::from("there is no answer from behind the gate\n");
     let mut response = Response::new(text.map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = error.status();

@@ -1,15 +1,48 @@
 //! What of a request is the gate's own: the application need not know it, and so cannot lose it.
 
 use http::{
-    HeaderMap, HeaderValue, Request, Uri,
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{AUTHORIZATION, COOKIE, SET_COOKIE},
     uri::PathAndQuery,
 };
 use portcullis::{CookieName, Credential, Head, Query, Session};
 
-/// What goes before the name of a cookie of the application that is called like the login's. Jupyter Server
+/// What goes before the name of a cookie of the application that is called like a login's. Jupyter Server
 /// names its cookie after the host as we do, and sets one though nobody logs in there.
 const APART: &[u8] = b"upstream-";
+
+/// How the name of a login cookie begins. Browsers send cookies to every port of a host, so logins of other
+/// servers there come along.
+const LOGIN: &[u8] = b"username-";
+
+/// Fields in which a proxy tells an application who the user is or what was asked for: an application may believe
+/// them of anybody. A hyphen at the end stands for every name that begins so.
+///
+/// [`Forward`](crate::support::forward::Forward) removes those of `X-Forwarded-` by itself.
+const CLAIMS: [&str; 22] = [
+    "cf-access-",
+    "remote-",
+    "ssl-client-",
+    "tailscale-",
+    "x-amzn-oidc-",
+    "x-auth-email",
+    "x-auth-groups",
+    "x-auth-request-",
+    "x-auth-user",
+    "x-auth-username",
+    "x-authenticated-",
+    "x-authentik-",
+    "x-envoy-original-path",
+    "x-goog-authenticated-",
+    "x-ms-client-principal-",
+    "x-original-",
+    "x-override-url",
+    "x-pomerium-",
+    "x-remote-",
+    "x-rewrite-",
+    "x-ssl-client-",
+    "x-webauth-",
+];
 
 /// The login cookie's name in a request that was passed on without it.
 pub(crate) struct Own(CookieName);
@@ -20,6 +53,7 @@ impl Own {
     pub(crate) fn keep_from<B>(request: &mut Request<B>) -> Self {
         let own = Self(CookieName::server(Head::of(request).host().unwrap_or_default()));
         own.keep_cookie(request.headers_mut());
+        remove_claims(request.headers_mut());
         let session = Session::of(request.extensions());
         if session.is_some_and(|session| session.credential() == Credential::Token) {
             if request.headers().get(AUTHORIZATION).is_some_and(is_token) {
@@ -33,13 +67,12 @@ impl Own {
     }
 
     fn keep_cookie(&self, headers: &mut HeaderMap) {
-        let name = self.0.as_str().as_bytes();
         let mut kept: Vec<Vec<u8>> = Vec::new();
         for line in headers.get_all(COOKIE) {
             for pair in line.as_bytes().split(|octet| *octet == b';') {
                 let pair = pair.trim_ascii();
-                let theirs = pair.strip_prefix(APART).filter(|pair| is_named(pair, name));
-                if !is_named(pair, name) && !pair.is_empty() {
+                let theirs = pair.strip_prefix(APART).filter(|pair| self.is_login(pair));
+                if !self.is_login(pair) && !pair.is_empty() {
                     kept.push(theirs.unwrap_or(pair).to_vec());
                 }
             }
@@ -52,12 +85,21 @@ impl Own {
         }
     }
 
-    /// Gives a cookie of the application that is called like ours another name.
+    /// Whether a cookie's `name=value` is a login, of this server or of another one on this host.
+    fn is_login(&self, pair: &[u8]) -> bool {
+        let name = name(pair);
+        let bare = [&b"__Host-"[..], b"__Secure-"]
+            .into_iter()
+            .find_map(|prefix| name.strip_prefix(prefix));
+        name == self.0.as_str().as_bytes() || bare.unwrap_or(name).starts_with(LOGIN)
+    }
+
+    /// Gives a cookie of the application that is called like a login's another name.
     pub(crate) fn set_apart(&self, headers: &mut HeaderMap) {
         for (name, line) in headers.iter_mut() {
             let pair = line.as_bytes().trim_ascii_start();
             if name == SET_COOKIE
-                && is_named(pair, self.0.as_str().as_bytes())
+                && self.is_login(pair)
                 && let Ok(apart) = HeaderValue::from_bytes(&[APART, pair].concat())
             {
                 *line = apart;
@@ -66,10 +108,25 @@ impl Own {
     }
 }
 
-/// Whether a cookie's `name=value`, with or without attributes, is called `name`.
-fn is_named(pair: &[u8], name: &[u8]) -> bool {
-    let end = pair.iter().position(|octet| matches!(octet, b'=' | b';'));
-    pair[..end.unwrap_or(pair.len())].trim_ascii() == name
+/// The name in a cookie's `name=value`, with or without attributes.
+fn name(pair: &[u8]) -> &[u8] {
+    let name = pair.split(|byte| matches!(byte, b'=' | b';')).next();
+    name.unwrap_or_default().trim_ascii()
+}
+
+/// Removes the fields by which the client could claim to be somebody, or to have asked for something else. Many
+/// applications take `Remote_User` for `Remote-User`.
+fn remove_claims(headers: &mut HeaderMap) {
+    let is_claim = |name: &HeaderName| {
+        let name = name.as_str().replace('_', "-");
+        CLAIMS
+            .iter()
+            .any(|claim| name == *claim || (claim.ends_with('-') && name.starts_with(claim)))
+    };
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
 }
 
 /// Whether an `Authorization` field is of a scheme in which the gate takes tokens.
@@ -117,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_login_cookie_is_taken_out_and_no_other() {
+    fn login_cookies_of_every_port_are_removed_and_no_other() {
         for (sent, expected) in [
             (&["username-localhost-8888=x"][..], None),
             (&["a=1; username-localhost-8888=\"x\"; b=2"], Some("a=1; b=2")),
@@ -127,8 +184,16 @@ mod tests {
             ),
             (&["username-localhost-8888 =x;username-localhost-8888"], None),
             (
-                &["username-localhost-88889=x; Username-localhost-8888=y"],
-                Some("username-localhost-88889=x; Username-localhost-8888=y"),
+                &["username-localhost-9999=x; Username-localhost-8888=y"],
+                Some("Username-localhost-8888=y"),
+            ),
+            (
+                &["username-=x; __Host-username-a=x; __Secure-username-a=x; usernames=y"],
+                Some("usernames=y"),
+            ),
+            (
+                &["username-b=x; upstream-username-b=theirs; upstream-upstream-username-b=y"],
+                Some("username-b=theirs; upstream-upstream-username-b=y"),
             ),
             (
                 &["upstream-username-localhost-8888=theirs; upstream-a=1"],
@@ -144,6 +209,31 @@ mod tests {
                 .map(|line| line.to_str().expect("text"));
             assert_eq!(found, expected, "{sent:?}");
         }
+    }
+
+    #[test]
+    fn clients_claim_no_user_and_no_other_path() {
+        let claims = [
+            "Remote-User",
+            "Remote_User",
+            "REMOTE-GROUPS",
+            "X-Remote-User",
+            "X_Remote-Group",
+            "X-Auth-Request-Email",
+            "X_Auth_Request_User",
+            "X-Auth-User",
+            "X-WebAuth-User",
+            "X-Original-URL",
+            "X_Original_URI",
+            "X-Rewrite-URL",
+            "X_Rewrite_URL",
+        ];
+        let kept = ["x-auth-token", "x-remotely", "x-requested-with", "x-xsrftoken"];
+        let fields: Vec<_> = claims.iter().chain(&kept).map(|name| (*name, "admin")).collect();
+        let request = passed_on(Credential::Cookie, "/", &fields);
+        let mut left: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, [&["host"][..], &kept].concat());
     }
 
     #[test]
@@ -177,6 +267,7 @@ mod tests {
             "username-localhost-8888=theirs; Path=/",
             "_xsrf=1; Path=/",
             " username-localhost-8888=; expires=x",
+            "username-localhost-9999=theirs",
         ] {
             headers.append(SET_COOKIE, HeaderValue::from_static(line));
         }
@@ -187,7 +278,8 @@ mod tests {
             [
                 "upstream-username-localhost-8888=theirs; Path=/",
                 "_xsrf=1; Path=/",
-                "upstream-username-localhost-8888=; expires=x"
+                "upstream-username-localhost-8888=; expires=x",
+                "upstream-username-localhost-9999=theirs"
             ]
         );
     }

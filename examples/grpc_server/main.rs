@@ -7,19 +7,19 @@
 //! prints two tokens, and a command that knocks. Refusals are status 16 (no token, or a wrong one) and 7 (not for
 //! this token).
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use clap::Parser;
 use portcullis::{AuthLayer, Grant, Identity, Session, Token, TokenSet};
-use tonic::{
-    Request, Response, Status,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{Request, Response, Status, service::Routes};
+use tower::Layer as _;
 
 use door::{Door, DoorServer};
 use support::{
+    connections::{Protocol, serve},
     failure::{self, Failure},
     listen::listen,
+    room::Limits,
     stop::Stop,
 };
 
@@ -34,10 +34,10 @@ struct Arguments {
     /// Port to listen at, 0 for any free one.
     #[arg(long, default_value_t = 50051)]
     port: u16,
-}
 
-/// How long calls under way may go on once the server is to stop: a watched health has no end of its own.
-const GRACE: Duration = Duration::from_secs(3);
+    #[command(flatten)]
+    limits: Limits,
+}
 
 struct Butler;
 
@@ -91,18 +91,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         owner.expose(),
         guest.expose(),
     );
-    let stop = Stop::on_signals()?;
-    let server = Server::builder()
-        .layer(auth)
-        .add_service(health)
-        .add_service(DoorServer::new(Butler))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.clone().requested());
-    let out_of_patience = async {
-        stop.requested().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        ended = server => Ok(ended?),
-        () = out_of_patience => Ok(()),
-    }
+    let services = Routes::new(health).add_service(DoorServer::new(Butler));
+    let service = auth.layer(services.prepare());
+    let room = arguments.limits.room(1);
+    serve(listener, Protocol::Http2, service, room, Stop::on_signals()?).await
 }

@@ -7,24 +7,33 @@ use std::process::ExitCode;
 
 use axum::{Extension, Json, Router, routing::get};
 use portcullis::{AuthLayer, HubAuth, Session};
-use support::{failure, service_url};
+use support::{failure, room::Limits, service_url};
 
 #[path = "../support/mod.rs"]
 mod support;
 
 /// A service of a JupyterHub.
 #[derive(clap::Parser)]
-struct Arguments {}
+struct Arguments {
+    #[command(flatten)]
+    limits: Limits,
+}
 
 fn main() -> ExitCode {
     failure::run(run)
 }
 
-async fn run(_: Arguments) -> Result<(), failure::Failure> {
+async fn run(arguments: Arguments) -> Result<(), failure::Failure> {
     let hub = HubAuth::from_env()?;
     let home = hub.base_url().to_string();
     let app = Router::new().without_v07_checks().route(&home, get(whoami));
-    service_url::serve("hub_service", &home, app.layer(AuthLayer::hub(hub))).await
+    service_url::serve(
+        "hub_service",
+        &home,
+        app.layer(AuthLayer::hub(hub)),
+        arguments.limits,
+    )
+    .await
 }
 
 async fn whoami(Extension(session): Extension<Session>) -> Json<serde_json::Value> {

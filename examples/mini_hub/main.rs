@@ -21,9 +21,12 @@ use tokio::process::Command;
 
 use settings::{Route, Settings};
 use support::{
+    connections::{Protocol, serve},
     failure::{self, Failure},
-    listen::{listen, reachable, serve},
+    listen::{listen, reachable},
+    log,
     proxy_api::ProxyApi,
+    room::Limits,
     stop::Stop,
 };
 
@@ -37,6 +40,9 @@ struct Arguments {
     /// Who belongs to the hub, which services and servers there are, and where it listens
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+
+    #[command(flatten)]
+    limits: Limits,
 }
 
 /// How long a proxy that does not answer is waited for.
@@ -71,7 +77,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut tasks = tokio::task::JoinSet::new();
     for listener in listeners {
         let app = Router::new().fallback_service(hub.clone());
-        tasks.spawn(serve(listener, app, stop.clone()));
+        let room = arguments.limits.room(addresses.len());
+        tasks.spawn(serve(listener, Protocol::Plain, app, room, stop.clone()));
     }
     if let (Some((proxy, token)), Some(last)) = (proxy, addresses.last()) {
         let routes = settings.routes(reachable(*last))?;
@@ -120,9 +127,12 @@ async fn keep_proxy(command: Vec<String>, token: Token, stop: Stop) -> Result<()
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("proxy_command {program}: {error}"))?;
-        println!("the proxy runs as process {}", child.id().unwrap_or_default());
+        log::note(format_args!(
+            "the proxy runs as process {}",
+            child.id().unwrap_or_default()
+        ));
         tokio::select! {
-            ended = child.wait() => eprintln!("the proxy ended ({}), and is started again", ended?),
+            ended = child.wait() => log::line(format_args!("the proxy ended ({}), and is started again", ended?)),
             () = stop.clone().requested() => {
                 child.kill().await?;
                 return Ok(());
@@ -162,7 +172,7 @@ async fn keep_routes(proxy: ProxyApi, routes: Vec<Route>, stop: Stop) -> Result<
                 proxy.add(&route.spec, &route.target, data).await?;
             }
             if !told {
-                println!("the proxy has its {} routes", routes.len());
+                log::note(format_args!("the proxy has its {} routes", routes.len()));
                 told = true;
             }
             tokio::time::sleep(LOOK).await;

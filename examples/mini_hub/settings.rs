@@ -1,6 +1,6 @@
 //! The configuration of `mini_hub`: what may stand in its file, and what it comes to.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs::File, io::Read as _, net::SocketAddr, os::unix::fs::MetadataExt as _, path::Path};
 
 use portcullis::{
     BaseUrl, EnvSource, FileSource, FirstOf, Grant, Hosts, Identity, Keyring, Origins, PasswordHash,
@@ -11,7 +11,7 @@ use portcullis::{
 };
 use serde::Deserialize;
 
-use super::support::{failure::Failure, listen::peer};
+use super::support::{console, failure::Failure, log};
 
 /// The file.
 #[derive(Deserialize)]
@@ -108,7 +108,11 @@ impl Settings {
     /// If it cannot be read, is no TOML, or says something unknown.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let wrong = |what: String| Failure::from(format!("{}: {what}", path.display()));
-        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let mut file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+        let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)
+            .map_err(|error| wrong(error.to_string()))?;
         // The parser shows the line it stumbled over, and that may hold a token.
         let settings: Self = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(0, |span| {
@@ -116,12 +120,27 @@ impl Settings {
             });
             wrong(format!("line {line}: {}", error.message()))
         })?;
+        let mode = metadata.mode() & 0o777;
+        if mode & 0o077 != 0 && settings.holds_secrets() {
+            let shown = path.display();
+            log::line(format_args!(
+                "warning: {shown}: its tokens and password hashes are open to other users (mode {mode:04o}), \
+                 expected 0600: run `chmod 600 {shown}`"
+            ));
+        }
         if settings.bind.is_empty() {
             return Err(wrong(
                 "bind: expected at least one address, found none".to_owned(),
             ));
         }
         Ok(settings)
+    }
+
+    /// Whether the file holds what others should not read.
+    fn holds_secrets(&self) -> bool {
+        let services = self.services.iter().map(|service| &service.api_token);
+        let servers = self.servers.iter().map(|server| &server.api_token);
+        !self.users.is_empty() || services.chain(servers).any(Option::is_some)
     }
 
     /// The path of `public_url`.
@@ -190,8 +209,7 @@ impl Settings {
             .public_origin(origin)
             .origins(Origins::parse(own).map_err(|error| format!("bind: {error}"))?)
             .trusted_proxies(proxies)
-            .peer(peer)
-            .observer(super::support::console::log)
+            .observer(console::log)
             .build()?)
     }
 

@@ -28,7 +28,7 @@ use support::{
     failure::{self, Failure},
     flags::{Credentials, Flags},
     listen::listen,
-    runtime,
+    log, runtime,
     stop::Stop,
 };
 
@@ -95,8 +95,11 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
         .with_password(credentials.password.is_some())
         .with_root_dir(root_dir.canonicalize()?)
         .with_tls(flags.has_tls());
-    let _file = tell_jupyter(info, token)
-        .inspect_err(|error| eprintln!("warning: Jupyter's tools will not find this server: {error}"));
+    let _file = tell_jupyter(info, token).inspect_err(|error| {
+        log::line(format_args!(
+            "warning: Jupyter's tools will not find this server: {error}"
+        ));
+    });
     let home = console::announce(
         "notebook_server",
         address,
@@ -106,7 +109,13 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
         &server.auth,
     )?;
 
-    let serving = connections::serve(listener, tls, routes(&server), server.stop.clone());
+    let serving = connections::serve(
+        listener,
+        tls,
+        routes(&server),
+        flags.limits.room(1),
+        server.stop.clone(),
+    );
     if flags.no_browser {
         return serving.await;
     }

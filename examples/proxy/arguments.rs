@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use portcullis::TrustedProxies;
 
-use super::support::{failure::Failure, forward::Target};
+use super::support::{failure::Failure, forward::Target, room::Limits};
 
 /// A proxy that a JupyterHub drives through its token-protected API.
 ///
@@ -56,6 +56,9 @@ pub(crate) struct Arguments {
     /// Taken, and without effect: what matters is written in any case.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
 }
 
 impl Arguments {

@@ -22,10 +22,11 @@ use tower::{Layer as _, service_fn};
 
 use arguments::Arguments;
 use support::{
-    connections::serve,
+    connections::{Protocol, serve},
     failure::{self, Failure},
     forward::Forward,
     listen::{listen, reachable},
+    log,
     stop::Stop,
     tls::Tls,
 };
@@ -91,8 +92,14 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let stop = Stop::on_signals()?;
     let traffic = service_fn(move |request: Request<Incoming>| traffic.clone().answer(request));
     let (through, api) = tokio::join!(
-        serve(listener, tls, traffic, stop.clone()),
-        serve(api_listener, None, gate(token)?.layer(routes), stop),
+        serve(listener, tls, traffic, arguments.limits.room(2), stop.clone()),
+        serve(
+            api_listener,
+            Protocol::Plain,
+            gate(token)?.layer(routes),
+            arguments.limits.room(2),
+            stop
+        ),
     );
     through.and(api)
 }
@@ -110,7 +117,7 @@ pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
             } = event
             {
                 let client = client.map_or_else(|| "somebody".to_owned(), |client| client.to_string());
-                eprintln!("{client} was refused {path}: {reason}");
+                log::line(format_args!("{client} was refused {path}: {reason}"));
             }
         })
         .build()?;

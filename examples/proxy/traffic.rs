@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -20,6 +21,7 @@ use super::{
     support::{
         failure::Failure,
         forward::{Asked, Body, Forward, Heard, Target},
+        log,
     },
     table::{Route, Table},
 };
@@ -58,7 +60,7 @@ impl Traffic {
             .extensions_mut()
             .insert(Heard(Arc::new(move || heard.touch())));
         let asked = self.asked(&request);
-        match self.forward.send(request, target, asked).await {
+        match self.forward.send(request, target, asked, future::pending()).await {
             Ok(answer) => {
                 // Who asks for what is not there, or may not see it, does not keep the server alive.
                 if answer.status().as_u16() >= 300 {
@@ -68,7 +70,7 @@ impl Traffic {
                 Ok(answer.map(|body| Watched { body, route }.boxed_unsync()))
             }
             Err(error) => {
-                eprintln!("{target}: {error}");
+                log::line(format_args!("{target}: {error}"));
                 let status = match error.status() {
                     StatusCode::BAD_GATEWAY => StatusCode::SERVICE_UNAVAILABLE,
                     status => status,
@@ -119,7 +121,7 @@ impl Traffic {
             https: self.https,
             trusted: false,
         };
-        match self.forward.send(request, target, asked).await {
+        match self.forward.send(request, target, asked, future::pending()).await {
             Ok(answer) => {
                 let (parts, body) = answer.into_parts();
                 for name in [CONTENT_TYPE, CONTENT_ENCODING] {
@@ -129,7 +131,7 @@ impl Traffic {
                 }
                 *page.body_mut() = body;
             }
-            Err(error) => eprintln!("--error-target {target}: {error}"),
+            Err(error) => log::line(format_args!("--error-target {target}: {error}")),
         }
         page
     }

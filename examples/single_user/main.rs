@@ -7,11 +7,7 @@
 //! All it needs to know it learns from the hub, by the `JUPYTERHUB_*` environment; the certificates of a hub with
 //! `internal_ssl` too.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use axum::{
     Extension, Json, Router,
@@ -29,7 +25,9 @@ use serde_json::{Value, json};
 
 use support::{
     failure::{self, Failure},
+    log,
     page::{Escaped, page},
+    room::Limits,
     service_url,
 };
 
@@ -43,6 +41,8 @@ struct Arguments {
     /// How long the hub's word of a token is good, and so how long a revoked token may go on
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     cache_max_age: u64,
+    #[command(flatten)]
+    limits: Limits,
     /// What hubs pass to Jupyter's own server, and means nothing here
     #[arg(hide = true, allow_hyphen_values = true, trailing_var_arg = true)]
     others: Vec<String>,
@@ -59,7 +59,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let base = hub.base_url().clone();
     let auth = AuthLayer::builder()
         .hub(hub.clone())
-        .observer(|event: &Event<'_>| log(event))
+        .observer(|event: &Event<'_>| tell(event))
         .build()?
         // The hub looks there whether the server is up.
         .open_paths([&base.join("api")]);
@@ -74,7 +74,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .layer(auth)
         .with_state(base.clone());
     tokio::spawn(hub.activity().run());
-    service_url::serve("single_user", base.as_str(), app).await
+    service_url::serve("single_user", base.as_str(), app, arguments.limits).await
 }
 
 /// A page that says who is in.
@@ -132,13 +132,12 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
 }
 
 /// A line for the operator; it ends up in the hub's log.
-fn log(event: &Event<'_>) {
-    let mut out = io::stderr();
-    let _ = match event {
-        Event::LoggedIn { identity, .. } => writeln!(out, "{:?} logged in", identity.username()),
-        Event::LoggedOut { identity, .. } => writeln!(out, "{:?} logged out", identity.username()),
-        Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
-        Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
-        _ => Ok(()),
-    };
+fn tell(event: &Event<'_>) {
+    match event {
+        Event::LoggedIn { identity, .. } => log::line(format_args!("{:?} logged in", identity.username())),
+        Event::LoggedOut { identity, .. } => log::line(format_args!("{:?} logged out", identity.username())),
+        Event::Refused { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
+        Event::Unavailable { error, path } => log::line(format_args!("cannot decide on {path}: {error}")),
+        _ => {}
+    }
 }

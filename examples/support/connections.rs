@@ -1,61 +1,73 @@
-//! Connections taken one by one, with TLS or without, and served by any tower service until the end.
+//! The accept loop of every server: connections with TLS or without, served by any tower service until the end.
 
 use std::{
     convert::Infallible,
-    io::{self, Cursor},
+    io,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
-    rt::{Read, Write},
+    server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto,
-        graceful::{GracefulShutdown, Watcher},
-    },
-};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
 use portcullis::Peer;
 use tokio::{
-    io::{AsyncReadExt as _, Chain, Join, ReadHalf, WriteHalf, join, split},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, mpsc},
     time::{sleep, timeout},
 };
+use tokio_util::io::InspectReader;
 use tower::{Service, ServiceExt as _};
 
 use super::{
     failure::Failure,
+    log,
+    room::{Room, UnderWay},
     stop::Stop,
-    tls::{Stream, Tls},
+    tls::Tls,
 };
 
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often a connection with HTTP/2 and a request under way is asked whether its client is still there.
+const PING: Duration = Duration::from_secs(60);
 
-/// How many octets a client of HTTP/2 begins with.
-const PREFACE: usize = 24;
-
-/// How long the head of a request may take, and how long a connection may be idle.
-const HEAD: Duration = Duration::from_secs(60);
-
-/// How long requests under way may go on once the server is to stop.
+/// How long requests under way may go on once the server or the connection is to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Serves `service` on `listener` until `stop`, and a little longer whoever is being answered then. Each request
-/// has its [`Peer`] in its extensions.
-///
-/// With `tls` the client chooses between HTTP/2 and HTTP/1.1, without there is HTTP/1.1 alone.
+/// What is spoken on a connection.
+#[derive(Clone)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1.
+    Plain,
+    /// HTTP/2 from the first byte on, as gRPC does it.
+    Http2,
+    /// TLS; the client chooses between HTTP/2 and HTTP/1.1 (ALPN).
+    Tls(Tls),
+}
+
+impl From<Option<Tls>> for Protocol {
+    fn from(tls: Option<Tls>) -> Self {
+        tls.map_or(Self::Plain, Self::Tls)
+    }
+}
+
+/// Serves `service` on `listener` until `stop`, and requests under way then a little longer. Each request has its
+/// [`Peer`] in its extensions.
 pub(crate) async fn serve<S, B>(
     listener: TcpListener,
-    tls: Option<Tls>,
+    protocol: impl Into<Protocol>,
     service: S,
+    room: Room,
     stop: Stop,
 ) -> Result<(), Failure>
 where
@@ -65,51 +77,64 @@ where
         + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
 {
-    let under_way = GracefulShutdown::new();
-    let mut stopped = pin!(stop.requested());
+    let protocol = protocol.into();
+    // Each connection holds a sender: all have ended when nothing can be received.
+    let (open, mut all_ended) = mpsc::channel::<Infallible>(1);
+    let mut stopped = pin!(stop.clone().requested());
     loop {
-        let (stream, address) = tokio::select! {
-            accepted = accept(&listener) => accepted,
+        let (stream, address, place) = tokio::select! {
+            accepted = accept(&listener, &room) => accepted,
             () = &mut stopped => break,
         };
-        tokio::spawn(connection(
+        let serving = connection(
             stream,
             address,
-            tls.clone(),
+            place,
+            protocol.clone(),
             service.clone(),
-            under_way.watcher(),
-        ));
+            room.clone(),
+            stop.clone(),
+        );
+        let open = open.clone();
+        tokio::spawn(async move {
+            serving.await;
+            drop(open);
+        });
     }
-    let _ = timeout(GRACE, under_way.shutdown()).await;
+    drop((listener, open));
+    let _ = timeout(GRACE, all_ended.recv()).await;
     Ok(())
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &TcpListener, room: &Room) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     loop {
         match listener.accept().await {
-            Ok(accepted) => return accepted,
-            // It was gone before it was taken.
+            Ok((stream, address)) => return (stream, address, room.place().await),
+            // The client closed the connection before it was accepted.
             Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
                 ) => {}
-            // Most likely there are too many open files; some will be closed.
+            // Most likely there are too many open files.
             Err(error) => {
-                eprintln!("cannot take a connection: {error}");
-                sleep(Duration::from_secs(1)).await;
+                log::line(format_args!("cannot accept a connection: {error}"));
+                room.close_longest_idle();
+                sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-/// One connection to its end. What goes wrong with it is its client's matter.
+/// Serves one connection to its end. Errors of a connection concern its client alone.
 async fn connection<S, B>(
     stream: TcpStream,
     address: SocketAddr,
-    tls: Option<Tls>,
+    place: OwnedSemaphorePermit,
+    protocol: Protocol,
     service: S,
-    watcher: Watcher,
+    room: Room,
+    stop: Stop,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
         + Clone
@@ -117,56 +142,109 @@ async fn connection<S, B>(
         + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
 {
+    let connection = room.connection();
     let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else {
-        return answer(TokioIo::new(stream), false, address, service, watcher).await;
-    };
-    // In a task of its own and for a time only, so that whoever says nothing holds up nobody.
-    let Ok(Ok((stream, http2))) = timeout(HANDSHAKE, shake_hands(stream, tls)).await else {
-        return;
-    };
-    answer(TokioIo::new(stream), http2, address, service, watcher).await;
-}
-
-/// The stream after the handshake, and whether HTTP/2 is spoken on it. Its preface (RFC 9113 §3.4) counts as a
-/// part of the handshake: for it the server below would wait for ever.
-async fn shake_hands(
-    stream: TcpStream,
-    tls: Tls,
-) -> io::Result<(
-    Join<Chain<Cursor<Vec<u8>>, ReadHalf<Stream>>, WriteHalf<Stream>>,
-    bool,
-)> {
-    let mut stream = tls.accept(stream).await?;
-    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let mut preface = vec![0; if http2 { PREFACE } else { 0 }];
-    stream.read_exact(&mut preface).await?;
-    let (reader, writer) = split(stream);
-    Ok((join(Cursor::new(preface).chain(reader), writer), http2))
-}
-
-async fn answer<I, S, B>(io: I, http2: bool, address: SocketAddr, service: S, watcher: Watcher)
-where
-    I: Read + Write + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
-    B: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
-{
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer::Ip(address));
-        service.clone().oneshot(request)
+    // The place is taken as long as the stream is open: a websocket outlives this function.
+    let stream = InspectReader::new(stream, move |_: &[u8]| {
+        let _ = &place;
     });
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-    server.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD);
-    let server = if http2 {
-        server.http2_only()
-    } else {
-        server.http1_only()
+    let opened = tokio::select! {
+        opened = open(stream, protocol) => opened,
+        () = connection.closed_for_another() => return,
+        () = connection.idle_too_long() => return,
+        () = stop.clone().requested() => return,
     };
-    let _ = watcher
-        .watch(server.serve_connection_with_upgrades(io, service))
-        .await;
+    let Ok((stream, http2)) = opened else { return };
+
+    let requests = Arc::clone(&connection);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let under_way = requests.begin();
+        request.extensions_mut().insert(Peer::Ip(address));
+        let answer = service.clone().oneshot(request);
+        async move {
+            let response = answer.await?;
+            Ok::<_, Infallible>(response.map(|body| Counted { body, under_way }))
+        }
+    });
+    let stream = TokioIo::new(stream);
+    let over = async {
+        tokio::select! {
+            () = connection.idle_too_long() => {}
+            () = stop.requested() => {}
+        }
+    };
+    // Not hyper-util's `auto`: it speaks HTTP/2 with every client that begins with its preface.
+    let serving = async {
+        if http2 {
+            let mut server = http2::Builder::new(TokioExecutor::new());
+            server.timer(TokioTimer::new()).keep_alive_interval(PING);
+            let mut serving = pin!(server.serve_connection(stream, service));
+            tokio::select! {
+                _ = serving.as_mut() => return,
+                () = over => serving.as_mut().graceful_shutdown(),
+            }
+            let _ = timeout(GRACE, serving).await;
+        } else {
+            let server = http1::Builder::new();
+            let mut serving = pin!(server.serve_connection(stream, service).with_upgrades());
+            tokio::select! {
+                _ = serving.as_mut() => return,
+                () = over => serving.as_mut().graceful_shutdown(),
+            }
+            let _ = timeout(GRACE, serving).await;
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = connection.closed_for_another() => {}
+    }
+}
+
+/// The stream to speak HTTP on, after the handshake if there is one, and whether that is HTTP/2.
+async fn open(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    protocol: Protocol,
+) -> io::Result<(Box<dyn Stream>, bool)> {
+    match protocol {
+        Protocol::Plain => Ok((Box::new(stream), false)),
+        Protocol::Http2 => Ok((Box::new(stream), true)),
+        Protocol::Tls(tls) => {
+            let stream = tls.accept(stream).await?;
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            Ok((Box::new(stream), http2))
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+pin_project! {
+    /// The body of a response: until it ends, its request is under way.
+    struct Counted<B> {
+        #[pin]
+        body: B,
+        under_way: UnderWay,
+    }
+}
+
+impl<B: http_body::Body> http_body::Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -1,9 +1,6 @@
 //! What a server tells whoever started it: where it is, how to get in, and who came.
 
-use std::{
-    io::{self, Write as _},
-    net::SocketAddr,
-};
+use std::net::SocketAddr;
 
 use portcullis::{AuthLayer, BaseUrl, Event};
 
@@ -11,6 +8,7 @@ use super::{
     failure::Failure,
     flags::{Credentials, Flags},
     listen::reachable,
+    log,
 };
 
 /// Says that the server called `name` listens, and gives back the URL of its base page for this machine.
@@ -39,21 +37,18 @@ pub(crate) fn announce(
 
 /// A line for the operator. An event holds no secret, so nothing has to be struck out.
 pub(crate) fn log(event: &Event<'_>) {
-    let mut out = io::stderr();
-    // Nobody is refused because the log is full or closed.
-    let _ = match event {
-        Event::LoggedIn { identity, .. } => writeln!(out, "{} logged in", identity.username()),
-        Event::LoggedOut { identity, .. } => writeln!(out, "{} logged out", identity.username()),
-        Event::PasswordChanged { .. } => writeln!(out, "the password was changed"),
-        Event::Refused { reason, path, .. } => writeln!(out, "refused {path}: {reason}"),
-        Event::Unavailable { error, path } => writeln!(out, "cannot decide on {path}: {error}"),
-        Event::UnknownClient => writeln!(
-            out,
-            "warning: clients have no address, so passwords are throttled by account alone"
-        ),
-        Event::WeakPasswordHash { .. } => {
-            writeln!(out, "warning: the hash of the password is weak, set it anew")
+    match event {
+        Event::LoggedIn { identity, .. } => log::line(format_args!("{} logged in", identity.username())),
+        Event::LoggedOut { identity, .. } => log::line(format_args!("{} logged out", identity.username())),
+        Event::PasswordChanged { .. } => log::line("the password was changed"),
+        Event::Refused { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
+        Event::Unavailable { error, path } => log::line(format_args!("cannot decide on {path}: {error}")),
+        Event::UnknownClient => {
+            log::line("warning: clients have no address, so passwords are throttled by account alone");
         }
-        _ => Ok(()),
-    };
+        Event::WeakPasswordHash { .. } => {
+            log::line("warning: the hash of the password is weak, set it anew");
+        }
+        _ => {}
+    }
 }

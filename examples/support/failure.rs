@@ -4,6 +4,8 @@ use std::{error::Error, future::Future, process::ExitCode};
 
 use clap::Parser;
 
+use super::log;
+
 /// Why the program cannot go on, in one line: what was expected, what was found, and where.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -27,14 +29,17 @@ where
         }
         Err(error) => Err(error.into()),
     };
-    match ended {
+    let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure.to_string()),
-    }
+    };
+    log::flush();
+    code
 }
 
 fn fail(line: &str) -> ExitCode {
-    eprintln!("error: {line}");
+    log::line(format_args!("error: {line}"));
+    log::flush();
     ExitCode::from(2)
 }
 

@@ -8,7 +8,7 @@ use portcullis::{
     SecretError, SecretSource, Token, TrustedProxies, Unavailable, jupyter::ServerConfig,
 };
 
-use super::{failure::Failure, runtime, tls::Tls};
+use super::{failure::Failure, log, room::Limits, runtime, tls::Tls};
 
 #[derive(Args)]
 pub(crate) struct Flags {
@@ -72,6 +72,9 @@ pub(crate) struct Flags {
     /// Do not open a browser: the link that is printed leads in as well.
     #[arg(long)]
     pub(crate) no_browser: bool,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
 }
 
 /// What people and programs log in with.
@@ -215,7 +218,7 @@ impl Flags {
         let config = config_file(self.config.as_ref())?;
         let hash = config.password()?;
         for warning in config.warnings() {
-            eprintln!("warning: {warning}");
+            log::line(format_args!("warning: {warning}"));
         }
         Ok(hash)
     }

@@ -3,7 +3,7 @@
 //! Bodies stream both ways, websockets are joined end to end, fields that are about one connection stay on it,
 //! and `X-Forwarded-*` tells the other server who asked. Who may ask is decided before.
 
-use std::{error::Error, fmt, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, future::Future, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -23,7 +23,7 @@ use hyper_util::{
 use tokio::io::copy_bidirectional;
 use tokio_util::io::InspectReader;
 
-use super::failure::Failure;
+use super::{failure::Failure, until::Until};
 
 /// How long the other server may take to take a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -67,7 +67,8 @@ impl Forward {
         Self(client)
     }
 
-    /// Sends `request` on to `target`, which sees its path below its own and its `Host` as it was.
+    /// Sends `request` on to `target`, which sees its path below its own and its `Host` as it was. A websocket or a
+    /// response that still runs when `end` is ready is cut off.
     ///
     /// # Errors
     ///
@@ -77,6 +78,7 @@ impl Forward {
         mut request: Request<B>,
         target: &Target,
         asked: Asked,
+        end: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Response<Body>, ForwardError>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
@@ -102,7 +104,7 @@ impl Forward {
         *onward.headers_mut() = headers;
 
         let answer = self.0.request(onward).await.map_err(ForwardError::NoAnswer)?;
-        bring_back(answer, client, parts.extensions.get().cloned())
+        bring_back(answer, client, parts.extensions.get().cloned(), end)
     }
 }
 
@@ -111,6 +113,7 @@ fn bring_back(
     mut answer: Response<hyper::body::Incoming>,
     client: Option<OnUpgrade>,
     heard: Option<Heard>,
+    end: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Response<Body>, ForwardError> {
     let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     let server = switches.then(|| upgraded(&mut answer));
@@ -118,14 +121,16 @@ fn bring_back(
     keep_off_the_next_connection(&mut parts.headers);
     parts.version = Version::HTTP_11;
     let Some(server) = server else {
-        return Ok(Response::from_parts(
-            parts,
-            body.map_err(Into::into).boxed_unsync(),
-        ));
+        return Ok(Response::from_parts(parts, Until { body, end }.boxed_unsync()));
     };
     // A connection that nobody asked to be handed over would carry whatever either side likes, unseen.
     let client = client.ok_or(ForwardError::Unasked)?;
-    tokio::spawn(join(client, server, heard));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = join(client, server, heard) => {}
+            () = end => {}
+        }
+    });
     ask_for_websocket(&mut parts.headers);
     let nothing = Empty::new().map_err(|never| match never {}).boxed_unsync();
     Ok(Response::from_parts(parts, nothing))

@@ -1,20 +1,13 @@
-//! Where to listen, what to tell of it, and how to serve until the end.
+//! Where to listen, and what to tell of it.
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo};
-use http::Extensions;
-use portcullis::Peer;
 use tokio::net::TcpListener;
 
-use super::{failure::Failure, stop::Stop};
-
-/// How long requests under way may go on once the server is to stop.
-const GRACE: Duration = Duration::from_secs(3);
+use super::failure::Failure;
 
 /// A listener at `ip`, an address or a name of this machine, and `port`; port 0 asks the system for one.
 ///
@@ -41,28 +34,4 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-/// Where axum keeps the client's address: for `AuthLayerBuilder::peer`.
-pub(crate) fn peer(extensions: &Extensions) -> Option<Peer> {
-    let ConnectInfo(address) = extensions.get::<ConnectInfo<SocketAddr>>()?;
-    Some(Peer::Ip(*address))
-}
-
-/// Serves `app` until `stop`, and a little longer whoever is being answered then.
-///
-/// # Errors
-///
-/// Those of `axum::serve`.
-pub(crate) async fn serve(listener: TcpListener, app: Router, stop: Stop) -> Result<(), Failure> {
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().requested());
-    let out_of_patience = async {
-        stop.requested().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        ended = server => Ok(ended?),
-        () = out_of_patience => Ok(()),
-    }
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use http::Uri;
 use tokio::net::TcpListener;
 
-use super::{connections, failure::Failure, listen::listen, stop::Stop, tls::Tls};
+use super::{connections, failure::Failure, listen::listen, room::Limits, stop::Stop, tls::Tls};
 
 /// Serves `app`, which lives below `base`, at `$JUPYTERHUB_SERVICE_URL` until it is told to stop; by TLS, and the hub
 /// and its proxy alone, if the hub gave certificates.
@@ -14,12 +14,12 @@ use super::{connections, failure::Failure, listen::listen, stop::Stop, tls::Tls}
 /// # Errors
 ///
 /// If the variable is missing or no URL with a port, nobody can listen there, or the certificates are none.
-pub(crate) async fn serve(name: &str, base: &str, app: Router) -> Result<(), Failure> {
+pub(crate) async fn serve(name: &str, base: &str, app: Router, limits: Limits) -> Result<(), Failure> {
     let tls = Tls::internal()?;
     let listener = listener().await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     println!("{name} listens on {scheme}://{}{base}", listener.local_addr()?);
-    connections::serve(listener, tls, app, Stop::on_signals()?).await
+    connections::serve(listener, tls, app, limits.room(1), Stop::on_signals()?).await
 }
 
 async fn listener() -> Result<TcpListener, Failure> {

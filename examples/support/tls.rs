@@ -20,17 +20,17 @@ use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject as _},
 };
-use tokio::{net::TcpStream, task::spawn_blocking};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::spawn_blocking,
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
+use super::{failure::Failure, log};
 
 /// How often the files are looked at, at most: whenever somebody connects.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// A connection after the handshake.
-pub(crate) type Stream = TlsStream<TcpStream>;
 
 /// The TLS side of a server. Cloning makes another handle to the same files.
 #[derive(Clone)]
@@ -130,7 +130,10 @@ impl Tls {
     }
 
     /// Shakes hands. For how long is the caller's to say.
-    pub(crate) async fn accept(self, stream: TcpStream) -> io::Result<Stream> {
+    pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        stream: S,
+    ) -> io::Result<TlsStream<S>> {
         let renewed = self.renewed;
         spawn_blocking(move || renewed.look()).await?;
         self.acceptor.accept(stream).await
@@ -172,12 +175,14 @@ impl Renewed {
         match self.files.read(&self.provider) {
             Ok(renewed) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
-                eprintln!(
+                log::line(format_args!(
                     "{}: the certificate was renewed",
                     self.files.certificate.display()
-                );
+                ));
             }
-            Err(error) => eprintln!("warning: {error}; the certificate from before stays in use"),
+            Err(error) => log::line(format_args!(
+                "warning: {error}; the certificate from before stays in use"
+            )),
         }
     }
 }

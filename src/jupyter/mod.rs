@@ -7,6 +7,7 @@
 //!
 //! Programs read and write them while they start and end, and may block.
 
+mod config_file;
 mod directories;
 mod server_config;
 mod server_info;

@@ -1,10 +1,8 @@
 //! A Jupyter server's configuration, of which the password's hash matters here.
 
 use std::{
-    fmt,
-    fs::{self, File},
-    io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
+    ffi::OsStr,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +10,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::{
-    jupyter::{config_directory, create_directory},
+    jupyter::{config_directory, config_file, create_directory},
     password::PasswordHash,
     secret::{SecretError, SecretErrorKind},
     source::PrivateFile,
@@ -61,6 +59,8 @@ const LIMIT: u64 = 1024 * 1024;
 pub struct ServerConfig {
     path: PathBuf,
     settings: Map<String, Value>,
+    /// The hash that was set and is not written yet.
+    change: Option<PasswordHash>,
     /// The permission bits that the file had when it was read; 0 if there was none.
     mode: u32,
 }
@@ -71,29 +71,24 @@ impl ServerConfig {
 
     /// The file at `path`; without settings if there is none.
     ///
+    /// Who may write the file sets the password, so it must be a regular file of this user or root that nobody else
+    /// may write, and so must its directory be; others may read it ([`warnings`](Self::warnings)). A symbolic link
+    /// is followed to a file for which all this holds.
+    ///
     /// # Errors
     ///
-    /// `SecretErrorKind::Malformed` if it is no JSON object or longer than 1 MiB, `System` if it cannot be read.
+    /// `SecretErrorKind::Permissions` if others may write the file or its directory, or it is no regular file;
+    /// `Malformed` if it is no JSON object or longer than 1 MiB; `System` if it cannot be read.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, SecretError> {
         let mut this = Self {
             path: path.into(),
             settings: Map::new(),
+            change: None,
             mode: 0,
         };
-        let cannot = |error: io::Error| {
-            SecretError::system(format!("{} cannot be read: {error}", this.path.display()), error)
+        let Some(config_file::Content { text, mode }) = config_file::read(&this.path, LIMIT)? else {
+            return Ok(this);
         };
-        let file = match File::open(&this.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(this),
-            Err(error) => return Err(cannot(error)),
-        };
-        let mode = file.metadata().map_err(cannot)?.permissions().mode() & 0o777;
-        let mut text = Zeroizing::new(Vec::new());
-        let length = file.take(LIMIT + 1).read_to_end(&mut text).map_err(cannot)?;
-        if length as u64 > LIMIT {
-            return Err(this.wrong(&format_args!("expected at most {LIMIT} octets, found more")));
-        }
         // The parser's own message may quote what it found, and that may be the hash.
         this.settings = match serde_json::from_slice(&text) {
             Ok(Value::Object(settings)) => settings,
@@ -197,6 +192,7 @@ impl ServerConfig {
             .entry("IdentityProvider")
             .or_insert_with(|| Map::new().into());
         section["hashed_password"] = hash.expose().into();
+        self.change = Some(hash.clone());
         Ok(())
     }
 
@@ -204,21 +200,30 @@ impl ServerConfig {
     /// the one or the other, and only the owner may (mode 0600). Its directory is made if it is missing. Where
     /// the path is a symbolic link, the file that it leads to is replaced.
     ///
+    /// What other programs wrote since the file was read stays: it is read again, and only the password is changed.
+    /// Of two that write at once by this method one waits for the other, by a lock on `.<name>.lock` beside the file.
+    ///
     /// # Errors
     ///
-    /// `SecretErrorKind::Permissions` if others may change what is in the directory, `System` for what the system
-    /// refused.
+    /// Those of [`read`](Self::read); `SecretErrorKind::System` for what the system refused, and if another program
+    /// has held the lock for 10 seconds.
     pub fn write(&self) -> Result<(), SecretError> {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let (directory, name) = match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
-            (Some(directory), Some(name)) if !directory.as_os_str().is_empty() => (directory, name),
-            (Some(_), Some(name)) => (Path::new("."), name),
+        let (directory, name) = match (
+            config_file::directory(&path),
+            path.file_name().and_then(OsStr::to_str),
+        ) {
+            (Some(directory), Some(name)) => (directory, name),
             _ => return Err(self.wrong(&"expected the path of a file, found no name in it")),
         };
         create_directory(directory)?;
+        let _lock = config_file::lock(directory, name)?;
+        let mut now = Self::read(&self.path)?;
+        if let Some(hash) = &self.change {
+            now.set_password(hash)?;
+        }
         let mut text = Zeroizing::new(Vec::with_capacity(1024));
-        serde_json::to_writer_pretty(&mut *text, &self.settings)
-            .expect("what was read as JSON is written so");
+        serde_json::to_writer_pretty(&mut *text, &now.settings).expect("what was read as JSON is written so");
         text.push(b'\n');
         PrivateFile::create(directory, ".jupyter_server_config-", ".new", &text)?.keep_as(name)
     }
@@ -288,6 +293,29 @@ mod tests {
     }
 
     #[test]
+    fn what_others_wrote_since_the_file_was_read_stays() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let mut early = config(folder.path(), r#"{"ServerApp":{"port":1,"password":"old"}}"#);
+        early
+            .set_password(&HASH.parse().expect("a hash"))
+            .expect("sections");
+        let path = early.path().to_owned();
+        let writer = {
+            // It waits for the lock, however early it comes.
+            let _held = config_file::lock(folder.path(), ServerConfig::FILE).expect("locked");
+            let writer = std::thread::spawn(move || early.write());
+            fs::write(&path, r#"{"ServerApp":{"port":2,"password":"old"},"Other":{}}"#).expect("written");
+            writer
+        };
+        writer.join().expect("no panic").expect("written");
+        let now = ServerConfig::read(path).expect("good");
+        let expected = format!(
+            r#"{{"IdentityProvider":{{"hashed_password":"{HASH}"}},"Other":{{}},"ServerApp":{{"port":2}}}}"#
+        );
+        assert_eq!(Value::Object(now.settings).to_string(), expected);
+    }
+
+    #[test]
     fn the_path_of_a_link_and_a_bare_name_lead_to_a_file() {
         let folder = tempfile::tempdir().expect("a directory");
         let target = folder.path().join("deep/target.json");
@@ -303,6 +331,9 @@ mod tests {
         assert!(folder.path().join("link.json").is_symlink());
 
         let nameless = ServerConfig::read("..");
-        assert_eq!(nameless.expect_err("a directory").kind(), SecretErrorKind::System);
+        assert_eq!(
+            nameless.expect_err("a directory").kind(),
+            SecretErrorKind::Permissions
+        );
     }
 }

@@ -2,9 +2,10 @@
 
 use std::{
     borrow::Cow,
-    fmt,
+    fmt, fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
     process,
 };
 
@@ -168,9 +169,13 @@ impl ServerInfo {
         let mut content = Zeroizing::new(Vec::with_capacity(1024));
         serde_json::to_writer_pretty(&mut *content, &File::of(self)).expect("texts and numbers are JSON");
         let file = PrivateFile::create(directory, ".jpserver-", ".new", &content)?;
-        Ok(ServerInfoFile(
-            file.renamed(&format!("jpserver-{}.json", self.pid))?,
-        ))
+        let name = format!("jpserver-{}.json", self.pid);
+        let path = file.path().with_file_name(&name);
+        // Asked under the temporary name: a server with the same process number may replace the other at once.
+        let written = inode(file.path())
+            .map_err(|error| SecretError::system(format!("{}: {error}", path.display()), error))?;
+        file.keep_as(&name)?;
+        Ok(ServerInfoFile { path, written })
     }
 
     /// The servers of this user that run now, by port: every `jpserver-*.json` in `directory`, Jupyter's and
@@ -272,15 +277,35 @@ impl fmt::Debug for ServerInfo {
     }
 }
 
-/// The file that tells of this server; removed when dropped.
+/// The file that tells of this server; removed when dropped, unless another server has replaced it.
 #[derive(Debug)]
-pub struct ServerInfoFile(PrivateFile);
+pub struct ServerInfoFile {
+    path: PathBuf,
+    /// The device and the inode of the file that was written.
+    written: (u64, u64),
+}
 
 impl ServerInfoFile {
     /// Where the file lies, from the root.
     pub fn path(&self) -> &Path {
-        self.0.path()
+        &self.path
     }
+}
+
+impl Drop for ServerInfoFile {
+    fn drop(&mut self) {
+        // Containers that share a directory may have processes of the same number.
+        if inode(&self.path).is_ok_and(|found| found == self.written) {
+            // What cannot be removed is removed by `ServerInfo::running` later.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The device and the inode of the file at `path`; links are not followed.
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// The file's fields, in the order in which Jupyter writes them. A server that leaves one out is still one, as
@@ -374,5 +399,19 @@ mod tests {
             parse(r#"{"url":"http:\/\/x\/","token":"\u0061b","root_dir":"/\u00e9"}"#).expect("a server");
         assert_eq!(escaped.token().map(Token::expose), Some("ab"));
         assert_eq!((escaped.url(), escaped.root_dir()), ("http://x/", "/é"));
+    }
+
+    #[test]
+    fn the_file_of_another_server_with_the_same_process_number_stays() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let info = ServerInfo::new("127.0.0.1:1".parse().expect("an address"), &BaseUrl::default());
+        let first = info.write(folder.path()).expect("written");
+        let second = info.write(folder.path()).expect("written over it");
+        assert_eq!(first.path(), second.path());
+        drop(first);
+        assert!(second.path().exists(), "the second is still listed");
+        let path = second.path().to_owned();
+        drop(second);
+        assert!(!path.exists());
     }
 }

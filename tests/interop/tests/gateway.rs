@@ -94,7 +94,9 @@ fn the_application_is_told_who_asked_and_not_by_what() {
     let gateway = Gateway::start(&seen.url, &[]);
     let cookie = gateway.log_in();
     let name = cookie.split('=').next().expect("a name").to_owned();
-    let both = format!("theme=dark; {cookie}; _xsrf=theirs; upstream-{name}=theirs");
+    // Cookies do not know ports: the login of another server on this host comes along.
+    let other = "username-127-0-0-1-9999=theirs; username-localhost-8888=theirs";
+    let both = format!("theme=dark; {cookie}; {other}; _xsrf=theirs; upstream-{name}=theirs");
     let bearer = format!("Bearer {TOKEN}");
     let host = gateway.address.clone();
 
@@ -102,6 +104,16 @@ fn the_application_is_told_who_asked_and_not_by_what() {
         ("Cookie", &*both),
         ("X-Forwarded-For", "198.51.100.7"),
         ("X-Real-IP", "198.51.100.7"),
+        ("Remote-User", "admin"),
+        ("Remote_User", "admin"),
+        ("X-Remote-User", "admin"),
+        ("X-Forwarded-User", "admin"),
+        ("X_Forwarded_Email", "admin"),
+        ("X-Forwarded-Groups", "admin"),
+        ("X-Auth-Request-User", "admin"),
+        ("X-Original-URL", "/admin"),
+        ("X-Rewrite-URL", "/admin"),
+        ("X_Rewrite_URL", "/admin"),
     ];
     let hops = [
         ("Authorization", &*bearer),
@@ -155,7 +167,7 @@ fn the_application_is_told_who_asked_and_not_by_what() {
                 .any(|(name, _)| *name == "Cookie")
                 .then_some(&*theirs)
         );
-        assert!(!head.contains(TOKEN), "{head}");
+        assert!(!head.contains(TOKEN) && !head.contains("admin"), "{head}");
         // Of its own cookies the one that is called like ours gets another name, and ours stays.
         let cookies = answer.fields("set-cookie");
         assert!(cookies.contains(&"theirs=1; Path=/"), "{}", answer.head);
@@ -295,6 +307,75 @@ fn websockets_pass_and_other_switches_do_not() {
     let bearer = format!("token {TOKEN}");
     let answer = request(&gateway.address, "GET", "/unasked", &[("Authorization", &bearer)]);
     assert_eq!(answer.status, 502, "{}", answer.head);
+}
+
+#[test]
+fn websockets_and_responses_end_with_their_session() {
+    let seen = Seen::start();
+    let gateway = Gateway::start(&seen.url, &[]);
+    let (ends, stays) = (gateway.log_in(), gateway.log_in());
+    let own = format!("http://{}", gateway.address);
+    let open = |cookie: &str| {
+        let mut wanted = format!("ws://{}/ws", gateway.address)
+            .into_client_request()
+            .expect("a URL");
+        for (name, value) in [("cookie", cookie), ("origin", &own)] {
+            wanted.headers_mut().insert(name, value.parse().expect("a value"));
+        }
+        let (mut socket, _) = tungstenite::connect(wanted).expect("a websocket");
+        if let tungstenite::stream::MaybeTlsStream::Plain(stream) = socket.get_mut() {
+            stream
+                .set_read_timeout(Some(Duration::from_secs(10)))
+                .expect("a time-out");
+        }
+        socket.send(Message::text("hello")).expect("sent");
+        assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
+        socket
+    };
+    let (mut ended, mut other) = (open(&ends), open(&stays));
+    let mut stream = TcpStream::connect(&gateway.address).expect("a connection");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time-out");
+    write!(
+        stream,
+        "GET /forever HTTP/1.1\r\nHost: {}\r\nCookie: {ends}\r\n\r\n",
+        gateway.address
+    )
+    .expect("sent");
+    let mut stream = BufReader::new(stream);
+    let mut found = String::new();
+    while !found.contains("begin") {
+        assert!(stream.read_line(&mut found).expect("an answer") > 0, "{found}");
+    }
+
+    request(&gateway.address, "GET", "/logout", &[("Cookie", &ends)]);
+    let answer = request(&gateway.address, "GET", "/x", &[("Cookie", &ends)]);
+    assert_eq!(
+        answer.status, 401,
+        "the logout ended the session: {}",
+        answer.head
+    );
+    let is_open = |error: &std::io::Error| {
+        use std::io::ErrorKind::{TimedOut, WouldBlock};
+        matches!(error.kind(), TimedOut | WouldBlock)
+    };
+    match ended.read() {
+        Err(tungstenite::Error::Io(error)) => assert!(!is_open(&error), "the websocket is open: {error}"),
+        read => assert!(read.is_err(), "expected the end of the websocket, found {read:?}"),
+    }
+    let mut rest = Vec::new();
+    let read = stream.read_to_end(&mut rest);
+    assert!(
+        !read.as_ref().is_err_and(is_open),
+        "the response goes on: {read:?}"
+    );
+    assert!(
+        !rest.ends_with(b"0\r\n\r\n"),
+        "a response that was cut off is not complete"
+    );
+    other.send(Message::text("still here")).expect("sent");
+    assert_eq!(other.read().expect("an echo"), Message::text("still here"));
 }
 
 #[test]
@@ -529,6 +610,12 @@ fn answer(mut stream: TcpStream, heads: &Mutex<Vec<String>>) -> Option<()> {
             let switch =
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
             stream.write_all(switch.as_bytes()).ok()?;
+        }
+        "/forever" => {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
+                .ok()?;
+            let _ = stream.read(&mut start);
         }
         "/stream" => {
             stream

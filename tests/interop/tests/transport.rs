@@ -204,7 +204,8 @@ fn by_tls_cookies_are_secure_and_origins_have_a_scheme() {
 fn who_never_says_hello_holds_nobody_up_and_is_let_go() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().expect("a directory");
-    let arguments = LAYOUTS[0].1(folder.path(), &authority.certificate(4)).expect("files are written");
+    let mut arguments = LAYOUTS[0].1(folder.path(), &authority.certificate(4)).expect("files are written");
+    arguments.extend(["--idle-timeout".to_owned(), "5".to_owned()]);
     let server = Server::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let address = server.address();
     let silent: Vec<_> = (0..50)
