@@ -77,7 +77,7 @@ impl Logout {
     fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
         let gate = visit.gate;
         if let Err(error) = RequestCookies::of_head(visit.head) {
-            return refuse_unread(visit, Denial::from(error));
+            return refuse_unread(visit, &Denial::from(error));
         }
         let mut cookies = SetCookies::default();
         let https = is_https(&visit.surroundings);
@@ -128,7 +128,7 @@ impl Logout {
 }
 
 /// The answer where the cookies are too large to read: no login could be ended, so no cookie is removed.
-fn refuse_unread(visit: &Visit<'_>, denial: Denial) -> OwnResponse {
+fn refuse_unread(visit: &Visit<'_>, denial: &Denial) -> OwnResponse {
     visit
         .gate
         .refused(denial.reason(), visit.head, &visit.surroundings);
