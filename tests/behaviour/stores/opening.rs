@@ -1,6 +1,6 @@
 //! Opening a database: what is made, what is brought up to date, what is refused.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Barrier, thread};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Barrier, thread, time::Duration};
 
 use portcullis::{
     Secret, TokenStore,
@@ -161,6 +161,20 @@ fn a_file_that_others_can_write_to_is_refused_by_its_mode() {
             }
         }
     }
+}
+
+#[test]
+fn a_file_that_another_program_is_writing_to_is_opened_once_it_has_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("app.sqlite");
+    let app = Connection::open(&path).expect("opened");
+    app.execute_batch("CREATE TABLE app (id); BEGIN IMMEDIATE; INSERT INTO app VALUES (1)")
+        .expect("held");
+    let opener = thread::spawn(move || SqliteTokenStore::open(&path).map(drop));
+    // Time for an attempt that is refused at once.
+    thread::sleep(Duration::from_millis(200));
+    app.execute_batch("COMMIT").expect("written");
+    opener.join().expect("ended").expect("a store");
 }
 
 #[test]
