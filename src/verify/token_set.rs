@@ -16,7 +16,7 @@ use crate::{
     folding::Folding,
     grant::Grant,
     secret::{self, Secret},
-    token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash},
+    token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
 };
 
@@ -149,25 +149,9 @@ impl TokenVerifier for TokenSet {
         Answer::Now(self.known(token.hash()).unwrap_or_else(|| unknown(token)))
     }
 
-    #[inline(always)]
-    fn verify_octets(&self, octets: &[u8]) -> Option<Answer<Verdict>> {
-        // No token is longer, and nobody has to be patient with what is none.
-        if octets.len() <= TOKEN_LIMIT
-            && let Some(known) = self.known(TokenHash::of(octets))
-        {
-            return Some(Answer::Now(known));
-        }
-        unknown_octets(octets)
-    }
-
     fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
         Answer::Now(self.known(hash).unwrap_or(Verdict::Unknown))
     }
-}
-
-#[inline(never)]
-fn unknown_octets(octets: &[u8]) -> Option<Answer<Verdict>> {
-    PresentedToken::new(octets).map(|token| Answer::Now(unknown(token)))
 }
 
 impl fmt::Debug for TokenSet {
