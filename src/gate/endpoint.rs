@@ -23,6 +23,13 @@ use crate::{
 
 /// One of the gate's own paths.
 pub(crate) trait Endpoint: Send + Sync {
+    /// Whether the answer waits for a session that an authenticator tells only later, such as one that asks a hub.
+    ///
+    /// Defaults to `true`.
+    fn waits_for_session(&self) -> bool {
+        true
+    }
+
     /// The answer to a visitor who brings no form: GET and HEAD.
     fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse>;
 

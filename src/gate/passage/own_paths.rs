@@ -58,6 +58,9 @@ impl Passage {
         let head = head.with_clock(&*self.gate.clock);
         match self.authenticate(&head) {
             Answer::Now(outcome) => self.serve_to(outcome, head, form.as_ref()),
+            Answer::Later(_) if !self.waits_for_session(head) => {
+                self.serve_to(Outcome::Absent, head, form.as_ref())
+            }
             Answer::Later(outcome) => {
                 let (passage, request) = (Arc::clone(self), head.to_request());
                 Answer::later(async move {
@@ -67,6 +70,11 @@ impl Passage {
                 })
             }
         }
+    }
+
+    fn waits_for_session(&self, head: Head<'_>) -> bool {
+        let endpoint = self.gate.endpoints.at(head.uri().path());
+        endpoint.is_some_and(|endpoint| endpoint.waits_for_session())
     }
 
     fn serve_to(&self, outcome: Outcome, head: Head<'_>, form: Option<&Form>) -> Answer<OwnResponse> {
