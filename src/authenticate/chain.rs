@@ -89,9 +89,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        error::Unavailable, grant::Grant, identity::Identity, session::Session, time::Clock,
-    };
+    use crate::{error::Unavailable, grant::Grant, identity::Identity, session::Session, time::Clock};
 
     /// One letter a step: `-` absent, `a` `b` accepted as such, `x` `y` rejected, `m` malformed, `u`
     /// unavailable; a capital says the same later.
@@ -126,16 +124,15 @@ mod tests {
             .map(|letter| Box::new(Step(letter)) as Box<dyn Authenticator>)
             .collect();
         let request = http::Request::new(());
-        let outcome =
-            match Chain::new(steps_of).authenticate(&Head::of(&request)) {
-                Answer::Now(outcome) => outcome,
-                Answer::Later(mut future) => {
-                    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                        Poll::Ready(outcome) => outcome,
-                        Poll::Pending => panic!("{steps}: nothing here waits"),
-                    }
+        let outcome = match Chain::new(steps_of).authenticate(&Head::of(&request)) {
+            Answer::Now(outcome) => outcome,
+            Answer::Later(mut future) => {
+                match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(outcome) => outcome,
+                    Poll::Pending => panic!("{steps}: nothing here waits"),
                 }
-            };
+            }
+        };
         let found = match outcome {
             Outcome::Absent => "-".to_owned(),
             Outcome::Accepted(session) => session.identity().username().to_owned(),

@@ -48,7 +48,8 @@ impl Endpoints {
     /// What answers at `path`.
     pub(crate) fn at(&self, path: &str) -> Option<&dyn Endpoint> {
         let mut own = self.0.iter();
-        own.find(|(own, _)| **own == *path).map(|(_, endpoint)| &**endpoint)
+        own.find(|(own, _)| **own == *path)
+            .map(|(_, endpoint)| &**endpoint)
     }
 }
 

@@ -35,7 +35,6 @@ impl SharedToken {
     pub fn new(token: Token, grant: Grant) -> Self {
         Self { token, grant }
     }
-
 }
 
 impl TokenVerifier for SharedToken {

@@ -15,7 +15,7 @@ use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
     gate::{
-        decision::{Additions, Afterwards},
+        decision::Afterwards,
         endpoint::FormRequest,
         login_cookie::is_https,
         responses::{OwnResponse, redirect, wants_page},
@@ -44,7 +44,8 @@ pub(crate) enum Step {
 impl Passage {
     /// Decides about a request.
     pub(crate) fn decide(self: &Arc<Self>, head: &Head<'_>) -> Step {
-        self.judge(head).unwrap_or_else(|denied| self.refuse(denied, head))
+        self.judge(head)
+            .unwrap_or_else(|denied| self.refuse(denied, head))
     }
 
     /// Goes on with a decision, once the authenticator has answered.
@@ -60,7 +61,7 @@ impl Passage {
             return Ok(self.at_own_path(head)); // 2 login, logout, launch link, OAuth callback
         }
         if self.is_open(path) {
-            return Ok(Step::Admit(None, self.additions(head).into())); // 3 open paths
+            return Ok(Step::Admit(None, self.additions(head))); // 3 open paths
         }
         if let Some(preflight) = guards.preflight(*head) {
             let mut response = Response::new(Full::default()); // 4 CORS
@@ -94,7 +95,7 @@ impl Passage {
         {
             return Ok(Step::Answer(answer));
         }
-        Ok(Step::Admit(Some(session.let_in_by(self.gate.id)), additions.into()))
+        Ok(Step::Admit(Some(session.let_in_by(self.gate.id)), additions))
     }
 
     /// Decides about a request by its credential alone, for a handler that answers by itself.
@@ -154,7 +155,7 @@ impl Passage {
         if stale_cookie {
             self.remove_login_cookie(head, is_https(surroundings), &mut additions.set_cookies);
         }
-        Ok(Step::Admit(None, additions.into()))
+        Ok(Step::Admit(None, additions))
     }
 
     /// Allows or denies a session: no other site caused the request, and it has the rights.
@@ -211,7 +212,7 @@ impl Passage {
         login: Option<Login>,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-        additions: &mut Additions,
+        additions: &mut Afterwards,
     ) -> Option<Box<OwnResponse>> {
         let gate = &*self.gate;
         let (https, cookies) = (is_https(surroundings), &mut additions.set_cookies);
@@ -236,11 +237,11 @@ impl Passage {
     }
 
     /// What every answer to this request needs, whoever sent it.
-    pub(super) fn additions(&self, head: &Head<'_>) -> Additions {
-        Additions {
+    pub(super) fn additions(&self, head: &Head<'_>) -> Afterwards {
+        Afterwards {
             token_in_url: head.uri().query().is_some() && Query::of(head.uri()).holds_token(),
             cors: self.gate.guards.cors(*head),
-            ..Additions::default()
+            ..Afterwards::default()
         }
     }
 
