@@ -37,45 +37,20 @@ pub(crate) trait Endpoint: Send + Sync {
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse>;
 }
 
-/// The gate's own paths, and who is there.
-pub(crate) struct Endpoints {
-    all: Vec<(Box<str>, Box<dyn Endpoint>)>,
-    /// A bit for each length that a path has, the last one for all longer ones: most requests are told apart
-    /// by it.
-    lengths: u64,
-}
+/// The layer's own paths, and what answers there.
+pub(crate) struct Endpoints(Vec<(Box<str>, Box<dyn Endpoint>)>);
 
 impl Endpoints {
-    /// Who is at `path`.
-    #[inline(always)]
-    pub(crate) fn at(&self, path: &str) -> Option<&dyn Endpoint> {
-        if self.lengths & length_bit(path) == 0 {
-            return None;
-        }
-        self.find(path)
+    pub(crate) fn new(endpoints: Vec<(Box<str>, Box<dyn Endpoint>)>) -> Self {
+        Self(endpoints)
     }
 
-    #[inline(never)]
-    fn find(&self, path: &str) -> Option<&dyn Endpoint> {
-        self.all
-            .iter()
-            .find(|(own, _)| **own == *path)
+    /// What answers at `path`.
+    pub(crate) fn at(&self, path: &str) -> Option<&dyn Endpoint> {
+        let mut own = self.0.iter();
+        own.find(|(own, _)| **own == *path)
             .map(|(_, endpoint)| &**endpoint)
     }
-}
-
-impl From<Vec<(Box<str>, Box<dyn Endpoint>)>> for Endpoints {
-    fn from(all: Vec<(Box<str>, Box<dyn Endpoint>)>) -> Self {
-        let lengths = all
-            .iter()
-            .fold(0, |lengths, (path, _)| lengths | length_bit(path));
-        Self { all, lengths }
-    }
-}
-
-#[inline(always)]
-fn length_bit(path: &str) -> u64 {
-    1 << path.len().min(63)
 }
 
 /// A request to one of the gate's own paths; its Host is good.
