@@ -1,15 +1,16 @@
-//! What the gate decided of a request, and what it adds to the answer.
+//! The decision about a request, for a server without tower.
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{CACHE_CONTROL, REFERRER_POLICY, VARY},
-};
+use std::sync::Arc;
 
 use crate::{
-    cookie::SetCookies,
-    gate::endpoint::FormRequest,
-    gate::responses::{NO_REFERRER, NO_STORE, OwnResponse},
-    guard::Cors,
+    answer::Answer,
+    gate::{
+        afterwards::Afterwards,
+        form_request::FormRequest,
+        passage::{Passage, decide::Step},
+        responses::OwnResponse,
+    },
+    head::Head,
     session::Session,
 };
 
@@ -30,30 +31,24 @@ pub enum Decision {
     WantsForm(Box<FormRequest>),
 }
 
-/// What the layer adds to the handler's answer: cookies, and header fields that keep secrets out of caches and
-/// referrers.
-#[derive(Debug, Default)]
-pub struct Afterwards {
-    pub(crate) set_cookies: SetCookies,
-    /// The answer depends on a cookie.
-    pub(crate) by_cookie: bool,
-    /// The URL of the request held a token.
-    pub(crate) token_in_url: bool,
-    /// What pages of other origins may know of the answer.
-    pub(crate) cors: Cors,
-}
-
-impl Afterwards {
-    /// Adds to `headers`: appended, so that nothing of the handler's is lost.
-    pub fn apply_to(self, headers: &mut HeaderMap) {
-        if self.token_in_url {
-            headers.insert(CACHE_CONTROL, NO_STORE);
-            headers.insert(REFERRER_POLICY, NO_REFERRER);
-        } else if self.by_cookie && !headers.is_empty() {
-            // An answer without any field gives a cache no reason to keep it.
-            headers.append(VARY, HeaderValue::from_static("Cookie"));
-        }
-        self.cors.write_to(headers);
-        self.set_cookies.append_to(headers);
+impl Decision {
+    /// A step as a server without tower carries it out. The head is cloned if an authenticator answers later.
+    pub(crate) fn of(step: Step, passage: &Arc<Passage>, head: &Head<'_>) -> Answer<Self> {
+        Answer::Now(match step {
+            Step::Admit(session, afterwards) => Self::Admitted { session, afterwards },
+            Step::Answer(response) => Self::Answered(response),
+            Step::AnswerLater(response) => {
+                return Answer::later(async move { Self::Answered(Box::new(response.await)) });
+            }
+            Step::ReadForm => Self::WantsForm(Box::new(FormRequest::new(Arc::clone(passage), *head))),
+            Step::Wait(outcome) => {
+                let (passage, request) = (Arc::clone(passage), head.to_request());
+                return Answer::later(async move {
+                    let outcome = outcome.await;
+                    let head = passage.head(&request);
+                    Self::of(passage.resume(outcome, &head), &passage, &head).await
+                });
+            }
+        })
     }
 }

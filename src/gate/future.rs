@@ -20,7 +20,8 @@ use crate::{
     error::BoxError,
     gate::{
         AuthBody,
-        decision::Afterwards,
+        afterwards::Afterwards,
+        form_request::FormRequest,
         passage::{Passage, decide::Step},
         responses::OwnResponse,
     },
@@ -70,9 +71,12 @@ where
                 response: Some(response),
             },
             Step::AnswerLater(response) => State::AnswerLater { response },
-            Step::ReadForm(form) => State::AnswerLater {
-                response: Box::pin(form.read(request.into_body())),
-            },
+            Step::ReadForm => {
+                let form = FormRequest::new(Arc::clone(passage), passage.head(&request));
+                State::AnswerLater {
+                    response: Box::pin(form.read(request.into_body())),
+                }
+            }
             Step::Wait(outcome) => {
                 // Only the service that was polled ready may be called, so it goes with the request and its clone
                 // stays here, as the documentation of `Service` asks.

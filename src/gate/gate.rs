@@ -14,7 +14,6 @@ use crate::{
     gate::{
         Passwords,
         elsewhere::Elsewhere,
-        endpoint::Endpoints,
         login_cookie::{LoginCookie, XsrfCookie},
         responses::{OwnResponse, Telling, page_response},
     },
@@ -42,8 +41,6 @@ pub(crate) struct Gate {
     pub(crate) ended: Arc<EndedLogins>,
     pub(crate) passwords: Passwords,
     pub(crate) telling: Telling,
-    /// The gate's own paths.
-    pub(crate) endpoints: Endpoints,
     pub(crate) observer: Option<Box<dyn Observer>>,
     pub(crate) clock: Box<dyn Clock>,
     /// How long the body of a form may take to arrive.

@@ -17,11 +17,13 @@
 //! The result is a `Step`, and `ResponseFuture` carries it out: for the service at once, and again when an
 //! authenticator has answered later. A denial leaves by `?` and becomes an answer in `refuse`.
 
+pub(crate) mod afterwards;
 mod body;
 mod decision;
 pub(crate) mod elsewhere;
 pub(crate) mod endpoint;
 pub(crate) mod form;
+mod form_request;
 mod future;
 #[expect(
     clippy::module_inception,
@@ -37,9 +39,10 @@ mod service;
 pub(crate) mod stranger;
 mod xsrf_token;
 
+pub use afterwards::Afterwards;
 pub use body::AuthBody;
-pub use decision::{Afterwards, Decision};
-pub use endpoint::FormRequest;
+pub use decision::Decision;
+pub use form_request::FormRequest;
 pub use future::ResponseFuture;
 pub use password_login::Login;
 pub(crate) use password_login::Passwords;

@@ -62,10 +62,11 @@ impl Passage {
                 _ => None,
             });
         then(&Visit {
-            passage: self,
+            gate: self.gate(),
             head,
             surroundings: self.gate.guards.surroundings(head)?,
             session,
+            is_permitted: false,
         })
     }
 }

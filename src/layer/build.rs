@@ -115,7 +115,7 @@ impl AuthLayerBuilder {
         let own_login_page = self.has_own_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, ask_for_username) = self.passwords.take().unzip();
-        let passage = Passage::new(Gate {
+        let gate = Gate {
             id: GateId::new(),
             xsrf_cookie: XsrfCookie::new(keyring, &base_url, guards.asks_xsrf())?,
             guards,
@@ -132,12 +132,12 @@ impl AuthLayerBuilder {
                 login_path: logs_in.then_some(login_path),
                 usual: Default::default(),
             },
-            endpoints: Endpoints::new(endpoints),
             observer: self.observer,
             clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
             form_timeout: self.form_timeout.unwrap_or(FormRequest::TIMEOUT),
             gate_only: self.gate_only,
-        });
+        };
+        let passage = Passage::new(gate, Endpoints::new(endpoints));
         let passage = match &own_login_page {
             Some(path) => passage.open_paths(&[path]),
             None => passage,

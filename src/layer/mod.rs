@@ -353,7 +353,7 @@ impl AuthLayer {
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: Head<'_>) -> Answer<Decision> {
         let head = head.with_clock(self.passage.clock());
-        self.passage.decision(self.passage.decide(&head), &head)
+        Decision::of(self.passage.decide(&head), &self.passage, &head)
     }
 
     /// Who sent a request with this head, for a handler that answers by itself.

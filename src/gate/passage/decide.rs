@@ -15,8 +15,7 @@ use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
     gate::{
-        decision::Afterwards,
-        endpoint::FormRequest,
+        afterwards::Afterwards,
         login_cookie::is_https,
         responses::{OwnResponse, redirect, wants_page},
     },
@@ -36,7 +35,7 @@ pub(crate) enum Step {
     /// The layer answers, later.
     AnswerLater(BoxFuture<OwnResponse>),
     /// The layer answers once it has read the form in the body.
-    ReadForm(Box<FormRequest>),
+    ReadForm,
     /// An authenticator answers later; then [`Passage::resume`] goes on.
     Wait(BoxFuture<Outcome>),
 }
@@ -45,19 +44,19 @@ impl Passage {
     /// Decides about a request.
     pub(crate) fn decide(self: &Arc<Self>, head: &Head<'_>) -> Step {
         self.judge(head)
-            .unwrap_or_else(|denied| self.refuse(denied, head))
+            .unwrap_or_else(|denied| Step::Answer(Box::new(self.refuse(denied, head))))
     }
 
     /// Goes on with a decision, once the authenticator has answered.
     pub(crate) fn resume(&self, outcome: Outcome, head: &Head<'_>) -> Step {
         self.admit(outcome, head)
-            .unwrap_or_else(|denied| self.refuse(denied, head))
+            .unwrap_or_else(|denied| Step::Answer(Box::new(self.refuse(denied, head))))
     }
 
     fn judge(self: &Arc<Self>, head: &Head<'_>) -> Result<Step, Denied> {
         let (guards, path) = (&self.gate.guards, head.uri().path());
         guards.surroundings(*head)?; // 1 host, scheme and method
-        if self.gate.endpoints.at(path).is_some() {
+        if self.endpoints.at(path).is_some() {
             return Ok(self.at_own_path(head)); // 2 login, logout, launch link, OAuth callback
         }
         if self.is_open(path) {

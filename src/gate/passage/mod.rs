@@ -16,11 +16,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, Request};
 
-use self::decide::Step;
 use crate::{
-    answer::Answer,
     base_url::BaseUrl,
-    gate::{decision::Decision, gate::Gate, stranger::Stranger},
+    gate::{endpoint::Endpoints, gate::Gate, stranger::Stranger},
     head::Head,
     session::Session,
     time::Clock,
@@ -30,14 +28,17 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Passage {
     pub(super) gate: Arc<Gate>,
+    /// The layer's own paths.
+    endpoints: Arc<Endpoints>,
     optional: bool,
     scopes: Box<[Box<str>]>,
     open_paths: Box<[Box<str>]>,
 }
 
 impl Passage {
-    pub(crate) fn new(gate: Gate) -> Self {
+    pub(crate) fn new(gate: Gate, endpoints: Endpoints) -> Self {
         Self {
+            endpoints: Arc::new(endpoints),
             gate: Arc::new(gate),
             optional: false,
             scopes: Box::default(),
@@ -103,26 +104,6 @@ impl Passage {
                 extensions.insert(Stranger::at(&self.gate));
             }
         }
-    }
-
-    /// A step as a server without tower carries it out. The head is cloned if an authenticator answers later.
-    pub(crate) fn decision(self: &Arc<Self>, step: Step, head: &Head<'_>) -> Answer<Decision> {
-        Answer::Now(match step {
-            Step::Admit(session, afterwards) => Decision::Admitted { session, afterwards },
-            Step::Answer(response) => Decision::Answered(response),
-            Step::AnswerLater(response) => {
-                return Answer::later(async move { Decision::Answered(Box::new(response.await)) });
-            }
-            Step::ReadForm(form) => Decision::WantsForm(form),
-            Step::Wait(outcome) => {
-                let (passage, request) = (Arc::clone(self), head.to_request());
-                return Answer::later(async move {
-                    let outcome = outcome.await;
-                    let head = passage.head(&request);
-                    passage.decision(passage.resume(outcome, &head), &head).await
-                });
-            }
-        })
     }
 
     /// How long the body of a form may take to arrive.

@@ -10,12 +10,11 @@ use crate::{
     authenticate::Outcome,
     denial::{Denial, Reason},
     gate::{
-        endpoint::{FormRequest, Visit, not_allowed},
+        endpoint::{Visit, not_allowed},
         form::Form,
         responses::OwnResponse,
     },
     head::Head,
-    session::Session,
 };
 
 impl Passage {
@@ -35,7 +34,7 @@ impl Passage {
                     }
                 }
             }
-            Method::POST => Step::ReadForm(Box::new(FormRequest::new(Arc::clone(self), *head))),
+            Method::POST => Step::ReadForm,
             _ => Step::Answer(Box::new(not_allowed())),
         }
     }
@@ -50,7 +49,7 @@ impl Passage {
 
     fn malformed_form(&self, head: Head<'_>) -> OwnResponse {
         let denial = Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
-        self.answer_denied(denial.into(), &head)
+        self.refuse(denial.into(), &head)
     }
 
     /// The answer at one of the gate's own paths, once it is known who asks.
@@ -73,37 +72,36 @@ impl Passage {
     }
 
     fn waits_for_session(&self, head: Head<'_>) -> bool {
-        let endpoint = self.gate.endpoints.at(head.uri().path());
+        let endpoint = self.endpoints.at(head.uri().path());
         endpoint.is_some_and(|endpoint| endpoint.waits_for_session())
     }
 
     fn serve_to(&self, outcome: Outcome, head: Head<'_>, form: Option<&Form>) -> Answer<OwnResponse> {
         let surroundings = match self.gate.guards.surroundings(head) {
             Ok(surroundings) => surroundings,
-            Err(denial) => return Answer::Now(self.answer_denied(denial.into(), &head)),
+            Err(denial) => return Answer::Now(self.refuse(denial.into(), &head)),
         };
-        let Some(endpoint) = self.gate.endpoints.at(head.uri().path()) else {
+        let Some(endpoint) = self.endpoints.at(head.uri().path()) else {
             return Answer::Now(self.malformed_form(head));
         };
         let session = match outcome {
             Outcome::Accepted(session) => Some(session),
             _ => None,
         };
+        let is_permitted = session
+            .as_ref()
+            .is_some_and(|session| self.authorize(session, &head).is_ok());
         let visit = Visit {
-            passage: self,
+            gate: &self.gate,
             head,
             surroundings,
             session,
+            is_permitted,
         };
         match form {
             Some(form) => endpoint.submit(&visit, form),
             None => endpoint.visit(&visit),
         }
-    }
-
-    /// Whether this session may use these routes, by its scopes and the authorizers.
-    pub(crate) fn allows(&self, session: &Session, head: Head<'_>) -> bool {
-        self.authorize(session, &head).is_ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A request that is not admitted: the one place where a denial becomes an answer.
 
-use super::{Passage, decide::Step};
+use super::Passage;
 use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
@@ -35,12 +35,8 @@ impl From<Denial> for Denied {
 }
 
 impl Passage {
-    pub(super) fn refuse(&self, denied: Denied, head: &Head<'_>) -> Step {
-        Step::Answer(Box::new(self.answer_denied(denied, head)))
-    }
-
     /// The answer to a request that is not admitted.
-    pub(super) fn answer_denied(&self, Denied { denial, session }: Denied, head: &Head<'_>) -> OwnResponse {
+    pub(super) fn refuse(&self, Denied { denial, session }: Denied, head: &Head<'_>) -> OwnResponse {
         let gate = &*self.gate;
         let surroundings = gate.guards.surroundings(*head).ok();
         let https = surroundings.as_ref().is_some_and(is_https);
