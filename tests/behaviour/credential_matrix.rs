@@ -666,7 +666,8 @@ async fn credentials_of_a_hub_have_exactly_the_rights_that_the_hub_grants() {
                     } else {
                         ""
                     };
-                    let mut lines = format!("GET /user/alice/x{query}");
+                    let path = if way == Way::Program { "api/contents" } else { "x" };
+                    let mut lines = format!("GET /user/alice/{path}{query}");
                     if kind == HubKind::HeaderToken {
                         lines += "\nauthorization: token abc";
                     }
@@ -708,7 +709,7 @@ async fn credentials_of_a_hub_have_exactly_the_rights_that_the_hub_grants() {
                     assert_eq!(set.is_some(), kept, "{case}: {answer:?}");
                     if let Some(line) = set {
                         let pair = line.split(';').next().unwrap_or_default();
-                        let later = format!("GET /user/alice/x\ncookie: {pair}");
+                        let later = format!("GET /user/alice/api/contents\ncookie: {pair}");
                         assert_eq!(send(&layer, request(&later)).await.status, 200, "{case}");
                         assert_eq!(
                             send(&layer.require("admin"), request(&later)).await.status,
