@@ -15,51 +15,50 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 pub(crate) fn all() -> Vec<Case> {
     let rows: Vec<Rows> = vec![
         pair("token/header/pass", tokens::shared)
-            .within([450, 600])
+            .within([1_250, 1_400])
             .allocating(0),
         layer("token/header/session", || tokens::with_session(true))
             .over("token/header/pass+guards")
-            .within([700])
+            .within([900])
             .allocating(3),
         pair("token/header/refused", tokens::refused)
             .answering(StatusCode::UNAUTHORIZED)
-            .within([2_000, 2_100])
+            .within([3_600, 4_000])
             .allocating(5),
         layer("token/header/refusal-copied", tokens::refusal_copied)
             .answering(StatusCode::UNAUTHORIZED)
             .allocating(5),
         pair("token/set-of-1/pass", |guards| tokens::set(1, guards))
-            .within([1_000, 1_200])
+            .within([1_700, 1_900])
             .hashing(1)
             .allocating(0),
         pair("token/set-of-100/pass", |guards| tokens::set(100, guards))
-            .within([1_000, 1_200])
+            .within([1_700, 1_900])
             .hashing(1)
             .allocating(0),
         pair("token/set-of-10000/pass", |guards| tokens::set(10_000, guards))
-            .within([1_000, 1_200])
+            .within([1_700, 1_900])
             .hashing(1)
             .allocating(0),
         pair("cookie/signed-80/pass", |guards| {
             cookies::opening(Signed, 80, 3, guards)
         })
-        .within([3_000, 3_500])
+        .within([4_300, 5_700])
         .hashing(4)
         .allocating(0),
         pair("cookie/signed-171/pass", |guards| {
             cookies::opening(Signed, 171, 3, guards)
         })
-        .within([3_600, 4_100])
         .hashing(6)
         .allocating(0),
         pair("cookie/signed-80/forged", cookies::forged)
             .answering(StatusCode::UNAUTHORIZED)
             .hashing(4),
         pair("cookie/signed-80/forged-optional", cookies::forged_optional)
-            .within([1_950, 2_300])
+            .within([2_900, 3_100])
             .hashing(4),
         pair("cookie/signed-80/absent", cookies::absent)
-            .within([550, 900])
+            .within([1_100, 1_300])
             .allocating(0),
         layer("cookie/signed-80/among-20", || {
             cookies::opening(Signed, 80, 20, false)
@@ -70,17 +69,18 @@ pub(crate) fn all() -> Vec<Case> {
         pair("cookie/encrypted-80/pass", |guards| {
             cookies::opening(Encrypted, 80, 3, guards)
         })
-        .within([3_600, 4_100])
+        .within([5_200, 6_400])
         .allocating(0),
         layer("cookie/identity/pass+guards", cookies::logged_in)
+            .within([9_500])
             .hashing(6)
             .allocating(1),
         layer("hub/token/cached+guards", || hub::token(true))
-            .within([1_350])
+            .within([2_400])
             .hashing(1)
             .allocating(0),
         layer("hub/cookie/cached+guards", || hub::cookie(true))
-            .within([5_000])
+            .within([7_200])
             .hashing(5)
             .allocating(0),
     ];
