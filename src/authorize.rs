@@ -19,6 +19,11 @@ use crate::{
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an authorizer",
+    label = "expected an `Authorizer`, or a closure with its types written out",
+    note = "a closure looks like `|head: Head<'_>, session: &Session| -> Result<(), Denial> {{ … }}`"
+)]
 pub trait Authorizer: Send + Sync + 'static {
     /// Nothing if `session` may do what the request asks.
     ///

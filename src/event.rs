@@ -115,6 +115,11 @@ impl fmt::Display for LoggedPath<'_> {
 /// Somebody who is told every [`Event`]: a log, a counter, a test.
 ///
 /// Called while a request is being decided, so it must not wait. Every closure of the right shape is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an observer",
+    label = "expected an `Observer`, or a closure with its type written out",
+    note = "a closure looks like `|event: &Event<'_>| {{ … }}`"
+)]
 pub trait Observer: Send + Sync + 'static {
     /// Takes note of `event`.
     fn observe(&self, event: &Event<'_>);

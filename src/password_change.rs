@@ -28,6 +28,11 @@ use crate::{
 ///     move |hash: &PasswordHash| Answer::Now(std::fs::write(&path, hash.expose()).map_err(Unavailable::new))
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a password keeper",
+    label = "expected a `PasswordKeeper`, or a closure with its type written out",
+    note = "a closure looks like `|hash: &PasswordHash| -> Answer<Result<(), Unavailable>> {{ … }}`"
+)]
 pub trait PasswordKeeper: Send + Sync + 'static {
     /// Keeps `hash`. The password is another one when this is done, and not before.
     ///

@@ -107,6 +107,11 @@ impl Outcome {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an authenticator",
+    label = "expected an `Authenticator`",
+    note = "a closure becomes one by `authenticator_fn(|head: Head<'_>| … )`"
+)]
 pub trait Authenticator: Send + Sync + 'static {
     /// Who sent the request with this head.
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome>;
