@@ -13,10 +13,9 @@ use super::shared_token::unknown;
 use crate::{
     answer::Answer,
     error::ConfigError,
-    folding::Folding,
     grant::Grant,
     secret::{self, Secret},
-    token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash},
+    token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
 };
 
@@ -46,9 +45,7 @@ use crate::{
 #[derive(Clone)]
 pub struct TokenSet(Arc<ArcSwap<Table>>);
 
-/// The seed is there for tables whose tokens other people chose: without it they could choose some that all fall into
-/// one place.
-type Table = HashMap<Digest, Grant, Folding>;
+type Table = HashMap<Digest, Grant>;
 
 impl TokenSet {
     /// The set of these tokens.
@@ -67,7 +64,7 @@ impl TokenSet {
     ///
     /// As for [`TokenSet::new`].
     pub fn of_hashes(hashes: impl IntoIterator<Item = (TokenHash, Grant)>) -> Result<Self, ConfigError> {
-        let mut table = Table::with_hasher(Folding::new());
+        let mut table = Table::new();
         for (number, (hash, grant)) in hashes.into_iter().enumerate() {
             match table.entry(Digest(hash)) {
                 Entry::Occupied(_) => {
@@ -82,8 +79,6 @@ impl TokenSet {
         if table.is_empty() {
             return Err(fault("expected at least one token, found none"));
         }
-        // Room for as many again, so that a look-up hardly ever meets another token on its way.
-        table.reserve(table.len());
         Ok(Self(Arc::new(ArcSwap::from_pointee(table))))
     }
 
@@ -135,7 +130,6 @@ impl TokenSet {
         self.0.load().len()
     }
 
-    #[inline(always)]
     fn known(&self, hash: TokenHash) -> Option<Verdict> {
         let table = self.0.load();
         table
@@ -149,25 +143,9 @@ impl TokenVerifier for TokenSet {
         Answer::Now(self.known(token.hash()).unwrap_or_else(|| unknown(token)))
     }
 
-    #[inline(always)]
-    fn verify_octets(&self, octets: &[u8]) -> Option<Answer<Verdict>> {
-        // No token is longer, and nobody has to be patient with what is none.
-        if octets.len() <= TOKEN_LIMIT
-            && let Some(known) = self.known(TokenHash::of(octets))
-        {
-            return Some(Answer::Now(known));
-        }
-        unknown_octets(octets)
-    }
-
     fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
         Answer::Now(self.known(hash).unwrap_or(Verdict::Unknown))
     }
-}
-
-#[inline(never)]
-fn unknown_octets(octets: &[u8]) -> Option<Answer<Verdict>> {
-    PresentedToken::new(octets).map(|token| Answer::Now(unknown(token)))
 }
 
 impl fmt::Debug for TokenSet {
@@ -182,11 +160,10 @@ fn fault(message: impl Into<String>) -> ConfigError {
     ConfigError::new("tokens", message)
 }
 
-/// A token's hash as the key of the table: compared in constant time, and hashed by its own first octets.
+/// A token's hash as the key of the table, compared in constant time.
 ///
-/// What a stranger can learn from the time of a look-up is how the hash of a token of his own choice lies
-/// beside those in the table. Of that no token follows: he would have to find one whose SHA-256 begins with
-/// given bits, and the last word is a comparison of all 256.
+/// The time of a look-up shows at most how the hash of a presented token lies beside those in the table. No token
+/// follows from that.
 struct Digest(TokenHash);
 
 impl PartialEq for Digest {
@@ -199,15 +176,14 @@ impl Eq for Digest {}
 
 impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = *self.0.as_bytes();
-        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        self.0.hash(state);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{denial::Reason, identity::Identity};
+    use crate::{denial::Reason, identity::Identity, token::TOKEN_LIMIT};
 
     fn grant(name: &str) -> Grant {
         Grant::new(Identity::new(name))
@@ -267,30 +243,24 @@ mod tests {
     }
 
     #[test]
-    fn octets_in_the_place_of_a_token_are_worth_what_the_token_is() {
+    fn only_the_exact_text_of_a_token_is_known() {
         let generated = Token::generate();
         let long = "a".repeat(TOKEN_LIMIT);
-        let tokens =
-            ["abc", generated.expose(), &long].map(|text| (text.parse().expect("a token"), grant(text)));
-        let set = TokenSet::new(tokens).expect("a set");
-        let mistyped = &generated.expose()[..52];
-        let longer = "a".repeat(TOKEN_LIMIT + 1);
-        for text in [
-            "abc",
-            generated.expose(),
-            &long,
-            &longer,
-            mistyped,
-            "abd",
-            "",
-            "a b",
-            "\u{7f}",
-            "pcl_",
-        ] {
-            let octets = text.as_bytes();
-            let expected = PresentedToken::new(octets).map(|token| format!("{:?}", set.verify(token)));
-            let found = set.verify_octets(octets).map(|answer| format!("{answer:?}"));
-            assert_eq!(found, expected, "{text:?}");
+        let tokens = ["abc", generated.expose(), &long];
+        let set = TokenSet::new(tokens.map(|text| (text.parse().expect("a token"), grant(text))));
+        let set = set.expect("a set");
+        for text in tokens {
+            assert_eq!(known(&set, text), Some(grant(text)));
+        }
+        for text in ["abd", "ab", "ABC", "abca", &long[1..]] {
+            assert_eq!(known(&set, text), None, "{text:?}");
+        }
+        for text in [&generated.expose()[..52], "pcl_"] {
+            let found = set.verify(PresentedToken::new(text.as_bytes()).expect("well-formed"));
+            assert!(matches!(
+                found,
+                Answer::Now(Verdict::Refused(Reason::MistypedToken))
+            ));
         }
     }
 
