@@ -74,7 +74,7 @@ pub(crate) fn all() -> Vec<Case> {
         .allocating(0),
         layer("cookie/identity/pass+guards", cookies::logged_in)
             .hashing(6)
-            .allocating(1),
+            .allocating(6),
         layer("hub/token/cached+guards", || hub::token(true))
             .within([1_350])
             .hashing(1)
