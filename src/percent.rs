@@ -1,4 +1,8 @@
 //! Percent-encoding, RFC 3986 section 2.1: read strictly and once, written where a URI needs it.
+//!
+//! The crate `percent-encoding` keeps malformed escapes when it reads; here they make a value malformed.
+
+use std::fmt::Write as _;
 
 /// The octets that `text` encodes, each escape decoded once; `None` in place of a malformed escape.
 pub(crate) fn decoded(text: &[u8]) -> Decoded<'_> {
@@ -44,15 +48,11 @@ pub(crate) fn encode_file(path: &[u8], uri: &mut String) {
 
 /// Letters, digits and `kept` stand for themselves.
 fn encode_but(kept: &[u8], octets: &[u8], uri: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-
     for &octet in octets {
         if octet.is_ascii_alphanumeric() || kept.contains(&octet) {
             uri.push(char::from(octet));
         } else {
-            uri.push('%');
-            uri.push(char::from(DIGITS[usize::from(octet >> 4)]));
-            uri.push(char::from(DIGITS[usize::from(octet & 0xf)]));
+            write!(uri, "%{octet:02X}").expect("a String takes all text");
         }
     }
 }
@@ -90,12 +90,8 @@ fn escape(after: &[u8]) -> Option<u8> {
 }
 
 fn digit(octet: u8) -> Option<u8> {
-    match octet {
-        b'0'..=b'9' => Some(octet - b'0'),
-        b'A'..=b'F' => Some(octet - b'A' + 10),
-        b'a'..=b'f' => Some(octet - b'a' + 10),
-        _ => None,
-    }
+    let digit = char::from(octet).to_digit(16)?;
+    u8::try_from(digit).ok()
 }
 
 #[cfg(test)]
