@@ -1,6 +1,6 @@
 //! Why a request was turned away.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
@@ -107,10 +107,8 @@ impl fmt::Display for Reason {
 #[derive(Clone, Debug)]
 pub struct Denial {
     detail: &'static str,
-    /// Behind two references, for it is rare, and a denial moves with each refusal.
-    scope: Option<Arc<Box<str>>>,
-    /// In milliseconds.
-    retry_after: Option<NonZeroU32>,
+    scope: Option<Arc<str>>,
+    retry_after: Option<Duration>,
     status: StatusCode,
     reason: Reason,
 }
@@ -130,7 +128,7 @@ impl Denial {
     /// Somebody known, who lacks `scope`.
     pub fn insufficient_scope(scope: &str) -> Self {
         Self {
-            scope: Some(Arc::new(scope.into())),
+            scope: Some(scope.into()),
             ..Self::new(Reason::InsufficientScope)
         }
     }
@@ -142,17 +140,10 @@ impl Denial {
         self
     }
 
-    /// The same denial, with word when to try again: kept in milliseconds, and 49 days at most.
+    /// The same denial, with the time to wait before the next try.
     #[must_use]
     pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
-        let milliseconds = retry_after.as_nanos().div_ceil(1_000_000);
-        let milliseconds = if milliseconds > u32::MAX as u128 {
-            u32::MAX
-        } else {
-            milliseconds as u32
-        };
-        // No time at all is no reason to wait, so the shortest is told.
-        self.retry_after = Some(NonZeroU32::MIN.saturating_add(milliseconds.saturating_sub(1)));
+        self.retry_after = Some(retry_after);
         self
     }
 
@@ -187,12 +178,11 @@ impl Denial {
     /// When the client may try again, if that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
-            .map(|milliseconds| Duration::from_millis(milliseconds.get().into()))
     }
 
     /// The scope that was missing, if one was.
     pub fn scope(&self) -> Option<&str> {
-        self.scope.as_ref().map(|scope| &***scope)
+        self.scope.as_deref()
     }
 }
 

@@ -1,162 +1,100 @@
-//! SHA-256, and HMAC by it, of what lies in one piece: the hashes on the way of a request.
-//!
-//! The compression function is that of the `sha2` crate. Its streaming front, and `hmac` upon it, copy their
-//! state four times a message, which is a quarter of the work for a cookie; so the padding is done here.
+//! SHA-256 and HMAC-SHA256 of a message in one piece.
 
-use sha2::block_api::compress256;
-use zeroize::Zeroizing;
+use hmac::{KeyInit, Mac};
+use sha2::{Digest, Sha256};
 
-/// Octets in a block.
-const BLOCK: usize = 64;
-
-type State = [u32; 8];
-
-/// FIPS 180-4 section 5.3.3.
-const INITIAL: State = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
-
-/// The SHA-256 of `octets`.
-///
-/// Source: FIPS 180-4 section 6.2.
-pub(crate) fn sha256(octets: &[u8]) -> [u8; 32] {
-    if octets.len() <= BLOCK - PADDING {
-        let mut state = INITIAL;
-        pad_and_compress::<1>(&mut state, octets, 8 * octets.len() as u64);
-        return in_octets(state);
-    }
-    sha256_of_more(octets)
-}
-
-/// Not in line, so that what fits into one block, as a token does, pays for none of it.
-#[inline(never)]
-fn sha256_of_more(octets: &[u8]) -> [u8; 32] {
-    finish(INITIAL, 0, octets)
+/// Returns the SHA-256 of `message`.
+pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {
+    Sha256::digest(message).into()
 }
 
 /// HMAC-SHA256 under one key.
 ///
-/// What is kept are the two states behind the key's blocks, so that a message costs its own blocks and one.
-///
-/// Source: RFC 2104 section 2.
+/// Holds the state behind the key's blocks, so that a message does not hash the key again.
 #[derive(Clone)]
-pub(crate) struct Hmac {
-    inner: State,
-    outer: State,
-}
+pub(crate) struct Hmac(hmac::Hmac<Sha256>);
 
 impl Hmac {
-    /// The function of the key `key`, of any length.
+    /// HMAC-SHA256 under `key`, of any length.
     pub(crate) fn new(key: &[u8]) -> Self {
-        let mut block = Zeroizing::new([0; BLOCK]);
-        let hashed = Zeroizing::new(sha256(key));
-        let key = if key.len() > BLOCK { &hashed[..] } else { key };
-        block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        let padded_with = |octet: u8| {
-            let block = Zeroizing::new([block.map(|key| key ^ octet)]);
-            let mut state = INITIAL;
-            compress256(&mut state, &*block);
-            state
-        };
-        Self {
-            inner: padded_with(0x36),
-            outer: padded_with(0x5c),
-        }
+        Self(hmac::Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
     }
 
-    /// The code of `message`.
+    /// Returns the code of `message`.
     pub(crate) fn code(&self, message: &[u8]) -> [u8; 32] {
-        finish(self.outer, 1, &finish(self.inner, 1, message))
+        self.0
+            .clone()
+            .chain_update(message)
+            .finalize()
+            .into_bytes()
+            .into()
     }
-}
-
-/// The hash of a message of which `blocks` blocks led to `state` and `octets` are the rest.
-///
-/// What fits is padded in one piece, so that the compression function is called once.
-#[inline(always)]
-fn finish(mut state: State, blocks: usize, octets: &[u8]) -> [u8; 32] {
-    let bits = 8 * (blocks * BLOCK + octets.len()) as u64;
-    if octets.len() <= BLOCK - PADDING {
-        pad_and_compress::<1>(&mut state, octets, bits);
-    } else if octets.len() <= USUAL * BLOCK - PADDING {
-        pad_and_compress::<USUAL>(&mut state, octets, bits);
-    } else {
-        let (whole, rest) = octets.as_chunks::<BLOCK>();
-        compress256(&mut state, whole);
-        pad_and_compress::<2>(&mut state, rest, bits);
-    }
-    in_octets(state)
-}
-
-/// Two words at a time, which a processor turns around at once.
-#[inline(always)]
-fn in_octets(state: State) -> [u8; 32] {
-    let mut hash = [0; 32];
-    let (octets, _) = hash.as_chunks_mut::<8>();
-    let (words, _) = state.as_chunks::<2>();
-    for (octets, [first, second]) in octets.iter_mut().zip(words) {
-        *octets = (u64::from(*second) << 32 | u64::from(*first))
-            .rotate_left(32)
-            .to_be_bytes();
-    }
-    hash
-}
-
-/// Enough blocks for a cookie that is signed.
-const USUAL: usize = 5;
-/// The shortest padding: a bit in an octet of its own, and the length.
-const PADDING: usize = 1 + 8;
-
-/// Compresses `octets`, which with their padding fill `ROOM` blocks at most: one bit, zeros, and the length in
-/// bits at the end of a block.
-#[inline(always)]
-fn pad_and_compress<const ROOM: usize>(state: &mut State, octets: &[u8], bits: u64) {
-    let mut padded = [[0; BLOCK]; ROOM];
-    let (message, padding) = padded.as_flattened_mut().split_at_mut(octets.len());
-    message.copy_from_slice(octets);
-    padding[0] = 0x80;
-    let filled = &mut padded[..(octets.len() + PADDING).div_ceil(BLOCK)];
-    let last = filled.last_mut().expect("padding fills a block");
-    *last.last_chunk_mut().expect("a block is longer than a length") = bits.to_be_bytes();
-    compress256(state, filled);
 }
 
 #[cfg(test)]
 mod tests {
-    use hmac::{KeyInit, Mac};
-    use proptest::{collection::vec, prelude::*};
-    use sha2::{Digest, Sha256};
-
     use super::*;
 
-    #[track_caller]
-    fn check(key: &[u8], message: &[u8]) {
-        assert_eq!(sha256(message)[..], Sha256::digest(message)[..]);
-        let mut mac = hmac::Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
-        mac.update(message);
-        assert_eq!(Hmac::new(key).code(message)[..], mac.finalize().into_bytes()[..]);
+    fn hex(octets: [u8; 32]) -> String {
+        octets.iter().map(|octet| format!("{octet:02x}")).collect()
     }
 
+    /// Source: FIPS 180-4, the examples of NIST.
     #[test]
-    fn every_length_around_a_blocks_end_is_padded_right() {
-        let octets: Vec<u8> = (0..=255).collect();
-        for length in 0..octets.len() {
-            check(&octets[..length], &octets[length..]);
-            check(b"key", &octets[..length]);
+    fn sha256_matches_the_test_vectors_of_nist() {
+        for (message, expected) in [
+            (
+                "",
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            ),
+            (
+                "abc",
+                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            ),
+            (
+                "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+                "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+            ),
+        ] {
+            assert_eq!(hex(sha256(message.as_bytes())), expected, "{message}");
         }
     }
 
-    proptest! {
-        #[test]
-        fn both_agree_with_the_crates(key in vec(any::<u8>(), 0..200), message in vec(any::<u8>(), 0..5000)) {
-            check(&key, &message);
+    /// Source: RFC 4231, test cases 1, 2, 3, 6 and 7.
+    #[test]
+    fn hmac_matches_the_test_vectors_of_rfc_4231() {
+        let long = "This is a test using a larger than block-size key and a larger than block-size data. \
+                    The key needs to be hashed before being used by the HMAC algorithm.";
+        for (key, message, expected) in [
+            (
+                &[0x0b; 20][..],
+                &b"Hi There"[..],
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 20],
+                &[0xdd; 50],
+                "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+            ),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (
+                &[0xaa; 131],
+                long.as_bytes(),
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+            ),
+        ] {
+            let hmac = Hmac::new(key);
+            assert_eq!(hex(hmac.code(message)), expected);
+            assert_eq!(hex(hmac.code(message)), expected, "the kept state is unchanged");
         }
     }
 }

@@ -1,9 +1,6 @@
 //! What one credential is worth.
 
-use std::{
-    fmt,
-    sync::{Arc, LazyLock},
-};
+use std::{fmt, sync::Arc};
 
 use crate::{identity::Identity, scopes::Scopes, time::UnixTime};
 
@@ -22,14 +19,7 @@ use crate::{identity::Identity, scopes::Scopes, time::UnixTime};
 /// assert_eq!(grant.label(), Some("phone"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Grant(Worth);
-
-/// Most grants have no terms, and then no more than the identity is kept: a grant moves with each request.
-#[derive(Clone, PartialEq, Eq)]
-enum Worth {
-    OfIdentity(Identity),
-    OnTerms(Arc<Terms>),
-}
+pub struct Grant(Arc<Terms>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Terms {
@@ -42,7 +32,12 @@ struct Terms {
 impl Grant {
     /// A grant for `identity`: no scopes, no end, no label.
     pub fn new(identity: Identity) -> Self {
-        Self(Worth::OfIdentity(identity))
+        Self(Arc::new(Terms {
+            identity,
+            scopes: Scopes::default(),
+            expires_at: None,
+            label: None,
+        }))
     }
 
     /// The same grant with these scopes in place of its own. Default: none.
@@ -63,37 +58,24 @@ impl Grant {
         self.change(|terms| terms.label = Some(label.into()))
     }
 
-    fn change(self, change: impl FnOnce(&mut Terms)) -> Self {
-        let mut terms = match self.0 {
-            Worth::OfIdentity(identity) => Arc::new(Terms {
-                identity,
-                scopes: Scopes::default(),
-                expires_at: None,
-                label: None,
-            }),
-            Worth::OnTerms(terms) => terms,
-        };
-        change(Arc::make_mut(&mut terms));
-        Self(Worth::OnTerms(terms))
+    fn change(mut self, change: impl FnOnce(&mut Terms)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// Whose.
     pub fn identity(&self) -> &Identity {
-        match &self.0 {
-            Worth::OfIdentity(identity) => identity,
-            Worth::OnTerms(terms) => &terms.identity,
-        }
+        &self.0.identity
     }
 
     /// What for.
     pub fn scopes(&self) -> &Scopes {
-        static NONE: LazyLock<Scopes> = LazyLock::new(Scopes::default);
-        self.terms().map_or(&NONE, |terms| &terms.scopes)
+        &self.0.scopes
     }
 
     /// Until when, exclusive; `None` without end.
     pub fn expiry(&self) -> Option<UnixTime> {
-        self.terms().and_then(|terms| terms.expires_at)
+        self.0.expires_at
     }
 
     /// Whether it has neither scopes nor an end.
@@ -108,14 +90,7 @@ impl Grant {
 
     /// What it is called in lists and logs.
     pub fn label(&self) -> Option<&str> {
-        self.terms().and_then(|terms| terms.label.as_deref())
-    }
-
-    fn terms(&self) -> Option<&Terms> {
-        match &self.0 {
-            Worth::OfIdentity(_) => None,
-            Worth::OnTerms(terms) => Some(terms),
-        }
+        self.0.label.as_deref()
     }
 }
 

@@ -64,7 +64,6 @@ mod digest;
 mod error;
 mod event;
 mod fields;
-mod folding;
 mod gate;
 mod grant;
 #[cfg(feature = "grpc")]

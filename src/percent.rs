@@ -1,4 +1,6 @@
 //! Percent-encoding, RFC 3986 section 2.1: read strictly and once, written where a URI needs it.
+//!
+//! The crate `percent-encoding` keeps malformed escapes when it reads; here they make a value malformed.
 
 /// The octets that `text` encodes, each escape decoded once; `None` in place of a malformed escape.
 pub(crate) fn decoded(text: &[u8]) -> Decoded<'_> {
@@ -113,12 +115,8 @@ fn escape(after: &[u8]) -> Option<u8> {
 }
 
 fn digit(octet: u8) -> Option<u8> {
-    match octet {
-        b'0'..=b'9' => Some(octet - b'0'),
-        b'A'..=b'F' => Some(octet - b'A' + 10),
-        b'a'..=b'f' => Some(octet - b'a' + 10),
-        _ => None,
-    }
+    let digit = char::from(octet).to_digit(16)?;
+    u8::try_from(digit).ok()
 }
 
 #[cfg(test)]

@@ -104,10 +104,8 @@ impl<'a> Query<'a> {
     }
 
     /// Whether there is nothing to read for [`Query::token`], and nothing to refuse.
-    // Not inlined: most requests have no query, and are spared the registers of this loop.
-    #[inline(never)]
     pub(crate) fn has_no_token(self) -> bool {
-        self.0.len() <= Self::LIMIT && !self.pairs().any(Pair::is_token)
+        self.0.len() <= Self::LIMIT && !self.holds_token()
     }
 
     /// The decoded value of the parameter `name`, or `None` unless there is exactly one, well-formed, in a
@@ -138,7 +136,7 @@ impl<'a> Query<'a> {
         let Some(text) = std::str::from_utf8(self.0).ok().filter(|_| loggable) else {
             return Cow::Borrowed("[query]");
         };
-        if !self.pairs().any(Pair::is_token) {
+        if !self.holds_token() {
             return Cow::Borrowed(text);
         }
         let mut scrubbed = String::with_capacity(text.len());
@@ -159,22 +157,17 @@ impl<'a> Query<'a> {
 
     /// The same pairs in the same order, without the parameters `token`.
     pub fn without_token(self) -> Cow<'a, [u8]> {
-        if !self.pairs().any(Pair::is_token) {
+        if !self.holds_token() {
             return Cow::Borrowed(self.0);
         }
-        let mut kept = Vec::with_capacity(self.0.len());
-        let mut first = true;
-        for pair in self.pairs().filter(|pair| !pair.is_token()) {
-            if !std::mem::take(&mut first) {
-                kept.push(b'&');
-            }
-            kept.extend_from_slice(pair.0);
-        }
-        Cow::Owned(kept)
+        let kept = self.pairs().filter(|pair| !pair.is_token());
+        let kept: Vec<&[u8]> = kept.map(|pair| pair.0).collect();
+        Cow::Owned(kept.join(&b'&'))
     }
 
-    fn pairs(self) -> Pairs<'a> {
-        Pairs { rest: Some(self.0) }
+    /// The pairs, empty ones included.
+    fn pairs(self) -> impl Iterator<Item = Pair<'a>> {
+        self.0.split(|octet| *octet == b'&').map(Pair)
     }
 }
 
@@ -239,46 +232,6 @@ impl fmt::Debug for TokenBuffer {
     }
 }
 
-/// The pairs of a query, empty ones included.
-struct Pairs<'a> {
-    rest: Option<&'a [u8]>,
-}
-
-impl<'a> Iterator for Pairs<'a> {
-    type Item = Pair<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Pair<'a>> {
-        let rest = self.rest?;
-        let (pair, rest) = match separator(rest).and_then(|place| rest.split_at_checked(place)) {
-            Some((pair, rest)) => (pair, rest.get(1..)),
-            None => (rest, None),
-        };
-        self.rest = rest;
-        Some(Pair(pair))
-    }
-}
-
-/// Where the first `&` of `text` is: eight octets at a time, and no call, for pairs are short.
-#[inline]
-fn separator(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
-    const SEPARATORS: u64 = u64::from_le_bytes([b'&'; 8]);
-
-    let (words, rest) = text.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word) ^ SEPARATORS;
-        // The lowest bit set is the top one of the first octet that is zero.
-        let zeros = word.wrapping_sub(ONES) & !word & TOPS;
-        if zeros != 0 {
-            return Some(8 * number + zeros.trailing_zeros() as usize / 8);
-        }
-    }
-    let place = rest.iter().position(|octet| *octet == b'&')?;
-    Some(8 * words.len() + place)
-}
-
 /// One parameter: a name, and perhaps `=` and a value.
 #[derive(Clone, Copy)]
 struct Pair<'a>(&'a [u8]);
@@ -296,10 +249,8 @@ impl<'a> Pair<'a> {
             .unwrap_or_default()
     }
 
-    /// Most parameters are told by their first octets alone.
-    #[inline]
     fn is_token(self) -> bool {
-        matches!(self.0, [b't', b'o' | b'%', ..] | [b'%', ..]) && self.is_named(b"token")
+        self.is_named(b"token")
     }
 
     fn is_named(self, name: &[u8]) -> bool {
@@ -309,8 +260,7 @@ impl<'a> Pair<'a> {
 
 /// Whether `text` encodes `name`.
 fn is_name(text: &[u8], name: &[u8]) -> bool {
-    let plain = || memchr::memchr2(b'%', b'+', name).is_none();
-    (text == name && plain()) || percent::form_decoded(text).eq(name.iter().copied().map(Some))
+    percent::form_decoded(text).eq(name.iter().copied().map(Some))
 }
 
 #[cfg(test)]
@@ -374,19 +324,6 @@ mod tests {
                     let query = format!("{}&{name}=abc&{}", "x".repeat(before), "y".repeat(after));
                     check(query.as_bytes(), Ok(Some("abc")));
                 }
-            }
-        }
-    }
-
-    #[test]
-    fn the_separator_is_found_at_every_place() {
-        for length in 0..40 {
-            let mut text = vec![b'\''; length];
-            assert_eq!(separator(&text), None, "length {length}");
-            for place in (0..length).rev() {
-                // A neighbour of the separator, a borrow away from it, above and below.
-                text[place] = b'&';
-                assert_eq!(separator(&text), Some(place), "length {length}, place {place}");
             }
         }
     }

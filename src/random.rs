@@ -22,6 +22,8 @@ pub(crate) fn fill(octets: &mut [u8]) {
 }
 
 /// `length` characters, each drawn evenly from `alphabet`.
+///
+/// `rand::distr::Alphanumeric` would make a system call for each character.
 pub(crate) fn text(alphabet: &[u8; 62], length: usize) -> String {
     // The 248 lowest of 256 values map evenly to 62 characters; the others are drawn again.
     const EVEN: u8 = 248;

@@ -88,39 +88,27 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether two runs of octets are equal, in a time that depends on their lengths alone.
+/// Returns whether two secrets are equal, in a time that depends on their lengths alone.
 ///
-/// The differences are gathered sixteen octets at a time and judged once at the end. `subtle` compares the
-/// gathered word; asking it octet by octet puts an optimisation barrier at each and costs fourteen times
-/// as much for a 48-octet token.
+/// Gathers the differences sixteen octets at a time and lets `subtle` judge them once: judging octet by octet costs
+/// fourteen times as much for a token of 48 characters.
 pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
     if left.len() != right.len() {
         return false;
     }
     let (left_blocks, left_rest) = left.as_chunks::<16>();
     let (right_blocks, right_rest) = right.as_chunks::<16>();
-    let mut differences = [0_u8; 16];
-    for (left, right) in left_blocks.iter().zip(right_blocks) {
-        for (difference, (left, right)) in differences.iter_mut().zip(left.iter().zip(right)) {
-            *difference |= left ^ right;
-        }
-    }
-    for (difference, (left, right)) in differences.iter_mut().zip(left_rest.iter().zip(right_rest)) {
-        *difference |= left ^ right;
-    }
-    u128::from_ne_bytes(differences).ct_eq(&0).into()
-}
-
-/// The same of two digests, in line.
-#[inline(always)]
-pub(crate) fn equal_digests(left: &[u8; 32], right: &[u8; 32]) -> bool {
-    let (left, _) = left.as_chunks::<8>();
-    let (right, _) = right.as_chunks::<8>();
-    let words = left.iter().zip(right);
-    let differences = words.fold(0, |differences, (left, right)| {
-        differences | (u64::from_ne_bytes(*left) ^ u64::from_ne_bytes(*right))
-    });
-    differences.ct_eq(&0).into()
+    let blocks = left_blocks
+        .iter()
+        .zip(right_blocks)
+        .fold(0, |all, (left, right)| {
+            all | (u128::from_ne_bytes(*left) ^ u128::from_ne_bytes(*right))
+        });
+    let rest = left_rest
+        .iter()
+        .zip(right_rest)
+        .fold(0, |all, (left, right)| all | (left ^ right));
+    (blocks | u128::from(rest)).ct_eq(&0).into()
 }
 
 /// A secret, or what should have held one, that cannot be used.
@@ -193,19 +181,6 @@ mod tests {
             let mut longer = octets.clone();
             longer.push(0);
             assert!(!equal(&octets, &longer), "length {length}, one more");
-        }
-    }
-
-    #[test]
-    fn digests_that_differ_in_any_bit_are_told_apart() {
-        let digest: [u8; 32] = std::array::from_fn(|place| place as u8);
-        assert!(equal_digests(&digest, &digest.clone()));
-        for place in 0..32 {
-            for bit in 0..8 {
-                let mut other = digest;
-                other[place] ^= 1 << bit;
-                assert!(!equal_digests(&digest, &other), "place {place}, bit {bit}");
-            }
         }
     }
 

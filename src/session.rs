@@ -59,11 +59,7 @@ impl Credential {
 pub struct Session {
     grant: Grant,
     gate: Option<GateId>,
-    // The mark of its login, in pieces that leave no gaps: a session moves with each request.
-    started: u32,
-    epoch: u16,
-    is_due: bool,
-    id: Option<[u8; 16]>,
+    login: LoginMark,
     credential: Credential,
     exchange: Exchange,
 }
@@ -116,29 +112,14 @@ impl Session {
         Self {
             grant,
             gate: None,
-            started: 0,
-            epoch: 0,
-            is_due: false,
-            id: None,
+            login: LoginMark::default(),
             credential,
             exchange: Exchange::Never,
         }
     }
 
     pub(crate) fn of_login(self, login: LoginMark) -> Self {
-        let LoginMark {
-            started,
-            epoch,
-            is_due,
-            id,
-        } = login;
-        Self {
-            started,
-            epoch,
-            is_due,
-            id,
-            ..self
-        }
+        Self { login, ..self }
     }
 
     /// The same session, which may be exchanged for a login.
@@ -157,17 +138,12 @@ impl Session {
     }
 
     pub(crate) fn login(&self) -> LoginMark {
-        LoginMark {
-            started: self.started,
-            epoch: self.epoch,
-            is_due: self.is_due,
-            id: self.id,
-        }
+        self.login
     }
 
     /// Whether the cookie of its login is to be written anew.
     pub(crate) fn is_due(&self) -> bool {
-        self.is_due
+        self.login.is_due
     }
 
     /// The session of a request that a gate let in.
@@ -176,14 +152,8 @@ impl Session {
     }
 
     /// Leaves it for the handler, in the place of any that stands there.
-    #[inline(never)]
     pub(crate) fn hand_over(self, extensions: &mut Extensions) {
-        // To put it where there is none costs less than to look for the one it takes the place of.
-        if Self::of(extensions).is_some() {
-            extensions.insert(self);
-        } else {
-            extensions.get_or_insert(self);
-        }
+        extensions.insert(self);
     }
 
     /// Who.
@@ -228,5 +198,20 @@ impl Session {
 
     pub(crate) fn was_let_in_by(&self, gate: GateId) -> bool {
         self.gate == Some(gate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cloning_a_session_allocates_nothing() {
+        let grant = Grant::new(Identity::new("alice").with_name("Alice"))
+            .with_scopes(["read", "write"])
+            .labelled("phone");
+        let session = Session::new(grant, Credential::Cookie);
+        let cloning = allocation_counter::measure(|| drop(session.clone()));
+        assert_eq!(cloning.count_total, 0);
     }
 }

@@ -183,23 +183,11 @@ impl<'a> PresentedToken<'a> {
     }
 }
 
-/// Whether all are visible ASCII: judged as a whole, and two words at a time, as a processor takes them.
-#[inline(always)]
+/// Returns whether all are visible ASCII. Without a way out at the first that is not, the compiler judges many at once.
 fn are_visible(octets: &[u8]) -> bool {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-
-    // What is too low borrows from its highest bit, what is too high carries into it. Where one octet does so to its
-    // neighbour, it is odd itself.
-    let odd = |word: u64| word | word.wrapping_sub(0x21 * EACH) | word.wrapping_add(EACH);
-    let (blocks, rest) = octets.as_chunks::<16>();
-    let mut odds = [0; 2];
-    for block in blocks {
-        let (words, _) = block.as_chunks::<8>();
-        for (odds, word) in odds.iter_mut().zip(words) {
-            *odds |= odd(u64::from_le_bytes(*word));
-        }
-    }
-    (odds[0] | odds[1]) & (0x80 * EACH) == 0 && rest.iter().all(u8::is_ascii_graphic)
+    octets
+        .iter()
+        .fold(true, |all, octet| all & octet.is_ascii_graphic())
 }
 
 impl fmt::Debug for PresentedToken<'_> {
@@ -218,7 +206,6 @@ impl fmt::Debug for PresentedToken<'_> {
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    #[inline(always)]
     pub(crate) fn of(octets: &[u8]) -> Self {
         Self(sha256(octets))
     }

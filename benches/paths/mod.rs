@@ -74,7 +74,7 @@ pub(crate) fn all() -> Vec<Case> {
         layer("cookie/identity/pass+guards", cookies::logged_in)
             .within([9_500])
             .hashing(6)
-            .allocating(1),
+            .allocating(6),
         layer("hub/token/cached+guards", || hub::token(true))
             .within([2_400])
             .hashing(1)

@@ -7,20 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     grant::Grant,
-    identity::Identity,
+    identity::{Payload, Shown, to_json},
     random,
     scopes::Scopes,
     session::{Credential, LoginMark, Session},
     time::UnixTime,
     token::TokenHash,
 };
-
-/// The name under which scopes and end stand beside the six names of the identity. A Jupyter Server passes over
-/// names that it does not know.
-const TERMS: &str = "grant";
-
-/// The name under which stand the id of the login, and when it began where the cookie does not say it by its own time.
-const LOGIN: &str = "login";
 
 /// A login: what it is worth, and the token that it was made with, whose end is its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,14 +48,18 @@ impl Login {
     }
 }
 
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow, default)]
+/// The payload as it is written. A Jupyter Server passes over `grant` and `login`.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    identity: Shown<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<Terms<'a>>,
-    #[serde(borrow, default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     login: Option<Begin<'a>>,
 }
 
+/// The id of the login, and when it began where the time of the cookie does not say it.
 #[derive(Default, Deserialize, Serialize)]
 struct Begin<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +68,7 @@ struct Begin<'a> {
     id: Option<&'a str>,
 }
 
+/// What the login is worth, beside whose it is.
 #[derive(Default, Deserialize, Serialize)]
 struct Terms<'a> {
     #[serde(borrow, default)]
@@ -81,81 +79,43 @@ struct Terms<'a> {
     token: Option<Cow<'a, str>>,
 }
 
-/// The payload of a login: that of its identity, and its scopes and its end where it has them, the hash of its
-/// token, and when it began. Its label stays here.
+/// Returns the payload of a login: its identity, and where it has them its scopes, its end, the hash of its token,
+/// its id and when it began. The label of its grant is left out.
 pub(crate) fn to_payload(login: &Login) -> String {
-    let mut payload = grant_payload(login);
-    if login.started_at.is_some() || login.id.is_some() {
-        let id = login.id.map(|id| BASE64_URL_SAFE_NO_PAD.encode(id));
-        let begin = Begin {
+    let Login { grant, token, .. } = login;
+    let has_terms = !grant.is_unlimited() || token.is_some();
+    let id = login.id.map(|id| BASE64_URL_SAFE_NO_PAD.encode(id));
+    to_json(&Written {
+        identity: grant.identity().shown(),
+        grant: has_terms.then(|| Terms {
+            scopes: grant.scopes().iter().map(Cow::Borrowed).collect(),
+            expires_at: grant.expiry().map(UnixTime::as_secs),
+            token: token.map(|hash| hash.to_string().into()),
+        }),
+        login: (login.started_at.is_some() || id.is_some()).then(|| Begin {
             started_at: login.started_at.map(UnixTime::as_secs),
             id: id.as_deref(),
-        };
-        let begin = serde_json::to_string(&begin).expect("a text and a number are JSON");
-        payload.pop();
-        payload.push_str(&format!(", \"{LOGIN}\": {begin}}}"));
-    }
-    payload
+        }),
+    })
 }
 
-fn grant_payload(login: &Login) -> String {
-    let Login { grant, token, .. } = login;
-    let mut payload = grant.identity().to_payload();
-    if grant.scopes().is_empty() && grant.expiry().is_none() && token.is_none() {
-        return payload;
-    }
-    let terms = Terms {
-        scopes: grant.scopes().iter().map(Cow::Borrowed).collect(),
-        expires_at: grant.expiry().map(UnixTime::as_secs),
-        token: token.map(|hash| hash.to_string().into()),
-    };
-    let terms = serde_json::to_string(&terms).expect("texts and a number are JSON");
-    // The payload of an identity is one object, and ends with its brace.
-    payload.pop();
-    payload.push_str(&format!(", \"{TERMS}\": {terms}}}"));
-    payload
-}
-
-/// The login that a payload holds; `None` if it holds none that can be read whole.
+/// Returns the login that a payload holds, or `None` if any part of it cannot be read.
 pub(crate) fn from_payload(payload: &[u8]) -> Option<Login> {
-    let grant = Grant::new(Identity::from_payload(payload).ok()?);
-    let plain = Login {
-        grant,
-        token: None,
-        started_at: None,
-        id: None,
-    };
-    // They are written last and are an object, so a payload that ends with one brace has none: it need not be read
-    // once more.
-    if !payload.ends_with(b"}}") {
-        return Some(plain);
+    let payload = Payload::<Option<Terms<'_>>, Option<Begin<'_>>>::read(payload).ok()?;
+    let mut grant = Grant::new(payload.identity().ok()?);
+    let terms = payload.grant.unwrap_or_default();
+    if !terms.scopes.is_empty() {
+        grant = grant.with_scopes(terms.scopes.iter().collect::<Scopes>());
     }
-    let login: Payload<'_> = serde_json::from_slice(payload).ok()?;
-    let begin = login.login.unwrap_or_default();
-    let started_at = begin.started_at.map(UnixTime::from_secs);
-    let id = begin.id.map(|id| read_id(id).ok_or(())).transpose().ok()?;
-    let Some(terms) = login.grant else {
-        return Some(Login {
-            started_at,
-            id,
-            ..plain
-        });
-    };
-    let grant = plain.grant;
-    let token = terms.token.map(|hash| hash.parse()).transpose().ok()?;
-    let grant = match &*terms.scopes {
-        [] => grant,
-        scopes => grant.with_scopes(scopes.iter().collect::<Scopes>()),
-    };
-    let grant = match terms.expires_at {
-        Some(end) => grant.expires_at(UnixTime::from_secs(end)),
-        None => grant,
-    };
+    if let Some(end) = terms.expires_at {
+        grant = grant.expires_at(UnixTime::from_secs(end));
+    }
+    let begin = payload.login.unwrap_or_default();
     Some(Login {
         grant,
-        token,
-        started_at,
-        id,
+        token: terms.token.map(|hash| hash.parse()).transpose().ok()?,
+        started_at: begin.started_at.map(UnixTime::from_secs),
+        id: begin.id.map(|id| read_id(id).ok_or(())).transpose().ok()?,
     })
 }
 
@@ -168,6 +128,7 @@ fn read_id(text: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
 
     fn alice() -> Grant {
         Grant::new(Identity::new("alice"))
@@ -211,6 +172,23 @@ mod tests {
     }
 
     #[test]
+    fn grant_and_login_are_read_wherever_they_stand() {
+        let payload = r#"{"login": {"started_at": 9}, "grant": {"scopes": ["read"]}, "username": "alice", "name": null,
+            "display_name": null, "initials": null, "color": null, "avatar_url": null, "x": {"grant": 1} }"#;
+        let expected = Login {
+            grant: alice().with_scopes(["read"]),
+            token: None,
+            started_at: Some(UnixTime::from_secs(9)),
+            id: None,
+        };
+        assert_eq!(from_payload(payload.as_bytes()), Some(expected));
+        for (from, to) in [("9", "\"9\""), ("[\"read\"]", "7")] {
+            let broken = payload.replacen(from, to, 1);
+            assert_eq!(from_payload(broken.as_bytes()), None, "{broken}");
+        }
+    }
+
+    #[test]
     fn what_is_there_and_cannot_be_read_is_no_login() {
         let payload = to_payload(&Login {
             grant: alice().with_scopes(["read"]),
@@ -224,8 +202,8 @@ mod tests {
             ("null,", "-1,"),
             ("0707", "070"),
             ("\"}, ", "\", \"token\": 7}, "),
-            ("\"started_at\":9", "\"started_at\":\"9\""),
-            (":9,", ":-9,"),
+            ("\"started_at\": 9", "\"started_at\": \"9\""),
+            (": 9,", ": -9,"),
             ("AAAA\"", "AAA\""),
             ("AAAA\"", "AAA=\""),
             ("AAAA\"", "AAAAA\""),

@@ -241,7 +241,7 @@ pub(crate) fn binding(session: &Session) -> Binding {
     let login = session.login();
     match login.id {
         Some(id) => Binding::Session(id),
-        None => Binding::of_login(session.identity().username_octets(), login.started),
+        None => Binding::of_login(session.identity().username().as_bytes(), login.started),
     }
 }
 

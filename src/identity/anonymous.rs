@@ -74,12 +74,8 @@ pub(super) fn identity() -> Identity {
         .iter()
         .filter_map(|word| word.chars().next())
         .collect();
-    Identity::of([
-        Some(&random::hex::<16>()),
-        Some(&name),
-        Some(&name),
-        Some(&initials),
-        None,
-        None,
-    ])
+    Identity::new(&random::hex::<16>())
+        .with_name(&name)
+        .with_display_name(&name)
+        .with_initials(&initials)
 }

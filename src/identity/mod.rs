@@ -10,10 +10,11 @@ use std::{
 };
 
 pub use payload::{IdentityError, IdentityErrorKind};
+pub(crate) use payload::{Payload, Shown, to_json};
 
 /// Who somebody is: the name they log in by, and how they like to be shown.
 ///
-/// The fields of a Jupyter Server user. All texts stand in one allocation; cloning counts one reference up.
+/// The fields of a Jupyter Server user. Cloning copies no text.
 /// Two identities are equal if all their getters are.
 ///
 /// # Security
@@ -38,29 +39,26 @@ pub use payload::{IdentityError, IdentityErrorKind};
 /// # Ok::<(), portcullis::IdentityError>(())
 /// ```
 #[derive(Clone)]
-pub struct Identity {
-    /// A head that tells where the fields are, and the fields one behind the other.
-    ///
-    /// They are one text, so that an identity is two words and moves in no time wherever a session goes. The head
-    /// is [`DIGITS`] digits of seven bits for the end of each field but the last, which ends with the text, and one
-    /// of a bit for each field that is there; one that is not takes no room.
-    text: Arc<str>,
-}
-
-/// In the order of the payload: username, name, display name, initials, color, avatar's URL.
-const FIELDS: usize = 6;
-/// Digits of seven bits, each an ASCII character, for a place in the text.
-const DIGITS: usize = 4;
-/// Octets of the head.
-const HEAD: usize = (FIELDS - 1) * DIGITS + 1;
+pub struct Identity(Arc<Fields>);
 
 /// The fields as they were given.
-type Fields<'a> = [Option<&'a str>; FIELDS];
+#[derive(Clone, Default)]
+struct Fields {
+    username: Box<str>,
+    name: Option<Box<str>>,
+    display_name: Option<Box<str>>,
+    initials: Option<Box<str>>,
+    color: Option<Box<str>>,
+    avatar_url: Option<Box<str>>,
+}
 
 impl Identity {
     /// Somebody called `username`.
     pub fn new(username: &str) -> Self {
-        Self::of([Some(username), None, None, None, None, None])
+        Self(Arc::new(Fields {
+            username: username.into(),
+            ..Fields::default()
+        }))
     }
 
     /// Somebody nobody knows, under a new random name.
@@ -78,142 +76,84 @@ impl Identity {
     /// The same identity under this full name. Default: the username. An empty name counts as none.
     #[must_use]
     pub fn with_name(&self, name: &str) -> Self {
-        self.with(1, name)
+        self.with(|fields| fields.name = Some(name.into()))
     }
 
     /// The same identity, shown under this name. Default: the name. An empty one counts as none.
     #[must_use]
     pub fn with_display_name(&self, display_name: &str) -> Self {
-        self.with(2, display_name)
+        self.with(|fields| fields.display_name = Some(display_name.into()))
     }
 
     /// The same identity with these initials. Default: none.
     #[must_use]
     pub fn with_initials(&self, initials: &str) -> Self {
-        self.with(3, initials)
+        self.with(|fields| fields.initials = Some(initials.into()))
     }
 
     /// The same identity with this colour of its cursor and avatar, a CSS colour. Default: none.
     #[must_use]
     pub fn with_color(&self, color: &str) -> Self {
-        self.with(4, color)
+        self.with(|fields| fields.color = Some(color.into()))
     }
 
     /// The same identity with the picture at this URL. Default: none.
     #[must_use]
     pub fn with_avatar_url(&self, avatar_url: &str) -> Self {
-        self.with(5, avatar_url)
+        self.with(|fields| fields.avatar_url = Some(avatar_url.into()))
     }
 
     /// The name by which they are known to this server.
     pub fn username(&self) -> &str {
-        self.field(0).unwrap_or_default()
-    }
-
-    /// The same as octets, which need not be proven to be text once more.
-    #[inline]
-    pub(crate) fn username_octets(&self) -> &[u8] {
-        let end = self.end(0).unwrap_or_default();
-        self.text.as_bytes().get(HEAD..end).unwrap_or_default()
+        &self.0.username
     }
 
     /// The full name, or else the username.
     pub fn name(&self) -> &str {
-        self.field(1)
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| self.username())
+        match self.0.name.as_deref() {
+            None | Some("") => self.username(),
+            Some(name) => name,
+        }
     }
 
     /// The name to show, or else the name.
     pub fn display_name(&self) -> &str {
-        self.field(2)
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| self.name())
+        match self.0.display_name.as_deref() {
+            None | Some("") => self.name(),
+            Some(name) => name,
+        }
     }
 
     /// The initials, if there are any.
     pub fn initials(&self) -> Option<&str> {
-        self.field(3)
+        self.0.initials.as_deref()
     }
 
     /// The colour, if there is one.
     pub fn color(&self) -> Option<&str> {
-        self.field(4)
+        self.0.color.as_deref()
     }
 
     /// Where the picture is, if there is one.
     pub fn avatar_url(&self) -> Option<&str> {
-        self.field(5)
+        self.0.avatar_url.as_deref()
     }
 
-    /// The fields as they are shown, in the order of the payload.
-    fn shown(&self) -> Fields<'_> {
-        [
-            Some(self.username()),
-            Some(self.name()),
-            Some(self.display_name()),
-            self.initials(),
-            self.color(),
-            self.avatar_url(),
-        ]
+    fn with(&self, change: impl FnOnce(&mut Fields)) -> Self {
+        let mut fields = Fields::clone(&self.0);
+        change(&mut fields);
+        Self(Arc::new(fields))
     }
 
-    fn field(&self, number: usize) -> Option<&str> {
-        let given = self.text.as_bytes().get(HEAD - 1)?;
-        if given & (1 << number) == 0 {
-            return None;
-        }
-        let begin = if number == 0 { HEAD } else { self.end(number - 1)? };
-        self.text.get(begin..self.end(number)?)
-    }
-
-    /// Where in the text a field ends.
-    #[inline]
-    fn end(&self, number: usize) -> Option<usize> {
-        if number == FIELDS - 1 {
-            return Some(self.text.len());
-        }
-        let digits = self
-            .text
-            .as_bytes()
-            .get(number * DIGITS..)?
-            .first_chunk::<DIGITS>()?;
-        Some(
-            digits
-                .iter()
-                .fold(0, |place, digit| place << 7 | usize::from(*digit)),
-        )
-    }
-
-    fn with(&self, number: usize, value: &str) -> Self {
-        let mut fields: Fields<'_> = std::array::from_fn(|number| self.field(number));
-        fields[number] = Some(value);
-        Self::of(fields)
-    }
-
-    /// # Panics
-    ///
-    /// If the fields are 256 MiB or more.
-    fn of(fields: Fields<'_>) -> Self {
-        let mut head = [0; HEAD];
-        let mut length = HEAD;
-        let mut given = 0;
-        let (ends, _) = head.as_chunks_mut::<DIGITS>();
-        let mut ends = ends.iter_mut();
-        for (number, field) in fields.into_iter().enumerate() {
-            given |= u8::from(field.is_some()) << number;
-            length += field.map_or(0, str::len);
-            assert!(
-                length >> (7 * DIGITS) == 0,
-                "the fields of an identity are shorter than 256 MiB"
-            );
-            if let Some(end) = ends.next() {
-                *end = std::array::from_fn(|digit| (length >> (7 * (DIGITS - 1 - digit)) & 0x7F) as u8);
-            }
-        }
-        head[HEAD - 1] = given;
-        Self {
-            text: joined(&head, fields, length),
+    /// The fields as the getters return them.
+    pub(crate) fn shown(&self) -> Shown<'_> {
+        Shown {
+            username: self.username(),
+            name: self.name(),
+            display_name: self.display_name(),
+            initials: self.initials(),
+            color: self.color(),
+            avatar_url: self.avatar_url(),
         }
     }
 }
@@ -234,42 +174,23 @@ impl Hash for Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Identity");
-        for (name, field) in payload::KEYS.iter().zip(self.shown()) {
+        let shown = self.shown();
+        let mut debug = f.debug_struct("Identity");
+        debug
+            .field("username", &shown.username)
+            .field("name", &shown.name)
+            .field("display_name", &shown.display_name);
+        for (name, field) in [
+            ("initials", shown.initials),
+            ("color", shown.color),
+            ("avatar_url", shown.avatar_url),
+        ] {
             if let Some(field) = field {
-                shown.field(name, &field);
+                debug.field(name, &field);
             }
         }
-        shown.finish()
+        debug.finish()
     }
-}
-
-/// The head and the fields one behind the other, in one allocation wherever they come from a payload: put together
-/// on the stack first, for an `Arc<str>` cannot be written piece by piece.
-fn joined(head: &[u8; HEAD], fields: Fields<'_>, length: usize) -> Arc<str> {
-    fn on_stack<const ROOM: usize>(head: &[u8; HEAD], fields: Fields<'_>) -> Option<Arc<str>> {
-        let mut room = [0; ROOM];
-        let mut length = 0;
-        for part in [&head[..]]
-            .into_iter()
-            .chain(fields.into_iter().flatten().map(str::as_bytes))
-        {
-            room.get_mut(length..length + part.len())?.copy_from_slice(part);
-            length += part.len();
-        }
-        Some(std::str::from_utf8(room.get(..length)?).ok()?.into())
-    }
-
-    let on_stack = if length <= 256 {
-        on_stack::<256>(head, fields)
-    } else {
-        on_stack::<{ payload::LIMIT }>(head, fields)
-    };
-    on_stack.unwrap_or_else(|| {
-        let head = head.iter().map(|digit| char::from(*digit));
-        let fields = fields.into_iter().flatten();
-        head.chain(fields.flat_map(str::chars)).collect::<String>().into()
-    })
 }
 
 #[cfg(test)]

@@ -1,26 +1,17 @@
 //! An identity as the login cookie of a Jupyter Server carries it.
 
-use std::{borrow::Cow, fmt, fmt::Write as _};
+use std::{borrow::Cow, fmt, io, marker::PhantomData, sync::Arc};
 
 use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
 };
+use serde_json::ser::{Formatter, Serializer};
 
-use super::{FIELDS, Fields, Identity};
+use super::{Fields, Identity};
 
 /// The longest payload that is read, in octets: what a cookie can hold.
-pub(super) const LIMIT: usize = 4096;
-
-/// The keys, in the order they are written.
-pub(super) const KEYS: [&str; FIELDS] = [
-    "username",
-    "name",
-    "display_name",
-    "initials",
-    "color",
-    "avatar_url",
-];
+const LIMIT: usize = 4096;
 
 impl Identity {
     /// The identity as a JSON object, octet for octet as a Jupyter Server writes it into its login cookie.
@@ -32,24 +23,13 @@ impl Identity {
     /// Keys in this order, `": "` between key and value, `", "` between pairs, all but visible ASCII and
     /// blanks escaped: Python's `json.dumps`.
     pub fn to_payload(&self) -> String {
-        let mut payload = String::with_capacity(128 + self.text.len());
-        for (number, (key, field)) in KEYS.iter().zip(self.shown()).enumerate() {
-            payload.push_str(if number == 0 { "{\"" } else { ", \"" });
-            payload.push_str(key);
-            payload.push_str("\": ");
-            match field {
-                Some(field) => write_string(field, &mut payload),
-                None => payload.push_str("null"),
-            }
-        }
-        payload.push('}');
-        payload
+        to_json(&self.shown())
     }
 
     /// The identity that a payload of a login cookie holds; its signature is checked before.
     ///
     /// All six keys are needed, in any order, and a username that is not empty. Keys besides them are
-    /// ignored; of several of one name the last counts. A payload without escapes costs one allocation.
+    /// ignored; of several of one name the last counts.
     ///
     /// # Errors
     ///
@@ -58,184 +38,183 @@ impl Identity {
     /// - `Incomplete`: a key is missing, or the username is empty.
     /// - `NotText`: the value of one of the six keys is neither a string nor null, or the username is null.
     pub fn from_payload(payload: &[u8]) -> Result<Self, IdentityError> {
-        if payload.len() > LIMIT {
-            return Err(IdentityError::new(IdentityErrorKind::TooLong, ""));
-        }
-        let malformed = || IdentityError::new(IdentityErrorKind::Malformed, "");
-        let text = std::str::from_utf8(payload).map_err(|_| malformed())?;
-        if let Some(fields) = as_written(text) {
-            return Self::of_payload(fields);
-        }
-        let Object(values) = serde_json::from_str(text).map_err(|_| malformed())?;
-        let mut fields: Fields<'_> = [None; FIELDS];
-        for ((field, value), key) in fields.iter_mut().zip(&values).zip(KEYS) {
-            *field = match value {
-                None => return Err(IdentityError::new(IdentityErrorKind::Incomplete, key)),
-                Some(Value::Other) => return Err(IdentityError::new(IdentityErrorKind::NotText, key)),
-                Some(Value::Null) => None,
-                Some(Value::Text(text)) => Some(text),
-            };
-        }
-        Self::of_payload(fields)
-    }
-
-    fn of_payload(fields: Fields<'_>) -> Result<Self, IdentityError> {
-        match fields[0] {
-            None => Err(IdentityError::new(IdentityErrorKind::NotText, KEYS[0])),
-            Some("") => Err(IdentityError::new(IdentityErrorKind::Incomplete, KEYS[0])),
-            Some(_) => Ok(Self::of(fields)),
-        }
+        Payload::<Option<IgnoredAny>, Option<IgnoredAny>>::read(payload)?.identity()
     }
 }
 
-/// The fields of a payload that is written as [`Identity::to_payload`] writes it and needs no unescaping,
-/// which is nearly every one: much faster than reading it as any JSON. Of any other nothing is told.
-fn as_written(payload: &str) -> Option<Fields<'_>> {
-    const LEADS: [&str; FIELDS] = [
-        "{\"username\": ",
-        ", \"name\": ",
-        ", \"display_name\": ",
-        ", \"initials\": ",
-        ", \"color\": ",
-        ", \"avatar_url\": ",
-    ];
-
-    // JSON forbids controls in strings, and `json.dumps` writes none elsewhere.
-    if payload.bytes().fold(false, |any, octet| any | (octet < b' ')) {
-        return None;
-    }
-    let mut fields: Fields<'_> = [None; FIELDS];
-    let mut rest = payload;
-    for (field, lead) in fields.iter_mut().zip(LEADS) {
-        rest = rest.strip_prefix(lead)?;
-        rest = match rest.strip_prefix('"') {
-            Some(value) => {
-                let end = memchr::memchr2(b'"', b'\\', value.as_bytes())?;
-                let (value, after) = value.split_at_checked(end)?;
-                *field = Some(value);
-                after.strip_prefix('"')?
-            }
-            None => rest.strip_prefix("null")?,
-        };
-    }
-    (rest == "}").then_some(fields)
+/// The fields of an identity as a payload shows them.
+#[derive(PartialEq, Hash, Serialize)]
+pub(crate) struct Shown<'a> {
+    pub(super) username: &'a str,
+    pub(super) name: &'a str,
+    pub(super) display_name: &'a str,
+    pub(super) initials: Option<&'a str>,
+    pub(super) color: Option<&'a str>,
+    pub(super) avatar_url: Option<&'a str>,
 }
 
-/// A JSON string as Python's `json.dumps` writes it.
-fn write_string(text: &str, json: &mut String) {
-    json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\n' => json.push_str("\\n"),
-            '\r' => json.push_str("\\r"),
-            '\t' => json.push_str("\\t"),
-            '\u{8}' => json.push_str("\\b"),
-            '\u{c}' => json.push_str("\\f"),
-            ' '..='~' => json.push(character),
-            _ => {
+/// Returns `value` as JSON, written as Python's `json.dumps` writes it.
+pub(crate) fn to_json(value: &impl Serialize) -> String {
+    let mut json = Vec::with_capacity(256);
+    value
+        .serialize(&mut Serializer::with_formatter(&mut json, Python))
+        .expect("texts and numbers are JSON");
+    String::from_utf8(json).expect("JSON is text")
+}
+
+/// The separators and escapes of Python's `json.dumps`.
+struct Python;
+
+impl Formatter for Python {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, json: &mut W, first: bool) -> io::Result<()> {
+        json.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, json: &mut W, first: bool) -> io::Result<()> {
+        json.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, json: &mut W) -> io::Result<()> {
+        json.write_all(b": ")
+    }
+
+    /// Escapes what `serde_json` does not: DEL and all beyond ASCII.
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, json: &mut W, text: &str) -> io::Result<()> {
+        for character in text.chars() {
+            if let ' '..='~' = character {
+                json.write_all(&[character as u8])?;
+            } else {
                 for unit in character.encode_utf16(&mut [0; 2]) {
-                    write!(json, "\\u{unit:04x}").expect("a String takes all text");
+                    write!(json, "\\u{unit:04x}")?;
                 }
             }
         }
+        Ok(())
     }
-    json.push('"');
 }
 
-/// The values of the six keys, where they are.
-struct Object<'a>([Option<Value<'a>>; FIELDS]);
+/// The members of a payload, read in one pass: those of an identity, and `grant` and `login`, which a Jupyter Server
+/// neither writes nor reads.
+#[derive(Default)]
+pub(crate) struct Payload<'a, G, L> {
+    username: Member<'a>,
+    name: Member<'a>,
+    display_name: Member<'a>,
+    initials: Member<'a>,
+    color: Member<'a>,
+    avatar_url: Member<'a>,
+    pub(crate) grant: G,
+    pub(crate) login: L,
+}
 
-impl<'de> Deserialize<'de> for Object<'de> {
+impl<'a, G: Default + Deserialize<'a>, L: Default + Deserialize<'a>> Payload<'a, G, L> {
+    pub(crate) fn read(payload: &'a [u8]) -> Result<Self, IdentityError> {
+        if payload.len() > LIMIT {
+            return Err(IdentityError::new(IdentityErrorKind::TooLong, ""));
+        }
+        std::str::from_utf8(payload)
+            .ok()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .ok_or(IdentityError::new(IdentityErrorKind::Malformed, ""))
+    }
+}
+
+impl<G, L> Payload<'_, G, L> {
+    pub(crate) fn identity(&self) -> Result<Identity, IdentityError> {
+        let username = match text(&self.username, "username")? {
+            None => return Err(IdentityError::new(IdentityErrorKind::NotText, "username")),
+            Some(username) if username.is_empty() => {
+                return Err(IdentityError::new(IdentityErrorKind::Incomplete, "username"));
+            }
+            Some(username) => username,
+        };
+        Ok(Identity(Arc::new(Fields {
+            username,
+            name: text(&self.name, "name")?,
+            display_name: text(&self.display_name, "display_name")?,
+            initials: text(&self.initials, "initials")?,
+            color: text(&self.color, "color")?,
+            avatar_url: text(&self.avatar_url, "avatar_url")?,
+        })))
+    }
+}
+
+/// Not derived: a derived reader refuses a payload with two members of one name.
+impl<'de, G, L> Deserialize<'de> for Payload<'de, G, L>
+where
+    G: Default + Deserialize<'de>,
+    L: Default + Deserialize<'de>,
+{
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
+        struct Members<G, L>(PhantomData<(G, L)>);
 
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Object<'de>;
+        impl<'de, G, L> Visitor<'de> for Members<G, L>
+        where
+            G: Default + Deserialize<'de>,
+            L: Default + Deserialize<'de>,
+        {
+            type Value = Payload<'de, G, L>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an identity")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut values = [const { None }; FIELDS];
-                while let Some(Value::Text(key)) = map.next_key()? {
-                    match KEYS
-                        .iter()
-                        .position(|known| *known == key)
-                        .and_then(|place| values.get_mut(place))
-                    {
-                        Some(value) => *value = Some(map.next_value()?),
-                        None => {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut payload = Payload::default();
+                while let Some(key) = map.next_key()? {
+                    match key {
+                        Key::Username => payload.username = Some(map.next_value()?),
+                        Key::Name => payload.name = Some(map.next_value()?),
+                        Key::DisplayName => payload.display_name = Some(map.next_value()?),
+                        Key::Initials => payload.initials = Some(map.next_value()?),
+                        Key::Color => payload.color = Some(map.next_value()?),
+                        Key::AvatarUrl => payload.avatar_url = Some(map.next_value()?),
+                        Key::Grant => payload.grant = map.next_value()?,
+                        Key::Login => payload.login = map.next_value()?,
+                        Key::Other => {
                             map.next_value::<IgnoredAny>()?;
                         }
                     }
                 }
-                Ok(Object(values))
+                Ok(payload)
             }
         }
 
-        deserializer.deserialize_map(Keys)
+        deserializer.deserialize_map(Members(PhantomData))
     }
 }
 
-/// A JSON value, as far as an identity has use for it.
-enum Value<'a> {
-    Null,
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Key {
+    Username,
+    Name,
+    DisplayName,
+    Initials,
+    Color,
+    AvatarUrl,
+    Grant,
+    Login,
+    #[serde(other)]
     Other,
-    Text(Cow<'a, str>),
 }
 
-impl<'de> Deserialize<'de> for Value<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
+/// A member of a payload: `None` if it is missing, `Some(None)` if it is null.
+type Member<'a> = Option<Option<Value<'a>>>;
 
-        impl<'de> Visitor<'de> for Any {
-            type Value = Value<'de>;
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Value<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Other(IgnoredAny),
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
-                Ok(Value::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
-                Ok(Value::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-                Ok(Value::Null)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
-                Ok(Value::Other)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Value<'de>, E> {
-                Ok(Value::Other)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Value<'de>, E> {
-                Ok(Value::Other)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Value<'de>, E> {
-                Ok(Value::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Value<'de>, A::Error> {
-                IgnoredAny.visit_seq(seq).map(|_| Value::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value<'de>, A::Error> {
-                IgnoredAny.visit_map(map).map(|_| Value::Other)
-            }
-        }
-
-        deserializer.deserialize_any(Any)
+fn text(member: &Member<'_>, key: &'static str) -> Result<Option<Box<str>>, IdentityError> {
+    match member {
+        None => Err(IdentityError::new(IdentityErrorKind::Incomplete, key)),
+        Some(None) => Ok(None),
+        Some(Some(Value::Text(text))) => Ok(Some((**text).into())),
+        Some(Some(Value::Other(_))) => Err(IdentityError::new(IdentityErrorKind::NotText, key)),
     }
 }
 
@@ -285,6 +264,15 @@ impl IdentityError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KEYS: [&str; 6] = [
+        "username",
+        "name",
+        "display_name",
+        "initials",
+        "color",
+        "avatar_url",
+    ];
 
     #[track_caller]
     fn check(payload: &str, expected: Result<&str, &str>) {
@@ -366,26 +354,30 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_of_reading_agree() {
-        let identity = Identity::new("u1")
+    fn a_payload_changed_in_one_place_is_read_as_json_says() {
+        let written = Identity::new("u1")
             .with_name("A B")
             .with_initials("")
-            .with_avatar_url("https://a/~b?c=[d]");
-        let written = identity.to_payload();
-        assert!(as_written(&written).is_some());
-        assert!(as_written(&identity.with_color("\u{e9}").to_payload()).is_none());
-        // Every payload that is one octet away from a good one.
+            .with_avatar_url("https://a/~b?c=[d]")
+            .to_payload();
         for place in 0..written.len() {
             for octet in [b'"', b'\\', b' ', b'n', b'}', b',', b'\n', 0x7f, b'u'] {
                 let mut payload = written.clone().into_bytes();
                 payload[place] = octet;
                 let payload = String::from_utf8(payload).expect("ASCII");
-                // With a blank in front, the payload means the same and is not as it is written.
-                let (fast, slow) = (
-                    Identity::from_payload(payload.as_bytes()),
-                    Identity::from_payload(format!(" {payload}").as_bytes()),
-                );
-                assert_eq!(fast.ok(), slow.ok(), "{payload}");
+                let found = Identity::from_payload(payload.as_bytes()).ok();
+                let json = serde_json::from_str::<serde_json::Value>(&payload).ok();
+                let expected = json.filter(|json| {
+                    let named = json["username"].as_str().is_some_and(|name| !name.is_empty());
+                    named && KEYS.iter().all(|key| json.get(key).is_some())
+                });
+                assert_eq!(found.is_some(), expected.is_some(), "{payload}");
+                let Some((found, expected)) = found.zip(expected) else {
+                    continue;
+                };
+                assert_eq!(found.username(), expected["username"], "{payload}");
+                assert_eq!(found.name(), expected["name"], "{payload}");
+                assert_eq!(found.avatar_url(), expected["avatar_url"].as_str(), "{payload}");
             }
         }
     }

@@ -1,13 +1,13 @@
 //! One bounded map that forgets.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::RandomState},
     fmt,
     hash::{BuildHasher, Hash},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{folding::Folding, time::Moment};
+use crate::time::Moment;
 
 /// A map of bounded size, each entry of which ends at a moment of its own.
 ///
@@ -19,11 +19,9 @@ use crate::{folding::Folding, time::Moment};
 ///
 /// All methods take the moment they are called at. They lock one of several parts of the map, for as long as
 /// a few look-ups take; keys are spread over the parts by a hash nobody outside can foresee.
-///
-/// Keys are digests, or hashed with a secret already, or numbers of our own: [`Folding`] is enough for them.
 pub(crate) struct Expiring<K, V> {
     parts: Box<[Mutex<Part<K, V>>]>,
-    hasher: Folding,
+    hasher: RandomState,
     /// The bound of each part.
     room: usize,
 }
@@ -42,10 +40,9 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
     }
 
     fn in_parts(parts: usize, capacity: usize) -> Self {
-        let hasher = Folding::new();
         Self {
-            parts: (0..parts).map(|_| Mutex::new(Part::new(hasher))).collect(),
-            hasher,
+            parts: (0..parts).map(|_| Mutex::new(Part::new())).collect(),
+            hasher: RandomState::new(),
             room: (capacity / parts).max(1),
         }
     }
@@ -110,8 +107,7 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
     /// The part that `key` belongs to. A thread that panicked while it held the lock left a map that forgets
     /// its key at worst, so the others go on.
     fn part(&self, key: &K) -> MutexGuard<'_, Part<K, V>> {
-        // Other bits than those by which a table of so many entries finds a key's place.
-        let place = (self.hasher.hash_one(key) >> 32) % self.parts.len() as u64;
+        let place = self.hasher.hash_one(key) % self.parts.len() as u64;
         self.parts[place as usize]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -140,15 +136,15 @@ impl<K, V> fmt::Debug for Expiring<K, V> {
 
 /// What lies under one lock.
 struct Part<K, V> {
-    entries: HashMap<K, (V, Moment), Folding>,
+    entries: HashMap<K, (V, Moment)>,
     /// The same keys by their ends.
     order: BTreeSet<(Moment, K)>,
 }
 
 impl<K, V> Part<K, V> {
-    fn new(hasher: Folding) -> Self {
+    fn new() -> Self {
         Self {
-            entries: HashMap::with_hasher(hasher),
+            entries: HashMap::new(),
             order: BTreeSet::new(),
         }
     }

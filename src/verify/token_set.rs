@@ -13,7 +13,6 @@ use super::shared_token::unknown;
 use crate::{
     answer::Answer,
     error::ConfigError,
-    folding::Folding,
     grant::Grant,
     secret::{self, Secret},
     token::{PresentedToken, Token, TokenHash},
@@ -46,9 +45,7 @@ use crate::{
 #[derive(Clone)]
 pub struct TokenSet(Arc<ArcSwap<Table>>);
 
-/// The seed is there for tables whose tokens other people chose: without it they could choose some that all fall into
-/// one place.
-type Table = HashMap<Digest, Grant, Folding>;
+type Table = HashMap<Digest, Grant>;
 
 impl TokenSet {
     /// The set of these tokens.
@@ -67,7 +64,7 @@ impl TokenSet {
     ///
     /// As for [`TokenSet::new`].
     pub fn of_hashes(hashes: impl IntoIterator<Item = (TokenHash, Grant)>) -> Result<Self, ConfigError> {
-        let mut table = Table::with_hasher(Folding::new());
+        let mut table = Table::new();
         for (number, (hash, grant)) in hashes.into_iter().enumerate() {
             match table.entry(Digest(hash)) {
                 Entry::Occupied(_) => {
@@ -82,8 +79,6 @@ impl TokenSet {
         if table.is_empty() {
             return Err(fault("expected at least one token, found none"));
         }
-        // Room for as many again, so that a look-up hardly ever meets another token on its way.
-        table.reserve(table.len());
         Ok(Self(Arc::new(ArcSwap::from_pointee(table))))
     }
 
@@ -135,7 +130,6 @@ impl TokenSet {
         self.0.load().len()
     }
 
-    #[inline(always)]
     fn known(&self, hash: TokenHash) -> Option<Verdict> {
         let table = self.0.load();
         table
@@ -166,16 +160,15 @@ fn fault(message: impl Into<String>) -> ConfigError {
     ConfigError::new("tokens", message)
 }
 
-/// A token's hash as the key of the table: compared in constant time, and hashed by its own first octets.
+/// A token's hash as the key of the table, compared in constant time.
 ///
-/// What a stranger can learn from the time of a look-up is how the hash of a token of his own choice lies
-/// beside those in the table. Of that no token follows: he would have to find one whose SHA-256 begins with
-/// given bits, and the last word is a comparison of all 256.
+/// The time of a look-up shows at most how the hash of a presented token lies beside those in the table. No token
+/// follows from that.
 struct Digest(TokenHash);
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
-        secret::equal_digests(self.0.as_bytes(), other.0.as_bytes())
+        secret::equal(self.0.as_bytes(), other.0.as_bytes())
     }
 }
 
@@ -183,15 +176,14 @@ impl Eq for Digest {}
 
 impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = *self.0.as_bytes();
-        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        self.0.hash(state);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{denial::Reason, identity::Identity};
+    use crate::{denial::Reason, identity::Identity, token::TOKEN_LIMIT};
 
     fn grant(name: &str) -> Grant {
         Grant::new(Identity::new(name))
@@ -248,6 +240,28 @@ mod tests {
         set.replace(of("new"));
         assert!(known(&serving, "old").is_none());
         assert!(known(&serving, "new").is_some());
+    }
+
+    #[test]
+    fn only_the_exact_text_of_a_token_is_known() {
+        let generated = Token::generate();
+        let long = "a".repeat(TOKEN_LIMIT);
+        let tokens = ["abc", generated.expose(), &long];
+        let set = TokenSet::new(tokens.map(|text| (text.parse().expect("a token"), grant(text))));
+        let set = set.expect("a set");
+        for text in tokens {
+            assert_eq!(known(&set, text), Some(grant(text)));
+        }
+        for text in ["abd", "ab", "ABC", "abca", &long[1..]] {
+            assert_eq!(known(&set, text), None, "{text:?}");
+        }
+        for text in [&generated.expose()[..52], "pcl_"] {
+            let found = set.verify(PresentedToken::new(text.as_bytes()).expect("well-formed"));
+            assert!(matches!(
+                found,
+                Answer::Now(Verdict::Refused(Reason::MistypedToken))
+            ));
+        }
     }
 
     #[test]

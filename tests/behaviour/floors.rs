@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 6] = [
-    "secret random deadline digest folding time changing fields head answer error denial event peer base_url next_url percent query identity scopes grant \
+    "secret random deadline digest time changing fields head answer error denial event peer base_url next_url percent query identity scopes grant \
      session token password challenge page cookie tracing",
     "source store hashing",
     "authenticate verify authorize",
