@@ -6,11 +6,10 @@ use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag, aead::inout::InO
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 
 use super::{
-    base64::URL_SAFE,
     jar::{CookieJar, Form, Place, Times},
     keyring::{Key, Keyring, Purpose, Ring},
     name::CookieName,
-    opened::{OpenError, Opened, in_time, unquoted},
+    opened::{OpenError, Opened, decoded, in_time, unquoted},
     scope::CookieScope,
 };
 use crate::{random, time::UnixTime};
@@ -114,7 +113,7 @@ impl EncryptedValues {
         if value.len() > CookieScope::LIMIT {
             return None;
         }
-        let value = URL_SAFE.decode(value, buffer)?;
+        let value = decoded(&BASE64_URL_SAFE_NO_PAD, value, buffer)?;
         let (head, rest) = value.split_first_chunk_mut::<HEAD>()?;
         let (sealed, tag) = rest.split_last_chunk_mut::<16>()?;
         let [VERSION, id, nonce @ ..] = *head else {

@@ -6,11 +6,10 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use subtle::ConstantTimeEq;
 
 use super::{
-    base64::STANDARD,
     jar::{Form, Place, Times},
     keyring::{Key, Keyring, Ring},
     name::CookieName,
-    opened::{OpenError, Opened, in_time, unquoted},
+    opened::{OpenError, Opened, decoded, in_time, unquoted},
     scope::CookieScope,
     signed_fields::fields,
 };
@@ -97,7 +96,7 @@ impl SignedValues {
             .ok_or(OpenError::Invalid)?;
         let (issued_at, payload) = fields(body, name).ok_or(OpenError::Invalid)?;
         in_time(issued_at, max_age, now())?;
-        let payload = STANDARD.decode(payload, buffer).ok_or(OpenError::Invalid)?;
+        let payload = decoded(&BASE64_STANDARD, payload, buffer).ok_or(OpenError::Invalid)?;
         Ok(Opened {
             payload,
             started_at: issued_at,
