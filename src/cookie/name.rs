@@ -26,7 +26,6 @@ pub struct CookieName(Arc<Prepared>);
 struct Prepared {
     text: Box<str>,
     finder: Finder<'static>,
-    field: Box<str>,
 }
 
 impl CookieName {
@@ -213,16 +212,10 @@ impl CookieName {
             .map(|further| place + further)
     }
 
-    /// The name as a field of a signed value: its length, a colon, itself and a bar.
-    pub(super) fn as_field(&self) -> &[u8] {
-        self.0.field.as_bytes()
-    }
-
     fn proven(text: String) -> Self {
         debug_assert!(is_token(text.as_bytes()), "{text:?} is a token");
         Self(Arc::new(Prepared {
             finder: Finder::new(text.as_bytes()).into_owned(),
-            field: format!("{}:{text}|", text.len()).into(),
             text: text.into(),
         }))
     }
