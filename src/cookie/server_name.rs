@@ -38,7 +38,6 @@ impl ServerName {
         }))
     }
 
-    #[inline(always)]
     pub(super) fn at(&self, host: &[u8]) -> Cow<'_, CookieName> {
         match self {
             Self::ByHost(hosts) => hosts.name(host),
@@ -62,7 +61,6 @@ impl ServerName {
 }
 
 impl Hosts {
-    #[inline(never)]
     fn name(&self, host: &[u8]) -> Cow<'_, CookieName> {
         for slot in &self.seen {
             let seen = slot.get_or_init(|| Seen {

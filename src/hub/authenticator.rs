@@ -15,7 +15,7 @@ use crate::{
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
     digest::sha256,
-    fields::{Field, Several},
+    fields::Field,
     head::Head,
     query::TokenBuffer,
     session::{Credential, Exchange, Session},
@@ -74,8 +74,10 @@ impl Authenticator for HubCookie {
         }
         // The usual way: a cookie that was opened before, of a token whose word is remembered.
         let (name, now) = (hub.jar.scope().name(b""), head.moment());
-        let sent = cookies.lone_value(&name).ok().flatten();
-        let digest = sent.and_then(CookieDigest::of);
+        let digest = match cookies.candidates(&name).as_deref() {
+            Some([value]) => CookieDigest::of(value),
+            _ => None,
+        };
         if let Some(token) = digest.and_then(|digest| hub.opened_cookies.token(digest, now))
             && let Some(word) = hub.verifier.recall(&hub.key(token, Some(cookies)), now)
         {
@@ -96,7 +98,7 @@ impl Hub {
         now: Moment,
     ) -> Answer<Outcome> {
         let hub = self;
-        hub.jar.read_with(
+        hub.jar.read(
             &cookies,
             || head.now(),
             |payload| Some(payload.to_vec()),
@@ -204,23 +206,15 @@ impl Hub {
     }
 
     /// Where the word of the token with this digest lies, for the browser that sent these cookies.
-    #[inline(always)]
     pub(super) fn key(&self, token: [u8; 32], sent: Option<RequestCookies<'_>>) -> Key {
-        match sent {
-            Some(sent) if !sent.is_empty() => self.key_in_session(token, sent),
-            _ => Key::new(token, None),
-        }
-    }
-
-    #[inline(never)]
-    fn key_in_session(&self, token: [u8; 32], sent: RequestCookies<'_>) -> Key {
-        match sent.lone_value(&self.session_id) {
-            Ok(value) => Key::new(token, value),
-            Err(Several) => {
-                // Of several, all count, whatever their order.
-                let mut several: Vec<&[u8]> = sent.all_values(&self.session_id).collect();
-                several.sort_unstable();
-                Key::new(token, Some(&several.join(&b';')))
+        let mut ids = sent.iter().flat_map(|sent| sent.values(&self.session_id));
+        match (ids.next(), ids.next()) {
+            (id, None) => Key::new(token, id),
+            // Of several, all count, whatever their order.
+            (first, second) => {
+                let mut ids: Vec<&[u8]> = first.into_iter().chain(second).chain(ids).collect();
+                ids.sort_unstable();
+                Key::new(token, Some(&ids.join(&b';')))
             }
         }
     }
