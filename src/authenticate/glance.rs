@@ -1,11 +1,11 @@
 //! A first look at a request, before anybody is asked: whether it carries the shared token.
 
-use super::{authorization::Candidate, token::TokenAuthenticator};
+use super::{TokenSource, token::TokenAuthenticator};
 use crate::{
     denial::Reason,
     grant::Grant,
     head::Head,
-    token::PresentedToken,
+    query::TokenBuffer,
     verify::{SharedToken, why_unknown},
 };
 
@@ -22,29 +22,22 @@ pub(crate) enum Glance<'g> {
 
 impl<'g> Glance<'g> {
     /// A glance of `first`: the way of most requests of programs.
-    ///
-    /// Octets equal to a known token are one, so their form is judged only if they are not recognised.
-    #[inline(always)]
     pub(super) fn of(first: &'g TokenAuthenticator<SharedToken>, head: &Head<'_>) -> Self {
-        match first.sources().candidate(head) {
-            Some(Candidate::None) => Self::Unknown(None),
-            Some(Candidate::Odd) | None => Self::Unclear(first),
-            Some(Candidate::Of(octets)) => match first.verifier.recognise(octets) {
-                Some(grant) if grant.has_expired(|| head.now()) => Self::Unknown(Some(Reason::ExpiredToken)),
-                Some(grant) => Self::Known(grant),
-                None => match why_unrecognised(octets) {
-                    Some(reason) => Self::Unknown(Some(reason)),
-                    None => Self::Unclear(first),
-                },
-            },
+        let mut buffer = TokenBuffer::default();
+        match first.sources().find(*head, &mut buffer) {
+            Ok(None) => Self::Unknown(None),
+            Ok(Some(found)) if *found.source() == TokenSource::Authorization => {
+                match first.verifier.recognise(found.token().as_bytes()) {
+                    Some(grant) if grant.has_expired(|| head.now()) => {
+                        Self::Unknown(Some(Reason::ExpiredToken))
+                    }
+                    Some(grant) => Self::Known(grant),
+                    None => Self::Unknown(Some(why_unknown(found.token()))),
+                }
+            }
+            _ => Self::Unclear(first),
         }
     }
-}
-
-/// Why octets that nobody recognised are refused, if they have the form of a token.
-#[inline(never)]
-fn why_unrecognised(octets: &[u8]) -> Option<Reason> {
-    PresentedToken::new(octets).map(why_unknown)
 }
 
 #[cfg(test)]
@@ -54,7 +47,7 @@ mod tests {
 
     use super::{
         super::{
-            Authenticator, Chain, TokenSource,
+            Authenticator, Chain,
             token::tests::{owner, token, told},
         },
         *,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     Authenticator, Outcome,
-    authorization::Candidate,
     token_sources::{TokenSource, TokenSources},
 };
 use crate::{
@@ -113,7 +112,6 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 
 impl<V: TokenVerifier> TokenAuthenticator<V> {
     /// The answer, wherever a token may be.
-    #[inline(never)]
     pub(super) fn by_any_source(&self, head: &Head<'_>) -> Answer<Outcome> {
         let mut buffer = TokenBuffer::default();
         match self.sources.find(*head, &mut buffer) {
@@ -127,17 +125,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 
 impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        let head = &head;
-        match self.sources.candidate(head) {
-            Some(Candidate::None) => return Answer::Now(Outcome::Absent),
-            Some(Candidate::Of(octets)) => {
-                if let Some(verdict) = self.verifier.verify_octets(octets) {
-                    return outcome(verdict);
-                }
-            }
-            Some(Candidate::Odd) | None => {}
-        }
-        self.by_any_source(head)
+        self.by_any_source(&head)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     answer::Answer,
-    authenticate::{Authenticator, Candidate, Outcome, TokenSource, TokenSources},
+    authenticate::{Authenticator, Outcome, TokenSource},
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
     digest::sha256,
@@ -48,16 +48,24 @@ impl Authenticator for HubTokens {
         } else {
             &hub.sources
         };
-        match sources.candidate(&head) {
-            Some(Candidate::None) => return Outcome::Absent.into(),
-            Some(Candidate::Of(octets)) => {
-                if let Some(answer) = hub.ask(octets, &head, Credential::Token) {
-                    return answer;
-                }
-            }
-            Some(Candidate::Odd) | None => {}
+        let mut buffer = TokenBuffer::default();
+        let found = match sources.find(head, &mut buffer) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Outcome::Absent.into(),
+            Err(denial) => return Outcome::Malformed(denial).into(),
+        };
+        let answer = hub.ask(found.token().as_bytes(), &head, Credential::Token);
+        let answer = answer.unwrap_or_else(|| Outcome::Absent.into());
+        if *found.source() != TokenSource::Query {
+            return answer;
         }
-        hub.by_any_source(sources, head)
+        let hash = found.token().hash();
+        answer.map(move |outcome| match outcome {
+            Outcome::Accepted(session) => {
+                Outcome::Accepted(session.exchangeable(Exchange::Token(Arc::new(hash))))
+            }
+            outcome => outcome,
+        })
     }
 }
 
@@ -89,7 +97,6 @@ impl Authenticator for HubCookie {
 
 impl Hub {
     /// What is said of a request with a cookie that has to be opened.
-    #[inline(never)]
     fn open(
         self: &Arc<Self>,
         cookies: RequestCookies<'_>,
@@ -121,27 +128,6 @@ impl Hub {
                 }
             },
         )
-    }
-
-    #[inline(never)]
-    fn by_any_source(self: &Arc<Self>, sources: &TokenSources, head: Head<'_>) -> Answer<Outcome> {
-        let mut buffer = TokenBuffer::default();
-        match sources.find(head, &mut buffer) {
-            Ok(Some(found)) => {
-                let in_query = *found.source() == TokenSource::Query;
-                let hash = found.token().hash();
-                self.ask(found.token().as_bytes(), &head, Credential::Token)
-                    .unwrap_or_else(|| Outcome::Absent.into())
-                    .map(move |outcome| match outcome {
-                        Outcome::Accepted(session) if in_query => {
-                            Outcome::Accepted(session.exchangeable(Exchange::Token(Arc::new(hash))))
-                        }
-                        outcome => outcome,
-                    })
-            }
-            Ok(None) => Outcome::Absent.into(),
-            Err(denial) => Outcome::Malformed(denial).into(),
-        }
     }
 
     /// What is said of a request with these octets for a token, or `None` if they are none. Those that the hub has
