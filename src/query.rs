@@ -103,11 +103,6 @@ impl<'a> Query<'a> {
         self.0.len() > Self::LIMIT || self.pairs().any(Pair::is_token)
     }
 
-    /// Whether there is nothing to read for [`Query::token`], and nothing to refuse.
-    pub(crate) fn has_no_token(self) -> bool {
-        self.0.len() <= Self::LIMIT && !self.holds_token()
-    }
-
     /// The decoded value of the parameter `name`, or `None` unless there is exactly one, well-formed, in a
     /// query not longer than [`Query::LIMIT`].
     pub fn parameter(self, name: &str) -> Option<Cow<'a, [u8]>> {

@@ -27,7 +27,7 @@ impl Authenticator for Opens {
             return Outcome::Rejected(Reason::TooLarge).into();
         };
         let who = |payload: &[u8]| Some(payload.len());
-        self.jar.read_with(
+        self.jar.read(
             &cookies,
             || head.now(),
             who,

@@ -35,45 +35,15 @@ use crate::{
 /// # Ok::<(), portcullis::Denial>(())
 /// ```
 pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>, Denial> {
-    match candidate(value) {
-        Candidate::None => Ok(None),
-        Candidate::Of(octets) => PresentedToken::new(octets).map(Some).ok_or_else(malformed),
-        Candidate::Odd => Err(malformed()),
-    }
-}
-
-/// What an `Authorization` field has in the place of a token.
-#[derive(Clone, Copy)]
-pub(crate) enum Candidate<'v> {
-    /// There is none: the field is of another scheme.
-    None,
-    /// One of the two schemes, and nothing that could be a token behind it.
-    Odd,
-    /// What stands behind one of the two schemes, be it a token or not.
-    Of(&'v [u8]),
-}
-
-/// What has the place of a token in the value of the field.
-#[inline(always)]
-pub(super) fn candidate(value: &[u8]) -> Candidate<'_> {
-    match value.strip_prefix(b"Bearer ") {
-        // The usual spelling: one comparison, and nothing to trim.
-        Some(octets @ [first, .., last]) if !is_blank(*first) && !is_blank(*last) => Candidate::Of(octets),
-        _ => unusual_candidate(value),
-    }
-}
-
-#[inline(never)]
-fn unusual_candidate(value: &[u8]) -> Candidate<'_> {
     let value = trim(value);
     let Some(rest) = behind(value, b"Bearer").or_else(|| behind(value, b"token")) else {
-        return Candidate::None;
+        return Ok(None);
     };
     match rest {
-        [octet, octets @ ..] if is_blank(*octet) => Candidate::Of(trim_start(octets)),
+        [b' ' | b'\t', token @ ..] => PresentedToken::new(trim(token)).map(Some).ok_or_else(malformed),
         // The word goes on: another scheme that begins like ours.
-        [octet, ..] if is_word(*octet) => Candidate::None,
-        _ => Candidate::Odd,
+        [octet, ..] if is_word(*octet) => Ok(None),
+        _ => Err(malformed()),
     }
 }
 
@@ -83,12 +53,8 @@ fn behind<'v, const N: usize>(value: &'v [u8], word: &[u8; N]) -> Option<&'v [u8
     front.eq_ignore_ascii_case(word).then_some(rest)
 }
 
-fn is_blank(octet: u8) -> bool {
-    matches!(octet, b' ' | b'\t')
-}
-
 #[cold]
-pub(super) fn malformed() -> Denial {
+fn malformed() -> Denial {
     Denial::new(Reason::Malformed)
         .with_status(http::StatusCode::UNAUTHORIZED)
         .with_detail("expected one token of 1 to 512 visible ASCII characters behind the scheme")
@@ -100,18 +66,8 @@ fn is_word(octet: u8) -> bool {
 }
 
 /// Without the blanks at both ends. Not `trim_ascii`, which takes line ends as well.
-#[inline]
-pub(super) fn trim(value: &[u8]) -> &[u8] {
-    let mut value = trim_start(value);
-    while let [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
-}
-
-#[inline]
-fn trim_start(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = value {
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
     value

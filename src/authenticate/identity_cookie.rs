@@ -212,7 +212,7 @@ impl IdentityCookie {
                 Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
                 Read::Opened(opened) => self.opened(&opened, keys, head),
             };
-            jar.read_with(&cookies, || head.now(), who, read)
+            jar.read(&cookies, || head.now(), who, read)
         })
     }
 

@@ -31,7 +31,6 @@ use crate::{
 };
 
 #[cfg(feature = "hub")]
-pub(crate) use self::authorization::Candidate;
 pub use self::{
     authorization::token_in_authorization,
     func::{AuthenticatorFn, authenticator_fn},

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::authorization::{self, Candidate, token_in_authorization, trim};
+use super::authorization::{token_in_authorization, trim};
 use crate::{
     denial::{Denial, Reason},
     fields::{Field, Several, single},
@@ -39,8 +39,6 @@ pub struct TokenSources {
     headers: Box<[TokenSource]>,
     query: bool,
     websocket_subprotocol: bool,
-    /// Whether `Authorization` is a place, and the query the only other one, if any.
-    plain: bool,
 }
 
 impl TokenSources {
@@ -51,7 +49,6 @@ impl TokenSources {
             headers: Box::default(),
             query: false,
             websocket_subprotocol: false,
-            plain: false,
         };
         let mut headers = Vec::new();
         for source in sources {
@@ -64,7 +61,6 @@ impl TokenSources {
                 TokenSource::WebSocketSubprotocol => chosen.websocket_subprotocol = true,
             }
         }
-        chosen.plain = chosen.authorization && headers.is_empty() && !chosen.websocket_subprotocol;
         chosen.headers = headers.into();
         chosen
     }
@@ -118,31 +114,6 @@ impl TokenSources {
         }
         Ok(found)
     }
-
-    /// What the one `Authorization` field has in the place of a token; `None` unless it is known that no other place has
-    /// one, and then [`find`](Self::find) is to be asked. No field, and one of another scheme, are alike.
-    #[inline(always)]
-    pub(crate) fn candidate<'h>(&self, head: &Head<'h>) -> Option<Candidate<'h>> {
-        if !self.only_authorization(head) {
-            return None;
-        }
-        match head.single(Field::Authorization) {
-            Ok(Some(value)) => Some(authorization::candidate(value.as_bytes())),
-            Ok(None) => Some(Candidate::None),
-            Err(Several) => None,
-        }
-    }
-
-    /// Whether no other place than `Authorization` can hold a token, as far as a glance tells.
-    #[inline]
-    fn only_authorization(&self, head: &Head<'_>) -> bool {
-        self.plain
-            && !(self.query
-                && head
-                    .uri()
-                    .query()
-                    .is_some_and(|query| !Query::new(query.as_bytes()).has_no_token()))
-    }
 }
 
 impl Default for TokenSources {
@@ -171,7 +142,6 @@ impl<'a> Found<'a> {
     }
 
     /// What was found `before` and what is found now, which must be the same token.
-    #[inline]
     fn one(
         before: Option<Self>,
         token: Option<PresentedToken<'a>>,
@@ -188,7 +158,6 @@ impl<'a> Found<'a> {
 }
 
 /// The value of a field that may be sent once, or `None` if there is no such field.
-#[inline(always)]
 fn only(value: Result<Option<&HeaderValue>, Several>) -> Result<Option<&HeaderValue>, Denial> {
     value.map_err(|Several| several("a field that holds a credential came more than once"))
 }

@@ -14,7 +14,7 @@ use super::{
     scope::CookieScope,
     signed::SignedValues,
 };
-use crate::{error::ConfigError, fields::Several, time::UnixTime};
+use crate::{error::ConfigError, time::UnixTime};
 
 /// One cookie of a server: its place, its keys, its life.
 ///
@@ -37,9 +37,9 @@ use crate::{error::ConfigError, fields::Several, time::UnixTime};
 /// # headers.insert("cookie", line.split(';').next().unwrap_or_default().parse()?);
 ///
 /// let cookies = RequestCookies::of(&headers)?;
-/// let mut buffer = [0; 256];
-/// let read = jar.read(&cookies, || now, &mut buffer, |payload| Some(payload.to_vec()));
-/// assert!(matches!(read, Read::Opened(opened) if opened.payload() == b"alice"));
+/// let who = |payload: &[u8]| Some(payload.to_vec());
+/// let is_alice = |read: Read<'_>| matches!(read, Read::Opened(opened) if opened.payload() == b"alice");
+/// assert!(jar.read(&cookies, || now, who, is_alice));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -164,25 +164,14 @@ impl CookieJar {
     }
 
     /// The cookie of a request; see [`JarAt::read`].
-    pub fn read<'b, K: PartialEq>(
-        &self,
-        cookies: &RequestCookies<'_>,
-        now: impl Fn() -> UnixTime,
-        buffer: &'b mut [u8],
-        who: impl Fn(&[u8]) -> Option<K>,
-    ) -> Read<'b> {
-        self.at(b"").read(cookies, now, buffer, who)
-    }
-
-    /// The same with a buffer brought along; see [`JarAt::read_with`].
-    pub fn read_with<K: PartialEq, T>(
+    pub fn read<K: PartialEq, T>(
         &self,
         cookies: &RequestCookies<'_>,
         now: impl Fn() -> UnixTime,
         who: impl Fn(&[u8]) -> Option<K>,
         then: impl FnOnce(Read<'_>) -> T,
     ) -> T {
-        self.at(b"").read_with(cookies, now, who, then)
+        self.at(b"").read(cookies, now, who, then)
     }
 
     /// The `Set-Cookie` lines of a logout; see [`CookieScope::removals`].
@@ -315,71 +304,36 @@ impl JarAt<'_> {
         self.jar.scope.line(&self.name, &value, Some(times.life), https)
     }
 
-    /// The cookie of a request, its payload written to `buffer`.
+    /// The cookie of a request: `then` makes an answer of what was found.
     ///
     /// `who` says which user a payload is for, `None` if it is for nobody; it is asked only if there are
     /// several different values. The clock is read only if a value has a good signature.
-    ///
-    /// A payload that does not fit into `buffer` is refused as invalid; [`CookieJar::BUFFER`] always suffices.
-    pub fn read<'b, K: PartialEq>(
-        &self,
-        cookies: &RequestCookies<'_>,
-        now: impl Fn() -> UnixTime,
-        buffer: &'b mut [u8],
-        who: impl Fn(&[u8]) -> Option<K>,
-    ) -> Read<'b> {
-        match cookies.lone_value(&self.name) {
-            Ok(None) => Read::Absent,
-            Ok(Some(value)) => self.open(value, &now, buffer),
-            Err(Several) => self.read_several(cookies, &now, buffer, who),
-        }
-    }
-
-    /// As [`JarAt::read`], into a buffer that is brought along and as large as these cookies need: `then` is
-    /// told what was found.
-    pub fn read_with<K: PartialEq, T>(
+    pub fn read<K: PartialEq, T>(
         &self,
         cookies: &RequestCookies<'_>,
         now: impl Fn() -> UnixTime,
         who: impl Fn(&[u8]) -> Option<K>,
         then: impl FnOnce(Read<'_>) -> T,
     ) -> T {
-        // To clear the largest buffer is more work than to check a signature.
-        const USUAL: usize = 384;
-
-        match cookies.lone_value(&self.name) {
-            Ok(None) => then(Read::Absent),
-            // Base64 has four characters for three octets.
-            Ok(Some(value)) if value.len() <= USUAL / 3 * 4 => then(self.open(value, &now, &mut [0; USUAL])),
-            _ => self.read_large(*cookies, &now, who, then),
-        }
+        let mut buffer = [0; CookieJar::BUFFER];
+        then(match cookies.candidates(&self.name).as_deref() {
+            None => Read::Ambiguous,
+            Some([]) => Read::Absent,
+            Some([value]) => self.open(value, &now, &mut buffer),
+            Some(values) => self.open_one_of(values, &now, &mut buffer, who),
+        })
     }
 
-    #[cold]
-    fn read_large<K: PartialEq, T>(
+    fn open_one_of<'b, K: PartialEq>(
         &self,
-        cookies: RequestCookies<'_>,
-        now: &dyn Fn() -> UnixTime,
-        who: impl Fn(&[u8]) -> Option<K>,
-        then: impl FnOnce(Read<'_>) -> T,
-    ) -> T {
-        then(self.read(&cookies, now, &mut [0; CookieJar::BUFFER], who))
-    }
-
-    #[cold]
-    fn read_several<'b, K: PartialEq>(
-        &self,
-        cookies: &RequestCookies<'_>,
+        values: &[&[u8]],
         now: &dyn Fn() -> UnixTime,
         buffer: &'b mut [u8],
         who: impl Fn(&[u8]) -> Option<K>,
     ) -> Read<'b> {
-        let Some(values) = cookies.candidates(&self.name) else {
-            return Read::Ambiguous;
-        };
         let mut refused = OpenError::Invalid;
         let mut best: Option<(K, UnixTime, &[u8])> = None;
-        for value in values.iter() {
+        for value in values {
             let opened = match self.open(value, now, buffer) {
                 Read::Opened(opened) => opened,
                 Read::Refused(OpenError::Expired) => {

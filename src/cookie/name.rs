@@ -2,15 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use memchr::memmem::Finder;
-
 use crate::{error::ConfigError, random};
 
 /// The name of a cookie, proven to be an RFC 9110 token.
 ///
 /// The constructors are the names that Jupyter Server and JupyterHub use; [`CookieName::custom`] takes any
-/// other. A name holds its prepared search, so finding it in a request costs no set-up, and a clone is one
-/// counted reference.
+/// other. A clone is one counted reference.
 ///
 /// # Example
 ///
@@ -21,13 +18,7 @@ use crate::{error::ConfigError, random};
 /// assert_eq!(CookieName::server("localhost:8888").as_str(), "username-localhost-8888");
 /// ```
 #[derive(Clone)]
-pub struct CookieName(Arc<Prepared>);
-
-struct Prepared {
-    text: Box<str>,
-    finder: Finder<'static>,
-    field: Box<str>,
-}
+pub struct CookieName(Arc<str>);
 
 impl CookieName {
     /// The longest name that [`CookieName::custom`] takes, in octets.
@@ -162,69 +153,12 @@ impl CookieName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.0.text
-    }
-
-    /// Whether it is this very name, and not one that reads the same.
-    #[cfg(feature = "encrypted")]
-    #[inline(always)]
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// Where in `line` the name first stands and something may stand behind it, as the `=` of a cookie does.
-    #[inline(always)]
-    pub(super) fn find_in(&self, line: &[u8]) -> Option<usize> {
-        // A finder sets up more than a short line is worth.
-        const SHORT: usize = 64;
-
-        let name = self.0.text.as_bytes();
-        if line.len() < SHORT {
-            self.find_in_few(line)
-        } else if line.first() == name.first() && line.starts_with(name) {
-            Some(0)
-        } else {
-            self.0.finder.find(line)
-        }
-    }
-
-    /// Mostly the name's first octet is nowhere that the name would still fit.
-    #[inline(always)]
-    fn find_in_few(&self, line: &[u8]) -> Option<usize> {
-        let name = self.0.text.as_bytes();
-        let first = name.first()?;
-        let starts = line.get(..line.len().saturating_sub(name.len()))?;
-        let mut place = 0;
-        while let Some(octet) = starts.get(place) {
-            if octet == first {
-                return self.find_from(place, line);
-            }
-            place += 1;
-        }
-        None
-    }
-
-    #[inline(never)]
-    fn find_from(&self, place: usize, line: &[u8]) -> Option<usize> {
-        let name = self.0.text.as_bytes();
-        let mut windows = line.get(place..)?.windows(name.len());
-        windows
-            .position(|window| window == name)
-            .map(|further| place + further)
-    }
-
-    /// The name as a field of a signed value: its length, a colon, itself and a bar.
-    pub(super) fn as_field(&self) -> &[u8] {
-        self.0.field.as_bytes()
+        &self.0
     }
 
     fn proven(text: String) -> Self {
         debug_assert!(is_token(text.as_bytes()), "{text:?} is a token");
-        Self(Arc::new(Prepared {
-            finder: Finder::new(text.as_bytes()).into_owned(),
-            field: format!("{}:{text}|", text.len()).into(),
-            text: text.into(),
-        }))
+        Self(text.into())
     }
 }
 

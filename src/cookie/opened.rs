@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use base64::Engine;
+
 use crate::{
     denial::{Denial, Reason},
     time::UnixTime,
@@ -92,6 +94,13 @@ pub(super) fn unquoted(value: &[u8]) -> &[u8] {
     }
 }
 
+/// The bytes that `text` encodes, written to the start of `buffer`; `None` if `text` is not their canonical encoding
+/// or the buffer is too small.
+pub(super) fn decoded<'b>(engine: &impl Engine, text: &[u8], buffer: &'b mut [u8]) -> Option<&'b mut [u8]> {
+    let length = engine.decode_slice(text, buffer).ok()?;
+    buffer.get_mut(..length)
+}
+
 /// Whether a value issued at `issued_at` and good for `life` is good at `now`.
 pub(super) fn in_time(issued_at: UnixTime, life: Duration, now: UnixTime) -> Result<(), OpenError> {
     if issued_at > now.after(TOLERANCE) {
@@ -105,7 +114,56 @@ pub(super) fn in_time(issued_at: UnixTime, life: Duration, now: UnixTime) -> Res
 
 #[cfg(test)]
 mod tests {
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+
     use super::*;
+
+    #[track_caller]
+    fn check_encoding(engine: &impl Engine, text: &str, expected: Option<&[u8]>) {
+        // The buffer has the exact size, and one byte less is too small.
+        let length = expected.map_or(text.len(), <[u8]>::len);
+        let found = decoded(engine, text.as_bytes(), &mut vec![0; length]).map(|bytes| bytes.to_vec());
+        assert_eq!(found.as_deref(), expected, "{text:?}");
+        if length > 0 {
+            let found =
+                decoded(engine, text.as_bytes(), &mut vec![0; length - 1]).map(|bytes| bytes.to_vec());
+            assert_eq!(found, None, "{text:?} in a buffer that is too small");
+        }
+    }
+
+    #[test]
+    fn base64_is_accepted_in_its_canonical_form_only() {
+        for (text, expected) in [
+            ("", Some(&b""[..])),
+            ("YQ==", Some(b"a")),
+            ("YWI=", Some(b"ab")),
+            ("YWJj", Some(b"abc")),
+            ("+/+/", Some(b"\xfb\xff\xbf")),
+            ("YQ", None),
+            ("YQ=", None),
+            ("YR==", None),
+            ("YWJ=", None),
+            ("YQ==YQ==", None),
+            ("=", None),
+            ("====", None),
+            ("Y===", None),
+            ("YWJj ", None),
+            (" YWJj", None),
+            ("YW\nJ", None),
+            ("-_-_", None),
+        ] {
+            check_encoding(&BASE64_STANDARD, text, expected);
+        }
+        for (text, expected) in [
+            ("YQ", Some(&b"a"[..])),
+            ("-_-_", Some(b"\xfb\xff\xbf")),
+            ("YQ==", None),
+            ("YR", None),
+            ("Y", None),
+        ] {
+            check_encoding(&BASE64_URL_SAFE_NO_PAD, text, expected);
+        }
+    }
 
     #[test]
     fn one_pair_of_quotes_is_taken_off_and_no_more() {

@@ -41,7 +41,6 @@ impl ServerName {
         }))
     }
 
-    #[inline(always)]
     pub(super) fn at(&self, host: &[u8]) -> Cow<'_, CookieName> {
         match self {
             Self::ByHost(hosts) => hosts.name(host),
@@ -65,7 +64,6 @@ impl ServerName {
 }
 
 impl Hosts {
-    #[inline(never)]
     fn name(&self, host: &[u8]) -> Cow<'_, CookieName> {
         let host = host.get(..HOST_LIMIT).unwrap_or(host);
         for slot in &self.seen {

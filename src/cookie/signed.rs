@@ -3,18 +3,16 @@
 use std::{fmt, time::Duration};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use subtle::ConstantTimeEq;
 
 use super::{
-    base64::STANDARD,
     jar::{Form, Place, Times},
     keyring::{Key, Keyring, Ring},
     name::CookieName,
-    opened::{OpenError, Opened, in_time, unquoted},
+    opened::{OpenError, Opened, decoded, in_time, unquoted},
     scope::CookieScope,
     signed_fields::fields,
 };
-use crate::{digest::Hmac, time::UnixTime};
+use crate::{digest::Hmac, secret, time::UnixTime};
 
 /// Signed values: Tornado's `create_signed_value`, format 2, byte for byte.
 ///
@@ -71,8 +69,9 @@ impl SignedValues {
         for field in [&issued_at.as_secs().to_string(), name.as_str(), &payload] {
             write!(value, "{}:{field}|", field.len()).expect("a String takes all text");
         }
-        let signature = signature(self.keys.writing(), value.as_bytes());
-        value.extend(signature.map(char::from));
+        for octet in self.keys.writing().code(value.as_bytes()) {
+            write!(value, "{octet:02x}").expect("a String takes all text");
+        }
         value
     }
 
@@ -97,7 +96,7 @@ impl SignedValues {
             .ok_or(OpenError::Invalid)?;
         let (issued_at, payload) = fields(body, name).ok_or(OpenError::Invalid)?;
         in_time(issued_at, max_age, now())?;
-        let payload = STANDARD.decode(payload, buffer).ok_or(OpenError::Invalid)?;
+        let payload = decoded(&BASE64_STANDARD, payload, buffer).ok_or(OpenError::Invalid)?;
         Ok(Opened {
             payload,
             started_at: issued_at,
@@ -112,8 +111,9 @@ impl SignedValues {
         if value.len() > CookieScope::LIMIT || !value.starts_with(b"2|") {
             return None;
         }
-        let (body, sent) = value.split_last_chunk::<64>()?;
-        let is_good = |key: &Hmac| is_in_digits(&key.code(body), sent);
+        let (body, signature) = value.split_last_chunk()?;
+        let sent = code(signature)?;
+        let is_good = |key: &Hmac| secret::equal(&key.code(body), &sent);
         let (_, stale) = self.keys.find(now, |key| is_good(key).then_some(()))?;
         Some((body, stale))
     }
@@ -147,34 +147,22 @@ impl fmt::Debug for SignedValues {
     }
 }
 
-/// Two lower-case hexadecimal digits, the first in the low octet: both at once, without a branch.
-#[inline(always)]
-fn in_digits(octet: u8) -> u16 {
-    let nibbles = u16::from(octet >> 4) | u16::from(octet & 0xf) << 8;
-    let letters = ((nibbles + 0x0606) >> 4) & 0x0101;
-    nibbles + 0x3030 + letters * u16::from(b'a' - b'9' - 1)
-}
-
-/// The code of `body` in lower-case hexadecimal digits.
-fn signature(key: &Hmac, body: &[u8]) -> [u8; 64] {
-    let mut digits = [0; 64];
-    let (pairs, _) = digits.as_chunks_mut();
-    for (pair, octet) in pairs.iter_mut().zip(key.code(body)) {
-        *pair = in_digits(octet).to_le_bytes();
+/// The code that lower-case hexadecimal digits stand for. No crate that is at hand reads these alone.
+fn code(digits: &[u8; 64]) -> Option<[u8; 32]> {
+    let mut code = [0; 32];
+    let (pairs, _) = digits.as_chunks();
+    for (octet, [high, low]) in code.iter_mut().zip(pairs) {
+        *octet = digit(*high)? << 4 | digit(*low)?;
     }
-    digits
+    Some(code)
 }
 
-/// Whether `sent` is `code` in lower-case hexadecimal digits, in constant time: the differences are gathered, and judged
-/// once at the end.
-#[inline(always)]
-fn is_in_digits(code: &[u8; 32], sent: &[u8; 64]) -> bool {
-    let (sent, _) = sent.as_chunks();
-    let pairs = code.iter().zip(sent);
-    let differences = pairs.fold(0, |differences, (octet, sent)| {
-        differences | (in_digits(*octet) ^ u16::from_le_bytes(*sent))
-    });
-    differences.ct_eq(&0).into()
+fn digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -184,14 +172,14 @@ mod tests {
 
     #[test]
     fn a_signature_is_in_small_hexadecimal_digits() {
-        let key = Hmac::new(b"key");
         for octet in 0..=u8::MAX {
-            let expected: String = key
-                .code(&[octet])
-                .iter()
-                .map(|octet| format!("{octet:02x}"))
-                .collect();
-            assert_eq!(signature(&key, &[octet]), expected.as_bytes());
+            let digits = format!("{octet:02x}").repeat(32);
+            let digits = digits.as_bytes().first_chunk().expect("64 digits");
+            assert_eq!(code(digits), Some([octet; 32]));
+            let mut other = [b'0'; 64];
+            other[63] = octet;
+            let expected = matches!(octet, b'0'..=b'9' | b'a'..=b'f');
+            assert_eq!(code(&other).is_some(), expected, "{octet:#04x}");
         }
         let values = SignedValues::new(&Keyring::generate());
         let (name, now) = (CookieName::session_id(), UnixTime::from_secs(1));

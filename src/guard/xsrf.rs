@@ -129,10 +129,7 @@ impl<K: XsrfKey> XsrfGuard<K> {
 
     /// The same of the `_xsrf` cookies of a request: whether one of them does.
     pub(crate) fn one_fits(&self, sent: RequestCookies<'_>, name: &CookieName, binding: Binding) -> bool {
-        let session = binding.digits();
-        sent.seem_to_hold(name, LENGTH, |value| {
-            Parts::of(value).is_some_and(|parts| *parts.session() == session)
-        })
+        sent.all_values(name).any(|value| self.fits(value, binding))
     }
 
     /// Whether this server made a value, for whichever session.
@@ -280,6 +277,37 @@ pub(super) mod tests {
         value.replace_range(65.., &"0".repeat(32));
         assert!(guard.fits(value.as_bytes(), binding));
         assert!(!guard.is_signed_for(value.as_bytes(), binding));
+    }
+
+    #[test]
+    fn a_cookie_fits_if_it_has_exactly_the_name_whatever_blanks_stand_around() {
+        let guard = XsrfGuard::new(TestKey(b"ours"));
+        let binding = Binding::of_session(b"alice");
+        let (value, other) = (guard.issue(binding), guard.issue(Binding::Anonymous));
+        for (line, expected) in [
+            (format!("_xsrf={value}"), true),
+            (format!("_xsrf={value} ;"), true),
+            (format!("_xsrf={value}\t; a=1"), true),
+            (format!("a=1;\t_xsrf = {value}"), true),
+            (format!("_xsrf={other}; _xsrf={value}"), true),
+            (format!("x_xsrf={value}"), false),
+            (format!("x_xsrf={value}; _xsrf={other}"), false),
+            (format!("x-_xsrf={value}"), false),
+            (format!("a=_xsrf={value}"), false),
+            (format!("_xsrf={value}0"), false),
+            (format!("_xsrf=\"{value}\""), false),
+            (format!("_xsrf={other}"), false),
+            ("_xsrf=".to_owned(), false),
+            (String::new(), false),
+        ] {
+            let lines = [line.as_bytes()];
+            let sent = RequestCookies::of_lines(&lines).expect("a short line");
+            assert_eq!(
+                guard.one_fits(sent, &CookieName::xsrf(), binding),
+                expected,
+                "{line}"
+            );
+        }
     }
 
     #[test]

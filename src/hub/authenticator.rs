@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     answer::Answer,
-    authenticate::{Authenticator, Candidate, Outcome, TokenSource, TokenSources},
+    authenticate::{Authenticator, Outcome, TokenSource},
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
     digest::sha256,
-    fields::{Field, Several},
+    fields::Field,
     grant::Grant,
     head::Head,
     query::TokenBuffer,
@@ -50,16 +50,24 @@ impl Authenticator for HubTokens {
         } else {
             &hub.sources
         };
-        match sources.candidate(&head) {
-            Some(Candidate::None) => return Outcome::Absent.into(),
-            Some(Candidate::Of(octets)) => {
-                if let Some(answer) = hub.ask(octets, &head, Credential::Token) {
-                    return answer;
-                }
-            }
-            Some(Candidate::Odd) | None => {}
+        let mut buffer = TokenBuffer::default();
+        let found = match sources.find(head, &mut buffer) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Outcome::Absent.into(),
+            Err(denial) => return Outcome::Malformed(denial).into(),
+        };
+        let answer = hub.ask(found.token().as_bytes(), &head, Credential::Token);
+        let answer = answer.unwrap_or_else(|| Outcome::Absent.into());
+        if *found.source() != TokenSource::Query {
+            return answer;
         }
-        hub.by_any_source(sources, head)
+        let hash = found.token().hash();
+        answer.map(move |outcome| match outcome {
+            Outcome::Accepted(session) => {
+                Outcome::Accepted(session.exchangeable(Exchange::Token(Arc::new(hash))))
+            }
+            outcome => outcome,
+        })
     }
 }
 
@@ -76,8 +84,10 @@ impl Authenticator for HubCookie {
         }
         // The usual way: a cookie that was opened before, of a token whose word is remembered.
         let (name, now) = (hub.jar.scope().name(b""), head.moment());
-        let sent = cookies.lone_value(&name).ok().flatten();
-        let digest = sent.and_then(CookieDigest::of);
+        let digest = match cookies.candidates(&name).as_deref() {
+            Some([value]) => CookieDigest::of(value),
+            _ => None,
+        };
         if let Some(token) = digest.and_then(|digest| hub.opened_cookies.token(digest, now))
             && let Some(word) = hub.verifier.recall(&hub.key(token, Some(cookies)), now)
         {
@@ -91,7 +101,6 @@ impl Authenticator for HubCookie {
 
 impl Hub {
     /// What is said of a request with a cookie that has to be opened.
-    #[inline(never)]
     fn open(
         self: &Arc<Self>,
         cookies: RequestCookies<'_>,
@@ -100,7 +109,7 @@ impl Hub {
         now: Moment,
     ) -> Answer<Outcome> {
         let hub = self;
-        hub.jar.read_with(
+        hub.jar.read(
             &cookies,
             || head.now(),
             |payload| Some(payload.to_vec()),
@@ -123,27 +132,6 @@ impl Hub {
                 }
             },
         )
-    }
-
-    #[inline(never)]
-    fn by_any_source(self: &Arc<Self>, sources: &TokenSources, head: Head<'_>) -> Answer<Outcome> {
-        let mut buffer = TokenBuffer::default();
-        match sources.find(head, &mut buffer) {
-            Ok(Some(found)) => {
-                let in_query = *found.source() == TokenSource::Query;
-                let hash = found.token().hash();
-                self.ask(found.token().as_bytes(), &head, Credential::Token)
-                    .unwrap_or_else(|| Outcome::Absent.into())
-                    .map(move |outcome| match outcome {
-                        Outcome::Accepted(session) if in_query => {
-                            Outcome::Accepted(session.exchangeable(Exchange::Token(Arc::new(hash))))
-                        }
-                        outcome => outcome,
-                    })
-            }
-            Ok(None) => Outcome::Absent.into(),
-            Err(denial) => Outcome::Malformed(denial).into(),
-        }
     }
 
     /// What is said of a request with these octets for a token, or `None` if they are none. Those that the hub has
@@ -219,23 +207,15 @@ impl Hub {
     }
 
     /// Where the word of the token with this digest lies, for the browser that sent these cookies.
-    #[inline(always)]
     pub(super) fn key(&self, token: [u8; 32], sent: Option<RequestCookies<'_>>) -> Key {
-        match sent {
-            Some(sent) if !sent.is_empty() => self.key_in_session(token, sent),
-            _ => Key::new(token, None),
-        }
-    }
-
-    #[inline(never)]
-    fn key_in_session(&self, token: [u8; 32], sent: RequestCookies<'_>) -> Key {
-        match sent.lone_value(&self.session_id) {
-            Ok(value) => Key::new(token, value),
-            Err(Several) => {
-                // Of several, all count, whatever their order.
-                let mut several: Vec<&[u8]> = sent.all_values(&self.session_id).collect();
-                several.sort_unstable();
-                Key::new(token, Some(&several.join(&b';')))
+        let mut ids = sent.iter().flat_map(|sent| sent.values(&self.session_id));
+        match (ids.next(), ids.next()) {
+            (id, None) => Key::new(token, id),
+            // Of several, all count, whatever their order.
+            (first, second) => {
+                let mut ids: Vec<&[u8]> = first.into_iter().chain(second).chain(ids).collect();
+                ids.sort_unstable();
+                Key::new(token, Some(&ids.join(&b';')))
             }
         }
     }

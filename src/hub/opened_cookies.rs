@@ -88,7 +88,7 @@ mod tests {
         for (time, max_age, known) in [(1_000, 300, 60), (1_050, 300, 10), (1_000, 5, 5), (1_060, 300, 0)] {
             let opened_cookies = OpenedCookies::new(Duration::from_secs(max_age));
             let time = UnixTime::from_secs(time);
-            jar.read_with(
+            jar.read(
                 &cookies,
                 || time,
                 |_| Some(()),

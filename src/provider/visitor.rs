@@ -65,9 +65,6 @@ enum Sent {
     Value(TokenHash),
 }
 
-/// Longer than what is put into a login cookie.
-const ROOM: usize = 64;
-
 impl Call<'_> {
     pub(crate) async fn visitor(&self) -> Result<Sight, Trouble> {
         let hash = match self.sent_login()? {
@@ -87,21 +84,19 @@ impl Call<'_> {
 
     fn sent_login(&self) -> Result<Sent, Denial> {
         let cookies = RequestCookies::of(self.head.headers())?;
-        let mut buffer = [0; ROOM];
-        let read = self.hub.login_jar.read(
+        Ok(self.hub.login_jar.read(
             &cookies,
             || self.head.now(),
-            &mut buffer,
             |payload| Some(payload.to_vec()),
-        );
-        Ok(match read {
-            Read::Absent => Sent::Nothing,
-            Read::Ambiguous | Read::Refused(_) => Sent::Refused,
-            Read::Opened(opened) => match PresentedToken::new(opened.payload()) {
-                Some(value) => Sent::Value(value.hash()),
-                None => Sent::Refused,
+            |read| match read {
+                Read::Absent => Sent::Nothing,
+                Read::Ambiguous | Read::Refused(_) => Sent::Refused,
+                Read::Opened(opened) => match PresentedToken::new(opened.payload()) {
+                    Some(value) => Sent::Value(value.hash()),
+                    None => Sent::Refused,
+                },
             },
-        })
+        ))
     }
 
     /// Returns every login whose cookie came with this request, of every user.

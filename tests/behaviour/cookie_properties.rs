@@ -39,13 +39,18 @@ enum Kept {
 fn read(jar: &CookieJar, line: &[u8], now: UnixTime) -> Kept {
     let lines = [line];
     let cookies = RequestCookies::of_lines(&lines).expect("a short line");
-    let mut buffer = [0; CookieJar::BUFFER];
-    match jar.read(&cookies, || now, &mut buffer, |payload| Some(payload.to_vec())) {
-        Read::Absent => Kept::Absent,
-        Read::Ambiguous => Kept::Ambiguous,
-        Read::Opened(opened) => Kept::Opened(opened.payload().to_vec(), opened.issued_at()),
-        Read::Refused(error) => Kept::Refused(error),
-    }
+    let who = |payload: &[u8]| Some(payload.to_vec());
+    jar.read(
+        &cookies,
+        || now,
+        who,
+        |read| match read {
+            Read::Absent => Kept::Absent,
+            Read::Ambiguous => Kept::Ambiguous,
+            Read::Opened(opened) => Kept::Opened(opened.payload().to_vec(), opened.issued_at()),
+            Read::Refused(error) => Kept::Refused(error),
+        },
+    )
 }
 
 fn value(line: &HeaderValue) -> String {
@@ -254,13 +259,19 @@ fn a_cookie_of_the_old_key_is_read_until_it_retires_and_then_rewritten_with_the_
         let lines = [line.as_bytes()];
         let cookies = RequestCookies::of_lines(&lines).expect("short");
         let later = NOW.after(Duration::from_secs(60));
-        let mut buffer = [0; 100];
         let who = |payload: &[u8]| Some(payload.to_vec());
-        let Read::Opened(opened) = jar(&new).read(&cookies, || later, &mut buffer, who) else {
-            panic!("a reading key opens it");
-        };
-        assert!(opened.is_stale());
-        let renewed = jar(&new).renew(&opened, later, true).expect("small");
+        let renewed = jar(&new).read(
+            &cookies,
+            || later,
+            who,
+            |read| {
+                let Read::Opened(opened) = read else {
+                    panic!("a reading key opens it");
+                };
+                assert!(opened.is_stale());
+                jar(&new).renew(&opened, later, true).expect("small")
+            },
+        );
         assert!(
             renewed.to_str().is_ok_and(|line| line.ends_with("Max-Age=3540")),
             "{renewed:?}"
@@ -297,16 +308,22 @@ fn idle_time_begins_anew_with_each_renewal_and_the_absolute_end_stays() {
         let pair = format!("name={}", value(&line));
         let lines = [pair.as_bytes()];
         let cookies = RequestCookies::of_lines(&lines).expect("short");
-        let mut buffer = [0; 100];
-        let Read::Opened(opened) = jar.read(&cookies, || now, &mut buffer, |_| Some(())) else {
-            panic!("after {passed} s");
-        };
-        assert_eq!(
-            (opened.is_stale(), opened.started_at()),
-            (stale, NOW),
-            "after {passed} s"
+        line = jar.read(
+            &cookies,
+            || now,
+            |_| Some(()),
+            |read| {
+                let Read::Opened(opened) = read else {
+                    panic!("after {passed} s");
+                };
+                assert_eq!(
+                    (opened.is_stale(), opened.started_at()),
+                    (stale, NOW),
+                    "after {passed} s"
+                );
+                jar.renew(&opened, now, true).expect("small")
+            },
         );
-        line = jar.renew(&opened, now, true).expect("small");
         let end = format!("Max-Age={max_age}");
         assert!(line.to_str().is_ok_and(|line| line.ends_with(&end)), "{line:?}");
     }
@@ -330,15 +347,17 @@ fn a_shorter_absolute_limit_counts_for_cookies_renewed_before_it_was_set() {
     );
     let lines = [line.as_bytes()];
     let cookies = RequestCookies::of_lines(&lines).expect("short");
-    let mut buffer = [0; 100];
     let later = NOW.after(seconds(90));
-    let Read::Opened(opened) = jar(1_000).read(&cookies, || later, &mut buffer, |_| Some(())) else {
-        panic!("it is young");
-    };
-    let renewed = format!(
-        "name={}",
-        value(&jar(1_000).renew(&opened, later, true).expect("small"))
+    let renewed = jar(1_000).read(
+        &cookies,
+        || later,
+        |_| Some(()),
+        |read| match read {
+            Read::Opened(opened) => jar(1_000).renew(&opened, later, true).expect("small"),
+            other => panic!("it is young: {other:?}"),
+        },
     );
+    let renewed = format!("name={}", value(&renewed));
     let at = |passed| read(&jar(100), renewed.as_bytes(), NOW.after(seconds(passed)));
     assert!(matches!(at(100), Kept::Opened(..)));
     assert_eq!(at(101), Kept::Refused(OpenError::Expired));
@@ -356,7 +375,12 @@ fn the_clock_is_read_at_most_once_for_one_cookie() {
             readings.set(readings.get() + 1);
             NOW
         };
-        let _ = jar.read(&cookies, now, &mut [0; 100], |_| Some(()));
+        jar.read(
+            &cookies,
+            now,
+            |_| Some(()),
+            |read| assert!(matches!(read, Read::Opened(_))),
+        );
         assert_eq!(readings.get(), 1);
     }
 }

@@ -183,22 +183,21 @@ impl Authenticator for Payloads {
             Ok(cookies) => cookies,
             Err(error) => return Outcome::Malformed(Denial::from(error)).into(),
         };
-        let mut buffer = [0; CookieJar::BUFFER];
-        let read = self.0.read(
+        let who = |payload: &[u8]| Some(payload.to_vec());
+        let outcome = self.0.read(
             &cookies,
             || head.now(),
-            &mut buffer,
-            |payload| Some(payload.to_vec()),
+            who,
+            |read| match read {
+                Read::Absent => Outcome::Absent,
+                Read::Ambiguous | Read::Refused(_) => Outcome::Rejected(Reason::InvalidCookie),
+                Read::Opened(opened) => {
+                    let name = String::from_utf8_lossy(opened.payload()).into_owned();
+                    Outcome::Accepted(Session::new(Grant::new(Identity::new(&name)), Credential::Cookie))
+                }
+            },
         );
-        match read {
-            Read::Absent => Outcome::Absent,
-            Read::Ambiguous | Read::Refused(_) => Outcome::Rejected(Reason::InvalidCookie),
-            Read::Opened(opened) => {
-                let name = String::from_utf8_lossy(opened.payload()).into_owned();
-                Outcome::Accepted(Session::new(Grant::new(Identity::new(&name)), Credential::Cookie))
-            }
-        }
-        .into()
+        outcome.into()
     }
 }
 
@@ -237,15 +236,18 @@ impl Peers {
     }
 
     fn session(&self, cookies: &RequestCookies<'_>, name: &str) -> String {
-        let mut buffer = [0; CookieJar::BUFFER];
-        let read =
-            self.jar(&self.ours, name)
-                .read(cookies, || NOW, &mut buffer, |payload| Some(payload.to_vec()));
-        match read {
-            Read::Absent | Read::Refused(_) => "anonymous".to_owned(),
-            Read::Ambiguous => "ambiguous".to_owned(),
-            Read::Opened(opened) => format!("user:{}", String::from_utf8_lossy(opened.payload())),
-        }
+        let who = |payload: &[u8]| Some(payload.to_vec());
+        let jar = self.jar(&self.ours, name);
+        jar.read(
+            cookies,
+            || NOW,
+            who,
+            |read| match read {
+                Read::Absent | Read::Refused(_) => "anonymous".to_owned(),
+                Read::Ambiguous => "ambiguous".to_owned(),
+                Read::Opened(opened) => format!("user:{}", String::from_utf8_lossy(opened.payload())),
+            },
+        )
     }
 
     /// The value with its placeholders filled in.

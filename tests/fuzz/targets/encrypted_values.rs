@@ -38,16 +38,15 @@ fn open(jar: &CookieJar, value: &[u8]) -> Option<Vec<u8>> {
     let pair = [jar.at(b"").name().as_str().as_bytes(), b"=", value].concat();
     let lines = [pair.as_slice()];
     let cookies = RequestCookies::of_lines(&lines).ok()?;
-    let mut buffer = [0; CookieJar::BUFFER];
-    match jar.read(
+    jar.read(
         &cookies,
         || UnixTime::from_secs(1_700_000_001),
-        &mut buffer,
         |_| Some(()),
-    ) {
-        Read::Opened(opened) => Some(opened.payload().to_vec()),
-        _ => None,
-    }
+        |read| match read {
+            Read::Opened(opened) => Some(opened.payload().to_vec()),
+            _ => None,
+        },
+    )
 }
 
 fn bare(value: &[u8]) -> &[u8] {

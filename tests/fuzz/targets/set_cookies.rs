@@ -58,11 +58,15 @@ fn check(jar: &CookieJar, host: &[u8], payload: &[u8], theirs: &[u8]) {
         let cookie = [name.as_slice(), b"=", value].concat();
         sent.insert(COOKIE, HeaderValue::from_bytes(&cookie).expect("as it was set"));
         let cookies = RequestCookies::of(&sent).expect("one cookie");
-        let mut buffer = [0; CookieJar::BUFFER];
-        match jar.at(host).read(&cookies, || now, &mut buffer, |_| Some(())) {
-            Read::Opened(opened) => assert_eq!(opened.payload(), payload),
-            other => panic!("what was written is not read: {other:?}"),
-        }
+        jar.at(host).read(
+            &cookies,
+            || now,
+            |_| Some(()),
+            |read| match read {
+                Read::Opened(opened) => assert_eq!(opened.payload(), payload),
+                other => panic!("what was written is not read: {other:?}"),
+            },
+        );
         add(&line, theirs);
     }
 }
