@@ -184,13 +184,6 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The path of a target that has no query, as most have none: no octet of it is looked for.
-#[inline(always)]
-pub(crate) fn whole_path(uri: &Uri) -> Option<&str> {
-    let target = uri.path_and_query()?;
-    target.query().is_none().then(|| target.as_str())
-}
-
 /// Looked for by the `h`, of which the lists of most programs have none.
 fn lists_pages(accept: &HeaderValue) -> bool {
     let accept = accept.as_bytes();

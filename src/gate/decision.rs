@@ -63,15 +63,6 @@ impl From<Additions> for Afterwards {
 }
 
 impl Afterwards {
-    /// Nothing but that the answer may depend on a cookie.
-    #[inline]
-    pub(crate) fn varying(by_cookie: bool) -> Self {
-        Self {
-            more: None,
-            by_cookie,
-        }
-    }
-
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
         self.more.is_none() && !self.by_cookie

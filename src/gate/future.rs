@@ -205,10 +205,6 @@ where
                         ResponseFuture::adding(afterwards, || inner.call(request))
                     }
                     Verdict::Instead(instead) => ResponseFuture::instead(instead, &passage, request),
-                    Verdict::Known(grant) => {
-                        passage.introduce_owner(grant, request.extensions_mut());
-                        ResponseFuture::inner(inner.call(request))
-                    }
                     Verdict::Undecided(outcome) => {
                         ResponseFuture::waiting(outcome, &passage, request, &mut inner)
                     }

@@ -33,8 +33,6 @@ pub(crate) struct Gate {
     pub(crate) id: GateId,
     pub(crate) guards: Guards,
     pub(crate) chain: Chain,
-    /// Whether anybody of the chain looks for more than a token.
-    pub(crate) looks_for_cookies: bool,
     pub(crate) authorizers: Vec<Box<dyn Authorizer>>,
     pub(crate) xsrf_cookie: XsrfCookie,
     /// The cookie of a login, where a browser can log in.

@@ -119,11 +119,6 @@ impl Telling {
         Told::Anew(Box::new(response.map(Full::new)))
     }
 
-    /// Whether who sent the request with this head is told in another way than JSON.
-    pub(crate) fn is_told_otherwise(&self, head: &Head<'_>) -> bool {
-        grpc::media_type(head).is_some() || wants_page(head)
-    }
-
     /// The answer to them.
     fn own_kind(&self, denial: &Denial, head: &Head<'_>) -> Option<Response<Bytes>> {
         match grpc::media_type(head) {

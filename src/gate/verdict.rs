@@ -9,17 +9,14 @@ use crate::{
         endpoint::FormRequest,
         responses::{OwnResponse, Told},
     },
-    grant::Grant,
     session::Session,
 };
 
 /// What comes out of a request: its decision, as far as somebody has to know it, and nothing made that is not sent.
-pub(crate) enum Verdict<'a> {
+pub(crate) enum Verdict {
     /// Let in, as this or as a stranger.
     Admitted(Option<Session>, Afterwards),
     Instead(Instead),
-    /// Let in by a token that is worth this, with nothing to add to the answer.
-    Known(&'a Grant),
     /// Not told before something else has answered.
     Undecided(BoxFuture<Outcome>),
 }
@@ -34,13 +31,13 @@ pub(crate) enum Instead {
     WantsForm(Box<FormRequest>),
 }
 
-impl From<Instead> for Verdict<'_> {
+impl From<Instead> for Verdict {
     fn from(instead: Instead) -> Self {
         Self::Instead(instead)
     }
 }
 
-impl From<Told> for Verdict<'_> {
+impl From<Told> for Verdict {
     fn from(told: Told) -> Self {
         Self::Instead(match told {
             Told::Anew(response) => Instead::Answered(response),

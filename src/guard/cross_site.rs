@@ -93,20 +93,6 @@ impl Guards {
         }
     }
 
-    /// Whether a request is a safe one that says nothing of where it comes from, or that it comes from here, and
-    /// nothing is asked of those: what [`cross_site`](Self::cross_site) lets pass without a look at anything else.
-    ///
-    /// Only where somebody walked over the fields, so that it costs next to nothing.
-    #[inline(always)]
-    pub(crate) fn let_plain_reads_pass(&self, head: &Head<'_>) -> bool {
-        self.xsrf != XsrfAsked::AlsoOfReads
-            && head.knows_fields()
-            && matches!(*head.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-            && head.field(Field::Upgrade).is_none()
-            && head.field(Field::Origin).is_none()
-            && matches!(Site::of(*head), Ok(None | Some(Site::None | Site::SameOrigin)))
-    }
-
     fn safe(
         &self,
         head: Head<'_>,

@@ -119,7 +119,6 @@ impl AuthLayerBuilder {
             id: GateId::new(),
             xsrf_cookie: XsrfCookie::new(keyring, &base_url, guards.asks_xsrf())?,
             guards,
-            looks_for_cookies,
             chain: self.chain(&sources, login_cookie.clone()),
             authorizers: self.authorizers,
             login_cookie: login_cookie.map(LoginCookie),

@@ -29,7 +29,7 @@ pub(super) struct Conclusion<'a, 'h> {
 }
 
 impl Hearer for Conclusion<'_, '_> {
-    type Verdict = Verdict<'static>;
+    type Verdict = Verdict;
 
     #[inline(always)]
     fn accepted(self, session: Session) -> Self::Verdict {
@@ -53,7 +53,7 @@ impl Hearer for Conclusion<'_, '_> {
 
 impl Passage {
     /// The same decision, once the outcome is there.
-    pub(crate) fn conclude_later(&self, outcome: Outcome, head: Head<'_>) -> Verdict<'static> {
+    pub(crate) fn conclude_later(&self, outcome: Outcome, head: Head<'_>) -> Verdict {
         let head = &head.with_clock(&*self.gate.clock);
         match self.gate.guards.surroundings(*head) {
             Ok(surroundings) => self.conclude(outcome, head, &surroundings),
@@ -117,7 +117,7 @@ impl Passage {
         outcome: Outcome,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Verdict<'static> {
+    ) -> Verdict {
         match outcome {
             Outcome::Absent => self.turn_to_nobody(None, head, surroundings),
             Outcome::Accepted(session) => self.accept(session, head, surroundings),
@@ -136,7 +136,7 @@ impl Passage {
         rejection: Option<Reason>,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Verdict<'static> {
+    ) -> Verdict {
         // A request with an old cookie is anonymous here, and the cookie is removed.
         let forget = rejection.is_some_and(is_of_a_cookie);
         if self.optional && (rejection.is_none() || forget) {
@@ -153,30 +153,17 @@ impl Passage {
             };
         }
         let reason = rejection.unwrap_or(Reason::NoCredential);
-        if self.refuses_plainly(reason, head, surroundings) {
-            return Instead::Told(reason).into();
-        }
         self.turn_away(reason.into(), head, surroundings).into()
     }
 
     /// A stranger, on a route that does not ask.
     #[inline(always)]
-    fn let_pass(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Verdict<'static> {
-        let afterwards = if surroundings.plain_path().is_some() && !(forget && self.logs_in()) {
-            Afterwards::default()
-        } else {
-            self.add_for_stranger(head, surroundings, forget)
-        };
-        Verdict::Admitted(None, afterwards)
-    }
-
-    #[inline(never)]
-    fn add_for_stranger(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Afterwards {
+    fn let_pass(&self, head: &Head<'_>, surroundings: &Surroundings<'_>, forget: bool) -> Verdict {
         let mut additions = self.additions(head);
         if forget {
             self.remove_login_cookie(head, is_https(surroundings), &mut additions.set_cookies);
         }
-        additions.into()
+        Verdict::Admitted(None, additions.into())
     }
 
     fn judge_outcome(
@@ -202,11 +189,7 @@ impl Passage {
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
     ) -> Result<(), Denial> {
-        // Most that is presented is a token, which is told by one comparison.
-        if !matches!(session.credential(), Credential::Token) && !self.gate.guards.let_plain_reads_pass(head)
-        {
-            self.check_site(session, head, surroundings)?;
-        }
+        self.check_site(session, head, surroundings)?;
         self.authorize(session, head)
     }
 
@@ -244,20 +227,16 @@ impl Passage {
 
     /// Somebody known: let in, or answered by the gate itself.
     #[inline(always)]
-    fn accept(&self, session: Session, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Verdict<'static> {
+    fn accept(&self, session: Session, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Verdict {
         let (session, login) = self.gate.login_for(session, *head);
         if let Err(denial) = self.permit(&session, head, surroundings) {
             return self.forbid(denial, &session, head, surroundings).into();
         }
         let by_cookie = matches!(session.credential(), Credential::Cookie);
         let heals = by_cookie && !self.gate.xsrf_cookie.fits(&session, head);
-        let afterwards = if surroundings.plain_path().is_some() && !heals && !session.is_due() {
-            Afterwards::varying(by_cookie)
-        } else {
-            match self.accept_and_add(&session, login, head, surroundings, heals) {
-                Ok(afterwards) => afterwards,
-                Err(answer) => return Instead::Answered(answer).into(),
-            }
+        let afterwards = match self.accept_and_add(&session, login, head, surroundings, heals) {
+            Ok(afterwards) => afterwards,
+            Err(answer) => return Instead::Answered(answer).into(),
         };
         Verdict::Admitted(Some(session.let_in_by(self.gate.id)), afterwards)
     }

@@ -22,22 +22,19 @@ use http_body_util::Full;
 use self::conclusion::Conclusion;
 use crate::{
     answer::Answer,
-    authenticate::Glance,
     base_url::BaseUrl,
     cookie::SetCookies,
-    denial::{Denial, Reason},
-    fields::Fields,
+    denial::Reason,
     gate::{
-        decision::{Afterwards, Decision},
+        decision::Decision,
         gate::Gate,
         responses::{Told, Usual},
         stranger::Stranger,
         verdict::{Instead, Verdict},
     },
-    grant::Grant,
     guard::Surroundings,
-    head::{Head, whole_path},
-    session::{Credential, GateId, Session},
+    head::Head,
+    session::Session,
     time::Clock,
 };
 
@@ -48,20 +45,11 @@ pub(crate) struct Passage {
     optional: bool,
     scopes: Box<[Box<str>]>,
     open_paths: Box<[Box<str>]>,
-    /// Whether anything is asked of who is known: a scope, or an authorizer.
-    authorizes: bool,
-    /// Whether so many fields are asked for that a walk over all is worth its while: those of the guards and a cookie.
-    walks: bool,
-    /// Whether nothing but Host and method has to be asked before who sent it: no open path, no CORS, no proxy.
-    plain_ways: bool,
 }
 
 impl Passage {
     pub(crate) fn new(gate: Gate) -> Self {
         Self {
-            authorizes: !gate.authorizers.is_empty(),
-            walks: gate.guards.ask_for_fields() && gate.looks_for_cookies,
-            plain_ways: gate.guards.are_plain(),
             gate: Arc::new(gate),
             optional: false,
             scopes: Box::default(),
@@ -80,7 +68,6 @@ impl Passage {
         let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
         Self {
             scopes,
-            authorizes: true,
             ..self.clone()
         }
     }
@@ -93,7 +80,6 @@ impl Passage {
             .chain(paths.iter().map(|&path| path.into()))
             .collect();
         Self {
-            plain_ways: self.plain_ways && open_paths.is_empty(),
             open_paths,
             ..self.clone()
         }
@@ -133,16 +119,8 @@ impl Passage {
         extensions.insert(Stranger::at(&self.gate));
     }
 
-    /// Tells the service who was let in by a token that is worth `grant`.
-    #[inline(always)]
-    pub(crate) fn introduce_owner(&self, grant: &Grant, extensions: &mut Extensions) {
-        if !self.gate.gate_only {
-            hand_over_owner(self.gate.id, grant, extensions);
-        }
-    }
-
     /// The decision that is told to whoever asks for one. The head is cloned if something else has to answer first.
-    pub(crate) fn decision(self: &Arc<Self>, verdict: Verdict<'_>, head: Head<'_>) -> Answer<Decision> {
+    pub(crate) fn decision(self: &Arc<Self>, verdict: Verdict, head: Head<'_>) -> Answer<Decision> {
         let answer = |response| Decision::Answered(response);
         Answer::Now(match verdict {
             Verdict::Admitted(session, afterwards) => Decision::Admitted { session, afterwards },
@@ -152,10 +130,6 @@ impl Passage {
             }
             Verdict::Instead(Instead::Told(reason)) => answer(self.gate.telling.answer(Told::Usual(reason))),
             Verdict::Instead(Instead::WantsForm(form)) => Decision::WantsForm(form),
-            Verdict::Known(grant) => Decision::Admitted {
-                session: Some(token_session(self.gate.id, grant)),
-                afterwards: Afterwards::default(),
-            },
             Verdict::Undecided(outcome) => {
                 let (passage, head) = (Arc::clone(self), head.to_request());
                 return Answer::later(async move {
@@ -188,73 +162,13 @@ impl Passage {
     /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
     ///
     /// The clock is the head's own.
-    #[inline(always)]
-    pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Verdict<'_> {
-        let glance = self.gate.chain.glance(head);
-        match glance {
-            // Whether the token is good is asked first, and told last: to who may hear it.
-            Glance::Known(grant) if self.asks_no_more_than_a_token(head) => Verdict::Known(grant),
-            _ => self.judge_further(glance, head),
-        }
-    }
-
-    /// Whether this request of somebody with a good token in its head is let in as it is, and nothing is added
-    /// to the answer.
-    #[inline(always)]
-    fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
-        self.plain_ways
-            && !self.authorizes
-            && Session::of(head.extensions()).is_none()
-            && whole_path(head.uri()).is_some_and(|path| self.gate.endpoints.at(path).is_none())
-            && self.gate.guards.plainly_reached(head).is_some()
-    }
-
-    // Not inlined, so that a known token does not pay for its registers.
-    #[inline(never)]
-    fn judge_further(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
-        if self.walks {
-            self.judge_by_fields(glance, head)
-        } else {
-            self.judge_by_head(glance, head)
-        }
-    }
-
-    #[inline(never)]
-    fn judge_by_fields(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
-        match Fields::of(head.headers()) {
-            Some(fields) => self.judge(glance, &head.with_fields(&fields)),
-            None => self.judge_by_head(glance, head),
-        }
-    }
-
-    #[inline(never)]
-    fn judge_by_head(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
-        self.judge(glance, head)
-    }
-
-    #[inline(always)]
-    fn judge(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
+    pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Verdict {
         let gate = &*self.gate;
-        let (plain, asked);
-        plain = if self.plain_ways {
-            gate.guards.plainly_reached(head)
-        } else {
-            None
+        let surroundings = &match self.way_in(head) {
+            Ok(surroundings) => surroundings,
+            Err(verdict) => return verdict,
         };
-        let surroundings = match &plain {
-            Some(surroundings) => surroundings,
-            None => match self.way_in(head) {
-                Ok(surroundings) => {
-                    asked = surroundings;
-                    &asked
-                }
-                Err(verdict) => return verdict,
-            },
-        };
-        let path = match surroundings.plain_path() {
-            Some(path) => path,
-            None => head.uri().path(),
-        };
+        let path = head.uri().path();
         if gate.endpoints.at(path).is_some() {
             return self.at_endpoint(head).into();
         }
@@ -266,17 +180,16 @@ impl Passage {
             head,
             surroundings,
         };
-        gate.chain.tell(glance, head, conclusion)
+        gate.chain.tell(gate.chain.glance(head), head, conclusion)
     }
 
     /// Where the request went, unless it is answered, or let in, before anybody is asked who sent it.
     #[inline(never)]
-    fn way_in<'a>(&self, head: &Head<'a>) -> Result<Surroundings<'a>, Verdict<'static>> {
+    fn way_in<'a>(&self, head: &Head<'a>) -> Result<Surroundings<'a>, Verdict> {
         let guards = &self.gate.guards;
-        let surroundings = match guards.reached(head) {
+        let surroundings = match guards.surroundings(*head) {
             Ok(surroundings) => surroundings,
-            Err(refusal) => {
-                let denial = Denial::from(refusal);
+            Err(denial) => {
                 return Err(self
                     .refuse(denial, head, None, None, SetCookies::default())
                     .into());
@@ -307,16 +220,6 @@ impl Passage {
     fn list_open(&self, path: &str) -> bool {
         self.open_paths.iter().any(|open| **open == *path)
     }
-}
-
-/// A known token is let in past all questions only where nobody has left a session before.
-#[inline]
-fn hand_over_owner(gate: GateId, grant: &Grant, extensions: &mut Extensions) {
-    extensions.get_or_insert_with(|| token_session(gate, grant));
-}
-
-fn token_session(gate: GateId, grant: &Grant) -> Session {
-    Session::new(grant.clone(), Credential::Token).let_in_by(gate)
 }
 
 impl fmt::Debug for Passage {

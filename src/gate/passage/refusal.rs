@@ -17,23 +17,6 @@ use crate::{
 };
 
 impl Passage {
-    /// Whether somebody whom nobody accepted is told `reason` by its usual answer, with nothing added and nobody
-    /// else told.
-    #[inline(always)]
-    pub(super) fn refuses_plainly(
-        &self,
-        reason: Reason,
-        head: &Head<'_>,
-        surroundings: &Surroundings<'_>,
-    ) -> bool {
-        let gate = &*self.gate;
-        !(is_of_a_cookie(reason) && self.logs_in())
-            && gate.observer.is_none()
-            && gate.elsewhere.is_none()
-            && surroundings.plain_path().is_some()
-            && !gate.telling.is_told_otherwise(head)
-    }
-
     /// Somebody whom nobody accepted.
     #[inline(never)]
     pub(super) fn turn_away(&self, denial: Denial, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Told {
@@ -97,10 +80,6 @@ impl Passage {
             }
             None => gate.telling.tell(denial, head),
         };
-        if surroundings.is_some_and(|surroundings| surroundings.plain_path().is_some()) && cookies.is_empty()
-        {
-            return told;
-        }
         let mut response = gate.telling.answer(told);
         let additions = Additions {
             set_cookies: cookies,
