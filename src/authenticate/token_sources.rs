@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use super::authorization::{self, Candidate, token_in_authorization, trim};
 use crate::{
     denial::{Denial, Reason},
-    fields::{Field, Several, single},
+    fields::{self, Several, single},
     head::Head,
     percent,
     query::{Query, TokenBuffer, TokenRoom},
@@ -97,7 +97,7 @@ impl TokenSources {
         let TokenBuffer { query, protocol } = buffer;
         let mut found = None;
         if self.authorization
-            && let Some(value) = only(head.single(Field::Authorization))?
+            && let Some(value) = only(head.single(&fields::AUTHORIZATION))?
         {
             let token = token_in_authorization(value.as_bytes())?;
             let source = &TokenSource::Authorization;
@@ -126,7 +126,7 @@ impl TokenSources {
         if !self.only_authorization(head) {
             return None;
         }
-        match head.single(Field::Authorization) {
+        match head.single(&fields::AUTHORIZATION) {
             Ok(Some(value)) => Some(authorization::candidate(value.as_bytes())),
             Ok(None) => Some(Candidate::None),
             Err(Several) => None,

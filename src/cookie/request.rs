@@ -8,7 +8,7 @@ use memchr::memchr;
 use super::name::{CookieName, is_token};
 use crate::{
     denial::{Denial, Reason},
-    fields::{Field, Several, single},
+    fields::{self, Several, single},
     head::Head,
 };
 
@@ -65,31 +65,22 @@ impl<'a> RequestCookies<'a> {
     /// The most different values of one name among which [`RequestCookies::candidates`] looks.
     pub const CANDIDATE_LIMIT: usize = 8;
 
+    /// The cookies of a request: as [`RequestCookies::of`] its header fields.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`], by rule 2.
+    pub fn of_head(head: Head<'a>) -> Result<Self, TooLarge> {
+        Self::of(head.headers())
+    }
+
     /// The cookies in the `Cookie` fields of a head.
     ///
     /// # Errors
     ///
     /// [`TooLarge`], by rule 2; the answer to it is 431.
     pub fn of(headers: &'a HeaderMap) -> Result<Self, TooLarge> {
-        Self::of_single(single(headers, Field::Cookie.name()), headers)
-    }
-
-    /// The same of a whole head, without a look-up where somebody has found the field already.
-    ///
-    /// # Errors
-    ///
-    /// [`TooLarge`], by rule 2.
-    #[inline]
-    pub fn of_head(head: Head<'a>) -> Result<Self, TooLarge> {
-        Self::of_single(head.single(Field::Cookie), head.headers())
-    }
-
-    #[inline(always)]
-    fn of_single(
-        field: Result<Option<&'a HeaderValue>, Several>,
-        headers: &'a HeaderMap,
-    ) -> Result<Self, TooLarge> {
-        let lines = match field {
+        let lines = match single(headers, &fields::COOKIE) {
             Ok(Some(field)) => Lines::Single(field.as_bytes()),
             Ok(None) => Lines::Octets(&[]),
             Err(Several) => Lines::Fields(headers),
@@ -247,7 +238,7 @@ impl fmt::Debug for RequestCookies<'_> {
 impl<'a> Lines<'a> {
     fn iter(self) -> LineIter<'a> {
         match self {
-            Self::Fields(headers) => LineIter::Fields(headers.get_all(Field::Cookie.name()).iter()),
+            Self::Fields(headers) => LineIter::Fields(headers.get_all(&fields::COOKIE).iter()),
             Self::Octets(lines) => LineIter::Octets(lines.iter()),
             Self::Single(line) => LineIter::Single(Some(line)),
         }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
 
-use crate::{denial::Denial, fields::Field, head::Head};
+use crate::{denial::Denial, fields, head::Head};
 
 /// The media type of the answer, if a gRPC client asks: what is asked for without `+proto` and the like.
 pub(crate) fn media_type(head: &Head<'_>) -> Option<HeaderValue> {
@@ -17,7 +17,7 @@ pub(crate) fn media_type(head: &Head<'_>) -> Option<HeaderValue> {
     if *head.method() != Method::POST {
         return None;
     }
-    let asked = head.field(Field::ContentType)?.as_bytes();
+    let asked = head.field(&fields::CONTENT_TYPE)?.as_bytes();
     // Nearly every request leaves here.
     let kind = asked.strip_prefix(b"application/grpc")?;
     [

@@ -23,7 +23,7 @@ use crate::{
     base_url::BaseUrl,
     challenge::Challenge,
     denial::{Denial, Reason},
-    fields::Field,
+    fields,
     gate::grpc,
     head::Head,
     next_url::{NextUrl, Premises},
@@ -290,7 +290,7 @@ pub(crate) fn wants_page(head: &Head<'_>) -> bool {
     matches!(*head.method(), Method::GET | Method::HEAD)
         && head.accepts_pages()
         && head
-            .field(Field::SecFetchMode)
+            .field(&fields::SEC_FETCH_MODE)
             .is_none_or(|mode| mode == "navigate")
 }
 

@@ -10,12 +10,8 @@ use http::{
     },
 };
 
-use super::{
-    field::{ACCESS_CONTROL_REQUEST_METHOD, Field, single},
-    guards::Guards,
-    origin::SentOrigin,
-};
-use crate::head::Head;
+use super::{guards::Guards, origin::SentOrigin};
+use crate::{fields, head::Head};
 
 /// The question of a browser whether a page of a listed origin may send a request.
 ///
@@ -73,7 +69,7 @@ impl Guards {
         }
         Some(Preflight {
             origin: self.listed_origin(head)?,
-            asked_method: single(head.headers(), &ACCESS_CONTROL_REQUEST_METHOD).ok()??,
+            asked_method: head.single(&fields::ACCESS_CONTROL_REQUEST_METHOD).ok()??,
             asked_headers: head.headers().get(ACCESS_CONTROL_REQUEST_HEADERS),
         })
     }
@@ -86,7 +82,7 @@ impl Guards {
     }
 
     fn listed_origin<'a>(&self, head: Head<'a>) -> Option<&'a HeaderValue> {
-        let origin = head.single(Field::Origin).ok()??;
+        let origin = head.single(&fields::ORIGIN).ok()??;
         let sent = SentOrigin::parse(origin.as_bytes())?;
         self.origins.list(sent).then_some(origin)
     }

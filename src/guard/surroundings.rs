@@ -2,12 +2,12 @@
 
 use http::HeaderValue;
 
-use super::{
-    authority::Authority,
-    field::{Field, Several, X_FORWARDED_HOST, single},
-    rule::Refusal,
+use super::{authority::Authority, rule::Refusal};
+use crate::{
+    fields::{self, Several},
+    head::Head,
+    peer::Scheme,
 };
-use crate::{head::Head, peer::Scheme};
 
 /// What a request went to: the host that its client named, and by which scheme.
 ///
@@ -53,14 +53,20 @@ impl<'a> Surroundings<'a> {
 /// tells by `X-Forwarded-Host` which host it was asked for.
 pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<Authority<'_>, Refusal> {
     let malformed = |_: Several| Refusal::MalformedHost;
-    let field = head.single(Field::Host).map_err(malformed)?.map(HeaderValue::as_bytes);
-    let target = head.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let field = head
+        .single(&fields::HOST)
+        .map_err(malformed)?
+        .map(HeaderValue::as_bytes);
+    let target = head
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
     let mut host = match (field, target) {
         (Some(field), Some(target)) if !field.eq_ignore_ascii_case(target) => None,
         (field, target) => target.or(field),
     }
     .ok_or(Refusal::MalformedHost)?;
-    if forwarded && let Some(asked) = single(head.headers(), &X_FORWARDED_HOST).map_err(malformed)? {
+    if forwarded && let Some(asked) = head.single(&fields::X_FORWARDED_HOST).map_err(malformed)? {
         host = asked.as_bytes();
     }
     Authority::parse(host).ok_or(Refusal::MalformedHost)
@@ -68,7 +74,7 @@ pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<Authority<'_>, Ref
 
 /// The scheme that a trusted proxy reports, if it does.
 pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal> {
-    match head.single(Field::XForwardedProto) {
+    match head.single(&fields::X_FORWARDED_PROTO) {
         Ok(None) => Ok(None),
         Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"https") => Ok(Some(Scheme::Https)),
         Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"http") => Ok(Some(Scheme::Http)),
@@ -83,15 +89,15 @@ pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal>
 /// for nothing else.
 pub(super) fn rumoured_https(head: Head<'_>) -> bool {
     let sent = |field| head.field(field).and_then(|value| value.to_str().ok());
-    let forwarded = sent(Field::Forwarded).and_then(|list| {
+    let forwarded = sent(&fields::FORWARDED).and_then(|list| {
         first_of(list).split(';').find_map(|pair| {
             let (name, value) = pair.split_once('=')?;
             name.trim().eq_ignore_ascii_case("proto").then(|| value.trim())
         })
     });
     forwarded
-        .or_else(|| sent(Field::XScheme).map(first_of))
-        .or_else(|| sent(Field::XForwardedProto).map(first_of))
+        .or_else(|| sent(&fields::X_SCHEME).map(first_of))
+        .or_else(|| sent(&fields::X_FORWARDED_PROTO).map(first_of))
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 

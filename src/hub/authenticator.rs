@@ -15,7 +15,7 @@ use crate::{
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
     digest::sha256,
-    fields::{Field, Several},
+    fields::{self, Several},
     head::Head,
     query::TokenBuffer,
     session::{Credential, Exchange, Session},
@@ -230,6 +230,6 @@ impl Hub {
 fn is_websocket(head: Head<'_>) -> bool {
     matches!(*head.method(), Method::GET | Method::CONNECT)
         && head
-            .field(Field::SecFetchMode)
+            .field(&fields::SEC_FETCH_MODE)
             .is_some_and(|mode| mode == "websocket")
 }
