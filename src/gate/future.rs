@@ -17,7 +17,6 @@ use tower_service::Service;
 use crate::{
     answer::BoxFuture,
     authenticate::Outcome,
-    denial::Reason,
     error::BoxError,
     gate::{
         AuthBody,
@@ -51,7 +50,6 @@ pin_project! {
 enum Own<S, Q> {
     Answered(Option<Box<OwnResponse>>),
     Reading(BoxFuture<OwnResponse>),
-    Told(Reason, Arc<Passage>),
     Waiting(BoxFuture<Outcome>, Option<Box<Held<S, Q>>>),
 }
 
@@ -115,11 +113,10 @@ where
 
     /// What the gate does in place of the inner service.
     #[inline(never)]
-    pub(super) fn instead(instead: Instead, passage: &Arc<Passage>, request: Request<Q>) -> Self {
+    pub(super) fn instead(instead: Instead, request: Request<Q>) -> Self {
         Self::own(match instead {
             Instead::Answered(response) => Own::Answered(Some(response)),
             Instead::Awaited(response) => Own::Reading(response),
-            Instead::Told(reason) => Own::Told(reason, Arc::clone(passage)),
             Instead::WantsForm(form) => Own::Reading(Box::pin(form.read(request.into_body()))),
         })
     }
@@ -190,7 +187,6 @@ where
                 let response = ready!(response.as_mut().poll(context));
                 Poll::Ready(Ok(response.map(AuthBody::own)))
             }
-            Own::Told(reason, passage) => Poll::Ready(Ok(passage.usual(*reason).copied(AuthBody::own))),
             Own::Waiting(outcome, held) => {
                 let outcome = ready!(outcome.as_mut().poll(context));
                 let Held {
@@ -204,7 +200,7 @@ where
                         passage.introduce(session, request.extensions_mut());
                         ResponseFuture::adding(afterwards, || inner.call(request))
                     }
-                    Verdict::Instead(instead) => ResponseFuture::instead(instead, &passage, request),
+                    Verdict::Instead(instead) => ResponseFuture::instead(instead, request),
                     Verdict::Undecided(outcome) => {
                         ResponseFuture::waiting(outcome, &passage, request, &mut inner)
                     }

@@ -50,7 +50,7 @@ where
                 passage.introduce(session, request.extensions_mut());
                 ResponseFuture::adding(afterwards, || self.inner.call(request))
             }
-            Verdict::Instead(instead) => ResponseFuture::instead(instead, passage, request),
+            Verdict::Instead(instead) => ResponseFuture::instead(instead, request),
             Verdict::Undecided(outcome) => {
                 ResponseFuture::waiting(outcome, passage, request, &mut self.inner)
             }

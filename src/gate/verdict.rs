@@ -3,12 +3,7 @@
 use crate::{
     answer::BoxFuture,
     authenticate::Outcome,
-    denial::Reason,
-    gate::{
-        decision::Afterwards,
-        endpoint::FormRequest,
-        responses::{OwnResponse, Told},
-    },
+    gate::{decision::Afterwards, endpoint::FormRequest, responses::OwnResponse},
     session::Session,
 };
 
@@ -26,8 +21,6 @@ pub(crate) enum Instead {
     Answered(Box<OwnResponse>),
     /// One of the gate's own paths, whose answer is to come.
     Awaited(BoxFuture<OwnResponse>),
-    /// Turned away by the usual answer for this reason.
-    Told(Reason),
     WantsForm(Box<FormRequest>),
 }
 
@@ -37,11 +30,8 @@ impl From<Instead> for Verdict {
     }
 }
 
-impl From<Told> for Verdict {
-    fn from(told: Told) -> Self {
-        Self::Instead(match told {
-            Told::Anew(response) => Instead::Answered(response),
-            Told::Usual(reason) => Instead::Told(reason),
-        })
+impl From<OwnResponse> for Verdict {
+    fn from(response: OwnResponse) -> Self {
+        Instead::Answered(Box::new(response)).into()
     }
 }

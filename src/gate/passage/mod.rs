@@ -24,11 +24,9 @@ use crate::{
     answer::Answer,
     base_url::BaseUrl,
     cookie::SetCookies,
-    denial::Reason,
     gate::{
         decision::Decision,
         gate::Gate,
-        responses::{Told, Usual},
         stranger::Stranger,
         verdict::{Instead, Verdict},
     },
@@ -128,7 +126,6 @@ impl Passage {
             Verdict::Instead(Instead::Awaited(response)) => {
                 return Answer::later(async move { answer(Box::new(response.await)) });
             }
-            Verdict::Instead(Instead::Told(reason)) => answer(self.gate.telling.answer(Told::Usual(reason))),
             Verdict::Instead(Instead::WantsForm(form)) => Decision::WantsForm(form),
             Verdict::Undecided(outcome) => {
                 let (passage, head) = (Arc::clone(self), head.to_request());
@@ -138,11 +135,6 @@ impl Passage {
                 });
             }
         })
-    }
-
-    /// The usual answer that tells a reason.
-    pub(crate) fn usual(&self, reason: Reason) -> &Usual {
-        self.gate.telling.usual(reason)
     }
 
     /// How long the body of a form may take to arrive.

@@ -58,8 +58,7 @@ impl Passage {
 
     fn refuse_at_own_path(&self, denial: Denial, head: Head<'_>) -> OwnResponse {
         let surroundings = self.gate.guards.surroundings(head).ok();
-        let told = self.refuse(denial, &head, surroundings.as_ref(), None, SetCookies::default());
-        *self.gate.telling.answer(told)
+        self.refuse(denial, &head, surroundings.as_ref(), None, SetCookies::default())
     }
 
     /// The answer at one of the gate's own paths, once it is known who asks.

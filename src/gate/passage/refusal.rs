@@ -9,7 +9,7 @@ use crate::{
     gate::{
         decision::Additions,
         login_cookie::is_https,
-        responses::{Told, login_would_help},
+        responses::{OwnResponse, login_would_help},
     },
     guard::{GuardRule, Surroundings},
     head::Head,
@@ -19,7 +19,12 @@ use crate::{
 impl Passage {
     /// Somebody whom nobody accepted.
     #[inline(never)]
-    pub(super) fn turn_away(&self, denial: Denial, head: &Head<'_>, surroundings: &Surroundings<'_>) -> Told {
+    pub(super) fn turn_away(
+        &self,
+        denial: Denial,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> OwnResponse {
         let mut cookies = SetCookies::default();
         if is_of_a_cookie(denial.reason()) {
             self.remove_login_cookie(head, is_https(surroundings), &mut cookies);
@@ -35,7 +40,7 @@ impl Passage {
         session: &Session,
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
-    ) -> Told {
+    ) -> OwnResponse {
         let mut cookies = SetCookies::default();
         if GuardRule::that_refused(&denial) == Some(GuardRule::Xsrf) {
             let https = is_https(surroundings);
@@ -62,7 +67,7 @@ impl Passage {
         surroundings: Option<&Surroundings<'_>>,
         label: Option<&str>,
         cookies: SetCookies,
-    ) -> Told {
+    ) -> OwnResponse {
         let gate = &*self.gate;
         if gate.observer.is_some() {
             self.tell_of_refusal(&denial, head, surroundings, label);
@@ -73,20 +78,19 @@ impl Passage {
             }
             _ => None,
         };
-        let told = match elsewhere {
+        let mut response = match elsewhere {
             Some(mut answer) => {
                 answer.extensions_mut().insert(denial);
-                Told::Anew(Box::new(answer))
+                answer
             }
-            None => gate.telling.tell(denial, head),
+            None => gate.telling.refuse(denial, *head),
         };
-        let mut response = gate.telling.answer(told);
         let additions = Additions {
             set_cookies: cookies,
             ..self.additions(head)
         };
         additions.apply_to(response.headers_mut());
-        Told::Anew(response)
+        response
     }
 
     #[cold]
