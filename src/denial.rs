@@ -42,9 +42,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// How many there are.
-    pub(crate) const COUNT: usize = Self::WrongPassword as usize + 1;
-
     /// The status a plain HTTP client is told.
     pub const fn status(self) -> StatusCode {
         match self {
@@ -150,14 +147,6 @@ impl Denial {
     pub(crate) const fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
-    }
-
-    /// Whether it tells its reason and nothing more.
-    pub(crate) fn is_usual(&self) -> bool {
-        self.detail.is_empty()
-            && self.status == self.reason.status()
-            && self.retry_after.is_none()
-            && self.scope.is_none()
     }
 
     /// Why.

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, request::Parts};
-use memchr::{memchr, memmem};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request::Parts};
 
 use crate::{
-    fields::{Field, Fields, Several, single},
+    fields::{self, Several, single},
     time::{Clock, Moment, SystemClock, UnixTime},
 };
 
@@ -30,8 +29,6 @@ pub struct Head<'a> {
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
     clock: &'a dyn Clock,
-    /// Once somebody walked over them.
-    fields: Option<&'a Fields<'a>>,
 }
 
 impl<'a> Head<'a> {
@@ -48,7 +45,6 @@ impl<'a> Head<'a> {
             headers: request.headers(),
             extensions: request.extensions(),
             clock,
-            fields: None,
         }
     }
 
@@ -60,7 +56,6 @@ impl<'a> Head<'a> {
             headers: &parts.headers,
             extensions: &parts.extensions,
             clock: &SystemClock,
-            fields: None,
         }
     }
 
@@ -84,7 +79,7 @@ impl<'a> Head<'a> {
     pub fn host(self) -> Option<&'a [u8]> {
         match self.uri.authority() {
             Some(authority) => Some(authority.as_str().as_bytes()),
-            None => self.field(Field::Host).map(HeaderValue::as_bytes),
+            None => self.field(&fields::HOST).map(HeaderValue::as_bytes),
         }
     }
 
@@ -102,7 +97,7 @@ impl<'a> Head<'a> {
     /// # Ok::<(), http::Error>(())
     /// ```
     pub fn credentials(self, scheme: &str) -> Option<&'a str> {
-        let field = self.single(Field::Authorization).ok()??;
+        let field = self.single(&fields::AUTHORIZATION).ok()??;
         let (found, credentials) = field.to_str().ok()?.split_once(' ')?;
         found
             .eq_ignore_ascii_case(scheme)
@@ -111,10 +106,8 @@ impl<'a> Head<'a> {
 
     /// Whether the client says that it takes pages: `text/html` stands in an `Accept` field.
     pub(crate) fn accepts_pages(self) -> bool {
-        match self.single(Field::Accept) {
-            Ok(accept) => accept.is_some_and(lists_pages),
-            Err(Several) => self.headers.get_all(Field::Accept.name()).iter().any(lists_pages),
-        }
+        let mut accepted = self.headers.get_all(&fields::ACCEPT).iter();
+        accepted.any(|list| memchr::memmem::find(list.as_bytes(), b"text/html").is_some())
     }
 
     /// What the server and outer layers left with the request.
@@ -137,40 +130,14 @@ impl<'a> Head<'a> {
         request
     }
 
-    /// The first value of `field`.
-    #[inline]
-    pub(crate) fn field(self, field: Field) -> Option<&'a HeaderValue> {
-        match self.fields {
-            Some(fields) => fields.get(field),
-            None => self.headers.get(field.name()),
-        }
+    /// The first value of the field `name`.
+    pub(crate) fn field(self, name: &HeaderName) -> Option<&'a HeaderValue> {
+        self.headers.get(name)
     }
 
-    /// The one value of `field`, or nothing.
-    #[inline(always)]
-    pub(crate) fn single(self, field: Field) -> Result<Option<&'a HeaderValue>, Several> {
-        match self.fields {
-            Some(fields) => Ok(fields.get(field)),
-            None => single(self.headers, field.name()),
-        }
-    }
-
-    /// The same head, of which the fields are known.
-    #[inline]
-    pub(crate) fn with_fields<'b>(self, fields: &'b Fields<'b>) -> Head<'b>
-    where
-        'a: 'b,
-    {
-        Head {
-            fields: Some(fields),
-            ..self
-        }
-    }
-
-    /// Whether somebody walked over the fields.
-    #[inline(always)]
-    pub(crate) fn knows_fields(&self) -> bool {
-        self.fields.is_some()
+    /// The one value of the field `name`, or nothing.
+    pub(crate) fn single(self, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Several> {
+        single(self.headers, name)
     }
 
     /// The moment now, which no setting of the date moves.
@@ -182,24 +149,6 @@ impl<'a> Head<'a> {
     pub(crate) fn with_clock(self, clock: &'a dyn Clock) -> Self {
         Self { clock, ..self }
     }
-}
-
-/// The path of a target that has no query, as most have none: no octet of it is looked for.
-#[inline(always)]
-pub(crate) fn whole_path(uri: &Uri) -> Option<&str> {
-    let target = uri.path_and_query()?;
-    target.query().is_none().then(|| target.as_str())
-}
-
-/// Looked for by the `h`, of which the lists of most programs have none.
-fn lists_pages(accept: &HeaderValue) -> bool {
-    let accept = accept.as_bytes();
-    let Some((before, behind)) = memchr(b'h', accept).and_then(|place| accept.split_at_checked(place)) else {
-        return false;
-    };
-    // Nearly always the first one tells. Else one search of all that follows, however many there are.
-    let is_first = before.ends_with(b"text/") && behind.starts_with(b"html");
-    is_first || memmem::find(behind, b"text/html").is_some()
 }
 
 impl<'a, B> From<&'a Request<B>> for Head<'a> {
@@ -257,13 +206,6 @@ mod tests {
             }
             let head = Head::of(&request);
             assert_eq!(head.accepts_pages(), expected, "{accept:?}");
-            if let Some(fields) = Fields::of(head.headers()) {
-                assert_eq!(
-                    head.with_fields(&fields).accepts_pages(),
-                    expected,
-                    "{accept:?}, walked over"
-                );
-            }
         }
     }
 }

@@ -151,11 +151,6 @@ impl Session {
         extensions.get()
     }
 
-    /// Leaves it for the handler, in the place of any that stands there.
-    pub(crate) fn hand_over(self, extensions: &mut Extensions) {
-        extensions.insert(self);
-    }
-
     /// Who.
     pub fn identity(&self) -> &Identity {
         self.grant.identity()

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use super::authorization::{token_in_authorization, trim};
 use crate::{
     denial::{Denial, Reason},
-    fields::{Field, Several, single},
+    fields::{self, Several, single},
     head::Head,
     percent,
     query::{Query, TokenBuffer, TokenRoom},
@@ -93,7 +93,7 @@ impl TokenSources {
         let TokenBuffer { query, protocol } = buffer;
         let mut found = None;
         if self.authorization
-            && let Some(value) = only(head.single(Field::Authorization))?
+            && let Some(value) = only(head.single(&fields::AUTHORIZATION))?
         {
             let token = token_in_authorization(value.as_bytes())?;
             let source = &TokenSource::Authorization;

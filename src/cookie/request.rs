@@ -8,7 +8,7 @@ use memchr::memchr;
 use super::name::{CookieName, is_token};
 use crate::{
     denial::{Denial, Reason},
-    fields::{Field, Several, single},
+    fields::{self, Several, single},
     head::Head,
 };
 
@@ -65,29 +65,22 @@ impl<'a> RequestCookies<'a> {
     /// The most different values of one name among which [`RequestCookies::candidates`] looks.
     pub const CANDIDATE_LIMIT: usize = 8;
 
+    /// The cookies of a request: as [`RequestCookies::of`] its header fields.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`], by rule 2.
+    pub fn of_head(head: Head<'a>) -> Result<Self, TooLarge> {
+        Self::of(head.headers())
+    }
+
     /// The cookies in the `Cookie` fields of a head.
     ///
     /// # Errors
     ///
     /// [`TooLarge`], by rule 2; the answer to it is 431.
     pub fn of(headers: &'a HeaderMap) -> Result<Self, TooLarge> {
-        Self::of_field(single(headers, Field::Cookie.name()), headers)
-    }
-
-    /// The same of a whole head, without a look-up where somebody has found the field already.
-    ///
-    /// # Errors
-    ///
-    /// [`TooLarge`], by rule 2.
-    pub fn of_head(head: Head<'a>) -> Result<Self, TooLarge> {
-        Self::of_field(head.single(Field::Cookie), head.headers())
-    }
-
-    fn of_field(
-        field: Result<Option<&'a HeaderValue>, Several>,
-        headers: &'a HeaderMap,
-    ) -> Result<Self, TooLarge> {
-        Self::bounded(match field {
+        Self::bounded(match single(headers, &fields::COOKIE) {
             Ok(field) => Lines::Single(field.map(HeaderValue::as_bytes)),
             Err(Several) => Lines::Fields(headers),
         })
@@ -172,7 +165,7 @@ impl<'a> Lines<'a> {
     fn iter(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let (single, fields, lines) = match self {
             Self::Single(line) => (line, None, &[][..]),
-            Self::Fields(headers) => (None, Some(headers.get_all(Field::Cookie.name())), &[][..]),
+            Self::Fields(headers) => (None, Some(headers.get_all(&fields::COOKIE)), &[][..]),
             Self::Bytes(lines) => (None, None, lines),
         };
         let fields = fields.into_iter().flatten().map(HeaderValue::as_bytes);

@@ -9,15 +9,15 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
 
-use crate::{denial::Denial, fields::Field, head::Head};
+use crate::{denial::Denial, fields, head::Head};
 
 /// The media type of the answer, if a gRPC client asks: what is asked for without `+proto` and the like.
-pub(crate) fn media_type(head: &Head<'_>) -> Option<HeaderValue> {
+pub(crate) fn media_type(head: Head<'_>) -> Option<HeaderValue> {
     // A call is a POST, whatever it does.
     if *head.method() != Method::POST {
         return None;
     }
-    let asked = head.field(Field::ContentType)?.as_bytes();
+    let asked = head.field(&fields::CONTENT_TYPE)?.as_bytes();
     // Nearly every request leaves here.
     let kind = asked.strip_prefix(b"application/grpc")?;
     [
@@ -114,11 +114,11 @@ mod tests {
             request
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static(asked));
-            let found = media_type(&Head::of(&request));
+            let found = media_type(Head::of(&request));
             let found = found.as_ref().map(|value| value.to_str().expect("visible ASCII"));
             assert_eq!(found, expected, "{asked}");
             *request.method_mut() = Method::GET;
-            assert_eq!(media_type(&Head::of(&request)), None, "{asked}");
+            assert_eq!(media_type(Head::of(&request)), None, "{asked}");
         }
     }
 

@@ -1,12 +1,10 @@
-//! The gate's own answers: how a denial is told to each kind of client.
+//! The gate's own answers: how a denial is answered for each kind of client, by [`Telling::refuse`].
 //!
 //! | who asks | how it is recognised | what is answered |
 //! |---|---|---|
-//! | a gRPC client | POST, `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: the room `grpc` |
+//! | a gRPC client | POST, `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: module `grpc` |
 //! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
 //! | anybody else | | JSON |
-
-use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{
@@ -15,7 +13,6 @@ use http::{
         CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
         WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
-    response::Parts,
 };
 use http_body_util::Full;
 
@@ -23,7 +20,7 @@ use crate::{
     base_url::BaseUrl,
     challenge::Challenge,
     denial::{Denial, Reason},
-    fields::Field,
+    fields,
     gate::grpc,
     head::Head,
     next_url::{NextUrl, Premises},
@@ -76,134 +73,55 @@ pub(crate) struct Telling {
     pub(crate) base_url: BaseUrl,
     /// Where a person logs in, if there is such a place.
     pub(crate) login_path: Option<Box<str>>,
-    /// By reason, once it has been needed.
-    pub(crate) usual: [OnceLock<Usual>; Reason::COUNT],
-}
-
-/// The answer that tells nothing but a reason, put together once and copied where it is sent.
-pub(crate) struct Usual {
-    parts: Parts,
-    body: Full<Bytes>,
-}
-
-impl Usual {
-    fn new(response: Response<Bytes>) -> Self {
-        let (parts, body) = response.map(Full::new).into_parts();
-        Self { parts, body }
-    }
-
-    /// A copy of it, whose body is made into one of another kind.
-    #[inline(always)]
-    pub(crate) fn copied<B>(&self, body: impl FnOnce(Full<Bytes>) -> B) -> Response<B> {
-        Response::from_parts(self.parts.clone(), body(self.body.clone()))
-    }
-}
-
-/// How a denial is told.
-pub(crate) enum Told {
-    /// By an answer made for it.
-    Anew(Box<OwnResponse>),
-    /// By the [usual](Telling::usual) answer, of which a copy is made where it is sent: that costs a quarter of
-    /// putting it together.
-    Usual(Reason),
 }
 
 impl Telling {
-    /// How `denial` is told to whoever sent the request with this head.
-    pub(crate) fn tell(&self, denial: Denial, head: &Head<'_>) -> Told {
-        let response = match self.own_kind(&denial, head) {
-            None if denial.is_usual() => return Told::Usual(denial.reason()),
-            None => self.json(denial),
-            Some(response) => with_denial(response, denial),
-        };
-        Told::Anew(Box::new(response.map(Full::new)))
-    }
-
-    /// Whether who sent the request with this head is told in another way than JSON.
-    pub(crate) fn is_told_otherwise(&self, head: &Head<'_>) -> bool {
-        grpc::media_type(head).is_some() || wants_page(head)
-    }
-
-    /// The answer to them.
-    fn own_kind(&self, denial: &Denial, head: &Head<'_>) -> Option<Response<Bytes>> {
-        match grpc::media_type(head) {
-            Some(media_type) => Some(grpc::answer(denial, media_type)),
-            None => wants_page(head).then(|| self.page(denial, *head)),
-        }
-    }
-
-    /// The answer to who wants no page, that tells nothing but a reason.
-    pub(crate) fn usual(&self, reason: Reason) -> &Usual {
-        self.usual[reason as usize].get_or_init(|| Usual::new(self.json(reason.into())))
-    }
-
-    /// The answer by which something is told.
-    pub(crate) fn answer(&self, told: Told) -> Box<OwnResponse> {
-        match told {
-            Told::Anew(response) => response,
-            Told::Usual(reason) => Box::new(self.usual(reason).copied(|body| body)),
-        }
-    }
-
-    /// The answer that tells `denial`, its body in one piece.
-    pub(crate) fn told(&self, denial: Denial, head: Head<'_>) -> Response<Bytes> {
-        match self.own_kind(&denial, &head) {
-            Some(response) => with_denial(response, denial),
-            None => self.json(denial),
-        }
-    }
-
-    fn page(&self, denial: &Denial, head: Head<'_>) -> Response<Bytes> {
+    /// The answer to the request with this head, which is refused by `denial`. The denial is left in its
+    /// extensions.
+    pub(crate) fn refuse<B: From<Bytes>>(&self, denial: Denial, head: Head<'_>) -> Response<B> {
         let login = self.login_path.as_deref();
-        if let Some(login) = login.filter(|_| login_would_help(denial.reason())) {
-            return redirect_to_login(login, &self.base_url, head);
-        }
-        let mut response = self.put_together(denial, page_body(denial), self.page_fields(denial));
+        let login = login.filter(|_| login_would_help(denial.reason()));
+        let mut response = match (grpc::media_type(head), login) {
+            (Some(media_type), _) => grpc::answer(&denial, media_type),
+            (None, _) if !wants_page(&head) => self.json(&denial),
+            (None, Some(login)) => redirect_to_login(login, &self.base_url, head),
+            (None, None) => self.page(&denial),
+        };
+        response.extensions_mut().insert(denial);
+        response.map(B::from)
+    }
+
+    fn page(&self, denial: &Denial) -> Response<Bytes> {
+        let mut response = page_response(page_body(denial));
         // The stand-in is for scripts; a person's browser knows what 503 means.
-        if response.status() == StatusCode::BAD_GATEWAY {
-            *response.status_mut() = denial.status();
-        }
+        *response.status_mut() = match self.status(denial) {
+            StatusCode::BAD_GATEWAY => denial.status(),
+            status => status,
+        };
+        self.add_fields(denial, response.headers_mut());
         response
     }
 
-    fn json(&self, denial: Denial) -> Response<Bytes> {
-        let mut fields = HeaderMap::new();
-        fields.insert(CONTENT_TYPE, JSON);
-        fields.insert(CONTENT_SECURITY_POLICY, NOTHING);
-        let fields = self.add_fields(&denial, fields);
-        with_denial(
-            self.put_together(&denial, self.json_body(&denial), fields),
-            denial,
-        )
-    }
-
-    fn put_together(&self, denial: &Denial, body: Bytes, fields: HeaderMap) -> Response<Bytes> {
-        let mut response = Response::new(body);
+    fn json(&self, denial: &Denial) -> Response<Bytes> {
+        let mut response = Response::new(self.json_body(denial));
         *response.status_mut() = self.status(denial);
-        *response.headers_mut() = fields;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(CONTENT_SECURITY_POLICY, NOTHING);
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        self.add_fields(denial, headers);
         response
     }
 
-    fn page_fields(&self, denial: &Denial) -> HeaderMap {
-        let mut fields = HeaderMap::new();
-        fields.insert(CONTENT_TYPE, HTML);
-        fields.insert(CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
-        fields.insert(REFERRER_POLICY, NO_REFERRER);
-        fields.insert(OPENER_POLICY, SAME_ORIGIN);
-        self.add_fields(denial, fields)
-    }
-
-    /// The fields of every refusal, besides these.
-    fn add_fields(&self, denial: &Denial, mut fields: HeaderMap) -> HeaderMap {
-        fields.insert(CACHE_CONTROL, NO_STORE);
-        fields.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    /// Which credential would help, and when to try again.
+    fn add_fields(&self, denial: &Denial, headers: &mut HeaderMap) {
         if self.status(denial) == StatusCode::UNAUTHORIZED || denial.reason() == Reason::InsufficientScope {
-            fields.insert(WWW_AUTHENTICATE, self.challenge.answer_to(denial));
+            headers.insert(WWW_AUTHENTICATE, self.challenge.answer_to(denial));
         }
         if let Some(after) = denial.retry_after() {
-            fields.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
-        fields
     }
 
     fn status(&self, denial: &Denial) -> StatusCode {
@@ -229,11 +147,6 @@ impl Telling {
     }
 }
 
-fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes> {
-    response.extensions_mut().insert(denial);
-    response
-}
-
 fn page_body(denial: &Denial) -> Bytes {
     let (title, first, second) = words(denial);
     let detail = if denial.detail().is_empty() {
@@ -245,8 +158,8 @@ fn page_body(denial: &Denial) -> Bytes {
 }
 
 /// A page of the gate's own, with all that keeps it to itself.
-pub(crate) fn page_response(html: Bytes) -> OwnResponse {
-    let mut response = Response::new(Full::new(html));
+pub(crate) fn page_response<B: From<Bytes>>(html: Bytes) -> Response<B> {
+    let mut response = Response::new(B::from(html));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HTML);
     headers.insert(CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
@@ -263,7 +176,7 @@ impl Denial {
     /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
     /// answer.
     pub fn into_response<B: From<Bytes>>(self, head: Head<'_>) -> Response<B> {
-        Telling::default().told(self, head).map(B::from)
+        Telling::default().refuse(self, head)
     }
 }
 
@@ -295,7 +208,7 @@ pub(crate) fn wants_page(head: &Head<'_>) -> bool {
     matches!(*head.method(), Method::GET | Method::HEAD)
         && head.accepts_pages()
         && head
-            .field(Field::SecFetchMode)
+            .field(&fields::SEC_FETCH_MODE)
             .is_none_or(|mode| mode == "navigate")
 }
 

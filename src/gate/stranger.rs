@@ -31,6 +31,6 @@ impl Stranger {
         if let Ok(surroundings) = self.0.guards.surroundings(head) {
             self.0.refused(denial.reason(), head, &surroundings);
         }
-        self.0.telling.told(denial, head)
+        self.0.telling.refuse(denial, head)
     }
 }

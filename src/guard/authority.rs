@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// port with leading zeros. No browser sends any of them, and each is a way to be read differently elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Authority<'a> {
+    text: &'a str,
     host: &'a str,
     port: Option<u16>,
 }
@@ -30,8 +31,15 @@ impl<'a> Authority<'a> {
                 host
             }
         };
-        let port = port(text.get(host.len()..)?.as_bytes())?;
-        Some(Self { host, port })
+        let port = match text.get(host.len()..)? {
+            "" => None,
+            rest => Some(port(rest.strip_prefix(':')?.as_bytes())?),
+        };
+        Some(Self { text, host, port })
+    }
+
+    pub(super) fn as_str(self) -> &'a str {
+        self.text
     }
 
     /// The host, an IPv6 literal with its brackets.
@@ -68,31 +76,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// What follows a host: `Some(None)` for nothing, `Some(port)` for a colon and a port, `None` for all else.
-#[inline(always)]
-pub(super) fn port(rest: &[u8]) -> Option<Option<u16>> {
-    match rest {
-        [] => Some(None),
-        // As a server on its way to be public has it, and whoever asks for no number pays for none.
-        [
-            b':',
-            a @ b'1'..=b'9',
-            b @ b'0'..=b'9',
-            c @ b'0'..=b'9',
-            d @ b'0'..=b'9',
-        ] => {
-            let number = [a, b, c, d]
-                .iter()
-                .fold(0, |port, digit| port * 10 + u16::from(**digit - b'0'));
-            Some(Some(number))
-        }
-        [b':', digits @ ..] => any_port(digits).map(Some),
-        _ => None,
-    }
-}
-
-#[inline(never)]
-fn any_port(digits: &[u8]) -> Option<u16> {
+fn port(digits: &[u8]) -> Option<u16> {
     if digits.is_empty() || digits.len() > 5 || (digits.len() > 1 && digits.first() == Some(&b'0')) {
         return None;
     }

@@ -10,12 +10,8 @@ use http::{
     },
 };
 
-use super::{
-    field::{ACCESS_CONTROL_REQUEST_METHOD, Field, single},
-    guards::Guards,
-    origin::SentOrigin,
-};
-use crate::head::Head;
+use super::{guards::Guards, origin::SentOrigin};
+use crate::{fields, head::Head};
 
 /// The question of a browser whether a page of a listed origin may send a request.
 ///
@@ -73,39 +69,26 @@ fn with_asked(known: &'static str, asked: Option<&HeaderValue>) -> HeaderValue {
 impl Guards {
     /// The preflight of a page of a listed origin. Others are no preflights to the gate: they get no CORS
     /// fields, and the browser refuses for them.
-    #[inline]
     pub fn preflight<'a>(&self, head: Head<'a>) -> Option<Preflight<'a>> {
-        if self.origins.is_empty() {
-            return None;
-        }
-        self.listed_preflight(head)
-    }
-
-    #[cold]
-    fn listed_preflight<'a>(&self, head: Head<'a>) -> Option<Preflight<'a>> {
         if *head.method() != Method::OPTIONS {
             return None;
         }
         Some(Preflight {
             origin: self.listed_origin(head)?,
-            asked_method: single(head.headers(), &ACCESS_CONTROL_REQUEST_METHOD).ok()??,
+            asked_method: head.single(&fields::ACCESS_CONTROL_REQUEST_METHOD).ok()??,
             asked_headers: head.headers().get(ACCESS_CONTROL_REQUEST_HEADERS),
         })
     }
 
     /// What pages of other origins may know of the answer to this request.
-    #[inline]
     pub fn cors(&self, head: Head<'_>) -> Cors {
-        Cors((!self.origins.is_empty()).then(|| self.listed_answer(head)))
-    }
-
-    #[cold]
-    fn listed_answer(&self, head: Head<'_>) -> Box<Option<HeaderValue>> {
-        Box::new(self.listed_origin(head).cloned())
+        let varies = !self.origins.is_empty();
+        let allowed = varies.then(|| self.listed_origin(head)).flatten().cloned();
+        Cors { varies, allowed }
     }
 
     fn listed_origin<'a>(&self, head: Head<'a>) -> Option<&'a HeaderValue> {
-        let origin = head.single(Field::Origin).ok()??;
+        let origin = head.single(&fields::ORIGIN).ok()??;
         let sent = SentOrigin::parse(origin.as_bytes())?;
         self.origins.list(sent).then_some(origin)
     }
@@ -114,35 +97,27 @@ impl Guards {
 /// The CORS fields of an answer, refusals included, so that a page of a listed origin can read the reason.
 ///
 /// A listed origin is echoed and may send cookies. `Vary: Origin` goes to everybody as soon as any origin is
-/// listed. One word where none is.
+/// listed.
 #[derive(Clone, Debug, Default)]
-pub struct Cors(Option<Box<Option<HeaderValue>>>);
-
-impl Cors {
-    /// Whether no origin is listed, and there is nothing to write.
-    #[inline]
-    pub(crate) fn is_nothing(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// Writes the fields. Where the handler has decided about CORS itself its word stands: its `*` must not
-    /// meet our leave for credentials.
-    #[inline]
-    pub fn write_to(self, headers: &mut HeaderMap) {
-        if let Some(listed) = self.0 {
-            write(*listed, headers);
-        }
-    }
+pub struct Cors {
+    /// Whether any origin is listed, so that answers differ by origin.
+    varies: bool,
+    allowed: Option<HeaderValue>,
 }
 
-#[cold]
-fn write(listed: Option<HeaderValue>, headers: &mut HeaderMap) {
-    headers.append(VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = listed
-        && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
-    {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+impl Cors {
+    /// Writes the fields. Where the handler has decided about CORS itself its word stands: its `*` must not
+    /// meet our leave for credentials.
+    pub fn write_to(self, headers: &mut HeaderMap) {
+        if self.varies {
+            headers.append(VARY, HeaderValue::from_static("Origin"));
+        }
+        if let Some(origin) = self.allowed
+            && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
+        {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
     }
 }
 

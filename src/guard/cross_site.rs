@@ -4,14 +4,17 @@ use http::Method;
 
 use super::{
     fetch_metadata::{Site, is_free_read, is_navigation},
-    field::{Field, REFERER, Several, single},
     guards::{Guards, XsrfAsked},
     origin::SentOrigin,
     rule::Refusal,
     surroundings::Surroundings,
     xsrf_proof::{Demand, Xsrf},
 };
-use crate::{denial::Denial, head::Head};
+use crate::{
+    denial::Denial,
+    fields::{self, Several},
+    head::Head,
+};
 
 /// Which part of the decision table a request is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +44,10 @@ impl RequestKind {
 
 /// Whether a handshake to WebSocket is asked, in any spelling that a server might take for one.
 fn is_upgrade(head: Head<'_>) -> bool {
-    head.field(Field::Upgrade).is_some()
-        && head.headers().get_all(Field::Upgrade.name()).iter().any(|value| {
-            let mut windows = value.as_bytes().windows(b"websocket".len());
-            windows.any(|window| window.eq_ignore_ascii_case(b"websocket"))
-        })
+    head.headers().get_all(&fields::UPGRADE).iter().any(|value| {
+        let mut windows = value.as_bytes().windows(b"websocket".len());
+        windows.any(|window| window.eq_ignore_ascii_case(b"websocket"))
+    })
 }
 
 /// Whose page sent a request.
@@ -75,7 +77,7 @@ impl Guards {
         xsrf: Option<&dyn Xsrf>,
     ) -> Result<(), Denial> {
         let malformed = |_: Several| Refusal::MalformedOrigin;
-        let origin = head.single(Field::Origin).map_err(malformed)?;
+        let origin = head.single(&fields::ORIGIN).map_err(malformed)?;
         let origin = match origin.map(|origin| origin.as_bytes()) {
             None => None,
             Some(b"null") => Some(Sender::Foreign),
@@ -91,20 +93,6 @@ impl Guards {
             RequestKind::LoginForm => self.not_safe(surroundings, head, origin, site, true, xsrf),
             RequestKind::WebSocket => self.web_socket(head, origin, site, xsrf),
         }
-    }
-
-    /// Whether a request is a safe one that says nothing of where it comes from, or that it comes from here, and
-    /// nothing is asked of those: what [`cross_site`](Self::cross_site) lets pass without a look at anything else.
-    ///
-    /// Only where somebody walked over the fields, so that it costs next to nothing.
-    #[inline(always)]
-    pub(crate) fn let_plain_reads_pass(&self, head: &Head<'_>) -> bool {
-        self.xsrf != XsrfAsked::AlsoOfReads
-            && head.knows_fields()
-            && matches!(*head.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-            && head.field(Field::Upgrade).is_none()
-            && head.field(Field::Origin).is_none()
-            && matches!(Site::of(*head), Ok(None | Some(Site::None | Site::SameOrigin)))
     }
 
     fn safe(
@@ -192,7 +180,7 @@ impl Guards {
             (Some(Sender::Own), site, _) => !site.is_some_and(Site::is_foreign),
             (None, None, None) => true,
             (None, None, Some(xsrf)) if self.xsrf != XsrfAsked::Never => {
-                let browserless = !head.headers().contains_key(&REFERER);
+                let browserless = !head.headers().contains_key(&fields::REFERER);
                 xsrf.prove(head, Demand::Socket { browserless }).is_ok()
             }
             _ => false,
@@ -230,7 +218,7 @@ impl Guards {
                 None => Refusal::UnprovenOrigin,
             },
         };
-        let browserless = refusal == Refusal::UnprovenOrigin && head.field(Field::Origin).is_none();
+        let browserless = refusal == Refusal::UnprovenOrigin && head.field(&fields::ORIGIN).is_none();
         let demand = Demand::Session {
             browserless,
             same_origin: false,
@@ -248,11 +236,11 @@ impl Guards {
         let foreign = |sent: Option<SentOrigin<'_>>| {
             sent.is_none_or(|sent| self.sender(surroundings, head, sent) == Sender::Foreign)
         };
-        let site = head.field(Field::SecFetchSite).is_some()
+        let site = head.field(&fields::SEC_FETCH_SITE).is_some()
             && !matches!(Site::of(head), Ok(Some(Site::SameOrigin | Site::None)));
         site || head
             .headers()
-            .get_all(Field::Origin.name())
+            .get_all(&fields::ORIGIN)
             .iter()
             .any(|origin| foreign(SentOrigin::parse(origin.as_bytes())))
             || self.referer(surroundings, head) == Some(Sender::Foreign)
@@ -260,7 +248,7 @@ impl Guards {
 
     /// Whose page the one Referer names; of several, or one that cannot be read, it is nobody's.
     fn referer(&self, surroundings: &Surroundings<'_>, head: Head<'_>) -> Option<Sender> {
-        match single(head.headers(), &REFERER) {
+        match head.single(&fields::REFERER) {
             Ok(None) => None,
             Ok(Some(referer)) => Some(match SentOrigin::of_url(referer.as_bytes()) {
                 Some(origin) => self.sender(surroundings, head, origin),

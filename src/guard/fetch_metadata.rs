@@ -2,8 +2,10 @@
 
 use http::Method;
 
-use super::field::{Field, SEC_FETCH_DEST, Several, single};
-use crate::head::Head;
+use crate::{
+    fields::{self, Several},
+    head::Head,
+};
 
 /// The reading of `Sec-Fetch-Site`.
 ///
@@ -20,9 +22,8 @@ pub(super) enum Site {
 
 impl Site {
     /// What the request says, if it says anything.
-    #[inline]
     pub(super) fn of(head: Head<'_>) -> Result<Option<Self>, Several> {
-        let value = head.single(Field::SecFetchSite)?;
+        let value = head.single(&fields::SEC_FETCH_SITE)?;
         Ok(value.map(|value| match value.as_bytes() {
             b"none" => Self::None,
             b"same-origin" => Self::SameOrigin,
@@ -42,14 +43,14 @@ impl Site {
 pub(super) fn is_navigation(head: Head<'_>) -> bool {
     let says = |field, value: &str| matches!(field, Ok(Some(found)) if found == value);
     (head.method() == Method::GET || head.method() == Method::HEAD)
-        && says(head.single(Field::SecFetchMode), "navigate")
-        && says(single(head.headers(), &SEC_FETCH_DEST), "document")
+        && says(head.single(&fields::SEC_FETCH_MODE), "navigate")
+        && says(head.single(&fields::SEC_FETCH_DEST), "document")
 }
 
 /// Whether a safe request needs no `_xsrf` where reads are asked for one: a client that sends no
 /// `Sec-Fetch-Mode`, a navigation, a WebSocket, and what a page of ours embeds.
 pub(super) fn is_free_read(head: Head<'_>, site: Option<Site>) -> bool {
-    match head.single(Field::SecFetchMode) {
+    match head.single(&fields::SEC_FETCH_MODE) {
         Ok(None) => true,
         Ok(Some(mode)) => match mode.as_bytes() {
             b"navigate" | b"websocket" => true,

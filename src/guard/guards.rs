@@ -1,4 +1,4 @@
-//! The configuration of all guards, and the two doors of the gate to them.
+//! The configuration of all guards, and what they read from every request.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     denial::Denial,
-    head::{Head, whole_path},
+    head::Head,
     peer::{Peer, Scheme},
 };
 
@@ -177,97 +177,41 @@ impl Guards {
     ///
     /// `Reason::Malformed` (400; 405 for a method never answered) and `Reason::ForeignHost` (403).
     pub fn surroundings<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Denial> {
-        Ok(self.reached(&head)?)
-    }
-
-    /// The same, and of a refusal no more than which it is.
-    #[inline(always)]
-    pub(crate) fn reached<'a>(&self, head: &Head<'a>) -> Result<Surroundings<'a>, Refusal> {
-        if !self.proxies.is_empty() && self.is_forwarded(*head) {
-            return self.behind_proxy(head);
-        }
-        self.reached_by(head, self.scheme, false)
-    }
-
-    /// Whether fields of nearly every request are asked for.
-    #[inline]
-    pub(crate) fn ask_for_fields(&self) -> bool {
-        self.hosts.is_some() || self.listens_to_rumours
-    }
-
-    /// Whether nobody is listed whose word has to be asked for, so that most requests are [plainly](Guards::plainly_reached)
-    /// told.
-    pub(crate) fn are_plain(&self) -> bool {
-        self.proxies.is_empty() && self.origins.is_empty()
-    }
-
-    /// Where the request went, at guards which [are plain](Guards::are_plain), if that is plainly where this server
-    /// answers. What is not is to be [asked](Guards::reached).
-    #[inline(always)]
-    pub(crate) fn plainly_reached<'a>(&self, head: &Head<'a>) -> Option<Surroundings<'a>> {
-        if matches!(*head.method(), Method::TRACE | Method::CONNECT) {
-            return None;
-        }
-        let host = match &self.hosts {
-            Some(hosts) => {
-                let host = surroundings::plain_host(head)?;
-                if !hosts.admit(host, self.scheme) {
-                    return None;
-                }
-                Some(host)
-            }
-            None => None,
+        let forwarded = self.is_forwarded(head);
+        let reported = if forwarded {
+            surroundings::reported_scheme(head)
+        } else {
+            Ok(None)
         };
-        Some(Surroundings {
-            host,
-            scheme: self.scheme,
-            forwarded: false,
-            rumoured_https: self.listens_to_rumours && surroundings::rumoured_https(head),
-            plain_path: whole_path(head.uri()),
-        })
-    }
-
-    #[cold]
-    fn behind_proxy<'a>(&self, head: &Head<'a>) -> Result<Surroundings<'a>, Refusal> {
-        let reported = || surroundings::reported_scheme(*head).ok().flatten();
-        let scheme = match &self.public_origin {
-            Some(_) => self.scheme,
-            None => reported().unwrap_or(self.scheme),
+        let scheme = match (&self.public_origin, reported) {
+            (None, Ok(Some(reported))) => reported,
+            _ => self.scheme,
         };
-        self.reached_by(head, scheme, true)
-    }
-
-    #[inline(always)]
-    fn reached_by<'a>(
-        &self,
-        head: &Head<'a>,
-        scheme: Scheme,
-        forwarded: bool,
-    ) -> Result<Surroundings<'a>, Refusal> {
         let host = match &self.hosts {
             Some(hosts) => {
                 let host = surroundings::host(head, forwarded)?;
                 if !hosts.admit(host, scheme) {
-                    return Err(not_admitted(host));
+                    return Err(Refusal::ForeignHost.into());
                 }
                 Some(host)
             }
             None => None,
         };
-        if forwarded {
-            self.agree_on_scheme(*head)?;
+        if let (Some(reported), Some(public)) = (reported?, &self.public_origin)
+            && reported != public.scheme()
+        {
+            return Err(Refusal::ForeignScheme.into());
         }
         let method = head.method();
         // An extended CONNECT (RFC 8441 §4) has scheme and path, a tunnel has neither.
         if *method == Method::TRACE || (*method == Method::CONNECT && head.uri().scheme().is_none()) {
-            return Err(Refusal::Method);
+            return Err(Refusal::Method.into());
         }
         Ok(Surroundings {
             host,
             scheme,
             forwarded,
             rumoured_https: self.listens_to_rumours && surroundings::rumoured_https(head),
-            plain_path: whole_path(head.uri()).filter(|_| self.origins.is_empty()),
         })
     }
 
@@ -282,17 +226,8 @@ impl Guards {
         }
     }
 
-    #[cold]
-    fn agree_on_scheme(&self, head: Head<'_>) -> Result<(), Refusal> {
-        match (surroundings::reported_scheme(head)?, &self.public_origin) {
-            (Some(reported), Some(public)) if reported != public.scheme() => Err(Refusal::ForeignScheme),
-            _ => Ok(()),
-        }
-    }
-
-    #[cold]
     fn is_forwarded(&self, head: Head<'_>) -> bool {
-        self.peer(head).is_some_and(|peer| self.proxies.trust(peer))
+        !self.proxies.is_empty() && self.peer(head).is_some_and(|peer| self.proxies.trust(peer))
     }
 
     fn peer(&self, head: Head<'_>) -> Option<Peer> {
@@ -307,14 +242,6 @@ impl Guards {
 impl Default for Guards {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-#[cold]
-fn not_admitted(host: &[u8]) -> Refusal {
-    match super::authority::Authority::parse(host) {
-        Some(_) => Refusal::ForeignHost,
-        None => Refusal::MalformedHost,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::authority::{Authority, port};
+use super::authority::Authority;
 use crate::{error::ConfigError, peer::Scheme};
 
 /// The hosts a server answers for: the guard against DNS rebinding.
@@ -70,8 +70,7 @@ impl Hosts {
         }
     }
 
-    /// The hosts of a list, such as `["hub.example.org", "lab.internal:8443", "[2001:db8::1]:*"]`. The one
-    /// that most requests name is best the first.
+    /// The hosts of a list, such as `["hub.example.org", "lab.internal:8443", "[2001:db8::1]:*"]`.
     ///
     /// # Errors
     ///
@@ -104,44 +103,17 @@ impl Hosts {
         self
     }
 
-    /// Whether a server reached by `scheme` answers for `host`, octets as they were sent.
-    pub(super) fn admit(&self, host: &[u8], scheme: Scheme) -> bool {
-        if let Some(primary) = self.listed.first()
-            && let Some(rest) = host.strip_prefix(primary.name.as_bytes())
-            && let Some(port) = port(rest)
-            && primary.port.takes(port, scheme)
-        {
-            return true;
-        }
-        if self.loopback
-            && let Some(rest) = host
-                .strip_prefix(b"localhost")
-                .or_else(|| host.strip_prefix(b"127.0.0.1"))
-                .or_else(|| host.strip_prefix(b"[::1]"))
-            && port(rest).is_some()
-        {
-            return true;
-        }
-        self.admit_another(host, scheme)
-    }
-
-    #[cold]
-    fn admit_another(&self, host: &[u8], scheme: Scheme) -> bool {
-        let Some(authority) = Authority::parse(host) else {
-            return false;
-        };
-        let ip = authority.ip();
-        if self.any_ip && ip.is_some() {
-            return true;
-        }
+    /// Whether a server reached by `scheme` answers for `host`.
+    pub(super) fn admit(&self, host: Authority<'_>, scheme: Scheme) -> bool {
+        let ip = host.ip();
         // Not `to_canonical`: a mapped literal is no loopback address to a browser's rules.
-        let local = ip.map_or(authority.host().eq_ignore_ascii_case("localhost"), |ip| {
-            ip.is_loopback()
-        });
-        if self.loopback && local {
-            return true;
-        }
-        self.listed.iter().any(|entry| entry.takes(authority, ip, scheme))
+        let local = ip.map_or_else(
+            || host.host().eq_ignore_ascii_case("localhost"),
+            |ip| ip.is_loopback(),
+        );
+        (self.loopback && local)
+            || (self.any_ip && ip.is_some())
+            || self.listed.iter().any(|entry| entry.takes(host, ip, scheme))
     }
 }
 
@@ -233,7 +205,7 @@ mod tests {
     fn check(hosts: &Hosts, scheme: Scheme, rows: &[(&str, bool)]) {
         for (host, expected) in rows {
             assert_eq!(
-                hosts.admit(host.as_bytes(), scheme),
+                Authority::parse(host.as_bytes()).is_some_and(|host| hosts.admit(host, scheme)),
                 *expected,
                 "{host:?} by {scheme:?}"
             );

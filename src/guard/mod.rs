@@ -100,7 +100,6 @@ mod authority;
 mod cors;
 mod cross_site;
 mod fetch_metadata;
-mod field;
 mod guards;
 mod host;
 mod origin;

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::field::X_FORWARDED_FOR;
-use crate::{error::ConfigError, head::Head, peer::Peer};
+use crate::{error::ConfigError, fields, head::Head, peer::Peer};
 
 /// Proxies whose `X-Forwarded-Host`, `X-Forwarded-Proto` and `X-Forwarded-For` are believed.
 ///
@@ -89,7 +88,7 @@ impl TrustedProxies {
     /// the left-most if all are; `None` as soon as something is no address.
     pub(super) fn client_behind(&self, peer: Peer, head: Head<'_>) -> Option<IpAddr> {
         let mut client = peer.ip();
-        for value in head.headers().get_all(&X_FORWARDED_FOR).iter().rev() {
+        for value in head.headers().get_all(&fields::X_FORWARDED_FOR).iter().rev() {
             for entry in value.to_str().ok()?.rsplit(',') {
                 let ip = forwarded_ip(entry.trim_matches([' ', '\t']))?;
                 client = Some(ip);

@@ -45,7 +45,7 @@ impl GuardRule {
 
 /// Every refusal of the guards, with the sentence that is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(super) enum Refusal {
     CrossSite,
     ForeignHost,
     ForeignOrigin,

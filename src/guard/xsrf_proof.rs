@@ -5,11 +5,10 @@ use std::fmt;
 use http::HeaderValue;
 
 use super::{
-    field::{Field, X_CSRF_TOKEN},
     rule::Refusal,
     xsrf::{Binding, XsrfGuard, XsrfKey},
 };
-use crate::{denial::Denial, head::Head, query::Query, secret};
+use crate::{denial::Denial, fields, head::Head, query::Query, secret};
 
 /// How an `_xsrf` argument must be given, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +113,7 @@ where
 {
     fn prove(&self, head: Head<'_>, demand: Demand) -> Result<(), Denial> {
         let field = |name| head.headers().get(name).map(HeaderValue::as_bytes);
-        let xsrf_token = || head.field(Field::XXsrfToken).map(HeaderValue::as_bytes);
+        let xsrf_token = || head.field(&fields::X_XSRFTOKEN).map(HeaderValue::as_bytes);
         let argument = match demand {
             Demand::Socket { .. } => xsrf_token(),
             Demand::LoginForm | Demand::Session { .. } => in_query(head.uri().query())
@@ -124,7 +123,7 @@ where
                         .filter(|field| !field.is_empty())
                 })
                 .or_else(|| xsrf_token().filter(|value| !value.is_empty()))
-                .or_else(|| field(&X_CSRF_TOKEN)),
+                .or_else(|| field(&fields::X_CSRFTOKEN)),
         };
         let argument = argument
             .filter(|argument| !argument.is_empty())

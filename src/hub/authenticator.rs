@@ -16,7 +16,7 @@ use crate::{
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
     digest::sha256,
-    fields::Field,
+    fields,
     grant::Grant,
     head::Head,
     query::TokenBuffer,
@@ -239,6 +239,6 @@ pub(super) fn session_by_cookie(grant: Grant, token: &[u8; 32]) -> Session {
 fn is_websocket(head: Head<'_>) -> bool {
     matches!(*head.method(), Method::GET | Method::CONNECT)
         && head
-            .field(Field::SecFetchMode)
+            .field(&fields::SEC_FETCH_MODE)
             .is_some_and(|mode| mode == "websocket")
 }

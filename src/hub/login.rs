@@ -19,7 +19,7 @@ use crate::{
     digest::sha256,
     error::{BoxError, Unavailable},
     event::{Event, LoggedPath},
-    fields::Field,
+    fields,
     gate::{
         elsewhere::Elsewhere,
         endpoint::{Endpoint, Visit, not_allowed},
@@ -134,7 +134,7 @@ impl Hub {
         matches!(*head.method(), Method::GET | Method::HEAD)
             && !headers.contains_key(UPGRADE)
             && head
-                .field(Field::SecFetchMode)
+                .field(&fields::SEC_FETCH_MODE)
                 .is_none_or(|mode| mode == "navigate")
             && !at_the_api
             && takes_pages

@@ -130,7 +130,6 @@ impl AuthLayerBuilder {
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
                 login_path: logs_in.then_some(login_path),
-                usual: Default::default(),
             },
             observer: self.observer,
             clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),

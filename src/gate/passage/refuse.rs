@@ -59,7 +59,7 @@ impl Passage {
                 response.extensions_mut().insert(denial);
                 response
             }
-            None => *gate.telling.answer(gate.telling.tell(denial, head)),
+            None => gate.telling.refuse(denial, *head),
         };
         additions.apply_to(response.headers_mut());
         response
