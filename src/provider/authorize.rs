@@ -16,7 +16,8 @@ use http::StatusCode;
 use super::{
     call::{Answered, Call},
     client::{Client, Resource},
-    scope::{self, Expanded, IDENTIFY, Owner},
+    expanded::Expanded,
+    scope::{self, IDENTIFY, Owner},
     told::{self, Trouble},
     visitor::Visitor,
 };

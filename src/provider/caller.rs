@@ -7,8 +7,9 @@ use http::{Method, StatusCode, header::AUTHORIZATION};
 use super::{
     call::Call,
     client::{Client, Resource},
+    expanded::Expanded,
     member::Member,
-    scope::{Expanded, Owner},
+    scope::Owner,
     told::Trouble,
 };
 use crate::{

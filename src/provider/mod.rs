@@ -12,6 +12,7 @@ mod caller;
 mod client;
 mod date;
 mod exchange;
+mod expanded;
 mod home;
 mod hub;
 mod login;
