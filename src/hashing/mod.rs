@@ -2,7 +2,7 @@
 
 mod error;
 mod queue;
-mod ticket;
+mod slot;
 
 use std::{
     fmt,

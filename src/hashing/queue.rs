@@ -2,16 +2,16 @@
 
 use std::{
     collections::VecDeque,
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{
-    error::HashingError,
-    ticket::{Slot, Ticket},
-};
+use super::{error::HashingError, slot::Slot};
 use crate::password::{HashCost, Memory};
 
 /// So long a password waits at most.
@@ -102,11 +102,16 @@ impl Queue {
         });
         drop(state);
         self.work.notify_one();
-        Ok(Ticket::new(slot, Arc::clone(self), number))
+        Ok(Ticket {
+            slot,
+            queue: Arc::clone(self),
+            number,
+            answered: false,
+        })
     }
 
     /// Takes a task out again if it still waits.
-    pub(super) fn withdraw(&self, number: u64) {
+    fn withdraw(&self, number: u64) {
         let mut state = self.lock();
         let place = state.waiting.iter().position(|task| task.number == number);
         let task = place.and_then(|place| state.waiting.remove(place));
@@ -175,14 +180,35 @@ impl Queue {
     }
 }
 
+/// The side that waits. Dropping it takes the task out of the queue.
+pub(super) struct Ticket<T> {
+    slot: Arc<Slot<T>>,
+    queue: Arc<Queue>,
+    number: u64,
+    answered: bool,
+}
+
+impl<T> Future for Ticket<T> {
+    type Output = Result<T, HashingError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = self.slot.poll(context);
+        self.answered |= answer.is_ready();
+        answer
+    }
+}
+
+impl<T> Drop for Ticket<T> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.queue.withdraw(self.number);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::Future,
-        pin::pin,
-        sync::mpsc,
-        task::{Context, Waker},
-    };
+    use std::{pin::pin, sync::mpsc, task::Waker};
 
     use super::{super::HashingErrorKind, *};
 

@@ -22,11 +22,15 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Activity(HubAuth);
 
-impl Activity {
-    pub(super) fn new(hub: HubAuth) -> Self {
-        Self(hub)
+impl HubAuth {
+    /// Reports to the hub when this server was used last, for whatever ends idle servers; nothing happens until it is
+    /// [run](Activity::run).
+    pub fn activity(&self) -> Activity {
+        Activity(self.clone())
     }
+}
 
+impl Activity {
     /// Reports every [`activity_interval`](super::HubAuthBuilder::activity_interval), give or take a tenth, and as
     /// long as it is polled. Reports that fail are made up for by the next. Without
     /// [`activity_url`](super::HubAuthBuilder::activity_url), as for a service, or with an interval of zero, it ends at

@@ -18,7 +18,6 @@ use super::{
     config::{Hub, HubAuth},
     cookie_options::{TOKEN_LIFE, with_options},
     ended_logins::EndedLogins,
-    environment::wrong,
     internal_tls::InternalTls,
     opened_cookies::OpenedCookies,
     transport::{ByService, Transport},
@@ -76,8 +75,15 @@ pub struct HubAuthBuilder {
     transport: Option<Arc<dyn Transport>>,
 }
 
+impl HubAuth {
+    /// Settings for a service that the hub does not start, with the token that the hub knows it by.
+    pub fn builder(token: Secret) -> HubAuthBuilder {
+        HubAuthBuilder::new(token)
+    }
+}
+
 impl HubAuthBuilder {
-    pub(super) fn new(token: Secret) -> Self {
+    fn new(token: Secret) -> Self {
         Self {
             token,
             api_url: None,
@@ -292,7 +298,8 @@ impl HubAuthBuilder {
     ///
     /// If something required is missing, or a URL, a name, an option or a file is none that can be used.
     pub fn build(self) -> Result<HubAuth, ConfigError> {
-        let missing = |setting, what: &str| wrong(setting, &format!("expected {what}, found nothing"));
+        let missing =
+            |setting, what: &str| ConfigError::new(setting, format!("expected {what}, found nothing"));
         let api_url = self
             .api_url
             .ok_or_else(|| missing("JUPYTERHUB_API_URL", "the URL of the hub's API"))?;
@@ -317,7 +324,7 @@ impl HubAuthBuilder {
             let found = format!(
                 "expected scopes such as access:servers!user=alice, without control characters, found {odd:?}"
             );
-            return Err(wrong("JUPYTERHUB_OAUTH_ACCESS_SCOPES", &found));
+            return Err(ConfigError::new("JUPYTERHUB_OAUTH_ACCESS_SCOPES", found));
         }
         if let Some((url, _)) = &self.activity {
             check_url("JUPYTERHUB_ACTIVITY_URL", url)?;
@@ -328,11 +335,11 @@ impl HubAuthBuilder {
         let callback_path = path_of(&callback_url).filter(|path| base_url.contains(path));
         let callback_path = callback_path.ok_or_else(|| {
             let found = format!("expected a URL below {base_url}, found {callback_url:?}");
-            wrong("JUPYTERHUB_OAUTH_CALLBACK_URL", &found)
+            ConfigError::new("JUPYTERHUB_OAUTH_CALLBACK_URL", found)
         })?;
         let name = CookieName::custom(&client_id).map_err(|_| {
             let found = format!("expected the characters of a cookie's name, found {client_id:?}");
-            wrong("JUPYTERHUB_CLIENT_ID", &found)
+            ConfigError::new("JUPYTERHUB_CLIENT_ID", found)
         })?;
         let mut scope = CookieScope::custom(name, base_url.as_str())?;
         if self.host_prefix {
@@ -365,7 +372,7 @@ impl HubAuthBuilder {
             scope.until_the_browser_closes()
         };
         let logout = HeaderValue::try_from(host + &self.hub_base_url.join("hub/logout"))
-            .map_err(|_| wrong("JUPYTERHUB_HOST", "expected visible ASCII characters"))?;
+            .map_err(|_| ConfigError::new("JUPYTERHUB_HOST", "expected visible ASCII characters"))?;
         let transport = match self.transport {
             Some(transport) => transport,
             None => ready_transport(self.internal_tls.as_ref())?,
@@ -409,7 +416,7 @@ fn ready_transport(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, Conf
 
 #[cfg(not(feature = "hub-client"))]
 fn ready_transport(_: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
-    Err(wrong(
+    Err(ConfigError::new(
         "http_client",
         "expected one; the feature hub-client has one ready",
     ))
@@ -423,9 +430,9 @@ fn check_url(name: &'static str, url: &str) -> Result<(), ConfigError> {
     if absolute {
         Ok(())
     } else {
-        Err(wrong(
+        Err(ConfigError::new(
             name,
-            &format!("expected an http or https URL without a query, found {url:?}"),
+            format!("expected an http or https URL without a query, found {url:?}"),
         ))
     }
 }

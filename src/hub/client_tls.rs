@@ -10,10 +10,7 @@ use rustls::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    environment::wrong,
-    internal_tls::{AUTHORITIES, CERTIFICATE, InternalTls, KEY},
-};
+use super::internal_tls::{AUTHORITIES, CERTIFICATE, InternalTls, KEY};
 use crate::error::ConfigError;
 
 /// A client that trusts the roots that browsers know; or with `files`, one that shows the certificate, and trusts
@@ -22,9 +19,9 @@ pub(super) fn config(files: Option<&InternalTls>) -> Result<ClientConfig, Config
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| {
-            wrong(
+            ConfigError::new(
                 "http_client",
-                &format!("expected a rustls crypto provider with TLS 1.2 or 1.3, found {error}"),
+                format!("expected a rustls crypto provider with TLS 1.2 or 1.3, found {error}"),
             )
         })?;
     let Some(files) = files else {
@@ -34,9 +31,9 @@ pub(super) fn config(files: Option<&InternalTls>) -> Result<ClientConfig, Config
     for authority in certificates(AUTHORITIES, &files.authorities)? {
         roots.add(authority).map_err(|error| {
             let path = files.authorities.display();
-            wrong(
+            ConfigError::new(
                 AUTHORITIES,
-                &format!("expected certificates of authorities in {path}, found {error}"),
+                format!("expected certificates of authorities in {path}, found {error}"),
             )
         })?;
     }
@@ -44,9 +41,9 @@ pub(super) fn config(files: Option<&InternalTls>) -> Result<ClientConfig, Config
     let key = key(&files.key)?;
     let fits = |error| {
         let (key, certificate) = (files.key.display(), files.certificate.display());
-        wrong(
+        ConfigError::new(
             KEY,
-            &format!("expected in {key} the key of the first certificate in {certificate}, found {error}"),
+            format!("expected in {key} the key of the first certificate in {certificate}, found {error}"),
         )
     };
     builder
@@ -70,9 +67,9 @@ fn certificates(name: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(wrong(
+        _ => Err(ConfigError::new(
             name,
-            &format!("expected certificates in PEM in {}, found none", path.display()),
+            format!("expected certificates in PEM in {}, found none", path.display()),
         )),
     }
 }
@@ -81,9 +78,9 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {
     let text = Zeroizing::new(read(KEY, path)?);
     // Nothing of what was found: it may be most of a key.
     PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
-        wrong(
+        ConfigError::new(
             KEY,
-            &format!(
+            format!(
                 "expected a private key in PEM, not encrypted, in {}, found none",
                 path.display()
             ),
@@ -93,9 +90,9 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {
 
 fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
     fs::read(path).map_err(|error| {
-        wrong(
+        ConfigError::new(
             name,
-            &format!(
+            format!(
                 "expected a file that can be read at {}, found {error}",
                 path.display()
             ),

@@ -4,15 +4,11 @@ use std::{fmt, sync::Arc, sync::atomic::AtomicU64, time::Duration};
 
 use http::HeaderValue;
 
-use super::{
-    activity::Activity, builder::HubAuthBuilder, ended_logins::EndedLogins, environment::Environment,
-    opened_cookies::OpenedCookies, verifier::HubVerifier,
-};
+use super::{ended_logins::EndedLogins, opened_cookies::OpenedCookies, verifier::HubVerifier};
 use crate::{
     authenticate::TokenSources,
     base_url::BaseUrl,
     cookie::{CookieJar, CookieName, Keyring},
-    error::ConfigError,
     guard::Origin,
     oauth::OAuthClient,
     secret::Secret,
@@ -67,54 +63,9 @@ pub(super) struct Hub {
 }
 
 impl HubAuth {
-    /// What the variables `JUPYTERHUB_*` of this process tell, with the ready HTTP client.
-    ///
-    /// Read are `…_API_TOKEN`, `…_API_URL`, `…_SERVICE_PREFIX`, `…_CLIENT_ID` or `…_SERVICE_NAME`,
-    /// `…_OAUTH_ACCESS_SCOPES`, which must be there, and `…_BASE_URL`, `…_OAUTH_CALLBACK_URL`, `…_HOST`,
-    /// `…_PUBLIC_URL`, `…_COOKIE_HOST_PREFIX_ENABLED`, `…_COOKIE_OPTIONS`, `…_ALLOW_TOKEN_IN_URL`,
-    /// `…_ALLOW_WEBSOCKET_COOKIE_AUTH`, `…_ACTIVITY_URL`, `…_ACTIVITY_INTERVAL`, `…_SERVER_NAME`, and of a hub with
-    /// `internal_ssl` `…_SSL_CERTFILE`, `…_SSL_KEYFILE`, `…_SSL_CLIENT_CA`.
-    ///
-    /// # Errors
-    ///
-    /// If one is missing or odd; the error names it, and says what was expected and found.
-    #[cfg(feature = "hub-client")]
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::builder_from_env()?.build()
-    }
-
-    /// The settings that the variables of this process tell, to change some of them or to bring an HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// If a variable is missing or odd.
-    pub fn builder_from_env() -> Result<HubAuthBuilder, ConfigError> {
-        Self::builder_from(&Environment::own)
-    }
-
-    /// The same of variables that `look_up` knows, such as a test's.
-    ///
-    /// # Errors
-    ///
-    /// If a variable is missing or odd.
-    pub fn builder_from(look_up: &dyn Fn(&str) -> Option<String>) -> Result<HubAuthBuilder, ConfigError> {
-        Environment(look_up).read()
-    }
-
-    /// Settings for a service that the hub does not start, with the token that the hub knows it by.
-    pub fn builder(token: Secret) -> HubAuthBuilder {
-        HubAuthBuilder::new(token)
-    }
-
     /// The path below which this server lives.
     pub fn base_url(&self) -> &BaseUrl {
         &self.0.base_url
-    }
-
-    /// Reports to the hub when this server was used last, for whatever ends idle servers; nothing happens until it is
-    /// [run](Activity::run).
-    pub fn activity(&self) -> Activity {
-        Activity::new(self.clone())
     }
 }
 

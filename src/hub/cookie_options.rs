@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::environment::wrong;
 use crate::{
     cookie::{CookieScope, Lifetime, SameSite, Secure},
     error::ConfigError,
@@ -20,14 +19,18 @@ pub(super) fn with_options(
 ) -> Result<(CookieScope, Lifetime, bool), ConfigError> {
     const NAME: &str = "JUPYTERHUB_COOKIE_OPTIONS";
     let Ok(Value::Object(options)) = serde_json::from_str(options) else {
-        return Err(wrong(NAME, &format!("expected a JSON object, found {options:?}")));
+        return Err(ConfigError::new(
+            NAME,
+            format!("expected a JSON object, found {options:?}"),
+        ));
     };
     let mut life = TOKEN_LIFE;
     let mut lasting = true;
     let mut same_site = None;
     let mut scope = scope;
     for (option, value) in &options {
-        let odd = |what: &str| wrong(NAME, &format!("expected {what} for {option:?}, found {value}"));
+        let odd =
+            |what: &str| ConfigError::new(NAME, format!("expected {what} for {option:?}, found {value}"));
         match option.to_ascii_lowercase().as_str() {
             "samesite" => {
                 let text = value.as_str().map(str::to_ascii_lowercase);

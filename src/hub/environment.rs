@@ -6,16 +6,53 @@ use http::Uri;
 
 use super::{
     builder::HubAuthBuilder,
+    config::HubAuth,
     internal_tls::{AUTHORITIES, CERTIFICATE, KEY},
 };
 use crate::{error::ConfigError, guard::Origin, secret::Secret, token::PresentedToken};
 
+impl HubAuth {
+    /// What the variables `JUPYTERHUB_*` of this process tell, with the ready HTTP client.
+    ///
+    /// Read are `…_API_TOKEN`, `…_API_URL`, `…_SERVICE_PREFIX`, `…_CLIENT_ID` or `…_SERVICE_NAME`,
+    /// `…_OAUTH_ACCESS_SCOPES`, which must be there, and `…_BASE_URL`, `…_OAUTH_CALLBACK_URL`, `…_HOST`,
+    /// `…_PUBLIC_URL`, `…_COOKIE_HOST_PREFIX_ENABLED`, `…_COOKIE_OPTIONS`, `…_ALLOW_TOKEN_IN_URL`,
+    /// `…_ALLOW_WEBSOCKET_COOKIE_AUTH`, `…_ACTIVITY_URL`, `…_ACTIVITY_INTERVAL`, `…_SERVER_NAME`, and of a hub with
+    /// `internal_ssl` `…_SSL_CERTFILE`, `…_SSL_KEYFILE`, `…_SSL_CLIENT_CA`.
+    ///
+    /// # Errors
+    ///
+    /// If one is missing or odd; the error names it, and says what was expected and found.
+    #[cfg(feature = "hub-client")]
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::builder_from_env()?.build()
+    }
+
+    /// The settings that the variables of this process tell, to change some of them or to bring an HTTP client.
+    ///
+    /// # Errors
+    ///
+    /// If a variable is missing or odd.
+    pub fn builder_from_env() -> Result<HubAuthBuilder, ConfigError> {
+        Self::builder_from(&Environment::own)
+    }
+
+    /// The same of variables that `look_up` knows, such as a test's.
+    ///
+    /// # Errors
+    ///
+    /// If a variable is missing or odd.
+    pub fn builder_from(look_up: &dyn Fn(&str) -> Option<String>) -> Result<HubAuthBuilder, ConfigError> {
+        Environment(look_up).read()
+    }
+}
+
 /// A look-up of variables: the process's own, or a test's.
-pub(super) struct Environment<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
+struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Environment<'_> {
     /// The process's own.
-    pub(super) fn own(name: &str) -> Option<String> {
+    fn own(name: &str) -> Option<String> {
         env::var_os(name).map(|value| {
             value
                 .into_string()
@@ -24,7 +61,7 @@ impl Environment<'_> {
     }
 
     /// The settings that the variables tell.
-    pub(super) fn read(&self) -> Result<HubAuthBuilder, ConfigError> {
+    fn read(&self) -> Result<HubAuthBuilder, ConfigError> {
         let token = self.token()?;
         let api_url = self.required(
             "JUPYTERHUB_API_URL",
@@ -36,12 +73,12 @@ impl Environment<'_> {
         )?;
         let prefix = prefix
             .parse()
-            .map_err(|error: ConfigError| wrong("JUPYTERHUB_SERVICE_PREFIX", &error.to_string()))?;
-        let mut hub = HubAuthBuilder::new(token).api_url(&api_url).base_url(prefix);
+            .map_err(|error: ConfigError| ConfigError::new("JUPYTERHUB_SERVICE_PREFIX", error.to_string()))?;
+        let mut hub = HubAuth::builder(token).api_url(&api_url).base_url(prefix);
         if let Some(base) = self.get("JUPYTERHUB_BASE_URL") {
             let base = base
                 .parse()
-                .map_err(|error: ConfigError| wrong("JUPYTERHUB_BASE_URL", &error.to_string()))?;
+                .map_err(|error: ConfigError| ConfigError::new("JUPYTERHUB_BASE_URL", error.to_string()))?;
             hub = hub.hub_base_url(base);
         }
         if let Some(id) = self.get("JUPYTERHUB_CLIENT_ID") {
@@ -60,7 +97,7 @@ impl Environment<'_> {
             None => match self.get("JUPYTERHUB_SERVICE_NAME") {
                 Some(name) => hub.access_scopes([format!("access:services!service={name}")]),
                 None => {
-                    return Err(wrong(
+                    return Err(ConfigError::new(
                         "JUPYTERHUB_OAUTH_ACCESS_SCOPES",
                         "expected a JSON list of scopes of which one lets in, found nothing, and no JUPYTERHUB_SERVICE_NAME \
                          that would tell",
@@ -94,9 +131,9 @@ impl Environment<'_> {
         }
         if let Some(seconds) = self.get("JUPYTERHUB_ACTIVITY_INTERVAL") {
             let seconds = seconds.parse().map_err(|_| {
-                wrong(
+                ConfigError::new(
                     "JUPYTERHUB_ACTIVITY_INTERVAL",
-                    &format!("expected a number of seconds, 0 for no reports, found {seconds:?}"),
+                    format!("expected a number of seconds, 0 for no reports, found {seconds:?}"),
                 )
             })?;
             hub = hub.activity_interval(Duration::from_secs(seconds));
@@ -113,9 +150,9 @@ impl Environment<'_> {
             ([Some(certificate), Some(key), Some(authorities)], ..) => {
                 Ok(hub.internal_tls(certificate, key, authorities))
             }
-            (_, Some((missing, _)), Some((set, _))) => Err(wrong(
+            (_, Some((missing, _)), Some((set, _))) => Err(ConfigError::new(
                 missing,
-                &format!("expected a file's path beside {set}, found nothing"),
+                format!("expected a file's path beside {set}, found nothing"),
             )),
             _ => Ok(hub),
         }
@@ -130,9 +167,9 @@ impl Environment<'_> {
 
     fn required(&self, name: &'static str, what: &str) -> Result<String, ConfigError> {
         self.get(name).ok_or_else(|| {
-            wrong(
+            ConfigError::new(
                 name,
-                &format!("expected {what}, found nothing; a JupyterHub sets it"),
+                format!("expected {what}, found nothing; a JupyterHub sets it"),
             )
         })
     }
@@ -143,7 +180,7 @@ impl Environment<'_> {
             .iter()
             .find_map(|name| Some((*name, self.get(name)?)))
             .ok_or_else(|| {
-                wrong(
+                ConfigError::new(
                     names[0],
                     "expected the token that the hub gave, found nothing; a JupyterHub sets it",
                 )
@@ -153,7 +190,7 @@ impl Environment<'_> {
                 "expected a token of 1 to 512 visible ASCII characters, found {} octets with others",
                 token.len()
             );
-            return Err(wrong(name, &found));
+            return Err(ConfigError::new(name, found));
         }
         Ok(Secret::from(token))
     }
@@ -162,7 +199,7 @@ impl Environment<'_> {
         match self.get(name).as_deref().map(str::to_ascii_lowercase).as_deref() {
             None | Some("0" | "false" | "no" | "off") => Ok(false),
             Some("1" | "true" | "yes" | "on") => Ok(true),
-            Some(odd) => Err(wrong(name, &format!("expected 0 or 1, found {odd:?}"))),
+            Some(odd) => Err(ConfigError::new(name, format!("expected 0 or 1, found {odd:?}"))),
         }
     }
 
@@ -172,24 +209,20 @@ impl Environment<'_> {
         };
         match serde_json::from_str(&text) {
             Ok(scopes) => Ok(Some(scopes)),
-            Err(_) => Err(wrong(
+            Err(_) => Err(ConfigError::new(
                 name,
-                &format!("expected a JSON list of texts, found {text:?}"),
+                format!("expected a JSON list of texts, found {text:?}"),
             )),
         }
     }
 
     /// The origin of a URL.
     fn origin(&self, name: &'static str, url: &str) -> Result<Origin, ConfigError> {
-        let odd = || wrong(name, &format!("expected an http or https URL, found {url:?}"));
+        let odd = || ConfigError::new(name, format!("expected an http or https URL, found {url:?}"));
         let uri: Uri = url.parse().map_err(|_| odd())?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(odd());
         };
         format!("{scheme}://{authority}").parse().map_err(|_| odd())
     }
-}
-
-pub(super) fn wrong(name: &'static str, message: &str) -> ConfigError {
-    ConfigError::new(name, message)
 }

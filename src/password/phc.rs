@@ -7,13 +7,14 @@ use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use zeroize::Zeroizing;
 
 use super::{
-    TAG,
     cost::{HashCost, is_at_floor},
     error::PasswordError,
     memory::Memory,
 };
 use crate::secret;
 
+/// Octets of a new tag.
+const TAG: usize = 32;
 /// Below these lengths argon2 itself refuses (RFC 9106 section 3.1).
 const SALT_MINIMUM: usize = 8;
 const TAG_MINIMUM: usize = 4;

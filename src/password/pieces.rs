@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::{error::PasswordErrorKind, policy::PasswordPolicy};
+use super::{error::PasswordErrorKind, length::FLOOR};
 
 /// The commonest passwords, all in small letters; the source is in the file's head.
 const COMMON: &str = include_str!("common.txt");
@@ -44,7 +44,7 @@ fn fault(text: &str, names: &[String]) -> Option<PasswordErrorKind> {
     let characters: Zeroizing<Vec<char>> = Zeroizing::new(text.chars().collect());
     let period = period(&characters);
     let is_repeated = period < characters.len();
-    if is_repeated && period < PasswordPolicy::FLOOR {
+    if is_repeated && period < FLOOR {
         return Some(PasswordErrorKind::Common);
     }
     // What is repeated is worth no more than once.

@@ -3,8 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    PASSWORD_LIMIT,
     error::{PasswordError, PasswordErrorKind},
+    length::{self, PASSWORD_LIMIT},
     pieces::{PIECE_MINIMUM, is_separator, well_known},
 };
 use crate::{error::ConfigError, secret::Secret};
@@ -46,7 +46,7 @@ pub struct PasswordPolicy {
 
 impl PasswordPolicy {
     /// The fewest characters that any policy takes.
-    pub const FLOOR: usize = 8;
+    pub const FLOOR: usize = length::FLOOR;
 
     /// At least 15 characters, and no names.
     pub fn new() -> Self {

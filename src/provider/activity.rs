@@ -1,9 +1,4 @@
-//! When somebody was last active.
-
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+//! Reports of when somebody was last active.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -15,31 +10,6 @@ use super::{
     username::Username,
 };
 use crate::time::UnixTime;
-
-/// When members and their servers were last active, as far as it was reported since the hub began. It has one entry
-/// for each at most.
-#[derive(Default)]
-pub(crate) struct Activities(Mutex<Times>);
-
-/// By user, and by server or for the user as a whole.
-type Times = HashMap<(Box<str>, Option<Box<str>>), UnixTime>;
-
-impl Activities {
-    /// The last time that was reported of a user, or of one of their servers.
-    pub(crate) fn of(&self, user: &str, server: Option<&str>) -> Option<UnixTime> {
-        self.lock().get(&(user.into(), server.map(Box::from))).copied()
-    }
-
-    fn note(&self, user: &str, server: Option<&str>, time: UnixTime) {
-        let mut all = self.lock();
-        let last = all.entry((user.into(), server.map(Box::from))).or_default();
-        *last = time.max(*last);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Times> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Call<'_> {
     /// `{"last_activity": …, "servers": {"<name>": {"last_activity": …}}}`.

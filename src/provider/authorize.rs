@@ -16,7 +16,9 @@ use http::StatusCode;
 use super::{
     call::{Answered, Call},
     client::{Client, Resource},
-    scope::{self, Expanded, IDENTIFY, Owner},
+    expanded::Expanded,
+    scope::{self, IDENTIFY, Owner},
+    shared::Shared,
     told::{self, Trouble},
     visitor::Visitor,
 };
@@ -274,12 +276,7 @@ impl Call<'_> {
 }
 
 /// The scopes of what is asked that the visitor has to give, or `None` if it is more than the client may ask for.
-fn granted(
-    client: &Client,
-    asked: Option<&str>,
-    visitor: &Visitor,
-    hub: &super::hub::Shared,
-) -> Option<Vec<String>> {
+fn granted(client: &Client, asked: Option<&str>, visitor: &Visitor, hub: &Shared) -> Option<Vec<String>> {
     let owner = Owner::User(visitor.member.name());
     let usual = IDENTIFY.map(|name| format!("{name}!user"));
     let access = client.resource.access_scope();

@@ -5,11 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{Extensions, HeaderValue};
 
 use super::{
-    activity::Activities,
+    activities::Activities,
     client::{self, Client},
-    hub::{Hub, Shared},
+    hub::Hub,
     member::{Member, Members},
     registry::Registry,
+    shared::Shared,
 };
 use crate::{
     base_url::BaseUrl,
@@ -44,11 +45,18 @@ pub struct HubBuilder {
     observer: Option<Box<dyn Observer>>,
 }
 
+impl Hub {
+    /// A hub that keeps tokens, codes and logins in `store`.
+    pub fn builder(store: impl HubStore) -> HubBuilder {
+        HubBuilder::new(Arc::new(store))
+    }
+}
+
 impl HubBuilder {
     /// The version of JupyterHub whose wire is spoken, and which clients are told.
     pub const VERSION: &'static str = "6.1.1";
 
-    pub(super) fn new(store: Arc<dyn HubStore>) -> Self {
+    fn new(store: Arc<dyn HubStore>) -> Self {
         Self {
             store,
             passwords: None,

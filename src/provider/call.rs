@@ -4,9 +4,10 @@ use http::{Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 
 use super::{
-    hub::Shared,
     route::Route,
+    shared::Shared,
     told::{self, Trouble},
+    username::Username,
 };
 use crate::{
     gate::{form::Form, login_cookie::is_https, responses::OwnResponse},
@@ -83,7 +84,7 @@ impl Call<'_> {
     }
 
     /// Whoever comes here was sent by a proxy that has no route to the server.
-    async fn absent_server(&self, user: Option<&super::username::Username>) -> Answered {
+    async fn absent_server(&self, user: Option<&Username>) -> Answered {
         let Some(visitor) = self.visitor().await?.known() else {
             return Ok(self.login_redirect());
         };

@@ -7,8 +7,10 @@ use http::{Method, StatusCode, header::AUTHORIZATION};
 use super::{
     call::Call,
     client::{Client, Resource},
+    expanded::Expanded,
     member::Member,
-    scope::{Expanded, Owner},
+    scope::Owner,
+    shared::Shared,
     told::Trouble,
 };
 use crate::{
@@ -37,7 +39,7 @@ pub(crate) enum Who {
 impl Caller {
     /// Whether a token of `name` made by this caller may be worth all that its owner may do: a token of less must not
     /// make itself more.
-    pub(crate) fn may_hand_on_all(&self, owner: &Member, all: &Expanded, hub: &super::hub::Shared) -> bool {
+    pub(crate) fn may_hand_on_all(&self, owner: &Member, all: &Expanded, hub: &Shared) -> bool {
         match &self.who {
             Who::Member(member) if member.name() == owner.name() => self.held.covers_all(all, &hub.members),
             // To whom the tokens of others were given, all of these others were given.

@@ -15,7 +15,7 @@ use http::StatusCode;
 
 use super::{
     call::{Answered, Call},
-    scope::Expanded,
+    expanded::Expanded,
     told::{self, oauth_error},
 };
 use crate::{

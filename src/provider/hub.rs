@@ -5,41 +5,17 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::AUTHORIZATION,
-    header::CONTENT_SECURITY_POLICY,
-};
+use http::{HeaderName, Method, Request, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
-use super::{
-    activity::Activities,
-    builder::HubBuilder,
-    call::Call,
-    member::Members,
-    registry::Registry,
-    route::Route,
-    told::{self, Trouble},
-};
+use super::{call::Call, member::Members, route::Route, shared::Shared, told::Trouble};
 use crate::{
-    answer::BoxFuture,
-    base_url::BaseUrl,
-    cookie::{CookieJar, CookieScope},
-    deadline::within,
-    denial::Reason,
-    error::BoxError,
-    event::{Event, Observer},
-    gate::{login_cookie::XsrfCookie, responses::OwnResponse},
-    guard::{Guards, Throttle},
-    head::Head,
-    store::HubStore,
-    time::Clock,
-    verify::{PasswordVerifier, StoredTokens},
+    answer::BoxFuture, deadline::within, error::BoxError, gate::responses::OwnResponse, head::Head, page,
 };
 
 /// A hub: people log in here once, and services and single-user servers send them here to know who they are.
@@ -90,49 +66,12 @@ use crate::{
 #[derive(Clone)]
 pub struct Hub(pub(super) Arc<Shared>);
 
-/// What all handles of a hub share.
-pub(crate) struct Shared {
-    /// Where everything of the hub's users lives: `<base>`.
-    pub(crate) base_url: BaseUrl,
-    /// `<base>hub/`.
-    pub(crate) hub_url: BaseUrl,
-    pub(crate) members: Members,
-    pub(crate) registry: Registry,
-    pub(crate) passwords: Arc<dyn PasswordVerifier>,
-    pub(crate) store: Arc<dyn HubStore>,
-    pub(crate) tokens: StoredTokens<Arc<dyn HubStore>>,
-    pub(crate) guards: Guards,
-    pub(crate) xsrf_cookie: XsrfCookie,
-    pub(crate) xsrf_guard: crate::guard::XsrfGuard<crate::cookie::Keyring>,
-    pub(crate) login_jar: CookieJar,
-    pub(crate) session_scope: CookieScope,
-    /// A cookie of old hubs, still taken away.
-    pub(crate) services_scope: CookieScope,
-    pub(crate) throttle: Throttle,
-    pub(crate) activities: Activities,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) observer: Option<Box<dyn Observer>>,
-    pub(crate) version: Box<str>,
-    pub(crate) version_field: HeaderValue,
-    /// What pages with a form may do: send it here, and be led on to the clients.
-    pub(crate) policy: HeaderValue,
-    /// How long a login lasts, and a token that a client was given in it.
-    pub(crate) lifetime: Duration,
-    /// How long the body of a request may take to arrive.
-    pub(crate) body_timeout: Duration,
-}
-
 static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
 
 /// The longest body that is read, in octets.
 const BODY_LIMIT: usize = 64 * 1024;
 
 impl Hub {
-    /// A hub that keeps tokens, codes and logins in `store`.
-    pub fn builder(store: impl HubStore) -> HubBuilder {
-        HubBuilder::new(Arc::new(store))
-    }
-
     /// A handle on its members; a change holds from the next request on.
     pub fn members(&self) -> Members {
         self.0.members.clone()
@@ -225,52 +164,10 @@ impl Shared {
         headers.insert(&VERSION, self.version_field.clone());
         if headers
             .get(CONTENT_SECURITY_POLICY)
-            .is_some_and(|policy| policy == *crate::page::CONTENT_SECURITY_POLICY)
+            .is_some_and(|policy| policy == *page::CONTENT_SECURITY_POLICY)
         {
             headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         }
         response
-    }
-
-    fn tell_of(&self, trouble: &Trouble, head: Head<'_>) {
-        let path = crate::event::LoggedPath::of(head.uri().path());
-        let client = || {
-            let surroundings = self.guards.surroundings(head).ok()?;
-            self.guards.client(&surroundings, head)
-        };
-        match trouble {
-            Trouble::Denied(denial) => self.tell(&Event::Refused {
-                reason: denial.reason(),
-                label: None,
-                path,
-                client: client(),
-            }),
-            Trouble::Refused(StatusCode::FORBIDDEN, message) => self.tell(&Event::Refused {
-                reason: match message {
-                    Some(_) => Reason::InsufficientScope,
-                    None if head.headers().contains_key(AUTHORIZATION) => Reason::UnknownToken,
-                    None => Reason::NoCredential,
-                },
-                label: None,
-                path,
-                client: client(),
-            }),
-            Trouble::Refused(..) => {}
-            Trouble::Unavailable(unavailable) => self.tell(&Event::Unavailable {
-                error: &**unavailable.error(),
-                path,
-            }),
-        }
-    }
-
-    pub(crate) fn tell(&self, event: &Event<'_>) {
-        if let Some(observer) = &self.observer {
-            observer.observe(event);
-        }
-    }
-
-    /// `{"version": …}`.
-    pub(crate) fn version(&self) -> OwnResponse {
-        told::json_response(StatusCode::OK, &serde_json::json!({ "version": self.version }))
     }
 }

@@ -4,6 +4,7 @@
 //! are clients of it. [`Hub`] is a tower service; [`Hub::builder`] takes a [`HubStore`](crate::store::HubStore), the
 //! [`Member`]s, and a [`Client`] for each service and server.
 
+mod activities;
 mod activity;
 mod authorize;
 mod builder;
@@ -12,6 +13,7 @@ mod caller;
 mod client;
 mod date;
 mod exchange;
+mod expanded;
 mod home;
 mod hub;
 mod login;
@@ -20,6 +22,7 @@ mod member;
 mod registry;
 mod route;
 mod scope;
+mod shared;
 mod tokens;
 mod told;
 mod username;

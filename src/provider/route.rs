@@ -1,7 +1,7 @@
 //! Which of a hub's paths is meant.
 
 use super::{
-    hub::Shared,
+    shared::Shared,
     username::{self, Username},
 };
 

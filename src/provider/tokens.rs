@@ -10,9 +10,10 @@ use super::{
     call::{Answered, Call},
     caller::{Caller, is_own},
     date,
+    expanded::Expanded,
     login::{Checked, later},
     member::Member,
-    scope::{self, Expanded, Owner},
+    scope::{self, Owner},
     told::{self, Trouble},
     username::Username,
 };

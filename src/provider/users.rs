@@ -9,8 +9,8 @@ use super::{
     caller::Who,
     client::Client,
     date,
+    expanded::Expanded,
     member::Member,
-    scope::Expanded,
     told::{self, Trouble},
     username::Username,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::{call::Call, member::Member, scope::Expanded, told::Trouble};
+use super::{call::Call, expanded::Expanded, member::Member, told::Trouble};
 use crate::{
     cookie::{CookieName, Read, RequestCookies, SetCookies},
     denial::Denial,

@@ -1,0 +1,327 @@
+//! A password's hash.
+
+use std::{fmt, str::FromStr};
+
+use zeroize::Zeroizing;
+
+use super::{
+    cost::HashCost, error::PasswordError, legacy::Legacy, length::is_hashable, memory::Memory, phc::Phc,
+    policy::PasswordPolicy,
+};
+use crate::{
+    random,
+    secret::{self, Secret},
+};
+
+/// The longest text that is read as a hash, in octets.
+const TEXT_LIMIT: usize = 1024;
+
+/// Octets of a new salt.
+const SALT: usize = 16;
+
+/// A password's hash, in the text form that Jupyter Server keeps in its configuration.
+///
+/// ```text
+/// hash    = "argon2:" phc / legacy
+/// phc     = "$argon2" ("id" / "i" / "d") ["$v=" ("16" / "19")] "$m=" KiB ",t=" passes ",p=" lanes "$" salt "$" tag
+/// legacy  = ("sha1" / "sha256" / "sha512") ":" salt ":" hexdigest       ; of the password, then the salt
+/// ```
+///
+/// Salt and tag are base64 without padding; the order and the spelling are those of the argon2 reference. New
+/// ones are argon2id, version 19, at a [`HashCost`], with a salt of 16 octets and a tag of 32. All others are
+/// read alone, and [`is_weak`](Self::is_weak) tells those below OWASP's floor, to be hashed anew at the next
+/// login. Passwords are hashed as they were sent: nothing is trimmed, cut off or normalised, so the composed
+/// and the decomposed spelling of an accented letter are two passwords.
+///
+/// # Errors
+///
+/// Parsing refuses, at once and without any memory: what has another form (`PasswordErrorKind::Malformed`),
+/// and what no honest server wrote (`PasswordErrorKind::Absurd`): more than 256 MiB, more than 1 GiB over all
+/// passes, more than 64 lanes. The error never holds the text.
+///
+/// # Security
+///
+/// A thief of the hash can try passwords on it. `Debug` prints the type's name only, and there is no
+/// `Display`: to store it, write [`PasswordHash::expose`].
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{PasswordHash, Secret};
+///
+/// let password = Secret::from("correct horse battery staple");
+/// let hash = PasswordHash::hash(&password)?;
+/// assert!(hash.expose().starts_with("argon2:$argon2id$v=19$m=19456,t=2,p=1$"));
+///
+/// let stored: PasswordHash = hash.expose().parse()?;
+/// assert!(stored.verify(&password));
+/// assert!(!stored.verify(&Secret::from("correct horse")));
+/// # Ok::<(), portcullis::PasswordError>(())
+/// ```
+#[derive(Clone)]
+pub struct PasswordHash {
+    text: Zeroizing<String>,
+    form: Form,
+}
+
+#[derive(Clone)]
+enum Form {
+    Argon2(Phc),
+    Legacy(Legacy),
+}
+
+impl PasswordHash {
+    /// The hash of a new password that the default [`PasswordPolicy`] takes, at the default [`HashCost`].
+    ///
+    /// Takes tens of milliseconds and 19 MiB: for tools. A server uses [`HashingPool`](crate::HashingPool).
+    ///
+    /// # Errors
+    ///
+    /// As [`PasswordPolicy::check`].
+    pub fn hash(password: &Secret) -> Result<Self, PasswordError> {
+        Self::hash_by(&PasswordPolicy::new(), password)
+    }
+
+    /// The hash of a new password that `policy` takes; see [`PasswordHash::hash`].
+    ///
+    /// # Errors
+    ///
+    /// As [`PasswordPolicy::check`].
+    pub fn hash_by(policy: &PasswordPolicy, password: &Secret) -> Result<Self, PasswordError> {
+        policy.check(password)?;
+        Ok(Self::compute(
+            password,
+            HashCost::default(),
+            &mut Memory::default(),
+        ))
+    }
+
+    /// Whether this is the hash of `password`. An empty password never is, nor one over 1024 octets.
+    ///
+    /// Takes as long and as much memory as the hash asks for: for tools. A server uses
+    /// [`HashingPool`](crate::HashingPool).
+    pub fn verify(&self, password: &Secret) -> bool {
+        self.matches(password, &mut Memory::default())
+    }
+
+    /// The text, to store it. Every call is a place to review.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is below OWASP's floor or of an older form, so that the password should be hashed anew
+    /// while it is known, and the operator be warned.
+    ///
+    /// The floor is argon2id, version 19, with at least 46 MiB in one pass, 19 MiB in two, 12 MiB in three,
+    /// 9 MiB in four or 7 MiB in five; a salt and a tag of 16 octets.
+    pub fn is_weak(&self) -> bool {
+        match &self.form {
+            Form::Argon2(phc) => phc.is_weak(),
+            Form::Legacy(_) => true,
+        }
+    }
+
+    /// Whether it is weak, or cheaper than a new one of this cost would be.
+    pub fn needs_rehash(&self, cost: HashCost) -> bool {
+        self.is_weak() || self.work() < cost.work()
+    }
+
+    /// KiB of memory that one check takes.
+    pub(crate) fn memory(&self) -> u32 {
+        match &self.form {
+            Form::Argon2(phc) => phc.memory(),
+            Form::Legacy(_) => 0,
+        }
+    }
+
+    /// KiB written over all passes: what a check costs, to which its time is about proportional.
+    pub(crate) fn work(&self) -> u64 {
+        match &self.form {
+            Form::Argon2(phc) => phc.work(),
+            Form::Legacy(_) => 0,
+        }
+    }
+
+    /// See [`PasswordHash::verify`]; `memory` is used, and kept for the next one.
+    pub(crate) fn matches(&self, password: &Secret, memory: &mut Memory) -> bool {
+        if !is_hashable(password) {
+            return false;
+        }
+        match &self.form {
+            Form::Argon2(phc) => phc.matches(password.expose(), memory),
+            Form::Legacy(legacy) => legacy.matches(password.expose()),
+        }
+    }
+
+    /// The hash of `password`, whatever it is, with a new salt.
+    pub(crate) fn compute(password: &Secret, cost: HashCost, memory: &mut Memory) -> Self {
+        let phc = Phc::compute(password.expose(), cost, random::octets::<SALT>(), memory);
+        Self {
+            text: Zeroizing::new(format!("argon2:{phc}")),
+            form: Form::Argon2(phc),
+        }
+    }
+}
+
+impl FromStr for PasswordHash {
+    type Err = PasswordError;
+
+    fn from_str(text: &str) -> Result<Self, PasswordError> {
+        let form = if text.len() > TEXT_LIMIT {
+            Err(PasswordError::malformed(format!(
+                "expected at most {TEXT_LIMIT} octets, found {}",
+                text.len()
+            )))
+        } else if let Some(phc) = text.strip_prefix("argon2:") {
+            Phc::parse(phc).map(Form::Argon2)
+        } else {
+            Legacy::parse(text).map(Form::Legacy)
+        }?;
+        Ok(Self {
+            text: Zeroizing::new(text.to_owned()),
+            form,
+        })
+    }
+}
+
+impl PartialEq for PasswordHash {
+    /// Whether both have the same text, in constant time.
+    fn eq(&self, other: &Self) -> bool {
+        secret::equal(self.text.as_bytes(), other.text.as_bytes())
+    }
+}
+
+impl Eq for PasswordHash {}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::length::PASSWORD_LIMIT, *};
+
+    fn hash_of(password: &Secret) -> PasswordHash {
+        PasswordHash::compute(password, HashCost::tiny(), &mut Memory::default())
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_is_new_each_time() {
+        let password = Secret::from("mypassword");
+        let (one, other) = (hash_of(&password), hash_of(&password));
+        assert!(one != other, "two salts are never the same");
+        let read: PasswordHash = one.expose().parse().expect("its own text");
+        assert!(read == one && read.verify(&password) && !read.verify(&Secret::from("mypassword ")));
+    }
+
+    #[test]
+    fn composed_and_decomposed_letters_are_two_passwords() {
+        let hash = hash_of(&Secret::from("p\u{e4}ssword"));
+        assert!(hash.verify(&Secret::from("p\u{e4}ssword")));
+        assert!(!hash.verify(&Secret::from("pa\u{308}ssword")));
+    }
+
+    #[test]
+    fn empty_and_endless_passwords_match_nothing_not_even_their_own_hash() {
+        for (password, hashable) in [
+            (String::new(), false),
+            ("x".repeat(PASSWORD_LIMIT), true),
+            ("x".repeat(PASSWORD_LIMIT + 1), false),
+        ] {
+            let length = password.len();
+            let password = Secret::from(password);
+            assert_eq!(hash_of(&password).verify(&password), hashable, "{length} octets");
+        }
+    }
+
+    #[test]
+    fn weak_ones_are_told_from_those_at_the_floor() {
+        let argon2 = |kind: &str, parameters: &str, salt: usize| {
+            let salt = "A".repeat(salt);
+            format!("argon2:$argon2{kind}${parameters}${salt}$AAAAAAAAAAAAAAAAAAAAAA")
+        };
+        for (text, weak) in [
+            (argon2("id", "v=19$m=19456,t=2,p=1", 22), false),
+            (argon2("id", "v=19$m=47104,t=1,p=1", 22), false),
+            (argon2("id", "v=19$m=7168,t=5,p=1", 22), false),
+            (argon2("id", "v=19$m=10240,t=10,p=8", 22), false),
+            (argon2("id", "v=19$m=19455,t=2,p=1", 22), true),
+            (argon2("id", "v=19$m=47103,t=1,p=1", 22), true),
+            (argon2("id", "v=19$m=4096,t=100,p=1", 22), true),
+            (argon2("id", "v=16$m=47104,t=4,p=1", 22), true),
+            (argon2("i", "v=19$m=47104,t=4,p=1", 22), true),
+            (argon2("d", "v=19$m=47104,t=4,p=1", 22), true),
+            (argon2("id", "v=19$m=47104,t=4,p=1", 11), true),
+            (
+                "sha256:ab:152b38c1711d7c158cec3116a0bd4a88385065f6f6e77e05b0d525e4a5f7982b".to_owned(),
+                true,
+            ),
+        ] {
+            let hash: PasswordHash = text.parse().expect(&text);
+            assert_eq!(hash.is_weak(), weak, "{text}");
+        }
+        let jupyter: PasswordHash = argon2("id", "v=19$m=10240,t=10,p=8", 22).parse().expect("a hash");
+        assert!(!jupyter.needs_rehash(HashCost::default()));
+        let stronger = HashCost::new(65_536, 3).expect("a cost");
+        assert!(jupyter.needs_rehash(stronger), "parameters rose");
+    }
+
+    #[test]
+    fn no_output_and_no_error_holds_the_hash() {
+        assert_eq!(format!("{:?}", hash_of(&Secret::from("canary"))), "PasswordHash");
+        for text in [
+            "canary",
+            "canary:canary:canary",
+            "sha1:canary:canary",
+            "argon2:canary",
+            "argon2:$canary",
+            "argon2:$argon2id$v=canary",
+            "argon2:$argon2id$v=19$m=canary,t=2,p=1$Y2FuYXJ5Y2FuYXJ5$Y2FuYXJ5",
+            "argon2:$argon2id$v=19$m=4294967296,t=2,p=1$Y2FuYXJ5Y2FuYXJ5$Y2FuYXJ5",
+            "argon2:$argon2id$v=19$m=64,t=2,p=1$canary!$canary",
+        ] {
+            let error = text.parse::<PasswordHash>().expect_err(text);
+            for shown in [format!("{error:?}"), error.to_string()] {
+                assert!(!shown.contains("canary") && !shown.contains("Y2Fu"), "{shown}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_password_is_known_by_its_hash_and_a_changed_one_is_not(
+            password in proptest::collection::vec(any::<u8>(), 1..200), place: usize, bit in 0_u32..8,
+        ) {
+            let hash: PasswordHash = hash_of(&password.clone().into()).expose().parse().expect("its own text");
+            prop_assert!(hash.verify(&password.clone().into()));
+            let mut changed = password.clone();
+            let place = place % changed.len();
+            changed[place] ^= 1_u8 << bit;
+            prop_assert!(!hash.verify(&changed.into()));
+            prop_assert!(!hash.verify(&[password, vec![0]].concat().into()));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in any::<String>()) {
+            let _ = text.parse::<PasswordHash>();
+            let _ = format!("argon2:{text}").parse::<PasswordHash>();
+        }
+
+        #[test]
+        fn no_numbers_make_the_reader_panic_or_pass_the_bounds(
+            memory: u64, passes: u64, lanes: u64, shift in 0_u32..64,
+        ) {
+            let [memory, passes, lanes] = [memory, passes, lanes].map(|number| number >> shift);
+            let text = format!("argon2:$argon2id$v=19$m={memory},t={passes},p={lanes}$AAAAAAAAAAA$AAAAAAAAAAA");
+            if let Ok(hash) = text.parse::<PasswordHash>() {
+                prop_assert!(hash.memory() <= HashCost::MEMORY_LIMIT && hash.work() <= 1 << 20);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What all handles of a hub share.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
+
+use super::{
+    activities::Activities,
+    member::Members,
+    registry::Registry,
+    told::{self, Trouble},
+};
+use crate::{
+    base_url::BaseUrl,
+    cookie::{CookieJar, CookieScope, Keyring},
+    denial::Reason,
+    event::{Event, LoggedPath, Observer},
+    gate::{login_cookie::XsrfCookie, responses::OwnResponse},
+    guard::{Guards, Throttle, XsrfGuard},
+    head::Head,
+    store::HubStore,
+    time::Clock,
+    verify::{PasswordVerifier, StoredTokens},
+};
+
+/// What all handles of a hub share.
+pub(crate) struct Shared {
+    /// Where everything of the hub's users lives: `<base>`.
+    pub(crate) base_url: BaseUrl,
+    /// `<base>hub/`.
+    pub(crate) hub_url: BaseUrl,
+    pub(crate) members: Members,
+    pub(crate) registry: Registry,
+    pub(crate) passwords: Arc<dyn PasswordVerifier>,
+    pub(crate) store: Arc<dyn HubStore>,
+    pub(crate) tokens: StoredTokens<Arc<dyn HubStore>>,
+    pub(crate) guards: Guards,
+    pub(crate) xsrf_cookie: XsrfCookie,
+    pub(crate) xsrf_guard: XsrfGuard<Keyring>,
+    pub(crate) login_jar: CookieJar,
+    pub(crate) session_scope: CookieScope,
+    /// A cookie of old hubs, still taken away.
+    pub(crate) services_scope: CookieScope,
+    pub(crate) throttle: Throttle,
+    pub(crate) activities: Activities,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Option<Box<dyn Observer>>,
+    pub(crate) version: Box<str>,
+    pub(crate) version_field: HeaderValue,
+    /// What pages with a form may do: send it here, and be led on to the clients.
+    pub(crate) policy: HeaderValue,
+    /// How long a login lasts, and a token that a client was given in it.
+    pub(crate) lifetime: Duration,
+    /// How long the body of a request may take to arrive.
+    pub(crate) body_timeout: Duration,
+}
+
+impl Shared {
+    pub(super) fn tell_of(&self, trouble: &Trouble, head: Head<'_>) {
+        let path = LoggedPath::of(head.uri().path());
+        let client = || {
+            let surroundings = self.guards.surroundings(head).ok()?;
+            self.guards.client(&surroundings, head)
+        };
+        match trouble {
+            Trouble::Denied(denial) => self.tell(&Event::Refused {
+                reason: denial.reason(),
+                label: None,
+                path,
+                client: client(),
+            }),
+            Trouble::Refused(StatusCode::FORBIDDEN, message) => self.tell(&Event::Refused {
+                reason: match message {
+                    Some(_) => Reason::InsufficientScope,
+                    None if head.headers().contains_key(AUTHORIZATION) => Reason::UnknownToken,
+                    None => Reason::NoCredential,
+                },
+                label: None,
+                path,
+                client: client(),
+            }),
+            Trouble::Refused(..) => {}
+            Trouble::Unavailable(unavailable) => self.tell(&Event::Unavailable {
+                error: &**unavailable.error(),
+                path,
+            }),
+        }
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        if let Some(observer) = &self.observer {
+            observer.observe(event);
+        }
+    }
+
+    /// `{"version": …}`.
+    pub(crate) fn version(&self) -> OwnResponse {
+        told::json_response(StatusCode::OK, &serde_json::json!({ "version": self.version }))
+    }
+}
