@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 
 use crate::{
     answer::Answer,
-    cookie::{CookieError, SetCookies},
+    cookie::SetCookies,
     deadline::within,
     denial::Denial,
     error::BoxError,
@@ -119,11 +119,6 @@ impl Visit<'_> {
             Some(session) => xsrf.check(&gate.guards, surroundings, self.head, session, Some(field.trim())),
             None => xsrf.check_login_form(&gate.guards, surroundings, self.head, field.trim()),
         }
-    }
-
-    /// The answer to somebody whose login does not fit into a cookie.
-    pub(crate) fn too_long(&self, error: &CookieError) -> OwnResponse {
-        self.gate().did_not_fit(error, self.head.uri().path())
     }
 
     /// Where the visitor comes from.

@@ -5,7 +5,6 @@ use std::{
     fmt,
     hash::BuildHasher,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -72,8 +71,6 @@ pub struct Throttle {
     /// Names and addresses are kept as keyed hashes, all of one size. A collision shares a count; nobody can
     /// cause one without the key.
     hasher: RandomState,
-    /// Whether it was told that a client had no address.
-    told_of_unknown: AtomicBool,
 }
 
 /// Some 5 MiB for each of the maps, full.
@@ -89,13 +86,7 @@ impl Throttle {
             addresses: Expiring::new(CAPACITY),
             known: Expiring::new(CAPACITY),
             hasher: RandomState::new(),
-            told_of_unknown: AtomicBool::new(false),
         }
-    }
-
-    /// Whether `client` is the first whose address is not known, so that the operator is to hear of it.
-    pub(crate) fn is_first_unknown(&self, client: Option<IpAddr>) -> bool {
-        client.is_none() && !self.told_of_unknown.swap(true, Ordering::Relaxed)
     }
 
     /// Whether `client` may try a password for `account` now. To be asked before anything is hashed; a server

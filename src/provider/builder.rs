@@ -8,6 +8,7 @@ use super::{
     activity::Activities,
     client::{self, Client},
     hub::{Hub, Shared},
+    login::MemberPasswords,
     member::{Member, Members},
     registry::Registry,
 };
@@ -16,8 +17,8 @@ use crate::{
     cookie::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
-    gate::login_cookie::XsrfCookie,
-    guard::{Guards, Hosts, Origin, Origins, Throttle, TrustedProxies, XsrfAsked, XsrfGuard},
+    gate::{PasswordAttempts, login_cookie::XsrfCookie},
+    guard::{Guards, Hosts, Origin, Origins, TrustedProxies, XsrfAsked, XsrfGuard},
     page,
     peer::Peer,
     store::HubStore,
@@ -41,7 +42,7 @@ pub struct HubBuilder {
     host_prefix: bool,
     version: Box<str>,
     clock: Arc<dyn Clock>,
-    observer: Option<Box<dyn Observer>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl HubBuilder {
@@ -208,7 +209,7 @@ impl HubBuilder {
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
         Self {
-            observer: Some(Box::new(observer)),
+            observer: Some(Arc::new(observer)),
             ..self
         }
     }
@@ -235,6 +236,7 @@ impl HubBuilder {
                 ));
             }
         }
+        let passwords = MemberPasswords::new(passwords, self.members.clone());
         let registry = Registry::new(self.clients)?;
         let version_field = HeaderValue::try_from(&*self.version).map_err(|_| {
             ConfigError::new(
@@ -265,10 +267,14 @@ impl HubBuilder {
             hub_url,
             members: self.members,
             registry,
-            passwords,
+            passwords: PasswordAttempts::new(
+                Some(Arc::new(passwords)),
+                true,
+                Arc::clone(&clock),
+                self.observer.clone(),
+            ),
             guards: self.guards.with_hosts(self.hosts),
             login_jar,
-            throttle: Throttle::new(),
             activities: Activities::default(),
             clock,
             observer: self.observer,
