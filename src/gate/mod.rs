@@ -18,6 +18,7 @@
 //! Down once, back once. `Later` clones the inner service, boxes request and readied service together, and
 //! carries out the very same decision on wake: one code path decides, two paths lead to it.
 
+mod attempt_queue;
 mod body;
 mod decision;
 pub(crate) mod elsewhere;

@@ -1,9 +1,11 @@
 //! The one way to check a password: for the login form, for a handler's own form, and for the login of a hub.
 //!
-//! 1. A place is reserved. After too many wrong passwords there is none, and nothing is hashed.
+//! 1. A place is reserved. After too many wrong passwords there is none, and nothing is hashed. An attempt that only the
+//!    reserved ones are in the way of waits until they are settled, so that right passwords that arrive together are all
+//!    accepted.
 //! 2. The verifier is asked.
 //! 3. The attempt is settled: a wrong password stays counted, a right one gives its place back, and an attempt that the
-//!    verifier could not decide is not counted.
+//!    verifier could not decide is not counted. If the client goes away before, the password counts as a wrong one.
 //! 4. The observer is told of every refusal.
 
 use std::{
@@ -12,18 +14,20 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
+use super::attempt_queue::{AttemptQueue, PATIENCE};
 use crate::{
     answer::Answer,
     denial::{Denial, Reason},
     error::Unavailable,
     event::{Event, LoggedPath, Observer},
     grant::Grant,
-    guard::{Permit, Throttle},
+    guard::{Permit, Throttle, Throttled},
     identity::Identity,
     secret::Secret,
-    time::Clock,
+    time::{Clock, Moment},
     verify::{PasswordVerifier, Verdict},
 };
 
@@ -33,6 +37,7 @@ pub(crate) struct PasswordAttempts {
     /// Whether each user has a password, or all share one.
     by_username: bool,
     throttle: Throttle,
+    queue: AttemptQueue,
     has_reported_unknown_client: AtomicBool,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
@@ -49,6 +54,7 @@ impl PasswordAttempts {
             verifier,
             by_username,
             throttle: Throttle::new(),
+            queue: AttemptQueue::default(),
             has_reported_unknown_client: AtomicBool::new(false),
             clock,
             observer,
@@ -77,42 +83,35 @@ impl PasswordAttempts {
         client: Option<IpAddr>,
         path: &str,
     ) -> Answer<Result<Grant, Denial>> {
-        match self.reserve(username, client, path) {
-            Ok(attempt) => {
-                let password = password.clone();
-                Answer::later(async move { attempt.verify(&password).await })
-            }
-            Err(denial) => Err(denial).into(),
-        }
+        let (attempt, password) = (self.reserve(username, client, path), password.clone());
+        Answer::later(async move { attempt.await?.verify(&password).await })
     }
 
     /// Reserves an attempt. `path` is that of the request, for the events.
     ///
     /// # Errors
     ///
-    /// `Throttled`, with the time after which to try again.
+    /// `Throttled`, and `Unavailable` if too many attempts wait; with the time after which to try again.
     pub(crate) fn reserve(
         self: &Arc<Self>,
         username: &str,
         client: Option<IpAddr>,
         path: &str,
-    ) -> Result<PasswordAttempt, Denial> {
+    ) -> Answer<Result<PasswordAttempt, Denial>> {
         if client.is_none() && !self.has_reported_unknown_client.swap(true, Ordering::Relaxed) {
             self.report(&Event::UnknownClient);
         }
-        let mut attempt = PasswordAttempt {
+        let attempt = PasswordAttempt {
             attempts: Arc::clone(self),
             username: if self.by_username { username } else { "" }.into(),
             client,
             path: path.into(),
             permit: None,
         };
-        let permit = self
-            .throttle
-            .check(&attempt.username, client, self.clock.moment());
-        let permit = permit.map_err(|throttled| attempt.refused(throttled.into()))?;
-        attempt.permit = Some(permit);
-        Ok(attempt)
+        match self.queue.reserve(|| attempt.place()) {
+            Err(throttled) if throttled.is_until_settled() => Answer::later(attempt.wait()),
+            reserved => attempt.with_place(reserved).into(),
+        }
     }
 
     fn report(&self, event: &Event<'_>) {
@@ -134,6 +133,27 @@ pub(crate) struct PasswordAttempt {
 }
 
 impl PasswordAttempt {
+    fn place(&self) -> Result<Permit, Throttled> {
+        let (attempts, now) = (&self.attempts, self.attempts.clock.moment());
+        attempts.throttle.reserve(&self.username, self.client, now)
+    }
+
+    async fn wait(self) -> Result<Self, Denial> {
+        match self.attempts.queue.wait(PATIENCE, || self.place()).await {
+            Some(reserved) => self.with_place(reserved),
+            None => {
+                let busy = Unavailable::new("too many logins wait to be checked");
+                Err(self.unavailable(&busy.with_retry_after(Duration::from_secs(1))))
+            }
+        }
+    }
+
+    fn with_place(mut self, reserved: Result<Permit, Throttled>) -> Result<Self, Denial> {
+        let permit = reserved.map_err(|throttled| self.refused(throttled.into()))?;
+        self.permit = Some(permit);
+        Ok(self)
+    }
+
     /// Checks `password`, and settles the attempt.
     ///
     /// # Errors
@@ -152,12 +172,12 @@ impl PasswordAttempt {
 
     /// Gives the place back, because no password was checked.
     pub(crate) fn withdraw(mut self) {
-        self.give_back();
+        self.settle(Throttle::withdraw);
     }
 
     /// The same, because a verifier cannot tell.
     pub(crate) fn unavailable(mut self, unavailable: &Unavailable) -> Denial {
-        self.give_back();
+        self.settle(Throttle::withdraw);
         self.attempts.report(&Event::Unavailable {
             error: &**unavailable.error(),
             path: LoggedPath::of(&self.path),
@@ -166,10 +186,8 @@ impl PasswordAttempt {
     }
 
     fn succeed(&mut self, grant: Grant) -> Grant {
+        self.settle(Throttle::succeeded);
         let attempts = &self.attempts;
-        if let Some(permit) = self.permit.take() {
-            attempts.throttle.succeeded(permit, attempts.clock.moment());
-        }
         let grant = if attempts.by_username {
             grant
         } else {
@@ -184,10 +202,11 @@ impl PasswordAttempt {
         grant
     }
 
-    fn give_back(&mut self) {
+    fn settle(&mut self, how: impl FnOnce(&Throttle, Permit, Moment)) {
         if let Some(permit) = self.permit.take() {
             let attempts = &self.attempts;
-            attempts.throttle.withdraw(permit, attempts.clock.moment());
+            how(&attempts.throttle, permit, attempts.clock.moment());
+            attempts.queue.settled();
         }
     }
 
@@ -199,6 +218,12 @@ impl PasswordAttempt {
             client: self.client,
         });
         denial
+    }
+}
+
+impl Drop for PasswordAttempt {
+    fn drop(&mut self) {
+        self.settle(Throttle::failed);
     }
 }
 

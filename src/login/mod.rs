@@ -10,7 +10,7 @@
 //! | POST with another password beside what was right | that is the password from now on; every login ends, and 302 as above |
 //! | POST with one that will not do | 400, the form again, nothing is changed |
 //! | POST, anything else | 401, the form again, no cookie |
-//! | POST, hashing is full | 503, `Retry-After` |
+//! | POST, hashing is full, or too many attempts wait | 503, `Retry-After` |
 //!
 //! `next` is a target proven to be ours, else the base. The fields are those of Jupyter Server: `password` takes
 //! either, `new_password` beside it sets the shared password where that is allowed; the page with `?change=password`
@@ -130,10 +130,6 @@ impl Endpoint for LoginPage {
         let attempt = gate
             .passwords
             .reserve(username.trim(), browser.client, &browser.path);
-        let attempt = match attempt {
-            Ok(attempt) => attempt,
-            Err(denial) => return asked.refused(&denial).into(),
-        };
         let arrival = Arrival {
             gate: Arc::clone(gate),
             browser,
@@ -146,6 +142,10 @@ impl Endpoint for LoginPage {
         let typed = field(form, &["password", "token"]);
         let (tokens, verifiers) = (Arc::clone(&self.tokens), Arc::clone(&self.verifiers));
         Answer::later(async move {
+            let attempt = match attempt.await {
+                Ok(attempt) => attempt,
+                Err(denial) => return arrival.form.refused(&denial),
+            };
             // A token says nothing about the account whose name was typed, so the attempt does not count.
             if is_one_of(&tokens, &typed) {
                 attempt.withdraw();
