@@ -7,7 +7,7 @@ use http_body_util::Full;
 
 use crate::{
     answer::Answer,
-    cookie::{CookieError, SetCookies},
+    cookie::SetCookies,
     denial::Denial,
     gate::{form::Form, gate::Gate, login_cookie::is_https, responses::OwnResponse},
     guard::Surroundings,
@@ -96,11 +96,6 @@ impl Visit<'_> {
             Some(session) => xsrf.check(&gate.guards, surroundings, self.head, session, Some(field.trim())),
             None => xsrf.check_login_form(&gate.guards, surroundings, self.head, field.trim()),
         }
-    }
-
-    /// The answer to somebody whose login does not fit into a cookie.
-    pub(crate) fn too_long(&self, error: &CookieError) -> OwnResponse {
-        self.gate().did_not_fit(error, self.head.uri().path())
     }
 
     /// Where the visitor comes from.

@@ -12,7 +12,7 @@ use crate::{
     error::Unavailable,
     event::{Event, LoggedPath, Observer},
     gate::{
-        Passwords,
+        PasswordAttempts,
         elsewhere::Elsewhere,
         login_cookie::{LoginCookie, XsrfCookie},
         responses::{OwnResponse, Telling, page_response},
@@ -39,10 +39,10 @@ pub(crate) struct Gate {
     /// Where people log in, if it is not here.
     pub(crate) elsewhere: Option<Arc<dyn Elsewhere>>,
     pub(crate) ended: Arc<EndedLogins>,
-    pub(crate) passwords: Passwords,
+    pub(crate) passwords: Arc<PasswordAttempts>,
     pub(crate) telling: Telling,
-    pub(crate) observer: Option<Box<dyn Observer>>,
-    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// How long the body of a form may take to arrive.
     pub(crate) form_timeout: Duration,
     pub(crate) gate_only: bool,

@@ -18,6 +18,7 @@
 //! authenticator has answered later. A denial leaves by `?` and becomes an answer in `refuse`.
 
 pub(crate) mod afterwards;
+mod attempt_queue;
 mod body;
 mod decision;
 pub(crate) mod elsewhere;
@@ -33,6 +34,7 @@ pub(crate) mod gate;
 pub(crate) mod grpc;
 pub(crate) mod login_cookie;
 pub(crate) mod passage;
+pub(crate) mod password_attempts;
 mod password_login;
 pub(crate) mod responses;
 mod service;
@@ -44,8 +46,9 @@ pub use body::AuthBody;
 pub use decision::Decision;
 pub use form_request::FormRequest;
 pub use future::ResponseFuture;
+pub(crate) use password_attempts::PasswordAttempts;
+pub(crate) use password_login::Browser;
 pub use password_login::Login;
-pub(crate) use password_login::Passwords;
 pub use responses::Responses;
 pub use service::AuthService;
 pub use xsrf_token::XsrfToken;

@@ -1,77 +1,27 @@
-//! Who comes in by a password: those who know it, the throttle before them, and a login by a handler of one's own.
+//! Logins: by the gate's own pages, and by a handler that checks a password.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use super::{gate::Gate, passage::Passage};
+use http::{HeaderValue, StatusCode};
+
+use super::{
+    gate::Gate,
+    login_cookie::is_https,
+    passage::Passage,
+    responses::{OwnResponse, redirect},
+};
 use crate::{
     answer::Answer,
-    cookie::SetCookies,
+    authenticate::login_payload,
+    cookie::{CookieError, SetCookies},
     denial::{Denial, Reason},
-    event::{Event, LoggedPath},
-    grant::Grant,
-    guard::{Permit, Throttle, Throttled},
+    guard::Surroundings,
     head::Head,
-    identity::Identity,
     secret::Secret,
     session::{Credential, Session},
-    verify::{PasswordVerifier, Verdict},
 };
 
-/// Who knows passwords, and how often they are asked.
-pub(crate) struct Passwords {
-    pub(crate) verifier: Option<Arc<dyn PasswordVerifier>>,
-    /// Whether people have names here, or share one password.
-    pub(crate) ask_for_username: bool,
-    pub(crate) throttle: Throttle,
-}
-
-impl Passwords {
-    pub(crate) fn new(verifier: Option<Arc<dyn PasswordVerifier>>, ask_for_username: bool) -> Self {
-        Self {
-            verifier,
-            ask_for_username,
-            throttle: Throttle::new(),
-        }
-    }
-}
-
-impl Gate {
-    /// Whether somebody may try a password for `username` now. Of the first client whose address is not known the
-    /// operator is told, once.
-    ///
-    /// # Errors
-    ///
-    /// Not now, and when.
-    pub(crate) fn may_try(&self, username: &str, client: Option<IpAddr>) -> Result<Permit, Throttled> {
-        let passwords = &self.passwords;
-        if passwords.throttle.is_first_unknown(client) {
-            self.tell(&Event::UnknownClient);
-        }
-        passwords.throttle.check(username, client, self.clock.moment())
-    }
-
-    /// The grant of somebody who proved it by a password.
-    pub(crate) fn granted(&self, grant: Grant) -> Grant {
-        let passwords = &self.passwords;
-        let grant = if passwords.ask_for_username {
-            grant
-        } else {
-            // Who shares a password has no name: each login is somebody new, with a session of its own.
-            Grant::new(Identity::anonymous())
-        };
-        if passwords
-            .verifier
-            .as_ref()
-            .is_some_and(|verifier| verifier.keeps_weak_hash())
-        {
-            let identity = grant.identity();
-            self.tell(&Event::WeakPasswordHash { identity });
-        }
-        grant
-    }
-}
-
-/// Somebody who proved by a password who they are: what [`AuthLayer::verify_password`] gives.
+/// A user who proved an identity by a password: what [`AuthLayer::verify_password`] gives.
 ///
 /// [`AuthLayer::verify_password`]: crate::AuthLayer::verify_password
 #[must_use = "a browser is logged in by the cookies"]
@@ -100,6 +50,51 @@ impl fmt::Debug for Login {
     }
 }
 
+/// What a login needs to know of the request that makes it.
+pub(crate) struct Browser {
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) path: Box<str>,
+    host: Box<[u8]>,
+    https: bool,
+}
+
+impl Browser {
+    pub(crate) fn of(gate: &Gate, head: Head<'_>, surroundings: &Surroundings<'_>) -> Self {
+        Self {
+            client: gate.guards.client(surroundings, head),
+            path: head.uri().path().into(),
+            host: head.host().unwrap_or_default().into(),
+            https: is_https(surroundings),
+        }
+    }
+
+    /// Logs this browser in.
+    fn log_in(&self, gate: &Gate, login: impl Into<login_payload::Login>) -> Result<SetCookies, CookieError> {
+        let mut cookies = SetCookies::default();
+        gate.log_in(login, &self.host, self.client, self.https, &mut cookies)?;
+        Ok(cookies)
+    }
+
+    /// Logs this browser in if there is a login to make, and sends it to `target`.
+    pub(crate) fn log_in_and_redirect(
+        &self,
+        gate: &Gate,
+        login: Option<impl Into<login_payload::Login>>,
+        status: StatusCode,
+        target: HeaderValue,
+    ) -> OwnResponse {
+        let cookies = login.map(|login| self.log_in(gate, login)).transpose();
+        match cookies {
+            Ok(cookies) => {
+                let mut response = redirect(status, target);
+                cookies.unwrap_or_default().append_to(response.headers_mut());
+                response
+            }
+            Err(error) => gate.did_not_fit(&error, &self.path),
+        }
+    }
+}
+
 impl Passage {
     /// See [`AuthLayer::verify_password`](crate::AuthLayer::verify_password).
     pub(crate) fn verify_password(
@@ -108,84 +103,27 @@ impl Passage {
         username: &str,
         password: &Secret,
     ) -> Answer<Result<Login, Denial>> {
-        let gate = &self.gate;
+        let gate = Arc::clone(&self.gate);
         let surroundings = match gate.guards.surroundings(head) {
             Ok(surroundings) => surroundings,
             Err(denial) => return Err(denial).into(),
         };
-        let attempt = Attempt {
-            gate: Arc::clone(gate),
-            host: head.host().unwrap_or_default().into(),
-            path: head.uri().path().into(),
-            client: gate.guards.client(&surroundings, head),
-            https: super::login_cookie::is_https(&surroundings),
-        };
         if gate.guards.shows_another_site(&surroundings, head) {
-            return Err(attempt.refused(Reason::CrossSite)).into();
+            gate.refused(Reason::CrossSite, head, &surroundings);
+            return Err(Reason::CrossSite.into()).into();
         }
-        let Some(verifier) = gate.passwords.verifier.as_ref() else {
-            return Err(attempt.refused(Reason::WrongPassword)).into();
-        };
-        let username = if gate.passwords.ask_for_username {
-            username
-        } else {
-            ""
-        };
-        match gate.may_try(username, attempt.client) {
-            Ok(permit) => verifier
-                .verify(username, password)
-                .map(|verdict| attempt.settle(verdict, permit)),
-            Err(throttled) => {
-                attempt.refused(Reason::Throttled);
-                Err(throttled.into()).into()
-            }
-        }
-    }
-}
-
-/// A password on its way, sent to a handler of one's own.
-struct Attempt {
-    gate: Arc<Gate>,
-    host: Box<[u8]>,
-    path: Box<str>,
-    client: Option<IpAddr>,
-    https: bool,
-}
-
-impl Attempt {
-    fn settle(self, verdict: Verdict, permit: Permit) -> Result<Login, Denial> {
-        let gate = &*self.gate;
-        let now = gate.clock.moment();
-        match verdict {
-            Verdict::Known(grant) => {
-                gate.passwords.throttle.succeeded(permit, now);
-                let grant = gate.granted(grant);
-                let session = Session::new(grant.clone(), Credential::Password);
-                let mut cookies = SetCookies::default();
-                gate.log_in(grant, &self.host, self.client, self.https, &mut cookies)
-                    .map_err(|error| {
-                        gate.did_not_fit(&error, &self.path);
-                        Denial::new(Reason::TooLarge)
-                            .with_detail("what this login holds is too long for a cookie")
-                    })?;
-                Ok(Login { session, cookies })
-            }
-            Verdict::Unavailable(unavailable) => {
-                gate.passwords.throttle.withdraw(permit, now);
-                Err(gate.unavailable(&unavailable, &self.path))
-            }
-            Verdict::Refused(_) | Verdict::Unknown => Err(self.refused(Reason::WrongPassword)),
-        }
-    }
-
-    fn refused(&self, reason: Reason) -> Denial {
-        let path = LoggedPath::of(&self.path);
-        self.gate.tell(&Event::Refused {
-            reason,
-            label: None,
-            path,
-            client: self.client,
-        });
-        Denial::new(reason)
+        let browser = Browser::of(&gate, head, &surroundings);
+        let verified = gate
+            .passwords
+            .verify(username, password, browser.client, &browser.path);
+        verified.map(move |verified| {
+            let grant = verified?;
+            let session = Session::new(grant.clone(), Credential::Password);
+            let cookies = browser.log_in(&gate, grant).map_err(|error| {
+                gate.did_not_fit(&error, &browser.path);
+                Denial::new(Reason::TooLarge).with_detail("what this login holds is too long for a cookie")
+            })?;
+            Ok(Login { session, cookies })
+        })
     }
 }

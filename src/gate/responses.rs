@@ -212,6 +212,15 @@ pub(crate) fn wants_page(head: &Head<'_>) -> bool {
             .is_none_or(|mode| mode == "navigate")
 }
 
+/// `response`, with the time after which to try again if the denial has one.
+pub(crate) fn retry_after(mut response: OwnResponse, denial: &Denial) -> OwnResponse {
+    if let Some(after) = denial.retry_after() {
+        let seconds = HeaderValue::from(after.as_secs().max(1));
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}
+
 /// A redirect that is never kept and tells nobody where it came from.
 pub(crate) fn redirect<B: Default>(status: StatusCode, location: HeaderValue) -> Response<B> {
     let mut response = Response::new(B::default());

@@ -15,12 +15,18 @@ pub(super) struct Pace {
     most_in_a_row: u32,
 }
 
-/// The failures that are not forgiven yet, and the moment of the last one.
+/// The failures that are not forgiven yet, the moment of the last one, and the attempts that are not settled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Count {
     pub(super) failures: u32,
+    pub(super) reserved: u16,
+    /// Logins since a failure was last forgiven for them.
+    logins: u16,
     last: Moment,
 }
+
+/// For so many logins one failure is forgiven.
+const LOGINS: u16 = 20;
 
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
@@ -60,21 +66,45 @@ impl Pace {
         if !wait.is_zero() {
             return Err(wait);
         }
-        let quiet = now.since(self.open_at(count));
-        let forgiven = quiet.as_nanos() / self.forgiven_each.as_nanos();
-        let failures = count
-            .failures
-            .saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX));
-        Ok(Count {
-            failures: failures.saturating_add(1),
+        Ok(self.failed(count, now))
+    }
+
+    /// The count with one more failure, whether or not there is still to wait.
+    pub(super) fn failed(self, count: Count, now: Moment) -> Count {
+        Count {
+            failures: self.unforgiven(count, now).saturating_add(1),
             last: now,
+            ..count
+        }
+    }
+
+    /// The count with one more reserved attempt, if there is room: if all that are reserved fail, no more have been heard
+    /// than one after another.
+    pub(super) fn reserve(self, count: Count, now: Moment) -> Option<Count> {
+        let room = self.free.saturating_sub(self.unforgiven(count, now)).max(1);
+        (u32::from(count.reserved) < room).then(|| Count {
+            reserved: count.reserved + 1,
+            ..count
         })
     }
 
-    /// When all is forgiven.
-    pub(super) fn end(self, count: Count) -> Moment {
-        self.open_at(count)
-            .after(self.forgiven_each.saturating_mul(count.failures))
+    /// The failures that the quiet since the last one has not forgiven.
+    fn unforgiven(self, count: Count, now: Moment) -> u32 {
+        let quiet = now.since(self.open_at(count));
+        let forgiven = quiet.as_nanos() / self.forgiven_each.as_nanos();
+        let forgiven = u32::try_from(forgiven).unwrap_or(u32::MAX);
+        count.failures.saturating_sub(forgiven)
+    }
+
+    /// When all is forgiven, even if every reserved attempt fails now.
+    pub(super) fn end(self, count: Count, now: Moment) -> Moment {
+        let mut worst = count;
+        if count.reserved > 0 {
+            worst.failures = count.failures.saturating_add(count.reserved.into());
+            worst.last = now.max(count.last);
+        }
+        self.open_at(worst)
+            .after(self.forgiven_each.saturating_mul(worst.failures))
     }
 
     fn open_at(self, count: Count) -> Moment {
@@ -97,6 +127,25 @@ impl Count {
     /// One failure less.
     pub(super) fn take_back(&mut self) {
         self.failures = self.failures.saturating_sub(1);
+    }
+
+    /// One reserved attempt less.
+    pub(super) fn give_back(&mut self) {
+        self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    /// One login more.
+    pub(super) fn logged_in(&mut self) {
+        self.logins += 1;
+        if self.logins == LOGINS {
+            self.logins = 0;
+            self.take_back();
+        }
+    }
+
+    /// Whether there is nothing to count.
+    pub(super) fn is_empty(self) -> bool {
+        self.failures == 0 && self.reserved == 0
     }
 }
 
@@ -138,7 +187,7 @@ mod tests {
     fn quiet_forgives_one_by_one_and_at_the_end_all() {
         let six = Count {
             failures: 6,
-            last: at(0),
+            ..Count::default()
         };
         for (seconds, failures) in [
             (2, 7),
@@ -152,10 +201,11 @@ mod tests {
             assert_eq!(next.failures, failures, "after {seconds} s");
         }
         assert_eq!(Pace::ACCOUNT.next(six, at(1)).err(), Some(Duration::from_secs(1)));
-        assert_eq!(Pace::ACCOUNT.end(six), at(2 + 6 * DAY));
+        assert_eq!(Pace::ACCOUNT.end(six, at(0)), at(2 + 6 * DAY));
         let free = Count {
             failures: 1,
             last: at(9),
+            ..Count::default()
         };
         assert!(Pace::ACCOUNT.next(free, at(8)).is_ok(), "read a little earlier");
     }
@@ -173,7 +223,7 @@ mod tests {
                     match pace.next(count, at(now)) {
                         Ok(next) => {
                             prop_assert!(pace.wait(next, at(now)) <= A_DAY);
-                            prop_assert!(pace.end(next) > at(now));
+                            prop_assert!(pace.end(next, at(now)) > at(now));
                             (count, heard) = (next, heard + 1);
                         }
                         Err(wait) => prop_assert!(pace.next(count, at(now).after(wait)).is_ok()),

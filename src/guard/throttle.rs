@@ -2,10 +2,10 @@
 
 use std::{
     collections::hash_map::RandomState,
+    convert::Infallible,
     fmt,
     hash::BuildHasher,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -23,7 +23,8 @@ use crate::{
 ///    that twice as long as the one before, at most 15 minutes. From 100 failures in a row on, a day. One
 ///    failure is forgiven for each day of quiet, all of them when somebody logs in as a stranger.
 /// 2. An *address* that tries accounts it is a stranger to has 10 failures free, then waits in the same way; one
-///    failure is forgiven for each minute of quiet. An IPv6 address counts by its first 64 bits.
+///    failure is forgiven for each minute of quiet, and for each 20 accounts that log in from it for the first time, so
+///    that a class of users who share it may mistype. An IPv6 address counts by its first 64 bits.
 /// 3. An address that somebody has logged in from is *known* to that account for 30 days, 8 addresses an
 ///    account. It is no stranger: it has a count of its own, as in 1, ended by a login, and neither of the others
 ///    concerns it. So whoever attacks from elsewhere does not keep the owner out.
@@ -72,8 +73,6 @@ pub struct Throttle {
     /// Names and addresses are kept as keyed hashes, all of one size. A collision shares a count; nobody can
     /// cause one without the key.
     hasher: RandomState,
-    /// Whether it was told that a client had no address.
-    told_of_unknown: AtomicBool,
 }
 
 /// Some 5 MiB for each of the maps, full.
@@ -89,13 +88,7 @@ impl Throttle {
             addresses: Expiring::new(CAPACITY),
             known: Expiring::new(CAPACITY),
             hasher: RandomState::new(),
-            told_of_unknown: AtomicBool::new(false),
         }
-    }
-
-    /// Whether `client` is the first whose address is not known, so that the operator is to hear of it.
-    pub(crate) fn is_first_unknown(&self, client: Option<IpAddr>) -> bool {
-        client.is_none() && !self.told_of_unknown.swap(true, Ordering::Relaxed)
     }
 
     /// Whether `client` may try a password for `account` now. To be asked before anything is hashed; a server
@@ -105,32 +98,74 @@ impl Throttle {
     ///
     /// [`Throttled`]: not now, and when. The attempt was not listened to and is not counted.
     pub fn check(&self, account: &str, client: Option<IpAddr>, now: Moment) -> Result<Permit, Throttled> {
+        self.admit(account, client, now, false)
+    }
+
+    /// The same for an attempt that counts as failed only when [`Throttle::failed`] says so, and takes a place until it is
+    /// settled. Not for several threads at the same time.
+    pub(crate) fn reserve(
+        &self,
+        account: &str,
+        client: Option<IpAddr>,
+        now: Moment,
+    ) -> Result<Permit, Throttled> {
+        self.admit(account, client, now, true)
+    }
+
+    fn admit(
+        &self,
+        account: &str,
+        client: Option<IpAddr>,
+        now: Moment,
+        reserved: bool,
+    ) -> Result<Permit, Throttled> {
+        let permit = |account, address, known| Permit {
+            account,
+            address,
+            known,
+            reserved,
+        };
+        let charge = |pace: Pace, count: Count| {
+            let failed = pace.next(count, now).map_err(|wait| Throttled {
+                wait,
+                until_settled: false,
+            })?;
+            if reserved {
+                pace.reserve(count, now).ok_or(Throttled::UNTIL_SETTLED)
+            } else {
+                Ok(failed)
+            }
+        };
         let account = self.hasher.hash_one(account);
         let address = client.map(|client| self.hasher.hash_one(network(client)));
-        if let Some(verdict) = self.try_known(account, address, now) {
-            return verdict.map(|()| Permit {
-                account,
-                address,
-                known: true,
-            });
+        let by_known = self.with_known(account, address, now, |known| {
+            known.count = charge(Pace::ACCOUNT, known.count)?;
+            Ok(())
+        });
+        if let Some(verdict) = by_known {
+            return verdict.map(|()| permit(account, address, true));
         }
         // Looked at before either is charged, so that an attempt not listened to costs nothing.
-        let wait = self.wait(account, address, now);
-        if !wait.is_zero() {
-            return Err(Throttled { wait });
+        let look = |count: Option<Count>, pace| charge(pace, count.unwrap_or_default()).err();
+        let by_account = look(self.accounts.get(&account, now), Pace::ACCOUNT);
+        let by_address = address.and_then(|address| look(self.addresses.get(&address, now), Pace::ADDRESS));
+        if let Some(throttled) = by_account
+            .into_iter()
+            .chain(by_address)
+            .max_by_key(|no| (!no.until_settled, no.wait))
+        {
+            return Err(throttled);
         }
         // The address first: if another attempt comes in between, the account is not charged for this one.
         if let Some(address) = address {
-            let change = |present| charge(present, Pace::ADDRESS, now);
-            self.addresses.update(address, now, change)?;
+            update(&self.addresses, Pace::ADDRESS, address, now, |count| {
+                charge(Pace::ADDRESS, count)
+            })?;
         }
-        let change = |present| charge(present, Pace::ACCOUNT, now);
-        self.accounts.update(account, now, change)?;
-        Ok(Permit {
-            account,
-            address,
-            known: false,
-        })
+        update(&self.accounts, Pace::ACCOUNT, account, now, |count| {
+            charge(Pace::ACCOUNT, count)
+        })?;
+        Ok(permit(account, address, false))
     }
 
     /// The password was right: the failures of the account are forgiven, and the address is known to it from now
@@ -141,54 +176,61 @@ impl Throttle {
             account,
             address,
             known,
+            ..
         } = permit;
         if !known {
-            self.accounts.take(&account, now);
+            change(&self.accounts, Pace::ACCOUNT, account, now, |count| {
+                permit.give_back(count);
+                count.failures = 0;
+            });
         }
-        if let Some(address) = address {
-            if !known {
-                // Its other failures stay: whoever has an account of his own could wash them off by it.
-                self.addresses.update(address, now, take_one_back);
-            }
-            self.know(account, address, now);
+        let Some(address) = address else {
+            return;
+        };
+        let is_new = self.know(&permit, address, now);
+        if !known {
+            // Its other failures stay, but for a small part of them: whoever has an account of his own could wash them
+            // off by it.
+            change(&self.addresses, Pace::ADDRESS, address, now, |count| {
+                permit.give_back(count);
+                if is_new {
+                    count.logged_in();
+                }
+            });
         }
     }
 
     /// The attempt was not decided, for example because the hashing queue was full: it does not count.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
     pub fn withdraw(&self, permit: Permit, now: Moment) {
-        let Permit {
-            account,
-            address,
-            known,
-        } = permit;
-        if known {
-            self.with_known(account, address, now, |known| known.count.take_back());
+        self.settle(&permit, now, |_, count| permit.give_back(count));
+    }
+
+    /// The password was wrong, or the client went away: a permit of [`Throttle::reserve`] counts as a failure.
+    #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
+    pub(crate) fn failed(&self, permit: Permit, now: Moment) {
+        self.settle(&permit, now, |pace, count| {
+            permit.give_back(count);
+            *count = pace.failed(*count, now);
+        });
+    }
+
+    /// Settles the attempt in every count that it was charged to.
+    fn settle(&self, permit: &Permit, now: Moment, settle: impl Fn(Pace, &mut Count)) {
+        if permit.known {
+            self.with_known(permit.account, permit.address, now, |known| {
+                settle(Pace::ACCOUNT, &mut known.count);
+            });
             return;
         }
-        self.accounts.update(account, now, take_one_back);
-        if let Some(address) = address {
-            self.addresses.update(address, now, take_one_back);
+        change(&self.accounts, Pace::ACCOUNT, permit.account, now, |count| {
+            settle(Pace::ACCOUNT, count);
+        });
+        if let Some(address) = permit.address {
+            change(&self.addresses, Pace::ADDRESS, address, now, |count| {
+                settle(Pace::ADDRESS, count);
+            });
         }
-    }
-
-    /// How long a stranger still has to wait.
-    fn wait(&self, account: u64, address: Option<u64>, now: Moment) -> Duration {
-        let account = self.accounts.get(&account, now);
-        let address = address.and_then(|address| self.addresses.get(&address, now));
-        let account = account.map_or(Duration::ZERO, |count| Pace::ACCOUNT.wait(count, now));
-        let address = address.map_or(Duration::ZERO, |count| Pace::ADDRESS.wait(count, now));
-        account.max(address)
-    }
-
-    /// The verdict on an address that is known to the account.
-    fn try_known(&self, account: u64, address: Option<u64>, now: Moment) -> Option<Result<(), Throttled>> {
-        self.with_known(account, address, now, |known| {
-            known.count = Pace::ACCOUNT
-                .next(known.count, now)
-                .map_err(|wait| Throttled { wait })?;
-            Ok(())
-        })
     }
 
     fn with_known<T>(
@@ -209,21 +251,28 @@ impl Throttle {
         })
     }
 
-    fn know(&self, account: u64, address: u64, now: Moment) {
+    /// Makes the address known to the account, and forgives its failures. Whether it was not known before.
+    fn know(&self, permit: &Permit, address: u64, now: Moment) -> bool {
         let until = now.after(KNOWN_FOR);
-        self.known.update(account, now, |present| {
+        self.known.update(permit.account, now, |present| {
             let mut addresses = present.map_or_else(Vec::new, |(addresses, _)| addresses);
-            addresses.retain(|known| known.address != address && known.until > now);
+            addresses.retain(|known| known.until > now);
+            let place = addresses.iter().position(|known| known.address == address);
+            let mut count = place.map_or_else(Count::default, |place| addresses.remove(place).count);
+            if permit.known {
+                permit.give_back(&mut count);
+            }
+            count.failures = 0;
             if addresses.len() >= KNOWN_ADDRESSES {
                 addresses.remove(0);
             }
             addresses.push(Known {
                 address,
-                count: Count::default(),
+                count,
                 until,
             });
-            (Some((addresses, until)), ())
-        });
+            (Some((addresses, until)), place.is_none())
+        })
     }
 }
 
@@ -247,15 +296,41 @@ pub struct Permit {
     account: u64,
     address: Option<u64>,
     known: bool,
+    /// Whether it is a place that was reserved, and not yet a failure.
+    reserved: bool,
+}
+
+impl Permit {
+    /// Takes back what the attempt was charged.
+    fn give_back(&self, count: &mut Count) {
+        if self.reserved {
+            count.give_back();
+        } else {
+            count.take_back();
+        }
+    }
 }
 
 /// Too many wrong attempts: the word when to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttled {
     wait: Duration,
+    /// Whether the attempts alone are in the way that are not settled yet.
+    until_settled: bool,
 }
 
 impl Throttled {
+    /// The limits do not allow one more attempt before another is settled.
+    pub(crate) const UNTIL_SETTLED: Self = Self {
+        wait: Duration::from_secs(1),
+        until_settled: true,
+    };
+
+    /// Whether the attempts alone are in the way that are not settled yet.
+    pub(crate) fn is_until_settled(self) -> bool {
+        self.until_settled
+    }
+
     /// When the next attempt is listened to, in whole seconds, rounded up.
     pub fn retry_after(self) -> Duration {
         let seconds = self.wait.as_secs();
@@ -281,26 +356,28 @@ struct Known {
     until: Moment,
 }
 
-/// The count with one more failure, unless there is still to wait.
-fn charge(
-    present: Option<(Count, Moment)>,
+/// Changes the count under `key`, unless `change` refuses. Without anything to count there is no entry.
+fn update<E>(
+    counts: &Expiring<u64, Count>,
     pace: Pace,
+    key: u64,
     now: Moment,
-) -> (Option<(Count, Moment)>, Result<(), Throttled>) {
-    let count = present.map(|(count, _)| count).unwrap_or_default();
-    match pace.next(count, now) {
-        Ok(next) => (Some((next, pace.end(next))), Ok(())),
-        Err(wait) => (present, Err(Throttled { wait })),
-    }
+    change: impl FnOnce(Count) -> Result<Count, E>,
+) -> Result<(), E> {
+    counts.update(key, now, |present| {
+        match change(present.map(|(count, _)| count).unwrap_or_default()) {
+            Ok(next) if next.is_empty() => (None, Ok(())),
+            Ok(next) => (Some((next, pace.end(next, now))), Ok(())),
+            Err(refused) => (present, Err(refused)),
+        }
+    })
 }
 
-/// One failure less, forgotten when it would have been: a little late, which nobody notices.
-fn take_one_back(present: Option<(Count, Moment)>) -> (Option<(Count, Moment)>, ()) {
-    let next = present.and_then(|(mut count, end)| {
-        count.take_back();
-        (count.failures > 0).then_some((count, end))
+fn change(counts: &Expiring<u64, Count>, pace: Pace, key: u64, now: Moment, change: impl FnOnce(&mut Count)) {
+    let Ok(()) = update(counts, pace, key, now, |mut count| {
+        change(&mut count);
+        Ok::<_, Infallible>(count)
     });
-    (next, ())
 }
 
 /// What of an address counts as one client: an IPv4 address, or the 64 bits that an IPv6 network hands to one

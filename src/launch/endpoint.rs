@@ -5,13 +5,12 @@ use http::{HeaderValue, StatusCode};
 use super::{LaunchLinks, Opening};
 use crate::{
     answer::Answer,
-    cookie::SetCookies,
     denial::Reason,
     gate::{
+        Browser,
         endpoint::{Endpoint, Visit},
         form::Form,
-        login_cookie::is_https,
-        responses::{OwnResponse, page_response, redirect},
+        responses::{OwnResponse, page_response},
     },
     grant::Grant,
     identity::Identity,
@@ -48,15 +47,9 @@ impl LaunchLinks {
             return response;
         };
         let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
-        let mut cookies = SetCookies::default();
-        let host = visit.head.host().unwrap_or_default();
-        let https = is_https(&visit.surroundings);
-        if let Err(error) = gate.log_in(Grant::new(identity), host, visit.client(), https, &mut cookies) {
-            return visit.too_long(&error);
-        }
-        let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(launch.next()));
-        cookies.append_to(response.headers_mut());
-        response
+        let (login, next) = (Some(Grant::new(identity)), HeaderValue::from(launch.next()));
+        let browser = Browser::of(gate, visit.head, &visit.surroundings);
+        browser.log_in_and_redirect(gate, login, StatusCode::SEE_OTHER, next)
     }
 }
 

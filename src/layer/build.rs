@@ -12,7 +12,7 @@ use crate::{
     cookie::{CookieJar, CookieScope, Keyring},
     error::ConfigError,
     gate::{
-        FormRequest, Passwords,
+        FormRequest, PasswordAttempts,
         endpoint::{Endpoint, Endpoints},
         gate::Gate,
         login_cookie::{LoginCookie, XsrfCookie},
@@ -98,8 +98,8 @@ impl AuthLayerBuilder {
             let page = LoginPage {
                 path: login_path.clone(),
                 logout_path,
-                tokens: self.shared_tokens.clone(),
-                verifiers: typed_verifiers,
+                tokens: self.shared_tokens.as_slice().into(),
+                verifiers: typed_verifiers.into(),
                 shared,
             };
             self.add_login(page, &launch_links, &base_url, &mut endpoints);
@@ -114,7 +114,8 @@ impl AuthLayerBuilder {
         });
         let own_login_page = self.has_own_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
-        let (password_verifier, ask_for_username) = self.passwords.take().unzip();
+        let (password_verifier, by_username) = self.passwords.take().unzip();
+        let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
         let gate = Gate {
             id: GateId::new(),
             xsrf_cookie: XsrfCookie::new(keyring, &base_url, guards.asks_xsrf())?,
@@ -124,7 +125,12 @@ impl AuthLayerBuilder {
             login_cookie: login_cookie.map(LoginCookie),
             elsewhere,
             ended,
-            passwords: Passwords::new(password_verifier, ask_for_username.unwrap_or_default()),
+            passwords: PasswordAttempts::new(
+                password_verifier,
+                by_username.unwrap_or_default(),
+                Arc::clone(&clock),
+                self.observer.clone(),
+            ),
             telling: Telling {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
@@ -132,7 +138,7 @@ impl AuthLayerBuilder {
                 login_path: logs_in.then_some(login_path),
             },
             observer: self.observer,
-            clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
+            clock,
             form_timeout: self.form_timeout.unwrap_or(FormRequest::TIMEOUT),
             gate_only: self.gate_only,
         };

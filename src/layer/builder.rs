@@ -73,8 +73,8 @@ pub struct AuthLayerBuilder {
     pub(super) password_change: Option<(PasswordPolicy, Box<dyn PasswordKeeper>)>,
     /// The text of the hash that is mixed into the cookies' key.
     pub(super) keyed_by: Option<Box<str>>,
-    pub(super) observer: Option<Box<dyn Observer>>,
-    pub(super) clock: Option<Box<dyn Clock>>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
+    pub(super) clock: Option<Arc<dyn Clock>>,
     pub(super) form_timeout: Option<Duration>,
     pub(super) gate_only: bool,
     #[cfg(feature = "hub")]
@@ -297,13 +297,13 @@ impl AuthLayerBuilder {
 
     /// Default: nobody. Who is told of logins and refusals.
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Some(Box::new(observer));
+        self.observer = Some(Arc::new(observer));
         self
     }
 
     /// Default: the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Box::new(clock));
+        self.clock = Some(Arc::new(clock));
         self
     }
 

@@ -2,34 +2,33 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::StatusCode;
 
 use super::NotChanged;
 use crate::{
     cookie::SetCookies,
+    denial::{Denial, Reason},
     gate::{
         gate::Gate,
-        responses::{OwnResponse, page_response},
+        password_attempts::alert,
+        responses::{OwnResponse, page_response, retry_after},
     },
     page::{FieldKind, Page},
 };
 
-pub(super) const BUSY: &str = "Logins cannot be checked right now. Please try again in a moment.";
 const ENDS: &str = "Every browser is logged out but this one.";
 const FORBIDDEN: &str = "The password cannot be changed here.";
+const WRONG: &str = "Invalid credentials. Please try again.";
 const NOT_KEPT: &str = "The new password could not be stored. The old one still holds.";
 
 /// What a visitor is shown, with all that the answer to the form needs later.
 pub(super) struct LoginForm {
-    pub(super) path: Box<str>,
     pub(super) action: String,
     /// Where the other form is, if there are two.
     pub(super) elsewhere: Option<String>,
     pub(super) changes: bool,
     pub(super) xsrf: String,
     pub(super) cookies: SetCookies,
-    pub(super) https: bool,
-    pub(super) host: Box<[u8]>,
     pub(super) asks_for_username: bool,
     pub(super) label: &'static str,
     pub(super) hint: &'static str,
@@ -72,28 +71,24 @@ impl LoginForm {
         response
     }
 
-    pub(super) fn not_changed(self, gate: &Gate, why: NotChanged) -> OwnResponse {
+    pub(super) fn not_changed(self, gate: &Gate, path: &str, why: NotChanged) -> OwnResponse {
         match why {
             NotChanged::Busy => {
-                self.answer_later(StatusCode::SERVICE_UNAVAILABLE, BUSY, Duration::from_secs(1))
+                let busy = Denial::new(Reason::Unavailable).with_retry_after(Duration::from_secs(1));
+                self.refused(&busy)
             }
             NotChanged::Forbidden => self.answer(StatusCode::FORBIDDEN, FORBIDDEN),
             NotChanged::Refused(text) => self.answer(StatusCode::BAD_REQUEST, &sentence(&text)),
             NotChanged::Unavailable(unavailable) => {
-                let after = unavailable.retry_after();
-                gate.unavailable(&unavailable, &self.path);
-                self.answer_later(StatusCode::SERVICE_UNAVAILABLE, NOT_KEPT, after)
+                let denial = gate.unavailable(&unavailable, path);
+                retry_after(self.answer(denial.status(), NOT_KEPT), &denial)
             }
         }
     }
 
-    /// The same, with word when to try again.
-    pub(super) fn answer_later(self, status: StatusCode, alert: &str, after: Duration) -> OwnResponse {
-        let mut response = self.answer(status, alert);
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
-        response
+    /// The answer to a refused attempt.
+    pub(super) fn refused(self, denial: &Denial) -> OwnResponse {
+        retry_after(self.answer(denial.status(), alert(denial, WRONG)), denial)
     }
 }
 

@@ -10,7 +10,7 @@
 //! | POST with another password beside what was right | that is the password from now on; every login ends, and 302 as above |
 //! | POST with one that will not do | 400, the form again, nothing is changed |
 //! | POST, anything else | 401, the form again, no cookie |
-//! | POST, hashing is full | 503, `Retry-After` |
+//! | POST, hashing is full, or too many attempts wait | 503, `Retry-After` |
 //!
 //! `next` is a target proven to be ours, else the base. The fields are those of Jupyter Server: `password` takes
 //! either, `new_password` beside it sets the shared password where that is allowed; the page with `?change=password`
@@ -29,14 +29,13 @@ use crate::{
     authenticate::login_payload::Login,
     base_url::BaseUrl,
     cookie::SetCookies,
-    denial::Reason,
     error::Unavailable,
     gate::{
+        Browser,
         endpoint::{Endpoint, Visit},
         form::Form,
         gate::Gate,
-        login_cookie::is_https,
-        responses::{OwnResponse, redirect},
+        responses::OwnResponse,
     },
     grant::Grant,
     head::Head,
@@ -45,7 +44,7 @@ use crate::{
     percent,
     query::Query,
     secret::Secret,
-    token::{PresentedToken, Token, TokenHash},
+    token::{PresentedToken, Token},
     verify::{TokenVerifier, Verdict},
 };
 
@@ -55,9 +54,9 @@ pub(crate) struct LoginPage {
     pub(crate) path: Box<str>,
     /// The path of the logout, which is no target either.
     pub(crate) logout_path: Box<str>,
-    pub(crate) tokens: Vec<Token>,
+    pub(crate) tokens: Arc<[Token]>,
     /// Who knows more tokens that may be typed, each worth what it is worth elsewhere.
-    pub(crate) verifiers: Vec<Arc<dyn TokenVerifier>>,
+    pub(crate) verifiers: Arc<[Arc<dyn TokenVerifier>]>,
     /// The one password that everybody shares, if there is one.
     pub(crate) shared: Option<Arc<dyn OwnPassword>>,
 }
@@ -96,26 +95,15 @@ impl Endpoint for LoginPage {
         let session = match visit.permitted_session() {
             Some(session) if !self.asks_for_change(visit) => session,
             _ => {
-                return self
-                    .form(visit, self.asks_for_change(visit))
-                    .answer(StatusCode::OK, "")
-                    .into();
+                let form = self.form(visit, self.asks_for_change(visit));
+                return form.answer(StatusCode::OK, "").into();
             }
         };
-        let mut cookies = SetCookies::default();
-        if let (_, Some(login)) = gate.login_for(session.clone(), visit.head) {
-            let (host, client) = (visit.head.host().unwrap_or_default(), visit.client());
-            let https = is_https(&visit.surroundings);
-            if let Err(error) = gate.log_in(login, host, client, https, &mut cookies) {
-                return visit.too_long(&error).into();
-            }
-        }
-        let mut response = redirect(
-            StatusCode::FOUND,
-            HeaderValue::from(&self.next(visit.head, &gate.telling.base_url)),
-        );
-        cookies.append_to(response.headers_mut());
-        response.into()
+        let (_, login) = gate.login_for(session.clone(), visit.head);
+        let next = HeaderValue::from(&self.next(visit.head, &gate.telling.base_url));
+        Browser::of(gate, visit.head, &visit.surroundings)
+            .log_in_and_redirect(gate, login, StatusCode::FOUND, next)
+            .into()
     }
 
     fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
@@ -135,89 +123,61 @@ impl Endpoint for LoginPage {
         if let Some(new) = &new
             && let Err(refused) = self.may_ask_for(new, form)
         {
-            return asked.not_changed(gate, refused).into();
+            return asked.not_changed(gate, head.uri().path(), refused).into();
         }
-        let username = if gate.passwords.ask_for_username {
-            form.text("username").trim().to_owned()
-        } else {
-            String::new()
-        };
-        let permit = match gate.may_try(&username, visit.client()) {
-            Ok(permit) => permit,
-            Err(throttled) => {
-                gate.refused(Reason::Throttled, head, &visit.surroundings);
-                return asked
-                    .answer_later(StatusCode::TOO_MANY_REQUESTS, TOO_MANY, throttled.retry_after())
-                    .into();
-            }
-        };
-        let typed = field(form, &["password", "token"]);
-        let mut arrival = Arrival {
+        let browser = Browser::of(gate, head, &visit.surroundings);
+        let username = form.text("username");
+        let attempt = gate
+            .passwords
+            .reserve(username.trim(), browser.client, &browser.path);
+        let arrival = Arrival {
             gate: Arc::clone(gate),
-            permit: Some(permit),
-            client: visit.client(),
+            browser,
             form: asked,
             next: self.next(head, &gate.telling.base_url),
             changes: self.shared.as_ref().map_or(0, |shared| shared.changes()),
             shared: self.shared.clone(),
             new,
         };
-        if self.knows_token(&typed) {
-            arrival.withdraw_attempt();
-            return arrival.let_in_owner(Grant::new(Identity::anonymous()));
-        }
-        let passwords = match &self.shared {
-            Some(shared) if !shared.is_set() => None,
-            _ => gate.passwords.verifier.clone(),
-        };
-        let by_password = move |arrival: Arrival, typed: &Secret| match &passwords {
-            Some(passwords) => {
-                let verdict = passwords.verify(&username, typed);
-                Answer::later(async move { arrival.settle(verdict.await).await })
-            }
-            None => arrival.turn_away().into(),
-        };
-        let Some((hash, answers)) = self.ask(&typed).filter(|_| arrival.new.is_none()) else {
-            return by_password(arrival, &typed);
-        };
+        let typed = field(form, &["password", "token"]);
+        let (tokens, verifiers) = (Arc::clone(&self.tokens), Arc::clone(&self.verifiers));
         Answer::later(async move {
-            for answer in answers {
-                match answer.await {
-                    Verdict::Known(grant) if arrival.is_over(&grant) => {}
-                    Verdict::Known(grant) => {
-                        let token = Some(hash);
-                        arrival.withdraw_attempt();
-                        return arrival.let_in(Login {
-                            token,
-                            ..grant.into()
-                        });
+            let attempt = match attempt.await {
+                Ok(attempt) => attempt,
+                Err(denial) => return arrival.form.refused(&denial),
+            };
+            // A token says nothing about the account whose name was typed, so the attempt does not count.
+            if is_one_of(&tokens, &typed) {
+                attempt.withdraw();
+                return arrival.let_in_owner(Grant::new(Identity::anonymous())).await;
+            }
+            if let Some(token) = PresentedToken::new(typed.expose()).filter(|_| arrival.new.is_none()) {
+                for verifier in &*verifiers {
+                    match verifier.verify(token).await {
+                        Verdict::Known(grant) if !arrival.is_over(&grant) => {
+                            attempt.withdraw();
+                            let token = Some(token.hash());
+                            return arrival.let_in(Login {
+                                token,
+                                ..grant.into()
+                            });
+                        }
+                        Verdict::Unavailable(unavailable) => {
+                            return arrival.form.refused(&attempt.unavailable(&unavailable));
+                        }
+                        _ => {}
                     }
-                    unavailable @ Verdict::Unavailable(_) => return arrival.settle(unavailable).await,
-                    Verdict::Refused(_) | Verdict::Unknown => {}
                 }
             }
-            by_password(arrival, &typed).await
+            match attempt.verify(&typed).await {
+                Ok(grant) => arrival.let_in_owner(grant).await,
+                Err(denial) => arrival.form.refused(&denial),
+            }
         })
     }
 }
 
 impl LoginPage {
-    /// What is said of what was typed by those who know tokens, if it can be one.
-    fn ask(&self, typed: &Secret) -> Option<(TokenHash, Vec<Answer<Verdict>>)> {
-        let token = PresentedToken::new(typed.expose()).filter(|_| !self.verifiers.is_empty())?;
-        let answers = self.verifiers.iter().map(|verifier| verifier.verify(token));
-        Some((token.hash(), answers.collect()))
-    }
-
-    /// Whether what was typed is one of the tokens; the time does not depend on which.
-    fn knows_token(&self, typed: &Secret) -> bool {
-        PresentedToken::new(typed.expose()).is_some_and(|typed| {
-            self.tokens
-                .iter()
-                .fold(false, |known, token| known | token.matches(typed))
-        })
-    }
-
     /// Where the login leads: `next`, if it is one of ours.
     fn next(&self, head: Head<'_>, base_url: &BaseUrl) -> NextUrl {
         let closed = [&*self.path, &*self.logout_path];
@@ -261,10 +221,9 @@ impl LoginPage {
         };
         let takes_password = match &self.shared {
             Some(shared) => shared.is_set(),
-            None => visit.gate().passwords.verifier.is_some(),
+            None => visit.gate().passwords.has_verifier(),
         };
         LoginForm {
-            path: self.path.clone(),
             action: target(if changes { CHANGE } else { "" }),
             elsewhere: self
                 .may_change()
@@ -272,9 +231,7 @@ impl LoginPage {
             changes,
             xsrf,
             cookies,
-            https: is_https(&visit.surroundings),
-            host: visit.head.host().unwrap_or_default().into(),
-            asks_for_username: visit.gate().passwords.ask_for_username,
+            asks_for_username: visit.gate().passwords.asks_for_username(),
             label: match (
                 self.tokens.is_empty() && self.verifiers.is_empty(),
                 takes_password,
@@ -293,8 +250,16 @@ const CHANGE: &str = "change=password&";
 const HINT: &str = "The token is the one that this server was started with. One that it made up itself, it printed in \
                     its terminal or log.";
 const STALE: &str = "This form was too old, or came from another site. Please try again.";
-const TOO_MANY: &str = "Too many wrong attempts. Please wait before you try again.";
 const TWO: &str = "expected the new password twice, found two different ones";
+
+/// Whether what was typed is one of the tokens; the time does not depend on which.
+fn is_one_of(tokens: &[Token], typed: &Secret) -> bool {
+    PresentedToken::new(typed.expose()).is_some_and(|typed| {
+        tokens
+            .iter()
+            .fold(false, |known, token| known | token.matches(typed))
+    })
+}
 
 /// What was typed into the first of these fields that came, without the blanks around it.
 fn field(form: &Form, names: &[&str]) -> Secret {

@@ -8,6 +8,7 @@ use super::{
     activities::Activities,
     client::{self, Client},
     hub::Hub,
+    login::MemberPasswords,
     member::{Member, Members},
     registry::Registry,
     shared::Shared,
@@ -17,8 +18,8 @@ use crate::{
     cookie::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
-    gate::login_cookie::XsrfCookie,
-    guard::{Guards, Hosts, Origin, Origins, Throttle, TrustedProxies, XsrfAsked, XsrfGuard},
+    gate::{PasswordAttempts, login_cookie::XsrfCookie},
+    guard::{Guards, Hosts, Origin, Origins, TrustedProxies, XsrfAsked, XsrfGuard},
     page,
     peer::Peer,
     store::HubStore,
@@ -42,7 +43,7 @@ pub struct HubBuilder {
     host_prefix: bool,
     version: Box<str>,
     clock: Arc<dyn Clock>,
-    observer: Option<Box<dyn Observer>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Hub {
@@ -216,7 +217,7 @@ impl HubBuilder {
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
         Self {
-            observer: Some(Box::new(observer)),
+            observer: Some(Arc::new(observer)),
             ..self
         }
     }
@@ -243,6 +244,7 @@ impl HubBuilder {
                 ));
             }
         }
+        let passwords = MemberPasswords::new(passwords, self.members.clone());
         let registry = Registry::new(self.clients)?;
         let version_field = HeaderValue::try_from(&*self.version).map_err(|_| {
             ConfigError::new(
@@ -273,10 +275,14 @@ impl HubBuilder {
             hub_url,
             members: self.members,
             registry,
-            passwords,
+            passwords: PasswordAttempts::new(
+                Some(Arc::new(passwords)),
+                true,
+                Arc::clone(&clock),
+                self.observer.clone(),
+            ),
             guards: self.guards.with_hosts(self.hosts),
             login_jar,
-            throttle: Throttle::new(),
             activities: Activities::default(),
             clock,
             observer: self.observer,

@@ -9,26 +9,27 @@
 //! | POST, a wrong password, an unknown user, one who is no member | 403, the form again, no cookie |
 //! | POST, good | 302 to `next`; session id, login cookie and a new `_xsrf`, in this order |
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use http::{
-    HeaderValue, StatusCode,
-    header::{RETRY_AFTER, USER_AGENT},
-};
+use http::{StatusCode, header::USER_AGENT};
 
 use super::{
     call::{Answered, Call},
-    member::Member,
+    member::{Member, Members},
     told::{self, Trouble},
     username::Username,
     visitor::{Sight, Visitor},
 };
 use crate::{
+    answer::Answer,
     cookie::SetCookies,
-    denial::Reason,
-    error::Unavailable,
+    denial::{Denial, Reason},
     event::{Event, LoggedPath},
-    gate::responses::{OwnResponse, page_response},
+    gate::{
+        password_attempts::alert,
+        responses::{OwnResponse, page_response, retry_after},
+    },
+    grant::Grant,
     identity::Identity,
     next_url::{NextUrl, Premises},
     page::{FieldKind, Page},
@@ -38,20 +39,40 @@ use crate::{
     secret::Secret,
     store::LoginRecord,
     token::PresentedToken,
-    verify::Verdict,
+    verify::{PasswordVerifier, Verdict},
 };
 
 const STALE: &str = "Login form invalid or expired. Try again.";
-const TOO_MANY: &str = "Too many wrong attempts. Please wait before you try again.";
 const WRONG: &str = "Invalid username or password";
-const BUSY: &str = "Logins cannot be checked right now. Please try again in a moment.";
 
-/// What came of a user name and a password.
-pub(crate) enum Checked {
-    Member(Arc<Member>),
-    Throttled(Duration),
-    Unavailable(Unavailable),
-    Wrong,
+/// The passwords of members: a user whom the verifier knows and who is no member has a wrong password.
+pub(crate) struct MemberPasswords {
+    verifier: Arc<dyn PasswordVerifier>,
+    members: Members,
+}
+
+impl MemberPasswords {
+    pub(crate) fn new(verifier: Arc<dyn PasswordVerifier>, members: Members) -> Self {
+        Self { verifier, members }
+    }
+}
+
+impl PasswordVerifier for MemberPasswords {
+    /// It takes as long for a name that nobody has.
+    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+        let (members, is_named) = (self.members.clone(), !username.is_empty());
+        let is_member = move |grant: &Grant| is_named && members.find(grant.identity().username()).is_some();
+        self.verifier
+            .verify(username, password)
+            .map(move |verdict| match verdict {
+                Verdict::Known(grant) if !is_member(&grant) => Verdict::Refused(Reason::WrongPassword),
+                verdict => verdict,
+            })
+    }
+
+    fn keeps_weak_hash(&self) -> bool {
+        self.verifier.keeps_weak_hash()
+    }
 }
 
 impl Call<'_> {
@@ -86,55 +107,28 @@ impl Call<'_> {
             .cloned()
             .unwrap_or_else(|| Secret::from(""));
         match self.check_password(&typed, &password).await {
-            Checked::Member(member) => self.begin_login(member).await,
-            Checked::Wrong => Ok(self.login_form(StatusCode::FORBIDDEN, WRONG, &typed, false)),
-            Checked::Throttled(wait) => {
-                let form = self.login_form(StatusCode::TOO_MANY_REQUESTS, TOO_MANY, &typed, false);
-                Ok(later(form, wait))
-            }
-            Checked::Unavailable(unavailable) => {
-                let form = self.login_form(StatusCode::SERVICE_UNAVAILABLE, BUSY, &typed, false);
-                Ok(later(form, unavailable.retry_after()))
+            Ok(member) => self.begin_login(member).await,
+            Err(denial) => {
+                let status = match denial.reason() {
+                    Reason::WrongPassword => StatusCode::FORBIDDEN,
+                    _ => denial.status(),
+                };
+                let form = self.login_form(status, alert(&denial, WRONG), &typed, false);
+                Ok(retry_after(form, &denial))
             }
         }
     }
 
-    /// Whose these are. It takes as long for a name that is nobody's.
-    pub(crate) async fn check_password(&self, typed: &str, password: &Secret) -> Checked {
+    /// The member with this name and password.
+    pub(crate) async fn check_password(&self, typed: &str, password: &Secret) -> Result<Arc<Member>, Denial> {
         let hub = self.hub;
         let name = Username::parse(typed);
         let account = name.as_ref().map_or("", Username::as_str);
         let client = hub.guards.client(&self.surroundings, self.head);
-        if hub.throttle.is_first_unknown(client) {
-            hub.tell(&Event::UnknownClient);
-        }
-        let permit = match hub.throttle.check(account, client, hub.clock.moment()) {
-            Ok(permit) => permit,
-            Err(throttled) => {
-                self.refused(Reason::Throttled);
-                return Checked::Throttled(throttled.retry_after());
-            }
-        };
-        match hub.passwords.verify(account, password).await {
-            Verdict::Known(grant) => {
-                let member = name.and_then(|_| hub.members.find(grant.identity().username()));
-                if let Some(member) = member {
-                    hub.throttle.succeeded(permit, hub.clock.moment());
-                    return Checked::Member(member);
-                }
-            }
-            Verdict::Unavailable(unavailable) => {
-                hub.throttle.withdraw(permit, hub.clock.moment());
-                hub.tell(&Event::Unavailable {
-                    error: &**unavailable.error(),
-                    path: LoggedPath::of(self.head.uri().path()),
-                });
-                return Checked::Unavailable(unavailable);
-            }
-            Verdict::Refused(_) | Verdict::Unknown => {}
-        }
-        self.refused(Reason::WrongPassword);
-        Checked::Wrong
+        let path = self.head.uri().path();
+        let grant = hub.passwords.verify(account, password, client, path).await?;
+        let member = hub.members.find(grant.identity().username());
+        member.ok_or_else(|| Reason::WrongPassword.into())
     }
 
     /// A new login, in place of the one that this browser can prove to have had.
@@ -269,11 +263,4 @@ impl Call<'_> {
             (None, None) => "A browser".to_owned(),
         }
     }
-}
-
-pub(crate) fn later(mut response: OwnResponse, wait: Duration) -> OwnResponse {
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-    response
 }

@@ -15,12 +15,12 @@ use crate::{
     cookie::{CookieJar, CookieScope, Keyring},
     denial::Reason,
     event::{Event, LoggedPath, Observer},
-    gate::{login_cookie::XsrfCookie, responses::OwnResponse},
-    guard::{Guards, Throttle, XsrfGuard},
+    gate::{PasswordAttempts, login_cookie::XsrfCookie, responses::OwnResponse},
+    guard::{Guards, XsrfGuard},
     head::Head,
     store::HubStore,
     time::Clock,
-    verify::{PasswordVerifier, StoredTokens},
+    verify::StoredTokens,
 };
 
 /// What all handles of a hub share.
@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) hub_url: BaseUrl,
     pub(crate) members: Members,
     pub(crate) registry: Registry,
-    pub(crate) passwords: Arc<dyn PasswordVerifier>,
+    pub(crate) passwords: Arc<PasswordAttempts>,
     pub(crate) store: Arc<dyn HubStore>,
     pub(crate) tokens: StoredTokens<Arc<dyn HubStore>>,
     pub(crate) guards: Guards,
@@ -41,10 +41,9 @@ pub(crate) struct Shared {
     pub(crate) session_scope: CookieScope,
     /// A cookie of old hubs, still taken away.
     pub(crate) services_scope: CookieScope,
-    pub(crate) throttle: Throttle,
     pub(crate) activities: Activities,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) observer: Option<Box<dyn Observer>>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) version: Box<str>,
     pub(crate) version_field: HeaderValue,
     /// What pages with a form may do: send it here, and be led on to the clients.

@@ -11,13 +11,14 @@ use super::{
     caller::{Caller, is_own},
     date,
     expanded::Expanded,
-    login::{Checked, later},
     member::Member,
     scope::{self, Owner},
     told::{self, Trouble},
     username::Username,
 };
 use crate::{
+    denial::Reason,
+    gate::responses::{OwnResponse, retry_after},
     grant::Grant,
     identity::Identity,
     scopes::Scopes,
@@ -178,13 +179,19 @@ impl Call<'_> {
         let text = |field: &str| auth.get(field).and_then(Value::as_str).unwrap_or_default();
         let password = Secret::from(text("password"));
         match self.check_password(text("username"), &password).await {
-            Checked::Member(member) if name.is_some_and(|name| name.as_str() == member.name()) => Ok(member),
-            Checked::Member(_) => Err(Refused::Told(no_permission(name))),
-            Checked::Wrong => Err(Refused::Told(Trouble::forbidden())),
-            Checked::Unavailable(unavailable) => Err(Refused::Told(Trouble::Unavailable(unavailable))),
-            Checked::Throttled(wait) => {
-                let told = Trouble::new(StatusCode::TOO_MANY_REQUESTS, "Too many wrong attempts");
-                Err(Refused::Answered(Box::new(later(told.in_json(), wait))))
+            Ok(member) if name.is_some_and(|name| name.as_str() == member.name()) => Ok(member),
+            Ok(_) => Err(Refused::Told(no_permission(name))),
+            // The attempt has told the observer.
+            Err(denial) => {
+                let trouble = match denial.reason() {
+                    Reason::WrongPassword => Trouble::forbidden(),
+                    Reason::Throttled => Trouble::new(denial.status(), "Too many wrong attempts"),
+                    _ => Trouble::new(denial.status(), "Please try again in a moment"),
+                };
+                Err(Refused::Answered(Box::new(retry_after(
+                    trouble.in_json(),
+                    &denial,
+                ))))
             }
         }
     }
@@ -233,7 +240,7 @@ impl Call<'_> {
 
 /// Why a login in the body made no token.
 enum Refused {
-    Answered(Box<crate::gate::responses::OwnResponse>),
+    Answered(Box<OwnResponse>),
     Told(Trouble),
 }
 

@@ -24,6 +24,7 @@ mod hub;
 #[cfg(feature = "jupyter")]
 mod jupyters_tools_find_the_server;
 mod manual;
+mod many_log_in_at_once;
 mod no_secret_is_shown;
 mod people_log_in_by_the_form;
 mod redirect_properties;

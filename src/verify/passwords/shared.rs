@@ -90,9 +90,17 @@ impl PasswordVerifier for SharedPassword {
         if !password::is_hashable(password) {
             return Answer::Now(wrong());
         }
-        let hashing = self.pool.verify(self.hash(), password.clone());
-        let grant = self.grant.clone();
-        Answer::later(async move { verdict(hashing.await, Some(grant)) })
+        let Some(hash) = self.hash() else {
+            return Answer::Now(wrong());
+        };
+        let hashing = self.pool.verify(Some(Arc::clone(&hash)), password.clone());
+        let this = self.clone();
+        Answer::later(async move {
+            let verified = hashing.await;
+            // A password that was replaced meanwhile is the old one.
+            let is_current = this.hash().is_some_and(|current| Arc::ptr_eq(&current, &hash));
+            verdict(verified, is_current.then_some(this.grant))
+        })
     }
 
     fn keeps_weak_hash(&self) -> bool {
@@ -131,6 +139,33 @@ mod tests {
             }
         }
         assert!(format!("{verifier:?}").starts_with("SharedPassword { grant: "));
+    }
+
+    #[tokio::test]
+    async fn a_password_that_is_replaced_while_it_is_checked_is_wrong() {
+        let pool = HashingPool::new().with_cost(HashCost::tiny());
+        let hash = |password: &'static str| pool.hash(password.into());
+        let (old, new) = (hash("old password").await, hash("new password").await);
+        let verifier = SharedPassword::new(old.expect("a hash"), Grant::new(Identity::new("owner")))
+            .with_pool(pool.clone())
+            .expect("room");
+        let checked = verifier.verify("", &"old password".into());
+        verifier.replace(new.expect("a hash"));
+        let verdict = checked.await;
+        assert!(
+            matches!(verdict, Verdict::Refused(Reason::WrongPassword)),
+            "{verdict:?}"
+        );
+    }
+
+    #[test]
+    fn an_unset_password_is_wrong_at_once() {
+        let verifier = SharedPassword::unset(Grant::new(Identity::new("owner")));
+        let verdict = verifier.verify("", &"any password".into());
+        assert!(
+            matches!(verdict, Answer::Now(Verdict::Refused(Reason::WrongPassword))),
+            "{verdict:?}"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! People log in at a hub and out again.
 
-use portcullis::provider::Member;
+use std::sync::{Arc, Mutex};
+
+use portcullis::{Event, Reason, provider::Member};
 
 use super::{Browser, MINUTE, PASSWORD, World, hidden, json};
 
@@ -93,6 +95,38 @@ async fn guessing_is_slowed_down_and_a_login_is_not() {
     assert_eq!(answer.status, 429, "{answer:?}");
     world.clock.advance(MINUTE * 60 * 24);
     assert_eq!(guesser.log_in("bob", PASSWORD).await.status, 302);
+}
+
+#[tokio::test]
+async fn each_refused_password_is_one_event_by_the_form_and_by_the_api() {
+    let reasons = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&reasons);
+    let world = World::with(|hub| {
+        hub.observer(move |event: &Event<'_>| {
+            if let Event::Refused { reason, .. } = event {
+                log.lock().expect("one at a time").push(*reason);
+            }
+        })
+    });
+    let body = |name: &str| format!(r#"{{"auth": {{"username": "{name}", "password": "wrong"}}}}"#);
+    for _ in 0..2 {
+        assert_eq!(world.browser().log_in("bob", "wrong").await.status, 403);
+        let answer = world.call("POST", "/users/bob/tokens", None, &body("bob")).await;
+        assert_eq!(answer.status, 403, "{answer:?}");
+    }
+    let answer = world
+        .call("POST", "/users/stranger/tokens", None, &body("stranger"))
+        .await;
+    assert_eq!(answer.status, 403, "{answer:?}");
+    for _ in 0..2 {
+        world.call("POST", "/users/bob/tokens", None, &body("bob")).await;
+    }
+    let wrong = Reason::WrongPassword;
+    let reasons = reasons.lock().expect("one at a time").clone();
+    assert_eq!(
+        reasons,
+        [wrong, wrong, wrong, wrong, wrong, wrong, Reason::Throttled]
+    );
 }
 
 #[tokio::test]
