@@ -132,7 +132,6 @@ impl XsrfCookie {
     }
 
     /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
-    #[inline(always)]
     pub(crate) fn fits(&self, session: &Session, head: &Head<'_>) -> bool {
         if !self.of_logins {
             return true;
