@@ -75,11 +75,13 @@ impl<'a> LoggedPath<'a> {
     pub const LIMIT: usize = 64;
 
     pub(crate) fn of(path: &'a str) -> Self {
-        let mut end = path.len().min(Self::LIMIT).min(token_in(path));
-        let whole = end == path.len();
+        let mut end = path.len().min(Self::LIMIT);
         while !path.is_char_boundary(end) {
             end -= 1;
         }
+        // Only what is logged is looked at: a path may be a thousand times as long.
+        let end = token_in(&path[..end]);
+        let whole = end == path.len();
         Self {
             path: &path[..end],
             cut: !whole,
@@ -127,6 +129,15 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_path_only_what_is_logged_is_looked_at() {
+        let long = "/a".repeat(30_000);
+        let copied = allocation_counter::measure(|| {
+            std::hint::black_box(LoggedPath::of(&long));
+        });
+        assert!(copied.bytes_max <= LoggedPath::LIMIT as u64, "{copied:?}");
+    }
 
     #[test]
     fn a_logged_path_is_cut_and_escaped() {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, request::Parts};
-use memchr::memchr_iter;
+use memchr::{memchr, memmem};
 
 use crate::{
     fields::{Field, Fields, Several, single},
@@ -194,10 +194,12 @@ pub(crate) fn whole_path(uri: &Uri) -> Option<&str> {
 /// Looked for by the `h`, of which the lists of most programs have none.
 fn lists_pages(accept: &HeaderValue) -> bool {
     let accept = accept.as_bytes();
-    memchr_iter(b'h', accept).any(|place| {
-        let (before, behind) = accept.split_at(place);
-        before.ends_with(b"text/") && behind.starts_with(b"html")
-    })
+    let Some((before, behind)) = memchr(b'h', accept).and_then(|place| accept.split_at_checked(place)) else {
+        return false;
+    };
+    // Nearly always the first one tells. Else one search of all that follows, however many there are.
+    let is_first = before.ends_with(b"text/") && behind.starts_with(b"html");
+    is_first || memmem::find(behind, b"text/html").is_some()
 }
 
 impl<'a, B> From<&'a Request<B>> for Head<'a> {

@@ -38,6 +38,12 @@ pub(crate) struct Logout {
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Endpoint for Logout {
+    /// A logout must not depend on a store or a hub that does not answer. Without a session, Fetch Metadata and Origin
+    /// tell whether another site caused it.
+    fn waits_for_session(&self) -> bool {
+        false
+    }
+
     fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
         if visit
             .gate()

@@ -76,11 +76,13 @@ impl NextUrl {
         next.filter(|next| next.0.len() <= Self::LIMIT)
     }
 
-    /// The place of the request itself: its path and its query, or the base if that path is none of ours.
+    /// The place of the request itself: its path and its query, or the base if that path is none of ours, or path
+    /// and query together are longer than [`Query::LIMIT`].
     pub fn of_request(uri: &Uri, premises: Premises<'_>) -> Self {
         let suspect = |octet: u8| octet.is_ascii_control() || octet == b'\\';
         let path = uri.path();
-        if path.bytes().any(suspect) || !premises.admit(path) {
+        let is_long = path.len() + uri.query().map_or(0, str::len) > Query::LIMIT;
+        if is_long || path.bytes().any(suspect) || !premises.admit(path) {
             return Self::home(premises.base);
         }
         Self::of_parts(path, uri.query(), None)
@@ -277,6 +279,16 @@ mod tests {
                 "/",
                 "{uri}"
             );
+        }
+    }
+
+    #[test]
+    fn a_request_target_longer_than_the_limit_becomes_the_base() {
+        for (length, is_kept) in [(Query::LIMIT, true), (Query::LIMIT + 1, false)] {
+            for front in ["/user/alice/", "/user/alice/?"] {
+                let target = format!("{front:a<length$}", length = length + front.matches('?').count());
+                check_request(&target, if is_kept { &target } else { "/user/alice/" });
+            }
         }
     }
 

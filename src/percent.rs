@@ -24,30 +24,53 @@ pub(crate) fn escapes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
 /// Appends `octets` to `uri`, those that no URI may hold (RFC 3986 section 2) as escapes. A `%` is taken for
 /// the begin of an escape and kept.
 pub(crate) fn encode(octets: &[u8], uri: &mut String) {
-    encode_but(b"-._~:/?#[]@!$&'()*+,;=%", octets, uri);
+    static KEPT: Kept = Kept::and(b"-._~:/?#[]@!$&'()*+,;=%");
+    encode_but(&KEPT, octets, uri);
 }
 
 /// Appends `octets` to `query` as a name or a value of `application/x-www-form-urlencoded`, a blank as `+`.
 pub(crate) fn form_encode(octets: &[u8], query: &mut String) {
+    static KEPT: Kept = Kept::and(b"-._*");
     for (place, word) in octets.split(|octet| *octet == b' ').enumerate() {
         if place > 0 {
             query.push('+');
         }
-        encode_but(b"-._*", word, query);
+        encode_but(&KEPT, word, query);
     }
 }
 
 /// Appends `path`, of a file, to `uri`: all but slashes and what is unreserved (RFC 3986 section 2.3) as escapes.
 pub(crate) fn encode_file(path: &[u8], uri: &mut String) {
-    encode_but(b"-._~/", path, uri);
+    static KEPT: Kept = Kept::and(b"-._~/");
+    encode_but(&KEPT, path, uri);
 }
 
-/// Letters, digits and `kept` stand for themselves.
-fn encode_but(kept: &[u8], octets: &[u8], uri: &mut String) {
+/// The octets that stand for themselves: one load each, for a client may send many of them before its login.
+struct Kept([bool; 256]);
+
+impl Kept {
+    /// Letters, digits and `others`.
+    const fn and(others: &[u8]) -> Self {
+        let mut kept = [false; 256];
+        let mut octet = 0_u8;
+        while octet < 128 {
+            kept[octet as usize] = octet.is_ascii_alphanumeric();
+            octet += 1;
+        }
+        let mut place = 0;
+        while place < others.len() {
+            kept[others[place] as usize] = true;
+            place += 1;
+        }
+        Self(kept)
+    }
+}
+
+fn encode_but(kept: &Kept, octets: &[u8], uri: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
     for &octet in octets {
-        if octet.is_ascii_alphanumeric() || kept.contains(&octet) {
+        if kept.0[usize::from(octet)] {
             uri.push(char::from(octet));
         } else {
             uri.push('%');

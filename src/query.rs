@@ -98,16 +98,19 @@ impl<'a> Query<'a> {
     }
 
     /// Whether there is a parameter `token`, good or not: then the URL is to be kept out of caches, logs and
-    /// referrers.
+    /// referrers. A query longer than [`Query::LIMIT`] is not read, and counts as one that has it.
     pub fn holds_token(self) -> bool {
-        self.pairs().any(Pair::is_token)
+        self.0.len() > Self::LIMIT || self.pairs().any(Pair::is_token)
     }
 
     /// The decoded value of the parameter `name`, or `None` unless there is exactly one, well-formed, in a
     /// query not longer than [`Query::LIMIT`].
     pub fn parameter(self, name: &str) -> Option<Cow<'a, [u8]>> {
+        if self.0.len() > Self::LIMIT {
+            return None;
+        }
         let mut named = self.pairs().filter(|pair| pair.is_named(name.as_bytes()));
-        let pair = named.next().filter(|_| self.0.len() <= Self::LIMIT)?;
+        let pair = named.next()?;
         let value = pair.value();
         if named.next().is_some() {
             None
@@ -315,6 +318,16 @@ mod tests {
             .map(|token| token.map(PresentedToken::expose))
             .map_err(|denial| denial.status().as_u16());
         assert_eq!(found, expected, "{}", String::from_utf8_lossy(query));
+    }
+
+    #[test]
+    fn a_query_longer_than_the_limit_is_not_read_and_counts_as_one_with_a_token() {
+        for (length, is_read) in [(Query::LIMIT, true), (Query::LIMIT + 1, false)] {
+            let text = format!("{:&<length$}", "next=/lab");
+            let query = Query::new(text.as_bytes());
+            assert_eq!(query.holds_token(), !is_read, "{length}");
+            assert_eq!(query.parameter("next").is_some(), is_read, "{length}");
+        }
     }
 
     #[test]

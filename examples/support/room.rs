@@ -267,7 +267,7 @@ mod tests {
                 places.pop();
             };
             drop(request);
-            tokio::join!(next, room.place());
+            let _ = tokio::join!(next, room.place());
         });
     }
 

@@ -1,187 +1,83 @@
 //! The chain rule: several authenticators asked as one.
 
-use std::mem;
-
 use crate::{
     answer::{Answer, BoxFuture},
-    authenticate::{Authenticator, Glance, Outcome, TokenAuthenticator},
+    authenticate::{Authenticator, Outcome},
     denial::Reason,
     head::Head,
-    session::{Credential, Session},
+    session::Credential,
     time::UnixTime,
-    verify::SharedToken,
 };
 
-/// Authenticators in the order they are asked; see the rule on the page of this room.
-#[derive(Default)]
-pub(crate) struct Chain {
-    /// Asked first, and by name: what its answer costs is nearly all that the request of a program costs.
-    shared_token: Option<TokenAuthenticator<SharedToken>>,
-    others: Vec<Box<dyn Authenticator>>,
-}
+/// Authenticators in the order they are asked; the rule is on the page of this module.
+pub(crate) struct Chain(Vec<Box<dyn Authenticator>>);
 
 impl Chain {
-    pub(crate) fn new(
-        shared_token: Option<TokenAuthenticator<SharedToken>>,
-        others: Vec<Box<dyn Authenticator>>,
-    ) -> Self {
-        Self { shared_token, others }
+    pub(crate) fn new(authenticators: Vec<Box<dyn Authenticator>>) -> Self {
+        Self(authenticators)
     }
 
-    /// What a glance tells of the shared token.
-    #[inline(always)]
-    pub(crate) fn glance(&self, head: &Head<'_>) -> Glance<'_> {
-        match &self.shared_token {
-            Some(first) => Glance::of(first, head),
-            None => Glance::Unknown(None),
-        }
-    }
-
-    /// What the chain says, after a glance at the same head.
-    pub(crate) fn authenticate(&self, glance: Glance<'_>, head: &Head<'_>) -> Answer<Outcome> {
-        self.tell(glance, head, Listens)
-    }
-
-    /// What `hearer` makes of what the chain says.
-    #[inline(always)]
-    pub(crate) fn tell<H: Hearer>(&self, glance: Glance<'_>, head: &Head<'_>, hearer: H) -> H::Verdict {
-        let rejection = match glance {
-            Glance::Unknown(rejection) => rejection,
-            Glance::Known(grant) => return hearer.accepted(Session::new(grant.clone(), Credential::Token)),
-            Glance::Unclear(first) => match first.by_any_source(head) {
-                Answer::Now(Outcome::Absent) => None,
-                Answer::Now(Outcome::Rejected(reason)) => Some(reason),
-                Answer::Now(Outcome::Accepted(session)) => match unexpired(session, || head.now()) {
-                    Ok(session) => return hearer.accepted(session),
-                    Err(reason) => Some(reason),
-                },
-                Answer::Later(future) => return hearer.told(ask_beside(None, future, &self.others, head)),
-                last => return hearer.told(last),
-            },
-        };
-        ask(rejection, &self.others, head, hearer)
+    /// The outcome for the request with this head.
+    pub(crate) fn authenticate(&self, head: &Head<'_>) -> Answer<Outcome> {
+        ask(&self.0, None, head)
     }
 }
 
-/// Whoever is told what a chain says.
-///
-/// The usual words come to methods of their own, in line where they fall: what is known there need not be asked for
-/// again, nor copied on its way.
-pub(crate) trait Hearer {
-    /// What is made of it.
-    type Verdict;
-
-    /// Somebody knows them.
-    fn accepted(self, session: Session) -> Self::Verdict;
-
-    /// Nobody does, and the first who has seen a credential of theirs says this of it.
-    fn nobody(self, rejection: Option<Reason>) -> Self::Verdict;
-
-    /// Anything, those two as well.
-    fn told(self, answer: Answer<Outcome>) -> Self::Verdict;
-}
-
-/// Makes nothing of it.
-struct Listens;
-
-impl Hearer for Listens {
-    type Verdict = Answer<Outcome>;
-
-    fn accepted(self, session: Session) -> Answer<Outcome> {
-        Answer::Now(Outcome::Accepted(session))
-    }
-
-    fn nobody(self, rejection: Option<Reason>) -> Answer<Outcome> {
-        Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected))
-    }
-
-    fn told(self, answer: Answer<Outcome>) -> Answer<Outcome> {
-        answer
-    }
-}
-
-/// What is made of the chain's word if these are left to be asked. The first rejection is the one that is told.
-#[inline(always)]
-fn ask<H: Hearer>(
-    mut rejection: Option<Reason>,
+/// Asks these authenticators. The first rejection is the one that is reported.
+fn ask(
     authenticators: &[Box<dyn Authenticator>],
+    mut rejection: Option<Reason>,
     head: &Head<'_>,
-    hearer: H,
-) -> H::Verdict {
+) -> Answer<Outcome> {
     let mut left = authenticators;
     while let [authenticator, others @ ..] = left {
         left = others;
-        let answer = authenticator.authenticate(*head);
-        if matches!(answer, Answer::Now(Outcome::Absent)) {
-            // It holds nothing to be dropped, which costs more than to say so.
-            mem::forget(answer);
-            continue;
-        }
-        match answer {
-            Answer::Now(Outcome::Accepted(session)) => match unexpired(session, || head.now()) {
-                Ok(session) => return hearer.accepted(session),
-                Err(reason) => rejection = rejection.or(Some(reason)),
+        match authenticator.authenticate(*head) {
+            Answer::Now(outcome) => match unexpired(outcome, || head.now()) {
+                Outcome::Absent => {}
+                Outcome::Rejected(reason) => rejection = rejection.or(Some(reason)),
+                last => return Answer::Now(last),
             },
-            Answer::Now(Outcome::Rejected(reason)) => {
-                mem::forget(answer);
-                rejection = rejection.or(Some(reason));
+            // A future cannot hold the head, so the others are asked now and their answer is kept.
+            Answer::Later(future) => {
+                return Answer::Later(wait(rejection, future, head.now(), ask(left, None, head)));
             }
-            Answer::Later(future) => return hearer.told(ask_beside(rejection, future, left, head)),
-            last => return hearer.told(last),
         }
     }
-    hearer.nobody(rejection)
+    Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected))
 }
 
-/// A future cannot hold the head, so the others are asked now and their word is kept.
-#[inline(never)]
-fn ask_beside(
-    rejection: Option<Reason>,
-    future: BoxFuture<Outcome>,
-    others: &[Box<dyn Authenticator>],
-    head: &Head<'_>,
-) -> Answer<Outcome> {
-    // The head cannot wait; what counts is that the credential was good when the request came.
-    let now = head.now();
-    Answer::Later(wait(rejection, now, future, ask(None, others, head, Listens)))
-}
-
+/// Waits for an authenticator. What counts is that its grant was good at `now`, when the request came.
 fn wait(
     rejection: Option<Reason>,
-    now: UnixTime,
     future: BoxFuture<Outcome>,
+    now: UnixTime,
     others: Answer<Outcome>,
 ) -> BoxFuture<Outcome> {
     Box::pin(async move {
-        let rejection = match future.await {
+        let rejection = match unexpired(future.await, || now) {
             Outcome::Absent => rejection,
             Outcome::Rejected(reason) => rejection.or(Some(reason)),
-            Outcome::Accepted(session) => match unexpired(session, || now) {
-                Ok(session) => return Outcome::Accepted(session),
-                Err(reason) => rejection.or(Some(reason)),
-            },
             last => return last,
         };
-        let others = match others {
-            Answer::Now(outcome) => outcome,
-            Answer::Later(future) => future.await,
-        };
-        match (others, rejection) {
+        match (others.await, rejection) {
             (Outcome::Absent | Outcome::Rejected(_), Some(first)) => Outcome::Rejected(first),
-            (word, _) => word,
+            (outcome, _) => outcome,
         }
     })
 }
 
-/// The session, unless its grant has expired: the one place where that is judged.
-pub(crate) fn unexpired(session: Session, now: impl FnOnce() -> UnixTime) -> Result<Session, Reason> {
-    if !session.grant().has_expired(now) {
-        return Ok(session);
+/// The outcome, where an accepted grant that has expired is rejected: the one place where that is judged.
+pub(crate) fn unexpired(outcome: Outcome, now: impl FnOnce() -> UnixTime) -> Outcome {
+    match outcome {
+        Outcome::Accepted(session) if session.grant().has_expired(now) => {
+            Outcome::Rejected(match session.credential() {
+                Credential::Cookie => Reason::ExpiredCookie,
+                _ => Reason::ExpiredToken,
+            })
+        }
+        outcome => outcome,
     }
-    Err(match session.credential() {
-        Credential::Cookie => Reason::ExpiredCookie,
-        _ => Reason::ExpiredToken,
-    })
 }
 
 #[cfg(test)]
@@ -193,7 +89,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{error::Unavailable, grant::Grant, identity::Identity, time::Clock};
+    use crate::{error::Unavailable, grant::Grant, identity::Identity, session::Session, time::Clock};
 
     /// One letter a step: `-` absent, `a` `b` accepted as such, `x` `y` rejected, `m` malformed, `u`
     /// unavailable; a capital says the same later.
@@ -228,16 +124,15 @@ mod tests {
             .map(|letter| Box::new(Step(letter)) as Box<dyn Authenticator>)
             .collect();
         let request = http::Request::new(());
-        let outcome =
-            match Chain::new(None, steps_of).authenticate(Glance::Unknown(None), &Head::of(&request)) {
-                Answer::Now(outcome) => outcome,
-                Answer::Later(mut future) => {
-                    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                        Poll::Ready(outcome) => outcome,
-                        Poll::Pending => panic!("{steps}: nothing here waits"),
-                    }
+        let outcome = match Chain::new(steps_of).authenticate(&Head::of(&request)) {
+            Answer::Now(outcome) => outcome,
+            Answer::Later(mut future) => {
+                match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(outcome) => outcome,
+                    Poll::Pending => panic!("{steps}: nothing here waits"),
                 }
-            };
+            }
+        };
         let found = match outcome {
             Outcome::Absent => "-".to_owned(),
             Outcome::Accepted(session) => session.identity().username().to_owned(),
@@ -340,8 +235,8 @@ mod tests {
                     let ends = grant.expiry().is_some();
                     let first: Box<dyn Authenticator> =
                         Box::new(Accepts(Session::new(grant, credential), later));
-                    let chain = Chain::new(None, vec![first]);
-                    let outcome = chain.authenticate(Glance::Unknown(None), &head).await;
+                    let chain = Chain::new(vec![first]);
+                    let outcome = chain.authenticate(&head).await;
                     match outcome {
                         Outcome::Accepted(_) => assert!(accepted, "{credential:?} at {time}"),
                         Outcome::Rejected(reason) => {
@@ -366,9 +261,9 @@ mod tests {
     fn authenticators_after_an_expired_grant_are_asked() {
         let expired = Grant::new(Identity::new("alice")).expires_at(UnixTime::from_secs(1));
         let first = Accepts(Session::new(expired, Credential::Token), false);
-        let chain = Chain::new(None, vec![Box::new(first), Box::new(Step('b'))]);
+        let chain = Chain::new(vec![Box::new(first), Box::new(Step('b'))]);
         let request = http::Request::new(());
-        match chain.authenticate(Glance::Unknown(None), &Head::of(&request)) {
+        match chain.authenticate(&Head::of(&request)) {
             Answer::Now(Outcome::Accepted(session)) => assert_eq!(session.identity().username(), "b"),
             other => panic!("{other:?}"),
         }

@@ -14,7 +14,6 @@ mod authorization;
 mod chain;
 pub mod danger;
 mod func;
-mod glance;
 mod identity_cookie;
 pub(crate) mod login_payload;
 mod token;
@@ -40,8 +39,7 @@ pub use self::{
     token_sources::{Found, TokenSource, TokenSources},
 };
 pub(crate) use self::{
-    chain::{Chain, Hearer, unexpired},
-    glance::Glance,
+    chain::{Chain, unexpired},
     token::QueryLogin,
 };
 

@@ -37,7 +37,7 @@ use crate::{
 pub struct TokenAuthenticator<V> {
     sources: TokenSources,
     query_login: QueryLogin,
-    pub(super) verifier: V,
+    verifier: V,
 }
 
 /// Whether a token found in the query may be exchanged for a login.
@@ -83,7 +83,8 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 
     /// The outcome for a request that carries `token`.
     pub fn judge(&self, token: PresentedToken<'_>) -> Answer<Outcome> {
-        outcome(self.verifier.verify(token))
+        let verdict = self.verifier.verify(token);
+        verdict.map(|verdict| Outcome::of(verdict, Credential::Token))
     }
 
     /// The outcome for a request that carries `token` in its query: the session may become a login.
@@ -110,27 +111,16 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
     }
 }
 
-impl<V: TokenVerifier> TokenAuthenticator<V> {
-    /// The answer, wherever a token may be.
-    pub(super) fn by_any_source(&self, head: &Head<'_>) -> Answer<Outcome> {
+impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
+    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
         let mut buffer = TokenBuffer::default();
-        match self.sources.find(*head, &mut buffer) {
+        match self.sources.find(head, &mut buffer) {
             Ok(Some(found)) if *found.source() == TokenSource::Query => self.judge_in_query(found.token()),
             Ok(Some(found)) => self.judge(found.token()),
             Ok(None) => Answer::Now(Outcome::Absent),
             Err(denial) => Answer::Now(Outcome::Malformed(denial)),
         }
     }
-}
-
-impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        self.by_any_source(&head)
-    }
-}
-
-fn outcome(verdict: Answer<Verdict>) -> Answer<Outcome> {
-    verdict.map(|verdict| Outcome::of(verdict, Credential::Token))
 }
 
 fn exchangeable(outcome: Outcome, exchange: Exchange) -> Outcome {
@@ -149,17 +139,17 @@ fn exchangeable_by_hash(outcome: Outcome, by_hash: &Verdict, hash: TokenHash) ->
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use http::{HeaderName, Request, header};
 
     use super::*;
     use crate::{grant::Grant, identity::Identity, token::Token, verify::SharedToken};
 
-    pub(in crate::authenticate) fn owner() -> Grant {
+    fn owner() -> Grant {
         Grant::new(Identity::new("owner"))
     }
 
-    pub(in crate::authenticate) fn token() -> Token {
+    fn token() -> Token {
         "s3cret".parse().expect("a token")
     }
 
@@ -190,7 +180,7 @@ pub(super) mod tests {
 
     /// An outcome in one word.
     #[track_caller]
-    pub(in crate::authenticate) fn told(answer: Answer<Outcome>) -> String {
+    fn told(answer: Answer<Outcome>) -> String {
         match now(answer) {
             Outcome::Accepted(session) => {
                 assert_eq!(session.credential(), Credential::Token);

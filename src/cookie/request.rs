@@ -1,6 +1,6 @@
 //! The cookies of a request, read over octets.
 
-use std::{array, fmt, iter, iter::Take};
+use std::{array, collections::HashSet, fmt, iter, iter::Take};
 
 use http::{HeaderMap, HeaderValue};
 use memchr::memchr;
@@ -26,7 +26,7 @@ use crate::{
 ///    pair alone. Octets above 7F are kept as they are; quotes and escapes stay in the value.
 /// 6. Names are equal octet by octet.
 ///
-/// Order means nothing: RFC 6265bis §4.2.2. Nothing is allocated.
+/// Order means nothing: RFC 6265bis §4.2.2. Nothing is allocated but by [`RequestCookies::values`].
 ///
 /// # Example
 ///
@@ -128,22 +128,14 @@ impl<'a> RequestCookies<'a> {
             .filter(|(name, value)| is_token(name) && !holds_control(value))
     }
 
-    /// The values of `name` in the order of arrival, equal ones once.
+    /// The values of `name` in the order of arrival, equal ones once. Those that came before are kept in a set,
+    /// so that each octet is read once.
     ///
     /// There may be as many as [`RequestCookies::PAIR_LIMIT`]; what costs something per value should ask for
     /// [`RequestCookies::candidates`].
     pub fn values<'n>(&self, name: &'n CookieName) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let cookies = *self;
-        cookies
-            .all_values(name)
-            .enumerate()
-            .filter(move |&(place, value)| {
-                cookies
-                    .all_values(name)
-                    .take(place)
-                    .all(|earlier| earlier != value)
-            })
-            .map(|(_, value)| value)
+        let mut seen = HashSet::new();
+        self.all_values(name).filter(move |value| seen.insert(*value))
     }
 
     /// The different values of `name`, or `None` if they are more than
@@ -224,7 +216,6 @@ pub struct Candidates<'a> {
 
 impl<'a> Candidates<'a> {
     /// One more value; `None` if there is no room for it.
-    #[inline]
     fn add(&mut self, value: &'a [u8]) -> Option<()> {
         if !self.contains(&value) {
             *self.values.get_mut(self.count)? = value;

@@ -25,6 +25,9 @@ pub(super) struct Hosts {
     seen: [OnceLock<Seen>; 4],
 }
 
+/// The longest host that is read, in octets: a name of 255 with its port. No longer one exists.
+const HOST_LIMIT: usize = 255 + ":65535".len();
+
 struct Seen {
     host: Box<[u8]>,
     name: CookieName,
@@ -62,6 +65,7 @@ impl ServerName {
 
 impl Hosts {
     fn name(&self, host: &[u8]) -> Cow<'_, CookieName> {
+        let host = host.get(..HOST_LIMIT).unwrap_or(host);
         for slot in &self.seen {
             let seen = slot.get_or_init(|| Seen {
                 host: host.into(),
@@ -98,6 +102,13 @@ impl fmt::Debug for ServerName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_host_no_more_is_read_than_a_host_can_have() {
+        let name = ServerName::by_host(None);
+        let found = name.at(&[b'a'; 100_000]).as_str().len();
+        assert_eq!(found, "username-".len() + HOST_LIMIT);
+    }
 
     #[test]
     fn the_first_hosts_are_remembered_and_all_others_still_named() {

@@ -1,15 +1,16 @@
-//! What the gate decided of a request, and what it adds to the answer.
+//! The decision about a request, for a server without tower.
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{CACHE_CONTROL, REFERRER_POLICY, VARY},
-};
+use std::sync::Arc;
 
 use crate::{
-    cookie::SetCookies,
-    gate::endpoint::FormRequest,
-    gate::responses::{NO_REFERRER, NO_STORE, OwnResponse},
-    guard::Cors,
+    answer::Answer,
+    gate::{
+        afterwards::Afterwards,
+        form_request::FormRequest,
+        passage::{Passage, decide::Step},
+        responses::OwnResponse,
+    },
+    head::Head,
     session::Session,
 };
 
@@ -30,80 +31,24 @@ pub enum Decision {
     WantsForm(Box<FormRequest>),
 }
 
-/// What the gate adds to the handler's answer: cookies, and header fields that keep secrets out of caches and
-/// referrers.
-#[derive(Debug, Default)]
-pub struct Afterwards {
-    more: Option<Box<Additions>>,
-    /// The answer depends on a cookie: all that most requests of browsers need.
-    by_cookie: bool,
-}
-
-/// Additions to an answer, as they are gathered.
-#[derive(Debug, Default)]
-pub(crate) struct Additions {
-    pub(crate) set_cookies: SetCookies,
-    /// The answer depends on a cookie.
-    pub(crate) by_cookie: bool,
-    /// The URL of the request held a token.
-    pub(crate) token_in_url: bool,
-    /// What pages of other origins may know of the answer.
-    pub(crate) cors: Cors,
-}
-
-impl From<Additions> for Afterwards {
-    #[inline]
-    fn from(additions: Additions) -> Self {
-        let few = !additions.token_in_url && additions.set_cookies.is_empty() && additions.cors.is_nothing();
-        Self {
-            by_cookie: additions.by_cookie,
-            more: (!few).then(|| Box::new(additions)),
-        }
-    }
-}
-
-impl Afterwards {
-    /// Nothing but that the answer may depend on a cookie.
-    #[inline]
-    pub(crate) fn varying(by_cookie: bool) -> Self {
-        Self {
-            more: None,
-            by_cookie,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn is_nothing(&self) -> bool {
-        self.more.is_none() && !self.by_cookie
-    }
-
-    /// Adds to `headers`: appended, so that nothing of the handler's is lost.
-    pub fn apply_to(self, headers: &mut HeaderMap) {
-        match self.more {
-            Some(additions) => additions.apply_to(headers),
-            None if self.by_cookie => vary_by_cookie(headers),
-            None => {}
-        }
-    }
-}
-
-impl Additions {
-    /// Adds to `headers`: see [`Afterwards::apply_to`].
-    pub(crate) fn apply_to(self, headers: &mut HeaderMap) {
-        if self.token_in_url {
-            headers.insert(CACHE_CONTROL, NO_STORE);
-            headers.insert(REFERRER_POLICY, NO_REFERRER);
-        } else if self.by_cookie {
-            vary_by_cookie(headers);
-        }
-        self.cors.write_to(headers);
-        self.set_cookies.append_to(headers);
-    }
-}
-
-/// An answer without any field gives a cache no reason to keep it.
-fn vary_by_cookie(headers: &mut HeaderMap) {
-    if !headers.is_empty() {
-        headers.append(VARY, HeaderValue::from_static("Cookie"));
+impl Decision {
+    /// A step as a server without tower carries it out. The head is cloned if an authenticator answers later.
+    pub(crate) fn of(step: Step, passage: &Arc<Passage>, head: &Head<'_>) -> Answer<Self> {
+        Answer::Now(match step {
+            Step::Admit(session, afterwards) => Self::Admitted { session, afterwards },
+            Step::Answer(response) => Self::Answered(response),
+            Step::AnswerLater(response) => {
+                return Answer::later(async move { Self::Answered(Box::new(response.await)) });
+            }
+            Step::ReadForm => Self::WantsForm(Box::new(FormRequest::new(Arc::clone(passage), *head))),
+            Step::Wait(outcome) => {
+                let (passage, request) = (Arc::clone(passage), head.to_request());
+                return Answer::later(async move {
+                    let outcome = outcome.await;
+                    let head = passage.head(&request);
+                    Self::of(passage.resume(outcome, &head), &passage, &head).await
+                });
+            }
+        })
     }
 }

@@ -14,7 +14,6 @@ use crate::{
     gate::{
         Passwords,
         elsewhere::Elsewhere,
-        endpoint::Endpoints,
         login_cookie::{LoginCookie, XsrfCookie},
         responses::{OwnResponse, Telling, page_response},
     },
@@ -33,8 +32,6 @@ pub(crate) struct Gate {
     pub(crate) id: GateId,
     pub(crate) guards: Guards,
     pub(crate) chain: Chain,
-    /// Whether anybody of the chain looks for more than a token.
-    pub(crate) looks_for_cookies: bool,
     pub(crate) authorizers: Vec<Box<dyn Authorizer>>,
     pub(crate) xsrf_cookie: XsrfCookie,
     /// The cookie of a login, where a browser can log in.
@@ -44,8 +41,6 @@ pub(crate) struct Gate {
     pub(crate) ended: Arc<EndedLogins>,
     pub(crate) passwords: Passwords,
     pub(crate) telling: Telling,
-    /// The gate's own paths.
-    pub(crate) endpoints: Endpoints,
     pub(crate) observer: Option<Box<dyn Observer>>,
     pub(crate) clock: Box<dyn Clock>,
     /// How long the body of a form may take to arrive.
@@ -168,13 +163,24 @@ impl Gate {
         response
     }
 
-    /// Tells that a request to one of the gate's own paths was turned away.
+    /// Reports the refusal of a request to one of the layer's own paths.
     pub(crate) fn refused(&self, reason: Reason, head: Head<'_>, surroundings: &Surroundings<'_>) {
-        let client = self.guards.client(surroundings, head);
+        self.report_refusal(reason, None, head, Some(surroundings));
+    }
+
+    /// Reports a refusal to the observer.
+    pub(crate) fn report_refusal(
+        &self,
+        reason: Reason,
+        label: Option<&str>,
+        head: Head<'_>,
+        surroundings: Option<&Surroundings<'_>>,
+    ) {
+        let client = surroundings.and_then(|surroundings| self.guards.client(surroundings, head));
         let path = LoggedPath::of(head.uri().path());
         self.tell(&Event::Refused {
             reason,
-            label: None,
+            label,
             path,
             client,
         });

@@ -1,28 +1,29 @@
-//! One request: in, or out.
+//! What happens to a request.
 //!
-//! # How a request walks
+//! Every request takes one path, [`Passage::decide`](passage::Passage::decide):
 //!
 //! ```text
-//! 1  Head::of(&request)              borrowed references; the clock is read only when something expires
-//! 2  guards.surroundings(head)       wrong Host: out, before anything is looked at
-//! 3  own path?                       login, logout, launch link: a form of at most 16 KiB is read, and answered
-//!    open path, preflight?           let through, or answered
-//! 4  chain.authenticate(head)        now: token, cookie; later: whatever must ask the outside
-//! 5  guards.cross_site(…)            only when the credential is ambient (a cookie)
-//! 6  authorisers                     scopes of the route, then one's own
-//! 7  extensions.insert(session)      the only allocation of the fast path; not in gate-only mode
-//! 8  inner.call(request)
-//! 9  afterwards.apply_to(answer)     one word when empty
+//! 1  guards.surroundings        host, scheme and method
+//! 2  own path?                  login, logout, launch link, OAuth callback: answered here
+//! 3  open path?                 admitted without a session
+//! 4  preflight?                 answered here
+//! 5  chain.authenticate         at once, or later: then the decision resumes at 6
+//! 6  a session, or anonymous    where the route allows it
+//! 7  xsrf_cookie.check          only for credentials that a browser attaches by itself
+//! 8  scopes and authorizers     of the route, for anonymous requests too
+//! 9  additions                  renewed cookies, `Vary`, CORS
 //! ```
 //!
-//! Down once, back once. `Later` clones the inner service, boxes request and readied service together, and
-//! carries out the very same decision on wake: one code path decides, two paths lead to it.
+//! The result is a `Step`, and `ResponseFuture` carries it out: for the service at once, and again when an
+//! authenticator has answered later. A denial leaves by `?` and becomes an answer in `refuse`.
 
+pub(crate) mod afterwards;
 mod body;
 mod decision;
 pub(crate) mod elsewhere;
 pub(crate) mod endpoint;
 pub(crate) mod form;
+mod form_request;
 mod future;
 #[expect(
     clippy::module_inception,
@@ -36,12 +37,12 @@ mod password_login;
 pub(crate) mod responses;
 mod service;
 pub(crate) mod stranger;
-pub(crate) mod verdict;
 mod xsrf_token;
 
+pub use afterwards::Afterwards;
 pub use body::AuthBody;
-pub use decision::{Afterwards, Decision};
-pub use endpoint::FormRequest;
+pub use decision::Decision;
+pub use form_request::FormRequest;
 pub use future::ResponseFuture;
 pub use password_login::Login;
 pub(crate) use password_login::Passwords;

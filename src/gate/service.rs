@@ -11,10 +11,10 @@ use tower_service::Service;
 
 use crate::{
     error::BoxError,
-    gate::{AuthBody, ResponseFuture, passage::Passage, verdict::Verdict},
+    gate::{AuthBody, ResponseFuture, passage::Passage},
 };
 
-/// A service with the gate in front of it; made by `AuthLayer`.
+/// A service with the layer in front of it; made by `AuthLayer`.
 ///
 /// It is ready when the inner service is, and clones as cheaply as the inner service does.
 #[derive(Clone, Debug)]
@@ -42,22 +42,8 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let passage = &self.passage;
-        // Each verdict is carried out here, where the request lies: to hand it on would be to copy it.
-        match passage.judge_now(&passage.head(&request)) {
-            Verdict::Admitted(session, afterwards) => {
-                passage.introduce(session, request.extensions_mut());
-                ResponseFuture::adding(afterwards, || self.inner.call(request))
-            }
-            Verdict::Instead(instead) => ResponseFuture::instead(instead, passage, request),
-            Verdict::Known(grant) => {
-                passage.introduce_owner(grant, request.extensions_mut());
-                ResponseFuture::inner(self.inner.call(request))
-            }
-            Verdict::Undecided(outcome) => {
-                ResponseFuture::waiting(outcome, passage, request, &mut self.inner)
-            }
-        }
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let step = self.passage.decide(&self.passage.head(&request));
+        ResponseFuture::new(step, &self.passage, request, &mut self.inner)
     }
 }

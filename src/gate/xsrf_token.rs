@@ -55,17 +55,18 @@ impl Passage {
     ) -> Result<T, Denial> {
         let head = head.with_clock(self.clock());
         // The session that the layer let in, or else the one of the cookie, on an open path.
-        let session = Session::of(head.extensions()).cloned().or_else(|| {
-            match self.gate.chain.authenticate(self.gate.chain.glance(&head), &head) {
+        let session = Session::of(head.extensions())
+            .cloned()
+            .or_else(|| match self.authenticate(&head) {
                 Answer::Now(Outcome::Accepted(session)) => Some(session),
                 _ => None,
-            }
-        });
+            });
         then(&Visit {
-            passage: self,
+            gate: self.gate(),
             head,
             surroundings: self.gate.guards.surroundings(head)?,
             session,
+            is_permitted: false,
         })
     }
 }

@@ -50,10 +50,16 @@ impl Preflight<'_> {
     }
 }
 
+/// The longest list of names that is read, in octets: more than any browser asks for. A longer one adds nothing.
+const ASKED_LIMIT: usize = 2048;
+
 /// A list, and what is asked for beyond it. Only tokens are taken over.
 fn with_asked(known: &'static str, asked: Option<&HeaderValue>) -> HeaderValue {
     let mut list = known.to_owned();
-    let asked = asked.and_then(|asked| asked.to_str().ok()).unwrap_or_default();
+    let asked = asked
+        .filter(|asked| asked.len() <= ASKED_LIMIT)
+        .and_then(|asked| asked.to_str().ok())
+        .unwrap_or_default();
     for name in asked.split(',').map(str::trim_ascii) {
         let token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&octet);
         let new = !known.split(", ").any(|known| known.eq_ignore_ascii_case(name));
@@ -213,6 +219,15 @@ mod tests {
             ),
         ] {
             assert_eq!(headers[name], expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_names_longer_than_the_limit_adds_nothing() {
+        for (length, is_added) in [(ASKED_LIMIT, true), (ASKED_LIMIT + 1, false)] {
+            let asked = HeaderValue::try_from("a".repeat(length)).expect("ASCII");
+            let list = with_asked(HEADERS, Some(&asked));
+            assert_eq!(list.len() > HEADERS.len(), is_added, "{length}");
         }
     }
 

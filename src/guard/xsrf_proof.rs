@@ -9,7 +9,7 @@ use super::{
     rule::Refusal,
     xsrf::{Binding, XsrfGuard, XsrfKey},
 };
-use crate::{denial::Denial, head::Head, secret};
+use crate::{denial::Denial, head::Head, query::Query, secret};
 
 /// How an `_xsrf` argument must be given, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,9 +160,11 @@ impl<K, C> fmt::Debug for XsrfProof<'_, K, C> {
     }
 }
 
-/// The last `_xsrf` of a query, unless it is empty. Nothing is decoded: our values need no escape.
+/// The last `_xsrf` of a query, unless it is empty, or the query longer than [`Query::LIMIT`]. Nothing is decoded:
+/// our values need no escape.
 fn in_query(query: Option<&str>) -> Option<&[u8]> {
-    query?
+    query
+        .filter(|query| query.len() <= Query::LIMIT)?
         .rsplit('&')
         .find_map(|pair| pair.strip_prefix("_xsrf="))
         .map(str::as_bytes)

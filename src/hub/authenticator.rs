@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use http::Method;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     answers::{Key, Word},
@@ -16,9 +17,10 @@ use crate::{
     denial::{Denial, Reason},
     digest::sha256,
     fields::Field,
+    grant::Grant,
     head::Head,
     query::TokenBuffer,
-    session::{Credential, Exchange, Session},
+    session::{Credential, Exchange, LoginMark, Session},
     time::{Moment, UnixTime},
     token::{PresentedToken, TOKEN_LIMIT},
 };
@@ -89,7 +91,9 @@ impl Authenticator for HubCookie {
         if let Some(token) = digest.and_then(|digest| hub.opened_cookies.token(digest, now))
             && let Some(word) = hub.verifier.recall(&hub.key(token, Some(cookies)), now)
         {
-            return hub.outcome(word, || head.now(), Credential::Cookie).into();
+            return hub
+                .outcome(word, || head.now(), Credential::Cookie, &token)
+                .into();
         }
         hub.open(cookies, digest, head, now)
     }
@@ -141,10 +145,11 @@ impl Hub {
         if octets.len() > TOKEN_LIMIT {
             return None;
         }
-        let key = self.key(sha256(octets), RequestCookies::of_head(*head).ok());
+        let hash = sha256(octets);
+        let key = self.key(hash, RequestCookies::of_head(*head).ok());
         let now = head.moment();
         if let Some(word) = self.verifier.recall(&key, now) {
-            return Some(self.outcome(word, || head.now(), credential).into());
+            return Some(self.outcome(word, || head.now(), credential, &hash).into());
         }
         PresentedToken::new(octets).map(|token| self.ask_hub(token, key, now, head, credential))
     }
@@ -158,14 +163,15 @@ impl Hub {
         head: &Head<'_>,
         credential: Credential,
     ) -> Answer<Outcome> {
+        let hash = *token.hash().as_bytes();
         match self.verifier.ask(token, key, credential, now) {
-            Answer::Now(Ok(word)) => self.outcome(word, || head.now(), credential).into(),
+            Answer::Now(Ok(word)) => self.outcome(word, || head.now(), credential, &hash).into(),
             Answer::Now(Err(failure)) => Outcome::Unavailable(failure.into()).into(),
             Answer::Later(said) => {
                 let (hub, now) = (Arc::clone(self), head.now());
                 Answer::later(async move {
                     match said.await {
-                        Ok(word) => hub.outcome(word, || now, credential),
+                        Ok(word) => hub.outcome(word, || now, credential, &hash),
                         Err(failure) => Outcome::Unavailable(failure.into()),
                     }
                 })
@@ -173,13 +179,22 @@ impl Hub {
         }
     }
 
-    fn outcome(&self, word: Word, now: impl FnOnce() -> UnixTime, credential: Credential) -> Outcome {
+    fn outcome(
+        &self,
+        word: Word,
+        now: impl FnOnce() -> UnixTime,
+        credential: Credential,
+        token: &[u8; 32],
+    ) -> Outcome {
         match word {
             Word::Allowed(grant) => {
                 if self.activity.is_some() {
                     self.last_activity.fetch_max(now().as_secs(), Ordering::Relaxed);
                 }
-                Outcome::Accepted(Session::new(grant, credential))
+                Outcome::Accepted(match credential {
+                    Credential::Cookie => session_by_cookie(grant, token),
+                    credential => Session::new(grant, credential),
+                })
             }
             // Told as it is, and no other credential is tried: a login would lead here again.
             Word::Forbidden => Outcome::Malformed(
@@ -193,17 +208,34 @@ impl Hub {
 
     /// Where the word of the token with this digest lies, for the browser that sent these cookies.
     pub(super) fn key(&self, token: [u8; 32], sent: Option<RequestCookies<'_>>) -> Key {
-        let mut ids = sent.iter().flat_map(|sent| sent.values(&self.session_id));
-        match (ids.next(), ids.next()) {
-            (id, None) => Key::new(token, id),
+        let Some(sent) = sent else {
+            return Key::new(token, None);
+        };
+        match sent.candidates(&self.session_id).as_deref() {
+            Some([]) => Key::new(token, None),
+            Some([id]) => Key::new(token, Some(id)),
             // Of several, all count, whatever their order.
-            (first, second) => {
-                let mut ids: Vec<&[u8]> = first.into_iter().chain(second).chain(ids).collect();
+            _ => {
+                let mut ids: Vec<&[u8]> = sent.values(&self.session_id).collect();
                 ids.sort_unstable();
                 Key::new(token, Some(&ids.join(&b';')))
             }
         }
     }
+}
+
+/// The session of a login whose token has this hash. `_xsrf` values are bound to the login, not to the user: its id is
+/// made from the hash, and scripts that read the id learn nothing of it.
+pub(super) fn session_by_cookie(grant: Grant, token: &[u8; 32]) -> Session {
+    let hash: [u8; 32] = Sha256::new()
+        .chain_update(b"_xsrf")
+        .chain_update(token)
+        .finalize()
+        .into();
+    Session::new(grant, Credential::Cookie).of_login(LoginMark {
+        id: hash.first_chunk().copied(),
+        ..LoginMark::default()
+    })
 }
 
 /// Whether a browser says that this is a handshake to WebSocket.

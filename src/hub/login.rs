@@ -9,6 +9,7 @@ use http::{
 
 use super::{
     answers::Word,
+    authenticator::session_by_cookie,
     config::{Hub, HubAuth, PROTOCOL_VERSION},
     shares::Share,
 };
@@ -32,7 +33,6 @@ use crate::{
     oauth::{CallbackError, OAuthCallback, OAuthErrorKind, PendingLogin},
     page::Page,
     query::{Query, TokenBuffer},
-    session::{Credential, Session},
 };
 
 static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
@@ -271,7 +271,8 @@ impl Conclusion {
         };
         let token = answer.access_token();
         let head = Head::of(&head).with_clock(clock);
-        let key = hub.key(sha256(token.expose()), RequestCookies::of_head(head).ok());
+        let hash = sha256(token.expose());
+        let key = hub.key(hash, RequestCookies::of_head(head).ok());
         let grant = match hub.verifier.introduce(token, key, clock).await {
             Ok(Word::Allowed(grant)) => grant,
             Ok(Word::Forbidden) => {
@@ -298,7 +299,7 @@ impl Conclusion {
             Err(error) => return unavailable(error.into(), std::time::Duration::from_secs(5)),
         }
         gate.xsrf_cookie
-            .renew(&Session::new(grant, Credential::Cookie), https, &mut set);
+            .renew(&session_by_cookie(grant, &hash), https, &mut set);
         for line in cookies.iter() {
             set.push_own(line.clone());
         }

@@ -13,7 +13,7 @@ use crate::{
     error::ConfigError,
     gate::{
         FormRequest, Passwords,
-        endpoint::Endpoint,
+        endpoint::{Endpoint, Endpoints},
         gate::Gate,
         login_cookie::{LoginCookie, XsrfCookie},
         passage::Passage,
@@ -115,11 +115,10 @@ impl AuthLayerBuilder {
         let own_login_page = self.has_own_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, ask_for_username) = self.passwords.take().unzip();
-        let passage = Passage::new(Gate {
+        let gate = Gate {
             id: GateId::new(),
             xsrf_cookie: XsrfCookie::new(keyring, &base_url, guards.asks_xsrf())?,
             guards,
-            looks_for_cookies,
             chain: self.chain(&sources, login_cookie.clone()),
             authorizers: self.authorizers,
             login_cookie: login_cookie.map(LoginCookie),
@@ -133,12 +132,12 @@ impl AuthLayerBuilder {
                 login_path: logs_in.then_some(login_path),
                 usual: Default::default(),
             },
-            endpoints: endpoints.into(),
             observer: self.observer,
             clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
             form_timeout: self.form_timeout.unwrap_or(FormRequest::TIMEOUT),
             gate_only: self.gate_only,
-        });
+        };
+        let passage = Passage::new(gate, Endpoints::new(endpoints));
         let passage = match &own_login_page {
             Some(path) => passage.open_paths(&[path]),
             None => passage,
@@ -239,12 +238,11 @@ impl AuthLayerBuilder {
                 QueryLogin::Never
             }
         };
-        let mut shared_tokens = std::mem::take(&mut self.shared_tokens).into_iter().map(|token| {
+        let shared_tokens = std::mem::take(&mut self.shared_tokens).into_iter().map(|token| {
             TokenAuthenticator::new(SharedToken::new(token, owner.clone()))
                 .with_sources(sources.to_vec())
                 .with_query_login(query_login(QueryLogin::SharedToken))
         });
-        let first = shared_tokens.next();
         let mut others: Vec<Box<dyn Authenticator>> = Vec::new();
         for authenticator in shared_tokens {
             others.push(Box::new(authenticator));
@@ -259,7 +257,7 @@ impl AuthLayerBuilder {
         if self.accepts_anyone {
             others.push(Box::new(AcceptAnyone));
         }
-        Chain::new(first, others)
+        Chain::new(others)
     }
 }
 

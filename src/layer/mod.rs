@@ -352,9 +352,8 @@ impl AuthLayer {
     ///
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: Head<'_>) -> Answer<Decision> {
-        let passage = &self.passage;
-        let verdict = passage.judge_now(&head.with_clock(passage.clock()));
-        passage.decision(verdict, head)
+        let head = head.with_clock(self.passage.clock());
+        Decision::of(self.passage.decide(&head), &self.passage, &head)
     }
 
     /// Who sent a request with this head, for a handler that answers by itself.
@@ -366,14 +365,8 @@ impl AuthLayer {
     ///
     /// The denial to answer with.
     pub fn check(&self, head: Head<'_>) -> Answer<Result<Session, Denial>> {
-        let passage = &self.passage;
-        match passage.check_now(head) {
-            Ok(verdict) => Answer::Now(verdict),
-            Err(outcome) => {
-                let (passage, head) = (Arc::clone(passage), head.to_request());
-                Answer::later(async move { passage.check_later(outcome.await, Head::of(&head)) })
-            }
-        }
+        let head = head.with_clock(self.passage.clock());
+        self.passage.check(&head)
     }
 }
 

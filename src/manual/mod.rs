@@ -3,6 +3,7 @@
 //! - [`architecture`]: floors and rooms, how a request walks, what decisions cost.
 //! - [`jupyter`]: what is matched of Jupyter Server and JupyterHub, and where we differ.
 //! - [`threats`]: against whom, what is promised, and the test of each requirement.
+//! - [`work_before_proof`]: what a request costs before its client has proved anything, and where that is bounded.
 //! - [`defaults`]: every default with its reason.
 //! - [`deploying`]: by TLS, behind a proxy, and as one.
 //! - [`migrating`]: from a bearer layer, a closure, an interceptor, and beside axum-login.
@@ -22,3 +23,5 @@ pub mod jupyter {}
 pub mod migrating {}
 #[doc = include_str!("threats.md")]
 pub mod threats {}
+#[doc = include_str!("work_before_proof.md")]
+pub mod work_before_proof {}

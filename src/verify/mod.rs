@@ -19,7 +19,6 @@ use crate::{
 
 #[cfg(feature = "password")]
 pub use self::passwords::{Found, PasswordStore, SharedPassword, StoredPasswords, Users};
-pub(crate) use self::shared_token::why_unknown;
 pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet};
 
 /// What a verifier says of a credential.
@@ -43,14 +42,6 @@ pub trait TokenVerifier: Send + Sync + 'static {
     /// What `token` is worth.
     fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict>;
 
-    /// What `octets` are worth that have the place of a token; `None` if they do not have the form of one. Default: their
-    /// form is judged, and then they are [verified](Self::verify).
-    ///
-    /// For verifiers that tell a token they know more quickly than its form: what is equal to a token has it.
-    fn verify_octets(&self, octets: &[u8]) -> Option<Answer<Verdict>> {
-        PresentedToken::new(octets).map(|token| self.verify(token))
-    }
-
     /// What the token with this hash is worth. Default: it is not known.
     ///
     /// Asked at each use of a login that was made by typing a token, so that the login ends when the token does; see
@@ -62,14 +53,8 @@ pub trait TokenVerifier: Send + Sync + 'static {
 }
 
 impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
-    #[inline(always)]
     fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
         (**self).verify(token)
-    }
-
-    #[inline(always)]
-    fn verify_octets(&self, octets: &[u8]) -> Option<Answer<Verdict>> {
-        (**self).verify_octets(octets)
     }
 
     fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {

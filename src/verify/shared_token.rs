@@ -35,13 +35,6 @@ impl SharedToken {
     pub fn new(token: Token, grant: Grant) -> Self {
         Self { token, grant }
     }
-
-    /// What the token is worth, if `octets` are it: told before it is known whether they have the form of one, for
-    /// what is equal to a token has it.
-    #[inline(always)]
-    pub(crate) fn recognise(&self, octets: &[u8]) -> Option<&Grant> {
-        self.token.is(octets).then_some(&self.grant)
-    }
 }
 
 impl TokenVerifier for SharedToken {
@@ -62,20 +55,12 @@ impl fmt::Debug for SharedToken {
     }
 }
 
-/// What is said of a token that is not found where it was looked for.
+/// The verdict about a token that was not found where it was looked for.
 pub(super) fn unknown(token: PresentedToken<'_>) -> Verdict {
-    match why_unknown(token) {
-        Reason::UnknownToken => Verdict::Unknown,
-        reason => Verdict::Refused(reason),
-    }
-}
-
-/// Why it is refused.
-pub(crate) fn why_unknown(token: PresentedToken<'_>) -> Reason {
     if token.is_mistyped() {
-        Reason::MistypedToken
+        Verdict::Refused(Reason::MistypedToken)
     } else {
-        Reason::UnknownToken
+        Verdict::Unknown
     }
 }
 

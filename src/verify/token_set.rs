@@ -16,7 +16,7 @@ use crate::{
     folding::Folding,
     grant::Grant,
     secret::{self, Secret},
-    token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash},
+    token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
 };
 
@@ -149,25 +149,9 @@ impl TokenVerifier for TokenSet {
         Answer::Now(self.known(token.hash()).unwrap_or_else(|| unknown(token)))
     }
 
-    #[inline(always)]
-    fn verify_octets(&self, octets: &[u8]) -> Option<Answer<Verdict>> {
-        // No token is longer, and nobody has to be patient with what is none.
-        if octets.len() <= TOKEN_LIMIT
-            && let Some(known) = self.known(TokenHash::of(octets))
-        {
-            return Some(Answer::Now(known));
-        }
-        unknown_octets(octets)
-    }
-
     fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
         Answer::Now(self.known(hash).unwrap_or(Verdict::Unknown))
     }
-}
-
-#[inline(never)]
-fn unknown_octets(octets: &[u8]) -> Option<Answer<Verdict>> {
-    PresentedToken::new(octets).map(|token| Answer::Now(unknown(token)))
 }
 
 impl fmt::Debug for TokenSet {
@@ -264,34 +248,6 @@ mod tests {
         set.replace(of("new"));
         assert!(known(&serving, "old").is_none());
         assert!(known(&serving, "new").is_some());
-    }
-
-    #[test]
-    fn octets_in_the_place_of_a_token_are_worth_what_the_token_is() {
-        let generated = Token::generate();
-        let long = "a".repeat(TOKEN_LIMIT);
-        let tokens =
-            ["abc", generated.expose(), &long].map(|text| (text.parse().expect("a token"), grant(text)));
-        let set = TokenSet::new(tokens).expect("a set");
-        let mistyped = &generated.expose()[..52];
-        let longer = "a".repeat(TOKEN_LIMIT + 1);
-        for text in [
-            "abc",
-            generated.expose(),
-            &long,
-            &longer,
-            mistyped,
-            "abd",
-            "",
-            "a b",
-            "\u{7f}",
-            "pcl_",
-        ] {
-            let octets = text.as_bytes();
-            let expected = PresentedToken::new(octets).map(|token| format!("{:?}", set.verify(token)));
-            let found = set.verify_octets(octets).map(|answer| format!("{answer:?}"));
-            assert_eq!(found, expected, "{text:?}");
-        }
     }
 
     #[test]

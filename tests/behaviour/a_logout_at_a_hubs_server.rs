@@ -203,3 +203,27 @@ async fn a_logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing()
         assert!(is_let_in(&layer, &cookie).await);
     }
 }
+
+#[tokio::test]
+async fn xsrf_value_of_one_login_is_not_accepted_for_another_of_the_same_user() {
+    let hub = FakeHub::that(alice());
+    let layer = gate(settings(&hub), &TestClock::at(NOW));
+    let first = log_in(&layer, &hub, TOKEN).await;
+    let second = log_in(&layer, &hub, "another").await;
+    let mut values = Vec::new();
+    for cookie in [&first, &second] {
+        values.push(get(&layer, "files/x", cookie).await.cookie("_xsrf="));
+    }
+    for (cookie, xsrf, status) in [
+        (&first, &values[0], 200),
+        (&second, &values[1], 200),
+        (&second, &values[0], 403),
+    ] {
+        let lines = format!(
+            "POST /user/alice/x\norigin: http://localhost\nsec-fetch-site: same-origin\nx-xsrftoken: {}\ncookie: {cookie}; {xsrf}",
+            &xsrf["_xsrf=".len()..]
+        );
+        let answer = send(&layer, request(&lines)).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+}

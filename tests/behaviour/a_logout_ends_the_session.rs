@@ -194,7 +194,7 @@ async fn log_out_with(planted: &[String], expected: StatusCode) {
         .await;
         assert_eq!(answer.status, expected, "{answer:?}");
         let ended = expected == StatusCode::OK;
-        assert_eq!(answer.text.contains("logged out"), ended, "{answer:?}");
+        assert_eq!(answer.text.contains("You are logged out"), ended, "{answer:?}");
         for (cookie, ended) in [(&hers, ended), (&other, ended && cookies.contains(&other))] {
             let copy = page(&layer, cookie).await.status;
             assert_eq!(copy == StatusCode::UNAUTHORIZED, ended, "a copy of {cookie}");

@@ -611,3 +611,121 @@ async fn answer_to_a_token_in_the_query_has_the_identity_of_the_login_it_makes()
         assert_eq!(again.text, answer.text, "{kind:?}");
     }
 }
+
+/// The same for a server behind a hub: what the hub's token and the cookie of a login there are worth.
+#[tokio::test]
+async fn credentials_of_a_hub_have_exactly_the_rights_that_the_hub_grants() {
+    use crate::a_hub_says_who_somebody_is::{
+        Browser, Does, FakeHub, NOW, alice, gate, gives, settings, state, user,
+    };
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum HubKind {
+        HeaderToken,
+        QueryToken,
+        Cookie,
+    }
+    for kind in [HubKind::HeaderToken, HubKind::QueryToken, HubKind::Cookie] {
+        for query_allowed in [false, true] {
+            for word in ["allowed", "no access", "unknown"] {
+                for (way, optional) in [
+                    (Way::Page, false),
+                    (Way::Program, false),
+                    (Way::WebSocket, false),
+                    (Way::Program, true),
+                ] {
+                    let case =
+                        format!("{kind:?}, query {query_allowed}, {word}, {way:?}, optional {optional}");
+                    let hub = FakeHub::that(alice());
+                    let settings = settings(&hub);
+                    let settings = if query_allowed {
+                        settings.allow_token_in_url()
+                    } else {
+                        settings
+                    };
+                    let clock = TestClock::at(NOW);
+                    let layer = gate(settings, &clock);
+                    let mut cookie = String::new();
+                    if kind == HubKind::Cookie {
+                        let mut browser = Browser::default();
+                        let state = state(&browser.open(&layer, "/user/alice/").await);
+                        gives(&hub, "B1SRtkF5j4MQzcHB1TqbUH1QO2MKj4");
+                        let back = format!("/user/alice/oauth_callback?code=c&state={state}");
+                        cookie = browser.open(&layer, &back).await.cookie("jupyterhub-user-alice=");
+                        // Beyond the time for which the hub's answer is remembered.
+                        clock.advance(Duration::from_secs(3600));
+                    }
+                    hub.now(match word {
+                        "allowed" => alice(),
+                        "no access" => user("alice", &["self"]),
+                        _ => Does::Answers(403, Vec::new()),
+                    });
+                    let layer = if optional { layer.optional() } else { layer };
+                    let query = if kind == HubKind::QueryToken {
+                        "?token=abc"
+                    } else {
+                        ""
+                    };
+                    let path = if way == Way::Program { "api/contents" } else { "x" };
+                    let mut lines = format!("GET /user/alice/{path}{query}");
+                    if kind == HubKind::HeaderToken {
+                        lines += "\nauthorization: token abc";
+                    }
+                    if !cookie.is_empty() {
+                        lines += &format!("\ncookie: {cookie}");
+                    }
+                    lines += match way {
+                        Way::Page => {
+                            "\naccept: text/html\nsec-fetch-mode: navigate\nsec-fetch-dest: document"
+                        }
+                        Way::WebSocket => {
+                            "\nconnection: upgrade\nupgrade: websocket\norigin: http://localhost\nsec-fetch-mode: websocket"
+                        }
+                        _ => "",
+                    };
+                    let answer = send(&layer, request(&lines)).await;
+
+                    // The rule.
+                    let is_read = kind != HubKind::QueryToken || query_allowed || way == Way::WebSocket;
+                    let is_good = is_read && word == "allowed";
+                    let is_page = way == Way::Page;
+                    let kept = is_good && kind == HubKind::QueryToken && query_allowed && is_page;
+                    let no_access = is_read && word == "no access";
+                    let anonymous = optional && !no_access && (!is_read || kind == HubKind::Cookie);
+                    let status = if is_good {
+                        if kept { 303 } else { 200 }
+                    } else if anonymous {
+                        200
+                    } else if is_page && !no_access {
+                        302
+                    } else {
+                        403
+                    };
+                    assert_eq!(answer.status, status, "{case}: {answer:?}");
+                    let set = answer.set_cookies();
+                    let set = set.iter().find(|line| {
+                        line.starts_with("jupyterhub-user-alice=") && !line.contains("Max-Age=0")
+                    });
+                    assert_eq!(set.is_some(), kept, "{case}: {answer:?}");
+                    if let Some(line) = set {
+                        let pair = line.split(';').next().unwrap_or_default();
+                        let later = format!("GET /user/alice/api/contents\ncookie: {pair}");
+                        assert_eq!(send(&layer, request(&later)).await.status, 200, "{case}");
+                        assert_eq!(
+                            send(&layer.require("admin"), request(&later)).await.status,
+                            403,
+                            "{case}"
+                        );
+                        hub.now(Does::Answers(403, Vec::new()));
+                        clock.advance(Duration::from_secs(3600));
+                        assert_eq!(
+                            send(&layer, request(&later)).await.status,
+                            403,
+                            "{case}: after revocation"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -52,6 +52,19 @@ impl Passage {
         Ok(cookies)
     }
 
+    /// Allows or denies a read of what users put there themselves: a page of this server must have caused it.
+    pub(crate) fn require_own_page(&self, head: Head<'_>) -> Result<(), Denial> {
+        let gate = &*self.gate;
+        let surroundings = gate.guards.surroundings(head)?;
+        match Session::of(head.extensions()) {
+            Some(session) if session.credential().is_ambient() => {
+                gate.xsrf_cookie
+                    .require_own_page(&gate.guards, &surroundings, head, session)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The end of a session, to come; `None` if nothing here would end it.
     pub(crate) fn end_of(&self, session: &Session) -> Option<LoginEnd> {
         let mark = session.login();

@@ -1,43 +1,26 @@
-//! The decision itself: what one set of routes asks of a request.
+//! One set of routes behind the layer: what it asks for, and what happens to its requests.
 //!
-//! A request walks down these files: the first look is here, with the order of what is asked;
-//!
-//! | file | what it decides |
+//! | file | what it holds |
 //! |---|---|
-//! | `own_paths` | the answer at one of the gate's own paths |
-//! | `conclusion` | whether somebody known may, and what is added to the answer |
-//! | `refusal` | why somebody is turned away, and how they are told |
-//! | `by_hand` | nothing: logins and logouts that a handler decided |
+//! | `decide` | the whole decision about a request |
+//! | `refuse` | how a denial becomes an answer |
+//! | `own_paths` | the answer at one of the layer's own paths |
+//! | `by_hand` | logins and logouts that a handler decided |
 
 mod by_hand;
-mod conclusion;
+pub(crate) mod decide;
 mod own_paths;
-mod refusal;
+mod refuse;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{Extensions, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::{Extensions, Request};
 
-use self::conclusion::Conclusion;
 use crate::{
-    answer::Answer,
-    authenticate::Glance,
     base_url::BaseUrl,
-    cookie::SetCookies,
-    denial::{Denial, Reason},
-    fields::Fields,
-    gate::{
-        decision::{Afterwards, Decision},
-        gate::Gate,
-        responses::{Told, Usual},
-        stranger::Stranger,
-        verdict::{Instead, Verdict},
-    },
-    grant::Grant,
-    guard::Surroundings,
-    head::{Head, whole_path},
-    session::{Credential, GateId, Session},
+    gate::{endpoint::Endpoints, gate::Gate, stranger::Stranger},
+    head::Head,
+    session::Session,
     time::Clock,
 };
 
@@ -45,23 +28,17 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Passage {
     pub(super) gate: Arc<Gate>,
+    /// The layer's own paths.
+    endpoints: Arc<Endpoints>,
     optional: bool,
     scopes: Box<[Box<str>]>,
     open_paths: Box<[Box<str>]>,
-    /// Whether anything is asked of who is known: a scope, or an authorizer.
-    authorizes: bool,
-    /// Whether so many fields are asked for that a walk over all is worth its while: those of the guards and a cookie.
-    walks: bool,
-    /// Whether nothing but Host and method has to be asked before who sent it: no open path, no CORS, no proxy.
-    plain_ways: bool,
 }
 
 impl Passage {
-    pub(crate) fn new(gate: Gate) -> Self {
+    pub(crate) fn new(gate: Gate, endpoints: Endpoints) -> Self {
         Self {
-            authorizes: !gate.authorizers.is_empty(),
-            walks: gate.guards.ask_for_fields() && gate.looks_for_cookies,
-            plain_ways: gate.guards.are_plain(),
+            endpoints: Arc::new(endpoints),
             gate: Arc::new(gate),
             optional: false,
             scopes: Box::default(),
@@ -80,7 +57,6 @@ impl Passage {
         let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
         Self {
             scopes,
-            authorizes: true,
             ..self.clone()
         }
     }
@@ -93,7 +69,6 @@ impl Passage {
             .chain(paths.iter().map(|&path| path.into()))
             .collect();
         Self {
-            plain_ways: self.plain_ways && open_paths.is_empty(),
             open_paths,
             ..self.clone()
         }
@@ -114,61 +89,21 @@ impl Passage {
         self.gate.login_cookie.is_some()
     }
 
-    /// Tells the service who was let in, or that it is a stranger.
-    #[inline(always)]
+    /// Leaves the session for the service, or the mark of an anonymous request.
     pub(crate) fn introduce(&self, session: Option<Session>, extensions: &mut Extensions) {
         if self.gate.gate_only {
             return;
         }
         match session {
-            Some(session) => session.hand_over(extensions),
-            None => self.introduce_stranger(extensions),
-        }
-    }
-
-    #[inline(never)]
-    fn introduce_stranger(&self, extensions: &mut Extensions) {
-        // What another gate left does not speak for this one.
-        extensions.remove::<Session>();
-        extensions.insert(Stranger::at(&self.gate));
-    }
-
-    /// Tells the service who was let in by a token that is worth `grant`.
-    #[inline(always)]
-    pub(crate) fn introduce_owner(&self, grant: &Grant, extensions: &mut Extensions) {
-        if !self.gate.gate_only {
-            hand_over_owner(self.gate.id, grant, extensions);
-        }
-    }
-
-    /// The decision that is told to whoever asks for one. The head is cloned if something else has to answer first.
-    pub(crate) fn decision(self: &Arc<Self>, verdict: Verdict<'_>, head: Head<'_>) -> Answer<Decision> {
-        let answer = |response| Decision::Answered(response);
-        Answer::Now(match verdict {
-            Verdict::Admitted(session, afterwards) => Decision::Admitted { session, afterwards },
-            Verdict::Instead(Instead::Answered(response)) => answer(response),
-            Verdict::Instead(Instead::Awaited(response)) => {
-                return Answer::later(async move { answer(Box::new(response.await)) });
+            Some(session) => {
+                extensions.insert(session);
             }
-            Verdict::Instead(Instead::Told(reason)) => answer(self.gate.telling.answer(Told::Usual(reason))),
-            Verdict::Instead(Instead::WantsForm(form)) => Decision::WantsForm(form),
-            Verdict::Known(grant) => Decision::Admitted {
-                session: Some(token_session(self.gate.id, grant)),
-                afterwards: Afterwards::default(),
-            },
-            Verdict::Undecided(outcome) => {
-                let (passage, head) = (Arc::clone(self), head.to_request());
-                return Answer::later(async move {
-                    let verdict = passage.conclude_later(outcome.await, Head::of(&head));
-                    passage.decision(verdict, Head::of(&head)).await
-                });
+            None => {
+                // What another layer left does not speak for this one.
+                extensions.remove::<Session>();
+                extensions.insert(Stranger::at(&self.gate));
             }
-        })
-    }
-
-    /// The usual answer that tells a reason.
-    pub(crate) fn usual(&self, reason: Reason) -> &Usual {
-        self.gate.telling.usual(reason)
+        }
     }
 
     /// How long the body of a form may take to arrive.
@@ -180,143 +115,10 @@ impl Passage {
         &*self.gate.clock
     }
 
-    /// The head of a request, with the gate's clock.
+    /// The head of a request, with the layer's clock.
     pub(crate) fn head<'a, B>(&'a self, request: &'a Request<B>) -> Head<'a> {
         Head::at(request, self.clock())
     }
-
-    /// The verdict, or the outcome that must be waited for; [`Passage::conclude_later`] decides then.
-    ///
-    /// The clock is the head's own.
-    #[inline(always)]
-    pub(crate) fn judge_now(self: &Arc<Self>, head: &Head<'_>) -> Verdict<'_> {
-        let glance = self.gate.chain.glance(head);
-        match glance {
-            // Whether the token is good is asked first, and told last: to who may hear it.
-            Glance::Known(grant) if self.asks_no_more_than_a_token(head) => Verdict::Known(grant),
-            _ => self.judge_further(glance, head),
-        }
-    }
-
-    /// Whether this request of somebody with a good token in its head is let in as it is, and nothing is added
-    /// to the answer.
-    #[inline(always)]
-    fn asks_no_more_than_a_token(&self, head: &Head<'_>) -> bool {
-        self.plain_ways
-            && !self.authorizes
-            && Session::of(head.extensions()).is_none()
-            && whole_path(head.uri()).is_some_and(|path| self.gate.endpoints.at(path).is_none())
-            && self.gate.guards.plainly_reached(head).is_some()
-    }
-
-    // Not inlined, so that a known token does not pay for its registers.
-    #[inline(never)]
-    fn judge_further(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
-        if self.walks {
-            self.judge_by_fields(glance, head)
-        } else {
-            self.judge_by_head(glance, head)
-        }
-    }
-
-    #[inline(never)]
-    fn judge_by_fields(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
-        match Fields::of(head.headers()) {
-            Some(fields) => self.judge(glance, &head.with_fields(&fields)),
-            None => self.judge_by_head(glance, head),
-        }
-    }
-
-    #[inline(never)]
-    fn judge_by_head(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
-        self.judge(glance, head)
-    }
-
-    #[inline(always)]
-    fn judge(self: &Arc<Self>, glance: Glance<'_>, head: &Head<'_>) -> Verdict<'static> {
-        let gate = &*self.gate;
-        let (plain, asked);
-        plain = if self.plain_ways {
-            gate.guards.plainly_reached(head)
-        } else {
-            None
-        };
-        let surroundings = match &plain {
-            Some(surroundings) => surroundings,
-            None => match self.way_in(head) {
-                Ok(surroundings) => {
-                    asked = surroundings;
-                    &asked
-                }
-                Err(verdict) => return verdict,
-            },
-        };
-        let path = match surroundings.plain_path() {
-            Some(path) => path,
-            None => head.uri().path(),
-        };
-        if gate.endpoints.at(path).is_some() {
-            return self.at_endpoint(head).into();
-        }
-        if let Some(outcome) = self.asked_before(head) {
-            return self.conclude(outcome, head, surroundings);
-        }
-        let conclusion = Conclusion {
-            passage: self,
-            head,
-            surroundings,
-        };
-        gate.chain.tell(glance, head, conclusion)
-    }
-
-    /// Where the request went, unless it is answered, or let in, before anybody is asked who sent it.
-    #[inline(never)]
-    fn way_in<'a>(&self, head: &Head<'a>) -> Result<Surroundings<'a>, Verdict<'static>> {
-        let guards = &self.gate.guards;
-        let surroundings = match guards.reached(head) {
-            Ok(surroundings) => surroundings,
-            Err(refusal) => {
-                let denial = Denial::from(refusal);
-                return Err(self
-                    .refuse(denial, head, None, None, SetCookies::default())
-                    .into());
-            }
-        };
-        // The gate's own paths come before all that is let through.
-        if self.gate.endpoints.at(head.uri().path()).is_some() {
-            return Ok(surroundings);
-        }
-        if self.opens(head) {
-            return Err(Verdict::Admitted(None, self.additions(head).into()));
-        }
-        if let Some(preflight) = guards.preflight(*head) {
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            preflight.write_to(response.headers_mut());
-            return Err(Instead::Answered(Box::new(response)).into());
-        }
-        Ok(surroundings)
-    }
-
-    #[inline]
-    fn opens(&self, head: &Head<'_>) -> bool {
-        !self.open_paths.is_empty() && self.list_open(head.uri().path())
-    }
-
-    #[inline(never)]
-    fn list_open(&self, path: &str) -> bool {
-        self.open_paths.iter().any(|open| **open == *path)
-    }
-}
-
-/// A known token is let in past all questions only where nobody has left a session before.
-#[inline]
-fn hand_over_owner(gate: GateId, grant: &Grant, extensions: &mut Extensions) {
-    extensions.get_or_insert_with(|| token_session(gate, grant));
-}
-
-fn token_session(gate: GateId, grant: &Grant) -> Session {
-    Session::new(grant.clone(), Credential::Token).let_in_by(gate)
 }
 
 impl fmt::Debug for Passage {
@@ -326,100 +128,5 @@ impl fmt::Debug for Passage {
             .field("scopes", &self.scopes)
             .field("open_paths", &self.open_paths)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{Request, header::SET_COOKIE};
-
-    use crate::{Answer, AuthLayer, Authorizer, Decision, Denial, Head, Session, Token, TokenSource};
-
-    /// What is decided of a request, the session's gate and the fields that are added included.
-    fn decided(layer: &AuthLayer, request: &Request<()>) -> String {
-        let mut lines = Vec::new();
-        match layer.decide(Head::of(request)) {
-            Answer::Now(Decision::Admitted { session, afterwards }) => {
-                let mut fields = http::HeaderMap::new();
-                afterwards.apply_to(&mut fields);
-                // A login makes new values each time; the rest of the lines is the same.
-                for line in fields.get_all(SET_COOKIE) {
-                    lines.push(without_value(line));
-                }
-                fields.remove(SET_COOKIE);
-                let session = session.expect("somebody is known");
-                format!(
-                    "{} {:?} {fields:?} {lines:?}",
-                    session.identity().username().len(),
-                    session.credential()
-                )
-            }
-            Answer::Now(Decision::Answered(answer)) => {
-                let mut fields = answer.headers().clone();
-                lines.extend(fields.get_all(SET_COOKIE).iter().map(without_value));
-                fields.remove(SET_COOKIE);
-                format!("{} {fields:?} {lines:?}", answer.status())
-            }
-            other => panic!("expected a decision at once, found {other:?}"),
-        }
-    }
-
-    /// A `Set-Cookie` line with `…` for its value.
-    fn without_value(line: &http::HeaderValue) -> String {
-        let line = line.to_str().expect("a line of ours is ASCII");
-        let (name, rest) = line.split_once('=').expect("a cookie has a name");
-        let attributes = rest.split_once(';').map_or("", |(_, attributes)| attributes);
-        format!("{name}=…;{attributes}")
-    }
-
-    #[test]
-    fn a_known_token_is_let_in_alike_whether_or_not_more_is_asked() {
-        fn anything() -> impl Authorizer {
-            |_: Head<'_>, _: &Session| -> Result<(), Denial> { Ok(()) }
-        }
-        let token: Token = "s3cret".parse().expect("a token");
-        for sources in [
-            vec![TokenSource::Authorization],
-            vec![TokenSource::Authorization, TokenSource::Query],
-        ] {
-            for origin in ["https://app.example.net", "https://other.example.net"] {
-                let origins = || crate::Origins::parse(["https://app.example.net"]).expect("an origin");
-                let plain = || {
-                    AuthLayer::builder()
-                        .token(token.clone())
-                        .token_sources(sources.clone())
-                };
-                for (plain, asking) in [
-                    (plain(), plain().authorizer(anything())),
-                    (
-                        plain().origins(origins()),
-                        plain().origins(origins()).authorizer(anything()),
-                    ),
-                ] {
-                    let (plain, asking) = (plain.build().expect("a gate"), asking.build().expect("a gate"));
-                    for uri in ["/", "/?a=b", "/?token=s3cret", "/?token=other", "/?token="] {
-                        for method in ["GET", "POST", "TRACE", "OPTIONS"] {
-                            for (host, value) in [
-                                ("localhost", "Bearer s3cret"),
-                                ("localhost", "Bearer other"),
-                                ("evil.example", "token s3cret"),
-                            ] {
-                                let request = Request::builder()
-                                    .uri(uri)
-                                    .method(method)
-                                    .header("host", host)
-                                    .header("origin", origin)
-                                    .header("authorization", value)
-                                    .body(())
-                                    .expect("a request");
-                                let (found, expected) =
-                                    (decided(&plain, &request), decided(&asking, &request));
-                                assert_eq!(found, expected, "{method} {uri} {host} {value} {origin}");
-                            }
-                        }
-                    }
-                }
-            }
-        }
     }
 }

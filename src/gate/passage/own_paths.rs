@@ -4,26 +4,22 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, header::CONTENT_TYPE};
 
-use super::Passage;
+use super::{Passage, decide::Step};
 use crate::{
     answer::Answer,
     authenticate::Outcome,
-    cookie::SetCookies,
     denial::{Denial, Reason},
     gate::{
-        endpoint::{FormRequest, Visit, not_allowed},
+        endpoint::{Visit, not_allowed},
         form::Form,
         responses::OwnResponse,
-        verdict::Instead,
     },
     head::Head,
-    session::Session,
 };
 
 impl Passage {
-    /// A request to one of the gate's own paths.
-    #[cold]
-    pub(super) fn at_endpoint(self: &Arc<Self>, head: &Head<'_>) -> Instead {
+    /// What happens with a request to one of the layer's own paths.
+    pub(super) fn at_own_path(self: &Arc<Self>, head: &Head<'_>) -> Step {
         match *head.method() {
             Method::GET | Method::HEAD => {
                 let additions = self.additions(head);
@@ -32,14 +28,14 @@ impl Passage {
                     response
                 };
                 match self.serve(*head, None) {
-                    Answer::Now(response) => Instead::Answered(Box::new(finish(response))),
+                    Answer::Now(response) => Step::Answer(Box::new(finish(response))),
                     Answer::Later(response) => {
-                        Instead::Awaited(Box::pin(async move { finish(response.await) }))
+                        Step::AnswerLater(Box::pin(async move { finish(response.await) }))
                     }
                 }
             }
-            Method::POST => Instead::WantsForm(Box::new(FormRequest::new(Arc::clone(self), *head))),
-            _ => Instead::Answered(Box::new(not_allowed())),
+            Method::POST => Step::ReadForm,
+            _ => Step::Answer(Box::new(not_allowed())),
         }
     }
 
@@ -53,20 +49,17 @@ impl Passage {
 
     fn malformed_form(&self, head: Head<'_>) -> OwnResponse {
         let denial = Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
-        self.refuse_at_own_path(denial, head)
-    }
-
-    fn refuse_at_own_path(&self, denial: Denial, head: Head<'_>) -> OwnResponse {
-        let surroundings = self.gate.guards.surroundings(head).ok();
-        let told = self.refuse(denial, &head, surroundings.as_ref(), None, SetCookies::default());
-        *self.gate.telling.answer(told)
+        self.refuse(denial.into(), &head)
     }
 
     /// The answer at one of the gate's own paths, once it is known who asks.
     fn serve(self: &Arc<Self>, head: Head<'_>, form: Option<Form>) -> Answer<OwnResponse> {
         let head = head.with_clock(&*self.gate.clock);
-        match self.ask(self.gate.chain.glance(&head), &head) {
+        match self.authenticate(&head) {
             Answer::Now(outcome) => self.serve_to(outcome, head, form.as_ref()),
+            Answer::Later(_) if !self.waits_for_session(head) => {
+                self.serve_to(Outcome::Absent, head, form.as_ref())
+            }
             Answer::Later(outcome) => {
                 let (passage, request) = (Arc::clone(self), head.to_request());
                 Answer::later(async move {
@@ -78,33 +71,37 @@ impl Passage {
         }
     }
 
+    fn waits_for_session(&self, head: Head<'_>) -> bool {
+        let endpoint = self.endpoints.at(head.uri().path());
+        endpoint.is_some_and(|endpoint| endpoint.waits_for_session())
+    }
+
     fn serve_to(&self, outcome: Outcome, head: Head<'_>, form: Option<&Form>) -> Answer<OwnResponse> {
         let surroundings = match self.gate.guards.surroundings(head) {
             Ok(surroundings) => surroundings,
-            Err(denial) => return Answer::Now(self.refuse_at_own_path(denial, head)),
+            Err(denial) => return Answer::Now(self.refuse(denial.into(), &head)),
         };
-        let Some(endpoint) = self.gate.endpoints.at(head.uri().path()) else {
+        let Some(endpoint) = self.endpoints.at(head.uri().path()) else {
             return Answer::Now(self.malformed_form(head));
         };
         let session = match outcome {
             Outcome::Accepted(session) => Some(session),
             _ => None,
         };
+        let is_permitted = session
+            .as_ref()
+            .is_some_and(|session| self.authorize(session, &head).is_ok());
         let visit = Visit {
-            passage: self,
+            gate: &self.gate,
             head,
             surroundings,
             session,
+            is_permitted,
         };
         match form {
             Some(form) => endpoint.submit(&visit, form),
             None => endpoint.visit(&visit),
         }
-    }
-
-    /// Whether this session may use these routes, by its scopes and the authorizers.
-    pub(crate) fn allows(&self, session: &Session, head: Head<'_>) -> bool {
-        self.authorize(session, &head).is_ok()
     }
 }
 

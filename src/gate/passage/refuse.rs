@@ -1,0 +1,81 @@
+//! A request that is not admitted: the one place where a denial becomes an answer.
+
+use super::Passage;
+use crate::{
+    cookie::SetCookies,
+    denial::{Denial, Reason},
+    gate::{
+        login_cookie::is_https,
+        responses::{OwnResponse, login_would_help},
+    },
+    guard::GuardRule,
+    head::Head,
+    session::Session,
+};
+
+/// Why a request is not admitted, and the session that it has.
+pub(crate) struct Denied {
+    denial: Denial,
+    /// Boxed, so that what is passed on with each admitted request stays small.
+    session: Option<Box<Session>>,
+}
+
+impl Denied {
+    pub(super) fn with_session(denial: Denial, session: Session) -> Self {
+        let session = Some(Box::new(session));
+        Self { denial, session }
+    }
+}
+
+impl From<Denial> for Denied {
+    fn from(denial: Denial) -> Self {
+        let session = None;
+        Self { denial, session }
+    }
+}
+
+impl Passage {
+    /// The answer to a request that is not admitted.
+    pub(super) fn refuse(&self, Denied { denial, session }: Denied, head: &Head<'_>) -> OwnResponse {
+        let gate = &*self.gate;
+        let surroundings = gate.guards.surroundings(*head).ok();
+        let https = surroundings.as_ref().is_some_and(is_https);
+        let label = session.as_ref().and_then(|session| session.grant().label());
+        gate.report_refusal(denial.reason(), label, *head, surroundings.as_ref());
+        let mut additions = self.additions(head);
+        if is_about_a_cookie(denial.reason()) {
+            self.remove_login_cookie(head, https, &mut additions.set_cookies);
+        }
+        if let Some(session) = session
+            && GuardRule::that_refused(&denial) == Some(GuardRule::Xsrf)
+        {
+            let cookies = &mut additions.set_cookies;
+            gate.xsrf_cookie.renew(&session, https, cookies);
+        }
+        let elsewhere = gate.elsewhere.as_ref();
+        let login = elsewhere.filter(|_| login_would_help(denial.reason()));
+        let mut response = match login.and_then(|elsewhere| elsewhere.login(*head, https)) {
+            Some(mut response) => {
+                response.extensions_mut().insert(denial);
+                response
+            }
+            None => *gate.telling.answer(gate.telling.tell(denial, head)),
+        };
+        additions.apply_to(response.headers_mut());
+        response
+    }
+
+    pub(super) fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
+        if let Some(login_cookie) = &self.gate.login_cookie {
+            login_cookie.remove(*head, https, cookies);
+        }
+        if let Some(elsewhere) = &self.gate.elsewhere {
+            elsewhere.remove(*head, https, false, cookies);
+        }
+    }
+}
+
+/// Whether a login cookie is not good any more.
+pub(super) fn is_about_a_cookie(reason: Reason) -> bool {
+    matches!(reason, Reason::ExpiredCookie | Reason::InvalidCookie)
+}
