@@ -137,7 +137,6 @@ impl CookieJar {
     /// The jar for requests with this `Host` field, which the name of a Jupyter Server's cookie is made from.
     ///
     /// The methods of the jar itself are those of `at(b"")`; where the name is fixed, that is all one needs.
-    #[inline]
     pub fn at(&self, host: &[u8]) -> JarAt<'_> {
         JarAt {
             jar: self,

@@ -209,7 +209,6 @@ pub struct Candidates<'a> {
 
 impl<'a> Candidates<'a> {
     /// One more value; `None` if there is no room for it.
-    #[inline]
     fn add(&mut self, value: &'a [u8]) -> Option<()> {
         if !self.contains(&value) {
             *self.values.get_mut(self.count)? = value;

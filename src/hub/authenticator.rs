@@ -208,12 +208,15 @@ impl Hub {
 
     /// Where the word of the token with this digest lies, for the browser that sent these cookies.
     pub(super) fn key(&self, token: [u8; 32], sent: Option<RequestCookies<'_>>) -> Key {
-        let mut ids = sent.iter().flat_map(|sent| sent.values(&self.session_id));
-        match (ids.next(), ids.next()) {
-            (id, None) => Key::new(token, id),
+        let Some(sent) = sent else {
+            return Key::new(token, None);
+        };
+        match sent.candidates(&self.session_id).as_deref() {
+            Some([]) => Key::new(token, None),
+            Some([id]) => Key::new(token, Some(id)),
             // Of several, all count, whatever their order.
-            (first, second) => {
-                let mut ids: Vec<&[u8]> = first.into_iter().chain(second).chain(ids).collect();
+            _ => {
+                let mut ids: Vec<&[u8]> = sent.values(&self.session_id).collect();
                 ids.sort_unstable();
                 Key::new(token, Some(&ids.join(&b';')))
             }
