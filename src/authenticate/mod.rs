@@ -36,7 +36,7 @@ pub use self::{
     func::{AuthenticatorFn, authenticator_fn},
     identity_cookie::IdentityCookie,
     token::TokenAuthenticator,
-    token_sources::{Found, TokenSource, TokenSources},
+    token_sources::{FoundToken, TokenSource, TokenSources},
 };
 pub(crate) use self::{
     chain::{Chain, unexpired},

@@ -89,7 +89,7 @@ impl TokenSources {
         &'a self,
         head: Head<'a>,
         buffer: &'a mut TokenBuffer,
-    ) -> Result<Option<Found<'a>>, Denial> {
+    ) -> Result<Option<FoundToken<'a>>, Denial> {
         let TokenBuffer { query, protocol } = buffer;
         let mut found = None;
         if self.authorization
@@ -97,20 +97,20 @@ impl TokenSources {
         {
             let token = token_in_authorization(value.as_bytes())?;
             let source = &TokenSource::Authorization;
-            found = token.map(|token| Found { token, source });
+            found = token.map(|token| FoundToken { token, source });
         }
         for source in &self.headers {
             if let TokenSource::Header(name) = source {
-                found = Found::one(found, token_in_header(head.headers(), name)?, source)?;
+                found = FoundToken::one(found, token_in_header(head.headers(), name)?, source)?;
             }
         }
         if self.websocket_subprotocol && is_handshake(head) {
             let token = token_in_protocols(head.headers(), protocol)?;
-            found = Found::one(found, token, &TokenSource::WebSocketSubprotocol)?;
+            found = FoundToken::one(found, token, &TokenSource::WebSocketSubprotocol)?;
         }
         // Last, so that its word on the source counts: what a URL held is to be cleaned out of it.
         if self.query && head.uri().query().is_some() {
-            found = Found::one(found, Query::of(head.uri()).token_by(query)?, &TokenSource::Query)?;
+            found = FoundToken::one(found, Query::of(head.uri()).token_by(query)?, &TokenSource::Query)?;
         }
         Ok(found)
     }
@@ -125,12 +125,12 @@ impl Default for TokenSources {
 
 /// A token, and where in the request it stood.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct FoundToken<'a> {
     token: PresentedToken<'a>,
     source: &'a TokenSource,
 }
 
-impl<'a> Found<'a> {
+impl<'a> FoundToken<'a> {
     /// The token.
     pub fn token(&self) -> PresentedToken<'a> {
         self.token

@@ -6,11 +6,12 @@ use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag, aead::inout::InO
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 
 use super::{
-    jar::{CookieJar, Form, Place, Times},
+    jar::CookieJar,
     keyring::{Key, Keyring, Purpose, Ring},
     name::CookieName,
     opened::{OpenError, Opened, decoded, in_time, unquoted},
     scope::CookieScope,
+    value_format::{Form, Place, Times},
 };
 use crate::{random, time::UnixTime};
 

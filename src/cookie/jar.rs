@@ -13,6 +13,7 @@ use super::{
     request::RequestCookies,
     scope::CookieScope,
     signed::SignedValues,
+    value_format::{Form, Place, Times},
 };
 use crate::{error::ConfigError, time::UnixTime};
 
@@ -47,43 +48,6 @@ pub struct CookieJar {
     form: Arc<dyn Form>,
     scope: CookieScope,
     lifetime: Lifetime,
-}
-
-/// How a payload becomes a value, and a value a payload.
-pub(super) trait Form: Send + Sync {
-    /// Whether a value holds its time of issue beside that of the login, so that idle time can begin anew.
-    fn slides(&self) -> bool;
-
-    fn seal(&self, place: Place<'_>, payload: &[u8], times: Times) -> String;
-
-    fn open<'b>(
-        &self,
-        place: Place<'_>,
-        value: &[u8],
-        now: &dyn Fn() -> UnixTime,
-        buffer: &'b mut [u8],
-    ) -> Result<Opened<'b>, OpenError>;
-}
-
-/// Which cookie a value is for.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) name: &'a CookieName,
-    #[cfg_attr(not(feature = "encrypted"), allow(dead_code, reason = "peers do not sign it"))]
-    pub(super) scope: &'a CookieScope,
-    pub(super) lifetime: &'a Lifetime,
-}
-
-/// The times of a value to be written.
-#[derive(Clone, Copy)]
-#[cfg_attr(
-    not(feature = "encrypted"),
-    allow(dead_code, reason = "signed values have one time")
-)]
-pub(super) struct Times {
-    pub(super) started_at: UnixTime,
-    pub(super) issued_at: UnixTime,
-    pub(super) life: Duration,
 }
 
 impl CookieJar {

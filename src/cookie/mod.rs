@@ -41,6 +41,7 @@ mod server_name;
 mod set;
 mod signed;
 mod signed_fields;
+mod value_format;
 
 pub use error::{CookieError, CookieErrorKind};
 pub use jar::{CookieJar, JarAt, Read};

@@ -5,12 +5,12 @@ use std::{fmt, time::Duration};
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::{
-    jar::{Form, Place, Times},
     keyring::{Key, Keyring, Ring},
     name::CookieName,
     opened::{OpenError, Opened, decoded, in_time, unquoted},
     scope::CookieScope,
     signed_fields::fields,
+    value_format::{Form, Place, Times},
 };
 use crate::{digest::Hmac, secret, time::UnixTime};
 

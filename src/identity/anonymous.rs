@@ -1,6 +1,6 @@
-//! Somebody nobody knows.
+//! Anonymous users.
 
-use super::Identity;
+use super::fields::Identity;
 use crate::random;
 
 /// Moons of Jupiter.
@@ -64,18 +64,27 @@ const MOONS: [&str; 57] = [
     "Valetudo",
 ];
 
-/// See [`Identity::anonymous`].
-pub(super) fn identity() -> Identity {
-    // Not quite even, which a name may be; the username is.
-    let [drawn] = random::octets::<1>();
-    let moon = MOONS[usize::from(drawn) % MOONS.len()];
-    let name = format!("Anonymous {moon}");
-    let initials: String = ["A", moon]
-        .iter()
-        .filter_map(|word| word.chars().next())
-        .collect();
-    Identity::new(&random::hex::<16>())
-        .with_name(&name)
-        .with_display_name(&name)
-        .with_initials(&initials)
+impl Identity {
+    /// An anonymous user, under a new random name.
+    ///
+    /// The username is 32 random hexadecimal digits; name and display name are `Anonymous` and a moon of
+    /// Jupiter, the initials their first letters.
+    ///
+    /// # Panics
+    ///
+    /// If the system's random generator fails.
+    pub fn anonymous() -> Self {
+        // Not quite even, which a name may be; the username is.
+        let [drawn] = random::octets::<1>();
+        let moon = MOONS[usize::from(drawn) % MOONS.len()];
+        let name = format!("Anonymous {moon}");
+        let initials: String = ["A", moon]
+            .iter()
+            .filter_map(|word| word.chars().next())
+            .collect();
+        Self::new(&random::hex::<16>())
+            .with_name(&name)
+            .with_display_name(&name)
+            .with_initials(&initials)
+    }
 }

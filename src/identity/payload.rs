@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::ser::{Formatter, Serializer};
 
-use super::{Fields, Identity};
+use super::fields::{Fields, Identity};
 
 /// The longest payload that is read, in octets: what a cookie can hold.
 const LIMIT: usize = 4096;
@@ -40,17 +40,6 @@ impl Identity {
     pub fn from_payload(payload: &[u8]) -> Result<Self, IdentityError> {
         Payload::<Option<IgnoredAny>, Option<IgnoredAny>>::read(payload)?.identity()
     }
-}
-
-/// The fields of an identity as a payload shows them.
-#[derive(PartialEq, Hash, Serialize)]
-pub(crate) struct Shown<'a> {
-    pub(super) username: &'a str,
-    pub(super) name: &'a str,
-    pub(super) display_name: &'a str,
-    pub(super) initials: Option<&'a str>,
-    pub(super) color: Option<&'a str>,
-    pub(super) avatar_url: Option<&'a str>,
 }
 
 /// Returns `value` as JSON, written as Python's `json.dumps` writes it.

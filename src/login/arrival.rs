@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
-use super::{OwnPassword, form::LoginForm};
+use super::{form::LoginForm, own_password::OwnPassword};
 use crate::{
     authenticate::login_payload::Login,
     event::Event,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::NotChanged;
+use super::own_password::NotChanged;
 use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},

@@ -18,23 +18,23 @@
 
 mod arrival;
 mod form;
+mod own_password;
 
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
+pub(crate) use self::own_password::{NotChanged, OwnPassword};
 use self::{arrival::Arrival, form::LoginForm};
 use crate::{
     answer::Answer,
     authenticate::login_payload::Login,
     base_url::BaseUrl,
     cookie::SetCookies,
-    error::Unavailable,
     gate::{
         Browser,
         endpoint::{Endpoint, Visit},
         form::Form,
-        gate::Gate,
         responses::OwnResponse,
     },
     grant::Grant,
@@ -59,34 +59,6 @@ pub(crate) struct LoginPage {
     pub(crate) verifiers: Arc<[Arc<dyn TokenVerifier>]>,
     /// The one password that everybody shares, if there is one.
     pub(crate) shared: Option<Arc<dyn OwnPassword>>,
-}
-
-/// The one password that everybody shares.
-pub(crate) trait OwnPassword: Send + Sync {
-    fn is_set(&self) -> bool;
-
-    fn may_change(&self) -> bool;
-
-    /// How often it has been changed.
-    fn changes(&self) -> u64;
-
-    /// Puts `new` in its place if the policy takes it, which ends every login; not if it was changed since it had been
-    /// changed `changes` times, when whoever asks proved to know it.
-    fn change(&self, gate: &Arc<Gate>, new: &Secret, changes: u64) -> Answer<Result<(), NotChanged>>;
-}
-
-/// Why a password stays what it is.
-#[cfg_attr(
-    not(feature = "password"),
-    allow(dead_code, reason = "only passwords are changed")
-)]
-pub(crate) enum NotChanged {
-    /// Another one is being set right now.
-    Busy,
-    Forbidden,
-    /// The new one will not do; the text is for the person.
-    Refused(String),
-    Unavailable(Unavailable),
 }
 
 impl Endpoint for LoginPage {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[cfg(feature = "password")]
-pub use self::passwords::{Found, PasswordStore, SharedPassword, StoredPasswords, Users};
+pub use self::passwords::{PasswordLookup, PasswordStore, SharedPassword, StoredPasswords, Users};
 pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet};
 
 /// What a verifier says of a credential.

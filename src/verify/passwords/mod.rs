@@ -13,7 +13,7 @@ use crate::{
 
 pub use self::{
     shared::SharedPassword,
-    stored::{Found, PasswordStore, StoredPasswords},
+    stored::{PasswordLookup, PasswordStore, StoredPasswords},
     users::Users,
 };
 

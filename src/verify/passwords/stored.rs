@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What a store has of a user: the hash of the password and what the user is worth, or nobody of that name.
-pub type Found = Result<Option<(Arc<PasswordHash>, Grant)>, Unavailable>;
+pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, Unavailable>;
 
 /// Where the hashes of users' passwords are kept.
 ///
@@ -23,13 +23,13 @@ pub type Found = Result<Option<(Arc<PasswordHash>, Grant)>, Unavailable>;
 /// ```
 /// use std::sync::Arc;
 ///
-/// use portcullis::{Answer, Grant, Identity, PasswordHash, PasswordStore, Unavailable, verify::Found};
+/// use portcullis::{Answer, Grant, Identity, PasswordHash, PasswordStore, Unavailable, verify::PasswordLookup};
 ///
 /// #[derive(Clone)]
 /// struct Database;
 ///
 /// impl PasswordStore for Database {
-///     fn find(&self, username: &str) -> Answer<Found> {
+///     fn find(&self, username: &str) -> Answer<PasswordLookup> {
 ///         let (database, username) = (self.clone(), username.to_owned());
 ///         Answer::later(async move {
 ///             let Some(text) = database.hash_of(&username).await.map_err(Unavailable::new)? else {
@@ -59,7 +59,7 @@ pub type Found = Result<Option<(Arc<PasswordHash>, Grant)>, Unavailable>;
 pub trait PasswordStore: Send + Sync + 'static {
     /// The hash of this user's password, and what the user is worth; `None` for a user who is unknown, locked
     /// out or without a password.
-    fn find(&self, username: &str) -> Answer<Found>;
+    fn find(&self, username: &str) -> Answer<PasswordLookup>;
 
     /// Told when a user has logged in by a hash that is weak or cheaper than new ones are, with one made anew
     /// of the same password. Default: nothing is done.
@@ -73,7 +73,7 @@ pub trait PasswordStore: Send + Sync + 'static {
 }
 
 impl<S: PasswordStore + ?Sized> PasswordStore for Arc<S> {
-    fn find(&self, username: &str) -> Answer<Found> {
+    fn find(&self, username: &str) -> Answer<PasswordLookup> {
         (**self).find(username)
     }
 
@@ -252,7 +252,7 @@ mod tests {
     struct Broken(AtomicUsize);
 
     impl PasswordStore for Broken {
-        fn find(&self, _username: &str) -> Answer<Found> {
+        fn find(&self, _username: &str) -> Answer<PasswordLookup> {
             self.0.fetch_add(1, Ordering::Relaxed);
             Answer::Now(Err(Unavailable::new("the disk is gone")))
         }

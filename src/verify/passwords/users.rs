@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::{Found, PasswordStore};
+use super::{PasswordLookup, PasswordStore};
 use crate::{answer::Answer, error::ConfigError, grant::Grant, identity::Identity, password::PasswordHash};
 
 /// A few users and the hashes of their passwords, kept in memory.
@@ -86,7 +86,7 @@ impl Users {
 }
 
 impl PasswordStore for Users {
-    fn find(&self, username: &str) -> Answer<Found> {
+    fn find(&self, username: &str) -> Answer<PasswordLookup> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Answer::Now(Ok(table.get(username).cloned()))
     }

@@ -113,7 +113,7 @@ trusted_proxies = [\"127.0.0.1/32\"]"
     pub fn start_configured(config: impl FnOnce(&str, &str) -> String) -> Self {
         let mut hub = Self::new();
         let config = config(&hub.address, &hub.api_address);
-        fs::write(hub.folder.path().join("hub.toml"), config).expect("a file");
+        write_private(&hub.folder.path().join("hub.toml"), &config);
         hub.launch(&[]);
         hub
     }
@@ -174,7 +174,7 @@ url = \"http://{server}\"
             service_token = Self::SERVICE_TOKEN,
             server_token = Self::SERVER_TOKEN,
         );
-        fs::write(hub.folder.path().join("hub.toml"), config).expect("a file");
+        write_private(&hub.folder.path().join("hub.toml"), &config);
     }
 
     /// Ends the hub and starts it again.
@@ -422,4 +422,10 @@ url = \"http://{server}\"
 fn free_ports() -> [u16; 6] {
     let listeners = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())
+}
+
+/// Writes a file that its owner alone can read.
+fn write_private(path: &Path, text: impl AsRef<[u8]>) {
+    fs::write(path, text).expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its owner's file");
 }
