@@ -28,8 +28,8 @@
 //!
 //! | row | signals | verdict |
 //! |---|---|---|
-//! | S1 | several fields, a list, neither `http` nor `https` | refused: scheme (400) |
-//! | S2 | not the scheme of the public origin | refused: scheme (403) |
+//! | S1 | several fields; the first of the list is not `http`, `https`, `ws` or `wss` | refused: scheme (400) |
+//! | S2 | the first is not the scheme of the public origin; `ws` is `http`, `wss` is `https` | refused: scheme (403) |
 //! | S3 | the same scheme, or no public origin configured | next part |
 //! | S4 | `X-Forwarded-Proto` of anybody else | ignored |
 //!
