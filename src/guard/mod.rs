@@ -10,7 +10,7 @@
 //! let in by something a browser sends by itself, and for the login form ([`Guards::cross_site`]). `own` is
 //! the public origin where one is configured, else scheme, host and port of the request itself, as far as the
 //! scheme is known; `listed` is an entry of [`Origins`]; `foreign` is any other well-formed origin, and the
-//! opaque `null`. Fetch Metadata's `cross` is `cross-site`, `same-site` and every unknown value.
+//! opaque `null` except in O3. Fetch Metadata's `cross` is `cross-site`, `same-site` and every unknown value.
 //!
 //! **1. Host.** From a trusted proxy its `X-Forwarded-Host` is taken for the host.
 //!
@@ -48,6 +48,7 @@
 //! |---|---|---|
 //! | O1 | several `Origin`, or one that is neither `null` nor `scheme://host[:port]` | refused: origin |
 //! | O2 | several `Sec-Fetch-Site` | refused: origin |
+//! | O3 | Origin `null`, `Sec-Fetch-Site: same-origin` | next part, as if no Origin was sent |
 //!
 //! **5. Safe methods** (GET, HEAD, OPTIONS) with a cookie.
 //!
