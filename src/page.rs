@@ -39,8 +39,8 @@ impl Page {
     fn of_class(title: &str, class: &str) -> Self {
         let mut html = String::with_capacity(STYLE.len() + 2048);
         html.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
-        // The header says `no-referrer`, for the links; a form sent under that has `Origin: null` and is refused. This
-        // sends the origin, and the query as little.
+        // The header says `no-referrer`, for the links; a form sent under that has `Origin: null`, which is refused
+        // if the browser sends no `Sec-Fetch-Site`. This sends the origin, and the query as little.
         html.push_str("<meta name=\"referrer\" content=\"strict-origin\">");
         html.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>");
         push_escaped(&mut html, title);

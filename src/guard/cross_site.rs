@@ -76,17 +76,8 @@ impl Guards {
         kind: RequestKind,
         xsrf: Option<&dyn Xsrf>,
     ) -> Result<(), Denial> {
-        let malformed = |_: Several| Refusal::MalformedOrigin;
-        let origin = head.single(&fields::ORIGIN).map_err(malformed)?;
-        let origin = match origin.map(|origin| origin.as_bytes()) {
-            None => None,
-            Some(b"null") => Some(Sender::Foreign),
-            Some(octets) => {
-                let origin = SentOrigin::parse(octets).ok_or(Refusal::MalformedOrigin)?;
-                Some(self.sender(surroundings, head, origin))
-            }
-        };
-        let site = Site::of(head).map_err(malformed)?;
+        let site = Site::of(head).map_err(|_: Several| Refusal::MalformedOrigin)?;
+        let origin = self.origin(surroundings, head, site)?;
         match kind {
             RequestKind::Safe => self.safe(head, origin, site, xsrf),
             RequestKind::Unsafe => self.not_safe(surroundings, head, origin, site, false, xsrf),
@@ -233,17 +224,35 @@ impl Guards {
     ///
     /// For what a link may do unless it is another site's, such as `GET logout`; silence shows nothing.
     pub fn shows_another_site(&self, surroundings: &Surroundings<'_>, head: Head<'_>) -> bool {
-        let foreign = |sent: Option<SentOrigin<'_>>| {
-            sent.is_none_or(|sent| self.sender(surroundings, head, sent) == Sender::Foreign)
+        let Ok(site) = Site::of(head) else {
+            return true;
         };
-        let site = head.field(&fields::SEC_FETCH_SITE).is_some()
-            && !matches!(Site::of(head), Ok(Some(Site::SameOrigin | Site::None)));
-        site || head
-            .headers()
-            .get_all(&fields::ORIGIN)
-            .iter()
-            .any(|origin| foreign(SentOrigin::parse(origin.as_bytes())))
+        site.is_some_and(Site::is_foreign)
+            || matches!(
+                self.origin(surroundings, head, site),
+                Err(_) | Ok(Some(Sender::Foreign))
+            )
             || self.referer(surroundings, head) == Some(Sender::Foreign)
+    }
+
+    /// Whose page the one Origin names.
+    ///
+    /// `null` beside `Sec-Fetch-Site: same-origin` names none: a page with `Referrer-Policy: no-referrer` sends both.
+    fn origin(
+        &self,
+        surroundings: &Surroundings<'_>,
+        head: Head<'_>,
+        site: Option<Site>,
+    ) -> Result<Option<Sender>, Refusal> {
+        let malformed = Refusal::MalformedOrigin;
+        let Some(origin) = head.single(&fields::ORIGIN).map_err(|_: Several| malformed)? else {
+            return Ok(None);
+        };
+        if origin == "null" {
+            return Ok((site != Some(Site::SameOrigin)).then_some(Sender::Foreign));
+        }
+        let origin = SentOrigin::parse(origin.as_bytes()).ok_or(malformed)?;
+        Ok(Some(self.sender(surroundings, head, origin)))
     }
 
     /// Whose page the one Referer names; of several, or one that cannot be read, it is nobody's.
@@ -347,6 +356,8 @@ mod tests {
             (&[HOST, EVIL], true),
             (&[HOST, NULL], true),
             (&[HOST, OWN, EVIL], true),
+            (&[HOST, NULL, SAME], false),
+            (&[HOST, NULL, NONE], true),
             (&[HOST, EVIL_REFERER], true),
             (&[HOST, SAME, EVIL_REFERER], true),
         ] {

@@ -10,7 +10,7 @@
 //! let in by something a browser sends by itself, and for the login form ([`Guards::cross_site`]). `own` is
 //! the public origin where one is configured, else scheme, host and port of the request itself, as far as the
 //! scheme is known; `listed` is an entry of [`Origins`]; `foreign` is any other well-formed origin, and the
-//! opaque `null`. Fetch Metadata's `cross` is `cross-site`, `same-site` and every unknown value.
+//! opaque `null` except in O3. Fetch Metadata's `cross` is `cross-site`, `same-site` and every unknown value.
 //!
 //! **1. Host.** From a trusted proxy its `X-Forwarded-Host` is taken for the host.
 //!
@@ -28,8 +28,8 @@
 //!
 //! | row | signals | verdict |
 //! |---|---|---|
-//! | S1 | several fields, a list, neither `http` nor `https` | refused: scheme (400) |
-//! | S2 | not the scheme of the public origin | refused: scheme (403) |
+//! | S1 | several fields; the first of the list is not `http`, `https`, `ws` or `wss` | refused: scheme (400) |
+//! | S2 | the first is not the scheme of the public origin; `ws` is `http`, `wss` is `https` | refused: scheme (403) |
 //! | S3 | the same scheme, or no public origin configured | next part |
 //! | S4 | `X-Forwarded-Proto` of anybody else | ignored |
 //!
@@ -48,6 +48,7 @@
 //! |---|---|---|
 //! | O1 | several `Origin`, or one that is neither `null` nor `scheme://host[:port]` | refused: origin |
 //! | O2 | several `Sec-Fetch-Site` | refused: origin |
+//! | O3 | Origin `null`, `Sec-Fetch-Site: same-origin` | next part, as if no Origin was sent |
 //!
 //! **5. Safe methods** (GET, HEAD, OPTIONS) with a cookie.
 //!

@@ -106,7 +106,7 @@ impl Refusal {
             Self::ForeignSocket => "Cross origin websockets not allowed",
             Self::MalformedHost => "expected one well-formed Host",
             Self::MalformedOrigin => "expected at most one Origin and Sec-Fetch-Site, well-formed",
-            Self::MalformedScheme => "expected one X-Forwarded-Proto, http or https",
+            Self::MalformedScheme => "expected one X-Forwarded-Proto that begins with http, https, ws or wss",
             Self::Method => "neither TRACE nor a CONNECT tunnel is answered",
             Self::UnprovenOrigin => "nothing shows that a page of this server caused the request",
             Self::XsrfFormat => "'_xsrf' argument has invalid format",

@@ -72,17 +72,34 @@ pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<Authority<'_>, Ref
     Authority::parse(host).ok_or(Refusal::MalformedHost)
 }
 
-/// The scheme that a trusted proxy reports, if it does.
+/// The scheme that a trusted proxy reports, if it does: the first of a list, which is the browser's side.
 pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal> {
-    match head.single(&fields::X_FORWARDED_PROTO) {
-        Ok(None) => Ok(None),
-        Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"https") => Ok(Some(Scheme::Https)),
-        Ok(Some(scheme)) if scheme.as_bytes().eq_ignore_ascii_case(b"http") => Ok(Some(Scheme::Http)),
-        Ok(Some(_)) | Err(Several) => Err(Refusal::MalformedScheme),
+    let malformed = Refusal::MalformedScheme;
+    let Some(list) = head
+        .single(&fields::X_FORWARDED_PROTO)
+        .map_err(|_: Several| malformed)?
+    else {
+        return Ok(None);
+    };
+    match scheme_named(first_of(list.to_str().map_err(|_| malformed)?)) {
+        Scheme::Unknown => Err(malformed),
+        scheme => Ok(Some(scheme)),
     }
 }
 
-/// Whether a header field says that the browser speaks https: the first `proto` of `Forwarded`, else
+/// The scheme of this name. Some proxies write `ws` and `wss` for a WebSocket.
+fn scheme_named(name: &str) -> Scheme {
+    let is = |known| name.eq_ignore_ascii_case(known);
+    if is("https") || is("wss") {
+        Scheme::Https
+    } else if is("http") || is("ws") {
+        Scheme::Http
+    } else {
+        Scheme::Unknown
+    }
+}
+
+/// Whether a header field says that the browser speaks https (or wss): the first `proto` of `Forwarded`, else
 /// `X-Scheme`, else the first of `X-Forwarded-Proto`, as JupyterHub reads them.
 ///
 /// Any client can send these. They are good for making cookies `Secure`, which affects that client alone, and
@@ -98,7 +115,7 @@ pub(super) fn rumoured_https(head: Head<'_>) -> bool {
     forwarded
         .or_else(|| sent(&fields::X_SCHEME).map(first_of))
         .or_else(|| sent(&fields::X_FORWARDED_PROTO).map(first_of))
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+        .is_some_and(|scheme| scheme_named(scheme) == Scheme::Https)
 }
 
 /// The first of a list with commas.
