@@ -30,7 +30,6 @@ use crate::{
     verify::Verdict,
 };
 
-#[cfg(feature = "hub")]
 pub use self::{
     authorization::token_in_authorization,
     func::{AuthenticatorFn, authenticator_fn},
