@@ -1,9 +1,14 @@
 //! What PostgreSQL's errors mean.
 
+use std::time::Duration;
+
 use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::{Error, error::SqlState};
 
 use crate::store::{StoreError, StoreErrorKind};
+
+/// So long a server that does not answer is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The store's word for an error of the server or of the way to it.
 ///

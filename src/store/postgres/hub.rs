@@ -7,7 +7,10 @@
 use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, Row};
 
-use super::{PostgresTokenStore, SWEEP_TOKENS, begin, insert_token, token_values};
+use super::{
+    statements::{SWEEP_TOKENS, begin, insert_token, token_values},
+    token_store::PostgresTokenStore,
+};
 use crate::{
     answer::{Answer, BoxFuture},
     store::{

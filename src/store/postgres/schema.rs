@@ -3,7 +3,10 @@
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::{Error, error::SqlState};
 
-use super::{begin, fault::fault, settings::PATIENCE};
+use super::{
+    fault::{PATIENCE, fault},
+    statements::begin,
+};
 use crate::{
     secret::Secret,
     store::{StoreError, StoreErrorKind, row::LookupKey},

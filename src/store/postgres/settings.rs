@@ -9,14 +9,16 @@ use tokio_postgres::{
     tls::{MakeTlsConnect, TlsConnect},
 };
 
-use super::{PostgresTokenStore, fault::pool_fault, schema};
+use super::{
+    fault::{PATIENCE, pool_fault},
+    schema,
+    token_store::PostgresTokenStore,
+};
 use crate::{
     secret::Secret,
     store::{StoreError, StoreErrorKind, row::LookupKey},
 };
 
-/// So long a server that does not answer is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// The isolation of statements that are sent outside of a transaction: of any other, one that meets another's change may
 /// fail. Transactions state theirs themselves.
 const ISOLATION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
@@ -46,8 +48,24 @@ pub struct PostgresSettings {
     connections: usize,
 }
 
+impl PostgresTokenStore {
+    /// The store in the database that `config`, a connection string or URL, tells of, without TLS.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresSettings::connect`].
+    pub async fn connect(config: &str) -> Result<Self, StoreError> {
+        Self::at(config).connect().await
+    }
+
+    /// The settings to reach the database by that `config`, a connection string or URL, tells of.
+    pub fn at(config: &str) -> PostgresSettings {
+        PostgresSettings::new(config)
+    }
+}
+
 impl PostgresSettings {
-    pub(super) fn new(config: &str) -> Self {
+    fn new(config: &str) -> Self {
         Self {
             config: config.to_owned(),
             key: None,

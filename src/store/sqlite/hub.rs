@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{SqliteTokenStore, insert, sweep_tokens};
+use super::{
+    statements::{insert, sweep_tokens},
+    token_store::SqliteTokenStore,
+};
 use crate::{
     answer::{Answer, BoxFuture},
     store::{

@@ -11,7 +11,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{SqliteTokenStore, fault::fault, schema, threads::Threads};
+use super::{fault::fault, schema, threads::Threads, token_store::SqliteTokenStore};
 use crate::{
     secret::Secret,
     store::{StoreError, StoreErrorKind, row::LookupKey},
@@ -50,8 +50,27 @@ pub struct SqliteSettings {
     size_limit: Option<u64>,
 }
 
+impl SqliteTokenStore {
+    /// The store in the file at `path`, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// `Settings` if the path is one of SQLite's special names such as `:memory:`, if others than the owner can write to the
+    /// file, or if the key is shorter than 32 bytes; `Unavailable` if the file cannot be opened for writing; `Schema` if it is
+    /// no database, or of a newer version, or made with another key; `Busy` if another process holds it for more than
+    /// 5 seconds.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::at(path).open()
+    }
+
+    /// The settings to open the file at `path` with.
+    pub fn at(path: impl AsRef<Path>) -> SqliteSettings {
+        SqliteSettings::new(path.as_ref())
+    }
+}
+
 impl SqliteSettings {
-    pub(super) fn new(path: &Path) -> Self {
+    fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             key: None,

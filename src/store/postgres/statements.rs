@@ -1,0 +1,95 @@
+//! Statements, their values and their rows.
+
+use deadpool_postgres::{Object, Transaction};
+use tokio_postgres::{Error, IsolationLevel, Row, types::ToSql};
+
+use crate::store::{
+    Tokens,
+    row::{TokenRow, number},
+};
+
+/// Begins a transaction of the isolation that the statements here are written for: each one sees what was committed
+/// before it. The default of the database, the role or the session has no say.
+pub(super) async fn begin(object: &mut Object) -> Result<Transaction<'_>, Error> {
+    let transaction = object.build_transaction();
+    let transaction = transaction.isolation_level(IsolationLevel::ReadCommitted);
+    transaction.start().await
+}
+
+/// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long.
+pub(super) const SWEEP_TOKENS: &str = "DELETE FROM portcullis_tokens WHERE id IN
+    (SELECT id FROM portcullis_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT 4 FOR UPDATE SKIP LOCKED)";
+
+pub(super) fn insert_token() -> String {
+    let columns = TokenRow::COLUMNS;
+    format!(
+        "INSERT INTO portcullis_tokens ({columns}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    )
+}
+
+pub(super) fn token_values<'a>(
+    place: &'a (dyn ToSql + Sync),
+    row: &'a TokenRow,
+) -> [&'a (dyn ToSql + Sync); 11] {
+    [
+        &row.id,
+        &row.owner,
+        &row.identity,
+        &row.scopes,
+        &row.label,
+        &row.created,
+        &row.expires_at,
+        &row.last_used,
+        &row.session_id,
+        &row.client_id,
+        place,
+    ]
+}
+
+pub(super) fn token_row(row: &Row) -> Result<TokenRow, Error> {
+    Ok(TokenRow {
+        id: row.try_get(0)?,
+        owner: row.try_get(1)?,
+        identity: row.try_get(2)?,
+        scopes: row.try_get(3)?,
+        label: row.try_get(4)?,
+        created: row.try_get(5)?,
+        expires_at: row.try_get(6)?,
+        last_used: row.try_get(7)?,
+        session_id: row.try_get(8)?,
+        client_id: row.try_get(9)?,
+    })
+}
+
+pub(super) type Values = Vec<Box<dyn ToSql + Send + Sync>>;
+
+/// The conditions of a `WHERE`, and their values.
+pub(super) fn condition(which: &Tokens) -> (String, Values) {
+    let (mut condition, mut values) = (String::new(), Values::new());
+    let mut and = |column: &str, value: Box<dyn ToSql + Send + Sync>| {
+        values.push(value);
+        let and = if condition.is_empty() { "" } else { " AND " };
+        condition.push_str(&format!("{and}{column} = ${}", values.len()));
+    };
+    if let Some(id) = which.id {
+        // An id beyond what a row can have is nobody's.
+        and("id", Box::new(number(id).unwrap_or(-1)));
+    }
+    for (column, value) in [
+        ("owner", &which.owner),
+        ("session_id", &which.session_id),
+        ("client_id", &which.client_id),
+    ] {
+        if let Some(value) = value {
+            and(column, Box::new(value.clone()));
+        }
+    }
+    (condition, values)
+}
+
+pub(super) fn borrowed(values: &Values) -> Vec<&(dyn ToSql + Sync)> {
+    values
+        .iter()
+        .map(|value| &**value as &(dyn ToSql + Sync))
+        .collect()
+}

@@ -1,0 +1,243 @@
+//! The store, of tokens.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use deadpool_postgres::{Object, Pool};
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
+use tokio_postgres::Error;
+
+use super::{
+    fault::{PATIENCE, fault, late, pool_fault},
+    schema::Opened,
+    statements::{SWEEP_TOKENS, borrowed, condition, insert_token, token_row, token_values},
+};
+use crate::{
+    answer::{Answer, BoxFuture},
+    store::{
+        RecordId, SaltedTokenHash, SaltedTokens, StoreError, TokenRecord, TokenStore, Tokens,
+        row::{LookupKey, TokenRow, number, salted_tokens, seconds},
+    },
+    time::UnixTime,
+    token::TokenHash,
+};
+
+/// So many notes are on their way at most; those beyond are not taken down.
+const NOTES: usize = 64;
+
+/// Tokens in a server of PostgreSQL's: the choice for several processes at once.
+///
+/// A few connections, made when they are needed and again when they were cut. A server that does not answer within
+/// 5 seconds is told as `Unavailable`. Needs a tokio runtime.
+///
+/// A revocation is felt on every node at once: nothing is kept here, so there is nothing to tell the others of by
+/// `NOTIFY`. Each look-up asks the server, and sees all that was committed before. Of several hosts the one is taken
+/// that may write, never one that follows it.
+///
+/// The tables are made, and brought to a newer version, when a node connects; nodes that start at once wait for each
+/// other, 5 seconds at most. Transactions are `READ COMMITTED`, whatever the default of the database is. The names of the
+/// tables begin with `portcullis_`. A clone is a handle on the same store. Texts with a NUL in them cannot be kept
+/// (`Content`).
+///
+/// # The database of a JupyterHub
+///
+/// Connect to a copy of it, of JupyterHub 3 or newer: as for [`SqliteTokenStore`](crate::store::SqliteTokenStore), where
+/// the rows of `api_tokens` are taken over the first time.
+///
+/// # Security
+///
+/// [`connect`](Self::connect) has no TLS. It reaches a server on this machine, or one that `sslmode=disable` was written
+/// for; anything else wants [`connect_with_tls`](crate::store::PostgresSettings::connect_with_tls), which never falls back to none for a server
+/// beyond this machine.
+///
+/// # Example
+///
+/// ```no_run
+/// use portcullis::{AuthLayer, StoredTokens, store::PostgresTokenStore};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = PostgresTokenStore::connect("host=/run/postgresql user=hub dbname=hub").await?;
+/// let auth = AuthLayer::tokens(StoredTokens::new(store));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PostgresTokenStore(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    opened: Opened,
+    notes: Arc<Semaphore>,
+}
+
+/// What is done on one connection.
+pub(super) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+impl PostgresTokenStore {
+    pub(super) fn new(pool: Pool, opened: Opened) -> Self {
+        Self(Arc::new(Inner {
+            pool,
+            opened,
+            notes: Arc::new(Semaphore::new(NOTES)),
+        }))
+    }
+
+    pub(super) fn key(&self) -> &LookupKey {
+        &self.0.opened.key
+    }
+
+    /// What comes of `work`, on a connection of its own.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Object) -> Work<'a, T> + Send + 'static,
+    ) -> BoxFuture<Result<T, StoreError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let mut object = inner.pool.get().await.map_err(pool_fault)?;
+            match timeout(PATIENCE, work(&mut object)).await {
+                Ok(answer) => answer.map_err(fault),
+                Err(_) => {
+                    // Whoever did not answer once is not asked again.
+                    drop(Object::take(object));
+                    Err(late())
+                }
+            }
+        })
+    }
+
+    /// Does `work` while nobody waits.
+    fn note(&self, work: impl for<'a> FnOnce(&'a mut Object) -> Work<'a, u64> + Send + 'static) {
+        let (Ok(runtime), Ok(permit)) = (
+            Handle::try_current(),
+            Arc::clone(&self.0.notes).try_acquire_owned(),
+        ) else {
+            return;
+        };
+        let noted = self.ask(work);
+        runtime.spawn(async move {
+            let _ = noted.await;
+            drop(permit);
+        });
+    }
+}
+
+impl TokenStore for PostgresTokenStore {
+    fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
+        let place = self.key().place(hash);
+        let found = self.ask(move |object| {
+            Box::pin(async move {
+                let columns = TokenRow::COLUMNS;
+                let find = format!("SELECT {columns} FROM portcullis_tokens WHERE hash = $1");
+                let find = object.prepare_cached(&find).await?;
+                let found = object.query_opt(&find, &[&place.as_slice()]).await?;
+                found.as_ref().map(token_row).transpose()
+            })
+        });
+        Answer::later(async move { found.await?.map(TokenRow::record).transpose() })
+    }
+
+    fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
+        let place = self.key().place(hash);
+        match TokenRow::of(&token) {
+            Ok(row) => self.ask(move |object| {
+                Box::pin(async move {
+                    let sweep = object.prepare_cached(SWEEP_TOKENS).await?;
+                    object.execute(&sweep, &[&row.created]).await?;
+                    let insert = object.prepare_cached(&insert_token()).await?;
+                    object
+                        .execute(&insert, &token_values(&place.as_slice(), &row))
+                        .await
+                        .map(drop)
+                })
+            }),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn list(&self, which: Tokens, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        let rows = self.ask(move |object| {
+            Box::pin(async move {
+                let (condition, mut values) = condition(&which);
+                values.push(Box::new(seconds(now)));
+                let (columns, last) = (TokenRow::COLUMNS, values.len());
+                let list = format!(
+                    "SELECT {columns} FROM portcullis_tokens
+                     WHERE {condition} AND (expires_at IS NULL OR expires_at > ${last}) ORDER BY created, id"
+                );
+                let list = object.prepare_cached(&list).await?;
+                let rows = object.query(&list, &borrowed(&values)).await?;
+                rows.iter().map(token_row).collect::<Result<Vec<_>, _>>()
+            })
+        });
+        Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
+    }
+
+    fn revoke(&self, which: Tokens) -> BoxFuture<Result<u64, StoreError>> {
+        self.ask(move |object| {
+            Box::pin(async move {
+                let (condition, values) = condition(&which);
+                let revoke = format!("DELETE FROM portcullis_tokens WHERE {condition}");
+                let revoke = object.prepare_cached(&revoke).await?;
+                object.execute(&revoke, &borrowed(&values)).await
+            })
+        })
+    }
+
+    fn note_use(&self, id: RecordId, now: UnixTime) {
+        let (Ok(id), now) = (number(id), seconds(now)) else {
+            return;
+        };
+        self.note(move |object| {
+            Box::pin(async move {
+                let note = "UPDATE portcullis_tokens SET last_used = $2
+                            WHERE id = $1 AND coalesce(last_used < $2, TRUE)";
+                let note = object.prepare_cached(note).await?;
+                object.execute(&note, &[&id, &now]).await
+            })
+        });
+    }
+
+    fn salted(&self) -> Option<&dyn SaltedTokens> {
+        self.0.opened.salted.then_some(self)
+    }
+}
+
+impl SaltedTokens for PostgresTokenStore {
+    fn with_prefix(&self, prefix: &str) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
+        let prefix = prefix.to_owned();
+        let rows = self.ask(move |object| {
+            Box::pin(async move {
+                let columns = TokenRow::COLUMNS;
+                let find = format!(
+                    "SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = $1 ORDER BY id LIMIT $2"
+                );
+                let find = object.prepare_cached(&find).await?;
+                let limit = SaltedTokenHash::CANDIDATES as i64;
+                let rows = object.query(&find, &[&prefix, &limit]).await?;
+                let rows = rows
+                    .iter()
+                    .map(|row| Ok((token_row(row)?, row.try_get::<_, String>(10)?)));
+                rows.collect::<Result<Vec<_>, Error>>()
+            })
+        });
+        Answer::later(async move { salted_tokens(rows.await?) })
+    }
+
+    fn adopt(&self, id: RecordId, hash: TokenHash) {
+        let Ok(id) = number(id) else { return };
+        let place = self.key().place(hash);
+        self.note(move |object| {
+            Box::pin(async move {
+                let adopt = "UPDATE portcullis_tokens SET hash = $2, prefix = NULL, salted = NULL
+                             WHERE id = $1 AND salted IS NOT NULL";
+                let adopt = object.prepare_cached(adopt).await?;
+                object.execute(&adopt, &[&id, &place.as_slice()]).await
+            })
+        });
+    }
+}
+
+impl fmt::Debug for PostgresTokenStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostgresTokenStore")
+    }
+}

@@ -1,0 +1,76 @@
+//! Statements, their values and their rows.
+
+use rusqlite::{Connection, Row, params, types::Value};
+
+use crate::store::{
+    Tokens,
+    row::{TokenRow, number},
+};
+
+pub(super) fn insert(
+    connection: &Connection,
+    place: [u8; 32],
+    row: &TokenRow,
+) -> Result<(), rusqlite::Error> {
+    let columns = TokenRow::COLUMNS;
+    let insert = format!(
+        "INSERT INTO portcullis_tokens ({columns}, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    );
+    connection.prepare_cached(&insert)?.execute(params![
+        row.id,
+        row.owner,
+        row.identity,
+        row.scopes,
+        row.label,
+        row.created,
+        row.expires_at,
+        row.last_used,
+        row.session_id,
+        row.client_id,
+        place,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn token_row(row: &Row<'_>) -> Result<TokenRow, rusqlite::Error> {
+    Ok(TokenRow {
+        id: row.get(0)?,
+        owner: row.get(1)?,
+        identity: row.get(2)?,
+        scopes: row.get(3)?,
+        label: row.get(4)?,
+        created: row.get(5)?,
+        expires_at: row.get(6)?,
+        last_used: row.get(7)?,
+        session_id: row.get(8)?,
+        client_id: row.get(9)?,
+    })
+}
+
+/// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long.
+pub(super) fn sweep_tokens(connection: &Connection, now: i64) -> Result<(), rusqlite::Error> {
+    let sweep = "DELETE FROM portcullis_tokens WHERE hash IN
+                 (SELECT hash FROM portcullis_tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 4)";
+    connection.prepare_cached(sweep)?.execute([now]).map(drop)
+}
+
+/// The conditions of a `WHERE`, and their values.
+pub(super) fn condition(which: &Tokens) -> (String, Vec<Value>) {
+    let (mut condition, mut values) = (String::new(), Vec::new());
+    // An id beyond what a row can have is nobody's.
+    let id = which.id.map(|id| Value::Integer(number(id).unwrap_or(-1)));
+    let text = |text: &Option<String>| text.clone().map(Value::Text);
+    for (column, value) in [
+        ("id", id),
+        ("owner", text(&which.owner)),
+        ("session_id", text(&which.session_id)),
+        ("client_id", text(&which.client_id)),
+    ] {
+        if let Some(value) = value {
+            values.push(value);
+            let and = if condition.is_empty() { "" } else { " AND " };
+            condition.push_str(&format!("{and}{column} = ?{}", values.len()));
+        }
+    }
+    (condition, values)
+}

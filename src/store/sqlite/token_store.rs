@@ -1,0 +1,207 @@
+//! The store, of tokens.
+
+use std::{fmt, sync::Arc};
+
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter, types::Value};
+
+use super::{
+    fault::fault,
+    schema::Opened,
+    statements::{condition, insert, sweep_tokens, token_row},
+    threads::Threads,
+};
+use crate::{
+    answer::{Answer, BoxFuture},
+    store::{
+        RecordId, SaltedTokenHash, SaltedTokens, StoreError, TokenRecord, TokenStore, Tokens,
+        reply::Reply,
+        row::{LookupKey, TokenRow, number, salted_tokens, seconds},
+    },
+    time::UnixTime,
+    token::TokenHash,
+};
+
+/// Tokens in a file of SQLite's: the choice for one process, with nothing to install.
+///
+/// One thread writes and a few read; no async runtime is needed or used. What was acknowledged is on the disk: it is
+/// there after the process was killed, or the power went. Writes that wait together share one wait for the disk.
+/// Readers are not kept waiting by it, nor by another process that holds the database.
+///
+/// The tables are made, and brought to a newer version, when the file is opened. Their names begin with `portcullis_`,
+/// so the file may hold other tables besides. A clone is a handle on the same store; dropping the last one waits until
+/// all is written.
+///
+/// # The database of a JupyterHub
+///
+/// Open a copy of `jupyterhub.sqlite`, of JupyterHub 3 or newer. When it is opened for the first time, the rows of
+/// `api_tokens` are taken over: from then on those tokens are accepted, with their owners, scopes, notes and ends, and
+/// under their ids. A service's token is owned by `services/<name>`, which cannot be a user's name. JupyterHub's own
+/// tables are left as they are, and not read again.
+///
+/// Each such token is known by its salted hash until it is used; then the plain one takes its place.
+///
+/// # Security
+///
+/// The file is made with mode 0600. A reader of it finds hashes, names and session ids, and nothing to log in with. Who
+/// can write to it can make tokens, so its folder should be its owner's alone.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Grant, Identity, StoredTokens, store::SqliteTokenStore};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("tokens.sqlite");
+/// let tokens = StoredTokens::new(SqliteTokenStore::open(&path)?);
+/// let (token, _) = tokens.issue(Grant::new(Identity::new("me")).labelled("phone")).await?;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct SqliteTokenStore(Arc<Inner>);
+
+struct Inner {
+    threads: Threads,
+    opened: Opened,
+}
+
+impl SqliteTokenStore {
+    pub(super) fn new(threads: Threads, opened: Opened) -> Self {
+        Self(Arc::new(Inner { threads, opened }))
+    }
+
+    pub(super) fn key(&self) -> &LookupKey {
+        &self.0.opened.key
+    }
+
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> BoxFuture<Result<T, StoreError>> {
+        wait(self.0.threads.read(|connection| work(connection).map_err(fault)))
+    }
+
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> BoxFuture<Result<T, StoreError>> {
+        wait(self.0.threads.write(|connection| work(connection).map_err(fault)))
+    }
+
+    /// Writes, and nobody waits.
+    fn note(&self, work: impl FnOnce(&Connection) -> Result<usize, rusqlite::Error> + Send + 'static) {
+        let _ = self.0.threads.write(|connection| work(connection).map_err(fault));
+    }
+}
+
+impl TokenStore for SqliteTokenStore {
+    fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
+        let place = self.key().place(hash);
+        let found = self.read(move |connection| {
+            let columns = TokenRow::COLUMNS;
+            let find = format!("SELECT {columns} FROM portcullis_tokens WHERE hash = ?1");
+            connection
+                .prepare_cached(&find)?
+                .query_row([place], token_row)
+                .optional()
+        });
+        Answer::later(async move { found.await?.map(TokenRow::record).transpose() })
+    }
+
+    fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
+        let place = self.key().place(hash);
+        match TokenRow::of(&token) {
+            Ok(row) => self.write(move |connection| {
+                sweep_tokens(connection, row.created)?;
+                insert(connection, place, &row)
+            }),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn list(&self, which: Tokens, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        let rows = self.read(move |connection| {
+            let (condition, mut values) = condition(&which);
+            values.push(Value::Integer(seconds(now)));
+            let (columns, last) = (TokenRow::COLUMNS, values.len());
+            let list = format!(
+                "SELECT {columns} FROM portcullis_tokens
+                 WHERE {condition} AND (expires_at IS NULL OR expires_at > ?{last}) ORDER BY created, id"
+            );
+            let mut list = connection.prepare_cached(&list)?;
+            let rows = list.query_map(params_from_iter(values), token_row)?;
+            rows.collect::<Result<Vec<_>, _>>()
+        });
+        Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
+    }
+
+    fn revoke(&self, which: Tokens) -> BoxFuture<Result<u64, StoreError>> {
+        self.write(move |connection| {
+            let (condition, values) = condition(&which);
+            let revoke = format!("DELETE FROM portcullis_tokens WHERE {condition}");
+            let revoked = connection
+                .prepare_cached(&revoke)?
+                .execute(params_from_iter(values))?;
+            Ok(revoked as u64)
+        })
+    }
+
+    fn note_use(&self, id: RecordId, now: UnixTime) {
+        let (Ok(id), now) = (number(id), seconds(now)) else {
+            return;
+        };
+        self.note(move |connection| {
+            let note = "UPDATE portcullis_tokens SET last_used = ?2 WHERE id = ?1 AND coalesce(last_used < ?2, TRUE)";
+            connection.prepare_cached(note)?.execute((id, now))
+        });
+    }
+
+    fn salted(&self) -> Option<&dyn SaltedTokens> {
+        self.0.opened.salted.then_some(self)
+    }
+}
+
+impl SaltedTokens for SqliteTokenStore {
+    fn with_prefix(&self, prefix: &str) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
+        let prefix = prefix.to_owned();
+        let rows = self.read(move |connection| {
+            let columns = TokenRow::COLUMNS;
+            let find = format!(
+                "SELECT {columns}, salted FROM portcullis_tokens WHERE prefix = ?1 ORDER BY id LIMIT ?2"
+            );
+            let mut find = connection.prepare_cached(&find)?;
+            let limit = SaltedTokenHash::CANDIDATES as i64;
+            let rows = find.query_map((prefix, limit), |row| {
+                Ok((token_row(row)?, row.get::<_, String>(10)?))
+            })?;
+            rows.collect::<Result<Vec<_>, _>>()
+        });
+        Answer::later(async move { salted_tokens(rows.await?) })
+    }
+
+    fn adopt(&self, id: RecordId, hash: TokenHash) {
+        let Ok(id) = number(id) else { return };
+        let place = self.key().place(hash);
+        self.note(move |connection| {
+            let adopt = "UPDATE portcullis_tokens SET hash = ?2, prefix = NULL, salted = NULL
+                         WHERE id = ?1 AND salted IS NOT NULL";
+            connection.prepare_cached(adopt)?.execute((id, place))
+        });
+    }
+}
+
+impl fmt::Debug for SqliteTokenStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SqliteTokenStore")
+    }
+}
+
+/// The answer to what was given to a thread, or why it was not.
+fn wait<T: Send + 'static>(reply: Result<Reply<T>, StoreError>) -> BoxFuture<Result<T, StoreError>> {
+    match reply {
+        Ok(reply) => Box::pin(reply),
+        Err(error) => Box::pin(async { Err(error) }),
+    }
+}
