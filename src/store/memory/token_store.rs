@@ -1,0 +1,82 @@
+//! The store, of tokens.
+
+use std::{
+    fmt,
+    future::ready,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
+};
+
+use super::state::{Kept, State};
+use crate::{
+    answer::{Answer, BoxFuture},
+    store::{RecordId, StoreError, TokenRecord, TokenStore, Tokens},
+    time::UnixTime,
+    token::TokenHash,
+};
+
+/// A store that ends with the process: for tests, and for tokens that may be gone after a restart.
+///
+/// Every answer is there at once. Looking a token up costs the same however many there are; listing and revoking by
+/// anything but the id looks at each.
+#[derive(Default)]
+pub struct MemoryTokenStore(RwLock<State>);
+
+impl MemoryTokenStore {
+    /// A store with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
+        // Nothing panics while it holds the lock.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TokenStore for MemoryTokenStore {
+    fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
+        Answer::Now(Ok(self.read().tokens.get(&hash).map(Kept::record)))
+    }
+
+    fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
+        Box::pin(ready(self.write().insert(hash, token)))
+    }
+
+    fn list(&self, which: Tokens, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        let state = self.read();
+        let meant = |kept: &&Kept| which.include(&kept.record) && !kept.record.has_expired(now);
+        let mut records: Vec<_> = match which.id {
+            Some(id) => state
+                .by_id(id)
+                .into_iter()
+                .filter(meant)
+                .map(Kept::record)
+                .collect(),
+            None => state.tokens.values().filter(meant).map(Kept::record).collect(),
+        };
+        records.sort_by_key(|record| (record.created(), record.id()));
+        Box::pin(ready(Ok(records)))
+    }
+
+    fn revoke(&self, which: Tokens) -> BoxFuture<Result<u64, StoreError>> {
+        Box::pin(ready(Ok(self.write().revoke(&which))))
+    }
+
+    fn note_use(&self, id: RecordId, now: UnixTime) {
+        if let Some(kept) = self.read().by_id(id) {
+            kept.last_used.fetch_max(now.as_secs(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for MemoryTokenStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryTokenStore")
+            .field("len", &self.read().tokens.len())
+            .finish_non_exhaustive()
+    }
+}
