@@ -2,7 +2,7 @@
 
 use super::{
     super::store::{NOW, all, find, insert, new_hash, record},
-    END, begin, code, end, find_code, redeem,
+    asked::{END, begin, code, end, find_code, redeem},
 };
 use crate::{
     answer::BoxFuture,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::store::{NOW, find, insert, new_hash, record},
-    END, begin, code, end, find_code, find_login, redeem,
+    asked::{END, begin, code, end, find_code, find_login, redeem},
 };
 use crate::{
     store::{HubStore, LoginRecord, Logins, RecordId, Redeemed, StoreErrorKind},
