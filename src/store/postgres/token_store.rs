@@ -46,7 +46,7 @@ const NOTES: usize = 64;
 /// # Security
 ///
 /// [`connect`](Self::connect) has no TLS. It reaches a server on this machine, or one that `sslmode=disable` was written
-/// for; anything else wants [`connect_with_tls`](PostgresSettings::connect_with_tls), which never falls back to none for a server
+/// for; anything else wants [`connect_with_tls`](crate::store::PostgresSettings::connect_with_tls), which never falls back to none for a server
 /// beyond this machine.
 ///
 /// # Example

@@ -88,7 +88,7 @@ impl Sources {
         let mut bindings = BTreeMap::new();
         for brought in sources.files.iter().flat_map(|file| &file.uses) {
             if let (Some(name), Some(path)) =
-                (&brought.name, sources.from_root(&brought.module, &brought.path))
+                (&brought.name, sources.absolute(&brought.module, &brought.path))
             {
                 bindings.insert((brought.module.clone(), name.clone()), path);
             }
@@ -109,7 +109,7 @@ impl Sources {
             let paths = file.paths.iter().map(|(module, path)| (module, path, false));
             for (module, path, is_passed_on) in uses.chain(paths) {
                 let to = self
-                    .from_root(module, path)
+                    .absolute(module, path)
                     .and_then(|path| self.defining_file(&path, 0));
                 if let Some(to) = to
                     && to != from
@@ -129,7 +129,7 @@ impl Sources {
     }
 
     /// `path` as written in `module`, from the root; nothing if it does not lead into this crate.
-    fn from_root(&self, module: &[String], path: &[String]) -> Option<Names> {
+    fn absolute(&self, module: &[String], path: &[String]) -> Option<Names> {
         let (first, rest) = path.split_first()?;
         let start = match first.as_str() {
             "crate" => Vec::new(),
@@ -137,7 +137,7 @@ impl Sources {
             "super" => {
                 let above = module.split_last()?.1;
                 return match rest.first().map(String::as_str) {
-                    Some("super") => self.from_root(above, rest),
+                    Some("super") => self.absolute(above, rest),
                     _ => Some([above, rest].concat()),
                 };
             }
