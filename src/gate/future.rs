@@ -134,7 +134,7 @@ where
                 passage,
             } = *held;
             let step = passage.resume(outcome, &passage.head(&request));
-            state.set(ResponseFuture::new(step, &passage, request, &mut inner).state);
+            state.set(Self::new(step, &passage, request, &mut inner).state);
         }
     }
 }
