@@ -24,7 +24,7 @@ pub(crate) fn all() -> Vec<Case> {
         pair("token/header/refused", tokens::refused)
             .answering(StatusCode::UNAUTHORIZED)
             .within([3_600, 4_000])
-            .allocating(7),
+            .allocating(6),
         layer("token/header/refusal-copied", tokens::refusal_copied)
             .answering(StatusCode::UNAUTHORIZED)
             .allocating(5),

@@ -278,12 +278,25 @@ impl JarAt<'_> {
         who: impl Fn(&[u8]) -> Option<K>,
         then: impl FnOnce(Read<'_>) -> T,
     ) -> T {
-        let mut buffer = [0; CookieJar::BUFFER];
-        then(match cookies.candidates(&self.name).as_deref() {
-            None => Read::Ambiguous,
-            Some([]) => Read::Absent,
-            Some([value]) => self.open(value, &now, &mut buffer),
-            Some(values) => self.open_one_of(values, &now, &mut buffer, who),
+        // Most payloads are short, and to clear room for the longest is more work than to check a signature.
+        const USUAL: usize = 384;
+
+        let candidates = cookies.candidates(&self.name);
+        let values = candidates.as_deref().unwrap_or_default();
+        let (mut usual, mut large);
+        // A value is never shorter than its payload.
+        let buffer = if values.iter().all(|value| value.len() <= USUAL) {
+            usual = [0; USUAL];
+            &mut usual[..]
+        } else {
+            large = [0; CookieJar::BUFFER];
+            &mut large[..]
+        };
+        then(match values {
+            _ if candidates.is_none() => Read::Ambiguous,
+            [] => Read::Absent,
+            [value] => self.open(value, &now, buffer),
+            values => self.open_one_of(values, &now, buffer, who),
         })
     }
 

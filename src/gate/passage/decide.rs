@@ -49,13 +49,15 @@ impl Passage {
 
     /// Goes on with a decision, once the authenticator has answered.
     pub(crate) fn resume(&self, outcome: Outcome, head: &Head<'_>) -> Step {
-        self.admit(outcome, head)
+        let surroundings = self.gate.guards.surroundings(*head).map_err(Denied::from);
+        surroundings
+            .and_then(|surroundings| self.admit(outcome, head, &surroundings))
             .unwrap_or_else(|denied| Step::Answer(Box::new(self.refuse(denied, head))))
     }
 
     fn judge(self: &Arc<Self>, head: &Head<'_>) -> Result<Step, Denied> {
         let (guards, path) = (&self.gate.guards, head.uri().path());
-        guards.surroundings(*head)?; // 1 host, scheme and method
+        let surroundings = guards.surroundings(*head)?; // 1 host, scheme and method
         if self.endpoints.at(path).is_some() {
             return Ok(self.at_own_path(head)); // 2 login, logout, launch link, OAuth callback
         }
@@ -69,28 +71,32 @@ impl Passage {
             return Ok(Step::Answer(Box::new(response)));
         }
         match self.authenticate(head) {
-            Answer::Now(outcome) => self.admit(outcome, head), // 5 who sent it?
+            Answer::Now(outcome) => self.admit(outcome, head, &surroundings), // 5 who sent it?
             Answer::Later(outcome) => Ok(Step::Wait(outcome)),
         }
     }
 
-    fn admit(&self, outcome: Outcome, head: &Head<'_>) -> Result<Step, Denied> {
-        let surroundings = self.gate.guards.surroundings(*head)?;
+    fn admit(
+        &self,
+        outcome: Outcome,
+        head: &Head<'_>,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Step, Denied> {
         let session = match self.session(outcome, head) {
             Ok(session) => session, // 6 a session, or anonymous where the route allows it
-            Err(denial) => return self.admit_anonymous(denial, head, &surroundings),
+            Err(denial) => return self.admit_anonymous(denial, head, surroundings),
         };
         let (session, login) = self.gate.login_for(session, *head);
-        if let Err(denial) = self.permit(&session, head, &surroundings) {
+        if let Err(denial) = self.permit(&session, head, surroundings) {
             return Err(Denied::with_session(denial, session)); // 7 CSRF, 8 scopes and authorizers
         }
         let mut additions = self.additions(head); // 9 renewed cookies, `Vary`, CORS
         additions.by_cookie = session.credential() == Credential::Cookie;
         if additions.by_cookie {
-            self.renew_cookies(&session, head, &surroundings, &mut additions.set_cookies);
+            self.renew_cookies(&session, head, surroundings, &mut additions.set_cookies);
         }
         if !matches!(session.exchange(), Exchange::Never)
-            && let Some(answer) = self.exchange(login, head, &surroundings, &mut additions)
+            && let Some(answer) = self.exchange(login, head, surroundings, &mut additions)
         {
             return Ok(Step::Answer(answer));
         }
@@ -99,6 +105,9 @@ impl Passage {
 
     /// Decides about a request by its credential alone, for a handler that answers by itself.
     pub(crate) fn check(self: &Arc<Self>, head: &Head<'_>) -> Answer<Result<Session, Denial>> {
+        if let Err(denial) = self.gate.guards.surroundings(*head) {
+            return Answer::Now(Err(denial));
+        }
         match self.authenticate(head) {
             Answer::Now(outcome) => Answer::Now(self.check_outcome(outcome, head)),
             Answer::Later(outcome) => {

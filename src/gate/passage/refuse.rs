@@ -38,23 +38,25 @@ impl Passage {
     /// The answer to a request that is not admitted.
     pub(super) fn refuse(&self, Denied { denial, session }: Denied, head: &Head<'_>) -> OwnResponse {
         let gate = &*self.gate;
-        let surroundings = gate.guards.surroundings(*head).ok();
-        let https = surroundings.as_ref().is_some_and(is_https);
-        let label = session.as_ref().and_then(|session| session.grant().label());
-        gate.report_refusal(denial.reason(), label, *head, surroundings.as_ref());
+        let surroundings = || gate.guards.surroundings(*head).ok();
+        let https = || surroundings().as_ref().is_some_and(is_https);
+        if gate.observer.is_some() {
+            let label = session.as_ref().and_then(|session| session.grant().label());
+            gate.report_refusal(denial.reason(), label, *head, surroundings().as_ref());
+        }
         let mut additions = self.additions(head);
+        let cookies = &mut additions.set_cookies;
         if is_about_a_cookie(denial.reason()) {
-            self.remove_login_cookie(head, https, &mut additions.set_cookies);
+            self.remove_login_cookie(head, https(), cookies);
         }
         if let Some(session) = session
             && GuardRule::that_refused(&denial) == Some(GuardRule::Xsrf)
         {
-            let cookies = &mut additions.set_cookies;
-            gate.xsrf_cookie.renew(&session, https, cookies);
+            gate.xsrf_cookie.renew(&session, https(), cookies);
         }
         let elsewhere = gate.elsewhere.as_ref();
         let login = elsewhere.filter(|_| login_would_help(denial.reason()));
-        let mut response = match login.and_then(|elsewhere| elsewhere.login(*head, https)) {
+        let mut response = match login.and_then(|elsewhere| elsewhere.login(*head, https())) {
             Some(mut response) => {
                 response.extensions_mut().insert(denial);
                 response
