@@ -32,9 +32,10 @@ pub(crate) fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<&'a HeaderValue>, Several> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Several),
-        (first, None) => Ok(first),
+    let first = headers.get(name);
+    // There are more values than names only where some field is repeated.
+    if headers.len() > headers.keys_len() && headers.get_all(name).iter().nth(1).is_some() {
+        return Err(Several);
     }
+    Ok(first)
 }
