@@ -434,6 +434,17 @@ async fn redirects(server: &Server, first: Request<Full<Bytes>>) -> usize {
     10
 }
 
+/// A server whose limit is in force, and the login cookie that is tried there, made before.
+async fn server_and_cookie(kind: Kind, place: Place, limit: Limit) -> (Server, Option<String>) {
+    let server = Server::new(place, limit).await;
+    let cookie = match kind {
+        Kind::Cookie => Some(server.type_in(&server.open, Kind::Set).await.cookie("username-")),
+        _ => None,
+    };
+    server.end(limit).await;
+    (server, cookie)
+}
+
 const REQUESTS: [Way; 7] = [
     Way::Page,
     Way::PlainPage,
@@ -469,14 +480,7 @@ async fn login_has_exactly_the_rights_of_its_credential() {
             for limit in LIMITS.into_iter().filter(|limit| applies(kind, place, *limit)) {
                 for way in REQUESTS {
                     let case = format!("{kind:?} {place:?} {way:?} {limit:?}");
-                    let server = Server::new(place, limit).await;
-                    let cookie = match kind {
-                        Kind::Cookie => {
-                            Some(server.type_in(&server.open, Kind::Set).await.cookie("username-"))
-                        }
-                        _ => None,
-                    };
-                    server.end(limit).await;
+                    let (server, cookie) = server_and_cookie(kind, place, limit).await;
                     let request = server.request(kind, place, way, cookie.as_deref());
                     let (status, lines) = see(&server, request, way).await;
                     let login = login(&lines);
@@ -569,14 +573,7 @@ async fn no_combination_redirects_more_than_three_times() {
         for place in [Place::Header, Place::Query, Place::HeaderAndOtherQuery] {
             for limit in LIMITS.into_iter().filter(|limit| applies(kind, place, *limit)) {
                 for way in [Way::Page, Way::PlainPage, Way::LoginPage] {
-                    let server = Server::new(place, limit).await;
-                    let cookie = match kind {
-                        Kind::Cookie => {
-                            Some(server.type_in(&server.open, Kind::Set).await.cookie("username-"))
-                        }
-                        _ => None,
-                    };
-                    server.end(limit).await;
+                    let (server, cookie) = server_and_cookie(kind, place, limit).await;
                     let request = server.request(kind, place, way, cookie.as_deref());
                     let count = redirects(&server, request).await;
                     assert!(
