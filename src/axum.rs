@@ -5,7 +5,7 @@
 //! | takes [`Session`] | is called for somebody known only |
 //! | takes `Option<Session>` | is called for strangers too, where the route lets them pass |
 //! | `session.require("write")?` | goes on for holders of the scope; [`Denial`] is a response |
-//! | gives [`SetCookies`] beside its answer | sets cookies, as by `AuthLayer::log_in` |
+//! | gives [`SetCookies`] beside its answer | sets cookies, as by `AuthLayer::login` |
 //!
 //! 1. A session in the request's extensions is handed over.
 //! 2. Without one, where a gate let a stranger pass ([`optional`], [`open_paths`]), `Option<Session>` is `None`, and
@@ -14,7 +14,7 @@
 //! 3. Where no gate has asked, both are 500, and the answer says what to do: a route without its gate would
 //!    otherwise look like one whose visitors are all strangers.
 //!
-//! A route that asks for a scope as a whole is shorter with [`AuthLayer::require`], which also tells a refusal in the
+//! A route that asks for a scope as a whole is shorter with [`AuthLayer::require_scope`], which also tells a refusal in the
 //! gate's own way.
 //!
 //! # Example
@@ -35,7 +35,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let key: Token = "a-reading-key".parse()?;
-//! let auth = AuthLayer::tokens(TokenSet::new([(key, Grant::new(Identity::new("alice")).with_scopes(["read"]))])?);
+//! let auth = AuthLayer::bearer_tokens(TokenSet::new([(key, Grant::new(Identity::new("alice")).with_scopes(["read"]))])?);
 //! let app = Router::new()
 //!     .route("/publish", post(publish).layer(auth.clone()))
 //!     .route("/", get(hello).layer(auth.optional()));
@@ -51,8 +51,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`AuthLayer::require`]: crate::AuthLayer::require
-//! [`open_paths`]: crate::AuthLayer::open_paths
+//! [`AuthLayer::require_scope`]: crate::AuthLayer::require_scope
+//! [`open_paths`]: crate::AuthLayer::public_paths
 //! [`optional`]: crate::AuthLayer::optional
 
 use std::{convert::Infallible, error::Error, fmt};

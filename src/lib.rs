@@ -42,7 +42,7 @@
 //!
 //! - [`AuthLayer`] and its [builder](AuthLayerBuilder): the gate.
 //! - [`TokenSet`], [`TokenVerifier`], [`Authenticator`], [`authenticator_fn`]: who is let in.
-//! - [`FileSource`], [`EnvSource`], [`FirstOf`]: where secrets come from.
+//! - [`FileSource`], [`EnvSource`], [`SourceChain`]: where secrets come from.
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
 //! - `provider::Hub` (feature `provider`): being the hub that services and single-user servers send people to.
 //! - [`guard`]: the decision table that every browser's request passes.
@@ -124,12 +124,12 @@ pub use gate::{
 pub use grant::Grant;
 pub use guard::{Hosts, Origins, Permit, Throttle, Throttled, TrustedProxies};
 #[cfg(feature = "password")]
-pub use hashing::{HashingError, HashingErrorKind, HashingPool, Verified};
+pub use hashing::{HashingError, HashingErrorKind, HashingPool, PasswordCheck};
 pub use head::Head;
 #[cfg(feature = "hub")]
 pub use hub::HubAuth;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
-pub use launch::{Launch, LaunchLink, LaunchLinks, LaunchPage, Opening};
+pub use launch::{LaunchLink, LaunchLinkStore, LaunchPageFile, LaunchTarget, LinkAction};
 pub use layer::{AuthLayer, AuthLayerBuilder};
 pub use next_url::{NextUrl, Premises};
 #[cfg(feature = "password")]
@@ -143,12 +143,12 @@ pub use query::{Query, TokenBuffer, scrub_query};
 pub use scopes::{Scope, Scopes};
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
-pub use source::{BytesSource, EnvSource, FileSource, FirstOf, SecretSource};
+pub use source::{BytesSource, EnvSource, FileSource, SecretSource, SourceChain};
 pub use store::{MemoryTokenStore, StoreError, StoreErrorKind, TokenStore};
 pub use time::{Clock, Moment, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
 #[cfg(feature = "password")]
-pub use verify::{PasswordStore, SharedPassword, StoredPasswords, Users};
+pub use verify::{MemoryPasswordStore, PasswordStore, SharedPassword, StoredPasswords};
 pub use verify::{PasswordVerifier, StoredTokens, TokenSet, TokenVerifier, Verdict};

@@ -8,7 +8,7 @@
 //! | any of them with cookies that are too large to read | 431, nothing is ended |
 //!
 //! Logging out ends every login whose cookie came with the request: copies of the cookies are refused from then on, and
-//! [`AuthLayer::ended`](crate::AuthLayer::ended) completes. Cookies that cannot be opened, or that another host planted
+//! [`AuthLayer::session_ended`](crate::AuthLayer::session_ended) completes. Cookies that cannot be opened, or that another host planted
 //! beside them, do not matter; a request with too many cookies to read is refused, and ends nothing. It removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
 //! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
 //! their port, would lose theirs.

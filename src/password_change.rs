@@ -11,7 +11,7 @@ use crate::{
     error::Unavailable,
     gate::gate::Gate,
     hashing::{HashingErrorKind, HashingPool},
-    login::{NotChanged, OwnPassword},
+    login::{PasswordChangeError, SharedPasswordControl},
     password::{PasswordHash, PasswordPolicy},
     secret::Secret,
     verify::SharedPassword,
@@ -68,7 +68,7 @@ pub(crate) struct Change {
     pub(crate) made: AtomicU64,
 }
 
-impl OwnPassword for SharedLogin {
+impl SharedPasswordControl for SharedLogin {
     fn is_set(&self) -> bool {
         self.password.hash().is_some()
     }
@@ -82,28 +82,33 @@ impl OwnPassword for SharedLogin {
         change.map_or(0, |change| change.made.load(Ordering::Acquire))
     }
 
-    fn change(&self, gate: &Arc<Gate>, new: &Secret, changes: u64) -> Answer<Result<(), NotChanged>> {
+    fn change(
+        &self,
+        gate: &Arc<Gate>,
+        new: &Secret,
+        changes: u64,
+    ) -> Answer<Result<(), PasswordChangeError>> {
         let Some(change) = self.change.clone() else {
-            return Err(NotChanged::Forbidden).into();
+            return Err(PasswordChangeError::NotAllowed).into();
         };
         // Of two at once, what is kept and what holds could be of one each.
         if change.is_under_way.swap(true, Ordering::Acquire) {
-            return Err(NotChanged::Busy).into();
+            return Err(PasswordChangeError::Busy).into();
         }
         let turn = Turn(Arc::clone(&change));
         if change.made.load(Ordering::Acquire) != changes {
-            return Err(NotChanged::Busy).into();
+            return Err(PasswordChangeError::Busy).into();
         }
         let (gate, password, new) = (Arc::clone(gate), self.password.clone(), new.clone());
         Answer::later(async move {
             let _turn = turn;
             let hash = HashingPool::shared().hash_by(&change.policy, new).await;
             let hash = hash.map_err(|error| match error.kind() {
-                HashingErrorKind::Password => NotChanged::Refused(error.to_string()),
-                _ => NotChanged::Unavailable(error.into()),
+                HashingErrorKind::InvalidPassword => PasswordChangeError::Rejected(error.to_string()),
+                _ => PasswordChangeError::Unavailable(error.into()),
             })?;
             let kept = change.keeper.keep(&hash).await;
-            kept.map_err(NotChanged::Unavailable)?;
+            kept.map_err(PasswordChangeError::Unavailable)?;
             let keyring = change.keyring.clone().mixed_with_password(hash.expose());
             password.replace(hash);
             change.made.fetch_add(1, Ordering::Release);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 /// The other end of the connection a request came by.
 ///
 /// Put it into the request's extensions, or name a place where it is found by
-/// `AuthLayerBuilder::peer`. Without it no proxy is trusted, and nothing is counted by client address.
+/// `AuthLayerBuilder::peer_extractor`. Without it no proxy is trusted, and nothing is counted by client address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Peer {

@@ -1,4 +1,4 @@
-//! Tokens: the text that a client sends, and the hash that a server keeps.
+//! TokenFilter: the text that a client sends, and the hash that a server keeps.
 
 use std::{fmt, str::FromStr};
 

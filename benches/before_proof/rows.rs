@@ -16,7 +16,7 @@ use portcullis::{
     RequestCookies, Secret, Token, TokenSet, UnixTime, Verdict,
     authenticate::TokenSource,
     guard::{Origins, TrustedProxies},
-    provider::{Hub, Member},
+    provider::{Hub, HubUser},
 };
 use tower::{Layer as _, Service, ServiceExt, service_fn, util::BoxCloneService};
 
@@ -77,7 +77,7 @@ fn token() -> AuthLayer {
 /// An API with a set of tokens and default settings.
 fn tokens() -> AuthLayer {
     let token: Token = TOKEN.parse().expect("a token");
-    AuthLayer::tokens(TokenSet::new([(token, Grant::new(Identity::new("a")))]).expect("a set"))
+    AuthLayer::bearer_tokens(TokenSet::new([(token, Grant::new(Identity::new("a")))]).expect("a set"))
 }
 
 fn built(change: impl FnOnce(portcullis::AuthLayerBuilder) -> portcullis::AuthLayerBuilder) -> AuthLayer {
@@ -96,8 +96,8 @@ impl PasswordVerifier for Nobody {
 
 fn hub() -> Server {
     let hub = Hub::builder(MemoryTokenStore::new())
-        .passwords(Nobody)
-        .member(Member::new("alice").expect("a name"))
+        .password_verifier(Nobody)
+        .user(HubUser::new("alice").expect("a name"))
         .build()
         .expect("a hub");
     let hub = ServiceExt::<Request<Full<Bytes>>>::map_response(hub, |response| response.map(drop));
@@ -213,7 +213,7 @@ fn good_form(name: &'static str, status: u16, rest: String) -> Row {
 pub(crate) fn all() -> Vec<Row> {
     let shared = || server(&token());
     let api = || server(&tokens());
-    let open = || server(&AuthLayer::danger_accept_anyone());
+    let open = || server(&AuthLayer::danger_allow_anonymous());
     let observed = || {
         server(&built(|builder| {
             builder.observer(|event: &Event<'_>| drop(black_box(format!("{event:?}"))))
@@ -236,7 +236,7 @@ pub(crate) fn all() -> Vec<Row> {
     };
     let listed = || {
         let origins = Origins::parse(["https://app.example.net"]).expect("an origin");
-        server(&built(|builder| builder.origins(origins)))
+        server(&built(|builder| builder.allowed_origins(origins)))
     };
     let proxied = || {
         let proxies = TrustedProxies::parse("192.0.2.0/24").expect("a network");
@@ -247,7 +247,7 @@ pub(crate) fn all() -> Vec<Row> {
             builder.token_sources([TokenSource::WebSocketSubprotocol])
         }))
     };
-    let any_host = || server(&built(|builder| builder.danger_answer_for_any_host()));
+    let any_host = || server(&built(|builder| builder.danger_allow_any_host()));
     let fields = |count: usize| {
         let escaped = "%C3%A9".repeat(KIB / 3);
         (0..count)

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use portcullis::{HashingPool, PasswordHash, Secret, Verified};
+use portcullis::{HashingPool, PasswordCheck, PasswordHash, Secret};
 
 use crate::{Outcome, PASSWORD, hash, hold, median};
 
@@ -61,7 +61,7 @@ pub(crate) fn run(measured: bool) -> Outcome {
         let start = Instant::now();
         let verified = runtime.block_on(pool.verify(Some(Arc::clone(&stored)), Secret::from(PASSWORD)))?;
         ours.push(start.elapsed().as_nanos());
-        assert_ne!(verified, Verified::Wrong);
+        assert_ne!(verified, PasswordCheck::Incorrect);
         writeln!(ask)?;
         theirs.push(answers.next().ok_or("the reference ended")??.parse::<u128>()?);
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use portcullis::{HashCost, HashingErrorKind, HashingPool, Secret, Verified};
+use portcullis::{HashCost, HashingErrorKind, HashingPool, PasswordCheck, Secret};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
@@ -83,7 +83,7 @@ pub(crate) fn run(measured: bool) -> Outcome {
         return Ok(());
     }
     let threads = u64::try_from(available_parallelism()?.get())?;
-    let bound = threads * u64::from(HashCost::default().memory()) * 11 / 10;
+    let bound = threads * u64::from(HashCost::default().memory_kib()) * 11 / 10;
     let memory = worst(of(pool, "memory_kib"));
     hold(
         memory <= bound,
@@ -127,7 +127,7 @@ async fn storm(way: &str) -> Value {
 
     let over = Arc::new(AtomicBool::new(false));
     let others = tokio::spawn(others(Arc::clone(&over)));
-    let pool = HashingPool::new().with_queue(LOGINS);
+    let pool = HashingPool::new().with_queue_capacity(LOGINS);
     let busy = busy();
     let start = Instant::now();
     let mut logins = JoinSet::new();
@@ -138,7 +138,7 @@ async fn storm(way: &str) -> Value {
         match way {
             "pool" => logins.spawn(async move {
                 match pool.verify(Some(stored), password).await {
-                    Ok(verified) => assert_eq!(verified != Verified::Wrong, right),
+                    Ok(verified) => assert_eq!(verified != PasswordCheck::Incorrect, right),
                     // After five seconds, on a machine that is not ours alone.
                     Err(error) => assert_eq!(error.kind(), HashingErrorKind::Busy),
                 }
@@ -193,7 +193,7 @@ fn check(stored: &str, password: &[u8]) -> bool {
     };
     let (tag, salt) = (next(), next());
     let cost = HashCost::default();
-    let params = Params::new(cost.memory(), cost.passes(), 1, Some(tag.len())).expect("parameters");
+    let params = Params::new(cost.memory_kib(), cost.iterations(), 1, Some(tag.len())).expect("parameters");
     let mut found = vec![0; tag.len()];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(password, &salt, &mut found)

@@ -5,8 +5,8 @@
 use std::time::Instant;
 
 use portcullis::{
-    HashingPool, Identity, PasswordHash, PasswordVerifier as _, Reason, Secret, StoredPasswords, Users,
-    Verdict,
+    HashingPool, Identity, MemoryPasswordStore, PasswordHash, PasswordVerifier as _, Reason, Secret,
+    StoredPasswords, Verdict,
 };
 
 use crate::{Outcome, hash, hold};
@@ -28,7 +28,7 @@ pub(crate) fn run(measured: bool) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let pool = HashingPool::new().with_threads(1);
     let strong = runtime.block_on(hash(&pool));
-    let users = Users::new([
+    let users = MemoryPasswordStore::new([
         (Identity::new("alice"), strong),
         (Identity::new("bob"), OLDER.parse::<PasswordHash>()?),
         (Identity::new("carol"), CHEAP.parse::<PasswordHash>()?),

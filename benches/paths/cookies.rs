@@ -67,7 +67,7 @@ pub(crate) fn opening(form: Form, payload: usize, count: usize, guards: bool) ->
     };
     let grant = Grant::new(Identity::new("0123456789abcdef0123456789abcdef"));
     let builder = AuthLayer::builder()
-        .gate_only()
+        .without_session_extension()
         .keyring(keyring())
         .authenticator(Opens {
             jar,
@@ -77,7 +77,7 @@ pub(crate) fn opening(form: Form, payload: usize, count: usize, guards: bool) ->
     let builder = if guards {
         builder
     } else {
-        builder.danger_answer_for_any_host()
+        builder.danger_allow_any_host()
     };
     let layer = builder.build().expect("a gate");
     let cookie = pair_of(line.to_str().expect("ASCII"));
@@ -122,7 +122,7 @@ pub(crate) fn logged_in() -> (AuthLayer, Sent) {
     let token: Token = TOKEN.parse().expect("a token");
     let layer = AuthLayer::builder()
         .token(token)
-        .gate_only()
+        .without_session_extension()
         .build()
         .expect("a gate");
     let mut link = http::Request::get(format!("/?token={TOKEN}"))

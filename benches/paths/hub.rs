@@ -32,7 +32,11 @@ fn gate() -> AuthLayer {
         .http_client(service_fn(hub))
         .build()
         .expect("settings");
-    AuthLayer::builder().hub(hub).gate_only().build().expect("a gate")
+    AuthLayer::builder()
+        .hub(hub)
+        .without_session_extension()
+        .build()
+        .expect("a gate")
 }
 
 /// What `layer` decides of `request`, the hub asked where it must be.

@@ -18,7 +18,7 @@ fn guarded(builder: AuthLayerBuilder, guards: bool) -> AuthLayerBuilder {
     if guards {
         builder
     } else {
-        builder.danger_answer_for_any_host()
+        builder.danger_allow_any_host()
     }
 }
 
@@ -28,7 +28,7 @@ fn token() -> Token {
 
 /// One shared token, in the header field or the query; nothing is handed to the service.
 pub(crate) fn shared(guards: bool) -> (AuthLayer, Sent) {
-    let builder = AuthLayer::builder().token(token()).gate_only();
+    let builder = AuthLayer::builder().token(token()).without_session_extension();
     (
         guarded(builder, guards).build().expect("a gate"),
         get().bearer(TOKEN),
@@ -76,9 +76,9 @@ pub(crate) fn set(size: usize, guards: bool) -> (AuthLayer, Sent) {
     let keys = TokenSet::new(others.chain([token()]).map(|token| (token, grant.clone()))).expect("a set");
     let sources = [TokenSource::Authorization, TokenSource::Query];
     let builder = AuthLayer::builder()
-        .tokens(keys)
+        .bearer_tokens(keys)
         .token_sources(sources)
-        .gate_only();
+        .without_session_extension();
     (
         guarded(builder, guards).build().expect("a gate"),
         get().bearer(TOKEN),

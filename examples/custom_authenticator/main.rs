@@ -119,7 +119,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let auth = AuthLayer::builder()
         .authenticator(agent(&key))
         .authenticator(Basic(users))
-        .hosts(Hosts::loopback())
+        .allowed_hosts(Hosts::loopback())
         .build()?;
     let app = Router::new()
         .route("/", get(whoami))

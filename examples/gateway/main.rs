@@ -106,16 +106,16 @@ fn gate(
     }
     if flags.has_tls() {
         // Not said without: a proxy that nobody told us of may speak it for us.
-        auth = auth.own_tls(true);
+        auth = auth.https(true);
     }
     Ok(auth
         .keyring(flags.keyring()?)
         .base_url(base_url)
-        .hosts(flags.hosts(address)?)
-        .origins(flags.origins()?)
+        .allowed_hosts(flags.hosts(address)?)
+        .allowed_origins(flags.origins()?)
         .trusted_proxies(flags.proxies()?)
         // The pages are the application's, and do not know of an `_xsrf` of ours. It may have one of its own.
-        .with_xsrf_by_origin()
+        .csrf_by_origin()
         .observer(|event: &Event<'_>| console::log(event))
         .build()?)
 }
@@ -130,7 +130,7 @@ impl Upstream {
             trusted: peer.is_some_and(|peer| self.proxies.trust(peer)),
         };
         let session = Session::of(request.extensions());
-        let ended = session.map(|session| self.auth.ended(session));
+        let ended = session.map(|session| self.auth.session_ended(session));
         let ended = async move {
             match ended {
                 Some(ended) => ended.await,

@@ -96,7 +96,7 @@ impl<D: Door> UnaryService<()> for Open<D> {
     }
 }
 
-/// Takes `Request`, which has no fields, and gives `Reply`: field 1, a text.
+/// Takes `Request`, which has no fields, and gives `Receiver`: field 1, a text.
 #[derive(Default)]
 struct Text;
 

@@ -74,8 +74,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         ),
     ])?;
     // Header tokens alone, so every host is answered. Paths are exact: whatever is not named asks for a token.
-    let auth = AuthLayer::tokens(tokens)
-        .open_paths(["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"]);
+    let auth = AuthLayer::bearer_tokens(tokens)
+        .public_paths(["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"]);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<DoorServer<Butler>>().await;
 

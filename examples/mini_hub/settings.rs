@@ -3,10 +3,10 @@
 use std::{fs::File, io::Read as _, net::SocketAddr, os::unix::fs::MetadataExt as _, path::Path};
 
 use portcullis::{
-    BaseUrl, EnvSource, FileSource, FirstOf, Grant, Hosts, Identity, Keyring, Origins, PasswordHash,
-    SecretSource as _, StoredPasswords, Token, TrustedProxies, Users,
+    BaseUrl, EnvSource, FileSource, Grant, Hosts, Identity, Keyring, MemoryPasswordStore, Origins,
+    PasswordHash, SecretSource as _, SourceChain, StoredPasswords, Token, TrustedProxies,
     guard::Origin,
-    provider::{Client, Hub, HubBuilder, Member},
+    provider::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     store::{HubStore, MemoryTokenStore, PostgresTokenStore, SqliteTokenStore},
 };
 use serde::Deserialize;
@@ -205,9 +205,9 @@ impl Settings {
         Ok(hub
             .base_url(self.base_url()?)
             .keyring(self.keyring()?)
-            .hosts(hosts)
+            .allowed_hosts(hosts)
             .public_origin(origin)
-            .origins(Origins::parse(own).map_err(|error| format!("bind: {error}"))?)
+            .additional_origins(Origins::parse(own).map_err(|error| format!("bind: {error}"))?)
             .trusted_proxies(proxies)
             .observer(console::log)
             .build()?)
@@ -220,26 +220,26 @@ impl Settings {
             let wrong =
                 |error: &dyn std::fmt::Display| Failure::from(format!("user {:?}: {error}", user.name));
             let hash: PasswordHash = user.password.parse().map_err(|error| wrong(&error))?;
-            let member = Member::new(&user.name)
+            let member = HubUser::new(&user.name)
                 .and_then(|member| member.with_scopes(user.scopes.iter().collect::<portcullis::Scopes>()))
                 .map_err(|error| wrong(&error))?
-                .in_groups(&user.groups);
+                .with_groups(&user.groups);
             users.push((Grant::new(Identity::new(&user.name)), hash));
-            hub = hub.member(if user.admin { member.as_admin() } else { member });
+            hub = hub.user(if user.admin { member.as_admin() } else { member });
         }
         for service in &self.services {
             let wrong =
                 |error: &dyn std::fmt::Display| Failure::from(format!("service {:?}: {error}", service.name));
             let token = token(service.api_token.as_deref(), service.api_token_env.as_deref())
                 .map_err(|error| wrong(&error))?;
-            let mut client = Client::service(&service.name, &service.oauth_redirect_uri, &token)
+            let mut client = OAuthClientConfig::service(&service.name, &service.oauth_redirect_uri, &token)
                 .and_then(|client| client.with_scopes(service.scopes.iter().collect::<portcullis::Scopes>()))
                 .map_err(|error| wrong(&error))?;
             if let Some(id) = &service.oauth_client_id {
                 client = client.with_id(id).map_err(|error| wrong(&error))?;
             }
             if service.oauth_no_confirm {
-                client = client.without_confirmation();
+                client = client.skip_consent();
             }
             if service.allow_without_pkce {
                 client = client.allow_without_pkce();
@@ -252,20 +252,21 @@ impl Settings {
             };
             let token = token(server.api_token.as_deref(), server.api_token_env.as_deref())
                 .map_err(|error| wrong(&error))?;
-            let mut client = Client::server(&server.user, &server.name, &server.oauth_redirect_uri, &token)
-                .map_err(|error| wrong(&error))?;
+            let mut client =
+                OAuthClientConfig::server(&server.user, &server.name, &server.oauth_redirect_uri, &token)
+                    .map_err(|error| wrong(&error))?;
             if server.allow_without_pkce {
                 client = client.allow_without_pkce();
             }
             hub = hub.client(client);
         }
-        Ok(hub.passwords(StoredPasswords::new(Users::of_grants(users)?)))
+        Ok(hub.password_verifier(StoredPasswords::new(MemoryPasswordStore::from_grants(users)?)))
     }
 
     /// The keys of the login cookie: `JPY_COOKIE_SECRET`, else the file, which is made if it is missing.
     fn keyring(&self) -> Result<Keyring, Failure> {
         let file = FileSource::cookie_secret(&self.cookie_secret_file).or_create();
-        let source = FirstOf::new([Box::new(EnvSource::cookie_secret()), Box::new(file)]);
+        let source = SourceChain::new([Box::new(EnvSource::cookie_secret()), Box::new(file)]);
         let secret = source
             .load()?
             .ok_or("cookie secret: expected one to be made, found none")?;

@@ -45,7 +45,7 @@ pub(crate) async fn echo(
     session: Session,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let ended = server.auth.ended(&session);
+    let ended = server.auth.session_ended(&session);
     upgrade.on_upgrade(async move |mut socket: WebSocket| {
         tokio::select! {
             () = echoing(&mut socket) => {}

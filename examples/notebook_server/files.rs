@@ -105,7 +105,7 @@ pub(crate) async fn file(
     // A cookie goes along when a page of any site embeds a picture or a script. The user's own files are for
     // the user's own pages: ask how the request came about.
     let head = Head::of(&request);
-    if let Err(denial) = server.auth.require_own_page(head) {
+    if let Err(denial) = server.auth.require_same_origin(head) {
         return denial.into_response::<Body>(head);
     }
     let Some(path) = server.root.find(&name).await else {

@@ -151,7 +151,7 @@ fn gate(
     }
     if let Some(token) = stop_token {
         auth = auth
-            .tokens(stop_token::verifier(token.clone())?)
+            .bearer_tokens(stop_token::verifier(token.clone())?)
             .authorizer(stop_token::rule(base_url.join("api/shutdown")));
     }
     if let Some(password) = &credentials.password {
@@ -159,26 +159,28 @@ fn gate(
     }
     if flags.has_tls() {
         // Not said without: a proxy that nobody told us of may speak it for us.
-        auth = auth.own_tls(true);
+        auth = auth.https(true);
     }
     if let Some(keeper) = flags.password_keeper() {
         // As for `password set`: 8 characters will do.
-        let policy = PasswordPolicy::new()
-            .with_minimum(8)?
-            .with_names(["jupyter", "notebook", "portcullis"]);
-        auth = auth.password_change(policy, keeper);
+        let policy = PasswordPolicy::new().with_min_length(8)?.with_forbidden_words([
+            "jupyter",
+            "notebook",
+            "portcullis",
+        ]);
+        auth = auth.allow_password_change(policy, keeper);
     }
     let auth = auth
         .keyring(flags.keyring()?)
         .base_url(base_url)
-        .hosts(flags.hosts(address)?)
-        .origins(flags.origins()?)
+        .allowed_hosts(flags.hosts(address)?)
+        .allowed_origins(flags.origins()?)
         .trusted_proxies(flags.proxies()?)
         // Jupyter's clients expect Jupyter's words: 403 and its JSON, not 401 and a challenge.
-        .responses(Responses::jupyter())
+        .response_style(Responses::jupyter())
         .observer(|event: &Event<'_>| console::log(event))
         .build()?;
-    Ok(auth.open_paths([&open]))
+    Ok(auth.public_paths([&open]))
 }
 
 fn routes(server: &Arc<Server>) -> Router {

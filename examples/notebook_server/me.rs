@@ -45,7 +45,7 @@ pub(crate) async fn update(
     let request = Request::from_parts(parts, ());
     let Ok(cookies) = server
         .auth
-        .log_in(Head::of(&request), Grant::new(identity.clone()))
+        .login(Head::of(&request), Grant::new(identity.clone()))
     else {
         return refusal(StatusCode::BAD_REQUEST, "The fields are too long for a cookie");
     };

@@ -54,7 +54,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 fn set() -> Result<(), Failure> {
     // Nobody types a password twice to hear then that the file is broken.
-    let mut config = ServerConfig::of_user()?;
+    let mut config = ServerConfig::read_default()?;
     let password = ask("Password: ")?;
     check(&password)?;
     if ask("The same again: ")?.expose() != password.expose() {
@@ -89,7 +89,7 @@ fn read_line() -> Result<Secret, Failure> {
 }
 
 fn hash(password: &Secret) -> Result<PasswordHash, Failure> {
-    Ok(PasswordHash::hash_by(&check(password)?, password)?)
+    Ok(PasswordHash::hash_with_policy(&check(password)?, password)?)
 }
 
 /// The policy, if it takes `password`.
@@ -101,9 +101,9 @@ fn check(password: &Secret) -> Result<PasswordPolicy, Failure> {
         .into_iter()
         .filter_map(|name| env::var(name).ok());
     let policy = PasswordPolicy::new()
-        .with_minimum(8)?
-        .with_names(names)
-        .with_names(["jupyter", "notebook", "portcullis"]);
+        .with_min_length(8)?
+        .with_forbidden_words(names)
+        .with_forbidden_words(["jupyter", "notebook", "portcullis"]);
     policy.check(password)?;
     let text = password.expose();
     if text.trim_ascii().len() != text.len() {

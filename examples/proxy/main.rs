@@ -110,7 +110,7 @@ pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
         .token(token)
         .token_sources([TokenSource::Authorization])
         // A hub takes 403, and nothing else, for "your token is not mine".
-        .responses(Responses::jupyter())
+        .response_style(Responses::jupyter())
         .observer(|event: &Event<'_>| {
             if let Event::Refused {
                 reason, path, client, ..

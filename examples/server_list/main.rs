@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let running = ServerInfo::running(runtime_directory()?)?;
+    let running = ServerInfo::list_running(runtime_directory()?)?;
     match arguments.task {
         Task::List { json } => list(&running, json),
         Task::Stop { port } => match running.iter().find(|server| server.port() == port) {

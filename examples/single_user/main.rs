@@ -62,7 +62,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .observer(|event: &Event<'_>| tell(event))
         .build()?
         // The hub looks there whether the server is up.
-        .open_paths([&base.join("api")]);
+        .public_paths([&base.join("api")]);
     let at = |path: &str| base.join(path);
     let app = Router::new()
         .without_v07_checks()

@@ -15,7 +15,7 @@ pub(crate) async fn open(link: &LaunchLink, directory: &Path) -> Infallible {
     match link.write_page(directory) {
         Ok(page) => {
             if start(&page.url()) {
-                sleep(link.life()).await;
+                sleep(link.ttl()).await;
             }
         }
         Err(error) => log::line(format_args!("warning: no browser is opened: {error}")),

@@ -4,8 +4,8 @@ use std::{env, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use portcullis::{
-    Answer, BaseUrl, EnvSource, FileSource, FirstOf, Hosts, Keyring, Origins, PasswordHash, PasswordKeeper,
-    SecretError, SecretSource, Token, TrustedProxies, Unavailable, jupyter::ServerConfig,
+    Answer, BaseUrl, EnvSource, FileSource, Hosts, Keyring, Origins, PasswordHash, PasswordKeeper,
+    SecretError, SecretSource, SourceChain, Token, TrustedProxies, Unavailable, jupyter::ServerConfig,
 };
 
 use super::{failure::Failure, log, room::Limits, runtime, tls::Tls};
@@ -172,12 +172,12 @@ impl Flags {
         if let Some(token) = &self.token {
             return Ok(Some(token.parse().map_err(|error| format!("--token: {error}"))?));
         }
-        let environment = FirstOf::new([
+        let environment = SourceChain::new([
             Box::new(EnvSource::jupyter_token()) as Box<dyn SecretSource>,
             Box::new(FileSource::jupyter_token()),
         ]);
         // What is set and cannot be used is an error, and never a reason to make a token up.
-        let Some((place, secret)) = environment.load_named()? else {
+        let Some((place, secret)) = environment.load_with_name()? else {
             return Ok(None);
         };
         let token = Token::from_secret(secret).map_err(|error| format!("{place}: {error}"))?;
@@ -228,6 +228,6 @@ impl Flags {
 fn config_file(path: Option<&PathBuf>) -> Result<ServerConfig, SecretError> {
     match path {
         Some(path) => ServerConfig::read(path),
-        None => ServerConfig::of_user(),
+        None => ServerConfig::read_default(),
     }
 }

@@ -195,7 +195,7 @@ impl PasswordAttempt {
             Grant::new(Identity::anonymous())
         };
         let verifier = attempts.verifier.as_ref();
-        if verifier.is_some_and(|verifier| verifier.keeps_weak_hash()) {
+        if verifier.is_some_and(|verifier| verifier.has_weak_hash()) {
             let identity = grant.identity();
             attempts.report(&Event::WeakPasswordHash { identity });
         }

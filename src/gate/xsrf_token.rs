@@ -7,9 +7,9 @@ use crate::{
     answer::Answer, authenticate::Outcome, cookie::SetCookies, denial::Denial, head::Head, session::Session,
 };
 
-/// The `_xsrf` value for a form of one's own: what [`AuthLayer::xsrf_token`] gives.
+/// The `_xsrf` value for a form of one's own: what [`AuthLayer::csrf_token`] gives.
 ///
-/// [`AuthLayer::xsrf_token`]: crate::AuthLayer::xsrf_token
+/// [`AuthLayer::csrf_token`]: crate::AuthLayer::csrf_token
 pub struct XsrfToken {
     value: String,
     cookies: SetCookies,
@@ -34,7 +34,7 @@ impl fmt::Debug for XsrfToken {
 }
 
 impl Passage {
-    /// See [`AuthLayer::xsrf_token`](crate::AuthLayer::xsrf_token).
+    /// See [`AuthLayer::csrf_token`](crate::AuthLayer::csrf_token).
     pub(crate) fn xsrf_token(&self, head: Head<'_>) -> Result<XsrfToken, Denial> {
         self.visit(head, |visit| {
             let mut cookies = SetCookies::default();
@@ -43,7 +43,7 @@ impl Passage {
         })
     }
 
-    /// See [`AuthLayer::check_xsrf`](crate::AuthLayer::check_xsrf).
+    /// See [`AuthLayer::verify_csrf`](crate::AuthLayer::verify_csrf).
     pub(crate) fn check_xsrf(&self, head: Head<'_>, field: &str) -> Result<(), Denial> {
         self.visit(head, |visit| visit.check_xsrf(visit.session.as_ref(), field))
     }

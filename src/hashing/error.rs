@@ -19,11 +19,11 @@ pub enum HashingErrorKind {
     /// Too many wait already, or this one waited too long.
     Busy,
     /// The hash takes more memory than the pool allows.
-    Costly,
+    MemoryLimit,
     /// The system gave no thread, or the thread was lost.
     Failed,
     /// A password to be hashed is empty or too long, or the policy for new ones does not take it.
-    Password,
+    InvalidPassword,
 }
 
 impl HashingError {
@@ -33,7 +33,7 @@ impl HashingError {
 
     pub(super) fn costly() -> Self {
         Self::new(
-            HashingErrorKind::Costly,
+            HashingErrorKind::MemoryLimit,
             "password hash takes more memory than the hashing pool allows",
         )
     }
@@ -44,14 +44,14 @@ impl HashingError {
 
     pub(super) fn password(limit: usize, found: usize) -> Self {
         Self::new(
-            HashingErrorKind::Password,
+            HashingErrorKind::InvalidPassword,
             format!("expected a password of 1 to {limit} octets, found {found}"),
         )
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
     pub(super) fn refused(error: PasswordError) -> Self {
-        Self::new(HashingErrorKind::Password, error.to_string())
+        Self::new(HashingErrorKind::InvalidPassword, error.to_string())
     }
 
     fn new(kind: HashingErrorKind, message: impl Into<String>) -> Self {

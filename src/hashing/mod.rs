@@ -13,7 +13,7 @@ use std::{
 pub use self::error::{HashingError, HashingErrorKind};
 use self::queue::{Queue, Settings};
 use crate::{
-    password::{self, HashCost, Memory, PASSWORD_LIMIT, PasswordHash, PasswordPolicy},
+    password::{self, Argon2Memory, HashCost, PASSWORD_LIMIT, PasswordHash, PasswordPolicy},
     secret::Secret,
 };
 
@@ -50,7 +50,7 @@ use crate::{
 /// # async fn log_in(stored: Option<Arc<PasswordHash>>) -> Result<(), portcullis::HashingError> {
 /// let password = Secret::from("correct horse battery staple");
 /// match HashingPool::shared().verify(stored, password).await? {
-///     Verified::Right { needs_rehash } => println!("welcome"),
+///     PasswordCheck::Correct { needs_rehash } => println!("welcome"),
 ///     _ => println!("wrong user or password"),
 /// }
 /// # Ok(())
@@ -62,14 +62,14 @@ pub struct HashingPool(Arc<Handle>);
 /// What a pool says of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verified {
+pub enum PasswordCheck {
     /// It is the one of the hash.
-    Right {
+    Correct {
         /// Whether the hash is weak, or cheaper than new ones are, so that it is to be made anew now.
         needs_rehash: bool,
     },
     /// It is another one, or there is no hash.
-    Wrong,
+    Incorrect,
 }
 
 impl HashingPool {
@@ -79,7 +79,7 @@ impl HashingPool {
         Self::with(Settings {
             threads,
             queue: 64,
-            memory: HashCost::MEMORY_LIMIT,
+            memory: HashCost::MAX_MEMORY,
             cost: HashCost::default(),
         })
     }
@@ -102,7 +102,7 @@ impl HashingPool {
 
     /// Default: 64. A new pool in which this many passwords may wait, at least one.
     #[must_use]
-    pub fn with_queue(&self, queue: usize) -> Self {
+    pub fn with_queue_capacity(&self, queue: usize) -> Self {
         let queue = queue.max(1);
         Self::with(Settings {
             queue,
@@ -112,7 +112,7 @@ impl HashingPool {
 
     /// Default: 256 MiB, given in KiB. A new pool that runs no hash which takes more memory.
     ///
-    /// A check of one that does fails as [`HashingErrorKind::Costly`], and the password is neither right nor
+    /// A check of one that does fails as [`HashingErrorKind::MemoryLimit`], and the password is neither right nor
     /// wrong. The memory of one's own [`cost`](Self::with_cost) is always allowed.
     #[must_use]
     pub fn with_memory_limit(&self, memory: u32) -> Self {
@@ -137,9 +137,9 @@ impl HashingPool {
     }
 
     /// Whether `hash` takes no more memory than this pool allows. Asked when configuring.
-    pub fn allows(&self, hash: &PasswordHash) -> bool {
+    pub fn can_verify(&self, hash: &PasswordHash) -> bool {
         let settings = self.settings();
-        hash.memory() <= settings.memory.max(settings.cost.memory())
+        hash.memory() <= settings.memory.max(settings.cost.memory_kib())
     }
 
     /// Whether `password` is the one of `hash`. With no hash, as for an unknown user, it is wrong, at the
@@ -153,17 +153,18 @@ impl HashingPool {
         &self,
         hash: Option<Arc<PasswordHash>>,
         password: Secret,
-    ) -> impl Future<Output = Result<Verified, HashingError>> + Send + use<> {
+    ) -> impl Future<Output = Result<PasswordCheck, HashingError>> + Send + use<> {
         let pool = self.clone();
         async move {
             if !password::is_hashable(&password) {
-                return Ok(Verified::Wrong);
+                return Ok(PasswordCheck::Incorrect);
             }
-            if hash.as_ref().is_some_and(|hash| !pool.allows(hash)) {
+            if hash.as_ref().is_some_and(|hash| !pool.can_verify(hash)) {
                 return Err(HashingError::costly());
             }
             let cost = pool.cost();
-            let check = move |memory: &mut Memory| check(hash.as_deref(), &password, cost, memory);
+            let check =
+                move |memory: &mut Argon2Memory| verify_at_cost(hash.as_deref(), &password, cost, memory);
             let queue = &pool.0.queue;
             queue.submit(check)?.await
         }
@@ -185,7 +186,7 @@ impl HashingPool {
                 return Err(HashingError::password(PASSWORD_LIMIT, password.len()));
             }
             let cost = pool.cost();
-            let hash = move |memory: &mut Memory| PasswordHash::compute(&password, cost, memory);
+            let hash = move |memory: &mut Argon2Memory| PasswordHash::compute(&password, cost, memory);
             let queue = &pool.0.queue;
             queue.submit(hash)?.await
         }
@@ -207,7 +208,7 @@ impl HashingPool {
         let (pool, policy) = (self.clone(), policy.clone());
         async move {
             let cost = pool.cost();
-            let hash = move |memory: &mut Memory| {
+            let hash = move |memory: &mut Argon2Memory| {
                 policy.check(&password).map_err(HashingError::refused)?;
                 Ok(PasswordHash::compute(&password, cost, memory))
             };
@@ -245,14 +246,19 @@ impl fmt::Debug for HashingPool {
 }
 
 /// Whether `password` is the one of `hash`, at no less than `cost`.
-fn check(hash: Option<&PasswordHash>, password: &Secret, cost: HashCost, memory: &mut Memory) -> Verified {
+fn verify_at_cost(
+    hash: Option<&PasswordHash>,
+    password: &Secret,
+    cost: HashCost,
+    memory: &mut Argon2Memory,
+) -> PasswordCheck {
     let right = hash.filter(|hash| hash.matches(password, memory));
     // What is missing to the cost of a new hash is spent, so that the time tells nothing.
-    if let Some(rest) = cost.rest(hash.map_or(0, PasswordHash::work)) {
+    if let Some(rest) = cost.remaining(hash.map_or(0, PasswordHash::work)) {
         PasswordHash::compute(password, rest, memory);
     }
-    memory.shrink_to(cost.memory());
-    right.map_or(Verified::Wrong, |hash| Verified::Right {
+    memory.shrink_to(cost.memory_kib());
+    right.map_or(PasswordCheck::Incorrect, |hash| PasswordCheck::Correct {
         needs_rehash: hash.needs_rehash(cost),
     })
 }
@@ -284,7 +290,7 @@ mod tests {
         Arc::new(PasswordHash::compute(
             &password.into(),
             cost,
-            &mut Memory::default(),
+            &mut Argon2Memory::default(),
         ))
     }
 
@@ -294,14 +300,14 @@ mod tests {
         let hash = pool.hash("password".into()).await.expect("a hash");
         let hash = Some(Arc::new(hash));
         // What a test can afford to compute is weak.
-        let right = Verified::Right { needs_rehash: true };
+        let right = PasswordCheck::Correct { needs_rehash: true };
         let none = None;
         for (hash, password, expected) in [
             (&hash, "password", right),
-            (&hash, "Password", Verified::Wrong),
-            (&hash, "", Verified::Wrong),
-            (&none, "password", Verified::Wrong),
-            (&none, "", Verified::Wrong),
+            (&hash, "Password", PasswordCheck::Incorrect),
+            (&hash, "", PasswordCheck::Incorrect),
+            (&none, "password", PasswordCheck::Incorrect),
+            (&none, "", PasswordCheck::Incorrect),
         ] {
             let verified = pool.verify(hash.clone(), password.into()).await.expect("judged");
             assert_eq!(verified, expected, "{password:?}");
@@ -311,9 +317,12 @@ mod tests {
                 .parse()
                 .expect("a hash");
         let narrow = pool.with_memory_limit(19_455);
-        assert!(pool.allows(&strong) && !narrow.allows(&strong));
+        assert!(pool.can_verify(&strong) && !narrow.can_verify(&strong));
         let error = narrow.verify(Some(Arc::new(strong)), "password".into()).await;
-        assert_eq!(error.expect_err("not judged").kind(), HashingErrorKind::Costly);
+        assert_eq!(
+            error.expect_err("not judged").kind(),
+            HashingErrorKind::MemoryLimit
+        );
     }
 
     #[test]
@@ -331,13 +340,16 @@ mod tests {
             (Some(&cheap), "known by a cheap hash"),
             (Some(&*known), "known"),
         ] {
-            let mut memory = Memory::default();
-            assert_eq!(check(hash, &"wrong".into(), cost, &mut memory), Verified::Wrong);
+            let mut memory = Argon2Memory::default();
+            assert_eq!(
+                verify_at_cost(hash, &"wrong".into(), cost, &mut memory),
+                PasswordCheck::Incorrect
+            );
             assert_eq!(memory.size(), 19_456, "{who}");
         }
         // Memory for a dearer one is not kept.
-        let mut memory = Memory::default();
-        check(Some(&cheap), &"wrong".into(), HashCost::tiny(), &mut memory);
+        let mut memory = Argon2Memory::default();
+        verify_at_cost(Some(&cheap), &"wrong".into(), HashCost::tiny(), &mut memory);
         assert_eq!(memory.size(), 0);
     }
 
@@ -347,20 +359,24 @@ mod tests {
         for length in [0, PASSWORD_LIMIT + 1, 1 << 20] {
             for hash in [None, Some(hash_of("password"))] {
                 let verified = pool.verify(hash, "x".repeat(length).into()).await;
-                assert_eq!(verified.expect("judged"), Verified::Wrong, "{length} octets");
+                assert_eq!(
+                    verified.expect("judged"),
+                    PasswordCheck::Incorrect,
+                    "{length} octets"
+                );
             }
             let error = pool
                 .hash("x".repeat(length).into())
                 .await
                 .expect_err("no password");
-            assert_eq!(error.kind(), HashingErrorKind::Password);
+            assert_eq!(error.kind(), HashingErrorKind::InvalidPassword);
         }
         assert_eq!(pool.0.queue.counts(), (0, 0), "no thread was even started");
     }
 
     #[tokio::test]
     async fn a_storm_is_answered_or_told_to_come_back_and_never_told_wrong() {
-        let pool = pool().with_queue(3);
+        let pool = pool().with_queue_capacity(3);
         let (end, ended) = mpsc::channel::<()>();
         let running = pool.0.queue.submit(move |_| ended.recv()).expect("room");
         while pool.0.queue.counts().1 > 0 {
@@ -382,14 +398,14 @@ mod tests {
         drop(end);
         while let Some(verified) = storm.join_next().await {
             let verified = verified.expect("no panic").expect("had a place");
-            assert_eq!(verified, Verified::Right { needs_rehash: true });
+            assert_eq!(verified, PasswordCheck::Correct { needs_rehash: true });
         }
         assert!(running.await.is_ok());
     }
 
     #[tokio::test]
     async fn a_dropped_check_gives_its_place_back_and_the_last_handle_ends_the_threads() {
-        let pool = pool().with_queue(1);
+        let pool = pool().with_queue_capacity(1);
         let (end, ended) = mpsc::channel::<()>();
         let running = pool.0.queue.submit(move |_| ended.recv()).expect("room");
         while pool.0.queue.counts().1 > 0 {
@@ -426,7 +442,7 @@ mod tests {
         drop(end);
         assert!(running.await.is_ok());
         let error = refused.await.expect_err("too short");
-        assert_eq!(error.kind(), HashingErrorKind::Password);
+        assert_eq!(error.kind(), HashingErrorKind::InvalidPassword);
         let said = policy.check(&"short".into()).expect_err("too short").to_string();
         assert_eq!(error.to_string(), said);
         let good = "purple tricycle nine";

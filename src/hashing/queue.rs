@@ -12,10 +12,10 @@ use std::{
 };
 
 use super::{error::HashingError, slot::Slot};
-use crate::password::{HashCost, Memory};
+use crate::password::{Argon2Memory, HashCost};
 
 /// So long a password waits at most.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// So long a thread without work keeps its memory, and itself.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -53,7 +53,7 @@ struct Task {
 }
 
 /// Told `None`, it was not run and says so.
-type Run = dyn FnOnce(Option<&mut Memory>) + Send;
+type Run = dyn FnOnce(Option<&mut Argon2Memory>) + Send;
 
 impl Queue {
     pub(super) fn new(settings: Settings) -> Arc<Self> {
@@ -71,7 +71,7 @@ impl Queue {
     /// Puts `work` behind what waits already.
     pub(super) fn submit<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+        work: impl FnOnce(&mut Argon2Memory) -> T + Send + 'static,
     ) -> Result<Ticket<T>, HashingError> {
         let slot = Slot::new();
         let place = Arc::clone(&slot).place();
@@ -111,7 +111,7 @@ impl Queue {
     }
 
     /// Takes a task out again if it still waits.
-    fn withdraw(&self, number: u64) {
+    fn cancel(&self, number: u64) {
         let mut state = self.lock();
         let place = state.waiting.iter().position(|task| task.number == number);
         let task = place.and_then(|place| state.waiting.remove(place));
@@ -136,14 +136,14 @@ impl Queue {
     fn start(self: &Arc<Self>) -> std::io::Result<()> {
         let queue = Arc::clone(self);
         let thread = thread::Builder::new().name("portcullis-hash".to_owned());
-        thread.spawn(move || queue.serve()).map(drop)
+        thread.spawn(move || queue.run_worker()).map(drop)
     }
 
     /// One thread's life.
-    fn serve(&self) {
-        let mut memory = Memory::default();
+    fn run_worker(&self) {
+        let mut memory = Argon2Memory::default();
         while let Some(task) = self.next() {
-            let memory = (task.since.elapsed() < PATIENCE).then_some(&mut memory);
+            let memory = (task.since.elapsed() < MAX_WAIT).then_some(&mut memory);
             // A panic is told to whoever waits for this task, and the thread lives on for the others.
             let _ = catch_unwind(AssertUnwindSafe(|| (task.run)(memory)));
         }
@@ -201,7 +201,7 @@ impl<T> Future for Ticket<T> {
 impl<T> Drop for Ticket<T> {
     fn drop(&mut self) {
         if !self.answered {
-            self.queue.withdraw(self.number);
+            self.queue.cancel(self.number);
         }
     }
 }
@@ -216,7 +216,7 @@ mod tests {
         Queue::new(Settings {
             threads,
             queue,
-            memory: HashCost::MEMORY_LIMIT,
+            memory: HashCost::MAX_MEMORY,
             cost: HashCost::tiny(),
         })
     }

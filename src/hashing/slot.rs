@@ -13,8 +13,8 @@ pub(super) struct Slot<T>(Mutex<Content<T>>);
 enum Content<T> {
     Answer(Result<T, HashingError>),
     Empty,
-    Taken,
-    Wanted(Waker),
+    Received,
+    Waiting(Waker),
 }
 
 impl<T> Slot<T> {
@@ -30,19 +30,19 @@ impl<T> Slot<T> {
     /// The answer, once: asked again after it, there is none any more.
     pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Result<T, HashingError>> {
         let mut content = self.lock();
-        match std::mem::replace(&mut *content, Content::Taken) {
+        match std::mem::replace(&mut *content, Content::Received) {
             Content::Answer(answer) => Poll::Ready(answer),
-            Content::Empty | Content::Wanted(_) => {
-                *content = Content::Wanted(context.waker().clone());
+            Content::Empty | Content::Waiting(_) => {
+                *content = Content::Waiting(context.waker().clone());
                 Poll::Pending
             }
-            Content::Taken => Poll::Pending,
+            Content::Received => Poll::Pending,
         }
     }
 
     fn put(&self, answer: Result<T, HashingError>) {
         let before = std::mem::replace(&mut *self.lock(), Content::Answer(answer));
-        if let Content::Wanted(waker) = before {
+        if let Content::Waiting(waker) = before {
             waker.wake();
         }
     }

@@ -71,7 +71,7 @@ impl Elsewhere for AtTheHub {
         let login = self
             .0
             .oauth
-            .begin(Some(next.as_str()), sent.as_ref(), head.now(), https);
+            .start_login(Some(next.as_str()), sent.as_ref(), head.now(), https);
         let (location, cookies) = login.into_parts();
         Some(with_version(redirected(location, cookies)))
     }
@@ -99,7 +99,7 @@ impl Elsewhere for AtTheHub {
             cookies.push_own(line);
         }
         if with_logins_under_way && let Ok(sent) = RequestCookies::of(head.headers()) {
-            self.0.oauth.end_logins(&sent, https, cookies);
+            self.0.oauth.clear_all_logins(&sent, https, cookies);
             self.0.end_logins(&sent, head);
         }
     }
@@ -173,9 +173,9 @@ impl Endpoint for Callback {
         let https = is_https(&visit.surroundings);
         let sent = RequestCookies::of(head.headers()).ok();
         let query = head.uri().query().unwrap_or_default().as_bytes();
-        let login = match hub.oauth.callback(query, sent.as_ref(), head.now(), https) {
-            Ok(OAuthCallback::Redeem(login)) => login,
-            Ok(OAuthCallback::StartOver(login)) => {
+        let login = match hub.oauth.handle_callback(query, sent.as_ref(), head.now(), https) {
+            Ok(OAuthCallback::ExchangeCode(login)) => login,
+            Ok(OAuthCallback::Restart(login)) => {
                 let (location, cookies) = login.into_parts();
                 return with_version(redirected(location, cookies)).into();
             }
@@ -244,10 +244,10 @@ impl Conclusion {
                 return unavailable(failure.error().to_string().into(), retry_after);
             }
         };
-        let result = hub.verifier.api.redeem(login.request()).await;
+        let result = hub.verifier.api.redeem(login.token_request()).await;
         hub.verifier.note(&result, asked_at);
         let mut cookies = SetCookies::default();
-        hub.oauth.end_login(&login, https, &mut cookies);
+        hub.oauth.clear_login(&login, https, &mut cookies);
         let answer = match result {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
@@ -339,11 +339,11 @@ fn told(error: &CallbackError) -> String {
              login began under another host name."
                 .to_owned()
         }
-        CallbackError::StateOver => "This login took more than ten minutes, twice.".to_owned(),
-        CallbackError::UnknownState => {
+        CallbackError::StateExpired => "This login took more than ten minutes, twice.".to_owned(),
+        CallbackError::InvalidState => {
             "The oauth state does not match: this login was not begun by this server, or before its last start.".to_owned()
         }
-        CallbackError::Told(error) => {
+        CallbackError::Provider(error) => {
             let mut text = String::from("Error in oauth: ");
             let _ = write!(text, "{}", error.description().unwrap_or(error.kind().as_str()));
             text

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     secret::{SecretError, SecretErrorKind},
-    source::PrivateFolder,
+    source::PrivateDir,
 };
 
 /// How often the lock is asked for before it is an error, and the pause in between.
@@ -93,11 +93,11 @@ pub(super) fn directory(path: &Path) -> Option<&Path> {
 }
 
 /// The directory of `path`, which nobody else may write; `None` if there is none.
-fn folder(path: &Path) -> Result<Option<PrivateFolder>, SecretError> {
-    directory(path).map_or(Ok(None), PrivateFolder::open)
+fn folder(path: &Path) -> Result<Option<PrivateDir>, SecretError> {
+    directory(path).map_or(Ok(None), PrivateDir::open)
 }
 
-/// What is wrong with a file that [`PrivateFolder::read`] refused, and the remedy.
+/// What is wrong with a file that [`PrivateDir::read`] refused, and the remedy.
 fn found(metadata: &fs::Metadata, path: &Path) -> String {
     let kind = metadata.file_type();
     let what = if kind.is_dir() {

@@ -53,7 +53,7 @@ type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 fn config(variables: Variables<'_>) -> Result<PathBuf, SecretError> {
     set(variables, "JUPYTER_CONFIG_DIR")
         .or_else(|| Some(set(variables, "HOME")?.join(".jupyter")))
-        .ok_or_else(|| untold("JUPYTER_CONFIG_DIR"))
+        .ok_or_else(|| missing_directory("JUPYTER_CONFIG_DIR"))
 }
 
 fn runtime(variables: Variables<'_>) -> Result<PathBuf, SecretError> {
@@ -69,7 +69,7 @@ fn runtime(variables: Variables<'_>) -> Result<PathBuf, SecretError> {
     };
     set(variables, "JUPYTER_RUNTIME_DIR")
         .or_else(|| Some(data()?.join("runtime")))
-        .ok_or_else(|| untold("JUPYTER_RUNTIME_DIR"))
+        .ok_or_else(|| missing_directory("JUPYTER_RUNTIME_DIR"))
 }
 
 /// The path in the variable `name`; an empty one is none.
@@ -79,7 +79,7 @@ fn set(variables: Variables<'_>, name: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-fn untold(name: &str) -> SecretError {
+fn missing_directory(name: &str) -> SecretError {
     SecretError::new(
         SecretErrorKind::Missing,
         format!("{name}: expected a directory, and HOME, which would tell one, is not set either"),

@@ -92,9 +92,9 @@ impl ServerConfig {
         // The parser's own message may quote what it found, and that may be the hash.
         this.settings = match serde_json::from_slice(&text) {
             Ok(Value::Object(settings)) => settings,
-            Ok(_) => return Err(this.wrong(&"expected a JSON object, found another value")),
+            Ok(_) => return Err(this.error(&"expected a JSON object, found another value")),
             Err(error) => {
-                return Err(this.wrong(&format_args!(
+                return Err(this.error(&format_args!(
                     "expected JSON, found something else in line {} column {}",
                     error.line(),
                     error.column()
@@ -110,7 +110,7 @@ impl ServerConfig {
     /// # Errors
     ///
     /// As [`read`](Self::read) and [`config_directory`].
-    pub fn of_user() -> Result<Self, SecretError> {
+    pub fn read_default() -> Result<Self, SecretError> {
         Self::read(config_directory()?.join(Self::FILE))
     }
 
@@ -125,24 +125,24 @@ impl ServerConfig {
     ///
     /// `SecretErrorKind::Malformed` if what is set is no hash.
     pub fn password(&self) -> Result<Option<PasswordHash>, SecretError> {
-        let Some((place, value)) = self.set_password_value() else {
+        let Some((place, value)) = self.current_password_value() else {
             return Ok(None);
         };
         let text = value.as_str().ok_or_else(|| {
-            self.wrong(&format_args!(
+            self.error(&format_args!(
                 "{place}: expected the text of a password hash, found another value"
             ))
         })?;
         let hash = text
             .parse()
-            .map_err(|error| self.wrong(&format_args!("{place}: {error}")))?;
+            .map_err(|error| self.error(&format_args!("{place}: {error}")))?;
         Ok(Some(hash))
     }
 
     /// What the owner of a password should hear, a line each: that the hash is a weak one, or that others may read
     /// it.
     pub fn warnings(&self) -> Vec<String> {
-        let Some((place, value)) = self.set_password_value() else {
+        let Some((place, value)) = self.current_password_value() else {
             return Vec::new();
         };
         let path = self.path.display();
@@ -162,7 +162,7 @@ impl ServerConfig {
         warnings
     }
 
-    fn set_password_value(&self) -> Option<(String, &Value)> {
+    fn current_password_value(&self) -> Option<(String, &Value)> {
         NAMES.iter().find_map(|(section, name)| {
             let value = self.settings.get(*section)?.get(*name)?;
             (!value.is_null() && value.as_str() != Some("")).then(|| (format!("{section}.{name}"), value))
@@ -177,7 +177,7 @@ impl ServerConfig {
     pub fn set_password(&mut self, hash: &PasswordHash) -> Result<(), SecretError> {
         for (section, _) in NAMES {
             if self.settings.get(section).is_some_and(|value| !value.is_object()) {
-                return Err(self.wrong(&format_args!(
+                return Err(self.error(&format_args!(
                     "{section}: expected a JSON object, found another value"
                 )));
             }
@@ -214,7 +214,7 @@ impl ServerConfig {
             path.file_name().and_then(OsStr::to_str),
         ) {
             (Some(directory), Some(name)) => (directory, name),
-            _ => return Err(self.wrong(&"expected the path of a file, found no name in it")),
+            _ => return Err(self.error(&"expected the path of a file, found no name in it")),
         };
         create_directory(directory)?;
         let _lock = config_file::lock(directory, name)?;
@@ -228,7 +228,7 @@ impl ServerConfig {
         PrivateFile::create(directory, ".jupyter_server_config-", ".new", &text)?.keep_as(name)
     }
 
-    fn wrong(&self, what: &dyn fmt::Display) -> SecretError {
+    fn error(&self, what: &dyn fmt::Display) -> SecretError {
         SecretError::new(
             SecretErrorKind::Malformed,
             format!("{}: {what}", self.path.display()),

@@ -20,7 +20,7 @@ use crate::{
     base_url::BaseUrl,
     jupyter::create_directory,
     secret::{Secret, SecretError},
-    source::{PrivateFile, PrivateFolder},
+    source::{PrivateDir, PrivateFile},
     token::Token,
 };
 
@@ -54,12 +54,12 @@ const LIMIT: u64 = 64 * 1024;
 ///     .with_root_dir("/srv/notebooks");
 /// let file = info.write(directory)?;
 ///
-/// let running = ServerInfo::running(directory)?;
+/// let running = ServerInfo::list_running(directory)?;
 /// assert_eq!(running[0].url(), "http://127.0.0.1:8888/");
 ///
 /// // Removed with its value, when the server ends.
 /// drop(file);
-/// assert!(ServerInfo::running(directory)?.is_empty());
+/// assert!(ServerInfo::list_running(directory)?.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -167,7 +167,8 @@ impl ServerInfo {
         let directory = directory.as_ref();
         create_directory(directory)?;
         let mut content = Zeroizing::new(Vec::with_capacity(1024));
-        serde_json::to_writer_pretty(&mut *content, &File::of(self)).expect("texts and numbers are JSON");
+        serde_json::to_writer_pretty(&mut *content, &ServerInfoJson::of(self))
+            .expect("texts and numbers are JSON");
         let file = PrivateFile::create(directory, ".jpserver-", ".new", &content)?;
         let name = format!("jpserver-{}.json", self.pid);
         let path = file.path().with_file_name(&name);
@@ -188,8 +189,8 @@ impl ServerInfo {
     ///
     /// `SecretErrorKind::Permissions` if others may change what is in the directory: they could have a program
     /// send the token elsewhere. `System` for what the system refused.
-    pub fn running(directory: impl AsRef<Path>) -> Result<Vec<Self>, SecretError> {
-        let Some(folder) = PrivateFolder::open(directory.as_ref())? else {
+    pub fn list_running(directory: impl AsRef<Path>) -> Result<Vec<Self>, SecretError> {
+        let Some(folder) = PrivateDir::open(directory.as_ref())? else {
             return Ok(Vec::new());
         };
         let mut running = Vec::new();
@@ -212,7 +213,7 @@ impl ServerInfo {
 
     /// What `octets` describe; `None` if that is no server.
     fn parse(octets: &[u8]) -> Option<Self> {
-        let file: File<'_> = serde_json::from_slice(octets).ok()?;
+        let file: ServerInfoJson<'_> = serde_json::from_slice(octets).ok()?;
         Some(Self {
             base_url: file.base_url.into_owned(),
             hostname: file.hostname.into_owned(),
@@ -266,7 +267,7 @@ impl ServerInfo {
 
     /// All of it as one line of JSON, the token in clear, as `jupyter server list --json` prints it.
     pub fn to_json(&self) -> Secret {
-        let json = serde_json::to_vec(&File::of(self)).expect("texts and numbers are JSON");
+        let json = serde_json::to_vec(&ServerInfoJson::of(self)).expect("texts and numbers are JSON");
         json.into()
     }
 }
@@ -296,7 +297,7 @@ impl Drop for ServerInfoFile {
     fn drop(&mut self) {
         // Containers that share a directory may have processes of the same number.
         if inode(&self.path).is_ok_and(|found| found == self.written) {
-            // What cannot be removed is removed by `ServerInfo::running` later.
+            // What cannot be removed is removed by `ServerInfo::list_running` later.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -311,7 +312,7 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 /// The file's fields, in the order in which Jupyter writes them. A server that leaves one out is still one, as
 /// long as it tells where it is.
 #[derive(Serialize, Deserialize)]
-struct File<'a> {
+struct ServerInfoJson<'a> {
     #[serde(borrow, default)]
     base_url: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -336,7 +337,7 @@ struct File<'a> {
     version: Cow<'a, str>,
 }
 
-impl<'a> File<'a> {
+impl<'a> ServerInfoJson<'a> {
     fn of(info: &'a ServerInfo) -> Self {
         Self {
             base_url: (&*info.base_url).into(),

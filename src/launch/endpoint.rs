@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, StatusCode};
 
-use super::{LaunchLinks, Opening};
+use super::{LaunchLinkStore, LinkAction};
 use crate::{
     answer::Answer,
     denial::Reason,
@@ -18,11 +18,11 @@ use crate::{
     query::{Query, TokenBuffer},
 };
 
-impl Endpoint for std::sync::Arc<LaunchLinks> {
+impl Endpoint for std::sync::Arc<LaunchLinkStore> {
     fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
-        match Opening::of(visit.head) {
-            Opening::Redeem => self.open(visit),
-            Opening::Confirm => confirm(),
+        match LinkAction::from_head(visit.head) {
+            LinkAction::Redeem => self.open(visit),
+            LinkAction::Confirm => confirm(),
         }
         .into()
     }
@@ -32,7 +32,7 @@ impl Endpoint for std::sync::Arc<LaunchLinks> {
     }
 }
 
-impl LaunchLinks {
+impl LaunchLinkStore {
     fn open(&self, visit: &Visit<'_>) -> OwnResponse {
         let gate = visit.gate();
         let mut buffer = TokenBuffer::default();

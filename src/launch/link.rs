@@ -33,12 +33,12 @@ impl LaunchLink {
     }
 
     /// How long it lives from its issue on.
-    pub fn life(&self) -> Duration {
+    pub fn ttl(&self) -> Duration {
         self.life
     }
 
     /// A page in `directory` that leads a browser to the link. It is removed when the value is dropped: keep
-    /// that until the browser had the time to start, and at most for [`LaunchLink::life`].
+    /// that until the browser had the time to start, and at most for [`LaunchLink::ttl`].
     ///
     /// # Errors
     ///
@@ -49,9 +49,9 @@ impl LaunchLink {
     ///
     /// The file is the owner's alone (mode 0600), is created under a random name, and never opened through a
     /// link. Choose a directory that no server gives out: a runtime directory, never one of notebooks.
-    pub fn write_page(&self, directory: impl AsRef<Path>) -> Result<LaunchPage, SecretError> {
+    pub fn write_page(&self, directory: impl AsRef<Path>) -> Result<LaunchPageFile, SecretError> {
         let file = PrivateFile::create(directory.as_ref(), "launch-", ".html", self.page().expose())?;
-        Ok(LaunchPage(file))
+        Ok(LaunchPageFile(file))
     }
 
     fn page(&self) -> Secret {
@@ -76,9 +76,9 @@ impl fmt::Debug for LaunchLink {
 
 /// The file of a page that leads to a launch link; removed when dropped.
 #[derive(Debug)]
-pub struct LaunchPage(PrivateFile);
+pub struct LaunchPageFile(PrivateFile);
 
-impl LaunchPage {
+impl LaunchPageFile {
     /// Where the file lies, from the root.
     pub fn path(&self) -> &Path {
         self.0.path()

@@ -14,7 +14,7 @@
 //!    none of those is a launch link.
 //! 4. It is handed over in a page file that its owner alone can read ([`LaunchLink::write_page`]), so the command
 //!    line of the browser names a file and no secret.
-//! 5. It is burned by a person who opens it, not by what looks at links in advance ([`Opening`]).
+//! 5. It is burned by a person who opens it, not by what looks at links in advance ([`LinkAction`]).
 //!
 //! The parameter is named `token` because logs, redirects and [`Query`](crate::Query) already know that name for a
 //! secret.
@@ -39,8 +39,8 @@ use crate::{
 };
 
 pub use self::{
-    link::{LaunchLink, LaunchPage},
-    opening::Opening,
+    link::{LaunchLink, LaunchPageFile},
+    opening::LinkAction,
 };
 
 /// What a launch token begins with: another prefix than an API token's, so neither is taken for the other.
@@ -62,9 +62,9 @@ const CAPACITY: usize = 512;
 /// };
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;
-/// let links = LaunchLinks::new(base.clone());
+/// let links = LaunchLinkStore::new(base.clone());
 /// let next = NextUrl::parse("/user/alice/lab", Premises::new(&base)).expect("ours");
-/// let link = links.issue(&"http://127.0.0.1:8888".parse()?, Launch::to(next), &SystemClock);
+/// let link = links.issue(&"http://127.0.0.1:8888".parse()?, LaunchTarget::new(next), &SystemClock);
 /// assert!(link.expose_url().starts_with("http://127.0.0.1:8888/user/alice/launch?token=pcl1_"));
 ///
 /// let (_, token) = link.expose_url().split_once("token=").expect("a token");
@@ -75,28 +75,28 @@ const CAPACITY: usize = 512;
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Debug)]
-pub struct LaunchLinks {
+pub struct LaunchLinkStore {
     base_url: BaseUrl,
     life: Duration,
     /// By the hash of the token. Found by the whole of it, so the time a look-up takes tells nothing about any
     /// token but the one that was sent.
-    links: Expiring<[u8; 32], Issued>,
+    links: Expiring<[u8; 32], IssuedLink>,
 }
 
 /// A launch, and the date after which it is void even if the monotonic clock stood still, as it does while a
 /// computer sleeps.
 #[derive(Debug)]
-struct Issued {
-    launch: Launch,
+struct IssuedLink {
+    launch: LaunchTarget,
     until: UnixTime,
 }
 
-impl LaunchLinks {
+impl LaunchLinkStore {
     /// Where links lead to, below the base URL.
     pub const PATH: &'static str = "launch";
 
     /// The longest life of a link.
-    pub const LONGEST: Duration = Duration::from_secs(600);
+    pub const MAX_TTL: Duration = Duration::from_secs(600);
 
     /// No links yet, for the server below `base_url`.
     pub fn new(base_url: BaseUrl) -> Self {
@@ -112,8 +112,8 @@ impl LaunchLinks {
     /// # Errors
     ///
     /// As `launch_life`, unless it is 1 second to 10 minutes.
-    pub fn with_life(mut self, life: Duration) -> Result<Self, ConfigError> {
-        if !(Duration::from_secs(1)..=Self::LONGEST).contains(&life) {
+    pub fn with_ttl(mut self, life: Duration) -> Result<Self, ConfigError> {
+        if !(Duration::from_secs(1)..=Self::MAX_TTL).contains(&life) {
             return Err(ConfigError::new(
                 "launch_life",
                 format!("expected 1 second to 10 minutes, found {life:?}"),
@@ -128,12 +128,12 @@ impl LaunchLinks {
     /// # Panics
     ///
     /// If the system's random generator fails.
-    pub fn issue(&self, origin: &Origin, launch: Launch, clock: &dyn Clock) -> LaunchLink {
+    pub fn issue(&self, origin: &Origin, launch: LaunchTarget, clock: &dyn Clock) -> LaunchLink {
         let token = format!("{PREFIX}{}", random::text(random::BASE62, RANDOM));
         let url = format!("{origin}{}?token={token}", self.base_url.join(Self::PATH));
         let token = Secret::from(token);
         let now = clock.moment();
-        let issued = Issued {
+        let issued = IssuedLink {
             launch,
             until: clock.now().after(self.life),
         };
@@ -147,8 +147,8 @@ impl LaunchLinks {
     /// What the link with `token` was issued for; it is burned by this, in the same step. `None` if there is no
     /// such link, or it is burned already, or its life is over: which, nobody needs to know.
     ///
-    /// Ask [`Opening::of`] first.
-    pub fn redeem(&self, token: PresentedToken<'_>, clock: &dyn Clock) -> Option<Launch> {
+    /// Ask [`LinkAction::from_head`] first.
+    pub fn redeem(&self, token: PresentedToken<'_>, clock: &dyn Clock) -> Option<LaunchTarget> {
         let hash: TokenHash = token.hash();
         let issued = self.links.take(hash.as_bytes(), clock.moment())?;
         (clock.now() < issued.until).then_some(issued.launch)
@@ -157,14 +157,14 @@ impl LaunchLinks {
 
 /// What a launch link is for: the place it leads to, and perhaps who comes in by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Launch {
+pub struct LaunchTarget {
     next: NextUrl,
     identity: Option<Identity>,
 }
 
-impl Launch {
+impl LaunchTarget {
     /// A launch that leads to `next`, as whoever the server takes its one user for.
-    pub fn to(next: NextUrl) -> Self {
+    pub fn new(next: NextUrl) -> Self {
         Self { next, identity: None }
     }
 
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_life_is_a_second_to_ten_minutes() {
-        let with_life = |life| LaunchLinks::new(BaseUrl::default()).with_life(life);
+        let with_life = |life| LaunchLinkStore::new(BaseUrl::default()).with_ttl(life);
         for (life, expected) in [
             (Duration::from_secs(1), 1),
             (Duration::from_millis(59_999), 59),

@@ -21,15 +21,15 @@ use crate::head::Head;
 /// use portcullis::{Head, Opening};
 ///
 /// let request = http::Request::get("/launch?token=pcl1_x").header("accept", "text/html").body(())?;
-/// assert_eq!(Opening::of(Head::of(&request)), Opening::Redeem);
+/// assert_eq!(LinkAction::from_head(Head::of(&request)), LinkAction::Redeem);
 ///
 /// let preview = http::Request::get("/launch?token=pcl1_x").header("accept", "*/*").body(())?;
-/// assert_eq!(Opening::of(Head::of(&preview)), Opening::Confirm);
+/// assert_eq!(LinkAction::from_head(Head::of(&preview)), LinkAction::Confirm);
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Opening {
+pub enum LinkAction {
     /// The link is not touched. The answer is a page with a button, a form that posts to its own URL
     /// (`<form method="post">` without an action), so the page need not hold the token.
     Confirm,
@@ -37,9 +37,9 @@ pub enum Opening {
     Redeem,
 }
 
-impl Opening {
+impl LinkAction {
     /// What `head` is.
-    pub fn of(head: Head<'_>) -> Self {
+    pub fn from_head(head: Head<'_>) -> Self {
         let headers = head.headers();
         let has = |name: &str| headers.contains_key(name);
         let in_advance = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn only_a_person_who_opens_it_burns_a_link() {
-        use Opening::{Confirm, Redeem};
+        use LinkAction::{Confirm, Redeem};
 
         const NAVIGATION: &str = "sec-fetch-mode: navigate\nsec-fetch-dest: document";
         for (method, fields, expected) in [
@@ -155,7 +155,11 @@ mod tests {
                 builder = builder.header(name, value);
             }
             let request = builder.body(()).expect("a request");
-            assert_eq!(Opening::of(Head::of(&request)), expected, "{method} {fields:?}");
+            assert_eq!(
+                LinkAction::from_head(Head::of(&request)),
+                expected,
+                "{method} {fields:?}"
+            );
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What a hub does for the gate.
-pub(super) struct AtTheHub {
+pub(super) struct HubSettings {
     pub(super) elsewhere: Arc<dyn Elsewhere>,
     pub(super) callback: (Box<str>, Box<dyn Endpoint>),
 }
@@ -22,11 +22,11 @@ pub(super) struct AtTheHub {
 #[cfg(feature = "hub")]
 impl AuthLayerBuilder {
     /// The settings that a hub makes, where they are not made already.
-    pub(super) fn at_the_hub(mut self) -> Result<(Self, Option<AtTheHub>), ConfigError> {
+    pub(super) fn with_hub_defaults(mut self) -> Result<(Self, Option<HubSettings>), ConfigError> {
         let Some(hub) = self.hub.take() else {
             return Ok((self, None));
         };
-        if self.passwords.is_some() || !self.shared_tokens.is_empty() || self.has_own_login_page {
+        if self.passwords.is_some() || !self.shared_tokens.is_empty() || self.custom_login_page {
             return Err(ConfigError::new(
                 "hub",
                 "expected no login besides the hub's, found a token, a password or a login page",
@@ -54,7 +54,7 @@ impl AuthLayerBuilder {
             // The credential is the hub's, and browsers send it to the hub's own host alone.
             None => self.answers_for_any_host |= self.hosts.is_none(),
         }
-        let at_the_hub = AtTheHub {
+        let at_the_hub = HubSettings {
             elsewhere: hub.elsewhere(),
             callback: hub.callback(),
         };
@@ -64,7 +64,7 @@ impl AuthLayerBuilder {
 
 #[cfg(not(feature = "hub"))]
 impl AuthLayerBuilder {
-    pub(super) fn at_the_hub(self) -> Result<(Self, Option<AtTheHub>), ConfigError> {
+    pub(super) fn with_hub_defaults(self) -> Result<(Self, Option<HubSettings>), ConfigError> {
         Ok((self, None))
     }
 }

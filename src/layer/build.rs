@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AuthLayer, AuthLayerBuilder, at_the_hub::AtTheHub};
+use super::{AuthLayer, AuthLayerBuilder, at_the_hub::HubSettings};
 use crate::{
     authenticate::{
         Authenticator, Chain, IdentityCookie, QueryLogin, TokenAuthenticator, TokenSource,
@@ -22,8 +22,8 @@ use crate::{
     grant::Grant,
     guard::Guards,
     identity::Identity,
-    launch::LaunchLinks,
-    login::{LoginPage, OwnPassword},
+    launch::LaunchLinkStore,
+    login::{LoginPage, SharedPasswordControl},
     logout::Logout,
     session::GateId,
     store::EndedLogins,
@@ -44,14 +44,14 @@ impl AuthLayerBuilder {
     /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
     /// path is none; if the base is too long for a cookie's path.
     pub fn build(self) -> Result<AuthLayer, ConfigError> {
-        let (this, at_the_hub) = self.at_the_hub()?;
-        this.check_who_is_asked()?;
+        let (this, at_the_hub) = self.with_hub_defaults()?;
+        this.check_authenticators()?;
         this.check_paths()?;
         this.check_password_change()?;
-        this.put_together(at_the_hub)
+        this.assemble(at_the_hub)
     }
 
-    fn put_together(mut self, at_the_hub: Option<AtTheHub>) -> Result<AuthLayer, ConfigError> {
+    fn assemble(mut self, at_the_hub: Option<HubSettings>) -> Result<AuthLayer, ConfigError> {
         let base_url = self.base_url.take().unwrap_or_default();
         let sources = self.sources();
         let reads_query = sources.contains(&TokenSource::Query);
@@ -64,14 +64,14 @@ impl AuthLayerBuilder {
             Vec::new()
         };
         // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
-        let logs_in = self.has_own_login_page
+        let logs_in = self.custom_login_page
             || !typed_verifiers.is_empty()
             || self.passwords.is_some()
             || (reads_query && !self.shared_tokens.is_empty());
         let looks_for_cookies = logs_in || !self.authenticators.is_empty() || self.accepts_anyone;
         let header_only = !reads_query && !looks_for_cookies;
 
-        let keyring = self.mixed_keyring();
+        let keyring = self.bound_keyring();
         let shared = self.shared_login(&keyring);
         let ended = Arc::new(EndedLogins::new());
         let login_cookie = if logs_in {
@@ -91,7 +91,7 @@ impl AuthLayerBuilder {
             .login_path
             .take()
             .unwrap_or_else(|| base_url.join("login").into());
-        let launch_links = Arc::new(LaunchLinks::new(base_url.clone()));
+        let launch_links = Arc::new(LaunchLinkStore::new(base_url.clone()));
         let mut endpoints: Vec<(Box<str>, Box<dyn Endpoint>)> = Vec::new();
         if logs_in {
             let logout_path = Box::from(base_url.join("logout"));
@@ -112,7 +112,7 @@ impl AuthLayerBuilder {
             endpoints.push(at_the_hub.callback);
             at_the_hub.elsewhere
         });
-        let own_login_page = self.has_own_login_page.then(|| login_path.clone());
+        let own_login_page = self.custom_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, by_username) = self.passwords.take().unzip();
         let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
@@ -153,7 +153,7 @@ impl AuthLayerBuilder {
         })
     }
 
-    fn check_who_is_asked(&self) -> Result<(), ConfigError> {
+    fn check_authenticators(&self) -> Result<(), ConfigError> {
         let asks = !(self.shared_tokens.is_empty()
             && self.known_tokens.is_empty()
             && self.passwords.is_none()
@@ -190,9 +190,9 @@ impl AuthLayerBuilder {
     }
 
     /// The keys of this gate, into which the password and the tokens are mixed that were configured.
-    fn mixed_keyring(&mut self) -> Keyring {
+    fn bound_keyring(&mut self) -> Keyring {
         let mut keyring = self.keyring.take().unwrap_or_else(Keyring::generate);
-        if let Some(hash) = &self.keyed_by {
+        if let Some(hash) = &self.key_binding {
             keyring = keyring.mixed_with_password(hash);
         }
         for token in self.shared_tokens.iter().filter(|token| !token.is_generated()) {
@@ -215,7 +215,7 @@ impl AuthLayerBuilder {
     fn add_login(
         &self,
         page: LoginPage,
-        launch_links: &Arc<LaunchLinks>,
+        launch_links: &Arc<LaunchLinkStore>,
         base_url: &BaseUrl,
         endpoints: &mut Vec<(Box<str>, Box<dyn Endpoint>)>,
     ) {
@@ -223,12 +223,12 @@ impl AuthLayerBuilder {
             path: page.logout_path.clone(),
             login_path: page.path.clone(),
         };
-        if !self.has_own_login_page {
+        if !self.custom_login_page {
             endpoints.push((page.path.clone(), Box::new(page)));
         }
         endpoints.push((logout.path.clone(), Box::new(logout)));
         endpoints.push((
-            base_url.join(LaunchLinks::PATH).into(),
+            base_url.join(LaunchLinkStore::PATH).into(),
             Box::new(Arc::clone(launch_links)),
         ));
     }
@@ -282,13 +282,13 @@ impl AuthLayerBuilder {
     }
 
     /// The password that everybody shares, if there is one or can be: one that is set later takes its place here.
-    fn shared_login(&mut self, keyring: &Keyring) -> Option<Arc<dyn OwnPassword>> {
+    fn shared_login(&mut self, keyring: &Keyring) -> Option<Arc<dyn SharedPasswordControl>> {
         let (password, change) = (self.shared_password.take(), self.password_change.take());
         if password.is_none() && change.is_none() {
             return None;
         }
         let password = password.unwrap_or_else(|| {
-            let unset = SharedPassword::unset(Grant::new(Identity::anonymous()));
+            let unset = SharedPassword::without_password(Grant::new(Identity::anonymous()));
             self.passwords = Some((Arc::new(unset.clone()), false));
             unset
         });
@@ -311,7 +311,7 @@ impl AuthLayerBuilder {
         Ok(())
     }
 
-    fn shared_login(&mut self, _: &Keyring) -> Option<Arc<dyn OwnPassword>> {
+    fn shared_login(&mut self, _: &Keyring) -> Option<Arc<dyn SharedPasswordControl>> {
         None
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::Extensions;
 
-use super::known_tokens::KnownTokens;
+use super::known_tokens::ConfiguredVerifier;
 use crate::{
     authenticate::{Authenticator, TokenSource},
     authorize::Authorizer,
@@ -48,7 +48,7 @@ use crate::{
 #[derive(Default)]
 pub struct AuthLayerBuilder {
     pub(super) shared_tokens: Vec<Token>,
-    pub(super) known_tokens: Vec<KnownTokens>,
+    pub(super) known_tokens: Vec<ConfiguredVerifier>,
     pub(super) token_sources: Option<Vec<TokenSource>>,
     pub(super) tokens_log_in: bool,
     pub(super) authenticators: Vec<Box<dyn Authenticator>>,
@@ -63,7 +63,7 @@ pub struct AuthLayerBuilder {
     pub(super) responses: Responses,
     pub(super) challenge: Option<Challenge>,
     pub(super) login_path: Option<Box<str>>,
-    pub(super) has_own_login_page: bool,
+    pub(super) custom_login_page: bool,
     /// Who knows them, and whether people have names.
     pub(super) passwords: Option<(Arc<dyn PasswordVerifier>, bool)>,
     #[cfg(feature = "password")]
@@ -72,7 +72,7 @@ pub struct AuthLayerBuilder {
     #[cfg(feature = "password")]
     pub(super) password_change: Option<(PasswordPolicy, Box<dyn PasswordKeeper>)>,
     /// The text of the hash that is mixed into the cookies' key.
-    pub(super) keyed_by: Option<Box<str>>,
+    pub(super) key_binding: Option<Box<str>>,
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) clock: Option<Arc<dyn Clock>>,
     pub(super) form_timeout: Option<Duration>,
@@ -95,8 +95,8 @@ impl AuthLayerBuilder {
     /// Default: none. Whoever presents a token that `verifier` knows is let in; several may be given.
     ///
     /// It may stand in the `Authorization` field, unless [`token_sources`](Self::token_sources) says otherwise.
-    pub fn tokens(mut self, verifier: impl TokenVerifier) -> Self {
-        self.known_tokens.push(KnownTokens::new(verifier));
+    pub fn bearer_tokens(mut self, verifier: impl TokenVerifier) -> Self {
+        self.known_tokens.push(ConfiguredVerifier::new(verifier));
         self
     }
 
@@ -109,7 +109,7 @@ impl AuthLayerBuilder {
     /// # Security
     ///
     /// The cookie holds the hash of the token, so tokens should be generated ones, which nobody guesses from it.
-    pub fn tokens_log_in(mut self) -> Self {
+    pub fn allow_token_login(mut self) -> Self {
         self.tokens_log_in = true;
         self
     }
@@ -127,7 +127,7 @@ impl AuthLayerBuilder {
     /// secret file and hash its cookies are exchangeable with ours.
     #[cfg(feature = "password")]
     pub fn password(mut self, hash: PasswordHash) -> Self {
-        self.keyed_by = Some(hash.expose().into());
+        self.key_binding = Some(hash.expose().into());
         let verifier = SharedPassword::new(hash, Grant::new(Identity::anonymous()));
         self.passwords = Some((Arc::new(verifier.clone()), false));
         self.shared_password = Some(verifier);
@@ -141,15 +141,15 @@ impl AuthLayerBuilder {
     /// next start; the browser that sent the form is logged in anew. Without a [`password`](Self::password), a shared
     /// token sets the first one.
     #[cfg(feature = "password")]
-    pub fn password_change(mut self, policy: PasswordPolicy, keeper: impl PasswordKeeper) -> Self {
+    pub fn allow_password_change(mut self, policy: PasswordPolicy, keeper: impl PasswordKeeper) -> Self {
         self.password_change = Some((policy, Box::new(keeper)));
         self
     }
 
     /// Default: none. People with a name and a password log in by the form.
-    pub fn passwords(mut self, verifier: impl PasswordVerifier) -> Self {
+    pub fn password_verifier(mut self, verifier: impl PasswordVerifier) -> Self {
         self.passwords = Some((Arc::new(verifier), true));
-        self.forget_shared_password();
+        self.clear_shared_password();
         self
     }
 
@@ -169,8 +169,8 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: off. Lets everybody in; see [`AuthLayer::danger_accept_anyone`](super::AuthLayer::danger_accept_anyone).
-    pub fn danger_accept_anyone(mut self) -> Self {
+    /// Default: off. Lets everybody in; see [`AuthLayer::danger_allow_anonymous`](super::AuthLayer::danger_allow_anonymous).
+    pub fn danger_allow_anonymous(mut self) -> Self {
         self.accepts_anyone = true;
         self
     }
@@ -190,7 +190,7 @@ impl AuthLayerBuilder {
     }
 
     /// Default: 30 days. How long a login cookie is good.
-    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+    pub fn session_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
@@ -203,7 +203,7 @@ impl AuthLayerBuilder {
 
     /// Default: [`Hosts::loopback`], or every host where nothing but header tokens lets anybody in. The hosts
     /// answered for.
-    pub fn hosts(mut self, hosts: Hosts) -> Self {
+    pub fn allowed_hosts(mut self, hosts: Hosts) -> Self {
         self.hosts = Some(hosts);
         self
     }
@@ -213,13 +213,13 @@ impl AuthLayerBuilder {
     /// # Security
     ///
     /// A page elsewhere can point a name of its own at this server, and is then of one origin with it.
-    pub fn danger_answer_for_any_host(mut self) -> Self {
+    pub fn danger_allow_any_host(mut self) -> Self {
         self.answers_for_any_host = true;
         self
     }
 
     /// Default: none. Foreign origins whose pages may act here.
-    pub fn origins(mut self, origins: Origins) -> Self {
+    pub fn allowed_origins(mut self, origins: Origins) -> Self {
         self.guards = self.guards.with_origins(origins);
         self
     }
@@ -239,27 +239,27 @@ impl AuthLayerBuilder {
 
     /// Default: not known. Whether this server itself speaks TLS: then cookies are `Secure`, and origins are
     /// compared with their scheme.
-    pub fn own_tls(mut self, tls: bool) -> Self {
+    pub fn https(mut self, tls: bool) -> Self {
         self.guards = self.guards.with_own_tls(tls);
         self
     }
 
     /// Default: `_xsrf` is asked of unsafe cookie requests. Asks for `Sec-Fetch-Site: same-origin` or an own
     /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own.
-    pub fn with_xsrf_by_origin(mut self) -> Self {
+    pub fn csrf_by_origin(mut self) -> Self {
         self.guards = self.guards.with_xsrf(XsrfAsked::Never);
         self
     }
 
     /// Default: a [`Peer`] in the request's extensions. One more place where the peer is found, such as axum's
     /// `ConnectInfo`.
-    pub fn peer(mut self, find: fn(&Extensions) -> Option<Peer>) -> Self {
+    pub fn peer_extractor(mut self, find: fn(&Extensions) -> Option<Peer>) -> Self {
         self.guards = self.guards.with_peer(find);
         self
     }
 
     /// Default: [`Responses::plain`]. How refusals are told.
-    pub fn responses(mut self, responses: Responses) -> Self {
+    pub fn response_style(mut self, responses: Responses) -> Self {
         self.responses = responses;
         self
     }
@@ -278,10 +278,10 @@ impl AuthLayerBuilder {
     }
 
     /// Default: the gate's own. The page at [`login_path`](Self::login_path) is one of the guarded service's: it
-    /// is open, and logs people in by [`AuthLayer::log_in`](super::AuthLayer::log_in). Logout and launch links
+    /// is open, and logs people in by [`AuthLayer::login`](super::AuthLayer::login). Logout and launch links
     /// stay the gate's.
-    pub fn own_login_page(mut self) -> Self {
-        self.has_own_login_page = true;
+    pub fn custom_login_page(mut self) -> Self {
+        self.custom_login_page = true;
         self
     }
 
@@ -309,7 +309,7 @@ impl AuthLayerBuilder {
 
     /// Default: off. Hands no session to the service, which saves the only allocation of a request that is
     /// let in.
-    pub fn gate_only(mut self) -> Self {
+    pub fn without_session_extension(mut self) -> Self {
         self.gate_only = true;
         self
     }
@@ -317,15 +317,15 @@ impl AuthLayerBuilder {
 
 #[cfg(feature = "password")]
 impl AuthLayerBuilder {
-    fn forget_shared_password(&mut self) {
+    fn clear_shared_password(&mut self) {
         self.shared_password = None;
-        self.keyed_by = None;
+        self.key_binding = None;
     }
 }
 
 #[cfg(not(feature = "password"))]
 impl AuthLayerBuilder {
-    fn forget_shared_password(&mut self) {}
+    fn clear_shared_password(&mut self) {}
 }
 
 impl fmt::Debug for AuthLayerBuilder {

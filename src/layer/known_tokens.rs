@@ -9,7 +9,7 @@ use crate::{
 
 /// A verifier of tokens: for whom it is one among others, and as the authenticator of its own type, which asks it
 /// without a detour.
-pub(super) struct KnownTokens {
+pub(super) struct ConfiguredVerifier {
     pub(super) verifier: Arc<dyn TokenVerifier>,
     authenticator: MakeAuthenticator,
 }
@@ -17,7 +17,7 @@ pub(super) struct KnownTokens {
 type MakeAuthenticator =
     Box<dyn FnOnce(Vec<TokenSource>, QueryLogin) -> Box<dyn Authenticator> + Send + Sync>;
 
-impl KnownTokens {
+impl ConfiguredVerifier {
     pub(super) fn new(verifier: impl TokenVerifier) -> Self {
         let verifier = Arc::new(verifier);
         let asked = Arc::clone(&verifier);

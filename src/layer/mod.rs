@@ -23,7 +23,7 @@ use crate::{
     grant::Grant,
     guard::Origin,
     head::Head,
-    launch::{Launch, LaunchLink, LaunchLinks},
+    launch::{LaunchLink, LaunchLinkStore, LaunchTarget},
     next_url::{NextUrl, Premises},
     secret::Secret,
     session::Session,
@@ -51,7 +51,7 @@ use crate::{
 #[derive(Clone)]
 pub struct AuthLayer {
     passage: Arc<Passage>,
-    launch_links: Arc<LaunchLinks>,
+    launch_links: Arc<LaunchLinkStore>,
 }
 
 impl AuthLayer {
@@ -59,7 +59,7 @@ impl AuthLayer {
     ///
     /// The token is taken from `Authorization: Bearer` (or `token`) and from `?token=`; a page opened with
     /// `?token=` is given a login cookie and sent to the same address without it. Answers for `localhost` and
-    /// loopback addresses only: other names are listed by [`AuthLayerBuilder::hosts`]. Cookies end with the
+    /// loopback addresses only: other names are listed by [`AuthLayerBuilder::allowed_hosts`]. Cookies end with the
     /// process, unless [`AuthLayerBuilder::keyring`] is given one that lasts.
     pub fn token(token: Token) -> Self {
         Self::builder()
@@ -72,9 +72,9 @@ impl AuthLayer {
     ///
     /// Tokens are taken from `Authorization: Bearer` (or `token`) alone; no cookie is ever set, and every host
     /// is answered for, because a browser attaches nothing by itself.
-    pub fn tokens(verifier: impl TokenVerifier) -> Self {
+    pub fn bearer_tokens(verifier: impl TokenVerifier) -> Self {
         Self::builder()
-            .tokens(verifier)
+            .bearer_tokens(verifier)
             .build()
             .expect("a verifier is all that is needed")
     }
@@ -82,7 +82,7 @@ impl AuthLayer {
     /// A gate with an authenticator of one's own.
     ///
     /// Cross-site rules apply to what it accepts with an ambient credential. Answers for `localhost` and loopback
-    /// addresses only: other names are listed by [`AuthLayerBuilder::hosts`].
+    /// addresses only: other names are listed by [`AuthLayerBuilder::allowed_hosts`].
     pub fn new(authenticator: impl Authenticator) -> Self {
         Self::builder()
             .authenticator(authenticator)
@@ -97,9 +97,9 @@ impl AuthLayer {
     /// # Security
     ///
     /// Whoever reaches the server can do all it offers.
-    pub fn danger_accept_anyone() -> Self {
+    pub fn danger_allow_anonymous() -> Self {
         Self::builder()
-            .danger_accept_anyone()
+            .danger_allow_anonymous()
             .build()
             .expect("nothing is needed")
     }
@@ -176,7 +176,7 @@ impl AuthLayer {
         }
         Ok(self
             .launch_links
-            .issue(&origin, Launch::to(next), self.passage.clock()))
+            .issue(&origin, LaunchTarget::new(next), self.passage.clock()))
     }
 
     /// The cookies that log the browser of this request in as `grant`'s owner, for a login of one's own.
@@ -187,12 +187,12 @@ impl AuthLayer {
     /// # Errors
     ///
     /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
-    pub fn log_in(&self, head: Head<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
+    pub fn login(&self, head: Head<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
         self.passage.log_in_by_hand(head, grant)
     }
 
     /// Whether `password` is that of `username`, for a login form of one's own: asked of whoever
-    /// [`passwords`](AuthLayerBuilder::passwords) or [`password`](AuthLayerBuilder::password) named, by the same throttle
+    /// [`passwords`](AuthLayerBuilder::password_verifier) or [`password`](AuthLayerBuilder::password) named, by the same throttle
     /// and at the same cost as by the gate's own form. The name is not looked at where all share one password.
     ///
     /// `head` is that of the request that brought the form; [`check_xsrf`](Self::check_xsrf) tells whether the form was
@@ -235,7 +235,7 @@ impl AuthLayer {
     /// # Errors
     ///
     /// Those of a Host or a Forwarded field that cannot be read.
-    pub fn xsrf_token(&self, head: Head<'_>) -> Result<XsrfToken, Denial> {
+    pub fn csrf_token(&self, head: Head<'_>) -> Result<XsrfToken, Denial> {
         self.passage.xsrf_token(head)
     }
 
@@ -245,7 +245,7 @@ impl AuthLayer {
     /// # Errors
     ///
     /// `Reason::CrossSite`, to answer with.
-    pub fn check_xsrf(&self, head: Head<'_>, field: &str) -> Result<(), Denial> {
+    pub fn verify_csrf(&self, head: Head<'_>, field: &str) -> Result<(), Denial> {
         self.passage.check_xsrf(head, field)
     }
 
@@ -266,7 +266,7 @@ impl AuthLayer {
     /// more, the logins that began no later than the earliest of them; with more users, the logins of any user that began
     /// no later than those of the user that is forgotten. Another process with the same key, or this one after a restart,
     /// accepts a copy of the cookie until it expires.
-    pub fn log_out(&self, head: Head<'_>) -> Result<SetCookies, Denial> {
+    pub fn logout(&self, head: Head<'_>) -> Result<SetCookies, Denial> {
         self.passage.log_out_by_hand(head)
     }
 
@@ -290,7 +290,7 @@ impl AuthLayer {
     ///     }
     /// }
     /// ```
-    pub fn ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
+    pub fn session_ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
         let end = self.passage.end_of(session);
         async {
             match end {
@@ -309,7 +309,7 @@ impl AuthLayer {
 
     /// The same gate, for routes that ask for `scope` as well.
     #[must_use]
-    pub fn require(&self, scope: &str) -> Self {
+    pub fn require_scope(&self, scope: &str) -> Self {
         self.with(|passage| passage.require(scope))
     }
 
@@ -318,7 +318,7 @@ impl AuthLayer {
     /// Exact octets, without patterns or normalisation; the Host guard still holds. In a router, mounting
     /// open routes outside of the layer is plainer.
     #[must_use]
-    pub fn open_paths<const N: usize>(&self, paths: [&str; N]) -> Self {
+    pub fn public_paths<const N: usize>(&self, paths: [&str; N]) -> Self {
         self.with(|passage| passage.open_paths(&paths))
     }
 
@@ -331,13 +331,13 @@ impl AuthLayer {
     /// # Errors
     ///
     /// `Reason::CrossSite`, to answer with.
-    pub fn require_own_page(&self, head: Head<'_>) -> Result<(), Denial> {
+    pub fn require_same_origin(&self, head: Head<'_>) -> Result<(), Denial> {
         self.passage.require_own_page(head)
     }
 
     /// A session that this gate takes as asked for before.
     #[cfg(feature = "testing")]
-    pub(crate) fn let_in(&self, session: Session) -> Session {
+    pub(crate) fn authenticated_session(&self, session: Session) -> Session {
         self.passage.let_in(session)
     }
 
@@ -364,7 +364,7 @@ impl AuthLayer {
     /// # Errors
     ///
     /// The denial to answer with.
-    pub fn check(&self, head: Head<'_>) -> Answer<Result<Session, Denial>> {
+    pub fn authenticate(&self, head: Head<'_>) -> Answer<Result<Session, Denial>> {
         let head = head.with_clock(self.passage.clock());
         self.passage.check(&head)
     }

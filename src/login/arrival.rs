@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
-use super::{form::LoginForm, own_password::OwnPassword};
+use super::{form::LoginForm, own_password::SharedPasswordControl};
 use crate::{
     authenticate::login_payload::Login,
     event::Event,
@@ -15,36 +15,36 @@ use crate::{
 };
 
 /// A submitted form, while it is checked.
-pub(super) struct Arrival {
+pub(super) struct LoginSubmission {
     pub(super) gate: Arc<Gate>,
     pub(super) browser: Browser,
     pub(super) form: LoginForm,
     pub(super) next: NextUrl,
-    pub(super) shared: Option<Arc<dyn OwnPassword>>,
+    pub(super) shared: Option<Arc<dyn SharedPasswordControl>>,
     /// How often the shared password had been changed when the form came.
     pub(super) changes: u64,
     /// The new shared password that the form asks for.
     pub(super) new: Option<Secret>,
 }
 
-impl Arrival {
-    pub(super) fn is_over(&self, grant: &Grant) -> bool {
+impl LoginSubmission {
+    pub(super) fn is_expired(&self, grant: &Grant) -> bool {
         grant.has_expired(|| self.gate.clock.now())
     }
 
     /// Logs in a client that proved what opens the whole server, and changes the shared password if the form asks for it.
-    pub(super) async fn let_in_owner(self, owner: Grant) -> OwnResponse {
+    pub(super) async fn succeed_as_owner(self, owner: Grant) -> OwnResponse {
         if let (Some(new), Some(shared)) = (&self.new, &self.shared) {
             if let Err(why) = shared.change(&self.gate, new, self.changes).await {
-                return self.form.not_changed(&self.gate, &self.browser.path, why);
+                return self.form.change_failed(&self.gate, &self.browser.path, why);
             }
             let client = self.browser.client;
             self.gate.tell(&Event::PasswordChanged { client });
         }
-        self.let_in(owner)
+        self.succeed(owner)
     }
 
-    pub(super) fn let_in(self, login: impl Into<Login>) -> OwnResponse {
+    pub(super) fn succeed(self, login: impl Into<Login>) -> OwnResponse {
         let next = HeaderValue::from(&self.next);
         self.browser
             .log_in_and_redirect(&self.gate, Some(login), StatusCode::FOUND, next)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::own_password::NotChanged;
+use super::own_password::PasswordChangeError;
 use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
@@ -25,8 +25,8 @@ const NOT_KEPT: &str = "The new password could not be stored. The old one still 
 pub(super) struct LoginForm {
     pub(super) action: String,
     /// Where the other form is, if there are two.
-    pub(super) elsewhere: Option<String>,
-    pub(super) changes: bool,
+    pub(super) alternate_url: Option<String>,
+    pub(super) is_password_change: bool,
     pub(super) xsrf: String,
     pub(super) cookies: SetCookies,
     pub(super) asks_for_username: bool,
@@ -35,8 +35,8 @@ pub(super) struct LoginForm {
 }
 
 impl LoginForm {
-    pub(super) fn answer(self, status: StatusCode, alert: &str) -> OwnResponse {
-        let (title, button, other) = if self.changes {
+    pub(super) fn response(self, status: StatusCode, alert: &str) -> OwnResponse {
+        let (title, button, other) = if self.is_password_change {
             ("Change the password", "Change the password", "Log in")
         } else {
             ("Log in", "Log in", "Change the password")
@@ -54,41 +54,41 @@ impl LoginForm {
                     self.label,
                     !self.asks_for_username,
                 );
-                if self.changes {
+                if self.is_password_change {
                     let kind = FieldKind::NewPassword;
                     fields.field(kind, "new_password", "New password", false);
                     fields.field(kind, "new_password_again", "The new password again", false);
                 }
             });
-        let page = match &self.elsewhere {
+        let page = match &self.alternate_url {
             Some(target) => page.link(target, other),
             None => page,
         };
-        let hint = if self.changes { ENDS } else { self.hint };
+        let hint = if self.is_password_change { ENDS } else { self.hint };
         let mut response = page_response(page.hint(hint).finish());
         *response.status_mut() = status;
         self.cookies.append_to(response.headers_mut());
         response
     }
 
-    pub(super) fn not_changed(self, gate: &Gate, path: &str, why: NotChanged) -> OwnResponse {
+    pub(super) fn change_failed(self, gate: &Gate, path: &str, why: PasswordChangeError) -> OwnResponse {
         match why {
-            NotChanged::Busy => {
+            PasswordChangeError::Busy => {
                 let busy = Denial::new(Reason::Unavailable).with_retry_after(Duration::from_secs(1));
                 self.refused(&busy)
             }
-            NotChanged::Forbidden => self.answer(StatusCode::FORBIDDEN, FORBIDDEN),
-            NotChanged::Refused(text) => self.answer(StatusCode::BAD_REQUEST, &sentence(&text)),
-            NotChanged::Unavailable(unavailable) => {
+            PasswordChangeError::NotAllowed => self.response(StatusCode::FORBIDDEN, FORBIDDEN),
+            PasswordChangeError::Rejected(text) => self.response(StatusCode::BAD_REQUEST, &sentence(&text)),
+            PasswordChangeError::Unavailable(unavailable) => {
                 let denial = gate.unavailable(&unavailable, path);
-                retry_after(self.answer(denial.status(), NOT_KEPT), &denial)
+                retry_after(self.response(denial.status(), NOT_KEPT), &denial)
             }
         }
     }
 
     /// The answer to a refused attempt.
     pub(super) fn refused(self, denial: &Denial) -> OwnResponse {
-        retry_after(self.answer(denial.status(), alert(denial, WRONG)), denial)
+        retry_after(self.response(denial.status(), alert(denial, WRONG)), denial)
     }
 }
 

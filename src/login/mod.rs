@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
-pub(crate) use self::own_password::{NotChanged, OwnPassword};
-use self::{arrival::Arrival, form::LoginForm};
+pub(crate) use self::own_password::{PasswordChangeError, SharedPasswordControl};
+use self::{arrival::LoginSubmission, form::LoginForm};
 use crate::{
     answer::Answer,
     authenticate::login_payload::Login,
@@ -58,7 +58,7 @@ pub(crate) struct LoginPage {
     /// Who knows more tokens that may be typed, each worth what it is worth elsewhere.
     pub(crate) verifiers: Arc<[Arc<dyn TokenVerifier>]>,
     /// The one password that everybody shares, if there is one.
-    pub(crate) shared: Option<Arc<dyn OwnPassword>>,
+    pub(crate) shared: Option<Arc<dyn SharedPasswordControl>>,
 }
 
 impl Endpoint for LoginPage {
@@ -68,7 +68,7 @@ impl Endpoint for LoginPage {
             Some(session) if !self.asks_for_change(visit) => session,
             _ => {
                 let form = self.form(visit, self.asks_for_change(visit));
-                return form.answer(StatusCode::OK, "").into();
+                return form.response(StatusCode::OK, "").into();
             }
         };
         let (_, login) = gate.login_for(session.clone(), visit.head);
@@ -90,19 +90,19 @@ impl Endpoint for LoginPage {
         };
         if let Err(denial) = visit.check_xsrf(None, &xsrf).or_else(|_| by_login()) {
             gate.refused(denial.reason(), head, &visit.surroundings);
-            return asked.answer(StatusCode::FORBIDDEN, STALE).into();
+            return asked.response(StatusCode::FORBIDDEN, STALE).into();
         }
         if let Some(new) = &new
             && let Err(refused) = self.may_ask_for(new, form)
         {
-            return asked.not_changed(gate, head.uri().path(), refused).into();
+            return asked.change_failed(gate, head.uri().path(), refused).into();
         }
         let browser = Browser::of(gate, head, &visit.surroundings);
         let username = form.text("username");
         let attempt = gate
             .passwords
             .reserve(username.trim(), browser.client, &browser.path);
-        let arrival = Arrival {
+        let arrival = LoginSubmission {
             gate: Arc::clone(gate),
             browser,
             form: asked,
@@ -121,15 +121,15 @@ impl Endpoint for LoginPage {
             // A token says nothing about the account whose name was typed, so the attempt does not count.
             if is_one_of(&tokens, &typed) {
                 attempt.withdraw();
-                return arrival.let_in_owner(Grant::new(Identity::anonymous())).await;
+                return arrival.succeed_as_owner(Grant::new(Identity::anonymous())).await;
             }
             if let Some(token) = PresentedToken::new(typed.expose()).filter(|_| arrival.new.is_none()) {
                 for verifier in &*verifiers {
                     match verifier.verify(token).await {
-                        Verdict::Known(grant) if !arrival.is_over(&grant) => {
+                        Verdict::Known(grant) if !arrival.is_expired(&grant) => {
                             attempt.withdraw();
                             let token = Some(token.hash());
-                            return arrival.let_in(Login {
+                            return arrival.succeed(Login {
                                 token,
                                 ..grant.into()
                             });
@@ -142,7 +142,7 @@ impl Endpoint for LoginPage {
                 }
             }
             match attempt.verify(&typed).await {
-                Ok(grant) => arrival.let_in_owner(grant).await,
+                Ok(grant) => arrival.succeed_as_owner(grant).await,
                 Err(denial) => arrival.form.refused(&denial),
             }
         })
@@ -169,15 +169,15 @@ impl LoginPage {
 
     /// Whether the form that asks for the password `new` is in order. Whether the policy takes `new` costs more work, so
     /// that is asked after the client has proved that it may change the password.
-    fn may_ask_for(&self, new: &Secret, form: &Form) -> Result<(), NotChanged> {
+    fn may_ask_for(&self, new: &Secret, form: &Form) -> Result<(), PasswordChangeError> {
         if !self.may_change() {
-            return Err(NotChanged::Forbidden);
+            return Err(PasswordChangeError::NotAllowed);
         }
         match form.field("new_password_again") {
             // Programs that know Jupyter's form send it once.
             None => Ok(()),
             Some(again) if again.expose().trim_ascii() == new.expose() => Ok(()),
-            Some(_) => Err(NotChanged::Refused(TWO.to_owned())),
+            Some(_) => Err(PasswordChangeError::Rejected(TWO.to_owned())),
         }
     }
 
@@ -197,10 +197,10 @@ impl LoginPage {
         };
         LoginForm {
             action: target(if changes { CHANGE } else { "" }),
-            elsewhere: self
+            alternate_url: self
                 .may_change()
                 .then(|| target(if changes { "" } else { CHANGE })),
-            changes,
+            is_password_change: changes,
             xsrf,
             cookies,
             asks_for_username: visit.gate().passwords.asks_for_username(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{answer::Answer, error::Unavailable, gate::gate::Gate, secret::Secret};
 
 /// The one password that everybody shares.
-pub(crate) trait OwnPassword: Send + Sync {
+pub(crate) trait SharedPasswordControl: Send + Sync {
     fn is_set(&self) -> bool;
 
     fn may_change(&self) -> bool;
@@ -15,7 +15,8 @@ pub(crate) trait OwnPassword: Send + Sync {
 
     /// Puts `new` in its place if the policy takes it, which ends every login; not if it was changed since it had been
     /// changed `changes` times, when whoever asks proved to know it.
-    fn change(&self, gate: &Arc<Gate>, new: &Secret, changes: u64) -> Answer<Result<(), NotChanged>>;
+    fn change(&self, gate: &Arc<Gate>, new: &Secret, changes: u64)
+    -> Answer<Result<(), PasswordChangeError>>;
 }
 
 /// Why a password stays what it is.
@@ -23,11 +24,11 @@ pub(crate) trait OwnPassword: Send + Sync {
     not(feature = "password"),
     allow(dead_code, reason = "only passwords are changed")
 )]
-pub(crate) enum NotChanged {
+pub(crate) enum PasswordChangeError {
     /// Another one is being set right now.
     Busy,
-    Forbidden,
+    NotAllowed,
     /// The new one will not do; the text is for the person.
-    Refused(String),
+    Rejected(String),
     Unavailable(Unavailable),
 }

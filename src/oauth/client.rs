@@ -8,7 +8,7 @@ use super::{
     error::{OAuthError, OAuthErrorKind},
     message::{AuthorizationRequest, AuthorizationResponse, TokenRequest},
     pkce::CodeVerifier,
-    state::{self, States},
+    state::{self, StateStore},
 };
 use crate::{
     cookie::{CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
@@ -53,7 +53,7 @@ pub struct OAuthClient {
     secret: Secret,
     redirect_uri: String,
     authorize_url: String,
-    states: States,
+    states: StateStore,
 }
 
 impl OAuthClient {
@@ -75,7 +75,7 @@ impl OAuthClient {
             secret,
             redirect_uri: redirect_uri.to_owned(),
             authorize_url: authorize_url.to_owned(),
-            states: States::new(keyring, scope)?,
+            states: StateStore::new(keyring, scope)?,
         };
         match state::location(authorize_url) {
             Some(_) => Ok(client),
@@ -90,7 +90,7 @@ impl OAuthClient {
     ///
     /// A target of more than 1,024 octets is dropped; where the browser goes then is for the caller to say, as
     /// it is when the target proves to be none of ours.
-    pub fn begin(
+    pub fn start_login(
         &self,
         next: Option<&str>,
         sent: Option<&RequestCookies<'_>>,
@@ -127,35 +127,35 @@ impl OAuthClient {
     ///
     /// 400 if the query is malformed, lacks code or state, or tells an error of the provider; 403 if the state is
     /// not ours, its cookie is missing, or the second try took too long as well.
-    pub fn callback(
+    pub fn handle_callback(
         &self,
         query: &[u8],
         sent: Option<&RequestCookies<'_>>,
         now: UnixTime,
         https: bool,
     ) -> Result<OAuthCallback, CallbackError> {
-        let answer = AuthorizationResponse::parse(query).map_err(CallbackError::Told)?;
+        let answer = AuthorizationResponse::parse(query).map_err(CallbackError::Provider)?;
         let code = answer
             .code()
-            .map_err(|error| CallbackError::Told(error.clone()))?;
+            .map_err(|error| CallbackError::Provider(error.clone()))?;
         let state = answer.state().ok_or_else(|| {
-            CallbackError::Told(
+            CallbackError::Provider(
                 OAuthError::new(OAuthErrorKind::InvalidRequest).with_description("OAuth state is missing."),
             )
         })?;
-        let parameter = self.states.read(state, now).ok_or(CallbackError::UnknownState)?;
+        let parameter = self.states.read(state, now).ok_or(CallbackError::InvalidState)?;
         let remembered = sent.and_then(|sent| self.states.remembered(&parameter, sent, now));
-        if parameter.is_over(now) {
+        if parameter.is_expired(now) {
             // Nothing of the answer is used: the browser just goes round once more.
             if parameter.is_second_try {
-                return Err(CallbackError::StateOver);
+                return Err(CallbackError::StateExpired);
             }
             let next = remembered.and_then(|remembered| remembered.next);
             let login = self.attempt(next.as_deref(), true, sent, now, https);
-            return Ok(OAuthCallback::StartOver(login));
+            return Ok(OAuthCallback::Restart(login));
         }
         let remembered = remembered.ok_or(CallbackError::MissingCookie)?;
-        Ok(OAuthCallback::Redeem(PendingLogin {
+        Ok(OAuthCallback::ExchangeCode(PendingLogin {
             request: TokenRequest::new(&self.id, self.secret.clone(), code.clone(), remembered.verifier)
                 .with_redirect_uri(&self.redirect_uri),
             next: remembered.next,
@@ -164,12 +164,12 @@ impl OAuthClient {
     }
 
     /// Adds the line that ends this login. Others, in other tabs, go on.
-    pub fn end_login(&self, login: &PendingLogin, https: bool, lines: &mut SetCookies) {
+    pub fn clear_login(&self, login: &PendingLogin, https: bool, lines: &mut SetCookies) {
         self.states.remove(&login.cookie, https, lines);
     }
 
     /// Adds the lines that end all logins under way in a browser.
-    pub fn end_logins(&self, sent: &RequestCookies<'_>, https: bool, lines: &mut SetCookies) {
+    pub fn clear_all_logins(&self, sent: &RequestCookies<'_>, https: bool, lines: &mut SetCookies) {
         self.states.end_all(sent, https, lines);
     }
 }
@@ -212,9 +212,9 @@ impl LoginRedirect {
 #[expect(clippy::exhaustive_enums, reason = "callers must do one of the two")]
 pub enum OAuthCallback {
     /// Send the request, and log the browser in with what it is worth.
-    Redeem(PendingLogin),
+    ExchangeCode(PendingLogin),
     /// The login took too long: send the browser once more to the provider, which most likely knows them by now.
-    StartOver(LoginRedirect),
+    Restart(LoginRedirect),
 }
 
 /// A login whose state is proved: the token is still to be had.
@@ -227,11 +227,11 @@ pub struct PendingLogin {
 
 impl PendingLogin {
     /// What to send to the token endpoint.
-    pub fn request(&self) -> &TokenRequest {
+    pub fn token_request(&self) -> &TokenRequest {
         &self.request
     }
 
-    /// Where the person wanted to go, as it was told to [`OAuthClient::begin`].
+    /// Where the person wanted to go, as it was told to [`OAuthClient::start_login`].
     pub fn next(&self) -> Option<&str> {
         self.next.as_deref()
     }
@@ -246,20 +246,20 @@ pub enum CallbackError {
     MissingCookie,
     /// The login took too long, twice.
     #[error("the login took more than ten minutes, twice")]
-    StateOver,
+    StateExpired,
     /// The provider's answer is malformed, or tells an error.
     #[error("error in oauth: {0}")]
-    Told(OAuthError),
+    Provider(OAuthError),
     /// The state is none of ours.
     #[error("oauth state does not match")]
-    UnknownState,
+    InvalidState,
 }
 
 impl CallbackError {
     /// The status of the answer that tells it.
     pub fn status(&self) -> http::StatusCode {
         match self {
-            Self::Told(_) => http::StatusCode::BAD_REQUEST,
+            Self::Provider(_) => http::StatusCode::BAD_REQUEST,
             _ => http::StatusCode::FORBIDDEN,
         }
     }

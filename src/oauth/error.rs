@@ -79,7 +79,7 @@ impl OAuthErrorKind {
     }
 
     /// The kind that `name` names; [`OAuthErrorKind::Other`] if it is none of the standard's.
-    pub fn of(name: &str) -> Self {
+    pub fn from_name(name: &str) -> Self {
         let named = Self::NAMES.iter().find(|(_, known)| *known == name);
         named.map_or(Self::Other, |(kind, _)| *kind)
     }
@@ -158,12 +158,12 @@ impl OAuthError {
             error_description: Option<std::borrow::Cow<'a, str>>,
         }
         let body: Body<'_> = object(body)?;
-        Some(Self::told(&body.error, body.error_description.as_deref()))
+        Some(Self::from_parts(&body.error, body.error_description.as_deref()))
     }
 
     /// The error that goes by `name`.
-    pub(super) fn told(name: &str, description: Option<&str>) -> Self {
-        Self::new(OAuthErrorKind::of(name)).with_description(description.unwrap_or_default())
+    pub(super) fn from_parts(name: &str, description: Option<&str>) -> Self {
+        Self::new(OAuthErrorKind::from_name(name)).with_description(description.unwrap_or_default())
     }
 }
 

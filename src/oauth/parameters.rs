@@ -84,12 +84,12 @@ fn is_known(name: &str) -> bool {
 }
 
 /// Parameters as they are written, behind `text`.
-pub(super) struct Writer {
+pub(super) struct FormEncoder {
     pub(super) text: Zeroizing<String>,
     separator: Option<char>,
 }
 
-impl Writer {
+impl FormEncoder {
     /// A form.
     pub(super) fn form() -> Self {
         Self {

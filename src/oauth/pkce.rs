@@ -20,8 +20,8 @@ use crate::{digest::sha256, random, secret, secret::Secret};
 ///
 /// let verifier = CodeVerifier::generate();
 /// let challenge = verifier.challenge();
-/// assert!(challenge.is_met_by(&verifier));
-/// assert!(!challenge.is_met_by(&CodeVerifier::generate()));
+/// assert!(challenge.matches(&verifier));
+/// assert!(!challenge.matches(&CodeVerifier::generate()));
 /// ```
 #[derive(Clone)]
 pub struct CodeVerifier(Secret);
@@ -80,7 +80,7 @@ impl CodeChallenge {
     }
 
     /// Whether `verifier` is the one this challenge was made of. Takes constant time.
-    pub fn is_met_by(&self, verifier: &CodeVerifier) -> bool {
+    pub fn matches(&self, verifier: &CodeVerifier) -> bool {
         secret::equal(&verifier.challenge().0, &self.0)
     }
 }
@@ -104,8 +104,8 @@ mod tests {
         let verifier = CodeVerifier::parse(VERIFIER).expect("a verifier");
         assert_eq!(verifier.challenge().to_string(), CHALLENGE);
         let challenge = CodeChallenge::parse(CHALLENGE).expect("a challenge");
-        assert!(challenge.is_met_by(&verifier));
-        assert!(!challenge.is_met_by(&CodeVerifier::parse(CHALLENGE).expect("a verifier")));
+        assert!(challenge.matches(&verifier));
+        assert!(!challenge.matches(&CodeVerifier::parse(CHALLENGE).expect("a verifier")));
     }
 
     #[test]

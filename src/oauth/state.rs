@@ -37,7 +37,7 @@ const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The cookies and parameters of one client's logins.
 #[derive(Clone, Debug)]
-pub(super) struct States {
+pub(super) struct StateStore {
     /// The first login's; others are of names behind it.
     cookies: CookieJar,
     parameters: CookieJar,
@@ -45,26 +45,26 @@ pub(super) struct States {
 }
 
 /// A parameter that came back, and is ours.
-pub(super) struct Parameter {
+pub(super) struct StateParam {
     random: String,
     started_at: UnixTime,
     pub(super) is_second_try: bool,
 }
 
-impl Parameter {
-    pub(super) fn is_over(&self, now: UnixTime) -> bool {
+impl StateParam {
+    pub(super) fn is_expired(&self, now: UnixTime) -> bool {
         now.since(self.started_at) > LIFE
     }
 }
 
 /// What the cookie of a login holds.
-pub(super) struct Remembered {
+pub(super) struct StateCookie {
     pub(super) cookie: CookieName,
     pub(super) verifier: CodeVerifier,
     pub(super) next: Option<String>,
 }
 
-impl States {
+impl StateStore {
     /// Those of the client whose login cookie lives at `scope`.
     pub(super) fn new(keyring: &Keyring, scope: &CookieScope) -> Result<Self, ConfigError> {
         let scope = CookieScope::oauth_state(scope)?;
@@ -125,7 +125,7 @@ impl States {
     }
 
     /// The parameter that `text` is, if it is one of ours.
-    pub(super) fn read(&self, text: &str, now: UnixTime) -> Option<Parameter> {
+    pub(super) fn read(&self, text: &str, now: UnixTime) -> Option<StateParam> {
         let mut buffer = [0; 128];
         let opened = self
             .parameters
@@ -133,7 +133,7 @@ impl States {
             .open_value(text.as_bytes(), now, &mut buffer)
             .ok()?;
         let (attempt, random) = std::str::from_utf8(opened.payload()).ok()?.split_at_checked(1)?;
-        Some(Parameter {
+        Some(StateParam {
             random: random.to_owned(),
             started_at: opened.started_at(),
             is_second_try: attempt == "2",
@@ -143,10 +143,10 @@ impl States {
     /// What is remembered of the login that `parameter` names.
     pub(super) fn remembered(
         &self,
-        parameter: &Parameter,
+        parameter: &StateParam,
         sent: &RequestCookies<'_>,
         now: UnixTime,
-    ) -> Option<Remembered> {
+    ) -> Option<StateCookie> {
         self.under_way(sent).iter().find_map(|(name, value)| {
             let mut buffer = [0; CookieJar::BUFFER];
             let jar = self.cookies.clone().with_name(name.clone()).ok()?;
@@ -157,7 +157,7 @@ impl States {
             if !secret::equal(random.as_bytes(), parameter.random.as_bytes()) {
                 return None;
             }
-            Some(Remembered {
+            Some(StateCookie {
                 cookie: name.clone(),
                 verifier: CodeVerifier::parse(verifier)?,
                 next: (!next.is_empty()).then(|| next.to_owned()),

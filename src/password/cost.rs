@@ -25,7 +25,7 @@ pub struct HashCost {
 
 impl HashCost {
     /// The most memory of one hash that is read or made, in KiB.
-    pub const MEMORY_LIMIT: u32 = 256 * 1024;
+    pub const MAX_MEMORY: u32 = 256 * 1024;
 
     /// The most KiB written over all passes: about half a second of one core.
     const WORK_LIMIT: u64 = 1024 * 1024;
@@ -33,7 +33,7 @@ impl HashCost {
     /// The most lanes. They are computed one after another, so more of them buy nothing.
     const LANES_LIMIT: u32 = 64;
 
-    /// `memory` KiB, written over `passes` times. Default: 19456 KiB, 2 passes.
+    /// `memory` KiB, written over `iterations` times. Default: 19456 KiB, 2 passes.
     ///
     /// # Errors
     ///
@@ -54,12 +54,12 @@ impl HashCost {
     }
 
     /// KiB of memory that one hash takes.
-    pub fn memory(self) -> u32 {
+    pub fn memory_kib(self) -> u32 {
         self.memory
     }
 
     /// How often the memory is written over.
-    pub fn passes(self) -> u32 {
+    pub fn iterations(self) -> u32 {
         self.passes
     }
 
@@ -69,7 +69,7 @@ impl HashCost {
     }
 
     /// What is missing to this cost when `spent` KiB were written, to the nearest pass; `None` if that is none.
-    pub(crate) fn rest(self, spent: u64) -> Option<Self> {
+    pub(crate) fn remaining(self, spent: u64) -> Option<Self> {
         let memory = u64::from(self.memory);
         let missing = self.work().saturating_sub(spent);
         let passes = u32::try_from((missing + memory / 2) / memory).ok()?;
@@ -85,10 +85,10 @@ impl HashCost {
     /// Refuses what no honest server asks for.
     pub(super) fn check_limits(memory: u32, passes: u32, lanes: u32) -> Result<(), PasswordError> {
         let work = u64::from(memory) * u64::from(passes);
-        if memory > Self::MEMORY_LIMIT || work > Self::WORK_LIMIT || lanes > Self::LANES_LIMIT {
+        if memory > Self::MAX_MEMORY || work > Self::WORK_LIMIT || lanes > Self::LANES_LIMIT {
             return Err(PasswordError::absurd(format!(
                 "expected at most {} KiB, {} KiB over all passes and {} lanes, found {memory}, {work} and {lanes}",
-                Self::MEMORY_LIMIT,
+                Self::MAX_MEMORY,
                 Self::WORK_LIMIT,
                 Self::LANES_LIMIT,
             )));
@@ -148,7 +148,7 @@ mod tests {
         }
         let default = HashCost::default();
         assert_eq!(
-            HashCost::new(default.memory(), default.passes()).expect("the default"),
+            HashCost::new(default.memory_kib(), default.iterations()).expect("the default"),
             default
         );
     }
@@ -167,7 +167,7 @@ mod tests {
             (38_912, None),
             (102_400, None),
         ] {
-            assert_eq!(cost.rest(spent).map(HashCost::passes), passes, "{spent}");
+            assert_eq!(cost.remaining(spent).map(HashCost::iterations), passes, "{spent}");
         }
     }
 }

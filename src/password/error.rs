@@ -15,13 +15,13 @@ pub struct PasswordError {
 #[non_exhaustive]
 pub enum PasswordErrorKind {
     /// A hash that would take more memory or time than any honest one.
-    Absurd,
+    ExcessiveCost,
     /// A password that is among the commonest, or made of them.
     Common,
     /// A text that is no hash in a form that is read.
     Malformed,
     /// A password made of names that everybody knows here: the user's, the host's, the product's.
-    Name,
+    ContainsName,
     /// A password longer than is hashed.
     TooLong,
     /// A password with too few characters, or none.
@@ -41,7 +41,10 @@ impl PasswordError {
     }
 
     pub(super) fn absurd(message: impl std::fmt::Display) -> Self {
-        Self::new(PasswordErrorKind::Absurd, format!("password hash: {message}"))
+        Self::new(
+            PasswordErrorKind::ExcessiveCost,
+            format!("password hash: {message}"),
+        )
     }
 
     /// What kind of fault this is.

@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 use zeroize::Zeroizing;
 
 use super::{
-    cost::HashCost, error::PasswordError, legacy::Legacy, length::is_hashable, memory::Memory, phc::Phc,
-    policy::PasswordPolicy,
+    cost::HashCost, error::PasswordError, legacy::LegacyHash, length::is_hashable, memory::Argon2Memory,
+    phc::Argon2Hash, policy::PasswordPolicy,
 };
 use crate::{
     random,
@@ -36,7 +36,7 @@ const SALT: usize = 16;
 /// # Errors
 ///
 /// Parsing refuses, at once and without any memory: what has another form (`PasswordErrorKind::Malformed`),
-/// and what no honest server wrote (`PasswordErrorKind::Absurd`): more than 256 MiB, more than 1 GiB over all
+/// and what no honest server wrote (`PasswordErrorKind::ExcessiveCost`): more than 256 MiB, more than 1 GiB over all
 /// passes, more than 64 lanes. The error never holds the text.
 ///
 /// # Security
@@ -61,13 +61,13 @@ const SALT: usize = 16;
 #[derive(Clone)]
 pub struct PasswordHash {
     text: Zeroizing<String>,
-    form: Form,
+    form: HashFormat,
 }
 
 #[derive(Clone)]
-enum Form {
-    Argon2(Phc),
-    Legacy(Legacy),
+enum HashFormat {
+    Argon2(Argon2Hash),
+    Legacy(LegacyHash),
 }
 
 impl PasswordHash {
@@ -79,7 +79,7 @@ impl PasswordHash {
     ///
     /// As [`PasswordPolicy::check`].
     pub fn hash(password: &Secret) -> Result<Self, PasswordError> {
-        Self::hash_by(&PasswordPolicy::new(), password)
+        Self::hash_with_policy(&PasswordPolicy::new(), password)
     }
 
     /// The hash of a new password that `policy` takes; see [`PasswordHash::hash`].
@@ -87,12 +87,12 @@ impl PasswordHash {
     /// # Errors
     ///
     /// As [`PasswordPolicy::check`].
-    pub fn hash_by(policy: &PasswordPolicy, password: &Secret) -> Result<Self, PasswordError> {
+    pub fn hash_with_policy(policy: &PasswordPolicy, password: &Secret) -> Result<Self, PasswordError> {
         policy.check(password)?;
         Ok(Self::compute(
             password,
             HashCost::default(),
-            &mut Memory::default(),
+            &mut Argon2Memory::default(),
         ))
     }
 
@@ -101,7 +101,7 @@ impl PasswordHash {
     /// Takes as long and as much memory as the hash asks for: for tools. A server uses
     /// [`HashingPool`](crate::HashingPool).
     pub fn verify(&self, password: &Secret) -> bool {
-        self.matches(password, &mut Memory::default())
+        self.matches(password, &mut Argon2Memory::default())
     }
 
     /// The text, to store it. Every call is a place to review.
@@ -116,8 +116,8 @@ impl PasswordHash {
     /// 9 MiB in four or 7 MiB in five; a salt and a tag of 16 octets.
     pub fn is_weak(&self) -> bool {
         match &self.form {
-            Form::Argon2(phc) => phc.is_weak(),
-            Form::Legacy(_) => true,
+            HashFormat::Argon2(phc) => phc.is_weak(),
+            HashFormat::Legacy(_) => true,
         }
     }
 
@@ -129,36 +129,36 @@ impl PasswordHash {
     /// KiB of memory that one check takes.
     pub(crate) fn memory(&self) -> u32 {
         match &self.form {
-            Form::Argon2(phc) => phc.memory(),
-            Form::Legacy(_) => 0,
+            HashFormat::Argon2(phc) => phc.memory(),
+            HashFormat::Legacy(_) => 0,
         }
     }
 
     /// KiB written over all passes: what a check costs, to which its time is about proportional.
     pub(crate) fn work(&self) -> u64 {
         match &self.form {
-            Form::Argon2(phc) => phc.work(),
-            Form::Legacy(_) => 0,
+            HashFormat::Argon2(phc) => phc.work(),
+            HashFormat::Legacy(_) => 0,
         }
     }
 
     /// See [`PasswordHash::verify`]; `memory` is used, and kept for the next one.
-    pub(crate) fn matches(&self, password: &Secret, memory: &mut Memory) -> bool {
+    pub(crate) fn matches(&self, password: &Secret, memory: &mut Argon2Memory) -> bool {
         if !is_hashable(password) {
             return false;
         }
         match &self.form {
-            Form::Argon2(phc) => phc.matches(password.expose(), memory),
-            Form::Legacy(legacy) => legacy.matches(password.expose()),
+            HashFormat::Argon2(phc) => phc.matches(password.expose(), memory),
+            HashFormat::Legacy(legacy) => legacy.matches(password.expose()),
         }
     }
 
     /// The hash of `password`, whatever it is, with a new salt.
-    pub(crate) fn compute(password: &Secret, cost: HashCost, memory: &mut Memory) -> Self {
-        let phc = Phc::compute(password.expose(), cost, random::octets::<SALT>(), memory);
+    pub(crate) fn compute(password: &Secret, cost: HashCost, memory: &mut Argon2Memory) -> Self {
+        let phc = Argon2Hash::compute(password.expose(), cost, random::octets::<SALT>(), memory);
         Self {
             text: Zeroizing::new(format!("argon2:{phc}")),
-            form: Form::Argon2(phc),
+            form: HashFormat::Argon2(phc),
         }
     }
 }
@@ -173,9 +173,9 @@ impl FromStr for PasswordHash {
                 text.len()
             )))
         } else if let Some(phc) = text.strip_prefix("argon2:") {
-            Phc::parse(phc).map(Form::Argon2)
+            Argon2Hash::parse(phc).map(HashFormat::Argon2)
         } else {
-            Legacy::parse(text).map(Form::Legacy)
+            LegacyHash::parse(text).map(HashFormat::Legacy)
         }?;
         Ok(Self {
             text: Zeroizing::new(text.to_owned()),
@@ -206,7 +206,7 @@ mod tests {
     use super::{super::length::PASSWORD_LIMIT, *};
 
     fn hash_of(password: &Secret) -> PasswordHash {
-        PasswordHash::compute(password, HashCost::tiny(), &mut Memory::default())
+        PasswordHash::compute(password, HashCost::tiny(), &mut Argon2Memory::default())
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
             let [memory, passes, lanes] = [memory, passes, lanes].map(|number| number >> shift);
             let text = format!("argon2:$argon2id$v=19$m={memory},t={passes},p={lanes}$AAAAAAAAAAA$AAAAAAAAAAA");
             if let Ok(hash) = text.parse::<PasswordHash>() {
-                prop_assert!(hash.memory() <= HashCost::MEMORY_LIMIT && hash.work() <= 1 << 20);
+                prop_assert!(hash.memory() <= HashCost::MAX_MEMORY && hash.work() <= 1 << 20);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::secret;
 
 /// `algorithm:salt:hexdigest`, the digest of the password and then the salt. Read, never written.
 #[derive(Clone)]
-pub(super) struct Legacy {
+pub(super) struct LegacyHash {
     algorithm: Algorithm,
     salt: String,
     digest: Zeroizing<Vec<u8>>,
@@ -22,7 +22,7 @@ enum Algorithm {
     Sha512,
 }
 
-impl Legacy {
+impl LegacyHash {
     /// Reads three fields: the algorithm in any case, a salt in ASCII, a digest in small hexadecimal digits.
     pub(super) fn parse(text: &str) -> Result<Self, PasswordError> {
         let malformed = |expected| PasswordError::malformed(format!("expected {expected}"));

@@ -9,11 +9,11 @@ use zeroize::Zeroize;
 /// the system, so one buffer is kept. Every block is written before it is read, so nothing of one hash gets
 /// into the next; it is wiped when it is let go.
 #[derive(Default)]
-pub(crate) struct Memory(Vec<Block>);
+pub(crate) struct Argon2Memory(Vec<Block>);
 
-impl Memory {
+impl Argon2Memory {
     /// The tag of `octets`, as long as `tag`, or `None` if argon2 does not take the parameters.
-    pub(super) fn fill(
+    pub(super) fn hash(
         &mut self,
         algorithm: Algorithm,
         version: Version,
@@ -54,7 +54,7 @@ impl Memory {
     }
 }
 
-impl Drop for Memory {
+impl Drop for Argon2Memory {
     fn drop(&mut self) {
         self.release();
     }
@@ -64,11 +64,11 @@ impl Drop for Memory {
 mod tests {
     use super::*;
 
-    fn tag(memory: &mut Memory, kib: u32) -> [u8; 32] {
+    fn tag(memory: &mut Argon2Memory, kib: u32) -> [u8; 32] {
         let params = Params::new(kib, 1, 1, Some(32)).expect("parameters");
         let mut tag = [0; 32];
         memory
-            .fill(
+            .hash(
                 Algorithm::Argon2id,
                 Version::V0x13,
                 &params,
@@ -81,12 +81,12 @@ mod tests {
 
     #[test]
     fn memory_is_kept_from_hash_to_hash_and_nothing_of_one_gets_into_the_next() {
-        let mut memory = Memory::default();
+        let mut memory = Argon2Memory::default();
         let mut sizes = Vec::new();
         for kib in [16, 8, 64, 16] {
             assert_eq!(
                 tag(&mut memory, kib),
-                tag(&mut Memory::default(), kib),
+                tag(&mut Argon2Memory::default(), kib),
                 "{kib} KiB"
             );
             sizes.push(memory.size());

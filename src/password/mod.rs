@@ -17,4 +17,4 @@ pub use self::{
     length::PASSWORD_LIMIT,
     policy::PasswordPolicy,
 };
-pub(crate) use self::{length::is_hashable, memory::Memory};
+pub(crate) use self::{length::is_hashable, memory::Argon2Memory};

@@ -36,7 +36,7 @@ pub(super) fn well_known(password: &str, names: &[String]) -> Option<PasswordErr
     let letters = Some(&letters).filter(|letters| 2 * letters.chars().count() >= password.chars().count());
     let faults = [Some(password), letters.map(|letters| letters.as_str())];
     let faults = faults.into_iter().flatten().filter_map(|text| fault(text, names));
-    faults.max_by_key(|kind| *kind == PasswordErrorKind::Name)
+    faults.max_by_key(|kind| *kind == PasswordErrorKind::ContainsName)
 }
 
 /// Returns why `text` is well known, read as it is.
@@ -96,7 +96,7 @@ fn taken_apart(text: &str, mut pieces_at: impl FnMut(usize) -> Vec<Piece>) -> Op
                 .is_some_and(|left_out| *left_out <= most_left_out)
         };
         if is_whole(true) {
-            return Some(PasswordErrorKind::Name);
+            return Some(PasswordErrorKind::ContainsName);
         }
         if is_whole(false) {
             fault = Some(PasswordErrorKind::Common);

@@ -11,9 +11,9 @@ use crate::{error::ConfigError, secret::Secret};
 
 /// What a new password must be like: long enough, and not one that everybody tries first.
 ///
-/// 1. At least [`with_minimum`](Self::with_minimum) characters (Unicode code points), at most 1024 octets.
+/// 1. At least [`with_min_length`](Self::with_minimum) characters (Unicode code points), at most 1024 octets.
 /// 2. Not among the 5,000 commonest of 8 characters and more, nor one of the names told by
-///    [`with_names`](Self::with_names), whatever the case of the letters.
+///    [`with_forbidden_words`](Self::with_names), whatever the case of the letters.
 /// 3. Not made, from end to end, of up to three such passwords, names and walks over the keyboard; nor of one
 ///    piece of fewer than 8 characters that is repeated. A longer piece that is repeated is judged by itself.
 /// 4. The same when separators are left out: everything but letters and digits, unless it is most of the password.
@@ -27,12 +27,12 @@ use crate::{error::ConfigError, secret::Secret};
 /// ```
 /// use portcullis::{PasswordErrorKind, PasswordPolicy, Secret};
 ///
-/// let policy = PasswordPolicy::new().with_names(["alice", "hub.example.org"]);
+/// let policy = PasswordPolicy::new().with_forbidden_words(["alice", "hub.example.org"]);
 /// assert!(policy.check(&Secret::from("correct horse battery staple")).is_ok());
 /// for (password, kind) in [
 ///     ("short", PasswordErrorKind::TooShort),
 ///     ("Password12345678", PasswordErrorKind::Common),
-///     ("alice hub.example.org", PasswordErrorKind::Name),
+///     ("alice hub.example.org", PasswordErrorKind::ContainsName),
 /// ] {
 ///     let error = policy.check(&Secret::from(password)).unwrap_err();
 ///     assert_eq!(error.kind(), kind);
@@ -46,7 +46,7 @@ pub struct PasswordPolicy {
 
 impl PasswordPolicy {
     /// The fewest characters that any policy takes.
-    pub const FLOOR: usize = length::FLOOR;
+    pub const MIN_ALLOWED: usize = length::FLOOR;
 
     /// At least 15 characters, and no names.
     pub fn new() -> Self {
@@ -61,13 +61,13 @@ impl PasswordPolicy {
     /// # Errors
     ///
     /// As `minimum`: fewer than 8, or more than the 1024 octets that are hashed could hold.
-    pub fn with_minimum(mut self, minimum: usize) -> Result<Self, ConfigError> {
-        if !(Self::FLOOR..=PASSWORD_LIMIT).contains(&minimum) {
+    pub fn with_min_length(mut self, minimum: usize) -> Result<Self, ConfigError> {
+        if !(Self::MIN_ALLOWED..=PASSWORD_LIMIT).contains(&minimum) {
             return Err(ConfigError::new(
                 "minimum",
                 format!(
                     "expected {} to {PASSWORD_LIMIT} characters, found {minimum}",
-                    Self::FLOOR
+                    Self::MIN_ALLOWED
                 ),
             ));
         }
@@ -80,7 +80,7 @@ impl PasswordPolicy {
     /// A host's labels count each, and so do the words of a name. Those of fewer than 3 characters are
     /// passed over.
     #[must_use]
-    pub fn with_names<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+    pub fn with_forbidden_words<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
             let name = name.as_ref().to_lowercase();
             let joined: String = name
@@ -124,8 +124,8 @@ impl PasswordPolicy {
             .expose_str()
             .map(|text| well_known(&Zeroizing::new(text.to_lowercase()), &self.names))
         {
-            Some(Some(PasswordErrorKind::Name)) => Err(PasswordError::new(
-                PasswordErrorKind::Name,
+            Some(Some(PasswordErrorKind::ContainsName)) => Err(PasswordError::new(
+                PasswordErrorKind::ContainsName,
                 "expected a password that nobody guesses, found one made of names known here",
             )),
             Some(Some(kind)) => Err(PasswordError::new(
@@ -149,7 +149,7 @@ mod tests {
     use super::{super::pieces::common, *};
 
     fn lenient() -> PasswordPolicy {
-        PasswordPolicy::new().with_minimum(8).expect("the floor")
+        PasswordPolicy::new().with_min_length(8).expect("the floor")
     }
 
     #[track_caller]
@@ -208,7 +208,7 @@ mod tests {
     fn no_minimum_is_below_8_or_above_what_is_hashed() {
         for (minimum, taken) in [(0, false), (7, false), (8, true), (1024, true), (1025, false)] {
             assert_eq!(
-                PasswordPolicy::new().with_minimum(minimum).is_ok(),
+                PasswordPolicy::new().with_min_length(minimum).is_ok(),
                 taken,
                 "{minimum}"
             );
@@ -233,8 +233,8 @@ mod tests {
 
     #[test]
     fn what_is_made_of_well_known_pieces_alone_is_refused_and_what_holds_more_is_taken() {
-        use PasswordErrorKind::{Common, Name};
-        let policy = lenient().with_names(["alice", "hub.example.org", "Acme Labs", "canary", "x"]);
+        use PasswordErrorKind::{Common, ContainsName};
+        let policy = lenient().with_forbidden_words(["alice", "hub.example.org", "Acme Labs", "canary", "x"]);
         for (password, expected) in [
             ("aaaaaaaaaaaaaaaaaaaa", Some(Common)),
             ("abcabcabcabcabcab", Some(Common)),
@@ -251,12 +251,12 @@ mod tests {
             ("1qaz2wsx3edc4rfv", Some(Common)),
             ("!@#$%^&*()123456", Some(Common)),
             ("alicealice", Some(Common)),
-            ("Alice12345678", Some(Name)),
-            ("1234alice", Some(Name)),
-            ("hub.example.org", Some(Name)),
-            ("example acme 2345", Some(Name)),
-            ("AcmeLabsAlice", Some(Name)),
-            ("canary12345678", Some(Name)),
+            ("Alice12345678", Some(ContainsName)),
+            ("1234alice", Some(ContainsName)),
+            ("hub.example.org", Some(ContainsName)),
+            ("example acme 2345", Some(ContainsName)),
+            ("AcmeLabsAlice", Some(ContainsName)),
+            ("canary12345678", Some(ContainsName)),
             ("password!password", Some(Common)),
             ("password!!!!!!!!password", Some(Common)),
             ("p.a.s.s.w.o.r.d.1.2.3", Some(Common)),
@@ -265,13 +265,13 @@ mod tests {
             ("passwordpasswordpasswordpassword", Some(Common)),
             ("password!password!password!password!", Some(Common)),
             ("  password  sunshine  ", Some(Common)),
-            ("alice@canary", Some(Name)),
-            ("a-l-i-c-e_c-a-n-a-r-y", Some(Name)),
-            ("alice@hub.example.org", Some(Name)),
-            ("hubexampleorg!1234", Some(Name)),
-            ("hub/example/org-password", Some(Name)),
-            ("Acme-Labs:password", Some(Name)),
-            ("alice!canary!alice!canary!", Some(Name)),
+            ("alice@canary", Some(ContainsName)),
+            ("a-l-i-c-e_c-a-n-a-r-y", Some(ContainsName)),
+            ("alice@hub.example.org", Some(ContainsName)),
+            ("hubexampleorg!1234", Some(ContainsName)),
+            ("hub/example/org-password", Some(ContainsName)),
+            ("Acme-Labs:password", Some(ContainsName)),
+            ("alice!canary!alice!canary!", Some(ContainsName)),
             ("alicealicehubexample", None),
             ("}{~|;:abc><?}{~", None),
             ("$k;{~^_<:}?+)=|", None),

@@ -10,12 +10,12 @@ use crate::time::UnixTime;
 /// When members and their servers were last active, as far as it was reported since the hub began. It has one entry
 /// for each at most.
 #[derive(Default)]
-pub(crate) struct Activities(Mutex<Times>);
+pub(crate) struct ActivityLog(Mutex<Times>);
 
 /// By user, and by server or for the user as a whole.
 type Times = HashMap<(Box<str>, Option<Box<str>>), UnixTime>;
 
-impl Activities {
+impl ActivityLog {
     /// The last time that was reported of a user, or of one of their servers.
     pub(crate) fn of(&self, user: &str, server: Option<&str>) -> Option<UnixTime> {
         self.lock().get(&(user.into(), server.map(Box::from))).copied()

@@ -4,32 +4,32 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    call::{Answered, Call},
+    call::{HubRequest, HubResult},
     date,
-    told::{self, Trouble},
+    told::{self, HubError},
     username::Username,
 };
 use crate::time::UnixTime;
 
-impl Call<'_> {
+impl HubRequest<'_> {
     /// `{"last_activity": …, "servers": {"<name>": {"last_activity": …}}}`.
-    pub(crate) async fn note_activity(&self, name: Option<&Username>) -> Answered {
-        let caller = self.known_caller().await?;
-        let name = name.ok_or_else(Trouble::hidden)?;
+    pub(crate) async fn record_activity(&self, name: Option<&Username>) -> HubResult {
+        let caller = self.require_caller().await?;
+        let name = name.ok_or_else(HubError::not_found_or_forbidden)?;
         let scope = format!("users:activity!user={name}");
-        let may = caller.held.covers(&scope, &self.hub.members);
+        let may = caller.scopes.covers(&scope, &self.hub.members);
         let Some(member) = self.hub.members.find(name.as_str()).filter(|_| may) else {
-            return Err(match caller.held.holds_some("users:activity") {
-                true => Trouble::hidden(),
+            return Err(match caller.scopes.has_name("users:activity") {
+                true => HubError::not_found_or_forbidden(),
                 false => missing_scope("users:activity"),
             });
         };
         let body = self.json()?;
-        let time = |value: &Value| -> Result<UnixTime, Trouble> {
+        let time = |value: &Value| -> Result<UnixTime, HubError> {
             let text = value.as_str().unwrap_or_default();
-            let bad = || Trouble::bad(format!("Not a valid timestamp: '{}'", shortened(text)));
+            let bad = || HubError::bad_request(format!("Not a valid timestamp: '{}'", truncate(text)));
             // Nobody was active later than now.
-            Ok(date::read(text).ok_or_else(bad)?.min(self.head.now()))
+            Ok(date::parse_iso8601(text).ok_or_else(bad)?.min(self.head.now()))
         };
         let (user, servers) = (
             body.get("last_activity"),
@@ -37,7 +37,7 @@ impl Call<'_> {
         );
         let user = user.filter(|value| !value.is_null()).map(time).transpose()?;
         if user.is_none() && servers.is_none_or(serde_json::Map::is_empty) {
-            return Err(Trouble::bad(
+            return Err(HubError::bad_request(
                 "body must contain at least one of `last_activity` or `servers`",
             ));
         }
@@ -50,8 +50,10 @@ impl Call<'_> {
                 .servers_of(name.as_str())
                 .any(|(known, _)| known == server)
             {
-                let server = shortened(server);
-                return Err(Trouble::bad(format!("No such server '{server}' for user {name}")));
+                let server = truncate(server);
+                return Err(HubError::bad_request(format!(
+                    "No such server '{server}' for user {name}"
+                )));
             }
             let last = report.get("last_activity").unwrap_or(&Value::Null);
             noted.push((server, time(last)?));
@@ -67,14 +69,14 @@ impl Call<'_> {
     }
 }
 
-pub(crate) fn missing_scope(name: &str) -> Trouble {
-    Trouble::new(
+pub(crate) fn missing_scope(name: &str) -> HubError {
+    HubError::new(
         StatusCode::FORBIDDEN,
         format!("Action is not authorized with current scopes; requires any of [{name}]"),
     )
 }
 
 /// What somebody sent, to be told back to them.
-pub(crate) fn shortened(text: &str) -> String {
+pub(crate) fn truncate(text: &str) -> String {
     text.chars().take(64).collect()
 }

@@ -14,13 +14,13 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{
-    call::{Answered, Call},
-    client::{Client, Resource},
-    expanded::Expanded,
+    call::{HubRequest, HubResult},
+    client::{OAuthClientConfig, Resource},
+    expanded::ExpandedScopes,
     scope::{self, IDENTIFY, Owner},
-    shared::Shared,
-    told::{self, Trouble},
-    visitor::Visitor,
+    shared::HubState,
+    told::{self, HubError},
+    visitor::SignedInUser,
 };
 use crate::{
     cookie::SetCookies,
@@ -33,7 +33,7 @@ use crate::{
     random::{self, BASE62},
     scopes::Scopes,
     secret::Secret,
-    store::{CodeRecord, Tokens},
+    store::{CodeRecord, TokenFilter},
     token::PresentedToken,
 };
 
@@ -41,8 +41,8 @@ use crate::{
 const CODE_LIFE: Duration = Duration::from_secs(60);
 
 /// What a client asks for, proven to be what it may ask.
-struct Asked<'a> {
-    client: &'a Client,
+struct AuthorizationParams<'a> {
+    client: &'a OAuthClientConfig,
     state: Option<String>,
     challenge: Option<String>,
     /// In alphabetical order.
@@ -50,28 +50,28 @@ struct Asked<'a> {
 }
 
 /// Why a client does not get what it asks for.
-enum Refusal {
+enum AuthorizationError {
     /// For the user: the client is not known, so nobody is sent there.
-    Shown(&'static str),
+    Page(&'static str),
     /// For the client.
-    Sent(Box<OwnResponse>),
+    Redirect(Box<OwnResponse>),
 }
 
-impl From<Refusal> for Answered {
-    fn from(refusal: Refusal) -> Self {
+impl From<AuthorizationError> for HubResult {
+    fn from(refusal: AuthorizationError) -> Self {
         match refusal {
-            Refusal::Shown(message) => Err(Trouble::bad(message)),
-            Refusal::Sent(response) => Ok(*response),
+            AuthorizationError::Page(message) => Err(HubError::bad_request(message)),
+            AuthorizationError::Redirect(response) => Ok(*response),
         }
     }
 }
 
-impl Call<'_> {
-    pub(crate) async fn authorize(&self) -> Answered {
+impl HubRequest<'_> {
+    pub(crate) async fn authorize(&self) -> HubResult {
         let sight = self.visitor().await?;
-        let stale = matches!(sight, super::visitor::Sight::Stale);
+        let stale = matches!(sight, super::visitor::BrowserSession::Expired);
         let Some(visitor) = sight.known() else {
-            return Ok(self.ask_to_log_in(stale));
+            return Ok(self.redirect_to_login(stale));
         };
         self.hub.guards.cross_site(
             &self.surroundings,
@@ -85,13 +85,13 @@ impl Call<'_> {
         };
         self.check_access(&visitor, asked.client)?;
         if self.needs_consent(&visitor, &asked).await? {
-            return Ok(self.question(&visitor, &asked));
+            return Ok(self.consent_page(&visitor, &asked));
         }
         let scopes = asked.scopes.clone();
         self.grant_code(&visitor, &asked, scopes).await
     }
 
-    pub(crate) async fn consent(&self) -> Answered {
+    pub(crate) async fn consent(&self) -> HubResult {
         let (visitor, form) = self.visitor_by_form().await?;
         let asked = match self.asked(&visitor) {
             Ok(asked) => asked,
@@ -114,27 +114,31 @@ impl Call<'_> {
         self.grant_code(&visitor, &asked, scopes).await
     }
 
-    fn asked<'s>(&'s self, visitor: &Visitor) -> Result<Asked<'s>, Refusal> {
+    fn asked<'s>(&'s self, visitor: &SignedInUser) -> Result<AuthorizationParams<'s>, AuthorizationError> {
         let query = self.head.uri().query().unwrap_or_default();
-        let query = Form::read(query.as_bytes()).ok_or(Refusal::Shown("The parameters cannot be read."))?;
+        let query =
+            Form::read(query.as_bytes()).ok_or(AuthorizationError::Page("The parameters cannot be read."))?;
         let one = |name: &str| query.field(name).and_then(|value| value.expose_str());
         let count = |name: &str| query.all(name).count();
         if count("client_id") == 0 {
-            return Err(Refusal::Shown("Missing client_id parameter."));
+            return Err(AuthorizationError::Page("Missing client_id parameter."));
         }
         let client = one("client_id").and_then(|id| self.hub.registry.find(id));
-        let client = client.ok_or(Refusal::Shown("Invalid client_id parameter value."))?;
+        let client = client.ok_or(AuthorizationError::Page("Invalid client_id parameter value."))?;
         if count("redirect_uri") > 0 && one("redirect_uri") != Some(&*client.redirect_uri) {
-            return Err(Refusal::Shown("Mismatching redirect URI."));
+            return Err(AuthorizationError::Page("Mismatching redirect URI."));
         }
-        let mut asked = Asked {
+        let mut asked = AuthorizationParams {
             client,
             state: one("state").map(str::to_owned),
             challenge: None,
             scopes: Vec::new(),
         };
-        let refused =
-            |kind, description: &str| Err(Refusal::Sent(Box::new(asked.refused(kind, description))));
+        let refused = |kind, description: &str| {
+            Err(AuthorizationError::Redirect(Box::new(
+                asked.refused(kind, description),
+            )))
+        };
         for name in [
             "response_type",
             "state",
@@ -154,11 +158,11 @@ impl Call<'_> {
             Some(_) => return refused(OAuthErrorKind::UnsupportedResponseType, ""),
             None => return refused(OAuthErrorKind::InvalidRequest, "Missing response_type parameter."),
         }
-        let Some(scopes) = granted(client, one("scope"), visitor, self.hub) else {
+        let Some(scopes) = grantable_scopes(client, one("scope"), visitor, self.hub) else {
             return refused(OAuthErrorKind::InvalidScope, "");
         };
         let challenge = match (one("code_challenge"), one("code_challenge_method")) {
-            (None, None) if client.without_pkce => None,
+            (None, None) if client.pkce_optional => None,
             (None, _) => return refused(OAuthErrorKind::InvalidRequest, "Code challenge required."),
             // Without a method `plain` is meant, which whoever sees the request could answer.
             (Some(_), method) if method != Some(CodeChallenge::METHOD) => {
@@ -180,14 +184,14 @@ impl Call<'_> {
         Ok(asked)
     }
 
-    fn check_access(&self, visitor: &Visitor, client: &Client) -> Result<(), Trouble> {
+    fn check_access(&self, visitor: &SignedInUser, client: &OAuthClientConfig) -> Result<(), HubError> {
         if visitor
-            .held()
+            .scopes()
             .covers(&client.resource.access_scope(), &self.hub.members)
         {
             return Ok(());
         }
-        Err(Trouble::new(
+        Err(HubError::new(
             StatusCode::FORBIDDEN,
             format!(
                 "You do not have permission to access {}",
@@ -196,24 +200,31 @@ impl Call<'_> {
         ))
     }
 
-    async fn needs_consent(&self, visitor: &Visitor, asked: &Asked<'_>) -> Result<bool, Trouble> {
+    async fn needs_consent(
+        &self,
+        visitor: &SignedInUser,
+        asked: &AuthorizationParams<'_>,
+    ) -> Result<bool, HubError> {
         let owner = visitor.member.name();
         let own = matches!(&asked.client.resource, Resource::Server { user, .. } if user.as_str() == owner);
-        if own || asked.client.confirmed {
+        if own || asked.client.skip_consent {
             return Ok(false);
         }
         let given = self
             .hub
             .store
-            .list(Tokens::of(owner).for_client(&asked.client.id), self.head.now())
+            .list(
+                TokenFilter::owner(owner).and_client(&asked.client.id),
+                self.head.now(),
+            )
             .await?;
         let known = |scope: &String| given.iter().any(|token| token.grant().scopes().holds(scope));
         Ok(!asked.scopes.iter().all(known))
     }
 
-    fn question(&self, visitor: &Visitor, asked: &Asked<'_>) -> OwnResponse {
+    fn consent_page(&self, visitor: &SignedInUser, asked: &AuthorizationParams<'_>) -> OwnResponse {
         let mut cookies = SetCookies::default();
-        self.heal_session_id(visitor, &mut cookies);
+        self.restore_session_id(visitor, &mut cookies);
         let xsrf = self.xsrf_of(visitor, &mut cookies);
         let what = asked.client.resource.described();
         let access = asked.client.resource.access_scope();
@@ -224,12 +235,12 @@ impl Call<'_> {
             .paragraph(&format!("You are logged in as `{}`.", visitor.member.name()))
             .paragraph(&format!(
                 "{} asks to know your name and your groups.",
-                capital(&what)
+                capitalize(&what)
             ));
         if !more.is_empty() {
             page = page.paragraph("It also asks, in your name, to:");
             for scope in more {
-                page = page.item(&scope::described(scope), "", None, |_| {});
+                page = page.item(&scope::description(scope), "", None, |_| {});
             }
         }
         let page = page
@@ -249,38 +260,48 @@ impl Call<'_> {
         response
     }
 
-    async fn grant_code(&self, visitor: &Visitor, asked: &Asked<'_>, scopes: Vec<String>) -> Answered {
+    async fn grant_code(
+        &self,
+        visitor: &SignedInUser,
+        asked: &AuthorizationParams<'_>,
+        scopes: Vec<String>,
+    ) -> HubResult {
         let hub = self.hub;
         let code = random::text(BASE62, 30);
         let hash = PresentedToken::new(code.as_bytes()).map(PresentedToken::hash);
-        let hash = hash.ok_or_else(|| Trouble::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
+        let hash = hash.ok_or_else(|| HubError::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
         let now = self.head.now();
         let owner = visitor.member.name();
         let client = asked.client;
         let mut record = CodeRecord::new(&client.id, &client.redirect_uri, owner, now.after(CODE_LIFE))
             .with_scopes(scopes.iter().collect::<Scopes>())
-            .in_session(visitor.login.session_id());
+            .with_session(visitor.login.session_id());
         if let Some(challenge) = &asked.challenge {
             record = record.with_code_challenge(challenge);
         }
         if !hub.store.insert_code(hash, record, now).await? {
             // The login ended in the meantime.
-            return Ok(self.ask_to_log_in(true));
+            return Ok(self.redirect_to_login(true));
         }
         let mut response = asked.granted(Secret::from(&*code));
         let mut cookies = SetCookies::default();
-        self.heal_session_id(visitor, &mut cookies);
+        self.restore_session_id(visitor, &mut cookies);
         cookies.append_to(response.headers_mut());
         Ok(response)
     }
 }
 
 /// The scopes of what is asked that the visitor has to give, or `None` if it is more than the client may ask for.
-fn granted(client: &Client, asked: Option<&str>, visitor: &Visitor, hub: &Shared) -> Option<Vec<String>> {
+fn grantable_scopes(
+    client: &OAuthClientConfig,
+    asked: Option<&str>,
+    visitor: &SignedInUser,
+    hub: &HubState,
+) -> Option<Vec<String>> {
     let owner = Owner::User(visitor.member.name());
     let usual = IDENTIFY.map(|name| format!("{name}!user"));
     let access = client.resource.access_scope();
-    let may_ask = Expanded::of(client.allowed.iter(), owner)
+    let may_ask = ExpandedScopes::of(client.allowed.iter(), owner)
         .and(&access)
         .and_identify(owner);
     let wished: Vec<&str> = match asked {
@@ -288,16 +309,16 @@ fn granted(client: &Client, asked: Option<&str>, visitor: &Visitor, hub: &Shared
         None => client.allowed.iter().collect(),
     };
     let all_known = wished.iter().all(|scope| {
-        let expanded = Expanded::of([*scope], owner);
+        let expanded = ExpandedScopes::of([*scope], owner);
         scope::is_scope(scope) && *scope != "inherit" && may_ask.covers_all(&expanded, &hub.members)
     });
     if !all_known {
         return None;
     }
-    let held = visitor.held();
+    let held = visitor.scopes();
     let mut scopes: Vec<String> = wished
         .into_iter()
-        .filter(|scope| held.covers_all(&Expanded::of([*scope], owner), &hub.members))
+        .filter(|scope| held.covers_all(&ExpandedScopes::of([*scope], owner), &hub.members))
         .map(str::to_owned)
         .chain(usual)
         .chain([access])
@@ -307,7 +328,7 @@ fn granted(client: &Client, asked: Option<&str>, visitor: &Visitor, hub: &Shared
     Some(scopes)
 }
 
-impl Asked<'_> {
+impl AuthorizationParams<'_> {
     fn refused(&self, kind: OAuthErrorKind, description: &str) -> OwnResponse {
         let error = OAuthError::new(kind).with_description(description);
         self.sent(&AuthorizationResponse::with_error(error, self.state.as_deref()))
@@ -318,11 +339,11 @@ impl Asked<'_> {
     }
 
     fn sent(&self, answer: &AuthorizationResponse) -> OwnResponse {
-        told::found(&answer.to_url(&self.client.redirect_uri))
+        told::redirect_found(&answer.to_url(&self.client.redirect_uri))
     }
 }
 
-pub(crate) fn capital(text: &str) -> String {
+pub(crate) fn capitalize(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(characters).collect()

@@ -5,13 +5,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{Extensions, HeaderValue};
 
 use super::{
-    activities::Activities,
-    client::{self, Client},
+    activities::ActivityLog,
+    client::{self, OAuthClientConfig},
     hub::Hub,
     login::MemberPasswords,
-    member::{Member, Members},
-    registry::Registry,
-    shared::Shared,
+    member::{HubUser, HubUsers},
+    registry::ClientRegistry,
+    shared::HubState,
 };
 use crate::{
     base_url::BaseUrl,
@@ -31,9 +31,9 @@ use crate::{
 pub struct HubBuilder {
     store: Arc<dyn HubStore>,
     passwords: Option<Arc<dyn PasswordVerifier>>,
-    members: Members,
-    added: Vec<Member>,
-    clients: Vec<Client>,
+    members: HubUsers,
+    added: Vec<HubUser>,
+    clients: Vec<OAuthClientConfig>,
     keyring: Option<Keyring>,
     base_url: BaseUrl,
     guards: Guards,
@@ -61,7 +61,7 @@ impl HubBuilder {
         Self {
             store,
             passwords: None,
-            members: Members::default(),
+            members: HubUsers::default(),
             added: Vec::new(),
             clients: Vec::new(),
             keyring: None,
@@ -81,29 +81,29 @@ impl HubBuilder {
     ///
     /// What it knows must be a member as well, by the username of the grant.
     #[must_use]
-    pub fn passwords(self, verifier: impl PasswordVerifier) -> Self {
+    pub fn password_verifier(self, verifier: impl PasswordVerifier) -> Self {
         Self {
             passwords: Some(Arc::new(verifier)),
             ..self
         }
     }
 
-    /// Default: none. These members, in place of a list of the hub's own; [`HubBuilder::member`] adds to them.
+    /// Default: none. These members, in place of a list of the hub's own; [`HubBuilder::user`] adds to them.
     #[must_use]
-    pub fn members(self, members: Members) -> Self {
+    pub fn users(self, members: HubUsers) -> Self {
         Self { members, ..self }
     }
 
     /// Default: none. One more member.
     #[must_use]
-    pub fn member(mut self, member: Member) -> Self {
+    pub fn user(mut self, member: HubUser) -> Self {
         self.added.push(member);
         self
     }
 
     /// Default: none. One more service or server.
     #[must_use]
-    pub fn client(mut self, client: Client) -> Self {
+    pub fn client(mut self, client: OAuthClientConfig) -> Self {
         self.clients.push(client);
         self
     }
@@ -125,7 +125,7 @@ impl HubBuilder {
 
     /// Default: loopback addresses and `localhost`. The hosts that the hub answers for.
     #[must_use]
-    pub fn hosts(self, hosts: Hosts) -> Self {
+    pub fn allowed_hosts(self, hosts: Hosts) -> Self {
         Self { hosts, ..self }
     }
 
@@ -140,7 +140,7 @@ impl HubBuilder {
 
     /// Default: none. Other origins of the hub's own, such as those of a second address.
     #[must_use]
-    pub fn origins(self, origins: Origins) -> Self {
+    pub fn additional_origins(self, origins: Origins) -> Self {
         Self {
             guards: self.guards.with_origins(origins),
             ..self
@@ -158,7 +158,7 @@ impl HubBuilder {
 
     /// Default: a [`Peer`] in the extensions of the request. One more place where the client's address is found.
     #[must_use]
-    pub fn peer(self, find: fn(&Extensions) -> Option<Peer>) -> Self {
+    pub fn peer_extractor(self, find: fn(&Extensions) -> Option<Peer>) -> Self {
         Self {
             guards: self.guards.with_peer(find),
             ..self
@@ -168,7 +168,7 @@ impl HubBuilder {
     /// Default: 14 days. How long a login lasts, and a token that a client is given in it; whole seconds, at most 400
     /// days.
     #[must_use]
-    pub fn lifetime(self, lifetime: Duration) -> Self {
+    pub fn session_lifetime(self, lifetime: Duration) -> Self {
         Self { lifetime, ..self }
     }
 
@@ -188,7 +188,7 @@ impl HubBuilder {
     /// Default: no prefix. The login cookie is named `__Host-…`, is sent over https alone and to every path, and no
     /// other host of the domain can plant one.
     #[must_use]
-    pub fn host_prefix(self) -> Self {
+    pub fn host_prefixed_cookies(self) -> Self {
         Self {
             host_prefix: true,
             ..self
@@ -245,7 +245,7 @@ impl HubBuilder {
             }
         }
         let passwords = MemberPasswords::new(passwords, self.members.clone());
-        let registry = Registry::new(self.clients)?;
+        let registry = ClientRegistry::new(self.clients)?;
         let version_field = HeaderValue::try_from(&*self.version).map_err(|_| {
             ConfigError::new(
                 "version",
@@ -263,7 +263,7 @@ impl HubBuilder {
         let login_jar = CookieJar::signed(&keyring, login_scope).with_lifetime(lifetime);
         let services = CookieName::custom("jupyterhub-services")?;
         let clock = self.clock;
-        Ok(Hub(Arc::new(Shared {
+        Ok(Hub(Arc::new(HubState {
             session_scope: CookieScope::session_id(base)?,
             services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
             xsrf_cookie: XsrfCookie::new(keyring.clone(), &hub_url, true)?,
@@ -283,7 +283,7 @@ impl HubBuilder {
             ),
             guards: self.guards.with_hosts(self.hosts),
             login_jar,
-            activities: Activities::default(),
+            activities: ActivityLog::default(),
             clock,
             observer: self.observer,
             version: self.version,
@@ -296,7 +296,7 @@ impl HubBuilder {
 
 /// The policy of our pages, and the clients as places that a form may lead to: browsers hold each redirect after a form
 /// against it.
-fn policy(registry: &Registry) -> HeaderValue {
+fn policy(registry: &ClientRegistry) -> HeaderValue {
     let mut origins: Vec<&str> = registry
         .iter()
         .filter_map(|client| client::origin(&client.redirect_uri))

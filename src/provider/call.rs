@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{
     route::Route,
-    shared::Shared,
-    told::{self, Trouble},
+    shared::HubState,
+    told::{self, HubError},
     username::Username,
 };
 use crate::{
@@ -18,24 +18,26 @@ use crate::{
 
 /// One request to the hub: its host is good, its body read.
 #[derive(Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub(crate) hub: &'a Shared,
+pub(crate) struct HubRequest<'a> {
+    pub(crate) hub: &'a HubState,
     pub(crate) head: Head<'a>,
     pub(crate) surroundings: Surroundings<'a>,
     pub(crate) body: &'a [u8],
 }
 
 /// What a request is answered with.
-pub(crate) type Answered = Result<OwnResponse, Trouble>;
+pub(crate) type HubResult = Result<OwnResponse, HubError>;
 
-impl Call<'_> {
-    pub(crate) async fn answer(&self, route: &Route) -> Answered {
+impl HubRequest<'_> {
+    pub(crate) async fn answer(&self, route: &Route) -> HubResult {
         let hub = self.hub;
         match (route, self.head.method()) {
             (Route::Api, &Method::GET | &Method::HEAD) => Ok(hub.version()),
             (Route::Health, &Method::GET | &Method::HEAD) => Ok(told::empty(StatusCode::OK)),
-            (Route::Home, &Method::GET | &Method::HEAD) => Ok(told::found(&hub.hub_url.join("home"))),
-            (Route::Elsewhere, _) => self.below_hub(),
+            (Route::Home, &Method::GET | &Method::HEAD) => {
+                Ok(told::redirect_found(&hub.hub_url.join("home")))
+            }
+            (Route::OutsideHub, _) => self.below_hub(),
             (Route::Server(user), &Method::GET | &Method::HEAD) => self.absent_server(user.as_ref()).await,
             (Route::Server(_), _) => Err(absent()),
             (Route::Login, &Method::GET | &Method::HEAD) => self.login_page().await,
@@ -43,27 +45,27 @@ impl Call<'_> {
             (Route::Logout, &Method::GET | &Method::HEAD) => self.logout_page().await,
             (Route::Logout, &Method::POST) => self.log_out().await,
             (Route::HomePage, &Method::GET | &Method::HEAD) => self.home_page().await,
-            (Route::HomePage, &Method::POST) => self.change_holdings().await,
+            (Route::HomePage, &Method::POST) => self.submit_home_form().await,
             (Route::Authorize, &Method::GET) => self.authorize().await,
             (Route::Authorize, &Method::POST) => self.consent().await,
             (Route::TokenEndpoint, &Method::POST) => self.exchange().await,
             (Route::TokenEndpoint, _) => Ok(told::not_allowed("POST")),
-            (Route::User, &Method::GET | &Method::HEAD) => self.who_am_i().await,
+            (Route::User, &Method::GET | &Method::HEAD) => self.current_user().await,
             (Route::Users, &Method::GET | &Method::HEAD) => self.users().await,
-            (Route::UserNamed(name), &Method::GET | &Method::HEAD) => self.user_named(name.as_ref()).await,
+            (Route::UserByName(name), &Method::GET | &Method::HEAD) => self.user_named(name.as_ref()).await,
             (Route::StoredTokens(name), &Method::GET | &Method::HEAD) => {
                 self.list_tokens(name.as_ref()).await
             }
-            (Route::StoredTokens(name), &Method::POST) => self.make_token(name.as_ref()).await,
+            (Route::StoredTokens(name), &Method::POST) => self.create_token(name.as_ref()).await,
             (Route::StoredToken(name, id), &Method::GET | &Method::HEAD) => {
                 self.one_token(name.as_ref(), id).await
             }
             (Route::StoredToken(name, id), &Method::DELETE) => self.revoke_token(name.as_ref(), id).await,
-            (Route::Activity(name), &Method::POST) => self.note_activity(name.as_ref()).await,
+            (Route::Activity(name), &Method::POST) => self.record_activity(name.as_ref()).await,
             (Route::Activity(_), _) => Ok(told::not_allowed("POST")),
             (Route::StoredToken(..), _) => Ok(told::not_allowed("DELETE, GET, HEAD")),
-            (Route::Unknown { program: true }, _) => Err(Trouble::Refused(StatusCode::NOT_FOUND, None)),
-            (Route::Unknown { program: false }, _) => Err(Trouble::Refused(
+            (Route::Unknown { program: true }, _) => Err(HubError::Refused(StatusCode::NOT_FOUND, None)),
+            (Route::Unknown { program: false }, _) => Err(HubError::Refused(
                 StatusCode::NOT_FOUND,
                 Some("The address is mistyped, or what was here is gone.".to_owned()),
             )),
@@ -76,22 +78,25 @@ impl Call<'_> {
     }
 
     /// What a proxy left to the hub is asked for below `hub/` once more, where its cookie goes.
-    fn below_hub(&self) -> Answered {
+    fn below_hub(&self) -> HubResult {
         let uri = self.head.uri();
         let below = self.hub.base_url.strip(uri.path()).unwrap_or_default();
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        Ok(told::found(&format!("{}{query}", self.hub.hub_url.join(below))))
+        Ok(told::redirect_found(&format!(
+            "{}{query}",
+            self.hub.hub_url.join(below)
+        )))
     }
 
     /// Whoever comes here was sent by a proxy that has no route to the server.
-    async fn absent_server(&self, user: Option<&Username>) -> Answered {
+    async fn absent_server(&self, user: Option<&Username>) -> HubResult {
         let Some(visitor) = self.visitor().await?.known() else {
             return Ok(self.login_redirect());
         };
-        let user = user.ok_or_else(Trouble::hidden)?;
+        let user = user.ok_or_else(HubError::not_found_or_forbidden)?;
         let scope = format!("access:servers!user={user}");
-        if !visitor.held().covers(&scope, &self.hub.members) {
-            return Err(Trouble::hidden());
+        if !visitor.scopes().covers(&scope, &self.hub.members) {
+            return Err(HubError::not_found_or_forbidden());
         }
         Err(absent())
     }
@@ -105,7 +110,7 @@ impl Call<'_> {
             .map_or("", http::uri::PathAndQuery::as_str);
         let mut location = self.hub.hub_url.join("login?next=");
         percent::form_encode(here.as_bytes(), &mut location);
-        told::found(&location)
+        told::redirect_found(&location)
     }
 
     pub(crate) fn https(&self) -> bool {
@@ -113,21 +118,22 @@ impl Call<'_> {
     }
 
     /// The fields of the form that was sent.
-    pub(crate) fn form(&self) -> Result<Form, Trouble> {
+    pub(crate) fn form(&self) -> Result<Form, HubError> {
         let sent = self
             .content_type()
             .starts_with("application/x-www-form-urlencoded");
         sent.then(|| Form::read(self.body))
             .flatten()
-            .ok_or_else(|| Trouble::bad("expected a form of well-formed fields"))
+            .ok_or_else(|| HubError::bad_request("expected a form of well-formed fields"))
     }
 
     /// The JSON that was sent; nothing if nothing was.
-    pub(crate) fn json(&self) -> Result<Value, Trouble> {
+    pub(crate) fn json(&self) -> Result<Value, HubError> {
         if self.body.trim_ascii().is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(self.body).map_err(|_| Trouble::bad("Invalid JSON in body of request"))
+        serde_json::from_slice(self.body)
+            .map_err(|_| HubError::bad_request("Invalid JSON in body of request"))
     }
 
     /// What the body is said to be, in small letters.
@@ -141,8 +147,8 @@ impl Call<'_> {
     }
 }
 
-fn absent() -> Trouble {
-    Trouble::new(
+fn absent() -> HubError {
+    HubError::new(
         StatusCode::FAILED_DEPENDENCY,
         "No server is running there, or the proxy does not know of it yet.",
     )

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use http::{Method, StatusCode, header::AUTHORIZATION};
 
 use super::{
-    call::Call,
-    client::{Client, Resource},
-    expanded::Expanded,
-    member::Member,
+    call::HubRequest,
+    client::{OAuthClientConfig, Resource},
+    expanded::ExpandedScopes,
+    member::HubUser,
     scope::Owner,
-    shared::Shared,
-    told::Trouble,
+    shared::HubState,
+    told::HubError,
 };
 use crate::{
     authenticate::token_in_authorization,
@@ -23,34 +23,36 @@ use crate::{
 };
 
 /// Who calls the API, and what they may do by the credential they showed.
-pub(crate) struct Caller {
-    pub(crate) who: Who,
-    pub(crate) held: Expanded,
+pub(crate) struct ApiCaller {
+    pub(crate) who: Principal,
+    pub(crate) scopes: ExpandedScopes,
     pub(crate) token_id: Option<String>,
     pub(crate) session_id: Option<String>,
 }
 
 /// Whose credential it was.
-pub(crate) enum Who {
-    Member(Arc<Member>),
+pub(crate) enum Principal {
+    Member(Arc<HubUser>),
     Service(Box<str>),
 }
 
-impl Caller {
+impl ApiCaller {
     /// Whether a token of `name` made by this caller may be worth all that its owner may do: a token of less must not
     /// make itself more.
-    pub(crate) fn may_hand_on_all(&self, owner: &Member, all: &Expanded, hub: &Shared) -> bool {
+    pub(crate) fn may_delegate_all(&self, owner: &HubUser, all: &ExpandedScopes, hub: &HubState) -> bool {
         match &self.who {
-            Who::Member(member) if member.name() == owner.name() => self.held.covers_all(all, &hub.members),
+            Principal::Member(member) if member.name() == owner.name() => {
+                self.scopes.covers_all(all, &hub.members)
+            }
             // To whom the tokens of others were given, all of these others were given.
             _ => true,
         }
     }
 }
 
-impl Call<'_> {
+impl HubRequest<'_> {
     /// Who calls, or nobody.
-    pub(crate) async fn caller(&self) -> Result<Option<Caller>, Trouble> {
+    pub(crate) async fn caller(&self) -> Result<Option<ApiCaller>, HubError> {
         let mut fields = self.head.headers().get_all(AUTHORIZATION).iter();
         if let Some(field) = fields.next() {
             if fields.next().is_some() {
@@ -81,87 +83,88 @@ impl Call<'_> {
         self.hub
             .guards
             .cross_site(&self.surroundings, self.head, kind, Some(&proof))?;
-        Ok(Some(Caller {
-            held: visitor.held(),
-            who: Who::Member(visitor.member),
+        Ok(Some(ApiCaller {
+            scopes: visitor.scopes(),
+            who: Principal::Member(visitor.member),
             token_id: None,
             session_id: None,
         }))
     }
 
     /// Who calls.
-    pub(crate) async fn known_caller(&self) -> Result<Caller, Trouble> {
-        let missing = || Trouble::new(StatusCode::FORBIDDEN, "Missing or invalid credentials.");
+    pub(crate) async fn require_caller(&self) -> Result<ApiCaller, HubError> {
+        let missing = || HubError::new(StatusCode::FORBIDDEN, "Missing or invalid credentials.");
         self.caller().await?.ok_or_else(missing)
     }
 
-    async fn of_token(&self, token: PresentedToken<'_>) -> Result<Option<Caller>, Trouble> {
+    async fn of_token(&self, token: PresentedToken<'_>) -> Result<Option<ApiCaller>, HubError> {
         if let Some(client) = self.hub.registry.of_token(token) {
             return Ok(self.of_client(client));
         }
         let record = self.hub.tokens.find(token).await?;
-        let record = record.filter(|record| !record.has_expired(self.head.now()));
+        let record = record.filter(|record| !record.is_expired(self.head.now()));
         Ok(record.and_then(|record| self.of_record(&record)))
     }
 
-    fn of_client(&self, client: &Client) -> Option<Caller> {
+    fn of_client(&self, client: &OAuthClientConfig) -> Option<ApiCaller> {
         let members = &self.hub.members;
         let (who, held) = match &client.resource {
             Resource::Service { name } => {
-                let held = Expanded::of(client.scopes.iter(), Owner::Service(name));
-                (Who::Service(name.clone()), held)
+                let held = ExpandedScopes::of(client.scopes.iter(), Owner::Service(name));
+                (Principal::Service(name.clone()), held)
             }
             Resource::Server { user, .. } => {
                 let member = members.find(user.as_str())?;
                 let owner = Owner::User(user.as_str());
-                let held = Expanded::of(client.scopes.iter(), owner).and_identify(owner);
-                let held = held.common(&Expanded::of_member(&member), members);
-                (Who::Member(member), held)
+                let held = ExpandedScopes::of(client.scopes.iter(), owner).and_identify(owner);
+                let held = held.intersection(&ExpandedScopes::of_member(&member), members);
+                (Principal::Member(member), held)
             }
         };
-        Some(Caller {
+        Some(ApiCaller {
             who,
-            held,
+            scopes: held,
             token_id: Some(format!("client-{}", client.id)),
             session_id: None,
         })
     }
 
-    fn of_record(&self, record: &TokenRecord) -> Option<Caller> {
+    fn of_record(&self, record: &TokenRecord) -> Option<ApiCaller> {
         // So are the owners of tokens called that were a service's at a JupyterHub.
         if let Some(name) = record.owner().strip_prefix("services/") {
             let client = self.hub.registry.of_service(name)?;
             let (all, scopes) = (self.of_client(client)?, record.grant().scopes());
-            let held = Expanded::of(scopes.iter(), Owner::Service(name)).common(&all.held, &self.hub.members);
-            return Some(Caller {
-                held: if scopes.holds("inherit") { all.held } else { held },
+            let held = ExpandedScopes::of(scopes.iter(), Owner::Service(name))
+                .intersection(&all.scopes, &self.hub.members);
+            return Some(ApiCaller {
+                scopes: if scopes.holds("inherit") { all.scopes } else { held },
                 token_id: Some(format!("a{}", record.id())),
                 ..all
             });
         }
         let member = self.hub.members.find(record.owner())?;
-        let held = self.worth(record, &member)?;
-        Some(Caller {
-            who: Who::Member(member),
-            held,
+        let held = self.effective_scopes(record, &member)?;
+        Some(ApiCaller {
+            who: Principal::Member(member),
+            scopes: held,
             token_id: Some(format!("a{}", record.id())),
             session_id: record.session_id().map(str::to_owned),
         })
     }
 
     /// What a token of this member is worth now, or `None` if it was made for a client that is no more.
-    pub(crate) fn worth(&self, record: &TokenRecord, member: &Member) -> Option<Expanded> {
+    pub(crate) fn effective_scopes(&self, record: &TokenRecord, member: &HubUser) -> Option<ExpandedScopes> {
         let (members, owner) = (&self.hub.members, Owner::User(member.name()));
-        let all = Expanded::of_member(member);
+        let all = ExpandedScopes::of_member(member);
         let scopes = record.grant().scopes();
         if scopes.holds("inherit") && record.client_id().is_none_or(is_own) {
             return Some(all);
         }
-        let mut held = Expanded::of(scopes.iter(), owner).and_identify(owner);
+        let mut held = ExpandedScopes::of(scopes.iter(), owner).and_identify(owner);
         if let Some(id) = record.client_id().filter(|id| !is_own(id)) {
             held = held.and(&self.hub.registry.find(id)?.resource.access_scope());
         }
-        Some(held.common(&all, members))
+        Some(held.intersection(&all, members))
     }
 }
 

@@ -23,12 +23,12 @@ use crate::{
 /// use portcullis::{Token, provider::Client};
 ///
 /// let redirect_uri = "http://127.0.0.1:9000/services/whoami/oauth_callback";
-/// let whoami = Client::service("whoami", redirect_uri, &Token::generate())?.without_confirmation();
+/// let whoami = OAuthClientConfig::service("whoami", redirect_uri, &Token::generate())?.skip_consent();
 /// assert_eq!(whoami.id(), "service-whoami");
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Client {
+pub struct OAuthClientConfig {
     pub(crate) id: Box<str>,
     pub(crate) resource: Resource,
     pub(crate) secret: TokenHash,
@@ -37,8 +37,8 @@ pub struct Client {
     pub(crate) scopes: Scopes,
     /// What it may ask of users, besides to know who they are and to let them in.
     pub(crate) allowed: Scopes,
-    pub(crate) confirmed: bool,
-    pub(crate) without_pkce: bool,
+    pub(crate) skip_consent: bool,
+    pub(crate) pkce_optional: bool,
 }
 
 /// What users reach behind a client.
@@ -67,7 +67,7 @@ impl Resource {
     }
 }
 
-impl Client {
+impl OAuthClientConfig {
     /// A service, as the client `service-<name>`.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::service`].
+    /// As [`OAuthClientConfig::service`].
     pub fn server(user: &str, server: &str, redirect_uri: &str, token: &Token) -> Result<Self, ConfigError> {
         let named = Username::parse(user).filter(|parsed| parsed.as_str() == user);
         let Some(user) = named.filter(|_| server.is_empty() || Username::parse(server).is_some()) else {
@@ -141,12 +141,12 @@ impl Client {
             redirect_uri: redirect_uri.into(),
             scopes: Scopes::default(),
             allowed: Scopes::default(),
-            confirmed: false,
-            without_pkce: false,
+            skip_consent: false,
+            pkce_optional: false,
         })
     }
 
-    /// Default: see [`Client::service`] and [`Client::server`]. The client's identifier, which it has as
+    /// Default: see [`OAuthClientConfig::service`] and [`OAuthClientConfig::server`]. The client's identifier, which it has as
     /// `JUPYTERHUB_CLIENT_ID`.
     ///
     /// # Errors
@@ -180,8 +180,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::with_scopes`].
-    pub fn allow_scopes(self, scopes: impl Into<Scopes>) -> Result<Self, ConfigError> {
+    /// As [`OAuthClientConfig::with_scopes`].
+    pub fn with_allowed_scopes(self, scopes: impl Into<Scopes>) -> Result<Self, ConfigError> {
         let allowed = scopes.into();
         scope::check("client", &allowed)?;
         Ok(Self { allowed, ..self })
@@ -189,9 +189,9 @@ impl Client {
 
     /// Default: users are asked once, unless it is their own server. Users are not asked.
     #[must_use]
-    pub fn without_confirmation(self) -> Self {
+    pub fn skip_consent(self) -> Self {
         Self {
-            confirmed: true,
+            skip_consent: true,
             ..self
         }
     }
@@ -205,7 +205,7 @@ impl Client {
     #[must_use]
     pub fn allow_without_pkce(self) -> Self {
         Self {
-            without_pkce: true,
+            pkce_optional: true,
             ..self
         }
     }
@@ -216,7 +216,7 @@ impl Client {
     }
 
     /// Whether `presented` is the client's secret; in constant time.
-    pub(crate) fn knows(&self, presented: PresentedToken<'_>) -> bool {
+    pub(crate) fn verify_secret(&self, presented: PresentedToken<'_>) -> bool {
         secret::equal(self.secret.as_bytes(), presented.hash().as_bytes())
     }
 
@@ -238,7 +238,7 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for OAuthClientConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("id", &self.id)
@@ -295,7 +295,11 @@ mod tests {
             ("http://a.example;x/cb", false),
             ("http://user@a.example/cb", false),
         ] {
-            assert_eq!(Client::service("x", uri, &token).is_ok(), expected, "{uri}");
+            assert_eq!(
+                OAuthClientConfig::service("x", uri, &token).is_ok(),
+                expected,
+                "{uri}"
+            );
         }
         assert_eq!(origin("https://[::1]:9/cb"), Some("https://[::1]:9"));
         assert_eq!(origin("/cb"), None);
@@ -305,7 +309,7 @@ mod tests {
     fn no_two_servers_have_one_id() {
         let token = Token::generate();
         let id = |user: &str, server: &str| {
-            let client = Client::server(user, server, "/cb", &token);
+            let client = OAuthClientConfig::server(user, server, "/cb", &token);
             client.map(|client| client.id.into_string()).ok()
         };
         assert_eq!(id("alice", "").as_deref(), Some("jupyterhub-user-alice"));

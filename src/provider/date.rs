@@ -8,7 +8,7 @@ use crate::time::UnixTime;
 const LATEST: i64 = 253_402_300_799;
 
 /// The date as JupyterHub writes it: `2026-11-22T01:53:40.000000Z`.
-pub(crate) fn written(time: UnixTime) -> String {
+pub(crate) fn to_iso8601(time: UnixTime) -> String {
     let date = utc(time);
     let (year, month, day) = date.to_calendar_date();
     let (hour, minute, second) = date.to_hms();
@@ -17,7 +17,7 @@ pub(crate) fn written(time: UnixTime) -> String {
 }
 
 /// The date as a person reads it: `2026-11-22 01:53 UTC`.
-pub(crate) fn for_people(time: UnixTime) -> String {
+pub(crate) fn to_display(time: UnixTime) -> String {
     let date = utc(time);
     let (year, month, day) = date.to_calendar_date();
     let (hour, minute, _) = date.to_hms();
@@ -29,7 +29,7 @@ pub(crate) fn for_people(time: UnixTime) -> String {
 
 /// Reads `YYYY-MM-DDThh:mm:ss`, with or without a fraction; `Z`, an offset, or nothing for UTC. Times before 1970 are
 /// refused.
-pub(crate) fn read(text: &str) -> Option<UnixTime> {
+pub(crate) fn parse_iso8601(text: &str) -> Option<UnixTime> {
     let text = text.trim();
     // The parser takes any character between date and time.
     if !matches!(text.as_bytes().get(10), Some(b'T' | b' ')) {
@@ -60,14 +60,14 @@ mod tests {
             (253_402_300_799, "9999-12-31T23:59:59.000000Z"),
         ] {
             let time = UnixTime::from_secs(seconds);
-            assert_eq!(written(time), text);
-            assert_eq!(read(text), Some(time));
+            assert_eq!(to_iso8601(time), text);
+            assert_eq!(parse_iso8601(text), Some(time));
         }
         assert_eq!(
-            for_people(UnixTime::from_secs(1_795_312_420)),
+            to_display(UnixTime::from_secs(1_795_312_420)),
             "2026-11-22 01:53 UTC"
         );
-        assert_eq!(written(UnixTime::from_secs(u64::MAX)).len(), 27);
+        assert_eq!(to_iso8601(UnixTime::from_secs(u64::MAX)).len(), 27);
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
             ("1970-01-01T00:00:00+01:00", None),
             ("2026-01-01T12:00", None),
         ] {
-            assert_eq!(read(text), expected, "{text}");
+            assert_eq!(parse_iso8601(text), expected, "{text}");
         }
     }
 
@@ -105,7 +105,12 @@ mod tests {
     fn dates_of_every_year_are_written_and_read_back() {
         for day in (0..=2_932_896).step_by(13) {
             let time = UnixTime::from_secs(day * 86_400 + day % 86_400);
-            assert_eq!(read(&written(time)), Some(time), "{}", written(time));
+            assert_eq!(
+                parse_iso8601(&to_iso8601(time)),
+                Some(time),
+                "{}",
+                to_iso8601(time)
+            );
         }
     }
 
@@ -113,9 +118,9 @@ mod tests {
     fn no_digit_or_cut_of_a_date_panics() {
         let sound = "2026-03-31T23:59:59.5-01:30";
         for place in 0..sound.len() {
-            let _ = read(&sound[..place]);
+            let _ = parse_iso8601(&sound[..place]);
             for other in ["0", "9", "-", "\u{e9}", ""] {
-                let _ = read(&format!("{}{other}{}", &sound[..place], &sound[place + 1..]));
+                let _ = parse_iso8601(&format!("{}{other}{}", &sound[..place], &sound[place + 1..]));
             }
         }
         for text in [
@@ -124,7 +129,7 @@ mod tests {
             "1970-01-01T00:00:00-23:59",
         ] {
             assert!(
-                read(text).is_none_or(|time| time.as_secs() <= 253_402_387_199),
+                parse_iso8601(text).is_none_or(|time| time.as_secs() <= 253_402_387_199),
                 "{text}"
             );
         }

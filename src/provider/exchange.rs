@@ -14,8 +14,8 @@
 use http::StatusCode;
 
 use super::{
-    call::{Answered, Call},
-    expanded::Expanded,
+    call::{HubRequest, HubResult},
+    expanded::ExpandedScopes,
     told::{self, oauth_error},
 };
 use crate::{
@@ -24,12 +24,12 @@ use crate::{
     identity::Identity,
     oauth::{CodeChallenge, CodeVerifier, OAuthErrorKind, TokenResponse},
     secret::Secret,
-    store::{Redeemed, TokenRecord},
+    store::{CodeRedemption, TokenRecord},
     token::{PresentedToken, Token},
 };
 
-impl Call<'_> {
-    pub(crate) async fn exchange(&self) -> Answered {
+impl HubRequest<'_> {
+    pub(crate) async fn exchange(&self) -> HubResult {
         let sent = self
             .content_type()
             .starts_with("application/x-www-form-urlencoded");
@@ -66,7 +66,8 @@ impl Call<'_> {
         };
         let client = one("client_id").and_then(|id| self.hub.registry.find(id));
         let secret = one("client_secret").and_then(|secret| PresentedToken::new(secret.as_bytes()));
-        let Some(client) = client.filter(|client| secret.is_some_and(|secret| client.knows(secret))) else {
+        let Some(client) = client.filter(|client| secret.is_some_and(|secret| client.verify_secret(secret)))
+        else {
             self.refused(crate::denial::Reason::UnknownToken);
             return Ok(oauth_error(OAuthErrorKind::InvalidClient, ""));
         };
@@ -89,7 +90,7 @@ impl Call<'_> {
             (Some(challenge), Some(verifier)) if !is_met(challenge, verifier) => {
                 return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
             }
-            (None, _) if !client.without_pkce => return Ok(oauth_error(OAuthErrorKind::InvalidGrant, "")),
+            (None, _) if !client.pkce_optional => return Ok(oauth_error(OAuthErrorKind::InvalidGrant, "")),
             _ => {}
         }
         if one("redirect_uri").is_some_and(|uri| uri != record.redirect_uri()) {
@@ -101,7 +102,8 @@ impl Call<'_> {
         // What the user may do can have changed since the code was made.
         let access = client.resource.access_scope();
         let member = self.hub.members.find(record.owner());
-        let member = member.filter(|member| Expanded::of_member(member).covers(&access, &self.hub.members));
+        let member =
+            member.filter(|member| ExpandedScopes::of_member(member).covers(&access, &self.hub.members));
         let Some(member) = member else {
             return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
         };
@@ -109,14 +111,14 @@ impl Call<'_> {
             .with_scopes(record.scopes().clone())
             .expires_at(now.after(self.hub.lifetime));
         let token = Token::generate();
-        let issued = TokenRecord::new(grant, now).of_client(client.id());
+        let issued = TokenRecord::new(grant, now).with_client(client.id());
         let issued = match record.session_id() {
-            Some(session_id) => issued.in_session(session_id),
+            Some(session_id) => issued.with_session(session_id),
             None => issued,
         };
-        match self.hub.store.redeem(hash, token.hash(), issued).await? {
-            Redeemed::Issued => {}
-            Redeemed::Again { .. } | Redeemed::Unknown => {
+        match self.hub.store.redeem_code(hash, token.hash(), issued).await? {
+            CodeRedemption::Issued => {}
+            CodeRedemption::AlreadyUsed { .. } | CodeRedemption::Unknown => {
                 return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
             }
         }
@@ -134,5 +136,5 @@ impl Call<'_> {
 /// Whether the code was asked for by whoever has this verifier.
 fn is_met(challenge: &str, verifier: &str) -> bool {
     let pair = CodeChallenge::parse(challenge).zip(CodeVerifier::parse(verifier));
-    pair.is_some_and(|(challenge, verifier)| challenge.is_met_by(&verifier))
+    pair.is_some_and(|(challenge, verifier)| challenge.matches(&verifier))
 }

@@ -6,15 +6,15 @@
 use std::collections::BTreeSet;
 
 use super::{
-    member::{Member, Members},
+    member::{HubUser, HubUsers},
     scope::{IDENTIFY, INCLUDED, OWN, Owner, read},
 };
 
 /// Scopes with all that they include, every filter with its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Expanded(BTreeSet<String>);
+pub(crate) struct ExpandedScopes(BTreeSet<String>);
 
-impl Expanded {
+impl ExpandedScopes {
     /// What `scopes` come to for `owner`. What is no scope is left out, and so is `inherit`.
     pub(crate) fn of<'s>(scopes: impl IntoIterator<Item = &'s str>, owner: Owner<'_>) -> Self {
         let mut all = Self::default();
@@ -42,7 +42,7 @@ impl Expanded {
     }
 
     /// All that a member may do.
-    pub(crate) fn of_member(member: &Member) -> Self {
+    pub(crate) fn of_member(member: &HubUser) -> Self {
         let owner = Owner::User(member.name());
         if member.admin {
             let every = INCLUDED.iter().map(|(name, _)| *name).chain(["self"]);
@@ -89,7 +89,7 @@ impl Expanded {
     }
 
     /// What both cover.
-    pub(crate) fn common(&self, other: &Self, members: &Members) -> Self {
+    pub(crate) fn intersection(&self, other: &Self, members: &HubUsers) -> Self {
         let of = |one: &Self, other: &Self| -> Vec<String> {
             one.0
                 .iter()
@@ -101,7 +101,7 @@ impl Expanded {
     }
 
     /// Whether `scope`, every filter with its value, is covered.
-    pub(crate) fn covers(&self, scope: &str, members: &Members) -> bool {
+    pub(crate) fn covers(&self, scope: &str, members: &HubUsers) -> bool {
         if self.0.contains(scope) {
             return true;
         }
@@ -122,18 +122,18 @@ impl Expanded {
         let Some(user) = user else { return false };
         self.with_name(name).any(|(kind, held)| match kind {
             "user" => held == user,
-            "group" => members.is_in(user, held),
+            "group" => members.in_group(user, held),
             _ => false,
         })
     }
 
     /// Whether all of `scopes` are covered.
-    pub(crate) fn covers_all(&self, scopes: &Self, members: &Members) -> bool {
+    pub(crate) fn covers_all(&self, scopes: &Self, members: &HubUsers) -> bool {
         scopes.0.iter().all(|scope| self.covers(scope, members))
     }
 
     /// Whether the name is held at all, with whatever filter.
-    pub(crate) fn holds_some(&self, name: &str) -> bool {
+    pub(crate) fn has_name(&self, name: &str) -> bool {
         self.0.contains(name) || self.with_name(name).next().is_some()
     }
 
@@ -157,13 +157,13 @@ impl Expanded {
 mod tests {
     use super::*;
 
-    fn alice(scopes: &[&str]) -> Expanded {
-        Expanded::of(scopes.iter().copied(), Owner::User("alice"))
+    fn alice(scopes: &[&str]) -> ExpandedScopes {
+        ExpandedScopes::of(scopes.iter().copied(), Owner::User("alice"))
     }
 
-    fn members() -> Members {
-        let member = |name| Member::new(name).expect("a name");
-        Members::new([member("alice"), member("bob").in_groups(["staff"])]).expect("members")
+    fn members() -> HubUsers {
+        let member = |name| HubUser::new(name).expect("a name");
+        HubUsers::new([member("alice"), member("bob").with_groups(["staff"])]).expect("members")
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
         );
         // As a real hub expands them for a user without roles of their own.
         assert_eq!(
-            Expanded::of_member(&Member::new("alice").expect("a name"))
+            ExpandedScopes::of_member(&HubUser::new("alice").expect("a name"))
                 .0
                 .len(),
             15
@@ -240,9 +240,9 @@ mod tests {
         let members = members();
         let check = |one: &[&str], other: &[&str], expected: &[&str]| {
             let (one, other) = (alice(one), alice(other));
-            let found = one.common(&other, &members);
+            let found = one.intersection(&other, &members);
             assert_eq!(found, alice(expected));
-            assert_eq!(found, other.common(&one, &members));
+            assert_eq!(found, other.intersection(&one, &members));
         };
         check(&["tokens"], &["self"], &["tokens!user=alice"]);
         check(

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use super::{
-    authorize::capital,
-    call::{Answered, Call},
+    authorize::capitalize,
+    call::{HubRequest, HubResult},
     caller::is_own,
     date, scope,
-    tokens::Wished,
-    told::{self, Trouble},
-    visitor::Visitor,
+    tokens::NewToken,
+    told::{self, HubError},
+    visitor::SignedInUser,
 };
 use crate::{
     cookie::SetCookies,
     gate::{form::Form, responses::page_response},
     page::{FieldKind, Page},
-    store::{LoginRecord, Logins, RecordId, TokenRecord, Tokens},
+    store::{LoginFilter, LoginRecord, RecordId, TokenFilter, TokenRecord},
 };
 
-const LIVES: [(&str, &str); 5] = [
+const TOKEN_LIFETIMES: [(&str, &str); 5] = [
     ("2592000", "30 days"),
     ("86400", "1 day"),
     ("604800", "7 days"),
@@ -26,21 +26,21 @@ const LIVES: [(&str, &str); 5] = [
     ("", "No end"),
 ];
 
-impl Call<'_> {
-    pub(crate) async fn home_page(&self) -> Answered {
+impl HubRequest<'_> {
+    pub(crate) async fn home_page(&self) -> HubResult {
         let sight = self.visitor().await?;
-        let stale = matches!(sight, super::visitor::Sight::Stale);
+        let stale = matches!(sight, super::visitor::BrowserSession::Expired);
         let Some(visitor) = sight.known() else {
-            return Ok(self.ask_to_log_in(stale));
+            return Ok(self.redirect_to_login(stale));
         };
-        self.holdings(&visitor, "").await
+        self.render_home(&visitor, "").await
     }
 
-    pub(crate) async fn change_holdings(&self) -> Answered {
+    pub(crate) async fn submit_home_form(&self) -> HubResult {
         let (visitor, form) = self.visitor_by_form().await?;
         let id = form.text("id");
         match &*form.text("action") {
-            "make" => return self.make_by_form(&visitor, &form).await,
+            "make" => return self.create_token_from_form(&visitor, &form).await,
             "revoke" => {
                 // A button that is pressed twice ends what is ended already.
                 if let Ok(token) = self.stored(&visitor.member, &id).await {
@@ -48,34 +48,41 @@ impl Call<'_> {
                 }
             }
             "revoke all" => {
-                self.hub.tokens.revoke(Tokens::of(visitor.member.name())).await?;
+                self.hub
+                    .tokens
+                    .revoke(TokenFilter::owner(visitor.member.name()))
+                    .await?;
             }
             "end" => {
                 let id: RecordId = id
                     .parse()
-                    .map_err(|_| Trouble::bad("expected the id of a login"))?;
-                let ended = Logins::of(visitor.member.name()).known_as(id);
-                self.hub.store.end_logins(ended).await?;
+                    .map_err(|_| HubError::bad_request("expected the id of a login"))?;
+                let ended = LoginFilter::owner(visitor.member.name()).and_id(id);
+                self.hub.store.revoke_logins(ended).await?;
             }
-            _ => return Err(Trouble::bad("expected one of the buttons of the page")),
+            _ => return Err(HubError::bad_request("expected one of the buttons of the page")),
         }
-        Ok(told::found(&self.hub.hub_url.join("home")))
+        Ok(told::redirect_found(&self.hub.hub_url.join("home")))
     }
 
-    async fn make_by_form(&self, visitor: &Visitor, form: &Form) -> Answered {
+    async fn create_token_from_form(&self, visitor: &SignedInUser, form: &Form) -> HubResult {
         let note = match form.text("note").trim() {
             "" => "Made on the page of the hub".to_owned(),
             note => note.chars().take(128).collect(),
         };
         let life = form.text("expires_in");
         let life = life.trim();
-        let expires_in = match LIVES.iter().any(|(seconds, _)| *seconds == life) {
+        let expires_in = match TOKEN_LIFETIMES.iter().any(|(seconds, _)| *seconds == life) {
             true => life.parse().ok().map(Duration::from_secs),
-            false => return Err(Trouble::bad("expected one of the lives that the page offers")),
+            false => {
+                return Err(HubError::bad_request(
+                    "expected one of the lives that the page offers",
+                ));
+            }
         };
         let scopes = form.text("scopes");
         let scopes: Vec<String> = scopes.split_whitespace().map(str::to_owned).collect();
-        let wished = Wished {
+        let wished = NewToken {
             note,
             expires_in,
             scopes: (!scopes.is_empty()).then_some(scopes),
@@ -88,13 +95,16 @@ impl Call<'_> {
         Ok(page_response(page.finish()))
     }
 
-    async fn holdings(&self, visitor: &Visitor, alert: &str) -> Answered {
+    async fn render_home(&self, visitor: &SignedInUser, alert: &str) -> HubResult {
         let hub = self.hub;
         let owner = visitor.member.name();
-        let tokens = hub.tokens.list(Tokens::of(owner)).await?;
-        let logins = hub.store.list_logins(Logins::of(owner), self.head.now()).await?;
+        let tokens = hub.tokens.list(TokenFilter::owner(owner)).await?;
+        let logins = hub
+            .store
+            .list_logins(LoginFilter::owner(owner), self.head.now())
+            .await?;
         let mut cookies = SetCookies::default();
-        self.heal_session_id(visitor, &mut cookies);
+        self.restore_session_id(visitor, &mut cookies);
         let xsrf = self.xsrf_of(visitor, &mut cookies);
         let here = hub.hub_url.join("home");
         let (own, given): (Vec<_>, Vec<_>) = tokens
@@ -107,7 +117,7 @@ impl Call<'_> {
             .iter()
             .filter(|client| {
                 visitor
-                    .held()
+                    .scopes()
                     .covers(&client.resource.access_scope(), &hub.members)
             })
             .collect();
@@ -117,7 +127,7 @@ impl Call<'_> {
             for client in places {
                 page = page.link(
                     &hub.base_url.join(&client.prefix()),
-                    &capital(&client.resource.described()),
+                    &capitalize(&client.resource.described()),
                 );
             }
         }
@@ -141,7 +151,7 @@ impl Call<'_> {
             fields.hidden("_xsrf", &xsrf);
             fields.hidden("action", "make");
             fields.field(FieldKind::Optional, "note", "What it is for", false);
-            fields.choice("expires_in", "How long it is good", &LIVES);
+            fields.choice("expires_in", "How long it is good", &TOKEN_LIFETIMES);
             fields.field(
                 FieldKind::Optional,
                 "scopes",
@@ -190,16 +200,16 @@ impl Call<'_> {
 fn of_token(token: &TokenRecord) -> String {
     let used = token.last_used().map_or_else(
         || "never used".to_owned(),
-        |time| format!("last used {}", date::for_people(time)),
+        |time| format!("last used {}", date::to_display(time)),
     );
     let ends = token.grant().expiry().map_or_else(
         || "no end".to_owned(),
-        |time| format!("good until {}", date::for_people(time)),
+        |time| format!("good until {}", date::to_display(time)),
     );
-    let made = date::for_people(token.created());
+    let made = date::to_display(token.created());
     let scopes = token.grant().scopes();
     let scopes: Vec<String> = match token.client_id() {
-        None => scopes.iter().map(scope::described).collect(),
+        None => scopes.iter().map(scope::description).collect(),
         Some(_) => Vec::new(),
     };
     let scopes = if scopes.is_empty() {
@@ -221,8 +231,8 @@ fn of_login(login: &LoginRecord, this: bool) -> String {
 
 fn since(login: &LoginRecord) -> String {
     let (since, until) = (
-        date::for_people(login.created()),
-        date::for_people(login.expires_at()),
+        date::to_display(login.created()),
+        date::to_display(login.expires_at()),
     );
     format!("Since {since}, until {until} at the latest")
 }

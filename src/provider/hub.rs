@@ -13,7 +13,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
-use super::{call::Call, member::Members, route::Route, shared::Shared, told::Trouble};
+use super::{call::HubRequest, member::HubUsers, route::Route, shared::HubState, told::HubError};
 use crate::{
     answer::BoxFuture, deadline::within, error::BoxError, gate::responses::OwnResponse, head::Head, page,
 };
@@ -49,9 +49,9 @@ use crate::{
 /// };
 ///
 /// let hash = PasswordHash::hash(&Secret::from("purple tricycle nine"))?;
-/// let users = Users::new([(Identity::new("alice"), hash)])?;
-/// let alice = Member::new("alice")?.with_scopes(["access:services!service=whoami"])?;
-/// let whoami = Client::service("whoami", "http://127.0.0.1:9000/services/whoami/oauth_callback", &Token::generate())?;
+/// let users = MemoryPasswordStore::new([(Identity::new("alice"), hash)])?;
+/// let alice = HubUser::new("alice")?.with_scopes(["access:services!service=whoami"])?;
+/// let whoami = OAuthClientConfig::service("whoami", "http://127.0.0.1:9000/services/whoami/oauth_callback", &Token::generate())?;
 ///
 /// let hub = Hub::builder(MemoryTokenStore::new())
 ///     .passwords(StoredPasswords::new(users))
@@ -64,7 +64,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Hub(pub(super) Arc<Shared>);
+pub struct Hub(pub(super) Arc<HubState>);
 
 static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
 
@@ -73,7 +73,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 
 impl Hub {
     /// A handle on its members; a change holds from the next request on.
-    pub fn members(&self) -> Members {
+    pub fn users(&self) -> HubUsers {
         self.0.members.clone()
     }
 }
@@ -114,33 +114,33 @@ impl fmt::Debug for Hub {
     }
 }
 
-impl Shared {
+impl HubState {
     /// Reads a form or JSON, within bounds of length and time.
-    async fn read<B>(&self, body: B) -> Result<Bytes, Trouble>
+    async fn read<B>(&self, body: B) -> Result<Bytes, HubError>
     where
         B: Body<Error: Into<BoxError>>,
     {
         match within(self.body_timeout, Limited::new(body, BODY_LIMIT).collect()).await {
             Some(Ok(body)) => Ok(body.to_bytes()),
-            Some(Err(_)) => Err(Trouble::new(
+            Some(Err(_)) => Err(HubError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "expected at most 65536 octets",
             )),
-            None => Err(Trouble::new(
+            None => Err(HubError::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "expected the whole body in time, found a part of it",
             )),
         }
     }
 
-    async fn answer(&self, request: &Request<()>, body: Result<Bytes, Trouble>) -> OwnResponse {
+    async fn answer(&self, request: &Request<()>, body: Result<Bytes, HubError>) -> OwnResponse {
         let head = Head::at(request, &*self.clock);
         let route = Route::of(self, head.uri().path());
         let answered = match (self.guards.surroundings(head), body) {
             (Err(denial), _) => Err(denial.into()),
             (Ok(_), Err(trouble)) => Err(trouble),
             (Ok(surroundings), Ok(body)) => {
-                let call = Call {
+                let call = HubRequest {
                     hub: self,
                     head,
                     surroundings,
@@ -152,11 +152,11 @@ impl Shared {
         let mut response = match answered {
             Ok(response) => response,
             Err(trouble) => {
-                self.tell_of(&trouble, head);
+                self.emit_error(&trouble, head);
                 if route.is_for_programs() {
-                    trouble.in_json()
+                    trouble.into_json_response()
                 } else {
-                    trouble.in_html()
+                    trouble.into_html_response()
                 }
             }
         };

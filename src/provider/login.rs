@@ -14,11 +14,11 @@ use std::sync::Arc;
 use http::{StatusCode, header::USER_AGENT};
 
 use super::{
-    call::{Answered, Call},
-    member::{Member, Members},
-    told::{self, Trouble},
+    call::{HubRequest, HubResult},
+    member::{HubUser, HubUsers},
+    told::{self, HubError},
     username::Username,
-    visitor::{Sight, Visitor},
+    visitor::{BrowserSession, SignedInUser},
 };
 use crate::{
     answer::Answer,
@@ -48,11 +48,11 @@ const WRONG: &str = "Invalid username or password";
 /// The passwords of members: a user whom the verifier knows and who is no member has a wrong password.
 pub(crate) struct MemberPasswords {
     verifier: Arc<dyn PasswordVerifier>,
-    members: Members,
+    members: HubUsers,
 }
 
 impl MemberPasswords {
-    pub(crate) fn new(verifier: Arc<dyn PasswordVerifier>, members: Members) -> Self {
+    pub(crate) fn new(verifier: Arc<dyn PasswordVerifier>, members: HubUsers) -> Self {
         Self { verifier, members }
     }
 }
@@ -70,27 +70,27 @@ impl PasswordVerifier for MemberPasswords {
             })
     }
 
-    fn keeps_weak_hash(&self) -> bool {
-        self.verifier.keeps_weak_hash()
+    fn has_weak_hash(&self) -> bool {
+        self.verifier.has_weak_hash()
     }
 }
 
-impl Call<'_> {
-    pub(crate) async fn login_page(&self) -> Answered {
+impl HubRequest<'_> {
+    pub(crate) async fn login_page(&self) -> HubResult {
         match self.visitor().await? {
-            Sight::Known(visitor) => {
-                let mut response = told::found(&self.next());
+            BrowserSession::SignedIn(visitor) => {
+                let mut response = told::redirect_found(&self.next());
                 let mut cookies = SetCookies::default();
-                self.heal_session_id(&visitor, &mut cookies);
+                self.restore_session_id(&visitor, &mut cookies);
                 cookies.append_to(response.headers_mut());
                 Ok(response)
             }
-            Sight::Nobody => Ok(self.login_form(StatusCode::OK, "", "", false)),
-            Sight::Stale => Ok(self.login_form(StatusCode::OK, "", "", true)),
+            BrowserSession::Anonymous => Ok(self.login_form(StatusCode::OK, "", "", false)),
+            BrowserSession::Expired => Ok(self.login_form(StatusCode::OK, "", "", true)),
         }
     }
 
-    pub(crate) async fn log_in(&self) -> Answered {
+    pub(crate) async fn log_in(&self) -> HubResult {
         let hub = self.hub;
         let form = self.form()?;
         let typed = form.text("username");
@@ -120,7 +120,11 @@ impl Call<'_> {
     }
 
     /// The member with this name and password.
-    pub(crate) async fn check_password(&self, typed: &str, password: &Secret) -> Result<Arc<Member>, Denial> {
+    pub(crate) async fn check_password(
+        &self,
+        typed: &str,
+        password: &Secret,
+    ) -> Result<Arc<HubUser>, Denial> {
         let hub = self.hub;
         let name = Username::parse(typed);
         let account = name.as_ref().map_or("", Username::as_str);
@@ -132,7 +136,7 @@ impl Call<'_> {
     }
 
     /// A new login, in place of the one that this browser can prove to have had.
-    async fn begin_login(&self, member: Arc<Member>) -> Answered {
+    async fn begin_login(&self, member: Arc<HubUser>) -> HubResult {
         let hub = self.hub;
         let replaced = self
             .visitor()
@@ -141,12 +145,12 @@ impl Call<'_> {
             .map(|visitor| visitor.login.session_id().to_owned());
         let (value, session_id) = (random::hex::<16>(), random::hex::<16>());
         let hash = PresentedToken::new(value.as_bytes()).map(PresentedToken::hash);
-        let hash = hash.ok_or_else(|| Trouble::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
+        let hash = hash.ok_or_else(|| HubError::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
         let now = self.head.now();
         let login = LoginRecord::new(member.name(), &session_id, now, now.after(hub.lifetime))
             .with_note(&self.browser());
-        hub.store.begin_login(hash, login.clone(), replaced).await?;
-        hub.tell(&Event::LoggedIn {
+        hub.store.insert_login(hash, login.clone(), replaced).await?;
+        hub.emit(&Event::LoggedIn {
             identity: &Identity::new(member.name()),
             client: hub.guards.client(&self.surroundings, self.head),
         });
@@ -155,10 +159,10 @@ impl Call<'_> {
         if let Ok(line) = hub.login_jar.write(value.as_bytes(), now, self.https()) {
             cookies.push_own(line);
         }
-        let visitor = Visitor { login, member };
+        let visitor = SignedInUser { login, member };
         hub.xsrf_cookie
             .renew(&visitor.session(), self.https(), &mut cookies);
-        let mut response = told::found(&self.next());
+        let mut response = told::redirect_found(&self.next());
         cookies.append_to(response.headers_mut());
         Ok(response)
     }
@@ -219,7 +223,7 @@ impl Call<'_> {
     }
 
     pub(crate) fn refused(&self, reason: Reason) {
-        self.hub.tell(&Event::Refused {
+        self.hub.emit(&Event::Refused {
             reason,
             label: None,
             path: LoggedPath::of(self.head.uri().path()),

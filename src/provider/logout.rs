@@ -15,9 +15,9 @@
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    call::{Answered, Call},
+    call::{HubRequest, HubResult},
     told,
-    visitor::{Sight, missing_xsrf, session_of},
+    visitor::{BrowserSession, missing_xsrf, session_of},
 };
 use crate::{
     cookie::SetCookies,
@@ -25,17 +25,17 @@ use crate::{
     gate::responses::page_response,
     identity::Identity,
     page::Page,
-    store::{LoginRecord, Logins, RecordId},
+    store::{LoginFilter, LoginRecord, RecordId},
 };
 
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-impl Call<'_> {
-    pub(crate) async fn logout_page(&self) -> Answered {
+impl HubRequest<'_> {
+    pub(crate) async fn logout_page(&self) -> HubResult {
         let logins = self.logins().await?;
         let Some(first) = logins.first() else {
-            let stale = matches!(self.visitor().await?, Sight::Stale);
-            let mut response = told::found(&self.hub.hub_url.join("login"));
+            let stale = matches!(self.visitor().await?, BrowserSession::Expired);
+            let mut response = told::redirect_found(&self.hub.hub_url.join("login"));
             if stale {
                 let mut cookies = SetCookies::default();
                 self.remove_login(&mut cookies);
@@ -58,7 +58,7 @@ impl Call<'_> {
         self.end(&logins, &[]).await
     }
 
-    pub(crate) async fn log_out(&self) -> Answered {
+    pub(crate) async fn log_out(&self) -> HubResult {
         let logins = self.logins().await?;
         let form = self.form()?;
         let (mut proven, mut denied) = (Vec::new(), missing_xsrf());
@@ -78,23 +78,23 @@ impl Call<'_> {
     }
 
     /// Ends `logins`, and for those in `everywhere` all other logins of the same user.
-    async fn end(&self, logins: &[LoginRecord], everywhere: &[RecordId]) -> Answered {
+    async fn end(&self, logins: &[LoginRecord], everywhere: &[RecordId]) -> HubResult {
         let hub = self.hub;
         // The cookies go only when the logins are gone: without them the browser could not ask again.
         for login in logins {
             let owner = login.owner();
             let ended = if everywhere.contains(&login.id()) {
-                Logins::of(owner)
+                LoginFilter::owner(owner)
             } else {
-                Logins::of(owner).in_session(login.session_id())
+                LoginFilter::owner(owner).and_session(login.session_id())
             };
-            hub.store.end_logins(ended).await?;
-            hub.tell(&Event::LoggedOut {
+            hub.store.revoke_logins(ended).await?;
+            hub.emit(&Event::LoggedOut {
                 identity: &Identity::new(owner),
                 client: hub.guards.client(&self.surroundings, self.head),
             });
         }
-        let mut response = told::found(&hub.hub_url.join("login"));
+        let mut response = told::redirect_found(&hub.hub_url.join("login"));
         response.headers_mut().insert(
             &CLEAR_SITE_DATA,
             HeaderValue::from_static("\"cache\", \"storage\""),

@@ -19,18 +19,18 @@ use crate::{error::ConfigError, scopes::Scopes};
 /// ```
 /// use portcullis::provider::Member;
 ///
-/// let alice = Member::new("alice")?.with_scopes(["access:services!service=whoami"])?.in_groups(["staff"]);
+/// let alice = HubUser::new("alice")?.with_scopes(["access:services!service=whoami"])?.with_groups(["staff"]);
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Member {
+pub struct HubUser {
     pub(crate) name: Username,
     pub(crate) scopes: Scopes,
     pub(crate) groups: Vec<Box<str>>,
     pub(crate) admin: bool,
 }
 
-impl Member {
+impl HubUser {
     /// A member with no scope but `self`.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Member {
 
     /// Default: none. The groups that filters such as `!group=staff` speak of.
     #[must_use]
-    pub fn in_groups<T: AsRef<str>>(self, groups: impl IntoIterator<Item = T>) -> Self {
+    pub fn with_groups<T: AsRef<str>>(self, groups: impl IntoIterator<Item = T>) -> Self {
         let groups = groups.into_iter().map(|group| group.as_ref().into()).collect();
         Self { groups, ..self }
     }
@@ -92,20 +92,20 @@ impl Member {
 /// ```
 /// use portcullis::provider::{Member, Members};
 ///
-/// let members = Members::new([Member::new("alice")?])?;
+/// let members = HubUsers::new([HubUser::new("alice")?])?;
 /// members.remove("alice");
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct Members(Arc<RwLock<HashMap<Username, Arc<Member>>>>);
+pub struct HubUsers(Arc<RwLock<HashMap<Username, Arc<HubUser>>>>);
 
-impl Members {
+impl HubUsers {
     /// These members.
     ///
     /// # Errors
     ///
     /// As `members`, if one comes twice.
-    pub fn new(members: impl IntoIterator<Item = Member>) -> Result<Self, ConfigError> {
+    pub fn new(members: impl IntoIterator<Item = HubUser>) -> Result<Self, ConfigError> {
         let all = Self::default();
         for member in members {
             let name = member.name.clone();
@@ -120,7 +120,7 @@ impl Members {
     }
 
     /// Adds this member, or puts it in place of the one of the same name. Whether there was one.
-    pub fn set(&self, member: Member) -> bool {
+    pub fn set(&self, member: HubUser) -> bool {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(member.name.clone(), Arc::new(member)).is_some()
     }
@@ -131,14 +131,14 @@ impl Members {
         Username::parse(name).is_some_and(|name| all.remove(&name).is_some())
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<Arc<Member>> {
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<HubUser>> {
         let name = Username::parse(name)?;
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         all.get(&name).cloned()
     }
 
     /// All of them, by name.
-    pub(crate) fn all(&self) -> Vec<Arc<Member>> {
+    pub(crate) fn all(&self) -> Vec<Arc<HubUser>> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = all.values().cloned().collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
@@ -146,13 +146,13 @@ impl Members {
     }
 
     /// Whether the user of this name is in the group.
-    pub(crate) fn is_in(&self, name: &str, group: &str) -> bool {
+    pub(crate) fn in_group(&self, name: &str, group: &str) -> bool {
         self.find(name)
             .is_some_and(|member| member.groups.iter().any(|of| **of == *group))
     }
 }
 
-impl fmt::Debug for Members {
+impl fmt::Debug for HubUsers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Members")
     }
@@ -164,20 +164,20 @@ mod tests {
 
     #[test]
     fn one_who_comes_twice_and_one_who_cannot_be_are_configuration_errors() {
-        let member = |name| Member::new(name).expect("a name");
-        let error = Members::new([member("alice"), member("alice")]).expect_err("twice");
+        let member = |name| HubUser::new(name).expect("a name");
+        let error = HubUsers::new([member("alice"), member("alice")]).expect_err("twice");
         assert_eq!(
             error.to_string(),
             "members: expected each member once, found \"alice\" again"
         );
         for name in ["Alice", "", " a", "..", "a/b"] {
-            assert!(Member::new(name).is_err(), "{name:?}");
+            assert!(HubUser::new(name).is_err(), "{name:?}");
         }
         for scopes in [["nonsense"], ["access:services!service"], ["inherit"]] {
             let error = member("alice").with_scopes(scopes).expect_err("no scope");
             assert_eq!(error.setting(), "member", "{scopes:?}");
         }
-        let members = Members::new([member("alice")]).expect("members");
+        let members = HubUsers::new([member("alice")]).expect("members");
         assert!(
             members.find("Alice").is_some() && members.remove("alice") && members.find("alice").is_none()
         );

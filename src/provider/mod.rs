@@ -2,7 +2,7 @@
 //!
 //! The wire is JupyterHub's, so `jupyterhub.services.auth`, `jupyterhub-singleuser` and `AuthLayer::hub` of this crate
 //! are clients of it. [`Hub`] is a tower service; [`Hub::builder`] takes a [`HubStore`](crate::store::HubStore), the
-//! [`Member`]s, and a [`Client`] for each service and server.
+//! [`HubUser`]s, and a [`OAuthClientConfig`] for each service and server.
 
 mod activities;
 mod activity;
@@ -30,7 +30,7 @@ mod users;
 mod visitor;
 
 pub use builder::HubBuilder;
-pub use client::Client;
+pub use client::OAuthClientConfig;
 pub use hub::Hub;
-pub use member::{Member, Members};
+pub use member::{HubUser, HubUsers};
 pub use username::Username;

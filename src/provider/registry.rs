@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::client::{Client, Resource};
+use super::client::{OAuthClientConfig, Resource};
 use crate::{
     error::ConfigError,
     token::{PresentedToken, TokenHash},
@@ -10,19 +10,19 @@ use crate::{
 
 /// The clients of a hub, by identifier and by token.
 #[derive(Default)]
-pub(crate) struct Registry {
-    clients: Vec<Client>,
+pub(crate) struct ClientRegistry {
+    clients: Vec<OAuthClientConfig>,
     by_id: HashMap<Box<str>, usize>,
     by_secret: HashMap<TokenHash, usize>,
 }
 
-impl Registry {
+impl ClientRegistry {
     /// These clients.
     ///
     /// # Errors
     ///
     /// As `client`, if two have the same identifier or token.
-    pub(crate) fn new(clients: Vec<Client>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(clients: Vec<OAuthClientConfig>) -> Result<Self, ConfigError> {
         let mut registry = Self::default();
         for (place, client) in clients.iter().enumerate() {
             let id = registry.by_id.insert(client.id.clone(), place);
@@ -40,29 +40,29 @@ impl Registry {
         Ok(registry)
     }
 
-    pub(crate) fn find(&self, id: &str) -> Option<&Client> {
+    pub(crate) fn find(&self, id: &str) -> Option<&OAuthClientConfig> {
         self.clients.get(*self.by_id.get(id)?)
     }
 
     /// The client whose own token this is. The look-up is by the whole hash, so its time tells nothing of the token.
-    pub(crate) fn of_token(&self, token: PresentedToken<'_>) -> Option<&Client> {
+    pub(crate) fn of_token(&self, token: PresentedToken<'_>) -> Option<&OAuthClientConfig> {
         let client = self.clients.get(*self.by_secret.get(&token.hash())?)?;
-        client.knows(token).then_some(client)
+        client.verify_secret(token).then_some(client)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Client> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OAuthClientConfig> {
         self.clients.iter()
     }
 
     /// The service of this name.
-    pub(crate) fn of_service(&self, name: &str) -> Option<&Client> {
+    pub(crate) fn of_service(&self, name: &str) -> Option<&OAuthClientConfig> {
         self.clients
             .iter()
             .find(|client| matches!(&client.resource, Resource::Service { name: known } if **known == *name))
     }
 
     /// The servers of a user, by name.
-    pub(crate) fn servers_of(&self, name: &str) -> impl Iterator<Item = (&str, &Client)> {
+    pub(crate) fn servers_of(&self, name: &str) -> impl Iterator<Item = (&str, &OAuthClientConfig)> {
         self.clients
             .iter()
             .filter_map(move |client| match &client.resource {

@@ -1,7 +1,7 @@
 //! Which of a hub's paths is meant.
 
 use super::{
-    shared::Shared,
+    shared::HubState,
     username::{self, Username},
 };
 
@@ -15,7 +15,7 @@ pub(crate) enum Route {
     /// `api/oauth2/authorize`
     Authorize,
     /// A path outside the hub's own that a proxy left to it: to be sent to the same below `hub/`.
-    Elsewhere,
+    OutsideHub,
     /// `api/health`, `health`
     Health,
     /// The hub itself, or its base.
@@ -39,17 +39,17 @@ pub(crate) enum Route {
     /// `api/user`
     User,
     /// `api/users/<name>`
-    UserNamed(Option<Username>),
+    UserByName(Option<Username>),
     /// `api/users`
     Users,
 }
 
 impl Route {
-    pub(crate) fn of(hub: &Shared, path: &str) -> Self {
+    pub(crate) fn of(hub: &HubState, path: &str) -> Self {
         let Some(below) = hub.hub_url.strip(path) else {
             return match hub.base_url.strip(path) {
                 Some("" | "hub") => Self::Home,
-                Some(below) if below.starts_with("user/") => Self::Elsewhere,
+                Some(below) if below.starts_with("user/") => Self::OutsideHub,
                 _ => Self::Unknown { program: false },
             };
         };
@@ -66,7 +66,7 @@ impl Route {
             ["api", "oauth2", "token"] => Self::TokenEndpoint,
             ["api", "user"] => Self::User,
             ["api", "users"] => Self::Users,
-            ["api", "users", name] => Self::UserNamed(username::of_path(name)),
+            ["api", "users", name] => Self::UserByName(username::of_path(name)),
             ["api", "users", name, "tokens"] => Self::StoredTokens(username::of_path(name)),
             ["api", "users", name, "tokens", id] => Self::StoredToken(username::of_path(name), id.into()),
             ["api", "users", name, "activity"] => Self::Activity(username::of_path(name)),
@@ -80,7 +80,7 @@ impl Route {
         !matches!(
             self,
             Self::Authorize
-                | Self::Elsewhere
+                | Self::OutsideHub
                 | Self::Home
                 | Self::HomePage
                 | Self::Login

@@ -146,7 +146,7 @@ pub(crate) fn check(setting: &'static str, scopes: &Scopes) -> Result<(), Config
 }
 
 /// What a scope lets its holder do, for people.
-pub(crate) fn described(scope: &str) -> String {
+pub(crate) fn description(scope: &str) -> String {
     let (name, filter) = scope
         .split_once('!')
         .map_or((scope, None), |(name, filter)| (name, Some(filter)));

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 
 use super::{
-    activities::Activities,
-    member::Members,
-    registry::Registry,
-    told::{self, Trouble},
+    activities::ActivityLog,
+    member::HubUsers,
+    registry::ClientRegistry,
+    told::{self, HubError},
 };
 use crate::{
     base_url::BaseUrl,
@@ -24,13 +24,13 @@ use crate::{
 };
 
 /// What all handles of a hub share.
-pub(crate) struct Shared {
+pub(crate) struct HubState {
     /// Where everything of the hub's users lives: `<base>`.
     pub(crate) base_url: BaseUrl,
     /// `<base>hub/`.
     pub(crate) hub_url: BaseUrl,
-    pub(crate) members: Members,
-    pub(crate) registry: Registry,
+    pub(crate) members: HubUsers,
+    pub(crate) registry: ClientRegistry,
     pub(crate) passwords: Arc<PasswordAttempts>,
     pub(crate) store: Arc<dyn HubStore>,
     pub(crate) tokens: StoredTokens<Arc<dyn HubStore>>,
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) session_scope: CookieScope,
     /// A cookie of old hubs, still taken away.
     pub(crate) services_scope: CookieScope,
-    pub(crate) activities: Activities,
+    pub(crate) activities: ActivityLog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) version: Box<str>,
@@ -54,21 +54,21 @@ pub(crate) struct Shared {
     pub(crate) body_timeout: Duration,
 }
 
-impl Shared {
-    pub(super) fn tell_of(&self, trouble: &Trouble, head: Head<'_>) {
+impl HubState {
+    pub(super) fn emit_error(&self, trouble: &HubError, head: Head<'_>) {
         let path = LoggedPath::of(head.uri().path());
         let client = || {
             let surroundings = self.guards.surroundings(head).ok()?;
             self.guards.client(&surroundings, head)
         };
         match trouble {
-            Trouble::Denied(denial) => self.tell(&Event::Refused {
+            HubError::Denied(denial) => self.emit(&Event::Refused {
                 reason: denial.reason(),
                 label: None,
                 path,
                 client: client(),
             }),
-            Trouble::Refused(StatusCode::FORBIDDEN, message) => self.tell(&Event::Refused {
+            HubError::Refused(StatusCode::FORBIDDEN, message) => self.emit(&Event::Refused {
                 reason: match message {
                     Some(_) => Reason::InsufficientScope,
                     None if head.headers().contains_key(AUTHORIZATION) => Reason::UnknownToken,
@@ -78,15 +78,15 @@ impl Shared {
                 path,
                 client: client(),
             }),
-            Trouble::Refused(..) => {}
-            Trouble::Unavailable(unavailable) => self.tell(&Event::Unavailable {
+            HubError::Refused(..) => {}
+            HubError::Unavailable(unavailable) => self.emit(&Event::Unavailable {
                 error: &**unavailable.error(),
                 path,
             }),
         }
     }
 
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn emit(&self, event: &Event<'_>) {
         if let Some(observer) = &self.observer {
             observer.observe(event);
         }

@@ -6,14 +6,14 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    activity::{missing_scope, shortened},
-    call::{Answered, Call},
-    caller::{Caller, is_own},
+    activity::{missing_scope, truncate},
+    call::{HubRequest, HubResult},
+    caller::{ApiCaller, is_own},
     date,
-    expanded::Expanded,
-    member::Member,
+    expanded::ExpandedScopes,
+    member::HubUser,
     scope::{self, Owner},
-    told::{self, Trouble},
+    told::{self, HubError},
     username::Username,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     identity::Identity,
     scopes::Scopes,
     secret::Secret,
-    store::{RecordId, TokenRecord, Tokens},
+    store::{RecordId, TokenFilter, TokenRecord},
     token::Token,
 };
 
@@ -33,17 +33,17 @@ const NOTE: usize = 1023;
 const LIFE: u64 = 100 * 365 * 24 * 60 * 60;
 
 /// A token that is to be made.
-pub(crate) struct Wished {
+pub(crate) struct NewToken {
     pub(crate) note: String,
     pub(crate) expires_in: Option<Duration>,
     /// `None`: all that the owner may do.
     pub(crate) scopes: Option<Vec<String>>,
 }
 
-impl Call<'_> {
-    pub(crate) async fn list_tokens(&self, name: Option<&Username>) -> Answered {
+impl HubRequest<'_> {
+    pub(crate) async fn list_tokens(&self, name: Option<&Username>) -> HubResult {
         let (_, member) = self.owner(name, "read:tokens").await?;
-        let tokens = self.hub.tokens.list(Tokens::of(member.name())).await?;
+        let tokens = self.hub.tokens.list(TokenFilter::owner(member.name())).await?;
         let models: Vec<Value> = tokens
             .iter()
             .map(|token| self.token_model(token, &member))
@@ -54,7 +54,7 @@ impl Call<'_> {
         ))
     }
 
-    pub(crate) async fn one_token(&self, name: Option<&Username>, id: &str) -> Answered {
+    pub(crate) async fn one_token(&self, name: Option<&Username>, id: &str) -> HubResult {
         let (_, member) = self.owner(name, "read:tokens").await?;
         let token = self.stored(&member, id).await?;
         Ok(told::json_response(
@@ -64,25 +64,25 @@ impl Call<'_> {
     }
 
     /// Revokes a token, or all that the user gave to a client with it.
-    pub(crate) async fn revoke_token(&self, name: Option<&Username>, id: &str) -> Answered {
+    pub(crate) async fn revoke_token(&self, name: Option<&Username>, id: &str) -> HubResult {
         let (_, member) = self.owner(name, "tokens").await?;
         let token = self.stored(&member, id).await?;
         self.revoke(&member, &token).await?;
         Ok(told::empty(StatusCode::NO_CONTENT))
     }
 
-    pub(crate) async fn revoke(&self, member: &Member, token: &TokenRecord) -> Result<(), Trouble> {
-        let mine = Tokens::of(member.name());
+    pub(crate) async fn revoke(&self, member: &HubUser, token: &TokenRecord) -> Result<(), HubError> {
+        let mine = TokenFilter::owner(member.name());
         let which = match token.client_id().filter(|client| !is_own(client)) {
-            Some(client) => mine.for_client(client),
-            None => mine.known_as(token.id()),
+            Some(client) => mine.and_client(client),
+            None => mine.and_id(token.id()),
         };
         self.hub.tokens.revoke(which).await?;
         Ok(())
     }
 
     /// Makes a token. With `auth` in the body that is a login, and needs no other credential.
-    pub(crate) async fn make_token(&self, name: Option<&Username>) -> Answered {
+    pub(crate) async fn create_token(&self, name: Option<&Username>) -> HubResult {
         let body = self.json();
         let auth = body
             .as_ref()
@@ -97,7 +97,7 @@ impl Call<'_> {
             },
             None => {
                 let refused = |trouble| match trouble {
-                    Trouble::Refused(StatusCode::NOT_FOUND, _) => no_permission(name),
+                    HubError::Refused(StatusCode::NOT_FOUND, _) => no_permission(name),
                     other => other,
                 };
                 let (caller, member) = self.owner(name, "tokens").await.map_err(refused)?;
@@ -116,34 +116,34 @@ impl Call<'_> {
     /// `None` for the caller stands for a login of the member's own.
     pub(crate) async fn issue(
         &self,
-        caller: Option<&Caller>,
-        member: &Member,
-        wished: Wished,
-    ) -> Result<(Token, TokenRecord), Trouble> {
+        caller: Option<&ApiCaller>,
+        member: &HubUser,
+        wished: NewToken,
+    ) -> Result<(Token, TokenRecord), HubError> {
         let (members, owner) = (&self.hub.members, Owner::User(member.name()));
-        let all = Expanded::of_member(member);
-        let limit = caller.filter(|caller| !caller.may_hand_on_all(member, &all, self.hub));
+        let all = ExpandedScopes::of_member(member);
+        let limit = caller.filter(|caller| !caller.may_delegate_all(member, &all, self.hub));
         let scopes: Scopes = match (wished.scopes, limit) {
             (None, None) => Scopes::from(["inherit"]),
-            (None, Some(caller)) => caller.held.iter().collect(),
+            (None, Some(caller)) => caller.scopes.iter().collect(),
             (Some(scopes), _) => {
                 for scope in &scopes {
                     if !scope::is_scope(scope) {
-                        let scope = shortened(scope);
-                        return Err(Trouble::bad(format!(
+                        let scope = truncate(scope);
+                        return Err(HubError::bad_request(format!(
                             "\"Scope '{scope}' for token does not exist\""
                         )));
                     }
                     let expanded = match scope.as_str() {
                         "inherit" => all.clone(),
-                        scope => Expanded::of([scope], owner),
+                        scope => ExpandedScopes::of([scope], owner),
                     };
                     let held = all.covers_all(&expanded, members);
-                    if !held || limit.is_some_and(|caller| !caller.held.covers_all(&expanded, members)) {
+                    if !held || limit.is_some_and(|caller| !caller.scopes.covers_all(&expanded, members)) {
                         let name = member.name();
-                        return Err(Trouble::bad(format!(
+                        return Err(HubError::bad_request(format!(
                             "Not assigning requested scopes {} not held by User {name}",
-                            shortened(scope)
+                            truncate(scope)
                         )));
                     }
                 }
@@ -163,19 +163,23 @@ impl Call<'_> {
     }
 
     /// Who calls, and the member of this name, if the caller holds the scope for them.
-    async fn owner(&self, name: Option<&Username>, scope: &str) -> Result<(Caller, Arc<Member>), Trouble> {
-        let caller = self.known_caller().await?;
-        if !caller.held.holds_some(scope) {
+    async fn owner(
+        &self,
+        name: Option<&Username>,
+        scope: &str,
+    ) -> Result<(ApiCaller, Arc<HubUser>), HubError> {
+        let caller = self.require_caller().await?;
+        if !caller.scopes.has_name(scope) {
             return Err(missing_scope(scope));
         }
-        let name = name.ok_or_else(Trouble::hidden)?;
+        let name = name.ok_or_else(HubError::not_found_or_forbidden)?;
         let asked = format!("{scope}!user={name}");
         let member = self.hub.members.find(name.as_str());
-        let member = member.filter(|_| caller.held.covers(&asked, &self.hub.members));
-        Ok((caller, member.ok_or_else(Trouble::hidden)?))
+        let member = member.filter(|_| caller.scopes.covers(&asked, &self.hub.members));
+        Ok((caller, member.ok_or_else(HubError::not_found_or_forbidden)?))
     }
 
-    async fn by_login(&self, name: Option<&Username>, auth: &Value) -> Result<Arc<Member>, Refused> {
+    async fn by_login(&self, name: Option<&Username>, auth: &Value) -> Result<Arc<HubUser>, Refused> {
         let text = |field: &str| auth.get(field).and_then(Value::as_str).unwrap_or_default();
         let password = Secret::from(text("password"));
         match self.check_password(text("username"), &password).await {
@@ -184,19 +188,19 @@ impl Call<'_> {
             // The attempt has told the observer.
             Err(denial) => {
                 let trouble = match denial.reason() {
-                    Reason::WrongPassword => Trouble::forbidden(),
-                    Reason::Throttled => Trouble::new(denial.status(), "Too many wrong attempts"),
-                    _ => Trouble::new(denial.status(), "Please try again in a moment"),
+                    Reason::WrongPassword => HubError::forbidden(),
+                    Reason::Throttled => HubError::new(denial.status(), "Too many wrong attempts"),
+                    _ => HubError::new(denial.status(), "Please try again in a moment"),
                 };
                 Err(Refused::Answered(Box::new(retry_after(
-                    trouble.in_json(),
+                    trouble.into_json_response(),
                     &denial,
                 ))))
             }
         }
     }
 
-    pub(crate) async fn stored(&self, member: &Member, id: &str) -> Result<TokenRecord, Trouble> {
+    pub(crate) async fn stored(&self, member: &HubUser, id: &str) -> Result<TokenRecord, HubError> {
         let number = id
             .strip_prefix('a')
             .and_then(|number| number.parse::<RecordId>().ok());
@@ -204,14 +208,14 @@ impl Call<'_> {
             Some(number) => {
                 self.hub
                     .tokens
-                    .list(Tokens::of(member.name()).known_as(number))
+                    .list(TokenFilter::owner(member.name()).and_id(number))
                     .await?
             }
             None => Vec::new(),
         };
         let missing = || {
-            let (id, name) = (shortened(id), member.name());
-            Trouble::new(
+            let (id, name) = (truncate(id), member.name());
+            HubError::new(
                 StatusCode::NOT_FOUND,
                 format!("No such token {id} for user {name}"),
             )
@@ -219,8 +223,8 @@ impl Call<'_> {
         found.into_iter().next().ok_or_else(missing)
     }
 
-    fn token_model(&self, token: &TokenRecord, member: &Member) -> Value {
-        let worth = self.worth(token, member).unwrap_or_default();
+    fn token_model(&self, token: &TokenRecord, member: &HubUser) -> Value {
+        let worth = self.effective_scopes(token, member).unwrap_or_default();
         let client = token.client_id().filter(|client| !is_own(client));
         json!({
             "user": member.name(),
@@ -228,9 +232,9 @@ impl Call<'_> {
             "kind": "api_token",
             "roles": [],
             "scopes": worth.iter().collect::<Vec<_>>(),
-            "created": date::written(token.created()),
-            "last_activity": token.last_used().map(date::written),
-            "expires_at": token.grant().expiry().map(date::written),
+            "created": date::to_iso8601(token.created()),
+            "last_activity": token.last_used().map(date::to_iso8601),
+            "expires_at": token.grant().expiry().map(date::to_iso8601),
             "note": token.grant().label().unwrap_or_default(),
             "session_id": token.session_id(),
             "oauth_client": client.unwrap_or("JupyterHub"),
@@ -241,22 +245,22 @@ impl Call<'_> {
 /// Why a login in the body made no token.
 enum Refused {
     Answered(Box<OwnResponse>),
-    Told(Trouble),
+    Told(HubError),
 }
 
-fn no_permission(name: Option<&Username>) -> Trouble {
+fn no_permission(name: Option<&Username>) -> HubError {
     let name = name.map_or("", Username::as_str);
-    Trouble::new(
+    HubError::new(
         StatusCode::FORBIDDEN,
         format!("User {name} not found or no permissions to generate tokens"),
     )
 }
 
 /// The token that a body asks for. What is no object asks for the usual one.
-fn wished(body: &Value) -> Result<Wished, Trouble> {
+fn wished(body: &Value) -> Result<NewToken, HubError> {
     let field = |name: &str| body.get(name).filter(|value| !value.is_null());
     if field("scopes").is_some() && field("roles").is_some() {
-        return Err(Trouble::bad(
+        return Err(HubError::bad_request(
             "Can only assign one of scopes or roles when creating tokens.",
         ));
     }
@@ -264,7 +268,7 @@ fn wished(body: &Value) -> Result<Wished, Trouble> {
         .and_then(Value::as_array)
         .is_some_and(|roles| !roles.is_empty())
     {
-        return Err(Trouble::bad("There are no roles here; expected scopes"));
+        return Err(HubError::bad_request("There are no roles here; expected scopes"));
     }
     let scopes = match field("scopes") {
         None => None,
@@ -273,10 +277,10 @@ fn wished(body: &Value) -> Result<Wished, Trouble> {
             Some(
                 texts
                     .collect::<Option<Vec<_>>>()
-                    .ok_or_else(|| Trouble::bad("scopes must be a list of strings"))?,
+                    .ok_or_else(|| HubError::bad_request("scopes must be a list of strings"))?,
             )
         }
-        Some(_) => return Err(Trouble::bad("scopes must be a list of strings")),
+        Some(_) => return Err(HubError::bad_request("scopes must be a list of strings")),
     };
     let expires_in = match field("expires_in") {
         None => None,
@@ -286,19 +290,19 @@ fn wished(body: &Value) -> Result<Wished, Trouble> {
             let seconds = number.as_u64().filter(|seconds| (1..=LIFE).contains(seconds));
             let text = number.to_string();
             let wrong = || {
-                Trouble::bad(format!(
+                HubError::bad_request(format!(
                     "expires_in must be a positive integer or null, not {}",
-                    shortened(&text)
+                    truncate(&text)
                 ))
             };
             Some(seconds.ok_or_else(wrong)?)
         }
         Some(other) => {
             let text = match other {
-                Value::String(text) => format!("'{}'", shortened(text)),
-                other => shortened(&other.to_string()),
+                Value::String(text) => format!("'{}'", truncate(text)),
+                other => truncate(&other.to_string()),
             };
-            return Err(Trouble::bad(format!(
+            return Err(HubError::bad_request(format!(
                 "token expires_in must be null or integer, not {text}"
             )));
         }
@@ -306,7 +310,7 @@ fn wished(body: &Value) -> Result<Wished, Trouble> {
     let note = field("note")
         .and_then(Value::as_str)
         .unwrap_or("Requested via api");
-    Ok(Wished {
+    Ok(NewToken {
         note: note.chars().take(NOTE).collect(),
         expires_in: expires_in.map(Duration::from_secs),
         scopes,

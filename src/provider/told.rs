@@ -22,7 +22,7 @@ use crate::{
 
 /// Why a request is not answered as it wished to be.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum HubError {
     /// A guard or a limit stopped it.
     Denied(Denial),
     /// The status, and what a page or `message` says. JupyterHub leaves the message out now and then.
@@ -31,7 +31,7 @@ pub(crate) enum Trouble {
     Unavailable(Unavailable),
 }
 
-impl Trouble {
+impl HubError {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self::Refused(status, Some(message.into()))
     }
@@ -41,14 +41,14 @@ impl Trouble {
     }
 
     /// What may not be known to exist.
-    pub(crate) fn hidden() -> Self {
+    pub(crate) fn not_found_or_forbidden() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "No access to resources or resources not found",
         )
     }
 
-    pub(crate) fn bad(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
@@ -72,14 +72,14 @@ impl Trouble {
     }
 
     /// For a program.
-    pub(crate) fn in_json(self) -> OwnResponse {
+    pub(crate) fn into_json_response(self) -> OwnResponse {
         let status = self.status();
         let body = json!({ "status": status.as_u16(), "message": self.message() });
         self.with_fields(json_response(status, &body))
     }
 
     /// For a person.
-    pub(crate) fn in_html(self) -> OwnResponse {
+    pub(crate) fn into_html_response(self) -> OwnResponse {
         let title = match self.status() {
             StatusCode::BAD_REQUEST => "This request cannot be read",
             StatusCode::FORBIDDEN => "Not allowed",
@@ -122,19 +122,19 @@ impl Trouble {
     }
 }
 
-impl From<Denial> for Trouble {
+impl From<Denial> for HubError {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
     }
 }
 
-impl From<Reason> for Trouble {
+impl From<Reason> for HubError {
     fn from(reason: Reason) -> Self {
         Self::Denied(Denial::new(reason))
     }
 }
 
-impl From<StoreError> for Trouble {
+impl From<StoreError> for HubError {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.into())
     }
@@ -188,7 +188,7 @@ pub(crate) fn oauth_error(kind: OAuthErrorKind, description: &str) -> OwnRespons
 }
 
 /// A redirect to `location`; to nowhere if that is no field's value.
-pub(crate) fn found(location: &str) -> OwnResponse {
+pub(crate) fn redirect_found(location: &str) -> OwnResponse {
     match HeaderValue::try_from(location) {
         Ok(location) => redirect(StatusCode::FOUND, location),
         Err(_) => empty(StatusCode::BAD_REQUEST),

@@ -11,7 +11,7 @@ use crate::percent;
 /// | `Alice`, ` alice ` | `alice` |
 /// | nothing, `a/b`, `..`, `%2e` | none: it would lead elsewhere as a part of a path |
 /// | a control character within | none |
-/// | more than [`Username::LIMIT`] octets | none |
+/// | more than [`Username::MAX_LEN`] octets | none |
 ///
 /// Letters are made small as Unicode has it, so that `İ` becomes two characters. Composed and decomposed forms
 /// of a letter are two names.
@@ -31,13 +31,13 @@ pub struct Username(Box<str>);
 
 impl Username {
     /// The longest name, in octets: what JupyterHub's database keeps.
-    pub const LIMIT: usize = 255;
+    pub const MAX_LEN: usize = 255;
 
     /// The name that somebody typed, or `None` if it can be nobody's.
     pub fn parse(typed: &str) -> Option<Self> {
         // The bound comes first: letters are made small at the cost of their number.
         let typed = typed.trim();
-        if typed.len() > Self::LIMIT {
+        if typed.len() > Self::MAX_LEN {
             return None;
         }
         let name = typed.to_lowercase();
@@ -46,7 +46,7 @@ impl Username {
         let hidden = percent::decoded(name.as_bytes()).map(|octet| octet.unwrap_or(b'%'));
         let hidden: Vec<u8> = hidden.collect();
         let refused = name.is_empty()
-            || name.len() > Self::LIMIT
+            || name.len() > Self::MAX_LEN
             || name.contains(|character: char| character == '/' || character.is_control())
             || dots(name.as_bytes())
             || dots(&hidden);

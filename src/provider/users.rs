@@ -5,24 +5,24 @@ use serde_json::{Map, Value, json};
 
 use super::{
     activity::missing_scope,
-    call::{Answered, Call},
-    caller::Who,
-    client::Client,
+    call::{HubRequest, HubResult},
+    caller::Principal,
+    client::OAuthClientConfig,
     date,
-    expanded::Expanded,
-    member::Member,
-    told::{self, Trouble},
+    expanded::ExpandedScopes,
+    member::HubUser,
+    told::{self, HubError},
     username::Username,
 };
 use crate::time::UnixTime;
 
-impl Call<'_> {
+impl HubRequest<'_> {
     /// The owner of the credential: what a client asks to know who is logged in. 403 for what is not known.
-    pub(crate) async fn who_am_i(&self) -> Answered {
-        let caller = self.caller().await?.ok_or_else(Trouble::forbidden)?;
+    pub(crate) async fn current_user(&self) -> HubResult {
+        let caller = self.caller().await?.ok_or_else(HubError::forbidden)?;
         let mut model = match &caller.who {
-            Who::Member(member) => self.model(member, &caller.held),
-            Who::Service(name) => {
+            Principal::Member(member) => self.model(member, &caller.scopes),
+            Principal::Service(name) => {
                 let mut model = Map::new();
                 model.insert("kind".into(), "service".into());
                 model.insert("name".into(), (**name).into());
@@ -30,48 +30,48 @@ impl Call<'_> {
                 model
             }
         };
-        model.insert("scopes".into(), caller.held.iter().collect());
+        model.insert("scopes".into(), caller.scopes.iter().collect());
         model.insert("session_id".into(), caller.session_id.into());
         model.insert("token_id".into(), caller.token_id.into());
         Ok(told::json_response(StatusCode::OK, &Value::Object(model)))
     }
 
-    pub(crate) async fn users(&self) -> Answered {
-        let caller = self.known_caller().await?;
-        if !caller.held.holds_some("list:users") {
+    pub(crate) async fn users(&self) -> HubResult {
+        let caller = self.require_caller().await?;
+        if !caller.scopes.has_name("list:users") {
             return Err(missing_scope("list:users"));
         }
         let members = self.hub.members.all().into_iter();
         let shown = members.filter(|member| {
             let scope = format!("list:users!user={}", member.name());
-            caller.held.covers(&scope, &self.hub.members)
+            caller.scopes.covers(&scope, &self.hub.members)
         });
         let models = shown
-            .map(|member| Value::Object(self.model(&member, &caller.held)))
+            .map(|member| Value::Object(self.model(&member, &caller.scopes)))
             .collect();
         Ok(told::json_response(StatusCode::OK, &Value::Array(models)))
     }
 
-    pub(crate) async fn user_named(&self, name: Option<&Username>) -> Answered {
-        let caller = self.known_caller().await?;
-        if !caller.held.holds_some("read:users:name") {
+    pub(crate) async fn user_named(&self, name: Option<&Username>) -> HubResult {
+        let caller = self.require_caller().await?;
+        if !caller.scopes.has_name("read:users:name") {
             return Err(missing_scope("read:users"));
         }
-        let name = name.ok_or_else(Trouble::hidden)?;
+        let name = name.ok_or_else(HubError::not_found_or_forbidden)?;
         let scope = format!("read:users:name!user={name}");
         let member = self.hub.members.find(name.as_str());
-        let member = member.filter(|_| caller.held.covers(&scope, &self.hub.members));
-        let member = member.ok_or_else(Trouble::hidden)?;
-        let model = self.model(&member, &caller.held);
+        let member = member.filter(|_| caller.scopes.covers(&scope, &self.hub.members));
+        let member = member.ok_or_else(HubError::not_found_or_forbidden)?;
+        let model = self.model(&member, &caller.scopes);
         Ok(told::json_response(StatusCode::OK, &Value::Object(model)))
     }
 
     /// What may be told of a member.
-    fn model(&self, member: &Member, held: &Expanded) -> Map<String, Value> {
+    fn model(&self, member: &HubUser, held: &ExpandedScopes) -> Map<String, Value> {
         let name = member.name();
         let may = |scope: &str| held.covers(&format!("{scope}!user={name}"), &self.hub.members);
-        let prefix = |client: &Client| self.hub.base_url.join(&client.prefix());
-        let time = |time: Option<UnixTime>| time.map(date::written);
+        let prefix = |client: &OAuthClientConfig| self.hub.base_url.join(&client.prefix());
+        let time = |time: Option<UnixTime>| time.map(date::to_iso8601);
         let mut model = Map::new();
         let mut tell = |name: &str, value: Value| drop(model.insert(name.to_owned(), value));
         tell("kind", "user".into());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::{call::Call, expanded::Expanded, member::Member, told::Trouble};
+use super::{call::HubRequest, expanded::ExpandedScopes, member::HubUser, told::HubError};
 use crate::{
     cookie::{CookieName, Read, RequestCookies, SetCookies},
     denial::Denial,
@@ -18,33 +18,33 @@ use crate::{
 };
 
 /// What is seen of a browser.
-pub(crate) enum Sight {
-    Known(Visitor),
-    Nobody,
+pub(crate) enum BrowserSession {
+    SignedIn(SignedInUser),
+    Anonymous,
     /// It has a login cookie, and nobody is logged in by it any more.
-    Stale,
+    Expired,
 }
 
-impl Sight {
-    pub(crate) fn known(self) -> Option<Visitor> {
+impl BrowserSession {
+    pub(crate) fn known(self) -> Option<SignedInUser> {
         match self {
-            Self::Known(visitor) => Some(visitor),
-            Self::Nobody | Self::Stale => None,
+            Self::SignedIn(visitor) => Some(visitor),
+            Self::Anonymous | Self::Expired => None,
         }
     }
 }
 
 /// Somebody who is logged in by a browser.
 #[derive(Clone)]
-pub(crate) struct Visitor {
+pub(crate) struct SignedInUser {
     pub(crate) login: LoginRecord,
-    pub(crate) member: Arc<Member>,
+    pub(crate) member: Arc<HubUser>,
 }
 
-impl Visitor {
+impl SignedInUser {
     /// All that they may do.
-    pub(crate) fn held(&self) -> Expanded {
-        Expanded::of_member(&self.member)
+    pub(crate) fn scopes(&self) -> ExpandedScopes {
+        ExpandedScopes::of_member(&self.member)
     }
 
     /// What `_xsrf` is bound to: the session, not the user, so that each login has a value of its own.
@@ -59,41 +59,41 @@ pub(crate) fn session_of(login: &LoginRecord) -> Session {
 }
 
 /// What the login cookie says.
-enum Sent {
+enum SentCookie {
     Nothing,
     Refused,
     Value(TokenHash),
 }
 
-impl Call<'_> {
-    pub(crate) async fn visitor(&self) -> Result<Sight, Trouble> {
+impl HubRequest<'_> {
+    pub(crate) async fn visitor(&self) -> Result<BrowserSession, HubError> {
         let hash = match self.sent_login()? {
-            Sent::Nothing => return Ok(Sight::Nobody),
-            Sent::Refused => return Ok(Sight::Stale),
-            Sent::Value(hash) => hash,
+            SentCookie::Nothing => return Ok(BrowserSession::Anonymous),
+            SentCookie::Refused => return Ok(BrowserSession::Expired),
+            SentCookie::Value(hash) => hash,
         };
         let login = self.hub.store.find_login(hash).await?;
         let login = login.filter(|login| !login.has_expired(self.head.now()));
         Ok(
             match login.and_then(|login| Some((self.hub.members.find(login.owner())?, login))) {
-                Some((member, login)) => Sight::Known(Visitor { login, member }),
-                None => Sight::Stale,
+                Some((member, login)) => BrowserSession::SignedIn(SignedInUser { login, member }),
+                None => BrowserSession::Expired,
             },
         )
     }
 
-    fn sent_login(&self) -> Result<Sent, Denial> {
+    fn sent_login(&self) -> Result<SentCookie, Denial> {
         let cookies = RequestCookies::of(self.head.headers())?;
         Ok(self.hub.login_jar.read(
             &cookies,
             || self.head.now(),
             |payload| Some(payload.to_vec()),
             |read| match read {
-                Read::Absent => Sent::Nothing,
-                Read::Ambiguous | Read::Refused(_) => Sent::Refused,
+                Read::Absent => SentCookie::Nothing,
+                Read::Ambiguous | Read::Refused(_) => SentCookie::Refused,
                 Read::Opened(opened) => match PresentedToken::new(opened.payload()) {
-                    Some(value) => Sent::Value(value.hash()),
-                    None => Sent::Refused,
+                    Some(value) => SentCookie::Value(value.hash()),
+                    None => SentCookie::Refused,
                 },
             },
         ))
@@ -101,9 +101,9 @@ impl Call<'_> {
 
     /// Returns every login whose cookie came with this request, of every user.
     ///
-    /// [`Call::visitor`] knows nobody when there are cookies of two logins, or too many to choose from. A logout needs no
+    /// [`HubRequest::visitor`] knows nobody when there are cookies of two logins, or too many to choose from. A logout needs no
     /// choice: it ends all of them.
-    pub(crate) async fn logins(&self) -> Result<Vec<LoginRecord>, Trouble> {
+    pub(crate) async fn logins(&self) -> Result<Vec<LoginRecord>, HubError> {
         let cookies = RequestCookies::of(self.head.headers()).map_err(Denial::from)?;
         let (now, mut hashes) = (self.head.now(), Vec::new());
         self.hub.login_jar.at(b"").open_each(
@@ -121,7 +121,7 @@ impl Call<'_> {
     }
 
     /// Who sent this form by a page of the hub's own, and the form.
-    pub(crate) async fn visitor_by_form(&self) -> Result<(Visitor, Form), Trouble> {
+    pub(crate) async fn visitor_by_form(&self) -> Result<(SignedInUser, Form), HubError> {
         let visitor = self.visitor().await?.known().ok_or_else(missing_xsrf)?;
         let form = self.form()?;
         self.check_xsrf(&visitor.session(), &form)?;
@@ -140,7 +140,7 @@ impl Call<'_> {
     }
 
     /// The `_xsrf` value for a form of this visitor; its cookie is set if the one that was sent does not fit.
-    pub(crate) fn xsrf_of(&self, visitor: &Visitor, cookies: &mut SetCookies) -> String {
+    pub(crate) fn xsrf_of(&self, visitor: &SignedInUser, cookies: &mut SetCookies) -> String {
         self.xsrf_of_session(&visitor.session(), cookies)
     }
 
@@ -152,7 +152,7 @@ impl Call<'_> {
     }
 
     /// Adds the session id of the visitor's login, unless the browser has it. What else it may have is not kept.
-    pub(crate) fn heal_session_id(&self, visitor: &Visitor, cookies: &mut SetCookies) {
+    pub(crate) fn restore_session_id(&self, visitor: &SignedInUser, cookies: &mut SetCookies) {
         let sent = RequestCookies::of(self.head.headers()).is_ok_and(|cookies| {
             let name = CookieName::session_id();
             let mut values = cookies.values(&name);
@@ -182,7 +182,7 @@ impl Call<'_> {
     }
 
     /// The login page, from a page that needs somebody; a cookie that is good for nothing is taken away.
-    pub(crate) fn ask_to_log_in(&self, stale: bool) -> OwnResponse {
+    pub(crate) fn redirect_to_login(&self, stale: bool) -> OwnResponse {
         let mut response = self.login_redirect();
         if stale {
             let mut cookies = SetCookies::default();
@@ -194,6 +194,6 @@ impl Call<'_> {
 }
 
 /// The answer to a form that no login sent.
-pub(crate) fn missing_xsrf() -> Trouble {
-    Trouble::new(StatusCode::FORBIDDEN, "'_xsrf' argument missing from POST")
+pub(crate) fn missing_xsrf() -> HubError {
+    HubError::new(StatusCode::FORBIDDEN, "'_xsrf' argument missing from POST")
 }

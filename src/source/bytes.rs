@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::{
     secret::{Secret, SecretError},
-    source::{SecretSource, content::Content, fault::Fault},
+    source::{SecretSource, content::SecretFormat, fault::FileError},
 };
 
 /// A key that is at hand, as a source: 32 to 1024 octets of at least 8 different values.
 ///
 /// For a cookie secret that came out of a configuration file or a vault, so that it can stand first in a
-/// [`FirstOf`](super::FirstOf). It always has something: an empty one is an error, not "ask the next".
+/// [`SourceChain`](super::SourceChain). It always has something: an empty one is an error, not "ask the next".
 /// `Debug` prints the type's name only.
 ///
 /// # Example
@@ -40,9 +40,9 @@ impl SecretSource for BytesSource {
     ///
     /// `Malformed` if they are fewer than 32, more than 1024, or of fewer than 8 different values.
     fn load(&self) -> Result<Option<Secret>, SecretError> {
-        match Content::Raw.read(self.0.expose()) {
+        match SecretFormat::Raw.read(self.0.expose()) {
             Ok(secret) => Ok(Some(secret)),
-            Err(wrong) => Err(Fault::Content(wrong).of(&self.name())),
+            Err(wrong) => Err(FileError::Content(wrong).of(&self.name())),
         }
     }
 

@@ -12,7 +12,7 @@ const DIFFERENT: usize = 8;
 
 /// What the octets of a secret must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum SecretFormat {
     /// A key of 32 to 1024 octets as hexadecimal digits, blanks and line ends around them dropped.
     Hex,
     /// A key of 32 to 1024 octets, every one of them as it is.
@@ -21,7 +21,7 @@ pub(super) enum Content {
     Text,
 }
 
-impl Content {
+impl SecretFormat {
     /// The secret that `octets` hold, or what was expected of them and what was found.
     pub(super) fn read(self, octets: &[u8]) -> Result<Secret, String> {
         match self {
@@ -78,7 +78,7 @@ fn hex(octets: &[u8]) -> Result<Secret, String> {
         .iter()
         .map(|&[high, low]| value(high) << 4 | value(low))
         .collect();
-    varied(key.into())
+    check_entropy(key.into())
 }
 
 fn raw(octets: &[u8]) -> Result<Secret, String> {
@@ -93,7 +93,7 @@ fn raw(octets: &[u8]) -> Result<Secret, String> {
             KEY.end()
         ));
     }
-    varied(octets.into())
+    check_entropy(octets.into())
 }
 
 fn text(octets: &[u8]) -> Result<Secret, String> {
@@ -108,7 +108,7 @@ fn text(octets: &[u8]) -> Result<Secret, String> {
 }
 
 /// `key`, if its octets are of enough different values to be random.
-fn varied(key: Secret) -> Result<Secret, String> {
+fn check_entropy(key: Secret) -> Result<Secret, String> {
     let mut seen = [false; 256];
     for &octet in key.expose() {
         seen[usize::from(octet)] = true;
@@ -139,7 +139,7 @@ mod tests {
     const DIGITS: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
     #[track_caller]
-    fn refused(content: Content, octets: &[u8], message: &str) {
+    fn refused(content: SecretFormat, octets: &[u8], message: &str) {
         assert_eq!(content.read(octets).expect_err("refused"), message);
     }
 
@@ -154,7 +154,7 @@ mod tests {
             DIGITS.to_uppercase(),
             format!(" \t{DIGITS}\r\n"),
         ] {
-            let secret = Content::Hex.read(text.as_bytes()).expect("a key");
+            let secret = SecretFormat::Hex.read(text.as_bytes()).expect("a key");
             assert_eq!(secret.expose(), expected, "{text:?}");
         }
     }
@@ -164,7 +164,7 @@ mod tests {
         let digits: String = (0..=255).map(|octet: u8| format!("{octet:02x}")).collect();
         let octets: Vec<u8> = (0..=255).collect();
         assert_eq!(
-            Content::Hex.read(digits.as_bytes()).expect("a key").expose(),
+            SecretFormat::Hex.read(digits.as_bytes()).expect("a key").expose(),
             octets
         );
     }
@@ -192,11 +192,11 @@ mod tests {
             ),
             (format!("{DIGITS}{}", " ".repeat(4033)), "more than 4096 octets"),
         ] {
-            refused(Content::Hex, text.as_bytes(), &expected(found));
+            refused(SecretFormat::Hex, text.as_bytes(), &expected(found));
         }
         let seven = "00010203040506".repeat(5);
         refused(
-            Content::Hex,
+            SecretFormat::Hex,
             seven.as_bytes(),
             "expected random octets, found fewer than 8 values among 35",
         );
@@ -207,21 +207,36 @@ mod tests {
         let long: Vec<u8> = (0..=255).cycle().take(1024).collect();
         for length in [32, 1024] {
             assert_eq!(
-                Content::Raw.read(&long[..length]).expect("a key").expose(),
+                SecretFormat::Raw.read(&long[..length]).expect("a key").expose(),
                 &long[..length]
             );
             let digits: String = long[..length]
                 .iter()
                 .map(|octet| format!("{octet:02x}"))
                 .collect();
-            assert_eq!(Content::Hex.read(digits.as_bytes()).expect("a key").len(), length);
+            assert_eq!(
+                SecretFormat::Hex.read(digits.as_bytes()).expect("a key").len(),
+                length
+            );
         }
-        refused(Content::Raw, &long[..31], "expected 32 to 1024 octets, found 31");
-        refused(Content::Raw, b"", "expected 32 to 1024 octets, found nothing");
-        let longer = [long.as_slice(), b"!"].concat();
-        refused(Content::Raw, &longer, "expected 32 to 1024 octets, found 1025");
         refused(
-            Content::Raw,
+            SecretFormat::Raw,
+            &long[..31],
+            "expected 32 to 1024 octets, found 31",
+        );
+        refused(
+            SecretFormat::Raw,
+            b"",
+            "expected 32 to 1024 octets, found nothing",
+        );
+        let longer = [long.as_slice(), b"!"].concat();
+        refused(
+            SecretFormat::Raw,
+            &longer,
+            "expected 32 to 1024 octets, found 1025",
+        );
+        refused(
+            SecretFormat::Raw,
             &[7; 32],
             "expected random octets, found fewer than 8 values among 32",
         );
@@ -230,7 +245,7 @@ mod tests {
     #[test]
     fn octets_as_they_are_keep_their_line_end() {
         let file = b"dGhpcyBpcyBub3QgYSByZWFsIHNlY3JldCwgMzIgYnl0ZXM=\n";
-        assert_eq!(Content::Raw.read(file).expect("a key").expose(), file);
+        assert_eq!(SecretFormat::Raw.read(file).expect("a key").expose(), file);
     }
 
     #[test]
@@ -241,15 +256,22 @@ mod tests {
             ("p\u{e4}ss", "p\u{e4}ss"),
         ] {
             assert_eq!(
-                Content::Text.read(octets.as_bytes()).expect("a text").expose(),
+                SecretFormat::Text
+                    .read(octets.as_bytes())
+                    .expect("a text")
+                    .expose(),
                 text.as_bytes(),
                 "{octets:?}"
             );
         }
-        refused(Content::Text, b"", "expected a text, found nothing");
-        refused(Content::Text, b" \r\n", "expected a text, found blanks alone");
+        refused(SecretFormat::Text, b"", "expected a text, found nothing");
         refused(
-            Content::Text,
+            SecretFormat::Text,
+            b" \r\n",
+            "expected a text, found blanks alone",
+        );
+        refused(
+            SecretFormat::Text,
             b"\xff\xfea\0",
             "expected a text, found octets that are not UTF-8",
         );

@@ -24,8 +24,8 @@ use crate::{
     random,
     source::{
         directory::{Directory, is_same, status},
-        fault::Fault,
-        permissions::{self, Allowed},
+        fault::FileError,
+        permissions::{self, AllowedPermissions},
     },
 };
 
@@ -39,8 +39,8 @@ const SUFFIX: &str = ".new";
 impl Directory {
     /// Puts a new secret under `name`: 32 random octets as lower-case hexadecimal digits, and a line feed. If
     /// the name is taken meanwhile, what stands there stays.
-    pub(super) fn create(&self, name: &OsStr) -> Result<(), Fault> {
-        let temporary = Temporary::new(self)?;
+    pub(super) fn create(&self, name: &OsStr) -> Result<(), FileError> {
+        let temporary = TempFile::new(self)?;
         let linked = rustix::fs::linkat(
             &self.descriptor,
             &temporary.name,
@@ -58,8 +58,8 @@ impl Directory {
 
     /// Takes away the temporary name which a creator of the file that `stat` tells of has not yet taken away
     /// itself, or never will. Links of any other name stay, and stay a reason to refuse the file.
-    pub(super) fn finish_creation(&self, stat: &Stat) -> Result<(), Fault> {
-        let unreadable = |errno| Fault::System("has a directory that cannot be listed", errno);
+    pub(super) fn finish_creation(&self, stat: &Stat) -> Result<(), FileError> {
+        let unreadable = |errno| FileError::System("has a directory that cannot be listed", errno);
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(());
         }
@@ -70,7 +70,10 @@ impl Directory {
                 match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
                     Ok(()) | Err(Errno::NOENT) => {}
                     Err(errno) => {
-                        return Err(Fault::System("has a second name that cannot be removed", errno));
+                        return Err(FileError::System(
+                            "has a second name that cannot be removed",
+                            errno,
+                        ));
                     }
                 }
             }
@@ -80,13 +83,13 @@ impl Directory {
 }
 
 /// A temporary file with a whole secret in it; its name goes with it.
-struct Temporary<'a> {
+struct TempFile<'a> {
     directory: &'a Directory,
     name: OsString,
 }
 
-impl<'a> Temporary<'a> {
-    fn new(directory: &'a Directory) -> Result<Self, Fault> {
+impl<'a> TempFile<'a> {
+    fn new(directory: &'a Directory) -> Result<Self, FileError> {
         let name: OsString = format!("{PREFIX}{}{SUFFIX}", random::hex::<UNIQUE>()).into();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let private = Mode::RUSR | Mode::WUSR;
@@ -96,7 +99,7 @@ impl<'a> Temporary<'a> {
         // A umask can only have taken bits away. Give back the owner's.
         rustix::fs::fchmod(&descriptor, private).map_err(cannot)?;
         // Where the file system has no modes or owners of its own, better no file than one that is refused.
-        permissions::check_file(&status(&descriptor)?, Allowed::default())?;
+        permissions::check_file(&status(&descriptor)?, AllowedPermissions::default())?;
         let mut file = File::from(descriptor);
         let secret = Zeroizing::new(random::hex::<SECRET>());
         file.write_all(secret.as_bytes())
@@ -107,7 +110,7 @@ impl<'a> Temporary<'a> {
     }
 }
 
-impl Drop for Temporary<'_> {
+impl Drop for TempFile<'_> {
     fn drop(&mut self) {
         // A reader of the linked file may have been first; and nobody minds a name that stays.
         let _ = rustix::fs::unlinkat(&self.directory.descriptor, &self.name, AtFlags::empty());
@@ -122,8 +125,8 @@ fn is_temporary(name: &OsStr) -> bool {
         })
 }
 
-fn cannot(errno: Errno) -> Fault {
-    Fault::System("cannot be created", errno)
+fn cannot(errno: Errno) -> FileError {
+    FileError::System("cannot be created", errno)
 }
 
 #[cfg(test)]
@@ -137,7 +140,7 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> Directory {
-        Directory::open(path, Allowed::default())
+        Directory::open(path, AllowedPermissions::default())
             .expect("good")
             .expect("there")
     }

@@ -13,8 +13,8 @@ use rustix::{
 };
 
 use crate::source::{
-    fault::Fault,
-    permissions::{self, Allowed},
+    fault::FileError,
+    permissions::{self, AllowedPermissions},
 };
 
 /// How often a file that appears and disappears is tried again before it is an error.
@@ -28,7 +28,7 @@ pub(super) struct Directory {
 
 impl Directory {
     /// The directory at `path`, if its owner and mode are good; `None` if it does not exist.
-    pub(super) fn open(path: &Path, allowed: Allowed) -> Result<Option<Self>, Fault> {
+    pub(super) fn open(path: &Path, allowed: AllowedPermissions) -> Result<Option<Self>, FileError> {
         let opened = open_folder(CWD, path.as_os_str(), OFlags::empty())?;
         if let Some(opened) = &opened {
             permissions::check_directory(&status(&opened.descriptor)?, path, allowed)?;
@@ -37,12 +37,16 @@ impl Directory {
     }
 
     /// The directory `name` in this one, not checked; `None` if there is none.
-    pub(super) fn open_folder(&self, name: &OsStr) -> Result<Option<Self>, Fault> {
+    pub(super) fn open_folder(&self, name: &OsStr) -> Result<Option<Self>, FileError> {
         open_folder(&self.descriptor, name, OFlags::NOFOLLOW)
     }
 
     /// The file `name` for reading, not yet checked; `None` if there is none.
-    pub(super) fn open_file(&self, name: &OsStr, allowed: Allowed) -> Result<Option<File>, Fault> {
+    pub(super) fn open_file(
+        &self,
+        name: &OsStr,
+        allowed: AllowedPermissions,
+    ) -> Result<Option<File>, FileError> {
         if allowed.symlink
             && self
                 .status_of(name)?
@@ -51,7 +55,7 @@ impl Directory {
             // An orchestrator that exchanges a mounted secret takes the old files away while they are looked for.
             let mut followed = self.follow(name);
             for _ in 1..ATTEMPTS {
-                if !matches!(followed, Err(Fault::Missing(_))) {
+                if !matches!(followed, Err(FileError::Missing(_))) {
                     break;
                 }
                 followed = self.follow(name);
@@ -62,7 +66,7 @@ impl Directory {
     }
 
     /// The file `name` for reading, no link followed.
-    pub(super) fn open_here(&self, name: &OsStr) -> Result<Option<File>, Fault> {
+    pub(super) fn open_here(&self, name: &OsStr) -> Result<Option<File>, FileError> {
         // Without NONBLOCK a named pipe would hold up the start for ever.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         for _ in 0..ATTEMPTS {
@@ -77,57 +81,57 @@ impl Directory {
                 (Errno::NOENT, Ok(Some(_))) => {}
                 (errno, Ok(Some(stat))) => {
                     return Err(match permissions::not_regular(&stat) {
-                        Some(wrong) => Fault::Permissions(wrong),
-                        None => Fault::System("cannot be opened", errno),
+                        Some(wrong) => FileError::Permissions(wrong),
+                        None => FileError::System("cannot be opened", errno),
                     });
                 }
-                (errno, _) => return Err(Fault::System("cannot be opened", errno)),
+                (errno, _) => return Err(FileError::System("cannot be opened", errno)),
             }
         }
-        Err(unsteady())
+        Err(kept_changing())
     }
 
     /// Removes the file `name`, if it is still the one that `read` tells of.
-    pub(super) fn remove(&self, name: &OsStr, read: &Stat) -> Result<(), Fault> {
-        let gone = || Fault::Permissions("was removed by another while it was read".to_owned());
+    pub(super) fn remove(&self, name: &OsStr, read: &Stat) -> Result<(), FileError> {
+        let gone = || FileError::Permissions("was removed by another while it was read".to_owned());
         match self.status_of(name)? {
             None => return Err(gone()),
             Some(now) if !is_same(&now, read) => {
                 let replaced = "was replaced by another file while it was read";
-                return Err(Fault::Permissions(replaced.to_owned()));
+                return Err(FileError::Permissions(replaced.to_owned()));
             }
             Some(_) => {}
         }
         match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
             Ok(()) => self.sync(),
             Err(Errno::NOENT) => Err(gone()),
-            Err(errno) => Err(Fault::System("cannot be deleted after it was read", errno)),
+            Err(errno) => Err(FileError::System("cannot be deleted after it was read", errno)),
         }
     }
 
     /// What stands under `name` itself, links not followed.
-    pub(super) fn status_of(&self, name: &OsStr) -> Result<Option<Stat>, Fault> {
+    pub(super) fn status_of(&self, name: &OsStr) -> Result<Option<Stat>, FileError> {
         match rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(Fault::System("cannot be looked at", errno)),
+            Err(errno) => Err(FileError::System("cannot be looked at", errno)),
         }
     }
 
     /// Makes what was added or removed last through a power cut.
-    pub(super) fn sync(&self) -> Result<(), Fault> {
+    pub(super) fn sync(&self) -> Result<(), FileError> {
         match rustix::fs::fsync(&self.descriptor) {
             // Some file systems have nothing to do for a directory, and say so. A directory that this process may not
             // read cannot be synced by it.
             Ok(()) | Err(Errno::INVAL | Errno::BADF) => Ok(()),
-            Err(errno) => Err(Fault::System("has a directory that cannot be synced", errno)),
+            Err(errno) => Err(FileError::System("has a directory that cannot be synced", errno)),
         }
     }
 }
 
 /// What an open descriptor tells of its file.
-pub(super) fn status(descriptor: impl AsFd) -> Result<Stat, Fault> {
-    rustix::fs::fstat(descriptor).map_err(|errno| Fault::System("cannot be looked at", errno))
+pub(super) fn status(descriptor: impl AsFd) -> Result<Stat, FileError> {
+    rustix::fs::fstat(descriptor).map_err(|errno| FileError::System("cannot be looked at", errno))
 }
 
 /// Whether both tell of the same file.
@@ -136,13 +140,13 @@ pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
 }
 
 /// The file came and went, as often as it was looked for.
-pub(super) fn unsteady() -> Fault {
-    Fault::System("comes and goes, and was never there to be read", Errno::NOENT)
+pub(super) fn kept_changing() -> FileError {
+    FileError::System("comes and goes, and was never there to be read", Errno::NOENT)
 }
 
 /// Opens a directory for what is done relative to it. That takes the permission to search it (mode 0711), not the one to
 /// read it.
-fn open_folder(from: impl AsFd, path: &OsStr, flags: OFlags) -> Result<Option<Directory>, Fault> {
+fn open_folder(from: impl AsFd, path: &OsStr, flags: OFlags) -> Result<Option<Directory>, FileError> {
     let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open =
         |access| retry_on_intr(|| rustix::fs::openat(from.as_fd(), path, flags | access, Mode::empty()));
@@ -154,7 +158,7 @@ fn open_folder(from: impl AsFd, path: &OsStr, flags: OFlags) -> Result<Option<Di
     match opened {
         Ok(descriptor) => Ok(Some(Directory { descriptor })),
         Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(Fault::System("has a directory that cannot be opened", errno)),
+        Err(errno) => Err(FileError::System("has a directory that cannot be opened", errno)),
     }
 }
 

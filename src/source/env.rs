@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     secret::{Secret, SecretError},
-    source::{SecretSource, content::Content, fault::Fault},
+    source::{SecretSource, content::SecretFormat, fault::FileError},
 };
 
 /// An environment variable that may hold a secret.
@@ -37,7 +37,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct EnvSource {
     variable: String,
-    content: Content,
+    content: SecretFormat,
 }
 
 impl EnvSource {
@@ -45,7 +45,7 @@ impl EnvSource {
     pub fn new(variable: impl Into<String>) -> Self {
         Self {
             variable: variable.into(),
-            content: Content::Text,
+            content: SecretFormat::Text,
         }
     }
 
@@ -66,7 +66,7 @@ impl EnvSource {
     /// have at least 8 different values.
     #[must_use]
     pub fn hex(mut self) -> Self {
-        self.content = Content::Hex;
+        self.content = SecretFormat::Hex;
         self
     }
 
@@ -76,7 +76,7 @@ impl EnvSource {
         let octets = Zeroizing::new(value.into_encoded_bytes());
         match self.content.read(&octets) {
             Ok(secret) => Ok(Some(secret)),
-            Err(wrong) => Err(Fault::Content(wrong).of(&self.name())),
+            Err(wrong) => Err(FileError::Content(wrong).of(&self.name())),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::secret::{SecretError, SecretErrorKind};
 
 /// What a file did wrong. Each text goes on from the file's name.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum FileError {
     /// The content: what was expected and found.
     Content(String),
     /// It is not there, and had to be.
@@ -19,7 +19,7 @@ pub(super) enum Fault {
     System(&'static str, Errno),
 }
 
-impl Fault {
+impl FileError {
     /// The error that tells this fault of `name`.
     pub(super) fn of(self, name: &str) -> SecretError {
         match self {

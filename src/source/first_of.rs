@@ -17,7 +17,7 @@ use crate::{
 /// ```
 /// use portcullis::{EnvSource, FileSource, FirstOf, Token};
 ///
-/// let source = FirstOf::new([
+/// let source = SourceChain::new([
 ///     Box::new(EnvSource::jupyter_token()),
 ///     Box::new(FileSource::jupyter_token()),
 /// ]);
@@ -26,23 +26,23 @@ use crate::{
 ///     Err(error) => println!("{error}"),
 /// }
 /// ```
-pub struct FirstOf(Vec<Box<dyn SecretSource>>);
+pub struct SourceChain(Vec<Box<dyn SecretSource>>);
 
-impl FirstOf {
+impl SourceChain {
     /// These sources, asked in this order. None at all has nothing.
     pub fn new<const N: usize>(sources: [Box<dyn SecretSource>; N]) -> Self {
         Self(sources.into())
     }
 }
 
-impl SecretSource for FirstOf {
+impl SecretSource for SourceChain {
     /// The secret of the first source that has one, or `None` if none has.
     ///
     /// # Errors
     ///
     /// That of the first source which has something and cannot give it.
     fn load(&self) -> Result<Option<Secret>, SecretError> {
-        Ok(self.load_named()?.map(|(_, secret)| secret))
+        Ok(self.load_with_name()?.map(|(_, secret)| secret))
     }
 
     fn name(&self) -> String {
@@ -50,15 +50,15 @@ impl SecretSource for FirstOf {
         names.join(" or ")
     }
 
-    fn load_named(&self) -> Result<Option<(String, Secret)>, SecretError> {
+    fn load_with_name(&self) -> Result<Option<(String, Secret)>, SecretError> {
         self.0
             .iter()
-            .find_map(|source| source.load_named().transpose())
+            .find_map(|source| source.load_with_name().transpose())
             .transpose()
     }
 }
 
-impl fmt::Debug for FirstOf {
+impl fmt::Debug for SourceChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
             .entries(self.0.iter().map(SecretSource::name))
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_first_that_has_something_is_taken_and_no_more_are_asked() {
-        let source = FirstOf::new([
+        let source = SourceChain::new([
             Box::new(Fixed(None)),
             Box::new(Fixed(Some("second"))),
             Box::new(NeverAsked),
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_set_and_wrong_ends_the_search() {
-        let source = FirstOf::new([
+        let source = SourceChain::new([
             Box::new(Fixed(None)),
             Box::new(BytesSource::new("short")),
             Box::new(NeverAsked),
@@ -112,9 +112,9 @@ mod tests {
 
     #[test]
     fn nothing_anywhere_is_nothing() {
-        assert!(FirstOf::new([]).load().expect("no error").is_none());
+        assert!(SourceChain::new([]).load().expect("no error").is_none());
         assert!(
-            FirstOf::new([Box::new(Fixed(None)), Box::new(Fixed(None))])
+            SourceChain::new([Box::new(Fixed(None)), Box::new(Fixed(None))])
                 .load()
                 .expect("no error")
                 .is_none()

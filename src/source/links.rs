@@ -9,7 +9,7 @@ use std::{
 
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::source::{directory::Directory, fault::Fault, permissions};
+use crate::source::{directory::Directory, fault::FileError, permissions};
 
 /// The most links that are followed, as in Linux.
 const LINKS: usize = 40;
@@ -19,8 +19,8 @@ impl Directory {
     ///
     /// In a sticky directory everybody can create a link, and can choose by it which file of this user is read. So every
     /// link on the way, those to directories included, must belong to this user or to root.
-    pub(super) fn follow(&self, name: &OsStr) -> Result<File, Fault> {
-        let nothing = || Fault::Missing("is a symbolic link to nothing");
+    pub(super) fn follow(&self, name: &OsStr) -> Result<File, FileError> {
+        let nothing = || FileError::Missing("is a symbolic link to nothing");
         let mut folder: Option<Self> = None;
         // The parts of the path that are still ahead, the next one last.
         let mut ahead = vec![name.to_owned()];
@@ -46,12 +46,12 @@ impl Directory {
                 folder = Some(next);
             }
         }
-        Err(Fault::Permissions(
+        Err(FileError::Permissions(
             "is a symbolic link to a directory, expected a regular file".to_owned(),
         ))
     }
 }
 
-fn cannot(errno: Errno) -> Fault {
-    Fault::System("cannot be opened", errno)
+fn cannot(errno: Errno) -> FileError {
+    FileError::System("cannot be opened", errno)
 }

@@ -8,7 +8,7 @@
 //! | a key file taken octet by octet (Jupyter Server's) | [`FileSource::raw`] |
 //! | a Jupyter token (`JUPYTER_TOKEN`, `JUPYTER_TOKEN_FILE`) | [`EnvSource::jupyter_token`], [`FileSource::jupyter_token`] |
 //! | octets the program has got in another way | [`BytesSource`] |
-//! | the first of these that has something | [`FirstOf`] |
+//! | the first of these that has something | [`SourceChain`] |
 //!
 //! A source answers in one of three ways. It *has nothing* (`Ok(None)`: the variable is unset or empty, the
 //! file does not exist) and the next one is asked; it *has a secret*; or it has something that cannot be
@@ -24,7 +24,7 @@
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("cookie_secret");
 //!
-//! let source = FirstOf::new([
+//! let source = SourceChain::new([
 //!     Box::new(EnvSource::cookie_secret()),
 //!     Box::new(FileSource::cookie_secret(&path).or_create()),
 //! ]);
@@ -54,8 +54,8 @@ use crate::secret::{Secret, SecretError};
 
 pub(crate) use self::private_file::PrivateFile;
 #[cfg(feature = "jupyter")]
-pub(crate) use self::private_folder::PrivateFolder;
-pub use self::{bytes::BytesSource, env::EnvSource, file::FileSource, first_of::FirstOf};
+pub(crate) use self::private_folder::PrivateDir;
+pub use self::{bytes::BytesSource, env::EnvSource, file::FileSource, first_of::SourceChain};
 
 /// A place that may hold a secret.
 ///
@@ -104,7 +104,7 @@ pub trait SecretSource: Send + Sync {
     /// # Errors
     ///
     /// As [`load`](Self::load).
-    fn load_named(&self) -> Result<Option<(String, Secret)>, SecretError> {
+    fn load_with_name(&self) -> Result<Option<(String, Secret)>, SecretError> {
         Ok(self.load()?.map(|secret| (self.name(), secret)))
     }
 }
@@ -118,8 +118,8 @@ impl<S: SecretSource + ?Sized> SecretSource for &S {
         (**self).name()
     }
 
-    fn load_named(&self) -> Result<Option<(String, Secret)>, SecretError> {
-        (**self).load_named()
+    fn load_with_name(&self) -> Result<Option<(String, Secret)>, SecretError> {
+        (**self).load_with_name()
     }
 }
 
@@ -132,8 +132,8 @@ impl<S: SecretSource + ?Sized> SecretSource for Box<S> {
         (**self).name()
     }
 
-    fn load_named(&self) -> Result<Option<(String, Secret)>, SecretError> {
-        (**self).load_named()
+    fn load_with_name(&self) -> Result<Option<(String, Secret)>, SecretError> {
+        (**self).load_with_name()
     }
 }
 
@@ -146,7 +146,7 @@ impl<S: SecretSource + ?Sized> SecretSource for Arc<S> {
         (**self).name()
     }
 
-    fn load_named(&self) -> Result<Option<(String, Secret)>, SecretError> {
-        (**self).load_named()
+    fn load_with_name(&self) -> Result<Option<(String, Secret)>, SecretError> {
+        (**self).load_with_name()
     }
 }

@@ -7,7 +7,7 @@ use rustix::{
     process,
 };
 
-use crate::source::fault::Fault;
+use crate::source::fault::FileError;
 
 const GROUP_READS: RawMode = 0o040;
 const OTHERS_READ: RawMode = 0o004;
@@ -21,7 +21,7 @@ const OWNER_READS_AND_WRITES: RawMode = 0o600;
 
 /// What of a file is allowed beyond the strict rules.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Allowed {
+pub(super) struct AllowedPermissions {
     /// Permission bits of group and others.
     bits: RawMode,
     /// A directory that others own or may write.
@@ -30,7 +30,7 @@ pub(super) struct Allowed {
     pub(super) symlink: bool,
 }
 
-impl Allowed {
+impl AllowedPermissions {
     /// Lets the file's group read it.
     pub(super) fn group_read(&mut self) {
         self.bits |= GROUP_READS;
@@ -44,14 +44,14 @@ impl Allowed {
 
 /// What the rules look at.
 #[derive(Clone, Copy, Debug)]
-struct Facts {
+struct FileMetadata {
     kind: FileType,
     mode: RawMode,
     owner: u32,
     links: u64,
 }
 
-impl From<&Stat> for Facts {
+impl From<&Stat> for FileMetadata {
     fn from(stat: &Stat) -> Self {
         Self {
             kind: FileType::from_raw_mode(stat.st_mode),
@@ -64,24 +64,28 @@ impl From<&Stat> for Facts {
 }
 
 /// Whether the file may hold a secret.
-pub(super) fn check_file(stat: &Stat, allowed: Allowed) -> Result<(), Fault> {
-    judge_file(stat.into(), allowed, process::geteuid().as_raw()).map_err(Fault::Permissions)
+pub(super) fn check_file(stat: &Stat, allowed: AllowedPermissions) -> Result<(), FileError> {
+    check_file_metadata(stat.into(), allowed, process::geteuid().as_raw()).map_err(FileError::Permissions)
 }
 
 /// Whether the directory at `path` may hold one.
-pub(super) fn check_directory(stat: &Stat, path: &Path, allowed: Allowed) -> Result<(), Fault> {
+pub(super) fn check_directory(
+    stat: &Stat,
+    path: &Path,
+    allowed: AllowedPermissions,
+) -> Result<(), FileError> {
     if allowed.shared_directory {
         return Ok(());
     }
     judge_directory(stat.into(), process::geteuid().as_raw())
-        .map_err(|wrong| Fault::Permissions(format!("lies in {}, which {wrong}", path.display())))
+        .map_err(|wrong| FileError::Permissions(format!("lies in {}, which {wrong}", path.display())))
 }
 
 /// Whether the symbolic link `name` may be followed.
-pub(super) fn check_link(stat: &Stat, name: &OsStr) -> Result<(), Fault> {
+pub(super) fn check_link(stat: &Stat, name: &OsStr) -> Result<(), FileError> {
     judge_owner(stat.into(), process::geteuid().as_raw()).map_err(|wrong| {
         let name = name.display();
-        Fault::Permissions(format!("leads over the symbolic link {name}, which {wrong}"))
+        FileError::Permissions(format!("leads over the symbolic link {name}, which {wrong}"))
     })
 }
 
@@ -94,7 +98,7 @@ pub(super) fn not_regular(stat: &Stat) -> Option<String> {
     wrong_kind(FileType::from_raw_mode(stat.st_mode))
 }
 
-fn judge_file(file: Facts, allowed: Allowed, user: u32) -> Result<(), String> {
+fn check_file_metadata(file: FileMetadata, allowed: AllowedPermissions, user: u32) -> Result<(), String> {
     if let Some(wrong) = wrong_kind(file.kind) {
         return Err(wrong);
     }
@@ -127,7 +131,7 @@ fn judge_file(file: Facts, allowed: Allowed, user: u32) -> Result<(), String> {
     ))
 }
 
-fn judge_directory(directory: Facts, user: u32) -> Result<(), String> {
+fn judge_directory(directory: FileMetadata, user: u32) -> Result<(), String> {
     judge_owner(directory, user)?;
     // In a sticky directory only the owner of a file, or of the directory, can remove or rename it.
     if directory.mode & STICKY != 0 {
@@ -147,7 +151,7 @@ fn judge_directory(directory: Facts, user: u32) -> Result<(), String> {
     ))
 }
 
-fn judge_owner(facts: Facts, user: u32) -> Result<(), String> {
+fn judge_owner(facts: FileMetadata, user: u32) -> Result<(), String> {
     if facts.owner == user || facts.owner == 0 {
         return Ok(());
     }
@@ -177,8 +181,8 @@ mod tests {
 
     const USER: u32 = 1000;
 
-    fn file(mode: RawMode) -> Facts {
-        Facts {
+    fn file(mode: RawMode) -> FileMetadata {
+        FileMetadata {
             kind: FileType::RegularFile,
             mode,
             owner: USER,
@@ -191,7 +195,7 @@ mod tests {
         for mode in 0..=0o7777 {
             let private = matches!(mode, 0o400 | 0o500 | 0o600 | 0o700);
             assert_eq!(
-                judge_file(file(mode), Allowed::default(), USER).is_ok(),
+                check_file_metadata(file(mode), AllowedPermissions::default(), USER).is_ok(),
                 private,
                 "{mode:04o}"
             );
@@ -200,18 +204,18 @@ mod tests {
 
     #[test]
     fn each_allowance_adds_its_bits_and_no_more() {
-        let (mut group, mut all) = (Allowed::default(), Allowed::default());
+        let (mut group, mut all) = (AllowedPermissions::default(), AllowedPermissions::default());
         group.group_read();
         all.all_read();
         for mode in 0..=0o7777 {
             let owner_reads = mode & 0o7400 == 0o400;
             assert_eq!(
-                judge_file(file(mode), group, USER).is_ok(),
+                check_file_metadata(file(mode), group, USER).is_ok(),
                 owner_reads && matches!(mode & 0o077, 0 | 0o040),
                 "{mode:04o}"
             );
             assert_eq!(
-                judge_file(file(mode), all, USER).is_ok(),
+                check_file_metadata(file(mode), all, USER).is_ok(),
                 owner_reads && matches!(mode & 0o077, 0 | 0o040 | 0o004 | 0o044),
                 "{mode:04o}"
             );
@@ -233,14 +237,14 @@ mod tests {
             (0o200, "is not readable by its owner (mode 0200), expected 0600"),
         ] {
             assert_eq!(
-                judge_file(file(mode), Allowed::default(), USER).expect_err("refused"),
+                check_file_metadata(file(mode), AllowedPermissions::default(), USER).expect_err("refused"),
                 message
             );
         }
-        let mut group = Allowed::default();
+        let mut group = AllowedPermissions::default();
         group.group_read();
         assert_eq!(
-            judge_file(file(0o644), group, USER).expect_err("refused"),
+            check_file_metadata(file(0o644), group, USER).expect_err("refused"),
             "is readable by others (mode 0644), expected 0640"
         );
     }
@@ -258,9 +262,9 @@ mod tests {
             ),
             (USER, 0, Some("belongs to user 1000, expected root")),
         ] {
-            let facts = Facts { owner, ..file(0o600) };
+            let facts = FileMetadata { owner, ..file(0o600) };
             for verdict in [
-                judge_file(facts, Allowed::default(), user),
+                check_file_metadata(facts, AllowedPermissions::default(), user),
                 judge_directory(facts, user),
             ] {
                 assert_eq!(verdict.err().as_deref(), message, "owner {owner}, user {user}");
@@ -271,9 +275,9 @@ mod tests {
     #[test]
     fn one_hard_link_is_enough() {
         for links in [0, 2, 5] {
-            let facts = Facts { links, ..file(0o600) };
+            let facts = FileMetadata { links, ..file(0o600) };
             assert_eq!(
-                judge_file(facts, Allowed::default(), USER).expect_err("refused"),
+                check_file_metadata(facts, AllowedPermissions::default(), USER).expect_err("refused"),
                 format!("has {links} hard links, expected one")
             );
         }
@@ -290,9 +294,9 @@ mod tests {
             (FileType::Symlink, "a symbolic link"),
             (FileType::Unknown, "of an unknown kind"),
         ] {
-            let facts = Facts { kind, ..file(0o600) };
+            let facts = FileMetadata { kind, ..file(0o600) };
             assert_eq!(
-                judge_file(facts, Allowed::default(), USER).expect_err("refused"),
+                check_file_metadata(facts, AllowedPermissions::default(), USER).expect_err("refused"),
                 format!("is {found}, expected a regular file")
             );
         }
@@ -301,14 +305,14 @@ mod tests {
     #[test]
     fn of_all_directories_those_pass_that_nobody_else_may_write_or_that_are_sticky() {
         for mode in 0..=0o7777 {
-            let facts = Facts {
+            let facts = FileMetadata {
                 kind: FileType::Directory,
                 ..file(mode)
             };
             let safe = mode & 0o1000 != 0 || mode & 0o022 == 0;
             assert_eq!(judge_directory(facts, USER).is_ok(), safe, "{mode:04o}");
         }
-        let facts = Facts {
+        let facts = FileMetadata {
             kind: FileType::Directory,
             ..file(0o775)
         };

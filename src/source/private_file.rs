@@ -17,8 +17,8 @@ use crate::{
     secret::SecretError,
     source::{
         directory::{Directory, status},
-        fault::Fault,
-        permissions::{self, Allowed},
+        fault::FileError,
+        permissions::{self, AllowedPermissions},
     },
 };
 
@@ -58,12 +58,12 @@ impl PrivateFile {
         Self::write(path, name, content).map_err(|fault| fault.of(&named))
     }
 
-    fn write(path: PathBuf, name: OsString, content: &[u8]) -> Result<Self, Fault> {
+    fn write(path: PathBuf, name: OsString, content: &[u8]) -> Result<Self, FileError> {
         let Some(directory) = path.parent() else {
-            return Err(Fault::Missing("has no directory"));
+            return Err(FileError::Missing("has no directory"));
         };
-        let directory = Directory::open(directory, Allowed::default())?
-            .ok_or(Fault::Missing("has no directory to be created in"))?;
+        let directory = Directory::open(directory, AllowedPermissions::default())?
+            .ok_or(FileError::Missing("has no directory to be created in"))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let private = Mode::RUSR | Mode::WUSR;
         let descriptor = retry_on_intr(|| rustix::fs::openat(&directory.descriptor, &name, flags, private))
@@ -76,7 +76,7 @@ impl PrivateFile {
         };
         // A umask can only have taken bits away. Give back the owner's.
         rustix::fs::fchmod(&descriptor, private).map_err(cannot)?;
-        permissions::check_file(&status(&descriptor)?, Allowed::default())?;
+        permissions::check_file(&status(&descriptor)?, AllowedPermissions::default())?;
         File::from(descriptor)
             .write_all(content)
             .map_err(|error| cannot(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
@@ -127,8 +127,8 @@ impl Drop for PrivateFile {
     }
 }
 
-fn cannot(errno: Errno) -> Fault {
-    Fault::System("cannot be created", errno)
+fn cannot(errno: Errno) -> FileError {
+    FileError::System("cannot be created", errno)
 }
 
 #[cfg(test)]

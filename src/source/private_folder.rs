@@ -14,32 +14,32 @@ use crate::{
     secret::SecretError,
     source::{
         directory::{Directory, status},
-        fault::Fault,
-        permissions::{self, Allowed},
+        fault::FileError,
+        permissions::{self, AllowedPermissions},
     },
 };
 
 /// A directory that nobody else may write, or a sticky one, and the files that this user or root left in it.
 #[derive(Debug)]
-pub(crate) struct PrivateFolder {
+pub(crate) struct PrivateDir {
     directory: Directory,
     path: PathBuf,
 }
 
 /// What a file held when it was read.
-pub(crate) struct Content {
+pub(crate) struct FileContent {
     pub(crate) octets: Zeroizing<Vec<u8>>,
     stat: Stat,
 }
 
-impl PrivateFolder {
+impl PrivateDir {
     /// The directory at `path`; `None` if there is none.
     ///
     /// # Errors
     ///
     /// `SecretErrorKind::Permissions` if others may change what is in it, `System` for what the system refused.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, SecretError> {
-        let directory = Directory::open(path, Allowed::default())
+        let directory = Directory::open(path, AllowedPermissions::default())
             .map_err(|fault| fault.of(&path.join("*").display().to_string()))?;
         Ok(directory.map(|directory| Self {
             directory,
@@ -54,7 +54,7 @@ impl PrivateFolder {
     /// `SecretErrorKind::System`.
     pub(crate) fn names(&self) -> Result<Vec<OsString>, SecretError> {
         let unreadable =
-            |errno| Fault::System("cannot be listed", errno).of(&self.path.display().to_string());
+            |errno| FileError::System("cannot be listed", errno).of(&self.path.display().to_string());
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.directory.descriptor).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
@@ -66,21 +66,21 @@ impl PrivateFolder {
 
     /// What the file `name` holds; `None` for everything else: what is gone, is no regular file of this user or
     /// root, may be changed by others, or holds more than `limit` octets.
-    pub(crate) fn read(&self, name: &OsStr, limit: u64) -> Option<Content> {
+    pub(crate) fn read(&self, name: &OsStr, limit: u64) -> Option<FileContent> {
         // Whoever wrote it decides who reads it; who may change it is what makes it believable.
-        let mut allowed = Allowed::default();
+        let mut allowed = AllowedPermissions::default();
         allowed.all_read();
         let file = self.directory.open_file(name, allowed).ok()??;
         let stat = status(&file).ok()?;
         permissions::check_file(&stat, allowed).ok()?;
         let mut octets = Zeroizing::new(Vec::new());
         let length = file.take(limit + 1).read_to_end(&mut octets).ok()?;
-        (length as u64 <= limit).then_some(Content { octets, stat })
+        (length as u64 <= limit).then_some(FileContent { octets, stat })
     }
 
     /// Removes the file `name`, if it is still the one that `content` was read from. That it cannot be removed is
     /// no reason to fail: whoever comes next tries again.
-    pub(crate) fn remove(&self, name: &OsStr, content: &Content) {
+    pub(crate) fn remove(&self, name: &OsStr, content: &FileContent) {
         let _ = self.directory.remove(name, &content.stat);
     }
 }
@@ -109,7 +109,7 @@ mod tests {
         }
         symlink(at("own"), at("link")).expect("linked");
         fs::create_dir(at("folder")).expect("made");
-        let private = PrivateFolder::open(folder.path()).expect("good").expect("there");
+        let private = PrivateDir::open(folder.path()).expect("good").expect("there");
         for (name, expected) in [
             ("own", true),
             ("shown", true),
@@ -129,7 +129,7 @@ mod tests {
     fn what_was_replaced_meanwhile_is_not_removed() {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("info");
-        let private = PrivateFolder::open(folder.path()).expect("good").expect("there");
+        let private = PrivateDir::open(folder.path()).expect("good").expect("there");
         fs::write(&path, "old").expect("written");
         let old = private.read(OsStr::new("info"), 99).expect("read");
         fs::write(folder.path().join("new"), "new").expect("written");

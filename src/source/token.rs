@@ -33,7 +33,7 @@ impl Token {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn load(source: &dyn SecretSource) -> Result<Self, SecretError> {
-        match source.load_named()? {
+        match source.load_with_name()? {
             Some((name, secret)) => Self::from_secret(secret)
                 .map_err(|error| SecretError::new(error.kind(), format!("{name}: {error}"))),
             None => Err(SecretError::new(
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::{
         secret::Secret,
-        source::{EnvSource, FirstOf},
+        source::{EnvSource, SourceChain},
     };
 
     struct Fixed(Option<&'static str>);
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn no_token_anywhere_is_an_error_that_names_every_place() {
-        let source = FirstOf::new([
+        let source = SourceChain::new([
             Box::new(EnvSource::new("PORTCULLIS_NEVER_SET")),
             Box::new(Fixed(None)),
         ]);
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_an_error_that_names_the_one_place_it_was_found_in() {
-        let source = FirstOf::new([
+        let source = SourceChain::new([
             Box::new(EnvSource::new("PORTCULLIS_NEVER_SET")),
             Box::new(Fixed(Some("two words"))),
             Box::new(Fixed(Some("good"))),

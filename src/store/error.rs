@@ -22,7 +22,7 @@ pub enum StoreErrorKind {
     /// Too many wait already, or another holds the database. To be tried again.
     Busy,
     /// What is stored cannot be read: it was not written by this crate, or was changed.
-    Content,
+    Corrupt,
     /// The token, code or login is there already.
     Duplicate,
     /// No room is left on the disk, or within the bound of the database.
@@ -30,7 +30,7 @@ pub enum StoreErrorKind {
     /// The database is of a newer version, or of another program, or was made with another key.
     Schema,
     /// What the store was to be opened with cannot be used: the address, its TLS.
-    Settings,
+    Config,
     /// The database does not answer: it cannot be reached, or has ended.
     Unavailable,
 }

@@ -44,17 +44,17 @@ mod worker;
 pub(crate) use ended::{EndedLogins, Login, LoginEnd};
 pub(crate) use expiring::Expiring;
 #[cfg(feature = "provider")]
-pub use hub::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed};
+pub use hub::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord};
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresSettings, PostgresTokenStore};
+pub use postgres::{PostgresTokenStore, PostgresTokenStoreBuilder};
 pub(crate) use salted::find_among;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteSettings, SqliteTokenStore};
+pub use sqlite::{SqliteTokenStore, SqliteTokenStoreBuilder};
 pub use {
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,
     record::{RecordId, TokenRecord},
-    salted::{SaltedTokenHash, SaltedTokens},
+    salted::{SaltedHashStore, SaltedTokenHash},
     token::TokenStore,
-    tokens::Tokens,
+    tokens::TokenFilter,
 };

@@ -92,7 +92,7 @@ impl TokenRecord {
 
     /// The same record, last used at `time`. Default: never.
     #[must_use]
-    pub fn last_used_at(self, time: UnixTime) -> Self {
+    pub fn with_last_used(self, time: UnixTime) -> Self {
         Self {
             last_used: Some(time),
             ..self
@@ -101,7 +101,7 @@ impl TokenRecord {
 
     /// The same record, made in the session with this id and ending with it. Default: none.
     #[must_use]
-    pub fn in_session(self, session_id: &str) -> Self {
+    pub fn with_session(self, session_id: &str) -> Self {
         Self {
             session_id: Some(session_id.into()),
             ..self
@@ -110,7 +110,7 @@ impl TokenRecord {
 
     /// The same record, made for the OAuth client with this id. Default: none.
     #[must_use]
-    pub fn of_client(self, client_id: &str) -> Self {
+    pub fn with_client(self, client_id: &str) -> Self {
         Self {
             client_id: Some(client_id.into()),
             ..self
@@ -119,7 +119,7 @@ impl TokenRecord {
 
     /// The same record in the session with this id, or in none.
     #[cfg(feature = "provider")]
-    pub(super) fn made_in(self, session_id: Option<&str>) -> Self {
+    pub(super) fn with_optional_session(self, session_id: Option<&str>) -> Self {
         Self {
             session_id: session_id.map(Arc::from),
             ..self
@@ -162,7 +162,7 @@ impl TokenRecord {
     }
 
     /// Whether its time is over at `now`.
-    pub fn has_expired(&self, now: UnixTime) -> bool {
+    pub fn is_expired(&self, now: UnixTime) -> bool {
         self.grant.has_expired(|| now)
     }
 }

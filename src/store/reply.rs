@@ -10,16 +10,16 @@ use std::{
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The two ends of one answer.
-pub(super) fn reply<T>() -> (Sender<T>, Reply<T>) {
+pub(super) fn reply<T>() -> (Sender<T>, Receiver<T>) {
     let slot = Arc::new(Slot(Mutex::new(Content::Empty)));
-    (Sender(Some(Arc::clone(&slot))), Reply(slot))
+    (Sender(Some(Arc::clone(&slot))), Receiver(slot))
 }
 
 /// The side that answers. Dropped before, it answers that the store has ended.
 pub(super) struct Sender<T>(Option<Arc<Slot<T>>>);
 
 /// The side that waits.
-pub(super) struct Reply<T>(Arc<Slot<T>>);
+pub(super) struct Receiver<T>(Arc<Slot<T>>);
 
 struct Slot<T>(Mutex<Content<T>>);
 
@@ -62,7 +62,7 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T> Future for Reply<T> {
+impl<T> Future for Receiver<T> {
     type Output = Result<T, StoreError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

@@ -16,7 +16,7 @@ use crate::{
 ///
 /// A salted hash cannot be looked up. So a token that is not found by its hash is looked for among those with its
 /// prefix, and the one that it is is [adopted](Self::adopt): from then on it is found like all others.
-pub trait SaltedTokens: Send + Sync {
+pub trait SaltedHashStore: Send + Sync {
     /// All whose token begins with `prefix`, the first four characters of one.
     ///
     /// No more than the first 64 are looked at, and no more than 1,048,576 rounds are run for one token.
@@ -24,11 +24,12 @@ pub trait SaltedTokens: Send + Sync {
     /// # Errors
     ///
     /// If the store cannot tell.
-    fn with_prefix(&self, prefix: &str) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>>;
+    fn find_by_prefix(&self, prefix: &str)
+    -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>>;
 
     /// Keeps the token under `hash` in place of prefix and salted hash, if it is there still and nothing speaks against
     /// it: nobody waits for this.
-    fn adopt(&self, id: RecordId, hash: TokenHash);
+    fn migrate(&self, id: RecordId, hash: TokenHash);
 }
 
 /// A salted hash of a token in the text form of JupyterHub's column `api_tokens.hashed`.
@@ -71,7 +72,7 @@ enum Algorithm {
 
 impl SaltedTokenHash {
     /// The longest token that is looked for, in octets: JupyterHub makes no longer one.
-    pub const TOKEN_LIMIT: usize = 64;
+    pub const MAX_TOKEN_LEN: usize = 64;
     /// The most tokens of one prefix that are looked at.
     pub(crate) const CANDIDATES: usize = 64;
     /// So many characters of a token are its prefix.
@@ -87,7 +88,7 @@ impl SaltedTokenHash {
     /// Whether `token` is the one, compared in constant time.
     pub fn matches(&self, token: PresentedToken<'_>) -> bool {
         let token = token.as_bytes();
-        token.len() <= Self::TOKEN_LIMIT
+        token.len() <= Self::MAX_TOKEN_LEN
             && match self.algorithm {
                 Algorithm::Sha256 => self.is_digest_of::<Sha256>(token),
                 Algorithm::Sha512 => self.is_digest_of::<Sha512>(token),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     answer::{Answer, BoxFuture},
-    store::{RecordId, SaltedTokens, StoreError, TokenRecord, Tokens},
+    store::{RecordId, SaltedHashStore, StoreError, TokenFilter, TokenRecord},
     time::UnixTime,
     token::{Token, TokenHash},
 };
@@ -33,7 +33,7 @@ use crate::{
 /// let token = store.issue(record.clone()).await?;
 /// assert_eq!(store.find(token.hash()).await?, Some(record));
 ///
-/// assert_eq!(store.revoke(Tokens::of("alice")).await?, 1);
+/// assert_eq!(store.revoke(TokenFilter::owner("alice")).await?, 1);
 /// assert_eq!(store.find(token.hash()).await?, None);
 /// # Ok(())
 /// # }
@@ -74,23 +74,23 @@ pub trait TokenStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// If the store cannot tell.
-    fn list(&self, which: Tokens, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>>;
+    fn list(&self, which: TokenFilter, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>>;
 
     /// Forgets the tokens meant, and tells how many there were.
     ///
     /// # Errors
     ///
     /// If they could not be forgotten; then all of them are still there.
-    fn revoke(&self, which: Tokens) -> BoxFuture<Result<u64, StoreError>>;
+    fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>>;
 
     /// Takes down that a token is used `now`, if nothing speaks against it: nobody waits for this, and nothing is told
     /// if it is not done.
     ///
     /// [`StoredTokens`](crate::verify::StoredTokens) calls it once a minute for a token at most.
-    fn note_use(&self, id: RecordId, now: UnixTime);
+    fn record_use(&self, id: RecordId, now: UnixTime);
 
     /// Its tokens under salted hashes, if it may have any. Default: it has none.
-    fn salted(&self) -> Option<&dyn SaltedTokens> {
+    fn salted_hashes(&self) -> Option<&dyn SaltedHashStore> {
         None
     }
 }
@@ -108,19 +108,19 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
         (**self).issue(token)
     }
 
-    fn list(&self, which: Tokens, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+    fn list(&self, which: TokenFilter, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
         (**self).list(which, now)
     }
 
-    fn revoke(&self, which: Tokens) -> BoxFuture<Result<u64, StoreError>> {
+    fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
         (**self).revoke(which)
     }
 
-    fn note_use(&self, id: RecordId, now: UnixTime) {
-        (**self).note_use(id, now);
+    fn record_use(&self, id: RecordId, now: UnixTime) {
+        (**self).record_use(id, now);
     }
 
-    fn salted(&self) -> Option<&dyn SaltedTokens> {
-        (**self).salted()
+    fn salted_hashes(&self) -> Option<&dyn SaltedHashStore> {
+        (**self).salted_hashes()
     }
 }

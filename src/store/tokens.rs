@@ -11,23 +11,23 @@ use crate::store::{RecordId, TokenRecord};
 /// ```
 /// use portcullis::store::Tokens;
 ///
-/// let all_of_alice = Tokens::of("alice");
-/// let hers_for_the_grader = Tokens::of("alice").for_client("service-grader");
-/// let hers_of_a_login = Tokens::of("alice").made_in("8ace623e786f454682aebac535bc5bf4");
+/// let all_of_alice = TokenFilter::owner("alice");
+/// let hers_for_the_grader = TokenFilter::owner("alice").and_client("service-grader");
+/// let hers_of_a_login = TokenFilter::owner("alice").made_in("8ace623e786f454682aebac535bc5bf4");
 /// # let id = portcullis::store::RecordId::random();
-/// let one_if_it_is_hers = Tokens::of("alice").known_as(id);
+/// let one_if_it_is_hers = TokenFilter::owner("alice").and_id(id);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
+pub struct TokenFilter {
     pub(super) id: Option<RecordId>,
     pub(super) owner: Option<String>,
     pub(super) session_id: Option<String>,
     pub(super) client_id: Option<String>,
 }
 
-impl Tokens {
+impl TokenFilter {
     /// Those of `owner`.
-    pub fn of(owner: &str) -> Self {
+    pub fn owner(owner: &str) -> Self {
         Self {
             owner: Some(owner.to_owned()),
             ..Self::default()
@@ -35,24 +35,24 @@ impl Tokens {
     }
 
     /// The one with this id, whosever it is.
-    pub fn with_id(id: RecordId) -> Self {
-        Self::default().known_as(id)
+    pub fn id(id: RecordId) -> Self {
+        Self::default().and_id(id)
     }
 
     /// Those made in the session with this id, whosever they are.
-    pub fn in_session(session_id: &str) -> Self {
-        Self::default().made_in(session_id)
+    pub fn session(session_id: &str) -> Self {
+        Self::default().and_session(session_id)
     }
 
     /// Of these, the one with this id.
     #[must_use]
-    pub fn known_as(self, id: RecordId) -> Self {
+    pub fn and_id(self, id: RecordId) -> Self {
         Self { id: Some(id), ..self }
     }
 
     /// Of these, those made for the OAuth client with this id.
     #[must_use]
-    pub fn for_client(self, client_id: &str) -> Self {
+    pub fn and_client(self, client_id: &str) -> Self {
         Self {
             client_id: Some(client_id.to_owned()),
             ..self
@@ -61,7 +61,7 @@ impl Tokens {
 
     /// Of these, those made in the session with this id.
     #[must_use]
-    pub fn made_in(self, session_id: &str) -> Self {
+    pub fn and_session(self, session_id: &str) -> Self {
         Self {
             session_id: Some(session_id.to_owned()),
             ..self
@@ -69,7 +69,7 @@ impl Tokens {
     }
 
     /// Whether the token of `record` is among them.
-    pub fn include(&self, record: &TokenRecord) -> bool {
+    pub fn matches(&self, record: &TokenRecord) -> bool {
         let same = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     queue::{Ends, Queue},
-    reply::{Reply, reply},
+    reply::{Receiver, reply},
 };
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -21,7 +21,7 @@ static QUEUE: Queue<Work> = Queue::new(ROOM);
 /// Does `work` on the one thread for it, which starts with the first. Nothing is done if nobody waits for it any more.
 pub(super) fn run<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<Reply<T>, StoreError> {
+) -> Result<Receiver<T>, StoreError> {
     start()?;
     let (sender, reply) = reply();
     QUEUE.push(Box::new(move || {

@@ -22,7 +22,7 @@ use crate::time::{Clock, Moment, UnixTime};
 ///
 /// use portcullis::{Clock, UnixTime, testing::TestClock};
 ///
-/// let clock = TestClock::at(UnixTime::from_secs(1_700_000_000));
+/// let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
 /// clock.advance(Duration::from_secs(60));
 /// assert_eq!(clock.now(), UnixTime::from_secs(1_700_000_060));
 /// ```
@@ -38,7 +38,7 @@ struct Shown {
 
 impl TestClock {
     /// A clock that shows `time`.
-    pub fn at(time: UnixTime) -> Self {
+    pub fn new(time: UnixTime) -> Self {
         Self(Arc::new(Shown {
             date: AtomicU64::new(time.as_secs()),
             passed: AtomicU64::new(0),

@@ -24,7 +24,7 @@ use crate::{
 /// use portcullis::{Credential, Session, testing::TestIdentity};
 ///
 /// let alice = TestIdentity::new("alice").with_scopes(["read"]).by(Credential::Cookie);
-/// let request = alice.put_on(http::Request::new(()));
+/// let request = alice.insert_into(http::Request::new(()));
 /// let session = Session::of(request.extensions()).unwrap();
 /// assert_eq!(session.identity().username(), "alice");
 /// assert!(session.holds("read"));
@@ -38,11 +38,11 @@ pub struct TestIdentity {
 impl TestIdentity {
     /// A user of this name, without scopes, known by a token.
     pub fn new(username: &str) -> Self {
-        Self::of(Grant::new(Identity::new(username)))
+        Self::from_grant(Grant::new(Identity::new(username)))
     }
 
     /// The owner of `grant`, known by a token.
-    pub fn of(grant: Grant) -> Self {
+    pub fn from_grant(grant: Grant) -> Self {
         Self {
             grant,
             credential: Credential::Token,
@@ -58,7 +58,7 @@ impl TestIdentity {
 
     /// Default: [`Credential::Token`]. How they were known; with a cookie the gate's cross-site rules apply.
     #[must_use]
-    pub fn by(mut self, credential: Credential) -> Self {
+    pub fn with_auth_method(mut self, credential: Credential) -> Self {
         self.credential = credential;
         self
     }
@@ -71,7 +71,7 @@ impl TestIdentity {
     /// The request with their session in its extensions: for a handler without a gate in front of it.
     ///
     /// A gate does not believe it, and asks for a credential; see [`let_in_by`](Self::let_in_by).
-    pub fn put_on<B>(&self, mut request: Request<B>) -> Request<B> {
+    pub fn insert_into<B>(&self, mut request: Request<B>) -> Request<B> {
         request.extensions_mut().insert(self.session());
         request
     }
@@ -82,12 +82,14 @@ impl TestIdentity {
     /// All else holds: hosts, cross-site rules, scopes, authorizers, the end of the grant. All handles of one gate
     /// (`optional`, `require`, clones) take them as known, other gates do not. A request without a host is given
     /// `Host: localhost`, as a gate answers none without.
-    pub fn let_in_by<B>(&self, auth: &AuthLayer, mut request: Request<B>) -> Request<B> {
+    pub fn authenticate<B>(&self, auth: &AuthLayer, mut request: Request<B>) -> Request<B> {
         if Head::of(&request).host().is_none() {
             let localhost = HeaderValue::from_static("localhost");
             request.headers_mut().insert(HOST, localhost);
         }
-        request.extensions_mut().insert(auth.let_in(self.session()));
+        request
+            .extensions_mut()
+            .insert(auth.authenticated_session(self.session()));
         request
     }
 }

@@ -34,7 +34,7 @@
 //!
 //! // The handler alone: no gate is asked.
 //! let routes = Router::new().route("/publish", post(publish));
-//! assert_eq!(routes.oneshot(alice.put_on(request())).await?.status(), 200);
+//! assert_eq!(routes.oneshot(alice.insert_into(request())).await?.status(), 200);
 //!
 //! // The whole application: its gate takes alice as known, and keeps all its other rules.
 //! let auth = AuthLayer::token(Token::generate());
@@ -54,4 +54,4 @@ mod store;
 
 #[cfg(feature = "provider")]
 pub use self::hub_store::hub_store_conformance;
-pub use self::{clock::TestClock, identity::TestIdentity, store::store_conformance};
+pub use self::{clock::TestClock, identity::TestIdentity, store::token_store_conformance};

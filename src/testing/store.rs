@@ -10,7 +10,7 @@ use std::{
 use crate::{
     grant::Grant,
     identity::Identity,
-    store::{RecordId, StoreErrorKind, TokenRecord, TokenStore, Tokens},
+    store::{RecordId, StoreErrorKind, TokenFilter, TokenRecord, TokenStore},
     time::UnixTime,
     token::{Token, TokenHash},
 };
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// store_conformance(&MemoryTokenStore::new()).await;
 /// # });
 /// ```
-pub async fn store_conformance(store: &dyn TokenStore) {
+pub async fn token_store_conformance(store: &dyn TokenStore) {
     what_was_inserted_is_found_as_it_was(store).await;
     texts_of_all_kinds_come_back(store).await;
     what_was_not_inserted_is_not_found(store).await;
@@ -60,9 +60,9 @@ async fn what_was_inserted_is_found_as_it_was(store: &dyn TokenStore) {
         .expires_at(NOW.after(Duration::from_secs(60)))
         .labelled("phone");
     let full = TokenRecord::new(grant, NOW)
-        .in_session("5e55")
-        .of_client("service-grader")
-        .last_used_at(NOW);
+        .with_session("5e55")
+        .with_client("service-grader")
+        .with_last_used(NOW);
     let bare = TokenRecord::new(Grant::new(Identity::new("Alice")), UnixTime::from_secs(0));
     for record in [full, bare] {
         let hash = new_hash();
@@ -89,7 +89,7 @@ async fn texts_of_all_kinds_come_back(store: &dyn TokenStore) {
         let grant = Grant::new(Identity::new(text))
             .with_scopes([text, "b"])
             .labelled(text);
-        let record = TokenRecord::new(grant, NOW).in_session(text).of_client(text);
+        let record = TokenRecord::new(grant, NOW).with_session(text).with_client(text);
         let hash = new_hash();
         insert(store, hash, &record).await;
         assert_eq!(
@@ -97,10 +97,10 @@ async fn texts_of_all_kinds_come_back(store: &dyn TokenStore) {
             Some(record.clone()),
             "{text:?} comes back as it was"
         );
-        let meant = Tokens::of(text)
-            .known_as(record.id())
-            .made_in(text)
-            .for_client(text);
+        let meant = TokenFilter::owner(text)
+            .and_id(record.id())
+            .and_session(text)
+            .and_client(text);
         assert_eq!(
             list(store, meant.clone()).await,
             [record],
@@ -140,7 +140,7 @@ async fn a_second_of_the_same_is_refused(store: &dyn TokenStore) {
     }
     assert_eq!(find(store, hash).await, Some(first), "the first stays as it was");
     assert_eq!(
-        list(store, Tokens::of("second")).await,
+        list(store, TokenFilter::owner("second")).await,
         [],
         "nothing is left of the second"
     );
@@ -159,30 +159,30 @@ async fn lists_hold_what_was_meant_and_nothing_expired(store: &dyn TokenStore) {
     let made = |second| NOW.after(Duration::from_secs(second));
     let grant = || Grant::new(Identity::new("lister"));
     let second = TokenRecord::new(grant(), made(2))
-        .in_session("one")
-        .of_client("c");
+        .with_session("one")
+        .with_client("c");
     let first = TokenRecord::new(grant(), made(1))
-        .in_session("two")
-        .of_client("c");
-    let third = TokenRecord::new(grant().expires_at(made(4)), made(3)).in_session("one");
-    let expired = TokenRecord::new(grant().expires_at(made(3)), made(3)).in_session("one");
-    let foreign = record("Lister").in_session("one").of_client("c");
+        .with_session("two")
+        .with_client("c");
+    let third = TokenRecord::new(grant().expires_at(made(4)), made(3)).with_session("one");
+    let expired = TokenRecord::new(grant().expires_at(made(3)), made(3)).with_session("one");
+    let foreign = record("Lister").with_session("one").with_client("c");
     for record in [&second, &first, &expired, &third, &foreign] {
         insert(store, new_hash(), record).await;
     }
     let all = [&first, &second, &third];
-    let mine = || Tokens::of("lister");
+    let mine = || TokenFilter::owner("lister");
     for (which, expected) in [
         (mine(), &all[..]),
-        (mine().made_in("one"), &[&second, &third]),
-        (mine().for_client("c"), &[&first, &second]),
-        (mine().for_client("c").made_in("two"), &[&first]),
-        (mine().known_as(second.id()), &[&second]),
-        (Tokens::with_id(foreign.id()), &[&foreign]),
-        (mine().known_as(foreign.id()), &[]),
-        (mine().known_as(RecordId::from(u64::MAX)), &[]),
-        (mine().made_in("three"), &[]),
-        (Tokens::of("nobody"), &[]),
+        (mine().and_session("one"), &[&second, &third]),
+        (mine().and_client("c"), &[&first, &second]),
+        (mine().and_client("c").and_session("two"), &[&first]),
+        (mine().and_id(second.id()), &[&second]),
+        (TokenFilter::id(foreign.id()), &[&foreign]),
+        (mine().and_id(foreign.id()), &[]),
+        (mine().and_id(RecordId::from(u64::MAX)), &[]),
+        (mine().and_session("three"), &[]),
+        (TokenFilter::owner("nobody"), &[]),
     ] {
         let found = store.list(which.clone(), made(3)).await.expect("a list");
         let expected: Vec<TokenRecord> = expected.iter().map(|&record| record.clone()).collect();
@@ -193,11 +193,11 @@ async fn lists_hold_what_was_meant_and_nothing_expired(store: &dyn TokenStore) {
 async fn what_was_meant_is_revoked_and_nothing_else(store: &dyn TokenStore) {
     let insert_all = async || {
         let records = [
-            record("revoker").in_session("r1").of_client("c1"),
-            record("revoker").in_session("r1").of_client("c2"),
-            record("revoker").in_session("r2").of_client("c2"),
+            record("revoker").with_session("r1").with_client("c1"),
+            record("revoker").with_session("r1").with_client("c2"),
+            record("revoker").with_session("r2").with_client("c2"),
             record("revoker"),
-            record("other").in_session("r1").of_client("c1"),
+            record("other").with_session("r1").with_client("c1"),
         ];
         let hashes = [(); 5].map(|()| new_hash());
         for (hash, record) in hashes.iter().zip(&records) {
@@ -205,24 +205,30 @@ async fn what_was_meant_is_revoked_and_nothing_else(store: &dyn TokenStore) {
         }
         (hashes, records)
     };
-    type Which = fn(&[TokenRecord; 5]) -> Tokens;
+    type Which = fn(&[TokenRecord; 5]) -> TokenFilter;
     let cases: [(Which, [bool; 5]); 7] = [
-        (|_| Tokens::of("revoker"), [false, false, false, false, true]),
-        (|_| Tokens::in_session("r1"), [false, false, true, true, false]),
         (
-            |_| Tokens::of("revoker").made_in("r1"),
+            |_| TokenFilter::owner("revoker"),
+            [false, false, false, false, true],
+        ),
+        (|_| TokenFilter::session("r1"), [false, false, true, true, false]),
+        (
+            |_| TokenFilter::owner("revoker").and_session("r1"),
             [false, false, true, true, true],
         ),
         (
-            |_| Tokens::of("revoker").for_client("c2"),
+            |_| TokenFilter::owner("revoker").and_client("c2"),
             [true, false, false, true, true],
         ),
         (
-            |records| Tokens::with_id(records[3].id()),
+            |records| TokenFilter::id(records[3].id()),
             [true, true, true, false, true],
         ),
-        (|records| Tokens::of("other").known_as(records[0].id()), [true; 5]),
-        (|_| Tokens::of("nobody"), [true; 5]),
+        (
+            |records| TokenFilter::owner("other").and_id(records[0].id()),
+            [true; 5],
+        ),
+        (|_| TokenFilter::owner("nobody"), [true; 5]),
     ];
     for (which, stays) in cases {
         let (hashes, records) = insert_all().await;
@@ -239,7 +245,7 @@ async fn what_was_meant_is_revoked_and_nothing_else(store: &dyn TokenStore) {
             assert_eq!(found, stays, "after {which:?} were revoked");
         }
         for owner in ["revoker", "other"] {
-            revoke(store, Tokens::of(owner)).await;
+            revoke(store, TokenFilter::owner(owner)).await;
         }
     }
 }
@@ -252,7 +258,7 @@ async fn a_revoked_token_is_not_found_by_who_asks_after(store: &dyn TokenStore) 
             find(store, hash).await.is_some(),
             "an inserted token is found at once"
         );
-        assert_eq!(revoke(store, Tokens::with_id(record.id())).await, 1);
+        assert_eq!(revoke(store, TokenFilter::id(record.id())).await, 1);
         assert_eq!(
             find(store, hash).await,
             None,
@@ -267,8 +273,8 @@ async fn of_many_at_once_one_is_kept(store: &dyn TokenStore) {
         let inserted = all((0..32).map(|_| store.insert(hash, record("racer")))).await;
         let kept = inserted.iter().filter(|inserted| inserted.is_ok()).count();
         assert_eq!(kept, 1, "of many that insert one hash at once, one succeeds");
-        assert_eq!(list(store, Tokens::of("racer")).await.len(), 1);
-        let revoked = all((0..32).map(|_| store.revoke(Tokens::of("racer")))).await;
+        assert_eq!(list(store, TokenFilter::owner("racer")).await.len(), 1);
+        let revoked = all((0..32).map(|_| store.revoke(TokenFilter::owner("racer")))).await;
         let revoked: u64 = revoked.into_iter().map(|revoked| revoked.expect("revoked")).sum();
         assert_eq!(
             revoked, 1,
@@ -281,16 +287,16 @@ async fn a_use_is_noted_and_never_goes_back(store: &dyn TokenStore) {
     let (hash, record) = (new_hash(), record("user"));
     insert(store, hash, &record).await;
     let [early, late] = [60, 120].map(|seconds| NOW.after(Duration::from_secs(seconds)));
-    store.note_use(record.id(), early);
+    store.record_use(record.id(), early);
     is_noted(store, hash, early).await;
-    store.note_use(record.id(), late);
+    store.record_use(record.id(), late);
     is_noted(store, hash, late).await;
-    store.note_use(record.id(), early);
-    store.note_use(RecordId::random(), late);
+    store.record_use(record.id(), early);
+    store.record_use(RecordId::random(), late);
     // Whatever the store makes of these two notes, it makes it before this one's.
     let (other, later) = (new_hash(), self::record("user"));
     insert(store, other, &later).await;
-    store.note_use(later.id(), late);
+    store.record_use(later.id(), late);
     is_noted(store, other, late).await;
     is_noted(store, hash, late).await;
 }
@@ -322,11 +328,11 @@ pub(super) async fn insert<S: TokenStore + ?Sized>(store: &S, hash: TokenHash, r
         .expect("a new token is kept");
 }
 
-async fn list(store: &dyn TokenStore, which: Tokens) -> Vec<TokenRecord> {
+async fn list(store: &dyn TokenStore, which: TokenFilter) -> Vec<TokenRecord> {
     store.list(which, NOW).await.expect("a store that can be asked")
 }
 
-async fn revoke(store: &dyn TokenStore, which: Tokens) -> u64 {
+async fn revoke(store: &dyn TokenStore, which: TokenFilter) -> u64 {
     store.revoke(which).await.expect("a store that can be written to")
 }
 

@@ -18,7 +18,9 @@ use crate::{
 };
 
 #[cfg(feature = "password")]
-pub use self::passwords::{PasswordLookup, PasswordStore, SharedPassword, StoredPasswords, Users};
+pub use self::passwords::{
+    MemoryPasswordStore, PasswordLookup, PasswordStore, SharedPassword, StoredPasswords,
+};
 pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet};
 
 /// What a verifier says of a credential.
@@ -45,7 +47,7 @@ pub trait TokenVerifier: Send + Sync + 'static {
     /// What the token with this hash is worth. Default: it is not known.
     ///
     /// Asked at each use of a login that was made by typing a token, so that the login ends when the token does; see
-    /// `AuthLayerBuilder::tokens_log_in`. A verifier that cannot tell lets nobody in by a form.
+    /// `AuthLayerBuilder::allow_token_login`. A verifier that cannot tell lets nobody in by a form.
     fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
         let _ = hash;
         Answer::Now(Verdict::Unknown)
@@ -101,7 +103,7 @@ pub trait PasswordVerifier: Send + Sync + 'static {
 
     /// Default: no. Whether passwords are checked against a weak hash that no login makes anew, so that the operator
     /// is to be warned at each: [`Event::WeakPasswordHash`](crate::Event::WeakPasswordHash).
-    fn keeps_weak_hash(&self) -> bool {
+    fn has_weak_hash(&self) -> bool {
         false
     }
 }
@@ -111,7 +113,7 @@ impl<V: PasswordVerifier + ?Sized> PasswordVerifier for Arc<V> {
         (**self).verify(username, password)
     }
 
-    fn keeps_weak_hash(&self) -> bool {
-        (**self).keeps_weak_hash()
+    fn has_weak_hash(&self) -> bool {
+        (**self).has_weak_hash()
     }
 }

@@ -7,14 +7,16 @@ use crate::{
     answer::Answer,
     grant::Grant,
     secret::Secret,
-    store::{Expiring, RecordId, SaltedTokenHash, StoreError, TokenRecord, TokenStore, Tokens, find_among},
+    store::{
+        Expiring, RecordId, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore, find_among,
+    },
     time::{Clock, SystemClock},
     token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
 };
 
 /// So often the use of a token is taken down.
-const NOTED_EVERY: Duration = Duration::from_secs(60);
+const USE_RECORD_INTERVAL: Duration = Duration::from_secs(60);
 /// So many uses are remembered as taken down, lest those who ask before the store has done it do it again.
 const NOTED: usize = 16_384;
 
@@ -33,14 +35,14 @@ const NOTED: usize = 16_384;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let tokens = StoredTokens::new(MemoryTokenStore::new());
-/// let auth = AuthLayer::tokens(tokens.clone());
+/// let auth = AuthLayer::bearer_tokens(tokens.clone());
 ///
 /// let phone = Grant::new(Identity::new("me")).with_scopes(["read"]).labelled("phone");
 /// let (token, record) = tokens.issue(phone).await?;
 /// println!("for your phone, shown once: {}", token.expose());
 ///
-/// assert_eq!(tokens.list(Tokens::of("me")).await?.len(), 1);
-/// tokens.revoke(Tokens::with_id(record.id())).await?;
+/// assert_eq!(tokens.list(TokenFilter::owner("me")).await?.len(), 1);
+/// tokens.revoke(TokenFilter::id(record.id())).await?;
 /// # Ok(())
 /// # }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
@@ -93,7 +95,7 @@ impl<S: TokenStore> StoredTokens<S> {
     /// # Errors
     ///
     /// If the store cannot tell.
-    pub async fn list(&self, which: Tokens) -> Result<Vec<TokenRecord>, StoreError> {
+    pub async fn list(&self, which: TokenFilter) -> Result<Vec<TokenRecord>, StoreError> {
         self.0.store.list(which, self.0.clock.now()).await
     }
 
@@ -102,7 +104,7 @@ impl<S: TokenStore> StoredTokens<S> {
     /// # Errors
     ///
     /// If the store could not; then all of them are as good as before.
-    pub async fn revoke(&self, which: Tokens) -> Result<u64, StoreError> {
+    pub async fn revoke(&self, which: TokenFilter) -> Result<u64, StoreError> {
         self.0.store.revoke(which).await
     }
 
@@ -117,8 +119,8 @@ impl<S: TokenStore> StoredTokens<S> {
         }
         let (tokens, hash) = (self.clone(), token.hash());
         let found = self.0.store.find(hash);
-        if self.0.store.salted().is_some()
-            && let Some(token) = Presented::new(token, hash)
+        if self.0.store.salted_hashes().is_some()
+            && let Some(token) = PendingSaltedLookup::new(token, hash)
         {
             return Answer::later(async move {
                 let found = match found.await? {
@@ -132,14 +134,14 @@ impl<S: TokenStore> StoredTokens<S> {
     }
 
     /// Looks for a token that is not known by its hash, and makes it known.
-    async fn find_salted(&self, token: Presented) -> Result<Option<TokenRecord>, StoreError> {
-        let salted = || self.0.store.salted();
-        let Some(candidates) = salted().map(|salted| salted.with_prefix(&token.prefix)) else {
+    async fn find_salted(&self, token: PendingSaltedLookup) -> Result<Option<TokenRecord>, StoreError> {
+        let salted = || self.0.store.salted_hashes();
+        let Some(candidates) = salted().map(|salted| salted.find_by_prefix(&token.prefix)) else {
             return Ok(None);
         };
         let found = find_among(candidates.await?, token.text).await?;
         if let (Some(record), Some(salted)) = (&found, salted()) {
-            salted.adopt(record.id(), token.hash);
+            salted.migrate(record.id(), token.hash);
         }
         Ok(found)
     }
@@ -147,17 +149,17 @@ impl<S: TokenStore> StoredTokens<S> {
     fn note_use(&self, record: &TokenRecord) {
         let (clock, id) = (&self.0.clock, record.id());
         let now = clock.now();
-        let lately = |time| now.since(time) < NOTED_EVERY;
-        if record.has_expired(now) || record.last_used().is_some_and(lately) {
+        let lately = |time| now.since(time) < USE_RECORD_INTERVAL;
+        if record.is_expired(now) || record.last_used().is_some_and(lately) {
             return;
         }
         let moment = clock.moment();
         let first = self.0.noted.update(id, moment, |noted| match noted {
             Some(noted) => (Some(noted), false),
-            None => (Some(((), moment.after(NOTED_EVERY))), true),
+            None => (Some(((), moment.after(USE_RECORD_INTERVAL))), true),
         });
         if first {
-            self.0.store.note_use(id, now);
+            self.0.store.record_use(id, now);
         }
     }
 }
@@ -200,17 +202,17 @@ impl<S: fmt::Debug> fmt::Debug for StoredTokens<S> {
 }
 
 /// A token that may be one under a salted hash: its text outlives the request while it is looked for.
-struct Presented {
+struct PendingSaltedLookup {
     text: Secret,
     prefix: String,
     hash: TokenHash,
 }
 
-impl Presented {
+impl PendingSaltedLookup {
     fn new(token: PresentedToken<'_>, hash: TokenHash) -> Option<Self> {
         let text = token.expose();
         let prefix = text.get(..SaltedTokenHash::PREFIX)?;
-        (text.len() <= SaltedTokenHash::TOKEN_LIMIT).then(|| Self {
+        (text.len() <= SaltedTokenHash::MAX_TOKEN_LEN).then(|| Self {
             text: text.into(),
             prefix: prefix.to_owned(),
             hash,

@@ -55,7 +55,7 @@ impl TokenSet {
     /// If there is none (that would be a gate nobody passes, most often by a forgotten setting), or one
     /// twice.
     pub fn new(tokens: impl IntoIterator<Item = (Token, Grant)>) -> Result<Self, ConfigError> {
-        Self::of_hashes(tokens.into_iter().map(|(token, grant)| (token.hash(), grant)))
+        Self::from_hashes(tokens.into_iter().map(|(token, grant)| (token.hash(), grant)))
     }
 
     /// The set of the tokens with these hashes.
@@ -63,7 +63,7 @@ impl TokenSet {
     /// # Errors
     ///
     /// As for [`TokenSet::new`].
-    pub fn of_hashes(hashes: impl IntoIterator<Item = (TokenHash, Grant)>) -> Result<Self, ConfigError> {
+    pub fn from_hashes(hashes: impl IntoIterator<Item = (TokenHash, Grant)>) -> Result<Self, ConfigError> {
         let mut table = Table::new();
         for (number, (hash, grant)) in hashes.into_iter().enumerate() {
             match table.entry(Digest(hash)) {
@@ -95,7 +95,7 @@ impl TokenSet {
         clippy::needless_pass_by_value,
         reason = "a grant made for this list alone is given away"
     )]
-    pub fn parse_list(list: &Secret, grant: Grant) -> Result<Self, ConfigError> {
+    pub fn from_list(list: &Secret, grant: Grant) -> Result<Self, ConfigError> {
         let entries = list
             .expose()
             .split(|octet| *octet == b',')
@@ -221,9 +221,9 @@ mod tests {
         for place in [8, 31] {
             let mut near = *token.hash().as_bytes();
             near[place] ^= 1;
-            let set = TokenSet::of_hashes([(near.into(), grant("near"))]).expect("a set");
+            let set = TokenSet::from_hashes([(near.into(), grant("near"))]).expect("a set");
             assert!(known(&set, "abc").is_none(), "place {place}");
-            let both = TokenSet::of_hashes([(near.into(), grant("near")), (token.hash(), grant("abc"))]);
+            let both = TokenSet::from_hashes([(near.into(), grant("near")), (token.hash(), grant("abc"))]);
             assert_eq!(
                 known(&both.expect("a set"), "abc"),
                 Some(grant("abc")),
@@ -276,18 +276,18 @@ mod tests {
 
     #[track_caller]
     fn refused(list: &str, expected: &str) {
-        let error = TokenSet::parse_list(&list.into(), grant("a")).expect_err("no list of tokens");
+        let error = TokenSet::from_list(&list.into(), grant("a")).expect_err("no list of tokens");
         assert_eq!(error.to_string(), expected, "{list:?}");
     }
 
     #[test]
     fn a_list_is_read_whole_or_not_at_all() {
-        let set = TokenSet::parse_list(&" one,two \t,\nthree\n".into(), grant("a")).expect("a list");
+        let set = TokenSet::from_list(&" one,two \t,\nthree\n".into(), grant("a")).expect("a list");
         for (token, label) in [("one", "key 1"), ("two", "key 2"), ("three", "key 3")] {
             assert_eq!(known(&set, token).expect("in the list").label(), Some(label));
         }
         let labelled = grant("a").labelled("ci");
-        let set = TokenSet::parse_list(&"one".into(), labelled.clone()).expect("a list");
+        let set = TokenSet::from_list(&"one".into(), labelled.clone()).expect("a list");
         assert_eq!(known(&set, "one"), Some(labelled));
 
         let nothing = "expected a token of 1 to 512 visible ASCII characters, found nothing";
@@ -299,7 +299,7 @@ mod tests {
             "one,two,one",
             "tokens: expected each token once, found number 3 again",
         );
-        assert!(TokenSet::parse_list(&"one,two three".into(), grant("a")).is_err());
+        assert!(TokenSet::from_list(&"one,two three".into(), grant("a")).is_err());
         let none = TokenSet::new([]).expect_err("no token");
         assert_eq!(
             none.to_string(),
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn no_debug_output_holds_a_token() {
-        let set = TokenSet::parse_list(&"canary".into(), grant("a")).expect("a list");
+        let set = TokenSet::from_list(&"canary".into(), grant("a")).expect("a list");
         assert_eq!(format!("{set:?}"), "TokenSet { len: 1, .. }");
     }
 }

@@ -292,7 +292,7 @@ async fn only_a_clear_yes_lets_in_and_only_403_is_a_no() {
         }),
     ) {
         let hub = FakeHub::that(does.clone());
-        let layer = gate(settings(&hub), &TestClock::at(NOW));
+        let layer = gate(settings(&hub), &TestClock::new(NOW));
         let answer = by_token(&layer, "t", "").await;
         assert_eq!(answer.status, status, "{does:?}: {answer:?}");
         assert_eq!(
@@ -336,7 +336,7 @@ async fn a_hub_has_five_seconds() {
         Does::AnswersAfter(Duration::from_secs(6), 200, late.into_bytes()),
     ]
     .map(|does| {
-        let layer = gate(settings(&FakeHub::that(does)), &TestClock::at(NOW));
+        let layer = gate(settings(&FakeHub::that(does)), &TestClock::new(NOW));
         tokio::spawn(async move { by_token(&layer, "t", "").await.status })
     });
     for answer in asking {
@@ -353,7 +353,7 @@ async fn a_hub_has_five_seconds() {
 async fn the_answer_to_a_code_has_five_seconds_body_included() {
     for does in [Does::Hangs, Does::Trickles] {
         let hub = FakeHub::that(does);
-        let layer = gate(settings(&hub), &TestClock::at(NOW));
+        let layer = gate(settings(&hub), &TestClock::new(NOW));
         let mut browser = Browser::default();
         let state = state(&browser.open(&layer, "/user/alice/").await);
         let asked = tokio::time::Instant::now();
@@ -374,7 +374,7 @@ async fn no_identity_comes_out_of_ten_thousand_changed_answers() {
             .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let hub = FakeHub::that(Does::Hangs);
     let layer = gate(settings(&hub), &clock);
     let (mut told, mut let_in) = (0, 0);
@@ -427,7 +427,7 @@ async fn no_identity_comes_out_of_ten_thousand_changed_answers() {
 async fn a_thousand_requests_with_one_token_ask_once() {
     let body = json!({ "kind": "user", "name": "alice", "scopes": ["access:servers"] }).to_string();
     let hub = FakeHub::that(alice());
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let layer = gate(settings(&hub), &clock);
     assert_eq!(by_token(&layer, "t", "").await.status, 200);
     clock.advance(Duration::from_secs(301));
@@ -456,7 +456,7 @@ async fn whoever_asked_first_may_go_away() {
         200,
         body.into_bytes(),
     ));
-    let layer = gate(settings(&hub), &TestClock::at(NOW));
+    let layer = gate(settings(&hub), &TestClock::new(NOW));
     let gone = tokio::time::timeout(Duration::from_millis(10), by_token(&layer, "t", "")).await;
     assert!(gone.is_err());
     assert_eq!(by_token(&layer, "t", "").await.status, 200);
@@ -467,7 +467,7 @@ async fn whoever_asked_first_may_go_away() {
 async fn answers_are_kept_for_token_and_session_as_long_as_they_are_good() {
     let no = || Does::Answers(403, vec![]);
     let hub = FakeHub::that(alice());
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let layer = gate(settings(&hub), &clock);
     let session = "cookie: jupyterhub-session-id=0123456789abcdef0123456789abcdef";
     for (claim, does, passes, more, status, calls) in [
@@ -527,7 +527,7 @@ async fn answers_are_kept_for_token_and_session_as_long_as_they_are_good() {
 #[tokio::test]
 async fn a_hub_that_is_gone_is_left_alone_and_those_it_knew_stay() {
     let hub = FakeHub::that(alice());
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let layer = gate(settings(&hub), &clock);
     assert_eq!(by_token(&layer, "known", "").await.status, 200);
     hub.now(Does::Refuses);
@@ -556,7 +556,7 @@ async fn a_hub_that_is_gone_is_left_alone_and_those_it_knew_stay() {
 #[tokio::test]
 async fn at_most_thirty_two_questions_about_unknown_tokens_are_under_way() {
     let hub = FakeHub::that(Does::Hangs);
-    let layer = gate(settings(&hub), &TestClock::at(NOW));
+    let layer = gate(settings(&hub), &TestClock::new(NOW));
     let asking: Vec<_> = (0..100)
         .map(|number| {
             let layer = layer.clone();
@@ -629,7 +629,7 @@ pub(crate) fn gives(hub: &FakeHub, token: &str) {
 #[tokio::test]
 async fn a_login_goes_to_the_hub_and_back_to_the_page() {
     let hub = FakeHub::that(alice());
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let layer = gate(settings(&hub), &clock);
     let mut browser = Browser::default();
     let state = state(
@@ -706,7 +706,7 @@ async fn a_login_goes_to_the_hub_and_back_to_the_page() {
 #[tokio::test]
 async fn a_login_that_took_too_long_starts_over_once() {
     let hub = FakeHub::that(alice());
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let layer = gate(settings(&hub), &clock);
     let mut browser = Browser::default();
     let first = state(&browser.open(&layer, "/user/alice/page").await);
@@ -756,7 +756,7 @@ async fn a_login_that_took_too_long_starts_over_once() {
 #[tokio::test]
 async fn a_state_of_somebody_else_is_refused() {
     let hub = FakeHub::that(alice());
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let layer = gate(settings(&hub), &clock);
     let mut mallory = Browser::default();
     let theirs = state(&mallory.open(&layer, "/user/alice/").await);
@@ -809,7 +809,7 @@ async fn a_state_of_somebody_else_is_refused() {
 #[tokio::test]
 async fn many_tabs_log_in_at_once_and_eight_are_remembered() {
     let hub = FakeHub::that(alice());
-    let layer = gate(settings(&hub), &TestClock::at(NOW));
+    let layer = gate(settings(&hub), &TestClock::new(NOW));
     let mut browser = Browser::default();
     let mut states = Vec::new();
     for tab in 0..20 {
@@ -930,7 +930,7 @@ async fn what_the_hub_answers_to_a_code_is_told() {
         ),
     ] {
         let hub = FakeHub::that(second.clone().unwrap_or(Does::Refuses));
-        let layer = gate(settings(&hub), &TestClock::at(NOW));
+        let layer = gate(settings(&hub), &TestClock::new(NOW));
         let mut browser = Browser::default();
         let state = state(&browser.open(&layer, "/user/alice/").await);
         hub.then(first.clone());
@@ -950,7 +950,7 @@ async fn what_the_hub_answers_to_a_code_is_told() {
 #[tokio::test]
 async fn a_cookie_that_the_hub_knows_no_more_is_taken_away_and_one_it_cannot_judge_is_kept() {
     let hub = FakeHub::that(alice());
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let layer = gate(settings(&hub), &clock);
     let mut browser = Browser::default();
     let begun = state(&browser.open(&layer, "/user/alice/").await);
@@ -1006,7 +1006,7 @@ async fn a_token_in_the_url_is_kept_only_where_it_is_allowed_and_a_page_is_opene
         } else {
             settings(&hub)
         };
-        let layer = gate(settings, &TestClock::at(NOW));
+        let layer = gate(settings, &TestClock::new(NOW));
         let by = format!("GET /user/alice/x?token=abc\n{more}");
         let answer = send(&layer, request(&by)).await;
         assert_eq!(answer.status, status, "{allowed} {more}: {answer:?}");
@@ -1093,7 +1093,7 @@ fn what_the_environment_lacks_is_named() {
 async fn a_public_origin_is_the_only_host_besides_addresses() {
     let hub = FakeHub::that(alice());
     let settings = settings(&hub).public_origin("https://hub.example".parse().expect("an origin"));
-    let layer = gate(settings, &TestClock::at(NOW));
+    let layer = gate(settings, &TestClock::new(NOW));
     for (host, status) in [
         ("hub.example", 200),
         ("127.0.0.1:4711", 200),
@@ -1144,7 +1144,7 @@ async fn no_secret_of_a_login_or_a_token_is_told_whatever_the_hub_does() {
         let log = sinks.clone();
         let layer = AuthLayer::builder()
             .hub(auth)
-            .clock(TestClock::at(NOW))
+            .clock(TestClock::new(NOW))
             .observer(move |event: &Event<'_>| log.debug("event", event))
             .build()
             .expect("a gate");

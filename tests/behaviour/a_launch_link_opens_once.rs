@@ -11,8 +11,8 @@ use std::{
 };
 
 use portcullis::{
-    AuthLayer, BaseUrl, Identity, Launch, LaunchLink, LaunchLinks, NextUrl, Premises, PresentedToken, Query,
-    Token, TokenBuffer, UnixTime, testing::TestClock,
+    AuthLayer, BaseUrl, Identity, LaunchLink, LaunchLinkStore, LaunchTarget, NextUrl, Premises,
+    PresentedToken, Query, Token, TokenBuffer, UnixTime, testing::TestClock,
 };
 
 use crate::support::{request, send};
@@ -24,11 +24,11 @@ fn base() -> BaseUrl {
     "/user/alice/".parse().expect("a base")
 }
 
-fn lab() -> Launch {
-    Launch::to(NextUrl::parse("/user/alice/lab?reset", Premises::new(&base())).expect("ours"))
+fn lab() -> LaunchTarget {
+    LaunchTarget::new(NextUrl::parse("/user/alice/lab?reset", Premises::new(&base())).expect("ours"))
 }
 
-fn issue(links: &LaunchLinks, launch: Launch, clock: &TestClock) -> LaunchLink {
+fn issue(links: &LaunchLinkStore, launch: LaunchTarget, clock: &TestClock) -> LaunchLink {
     links.issue(
         &"http://127.0.0.1:8888".parse().expect("an origin"),
         launch,
@@ -47,8 +47,8 @@ fn of_sixty_four_who_redeem_one_link_one_gets_in() {
     const ROUNDS: usize = 10_000;
     // Many links a start of the threads, so that they are at work more than they are started.
     const BATCH: usize = 500;
-    let clock = TestClock::at(START);
-    let links = LaunchLinks::new(base());
+    let clock = TestClock::new(START);
+    let links = LaunchLinkStore::new(base());
     for _ in 0..ROUNDS / BATCH {
         let issued: Vec<LaunchLink> = (0..BATCH).map(|_| issue(&links, lab(), &clock)).collect();
         let winners: Vec<AtomicUsize> = (0..BATCH).map(|_| AtomicUsize::new(0)).collect();
@@ -88,8 +88,8 @@ fn no_jump_of_the_clock_makes_a_link_live_longer() {
         (Some(at(HOUR)), 0, false),
         (Some(UnixTime::from_secs(u64::MAX)), 0, false),
     ] {
-        let clock = TestClock::at(START);
-        let links = LaunchLinks::new(base());
+        let clock = TestClock::new(START);
+        let links = LaunchLinkStore::new(base());
         let link = issue(&links, lab(), &clock);
         if let Some(date) = set {
             clock.set(date);
@@ -107,12 +107,12 @@ fn no_jump_of_the_clock_makes_a_link_live_longer() {
 
 #[test]
 fn a_life_of_ones_own_is_kept_to_the_second() {
-    let clock = TestClock::at(START);
-    let links = LaunchLinks::new(base())
-        .with_life(LaunchLinks::LONGEST)
+    let clock = TestClock::new(START);
+    let links = LaunchLinkStore::new(base())
+        .with_ttl(LaunchLinkStore::MAX_TTL)
         .expect("ten minutes");
     let (in_time, late) = (issue(&links, lab(), &clock), issue(&links, lab(), &clock));
-    assert_eq!(in_time.life(), 10 * MINUTE);
+    assert_eq!(in_time.ttl(), 10 * MINUTE);
     clock.advance(10 * MINUTE - Duration::from_secs(1));
     assert!(links.redeem(token(&in_time), &clock).is_some());
     clock.advance(Duration::from_secs(1));
@@ -121,8 +121,8 @@ fn a_life_of_ones_own_is_kept_to_the_second() {
 
 #[test]
 fn a_link_is_good_for_what_it_was_issued_for_and_by_its_own_server_alone() {
-    let clock = TestClock::at(START);
-    let (links, others) = (LaunchLinks::new(base()), LaunchLinks::new(base()));
+    let clock = TestClock::new(START);
+    let (links, others) = (LaunchLinkStore::new(base()), LaunchLinkStore::new(base()));
     let alice = Identity::new("alice");
     let link = issue(&links, lab().with_identity(alice.clone()), &clock);
     let bare = issue(&links, lab(), &clock);
@@ -135,8 +135,8 @@ fn a_link_is_good_for_what_it_was_issued_for_and_by_its_own_server_alone() {
 
 #[tokio::test]
 async fn a_launch_token_is_no_api_token_and_no_api_token_is_a_launch_token() {
-    let clock = TestClock::at(START);
-    let links = LaunchLinks::new(base());
+    let clock = TestClock::new(START);
+    let links = LaunchLinkStore::new(base());
     let link = issue(&links, lab(), &clock);
     let api = Token::generate();
     let layer = AuthLayer::token(api.clone());
@@ -159,11 +159,11 @@ async fn a_launch_token_is_no_api_token_and_no_api_token_is_a_launch_token() {
 
 #[test]
 fn the_token_of_a_link_is_read_and_kept_out_of_logs_as_any_other() {
-    let clock = TestClock::at(START);
-    let links = LaunchLinks::new(base());
+    let clock = TestClock::new(START);
+    let links = LaunchLinkStore::new(base());
     let link = issue(&links, lab(), &clock);
     let uri: http::Uri = link.expose_url().parse().expect("a URL");
-    assert_eq!(uri.path(), base().join(LaunchLinks::PATH));
+    assert_eq!(uri.path(), base().join(LaunchLinkStore::PATH));
     let mut buffer = TokenBuffer::default();
     let read = Query::of(&uri).token(&mut buffer).expect("one").expect("there");
     assert_eq!(Query::of(&uri).scrubbed(), "token=[token]");
@@ -177,8 +177,8 @@ fn the_token_of_a_link_is_read_and_kept_out_of_logs_as_any_other() {
 
 #[test]
 fn a_flood_of_links_and_of_wrong_tokens_takes_no_more_room_than_the_capacity() {
-    let clock = TestClock::at(START);
-    let links = LaunchLinks::new(base());
+    let clock = TestClock::new(START);
+    let links = LaunchLinkStore::new(base());
     let first = issue(&links, lab(), &clock);
     let filled = allocation_counter::measure(|| {
         for _ in 0..10_000 {
@@ -208,8 +208,8 @@ fn the_page_is_its_owners_alone_leads_to_the_link_and_goes_with_its_value() {
     let folder = tempfile::tempdir().expect("a directory");
     let odd = folder.path().join("a b#c\u{e9}");
     std::fs::create_dir(&odd).expect("created");
-    let clock = TestClock::at(START);
-    let links = LaunchLinks::new("/it's/a&b/".parse().expect("a base"));
+    let clock = TestClock::new(START);
+    let links = LaunchLinkStore::new("/it's/a&b/".parse().expect("a base"));
     let link = issue(&links, lab(), &clock);
     let page = link.write_page(&odd).expect("written");
     let metadata = std::fs::metadata(page.path()).expect("there");

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use portcullis::{
-    AuthLayer, Grant, Head, Identity, PasswordHash, Peer, Reason, SetCookies, StoredPasswords, Token,
-    UnixTime, Users, testing::TestClock,
+    AuthLayer, Grant, Head, Identity, MemoryPasswordStore, PasswordHash, Peer, Reason, SetCookies,
+    StoredPasswords, Token, UnixTime, testing::TestClock,
 };
 
 use crate::support::{request, send};
@@ -21,9 +21,11 @@ fn layer(clock: &TestClock) -> AuthLayer {
         (long, hash),
     ];
     AuthLayer::builder()
-        .passwords(StoredPasswords::new(Users::new(users).expect("users")))
-        .own_login_page()
-        .peer(|_| Some(Peer::Ip(([192, 0, 2, 7], 1).into())))
+        .password_verifier(StoredPasswords::new(
+            MemoryPasswordStore::new(users).expect("users"),
+        ))
+        .custom_login_page()
+        .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 7], 1).into())))
         .clock(clock.clone())
         .build()
         .expect("a gate")
@@ -57,7 +59,7 @@ fn pair(cookies: SetCookies, name: &str) -> String {
 
 #[tokio::test]
 async fn the_right_password_gives_the_cookies_of_its_user_and_all_else_a_denial() {
-    let clock = TestClock::at(UnixTime::from_secs(1_700_000_000));
+    let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
     let layer = layer(&clock);
     let cookies = try_password(&layer, "", "alice", PASSWORD)
         .await
@@ -91,7 +93,7 @@ async fn the_right_password_gives_the_cookies_of_its_user_and_all_else_a_denial(
 
 #[tokio::test]
 async fn it_is_throttled_as_the_gates_own_form_is() {
-    let clock = TestClock::at(UnixTime::from_secs(1_700_000_000));
+    let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
     let layer = layer(&clock);
     let mut told = None;
     for _ in 0..20 {
@@ -111,16 +113,16 @@ async fn it_is_throttled_as_the_gates_own_form_is() {
 
 #[tokio::test]
 async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
-    let layer = layer(&TestClock::at(UnixTime::from_secs(1_700_000_000)));
+    let layer = layer(&TestClock::new(UnixTime::from_secs(1_700_000_000)));
     let stranger = request("GET /login");
-    let before = layer.xsrf_token(Head::of(&stranger)).expect("a value");
+    let before = layer.csrf_token(Head::of(&stranger)).expect("a value");
     let value = before.value().to_owned();
     let cookie = pair(before.set_cookies(), "_xsrf=");
     let sent = |cookie: &str, field: &str| {
         let request = request(&format!(
             "POST /login\norigin: http://localhost\ncookie: {cookie}"
         ));
-        layer.check_xsrf(Head::of(&request), field).is_ok()
+        layer.verify_csrf(Head::of(&request), field).is_ok()
     };
     assert!(sent(&cookie, &value));
     assert!(!sent("a=b", &value), "the cookie is missing");
@@ -129,12 +131,12 @@ async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
     let by_hand = request("POST /login");
     let login = |name: &str| {
         let grant = Grant::new(Identity::new(name));
-        let cookies = layer.log_in(Head::of(&by_hand), grant).expect("it fits");
+        let cookies = layer.login(Head::of(&by_hand), grant).expect("it fits");
         pair(cookies, "username-localhost=")
     };
     let (alice, bob) = (login("alice"), login("bob"));
     let page = request(&format!("GET /form\ncookie: {alice}"));
-    let hers = layer.xsrf_token(Head::of(&page)).expect("a value");
+    let hers = layer.csrf_token(Head::of(&page)).expect("a value");
     assert!(sent(&alice, hers.value()), "the login alone is enough");
     assert!(!sent(&bob, hers.value()), "it is another's");
     assert!(

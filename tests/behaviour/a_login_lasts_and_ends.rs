@@ -40,7 +40,7 @@ async fn with_cookie(layer: &AuthLayer, cookie: &str) -> Answered {
 
 #[tokio::test]
 async fn a_restart_with_the_same_secret_and_token_keeps_every_login() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
     let answer = with_cookie(&server(TOKEN, keyring(), &clock), &cookie).await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -48,7 +48,7 @@ async fn a_restart_with_the_same_secret_and_token_keeps_every_login() {
 
 #[tokio::test]
 async fn another_token_or_another_secret_ends_every_login() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
     let other_secret = Keyring::from_secret(secret(2)).expect("32 octets");
     for layer in [
@@ -82,10 +82,10 @@ async fn a_generated_token_is_not_part_of_the_key_so_logins_outlive_it() {
 
 #[tokio::test]
 async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
-        .lifetime(Lifetime::absolute(7 * DAY))
+        .session_lifetime(Lifetime::absolute(7 * DAY))
         .clock(clock.clone())
         .build()
         .expect("a gate");
@@ -107,7 +107,7 @@ async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
 
 #[tokio::test]
 async fn a_key_that_is_replaced_logs_nobody_out_until_it_retires() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
     let rotated = Keyring::from_secret(secret(2))
         .and_then(|ring| ring.with_reading_key(secret(1), START.after(DAY)))
@@ -120,7 +120,7 @@ async fn a_key_that_is_replaced_logs_nobody_out_until_it_retires() {
 
 #[tokio::test]
 async fn no_jump_of_the_clock_panics_or_stretches_a_login() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(TOKEN, keyring(), &clock);
     let cookie = log_in(&layer, TOKEN).await;
     let hour = Duration::from_secs(3_600);
@@ -148,7 +148,7 @@ async fn no_jump_of_the_clock_panics_or_stretches_a_login() {
 async fn a_grant_that_has_ended_is_worth_nothing_whoever_accepted_it() {
     use portcullis::{Credential, Grant, Identity, Outcome, Session, authenticator_fn};
 
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = AuthLayer::builder()
         .authenticator(authenticator_fn(|_| {
             let grant = Grant::new(Identity::new("me")).expires_at(START.after(DAY));
@@ -166,24 +166,24 @@ async fn a_grant_that_has_ended_is_worth_nothing_whoever_accepted_it() {
 async fn a_login_is_worth_what_its_grant_is_and_ends_with_it() {
     use portcullis::{Grant, Head, Identity};
 
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(TOKEN, keyring(), &clock);
     let grant = Grant::new(Identity::new("carol"))
         .with_scopes(["read"])
         .expires_at(START.after(DAY));
     let mut headers = http::HeaderMap::new();
     layer
-        .log_in(Head::of(&request("POST /own-login")), grant)
+        .login(Head::of(&request("POST /own-login")), grant)
         .expect("a grant that fits")
         .append_to(&mut headers);
     let line = headers["set-cookie"].to_str().expect("ASCII").to_owned();
     let cookie = line.split(';').next().unwrap_or_default();
     assert_eq!(
-        with_cookie(&layer.require("read"), cookie).await.text,
+        with_cookie(&layer.require_scope("read"), cookie).await.text,
         "carol by Cookie"
     );
     refused_for(
-        &with_cookie(&layer.require("write"), cookie).await,
+        &with_cookie(&layer.require_scope("write"), cookie).await,
         403,
         Reason::InsufficientScope,
     );
@@ -196,7 +196,7 @@ async fn a_gateway_leaves_the_xsrf_cookie_to_the_service_behind_it() {
     let new = || AuthLayer::builder().token(TOKEN.parse().expect("a token"));
     for (layer, ours) in [
         (new().build().expect("a gate"), true),
-        (new().with_xsrf_by_origin().build().expect("a gate"), false),
+        (new().csrf_by_origin().build().expect("a gate"), false),
     ] {
         let xsrf = |answer: &Answered| answer.set_cookies().iter().any(|line| line.starts_with("_xsrf="));
         let login = send(&layer, request("GET /login\naccept: text/html")).await;
@@ -226,7 +226,7 @@ fn idle_server(clock: &TestClock) -> AuthLayer {
     AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
         .keyring(keyring())
-        .lifetime(Lifetime::absolute(DAY).idle(2 * HOUR))
+        .session_lifetime(Lifetime::absolute(DAY).idle(2 * HOUR))
         .clock(clock.clone())
         .build()
         .expect("a gate")
@@ -245,7 +245,7 @@ fn renewal(answer: &Answered) -> Option<(String, u64)> {
 
 #[tokio::test]
 async fn a_login_that_is_used_goes_on_and_ends_with_its_absolute_life() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = idle_server(&clock);
     let mut cookie = log_in(&layer, TOKEN).await;
     clock.advance(HOUR - Duration::from_secs(1));
@@ -280,7 +280,7 @@ async fn a_login_that_is_used_goes_on_and_ends_with_its_absolute_life() {
 
 #[tokio::test]
 async fn a_login_that_is_not_used_ends_after_its_idle_time() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = idle_server(&clock);
     let cookie = log_in(&layer, TOKEN).await;
     clock.advance(2 * HOUR + Duration::from_secs(1));
@@ -289,7 +289,7 @@ async fn a_login_that_is_not_used_ends_after_its_idle_time() {
 
 #[tokio::test]
 async fn an_old_cookie_beside_its_renewal_is_the_same_user() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = idle_server(&clock);
     let old = log_in(&layer, TOKEN).await;
     clock.advance(HOUR);
@@ -309,7 +309,7 @@ async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own(
     use portcullis::{Head, SetCookies};
     use tower::{Layer, ServiceExt, service_fn};
 
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = idle_server(&clock);
     let cookie = log_in(&layer, TOKEN).await;
     clock.advance(HOUR);
@@ -325,7 +325,7 @@ async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own(
     let layer = idle_server(&clock);
     let auth = layer.clone();
     let service = layer.layer(service_fn(move |request: http::Request<_>| {
-        let cookies: SetCookies = auth.log_out(Head::of(&request)).expect("cookies of a usual size");
+        let cookies: SetCookies = auth.logout(Head::of(&request)).expect("cookies of a usual size");
         let mut response = http::Response::new(http_body_util::Full::<hyper::body::Bytes>::default());
         cookies.append_to(response.headers_mut());
         async { Ok::<_, std::convert::Infallible>(response) }
@@ -346,7 +346,7 @@ async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own(
 
 #[tokio::test]
 async fn a_cookie_of_a_key_that_will_retire_is_written_anew_and_ends_when_it_would_have() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
     let rotated = Keyring::from_secret(secret(2))
         .and_then(|ring| ring.with_reading_key(secret(1), START.after(2 * DAY)))
@@ -371,13 +371,13 @@ async fn a_cookie_of_a_key_that_will_retire_is_written_anew_and_ends_when_it_wou
 async fn a_login_under_the_same_name_goes_on_with_the_one_that_is_there() {
     use portcullis::{Grant, Head, Identity};
 
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(TOKEN, keyring(), &clock);
     let give = |with: &str| {
         let mut headers = http::HeaderMap::new();
         let request = request(&format!("PATCH /api/me\ncookie: {with}"));
         let grant = Grant::new(Identity::new("carol").with_name("Carol"));
-        let cookies = layer.log_in(Head::of(&request), grant).expect("it fits");
+        let cookies = layer.login(Head::of(&request), grant).expect("it fits");
         cookies.append_to(&mut headers);
         let line = headers["set-cookie"].to_str().expect("ASCII");
         line.split(';').next().unwrap_or_default().to_owned()

@@ -74,7 +74,7 @@ async fn a_copied_cookie_is_refused_after_the_logout_whatever_came_beside_it() {
         ("beside both", junk(100), "", true),
     ] {
         let hub = FakeHub::that(alice());
-        let layer = gate(settings(&hub), &TestClock::at(NOW));
+        let layer = gate(settings(&hub), &TestClock::new(NOW));
         let cookie = log_in(&layer, &hub, TOKEN).await;
         let other = log_in(&layer, &hub, "another").await;
         let sessions = [
@@ -123,7 +123,7 @@ async fn a_copied_cookie_is_refused_after_the_logout_whatever_came_beside_it() {
 #[tokio::test]
 async fn a_copied_cookie_stays_refused_until_it_ends_and_a_later_login_with_its_token_is_good() {
     let hub = FakeHub::that(alice());
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let layer = gate(settings(&hub), &clock);
     let copy = log_in(&layer, &hub, TOKEN).await;
     get(&layer, "logout", &copy).await;
@@ -139,7 +139,7 @@ async fn a_copied_cookie_stays_refused_until_it_ends_and_a_later_login_with_its_
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_a_question_from_before_the_logout_is_neither_stored_nor_waited_for() {
     let hub = FakeHub::that(alice());
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     let layer = gate(settings(&hub), &clock);
     let cookie = log_in(&layer, &hub, TOKEN).await;
     clock.advance(Duration::from_secs(301));
@@ -175,7 +175,7 @@ async fn an_answer_to_a_question_from_before_the_logout_is_neither_stored_nor_wa
 #[tokio::test]
 async fn a_refusal_of_the_hub_counts_for_every_session_id() {
     let hub = FakeHub::that(alice());
-    let layer = gate(settings(&hub), &TestClock::at(NOW));
+    let layer = gate(settings(&hub), &TestClock::new(NOW));
     let cookie = log_in(&layer, &hub, TOKEN).await;
     let copy = format!("{cookie}; jupyterhub-session-id=attacker");
     assert!(is_let_in(&layer, &copy).await);
@@ -188,7 +188,7 @@ async fn a_refusal_of_the_hub_counts_for_every_session_id() {
 #[tokio::test]
 async fn a_logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing() {
     let hub = FakeHub::that(alice());
-    let layer = gate(settings(&hub), &TestClock::at(NOW));
+    let layer = gate(settings(&hub), &TestClock::new(NOW));
     let cookie = log_in(&layer, &hub, TOKEN).await;
     for planted in [format!("x={}", "y".repeat(16_384)), junk(256)] {
         for method in ["GET", "POST"] {
@@ -207,7 +207,7 @@ async fn a_logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing()
 #[tokio::test]
 async fn xsrf_value_of_one_login_is_not_accepted_for_another_of_the_same_user() {
     let hub = FakeHub::that(alice());
-    let layer = gate(settings(&hub), &TestClock::at(NOW));
+    let layer = gate(settings(&hub), &TestClock::new(NOW));
     let first = log_in(&layer, &hub, TOKEN).await;
     let second = log_in(&layer, &hub, "another").await;
     let mut values = Vec::new();

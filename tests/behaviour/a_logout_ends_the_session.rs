@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn server(clock: &TestClock) -> AuthLayer {
     AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
-        .lifetime(Lifetime::absolute(24 * HOUR).idle(2 * HOUR))
+        .session_lifetime(Lifetime::absolute(24 * HOUR).idle(2 * HOUR))
         .clock(clock.clone())
         .build()
         .expect("a gate")
@@ -32,7 +32,7 @@ fn log_in(layer: &AuthLayer, username: &str, with: &str) -> String {
     let mut headers = http::HeaderMap::new();
     let request = request(&format!("POST /own-login\ncookie: {with}"));
     layer
-        .log_in(Head::of(&request), Grant::new(Identity::new(username)))
+        .login(Head::of(&request), Grant::new(Identity::new(username)))
         .expect("a name that fits")
         .append_to(&mut headers);
     let line = headers["set-cookie"].to_str().expect("ASCII");
@@ -45,7 +45,10 @@ async fn page(layer: &AuthLayer, cookie: &str) -> crate::support::Answered {
 
 async fn session(layer: &AuthLayer, cookie: &str) -> Session {
     let request = request(&format!("GET /\ncookie: {cookie}"));
-    layer.check(Head::of(&request)).await.expect("a good cookie")
+    layer
+        .authenticate(Head::of(&request))
+        .await
+        .expect("a good cookie")
 }
 
 fn is_over(end: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
@@ -54,7 +57,7 @@ fn is_over(end: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
 
 #[tokio::test]
 async fn a_copied_cookie_is_refused_after_the_logout_and_the_logins_of_others_go_on() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(&clock);
     let (hers, his) = (log_in(&layer, "alice", ""), log_in(&layer, "bob", ""));
     clock.advance(Duration::from_secs(1));
@@ -76,8 +79,8 @@ async fn who_logs_out_and_in_again_within_a_second_is_in() {
     ] {
         let layer = AuthLayer::builder()
             .token(TOKEN.parse().expect("a token"))
-            .lifetime(lifetime)
-            .clock(TestClock::at(START))
+            .session_lifetime(lifetime)
+            .clock(TestClock::new(START))
             .build()
             .expect("a gate");
         let mut ended = Vec::new();
@@ -95,14 +98,14 @@ async fn who_logs_out_and_in_again_within_a_second_is_in() {
 
 #[tokio::test]
 async fn after_many_logouts_of_a_user_every_ended_cookie_is_refused_and_the_next_login_is_valid() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(&clock);
     let his = log_in(&layer, "bob", "");
     let mut hers = Vec::new();
     for _ in 0..40 {
         let cookie = log_in(&layer, "alice", "");
         let head = request(&format!("POST /bye\ncookie: {cookie}"));
-        layer.log_out(Head::of(&head)).expect("cookies of a usual size");
+        layer.logout(Head::of(&head)).expect("cookies of a usual size");
         hers.push(cookie);
         clock.advance(Duration::from_millis(600));
     }
@@ -116,11 +119,11 @@ async fn after_many_logouts_of_a_user_every_ended_cookie_is_refused_and_the_next
 
 #[tokio::test]
 async fn a_logout_by_a_handler_ends_it_too_and_no_longer_life_brings_it_back() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(&clock);
     let cookie = log_in(&layer, "alice", "");
     let head = request(&format!("POST /bye\ncookie: {cookie}"));
-    let _ = layer.log_out(Head::of(&head)).expect("cookies of a usual size");
+    let _ = layer.logout(Head::of(&head)).expect("cookies of a usual size");
     for passed in [HOUR, 12 * HOUR] {
         refused_for(&page(&layer, &cookie).await, 401, Reason::ExpiredCookie);
         clock.advance(passed);
@@ -130,7 +133,7 @@ async fn a_logout_by_a_handler_ends_it_too_and_no_longer_life_brings_it_back() {
 
 #[tokio::test]
 async fn all_cookies_of_one_login_end_with_it_renewed_and_changed_ones_too() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(&clock);
     let first = log_in(&layer, "alice", "");
     clock.advance(HOUR);
@@ -146,32 +149,38 @@ async fn all_cookies_of_one_login_end_with_it_renewed_and_changed_ones_too() {
 
 #[tokio::test]
 async fn whoever_waits_for_the_end_is_told_of_the_logout() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(&clock);
     let (hers, his) = (log_in(&layer, "alice", ""), log_in(&layer, "bob", ""));
     let (hers_session, his_session) = (session(&layer, &hers).await, session(&layer, &his).await);
-    let mut hers_end = pin!(layer.ended(&hers_session));
-    let mut his_end = pin!(layer.optional().ended(&his_session));
+    let mut hers_end = pin!(layer.session_ended(&hers_session));
+    let mut his_end = pin!(layer.optional().session_ended(&his_session));
     assert!(!is_over(hers_end.as_mut()));
     send(&layer, request(&format!("GET /logout\ncookie: {hers}"))).await;
     assert!(is_over(hers_end) && !is_over(his_end.as_mut()));
-    let mut too_late = pin!(layer.ended(&hers_session));
+    let mut too_late = pin!(layer.session_ended(&hers_session));
     assert!(
         is_over(too_late.as_mut()),
         "who asks after the end is told at once"
     );
 
     let by_token = request(&format!("GET /\nauthorization: Bearer {TOKEN}"));
-    let by_token = layer.check(Head::of(&by_token)).await.expect("a good token");
-    assert!(!is_over(pin!(layer.ended(&by_token))), "a token does not log out");
+    let by_token = layer
+        .authenticate(Head::of(&by_token))
+        .await
+        .expect("a good token");
+    assert!(
+        !is_over(pin!(layer.session_ended(&by_token))),
+        "a token does not log out"
+    );
 }
 
 #[tokio::test]
 async fn a_grant_that_does_not_fit_into_a_cookie_logs_nobody_in() {
-    let layer = server(&TestClock::at(START));
+    let layer = server(&TestClock::new(START));
     let login = |length: usize| {
         let grant = Grant::new(Identity::new("u").with_name(&"x".repeat(length)));
-        layer.log_in(Head::of(&request("POST /own-login")), grant)
+        layer.login(Head::of(&request("POST /own-login")), grant)
     };
     assert!(login(1_000).is_ok());
     let error = login(4_000).expect_err("more than a cookie holds");
@@ -180,7 +189,7 @@ async fn a_grant_that_does_not_fit_into_a_cookie_logs_nobody_in() {
 
 /// Logs out with these cookies beside one's own, and tries a copy of each cookie afterwards.
 async fn log_out_with(planted: &[String], expected: StatusCode) {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     for place in [0, planted.len() / 2, planted.len()] {
         let layer = server(&clock);
         let (hers, other) = (log_in(&layer, "alice", ""), log_in(&layer, "bob", ""));
@@ -228,7 +237,7 @@ async fn logout_that_cannot_read_the_cookies_is_refused_and_ends_nothing() {
 
 #[tokio::test]
 async fn logout_of_another_site_is_refused_where_planted_cookies_hide_the_login() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(&clock);
     let (hers, other) = (log_in(&layer, "alice", ""), log_in(&layer, "bob", ""));
     for signal in ["origin: https://evil.example", "sec-fetch-site: cross-site"] {
@@ -243,7 +252,7 @@ async fn logout_of_another_site_is_refused_where_planted_cookies_hide_the_login(
 
 #[tokio::test]
 async fn xsrf_value_of_a_login_that_ended_is_not_accepted_for_the_next_one() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let layer = server(&clock);
     let first = log_in(&layer, "alice", "");
     let value = page(&layer, &first).await.cookie("_xsrf=");

@@ -61,10 +61,10 @@ fn ten_thousand_wrong_tokens_leave_nothing_behind() {
     let set = TokenSet::new([(token(), Grant::new(Identity::new("me")))]).expect("a set");
     for (name, layer) in [
         ("one token", AuthLayer::token(token())),
-        ("a set", AuthLayer::tokens(set)),
+        ("a set", AuthLayer::bearer_tokens(set)),
         (
             "a store",
-            AuthLayer::tokens(StoredTokens::new(MemoryTokenStore::new())),
+            AuthLayer::bearer_tokens(StoredTokens::new(MemoryTokenStore::new())),
         ),
     ] {
         let flood = |from: usize, count: usize| {

@@ -16,7 +16,7 @@ fn a_gate_that_asks_nothing_or_asks_and_lets_in_is_refused() {
     );
     let both = AuthLayer::builder()
         .token(Token::generate())
-        .danger_accept_anyone()
+        .danger_allow_anonymous()
         .build()
         .expect_err("both");
     assert!(both.to_string().contains("nothing else may be asked"), "{both}");
@@ -30,7 +30,7 @@ fn an_empty_token_is_an_error_and_never_an_open_door() {
     let grant = portcullis::Grant::new(portcullis::Identity::new("me"));
     for list in ["", " ", ",", "a,,b", "a,"] {
         assert!(
-            TokenSet::parse_list(&Secret::from(list), grant.clone()).is_err(),
+            TokenSet::from_list(&Secret::from(list), grant.clone()).is_err(),
             "{list:?}"
         );
     }
@@ -60,11 +60,11 @@ fn the_order_of_the_setters_makes_no_difference() {
     let one = AuthLayer::builder()
         .token(token())
         .base_url(base())
-        .gate_only()
+        .without_session_extension()
         .build()
         .expect("a gate");
     let other = AuthLayer::builder()
-        .gate_only()
+        .without_session_extension()
         .base_url(base())
         .token(token())
         .build()

@@ -9,7 +9,7 @@ use hyper::body::Bytes;
 use portcullis::{
     Answer, AuthLayer, Authenticator, Credential, Decision, Denial, Grant, Head, Identity, Keyring,
     MemoryTokenStore, Outcome, Reason, Secret, Session, StoredTokens, Token, TokenSet, TokenSource, UnixTime,
-    Verdict, store::Tokens, testing::TestClock, verify::PasswordVerifier,
+    Verdict, store::TokenFilter, testing::TestClock, verify::PasswordVerifier,
 };
 
 use crate::support::{Answered, TOKEN, request, send};
@@ -204,7 +204,7 @@ struct Server {
 
 impl Server {
     async fn new(place: Place, limit: Limit) -> Self {
-        let clock = TestClock::at(START);
+        let clock = TestClock::new(START);
         let owner = || {
             Grant::new(Identity::new("alice"))
                 .with_scopes(["read"])
@@ -221,11 +221,11 @@ impl Server {
             };
             let builder = AuthLayer::builder()
                 .token(TOKEN.parse().expect("a token"))
-                .tokens(set.clone())
-                .tokens(stored.clone())
-                .tokens_log_in()
+                .bearer_tokens(set.clone())
+                .bearer_tokens(stored.clone())
+                .allow_token_login()
                 .token_sources(sources)
-                .passwords(Passwords)
+                .password_verifier(Passwords)
                 .authenticator(KeyInHeader)
                 .keyring(keyring.clone())
                 .clock(clock.clone());
@@ -241,10 +241,10 @@ impl Server {
         let open = build(false);
         let layer = match limit {
             Limit::None | Limit::Expired | Limit::Revoked => open.clone(),
-            Limit::RequireRead => open.require("read"),
-            Limit::RequireAdmin => open.require("admin"),
+            Limit::RequireRead => open.require_scope("read"),
+            Limit::RequireAdmin => open.require_scope("admin"),
             Limit::Optional => open.optional(),
-            Limit::OptionalRequireAdmin => open.optional().require("admin"),
+            Limit::OptionalRequireAdmin => open.optional().require_scope("admin"),
             Limit::AuthorizerRefuses => build(true),
             Limit::OptionalAuthorizerRefuses => build(true).optional(),
         };
@@ -276,7 +276,7 @@ impl Server {
                 self.set
                     .replace(TokenSet::new([(other, Grant::new(Identity::new("bob")))]).expect("a set"));
                 self.stored
-                    .revoke(Tokens::of("alice"))
+                    .revoke(TokenFilter::owner("alice"))
                     .await
                     .expect("a store in memory");
             }
@@ -353,7 +353,7 @@ async fn see(server: &Server, request: Request<Full<Bytes>>, way: Way) -> Seen {
             Decision::Answered(answer) => (answer.status().as_u16(), lines(answer.headers())),
             other => panic!("{other:?}"),
         },
-        Way::Check => match server.layer.check(Head::of(&request)).await {
+        Way::Check => match server.layer.authenticate(Head::of(&request)).await {
             Ok(_) => (200, Vec::new()),
             Err(denial) => (denial.status().as_u16(), Vec::new()),
         },
@@ -382,12 +382,12 @@ async fn check_worth(server: &Server, kind: Kind, cookie: &str, case: &str) {
     assert_eq!(status(open, cookie).await, 200, "{case}: the login is good");
     let read = if kind.has_read() { 200 } else { 403 };
     assert_eq!(
-        status(&open.require("read"), cookie).await,
+        status(&open.require_scope("read"), cookie).await,
         read,
         "{case}: scope read"
     );
     assert_eq!(
-        status(&open.require("admin"), cookie).await,
+        status(&open.require_scope("admin"), cookie).await,
         403,
         "{case}: scope admin"
     );
@@ -640,7 +640,7 @@ async fn credentials_of_a_hub_have_exactly_the_rights_that_the_hub_grants() {
                     } else {
                         settings
                     };
-                    let clock = TestClock::at(NOW);
+                    let clock = TestClock::new(NOW);
                     let layer = gate(settings, &clock);
                     let mut cookie = String::new();
                     if kind == HubKind::Cookie {
@@ -709,7 +709,7 @@ async fn credentials_of_a_hub_have_exactly_the_rights_that_the_hub_grants() {
                         let later = format!("GET /user/alice/api/contents\ncookie: {pair}");
                         assert_eq!(send(&layer, request(&later)).await.status, 200, "{case}");
                         assert_eq!(
-                            send(&layer.require("admin"), request(&later)).await.status,
+                            send(&layer.require_scope("admin"), request(&later)).await.status,
                             403,
                             "{case}"
                         );

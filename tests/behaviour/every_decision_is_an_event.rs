@@ -42,7 +42,7 @@ async fn each_branch_tells_exactly_one_event() {
     let log = Log::default();
     let layer = AuthLayer::builder()
         .token(TOKEN.parse::<Token>().expect("a token"))
-        .peer(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())))
+        .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())))
         .observer(log.observer())
         .build()
         .expect("a gate");
@@ -92,11 +92,11 @@ async fn a_known_key_that_is_refused_is_named_by_its_label() {
     let log = Log::default();
     let grant = Grant::new(Identity::new("me")).labelled("phone");
     let layer = AuthLayer::builder()
-        .tokens(TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set"))
+        .bearer_tokens(TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set"))
         .observer(log.observer())
         .build()
         .expect("a gate")
-        .require("admin");
+        .require_scope("admin");
     send(&layer, request(&format!("GET /\nauthorization: Bearer {TOKEN}"))).await;
     assert_eq!(log.take(), ["insufficient scope, Some(\"phone\"), /, None"]);
 }
@@ -114,7 +114,7 @@ impl portcullis::TokenVerifier for Down {
 async fn what_does_not_answer_is_told_with_its_error_and_lets_nobody_in() {
     let log = Log::default();
     let layer = AuthLayer::builder()
-        .tokens(Down)
+        .bearer_tokens(Down)
         .observer(log.observer())
         .build()
         .expect("a gate");
@@ -155,7 +155,7 @@ async fn that_a_client_has_no_address_is_told_once_where_a_password_is_tried() {
         let log = Log::default();
         let mut layer = AuthLayer::builder().token(TOKEN.parse::<Token>().expect("a token"));
         if peer.is_some() {
-            layer = layer.peer(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())));
+            layer = layer.peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())));
         }
         let layer = layer.observer(log.observer()).build().expect("a gate");
         assert_eq!(told_of(&layer, &log, &["wrong"]).await, expected, "{peer:?}");
@@ -191,7 +191,7 @@ async fn a_weak_hash_is_told_at_each_login_by_its_password_and_no_other() {
         let layer = AuthLayer::builder()
             .token(TOKEN.parse::<Token>().expect("a token"))
             .password(hash.clone())
-            .peer(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())))
+            .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())))
             .observer(log.observer())
             .build()
             .expect("a gate");

@@ -65,8 +65,8 @@ async fn send(app: &Router, lines: &str) -> Answered {
 
 #[tokio::test]
 async fn a_session_is_handed_to_who_asks_and_a_stranger_is_nobody() {
-    let auth = AuthLayer::tokens(keys());
-    let app = routes().layer(auth.optional().open_paths(["/open"]));
+    let auth = AuthLayer::bearer_tokens(keys());
+    let app = routes().layer(auth.optional().public_paths(["/open"]));
     for (lines, status, text) in [
         ("GET /name\nauthorization: Bearer {TOKEN}", 200, "alice"),
         ("GET /perhaps\nauthorization: Bearer {TOKEN}", 200, "alice"),
@@ -82,7 +82,7 @@ async fn a_session_is_handed_to_who_asks_and_a_stranger_is_nobody() {
 
 #[tokio::test]
 async fn a_handler_behind_an_open_path_sees_strangers_too() {
-    let app = routes().layer(AuthLayer::tokens(keys()).open_paths(["/perhaps", "/name"]));
+    let app = routes().layer(AuthLayer::bearer_tokens(keys()).public_paths(["/perhaps", "/name"]));
     assert_eq!(send(&app, "GET /perhaps").await.text, "nobody");
     assert_eq!(send(&app, "GET /name").await.status, StatusCode::UNAUTHORIZED);
 }
@@ -93,7 +93,7 @@ async fn a_stranger_is_turned_away_by_an_extractor_as_by_the_gate() {
         AuthLayer::builder()
             .token(TOKEN.parse().expect("a token"))
             .challenge(Challenge::bearer("the realm").expect("a realm"))
-            .responses(responses)
+            .response_style(responses)
             .build()
             .expect("a gate")
     };
@@ -131,7 +131,7 @@ async fn a_stranger_is_turned_away_by_an_extractor_as_by_the_gate() {
 async fn a_stranger_turned_away_by_an_extractor_is_an_event() {
     let (told, heard) = std::sync::mpsc::channel();
     let auth = AuthLayer::builder()
-        .tokens(keys())
+        .bearer_tokens(keys())
         .observer(move |event: &Event<'_>| {
             if let Event::Refused { reason, path, .. } = event {
                 told.send(format!("{reason} at {path}"))
@@ -146,10 +146,10 @@ async fn a_stranger_turned_away_by_an_extractor_is_an_event() {
 
 #[tokio::test]
 async fn a_route_without_its_gate_is_a_mistake_of_the_server_and_says_the_remedy() {
-    let auth = AuthLayer::tokens(keys());
+    let auth = AuthLayer::bearer_tokens(keys());
     let gate_only = AuthLayer::builder()
-        .tokens(keys())
-        .gate_only()
+        .bearer_tokens(keys())
+        .without_session_extension()
         .build()
         .expect("a gate");
     for (claim, app) in [
@@ -176,7 +176,7 @@ async fn a_route_without_its_gate_is_a_mistake_of_the_server_and_says_the_remedy
 
 #[tokio::test]
 async fn a_handler_asks_for_a_scope_and_the_refusal_names_it() {
-    let app = routes().layer(AuthLayer::tokens(keys()));
+    let app = routes().layer(AuthLayer::bearer_tokens(keys()));
     let lines = format!("POST /write\nauthorization: Bearer {TOKEN}");
     let answer = send(&app, &lines).await;
     crate::support::refused_for(&answer, 403, Reason::InsufficientScope);
@@ -219,7 +219,7 @@ async fn log_in(
     Form(who): Form<Vec<(String, String)>>,
 ) -> Response {
     match who.first() {
-        Some((_, name)) => match auth.log_in(Head::of_parts(&head), Grant::new(Identity::new(name))) {
+        Some((_, name)) => match auth.login(Head::of_parts(&head), Grant::new(Identity::new(name))) {
             Ok(cookies) => (cookies, "welcome").into_response(),
             Err(_) => StatusCode::BAD_REQUEST.into_response(),
         },
@@ -229,7 +229,7 @@ async fn log_in(
 
 async fn log_out(State(auth): State<AuthLayer>, head: Parts) -> Response {
     let head = Head::of_parts(&head);
-    match auth.log_out(head) {
+    match auth.logout(head) {
         Ok(cookies) => cookies.into_response(),
         Err(denial) => denial.into_response(head),
     }
@@ -239,7 +239,7 @@ async fn log_out(State(auth): State<AuthLayer>, head: Parts) -> Response {
 async fn a_login_of_ones_own_sets_its_cookies_beside_those_of_others() {
     let auth = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
-        .own_login_page()
+        .custom_login_page()
         .build()
         .expect("a gate");
     async fn with_theme(mut answer: Response) -> Response {
@@ -268,7 +268,7 @@ async fn a_login_of_ones_own_sets_its_cookies_beside_those_of_others() {
     );
     assert_eq!(ask(&app, form("")).await.status, StatusCode::UNAUTHORIZED);
 
-    let leave = TestIdentity::new("alice").let_in_by(&auth, request("POST /leave").map(Body::new));
+    let leave = TestIdentity::new("alice").authenticate(&auth, request("POST /leave").map(Body::new));
     let lines = ask(&app, leave).await.set_cookies();
     assert!(
         lines

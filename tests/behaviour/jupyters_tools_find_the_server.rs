@@ -103,7 +103,7 @@ fn the_file_goes_with_its_value() {
     fs::write(&left_by_a_dead_one, "old").expect("written");
     let file = info().write(folder.path()).expect("written over the old one");
     assert_eq!(file.path(), left_by_a_dead_one);
-    assert_eq!(ServerInfo::running(folder.path()).expect("listed").len(), 1);
+    assert_eq!(ServerInfo::list_running(folder.path()).expect("listed").len(), 1);
     drop(file);
     assert_eq!(names(folder.path()), [] as [&str; 0]);
 }
@@ -126,7 +126,7 @@ fn running_servers_are_found_and_what_dead_ones_left_is_removed() {
         .write(folder.path())
         .expect("written");
 
-    let found = ServerInfo::running(folder.path()).expect("listed");
+    let found = ServerInfo::list_running(folder.path()).expect("listed");
     let found: Vec<_> = found
         .iter()
         .map(|server| {
@@ -157,7 +157,11 @@ fn running_servers_are_found_and_what_dead_ones_left_is_removed() {
     drop(file);
     alive.kill().expect("killed");
     alive.wait().expect("ended");
-    assert!(ServerInfo::running(folder.path()).expect("listed").is_empty());
+    assert!(
+        ServerInfo::list_running(folder.path())
+            .expect("listed")
+            .is_empty()
+    );
 }
 
 #[test]
@@ -167,12 +171,12 @@ fn a_description_that_others_could_have_written_is_not_believed() {
     for (mode, expected) in [(0o600, 1), (0o644, 1), (0o660, 0), (0o606, 0)] {
         fs::write(&path, jupyters(process::id())).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
-        let found = ServerInfo::running(folder.path()).expect("listed").len();
+        let found = ServerInfo::list_running(folder.path()).expect("listed").len();
         assert_eq!((found, path.exists()), (expected, true), "{mode:o}");
     }
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("set");
     for error in [
-        ServerInfo::running(folder.path()).expect_err("refused"),
+        ServerInfo::list_running(folder.path()).expect_err("refused"),
         info().write(folder.path()).expect_err("refused"),
     ] {
         assert_eq!(error.kind(), SecretErrorKind::Permissions, "{error}");
@@ -182,7 +186,7 @@ fn a_description_that_others_could_have_written_is_not_believed() {
         );
     }
     assert!(
-        ServerInfo::running(folder.path().join("none"))
+        ServerInfo::list_running(folder.path().join("none"))
             .expect("nobody runs")
             .is_empty()
     );
@@ -194,7 +198,7 @@ fn the_token_is_in_the_file_and_the_json_and_not_in_debug() {
     let canary = Canary::new("token of a server");
     let info = info().with_token(canary.text().parse().expect("a token"));
     let file = info.write(folder.path()).expect("written");
-    let found = ServerInfo::running(folder.path()).expect("listed");
+    let found = ServerInfo::list_running(folder.path()).expect("listed");
     for shown in [format!("{info:?}"), format!("{found:?}"), format!("{file:?}")] {
         assert!(!canary.is_in(&shown), "{shown}");
     }

@@ -64,16 +64,16 @@ impl PasswordVerifier for Directory {
 
 fn layer(directory: &Directory, clock: &TestClock) -> AuthLayer {
     AuthLayer::builder()
-        .passwords(directory.clone())
-        .own_login_page()
-        .peer(|extensions| extensions.get::<SocketAddr>().copied().map(Peer::Ip))
+        .password_verifier(directory.clone())
+        .custom_login_page()
+        .peer_extractor(|extensions| extensions.get::<SocketAddr>().copied().map(Peer::Ip))
         .clock(clock.clone())
         .build()
         .expect("a gate")
 }
 
 fn clock() -> TestClock {
-    TestClock::at(UnixTime::from_secs(1_700_000_000))
+    TestClock::new(UnixTime::from_secs(1_700_000_000))
 }
 
 /// One attempt: `None` if it is a login, else the reason.

@@ -9,9 +9,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use portcullis::{
     Answer, AuthLayer, AuthLayerBuilder, BaseUrl, BytesSource, CookieJar, CookieName, CookieScope, Denial,
-    EnvSource, Event, FileSource, FirstOf, Grant, Head, Hosts, Identity, Keyring, Observer, Origins, Outcome,
+    EnvSource, Event, FileSource, Grant, Head, Hosts, Identity, Keyring, Observer, Origins, Outcome,
     PresentedToken, Query, Reason, RequestCookies, Responses, Secret, SecretSource, Session, SetCookies,
-    Token, TokenBuffer, TokenSet, TokenSource, TracingObserver, Unavailable, UnixTime,
+    SourceChain, Token, TokenBuffer, TokenSet, TokenSource, TracingObserver, Unavailable, UnixTime,
     authenticate::{IdentityCookie, TokenAuthenticator, TokenSources},
     authenticator_fn,
     cookie::SignedValues,
@@ -118,16 +118,19 @@ impl Good {
         };
         let builders: Vec<AuthLayerBuilder> = vec![
             new().token(token()),
-            new().token(token()).responses(Responses::jupyter()),
+            new().token(token()).response_style(Responses::jupyter()),
             new().token(token()).login_path("/login"),
-            new().token(token()).tokens(set()).token_sources(everywhere()),
-            new().token(token()).with_xsrf_by_origin().gate_only(),
             new()
                 .token(token())
-                .hosts(Hosts::listed(["localhost", "hub.example.org"]).expect("hosts"))
-                .origins(Origins::parse(["https://app.example.net"]).expect("origins"))
+                .bearer_tokens(set())
+                .token_sources(everywhere()),
+            new().token(token()).csrf_by_origin().without_session_extension(),
+            new()
+                .token(token())
+                .allowed_hosts(Hosts::listed(["localhost", "hub.example.org"]).expect("hosts"))
+                .allowed_origins(Origins::parse(["https://app.example.net"]).expect("origins"))
                 .base_url("/lab/".parse::<BaseUrl>().expect("a base")),
-            new().tokens(set()),
+            new().bearer_tokens(set()),
             new()
                 .token(token())
                 .authenticator(later(|| Outcome::Rejected(Reason::UnknownToken))),
@@ -145,8 +148,8 @@ impl Good {
         let plain = layers[0].clone();
         layers.extend([
             plain.optional(),
-            plain.require("admin"),
-            plain.open_paths(["/open"]),
+            plain.require_scope("admin"),
+            plain.public_paths(["/open"]),
         ]);
         layers
     }
@@ -214,7 +217,10 @@ async fn exchange(
     sinks.debug("query", &Query::of(request.uri()));
     sinks.debug("cookies", &RequestCookies::of(request.headers()));
     sinks.put("decision", format!("{:?}", layer.decide(Head::of(&request))));
-    sinks.put("check", format!("{:?}", layer.check(Head::of(&request)).await));
+    sinks.put(
+        "check",
+        format!("{:?}", layer.authenticate(Head::of(&request)).await),
+    );
     let told = sinks.clone();
     let mut service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
         let told = told.clone();
@@ -464,7 +470,7 @@ fn no_error_tells_the_secret_that_is_at_fault() {
             format!("{text},,{text}x"),
         ] {
             // Blanks around an entry are taken off, and it may be good then.
-            if let Err(error) = TokenSet::parse_list(&Secret::from(list), grant.clone()) {
+            if let Err(error) = TokenSet::from_list(&Secret::from(list), grant.clone()) {
                 tell(&sinks, &error);
             }
         }
@@ -482,7 +488,7 @@ fn no_error_tells_the_secret_that_is_at_fault() {
             ];
             for source in sources {
                 sinks.debug("source", &source);
-                let first = FirstOf::new([Box::new(source.clone()) as Box<dyn SecretSource>]);
+                let first = SourceChain::new([Box::new(source.clone()) as Box<dyn SecretSource>]);
                 sinks.debug("source", &first);
                 for error in [
                     source.load().err(),
@@ -675,7 +681,7 @@ fn debug_of_what_holds_a_secret_shows_none() {
 
     let builder = AuthLayer::builder()
         .token(token.clone())
-        .tokens(set.clone())
+        .bearer_tokens(set.clone())
         .keyring(keyring.clone());
     sinks.debug("layer", &builder);
     let layer = builder.build().expect("a gate");
@@ -694,7 +700,7 @@ fn debug_of_what_holds_a_secret_shows_none() {
         &set,
         &TokenAuthenticator::new(set.clone()),
         &BytesSource::new(text),
-        &FirstOf::new([Box::new(BytesSource::new(text)) as Box<dyn SecretSource>]),
+        &SourceChain::new([Box::new(BytesSource::new(text)) as Box<dyn SecretSource>]),
         &head,
         &Query::of(request.uri()),
         &Unavailable::new(text),

@@ -6,7 +6,7 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
-    AuthLayer, Grant, Identity, PasswordHash, Peer, Token, UnixTime, Users, testing::TestClock,
+    AuthLayer, Grant, Identity, MemoryPasswordStore, PasswordHash, Peer, Token, UnixTime, testing::TestClock,
     verify::StoredPasswords,
 };
 
@@ -213,11 +213,11 @@ async fn a_form_that_cannot_be_read_is_no_login() {
 
 #[tokio::test]
 async fn guessing_is_throttled_and_the_owner_still_gets_in() {
-    let clock = TestClock::at(UnixTime::from_secs(1_700_000_000));
+    let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
     let layer = AuthLayer::builder()
         .token(TOKEN.parse::<Token>().expect("a token"))
         .clock(clock.clone())
-        .peer(|_| Some(Peer::Ip(([192, 0, 2, 7], 1).into())))
+        .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 7], 1).into())))
         .build()
         .expect("a gate");
     let session = submit(&layer, "/login", TOKEN)
@@ -252,9 +252,9 @@ async fn guessing_is_throttled_and_the_owner_still_gets_in() {
 
 #[tokio::test]
 async fn people_with_names_log_in_as_themselves() {
-    let users = Users::new([(Identity::new("alice"), hash())]).expect("users");
+    let users = MemoryPasswordStore::new([(Identity::new("alice"), hash())]).expect("users");
     let layer = AuthLayer::builder()
-        .passwords(StoredPasswords::new(users))
+        .password_verifier(StoredPasswords::new(users))
         .build()
         .expect("a gate");
     let (cookie, xsrf) = visit(&layer).await;
@@ -406,7 +406,7 @@ async fn a_handler_of_ones_own_can_log_in_and_out() {
     let head = request("POST /own-login");
     let mut headers = http::HeaderMap::new();
     layer
-        .log_in(portcullis::Head::of(&head), Grant::new(Identity::new("carol")))
+        .login(portcullis::Head::of(&head), Grant::new(Identity::new("carol")))
         .expect("a name that fits")
         .append_to(&mut headers);
     let session = headers["set-cookie"]
@@ -419,7 +419,7 @@ async fn a_handler_of_ones_own_can_log_in_and_out() {
     let inside = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
     assert_eq!(inside.text, "carol by Cookie");
     let mut headers = http::HeaderMap::new();
-    let cookies = layer.log_out(portcullis::Head::of(&head));
+    let cookies = layer.logout(portcullis::Head::of(&head));
     cookies.expect("cookies of a usual size").append_to(&mut headers);
     assert!(
         headers
@@ -434,7 +434,7 @@ async fn a_login_page_of_ones_own_is_open_and_people_are_sent_there() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse::<Token>().expect("a token"))
         .login_path("/web/login")
-        .own_login_page()
+        .custom_login_page()
         .build()
         .expect("a gate");
     let visitor = send(&layer, request("GET /lab\naccept: text/html")).await;
@@ -448,7 +448,7 @@ async fn a_login_page_of_ones_own_is_open_and_people_are_sent_there() {
 
 #[tokio::test]
 async fn each_login_is_a_session_of_its_own() {
-    let clock = TestClock::at(UnixTime::from_secs(1_700_000_000));
+    let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
     let layer = AuthLayer::builder()
         .token(TOKEN.parse::<Token>().expect("a token"))
         .password(hash())

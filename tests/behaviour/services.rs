@@ -89,7 +89,7 @@ async fn the_same_gate_twice_asks_once_and_another_gate_asks_for_itself() {
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 
     let scoped = Router::new()
-        .route("/inner", get(who).layer(auth.require("admin")))
+        .route("/inner", get(who).layer(auth.require_scope("admin")))
         .layer(auth.clone());
     assert_eq!(
         status(scoped, "GET /inner").await,
@@ -157,10 +157,10 @@ async fn a_hyper_connection_server_over_both_versions() {
 
 #[tokio::test]
 async fn a_tonic_server_with_an_open_health_service() {
-    let auth = AuthLayer::tokens(
+    let auth = AuthLayer::bearer_tokens(
         portcullis::TokenSet::new([(token(), Grant::new(Identity::new("client")))]).expect("a set"),
     )
-    .open_paths(["/grpc.health.v1.Health/Check"]);
+    .public_paths(["/grpc.health.v1.Health/Check"]);
     let (_reporter, health) = tonic_health::server::health_reporter();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await

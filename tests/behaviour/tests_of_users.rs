@@ -15,8 +15,8 @@ fn auth() -> AuthLayer {
 #[tokio::test]
 async fn a_gate_lets_its_test_identity_in_and_asks_nothing_of_it() {
     let (auth, alice) = (auth(), TestIdentity::new("alice"));
-    for gate in [auth.clone(), auth.optional(), auth.open_paths(["/other"])] {
-        let answer = send(&gate, alice.let_in_by(&auth, request("POST /"))).await;
+    for gate in [auth.clone(), auth.optional(), auth.public_paths(["/other"])] {
+        let answer = send(&gate, alice.authenticate(&auth, request("POST /"))).await;
         assert_eq!(answer.text, "alice by Token");
     }
 }
@@ -25,12 +25,12 @@ async fn a_gate_lets_its_test_identity_in_and_asks_nothing_of_it() {
 async fn a_test_identity_opens_no_other_gate() {
     let alice = TestIdentity::new("alice");
     refused_for(
-        &send(&auth(), alice.let_in_by(&auth(), request("GET /"))).await,
+        &send(&auth(), alice.authenticate(&auth(), request("GET /"))).await,
         401,
         Reason::NoCredential,
     );
     refused_for(
-        &send(&auth(), alice.put_on(request("GET /"))).await,
+        &send(&auth(), alice.insert_into(request("GET /"))).await,
         401,
         Reason::NoCredential,
     );
@@ -38,21 +38,25 @@ async fn a_test_identity_opens_no_other_gate() {
 
 #[tokio::test]
 async fn all_other_rules_of_the_gate_hold_for_a_test_identity() {
-    let clock = TestClock::at(UnixTime::from_secs(1_000));
+    let clock = TestClock::new(UnixTime::from_secs(1_000));
     let auth = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
         .clock(clock.clone())
         .build()
         .expect("a gate");
     let alice = TestIdentity::new("alice").with_scopes(["read"]);
-    let by_cookie = alice.clone().by(Credential::Cookie);
-    let ending = TestIdentity::of(Grant::new(Identity::new("bob")).expires_at(UnixTime::from_secs(1_060)));
+    let by_cookie = alice.clone().with_auth_method(Credential::Cookie);
+    let ending =
+        TestIdentity::from_grant(Grant::new(Identity::new("bob")).expires_at(UnixTime::from_secs(1_060)));
     let ask = async |gate: &AuthLayer, who: &TestIdentity, lines: &str| {
-        send(gate, who.let_in_by(&auth, request(lines))).await
+        send(gate, who.authenticate(&auth, request(lines))).await
     };
 
-    assert_eq!(ask(&auth.require("read"), &alice, "GET /").await.status, 200);
-    let answer = ask(&auth.require("write"), &alice, "GET /").await;
+    assert_eq!(
+        ask(&auth.require_scope("read"), &alice, "GET /").await.status,
+        200
+    );
+    let answer = ask(&auth.require_scope("write"), &alice, "GET /").await;
     refused_for(&answer, 403, Reason::InsufficientScope);
     refused_for(
         &ask(&auth, &alice, "GET /\nhost: evil.example").await,
@@ -71,7 +75,7 @@ async fn all_other_rules_of_the_gate_hold_for_a_test_identity() {
 fn a_request_without_a_host_is_given_one_and_another_keeps_its_own() {
     let (auth, alice) = (auth(), TestIdentity::new("alice"));
     let host = |request: Request<()>| {
-        let request = alice.let_in_by(&auth, request);
+        let request = alice.authenticate(&auth, request);
         String::from_utf8(Head::of(&request).host().expect("a host").to_vec()).expect("text")
     };
     assert_eq!(host(Request::new(())), "localhost");

@@ -11,8 +11,8 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
-    Answer, AuthLayer, AuthLayerBuilder, Event, Head, Identity, Keyring, PasswordHash, PasswordPolicy,
-    Reason, Secret, StoredPasswords, Token, Unavailable, UnixTime, Users, testing::TestClock,
+    Answer, AuthLayer, AuthLayerBuilder, Event, Head, Identity, Keyring, MemoryPasswordStore, PasswordHash,
+    PasswordPolicy, Reason, Secret, StoredPasswords, Token, Unavailable, UnixTime, testing::TestClock,
 };
 
 use crate::{
@@ -43,7 +43,7 @@ impl Disk {
         let (hashes, events) = (self.hashes.clone(), self.events.clone());
         AuthLayer::builder()
             .keyring(Keyring::from_secret(Secret::from(&[1; 32][..])).expect("32 octets"))
-            .password_change(PasswordPolicy::new(), move |hash: &PasswordHash| {
+            .allow_password_change(PasswordPolicy::new(), move |hash: &PasswordHash| {
                 hashes.lock().expect("one at a time").push(hash.clone());
                 Answer::Now(Ok(()))
             })
@@ -102,8 +102,8 @@ async fn a_change_ends_every_session_but_that_of_who_made_it_and_outlives_a_rest
     let mine = log_in(&layer, OLD).await.cookie("username-localhost=");
     let others = log_in(&layer, OLD).await.cookie("username-localhost=");
     let head = request(&format!("GET /\ncookie: {others}"));
-    let session = layer.check(Head::of(&head)).await.expect("a good cookie");
-    let mut ended = pin!(layer.ended(&session));
+    let session = layer.authenticate(Head::of(&head)).await.expect("a good cookie");
+    let mut ended = pin!(layer.session_ended(&session));
     let mut context = Context::from_waker(Waker::noop());
     assert!(ended.as_mut().poll(&mut context).is_pending());
     disk.events();
@@ -212,7 +212,7 @@ async fn policy_judges_no_password_before_the_rate_limit_and_the_proof() {
     let layer = Disk::default()
         .builder()
         .password(hash(OLD))
-        .clock(TestClock::at(UnixTime::from_secs(1_700_000_000)))
+        .clock(TestClock::new(UnixTime::from_secs(1_700_000_000)))
         .build()
         .expect("a layer");
     // As slow to take apart as any.
@@ -264,7 +264,7 @@ async fn the_token_sets_the_first_password() {
 async fn what_cannot_be_kept_is_not_set() {
     let layer = AuthLayer::builder()
         .password(hash(OLD))
-        .password_change(PasswordPolicy::new(), |_: &PasswordHash| {
+        .allow_password_change(PasswordPolicy::new(), |_: &PasswordHash| {
             Answer::later(async { Err(Unavailable::new("the disk is full")) })
         })
         .build()
@@ -318,16 +318,18 @@ async fn where_it_is_not_allowed_nothing_is_offered_and_nothing_changes() {
 #[test]
 fn a_password_that_nobody_could_change_is_a_configuration_error() {
     let changes = || Disk::default().builder();
-    let users = || StoredPasswords::new(Users::new([(Identity::new("alice"), hash(OLD))]).expect("users"));
+    let users = || {
+        StoredPasswords::new(MemoryPasswordStore::new([(Identity::new("alice"), hash(OLD))]).expect("users"))
+    };
     for (what, builder) in [
         (
             "nothing to prove",
             changes().authenticator(portcullis::authenticator_fn(|_| portcullis::Outcome::Absent)),
         ),
-        ("people with names", changes().passwords(users())),
+        ("people with names", changes().password_verifier(users())),
         (
             "people with names beside a token",
-            changes().passwords(users()).token(Token::generate()),
+            changes().password_verifier(users()).token(Token::generate()),
         ),
     ] {
         let error = builder.build().expect_err(what);
@@ -359,7 +361,7 @@ async fn no_password_old_new_or_wrong_is_told() {
         let log = sinks.clone();
         let layer = AuthLayer::builder()
             .password(hash(old.text()))
-            .password_change(PasswordPolicy::new(), move |_: &PasswordHash| {
+            .allow_password_change(PasswordPolicy::new(), move |_: &PasswordHash| {
                 Answer::Now(
                     kept.then_some(())
                         .ok_or_else(|| Unavailable::new("the disk is full")),

@@ -10,9 +10,9 @@ use std::{
 
 use http_body_util::Full;
 use portcullis::{
-    Answer, AuthLayer, AuthLayerBuilder, Grant, Identity, PasswordHash, Peer, PresentedToken, Reason,
-    StoredPasswords, Token, TokenHash, TokenSet, TokenSource, TokenVerifier, Unavailable, UnixTime, Users,
-    Verdict, testing::TestClock,
+    Answer, AuthLayer, AuthLayerBuilder, Grant, Identity, MemoryPasswordStore, PasswordHash, Peer,
+    PresentedToken, Reason, StoredPasswords, Token, TokenHash, TokenSet, TokenSource, TokenVerifier,
+    Unavailable, UnixTime, Verdict, testing::TestClock,
 };
 
 use crate::support::{Answered, TOKEN, refused_for, request, send};
@@ -28,7 +28,7 @@ fn set(key: &str, grant: Grant) -> TokenSet {
 }
 
 fn built(builder: AuthLayerBuilder) -> AuthLayer {
-    builder.tokens_log_in().build().expect("a gate")
+    builder.allow_token_login().build().expect("a gate")
 }
 
 async fn type_in(auth: &AuthLayer, typed: &str) -> Answered {
@@ -47,15 +47,15 @@ async fn visit(auth: &AuthLayer, login: &Answered) -> Answered {
 #[tokio::test]
 async fn a_login_is_worth_what_its_token_is_worth_now() {
     let keys = set("first-key", grant("alice"));
-    let auth = built(AuthLayer::builder().tokens(keys.clone()));
+    let auth = built(AuthLayer::builder().bearer_tokens(keys.clone()));
     let login = type_in(&auth, " first-key ").await;
     assert_eq!(login.status, 302, "{login:?}");
     assert_eq!(visit(&auth, &login).await.text, "alice by Cookie");
-    assert_eq!(visit(&auth.require("read"), &login).await.status, 200);
-    assert_eq!(visit(&auth.require("write"), &login).await.status, 403);
+    assert_eq!(visit(&auth.require_scope("read"), &login).await.status, 200);
+    assert_eq!(visit(&auth.require_scope("write"), &login).await.status, 403);
 
     keys.replace(set("first-key", grant("alice").with_scopes(["write"])));
-    assert_eq!(visit(&auth.require("write"), &login).await.status, 200);
+    assert_eq!(visit(&auth.require_scope("write"), &login).await.status, 200);
     keys.replace(set("second-key", grant("alice")));
     let ended = visit(&auth, &login).await;
     refused_for(&ended, 401, Reason::ExpiredCookie);
@@ -72,12 +72,12 @@ async fn a_login_is_worth_what_its_token_is_worth_now() {
 
 #[tokio::test]
 async fn a_token_that_has_ended_logs_nobody_in_and_no_longer() {
-    let clock = TestClock::at(START);
+    let clock = TestClock::new(START);
     let key = set(
         "a-key",
         grant("alice").expires_at(START.after(Duration::from_secs(60))),
     );
-    let auth = built(AuthLayer::builder().tokens(key).clock(clock.clone()));
+    let auth = built(AuthLayer::builder().bearer_tokens(key).clock(clock.clone()));
     let login = type_in(&auth, "a-key").await;
     assert_eq!(visit(&auth, &login).await.status, 200);
     clock.advance(Duration::from_secs(60));
@@ -88,7 +88,7 @@ async fn a_token_that_has_ended_logs_nobody_in_and_no_longer() {
 #[tokio::test]
 async fn tokens_log_nobody_in_unless_it_is_said() {
     let auth = AuthLayer::builder()
-        .tokens(set("a-key", grant("alice")))
+        .bearer_tokens(set("a-key", grant("alice")))
         .build()
         .expect("a gate");
     let page = send(&auth, request("GET /login\naccept: text/html")).await;
@@ -106,13 +106,13 @@ async fn a_cookie_of_a_token_is_nothing_where_tokens_do_not_log_in() {
     let before = built(
         AuthLayer::builder()
             .token(token.clone())
-            .tokens(keys.clone())
+            .bearer_tokens(keys.clone())
             .keyring(keyring.clone()),
     );
     let after = AuthLayer::builder()
         .token(token)
-        .tokens(keys)
-        .own_login_page()
+        .bearer_tokens(keys)
+        .custom_login_page()
         .token_sources([TokenSource::Authorization])
         .keyring(keyring)
         .build()
@@ -135,7 +135,7 @@ async fn a_token_or_the_password_may_be_typed() {
     let hash = PasswordHash::hash(&password.into()).expect("a good password");
     let auth = built(
         AuthLayer::builder()
-            .tokens(set("a-key", grant("alice")))
+            .bearer_tokens(set("a-key", grant("alice")))
             .password(hash),
     );
     for (typed, status) in [("a-key", 302), (password, 302), ("another-key", 401)] {
@@ -178,8 +178,8 @@ async fn a_store_that_is_down_ends_no_login() {
     let down = Arc::new(AtomicBool::new(false));
     let auth = built(
         AuthLayer::builder()
-            .tokens(set("other-key", grant("bob")))
-            .tokens(Database(down.clone())),
+            .bearer_tokens(set("other-key", grant("bob")))
+            .bearer_tokens(Database(down.clone())),
     );
     let login = type_in(&auth, "a-key").await;
     assert_eq!(visit(&auth, &login).await.text, "alice by Cookie");
@@ -218,14 +218,17 @@ async fn type_in_from(auth: &AuthLayer, address: u8, username: &str, typed: &str
 /// Servers where a password and a token log in, each with a token that is not alice's.
 fn servers() -> Vec<(AuthLayer, &'static str)> {
     let hash = || PasswordHash::hash(&PASSWORD.into()).expect("a good password");
-    let alice = || Users::new([(Identity::new("alice"), hash())]).expect("users");
-    let builder = || AuthLayer::builder().clock(TestClock::at(START));
-    let named = || builder().passwords(StoredPasswords::new(alice()));
+    let alice = || MemoryPasswordStore::new([(Identity::new("alice"), hash())]).expect("users");
+    let builder = || AuthLayer::builder().clock(TestClock::new(START));
+    let named = || builder().password_verifier(StoredPasswords::new(alice()));
     let keys = || set("key-of-mallory", grant("mallory"));
     let shared_token = || TOKEN.parse::<Token>().expect("a token");
     vec![
-        (built(named().tokens(keys())), "key-of-mallory"),
-        (built(builder().password(hash()).tokens(keys())), "key-of-mallory"),
+        (built(named().bearer_tokens(keys())), "key-of-mallory"),
+        (
+            built(builder().password(hash()).bearer_tokens(keys())),
+            "key-of-mallory",
+        ),
         (built(named().token(shared_token())), TOKEN),
         (built(builder().password(hash()).token(shared_token())), TOKEN),
     ]

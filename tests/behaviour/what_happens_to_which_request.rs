@@ -326,11 +326,11 @@ async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
         (visitor.status.as_u16(), visitor.header("location")),
         (302, "/login?next=%2Flab%3Fa%3D1")
     );
-    let keys = portcullis::TokenSet::parse_list(
+    let keys = portcullis::TokenSet::from_list(
         &"a-key".into(),
         portcullis::Grant::new(portcullis::Identity::new("me")),
     );
-    let api = AuthLayer::tokens(keys.expect("a set"));
+    let api = AuthLayer::bearer_tokens(keys.expect("a set"));
     let person = send(&api, request("GET /\naccept: text/html,*/*;q=0.8")).await;
     refused_for(&person, 401, Reason::NoCredential);
     assert!(person.header("content-type").starts_with("text/html"));
@@ -375,7 +375,7 @@ async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
 async fn jupyter_responses_answer_as_the_originals_do() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
-        .responses(Responses::jupyter())
+        .response_style(Responses::jupyter())
         .build()
         .expect("a gate");
     let answer = send(&layer, request("GET /api/status")).await;
@@ -405,7 +405,7 @@ async fn a_gate_for_header_tokens_answers_for_every_host_and_reads_no_query() {
         portcullis::Grant::new(portcullis::Identity::new("me")),
     )])
     .expect("a set");
-    let layer = AuthLayer::tokens(keys);
+    let layer = AuthLayer::bearer_tokens(keys);
     let answer = send(
         &layer,
         request(&format!(
@@ -425,7 +425,7 @@ async fn a_gate_for_header_tokens_answers_for_every_host_and_reads_no_query() {
 async fn listed_hosts_are_answered_for_and_no_others() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
-        .hosts(Hosts::listed(["notebooks.example.org"]).expect("a host"))
+        .allowed_hosts(Hosts::listed(["notebooks.example.org"]).expect("a host"))
         .build()
         .expect("a gate");
     let good = request(&format!(
@@ -463,7 +463,7 @@ async fn optional_routes_serve_strangers_and_still_refuse_a_wrong_token() {
 
 #[tokio::test]
 async fn open_paths_are_exact_and_the_host_guard_still_holds_there() {
-    let layer = layer().open_paths(["/health", "/"]);
+    let layer = layer().public_paths(["/health", "/"]);
     for (path, open) in [
         ("/health", true),
         ("/", true),
@@ -490,13 +490,17 @@ async fn open_paths_are_exact_and_the_host_guard_still_holds_there() {
 async fn a_route_that_requires_a_scope_tells_which_one_is_missing() {
     let grant = portcullis::Grant::new(portcullis::Identity::new("me")).with_scopes(["read"]);
     let keys = portcullis::TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set");
-    let layer = AuthLayer::tokens(keys);
+    let layer = AuthLayer::bearer_tokens(keys);
     let good = format!("GET /\nauthorization: Bearer {TOKEN}");
     assert_eq!(
-        send(&layer.require("read"), request(&good)).await.status,
+        send(&layer.require_scope("read"), request(&good)).await.status,
         StatusCode::OK
     );
-    let answer = send(&layer.require("read").require("write"), request(&good)).await;
+    let answer = send(
+        &layer.require_scope("read").require_scope("write"),
+        request(&good),
+    )
+    .await;
     refused_for(&answer, 403, Reason::InsufficientScope);
     assert!(
         answer
@@ -508,7 +512,7 @@ async fn a_route_that_requires_a_scope_tells_which_one_is_missing() {
 
 #[tokio::test]
 async fn danger_accept_anyone_lets_everybody_in_but_no_foreign_page() {
-    let layer = AuthLayer::danger_accept_anyone();
+    let layer = AuthLayer::danger_allow_anonymous();
     assert!(send(&layer, request("GET /")).await.text.ends_with(" by Anyone"));
     assert_eq!(
         send(&layer, request("POST /")).await.status,
@@ -531,10 +535,10 @@ async fn danger_accept_anyone_lets_everybody_in_but_no_foreign_page() {
 async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse::<Token>().expect("a token"))
-        .origins(Origins::parse(["https://app.example.org"]).expect("well-formed"))
+        .allowed_origins(Origins::parse(["https://app.example.org"]).expect("well-formed"))
         .build()
         .expect("a gate");
-    let (optional, open) = (layer.optional(), layer.open_paths(["/health"]));
+    let (optional, open) = (layer.optional(), layer.public_paths(["/health"]));
     for (who, layer, lines, status) in [
         (
             "a known token",

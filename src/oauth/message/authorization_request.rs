@@ -2,7 +2,7 @@
 
 use super::super::{
     error::{OAuthError, OAuthErrorKind},
-    parameters::{Parameters, Writer},
+    parameters::{FormEncoder, Parameters},
     pkce::CodeChallenge,
 };
 
@@ -70,7 +70,7 @@ impl AuthorizationRequest {
 
     /// The URL that a browser is sent to, at this endpoint.
     pub fn to_url(&self, endpoint: &str) -> String {
-        Writer::query_of(endpoint)
+        FormEncoder::query_of(endpoint)
             .add("client_id", &self.client_id)
             .add_some("redirect_uri", self.redirect_uri.as_deref())
             .add_some("response_type", self.response_type.as_deref())

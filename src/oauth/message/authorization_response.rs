@@ -2,7 +2,7 @@
 
 use super::super::{
     error::OAuthError,
-    parameters::{Parameters, Writer},
+    parameters::{FormEncoder, Parameters},
 };
 use crate::secret::Secret;
 
@@ -46,7 +46,7 @@ impl AuthorizationResponse {
 
     /// The URL that the browser is sent to, at the client's redirect URI.
     pub fn to_url(&self, redirect_uri: &str) -> String {
-        let writer = Writer::query_of(redirect_uri);
+        let writer = FormEncoder::query_of(redirect_uri);
         let writer = match &self.result {
             Ok(code) => writer.add("code", code.expose_str().unwrap_or_default()),
             Err(error) => writer
@@ -64,7 +64,7 @@ impl AuthorizationResponse {
     pub fn parse(query: &[u8]) -> Result<Self, OAuthError> {
         let read = Parameters::read(query)?;
         let result = match (read.get("error"), read.get("code")) {
-            (Some(error), _) => Err(OAuthError::told(error, read.get("error_description"))),
+            (Some(error), _) => Err(OAuthError::from_parts(error, read.get("error_description"))),
             (None, Some(code)) => Ok(Secret::from(code)),
             (None, None) => return Err(OAuthError::invalid_request("OAuth callback made without a code.")),
         };

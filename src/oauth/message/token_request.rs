@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::{
     error::{OAuthError, OAuthErrorKind},
-    parameters::{Parameters, Writer},
+    parameters::{FormEncoder, Parameters},
     pkce::CodeVerifier,
 };
 use crate::secret::Secret;
@@ -48,7 +48,7 @@ impl TokenRequest {
     pub fn to_form(&self) -> Secret {
         let secret = self.client_secret.as_ref().and_then(Secret::expose_str);
         let verifier = self.code_verifier.as_ref().map(CodeVerifier::expose);
-        let form = Writer::form()
+        let form = FormEncoder::form()
             .add("client_id", &self.client_id)
             .add_some("client_secret", secret)
             .add("grant_type", "authorization_code")

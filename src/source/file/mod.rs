@@ -16,11 +16,11 @@ use crate::{
     secret::{Secret, SecretError},
     source::{
         SecretSource,
-        content::{Content, LIMIT, trimmed},
-        directory::{ATTEMPTS, Directory, status, unsteady},
+        content::{LIMIT, SecretFormat, trimmed},
+        directory::{ATTEMPTS, Directory, kept_changing, status},
         env::set,
-        fault::Fault,
-        permissions::{self, Allowed},
+        fault::FileError,
+        permissions::{self, AllowedPermissions},
     },
 };
 
@@ -38,7 +38,7 @@ use crate::{
 /// 5. It has at most 4096 octets, of the expected form: a text, or a key ([`hex`](Self::hex),
 ///    [`raw`](Self::raw)).
 ///
-/// Secrets that an orchestrator mounts break 1 and 3 by design: [`mounted`](Self::mounted).
+/// Secrets that an orchestrator mounts break 1 and 3 by design: [`container_secret`](Self::mounted).
 ///
 /// # Security
 ///
@@ -71,15 +71,15 @@ use crate::{
 pub struct FileSource {
     /// What the file is called in errors.
     what: &'static str,
-    place: Place,
-    content: Content,
-    allowed: Allowed,
+    place: PathSpec,
+    content: SecretFormat,
+    allowed: AllowedPermissions,
     create: bool,
     delete: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum PathSpec {
     Path(PathBuf),
     /// The environment variable that holds the path.
     Variable(String),
@@ -89,37 +89,37 @@ impl FileSource {
     /// The text in the file at `path`: a token, a password. It must be UTF-8 and not empty; blanks and line
     /// ends around it are dropped.
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self::at("secret file", Place::Path(path.as_ref().to_owned()))
+        Self::at("secret file", PathSpec::Path(path.as_ref().to_owned()))
     }
 
     /// The cookie secret in the file at `path`: a key as hexadecimal digits, which JupyterHub writes and reads
     /// too. Often followed by [`or_create`](Self::or_create).
     pub fn cookie_secret(path: impl AsRef<Path>) -> Self {
-        Self::at("cookie secret file", Place::Path(path.as_ref().to_owned())).hex()
+        Self::at("cookie secret file", PathSpec::Path(path.as_ref().to_owned())).hex()
     }
 
     /// The text in the file whose path the environment variable `variable` holds.
     ///
     /// A variable that is unset or empty has nothing. One that names a file promises a secret: a missing file
     /// is an error then.
-    pub fn named_by(variable: impl Into<String>) -> Self {
-        Self::at("secret file", Place::Variable(variable.into()))
+    pub fn from_env_path(variable: impl Into<String>) -> Self {
+        Self::at("secret file", PathSpec::Variable(variable.into()))
     }
 
     /// The token of a Jupyter Server: the text in the file that `JUPYTER_TOKEN_FILE` names.
     ///
-    /// As [`named_by`](Self::named_by): a missing or an empty file is an error, and never switches
+    /// As [`from_env_path`](Self::named_by): a missing or an empty file is an error, and never switches
     /// authentication off.
     pub fn jupyter_token() -> Self {
-        Self::at("token file", Place::Variable("JUPYTER_TOKEN_FILE".to_owned()))
+        Self::at("token file", PathSpec::Variable("JUPYTER_TOKEN_FILE".to_owned()))
     }
 
-    fn at(what: &'static str, place: Place) -> Self {
+    fn at(what: &'static str, place: PathSpec) -> Self {
         Self {
             what,
             place,
-            content: Content::Text,
-            allowed: Allowed::default(),
+            content: SecretFormat::Text,
+            allowed: AllowedPermissions::default(),
             create: false,
             delete: false,
         }
@@ -129,7 +129,7 @@ impl FileSource {
     /// ends around them dropped; its octets must have at least 8 different values.
     #[must_use]
     pub fn hex(mut self) -> Self {
-        self.content = Content::Hex;
+        self.content = SecretFormat::Hex;
         self
     }
 
@@ -137,7 +137,7 @@ impl FileSource {
     /// they must have at least 8 different values. A Jupyter Server's `jupyter_cookie_secret` is read this way.
     #[must_use]
     pub fn raw(mut self) -> Self {
-        self.content = Content::Raw;
+        self.content = SecretFormat::Raw;
         self
     }
 
@@ -204,16 +204,18 @@ impl FileSource {
     ///
     /// For containers, where no other user is. Owner, writers, links and directory are still judged.
     #[must_use]
-    pub fn mounted(mut self) -> Self {
+    pub fn container_secret(mut self) -> Self {
         self.allowed.all_read();
         self.follow_symlink()
     }
 
     /// The path that `value`, what the variable holds, names.
-    fn path_in(value: Option<OsString>) -> Result<Option<PathBuf>, Fault> {
+    fn path_in(value: Option<OsString>) -> Result<Option<PathBuf>, FileError> {
         let Some(value) = set(value) else { return Ok(None) };
         match trimmed(value.as_bytes()) {
-            [] => Err(Fault::Content("expected a path, found blanks alone".to_owned())),
+            [] => Err(FileError::Content(
+                "expected a path, found blanks alone".to_owned(),
+            )),
             path => Ok(Some(OsStr::from_bytes(path).into())),
         }
     }
@@ -224,19 +226,22 @@ impl FileSource {
             None => Ok(None),
             Some(path) => self
                 .load_at(&path)
-                .and_then(|secret| secret.map(Some).ok_or(Fault::Missing("does not exist")))
+                .and_then(|secret| secret.map(Some).ok_or(FileError::Missing("does not exist")))
                 .map_err(|fault| fault.of(&self.describe(&path, Some(variable)))),
         }
     }
 
     /// The secret in the file at `path`, created if it must be.
-    fn load_at(&self, path: &Path) -> Result<Option<Secret>, Fault> {
+    fn load_at(&self, path: &Path) -> Result<Option<Secret>, FileError> {
         let mut allowed = self.allowed;
         allowed.symlink &= !self.delete;
         let (folder, name) = split(path);
         let Some(directory) = Directory::open(folder, allowed)? else {
             return match self.create {
-                true => Err(Fault::System("has no directory to be created in", Errno::NOENT)),
+                true => Err(FileError::System(
+                    "has no directory to be created in",
+                    Errno::NOENT,
+                )),
                 false => Ok(None),
             };
         };
@@ -249,7 +254,7 @@ impl FileSource {
             }
             directory.create(name)?;
         }
-        Err(unsteady())
+        Err(kept_changing())
     }
 
     /// The secret in the open file, once it has passed all the rules.
@@ -258,8 +263,8 @@ impl FileSource {
         mut file: File,
         directory: &Directory,
         name: &OsStr,
-        allowed: Allowed,
-    ) -> Result<Secret, Fault> {
+        allowed: AllowedPermissions,
+    ) -> Result<Secret, FileError> {
         let mut stat = status(&file)?;
         if stat.st_nlink == 2 {
             directory.finish_creation(&stat)?;
@@ -267,7 +272,7 @@ impl FileSource {
         }
         permissions::check_file(&stat, allowed)?;
         let octets = octets(&mut file)?;
-        let secret = self.content.read(&octets).map_err(Fault::Content)?;
+        let secret = self.content.read(&octets).map_err(FileError::Content)?;
         if self.delete {
             directory.remove(name, &stat)?;
         }
@@ -293,17 +298,17 @@ impl SecretSource for FileSource {
     /// not exist; `System` if it cannot be opened, read, created or deleted.
     fn load(&self) -> Result<Option<Secret>, SecretError> {
         match &self.place {
-            Place::Path(path) => self
+            PathSpec::Path(path) => self
                 .load_at(path)
                 .map_err(|fault| fault.of(&self.describe(path, None))),
-            Place::Variable(variable) => self.load_from(variable, env::var_os(variable)),
+            PathSpec::Variable(variable) => self.load_from(variable, env::var_os(variable)),
         }
     }
 
     fn name(&self) -> String {
         match &self.place {
-            Place::Path(path) => self.describe(path, None),
-            Place::Variable(variable) => match Self::path_in(env::var_os(variable)) {
+            PathSpec::Path(path) => self.describe(path, None),
+            PathSpec::Variable(variable) => match Self::path_in(env::var_os(variable)) {
                 Ok(Some(path)) => self.describe(&path, Some(variable)),
                 _ => format!("{} named by variable {variable}", self.what),
             },
@@ -322,7 +327,7 @@ fn split(path: &Path) -> (&Path, &OsStr) {
 }
 
 /// All the octets of the file, which must not be more than the limit.
-fn octets(file: &mut File) -> Result<Zeroizing<Vec<u8>>, Fault> {
+fn octets(file: &mut File) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // One buffer of the greatest size: growing would leave copies of the secret behind.
     let mut octets = Zeroizing::new(vec![0; LIMIT + 1]);
     let mut length = 0;
@@ -333,12 +338,12 @@ fn octets(file: &mut File) -> Result<Zeroizing<Vec<u8>>, Fault> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                return Err(Fault::System("cannot be read", errno));
+                return Err(FileError::System("cannot be read", errno));
             }
         }
     }
     if length > LIMIT {
-        return Err(Fault::Content(format!(
+        return Err(FileError::Content(format!(
             "expected at most {LIMIT} octets, found more"
         )));
     }

@@ -122,7 +122,7 @@ fn a_mounted_secret_is_a_link_that_everybody_may_read_and_nobody_write() {
     let path = write(&folder, "mounted", 0o644);
     let link = folder.path().join("link");
     symlink("secret", &link).expect("linked");
-    let source = FileSource::new(&link).mounted();
+    let source = FileSource::new(&link).container_secret();
     assert_eq!(text(&source), "mounted");
     for mode in [0o664, 0o646] {
         chmod(&path, mode);
@@ -165,7 +165,9 @@ fn link_of_another_user_is_not_followed_wherever_it_is_on_the_way() {
     for name in ["foreign", "one", "two", "three", "four", "five"] {
         for source in [
             FileSource::new(at(name)).follow_symlink(),
-            FileSource::new(at(name)).mounted().allow_shared_directory(),
+            FileSource::new(at(name))
+                .container_secret()
+                .allow_shared_directory(),
         ] {
             let message = "which belongs to user 65533, expected ";
             refused(&source, SecretErrorKind::Permissions, message);
@@ -195,7 +197,11 @@ fn own_links_are_followed_to_the_file_as_the_system_does() {
         symlink(target, at(name)).expect("linked");
     }
     for name in ["token", "here", "around", "absolute", "twice"] {
-        assert_eq!(text(&FileSource::new(at(name)).mounted()), "found", "{name}");
+        assert_eq!(
+            text(&FileSource::new(at(name)).container_secret()),
+            "found",
+            "{name}"
+        );
     }
     for (target, name, kind, message) in [
         ("round", "round", SecretErrorKind::System, "cannot be opened"),
@@ -211,7 +217,7 @@ fn own_links_are_followed_to_the_file_as_the_system_does() {
         ("/", "root", SecretErrorKind::Permissions, "a directory"),
     ] {
         symlink(target, at(name)).expect("linked");
-        refused(&FileSource::new(at(name)).mounted(), kind, message);
+        refused(&FileSource::new(at(name)).container_secret(), kind, message);
     }
 }
 
@@ -380,7 +386,7 @@ fn a_handed_over_file_behind_a_link_is_refused_and_stays() {
 fn a_file_that_was_exchanged_while_it_was_read_is_not_deleted() {
     let folder = folder();
     let path = write(&folder, "first", 0o600);
-    let directory = Directory::open(folder.path(), Allowed::default())
+    let directory = Directory::open(folder.path(), AllowedPermissions::default())
         .expect("good")
         .expect("there");
     let name = OsStr::new("secret");

@@ -51,7 +51,7 @@ impl CodeRecord {
 
     /// The same code, made in the session with this id and ending with it. Default: none.
     #[must_use]
-    pub fn in_session(self, session_id: &str) -> Self {
+    pub fn with_session(self, session_id: &str) -> Self {
         Self {
             session_id: Some(session_id.to_owned()),
             ..self
@@ -97,9 +97,9 @@ impl CodeRecord {
 /// What became of a code somebody wanted to redeem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Redeemed {
+pub enum CodeRedemption {
     /// It was redeemed before. The token it was exchanged for is revoked.
-    Again {
+    AlreadyUsed {
         /// How many tokens were revoked: one, or none if it was revoked already.
         revoked: u64,
     },

@@ -87,21 +87,21 @@ impl LoginRecord {
 /// ```
 /// use portcullis::store::Logins;
 ///
-/// let everywhere = Logins::of("alice");
-/// let this_one = Logins::of("alice").in_session("8ace623e786f454682aebac535bc5bf4");
+/// let everywhere = LoginFilter::owner("alice");
+/// let this_one = LoginFilter::owner("alice").in_session("8ace623e786f454682aebac535bc5bf4");
 /// # let id = portcullis::store::RecordId::random();
-/// let one_of_her_list = Logins::of("alice").known_as(id);
+/// let one_of_her_list = LoginFilter::owner("alice").and_id(id);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logins {
+pub struct LoginFilter {
     pub(in crate::store) owner: String,
     pub(in crate::store) id: Option<RecordId>,
     pub(in crate::store) session_id: Option<String>,
 }
 
-impl Logins {
+impl LoginFilter {
     /// Those of `owner`.
-    pub fn of(owner: &str) -> Self {
+    pub fn owner(owner: &str) -> Self {
         Self {
             owner: owner.to_owned(),
             id: None,
@@ -111,13 +111,13 @@ impl Logins {
 
     /// Of these, the one with this id.
     #[must_use]
-    pub fn known_as(self, id: RecordId) -> Self {
+    pub fn and_id(self, id: RecordId) -> Self {
         Self { id: Some(id), ..self }
     }
 
     /// Of these, the one in this session.
     #[must_use]
-    pub fn in_session(self, session_id: &str) -> Self {
+    pub fn and_session(self, session_id: &str) -> Self {
         Self {
             session_id: Some(session_id.to_owned()),
             ..self
@@ -125,7 +125,7 @@ impl Logins {
     }
 
     /// Whether the login of `record` is among them.
-    pub fn include(&self, record: &LoginRecord) -> bool {
+    pub fn matches(&self, record: &LoginRecord) -> bool {
         self.owner == record.owner
             && self.id.is_none_or(|id| id == record.id)
             && self

@@ -6,8 +6,8 @@ mod login;
 use std::sync::Arc;
 
 pub use self::{
-    code::{CodeRecord, Redeemed},
-    login::{LoginRecord, Logins},
+    code::{CodeRecord, CodeRedemption},
+    login::{LoginFilter, LoginRecord},
 };
 use crate::{
     answer::{Answer, BoxFuture},
@@ -43,9 +43,9 @@ use crate::{
 /// assert!(store.insert_code(code.hash(), record, now).await?);
 ///
 /// let record = TokenRecord::new(Grant::new(Identity::new("alice")), now).in_session("5e55");
-/// assert_eq!(store.redeem(code.hash(), token.hash(), record.clone()).await?, Redeemed::Issued);
+/// assert_eq!(store.redeem(code.hash(), token.hash(), record.clone()).await?, CodeRedemption::IssuedLink);
 /// let other = Token::generate().hash();
-/// assert_eq!(store.redeem(code.hash(), other, record).await?, Redeemed::Again { revoked: 1 });
+/// assert_eq!(store.redeem(code.hash(), other, record).await?, CodeRedemption::AlreadyUsed { revoked: 1 });
 /// assert_eq!(store.find(token.hash()).await?, None);
 /// # Ok(())
 /// # }
@@ -62,7 +62,7 @@ pub trait HubStore: TokenStore {
     ///
     /// `Duplicate` if hash, id or session id are there already, else if the store could not keep it. Nothing is
     /// replaced then.
-    fn begin_login(
+    fn insert_login(
         &self,
         hash: TokenHash,
         login: LoginRecord,
@@ -81,14 +81,18 @@ pub trait HubStore: TokenStore {
     /// # Errors
     ///
     /// If the store cannot tell.
-    fn list_logins(&self, which: Logins, now: UnixTime) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>>;
+    fn list_logins(
+        &self,
+        which: LoginFilter,
+        now: UnixTime,
+    ) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>>;
 
     /// Ends the logins meant, with all tokens and codes made in their sessions, and tells how many logins there were.
     ///
     /// # Errors
     ///
     /// If they could not be ended; then all is as it was.
-    fn end_logins(&self, which: Logins) -> BoxFuture<Result<u64, StoreError>>;
+    fn revoke_logins(&self, which: LoginFilter) -> BoxFuture<Result<u64, StoreError>>;
 
     /// Keeps a code under its hash. `false` if it was to be of a session in which nobody is logged in at `now` any more:
     /// then it is not kept.
@@ -119,34 +123,38 @@ pub trait HubStore: TokenStore {
     /// # Errors
     ///
     /// `Duplicate` if the token is there already, else if the store could not; the code is as good as before then.
-    fn redeem(
+    fn redeem_code(
         &self,
         code: TokenHash,
         token_hash: TokenHash,
         token: TokenRecord,
-    ) -> BoxFuture<Result<Redeemed, StoreError>>;
+    ) -> BoxFuture<Result<CodeRedemption, StoreError>>;
 }
 
 impl<S: HubStore + ?Sized> HubStore for Arc<S> {
-    fn begin_login(
+    fn insert_login(
         &self,
         hash: TokenHash,
         login: LoginRecord,
         replaced: Option<String>,
     ) -> BoxFuture<Result<(), StoreError>> {
-        (**self).begin_login(hash, login, replaced)
+        (**self).insert_login(hash, login, replaced)
     }
 
     fn find_login(&self, hash: TokenHash) -> Answer<Result<Option<LoginRecord>, StoreError>> {
         (**self).find_login(hash)
     }
 
-    fn list_logins(&self, which: Logins, now: UnixTime) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>> {
+    fn list_logins(
+        &self,
+        which: LoginFilter,
+        now: UnixTime,
+    ) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>> {
         (**self).list_logins(which, now)
     }
 
-    fn end_logins(&self, which: Logins) -> BoxFuture<Result<u64, StoreError>> {
-        (**self).end_logins(which)
+    fn revoke_logins(&self, which: LoginFilter) -> BoxFuture<Result<u64, StoreError>> {
+        (**self).revoke_logins(which)
     }
 
     fn insert_code(
@@ -162,12 +170,12 @@ impl<S: HubStore + ?Sized> HubStore for Arc<S> {
         (**self).find_code(hash)
     }
 
-    fn redeem(
+    fn redeem_code(
         &self,
         code: TokenHash,
         token_hash: TokenHash,
         token: TokenRecord,
-    ) -> BoxFuture<Result<Redeemed, StoreError>> {
-        (**self).redeem(code, token_hash, token)
+    ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
+        (**self).redeem_code(code, token_hash, token)
     }
 }

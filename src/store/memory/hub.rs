@@ -5,13 +5,15 @@ use std::future::ready;
 use super::{fault::duplicate, state::State, token_store::MemoryTokenStore};
 use crate::{
     answer::{Answer, BoxFuture},
-    store::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed, StoreError, TokenRecord, Tokens},
+    store::{
+        CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreError, TokenFilter, TokenRecord,
+    },
     time::UnixTime,
     token::TokenHash,
 };
 
 impl HubStore for MemoryTokenStore {
-    fn begin_login(
+    fn insert_login(
         &self,
         hash: TokenHash,
         login: LoginRecord,
@@ -24,18 +26,22 @@ impl HubStore for MemoryTokenStore {
         Answer::Now(Ok(self.read().hub.logins.get(&hash).cloned()))
     }
 
-    fn list_logins(&self, which: Logins, now: UnixTime) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>> {
+    fn list_logins(
+        &self,
+        which: LoginFilter,
+        now: UnixTime,
+    ) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>> {
         let state = self.read();
         let logins = state.hub.logins.values();
-        let meant = logins.filter(|login| which.include(login) && !login.has_expired(now));
+        let meant = logins.filter(|login| which.matches(login) && !login.has_expired(now));
         let mut logins: Vec<_> = meant.cloned().collect();
         logins.sort_by_key(|login| (login.created(), login.id()));
         Box::pin(ready(Ok(logins)))
     }
 
-    fn end_logins(&self, which: Logins) -> BoxFuture<Result<u64, StoreError>> {
+    fn revoke_logins(&self, which: LoginFilter) -> BoxFuture<Result<u64, StoreError>> {
         let mut state = self.write();
-        let ended = state.hub.end_logins(|login| which.include(login));
+        let ended = state.hub.end_logins(|login| which.matches(login));
         state.forget(|token| {
             token
                 .session_id()
@@ -59,12 +65,12 @@ impl HubStore for MemoryTokenStore {
         Box::pin(ready(Ok(code.map(|code| code.record.clone()))))
     }
 
-    fn redeem(
+    fn redeem_code(
         &self,
         code: TokenHash,
         token_hash: TokenHash,
         token: TokenRecord,
-    ) -> BoxFuture<Result<Redeemed, StoreError>> {
+    ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
         Box::pin(ready(self.write().redeem(code, token_hash, token)))
     }
 }
@@ -93,7 +99,7 @@ impl State {
             self.forget(|token| token.session_id() == Some(replaced) && token.owner() != login.owner());
             for kept in self.tokens.values_mut() {
                 if kept.record.session_id() == Some(replaced) {
-                    kept.record = kept.record.clone().in_session(login.session_id());
+                    kept.record = kept.record.clone().with_session(login.session_id());
                 }
             }
         }
@@ -106,21 +112,21 @@ impl State {
         code: TokenHash,
         token_hash: TokenHash,
         token: TokenRecord,
-    ) -> Result<Redeemed, StoreError> {
+    ) -> Result<CodeRedemption, StoreError> {
         let now = token.created();
         let found = self.hub.codes.get(&code);
         let Some(found) = found.filter(|code| code.record.expires_at() > now) else {
-            return Ok(Redeemed::Unknown);
+            return Ok(CodeRedemption::Unknown);
         };
         if let Some(id) = found.redeemed {
-            let revoked = self.revoke(&Tokens::with_id(id));
-            return Ok(Redeemed::Again { revoked });
+            let revoked = self.revoke(&TokenFilter::id(id));
+            return Ok(CodeRedemption::AlreadyUsed { revoked });
         }
-        let (id, token) = (token.id(), token.made_in(found.record.session_id()));
+        let (id, token) = (token.id(), token.with_optional_session(found.record.session_id()));
         self.insert(token_hash, token)?;
         if let Some(code) = self.hub.codes.get_mut(&code) {
             code.redeemed = Some(id);
         }
-        Ok(Redeemed::Issued)
+        Ok(CodeRedemption::Issued)
     }
 }

@@ -9,7 +9,7 @@ use super::fault::duplicate;
 #[cfg(feature = "provider")]
 use super::hub_state::HubState;
 use crate::{
-    store::{RecordId, StoreError, TokenRecord, Tokens},
+    store::{RecordId, StoreError, TokenFilter, TokenRecord},
     time::UnixTime,
     token::TokenHash,
 };
@@ -53,16 +53,16 @@ impl State {
         self.tokens.get(self.hashes.get(&id)?)
     }
 
-    pub(super) fn revoke(&mut self, which: &Tokens) -> u64 {
+    pub(super) fn revoke(&mut self, which: &TokenFilter) -> u64 {
         match which.id {
             Some(id) => {
-                let meant = self.by_id(id).is_some_and(|kept| which.include(&kept.record));
+                let meant = self.by_id(id).is_some_and(|kept| which.matches(&kept.record));
                 if meant && let Some(hash) = self.hashes.remove(&id) {
                     self.tokens.remove(&hash);
                 }
                 u64::from(meant)
             }
-            None => self.forget(|record| which.include(record)),
+            None => self.forget(|record| which.matches(record)),
         }
     }
 
@@ -81,7 +81,7 @@ impl State {
     /// Looks at all tokens each time their number has doubled, so at each about once.
     fn sweep(&mut self, now: UnixTime) {
         if self.tokens.len() >= self.sweep_at {
-            self.forget(|record| record.has_expired(now));
+            self.forget(|record| record.is_expired(now));
             self.sweep_at = (2 * self.tokens.len()).max(1_024);
         }
     }
@@ -91,7 +91,7 @@ impl Kept {
     pub(super) fn record(&self) -> TokenRecord {
         match self.last_used.load(Ordering::Relaxed) {
             0 => self.record.clone(),
-            time => self.record.clone().last_used_at(UnixTime::from_secs(time)),
+            time => self.record.clone().with_last_used(UnixTime::from_secs(time)),
         }
     }
 }

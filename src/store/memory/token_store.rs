@@ -9,7 +9,7 @@ use std::{
 use super::state::{Kept, State};
 use crate::{
     answer::{Answer, BoxFuture},
-    store::{RecordId, StoreError, TokenRecord, TokenStore, Tokens},
+    store::{RecordId, StoreError, TokenFilter, TokenRecord, TokenStore},
     time::UnixTime,
     token::TokenHash,
 };
@@ -46,9 +46,9 @@ impl TokenStore for MemoryTokenStore {
         Box::pin(ready(self.write().insert(hash, token)))
     }
 
-    fn list(&self, which: Tokens, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+    fn list(&self, which: TokenFilter, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
         let state = self.read();
-        let meant = |kept: &&Kept| which.include(&kept.record) && !kept.record.has_expired(now);
+        let meant = |kept: &&Kept| which.matches(&kept.record) && !kept.record.is_expired(now);
         let mut records: Vec<_> = match which.id {
             Some(id) => state
                 .by_id(id)
@@ -62,11 +62,11 @@ impl TokenStore for MemoryTokenStore {
         Box::pin(ready(Ok(records)))
     }
 
-    fn revoke(&self, which: Tokens) -> BoxFuture<Result<u64, StoreError>> {
+    fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
         Box::pin(ready(Ok(self.write().revoke(&which))))
     }
 
-    fn note_use(&self, id: RecordId, now: UnixTime) {
+    fn record_use(&self, id: RecordId, now: UnixTime) {
         if let Some(kept) = self.read().by_id(id) {
             kept.last_used.fetch_max(now.as_secs(), Ordering::Relaxed);
         }

@@ -13,8 +13,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// The store's word for an error of the server or of the way to it.
 ///
 /// Of the server's own words only the code is told: the others may quote what was to be written.
-pub(super) fn fault(error: Error) -> StoreError {
-    use StoreErrorKind::{Busy, Content, Duplicate, Full, Schema, Unavailable};
+pub(super) fn store_error(error: Error) -> StoreError {
+    use StoreErrorKind::{Busy, Corrupt, Duplicate, Full, Schema, Unavailable};
 
     let Some(code) = error.code() else {
         // Neither a value that cannot be read nor one that cannot be written is the connection's fault.
@@ -22,7 +22,7 @@ pub(super) fn fault(error: Error) -> StoreError {
             source.is::<tokio_postgres::types::WrongType>() || source.is::<tokio_postgres::types::WasNull>()
         });
         let (kind, message) = match unreadable {
-            true => (Content, "expected other columns or values"),
+            true => (Corrupt, "expected other columns or values"),
             false => (Unavailable, "the database does not answer"),
         };
         return StoreError::new(kind, message).with_source(error);
@@ -44,7 +44,7 @@ pub(super) fn fault(error: Error) -> StoreError {
             || *code == SqlState::STRING_DATA_RIGHT_TRUNCATION
             || *code == SqlState::PROGRAM_LIMIT_EXCEEDED =>
         {
-            (Content, "expected a text that the database can keep")
+            (Corrupt, "expected a text that the database can keep")
         }
         code if *code == SqlState::UNDEFINED_TABLE
             || *code == SqlState::UNDEFINED_COLUMN
@@ -59,7 +59,9 @@ pub(super) fn fault(error: Error) -> StoreError {
 
 pub(super) fn pool_fault(error: PoolError) -> StoreError {
     match error {
-        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => fault(error),
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            store_error(error)
+        }
         PoolError::Timeout(_) => late(),
         error => {
             StoreError::new(StoreErrorKind::Unavailable, "the database does not answer").with_source(error)

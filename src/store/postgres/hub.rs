@@ -14,7 +14,7 @@ use super::{
 use crate::{
     answer::{Answer, BoxFuture},
     store::{
-        CodeRecord, HubStore, LoginRecord, Logins, Redeemed, StoreError, TokenRecord,
+        CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreError, TokenRecord,
         row::{CodeRow, LoginRow, TokenRow, number, seconds},
     },
     time::UnixTime,
@@ -22,13 +22,13 @@ use crate::{
 };
 
 impl HubStore for PostgresTokenStore {
-    fn begin_login(
+    fn insert_login(
         &self,
         hash: TokenHash,
         login: LoginRecord,
         replaced: Option<String>,
     ) -> BoxFuture<Result<(), StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         match LoginRow::of(&login) {
             Ok(login) => self.ask(move |object| {
                 Box::pin(async move {
@@ -46,7 +46,7 @@ impl HubStore for PostgresTokenStore {
     }
 
     fn find_login(&self, hash: TokenHash) -> Answer<Result<Option<LoginRecord>, StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         let found = self.ask(move |object| {
             Box::pin(async move {
                 let columns = LoginRow::COLUMNS;
@@ -59,7 +59,11 @@ impl HubStore for PostgresTokenStore {
         Answer::later(async move { found.await?.map(LoginRow::record).transpose() })
     }
 
-    fn list_logins(&self, which: Logins, now: UnixTime) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>> {
+    fn list_logins(
+        &self,
+        which: LoginFilter,
+        now: UnixTime,
+    ) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>> {
         let rows = self.ask(move |object| {
             Box::pin(async move {
                 let columns = LoginRow::COLUMNS;
@@ -75,7 +79,7 @@ impl HubStore for PostgresTokenStore {
         Box::pin(async move { rows.await?.into_iter().map(LoginRow::record).collect() })
     }
 
-    fn end_logins(&self, which: Logins) -> BoxFuture<Result<u64, StoreError>> {
+    fn revoke_logins(&self, which: LoginFilter) -> BoxFuture<Result<u64, StoreError>> {
         self.ask(move |object| {
             Box::pin(async move {
                 let transaction = begin(object).await?;
@@ -104,7 +108,7 @@ impl HubStore for PostgresTokenStore {
         code: CodeRecord,
         now: UnixTime,
     ) -> BoxFuture<Result<bool, StoreError>> {
-        let (place, now, code) = (self.key().place(hash), seconds(now), CodeRow::of(&code));
+        let (place, now, code) = (self.key().hmac(hash), seconds(now), CodeRow::of(&code));
         self.ask(move |object| {
             Box::pin(async move {
                 let transaction = begin(object).await?;
@@ -130,7 +134,7 @@ impl HubStore for PostgresTokenStore {
     }
 
     fn find_code(&self, hash: TokenHash) -> BoxFuture<Result<Option<CodeRecord>, StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         let found = self.ask(move |object| {
             Box::pin(async move {
                 let columns = CodeRow::COLUMNS;
@@ -143,13 +147,13 @@ impl HubStore for PostgresTokenStore {
         Box::pin(async move { found.await?.map(CodeRow::record).transpose() })
     }
 
-    fn redeem(
+    fn redeem_code(
         &self,
         code: TokenHash,
         token_hash: TokenHash,
         token: TokenRecord,
-    ) -> BoxFuture<Result<Redeemed, StoreError>> {
-        let (code, place) = (self.key().place(code), self.key().place(token_hash));
+    ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
+        let (code, place) = (self.key().hmac(code), self.key().hmac(token_hash));
         match TokenRow::of(&token) {
             Ok(row) => self.ask(move |object| {
                 Box::pin(async move {
@@ -167,7 +171,7 @@ impl HubStore for PostgresTokenStore {
 /// Which logins are meant: owner, id and session id, of which the latter two may be open.
 const MEANT: &str = "owner = $1 AND id = coalesce($2, id) AND session_id = coalesce($3, session_id)";
 
-fn meant(which: Logins) -> (String, Option<i64>, Option<String>) {
+fn meant(which: LoginFilter) -> (String, Option<i64>, Option<String>) {
     // An id beyond what a row can have is nobody's.
     let id = which.id.map(|id| number(id).unwrap_or(-1));
     (which.owner, id, which.session_id)
@@ -246,7 +250,7 @@ async fn redeem(
     code: &[u8; 32],
     place: &[u8; 32],
     mut row: TokenRow,
-) -> Result<Redeemed, Error> {
+) -> Result<CodeRedemption, Error> {
     // Whoever comes second waits here for the first one's end, and then finds the code burnt.
     let burn = "UPDATE portcullis_codes SET token = $2 WHERE hash = $1 AND token IS NULL AND expires_at > $3
                 RETURNING session_id";
@@ -262,7 +266,7 @@ async fn redeem(
         transaction
             .execute(&insert, &token_values(&place.as_slice(), &row))
             .await?;
-        return Ok(Redeemed::Issued);
+        return Ok(CodeRedemption::Issued);
     }
     let given =
         "SELECT token FROM portcullis_codes WHERE hash = $1 AND token IS NOT NULL AND expires_at > $2";
@@ -271,14 +275,14 @@ async fn redeem(
         .query_opt(&given, &[&code.as_slice(), &row.created])
         .await?
     else {
-        return Ok(Redeemed::Unknown);
+        return Ok(CodeRedemption::Unknown);
     };
     let token: i64 = given.try_get(0)?;
     let revoke = transaction
         .prepare_cached("DELETE FROM portcullis_tokens WHERE id = $1")
         .await?;
     let revoked = transaction.execute(&revoke, &[&token]).await?;
-    Ok(Redeemed::Again { revoked })
+    Ok(CodeRedemption::AlreadyUsed { revoked })
 }
 
 /// Takes back the room of a few logins and codes that have expired.

@@ -8,4 +8,4 @@ mod settings;
 mod statements;
 mod token_store;
 
-pub use self::{settings::PostgresSettings, token_store::PostgresTokenStore};
+pub use self::{settings::PostgresTokenStoreBuilder, token_store::PostgresTokenStore};

@@ -4,7 +4,7 @@ use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::{Error, error::SqlState};
 
 use super::{
-    fault::{PATIENCE, fault},
+    fault::{PATIENCE, store_error},
     statements::begin,
 };
 use crate::{
@@ -22,21 +22,21 @@ const JUPYTERHUB: &str = include_str!("jupyterhub.sql");
 const LOCK: i64 = 0x706f_7274;
 
 /// What there is to know of a database once it is open.
-pub(super) struct Opened {
+pub(super) struct DatabaseInfo {
     pub(super) key: LookupKey,
     /// Whether there is a token that is known by a salted hash alone.
     pub(super) salted: bool,
 }
 
 /// Brings the database to the newest version, in one step.
-pub(super) async fn open(object: &mut Object, own_key: Option<&Secret>) -> Result<Opened, StoreError> {
-    let transaction = begin(object).await.map_err(fault)?;
+pub(super) async fn open(object: &mut Object, own_key: Option<&Secret>) -> Result<DatabaseInfo, StoreError> {
+    let transaction = begin(object).await.map_err(store_error)?;
     // Any role that may connect can hold the lock, so it is asked for only if there are tables to make.
-    let mut found = version(&transaction).await.map_err(fault)?;
+    let mut found = version(&transaction).await.map_err(store_error)?;
     if found < NEWEST {
         lock(&transaction).await?;
         // Another node may have made them meanwhile.
-        found = version(&transaction).await.map_err(fault)?;
+        found = version(&transaction).await.map_err(store_error)?;
     }
     let pending = usize::try_from(found)
         .ok()
@@ -46,23 +46,26 @@ pub(super) async fn open(object: &mut Object, own_key: Option<&Secret>) -> Resul
             StoreError::new(StoreErrorKind::Schema, message)
         })?;
     for migration in pending {
-        transaction.batch_execute(migration).await.map_err(fault)?;
+        transaction.batch_execute(migration).await.map_err(store_error)?;
     }
     if found == 0 {
-        make(&transaction, own_key).await.map_err(fault)?;
+        make(&transaction, own_key).await.map_err(store_error)?;
     } else if !pending.is_empty() {
         let newest = "UPDATE portcullis_store SET version = $1";
-        transaction.execute(newest, &[&NEWEST]).await.map_err(fault)?;
+        transaction
+            .execute(newest, &[&NEWEST])
+            .await
+            .map_err(store_error)?;
     }
     let opened = read(&transaction, own_key).await?;
-    transaction.commit().await.map_err(fault)?;
+    transaction.commit().await.map_err(store_error)?;
     Ok(opened)
 }
 
 /// Waits until no other node makes tables, but not for ever.
 async fn lock(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let patience = format!("SET LOCAL lock_timeout = {}", PATIENCE.as_millis());
-    transaction.batch_execute(&patience).await.map_err(fault)?;
+    transaction.batch_execute(&patience).await.map_err(store_error)?;
     let lock = "SELECT pg_advisory_xact_lock($1)";
     match transaction.execute(lock, &[&LOCK]).await {
         Ok(_) => Ok(()),
@@ -75,7 +78,7 @@ async fn lock(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             );
             Err(StoreError::new(StoreErrorKind::Busy, message))
         }
-        Err(error) => Err(fault(error)),
+        Err(error) => Err(store_error(error)),
     }
 }
 
@@ -110,16 +113,16 @@ async fn make(transaction: &Transaction<'_>, own_key: Option<&Secret>) -> Result
     Ok(())
 }
 
-async fn read(transaction: &Transaction<'_>, own_key: Option<&Secret>) -> Result<Opened, StoreError> {
+async fn read(transaction: &Transaction<'_>, own_key: Option<&Secret>) -> Result<DatabaseInfo, StoreError> {
     let keys = "SELECT lookup_key, lookup_key_check FROM portcullis_store";
-    let keys = transaction.query_one(keys, &[]).await.map_err(fault)?;
-    let stored: Option<Vec<u8>> = keys.try_get(0).map_err(fault)?;
-    let check: Vec<u8> = keys.try_get(1).map_err(fault)?;
+    let keys = transaction.query_one(keys, &[]).await.map_err(store_error)?;
+    let stored: Option<Vec<u8>> = keys.try_get(0).map_err(store_error)?;
+    let check: Vec<u8> = keys.try_get(1).map_err(store_error)?;
     let salted = "SELECT EXISTS (SELECT 1 FROM portcullis_tokens WHERE prefix IS NOT NULL)";
-    let salted = transaction.query_one(salted, &[]).await.map_err(fault)?;
-    Ok(Opened {
+    let salted = transaction.query_one(salted, &[]).await.map_err(store_error)?;
+    Ok(DatabaseInfo {
         key: LookupKey::of(stored.as_deref(), &check, own_key)?,
-        salted: salted.try_get(0).map_err(fault)?,
+        salted: salted.try_get(0).map_err(store_error)?,
     })
 }
 

@@ -33,16 +33,16 @@ const STILL: Duration = Duration::from_secs(30);
 /// use portcullis::{Secret, store::PostgresTokenStore};
 ///
 /// # async fn example() -> Result<(), portcullis::store::StoreError> {
-/// let store = PostgresTokenStore::at("host=/run/postgresql user=hub dbname=hub")
+/// let store = PostgresTokenStore::builder("host=/run/postgresql user=hub dbname=hub")
 ///     .with_key(Secret::from("at least 32 octets from a secret file"))
-///     .with_connections(32)
+///     .max_connections(32)
 ///     .connect()
 ///     .await?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct PostgresSettings {
+pub struct PostgresTokenStoreBuilder {
     config: String,
     key: Option<Secret>,
     connections: usize,
@@ -53,18 +53,18 @@ impl PostgresTokenStore {
     ///
     /// # Errors
     ///
-    /// As [`PostgresSettings::connect`].
+    /// As [`PostgresTokenStoreBuilder::connect`].
     pub async fn connect(config: &str) -> Result<Self, StoreError> {
-        Self::at(config).connect().await
+        Self::builder(config).connect().await
     }
 
     /// The settings to reach the database by that `config`, a connection string or URL, tells of.
-    pub fn at(config: &str) -> PostgresSettings {
-        PostgresSettings::new(config)
+    pub fn builder(config: &str) -> PostgresTokenStoreBuilder {
+        PostgresTokenStoreBuilder::new(config)
     }
 }
 
-impl PostgresSettings {
+impl PostgresTokenStoreBuilder {
     fn new(config: &str) -> Self {
         Self {
             config: config.to_owned(),
@@ -88,7 +88,7 @@ impl PostgresSettings {
 
     /// Default: 16. So many connections there are at most, and at least one.
     #[must_use]
-    pub fn with_connections(self, connections: usize) -> Self {
+    pub fn max_connections(self, connections: usize) -> Self {
         Self {
             connections: connections.max(1),
             ..self
@@ -115,7 +115,7 @@ impl PostgresSettings {
     ///
     /// # Errors
     ///
-    /// As [`PostgresSettings::connect`], but that TLS may be asked for.
+    /// As [`PostgresTokenStoreBuilder::connect`], but that TLS may be asked for.
     pub async fn connect_with_tls<T>(self, tls: T) -> Result<PostgresTokenStore, StoreError>
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -147,7 +147,7 @@ impl PostgresSettings {
             }))
             .build()
             .map_err(|error| {
-                StoreError::new(StoreErrorKind::Settings, "no connections can be kept").with_source(error)
+                StoreError::new(StoreErrorKind::Config, "no connections can be kept").with_source(error)
             })?;
         let mut object = pool.get().await.map_err(pool_fault)?;
         let opened = schema::open(&mut object, self.key.as_ref()).await?;
@@ -156,7 +156,7 @@ impl PostgresSettings {
     }
 }
 
-impl fmt::Debug for PostgresSettings {
+impl fmt::Debug for PostgresTokenStoreBuilder {
     /// The connection string may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresSettings")
@@ -168,7 +168,7 @@ impl fmt::Debug for PostgresSettings {
 /// What `text` says, made safe: an answer from a server that may write, and nothing in clear beyond this machine
 /// unless it was asked for.
 fn config(text: &str, tls: bool) -> Result<Config, StoreError> {
-    let fault = |message: &str| StoreError::new(StoreErrorKind::Settings, message);
+    let fault = |message: &str| StoreError::new(StoreErrorKind::Config, message);
     // The error of the parser may quote the password.
     let mut config: Config = text
         .parse()
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_url_that_cannot_be_read_is_not_quoted() {
         let error = config("postgres://hub:canary@[", false).expect_err("no URL");
-        assert_eq!(error.kind(), StoreErrorKind::Settings);
+        assert_eq!(error.kind(), StoreErrorKind::Config);
         assert!(!format!("{error} {error:?}").contains("canary"));
     }
 }

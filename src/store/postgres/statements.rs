@@ -4,7 +4,7 @@ use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::{Error, IsolationLevel, Row, types::ToSql};
 
 use crate::store::{
-    Tokens,
+    TokenFilter,
     row::{TokenRow, number},
 };
 
@@ -64,7 +64,7 @@ pub(super) fn token_row(row: &Row) -> Result<TokenRow, Error> {
 pub(super) type Values = Vec<Box<dyn ToSql + Send + Sync>>;
 
 /// The conditions of a `WHERE`, and their values.
-pub(super) fn condition(which: &Tokens) -> (String, Values) {
+pub(super) fn condition(which: &TokenFilter) -> (String, Values) {
     let (mut condition, mut values) = (String::new(), Values::new());
     let mut and = |column: &str, value: Box<dyn ToSql + Send + Sync>| {
         values.push(value);

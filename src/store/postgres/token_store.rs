@@ -7,14 +7,14 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_postgres::Error;
 
 use super::{
-    fault::{PATIENCE, fault, late, pool_fault},
-    schema::Opened,
+    fault::{PATIENCE, late, pool_fault, store_error},
+    schema::DatabaseInfo,
     statements::{SWEEP_TOKENS, borrowed, condition, insert_token, token_row, token_values},
 };
 use crate::{
     answer::{Answer, BoxFuture},
     store::{
-        RecordId, SaltedTokenHash, SaltedTokens, StoreError, TokenRecord, TokenStore, Tokens,
+        RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore,
         row::{LookupKey, TokenRow, number, salted_tokens, seconds},
     },
     time::UnixTime,
@@ -36,7 +36,7 @@ const NOTES: usize = 64;
 /// The tables are made, and brought to a newer version, when a node connects; nodes that start at once wait for each
 /// other, 5 seconds at most. Transactions are `READ COMMITTED`, whatever the default of the database is. The names of the
 /// tables begin with `portcullis_`. A clone is a handle on the same store. Texts with a NUL in them cannot be kept
-/// (`Content`).
+/// (`Corrupt`).
 ///
 /// # The database of a JupyterHub
 ///
@@ -46,7 +46,7 @@ const NOTES: usize = 64;
 /// # Security
 ///
 /// [`connect`](Self::connect) has no TLS. It reaches a server on this machine, or one that `sslmode=disable` was written
-/// for; anything else wants [`connect_with_tls`](crate::store::PostgresSettings::connect_with_tls), which never falls back to none for a server
+/// for; anything else wants [`connect_with_tls`](crate::store::PostgresTokenStoreBuilder::connect_with_tls), which never falls back to none for a server
 /// beyond this machine.
 ///
 /// # Example
@@ -56,7 +56,7 @@ const NOTES: usize = 64;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = PostgresTokenStore::connect("host=/run/postgresql user=hub dbname=hub").await?;
-/// let auth = AuthLayer::tokens(StoredTokens::new(store));
+/// let auth = AuthLayer::bearer_tokens(StoredTokens::new(store));
 /// # Ok(())
 /// # }
 /// ```
@@ -65,7 +65,7 @@ pub struct PostgresTokenStore(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
-    opened: Opened,
+    opened: DatabaseInfo,
     notes: Arc<Semaphore>,
 }
 
@@ -73,7 +73,7 @@ struct Inner {
 pub(super) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 impl PostgresTokenStore {
-    pub(super) fn new(pool: Pool, opened: Opened) -> Self {
+    pub(super) fn new(pool: Pool, opened: DatabaseInfo) -> Self {
         Self(Arc::new(Inner {
             pool,
             opened,
@@ -94,7 +94,7 @@ impl PostgresTokenStore {
         Box::pin(async move {
             let mut object = inner.pool.get().await.map_err(pool_fault)?;
             match timeout(PATIENCE, work(&mut object)).await {
-                Ok(answer) => answer.map_err(fault),
+                Ok(answer) => answer.map_err(store_error),
                 Err(_) => {
                     // Whoever did not answer once is not asked again.
                     drop(Object::take(object));
@@ -122,7 +122,7 @@ impl PostgresTokenStore {
 
 impl TokenStore for PostgresTokenStore {
     fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         let found = self.ask(move |object| {
             Box::pin(async move {
                 let columns = TokenRow::COLUMNS;
@@ -136,7 +136,7 @@ impl TokenStore for PostgresTokenStore {
     }
 
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         match TokenRow::of(&token) {
             Ok(row) => self.ask(move |object| {
                 Box::pin(async move {
@@ -153,7 +153,7 @@ impl TokenStore for PostgresTokenStore {
         }
     }
 
-    fn list(&self, which: Tokens, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+    fn list(&self, which: TokenFilter, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
         let rows = self.ask(move |object| {
             Box::pin(async move {
                 let (condition, mut values) = condition(&which);
@@ -171,7 +171,7 @@ impl TokenStore for PostgresTokenStore {
         Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
     }
 
-    fn revoke(&self, which: Tokens) -> BoxFuture<Result<u64, StoreError>> {
+    fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
         self.ask(move |object| {
             Box::pin(async move {
                 let (condition, values) = condition(&which);
@@ -182,7 +182,7 @@ impl TokenStore for PostgresTokenStore {
         })
     }
 
-    fn note_use(&self, id: RecordId, now: UnixTime) {
+    fn record_use(&self, id: RecordId, now: UnixTime) {
         let (Ok(id), now) = (number(id), seconds(now)) else {
             return;
         };
@@ -196,13 +196,16 @@ impl TokenStore for PostgresTokenStore {
         });
     }
 
-    fn salted(&self) -> Option<&dyn SaltedTokens> {
+    fn salted_hashes(&self) -> Option<&dyn SaltedHashStore> {
         self.0.opened.salted.then_some(self)
     }
 }
 
-impl SaltedTokens for PostgresTokenStore {
-    fn with_prefix(&self, prefix: &str) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
+impl SaltedHashStore for PostgresTokenStore {
+    fn find_by_prefix(
+        &self,
+        prefix: &str,
+    ) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
         let prefix = prefix.to_owned();
         let rows = self.ask(move |object| {
             Box::pin(async move {
@@ -222,9 +225,9 @@ impl SaltedTokens for PostgresTokenStore {
         Answer::later(async move { salted_tokens(rows.await?) })
     }
 
-    fn adopt(&self, id: RecordId, hash: TokenHash) {
+    fn migrate(&self, id: RecordId, hash: TokenHash) {
         let Ok(id) = number(id) else { return };
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         self.note(move |object| {
             Box::pin(async move {
                 let adopt = "UPDATE portcullis_tokens SET hash = $2, prefix = NULL, salted = NULL

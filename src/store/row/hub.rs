@@ -75,7 +75,7 @@ impl CodeRow {
             code = code.with_code_challenge(code_challenge);
         }
         if let Some(session_id) = &self.session_id {
-            code = code.in_session(session_id);
+            code = code.with_session(session_id);
         }
         Ok(code)
     }

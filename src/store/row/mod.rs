@@ -82,13 +82,13 @@ impl TokenRow {
         }
         let mut record = TokenRecord::new(grant, time(self.created)).with_id(id(self.id)?);
         if let Some(last_used) = self.last_used {
-            record = record.last_used_at(time(last_used));
+            record = record.with_last_used(time(last_used));
         }
         if let Some(session_id) = &self.session_id {
-            record = record.in_session(session_id);
+            record = record.with_session(session_id);
         }
         if let Some(client_id) = &self.client_id {
-            record = record.of_client(client_id);
+            record = record.with_client(client_id);
         }
         Ok(record)
     }
@@ -155,7 +155,7 @@ impl LookupKey {
             "`with_key` expects at least {} bytes, found {found}: read them from a secret file",
             Self::LENGTH
         );
-        Err(StoreError::new(StoreErrorKind::Settings, message))
+        Err(StoreError::new(StoreErrorKind::Config, message))
     }
 
     /// What tells in the database that this is its key: no hash is keyed into this, for they are of another length.
@@ -164,7 +164,7 @@ impl LookupKey {
     }
 
     /// Under what `hash` is found.
-    pub(super) fn place(&self, hash: TokenHash) -> [u8; 32] {
+    pub(super) fn hmac(&self, hash: TokenHash) -> [u8; 32] {
         self.0.code(hash.as_bytes())
     }
 }
@@ -200,7 +200,7 @@ fn scopes(text: &str) -> Result<Scopes, StoreError> {
 
 fn unreadable(column: &str) -> StoreError {
     StoreError::new(
-        StoreErrorKind::Content,
+        StoreErrorKind::Corrupt,
         format!("a row's {column} cannot be kept or read"),
     )
 }

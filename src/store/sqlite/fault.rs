@@ -5,8 +5,8 @@ use rusqlite::{Error, ErrorCode};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The store's word for an error of SQLite's. Its own message names tables and columns, never a value.
-pub(super) fn fault(error: Error) -> StoreError {
-    use StoreErrorKind::{Busy, Content, Duplicate, Full, Schema, Unavailable};
+pub(super) fn store_error(error: Error) -> StoreError {
+    use StoreErrorKind::{Busy, Corrupt, Duplicate, Full, Schema, Unavailable};
 
     let (kind, message) = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
@@ -14,10 +14,10 @@ pub(super) fn fault(error: Error) -> StoreError {
         }
         Some(ErrorCode::ConstraintViolation) => (Duplicate, "expected something new, found it there already"),
         Some(ErrorCode::DiskFull) => (Full, "no room is left for the database"),
-        Some(ErrorCode::DatabaseCorrupt) => (Content, "the database is damaged"),
+        Some(ErrorCode::DatabaseCorrupt) => (Corrupt, "the database is damaged"),
         Some(ErrorCode::NotADatabase) => (Schema, "expected a database of SQLite's, found another file"),
         Some(_) => (Unavailable, "the database does not answer"),
-        None => (Content, "expected other columns or values"),
+        None => (Corrupt, "expected other columns or values"),
     };
     StoreError::new(kind, message).with_source(error)
 }

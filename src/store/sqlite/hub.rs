@@ -9,7 +9,7 @@ use super::{
 use crate::{
     answer::{Answer, BoxFuture},
     store::{
-        CodeRecord, HubStore, LoginRecord, Logins, Redeemed, StoreError, TokenRecord,
+        CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreError, TokenRecord,
         row::{CodeRow, LoginRow, TokenRow, number, seconds},
     },
     time::UnixTime,
@@ -17,13 +17,13 @@ use crate::{
 };
 
 impl HubStore for SqliteTokenStore {
-    fn begin_login(
+    fn insert_login(
         &self,
         hash: TokenHash,
         login: LoginRecord,
         replaced: Option<String>,
     ) -> BoxFuture<Result<(), StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         match LoginRow::of(&login) {
             Ok(login) => self.write(move |connection| {
                 sweep(connection, login.created)?;
@@ -37,7 +37,7 @@ impl HubStore for SqliteTokenStore {
     }
 
     fn find_login(&self, hash: TokenHash) -> Answer<Result<Option<LoginRecord>, StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         let found = self.read(move |connection| {
             let columns = LoginRow::COLUMNS;
             let find = format!("SELECT {columns} FROM portcullis_logins WHERE hash = ?1");
@@ -49,7 +49,11 @@ impl HubStore for SqliteTokenStore {
         Answer::later(async move { found.await?.map(LoginRow::record).transpose() })
     }
 
-    fn list_logins(&self, which: Logins, now: UnixTime) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>> {
+    fn list_logins(
+        &self,
+        which: LoginFilter,
+        now: UnixTime,
+    ) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>> {
         let rows = self.read(move |connection| {
             let columns = LoginRow::COLUMNS;
             let list = format!(
@@ -63,7 +67,7 @@ impl HubStore for SqliteTokenStore {
         Box::pin(async move { rows.await?.into_iter().map(LoginRow::record).collect() })
     }
 
-    fn end_logins(&self, which: Logins) -> BoxFuture<Result<u64, StoreError>> {
+    fn revoke_logins(&self, which: LoginFilter) -> BoxFuture<Result<u64, StoreError>> {
         self.write(move |connection| {
             let (owner, id, session_id) = meant(which);
             let end = format!("DELETE FROM portcullis_logins WHERE {MEANT} RETURNING session_id");
@@ -86,7 +90,7 @@ impl HubStore for SqliteTokenStore {
         code: CodeRecord,
         now: UnixTime,
     ) -> BoxFuture<Result<bool, StoreError>> {
-        let (place, now, code) = (self.key().place(hash), seconds(now), CodeRow::of(&code));
+        let (place, now, code) = (self.key().hmac(hash), seconds(now), CodeRow::of(&code));
         self.write(move |connection| {
             sweep(connection, now)?;
             if let Some(session_id) = &code.session_id {
@@ -100,7 +104,7 @@ impl HubStore for SqliteTokenStore {
     }
 
     fn find_code(&self, hash: TokenHash) -> BoxFuture<Result<Option<CodeRecord>, StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         let found = self.read(move |connection| {
             let columns = CodeRow::COLUMNS;
             let find = format!("SELECT {columns} FROM portcullis_codes WHERE hash = ?1");
@@ -112,13 +116,13 @@ impl HubStore for SqliteTokenStore {
         Box::pin(async move { found.await?.map(CodeRow::record).transpose() })
     }
 
-    fn redeem(
+    fn redeem_code(
         &self,
         code: TokenHash,
         token_hash: TokenHash,
         token: TokenRecord,
-    ) -> BoxFuture<Result<Redeemed, StoreError>> {
-        let (code, place) = (self.key().place(code), self.key().place(token_hash));
+    ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
+        let (code, place) = (self.key().hmac(code), self.key().hmac(token_hash));
         match TokenRow::of(&token) {
             Ok(row) => self.write(move |connection| redeem(connection, code, place, row)),
             Err(error) => Box::pin(async { Err(error) }),
@@ -129,7 +133,7 @@ impl HubStore for SqliteTokenStore {
 /// Which logins are meant: owner, id and session id, of which the latter two may be open.
 const MEANT: &str = "owner = ?1 AND id = coalesce(?2, id) AND session_id = coalesce(?3, session_id)";
 
-fn meant(which: Logins) -> (String, Option<i64>, Option<String>) {
+fn meant(which: LoginFilter) -> (String, Option<i64>, Option<String>) {
     // An id beyond what a row can have is nobody's.
     let id = which.id.map(|id| number(id).unwrap_or(-1));
     (which.owner, id, which.session_id)
@@ -192,7 +196,7 @@ fn redeem(
     code: [u8; 32],
     place: [u8; 32],
     mut row: TokenRow,
-) -> Result<Redeemed, rusqlite::Error> {
+) -> Result<CodeRedemption, rusqlite::Error> {
     sweep_tokens(connection, row.created)?;
     let burn = "UPDATE portcullis_codes SET token = ?2 WHERE hash = ?1 AND token IS NULL AND expires_at > ?3
                 RETURNING session_id";
@@ -203,7 +207,7 @@ fn redeem(
     if let Some(session_id) = burnt {
         row.session_id = session_id;
         insert(connection, place, &row)?;
-        return Ok(Redeemed::Issued);
+        return Ok(CodeRedemption::Issued);
     }
     let given = "SELECT token FROM portcullis_codes WHERE hash = ?1 AND expires_at > ?2";
     let given: Option<i64> = connection
@@ -211,11 +215,11 @@ fn redeem(
         .query_row((code, row.created), |row| row.get(0))
         .optional()?;
     let Some(token) = given else {
-        return Ok(Redeemed::Unknown);
+        return Ok(CodeRedemption::Unknown);
     };
     let revoke = "DELETE FROM portcullis_tokens WHERE id = ?1";
     let revoked = connection.prepare_cached(revoke)?.execute([token])?;
-    Ok(Redeemed::Again {
+    Ok(CodeRedemption::AlreadyUsed {
         revoked: revoked as u64,
     })
 }

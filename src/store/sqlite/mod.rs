@@ -9,4 +9,4 @@ mod statements;
 mod threads;
 mod token_store;
 
-pub use self::{settings::SqliteSettings, token_store::SqliteTokenStore};
+pub use self::{settings::SqliteTokenStoreBuilder, token_store::SqliteTokenStore};

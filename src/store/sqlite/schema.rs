@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::fault::fault;
+use super::fault::store_error;
 use crate::{
     secret::Secret,
     store::{StoreError, StoreErrorKind, row::LookupKey},
@@ -16,18 +16,21 @@ const NEWEST: u32 = MIGRATIONS.len() as u32;
 const JUPYTERHUB: &str = include_str!("jupyterhub.sql");
 
 /// What there is to know of a database once it is open.
-pub(super) struct Opened {
+pub(super) struct DatabaseInfo {
     pub(super) key: LookupKey,
     /// Whether there is a token that is known by a salted hash alone.
     pub(super) salted: bool,
 }
 
 /// Brings the database to the newest version, in one step.
-pub(super) fn open(connection: &mut Connection, own_key: Option<&Secret>) -> Result<Opened, StoreError> {
+pub(super) fn open(
+    connection: &mut Connection,
+    own_key: Option<&Secret>,
+) -> Result<DatabaseInfo, StoreError> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(fault)?;
-    let found = version(&transaction).map_err(fault)?;
+        .map_err(store_error)?;
+    let found = version(&transaction).map_err(store_error)?;
     let pending = MIGRATIONS.get(found as usize..).ok_or_else(|| {
         let message = format!(
             "expected a database of version {} or older, found {found}",
@@ -36,17 +39,17 @@ pub(super) fn open(connection: &mut Connection, own_key: Option<&Secret>) -> Res
         StoreError::new(StoreErrorKind::Schema, message)
     })?;
     for migration in pending {
-        transaction.execute_batch(migration).map_err(fault)?;
+        transaction.execute_batch(migration).map_err(store_error)?;
     }
     if found == 0 {
-        make(&transaction, own_key).map_err(fault)?;
+        make(&transaction, own_key).map_err(store_error)?;
     } else if !pending.is_empty() {
         transaction
             .execute("UPDATE portcullis_store SET version = ?1", [NEWEST])
-            .map_err(fault)?;
+            .map_err(store_error)?;
     }
     let opened = read(&transaction, own_key)?;
-    transaction.commit().map_err(fault)?;
+    transaction.commit().map_err(store_error)?;
     Ok(opened)
 }
 
@@ -77,17 +80,17 @@ fn make(transaction: &Transaction<'_>, own_key: Option<&Secret>) -> Result<(), r
     Ok(())
 }
 
-fn read(transaction: &Transaction<'_>, own_key: Option<&Secret>) -> Result<Opened, StoreError> {
+fn read(transaction: &Transaction<'_>, own_key: Option<&Secret>) -> Result<DatabaseInfo, StoreError> {
     let keys = "SELECT lookup_key, lookup_key_check FROM portcullis_store";
     let (stored, check): (Option<Vec<u8>>, Vec<u8>) = transaction
         .query_row(keys, [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(fault)?;
+        .map_err(store_error)?;
     let salted = "SELECT EXISTS (SELECT 1 FROM portcullis_tokens WHERE prefix IS NOT NULL)";
-    Ok(Opened {
+    Ok(DatabaseInfo {
         key: LookupKey::of(stored.as_deref(), &check, own_key)?,
         salted: transaction
             .query_row(salted, [], |row| row.get(0))
-            .map_err(fault)?,
+            .map_err(store_error)?,
     })
 }
 

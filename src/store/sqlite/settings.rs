@@ -11,7 +11,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{fault::fault, schema, threads::Threads, token_store::SqliteTokenStore};
+use super::{fault::store_error, schema, threads::Threads, token_store::SqliteTokenStore};
 use crate::{
     secret::Secret,
     store::{StoreError, StoreErrorKind, row::LookupKey},
@@ -37,14 +37,14 @@ const STATEMENTS: usize = 64;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tokens.sqlite");
-/// let store = SqliteTokenStore::at(&path)
+/// let store = SqliteTokenStore::builder(&path)
 ///     .with_key(Secret::from("at least 32 octets from a secret file"))
-///     .with_size_limit(64 * 1024 * 1024)
+///     .max_size(64 * 1024 * 1024)
 ///     .open()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct SqliteSettings {
+pub struct SqliteTokenStoreBuilder {
     path: PathBuf,
     key: Option<Secret>,
     size_limit: Option<u64>,
@@ -60,16 +60,16 @@ impl SqliteTokenStore {
     /// no database, or of a newer version, or made with another key; `Busy` if another process holds it for more than
     /// 5 seconds.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Self::at(path).open()
+        Self::builder(path).open()
     }
 
     /// The settings to open the file at `path` with.
-    pub fn at(path: impl AsRef<Path>) -> SqliteSettings {
-        SqliteSettings::new(path.as_ref())
+    pub fn builder(path: impl AsRef<Path>) -> SqliteTokenStoreBuilder {
+        SqliteTokenStoreBuilder::new(path.as_ref())
     }
 }
 
-impl SqliteSettings {
+impl SqliteTokenStoreBuilder {
     fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -84,7 +84,7 @@ impl SqliteSettings {
     /// A copy of the database then does not even tell whether a token that somebody guesses is in it. Without the
     /// secret all tokens are lost.
     #[must_use]
-    pub fn with_key(self, key: Secret) -> Self {
+    pub fn hash_key(self, key: Secret) -> Self {
         Self {
             key: Some(key),
             ..self
@@ -94,7 +94,7 @@ impl SqliteSettings {
     /// Default: what the disk has room for. The database grows no larger than this many octets; what finds no room is
     /// refused as [`StoreErrorKind::Full`].
     #[must_use]
-    pub fn with_size_limit(self, octets: u64) -> Self {
+    pub fn max_size(self, octets: u64) -> Self {
         Self {
             size_limit: Some(octets),
             ..self
@@ -124,7 +124,7 @@ impl SqliteSettings {
 
     fn open_once(&self) -> Result<SqliteTokenStore, StoreError> {
         let mut writer = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        self.prepare(&writer).map_err(fault)?;
+        self.prepare(&writer).map_err(store_error)?;
         let opened = schema::open(&mut writer, self.key.as_ref())?;
         let readers = thread::available_parallelism()
             .map_or(1, usize::from)
@@ -136,7 +136,7 @@ impl SqliteSettings {
 
     /// Makes the file if it is not there, and judges who may write to it.
     fn check_file(&self) -> Result<(), StoreError> {
-        let settings = |message| StoreError::new(StoreErrorKind::Settings, message);
+        let settings = |message| StoreError::new(StoreErrorKind::Config, message);
         let path = self.path.display();
         // To SQLite these are no files, or other files than the one that is made here.
         let text = self.path.to_string_lossy();
@@ -174,15 +174,15 @@ impl SqliteSettings {
 
     fn connect(&self, access: OpenFlags) -> Result<Connection, StoreError> {
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags).map_err(fault)?;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(store_error)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection.busy_timeout(PATIENCE).map_err(fault)?;
+        connection.busy_timeout(PATIENCE).map_err(store_error)?;
         connection
             .pragma_update(None, "cache_size", -CACHE)
-            .map_err(fault)?;
+            .map_err(store_error)?;
         connection
             .pragma_update(None, "trusted_schema", false)
-            .map_err(fault)?;
+            .map_err(store_error)?;
         Ok(connection)
     }
 

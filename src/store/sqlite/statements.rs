@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params, types::Value};
 
 use crate::store::{
-    Tokens,
+    TokenFilter,
     row::{TokenRow, number},
 };
 
@@ -55,7 +55,7 @@ pub(super) fn sweep_tokens(connection: &Connection, now: i64) -> Result<(), rusq
 }
 
 /// The conditions of a `WHERE`, and their values.
-pub(super) fn condition(which: &Tokens) -> (String, Vec<Value>) {
+pub(super) fn condition(which: &TokenFilter) -> (String, Vec<Value>) {
     let (mut condition, mut values) = (String::new(), Vec::new());
     // An id beyond what a row can have is nobody's.
     let id = which.id.map(|id| Value::Integer(number(id).unwrap_or(-1)));

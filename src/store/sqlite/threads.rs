@@ -7,11 +7,11 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::fault::fault;
+use super::fault::store_error;
 use crate::store::{
     StoreError, StoreErrorKind,
     queue::{Ends, Queue},
-    reply::{Reply, Sender, ended, reply},
+    reply::{Receiver, Sender, ended, reply},
 };
 
 /// So much waits at most, for each queue.
@@ -21,13 +21,13 @@ const BATCH: usize = 256;
 
 /// One thread that writes, and some that read. Dropping it waits until what was to be written is.
 pub(super) struct Threads {
-    reads: Arc<Queue<Read>>,
-    writes: Arc<Queue<Box<dyn Write>>>,
+    reads: Arc<Queue<ReadJob>>,
+    writes: Arc<Queue<Box<dyn WriteJob>>>,
     writer: Option<JoinHandle<()>>,
     readers: Vec<JoinHandle<()>>,
 }
 
-type Read = Box<dyn FnOnce(&Connection) + Send>;
+type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 
 impl Threads {
     pub(super) fn start(writer: Connection, readers: Vec<Connection>) -> Result<Self, StoreError> {
@@ -62,7 +62,7 @@ impl Threads {
     pub(super) fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<Reply<T>, StoreError> {
+    ) -> Result<Receiver<T>, StoreError> {
         let (sender, reply) = reply();
         self.reads.push(Box::new(move |connection| {
             if sender.is_awaited() {
@@ -76,7 +76,7 @@ impl Threads {
     pub(super) fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<Reply<T>, StoreError> {
+    ) -> Result<Receiver<T>, StoreError> {
         let (sender, reply) = reply();
         self.writes.push(Box::new(Task {
             work: Some(work),
@@ -111,7 +111,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 }
 
 /// Something to be written.
-trait Write: Send {
+trait WriteJob: Send {
     /// Does it, or tells why nothing of it is to stay.
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
 
@@ -125,7 +125,7 @@ struct Task<F, T> {
     sender: Sender<T>,
 }
 
-impl<F, T> Write for Task<F, T>
+impl<F, T> WriteJob for Task<F, T>
 where
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
     T: Send,
@@ -152,7 +152,7 @@ where
 }
 
 /// Writes `first` and what waits behind it in one transaction, and answers once that is on the disk.
-fn write(connection: &Connection, first: Box<dyn Write>, queue: &Queue<Box<dyn Write>>) {
+fn write(connection: &Connection, first: Box<dyn WriteJob>, queue: &Queue<Box<dyn WriteJob>>) {
     let mut done = vec![first];
     let committed = in_one_transaction(connection, &mut done, queue);
     for task in done {
@@ -162,17 +162,17 @@ fn write(connection: &Connection, first: Box<dyn Write>, queue: &Queue<Box<dyn W
 
 fn in_one_transaction(
     connection: &Connection,
-    done: &mut Vec<Box<dyn Write>>,
-    queue: &Queue<Box<dyn Write>>,
+    done: &mut Vec<Box<dyn WriteJob>>,
+    queue: &Queue<Box<dyn WriteJob>>,
 ) -> Result<(), StoreError> {
     let execute = |statement: &str| {
         let statement = connection.prepare_cached(statement);
         statement
             .and_then(|mut statement| statement.execute([]))
             .map(drop)
-            .map_err(fault)
+            .map_err(store_error)
     };
-    let all = |done: &mut Vec<Box<dyn Write>>| {
+    let all = |done: &mut Vec<Box<dyn WriteJob>>| {
         execute("BEGIN IMMEDIATE")?;
         let mut next = done.len() - 1;
         while let Some(task) = done.get_mut(next) {

@@ -5,16 +5,16 @@ use std::{fmt, sync::Arc};
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter, types::Value};
 
 use super::{
-    fault::fault,
-    schema::Opened,
+    fault::store_error,
+    schema::DatabaseInfo,
     statements::{condition, insert, sweep_tokens, token_row},
     threads::Threads,
 };
 use crate::{
     answer::{Answer, BoxFuture},
     store::{
-        RecordId, SaltedTokenHash, SaltedTokens, StoreError, TokenRecord, TokenStore, Tokens,
-        reply::Reply,
+        RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore,
+        reply::Receiver,
         row::{LookupKey, TokenRow, number, salted_tokens, seconds},
     },
     time::UnixTime,
@@ -64,11 +64,11 @@ pub struct SqliteTokenStore(Arc<Inner>);
 
 struct Inner {
     threads: Threads,
-    opened: Opened,
+    opened: DatabaseInfo,
 }
 
 impl SqliteTokenStore {
-    pub(super) fn new(threads: Threads, opened: Opened) -> Self {
+    pub(super) fn new(threads: Threads, opened: DatabaseInfo) -> Self {
         Self(Arc::new(Inner { threads, opened }))
     }
 
@@ -80,25 +80,36 @@ impl SqliteTokenStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> BoxFuture<Result<T, StoreError>> {
-        wait(self.0.threads.read(|connection| work(connection).map_err(fault)))
+        wait(
+            self.0
+                .threads
+                .read(|connection| work(connection).map_err(store_error)),
+        )
     }
 
     pub(super) fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> BoxFuture<Result<T, StoreError>> {
-        wait(self.0.threads.write(|connection| work(connection).map_err(fault)))
+        wait(
+            self.0
+                .threads
+                .write(|connection| work(connection).map_err(store_error)),
+        )
     }
 
     /// Writes, and nobody waits.
     fn note(&self, work: impl FnOnce(&Connection) -> Result<usize, rusqlite::Error> + Send + 'static) {
-        let _ = self.0.threads.write(|connection| work(connection).map_err(fault));
+        let _ = self
+            .0
+            .threads
+            .write(|connection| work(connection).map_err(store_error));
     }
 }
 
 impl TokenStore for SqliteTokenStore {
     fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         let found = self.read(move |connection| {
             let columns = TokenRow::COLUMNS;
             let find = format!("SELECT {columns} FROM portcullis_tokens WHERE hash = ?1");
@@ -111,7 +122,7 @@ impl TokenStore for SqliteTokenStore {
     }
 
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         match TokenRow::of(&token) {
             Ok(row) => self.write(move |connection| {
                 sweep_tokens(connection, row.created)?;
@@ -121,7 +132,7 @@ impl TokenStore for SqliteTokenStore {
         }
     }
 
-    fn list(&self, which: Tokens, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+    fn list(&self, which: TokenFilter, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
         let rows = self.read(move |connection| {
             let (condition, mut values) = condition(&which);
             values.push(Value::Integer(seconds(now)));
@@ -137,7 +148,7 @@ impl TokenStore for SqliteTokenStore {
         Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
     }
 
-    fn revoke(&self, which: Tokens) -> BoxFuture<Result<u64, StoreError>> {
+    fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
         self.write(move |connection| {
             let (condition, values) = condition(&which);
             let revoke = format!("DELETE FROM portcullis_tokens WHERE {condition}");
@@ -148,7 +159,7 @@ impl TokenStore for SqliteTokenStore {
         })
     }
 
-    fn note_use(&self, id: RecordId, now: UnixTime) {
+    fn record_use(&self, id: RecordId, now: UnixTime) {
         let (Ok(id), now) = (number(id), seconds(now)) else {
             return;
         };
@@ -158,13 +169,16 @@ impl TokenStore for SqliteTokenStore {
         });
     }
 
-    fn salted(&self) -> Option<&dyn SaltedTokens> {
+    fn salted_hashes(&self) -> Option<&dyn SaltedHashStore> {
         self.0.opened.salted.then_some(self)
     }
 }
 
-impl SaltedTokens for SqliteTokenStore {
-    fn with_prefix(&self, prefix: &str) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
+impl SaltedHashStore for SqliteTokenStore {
+    fn find_by_prefix(
+        &self,
+        prefix: &str,
+    ) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
         let prefix = prefix.to_owned();
         let rows = self.read(move |connection| {
             let columns = TokenRow::COLUMNS;
@@ -181,9 +195,9 @@ impl SaltedTokens for SqliteTokenStore {
         Answer::later(async move { salted_tokens(rows.await?) })
     }
 
-    fn adopt(&self, id: RecordId, hash: TokenHash) {
+    fn migrate(&self, id: RecordId, hash: TokenHash) {
         let Ok(id) = number(id) else { return };
-        let place = self.key().place(hash);
+        let place = self.key().hmac(hash);
         self.note(move |connection| {
             let adopt = "UPDATE portcullis_tokens SET hash = ?2, prefix = NULL, salted = NULL
                          WHERE id = ?1 AND salted IS NOT NULL";
@@ -199,7 +213,7 @@ impl fmt::Debug for SqliteTokenStore {
 }
 
 /// The answer to what was given to a thread, or why it was not.
-fn wait<T: Send + 'static>(reply: Result<Reply<T>, StoreError>) -> BoxFuture<Result<T, StoreError>> {
+fn wait<T: Send + 'static>(reply: Result<Receiver<T>, StoreError>) -> BoxFuture<Result<T, StoreError>> {
     match reply {
         Ok(reply) => Box::pin(reply),
         Err(error) => Box::pin(async { Err(error) }),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    store::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed, TokenRecord},
+    store::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, TokenRecord},
     testing::store::{NOW, new_hash, record},
     time::UnixTime,
     token::TokenHash,
@@ -14,7 +14,7 @@ pub(super) const END: UnixTime = NOW.after(Duration::from_secs(60));
 
 pub(super) async fn begin(store: &dyn HubStore, login: &LoginRecord, replaced: Option<&str>) -> TokenHash {
     let hash = new_hash();
-    let begun = store.begin_login(hash, login.clone(), replaced.map(str::to_owned));
+    let begun = store.insert_login(hash, login.clone(), replaced.map(str::to_owned));
     begun.await.expect("a new login is kept");
     hash
 }
@@ -25,7 +25,7 @@ pub(super) async fn code(store: &dyn HubStore, session_id: &str) -> TokenHash {
     let code = if session_id.is_empty() {
         code
     } else {
-        code.in_session(session_id)
+        code.with_session(session_id)
     };
     let kept = store
         .insert_code(hash, code, NOW)
@@ -35,21 +35,25 @@ pub(super) async fn code(store: &dyn HubStore, session_id: &str) -> TokenHash {
     hash
 }
 
-pub(super) async fn redeem(store: &dyn HubStore, code: TokenHash, now: UnixTime) -> (Redeemed, TokenHash) {
+pub(super) async fn redeem(
+    store: &dyn HubStore,
+    code: TokenHash,
+    now: UnixTime,
+) -> (CodeRedemption, TokenHash) {
     let (hash, token) = (
         new_hash(),
         TokenRecord::new(record("redeemer").grant().clone(), now),
     );
     let redeemed = store
-        .redeem(code, hash, token)
+        .redeem_code(code, hash, token)
         .await
         .expect("a store that can be asked");
     (redeemed, hash)
 }
 
-pub(super) async fn end(store: &dyn HubStore, which: Logins) -> u64 {
+pub(super) async fn end(store: &dyn HubStore, which: LoginFilter) -> u64 {
     store
-        .end_logins(which)
+        .revoke_logins(which)
         .await
         .expect("a store that can be written to")
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     answer::BoxFuture,
-    store::{CodeRecord, HubStore, LoginRecord, Logins, Redeemed, StoreErrorKind, Tokens},
+    store::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreErrorKind, TokenFilter},
 };
 
 pub(super) async fn a_code_is_found_as_it_was_made(store: &dyn HubStore) {
@@ -15,7 +15,7 @@ pub(super) async fn a_code_is_found_as_it_was_made(store: &dyn HubStore) {
     let full = CodeRecord::new("service-é'", "https://example.org/?a=%41", "coder", END)
         .with_code_challenge("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")
         .with_scopes(["read", "access:services!service=grader"])
-        .in_session("coding");
+        .with_session("coding");
     for code in [bare, full] {
         let hash = new_hash();
         let kept = store
@@ -44,11 +44,11 @@ pub(super) async fn a_code_is_found_as_it_was_made(store: &dyn HubStore) {
 pub(super) async fn no_code_is_made_where_nobody_is_logged_in(store: &dyn HubStore) {
     begin(store, &LoginRecord::new("gone", "expired", NOW, END), None).await;
     begin(store, &LoginRecord::new("gone", "ended", NOW, END), None).await;
-    end(store, Logins::of("gone").in_session("ended")).await;
+    end(store, LoginFilter::owner("gone").and_session("ended")).await;
     for session_id in ["never began", "expired", "ended"] {
         let (hash, code) = (
             new_hash(),
-            CodeRecord::new("c", "/", "gone", END).in_session(session_id),
+            CodeRecord::new("c", "/", "gone", END).with_session(session_id),
         );
         let kept = store
             .insert_code(hash, code, END)
@@ -63,7 +63,7 @@ pub(super) async fn a_code_is_good_once_and_its_token_ends_at_the_second_try(sto
     begin(store, &LoginRecord::new("redeemer", "redeeming", NOW, END), None).await;
     let code = code(store, "redeeming").await;
     let (issued, first) = redeem(store, code, NOW).await;
-    assert_eq!(issued, Redeemed::Issued, "a good code is redeemed");
+    assert_eq!(issued, CodeRedemption::Issued, "a good code is redeemed");
     let found = find(store, first).await.expect("its token is kept");
     assert_eq!(
         found.session_id(),
@@ -75,18 +75,29 @@ pub(super) async fn a_code_is_good_once_and_its_token_ends_at_the_second_try(sto
         "a redeemed code is remembered"
     );
     let (again, second) = redeem(store, code, NOW).await;
-    assert_eq!(again, Redeemed::Again { revoked: 1 }, "it is not redeemed twice");
+    assert_eq!(
+        again,
+        CodeRedemption::AlreadyUsed { revoked: 1 },
+        "it is not redeemed twice"
+    );
     assert_eq!(find(store, first).await, None, "the first token ends");
     assert_eq!(find(store, second).await, None, "there is no second one");
-    assert_eq!(redeem(store, code, NOW).await.0, Redeemed::Again { revoked: 0 });
+    assert_eq!(
+        redeem(store, code, NOW).await.0,
+        CodeRedemption::AlreadyUsed { revoked: 0 }
+    );
 
     let late = self::code(store, "").await;
     let (expired, token) = redeem(store, late, END).await;
-    assert_eq!(expired, Redeemed::Unknown, "an expired code is worth nothing");
+    assert_eq!(
+        expired,
+        CodeRedemption::Unknown,
+        "an expired code is worth nothing"
+    );
     assert_eq!(find(store, token).await, None);
     assert_eq!(
         redeem(store, new_hash(), NOW).await.0,
-        Redeemed::Unknown,
+        CodeRedemption::Unknown,
         "so is one that nobody made"
     );
 }
@@ -95,7 +106,7 @@ pub(super) async fn a_token_that_is_refused_burns_no_code(store: &dyn HubStore) 
     let (code, taken) = (code(store, "").await, new_hash());
     insert(store, taken, &record("holder")).await;
     let refused = store
-        .redeem(code, taken, record("second"))
+        .redeem_code(code, taken, record("second"))
         .await
         .map_err(|error| error.kind());
     assert_eq!(
@@ -105,7 +116,7 @@ pub(super) async fn a_token_that_is_refused_burns_no_code(store: &dyn HubStore) 
     );
     assert_eq!(
         redeem(store, code, NOW).await.0,
-        Redeemed::Issued,
+        CodeRedemption::Issued,
         "the code is as good as before"
     );
 }
@@ -113,14 +124,14 @@ pub(super) async fn a_token_that_is_refused_burns_no_code(store: &dyn HubStore) 
 pub(super) async fn of_many_who_redeem_a_code_one_gets_the_token(store: &dyn HubStore) {
     for _ in 0..4 {
         let (code, tokens) = (code(store, "").await, [(); 64].map(|()| new_hash()));
-        let redeemed = all(tokens.map(|token| store.redeem(code, token, record("racer")))).await;
+        let redeemed = all(tokens.map(|token| store.redeem_code(code, token, record("racer")))).await;
         let issued = redeemed
             .iter()
-            .filter(|redeemed| matches!(redeemed, Ok(Redeemed::Issued)));
+            .filter(|redeemed| matches!(redeemed, Ok(CodeRedemption::Issued)));
         assert_eq!(issued.count(), 1, "of many who redeem a code one gets a token");
         let again = redeemed
             .iter()
-            .filter(|redeemed| matches!(redeemed, Ok(Redeemed::Again { .. })));
+            .filter(|redeemed| matches!(redeemed, Ok(CodeRedemption::AlreadyUsed { .. })));
         assert_eq!(again.count(), 63, "all others are told that they came late");
         for token in tokens {
             assert_eq!(find(store, token).await, None, "and the token ends");
@@ -135,14 +146,14 @@ pub(super) async fn a_logout_beside_an_exchange_leaves_no_token(store: &dyn HubS
         let codes = [code(store, &session_id).await, code(store, &session_id).await];
         let late = [(); 4].map(|()| new_hash());
         let [first, second] = codes.map(|code| -> BoxFuture<()> {
-            let redeemed = store.redeem(code, new_hash(), record("raced"));
+            let redeemed = store.redeem_code(code, new_hash(), record("raced"));
             Box::pin(async move { redeemed.await.map(drop).expect("an answer") })
         });
-        let ended = store.end_logins(Logins::of("raced"));
+        let ended = store.revoke_logins(LoginFilter::owner("raced"));
         let ended: BoxFuture<()> = Box::pin(async move { ended.await.map(drop).expect("an answer") });
         // Some are asked before the logout, and some after.
         let [one, two, three, four] = late.map(|late| -> BoxFuture<()> {
-            let record = CodeRecord::new("c", "/", "raced", END).in_session(&session_id);
+            let record = CodeRecord::new("c", "/", "raced", END).with_session(&session_id);
             let made = store.insert_code(late, record, NOW);
             Box::pin(async move { made.await.map(drop).expect("an answer") })
         });
@@ -151,11 +162,14 @@ pub(super) async fn a_logout_beside_an_exchange_leaves_no_token(store: &dyn HubS
             let (redeemed, _) = redeem(store, code, NOW).await;
             assert_ne!(
                 redeemed,
-                Redeemed::Issued,
+                CodeRedemption::Issued,
                 "after a logout no code of its session is good"
             );
         }
-        let left = store.list(Tokens::of("raced"), NOW).await.expect("a list");
+        let left = store
+            .list(TokenFilter::owner("raced"), NOW)
+            .await
+            .expect("a list");
         assert_eq!(left, [], "after a logout no token of its session is left");
     }
 }

@@ -7,7 +7,7 @@ use super::{
     asked::{END, begin, code, end, find_code, find_login, redeem},
 };
 use crate::{
-    store::{HubStore, LoginRecord, Logins, RecordId, Redeemed, StoreErrorKind},
+    store::{CodeRedemption, HubStore, LoginFilter, LoginRecord, RecordId, StoreErrorKind},
     token::TokenHash,
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn a_second_login_of_the_same_is_refused(store: &dyn HubStore) 
         (new_hash(), LoginRecord::new("twice", "twice", NOW, END)),
     ] {
         let refused = store
-            .begin_login(hash, second, None)
+            .insert_login(hash, second, None)
             .await
             .map_err(|error| error.kind());
         assert_eq!(
@@ -65,15 +65,15 @@ pub(super) async fn logins_are_listed(store: &dyn HubStore) {
     for login in [&second, &first, &expired, &foreign] {
         begin(store, login, None).await;
     }
-    let mine = || Logins::of("lister");
+    let mine = || LoginFilter::owner("lister");
     for (which, expected) in [
         (mine(), &[&first, &second][..]),
-        (mine().in_session("l2"), &[&second]),
-        (mine().known_as(first.id()), &[&first]),
-        (mine().known_as(first.id()).in_session("l2"), &[]),
-        (mine().known_as(foreign.id()), &[]),
-        (mine().known_as(RecordId::from(u64::MAX)), &[]),
-        (Logins::of("nobody"), &[]),
+        (mine().and_session("l2"), &[&second]),
+        (mine().and_id(first.id()), &[&first]),
+        (mine().and_id(first.id()).and_session("l2"), &[]),
+        (mine().and_id(foreign.id()), &[]),
+        (mine().and_id(RecordId::from(u64::MAX)), &[]),
+        (LoginFilter::owner("nobody"), &[]),
     ] {
         let found = store.list_logins(which.clone(), began(3)).await.expect("a list");
         let expected: Vec<LoginRecord> = expected.iter().map(|&login| login.clone()).collect();
@@ -93,20 +93,23 @@ pub(super) async fn a_login_that_ends_takes_tokens_and_codes_with_it(store: &dyn
     let mut of_session = Vec::new();
     for session_id in ["e1", "e2", "e3"] {
         let token = new_hash();
-        insert(store, token, &record("ender").in_session(session_id)).await;
+        insert(store, token, &record("ender").with_session(session_id)).await;
         of_session.push((token, code(store, session_id).await));
     }
     let (lasting, free) = (new_hash(), code(store, "").await);
     insert(store, lasting, &record("ender")).await;
 
     assert_eq!(
-        end(store, Logins::of("ender").in_session("e3")).await,
+        end(store, LoginFilter::owner("ender").and_session("e3")).await,
         0,
         "nobody ends another's login"
     );
-    assert_eq!(end(store, Logins::of("ender").known_as(foreign.id())).await, 0);
     assert_eq!(
-        end(store, Logins::of("ender").known_as(one.id())).await,
+        end(store, LoginFilter::owner("ender").and_id(foreign.id())).await,
+        0
+    );
+    assert_eq!(
+        end(store, LoginFilter::owner("ender").and_id(one.id())).await,
         1,
         "one login ends by its id"
     );
@@ -124,7 +127,7 @@ pub(super) async fn a_login_that_ends_takes_tokens_and_codes_with_it(store: &dyn
     );
     assert_eq!(
         redeem(store, of_session[0].1, NOW).await.0,
-        Redeemed::Unknown,
+        CodeRedemption::Unknown,
         "its code is worth nothing"
     );
     assert_eq!(
@@ -133,7 +136,7 @@ pub(super) async fn a_login_that_ends_takes_tokens_and_codes_with_it(store: &dyn
         "the other stays"
     );
     assert_eq!(
-        end(store, Logins::of("ender")).await,
+        end(store, LoginFilter::owner("ender")).await,
         1,
         "all that are left end at once"
     );
@@ -157,9 +160,9 @@ pub(super) async fn a_new_session_takes_the_tokens_of_the_old_one(store: &dyn Hu
     let old = LoginRecord::new("renewer", "old", NOW, END);
     let old_hash = begin(store, &old, None).await;
     let [own, foreign, elsewhere] = [new_hash(), new_hash(), new_hash()];
-    insert(store, own, &record("renewer").in_session("old")).await;
-    insert(store, foreign, &record("other").in_session("old")).await;
-    insert(store, elsewhere, &record("renewer").in_session("nobody's")).await;
+    insert(store, own, &record("renewer").with_session("old")).await;
+    insert(store, foreign, &record("other").with_session("old")).await;
+    insert(store, elsewhere, &record("renewer").with_session("nobody's")).await;
     let code = code(store, "old").await;
 
     let new = LoginRecord::new("renewer", "new", NOW, END);
@@ -178,7 +181,10 @@ pub(super) async fn a_new_session_takes_the_tokens_of_the_old_one(store: &dyn Hu
     );
     assert_eq!(session(foreign).await, None, "another's are revoked");
     assert_eq!(find_code(store, code).await, None, "codes go");
-    assert_eq!(end(store, Logins::of("renewer").in_session("new")).await, 1);
+    assert_eq!(
+        end(store, LoginFilter::owner("renewer").and_session("new")).await,
+        1
+    );
     assert_eq!(
         find(store, own).await,
         None,
@@ -200,10 +206,10 @@ pub(super) async fn a_login_that_is_refused_replaces_nothing(store: &dyn HubStor
         begin(store, &LoginRecord::new("loser", "kept", NOW, END), None).await,
         new_hash(),
     );
-    insert(store, token, &record("another").in_session("kept")).await;
+    insert(store, token, &record("another").with_session("kept")).await;
     let second = LoginRecord::new("loser", "never", NOW, END);
     let taken = begin(store, &LoginRecord::new("another", "taken", NOW, END), None).await;
-    let refused = store.begin_login(taken, second, Some("kept".to_owned())).await;
+    let refused = store.insert_login(taken, second, Some("kept".to_owned())).await;
     assert!(refused.is_err(), "a hash that is there already is refused");
     assert!(
         find_login(store, hash).await.is_some(),

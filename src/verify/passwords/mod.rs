@@ -7,14 +7,14 @@ mod users;
 use crate::{
     denial::Reason,
     grant::Grant,
-    hashing::{HashingError, Verified},
+    hashing::{HashingError, PasswordCheck},
     verify::Verdict,
 };
 
 pub use self::{
     shared::SharedPassword,
     stored::{PasswordLookup, PasswordStore, StoredPasswords},
-    users::Users,
+    users::MemoryPasswordStore,
 };
 
 /// The one answer to everything that is not right.
@@ -22,9 +22,9 @@ fn wrong() -> Verdict {
     Verdict::Refused(Reason::WrongPassword)
 }
 
-fn verdict(verified: Result<Verified, HashingError>, grant: Option<Grant>) -> Verdict {
+fn verdict(verified: Result<PasswordCheck, HashingError>, grant: Option<Grant>) -> Verdict {
     match (verified, grant) {
-        (Ok(Verified::Right { .. }), Some(grant)) => Verdict::Known(grant),
+        (Ok(PasswordCheck::Correct { .. }), Some(grant)) => Verdict::Known(grant),
         (Ok(_), _) => wrong(),
         (Err(error), _) => Verdict::Unavailable(error.into()),
     }

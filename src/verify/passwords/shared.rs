@@ -45,7 +45,7 @@ impl SharedPassword {
     }
 
     /// Nobody is right until a password is set.
-    pub(crate) fn unset(grant: Grant) -> Self {
+    pub(crate) fn without_password(grant: Grant) -> Self {
         Self::of(None, grant)
     }
 
@@ -74,7 +74,7 @@ impl SharedPassword {
     ///
     /// As `pool`, if it does not allow what the hash takes.
     pub fn with_pool(mut self, pool: HashingPool) -> Result<Self, ConfigError> {
-        if self.hash().is_some_and(|hash| !pool.allows(&hash)) {
+        if self.hash().is_some_and(|hash| !pool.can_verify(&hash)) {
             return Err(ConfigError::new(
                 "pool",
                 "expected a hashing pool with the memory of the password's hash, found less",
@@ -103,7 +103,7 @@ impl PasswordVerifier for SharedPassword {
         })
     }
 
-    fn keeps_weak_hash(&self) -> bool {
+    fn has_weak_hash(&self) -> bool {
         self.hash().is_some_and(|hash| hash.is_weak())
     }
 }
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn an_unset_password_is_wrong_at_once() {
-        let verifier = SharedPassword::unset(Grant::new(Identity::new("owner")));
+        let verifier = SharedPassword::without_password(Grant::new(Identity::new("owner")));
         let verdict = verifier.verify("", &"any password".into());
         assert!(
             matches!(verdict, Answer::Now(Verdict::Refused(Reason::WrongPassword))),

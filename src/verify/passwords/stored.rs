@@ -7,7 +7,7 @@ use crate::{
     answer::Answer,
     error::Unavailable,
     grant::Grant,
-    hashing::{HashingPool, Verified},
+    hashing::{HashingPool, PasswordCheck},
     password::{self, PasswordHash},
     secret::Secret,
     verify::{PasswordVerifier, Verdict},
@@ -66,7 +66,7 @@ pub trait PasswordStore: Send + Sync + 'static {
     ///
     /// To be stored only if the stored one still is `old`: the password may have been changed in between, and
     /// the older one would come back to life. A fault is the store's own to report; the login goes on.
-    fn rehashed(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
         let _ = (username, old, new);
         Answer::Now(())
     }
@@ -77,8 +77,8 @@ impl<S: PasswordStore + ?Sized> PasswordStore for Arc<S> {
         (**self).find(username)
     }
 
-    fn rehashed(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
-        (**self).rehashed(username, old, new)
+    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+        (**self).update_hash(username, old, new)
     }
 }
 
@@ -95,7 +95,7 @@ impl<S: PasswordStore + ?Sized> PasswordStore for Arc<S> {
 /// use portcullis::{Identity, PasswordHash, Secret, StoredPasswords, Users};
 ///
 /// let hash = PasswordHash::hash(&Secret::from("correct horse battery staple"))?;
-/// let verifier = StoredPasswords::new(Users::new([(Identity::new("alice"), hash)])?);
+/// let verifier = StoredPasswords::new(MemoryPasswordStore::new([(Identity::new("alice"), hash)])?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct StoredPasswords<S> {
@@ -138,7 +138,7 @@ impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
                 Err(error) => return Verdict::Unavailable(error),
             };
             let verified = verifier.pool.verify(hash.clone(), password.clone()).await;
-            if let (Ok(Verified::Right { needs_rehash: true }), Some(old)) = (&verified, hash) {
+            if let (Ok(PasswordCheck::Correct { needs_rehash: true }), Some(old)) = (&verified, hash) {
                 verifier.rehash(&username, &old, password).await;
             }
             verdict(verified, grant)
@@ -149,7 +149,7 @@ impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
 impl<S: PasswordStore> StoredPasswords<S> {
     async fn rehash(&self, username: &str, old: &PasswordHash, password: Secret) {
         if let Ok(new) = self.pool.hash(password).await {
-            self.store.rehashed(username, old, new).await;
+            self.store.update_hash(username, old, new).await;
         }
     }
 }
@@ -179,20 +179,20 @@ mod tests {
     use crate::{
         denial::Reason,
         identity::Identity,
-        password::{HashCost, Memory},
-        verify::Users,
+        password::{Argon2Memory, HashCost},
+        verify::MemoryPasswordStore,
     };
 
     fn pool() -> HashingPool {
         HashingPool::new().with_cost(HashCost::tiny()).with_threads(1)
     }
 
-    fn users() -> Users {
-        let hash = PasswordHash::compute(&"password".into(), HashCost::tiny(), &mut Memory::default());
-        Users::new([(Identity::new("alice"), hash)]).expect("users")
+    fn users() -> MemoryPasswordStore {
+        let hash = PasswordHash::compute(&"password".into(), HashCost::tiny(), &mut Argon2Memory::default());
+        MemoryPasswordStore::new([(Identity::new("alice"), hash)]).expect("users")
     }
 
-    async fn stored(users: &Users) -> Arc<PasswordHash> {
+    async fn stored(users: &MemoryPasswordStore) -> Arc<PasswordHash> {
         let found = users.find("alice").await.expect("there").expect("known");
         found.0
     }
@@ -241,11 +241,11 @@ mod tests {
         let users = users();
         let old = stored(&users).await;
         let of = |password: &str| {
-            PasswordHash::compute(&password.into(), HashCost::tiny(), &mut Memory::default())
+            PasswordHash::compute(&password.into(), HashCost::tiny(), &mut Argon2Memory::default())
         };
         let changed = of("changed");
-        users.set("alice", changed.clone());
-        users.rehashed("alice", &old, of("password")).await;
+        users.set_password("alice", changed.clone());
+        users.update_hash("alice", &old, of("password")).await;
         assert!(*stored(&users).await == changed);
     }
 

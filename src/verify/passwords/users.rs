@@ -19,25 +19,25 @@ use crate::{answer::Answer, error::ConfigError, grant::Grant, identity::Identity
 /// use portcullis::{Identity, PasswordHash, Secret, Users};
 ///
 /// let hash = PasswordHash::hash(&Secret::from("correct horse battery staple"))?;
-/// let users = Users::new([(Identity::new("alice"), hash)])?;
+/// let users = MemoryPasswordStore::new([(Identity::new("alice"), hash)])?;
 ///
 /// // The account is locked: as if it were not there.
 /// assert!(users.remove("alice"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Users(Arc<RwLock<Table>>);
+pub struct MemoryPasswordStore(Arc<RwLock<Table>>);
 
 type Table = HashMap<String, (Arc<PasswordHash>, Grant)>;
 
-impl Users {
+impl MemoryPasswordStore {
     /// These users, each by their username.
     ///
     /// # Errors
     ///
     /// As `users`, if there is none, one without a name, or one twice.
     pub fn new(users: impl IntoIterator<Item = (Identity, PasswordHash)>) -> Result<Self, ConfigError> {
-        Self::of_grants(
+        Self::from_grants(
             users
                 .into_iter()
                 .map(|(identity, hash)| (Grant::new(identity), hash)),
@@ -48,8 +48,8 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// As [`Users::new`].
-    pub fn of_grants(users: impl IntoIterator<Item = (Grant, PasswordHash)>) -> Result<Self, ConfigError> {
+    /// As [`MemoryPasswordStore::new`].
+    pub fn from_grants(users: impl IntoIterator<Item = (Grant, PasswordHash)>) -> Result<Self, ConfigError> {
         let fault = |message: &str| Err(ConfigError::new("users", message));
         let mut table = Table::new();
         for (grant, hash) in users {
@@ -70,7 +70,7 @@ impl Users {
     }
 
     /// Gives this user another password. Whether there is such a user.
-    pub fn set(&self, username: &str, hash: PasswordHash) -> bool {
+    pub fn set_password(&self, username: &str, hash: PasswordHash) -> bool {
         self.change(|table| table.get_mut(username).map(|user| user.0 = Arc::new(hash)))
             .is_some()
     }
@@ -85,13 +85,13 @@ impl Users {
     }
 }
 
-impl PasswordStore for Users {
+impl PasswordStore for MemoryPasswordStore {
     fn find(&self, username: &str) -> Answer<PasswordLookup> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Answer::Now(Ok(table.get(username).cloned()))
     }
 
-    fn rehashed(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
         self.change(|table| {
             if let Some(user) = table.get_mut(username).filter(|user| *user.0 == *old) {
                 user.0 = Arc::new(new);
@@ -101,7 +101,7 @@ impl PasswordStore for Users {
     }
 }
 
-impl fmt::Debug for Users {
+impl fmt::Debug for MemoryPasswordStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Users")
     }
@@ -124,16 +124,16 @@ mod tests {
             ),
             (&["a", ""], "users: expected users with names, found an empty one"),
         ] {
-            let error = Users::new(names.iter().map(|name| user(name))).expect_err("no users");
+            let error = MemoryPasswordStore::new(names.iter().map(|name| user(name))).expect_err("no users");
             assert_eq!(error.to_string(), expected);
         }
-        let users = Users::new([user("a"), user("b")]).expect("users");
+        let users = MemoryPasswordStore::new([user("a"), user("b")]).expect("users");
         let handle = users.clone();
         let known = |name| matches!(handle.find(name), Answer::Now(Ok(Some(_))));
         assert!(known("a") && known("b") && !known("A"));
         assert!(users.remove("a") && !users.remove("a") && !known("a") && known("b"));
         let hash: PasswordHash = HASH.parse().expect("a hash");
-        assert!(users.set("b", hash.clone()) && !users.set("a", hash));
+        assert!(users.set_password("b", hash.clone()) && !users.set_password("a", hash));
         assert_eq!(format!("{users:?}"), "Users");
     }
 }

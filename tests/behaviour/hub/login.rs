@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use portcullis::{Event, Reason, provider::Member};
+use portcullis::{Event, Reason, provider::HubUser};
 
 use super::{Browser, MINUTE, PASSWORD, World, hidden, json};
 
@@ -349,9 +349,9 @@ async fn logout_ends_the_login_of_a_removed_member() {
     let world = World::new();
     let mut bob = world.browser_of("bob").await;
     let copy = bob.clone();
-    world.hub.members().remove("bob");
+    world.hub.users().remove("bob");
     assert_eq!(bob.get("/hub/logout").await.status, 302);
-    world.hub.members().set(Member::new("bob").expect("a name"));
+    world.hub.users().set(HubUser::new("bob").expect("a name"));
     assert!(!is_logged_in(&mut copy.clone()).await);
 }
 
@@ -399,7 +399,7 @@ async fn a_member_who_is_removed_is_nobody_at_once() {
     let world = World::new();
     let mut admin = world.browser_of("admin").await;
     let token = world.oauth_token(&mut admin).await;
-    world.hub.members().remove("admin");
+    world.hub.users().remove("admin");
     assert_eq!(world.call("GET", "/user", Some(&token), "").await.status, 403);
     let answer = admin.get(HOME).await;
     assert_eq!(answer.status, 302);
@@ -445,7 +445,10 @@ async fn the_login_leads_where_the_way_went_and_nowhere_else() {
 
 #[tokio::test]
 async fn a_cookie_of_another_host_prefix_or_base_is_not_ours() {
-    let world = World::with(|hub| hub.host_prefix().base_url("/pre".parse().expect("a base")));
+    let world = World::with(|hub| {
+        hub.host_prefixed_cookies()
+            .base_url("/pre".parse().expect("a base"))
+    });
     let mut browser = world.browser();
     let page = browser.get("/pre/hub/login").await;
     let xsrf = hidden(&page.text, "_xsrf").remove(0);

@@ -14,7 +14,7 @@ use hyper::body::Bytes;
 use portcullis::{
     Answer, Grant, Identity, Keyring, MemoryTokenStore, Peer, Reason, Secret, Token, TrustedProxies,
     UnixTime, Verdict,
-    provider::{Client, Hub, HubBuilder, Member},
+    provider::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     testing::TestClock,
     verify::PasswordVerifier,
 };
@@ -64,18 +64,20 @@ impl World {
     /// One that is configured further.
     pub(crate) fn with(change: impl FnOnce(HubBuilder) -> HubBuilder) -> Self {
         let token = |text: &str| text.parse::<Token>().expect("a token");
-        let member = |name| Member::new(name).expect("a name");
-        let ext = Client::service("ext", REDIRECT_URI, &token(SECRET))
+        let member = |name| HubUser::new(name).expect("a name");
+        let ext = OAuthClientConfig::service("ext", REDIRECT_URI, &token(SECRET))
             .and_then(|client| client.with_scopes(["list:users", "read:users", "tokens"]));
-        let managed = Client::service("managed", "http://127.0.0.1:9/other-cb", &token(OTHER_SECRET));
-        let server = Client::server("alice", "", "/user/alice/oauth_callback", &token(SERVER_TOKEN));
-        let clock = TestClock::at(NOW);
+        let managed =
+            OAuthClientConfig::service("managed", "http://127.0.0.1:9/other-cb", &token(OTHER_SECRET));
+        let server =
+            OAuthClientConfig::server("alice", "", "/user/alice/oauth_callback", &token(SERVER_TOKEN));
+        let clock = TestClock::new(NOW);
         let store = Arc::new(MemoryTokenStore::new());
         let hub = Hub::builder(Arc::clone(&store))
-            .passwords(People)
-            .member(member("admin").as_admin())
-            .member(member("alice"))
-            .member(member("bob").in_groups(["staff"]))
+            .password_verifier(People)
+            .user(member("admin").as_admin())
+            .user(member("alice"))
+            .user(member("bob").with_groups(["staff"]))
             .client(ext.expect("a client"))
             .client(managed.expect("a client"))
             .client(server.expect("a client"))

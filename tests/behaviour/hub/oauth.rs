@@ -1,8 +1,8 @@
 //! The hub as a provider of OAuth, held against OA-1 to OA-12.
 
 use portcullis::{
-    provider::{Client, Member},
-    store::{TokenStore as _, Tokens},
+    provider::{HubUser, OAuthClientConfig},
+    store::{TokenFilter, TokenStore as _},
 };
 
 use super::{
@@ -78,7 +78,7 @@ async fn oa_1_nothing_but_a_code_with_a_challenge_by_s256_is_given() {
 async fn a_client_that_may_go_without_a_challenge_does() {
     let world = World::with(|hub| {
         let token = "a-token-of-an-old-client".parse().expect("a token");
-        let old = Client::service("old", REDIRECT_URI, &token).expect("a client");
+        let old = OAuthClientConfig::service("old", REDIRECT_URI, &token).expect("a client");
         hub.client(old.allow_without_pkce())
     });
     let mut admin = world.browser_of("admin").await;
@@ -340,22 +340,22 @@ async fn access_is_asked_at_the_question_at_its_answer_and_at_the_exchange() {
     );
 
     let may = || {
-        let member = Member::new("alice").expect("a name");
+        let member = HubUser::new("alice").expect("a name");
         member
             .with_scopes(["access:services!service=ext"])
             .expect("a scope")
     };
-    world.hub.members().set(may());
+    world.hub.users().set(may());
     assert_eq!(alice.get(&url).await.status, 200);
     let code = world.code(&mut alice, &authorize_query()).await.expect("a code");
-    world.hub.members().set(Member::new("alice").expect("a name"));
+    world.hub.users().set(HubUser::new("alice").expect("a name"));
     assert_eq!(
         json(&world.exchange(&exchange_fields(&code)).await)["error"],
         "invalid_grant"
     );
 
     // And at each use of the token.
-    world.hub.members().set(may());
+    world.hub.users().set(may());
     let token = world.oauth_token(&mut alice).await;
     let holds = |told: serde_json::Value| {
         told["scopes"]
@@ -363,7 +363,7 @@ async fn access_is_asked_at_the_question_at_its_answer_and_at_the_exchange() {
             .is_some_and(|scopes| scopes.contains(&"access:services!service=ext".into()))
     };
     assert!(holds(json(&world.call("GET", "/user", Some(&token), "").await)));
-    world.hub.members().set(Member::new("alice").expect("a name"));
+    world.hub.users().set(HubUser::new("alice").expect("a name"));
     let told = json(&world.call("GET", "/user", Some(&token), "").await);
     assert!(told["name"] == "alice" && !holds(told.clone()), "{told}");
 }
@@ -434,15 +434,15 @@ async fn the_question_is_asked_once_and_answered_from_the_hubs_page_alone() {
 async fn a_token_is_worth_what_was_ticked_and_what_its_owner_holds() {
     let world = World::with(|hub| {
         let token = "a-token-of-a-greedy-client".parse().expect("a token");
-        let client = Client::service("greedy", REDIRECT_URI, &token).and_then(|client| {
-            client.allow_scopes(["read:users:activity!user", "tokens!user", "list:users"])
+        let client = OAuthClientConfig::service("greedy", REDIRECT_URI, &token).and_then(|client| {
+            client.with_allowed_scopes(["read:users:activity!user", "tokens!user", "list:users"])
         });
         hub.client(client.expect("a client"))
     });
-    let may = Member::new("alice")
+    let may = HubUser::new("alice")
         .and_then(|alice| alice.with_scopes(["access:services"]))
         .expect("a member");
-    world.hub.members().set(may);
+    world.hub.users().set(may);
     let mut alice = world.browser_of("alice").await;
     let query = |scope: &str| {
         let query = changed("client_id", "service-greedy");
@@ -542,16 +542,16 @@ async fn own_servers_are_entered_without_a_question_and_others_not_at_all() {
         "somebody else's server: asked"
     );
     // Whoever may enter the servers of a group may enter this one when its owner joins.
-    let bob = Member::new("bob")
+    let bob = HubUser::new("bob")
         .and_then(|bob| bob.with_scopes(["access:servers!group=lab"]))
         .expect("a member");
-    world.hub.members().set(bob);
+    world.hub.users().set(bob);
     let mut bob = world.browser_of("bob").await;
     assert_eq!(bob.get(&url).await.status, 403);
     world
         .hub
-        .members()
-        .set(Member::new("alice").expect("a name").in_groups(["lab"]));
+        .users()
+        .set(HubUser::new("alice").expect("a name").with_groups(["lab"]));
     assert_eq!(bob.get(&url).await.status, 200);
 }
 
@@ -559,7 +559,7 @@ async fn own_servers_are_entered_without_a_question_and_others_not_at_all() {
 async fn oa_4_a_redirect_uri_is_written_into_the_answer_octet_by_octet() {
     let place = "/user/ann%20b/oauth_callback?from=a%20b";
     let token = "a-token-of-a-server-of-anns".parse().expect("a token");
-    let client = Client::server("alice", "named", place, &token).expect("a client");
+    let client = OAuthClientConfig::server("alice", "named", place, &token).expect("a client");
     let world = World::with(|hub| hub.client(client));
     let query = authorize_query_of("jupyterhub-user-alice!named", place, "a b");
     let url = format!("/hub/api/oauth2/authorize?{query}");
@@ -578,12 +578,16 @@ async fn oa_12_a_token_of_a_client_that_is_no_more_is_worth_nothing() {
     let world = World::new();
     let mut admin = world.browser_of("admin").await;
     let token = world.oauth_token(&mut admin).await;
-    let records = world.store.list(Tokens::of("admin"), NOW).await.expect("a list");
+    let records = world
+        .store
+        .list(TokenFilter::owner("admin"), NOW)
+        .await
+        .expect("a list");
     assert_eq!(records[0].client_id(), Some("service-ext"));
     // The same store behind a hub without this client.
     let hub = portcullis::provider::Hub::builder(std::sync::Arc::clone(&world.store))
-        .passwords(super::People)
-        .member(Member::new("admin").expect("a name").as_admin())
+        .password_verifier(super::People)
+        .user(HubUser::new("admin").expect("a name").as_admin())
         .clock(world.clock.clone())
         .build()
         .expect("a hub");

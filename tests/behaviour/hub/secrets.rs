@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use portcullis::{
     Event,
-    provider::{Client, Hub},
+    provider::{Hub, OAuthClientConfig},
 };
 
 use super::{OTHER_SECRET, PASSWORD, SECRET, SERVER_TOKEN, World, authorize_query, exchange_fields, json};
@@ -54,9 +54,9 @@ async fn no_event_and_no_debug_text_holds_a_secret() {
     let lost = format!("/users/{}", made.as_str().expect("a token"));
     assert_eq!(world.call("GET", &lost, Some(&token), "").await.status, 404);
     admin.get("/hub/logout").await;
-    let client = Client::service("x", "/cb", &SECRET.parse().expect("a token")).expect("a client");
+    let client = OAuthClientConfig::service("x", "/cb", &SECRET.parse().expect("a token")).expect("a client");
     let mut told = told.lock().expect("one at a time").clone();
-    told.push_str(&format!("{:?} {client:?} {:?}", world.hub, world.hub.members()));
+    told.push_str(&format!("{:?} {client:?} {:?}", world.hub, world.hub.users()));
     for expected in [
         "LoggedIn",
         "LoggedOut",
@@ -80,5 +80,5 @@ async fn no_event_and_no_debug_text_holds_a_secret() {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
     assert!(!told.contains(made.as_str().expect("a token")), "{told}");
-    let _: fn(&Hub) -> portcullis::provider::Members = Hub::members;
+    let _: fn(&Hub) -> portcullis::provider::HubUsers = Hub::users;
 }

@@ -24,12 +24,12 @@ async fn no_value_of_it_is_a_token_a_cookie_or_a_code() {
     let (login, code) = (Token::generate(), Token::generate());
     let record = LoginRecord::new("alice", "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");
     store
-        .begin_login(login.hash(), record, None)
+        .insert_login(login.hash(), record, None)
         .await
         .expect("begun");
     let record = CodeRecord::new("service-grader", "/callback", "alice", end)
         .with_code_challenge("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")
-        .in_session("8ace623e786f454682aebac535bc5bf4");
+        .with_session("8ace623e786f454682aebac535bc5bf4");
     assert!(store.insert_code(code.hash(), record, now).await.expect("kept"));
 
     let dump = Connection::open(&path).expect("opened");

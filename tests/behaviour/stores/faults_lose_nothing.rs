@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::{
     Token, TokenStore,
-    store::{SqliteTokenStore, StoreErrorKind, TokenRecord, Tokens},
+    store::{SqliteTokenStore, StoreErrorKind, TokenFilter, TokenRecord},
 };
 use rusqlite::Connection;
 
@@ -55,8 +55,8 @@ async fn while_another_holds_the_database_tokens_are_found_and_nothing_is_half_w
 async fn a_full_disk_loses_nothing_that_was_acknowledged_and_keeps_nothing_that_was_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tokens.sqlite");
-    let store = SqliteTokenStore::at(&path)
-        .with_size_limit(256 * 1_024)
+    let store = SqliteTokenStore::builder(&path)
+        .max_size(256 * 1_024)
         .open()
         .expect("a store");
     let (mut kept, mut refused) = (Vec::new(), Vec::new());
@@ -88,7 +88,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_keeps_nothing_that_
     for (_, record) in kept.drain(..50) {
         assert_eq!(
             store
-                .revoke(Tokens::with_id(record.id()))
+                .revoke(TokenFilter::id(record.id()))
                 .await
                 .expect("revoked on a full disk"),
             1

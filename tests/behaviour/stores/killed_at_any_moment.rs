@@ -10,7 +10,7 @@ use std::{
 
 use portcullis::{
     Token, TokenStore,
-    store::{SqliteTokenStore, Tokens},
+    store::{SqliteTokenStore, TokenFilter},
 };
 
 use super::record;
@@ -127,7 +127,7 @@ fn a_child_issues_and_revokes_for_ever() {
                     let goes = store.issue(two.clone()).await.expect("issued");
                     say("issued", &goes);
                     say("revoking", &goes);
-                    assert_eq!(store.revoke(Tokens::with_id(two.id())).await.expect("revoked"), 1);
+                    assert_eq!(store.revoke(TokenFilter::id(two.id())).await.expect("revoked"), 1);
                     say("revoked", &goes);
                 }
             }

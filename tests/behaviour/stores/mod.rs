@@ -11,13 +11,13 @@ use portcullis::{
     Clock as _, Grant, Identity, MemoryTokenStore, PresentedToken, StoredTokens, SystemClock, Token,
     TokenStore, TokenVerifier, UnixTime, Verdict,
     store::{SqliteTokenStore, TokenRecord},
-    testing::{TestClock, store_conformance},
+    testing::{TestClock, token_store_conformance},
 };
 
 #[tokio::test]
 async fn memory_keeps_what_a_store_promises() {
     let store = MemoryTokenStore::new();
-    store_conformance(&store).await;
+    token_store_conformance(&store).await;
     #[cfg(feature = "provider")]
     portcullis::testing::hub_store_conformance(&store).await;
 }
@@ -27,7 +27,7 @@ async fn sqlite_keeps_what_a_store_promises() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tokens.sqlite");
     let store = SqliteTokenStore::open(&path).expect("a store");
-    store_conformance(&store).await;
+    token_store_conformance(&store).await;
     #[cfg(feature = "provider")]
     portcullis::testing::hub_store_conformance(&store).await;
     drop(store);
@@ -39,7 +39,7 @@ async fn sqlite_keeps_what_a_store_promises() {
 
 #[tokio::test]
 async fn a_use_is_written_once_a_minute_and_a_token_that_has_expired_is_told_with_its_end() {
-    let clock = TestClock::at(UnixTime::from_secs(1_800_000_000));
+    let clock = TestClock::new(UnixTime::from_secs(1_800_000_000));
     let start = portcullis::Clock::now(&clock);
     let end = start.after(std::time::Duration::from_secs(150));
     let tokens = StoredTokens::with_clock(MemoryTokenStore::new(), clock.clone());
@@ -71,7 +71,7 @@ async fn a_use_is_written_once_a_minute_and_a_token_that_has_expired_is_told_wit
 
 #[tokio::test]
 async fn a_use_that_another_node_wrote_within_the_minute_is_not_written_again() {
-    let clock = TestClock::at(UnixTime::from_secs(1_800_000_000));
+    let clock = TestClock::new(UnixTime::from_secs(1_800_000_000));
     let store = std::sync::Arc::new(MemoryTokenStore::new());
     let nodes = [(); 2].map(|()| StoredTokens::with_clock(store.clone(), clock.clone()));
     let (token, _) = nodes[0]

@@ -7,7 +7,7 @@ use std::{
 
 use portcullis::{
     PresentedToken, StoredTokens, TokenStore, Verdict,
-    store::{SqliteTokenStore, Tokens},
+    store::{SqliteTokenStore, TokenFilter},
 };
 use rusqlite::Connection;
 use serde_json::Value;
@@ -124,7 +124,7 @@ async fn its_tokens_are_accepted_as_it_accepts_them_and_known_by_plain_hashes_af
     for round in ["salted", "plain"] {
         let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
         assert_eq!(
-            tokens.store().salted().is_some(),
+            tokens.store().salted_hashes().is_some(),
             round == "salted" || has_salted(&path)
         );
         for (token, accepted) in &verdicts {
@@ -150,7 +150,10 @@ async fn its_tokens_are_accepted_as_it_accepts_them_and_known_by_plain_hashes_af
                 }
             }
         }
-        let list = tokens.list(Tokens::of("services/ext")).await.expect("a list");
+        let list = tokens
+            .list(TokenFilter::owner("services/ext"))
+            .await
+            .expect("a list");
         let [service] = &list[..] else {
             panic!("one of the service's: {list:?}")
         };
@@ -160,7 +163,7 @@ async fn its_tokens_are_accepted_as_it_accepts_them_and_known_by_plain_hashes_af
             (service.grant().label(), service.client_id()),
             (Some("a note"), Some("jupyterhub"))
         );
-        let of_alice = tokens.list(Tokens::of("alice")).await.expect("a list");
+        let of_alice = tokens.list(TokenFilter::owner("alice")).await.expect("a list");
         let mut refused = of_alice
             .iter()
             .map(|record| record.id().as_u64())
@@ -176,8 +179,11 @@ async fn a_token_that_is_revoked_before_it_is_used_is_refused() {
     let path = folder.path().join("jupyterhub.sqlite");
     let verdicts = jupyterhub(&path);
     let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
-    tokens.revoke(Tokens::of("alice")).await.expect("revoked");
-    tokens.revoke(Tokens::of("services/ext")).await.expect("revoked");
+    tokens.revoke(TokenFilter::owner("alice")).await.expect("revoked");
+    tokens
+        .revoke(TokenFilter::owner("services/ext"))
+        .await
+        .expect("revoked");
     drop(tokens);
     // Nor does opening it once more bring it back: the hub's own tables are read once.
     let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));

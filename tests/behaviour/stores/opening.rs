@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Barrier, thre
 
 use portcullis::{
     Secret, TokenStore,
-    store::{SqliteTokenStore, StoreErrorKind, Tokens},
+    store::{SqliteTokenStore, StoreErrorKind, TokenFilter},
 };
 use rusqlite::Connection;
 
@@ -17,7 +17,7 @@ async fn a_database_outlives_its_process_and_is_its_owners_alone() {
     let store = SqliteTokenStore::open(&path).expect("a store");
     let (stays, record) = (store.issue(record("me")).await.expect("issued"), record("me"));
     let goes = store.issue(record.clone()).await.expect("issued");
-    store.revoke(Tokens::with_id(record.id())).await.expect("revoked");
+    store.revoke(TokenFilter::id(record.id())).await.expect("revoked");
     for file in fs::read_dir(folder.path()).expect("a folder") {
         let file = file.expect("a file");
         let mode = file.metadata().expect("there").permissions().mode() & 0o777;
@@ -62,8 +62,8 @@ async fn what_cannot_be_used_is_refused_when_it_is_opened() {
         .expect("changed");
     drop(SqliteTokenStore::open(at("keyless")).expect("a store"));
     drop(
-        SqliteTokenStore::at(at("keyed"))
-            .with_key(key())
+        SqliteTokenStore::builder(at("keyed"))
+            .hash_key(key())
             .open()
             .expect("a store"),
     );
@@ -71,13 +71,13 @@ async fn what_cannot_be_used_is_refused_when_it_is_opened() {
     type Open = fn(&Path) -> Result<SqliteTokenStore, portcullis::StoreError>;
     let plain: Open = |path| SqliteTokenStore::open(path);
     let keyed: Open = |path| {
-        SqliteTokenStore::at(path)
-            .with_key("0123456789abcdef0123456789abcdef".into())
+        SqliteTokenStore::builder(path)
+            .hash_key("0123456789abcdef0123456789abcdef".into())
             .open()
     };
     let other: Open = |path| {
-        SqliteTokenStore::at(path)
-            .with_key("another key of thirty-two bytes.".into())
+        SqliteTokenStore::builder(path)
+            .hash_key("another key of thirty-two bytes.".into())
             .open()
     };
     for (name, open, expected) in [
@@ -117,21 +117,24 @@ fn short_keys_are_refused_and_nothing_is_made() {
     let path = folder.path().join("tokens.sqlite");
     for length in [0, 1, 31] {
         let key = Secret::from("k".repeat(length).as_str());
-        let opened = SqliteTokenStore::at(&path).with_key(key).open();
+        let opened = SqliteTokenStore::builder(&path).hash_key(key).open();
         let error = opened.map(drop).expect_err("too short");
-        assert_eq!(error.kind(), StoreErrorKind::Settings, "{length}: {error}");
+        assert_eq!(error.kind(), StoreErrorKind::Config, "{length}: {error}");
         assert!(error.to_string().contains(&format!("found {length}")), "{error}");
         assert!(!path.exists(), "{length}");
     }
     let key = Secret::from("k".repeat(32).as_str());
-    SqliteTokenStore::at(&path).with_key(key).open().expect("a store");
+    SqliteTokenStore::builder(&path)
+        .hash_key(key)
+        .open()
+        .expect("a store");
 }
 
 #[test]
 fn names_that_are_no_files_to_sqlite_are_refused() {
     for name in [":memory:", ":other:", "file::memory:", "file:tokens?mode=memory"] {
         let error = SqliteTokenStore::open(name).map(drop).expect_err("no file");
-        assert_eq!(error.kind(), StoreErrorKind::Settings, "{name}: {error}");
+        assert_eq!(error.kind(), StoreErrorKind::Config, "{name}: {error}");
         assert!(error.to_string().contains(name), "{error}");
         assert!(!Path::new(name).exists(), "{name}");
     }
@@ -155,7 +158,7 @@ fn a_file_that_others_can_write_to_is_refused_by_its_mode() {
             Ok(()) => assert!(good, "{mode:o}"),
             Err(error) => {
                 assert!(!good, "{mode:o}: {error}");
-                assert_eq!(error.kind(), StoreErrorKind::Settings, "{error}");
+                assert_eq!(error.kind(), StoreErrorKind::Config, "{error}");
                 assert!(error.to_string().contains(&format!("mode {mode:04o}")), "{error}");
                 assert!(error.to_string().contains("chmod 600"), "{error}");
             }
@@ -224,8 +227,8 @@ fn a_second_store_on_the_same_file_leaves_the_locks_of_the_first() {
 async fn a_key_of_ones_own_is_not_in_the_database() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tokens.sqlite");
-    let store = SqliteTokenStore::at(&path)
-        .with_key("canary canary canary canary 1234".into())
+    let store = SqliteTokenStore::builder(&path)
+        .hash_key("canary canary canary canary 1234".into())
         .open()
         .expect("a store");
     let token = store.issue(record("me")).await.expect("issued");

@@ -14,10 +14,10 @@ use crate::support::{request, send};
 async fn it_counts_refusals_by_reason_over_every_protocol() -> Outside {
     let counters: Arc<[AtomicU64; 16]> = Arc::default();
     // user:
-    let keys = TokenSet::parse_list(&Secret::from("first-key,second-key,third-key"), me("client"))?;
+    let keys = TokenSet::from_list(&Secret::from("first-key,second-key,third-key"), me("client"))?;
     let refused = Arc::clone(&counters);
     let auth = AuthLayer::builder()
-        .tokens(keys)
+        .bearer_tokens(keys)
         .observer(move |event: &Event<'_>| {
             if let Event::Refused { reason, .. } = event {
                 refused[*reason as usize].fetch_add(1, Ordering::Relaxed);
@@ -62,7 +62,7 @@ async fn it_counts_refusals_by_reason_over_every_protocol() -> Outside {
 #[test]
 fn it_does_not_start_with_an_empty_key() {
     for list in ["", " ", "first-key,,third-key", "first-key, "] {
-        let error = TokenSet::parse_list(&Secret::from(list), me("client")).expect_err(list);
+        let error = TokenSet::from_list(&Secret::from(list), me("client")).expect_err(list);
         assert!(!error.to_string().contains("first-key"), "{error}");
     }
 }

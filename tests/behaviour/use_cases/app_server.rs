@@ -20,16 +20,16 @@ async fn it_knows_its_token_by_a_file_or_by_its_hash_alone() -> Outside {
     // user:
     let by_file = AuthLayer::token(Token::load(&FileSource::new(&path))?);
     let hash: TokenHash = configured.parse()?;
-    let by_hash = AuthLayer::tokens(TokenSet::of_hashes([(hash, me("editor"))])?);
+    let by_hash = AuthLayer::bearer_tokens(TokenSet::from_hashes([(hash, me("editor"))])?);
     // asserted:
     for auth in [by_file, by_hash] {
         // user:
-        let known = auth.check(Head::of(&good)).await;
-        let unknown = auth.check(Head::of(&bad)).await;
+        let known = auth.authenticate(Head::of(&good)).await;
+        let unknown = auth.authenticate(Head::of(&bad)).await;
         // asserted:
         assert_eq!(known.expect("let in").credential(), Credential::Token);
         assert_eq!(unknown.expect_err("turned away").reason(), Reason::UnknownToken);
-        let nobody = auth.check(Head::of(&request("GET /"))).await;
+        let nobody = auth.authenticate(Head::of(&request("GET /"))).await;
         assert_eq!(nobody.expect_err("turned away").reason(), Reason::NoCredential);
     }
     Ok(())

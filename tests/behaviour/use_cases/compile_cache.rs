@@ -9,7 +9,7 @@ use crate::support::{TOKEN, request, send};
 async fn both_sides_have_the_token_and_neither_can_print_it() -> Outside {
     // user:
     let token: Token = TOKEN.parse()?;
-    let auth = AuthLayer::tokens(TokenSet::new([(token.clone(), me("worker"))])?);
+    let auth = AuthLayer::bearer_tokens(TokenSet::new([(token.clone(), me("worker"))])?);
     let mut sent = request("PUT /objects/1");
     sent.headers_mut().insert("authorization", token.authorization());
     // asserted:

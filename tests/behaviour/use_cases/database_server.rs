@@ -2,8 +2,8 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use portcullis::{
-    Answer, AuthLayer, Authenticator, Credential, Head, Identity, Outcome, PasswordHash, PasswordVerifier,
-    StoredPasswords, Users,
+    Answer, AuthLayer, Authenticator, Credential, Head, Identity, MemoryPasswordStore, Outcome, PasswordHash,
+    PasswordVerifier, StoredPasswords,
 };
 
 use super::Outside;
@@ -32,7 +32,7 @@ impl<V: PasswordVerifier> Authenticator for Basic<V> {
 async fn it_takes_a_user_and_a_password_by_http_basic() -> Outside {
     let hash = PasswordHash::hash(&"a correct horse battery".into())?;
     // user:
-    let users = Users::new([(Identity::new("alice"), hash)])?;
+    let users = MemoryPasswordStore::new([(Identity::new("alice"), hash)])?;
     let auth = AuthLayer::new(Basic(StoredPasswords::new(users)));
     // asserted:
     let basic = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));

@@ -39,7 +39,7 @@ impl TokenVerifier for Database {
 #[tokio::test]
 async fn it_takes_tokens_that_its_own_store_knows() -> Outside {
     // user:
-    let auth = AuthLayer::tokens(Database);
+    let auth = AuthLayer::bearer_tokens(Database);
     // asserted:
     for (token, status, text, retry_after) in [
         (TOKEN, 200, "alice by Token", ""),

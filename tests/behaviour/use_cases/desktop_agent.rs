@@ -12,9 +12,9 @@ async fn it_has_a_header_of_its_own_and_a_few_public_routes() -> Outside {
     let auth = AuthLayer::builder()
         .token(TOKEN.parse()?)
         .token_sources([TokenSource::Header(HeaderName::from_static("x-agent-key"))])
-        .hosts(Hosts::loopback())
+        .allowed_hosts(Hosts::loopback())
         .build()?
-        .open_paths(["/", "/favicon.ico"]);
+        .public_paths(["/", "/favicon.ico"]);
     // asserted:
     for (lines, status) in [
         (format!("GET /run\nx-agent-key: {TOKEN}"), 200),

@@ -51,7 +51,7 @@ async fn it_reads_its_token_from_a_file_that_is_gone_afterwards_and_checks_both_
     let auth = AuthLayer::builder()
         .token(token)
         .token_sources([TokenSource::Authorization, TokenSource::WebSocketSubprotocol])
-        .hosts(Hosts::loopback())
+        .allowed_hosts(Hosts::loopback())
         .build()?;
     let service = TowerToHyperService::new(auth.layer(service_fn(kernels)));
     tokio::spawn(async move {

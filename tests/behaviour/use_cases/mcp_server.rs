@@ -10,9 +10,9 @@ async fn it_guards_host_and_origin_and_points_to_its_metadata() -> Outside {
     // user:
     let metadata = "https://mcp.example.org/.well-known/oauth-protected-resource".parse()?;
     let auth = AuthLayer::builder()
-        .tokens(TokenSet::parse_list(&Secret::from("mcp-key"), me("client"))?)
-        .hosts(Hosts::listed(["mcp.example.org"])?)
-        .origins(Origins::parse(["https://app.example.org"])?)
+        .bearer_tokens(TokenSet::from_list(&Secret::from("mcp-key"), me("client"))?)
+        .allowed_hosts(Hosts::listed(["mcp.example.org"])?)
+        .allowed_origins(Origins::parse(["https://app.example.org"])?)
         .challenge(Challenge::bearer("mcp")?.resource_metadata(metadata))
         .build()?;
     // asserted:

@@ -55,13 +55,13 @@ async fn in_a_process_with_keys() -> Outside {
     // user:
     let load = || -> Result<TokenSet, Box<dyn std::error::Error>> {
         let list = EnvSource::new("API_KEYS").load()?.ok_or("API_KEYS is not set")?;
-        Ok(TokenSet::parse_list(&list, me("client"))?)
+        Ok(TokenSet::from_list(&list, me("client"))?)
     };
     let keys = load()?;
-    let auth = AuthLayer::tokens(keys.clone());
-    let app = models.layer(auth.open_paths(["/health", "/metrics"]));
+    let auth = AuthLayer::bearer_tokens(keys.clone());
+    let app = models.layer(auth.public_paths(["/health", "/metrics"]));
     let server = Server::builder()
-        .layer(auth.open_paths(["/grpc.health.v1.Health/Check"]))
+        .layer(auth.public_paths(["/grpc.health.v1.Health/Check"]))
         .add_service(health)
         .serve_with_incoming(TcpIncoming::from(grpc));
     tokio::spawn(async { axum::serve(http, app).await });
@@ -96,7 +96,7 @@ async fn in_a_process_with_keys() -> Outside {
     };
     client.watch(watch("key-two-0123456789")).await?;
 
-    keys.replace(TokenSet::parse_list(
+    keys.replace(TokenSet::from_list(
         &Secret::from("key-three-0123456789"),
         me("client"),
     )?);

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use axum::Router;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use portcullis::{
-    Identity, PasswordHash, StoredPasswords, Token, Users,
-    provider::{Client, Hub, Member},
+    Identity, MemoryPasswordStore, PasswordHash, StoredPasswords, Token,
+    provider::{Hub, HubUser, OAuthClientConfig},
     store::SqliteTokenStore,
 };
 use serde_json::Value;
@@ -63,13 +63,13 @@ async fn its_users_log_in_keep_tokens_and_are_known_to_its_services() -> Outside
     let address = listener.local_addr()?;
 
     // user:
-    let users = Users::new([(Identity::new("alice"), hash)])?;
-    let alice = Member::new("alice")?.with_scopes(["self", "access:services!service=whoami"])?;
-    let whoami = Client::service("whoami", "/services/whoami/oauth_callback", &secret)?;
+    let users = MemoryPasswordStore::new([(Identity::new("alice"), hash)])?;
+    let alice = HubUser::new("alice")?.with_scopes(["self", "access:services!service=whoami"])?;
+    let whoami = OAuthClientConfig::service("whoami", "/services/whoami/oauth_callback", &secret)?;
     let hub = Hub::builder(SqliteTokenStore::open(&database)?)
-        .passwords(StoredPasswords::new(users))
-        .member(alice)
-        .client(whoami.without_confirmation())
+        .password_verifier(StoredPasswords::new(users))
+        .user(alice)
+        .client(whoami.skip_consent())
         .build()?;
     let app = Router::new().fallback_service(hub);
     tokio::spawn(async { axum::serve(listener, app).await });

@@ -6,7 +6,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
-    AuthLayer, Lifetime, MemoryTokenStore, StoredTokens, UnixTime, store::Tokens, testing::TestClock,
+    AuthLayer, Lifetime, MemoryTokenStore, StoredTokens, UnixTime, store::TokenFilter, testing::TestClock,
 };
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -33,7 +33,7 @@ async fn type_in(auth: &AuthLayer, token: &str) -> Answered {
 
 #[tokio::test]
 async fn named_tokens_log_in_for_four_weeks_until_they_are_revoked() -> Outside {
-    let clock = TestClock::at(UnixTime::from_secs(1_700_000_000));
+    let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
     let used = clock.clone();
     // user:
     let tokens = StoredTokens::new(MemoryTokenStore::new());
@@ -42,16 +42,16 @@ async fn named_tokens_log_in_for_four_weeks_until_they_are_revoked() -> Outside 
     let reading = me("me").with_scopes(["read"]).labelled("phone");
     let (phone, record) = tokens.issue(reading).await?;
     let watching = AuthLayer::builder()
-        .tokens(tokens.clone())
-        .tokens_log_in()
+        .bearer_tokens(tokens.clone())
+        .allow_token_login()
         .login_path("/web/login")
-        .lifetime(Lifetime::absolute(Duration::from_secs(28 * DAY)))
+        .session_lifetime(Lifetime::absolute(Duration::from_secs(28 * DAY)))
         .clock(used)
         .build()?;
-    let typing = watching.require("write");
+    let typing = watching.require_scope("write");
     // asserted:
     let names = async || -> Result<Vec<String>, portcullis::store::StoreError> {
-        let records = tokens.list(Tokens::of("me")).await?;
+        let records = tokens.list(TokenFilter::owner("me")).await?;
         let labels = records.iter().filter_map(|record| record.grant().label());
         Ok(labels.map(str::to_owned).collect())
     };
@@ -100,7 +100,7 @@ async fn named_tokens_log_in_for_four_weeks_until_they_are_revoked() -> Outside 
     // Revoking one ends the logins that were made with it, and no other.
     let [laptop, phone] = [&cookies[0], &cookies[1]].map(|cookie| format!("GET /\ncookie: {cookie}"));
     // user:
-    tokens.revoke(Tokens::with_id(record.id())).await?;
+    tokens.revoke(TokenFilter::id(record.id())).await?;
     // asserted:
     assert_eq!(names().await?, ["laptop"]);
     let ended = send(&watching, request(&phone)).await;

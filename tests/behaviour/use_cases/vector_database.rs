@@ -18,7 +18,7 @@ async fn scopes_decide_what_a_key_may_do() -> Outside {
         (reading, me("db").with_scopes(["read"])),
     ])?;
     let auth = AuthLayer::builder()
-        .tokens(keys)
+        .bearer_tokens(keys)
         .authorizer(|head: Head<'_>, session: &Session| {
             let reads = *head.method() == Method::GET;
             session.require(if reads { "read" } else { "write" })

@@ -156,7 +156,7 @@ fn who_is_logged_in_is_the_same_over_both_versions() {
                 let jar = peers.jar(&peers.ours, session_name(case).unwrap_or("a-name"));
                 let layer = AuthLayer::builder()
                     .authenticator(Payloads(jar))
-                    .clock(TestClock::at(NOW))
+                    .clock(TestClock::new(NOW))
                     .build()
                     .expect("a gate");
                 let mut sent = Sent::get("/").header("Host", "localhost");

@@ -8,7 +8,7 @@ use portcullis::{
     authenticate::token_in_authorization,
     cookie::{CookieName, CookieScope, SignedValues},
     guard::{Binding, Guards, RequestKind, XsrfAsked, XsrfGuard, XsrfProof},
-    provider::{Client, Username},
+    provider::{OAuthClientConfig, Username},
     store::{HubStore as _, LoginRecord},
 };
 use serde_json::{Value, json};
@@ -495,7 +495,7 @@ fn a_login_cookie_lets_in_whom_a_jupyterhub_lets_in() {
                 );
                 world
                     .store
-                    .begin_login(value.hash(), login, None)
+                    .insert_login(value.hash(), login, None)
                     .await
                     .expect("a login");
                 let cookie = format!(
@@ -695,7 +695,7 @@ fn cookies_have_the_names_and_paths_of_a_jupyterhubs() {
                 let world = World::with(|hub| {
                     let hub = hub.base_url(base.parse().expect("a base"));
                     let hub = if config.contains("cookie_host_prefix") {
-                        hub.host_prefix()
+                        hub.host_prefixed_cookies()
                     } else {
                         hub
                     };
@@ -903,7 +903,7 @@ fn names_are_those_of_a_jupyterhub() {
                 return "refused".to_owned();
             };
             let name = name.as_str();
-            let client = Client::server(name, "", "/cb", &Token::generate()).expect("a client");
+            let client = OAuthClientConfig::server(name, "", "/cb", &Token::generate()).expect("a client");
             let path = CookieScope::user("/", name).expect("a path").path().to_owned();
             verdict(name, client.id(), &path, CookieName::user(name).as_str())
         },

@@ -109,7 +109,7 @@ fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
             } else {
                 settings
             };
-            let layer = gate(settings, &TestClock::at(NOW));
+            let layer = gate(settings, &TestClock::new(NOW));
             let uri = case["uri"].as_str().unwrap_or("/x");
             let mut builder = Request::builder().uri(uri).header("host", "localhost");
             if let Some(header) = case["header"].as_str() {
@@ -191,13 +191,13 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
             };
             match case["call"].as_str().expect("a call") {
                 "user_for_token" => {
-                    let layer = gate(settings(&FakeHub::that(does)), &TestClock::at(NOW));
+                    let layer = gate(settings(&FakeHub::that(does)), &TestClock::new(NOW));
                     let by = "GET /user/alice/api/x\nauthorization: token tttt";
                     told(&runtime.block_on(send(&layer, request(by))))
                 }
                 "token_for_code" => runtime.block_on(async {
                     let hub = FakeHub::that(user("alice", &["access:servers"]));
-                    let layer = gate(settings(&hub), &TestClock::at(NOW));
+                    let layer = gate(settings(&hub), &TestClock::new(NOW));
                     let begun = send(&layer, request("GET /user/alice/x")).await;
                     let state = begun
                         .header("location")
@@ -218,7 +218,7 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
                 }),
                 "cache" => runtime.block_on(async {
                     let made = || {
-                        let (hub, clock) = (FakeHub::that(Does::Refuses), TestClock::at(NOW));
+                        let (hub, clock) = (FakeHub::that(Does::Refuses), TestClock::new(NOW));
                         let layer = gate(settings(&hub).cache_max_age(Duration::from_secs(2)), &clock);
                         (hub, layer, clock)
                     };
@@ -284,7 +284,7 @@ fn citizen(case: &Value) -> Option<AuthLayer> {
         builder = builder.public_origin(format!("{scheme}://{host}").parse().expect("an origin"));
     }
     let hub = builder.build().ok()?;
-    let clock = TestClock::at(NOW);
+    let clock = TestClock::new(NOW);
     Some(
         AuthLayer::builder()
             .hub(hub)
@@ -343,7 +343,7 @@ fn state_cookies_and_login_urls_are_those_of_a_jupyterhub_but_for_what_they_hold
                 let verifier =
                     CodeVerifier::parse(case["code_verifier"].as_str().expect("text")).expect("a verifier");
                 let challenge = CodeChallenge::parse(case["code_challenge"].as_str().expect("text"));
-                assert!(challenge.expect("a challenge").is_met_by(&verifier));
+                assert!(challenge.expect("a challenge").matches(&verifier));
                 return json!(verifier.challenge().to_string());
             }
             let Some(layer) = citizen(case) else {
@@ -399,7 +399,7 @@ fn the_scheme_is_guessed_for_secure_as_a_jupyterhub_guesses_it() {
         &[],
         |case| case["browser_protocol"] == "https",
         |case| {
-            let layer = gate(settings(&FakeHub::that(Does::Hangs)), &TestClock::at(NOW));
+            let layer = gate(settings(&FakeHub::that(Does::Hangs)), &TestClock::new(NOW));
             let mut lines = "GET /user/alice/\n".to_owned();
             for (name, value) in case["headers"].as_object().expect("fields") {
                 lines.push_str(&format!("{name}: {}\n", value.as_str().expect("text")));
@@ -467,7 +467,7 @@ fn what_a_hub_tells_its_children_is_understood() {
 fn xsrf_is_asked_where_a_jupyterhub_asks_for_it() {
     let runtime = runtime();
     let hub = FakeHub::that(user("alice", &["access:servers"]));
-    let layer = gate(settings(&hub), &TestClock::at(NOW));
+    let layer = gate(settings(&hub), &TestClock::new(NOW));
     let (session, good) = runtime.block_on(logged_in(&layer, &hub));
     judge(
         "jupyterhub/xsrf.json",
@@ -542,7 +542,7 @@ fn a_servers_logout_is_that_of_a_jupyterhub() {
     let runtime = runtime();
     let cases = file["cases"].as_array().expect("cases").iter();
     for case in cases.filter(|case| case["note"] == "at the single-user server") {
-        let layer = gate(settings(&FakeHub::that(Does::Hangs)), &TestClock::at(NOW));
+        let layer = gate(settings(&FakeHub::that(Does::Hangs)), &TestClock::new(NOW));
         let answer = runtime.block_on(send(&layer, request("GET /user/alice/logout")));
         assert_eq!(
             u64::from(answer.status.as_u16()),

@@ -111,7 +111,7 @@ fn token_verdict(received: &Received, heard: Option<String>) -> String {
 fn authorization_fields_mean_the_same_over_both_versions() {
     for version in VERSIONS {
         let listener = Listener::default();
-        let layer = AuthLayer::tokens(listener.clone());
+        let layer = AuthLayer::bearer_tokens(listener.clone());
         judge_over(
             version,
             "attacks/authorization.json",
@@ -142,7 +142,7 @@ fn tokens_in_queries_mean_the_same_over_both_versions() {
     for version in VERSIONS {
         let listener = Listener::default();
         let layer = AuthLayer::builder()
-            .tokens(listener.clone())
+            .bearer_tokens(listener.clone())
             .token_sources([TokenSource::Authorization, TokenSource::Query])
             .build()
             .expect("a gate");
@@ -279,9 +279,9 @@ fn of_site(site: &Value, keyring: &Keyring) -> AuthLayerBuilder {
     let builder = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
         .keyring(keyring.clone())
-        .hosts(Hosts::listed(texts(&site["hosts"])).expect("hosts"))
-        .origins(Origins::parse(texts(&site["allow_origins"])).expect("origins"))
-        .own_tls(site["own_tls"] == true);
+        .allowed_hosts(Hosts::listed(texts(&site["hosts"])).expect("hosts"))
+        .allowed_origins(Origins::parse(texts(&site["allow_origins"])).expect("origins"))
+        .https(site["own_tls"] == true);
     let proxies = texts(&site["trusted_proxies"]).join(",");
     if proxies.is_empty() {
         return builder;
@@ -302,7 +302,7 @@ fn log_in(keyring: &Keyring, host: &[u8]) -> Option<(String, String)> {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
         .keyring(keyring.clone())
-        .danger_answer_for_any_host()
+        .danger_allow_any_host()
         .build()
         .expect("a gate");
     let request = Request::get(format!("/?token={TOKEN}"))

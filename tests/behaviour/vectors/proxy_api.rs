@@ -105,7 +105,7 @@ async fn answer(table: Table, case: &Value) -> Verdict {
     let gate = AuthLayer::builder()
         .token(token)
         .token_sources([TokenSource::Authorization])
-        .responses(Responses::jupyter())
+        .response_style(Responses::jupyter())
         .build()
         .expect("a gate");
     let service = gate.layer(service_fn(move |request: Request<Full<Bytes>>| {

@@ -49,7 +49,7 @@ impl Hub {
             .build();
         AuthLayer::builder()
             .hub(hub.expect("settings"))
-            .clock(TestClock::at(UnixTime::from_secs(1_700_000_000)))
+            .clock(TestClock::new(UnixTime::from_secs(1_700_000_000)))
             .build()
             .expect("a gate")
     }

@@ -31,7 +31,7 @@ struct Gate {
 static GATES: LazyLock<Vec<Gate>> = LazyLock::new(|| {
     let token: Token = TOKEN.parse().expect("a token");
     let key: Token = API_KEY.parse().expect("a token");
-    let clock = || TestClock::at(UnixTime::from_secs(1_700_000_000));
+    let clock = || TestClock::new(UnixTime::from_secs(1_700_000_000));
     let keys = || TokenSet::new([(key.clone(), Grant::new(Identity::new("program")))]).expect("a set");
     let sources = || {
         let field = TokenSource::Header(http::HeaderName::from_static("x-api-key"));
@@ -46,21 +46,21 @@ static GATES: LazyLock<Vec<Gate>> = LazyLock::new(|| {
         AuthLayer::builder().token(token.clone()).clock(clock()),
         AuthLayer::builder()
             .token(token.clone())
-            .tokens(keys())
+            .bearer_tokens(keys())
             .token_sources(sources())
             .clock(clock())
             .login_path("/base/login")
             .base_url("/base/".parse().expect("a base"))
-            .hosts(Hosts::any_ip().and(Hosts::listed(["hub.example.org:*"]).expect("a host")))
-            .origins(Origins::parse(["https://app.example.net"]).expect("an origin"))
+            .allowed_hosts(Hosts::any_ip().and(Hosts::listed(["hub.example.org:*"]).expect("a host")))
+            .allowed_origins(Origins::parse(["https://app.example.net"]).expect("an origin"))
             .trusted_proxies(TrustedProxies::parse("10.0.0.0/8, unix").expect("a network"))
             .observer(|event: &portcullis::Event<'_>| drop(format!("{event:?}")))
-            .responses(Responses::jupyter()),
+            .response_style(Responses::jupyter()),
         AuthLayer::builder()
             .token(token.clone())
             .clock(clock())
-            .with_xsrf_by_origin(),
-        AuthLayer::builder().tokens(keys()).clock(clock()),
+            .csrf_by_origin(),
+        AuthLayer::builder().bearer_tokens(keys()).clock(clock()),
     ];
     let layers = builders.map(|builder| builder.build().expect("a gate"));
     let optional = layers[0].optional();
@@ -116,11 +116,11 @@ pub fn run(data: &[u8]) {
 
 fn check(gate: &Gate, request: &Request<()>) {
     let head = Head::of(request);
-    let checked = match gate.layer.check(head) {
+    let checked = match gate.layer.authenticate(head) {
         Answer::Now(checked) => checked,
         Answer::Later(_) => panic!("nothing here must wait"),
     };
-    let _ = gate.layer.require_own_page(head);
+    let _ = gate.layer.require_same_origin(head);
     match gate.layer.decide(head) {
         Answer::Later(_) => panic!("nothing here must wait"),
         Answer::Now(Decision::Admitted { session, afterwards }) => {

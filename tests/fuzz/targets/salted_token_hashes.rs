@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
             );
             assert_eq!(format!("{hash:?}"), "SaltedTokenHash");
             if let Some(token) = PresentedToken::new(token.get(1..).unwrap_or_default()) {
-                assert!(!hash.matches(token) || token.expose().len() <= SaltedTokenHash::TOKEN_LIMIT);
+                assert!(!hash.matches(token) || token.expose().len() <= SaltedTokenHash::MAX_TOKEN_LEN);
             }
         }
         Err(error) => assert!(error.to_string().starts_with("salted token hash: expected ")),

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::LazyLock};
 
-use portcullis::{BytesSource, FileSource, FirstOf, Keyring, Secret, SecretError, SecretSource, Token};
+use portcullis::{BytesSource, FileSource, Keyring, Secret, SecretError, SecretSource, SourceChain, Token};
 
 thread_local! {
     /// A file of this process's own, in memory where the system has such a place.
@@ -47,7 +47,7 @@ pub fn run(data: &[u8]) {
         check(&BytesSource::new(data), |secret| {
             assert_eq!(secret.expose(), data)
         });
-        let both = FirstOf::new([
+        let both = SourceChain::new([
             Box::new(hex.clone()) as Box<dyn SecretSource>,
             Box::new(raw.clone()),
         ]);

@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
         assert!(changed.is_mistyped());
     }
 
-    let list = TokenSet::parse_list(&Secret::from(data), Grant::new(Identity::new("one")));
+    let list = TokenSet::from_list(&Secret::from(data), Grant::new(Identity::new("one")));
     let entries: Vec<&[u8]> = data
         .split(|octet| *octet == b',')
         .map(<[u8]>::trim_ascii)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::{
     AuthLayer, Clock as _, Grant, Head, Identity, Reason, StoredTokens, SystemClock, UnixTime,
-    store::{PostgresTokenStore, Tokens},
+    store::{PostgresTokenStore, TokenFilter},
 };
 use portcullis_interop::postgres::Postgres;
 
@@ -18,7 +18,7 @@ async fn its_tokens_are_kept_hashed_with_their_end_and_last_use() -> Result<(), 
     let now = SystemClock.now();
     // user:
     let tokens = StoredTokens::new(PostgresTokenStore::connect(&config).await?);
-    let auth = AuthLayer::tokens(tokens.clone());
+    let auth = AuthLayer::bearer_tokens(tokens.clone());
     let laptop = Grant::new(Identity::new("alice")).labelled("laptop");
     let in_a_month = now.after(Duration::from_secs(30 * 86_400));
     let (token, _) = tokens.issue(laptop.expires_at(in_a_month)).await?;
@@ -35,7 +35,7 @@ async fn its_tokens_are_kept_hashed_with_their_end_and_last_use() -> Result<(), 
         let request = http::Request::post("/history")
             .header("authorization", &authorization)
             .body(())?;
-        let found = auth.check(Head::of(&request)).await;
+        let found = auth.authenticate(Head::of(&request)).await;
         let found = found.map(|session| session.identity().username().to_owned());
         let found = found.map_err(|denial| denial.reason());
         assert_eq!(
@@ -52,16 +52,19 @@ async fn its_tokens_are_kept_hashed_with_their_end_and_last_use() -> Result<(), 
         "hashes alone are kept"
     );
 
-    let listed = tokens.list(Tokens::of("alice")).await?;
+    let listed = tokens.list(TokenFilter::owner("alice")).await?;
     assert_eq!(listed.len(), 1, "the other one has ended: {listed:?}");
     let until = Instant::now() + Duration::from_secs(20);
-    while tokens.list(Tokens::of("alice")).await?[0].last_used().is_none() {
+    while tokens.list(TokenFilter::owner("alice")).await?[0]
+        .last_used()
+        .is_none()
+    {
         assert!(Instant::now() < until, "expected the use to be taken down");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for id in listed.iter().map(|record| record.id()) {
-        assert_eq!(tokens.revoke(Tokens::of("alice").known_as(id)).await?, 1);
+        assert_eq!(tokens.revoke(TokenFilter::owner("alice").and_id(id)).await?, 1);
     }
-    assert!(tokens.list(Tokens::of("alice")).await?.is_empty());
+    assert!(tokens.list(TokenFilter::owner("alice")).await?.is_empty());
     Ok(())
 }

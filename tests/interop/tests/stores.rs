@@ -14,10 +14,10 @@ use portcullis::{
     Clock as _, Grant, Identity, PresentedToken, StoredTokens, SystemClock, Token, TokenStore, TokenVerifier,
     Verdict,
     store::{
-        CodeRecord, HubStore, LoginRecord, Logins, PostgresTokenStore, Redeemed, SqliteTokenStore,
-        StoreErrorKind, TokenRecord, Tokens,
+        CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, PostgresTokenStore, SqliteTokenStore,
+        StoreErrorKind, TokenFilter, TokenRecord,
     },
-    testing::{hub_store_conformance, store_conformance},
+    testing::{hub_store_conformance, token_store_conformance},
 };
 use portcullis_interop::{install, postgres::Postgres};
 
@@ -52,7 +52,7 @@ fn grant(owner: &str) -> Grant {
 async fn postgres_keeps_what_a_store_promises() {
     let (_server, config) = database("conformance");
     let store = connect(&config).await;
-    store_conformance(&store).await;
+    token_store_conformance(&store).await;
     hub_store_conformance(&store).await;
     // Once more, by another node's key and tables as they are now.
     hub_store_again(&config).await;
@@ -125,7 +125,7 @@ async fn a_store_keeps_its_promises_whatever_isolation_is_the_default() {
             starter.await.unwrap_or_else(|error| panic!("{level}: {error}"));
         }
         let store = connect(&config).await;
-        store_conformance(&store).await;
+        token_store_conformance(&store).await;
         hub_store_conformance(&store).await;
         uses_and_revocations_meet(&store, level).await;
         drop(server);
@@ -139,9 +139,9 @@ async fn uses_and_revocations_meet(store: &PostgresTokenStore, level: &str) {
         let record = TokenRecord::new(grant("alice"), now);
         store.issue(record.clone()).await.expect("issued");
         for second in 1..=8 {
-            store.note_use(record.id(), now.after(Duration::from_secs(second)));
+            store.record_use(record.id(), now.after(Duration::from_secs(second)));
         }
-        let revoked = store.revoke(Tokens::with_id(record.id())).await;
+        let revoked = store.revoke(TokenFilter::id(record.id())).await;
         let revoked = revoked.unwrap_or_else(|error| panic!("{level}: {error}"));
         assert_eq!(revoked, 1, "{level}");
     }
@@ -177,10 +177,10 @@ async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
         let end = now.after(Duration::from_secs(60));
         let begin = async |session_id: &str| {
             let login = LoginRecord::new("alice", session_id, now, end);
-            let begun = one.begin_login(Token::generate().hash(), login, None).await;
+            let begun = one.insert_login(Token::generate().hash(), login, None).await;
             begun.unwrap_or_else(|error| panic!("{level}: {error}"));
         };
-        let code = |session_id: &str| CodeRecord::new("c", "/", "alice", end).in_session(session_id);
+        let code = |session_id: &str| CodeRecord::new("c", "/", "alice", end).with_session(session_id);
         let waits = || async {
             // The insertion is in its transaction once it is in the trigger.
             let waiting = format!(
@@ -199,25 +199,29 @@ async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
         let hash = Token::generate().hash();
         let inserted = tokio::spawn(one.insert_code(hash, code("5e55"), now));
         waits().await;
-        let ended = other.end_logins(Logins::of("alice").in_session("5e55")).await;
+        let ended = other
+            .revoke_logins(LoginFilter::owner("alice").and_session("5e55"))
+            .await;
         assert_eq!(ended.unwrap_or_else(|error| panic!("{level}: {error}")), 1);
         let inserted = inserted.await.expect("answered");
         assert!(inserted.unwrap_or_else(|error| panic!("{level}: {error}")));
         let token = Token::generate().hash();
         let redeemed = one
-            .redeem(hash, token, TokenRecord::new(grant("alice"), now))
+            .redeem_code(hash, token, TokenRecord::new(grant("alice"), now))
             .await;
-        assert_eq!(redeemed.expect("an answer"), Redeemed::Unknown, "{level}");
+        assert_eq!(redeemed.expect("an answer"), CodeRedemption::Unknown, "{level}");
 
         let token = Token::generate().hash();
-        let redeemed = tokio::spawn(one.redeem(held, token, TokenRecord::new(grant("alice"), now)));
+        let redeemed = tokio::spawn(one.redeem_code(held, token, TokenRecord::new(grant("alice"), now)));
         waits().await;
-        let ended = other.end_logins(Logins::of("alice").in_session("held")).await;
+        let ended = other
+            .revoke_logins(LoginFilter::owner("alice").and_session("held"))
+            .await;
         assert_eq!(ended.unwrap_or_else(|error| panic!("{level}: {error}")), 1);
         let redeemed = redeemed.await.expect("answered");
         assert_eq!(
             redeemed.unwrap_or_else(|error| panic!("{level}: {error}")),
-            Redeemed::Issued
+            CodeRedemption::Issued
         );
         assert_eq!(
             one.find(token).await.expect("an answer"),
@@ -266,9 +270,9 @@ async fn a_lock_that_another_role_holds_is_named_and_holds_up_no_start_of_tables
 
 #[tokio::test]
 async fn a_short_key_is_refused_before_the_server_is_asked() {
-    let settings = PostgresTokenStore::at("host=/nowhere user=hub").with_key("".into());
+    let settings = PostgresTokenStore::builder("host=/nowhere user=hub").with_key("".into());
     let error = settings.connect().await.map(drop).expect_err("too short");
-    assert_eq!(error.kind(), StoreErrorKind::Settings, "{error}");
+    assert_eq!(error.kind(), StoreErrorKind::Config, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,7 +318,7 @@ async fn a_revocation_on_one_node_is_felt_on_another_under_load() {
     for (place, (_, record)) in issued.iter().enumerate() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(
-            one.revoke(Tokens::with_id(record.id())).await.expect("revoked"),
+            one.revoke(TokenFilter::id(record.id())).await.expect("revoked"),
             1
         );
         let at = u64::try_from(start.elapsed().as_micros()).expect("soon");
@@ -344,7 +348,7 @@ async fn of_64_clients_on_two_nodes_one_gets_the_token_of_a_code() {
     let now = SystemClock.now();
     let end = now.after(Duration::from_secs(60));
     nodes[0]
-        .begin_login(
+        .insert_login(
             Token::generate().hash(),
             LoginRecord::new("alice", "5e55", now, end),
             None,
@@ -353,14 +357,14 @@ async fn of_64_clients_on_two_nodes_one_gets_the_token_of_a_code() {
         .expect("begun");
     for _ in 0..5 {
         let code = Token::generate().hash();
-        let record = CodeRecord::new("c", "/", "alice", end).in_session("5e55");
+        let record = CodeRecord::new("c", "/", "alice", end).with_session("5e55");
         assert!(nodes[0].insert_code(code, record, now).await.expect("kept"));
         let clients: Vec<_> = (0..64)
             .map(|number: usize| {
                 let (node, token) = (nodes[number % 2].clone(), Token::generate().hash());
                 tokio::spawn(async move {
                     let redeemed = node
-                        .redeem(code, token, TokenRecord::new(grant("alice"), now))
+                        .redeem_code(code, token, TokenRecord::new(grant("alice"), now))
                         .await;
                     (redeemed.expect("an answer"), token)
                 })
@@ -370,7 +374,7 @@ async fn of_64_clients_on_two_nodes_one_gets_the_token_of_a_code() {
         let mut tokens = Vec::new();
         for client in clients {
             let (redeemed, token) = client.await.expect("answered");
-            issued += usize::from(redeemed == Redeemed::Issued);
+            issued += usize::from(redeemed == CodeRedemption::Issued);
             tokens.push(token);
         }
         assert_eq!(issued, 1, "one winner");
@@ -392,7 +396,7 @@ async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhil
     let tokens = StoredTokens::new(store.clone());
     let (token, record) = tokens.issue(grant("alice")).await.expect("issued");
     let (revoked, other) = tokens.issue(grant("alice")).await.expect("issued");
-    tokens.revoke(Tokens::with_id(other.id())).await.expect("revoked");
+    tokens.revoke(TokenFilter::id(other.id())).await.expect("revoked");
     let verify = async |token: &Token| {
         tokens
             .verify(PresentedToken::new(token.expose().as_bytes()).expect("a token"))
@@ -429,7 +433,7 @@ async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhil
             .expect_err("nowhere to keep it");
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         let error = tokens
-            .revoke(Tokens::with_id(record.id()))
+            .revoke(TokenFilter::id(record.id()))
             .await
             .expect_err("nowhere to revoke it");
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
@@ -464,7 +468,7 @@ async fn nothing_in_a_dump_logs_in() {
     let (login, code) = (Token::generate(), Token::generate());
     let record = LoginRecord::new("alice", "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");
     store
-        .begin_login(login.hash(), record, None)
+        .insert_login(login.hash(), record, None)
         .await
         .expect("begun");
     let record =

@@ -24,7 +24,9 @@ pub(crate) fn token(number: usize) -> String {
 
 /// Beside the store, at once: by their hashes' order, and without waiting for the disk.
 pub(crate) fn sqlite(path: &Path, count: usize) -> Result<(SqliteTokenStore, usize), Box<dyn Error>> {
-    let store = SqliteTokenStore::at(path).with_key(Secret::from(KEY)).open()?;
+    let store = SqliteTokenStore::builder(path)
+        .hash_key(Secret::from(KEY))
+        .open()?;
     let mut hashes = Vec::with_capacity(count);
     for number in 0..count {
         let token: Token = token(number).parse()?;
@@ -57,7 +59,7 @@ pub(crate) async fn postgres(
     count: usize,
 ) -> Result<(PostgresTokenStore, usize), Box<dyn Error>> {
     server.sql("postgres", &format!("CREATE DATABASE {name}"));
-    let store = PostgresTokenStore::at(&server.config(name))
+    let store = PostgresTokenStore::builder(&server.config(name))
         .with_key(Secret::from(KEY))
         .connect()
         .await?;
