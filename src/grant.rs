@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{identity::Identity, scopes::Scopes, time::UnixTime};
+use crate::{clock::UnixTime, identity::Identity, scopes::Scopes};
 
 /// What one credential is worth: whose it is, what for, until when, and what it is called.
 ///

@@ -5,8 +5,8 @@ use std::fmt;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request::Parts};
 
 use crate::{
+    clock::{Clock, Moment, SystemClock, UnixTime},
     fields::{self, Several, single},
-    time::{Clock, Moment, SystemClock, UnixTime},
 };
 
 /// The head of a request and a clock: all that deciding who somebody is may look at.

@@ -44,111 +44,103 @@
 //! - [`TokenSet`], [`TokenVerifier`], [`Authenticator`], [`authenticator_fn`]: who is let in.
 //! - [`FileSource`], [`EnvSource`], [`SourceChain`]: where secrets come from.
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
-//! - `provider::Hub` (feature `provider`): being the hub that services and single-user servers send people to.
+//! - `hub_server::Hub` (feature `provider`): being the hub that services and single-user servers send people to.
 //! - [`guard`]: the decision table that every browser's request passes.
 //! - `jupyter`, of the feature so called: the files by which Jupyter's tools find a server and its password.
 //! - [`manual`]: architecture, Jupyter, threats, defaults, migrating, contributing.
 
-mod answer;
 pub mod authenticate;
-mod authorize;
-#[cfg(feature = "axum")]
-pub mod axum;
+mod authorizer;
 mod base_url;
 mod challenge;
-mod changing;
+mod clock;
 pub mod cookie;
 mod deadline;
 mod denial;
 mod digest;
 mod error;
 mod event;
+#[cfg(feature = "axum")]
+pub mod extract;
 mod fields;
 mod gate;
 mod grant;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 pub mod guard;
-#[cfg(feature = "password")]
-mod hashing;
 mod head;
+mod html;
 #[cfg(feature = "hub")]
 pub mod hub;
+#[cfg(feature = "provider")]
+pub mod hub_server;
 mod identity;
 #[cfg(feature = "jupyter")]
 pub mod jupyter;
-mod launch;
+mod launch_link;
 mod layer;
 mod login;
-mod logout;
 pub mod manual;
-mod next_url;
+mod maybe_future;
 #[cfg(feature = "oauth")]
 pub mod oauth;
-mod page;
 #[cfg(feature = "password")]
 mod password;
-#[cfg(feature = "password")]
-mod password_change;
 mod peer;
 mod percent;
-#[cfg(feature = "provider")]
-pub mod provider;
 mod query;
 mod random;
+mod redirect;
 mod scopes;
-mod secret;
+pub mod secret;
 mod session;
-pub mod source;
 pub mod store;
+mod swappable;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod time;
 mod token;
-#[cfg(feature = "tracing")]
-mod tracing;
 pub mod verify;
 
-pub use answer::{Answer, BoxFuture};
 pub use authenticate::{Authenticator, Outcome, TokenSource, authenticator_fn};
-pub use authorize::Authorizer;
+pub use authorizer::Authorizer;
 pub use base_url::BaseUrl;
 pub use challenge::Challenge;
+pub use clock::{Clock, Moment, SystemClock, UnixTime};
 pub use cookie::{CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, SetCookies};
 pub use denial::{Denial, Reason};
 pub use error::{BoxError, ConfigError, Unavailable};
+#[cfg(feature = "tracing")]
+pub use event::TracingObserver;
 pub use event::{Event, LoggedPath, Observer};
 pub use gate::{
     Afterwards, AuthBody, AuthService, Decision, FormRequest, Login, ResponseFuture, Responses, XsrfToken,
 };
 pub use grant::Grant;
 pub use guard::{Hosts, Origins, Permit, Throttle, Throttled, TrustedProxies};
-#[cfg(feature = "password")]
-pub use hashing::{HashingError, HashingErrorKind, HashingPool, PasswordCheck};
 pub use head::Head;
 #[cfg(feature = "hub")]
 pub use hub::HubAuth;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
-pub use launch::{LaunchLink, LaunchLinkStore, LaunchPageFile, LaunchTarget, LinkAction};
+pub use launch_link::{LaunchLink, LaunchLinkStore, LaunchPageFile, LaunchTarget, LinkAction};
 pub use layer::{AuthLayer, AuthLayerBuilder};
-pub use next_url::{NextUrl, Premises};
+pub use maybe_future::{Answer, BoxFuture};
+#[cfg(feature = "password")]
+pub use password::PasswordKeeper;
 #[cfg(feature = "password")]
 pub use password::{
     HashCost, PASSWORD_LIMIT, PasswordError, PasswordErrorKind, PasswordHash, PasswordPolicy,
 };
 #[cfg(feature = "password")]
-pub use password_change::PasswordKeeper;
+pub use password::{HashingError, HashingErrorKind, HashingPool, PasswordCheck};
 pub use peer::{Peer, Scheme};
 pub use query::{Query, TokenBuffer, scrub_query};
+pub use redirect::{NextUrl, Premises};
 pub use scopes::{Scope, Scopes};
+pub use secret::{BytesSource, EnvSource, FileSource, SecretSource, SourceChain};
 pub use secret::{Secret, SecretError, SecretErrorKind};
 pub use session::{Credential, Session};
-pub use source::{BytesSource, EnvSource, FileSource, SecretSource, SourceChain};
 pub use store::{MemoryTokenStore, StoreError, StoreErrorKind, TokenStore};
-pub use time::{Clock, Moment, SystemClock, UnixTime};
 pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
-#[cfg(feature = "tracing")]
-pub use tracing::TracingObserver;
 #[cfg(feature = "password")]
 pub use verify::{MemoryPasswordStore, PasswordStore, SharedPassword, StoredPasswords};
 pub use verify::{PasswordVerifier, StoredTokens, TokenSet, TokenVerifier, Verdict};

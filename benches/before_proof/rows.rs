@@ -16,7 +16,7 @@ use portcullis::{
     RequestCookies, Secret, Token, TokenSet, UnixTime, Verdict,
     authenticate::TokenSource,
     guard::{Origins, TrustedProxies},
-    provider::{Hub, HubUser},
+    hub_server::{Hub, HubUser},
 };
 use tower::{Layer as _, Service, ServiceExt, service_fn, util::BoxCloneService};
 

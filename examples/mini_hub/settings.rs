@@ -6,7 +6,7 @@ use portcullis::{
     BaseUrl, EnvSource, FileSource, Grant, Hosts, Identity, Keyring, MemoryPasswordStore, Origins,
     PasswordHash, SecretSource as _, SourceChain, StoredPasswords, Token, TrustedProxies,
     guard::Origin,
-    provider::{Hub, HubBuilder, HubUser, OAuthClientConfig},
+    hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     store::{HubStore, MemoryTokenStore, PostgresTokenStore, SqliteTokenStore},
 };
 use serde::Deserialize;

@@ -1,12 +1,12 @@
 //! The chain rule: several authenticators asked as one.
 
 use crate::{
-    answer::{Answer, BoxFuture},
     authenticate::{Authenticator, Outcome},
+    clock::UnixTime,
     denial::Reason,
     head::Head,
+    maybe_future::{Answer, BoxFuture},
     session::Credential,
-    time::UnixTime,
 };
 
 /// Authenticators in the order they are asked; the rule is on the page of this module.
@@ -89,7 +89,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{error::Unavailable, grant::Grant, identity::Identity, session::Session, time::Clock};
+    use crate::{clock::Clock, error::Unavailable, grant::Grant, identity::Identity, session::Session};
 
     /// One letter a step: `-` absent, `a` `b` accepted as such, `x` `y` rejected, `m` malformed, `u`
     /// unavailable; a capital says the same later.

@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use crate::{
-    answer::Answer,
     authenticate::{Authenticator, Outcome},
     grant::Grant,
     head::Head,
     identity::Identity,
+    maybe_future::Answer,
     session::{Credential, Session},
 };
 

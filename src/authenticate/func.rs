@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::{
-    answer::Answer,
     authenticate::{Authenticator, Outcome},
     head::Head,
+    maybe_future::Answer,
 };
 
 /// An authenticator that asks `function`, which gives an [`Outcome`], or an [`Answer`] if it has to wait.

@@ -9,16 +9,16 @@ use super::{
     login_payload::{self, Login},
 };
 use crate::{
-    answer::Answer,
-    changing::Changing,
+    clock::{Moment, UnixTime},
     cookie::{CookieError, CookieJar, Keyring, OpenError, Opened, Read, RequestCookies},
     denial::Reason,
     grant::Grant,
     head::Head,
+    maybe_future::Answer,
     random,
     session::{Credential, LoginMark, Session},
     store::{self, EndedLogins},
-    time::{Moment, UnixTime},
+    swappable::Changing,
     token::TokenHash,
     verify::{TokenVerifier, Verdict},
 };

@@ -6,12 +6,12 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::UnixTime,
     grant::Grant,
     identity::{Payload, Shown, to_json},
     random,
     scopes::Scopes,
     session::{Credential, LoginMark, Session},
-    time::UnixTime,
     token::TokenHash,
 };
 

@@ -22,10 +22,10 @@ mod token_sources;
 use std::sync::Arc;
 
 use crate::{
-    answer::Answer,
     denial::{Denial, Reason},
     error::Unavailable,
     head::Head,
+    maybe_future::Answer,
     session::{Credential, Session},
     verify::Verdict,
 };

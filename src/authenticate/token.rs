@@ -7,8 +7,8 @@ use super::{
     token_sources::{TokenSource, TokenSources},
 };
 use crate::{
-    answer::Answer,
     head::Head,
+    maybe_future::Answer,
     query::TokenBuffer,
     session::{Credential, Exchange},
     token::{PresentedToken, TokenHash},

@@ -13,7 +13,7 @@ use super::{
     scope::CookieScope,
     value_format::{Form, Place, Times},
 };
-use crate::{random, time::UnixTime};
+use crate::{clock::UnixTime, random};
 
 impl CookieJar {
     /// A jar whose cookies nobody but us can read: AES-256-GCM-SIV (RFC 8452).

@@ -15,7 +15,7 @@ use super::{
     signed::SignedValues,
     value_format::{Form, Place, Times},
 };
-use crate::{error::ConfigError, time::UnixTime};
+use crate::{clock::UnixTime, error::ConfigError};
 
 /// One cookie of a server: its place, its keys, its life.
 ///

@@ -7,7 +7,7 @@ use hmac::{KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{digest::Hmac, error::ConfigError, random, secret::Secret, time::UnixTime};
+use crate::{clock::UnixTime, digest::Hmac, error::ConfigError, random, secret::Secret};
 
 /// The keys of one server or hub: one writes, and several may read until their retirement.
 ///

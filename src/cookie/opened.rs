@@ -5,8 +5,8 @@ use std::{fmt, time::Duration};
 use base64::Engine;
 
 use crate::{
+    clock::UnixTime,
     denial::{Denial, Reason},
-    time::UnixTime,
 };
 
 /// How far ahead of our clock a cookie may have been issued: another replica's clock is not ours.

@@ -12,7 +12,7 @@ use super::{
     signed_fields::fields,
     value_format::{Form, Place, Times},
 };
-use crate::{digest::Hmac, secret, time::UnixTime};
+use crate::{clock::UnixTime, digest::Hmac, secret};
 
 /// Signed values: Tornado's `create_signed_value`, format 2, byte for byte.
 ///

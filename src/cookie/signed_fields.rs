@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::name::CookieName;
-use crate::time::UnixTime;
+use crate::clock::UnixTime;
 
 /// Time and payload of a body whose signature was good, if it is one of the cookie `name`.
 pub(super) fn fields<'v>(body: &'v [u8], name: &CookieName) -> Option<(UnixTime, &'v [u8])> {

@@ -8,7 +8,7 @@ use super::{
     opened::{OpenError, Opened},
     scope::CookieScope,
 };
-use crate::time::UnixTime;
+use crate::clock::UnixTime;
 
 /// How a payload becomes a value, and a value a payload.
 pub(super) trait Form: Send + Sync {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::{
-    answer::Answer,
     gate::{
         afterwards::Afterwards,
         form_request::FormRequest,
@@ -11,6 +10,7 @@ use crate::{
         responses::OwnResponse,
     },
     head::Head,
+    maybe_future::Answer,
     session::Session,
 };
 

@@ -6,12 +6,12 @@ use http::{HeaderValue, Response, StatusCode, header::ALLOW};
 use http_body_util::Full;
 
 use crate::{
-    answer::Answer,
     cookie::SetCookies,
     denial::Denial,
     gate::{form::Form, gate::Gate, login_cookie::is_https, responses::OwnResponse},
     guard::Surroundings,
     head::Head,
+    maybe_future::Answer,
     session::{Credential, Session},
 };
 

@@ -7,11 +7,11 @@ use http_body::Body;
 use http_body_util::{BodyExt as _, Limited};
 
 use crate::{
-    answer::Answer,
     deadline::within,
     error::BoxError,
     gate::{endpoint::plain, passage::Passage, responses::OwnResponse},
     head::Head,
+    maybe_future::Answer,
 };
 
 /// A form that is to be read before the gate can answer.

@@ -15,7 +15,6 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    answer::BoxFuture,
     authenticate::Outcome,
     error::BoxError,
     gate::{
@@ -25,6 +24,7 @@ use crate::{
         passage::{Passage, decide::Step},
         responses::OwnResponse,
     },
+    maybe_future::BoxFuture,
 };
 
 pin_project! {

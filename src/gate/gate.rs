@@ -6,7 +6,8 @@ use http::StatusCode;
 
 use crate::{
     authenticate::{Chain, login_payload::Login},
-    authorize::Authorizer,
+    authorizer::Authorizer,
+    clock::Clock,
     cookie::{CookieError, Keyring, RequestCookies, SetCookies},
     denial::{Denial, Reason},
     error::Unavailable,
@@ -20,11 +21,10 @@ use crate::{
     grant::Grant,
     guard::{Guards, Surroundings},
     head::Head,
+    html::Page,
     identity::Identity,
-    page::Page,
     session::{Exchange, GateId, Session},
     store::EndedLogins,
-    time::Clock,
 };
 
 /// What all handles of one gate share.

@@ -5,14 +5,14 @@ use http::HeaderValue;
 use crate::{
     authenticate::{IdentityCookie, login_payload::Login},
     base_url::BaseUrl,
-    changing::Changing,
+    clock::UnixTime,
     cookie::{Candidates, CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     denial::Denial,
     error::ConfigError,
     guard::{Binding, Guards, RequestKind, Surroundings, XsrfGuard, XsrfProof},
     head::Head,
     session::{Credential, Session},
-    time::UnixTime,
+    swappable::Changing,
 };
 
 /// The `_xsrf` cookie: one for each login, made where the one that was sent does not fit.

@@ -19,15 +19,15 @@ use std::{
 
 use super::attempt_queue::{AttemptQueue, PATIENCE};
 use crate::{
-    answer::Answer,
+    clock::{Clock, Moment},
     denial::{Denial, Reason},
     error::Unavailable,
     event::{Event, LoggedPath, Observer},
     grant::Grant,
     guard::{Permit, Throttle, Throttled},
     identity::Identity,
+    maybe_future::Answer,
     secret::Secret,
-    time::{Clock, Moment},
     verify::{PasswordVerifier, Verdict},
 };
 

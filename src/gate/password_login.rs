@@ -11,12 +11,12 @@ use super::{
     responses::{OwnResponse, redirect},
 };
 use crate::{
-    answer::Answer,
     authenticate::login_payload,
     cookie::{CookieError, SetCookies},
     denial::{Denial, Reason},
     guard::Surroundings,
     head::Head,
+    maybe_future::Answer,
     secret::Secret,
     session::{Credential, Session},
 };

@@ -23,9 +23,9 @@ use crate::{
     fields,
     gate::grpc,
     head::Head,
-    next_url::{NextUrl, Premises},
-    page::{self, Page},
+    html::{self, Page},
     percent,
+    redirect::{NextUrl, Premises},
 };
 
 /// A response of the gate's own.
@@ -162,7 +162,7 @@ pub(crate) fn page_response<B: From<Bytes>>(html: Bytes) -> Response<B> {
     let mut response = Response::new(B::from(html));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HTML);
-    headers.insert(CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY.clone());
+    headers.insert(CONTENT_SECURITY_POLICY, html::CONTENT_SECURITY_POLICY.clone());
     headers.insert(REFERRER_POLICY, NO_REFERRER);
     headers.insert(OPENER_POLICY, SAME_ORIGIN);
     headers.insert(CACHE_CONTROL, NO_STORE);

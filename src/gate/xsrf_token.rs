@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::{endpoint::Visit, passage::Passage};
 use crate::{
-    answer::Answer, authenticate::Outcome, cookie::SetCookies, denial::Denial, head::Head, session::Session,
+    authenticate::Outcome, cookie::SetCookies, denial::Denial, head::Head, maybe_future::Answer,
+    session::Session,
 };
 
 /// The `_xsrf` value for a form of one's own: what [`AuthLayer::csrf_token`] gives.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::time::Moment;
+use crate::clock::Moment;
 
 /// How dear the failures of one account or one address are.
 #[derive(Clone, Copy, Debug)]

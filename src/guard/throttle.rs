@@ -11,9 +11,9 @@ use std::{
 
 use super::pace::{Count, Pace};
 use crate::{
+    clock::Moment,
     denial::{Denial, Reason},
     store::Expiring,
-    time::Moment,
 };
 
 /// How many wrong passwords are listened to: by account and by client address, each wrong one dearer than the

@@ -4,8 +4,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use super::config::HubAuth;
 use crate::{
+    clock::{Clock, SystemClock, UnixTime},
     random,
-    time::{Clock, SystemClock, UnixTime},
 };
 
 /// Reports of when a server was used last; see [`HubAuth::activity`].

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{digest::sha256, grant::Grant, store::Expiring, time::Moment};
+use crate::{clock::Moment, digest::sha256, grant::Grant, store::Expiring};
 
 /// What the hub says about a token.
 #[derive(Clone, Debug)]

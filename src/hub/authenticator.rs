@@ -11,17 +11,17 @@ use super::{
     opened_cookies::CookieDigest,
 };
 use crate::{
-    answer::Answer,
     authenticate::{Authenticator, Outcome, TokenSource},
+    clock::{Moment, UnixTime},
     cookie::{OpenError, Read, RequestCookies},
     denial::{Denial, Reason},
     digest::sha256,
     fields,
     grant::Grant,
     head::Head,
+    maybe_future::Answer,
     query::TokenBuffer,
     session::{Credential, Exchange, LoginMark, Session},
-    time::{Moment, UnixTime},
     token::{PresentedToken, TOKEN_LIMIT},
 };
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::time::Moment;
+use crate::clock::Moment;
 
 /// A circuit that opens after [`FAILURES`] failures in a row. Then one request in [`PAUSE`] asks; its success
 /// closes the circuit.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::{
+    clock::{Moment, UnixTime},
     cookie::Opened,
     store::Expiring,
-    time::{Moment, UnixTime},
 };
 
 /// The tokens of logins that a logout ended, by their digest, each with the time up to which its cookies are ended.

@@ -14,7 +14,6 @@ use super::{
     shares::Share,
 };
 use crate::{
-    answer::Answer,
     cookie::{RequestCookies, SetCookies},
     digest::sha256,
     error::{BoxError, Unavailable},
@@ -29,10 +28,11 @@ use crate::{
         responses::{OwnResponse, page_response, redirect, wants_page},
     },
     head::Head,
-    next_url::{NextUrl, Premises},
+    html::Page,
+    maybe_future::Answer,
     oauth::{CallbackError, OAuthCallback, OAuthErrorKind, PendingLogin},
-    page::Page,
     query::{Query, TokenBuffer},
+    redirect::{NextUrl, Premises},
 };
 
 static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");

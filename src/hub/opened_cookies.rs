@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
+    clock::{Moment, UnixTime},
     cookie::{CookieScope, Opened},
     digest::sha256,
     store::Expiring,
-    time::{Moment, UnixTime},
 };
 
 /// The digests of tokens, by the digests of the cookies that they lie in.

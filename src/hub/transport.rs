@@ -15,7 +15,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
-use crate::{answer::BoxFuture, error::BoxError};
+use crate::{error::BoxError, maybe_future::BoxFuture};
 
 /// The longest answer that is read, in octets.
 const LIMIT: usize = 1024 * 1024;

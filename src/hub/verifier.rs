@@ -19,13 +19,13 @@ use super::{
     shares::{Share, Shares},
 };
 use crate::{
-    answer::Answer,
+    clock::{Clock, Moment},
     error::Unavailable,
     grant::Grant,
+    maybe_future::Answer,
     scopes::Scopes,
     secret::Secret,
     session::Credential,
-    time::{Clock, Moment},
     token::PresentedToken,
 };
 

@@ -16,9 +16,9 @@ use rustix::{
 };
 use zeroize::Zeroizing;
 
-use crate::{
-    secret::{SecretError, SecretErrorKind},
-    source::PrivateDir,
+use crate::secret::{
+    PrivateDir,
+    value::{SecretError, SecretErrorKind},
 };
 
 /// How often the lock is asked for before it is an error, and the pause in between.

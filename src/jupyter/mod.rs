@@ -8,12 +8,12 @@
 //! Programs read and write them while they start and end, and may block.
 
 mod config_file;
-mod directories;
+mod paths;
 mod server_config;
 mod server_info;
 
 pub use self::{
-    directories::{config_directory, create_directory, runtime_directory},
+    paths::{config_directory, create_directory, runtime_directory},
     server_config::ServerConfig,
     server_info::{ServerInfo, ServerInfoFile},
 };

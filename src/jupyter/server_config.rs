@@ -12,8 +12,10 @@ use zeroize::Zeroizing;
 use crate::{
     jupyter::{config_directory, config_file, create_directory},
     password::PasswordHash,
-    secret::{SecretError, SecretErrorKind},
-    source::PrivateFile,
+    secret::{
+        PrivateFile,
+        value::{SecretError, SecretErrorKind},
+    },
 };
 
 /// The names of the hash, the one that wins first: a class's own section, the one its family shares, and what

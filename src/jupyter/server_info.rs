@@ -19,8 +19,10 @@ use zeroize::Zeroizing;
 use crate::{
     base_url::BaseUrl,
     jupyter::create_directory,
-    secret::{Secret, SecretError},
-    source::{PrivateDir, PrivateFile},
+    secret::{
+        PrivateDir, PrivateFile,
+        value::{Secret, SecretError},
+    },
     token::Token,
 };
 

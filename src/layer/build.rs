@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{AuthLayer, AuthLayerBuilder, at_the_hub::HubSettings};
+use super::{AuthLayer, AuthLayerBuilder, hub_settings::HubSettings};
 use crate::{
     authenticate::{
         Authenticator, Chain, IdentityCookie, QueryLogin, TokenAuthenticator, TokenSource,
         danger::AcceptAnyone,
     },
     base_url::BaseUrl,
+    clock::SystemClock,
     cookie::{CookieJar, CookieScope, Keyring},
     error::ConfigError,
     gate::{
@@ -22,17 +23,15 @@ use crate::{
     grant::Grant,
     guard::Guards,
     identity::Identity,
-    launch::LaunchLinkStore,
-    login::{LoginPage, SharedPasswordControl},
-    logout::Logout,
+    launch_link::LaunchLinkStore,
+    login::{LoginPage, SharedPasswordControl, logout::Logout},
     session::GateId,
     store::EndedLogins,
-    time::SystemClock,
     verify::SharedToken,
 };
 #[cfg(feature = "password")]
 use crate::{
-    password_change::{Change, SharedLogin},
+    login::password_change::{Change, SharedLogin},
     verify::SharedPassword,
 };
 

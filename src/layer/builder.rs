@@ -4,18 +4,18 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::Extensions;
 
-use super::known_tokens::ConfiguredVerifier;
+use super::token_verifiers::ConfiguredVerifier;
 use crate::{
     authenticate::{Authenticator, TokenSource},
-    authorize::Authorizer,
+    authorizer::Authorizer,
     base_url::BaseUrl,
     challenge::Challenge,
+    clock::Clock,
     cookie::{Keyring, Lifetime},
     event::Observer,
     gate::Responses,
     guard::{Guards, Hosts, Origin, Origins, TrustedProxies, XsrfAsked},
     peer::Peer,
-    time::Clock,
     token::Token,
     verify::{PasswordVerifier, TokenVerifier},
 };
@@ -23,8 +23,8 @@ use crate::{
 use crate::{
     grant::Grant,
     identity::Identity,
+    password::PasswordKeeper,
     password::{PasswordHash, PasswordPolicy},
-    password_change::PasswordKeeper,
     verify::SharedPassword,
 };
 

@@ -1,9 +1,9 @@
 //! The layer: what a user of the crate holds in hand.
 
-mod at_the_hub;
 mod build;
 mod builder;
-mod known_tokens;
+mod hub_settings;
+mod token_verifiers;
 
 use std::{fmt, sync::Arc};
 
@@ -14,7 +14,6 @@ pub use self::builder::AuthLayerBuilder;
 #[cfg(feature = "password")]
 use crate::password::PasswordHash;
 use crate::{
-    answer::Answer,
     authenticate::Authenticator,
     cookie::{CookieError, SetCookies},
     denial::Denial,
@@ -23,8 +22,9 @@ use crate::{
     grant::Grant,
     guard::Origin,
     head::Head,
-    launch::{LaunchLink, LaunchLinkStore, LaunchTarget},
-    next_url::{NextUrl, Premises},
+    launch_link::{LaunchLink, LaunchLinkStore, LaunchTarget},
+    maybe_future::Answer,
+    redirect::{NextUrl, Premises},
     secret::Secret,
     session::Session,
     token::Token,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::own_password::PasswordChangeError;
+use super::shared_password::PasswordChangeError;
 use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
@@ -13,7 +13,7 @@ use crate::{
         password_attempts::alert,
         responses::{OwnResponse, page_response, retry_after},
     },
-    page::{FieldKind, Page},
+    html::{FieldKind, Page},
 };
 
 const ENDS: &str = "Every browser is logged out but this one.";

@@ -16,18 +16,20 @@
 //! either, `new_password` beside it sets the shared password where that is allowed; the page with `?change=password`
 //! asks for both.
 
-mod arrival;
 mod form;
-mod own_password;
+pub(crate) mod logout;
+#[cfg(feature = "password")]
+pub(crate) mod password_change;
+mod shared_password;
+mod submission;
 
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
-pub(crate) use self::own_password::{PasswordChangeError, SharedPasswordControl};
-use self::{arrival::LoginSubmission, form::LoginForm};
+pub(crate) use self::shared_password::{PasswordChangeError, SharedPasswordControl};
+use self::{form::LoginForm, submission::LoginSubmission};
 use crate::{
-    answer::Answer,
     authenticate::login_payload::Login,
     base_url::BaseUrl,
     cookie::SetCookies,
@@ -40,9 +42,10 @@ use crate::{
     grant::Grant,
     head::Head,
     identity::Identity,
-    next_url::{NextUrl, Premises},
+    maybe_future::Answer,
     percent,
     query::Query,
+    redirect::{NextUrl, Premises},
     secret::Secret,
     token::{PresentedToken, Token},
     verify::{TokenVerifier, Verdict},

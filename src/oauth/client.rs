@@ -8,13 +8,13 @@ use super::{
     error::{OAuthError, OAuthErrorKind},
     message::{AuthorizationRequest, AuthorizationResponse, TokenRequest},
     pkce::CodeVerifier,
-    state::{self, StateStore},
+    state_cookie::{self, StateStore},
 };
 use crate::{
+    clock::UnixTime,
     cookie::{CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     error::ConfigError,
     secret::Secret,
-    time::UnixTime,
 };
 
 /// A client of an OAuth provider, for one login cookie.
@@ -77,7 +77,7 @@ impl OAuthClient {
             authorize_url: authorize_url.to_owned(),
             states: StateStore::new(keyring, scope)?,
         };
-        match state::location(authorize_url) {
+        match state_cookie::location(authorize_url) {
             Some(_) => Ok(client),
             None => Err(ConfigError::new(
                 "authorize_url",
@@ -116,7 +116,7 @@ impl OAuthClient {
             .with_redirect_uri(&self.redirect_uri)
             .to_url(&self.authorize_url);
         LoginRedirect {
-            location: state::location(&url).expect("the URL was one without its query"),
+            location: state_cookie::location(&url).expect("the URL was one without its query"),
             set_cookies,
         }
     }

@@ -12,7 +12,7 @@ mod json;
 mod message;
 mod parameters;
 mod pkce;
-mod state;
+mod state_cookie;
 
 #[cfg(feature = "hub")]
 pub(crate) use self::json::object;

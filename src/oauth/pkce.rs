@@ -5,7 +5,11 @@ use std::fmt;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use zeroize::Zeroizing;
 
-use crate::{digest::sha256, random, secret, secret::Secret};
+use crate::{
+    digest::sha256,
+    random,
+    secret::{self, Secret},
+};
 
 /// The secret of one authorization request: 43 to 128 unreserved characters, RFC 7636 §4.1.
 ///

@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 use zeroize::Zeroizing;
 
 use super::{
-    cost::HashCost, error::PasswordError, legacy::LegacyHash, length::is_hashable, memory::Argon2Memory,
-    phc::Argon2Hash, policy::PasswordPolicy,
+    argon2_memory::Argon2Memory, cost::HashCost, error::PasswordError, legacy::LegacyHash,
+    length::is_hashable, phc::Argon2Hash, policy::PasswordPolicy,
 };
 use crate::{
     random,

@@ -7,9 +7,9 @@ use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use zeroize::Zeroizing;
 
 use super::{
+    argon2_memory::Argon2Memory,
     cost::{HashCost, is_at_floor},
     error::PasswordError,
-    memory::Argon2Memory,
 };
 use crate::secret;
 

@@ -21,40 +21,40 @@
 //! At once, by everybody who shares the store: no store keeps an answer. A look-up asks the database, and a database
 //! shows each statement what was committed before it.
 
-mod ended;
 mod error;
-mod expiring;
+mod expiring_map;
 #[cfg(feature = "provider")]
 mod hub;
 mod memory;
+mod oneshot;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod queue;
-mod record;
-mod reply;
+mod revoked_sessions;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
-mod salted;
+mod salted_hash;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod token;
-mod tokens;
+mod token_filter;
+mod token_record;
+mod token_store;
 mod worker;
 
-pub(crate) use ended::{EndedLogins, Login, LoginEnd};
-pub(crate) use expiring::Expiring;
+pub(crate) use expiring_map::Expiring;
 #[cfg(feature = "provider")]
 pub use hub::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresTokenStore, PostgresTokenStoreBuilder};
-pub(crate) use salted::find_among;
+pub(crate) use revoked_sessions::{EndedLogins, Login, LoginEnd};
+pub(crate) use salted_hash::find_among;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteTokenStore, SqliteTokenStoreBuilder};
 pub use {
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,
-    record::{RecordId, TokenRecord},
-    salted::{SaltedHashStore, SaltedTokenHash},
-    token::TokenStore,
-    tokens::TokenFilter,
+    salted_hash::{SaltedHashStore, SaltedTokenHash},
+    token_filter::TokenFilter,
+    token_record::{RecordId, TokenRecord},
+    token_store::TokenStore,
 };

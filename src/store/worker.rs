@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
+    oneshot::{Receiver, reply},
     queue::{Ends, Queue},
-    reply::{Receiver, reply},
 };
 use crate::store::{StoreError, StoreErrorKind};
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::time::{Clock, Moment, UnixTime};
+use crate::clock::{Clock, Moment, UnixTime};
 
 /// A clock that shows what a test sets. Clones show the same time.
 ///

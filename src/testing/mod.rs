@@ -50,8 +50,8 @@ mod clock;
 #[cfg(feature = "provider")]
 mod hub_store;
 mod identity;
-mod store;
+mod token_store;
 
 #[cfg(feature = "provider")]
 pub use self::hub_store::hub_store_conformance;
-pub use self::{clock::TestClock, identity::TestIdentity, store::token_store_conformance};
+pub use self::{clock::TestClock, identity::TestIdentity, token_store::token_store_conformance};

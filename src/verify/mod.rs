@@ -1,7 +1,7 @@
 //! Is it good: verifiers of credentials, apart from where in a request they stand.
 
 #[cfg(feature = "password")]
-mod passwords;
+mod password;
 mod shared_token;
 mod stored_tokens;
 mod token_set;
@@ -9,16 +9,16 @@ mod token_set;
 use std::sync::Arc;
 
 use crate::{
-    answer::Answer,
     denial::Reason,
     error::Unavailable,
     grant::Grant,
+    maybe_future::Answer,
     secret::Secret,
     token::{PresentedToken, TokenHash},
 };
 
 #[cfg(feature = "password")]
-pub use self::passwords::{
+pub use self::password::{
     MemoryPasswordStore, PasswordLookup, PasswordStore, SharedPassword, StoredPasswords,
 };
 pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet};

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::{
-    answer::Answer,
     denial::Reason,
     grant::Grant,
+    maybe_future::Answer,
     token::{PresentedToken, Token},
     verify::{TokenVerifier, Verdict},
 };

@@ -4,13 +4,13 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::shared_token::unknown;
 use crate::{
-    answer::Answer,
+    clock::{Clock, SystemClock},
     grant::Grant,
+    maybe_future::Answer,
     secret::Secret,
     store::{
         Expiring, RecordId, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore, find_among,
     },
-    time::{Clock, SystemClock},
     token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verdict},
 };

@@ -11,9 +11,9 @@ use arc_swap::ArcSwap;
 
 use super::shared_token::unknown;
 use crate::{
-    answer::Answer,
     error::ConfigError,
     grant::Grant,
+    maybe_future::Answer,
     secret::{self, Secret},
     token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verdict},

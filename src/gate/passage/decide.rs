@@ -10,7 +10,6 @@ use super::{
     refuse::{Denied, is_about_a_cookie},
 };
 use crate::{
-    answer::{Answer, BoxFuture},
     authenticate::{Outcome, login_payload::Login, unexpired},
     cookie::SetCookies,
     denial::{Denial, Reason},
@@ -21,8 +20,9 @@ use crate::{
     },
     guard::Surroundings,
     head::Head,
-    next_url::{NextUrl, Premises},
+    maybe_future::{Answer, BoxFuture},
     query::Query,
+    redirect::{NextUrl, Premises},
     session::{Credential, Exchange, Session},
 };
 

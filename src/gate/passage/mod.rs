@@ -18,10 +18,10 @@ use http::{Extensions, Request};
 
 use crate::{
     base_url::BaseUrl,
+    clock::Clock,
     gate::{endpoint::Endpoints, gate::Gate, stranger::Stranger},
     head::Head,
     session::Session,
-    time::Clock,
 };
 
 /// The gate as one set of routes has it: shared state, and what is asked there.

@@ -6,7 +6,6 @@ use http::{HeaderValue, Method, header::CONTENT_TYPE};
 
 use super::{Passage, decide::Step};
 use crate::{
-    answer::Answer,
     authenticate::Outcome,
     denial::{Denial, Reason},
     gate::{
@@ -15,6 +14,7 @@ use crate::{
         responses::OwnResponse,
     },
     head::Head,
+    maybe_future::Answer,
 };
 
 impl Passage {

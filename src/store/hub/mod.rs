@@ -1,18 +1,18 @@
 //! What a hub keeps besides tokens: logins, and OAuth codes.
 
-mod code;
-mod login;
+mod code_record;
+mod login_record;
 
 use std::sync::Arc;
 
 pub use self::{
-    code::{CodeRecord, CodeRedemption},
-    login::{LoginFilter, LoginRecord},
+    code_record::{CodeRecord, CodeRedemption},
+    login_record::{LoginFilter, LoginRecord},
 };
 use crate::{
-    answer::{Answer, BoxFuture},
+    clock::UnixTime,
+    maybe_future::{Answer, BoxFuture},
     store::{StoreError, TokenRecord, TokenStore},
-    time::UnixTime,
     token::TokenHash,
 };
 

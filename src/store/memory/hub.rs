@@ -2,13 +2,13 @@
 
 use std::future::ready;
 
-use super::{fault::duplicate, state::State, token_store::MemoryTokenStore};
+use super::{error::duplicate, state::State, token_store::MemoryTokenStore};
 use crate::{
-    answer::{Answer, BoxFuture},
+    clock::UnixTime,
+    maybe_future::{Answer, BoxFuture},
     store::{
         CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreError, TokenFilter, TokenRecord,
     },
-    time::UnixTime,
     token::TokenHash,
 };
 

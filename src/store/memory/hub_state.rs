@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
-use super::fault::duplicate;
+use super::error::duplicate;
 use crate::{
+    clock::UnixTime,
     store::{CodeRecord, LoginRecord, RecordId, StoreError},
-    time::UnixTime,
     token::TokenHash,
 };
 

@@ -1,6 +1,6 @@
 //! A store that ends with the process.
 
-mod fault;
+mod error;
 #[cfg(feature = "provider")]
 mod hub;
 #[cfg(feature = "provider")]

@@ -5,12 +5,12 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::fault::duplicate;
+use super::error::duplicate;
 #[cfg(feature = "provider")]
 use super::hub_state::HubState;
 use crate::{
+    clock::UnixTime,
     store::{RecordId, StoreError, TokenFilter, TokenRecord},
-    time::UnixTime,
     token::TokenHash,
 };
 

@@ -8,9 +8,9 @@ use std::{
 
 use super::state::{Kept, State};
 use crate::{
-    answer::{Answer, BoxFuture},
+    clock::UnixTime,
+    maybe_future::{Answer, BoxFuture},
     store::{RecordId, StoreError, TokenFilter, TokenRecord, TokenStore},
-    time::UnixTime,
     token::TokenHash,
 };
 

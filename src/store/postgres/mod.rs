@@ -1,11 +1,11 @@
 //! Tokens in a server that several processes share.
 
-mod fault;
+mod builder;
+mod error;
 #[cfg(feature = "provider")]
 mod hub;
 mod schema;
-mod settings;
 mod statements;
 mod token_store;
 
-pub use self::{settings::PostgresTokenStoreBuilder, token_store::PostgresTokenStore};
+pub use self::{builder::PostgresTokenStoreBuilder, token_store::PostgresTokenStore};

@@ -4,7 +4,7 @@ use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::{Error, error::SqlState};
 
 use super::{
-    fault::{PATIENCE, store_error},
+    error::{PATIENCE, store_error},
     statements::begin,
 };
 use crate::{

@@ -7,17 +7,17 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_postgres::Error;
 
 use super::{
-    fault::{PATIENCE, late, pool_fault, store_error},
+    error::{PATIENCE, late, pool_fault, store_error},
     schema::DatabaseInfo,
     statements::{SWEEP_TOKENS, borrowed, condition, insert_token, token_row, token_values},
 };
 use crate::{
-    answer::{Answer, BoxFuture},
+    clock::UnixTime,
+    maybe_future::{Answer, BoxFuture},
     store::{
         RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore,
         row::{LookupKey, TokenRow, number, salted_tokens, seconds},
     },
-    time::UnixTime,
     token::TokenHash,
 };
 

@@ -4,6 +4,7 @@
 mod hub;
 
 use crate::{
+    clock::UnixTime,
     digest::Hmac,
     grant::Grant,
     identity::Identity,
@@ -11,7 +12,6 @@ use crate::{
     scopes::Scopes,
     secret::{self, Secret},
     store::{RecordId, SaltedTokenHash, StoreError, StoreErrorKind, TokenRecord},
-    time::UnixTime,
     token::TokenHash,
 };
 

@@ -7,12 +7,12 @@ use super::{
     token_store::SqliteTokenStore,
 };
 use crate::{
-    answer::{Answer, BoxFuture},
+    clock::UnixTime,
+    maybe_future::{Answer, BoxFuture},
     store::{
         CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreError, TokenRecord,
         row::{CodeRow, LoginRow, TokenRow, number, seconds},
     },
-    time::UnixTime,
     token::TokenHash,
 };
 

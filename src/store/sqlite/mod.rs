@@ -1,12 +1,12 @@
 //! Tokens in a file.
 
-mod fault;
+mod builder;
+mod error;
 #[cfg(feature = "provider")]
 mod hub;
 mod schema;
-mod settings;
 mod statements;
-mod threads;
 mod token_store;
+mod workers;
 
-pub use self::{settings::SqliteTokenStoreBuilder, token_store::SqliteTokenStore};
+pub use self::{builder::SqliteTokenStoreBuilder, token_store::SqliteTokenStore};

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::fault::store_error;
+use super::error::store_error;
 use crate::{
     secret::Secret,
     store::{StoreError, StoreErrorKind, row::LookupKey},

@@ -5,19 +5,19 @@ use std::{fmt, sync::Arc};
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter, types::Value};
 
 use super::{
-    fault::store_error,
+    error::store_error,
     schema::DatabaseInfo,
     statements::{condition, insert, sweep_tokens, token_row},
-    threads::Threads,
+    workers::Threads,
 };
 use crate::{
-    answer::{Answer, BoxFuture},
+    clock::UnixTime,
+    maybe_future::{Answer, BoxFuture},
     store::{
         RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore,
-        reply::Receiver,
+        oneshot::Receiver,
         row::{LookupKey, TokenRow, number, salted_tokens, seconds},
     },
-    time::UnixTime,
     token::TokenHash,
 };
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::{
+    clock::UnixTime,
     store::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, TokenRecord},
-    testing::store::{NOW, new_hash, record},
-    time::UnixTime,
+    testing::token_store::{NOW, new_hash, record},
     token::TokenHash,
 };
 

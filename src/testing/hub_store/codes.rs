@@ -1,11 +1,11 @@
 //! What holds for codes, and for the tokens they are exchanged for.
 
 use super::{
-    super::store::{NOW, all, find, insert, new_hash, record},
+    super::token_store::{NOW, all, find, insert, new_hash, record},
     asked::{END, begin, code, end, find_code, redeem},
 };
 use crate::{
-    answer::BoxFuture,
+    maybe_future::BoxFuture,
     store::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreErrorKind, TokenFilter},
 };
 

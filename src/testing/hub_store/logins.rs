@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    super::store::{NOW, find, insert, new_hash, record},
+    super::token_store::{NOW, find, insert, new_hash, record},
     asked::{END, begin, code, end, find_code, find_login, redeem},
 };
 use crate::{

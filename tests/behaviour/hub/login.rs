@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use portcullis::{Event, Reason, provider::HubUser};
+use portcullis::{Event, Reason, hub_server::HubUser};
 
 use super::{Browser, MINUTE, PASSWORD, World, hidden, json};
 

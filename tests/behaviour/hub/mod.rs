@@ -14,7 +14,7 @@ use hyper::body::Bytes;
 use portcullis::{
     Answer, Grant, Identity, Keyring, MemoryTokenStore, Peer, Reason, Secret, Token, TrustedProxies,
     UnixTime, Verdict,
-    provider::{Hub, HubBuilder, HubUser, OAuthClientConfig},
+    hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     testing::TestClock,
     verify::PasswordVerifier,
 };

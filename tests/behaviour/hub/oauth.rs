@@ -1,7 +1,7 @@
 //! The hub as a provider of OAuth, held against OA-1 to OA-12.
 
 use portcullis::{
-    provider::{HubUser, OAuthClientConfig},
+    hub_server::{HubUser, OAuthClientConfig},
     store::{TokenFilter, TokenStore as _},
 };
 
@@ -585,7 +585,7 @@ async fn oa_12_a_token_of_a_client_that_is_no_more_is_worth_nothing() {
         .expect("a list");
     assert_eq!(records[0].client_id(), Some("service-ext"));
     // The same store behind a hub without this client.
-    let hub = portcullis::provider::Hub::builder(std::sync::Arc::clone(&world.store))
+    let hub = portcullis::hub_server::Hub::builder(std::sync::Arc::clone(&world.store))
         .password_verifier(super::People)
         .user(HubUser::new("admin").expect("a name").as_admin())
         .clock(world.clock.clone())

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use portcullis::{
     Event,
-    provider::{Hub, OAuthClientConfig},
+    hub_server::{Hub, OAuthClientConfig},
 };
 
 use super::{OTHER_SECRET, PASSWORD, SECRET, SERVER_TOKEN, World, authorize_query, exchange_fields, json};
@@ -80,5 +80,5 @@ async fn no_event_and_no_debug_text_holds_a_secret() {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
     assert!(!told.contains(made.as_str().expect("a token")), "{told}");
-    let _: fn(&Hub) -> portcullis::provider::HubUsers = Hub::users;
+    let _: fn(&Hub) -> portcullis::hub_server::HubUsers = Hub::users;
 }

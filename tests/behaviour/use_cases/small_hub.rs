@@ -6,7 +6,7 @@ use axum::Router;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use portcullis::{
     Identity, MemoryPasswordStore, PasswordHash, StoredPasswords, Token,
-    provider::{Hub, HubUser, OAuthClientConfig},
+    hub_server::{Hub, HubUser, OAuthClientConfig},
     store::SqliteTokenStore,
 };
 use serde_json::Value;

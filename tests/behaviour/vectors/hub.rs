@@ -8,7 +8,7 @@ use portcullis::{
     authenticate::token_in_authorization,
     cookie::{CookieName, CookieScope, SignedValues},
     guard::{Binding, Guards, RequestKind, XsrfAsked, XsrfGuard, XsrfProof},
-    provider::{OAuthClientConfig, Username},
+    hub_server::{OAuthClientConfig, Username},
     store::{HubStore as _, LoginRecord},
 };
 use serde_json::{Value, json};

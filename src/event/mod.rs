@@ -1,0 +1,174 @@
+//! What the gate tells its operator.
+
+#[cfg(feature = "tracing")]
+mod tracing_observer;
+#[cfg(feature = "tracing")]
+pub use tracing_observer::TracingObserver;
+
+use std::{fmt, net::IpAddr};
+
+use crate::{denial::Reason, identity::Identity};
+
+/// Something worth a line in a log or a count in a metric.
+///
+/// An event cannot be given a secret: it holds identities, reasons, labels and a [`LoggedPath`], none of
+/// which can be made from a credential.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Somebody came in and was given a session cookie.
+    LoggedIn {
+        /// Who.
+        identity: &'a Identity,
+        /// From where, if that is known.
+        client: Option<IpAddr>,
+    },
+    /// A session was ended by its owner.
+    LoggedOut {
+        /// Who.
+        identity: &'a Identity,
+        /// From where, if that is known.
+        client: Option<IpAddr>,
+    },
+    /// The shared password was changed, which ended every session by cookie.
+    PasswordChanged {
+        /// From where, if that is known.
+        client: Option<IpAddr>,
+    },
+    /// A request was turned away.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// The label of the grant, where the credential was known and still refused.
+        label: Option<&'a str>,
+        /// What was asked for.
+        path: LoggedPath<'a>,
+        /// From where, if that is known.
+        client: Option<IpAddr>,
+    },
+    /// A store, a hub or a hashing queue did not answer.
+    Unavailable {
+        /// What it said. The text is the store's own and is not checked.
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+        /// What was asked for.
+        path: LoggedPath<'a>,
+    },
+    /// Somebody tried a password from an address that is not known, so the throttle counts by account alone, and
+    /// whoever guesses keeps the owner out. Told once by each gate.
+    ///
+    /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::Peer) into
+    /// requests, and name the proxies that are in front.
+    UnknownClient,
+    /// Somebody came in by a password whose stored hash is weak and stays so: set the password anew.
+    WeakPasswordHash {
+        /// Who.
+        identity: &'a Identity,
+    },
+}
+
+/// The path of a request as it may be logged: without the query, at most 64 octets, nothing but visible
+/// ASCII, an ellipsis where it was cut. It is cut behind `token=` and behind `pcl_`, which generated tokens
+/// begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedPath<'a> {
+    path: &'a str,
+    cut: bool,
+}
+
+impl<'a> LoggedPath<'a> {
+    /// The longest path that is logged whole, in octets.
+    pub const LIMIT: usize = 64;
+
+    pub(crate) fn of(path: &'a str) -> Self {
+        let mut end = path.len().min(Self::LIMIT);
+        while !path.is_char_boundary(end) {
+            end -= 1;
+        }
+        // Only what is logged is looked at: a path may be a thousand times as long.
+        let end = token_in(&path[..end]);
+        let whole = end == path.len();
+        Self {
+            path: &path[..end],
+            cut: !whole,
+        }
+    }
+}
+
+/// Where a token begins that went astray into `path`, as by a link whose `?` was escaped; else its end.
+fn token_in(path: &str) -> usize {
+    let small = path.to_ascii_lowercase();
+    let behind = |mark: &str| small.find(mark).map(|place| place + mark.len());
+    let places = ["token=", "token%3d", "pcl_"].into_iter().filter_map(behind);
+    places.min().unwrap_or(path.len())
+}
+
+impl fmt::Display for LoggedPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+
+        for character in self.path.chars() {
+            if character.is_ascii_graphic() {
+                f.write_char(character)?;
+            } else {
+                write!(f, "{}", character.escape_default())?;
+            }
+        }
+        if self.cut { f.write_str("...") } else { Ok(()) }
+    }
+}
+
+/// Somebody who is told every [`Event`]: a log, a counter, a test.
+///
+/// Called while a request is being decided, so it must not wait. Every closure of the right shape is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an observer",
+    label = "expected an `Observer`, or a closure with its type written out",
+    note = "a closure looks like `|event: &Event<'_>| {{ … }}`"
+)]
+pub trait Observer: Send + Sync + 'static {
+    /// Takes note of `event`.
+    fn observe(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
+    fn observe(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_path_only_what_is_logged_is_looked_at() {
+        let long = "/a".repeat(30_000);
+        let copied = allocation_counter::measure(|| {
+            std::hint::black_box(LoggedPath::of(&long));
+        });
+        assert!(copied.bytes_max <= LoggedPath::LIMIT as u64, "{copied:?}");
+    }
+
+    #[test]
+    fn a_logged_path_is_cut_and_escaped() {
+        let long = format!("/{}", "a".repeat(80));
+        for (path, expected) in [
+            ("/hub/login", "/hub/login".to_owned()),
+            ("/a\nb", "/a\\nb".to_owned()),
+            ("/\u{202e}x", "/\\u{202e}x".to_owned()),
+            ("/lab%3Ftoken=abc", "/lab%3Ftoken=...".to_owned()),
+            ("/lab;TOKEN%3Dabc/x", "/lab;TOKEN%3D...".to_owned()),
+            ("/x/pcl_abc?", "/x/pcl_...".to_owned()),
+            ("/token=", "/token=".to_owned()),
+            ("/tokens/a=b", "/tokens/a=b".to_owned()),
+            (long.as_str(), format!("/{}...", "a".repeat(63))),
+        ] {
+            assert_eq!(LoggedPath::of(path).to_string(), expected, "{path:?}");
+        }
+        let straddling = format!("{}\u{e9}", "a".repeat(63));
+        assert_eq!(
+            LoggedPath::of(&straddling).to_string(),
+            format!("{}...", "a".repeat(63))
+        );
+    }
+}

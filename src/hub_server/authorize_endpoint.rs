@@ -1,0 +1,351 @@
+//! The authorization endpoint: RFC 6749 §4.1.1, as JupyterHub answers it.
+//!
+//! | request | answer |
+//! |---|---|
+//! | nobody is logged in | 302 to the login page and back |
+//! | client unknown, missing, twice; another redirect URI | 400, a page; never a redirect |
+//! | anything else wrong | 302 to the redirect URI with `error` and the state |
+//! | the user may not use what is behind the client | 403, a page; on POST as well |
+//! | own server, a client nobody is asked about, or one this user has let know before | 302 with code and state |
+//! | otherwise | 200, the question; POST with its `_xsrf` answers it |
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{
+    browser_session::SignedInUser,
+    client::{OAuthClientConfig, Resource},
+    expanded_scopes::ExpandedScopes,
+    request::{HubRequest, HubResult},
+    response::{self, HubError},
+    scope::{self, IDENTIFY, Owner},
+    state::HubState,
+};
+use crate::{
+    cookie::SetCookies,
+    gate::{
+        form::Form,
+        responses::{OwnResponse, page_response},
+    },
+    html::Page,
+    oauth::{AuthorizationResponse, CodeChallenge, OAuthError, OAuthErrorKind},
+    random::{self, BASE62},
+    scopes::Scopes,
+    secret::Secret,
+    store::{CodeRecord, TokenFilter},
+    token::PresentedToken,
+};
+
+/// How long a code is good.
+const CODE_LIFE: Duration = Duration::from_secs(60);
+
+/// What a client asks for, proven to be what it may ask.
+struct AuthorizationParams<'a> {
+    client: &'a OAuthClientConfig,
+    state: Option<String>,
+    challenge: Option<String>,
+    /// In alphabetical order.
+    scopes: Vec<String>,
+}
+
+/// Why a client does not get what it asks for.
+enum AuthorizationError {
+    /// For the user: the client is not known, so nobody is sent there.
+    Page(&'static str),
+    /// For the client.
+    Redirect(Box<OwnResponse>),
+}
+
+impl From<AuthorizationError> for HubResult {
+    fn from(refusal: AuthorizationError) -> Self {
+        match refusal {
+            AuthorizationError::Page(message) => Err(HubError::bad_request(message)),
+            AuthorizationError::Redirect(response) => Ok(*response),
+        }
+    }
+}
+
+impl HubRequest<'_> {
+    pub(crate) async fn authorize(&self) -> HubResult {
+        let sight = self.visitor().await?;
+        let stale = matches!(sight, super::browser_session::BrowserSession::Expired);
+        let Some(visitor) = sight.known() else {
+            return Ok(self.redirect_to_login(stale));
+        };
+        self.hub.guards.cross_site(
+            &self.surroundings,
+            self.head,
+            crate::guard::RequestKind::Safe,
+            None,
+        )?;
+        let asked = match self.asked(&visitor) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.into(),
+        };
+        self.check_access(&visitor, asked.client)?;
+        if self.needs_consent(&visitor, &asked).await? {
+            return Ok(self.consent_page(&visitor, &asked));
+        }
+        let scopes = asked.scopes.clone();
+        self.grant_code(&visitor, &asked, scopes).await
+    }
+
+    pub(crate) async fn consent(&self) -> HubResult {
+        let (visitor, form) = self.visitor_by_form().await?;
+        let asked = match self.asked(&visitor) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.into(),
+        };
+        self.check_access(&visitor, asked.client)?;
+        if form.field("deny").is_some() {
+            return Ok(asked.refused(OAuthErrorKind::AccessDenied, "The user said no."));
+        }
+        let ticked: Vec<&str> = form.all("scopes").collect();
+        let mut scopes: Vec<String> = asked
+            .scopes
+            .iter()
+            .filter(|scope| ticked.contains(&scope.as_str()))
+            .cloned()
+            .collect();
+        if ticked.is_empty() {
+            scopes = IDENTIFY.map(|name| format!("{name}!user")).to_vec();
+        }
+        self.grant_code(&visitor, &asked, scopes).await
+    }
+
+    fn asked<'s>(&'s self, visitor: &SignedInUser) -> Result<AuthorizationParams<'s>, AuthorizationError> {
+        let query = self.head.uri().query().unwrap_or_default();
+        let query =
+            Form::read(query.as_bytes()).ok_or(AuthorizationError::Page("The parameters cannot be read."))?;
+        let one = |name: &str| query.field(name).and_then(|value| value.expose_str());
+        let count = |name: &str| query.all(name).count();
+        if count("client_id") == 0 {
+            return Err(AuthorizationError::Page("Missing client_id parameter."));
+        }
+        let client = one("client_id").and_then(|id| self.hub.registry.find(id));
+        let client = client.ok_or(AuthorizationError::Page("Invalid client_id parameter value."))?;
+        if count("redirect_uri") > 0 && one("redirect_uri") != Some(&*client.redirect_uri) {
+            return Err(AuthorizationError::Page("Mismatching redirect URI."));
+        }
+        let mut asked = AuthorizationParams {
+            client,
+            state: one("state").map(str::to_owned),
+            challenge: None,
+            scopes: Vec::new(),
+        };
+        let refused = |kind, description: &str| {
+            Err(AuthorizationError::Redirect(Box::new(
+                asked.refused(kind, description),
+            )))
+        };
+        for name in [
+            "response_type",
+            "state",
+            "scope",
+            "code_challenge",
+            "code_challenge_method",
+        ] {
+            if count(name) > 1 {
+                return refused(
+                    OAuthErrorKind::InvalidRequest,
+                    &format!("Duplicate {name} parameter."),
+                );
+            }
+        }
+        match one("response_type") {
+            Some("code") => {}
+            Some(_) => return refused(OAuthErrorKind::UnsupportedResponseType, ""),
+            None => return refused(OAuthErrorKind::InvalidRequest, "Missing response_type parameter."),
+        }
+        let Some(scopes) = grantable_scopes(client, one("scope"), visitor, self.hub) else {
+            return refused(OAuthErrorKind::InvalidScope, "");
+        };
+        let challenge = match (one("code_challenge"), one("code_challenge_method")) {
+            (None, None) if client.pkce_optional => None,
+            (None, _) => return refused(OAuthErrorKind::InvalidRequest, "Code challenge required."),
+            // Without a method `plain` is meant, which whoever sees the request could answer.
+            (Some(_), method) if method != Some(CodeChallenge::METHOD) => {
+                return refused(
+                    OAuthErrorKind::InvalidRequest,
+                    "Transform algorithm not supported.",
+                );
+            }
+            (Some(challenge), _) if CodeChallenge::parse(challenge).is_some() => Some(challenge.to_owned()),
+            (Some(_), _) => {
+                return refused(
+                    OAuthErrorKind::InvalidRequest,
+                    "Invalid code_challenge parameter.",
+                );
+            }
+        };
+        asked.challenge = challenge;
+        asked.scopes = scopes;
+        Ok(asked)
+    }
+
+    fn check_access(&self, visitor: &SignedInUser, client: &OAuthClientConfig) -> Result<(), HubError> {
+        if visitor
+            .scopes()
+            .covers(&client.resource.access_scope(), &self.hub.members)
+        {
+            return Ok(());
+        }
+        Err(HubError::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "You do not have permission to access {}",
+                client.resource.described()
+            ),
+        ))
+    }
+
+    async fn needs_consent(
+        &self,
+        visitor: &SignedInUser,
+        asked: &AuthorizationParams<'_>,
+    ) -> Result<bool, HubError> {
+        let owner = visitor.member.name();
+        let own = matches!(&asked.client.resource, Resource::Server { user, .. } if user.as_str() == owner);
+        if own || asked.client.skip_consent {
+            return Ok(false);
+        }
+        let given = self
+            .hub
+            .store
+            .list(
+                TokenFilter::owner(owner).and_client(&asked.client.id),
+                self.head.now(),
+            )
+            .await?;
+        let known = |scope: &String| given.iter().any(|token| token.grant().scopes().holds(scope));
+        Ok(!asked.scopes.iter().all(known))
+    }
+
+    fn consent_page(&self, visitor: &SignedInUser, asked: &AuthorizationParams<'_>) -> OwnResponse {
+        let mut cookies = SetCookies::default();
+        self.restore_session_id(visitor, &mut cookies);
+        let xsrf = self.xsrf_of(visitor, &mut cookies);
+        let what = asked.client.resource.described();
+        let access = asked.client.resource.access_scope();
+        let usual =
+            |scope: &str| scope == access || IDENTIFY.iter().any(|name| scope == format!("{name}!user"));
+        let more: Vec<&String> = asked.scopes.iter().filter(|scope| !usual(scope)).collect();
+        let mut page = Page::new("Let it know who you are?")
+            .paragraph(&format!("You are logged in as `{}`.", visitor.member.name()))
+            .paragraph(&format!(
+                "{} asks to know your name and your groups.",
+                capitalize(&what)
+            ));
+        if !more.is_empty() {
+            page = page.paragraph("It also asks, in your name, to:");
+            for scope in more {
+                page = page.item(&scope::description(scope), "", None, |_| {});
+            }
+        }
+        let page = page
+            .hint(&format!("You will be sent to `{}`.", asked.client.redirect_uri))
+            .form("", "Yes, go on", |fields| {
+                fields.hidden("_xsrf", &xsrf);
+                for scope in &asked.scopes {
+                    fields.hidden("scopes", scope);
+                }
+            })
+            .plain_form("", "No", |fields| {
+                fields.hidden("_xsrf", &xsrf);
+                fields.hidden("deny", "1");
+            });
+        let mut response = page_response(page.finish());
+        cookies.append_to(response.headers_mut());
+        response
+    }
+
+    async fn grant_code(
+        &self,
+        visitor: &SignedInUser,
+        asked: &AuthorizationParams<'_>,
+        scopes: Vec<String>,
+    ) -> HubResult {
+        let hub = self.hub;
+        let code = random::text(BASE62, 30);
+        let hash = PresentedToken::new(code.as_bytes()).map(PresentedToken::hash);
+        let hash = hash.ok_or_else(|| HubError::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
+        let now = self.head.now();
+        let owner = visitor.member.name();
+        let client = asked.client;
+        let mut record = CodeRecord::new(&client.id, &client.redirect_uri, owner, now.after(CODE_LIFE))
+            .with_scopes(scopes.iter().collect::<Scopes>())
+            .with_session(visitor.login.session_id());
+        if let Some(challenge) = &asked.challenge {
+            record = record.with_code_challenge(challenge);
+        }
+        if !hub.store.insert_code(hash, record, now).await? {
+            // The login ended in the meantime.
+            return Ok(self.redirect_to_login(true));
+        }
+        let mut response = asked.granted(Secret::from(&*code));
+        let mut cookies = SetCookies::default();
+        self.restore_session_id(visitor, &mut cookies);
+        cookies.append_to(response.headers_mut());
+        Ok(response)
+    }
+}
+
+/// The scopes of what is asked that the visitor has to give, or `None` if it is more than the client may ask for.
+fn grantable_scopes(
+    client: &OAuthClientConfig,
+    asked: Option<&str>,
+    visitor: &SignedInUser,
+    hub: &HubState,
+) -> Option<Vec<String>> {
+    let owner = Owner::User(visitor.member.name());
+    let usual = IDENTIFY.map(|name| format!("{name}!user"));
+    let access = client.resource.access_scope();
+    let may_ask = ExpandedScopes::of(client.allowed.iter(), owner)
+        .and(&access)
+        .and_identify(owner);
+    let wished: Vec<&str> = match asked {
+        Some(asked) => asked.split(' ').filter(|scope| !scope.is_empty()).collect(),
+        None => client.allowed.iter().collect(),
+    };
+    let all_known = wished.iter().all(|scope| {
+        let expanded = ExpandedScopes::of([*scope], owner);
+        scope::is_scope(scope) && *scope != "inherit" && may_ask.covers_all(&expanded, &hub.members)
+    });
+    if !all_known {
+        return None;
+    }
+    let held = visitor.scopes();
+    let mut scopes: Vec<String> = wished
+        .into_iter()
+        .filter(|scope| held.covers_all(&ExpandedScopes::of([*scope], owner), &hub.members))
+        .map(str::to_owned)
+        .chain(usual)
+        .chain([access])
+        .collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    Some(scopes)
+}
+
+impl AuthorizationParams<'_> {
+    fn refused(&self, kind: OAuthErrorKind, description: &str) -> OwnResponse {
+        let error = OAuthError::new(kind).with_description(description);
+        self.sent(&AuthorizationResponse::with_error(error, self.state.as_deref()))
+    }
+
+    fn granted(&self, code: Secret) -> OwnResponse {
+        self.sent(&AuthorizationResponse::with_code(code, self.state.as_deref()))
+    }
+
+    fn sent(&self, answer: &AuthorizationResponse) -> OwnResponse {
+        response::redirect_found(&answer.to_url(&self.client.redirect_uri))
+    }
+}
+
+pub(crate) fn capitalize(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
+}

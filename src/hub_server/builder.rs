@@ -1,0 +1,319 @@
+//! A hub, being configured.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{Extensions, HeaderValue};
+
+use super::{
+    activity_log::ActivityLog,
+    client::{self, OAuthClientConfig},
+    client_registry::ClientRegistry,
+    hub::Hub,
+    login_page::MemberPasswords,
+    state::HubState,
+    user::{HubUser, HubUsers},
+};
+use crate::{
+    base_url::BaseUrl,
+    clock::{Clock, SystemClock},
+    cookie::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
+    error::ConfigError,
+    event::Observer,
+    gate::{PasswordAttempts, login_cookie::XsrfCookie},
+    guard::{Guards, Hosts, Origin, Origins, TrustedProxies, XsrfAsked, XsrfGuard},
+    html,
+    peer::Peer,
+    store::HubStore,
+    verify::{PasswordVerifier, StoredTokens},
+};
+
+/// A hub, being configured. The order of the setters does not matter; [`HubBuilder::build`] is what can fail.
+pub struct HubBuilder {
+    store: Arc<dyn HubStore>,
+    passwords: Option<Arc<dyn PasswordVerifier>>,
+    members: HubUsers,
+    added: Vec<HubUser>,
+    clients: Vec<OAuthClientConfig>,
+    keyring: Option<Keyring>,
+    base_url: BaseUrl,
+    guards: Guards,
+    hosts: Hosts,
+    lifetime: Duration,
+    body_timeout: Duration,
+    host_prefix: bool,
+    version: Box<str>,
+    clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl Hub {
+    /// A hub that keeps tokens, codes and logins in `store`.
+    pub fn builder(store: impl HubStore) -> HubBuilder {
+        HubBuilder::new(Arc::new(store))
+    }
+}
+
+impl HubBuilder {
+    /// The version of JupyterHub whose wire is spoken, and which clients are told.
+    pub const VERSION: &'static str = "6.1.1";
+
+    fn new(store: Arc<dyn HubStore>) -> Self {
+        Self {
+            store,
+            passwords: None,
+            members: HubUsers::default(),
+            added: Vec::new(),
+            clients: Vec::new(),
+            keyring: None,
+            base_url: BaseUrl::default(),
+            guards: Guards::new().with_xsrf(XsrfAsked::AlsoOfReads),
+            hosts: Hosts::loopback(),
+            lifetime: Duration::from_secs(14 * 24 * 60 * 60),
+            body_timeout: Duration::from_secs(30),
+            host_prefix: false,
+            version: Self::VERSION.into(),
+            clock: Arc::new(SystemClock),
+            observer: None,
+        }
+    }
+
+    /// Default: nobody can log in, which is a fault. Whoever knows the users' passwords.
+    ///
+    /// What it knows must be a member as well, by the username of the grant.
+    #[must_use]
+    pub fn password_verifier(self, verifier: impl PasswordVerifier) -> Self {
+        Self {
+            passwords: Some(Arc::new(verifier)),
+            ..self
+        }
+    }
+
+    /// Default: none. These members, in place of a list of the hub's own; [`HubBuilder::user`] adds to them.
+    #[must_use]
+    pub fn users(self, members: HubUsers) -> Self {
+        Self { members, ..self }
+    }
+
+    /// Default: none. One more member.
+    #[must_use]
+    pub fn user(mut self, member: HubUser) -> Self {
+        self.added.push(member);
+        self
+    }
+
+    /// Default: none. One more service or server.
+    #[must_use]
+    pub fn client(mut self, client: OAuthClientConfig) -> Self {
+        self.clients.push(client);
+        self
+    }
+
+    /// Default: generated, so that every login ends with the process. The key of the login cookie.
+    #[must_use]
+    pub fn keyring(self, keyring: Keyring) -> Self {
+        Self {
+            keyring: Some(keyring),
+            ..self
+        }
+    }
+
+    /// Default: `/`. Where the hub and all of its users' servers live; the hub's own pages are at `hub/` below.
+    #[must_use]
+    pub fn base_url(self, base_url: BaseUrl) -> Self {
+        Self { base_url, ..self }
+    }
+
+    /// Default: loopback addresses and `localhost`. The hosts that the hub answers for.
+    #[must_use]
+    pub fn allowed_hosts(self, hosts: Hosts) -> Self {
+        Self { hosts, ..self }
+    }
+
+    /// Default: where the request itself went. The one origin that users see the hub at.
+    #[must_use]
+    pub fn public_origin(self, origin: Origin) -> Self {
+        Self {
+            guards: self.guards.with_public_origin(origin),
+            ..self
+        }
+    }
+
+    /// Default: none. Other origins of the hub's own, such as those of a second address.
+    #[must_use]
+    pub fn additional_origins(self, origins: Origins) -> Self {
+        Self {
+            guards: self.guards.with_origins(origins),
+            ..self
+        }
+    }
+
+    /// Default: none. Proxies whose `X-Forwarded-*` is believed.
+    #[must_use]
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        Self {
+            guards: self.guards.with_trusted_proxies(proxies),
+            ..self
+        }
+    }
+
+    /// Default: a [`Peer`] in the extensions of the request. One more place where the client's address is found.
+    #[must_use]
+    pub fn peer_extractor(self, find: fn(&Extensions) -> Option<Peer>) -> Self {
+        Self {
+            guards: self.guards.with_peer(find),
+            ..self
+        }
+    }
+
+    /// Default: 14 days. How long a login lasts, and a token that a client is given in it; whole seconds, at most 400
+    /// days.
+    #[must_use]
+    pub fn session_lifetime(self, lifetime: Duration) -> Self {
+        Self { lifetime, ..self }
+    }
+
+    /// Default: 30 seconds. How long the body of a form or of JSON may take to arrive whole. After that the request gets
+    /// 408 and `Connection: close`.
+    ///
+    /// This bounds how long a client without a login can hold a connection by sending nothing. Time before the request's
+    /// head has arrived is the server's to bound.
+    #[must_use]
+    pub fn body_timeout(self, timeout: Duration) -> Self {
+        Self {
+            body_timeout: timeout,
+            ..self
+        }
+    }
+
+    /// Default: no prefix. The login cookie is named `__Host-…`, is sent over https alone and to every path, and no
+    /// other host of the domain can plant one.
+    #[must_use]
+    pub fn host_prefixed_cookies(self) -> Self {
+        Self {
+            host_prefix: true,
+            ..self
+        }
+    }
+
+    /// Default: [`HubBuilder::VERSION`]. The version that clients are told; they compare it with their own.
+    #[must_use]
+    pub fn version(self, version: &str) -> Self {
+        Self {
+            version: version.into(),
+            ..self
+        }
+    }
+
+    /// Default: the system's. The clock.
+    #[must_use]
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self {
+            clock: Arc::new(clock),
+            ..self
+        }
+    }
+
+    /// Default: nobody. Who is told of logins, logouts and refusals.
+    #[must_use]
+    pub fn observer(self, observer: impl Observer) -> Self {
+        Self {
+            observer: Some(Arc::new(observer)),
+            ..self
+        }
+    }
+
+    /// The hub.
+    ///
+    /// # Errors
+    ///
+    /// If nobody knows passwords; a member comes twice; two clients have the same identifier or token; the base is too
+    /// long for a cookie's path; the version is none that a header field can carry.
+    pub fn build(self) -> Result<Hub, ConfigError> {
+        let passwords = self.passwords.ok_or_else(|| {
+            ConfigError::new(
+                "passwords",
+                "expected whoever knows the users' passwords, found nobody",
+            )
+        })?;
+        for member in self.added {
+            let name = member.name.clone();
+            if self.members.set(member) {
+                return Err(ConfigError::new(
+                    "members",
+                    format!("expected each member once, found {:?} again", name.as_str()),
+                ));
+            }
+        }
+        let passwords = MemberPasswords::new(passwords, self.members.clone());
+        let registry = ClientRegistry::new(self.clients)?;
+        let version_field = HeaderValue::try_from(&*self.version).map_err(|_| {
+            ConfigError::new(
+                "version",
+                format!("expected visible ASCII, found {:?}", self.version),
+            )
+        })?;
+        let keyring = self.keyring.unwrap_or_else(Keyring::generate);
+        let base = self.base_url.as_str();
+        let hub_url: BaseUrl = self.base_url.join("hub").parse()?;
+        let lifetime = Lifetime::absolute(self.lifetime);
+        let mut login_scope = CookieScope::hub_login(base)?;
+        if self.host_prefix {
+            login_scope = login_scope.with_prefix(CookiePrefix::Host)?;
+        }
+        let login_jar = CookieJar::signed(&keyring, login_scope).with_lifetime(lifetime);
+        let services = CookieName::custom("jupyterhub-services")?;
+        let clock = self.clock;
+        Ok(Hub(Arc::new(HubState {
+            session_scope: CookieScope::session_id(base)?,
+            services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
+            xsrf_cookie: XsrfCookie::new(keyring.clone(), &hub_url, true)?,
+            xsrf_guard: XsrfGuard::new(keyring),
+            policy: policy(&registry),
+            tokens: StoredTokens::with_clock(Arc::clone(&self.store), Arc::clone(&clock)),
+            store: self.store,
+            base_url: self.base_url,
+            hub_url,
+            members: self.members,
+            registry,
+            passwords: PasswordAttempts::new(
+                Some(Arc::new(passwords)),
+                true,
+                Arc::clone(&clock),
+                self.observer.clone(),
+            ),
+            guards: self.guards.with_hosts(self.hosts),
+            login_jar,
+            activities: ActivityLog::default(),
+            clock,
+            observer: self.observer,
+            version: self.version,
+            version_field,
+            lifetime: lifetime.max_age(),
+            body_timeout: self.body_timeout,
+        })))
+    }
+}
+
+/// The policy of our pages, and the clients as places that a form may lead to: browsers hold each redirect after a form
+/// against it.
+fn policy(registry: &ClientRegistry) -> HeaderValue {
+    let mut origins: Vec<&str> = registry
+        .iter()
+        .filter_map(|client| client::origin(&client.redirect_uri))
+        .collect();
+    origins.sort_unstable();
+    origins.dedup();
+    let usual = html::CONTENT_SECURITY_POLICY.clone();
+    let own = "form-action 'self'";
+    let policy = usual
+        .to_str()
+        .unwrap_or_default()
+        .replace(own, &[&[own], &*origins].concat().join(" "));
+    HeaderValue::try_from(policy).unwrap_or(usual)
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HubBuilder")
+    }
+}

@@ -1,0 +1,322 @@
+//! Who may send users here to log in, and with what credential of its own: services and servers.
+
+use std::fmt;
+
+use super::{scope, username::Username};
+use crate::{
+    cookie::escape_path_segment,
+    error::ConfigError,
+    percent,
+    scopes::Scopes,
+    secret,
+    token::{PresentedToken, Token, TokenHash},
+};
+
+/// A service or a single-user server, as an OAuth client of the hub (RFC 6749 §2).
+///
+/// It has one redirect URI, which is compared as a string, and one token, which is the secret that it sends to
+/// the token endpoint and the credential that it calls the API with.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Token, hub_server::Client};
+///
+/// let redirect_uri = "http://127.0.0.1:9000/services/whoami/oauth_callback";
+/// let whoami = OAuthClientConfig::service("whoami", redirect_uri, &Token::generate())?.skip_consent();
+/// assert_eq!(whoami.id(), "service-whoami");
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct OAuthClientConfig {
+    pub(crate) id: Box<str>,
+    pub(crate) resource: Resource,
+    pub(crate) secret: TokenHash,
+    pub(crate) redirect_uri: Box<str>,
+    /// What its own token is good for.
+    pub(crate) scopes: Scopes,
+    /// What it may ask of users, besides to know who they are and to let them in.
+    pub(crate) allowed: Scopes,
+    pub(crate) skip_consent: bool,
+    pub(crate) pkce_optional: bool,
+}
+
+/// What users reach behind a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Server { user: Username, server: Box<str> },
+    Service { name: Box<str> },
+}
+
+impl Resource {
+    /// The scope that lets somebody in.
+    pub(crate) fn access_scope(&self) -> String {
+        match self {
+            Self::Server { user, server } => format!("access:servers!server={user}/{server}"),
+            Self::Service { name } => format!("access:services!service={name}"),
+        }
+    }
+
+    /// Its name, for people.
+    pub(crate) fn described(&self) -> String {
+        match self {
+            Self::Server { user, server } if server.is_empty() => format!("the server of {user}"),
+            Self::Server { user, server } => format!("the server {server} of {user}"),
+            Self::Service { name } => format!("the service {name}"),
+        }
+    }
+}
+
+impl OAuthClientConfig {
+    /// A service, as the client `service-<name>`.
+    ///
+    /// # Errors
+    ///
+    /// As `client`, if the name is empty or would not fit into a URL's path, or `redirect_uri` is neither an absolute
+    /// path nor an `http` or `https` URL without fragment.
+    pub fn service(name: &str, redirect_uri: &str, token: &Token) -> Result<Self, ConfigError> {
+        let sound = !name.is_empty()
+            && name
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || b"-_.~".contains(&octet));
+        if !sound || name.bytes().all(|octet| octet == b'.') {
+            return Err(ConfigError::new(
+                "client",
+                format!("expected a service's name of letters, digits and -_.~, found {name:?}"),
+            ));
+        }
+        let resource = Resource::Service { name: name.into() };
+        Self::new(format!("service-{name}"), resource, redirect_uri, token)
+    }
+
+    /// The server `server` of a user, empty for the default one, as the client `jupyterhub-user-<user>`; a named
+    /// one as `jupyterhub-user-<user>!<server>`, which can be no other user's.
+    ///
+    /// Its token may report the user's activity and enter the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`OAuthClientConfig::service`].
+    pub fn server(user: &str, server: &str, redirect_uri: &str, token: &Token) -> Result<Self, ConfigError> {
+        let named = Username::parse(user).filter(|parsed| parsed.as_str() == user);
+        let Some(user) = named.filter(|_| server.is_empty() || Username::parse(server).is_some()) else {
+            return Err(ConfigError::new(
+                "client",
+                format!("expected a user and a server's name without `/`, found {user:?} and {server:?}"),
+            ));
+        };
+        let mut id = String::from("jupyterhub-user-");
+        percent::encode_file(user.as_str().as_bytes(), &mut id);
+        if !server.is_empty() {
+            id.push('!');
+            percent::encode_file(server.as_bytes(), &mut id);
+        }
+        let scopes = Scopes::from([
+            &*format!("access:servers!server={user}/{server}"),
+            "users:activity!user",
+        ]);
+        let resource = Resource::Server {
+            user,
+            server: server.into(),
+        };
+        Ok(Self {
+            scopes,
+            ..Self::new(id, resource, redirect_uri, token)?
+        })
+    }
+
+    fn new(id: String, resource: Resource, redirect_uri: &str, token: &Token) -> Result<Self, ConfigError> {
+        if !is_redirect_uri(redirect_uri) {
+            return Err(ConfigError::new(
+                "client",
+                format!(
+                    "expected a redirect URI that is an http or https URL or an absolute path, without fragment, found {redirect_uri:?}"
+                ),
+            ));
+        }
+        Ok(Self {
+            id: id.into(),
+            resource,
+            secret: token.hash(),
+            redirect_uri: redirect_uri.into(),
+            scopes: Scopes::default(),
+            allowed: Scopes::default(),
+            skip_consent: false,
+            pkce_optional: false,
+        })
+    }
+
+    /// Default: see [`OAuthClientConfig::service`] and [`OAuthClientConfig::server`]. The client's identifier, which it has as
+    /// `JUPYTERHUB_CLIENT_ID`.
+    ///
+    /// # Errors
+    ///
+    /// As `client`, if it is empty, longer than 255 octets, or not of visible ASCII.
+    pub fn with_id(self, id: &str) -> Result<Self, ConfigError> {
+        if id.is_empty() || id.len() > 255 || !id.bytes().all(|octet| octet.is_ascii_graphic()) {
+            return Err(ConfigError::new(
+                "client",
+                format!("expected an identifier of 1 to 255 visible ASCII characters, found {id:?}"),
+            ));
+        }
+        Ok(Self {
+            id: id.into(),
+            ..self
+        })
+    }
+
+    /// Default: none for a service. What the client's own token is good for.
+    ///
+    /// # Errors
+    ///
+    /// As `client`, if a scope is not one of JupyterHub's or its filter is broken.
+    pub fn with_scopes(self, scopes: impl Into<Scopes>) -> Result<Self, ConfigError> {
+        let scopes = scopes.into();
+        scope::check("client", &scopes)?;
+        Ok(Self { scopes, ..self })
+    }
+
+    /// Default: none. What the client may ask users for, besides to know who they are and to let them in.
+    ///
+    /// # Errors
+    ///
+    /// As [`OAuthClientConfig::with_scopes`].
+    pub fn with_allowed_scopes(self, scopes: impl Into<Scopes>) -> Result<Self, ConfigError> {
+        let allowed = scopes.into();
+        scope::check("client", &allowed)?;
+        Ok(Self { allowed, ..self })
+    }
+
+    /// Default: users are asked once, unless it is their own server. Users are not asked.
+    #[must_use]
+    pub fn skip_consent(self) -> Self {
+        Self {
+            skip_consent: true,
+            ..self
+        }
+    }
+
+    /// Default: PKCE is required, by `S256`. Serves a client that sends no challenge, such as those of JupyterHub 5
+    /// and older.
+    ///
+    /// # Security
+    ///
+    /// A code that is stolen on its way can then be exchanged by whoever has the client's secret as well.
+    #[must_use]
+    pub fn allow_without_pkce(self) -> Self {
+        Self {
+            pkce_optional: true,
+            ..self
+        }
+    }
+
+    /// The identifier.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether `presented` is the client's secret; in constant time.
+    pub(crate) fn verify_secret(&self, presented: PresentedToken<'_>) -> bool {
+        secret::equal(self.secret.as_bytes(), presented.hash().as_bytes())
+    }
+
+    /// The path below the hub's base that its pages are at.
+    pub(crate) fn prefix(&self) -> String {
+        match &self.resource {
+            Resource::Server { user, server } if server.is_empty() => {
+                format!("user/{}/", escape_path_segment(user.as_str()))
+            }
+            Resource::Server { user, server } => {
+                format!(
+                    "user/{}/{}/",
+                    escape_path_segment(user.as_str()),
+                    escape_path_segment(server)
+                )
+            }
+            Resource::Service { name } => format!("services/{name}/"),
+        }
+    }
+}
+
+impl fmt::Debug for OAuthClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The scheme and authority of an absolute redirect URI.
+pub(crate) fn origin(redirect_uri: &str) -> Option<&str> {
+    let (scheme, rest) = redirect_uri.split_once("://")?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    redirect_uri.get(..scheme.len() + 3 + end)
+}
+
+fn is_redirect_uri(uri: &str) -> bool {
+    let authority = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| uri.strip_prefix(scheme));
+    let sound = match authority {
+        // A comma or a blank would end it where the policy of our pages names it.
+        Some(rest) => rest.split(['/', '?']).next().is_some_and(|authority| {
+            !authority.is_empty()
+                && authority
+                    .bytes()
+                    .all(|octet| octet.is_ascii_alphanumeric() || b".-_:[]".contains(&octet))
+        }),
+        None => uri.starts_with('/') && !uri.starts_with("//"),
+    };
+    sound
+        && uri.len() <= 1023
+        && uri
+            .bytes()
+            .all(|octet| octet.is_ascii_graphic() && !b"#\\\"<>".contains(&octet))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_uri_is_absolute_and_has_no_fragment() {
+        let token = Token::generate();
+        for (uri, expected) in [
+            ("http://127.0.0.1:9000/cb", true),
+            ("https://[::1]/cb?x=1", true),
+            ("/user/alice/oauth_callback", true),
+            ("", false),
+            ("cb", false),
+            ("//evil.example/cb", false),
+            ("http:///cb", false),
+            ("javascript:alert(1)", false),
+            ("http://a.example/cb#f", false),
+            ("http://a.example/c b", false),
+            ("http://a.example;x/cb", false),
+            ("http://user@a.example/cb", false),
+        ] {
+            assert_eq!(
+                OAuthClientConfig::service("x", uri, &token).is_ok(),
+                expected,
+                "{uri}"
+            );
+        }
+        assert_eq!(origin("https://[::1]:9/cb"), Some("https://[::1]:9"));
+        assert_eq!(origin("/cb"), None);
+    }
+
+    #[test]
+    fn no_two_servers_have_one_id() {
+        let token = Token::generate();
+        let id = |user: &str, server: &str| {
+            let client = OAuthClientConfig::server(user, server, "/cb", &token);
+            client.map(|client| client.id.into_string()).ok()
+        };
+        assert_eq!(id("alice", "").as_deref(), Some("jupyterhub-user-alice"));
+        assert_eq!(id("a@b", "gpu").as_deref(), Some("jupyterhub-user-a%40b!gpu"));
+        assert_ne!(id("alice-gpu", ""), id("alice", "gpu"));
+        assert_ne!(id("alice!gpu", ""), id("alice", "gpu"));
+        assert_eq!(id("a/b", ""), None);
+        assert_eq!(id("a", "x/y"), None);
+    }
+}

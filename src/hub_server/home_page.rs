@@ -1,0 +1,239 @@
+//! What a user holds here: tokens and logins, each with a button to end it.
+
+use std::time::Duration;
+
+use super::{
+    api_auth::is_own,
+    authorize_endpoint::capitalize,
+    browser_session::SignedInUser,
+    date,
+    request::{HubRequest, HubResult},
+    response::{self, HubError},
+    scope,
+    tokens_api::NewToken,
+};
+use crate::{
+    cookie::SetCookies,
+    gate::{form::Form, responses::page_response},
+    html::{FieldKind, Page},
+    store::{LoginFilter, LoginRecord, RecordId, TokenFilter, TokenRecord},
+};
+
+const TOKEN_LIFETIMES: [(&str, &str); 5] = [
+    ("2592000", "30 days"),
+    ("86400", "1 day"),
+    ("604800", "7 days"),
+    ("31536000", "1 year"),
+    ("", "No end"),
+];
+
+impl HubRequest<'_> {
+    pub(crate) async fn home_page(&self) -> HubResult {
+        let sight = self.visitor().await?;
+        let stale = matches!(sight, super::browser_session::BrowserSession::Expired);
+        let Some(visitor) = sight.known() else {
+            return Ok(self.redirect_to_login(stale));
+        };
+        self.render_home(&visitor, "").await
+    }
+
+    pub(crate) async fn submit_home_form(&self) -> HubResult {
+        let (visitor, form) = self.visitor_by_form().await?;
+        let id = form.text("id");
+        match &*form.text("action") {
+            "make" => return self.create_token_from_form(&visitor, &form).await,
+            "revoke" => {
+                // A button that is pressed twice ends what is ended already.
+                if let Ok(token) = self.stored(&visitor.member, &id).await {
+                    self.revoke(&visitor.member, &token).await?;
+                }
+            }
+            "revoke all" => {
+                self.hub
+                    .tokens
+                    .revoke(TokenFilter::owner(visitor.member.name()))
+                    .await?;
+            }
+            "end" => {
+                let id: RecordId = id
+                    .parse()
+                    .map_err(|_| HubError::bad_request("expected the id of a login"))?;
+                let ended = LoginFilter::owner(visitor.member.name()).and_id(id);
+                self.hub.store.revoke_logins(ended).await?;
+            }
+            _ => return Err(HubError::bad_request("expected one of the buttons of the page")),
+        }
+        Ok(response::redirect_found(&self.hub.hub_url.join("home")))
+    }
+
+    async fn create_token_from_form(&self, visitor: &SignedInUser, form: &Form) -> HubResult {
+        let note = match form.text("note").trim() {
+            "" => "Made on the page of the hub".to_owned(),
+            note => note.chars().take(128).collect(),
+        };
+        let life = form.text("expires_in");
+        let life = life.trim();
+        let expires_in = match TOKEN_LIFETIMES.iter().any(|(seconds, _)| *seconds == life) {
+            true => life.parse().ok().map(Duration::from_secs),
+            false => {
+                return Err(HubError::bad_request(
+                    "expected one of the lives that the page offers",
+                ));
+            }
+        };
+        let scopes = form.text("scopes");
+        let scopes: Vec<String> = scopes.split_whitespace().map(str::to_owned).collect();
+        let wished = NewToken {
+            note,
+            expires_in,
+            scopes: (!scopes.is_empty()).then_some(scopes),
+        };
+        let (token, _) = self.issue(None, &visitor.member, wished).await?;
+        let page = Page::new("Your new token")
+            .paragraph(&format!("`{}`", token.expose()))
+            .hint("Copy it now: it is shown once, and only its hash is kept.")
+            .link(&self.hub.hub_url.join("home"), "Back to your tokens");
+        Ok(page_response(page.finish()))
+    }
+
+    async fn render_home(&self, visitor: &SignedInUser, alert: &str) -> HubResult {
+        let hub = self.hub;
+        let owner = visitor.member.name();
+        let tokens = hub.tokens.list(TokenFilter::owner(owner)).await?;
+        let logins = hub
+            .store
+            .list_logins(LoginFilter::owner(owner), self.head.now())
+            .await?;
+        let mut cookies = SetCookies::default();
+        self.restore_session_id(visitor, &mut cookies);
+        let xsrf = self.xsrf_of(visitor, &mut cookies);
+        let here = hub.hub_url.join("home");
+        let (own, given): (Vec<_>, Vec<_>) = tokens
+            .iter()
+            .partition(|token| token.client_id().is_none_or(is_own));
+
+        let mut page = Page::wide(&format!("Hello, {owner}")).alert(alert);
+        let mut places: Vec<_> = hub
+            .registry
+            .iter()
+            .filter(|client| {
+                visitor
+                    .scopes()
+                    .covers(&client.resource.access_scope(), &hub.members)
+            })
+            .collect();
+        places.sort_by(|one, other| one.id.cmp(&other.id));
+        if !places.is_empty() {
+            page = page.heading("Where you may go");
+            for client in places {
+                page = page.link(
+                    &hub.base_url.join(&client.prefix()),
+                    &capitalize(&client.resource.described()),
+                );
+            }
+        }
+        page = page.heading("Access tokens");
+        if own.is_empty() {
+            page = page.hint("You have none. A token lets a program act in your name.");
+        }
+        for token in own {
+            let name = token
+                .grant()
+                .label()
+                .filter(|note| !note.is_empty())
+                .unwrap_or("A token");
+            page = page.item(name, &of_token(token), Some((&here, "Revoke")), |fields| {
+                fields.hidden("_xsrf", &xsrf);
+                fields.hidden("action", "revoke");
+                fields.hidden("id", &format!("a{}", token.id()));
+            });
+        }
+        page = page.form(&here, "Make a token", |fields| {
+            fields.hidden("_xsrf", &xsrf);
+            fields.hidden("action", "make");
+            fields.field(FieldKind::Optional, "note", "What it is for", false);
+            fields.choice("expires_in", "How long it is good", &TOKEN_LIFETIMES);
+            fields.field(
+                FieldKind::Optional,
+                "scopes",
+                "Scopes, with blanks between them; all that you may do if empty",
+                false,
+            );
+        });
+        if !given.is_empty() {
+            page = page.heading("Services that know you");
+        }
+        for token in given {
+            let id = token.client_id().unwrap_or_default();
+            let name = hub
+                .registry
+                .find(id)
+                .map_or_else(|| id.to_owned(), |client| client.resource.described());
+            page = page.item(&name, &of_token(token), Some((&here, "Revoke")), |fields| {
+                fields.hidden("_xsrf", &xsrf);
+                fields.hidden("action", "revoke");
+                fields.hidden("id", &format!("a{}", token.id()));
+            });
+        }
+        page = page.heading("Logins");
+        for login in &logins {
+            let this = login.id() == visitor.login.id();
+            let button = (!this).then_some((here.as_str(), "End"));
+            page = page.item(&of_login(login, this), &since(login), button, |fields| {
+                fields.hidden("_xsrf", &xsrf);
+                fields.hidden("action", "end");
+                fields.hidden("id", &login.id().to_string());
+            });
+        }
+        let logout = hub.hub_url.join("logout");
+        page = page.form(&logout, "Log out", |fields| fields.hidden("_xsrf", &xsrf));
+        page = page.plain_form(&logout, "Log out everywhere", |fields| {
+            fields.hidden("_xsrf", &xsrf);
+            fields.hidden("everywhere", "1");
+        });
+        let mut response = page_response(page.finish());
+        cookies.append_to(response.headers_mut());
+        Ok(response)
+    }
+}
+
+/// When a token was made and used, and what for.
+fn of_token(token: &TokenRecord) -> String {
+    let used = token.last_used().map_or_else(
+        || "never used".to_owned(),
+        |time| format!("last used {}", date::to_display(time)),
+    );
+    let ends = token.grant().expiry().map_or_else(
+        || "no end".to_owned(),
+        |time| format!("good until {}", date::to_display(time)),
+    );
+    let made = date::to_display(token.created());
+    let scopes = token.grant().scopes();
+    let scopes: Vec<String> = match token.client_id() {
+        None => scopes.iter().map(scope::description).collect(),
+        Some(_) => Vec::new(),
+    };
+    let scopes = if scopes.is_empty() {
+        String::new()
+    } else {
+        format!(". {}", scopes.join("; "))
+    };
+    format!("Made {made}, {used}, {ends}{scopes}")
+}
+
+fn of_login(login: &LoginRecord, this: bool) -> String {
+    let name = login.note().unwrap_or("A browser");
+    if this {
+        format!("{name} (this one)")
+    } else {
+        name.to_owned()
+    }
+}
+
+fn since(login: &LoginRecord) -> String {
+    let (since, until) = (
+        date::to_display(login.created()),
+        date::to_display(login.expires_at()),
+    );
+    format!("Since {since}, until {until} at the latest")
+}

@@ -1,0 +1,174 @@
+//! The hub as a service.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
+use tower_service::Service;
+
+use super::{request::HubRequest, response::HubError, route::Route, state::HubState, user::HubUsers};
+use crate::{
+    deadline::within, error::BoxError, gate::responses::OwnResponse, head::Head, html,
+    maybe_future::BoxFuture,
+};
+
+/// A hub: people log in here once, and services and single-user servers send them here to know who they are.
+///
+/// A service of its own: it answers what lies below `<base>hub/`, and sends on what is left to a hub below its base,
+/// such as `/user/alice/` while no server is there. It is always ready, clones are handles, and nothing it does blocks
+/// a thread. The whole path must reach it, so in axum it is a `fallback_service` or a `route_service`; `nest_service`
+/// would cut the path.
+///
+/// | path below `<base>hub/` | answer |
+/// |---|---|
+/// | `login`, `logout` | the login form; the end of a login, and of all tokens made in it |
+/// | `home` | what a user holds: tokens and logins, each with a button to end it |
+/// | `api`, `api/health`, `health` | version, and that the hub lives |
+/// | `api/oauth2/authorize`, `api/oauth2/token` | the OAuth provider |
+/// | `api/user`, `api/users`, `api/users/<name>` | who a token belongs to; users |
+/// | `api/users/<name>/tokens`, `…/tokens/<id>` | tokens: listed, made, revoked |
+/// | `api/users/<name>/activity` | when somebody was last active |
+///
+/// # Security
+///
+/// Tokens, codes and logins are kept as hashes. A login is a row of the store, so a logout ends it wherever its cookie
+/// went. Scopes are weighed at each use, against what the owner may do then.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{
+///     Identity, MemoryTokenStore, PasswordHash, Secret, StoredPasswords, Token, Users,
+///     hub_server::{Client, Hub, Member},
+/// };
+///
+/// let hash = PasswordHash::hash(&Secret::from("purple tricycle nine"))?;
+/// let users = MemoryPasswordStore::new([(Identity::new("alice"), hash)])?;
+/// let alice = HubUser::new("alice")?.with_scopes(["access:services!service=whoami"])?;
+/// let whoami = OAuthClientConfig::service("whoami", "http://127.0.0.1:9000/services/whoami/oauth_callback", &Token::generate())?;
+///
+/// let hub = Hub::builder(MemoryTokenStore::new())
+///     .passwords(StoredPasswords::new(users))
+///     .member(alice)
+///     .client(whoami)
+///     .build()?;
+/// # fn axum(hub: Hub) -> axum::Router {
+/// axum::Router::new().fallback_service(hub)
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Hub(pub(super) Arc<HubState>);
+
+static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
+
+/// The longest body that is read, in octets.
+const BODY_LIMIT: usize = 64 * 1024;
+
+impl Hub {
+    /// A handle on its members; a change holds from the next request on.
+    pub fn users(&self) -> HubUsers {
+        self.0.members.clone()
+    }
+}
+
+impl<Q> Service<Request<Q>> for Hub
+where
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = BoxFuture<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let hub = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let request = Request::from_parts(parts, ());
+            // Nothing but a POST has a body that is looked at.
+            let body = if *request.method() == Method::POST {
+                hub.read(body).await
+            } else {
+                Ok(Bytes::new())
+            };
+            Ok(hub.answer(&request, body).await)
+        })
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("base_url", &self.0.base_url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl HubState {
+    /// Reads a form or JSON, within bounds of length and time.
+    async fn read<B>(&self, body: B) -> Result<Bytes, HubError>
+    where
+        B: Body<Error: Into<BoxError>>,
+    {
+        match within(self.body_timeout, Limited::new(body, BODY_LIMIT).collect()).await {
+            Some(Ok(body)) => Ok(body.to_bytes()),
+            Some(Err(_)) => Err(HubError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "expected at most 65536 octets",
+            )),
+            None => Err(HubError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "expected the whole body in time, found a part of it",
+            )),
+        }
+    }
+
+    async fn answer(&self, request: &Request<()>, body: Result<Bytes, HubError>) -> OwnResponse {
+        let head = Head::at(request, &*self.clock);
+        let route = Route::of(self, head.uri().path());
+        let answered = match (self.guards.surroundings(head), body) {
+            (Err(denial), _) => Err(denial.into()),
+            (Ok(_), Err(trouble)) => Err(trouble),
+            (Ok(surroundings), Ok(body)) => {
+                let call = HubRequest {
+                    hub: self,
+                    head,
+                    surroundings,
+                    body: &body,
+                };
+                call.answer(&route).await
+            }
+        };
+        let mut response = match answered {
+            Ok(response) => response,
+            Err(trouble) => {
+                self.emit_error(&trouble, head);
+                if route.is_for_programs() {
+                    trouble.into_json_response()
+                } else {
+                    trouble.into_html_response()
+                }
+            }
+        };
+        let headers = response.headers_mut();
+        headers.insert(&VERSION, self.version_field.clone());
+        if headers
+            .get(CONTENT_SECURITY_POLICY)
+            .is_some_and(|policy| policy == *html::CONTENT_SECURITY_POLICY)
+        {
+            headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
+        }
+        response
+    }
+}

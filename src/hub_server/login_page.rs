@@ -1,0 +1,270 @@
+//! The login form of a hub.
+//!
+//! | request | answer |
+//! |---|---|
+//! | GET, nobody | 200, the form |
+//! | GET, somebody | 302 to `next` |
+//! | POST from another site, or without the form's `_xsrf` | 403, the form again |
+//! | POST, too many wrong ones before | 429, `Retry-After` |
+//! | POST, a wrong password, an unknown user, one who is no member | 403, the form again, no cookie |
+//! | POST, good | 302 to `next`; session id, login cookie and a new `_xsrf`, in this order |
+
+use std::sync::Arc;
+
+use http::{StatusCode, header::USER_AGENT};
+
+use super::{
+    browser_session::{BrowserSession, SignedInUser},
+    request::{HubRequest, HubResult},
+    response::{self, HubError},
+    user::{HubUser, HubUsers},
+    username::Username,
+};
+use crate::{
+    cookie::SetCookies,
+    denial::{Denial, Reason},
+    event::{Event, LoggedPath},
+    gate::{
+        password_attempts::alert,
+        responses::{OwnResponse, page_response, retry_after},
+    },
+    grant::Grant,
+    html::{FieldKind, Page},
+    identity::Identity,
+    maybe_future::Answer,
+    percent,
+    query::Query,
+    random,
+    redirect::{NextUrl, Premises},
+    secret::Secret,
+    store::LoginRecord,
+    token::PresentedToken,
+    verify::{PasswordVerifier, Verdict},
+};
+
+const STALE: &str = "Login form invalid or expired. Try again.";
+const WRONG: &str = "Invalid username or password";
+
+/// The passwords of members: a user whom the verifier knows and who is no member has a wrong password.
+pub(crate) struct MemberPasswords {
+    verifier: Arc<dyn PasswordVerifier>,
+    members: HubUsers,
+}
+
+impl MemberPasswords {
+    pub(crate) fn new(verifier: Arc<dyn PasswordVerifier>, members: HubUsers) -> Self {
+        Self { verifier, members }
+    }
+}
+
+impl PasswordVerifier for MemberPasswords {
+    /// It takes as long for a name that nobody has.
+    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+        let (members, is_named) = (self.members.clone(), !username.is_empty());
+        let is_member = move |grant: &Grant| is_named && members.find(grant.identity().username()).is_some();
+        self.verifier
+            .verify(username, password)
+            .map(move |verdict| match verdict {
+                Verdict::Known(grant) if !is_member(&grant) => Verdict::Refused(Reason::WrongPassword),
+                verdict => verdict,
+            })
+    }
+
+    fn has_weak_hash(&self) -> bool {
+        self.verifier.has_weak_hash()
+    }
+}
+
+impl HubRequest<'_> {
+    pub(crate) async fn login_page(&self) -> HubResult {
+        match self.visitor().await? {
+            BrowserSession::SignedIn(visitor) => {
+                let mut response = response::redirect_found(&self.next());
+                let mut cookies = SetCookies::default();
+                self.restore_session_id(&visitor, &mut cookies);
+                cookies.append_to(response.headers_mut());
+                Ok(response)
+            }
+            BrowserSession::Anonymous => Ok(self.login_form(StatusCode::OK, "", "", false)),
+            BrowserSession::Expired => Ok(self.login_form(StatusCode::OK, "", "", true)),
+        }
+    }
+
+    pub(crate) async fn log_in(&self) -> HubResult {
+        let hub = self.hub;
+        let form = self.form()?;
+        let typed = form.text("username");
+        let field = form.text("_xsrf");
+        if let Err(denial) =
+            hub.xsrf_cookie
+                .check_login_form(&hub.guards, &self.surroundings, self.head, field.trim())
+        {
+            self.refused(denial.reason());
+            return Ok(self.login_form(StatusCode::FORBIDDEN, STALE, &typed, false));
+        }
+        let password = form
+            .field("password")
+            .cloned()
+            .unwrap_or_else(|| Secret::from(""));
+        match self.check_password(&typed, &password).await {
+            Ok(member) => self.begin_login(member).await,
+            Err(denial) => {
+                let status = match denial.reason() {
+                    Reason::WrongPassword => StatusCode::FORBIDDEN,
+                    _ => denial.status(),
+                };
+                let form = self.login_form(status, alert(&denial, WRONG), &typed, false);
+                Ok(retry_after(form, &denial))
+            }
+        }
+    }
+
+    /// The member with this name and password.
+    pub(crate) async fn check_password(
+        &self,
+        typed: &str,
+        password: &Secret,
+    ) -> Result<Arc<HubUser>, Denial> {
+        let hub = self.hub;
+        let name = Username::parse(typed);
+        let account = name.as_ref().map_or("", Username::as_str);
+        let client = hub.guards.client(&self.surroundings, self.head);
+        let path = self.head.uri().path();
+        let grant = hub.passwords.verify(account, password, client, path).await?;
+        let member = hub.members.find(grant.identity().username());
+        member.ok_or_else(|| Reason::WrongPassword.into())
+    }
+
+    /// A new login, in place of the one that this browser can prove to have had.
+    async fn begin_login(&self, member: Arc<HubUser>) -> HubResult {
+        let hub = self.hub;
+        let replaced = self
+            .visitor()
+            .await?
+            .known()
+            .map(|visitor| visitor.login.session_id().to_owned());
+        let (value, session_id) = (random::hex::<16>(), random::hex::<16>());
+        let hash = PresentedToken::new(value.as_bytes()).map(PresentedToken::hash);
+        let hash = hash.ok_or_else(|| HubError::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
+        let now = self.head.now();
+        let login = LoginRecord::new(member.name(), &session_id, now, now.after(hub.lifetime))
+            .with_note(&self.browser());
+        hub.store.insert_login(hash, login.clone(), replaced).await?;
+        hub.emit(&Event::LoggedIn {
+            identity: &Identity::new(member.name()),
+            client: hub.guards.client(&self.surroundings, self.head),
+        });
+        let mut cookies = SetCookies::default();
+        self.set_session_id(&session_id, &mut cookies);
+        if let Ok(line) = hub.login_jar.write(value.as_bytes(), now, self.https()) {
+            cookies.push_own(line);
+        }
+        let visitor = SignedInUser { login, member };
+        hub.xsrf_cookie
+            .renew(&visitor.session(), self.https(), &mut cookies);
+        let mut response = response::redirect_found(&self.next());
+        cookies.append_to(response.headers_mut());
+        Ok(response)
+    }
+
+    fn login_form(&self, status: StatusCode, alert: &str, typed: &str, stale: bool) -> OwnResponse {
+        let mut cookies = SetCookies::default();
+        let xsrf = self
+            .hub
+            .xsrf_cookie
+            .before_login(self.head, self.https(), &mut cookies);
+        if stale {
+            self.remove_login(&mut cookies);
+        }
+        let mut action = self.hub.hub_url.join("login");
+        if let Some(next) = self.asked_next() {
+            action.push_str("?next=");
+            percent::form_encode(next.as_str().as_bytes(), &mut action);
+        }
+        let typed: String = typed.chars().take(32).collect();
+        let page = Page::new("Log in")
+            .alert(alert)
+            .form(&action, "Log in", |fields| {
+                fields.hidden("_xsrf", &xsrf);
+                fields.filled_field(
+                    FieldKind::Username,
+                    "username",
+                    "User name",
+                    typed.is_empty(),
+                    &typed,
+                );
+                fields.field(FieldKind::Password, "password", "Password", !typed.is_empty());
+            });
+        let mut response = page_response(page.finish());
+        *response.status_mut() = status;
+        cookies.append_to(response.headers_mut());
+        response
+    }
+
+    /// Where the login leads.
+    pub(crate) fn next(&self) -> String {
+        match self.asked_next() {
+            Some(next) => next.as_str().to_owned(),
+            None => self.hub.hub_url.join("home"),
+        }
+    }
+
+    /// `next`, if it is a place of ours.
+    fn asked_next(&self) -> Option<NextUrl> {
+        let next = Query::of(self.head.uri()).parameter("next")?;
+        let closed = [self.hub.hub_url.join("login"), self.hub.hub_url.join("logout")];
+        let closed = [closed[0].as_str(), closed[1].as_str()];
+        let premises = Premises::new(&self.hub.base_url).closed(&closed);
+        let premises = match self.surroundings.host() {
+            Some(host) => premises.with_origin(self.surroundings.scheme(), host),
+            None => premises,
+        };
+        NextUrl::parse(next, premises)
+    }
+
+    pub(crate) fn refused(&self, reason: Reason) {
+        self.hub.emit(&Event::Refused {
+            reason,
+            label: None,
+            path: LoggedPath::of(self.head.uri().path()),
+            client: self.hub.guards.client(&self.surroundings, self.head),
+        });
+    }
+
+    /// What the browser calls itself, in few words, for the list of logins.
+    fn browser(&self) -> String {
+        let agent = self
+            .head
+            .headers()
+            .get(USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let named = |names: &[(&str, &'static str)]| {
+            names
+                .iter()
+                .find(|(mark, _)| agent.contains(mark))
+                .map(|(_, name)| *name)
+        };
+        // Each calls itself by its own name and by those of its ancestors, so the order matters.
+        let browser = named(&[
+            ("Firefox/", "Firefox"),
+            ("Edg/", "Edge"),
+            ("OPR/", "Opera"),
+            ("Chrome/", "Chrome"),
+            ("Safari/", "Safari"),
+        ]);
+        let system = named(&[
+            ("Android", "Android"),
+            ("iPhone", "iPhone"),
+            ("iPad", "iPad"),
+            ("Windows", "Windows"),
+            ("Mac OS", "macOS"),
+            ("Linux", "Linux"),
+        ]);
+        match (browser, system) {
+            (Some(browser), Some(system)) => format!("{browser} on {system}"),
+            (Some(name), None) | (None, Some(name)) => name.to_owned(),
+            (None, None) => "A browser".to_owned(),
+        }
+    }
+}

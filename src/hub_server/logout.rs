@@ -1,0 +1,115 @@
+//! The end of a login: of this one, or of all that a user has.
+//!
+//! | request | answer |
+//! |---|---|
+//! | GET, logged in | ends the logins and all tokens made in them; 302 to the login page; removes the cookies and what pages stored |
+//! | GET that another site caused | 200, a page with a button |
+//! | GET, not logged in | 302 to the login page; nothing ends, whatever session id was sent |
+//! | POST with the `_xsrf` of a login | as GET; with `everywhere` all logins of the user end |
+//! | POST otherwise | 403 |
+//! | cookies too large to be read | 431; nothing ends |
+//!
+//! Every login ends whose cookie came with the request, of every user: another host of the domain, or another port, can
+//! plant cookies of the same name, and none of them may keep the user's own login alive.
+
+use http::{HeaderName, HeaderValue};
+
+use super::{
+    browser_session::{BrowserSession, missing_xsrf, session_of},
+    request::{HubRequest, HubResult},
+    response,
+};
+use crate::{
+    cookie::SetCookies,
+    event::Event,
+    gate::responses::page_response,
+    html::Page,
+    identity::Identity,
+    store::{LoginFilter, LoginRecord, RecordId},
+};
+
+static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+impl HubRequest<'_> {
+    pub(crate) async fn logout_page(&self) -> HubResult {
+        let logins = self.logins().await?;
+        let Some(first) = logins.first() else {
+            let stale = matches!(self.visitor().await?, BrowserSession::Expired);
+            let mut response = response::redirect_found(&self.hub.hub_url.join("login"));
+            if stale {
+                let mut cookies = SetCookies::default();
+                self.remove_login(&mut cookies);
+                cookies.append_to(response.headers_mut());
+            }
+            return Ok(response);
+        };
+        if self.hub.guards.shows_another_site(&self.surroundings, self.head) {
+            let mut cookies = SetCookies::default();
+            let xsrf = self.xsrf_of_session(&session_of(first), &mut cookies);
+            let page = Page::new("Log out?")
+                .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
+                .form(&self.hub.hub_url.join("logout"), "Log out", |fields| {
+                    fields.hidden("_xsrf", &xsrf)
+                });
+            let mut response = page_response(page.finish());
+            cookies.append_to(response.headers_mut());
+            return Ok(response);
+        }
+        self.end(&logins, &[]).await
+    }
+
+    pub(crate) async fn log_out(&self) -> HubResult {
+        let logins = self.logins().await?;
+        let form = self.form()?;
+        let (mut proven, mut denied) = (Vec::new(), missing_xsrf());
+        for login in &logins {
+            match self.check_xsrf(&session_of(login), &form) {
+                Ok(()) => proven.push(login.id()),
+                Err(denial) => denied = denial.into(),
+            }
+        }
+        if proven.is_empty() {
+            return Err(denied);
+        }
+        if form.field("everywhere").is_none() {
+            proven.clear();
+        }
+        self.end(&logins, &proven).await
+    }
+
+    /// Ends `logins`, and for those in `everywhere` all other logins of the same user.
+    async fn end(&self, logins: &[LoginRecord], everywhere: &[RecordId]) -> HubResult {
+        let hub = self.hub;
+        // The cookies go only when the logins are gone: without them the browser could not ask again.
+        for login in logins {
+            let owner = login.owner();
+            let ended = if everywhere.contains(&login.id()) {
+                LoginFilter::owner(owner)
+            } else {
+                LoginFilter::owner(owner).and_session(login.session_id())
+            };
+            hub.store.revoke_logins(ended).await?;
+            hub.emit(&Event::LoggedOut {
+                identity: &Identity::new(owner),
+                client: hub.guards.client(&self.surroundings, self.head),
+            });
+        }
+        let mut response = response::redirect_found(&hub.hub_url.join("login"));
+        response.headers_mut().insert(
+            &CLEAR_SITE_DATA,
+            HeaderValue::from_static("\"cache\", \"storage\""),
+        );
+        let mut cookies = SetCookies::default();
+        let host = self.head.host().unwrap_or_default();
+        for line in hub.session_scope.removals(host, self.https()) {
+            cookies.push_own(line);
+        }
+        self.remove_login(&mut cookies);
+        if let Some(line) = hub.services_scope.removals(host, self.https()).last() {
+            cookies.push_own(line);
+        }
+        hub.xsrf_cookie.remove(self.https(), &mut cookies);
+        cookies.append_to(response.headers_mut());
+        Ok(response)
+    }
+}

@@ -1,0 +1,36 @@
+//! Being the hub: people log in once, and services and single-user servers send them here to know who they are.
+//!
+//! The wire is JupyterHub's, so `jupyterhub.services.auth`, `jupyterhub-singleuser` and `AuthLayer::hub` of this crate
+//! are clients of it. [`Hub`] is a tower service; [`Hub::builder`] takes a [`HubStore`](crate::store::HubStore), the
+//! [`HubUser`]s, and a [`OAuthClientConfig`] for each service and server.
+
+mod activity;
+mod activity_log;
+mod api_auth;
+mod authorize_endpoint;
+mod browser_session;
+mod builder;
+mod client;
+mod client_registry;
+mod date;
+mod expanded_scopes;
+mod home_page;
+mod hub;
+mod login_page;
+mod logout;
+mod request;
+mod response;
+mod route;
+mod scope;
+mod state;
+mod token_endpoint;
+mod tokens_api;
+mod user;
+mod username;
+mod users_api;
+
+pub use builder::HubBuilder;
+pub use client::OAuthClientConfig;
+pub use hub::Hub;
+pub use user::{HubUser, HubUsers};
+pub use username::Username;

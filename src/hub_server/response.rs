@@ -1,0 +1,203 @@
+//! How a hub answers: JSON for programs, pages for people.
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
+        WWW_AUTHENTICATE,
+    },
+};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use crate::{
+    denial::{Denial, Reason},
+    error::Unavailable,
+    gate::responses::{NO_STORE, OwnResponse, page_response, redirect},
+    html::Page,
+    oauth::{OAuthError, OAuthErrorKind},
+    store::StoreError,
+};
+
+/// Why a request is not answered as it wished to be.
+#[derive(Debug)]
+pub(crate) enum HubError {
+    /// A guard or a limit stopped it.
+    Denied(Denial),
+    /// The status, and what a page or `message` says. JupyterHub leaves the message out now and then.
+    Refused(StatusCode, Option<String>),
+    /// The store, or whoever checks passwords, cannot tell.
+    Unavailable(Unavailable),
+}
+
+impl HubError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::Refused(status, Some(message.into()))
+    }
+
+    pub(crate) fn forbidden() -> Self {
+        Self::Refused(StatusCode::FORBIDDEN, None)
+    }
+
+    /// What may not be known to exist.
+    pub(crate) fn not_found_or_forbidden() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "No access to resources or resources not found",
+        )
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            // Hub clients turn 401 into 500.
+            Self::Denied(denial) if denial.status() == StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
+            Self::Denied(denial) => denial.status(),
+            Self::Refused(status, _) => *status,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn message(&self) -> Option<String> {
+        match self {
+            Self::Denied(denial) if denial.detail().is_empty() => Some(denial.reason().to_string()),
+            Self::Denied(denial) => Some(denial.detail().to_owned()),
+            Self::Refused(_, message) => message.clone(),
+            Self::Unavailable(_) => Some("Please try again in a moment".to_owned()),
+        }
+    }
+
+    /// For a program.
+    pub(crate) fn into_json_response(self) -> OwnResponse {
+        let status = self.status();
+        let body = json!({ "status": status.as_u16(), "message": self.message() });
+        self.with_fields(json_response(status, &body))
+    }
+
+    /// For a person.
+    pub(crate) fn into_html_response(self) -> OwnResponse {
+        let title = match self.status() {
+            StatusCode::BAD_REQUEST => "This request cannot be read",
+            StatusCode::FORBIDDEN => "Not allowed",
+            StatusCode::FAILED_DEPENDENCY => "This server does not answer",
+            StatusCode::NOT_FOUND => "There is nothing here",
+            StatusCode::REQUEST_TIMEOUT => "This request took too long to arrive",
+            StatusCode::SERVICE_UNAVAILABLE => "Please try again in a moment",
+            _ => "Something is wrong",
+        };
+        let mut response = page_response(
+            Page::new(title)
+                .paragraph(&self.message().unwrap_or_default())
+                .finish(),
+        );
+        *response.status_mut() = self.status();
+        self.with_fields(response)
+    }
+
+    fn with_fields(self, mut response: OwnResponse) -> OwnResponse {
+        let after = match &self {
+            Self::Denied(denial) => denial.retry_after(),
+            Self::Unavailable(unavailable) => Some(unavailable.retry_after()),
+            Self::Refused(..) => None,
+        };
+        if let Some(after) = after {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        // What is left of the body would be read as the next request.
+        if self.status() == StatusCode::REQUEST_TIMEOUT {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Self::Denied(denial) = self {
+            response.extensions_mut().insert(denial);
+        }
+        response
+    }
+}
+
+impl From<Denial> for HubError {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<Reason> for HubError {
+    fn from(reason: Reason) -> Self {
+        Self::Denied(Denial::new(reason))
+    }
+}
+
+impl From<StoreError> for HubError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+/// JSON for whoever asked, and for nobody's cache.
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> OwnResponse {
+    json_text(status, body.to_string())
+}
+
+/// The same, of a text that is JSON already.
+pub(crate) fn json_text(status: StatusCode, body: impl Into<Bytes>) -> OwnResponse {
+    let mut response = Response::new(Full::from(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("frame-ancestors 'none'; default-src 'none'"),
+    );
+    response
+}
+
+/// A status, and nothing to say.
+pub(crate) fn empty(status: StatusCode) -> OwnResponse {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// The answer to a method that is not there.
+pub(crate) fn not_allowed(methods: &'static str) -> OwnResponse {
+    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(methods));
+    response
+}
+
+/// An OAuth error of the token endpoint (RFC 6749 §5.2).
+pub(crate) fn oauth_error(kind: OAuthErrorKind, description: &str) -> OwnResponse {
+    let error = OAuthError::new(kind).with_description(description);
+    let mut response = json_text(error.status(), error.to_json());
+    if kind == OAuthErrorKind::InvalidClient {
+        let challenge = HeaderValue::from_static("Bearer error=\"invalid_client\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// A redirect to `location`; to nowhere if that is no field's value.
+pub(crate) fn redirect_found(location: &str) -> OwnResponse {
+    match HeaderValue::try_from(location) {
+        Ok(location) => redirect(StatusCode::FOUND, location),
+        Err(_) => empty(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// JSON's type, and nothing in it: what the hub answers to a report.
+pub(crate) fn json_response_empty(status: StatusCode) -> OwnResponse {
+    let mut response = json_response(status, &Value::Null);
+    *response.body_mut() = Full::default();
+    response
+}

@@ -1,0 +1,99 @@
+//! What all handles of a hub share.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
+
+use super::{
+    activity_log::ActivityLog,
+    client_registry::ClientRegistry,
+    response::{self, HubError},
+    user::HubUsers,
+};
+use crate::{
+    base_url::BaseUrl,
+    clock::Clock,
+    cookie::{CookieJar, CookieScope, Keyring},
+    denial::Reason,
+    event::{Event, LoggedPath, Observer},
+    gate::{PasswordAttempts, login_cookie::XsrfCookie, responses::OwnResponse},
+    guard::{Guards, XsrfGuard},
+    head::Head,
+    store::HubStore,
+    verify::StoredTokens,
+};
+
+/// What all handles of a hub share.
+pub(crate) struct HubState {
+    /// Where everything of the hub's users lives: `<base>`.
+    pub(crate) base_url: BaseUrl,
+    /// `<base>hub/`.
+    pub(crate) hub_url: BaseUrl,
+    pub(crate) members: HubUsers,
+    pub(crate) registry: ClientRegistry,
+    pub(crate) passwords: Arc<PasswordAttempts>,
+    pub(crate) store: Arc<dyn HubStore>,
+    pub(crate) tokens: StoredTokens<Arc<dyn HubStore>>,
+    pub(crate) guards: Guards,
+    pub(crate) xsrf_cookie: XsrfCookie,
+    pub(crate) xsrf_guard: XsrfGuard<Keyring>,
+    pub(crate) login_jar: CookieJar,
+    pub(crate) session_scope: CookieScope,
+    /// A cookie of old hubs, still taken away.
+    pub(crate) services_scope: CookieScope,
+    pub(crate) activities: ActivityLog,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) version: Box<str>,
+    pub(crate) version_field: HeaderValue,
+    /// What pages with a form may do: send it here, and be led on to the clients.
+    pub(crate) policy: HeaderValue,
+    /// How long a login lasts, and a token that a client was given in it.
+    pub(crate) lifetime: Duration,
+    /// How long the body of a request may take to arrive.
+    pub(crate) body_timeout: Duration,
+}
+
+impl HubState {
+    pub(super) fn emit_error(&self, trouble: &HubError, head: Head<'_>) {
+        let path = LoggedPath::of(head.uri().path());
+        let client = || {
+            let surroundings = self.guards.surroundings(head).ok()?;
+            self.guards.client(&surroundings, head)
+        };
+        match trouble {
+            HubError::Denied(denial) => self.emit(&Event::Refused {
+                reason: denial.reason(),
+                label: None,
+                path,
+                client: client(),
+            }),
+            HubError::Refused(StatusCode::FORBIDDEN, message) => self.emit(&Event::Refused {
+                reason: match message {
+                    Some(_) => Reason::InsufficientScope,
+                    None if head.headers().contains_key(AUTHORIZATION) => Reason::UnknownToken,
+                    None => Reason::NoCredential,
+                },
+                label: None,
+                path,
+                client: client(),
+            }),
+            HubError::Refused(..) => {}
+            HubError::Unavailable(unavailable) => self.emit(&Event::Unavailable {
+                error: &**unavailable.error(),
+                path,
+            }),
+        }
+    }
+
+    pub(crate) fn emit(&self, event: &Event<'_>) {
+        if let Some(observer) = &self.observer {
+            observer.observe(event);
+        }
+    }
+
+    /// `{"version": …}`.
+    pub(crate) fn version(&self) -> OwnResponse {
+        response::json_response(StatusCode::OK, &serde_json::json!({ "version": self.version }))
+    }
+}

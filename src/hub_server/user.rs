@@ -1,0 +1,185 @@
+//! Who belongs to a hub.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::{scope, username::Username};
+use crate::{error::ConfigError, scopes::Scopes};
+
+/// Somebody who belongs to a hub: their name, what they may do, the groups they are in.
+///
+/// Everybody may do what `self` stands for: read about themselves, make and revoke tokens of their own, use
+/// servers of their own.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::hub_server::Member;
+///
+/// let alice = HubUser::new("alice")?.with_scopes(["access:services!service=whoami"])?.with_groups(["staff"]);
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct HubUser {
+    pub(crate) name: Username,
+    pub(crate) scopes: Scopes,
+    pub(crate) groups: Vec<Box<str>>,
+    pub(crate) admin: bool,
+}
+
+impl HubUser {
+    /// A member with no scope but `self`.
+    ///
+    /// # Errors
+    ///
+    /// As `member`, if the name is none; see [`Username`].
+    pub fn new(name: &str) -> Result<Self, ConfigError> {
+        let parsed = Username::parse(name).filter(|parsed| parsed.as_str() == name);
+        let name = parsed.ok_or_else(|| {
+            ConfigError::new(
+                "member",
+                format!("expected a user name in small letters without `/`, blanks around it or controls, found {name:?}"),
+            )
+        })?;
+        Ok(Self {
+            name,
+            scopes: Scopes::default(),
+            groups: Vec::new(),
+            admin: false,
+        })
+    }
+
+    /// Default: none. What the member may do besides `self`.
+    ///
+    /// # Errors
+    ///
+    /// As `member`, if a scope is not one of JupyterHub's or its filter is broken.
+    pub fn with_scopes(self, scopes: impl Into<Scopes>) -> Result<Self, ConfigError> {
+        let scopes = scopes.into();
+        scope::check("member", &scopes)?;
+        Ok(Self { scopes, ..self })
+    }
+
+    /// Default: none. The groups that filters such as `!group=staff` speak of.
+    #[must_use]
+    pub fn with_groups<T: AsRef<str>>(self, groups: impl IntoIterator<Item = T>) -> Self {
+        let groups = groups.into_iter().map(|group| group.as_ref().into()).collect();
+        Self { groups, ..self }
+    }
+
+    /// Default: no. Holds every scope, and is told to be an administrator to whoever asks the API.
+    #[must_use]
+    pub fn as_admin(self) -> Self {
+        Self { admin: true, ..self }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+/// Everybody who belongs to a hub, kept in memory.
+///
+/// A clone is a handle on the same members. A change holds from the next request on: tokens are never worth
+/// more than what their owner may do at that time, and those of somebody who was removed are worth nothing.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::hub_server::{Member, Members};
+///
+/// let members = HubUsers::new([HubUser::new("alice")?])?;
+/// members.remove("alice");
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct HubUsers(Arc<RwLock<HashMap<Username, Arc<HubUser>>>>);
+
+impl HubUsers {
+    /// These members.
+    ///
+    /// # Errors
+    ///
+    /// As `members`, if one comes twice.
+    pub fn new(members: impl IntoIterator<Item = HubUser>) -> Result<Self, ConfigError> {
+        let all = Self::default();
+        for member in members {
+            let name = member.name.clone();
+            if all.set(member) {
+                return Err(ConfigError::new(
+                    "members",
+                    format!("expected each member once, found {:?} again", name.as_str()),
+                ));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Adds this member, or puts it in place of the one of the same name. Whether there was one.
+    pub fn set(&self, member: HubUser) -> bool {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(member.name.clone(), Arc::new(member)).is_some()
+    }
+
+    /// Removes the member of this name. Whether there was one.
+    pub fn remove(&self, name: &str) -> bool {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        Username::parse(name).is_some_and(|name| all.remove(&name).is_some())
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<HubUser>> {
+        let name = Username::parse(name)?;
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(&name).cloned()
+    }
+
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> Vec<Arc<HubUser>> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = all.values().cloned().collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
+    /// Whether the user of this name is in the group.
+    pub(crate) fn in_group(&self, name: &str, group: &str) -> bool {
+        self.find(name)
+            .is_some_and(|member| member.groups.iter().any(|of| **of == *group))
+    }
+}
+
+impl fmt::Debug for HubUsers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Members")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_who_comes_twice_and_one_who_cannot_be_are_configuration_errors() {
+        let member = |name| HubUser::new(name).expect("a name");
+        let error = HubUsers::new([member("alice"), member("alice")]).expect_err("twice");
+        assert_eq!(
+            error.to_string(),
+            "members: expected each member once, found \"alice\" again"
+        );
+        for name in ["Alice", "", " a", "..", "a/b"] {
+            assert!(HubUser::new(name).is_err(), "{name:?}");
+        }
+        for scopes in [["nonsense"], ["access:services!service"], ["inherit"]] {
+            let error = member("alice").with_scopes(scopes).expect_err("no scope");
+            assert_eq!(error.setting(), "member", "{scopes:?}");
+        }
+        let members = HubUsers::new([member("alice")]).expect("members");
+        assert!(
+            members.find("Alice").is_some() && members.remove("alice") && members.find("alice").is_none()
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! Where launch links lead.
+
+use http::{HeaderValue, StatusCode};
+
+use super::{LaunchLinkStore, LinkAction};
+use crate::{
+    denial::Reason,
+    gate::{
+        Browser,
+        endpoint::{Endpoint, Visit},
+        form::Form,
+        responses::{OwnResponse, page_response},
+    },
+    grant::Grant,
+    html::Page,
+    identity::Identity,
+    maybe_future::Answer,
+    query::{Query, TokenBuffer},
+};
+
+impl Endpoint for std::sync::Arc<LaunchLinkStore> {
+    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
+        match LinkAction::from_head(visit.head) {
+            LinkAction::Redeem => self.open(visit),
+            LinkAction::Confirm => confirm(),
+        }
+        .into()
+    }
+
+    fn submit(&self, visit: &Visit<'_>, _: &Form) -> Answer<OwnResponse> {
+        self.visit(visit)
+    }
+}
+
+impl LaunchLinkStore {
+    fn open(&self, visit: &Visit<'_>) -> OwnResponse {
+        let gate = visit.gate();
+        let mut buffer = TokenBuffer::default();
+        let token = Query::of(visit.head.uri()).token(&mut buffer).ok().flatten();
+        let Some(launch) = token.and_then(|token| self.redeem(token, &*gate.clock)) else {
+            gate.refused(Reason::UnknownToken, visit.head, &visit.surroundings);
+            let page = Page::new("This link was used already")
+                .paragraph("A launch link opens once, and only for a short time.")
+                .hint("Open the newest link that the server printed, or log in.");
+            let mut response = page_response(page.link(&self.base_url.join("login"), "Log in").finish());
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            return response;
+        };
+        let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
+        let (login, next) = (Some(Grant::new(identity)), HeaderValue::from(launch.next()));
+        let browser = Browser::of(gate, visit.head, &visit.surroundings);
+        browser.log_in_and_redirect(gate, login, StatusCode::SEE_OTHER, next)
+    }
+}
+
+/// Nothing is burned by whoever only looks: a person presses the button. The form posts to the page's own URL, so
+/// the page need not hold the token.
+fn confirm() -> OwnResponse {
+    let page = Page::new("Open the server").paragraph("This link logs this browser in, once.");
+    page_response(page.form("", "Open", |_| {}).finish())
+}

@@ -1,0 +1,217 @@
+//! Launch links: one-time tokens that open a browser, logged in.
+//!
+//! A program that starts a server wants its user's browser to be logged in. A link with the server's token would
+//! do, and would then stay in the history, in the process list and in whoever's chat it is pasted to. A launch
+//! link holds another kind of token:
+//!
+//! ```text
+//! <origin><base>launch?token=pcl1_<43 random characters>
+//! ```
+//!
+//! 1. It opens once: of any number who redeem it, one gets in. The server keeps its hash alone.
+//! 2. It lives for a minute, at most for ten, whatever the date is set to meanwhile.
+//! 3. It leads to the one place, and makes the one identity, that it was issued for. It is no token of the API, and
+//!    none of those is a launch link.
+//! 4. It is handed over in a page file that its owner alone can read ([`LaunchLink::write_page`]), so the command
+//!    line of the browser names a file and no secret.
+//! 5. It is burned by a person who opens it, not by what looks at links in advance ([`LinkAction`]).
+//!
+//! The parameter is named `token` because logs, redirects and [`Query`](crate::Query) already know that name for a
+//! secret.
+
+mod endpoint;
+mod link;
+mod prefetch;
+
+use std::time::Duration;
+
+use crate::{
+    base_url::BaseUrl,
+    clock::{Clock, UnixTime},
+    error::ConfigError,
+    guard::Origin,
+    identity::Identity,
+    random,
+    redirect::NextUrl,
+    secret::Secret,
+    store::Expiring,
+    token::{PresentedToken, TokenHash},
+};
+
+pub use self::{
+    link::{LaunchLink, LaunchPageFile},
+    prefetch::LinkAction,
+};
+
+/// What a launch token begins with: another prefix than an API token's, so neither is taken for the other.
+const PREFIX: &str = "pcl1_";
+/// 43 characters of 62 kinds are 256 bits.
+const RANDOM: usize = 43;
+/// Links that are out at the same time.
+const CAPACITY: usize = 512;
+
+/// The launch links of one server that are out and not yet redeemed.
+///
+/// At most 512; for one more, the one that would have ended first is forgotten.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{
+///     BaseUrl, Launch, LaunchLinks, NextUrl, PresentedToken, Premises, SystemClock,
+/// };
+///
+/// let base: BaseUrl = "/user/alice/".parse()?;
+/// let links = LaunchLinkStore::new(base.clone());
+/// let next = NextUrl::parse("/user/alice/lab", Premises::new(&base)).expect("ours");
+/// let link = links.issue(&"http://127.0.0.1:8888".parse()?, LaunchTarget::new(next), &SystemClock);
+/// assert!(link.expose_url().starts_with("http://127.0.0.1:8888/user/alice/launch?token=pcl1_"));
+///
+/// let (_, token) = link.expose_url().split_once("token=").expect("a token");
+/// let token = PresentedToken::new(token.as_bytes()).expect("well-formed");
+/// let launch = links.redeem(token, &SystemClock).expect("the first time");
+/// assert_eq!(launch.next().as_str(), "/user/alice/lab");
+/// assert!(links.redeem(token, &SystemClock).is_none());
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct LaunchLinkStore {
+    base_url: BaseUrl,
+    life: Duration,
+    /// By the hash of the token. Found by the whole of it, so the time a look-up takes tells nothing about any
+    /// token but the one that was sent.
+    links: Expiring<[u8; 32], IssuedLink>,
+}
+
+/// A launch, and the date after which it is void even if the monotonic clock stood still, as it does while a
+/// computer sleeps.
+#[derive(Debug)]
+struct IssuedLink {
+    launch: LaunchTarget,
+    until: UnixTime,
+}
+
+impl LaunchLinkStore {
+    /// Where links lead to, below the base URL.
+    pub const PATH: &'static str = "launch";
+
+    /// The longest life of a link.
+    pub const MAX_TTL: Duration = Duration::from_secs(600);
+
+    /// No links yet, for the server below `base_url`.
+    pub fn new(base_url: BaseUrl) -> Self {
+        Self {
+            base_url,
+            life: Duration::from_secs(60),
+            links: Expiring::new(CAPACITY),
+        }
+    }
+
+    /// Default: 60 seconds. How long a link lives, if nobody redeems it; in whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// As `launch_life`, unless it is 1 second to 10 minutes.
+    pub fn with_ttl(mut self, life: Duration) -> Result<Self, ConfigError> {
+        if !(Duration::from_secs(1)..=Self::MAX_TTL).contains(&life) {
+            return Err(ConfigError::new(
+                "launch_life",
+                format!("expected 1 second to 10 minutes, found {life:?}"),
+            ));
+        }
+        self.life = Duration::from_secs(life.as_secs());
+        Ok(self)
+    }
+
+    /// A new link for `launch`, to the server that browsers reach at `origin`.
+    ///
+    /// # Panics
+    ///
+    /// If the system's random generator fails.
+    pub fn issue(&self, origin: &Origin, launch: LaunchTarget, clock: &dyn Clock) -> LaunchLink {
+        let token = format!("{PREFIX}{}", random::text(random::BASE62, RANDOM));
+        let url = format!("{origin}{}?token={token}", self.base_url.join(Self::PATH));
+        let token = Secret::from(token);
+        let now = clock.moment();
+        let issued = IssuedLink {
+            launch,
+            until: clock.now().after(self.life),
+        };
+        let presented = PresentedToken::new(token.expose()).expect("a launch token is visible ASCII");
+        let hash = presented.hash();
+        self.links
+            .insert(*hash.as_bytes(), issued, now.after(self.life), now);
+        LaunchLink::new(url, self.life)
+    }
+
+    /// What the link with `token` was issued for; it is burned by this, in the same step. `None` if there is no
+    /// such link, or it is burned already, or its life is over: which, nobody needs to know.
+    ///
+    /// Ask [`LinkAction::from_head`] first.
+    pub fn redeem(&self, token: PresentedToken<'_>, clock: &dyn Clock) -> Option<LaunchTarget> {
+        let hash: TokenHash = token.hash();
+        let issued = self.links.take(hash.as_bytes(), clock.moment())?;
+        (clock.now() < issued.until).then_some(issued.launch)
+    }
+}
+
+/// What a launch link is for: the place it leads to, and perhaps who comes in by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchTarget {
+    next: NextUrl,
+    identity: Option<Identity>,
+}
+
+impl LaunchTarget {
+    /// A launch that leads to `next`, as whoever the server takes its one user for.
+    pub fn new(next: NextUrl) -> Self {
+        Self { next, identity: None }
+    }
+
+    /// Default: none. Who comes in by the link.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Where the browser is sent.
+    pub fn next(&self) -> &NextUrl {
+        &self.next
+    }
+
+    /// Who comes in, if the link was issued for somebody.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_is_a_second_to_ten_minutes() {
+        let with_life = |life| LaunchLinkStore::new(BaseUrl::default()).with_ttl(life);
+        for (life, expected) in [
+            (Duration::from_secs(1), 1),
+            (Duration::from_millis(59_999), 59),
+            (Duration::from_secs(600), 600),
+        ] {
+            assert_eq!(with_life(life).expect("in bounds").life.as_secs(), expected);
+        }
+        for life in [
+            Duration::ZERO,
+            Duration::from_millis(999),
+            Duration::from_secs(601),
+            Duration::MAX,
+        ] {
+            let error = with_life(life).expect_err("out of bounds");
+            assert_eq!(error.setting(), "launch_life");
+        }
+        let error = with_life(Duration::from_secs(3600))
+            .expect_err("an hour")
+            .to_string();
+        assert_eq!(error, "launch_life: expected 1 second to 10 minutes, found 3600s");
+    }
+}

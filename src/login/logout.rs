@@ -1,0 +1,149 @@
+//! The logout.
+//!
+//! | request | answer |
+//! |---|---|
+//! | GET | logs out, unless something shows that another site caused it; then a page with a button |
+//! | POST with the `_xsrf` of the session, or without a session | logs out |
+//! | POST that another site may have caused | 403, the page with the button |
+//! | any of them with cookies that are too large to read | 431, nothing is ended |
+//!
+//! Logging out ends every login whose cookie came with the request: copies of the cookies are refused from then on, and
+//! [`AuthLayer::session_ended`](crate::AuthLayer::session_ended) completes. Cookies that cannot be opened, or that another host planted
+//! beside them, do not matter; a request with too many cookies to read is refused, and ends nothing. It removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
+//! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
+//! their port, would lose theirs.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::{
+    cookie::SetCookies,
+    denial::{Denial, Reason},
+    event::Event,
+    gate::{
+        endpoint::{Endpoint, Visit},
+        form::Form,
+        login_cookie::is_https,
+        responses::{OwnResponse, page_response, redirect},
+    },
+    html::Page,
+    maybe_future::Answer,
+};
+
+/// See the page of this room.
+pub(crate) struct Logout {
+    pub(crate) path: Box<str>,
+    pub(crate) login_path: Box<str>,
+}
+
+static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+impl Endpoint for Logout {
+    /// A logout must not depend on a store or a hub that does not answer. Without a session, Fetch Metadata and Origin
+    /// tell whether another site caused it.
+    fn waits_for_session(&self) -> bool {
+        false
+    }
+
+    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
+        if visit
+            .gate()
+            .guards
+            .shows_another_site(&visit.surroundings, visit.head)
+        {
+            return self.asks(visit, StatusCode::OK).into();
+        }
+        self.log_out(visit).into()
+    }
+
+    fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
+        let gate = visit.gate();
+        let permitted = match visit.session_by_cookie() {
+            Some(session) => gate.xsrf_cookie.check(
+                &gate.guards,
+                &visit.surroundings,
+                visit.head,
+                session,
+                Some(form.text("_xsrf").trim()),
+            ),
+            // Cookies that another host planted may hide a login, and it would be ended as well.
+            None if gate.guards.shows_another_site(&visit.surroundings, visit.head) => {
+                Err(Denial::new(Reason::CrossSite))
+            }
+            None => Ok(()),
+        };
+        match permitted {
+            Ok(()) => self.log_out(visit),
+            Err(denial) => {
+                gate.refused(denial.reason(), visit.head, &visit.surroundings);
+                self.asks(visit, StatusCode::FORBIDDEN)
+            }
+        }
+        .into()
+    }
+}
+
+impl Logout {
+    fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
+        let gate = visit.gate();
+        let mut cookies = SetCookies::default();
+        let https = is_https(&visit.surroundings);
+        if let (Some(_), Some(session)) = (&gate.elsewhere, visit.session_by_cookie()) {
+            gate.tell(&Event::LoggedOut {
+                identity: session.identity(),
+                client: visit.client(),
+            });
+        }
+        if let Err(denial) = gate.log_out(visit.head, visit.client(), https, &mut cookies) {
+            return refuse_unread(visit, &denial);
+        }
+        if let Some(elsewhere) = &gate.elsewhere {
+            // The pages and the data that the browser keeps are those of its other servers as well.
+            let mut response = redirect(StatusCode::FOUND, elsewhere.logout());
+            cookies.append_to(response.headers_mut());
+            return response;
+        }
+        let page = Page::new("You are logged out").paragraph("This browser is no longer logged in here.");
+        let mut response = page_response(page.link(&self.login_path, "Log in again").finish());
+        response.headers_mut().insert(
+            &CLEAR_SITE_DATA,
+            HeaderValue::from_static("\"cache\", \"storage\""),
+        );
+        cookies.append_to(response.headers_mut());
+        response
+    }
+
+    fn asks(&self, visit: &Visit<'_>, status: StatusCode) -> OwnResponse {
+        let https = is_https(&visit.surroundings);
+        let mut cookies = SetCookies::default();
+        let xsrf = visit.session_by_cookie().map(|session| {
+            visit
+                .gate()
+                .xsrf_cookie
+                .of_session(session, visit.head, https, &mut cookies)
+        });
+        let page = Page::new("Log out?")
+            .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
+            .form(&self.path, "Log out", |fields| {
+                if let Some(xsrf) = &xsrf {
+                    fields.hidden("_xsrf", xsrf);
+                }
+            });
+        let mut response = page_response(page.finish());
+        *response.status_mut() = status;
+        cookies.append_to(response.headers_mut());
+        response
+    }
+}
+
+/// The answer where the cookies are too large to read: no login could be ended, so no cookie is removed.
+fn refuse_unread(visit: &Visit<'_>, denial: &Denial) -> OwnResponse {
+    visit
+        .gate()
+        .refused(denial.reason(), visit.head, &visit.surroundings);
+    let page = Page::new("Not logged out").paragraph(
+        "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
+    );
+    let mut response = page_response(page.finish());
+    *response.status_mut() = denial.status();
+    response
+}

@@ -1,0 +1,52 @@
+//! A submitted form, while it is checked.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode};
+
+use super::{form::LoginForm, shared_password::SharedPasswordControl};
+use crate::{
+    authenticate::login_payload::Login,
+    event::Event,
+    gate::{Browser, gate::Gate, responses::OwnResponse},
+    grant::Grant,
+    redirect::NextUrl,
+    secret::Secret,
+};
+
+/// A submitted form, while it is checked.
+pub(super) struct LoginSubmission {
+    pub(super) gate: Arc<Gate>,
+    pub(super) browser: Browser,
+    pub(super) form: LoginForm,
+    pub(super) next: NextUrl,
+    pub(super) shared: Option<Arc<dyn SharedPasswordControl>>,
+    /// How often the shared password had been changed when the form came.
+    pub(super) changes: u64,
+    /// The new shared password that the form asks for.
+    pub(super) new: Option<Secret>,
+}
+
+impl LoginSubmission {
+    pub(super) fn is_expired(&self, grant: &Grant) -> bool {
+        grant.has_expired(|| self.gate.clock.now())
+    }
+
+    /// Logs in a client that proved what opens the whole server, and changes the shared password if the form asks for it.
+    pub(super) async fn succeed_as_owner(self, owner: Grant) -> OwnResponse {
+        if let (Some(new), Some(shared)) = (&self.new, &self.shared) {
+            if let Err(why) = shared.change(&self.gate, new, self.changes).await {
+                return self.form.change_failed(&self.gate, &self.browser.path, why);
+            }
+            let client = self.browser.client;
+            self.gate.tell(&Event::PasswordChanged { client });
+        }
+        self.succeed(owner)
+    }
+
+    pub(super) fn succeed(self, login: impl Into<Login>) -> OwnResponse {
+        let next = HeaderValue::from(&self.next);
+        self.browser
+            .log_in_and_redirect(&self.gate, Some(login), StatusCode::FOUND, next)
+    }
+}

@@ -1,0 +1,37 @@
+//! Keeping the hash of a changed password.
+
+use crate::{error::Unavailable, maybe_future::Answer, password::PasswordHash};
+
+/// Where the hash of a changed password is kept for the next start. Every closure of the right shape is one.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Answer, PasswordHash, PasswordKeeper, Unavailable};
+///
+/// fn file(path: std::path::PathBuf) -> impl PasswordKeeper {
+///     move |hash: &PasswordHash| Answer::Now(std::fs::write(&path, hash.expose()).map_err(Unavailable::new))
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a password keeper",
+    label = "expected a `PasswordKeeper`, or a closure with its type written out",
+    note = "a closure looks like `|hash: &PasswordHash| -> Answer<Result<(), Unavailable>> {{ … }}`"
+)]
+pub trait PasswordKeeper: Send + Sync + 'static {
+    /// Keeps `hash`. The password is another one when this is done, and not before.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be kept: then the password stays what it was, and the person is told.
+    fn keep(&self, hash: &PasswordHash) -> Answer<Result<(), Unavailable>>;
+}
+
+impl<F> PasswordKeeper for F
+where
+    F: Fn(&PasswordHash) -> Answer<Result<(), Unavailable>> + Send + Sync + 'static,
+{
+    fn keep(&self, hash: &PasswordHash) -> Answer<Result<(), Unavailable>> {
+        self(hash)
+    }
+}

@@ -1,0 +1,172 @@
+//! A secret in an environment variable.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+};
+
+use zeroize::Zeroizing;
+
+use crate::secret::{
+    SecretSource,
+    file_error::FileError,
+    format::SecretFormat,
+    value::{Secret, SecretError},
+};
+
+/// An environment variable that may hold a secret.
+///
+/// A variable that is unset or empty has nothing, and the next source is asked. Any other value is used or
+/// refused: blanks and line ends around it are dropped, and what is left must be of the expected form. A value
+/// of blanks alone is refused, because somebody meant to set something.
+///
+/// # Security
+///
+/// A process hands its environment to its children, and processes of the same user can read it. Where there is
+/// a choice, prefer a [`FileSource`](super::FileSource).
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{EnvSource, SecretSource};
+///
+/// # assert!(EnvSource::new("PORTCULLIS_UNSET").load()?.is_none());
+/// if let Some(keys) = EnvSource::new("API_KEYS").load()? {
+///     println!("{} octets of keys", keys.len());
+/// }
+/// # Ok::<(), portcullis::SecretError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct EnvSource {
+    variable: String,
+    content: SecretFormat,
+}
+
+impl EnvSource {
+    /// The text in `variable`: a token, a password, a list of keys. It must be UTF-8.
+    pub fn new(variable: impl Into<String>) -> Self {
+        Self {
+            variable: variable.into(),
+            content: SecretFormat::Text,
+        }
+    }
+
+    /// The cookie secret of a JupyterHub: hexadecimal digits in `JPY_COOKIE_SECRET`.
+    pub fn cookie_secret() -> Self {
+        Self::new("JPY_COOKIE_SECRET").hex()
+    }
+
+    /// The token of a Jupyter Server: the text in `JUPYTER_TOKEN`.
+    ///
+    /// The file that `JUPYTER_TOKEN_FILE` names is
+    /// [`FileSource::jupyter_token`](super::FileSource::jupyter_token).
+    pub fn jupyter_token() -> Self {
+        Self::new("JUPYTER_TOKEN")
+    }
+
+    /// Default: a text. Takes a key of 32 to 1024 octets as hexadecimal digits of either case; its octets must
+    /// have at least 8 different values.
+    #[must_use]
+    pub fn hex(mut self) -> Self {
+        self.content = SecretFormat::Hex;
+        self
+    }
+
+    /// The secret in `value`, what the variable holds.
+    fn read(&self, value: Option<OsString>) -> Result<Option<Secret>, SecretError> {
+        let Some(value) = set(value) else { return Ok(None) };
+        let octets = Zeroizing::new(value.into_encoded_bytes());
+        match self.content.read(&octets) {
+            Ok(secret) => Ok(Some(secret)),
+            Err(wrong) => Err(FileError::Content(wrong).of(&self.name())),
+        }
+    }
+}
+
+impl SecretSource for EnvSource {
+    /// What the variable holds, or `None` if it is unset or empty.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` if the value is not of the expected form.
+    fn load(&self) -> Result<Option<Secret>, SecretError> {
+        self.read(env::var_os(&self.variable))
+    }
+
+    fn name(&self) -> String {
+        format!("variable {}", self.variable)
+    }
+}
+
+/// The value of a variable that is set: an empty one is how many a tool unsets it.
+pub(super) fn set(value: Option<OsString>) -> Option<OsString> {
+    value.filter(|value| value != OsStr::new(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    const DIGITS: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    #[test]
+    fn an_unset_and_an_empty_variable_have_nothing() {
+        for source in [EnvSource::jupyter_token(), EnvSource::cookie_secret()] {
+            assert!(source.read(None).expect("unset").is_none());
+            assert!(source.read(Some(OsString::new())).expect("empty").is_none());
+        }
+    }
+
+    #[test]
+    fn a_text_loses_the_blanks_around_it() {
+        let secret = EnvSource::new("API_KEYS")
+            .read(Some(" one, two\n".into()))
+            .expect("taken")
+            .expect("set");
+        assert_eq!(secret.expose(), b"one, two");
+    }
+
+    #[test]
+    fn a_list_of_keys_may_be_long() {
+        let keys = "0123456789abcdef,".repeat(1000);
+        let secret = EnvSource::new("API_KEYS")
+            .read(Some(keys.clone().into()))
+            .expect("taken");
+        assert_eq!(secret.expect("set").expose(), keys.as_bytes());
+    }
+
+    #[test]
+    fn a_cookie_secret_is_read_from_digits() {
+        let secret = EnvSource::cookie_secret()
+            .read(Some(format!("{DIGITS}\n").into()))
+            .expect("taken");
+        assert_eq!(secret.expect("set").len(), 32);
+    }
+
+    #[test]
+    fn what_is_set_and_wrong_is_an_error_that_names_the_variable() {
+        for (source, value, message) in [
+            (
+                EnvSource::jupyter_token(),
+                b" \n".to_vec(),
+                "variable JUPYTER_TOKEN: expected a text, found blanks alone",
+            ),
+            (
+                EnvSource::jupyter_token(),
+                b"\xff".to_vec(),
+                "variable JUPYTER_TOKEN: expected a text, found octets that are not UTF-8",
+            ),
+            (
+                EnvSource::cookie_secret(),
+                b"${SECRET}".to_vec(),
+                "variable JPY_COOKIE_SECRET: expected 64 to 2048 hexadecimal digits, found 9 octets, and the \
+                 one at place 1 is no such digit",
+            ),
+        ] {
+            let error = source.read(Some(OsString::from_vec(value))).expect_err("refused");
+            assert_eq!(error.to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A directory where programs of one user leave files for each other.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::Read as _,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Dir, Stat};
+use zeroize::Zeroizing;
+
+use crate::secret::{
+    directory::{Directory, status},
+    file_error::FileError,
+    permissions::{self, AllowedPermissions},
+    value::SecretError,
+};
+
+/// A directory that nobody else may write, or a sticky one, and the files that this user or root left in it.
+#[derive(Debug)]
+pub(crate) struct PrivateDir {
+    directory: Directory,
+    path: PathBuf,
+}
+
+/// What a file held when it was read.
+pub(crate) struct FileContent {
+    pub(crate) octets: Zeroizing<Vec<u8>>,
+    stat: Stat,
+}
+
+impl PrivateDir {
+    /// The directory at `path`; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Permissions` if others may change what is in it, `System` for what the system refused.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, SecretError> {
+        let directory = Directory::open(path, AllowedPermissions::default())
+            .map_err(|fault| fault.of(&path.join("*").display().to_string()))?;
+        Ok(directory.map(|directory| Self {
+            directory,
+            path: path.to_owned(),
+        }))
+    }
+
+    /// The names of all that is in it, sorted.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::System`.
+    pub(crate) fn names(&self) -> Result<Vec<OsString>, SecretError> {
+        let unreadable =
+            |errno| FileError::System("cannot be listed", errno).of(&self.path.display().to_string());
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.directory.descriptor).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            names.push(OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// What the file `name` holds; `None` for everything else: what is gone, is no regular file of this user or
+    /// root, may be changed by others, or holds more than `limit` octets.
+    pub(crate) fn read(&self, name: &OsStr, limit: u64) -> Option<FileContent> {
+        // Whoever wrote it decides who reads it; who may change it is what makes it believable.
+        let mut allowed = AllowedPermissions::default();
+        allowed.all_read();
+        let file = self.directory.open_file(name, allowed).ok()??;
+        let stat = status(&file).ok()?;
+        permissions::check_file(&stat, allowed).ok()?;
+        let mut octets = Zeroizing::new(Vec::new());
+        let length = file.take(limit + 1).read_to_end(&mut octets).ok()?;
+        (length as u64 <= limit).then_some(FileContent { octets, stat })
+    }
+
+    /// Removes the file `name`, if it is still the one that `content` was read from. That it cannot be removed is
+    /// no reason to fail: whoever comes next tries again.
+    pub(crate) fn remove(&self, name: &OsStr, content: &FileContent) {
+        let _ = self.directory.remove(name, &content.stat);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
+
+    use super::*;
+
+    #[test]
+    fn only_files_that_nobody_else_could_have_written_are_read() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| folder.path().join(name);
+        for (name, mode) in [
+            ("own", 0o600),
+            ("shown", 0o644),
+            ("shared", 0o660),
+            ("open", 0o602),
+        ] {
+            fs::write(at(name), "content").expect("written");
+            fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).expect("set");
+        }
+        symlink(at("own"), at("link")).expect("linked");
+        fs::create_dir(at("folder")).expect("made");
+        let private = PrivateDir::open(folder.path()).expect("good").expect("there");
+        for (name, expected) in [
+            ("own", true),
+            ("shown", true),
+            ("shared", false),
+            ("open", false),
+            ("link", false),
+            ("folder", false),
+            ("none", false),
+        ] {
+            let content = private.read(OsStr::new(name), 7);
+            assert_eq!(content.is_some(), expected, "{name}");
+        }
+        assert!(private.read(OsStr::new("own"), 6).is_none(), "it is longer");
+    }
+
+    #[test]
+    fn what_was_replaced_meanwhile_is_not_removed() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("info");
+        let private = PrivateDir::open(folder.path()).expect("good").expect("there");
+        fs::write(&path, "old").expect("written");
+        let old = private.read(OsStr::new("info"), 99).expect("read");
+        fs::write(folder.path().join("new"), "new").expect("written");
+        fs::rename(folder.path().join("new"), &path).expect("renamed");
+        private.remove(OsStr::new("info"), &old);
+        assert_eq!(fs::read(&path).expect("readable"), b"new");
+        let new = private.read(OsStr::new("info"), 99).expect("read");
+        private.remove(OsStr::new("info"), &new);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,202 @@
+//! A file that hands a secret to a program of the same user, and goes away again.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, Mode, OFlags},
+    io::{Errno, retry_on_intr},
+};
+
+use crate::{
+    random,
+    secret::{
+        directory::{Directory, status},
+        file_error::FileError,
+        permissions::{self, AllowedPermissions},
+        value::SecretError,
+    },
+};
+
+/// Random octets in the name.
+const UNIQUE: usize = 16;
+
+/// A file that its owner alone can read (mode 0600), under a name nobody can foresee; removed when dropped.
+///
+/// Its directory is one that nobody else may write, or a sticky one such as `/tmp`, so that nobody can put
+/// another file in its place.
+#[derive(Debug)]
+pub(crate) struct PrivateFile {
+    directory: Directory,
+    name: OsString,
+    path: PathBuf,
+    kept: bool,
+}
+
+impl PrivateFile {
+    /// The file `<prefix><32 random digits><suffix>` in the directory at `path`, holding `content`.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Missing` without that directory, `Permissions` if others may change what is in it, or
+    /// the file system has no modes, `System` for what the system refused.
+    pub(crate) fn create(
+        path: &Path,
+        prefix: &str,
+        suffix: &str,
+        content: &[u8],
+    ) -> Result<Self, SecretError> {
+        let name: OsString = format!("{prefix}{}{suffix}", random::hex::<UNIQUE>()).into();
+        let path = std::path::absolute(path)
+            .map(|path| path.join(&name))
+            .map_err(|error| SecretError::system(format!("{}: {error}", path.display()), error))?;
+        let named = path.display().to_string();
+        Self::write(path, name, content).map_err(|fault| fault.of(&named))
+    }
+
+    fn write(path: PathBuf, name: OsString, content: &[u8]) -> Result<Self, FileError> {
+        let Some(directory) = path.parent() else {
+            return Err(FileError::Missing("has no directory"));
+        };
+        let directory = Directory::open(directory, AllowedPermissions::default())?
+            .ok_or(FileError::Missing("has no directory to be created in"))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let private = Mode::RUSR | Mode::WUSR;
+        let descriptor = retry_on_intr(|| rustix::fs::openat(&directory.descriptor, &name, flags, private))
+            .map_err(cannot)?;
+        let this = Self {
+            directory,
+            name,
+            path,
+            kept: false,
+        };
+        // A umask can only have taken bits away. Give back the owner's.
+        rustix::fs::fchmod(&descriptor, private).map_err(cannot)?;
+        permissions::check_file(&status(&descriptor)?, AllowedPermissions::default())?;
+        File::from(descriptor)
+            .write_all(content)
+            .map_err(|error| cannot(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        Ok(this)
+    }
+
+    /// The file under `name`, in place of what may stand there: a reader finds the old content or the whole new
+    /// one. Still removed when dropped.
+    #[cfg(feature = "jupyter")]
+    pub(crate) fn renamed(mut self, name: &str) -> Result<Self, SecretError> {
+        let (old, new) = (&self.name, OsString::from(name));
+        rustix::fs::renameat(&self.directory.descriptor, old, &self.directory.descriptor, &new)
+            .map_err(|errno| cannot(errno).of(&self.path.with_file_name(name).display().to_string()))?;
+        self.path.set_file_name(name);
+        self.name = new;
+        Ok(self)
+    }
+
+    /// Leaves the file where it is, for good: it outlasts the value, and a power cut.
+    #[cfg(feature = "jupyter")]
+    pub(crate) fn keep_as(self, name: &str) -> Result<(), SecretError> {
+        let named = self.path.with_file_name(name).display().to_string();
+        let synced = || {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let descriptor =
+                rustix::fs::openat(&self.directory.descriptor, &self.name, flags, Mode::empty())?;
+            rustix::fs::fsync(descriptor)
+        };
+        synced().map_err(|errno| cannot(errno).of(&named))?;
+        let mut this = self.renamed(name)?;
+        this.kept = true;
+        this.directory.sync().map_err(|fault| fault.of(&named))
+    }
+
+    /// Where it lies, from the root.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for PrivateFile {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        // Somebody else may have removed it, and what it held is of use for a short time only.
+        let _ = rustix::fs::unlinkat(&self.directory.descriptor, &self.name, AtFlags::empty());
+    }
+}
+
+fn cannot(errno: Errno) -> FileError {
+    FileError::System("cannot be created", errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    };
+
+    use super::*;
+    use crate::secret::SecretErrorKind;
+
+    #[test]
+    fn the_file_is_the_owners_alone_and_goes_with_its_value() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let one = PrivateFile::create(folder.path(), "launch-", ".html", b"secret").expect("created");
+        let two = PrivateFile::create(folder.path(), "launch-", ".html", b"secret").expect("created");
+        assert_ne!(one.path(), two.path());
+        let name = one.path().file_name().expect("a name").to_string_lossy();
+        assert!(name.starts_with("launch-") && name.ends_with(".html") && name.len() == 44);
+        let metadata = fs::metadata(one.path()).expect("there");
+        assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+        assert_eq!(metadata.nlink(), 1);
+        assert_eq!(fs::read(one.path()).expect("readable"), b"secret");
+        drop((one, two));
+        assert_eq!(fs::read_dir(folder.path()).expect("a directory").count(), 0);
+    }
+
+    #[cfg(feature = "jupyter")]
+    #[test]
+    fn a_renamed_file_takes_the_place_of_another_and_a_kept_one_stays() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("info.json");
+        let create = || PrivateFile::create(folder.path(), ".info-", ".new", b"new").expect("created");
+        for kept in [false, true] {
+            fs::write(&path, "old").expect("written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
+            if kept {
+                create().keep_as("info.json").expect("kept");
+            } else {
+                let file = create().renamed("info.json").expect("renamed");
+                assert_eq!(file.path(), path);
+                assert_eq!(fs::read(&path).expect("readable"), b"new");
+            }
+            let names = fs::read_dir(folder.path()).expect("a directory").count();
+            assert_eq!((path.exists(), names), (kept, usize::from(kept)));
+        }
+        assert_eq!(fs::read(&path).expect("readable"), b"new");
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "the old file's mode goes with it");
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_or_that_is_not_there_is_refused() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let create = |path: &Path| {
+            let error = PrivateFile::create(path, "a", "b", b"").expect_err("refused");
+            (error.kind(), error.to_string())
+        };
+        for mode in [0o777, 0o775, 0o722] {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).expect("set");
+            let (kind, text) = create(folder.path());
+            assert_eq!(kind, SecretErrorKind::Permissions, "{mode:o}: {text}");
+        }
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).expect("set");
+        PrivateFile::create(folder.path(), "a", "b", b"").expect("a sticky one will do");
+        let (kind, text) = create(&folder.path().join("none"));
+        assert_eq!(kind, SecretErrorKind::Missing, "{text}");
+        assert!(text.ends_with("has no directory to be created in"), "{text}");
+    }
+}

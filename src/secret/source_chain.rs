@@ -1,0 +1,123 @@
+//! Several sources, asked in order.
+
+use std::fmt;
+
+use crate::secret::{
+    SecretSource,
+    value::{Secret, SecretError},
+};
+
+/// The first of several sources that has something.
+///
+/// A source that has something which cannot be used ends the search with its error: what an operator has set
+/// is never passed over in silence.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{EnvSource, FileSource, FirstOf, Token};
+///
+/// let source = SourceChain::new([
+///     Box::new(EnvSource::jupyter_token()),
+///     Box::new(FileSource::jupyter_token()),
+/// ]);
+/// match Token::load(&source) {
+///     Ok(token) => println!("a token of {} characters", token.expose().len()),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
+pub struct SourceChain(Vec<Box<dyn SecretSource>>);
+
+impl SourceChain {
+    /// These sources, asked in this order. None at all has nothing.
+    pub fn new<const N: usize>(sources: [Box<dyn SecretSource>; N]) -> Self {
+        Self(sources.into())
+    }
+}
+
+impl SecretSource for SourceChain {
+    /// The secret of the first source that has one, or `None` if none has.
+    ///
+    /// # Errors
+    ///
+    /// That of the first source which has something and cannot give it.
+    fn load(&self) -> Result<Option<Secret>, SecretError> {
+        Ok(self.load_with_name()?.map(|(_, secret)| secret))
+    }
+
+    fn name(&self) -> String {
+        let names: Vec<String> = self.0.iter().map(SecretSource::name).collect();
+        names.join(" or ")
+    }
+
+    fn load_with_name(&self) -> Result<Option<(String, Secret)>, SecretError> {
+        self.0
+            .iter()
+            .find_map(|source| source.load_with_name().transpose())
+            .transpose()
+    }
+}
+
+impl fmt::Debug for SourceChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(SecretSource::name))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::{BytesSource, value::SecretErrorKind};
+
+    struct Fixed(Option<&'static str>);
+
+    impl SecretSource for Fixed {
+        fn load(&self) -> Result<Option<Secret>, SecretError> {
+            Ok(self.0.map(Secret::from))
+        }
+    }
+
+    struct NeverAsked;
+
+    impl SecretSource for NeverAsked {
+        fn load(&self) -> Result<Option<Secret>, SecretError> {
+            panic!("asked after the search had ended")
+        }
+    }
+
+    #[test]
+    fn the_first_that_has_something_is_taken_and_no_more_are_asked() {
+        let source = SourceChain::new([
+            Box::new(Fixed(None)),
+            Box::new(Fixed(Some("second"))),
+            Box::new(NeverAsked),
+        ]);
+        assert_eq!(source.load().expect("good").expect("found").expose(), b"second");
+    }
+
+    #[test]
+    fn what_is_set_and_wrong_ends_the_search() {
+        let source = SourceChain::new([
+            Box::new(Fixed(None)),
+            Box::new(BytesSource::new("short")),
+            Box::new(NeverAsked),
+        ]);
+        assert_eq!(
+            source.load().expect_err("refused").kind(),
+            SecretErrorKind::Malformed
+        );
+    }
+
+    #[test]
+    fn nothing_anywhere_is_nothing() {
+        assert!(SourceChain::new([]).load().expect("no error").is_none());
+        assert!(
+            SourceChain::new([Box::new(Fixed(None)), Box::new(Fixed(None))])
+                .load()
+                .expect("no error")
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,407 @@
+//! Logins that were ended before their time.
+
+use std::{
+    collections::{BTreeMap, hash_map::RandomState},
+    fmt,
+    future::Future,
+    hash::BuildHasher,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use super::Expiring;
+use crate::clock::Moment;
+
+/// Logins that were ended before their time, and the futures that wait for the end of one.
+///
+/// A login is named by its user and by the second it began at, which its cookie holds through all renewals.
+/// Users are kept as a keyed hash: a collision ends logins of another user, and cannot be caused without the key.
+///
+/// As long as no login was ended, a look-up is one load of a flag.
+///
+/// # Bounds
+///
+/// An ended login never becomes valid again before its cookies expire. When there are too many, logins that are
+/// still valid end as well:
+///
+/// 1. Of each user the last [`KEPT_PER_USER`] ended logins are kept, by the second they began at. When there are
+///    more, every login *of this user* ends that began no later than the earliest of them. So a flood of logouts
+///    of one user takes the room of one user.
+/// 2. At most [`USERS`] users are kept. When there are more, the user whose ended logins expire first is
+///    forgotten, and every login *of any user* ends that began no later than the latest of theirs.
+pub(crate) struct EndedLogins {
+    any: AtomicBool,
+    users: Expiring<u64, EndedOfUser>,
+    /// Every login of any user that began before this second has ended.
+    begun_before: AtomicU64,
+    /// Counts the changes of keys, each of which ends all logins.
+    epoch: AtomicU16,
+    waiting: Mutex<BTreeMap<Waiter, Waiting>>,
+    numbers: AtomicU64,
+    hasher: RandomState,
+}
+
+/// Some 5 MiB, full, with one ended login for each user; some 9 MiB with as many as are kept.
+const USERS: usize = 32_768;
+
+/// A user who logs in and out once a day has no more in the default lifetime of 30 days, so that the logins
+/// which end by rule 1 had expired before.
+const KEPT_PER_USER: usize = 32;
+
+/// A user by hash, the second a login began at, and a number that makes the waiter unique.
+type Waiter = (u64, u32, u64);
+
+/// The state of a future that waits for the end of a login.
+enum Waiting {
+    Ended,
+    Still(Option<Waker>),
+}
+
+/// Which login: its user, and the last 32 bits of the second it began at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Login<'a> {
+    pub(crate) username: &'a str,
+    pub(crate) started: u32,
+}
+
+/// The ended logins of one user, by the seconds they began at.
+#[derive(Clone, Default)]
+struct EndedOfUser {
+    /// Every login that began before this second has ended.
+    begun_before: u64,
+    /// Those that began later, in order.
+    begun_at: Vec<u32>,
+}
+
+impl EndedOfUser {
+    fn contains(&self, started: u32) -> bool {
+        u64::from(started) < self.begun_before || self.begun_at.binary_search(&started).is_ok()
+    }
+
+    fn end(&mut self, started: u32) {
+        if u64::from(started) < self.begun_before {
+            return;
+        }
+        match self.begun_at.binary_search(&started) {
+            Ok(_) => {}
+            Err(place) if self.begun_at.len() < KEPT_PER_USER => self.begun_at.insert(place, started),
+            Err(0) => self.begun_before = after(started),
+            Err(place) => {
+                self.begun_before = after(self.begun_at.remove(0));
+                self.begun_at.insert(place - 1, started);
+            }
+        }
+    }
+
+    /// The second after the last one whose login has ended.
+    fn end_of_known(&self) -> u64 {
+        self.begun_at
+            .last()
+            .map_or(self.begun_before, |last| after(*last))
+    }
+}
+
+fn after(second: u32) -> u64 {
+    u64::from(second) + 1
+}
+
+impl EndedLogins {
+    pub(crate) fn new() -> Self {
+        Self::of_users(USERS)
+    }
+
+    fn of_users(capacity: usize) -> Self {
+        Self {
+            any: AtomicBool::new(false),
+            users: Expiring::new(capacity),
+            begun_before: AtomicU64::new(0),
+            epoch: AtomicU16::new(0),
+            waiting: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whether `login` was ended.
+    #[inline]
+    pub(crate) fn holds(&self, login: Login<'_>, now: impl FnOnce() -> Moment) -> bool {
+        self.any.load(Ordering::Relaxed) && self.is_ended(self.user(login), login.started, now())
+    }
+
+    #[cold]
+    fn is_ended(&self, user: u64, started: u32, now: Moment) -> bool {
+        let of_user = self.users.read(&user, now, |user| user.contains(started));
+        // In this order: before a user is forgotten, the mark for all users is set.
+        of_user.unwrap_or(false) || u64::from(started) < self.begun_before.load(Ordering::Acquire)
+    }
+
+    /// Ends `login`, whose cookies are valid until `until` at the latest.
+    pub(crate) fn end(&self, login: Login<'_>, until: Moment, now: Moment) {
+        let (user, before) = (self.user(login), self.begun_before.load(Ordering::Acquire));
+        let ended = self.users.update_or_evict(
+            user,
+            now,
+            |known| {
+                let (mut ended, end) = known.unwrap_or_else(|| (EndedOfUser::default(), until));
+                ended.end(login.started);
+                (Some((ended.clone(), end.max(until))), ended)
+            },
+            |evicted| {
+                self.begun_before
+                    .fetch_max(evicted.end_of_known(), Ordering::AcqRel);
+            },
+        );
+        self.any.store(true, Ordering::Relaxed);
+        self.wake(|waiting| {
+            let of_user = waiting.range_mut((user, 0, 0)..=(user, u32::MAX, u64::MAX));
+            let over = of_user.filter(|((_, started, _), _)| ended.contains(*started));
+            over.filter_map(|(_, waiting)| waiting.end()).collect()
+        });
+        let begun_before = self.begun_before.load(Ordering::Acquire);
+        if begun_before > before {
+            self.wake(|waiting| {
+                let over = waiting
+                    .iter_mut()
+                    .filter(|((_, started, _), _)| u64::from(*started) < begun_before);
+                over.filter_map(|(_, waiting)| waiting.end()).collect()
+            });
+        }
+    }
+
+    /// The number of changes of keys so far.
+    pub(crate) fn epoch(&self) -> u16 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Ends all logins of before `epoch`, whose cookies no key opens any more.
+    pub(crate) fn end_all_before(&self, epoch: u16) {
+        self.epoch.store(epoch, Ordering::Release);
+        self.wake(|waiting| waiting.values_mut().filter_map(Waiting::end).collect());
+    }
+
+    /// A future that completes when `login` ends, whose cookie was opened in `epoch`.
+    pub(crate) fn wait(self: &Arc<Self>, login: Login<'_>, epoch: u16, now: Moment) -> LoginEnd {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let key = (self.user(login), login.started, number);
+        // Looked up while the lock is held: a logout notes the end first, and wakes the waiters afterwards.
+        let mut waiting = self.waiting();
+        let is_over = epoch != self.epoch() || self.is_ended(key.0, key.1, now);
+        let state = if is_over {
+            Waiting::Ended
+        } else {
+            Waiting::Still(None)
+        };
+        waiting.insert(key, state);
+        drop(waiting);
+        LoginEnd {
+            logins: Arc::clone(self),
+            key,
+        }
+    }
+
+    fn user(&self, login: Login<'_>) -> u64 {
+        self.hasher.hash_one(login.username)
+    }
+
+    /// Wakes the waiters that `find` returns, after the lock is released.
+    fn wake(&self, find: impl FnOnce(&mut BTreeMap<Waiter, Waiting>) -> Vec<Waker>) {
+        let wakers = find(&mut self.waiting());
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Waiter, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn end(&mut self) -> Option<Waker> {
+        match std::mem::replace(self, Self::Ended) {
+            Self::Ended => None,
+            Self::Still(waker) => waker,
+        }
+    }
+}
+
+impl fmt::Debug for EndedLogins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndedLogins").finish_non_exhaustive()
+    }
+}
+
+/// Completes when a login ends.
+pub(crate) struct LoginEnd {
+    logins: Arc<EndedLogins>,
+    key: Waiter,
+}
+
+impl Future for LoginEnd {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.logins.waiting().get_mut(&self.key) {
+            Some(Waiting::Still(waker)) => {
+                *waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for LoginEnd {
+    fn drop(&mut self) {
+        self.logins.waiting().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_start(Duration::from_secs(seconds))
+    }
+
+    fn login(username: &str) -> Login<'_> {
+        Login { username, started: 7 }
+    }
+
+    fn begun(username: &str, started: u32) -> Login<'_> {
+        Login { username, started }
+    }
+
+    /// More than are kept of one user.
+    const MANY: u32 = KEPT_PER_USER as u32 + 1;
+
+    fn is_ready(end: &mut LoginEnd) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(end).poll(&mut context).is_ready()
+    }
+
+    #[test]
+    fn an_ended_login_stays_ended_as_long_as_its_cookies_live_and_no_other_ends() {
+        let logins = EndedLogins::new();
+        let later = Login {
+            started: 8,
+            ..login("alice")
+        };
+        assert!(!logins.holds(login("alice"), || panic!(
+            "no clock is read before a login was ended"
+        )));
+        logins.end(login("alice"), at(100), at(0));
+        for (login, now, ended) in [
+            (login("alice"), 99, true),
+            (login("alice"), 100, false),
+            (login("bob"), 1, false),
+            (later, 1, false),
+        ] {
+            assert_eq!(logins.holds(login, || at(now)), ended, "{login:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_told_of_the_end_and_of_no_other() {
+        let logins = Arc::new(EndedLogins::new());
+        let [mut hers, mut hers_too, mut his] =
+            ["alice", "alice", "bob"].map(|name| logins.wait(login(name), 0, at(0)));
+        assert!(!is_ready(&mut hers) && !is_ready(&mut his));
+        logins.end(login("alice"), at(100), at(0));
+        assert!(is_ready(&mut hers) && is_ready(&mut hers_too) && !is_ready(&mut his));
+        let mut too_late = logins.wait(login("alice"), 0, at(1));
+        assert!(is_ready(&mut too_late), "it had ended before");
+        logins.end_all_before(1);
+        assert!(is_ready(&mut his));
+        let mut of_before = logins.wait(login("carol"), 0, at(1));
+        let mut of_now = logins.wait(login("carol"), 1, at(1));
+        assert!(is_ready(&mut of_before) && !is_ready(&mut of_now));
+        drop((hers, hers_too, his, too_late, of_before, of_now));
+        assert!(logins.waiting().is_empty(), "nobody is left behind");
+    }
+
+    #[test]
+    fn a_flood_of_one_users_logouts_ends_no_login_of_others_and_forgets_none() {
+        let logins = EndedLogins::of_users(2);
+        logins.end(begun("alice", 500), at(100), at(0));
+        for second in 1..10 * MANY {
+            logins.end(begun("mallory", second), at(200), at(1));
+        }
+        let holds = |login| logins.holds(login, || at(2));
+        assert!(holds(begun("alice", 500)), "the ended login of another user");
+        for second in [1, 499, 501] {
+            assert!(!holds(begun("alice", second)), "a valid login of another user");
+        }
+        assert!((1..10 * MANY).all(|second| holds(begun("mallory", second))));
+        assert!(!holds(begun("mallory", 10 * MANY)), "the next login is valid");
+        let of_mallory = logins.users.get(&logins.user(login("mallory")), at(2));
+        assert_eq!(of_mallory.expect("present").begun_at.len(), KEPT_PER_USER);
+    }
+
+    #[test]
+    fn beyond_those_kept_of_a_user_the_logins_begun_before_end_too() {
+        let logins = Arc::new(EndedLogins::new());
+        let waits = |second| logins.wait(begun("alice", second), 0, at(1));
+        let (mut earlier, mut between, mut later) = (waits(9), waits(11), waits(1_000));
+        for second in (0..MANY).map(|number| 10 + 2 * number) {
+            assert!(!is_ready(&mut earlier), "{second}");
+            logins.end(begun("alice", second), at(100), at(1));
+        }
+        assert!(is_ready(&mut earlier) && !is_ready(&mut between) && !is_ready(&mut later));
+        for (second, ended) in [(9, true), (10, true), (11, false), (12, true), (1_000, false)] {
+            assert_eq!(logins.holds(begun("alice", second), || at(2)), ended, "{second}");
+        }
+    }
+
+    #[test]
+    fn too_many_users_end_the_logins_begun_before_the_forgotten_ones() {
+        let logins = Arc::new(EndedLogins::of_users(2));
+        logins.end(begun("alice", 20), at(100), at(0));
+        logins.end(begun("alice", 30), at(100), at(0));
+        logins.end(begun("bob", 40), at(101), at(1));
+        let waits = |second| logins.wait(begun("dave", second), 0, at(1));
+        let (mut as_late, mut later) = (waits(30), waits(31));
+        assert!(!is_ready(&mut as_late));
+        logins.end(begun("carol", 50), at(102), at(2));
+        assert!(is_ready(&mut as_late) && !is_ready(&mut later));
+        for (login, ended) in [
+            (begun("alice", 20), true),
+            (begun("alice", 30), true),
+            (begun("alice", 31), false),
+            (begun("bob", 40), true),
+            (begun("carol", 50), true),
+            (begun("dave", 30), true),
+            (begun("dave", 31), false),
+        ] {
+            assert_eq!(logins.holds(login, || at(3)), ended, "{login:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_else_ends_an_ended_login_never_becomes_valid_again(
+            users in 1..4_usize,
+            ends in vec((0..6_u8, 0..50_u32, 0..3_u64), 0..400),
+        ) {
+            const LIFE: u64 = 100;
+            let logins = EndedLogins::of_users(users);
+            let (mut now, mut ended) = (0, Vec::new());
+            for (user, started, passed) in ends {
+                now += passed;
+                logins.end(begun(&user.to_string(), started), at(now + LIFE), at(now));
+                ended.push((user, started, now + LIFE));
+                for (user, started, until) in &ended {
+                    let holds = logins.holds(begun(&user.to_string(), *started), || at(now));
+                    prop_assert!(holds || *until <= now, "{user} {started} at {now}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! How a database is opened.
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{error::store_error, schema, token_store::SqliteTokenStore, workers::Threads};
+use crate::{
+    secret::Secret,
+    store::{StoreError, StoreErrorKind, row::LookupKey},
+};
+
+/// So long another process is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// So long a file that was busy is left alone before it is opened again.
+const PAUSE: Duration = Duration::from_millis(10);
+/// More threads that read wait for each other's turns on the disk.
+const READERS: usize = 4;
+/// KiB of pages that one connection keeps.
+const CACHE: i64 = 16 * 1_024;
+/// More statements than there are.
+const STATEMENTS: usize = 64;
+
+/// How a database is opened, if not by the defaults of [`SqliteTokenStore::open`].
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Secret, store::SqliteTokenStore};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("tokens.sqlite");
+/// let store = SqliteTokenStore::builder(&path)
+///     .with_key(Secret::from("at least 32 octets from a secret file"))
+///     .max_size(64 * 1024 * 1024)
+///     .open()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteTokenStoreBuilder {
+    path: PathBuf,
+    key: Option<Secret>,
+    size_limit: Option<u64>,
+}
+
+impl SqliteTokenStore {
+    /// The store in the file at `path`, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// `Settings` if the path is one of SQLite's special names such as `:memory:`, if others than the owner can write to the
+    /// file, or if the key is shorter than 32 bytes; `Unavailable` if the file cannot be opened for writing; `Schema` if it is
+    /// no database, or of a newer version, or made with another key; `Busy` if another process holds it for more than
+    /// 5 seconds.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::builder(path).open()
+    }
+
+    /// The settings to open the file at `path` with.
+    pub fn builder(path: impl AsRef<Path>) -> SqliteTokenStoreBuilder {
+        SqliteTokenStoreBuilder::new(path.as_ref())
+    }
+}
+
+impl SqliteTokenStoreBuilder {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            key: None,
+            size_limit: None,
+        }
+    }
+
+    /// Default: a random key that lies in the database. The hashes are keyed with this secret instead, which the
+    /// database must have been made with. It has at least 32 bytes.
+    ///
+    /// A copy of the database then does not even tell whether a token that somebody guesses is in it. Without the
+    /// secret all tokens are lost.
+    #[must_use]
+    pub fn hash_key(self, key: Secret) -> Self {
+        Self {
+            key: Some(key),
+            ..self
+        }
+    }
+
+    /// Default: what the disk has room for. The database grows no larger than this many octets; what finds no room is
+    /// refused as [`StoreErrorKind::Full`].
+    #[must_use]
+    pub fn max_size(self, octets: u64) -> Self {
+        Self {
+            size_limit: Some(octets),
+            ..self
+        }
+    }
+
+    /// Opens the database, or makes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteTokenStore::open`].
+    pub fn open(self) -> Result<SqliteTokenStore, StoreError> {
+        LookupKey::check_own(self.key.as_ref())?;
+        self.check_file()?;
+        let start = Instant::now();
+        loop {
+            // SQLite answers "busy" at once, and does not wait, where two connections that open the same file would wait
+            // for each other.
+            match self.open_once() {
+                Err(error) if error.kind() == StoreErrorKind::Busy && start.elapsed() < PATIENCE => {
+                    thread::sleep(PAUSE);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_once(&self) -> Result<SqliteTokenStore, StoreError> {
+        let mut writer = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        self.prepare(&writer).map_err(store_error)?;
+        let opened = schema::open(&mut writer, self.key.as_ref())?;
+        let readers = thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(READERS);
+        let readers = (0..readers).map(|_| self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY));
+        let threads = Threads::start(writer, readers.collect::<Result<_, _>>()?)?;
+        Ok(SqliteTokenStore::new(threads, opened))
+    }
+
+    /// Makes the file if it is not there, and judges who may write to it.
+    fn check_file(&self) -> Result<(), StoreError> {
+        let settings = |message| StoreError::new(StoreErrorKind::Config, message);
+        let path = self.path.display();
+        // To SQLite these are no files, or other files than the one that is made here.
+        let text = self.path.to_string_lossy();
+        if text.starts_with(':') || text.starts_with("file:") {
+            return Err(settings(format!(
+                "expected the path of a file, found {path}: use MemoryTokenStore for tokens that end with the process"
+            )));
+        }
+        let unavailable = |error: io::Error| {
+            let message = format!("database {path} cannot be opened for writing");
+            StoreError::new(StoreErrorKind::Unavailable, message).with_source(error)
+        };
+        // Its owner's alone from birth; the files beside it take its mode. A file that is there is not opened here: to close
+        // it would drop the locks that another store of this process holds on it.
+        let mut new = OpenOptions::new();
+        match new.write(true).create_new(true).mode(0o600).open(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unavailable(error)),
+            _ => {}
+        }
+        let file = fs::metadata(&self.path).map_err(unavailable)?;
+        let mode = file.permissions().mode() & 0o7777;
+        if !file.is_file() {
+            return Err(settings(format!(
+                "expected a regular file at {path}, found another kind"
+            )));
+        }
+        if mode & 0o022 != 0 {
+            return Err(settings(format!(
+                "database {path} has mode {mode:04o}, expected one that only its owner can write: whoever writes to it can \
+                 make tokens; run `chmod 600 {path}`"
+            )));
+        }
+        Ok(())
+    }
+
+    fn connect(&self, access: OpenFlags) -> Result<Connection, StoreError> {
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(store_error)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.busy_timeout(PATIENCE).map_err(store_error)?;
+        connection
+            .pragma_update(None, "cache_size", -CACHE)
+            .map_err(store_error)?;
+        connection
+            .pragma_update(None, "trusted_schema", false)
+            .map_err(store_error)?;
+        Ok(connection)
+    }
+
+    fn prepare(&self, writer: &Connection) -> Result<(), rusqlite::Error> {
+        // Readers and the writer do not wait for each other; what is acknowledged is on the disk.
+        writer.pragma_update(None, "journal_mode", "wal")?;
+        writer.pragma_update(None, "synchronous", "full")?;
+        if let Some(octets) = self.size_limit {
+            let page: u32 = writer.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            writer.pragma_update(
+                None,
+                "max_page_count",
+                i64::try_from(octets / u64::from(page.max(1))).unwrap_or(i64::MAX),
+            )?;
+        }
+        Ok(())
+    }
+}

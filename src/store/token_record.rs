@@ -1,0 +1,168 @@
+//! What a store knows of one token.
+
+use std::{fmt, num::ParseIntError, str::FromStr, sync::Arc};
+
+use crate::{clock::UnixTime, grant::Grant, random};
+
+/// The public name of a token or a login within its store: for lists, and to revoke it by.
+///
+/// A random number, so it tells nothing of the token and nothing of how many there are. Its text is decimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(u64);
+
+impl RecordId {
+    /// A new one, from the system's random generator: 1 to 2^63 - 1.
+    ///
+    /// # Panics
+    ///
+    /// If the system's random generator fails.
+    pub fn random() -> Self {
+        Self((u64::from_ne_bytes(random::octets()) >> 1).max(1))
+    }
+
+    /// The number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for RecordId {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for RecordId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
+
+/// What a store knows of one token: its worth, and its life so far. Never the token, nor its hash.
+///
+/// The owner is the username of the grant's identity, the note its label. Cloning counts references up.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Grant, Identity, UnixTime, store::TokenRecord};
+///
+/// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]).labelled("phone");
+/// let record = TokenRecord::new(grant, UnixTime::from_secs(1_700_000_000)).of_client("service-grader");
+/// assert_eq!(record.owner(), "alice");
+/// assert_eq!(record.client_id(), Some("service-grader"));
+/// assert_eq!(record.last_used(), None);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    id: RecordId,
+    grant: Grant,
+    created: UnixTime,
+    last_used: Option<UnixTime>,
+    session_id: Option<Arc<str>>,
+    client_id: Option<Arc<str>>,
+}
+
+impl TokenRecord {
+    /// A token worth `grant`, made `now`, under a new id; of no session, made for no client, never used.
+    pub fn new(grant: Grant, now: UnixTime) -> Self {
+        Self {
+            id: RecordId::random(),
+            grant,
+            created: now,
+            last_used: None,
+            session_id: None,
+            client_id: None,
+        }
+    }
+
+    /// The same record under this id: what a store read. Default: a new one.
+    #[must_use]
+    pub fn with_id(self, id: RecordId) -> Self {
+        Self { id, ..self }
+    }
+
+    /// The same record, last used at `time`. Default: never.
+    #[must_use]
+    pub fn with_last_used(self, time: UnixTime) -> Self {
+        Self {
+            last_used: Some(time),
+            ..self
+        }
+    }
+
+    /// The same record, made in the session with this id and ending with it. Default: none.
+    #[must_use]
+    pub fn with_session(self, session_id: &str) -> Self {
+        Self {
+            session_id: Some(session_id.into()),
+            ..self
+        }
+    }
+
+    /// The same record, made for the OAuth client with this id. Default: none.
+    #[must_use]
+    pub fn with_client(self, client_id: &str) -> Self {
+        Self {
+            client_id: Some(client_id.into()),
+            ..self
+        }
+    }
+
+    /// The same record in the session with this id, or in none.
+    #[cfg(feature = "provider")]
+    pub(super) fn with_optional_session(self, session_id: Option<&str>) -> Self {
+        Self {
+            session_id: session_id.map(Arc::from),
+            ..self
+        }
+    }
+
+    /// By what it is known in lists.
+    pub fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// What the token is worth. Whoever lets somebody in by it asks first whether it has expired.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Whose it is: the username of the grant.
+    pub fn owner(&self) -> &str {
+        self.grant.identity().username()
+    }
+
+    /// When it was made.
+    pub fn created(&self) -> UnixTime {
+        self.created
+    }
+
+    /// When it was last used, to the minute; `None` if never.
+    pub fn last_used(&self) -> Option<UnixTime> {
+        self.last_used
+    }
+
+    /// The session it was made in, and ends with.
+    pub fn session_id(&self) -> Option<&str> {
+        self.session_id.as_deref()
+    }
+
+    /// The OAuth client it was made for.
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// Whether its time is over at `now`.
+    pub fn is_expired(&self, now: UnixTime) -> bool {
+        self.grant.has_expired(|| now)
+    }
+}

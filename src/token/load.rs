@@ -1,0 +1,103 @@
+//! A token from a source.
+
+use crate::{
+    secret::{
+        SecretSource,
+        value::{SecretError, SecretErrorKind},
+    },
+    token::Token,
+};
+
+impl Token {
+    /// The token that `source` has.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Missing` if it has none: a server never runs open because a token was not found.
+    /// `SecretErrorKind::Malformed` if it is not 1 to 512 visible ASCII octets, or is a mistyped generated one;
+    /// and every error of the source. The message names the variable or the file.
+    ///
+    /// # Example
+    ///
+    /// A file that somebody who started us wrote for us alone:
+    ///
+    /// ```
+    /// use portcullis::{FileSource, Token};
+    /// # use std::{fs, os::unix::fs::PermissionsExt};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("handover");
+    /// # fs::write(&path, "0123456789abcdef\n")?;
+    /// # fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    ///
+    /// let token = Token::load(&FileSource::new(&path).delete_after_read())?;
+    /// assert!(!path.exists());
+    /// # assert_eq!(token.expose(), "0123456789abcdef");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn load(source: &dyn SecretSource) -> Result<Self, SecretError> {
+        match source.load_with_name()? {
+            Some((name, secret)) => Self::from_secret(secret)
+                .map_err(|error| SecretError::new(error.kind(), format!("{name}: {error}"))),
+            None => Err(SecretError::new(
+                SecretErrorKind::Missing,
+                format!("expected a token in {}, found none", source.name()),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::{EnvSource, SourceChain, value::Secret};
+
+    struct Fixed(Option<&'static str>);
+
+    impl SecretSource for Fixed {
+        fn load(&self) -> Result<Option<Secret>, SecretError> {
+            Ok(self.0.map(Secret::from))
+        }
+
+        fn name(&self) -> String {
+            "drawer".to_owned()
+        }
+    }
+
+    #[test]
+    fn a_token_is_loaded_as_it_is() {
+        assert_eq!(
+            Token::load(&Fixed(Some("abc123"))).expect("a token").expose(),
+            "abc123"
+        );
+    }
+
+    #[test]
+    fn no_token_anywhere_is_an_error_that_names_every_place() {
+        let source = SourceChain::new([
+            Box::new(EnvSource::new("PORTCULLIS_NEVER_SET")),
+            Box::new(Fixed(None)),
+        ]);
+        let error = Token::load(&source).expect_err("none");
+        assert_eq!(error.kind(), SecretErrorKind::Missing);
+        assert_eq!(
+            error.to_string(),
+            "expected a token in variable PORTCULLIS_NEVER_SET or drawer, found none"
+        );
+    }
+
+    #[test]
+    fn what_is_no_token_is_an_error_that_names_the_one_place_it_was_found_in() {
+        let source = SourceChain::new([
+            Box::new(EnvSource::new("PORTCULLIS_NEVER_SET")),
+            Box::new(Fixed(Some("two words"))),
+            Box::new(Fixed(Some("good"))),
+        ]);
+        let error = Token::load(&source).expect_err("no token");
+        assert_eq!(error.kind(), SecretErrorKind::Malformed);
+        assert_eq!(
+            error.to_string(),
+            "drawer: expected a token of 1 to 512 visible ASCII characters, found 9 octets with a blank, a \
+             control or a non-ASCII one at place 4"
+        );
+    }
+}

@@ -1,0 +1,417 @@
+//! TokenFilter: the text that a client sends, and the hash that a server keeps.
+
+mod load;
+
+use std::{fmt, str::FromStr};
+
+use http::HeaderValue;
+
+use crate::{
+    digest::sha256,
+    random,
+    secret::{self, Secret, SecretError, SecretErrorKind},
+};
+
+/// The longest token, in octets.
+pub const TOKEN_LIMIT: usize = 512;
+
+/// What a generated token begins with, so that a leaked one is recognised wherever it turns up.
+const PREFIX: &str = "pcl_";
+/// 43 characters of 62 kinds are 256 bits.
+const RANDOM: usize = 43;
+/// 6 characters of 62 kinds hold the 32 bits of the checksum.
+const CHECKSUM: usize = 6;
+
+/// A token this side knows the text of: the configured one, or one just generated.
+///
+/// 1 to 512 visible ASCII octets, so that it can stand behind `Authorization: Bearer`. A generated token is
+///
+/// ```text
+/// "pcl_" 43 random characters, 6 characters of checksum     (0-9 A-Z a-z)
+/// ```
+///
+/// 256 bits from the system's generator; the checksum is the first 32 bits of the SHA-256 of all before it,
+/// in base 62. By prefix and checksum a scanner finds a leaked token, and the gate tells a mistyped token from an
+/// unknown one without a look-up. Tokens of any other origin are taken as they are.
+///
+/// # Security
+///
+/// `Debug` prints the type's name only, and there is no `Display`. To hand the token to its user, write
+/// [`Token::expose`] and mean it. A token of one's own should have at least 128 bits that nobody can guess:
+/// it is not stretched like a password.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::Token;
+///
+/// let generated = Token::generate();
+/// assert!(generated.expose().starts_with("pcl_"));
+///
+/// let configured: Token = "0123456789abcdef0123456789abcdef".parse()?;
+/// assert!("two words".parse::<Token>().is_err());
+/// # Ok::<(), portcullis::SecretError>(())
+/// ```
+#[derive(Clone)]
+pub struct Token {
+    text: Secret,
+    generated: bool,
+}
+
+impl Token {
+    /// A new token, from the system's random generator.
+    ///
+    /// # Panics
+    ///
+    /// If the system's random generator fails.
+    pub fn generate() -> Self {
+        let mut text = String::with_capacity(PREFIX.len() + RANDOM + CHECKSUM);
+        text.push_str(PREFIX);
+        text.push_str(&random::text(random::BASE62, RANDOM));
+        let checksum = checksum(text.as_bytes());
+        text.extend(checksum.map(char::from));
+        Self {
+            text: text.into(),
+            generated: true,
+        }
+    }
+
+    /// The token whose text `secret` is.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Malformed` if it is not 1 to 512 visible ASCII octets, or has the prefix of a
+    /// generated token and a wrong checksum.
+    pub fn from_secret(secret: Secret) -> Result<Self, SecretError> {
+        let malformed = |message: String| SecretError::new(SecretErrorKind::Malformed, message);
+        match PresentedToken::new(secret.expose()) {
+            Some(token) if token.is_mistyped() => Err(malformed(format!(
+                "token begins with {PREFIX} and its checksum is wrong: mistyped or cut short"
+            ))),
+            Some(_) => Ok(Self {
+                text: secret,
+                generated: false,
+            }),
+            None => Err(malformed(format!(
+                "expected a token of 1 to {TOKEN_LIMIT} visible ASCII characters, found {}",
+                describe(secret.expose())
+            ))),
+        }
+    }
+
+    /// The text, to hand it to its user. Every call is a place to review.
+    pub fn expose(&self) -> &str {
+        self.text.expose_str().expect("a token is visible ASCII")
+    }
+
+    /// The value of an `Authorization` field that carries this token, marked as sensitive.
+    pub fn authorization(&self) -> HeaderValue {
+        let mut value =
+            HeaderValue::try_from(format!("Bearer {}", self.expose())).expect("a token is visible ASCII");
+        value.set_sensitive(true);
+        value
+    }
+
+    /// The hash by which sets and stores know it.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash::of(self.text.expose())
+    }
+
+    /// Whether this process generated it, so that no restart will know it again.
+    pub(crate) fn is_generated(&self) -> bool {
+        self.generated
+    }
+
+    /// Whether `presented` is this token: constant time, the length may show.
+    pub(crate) fn matches(&self, presented: PresentedToken<'_>) -> bool {
+        self.is(presented.0)
+    }
+
+    /// The same for octets of which it is not known whether they have the form of a token.
+    pub(crate) fn is(&self, octets: &[u8]) -> bool {
+        secret::equal(self.text.expose(), octets)
+    }
+}
+
+impl FromStr for Token {
+    type Err = SecretError;
+
+    fn from_str(text: &str) -> Result<Self, SecretError> {
+        Self::from_secret(text.into())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+/// A token as a request carries it: of the right form, and nothing known of it yet.
+///
+/// # Security
+///
+/// `Debug` prints the type's name only.
+#[derive(Clone, Copy)]
+pub struct PresentedToken<'a>(&'a [u8]);
+
+impl<'a> PresentedToken<'a> {
+    /// The token that `octets` are, or `None` unless they are 1 to 512 visible ASCII octets (21 to 7E).
+    pub fn new(octets: &'a [u8]) -> Option<Self> {
+        let formed = (1..=TOKEN_LIMIT).contains(&octets.len()) && are_visible(octets);
+        formed.then_some(Self(octets))
+    }
+
+    /// The text. Every call is a place to review.
+    pub fn expose(self) -> &'a str {
+        std::str::from_utf8(self.0).expect("a presented token is visible ASCII")
+    }
+
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The hash by which sets and stores know it.
+    pub fn hash(self) -> TokenHash {
+        TokenHash::of(self.0)
+    }
+
+    /// Whether it begins as a generated token does and its checksum is wrong: no look-up is needed then.
+    pub fn is_mistyped(self) -> bool {
+        self.0.starts_with(PREFIX.as_bytes())
+            && self.0.split_last_chunk::<CHECKSUM>().is_none_or(|(body, sum)| {
+                body.len() != PREFIX.len() + RANDOM || !secret::equal(&checksum(body), sum)
+            })
+    }
+}
+
+/// Returns whether all are visible ASCII. Without a way out at the first that is not, the compiler judges many at once.
+fn are_visible(octets: &[u8]) -> bool {
+    octets
+        .iter()
+        .fold(true, |all, octet| all & octet.is_ascii_graphic())
+}
+
+impl fmt::Debug for PresentedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PresentedToken")
+    }
+}
+
+/// The SHA-256 of a token: all that a server needs to keep.
+///
+/// # Security
+///
+/// One round of a fast hash is enough for a token of 128 or more random bits: there is nothing to guess. It
+/// is not enough for a password.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    pub(crate) fn of(octets: &[u8]) -> Self {
+        Self(sha256(octets))
+    }
+
+    /// The 32 octets.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for TokenHash {
+    fn from(octets: [u8; 32]) -> Self {
+        Self(octets)
+    }
+}
+
+impl FromStr for TokenHash {
+    type Err = SecretError;
+
+    /// Reads 64 hexadecimal digits of either case.
+    fn from_str(text: &str) -> Result<Self, SecretError> {
+        let malformed = || {
+            let found = describe(text.as_bytes());
+            SecretError::new(
+                SecretErrorKind::Malformed,
+                format!("expected a token hash of 64 hexadecimal digits, found {found}"),
+            )
+        };
+        let mut octets = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != octets.len() || !rest.is_empty() {
+            return Err(malformed());
+        }
+        for (octet, pair) in octets.iter_mut().zip(pairs) {
+            let digit = |octet: u8| char::from(octet).to_digit(16).ok_or_else(malformed);
+            *octet = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).map_err(|_| malformed())?;
+        }
+        Ok(Self(octets))
+    }
+}
+
+impl fmt::Display for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    /// The first four octets: enough to tell two apart, and of no use to a thief.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second, third, fourth, ..] = self.0;
+        write!(f, "TokenHash({first:02x}{second:02x}{third:02x}{fourth:02x}...)")
+    }
+}
+
+/// The first 32 bits of the SHA-256 of `text`, in base 62, most significant digit first.
+fn checksum(text: &[u8]) -> [u8; CHECKSUM] {
+    let [first, second, third, fourth, ..] = TokenHash::of(text).0;
+    let mut rest = u32::from_be_bytes([first, second, third, fourth]);
+    let mut digits = [0; CHECKSUM];
+    for digit in digits.iter_mut().rev() {
+        *digit = random::BASE62[(rest % 62) as usize];
+        rest /= 62;
+    }
+    digits
+}
+
+/// What is wrong with a text, in words that do not give it away.
+fn describe(octets: &[u8]) -> String {
+    if octets.is_empty() {
+        return "nothing".to_owned();
+    }
+    match octets.iter().position(|octet| !octet.is_ascii_graphic()) {
+        Some(place) => format!(
+            "{} octets with a blank, a control or a non-ASCII one at place {}",
+            octets.len(),
+            place + 1
+        ),
+        None => format!("{} characters", octets.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_generated_token_has_prefix_length_and_a_right_checksum() {
+        let token = Token::generate();
+        assert_eq!(token.expose().len(), 53);
+        assert!(token.expose().starts_with("pcl_"));
+        assert!(
+            !PresentedToken::new(token.expose().as_bytes())
+                .expect("well-formed")
+                .is_mistyped()
+        );
+        assert!(token.is_generated());
+    }
+
+    #[test]
+    fn any_one_character_changed_or_lost_is_seen_by_the_checksum() {
+        let token = Token::generate();
+        let text = token.expose().as_bytes();
+        for place in PREFIX.len()..text.len() {
+            let mut changed = text.to_vec();
+            changed[place] = if changed[place] == b'0' { b'1' } else { b'0' };
+            assert!(
+                PresentedToken::new(&changed).expect("well-formed").is_mistyped(),
+                "changed at {place}"
+            );
+            let mut cut = text.to_vec();
+            cut.remove(place);
+            assert!(
+                PresentedToken::new(&cut).expect("well-formed").is_mistyped(),
+                "lost at {place}"
+            );
+        }
+        assert!(PresentedToken::new(b"pcl_").expect("well-formed").is_mistyped());
+    }
+
+    #[test]
+    fn a_million_tokens_are_a_million_tokens() {
+        // 100,000 in the ordinary run: the generator's evenness is shown in `random`.
+        let tokens: HashSet<String> = (0..100_000)
+            .map(|_| Token::generate().expose().to_owned())
+            .collect();
+        assert_eq!(tokens.len(), 100_000);
+    }
+
+    #[test]
+    fn tokens_of_other_origin_are_taken_as_they_are_if_a_header_can_carry_them() {
+        let longest = "x".repeat(TOKEN_LIMIT);
+        for text in ["a", "0123456789abcdef", "a,b;c=d\"e\\f", longest.as_str()] {
+            assert_eq!(text.parse::<Token>().expect("a token").expose(), text, "{text}");
+        }
+        let too_long = "x".repeat(TOKEN_LIMIT + 1);
+        for (text, found) in [
+            ("", "found nothing"),
+            (
+                "two words",
+                "found 9 octets with a blank, a control or a non-ASCII one at place 4",
+            ),
+            (
+                "line\n",
+                "found 5 octets with a blank, a control or a non-ASCII one at place 5",
+            ),
+            (
+                "\u{e9}",
+                "found 2 octets with a blank, a control or a non-ASCII one at place 1",
+            ),
+            (too_long.as_str(), "found 513 characters"),
+            ("pcl_typo", "its checksum is wrong"),
+        ] {
+            let error = text.parse::<Token>().expect_err("no token").to_string();
+            assert!(error.contains(found), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_odd_octet_is_seen_at_every_place_among_any_neighbours() {
+        for length in 1..34 {
+            for neighbour in [b'!', b'a', b'~'] {
+                let mut octets = vec![neighbour; length];
+                assert!(are_visible(&octets));
+                for place in 0..length {
+                    for octet in 0..=255 {
+                        octets[place] = octet;
+                        let expected = octet.is_ascii_graphic();
+                        assert_eq!(are_visible(&octets), expected, "{octet} at {place} of {length}");
+                    }
+                    octets[place] = neighbour;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_hash_reads_what_it_prints_and_shows_little() {
+        let hash = Token::generate().hash();
+        let text = hash.to_string();
+        assert_eq!(text.parse::<TokenHash>().expect("its own text"), hash);
+        assert_eq!(
+            text.to_uppercase().parse::<TokenHash>().expect("either case"),
+            hash
+        );
+        assert!(!format!("{hash:?}").contains(&text[8..]));
+        for wrong in [
+            "",
+            "ab",
+            &text[1..],
+            &format!("{text}0"),
+            &text.replace(&text[..1], "g"),
+        ] {
+            assert!(wrong.parse::<TokenHash>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn neither_side_can_be_printed() {
+        let token = Token::generate();
+        let presented = PresentedToken::new(token.expose().as_bytes()).expect("well-formed");
+        assert_eq!(format!("{token:?} {presented:?}"), "Token PresentedToken");
+        assert!(token.authorization().is_sensitive());
+    }
+}

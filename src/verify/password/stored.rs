@@ -1,0 +1,277 @@
+//! Passwords of users, kept in a store.
+
+use std::{fmt, sync::Arc};
+
+use super::{verdict, wrong};
+use crate::{
+    error::Unavailable,
+    grant::Grant,
+    maybe_future::Answer,
+    password::{
+        self, PasswordHash,
+        pool::{HashingPool, PasswordCheck},
+    },
+    secret::Secret,
+    verify::{PasswordVerifier, Verdict},
+};
+
+/// What a store has of a user: the hash of the password and what the user is worth, or nobody of that name.
+pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, Unavailable>;
+
+/// Where the hashes of users' passwords are kept.
+///
+/// # Example
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use portcullis::{Answer, Grant, Identity, PasswordHash, PasswordStore, Unavailable, verify::PasswordLookup};
+///
+/// #[derive(Clone)]
+/// struct Database;
+///
+/// impl PasswordStore for Database {
+///     fn find(&self, username: &str) -> Answer<PasswordLookup> {
+///         let (database, username) = (self.clone(), username.to_owned());
+///         Answer::later(async move {
+///             let Some(text) = database.hash_of(&username).await.map_err(Unavailable::new)? else {
+///                 return Ok(None);
+///             };
+///             let hash: PasswordHash = text.parse().map_err(Unavailable::new)?;
+///             Ok(Some((Arc::new(hash), Grant::new(Identity::new(&username)))))
+///         })
+///     }
+///
+///     fn rehashed(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+///         let (database, username, old) = (self.clone(), username.to_owned(), old.clone());
+///         Answer::later(async move { database.replace(&username, old.expose(), new.expose()).await })
+///     }
+/// }
+///
+/// impl Database {
+///     /// `SELECT hash FROM users WHERE name = $1`
+///     async fn hash_of(&self, username: &str) -> Result<Option<String>, std::io::Error> {
+///         Ok(None)
+///     }
+///
+///     /// `UPDATE users SET hash = $3 WHERE name = $1 AND hash = $2`
+///     async fn replace(&self, username: &str, old: &str, new: &str) {}
+/// }
+/// ```
+pub trait PasswordStore: Send + Sync + 'static {
+    /// The hash of this user's password, and what the user is worth; `None` for a user who is unknown, locked
+    /// out or without a password.
+    fn find(&self, username: &str) -> Answer<PasswordLookup>;
+
+    /// Told when a user has logged in by a hash that is weak or cheaper than new ones are, with one made anew
+    /// of the same password. Default: nothing is done.
+    ///
+    /// To be stored only if the stored one still is `old`: the password may have been changed in between, and
+    /// the older one would come back to life. A fault is the store's own to report; the login goes on.
+    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+        let _ = (username, old, new);
+        Answer::Now(())
+    }
+}
+
+impl<S: PasswordStore + ?Sized> PasswordStore for Arc<S> {
+    fn find(&self, username: &str) -> Answer<PasswordLookup> {
+        (**self).find(username)
+    }
+
+    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+        (**self).update_hash(username, old, new)
+    }
+}
+
+/// Users who log in by passwords whose hashes `S` keeps.
+///
+/// 1. An empty password, or one over 1024 octets, is wrong: neither the store nor the pool is asked.
+/// 2. Everybody else costs one hash of the pool's cost, known or not.
+/// 3. Who is right by a weak or a cheaper hash has it made anew while the password is known; if the pool has
+///    no room for that, at the next login.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Identity, PasswordHash, Secret, StoredPasswords, Users};
+///
+/// let hash = PasswordHash::hash(&Secret::from("correct horse battery staple"))?;
+/// let verifier = StoredPasswords::new(MemoryPasswordStore::new([(Identity::new("alice"), hash)])?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct StoredPasswords<S> {
+    store: Arc<S>,
+    pool: HashingPool,
+}
+
+impl<S: PasswordStore> StoredPasswords<S> {
+    /// The passwords in `store`.
+    pub fn new(store: S) -> Self {
+        Self {
+            store: Arc::new(store),
+            pool: HashingPool::shared(),
+        }
+    }
+
+    /// Default: [`HashingPool::shared`].
+    #[must_use]
+    pub fn with_pool(mut self, pool: HashingPool) -> Self {
+        self.pool = pool;
+        self
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+}
+
+impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
+    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+        if !password::is_hashable(password) {
+            return Answer::Now(wrong());
+        }
+        let found = self.store.find(username);
+        let (verifier, username, password) = (self.clone(), username.to_owned(), password.clone());
+        Answer::later(async move {
+            let (hash, grant) = match found.await {
+                Ok(found) => found.unzip(),
+                Err(error) => return Verdict::Unavailable(error),
+            };
+            let verified = verifier.pool.verify(hash.clone(), password.clone()).await;
+            if let (Ok(PasswordCheck::Correct { needs_rehash: true }), Some(old)) = (&verified, hash) {
+                verifier.rehash(&username, &old, password).await;
+            }
+            verdict(verified, grant)
+        })
+    }
+}
+
+impl<S: PasswordStore> StoredPasswords<S> {
+    async fn rehash(&self, username: &str, old: &PasswordHash, password: Secret) {
+        if let Ok(new) = self.pool.hash(password).await {
+            self.store.update_hash(username, old, new).await;
+        }
+    }
+}
+
+impl<S> Clone for StoredPasswords<S> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            pool: self.pool.clone(),
+        }
+    }
+}
+
+impl<S> fmt::Debug for StoredPasswords<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredPasswords")
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{
+        denial::Reason,
+        identity::Identity,
+        password::{Argon2Memory, HashCost},
+        verify::MemoryPasswordStore,
+    };
+
+    fn pool() -> HashingPool {
+        HashingPool::new().with_cost(HashCost::tiny()).with_threads(1)
+    }
+
+    fn users() -> MemoryPasswordStore {
+        let hash = PasswordHash::compute(&"password".into(), HashCost::tiny(), &mut Argon2Memory::default());
+        MemoryPasswordStore::new([(Identity::new("alice"), hash)]).expect("users")
+    }
+
+    async fn stored(users: &MemoryPasswordStore) -> Arc<PasswordHash> {
+        let found = users.find("alice").await.expect("there").expect("known");
+        found.0
+    }
+
+    #[tokio::test]
+    async fn a_user_comes_in_by_their_password_and_all_else_is_one_answer() {
+        let verifier = StoredPasswords::new(users()).with_pool(pool());
+        for (username, password) in [
+            ("alice", "Password"),
+            ("alice", ""),
+            ("alice", &*"x".repeat(2_000)),
+            ("Alice", "password"),
+            ("bob", "password"),
+            ("", "password"),
+            ("", ""),
+        ] {
+            let verdict = verifier.verify(username, &password.into()).await;
+            assert!(
+                matches!(verdict, Verdict::Refused(Reason::WrongPassword)),
+                "{username} {password}"
+            );
+        }
+        match verifier.verify("alice", &"password".into()).await {
+            Verdict::Known(grant) => assert_eq!(grant.identity().username(), "alice"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_weak_hash_is_made_anew_at_login_and_only_if_the_password_was_right() {
+        let users = users();
+        let before = stored(&users).await;
+        let verifier = StoredPasswords::new(users.clone()).with_pool(pool());
+        verifier.verify("alice", &"wrong".into()).await;
+        assert!(stored(&users).await == before);
+        assert!(matches!(
+            verifier.verify("alice", &"password".into()).await,
+            Verdict::Known(_)
+        ));
+        let after = stored(&users).await;
+        assert!(after != before && after.verify(&"password".into()));
+    }
+
+    #[tokio::test]
+    async fn a_password_changed_in_between_is_not_undone_by_a_rehash() {
+        let users = users();
+        let old = stored(&users).await;
+        let of = |password: &str| {
+            PasswordHash::compute(&password.into(), HashCost::tiny(), &mut Argon2Memory::default())
+        };
+        let changed = of("changed");
+        users.set_password("alice", changed.clone());
+        users.update_hash("alice", &old, of("password")).await;
+        assert!(*stored(&users).await == changed);
+    }
+
+    struct Broken(AtomicUsize);
+
+    impl PasswordStore for Broken {
+        fn find(&self, _username: &str) -> Answer<PasswordLookup> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Answer::Now(Err(Unavailable::new("the disk is gone")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_does_not_answer_is_told_as_such_and_not_asked_for_what_is_no_password() {
+        let verifier = StoredPasswords::new(Broken(AtomicUsize::new(0))).with_pool(pool());
+        for password in [String::new(), "x".repeat(1 << 20)] {
+            let verdict = verifier.verify("alice", &password.into());
+            assert!(matches!(
+                verdict,
+                Answer::Now(Verdict::Refused(Reason::WrongPassword))
+            ));
+        }
+        assert_eq!(verifier.store().0.load(Ordering::Relaxed), 0);
+        let verdict = verifier.verify("alice", &"password".into()).await;
+        assert!(matches!(verdict, Verdict::Unavailable(_)));
+    }
+}
