@@ -31,7 +31,7 @@ impl Page {
     }
 
     /// A page with room for lists.
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     pub(crate) fn wide(title: &str) -> Self {
         Self::of_class(title, " class=\"wide\"")
     }
@@ -70,14 +70,14 @@ impl Page {
     }
 
     /// What a part of the page is about.
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     pub(crate) fn heading(self, text: &str) -> Self {
         self.block("<h2>", text, "</h2>")
     }
 
     /// One thing of a list: its name, what is known of it, and a button with what it posts to `action`, if there is
     /// something to be done.
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     pub(crate) fn item(
         mut self,
         name: &str,
@@ -96,7 +96,7 @@ impl Page {
     }
 
     /// A form whose button is not the one that most people want.
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     pub(crate) fn plain_form(
         mut self,
         action: &str,
@@ -165,7 +165,7 @@ pub(crate) struct Fields<'a>(&'a mut String);
 #[derive(Clone, Copy)]
 pub(crate) enum FieldKind {
     /// Anything; it may be left empty.
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     Optional,
     NewPassword,
     Password,
@@ -182,7 +182,7 @@ impl Fields<'_> {
     }
 
     /// A labelled choice of one value among several, the first unless another is chosen.
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     pub(crate) fn choice(&mut self, name: &str, label: &str, values: &[(&str, &str)]) {
         let id = format!("{name}-{}", self.0.len());
         let _ = write!(self.0, "<label for=\"{id}\">");
@@ -213,14 +213,14 @@ impl Fields<'_> {
         value: &str,
     ) {
         let (input, autocomplete) = match kind {
-            #[cfg(feature = "provider")]
+            #[cfg(feature = "hub-server")]
             FieldKind::Optional => ("text", "off"),
             FieldKind::NewPassword => ("password", "new-password"),
             FieldKind::Password => ("password", "current-password"),
             FieldKind::Username => ("text", "username"),
         };
         let required = match kind {
-            #[cfg(feature = "provider")]
+            #[cfg(feature = "hub-server")]
             FieldKind::Optional => "",
             _ => " required",
         };

@@ -44,7 +44,7 @@
 //! - [`TokenSet`], [`TokenVerifier`], [`Authenticator`], [`authenticator_fn`]: who is let in.
 //! - [`FileSource`], [`EnvSource`], [`SourceChain`]: where secrets come from.
 //! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
-//! - `hub_server::Hub` (feature `provider`): being the hub that services and single-user servers send people to.
+//! - `hub_server::Hub` (feature `hub-server`): being the hub that services and single-user servers send people to.
 //! - [`guard`]: the decision table that every browser's request passes.
 //! - `jupyter`, of the feature so called: the files by which Jupyter's tools find a server and its password.
 //! - [`manual`]: architecture, Jupyter, threats, defaults, migrating, contributing.
@@ -70,9 +70,9 @@ pub mod grpc;
 pub mod guard;
 mod head;
 mod html;
-#[cfg(feature = "hub")]
+#[cfg(feature = "hub-client")]
 pub mod hub;
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 pub mod hub_server;
 mod identity;
 #[cfg(feature = "jupyter")]
@@ -118,7 +118,7 @@ pub use gate::{
 pub use grant::Grant;
 pub use guard::{Hosts, Origins, Permit, Throttle, Throttled, TrustedProxies};
 pub use head::Head;
-#[cfg(feature = "hub")]
+#[cfg(feature = "hub-client")]
 pub use hub::HubAuth;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
 pub use launch_link::{LaunchLink, LaunchLinkStore, LaunchPageFile, LaunchTarget, LinkAction};

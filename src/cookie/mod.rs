@@ -26,7 +26,7 @@
 //! [`CookieScope`] says, with the keys of a [`Keyring`] and for a [`Lifetime`]; [`SetCookies`] carries lines to
 //! the answer. [`PathScopes`] decides from a request's path alone whose cookie counts.
 
-#[cfg(feature = "encrypted")]
+#[cfg(feature = "encrypted-cookies")]
 mod encrypted;
 mod error;
 mod jar;
@@ -47,7 +47,7 @@ pub use error::{CookieError, CookieErrorKind};
 pub use jar::{CookieJar, JarAt, Read};
 pub use keyring::Keyring;
 pub use lifetime::Lifetime;
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 pub(crate) use name::escape_path_segment;
 pub use name::{CookieName, CookiePrefix};
 pub use opened::{OpenError, Opened};

@@ -30,7 +30,7 @@ pub(super) trait Form: Send + Sync {
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) name: &'a CookieName,
-    #[cfg_attr(not(feature = "encrypted"), allow(dead_code, reason = "peers do not sign it"))]
+    #[cfg_attr(not(feature = "encrypted-cookies"), allow(dead_code, reason = "peers do not sign it"))]
     pub(super) scope: &'a CookieScope,
     pub(super) lifetime: &'a Lifetime,
 }
@@ -38,7 +38,7 @@ pub(super) struct Place<'a> {
 /// The times of a value to be written.
 #[derive(Clone, Copy)]
 #[cfg_attr(
-    not(feature = "encrypted"),
+    not(feature = "encrypted-cookies"),
     allow(dead_code, reason = "signed values have one time")
 )]
 pub(super) struct Times {

@@ -43,7 +43,7 @@ impl Form {
     }
 
     /// The texts of all fields `name`, in their order.
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let named = self.0.iter().filter(move |(field, _)| **field == *name);
         named.filter_map(|(_, value)| value.expose_str())

@@ -158,7 +158,7 @@ impl Guards {
     }
 
     /// Default: off. Makes cookies `Secure` whoever says that the browser speaks https, as behind a hub.
-    #[cfg(feature = "hub")]
+    #[cfg(feature = "hub-client")]
     pub(crate) fn with_rumours_of_https(self) -> Self {
         Self {
             listens_to_rumours: true,

@@ -41,7 +41,7 @@ use crate::{
 ///
 /// ```
 /// use portcullis::{HubAuth, Secret};
-/// # #[cfg(feature = "hub-client")] {
+/// # #[cfg(feature = "hub-client-hyper")] {
 /// let hub = HubAuth::builder(Secret::from("the token from jupyterhub_config.py"))
 ///     .api_url("http://127.0.0.1:8081/hub/api")
 ///     .base_url("/services/whoami/".parse()?)
@@ -273,7 +273,7 @@ impl HubAuthBuilder {
         }
     }
 
-    /// Default: the ready one, with the feature `hub-client`. What requests to the hub are sent by.
+    /// Default: the ready one, with the feature `hub-client-hyper`. What requests to the hub are sent by.
     ///
     /// It is cloned for each request. It must follow no redirects: tokens are not for others to see. The answer's
     /// size and the time it takes are limited here.
@@ -409,12 +409,12 @@ impl HubAuthBuilder {
     }
 }
 
-#[cfg(feature = "hub-client")]
+#[cfg(feature = "hub-client-hyper")]
 fn ready_transport(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
     super::client::ready(tls)
 }
 
-#[cfg(not(feature = "hub-client"))]
+#[cfg(not(feature = "hub-client-hyper"))]
 fn ready_transport(_: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
     Err(ConfigError::new(
         "http_client",

@@ -23,7 +23,7 @@ impl HubAuth {
     /// # Errors
     ///
     /// If one is missing or odd; the error names it, and says what was expected and found.
-    #[cfg(feature = "hub-client")]
+    #[cfg(feature = "hub-client-hyper")]
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::builder_from_env()?.build()
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// trusted.
 #[derive(Clone, Debug)]
 #[cfg_attr(
-    not(feature = "hub-client"),
+    not(feature = "hub-client-hyper"),
     expect(dead_code, reason = "the ready client alone reads them")
 )]
 pub(super) struct InternalTls {

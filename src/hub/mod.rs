@@ -38,9 +38,9 @@ mod api;
 mod authenticator;
 mod breaker;
 mod builder;
-#[cfg(feature = "hub-client")]
+#[cfg(feature = "hub-client-hyper")]
 mod client;
-#[cfg(feature = "hub-client")]
+#[cfg(feature = "hub-client-hyper")]
 mod client_tls;
 mod config;
 mod cookie_options;

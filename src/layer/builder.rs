@@ -77,7 +77,7 @@ pub struct AuthLayerBuilder {
     pub(super) clock: Option<Arc<dyn Clock>>,
     pub(super) form_timeout: Option<Duration>,
     pub(super) gate_only: bool,
-    #[cfg(feature = "hub")]
+    #[cfg(feature = "hub-client")]
     pub(super) hub: Option<crate::hub::HubAuth>,
 }
 
@@ -157,7 +157,7 @@ impl AuthLayerBuilder {
     /// [`AuthLayer::hub`](super::AuthLayer::hub).
     ///
     /// Base URL, public origin and keys are the hub's, unless they are set here.
-    #[cfg(feature = "hub")]
+    #[cfg(feature = "hub-client")]
     pub fn hub(mut self, hub: crate::hub::HubAuth) -> Self {
         self.hub = Some(hub);
         self

@@ -7,7 +7,7 @@ use crate::{
     error::ConfigError,
     gate::{elsewhere::Elsewhere, endpoint::Endpoint},
 };
-#[cfg(feature = "hub")]
+#[cfg(feature = "hub-client")]
 use crate::{
     gate::Responses,
     guard::{Hosts, XsrfAsked},
@@ -19,7 +19,7 @@ pub(super) struct HubSettings {
     pub(super) callback: (Box<str>, Box<dyn Endpoint>),
 }
 
-#[cfg(feature = "hub")]
+#[cfg(feature = "hub-client")]
 impl AuthLayerBuilder {
     /// The settings that a hub makes, where they are not made already.
     pub(super) fn with_hub_defaults(mut self) -> Result<(Self, Option<HubSettings>), ConfigError> {
@@ -62,7 +62,7 @@ impl AuthLayerBuilder {
     }
 }
 
-#[cfg(not(feature = "hub"))]
+#[cfg(not(feature = "hub-client"))]
 impl AuthLayerBuilder {
     pub(super) fn with_hub_defaults(self) -> Result<(Self, Option<HubSettings>), ConfigError> {
         Ok((self, None))

@@ -118,7 +118,7 @@ impl AuthLayer {
     /// let auth = AuthLayer::hub(HubAuth::from_env()?);
     /// # Ok::<(), portcullis::ConfigError>(())
     /// ```
-    #[cfg(feature = "hub")]
+    #[cfg(feature = "hub-client")]
     pub fn hub(hub: crate::hub::HubAuth) -> Self {
         Self::builder()
             .hub(hub)

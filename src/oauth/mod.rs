@@ -14,7 +14,7 @@ mod parameters;
 mod pkce;
 mod state_cookie;
 
-#[cfg(feature = "hub")]
+#[cfg(feature = "hub-client")]
 pub(crate) use self::json::object;
 pub use self::{
     client::{CallbackError, LoginRedirect, OAuthCallback, OAuthClient, PendingLogin},

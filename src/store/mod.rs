@@ -7,7 +7,7 @@
 //! | `PostgresTokenStore` | `postgres` | several processes at once |
 //!
 //! All three are a [`TokenStore`]; so can be one of your own, and
-//! `portcullis::testing::store_conformance` (feature `testing`) tells whether it is. With the feature `provider` they
+//! `portcullis::testing::store_conformance` (feature `testing`) tells whether it is. With the feature `hub-server` they
 //! are a `HubStore` as well, which adds logins and OAuth codes. Most programs hold a store by
 //! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes.
 //!
@@ -23,7 +23,7 @@
 
 mod error;
 mod expiring_map;
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 mod hub;
 mod memory;
 mod oneshot;
@@ -42,7 +42,7 @@ mod token_store;
 mod worker;
 
 pub(crate) use expiring_map::Expiring;
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 pub use hub::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresTokenStore, PostgresTokenStoreBuilder};

@@ -118,7 +118,7 @@ impl TokenRecord {
     }
 
     /// The same record in the session with this id, or in none.
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     pub(super) fn with_optional_session(self, session_id: Option<&str>) -> Self {
         Self {
             session_id: session_id.map(Arc::from),

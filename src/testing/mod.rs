@@ -2,7 +2,7 @@
 //!
 //! - [`TestIdentity`]: somebody put on a request, in place of a login.
 //! - [`TestClock`]: a clock that stands still until it is told.
-//! - [`store_conformance`]: what every store of tokens must be able to do; with the feature `provider` also
+//! - [`store_conformance`]: what every store of tokens must be able to do; with the feature `hub-server` also
 //!   `hub_store_conformance`.
 //!
 //! Ask for the feature in `[dev-dependencies]` alone: `portcullis = { version = "…", features = ["testing"] }`. Nothing here
@@ -47,11 +47,11 @@
 //! ```
 
 mod clock;
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 mod hub_store;
 mod identity;
 mod token_store;
 
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 pub use self::hub_store::hub_store_conformance;
 pub use self::{clock::TestClock, identity::TestIdentity, token_store::token_store_conformance};

@@ -17,7 +17,7 @@ type MakeJar = fn(&Keyring, CookieScope) -> CookieJar;
 fn forms() -> Vec<MakeJar> {
     vec![
         CookieJar::signed,
-        #[cfg(feature = "encrypted")]
+        #[cfg(feature = "encrypted-cookies")]
         CookieJar::encrypted,
     ]
 }
@@ -230,7 +230,7 @@ fn a_value_opens_under_its_own_name_and_key_alone_and_sealed_ones_at_their_place
             assert_eq!(found, Kept::Refused(OpenError::Invalid), "{jar:?}");
         }
     }
-    #[cfg(feature = "encrypted")]
+    #[cfg(feature = "encrypted-cookies")]
     {
         let keyring = Keyring::generate();
         let jar = |path| CookieJar::encrypted(&keyring, scope("name", path));
@@ -295,7 +295,7 @@ fn a_cookie_of_the_old_key_is_read_until_it_retires_and_then_rewritten_with_the_
     }
 }
 
-#[cfg(feature = "encrypted")]
+#[cfg(feature = "encrypted-cookies")]
 #[test]
 fn idle_time_begins_anew_with_each_renewal_and_the_absolute_end_stays() {
     let seconds = Duration::from_secs;
@@ -333,7 +333,7 @@ fn idle_time_begins_anew_with_each_renewal_and_the_absolute_end_stays() {
     assert_eq!(at(101), Kept::Refused(OpenError::Expired));
 }
 
-#[cfg(feature = "encrypted")]
+#[cfg(feature = "encrypted-cookies")]
 #[test]
 fn a_shorter_absolute_limit_counts_for_cookies_renewed_before_it_was_set() {
     let seconds = Duration::from_secs;

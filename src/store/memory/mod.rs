@@ -1,9 +1,9 @@
 //! A store that ends with the process.
 
 mod error;
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 mod hub;
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 mod hub_state;
 mod state;
 mod token_store;

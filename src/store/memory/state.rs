@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::error::duplicate;
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 use super::hub_state::HubState;
 use crate::{
     clock::UnixTime,
@@ -20,7 +20,7 @@ pub(super) struct State {
     hashes: HashMap<RecordId, TokenHash>,
     /// So many tokens there may be before those that have expired are looked for.
     sweep_at: usize,
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     pub(super) hub: HubState,
 }
 

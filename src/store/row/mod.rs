@@ -1,6 +1,6 @@
 //! What a database keeps of a token: the same columns in each.
 
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 mod hub;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     token::TokenHash,
 };
 
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 pub(super) use self::hub::{CodeRow, LoginRow};
 
 /// A row of `portcullis_tokens`, without the hashes.

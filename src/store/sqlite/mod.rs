@@ -2,7 +2,7 @@
 
 mod builder;
 mod error;
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 mod hub;
 mod schema;
 mod statements;

@@ -1,6 +1,6 @@
 //! What a store of tokens keeps, whatever happens to its process and its disk.
 
-#[cfg(feature = "provider")]
+#[cfg(feature = "hub-server")]
 mod a_dump_logs_nobody_in;
 mod faults_lose_nothing;
 mod killed_at_any_moment;
@@ -18,7 +18,7 @@ use portcullis::{
 async fn memory_keeps_what_a_store_promises() {
     let store = MemoryTokenStore::new();
     token_store_conformance(&store).await;
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     portcullis::testing::hub_store_conformance(&store).await;
 }
 
@@ -28,7 +28,7 @@ async fn sqlite_keeps_what_a_store_promises() {
     let path = folder.path().join("tokens.sqlite");
     let store = SqliteTokenStore::open(&path).expect("a store");
     token_store_conformance(&store).await;
-    #[cfg(feature = "provider")]
+    #[cfg(feature = "hub-server")]
     portcullis::testing::hub_store_conformance(&store).await;
     drop(store);
     assert!(

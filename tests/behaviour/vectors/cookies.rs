@@ -22,7 +22,7 @@ fn lines_are_read_by_the_rules_and_identities_signed() {
     check(CookieJar::signed);
 }
 
-#[cfg(feature = "encrypted")]
+#[cfg(feature = "encrypted-cookies")]
 #[test]
 fn lines_are_read_by_the_rules_and_identities_sealed() {
     check(CookieJar::encrypted);
