@@ -5,16 +5,16 @@
 
 mod callgrind;
 mod outcome;
+mod ptrace_step;
 mod report;
-mod stepping;
 
 use std::process::ExitCode;
 
 use self::{
     callgrind::Callgrind,
     outcome::{Failure, Outcome},
+    ptrace_step::Stepping,
     report::Report,
-    stepping::Stepping,
 };
 use crate::case::{Case, PREPARED};
 
@@ -50,7 +50,7 @@ pub(crate) fn run(cases: &[Case]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, name, rounds] = arguments.as_slice() {
         match flag.as_str() {
-            stepping::CHILD => stepping::child(named(cases, name), number(rounds)),
+            ptrace_step::CHILD => ptrace_step::child(named(cases, name), number(rounds)),
             callgrind::CHILD => callgrind::child(named(cases, name), number(rounds)),
             _ => {}
         }

@@ -3,9 +3,9 @@
 //! `cargo bench --bench passwords` measures all three, `-- storm`, `-- reference` or `-- users` one of them, and fails
 //! where a bound is passed. Without `--bench`, as `cargo test --benches` runs it, each is run once and nothing is held.
 
+mod concurrent_logins;
 mod reference;
-mod storm;
-mod users;
+mod timing_side_channel;
 
 use std::process::ExitCode;
 
@@ -19,9 +19,9 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, way] = arguments.as_slice()
-        && flag == storm::CHILD
+        && flag == concurrent_logins::CHILD
     {
-        storm::child(way);
+        concurrent_logins::child(way);
         return ExitCode::SUCCESS;
     }
     let measured = arguments.iter().any(|argument| argument == "--bench");
@@ -35,9 +35,9 @@ fn main() -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     type Part = fn(bool) -> Outcome;
     for (name, part) in [
-        ("storm", storm::run as Part),
+        ("storm", concurrent_logins::run as Part),
         ("reference", reference::run),
-        ("users", users::run),
+        ("users", timing_side_channel::run),
     ] {
         if named(name)
             && let Err(error) = part(measured)

@@ -20,16 +20,16 @@ use portcullis::{
     Reason, Session, Token, TokenSet, TokenVerifier, Verdict, authenticator_fn,
 };
 
-use support::{
+use common::{
     connections::{Protocol, serve},
-    failure::{self, Failure},
+    exit::{self, Failure},
     listen::listen,
     room::Limits,
-    stop::Stop,
+    shutdown::Stop,
 };
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../common/mod.rs"]
+mod common;
 
 /// Authenticators of one's own.
 #[derive(Parser)]
@@ -109,7 +109,7 @@ fn agent(key: &Token) -> impl Authenticator + use<> {
 }
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

@@ -17,20 +17,22 @@ use hyper::body::Incoming;
 use portcullis::{AuthLayer, BaseUrl, Event, Peer, Session, TrustedProxies};
 use tower::{Layer as _, service_fn};
 
-use own::Own;
-use support::{
-    browser, connections, console,
-    failure::{self, Failure},
-    flags::{Credentials, Flags},
+use common::{
+    browser,
+    cli::{Credentials, Flags},
+    connections, cookie_secret,
+    exit::{self, Failure},
     forward::{Asked, Body, Forward, ForwardError, Target},
     listen::listen,
-    log, runtime,
-    stop::Stop,
+    log,
+    shutdown::Stop,
+    startup,
 };
+use strip_credentials::Own;
 
-mod own;
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../common/mod.rs"]
+mod common;
+mod strip_credentials;
 
 /// The gate in front of any web application.
 #[derive(Parser)]
@@ -54,7 +56,7 @@ struct Upstream {
 }
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
@@ -65,7 +67,7 @@ async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let auth = gate(&flags, &credentials, base_url.clone(), address)?;
     let stop = Stop::on_signals()?;
-    let home = console::announce("gateway", address, &base_url, &flags, &credentials, &auth)?;
+    let home = startup::announce("gateway", address, &base_url, &flags, &credentials, &auth)?;
 
     let upstream = Arc::new(Upstream {
         target,
@@ -83,7 +85,7 @@ async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
         return serving.await;
     }
     // A link of its own: the printed one is still good when this one was opened.
-    let (link, directory) = (auth.launch_link(&home)?, runtime::directory()?);
+    let (link, directory) = (auth.launch_link(&home)?, cookie_secret::directory()?);
     tokio::select! {
         ended = serving => ended,
         never = browser::open(&link, &directory) => match never {},
@@ -116,7 +118,7 @@ fn gate(
         .trusted_proxies(flags.proxies()?)
         // The pages are the application's, and do not know of an `_xsrf` of ours. It may have one of its own.
         .csrf_by_origin()
-        .observer(|event: &Event<'_>| console::log(event))
+        .observer(|event: &Event<'_>| startup::log(event))
         .build()?)
 }
 

@@ -14,18 +14,18 @@ use portcullis::{AuthLayer, Grant, Identity, Session, Token, TokenSet};
 use tonic::{Request, Response, Status, service::Routes};
 use tower::Layer as _;
 
-use door::{Door, DoorServer};
-use support::{
+use common::{
     connections::{Protocol, serve},
-    failure::{self, Failure},
+    exit::{self, Failure},
     listen::listen,
     room::Limits,
-    stop::Stop,
+    shutdown::Stop,
 };
+use door::{Door, DoorServer};
 
+#[path = "../common/mod.rs"]
+mod common;
 mod door;
-#[path = "../support/mod.rs"]
-mod support;
 
 /// The same layer in front of gRPC services.
 #[derive(Parser)]
@@ -61,7 +61,7 @@ fn session<T>(request: &Request<T>) -> Result<&Session, Status> {
 }
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

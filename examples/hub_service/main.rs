@@ -6,11 +6,11 @@
 use std::process::ExitCode;
 
 use axum::{Extension, Json, Router, routing::get};
+use common::{exit, hub_service, room::Limits};
 use portcullis::{AuthLayer, HubAuth, Session};
-use support::{failure, room::Limits, service_url};
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../common/mod.rs"]
+mod common;
 
 /// A service of a JupyterHub.
 #[derive(clap::Parser)]
@@ -20,14 +20,14 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
-async fn run(arguments: Arguments) -> Result<(), failure::Failure> {
+async fn run(arguments: Arguments) -> Result<(), exit::Failure> {
     let hub = HubAuth::from_env()?;
     let home = hub.base_url().to_string();
     let app = Router::new().without_v07_checks().route(&home, get(whoami));
-    service_url::serve(
+    hub_service::serve(
         "hub_service",
         &home,
         app.layer(AuthLayer::hub(hub)),

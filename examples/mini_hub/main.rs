@@ -19,20 +19,20 @@ use portcullis::{EnvSource, SecretSource as _, Token};
 use serde_json::{Map, Value};
 use tokio::process::Command;
 
-use settings::{Route, Settings};
-use support::{
+use common::{
     connections::{Protocol, serve},
-    failure::{self, Failure},
+    exit::{self, Failure},
     listen::{listen, reachable},
     log,
     proxy_api::ProxyApi,
     room::Limits,
-    stop::Stop,
+    shutdown::Stop,
 };
+use settings::{Route, Settings};
 
+#[path = "../common/mod.rs"]
+mod common;
 mod settings;
-#[path = "../support/mod.rs"]
-mod support;
 
 /// A small hub.
 #[derive(Parser)]
@@ -51,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

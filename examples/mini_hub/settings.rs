@@ -11,7 +11,7 @@ use portcullis::{
 };
 use serde::Deserialize;
 
-use super::support::{console, failure::Failure, log};
+use super::common::{exit::Failure, log, startup};
 
 /// The file.
 #[derive(Deserialize)]
@@ -209,7 +209,7 @@ impl Settings {
             .public_origin(origin)
             .additional_origins(Origins::parse(own).map_err(|error| format!("bind: {error}"))?)
             .trusted_proxies(proxies)
-            .observer(console::log)
+            .observer(startup::log)
             .build()?)
     }
 

@@ -22,23 +22,25 @@ use portcullis::{
     jupyter::{ServerInfo, ServerInfoFile},
 };
 
-use files::Root;
-use support::{
-    browser, connections, console,
-    failure::{self, Failure},
-    flags::{Credentials, Flags},
+use common::{
+    browser,
+    cli::{Credentials, Flags},
+    connections, cookie_secret,
+    exit::{self, Failure},
     listen::listen,
-    log, runtime,
-    stop::Stop,
+    log,
+    shutdown::Stop,
+    startup,
 };
+use files::Root;
 
 mod api;
+#[path = "../common/mod.rs"]
+mod common;
+mod directory_page;
 mod files;
-mod home;
-mod me;
+mod identity_api;
 mod stop_token;
-#[path = "../support/mod.rs"]
-mod support;
 
 /// Jupyter Server's authentication in front of one's own pages.
 #[derive(Parser)]
@@ -63,7 +65,7 @@ pub(crate) struct Server {
 }
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
@@ -100,7 +102,7 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
             "warning: Jupyter's tools will not find this server: {error}"
         ));
     });
-    let home = console::announce(
+    let home = startup::announce(
         "notebook_server",
         address,
         &server.base_url,
@@ -120,7 +122,7 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
         return serving.await;
     }
     // A link of its own: the printed one is still good when this one was opened.
-    let (link, directory) = (server.auth.launch_link(&home)?, runtime::directory()?);
+    let (link, directory) = (server.auth.launch_link(&home)?, cookie_secret::directory()?);
     tokio::select! {
         ended = serving => ended,
         never = browser::open(&link, &directory) => match never {},
@@ -133,7 +135,7 @@ fn tell_jupyter(info: ServerInfo, token: Option<&Token>) -> Result<ServerInfoFil
         Some(token) => info.with_token(token.clone()),
         None => info,
     };
-    Ok(info.write(runtime::directory()?)?)
+    Ok(info.write(cookie_secret::directory()?)?)
 }
 
 /// The gate: who may come in, and by what.
@@ -178,7 +180,7 @@ fn gate(
         .trusted_proxies(flags.proxies()?)
         // Jupyter's clients expect Jupyter's words: 403 and its JSON, not 401 and a challenge.
         .response_style(Responses::jupyter())
-        .observer(|event: &Event<'_>| console::log(event))
+        .observer(|event: &Event<'_>| startup::log(event))
         .build()?;
     Ok(auth.public_paths([&open]))
 }
@@ -188,11 +190,11 @@ fn routes(server: &Arc<Server>) -> Router {
     Router::new()
         // A base URL may hold `:` and `*`, which older routers took for patterns.
         .without_v07_checks()
-        .route(&at(""), get(home::page))
+        .route(&at(""), get(directory_page::page))
         .route(&at("api"), get(api::version))
         .route(&at("api/events/subscribe"), get(api::echo))
         .route(&at("api/kernelspecs"), get(api::kernelspecs))
-        .route(&at("api/me"), get(me::me).patch(me::update))
+        .route(&at("api/me"), get(identity_api::me).patch(identity_api::update))
         .route(&at("api/shutdown"), post(api::shutdown))
         .route(&at("api/status"), get(api::status))
         .route(&at("files/{*path}"), get(files::file))

@@ -17,10 +17,10 @@ use clap::{Parser, Subcommand};
 use portcullis::{PASSWORD_LIMIT, PasswordHash, PasswordPolicy, Secret, jupyter::ServerConfig};
 use zeroize::Zeroizing;
 
-use support::failure::{self, Failure};
+use common::exit::{self, Failure};
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../common/mod.rs"]
+mod common;
 
 /// Make and store a password.
 #[derive(Parser)]
@@ -39,7 +39,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

@@ -10,8 +10,8 @@ use time::{
 };
 
 use super::{
-    support::failure::Failure,
-    table::{Route, Table},
+    common::exit::Failure,
+    route_table::{Route, Table},
 };
 
 /// The longest description of a route that is read, in octets.

@@ -20,28 +20,28 @@ use serde_json::Map;
 use tokio::net::TcpListener;
 use tower::{Layer as _, service_fn};
 
-use arguments::Arguments;
-use support::{
+use cli::Arguments;
+use common::{
     connections::{Protocol, serve},
-    failure::{self, Failure},
+    exit::{self, Failure},
     forward::Forward,
     listen::{listen, reachable},
     log,
-    stop::Stop,
+    shutdown::Stop,
     tls::Tls,
 };
-use table::{Route, Table};
-use traffic::Traffic;
+use forward::Traffic;
+use route_table::{Route, Table};
 
 mod api;
-mod arguments;
-#[path = "../support/mod.rs"]
-mod support;
-mod table;
-mod traffic;
+mod cli;
+#[path = "../common/mod.rs"]
+mod common;
+mod forward;
+mod route_table;
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

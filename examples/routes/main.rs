@@ -13,13 +13,13 @@ use clap::{Parser, Subcommand};
 use portcullis::{EnvSource, SecretSource as _, Token};
 use serde_json::{Map, Value};
 
-use support::{
-    failure::{self, Failure},
+use common::{
+    exit::{self, Failure},
     proxy_api::ProxyApi,
 };
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../common/mod.rs"]
+mod common;
 
 /// Where the API of a proxy listens unless it is told to elsewhere.
 const USUAL: &str = "http://127.0.0.1:8001";
@@ -56,7 +56,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

@@ -22,10 +22,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use support::failure::{self, Failure};
+use common::exit::{self, Failure};
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../common/mod.rs"]
+mod common;
 
 /// How long a server may take to answer, and to end after each thing that is said to it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

@@ -23,16 +23,15 @@ use http::{HeaderName, HeaderValue, header};
 use portcullis::{AuthLayer, BaseUrl, Event, HubAuth, Session, hub::PROTOCOL_VERSION};
 use serde_json::{Value, json};
 
-use support::{
-    failure::{self, Failure},
-    log,
+use common::{
+    exit::{self, Failure},
+    hub_service, log,
     page::{Escaped, page},
     room::Limits,
-    service_url,
 };
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../common/mod.rs"]
+mod common;
 
 /// A server that a JupyterHub spawns.
 #[derive(Parser)]
@@ -49,7 +48,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    failure::run(run)
+    exit::run(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -74,7 +73,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .layer(auth)
         .with_state(base.clone());
     tokio::spawn(hub.activity().run());
-    service_url::serve("single_user", base.as_str(), app, arguments.limits).await
+    hub_service::serve("single_user", base.as_str(), app, arguments.limits).await
 }
 
 /// A page that says who is in.

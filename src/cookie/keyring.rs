@@ -187,7 +187,10 @@ impl Key {
         &self.signing
     }
 
-    #[cfg_attr(not(feature = "encrypted-cookies"), allow(dead_code, reason = "sealing asks for it"))]
+    #[cfg_attr(
+        not(feature = "encrypted-cookies"),
+        allow(dead_code, reason = "sealing asks for it")
+    )]
     pub(super) fn sub_key(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
         expand(&self.expander, purpose)
     }
@@ -195,7 +198,10 @@ impl Key {
 
 /// What a sub-key is for. A key is never used for two purposes.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "encrypted-cookies"), allow(dead_code, reason = "sealing asks for it"))]
+#[cfg_attr(
+    not(feature = "encrypted-cookies"),
+    allow(dead_code, reason = "sealing asks for it")
+)]
 pub(super) enum Purpose {
     EncryptedCookie,
     EncryptedCookieKeyId,

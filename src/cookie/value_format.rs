@@ -30,7 +30,10 @@ pub(super) trait Form: Send + Sync {
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) name: &'a CookieName,
-    #[cfg_attr(not(feature = "encrypted-cookies"), allow(dead_code, reason = "peers do not sign it"))]
+    #[cfg_attr(
+        not(feature = "encrypted-cookies"),
+        allow(dead_code, reason = "peers do not sign it")
+    )]
     pub(super) scope: &'a CookieScope,
     pub(super) lifetime: &'a Lifetime,
 }

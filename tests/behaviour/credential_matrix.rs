@@ -12,7 +12,7 @@ use portcullis::{
     Verdict, store::TokenFilter, testing::TestClock, verify::PasswordVerifier,
 };
 
-use crate::support::{Answered, TOKEN, request, send};
+use crate::common::{Answered, TOKEN, request, send};
 
 const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 const LIFE: Duration = Duration::from_secs(3600);
@@ -425,7 +425,7 @@ async fn redirects(server: &Server, first: Request<Full<Bytes>>) -> usize {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        request = crate::support::request(&format!(
+        request = crate::common::request(&format!(
             "GET {}\naccept: text/html\nsec-fetch-mode: navigate\nsec-fetch-dest: document\nsec-fetch-site: none\ncookie: {}",
             answer.header("location"),
             pairs.join("; ")
@@ -612,7 +612,7 @@ async fn answer_to_a_token_in_the_query_has_the_identity_of_the_login_it_makes()
 /// The same for a server behind a hub: what the hub's token and the cookie of a login there are worth.
 #[tokio::test]
 async fn credentials_of_a_hub_have_exactly_the_rights_that_the_hub_grants() {
-    use crate::a_hub_says_who_somebody_is::{
+    use crate::hub_client_token_lookup::{
         Browser, Does, FakeHub, NOW, alice, gate, gives, settings, state, user,
     };
 

@@ -17,7 +17,7 @@ use std::{
 
 use portcullis::{FileSource, SecretErrorKind, SecretSource};
 
-use crate::child;
+use crate::subprocess;
 
 const ROUNDS: usize = 200;
 const PROCESSES: usize = 32;
@@ -63,7 +63,7 @@ struct Starter {
 
 impl Starter {
     fn new(umask: &str) -> Self {
-        let mut process = child::command(module_path!(), "a_child_loads_when_told", umask)
+        let mut process = subprocess::command(module_path!(), "a_child_loads_when_told", umask)
             .stdin(Stdio::piped())
             .spawn()
             .expect("started");
@@ -83,7 +83,7 @@ impl Starter {
 
 #[test]
 fn a_child_loads_when_told() {
-    let Some(umask) = child::task() else { return };
+    let Some(umask) = subprocess::task() else { return };
     let umask = u32::from_str_radix(&umask, 8).expect("an octal umask");
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
     for task in std::io::stdin().lines() {
@@ -140,7 +140,7 @@ fn numbered(folder: &Path, number: usize) -> PathBuf {
 
 #[test]
 fn a_child_creates_until_it_is_killed() {
-    let Some(folder) = child::task() else { return };
+    let Some(folder) = subprocess::task() else { return };
     eprintln!("ready");
     for number in 0.. {
         load(&numbered(Path::new(&folder), number)).expect("created");
@@ -156,7 +156,7 @@ fn a_process_killed_while_creating_leaves_no_file_or_a_whole_one_and_the_next_st
         fs::create_dir(&folder).expect("made");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("changed");
         let task = folder.to_str().expect("text");
-        let mut process = child::command(module_path!(), "a_child_creates_until_it_is_killed", task)
+        let mut process = subprocess::command(module_path!(), "a_child_creates_until_it_is_killed", task)
             .spawn()
             .expect("started");
         let mut ready = String::new();

@@ -21,7 +21,7 @@ use portcullis::{
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use crate::support::Answered;
+use crate::common::Answered;
 
 /// Everybody's.
 pub(crate) const PASSWORD: &str = "vector-Pw-123";

@@ -174,7 +174,7 @@ async fn oa_4_a_redirect_uri_is_compared_as_text_and_nobody_is_sent_elsewhere() 
 async fn oa_5_a_code_is_good_once_for_a_minute_and_for_its_client_alone() {
     let world = World::new();
     let mut admin = world.browser_of("admin").await;
-    let grant = |answer: &crate::support::Answered| json(answer)["error"].as_str().map(str::to_owned);
+    let grant = |answer: &crate::common::Answered| json(answer)["error"].as_str().map(str::to_owned);
 
     let code = world.code(&mut admin, &authorize_query()).await.expect("a code");
     assert_eq!(code.len(), 30);

@@ -1,11 +1,11 @@
 //! What a store of tokens keeps, whatever happens to its process and its disk.
 
+mod crash_durability;
 #[cfg(feature = "hub-server")]
-mod a_dump_logs_nobody_in;
-mod faults_lose_nothing;
-mod killed_at_any_moment;
-mod moving_from_a_jupyterhub;
-mod opening;
+mod database_dump;
+mod jupyterhub_migration;
+mod open_database;
+mod storage_faults;
 
 use portcullis::{
     Clock as _, Grant, Identity, MemoryTokenStore, PresentedToken, StoredTokens, SystemClock, Token,

@@ -8,7 +8,7 @@ use std::sync::{
 use portcullis::{AuthLayer, Event, Reason, Secret, TokenSet};
 
 use super::{Outside, me};
-use crate::support::{request, send};
+use crate::common::{request, send};
 
 #[tokio::test]
 async fn it_counts_refusals_by_reason_over_every_protocol() -> Outside {

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use portcullis::{AuthLayer, Credential, FileSource, Head, Reason, Token, TokenHash, TokenSet};
 
 use super::{Outside, me};
-use crate::support::{TOKEN, request};
+use crate::common::{TOKEN, request};
 
 #[tokio::test]
 async fn it_knows_its_token_by_a_file_or_by_its_hash_alone() -> Outside {

@@ -3,7 +3,7 @@
 use portcullis::{AuthLayer, Token, TokenSet};
 
 use super::{Outside, me};
-use crate::support::{TOKEN, request, send};
+use crate::common::{TOKEN, request, send};
 
 #[tokio::test]
 async fn both_sides_have_the_token_and_neither_can_print_it() -> Outside {

@@ -7,7 +7,7 @@ use portcullis::{
 };
 
 use super::Outside;
-use crate::support::{request, send};
+use crate::common::{request, send};
 
 struct Basic<V>(V);
 

@@ -5,7 +5,7 @@ use portcullis::{
 };
 
 use super::{Outside, me};
-use crate::support::{TOKEN, request, send};
+use crate::common::{TOKEN, request, send};
 
 /// The database that is there already.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use http::HeaderName;
 use portcullis::{AuthLayer, Hosts, TokenSource};
 
 use super::Outside;
-use crate::support::{TOKEN, request, send};
+use crate::common::{TOKEN, request, send};
 
 #[tokio::test]
 async fn it_has_a_header_of_its_own_and_a_few_public_routes() -> Outside {

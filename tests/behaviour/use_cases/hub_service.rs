@@ -6,8 +6,8 @@ use axum::{Router, routing::get};
 use portcullis::{AuthLayer, HubAuth, Session};
 use tokio::net::TcpListener;
 
-use super::{Outside, connection::ask};
-use crate::a_hub_says_who_somebody_is::{Does, FakeHub, user};
+use super::{Outside, raw_client::ask};
+use crate::hub_client_token_lookup::{Does, FakeHub, user};
 
 /// What a hub starts a service with.
 fn environment(name: &str) -> Option<String> {

@@ -17,9 +17,9 @@ use tower::{Layer, service_fn};
 
 use super::{
     Outside,
-    connection::{ask, socket},
+    raw_client::{ask, socket},
 };
-use crate::support::TOKEN;
+use crate::common::TOKEN;
 
 /// Kernels by plain requests, and their channels by websocket.
 async fn kernels(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -3,7 +3,7 @@
 use portcullis::{AuthLayer, Challenge, Hosts, Origins, Secret, TokenSet};
 
 use super::{Outside, me};
-use crate::support::{request, send};
+use crate::common::{request, send};
 
 #[tokio::test]
 async fn it_guards_host_and_origin_and_points_to_its_metadata() -> Outside {

@@ -5,9 +5,8 @@
 
 mod analytics_engine;
 mod app_server;
-mod app_server_decision;
+mod app_server_launch_link;
 mod compile_cache;
-mod connection;
 mod database_server;
 mod database_server_store;
 mod desktop_agent;
@@ -16,6 +15,7 @@ mod kernel_supervisor;
 mod mcp_server;
 mod model_server;
 mod notebook_server;
+mod raw_client;
 mod small_hub;
 mod terminal_multiplexer;
 mod vector_database;
@@ -34,7 +34,11 @@ const USERS: &[(u8, &str, &str)] = &[
     (1, "notebook_server", include_str!("notebook_server.rs")),
     (2, "kernel_supervisor", include_str!("kernel_supervisor.rs")),
     (3, "app_server", include_str!("app_server.rs")),
-    (3, "app_server_decision", include_str!("app_server_decision.rs")),
+    (
+        3,
+        "app_server_launch_link",
+        include_str!("app_server_launch_link.rs"),
+    ),
     (4, "terminal_multiplexer", include_str!("terminal_multiplexer.rs")),
     (5, "model_server", include_str!("model_server.rs")),
     (6, "compile_cache", include_str!("compile_cache.rs")),

@@ -12,18 +12,18 @@ use tonic_health::{
     server::health_reporter,
 };
 
-use super::{Outside, connection::ask, me};
-use crate::child;
+use super::{Outside, me, raw_client::ask};
+use crate::subprocess;
 
 /// The test runs in a process of its own, since the environment is the whole process's.
 #[test]
 fn one_layer_guards_http_and_grpc_by_keys_that_are_replaced_while_it_runs() -> Outside {
     let name = "in_a_process_with_keys";
-    let mut unset = child::command(module_path!(), name, "unset");
+    let mut unset = subprocess::command(module_path!(), name, "unset");
     unset.env_remove("API_KEYS");
-    let mut keys = child::command(module_path!(), name, "keys");
+    let mut keys = subprocess::command(module_path!(), name, "keys");
     keys.env("API_KEYS", "key-one-0123456789, key-two-0123456789");
-    let mut empty = child::command(module_path!(), name, "empty");
+    let mut empty = subprocess::command(module_path!(), name, "empty");
     empty.env("API_KEYS", "key-one-0123456789,,key-two-0123456789");
     for (mut command, succeeds, word) in [
         (keys, true, ""),
@@ -40,7 +40,7 @@ fn one_layer_guards_http_and_grpc_by_keys_that_are_replaced_while_it_runs() -> O
 
 #[tokio::test]
 async fn in_a_process_with_keys() -> Outside {
-    if child::task().is_none() {
+    if subprocess::task().is_none() {
         return Ok(());
     }
     let http = TcpListener::bind("127.0.0.1:0").await?;

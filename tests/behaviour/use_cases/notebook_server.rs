@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::{
     Outside,
-    connection::{ask, socket},
+    raw_client::{ask, socket},
 };
 
 async fn status(session: Session) -> String {

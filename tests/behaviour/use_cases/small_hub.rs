@@ -13,8 +13,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
-use super::{Outside, connection::ask};
-use crate::support::Answered;
+use super::{Outside, raw_client::ask};
+use crate::common::Answered;
 
 const FORM: &str = "content-type: application/x-www-form-urlencoded";
 

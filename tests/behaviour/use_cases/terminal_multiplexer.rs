@@ -11,7 +11,7 @@ use portcullis::{
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Outside, me};
-use crate::support::{Answered, refused_for, request, send};
+use crate::common::{Answered, refused_for, request, send};
 
 const DAY: u64 = 86_400;
 

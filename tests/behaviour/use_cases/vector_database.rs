@@ -4,7 +4,7 @@ use http::Method;
 use portcullis::{AuthLayer, Head, Session, Token, TokenSet};
 
 use super::{Outside, me};
-use crate::support::{request, send};
+use crate::common::{request, send};
 
 #[tokio::test]
 async fn scopes_decide_what_a_key_may_do() -> Outside {

@@ -11,8 +11,8 @@ use portcullis::{
 };
 use serde_json::Value;
 
-use super::{judge, octets, over_the_wire};
-use crate::wire::{Sent, VERSIONS, exchange};
+use super::{http1_http2_parity, judge, octets};
+use crate::http_connection::{Sent, VERSIONS, exchange};
 
 const FILE: &str = "attacks/cookies.json";
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
@@ -141,7 +141,7 @@ fn judged(cookies: Result<RequestCookies<'_>, TooLarge>, case: &Value, peers: &P
 fn who_is_logged_in_is_the_same_over_both_versions() {
     let peers = Peers::new(CookieJar::signed);
     for version in VERSIONS {
-        over_the_wire::judge_over(
+        http1_http2_parity::judge_over(
             version,
             FILE,
             |case| match (case["status"].as_str(), case["session"]["verdict"].as_str()) {

@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 
 use super::{Rule, judge, redirects::by_the_rules};
 use crate::{
+    common::Answered,
     hub::{
         self, NOW, PASSWORD, REDIRECT_URI, SECRET, SERVER_TOKEN, World, authorize_query, encoded,
         exchange_fields, form, hidden,
     },
-    support::Answered,
 };
 
 fn wait<T>(future: impl Future<Output = T>) -> T {

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::{Rule, judge, load};
 use crate::{
-    a_hub_says_who_somebody_is::{Does, FakeHub, NOW, gate, settings, user},
-    support::{Answered, request, send},
+    common::{Answered, request, send},
+    hub_client_token_lookup::{Does, FakeHub, NOW, gate, settings, user},
 };
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -2,11 +2,11 @@
 
 #[path = "../../../examples/proxy/api.rs"]
 mod api;
-#[path = "../../../examples/support/mod.rs"]
-mod support;
+#[path = "../../../examples/common/mod.rs"]
+mod common;
 #[allow(dead_code, reason = "the traffic takes the rest")]
-#[path = "../../../examples/proxy/table.rs"]
-mod table;
+#[path = "../../../examples/proxy/route_table.rs"]
+mod route_table;
 
 use std::{cell::RefCell, convert::Infallible};
 
@@ -18,7 +18,7 @@ use serde_json::Value;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::{Rule, judge};
-use table::Table;
+use route_table::Table;
 
 /// The status, and of a good answer the JSON.
 type Verdict = (Option<u64>, Value);

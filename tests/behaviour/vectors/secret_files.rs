@@ -18,7 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{judge, octets};
-use crate::child;
+use crate::subprocess;
 
 const FILE: &str = "attacks/secret-files.json";
 const ROOT: u32 = 0;
@@ -229,7 +229,7 @@ fn in_environment(case: &Value) -> Verdict {
         as_file["parent"] = serde_json::json!({"mode": "0700"});
         return on_file_system(&as_file);
     }
-    let mut child = child::command(module_path!(), "a_child_reads_its_environment", "environment");
+    let mut child = subprocess::command(module_path!(), "a_child_reads_its_environment", "environment");
     match value {
         Some(value) => child.env("JPY_COOKIE_SECRET", OsString::from_vec(value)),
         None => child.env_remove("JPY_COOKIE_SECRET"),
@@ -248,7 +248,7 @@ fn in_environment(case: &Value) -> Verdict {
 
 #[test]
 fn a_child_reads_its_environment() {
-    if child::task().is_none() {
+    if subprocess::task().is_none() {
         return;
     }
     let loaded = EnvSource::cookie_secret().load();

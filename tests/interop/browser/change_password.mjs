@@ -5,7 +5,7 @@
 // LOGIN is the login page of a notebook_server whose password is PASSWORD and becomes NEW. Screenshots go to DIRECTORY.
 
 import { join } from "node:path";
-import { check, openBrowser, run } from "./drive.mjs";
+import { check, openBrowser, run } from "./helpers.mjs";
 
 const [login, password, next, pictures] = process.argv.slice(2);
 const home = login.replace(/login$/, "");

@@ -6,8 +6,8 @@
 // With a certificate every page comes by TLS.
 
 import { readFileSync } from "node:fs";
-import { check, openBrowser, run, serveForeignPage } from "./drive.mjs";
-import { serveFront } from "./front.mjs";
+import { check, openBrowser, run, serveForeignPage } from "./helpers.mjs";
+import { serveFront } from "./reverse_proxy.mjs";
 
 const [port, token, certfile, keyfile] = process.argv.slice(2);
 const tls = certfile && { cert: readFileSync(certfile), key: readFileSync(keyfile) };

@@ -5,7 +5,7 @@
 // LINK is the launch link that gateway printed; the notebook answer.ipynb prints "the answer is 42". Screenshots go to DIRECTORY.
 
 import { join } from "node:path";
-import { check, openBrowser, run, serveForeignPage } from "./drive.mjs";
+import { check, openBrowser, run, serveForeignPage } from "./helpers.mjs";
 
 const [link, pictures] = process.argv.slice(2);
 const { host, port, origin } = new URL(link);

@@ -4,7 +4,7 @@
 //
 // PREFIX is that of the token cookie's name. By TLS every certificate is taken.
 
-import { check, openBrowser, run } from "./drive.mjs";
+import { check, openBrowser, run } from "./helpers.mjs";
 
 const [hub, user, password, other, pictures, prefix = ""] = process.argv.slice(2);
 const segment = encodeURIComponent(user);

@@ -4,7 +4,7 @@
 //
 // LINK is what notebook_server printed, PAGE the file: URL that it opened a browser with, HOME its base page.
 
-import { check, openBrowser, run, serveForeignPage } from "./drive.mjs";
+import { check, openBrowser, run, serveForeignPage } from "./helpers.mjs";
 
 const [link, file, home] = process.argv.slice(2);
 

@@ -5,7 +5,7 @@
 // LINK is what notebook_server printed, HOME its base page. A screenshot goes to DIRECTORY.
 
 import { join } from "node:path";
-import { check, openBrowser, run } from "./drive.mjs";
+import { check, openBrowser, run } from "./helpers.mjs";
 
 const [link, home, pictures] = process.argv.slice(2);
 

@@ -4,7 +4,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { check, openBrowser, run, serveForeignPage } from "./drive.mjs";
+import { check, openBrowser, run, serveForeignPage } from "./helpers.mjs";
 
 const [hub, service, user, password, pictures] = process.argv.slice(2);
 mkdirSync(pictures, { recursive: true });

@@ -2,7 +2,7 @@
 //
 //   node proxied_hub.mjs HUB USER PASSWORD
 
-import { check, openBrowser, run } from "./drive.mjs";
+import { check, openBrowser, run } from "./helpers.mjs";
 
 const [hub, user, password] = process.argv.slice(2);
 

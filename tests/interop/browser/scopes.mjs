@@ -4,8 +4,8 @@
 //
 // For each BASE a notebook_server serves at PORT of this machine and takes TOKEN; they are /, /hub/, /user/alice/ and /user/alice2/.
 
-import { check, openBrowser, run } from "./drive.mjs";
-import { serveFront } from "./front.mjs";
+import { check, openBrowser, run } from "./helpers.mjs";
+import { serveFront } from "./reverse_proxy.mjs";
 
 const servers = [];
 for (let rest = process.argv.slice(2); rest.length; rest = rest.slice(3)) servers.push({ base: rest[0], port: Number(rest[1]), token: rest[2] });

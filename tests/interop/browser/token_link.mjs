@@ -5,7 +5,7 @@
 // LINK leads to the base page of a notebook_server with the token that it printed; its root has hello.txt and picture.png. Screenshots go to DIRECTORY.
 
 import { join } from "node:path";
-import { check, openBrowser, run, serveForeignPage } from "./drive.mjs";
+import { check, openBrowser, run, serveForeignPage } from "./helpers.mjs";
 
 const [link, pictures] = process.argv.slice(2);
 const { host, port, origin, pathname: base, searchParams } = new URL(link);

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{example::wait, http, install, tls::Authority, visitor::Visitor};
+use crate::{cookie_client::Visitor, example::wait, http, install, tls::Authority};
 
 /// How long a hub may take until it answers through its proxy.
 const PATIENCE: Duration = Duration::from_secs(60);

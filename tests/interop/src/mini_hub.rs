@@ -10,8 +10,8 @@ use std::{
 
 use crate::{
     example::Example,
+    headless_browser::{Page, Person, wait_until},
     http, install,
-    person::{Page, Person, wait_until},
 };
 
 /// A running `mini_hub`, with `alice`, who may use the service `whoami`, and `bob`, who may not.

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command, thread, time:
 
 use portcullis_interop::{
     browser::drive,
+    headless_browser::{Person, wait_until},
     http::request,
     mini_hub::MiniHub,
-    person::{Person, wait_until},
     postgres::Postgres,
 };
 
@@ -347,7 +347,7 @@ fn two_hubs_on_one_server_of_postgresqls_are_one() {
         .expect("a folder");
     let store = format!(
         "postgres://hub@{}/mini_hub",
-        portcullis_interop::person::encoded(folder)
+        portcullis_interop::headless_browser::encoded(folder)
     );
     let one = MiniHub::start(&store, "oauth_no_confirm = true");
     let _service = one.python_service(1, COOKIE_SECRET);

@@ -4,7 +4,7 @@
 //! where a bound is passed. Without `--bench`, as `cargo test --benches` runs it, there are fewer tokens, and nothing is
 //! held.
 
-mod filling;
+mod fill;
 
 use std::{
     error::Error,
@@ -55,19 +55,19 @@ async fn main() -> ExitCode {
 
 async fn sqlite(many: usize, measured: bool) -> Outcome {
     let folder = tempfile::tempdir()?;
-    let few = filling::sqlite(&folder.path().join("few"), 1_000)?;
-    let many = filling::sqlite(&folder.path().join("many"), many)?;
+    let few = fill::sqlite(&folder.path().join("few"), 1_000)?;
+    let many = fill::sqlite(&folder.path().join("many"), many)?;
     compare("sqlite", [few, many], measured).await
 }
 
 async fn postgres(many: usize, measured: bool) -> Outcome {
     let server = portcullis_interop::postgres::Postgres::start();
-    let few = filling::postgres(&server, "few", 1_000).await?;
-    let many = filling::postgres(&server, "many", many).await?;
+    let few = fill::postgres(&server, "few", 1_000).await?;
+    let many = fill::postgres(&server, "many", many).await?;
     compare("postgres", [few, many], measured).await
 }
 
-/// A store, and how many tokens of [`filling::token`] are in it.
+/// A store, and how many tokens of [`fill::token`] are in it.
 type Filled<S> = (S, usize);
 
 async fn compare<S: TokenStore>(name: &str, stores: [Filled<S>; 2], measured: bool) -> Outcome {
@@ -142,12 +142,12 @@ async fn look_up<S: TokenStore>(
         *random ^= *random >> 7;
         *random ^= *random << 17;
         let number = usize::try_from(*random % count as u64)?;
-        let text = filling::token(number);
+        let text = fill::token(number);
         let token = PresentedToken::new(text.as_bytes()).ok_or("no token")?;
         let began = Instant::now();
         let found = tokens.find(token).await?;
         times.push(began.elapsed());
-        assert_eq!(found.expect("it is there").created().as_secs(), filling::CREATED);
+        assert_eq!(found.expect("it is there").created().as_secs(), fill::CREATED);
     }
     Ok(times)
 }

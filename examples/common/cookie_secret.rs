@@ -1,0 +1,47 @@
+//! The secret that signs cookies, where Jupyter's servers keep it.
+
+use std::path::{Path, PathBuf};
+
+use portcullis::{
+    FileSource, Keyring, SecretErrorKind, SecretSource as _,
+    jupyter::{create_directory, runtime_directory},
+};
+
+use super::exit::Failure;
+
+/// The runtime directory, made for its owner alone if it is missing.
+///
+/// # Errors
+///
+/// If no variable tells where, or the directory cannot be made.
+pub(crate) fn directory() -> Result<PathBuf, Failure> {
+    let directory = runtime_directory()?;
+    create_directory(&directory)?;
+    Ok(directory)
+}
+
+/// The keys that sign cookies, from `file` or `jupyter_cookie_secret` in the runtime directory. A file that is
+/// missing is made, so that logins outlive a restart.
+///
+/// `raw` takes a file's octets as they are, as Jupyter Server does with what it wrote.
+///
+/// # Errors
+///
+/// If the file cannot be read or made, can be read by others, or holds no secret.
+pub(crate) fn keyring(file: Option<&Path>, raw: bool) -> Result<Keyring, Failure> {
+    let file = match file {
+        Some(file) => file.to_owned(),
+        None => directory()?.join("jupyter_cookie_secret"),
+    };
+    let source = FileSource::cookie_secret(&file).or_create();
+    let source = if raw { source.raw() } else { source };
+    let loaded = source.load().map_err(|error| match error.kind() {
+        // Most likely this: Jupyter Server was here first, and its file holds no hexadecimal digits.
+        SecretErrorKind::Malformed if !raw => {
+            format!("{error} (what Jupyter Server wrote needs --raw-cookie-secret)")
+        }
+        _ => error.to_string(),
+    })?;
+    let secret = loaded.ok_or("cookie secret file: expected one to be made, found none")?;
+    Ok(Keyring::from_secret(secret)?)
+}

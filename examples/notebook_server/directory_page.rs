@@ -1,0 +1,83 @@
+//! The base page: who you are, how you came in, and what there is to read.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use axum::{
+    Extension,
+    extract::{Query, State},
+    response::{IntoResponse as _, Response},
+};
+use http::StatusCode;
+use portcullis::{Credential, Session};
+use serde::Deserialize;
+
+use crate::{
+    Server,
+    common::page::{self, Encoded, Escaped},
+};
+
+#[derive(Deserialize)]
+pub(crate) struct Place {
+    /// The directory to list, below the root.
+    #[serde(default)]
+    dir: String,
+}
+
+/// `GET ` of the base URL. The gate put the session there: without one nobody gets here.
+pub(crate) async fn page(
+    State(server): State<Arc<Server>>,
+    Extension(session): Extension<Session>,
+    Query(Place { dir }): Query<Place>,
+) -> Response {
+    let Some(entries) = server.root.list(&dir).await else {
+        return (StatusCode::NOT_FOUND, "no such directory\n").into_response();
+    };
+    let base = Escaped(server.base_url.as_str());
+    let within = if dir.is_empty() {
+        String::new()
+    } else {
+        format!("{dir}/")
+    };
+
+    let mut list = String::new();
+    if let Some((above, _)) = dir.rsplit_once('/').or((!dir.is_empty()).then_some(("", ""))) {
+        let _ = writeln!(list, "<li><a href=\"{base}?dir={}\">..</a>", Encoded(above));
+    }
+    for entry in &entries {
+        let path = format!("{within}{}", entry.name);
+        let (path, name) = (Encoded(&path), Escaped(&entry.name));
+        let _ = match entry.is_directory {
+            true => writeln!(list, "<li><a href=\"{base}?dir={path}\">{name}/</a>"),
+            false => writeln!(list, "<li><a href=\"{base}files/{path}\">{name}</a>"),
+        };
+    }
+    if entries.is_empty() {
+        list.push_str("<li class=soft>Nothing here.\n");
+    }
+
+    let how = match session.credential() {
+        Credential::Cookie => "by a cookie of this browser",
+        Credential::LaunchLink => "by a link that worked once",
+        Credential::Password => "by password",
+        Credential::Token => "by token",
+        _ => "in some other way",
+    };
+    let body = format!(
+        "<h1>You are in</h1>\n\
+         <section>\n<dl>\n<dt>Who<dd id=who>{who}\n<dt>How<dd id=how>{how}\n</dl>\n\
+         <p><a id=logout href=\"{base}logout\">Log out</a>{change}\n</section>\n\
+         <section>\n<h2>Files{of}</h2>\n<ul>\n{list}</ul>\n</section>\n",
+        change = if server.password_changes {
+            format!(" · <a id=change href=\"{base}login?change=password\">Change the password</a>")
+        } else {
+            String::new()
+        },
+        who = Escaped(session.identity().display_name()),
+        of = if dir.is_empty() {
+            String::new()
+        } else {
+            format!(" of {}", Escaped(&dir))
+        },
+    );
+    page::page("Notebook server", &body)
+}

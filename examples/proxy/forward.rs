@@ -1,0 +1,178 @@
+//! What goes through: each request to the server that its path leads to.
+
+use std::{
+    convert::Infallible,
+    future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, StatusCode, Uri,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HOST},
+};
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt as _, Empty, Full};
+use portcullis::{Peer, TrustedProxies};
+
+use super::{
+    common::{
+        exit::Failure,
+        forward::{Asked, Body, Forward, Heard, Target},
+        log,
+    },
+    route_table::{Route, Table},
+};
+
+/// Sends requests on by the table.
+#[derive(Clone)]
+pub(crate) struct Traffic {
+    pub(crate) table: Table,
+    pub(crate) forward: Forward,
+    /// Who has pages for what goes wrong, at `<target>/404?url=…`.
+    pub(crate) error_target: Option<Arc<Target>>,
+    /// Whether the host is the first segment of a route's path.
+    pub(crate) host_routing: bool,
+    pub(crate) https: bool,
+    pub(crate) trusted: Arc<TrustedProxies>,
+}
+
+impl Traffic {
+    /// The answer to a request, whoever gives it.
+    pub(crate) async fn answer<B>(self, mut request: Request<B>) -> Result<Response<Body>, Infallible>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
+    {
+        if request.uri().path() == "/_chp_healthz" {
+            return Ok(own(StatusCode::OK, "application/json", r#"{"status":"OK"}"#));
+        }
+        let uri = request.uri().clone();
+        let Some(route) = self.table.find(&self.path(&request)) else {
+            return Ok(self.error(StatusCode::NOT_FOUND, &uri).await);
+        };
+        let Some(target) = route.target() else {
+            return Ok(self.error(StatusCode::SERVICE_UNAVAILABLE, &uri).await);
+        };
+        let heard = Arc::clone(&route);
+        request
+            .extensions_mut()
+            .insert(Heard(Arc::new(move || heard.touch())));
+        let asked = self.asked(&request);
+        match self.forward.send(request, target, asked, future::pending()).await {
+            Ok(answer) => {
+                // Who asks for what is not there, or may not see it, does not keep the server alive.
+                if answer.status().as_u16() >= 300 {
+                    return Ok(answer);
+                }
+                route.touch();
+                Ok(answer.map(|body| Watched { body, route }.boxed_unsync()))
+            }
+            Err(error) => {
+                log::line(format_args!("{target}: {error}"));
+                let status = match error.status() {
+                    StatusCode::BAD_GATEWAY => StatusCode::SERVICE_UNAVAILABLE,
+                    status => status,
+                };
+                Ok(self.error(status, &uri).await)
+            }
+        }
+    }
+
+    /// The path by which the table is asked.
+    fn path<B>(&self, request: &Request<B>) -> String {
+        let uri = request.uri();
+        if !self.host_routing {
+            return uri.path().to_owned();
+        }
+        let host = uri.host().or_else(|| request.headers().get(HOST)?.to_str().ok());
+        let host = host.unwrap_or_default();
+        format!("/{}{}", host.split(':').next().unwrap_or_default(), uri.path())
+    }
+
+    fn asked<B>(&self, request: &Request<B>) -> Asked {
+        let peer = request.extensions().get::<Peer>().copied();
+        Asked {
+            by: peer.and_then(|peer| peer.ip()),
+            https: self.https,
+            trusted: peer.is_some_and(|peer| self.trusted.trust(peer)),
+        }
+    }
+
+    /// The page for what went wrong: the error target's, or a line.
+    async fn error(&self, status: StatusCode, uri: &Uri) -> Response<Body> {
+        let mut page = own(
+            status,
+            "text/plain; charset=utf-8",
+            status.canonical_reason().unwrap_or_default(),
+        );
+        let Some(target) = &self.error_target else {
+            return page;
+        };
+        let place = uri.path_and_query().map_or("/", |place| place.as_str());
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("url", place)
+            .finish();
+        let request = Request::get(format!("/{}?{query}", status.as_u16())).body(Empty::new());
+        let Ok(request) = request else { return page };
+        let asked = Asked {
+            by: None,
+            https: self.https,
+            trusted: false,
+        };
+        match self.forward.send(request, target, asked, future::pending()).await {
+            Ok(answer) => {
+                let (parts, body) = answer.into_parts();
+                for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+                    if let Some(value) = parts.headers.get(&name) {
+                        page.headers_mut().insert(name, value.clone());
+                    }
+                }
+                *page.body_mut() = body;
+            }
+            Err(error) => log::line(format_args!("--error-target {target}: {error}")),
+        }
+        page
+    }
+}
+
+fn own(status: StatusCode, kind: &'static str, text: &'static str) -> Response<Body> {
+    let body = Full::from(text).map_err(|never: Infallible| match never {});
+    let mut response = Response::new(body.boxed_unsync());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// A body whose every frame is a sign of life of its route.
+struct Watched {
+    body: Body,
+    route: Arc<Route>,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(_))) = &frame {
+            self.route.touch();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,280 @@
+//! What axum handlers take and give: extractors, refusals and cookies.
+
+use axum::{
+    Form, Router,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{Request, StatusCode, request::Parts};
+use http_body_util::BodyExt;
+use portcullis::{
+    AuthLayer, Challenge, Denial, Event, Grant, Head, Identity, Reason, Responses, Session, Token, TokenSet,
+    testing::TestIdentity,
+};
+use tower::ServiceExt;
+
+use crate::common::{Answered, TOKEN, request};
+
+async fn name(session: Session) -> String {
+    session.identity().username().to_owned()
+}
+
+async fn perhaps(session: Option<Session>) -> String {
+    session.map_or("nobody".to_owned(), |session| {
+        session.identity().username().to_owned()
+    })
+}
+
+async fn write(session: Session) -> Result<&'static str, Denial> {
+    session.require("write")?;
+    Ok("written")
+}
+
+fn keys() -> TokenSet {
+    let key: Token = TOKEN.parse().expect("a token");
+    TokenSet::new([(key, Grant::new(Identity::new("alice")).with_scopes(["read"]))]).expect("a set")
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/name", get(name).post(name))
+        .route("/perhaps", get(perhaps))
+        .route("/write", post(write))
+}
+
+async fn ask(app: &Router, request: Request<Body>) -> Answered {
+    let (parts, body) = app
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("infallible")
+        .into_parts();
+    let text = body.collect().await.expect("a body").to_bytes();
+    Answered {
+        status: parts.status,
+        parts,
+        text: String::from_utf8_lossy(&text).into_owned(),
+    }
+}
+
+async fn send(app: &Router, lines: &str) -> Answered {
+    ask(app, request(lines).map(Body::new)).await
+}
+
+#[tokio::test]
+async fn a_session_is_handed_to_who_asks_and_a_stranger_is_nobody() {
+    let auth = AuthLayer::bearer_tokens(keys());
+    let app = routes().layer(auth.optional().public_paths(["/open"]));
+    for (lines, status, text) in [
+        ("GET /name\nauthorization: Bearer {TOKEN}", 200, "alice"),
+        ("GET /perhaps\nauthorization: Bearer {TOKEN}", 200, "alice"),
+        ("GET /perhaps", 200, "nobody"),
+        ("GET /perhaps\nauthorization: Bearer wrong", 401, "unknown token"),
+        ("GET /name", 401, "no credential"),
+    ] {
+        let answer = send(&app, &lines.replace("{TOKEN}", TOKEN)).await;
+        assert_eq!(answer.status.as_u16(), status, "{lines}");
+        assert!(answer.text.contains(text), "{lines}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_handler_behind_an_open_path_sees_strangers_too() {
+    let app = routes().layer(AuthLayer::bearer_tokens(keys()).public_paths(["/perhaps", "/name"]));
+    assert_eq!(send(&app, "GET /perhaps").await.text, "nobody");
+    assert_eq!(send(&app, "GET /name").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_stranger_is_turned_away_by_an_extractor_as_by_the_gate() {
+    let gate = |responses| {
+        AuthLayer::builder()
+            .token(TOKEN.parse().expect("a token"))
+            .challenge(Challenge::bearer("the realm").expect("a realm"))
+            .response_style(responses)
+            .build()
+            .expect("a gate")
+    };
+    for responses in [Responses::plain(), Responses::jupyter()] {
+        let auth = gate(responses);
+        let (by_gate, by_extractor) = (routes().layer(auth.clone()), routes().layer(auth.optional()));
+        for lines in [
+            "GET /name?a=1\naccept: text/html",
+            "GET /name\naccept: application/json",
+            "POST /name\ncontent-type: application/grpc",
+        ] {
+            let (expected, found) = (send(&by_gate, lines).await, send(&by_extractor, lines).await);
+            assert_eq!(found.status, expected.status, "{lines}");
+            assert_eq!(found.text, expected.text, "{lines}");
+            for field in [
+                "location",
+                "www-authenticate",
+                "grpc-status",
+                "content-type",
+                "cache-control",
+            ] {
+                assert_eq!(found.header(field), expected.header(field), "{lines}: {field}");
+            }
+            let denial = found
+                .parts
+                .extensions
+                .get::<Denial>()
+                .expect("it carries its denial");
+            assert_eq!(denial.reason(), Reason::NoCredential, "{lines}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_turned_away_by_an_extractor_is_an_event() {
+    let (told, heard) = std::sync::mpsc::channel();
+    let auth = AuthLayer::builder()
+        .bearer_tokens(keys())
+        .observer(move |event: &Event<'_>| {
+            if let Event::Refused { reason, path, .. } = event {
+                told.send(format!("{reason} at {path}"))
+                    .expect("the test listens");
+            }
+        })
+        .build()
+        .expect("a gate");
+    send(&routes().layer(auth.optional()), "GET /name").await;
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["no credential at /name"]);
+}
+
+#[tokio::test]
+async fn a_route_without_its_gate_is_a_mistake_of_the_server_and_says_the_remedy() {
+    let auth = AuthLayer::bearer_tokens(keys());
+    let gate_only = AuthLayer::builder()
+        .bearer_tokens(keys())
+        .without_session_extension()
+        .build()
+        .expect("a gate");
+    for (claim, app) in [
+        ("no gate", routes()),
+        // The layer wraps what is there when it is added.
+        ("a gate added first", Router::new().layer(auth).merge(routes())),
+        ("a gate that hands nothing over", routes().layer(gate_only)),
+    ] {
+        for path in ["/name", "/perhaps"] {
+            let lines = format!("GET {path}?token={TOKEN}\nauthorization: Bearer {TOKEN}\ncookie: a={TOKEN}");
+            let answer = send(&app, &lines).await;
+            assert_eq!(
+                answer.status,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "{claim}: {path}"
+            );
+            assert!(answer.text.contains(".layer(auth)"), "{claim}: {}", answer.text);
+            assert_eq!(answer.header("cache-control"), "no-store", "{claim}");
+            let shown = format!("{:?} {}", answer.parts, answer.text);
+            assert!(!shown.contains(TOKEN), "{claim}: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_asks_for_a_scope_and_the_refusal_names_it() {
+    let app = routes().layer(AuthLayer::bearer_tokens(keys()));
+    let lines = format!("POST /write\nauthorization: Bearer {TOKEN}");
+    let answer = send(&app, &lines).await;
+    crate::common::refused_for(&answer, 403, Reason::InsufficientScope);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert!(
+        answer
+            .header("www-authenticate")
+            .ends_with("error=\"insufficient_scope\", scope=\"write\""),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_denial_is_json_whatever_its_detail_says() {
+    let denial = Denial::new(Reason::InsufficientScope).with_detail("ask \"ops\" \\ or wait");
+    let answer: Response = IntoResponse::into_response(denial.clone());
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let told: http::Response<hyper::body::Bytes> = denial.into_response(Head::of(&request("GET /")));
+    let value: serde_json::Value = serde_json::from_slice(told.body()).expect("JSON");
+    assert_eq!(value["message"], "insufficient scope: ask \"ops\" \\ or wait");
+}
+
+#[test]
+fn a_handler_tells_a_denial_to_each_client_in_its_own_way() {
+    let told = |lines: &str| -> http::Response<hyper::body::Bytes> {
+        Denial::insufficient_scope("write").into_response(Head::of(&request(lines)))
+    };
+    let page = told("GET /\naccept: text/html");
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    assert!(page.body().starts_with(b"<!"), "{page:?}");
+    let grpc = told("POST /a.B/C\ncontent-type: application/grpc");
+    assert_eq!((grpc.status(), grpc.body().len()), (StatusCode::OK, 0));
+    assert_eq!(grpc.headers()["grpc-status"], "7");
+}
+
+/// A login of one's own, with its cookies beside what it says.
+async fn log_in(
+    State(auth): State<AuthLayer>,
+    head: Parts,
+    Form(who): Form<Vec<(String, String)>>,
+) -> Response {
+    match who.first() {
+        Some((_, name)) => match auth.login(Head::of_parts(&head), Grant::new(Identity::new(name))) {
+            Ok(cookies) => (cookies, "welcome").into_response(),
+            Err(_) => StatusCode::BAD_REQUEST.into_response(),
+        },
+        None => Denial::new(Reason::WrongPassword).into_response(Head::of_parts(&head)),
+    }
+}
+
+async fn log_out(State(auth): State<AuthLayer>, head: Parts) -> Response {
+    let head = Head::of_parts(&head);
+    match auth.logout(head) {
+        Ok(cookies) => cookies.into_response(),
+        Err(denial) => denial.into_response(head),
+    }
+}
+
+#[tokio::test]
+async fn a_login_of_ones_own_sets_its_cookies_beside_those_of_others() {
+    let auth = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .custom_login_page()
+        .build()
+        .expect("a gate");
+    async fn with_theme(mut answer: Response) -> Response {
+        let theme = http::HeaderValue::from_static("theme=dark; Path=/");
+        answer.headers_mut().append("set-cookie", theme);
+        answer
+    }
+    let app = Router::new()
+        .route("/login", post(log_in))
+        .route("/name", get(name))
+        .route("/leave", post(log_out))
+        .layer(axum::middleware::map_response(with_theme))
+        .layer(auth.clone())
+        .with_state(auth.clone());
+    let form = |body: &'static str| {
+        request("POST /login\ncontent-type: application/x-www-form-urlencoded").map(|_| Body::from(body))
+    };
+    let answer = ask(&app, form("name=alice")).await;
+    assert_eq!((answer.status, &*answer.text), (StatusCode::OK, "welcome"));
+    assert_eq!(answer.set_cookies().len(), 3, "{answer:?}");
+    let session = answer.cookie("username-localhost=");
+    assert_eq!(answer.cookie("theme="), "theme=dark");
+    assert_eq!(
+        send(&app, &format!("GET /name\ncookie: {session}")).await.text,
+        "alice"
+    );
+    assert_eq!(ask(&app, form("")).await.status, StatusCode::UNAUTHORIZED);
+
+    let leave = TestIdentity::new("alice").authenticate(&auth, request("POST /leave").map(Body::new));
+    let lines = ask(&app, leave).await.set_cookies();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("username-localhost=;")
+                || line.starts_with("username-localhost=\"\"")),
+        "{lines:?}"
+    );
+}

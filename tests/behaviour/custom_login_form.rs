@@ -1,0 +1,152 @@
+//! A login page of one's own asks the gate about the password, and the gate holds its throttle before it.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use portcullis::{
+    AuthLayer, Grant, Head, Identity, MemoryPasswordStore, PasswordHash, Peer, Reason, SetCookies,
+    StoredPasswords, Token, UnixTime, testing::TestClock,
+};
+
+use crate::common::{request, send};
+
+const PASSWORD: &str = "purple tricycle nine";
+
+fn layer(clock: &TestClock) -> AuthLayer {
+    let hash = PasswordHash::hash(&PASSWORD.into()).expect("a good password");
+    let long = Identity::new("long").with_name(&"x".repeat(5_000));
+    let users = [
+        (Identity::new("alice"), hash.clone()),
+        (Identity::new("bob"), hash.clone()),
+        (long, hash),
+    ];
+    AuthLayer::builder()
+        .password_verifier(StoredPasswords::new(
+            MemoryPasswordStore::new(users).expect("users"),
+        ))
+        .custom_login_page()
+        .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 7], 1).into())))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate")
+}
+
+async fn try_password(
+    layer: &AuthLayer,
+    fields: &str,
+    username: &str,
+    password: &str,
+) -> Result<SetCookies, Reason> {
+    let request = request(&format!("POST /login\n{fields}"));
+    let answer = layer.verify_password(Head::of(&request), username, &password.into());
+    match answer.await {
+        Ok(login) => {
+            assert_eq!(login.session().identity().username(), username);
+            Ok(login.set_cookies())
+        }
+        Err(denial) => Err(denial.reason()),
+    }
+}
+
+fn pair(cookies: SetCookies, name: &str) -> String {
+    let mut headers = HeaderMap::new();
+    cookies.append_to(&mut headers);
+    let lines = headers.get_all("set-cookie").iter();
+    let mut lines = lines.map(|line| line.to_str().expect("ASCII"));
+    let line = lines.find(|line| line.starts_with(name)).expect("a cookie");
+    line.split(';').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn the_right_password_gives_the_cookies_of_its_user_and_all_else_a_denial() {
+    let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
+    let layer = layer(&clock);
+    let cookies = try_password(&layer, "", "alice", PASSWORD)
+        .await
+        .expect("alice's own");
+    let session = pair(cookies, "username-localhost=");
+    let inside = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
+    assert_eq!(inside.text, "alice by Cookie");
+    for (fields, username, password, reason) in [
+        ("", "alice", "wrong", Reason::WrongPassword),
+        ("", "nobody", PASSWORD, Reason::WrongPassword),
+        (
+            "origin: https://evil.example",
+            "alice",
+            PASSWORD,
+            Reason::CrossSite,
+        ),
+        ("sec-fetch-site: cross-site", "alice", PASSWORD, Reason::CrossSite),
+        ("", "long", PASSWORD, Reason::TooLarge),
+    ] {
+        let told = try_password(&layer, fields, username, password).await;
+        assert_eq!(told.err(), Some(reason), "{fields} {username} {password}");
+    }
+    let without = AuthLayer::token(Token::generate());
+    let told = try_password(&without, "", "alice", PASSWORD).await;
+    assert_eq!(
+        told.err(),
+        Some(Reason::WrongPassword),
+        "a gate without passwords"
+    );
+}
+
+#[tokio::test]
+async fn it_is_throttled_as_the_gates_own_form_is() {
+    let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
+    let layer = layer(&clock);
+    let mut told = None;
+    for _ in 0..20 {
+        told = try_password(&layer, "", "bob", "wrong").await.err();
+    }
+    assert_eq!(told, Some(Reason::Throttled));
+    assert_eq!(
+        try_password(&layer, "", "bob", PASSWORD).await.err(),
+        Some(Reason::Throttled)
+    );
+    clock.advance(Duration::from_secs(3_600));
+    assert!(
+        try_password(&layer, "", "bob", PASSWORD).await.is_ok(),
+        "after the wait"
+    );
+}
+
+#[tokio::test]
+async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
+    let layer = layer(&TestClock::new(UnixTime::from_secs(1_700_000_000)));
+    let stranger = request("GET /login");
+    let before = layer.csrf_token(Head::of(&stranger)).expect("a value");
+    let value = before.value().to_owned();
+    let cookie = pair(before.set_cookies(), "_xsrf=");
+    let sent = |cookie: &str, field: &str| {
+        let request = request(&format!(
+            "POST /login\norigin: http://localhost\ncookie: {cookie}"
+        ));
+        layer.verify_csrf(Head::of(&request), field).is_ok()
+    };
+    assert!(sent(&cookie, &value));
+    assert!(!sent("a=b", &value), "the cookie is missing");
+    assert!(!sent(&cookie, "wrong") && !sent(&cookie, ""));
+
+    let by_hand = request("POST /login");
+    let login = |name: &str| {
+        let grant = Grant::new(Identity::new(name));
+        let cookies = layer.login(Head::of(&by_hand), grant).expect("it fits");
+        pair(cookies, "username-localhost=")
+    };
+    let (alice, bob) = (login("alice"), login("bob"));
+    let page = request(&format!("GET /form\ncookie: {alice}"));
+    let hers = layer.csrf_token(Head::of(&page)).expect("a value");
+    assert!(sent(&alice, hers.value()), "the login alone is enough");
+    assert!(!sent(&bob, hers.value()), "it is another's");
+    assert!(
+        !sent(&format!("{alice}; {cookie}"), &value),
+        "it is of before the login"
+    );
+    let action = request(&format!("POST /rename?_xsrf={}\ncookie: {alice}", hers.value()));
+    assert_eq!(
+        send(&layer, action).await.status,
+        200,
+        "the gate finds it in the query"
+    );
+}

@@ -1,0 +1,204 @@
+//! Each decision that an operator wants to know of is told once, with who, where and why.
+
+use std::sync::{Arc, Mutex};
+
+use http_body_util::Full;
+use portcullis::{
+    AuthLayer, Event, Grant, Identity, PasswordHash, Peer, Token, TokenSet, Unavailable, Verdict,
+};
+
+use crate::common::{TOKEN, request, send};
+
+/// Writes each event as a line.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn observer(&self) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
+        let log = self.clone();
+        move |event: &Event<'_>| {
+            let line = match event {
+                Event::LoggedIn { client, .. } => format!("logged in from {client:?}"),
+                Event::Refused {
+                    reason,
+                    label,
+                    path,
+                    client,
+                } => format!("{reason}, {label:?}, {path}, {client:?}"),
+                Event::Unavailable { error, path } => format!("unavailable: {error}, {path}"),
+                other => format!("{other:?}"),
+            };
+            log.0.lock().expect("one at a time").push(line);
+        }
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().expect("one at a time"))
+    }
+}
+
+#[tokio::test]
+async fn each_branch_tells_exactly_one_event() {
+    let log = Log::default();
+    let layer = AuthLayer::builder()
+        .token(TOKEN.parse::<Token>().expect("a token"))
+        .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())))
+        .observer(log.observer())
+        .build()
+        .expect("a gate");
+    let client = "Some(192.0.2.1)";
+    let login = send(
+        &layer,
+        request(&format!("GET /?token={TOKEN}\naccept: text/html")),
+    )
+    .await;
+    let (session, xsrf) = (login.cookie("username-"), login.cookie("_xsrf="));
+    assert_eq!(log.take(), [format!("logged in from {client}")]);
+    for (lines, expected) in [
+        (format!("GET /\nauthorization: Bearer {TOKEN}"), None),
+        (format!("GET /\ncookie: {session}; {xsrf}"), None),
+        (
+            "GET /hub?secret=1".to_owned(),
+            Some(format!("no credential, None, /hub, {client}")),
+        ),
+        (
+            "GET /\nauthorization: Bearer x".to_owned(),
+            Some(format!("unknown token, None, /, {client}")),
+        ),
+        (
+            "GET /\nauthorization: Bearer x y".to_owned(),
+            Some(format!("malformed request, None, /, {client}")),
+        ),
+        (
+            "GET /\ncookie: username-localhost=x".to_owned(),
+            Some(format!("invalid cookie, None, /, {client}")),
+        ),
+        (
+            "GET /\nhost: evil.example".to_owned(),
+            Some("foreign host, None, /, None".to_owned()),
+        ),
+        (
+            format!("POST /\ncookie: {session}"),
+            Some(format!("cross-site request, None, /, {client}")),
+        ),
+    ] {
+        send(&layer, request(&lines)).await;
+        assert_eq!(log.take(), expected.into_iter().collect::<Vec<_>>(), "{lines}");
+    }
+}
+
+#[tokio::test]
+async fn a_known_key_that_is_refused_is_named_by_its_label() {
+    let log = Log::default();
+    let grant = Grant::new(Identity::new("me")).labelled("phone");
+    let layer = AuthLayer::builder()
+        .bearer_tokens(TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set"))
+        .observer(log.observer())
+        .build()
+        .expect("a gate")
+        .require_scope("admin");
+    send(&layer, request(&format!("GET /\nauthorization: Bearer {TOKEN}"))).await;
+    assert_eq!(log.take(), ["insufficient scope, Some(\"phone\"), /, None"]);
+}
+
+/// A store that does not answer.
+struct Down;
+
+impl portcullis::TokenVerifier for Down {
+    fn verify(&self, _: portcullis::PresentedToken<'_>) -> portcullis::Answer<Verdict> {
+        portcullis::Answer::later(async { Verdict::Unavailable(Unavailable::new("the store is down")) })
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_answer_is_told_with_its_error_and_lets_nobody_in() {
+    let log = Log::default();
+    let layer = AuthLayer::builder()
+        .bearer_tokens(Down)
+        .observer(log.observer())
+        .build()
+        .expect("a gate");
+    for layer in [layer.clone(), layer.optional()] {
+        let answer = send(&layer, request("GET /\nauthorization: Bearer x")).await;
+        assert_eq!(answer.status.as_u16(), 503);
+        assert_eq!(
+            log.take(),
+            ["unavailable: the store is down, /", "unavailable, None, /, None"]
+        );
+    }
+}
+
+/// What is told of logins by the form with these passwords, one after another.
+async fn told_of(layer: &AuthLayer, log: &Log, passwords: &[&str]) -> Vec<String> {
+    for password in passwords {
+        let page = send(layer, request("GET /login\naccept: text/html")).await;
+        let cookie = page.cookie("_xsrf=");
+        let lines = format!("POST /login\ncontent-type: application/x-www-form-urlencoded\ncookie: {cookie}");
+        let body = format!("{cookie}&password={password}");
+        send(layer, request(&lines).map(|_| Full::from(body))).await;
+    }
+    log.take()
+}
+
+#[tokio::test]
+async fn that_a_client_has_no_address_is_told_once_where_a_password_is_tried() {
+    for (peer, expected) in [
+        (
+            None,
+            &["UnknownClient", "wrong user or password, None, /login, None"][..],
+        ),
+        (
+            Some(Peer::Ip(([192, 0, 2, 1], 1).into())),
+            &["wrong user or password, None, /login, Some(192.0.2.1)"],
+        ),
+    ] {
+        let log = Log::default();
+        let mut layer = AuthLayer::builder().token(TOKEN.parse::<Token>().expect("a token"));
+        if peer.is_some() {
+            layer = layer.peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())));
+        }
+        let layer = layer.observer(log.observer()).build().expect("a gate");
+        assert_eq!(told_of(&layer, &log, &["wrong"]).await, expected, "{peer:?}");
+        let again = told_of(&layer, &log, &["wrong", "wrong"]).await;
+        assert!(
+            again.len() == 2 && !again.contains(&"UnknownClient".to_owned()),
+            "{again:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_weak_hash_is_told_at_each_login_by_its_password_and_no_other() {
+    let weak: PasswordHash = "sha1:0e112c3ddfce:a68df677475c2b47b6e86d0467eec97ac5f4b85a"
+        .parse()
+        .expect("an older hash");
+    let strong = PasswordHash::hash(&"a-long-enough-passphrase".into()).expect("a good password");
+    let (in_, warned, wrong) = ("logged in", "WeakPasswordHash", "wrong user or password");
+    for (hash, typed, expected) in [
+        (
+            &weak,
+            ["mypassword", "wrong", "mypassword"],
+            &[warned, in_, wrong, warned, in_][..],
+        ),
+        (&weak, [TOKEN, "wrong", TOKEN], &[in_, wrong, in_]),
+        (
+            &strong,
+            ["a-long-enough-passphrase", "wrong", TOKEN],
+            &[in_, wrong, in_],
+        ),
+    ] {
+        let log = Log::default();
+        let layer = AuthLayer::builder()
+            .token(TOKEN.parse::<Token>().expect("a token"))
+            .password(hash.clone())
+            .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())))
+            .observer(log.observer())
+            .build()
+            .expect("a gate");
+        let told = told_of(&layer, &log, &typed).await;
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for (told, expected) in told.iter().zip(expected) {
+            assert!(told.starts_with(expected), "{expected}: {told}");
+        }
+    }
+}

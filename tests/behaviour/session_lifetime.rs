@@ -1,0 +1,391 @@
+//! How long a login cookie is good: over restarts, until its time is over, and not after the token changed.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use portcullis::{AuthLayer, Keyring, Lifetime, Reason, Secret, Token, UnixTime, testing::TestClock};
+
+use crate::common::{Answered, TOKEN, refused_for, request, send};
+
+const START: UnixTime = UnixTime::from_secs(1_700_000_000);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn secret(octet: u8) -> Secret {
+    Secret::from(&[octet; 32][..])
+}
+
+fn keyring() -> Keyring {
+    Keyring::from_secret(secret(1)).expect("32 octets")
+}
+
+/// A server as it is after a start.
+fn server(token: &str, keyring: Keyring, clock: &TestClock) -> AuthLayer {
+    let token: Token = token.parse().expect("a token");
+    AuthLayer::builder()
+        .token(token)
+        .keyring(keyring)
+        .clock(clock.clone())
+        .build()
+        .expect("a gate")
+}
+
+async fn log_in(layer: &AuthLayer, token: &str) -> String {
+    let answer = send(layer, request(&format!("GET /?token={token}\naccept: text/html"))).await;
+    answer.cookie("username-localhost=")
+}
+
+async fn with_cookie(layer: &AuthLayer, cookie: &str) -> Answered {
+    send(layer, request(&format!("GET /\ncookie: {cookie}"))).await
+}
+
+#[tokio::test]
+async fn a_restart_with_the_same_secret_and_token_keeps_every_login() {
+    let clock = TestClock::new(START);
+    let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
+    let answer = with_cookie(&server(TOKEN, keyring(), &clock), &cookie).await;
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn another_token_or_another_secret_ends_every_login() {
+    let clock = TestClock::new(START);
+    let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
+    let other_secret = Keyring::from_secret(secret(2)).expect("32 octets");
+    for layer in [
+        server("another-token", keyring(), &clock),
+        server(TOKEN, other_secret, &clock),
+        server(TOKEN, keyring().mixed_with_password("argon2:changed"), &clock),
+    ] {
+        refused_for(&with_cookie(&layer, &cookie).await, 401, Reason::InvalidCookie);
+    }
+}
+
+#[tokio::test]
+async fn a_generated_token_is_not_part_of_the_key_so_logins_outlive_it() {
+    let start = || {
+        let token = Token::generate();
+        let text = token.expose().to_owned();
+        (
+            AuthLayer::builder()
+                .token(token)
+                .keyring(keyring())
+                .build()
+                .expect("a gate"),
+            text,
+        )
+    };
+    let (first, token) = start();
+    let cookie = log_in(&first, &token).await;
+    let (second, _) = start();
+    assert_eq!(with_cookie(&second, &cookie).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
+    let clock = TestClock::new(START);
+    let layer = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .session_lifetime(Lifetime::absolute(7 * DAY))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate");
+    let cookie = log_in(&layer, TOKEN).await;
+    clock.set(START.after(7 * DAY));
+    assert_eq!(
+        with_cookie(&layer, &cookie).await.status,
+        StatusCode::OK,
+        "its last second"
+    );
+    clock.advance(Duration::from_secs(1));
+    let answer = with_cookie(&layer, &cookie).await;
+    refused_for(&answer, 401, Reason::ExpiredCookie);
+    assert!(
+        answer.set_cookies().iter().any(|line| line.contains("Max-Age=0")),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_logs_nobody_out_until_it_retires() {
+    let clock = TestClock::new(START);
+    let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
+    let rotated = Keyring::from_secret(secret(2))
+        .and_then(|ring| ring.with_reading_key(secret(1), START.after(DAY)))
+        .expect("32 octets");
+    let layer = server(TOKEN, rotated, &clock);
+    assert_eq!(with_cookie(&layer, &cookie).await.status, StatusCode::OK);
+    clock.advance(2 * DAY);
+    refused_for(&with_cookie(&layer, &cookie).await, 401, Reason::InvalidCookie);
+}
+
+#[tokio::test]
+async fn no_jump_of_the_clock_panics_or_stretches_a_login() {
+    let clock = TestClock::new(START);
+    let layer = server(TOKEN, keyring(), &clock);
+    let cookie = log_in(&layer, TOKEN).await;
+    let hour = Duration::from_secs(3_600);
+    let decade = 3_652 * DAY;
+    for (time, good) in [
+        (START.before(Duration::from_secs(300)), true),
+        (START.before(hour), false),
+        (START.before(decade), false),
+        (UnixTime::from_secs(0), false),
+        (START.after(hour), true),
+        (START.after(decade), false),
+        (UnixTime::from_secs(u64::MAX), false),
+        (START, true),
+    ] {
+        clock.set(time);
+        assert_eq!(
+            with_cookie(&layer, &cookie).await.status == StatusCode::OK,
+            good,
+            "{time}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_has_ended_is_worth_nothing_whoever_accepted_it() {
+    use portcullis::{Credential, Grant, Identity, Outcome, Session, authenticator_fn};
+
+    let clock = TestClock::new(START);
+    let layer = AuthLayer::builder()
+        .authenticator(authenticator_fn(|_| {
+            let grant = Grant::new(Identity::new("me")).expires_at(START.after(DAY));
+            Outcome::Accepted(Session::new(grant, Credential::Other { ambient: false }))
+        }))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate");
+    assert_eq!(send(&layer, request("GET /")).await.status, StatusCode::OK);
+    clock.advance(DAY);
+    refused_for(&send(&layer, request("GET /")).await, 401, Reason::ExpiredToken);
+}
+
+#[tokio::test]
+async fn a_login_is_worth_what_its_grant_is_and_ends_with_it() {
+    use portcullis::{Grant, Head, Identity};
+
+    let clock = TestClock::new(START);
+    let layer = server(TOKEN, keyring(), &clock);
+    let grant = Grant::new(Identity::new("carol"))
+        .with_scopes(["read"])
+        .expires_at(START.after(DAY));
+    let mut headers = http::HeaderMap::new();
+    layer
+        .login(Head::of(&request("POST /own-login")), grant)
+        .expect("a grant that fits")
+        .append_to(&mut headers);
+    let line = headers["set-cookie"].to_str().expect("ASCII").to_owned();
+    let cookie = line.split(';').next().unwrap_or_default();
+    assert_eq!(
+        with_cookie(&layer.require_scope("read"), cookie).await.text,
+        "carol by Cookie"
+    );
+    refused_for(
+        &with_cookie(&layer.require_scope("write"), cookie).await,
+        403,
+        Reason::InsufficientScope,
+    );
+    clock.advance(DAY);
+    refused_for(&with_cookie(&layer, cookie).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn a_gateway_leaves_the_xsrf_cookie_to_the_service_behind_it() {
+    let new = || AuthLayer::builder().token(TOKEN.parse().expect("a token"));
+    for (layer, ours) in [
+        (new().build().expect("a gate"), true),
+        (new().csrf_by_origin().build().expect("a gate"), false),
+    ] {
+        let xsrf = |answer: &Answered| answer.set_cookies().iter().any(|line| line.starts_with("_xsrf="));
+        let login = send(&layer, request("GET /login\naccept: text/html")).await;
+        assert!(xsrf(&login), "the login form has one in any case: {login:?}");
+        let answer = send(
+            &layer,
+            request(&format!("GET /?token={TOKEN}\naccept: text/html")),
+        )
+        .await;
+        assert_eq!(xsrf(&answer), ours, "with a login: {answer:?}");
+        let cookie = answer.cookie("username-localhost=");
+        for (what, lines) in [
+            ("a page", "GET /\nsec-fetch-site: none"),
+            ("a page with the service's own", "GET /\ncookie: _xsrf=theirs"),
+            ("a logout that asks", "GET /logout\nsec-fetch-site: cross-site"),
+            ("a logout", "GET /logout\nsec-fetch-site: same-origin"),
+        ] {
+            let answer = send(&layer, request(&format!("{lines}\ncookie: {cookie}"))).await;
+            assert_eq!(answer.status, StatusCode::OK, "{what}: {answer:?}");
+            assert_eq!(xsrf(&answer), ours, "{what}: {answer:?}");
+        }
+    }
+}
+
+/// A server whose logins end after two hours without a request, and after a day.
+fn idle_server(clock: &TestClock) -> AuthLayer {
+    AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .keyring(keyring())
+        .session_lifetime(Lifetime::absolute(DAY).idle(2 * HOUR))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate")
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What is set of the login cookie: its pair, and how long a browser keeps it.
+fn renewal(answer: &Answered) -> Option<(String, u64)> {
+    let lines = answer.set_cookies();
+    let line = lines.iter().find(|line| line.starts_with("username-"))?;
+    let (pair, attributes) = line.split_once(';')?;
+    let life = attributes.split("Max-Age=").nth(1)?.split(';').next()?;
+    Some((pair.to_owned(), life.parse().ok()?))
+}
+
+#[tokio::test]
+async fn a_login_that_is_used_goes_on_and_ends_with_its_absolute_life() {
+    let clock = TestClock::new(START);
+    let layer = idle_server(&clock);
+    let mut cookie = log_in(&layer, TOKEN).await;
+    clock.advance(HOUR - Duration::from_secs(1));
+    assert_eq!(
+        renewal(&with_cookie(&layer, &cookie).await),
+        None,
+        "half of it has not passed"
+    );
+    clock.advance(Duration::from_secs(1));
+    let who = with_cookie(&layer, &cookie).await.text;
+    for hour in 1..24 {
+        let answer = with_cookie(&layer, &cookie).await;
+        assert_eq!(
+            (answer.status, &*answer.text),
+            (StatusCode::OK, &*who),
+            "hour {hour}"
+        );
+        let (next, life) = renewal(&answer).expect("half of it has passed");
+        assert_eq!(life, 7_200.min(86_400 - hour * 3_600), "hour {hour}");
+        assert_ne!(next, cookie);
+        cookie = next;
+        clock.advance(HOUR);
+    }
+    assert_eq!(
+        with_cookie(&layer, &cookie).await.status,
+        StatusCode::OK,
+        "its last second"
+    );
+    clock.advance(Duration::from_secs(1));
+    refused_for(&with_cookie(&layer, &cookie).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn a_login_that_is_not_used_ends_after_its_idle_time() {
+    let clock = TestClock::new(START);
+    let layer = idle_server(&clock);
+    let cookie = log_in(&layer, TOKEN).await;
+    clock.advance(2 * HOUR + Duration::from_secs(1));
+    refused_for(&with_cookie(&layer, &cookie).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn an_old_cookie_beside_its_renewal_is_the_same_user() {
+    let clock = TestClock::new(START);
+    let layer = idle_server(&clock);
+    let old = log_in(&layer, TOKEN).await;
+    clock.advance(HOUR);
+    let (new, _) = renewal(&with_cookie(&layer, &old).await).expect("half of it has passed");
+    for both in [format!("{old}; {new}"), format!("{new}; {old}")] {
+        let answer = with_cookie(&layer, &both).await;
+        assert_eq!(
+            (answer.status, renewal(&answer)),
+            (StatusCode::OK, None),
+            "{both}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own() {
+    use portcullis::{Head, SetCookies};
+    use tower::{Layer, ServiceExt, service_fn};
+
+    let clock = TestClock::new(START);
+    let layer = idle_server(&clock);
+    let cookie = log_in(&layer, TOKEN).await;
+    clock.advance(HOUR);
+    for lines in ["POST /", "GET /logout", "GET /login"] {
+        let answer = send(&layer, request(&format!("{lines}\ncookie: {cookie}"))).await;
+        let good = renewal(&answer).filter(|(_, life)| *life > 0);
+        assert_eq!(good, None, "{lines}: {answer:?}");
+        if lines == "POST /" {
+            assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        }
+    }
+
+    let layer = idle_server(&clock);
+    let auth = layer.clone();
+    let service = layer.layer(service_fn(move |request: http::Request<_>| {
+        let cookies: SetCookies = auth.logout(Head::of(&request)).expect("cookies of a usual size");
+        let mut response = http::Response::new(http_body_util::Full::<hyper::body::Bytes>::default());
+        cookies.append_to(response.headers_mut());
+        async { Ok::<_, std::convert::Infallible>(response) }
+    }));
+    let answer = service
+        .oneshot(request(&format!("GET /bye\ncookie: {cookie}")))
+        .await
+        .expect("infallible");
+    let lines: Vec<_> = answer.headers().get_all("set-cookie").iter().collect();
+    let logins = lines
+        .iter()
+        .map(|line| line.to_str().expect("ASCII"))
+        .filter(|line| line.starts_with("username-"));
+    for line in logins {
+        assert!(line.contains("Max-Age=0"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_of_a_key_that_will_retire_is_written_anew_and_ends_when_it_would_have() {
+    let clock = TestClock::new(START);
+    let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
+    let rotated = Keyring::from_secret(secret(2))
+        .and_then(|ring| ring.with_reading_key(secret(1), START.after(2 * DAY)))
+        .expect("32 octets");
+    clock.advance(DAY);
+    let layer = server(TOKEN, rotated, &clock);
+    let (next, life) = renewal(&with_cookie(&layer, &cookie).await).expect("a reading key opened it");
+    assert_eq!(life, 29 * 86_400);
+    clock.advance(2 * DAY);
+    assert_eq!(with_cookie(&layer, &next).await.status, StatusCode::OK);
+    clock.advance(27 * DAY);
+    assert_eq!(
+        with_cookie(&layer, &next).await.status,
+        StatusCode::OK,
+        "its last second"
+    );
+    clock.advance(Duration::from_secs(1));
+    refused_for(&with_cookie(&layer, &next).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn a_login_under_the_same_name_goes_on_with_the_one_that_is_there() {
+    use portcullis::{Grant, Head, Identity};
+
+    let clock = TestClock::new(START);
+    let layer = server(TOKEN, keyring(), &clock);
+    let give = |with: &str| {
+        let mut headers = http::HeaderMap::new();
+        let request = request(&format!("PATCH /api/me\ncookie: {with}"));
+        let grant = Grant::new(Identity::new("carol").with_name("Carol"));
+        let cookies = layer.login(Head::of(&request), grant).expect("it fits");
+        cookies.append_to(&mut headers);
+        let line = headers["set-cookie"].to_str().expect("ASCII");
+        line.split(';').next().unwrap_or_default().to_owned()
+    };
+    let first = give("");
+    clock.advance(29 * DAY);
+    let (again, fresh) = (give(&first), give(""));
+    clock.advance(2 * DAY);
+    refused_for(&with_cookie(&layer, &again).await, 401, Reason::ExpiredCookie);
+    assert_eq!(with_cookie(&layer, &fresh).await.status, StatusCode::OK);
+}

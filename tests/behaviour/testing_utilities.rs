@@ -1,0 +1,89 @@
+//! What users of the crate test their own code with: an identity on a request, and a clock.
+
+use http::Request;
+use portcullis::{
+    AuthLayer, Credential, Grant, Head, Identity, Reason, UnixTime,
+    testing::{TestClock, TestIdentity},
+};
+
+use crate::common::{TOKEN, refused_for, request, send};
+
+fn auth() -> AuthLayer {
+    AuthLayer::token(TOKEN.parse().expect("a token"))
+}
+
+#[tokio::test]
+async fn a_gate_lets_its_test_identity_in_and_asks_nothing_of_it() {
+    let (auth, alice) = (auth(), TestIdentity::new("alice"));
+    for gate in [auth.clone(), auth.optional(), auth.public_paths(["/other"])] {
+        let answer = send(&gate, alice.authenticate(&auth, request("POST /"))).await;
+        assert_eq!(answer.text, "alice by Token");
+    }
+}
+
+#[tokio::test]
+async fn a_test_identity_opens_no_other_gate() {
+    let alice = TestIdentity::new("alice");
+    refused_for(
+        &send(&auth(), alice.authenticate(&auth(), request("GET /"))).await,
+        401,
+        Reason::NoCredential,
+    );
+    refused_for(
+        &send(&auth(), alice.insert_into(request("GET /"))).await,
+        401,
+        Reason::NoCredential,
+    );
+}
+
+#[tokio::test]
+async fn all_other_rules_of_the_gate_hold_for_a_test_identity() {
+    let clock = TestClock::new(UnixTime::from_secs(1_000));
+    let auth = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate");
+    let alice = TestIdentity::new("alice").with_scopes(["read"]);
+    let by_cookie = alice.clone().with_auth_method(Credential::Cookie);
+    let ending =
+        TestIdentity::from_grant(Grant::new(Identity::new("bob")).expires_at(UnixTime::from_secs(1_060)));
+    let ask = async |gate: &AuthLayer, who: &TestIdentity, lines: &str| {
+        send(gate, who.authenticate(&auth, request(lines))).await
+    };
+
+    assert_eq!(
+        ask(&auth.require_scope("read"), &alice, "GET /").await.status,
+        200
+    );
+    let answer = ask(&auth.require_scope("write"), &alice, "GET /").await;
+    refused_for(&answer, 403, Reason::InsufficientScope);
+    refused_for(
+        &ask(&auth, &alice, "GET /\nhost: evil.example").await,
+        403,
+        Reason::ForeignHost,
+    );
+    refused_for(&ask(&auth, &by_cookie, "POST /").await, 403, Reason::CrossSite);
+    assert_eq!(ask(&auth, &by_cookie, "GET /").await.text, "alice by Cookie");
+
+    assert_eq!(ask(&auth, &ending, "GET /").await.status, 200);
+    clock.advance(std::time::Duration::from_secs(60));
+    refused_for(&ask(&auth, &ending, "GET /").await, 401, Reason::ExpiredToken);
+}
+
+#[test]
+fn a_request_without_a_host_is_given_one_and_another_keeps_its_own() {
+    let (auth, alice) = (auth(), TestIdentity::new("alice"));
+    let host = |request: Request<()>| {
+        let request = alice.authenticate(&auth, request);
+        String::from_utf8(Head::of(&request).host().expect("a host").to_vec()).expect("text")
+    };
+    assert_eq!(host(Request::new(())), "localhost");
+    let named = Request::get("/")
+        .header("host", "a.example")
+        .body(())
+        .expect("a request");
+    assert_eq!(host(named), "a.example");
+    let absolute = Request::get("http://b.example/").body(()).expect("a request");
+    assert_eq!(host(absolute), "b.example");
+}

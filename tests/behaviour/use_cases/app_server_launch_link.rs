@@ -1,0 +1,55 @@
+//! An app server with its own handling of connections, which a launch link opens: the gate answers its own paths.
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use portcullis::{AuthLayer, Decision, FormRequest, Head, Session, Token};
+
+use super::Outside;
+use crate::common::request;
+
+fn app(session: Option<&Session>) -> Response<Full<Bytes>> {
+    Response::new(Full::from(session.map_or("nobody", |_| "somebody")))
+}
+
+// user:
+async fn answer(auth: &AuthLayer, request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
+    match auth.decide(Head::of(&request)).await {
+        Decision::Answered(own) => *own,
+        Decision::WantsForm(form) => form.read(request.into_body()).await,
+        Decision::Admitted { session, afterwards } => {
+            let mut response = app(session.as_ref());
+            afterwards.apply_to(response.headers_mut());
+            response
+        }
+        _ => unreachable!("there are no others"),
+    }
+}
+// asserted:
+
+#[tokio::test]
+async fn it_is_opened_by_a_launch_link() -> Outside {
+    // user:
+    let auth = AuthLayer::token(Token::generate());
+    let link = auth.launch_link("http://localhost/")?;
+    // asserted:
+    let (_, place) = link.expose_url().split_once("localhost").expect("a link to it");
+    let opened = answer(&auth, request(&format!("GET {place}\naccept: text/html"))).await;
+    assert_eq!(opened.status(), 303, "{opened:?}");
+    let line = opened.headers()["set-cookie"].to_str()?;
+    let cookie = line.split(';').next().expect("a pair");
+    let page = answer(&auth, request(&format!("GET /\ncookie: {cookie}"))).await;
+    assert_eq!(page.into_body().collect().await?.to_bytes(), "somebody");
+    assert_eq!(answer(&auth, request("GET /")).await.status(), 401);
+    let form = request("POST /login\ncontent-type: application/x-www-form-urlencoded");
+    assert_eq!(
+        answer(&auth, form.map(|_| Full::from("password=x")))
+            .await
+            .status(),
+        403
+    );
+    let long = request("POST /login\ncontent-type: application/x-www-form-urlencoded");
+    let long = long.map(|_| Full::from("x".repeat(FormRequest::LIMIT + 1)));
+    assert_eq!(answer(&auth, long).await.status(), 413);
+    Ok(())
+}

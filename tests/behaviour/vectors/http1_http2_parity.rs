@@ -1,0 +1,326 @@
+//! The attacks once more, as octets on a connection: over HTTP/1.1 and HTTP/2 the verdict is the same.
+//!
+//! What the HTTP layer refuses by itself never reaches the gate; those rows are judged by the parsers alone.
+
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use http::{HeaderMap, Request, header::SET_COOKIE};
+use portcullis::{
+    Answer, AuthLayer, AuthLayerBuilder, Decision, Grant, Head, Hosts, Identity, Keyring, Origins,
+    PresentedToken, TokenSource, TokenVerifier, TrustedProxies, Verdict,
+};
+use serde_json::Value;
+
+use super::{folder, judge, load, octets, tokens_in_query::header_token};
+use crate::{
+    common::TOKEN,
+    http_connection::{Received, Sent, VERSIONS, Version, exchange},
+};
+
+/// Knows every token, and remembers the last.
+#[derive(Clone, Default)]
+struct Listener(Arc<Mutex<Option<String>>>);
+
+impl TokenVerifier for Listener {
+    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+        *self.0.lock().expect("one at a time") = Some(token.expose().to_owned());
+        Verdict::Known(Grant::new(Identity::new("known"))).into()
+    }
+}
+
+impl Listener {
+    fn heard(&self) -> Option<String> {
+        self.0.lock().expect("one at a time").take()
+    }
+}
+
+/// Judges every row of `file` over `version`; `None` from `actual` is a row that never reached the gate.
+#[track_caller]
+pub(super) fn judge_over(
+    version: Version,
+    file: &str,
+    expected: impl Fn(&Value) -> String,
+    actual: &impl AsyncFn(&Value) -> Option<String>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (reached, kept) = (Cell::new(0), Cell::new(0));
+    judge(file, &[], &expected, |case| {
+        match runtime.block_on(actual(case)) {
+            Some(verdict) => {
+                reached.set(reached.get() + 1);
+                verdict
+            }
+            None => {
+                kept.set(kept.get() + 1);
+                expected(case)
+            }
+        }
+    });
+    println!(
+        "{file} over {version:?}: {} rows reached the gate, {} did not",
+        reached.get(),
+        kept.get()
+    );
+    assert!(
+        !folder().1 || reached.get() > kept.get(),
+        "{file} over {version:?} hardly reaches the gate"
+    );
+}
+
+fn with_fields(mut sent: Sent, fields: &Value) -> Sent {
+    for field in fields.as_array().into_iter().flatten() {
+        let name = octets(&field[0]);
+        let value = octets(&field[1]);
+        sent = sent.header(&String::from_utf8_lossy(&name), value);
+    }
+    sent
+}
+
+fn with_host(sent: Sent) -> Sent {
+    let named = sent
+        .headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"));
+    if named {
+        sent
+    } else {
+        sent.header("Host", "localhost")
+    }
+}
+
+/// What a gate for tokens made of a request.
+fn token_verdict(received: &Received, heard: Option<String>) -> String {
+    match (received.status, heard) {
+        (200, Some(token)) => format!("token {token}"),
+        (401, None) if received.body.contains("no credential") => "none".to_owned(),
+        (401, None) if received.body.contains("malformed request") => "malformed".to_owned(),
+        (400, None) => "reject".to_owned(),
+        (414, None) => "too_long".to_owned(),
+        (status, heard) => format!("{status} with {} token", if heard.is_some() { "a" } else { "no" }),
+    }
+}
+
+#[test]
+fn authorization_fields_mean_the_same_over_both_versions() {
+    for version in VERSIONS {
+        let listener = Listener::default();
+        let layer = AuthLayer::bearer_tokens(listener.clone());
+        judge_over(
+            version,
+            "attacks/authorization.json",
+            |case| match case["verdict"].as_str().expect("a verdict") {
+                "credential" => {
+                    format!(
+                        "token {}",
+                        String::from_utf8_lossy(&octets(&case["credential"]["token"]))
+                    )
+                }
+                "ignored" => "none".to_owned(),
+                other => other.to_owned(),
+            },
+            &async |case: &Value| {
+                if case["transport"] == "rejected" {
+                    return None;
+                }
+                let sent = with_host(with_fields(Sent::get("/"), &case["headers"]));
+                let received = exchange(&layer, version, &sent).await?;
+                Some(token_verdict(&received, listener.heard()))
+            },
+        );
+    }
+}
+
+#[test]
+fn tokens_in_queries_mean_the_same_over_both_versions() {
+    for version in VERSIONS {
+        let listener = Listener::default();
+        let layer = AuthLayer::builder()
+            .bearer_tokens(listener.clone())
+            .token_sources([TokenSource::Authorization, TokenSource::Query])
+            .build()
+            .expect("a gate");
+        judge_over(
+            version,
+            "attacks/tokens-in-query.json",
+            |case| match case["verdict"].as_str().expect("a verdict") {
+                "token" => format!("token {}", case["token"].as_str().expect("a token")),
+                // The query says nothing, so the field decides.
+                "none" => header_token(case).map_or("none".to_owned(), |token| format!("token {token}")),
+                other => other.to_owned(),
+            },
+            &async |case: &Value| {
+                let mut sent = Sent::get("/?");
+                sent.target.extend(octets(&case["query"]));
+                // A target that no client of ours can write is left to the parsers.
+                if sent
+                    .target
+                    .iter()
+                    .any(|octet| !octet.is_ascii_graphic() || *octet == b'#')
+                {
+                    return None;
+                }
+                let sent = with_host(with_fields(sent, &case["headers"]));
+                let received = exchange(&layer, version, &sent).await?;
+                for (name, wanted) in [("cache-control", "no-store"), ("referrer-policy", "no-referrer")] {
+                    let held = case["scrubbed"]
+                        .as_str()
+                        .is_some_and(|scrubbed| scrubbed.contains("[token]"));
+                    let found = received
+                        .headers
+                        .iter()
+                        .any(|(field, value)| field == name && value == wanted);
+                    assert!(
+                        found || !held,
+                        "{name} after a token in the URL: {case} {received:?}"
+                    );
+                }
+                Some(token_verdict(&received, listener.heard()))
+            },
+        );
+    }
+}
+
+#[test]
+fn origins_are_judged_the_same_over_both_versions() {
+    let Some(whole) = load("attacks/origins.json") else {
+        return;
+    };
+    let keyring = Keyring::generate();
+    for version in VERSIONS {
+        judge_over(
+            version,
+            "attacks/origins.json",
+            |case| case["verdict"].as_str().expect("a verdict").to_owned(),
+            &async |case: &Value| {
+                let row = &case["request"];
+                let websocket = row["websocket"] == true;
+                // HTTP/1.1 trims a field's value before anybody sees it.
+                let padded = |field: &Value| octets(&field[1]).trim_ascii() != octets(&field[1]);
+                if version == Version::Http1
+                    && row["headers"]
+                        .as_array()
+                        .is_some_and(|fields| fields.iter().any(padded))
+                {
+                    return None;
+                }
+                // There is no login form in front of this gate, and HTTP/2 has no Upgrade.
+                if row["login_form"] == true || (websocket && version == Version::Http2) {
+                    return None;
+                }
+                let site = &whole["sites"][case["site"].as_str().expect("a site")];
+                let layer = of_site(site, &keyring).build().expect("a gate");
+                let mut sent = with_fields(Sent::get("/x"), &row["headers"]);
+                row["method"]
+                    .as_str()
+                    .expect("a method")
+                    .clone_into(&mut sent.method);
+                sent.peer = SocketAddr::new(row["peer"].as_str()?.parse().expect("an address"), 40_000);
+                if websocket {
+                    sent = sent
+                        .header("Connection", "Upgrade")
+                        .header("Upgrade", "websocket");
+                }
+                let host = sent
+                    .headers
+                    .iter()
+                    .find(|(name, _)| name.eq_ignore_ascii_case("host"));
+                let host = host.map(|(_, value)| value.clone()).unwrap_or_default();
+                let layer = match row["auth"].as_str().expect("auth") {
+                    "none" => layer.optional(),
+                    "token" => {
+                        sent = sent.header("Authorization", format!("Bearer {TOKEN}"));
+                        layer
+                    }
+                    _ => {
+                        let (session, xsrf) = log_in(&keyring, &host)?;
+                        let (_, others) = log_in(&keyring, &host)?;
+                        sent = sent.header("Cookie", format!("{session}; {xsrf}"));
+                        let argument = match row["xsrf"].as_str().expect("xsrf") {
+                            "valid" => Some(xsrf),
+                            "wrong" => Some(others),
+                            _ => None,
+                        };
+                        if let Some(argument) = argument {
+                            let value = argument.split_once('=').expect("a pair").1.to_owned();
+                            sent = sent.header("X-XSRFToken", value);
+                        }
+                        layer
+                    }
+                };
+                let received = exchange(&layer, version, &sent).await?;
+                let reached = received.headers.iter().any(|(name, _)| name == "x-handler");
+                let (allowed, denied) = (
+                    reached && received.status == 200,
+                    !reached && received.status >= 400,
+                );
+                // A preflight of a listed origin is answered by the gate.
+                assert!(allowed || denied || received.status == 204, "{case} {received:?}");
+                Some(if denied { "deny" } else { "allow" }.to_owned())
+            },
+        );
+    }
+}
+
+fn of_site(site: &Value, keyring: &Keyring) -> AuthLayerBuilder {
+    let texts = |list: &Value| -> Vec<String> {
+        list.as_array()
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.as_str().expect("a text").to_owned())
+            .collect()
+    };
+    let builder = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .keyring(keyring.clone())
+        .allowed_hosts(Hosts::listed(texts(&site["hosts"])).expect("hosts"))
+        .allowed_origins(Origins::parse(texts(&site["allow_origins"])).expect("origins"))
+        .https(site["own_tls"] == true);
+    let proxies = texts(&site["trusted_proxies"]).join(",");
+    if proxies.is_empty() {
+        return builder;
+    }
+    builder
+        .trusted_proxies(TrustedProxies::parse(&proxies).expect("proxies"))
+        .public_origin(
+            site["external_origin"]
+                .as_str()
+                .expect("an origin")
+                .parse()
+                .expect("an origin"),
+        )
+}
+
+/// The session and `_xsrf` cookies of a login under `host`, whether or not that host is answered for.
+fn log_in(keyring: &Keyring, host: &[u8]) -> Option<(String, String)> {
+    let layer = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .keyring(keyring.clone())
+        .danger_allow_any_host()
+        .build()
+        .expect("a gate");
+    let request = Request::get(format!("/?token={TOKEN}"))
+        .header("host", host)
+        .body(())
+        .ok()?;
+    let mut headers = HeaderMap::new();
+    match layer.decide(Head::of(&request)) {
+        Answer::Now(Decision::Admitted { afterwards, .. }) => afterwards.apply_to(&mut headers),
+        other => panic!("expected to be let in, found {other:?}"),
+    }
+    let mut pairs = headers.get_all(SET_COOKIE).iter().map(|line| {
+        line.to_str()
+            .expect("ASCII")
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    });
+    Some((pairs.next()?, pairs.next()?))
+}
