@@ -1,4 +1,4 @@
-//! SHA-256 and HMAC-SHA256 of a message in one piece.
+//! SHA-256 and HMAC-SHA256 of a message in one piece, and how their results are written.
 
 use hmac::{KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -22,12 +22,21 @@ impl Hmac {
 
     /// Returns the code of `message`.
     pub(crate) fn code(&self, message: &[u8]) -> [u8; 32] {
-        self.0
-            .clone()
-            .chain_update(message)
-            .finalize()
-            .into_bytes()
-            .into()
+        let mut state = self.0.clone();
+        state.update(message);
+        state.finalize().into_bytes().into()
+    }
+}
+
+/// Octets as lower-case hexadecimal digits, two for each.
+pub(crate) fn hex<const N: usize>(octets: [u8; N]) -> [[u8; 2]; N] {
+    octets.map(|octet| [octet >> 4, octet & 15].map(digit))
+}
+
+fn digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' - 10 + value,
     }
 }
 

@@ -6,6 +6,7 @@ use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag, aead::inout::InO
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 
 use super::{
+    base64_engine,
     jar::CookieJar,
     keyring::{Key, Keyring, Purpose, Ring},
     name::CookieName,
@@ -112,7 +113,7 @@ impl EncryptedValues {
         if value.len() > CookieScope::LIMIT {
             return None;
         }
-        let value = decoded(&BASE64_URL_SAFE_NO_PAD, value, buffer)?;
+        let value = decoded(&*base64_engine::URL_SAFE, value, buffer)?;
         let (head, rest) = value.split_first_chunk_mut::<HEAD>()?;
         let (sealed, tag) = rest.split_last_chunk_mut::<16>()?;
         let [VERSION, id, nonce @ ..] = *head else {

@@ -279,7 +279,7 @@ impl JarAt<'_> {
         then: impl FnOnce(Read<'_>) -> T,
     ) -> T {
         // Most payloads are short, and to clear room for the longest is more work than to check a signature.
-        const USUAL: usize = 384;
+        const USUAL: usize = 1024;
 
         let candidates = cookies.candidates(&self.name);
         let values = candidates.as_deref().unwrap_or_default();

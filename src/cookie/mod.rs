@@ -26,6 +26,7 @@
 //! [`CookieScope`] says, with the keys of a [`Keyring`] and for a [`Lifetime`]; [`SetCookies`] carries lines to
 //! the answer. [`PathScopes`] decides from a request's path alone whose cookie counts.
 
+mod base64_engine;
 #[cfg(feature = "encrypted-cookies")]
 mod encrypted;
 mod error;

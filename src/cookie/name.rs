@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use memchr::memmem::Finder;
+
 use crate::{error::ConfigError, random};
 
 /// The name of a cookie, proven to be an RFC 9110 token.
@@ -18,7 +20,13 @@ use crate::{error::ConfigError, random};
 /// assert_eq!(CookieName::server("localhost:8888").as_str(), "username-localhost-8888");
 /// ```
 #[derive(Clone)]
-pub struct CookieName(Arc<str>);
+pub struct CookieName(Arc<Name>);
+
+struct Name {
+    text: String,
+    /// Finds the text in a `Cookie` line; kept, because to set it up costs more than to search.
+    finder: Finder<'static>,
+}
 
 impl CookieName {
     /// The longest name that [`CookieName::custom`] takes, in octets.
@@ -153,12 +161,17 @@ impl CookieName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.text
+    }
+
+    pub(super) fn finder(&self) -> &Finder<'static> {
+        &self.0.finder
     }
 
     fn proven(text: String) -> Self {
         debug_assert!(is_token(text.as_bytes()), "{text:?} is a token");
-        Self(text.into())
+        let finder = Finder::new(&text).into_owned();
+        Self(Arc::new(Name { text, finder }))
     }
 }
 

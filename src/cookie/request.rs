@@ -3,7 +3,7 @@
 use std::{array, collections::HashSet, fmt, iter, iter::Take};
 
 use http::{HeaderMap, HeaderValue};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memmem::Finder, memrchr};
 
 use super::name::{CookieName, is_token};
 use crate::{
@@ -103,7 +103,11 @@ impl<'a> RequestCookies<'a> {
             return Err(TooLarge::Octets);
         }
         // A piece takes two bytes, with what separates it from the next: there is no need to count those of short lines.
-        if bytes + count > 2 * Self::PAIR_LIMIT && lines.pieces().nth(Self::PAIR_LIMIT).is_some() {
+        // A line has one piece more than semicolons, blank ones counted: few of these are few pieces.
+        if bytes + count > 2 * Self::PAIR_LIMIT
+            && count + lines.semicolons() > Self::PAIR_LIMIT
+            && lines.pieces().nth(Self::PAIR_LIMIT).is_some()
+        {
             return Err(TooLarge::Pairs);
         }
         Ok(Self { lines })
@@ -116,9 +120,10 @@ impl<'a> RequestCookies<'a> {
 
     /// Every accepted pair of name and value, in the order of arrival.
     pub fn pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        self.lines
+        let lines = self.lines;
+        lines
             .pairs()
-            .filter(|(name, value)| is_token(name) && !holds_control(value))
+            .filter(move |(name, value)| is_token(name) && !lines.hold_control(value))
     }
 
     /// The values of `name` in the order of arrival, equal ones once. Those that came before are kept in a set,
@@ -135,9 +140,8 @@ impl<'a> RequestCookies<'a> {
     /// [`RequestCookies::CANDIDATE_LIMIT`]: then none of them is to be believed.
     pub fn candidates(&self, name: &CookieName) -> Option<Candidates<'a>> {
         let mut candidates = Candidates::default();
-        for value in self.all_values(name) {
-            candidates.add(value)?;
-        }
+        self.all_values(name)
+            .try_for_each(|value| candidates.add(value))?;
         Some(candidates)
     }
 
@@ -146,10 +150,13 @@ impl<'a> RequestCookies<'a> {
         &self,
         name: &'n CookieName,
     ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let lines = self.lines;
         // What equals the name is a token.
-        self.lines
-            .pairs()
-            .filter(|(found, value)| *found == name.as_str().as_bytes() && !holds_control(value))
+        lines
+            .iter()
+            .flat_map(|line| pieces_with(line, name.finder()))
+            .filter_map(pair)
+            .filter(move |(found, value)| *found == name.as_str().as_bytes() && !lines.hold_control(value))
             .map(|(_, value)| value)
     }
 }
@@ -172,6 +179,10 @@ impl<'a> Lines<'a> {
         single.into_iter().chain(fields).chain(lines.iter().copied())
     }
 
+    fn semicolons(self) -> usize {
+        self.iter().map(|line| memchr_iter(b';', line).count()).sum()
+    }
+
     /// What stands between semicolons, blank pieces left out.
     fn pieces(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.iter()
@@ -180,13 +191,36 @@ impl<'a> Lines<'a> {
             .filter(|piece| !piece.is_empty())
     }
 
-    /// What stands before and behind the first `=` of each piece, by rule 4.
     fn pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        self.pieces().filter_map(|piece| {
-            let (name, value) = piece.split_at_checked(memchr(b'=', piece)?)?;
-            Some((trim(name), trim(value.get(1..)?)))
-        })
+        self.pieces().filter_map(pair)
     }
+
+    /// Whether there is a control character other than the tab in a value of these lines. `http` lets none into a
+    /// header field.
+    fn hold_control(self, value: &[u8]) -> bool {
+        let is_control = |octet: &u8| octet.is_ascii_control() && *octet != b'\t';
+        matches!(self, Self::Bytes(_)) && value.iter().any(is_control)
+    }
+}
+
+/// What stands before and behind the first `=` of a piece, by rule 4.
+fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = piece.split_at_checked(memchr(b'=', piece)?)?;
+    Some((trim(name), trim(value.get(1..)?)))
+}
+
+/// The pieces of a line in which `text` stands somewhere. One search over the line finds them, whatever cookies stand
+/// before.
+fn pieces_with<'a>(line: &'a [u8], text: &Finder<'_>) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = line;
+    iter::from_fn(move || {
+        let (before, found) = rest.split_at_checked(text.find(rest)?)?;
+        let start = memrchr(b';', before).map_or(0, |separator| separator + 1);
+        let end = memchr(b';', found).map_or(rest.len(), |separator| before.len() + separator);
+        let piece = rest.get(start..end);
+        rest = rest.get(end..).unwrap_or_default();
+        piece
+    })
 }
 
 /// A line split at its semicolons.
@@ -270,13 +304,6 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
-}
-
-/// Whether there is a control character other than the tab. Without an early end, so that many bytes are looked at at once.
-fn holds_control(bytes: &[u8]) -> bool {
-    bytes.iter().fold(false, |found, byte| {
-        found | (byte.is_ascii_control() && *byte != b'\t')
-    })
 }
 
 #[cfg(test)]

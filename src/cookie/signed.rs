@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::{
+    base64_engine,
     keyring::{Key, Keyring, Ring},
     name::CookieName,
     opened::{OpenError, Opened, decoded, in_time, unquoted},
@@ -12,7 +13,11 @@ use super::{
     signed_fields::fields,
     value_format::{Form, Place, Times},
 };
-use crate::{clock::UnixTime, digest::Hmac, secret};
+use crate::{
+    clock::UnixTime,
+    digest::{Hmac, hex},
+    secret,
+};
 
 /// Signed values: Tornado's `create_signed_value`, format 2, byte for byte.
 ///
@@ -69,9 +74,8 @@ impl SignedValues {
         for field in [&issued_at.as_secs().to_string(), name.as_str(), &payload] {
             write!(value, "{}:{field}|", field.len()).expect("a String takes all text");
         }
-        for octet in self.keys.writing().code(value.as_bytes()) {
-            write!(value, "{octet:02x}").expect("a String takes all text");
-        }
+        let signature = hex(self.keys.writing().code(value.as_bytes()));
+        value.extend(signature.as_flattened().iter().map(|digit| char::from(*digit)));
         value
     }
 
@@ -96,7 +100,7 @@ impl SignedValues {
             .ok_or(OpenError::Invalid)?;
         let (issued_at, payload) = fields(body, name).ok_or(OpenError::Invalid)?;
         in_time(issued_at, max_age, now())?;
-        let payload = decoded(&BASE64_STANDARD, payload, buffer).ok_or(OpenError::Invalid)?;
+        let payload = decoded(&*base64_engine::STANDARD, payload, buffer).ok_or(OpenError::Invalid)?;
         Ok(Opened {
             payload,
             started_at: issued_at,
@@ -111,9 +115,8 @@ impl SignedValues {
         if value.len() > CookieScope::LIMIT || !value.starts_with(b"2|") {
             return None;
         }
-        let (body, signature) = value.split_last_chunk()?;
-        let sent = code(signature)?;
-        let is_good = |key: &Hmac| secret::equal(&key.code(body), &sent);
+        let (body, signature) = value.split_last_chunk::<64>()?;
+        let is_good = |key: &Hmac| secret::equal(hex(key.code(body)).as_flattened(), signature);
         let (_, stale) = self.keys.find(now, |key| is_good(key).then_some(()))?;
         Some((body, stale))
     }
@@ -147,24 +150,6 @@ impl fmt::Debug for SignedValues {
     }
 }
 
-/// The code that lower-case hexadecimal digits stand for. No crate that is at hand reads these alone.
-fn code(digits: &[u8; 64]) -> Option<[u8; 32]> {
-    let mut code = [0; 32];
-    let (pairs, _) = digits.as_chunks();
-    for (octet, [high, low]) in code.iter_mut().zip(pairs) {
-        *octet = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(code)
-}
-
-fn digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,13 +158,7 @@ mod tests {
     #[test]
     fn a_signature_is_in_small_hexadecimal_digits() {
         for octet in 0..=u8::MAX {
-            let digits = format!("{octet:02x}").repeat(32);
-            let digits = digits.as_bytes().first_chunk().expect("64 digits");
-            assert_eq!(code(digits), Some([octet; 32]));
-            let mut other = [b'0'; 64];
-            other[63] = octet;
-            let expected = matches!(octet, b'0'..=b'9' | b'a'..=b'f');
-            assert_eq!(code(&other).is_some(), expected, "{octet:#04x}");
+            assert_eq!(hex([octet]).as_flattened(), format!("{octet:02x}").as_bytes());
         }
         let values = SignedValues::new(&Keyring::generate());
         let (name, now) = (CookieName::session_id(), UnixTime::from_secs(1));

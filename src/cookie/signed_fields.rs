@@ -1,7 +1,5 @@
 //! The fields of a signed value, behind a signature that was good.
 
-use memchr::memchr;
-
 use super::name::CookieName;
 use crate::clock::UnixTime;
 
@@ -16,7 +14,7 @@ pub(super) fn fields<'v>(body: &'v [u8], name: &CookieName) -> Option<(UnixTime,
 
 /// The next field, taken off the front of `rest`.
 fn field<'v>(rest: &mut &'v [u8]) -> Option<&'v [u8]> {
-    let (length, behind) = rest.split_at_checked(memchr(b':', rest)?)?;
+    let (length, behind) = rest.split_at_checked(rest.iter().position(|octet| *octet == b':')?)?;
     let length = usize::try_from(number(length)?).ok()?;
     let (field, behind) = behind.get(1..)?.split_at_checked(length)?;
     *rest = behind.strip_prefix(b"|")?;
@@ -25,14 +23,13 @@ fn field<'v>(rest: &mut &'v [u8]) -> Option<&'v [u8]> {
 
 /// Digits alone, no zero before others, at most 19 of them: these fit. `str::parse` is laxer: it takes `+1` and `01`.
 fn number(digits: &[u8]) -> Option<u64> {
-    if digits.len() > 19 || matches!(digits, [] | [b'0', _, ..]) || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.len() > 19 || matches!(digits, [] | [b'0', _, ..]) {
         return None;
     }
-    Some(
-        digits
-            .iter()
-            .fold(0, |number, digit| 10 * number + u64::from(digit - b'0')),
-    )
+    digits.iter().try_fold(0, |number, digit| {
+        let is_digit = digit.is_ascii_digit();
+        is_digit.then(|| 10 * number + u64::from(digit - b'0'))
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{
     cookie::{Candidates, CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     denial::Denial,
     error::ConfigError,
-    guard::{Binding, Guards, RequestKind, Surroundings, XsrfGuard, XsrfProof},
+    guard::{Binding, Demand, Guards, RequestKind, Surroundings, Xsrf, XsrfGuard, XsrfProof},
     head::Head,
     session::{Credential, Session},
     swappable::Changing,
@@ -56,10 +56,8 @@ impl XsrfCookie {
         if session.credential() != Credential::Cookie {
             return guards.cross_site(surroundings, head, kind, None);
         }
-        self.guard.read(|guard| {
-            let proof = XsrfProof::new(guard, binding(session), self.sent(head)).with_form(field);
-            guards.cross_site(surroundings, head, kind, Some(&proof))
-        })
+        let proof = self.proof_of(session, field);
+        guards.cross_site(surroundings, head, kind, Some(&proof))
     }
 
     /// As [`XsrfCookie::check`], for reads of what users put there themselves.
@@ -70,11 +68,9 @@ impl XsrfCookie {
         head: Head<'_>,
         session: &Session,
     ) -> Result<(), Denial> {
-        self.guard.read(|guard| {
-            let proof = XsrfProof::new(guard, binding(session), self.sent(head));
-            let proof = (session.credential() == Credential::Cookie).then_some(&proof);
-            guards.require_own_page(surroundings, head, proof.map(|proof| proof as _))
-        })
+        let proof = self.proof_of(session, None);
+        let proof = (session.credential() == Credential::Cookie).then_some(&proof);
+        guards.require_own_page(surroundings, head, proof.map(|proof| proof as _))
     }
 
     /// Whether the login form was sent by a page of this server: a value from before the login, in the form and
@@ -152,11 +148,37 @@ impl XsrfCookie {
         push(cookies, self.scope.set_cookie(b"", &value, None, https));
     }
 
+    fn proof_of<'a>(&'a self, session: &'a Session, field: Option<&'a str>) -> ProofOfSession<'a> {
+        ProofOfSession {
+            cookie: self,
+            session,
+            field,
+        }
+    }
+
     fn sent<'a>(&'a self, head: Head<'a>) -> SentXsrf<'a> {
         SentXsrf {
             name: &self.name,
             head,
         }
+    }
+}
+
+/// The proof that is asked of a session by cookie. What it is bound to is worked out when it is asked for, which most
+/// requests never are.
+struct ProofOfSession<'a> {
+    cookie: &'a XsrfCookie,
+    session: &'a Session,
+    field: Option<&'a str>,
+}
+
+impl Xsrf for ProofOfSession<'_> {
+    fn prove(&self, head: Head<'_>, demand: Demand) -> Result<(), Denial> {
+        self.cookie.guard.read(|guard| {
+            XsrfProof::new(guard, binding(self.session), self.cookie.sent(head))
+                .with_form(self.field)
+                .prove(head, demand)
+        })
     }
 }
 

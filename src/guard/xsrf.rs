@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     cookie::{CookieName, Keyring, RequestCookies},
-    digest::sha256,
+    digest::{hex, sha256},
     random, secret,
 };
 
@@ -61,9 +61,9 @@ impl Binding {
     }
 
     /// The id in hexadecimal digits; zeros before the login.
-    fn digits(self) -> [u8; 32] {
+    fn digits(self) -> [[u8; 2]; 16] {
         match self {
-            Self::Anonymous => [b'0'; 32],
+            Self::Anonymous => [[b'0'; 2]; 16],
             Self::Session(id) => hex(id),
         }
     }
@@ -113,9 +113,12 @@ impl<K: XsrfKey> XsrfGuard<K> {
         let mut signed = [0; 64];
         let (random, session) = signed.split_at_mut(32);
         random.copy_from_slice(random::hex::<16>().as_bytes());
-        session.copy_from_slice(&binding.digits());
+        session.copy_from_slice(binding.digits().as_flattened());
         let mac = self.mac(&signed);
-        let digits = signed.iter().chain(&mac).map(|digit| char::from(*digit));
+        let digits = signed
+            .iter()
+            .chain(mac.as_flattened())
+            .map(|digit| char::from(*digit));
         std::iter::once('x').chain(digits).collect()
     }
 
@@ -124,7 +127,7 @@ impl<K: XsrfKey> XsrfGuard<K> {
     /// Where it does not, the answer sets a fresh one: two servers on one host share the cookie's name and
     /// overwrite each other's.
     pub fn fits(&self, value: &[u8], binding: Binding) -> bool {
-        Parts::of(value).is_some_and(|parts| *parts.session() == binding.digits())
+        Parts::of(value).is_some_and(|parts| *parts.session() == *binding.digits().as_flattened())
     }
 
     /// The same of the `_xsrf` cookies of a request: whether one of them does.
@@ -134,7 +137,7 @@ impl<K: XsrfKey> XsrfGuard<K> {
 
     /// Whether this server made a value, for whichever session.
     pub fn is_signed(&self, value: &[u8]) -> bool {
-        Parts::of(value).is_some_and(|parts| secret::equal(parts.mac, &self.mac(parts.signed)))
+        Parts::of(value).is_some_and(|parts| secret::equal(parts.mac, self.mac(parts.signed).as_flattened()))
     }
 
     /// Whether this server made a value for this session.
@@ -148,7 +151,7 @@ impl<K: XsrfKey> XsrfGuard<K> {
             && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')))
     }
 
-    fn mac(&self, signed: &[u8; 64]) -> [u8; 32] {
+    fn mac(&self, signed: &[u8; 64]) -> [[u8; 2]; 16] {
         let mac = self.key.mac(signed);
         hex(*mac.first_chunk().expect("32 bytes have a first half"))
     }
@@ -178,16 +181,6 @@ impl<'a> Parts<'a> {
     fn session(&self) -> &'a [u8; 32] {
         self.signed.last_chunk().expect("64 digits have 32 at the end")
     }
-}
-
-/// 16 bytes as 32 hexadecimal digits.
-fn hex(bytes: [u8; 16]) -> [u8; 32] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut digits = [0; 32];
-    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
-        *pair = [byte >> 4, byte & 15].map(|nibble| DIGITS[usize::from(nibble)]);
-    }
-    digits
 }
 
 #[cfg(test)]

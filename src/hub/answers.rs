@@ -83,10 +83,12 @@ impl Answers {
 
     /// Returns the answer for this token in this session, unless it is too old.
     pub(super) fn recall(&self, key: &Key, now: Moment) -> Option<Word> {
-        let entry = self.tokens.get(&key.token, now)?;
-        let mut answers = entry.answers.iter();
-        let kept = answers.find(|kept| kept.session == key.session && kept.end > now)?;
-        Some(kept.word.clone())
+        let kept = self.tokens.read(&key.token, now, |entry| {
+            let mut answers = entry.answers.iter();
+            let kept = answers.find(|kept| kept.session == key.session && kept.end > now)?;
+            Some(kept.word.clone())
+        });
+        kept?
     }
 
     /// Whether the hub's last answer allowed this token, even if that answer is too old to be used.

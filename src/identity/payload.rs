@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, io, marker::PhantomData, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::ser::{Formatter, Serializer};
 
@@ -191,11 +191,58 @@ enum Key {
 /// A member of a payload: `None` if it is missing, `Some(None)` if it is null.
 type Member<'a> = Option<Option<Value<'a>>>;
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Value<'a> {
-    Text(#[serde(borrow)] Cow<'a, str>),
-    Other(IgnoredAny),
+    Text(Cow<'a, str>),
+    Other,
+}
+
+/// Not derived: a derived reader of text or anything else copies what it reads before it looks at it.
+impl<'de> Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrOther;
+
+        impl<'de> Visitor<'de> for TextOrOther {
+            type Value = Value<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Value::Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Value::Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+                IgnoredAny.visit_seq(items).map(|_| Value::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+                IgnoredAny.visit_map(members).map(|_| Value::Other)
+            }
+        }
+
+        deserializer.deserialize_any(TextOrOther)
+    }
 }
 
 fn text(member: &Member<'_>, key: &'static str) -> Result<Option<Box<str>>, IdentityError> {
@@ -203,7 +250,7 @@ fn text(member: &Member<'_>, key: &'static str) -> Result<Option<Box<str>>, Iden
         None => Err(IdentityError::new(IdentityErrorKind::Incomplete, key)),
         Some(None) => Ok(None),
         Some(Some(Value::Text(text))) => Ok(Some((**text).into())),
-        Some(Some(Value::Other(_))) => Err(IdentityError::new(IdentityErrorKind::NotText, key)),
+        Some(Some(Value::Other)) => Err(IdentityError::new(IdentityErrorKind::NotText, key)),
     }
 }
 
