@@ -42,6 +42,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// How many reasons there are.
+    pub(crate) const COUNT: usize = Self::WrongPassword as usize + 1;
+
     /// The status a plain HTTP client is told.
     pub const fn status(self) -> StatusCode {
         match self {
@@ -147,6 +150,14 @@ impl Denial {
     pub(crate) const fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
+    }
+
+    /// Whether it tells a reason, with the reason's own status, and nothing more.
+    pub(crate) fn is_reason_alone(&self) -> bool {
+        self.detail.is_empty()
+            && self.scope.is_none()
+            && self.retry_after.is_none()
+            && self.status == self.reason.status()
     }
 
     /// Why.

@@ -1,13 +1,17 @@
 //! What every decision is made from: the head of a request, and a clock.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request::Parts};
+use memchr::memmem::Finder;
 
 use crate::{
     clock::{Clock, Moment, SystemClock, UnixTime},
     fields::{self, Several, single},
 };
+
+/// Prepared once, because to prepare the search costs more than to search.
+static HTML: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/html"));
 
 /// The head of a request and a clock: all that deciding who somebody is may look at.
 ///
@@ -107,7 +111,7 @@ impl<'a> Head<'a> {
     /// Whether the client says that it takes pages: `text/html` stands in an `Accept` field.
     pub(crate) fn accepts_pages(self) -> bool {
         let mut accepted = self.headers.get_all(&fields::ACCEPT).iter();
-        accepted.any(|list| memchr::memmem::find(list.as_bytes(), b"text/html").is_some())
+        accepted.any(|list| HTML.find(list.as_bytes()).is_some())
     }
 
     /// What the server and outer layers left with the request.

@@ -132,9 +132,9 @@ impl Session {
         &self.exchange
     }
 
-    /// The same session for another grant.
-    pub(crate) fn with_grant(self, grant: Grant) -> Self {
-        Self { grant, ..self }
+    /// Puts another grant in place of the session's.
+    pub(crate) fn set_grant(&mut self, grant: Grant) {
+        self.grant = grant;
     }
 
     pub(crate) fn login(&self) -> LoginMark {

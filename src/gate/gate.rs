@@ -49,14 +49,12 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// The login that a session becomes which came from a token in the query, unless the browser has it already;
-    /// and the session with the identity that this login has.
-    pub(crate) fn login_for(&self, session: Session, head: Head<'_>) -> (Session, Option<Login>) {
-        let Some(LoginCookie(login_cookie)) = &self.login_cookie else {
-            return (session, None);
-        };
+    /// The login that a session becomes which came from a token in the query, unless the browser has it already.
+    /// The session gets the identity that this login has.
+    pub(crate) fn login_for(&self, session: &mut Session, head: Head<'_>) -> Option<Login> {
+        let LoginCookie(login_cookie) = self.login_cookie.as_ref()?;
         let token = match session.exchange() {
-            Exchange::Never => return (session, None),
+            Exchange::Never => return None,
             Exchange::SharedToken => None,
             Exchange::Token(hash) => Some(**hash),
         };
@@ -69,21 +67,21 @@ impl Gate {
         };
         match (token, existing) {
             // A login without a token of its own must have no less rights than the shared token.
-            (None, Some(grant)) if grant.is_unlimited() => (session.with_grant(grant), None),
-            (Some(_), Some(_)) => (session, None),
+            (None, Some(grant)) if grant.is_unlimited() => {
+                session.set_grant(grant);
+                None
+            }
+            (Some(_), Some(_)) => None,
             (None, _) => {
                 // Clients that share a token have no name: each browser is a user of its own.
                 let grant = Grant::new(Identity::anonymous());
-                (session.with_grant(grant.clone()), Some(grant.into()))
+                session.set_grant(grant.clone());
+                Some(grant.into())
             }
-            (Some(_), None) => {
-                let grant = session.grant().clone();
-                let login = Login {
-                    token,
-                    ..grant.into()
-                };
-                (session, Some(login))
-            }
+            (Some(_), None) => Some(Login {
+                token,
+                ..session.grant().clone().into()
+            }),
         }
     }
 

@@ -6,6 +6,8 @@
 //! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
 //! | anybody else | | JSON |
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
@@ -73,7 +75,12 @@ pub(crate) struct Telling {
     pub(crate) base_url: BaseUrl,
     /// Where a person logs in, if there is such a place.
     pub(crate) login_path: Option<Box<str>>,
+    /// The JSON answers to denials that are a reason and nothing more, each built when it is first needed.
+    pub(crate) json_answers: JsonAnswers,
 }
+
+/// One answer for each reason.
+pub(crate) type JsonAnswers = [OnceLock<Response<Bytes>>; Reason::COUNT];
 
 impl Telling {
     /// The answer to the request with this head, which is refused by `denial`. The denial is left in its
@@ -81,13 +88,12 @@ impl Telling {
     pub(crate) fn refuse<B: From<Bytes>>(&self, denial: Denial, head: Head<'_>) -> Response<B> {
         let login = self.login_path.as_deref();
         let login = login.filter(|_| login_would_help(denial.reason()));
-        let mut response = match (grpc::media_type(head), login) {
-            (Some(media_type), _) => grpc::answer(&denial, media_type),
-            (None, _) if !wants_page(&head) => self.json(&denial),
-            (None, Some(login)) => redirect_to_login(login, &self.base_url, head),
-            (None, None) => self.page(&denial),
+        let response = match (grpc::media_type(head), login) {
+            (Some(media_type), _) => with_denial(grpc::answer(&denial, media_type), denial),
+            (None, _) if !wants_page(&head) => self.json(denial),
+            (None, Some(login)) => with_denial(redirect_to_login(login, &self.base_url, head), denial),
+            (None, None) => with_denial(self.page(&denial), denial),
         };
-        response.extensions_mut().insert(denial);
         response.map(B::from)
     }
 
@@ -102,7 +108,17 @@ impl Telling {
         response
     }
 
-    fn json(&self, denial: &Denial) -> Response<Bytes> {
+    fn json(&self, denial: Denial) -> Response<Bytes> {
+        match self.json_answers.get(denial.reason() as usize) {
+            Some(answer) if denial.is_reason_alone() => {
+                let answer = answer.get_or_init(|| with_denial(self.json_answer(&denial), denial));
+                answer.clone()
+            }
+            _ => with_denial(self.json_answer(&denial), denial),
+        }
+    }
+
+    fn json_answer(&self, denial: &Denial) -> Response<Bytes> {
         let mut response = Response::new(self.json_body(denial));
         *response.status_mut() = self.status(denial);
         let headers = response.headers_mut();
@@ -145,6 +161,12 @@ impl Telling {
             Style::Jupyter => jupyter_json(denial),
         }
     }
+}
+
+/// The answer with the denial in its extensions.
+fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes> {
+    response.extensions_mut().insert(denial);
+    response
 }
 
 fn page_body(denial: &Denial) -> Bytes {
@@ -325,5 +347,49 @@ fn words(denial: &Denial) -> (&'static str, &'static str, &'static str) {
             "Logins cannot be checked right now. You have not been logged out.",
             "",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn json_answer_is_kept_only_for_denials_that_are_a_reason_alone() {
+        let telling = Telling::default();
+        let request = Request::new(());
+        let answer = |denial: Denial| {
+            let response: Response<Bytes> = telling.refuse(denial, Head::of(&request));
+            let denial = response
+                .extensions()
+                .get::<Denial>()
+                .expect("a denial")
+                .to_string();
+            let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
+            let waits = response.headers().contains_key(RETRY_AFTER);
+            (
+                response.status().as_u16(),
+                challenged,
+                waits,
+                denial,
+                response.into_body(),
+            )
+        };
+        let malformed = || Denial::new(Reason::Malformed);
+        let alone = answer(malformed());
+        assert_eq!(alone.0, 400);
+        let detailed = answer(malformed().with_detail("two tokens"));
+        assert_eq!(detailed.3, "malformed request: two tokens");
+        assert_ne!(detailed.4, alone.4);
+        let challenged = answer(malformed().with_status(StatusCode::UNAUTHORIZED));
+        assert_eq!((challenged.0, challenged.1), (401, true));
+        assert!(answer(malformed().with_retry_after(std::time::Duration::from_secs(9))).2);
+        assert_eq!(answer(malformed()), alone);
+        assert_eq!(
+            answer(Denial::new(Reason::WrongPassword)).3,
+            "wrong user or password"
+        );
     }
 }

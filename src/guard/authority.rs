@@ -1,50 +1,59 @@
 //! Host and port, as `Host`, `Origin` and `Referer` write them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// A host and perhaps a port, well-formed: `name`, `1.2.3.4` or `[::1]`, then nothing or `:` and a port.
 ///
 /// Narrower than RFC 3986 §3.2: no userinfo, no escapes, no zone, no future literal, no empty port, and no
 /// port with leading zeros. No browser sends any of them, and each is a way to be read differently elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Authority<'a> {
-    text: &'a str,
-    host: &'a str,
+    text: &'a [u8],
+    host: &'a [u8],
     port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {
     pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(octets).ok()?;
-        let host = match text.strip_prefix('[') {
+        let end = match octets.strip_prefix(b"[") {
             Some(rest) => {
-                let (literal, _) = rest.split_once(']')?;
-                literal.parse::<Ipv6Addr>().ok()?;
-                text.get(..literal.len() + 2)?
+                let literal = rest.split(|octet| *octet == b']').next()?;
+                as_text(literal).parse::<Ipv6Addr>().ok()?;
+                literal.len() + 2
             }
-            None => {
-                let host = text.split(':').next()?;
-                let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
-                if host.is_empty() || host.len() > 255 || !host.bytes().all(plain) {
-                    return None;
-                }
-                host
-            }
+            None => octets.iter().take_while(|octet| is_in_name(**octet)).count(),
         };
-        let port = match text.get(host.len()..)? {
-            "" => None,
-            rest => Some(port(rest.strip_prefix(':')?.as_bytes())?),
+        let (host, rest) = octets.split_at_checked(end)?;
+        if host.is_empty() || host.len() > 255 {
+            return None;
+        }
+        let port = match rest {
+            [] => None,
+            [b':', digits @ ..] => Some(port(digits)?),
+            _ => return None,
         };
-        Some(Self { text, host, port })
+        Some(Self {
+            text: octets,
+            host,
+            port,
+        })
     }
 
     pub(super) fn as_str(self) -> &'a str {
-        self.text
+        as_text(self.text)
     }
 
     /// The host, an IPv6 literal with its brackets.
     pub(super) fn host(self) -> &'a str {
-        self.host
+        as_text(self.host)
+    }
+
+    /// Whether the host is `name`, in whatever case.
+    pub(super) fn is_host(self, name: &str) -> bool {
+        self.host == name.as_bytes() || self.host.eq_ignore_ascii_case(name.as_bytes())
     }
 
     pub(super) fn port(self) -> Option<u16> {
@@ -54,7 +63,8 @@ impl<'a> Authority<'a> {
     /// Whether a browser takes the host for an IPv4 address and sends it as four decimal numbers, though it is
     /// written otherwise: its last label is a number (WHATWG URL Standard, "ends in a number").
     pub(super) fn is_odd_number(self) -> bool {
-        let name = self.host.strip_suffix('.').unwrap_or(self.host);
+        let host = self.host();
+        let name = host.strip_suffix('.').unwrap_or(host);
         let last = name.rsplit('.').next().unwrap_or_default();
         let number = last.bytes().all(|octet| octet.is_ascii_digit());
         let hexadecimal = last
@@ -65,15 +75,29 @@ impl<'a> Authority<'a> {
 
     /// The address, where the host is a literal in its one usual spelling.
     pub(super) fn ip(self) -> Option<IpAddr> {
-        match self
-            .host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        let host = self.host();
+        match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(literal) => literal.parse().ok().map(IpAddr::V6),
-            None => self.host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+            None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
         }
     }
+}
+
+impl fmt::Debug for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Authority").field(&self.as_str()).finish()
+    }
+}
+
+/// What may stand in a name or an IPv4 address.
+fn is_in_name(octet: u8) -> bool {
+    octet.is_ascii_alphabetic() || octet.is_ascii_digit() || matches!(octet, b'-' | b'.' | b'_')
+}
+
+/// Octets of a well-formed authority as text. Made only when it is asked for, because to check text costs more than
+/// all that is read of the host of a usual request.
+fn as_text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap_or_default()
 }
 
 fn port(digits: &[u8]) -> Option<u16> {

@@ -83,7 +83,8 @@ impl Guards {
     /// What pages of other origins may know of the answer to this request.
     pub fn cors(&self, head: Head<'_>) -> Cors {
         let varies = !self.origins.is_empty();
-        let allowed = varies.then(|| self.listed_origin(head)).flatten().cloned();
+        let allowed = varies.then(|| self.listed_origin(head)).flatten();
+        let allowed = allowed.map(|origin| Box::new(origin.clone()));
         Cors { varies, allowed }
     }
 
@@ -102,7 +103,8 @@ impl Guards {
 pub struct Cors {
     /// Whether any origin is listed, so that answers differ by origin.
     varies: bool,
-    allowed: Option<HeaderValue>,
+    /// Boxed, because it is moved with every request and nearly always absent.
+    allowed: Option<Box<HeaderValue>>,
 }
 
 impl Cors {
@@ -115,7 +117,7 @@ impl Cors {
         if let Some(origin) = self.allowed
             && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
         {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, *origin);
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }

@@ -202,10 +202,11 @@ impl Guards {
         {
             return Err(Refusal::ForeignScheme.into());
         }
-        let method = head.method();
-        // An extended CONNECT (RFC 8441 §4) has scheme and path, a tunnel has neither.
-        if *method == Method::TRACE || (*method == Method::CONNECT && head.uri().scheme().is_none()) {
-            return Err(Refusal::Method.into());
+        match *head.method() {
+            Method::TRACE => return Err(Refusal::Method.into()),
+            // An extended CONNECT (RFC 8441 §4) has scheme and path, a tunnel has neither.
+            Method::CONNECT if head.uri().scheme().is_none() => return Err(Refusal::Method.into()),
+            _ => {}
         }
         Ok(Surroundings {
             host,

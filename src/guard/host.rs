@@ -105,13 +105,12 @@ impl Hosts {
 
     /// Whether a server reached by `scheme` answers for `host`.
     pub(super) fn admit(&self, host: Authority<'_>, scheme: Scheme) -> bool {
+        if self.loopback && host.is_host("localhost") {
+            return true;
+        }
         let ip = host.ip();
         // Not `to_canonical`: a mapped literal is no loopback address to a browser's rules.
-        let local = ip.map_or_else(
-            || host.host().eq_ignore_ascii_case("localhost"),
-            |ip| ip.is_loopback(),
-        );
-        (self.loopback && local)
+        (self.loopback && ip.is_some_and(|ip| ip.is_loopback()))
             || (self.any_ip && ip.is_some())
             || self.listed.iter().any(|entry| entry.takes(host, ip, scheme))
     }
@@ -173,7 +172,7 @@ impl Entry {
     fn takes(&self, authority: Authority<'_>, ip: Option<IpAddr>, scheme: Scheme) -> bool {
         let same = match self.ip {
             Some(own) => ip == Some(own),
-            None => authority.host().eq_ignore_ascii_case(&self.name),
+            None => authority.is_host(&self.name),
         };
         same && self.port.takes(authority.port(), scheme)
     }

@@ -53,7 +53,7 @@ impl Origin {
 
     pub(super) fn is(&self, other: SentOrigin<'_>) -> bool {
         other.scheme.eq_ignore_ascii_case(&self.scheme)
-            && other.authority.host().eq_ignore_ascii_case(&self.host)
+            && other.authority.is_host(&self.host)
             && other.port() == self.port.or_else(|| default_port(&self.scheme))
     }
 }
@@ -188,7 +188,7 @@ impl<'a> SentOrigin<'a> {
             Scheme::Unknown => http || https,
         };
         same_scheme
-            && self.authority.host().eq_ignore_ascii_case(host.host())
+            && self.authority.is_host(host.host())
             && self.port() == host.port().or_else(|| default_port(self.scheme))
     }
 

@@ -74,7 +74,7 @@ impl Endpoint for LoginPage {
                 return form.response(StatusCode::OK, "").into();
             }
         };
-        let (_, login) = gate.login_for(session.clone(), visit.head);
+        let login = gate.login_for(&mut session.clone(), visit.head);
         let next = HeaderValue::from(&self.next(visit.head, &gate.telling.base_url));
         Browser::of(gate, visit.head, &visit.surroundings)
             .log_in_and_redirect(gate, login, StatusCode::FOUND, next)

@@ -176,7 +176,9 @@ impl Eq for Digest {}
 
 impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        // The first octets of a SHA-256 tell digests apart as well as all of them.
+        let first = self.0.as_bytes().first_chunk().expect("a digest has 32 octets");
+        state.write_u64(u64::from_ne_bytes(*first));
     }
 }
 

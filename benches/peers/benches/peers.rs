@@ -1,4 +1,4 @@
-//! The same job done by other crates, by the same counter: `cargo bench` in this folder.
+//! The same job done by other crates, by the same counter: `cargo bench --bench peers`.
 //!
 //! A token in a field, or a value of 80 octets in a signed cookie: known, and the answer is 200; else 401.
 
@@ -78,7 +78,10 @@ fn with_cookie() -> Sent {
     let mut jar = CookieJar::new();
     jar.signed_mut(&Key::from(&KEY)).add(Cookie::new(COOKIE, VALUE));
     let cookie = jar.get(COOKIE).expect("it was added").clone();
-    let cookie = Cookie::new(COOKIE, cookie.value()).encoded().stripped().to_string();
+    let cookie = Cookie::new(COOKIE, cookie.value())
+        .encoded()
+        .stripped()
+        .to_string();
     Sent::get(PATH).cookies(3, "_xsrf=x", &cookie)
 }
 

@@ -82,11 +82,11 @@ impl Passage {
         head: &Head<'_>,
         surroundings: &Surroundings<'_>,
     ) -> Result<Step, Denied> {
-        let session = match self.session(outcome, head) {
+        let mut session = match self.session(outcome, head) {
             Ok(session) => session, // 6 a session, or anonymous where the route allows it
             Err(denial) => return self.admit_anonymous(denial, head, surroundings),
         };
-        let (session, login) = self.gate.login_for(session, *head);
+        let login = self.gate.login_for(&mut session, *head);
         if let Err(denial) = self.permit(&session, head, surroundings) {
             return Err(Denied::with_session(denial, session)); // 7 CSRF, 8 scopes and authorizers
         }
