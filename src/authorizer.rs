@@ -2,7 +2,7 @@
 
 use crate::{
     denial::{Denial, Reason},
-    head::Head,
+    head::RequestHead,
     session::Session,
 };
 
@@ -30,7 +30,7 @@ pub trait Authorizer: Send + Sync + 'static {
     /// # Errors
     ///
     /// The denial to answer with; see [`Session::require`].
-    fn authorize(&self, head: Head<'_>, session: &Session) -> Result<(), Denial>;
+    fn authorize(&self, head: RequestHead<'_>, session: &Session) -> Result<(), Denial>;
 
     /// Allows or denies a request without a session, on routes that are [`optional`](crate::AuthLayer::optional).
     ///
@@ -39,17 +39,17 @@ pub trait Authorizer: Send + Sync + 'static {
     /// # Errors
     ///
     /// `Reason::NoCredential` by default: 401, or the login page.
-    fn authorize_anonymous(&self, head: Head<'_>) -> Result<(), Denial> {
+    fn authorize_anonymous(&self, head: RequestHead<'_>) -> Result<(), Denial> {
         let _ = head;
-        Err(Denial::new(Reason::NoCredential))
+        Err(Denial::new(Reason::MissingCredential))
     }
 }
 
 impl<F> Authorizer for F
 where
-    F: Fn(Head<'_>, &Session) -> Result<(), Denial> + Send + Sync + 'static,
+    F: Fn(RequestHead<'_>, &Session) -> Result<(), Denial> + Send + Sync + 'static,
 {
-    fn authorize(&self, head: Head<'_>, session: &Session) -> Result<(), Denial> {
+    fn authorize(&self, head: RequestHead<'_>, session: &Session) -> Result<(), Denial> {
         self(head, session)
     }
 }

@@ -44,7 +44,7 @@ impl BaseUrl {
     }
 
     /// What is left of `path` below the base, or `None` if it does not lie there.
-    pub fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
+    pub fn strip_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(&*self.0)
     }
 
@@ -116,7 +116,7 @@ fn fault(segment: &str) -> Option<&'static str> {
             _ => "a character that must be percent-encoded",
         });
     }
-    percent::escapes(segment.as_bytes()).find_map(|escape| match escape {
+    percent::escaped_bytes(segment.as_bytes()).find_map(|escape| match escape {
         None => Some("a malformed percent escape"),
         Some(0..=0x1f | 0x7f) => Some("an escaped control"),
         Some(b'/') => Some("an escaped slash"),
@@ -224,7 +224,7 @@ mod tests {
             ("/", None, false),
             ("", None, false),
         ] {
-            assert_eq!(base.strip(path), below, "{path}");
+            assert_eq!(base.strip_prefix(path), below, "{path}");
             assert_eq!(base.contains(path), contained, "{path}");
         }
         assert!(BaseUrl::default().contains("/"));

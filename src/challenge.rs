@@ -26,8 +26,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Challenge {
     parameters: Box<str>,
-    absent: HeaderValue,
-    refused: HeaderValue,
+    without_error: HeaderValue,
+    invalid_token: HeaderValue,
 }
 
 impl Challenge {
@@ -51,7 +51,7 @@ impl Challenge {
     /// The same challenge with a link to the resource's metadata, as MCP clients need it.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "a parsed URI is made for this call")]
-    pub fn resource_metadata(self, uri: Uri) -> Self {
+    pub fn with_resource_metadata(self, uri: Uri) -> Self {
         // A parsed URI holds no quote and no octet that a quoted string cannot hold.
         Self::with_parameters(format!("{}, resource_metadata=\"{uri}\"", self.parameters))
     }
@@ -59,19 +59,23 @@ impl Challenge {
     fn with_parameters(parameters: String) -> Self {
         let value = |text: String| HeaderValue::try_from(text).expect("a realm and a URI are visible ASCII");
         Self {
-            absent: value(parameters.clone()),
-            refused: value(format!("{parameters}, error=\"invalid_token\"")),
+            without_error: value(parameters.clone()),
+            invalid_token: value(format!("{parameters}, error=\"invalid_token\"")),
             parameters: parameters.into(),
         }
     }
 
-    pub(crate) fn answer_to(&self, denial: &Denial) -> HeaderValue {
+    pub(crate) fn header_for(&self, denial: &Denial) -> HeaderValue {
         match (denial.reason(), denial.scope()) {
             (Reason::InsufficientScope, scope) => self.insufficient_scope(scope),
-            (Reason::ExpiredToken | Reason::Malformed | Reason::MistypedToken | Reason::UnknownToken, _) => {
-                self.refused.clone()
-            }
-            _ => self.absent.clone(),
+            (
+                Reason::ExpiredToken
+                | Reason::Malformed
+                | Reason::TokenChecksumMismatch
+                | Reason::UnknownToken,
+                _,
+            ) => self.invalid_token.clone(),
+            _ => self.without_error.clone(),
         }
     }
 
@@ -101,12 +105,12 @@ mod tests {
     #[track_caller]
     fn check(denial: &Denial, expected: &str) {
         let challenge = Challenge::bearer("test").expect("a plain realm");
-        assert_eq!(challenge.answer_to(denial), expected);
+        assert_eq!(challenge.header_for(denial), expected);
     }
 
     #[test]
     fn the_error_is_named_only_when_a_credential_was_sent() {
-        check(&Denial::new(Reason::NoCredential), "Bearer realm=\"test\"");
+        check(&Denial::new(Reason::MissingCredential), "Bearer realm=\"test\"");
         check(
             &Denial::new(Reason::UnknownToken),
             "Bearer realm=\"test\", error=\"invalid_token\"",

@@ -25,17 +25,17 @@ impl UnixTime {
     }
 
     /// This time and `duration` more, in whole seconds; the greatest time if that cannot be told.
-    pub const fn after(self, duration: Duration) -> Self {
+    pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
     /// This time less `duration`, in whole seconds; the epoch if that lies before it.
-    pub const fn before(self, duration: Duration) -> Self {
+    pub const fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.as_secs()))
     }
 
     /// How long ago `earlier` was; zero if it has not come yet.
-    pub const fn since(self, earlier: Self) -> Duration {
+    pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 }
@@ -51,27 +51,27 @@ impl fmt::Display for UnixTime {
 /// Moments go forward however the system's date is set, so what lasts a minute is measured by them. They
 /// mean nothing to another process, or after a restart. Arithmetic saturates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(u64);
+pub struct MonotonicTime(u64);
 
-impl Moment {
+impl MonotonicTime {
     /// The moment `passed` after the beginning, to the nanosecond.
-    pub const fn from_start(passed: Duration) -> Self {
+    pub const fn from_duration(passed: Duration) -> Self {
         Self(nanoseconds(passed))
     }
 
     /// The moment now, by the system's monotonic clock. The beginning is the first call.
     pub fn now() -> Self {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        Self::from_start(START.elapsed())
+        Self::from_duration(START.elapsed())
     }
 
     /// This moment and `duration` more.
-    pub const fn after(self, duration: Duration) -> Self {
+    pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanoseconds(duration)))
     }
 
     /// How long ago `earlier` was; zero if it has not come yet.
-    pub const fn since(self, earlier: Self) -> Duration {
+    pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
@@ -92,8 +92,8 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> UnixTime;
 
     /// The moment now, which no setting of the date moves. Default: [`Moment::now`].
-    fn moment(&self) -> Moment {
-        Moment::now()
+    fn monotonic_now(&self) -> MonotonicTime {
+        MonotonicTime::now()
     }
 }
 
@@ -102,8 +102,8 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
         (**self).now()
     }
 
-    fn moment(&self) -> Moment {
-        (**self).moment()
+    fn monotonic_now(&self) -> MonotonicTime {
+        (**self).monotonic_now()
     }
 }
 
@@ -138,12 +138,15 @@ mod tests {
 
     #[test]
     fn moments_go_forward_and_saturate() {
-        let first = Moment::now();
-        assert!(Moment::now() >= first);
-        let late = Moment::from_start(Duration::MAX);
-        assert_eq!(late.after(Duration::MAX), late);
-        assert_eq!(first.since(late), Duration::ZERO);
-        let second = first.after(Duration::from_millis(1_500));
-        assert_eq!(second.since(first), Duration::from_millis(1_500));
+        let first = MonotonicTime::now();
+        assert!(MonotonicTime::now() >= first);
+        let late = MonotonicTime::from_duration(Duration::MAX);
+        assert_eq!(late.saturating_add(Duration::MAX), late);
+        assert_eq!(first.saturating_duration_since(late), Duration::ZERO);
+        let second = first.saturating_add(Duration::from_millis(1_500));
+        assert_eq!(
+            second.saturating_duration_since(first),
+            Duration::from_millis(1_500)
+        );
     }
 }

@@ -18,7 +18,7 @@ pub enum Reason {
     /// The token was good once; its time is over.
     ExpiredToken,
     /// The `Host` is not one this server answers for.
-    ForeignHost,
+    DisallowedHost,
     /// Somebody known, without the right to do this.
     InsufficientScope,
     /// The cookie was not made by this server, or was changed, or names two users at once.
@@ -26,11 +26,11 @@ pub enum Reason {
     /// The request cannot be read: two credentials, a broken one, a missing `Host`.
     Malformed,
     /// The token has our prefix and a wrong checksum: mistyped, or cut short.
-    MistypedToken,
+    TokenChecksumMismatch,
     /// No credential was sent.
-    NoCredential,
+    MissingCredential,
     /// Too many wrong attempts.
-    Throttled,
+    RateLimited,
     /// The cookies or the query are larger than the bounds.
     TooLarge,
     /// Whoever knows the credential did not answer.
@@ -38,26 +38,26 @@ pub enum Reason {
     /// A well-formed token that nobody knows.
     UnknownToken,
     /// The user or the password is wrong; which, is not told.
-    WrongPassword,
+    IncorrectPassword,
 }
 
 impl Reason {
     /// How many reasons there are.
-    pub(crate) const COUNT: usize = Self::WrongPassword as usize + 1;
+    pub(crate) const COUNT: usize = Self::IncorrectPassword as usize + 1;
 
     /// The status a plain HTTP client is told.
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::CrossSite | Self::ForeignHost | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::CrossSite | Self::DisallowedHost | Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::ExpiredCookie
             | Self::ExpiredToken
             | Self::InvalidCookie
-            | Self::MistypedToken
-            | Self::NoCredential
+            | Self::TokenChecksumMismatch
+            | Self::MissingCredential
             | Self::UnknownToken
-            | Self::WrongPassword => StatusCode::UNAUTHORIZED,
+            | Self::IncorrectPassword => StatusCode::UNAUTHORIZED,
             Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -69,17 +69,17 @@ impl Reason {
             Self::CrossSite => "cross-site request",
             Self::ExpiredCookie => "expired cookie",
             Self::ExpiredToken => "expired token",
-            Self::ForeignHost => "foreign host",
+            Self::DisallowedHost => "foreign host",
             Self::InsufficientScope => "insufficient scope",
             Self::InvalidCookie => "invalid cookie",
             Self::Malformed => "malformed request",
-            Self::MistypedToken => "mistyped token",
-            Self::NoCredential => "no credential",
-            Self::Throttled => "too many attempts",
+            Self::TokenChecksumMismatch => "mistyped token",
+            Self::MissingCredential => "no credential",
+            Self::RateLimited => "too many attempts",
             Self::TooLarge => "too large",
             Self::Unavailable => "unavailable",
             Self::UnknownToken => "unknown token",
-            Self::WrongPassword => "wrong user or password",
+            Self::IncorrectPassword => "wrong user or password",
         }
     }
 }

@@ -21,7 +21,7 @@ impl Hmac {
     }
 
     /// Returns the code of `message`.
-    pub(crate) fn code(&self, message: &[u8]) -> [u8; 32] {
+    pub(crate) fn mac(&self, message: &[u8]) -> [u8; 32] {
         let mut state = self.0.clone();
         state.update(message);
         state.finalize().into_bytes().into()
@@ -102,8 +102,8 @@ mod tests {
             ),
         ] {
             let hmac = Hmac::new(key);
-            assert_eq!(hex(hmac.code(message)), expected);
-            assert_eq!(hex(hmac.code(message)), expected, "the kept state is unchanged");
+            assert_eq!(hex(hmac.mac(message)), expected);
+            assert_eq!(hex(hmac.mac(message)), expected, "the kept state is unchanged");
         }
     }
 }

@@ -44,12 +44,12 @@ impl From<crate::secret::SecretError> for ConfigError {
 /// A store, a hub or a hashing queue that did not answer.
 ///
 /// It never lets anybody in, and is never told as a wrong credential: the client gets 503.
-pub struct Unavailable {
+pub struct BackendError {
     error: BoxError,
     retry_after: Option<Duration>,
 }
 
-impl Unavailable {
+impl BackendError {
     /// What went wrong, for the operator's log; the client does not see it.
     pub fn new(error: impl Into<BoxError>) -> Self {
         Self {
@@ -71,12 +71,12 @@ impl Unavailable {
     }
 
     /// What went wrong.
-    pub fn error(&self) -> &BoxError {
+    pub fn cause(&self) -> &BoxError {
         &self.error
     }
 }
 
-impl fmt::Debug for Unavailable {
+impl fmt::Debug for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unavailable")
             .field("retry_after", &self.retry_after)

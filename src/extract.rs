@@ -65,7 +65,10 @@ use axum_core::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
-use crate::{cookie::SetCookies, denial::Denial, gate::stranger::Stranger, head::Head, session::Session};
+use crate::{
+    cookie::SetCookies, denial::Denial, gate::stranger::UnauthenticatedRequest, head::RequestHead,
+    session::Session,
+};
 
 /// Why a handler that takes a [`Session`] was not called.
 ///
@@ -75,14 +78,14 @@ pub struct SessionRejection(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    NoGate,
-    Stranger(Box<http::Response<Bytes>>),
+    MissingLayer,
+    Unauthenticated(Box<http::Response<Bytes>>),
 }
 
 impl SessionRejection {
     /// Whether the request passed no gate on its way: a mistake of whoever put the routes together.
     pub fn is_missing_layer(&self) -> bool {
-        matches!(self.0, Kind::NoGate)
+        matches!(self.0, Kind::MissingLayer)
     }
 }
 
@@ -93,8 +96,8 @@ const REMEDY: &str = "this handler takes a Session, and no AuthLayer has handed 
 impl fmt::Display for SessionRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::NoGate => f.write_str(REMEDY),
-            Kind::Stranger(_) => f.write_str("expected a login, found none"),
+            Kind::MissingLayer => f.write_str(REMEDY),
+            Kind::Unauthenticated(_) => f.write_str("expected a login, found none"),
         }
     }
 }
@@ -104,7 +107,7 @@ impl Error for SessionRejection {}
 impl IntoResponse for SessionRejection {
     fn into_response(self) -> Response {
         match self.0 {
-            Kind::NoGate => {
+            Kind::MissingLayer => {
                 let fields = [
                     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
                     (
@@ -114,7 +117,7 @@ impl IntoResponse for SessionRejection {
                 ];
                 (StatusCode::INTERNAL_SERVER_ERROR, fields, REMEDY).into_response()
             }
-            Kind::Stranger(answer) => answer.map(Body::from),
+            Kind::Unauthenticated(answer) => answer.map(Body::from),
         }
     }
 }
@@ -123,13 +126,17 @@ impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-        if let Some(session) = Self::of(&parts.extensions) {
+        if let Some(session) = Self::from_extensions(&parts.extensions) {
             return Ok(session.clone());
         }
-        Err(SessionRejection(match parts.extensions.get::<Stranger>() {
-            Some(stranger) => Kind::Stranger(Box::new(stranger.turned_away(Head::of_parts(parts)))),
-            None => Kind::NoGate,
-        }))
+        Err(SessionRejection(
+            match parts.extensions.get::<UnauthenticatedRequest>() {
+                Some(stranger) => {
+                    Kind::Unauthenticated(Box::new(stranger.denial_response(RequestHead::from_parts(parts))))
+                }
+                None => Kind::MissingLayer,
+            },
+        ))
     }
 }
 
@@ -137,9 +144,9 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionRejection> {
-        let session = Self::of(&parts.extensions).cloned();
-        if session.is_none() && parts.extensions.get::<Stranger>().is_none() {
-            return Err(SessionRejection(Kind::NoGate));
+        let session = Self::from_extensions(&parts.extensions).cloned();
+        if session.is_none() && parts.extensions.get::<UnauthenticatedRequest>().is_none() {
+            return Err(SessionRejection(Kind::MissingLayer));
         }
         Ok(session)
     }
@@ -149,7 +156,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
 /// each client in its own way.
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
-        Self::into_response(self, Head::of(&http::Request::new(())))
+        Self::into_response(self, RequestHead::new(&http::Request::new(())))
     }
 }
 

@@ -25,17 +25,17 @@ pub(crate) static X_XSRFTOKEN: HeaderName = HeaderName::from_static("x-xsrftoken
 
 /// A field was sent more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Several;
+pub(crate) struct DuplicateHeader;
 
 /// The one value of the field `name`, or nothing.
-pub(crate) fn single<'a>(
+pub(crate) fn single_value<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
-) -> Result<Option<&'a HeaderValue>, Several> {
+) -> Result<Option<&'a HeaderValue>, DuplicateHeader> {
     let first = headers.get(name);
     // There are more values than names only where some field is repeated.
     if headers.len() > headers.keys_len() && headers.get_all(name).iter().nth(1).is_some() {
-        return Err(Several);
+        return Err(DuplicateHeader);
     }
     Ok(first)
 }

@@ -19,10 +19,10 @@ use crate::{clock::UnixTime, identity::Identity, scopes::Scopes};
 /// assert_eq!(grant.label(), Some("phone"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Grant(Arc<Terms>);
+pub struct Grant(Arc<GrantData>);
 
 #[derive(Clone, PartialEq, Eq)]
-struct Terms {
+struct GrantData {
     identity: Identity,
     scopes: Scopes,
     expires_at: Option<UnixTime>,
@@ -32,7 +32,7 @@ struct Terms {
 impl Grant {
     /// A grant for `identity`: no scopes, no end, no label.
     pub fn new(identity: Identity) -> Self {
-        Self(Arc::new(Terms {
+        Self(Arc::new(GrantData {
             identity,
             scopes: Scopes::default(),
             expires_at: None,
@@ -48,17 +48,17 @@ impl Grant {
 
     /// The same grant, worth nothing from `time` on. Default: no end.
     #[must_use]
-    pub fn expires_at(self, time: UnixTime) -> Self {
+    pub fn with_expiry(self, time: UnixTime) -> Self {
         self.change(|terms| terms.expires_at = Some(time))
     }
 
     /// The same grant under a name for lists and logs, never a secret. Default: none.
     #[must_use]
-    pub fn labelled(self, label: &str) -> Self {
+    pub fn with_label(self, label: &str) -> Self {
         self.change(|terms| terms.label = Some(label.into()))
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Terms)) -> Self {
+    fn change(mut self, change: impl FnOnce(&mut GrantData)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }
@@ -74,18 +74,18 @@ impl Grant {
     }
 
     /// Until when, exclusive; `None` without end.
-    pub fn expiry(&self) -> Option<UnixTime> {
+    pub fn expires_at(&self) -> Option<UnixTime> {
         self.0.expires_at
     }
 
     /// Whether it has neither scopes nor an end.
     pub(crate) fn is_unlimited(&self) -> bool {
-        self.scopes().is_empty() && self.expiry().is_none()
+        self.scopes().is_empty() && self.expires_at().is_none()
     }
 
     /// Whether it is worth nothing any more. The clock is read only if it has an end.
     pub(crate) fn has_expired(&self, now: impl FnOnce() -> UnixTime) -> bool {
-        self.expiry().is_some_and(|end| end <= now())
+        self.expires_at().is_some_and(|end| end <= now())
     }
 
     /// What it is called in lists and logs.
@@ -99,7 +99,7 @@ impl fmt::Debug for Grant {
         f.debug_struct("Grant")
             .field("identity", self.identity())
             .field("scopes", self.scopes())
-            .field("expires_at", &self.expiry())
+            .field("expires_at", &self.expires_at())
             .field("label", &self.label())
             .finish()
     }

@@ -6,8 +6,8 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
 use memchr::memmem::Finder;
 
 use crate::{
-    clock::{Clock, Moment, SystemClock, UnixTime},
-    fields::{self, Several, single},
+    clock::{Clock, MonotonicTime, SystemClock, UnixTime},
+    fields::{self, DuplicateHeader, single_value},
 };
 
 /// Prepared once, because to prepare the search costs more than to search.
@@ -27,7 +27,7 @@ static HTML: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/htm
 /// assert_eq!(Head::of(&request).uri().path(), "/");
 /// ```
 #[derive(Clone, Copy)]
-pub struct Head<'a> {
+pub struct RequestHead<'a> {
     method: &'a Method,
     uri: &'a Uri,
     headers: &'a HeaderMap,
@@ -35,14 +35,14 @@ pub struct Head<'a> {
     clock: &'a dyn Clock,
 }
 
-impl<'a> Head<'a> {
+impl<'a> RequestHead<'a> {
     /// The head of `request`, with the system's clock.
-    pub fn of<B>(request: &'a Request<B>) -> Self {
-        Self::at(request, &SystemClock)
+    pub fn new<B>(request: &'a Request<B>) -> Self {
+        Self::with_clock(request, &SystemClock)
     }
 
     /// The head of `request`, with a clock of one's own.
-    pub fn at<B>(request: &'a Request<B>, clock: &'a dyn Clock) -> Self {
+    pub fn with_clock<B>(request: &'a Request<B>, clock: &'a dyn Clock) -> Self {
         Self {
             method: request.method(),
             uri: request.uri(),
@@ -53,7 +53,7 @@ impl<'a> Head<'a> {
     }
 
     /// The head that was taken off a request, with the system's clock: for a handler that has read the body.
-    pub fn of_parts(parts: &'a Parts) -> Self {
+    pub fn from_parts(parts: &'a Parts) -> Self {
         Self {
             method: &parts.method,
             uri: &parts.uri,
@@ -83,7 +83,7 @@ impl<'a> Head<'a> {
     pub fn host(self) -> Option<&'a [u8]> {
         match self.uri.authority() {
             Some(authority) => Some(authority.as_str().as_bytes()),
-            None => self.field(&fields::HOST).map(HeaderValue::as_bytes),
+            None => self.header(&fields::HOST).map(HeaderValue::as_bytes),
         }
     }
 
@@ -100,8 +100,8 @@ impl<'a> Head<'a> {
     /// assert_eq!(Head::of(&request).credentials("Digest"), None);
     /// # Ok::<(), http::Error>(())
     /// ```
-    pub fn credentials(self, scheme: &str) -> Option<&'a str> {
-        let field = self.single(&fields::AUTHORIZATION).ok()??;
+    pub fn authorization_credentials(self, scheme: &str) -> Option<&'a str> {
+        let field = self.single_header(&fields::AUTHORIZATION).ok()??;
         let (found, credentials) = field.to_str().ok()?.split_once(' ')?;
         found
             .eq_ignore_ascii_case(scheme)
@@ -109,7 +109,7 @@ impl<'a> Head<'a> {
     }
 
     /// Whether the client says that it takes pages: `text/html` stands in an `Accept` field.
-    pub(crate) fn accepts_pages(self) -> bool {
+    pub(crate) fn accepts_html(self) -> bool {
         let mut accepted = self.headers.get_all(&fields::ACCEPT).iter();
         accepted.any(|list| HTML.find(list.as_bytes()).is_some())
     }
@@ -135,39 +135,39 @@ impl<'a> Head<'a> {
     }
 
     /// The first value of the field `name`.
-    pub(crate) fn field(self, name: &HeaderName) -> Option<&'a HeaderValue> {
+    pub(crate) fn header(self, name: &HeaderName) -> Option<&'a HeaderValue> {
         self.headers.get(name)
     }
 
     /// The one value of the field `name`, or nothing.
-    pub(crate) fn single(self, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Several> {
-        single(self.headers, name)
+    pub(crate) fn single_header(self, name: &HeaderName) -> Result<Option<&'a HeaderValue>, DuplicateHeader> {
+        single_value(self.headers, name)
     }
 
     /// The moment now, which no setting of the date moves.
-    pub(crate) fn moment(self) -> Moment {
-        self.clock.moment()
+    pub(crate) fn monotonic_now(self) -> MonotonicTime {
+        self.clock.monotonic_now()
     }
 
     /// The same head read with another clock.
-    pub(crate) fn with_clock(self, clock: &'a dyn Clock) -> Self {
+    pub(crate) fn replace_clock(self, clock: &'a dyn Clock) -> Self {
         Self { clock, ..self }
     }
 }
 
-impl<'a, B> From<&'a Request<B>> for Head<'a> {
+impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
     fn from(request: &'a Request<B>) -> Self {
-        Self::of(request)
+        Self::new(request)
     }
 }
 
-impl<'a> From<&'a Parts> for Head<'a> {
+impl<'a> From<&'a Parts> for RequestHead<'a> {
     fn from(parts: &'a Parts) -> Self {
-        Self::of_parts(parts)
+        Self::from_parts(parts)
     }
 }
 
-impl fmt::Debug for Head<'_> {
+impl fmt::Debug for RequestHead<'_> {
     /// Method and path only: the query and the header fields may hold credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head")
@@ -208,8 +208,8 @@ mod tests {
                     .headers_mut()
                     .append("accept", HeaderValue::from_static(value));
             }
-            let head = Head::of(&request);
-            assert_eq!(head.accepts_pages(), expected, "{accept:?}");
+            let head = RequestHead::new(&request);
+            assert_eq!(head.accepts_html(), expected, "{accept:?}");
         }
     }
 }

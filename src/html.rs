@@ -60,7 +60,7 @@ impl Page {
     }
 
     /// A paragraph of lesser weight.
-    pub(crate) fn hint(self, text: &str) -> Self {
+    pub(crate) fn muted(self, text: &str) -> Self {
         self.block("<p class=\"soft\">", text, "</p>")
     }
 
@@ -83,10 +83,10 @@ impl Page {
         name: &str,
         details: &str,
         button: Option<(&str, &str)>,
-        fill: impl FnOnce(&mut Fields<'_>),
+        fill: impl FnOnce(&mut FormFields<'_>),
     ) -> Self {
         self.0.push_str("<section class=\"item\"><div>");
-        self = self.block("<p>", name, "</p>").hint(details);
+        self = self.block("<p>", name, "</p>").muted(details);
         self.0.push_str("</div>");
         if let Some((action, button)) = button {
             self = self.form(action, button, fill);
@@ -97,11 +97,11 @@ impl Page {
 
     /// A form whose button is not the one that most people want.
     #[cfg(feature = "hub-server")]
-    pub(crate) fn plain_form(
+    pub(crate) fn secondary_form(
         mut self,
         action: &str,
         button: &str,
-        fill: impl FnOnce(&mut Fields<'_>),
+        fill: impl FnOnce(&mut FormFields<'_>),
     ) -> Self {
         let start = self.0.len();
         self = self.form(action, button, fill);
@@ -112,7 +112,7 @@ impl Page {
     }
 
     /// A form that posts to `action`, or to the page's own URL if that is empty, with what `fill` puts into it and a button.
-    pub(crate) fn form(mut self, action: &str, button: &str, fill: impl FnOnce(&mut Fields<'_>)) -> Self {
+    pub(crate) fn form(mut self, action: &str, button: &str, fill: impl FnOnce(&mut FormFields<'_>)) -> Self {
         self.0.push_str("<form method=\"post\"");
         if !action.is_empty() {
             self.0.push_str(" action=\"");
@@ -120,7 +120,7 @@ impl Page {
             self.0.push('"');
         }
         self.0.push('>');
-        fill(&mut Fields(&mut self.0));
+        fill(&mut FormFields(&mut self.0));
         self.0.push_str("<button type=\"submit\">");
         push_escaped(&mut self.0, button);
         self.0.push_str("</button></form>");
@@ -159,7 +159,7 @@ impl Page {
 }
 
 /// The fields of a form.
-pub(crate) struct Fields<'a>(&'a mut String);
+pub(crate) struct FormFields<'a>(&'a mut String);
 
 /// What a field of a form is for: its kind, and what a password manager puts into it.
 #[derive(Clone, Copy)]
@@ -172,7 +172,7 @@ pub(crate) enum FieldKind {
     Username,
 }
 
-impl Fields<'_> {
+impl FormFields<'_> {
     pub(crate) fn hidden(&mut self, name: &str, value: &str) {
         self.0.push_str("<input type=\"hidden\" name=\"");
         push_escaped(self.0, name);
@@ -264,7 +264,7 @@ mod tests {
     fn all_text_is_escaped_and_backticks_make_code() {
         let html = Page::new("a <b>")
             .paragraph("x & \"y\"")
-            .hint("see `<i>` there")
+            .muted("see `<i>` there")
             .alert("")
             .finish();
         let html = std::str::from_utf8(&html).expect("text");

@@ -105,42 +105,41 @@ pub use authenticate::{Authenticator, Outcome, TokenSource, authenticator_fn};
 pub use authorizer::Authorizer;
 pub use base_url::BaseUrl;
 pub use challenge::Challenge;
-pub use clock::{Clock, Moment, SystemClock, UnixTime};
+pub use clock::{Clock, MonotonicTime, SystemClock, UnixTime};
 pub use cookie::{CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, SetCookies};
 pub use denial::{Denial, Reason};
-pub use error::{BoxError, ConfigError, Unavailable};
+pub use error::{BackendError, BoxError, ConfigError};
 #[cfg(feature = "tracing")]
 pub use event::TracingObserver;
-pub use event::{Event, LoggedPath, Observer};
+pub use event::{Event, Observer, RedactedPath};
 pub use gate::{
-    Afterwards, AuthBody, AuthService, Decision, FormRequest, Login, ResponseFuture, Responses, XsrfToken,
+    AuthBody, AuthService, CsrfToken, Decision, FormSubmission, LoginSuccess, ResponseAdditions,
+    ResponseFuture, ResponseStyle,
 };
 pub use grant::Grant;
-pub use guard::{Hosts, Origins, Permit, Throttle, Throttled, TrustedProxies};
-pub use head::Head;
+pub use guard::{AllowedHosts, AllowedOrigins, LoginAttempt, LoginRateLimiter, RateLimited, TrustedProxies};
+pub use head::RequestHead;
 #[cfg(feature = "hub-client")]
 pub use hub::HubAuth;
 pub use identity::{Identity, IdentityError, IdentityErrorKind};
 pub use launch_link::{LaunchLink, LaunchLinkStore, LaunchPageFile, LaunchTarget, LinkAction};
 pub use layer::{AuthLayer, AuthLayerBuilder};
-pub use maybe_future::{Answer, BoxFuture};
+pub use maybe_future::{BoxFuture, MaybeFuture};
 #[cfg(feature = "password")]
-pub use password::PasswordKeeper;
+pub use password::PasswordHashWriter;
 #[cfg(feature = "password")]
-pub use password::{
-    HashCost, PASSWORD_LIMIT, PasswordError, PasswordErrorKind, PasswordHash, PasswordPolicy,
-};
+pub use password::{HashCost, PasswordError, PasswordErrorKind, PasswordHash, PasswordPolicy};
 #[cfg(feature = "password")]
 pub use password::{HashingError, HashingErrorKind, HashingPool, PasswordCheck};
 pub use peer::{Peer, Scheme};
-pub use query::{Query, TokenBuffer, scrub_query};
-pub use redirect::{NextUrl, Premises};
+pub use query::{Query, TokenBuffer, redact_query};
+pub use redirect::{NextUrl, RedirectPolicy};
 pub use scopes::{Scope, Scopes};
 pub use secret::{BytesSource, EnvSource, FileSource, SecretSource, SourceChain};
 pub use secret::{Secret, SecretError, SecretErrorKind};
-pub use session::{Credential, Session};
+pub use session::{AuthMethod, Session};
 pub use store::{MemoryTokenStore, StoreError, StoreErrorKind, TokenStore};
-pub use token::{PresentedToken, TOKEN_LIMIT, Token, TokenHash};
+pub use token::{PresentedToken, Token, TokenHash};
 #[cfg(feature = "password")]
 pub use verify::{MemoryPasswordStore, PasswordStore, SharedPassword, StoredPasswords};
-pub use verify::{PasswordVerifier, StoredTokens, TokenSet, TokenVerifier, Verdict};
+pub use verify::{PasswordVerifier, StoredTokens, TokenSet, TokenVerifier, Verification};

@@ -44,54 +44,54 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// }
 /// ```
 #[expect(clippy::exhaustive_enums, reason = "there is no third time")]
-pub enum Answer<T> {
+pub enum MaybeFuture<T> {
     /// The answer.
-    Now(T),
+    Ready(T),
     /// The answer, once something else has answered.
-    Later(BoxFuture<T>),
+    Future(BoxFuture<T>),
 }
 
-impl<T> Answer<T> {
+impl<T> MaybeFuture<T> {
     /// An answer that `future` will give.
-    pub fn later(future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self::Later(Box::pin(future))
+    pub fn from_future(future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self::Future(Box::pin(future))
     }
 
     /// The answer `change` makes of this one, at the same time as this one.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U + Send + 'static) -> Answer<U>
+    pub fn map<U>(self, change: impl FnOnce(T) -> U + Send + 'static) -> MaybeFuture<U>
     where
         T: 'static,
     {
         match self {
-            Self::Now(answer) => Answer::Now(change(answer)),
-            Self::Later(future) => Answer::later(async move { change(future.await) }),
+            Self::Ready(answer) => MaybeFuture::Ready(change(answer)),
+            Self::Future(future) => MaybeFuture::from_future(async move { change(future.await) }),
         }
     }
 }
 
-impl<T> From<T> for Answer<T> {
+impl<T> From<T> for MaybeFuture<T> {
     fn from(answer: T) -> Self {
-        Self::Now(answer)
+        Self::Ready(answer)
     }
 }
 
-impl<T: Send + 'static> IntoFuture for Answer<T> {
+impl<T: Send + 'static> IntoFuture for MaybeFuture<T> {
     type Output = T;
     type IntoFuture = BoxFuture<T>;
 
     fn into_future(self) -> BoxFuture<T> {
         match self {
-            Self::Now(answer) => Box::pin(ready(answer)),
-            Self::Later(future) => future,
+            Self::Ready(answer) => Box::pin(ready(answer)),
+            Self::Future(future) => future,
         }
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Answer<T> {
+impl<T: fmt::Debug> fmt::Debug for MaybeFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Now(answer) => f.debug_tuple("Now").field(answer).finish(),
-            Self::Later(_) => f.write_str("Later"),
+            Self::Ready(answer) => f.debug_tuple("Now").field(answer).finish(),
+            Self::Future(_) => f.write_str("Later"),
         }
     }
 }

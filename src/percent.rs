@@ -19,7 +19,7 @@ pub(crate) fn form_decoded(text: &[u8]) -> Decoded<'_> {
 }
 
 /// The octets that the escapes of `text` stand for, all else left out; `None` for a malformed escape.
-pub(crate) fn escapes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
+pub(crate) fn escaped_bytes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
     memchr::memchr_iter(b'%', text).map(|place| escape(text.get(place + 1..).unwrap_or_default()))
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn escapes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
 /// the begin of an escape and kept.
 pub(crate) fn encode(octets: &[u8], uri: &mut String) {
     static KEPT: Kept = Kept::and(b"-._~:/?#[]@!$&'()*+,;=%");
-    encode_but(&KEPT, octets, uri);
+    encode_except(&KEPT, octets, uri);
 }
 
 /// Appends `octets` to `query` as a name or a value of `application/x-www-form-urlencoded`, a blank as `+`.
@@ -37,14 +37,14 @@ pub(crate) fn form_encode(octets: &[u8], query: &mut String) {
         if place > 0 {
             query.push('+');
         }
-        encode_but(&KEPT, word, query);
+        encode_except(&KEPT, word, query);
     }
 }
 
 /// Appends `path`, of a file, to `uri`: all but slashes and what is unreserved (RFC 3986 section 2.3) as escapes.
-pub(crate) fn encode_file(path: &[u8], uri: &mut String) {
+pub(crate) fn encode_path(path: &[u8], uri: &mut String) {
     static KEPT: Kept = Kept::and(b"-._~/");
-    encode_but(&KEPT, path, uri);
+    encode_except(&KEPT, path, uri);
 }
 
 /// The octets that stand for themselves: one load each, for a client may send many of them before its login.
@@ -68,7 +68,7 @@ impl Kept {
     }
 }
 
-fn encode_but(kept: &Kept, octets: &[u8], uri: &mut String) {
+fn encode_except(kept: &Kept, octets: &[u8], uri: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
     for &octet in octets {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     denial::{Denial, Reason},
     percent,
-    token::{PresentedToken, TOKEN_LIMIT},
+    token::{PresentedToken, Token},
 };
 
 /// The query of a request: pairs apart by `&`, a name and a value apart by the first `=`.
@@ -35,10 +35,10 @@ pub struct Query<'a>(&'a [u8]);
 
 impl<'a> Query<'a> {
     /// The longest query that is read, in octets.
-    pub const LIMIT: usize = 8192;
+    pub const MAX_LEN: usize = 8192;
 
     /// The longest query that is logged, in octets.
-    pub const LOG_LIMIT: usize = 4096;
+    pub const MAX_LOGGED_LEN: usize = 4096;
 
     /// The query that `octets` are: what stands between the first `?` and the fragment.
     pub fn new(octets: &'a [u8]) -> Self {
@@ -46,7 +46,7 @@ impl<'a> Query<'a> {
     }
 
     /// The query of `uri`, empty if it has none.
-    pub fn of(uri: &'a Uri) -> Self {
+    pub fn from_uri(uri: &'a Uri) -> Self {
         Self(uri.query().unwrap_or_default().as_bytes())
     }
 
@@ -65,14 +65,14 @@ impl<'a> Query<'a> {
     where
         'a: 'b,
     {
-        self.token_by(&mut buffer.query)
+        self.token_in(&mut buffer.query)
     }
 
-    pub(crate) fn token_by<'b>(self, room: &'b mut TokenRoom) -> Result<Option<PresentedToken<'b>>, Denial>
+    pub(crate) fn token_in<'b>(self, room: &'b mut DecodeBuffer) -> Result<Option<PresentedToken<'b>>, Denial>
     where
         'a: 'b,
     {
-        if self.0.len() > Self::LIMIT {
+        if self.0.len() > Self::MAX_LEN {
             return Err(Denial::new(Reason::TooLarge)
                 .with_status(StatusCode::URI_TOO_LONG)
                 .with_detail("the query is longer than 8192 octets"));
@@ -99,14 +99,14 @@ impl<'a> Query<'a> {
 
     /// Whether there is a parameter `token`, good or not: then the URL is to be kept out of caches, logs and
     /// referrers. A query longer than [`Query::LIMIT`] is not read, and counts as one that has it.
-    pub fn holds_token(self) -> bool {
-        self.0.len() > Self::LIMIT || self.pairs().any(Pair::is_token)
+    pub fn has_token_parameter(self) -> bool {
+        self.0.len() > Self::MAX_LEN || self.pairs().any(Pair::is_token)
     }
 
     /// The decoded value of the parameter `name`, or `None` unless there is exactly one, well-formed, in a
     /// query not longer than [`Query::LIMIT`].
     pub fn parameter(self, name: &str) -> Option<Cow<'a, [u8]>> {
-        if self.0.len() > Self::LIMIT {
+        if self.0.len() > Self::MAX_LEN {
             return None;
         }
         let mut named = self.pairs().filter(|pair| pair.is_named(name.as_bytes()));
@@ -126,12 +126,12 @@ impl<'a> Query<'a> {
     /// The query as it may be logged: the value of every parameter `token` replaced by `[token]`.
     ///
     /// A query of more than [`Query::LOG_LIMIT`] octets, or with others than visible ASCII, is `[query]`.
-    pub fn scrubbed(self) -> Cow<'a, str> {
-        let loggable = self.0.len() <= Self::LOG_LIMIT && self.0.iter().all(u8::is_ascii_graphic);
+    pub fn redacted(self) -> Cow<'a, str> {
+        let loggable = self.0.len() <= Self::MAX_LOGGED_LEN && self.0.iter().all(u8::is_ascii_graphic);
         let Some(text) = std::str::from_utf8(self.0).ok().filter(|_| loggable) else {
             return Cow::Borrowed("[query]");
         };
-        if !self.holds_token() {
+        if !self.has_token_parameter() {
             return Cow::Borrowed(text);
         }
         let mut scrubbed = String::with_capacity(text.len());
@@ -152,7 +152,7 @@ impl<'a> Query<'a> {
 
     /// The same pairs in the same order, without the parameters `token`.
     pub fn without_token(self) -> Cow<'a, [u8]> {
-        if !self.holds_token() {
+        if !self.has_token_parameter() {
             return Cow::Borrowed(self.0);
         }
         let kept = self.pairs().filter(|pair| !pair.is_token());
@@ -168,7 +168,7 @@ impl<'a> Query<'a> {
 
 impl fmt::Debug for Query<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Query").field(&self.scrubbed()).finish()
+        f.debug_tuple("Query").field(&self.redacted()).finish()
     }
 }
 
@@ -180,8 +180,8 @@ impl fmt::Debug for Query<'_> {
 /// let logged = portcullis::scrub_query("next=/lab&token=0123456789abcdef");
 /// assert_eq!(logged, "next=/lab&token=[token]");
 /// ```
-pub fn scrub_query(query: &str) -> Cow<'_, str> {
-    Query::new(query.as_bytes()).scrubbed()
+pub fn redact_query(query: &str) -> Cow<'_, str> {
+    Query::new(query.as_bytes()).redacted()
 }
 
 /// Room on the stack for the tokens that a request carries in an encoded form.
@@ -193,15 +193,15 @@ pub fn scrub_query(query: &str) -> Cow<'_, str> {
 /// `Debug` prints the type's name only.
 #[derive(Default)]
 pub struct TokenBuffer {
-    pub(crate) query: TokenRoom,
-    pub(crate) protocol: TokenRoom,
+    pub(crate) query: DecodeBuffer,
+    pub(crate) protocol: DecodeBuffer,
 }
 
 /// Room for one decoded token.
 #[derive(Default)]
-pub(crate) struct TokenRoom(Option<Zeroizing<[u8; TOKEN_LIMIT]>>);
+pub(crate) struct DecodeBuffer(Option<Zeroizing<[u8; Token::MAX_LEN]>>);
 
-impl TokenRoom {
+impl DecodeBuffer {
     /// The token that `text` encodes, or `None` if it holds a malformed escape or no token.
     pub(crate) fn decode<'b>(
         &'b mut self,
@@ -211,7 +211,7 @@ impl TokenRoom {
         if memchr::memchr2(b'%', b'+', text).is_none() {
             return PresentedToken::new(text);
         }
-        let room = self.0.get_or_insert(Zeroizing::new([0; TOKEN_LIMIT]));
+        let room = self.0.get_or_insert(Zeroizing::new([0; Token::MAX_LEN]));
         let mut length = 0;
         for octet in decoded(text) {
             *room.get_mut(length)? = octet?;
@@ -274,10 +274,10 @@ mod tests {
 
     #[test]
     fn a_query_longer_than_the_limit_is_not_read_and_counts_as_one_with_a_token() {
-        for (length, is_read) in [(Query::LIMIT, true), (Query::LIMIT + 1, false)] {
+        for (length, is_read) in [(Query::MAX_LEN, true), (Query::MAX_LEN + 1, false)] {
             let text = format!("{:&<length$}", "next=/lab");
             let query = Query::new(text.as_bytes());
-            assert_eq!(query.holds_token(), !is_read, "{length}");
+            assert_eq!(query.has_token_parameter(), !is_read, "{length}");
             assert_eq!(query.parameter("next").is_some(), is_read, "{length}");
         }
     }

@@ -8,7 +8,7 @@ use rand::{TryRng, rngs::SysRng};
 ///
 /// If the system has no generator or it fails. No safe answer exists then: every caller would make a
 /// credential that can be guessed.
-pub(crate) fn octets<const N: usize>() -> [u8; N] {
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     let mut octets = [0; N];
     fill(&mut octets);
     octets
@@ -29,7 +29,7 @@ pub(crate) fn text(alphabet: &[u8; 62], length: usize) -> String {
     const EVEN: u8 = 248;
     let mut text = String::with_capacity(length);
     while text.len() < length {
-        for octet in octets::<64>() {
+        for octet in bytes::<64>() {
             if octet < EVEN && text.len() < length {
                 text.push(char::from(alphabet[usize::from(octet % 62)]));
             }
@@ -45,7 +45,7 @@ pub(crate) const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcde
 pub(crate) fn hex<const N: usize>() -> String {
     use std::fmt::Write as _;
 
-    octets::<N>()
+    bytes::<N>()
         .iter()
         .fold(String::with_capacity(2 * N), |mut text, octet| {
             write!(text, "{octet:02x}").expect("a String takes all text");

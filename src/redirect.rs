@@ -47,13 +47,13 @@ pub struct NextUrl(Box<str>);
 
 impl NextUrl {
     /// The longest target, in octets: as it is read, and as it is written with its escapes.
-    pub const LIMIT: usize = 2048;
+    pub const MAX_LEN: usize = 2048;
 
     /// The target that `next` names, decoded once from its parameter, or `None` if it is none of ours.
-    pub fn parse(next: impl AsRef<[u8]>, premises: Premises<'_>) -> Option<Self> {
+    pub fn parse(next: impl AsRef<[u8]>, premises: RedirectPolicy<'_>) -> Option<Self> {
         let next = next.as_ref();
         let suspect = |octet: &u8| octet.is_ascii_control() || *octet == b'\\';
-        if next.len() > Self::LIMIT || next.iter().any(suspect) {
+        if next.len() > Self::MAX_LEN || next.iter().any(suspect) {
             return None;
         }
         let next = std::str::from_utf8(next).ok()?;
@@ -62,7 +62,7 @@ impl NextUrl {
         } else {
             premises.strip_origin(next)?
         };
-        if percent::escapes(next.as_bytes()).any(|escape| escape.is_none()) {
+        if percent::escaped_bytes(next.as_bytes()).any(|escape| escape.is_none()) {
             return None;
         }
         let (rest, fragment) = cut(next, '#');
@@ -70,26 +70,26 @@ impl NextUrl {
         // The origin alone means its root.
         let path = if path.is_empty() { "/" } else { path };
         let next = premises
-            .admit(path)
+            .allows(path)
             .then(|| Self::of_parts(path, query, fragment));
         // What is escaped is longer, and is to be read again.
-        next.filter(|next| next.0.len() <= Self::LIMIT)
+        next.filter(|next| next.0.len() <= Self::MAX_LEN)
     }
 
     /// The place of the request itself: its path and its query, or the base if that path is none of ours, or path
     /// and query together are longer than [`Query::LIMIT`].
-    pub fn of_request(uri: &Uri, premises: Premises<'_>) -> Self {
+    pub fn from_request_uri(uri: &Uri, premises: RedirectPolicy<'_>) -> Self {
         let suspect = |octet: u8| octet.is_ascii_control() || octet == b'\\';
         let path = uri.path();
-        let is_long = path.len() + uri.query().map_or(0, str::len) > Query::LIMIT;
-        if is_long || path.bytes().any(suspect) || !premises.admit(path) {
-            return Self::home(premises.base);
+        let is_long = path.len() + uri.query().map_or(0, str::len) > Query::MAX_LEN;
+        if is_long || path.bytes().any(suspect) || !premises.allows(path) {
+            return Self::base(premises.base);
         }
         Self::of_parts(path, uri.query(), None)
     }
 
     /// The base itself: where everything goes that has no better place.
-    pub fn home(base: &BaseUrl) -> Self {
+    pub fn base(base: &BaseUrl) -> Self {
         Self(base.as_str().into())
     }
 
@@ -137,13 +137,13 @@ impl fmt::Debug for NextUrl {
 
 /// What a [`NextUrl`] must lie in: the base, perhaps our own origin, and paths that are never targets.
 #[derive(Clone, Copy, Debug)]
-pub struct Premises<'a> {
+pub struct RedirectPolicy<'a> {
     base: &'a BaseUrl,
     origin: Option<(Scheme, &'a str)>,
     closed: &'a [&'a str],
 }
 
-impl<'a> Premises<'a> {
+impl<'a> RedirectPolicy<'a> {
     /// Everything below `base`.
     pub fn new(base: &'a BaseUrl) -> Self {
         Self {
@@ -168,12 +168,12 @@ impl<'a> Premises<'a> {
 
     /// Default: none. Paths that are never targets, with or without slashes behind: login and logout.
     #[must_use]
-    pub fn closed(self, closed: &'a [&'a str]) -> Self {
+    pub fn excluding(self, closed: &'a [&'a str]) -> Self {
         Self { closed, ..self }
     }
 
     /// Whether a redirect to `path` stays here, however it is read.
-    fn admit(self, path: &str) -> bool {
+    fn allows(self, path: &str) -> bool {
         let octets = path.as_bytes();
         let second_slash = matches!(
             octets,
@@ -185,7 +185,7 @@ impl<'a> Premises<'a> {
         self.base.contains(path)
             && !second_slash
             && !octets.split(|octet| *octet == b'/').any(base_url::is_dots)
-            && !percent::escapes(octets).any(|escape| matches!(escape, None | Some(0..=0x1f | 0x7f)))
+            && !percent::escaped_bytes(octets).any(|escape| matches!(escape, None | Some(0..=0x1f | 0x7f)))
             && !self
                 .closed
                 .iter()
@@ -246,9 +246,13 @@ mod tests {
     #[track_caller]
     fn check_request(uri: &str, expected: &str) {
         let base: BaseUrl = "/user/alice/".parse().expect("a base");
-        let premises = Premises::new(&base).closed(&["/user/alice/login"]);
+        let premises = RedirectPolicy::new(&base).excluding(&["/user/alice/login"]);
         let uri: Uri = uri.parse().expect("a request target");
-        assert_eq!(NextUrl::of_request(&uri, premises).as_str(), expected, "{uri}");
+        assert_eq!(
+            NextUrl::from_request_uri(&uri, premises).as_str(),
+            expected,
+            "{uri}"
+        );
     }
 
     #[test]
@@ -275,7 +279,7 @@ mod tests {
         for elsewhere in ["//evil.example/x?token=s", "/%2Fevil.example", "/%5cevil.example"] {
             let uri: Uri = elsewhere.parse().expect("a request target");
             assert_eq!(
-                NextUrl::of_request(&uri, Premises::new(&root)).as_str(),
+                NextUrl::from_request_uri(&uri, RedirectPolicy::new(&root)).as_str(),
                 "/",
                 "{uri}"
             );
@@ -284,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_request_target_longer_than_the_limit_becomes_the_base() {
-        for (length, is_kept) in [(Query::LIMIT, true), (Query::LIMIT + 1, false)] {
+        for (length, is_kept) in [(Query::MAX_LEN, true), (Query::MAX_LEN + 1, false)] {
             for front in ["/user/alice/", "/user/alice/?"] {
                 let target = format!("{front:a<length$}", length = length + front.matches('?').count());
                 check_request(&target, if is_kept { &target } else { "/user/alice/" });
@@ -295,7 +299,7 @@ mod tests {
     #[test]
     fn without_a_known_scheme_both_are_ours() {
         let base = BaseUrl::default();
-        let premises = Premises::new(&base).with_origin(Scheme::Unknown, "[::1]:8888");
+        let premises = RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "[::1]:8888");
         for (next, expected) in [
             ("http://[::1]:8888/lab", Some("/lab")),
             ("https://[::1]:8888/lab", Some("/lab")),
@@ -305,7 +309,7 @@ mod tests {
             let found = NextUrl::parse(next, premises);
             assert_eq!(found.as_ref().map(NextUrl::as_str), expected, "{next}");
         }
-        let premises = Premises::new(&base).with_origin(Scheme::Unknown, "example.org");
+        let premises = RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "example.org");
         assert!(NextUrl::parse("http://example.org:80/", premises).is_some());
         assert!(NextUrl::parse("https://example.org:443/", premises).is_some());
         assert!(NextUrl::parse("https://example.org:80/", premises).is_none());

@@ -23,7 +23,7 @@ pub struct Scopes(Arc<[Box<str>]>);
 
 impl Scopes {
     /// Whether `scope` is among them.
-    pub fn holds(&self, scope: &str) -> bool {
+    pub fn contains(&self, scope: &str) -> bool {
         self.0.iter().any(|held| **held == *scope)
     }
 
@@ -38,12 +38,12 @@ impl Scopes {
     }
 
     /// Whether one of them covers one of `wanted`.
-    pub fn cover_one_of(&self, wanted: &Self) -> bool {
+    pub fn covers_any(&self, wanted: &Self) -> bool {
         wanted.iter().any(|scope| self.covers(scope))
     }
 
     /// Whether they cover each of `wanted`.
-    pub fn cover_all(&self, wanted: &Self) -> bool {
+    pub fn covers_all(&self, wanted: &Self) -> bool {
         wanted.iter().all(|scope| self.covers(scope))
     }
 

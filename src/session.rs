@@ -9,9 +9,9 @@ use crate::{denial::Denial, grant::Grant, identity::Identity, token::TokenHash};
 /// How somebody proved who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Credential {
+pub enum AuthMethod {
     /// Nothing was asked: the gate stands open by configuration.
-    Anyone,
+    NotRequired,
     /// A cookie. Browsers send it by themselves, so it is ambient.
     Cookie,
     /// A one-time launch link.
@@ -27,14 +27,14 @@ pub enum Credential {
     Token,
 }
 
-impl Credential {
+impl AuthMethod {
     /// Whether a browser sends it by itself, whichever site caused the request. Cross-site rules apply then.
     pub const fn is_ambient(self) -> bool {
         match self {
             Self::Cookie => true,
             Self::Other { ambient } => ambient,
             // Asked of nobody, so a foreign site could use it as well as anybody: the rules apply.
-            Self::Anyone => true,
+            Self::NotRequired => true,
             Self::LaunchLink | Self::Password | Self::Token => false,
         }
     }
@@ -58,9 +58,9 @@ impl Credential {
 #[derive(Clone, Debug)]
 pub struct Session {
     grant: Grant,
-    gate: Option<GateId>,
+    layer_id: Option<LayerId>,
     login: LoginMark,
-    credential: Credential,
+    credential: AuthMethod,
     exchange: Exchange,
 }
 
@@ -93,9 +93,9 @@ pub(crate) struct LoginMark {
 
 /// Which gate of this process let a session in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct GateId(NonZeroU64);
+pub(crate) struct LayerId(NonZeroU64);
 
-impl GateId {
+impl LayerId {
     /// An id no other gate of this process has.
     pub(crate) fn new() -> Self {
         use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,17 +108,17 @@ impl GateId {
 
 impl Session {
     /// A session for `grant`, proved by `credential`: what an authenticator answers.
-    pub fn new(grant: Grant, credential: Credential) -> Self {
+    pub fn new(grant: Grant, credential: AuthMethod) -> Self {
         Self {
             grant,
-            gate: None,
+            layer_id: None,
             login: LoginMark::default(),
             credential,
             exchange: Exchange::Never,
         }
     }
 
-    pub(crate) fn of_login(self, login: LoginMark) -> Self {
+    pub(crate) fn with_login_mark(self, login: LoginMark) -> Self {
         Self { login, ..self }
     }
 
@@ -137,17 +137,17 @@ impl Session {
         self.grant = grant;
     }
 
-    pub(crate) fn login(&self) -> LoginMark {
+    pub(crate) fn login_mark(&self) -> LoginMark {
         self.login
     }
 
     /// Whether the cookie of its login is to be written anew.
-    pub(crate) fn is_due(&self) -> bool {
+    pub(crate) fn needs_renewal(&self) -> bool {
         self.login.is_due
     }
 
     /// The session of a request that a gate let in.
-    pub fn of(extensions: &Extensions) -> Option<&Self> {
+    pub fn from_extensions(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
 
@@ -162,13 +162,13 @@ impl Session {
     }
 
     /// How it was proved.
-    pub fn credential(&self) -> Credential {
+    pub fn auth_method(&self) -> AuthMethod {
         self.credential
     }
 
     /// Whether the grant has `scope`.
-    pub fn holds(&self, scope: &str) -> bool {
-        self.grant.scopes().holds(scope)
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.grant.scopes().contains(scope)
     }
 
     /// Nothing if the grant has `scope`, else the denial to answer with.
@@ -176,23 +176,23 @@ impl Session {
     /// # Errors
     ///
     /// `Reason::InsufficientScope`, naming the scope.
-    pub fn require(&self, scope: &str) -> Result<(), Denial> {
-        if self.holds(scope) {
+    pub fn require_scope(&self, scope: &str) -> Result<(), Denial> {
+        if self.has_scope(scope) {
             Ok(())
         } else {
             Err(Denial::insufficient_scope(scope))
         }
     }
 
-    pub(crate) fn let_in_by(mut self, gate: GateId) -> Self {
-        self.gate = Some(gate);
+    pub(crate) fn authenticated_by(mut self, gate: LayerId) -> Self {
+        self.layer_id = Some(gate);
         // Whatever it may become, this gate has seen to it.
         self.exchange = Exchange::Never;
         self
     }
 
-    pub(crate) fn was_let_in_by(&self, gate: GateId) -> bool {
-        self.gate == Some(gate)
+    pub(crate) fn is_authenticated_by(&self, gate: LayerId) -> bool {
+        self.layer_id == Some(gate)
     }
 }
 
@@ -204,8 +204,8 @@ mod tests {
     fn cloning_a_session_allocates_nothing() {
         let grant = Grant::new(Identity::new("alice").with_name("Alice"))
             .with_scopes(["read", "write"])
-            .labelled("phone");
-        let session = Session::new(grant, Credential::Cookie);
+            .with_label("phone");
+        let session = Session::new(grant, AuthMethod::Cookie);
         let cloning = allocation_counter::measure(|| drop(session.clone()));
         assert_eq!(cloning.count_total, 0);
     }

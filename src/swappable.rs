@@ -3,9 +3,9 @@
 use arc_swap::ArcSwap;
 
 /// A value that hardly ever changes, read without a lock.
-pub(crate) struct Changing<T>(ArcSwap<T>);
+pub(crate) struct Swappable<T>(ArcSwap<T>);
 
-impl<T> Changing<T> {
+impl<T> Swappable<T> {
     pub(crate) fn new(first: T) -> Self {
         Self(ArcSwap::from_pointee(first))
     }
@@ -16,7 +16,7 @@ impl<T> Changing<T> {
     }
 
     /// Puts another value in place. Readers that have begun see the one before.
-    pub(crate) fn change(&self, next: T) {
+    pub(crate) fn replace(&self, next: T) {
         self.0.store(next.into());
     }
 }
@@ -27,10 +27,10 @@ mod tests {
 
     #[test]
     fn every_change_is_seen_by_whoever_reads_next() {
-        let value = Changing::new(1);
+        let value = Swappable::new(1);
         for next in 2..5 {
             assert_eq!(value.read(|value| *value), next - 1);
-            value.change(next);
+            value.replace(next);
             assert_eq!(value.read(|value| *value), next);
         }
     }

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{Empty, Full};
 use portcullis::{
-    Answer, AuthLayer, CookieName, Event, Grant, Identity, Keyring, MemoryTokenStore, PasswordVerifier, Peer,
-    RequestCookies, Secret, Token, TokenSet, UnixTime, Verdict,
+    AuthLayer, CookieName, Event, Grant, Identity, Keyring, MaybeFuture, MemoryTokenStore, PasswordVerifier,
+    Peer, RequestCookies, Secret, Token, TokenSet, UnixTime, Verification,
     authenticate::TokenSource,
-    guard::{Origins, TrustedProxies},
+    guard::{AllowedOrigins, TrustedProxies},
     hub_server::{Hub, HubUser},
 };
 use tower::{Layer as _, Service, ServiceExt, service_fn, util::BoxCloneService};
@@ -89,8 +89,8 @@ fn built(change: impl FnOnce(portcullis::AuthLayerBuilder) -> portcullis::AuthLa
 struct Nobody;
 
 impl PasswordVerifier for Nobody {
-    fn verify(&self, _: &str, _: &Secret) -> Answer<Verdict> {
-        Verdict::Unknown.into()
+    fn verify(&self, _: &str, _: &Secret) -> MaybeFuture<Verification> {
+        Verification::Unknown.into()
     }
 }
 
@@ -228,14 +228,14 @@ pub(crate) fn all() -> Vec<Row> {
             |keyring, octet| {
                 let retires_at = UnixTime::from_secs(u32::MAX.into());
                 keyring
-                    .with_reading_key(secret(octet), retires_at)
+                    .with_previous_key(secret(octet), retires_at)
                     .expect("a key")
             },
         );
         server(&built(|builder| builder.keyring(keyring)))
     };
     let listed = || {
-        let origins = Origins::parse(["https://app.example.net"]).expect("an origin");
+        let origins = AllowedOrigins::parse(["https://app.example.net"]).expect("an origin");
         server(&built(|builder| builder.allowed_origins(origins)))
     };
     let proxied = || {
@@ -258,7 +258,7 @@ pub(crate) fn all() -> Vec<Row> {
     let values = |name: &'static str, line: String| {
         let inner = service_fn(|request: Request<Full<Bytes>>| async move {
             let name = CookieName::custom(LOGIN_COOKIE).expect("a name");
-            let cookies = RequestCookies::of(request.headers()).expect("within the bounds");
+            let cookies = RequestCookies::from_headers(request.headers()).expect("within the bounds");
             black_box(cookies.values(&name).count());
             Ok::<_, Infallible>(Response::new(()))
         });

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use portcullis::{
     HashingPool, Identity, MemoryPasswordStore, PasswordHash, PasswordVerifier as _, Reason, Secret,
-    StoredPasswords, Verdict,
+    StoredPasswords, Verification,
 };
 
 use crate::{Outcome, hash, hold};
@@ -43,7 +43,10 @@ pub(crate) fn run(measured: bool) -> Outcome {
             let start = Instant::now();
             let verdict = runtime.block_on(verifier.verify(CLASSES[class].0, &password).into_future());
             times[class].push(start.elapsed().as_nanos());
-            assert!(matches!(verdict, Verdict::Refused(Reason::WrongPassword)));
+            assert!(matches!(
+                verdict,
+                Verification::Rejected(Reason::IncorrectPassword)
+            ));
         }
     }
     println!("\na wrong password, {rounds} of each by turns\n");

@@ -3,8 +3,8 @@
 use super::{super::case::Sent, TOKEN, get};
 use http::header::{HOST, SET_COOKIE};
 use portcullis::{
-    Answer, AuthLayer, Authenticator, CookieJar, CookieName, CookieScope, Credential, Decision, Grant, Head,
-    Identity, Keyring, Outcome, Reason, RequestCookies, Session, Token, cookie::Read,
+    AuthLayer, AuthMethod, Authenticator, CookieJar, CookieName, CookieScope, Decision, Grant, Identity,
+    Keyring, MaybeFuture, Outcome, Reason, RequestCookies, RequestHead, Session, Token, cookie::ReadCookie,
 };
 
 /// How the cookie's payload is kept.
@@ -18,12 +18,12 @@ pub(crate) enum Form {
 struct Opens {
     jar: CookieJar,
     grant: Grant,
-    credential: Credential,
+    credential: AuthMethod,
 }
 
 impl Authenticator for Opens {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        let Ok(cookies) = RequestCookies::of_head(head) else {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
+        let Ok(cookies) = RequestCookies::from_head(head) else {
             return Outcome::Rejected(Reason::TooLarge).into();
         };
         let who = |payload: &[u8]| Some(payload.len());
@@ -32,10 +32,10 @@ impl Authenticator for Opens {
             || head.now(),
             who,
             |read| match read {
-                Read::Opened(_) => {
-                    Outcome::Accepted(Session::new(self.grant.clone(), self.credential)).into()
+                ReadCookie::Valid(_) => {
+                    Outcome::Authenticated(Session::new(self.grant.clone(), self.credential)).into()
                 }
-                Read::Absent => Outcome::Absent.into(),
+                ReadCookie::Missing => Outcome::Absent.into(),
                 _ => Outcome::Rejected(Reason::InvalidCookie).into(),
             },
         )
@@ -56,14 +56,14 @@ pub(crate) fn opening(form: Form, payload: usize, count: usize, guards: bool) ->
         Form::Encrypted => CookieJar::encrypted(&keyring(), scope),
         Form::Signed => CookieJar::signed(&keyring(), scope),
     };
-    let now = Head::of(&http::Request::new(())).now();
+    let now = RequestHead::new(&http::Request::new(())).now();
     let line = jar
-        .write(&vec![b'p'; payload], now, false)
+        .set_cookie(&vec![b'p'; payload], now, false)
         .expect("a small cookie");
     let credential = if guards {
-        Credential::Cookie
+        AuthMethod::Cookie
     } else {
-        Credential::Other { ambient: false }
+        AuthMethod::Other { ambient: false }
     };
     let grant = Grant::new(Identity::new("0123456789abcdef0123456789abcdef"));
     let builder = AuthLayer::builder()
@@ -97,8 +97,8 @@ pub(crate) fn forged(guards: bool) -> (AuthLayer, Sent) {
         &Keyring::generate(),
         CookieScope::custom(name, "/").expect("a scope"),
     );
-    let now = Head::of(&http::Request::new(())).now();
-    let line = jar.write(&[b'p'; 80], now, false).expect("a small cookie");
+    let now = RequestHead::new(&http::Request::new(())).now();
+    let line = jar.set_cookie(&[b'p'; 80], now, false).expect("a small cookie");
     (
         layer,
         get().cookies(3, "_xsrf=x", &pair_of(line.to_str().expect("ASCII"))),
@@ -151,9 +151,9 @@ fn xsrf_for(layer: &AuthLayer, cookie: &str) -> String {
 /// The `Set-Cookie` lines of the gate for a request.
 fn set_cookies<B>(layer: &AuthLayer, request: &http::Request<B>) -> Vec<String> {
     let mut headers = http::HeaderMap::new();
-    match layer.decide(Head::of(request)) {
-        Answer::Now(Decision::Admitted { afterwards, .. }) => afterwards.apply_to(&mut headers),
-        Answer::Now(Decision::Answered(response)) => headers = response.into_parts().0.headers,
+    match layer.decide(RequestHead::new(request)) {
+        MaybeFuture::Ready(Decision::Allow { afterwards, .. }) => afterwards.apply_to(&mut headers),
+        MaybeFuture::Ready(Decision::Respond(response)) => headers = response.into_parts().0.headers,
         other => panic!("expected a decision at once, found {other:?}"),
     }
     let lines = headers.get_all(SET_COOKIE).iter();

@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response, header, header::HeaderName};
 use http_body_util::Full;
-use portcullis::{AuthLayer, Decision, Head, HubAuth, Secret};
+use portcullis::{AuthLayer, Decision, HubAuth, RequestHead, Secret};
 use tower::service_fn;
 
 use super::{super::case::Sent, TOKEN, get};
@@ -28,7 +28,7 @@ fn gate() -> AuthLayer {
         .base_url("/".parse().expect("a base"))
         .client_id("jupyterhub-user-alice")
         .access_scopes(["access:servers!user=alice"])
-        .cache_max_age(Duration::from_secs(3600))
+        .cache_ttl(Duration::from_secs(3600))
         .http_client(service_fn(hub))
         .build()
         .expect("settings");
@@ -46,7 +46,7 @@ fn decided(layer: &AuthLayer, request: &Request<()>) -> Decision {
         .build()
         .expect("a runtime");
     let _entered = runtime.enter();
-    runtime.block_on(layer.decide(Head::of(request)).into_future())
+    runtime.block_on(layer.decide(RequestHead::new(request)).into_future())
 }
 
 /// A token of the hub's in the header field.
@@ -64,7 +64,7 @@ pub(crate) fn cookie(_: bool) -> (AuthLayer, Sent) {
             .header("host", "localhost:8888")
             .header("cookie", cookies);
         match decided(&layer, &request.body(()).expect("a request")) {
-            Decision::Answered(answer) => {
+            Decision::Respond(answer) => {
                 let cookies = answer.headers().get_all(header::SET_COOKIE).iter();
                 let pairs = cookies.map(|line| {
                     line.to_str()

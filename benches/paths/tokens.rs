@@ -4,7 +4,8 @@ use std::{convert::Infallible, future::ready};
 
 use http::{Request, Response};
 use portcullis::{
-    Answer, AuthLayer, AuthLayerBuilder, Decision, Grant, Head, Identity, Token, TokenSet, TokenSource,
+    AuthLayer, AuthLayerBuilder, Decision, Grant, Identity, MaybeFuture, RequestHead, Token, TokenSet,
+    TokenSource,
 };
 use tower::{layer::layer_fn, service_fn};
 use tower_layer::Layer;
@@ -56,7 +57,7 @@ pub(crate) fn refused(guards: bool) -> (AuthLayer, Sent) {
 /// In place of the gate a service that asks for nothing and sends copies of what the gate answered.
 pub(crate) fn refusal_copied() -> (impl Layer<Inner, Service: Answers>, Sent) {
     let (layer, sent) = refused(true);
-    let Answer::Now(Decision::Answered(answer)) = layer.decide(Head::of(&sent.build())) else {
+    let MaybeFuture::Ready(Decision::Respond(answer)) = layer.decide(RequestHead::new(&sent.build())) else {
         panic!("expected a refusal");
     };
     let copies = layer_fn(move |_| {

@@ -4,8 +4,9 @@ use std::{env, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use portcullis::{
-    Answer, BaseUrl, EnvSource, FileSource, Hosts, Keyring, Origins, PasswordHash, PasswordKeeper,
-    SecretError, SecretSource, SourceChain, Token, TrustedProxies, Unavailable, jupyter::ServerConfig,
+    AllowedHosts, AllowedOrigins, BackendError, BaseUrl, EnvSource, FileSource, Keyring, MaybeFuture,
+    PasswordHash, PasswordHashWriter, SecretError, SecretSource, SourceChain, Token, TrustedProxies,
+    jupyter::ServerConfig,
 };
 
 use super::{cookie_secret, exit::Failure, log, room::Limits, tls::Tls};
@@ -124,23 +125,24 @@ impl Flags {
         }
     }
 
-    pub(crate) fn origins(&self) -> Result<Origins, Failure> {
-        Origins::parse(&self.allow_origin).map_err(|error| format!("--allow-origin: {error}").into())
+    pub(crate) fn origins(&self) -> Result<AllowedOrigins, Failure> {
+        AllowedOrigins::parse(&self.allow_origin).map_err(|error| format!("--allow-origin: {error}").into())
     }
 
     /// The hosts that a server answers to that listens at `address`.
     ///
     /// A page of a hostile site can make its own name lead to us, but not an address. So whoever listens for
     /// other machines answers to addresses, and to names only when told them.
-    pub(crate) fn hosts(&self, address: SocketAddr) -> Result<Hosts, Failure> {
+    pub(crate) fn hosts(&self, address: SocketAddr) -> Result<AllowedHosts, Failure> {
         let hosts = if address.ip().is_loopback() {
-            Hosts::loopback()
+            AllowedHosts::loopback()
         } else {
-            Hosts::any_ip()
+            AllowedHosts::any_ip()
         };
         match &*self.allow_host {
             [] => Ok(hosts),
-            listed => Ok(hosts.and(Hosts::listed(listed).map_err(|error| format!("--allow-host: {error}"))?)),
+            listed => Ok(hosts
+                .union(AllowedHosts::from_list(listed).map_err(|error| format!("--allow-host: {error}"))?)),
         }
     }
 
@@ -186,19 +188,19 @@ impl Flags {
 
     /// Who keeps a password that was changed by the form: the configuration file, unless the command line says what
     /// the password is, and would say so again.
-    pub(crate) fn password_keeper(&self) -> Option<impl PasswordKeeper + use<>> {
+    pub(crate) fn password_keeper(&self) -> Option<impl PasswordHashWriter + use<>> {
         let path = self.config.clone();
         let keeper = move |hash: &PasswordHash| {
             let (path, hash) = (path.clone(), hash.clone());
-            Answer::later(async move {
+            MaybeFuture::from_future(async move {
                 // A disk may take its time.
                 let written = tokio::task::spawn_blocking(move || {
                     let mut config = config_file(path.as_ref())?;
                     config.set_password(&hash)?;
                     config.write()
                 });
-                let written = written.await.map_err(Unavailable::new)?;
-                written.map_err(Unavailable::new)
+                let written = written.await.map_err(BackendError::new)?;
+                written.map_err(BackendError::new)
             })
         };
         self.password_hash.is_none().then_some(keeper)

@@ -41,9 +41,9 @@ pub(crate) fn log(event: &Event<'_>) {
         Event::LoggedIn { identity, .. } => log::line(format_args!("{} logged in", identity.username())),
         Event::LoggedOut { identity, .. } => log::line(format_args!("{} logged out", identity.username())),
         Event::PasswordChanged { .. } => log::line("the password was changed"),
-        Event::Refused { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
+        Event::Denied { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
         Event::Unavailable { error, path } => log::line(format_args!("cannot decide on {path}: {error}")),
-        Event::UnknownClient => {
+        Event::ClientAddressUnknown => {
             log::line("warning: clients have no address, so passwords are throttled by account alone");
         }
         Event::WeakPasswordHash { .. } => {

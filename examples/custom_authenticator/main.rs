@@ -16,8 +16,9 @@ use http::{
     header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use portcullis::{
-    Answer, AuthLayer, Authenticator, Credential, Grant, Head, Hosts, Identity, Outcome, PresentedToken,
-    Reason, Session, Token, TokenSet, TokenVerifier, Verdict, authenticator_fn,
+    AllowedHosts, AuthLayer, AuthMethod, Authenticator, Grant, Identity, MaybeFuture, Outcome,
+    PresentedToken, Reason, RequestHead, Session, Token, TokenSet, TokenVerifier, Verification,
+    authenticator_fn,
 };
 
 use common::{
@@ -50,7 +51,7 @@ struct Arguments {
 struct Basic<V>(V);
 
 impl<V: TokenVerifier> Authenticator for Basic<V> {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         // Nothing of ours: the next authenticator is asked.
         let field = head
             .headers()
@@ -73,17 +74,17 @@ impl<V: TokenVerifier> Authenticator for Basic<V> {
         let (user, now) = (user.to_owned(), head.now());
         self.0.verify(token).map(move |verdict| match verdict {
             // When a grant ends is told by the verifier and judged by who asked.
-            Verdict::Known(grant) if grant.expiry().is_some_and(|end| end <= now) => {
+            Verification::Valid(grant) if grant.expires_at().is_some_and(|end| end <= now) => {
                 Outcome::Rejected(Reason::ExpiredToken)
             }
             // Browsers repeat a Basic password by themselves, on requests that other sites cause too. Saying so
             // makes the gate apply its cross-site rules.
-            Verdict::Known(grant) if grant.identity().username() == user => {
-                Outcome::Accepted(Session::new(grant, Credential::Other { ambient: true }))
+            Verification::Valid(grant) if grant.identity().username() == user => {
+                Outcome::Authenticated(Session::new(grant, AuthMethod::Other { ambient: true }))
             }
             // A store that does not answer is neither a yes nor a no.
-            Verdict::Unavailable(unavailable) => Outcome::Unavailable(unavailable),
-            Verdict::Refused(reason) => Outcome::Rejected(reason),
+            Verification::Unavailable(unavailable) => Outcome::Unavailable(unavailable),
+            Verification::Rejected(reason) => Outcome::Rejected(reason),
             _ => Outcome::Rejected(Reason::UnknownToken),
         })
     }
@@ -99,9 +100,9 @@ fn agent(key: &Token) -> impl Authenticator + use<> {
         match PresentedToken::new(field.as_bytes()) {
             None => Outcome::malformed("expected a key in x-agent-key"),
             // Hashes are compared, so how long it takes tells nothing of the key.
-            Some(presented) if presented.hash() == key => Outcome::Accepted(Session::new(
+            Some(presented) if presented.hash() == key => Outcome::Authenticated(Session::new(
                 Grant::new(Identity::new("agent")),
-                Credential::Token,
+                AuthMethod::Token,
             )),
             Some(_) => Outcome::Rejected(Reason::UnknownToken),
         }
@@ -119,7 +120,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let auth = AuthLayer::builder()
         .authenticator(agent(&key))
         .authenticator(Basic(users))
-        .allowed_hosts(Hosts::loopback())
+        .allowed_hosts(AllowedHosts::loopback())
         .build()?;
     let app = Router::new()
         .route("/", get(whoami))

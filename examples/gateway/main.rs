@@ -129,9 +129,9 @@ impl Upstream {
         let asked = Asked {
             by: peer.and_then(Peer::ip),
             https: self.https,
-            trusted: peer.is_some_and(|peer| self.proxies.trust(peer)),
+            trusted: peer.is_some_and(|peer| self.proxies.contains(peer)),
         };
-        let session = Session::of(request.extensions());
+        let session = Session::from_extensions(request.extensions());
         let ended = session.map(|session| self.auth.session_ended(session));
         let ended = async move {
             match ended {

@@ -5,7 +5,7 @@ use http::{
     header::{AUTHORIZATION, COOKIE, SET_COOKIE},
     uri::PathAndQuery,
 };
-use portcullis::{CookieName, Credential, Head, Query, Session};
+use portcullis::{AuthMethod, CookieName, Query, RequestHead, Session};
 
 /// What goes before the name of a cookie of the application that is called like a login's. Jupyter Server
 /// names its cookie after the host as we do, and sets one though nobody logs in there.
@@ -51,11 +51,13 @@ impl Own {
     /// Takes out of `request` what let it in. What may be meant for the application stays: a token beside a
     /// good cookie is not ours.
     pub(crate) fn keep_from<B>(request: &mut Request<B>) -> Self {
-        let own = Self(CookieName::server(Head::of(request).host().unwrap_or_default()));
+        let own = Self(CookieName::server(
+            RequestHead::new(request).host().unwrap_or_default(),
+        ));
         own.keep_cookie(request.headers_mut());
         remove_claims(request.headers_mut());
-        let session = Session::of(request.extensions());
-        if session.is_some_and(|session| session.credential() == Credential::Token) {
+        let session = Session::from_extensions(request.extensions());
+        if session.is_some_and(|session| session.auth_method() == AuthMethod::Token) {
             if request.headers().get(AUTHORIZATION).is_some_and(is_token) {
                 request.headers_mut().remove(AUTHORIZATION);
             }
@@ -141,8 +143,8 @@ fn is_token(field: &HeaderValue) -> bool {
 
 /// `uri` without `token`, if it has one.
 fn without_token(uri: &Uri) -> Option<Uri> {
-    let query = Query::of(uri);
-    if !query.holds_token() {
+    let query = Query::from_uri(uri);
+    if !query.has_token_parameter() {
         return None;
     }
     let mut place = uri.path().as_bytes().to_vec();
@@ -162,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    fn passed_on(credential: Credential, target: &str, fields: &[(&'static str, &str)]) -> Request<()> {
+    fn passed_on(credential: AuthMethod, target: &str, fields: &[(&'static str, &str)]) -> Request<()> {
         let mut request = Request::builder().uri(target).header("host", "localhost:8888");
         for (name, value) in fields {
             request = request.header(*name, *value);
@@ -202,7 +204,7 @@ mod tests {
             (&[" ; ;"], None),
         ] {
             let fields: Vec<_> = sent.iter().map(|line| ("cookie", *line)).collect();
-            let request = passed_on(Credential::Cookie, "/", &fields);
+            let request = passed_on(AuthMethod::Cookie, "/", &fields);
             let found = request
                 .headers()
                 .get(COOKIE)
@@ -230,7 +232,7 @@ mod tests {
         ];
         let kept = ["x-auth-token", "x-remotely", "x-requested-with", "x-xsrftoken"];
         let fields: Vec<_> = claims.iter().chain(&kept).map(|name| (*name, "admin")).collect();
-        let request = passed_on(Credential::Cookie, "/", &fields);
+        let request = passed_on(AuthMethod::Cookie, "/", &fields);
         let mut left: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, [&["host"][..], &kept].concat());
@@ -239,11 +241,11 @@ mod tests {
     #[test]
     fn a_token_is_taken_out_if_it_is_what_let_the_request_in() {
         for (credential, authorization, target, kept, expected) in [
-            (Credential::Token, "Bearer x", "/a?b=1", false, "/a?b=1"),
-            (Credential::Token, "token x", "/a?token=x&b=1", false, "/a?b=1"),
-            (Credential::Token, "Basic x", "/a?token=x", true, "/a"),
+            (AuthMethod::Token, "Bearer x", "/a?b=1", false, "/a?b=1"),
+            (AuthMethod::Token, "token x", "/a?token=x&b=1", false, "/a?b=1"),
+            (AuthMethod::Token, "Basic x", "/a?token=x", true, "/a"),
             (
-                Credential::Cookie,
+                AuthMethod::Cookie,
                 "Bearer theirs",
                 "/a?token=theirs",
                 true,

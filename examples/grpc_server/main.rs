@@ -49,7 +49,7 @@ impl Door for Butler {
 
     async fn open(&self, request: Request<()>) -> Result<Response<String>, Status> {
         session(&request)?
-            .require("open")
+            .require_scope("open")
             .map_err(|denial| Status::new(denial.grpc_code().into(), denial.to_string()))?;
         Ok(Response::new("it is open".to_owned()))
     }
@@ -57,7 +57,8 @@ impl Door for Butler {
 
 /// Who calls. tonic keeps what the gate left in the request's extensions.
 fn session<T>(request: &Request<T>) -> Result<&Session, Status> {
-    Session::of(request.extensions()).ok_or_else(|| Status::internal("no gate in front of this service"))
+    Session::from_extensions(request.extensions())
+        .ok_or_else(|| Status::internal("no gate in front of this service"))
 }
 
 fn main() -> ExitCode {

@@ -3,8 +3,9 @@
 use std::{fs::File, io::Read as _, net::SocketAddr, os::unix::fs::MetadataExt as _, path::Path};
 
 use portcullis::{
-    BaseUrl, EnvSource, FileSource, Grant, Hosts, Identity, Keyring, MemoryPasswordStore, Origins,
-    PasswordHash, SecretSource as _, SourceChain, StoredPasswords, Token, TrustedProxies,
+    AllowedHosts, AllowedOrigins, BaseUrl, EnvSource, FileSource, Grant, Identity, Keyring,
+    MemoryPasswordStore, PasswordHash, SecretSource as _, SourceChain, StoredPasswords, Token,
+    TrustedProxies,
     guard::Origin,
     hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     store::{HubStore, MemoryTokenStore, PostgresTokenStore, SqliteTokenStore},
@@ -187,15 +188,15 @@ impl Settings {
         // Whoever listens for other machines answers to addresses, and to names only when told them: a hostile page can
         // make its own name lead here, but not an address.
         let hosts = if addresses.iter().all(|address| address.ip().is_loopback()) {
-            Hosts::loopback()
+            AllowedHosts::loopback()
         } else {
-            Hosts::any_ip()
+            AllowedHosts::any_ip()
         };
         let port = origin.port().map(|port| format!(":{port}")).unwrap_or_default();
         let public = [format!("{}{port}", origin.host())];
-        let hosts = Hosts::listed(public.iter().chain(&self.hosts))
+        let hosts = AllowedHosts::from_list(public.iter().chain(&self.hosts))
             .map_err(|error| format!("hosts: {error}"))?
-            .and(hosts);
+            .union(hosts);
         let own = addresses.iter().map(|address| format!("http://{address}"));
         let proxies = match &*self.trusted_proxies {
             [] => TrustedProxies::none(),
@@ -207,7 +208,7 @@ impl Settings {
             .keyring(self.keyring()?)
             .allowed_hosts(hosts)
             .public_origin(origin)
-            .additional_origins(Origins::parse(own).map_err(|error| format!("bind: {error}"))?)
+            .additional_origins(AllowedOrigins::parse(own).map_err(|error| format!("bind: {error}"))?)
             .trusted_proxies(proxies)
             .observer(startup::log)
             .build()?)

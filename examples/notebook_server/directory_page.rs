@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::StatusCode;
-use portcullis::{Credential, Session};
+use portcullis::{AuthMethod, Session};
 use serde::Deserialize;
 
 use crate::{
@@ -55,11 +55,11 @@ pub(crate) async fn page(
         list.push_str("<li class=soft>Nothing here.\n");
     }
 
-    let how = match session.credential() {
-        Credential::Cookie => "by a cookie of this browser",
-        Credential::LaunchLink => "by a link that worked once",
-        Credential::Password => "by password",
-        Credential::Token => "by token",
+    let how = match session.auth_method() {
+        AuthMethod::Cookie => "by a cookie of this browser",
+        AuthMethod::LaunchLink => "by a link that worked once",
+        AuthMethod::Password => "by password",
+        AuthMethod::Token => "by token",
         _ => "in some other way",
     };
     let body = format!(

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use portcullis::Head;
+use portcullis::RequestHead;
 use tokio::fs::{self, File};
 use tokio_util::io::ReaderStream;
 
@@ -104,7 +104,7 @@ pub(crate) async fn file(
 ) -> Response {
     // A cookie goes along when a page of any site embeds a picture or a script. The user's own files are for
     // the user's own pages: ask how the request came about.
-    let head = Head::of(&request);
+    let head = RequestHead::new(&request);
     if let Err(denial) = server.auth.require_same_origin(head) {
         return denial.into_response::<Body>(head);
     }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use portcullis::{Grant, Head, Identity, Session};
+use portcullis::{Grant, Identity, RequestHead, Session};
 use serde_json::{Map, Value, json};
 
 use crate::Server;
@@ -45,7 +45,7 @@ pub(crate) async fn update(
     let request = Request::from_parts(parts, ());
     let Ok(cookies) = server
         .auth
-        .login(Head::of(&request), Grant::new(identity.clone()))
+        .login(RequestHead::new(&request), Grant::new(identity.clone()))
     else {
         return refusal(StatusCode::BAD_REQUEST, "The fields are too long for a cookie");
     };

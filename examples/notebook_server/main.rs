@@ -18,7 +18,7 @@ use axum::{
 };
 use clap::Parser;
 use portcullis::{
-    AuthLayer, BaseUrl, Event, PasswordPolicy, Responses, Token,
+    AuthLayer, BaseUrl, Event, PasswordPolicy, ResponseStyle, Token,
     jupyter::{ServerInfo, ServerInfoFile},
 };
 
@@ -179,7 +179,7 @@ fn gate(
         .allowed_origins(flags.origins()?)
         .trusted_proxies(flags.proxies()?)
         // Jupyter's clients expect Jupyter's words: 403 and its JSON, not 401 and a challenge.
-        .response_style(Responses::jupyter())
+        .response_style(ResponseStyle::jupyter())
         .observer(|event: &Event<'_>| startup::log(event))
         .build()?;
     Ok(auth.public_paths([&open]))

@@ -4,7 +4,7 @@
 //! token was configured, there is none to put there: this one is, and it is worth no more than it is for.
 
 use http::Method;
-use portcullis::{Authorizer, ConfigError, Denial, Grant, Head, Identity, Session, Token, TokenSet};
+use portcullis::{Authorizer, ConfigError, Denial, Grant, Identity, RequestHead, Session, Token, TokenSet};
 
 const SCOPE: &str = "server:stop";
 
@@ -16,10 +16,10 @@ pub(crate) fn verifier(token: Token) -> Result<TokenSet, ConfigError> {
 
 /// The rule: whoever came by that token may post to `path`, everybody else goes on as before.
 pub(crate) fn rule(path: String) -> impl Authorizer {
-    move |head: Head<'_>, session: &Session| {
+    move |head: RequestHead<'_>, session: &Session| {
         let stops = *head.method() == Method::POST && head.uri().path() == path;
-        if session.holds(SCOPE) && !stops {
-            return session.require("everything else");
+        if session.has_scope(SCOPE) && !stops {
+            return session.require_scope("everything else");
         }
         Ok::<(), Denial>(())
     }

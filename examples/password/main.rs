@@ -14,7 +14,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use portcullis::{PASSWORD_LIMIT, PasswordHash, PasswordPolicy, Secret, jupyter::ServerConfig};
+use portcullis::{PasswordHash, PasswordPolicy, Secret, jupyter::ServerConfig};
 use zeroize::Zeroizing;
 
 use common::exit::{self, Failure};
@@ -78,10 +78,10 @@ fn ask(prompt: &str) -> Result<Secret, Failure> {
 
 /// The first line of the standard input.
 fn read_line() -> Result<Secret, Failure> {
-    let mut line = Zeroizing::new(Vec::with_capacity(PASSWORD_LIMIT + 2));
+    let mut line = Zeroizing::new(Vec::with_capacity(PasswordHash::MAX_PASSWORD_LEN + 2));
     io::stdin()
         .lock()
-        .take(PASSWORD_LIMIT as u64 + 2)
+        .take(PasswordHash::MAX_PASSWORD_LEN as u64 + 2)
         .read_until(b'\n', &mut line)?;
     let text = line.strip_suffix(b"\n").unwrap_or(&line);
     let text = text.strip_suffix(b"\r").unwrap_or(text);

@@ -96,7 +96,7 @@ impl Traffic {
         Asked {
             by: peer.and_then(|peer| peer.ip()),
             https: self.https,
-            trusted: peer.is_some_and(|peer| self.trusted.trust(peer)),
+            trusted: peer.is_some_and(|peer| self.trusted.contains(peer)),
         }
     }
 

@@ -15,7 +15,7 @@ use std::{convert::Infallible, net::Ipv4Addr, process::ExitCode, sync::Arc};
 
 use http::Request;
 use hyper::body::Incoming;
-use portcullis::{AuthLayer, EnvSource, Event, Responses, SecretSource as _, Token, TokenSource};
+use portcullis::{AuthLayer, EnvSource, Event, ResponseStyle, SecretSource as _, Token, TokenSource};
 use serde_json::Map;
 use tokio::net::TcpListener;
 use tower::{Layer as _, service_fn};
@@ -110,9 +110,9 @@ pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
         .token(token)
         .token_sources([TokenSource::Authorization])
         // A hub takes 403, and nothing else, for "your token is not mine".
-        .response_style(Responses::jupyter())
+        .response_style(ResponseStyle::jupyter())
         .observer(|event: &Event<'_>| {
-            if let Event::Refused {
+            if let Event::Denied {
                 reason, path, client, ..
             } = event
             {

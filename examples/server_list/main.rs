@@ -148,7 +148,7 @@ async fn ask(server: &ServerInfo) -> Result<StatusCode, Failure> {
 
     let mut request = Request::post(uri.path()).header(HOST, authority.as_str());
     if let Some(token) = server.token() {
-        request = request.header(AUTHORIZATION, token.authorization());
+        request = request.header(AUTHORIZATION, token.to_authorization_header());
     }
     let response = sender.send_request(request.body(String::new())?).await?;
     Ok(response.status())

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let hub = HubAuth::builder_from_env()?
-        .cache_max_age(Duration::from_secs(arguments.cache_max_age))
+        .cache_ttl(Duration::from_secs(arguments.cache_max_age))
         .build()?;
     let base = hub.base_url().clone();
     let auth = AuthLayer::builder()
@@ -72,14 +72,14 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .route(&at("files/hello.txt"), get(|| async { "hello\n" }))
         .layer(auth)
         .with_state(base.clone());
-    tokio::spawn(hub.activity().run());
+    tokio::spawn(hub.activity_reporter().run());
     hub_service::serve("single_user", base.as_str(), app, arguments.limits).await
 }
 
 /// A page that says who is in.
 async fn home(State(base): State<BaseUrl>, Extension(session): Extension<Session>) -> Response {
     let name = Escaped(session.identity().username());
-    let by = format!("{:?}", session.credential()).to_lowercase();
+    let by = format!("{:?}", session.auth_method()).to_lowercase();
     let (hello, logout) = (base.join("files/hello.txt"), base.join("logout"));
     page(
         "You are in",
@@ -135,7 +135,7 @@ fn tell(event: &Event<'_>) {
     match event {
         Event::LoggedIn { identity, .. } => log::line(format_args!("{:?} logged in", identity.username())),
         Event::LoggedOut { identity, .. } => log::line(format_args!("{:?} logged out", identity.username())),
-        Event::Refused { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
+        Event::Denied { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
         Event::Unavailable { error, path } => log::line(format_args!("cannot decide on {path}: {error}")),
         _ => {}
     }

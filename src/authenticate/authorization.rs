@@ -36,7 +36,7 @@ use crate::{
 /// ```
 pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>, Denial> {
     let value = trim(value);
-    let Some(rest) = behind(value, b"Bearer").or_else(|| behind(value, b"token")) else {
+    let Some(rest) = strip_scheme(value, b"Bearer").or_else(|| strip_scheme(value, b"token")) else {
         return Ok(None);
     };
     match rest {
@@ -48,7 +48,7 @@ pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>
 }
 
 /// What stands behind `word`, in whatever case, at the front of `value`.
-fn behind<'v, const N: usize>(value: &'v [u8], word: &[u8; N]) -> Option<&'v [u8]> {
+fn strip_scheme<'v, const N: usize>(value: &'v [u8], word: &[u8; N]) -> Option<&'v [u8]> {
     let (front, rest) = value.split_first_chunk::<N>()?;
     // Most clients write the word as it stands here, and a comparison regardless of case costs more.
     (front == word || front.eq_ignore_ascii_case(word)).then_some(rest)

@@ -4,47 +4,47 @@ use crate::{
     authenticate::{Authenticator, Outcome},
     clock::UnixTime,
     denial::Reason,
-    head::Head,
-    maybe_future::{Answer, BoxFuture},
-    session::Credential,
+    head::RequestHead,
+    maybe_future::{BoxFuture, MaybeFuture},
+    session::AuthMethod,
 };
 
 /// Authenticators in the order they are asked; the rule is on the page of this module.
-pub(crate) struct Chain(Vec<Box<dyn Authenticator>>);
+pub(crate) struct AuthenticatorChain(Vec<Box<dyn Authenticator>>);
 
-impl Chain {
+impl AuthenticatorChain {
     pub(crate) fn new(authenticators: Vec<Box<dyn Authenticator>>) -> Self {
         Self(authenticators)
     }
 
     /// The outcome for the request with this head.
-    pub(crate) fn authenticate(&self, head: &Head<'_>) -> Answer<Outcome> {
-        ask(&self.0, None, head)
+    pub(crate) fn authenticate(&self, head: &RequestHead<'_>) -> MaybeFuture<Outcome> {
+        run(&self.0, None, head)
     }
 }
 
 /// Asks these authenticators. The first rejection is the one that is reported.
-fn ask(
+fn run(
     authenticators: &[Box<dyn Authenticator>],
     mut rejection: Option<Reason>,
-    head: &Head<'_>,
-) -> Answer<Outcome> {
+    head: &RequestHead<'_>,
+) -> MaybeFuture<Outcome> {
     let mut left = authenticators;
     while let [authenticator, others @ ..] = left {
         left = others;
         match authenticator.authenticate(*head) {
-            Answer::Now(outcome) => match unexpired(outcome, || head.now()) {
+            MaybeFuture::Ready(outcome) => match unexpired(outcome, || head.now()) {
                 Outcome::Absent => {}
                 Outcome::Rejected(reason) => rejection = rejection.or(Some(reason)),
-                last => return Answer::Now(last),
+                last => return MaybeFuture::Ready(last),
             },
             // A future cannot hold the head, so the others are asked now and their answer is kept.
-            Answer::Later(future) => {
-                return Answer::Later(wait(rejection, future, head.now(), ask(left, None, head)));
+            MaybeFuture::Future(future) => {
+                return MaybeFuture::Future(wait(rejection, future, head.now(), run(left, None, head)));
             }
         }
     }
-    Answer::Now(rejection.map_or(Outcome::Absent, Outcome::Rejected))
+    MaybeFuture::Ready(rejection.map_or(Outcome::Absent, Outcome::Rejected))
 }
 
 /// Waits for an authenticator. What counts is that its grant was good at `now`, when the request came.
@@ -52,7 +52,7 @@ fn wait(
     rejection: Option<Reason>,
     future: BoxFuture<Outcome>,
     now: UnixTime,
-    others: Answer<Outcome>,
+    others: MaybeFuture<Outcome>,
 ) -> BoxFuture<Outcome> {
     Box::pin(async move {
         let rejection = match unexpired(future.await, || now) {
@@ -70,9 +70,9 @@ fn wait(
 /// The outcome, where an accepted grant that has expired is rejected: the one place where that is judged.
 pub(crate) fn unexpired(outcome: Outcome, now: impl FnOnce() -> UnixTime) -> Outcome {
     match outcome {
-        Outcome::Accepted(session) if session.grant().has_expired(now) => {
-            Outcome::Rejected(match session.credential() {
-                Credential::Cookie => Reason::ExpiredCookie,
+        Outcome::Authenticated(session) if session.grant().has_expired(now) => {
+            Outcome::Rejected(match session.auth_method() {
+                AuthMethod::Cookie => Reason::ExpiredCookie,
                 _ => Reason::ExpiredToken,
             })
         }
@@ -89,28 +89,28 @@ mod tests {
     };
 
     use super::*;
-    use crate::{clock::Clock, error::Unavailable, grant::Grant, identity::Identity, session::Session};
+    use crate::{clock::Clock, error::BackendError, grant::Grant, identity::Identity, session::Session};
 
     /// One letter a step: `-` absent, `a` `b` accepted as such, `x` `y` rejected, `m` malformed, `u`
     /// unavailable; a capital says the same later.
     struct Step(char);
 
     impl Authenticator for Step {
-        fn authenticate(&self, _: Head<'_>) -> Answer<Outcome> {
+        fn authenticate(&self, _: RequestHead<'_>) -> MaybeFuture<Outcome> {
             let letter = self.0;
             let say = move || match letter.to_ascii_lowercase() {
                 '-' | '_' => Outcome::Absent,
                 'm' => Outcome::malformed("m"),
-                'u' => Outcome::Unavailable(Unavailable::new("u")),
+                'u' => Outcome::Unavailable(BackendError::new("u")),
                 'x' => Outcome::Rejected(Reason::UnknownToken),
                 'y' => Outcome::Rejected(Reason::InvalidCookie),
-                name => Outcome::Accepted(Session::new(
+                name => Outcome::Authenticated(Session::new(
                     Grant::new(Identity::new(&name.to_string())),
-                    Credential::Other { ambient: false },
+                    AuthMethod::Other { ambient: false },
                 )),
             };
             if letter.is_ascii_uppercase() || letter == '_' {
-                Answer::later(async move { say() })
+                MaybeFuture::from_future(async move { say() })
             } else {
                 say().into()
             }
@@ -124,9 +124,9 @@ mod tests {
             .map(|letter| Box::new(Step(letter)) as Box<dyn Authenticator>)
             .collect();
         let request = http::Request::new(());
-        let outcome = match Chain::new(steps_of).authenticate(&Head::of(&request)) {
-            Answer::Now(outcome) => outcome,
-            Answer::Later(mut future) => {
+        let outcome = match AuthenticatorChain::new(steps_of).authenticate(&RequestHead::new(&request)) {
+            MaybeFuture::Ready(outcome) => outcome,
+            MaybeFuture::Future(mut future) => {
                 match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                     Poll::Ready(outcome) => outcome,
                     Poll::Pending => panic!("{steps}: nothing here waits"),
@@ -135,7 +135,7 @@ mod tests {
         };
         let found = match outcome {
             Outcome::Absent => "-".to_owned(),
-            Outcome::Accepted(session) => session.identity().username().to_owned(),
+            Outcome::Authenticated(session) => session.identity().username().to_owned(),
             Outcome::Malformed(_) => "m".to_owned(),
             Outcome::Rejected(Reason::UnknownToken) => "x".to_owned(),
             Outcome::Rejected(_) => "y".to_owned(),
@@ -199,10 +199,10 @@ mod tests {
     struct Accepts(Session, bool);
 
     impl Authenticator for Accepts {
-        fn authenticate(&self, _: Head<'_>) -> Answer<Outcome> {
-            let outcome = Outcome::Accepted(self.0.clone());
+        fn authenticate(&self, _: RequestHead<'_>) -> MaybeFuture<Outcome> {
+            let outcome = Outcome::Authenticated(self.0.clone());
             if self.1 {
-                Answer::later(async move { outcome })
+                MaybeFuture::from_future(async move { outcome })
             } else {
                 outcome.into()
             }
@@ -214,31 +214,33 @@ mod tests {
         let end = UnixTime::from_secs(1000);
         let alice = Grant::new(Identity::new("alice"));
         for (credential, expected) in [
-            (Credential::Token, Reason::ExpiredToken),
-            (Credential::Cookie, Reason::ExpiredCookie),
-            (Credential::Other { ambient: true }, Reason::ExpiredToken),
+            (AuthMethod::Token, Reason::ExpiredToken),
+            (AuthMethod::Cookie, Reason::ExpiredCookie),
+            (AuthMethod::Other { ambient: true }, Reason::ExpiredToken),
         ] {
             for later in [false, true] {
                 for (grant, time, accepted) in [
                     (alice.clone(), 1000, true),
-                    (alice.clone().expires_at(end), 999, true),
-                    (alice.clone().expires_at(end), 1000, false),
+                    (alice.clone().with_expiry(end), 999, true),
+                    (alice.clone().with_expiry(end), 1000, false),
                     (
-                        alice.clone().expires_at(end.after(Duration::from_secs(1))),
+                        alice
+                            .clone()
+                            .with_expiry(end.saturating_add(Duration::from_secs(1))),
                         1000,
                         true,
                     ),
                 ] {
                     let clock = Counted(AtomicU64::new(0), time);
                     let request = http::Request::new(());
-                    let head = Head::at(&request, &clock);
-                    let ends = grant.expiry().is_some();
+                    let head = RequestHead::with_clock(&request, &clock);
+                    let ends = grant.expires_at().is_some();
                     let first: Box<dyn Authenticator> =
                         Box::new(Accepts(Session::new(grant, credential), later));
-                    let chain = Chain::new(vec![first]);
+                    let chain = AuthenticatorChain::new(vec![first]);
                     let outcome = chain.authenticate(&head).await;
                     match outcome {
-                        Outcome::Accepted(_) => assert!(accepted, "{credential:?} at {time}"),
+                        Outcome::Authenticated(_) => assert!(accepted, "{credential:?} at {time}"),
                         Outcome::Rejected(reason) => {
                             assert!(!accepted, "{credential:?} at {time}");
                             assert_eq!(reason, expected);
@@ -259,12 +261,14 @@ mod tests {
 
     #[test]
     fn authenticators_after_an_expired_grant_are_asked() {
-        let expired = Grant::new(Identity::new("alice")).expires_at(UnixTime::from_secs(1));
-        let first = Accepts(Session::new(expired, Credential::Token), false);
-        let chain = Chain::new(vec![Box::new(first), Box::new(Step('b'))]);
+        let expired = Grant::new(Identity::new("alice")).with_expiry(UnixTime::from_secs(1));
+        let first = Accepts(Session::new(expired, AuthMethod::Token), false);
+        let chain = AuthenticatorChain::new(vec![Box::new(first), Box::new(Step('b'))]);
         let request = http::Request::new(());
-        match chain.authenticate(&Head::of(&request)) {
-            Answer::Now(Outcome::Accepted(session)) => assert_eq!(session.identity().username(), "b"),
+        match chain.authenticate(&RequestHead::new(&request)) {
+            MaybeFuture::Ready(Outcome::Authenticated(session)) => {
+                assert_eq!(session.identity().username(), "b")
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use crate::{
     authenticate::{Authenticator, Outcome},
     grant::Grant,
-    head::Head,
+    head::RequestHead,
     identity::Identity,
-    maybe_future::Answer,
-    session::{Credential, Session},
+    maybe_future::MaybeFuture,
+    session::{AuthMethod, Session},
 };
 
 /// Everybody is let in, as one anonymous identity that stays the same while the process lives.
@@ -29,14 +29,14 @@ use crate::{
 /// assert!(matches!(answer, Answer::Now(Outcome::Accepted(_))));
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AcceptAnyone;
+pub struct AllowAnonymous;
 
-impl Authenticator for AcceptAnyone {
-    fn authenticate(&self, _: Head<'_>) -> Answer<Outcome> {
+impl Authenticator for AllowAnonymous {
+    fn authenticate(&self, _: RequestHead<'_>) -> MaybeFuture<Outcome> {
         static ANYONE: LazyLock<Grant> = LazyLock::new(|| Grant::new(Identity::anonymous()));
-        Answer::Now(Outcome::Accepted(Session::new(
+        MaybeFuture::Ready(Outcome::Authenticated(Session::new(
             ANYONE.clone(),
-            Credential::Anyone,
+            AuthMethod::NotRequired,
         )))
     }
 }
@@ -49,13 +49,13 @@ mod tests {
     fn anyone_is_the_same_anonymous_for_a_process() {
         let session = || {
             let request = http::Request::new(());
-            match AcceptAnyone.authenticate(Head::of(&request)) {
-                Answer::Now(Outcome::Accepted(session)) => session,
+            match AllowAnonymous.authenticate(RequestHead::new(&request)) {
+                MaybeFuture::Ready(Outcome::Authenticated(session)) => session,
                 other => panic!("{other:?}"),
             }
         };
         assert_eq!(session().identity(), session().identity());
-        assert_eq!(session().credential(), Credential::Anyone);
-        assert!(session().credential().is_ambient());
+        assert_eq!(session().auth_method(), AuthMethod::NotRequired);
+        assert!(session().auth_method().is_ambient());
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::{
     authenticate::{Authenticator, Outcome},
-    head::Head,
-    maybe_future::Answer,
+    head::RequestHead,
+    maybe_future::MaybeFuture,
 };
 
 /// An authenticator that asks `function`, which gives an [`Outcome`], or an [`Answer`] if it has to wait.
@@ -29,8 +29,8 @@ use crate::{
 /// ```
 pub fn authenticator_fn<F, A>(function: F) -> AuthenticatorFn<F>
 where
-    F: Fn(Head<'_>) -> A + Send + Sync + 'static,
-    A: Into<Answer<Outcome>>,
+    F: Fn(RequestHead<'_>) -> A + Send + Sync + 'static,
+    A: Into<MaybeFuture<Outcome>>,
 {
     AuthenticatorFn(function)
 }
@@ -41,10 +41,10 @@ pub struct AuthenticatorFn<F>(F);
 
 impl<F, A> Authenticator for AuthenticatorFn<F>
 where
-    F: Fn(Head<'_>) -> A + Send + Sync + 'static,
-    A: Into<Answer<Outcome>>,
+    F: Fn(RequestHead<'_>) -> A + Send + Sync + 'static,
+    A: Into<MaybeFuture<Outcome>>,
 {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         (self.0)(head).into()
     }
 }
@@ -64,10 +64,13 @@ mod tests {
         let request = http::Request::new(());
         let now = authenticator_fn(|_| Outcome::Absent);
         assert!(matches!(
-            now.authenticate(Head::of(&request)),
-            Answer::Now(Outcome::Absent)
+            now.authenticate(RequestHead::new(&request)),
+            MaybeFuture::Ready(Outcome::Absent)
         ));
-        let later = authenticator_fn(|_| Answer::later(async { Outcome::Absent }));
-        assert!(matches!(later.authenticate(Head::of(&request)), Answer::Later(_)));
+        let later = authenticator_fn(|_| MaybeFuture::from_future(async { Outcome::Absent }));
+        assert!(matches!(
+            later.authenticate(RequestHead::new(&request)),
+            MaybeFuture::Future(_)
+        ));
     }
 }

@@ -6,21 +6,21 @@ use http::HeaderValue;
 
 use super::{
     Authenticator, Outcome,
-    login_payload::{self, Login},
+    login_payload::{self, LoginPayload},
 };
 use crate::{
-    clock::{Moment, UnixTime},
-    cookie::{CookieError, CookieJar, Keyring, OpenError, Opened, Read, RequestCookies},
+    clock::{MonotonicTime, UnixTime},
+    cookie::{CookieDecodeError, CookieError, CookieJar, DecodedCookie, Keyring, ReadCookie, RequestCookies},
     denial::Reason,
     grant::Grant,
-    head::Head,
-    maybe_future::Answer,
+    head::RequestHead,
+    maybe_future::MaybeFuture,
     random,
-    session::{Credential, LoginMark, Session},
-    store::{self, EndedLogins},
-    swappable::Changing,
+    session::{AuthMethod, LoginMark, Session},
+    store::{self, RevokedSessions},
+    swappable::Swappable,
     token::TokenHash,
-    verify::{TokenVerifier, Verdict},
+    verify::{TokenVerifier, Verification},
 };
 
 /// Whoever the login cookie of a request names: Jupyter Server's way, where nothing is kept on the server.
@@ -44,17 +44,17 @@ use crate::{
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct IdentityCookie(Arc<Parts>);
+pub struct LoginCookieAuthenticator(Arc<Inner>);
 
-struct Parts {
-    keys: Changing<Keys>,
+struct Inner {
+    keys: Swappable<VersionedJar>,
     /// Who knows the tokens that logins were made with.
     verifiers: Vec<Arc<dyn TokenVerifier>>,
-    ended: Arc<EndedLogins>,
+    ended: Arc<RevokedSessions>,
 }
 
 /// A jar, and how often another one has taken its place.
-struct Keys {
+struct VersionedJar {
     jar: CookieJar,
     epoch: u16,
 }
@@ -62,22 +62,22 @@ struct Keys {
 /// How far ahead a login may begin: less than what is believed of a cookie's time.
 const SECONDS_AHEAD: u64 = 60;
 
-impl IdentityCookie {
+impl LoginCookieAuthenticator {
     /// Reads the cookie of `jar`.
     pub fn new(jar: CookieJar) -> Self {
-        Self::of_gate(jar, Vec::new(), Arc::new(EndedLogins::new()))
+        Self::for_layer(jar, Vec::new(), Arc::new(RevokedSessions::new()))
     }
 
     /// The same, which asks these verifiers whether the token of a login is still good, and takes none of the
     /// logins that were ended.
-    pub(crate) fn of_gate(
+    pub(crate) fn for_layer(
         jar: CookieJar,
         verifiers: Vec<Arc<dyn TokenVerifier>>,
-        ended: Arc<EndedLogins>,
+        ended: Arc<RevokedSessions>,
     ) -> Self {
-        let epoch = ended.epoch();
-        Self(Arc::new(Parts {
-            keys: Changing::new(Keys { jar, epoch }),
+        let epoch = ended.key_generation();
+        Self(Arc::new(Inner {
+            keys: Swappable::new(VersionedJar { jar, epoch }),
             verifiers,
             ended,
         }))
@@ -94,8 +94,8 @@ impl IdentityCookie {
             let jar = CookieJar::signed(keyring, keys.jar.scope().clone());
             (jar.with_lifetime(keys.jar.lifetime()), keys.epoch.wrapping_add(1))
         });
-        self.0.keys.change(Keys { jar, epoch });
-        self.0.ended.end_all_before(epoch);
+        self.0.keys.replace(VersionedJar { jar, epoch });
+        self.0.ended.revoke_all_before(epoch);
     }
 
     /// The `Set-Cookie` line of `login` for the browser at `host`.
@@ -103,9 +103,9 @@ impl IdentityCookie {
     /// # Errors
     ///
     /// If it is too long for a cookie.
-    pub(crate) fn line(
+    pub(crate) fn set_cookie(
         &self,
-        login: &Login,
+        login: &LoginPayload,
         host: &[u8],
         now: UnixTime,
         https: bool,
@@ -114,50 +114,56 @@ impl IdentityCookie {
             let lifetime = keys.jar.lifetime();
             let started = match login.started_at {
                 Some(start) => start.min(now),
-                None => self.begin_of_its_own(login, now),
+                None => self.unused_start(login, now),
             };
-            let left = lifetime.absolute_limit().saturating_sub(now.since(started));
-            let (issued_at, life, begin) = match lifetime.idle_limit() {
+            let left = lifetime
+                .absolute_timeout()
+                .saturating_sub(now.saturating_duration_since(started));
+            let (issued_at, life, begin) = match lifetime.idle_timeout() {
                 // The time of the value is that of the login, as a Jupyter Server has it.
                 None => (started, left, None),
                 Some(idle) => (now, idle.min(left), (started != now).then_some(started)),
             };
-            let login = Login {
+            let login = LoginPayload {
                 started_at: begin,
                 // A cookie that Jupyter wrote has none.
-                id: login.id.or_else(|| Some(random::octets())),
+                id: login.id.or_else(|| Some(random::bytes())),
                 ..login.clone()
             };
             let payload = login_payload::to_payload(&login);
             keys.jar
-                .at(host)
-                .write_for(payload.as_bytes(), issued_at, life, https)
+                .for_host(host)
+                .set_cookie_with_age(payload.as_bytes(), issued_at, life, https)
         })
     }
 
     /// A second at which no login of the same user began that was ended: a name that is free.
-    fn begin_of_its_own(&self, login: &Login, now: UnixTime) -> UnixTime {
+    fn unused_start(&self, login: &LoginPayload, now: UnixTime) -> UnixTime {
         // Whoever logs in and out more often than that within a second waits for the next.
-        let mut seconds = (0..SECONDS_AHEAD).map(|ahead| now.after(Duration::from_secs(ahead)));
-        let always = || Moment::from_start(Duration::ZERO);
-        let free = seconds.find(|second| !self.0.ended.holds(named(login, *second), always));
+        let mut seconds = (0..SECONDS_AHEAD).map(|ahead| now.saturating_add(Duration::from_secs(ahead)));
+        let always = || MonotonicTime::from_duration(Duration::ZERO);
+        let free = seconds.find(|second| !self.0.ended.contains(named(login, *second), always));
         free.unwrap_or(now)
     }
 
     /// The logins whose cookies came with a request, as far as they can be told without asking anybody, each
     /// with its begin.
-    pub(crate) fn logins(&self, cookies: &RequestCookies<'_>, head: Head<'_>) -> Vec<Login> {
+    pub(crate) fn sessions_in(
+        &self,
+        cookies: &RequestCookies<'_>,
+        head: RequestHead<'_>,
+    ) -> Vec<LoginPayload> {
         let mut logins = Vec::new();
         self.0.keys.read(|keys| {
-            let jar = keys.jar.at(head.host().unwrap_or_default());
+            let jar = keys.jar.for_host(head.host().unwrap_or_default());
             let now = || head.now();
-            jar.open_each(cookies, now, |opened| {
+            jar.decode_each(cookies, now, |opened| {
                 let login = login_payload::from_payload(opened.payload());
                 if let Some((login, started)) =
-                    login.and_then(|login| self.in_time(login, &opened, keys, head))
+                    login.and_then(|login| self.if_current(login, &opened, keys, head))
                 {
                     let started_at = Some(started);
-                    logins.push(Login { started_at, ..login });
+                    logins.push(LoginPayload { started_at, ..login });
                 }
             });
         });
@@ -165,34 +171,39 @@ impl IdentityCookie {
     }
 
     /// Ends `login` before its time: no copy of its cookie is good any more.
-    pub(crate) fn end(&self, login: &Login, head: Head<'_>) {
+    pub(crate) fn revoke(&self, login: &LoginPayload, head: RequestHead<'_>) {
         let Some(started_at) = login.started_at else {
             return;
         };
-        let (limit, now) = (self.jar().lifetime().absolute_limit(), head.moment());
+        let (limit, now) = (self.jar().lifetime().absolute_timeout(), head.monotonic_now());
         // A date that is set back makes cookies live longer, so they are reckoned to be new, and then some.
-        let until = now.after(limit).after(Duration::from_secs(24 * 3600));
-        self.0.ended.end(named(login, started_at), until, now);
+        let until = now
+            .saturating_add(limit)
+            .saturating_add(Duration::from_secs(24 * 3600));
+        self.0.ended.revoke(named(login, started_at), until, now);
     }
 
     /// The login and its begin, unless it is over.
     #[inline]
-    fn in_time(
+    fn if_current(
         &self,
-        login: Login,
-        opened: &Opened<'_>,
-        keys: &Keys,
-        head: Head<'_>,
-    ) -> Option<(Login, UnixTime)> {
-        let started = login.started_at.unwrap_or(opened.started_at());
+        login: LoginPayload,
+        opened: &DecodedCookie<'_>,
+        keys: &VersionedJar,
+        head: RequestHead<'_>,
+    ) -> Option<(LoginPayload, UnixTime)> {
+        let started = login.started_at.unwrap_or(opened.login_at());
         let is_over = login.started_at.is_some()
-            && head.now().since(started) > keys.jar.lifetime().absolute_limit()
-            || self.0.ended.holds(named(&login, started), || head.moment());
+            && head.now().saturating_duration_since(started) > keys.jar.lifetime().absolute_timeout()
+            || self
+                .0
+                .ended
+                .contains(named(&login, started), || head.monotonic_now());
         (!is_over).then_some((login, started))
     }
 
-    fn outcome(&self, head: Head<'_>) -> Answer<Outcome> {
-        let cookies = match RequestCookies::of_head(head) {
+    fn outcome(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
+        let cookies = match RequestCookies::from_head(head) {
             Ok(cookies) => cookies,
             Err(too_large) => return Outcome::Malformed(too_large.into()).into(),
         };
@@ -200,74 +211,80 @@ impl IdentityCookie {
             return Outcome::Absent.into();
         }
         self.0.keys.read(|keys| {
-            let jar = keys.jar.at(head.host().unwrap_or_default());
+            let jar = keys.jar.for_host(head.host().unwrap_or_default());
             // Of one login there may be two cookies, one of before a renewal.
             let who =
                 |payload: &[u8]| login_payload::from_payload(payload).map(|login| (login.grant, login.token));
-            let read = |read: Read<'_>| match read {
-                Read::Absent => Outcome::Absent.into(),
-                Read::Ambiguous | Read::Refused(OpenError::Invalid) => {
+            let read = |read: ReadCookie<'_>| match read {
+                ReadCookie::Missing => Outcome::Absent.into(),
+                ReadCookie::Ambiguous | ReadCookie::Invalid(CookieDecodeError::Invalid) => {
                     Outcome::Rejected(Reason::InvalidCookie).into()
                 }
-                Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
-                Read::Opened(opened) => self.opened(&opened, keys, head),
+                ReadCookie::Invalid(CookieDecodeError::Expired) => {
+                    Outcome::Rejected(Reason::ExpiredCookie).into()
+                }
+                ReadCookie::Valid(opened) => self.opened(&opened, keys, head),
             };
             jar.read(&cookies, || head.now(), who, read)
         })
     }
 
     #[inline]
-    fn opened(&self, opened: &Opened<'_>, keys: &Keys, head: Head<'_>) -> Answer<Outcome> {
+    fn opened(
+        &self,
+        opened: &DecodedCookie<'_>,
+        keys: &VersionedJar,
+        head: RequestHead<'_>,
+    ) -> MaybeFuture<Outcome> {
         let Some(login) = login_payload::from_payload(opened.payload()) else {
             return Outcome::Rejected(Reason::InvalidCookie).into();
         };
-        let Some((login, started)) = self.in_time(login, opened, keys, head) else {
+        let Some((login, started)) = self.if_current(login, opened, keys, head) else {
             return Outcome::Rejected(Reason::ExpiredCookie).into();
         };
-        let mark = LoginMark {
-            started: started.as_secs() as u32,
-            epoch: keys.epoch,
-            is_due: opened.is_stale()
-                || keys
-                    .jar
-                    .lifetime()
-                    .idle_limit()
-                    .is_some_and(|idle| head.now().since(opened.issued_at()) * 2 >= idle),
-            id: login.id,
-        };
+        let mark =
+            LoginMark {
+                started: started.as_secs() as u32,
+                epoch: keys.epoch,
+                is_due: opened.needs_renewal()
+                    || keys.jar.lifetime().idle_timeout().is_some_and(|idle| {
+                        head.now().saturating_duration_since(opened.issued_at()) * 2 >= idle
+                    }),
+                id: login.id,
+            };
         match login.token {
             None => accepted(login.grant, mark),
-            Some(token) => self.ask(token, mark),
+            Some(token) => self.verify_token(token, mark),
         }
     }
 
     /// What a login is worth that was made with the token of this hash: what the token is worth now.
     #[cold]
-    fn ask(&self, token: TokenHash, mark: LoginMark) -> Answer<Outcome> {
+    fn verify_token(&self, token: TokenHash, mark: LoginMark) -> MaybeFuture<Outcome> {
         let mut answers = Vec::new();
         for verifier in &self.0.verifiers {
             match verifier.verify_hash(token) {
                 // Nothing has to be waited for, as long as nobody before has to be.
-                Answer::Now(Verdict::Known(grant)) if answers.is_empty() => {
+                MaybeFuture::Ready(Verification::Valid(grant)) if answers.is_empty() => {
                     return accepted(grant, mark);
                 }
-                Answer::Now(Verdict::Unknown | Verdict::Refused(_)) => {}
+                MaybeFuture::Ready(Verification::Unknown | Verification::Rejected(_)) => {}
                 answer => answers.push(answer),
             }
         }
         if answers.is_empty() {
             return Outcome::Rejected(Reason::ExpiredCookie).into();
         }
-        Answer::later(async move {
+        MaybeFuture::from_future(async move {
             let mut outcome = Outcome::Rejected(Reason::ExpiredCookie);
             for answer in answers {
                 match answer.await {
-                    Verdict::Known(grant) => {
-                        let session = Session::new(grant, Credential::Cookie);
-                        return Outcome::Accepted(session.of_login(mark));
+                    Verification::Valid(grant) => {
+                        let session = Session::new(grant, AuthMethod::Cookie);
+                        return Outcome::Authenticated(session.with_login_mark(mark));
                     }
-                    Verdict::Unavailable(unavailable) => outcome = Outcome::Unavailable(unavailable),
-                    Verdict::Refused(_) | Verdict::Unknown => {}
+                    Verification::Unavailable(unavailable) => outcome = Outcome::Unavailable(unavailable),
+                    Verification::Rejected(_) | Verification::Unknown => {}
                 }
             }
             outcome
@@ -275,13 +292,13 @@ impl IdentityCookie {
     }
 }
 
-impl Authenticator for IdentityCookie {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+impl Authenticator for LoginCookieAuthenticator {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         self.outcome(head)
     }
 }
 
-impl fmt::Debug for IdentityCookie {
+impl fmt::Debug for LoginCookieAuthenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdentityCookie")
             .field("jar", &self.jar())
@@ -290,13 +307,13 @@ impl fmt::Debug for IdentityCookie {
 }
 
 #[inline]
-fn accepted(grant: Grant, mark: LoginMark) -> Answer<Outcome> {
-    Outcome::Accepted(Session::new(grant, Credential::Cookie).of_login(mark)).into()
+fn accepted(grant: Grant, mark: LoginMark) -> MaybeFuture<Outcome> {
+    Outcome::Authenticated(Session::new(grant, AuthMethod::Cookie).with_login_mark(mark)).into()
 }
 
 /// A login by its name.
-fn named(login: &Login, started_at: UnixTime) -> store::Login<'_> {
-    store::Login {
+fn named(login: &LoginPayload, started_at: UnixTime) -> store::SessionKey<'_> {
+    store::SessionKey {
         username: login.grant.identity().username(),
         started: started_at.as_secs() as u32,
     }

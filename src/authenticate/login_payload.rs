@@ -11,13 +11,13 @@ use crate::{
     identity::{Payload, Shown, to_json},
     random,
     scopes::Scopes,
-    session::{Credential, LoginMark, Session},
+    session::{AuthMethod, LoginMark, Session},
     token::TokenHash,
 };
 
 /// A login: what it is worth, and the token that it was made with, whose end is its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Login {
+pub(crate) struct LoginPayload {
     pub(crate) grant: Grant,
     pub(crate) token: Option<TokenHash>,
     /// When it began; `None` stands for the time at which the cookie was written.
@@ -26,22 +26,22 @@ pub(crate) struct Login {
     pub(crate) id: Option<[u8; 16]>,
 }
 
-impl From<Grant> for Login {
+impl From<Grant> for LoginPayload {
     /// A login that begins now, with an id of its own.
     fn from(grant: Grant) -> Self {
         Self {
             grant,
             token: None,
             started_at: None,
-            id: Some(random::octets()),
+            id: Some(random::bytes()),
         }
     }
 }
 
-impl Login {
+impl LoginPayload {
     /// The session of a request with its cookie.
     pub(crate) fn into_session(self) -> Session {
-        Session::new(self.grant, Credential::Cookie).of_login(LoginMark {
+        Session::new(self.grant, AuthMethod::Cookie).with_login_mark(LoginMark {
             id: self.id,
             ..LoginMark::default()
         })
@@ -54,14 +54,14 @@ struct Written<'a> {
     #[serde(flatten)]
     identity: Shown<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    grant: Option<Terms<'a>>,
+    grant: Option<GrantFields<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    login: Option<Begin<'a>>,
+    login: Option<LoginStart<'a>>,
 }
 
 /// The id of the login, and when it began where the time of the cookie does not say it.
 #[derive(Default, Deserialize, Serialize)]
-struct Begin<'a> {
+struct LoginStart<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_at: Option<u64>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ struct Begin<'a> {
 
 /// What the login is worth, beside whose it is.
 #[derive(Default, Deserialize, Serialize)]
-struct Terms<'a> {
+struct GrantFields<'a> {
     #[serde(borrow, default)]
     scopes: Vec<Cow<'a, str>>,
     #[serde(default)]
@@ -81,18 +81,18 @@ struct Terms<'a> {
 
 /// Returns the payload of a login: its identity, and where it has them its scopes, its end, the hash of its token,
 /// its id and when it began. The label of its grant is left out.
-pub(crate) fn to_payload(login: &Login) -> String {
-    let Login { grant, token, .. } = login;
+pub(crate) fn to_payload(login: &LoginPayload) -> String {
+    let LoginPayload { grant, token, .. } = login;
     let has_terms = !grant.is_unlimited() || token.is_some();
     let id = login.id.map(|id| BASE64_URL_SAFE_NO_PAD.encode(id));
     to_json(&Written {
-        identity: grant.identity().shown(),
-        grant: has_terms.then(|| Terms {
+        identity: grant.identity().display_fields(),
+        grant: has_terms.then(|| GrantFields {
             scopes: grant.scopes().iter().map(Cow::Borrowed).collect(),
-            expires_at: grant.expiry().map(UnixTime::as_secs),
+            expires_at: grant.expires_at().map(UnixTime::as_secs),
             token: token.map(|hash| hash.to_string().into()),
         }),
-        login: (login.started_at.is_some() || id.is_some()).then(|| Begin {
+        login: (login.started_at.is_some() || id.is_some()).then(|| LoginStart {
             started_at: login.started_at.map(UnixTime::as_secs),
             id: id.as_deref(),
         }),
@@ -100,18 +100,18 @@ pub(crate) fn to_payload(login: &Login) -> String {
 }
 
 /// Returns the login that a payload holds, or `None` if any part of it cannot be read.
-pub(crate) fn from_payload(payload: &[u8]) -> Option<Login> {
-    let payload = Payload::<Option<Terms<'_>>, Option<Begin<'_>>>::read(payload).ok()?;
+pub(crate) fn from_payload(payload: &[u8]) -> Option<LoginPayload> {
+    let payload = Payload::<Option<GrantFields<'_>>, Option<LoginStart<'_>>>::read(payload).ok()?;
     let mut grant = Grant::new(payload.identity().ok()?);
     let terms = payload.grant.unwrap_or_default();
     if !terms.scopes.is_empty() {
         grant = grant.with_scopes(terms.scopes.iter().collect::<Scopes>());
     }
     if let Some(end) = terms.expires_at {
-        grant = grant.expires_at(UnixTime::from_secs(end));
+        grant = grant.with_expiry(UnixTime::from_secs(end));
     }
     let begin = payload.login.unwrap_or_default();
-    Some(Login {
+    Some(LoginPayload {
         grant,
         token: terms.token.map(|hash| hash.parse()).transpose().ok()?,
         started_at: begin.started_at.map(UnixTime::from_secs),
@@ -140,8 +140,8 @@ mod tests {
         for grant in [
             alice(),
             alice().with_scopes(["read", "a\"b", "\u{e9}"]),
-            alice().expires_at(end),
-            alice().with_scopes(["read"]).expires_at(end),
+            alice().with_expiry(end),
+            alice().with_scopes(["read"]).with_expiry(end),
             Grant::new(Identity::new("\"grant\": {}")),
             Grant::new(Identity::new("}}").with_name("}}")),
         ] {
@@ -152,7 +152,7 @@ mod tests {
                     (None, Some([7; 16])),
                     (Some(end), Some([0xff; 16])),
                 ] {
-                    let login = Login {
+                    let login = LoginPayload {
                         grant: grant.clone(),
                         token,
                         started_at,
@@ -164,7 +164,7 @@ mod tests {
                 }
             }
         }
-        let as_jupyter_writes_it = Login {
+        let as_jupyter_writes_it = LoginPayload {
             id: None,
             ..alice().into()
         };
@@ -175,7 +175,7 @@ mod tests {
     fn grant_and_login_are_read_wherever_they_stand() {
         let payload = r#"{"login": {"started_at": 9}, "grant": {"scopes": ["read"]}, "username": "alice", "name": null,
             "display_name": null, "initials": null, "color": null, "avatar_url": null, "x": {"grant": 1} }"#;
-        let expected = Login {
+        let expected = LoginPayload {
             grant: alice().with_scopes(["read"]),
             token: None,
             started_at: Some(UnixTime::from_secs(9)),
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_is_there_and_cannot_be_read_is_no_login() {
-        let payload = to_payload(&Login {
+        let payload = to_payload(&LoginPayload {
             grant: alice().with_scopes(["read"]),
             token: Some(TokenHash::from([7; 32])),
             started_at: Some(UnixTime::from_secs(9)),

@@ -23,22 +23,22 @@ use std::sync::Arc;
 
 use crate::{
     denial::{Denial, Reason},
-    error::Unavailable,
-    head::Head,
-    maybe_future::Answer,
-    session::{Credential, Session},
-    verify::Verdict,
+    error::BackendError,
+    head::RequestHead,
+    maybe_future::MaybeFuture,
+    session::{AuthMethod, Session},
+    verify::Verification,
 };
 
 pub use self::{
     authorization::token_in_authorization,
     func::{AuthenticatorFn, authenticator_fn},
-    identity_cookie::IdentityCookie,
+    identity_cookie::LoginCookieAuthenticator,
     token::TokenAuthenticator,
     token_sources::{FoundToken, TokenSource, TokenSources},
 };
 pub(crate) use self::{
-    chain::{Chain, unexpired},
+    chain::{AuthenticatorChain, unexpired},
     token::QueryLogin,
 };
 
@@ -49,26 +49,26 @@ pub enum Outcome {
     /// There is no credential of my kind: ask the next.
     Absent,
     /// I know them.
-    Accepted(Session),
+    Authenticated(Session),
     /// There is a credential of my kind that cannot be read: ask nobody else.
     Malformed(Denial),
     /// There is a credential of my kind and it is not good: ask the next, and tell this if nobody accepts.
     Rejected(Reason),
     /// I cannot tell, for something did not answer: ask nobody else.
-    Unavailable(Unavailable),
+    Unavailable(BackendError),
 }
 
 impl Outcome {
     /// What a verifier's word says of a request whose sender proved it by `credential`.
     ///
     /// What nobody knows is told as an unknown token, where it was a token, and else as a wrong user or password.
-    pub fn of(verdict: Verdict, credential: Credential) -> Self {
+    pub fn from_verification(verdict: Verification, credential: AuthMethod) -> Self {
         match verdict {
-            Verdict::Known(grant) => Self::Accepted(Session::new(grant, credential)),
-            Verdict::Refused(reason) => Self::Rejected(reason),
-            Verdict::Unavailable(unavailable) => Self::Unavailable(unavailable),
-            Verdict::Unknown if credential == Credential::Token => Self::Rejected(Reason::UnknownToken),
-            Verdict::Unknown => Self::Rejected(Reason::WrongPassword),
+            Verification::Valid(grant) => Self::Authenticated(Session::new(grant, credential)),
+            Verification::Rejected(reason) => Self::Rejected(reason),
+            Verification::Unavailable(unavailable) => Self::Unavailable(unavailable),
+            Verification::Unknown if credential == AuthMethod::Token => Self::Rejected(Reason::UnknownToken),
+            Verification::Unknown => Self::Rejected(Reason::IncorrectPassword),
         }
     }
 
@@ -112,11 +112,11 @@ impl Outcome {
 )]
 pub trait Authenticator: Send + Sync + 'static {
     /// Who sent the request with this head.
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome>;
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome>;
 }
 
 impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         (**self).authenticate(head)
     }
 }
@@ -128,24 +128,32 @@ mod tests {
 
     #[test]
     fn a_verifiers_word_is_told_by_what_was_presented() {
-        let known = || Verdict::Known(Grant::new(Identity::new("alice")));
-        let other = Credential::Other { ambient: true };
+        let known = || Verification::Valid(Grant::new(Identity::new("alice")));
+        let other = AuthMethod::Other { ambient: true };
         for (verdict, credential, expected) in [
-            (known(), Credential::Token, "alice by Token"),
+            (known(), AuthMethod::Token, "alice by Token"),
             (known(), other, "alice by Other { ambient: true }"),
-            (Verdict::Unknown, Credential::Token, "unknown token"),
-            (Verdict::Unknown, Credential::Password, "wrong user or password"),
-            (Verdict::Unknown, other, "wrong user or password"),
-            (Verdict::Refused(Reason::ExpiredToken), other, "expired token"),
+            (Verification::Unknown, AuthMethod::Token, "unknown token"),
             (
-                Verdict::Unavailable(Unavailable::new("down")),
+                Verification::Unknown,
+                AuthMethod::Password,
+                "wrong user or password",
+            ),
+            (Verification::Unknown, other, "wrong user or password"),
+            (
+                Verification::Rejected(Reason::ExpiredToken),
+                other,
+                "expired token",
+            ),
+            (
+                Verification::Unavailable(BackendError::new("down")),
                 other,
                 "unavailable",
             ),
         ] {
-            let found = match Outcome::of(verdict, credential) {
-                Outcome::Accepted(session) => {
-                    format!("{} by {:?}", session.identity().username(), session.credential())
+            let found = match Outcome::from_verification(verdict, credential) {
+                Outcome::Authenticated(session) => {
+                    format!("{} by {:?}", session.identity().username(), session.auth_method())
                 }
                 Outcome::Rejected(reason) => reason.to_string(),
                 Outcome::Unavailable(_) => "unavailable".to_owned(),

@@ -7,12 +7,12 @@ use super::{
     token_sources::{TokenSource, TokenSources},
 };
 use crate::{
-    head::Head,
-    maybe_future::Answer,
+    head::RequestHead,
+    maybe_future::MaybeFuture,
     query::TokenBuffer,
-    session::{Credential, Exchange},
+    session::{AuthMethod, Exchange},
     token::{PresentedToken, TokenHash},
-    verify::{TokenVerifier, Verdict},
+    verify::{TokenVerifier, Verification},
 };
 
 /// Who sent a request, told from the token in it and a verifier that knows tokens.
@@ -82,25 +82,25 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
     }
 
     /// The outcome for a request that carries `token`.
-    pub fn judge(&self, token: PresentedToken<'_>) -> Answer<Outcome> {
+    pub fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Outcome> {
         let verdict = self.verifier.verify(token);
-        verdict.map(|verdict| Outcome::of(verdict, Credential::Token))
+        verdict.map(|verdict| Outcome::from_verification(verdict, AuthMethod::Token))
     }
 
     /// The outcome for a request that carries `token` in its query: the session may become a login.
-    fn judge_in_query(&self, token: PresentedToken<'_>) -> Answer<Outcome> {
-        let by_token = self.judge(token);
+    fn judge_in_query(&self, token: PresentedToken<'_>) -> MaybeFuture<Outcome> {
+        let by_token = self.verify(token);
         match (self.query_login, &by_token) {
             (QueryLogin::SharedToken, _) => {
                 by_token.map(|outcome| exchangeable(outcome, Exchange::SharedToken))
             }
-            (QueryLogin::ByHash, Answer::Now(Outcome::Accepted(_)) | Answer::Later(_)) => {
+            (QueryLogin::ByHash, MaybeFuture::Ready(Outcome::Authenticated(_)) | MaybeFuture::Future(_)) => {
                 let hash = token.hash();
                 match (by_token, self.verifier.verify_hash(hash)) {
-                    (Answer::Now(outcome), Answer::Now(by_hash)) => {
-                        Answer::Now(exchangeable_by_hash(outcome, &by_hash, hash))
+                    (MaybeFuture::Ready(outcome), MaybeFuture::Ready(by_hash)) => {
+                        MaybeFuture::Ready(exchangeable_by_hash(outcome, &by_hash, hash))
                     }
-                    (by_token, by_hash) => Answer::later(async move {
+                    (by_token, by_hash) => MaybeFuture::from_future(async move {
                         let outcome = by_token.await;
                         exchangeable_by_hash(outcome, &by_hash.await, hash)
                     }),
@@ -112,28 +112,28 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 }
 
 impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         let mut buffer = TokenBuffer::default();
-        match self.sources.find(head, &mut buffer) {
+        match self.sources.extract(head, &mut buffer) {
             Ok(Some(found)) if *found.source() == TokenSource::Query => self.judge_in_query(found.token()),
-            Ok(Some(found)) => self.judge(found.token()),
-            Ok(None) => Answer::Now(Outcome::Absent),
-            Err(denial) => Answer::Now(Outcome::Malformed(denial)),
+            Ok(Some(found)) => self.verify(found.token()),
+            Ok(None) => MaybeFuture::Ready(Outcome::Absent),
+            Err(denial) => MaybeFuture::Ready(Outcome::Malformed(denial)),
         }
     }
 }
 
 fn exchangeable(outcome: Outcome, exchange: Exchange) -> Outcome {
     match outcome {
-        Outcome::Accepted(session) => Outcome::Accepted(session.exchangeable(exchange)),
+        Outcome::Authenticated(session) => Outcome::Authenticated(session.exchangeable(exchange)),
         other => other,
     }
 }
 
 /// A verifier that cannot answer for the hash now would end the login at its first use.
-fn exchangeable_by_hash(outcome: Outcome, by_hash: &Verdict, hash: TokenHash) -> Outcome {
+fn exchangeable_by_hash(outcome: Outcome, by_hash: &Verification, hash: TokenHash) -> Outcome {
     match by_hash {
-        Verdict::Known(_) => exchangeable(outcome, Exchange::Token(Arc::new(hash))),
+        Verification::Valid(_) => exchangeable(outcome, Exchange::Token(Arc::new(hash))),
         _ => outcome,
     }
 }
@@ -162,10 +162,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn now(answer: Answer<Outcome>) -> Outcome {
+    fn now(answer: MaybeFuture<Outcome>) -> Outcome {
         match answer {
-            Answer::Now(outcome) => outcome,
-            Answer::Later(_) => panic!("a shared token needs no waiting"),
+            MaybeFuture::Ready(outcome) => outcome,
+            MaybeFuture::Future(_) => panic!("a shared token needs no waiting"),
         }
     }
 
@@ -174,16 +174,16 @@ mod tests {
         let authenticator =
             TokenAuthenticator::new(SharedToken::new(token(), owner())).with_sources(sources.to_vec());
         let request = request(uri, fields);
-        let found = told(authenticator.authenticate(Head::of(&request)));
+        let found = told(authenticator.authenticate(RequestHead::new(&request)));
         assert_eq!(found, expected, "{uri} {fields:?}");
     }
 
     /// An outcome in one word.
     #[track_caller]
-    fn told(answer: Answer<Outcome>) -> String {
+    fn told(answer: MaybeFuture<Outcome>) -> String {
         match now(answer) {
-            Outcome::Accepted(session) => {
-                assert_eq!(session.credential(), Credential::Token);
+            Outcome::Authenticated(session) => {
+                assert_eq!(session.auth_method(), AuthMethod::Token);
                 "accepted".to_owned()
             }
             Outcome::Absent => "absent".to_owned(),
@@ -320,7 +320,7 @@ mod tests {
             let request = request(uri, fields);
             let mut buffer = TokenBuffer::default();
             let found = sources
-                .find(Head::of(&request), &mut buffer)
+                .extract(RequestHead::new(&request), &mut buffer)
                 .expect("readable")
                 .expect("a token");
             assert_eq!(*found.source(), expected, "{uri}");

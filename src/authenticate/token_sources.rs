@@ -5,10 +5,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use super::authorization::{token_in_authorization, trim};
 use crate::{
     denial::{Denial, Reason},
-    fields::{self, Several, single},
-    head::Head,
+    fields::{self, DuplicateHeader, single_value},
+    head::RequestHead,
     percent,
-    query::{Query, TokenBuffer, TokenRoom},
+    query::{DecodeBuffer, Query, TokenBuffer},
     secret,
     token::PresentedToken,
 };
@@ -85,15 +85,15 @@ impl TokenSources {
     /// assert_eq!(*found.source(), TokenSource::Query);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn find<'a>(
+    pub fn extract<'a>(
         &'a self,
-        head: Head<'a>,
+        head: RequestHead<'a>,
         buffer: &'a mut TokenBuffer,
     ) -> Result<Option<FoundToken<'a>>, Denial> {
         let TokenBuffer { query, protocol } = buffer;
         let mut found = None;
         if self.authorization
-            && let Some(value) = only(head.single(&fields::AUTHORIZATION))?
+            && let Some(value) = only(head.single_header(&fields::AUTHORIZATION))?
         {
             let token = token_in_authorization(value.as_bytes())?;
             let source = &TokenSource::Authorization;
@@ -110,7 +110,11 @@ impl TokenSources {
         }
         // Last, so that its word on the source counts: what a URL held is to be cleaned out of it.
         if self.query && head.uri().query().is_some() {
-            found = FoundToken::one(found, Query::of(head.uri()).token_by(query)?, &TokenSource::Query)?;
+            found = FoundToken::one(
+                found,
+                Query::from_uri(head.uri()).token_in(query)?,
+                &TokenSource::Query,
+            )?;
         }
         Ok(found)
     }
@@ -149,7 +153,7 @@ impl<'a> FoundToken<'a> {
     ) -> Result<Option<Self>, Denial> {
         let Some(token) = token else { return Ok(before) };
         match before {
-            Some(before) if !secret::equal(before.token.as_bytes(), token.as_bytes()) => {
+            Some(before) if !secret::constant_time_eq(before.token.as_bytes(), token.as_bytes()) => {
                 Err(several("two different tokens in one request"))
             }
             _ => Ok(Some(Self { token, source })),
@@ -158,15 +162,15 @@ impl<'a> FoundToken<'a> {
 }
 
 /// The value of a field that may be sent once, or `None` if there is no such field.
-fn only(value: Result<Option<&HeaderValue>, Several>) -> Result<Option<&HeaderValue>, Denial> {
-    value.map_err(|Several| several("a field that holds a credential came more than once"))
+fn only(value: Result<Option<&HeaderValue>, DuplicateHeader>) -> Result<Option<&HeaderValue>, Denial> {
+    value.map_err(|DuplicateHeader| several("a field that holds a credential came more than once"))
 }
 
 fn token_in_header<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<PresentedToken<'a>>, Denial> {
-    match only(single(headers, name))?.map(|value| trim(value.as_bytes())) {
+    match only(single_value(headers, name))?.map(|value| trim(value.as_bytes())) {
         None | Some([]) => Ok(None),
         Some(value) => PresentedToken::new(value).map(Some).ok_or_else(malformed),
     }
@@ -174,7 +178,7 @@ fn token_in_header<'a>(
 
 fn token_in_protocols<'a>(
     headers: &'a HeaderMap,
-    room: &'a mut TokenRoom,
+    room: &'a mut DecodeBuffer,
 ) -> Result<Option<PresentedToken<'a>>, Denial> {
     let mut tokens = headers
         .get_all(&SEC_WEBSOCKET_PROTOCOL)
@@ -194,7 +198,7 @@ fn token_in_protocols<'a>(
 static SEC_WEBSOCKET_PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
 
 /// Whether the request begins a websocket: RFC 6455 section 4.1, and RFC 8441 section 4 over HTTP/2.
-fn is_handshake(head: Head<'_>) -> bool {
+fn is_handshake(head: RequestHead<'_>) -> bool {
     let upgrades = || {
         let values = head.headers().get_all(header::UPGRADE).iter();
         values

@@ -8,11 +8,11 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use super::{
     base64_engine,
     jar::CookieJar,
-    keyring::{Key, Keyring, Purpose, Ring},
+    keyring::{Key, KeyPurpose, KeySet, Keyring},
     name::CookieName,
-    opened::{OpenError, Opened, decoded, in_time, unquoted},
+    opened::{CookieDecodeError, DecodedCookie, check_expiry, decoded, unquoted},
     scope::CookieScope,
-    value_format::{Form, Place, Times},
+    value_format::{CookieCodec, CookieContext, CookieTimes},
 };
 use crate::{clock::UnixTime, random};
 
@@ -28,7 +28,7 @@ impl CookieJar {
     ///
     /// A value opens under the very name and path it was made for, and has one encoding.
     pub fn encrypted(keyring: &Keyring, scope: CookieScope) -> Self {
-        Self::new(Arc::new(EncryptedValues::new(keyring, &scope)), scope)
+        Self::new(Arc::new(EncryptedCodec::new(keyring, &scope)), scope)
     }
 }
 
@@ -39,13 +39,13 @@ impl CookieJar {
 /// counter's start: a repeated nonce shows whether two values have the same content, name and path, and no
 /// more, and the content holds the second of issue. Repeats become likely at 2^48 values; a thousand a second
 /// get there in 9,000 years.
-struct EncryptedValues {
-    keys: Ring<Sealer>,
+struct EncryptedCodec {
+    keys: KeySet<EncryptionKey>,
     /// The name that the sealers know.
     name: CookieName,
 }
 
-struct Sealer {
+struct EncryptionKey {
     cipher: Aes256GcmSiv,
     id: u8,
     /// The associated data of the cookie that is asked for at nearly every request.
@@ -56,14 +56,14 @@ const VERSION: u8 = 1;
 const HEAD: usize = 2 + 12;
 const TIMES: usize = 8 + 8 + 4;
 
-impl EncryptedValues {
+impl EncryptedCodec {
     fn new(keyring: &Keyring, scope: &CookieScope) -> Self {
         let name = scope.name(b"").into_owned();
         Self {
             keys: keyring.keys().map(|key: &Key| {
-                let id = key.sub_key(Purpose::EncryptedCookieKeyId)[0];
-                Sealer {
-                    cipher: Aes256GcmSiv::new((&*key.sub_key(Purpose::EncryptedCookie)).into()),
+                let id = key.sub_key(KeyPurpose::EncryptedCookieKeyId)[0];
+                EncryptionKey {
+                    cipher: Aes256GcmSiv::new((&*key.sub_key(KeyPurpose::EncryptedCookie)).into()),
                     usual: associated_data(id, &name, scope.path()).into(),
                     id,
                 }
@@ -73,7 +73,12 @@ impl EncryptedValues {
     }
 
     /// What `then` makes of the associated data of a cookie under one key.
-    fn with_data<T>(&self, sealer: &Sealer, place: Place<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
+    fn with_data<T>(
+        &self,
+        sealer: &EncryptionKey,
+        place: CookieContext<'_>,
+        then: impl FnOnce(&[u8]) -> T,
+    ) -> T {
         if *place.name == self.name {
             then(&sealer.usual)
         } else {
@@ -82,13 +87,19 @@ impl EncryptedValues {
     }
 
     /// The nonce is an argument so that golden values can be made; nobody else has a choice of it.
-    fn seal_with(&self, place: Place<'_>, payload: &[u8], times: Times, nonce: [u8; 12]) -> String {
+    fn encrypt_with_nonce(
+        &self,
+        place: CookieContext<'_>,
+        payload: &[u8],
+        times: CookieTimes,
+        nonce: [u8; 12],
+    ) -> String {
         let sealer = self.keys.writing();
         let mut value = vec![VERSION, sealer.id];
         value.extend_from_slice(&nonce);
         value.extend_from_slice(&times.started_at.as_secs().to_be_bytes());
         value.extend_from_slice(&times.issued_at.as_secs().to_be_bytes());
-        let life = u32::try_from(times.life.as_secs()).unwrap_or(u32::MAX);
+        let life = u32::try_from(times.max_age.as_secs()).unwrap_or(u32::MAX);
         value.extend_from_slice(&life.to_be_bytes());
         value.extend_from_slice(payload);
         let (_, sealed) = value.split_at_mut(HEAD);
@@ -103,14 +114,14 @@ impl EncryptedValues {
     }
 
     /// The sealed part, opened in place.
-    fn unseal<'b>(
+    fn decrypt<'b>(
         &self,
-        place: Place<'_>,
+        place: CookieContext<'_>,
         value: &[u8],
         now: impl Fn() -> UnixTime,
         buffer: &'b mut [u8],
     ) -> Option<(&'b [u8], bool)> {
-        if value.len() > CookieScope::LIMIT {
+        if value.len() > CookieScope::MAX_LEN {
             return None;
         }
         let value = decoded(&*base64_engine::URL_SAFE, value, buffer)?;
@@ -137,48 +148,52 @@ impl EncryptedValues {
     }
 }
 
-impl Form for EncryptedValues {
-    fn slides(&self) -> bool {
+impl CookieCodec for EncryptedCodec {
+    fn supports_idle_timeout(&self) -> bool {
         true
     }
 
-    fn seal(&self, place: Place<'_>, payload: &[u8], times: Times) -> String {
-        self.seal_with(place, payload, times, random::octets())
+    fn encode(&self, place: CookieContext<'_>, payload: &[u8], times: CookieTimes) -> String {
+        self.encrypt_with_nonce(place, payload, times, random::bytes())
     }
 
-    fn open<'b>(
+    fn decode<'b>(
         &self,
-        place: Place<'_>,
+        place: CookieContext<'_>,
         value: &[u8],
         now: &dyn Fn() -> UnixTime,
         buffer: &'b mut [u8],
-    ) -> Result<Opened<'b>, OpenError> {
+    ) -> Result<DecodedCookie<'b>, CookieDecodeError> {
         let (content, under_reading_key) = self
-            .unseal(place, unquoted(value), now, buffer)
-            .ok_or(OpenError::Invalid)?;
-        let (times, payload) = content.split_first_chunk::<TIMES>().ok_or(OpenError::Invalid)?;
+            .decrypt(place, unquoted(value), now, buffer)
+            .ok_or(CookieDecodeError::Invalid)?;
+        let (times, payload) = content
+            .split_first_chunk::<TIMES>()
+            .ok_or(CookieDecodeError::Invalid)?;
         let [started_at, issued_at] = [times.first_chunk::<8>(), times[8..].first_chunk::<8>()]
             .map(|time| UnixTime::from_secs(u64::from_be_bytes(*time.expect("two times of 8 octets"))));
         let life = u32::from_be_bytes(*times.last_chunk::<4>().expect("a life of 4 octets"));
         // The shorter of what was promised then and what is configured now.
         let now = now();
         let life = Duration::from_secs(life.into()).min(place.lifetime.max_age());
-        in_time(issued_at, life, now)?;
-        let limit = place.lifetime.absolute_limit();
-        in_time(started_at, limit, now)?;
-        let idle = place.lifetime.idle_limit();
-        let half_idle = idle.is_some_and(|idle| now.since(issued_at) >= idle / 2);
-        Ok(Opened {
+        check_expiry(issued_at, life, now)?;
+        let limit = place.lifetime.absolute_timeout();
+        check_expiry(started_at, limit, now)?;
+        let idle = place.lifetime.idle_timeout();
+        let half_idle = idle.is_some_and(|idle| now.saturating_duration_since(issued_at) >= idle / 2);
+        Ok(DecodedCookie {
             payload,
             started_at,
             issued_at,
-            ends_at: issued_at.after(life).min(started_at.after(limit)),
+            ends_at: issued_at
+                .saturating_add(life)
+                .min(started_at.saturating_add(limit)),
             stale: under_reading_key || half_idle,
         })
     }
 }
 
-impl fmt::Debug for EncryptedValues {
+impl fmt::Debug for EncryptedCodec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EncryptedValues")
     }
@@ -207,17 +222,17 @@ mod tests {
     /// Made by the `cryptography` package 48.0.0 for Python, with its HMAC for HKDF; ours must agree for ever.
     const GOLDEN: &str = "AR8JCQkJCQkJCQkJCQk0rwPLMQBUn3J9r5KNzEMo4BejZuCngQfJjjYIw35DLy8GMkWYIHDkjaeK";
 
-    fn values() -> EncryptedValues {
+    fn values() -> EncryptedCodec {
         let ring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 octets");
-        EncryptedValues::new(&ring, &SCOPE)
+        EncryptedCodec::new(&ring, &SCOPE)
     }
 
     static SCOPE: LazyLock<CookieScope> =
         LazyLock::new(|| CookieScope::custom(CookieName::user("alice"), "/user/alice/").expect("a scope"));
     static MINUTE: LazyLock<Lifetime> = LazyLock::new(|| Lifetime::absolute(Duration::from_secs(60)));
 
-    fn place(name: &CookieName) -> Place<'_> {
-        Place {
+    fn place(name: &CookieName) -> CookieContext<'_> {
+        CookieContext {
             name,
             scope: &SCOPE,
             lifetime: &MINUTE,
@@ -229,16 +244,16 @@ mod tests {
         let name = CookieName::user("alice");
         let mut buffer = [0; 128];
         let opened = values()
-            .open(place(&name), GOLDEN.as_bytes(), &|| NOW, &mut buffer)
+            .decode(place(&name), GOLDEN.as_bytes(), &|| NOW, &mut buffer)
             .expect("ours");
         assert_eq!(opened.payload(), b"payload");
-        let times = Times {
+        let times = CookieTimes {
             started_at: NOW,
             issued_at: NOW,
-            life: Duration::from_secs(60),
+            max_age: Duration::from_secs(60),
         };
         assert_eq!(
-            values().seal_with(place(&name), b"payload", times, [9; 12]),
+            values().encrypt_with_nonce(place(&name), b"payload", times, [9; 12]),
             GOLDEN
         );
     }
@@ -255,27 +270,27 @@ mod tests {
             (20, 30, 60, 30),
         ] {
             let started_at = UnixTime::from_secs(NOW.as_secs() - ago);
-            let times = Times {
+            let times = CookieTimes {
                 started_at,
                 issued_at: NOW,
-                life: seconds(promised),
+                max_age: seconds(promised),
             };
-            let place = Place {
+            let place = CookieContext {
                 lifetime: &Lifetime::absolute(seconds(configured)),
                 ..place(&name)
             };
-            let value = values().seal_with(place, b"payload", times, [9; 12]);
+            let value = values().encrypt_with_nonce(place, b"payload", times, [9; 12]);
             let open_at = |now: UnixTime| {
                 let mut buffer = [0; 128];
-                let opened = values().open(place, value.as_bytes(), &|| now, &mut buffer);
-                opened.map(|opened| opened.ends_at())
+                let opened = values().decode(place, value.as_bytes(), &|| now, &mut buffer);
+                opened.map(|opened| opened.expires_at())
             };
-            let end = NOW.after(seconds(expected));
+            let end = NOW.saturating_add(seconds(expected));
             assert_eq!(open_at(NOW), Ok(end), "{ago} {promised} {configured}");
             assert_eq!(open_at(end), Ok(end), "{ago} {promised} {configured}");
             assert_eq!(
-                open_at(end.after(seconds(1))),
-                Err(OpenError::Expired),
+                open_at(end.saturating_add(seconds(1))),
+                Err(CookieDecodeError::Expired),
                 "{ago} {promised} {configured}"
             );
         }
@@ -285,19 +300,19 @@ mod tests {
     fn a_jar_for_one_name_opens_and_seals_for_another_as_the_jar_of_that_name_does() {
         let ring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 octets");
         let scope = CookieScope::custom(CookieName::user("bob"), "/user/alice/").expect("a scope");
-        let of_bob = EncryptedValues::new(&ring, &scope);
-        let times = Times {
+        let of_bob = EncryptedCodec::new(&ring, &scope);
+        let times = CookieTimes {
             started_at: NOW,
             issued_at: NOW,
-            life: Duration::from_secs(60),
+            max_age: Duration::from_secs(60),
         };
         let alice = CookieName::user("alice");
         for values in [values(), of_bob] {
-            let sealed = values.seal_with(place(&alice), b"payload", times, [9; 12]);
+            let sealed = values.encrypt_with_nonce(place(&alice), b"payload", times, [9; 12]);
             assert_eq!(sealed, GOLDEN);
             for name in [&alice, &CookieName::user("bob")] {
                 let mut buffer = [0; 128];
-                let opened = values.open(place(name), GOLDEN.as_bytes(), &|| NOW, &mut buffer);
+                let opened = values.decode(place(name), GOLDEN.as_bytes(), &|| NOW, &mut buffer);
                 assert_eq!(opened.is_ok(), *name == alice, "{name}");
             }
         }
@@ -319,16 +334,16 @@ mod tests {
             ("no times inside", "AQ".repeat(20)),
             ("an unknown key", BASE64_URL_SAFE_NO_PAD.encode(unknown_key)),
             ("another version", BASE64_URL_SAFE_NO_PAD.encode(version)),
-            ("too long", "A".repeat(CookieScope::LIMIT + 1)),
+            ("too long", "A".repeat(CookieScope::MAX_LEN + 1)),
         ] {
-            let mut buffer = [0; CookieJar::BUFFER];
-            let opened = values().open(
+            let mut buffer = [0; CookieJar::BUFFER_LEN];
+            let opened = values().decode(
                 place(&name),
                 value.as_bytes(),
                 &|| unreachable!("not read"),
                 &mut buffer,
             );
-            assert_eq!(opened.map(|_| ()), Err(OpenError::Invalid), "{case}");
+            assert_eq!(opened.map(|_| ()), Err(CookieDecodeError::Invalid), "{case}");
         }
     }
 
@@ -343,8 +358,12 @@ mod tests {
                 }
                 value[place_in_value] = *other;
                 let mut buffer = [0; 128];
-                let opened = values().open(place(&name), &value, &|| NOW, &mut buffer);
-                assert_eq!(opened.map(|_| ()), Err(OpenError::Invalid), "at {place_in_value}");
+                let opened = values().decode(place(&name), &value, &|| NOW, &mut buffer);
+                assert_eq!(
+                    opened.map(|_| ()),
+                    Err(CookieDecodeError::Invalid),
+                    "at {place_in_value}"
+                );
             }
         }
     }
@@ -352,30 +371,30 @@ mod tests {
     #[test]
     fn a_promise_made_in_the_value_is_not_stretched_by_a_later_setting() {
         let name = CookieName::user("alice");
-        let long = Place {
+        let long = CookieContext {
             lifetime: &Lifetime::default(),
             ..place(&name)
         };
-        for (passed, expected) in [(60, Ok(())), (61, Err(OpenError::Expired))] {
-            let now = NOW.after(Duration::from_secs(passed));
+        for (passed, expected) in [(60, Ok(())), (61, Err(CookieDecodeError::Expired))] {
+            let now = NOW.saturating_add(Duration::from_secs(passed));
             let mut buffer = [0; 128];
-            let opened = values().open(long, GOLDEN.as_bytes(), &|| now, &mut buffer);
+            let opened = values().decode(long, GOLDEN.as_bytes(), &|| now, &mut buffer);
             assert_eq!(opened.map(|_| ()), expected, "after {passed} s");
         }
     }
 
     #[test]
     fn a_long_name_and_path_are_bound_as_well() {
-        let times = Times {
+        let times = CookieTimes {
             started_at: NOW,
             issued_at: NOW,
-            life: Duration::from_secs(60),
+            max_age: Duration::from_secs(60),
         };
         let [one, two] = ["x", "y"].map(|end| CookieName::user(&("a".repeat(300) + end)));
-        let value = values().seal_with(place(&one), b"payload", times, [9; 12]);
-        for (name, expected) in [(&one, Ok(())), (&two, Err(OpenError::Invalid))] {
+        let value = values().encrypt_with_nonce(place(&one), b"payload", times, [9; 12]);
+        for (name, expected) in [(&one, Ok(())), (&two, Err(CookieDecodeError::Invalid))] {
             let mut buffer = [0; 128];
-            let opened = values().open(place(name), value.as_bytes(), &|| NOW, &mut buffer);
+            let opened = values().decode(place(name), value.as_bytes(), &|| NOW, &mut buffer);
             assert_eq!(opened.map(|_| ()), expected);
         }
     }

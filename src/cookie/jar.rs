@@ -9,11 +9,11 @@ use super::{
     keyring::Keyring,
     lifetime::Lifetime,
     name::CookieName,
-    opened::{OpenError, Opened},
+    opened::{CookieDecodeError, DecodedCookie},
     request::RequestCookies,
     scope::CookieScope,
-    signed::SignedValues,
-    value_format::{Form, Place, Times},
+    signed::SignedValueCodec,
+    value_format::{CookieCodec, CookieContext, CookieTimes},
 };
 use crate::{clock::UnixTime, error::ConfigError};
 
@@ -45,24 +45,24 @@ use crate::{clock::UnixTime, error::ConfigError};
 /// ```
 #[derive(Clone)]
 pub struct CookieJar {
-    form: Arc<dyn Form>,
+    form: Arc<dyn CookieCodec>,
     scope: CookieScope,
     lifetime: Lifetime,
 }
 
 impl CookieJar {
     /// A buffer of this size takes what any cookie holds.
-    pub const BUFFER: usize = 3072;
+    pub const BUFFER_LEN: usize = 3072;
 
     /// A jar whose cookies peers can read: [`SignedValues`].
     ///
     /// A signed value has one time, that of the login. An idle limit counts from it as well, and is not moved
     /// on by [`CookieJar::renew`].
     pub fn signed(keyring: &Keyring, scope: CookieScope) -> Self {
-        Self::new(Arc::new(SignedValues::new(keyring)), scope)
+        Self::new(Arc::new(SignedValueCodec::new(keyring)), scope)
     }
 
-    pub(super) fn new(form: Arc<dyn Form>, scope: CookieScope) -> Self {
+    pub(super) fn new(form: Arc<dyn CookieCodec>, scope: CookieScope) -> Self {
         Self {
             form,
             scope,
@@ -101,8 +101,8 @@ impl CookieJar {
     /// The jar for requests with this `Host` field, which the name of a Jupyter Server's cookie is made from.
     ///
     /// The methods of the jar itself are those of `at(b"")`; where the name is fixed, that is all one needs.
-    pub fn at(&self, host: &[u8]) -> JarAt<'_> {
-        JarAt {
+    pub fn for_host(&self, host: &[u8]) -> HostCookieJar<'_> {
+        HostCookieJar {
             jar: self,
             name: self.scope.name(host),
         }
@@ -113,8 +113,8 @@ impl CookieJar {
     /// # Errors
     ///
     /// If name and value are too long for a cookie.
-    pub fn write(&self, payload: &[u8], now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
-        self.at(b"").write(payload, now, https)
+    pub fn set_cookie(&self, payload: &[u8], now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
+        self.for_host(b"").set_cookie(payload, now, https)
     }
 
     /// The `Set-Cookie` line of a renewal; see [`JarAt::renew`].
@@ -122,8 +122,13 @@ impl CookieJar {
     /// # Errors
     ///
     /// If name and value are too long for a cookie.
-    pub fn renew(&self, opened: &Opened<'_>, now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
-        self.at(b"").renew(opened, now, https)
+    pub fn renew(
+        &self,
+        opened: &DecodedCookie<'_>,
+        now: UnixTime,
+        https: bool,
+    ) -> Result<HeaderValue, CookieError> {
+        self.for_host(b"").renew(opened, now, https)
     }
 
     /// The cookie of a request; see [`JarAt::read`].
@@ -132,14 +137,14 @@ impl CookieJar {
         cookies: &RequestCookies<'_>,
         now: impl Fn() -> UnixTime,
         who: impl Fn(&[u8]) -> Option<K>,
-        then: impl FnOnce(Read<'_>) -> T,
+        then: impl FnOnce(ReadCookie<'_>) -> T,
     ) -> T {
-        self.at(b"").read(cookies, now, who, then)
+        self.for_host(b"").read(cookies, now, who, then)
     }
 
     /// The `Set-Cookie` lines of a logout; see [`CookieScope::removals`].
-    pub fn removals(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
-        self.scope.removals(b"", https)
+    pub fn removal_cookies(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
+        self.scope.removal_cookies(b"", https)
     }
 }
 
@@ -154,12 +159,12 @@ impl fmt::Debug for CookieJar {
 
 /// A [`CookieJar`] for one host: its cookie has a name.
 #[derive(Debug)]
-pub struct JarAt<'a> {
+pub struct HostCookieJar<'a> {
     jar: &'a CookieJar,
     name: Cow<'a, CookieName>,
 }
 
-impl JarAt<'_> {
+impl HostCookieJar<'_> {
     /// What the cookie is called.
     pub fn name(&self) -> &CookieName {
         &self.name
@@ -172,11 +177,11 @@ impl JarAt<'_> {
     /// # Errors
     ///
     /// If name and value are too long for a cookie.
-    pub fn write(&self, payload: &[u8], now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
-        let times = Times {
+    pub fn set_cookie(&self, payload: &[u8], now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
+        let times = CookieTimes {
             started_at: now,
             issued_at: now,
-            life: self.jar.lifetime.max_age(),
+            max_age: self.jar.lifetime.max_age(),
         };
         self.line(payload, times, https)
     }
@@ -187,14 +192,19 @@ impl JarAt<'_> {
     /// # Errors
     ///
     /// If name and value are too long for a cookie.
-    pub fn renew(&self, opened: &Opened<'_>, now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
+    pub fn renew(
+        &self,
+        opened: &DecodedCookie<'_>,
+        now: UnixTime,
+        https: bool,
+    ) -> Result<HeaderValue, CookieError> {
         let lifetime = self.jar.lifetime;
-        let passed = now.since(opened.started_at());
-        let times = Times {
-            started_at: opened.started_at(),
+        let passed = now.saturating_duration_since(opened.login_at());
+        let times = CookieTimes {
+            started_at: opened.login_at(),
             issued_at: now,
-            life: if self.jar.form.slides() {
-                let left = lifetime.absolute_limit().saturating_sub(passed);
+            max_age: if self.jar.form.supports_idle_timeout() {
+                let left = lifetime.absolute_timeout().saturating_sub(passed);
                 lifetime.max_age().min(left)
             } else {
                 lifetime.max_age().saturating_sub(passed)
@@ -205,24 +215,24 @@ impl JarAt<'_> {
 
     /// The value of a login, without its `Set-Cookie` line.
     #[cfg(feature = "oauth")]
-    pub(crate) fn seal(&self, payload: &[u8], now: UnixTime) -> String {
-        let times = Times {
+    pub(crate) fn encode(&self, payload: &[u8], now: UnixTime) -> String {
+        let times = CookieTimes {
             started_at: now,
             issued_at: now,
-            life: self.jar.lifetime.max_age(),
+            max_age: self.jar.lifetime.max_age(),
         };
-        self.jar.form.seal(self.place(), payload, times)
+        self.jar.form.encode(self.place(), payload, times)
     }
 
     /// A value from elsewhere than a cookie.
     #[cfg(feature = "oauth")]
-    pub(crate) fn open_value<'b>(
+    pub(crate) fn decode_value<'b>(
         &self,
         value: &[u8],
         now: UnixTime,
         buffer: &'b mut [u8],
-    ) -> Result<Opened<'b>, OpenError> {
-        self.jar.form.open(self.place(), value, &|| now, buffer)
+    ) -> Result<DecodedCookie<'b>, CookieDecodeError> {
+        self.jar.form.decode(self.place(), value, &|| now, buffer)
     }
 
     /// The `Set-Cookie` line of a login that began before: its value is as old as `issued_at`, its place in the
@@ -231,40 +241,42 @@ impl JarAt<'_> {
     /// # Errors
     ///
     /// If name and value are too long for a cookie.
-    pub(crate) fn write_for(
+    pub(crate) fn set_cookie_with_age(
         &self,
         payload: &[u8],
         issued_at: UnixTime,
         life: Duration,
         https: bool,
     ) -> Result<HeaderValue, CookieError> {
-        let times = Times {
+        let times = CookieTimes {
             started_at: issued_at,
             issued_at,
-            life,
+            max_age: life,
         };
         self.line(payload, times, https)
     }
 
     /// Opens every cookie of this name in a request, however many there are: planted ones must not hide the one that
     /// a logout is to end. [`RequestCookies`] bounds their number.
-    pub(crate) fn open_each(
+    pub(crate) fn decode_each(
         &self,
         cookies: &RequestCookies<'_>,
         now: impl Fn() -> UnixTime,
-        mut then: impl FnMut(Opened<'_>),
+        mut then: impl FnMut(DecodedCookie<'_>),
     ) {
-        let mut buffer = [0; CookieJar::BUFFER];
+        let mut buffer = [0; CookieJar::BUFFER_LEN];
         for value in cookies.values(&self.name) {
-            if let Read::Opened(opened) = self.open(value, &now, &mut buffer) {
+            if let ReadCookie::Valid(opened) = self.open(value, &now, &mut buffer) {
                 then(opened);
             }
         }
     }
 
-    fn line(&self, payload: &[u8], times: Times, https: bool) -> Result<HeaderValue, CookieError> {
-        let value = self.jar.form.seal(self.place(), payload, times);
-        self.jar.scope.line(&self.name, &value, Some(times.life), https)
+    fn line(&self, payload: &[u8], times: CookieTimes, https: bool) -> Result<HeaderValue, CookieError> {
+        let value = self.jar.form.encode(self.place(), payload, times);
+        self.jar
+            .scope
+            .set_cookie_header(&self.name, &value, Some(times.max_age), https)
     }
 
     /// The cookie of a request: `then` makes an answer of what was found.
@@ -276,12 +288,12 @@ impl JarAt<'_> {
         cookies: &RequestCookies<'_>,
         now: impl Fn() -> UnixTime,
         who: impl Fn(&[u8]) -> Option<K>,
-        then: impl FnOnce(Read<'_>) -> T,
+        then: impl FnOnce(ReadCookie<'_>) -> T,
     ) -> T {
         // Most payloads are short, and to clear room for the longest is more work than to check a signature.
         const USUAL: usize = 1024;
 
-        let candidates = cookies.candidates(&self.name);
+        let candidates = cookies.distinct_values(&self.name);
         let values = candidates.as_deref().unwrap_or_default();
         let (mut usual, mut large);
         // A value is never shorter than its payload.
@@ -289,12 +301,12 @@ impl JarAt<'_> {
             usual = [0; USUAL];
             &mut usual[..]
         } else {
-            large = [0; CookieJar::BUFFER];
+            large = [0; CookieJar::BUFFER_LEN];
             &mut large[..]
         };
         then(match values {
-            _ if candidates.is_none() => Read::Ambiguous,
-            [] => Read::Absent,
+            _ if candidates.is_none() => ReadCookie::Ambiguous,
+            [] => ReadCookie::Missing,
             [value] => self.open(value, &now, buffer),
             values => self.open_one_of(values, &now, buffer, who),
         })
@@ -306,14 +318,14 @@ impl JarAt<'_> {
         now: &dyn Fn() -> UnixTime,
         buffer: &'b mut [u8],
         who: impl Fn(&[u8]) -> Option<K>,
-    ) -> Read<'b> {
-        let mut refused = OpenError::Invalid;
+    ) -> ReadCookie<'b> {
+        let mut refused = CookieDecodeError::Invalid;
         let mut best: Option<(K, UnixTime, &[u8])> = None;
         for value in values {
             let opened = match self.open(value, now, buffer) {
-                Read::Opened(opened) => opened,
-                Read::Refused(OpenError::Expired) => {
-                    refused = OpenError::Expired;
+                ReadCookie::Valid(opened) => opened,
+                ReadCookie::Invalid(CookieDecodeError::Expired) => {
+                    refused = CookieDecodeError::Expired;
                     continue;
                 }
                 _ => continue,
@@ -322,26 +334,26 @@ impl JarAt<'_> {
                 continue;
             };
             match &best {
-                Some((other, _, _)) if *other != user => return Read::Ambiguous,
+                Some((other, _, _)) if *other != user => return ReadCookie::Ambiguous,
                 Some((_, issued_at, _)) if *issued_at >= opened.issued_at() => {}
                 _ => best = Some((user, opened.issued_at(), value)),
             }
         }
         match best {
             Some((_, _, value)) => self.open(value, now, buffer),
-            None => Read::Refused(refused),
+            None => ReadCookie::Invalid(refused),
         }
     }
 
-    fn open<'b>(&self, value: &[u8], now: &dyn Fn() -> UnixTime, buffer: &'b mut [u8]) -> Read<'b> {
-        match self.jar.form.open(self.place(), value, now, buffer) {
-            Ok(opened) => Read::Opened(opened),
-            Err(error) => Read::Refused(error),
+    fn open<'b>(&self, value: &[u8], now: &dyn Fn() -> UnixTime, buffer: &'b mut [u8]) -> ReadCookie<'b> {
+        match self.jar.form.decode(self.place(), value, now, buffer) {
+            Ok(opened) => ReadCookie::Valid(opened),
+            Err(error) => ReadCookie::Invalid(error),
         }
     }
 
-    fn place(&self) -> Place<'_> {
-        Place {
+    fn place(&self) -> CookieContext<'_> {
+        CookieContext {
             name: &self.name,
             scope: &self.jar.scope,
             lifetime: &self.jar.lifetime,
@@ -349,7 +361,7 @@ impl JarAt<'_> {
     }
 
     /// The `Set-Cookie` lines of a logout; see [`CookieScope::removals`].
-    pub fn removals(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
+    pub fn removal_cookies(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
         self.jar.scope.removal_lines(&self.name, https)
     }
 }
@@ -357,13 +369,13 @@ impl JarAt<'_> {
 /// What [`CookieJar::read`] found.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "callers must decide about each of these")]
-pub enum Read<'b> {
+pub enum ReadCookie<'b> {
     /// No cookie of that name.
-    Absent,
+    Missing,
     /// Cookies of two users, or more than eight different ones: nobody is logged in.
     Ambiguous,
     /// A good cookie.
-    Opened(Opened<'b>),
+    Valid(DecodedCookie<'b>),
     /// Only cookies that are not good, or not for anybody. They should be removed once.
-    Refused(OpenError),
+    Invalid(CookieDecodeError),
 }

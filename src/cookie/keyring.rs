@@ -46,42 +46,42 @@ use crate::{clock::UnixTime, digest::Hmac, error::ConfigError, random, secret::S
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Keyring(Arc<Parts>);
+pub struct Keyring(Arc<Inner>);
 
 #[derive(Clone)]
-struct Parts {
+struct Inner {
     writing: Secret,
     reading: Vec<(Secret, UnixTime)>,
     password: Option<Secret>,
     token: Option<Secret>,
-    keys: Ring<Key>,
+    keys: KeySet<Key>,
 }
 
 impl Keyring {
     /// The fewest octets of a secret.
-    pub const SECRET_MINIMUM: usize = 32;
+    pub const MIN_SECRET_LEN: usize = 32;
 
     /// The most reading keys; a forged cookie is tried with each of them.
-    pub const READING_KEYS_LIMIT: usize = 4;
+    pub const MAX_PREVIOUS_KEYS: usize = 4;
 
     /// A keyring that writes and reads with one secret.
     ///
     /// # Errors
     ///
-    /// If the secret has fewer than [`Keyring::SECRET_MINIMUM`] octets.
+    /// If the secret has fewer than [`Keyring::MIN_SECRET_LEN`] octets.
     pub fn from_secret(secret: Secret) -> Result<Self, ConfigError> {
-        Ok(Self::of(checked(secret)?))
+        Ok(Self::with_current(checked(secret)?))
     }
 
     /// A keyring with a secret drawn at random, which dies with the process.
     pub fn generate() -> Self {
-        let octets = Zeroizing::new(random::octets::<{ Self::SECRET_MINIMUM }>());
-        Self::of(Secret::from(&octets[..]))
+        let octets = Zeroizing::new(random::bytes::<{ Self::MIN_SECRET_LEN }>());
+        Self::with_current(Secret::from(&octets[..]))
     }
 
-    fn of(writing: Secret) -> Self {
-        Self(Arc::new(Parts {
-            keys: Ring::of(Key::of(&writing)),
+    fn with_current(writing: Secret) -> Self {
+        Self(Arc::new(Inner {
+            keys: KeySet::of(Key::of(&writing)),
             writing,
             reading: Vec::new(),
             password: None,
@@ -95,17 +95,17 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// If the secret has fewer than [`Keyring::SECRET_MINIMUM`] octets, or there are
+    /// If the secret has fewer than [`Keyring::MIN_SECRET_LEN`] octets, or there are
     /// [`Keyring::READING_KEYS_LIMIT`] reading keys already.
-    pub fn with_reading_key(self, secret: Secret, retires_at: UnixTime) -> Result<Self, ConfigError> {
+    pub fn with_previous_key(self, secret: Secret, retires_at: UnixTime) -> Result<Self, ConfigError> {
         let secret = checked(secret)?;
-        if self.0.reading.len() >= Self::READING_KEYS_LIMIT {
+        if self.0.reading.len() >= Self::MAX_PREVIOUS_KEYS {
             return Err(ConfigError::new(
                 "reading keys",
-                format!("expected at most {}, found more", Self::READING_KEYS_LIMIT),
+                format!("expected at most {}, found more", Self::MAX_PREVIOUS_KEYS),
             ));
         }
-        Ok(self.changed(|parts| parts.reading.push((secret, retires_at))))
+        Ok(self.rebuild(|parts| parts.reading.push((secret, retires_at))))
     }
 
     /// Default: no mixing, as at a hub. The text of the server's password hash, empty if it has no password:
@@ -113,19 +113,19 @@ impl Keyring {
     ///
     /// A Jupyter Server always mixes, also the empty text.
     #[must_use]
-    pub fn mixed_with_password(self, hashed: &str) -> Self {
-        self.changed(|parts| parts.password = Some(Secret::from(hashed)))
+    pub fn bound_to_password(self, hashed: &str) -> Self {
+        self.rebuild(|parts| parts.password = Some(Secret::from(hashed)))
     }
 
     /// Default: no mixing. A configured token: changing it ends every session.
     ///
     /// Cookies are then no longer exchangeable with a Jupyter Server that shares the secret.
     #[must_use]
-    pub fn mixed_with_token(self, token: &[u8]) -> Self {
-        self.changed(|parts| parts.token = Some(Secret::from(token)))
+    pub fn bound_to_token(self, token: &[u8]) -> Self {
+        self.rebuild(|parts| parts.token = Some(Secret::from(token)))
     }
 
-    fn changed(self, change: impl FnOnce(&mut Parts)) -> Self {
+    fn rebuild(self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut parts = Arc::unwrap_or_clone(self.0);
         change(&mut parts);
         let mix = |secret: &Secret| {
@@ -138,9 +138,9 @@ impl Keyring {
             }
             Key::of(&mixed)
         };
-        parts.keys = Ring {
-            writing: mix(&parts.writing),
-            reading: parts
+        parts.keys = KeySet {
+            current: mix(&parts.writing),
+            previous: parts
                 .reading
                 .iter()
                 .map(|(secret, retires_at)| (mix(secret), *retires_at))
@@ -149,13 +149,13 @@ impl Keyring {
         Self(Arc::new(parts))
     }
 
-    pub(super) fn keys(&self) -> &Ring<Key> {
+    pub(super) fn keys(&self) -> &KeySet<Key> {
         &self.0.keys
     }
 
     /// The authentication code of an XSRF token.
     pub(crate) fn xsrf_mac(&self, message: &[u8]) -> [u8; 32] {
-        self.0.keys.writing.xsrf.code(message)
+        self.0.keys.current.xsrf.mac(message)
     }
 }
 
@@ -178,7 +178,7 @@ impl Key {
         let expander = Hkdf::new(None, secret.expose());
         Self {
             signing: Hmac::new(secret.expose()),
-            xsrf: Hmac::new(&*expand(&expander, Purpose::Xsrf)),
+            xsrf: Hmac::new(&*expand(&expander, KeyPurpose::Xsrf)),
             expander,
         }
     }
@@ -191,7 +191,7 @@ impl Key {
         not(feature = "encrypted-cookies"),
         allow(dead_code, reason = "sealing asks for it")
     )]
-    pub(super) fn sub_key(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
+    pub(super) fn sub_key(&self, purpose: KeyPurpose) -> Zeroizing<[u8; 32]> {
         expand(&self.expander, purpose)
     }
 }
@@ -202,13 +202,13 @@ impl Key {
     not(feature = "encrypted-cookies"),
     allow(dead_code, reason = "sealing asks for it")
 )]
-pub(super) enum Purpose {
+pub(super) enum KeyPurpose {
     EncryptedCookie,
     EncryptedCookieKeyId,
     Xsrf,
 }
 
-impl Purpose {
+impl KeyPurpose {
     const fn label(self) -> &'static str {
         match self {
             Self::EncryptedCookie => "portcullis/v1/encrypted cookie",
@@ -220,28 +220,32 @@ impl Purpose {
 
 /// One that writes, and those that read, each with the time of its retirement.
 #[derive(Clone)]
-pub(super) struct Ring<K> {
-    writing: K,
-    reading: Box<[(K, UnixTime)]>,
+pub(super) struct KeySet<K> {
+    current: K,
+    previous: Box<[(K, UnixTime)]>,
 }
 
-impl<K> Ring<K> {
+impl<K> KeySet<K> {
     fn of(writing: K) -> Self {
         Self {
-            writing,
-            reading: Box::new([]),
+            current: writing,
+            previous: Box::new([]),
         }
     }
 
-    pub(super) fn map<L>(&self, mut f: impl FnMut(&K) -> L) -> Ring<L> {
-        Ring {
-            writing: f(&self.writing),
-            reading: self.reading.iter().map(|(key, until)| (f(key), *until)).collect(),
+    pub(super) fn map<L>(&self, mut f: impl FnMut(&K) -> L) -> KeySet<L> {
+        KeySet {
+            current: f(&self.current),
+            previous: self
+                .previous
+                .iter()
+                .map(|(key, until)| (f(key), *until))
+                .collect(),
         }
     }
 
     pub(super) fn writing(&self) -> &K {
-        &self.writing
+        &self.current
     }
 
     /// The first key for which `read` has an answer, and whether it is a reading key. The clock is read only
@@ -251,10 +255,10 @@ impl<K> Ring<K> {
         now: impl Fn() -> UnixTime,
         mut read: impl FnMut(&K) -> Option<T>,
     ) -> Option<(T, bool)> {
-        if let Some(found) = read(&self.writing) {
+        if let Some(found) = read(&self.current) {
             return Some((found, false));
         }
-        self.reading
+        self.previous
             .iter()
             .filter(|(_, retires_at)| now() < *retires_at)
             .find_map(|(key, _)| Some((read(key)?, true)))
@@ -262,12 +266,12 @@ impl<K> Ring<K> {
 }
 
 fn checked(secret: Secret) -> Result<Secret, ConfigError> {
-    if secret.len() < Keyring::SECRET_MINIMUM {
+    if secret.len() < Keyring::MIN_SECRET_LEN {
         return Err(ConfigError::new(
             "cookie secret",
             format!(
                 "expected at least {} octets, found {}",
-                Keyring::SECRET_MINIMUM,
+                Keyring::MIN_SECRET_LEN,
                 secret.len()
             ),
         ));
@@ -283,7 +287,7 @@ fn mac(key: &Secret, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
-fn expand(expander: &Hkdf<Sha256>, purpose: Purpose) -> Zeroizing<[u8; 32]> {
+fn expand(expander: &Hkdf<Sha256>, purpose: KeyPurpose) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     expander
         .expand(purpose.label().as_bytes(), &mut *key)
@@ -295,10 +299,10 @@ fn expand(expander: &Hkdf<Sha256>, purpose: Purpose) -> Zeroizing<[u8; 32]> {
 mod tests {
     use super::*;
 
-    const PURPOSES: [Purpose; 3] = [
-        Purpose::EncryptedCookie,
-        Purpose::EncryptedCookieKeyId,
-        Purpose::Xsrf,
+    const PURPOSES: [KeyPurpose; 3] = [
+        KeyPurpose::EncryptedCookie,
+        KeyPurpose::EncryptedCookieKeyId,
+        KeyPurpose::Xsrf,
     ];
 
     fn secret(octet: u8) -> Secret {
@@ -306,7 +310,7 @@ mod tests {
     }
 
     fn sample(keyring: &Keyring) -> [u8; 32] {
-        keyring.keys().writing().signing().code(b"sample")
+        keyring.keys().writing().signing().mac(b"sample")
     }
 
     #[test]
@@ -315,9 +319,9 @@ mod tests {
         for (place, purpose) in PURPOSES.into_iter().enumerate() {
             // Without a wildcard, so that a new purpose does not compile until it is listed above.
             let listed = match purpose {
-                Purpose::EncryptedCookie => 0,
-                Purpose::EncryptedCookieKeyId => 1,
-                Purpose::Xsrf => 2,
+                KeyPurpose::EncryptedCookie => 0,
+                KeyPurpose::EncryptedCookieKeyId => 1,
+                KeyPurpose::Xsrf => 2,
             };
             assert_eq!(listed, place);
             let row = format!("/// | `{}` |", purpose.label());
@@ -332,10 +336,10 @@ mod tests {
             Keyring::from_secret(secret(2)).expect("long enough"),
             Keyring::from_secret(secret(1))
                 .expect("long enough")
-                .mixed_with_password(""),
+                .bound_to_password(""),
             Keyring::from_secret(secret(1))
                 .expect("long enough")
-                .mixed_with_token(b""),
+                .bound_to_token(b""),
         ];
         let mut keys: Vec<[u8; 32]> = rings
             .iter()
@@ -353,22 +357,22 @@ mod tests {
         let one = Keyring::from_secret(secret(1)).expect("long enough");
         let first = one
             .clone()
-            .mixed_with_token(b"t")
-            .mixed_with_password("p")
-            .with_reading_key(secret(2), late)
+            .bound_to_token(b"t")
+            .bound_to_password("p")
+            .with_previous_key(secret(2), late)
             .expect("long enough");
         let second = one
-            .with_reading_key(secret(2), late)
+            .with_previous_key(secret(2), late)
             .expect("long enough")
-            .mixed_with_password("p")
-            .mixed_with_token(b"t");
+            .bound_to_password("p")
+            .bound_to_token(b"t");
         assert_eq!(sample(&first), sample(&second));
         let read = |ring: &Keyring| {
             ring.keys()
                 .find(
                     || UnixTime::from_secs(99),
                     |key| {
-                        let code = key.signing().code(b"sample");
+                        let code = key.signing().mac(b"sample");
                         (code != sample(ring)).then_some(code)
                     },
                 )
@@ -380,7 +384,7 @@ mod tests {
     #[test]
     fn a_reading_key_retires_at_its_time() {
         let ring = Keyring::generate()
-            .with_reading_key(secret(2), UnixTime::from_secs(100))
+            .with_previous_key(secret(2), UnixTime::from_secs(100))
             .expect("long enough");
         for (now, expected) in [(99, 2), (100, 1), (101, 1)] {
             let mut asked = 0;
@@ -408,10 +412,10 @@ mod tests {
         let mut ring = Keyring::generate();
         for octet in 0..4 {
             ring = ring
-                .with_reading_key(secret(octet), UnixTime::from_secs(1))
+                .with_previous_key(secret(octet), UnixTime::from_secs(1))
                 .expect("a place");
         }
-        assert!(ring.with_reading_key(secret(9), UnixTime::from_secs(1)).is_err());
+        assert!(ring.with_previous_key(secret(9), UnixTime::from_secs(1)).is_err());
     }
 
     #[test]

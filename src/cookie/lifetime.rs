@@ -25,7 +25,7 @@ pub struct Lifetime {
 
 impl Lifetime {
     /// The longest life: 400 days.
-    pub const LIMIT: Duration = Duration::from_secs(400 * 24 * 3600);
+    pub const MAX: Duration = Duration::from_secs(400 * 24 * 3600);
 
     /// A life that ends `limit` after the login, whole seconds.
     pub const fn absolute(limit: Duration) -> Self {
@@ -40,7 +40,7 @@ impl Lifetime {
     /// A cookie is due for renewal when half of it has passed: [`Opened::is_stale`](super::Opened::is_stale). A gate
     /// renews its login cookie by itself, on the answer to the request that brought it.
     #[must_use]
-    pub const fn idle(self, limit: Duration) -> Self {
+    pub const fn with_idle_timeout(self, limit: Duration) -> Self {
         Self {
             idle: Some(cut(limit)),
             ..self
@@ -48,12 +48,12 @@ impl Lifetime {
     }
 
     /// The time from login to end.
-    pub const fn absolute_limit(self) -> Duration {
+    pub const fn absolute_timeout(self) -> Duration {
         self.absolute
     }
 
     /// The time from one renewal to the end, if there is an idle limit.
-    pub const fn idle_limit(self) -> Option<Duration> {
+    pub const fn idle_timeout(self) -> Option<Duration> {
         self.idle
     }
 
@@ -64,8 +64,8 @@ impl Lifetime {
 }
 
 const fn cut(limit: Duration) -> Duration {
-    if limit.as_secs() > Lifetime::LIMIT.as_secs() {
-        Lifetime::LIMIT
+    if limit.as_secs() > Lifetime::MAX.as_secs() {
+        Lifetime::MAX
     } else {
         Duration::from_secs(limit.as_secs())
     }
@@ -88,8 +88,8 @@ mod tests {
             (Lifetime::default(), days(30)),
             (Lifetime::absolute(days(401)), days(400)),
             (Lifetime::absolute(Duration::MAX), days(400)),
-            (Lifetime::absolute(days(3)).idle(days(1)), days(1)),
-            (Lifetime::absolute(days(3)).idle(days(5)), days(3)),
+            (Lifetime::absolute(days(3)).with_idle_timeout(days(1)), days(1)),
+            (Lifetime::absolute(days(3)).with_idle_timeout(days(5)), days(3)),
             (
                 Lifetime::absolute(Duration::from_millis(1_999)),
                 Duration::from_secs(1),

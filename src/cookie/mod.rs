@@ -45,18 +45,18 @@ mod signed_fields;
 mod value_format;
 
 pub use error::{CookieError, CookieErrorKind};
-pub use jar::{CookieJar, JarAt, Read};
+pub use jar::{CookieJar, HostCookieJar, ReadCookie};
 pub use keyring::Keyring;
 pub use lifetime::Lifetime;
 #[cfg(feature = "hub-server")]
 pub(crate) use name::escape_path_segment;
 pub use name::{CookieName, CookiePrefix};
-pub use opened::{OpenError, Opened};
-pub use path::{PathDecision, PathScopes, ScopePath};
-pub use request::{Candidates, RequestCookies, TooLarge};
-pub use scope::{CookieScope, SameSite, Secure};
+pub use opened::{CookieDecodeError, DecodedCookie};
+pub use path::{CookiePath, CookiePathMap, PathMatch};
+pub use request::{CookiesTooLarge, DistinctValues, RequestCookies};
+pub use scope::{CookieScope, SameSite, SecureAttribute};
 pub use set::SetCookies;
-pub use signed::SignedValues;
+pub use signed::SignedValueCodec;
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,7 @@ struct Name {
 
 impl CookieName {
     /// The longest name that [`CookieName::custom`] takes, in octets.
-    pub const LIMIT: usize = 1024;
+    pub const MAX_LEN: usize = 1024;
 
     /// `jupyterhub-hub-login`: who is logged in at the hub.
     pub fn hub_login() -> Self {
@@ -68,7 +68,7 @@ impl CookieName {
     /// # Errors
     ///
     /// If `letters` is not eight ASCII letters.
-    pub fn oauth_state_suffixed(of: &Self, letters: &str) -> Result<Self, ConfigError> {
+    pub fn oauth_state_with_suffix(of: &Self, letters: &str) -> Result<Self, ConfigError> {
         if letters.len() != 8 || !letters.bytes().all(|octet| octet.is_ascii_alphabetic()) {
             return Err(ConfigError::new(
                 "cookie name",
@@ -79,8 +79,8 @@ impl CookieName {
     }
 
     /// [`CookieName::oauth_state_suffixed`] with letters drawn at random.
-    pub fn oauth_state_fresh(of: &Self) -> Self {
-        let letters: String = random::octets::<8>()
+    pub fn random_oauth_state(of: &Self) -> Self {
+        let letters: String = random::bytes::<8>()
             .into_iter()
             .map(|octet| char::from(b'a' + octet % 26))
             .collect();
@@ -89,8 +89,8 @@ impl CookieName {
 
     /// The same for a first name that is already at hand.
     #[cfg(feature = "oauth")]
-    pub(crate) fn oauth_state_fresh_after(first: &Self) -> Self {
-        let fresh = Self::oauth_state_fresh(first);
+    pub(crate) fn random_oauth_state_after(first: &Self) -> Self {
+        let fresh = Self::random_oauth_state(first);
         let letters = fresh.as_str().rsplit('-').next().unwrap_or_default();
         Self::proven(format!("{first}-{letters}"))
     }
@@ -121,10 +121,10 @@ impl CookieName {
     ///
     /// If it is not a token of RFC 9110 §5.6.2, or longer than [`CookieName::LIMIT`].
     pub fn custom(name: &str) -> Result<Self, ConfigError> {
-        if name.len() > Self::LIMIT {
+        if name.len() > Self::MAX_LEN {
             return Err(ConfigError::new(
                 "cookie name",
-                format!("expected at most {} octets, found {}", Self::LIMIT, name.len()),
+                format!("expected at most {} octets, found {}", Self::MAX_LEN, name.len()),
             ));
         }
         if !is_token(name.as_bytes()) {
@@ -308,17 +308,17 @@ mod tests {
         let user = CookieName::user("alice").with_prefix(CookiePrefix::Host);
         let state = CookieName::oauth_state(&user);
         assert_eq!(state.as_str(), "__Host-jupyterhub-user-alice-oauth-state");
-        let fresh = CookieName::oauth_state_fresh(&user);
+        let fresh = CookieName::random_oauth_state(&user);
         let letters = fresh
             .as_str()
             .strip_prefix("__Host-jupyterhub-user-alice-oauth-state-");
         assert!(
-            letters.is_some_and(|letters| CookieName::oauth_state_suffixed(&user, letters).is_ok()),
+            letters.is_some_and(|letters| CookieName::oauth_state_with_suffix(&user, letters).is_ok()),
             "{fresh}"
         );
         for wrong in ["", "abcdefg", "abcdefghi", "abcdefg1", "abcdefé"] {
             assert!(
-                CookieName::oauth_state_suffixed(&user, wrong).is_err(),
+                CookieName::oauth_state_with_suffix(&user, wrong).is_err(),
                 "{wrong:?}"
             );
         }
@@ -334,8 +334,8 @@ mod tests {
         ] {
             assert!(CookieName::custom(wrong).is_err(), "{wrong:?}");
         }
-        assert!(CookieName::custom(&"a".repeat(CookieName::LIMIT)).is_ok());
-        assert!(CookieName::custom(&"a".repeat(CookieName::LIMIT + 1)).is_err());
+        assert!(CookieName::custom(&"a".repeat(CookieName::MAX_LEN)).is_ok());
+        assert!(CookieName::custom(&"a".repeat(CookieName::MAX_LEN + 1)).is_err());
     }
 
     #[test]

@@ -10,11 +10,11 @@ use crate::{
 };
 
 /// How far ahead of our clock a cookie may have been issued: another replica's clock is not ours.
-pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// A payload that was proven to be ours, and its times.
 #[derive(Clone, Copy)]
-pub struct Opened<'b> {
+pub struct DecodedCookie<'b> {
     pub(super) payload: &'b [u8],
     pub(super) started_at: UnixTime,
     pub(super) issued_at: UnixTime,
@@ -22,7 +22,7 @@ pub struct Opened<'b> {
     pub(super) stale: bool,
 }
 
-impl<'b> Opened<'b> {
+impl<'b> DecodedCookie<'b> {
     /// What was put in.
     pub fn payload(&self) -> &'b [u8] {
         self.payload
@@ -34,23 +34,23 @@ impl<'b> Opened<'b> {
     }
 
     /// When the first of its line was written: the login.
-    pub fn started_at(&self) -> UnixTime {
+    pub fn login_at(&self) -> UnixTime {
         self.started_at
     }
 
     /// Until when it opens, unless it is written anew.
-    pub fn ends_at(&self) -> UnixTime {
+    pub fn expires_at(&self) -> UnixTime {
         self.ends_at
     }
 
     /// Whether it should be written anew, by [`CookieJar::renew`](super::CookieJar::renew): a reading key
     /// opened it, or half of its idle time has passed.
-    pub fn is_stale(&self) -> bool {
+    pub fn needs_renewal(&self) -> bool {
         self.stale
     }
 }
 
-impl fmt::Debug for Opened<'_> {
+impl fmt::Debug for DecodedCookie<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened")
             .field("issued_at", &self.issued_at)
@@ -61,7 +61,7 @@ impl fmt::Debug for Opened<'_> {
 /// A value that does not open. Nothing more is told, so it is no oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum CookieDecodeError {
     /// It was ours, and its time is over.
     #[error("expected a cookie in its lifetime, found an expired one")]
     Expired,
@@ -70,7 +70,7 @@ pub enum OpenError {
     Invalid,
 }
 
-impl OpenError {
+impl CookieDecodeError {
     /// The reason a request with this cookie alone is turned away for.
     pub const fn reason(self) -> Reason {
         match self {
@@ -80,8 +80,8 @@ impl OpenError {
     }
 }
 
-impl From<OpenError> for Denial {
-    fn from(error: OpenError) -> Self {
+impl From<CookieDecodeError> for Denial {
+    fn from(error: CookieDecodeError) -> Self {
         Self::new(error.reason())
     }
 }
@@ -102,12 +102,16 @@ pub(super) fn decoded<'b>(engine: &impl Engine, text: &[u8], buffer: &'b mut [u8
 }
 
 /// Whether a value issued at `issued_at` and good for `life` is good at `now`.
-pub(super) fn in_time(issued_at: UnixTime, life: Duration, now: UnixTime) -> Result<(), OpenError> {
-    if issued_at > now.after(TOLERANCE) {
-        return Err(OpenError::Invalid);
+pub(super) fn check_expiry(
+    issued_at: UnixTime,
+    life: Duration,
+    now: UnixTime,
+) -> Result<(), CookieDecodeError> {
+    if issued_at > now.saturating_add(CLOCK_SKEW) {
+        return Err(CookieDecodeError::Invalid);
     }
-    if now.since(issued_at) > life {
-        return Err(OpenError::Expired);
+    if now.saturating_duration_since(issued_at) > life {
+        return Err(CookieDecodeError::Expired);
     }
     Ok(())
 }
@@ -184,15 +188,15 @@ mod tests {
     fn time_is_over_one_second_after_the_life_and_too_early_five_minutes_ahead() {
         let life = Duration::from_secs(100);
         for (issued_at, expected) in [
-            (899, Err(OpenError::Expired)),
+            (899, Err(CookieDecodeError::Expired)),
             (900, Ok(())),
             (1_000, Ok(())),
             (1_300, Ok(())),
-            (1_301, Err(OpenError::Invalid)),
-            (u64::MAX, Err(OpenError::Invalid)),
-            (0, Err(OpenError::Expired)),
+            (1_301, Err(CookieDecodeError::Invalid)),
+            (u64::MAX, Err(CookieDecodeError::Invalid)),
+            (0, Err(CookieDecodeError::Expired)),
         ] {
-            let found = in_time(UnixTime::from_secs(issued_at), life, UnixTime::from_secs(1_000));
+            let found = check_expiry(UnixTime::from_secs(issued_at), life, UnixTime::from_secs(1_000));
             assert_eq!(found, expected, "issued at {issued_at}");
         }
     }

@@ -21,11 +21,11 @@ use crate::error::ConfigError;
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct ScopePath(Arc<str>);
+pub struct CookiePath(Arc<str>);
 
-impl ScopePath {
+impl CookiePath {
     /// The longest path, in octets: what RFC 6265bis §5.6 lets an attribute have.
-    pub const LIMIT: usize = 1024;
+    pub const MAX_LEN: usize = 1024;
 
     /// The path `/`.
     pub fn root() -> Self {
@@ -46,19 +46,19 @@ impl ScopePath {
                 format!("expected {what}, found {path:?}"),
             ))
         };
-        if path.len() > Self::LIMIT {
+        if path.len() > Self::MAX_LEN {
             return Err(ConfigError::new(
                 "cookie path",
-                format!("expected at most {} octets, found {}", Self::LIMIT, path.len()),
+                format!("expected at most {} octets, found {}", Self::MAX_LEN, path.len()),
             ));
         }
-        if !is_readable(path.as_bytes()) || !path.bytes().all(stands_for_itself) {
+        if !is_readable(path.as_bytes()) || !path.bytes().all(is_literal) {
             return wrong("a path of characters that need no escape, without `;` or dot segments");
         }
         if path.contains("//") {
             return wrong("a path without empty segments");
         }
-        if !Plain::of(path.as_bytes()).eq(path.bytes()) {
+        if !Canonical::of(path.as_bytes()).eq(path.bytes()) {
             return wrong("a path with escapes in upper case, and only where needed");
         }
         Ok(Self(path.into()))
@@ -86,13 +86,13 @@ impl ScopePath {
     }
 }
 
-impl fmt::Display for ScopePath {
+impl fmt::Display for CookiePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for ScopePath {
+impl fmt::Debug for CookiePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ScopePath({})", self.0)
     }
@@ -130,38 +130,38 @@ impl fmt::Debug for ScopePath {
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct PathScopes<T> {
-    scopes: Vec<(ScopePath, T)>,
+pub struct CookiePathMap<T> {
+    scopes: Vec<(CookiePath, T)>,
 }
 
 /// What [`PathScopes::decide`] says of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the rules leave no fourth answer")]
-pub enum PathDecision<'a, T> {
+pub enum PathMatch<'a, T> {
     /// The path lies in none of the scopes.
-    NoScope,
+    NoMatch,
     /// The path has a second reading; the answer to it is 400.
-    Refused,
+    Ambiguous,
     /// The path lies in this scope.
-    Scope(&'a T),
+    Match(&'a T),
 }
 
-impl<T> PathScopes<T> {
+impl<T> CookiePathMap<T> {
     /// One more scope. A closing `/` of its path makes no difference.
     #[must_use]
-    pub fn with(mut self, path: &ScopePath, scope: T) -> Self {
+    pub fn insert(mut self, path: &CookiePath, scope: T) -> Self {
         self.scopes.push((path.clone(), scope));
         self
     }
 
     /// The scope that `path`, raw and without its query, belongs to.
-    pub fn decide(&self, path: &[u8]) -> PathDecision<'_, T> {
+    pub fn resolve(&self, path: &[u8]) -> PathMatch<'_, T> {
         if !is_readable(path) {
-            return PathDecision::Refused;
+            return PathMatch::Ambiguous;
         }
         let depth = self.depth(path);
         if !is_plain_part(path, depth) {
-            return PathDecision::Refused;
+            return PathMatch::Ambiguous;
         }
         let mut longest: Option<(usize, bool, &T)> = None;
         for (scope_path, scope) in &self.scopes {
@@ -173,9 +173,9 @@ impl<T> PathScopes<T> {
             }
         }
         match longest {
-            None => PathDecision::NoScope,
-            Some((_, false, _)) => PathDecision::Refused,
-            Some((_, true, scope)) => PathDecision::Scope(scope),
+            None => PathMatch::NoMatch,
+            Some((_, false, _)) => PathMatch::Ambiguous,
+            Some((_, true, scope)) => PathMatch::Match(scope),
         }
     }
 
@@ -191,7 +191,7 @@ impl<T> PathScopes<T> {
     }
 }
 
-impl<T> Default for PathScopes<T> {
+impl<T> Default for CookiePathMap<T> {
     fn default() -> Self {
         Self { scopes: Vec::new() }
     }
@@ -205,12 +205,12 @@ fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether the first `length` segments are those of the scope, once both are written in the one spelling.
-fn same_spelling(scope: &ScopePath, path: &[u8], length: usize) -> bool {
+fn same_spelling(scope: &CookiePath, path: &[u8], length: usize) -> bool {
     let mut found = segments(path);
     scope.segments().take(length).all(|segment| {
         found
             .next()
-            .is_some_and(|found| Plain::of(found).eq(Plain::of(segment)))
+            .is_some_and(|found| Canonical::of(found).eq(Canonical::of(segment)))
     })
 }
 
@@ -251,16 +251,16 @@ fn is_readable(path: &[u8]) -> bool {
 }
 
 /// A slash, a percent sign, or `pchar` of RFC 3986 §3.3 without the semicolon.
-fn stands_for_itself(octet: u8) -> bool {
+fn is_literal(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"/%-._~!$&'()*+,=:@".contains(&octet)
 }
 
 /// Whether a segment is `.` or `..`, escaped or with parameters behind it.
 fn is_dots(segment: &[u8]) -> bool {
     let segment = segment.split(|&octet| octet == b';').next().unwrap_or_default();
-    let mut octets = Plain::of(segment);
+    let mut octets = Canonical::of(segment);
     let dots = octets.by_ref().take(3).filter(|&octet| octet == b'.').count();
-    matches!(dots, 1 | 2) && Plain::of(segment).count() == dots
+    matches!(dots, 1 | 2) && Canonical::of(segment).count() == dots
 }
 
 /// The octet that an escape at the start of `octets` stands for.
@@ -273,19 +273,19 @@ fn escaped(octets: &[u8]) -> Option<u8> {
 }
 
 /// Octets in their one spelling: escapes of unreserved characters decoded, the digits of others in upper case.
-struct Plain<'a> {
+struct Canonical<'a> {
     octets: &'a [u8],
     /// How many digits of an escape that stays are still to come.
     digits: u8,
 }
 
-impl<'a> Plain<'a> {
+impl<'a> Canonical<'a> {
     fn of(octets: &'a [u8]) -> Self {
         Self { octets, digits: 0 }
     }
 }
 
-impl Iterator for Plain<'_> {
+impl Iterator for Canonical<'_> {
     type Item = u8;
 
     fn next(&mut self) -> Option<u8> {
@@ -325,7 +325,7 @@ mod tests {
             "/a.b/...",
             "/a:b",
         ] {
-            assert!(ScopePath::parse(good).is_ok(), "{good}");
+            assert!(CookiePath::parse(good).is_ok(), "{good}");
         }
         for wrong in [
             "",
@@ -357,10 +357,10 @@ mod tests {
             "/a\r\nSet-Cookie: x",
             "/a; Domain=evil.example",
         ] {
-            assert!(ScopePath::parse(wrong).is_err(), "{wrong:?}");
+            assert!(CookiePath::parse(wrong).is_err(), "{wrong:?}");
         }
-        assert!(ScopePath::parse(&format!("/{}", "a".repeat(ScopePath::LIMIT - 1))).is_ok());
-        assert!(ScopePath::parse(&format!("/{}", "a".repeat(ScopePath::LIMIT))).is_err());
+        assert!(CookiePath::parse(&format!("/{}", "a".repeat(CookiePath::MAX_LEN - 1))).is_ok());
+        assert!(CookiePath::parse(&format!("/{}", "a".repeat(CookiePath::MAX_LEN))).is_err());
     }
 
     #[test]
@@ -372,25 +372,25 @@ mod tests {
             ("/base/", 3),
         ]
         .into_iter()
-        .fold(PathScopes::default(), |scopes, (path, scope)| {
-            scopes.with(&ScopePath::parse(path).expect(path), scope)
+        .fold(CookiePathMap::default(), |scopes, (path, scope)| {
+            scopes.insert(&CookiePath::parse(path).expect(path), scope)
         });
         for (path, expected) in [
-            ("/base/hub", PathDecision::Scope(&0)),
-            ("/base/user/alice/lab", PathDecision::Scope(&1)),
-            ("/base/user/a%2Cb/", PathDecision::Scope(&2)),
-            ("/base/user/a%2cb/", PathDecision::Refused),
-            ("/base/user/a,b/", PathDecision::Scope(&3)),
-            ("/base/login", PathDecision::Scope(&3)),
-            ("/base", PathDecision::Scope(&3)),
-            ("/other", PathDecision::NoScope),
-            ("/b%61se/login", PathDecision::Refused),
-            ("/base//user/alice/", PathDecision::Refused),
-            ("/base/%68ub/", PathDecision::Refused),
-            ("/base/login;x/", PathDecision::Refused),
-            ("/base/user/alice/;x", PathDecision::Scope(&1)),
+            ("/base/hub", PathMatch::Match(&0)),
+            ("/base/user/alice/lab", PathMatch::Match(&1)),
+            ("/base/user/a%2Cb/", PathMatch::Match(&2)),
+            ("/base/user/a%2cb/", PathMatch::Ambiguous),
+            ("/base/user/a,b/", PathMatch::Match(&3)),
+            ("/base/login", PathMatch::Match(&3)),
+            ("/base", PathMatch::Match(&3)),
+            ("/other", PathMatch::NoMatch),
+            ("/b%61se/login", PathMatch::Ambiguous),
+            ("/base//user/alice/", PathMatch::Ambiguous),
+            ("/base/%68ub/", PathMatch::Ambiguous),
+            ("/base/login;x/", PathMatch::Ambiguous),
+            ("/base/user/alice/;x", PathMatch::Match(&1)),
         ] {
-            assert_eq!(scopes.decide(path.as_bytes()), expected, "{path}");
+            assert_eq!(scopes.resolve(path.as_bytes()), expected, "{path}");
         }
     }
 }

@@ -8,8 +8,8 @@ use memchr::{memchr, memchr_iter, memmem::Finder, memrchr};
 use super::name::{CookieName, is_token};
 use crate::{
     denial::{Denial, Reason},
-    fields::{self, Several, single},
-    head::Head,
+    fields::{self, DuplicateHeader, single_value},
+    head::RequestHead,
 };
 
 /// The cookies that came with a request, proven to be within the bounds.
@@ -57,21 +57,21 @@ enum Lines<'a> {
 
 impl<'a> RequestCookies<'a> {
     /// The most octets that are read, over all fields.
-    pub const OCTET_LIMIT: usize = 16_384;
+    pub const MAX_BYTES: usize = 16_384;
 
     /// The most pieces between semicolons that are read, blank ones not counted.
-    pub const PAIR_LIMIT: usize = 256;
+    pub const MAX_COOKIES: usize = 256;
 
     /// The most different values of one name among which [`RequestCookies::candidates`] looks.
-    pub const CANDIDATE_LIMIT: usize = 8;
+    pub const MAX_VALUES_PER_NAME: usize = 8;
 
     /// The cookies of a request: as [`RequestCookies::of`] its header fields.
     ///
     /// # Errors
     ///
     /// [`TooLarge`], by rule 2.
-    pub fn of_head(head: Head<'a>) -> Result<Self, TooLarge> {
-        Self::of(head.headers())
+    pub fn from_head(head: RequestHead<'a>) -> Result<Self, CookiesTooLarge> {
+        Self::from_headers(head.headers())
     }
 
     /// The cookies in the `Cookie` fields of a head.
@@ -79,10 +79,10 @@ impl<'a> RequestCookies<'a> {
     /// # Errors
     ///
     /// [`TooLarge`], by rule 2; the answer to it is 431.
-    pub fn of(headers: &'a HeaderMap) -> Result<Self, TooLarge> {
-        Self::bounded(match single(headers, &fields::COOKIE) {
+    pub fn from_headers(headers: &'a HeaderMap) -> Result<Self, CookiesTooLarge> {
+        Self::bounded(match single_value(headers, &fields::COOKIE) {
             Ok(field) => Lines::Single(field.map(HeaderValue::as_bytes)),
-            Err(Several) => Lines::Fields(headers),
+            Err(DuplicateHeader) => Lines::Fields(headers),
         })
     }
 
@@ -91,24 +91,24 @@ impl<'a> RequestCookies<'a> {
     /// # Errors
     ///
     /// [`TooLarge`], by rule 2.
-    pub fn of_lines(lines: &'a [&'a [u8]]) -> Result<Self, TooLarge> {
+    pub fn from_lines(lines: &'a [&'a [u8]]) -> Result<Self, CookiesTooLarge> {
         Self::bounded(Lines::Bytes(lines))
     }
 
-    fn bounded(lines: Lines<'a>) -> Result<Self, TooLarge> {
+    fn bounded(lines: Lines<'a>) -> Result<Self, CookiesTooLarge> {
         let (count, bytes) = lines
             .iter()
             .fold((0, 0), |(count, bytes), line| (count + 1, bytes + line.len()));
-        if bytes > Self::OCTET_LIMIT {
-            return Err(TooLarge::Octets);
+        if bytes > Self::MAX_BYTES {
+            return Err(CookiesTooLarge::Bytes);
         }
         // A piece takes two bytes, with what separates it from the next: there is no need to count those of short lines.
         // A line has one piece more than semicolons, blank ones counted: few of these are few pieces.
-        if bytes + count > 2 * Self::PAIR_LIMIT
-            && count + lines.semicolons() > Self::PAIR_LIMIT
-            && lines.pieces().nth(Self::PAIR_LIMIT).is_some()
+        if bytes + count > 2 * Self::MAX_COOKIES
+            && count + lines.semicolons() > Self::MAX_COOKIES
+            && lines.pieces().nth(Self::MAX_COOKIES).is_some()
         {
-            return Err(TooLarge::Pairs);
+            return Err(CookiesTooLarge::Count);
         }
         Ok(Self { lines })
     }
@@ -137,9 +137,9 @@ impl<'a> RequestCookies<'a> {
     }
 
     /// The different values of `name`, or `None` if they are more than
-    /// [`RequestCookies::CANDIDATE_LIMIT`]: then none of them is to be believed.
-    pub fn candidates(&self, name: &CookieName) -> Option<Candidates<'a>> {
-        let mut candidates = Candidates::default();
+    /// [`RequestCookies::MAX_VALUES_PER_NAME`]: then none of them is to be believed.
+    pub fn distinct_values(&self, name: &CookieName) -> Option<DistinctValues<'a>> {
+        let mut candidates = DistinctValues::default();
         self.all_values(name)
             .try_for_each(|value| candidates.add(value))?;
         Some(candidates)
@@ -234,14 +234,14 @@ fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The different values of one name, at most [`RequestCookies::CANDIDATE_LIMIT`].
+/// The different values of one name, at most [`RequestCookies::MAX_VALUES_PER_NAME`].
 #[derive(Clone, Copy, Default)]
-pub struct Candidates<'a> {
-    values: [&'a [u8]; RequestCookies::CANDIDATE_LIMIT],
+pub struct DistinctValues<'a> {
+    values: [&'a [u8]; RequestCookies::MAX_VALUES_PER_NAME],
     count: usize,
 }
 
-impl<'a> Candidates<'a> {
+impl<'a> DistinctValues<'a> {
     /// One more value; `None` if there is no room for it.
     fn add(&mut self, value: &'a [u8]) -> Option<()> {
         if !self.contains(&value) {
@@ -252,16 +252,16 @@ impl<'a> Candidates<'a> {
     }
 }
 
-impl<'a> IntoIterator for Candidates<'a> {
+impl<'a> IntoIterator for DistinctValues<'a> {
     type Item = &'a [u8];
-    type IntoIter = Take<array::IntoIter<&'a [u8], { RequestCookies::CANDIDATE_LIMIT }>>;
+    type IntoIter = Take<array::IntoIter<&'a [u8], { RequestCookies::MAX_VALUES_PER_NAME }>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.values.into_iter().take(self.count)
     }
 }
 
-impl<'a> std::ops::Deref for Candidates<'a> {
+impl<'a> std::ops::Deref for DistinctValues<'a> {
     type Target = [&'a [u8]];
 
     fn deref(&self) -> &Self::Target {
@@ -269,7 +269,7 @@ impl<'a> std::ops::Deref for Candidates<'a> {
     }
 }
 
-impl fmt::Debug for Candidates<'_> {
+impl fmt::Debug for DistinctValues<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Candidates")
             .field("count", &self.count)
@@ -280,20 +280,20 @@ impl fmt::Debug for Candidates<'_> {
 /// Cookies beyond the bounds of [`RequestCookies`]; none of them was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum TooLarge {
+pub enum CookiesTooLarge {
     /// More than [`RequestCookies::OCTET_LIMIT`] octets.
     #[error("expected at most 16384 octets of cookies, found more")]
-    Octets,
+    Bytes,
     /// More than [`RequestCookies::PAIR_LIMIT`] pairs.
     #[error("expected at most 256 cookies, found more")]
-    Pairs,
+    Count,
 }
 
-impl From<TooLarge> for Denial {
-    fn from(error: TooLarge) -> Self {
+impl From<CookiesTooLarge> for Denial {
+    fn from(error: CookiesTooLarge) -> Self {
         Self::new(Reason::TooLarge).with_detail(match error {
-            TooLarge::Octets => "the cookies are more than 16384 octets",
-            TooLarge::Pairs => "there are more than 256 cookies",
+            CookiesTooLarge::Bytes => "the cookies are more than 16384 octets",
+            CookiesTooLarge::Count => "there are more than 256 cookies",
         })
     }
 }
@@ -321,23 +321,27 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, joined.parse().expect("visible"));
             let filled = pieces.iter().filter(|piece| !piece.trim().is_empty()).count();
-            let expected = if filled > RequestCookies::PAIR_LIMIT { Err(TooLarge::Pairs) } else { Ok(()) };
-            prop_assert_eq!(RequestCookies::of_lines(&lines).map(|_| ()), expected);
-            prop_assert_eq!(RequestCookies::of_lines(&[joined.as_bytes()]).map(|_| ()), expected);
-            prop_assert_eq!(RequestCookies::of(&headers).map(|_| ()), expected);
+            let expected = if filled > RequestCookies::MAX_COOKIES { Err(CookiesTooLarge::Count) } else { Ok(()) };
+            prop_assert_eq!(RequestCookies::from_lines(&lines).map(|_| ()), expected);
+            prop_assert_eq!(RequestCookies::from_lines(&[joined.as_bytes()]).map(|_| ()), expected);
+            prop_assert_eq!(RequestCookies::from_headers(&headers).map(|_| ()), expected);
         }
     }
 
     #[test]
     fn the_257th_cookie_is_one_too_many() {
-        for (count, expected) in [(256, Ok(())), (257, Err(TooLarge::Pairs))] {
+        for (count, expected) in [(256, Ok(())), (257, Err(CookiesTooLarge::Count))] {
             let line = iter::repeat_n("a", count).collect::<Vec<_>>().join(";");
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, line.parse().expect("visible"));
-            assert_eq!(RequestCookies::of(&headers).map(|_| ()), expected, "{count}");
+            assert_eq!(
+                RequestCookies::from_headers(&headers).map(|_| ()),
+                expected,
+                "{count}"
+            );
             let lines = vec![&b"a"[..]; count];
             assert_eq!(
-                RequestCookies::of_lines(&lines).map(|_| ()),
+                RequestCookies::from_lines(&lines).map(|_| ()),
                 expected,
                 "{count} lines"
             );
@@ -371,7 +375,10 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, line.parse().expect("visible"));
             let lines = [line.as_bytes()];
-            for cookies in [RequestCookies::of(&headers), RequestCookies::of_lines(&lines)] {
+            for cookies in [
+                RequestCookies::from_headers(&headers),
+                RequestCookies::from_lines(&lines),
+            ] {
                 let found: Vec<_> = cookies.expect("a short line").all_values(&name).collect();
                 assert_eq!(found, expected, "{line}");
             }
@@ -384,7 +391,7 @@ mod tests {
         for byte in 0..=u8::MAX {
             let line = [b"a=0; a=1", &[byte][..], b"1; a=2"].concat();
             let lines = [&line[..]];
-            let found: Vec<_> = RequestCookies::of_lines(&lines)
+            let found: Vec<_> = RequestCookies::from_lines(&lines)
                 .expect("small")
                 .all_values(&name)
                 .collect();
@@ -409,15 +416,15 @@ mod tests {
             ("a=0;a=1;a=2;a=3;a=4;a=5;a=6;a=7;a=8", None),
         ] {
             let lines = [line.as_bytes()];
-            let cookies = RequestCookies::of_lines(&lines).expect("small");
-            let found = cookies.candidates(&name).map(|candidates| candidates.len());
+            let cookies = RequestCookies::from_lines(&lines).expect("small");
+            let found = cookies.distinct_values(&name).map(|candidates| candidates.len());
             assert_eq!(found, expected, "{line}");
         }
     }
 
     #[test]
     fn too_large_is_told_as_431() {
-        let denial = Denial::from(TooLarge::Octets);
+        let denial = Denial::from(CookiesTooLarge::Bytes);
         assert_eq!(denial.status().as_u16(), 431);
     }
 }

@@ -8,8 +8,8 @@ use http::HeaderValue;
 use super::{
     error::{CookieError, CookieErrorKind},
     name::{CookieName, CookiePrefix, escape_path_segment},
-    path::ScopePath,
-    server_name::ServerName,
+    path::CookiePath,
+    server_name::DynamicName,
 };
 use crate::error::ConfigError;
 
@@ -31,13 +31,13 @@ use crate::error::ConfigError;
 /// ```
 #[derive(Clone)]
 pub struct CookieScope {
-    name: ServerName,
-    path: ScopePath,
+    name: DynamicName,
+    path: CookiePath,
     domain: Option<Box<str>>,
     http_only: bool,
     same_site: SameSite,
-    secure: Secure,
-    lasting: bool,
+    secure: SecureAttribute,
+    persistent: bool,
 }
 
 /// Which requests of other sites a cookie goes with (RFC 6265bis §4.1.2.7).
@@ -55,7 +55,7 @@ pub enum SameSite {
 /// When a cookie is `Secure`: never sent over plain http.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Secure {
+pub enum SecureAttribute {
     /// On every answer.
     Always,
     /// On answers to requests that came over https.
@@ -64,7 +64,7 @@ pub enum Secure {
 
 impl CookieScope {
     /// The longest name and value together, in octets, that browsers must keep: RFC 6265bis §5.6.
-    pub const LIMIT: usize = 4096;
+    pub const MAX_LEN: usize = 4096;
 
     /// The hub's login, at `<base>hub/`.
     ///
@@ -116,7 +116,7 @@ impl CookieScope {
     /// See [`CookieScope::hub_login`].
     pub fn session_id(base: &str) -> Result<Self, ConfigError> {
         let scope = Self::fixed(CookieName::session_id(), below(base, "")?)?;
-        Ok(scope.until_the_browser_closes())
+        Ok(scope.without_max_age())
     }
 
     /// A login under way for the cookie `of`, beside it: same path, domain and attributes.
@@ -125,7 +125,7 @@ impl CookieScope {
     ///
     /// If the cookie's name is made from the host, so that no other name can be derived from it.
     pub fn oauth_state(of: &Self) -> Result<Self, ConfigError> {
-        let ServerName::Fixed(name) = &of.name else {
+        let DynamicName::Fixed(name) = &of.name else {
             return Err(ConfigError::new(
                 "cookie name",
                 "expected a fixed name for a cookie with a login state beside it",
@@ -140,7 +140,7 @@ impl CookieScope {
     ///
     /// See [`CookieScope::hub_login`].
     pub fn server(base: &str) -> Result<Self, ConfigError> {
-        Ok(Self::new(ServerName::by_host(None), below(base, "")?))
+        Ok(Self::new(DynamicName::by_host(None), below(base, "")?))
     }
 
     /// The XSRF token, at `<base>`, until the browser closes. Scripts read it, so it is not `HttpOnly`.
@@ -152,7 +152,7 @@ impl CookieScope {
         let scope = Self::fixed(CookieName::xsrf(), below(base, "")?)?;
         Ok(Self {
             http_only: false,
-            ..scope.until_the_browser_closes()
+            ..scope.without_max_age()
         })
     }
 
@@ -162,22 +162,22 @@ impl CookieScope {
     ///
     /// If `path` is not one that [`ScopePath::parse`] takes, or the name has a prefix that the path breaks.
     pub fn custom(name: CookieName, path: &str) -> Result<Self, ConfigError> {
-        Self::fixed(name, ScopePath::parse(path)?)
+        Self::fixed(name, CookiePath::parse(path)?)
     }
 
-    fn fixed(name: CookieName, path: ScopePath) -> Result<Self, ConfigError> {
-        Self::new(ServerName::Fixed(name), path).checked()
+    fn fixed(name: CookieName, path: CookiePath) -> Result<Self, ConfigError> {
+        Self::new(DynamicName::Fixed(name), path).checked()
     }
 
-    fn new(name: ServerName, path: ScopePath) -> Self {
+    fn new(name: DynamicName, path: CookiePath) -> Self {
         Self {
             name,
             path,
             domain: None,
             http_only: true,
             same_site: SameSite::Lax,
-            secure: Secure::OverHttps,
-            lasting: true,
+            secure: SecureAttribute::OverHttps,
+            persistent: true,
         }
     }
 
@@ -188,7 +188,7 @@ impl CookieScope {
     /// If the name has the prefix `__Host-`, and path or domain are not those it asks for.
     pub fn with_name(self, name: CookieName) -> Result<Self, ConfigError> {
         Self {
-            name: ServerName::Fixed(name),
+            name: DynamicName::Fixed(name),
             ..self
         }
         .checked()
@@ -201,7 +201,7 @@ impl CookieScope {
     ///
     /// `__Host-` with a domain; any prefix on `_xsrf`, which scripts look up under its plain name.
     pub fn with_prefix(self, prefix: CookiePrefix) -> Result<Self, ConfigError> {
-        if matches!(&self.name, ServerName::Fixed(name) if *name == CookieName::xsrf()) {
+        if matches!(&self.name, DynamicName::Fixed(name) if *name == CookieName::xsrf()) {
             return Err(ConfigError::new(
                 "cookie prefix",
                 "expected none for _xsrf, which scripts read",
@@ -210,10 +210,10 @@ impl CookieScope {
         Self {
             name: self.name.with_prefix(prefix),
             path: match prefix {
-                CookiePrefix::Host => ScopePath::root(),
+                CookiePrefix::Host => CookiePath::root(),
                 CookiePrefix::Secure => self.path,
             },
-            secure: Secure::Always,
+            secure: SecureAttribute::Always,
             ..self
         }
         .checked()
@@ -252,23 +252,23 @@ impl CookieScope {
     /// # Errors
     ///
     /// Less than [`Secure::Always`] where [`SameSite::None`] asks for it.
-    pub fn with_secure(self, secure: Secure) -> Result<Self, ConfigError> {
+    pub fn with_secure(self, secure: SecureAttribute) -> Result<Self, ConfigError> {
         Self { secure, ..self }.checked()
     }
 
     /// Default: a cookie lives as long as its [`Lifetime`](super::Lifetime). Without `Max-Age` the browser
     /// also forgets it when it closes.
     #[must_use]
-    pub fn until_the_browser_closes(self) -> Self {
+    pub fn without_max_age(self) -> Self {
         Self {
-            lasting: false,
+            persistent: false,
             ..self
         }
     }
 
     fn checked(self) -> Result<Self, ConfigError> {
         let wrong = |setting, message: &str| Err(ConfigError::new(setting, message));
-        let always = self.secure == Secure::Always;
+        let always = self.secure == SecureAttribute::Always;
         match self.name.prefix() {
             Some(CookiePrefix::Host) if self.domain.is_some() => wrong(
                 "cookie domain",
@@ -280,7 +280,7 @@ impl CookieScope {
             ),
             // A name that came with its prefix asks for what the prefix asks for.
             Some(_) if !always => Ok(Self {
-                secure: Secure::Always,
+                secure: SecureAttribute::Always,
                 ..self
             }),
             _ if self.same_site == SameSite::None && !always => wrong(
@@ -318,10 +318,10 @@ impl CookieScope {
         max_age: Option<Duration>,
         https: bool,
     ) -> Result<HeaderValue, CookieError> {
-        self.line(&self.name(host), value, max_age, https)
+        self.set_cookie_header(&self.name(host), value, max_age, https)
     }
 
-    pub(super) fn line(
+    pub(super) fn set_cookie_header(
         &self,
         name: &CookieName,
         value: &str,
@@ -335,17 +335,17 @@ impl CookieScope {
             ));
         }
         let size = name.as_str().len() + value.len();
-        if size > Self::LIMIT {
+        if size > Self::MAX_LEN {
             return Err(CookieError::new(
                 CookieErrorKind::TooLarge,
                 format!(
                     "cookie {name}: expected at most {} octets of name and value, found {size}",
-                    Self::LIMIT
+                    Self::MAX_LEN
                 ),
             ));
         }
         let mut cookie = self.plain(name, value, &self.path, https);
-        if let Some(max_age) = max_age.filter(|_| self.lasting) {
+        if let Some(max_age) = max_age.filter(|_| self.persistent) {
             cookie.set_max_age(time::Duration::seconds(
                 i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX),
             ));
@@ -360,7 +360,7 @@ impl CookieScope {
     /// other servers and older settings put a cookie of that name.
     ///
     /// `https` says whether the request came over https.
-    pub fn removals(&self, host: &[u8], https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
+    pub fn removal_cookies(&self, host: &[u8], https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
         self.removal_lines(&self.name(host), https)
     }
 
@@ -369,7 +369,7 @@ impl CookieScope {
         name: &CookieName,
         https: bool,
     ) -> impl Iterator<Item = HeaderValue> + use<> {
-        let elsewhere = (self.path.as_str() != "/").then(ScopePath::root);
+        let elsewhere = (self.path.as_str() != "/").then(CookiePath::root);
         let lines: Vec<_> = elsewhere
             .iter()
             .chain([&self.path])
@@ -387,7 +387,7 @@ impl CookieScope {
         &'a self,
         name: &'a CookieName,
         value: &'a str,
-        path: &'a ScopePath,
+        path: &'a CookiePath,
         https: bool,
     ) -> Cookie<'a> {
         let mut cookie = Cookie::new(name.as_str(), value);
@@ -397,7 +397,7 @@ impl CookieScope {
             SameSite::None => ::cookie::SameSite::None,
             SameSite::Strict => ::cookie::SameSite::Strict,
         });
-        cookie.set_secure(https || self.secure == Secure::Always);
+        cookie.set_secure(https || self.secure == SecureAttribute::Always);
         cookie.set_path(path.as_str());
         if let Some(domain) = &self.domain {
             cookie.set_domain(&**domain);
@@ -425,14 +425,14 @@ fn written(cookie: &Cookie<'_>) -> Result<HeaderValue, CookieError> {
     })
 }
 
-fn below(base: &str, rest: &str) -> Result<ScopePath, ConfigError> {
+fn below(base: &str, rest: &str) -> Result<CookiePath, ConfigError> {
     if !base.ends_with('/') {
         return Err(ConfigError::new(
             "base URL",
             format!("expected a path that ends in /, found {base:?}"),
         ));
     }
-    ScopePath::parse(&format!("{base}{rest}"))
+    CookiePath::parse(&format!("{base}{rest}"))
 }
 
 /// RFC 6265bis §4.1.1, `cookie-octet`.
@@ -497,7 +497,7 @@ mod tests {
             .expect("a base")
             .with_domain("example.org")
             .expect("a domain");
-        let lines: Vec<_> = scope.removals(b"example.org", true).collect();
+        let lines: Vec<_> = scope.removal_cookies(b"example.org", true).collect();
         let attributes = "Domain=example.org; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
         assert_eq!(
             lines,
@@ -507,7 +507,7 @@ mod tests {
             ]
         );
         let root = CookieScope::server("/").expect("a base");
-        assert_eq!(root.removals(b"h", false).count(), 1);
+        assert_eq!(root.removal_cookies(b"h", false).count(), 1);
     }
 
     #[test]
@@ -556,7 +556,7 @@ mod tests {
             assert!(scope().with_domain(domain).is_err(), "{domain:?}");
         }
         let strict = scope()
-            .with_secure(Secure::Always)
+            .with_secure(SecureAttribute::Always)
             .and_then(|scope| scope.with_same_site(SameSite::None));
         assert!(strict.is_ok());
     }
@@ -564,7 +564,7 @@ mod tests {
     #[test]
     fn a_prefixed_name_is_secure_whatever_is_asked() {
         let scope = CookieScope::custom(CookieName::custom("__Secure-x").expect("a token"), "/a/")
-            .and_then(|scope| scope.with_secure(Secure::OverHttps))
+            .and_then(|scope| scope.with_secure(SecureAttribute::OverHttps))
             .expect("allowed");
         assert!(
             text(&scope, false).contains("; Secure"),

@@ -10,8 +10,8 @@ use super::name::{CookieName, CookiePrefix};
 
 /// A name fixed beforehand, or one made from the request's `Host` field.
 #[derive(Clone)]
-pub(super) enum ServerName {
-    ByHost(Arc<Hosts>),
+pub(super) enum DynamicName {
+    FromHost(Arc<HostNameCache>),
     Fixed(CookieName),
 }
 
@@ -20,7 +20,7 @@ pub(super) enum ServerName {
 /// A server is reached by a few names (`localhost`, `127.0.0.1`, one more); these cost a comparison. Names
 /// beyond them are made anew for each request, so what strangers send as `Host` takes no memory.
 #[derive(Default)]
-pub(super) struct Hosts {
+pub(super) struct HostNameCache {
     prefix: Option<CookiePrefix>,
     seen: [OnceLock<Seen>; 4],
 }
@@ -33,37 +33,37 @@ struct Seen {
     name: CookieName,
 }
 
-impl ServerName {
+impl DynamicName {
     pub(super) fn by_host(prefix: Option<CookiePrefix>) -> Self {
-        Self::ByHost(Arc::new(Hosts {
+        Self::FromHost(Arc::new(HostNameCache {
             prefix,
-            ..Hosts::default()
+            ..HostNameCache::default()
         }))
     }
 
     pub(super) fn at(&self, host: &[u8]) -> Cow<'_, CookieName> {
         match self {
-            Self::ByHost(hosts) => hosts.name(host),
+            Self::FromHost(hosts) => hosts.name(host),
             Self::Fixed(name) => Cow::Borrowed(name),
         }
     }
 
     pub(super) fn prefix(&self) -> Option<CookiePrefix> {
         match self {
-            Self::ByHost(hosts) => hosts.prefix,
+            Self::FromHost(hosts) => hosts.prefix,
             Self::Fixed(name) => name.prefix(),
         }
     }
 
     pub(super) fn with_prefix(&self, prefix: CookiePrefix) -> Self {
         match self {
-            Self::ByHost(_) => Self::by_host(Some(prefix)),
+            Self::FromHost(_) => Self::by_host(Some(prefix)),
             Self::Fixed(name) => Self::Fixed(name.with_prefix(prefix)),
         }
     }
 }
 
-impl Hosts {
+impl HostNameCache {
     fn name(&self, host: &[u8]) -> Cow<'_, CookieName> {
         let host = host.get(..HOST_LIMIT).unwrap_or(host);
         for slot in &self.seen {
@@ -87,10 +87,10 @@ impl Hosts {
     }
 }
 
-impl fmt::Debug for ServerName {
+impl fmt::Debug for DynamicName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ByHost(hosts) => {
+            Self::FromHost(hosts) => {
                 let prefix = hosts.prefix.map_or("", CookiePrefix::as_str);
                 write!(f, "{prefix}username-<host>")
             }
@@ -105,14 +105,14 @@ mod tests {
 
     #[test]
     fn of_a_long_host_no_more_is_read_than_a_host_can_have() {
-        let name = ServerName::by_host(None);
+        let name = DynamicName::by_host(None);
         let found = name.at(&[b'a'; 100_000]).as_str().len();
         assert_eq!(found, "username-".len() + HOST_LIMIT);
     }
 
     #[test]
     fn the_first_hosts_are_remembered_and_all_others_still_named() {
-        let name = ServerName::by_host(None);
+        let name = DynamicName::by_host(None);
         for round in 0..2 {
             for number in 0..9 {
                 let host = format!("host:{number}");

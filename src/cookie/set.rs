@@ -51,7 +51,7 @@ impl SetCookies {
 
     /// One more line for a cookie that is the gate's own (session, `_xsrf`): a handler's line for the same
     /// cookie gives way to it.
-    pub fn push_own(&mut self, line: HeaderValue) {
+    pub fn push_overriding(&mut self, line: HeaderValue) {
         self.add(Line {
             value: line,
             own: true,
@@ -166,7 +166,7 @@ mod tests {
         }
         let mut cookies = SetCookies::default();
         for line in own {
-            cookies.push_own(HeaderValue::from_static(line));
+            cookies.push_overriding(HeaderValue::from_static(line));
         }
         for line in ours {
             cookies.push(HeaderValue::from_static(line));

@@ -6,12 +6,12 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::{
     base64_engine,
-    keyring::{Key, Keyring, Ring},
+    keyring::{Key, KeySet, Keyring},
     name::CookieName,
-    opened::{OpenError, Opened, decoded, in_time, unquoted},
+    opened::{CookieDecodeError, DecodedCookie, check_expiry, decoded, unquoted},
     scope::CookieScope,
     signed_fields::fields,
-    value_format::{Form, Place, Times},
+    value_format::{CookieCodec, CookieContext, CookieTimes},
 };
 use crate::{
     clock::UnixTime,
@@ -53,11 +53,11 @@ use crate::{
 /// # Ok::<(), portcullis::cookie::OpenError>(())
 /// ```
 #[derive(Clone)]
-pub struct SignedValues {
-    keys: Ring<Hmac>,
+pub struct SignedValueCodec {
+    keys: KeySet<Hmac>,
 }
 
-impl SignedValues {
+impl SignedValueCodec {
     /// Values signed with the ring's writing key, read with all of its keys.
     pub fn new(keyring: &Keyring) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl SignedValues {
         for field in [&issued_at.as_secs().to_string(), name.as_str(), &payload] {
             write!(value, "{}:{field}|", field.len()).expect("a String takes all text");
         }
-        let signature = hex(self.keys.writing().code(value.as_bytes()));
+        let signature = hex(self.keys.writing().mac(value.as_bytes()));
         value.extend(signature.as_flattened().iter().map(|digit| char::from(*digit)));
         value
     }
@@ -87,64 +87,65 @@ impl SignedValues {
     ///
     /// [`OpenError::Expired`], and [`OpenError::Invalid`] for all else, a payload larger than the buffer
     /// included.
-    pub fn open<'b>(
+    pub fn verify<'b>(
         &self,
         name: &CookieName,
         value: &[u8],
         max_age: Duration,
         now: impl Fn() -> UnixTime,
         buffer: &'b mut [u8],
-    ) -> Result<Opened<'b>, OpenError> {
+    ) -> Result<DecodedCookie<'b>, CookieDecodeError> {
         let (body, stale) = self
             .signed_part(unquoted(value), &now)
-            .ok_or(OpenError::Invalid)?;
-        let (issued_at, payload) = fields(body, name).ok_or(OpenError::Invalid)?;
-        in_time(issued_at, max_age, now())?;
-        let payload = decoded(&*base64_engine::STANDARD, payload, buffer).ok_or(OpenError::Invalid)?;
-        Ok(Opened {
+            .ok_or(CookieDecodeError::Invalid)?;
+        let (issued_at, payload) = fields(body, name).ok_or(CookieDecodeError::Invalid)?;
+        check_expiry(issued_at, max_age, now())?;
+        let payload =
+            decoded(&*base64_engine::STANDARD, payload, buffer).ok_or(CookieDecodeError::Invalid)?;
+        Ok(DecodedCookie {
             payload,
             started_at: issued_at,
             issued_at,
-            ends_at: issued_at.after(max_age),
+            ends_at: issued_at.saturating_add(max_age),
             stale,
         })
     }
 
     /// What stands before a good signature, and whether a reading key was needed for it.
     fn signed_part<'v>(&self, value: &'v [u8], now: impl Fn() -> UnixTime) -> Option<(&'v [u8], bool)> {
-        if value.len() > CookieScope::LIMIT || !value.starts_with(b"2|") {
+        if value.len() > CookieScope::MAX_LEN || !value.starts_with(b"2|") {
             return None;
         }
         let (body, signature) = value.split_last_chunk::<64>()?;
-        let is_good = |key: &Hmac| secret::equal(hex(key.code(body)).as_flattened(), signature);
+        let is_good = |key: &Hmac| secret::constant_time_eq(hex(key.mac(body)).as_flattened(), signature);
         let (_, stale) = self.keys.find(now, |key| is_good(key).then_some(()))?;
         Some((body, stale))
     }
 }
 
-impl Form for SignedValues {
-    fn slides(&self) -> bool {
+impl CookieCodec for SignedValueCodec {
+    fn supports_idle_timeout(&self) -> bool {
         false
     }
 
     /// The one time of a signed value is that of the login, so that rewriting it under another key does not
     /// make it live longer.
-    fn seal(&self, place: Place<'_>, payload: &[u8], times: Times) -> String {
+    fn encode(&self, place: CookieContext<'_>, payload: &[u8], times: CookieTimes) -> String {
         self.sign(place.name, payload, times.started_at)
     }
 
-    fn open<'b>(
+    fn decode<'b>(
         &self,
-        place: Place<'_>,
+        place: CookieContext<'_>,
         value: &[u8],
         now: &dyn Fn() -> UnixTime,
         buffer: &'b mut [u8],
-    ) -> Result<Opened<'b>, OpenError> {
-        Self::open(self, place.name, value, place.lifetime.max_age(), now, buffer)
+    ) -> Result<DecodedCookie<'b>, CookieDecodeError> {
+        Self::verify(self, place.name, value, place.lifetime.max_age(), now, buffer)
     }
 }
 
-impl fmt::Debug for SignedValues {
+impl fmt::Debug for SignedValueCodec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SignedValues")
     }
@@ -160,14 +161,14 @@ mod tests {
         for octet in 0..=u8::MAX {
             assert_eq!(hex([octet]).as_flattened(), format!("{octet:02x}").as_bytes());
         }
-        let values = SignedValues::new(&Keyring::generate());
+        let values = SignedValueCodec::new(&Keyring::generate());
         let (name, now) = (CookieName::session_id(), UnixTime::from_secs(1));
         let mut value = values.sign(&name, b"x", now).into_bytes();
         let place = value.len() - 64;
         value[place..].make_ascii_uppercase();
         let mut buffer = [0; 9];
-        let opened = values.open(&name, &value, Duration::from_secs(1), || now, &mut buffer);
-        assert_eq!(opened.map(|_| ()), Err(OpenError::Invalid));
+        let opened = values.verify(&name, &value, Duration::from_secs(1), || now, &mut buffer);
+        assert_eq!(opened.map(|_| ()), Err(CookieDecodeError::Invalid));
     }
 
     #[test]
@@ -175,7 +176,7 @@ mod tests {
         // Made by tornado 6.6.1 with the key "solo"; HMAC fills a short key up with zeros.
         let mut key = b"solo".to_vec();
         key.resize(32, 0);
-        let values = SignedValues::new(&Keyring::from_secret(Secret::from(key)).expect("long enough"));
+        let values = SignedValueCodec::new(&Keyring::from_secret(Secret::from(key)).expect("long enough"));
         let name = CookieName::custom("k").expect("a token");
         let now = UnixTime::from_secs(1_700_000_000);
         assert_eq!(
@@ -187,33 +188,33 @@ mod tests {
 
     #[test]
     fn a_payload_larger_than_the_buffer_is_invalid() {
-        let values = SignedValues::new(&Keyring::generate());
+        let values = SignedValueCodec::new(&Keyring::generate());
         let (name, now) = (CookieName::session_id(), UnixTime::from_secs(1));
         let value = values.sign(&name, &[7; 33], now);
         let open = |buffer: &mut [u8]| {
             let life = Duration::from_secs(1);
             values
-                .open(&name, value.as_bytes(), life, || now, buffer)
+                .verify(&name, value.as_bytes(), life, || now, buffer)
                 .map(|_| ())
         };
         assert_eq!(open(&mut [0; 33]), Ok(()));
-        assert_eq!(open(&mut [0; 32]), Err(OpenError::Invalid));
+        assert_eq!(open(&mut [0; 32]), Err(CookieDecodeError::Invalid));
     }
 
     #[test]
     fn the_clock_is_read_for_good_signatures_alone() {
-        let values = SignedValues::new(&Keyring::generate());
+        let values = SignedValueCodec::new(&Keyring::generate());
         let name = CookieName::session_id();
-        let foreign = SignedValues::new(&Keyring::generate()).sign(&name, b"x", UnixTime::from_secs(1));
+        let foreign = SignedValueCodec::new(&Keyring::generate()).sign(&name, b"x", UnixTime::from_secs(1));
         let life = Duration::from_secs(1);
         let mut buffer = [0; 9];
-        let opened = values.open(
+        let opened = values.verify(
             &name,
             foreign.as_bytes(),
             life,
             || unreachable!("not read"),
             &mut buffer,
         );
-        assert_eq!(opened.map(|_| ()), Err(OpenError::Invalid));
+        assert_eq!(opened.map(|_| ()), Err(CookieDecodeError::Invalid));
     }
 }

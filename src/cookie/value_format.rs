@@ -5,30 +5,30 @@ use std::time::Duration;
 use super::{
     lifetime::Lifetime,
     name::CookieName,
-    opened::{OpenError, Opened},
+    opened::{CookieDecodeError, DecodedCookie},
     scope::CookieScope,
 };
 use crate::clock::UnixTime;
 
 /// How a payload becomes a value, and a value a payload.
-pub(super) trait Form: Send + Sync {
+pub(super) trait CookieCodec: Send + Sync {
     /// Whether a value holds its time of issue beside that of the login, so that idle time can begin anew.
-    fn slides(&self) -> bool;
+    fn supports_idle_timeout(&self) -> bool;
 
-    fn seal(&self, place: Place<'_>, payload: &[u8], times: Times) -> String;
+    fn encode(&self, place: CookieContext<'_>, payload: &[u8], times: CookieTimes) -> String;
 
-    fn open<'b>(
+    fn decode<'b>(
         &self,
-        place: Place<'_>,
+        place: CookieContext<'_>,
         value: &[u8],
         now: &dyn Fn() -> UnixTime,
         buffer: &'b mut [u8],
-    ) -> Result<Opened<'b>, OpenError>;
+    ) -> Result<DecodedCookie<'b>, CookieDecodeError>;
 }
 
 /// Which cookie a value is for.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct CookieContext<'a> {
     pub(super) name: &'a CookieName,
     #[cfg_attr(
         not(feature = "encrypted-cookies"),
@@ -44,8 +44,8 @@ pub(super) struct Place<'a> {
     not(feature = "encrypted-cookies"),
     allow(dead_code, reason = "signed values have one time")
 )]
-pub(super) struct Times {
+pub(super) struct CookieTimes {
     pub(super) started_at: UnixTime,
     pub(super) issued_at: UnixTime,
-    pub(super) life: Duration,
+    pub(super) max_age: Duration,
 }

@@ -36,13 +36,13 @@ pub enum Event<'a> {
         client: Option<IpAddr>,
     },
     /// A request was turned away.
-    Refused {
+    Denied {
         /// Why.
         reason: Reason,
         /// The label of the grant, where the credential was known and still refused.
         label: Option<&'a str>,
         /// What was asked for.
-        path: LoggedPath<'a>,
+        path: RedactedPath<'a>,
         /// From where, if that is known.
         client: Option<IpAddr>,
     },
@@ -51,14 +51,14 @@ pub enum Event<'a> {
         /// What it said. The text is the store's own and is not checked.
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
         /// What was asked for.
-        path: LoggedPath<'a>,
+        path: RedactedPath<'a>,
     },
     /// Somebody tried a password from an address that is not known, so the throttle counts by account alone, and
     /// whoever guesses keeps the owner out. Told once by each gate.
     ///
     /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::Peer) into
     /// requests, and name the proxies that are in front.
-    UnknownClient,
+    ClientAddressUnknown,
     /// Somebody came in by a password whose stored hash is weak and stays so: set the password anew.
     WeakPasswordHash {
         /// Who.
@@ -70,22 +70,22 @@ pub enum Event<'a> {
 /// ASCII, an ellipsis where it was cut. It is cut behind `token=` and behind `pcl_`, which generated tokens
 /// begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoggedPath<'a> {
+pub struct RedactedPath<'a> {
     path: &'a str,
     cut: bool,
 }
 
-impl<'a> LoggedPath<'a> {
+impl<'a> RedactedPath<'a> {
     /// The longest path that is logged whole, in octets.
-    pub const LIMIT: usize = 64;
+    pub const MAX_LEN: usize = 64;
 
-    pub(crate) fn of(path: &'a str) -> Self {
-        let mut end = path.len().min(Self::LIMIT);
+    pub(crate) fn new(path: &'a str) -> Self {
+        let mut end = path.len().min(Self::MAX_LEN);
         while !path.is_char_boundary(end) {
             end -= 1;
         }
         // Only what is logged is looked at: a path may be a thousand times as long.
-        let end = token_in(&path[..end]);
+        let end = find_token_start(&path[..end]);
         let whole = end == path.len();
         Self {
             path: &path[..end],
@@ -95,14 +95,14 @@ impl<'a> LoggedPath<'a> {
 }
 
 /// Where a token begins that went astray into `path`, as by a link whose `?` was escaped; else its end.
-fn token_in(path: &str) -> usize {
+fn find_token_start(path: &str) -> usize {
     let small = path.to_ascii_lowercase();
     let behind = |mark: &str| small.find(mark).map(|place| place + mark.len());
     let places = ["token=", "token%3d", "pcl_"].into_iter().filter_map(behind);
     places.min().unwrap_or(path.len())
 }
 
-impl fmt::Display for LoggedPath<'_> {
+impl fmt::Display for RedactedPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
 
@@ -144,9 +144,9 @@ mod tests {
     fn of_a_long_path_only_what_is_logged_is_looked_at() {
         let long = "/a".repeat(30_000);
         let copied = allocation_counter::measure(|| {
-            std::hint::black_box(LoggedPath::of(&long));
+            std::hint::black_box(RedactedPath::new(&long));
         });
-        assert!(copied.bytes_max <= LoggedPath::LIMIT as u64, "{copied:?}");
+        assert!(copied.bytes_max <= RedactedPath::MAX_LEN as u64, "{copied:?}");
     }
 
     #[test]
@@ -163,11 +163,11 @@ mod tests {
             ("/tokens/a=b", "/tokens/a=b".to_owned()),
             (long.as_str(), format!("/{}...", "a".repeat(63))),
         ] {
-            assert_eq!(LoggedPath::of(path).to_string(), expected, "{path:?}");
+            assert_eq!(RedactedPath::new(path).to_string(), expected, "{path:?}");
         }
         let straddling = format!("{}\u{e9}", "a".repeat(63));
         assert_eq!(
-            LoggedPath::of(&straddling).to_string(),
+            RedactedPath::new(&straddling).to_string(),
             format!("{}...", "a".repeat(63))
         );
     }

@@ -27,7 +27,7 @@ impl Observer for TracingObserver {
             Event::LoggedOut { identity, client } => {
                 tracing::info!(target: TARGET, username = identity.username(), ?client, "logged out");
             }
-            Event::Refused {
+            Event::Denied {
                 reason,
                 label,
                 path,
@@ -41,7 +41,7 @@ impl Observer for TracingObserver {
             Event::Unavailable { error, path } => {
                 tracing::error!(target: TARGET, %error, %path, "unavailable");
             }
-            Event::UnknownClient => {
+            Event::ClientAddressUnknown => {
                 tracing::warn!(target: TARGET, "passwords are throttled by account alone: clients have no address");
             }
             Event::WeakPasswordHash { identity } => {

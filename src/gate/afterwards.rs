@@ -8,23 +8,23 @@ use http::{
 use crate::{
     cookie::SetCookies,
     gate::responses::{NO_REFERRER, NO_STORE},
-    guard::Cors,
+    guard::CorsHeaders,
 };
 
 /// What the layer adds to the handler's answer: cookies, and header fields that keep secrets out of caches and
 /// referrers.
 #[derive(Debug, Default)]
-pub struct Afterwards {
+pub struct ResponseAdditions {
     pub(crate) set_cookies: SetCookies,
     /// The answer depends on a cookie.
     pub(crate) by_cookie: bool,
     /// The URL of the request held a token.
     pub(crate) token_in_url: bool,
     /// What pages of other origins may know of the answer.
-    pub(crate) cors: Cors,
+    pub(crate) cors: CorsHeaders,
 }
 
-impl Afterwards {
+impl ResponseAdditions {
     /// Adds to `headers`: appended, so that nothing of the handler's is lost.
     pub fn apply_to(self, headers: &mut HeaderMap) {
         if self.token_in_url {
@@ -34,7 +34,7 @@ impl Afterwards {
             // An answer without any field gives a cache no reason to keep it.
             headers.append(VARY, HeaderValue::from_static("Cookie"));
         }
-        self.cors.write_to(headers);
+        self.cors.apply_to(headers);
         self.set_cookies.append_to(headers);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     deadline::within,
-    guard::{Permit, Throttled},
+    guard::{LoginAttempt, RateLimited},
 };
 
 /// How long an attempt waits at most.
@@ -40,8 +40,8 @@ impl AttemptQueue {
     /// What `reserve` makes of an attempt now. A permit takes a place until [`AttemptQueue::settled`].
     pub(super) fn reserve(
         &self,
-        reserve: impl FnOnce() -> Result<Permit, Throttled>,
-    ) -> Result<Permit, Throttled> {
+        reserve: impl FnOnce() -> Result<LoginAttempt, RateLimited>,
+    ) -> Result<LoginAttempt, RateLimited> {
         self.lock().reserve(reserve)
     }
 
@@ -50,8 +50,8 @@ impl AttemptQueue {
     pub(super) async fn wait(
         &self,
         patience: Duration,
-        reserve: impl Fn() -> Result<Permit, Throttled>,
-    ) -> Option<Result<Permit, Throttled>> {
+        reserve: impl Fn() -> Result<LoginAttempt, RateLimited>,
+    ) -> Option<Result<LoginAttempt, RateLimited>> {
         let place = Place::enter(self)?;
         let reserved = poll_fn(|context| {
             let mut state = self.lock();
@@ -85,9 +85,12 @@ impl AttemptQueue {
 }
 
 impl State {
-    fn reserve(&mut self, reserve: impl FnOnce() -> Result<Permit, Throttled>) -> Result<Permit, Throttled> {
+    fn reserve(
+        &mut self,
+        reserve: impl FnOnce() -> Result<LoginAttempt, RateLimited>,
+    ) -> Result<LoginAttempt, RateLimited> {
         if self.checked >= CHECKED {
-            return Err(Throttled::UNTIL_SETTLED);
+            return Err(RateLimited::UNTIL_SETTLED);
         }
         let permit = reserve()?;
         self.checked += 1;
@@ -130,7 +133,9 @@ mod tests {
     async fn attempt_that_waits_too_long_gives_its_place_in_the_queue_back() {
         let queue = AttemptQueue::default();
         for _ in 0..=WAITING {
-            let reserved = queue.wait(Duration::ZERO, || Err(Throttled::UNTIL_SETTLED)).await;
+            let reserved = queue
+                .wait(Duration::ZERO, || Err(RateLimited::UNTIL_SETTLED))
+                .await;
             assert!(reserved.is_none());
         }
         let places: Vec<_> = (0..WAITING).map_while(|_| Place::enter(&queue)).collect();

@@ -8,11 +8,11 @@ use http_body_util::Full;
 use crate::{
     cookie::SetCookies,
     denial::Denial,
-    gate::{form::Form, gate::Gate, login_cookie::is_https, responses::OwnResponse},
-    guard::Surroundings,
-    head::Head,
-    maybe_future::Answer,
-    session::{Credential, Session},
+    gate::{form::UrlEncodedForm, gate::AuthState, login_cookie::is_https, responses::FullResponse},
+    guard::EffectiveTarget,
+    head::RequestHead,
+    maybe_future::MaybeFuture,
+    session::{AuthMethod, Session},
 };
 
 /// One of the gate's own paths.
@@ -25,10 +25,10 @@ pub(crate) trait Endpoint: Send + Sync {
     }
 
     /// The answer to a visitor who brings no form: GET and HEAD.
-    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse>;
+    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse>;
 
     /// The answer to a form: POST.
-    fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse>;
+    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse>;
 }
 
 /// The layer's own paths, and what answers there.
@@ -48,19 +48,19 @@ impl Endpoints {
 }
 
 /// A request to one of the gate's own paths; its Host is good.
-pub(crate) struct Visit<'a> {
-    pub(crate) gate: &'a Arc<Gate>,
-    pub(crate) head: Head<'a>,
-    pub(crate) surroundings: Surroundings<'a>,
+pub(crate) struct EndpointRequest<'a> {
+    pub(crate) gate: &'a Arc<AuthState>,
+    pub(crate) head: RequestHead<'a>,
+    pub(crate) target: EffectiveTarget<'a>,
     /// The session of the request, whatever it may do.
     pub(crate) session: Option<Session>,
     /// Whether the session may use these routes, by its scopes and the authorizers.
     pub(crate) is_permitted: bool,
 }
 
-impl Visit<'_> {
+impl EndpointRequest<'_> {
     /// What all routes of the gate share.
-    pub(crate) fn gate(&self) -> &Arc<Gate> {
+    pub(crate) fn gate(&self) -> &Arc<AuthState> {
         self.gate
     }
 
@@ -72,15 +72,15 @@ impl Visit<'_> {
     /// The session of a visitor who is logged in by a cookie.
     pub(crate) fn session_by_cookie(&self) -> Option<&Session> {
         let session = self.session.as_ref();
-        session.filter(|session| session.credential() == Credential::Cookie)
+        session.filter(|session| session.auth_method() == AuthMethod::Cookie)
     }
 
     /// The `_xsrf` value for a form: of the login, or of before it.
     pub(crate) fn xsrf(&self, session: Option<&Session>, cookies: &mut SetCookies) -> String {
-        let (xsrf, https) = (&self.gate().xsrf_cookie, is_https(&self.surroundings));
-        match session.filter(|session| session.credential() == Credential::Cookie) {
-            Some(session) => xsrf.of_session(session, self.head, https, cookies),
-            None => xsrf.before_login(self.head, https, cookies),
+        let (xsrf, https) = (&self.gate().xsrf_cookie, is_https(&self.target));
+        match session.filter(|session| session.auth_method() == AuthMethod::Cookie) {
+            Some(session) => xsrf.session_token(session, self.head, https, cookies),
+            None => xsrf.anonymous_token(self.head, https, cookies),
         }
     }
 
@@ -90,7 +90,7 @@ impl Visit<'_> {
     ///
     /// `Reason::CrossSite`.
     pub(crate) fn check_xsrf(&self, session: Option<&Session>, field: &str) -> Result<(), Denial> {
-        let (gate, surroundings) = (&**self.gate(), &self.surroundings);
+        let (gate, surroundings) = (&**self.gate(), &self.target);
         let xsrf = &gate.xsrf_cookie;
         match session {
             Some(session) => xsrf.check(&gate.guards, surroundings, self.head, session, Some(field.trim())),
@@ -100,13 +100,13 @@ impl Visit<'_> {
 
     /// Where the visitor comes from.
     pub(crate) fn client(&self) -> Option<IpAddr> {
-        self.gate().guards.client(&self.surroundings, self.head)
+        self.gate().guards.client_ip(&self.target, self.head)
     }
 }
 
 /// The answer to a method that an endpoint does not have.
-pub(crate) fn not_allowed() -> OwnResponse {
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
+pub(crate) fn not_allowed() -> FullResponse {
+    let mut response = status_response(StatusCode::METHOD_NOT_ALLOWED);
     response
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
@@ -114,7 +114,7 @@ pub(crate) fn not_allowed() -> OwnResponse {
 }
 
 /// An answer of a status and nothing else.
-pub(crate) fn plain(status: StatusCode) -> OwnResponse {
+pub(crate) fn status_response(status: StatusCode) -> FullResponse {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     response

@@ -7,15 +7,15 @@ use crate::{percent, secret::Secret};
 /// The fields of an `application/x-www-form-urlencoded` body, each decoded once.
 ///
 /// A field that cannot be decoded makes the whole form unreadable: nothing is guessed.
-pub(crate) struct Form(Vec<(Box<str>, Secret)>);
+pub(crate) struct UrlEncodedForm(Vec<(Box<str>, Secret)>);
 
-impl Form {
+impl UrlEncodedForm {
     /// The most fields a form of ours could have, and then some.
-    const FIELDS: usize = 32;
+    const MAX_FIELDS: usize = 32;
 
     /// The form that `body` holds, or `None` if it is none: a malformed escape, text that is not UTF-8, too many
     /// fields.
-    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         let mut fields = Vec::new();
         for pair in body.split(|octet| *octet == b'&').filter(|pair| !pair.is_empty()) {
             let (name, value) = match memchr::memchr(b'=', pair) {
@@ -25,7 +25,7 @@ impl Form {
             let name = percent::form_decoded(name).collect::<Option<Vec<u8>>>()?;
             let value = Secret::from(percent::form_decoded(value).collect::<Option<Vec<u8>>>()?);
             value.expose_str()?;
-            if fields.len() == Self::FIELDS {
+            if fields.len() == Self::MAX_FIELDS {
                 return None;
             }
             fields.push((String::from_utf8(name).ok()?.into(), value));
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn fields_are_decoded_once_and_a_broken_one_breaks_the_form() {
-        let form = Form::read(b"_xsrf=x1&password=p%2Bq+r%C3%A9&empty=&bare").expect("a form");
+        let form = UrlEncodedForm::parse(b"_xsrf=x1&password=p%2Bq+r%C3%A9&empty=&bare").expect("a form");
         assert_eq!(form.text("password"), "p+q r\u{e9}");
         assert_eq!(form.text("_xsrf"), "x1");
         assert_eq!(
@@ -71,15 +71,15 @@ mod tests {
             ("".into(), "".into(), "".into())
         );
         for broken in [&b"a=%"[..], b"a=%zz", b"a=%FF", b"%FF=a"] {
-            assert!(Form::read(broken).is_none(), "{broken:?}");
+            assert!(UrlEncodedForm::parse(broken).is_none(), "{broken:?}");
         }
-        assert!(Form::read(&b"a&".repeat(32)).is_some());
-        assert!(Form::read(&b"a&".repeat(33)).is_none());
+        assert!(UrlEncodedForm::parse(&b"a&".repeat(32)).is_some());
+        assert!(UrlEncodedForm::parse(&b"a&".repeat(33)).is_none());
     }
 
     #[test]
     fn a_field_that_comes_twice_is_no_field() {
-        let form = Form::read(b"password=a&password=b").expect("a form");
+        let form = UrlEncodedForm::parse(b"password=a&password=b").expect("a form");
         assert!(form.field("password").is_none());
     }
 }

@@ -9,28 +9,28 @@ use http_body_util::{BodyExt as _, Limited};
 use crate::{
     deadline::within,
     error::BoxError,
-    gate::{endpoint::plain, passage::Passage, responses::OwnResponse},
-    head::Head,
-    maybe_future::Answer,
+    gate::{endpoint::status_response, passage::RouteAuth, responses::FullResponse},
+    head::RequestHead,
+    maybe_future::MaybeFuture,
 };
 
 /// A form that is to be read before the gate can answer.
 ///
 /// Whoever serves requests without tower hands the body over, by [`FormRequest::read`]; the service that the layer
 /// makes does so by itself.
-pub struct FormRequest {
-    passage: Arc<Passage>,
+pub struct FormSubmission {
+    passage: Arc<RouteAuth>,
     head: Request<()>,
 }
 
-impl FormRequest {
+impl FormSubmission {
     /// The longest form that is read, in octets.
-    pub const LIMIT: usize = 16 * 1024;
+    pub const MAX_LEN: usize = 16 * 1024;
 
     /// The default of [`form_timeout`](crate::AuthLayerBuilder::form_timeout).
     pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-    pub(crate) fn new(passage: Arc<Passage>, head: Head<'_>) -> Self {
+    pub(crate) fn new(passage: Arc<RouteAuth>, head: RequestHead<'_>) -> Self {
         Self {
             passage,
             head: head.to_request(),
@@ -38,30 +38,30 @@ impl FormRequest {
     }
 
     /// The gate's answer to the form with this body.
-    pub fn answer(self, body: &[u8]) -> Answer<OwnResponse> {
-        self.passage.take_form(Head::of(&self.head), body)
+    pub fn respond(self, body: &[u8]) -> MaybeFuture<FullResponse> {
+        self.passage.submit_form(RequestHead::new(&self.head), body)
     }
 
     /// The gate's answer to the form in `body`, of which no more than [`FormRequest::LIMIT`] octets are read.
     ///
     /// A body that has not arrived whole within [`form_timeout`](crate::AuthLayerBuilder::form_timeout) is answered as by
     /// [`answer_late`](Self::answer_late).
-    pub async fn read<B>(self, body: B) -> OwnResponse
+    pub async fn read_and_respond<B>(self, body: B) -> FullResponse
     where
         B: Body<Data: Send, Error: Into<BoxError>> + Send,
     {
-        let body = Limited::new(body, Self::LIMIT).collect();
+        let body = Limited::new(body, Self::MAX_LEN).collect();
         match within(self.passage.form_timeout(), body).await {
-            Some(Ok(body)) => self.answer(&body.to_bytes()).await,
-            Some(Err(_)) => self.answer_unread(),
+            Some(Ok(body)) => self.respond(&body.to_bytes()).await,
+            Some(Err(_)) => self.respond_too_large(),
             None => self.answer_late(),
         }
     }
 
     /// The gate's answer to a form that takes too long to arrive: 408, and `Connection: close`, which servers leave out
     /// of HTTP/2.
-    pub fn answer_late(self) -> OwnResponse {
-        let mut response = plain(StatusCode::REQUEST_TIMEOUT);
+    pub fn answer_late(self) -> FullResponse {
+        let mut response = status_response(StatusCode::REQUEST_TIMEOUT);
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -69,12 +69,12 @@ impl FormRequest {
     }
 
     /// The gate's answer to a form that is longer than [`FormRequest::LIMIT`], or was never sent whole.
-    pub fn answer_unread(self) -> OwnResponse {
-        plain(StatusCode::PAYLOAD_TOO_LARGE)
+    pub fn respond_too_large(self) -> FullResponse {
+        status_response(StatusCode::PAYLOAD_TOO_LARGE)
     }
 }
 
-impl std::fmt::Debug for FormRequest {
+impl std::fmt::Debug for FormSubmission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("FormRequest")
     }

@@ -19,10 +19,10 @@ use crate::{
     error::BoxError,
     gate::{
         AuthBody,
-        afterwards::Afterwards,
-        form_request::FormRequest,
-        passage::{Passage, decide::Step},
-        responses::OwnResponse,
+        afterwards::ResponseAdditions,
+        form_request::FormSubmission,
+        passage::{RouteAuth, decide::Step},
+        responses::FullResponse,
     },
     maybe_future::BoxFuture,
 };
@@ -38,18 +38,18 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, Q, F> {
-        Inner { #[pin] future: F, afterwards: Afterwards },
-        Answer { response: Option<Box<OwnResponse>> },
-        AnswerLater { response: BoxFuture<OwnResponse> },
-        Wait { outcome: BoxFuture<Outcome>, held: Option<Box<Held<S, Q>>> },
+        Inner { #[pin] future: F, afterwards: ResponseAdditions },
+        Answer { response: Option<Box<FullResponse>> },
+        AnswerLater { response: BoxFuture<FullResponse> },
+        Wait { outcome: BoxFuture<Outcome>, held: Option<Box<PendingRequest<S, Q>>> },
     }
 }
 
 /// What waits with the request: the readied service, and the layer that asked.
-struct Held<S, Q> {
+struct PendingRequest<S, Q> {
     request: Request<Q>,
     inner: S,
-    passage: Arc<Passage>,
+    passage: Arc<RouteAuth>,
 }
 
 impl<S, Q, B> ResponseFuture<S, Q, S::Future>
@@ -58,10 +58,10 @@ where
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     /// Carries out a step of the decision about `request`.
-    pub(super) fn new(step: Step, passage: &Arc<Passage>, mut request: Request<Q>, inner: &mut S) -> Self {
+    pub(super) fn new(step: Step, passage: &Arc<RouteAuth>, mut request: Request<Q>, inner: &mut S) -> Self {
         let state = match step {
             Step::Admit(session, afterwards) => {
-                passage.introduce(session, request.extensions_mut());
+                passage.insert_session(session, request.extensions_mut());
                 State::Inner {
                     future: inner.call(request),
                     afterwards,
@@ -72,16 +72,16 @@ where
             },
             Step::AnswerLater(response) => State::AnswerLater { response },
             Step::ReadForm => {
-                let form = FormRequest::new(Arc::clone(passage), passage.head(&request));
+                let form = FormSubmission::new(Arc::clone(passage), passage.head(&request));
                 State::AnswerLater {
-                    response: Box::pin(form.read(request.into_body())),
+                    response: Box::pin(form.read_and_respond(request.into_body())),
                 }
             }
             Step::Wait(outcome) => {
                 // Only the service that was polled ready may be called, so it goes with the request and its clone
                 // stays here, as the documentation of `Service` asks.
                 let clone = inner.clone();
-                let held = Held {
+                let held = PendingRequest {
                     request,
                     inner: mem::replace(inner, clone),
                     passage: Arc::clone(passage),
@@ -128,7 +128,7 @@ where
                     (outcome, held.take().expect("an outcome comes once"))
                 }
             };
-            let Held {
+            let PendingRequest {
                 request,
                 mut inner,
                 passage,

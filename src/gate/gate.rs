@@ -5,61 +5,61 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::StatusCode;
 
 use crate::{
-    authenticate::{Chain, login_payload::Login},
+    authenticate::{AuthenticatorChain, login_payload::LoginPayload},
     authorizer::Authorizer,
     clock::Clock,
     cookie::{CookieError, Keyring, RequestCookies, SetCookies},
     denial::{Denial, Reason},
-    error::Unavailable,
-    event::{Event, LoggedPath, Observer},
+    error::BackendError,
+    event::{Event, Observer, RedactedPath},
     gate::{
         PasswordAttempts,
-        elsewhere::Elsewhere,
-        login_cookie::{LoginCookie, XsrfCookie},
-        responses::{OwnResponse, Telling, page_response},
+        elsewhere::ExternalLogin,
+        login_cookie::{CsrfCookie, LoginCookie},
+        responses::{ErrorResponder, FullResponse, page_response},
     },
     grant::Grant,
-    guard::{Guards, Surroundings},
-    head::Head,
+    guard::{EffectiveTarget, RequestPolicy},
+    head::RequestHead,
     html::Page,
     identity::Identity,
-    session::{Exchange, GateId, Session},
-    store::EndedLogins,
+    session::{Exchange, LayerId, Session},
+    store::RevokedSessions,
 };
 
 /// What all handles of one gate share.
-pub(crate) struct Gate {
-    pub(crate) id: GateId,
-    pub(crate) guards: Guards,
-    pub(crate) chain: Chain,
+pub(crate) struct AuthState {
+    pub(crate) id: LayerId,
+    pub(crate) guards: RequestPolicy,
+    pub(crate) chain: AuthenticatorChain,
     pub(crate) authorizers: Vec<Box<dyn Authorizer>>,
-    pub(crate) xsrf_cookie: XsrfCookie,
+    pub(crate) xsrf_cookie: CsrfCookie,
     /// The cookie of a login, where a browser can log in.
     pub(crate) login_cookie: Option<LoginCookie>,
     /// Where people log in, if it is not here.
-    pub(crate) elsewhere: Option<Arc<dyn Elsewhere>>,
-    pub(crate) ended: Arc<EndedLogins>,
+    pub(crate) external_login: Option<Arc<dyn ExternalLogin>>,
+    pub(crate) revoked: Arc<RevokedSessions>,
     pub(crate) passwords: Arc<PasswordAttempts>,
-    pub(crate) telling: Telling,
+    pub(crate) error_responder: ErrorResponder,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long the body of a form may take to arrive.
     pub(crate) form_timeout: Duration,
-    pub(crate) gate_only: bool,
+    pub(crate) skip_session_extension: bool,
 }
 
-impl Gate {
+impl AuthState {
     /// The login that a session becomes which came from a token in the query, unless the browser has it already.
     /// The session gets the identity that this login has.
-    pub(crate) fn login_for(&self, session: &mut Session, head: Head<'_>) -> Option<Login> {
+    pub(crate) fn login_for(&self, session: &mut Session, head: RequestHead<'_>) -> Option<LoginPayload> {
         let LoginCookie(login_cookie) = self.login_cookie.as_ref()?;
         let token = match session.exchange() {
             Exchange::Never => return None,
             Exchange::SharedToken => None,
             Exchange::Token(hash) => Some(**hash),
         };
-        let head = head.with_clock(&*self.clock);
-        let logins = RequestCookies::of_head(head).map(|sent| login_cookie.logins(&sent, head));
+        let head = head.replace_clock(&*self.clock);
+        let logins = RequestCookies::from_head(head).map(|sent| login_cookie.sessions_in(&sent, head));
         let logins = logins.unwrap_or_default();
         let existing = match &*logins {
             [login] if login.token == token => Some(login.grant.clone()),
@@ -78,7 +78,7 @@ impl Gate {
                 session.set_grant(grant.clone());
                 Some(grant.into())
             }
-            (Some(_), None) => Some(Login {
+            (Some(_), None) => Some(LoginPayload {
                 token,
                 ..session.grant().clone().into()
             }),
@@ -90,9 +90,9 @@ impl Gate {
     /// # Errors
     ///
     /// If it does not fit into a cookie; then nobody is logged in.
-    pub(crate) fn log_in(
+    pub(crate) fn login(
         &self,
-        login: impl Into<Login>,
+        login: impl Into<LoginPayload>,
         host: &[u8],
         client: Option<IpAddr>,
         https: bool,
@@ -100,10 +100,10 @@ impl Gate {
     ) -> Result<(), CookieError> {
         let login = login.into();
         if let Some(LoginCookie(login_cookie)) = &self.login_cookie {
-            cookies.push_own(login_cookie.line(&login, host, self.clock.now(), https)?);
+            cookies.push_overriding(login_cookie.set_cookie(&login, host, self.clock.now(), https)?);
         }
         let session = login.into_session();
-        self.tell(&Event::LoggedIn {
+        self.emit(&Event::LoggedIn {
             identity: session.identity(),
             client,
         });
@@ -116,24 +116,24 @@ impl Gate {
     /// # Errors
     ///
     /// `TooLarge` if the cookies cannot be read: then nothing has ended.
-    pub(crate) fn log_out(
+    pub(crate) fn logout(
         &self,
-        head: Head<'_>,
+        head: RequestHead<'_>,
         client: Option<IpAddr>,
         https: bool,
         cookies: &mut SetCookies,
     ) -> Result<(), Denial> {
-        let sent = RequestCookies::of_head(head)?;
+        let sent = RequestCookies::from_head(head)?;
         if let Some(login_cookie) = &self.login_cookie {
-            let logins = login_cookie.end(&sent, head.with_clock(&*self.clock));
+            let logins = login_cookie.revoke(&sent, head.replace_clock(&*self.clock));
             for login in &logins {
                 let identity = login.grant.identity();
-                self.tell(&Event::LoggedOut { identity, client });
+                self.emit(&Event::LoggedOut { identity, client });
             }
             login_cookie.remove(head, https, cookies);
         }
-        if let Some(elsewhere) = &self.elsewhere {
-            elsewhere.remove(head, https, true, cookies);
+        if let Some(elsewhere) = &self.external_login {
+            elsewhere.remove_cookies(head, https, true, cookies);
         }
         self.xsrf_cookie.remove(https, cookies);
         Ok(())
@@ -152,9 +152,9 @@ impl Gate {
     }
 
     /// The answer to somebody whose login does not fit into a cookie: no fault of theirs, and the operator is told.
-    pub(crate) fn did_not_fit(&self, error: &CookieError, path: &str) -> OwnResponse {
-        let path = LoggedPath::of(path);
-        self.tell(&Event::Unavailable { error, path });
+    pub(crate) fn cookie_too_large(&self, error: &CookieError, path: &str) -> FullResponse {
+        let path = RedactedPath::new(path);
+        self.emit(&Event::Unavailable { error, path });
         let page = Page::new("Not logged in").paragraph("What this login holds is too long for a cookie.");
         let mut response = page_response(page.finish());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -162,7 +162,12 @@ impl Gate {
     }
 
     /// Reports the refusal of a request to one of the layer's own paths.
-    pub(crate) fn refused(&self, reason: Reason, head: Head<'_>, surroundings: &Surroundings<'_>) {
+    pub(crate) fn log_denied(
+        &self,
+        reason: Reason,
+        head: RequestHead<'_>,
+        surroundings: &EffectiveTarget<'_>,
+    ) {
         self.report_refusal(reason, None, head, Some(surroundings));
     }
 
@@ -171,12 +176,12 @@ impl Gate {
         &self,
         reason: Reason,
         label: Option<&str>,
-        head: Head<'_>,
-        surroundings: Option<&Surroundings<'_>>,
+        head: RequestHead<'_>,
+        surroundings: Option<&EffectiveTarget<'_>>,
     ) {
-        let client = surroundings.and_then(|surroundings| self.guards.client(surroundings, head));
-        let path = LoggedPath::of(head.uri().path());
-        self.tell(&Event::Refused {
+        let client = surroundings.and_then(|surroundings| self.guards.client_ip(surroundings, head));
+        let path = RedactedPath::new(head.uri().path());
+        self.emit(&Event::Denied {
             reason,
             label,
             path,
@@ -184,16 +189,16 @@ impl Gate {
         });
     }
 
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn emit(&self, event: &Event<'_>) {
         if let Some(observer) = &self.observer {
             observer.observe(event);
         }
     }
 
-    pub(crate) fn unavailable(&self, unavailable: &Unavailable, path: &str) -> Denial {
-        let path = LoggedPath::of(path);
-        self.tell(&Event::Unavailable {
-            error: &**unavailable.error(),
+    pub(crate) fn backend_error(&self, unavailable: &BackendError, path: &str) -> Denial {
+        let path = RedactedPath::new(path);
+        self.emit(&Event::Unavailable {
+            error: &**unavailable.cause(),
             path,
         });
         Denial::new(Reason::Unavailable).with_retry_after(unavailable.retry_after())

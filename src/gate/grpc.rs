@@ -9,15 +9,15 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
 
-use crate::{denial::Denial, fields, head::Head};
+use crate::{denial::Denial, fields, head::RequestHead};
 
 /// The media type of the answer, if a gRPC client asks: what is asked for without `+proto` and the like.
-pub(crate) fn media_type(head: Head<'_>) -> Option<HeaderValue> {
+pub(crate) fn media_type(head: RequestHead<'_>) -> Option<HeaderValue> {
     // A call is a POST, whatever it does.
     if *head.method() != Method::POST {
         return None;
     }
-    let asked = head.field(&fields::CONTENT_TYPE)?.as_bytes();
+    let asked = head.header(&fields::CONTENT_TYPE)?.as_bytes();
     // Nearly every request leaves here.
     let kind = asked.strip_prefix(b"application/grpc")?;
     [
@@ -114,25 +114,25 @@ mod tests {
             request
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static(asked));
-            let found = media_type(Head::of(&request));
+            let found = media_type(RequestHead::new(&request));
             let found = found.as_ref().map(|value| value.to_str().expect("visible ASCII"));
             assert_eq!(found, expected, "{asked}");
             *request.method_mut() = Method::GET;
-            assert_eq!(media_type(Head::of(&request)), None, "{asked}");
+            assert_eq!(media_type(RequestHead::new(&request)), None, "{asked}");
         }
     }
 
     #[test]
     fn every_reason_has_a_status_that_is_not_ok() {
         for (denial, expected) in [
-            (Denial::new(Reason::NoCredential), "16"),
+            (Denial::new(Reason::MissingCredential), "16"),
             (Denial::new(Reason::UnknownToken), "16"),
             (Denial::new(Reason::ExpiredToken), "16"),
             (Denial::insufficient_scope("write"), "7"),
-            (Denial::new(Reason::ForeignHost), "7"),
+            (Denial::new(Reason::DisallowedHost), "7"),
             (Denial::new(Reason::CrossSite), "7"),
             (Denial::new(Reason::Unavailable), "14"),
-            (Denial::new(Reason::Throttled), "8"),
+            (Denial::new(Reason::RateLimited), "8"),
             (Denial::new(Reason::TooLarge), "8"),
             (Denial::new(Reason::Malformed), "3"),
         ] {

@@ -19,16 +19,16 @@ use std::{
 
 use super::attempt_queue::{AttemptQueue, PATIENCE};
 use crate::{
-    clock::{Clock, Moment},
+    clock::{Clock, MonotonicTime},
     denial::{Denial, Reason},
-    error::Unavailable,
-    event::{Event, LoggedPath, Observer},
+    error::BackendError,
+    event::{Event, Observer, RedactedPath},
     grant::Grant,
-    guard::{Permit, Throttle, Throttled},
+    guard::{LoginAttempt, LoginRateLimiter, RateLimited},
     identity::Identity,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     secret::Secret,
-    verify::{PasswordVerifier, Verdict},
+    verify::{PasswordVerifier, Verification},
 };
 
 /// The verifier of passwords, and the limits on attempts.
@@ -36,7 +36,7 @@ pub(crate) struct PasswordAttempts {
     verifier: Option<Arc<dyn PasswordVerifier>>,
     /// Whether each user has a password, or all share one.
     by_username: bool,
-    throttle: Throttle,
+    throttle: LoginRateLimiter,
     queue: AttemptQueue,
     has_reported_unknown_client: AtomicBool,
     clock: Arc<dyn Clock>,
@@ -53,7 +53,7 @@ impl PasswordAttempts {
         Arc::new(Self {
             verifier,
             by_username,
-            throttle: Throttle::new(),
+            throttle: LoginRateLimiter::new(),
             queue: AttemptQueue::default(),
             has_reported_unknown_client: AtomicBool::new(false),
             clock,
@@ -82,9 +82,9 @@ impl PasswordAttempts {
         password: &Secret,
         client: Option<IpAddr>,
         path: &str,
-    ) -> Answer<Result<Grant, Denial>> {
+    ) -> MaybeFuture<Result<Grant, Denial>> {
         let (attempt, password) = (self.reserve(username, client, path), password.clone());
-        Answer::later(async move { attempt.await?.verify(&password).await })
+        MaybeFuture::from_future(async move { attempt.await?.verify(&password).await })
     }
 
     /// Reserves an attempt. `path` is that of the request, for the events.
@@ -97,9 +97,9 @@ impl PasswordAttempts {
         username: &str,
         client: Option<IpAddr>,
         path: &str,
-    ) -> Answer<Result<PasswordAttempt, Denial>> {
+    ) -> MaybeFuture<Result<PasswordAttempt, Denial>> {
         if client.is_none() && !self.has_reported_unknown_client.swap(true, Ordering::Relaxed) {
-            self.report(&Event::UnknownClient);
+            self.report(&Event::ClientAddressUnknown);
         }
         let attempt = PasswordAttempt {
             attempts: Arc::clone(self),
@@ -109,7 +109,7 @@ impl PasswordAttempts {
             permit: None,
         };
         match self.queue.reserve(|| attempt.place()) {
-            Err(throttled) if throttled.is_until_settled() => Answer::later(attempt.wait()),
+            Err(throttled) if throttled.is_until_settled() => MaybeFuture::from_future(attempt.wait()),
             reserved => attempt.with_place(reserved).into(),
         }
     }
@@ -129,12 +129,12 @@ pub(crate) struct PasswordAttempt {
     client: Option<IpAddr>,
     path: Box<str>,
     /// `None` once the attempt is settled.
-    permit: Option<Permit>,
+    permit: Option<LoginAttempt>,
 }
 
 impl PasswordAttempt {
-    fn place(&self) -> Result<Permit, Throttled> {
-        let (attempts, now) = (&self.attempts, self.attempts.clock.moment());
+    fn place(&self) -> Result<LoginAttempt, RateLimited> {
+        let (attempts, now) = (&self.attempts, self.attempts.clock.monotonic_now());
         attempts.throttle.reserve(&self.username, self.client, now)
     }
 
@@ -142,13 +142,13 @@ impl PasswordAttempt {
         match self.attempts.queue.wait(PATIENCE, || self.place()).await {
             Some(reserved) => self.with_place(reserved),
             None => {
-                let busy = Unavailable::new("too many logins wait to be checked");
+                let busy = BackendError::new("too many logins wait to be checked");
                 Err(self.unavailable(&busy.with_retry_after(Duration::from_secs(1))))
             }
         }
     }
 
-    fn with_place(mut self, reserved: Result<Permit, Throttled>) -> Result<Self, Denial> {
+    fn with_place(mut self, reserved: Result<LoginAttempt, RateLimited>) -> Result<Self, Denial> {
         let permit = reserved.map_err(|throttled| self.refused(throttled.into()))?;
         self.permit = Some(permit);
         Ok(self)
@@ -161,32 +161,34 @@ impl PasswordAttempt {
     /// `WrongPassword`; `Unavailable`, with the time after which to try again.
     pub(crate) async fn verify(mut self, password: &Secret) -> Result<Grant, Denial> {
         let Some(verifier) = &self.attempts.verifier else {
-            return Err(self.refused(Reason::WrongPassword.into()));
+            return Err(self.refused(Reason::IncorrectPassword.into()));
         };
         match verifier.verify(&self.username, password).await {
-            Verdict::Known(grant) => Ok(self.succeed(grant)),
-            Verdict::Unavailable(unavailable) => Err(self.unavailable(&unavailable)),
-            Verdict::Refused(_) | Verdict::Unknown => Err(self.refused(Reason::WrongPassword.into())),
+            Verification::Valid(grant) => Ok(self.succeed(grant)),
+            Verification::Unavailable(unavailable) => Err(self.unavailable(&unavailable)),
+            Verification::Rejected(_) | Verification::Unknown => {
+                Err(self.refused(Reason::IncorrectPassword.into()))
+            }
         }
     }
 
     /// Gives the place back, because no password was checked.
     pub(crate) fn withdraw(mut self) {
-        self.settle(Throttle::withdraw);
+        self.settle(LoginRateLimiter::cancel);
     }
 
     /// The same, because a verifier cannot tell.
-    pub(crate) fn unavailable(mut self, unavailable: &Unavailable) -> Denial {
-        self.settle(Throttle::withdraw);
+    pub(crate) fn unavailable(mut self, unavailable: &BackendError) -> Denial {
+        self.settle(LoginRateLimiter::cancel);
         self.attempts.report(&Event::Unavailable {
-            error: &**unavailable.error(),
-            path: LoggedPath::of(&self.path),
+            error: &**unavailable.cause(),
+            path: RedactedPath::new(&self.path),
         });
         Denial::new(Reason::Unavailable).with_retry_after(unavailable.retry_after())
     }
 
     fn succeed(&mut self, grant: Grant) -> Grant {
-        self.settle(Throttle::succeeded);
+        self.settle(LoginRateLimiter::record_success);
         let attempts = &self.attempts;
         let grant = if attempts.by_username {
             grant
@@ -202,19 +204,19 @@ impl PasswordAttempt {
         grant
     }
 
-    fn settle(&mut self, how: impl FnOnce(&Throttle, Permit, Moment)) {
+    fn settle(&mut self, how: impl FnOnce(&LoginRateLimiter, LoginAttempt, MonotonicTime)) {
         if let Some(permit) = self.permit.take() {
             let attempts = &self.attempts;
-            how(&attempts.throttle, permit, attempts.clock.moment());
+            how(&attempts.throttle, permit, attempts.clock.monotonic_now());
             attempts.queue.settled();
         }
     }
 
     fn refused(&self, denial: Denial) -> Denial {
-        self.attempts.report(&Event::Refused {
+        self.attempts.report(&Event::Denied {
             reason: denial.reason(),
             label: None,
-            path: LoggedPath::of(&self.path),
+            path: RedactedPath::new(&self.path),
             client: self.client,
         });
         denial
@@ -223,14 +225,14 @@ impl PasswordAttempt {
 
 impl Drop for PasswordAttempt {
     fn drop(&mut self) {
-        self.settle(Throttle::failed);
+        self.settle(LoginRateLimiter::failed);
     }
 }
 
 /// What a login page says of a refused attempt; `wrong` of a wrong password.
 pub(crate) fn alert(denial: &Denial, wrong: &'static str) -> &'static str {
     match denial.reason() {
-        Reason::Throttled => "Too many wrong attempts. Please wait before you try again.",
+        Reason::RateLimited => "Too many wrong attempts. Please wait before you try again.",
         Reason::Unavailable => "Logins cannot be checked right now. Please try again in a moment.",
         _ => wrong,
     }

@@ -5,44 +5,44 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use http::{HeaderValue, StatusCode};
 
 use super::{
-    gate::Gate,
+    gate::AuthState,
     login_cookie::is_https,
-    passage::Passage,
-    responses::{OwnResponse, redirect},
+    passage::RouteAuth,
+    responses::{FullResponse, redirect},
 };
 use crate::{
     authenticate::login_payload,
     cookie::{CookieError, SetCookies},
     denial::{Denial, Reason},
-    guard::Surroundings,
-    head::Head,
-    maybe_future::Answer,
+    guard::EffectiveTarget,
+    head::RequestHead,
+    maybe_future::MaybeFuture,
     secret::Secret,
-    session::{Credential, Session},
+    session::{AuthMethod, Session},
 };
 
 /// A user who proved an identity by a password: what [`AuthLayer::verify_password`] gives.
 ///
 /// [`AuthLayer::verify_password`]: crate::AuthLayer::verify_password
 #[must_use = "a browser is logged in by the cookies"]
-pub struct Login {
+pub struct LoginSuccess {
     session: Session,
     cookies: SetCookies,
 }
 
-impl Login {
+impl LoginSuccess {
     /// Who, and what they may do.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
     /// The cookies of the login, the session first: to be put on the answer.
-    pub fn set_cookies(self) -> SetCookies {
+    pub fn into_set_cookies(self) -> SetCookies {
         self.cookies
     }
 }
 
-impl fmt::Debug for Login {
+impl fmt::Debug for LoginSuccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login")
             .field("session", &self.session)
@@ -59,9 +59,9 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(crate) fn of(gate: &Gate, head: Head<'_>, surroundings: &Surroundings<'_>) -> Self {
+    pub(crate) fn of(gate: &AuthState, head: RequestHead<'_>, surroundings: &EffectiveTarget<'_>) -> Self {
         Self {
-            client: gate.guards.client(surroundings, head),
+            client: gate.guards.client_ip(surroundings, head),
             path: head.uri().path().into(),
             host: head.host().unwrap_or_default().into(),
             https: is_https(surroundings),
@@ -69,20 +69,24 @@ impl Browser {
     }
 
     /// Logs this browser in.
-    fn log_in(&self, gate: &Gate, login: impl Into<login_payload::Login>) -> Result<SetCookies, CookieError> {
+    fn log_in(
+        &self,
+        gate: &AuthState,
+        login: impl Into<login_payload::LoginPayload>,
+    ) -> Result<SetCookies, CookieError> {
         let mut cookies = SetCookies::default();
-        gate.log_in(login, &self.host, self.client, self.https, &mut cookies)?;
+        gate.login(login, &self.host, self.client, self.https, &mut cookies)?;
         Ok(cookies)
     }
 
     /// Logs this browser in if there is a login to make, and sends it to `target`.
     pub(crate) fn log_in_and_redirect(
         &self,
-        gate: &Gate,
-        login: Option<impl Into<login_payload::Login>>,
+        gate: &AuthState,
+        login: Option<impl Into<login_payload::LoginPayload>>,
         status: StatusCode,
         target: HeaderValue,
-    ) -> OwnResponse {
+    ) -> FullResponse {
         let cookies = login.map(|login| self.log_in(gate, login)).transpose();
         match cookies {
             Ok(cookies) => {
@@ -90,26 +94,26 @@ impl Browser {
                 cookies.unwrap_or_default().append_to(response.headers_mut());
                 response
             }
-            Err(error) => gate.did_not_fit(&error, &self.path),
+            Err(error) => gate.cookie_too_large(&error, &self.path),
         }
     }
 }
 
-impl Passage {
+impl RouteAuth {
     /// See [`AuthLayer::verify_password`](crate::AuthLayer::verify_password).
     pub(crate) fn verify_password(
         &self,
-        head: Head<'_>,
+        head: RequestHead<'_>,
         username: &str,
         password: &Secret,
-    ) -> Answer<Result<Login, Denial>> {
-        let gate = Arc::clone(&self.gate);
-        let surroundings = match gate.guards.surroundings(head) {
+    ) -> MaybeFuture<Result<LoginSuccess, Denial>> {
+        let gate = Arc::clone(&self.state);
+        let surroundings = match gate.guards.check_target(head) {
             Ok(surroundings) => surroundings,
             Err(denial) => return Err(denial).into(),
         };
-        if gate.guards.shows_another_site(&surroundings, head) {
-            gate.refused(Reason::CrossSite, head, &surroundings);
+        if gate.guards.is_cross_site(&surroundings, head) {
+            gate.log_denied(Reason::CrossSite, head, &surroundings);
             return Err(Reason::CrossSite.into()).into();
         }
         let browser = Browser::of(&gate, head, &surroundings);
@@ -118,12 +122,12 @@ impl Passage {
             .verify(username, password, browser.client, &browser.path);
         verified.map(move |verified| {
             let grant = verified?;
-            let session = Session::new(grant.clone(), Credential::Password);
+            let session = Session::new(grant.clone(), AuthMethod::Password);
             let cookies = browser.log_in(&gate, grant).map_err(|error| {
-                gate.did_not_fit(&error, &browser.path);
+                gate.cookie_too_large(&error, &browser.path);
                 Denial::new(Reason::TooLarge).with_detail("what this login holds is too long for a cookie")
             })?;
-            Ok(Login { session, cookies })
+            Ok(LoginSuccess { session, cookies })
         })
     }
 }

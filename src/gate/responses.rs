@@ -24,14 +24,14 @@ use crate::{
     denial::{Denial, Reason},
     fields,
     gate::grpc,
-    head::Head,
+    head::RequestHead,
     html::{self, Page},
     percent,
-    redirect::{NextUrl, Premises},
+    redirect::{NextUrl, RedirectPolicy},
 };
 
 /// A response of the gate's own.
-pub(crate) type OwnResponse = Response<Full<Bytes>>;
+pub(crate) type FullResponse = Response<Full<Bytes>>;
 
 /// How refusals are told.
 ///
@@ -44,33 +44,33 @@ pub(crate) type OwnResponse = Response<Full<Bytes>>;
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Responses(Style);
+pub struct ResponseStyle(StyleKind);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Style {
+enum StyleKind {
     Jupyter,
     #[default]
     Plain,
 }
 
-impl Responses {
+impl ResponseStyle {
     /// By the letter of HTTP: 401 with `WWW-Authenticate` where a credential is missing or not good, 403 where
     /// no credential would help. This is the default.
-    pub const fn plain() -> Self {
-        Self(Style::Plain)
+    pub const fn standard() -> Self {
+        Self(StyleKind::Plain)
     }
 
     /// As Jupyter Server and JupyterHub answer, for their clients: 403 and `{"message": …, "reason": null}` on
     /// API requests without a login; a hub client would turn 401 into 500.
     pub const fn jupyter() -> Self {
-        Self(Style::Jupyter)
+        Self(StyleKind::Jupyter)
     }
 }
 
 /// All that a refusal needs to know besides itself.
 #[derive(Default)]
-pub(crate) struct Telling {
-    pub(crate) responses: Responses,
+pub(crate) struct ErrorResponder {
+    pub(crate) responses: ResponseStyle,
     pub(crate) challenge: Challenge,
     pub(crate) base_url: BaseUrl,
     /// Where a person logs in, if there is such a place.
@@ -82,15 +82,15 @@ pub(crate) struct Telling {
 /// One answer for each reason.
 pub(crate) type JsonAnswers = [OnceLock<Response<Bytes>>; Reason::COUNT];
 
-impl Telling {
+impl ErrorResponder {
     /// The answer to the request with this head, which is refused by `denial`. The denial is left in its
     /// extensions.
-    pub(crate) fn refuse<B: From<Bytes>>(&self, denial: Denial, head: Head<'_>) -> Response<B> {
+    pub(crate) fn refuse<B: From<Bytes>>(&self, denial: Denial, head: RequestHead<'_>) -> Response<B> {
         let login = self.login_path.as_deref();
-        let login = login.filter(|_| login_would_help(denial.reason()));
+        let login = login.filter(|_| is_authentication_error(denial.reason()));
         let response = match (grpc::media_type(head), login) {
             (Some(media_type), _) => with_denial(grpc::answer(&denial, media_type), denial),
-            (None, _) if !wants_page(&head) => self.json(denial),
+            (None, _) if !prefers_html(&head) => self.json(denial),
             (None, Some(login)) => with_denial(redirect_to_login(login, &self.base_url, head), denial),
             (None, None) => with_denial(self.page(&denial), denial),
         };
@@ -104,7 +104,7 @@ impl Telling {
             StatusCode::BAD_GATEWAY => denial.status(),
             status => status,
         };
-        self.add_fields(denial, response.headers_mut());
+        self.add_headers(denial, response.headers_mut());
         response
     }
 
@@ -123,17 +123,17 @@ impl Telling {
         *response.status_mut() = self.status(denial);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, JSON);
-        headers.insert(CONTENT_SECURITY_POLICY, NOTHING);
+        headers.insert(CONTENT_SECURITY_POLICY, CSP_NONE);
         headers.insert(CACHE_CONTROL, NO_STORE);
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        self.add_fields(denial, headers);
+        self.add_headers(denial, headers);
         response
     }
 
     /// Which credential would help, and when to try again.
-    fn add_fields(&self, denial: &Denial, headers: &mut HeaderMap) {
+    fn add_headers(&self, denial: &Denial, headers: &mut HeaderMap) {
         if self.status(denial) == StatusCode::UNAUTHORIZED || denial.reason() == Reason::InsufficientScope {
-            headers.insert(WWW_AUTHENTICATE, self.challenge.answer_to(denial));
+            headers.insert(WWW_AUTHENTICATE, self.challenge.header_for(denial));
         }
         if let Some(after) = denial.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
@@ -142,23 +142,23 @@ impl Telling {
 
     fn status(&self, denial: &Denial) -> StatusCode {
         match (self.responses.0, denial.status()) {
-            (Style::Jupyter, StatusCode::UNAUTHORIZED) => StatusCode::FORBIDDEN,
+            (StyleKind::Jupyter, StatusCode::UNAUTHORIZED) => StatusCode::FORBIDDEN,
             // JupyterLab reads 503 as "your server is not running".
-            (Style::Jupyter, StatusCode::SERVICE_UNAVAILABLE) => StatusCode::BAD_GATEWAY,
+            (StyleKind::Jupyter, StatusCode::SERVICE_UNAVAILABLE) => StatusCode::BAD_GATEWAY,
             (_, status) => status,
         }
     }
 
     fn json_body(&self, denial: &Denial) -> Bytes {
         match self.responses.0 {
-            Style::Plain if denial.detail().is_empty() => {
+            StyleKind::Plain if denial.detail().is_empty() => {
                 Bytes::from_static(plain_json(denial.reason()).as_bytes())
             }
-            Style::Plain => {
-                let (message, reason) = (quoted(&denial.to_string()), denial.reason());
+            StyleKind::Plain => {
+                let (message, reason) = (json_string(&denial.to_string()), denial.reason());
                 Bytes::from(format!("{{\"message\":{message},\"reason\":\"{reason}\"}}"))
             }
-            Style::Jupyter => jupyter_json(denial),
+            StyleKind::Jupyter => jupyter_json(denial),
         }
     }
 }
@@ -170,13 +170,13 @@ fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes>
 }
 
 fn page_body(denial: &Denial) -> Bytes {
-    let (title, first, second) = words(denial);
+    let (title, first, second) = page_text(denial);
     let detail = if denial.detail().is_empty() {
         second
     } else {
         denial.detail()
     };
-    Page::new(title).paragraph(first).hint(detail).finish()
+    Page::new(title).paragraph(first).muted(detail).finish()
 }
 
 /// A page of the gate's own, with all that keeps it to itself.
@@ -197,8 +197,8 @@ impl Denial {
     ///
     /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
     /// answer.
-    pub fn into_response<B: From<Bytes>>(self, head: Head<'_>) -> Response<B> {
-        Telling::default().refuse(self, head)
+    pub fn into_response<B: From<Bytes>>(self, head: RequestHead<'_>) -> Response<B> {
+        ErrorResponder::default().refuse(self, head)
     }
 }
 
@@ -207,35 +207,35 @@ pub(crate) const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referre
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const CSP_NONE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// Whether logging in would change the answer.
-pub(crate) fn login_would_help(reason: Reason) -> bool {
+pub(crate) fn is_authentication_error(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::ExpiredCookie
             | Reason::ExpiredToken
             | Reason::InvalidCookie
-            | Reason::MistypedToken
-            | Reason::NoCredential
+            | Reason::TokenChecksumMismatch
+            | Reason::MissingCredential
             | Reason::UnknownToken
-            | Reason::WrongPassword
+            | Reason::IncorrectPassword
     )
 }
 
 /// Whether a person waits for a page.
-pub(crate) fn wants_page(head: &Head<'_>) -> bool {
+pub(crate) fn prefers_html(head: &RequestHead<'_>) -> bool {
     matches!(*head.method(), Method::GET | Method::HEAD)
-        && head.accepts_pages()
+        && head.accepts_html()
         && head
-            .field(&fields::SEC_FETCH_MODE)
+            .header(&fields::SEC_FETCH_MODE)
             .is_none_or(|mode| mode == "navigate")
 }
 
 /// `response`, with the time after which to try again if the denial has one.
-pub(crate) fn retry_after(mut response: OwnResponse, denial: &Denial) -> OwnResponse {
+pub(crate) fn retry_after(mut response: FullResponse, denial: &Denial) -> FullResponse {
     if let Some(after) = denial.retry_after() {
         let seconds = HeaderValue::from(after.as_secs().max(1));
         response.headers_mut().insert(RETRY_AFTER, seconds);
@@ -255,7 +255,7 @@ pub(crate) fn redirect<B: Default>(status: StatusCode, location: HeaderValue) ->
 }
 
 /// A detail may be anybody's text, so it is written as JSON wants it.
-fn quoted(text: &str) -> serde_json::Value {
+fn json_string(text: &str) -> serde_json::Value {
     serde_json::Value::from(text)
 }
 
@@ -269,23 +269,23 @@ const fn plain_json(reason: Reason) -> &'static str {
         Reason::CrossSite => json!("cross-site request"),
         Reason::ExpiredCookie => json!("expired cookie"),
         Reason::ExpiredToken => json!("expired token"),
-        Reason::ForeignHost => json!("foreign host"),
+        Reason::DisallowedHost => json!("foreign host"),
         Reason::InsufficientScope => json!("insufficient scope"),
         Reason::InvalidCookie => json!("invalid cookie"),
         Reason::Malformed => json!("malformed request"),
-        Reason::MistypedToken => json!("mistyped token"),
-        Reason::NoCredential => json!("no credential"),
-        Reason::Throttled => json!("too many attempts"),
+        Reason::TokenChecksumMismatch => json!("mistyped token"),
+        Reason::MissingCredential => json!("no credential"),
+        Reason::RateLimited => json!("too many attempts"),
         Reason::TooLarge => json!("too large"),
         Reason::Unavailable => json!("unavailable"),
         Reason::UnknownToken => json!("unknown token"),
-        Reason::WrongPassword => json!("wrong user or password"),
+        Reason::IncorrectPassword => json!("wrong user or password"),
     }
 }
 
 /// The originals say `Forbidden` where a login is missing, and why where something else is wrong.
 fn jupyter_json(denial: &Denial) -> Bytes {
-    if login_would_help(denial.reason()) && denial.detail().is_empty() {
+    if is_authentication_error(denial.reason()) && denial.detail().is_empty() {
         return Bytes::from_static(b"{\"message\": \"Forbidden\", \"reason\": null}");
     }
     let message = if denial.detail().is_empty() {
@@ -293,13 +293,13 @@ fn jupyter_json(denial: &Denial) -> Bytes {
     } else {
         denial.detail()
     };
-    let message = quoted(message);
+    let message = json_string(message);
     Bytes::from(format!("{{\"message\": {message}, \"reason\": null}}"))
 }
 
-fn redirect_to_login(login: &str, base_url: &BaseUrl, head: Head<'_>) -> Response<Bytes> {
+fn redirect_to_login(login: &str, base_url: &BaseUrl, head: RequestHead<'_>) -> Response<Bytes> {
     // Whatever is not ours becomes the base, so `next` never leads elsewhere.
-    let here = NextUrl::of_request(head.uri(), Premises::new(base_url));
+    let here = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(base_url));
     let mut location = format!("{login}?next=");
     percent::form_encode(here.as_str().as_bytes(), &mut location);
     let location = HeaderValue::try_from(location).unwrap_or_else(|_| HeaderValue::from(&here));
@@ -307,26 +307,26 @@ fn redirect_to_login(login: &str, base_url: &BaseUrl, head: Head<'_>) -> Respons
 }
 
 /// Title, sentence and advice of a refusal's page.
-fn words(denial: &Denial) -> (&'static str, &'static str, &'static str) {
+fn page_text(denial: &Denial) -> (&'static str, &'static str, &'static str) {
     match denial.reason() {
-        Reason::NoCredential | Reason::ExpiredCookie | Reason::InvalidCookie | Reason::ExpiredToken => (
+        Reason::MissingCredential | Reason::ExpiredCookie | Reason::InvalidCookie | Reason::ExpiredToken => (
             "You are not logged in",
             "This server is for programs. They send a token in the field `Authorization: Bearer …`.",
             "Whoever runs the server can give you one.",
         ),
-        Reason::UnknownToken | Reason::MistypedToken => (
+        Reason::UnknownToken | Reason::TokenChecksumMismatch => (
             "This token is not known",
             "The token that came with this request is not one of this server's. It may be from an earlier start, or cut \
              short.",
             "",
         ),
-        Reason::WrongPassword => ("Not logged in", "The user or the password is wrong.", ""),
+        Reason::IncorrectPassword => ("Not logged in", "The user or the password is wrong.", ""),
         Reason::CrossSite => (
             "Stopped: this request came from another site",
             "Your login here was not used, because another site may have caused this request.",
             "If you meant to come here, open the address yourself.",
         ),
-        Reason::ForeignHost => (
+        Reason::DisallowedHost => (
             "This server does not answer under that name",
             "The host name of the address is not one that this server was told to answer for.",
             "Open it under the address that the server printed, or add the name to its list of hosts.",
@@ -341,7 +341,7 @@ fn words(denial: &Denial) -> (&'static str, &'static str, &'static str) {
             "Something in it is broken, repeated or too large.",
             "",
         ),
-        Reason::Throttled => ("Too many attempts", "Please wait before you try again.", ""),
+        Reason::RateLimited => ("Too many attempts", "Please wait before you try again.", ""),
         Reason::Unavailable => (
             "Please try again in a moment",
             "Logins cannot be checked right now. You have not been logged out.",
@@ -358,10 +358,10 @@ mod tests {
 
     #[test]
     fn json_answer_is_kept_only_for_denials_that_are_a_reason_alone() {
-        let telling = Telling::default();
+        let telling = ErrorResponder::default();
         let request = Request::new(());
         let answer = |denial: Denial| {
-            let response: Response<Bytes> = telling.refuse(denial, Head::of(&request));
+            let response: Response<Bytes> = telling.refuse(denial, RequestHead::new(&request));
             let denial = response
                 .extensions()
                 .get::<Denial>()
@@ -388,7 +388,7 @@ mod tests {
         assert!(answer(malformed().with_retry_after(std::time::Duration::from_secs(9))).2);
         assert_eq!(answer(malformed()), alone);
         assert_eq!(
-            answer(Denial::new(Reason::WrongPassword)).3,
+            answer(Denial::new(Reason::IncorrectPassword)).3,
             "wrong user or password"
         );
     }

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::{
     error::BoxError,
-    gate::{AuthBody, ResponseFuture, passage::Passage},
+    gate::{AuthBody, ResponseFuture, passage::RouteAuth},
 };
 
 /// A service with the layer in front of it; made by `AuthLayer`.
@@ -20,11 +20,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AuthService<S> {
     inner: S,
-    passage: Arc<Passage>,
+    passage: Arc<RouteAuth>,
 }
 
 impl<S> AuthService<S> {
-    pub(crate) fn new(inner: S, passage: Arc<Passage>) -> Self {
+    pub(crate) fn new(inner: S, passage: Arc<RouteAuth>) -> Self {
         Self { inner, passage }
     }
 }

@@ -7,17 +7,17 @@ use http::Response;
 
 use crate::{
     denial::{Denial, Reason},
-    gate::gate::Gate,
-    head::Head,
+    gate::gate::AuthState,
+    head::RequestHead,
 };
 
 /// The mark of a request that a gate let through without a session: on an open path, or where a login is
 /// optional. By it a handler that needs a session tells a stranger from a route that has no gate.
 #[derive(Clone)]
-pub(crate) struct Stranger(Arc<Gate>);
+pub(crate) struct UnauthenticatedRequest(Arc<AuthState>);
 
-impl Stranger {
-    pub(crate) fn at(gate: &Arc<Gate>) -> Self {
+impl UnauthenticatedRequest {
+    pub(crate) fn new(gate: &Arc<AuthState>) -> Self {
         Self(Arc::clone(gate))
     }
 
@@ -26,11 +26,11 @@ impl Stranger {
         not(feature = "axum"),
         expect(dead_code, reason = "it is the extractors that turn strangers away")
     )]
-    pub(crate) fn turned_away(&self, head: Head<'_>) -> Response<Bytes> {
-        let denial = Denial::new(Reason::NoCredential);
-        if let Ok(surroundings) = self.0.guards.surroundings(head) {
-            self.0.refused(denial.reason(), head, &surroundings);
+    pub(crate) fn denial_response(&self, head: RequestHead<'_>) -> Response<Bytes> {
+        let denial = Denial::new(Reason::MissingCredential);
+        if let Ok(surroundings) = self.0.guards.check_target(head) {
+            self.0.log_denied(denial.reason(), head, &surroundings);
         }
-        self.0.telling.refuse(denial, head)
+        self.0.error_responder.refuse(denial, head)
     }
 }

@@ -10,8 +10,8 @@ use http::{
     },
 };
 
-use super::{guards::Guards, origin::SentOrigin};
-use crate::{fields, head::Head};
+use super::{guards::RequestPolicy, origin::SentOrigin};
+use crate::{fields, head::RequestHead};
 
 /// The question of a browser whether a page of a listed origin may send a request.
 ///
@@ -30,7 +30,7 @@ const HEADERS: &str = "accept, content-type, authorization, x-xsrftoken";
 
 impl Preflight<'_> {
     /// Writes the fields of the answer.
-    pub fn write_to(&self, headers: &mut HeaderMap) {
+    pub fn apply_to(&self, headers: &mut HeaderMap) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.origin.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         headers.insert(
@@ -66,32 +66,34 @@ fn with_asked(known: &'static str, asked: Option<&HeaderValue>) -> HeaderValue {
     HeaderValue::try_from(list).unwrap_or_else(|_| HeaderValue::from_static(known))
 }
 
-impl Guards {
+impl RequestPolicy {
     /// The preflight of a page of a listed origin. Others are no preflights to the gate: they get no CORS
     /// fields, and the browser refuses for them.
-    pub fn preflight<'a>(&self, head: Head<'a>) -> Option<Preflight<'a>> {
+    pub fn preflight<'a>(&self, head: RequestHead<'a>) -> Option<Preflight<'a>> {
         if *head.method() != Method::OPTIONS {
             return None;
         }
         Some(Preflight {
             origin: self.listed_origin(head)?,
-            asked_method: head.single(&fields::ACCESS_CONTROL_REQUEST_METHOD).ok()??,
+            asked_method: head
+                .single_header(&fields::ACCESS_CONTROL_REQUEST_METHOD)
+                .ok()??,
             asked_headers: head.headers().get(ACCESS_CONTROL_REQUEST_HEADERS),
         })
     }
 
     /// What pages of other origins may know of the answer to this request.
-    pub fn cors(&self, head: Head<'_>) -> Cors {
+    pub fn cors(&self, head: RequestHead<'_>) -> CorsHeaders {
         let varies = !self.origins.is_empty();
         let allowed = varies.then(|| self.listed_origin(head)).flatten();
         let allowed = allowed.map(|origin| Box::new(origin.clone()));
-        Cors { varies, allowed }
+        CorsHeaders { varies, allowed }
     }
 
-    fn listed_origin<'a>(&self, head: Head<'a>) -> Option<&'a HeaderValue> {
-        let origin = head.single(&fields::ORIGIN).ok()??;
+    fn listed_origin<'a>(&self, head: RequestHead<'a>) -> Option<&'a HeaderValue> {
+        let origin = head.single_header(&fields::ORIGIN).ok()??;
         let sent = SentOrigin::parse(origin.as_bytes())?;
-        self.origins.list(sent).then_some(origin)
+        self.origins.contains(sent).then_some(origin)
     }
 }
 
@@ -100,17 +102,17 @@ impl Guards {
 /// A listed origin is echoed and may send cookies. `Vary: Origin` goes to everybody as soon as any origin is
 /// listed.
 #[derive(Clone, Debug, Default)]
-pub struct Cors {
+pub struct CorsHeaders {
     /// Whether any origin is listed, so that answers differ by origin.
     varies: bool,
     /// Boxed, because it is moved with every request and nearly always absent.
     allowed: Option<Box<HeaderValue>>,
 }
 
-impl Cors {
+impl CorsHeaders {
     /// Writes the fields. Where the handler has decided about CORS itself its word stands: its `*` must not
     /// meet our leave for credentials.
-    pub fn write_to(self, headers: &mut HeaderMap) {
+    pub fn apply_to(self, headers: &mut HeaderMap) {
         if self.varies {
             headers.append(VARY, HeaderValue::from_static("Origin"));
         }
@@ -128,11 +130,11 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::guard::Origins;
+    use crate::guard::AllowedOrigins;
 
-    fn guards() -> Guards {
-        let origins = Origins::parse(["https://app.example.net"]).expect("well-formed");
-        Guards::new().with_origins(origins)
+    fn guards() -> RequestPolicy {
+        let origins = AllowedOrigins::parse(["https://app.example.net"]).expect("well-formed");
+        RequestPolicy::new().with_allowed_origins(origins)
     }
 
     #[test]
@@ -153,10 +155,12 @@ mod tests {
             ("OPTIONS", "null", true, false),
         ] {
             let request = ask(method, origin, asks);
-            let found = guards().preflight(Head::of(&request)).is_some();
+            let found = guards().preflight(RequestHead::new(&request)).is_some();
             assert_eq!(found, expected, "{method} {origin} {asks}");
             assert!(
-                Guards::new().preflight(Head::of(&request)).is_none(),
+                RequestPolicy::new()
+                    .preflight(RequestHead::new(&request))
+                    .is_none(),
                 "nothing is listed"
             );
         }
@@ -176,9 +180,9 @@ mod tests {
             .expect("well-formed");
         let mut headers = HeaderMap::new();
         guards()
-            .preflight(Head::of(&request))
+            .preflight(RequestHead::new(&request))
             .expect("listed")
-            .write_to(&mut headers);
+            .apply_to(&mut headers);
         for (name, expected) in [
             ("access-control-allow-origin", "https://app.example.net"),
             ("access-control-allow-credentials", "true"),
@@ -221,7 +225,7 @@ mod tests {
             (guards(), "https://evil.example", None, None, true),
             (guards(), "null", None, None, true),
             (guards(), "https://app.example.net", Some("*"), Some("*"), true),
-            (Guards::new(), "https://app.example.net", None, None, false),
+            (RequestPolicy::new(), "https://app.example.net", None, None, false),
         ] {
             let request = Request::builder()
                 .header("origin", origin)
@@ -231,7 +235,7 @@ mod tests {
             if let Some(own_answer) = own_answer {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static(own_answer));
             }
-            guards.cors(Head::of(&request)).write_to(&mut headers);
+            guards.cors(RequestHead::new(&request)).apply_to(&mut headers);
             let found = headers
                 .get(ACCESS_CONTROL_ALLOW_ORIGIN)
                 .map(|value| value.to_str().expect("ASCII"));

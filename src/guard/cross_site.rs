@@ -3,17 +3,17 @@
 use http::Method;
 
 use super::{
-    fetch_metadata::{Site, is_free_read, is_navigation},
-    guards::{Guards, XsrfAsked},
+    fetch_metadata::{FetchSite, is_exempt_read, is_navigation},
+    guards::{CsrfMode, RequestPolicy},
     origin::SentOrigin,
-    rule::Refusal,
-    surroundings::Surroundings,
-    xsrf_proof::{Demand, Xsrf},
+    rule::PolicyViolation,
+    surroundings::EffectiveTarget,
+    xsrf_proof::{CsrfCheck, CsrfRequirement},
 };
 use crate::{
     denial::Denial,
-    fields::{self, Several},
-    head::Head,
+    fields::{self, DuplicateHeader},
+    head::RequestHead,
 };
 
 /// Which part of the decision table a request is held against.
@@ -32,7 +32,7 @@ pub enum RequestKind {
 
 impl RequestKind {
     /// The kind of a request, by its method and `Upgrade`.
-    pub fn of(head: Head<'_>) -> Self {
+    pub fn from_head(head: RequestHead<'_>) -> Self {
         match *head.method() {
             Method::GET if is_upgrade(head) => Self::WebSocket,
             Method::GET | Method::HEAD | Method::OPTIONS => Self::Safe,
@@ -43,7 +43,7 @@ impl RequestKind {
 }
 
 /// Whether a handshake to WebSocket is asked, in any spelling that a server might take for one.
-fn is_upgrade(head: Head<'_>) -> bool {
+fn is_upgrade(head: RequestHead<'_>) -> bool {
     head.headers().get_all(&fields::UPGRADE).iter().any(|value| {
         let mut windows = value.as_bytes().windows(b"websocket".len());
         windows.any(|window| window.eq_ignore_ascii_case(b"websocket"))
@@ -52,13 +52,13 @@ fn is_upgrade(head: Head<'_>) -> bool {
 
 /// Whose page sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sender {
-    Foreign,
-    Listed,
-    Own,
+enum Initiator {
+    OtherSite,
+    AllowedOrigin,
+    SameOrigin,
 }
 
-impl Guards {
+impl RequestPolicy {
     /// Nothing if no other site can have caused this request: parts 4 to 7 of the decision table.
     ///
     /// Asked of what a browser sends by itself, that is when
@@ -69,41 +69,47 @@ impl Guards {
     ///
     /// `Reason::CrossSite` (403); [`GuardRule::that_refused`](super::GuardRule::that_refused) tells by which
     /// rule. After [`GuardRule::Xsrf`](super::GuardRule::Xsrf) the answer should carry a fresh `_xsrf`.
-    pub fn cross_site(
+    pub fn check_cross_site(
         &self,
-        surroundings: &Surroundings<'_>,
-        head: Head<'_>,
+        surroundings: &EffectiveTarget<'_>,
+        head: RequestHead<'_>,
         kind: RequestKind,
-        xsrf: Option<&dyn Xsrf>,
+        xsrf: Option<&dyn CsrfCheck>,
     ) -> Result<(), Denial> {
-        let site = Site::of(head).map_err(|_: Several| Refusal::MalformedOrigin)?;
+        let site = FetchSite::of(head).map_err(|_: DuplicateHeader| PolicyViolation::MalformedOrigin)?;
         let origin = self.origin(surroundings, head, site)?;
         match kind {
-            RequestKind::Safe => self.safe(head, origin, site, xsrf),
-            RequestKind::Unsafe => self.not_safe(surroundings, head, origin, site, false, xsrf),
-            RequestKind::LoginForm => self.not_safe(surroundings, head, origin, site, true, xsrf),
-            RequestKind::WebSocket => self.web_socket(head, origin, site, xsrf),
+            RequestKind::Safe => self.check_safe(head, origin, site, xsrf),
+            RequestKind::Unsafe => self.check_unsafe(surroundings, head, origin, site, false, xsrf),
+            RequestKind::LoginForm => self.check_unsafe(surroundings, head, origin, site, true, xsrf),
+            RequestKind::WebSocket => self.check_websocket(head, origin, site, xsrf),
         }
     }
 
-    fn safe(
+    fn check_safe(
         &self,
-        head: Head<'_>,
-        origin: Option<Sender>,
-        site: Option<Site>,
-        xsrf: Option<&dyn Xsrf>,
+        head: RequestHead<'_>,
+        origin: Option<Initiator>,
+        site: Option<FetchSite>,
+        xsrf: Option<&dyn CsrfCheck>,
     ) -> Result<(), Denial> {
         match site {
-            Some(site) if site.is_foreign() && origin != Some(Sender::Listed) && !is_navigation(head) => {
-                return Err(Refusal::CrossSite.into());
+            Some(site)
+                if site.is_cross_site()
+                    && origin != Some(Initiator::AllowedOrigin)
+                    && !is_navigation(head) =>
+            {
+                return Err(PolicyViolation::FetchMetadata.into());
             }
-            None if origin == Some(Sender::Foreign) => return Err(Refusal::ForeignOrigin.into()),
+            None if origin == Some(Initiator::OtherSite) => {
+                return Err(PolicyViolation::DisallowedOrigin.into());
+            }
             _ => {}
         }
         match xsrf {
-            Some(xsrf) if self.xsrf == XsrfAsked::AlsoOfReads && !is_free_read(head, site) => xsrf.prove(
+            Some(xsrf) if self.xsrf == CsrfMode::AllMethods && !is_exempt_read(head, site) => xsrf.check(
                 head,
-                Demand::Session {
+                CsrfRequirement::Session {
                     browserless: false,
                     same_origin: false,
                 },
@@ -112,45 +118,45 @@ impl Guards {
         }
     }
 
-    fn not_safe(
+    fn check_unsafe(
         &self,
-        surroundings: &Surroundings<'_>,
-        head: Head<'_>,
-        origin: Option<Sender>,
-        site: Option<Site>,
+        surroundings: &EffectiveTarget<'_>,
+        head: RequestHead<'_>,
+        origin: Option<Initiator>,
+        site: Option<FetchSite>,
         login_form: bool,
-        xsrf: Option<&dyn Xsrf>,
+        xsrf: Option<&dyn CsrfCheck>,
     ) -> Result<(), Denial> {
-        if site.is_some_and(Site::is_foreign) && origin != Some(Sender::Listed) {
-            return Err(Refusal::CrossSite.into());
+        if site.is_some_and(FetchSite::is_cross_site) && origin != Some(Initiator::AllowedOrigin) {
+            return Err(PolicyViolation::FetchMetadata.into());
         }
-        if origin == Some(Sender::Foreign) {
-            return Err(Refusal::ForeignOrigin.into());
+        if origin == Some(Initiator::OtherSite) {
+            return Err(PolicyViolation::DisallowedOrigin.into());
         }
         let referer = match origin {
             Some(_) => None,
             None => self.referer(surroundings, head),
         };
-        if referer == Some(Sender::Foreign) {
-            return Err(Refusal::ForeignReferer.into());
+        if referer == Some(Initiator::OtherSite) {
+            return Err(PolicyViolation::DisallowedReferer.into());
         }
         match xsrf {
             None => Ok(()),
-            Some(xsrf) if login_form => xsrf.prove(head, Demand::LoginForm),
-            Some(_) if self.xsrf == XsrfAsked::Never => {
-                if site == Some(Site::SameOrigin) || origin.is_some() {
+            Some(xsrf) if login_form => xsrf.check(head, CsrfRequirement::LoginForm),
+            Some(_) if self.xsrf == CsrfMode::OriginOnly => {
+                if site == Some(FetchSite::SameOrigin) || origin.is_some() {
                     Ok(())
                 } else {
-                    Err(Refusal::UnprovenOrigin.into())
+                    Err(PolicyViolation::MissingOrigin.into())
                 }
             }
             Some(xsrf) => {
                 let browserless = site.is_none() && origin.is_none() && referer.is_none();
                 // Behind a hub the pages of all users may have one origin.
-                let same_origin = site == Some(Site::SameOrigin) && self.xsrf != XsrfAsked::AlsoOfReads;
-                xsrf.prove(
+                let same_origin = site == Some(FetchSite::SameOrigin) && self.xsrf != CsrfMode::AllMethods;
+                xsrf.check(
                     head,
-                    Demand::Session {
+                    CsrfRequirement::Session {
                         browserless,
                         same_origin,
                     },
@@ -159,27 +165,28 @@ impl Guards {
         }
     }
 
-    fn web_socket(
+    fn check_websocket(
         &self,
-        head: Head<'_>,
-        origin: Option<Sender>,
-        site: Option<Site>,
-        xsrf: Option<&dyn Xsrf>,
+        head: RequestHead<'_>,
+        origin: Option<Initiator>,
+        site: Option<FetchSite>,
+        xsrf: Option<&dyn CsrfCheck>,
     ) -> Result<(), Denial> {
         let passes = match (origin, site, xsrf) {
-            (Some(Sender::Listed), _, _) => true,
-            (Some(Sender::Own), site, _) => !site.is_some_and(Site::is_foreign),
+            (Some(Initiator::AllowedOrigin), _, _) => true,
+            (Some(Initiator::SameOrigin), site, _) => !site.is_some_and(FetchSite::is_cross_site),
             (None, None, None) => true,
-            (None, None, Some(xsrf)) if self.xsrf != XsrfAsked::Never => {
+            (None, None, Some(xsrf)) if self.xsrf != CsrfMode::OriginOnly => {
                 let browserless = !head.headers().contains_key(&fields::REFERER);
-                xsrf.prove(head, Demand::Socket { browserless }).is_ok()
+                xsrf.check(head, CsrfRequirement::WebSocket { browserless })
+                    .is_ok()
             }
             _ => false,
         };
         if passes {
             Ok(())
         } else {
-            Err(Refusal::ForeignSocket.into())
+            Err(PolicyViolation::WebSocketOrigin.into())
         }
     }
 
@@ -193,29 +200,29 @@ impl Guards {
     /// # Errors
     ///
     /// `Reason::CrossSite` (403).
-    pub fn require_own_page(
+    pub fn require_same_origin(
         &self,
-        surroundings: &Surroundings<'_>,
-        head: Head<'_>,
-        xsrf: Option<&dyn Xsrf>,
+        surroundings: &EffectiveTarget<'_>,
+        head: RequestHead<'_>,
+        xsrf: Option<&dyn CsrfCheck>,
     ) -> Result<(), Denial> {
-        let refusal = match Site::of(head) {
-            Ok(Some(site)) if !site.is_foreign() => return Ok(()),
-            Ok(Some(_)) => Refusal::CrossSite,
-            Err(Several) => Refusal::MalformedOrigin,
+        let refusal = match FetchSite::of(head) {
+            Ok(Some(site)) if !site.is_cross_site() => return Ok(()),
+            Ok(Some(_)) => PolicyViolation::FetchMetadata,
+            Err(DuplicateHeader) => PolicyViolation::MalformedOrigin,
             Ok(None) => match self.referer(surroundings, head) {
-                Some(Sender::Own | Sender::Listed) => return Ok(()),
-                Some(Sender::Foreign) => Refusal::ForeignReferer,
-                None => Refusal::UnprovenOrigin,
+                Some(Initiator::SameOrigin | Initiator::AllowedOrigin) => return Ok(()),
+                Some(Initiator::OtherSite) => PolicyViolation::DisallowedReferer,
+                None => PolicyViolation::MissingOrigin,
             },
         };
-        let browserless = refusal == Refusal::UnprovenOrigin && head.field(&fields::ORIGIN).is_none();
-        let demand = Demand::Session {
+        let browserless = refusal == PolicyViolation::MissingOrigin && head.header(&fields::ORIGIN).is_none();
+        let demand = CsrfRequirement::Session {
             browserless,
             same_origin: false,
         };
         match xsrf {
-            Some(xsrf) if xsrf.prove(head, demand).is_ok() => Ok(()),
+            Some(xsrf) if xsrf.check(head, demand).is_ok() => Ok(()),
             _ => Err(refusal.into()),
         }
     }
@@ -223,16 +230,16 @@ impl Guards {
     /// Whether anything shows that another site caused this request: Fetch Metadata, Origin or Referer.
     ///
     /// For what a link may do unless it is another site's, such as `GET logout`; silence shows nothing.
-    pub fn shows_another_site(&self, surroundings: &Surroundings<'_>, head: Head<'_>) -> bool {
-        let Ok(site) = Site::of(head) else {
+    pub fn is_cross_site(&self, surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> bool {
+        let Ok(site) = FetchSite::of(head) else {
             return true;
         };
-        site.is_some_and(Site::is_foreign)
+        site.is_some_and(FetchSite::is_cross_site)
             || matches!(
                 self.origin(surroundings, head, site),
-                Err(_) | Ok(Some(Sender::Foreign))
+                Err(_) | Ok(Some(Initiator::OtherSite))
             )
-            || self.referer(surroundings, head) == Some(Sender::Foreign)
+            || self.referer(surroundings, head) == Some(Initiator::OtherSite)
     }
 
     /// Whose page the one Origin names.
@@ -240,46 +247,54 @@ impl Guards {
     /// `null` beside `Sec-Fetch-Site: same-origin` names none: a page with `Referrer-Policy: no-referrer` sends both.
     fn origin(
         &self,
-        surroundings: &Surroundings<'_>,
-        head: Head<'_>,
-        site: Option<Site>,
-    ) -> Result<Option<Sender>, Refusal> {
-        let malformed = Refusal::MalformedOrigin;
-        let Some(origin) = head.single(&fields::ORIGIN).map_err(|_: Several| malformed)? else {
+        surroundings: &EffectiveTarget<'_>,
+        head: RequestHead<'_>,
+        site: Option<FetchSite>,
+    ) -> Result<Option<Initiator>, PolicyViolation> {
+        let malformed = PolicyViolation::MalformedOrigin;
+        let Some(origin) = head
+            .single_header(&fields::ORIGIN)
+            .map_err(|_: DuplicateHeader| malformed)?
+        else {
             return Ok(None);
         };
         if origin == "null" {
-            return Ok((site != Some(Site::SameOrigin)).then_some(Sender::Foreign));
+            return Ok((site != Some(FetchSite::SameOrigin)).then_some(Initiator::OtherSite));
         }
         let origin = SentOrigin::parse(origin.as_bytes()).ok_or(malformed)?;
         Ok(Some(self.sender(surroundings, head, origin)))
     }
 
     /// Whose page the one Referer names; of several, or one that cannot be read, it is nobody's.
-    fn referer(&self, surroundings: &Surroundings<'_>, head: Head<'_>) -> Option<Sender> {
-        match head.single(&fields::REFERER) {
+    fn referer(&self, surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<Initiator> {
+        match head.single_header(&fields::REFERER) {
             Ok(None) => None,
-            Ok(Some(referer)) => Some(match SentOrigin::of_url(referer.as_bytes()) {
+            Ok(Some(referer)) => Some(match SentOrigin::from_referer(referer.as_bytes()) {
                 Some(origin) => self.sender(surroundings, head, origin),
-                None => Sender::Foreign,
+                None => Initiator::OtherSite,
             }),
-            Err(Several) => Some(Sender::Foreign),
+            Err(DuplicateHeader) => Some(Initiator::OtherSite),
         }
     }
 
-    fn sender(&self, surroundings: &Surroundings<'_>, head: Head<'_>, sent: SentOrigin<'_>) -> Sender {
+    fn sender(
+        &self,
+        surroundings: &EffectiveTarget<'_>,
+        head: RequestHead<'_>,
+        sent: SentOrigin<'_>,
+    ) -> Initiator {
         let own = match &self.public_origin {
-            Some(public) => public.is(sent),
+            Some(public) => public.matches(sent),
             None => surroundings
                 .authority(head)
-                .is_some_and(|host| sent.went_to(host, surroundings.scheme)),
+                .is_some_and(|host| sent.matches_target(host, surroundings.scheme)),
         };
         if own {
-            Sender::Own
-        } else if self.origins.list(sent) {
-            Sender::Listed
+            Initiator::SameOrigin
+        } else if self.origins.contains(sent) {
+            Initiator::AllowedOrigin
         } else {
-            Sender::Foreign
+            Initiator::OtherSite
         }
     }
 }
@@ -289,7 +304,7 @@ mod tests {
     use http::{Method, Request};
 
     use super::super::{
-        Binding, XsrfGuard, XsrfProof,
+        CsrfBinding, CsrfTokens, RequestCsrf,
         table::{
             Argument::{Before, Foreign, Good, Missing},
             CROSS, DOCUMENT, EVIL, EVIL_REFERER, HOST, LISTED, NAVIGATE, NONE, NULL, OWN, REFERER, SAME,
@@ -320,11 +335,11 @@ mod tests {
             (&[HOST, OWN], Before, false),
             (&[HOST, CROSS], Before, false),
         ] {
-            let xsrf = XsrfGuard::new(TestKey(b"ours"));
+            let xsrf = CsrfTokens::new(TestKey(b"ours"));
             let value = match argument {
                 Good => xsrf.issue(SESSION),
-                Before => xsrf.issue(Binding::Anonymous),
-                _ => xsrf.issue(Binding::of_session(b"bob")),
+                Before => xsrf.issue(CsrfBinding::Anonymous),
+                _ => xsrf.issue(CsrfBinding::of_session(b"bob")),
             };
             let mut request = Request::builder().method(Method::GET);
             for (name, field) in fields {
@@ -334,10 +349,10 @@ mod tests {
                 request = request.header("x-xsrftoken", &value);
             }
             let request = request.body(()).expect("well-formed");
-            let head = Head::of(&request);
-            let surroundings = site.surroundings(head).expect("its own host");
-            let proof = XsrfProof::new(&xsrf, SESSION, Some(value.as_bytes()));
-            let found = site.require_own_page(&surroundings, head, Some(&proof));
+            let head = RequestHead::new(&request);
+            let surroundings = site.check_target(head).expect("its own host");
+            let proof = RequestCsrf::new(&xsrf, SESSION, Some(value.as_bytes()));
+            let found = site.require_same_origin(&surroundings, head, Some(&proof));
             assert_eq!(found.is_ok(), expected, "{fields:?} {argument:?}");
         }
     }
@@ -366,13 +381,9 @@ mod tests {
                 request = request.header(*name, *field);
             }
             let request = request.body(()).expect("well-formed");
-            let head = Head::of(&request);
-            let surroundings = site.surroundings(head).expect("its own host");
-            assert_eq!(
-                site.shows_another_site(&surroundings, head),
-                expected,
-                "{fields:?}"
-            );
+            let head = RequestHead::new(&request);
+            let surroundings = site.check_target(head).expect("its own host");
+            assert_eq!(site.is_cross_site(&surroundings, head), expected, "{fields:?}");
         }
     }
 }

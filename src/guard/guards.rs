@@ -5,33 +5,33 @@ use std::net::IpAddr;
 use http::{Extensions, Method};
 
 use super::{
-    host::Hosts,
-    origin::{Origin, Origins},
+    host::AllowedHosts,
+    origin::{AllowedOrigins, Origin},
     proxy::TrustedProxies,
-    rule::Refusal,
-    surroundings::{self, Surroundings},
+    rule::PolicyViolation,
+    surroundings::{self, EffectiveTarget},
 };
 use crate::{
     denial::Denial,
-    head::Head,
+    head::RequestHead,
     peer::{Peer, Scheme},
 };
 
 /// A place in the request's extensions where the peer is found.
-pub type PeerFinder = fn(&Extensions) -> Option<Peer>;
+pub type PeerExtractor = fn(&Extensions) -> Option<Peer>;
 
 /// Of which cookie requests `_xsrf` is asked. The login form asks it in every mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum XsrfAsked {
+pub enum CsrfMode {
     /// Also of safe requests that are no navigation, as behind a hub, where users share an origin.
-    AlsoOfReads,
+    AllMethods,
     /// Of none: unsafe requests must show by `Sec-Fetch-Site: same-origin` or an own Origin where they come
     /// from. For a gateway whose upstream has an `_xsrf` of its own.
-    Never,
+    OriginOnly,
     /// Of every method but GET, HEAD and OPTIONS: the default.
     #[default]
-    OfUnsafe,
+    UnsafeMethods,
 }
 
 /// All guards of one gate, configured.
@@ -62,36 +62,36 @@ pub enum XsrfAsked {
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Guards {
-    hosts: Option<Hosts>,
-    pub(super) origins: Origins,
+pub struct RequestPolicy {
+    hosts: Option<AllowedHosts>,
+    pub(super) origins: AllowedOrigins,
     pub(super) public_origin: Option<Origin>,
     proxies: TrustedProxies,
-    peer_finders: Vec<PeerFinder>,
+    peer_finders: Vec<PeerExtractor>,
     /// The public origin's scheme, else one's own: what holds unless a trusted proxy says otherwise.
     scheme: Scheme,
-    pub(super) xsrf: XsrfAsked,
-    listens_to_rumours: bool,
+    pub(super) xsrf: CsrfMode,
+    trust_unverified_https: bool,
 }
 
-impl Guards {
+impl RequestPolicy {
     /// The defaults: loopback hosts, no foreign origin, no trusted proxy, `_xsrf` of unsafe requests.
     pub fn new() -> Self {
         Self {
-            hosts: Some(Hosts::loopback()),
-            origins: Origins::none(),
+            hosts: Some(AllowedHosts::loopback()),
+            origins: AllowedOrigins::none(),
             public_origin: None,
             proxies: TrustedProxies::none(),
             peer_finders: Vec::new(),
             scheme: Scheme::Unknown,
-            xsrf: XsrfAsked::OfUnsafe,
-            listens_to_rumours: false,
+            xsrf: CsrfMode::UnsafeMethods,
+            trust_unverified_https: false,
         }
     }
 
     /// Default: [`Hosts::loopback`]. The hosts this server answers for.
     #[must_use]
-    pub fn with_hosts(self, hosts: Hosts) -> Self {
+    pub fn with_allowed_hosts(self, hosts: AllowedHosts) -> Self {
         Self {
             hosts: Some(hosts),
             ..self
@@ -105,13 +105,13 @@ impl Guards {
     /// Sound where nothing but header tokens lets anybody in: a page that rebinds its name has no token.
     /// Elsewhere such a page is same-origin to the browser, and sees all that needs no login.
     #[must_use]
-    pub fn without_host_check(self) -> Self {
+    pub fn danger_allow_any_host(self) -> Self {
         Self { hosts: None, ..self }
     }
 
     /// Default: [`Origins::none`]. Foreign origins whose pages may act here.
     #[must_use]
-    pub fn with_origins(self, origins: Origins) -> Self {
+    pub fn with_allowed_origins(self, origins: AllowedOrigins) -> Self {
         Self { origins, ..self }
     }
 
@@ -135,7 +135,7 @@ impl Guards {
 
     /// Default: a [`Peer`] in the extensions. One more place where the peer is found, asked before the default.
     #[must_use]
-    pub fn with_peer(mut self, finder: PeerFinder) -> Self {
+    pub fn with_peer_extractor(mut self, finder: PeerExtractor) -> Self {
         self.peer_finders.push(finder);
         self
     }
@@ -143,7 +143,7 @@ impl Guards {
     /// Default: not known; then origins are compared without their scheme. Whether this server itself speaks
     /// TLS, where no proxy stands before it.
     #[must_use]
-    pub fn with_own_tls(self, tls: bool) -> Self {
+    pub fn with_https(self, tls: bool) -> Self {
         let own = if tls { Scheme::Https } else { Scheme::Http };
         Self {
             scheme: self.public_origin.as_ref().map_or(own, Origin::scheme),
@@ -153,22 +153,22 @@ impl Guards {
 
     /// Default: [`XsrfAsked::OfUnsafe`]. Of which cookie requests `_xsrf` is asked.
     #[must_use]
-    pub fn with_xsrf(self, asked: XsrfAsked) -> Self {
+    pub fn with_csrf_mode(self, asked: CsrfMode) -> Self {
         Self { xsrf: asked, ..self }
     }
 
     /// Default: off. Makes cookies `Secure` whoever says that the browser speaks https, as behind a hub.
     #[cfg(feature = "hub-client")]
-    pub(crate) fn with_rumours_of_https(self) -> Self {
+    pub(crate) fn with_unverified_https(self) -> Self {
         Self {
-            listens_to_rumours: true,
+            trust_unverified_https: true,
             ..self
         }
     }
 
     /// Whether `_xsrf` is asked of any request with a login.
-    pub(crate) fn asks_xsrf(&self) -> bool {
-        self.xsrf != XsrfAsked::Never
+    pub(crate) fn requires_csrf(&self) -> bool {
+        self.xsrf != CsrfMode::OriginOnly
     }
 
     /// Where the request went, if it is one this server answers: parts 1 to 3 of the decision table.
@@ -176,10 +176,10 @@ impl Guards {
     /// # Errors
     ///
     /// `Reason::Malformed` (400; 405 for a method never answered) and `Reason::ForeignHost` (403).
-    pub fn surroundings<'a>(&self, head: Head<'a>) -> Result<Surroundings<'a>, Denial> {
+    pub fn check_target<'a>(&self, head: RequestHead<'a>) -> Result<EffectiveTarget<'a>, Denial> {
         let forwarded = self.is_forwarded(head);
         let reported = if forwarded {
-            surroundings::reported_scheme(head)
+            surroundings::forwarded_scheme(head)
         } else {
             Ok(None)
         };
@@ -190,8 +190,8 @@ impl Guards {
         let host = match &self.hosts {
             Some(hosts) => {
                 let host = surroundings::host(head, forwarded)?;
-                if !hosts.admit(host, scheme) {
-                    return Err(Refusal::ForeignHost.into());
+                if !hosts.allows(host, scheme) {
+                    return Err(PolicyViolation::DisallowedHost.into());
                 }
                 Some(host)
             }
@@ -200,38 +200,38 @@ impl Guards {
         if let (Some(reported), Some(public)) = (reported?, &self.public_origin)
             && reported != public.scheme()
         {
-            return Err(Refusal::ForeignScheme.into());
+            return Err(PolicyViolation::SchemeMismatch.into());
         }
         match *head.method() {
-            Method::TRACE => return Err(Refusal::Method.into()),
+            Method::TRACE => return Err(PolicyViolation::Method.into()),
             // An extended CONNECT (RFC 8441 §4) has scheme and path, a tunnel has neither.
-            Method::CONNECT if head.uri().scheme().is_none() => return Err(Refusal::Method.into()),
+            Method::CONNECT if head.uri().scheme().is_none() => return Err(PolicyViolation::Method.into()),
             _ => {}
         }
-        Ok(Surroundings {
+        Ok(EffectiveTarget {
             host,
             scheme,
             forwarded,
-            rumoured_https: self.listens_to_rumours && surroundings::rumoured_https(head),
+            unverified_https: self.trust_unverified_https && surroundings::unverified_https(head),
         })
     }
 
     /// The client's address: the peer's, or what a trusted proxy reports of it. Worked out at each call, so
     /// that a request which nobody counts does not pay for it.
-    pub fn client(&self, surroundings: &Surroundings<'_>, head: Head<'_>) -> Option<IpAddr> {
+    pub fn client_ip(&self, surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<IpAddr> {
         let peer = self.peer(head)?;
         if surroundings.forwarded {
-            self.proxies.client_behind(peer, head)
+            self.proxies.client_ip(peer, head)
         } else {
             peer.ip()
         }
     }
 
-    fn is_forwarded(&self, head: Head<'_>) -> bool {
-        !self.proxies.is_empty() && self.peer(head).is_some_and(|peer| self.proxies.trust(peer))
+    fn is_forwarded(&self, head: RequestHead<'_>) -> bool {
+        !self.proxies.is_empty() && self.peer(head).is_some_and(|peer| self.proxies.contains(peer))
     }
 
-    fn peer(&self, head: Head<'_>) -> Option<Peer> {
+    fn peer(&self, head: RequestHead<'_>) -> Option<Peer> {
         let extensions = head.extensions();
         self.peer_finders
             .iter()
@@ -240,7 +240,7 @@ impl Guards {
     }
 }
 
-impl Default for Guards {
+impl Default for RequestPolicy {
     fn default() -> Self {
         Self::new()
     }
@@ -252,9 +252,9 @@ mod tests {
 
     #[test]
     fn the_client_is_the_peer_or_what_a_trusted_proxy_says() {
-        let guards = Guards::new()
+        let guards = RequestPolicy::new()
             .with_trusted_proxies(TrustedProxies::parse("10.0.0.1, unix").expect("well-formed"))
-            .with_peer(|extensions| extensions.get::<&'static str>().map(|_| Peer::Unix));
+            .with_peer_extractor(|extensions| extensions.get::<&'static str>().map(|_| Peer::Unix));
         for (peer, unix, expected) in [
             (Some("10.0.0.1"), false, Some("198.51.100.7")),
             (Some("::ffff:10.0.0.1"), false, Some("198.51.100.7")),
@@ -274,9 +274,9 @@ mod tests {
             if unix {
                 request.extensions_mut().insert("a socket");
             }
-            let head = Head::of(&request);
-            let surroundings = guards.surroundings(head).expect("a loopback host");
-            let client = guards.client(&surroundings, head);
+            let head = RequestHead::new(&request);
+            let surroundings = guards.check_target(head).expect("a loopback host");
+            let client = guards.client_ip(&surroundings, head);
             assert_eq!(
                 client,
                 expected.map(|ip| ip.parse().expect("an address")),
@@ -290,26 +290,30 @@ mod tests {
         let proxies = || TrustedProxies::parse("unix").expect("a word");
         let public = || "https://localhost".parse().expect("well-formed");
         for (guards, reported, expected) in [
-            (Guards::new(), Some("https"), Scheme::Unknown),
-            (Guards::new().with_own_tls(true), None, Scheme::Https),
-            (Guards::new().with_own_tls(false), None, Scheme::Http),
+            (RequestPolicy::new(), Some("https"), Scheme::Unknown),
+            (RequestPolicy::new().with_https(true), None, Scheme::Https),
+            (RequestPolicy::new().with_https(false), None, Scheme::Http),
             (
-                Guards::new().with_own_tls(false).with_public_origin(public()),
+                RequestPolicy::new()
+                    .with_https(false)
+                    .with_public_origin(public()),
                 None,
                 Scheme::Https,
             ),
             (
-                Guards::new().with_trusted_proxies(proxies()),
+                RequestPolicy::new().with_trusted_proxies(proxies()),
                 None,
                 Scheme::Unknown,
             ),
             (
-                Guards::new().with_trusted_proxies(proxies()),
+                RequestPolicy::new().with_trusted_proxies(proxies()),
                 Some("https"),
                 Scheme::Https,
             ),
             (
-                Guards::new().with_trusted_proxies(proxies()).with_own_tls(true),
+                RequestPolicy::new()
+                    .with_trusted_proxies(proxies())
+                    .with_https(true),
                 Some("HTTP"),
                 Scheme::Http,
             ),
@@ -319,7 +323,9 @@ mod tests {
                 request = request.header("x-forwarded-proto", scheme);
             }
             let request = request.extension(Peer::Unix).body(()).expect("well-formed");
-            let surroundings = guards.surroundings(Head::of(&request)).expect("a loopback host");
+            let surroundings = guards
+                .check_target(RequestHead::new(&request))
+                .expect("a loopback host");
             assert_eq!(surroundings.scheme(), expected, "{reported:?} {guards:?}");
         }
     }

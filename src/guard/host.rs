@@ -41,13 +41,13 @@ use crate::{error::ConfigError, peer::Scheme};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Hosts {
-    listed: Vec<Entry>,
+pub struct AllowedHosts {
+    listed: Vec<HostPattern>,
     loopback: bool,
     any_ip: bool,
 }
 
-impl Hosts {
+impl AllowedHosts {
     /// `localhost` and every loopback literal (127.0.0.0/8, `[::1]`), with any port.
     ///
     /// Any port, because a forwarded port has another number at the browser's end.
@@ -76,10 +76,10 @@ impl Hosts {
     ///
     /// An empty list; an entry with a scheme, a path, a trailing dot, a pattern or a port that is none; a name
     /// that ends in a number and is no address.
-    pub fn listed<T: AsRef<str>>(entries: impl IntoIterator<Item = T>) -> Result<Self, ConfigError> {
+    pub fn from_list<T: AsRef<str>>(entries: impl IntoIterator<Item = T>) -> Result<Self, ConfigError> {
         let listed = entries
             .into_iter()
-            .map(|entry| Entry::parse(entry.as_ref()))
+            .map(|entry| HostPattern::parse(entry.as_ref()))
             .collect::<Result<Vec<_>, _>>()?;
         if listed.is_empty() {
             return Err(ConfigError::new(
@@ -96,7 +96,7 @@ impl Hosts {
 
     /// The hosts of both.
     #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
+    pub fn union(mut self, other: Self) -> Self {
         self.listed.extend(other.listed);
         self.loopback |= other.loopback;
         self.any_ip |= other.any_ip;
@@ -104,7 +104,7 @@ impl Hosts {
     }
 
     /// Whether a server reached by `scheme` answers for `host`.
-    pub(super) fn admit(&self, host: Authority<'_>, scheme: Scheme) -> bool {
+    pub(super) fn allows(&self, host: Authority<'_>, scheme: Scheme) -> bool {
         if self.loopback && host.is_host("localhost") {
             return true;
         }
@@ -116,7 +116,7 @@ impl Hosts {
     }
 }
 
-impl Default for Hosts {
+impl Default for AllowedHosts {
     /// [`Hosts::loopback`].
     fn default() -> Self {
         Self::loopback()
@@ -124,21 +124,21 @@ impl Default for Hosts {
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct HostPattern {
     /// In lower case, an IPv6 literal in brackets.
     name: Box<str>,
     ip: Option<IpAddr>,
-    port: Port,
+    port: PortPattern,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Port {
+enum PortPattern {
     Any,
     Default,
     Exactly(u16),
 }
 
-impl Entry {
+impl HostPattern {
     fn parse(text: &str) -> Result<Self, ConfigError> {
         let wrong =
             |expected: &str| ConfigError::new("hosts", format!("expected {expected}, found {text:?}"));
@@ -151,9 +151,9 @@ impl Entry {
             .ok_or_else(|| wrong("a name, an IPv4 address or an [IPv6 address], and perhaps a port"))?;
         let port = match authority.port() {
             Some(_) if any => return Err(wrong("one port, or `*` for any")),
-            Some(port) => Port::Exactly(port),
-            None if any => Port::Any,
-            None => Port::Default,
+            Some(port) => PortPattern::Exactly(port),
+            None if any => PortPattern::Any,
+            None => PortPattern::Default,
         };
         let ip = authority.ip();
         if authority.host().ends_with('.') {
@@ -178,7 +178,7 @@ impl Entry {
     }
 }
 
-impl Port {
+impl PortPattern {
     fn takes(self, port: Option<u16>, scheme: Scheme) -> bool {
         match (self, port) {
             (Self::Any, _) | (Self::Default, None) => true,
@@ -201,10 +201,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(hosts: &Hosts, scheme: Scheme, rows: &[(&str, bool)]) {
+    fn check(hosts: &AllowedHosts, scheme: Scheme, rows: &[(&str, bool)]) {
         for (host, expected) in rows {
             assert_eq!(
-                Authority::parse(host.as_bytes()).is_some_and(|host| hosts.admit(host, scheme)),
+                Authority::parse(host.as_bytes()).is_some_and(|host| hosts.allows(host, scheme)),
                 *expected,
                 "{host:?} by {scheme:?}"
             );
@@ -238,7 +238,7 @@ mod tests {
             ("foo.localhost", false),
             ("", false),
         ];
-        check(&Hosts::loopback(), Scheme::Unknown, &rows);
+        check(&AllowedHosts::loopback(), Scheme::Unknown, &rows);
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
             ("10.0.0.1.nip.io", false),
             ("hub.example.org", false),
         ];
-        check(&Hosts::any_ip(), Scheme::Unknown, &rows);
+        check(&AllowedHosts::any_ip(), Scheme::Unknown, &rows);
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
             "any.internal:*",
             "[2001:db8::1]:443",
         ];
-        let hosts = Hosts::listed(entries).expect("well-formed");
+        let hosts = AllowedHosts::from_list(entries).expect("well-formed");
         let rows = [
             ("hub.example.org", true),
             ("HUB.EXAMPLE.ORG:443", true),
@@ -292,7 +292,7 @@ mod tests {
             Scheme::Http,
             &[("hub.example.org:443", false), ("[2001:db8::1]", false)],
         );
-        let both = Hosts::loopback().and(hosts);
+        let both = AllowedHosts::loopback().union(hosts);
         check(
             &both,
             Scheme::Https,
@@ -322,10 +322,10 @@ mod tests {
             "a b",
             "user@hub",
         ] {
-            let error = Hosts::listed([entry]).expect_err(entry);
+            let error = AllowedHosts::from_list([entry]).expect_err(entry);
             assert_eq!(error.setting(), "hosts", "{entry:?}");
             assert!(error.to_string().contains(&format!("{entry:?}")), "{error}");
         }
-        assert!(Hosts::listed(Vec::<String>::new()).is_err());
+        assert!(AllowedHosts::from_list(Vec::<String>::new()).is_err());
     }
 }

@@ -117,14 +117,14 @@ mod properties;
 #[cfg(test)]
 mod table;
 
-pub use cors::{Cors, Preflight};
+pub use cors::{CorsHeaders, Preflight};
 pub use cross_site::RequestKind;
-pub use guards::{Guards, PeerFinder, XsrfAsked};
-pub use host::Hosts;
-pub use origin::{Origin, Origins};
+pub use guards::{CsrfMode, PeerExtractor, RequestPolicy};
+pub use host::AllowedHosts;
+pub use origin::{AllowedOrigins, Origin};
 pub use proxy::TrustedProxies;
-pub use rule::GuardRule;
-pub use surroundings::Surroundings;
-pub use throttle::{Permit, Throttle, Throttled};
-pub use xsrf::{Binding, XsrfGuard, XsrfKey};
-pub use xsrf_proof::{Demand, Xsrf, XsrfProof};
+pub use rule::PolicyRule;
+pub use surroundings::EffectiveTarget;
+pub use throttle::{LoginAttempt, LoginRateLimiter, RateLimited};
+pub use xsrf::{CsrfBinding, CsrfKey, CsrfTokens};
+pub use xsrf_proof::{CsrfCheck, CsrfRequirement, RequestCsrf};

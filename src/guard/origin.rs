@@ -51,7 +51,7 @@ impl Origin {
         self.port
     }
 
-    pub(super) fn is(&self, other: SentOrigin<'_>) -> bool {
+    pub(super) fn matches(&self, other: SentOrigin<'_>) -> bool {
         other.scheme.eq_ignore_ascii_case(&self.scheme)
             && other.authority.is_host(&self.host)
             && other.port() == self.port.or_else(|| default_port(&self.scheme))
@@ -115,9 +115,9 @@ impl fmt::Display for Origin {
 /// # }
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Origins(Vec<Origin>);
+pub struct AllowedOrigins(Vec<Origin>);
 
-impl Origins {
+impl AllowedOrigins {
     /// No foreign origin: the default.
     pub const fn none() -> Self {
         Self(Vec::new())
@@ -140,8 +140,8 @@ impl Origins {
         self.0.is_empty()
     }
 
-    pub(super) fn list(&self, origin: SentOrigin<'_>) -> bool {
-        self.0.iter().any(|listed| listed.is(origin))
+    pub(super) fn contains(&self, origin: SentOrigin<'_>) -> bool {
+        self.0.iter().any(|listed| listed.matches(origin))
     }
 }
 
@@ -166,7 +166,7 @@ impl<'a> SentOrigin<'a> {
     }
 
     /// The origin of a `Referer`: what stands before its path.
-    pub(super) fn of_url(octets: &'a [u8]) -> Option<Self> {
+    pub(super) fn from_referer(octets: &'a [u8]) -> Option<Self> {
         let start = memchr::memchr(b':', octets)?.checked_add(1)?;
         let rest = octets.get(start..)?.strip_prefix(b"//")?;
         let start = start + 2;
@@ -179,7 +179,7 @@ impl<'a> SentOrigin<'a> {
     /// While the scheme is not known, host and port alone decide, and the host's missing port is taken for
     /// the default of the page's own scheme: HTTP/1 behind one's own TLS does not tell, and refusing every
     /// POST there helps nobody.
-    pub(super) fn went_to(self, host: Authority<'_>, scheme: Scheme) -> bool {
+    pub(super) fn matches_target(self, host: Authority<'_>, scheme: Scheme) -> bool {
         let http = self.scheme.eq_ignore_ascii_case("http");
         let https = self.scheme.eq_ignore_ascii_case("https");
         let same_scheme = match scheme {
@@ -226,7 +226,7 @@ mod tests {
             ("wss://hub.example.org", false),
         ] {
             let sent = SentOrigin::parse(sent.as_bytes()).expect(sent);
-            assert_eq!(own.is(sent), expected, "{sent:?}");
+            assert_eq!(own.matches(sent), expected, "{sent:?}");
         }
     }
 
@@ -292,7 +292,7 @@ mod tests {
             ("//hub.example.org/", false),
             ("", false),
         ] {
-            let is_own = SentOrigin::of_url(referer.as_bytes()).is_some_and(|sent| own.is(sent));
+            let is_own = SentOrigin::from_referer(referer.as_bytes()).is_some_and(|sent| own.matches(sent));
             assert_eq!(is_own, expected, "{referer:?}");
         }
     }
@@ -315,7 +315,7 @@ mod tests {
             let sent = SentOrigin::parse(origin.as_bytes()).expect(origin);
             let host_read = Authority::parse(host.as_bytes()).expect(host);
             assert_eq!(
-                sent.went_to(host_read, scheme),
+                sent.matches_target(host_read, scheme),
                 expected,
                 "{origin} to {host} by {scheme:?}"
             );

@@ -4,7 +4,7 @@ use http::{HeaderValue, Request};
 use proptest::prelude::*;
 
 use super::{RequestKind, table::site};
-use crate::head::Head;
+use crate::head::RequestHead;
 
 /// Texts near an origin: pieces of well-formed ones put together in any order.
 fn near_origins() -> impl Strategy<Value = Vec<u8>> {
@@ -58,7 +58,7 @@ proptest! {
             }
         }
         let head = request.body(()).expect("well-formed");
-        let passed = guards.surroundings(Head::of(&head));
+        let passed = guards.check_target(RequestHead::new(&head));
         if passed.is_ok() {
             let host = String::from_utf8_lossy(&host).to_ascii_lowercase();
             prop_assert!(host == "hub.example.org" || host == "hub.example.org:443", "{}", host);
@@ -69,9 +69,9 @@ proptest! {
             let Ok(value) = HeaderValue::from_bytes(value) else { continue };
             let request = Request::post("/").header("host", "hub.example.org").header(name, &value).body(());
             let request = request.expect("well-formed");
-            let head = Head::of(&request);
-            let surroundings = guards.surroundings(head).expect("its own host");
-            if guards.cross_site(&surroundings, head, RequestKind::Unsafe, None).is_ok() {
+            let head = RequestHead::new(&request);
+            let surroundings = guards.check_target(head).expect("its own host");
+            if guards.check_cross_site(&surroundings, head, RequestKind::Unsafe, None).is_ok() {
                 let text = value.to_str().expect("what passes is ASCII");
                 let read = url::Url::parse(text).expect("what passes is a URL").origin().ascii_serialization();
                 prop_assert!(

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::{error::ConfigError, fields, head::Head, peer::Peer};
+use crate::{error::ConfigError, fields, head::RequestHead, peer::Peer};
 
 /// Proxies whose `X-Forwarded-Host`, `X-Forwarded-Proto` and `X-Forwarded-For` are believed.
 ///
@@ -73,7 +73,7 @@ impl TrustedProxies {
 
     /// Whether `peer` is one of them: for a proxy of one's own, which keeps the fields of these and replaces
     /// everybody else's.
-    pub fn trust(&self, peer: Peer) -> bool {
+    pub fn contains(&self, peer: Peer) -> bool {
         match peer.ip() {
             Some(ip) => self.trust_ip(ip),
             None => self.unix,
@@ -86,7 +86,7 @@ impl TrustedProxies {
 
     /// The client behind a trusted peer: the right-most address of `X-Forwarded-For` that is no trusted proxy,
     /// the left-most if all are; `None` as soon as something is no address.
-    pub(super) fn client_behind(&self, peer: Peer, head: Head<'_>) -> Option<IpAddr> {
+    pub(super) fn client_ip(&self, peer: Peer, head: RequestHead<'_>) -> Option<IpAddr> {
         let mut client = peer.ip();
         for value in head.headers().get_all(&fields::X_FORWARDED_FOR).iter().rev() {
             for entry in value.to_str().ok()?.rsplit(',') {
@@ -108,7 +108,7 @@ fn network(entry: &str) -> Result<IpNet, ConfigError> {
         return Ok(ip.to_canonical().into());
     }
     let network =
-        written_once(entry).ok_or_else(|| wrong("an address, a network such as 10.1.0.0/16, or `unix`"))?;
+        parse_strict(entry).ok_or_else(|| wrong("an address, a network such as 10.1.0.0/16, or `unix`"))?;
     if network.prefix_len() == 0 {
         return Err(wrong("a network that is not everybody"));
     }
@@ -125,7 +125,7 @@ fn network(entry: &str) -> Result<IpNet, ConfigError> {
 
 /// An address as proxies write it: bare, or with a port, an IPv6 address then in brackets.
 /// The network that `entry` is, numbers without leading zeros: elsewhere `010` is eight.
-fn written_once(entry: &str) -> Option<IpNet> {
+fn parse_strict(entry: &str) -> Option<IpNet> {
     let (address, prefix) = entry.split_once('/')?;
     let plain =
         prefix.bytes().all(|octet| octet.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
@@ -164,11 +164,15 @@ mod tests {
             ("::ffff:10.0.0.2", false),
             ("127.0.0.1", false),
         ] {
-            assert_eq!(proxies.trust(peer(ip)), expected, "{ip}");
+            assert_eq!(proxies.contains(peer(ip)), expected, "{ip}");
         }
-        assert!(!proxies.trust(Peer::Unix));
-        assert!(TrustedProxies::parse("unix").expect("a word").trust(Peer::Unix));
-        assert!(!TrustedProxies::none().trust(peer("127.0.0.1")));
+        assert!(!proxies.contains(Peer::Unix));
+        assert!(
+            TrustedProxies::parse("unix")
+                .expect("a word")
+                .contains(Peer::Unix)
+        );
+        assert!(!TrustedProxies::none().contains(peer("127.0.0.1")));
     }
 
     #[test]
@@ -219,7 +223,7 @@ mod tests {
                 request = request.header("x-forwarded-for", *field);
             }
             let request = request.body(()).expect("well-formed");
-            let client = proxies.client_behind(peer("10.0.0.1"), Head::of(&request));
+            let client = proxies.client_ip(peer("10.0.0.1"), RequestHead::new(&request));
             assert_eq!(
                 client,
                 expected.map(|ip| ip.parse().expect("an address")),

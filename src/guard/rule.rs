@@ -18,7 +18,7 @@ use crate::denial::{Denial, Reason};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum GuardRule {
+pub enum PolicyRule {
     /// Fetch Metadata tells of another site.
     FetchMetadata,
     /// The host is not one this server answers for, or cannot be read.
@@ -30,99 +30,103 @@ pub enum GuardRule {
     /// The scheme that a trusted proxy reported is not the public origin's, or cannot be read.
     Scheme,
     /// The `_xsrf` argument is missing or not good for the session. The answer should carry a fresh cookie.
-    Xsrf,
+    Csrf,
 }
 
-impl GuardRule {
+impl PolicyRule {
     /// The guard that made `denial`, or `None` if no guard did.
-    pub fn that_refused(denial: &Denial) -> Option<Self> {
-        Refusal::ALL
+    pub fn from_denial(denial: &Denial) -> Option<Self> {
+        PolicyViolation::ALL
             .into_iter()
             .find(|refusal| refusal.detail() == denial.detail())
-            .map(Refusal::rule)
+            .map(PolicyViolation::rule)
     }
 }
 
 /// Every refusal of the guards, with the sentence that is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    CrossSite,
-    ForeignHost,
-    ForeignOrigin,
-    ForeignReferer,
-    ForeignScheme,
-    ForeignSocket,
+pub(super) enum PolicyViolation {
+    FetchMetadata,
+    DisallowedHost,
+    DisallowedOrigin,
+    DisallowedReferer,
+    SchemeMismatch,
+    WebSocketOrigin,
     MalformedHost,
     MalformedOrigin,
     MalformedScheme,
     Method,
-    UnprovenOrigin,
-    XsrfFormat,
+    MissingOrigin,
+    CsrfFormat,
     XsrfMismatch,
     XsrfMissing,
 }
 
-impl Refusal {
+impl PolicyViolation {
     const ALL: [Self; 14] = [
-        Self::CrossSite,
-        Self::ForeignHost,
-        Self::ForeignOrigin,
-        Self::ForeignReferer,
-        Self::ForeignScheme,
-        Self::ForeignSocket,
+        Self::FetchMetadata,
+        Self::DisallowedHost,
+        Self::DisallowedOrigin,
+        Self::DisallowedReferer,
+        Self::SchemeMismatch,
+        Self::WebSocketOrigin,
         Self::MalformedHost,
         Self::MalformedOrigin,
         Self::MalformedScheme,
         Self::Method,
-        Self::UnprovenOrigin,
-        Self::XsrfFormat,
+        Self::MissingOrigin,
+        Self::CsrfFormat,
         Self::XsrfMismatch,
         Self::XsrfMissing,
     ];
 
-    const fn rule(self) -> GuardRule {
+    const fn rule(self) -> PolicyRule {
         match self {
-            Self::CrossSite => GuardRule::FetchMetadata,
-            Self::ForeignHost | Self::MalformedHost => GuardRule::Host,
-            Self::ForeignOrigin
-            | Self::ForeignReferer
-            | Self::ForeignSocket
+            Self::FetchMetadata => PolicyRule::FetchMetadata,
+            Self::DisallowedHost | Self::MalformedHost => PolicyRule::Host,
+            Self::DisallowedOrigin
+            | Self::DisallowedReferer
+            | Self::WebSocketOrigin
             | Self::MalformedOrigin
-            | Self::UnprovenOrigin => GuardRule::Origin,
-            Self::ForeignScheme | Self::MalformedScheme => GuardRule::Scheme,
-            Self::Method => GuardRule::Method,
-            Self::XsrfFormat | Self::XsrfMismatch | Self::XsrfMissing => GuardRule::Xsrf,
+            | Self::MissingOrigin => PolicyRule::Origin,
+            Self::SchemeMismatch | Self::MalformedScheme => PolicyRule::Scheme,
+            Self::Method => PolicyRule::Method,
+            Self::CsrfFormat | Self::XsrfMismatch | Self::XsrfMissing => PolicyRule::Csrf,
         }
     }
 
     /// The texts about `_xsrf` and sockets are Jupyter Server's, word for word: its clients look for them.
     const fn detail(self) -> &'static str {
         match self {
-            Self::CrossSite => "Sec-Fetch-Site tells of another site",
-            Self::ForeignHost => "this server does not answer for that Host",
-            Self::ForeignOrigin => "the Origin is another site's",
-            Self::ForeignReferer => "the Referer is another site's",
-            Self::ForeignScheme => "the scheme is not the public origin's",
-            Self::ForeignSocket => "Cross origin websockets not allowed",
+            Self::FetchMetadata => "Sec-Fetch-Site tells of another site",
+            Self::DisallowedHost => "this server does not answer for that Host",
+            Self::DisallowedOrigin => "the Origin is another site's",
+            Self::DisallowedReferer => "the Referer is another site's",
+            Self::SchemeMismatch => "the scheme is not the public origin's",
+            Self::WebSocketOrigin => "Cross origin websockets not allowed",
             Self::MalformedHost => "expected one well-formed Host",
             Self::MalformedOrigin => "expected at most one Origin and Sec-Fetch-Site, well-formed",
             Self::MalformedScheme => "expected one X-Forwarded-Proto that begins with http, https, ws or wss",
             Self::Method => "neither TRACE nor a CONNECT tunnel is answered",
-            Self::UnprovenOrigin => "nothing shows that a page of this server caused the request",
-            Self::XsrfFormat => "'_xsrf' argument has invalid format",
+            Self::MissingOrigin => "nothing shows that a page of this server caused the request",
+            Self::CsrfFormat => "'_xsrf' argument has invalid format",
             Self::XsrfMismatch => "XSRF cookie does not match POST argument",
             Self::XsrfMissing => "'_xsrf' argument missing from POST",
         }
     }
 }
 
-impl From<Refusal> for Denial {
+impl From<PolicyViolation> for Denial {
     #[cold]
-    fn from(refusal: Refusal) -> Self {
+    fn from(refusal: PolicyViolation) -> Self {
         let denial = match refusal {
-            Refusal::MalformedHost | Refusal::MalformedScheme => Self::new(Reason::Malformed),
-            Refusal::Method => Self::new(Reason::Malformed).with_status(StatusCode::METHOD_NOT_ALLOWED),
-            Refusal::ForeignHost | Refusal::ForeignScheme => Self::new(Reason::ForeignHost),
+            PolicyViolation::MalformedHost | PolicyViolation::MalformedScheme => Self::new(Reason::Malformed),
+            PolicyViolation::Method => {
+                Self::new(Reason::Malformed).with_status(StatusCode::METHOD_NOT_ALLOWED)
+            }
+            PolicyViolation::DisallowedHost | PolicyViolation::SchemeMismatch => {
+                Self::new(Reason::DisallowedHost)
+            }
             _ => Self::new(Reason::CrossSite),
         };
         denial.with_detail(refusal.detail())
@@ -135,14 +139,14 @@ mod tests {
 
     #[test]
     fn every_refusal_is_read_back_as_the_rule_that_made_it() {
-        for refusal in Refusal::ALL {
+        for refusal in PolicyViolation::ALL {
             let denial = Denial::from(refusal);
             assert_eq!(
-                GuardRule::that_refused(&denial),
+                PolicyRule::from_denial(&denial),
                 Some(refusal.rule()),
                 "{refusal:?}"
             );
         }
-        assert_eq!(GuardRule::that_refused(&Denial::new(Reason::CrossSite)), None);
+        assert_eq!(PolicyRule::from_denial(&Denial::new(Reason::CrossSite)), None);
     }
 }

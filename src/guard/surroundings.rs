@@ -2,10 +2,10 @@
 
 use http::HeaderValue;
 
-use super::{authority::Authority, rule::Refusal};
+use super::{authority::Authority, rule::PolicyViolation};
 use crate::{
-    fields::{self, Several},
-    head::Head,
+    fields::{self, DuplicateHeader},
+    head::RequestHead,
     peer::Scheme,
 };
 
@@ -14,17 +14,17 @@ use crate::{
 /// Made once a request by [`Guards::surroundings`](super::Guards::surroundings), which refuses what this
 /// server does not answer for; so a value of this type has passed parts 1 to 3 of the decision table.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings<'a> {
+pub struct EffectiveTarget<'a> {
     /// Not there if the host check is off.
     pub(super) host: Option<Authority<'a>>,
     pub(super) scheme: Scheme,
     /// Whether the peer is a trusted proxy.
     pub(super) forwarded: bool,
     /// Whether a header field says that the browser speaks https, whoever sent it.
-    pub(super) rumoured_https: bool,
+    pub(super) unverified_https: bool,
 }
 
-impl<'a> Surroundings<'a> {
+impl<'a> EffectiveTarget<'a> {
     /// The host, and perhaps a port, as the client named it; `None` if the host check is off.
     pub fn host(&self) -> Option<&'a str> {
         self.host.map(Authority::as_str)
@@ -38,11 +38,11 @@ impl<'a> Surroundings<'a> {
 
     /// Whether cookies are to be `Secure`.
     pub(crate) fn is_https(&self) -> bool {
-        self.scheme == Scheme::Https || self.rumoured_https
+        self.scheme == Scheme::Https || self.unverified_https
     }
 
     /// The authority to compare origins with; read now if the host check is off.
-    pub(super) fn authority(&self, head: Head<'a>) -> Option<Authority<'a>> {
+    pub(super) fn authority(&self, head: RequestHead<'a>) -> Option<Authority<'a>> {
         self.host.or_else(|| host(head, self.forwarded).ok())
     }
 }
@@ -51,10 +51,10 @@ impl<'a> Surroundings<'a> {
 ///
 /// A target with an authority, which HTTP/2 always has, must agree with a `Host` beside it. A trusted proxy
 /// tells by `X-Forwarded-Host` which host it was asked for.
-pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<Authority<'_>, Refusal> {
-    let malformed = |_: Several| Refusal::MalformedHost;
+pub(super) fn host(head: RequestHead<'_>, forwarded: bool) -> Result<Authority<'_>, PolicyViolation> {
+    let malformed = |_: DuplicateHeader| PolicyViolation::MalformedHost;
     let field = head
-        .single(&fields::HOST)
+        .single_header(&fields::HOST)
         .map_err(malformed)?
         .map(HeaderValue::as_bytes);
     let target = head
@@ -65,19 +65,19 @@ pub(super) fn host(head: Head<'_>, forwarded: bool) -> Result<Authority<'_>, Ref
         (Some(field), Some(target)) if !field.eq_ignore_ascii_case(target) => None,
         (field, target) => target.or(field),
     }
-    .ok_or(Refusal::MalformedHost)?;
-    if forwarded && let Some(asked) = head.single(&fields::X_FORWARDED_HOST).map_err(malformed)? {
+    .ok_or(PolicyViolation::MalformedHost)?;
+    if forwarded && let Some(asked) = head.single_header(&fields::X_FORWARDED_HOST).map_err(malformed)? {
         host = asked.as_bytes();
     }
-    Authority::parse(host).ok_or(Refusal::MalformedHost)
+    Authority::parse(host).ok_or(PolicyViolation::MalformedHost)
 }
 
 /// The scheme that a trusted proxy reports, if it does: the first of a list, which is the browser's side.
-pub(super) fn reported_scheme(head: Head<'_>) -> Result<Option<Scheme>, Refusal> {
-    let malformed = Refusal::MalformedScheme;
+pub(super) fn forwarded_scheme(head: RequestHead<'_>) -> Result<Option<Scheme>, PolicyViolation> {
+    let malformed = PolicyViolation::MalformedScheme;
     let Some(list) = head
-        .single(&fields::X_FORWARDED_PROTO)
-        .map_err(|_: Several| malformed)?
+        .single_header(&fields::X_FORWARDED_PROTO)
+        .map_err(|_: DuplicateHeader| malformed)?
     else {
         return Ok(None);
     };
@@ -104,8 +104,8 @@ fn scheme_named(name: &str) -> Scheme {
 ///
 /// Any client can send these. They are good for making cookies `Secure`, which affects that client alone, and
 /// for nothing else.
-pub(super) fn rumoured_https(head: Head<'_>) -> bool {
-    let sent = |field| head.field(field).and_then(|value| value.to_str().ok());
+pub(super) fn unverified_https(head: RequestHead<'_>) -> bool {
+    let sent = |field| head.header(field).and_then(|value| value.to_str().ok());
     let forwarded = sent(&fields::FORWARDED).and_then(|list| {
         first_of(list).split(';').find_map(|pair| {
             let (name, value) = pair.split_once('=')?;

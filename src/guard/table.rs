@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use http::Request;
 
 use super::{
-    Binding, GuardRule, Guards, Hosts, Origins, RequestKind, TrustedProxies, Xsrf, XsrfAsked, XsrfGuard,
-    XsrfProof, xsrf::tests::TestKey,
+    AllowedHosts, AllowedOrigins, CsrfBinding, CsrfCheck, CsrfMode, CsrfTokens, PolicyRule, RequestCsrf,
+    RequestKind, RequestPolicy, TrustedProxies, xsrf::tests::TestKey,
 };
-use crate::{denial::Denial, head::Head, peer::Peer};
+use crate::{denial::Denial, head::RequestHead, peer::Peer};
 
 /// How the request was let in, and with which `_xsrf`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) enum Argument {
 use Argument::{Before, BeforeAlone, Foreign, Good, Missing, Odd};
 use By::{Anyone, Cookie, LoginForm, Token};
 
-pub(super) const SESSION: Binding = Binding::Session(*b"alice\'s session.");
+pub(super) const SESSION: CsrfBinding = CsrfBinding::Session(*b"alice\'s session.");
 
 /// A line of the walk: its row of the table, the request line and its fields, how it is let in, the guards, and
 /// which of them refuses with which status.
@@ -44,8 +44,8 @@ type Line<'a> = (
     &'a str,
     &'a [(&'a str, &'a str)],
     By,
-    &'a Guards,
-    Option<(GuardRule, u16)>,
+    &'a RequestPolicy,
+    Option<(PolicyRule, u16)>,
 );
 
 pub(super) const HOST: (&str, &str) = ("host", "hub.example.org");
@@ -68,20 +68,20 @@ pub(super) const REFERER: (&str, &str) = ("referer", "https://hub.example.org/la
 pub(super) const EVIL_REFERER: (&str, &str) = ("referer", "https://evil.example/https://hub.example.org/");
 
 /// The guards of the walk: a site with a name, one listed origin, a proxy.
-pub(super) fn site() -> Guards {
-    Guards::new()
-        .with_hosts(Hosts::listed(["hub.example.org"]).expect("well-formed"))
+pub(super) fn site() -> RequestPolicy {
+    RequestPolicy::new()
+        .with_allowed_hosts(AllowedHosts::from_list(["hub.example.org"]).expect("well-formed"))
         .with_public_origin("https://hub.example.org".parse().expect("well-formed"))
-        .with_origins(Origins::parse(["https://app.example.net"]).expect("well-formed"))
+        .with_allowed_origins(AllowedOrigins::parse(["https://app.example.net"]).expect("well-formed"))
         .with_trusted_proxies(TrustedProxies::parse("10.0.0.1").expect("well-formed"))
 }
 
 fn verdict(line: Line<'_>) -> Result<(), Denial> {
     let (_, target, fields, by, guards, _) = line;
     let (method, target) = target.split_once(' ').expect("a method and a target");
-    let xsrf = XsrfGuard::new(TestKey(b"ours"));
+    let xsrf = CsrfTokens::new(TestKey(b"ours"));
     let binding = if matches!(by, LoginForm(_)) {
-        Binding::Anonymous
+        CsrfBinding::Anonymous
     } else {
         SESSION
     };
@@ -90,8 +90,8 @@ fn verdict(line: Line<'_>) -> Result<(), Denial> {
         Anyone | Token => Missing,
     };
     let value = match argument {
-        Before | BeforeAlone => Some(xsrf.issue(Binding::Anonymous)),
-        Foreign => Some(xsrf.issue(Binding::of_session(b"bob"))),
+        Before | BeforeAlone => Some(xsrf.issue(CsrfBinding::Anonymous)),
+        Foreign => Some(xsrf.issue(CsrfBinding::of_session(b"bob"))),
         Good => Some(xsrf.issue(SESSION)),
         Missing => None,
         Odd => Some("2|01020304|0103|1700000000".to_owned()),
@@ -114,33 +114,34 @@ fn verdict(line: Line<'_>) -> Result<(), Denial> {
         request = request.header("x-xsrftoken", value);
     }
     let request = request.body(()).expect("well-formed");
-    let head = Head::of(&request);
+    let head = RequestHead::new(&request);
 
-    let surroundings = guards.surroundings(head)?;
-    let proof = XsrfProof::new(&xsrf, binding, cookie);
-    let (kind, proof): (_, Option<&dyn Xsrf>) = match by {
+    let surroundings = guards.check_target(head)?;
+    let proof = RequestCsrf::new(&xsrf, binding, cookie);
+    let (kind, proof): (_, Option<&dyn CsrfCheck>) = match by {
         Token => return Ok(()),
-        Anyone => (RequestKind::of(head), None),
-        Cookie(_) => (RequestKind::of(head), Some(&proof)),
+        Anyone => (RequestKind::from_head(head), None),
+        Cookie(_) => (RequestKind::from_head(head), Some(&proof)),
         LoginForm(_) => (RequestKind::LoginForm, Some(&proof)),
     };
-    guards.cross_site(&surroundings, head, kind, proof)
+    guards.check_cross_site(&surroundings, head, kind, proof)
 }
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a line per row")]
 fn every_row_of_the_decision_table_decides_as_it_says() {
     let site = &site();
-    let off = &site.clone().without_host_check();
-    let local = &Guards::new().with_trusted_proxies(TrustedProxies::parse("10.0.0.1").expect("well-formed"));
-    let reads = &site.clone().with_xsrf(XsrfAsked::AlsoOfReads);
-    let never = &site.clone().with_xsrf(XsrfAsked::Never);
-    let host = |status| Some((GuardRule::Host, status));
-    let scheme = |status| Some((GuardRule::Scheme, status));
-    let method = Some((GuardRule::Method, 405));
-    let origin = Some((GuardRule::Origin, 403));
-    let fetch = Some((GuardRule::FetchMetadata, 403));
-    let xsrf = Some((GuardRule::Xsrf, 403));
+    let off = &site.clone().danger_allow_any_host();
+    let local =
+        &RequestPolicy::new().with_trusted_proxies(TrustedProxies::parse("10.0.0.1").expect("well-formed"));
+    let reads = &site.clone().with_csrf_mode(CsrfMode::AllMethods);
+    let never = &site.clone().with_csrf_mode(CsrfMode::OriginOnly);
+    let host = |status| Some((PolicyRule::Host, status));
+    let scheme = |status| Some((PolicyRule::Scheme, status));
+    let method = Some((PolicyRule::Method, 405));
+    let origin = Some((PolicyRule::Origin, 403));
+    let fetch = Some((PolicyRule::FetchMetadata, 403));
+    let xsrf = Some((PolicyRule::Csrf, 403));
     let lines: &[Line<'_>] = &[
         ("H1", "GET /", &[("host", "evil.example")], Token, off, None),
         ("H1", "GET /", &[], Token, off, None),
@@ -831,7 +832,7 @@ fn every_row_of_the_decision_table_decides_as_it_says() {
     let mut wrong = Vec::new();
     for line in lines {
         let found = verdict(*line).err().map(|denial| {
-            let rule = GuardRule::that_refused(&denial).expect("a guard refused");
+            let rule = PolicyRule::from_denial(&denial).expect("a guard refused");
             (rule, denial.status().as_u16())
         });
         if found != line.5 {

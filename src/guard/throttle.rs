@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use super::pace::{Count, Pace};
+use super::pace::{BackoffPolicy, FailureCount};
 use crate::{
-    clock::Moment,
+    clock::MonotonicTime,
     denial::{Denial, Reason},
-    store::Expiring,
+    store::ExpiringMap,
 };
 
 /// How many wrong passwords are listened to: by account and by client address, each wrong one dearer than the
@@ -63,13 +63,13 @@ use crate::{
 /// let throttled = throttle.check("alice", client, Moment::now()).unwrap_err();
 /// assert_eq!(throttled.retry_after().as_secs(), 1);
 /// ```
-pub struct Throttle {
+pub struct LoginRateLimiter {
     /// What strangers did to an account.
-    accounts: Expiring<u64, Count>,
+    accounts: ExpiringMap<u64, FailureCount>,
     /// What an address did to accounts it is a stranger to.
-    addresses: Expiring<u64, Count>,
+    addresses: ExpiringMap<u64, FailureCount>,
     /// The addresses each account is known at, oldest login first.
-    known: Expiring<u64, Vec<Known>>,
+    known: ExpiringMap<u64, Vec<KnownAddress>>,
     /// Names and addresses are kept as keyed hashes, all of one size. A collision shares a count; nobody can
     /// cause one without the key.
     hasher: RandomState,
@@ -80,13 +80,13 @@ const CAPACITY: usize = 32_768;
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 const KNOWN_ADDRESSES: usize = 8;
 
-impl Throttle {
+impl LoginRateLimiter {
     /// A throttle that has seen nobody yet.
     pub fn new() -> Self {
         Self {
-            accounts: Expiring::new(CAPACITY),
-            addresses: Expiring::new(CAPACITY),
-            known: Expiring::new(CAPACITY),
+            accounts: ExpiringMap::new(CAPACITY),
+            addresses: ExpiringMap::new(CAPACITY),
+            known: ExpiringMap::new(CAPACITY),
             hasher: RandomState::new(),
         }
     }
@@ -97,7 +97,12 @@ impl Throttle {
     /// # Errors
     ///
     /// [`Throttled`]: not now, and when. The attempt was not listened to and is not counted.
-    pub fn check(&self, account: &str, client: Option<IpAddr>, now: Moment) -> Result<Permit, Throttled> {
+    pub fn check(
+        &self,
+        account: &str,
+        client: Option<IpAddr>,
+        now: MonotonicTime,
+    ) -> Result<LoginAttempt, RateLimited> {
         self.admit(account, client, now, false)
     }
 
@@ -107,8 +112,8 @@ impl Throttle {
         &self,
         account: &str,
         client: Option<IpAddr>,
-        now: Moment,
-    ) -> Result<Permit, Throttled> {
+        now: MonotonicTime,
+    ) -> Result<LoginAttempt, RateLimited> {
         self.admit(account, client, now, true)
     }
 
@@ -116,22 +121,22 @@ impl Throttle {
         &self,
         account: &str,
         client: Option<IpAddr>,
-        now: Moment,
+        now: MonotonicTime,
         reserved: bool,
-    ) -> Result<Permit, Throttled> {
-        let permit = |account, address, known| Permit {
+    ) -> Result<LoginAttempt, RateLimited> {
+        let permit = |account, address, known| LoginAttempt {
             account,
             address,
             known,
             reserved,
         };
-        let charge = |pace: Pace, count: Count| {
-            let failed = pace.next(count, now).map_err(|wait| Throttled {
+        let charge = |pace: BackoffPolicy, count: FailureCount| {
+            let failed = pace.next(count, now).map_err(|wait| RateLimited {
                 wait,
                 until_settled: false,
             })?;
             if reserved {
-                pace.reserve(count, now).ok_or(Throttled::UNTIL_SETTLED)
+                pace.reserve(count, now).ok_or(RateLimited::UNTIL_SETTLED)
             } else {
                 Ok(failed)
             }
@@ -139,16 +144,17 @@ impl Throttle {
         let account = self.hasher.hash_one(account);
         let address = client.map(|client| self.hasher.hash_one(network(client)));
         let by_known = self.with_known(account, address, now, |known| {
-            known.count = charge(Pace::ACCOUNT, known.count)?;
+            known.count = charge(BackoffPolicy::ACCOUNT, known.count)?;
             Ok(())
         });
         if let Some(verdict) = by_known {
             return verdict.map(|()| permit(account, address, true));
         }
         // Looked at before either is charged, so that an attempt not listened to costs nothing.
-        let look = |count: Option<Count>, pace| charge(pace, count.unwrap_or_default()).err();
-        let by_account = look(self.accounts.get(&account, now), Pace::ACCOUNT);
-        let by_address = address.and_then(|address| look(self.addresses.get(&address, now), Pace::ADDRESS));
+        let look = |count: Option<FailureCount>, pace| charge(pace, count.unwrap_or_default()).err();
+        let by_account = look(self.accounts.get(&account, now), BackoffPolicy::ACCOUNT);
+        let by_address =
+            address.and_then(|address| look(self.addresses.get(&address, now), BackoffPolicy::ADDRESS));
         if let Some(throttled) = by_account
             .into_iter()
             .chain(by_address)
@@ -158,12 +164,12 @@ impl Throttle {
         }
         // The address first: if another attempt comes in between, the account is not charged for this one.
         if let Some(address) = address {
-            update(&self.addresses, Pace::ADDRESS, address, now, |count| {
-                charge(Pace::ADDRESS, count)
+            update(&self.addresses, BackoffPolicy::ADDRESS, address, now, |count| {
+                charge(BackoffPolicy::ADDRESS, count)
             })?;
         }
-        update(&self.accounts, Pace::ACCOUNT, account, now, |count| {
-            charge(Pace::ACCOUNT, count)
+        update(&self.accounts, BackoffPolicy::ACCOUNT, account, now, |count| {
+            charge(BackoffPolicy::ACCOUNT, count)
         })?;
         Ok(permit(account, address, false))
     }
@@ -171,15 +177,15 @@ impl Throttle {
     /// The password was right: the failures of the account are forgiven, and the address is known to it from now
     /// on.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
-    pub fn succeeded(&self, permit: Permit, now: Moment) {
-        let Permit {
+    pub fn record_success(&self, permit: LoginAttempt, now: MonotonicTime) {
+        let LoginAttempt {
             account,
             address,
             known,
             ..
         } = permit;
         if !known {
-            change(&self.accounts, Pace::ACCOUNT, account, now, |count| {
+            change(&self.accounts, BackoffPolicy::ACCOUNT, account, now, |count| {
                 permit.give_back(count);
                 count.failures = 0;
             });
@@ -187,11 +193,11 @@ impl Throttle {
         let Some(address) = address else {
             return;
         };
-        let is_new = self.know(&permit, address, now);
+        let is_new = self.remember_address(&permit, address, now);
         if !known {
             // Its other failures stay, but for a small part of them: whoever has an account of his own could wash them
             // off by it.
-            change(&self.addresses, Pace::ADDRESS, address, now, |count| {
+            change(&self.addresses, BackoffPolicy::ADDRESS, address, now, |count| {
                 permit.give_back(count);
                 if is_new {
                     count.logged_in();
@@ -202,13 +208,13 @@ impl Throttle {
 
     /// The attempt was not decided, for example because the hashing queue was full: it does not count.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
-    pub fn withdraw(&self, permit: Permit, now: Moment) {
+    pub fn cancel(&self, permit: LoginAttempt, now: MonotonicTime) {
         self.settle(&permit, now, |_, count| permit.give_back(count));
     }
 
     /// The password was wrong, or the client went away: a permit of [`Throttle::reserve`] counts as a failure.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
-    pub(crate) fn failed(&self, permit: Permit, now: Moment) {
+    pub(crate) fn failed(&self, permit: LoginAttempt, now: MonotonicTime) {
         self.settle(&permit, now, |pace, count| {
             permit.give_back(count);
             *count = pace.failed(*count, now);
@@ -216,19 +222,30 @@ impl Throttle {
     }
 
     /// Settles the attempt in every count that it was charged to.
-    fn settle(&self, permit: &Permit, now: Moment, settle: impl Fn(Pace, &mut Count)) {
+    fn settle(
+        &self,
+        permit: &LoginAttempt,
+        now: MonotonicTime,
+        settle: impl Fn(BackoffPolicy, &mut FailureCount),
+    ) {
         if permit.known {
             self.with_known(permit.account, permit.address, now, |known| {
-                settle(Pace::ACCOUNT, &mut known.count);
+                settle(BackoffPolicy::ACCOUNT, &mut known.count);
             });
             return;
         }
-        change(&self.accounts, Pace::ACCOUNT, permit.account, now, |count| {
-            settle(Pace::ACCOUNT, count);
-        });
+        change(
+            &self.accounts,
+            BackoffPolicy::ACCOUNT,
+            permit.account,
+            now,
+            |count| {
+                settle(BackoffPolicy::ACCOUNT, count);
+            },
+        );
         if let Some(address) = permit.address {
-            change(&self.addresses, Pace::ADDRESS, address, now, |count| {
-                settle(Pace::ADDRESS, count);
+            change(&self.addresses, BackoffPolicy::ADDRESS, address, now, |count| {
+                settle(BackoffPolicy::ADDRESS, count);
             });
         }
     }
@@ -237,8 +254,8 @@ impl Throttle {
         &self,
         account: u64,
         address: Option<u64>,
-        now: Moment,
-        work: impl FnOnce(&mut Known) -> T,
+        now: MonotonicTime,
+        work: impl FnOnce(&mut KnownAddress) -> T,
     ) -> Option<T> {
         let address = address?;
         self.known.update(account, now, |mut present| {
@@ -252,13 +269,13 @@ impl Throttle {
     }
 
     /// Makes the address known to the account, and forgives its failures. Whether it was not known before.
-    fn know(&self, permit: &Permit, address: u64, now: Moment) -> bool {
-        let until = now.after(KNOWN_FOR);
+    fn remember_address(&self, permit: &LoginAttempt, address: u64, now: MonotonicTime) -> bool {
+        let until = now.saturating_add(KNOWN_FOR);
         self.known.update(permit.account, now, |present| {
             let mut addresses = present.map_or_else(Vec::new, |(addresses, _)| addresses);
             addresses.retain(|known| known.until > now);
             let place = addresses.iter().position(|known| known.address == address);
-            let mut count = place.map_or_else(Count::default, |place| addresses.remove(place).count);
+            let mut count = place.map_or_else(FailureCount::default, |place| addresses.remove(place).count);
             if permit.known {
                 permit.give_back(&mut count);
             }
@@ -266,7 +283,7 @@ impl Throttle {
             if addresses.len() >= KNOWN_ADDRESSES {
                 addresses.remove(0);
             }
-            addresses.push(Known {
+            addresses.push(KnownAddress {
                 address,
                 count,
                 until,
@@ -276,13 +293,13 @@ impl Throttle {
     }
 }
 
-impl Default for Throttle {
+impl Default for LoginRateLimiter {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Throttle {
+impl fmt::Debug for LoginRateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Throttle").finish_non_exhaustive()
     }
@@ -292,7 +309,7 @@ impl fmt::Debug for Throttle {
 /// it back.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped is a failed attempt"]
-pub struct Permit {
+pub struct LoginAttempt {
     account: u64,
     address: Option<u64>,
     known: bool,
@@ -300,26 +317,26 @@ pub struct Permit {
     reserved: bool,
 }
 
-impl Permit {
+impl LoginAttempt {
     /// Takes back what the attempt was charged.
-    fn give_back(&self, count: &mut Count) {
+    fn give_back(&self, count: &mut FailureCount) {
         if self.reserved {
             count.give_back();
         } else {
-            count.take_back();
+            count.decrement();
         }
     }
 }
 
 /// Too many wrong attempts: the word when to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Throttled {
+pub struct RateLimited {
     wait: Duration,
     /// Whether the attempts alone are in the way that are not settled yet.
     until_settled: bool,
 }
 
-impl Throttled {
+impl RateLimited {
     /// The limits do not allow one more attempt before another is settled.
     pub(crate) const UNTIL_SETTLED: Self = Self {
         wait: Duration::from_secs(1),
@@ -342,38 +359,44 @@ impl Throttled {
     }
 }
 
-impl From<Throttled> for Denial {
-    fn from(throttled: Throttled) -> Self {
-        Self::new(Reason::Throttled).with_retry_after(throttled.retry_after())
+impl From<RateLimited> for Denial {
+    fn from(throttled: RateLimited) -> Self {
+        Self::new(Reason::RateLimited).with_retry_after(throttled.retry_after())
     }
 }
 
 /// An address that somebody logged in from, and its failures since.
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct KnownAddress {
     address: u64,
-    count: Count,
-    until: Moment,
+    count: FailureCount,
+    until: MonotonicTime,
 }
 
 /// Changes the count under `key`, unless `change` refuses. Without anything to count there is no entry.
 fn update<E>(
-    counts: &Expiring<u64, Count>,
-    pace: Pace,
+    counts: &ExpiringMap<u64, FailureCount>,
+    pace: BackoffPolicy,
     key: u64,
-    now: Moment,
-    change: impl FnOnce(Count) -> Result<Count, E>,
+    now: MonotonicTime,
+    change: impl FnOnce(FailureCount) -> Result<FailureCount, E>,
 ) -> Result<(), E> {
     counts.update(key, now, |present| {
         match change(present.map(|(count, _)| count).unwrap_or_default()) {
             Ok(next) if next.is_empty() => (None, Ok(())),
-            Ok(next) => (Some((next, pace.end(next, now))), Ok(())),
+            Ok(next) => (Some((next, pace.expires_at(next, now))), Ok(())),
             Err(refused) => (present, Err(refused)),
         }
     })
 }
 
-fn change(counts: &Expiring<u64, Count>, pace: Pace, key: u64, now: Moment, change: impl FnOnce(&mut Count)) {
+fn change(
+    counts: &ExpiringMap<u64, FailureCount>,
+    pace: BackoffPolicy,
+    key: u64,
+    now: MonotonicTime,
+    change: impl FnOnce(&mut FailureCount),
+) {
     let Ok(()) = update(counts, pace, key, now, |mut count| {
         change(&mut count);
         Ok::<_, Infallible>(count)
@@ -410,10 +433,10 @@ mod tests {
 
     #[test]
     fn whoever_comes_by_the_million_takes_the_room_of_the_capacity() {
-        let throttle = Throttle::new();
+        let throttle = LoginRateLimiter::new();
         let flood = |from: u32, count: u32| {
             for number in from..from + count {
-                let now = Moment::from_start(Duration::from_millis(u64::from(number)));
+                let now = MonotonicTime::from_duration(Duration::from_millis(u64::from(number)));
                 let client = IpAddr::from(number.to_be_bytes());
                 let account = number.to_le_bytes();
                 let account = String::from_utf8_lossy(&account);

@@ -11,24 +11,24 @@ use crate::{
 };
 
 /// A key that `_xsrf` values are signed with.
-pub trait XsrfKey: Send + Sync {
+pub trait CsrfKey: Send + Sync {
     /// HMAC-SHA256 of `message`, under a key of this purpose alone.
     fn mac(&self, message: &[u8]) -> [u8; 32];
 }
 
-impl<K: XsrfKey + ?Sized> XsrfKey for std::sync::Arc<K> {
+impl<K: CsrfKey + ?Sized> CsrfKey for std::sync::Arc<K> {
     fn mac(&self, message: &[u8]) -> [u8; 32] {
         (**self).mac(message)
     }
 }
 
-impl<K: XsrfKey + ?Sized> XsrfKey for &K {
+impl<K: CsrfKey + ?Sized> CsrfKey for &K {
     fn mac(&self, message: &[u8]) -> [u8; 32] {
         (**self).mac(message)
     }
 }
 
-impl XsrfKey for Keyring {
+impl CsrfKey for Keyring {
     fn mac(&self, message: &[u8]) -> [u8; 32] {
         self.xsrf_mac(message)
     }
@@ -37,7 +37,7 @@ impl XsrfKey for Keyring {
 /// What an `_xsrf` value is good for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "before the login or after it")]
-pub enum Binding {
+pub enum CsrfBinding {
     /// Any client before its login.
     Anonymous,
     /// One session, by an id that no other session has.
@@ -46,7 +46,7 @@ pub enum Binding {
     Session([u8; 16]),
 }
 
-impl Binding {
+impl CsrfBinding {
     /// The session with this name: its id is the first half of the name's SHA-256.
     pub fn of_session(name: &[u8]) -> Self {
         let digest = sha256(name);
@@ -69,7 +69,7 @@ impl Binding {
     }
 }
 
-impl fmt::Debug for Binding {
+impl fmt::Debug for CsrfBinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Anonymous => "Binding::Anonymous",
@@ -98,18 +98,18 @@ impl fmt::Debug for Binding {
 /// accepted by the next one. The MAC is cut to 128 bits, which cannot be guessed online, and its input has a
 /// fixed length.
 #[derive(Clone)]
-pub struct XsrfGuard<K> {
+pub struct CsrfTokens<K> {
     key: K,
 }
 
-impl<K: XsrfKey> XsrfGuard<K> {
+impl<K: CsrfKey> CsrfTokens<K> {
     /// A guard with this key.
     pub fn new(key: K) -> Self {
         Self { key }
     }
 
     /// A fresh value.
-    pub fn issue(&self, binding: Binding) -> String {
+    pub fn issue(&self, binding: CsrfBinding) -> String {
         let mut signed = [0; 64];
         let (random, session) = signed.split_at_mut(32);
         random.copy_from_slice(random::hex::<16>().as_bytes());
@@ -126,23 +126,30 @@ impl<K: XsrfKey> XsrfGuard<K> {
     ///
     /// Where it does not, the answer sets a fresh one: two servers on one host share the cookie's name and
     /// overwrite each other's.
-    pub fn fits(&self, value: &[u8], binding: Binding) -> bool {
+    pub fn probably_matches(&self, value: &[u8], binding: CsrfBinding) -> bool {
         Parts::of(value).is_some_and(|parts| *parts.session() == *binding.digits().as_flattened())
     }
 
     /// The same of the `_xsrf` cookies of a request: whether one of them does.
-    pub(crate) fn one_fits(&self, sent: RequestCookies<'_>, name: &CookieName, binding: Binding) -> bool {
-        sent.all_values(name).any(|value| self.fits(value, binding))
+    pub(crate) fn any_probably_matches(
+        &self,
+        sent: RequestCookies<'_>,
+        name: &CookieName,
+        binding: CsrfBinding,
+    ) -> bool {
+        sent.all_values(name)
+            .any(|value| self.probably_matches(value, binding))
     }
 
     /// Whether this server made a value, for whichever session.
     pub fn is_signed(&self, value: &[u8]) -> bool {
-        Parts::of(value).is_some_and(|parts| secret::equal(parts.mac, self.mac(parts.signed).as_flattened()))
+        Parts::of(value)
+            .is_some_and(|parts| secret::constant_time_eq(parts.mac, self.mac(parts.signed).as_flattened()))
     }
 
     /// Whether this server made a value for this session.
-    pub fn is_signed_for(&self, value: &[u8], binding: Binding) -> bool {
-        self.fits(value, binding) && self.is_signed(value)
+    pub fn verify(&self, value: &[u8], binding: CsrfBinding) -> bool {
+        self.probably_matches(value, binding) && self.is_signed(value)
     }
 
     /// Whether a value has the form of ours at all.
@@ -157,7 +164,7 @@ impl<K: XsrfKey> XsrfGuard<K> {
     }
 }
 
-impl<K> fmt::Debug for XsrfGuard<K> {
+impl<K> fmt::Debug for CsrfTokens<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("XsrfGuard")
     }
@@ -193,7 +200,7 @@ pub(super) mod tests {
     /// A key for tests.
     pub(crate) struct TestKey(pub(crate) &'static [u8]);
 
-    impl XsrfKey for TestKey {
+    impl CsrfKey for TestKey {
         fn mac(&self, message: &[u8]) -> [u8; 32] {
             let mut mac = Hmac::<Sha256>::new_from_slice(self.0).expect("a key of any length");
             mac.update(message);
@@ -201,30 +208,30 @@ pub(super) mod tests {
         }
     }
 
-    fn bindings() -> [Binding; 5] {
+    fn bindings() -> [CsrfBinding; 5] {
         [
-            Binding::Anonymous,
-            Binding::of_session(b""),
-            Binding::of_session(b"alice-1"),
-            Binding::of_session(b"alice-2"),
-            Binding::Session([0x5a; 16]),
+            CsrfBinding::Anonymous,
+            CsrfBinding::of_session(b""),
+            CsrfBinding::of_session(b"alice-1"),
+            CsrfBinding::of_session(b"alice-2"),
+            CsrfBinding::Session([0x5a; 16]),
         ]
     }
 
     #[test]
     fn a_value_is_good_for_its_own_binding_and_no_other() {
-        let guard = XsrfGuard::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"ours"));
         for made in bindings() {
             let value = guard.issue(made);
             for asked in bindings() {
                 let expected = made == asked;
                 assert_eq!(
-                    guard.is_signed_for(value.as_bytes(), asked),
+                    guard.verify(value.as_bytes(), asked),
                     expected,
                     "{made:?} {asked:?}"
                 );
                 assert_eq!(
-                    guard.fits(value.as_bytes(), asked),
+                    guard.probably_matches(value.as_bytes(), asked),
                     expected,
                     "{made:?} {asked:?}"
                 );
@@ -234,49 +241,49 @@ pub(super) mod tests {
 
     #[test]
     fn value_of_another_server_is_not_accepted() {
-        let ours = XsrfGuard::new(TestKey(b"ours"));
-        let theirs = XsrfGuard::new(TestKey(b"theirs"));
+        let ours = CsrfTokens::new(TestKey(b"ours"));
+        let theirs = CsrfTokens::new(TestKey(b"theirs"));
         for binding in bindings() {
             let value = theirs.issue(binding);
-            assert!(!ours.is_signed_for(value.as_bytes(), binding), "{binding:?}");
+            assert!(!ours.verify(value.as_bytes(), binding), "{binding:?}");
             assert!(!ours.is_signed(value.as_bytes()), "{binding:?}");
         }
     }
 
     #[test]
     fn a_value_changed_anywhere_is_not_signed() {
-        let guard = XsrfGuard::new(TestKey(b"ours"));
-        let binding = Binding::of_session(b"alice");
+        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let binding = CsrfBinding::of_session(b"alice");
         let value = guard.issue(binding).into_bytes();
         for place in 0..value.len() {
             let mut changed = value.clone();
             changed[place] = if changed[place] == b'0' { b'1' } else { b'0' };
-            assert!(!guard.is_signed_for(&changed, binding), "place {place}");
+            assert!(!guard.verify(&changed, binding), "place {place}");
         }
         for length in 0..value.len() {
-            assert!(!guard.is_signed_for(&value[..length], binding), "cut to {length}");
+            assert!(!guard.verify(&value[..length], binding), "cut to {length}");
         }
         let longer = [value.as_slice(), b"0"].concat();
-        assert!(!guard.is_signed_for(&longer, binding));
+        assert!(!guard.verify(&longer, binding));
         let capitals = String::from_utf8(value).expect("ASCII").to_ascii_uppercase();
-        assert!(!guard.is_signed_for(capitals.as_bytes(), binding));
+        assert!(!guard.verify(capitals.as_bytes(), binding));
     }
 
     #[test]
     fn a_fit_alone_proves_nothing() {
-        let guard = XsrfGuard::new(TestKey(b"ours"));
-        let binding = Binding::of_session(b"alice");
+        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let binding = CsrfBinding::of_session(b"alice");
         let mut value = guard.issue(binding);
         value.replace_range(65.., &"0".repeat(32));
-        assert!(guard.fits(value.as_bytes(), binding));
-        assert!(!guard.is_signed_for(value.as_bytes(), binding));
+        assert!(guard.probably_matches(value.as_bytes(), binding));
+        assert!(!guard.verify(value.as_bytes(), binding));
     }
 
     #[test]
     fn a_cookie_fits_if_it_has_exactly_the_name_whatever_blanks_stand_around() {
-        let guard = XsrfGuard::new(TestKey(b"ours"));
-        let binding = Binding::of_session(b"alice");
-        let (value, other) = (guard.issue(binding), guard.issue(Binding::Anonymous));
+        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let binding = CsrfBinding::of_session(b"alice");
+        let (value, other) = (guard.issue(binding), guard.issue(CsrfBinding::Anonymous));
         for (line, expected) in [
             (format!("_xsrf={value}"), true),
             (format!("_xsrf={value} ;"), true),
@@ -294,9 +301,9 @@ pub(super) mod tests {
             (String::new(), false),
         ] {
             let lines = [line.as_bytes()];
-            let sent = RequestCookies::of_lines(&lines).expect("a short line");
+            let sent = RequestCookies::from_lines(&lines).expect("a short line");
             assert_eq!(
-                guard.one_fits(sent, &CookieName::xsrf(), binding),
+                guard.any_probably_matches(sent, &CookieName::xsrf(), binding),
                 expected,
                 "{line}"
             );
@@ -305,11 +312,11 @@ pub(super) mod tests {
 
     #[test]
     fn a_value_begins_with_a_letter_and_needs_no_quotes() {
-        let guard = XsrfGuard::new(TestKey(b"ours"));
-        let values: Vec<String> = (0..200).map(|_| guard.issue(Binding::Anonymous)).collect();
+        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let values: Vec<String> = (0..200).map(|_| guard.issue(CsrfBinding::Anonymous)).collect();
         for value in &values {
             assert!(value.starts_with('x'), "{value}");
-            assert!(XsrfGuard::<TestKey>::is_well_formed(value.as_bytes()), "{value}");
+            assert!(CsrfTokens::<TestKey>::is_well_formed(value.as_bytes()), "{value}");
             assert!(
                 value.bytes().all(|octet| octet.is_ascii_alphanumeric()),
                 "{value}"
@@ -322,12 +329,12 @@ pub(super) mod tests {
 
     #[test]
     fn the_format_stays() {
-        let guard = XsrfGuard::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"ours"));
         for (binding, value) in [
-            (Binding::Anonymous, ANONYMOUS),
-            (Binding::of_session(b"alice's session"), ALICE),
+            (CsrfBinding::Anonymous, ANONYMOUS),
+            (CsrfBinding::of_session(b"alice's session"), ALICE),
         ] {
-            assert!(guard.is_signed_for(value.as_bytes(), binding), "{binding:?}");
+            assert!(guard.verify(value.as_bytes(), binding), "{binding:?}");
         }
     }
 
@@ -338,9 +345,9 @@ pub(super) mod tests {
 
     #[test]
     fn debug_shows_the_name_only() {
-        assert_eq!(format!("{:?}", XsrfGuard::new(TestKey(b"canary"))), "XsrfGuard");
+        assert_eq!(format!("{:?}", CsrfTokens::new(TestKey(b"canary"))), "XsrfGuard");
         assert_eq!(
-            format!("{:?}", Binding::of_session(b"canary")),
+            format!("{:?}", CsrfBinding::of_session(b"canary")),
             "Binding::Session"
         );
     }
@@ -348,9 +355,9 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn no_input_panics_and_none_is_good(value: Vec<u8>, name: Vec<u8>) {
-            let guard = XsrfGuard::new(TestKey(b"ours"));
-            prop_assert!(!guard.is_signed_for(&value, Binding::of_session(&name)));
-            prop_assert!(!guard.fits(&value, Binding::Anonymous));
+            let guard = CsrfTokens::new(TestKey(b"ours"));
+            prop_assert!(!guard.verify(&value, CsrfBinding::of_session(&name)));
+            prop_assert!(!guard.probably_matches(&value, CsrfBinding::Anonymous));
         }
     }
 }

@@ -5,15 +5,15 @@ use std::fmt;
 use http::HeaderValue;
 
 use super::{
-    rule::Refusal,
-    xsrf::{Binding, XsrfGuard, XsrfKey},
+    rule::PolicyViolation,
+    xsrf::{CsrfBinding, CsrfKey, CsrfTokens},
 };
-use crate::{denial::Denial, fields, head::Head, query::Query, secret};
+use crate::{denial::Denial, fields, head::RequestHead, query::Query, secret};
 
 /// How an `_xsrf` argument must be given, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Demand {
+pub enum CsrfRequirement {
     /// By the login form: signed for before the login, and equal to a cookie that was sent.
     LoginForm,
     /// By a request with a session, in the query, a field or the form.
@@ -27,20 +27,20 @@ pub enum Demand {
         same_origin: bool,
     },
     /// By a WebSocket handshake: in `X-XSRFToken` alone, a field which no page can add.
-    Socket {
+    WebSocket {
         /// As above.
         browserless: bool,
     },
 }
 
 /// Something that can prove by `_xsrf` that a page of this server sent a request: an [`XsrfProof`].
-pub trait Xsrf {
+pub trait CsrfCheck {
     /// Nothing if the request has what is demanded.
     ///
     /// # Errors
     ///
     /// `Reason::CrossSite`, with Jupyter Server's text of the fault.
-    fn prove(&self, head: Head<'_>, demand: Demand) -> Result<(), Denial>;
+    fn check(&self, head: RequestHead<'_>, demand: CsrfRequirement) -> Result<(), Denial>;
 }
 
 /// What a request's `_xsrf` argument is held against: key, session and the cookies sent.
@@ -69,21 +69,21 @@ pub trait Xsrf {
 /// assert_eq!(denial.detail(), "XSRF cookie does not match POST argument");
 /// # }
 /// ```
-pub struct XsrfProof<'a, K, C> {
-    guard: &'a XsrfGuard<K>,
-    binding: Binding,
+pub struct RequestCsrf<'a, K, C> {
+    guard: &'a CsrfTokens<K>,
+    binding: CsrfBinding,
     cookies: C,
     form: Option<&'a str>,
 }
 
-impl<'a, K, C> XsrfProof<'a, K, C>
+impl<'a, K, C> RequestCsrf<'a, K, C>
 where
-    K: XsrfKey,
+    K: CsrfKey,
     C: IntoIterator<Item = &'a [u8]> + Clone,
 {
     /// The proof asked of a request in this session; `cookies` are the values of all `_xsrf` cookies sent, in
     /// any order, read only where they matter.
-    pub fn new(guard: &'a XsrfGuard<K>, binding: Binding, cookies: C) -> Self {
+    pub fn new(guard: &'a CsrfTokens<K>, binding: CsrfBinding, cookies: C) -> Self {
         Self {
             guard,
             binding,
@@ -102,21 +102,21 @@ where
         self.cookies
             .clone()
             .into_iter()
-            .any(|cookie| secret::equal(cookie, value))
+            .any(|cookie| secret::constant_time_eq(cookie, value))
     }
 }
 
-impl<'a, K, C> Xsrf for XsrfProof<'a, K, C>
+impl<'a, K, C> CsrfCheck for RequestCsrf<'a, K, C>
 where
-    K: XsrfKey,
+    K: CsrfKey,
     C: IntoIterator<Item = &'a [u8]> + Clone,
 {
-    fn prove(&self, head: Head<'_>, demand: Demand) -> Result<(), Denial> {
+    fn check(&self, head: RequestHead<'_>, demand: CsrfRequirement) -> Result<(), Denial> {
         let field = |name| head.headers().get(name).map(HeaderValue::as_bytes);
-        let xsrf_token = || head.field(&fields::X_XSRFTOKEN).map(HeaderValue::as_bytes);
+        let xsrf_token = || head.header(&fields::X_XSRFTOKEN).map(HeaderValue::as_bytes);
         let argument = match demand {
-            Demand::Socket { .. } => xsrf_token(),
-            Demand::LoginForm | Demand::Session { .. } => in_query(head.uri().query())
+            CsrfRequirement::WebSocket { .. } => xsrf_token(),
+            CsrfRequirement::LoginForm | CsrfRequirement::Session { .. } => in_query(head.uri().query())
                 .or_else(|| {
                     self.form
                         .map(|field| field.trim_ascii().as_bytes())
@@ -127,33 +127,36 @@ where
         };
         let argument = argument
             .filter(|argument| !argument.is_empty())
-            .ok_or(Refusal::XsrfMissing)?;
+            .ok_or(PolicyViolation::XsrfMissing)?;
         let (before_login, same_origin) = match demand {
-            Demand::LoginForm => (true, false),
-            Demand::Session {
+            CsrfRequirement::LoginForm => (true, false),
+            CsrfRequirement::Session {
                 browserless,
                 same_origin,
             } => (browserless, same_origin),
-            Demand::Socket { browserless } => (browserless, false),
+            CsrfRequirement::WebSocket { browserless } => (browserless, false),
         };
-        let is_for = |binding| self.guard.is_signed_for(argument, binding);
-        if demand != Demand::LoginForm && self.binding != Binding::Anonymous && is_for(self.binding) {
+        let is_for = |binding| self.guard.verify(argument, binding);
+        if demand != CsrfRequirement::LoginForm
+            && self.binding != CsrfBinding::Anonymous
+            && is_for(self.binding)
+        {
             return Ok(());
         }
-        if (before_login && is_for(Binding::Anonymous) || same_origin && self.guard.is_signed(argument))
+        if (before_login && is_for(CsrfBinding::Anonymous) || same_origin && self.guard.is_signed(argument))
             && self.was_sent_as_cookie(argument)
         {
             return Ok(());
         }
-        if XsrfGuard::<K>::is_well_formed(argument) {
-            Err(Refusal::XsrfMismatch.into())
+        if CsrfTokens::<K>::is_well_formed(argument) {
+            Err(PolicyViolation::XsrfMismatch.into())
         } else {
-            Err(Refusal::XsrfFormat.into())
+            Err(PolicyViolation::CsrfFormat.into())
         }
     }
 }
 
-impl<K, C> fmt::Debug for XsrfProof<'_, K, C> {
+impl<K, C> fmt::Debug for RequestCsrf<'_, K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("XsrfProof")
     }
@@ -163,7 +166,7 @@ impl<K, C> fmt::Debug for XsrfProof<'_, K, C> {
 /// our values need no escape.
 fn in_query(query: Option<&str>) -> Option<&[u8]> {
     query
-        .filter(|query| query.len() <= Query::LIMIT)?
+        .filter(|query| query.len() <= Query::MAX_LEN)?
         .rsplit('&')
         .find_map(|pair| pair.strip_prefix("_xsrf="))
         .map(str::as_bytes)
@@ -177,25 +180,25 @@ mod tests {
     use super::*;
     use crate::guard::xsrf::tests::TestKey;
 
-    const SESSION: Binding = Binding::Session(*b"alice\'s session.");
-    const ASKED: Demand = Demand::Session {
+    const SESSION: CsrfBinding = CsrfBinding::Session(*b"alice\'s session.");
+    const ASKED: CsrfRequirement = CsrfRequirement::Session {
         browserless: false,
         same_origin: false,
     };
-    const SAME_ORIGIN: Demand = Demand::Session {
+    const SAME_ORIGIN: CsrfRequirement = CsrfRequirement::Session {
         browserless: false,
         same_origin: true,
     };
-    const BROWSERLESS: Demand = Demand::Session {
+    const BROWSERLESS: CsrfRequirement = CsrfRequirement::Session {
         browserless: true,
         same_origin: false,
     };
 
     #[test]
     fn the_argument_is_the_first_that_is_not_empty() {
-        let guard = XsrfGuard::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"ours"));
         let good = guard.issue(SESSION);
-        let bad = guard.issue(Binding::of_session(b"bob"));
+        let bad = guard.issue(CsrfBinding::of_session(b"bob"));
         let (good, bad) = (good.as_str(), bad.as_str());
         let last = format!("_xsrf={bad}&x=1&_xsrf={good}");
         let last_bad = format!("_xsrf={good}&_xsrf={bad}");
@@ -255,9 +258,9 @@ mod tests {
                 }
             }
             let request = request.body(()).expect("well-formed");
-            let proof = XsrfProof::new(&guard, SESSION, None).with_form(form);
+            let proof = RequestCsrf::new(&guard, SESSION, None).with_form(form);
             let found = proof
-                .prove(Head::of(&request), ASKED)
+                .check(RequestHead::new(&request), ASKED)
                 .map_err(|denial| denial.detail());
             assert_eq!(found, expected, "{query:?} {form:?} {xsrf:?} {csrf:?}");
         }
@@ -265,13 +268,13 @@ mod tests {
 
     #[test]
     fn one_from_before_the_login_needs_its_cookie_and_no_browser() {
-        let guard = XsrfGuard::new(TestKey(b"ours"));
-        let before = guard.issue(Binding::Anonymous);
-        let other = guard.issue(Binding::Anonymous);
+        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let before = guard.issue(CsrfBinding::Anonymous);
+        let other = guard.issue(CsrfBinding::Anonymous);
         let after = guard.issue(SESSION);
-        let ended = guard.issue(Binding::of_session(b"a session of alice that has ended"));
-        let theirs = XsrfGuard::new(TestKey(b"theirs")).issue(SESSION);
-        let socket = Demand::Socket { browserless: true };
+        let ended = guard.issue(CsrfBinding::of_session(b"a session of alice that has ended"));
+        let theirs = CsrfTokens::new(TestKey(b"theirs")).issue(SESSION);
+        let socket = CsrfRequirement::WebSocket { browserless: true };
         let (before, other, after) = (before.as_bytes(), other.as_bytes(), after.as_bytes());
         let (ended, theirs) = (ended.as_bytes(), theirs.as_bytes());
         for (argument, cookies, binding, demand, expected) in [
@@ -283,7 +286,7 @@ mod tests {
                 before,
                 &[before],
                 SESSION,
-                Demand::Socket { browserless: false },
+                CsrfRequirement::WebSocket { browserless: false },
                 false,
             ),
             (before, &[other], SESSION, BROWSERLESS, false),
@@ -291,13 +294,37 @@ mod tests {
             (after, &[], SESSION, ASKED, true),
             (after, &[], SESSION, socket, true),
             (after, &[other], SESSION, ASKED, true),
-            (before, &[before], Binding::Anonymous, Demand::LoginForm, true),
-            (before, &[before], SESSION, Demand::LoginForm, true),
-            (before, &[other], Binding::Anonymous, Demand::LoginForm, false),
-            (before, &[], Binding::Anonymous, Demand::LoginForm, false),
-            (before, &[before], Binding::Anonymous, ASKED, false),
-            (after, &[after], Binding::Anonymous, Demand::LoginForm, false),
-            (after, &[after], SESSION, Demand::LoginForm, false),
+            (
+                before,
+                &[before],
+                CsrfBinding::Anonymous,
+                CsrfRequirement::LoginForm,
+                true,
+            ),
+            (before, &[before], SESSION, CsrfRequirement::LoginForm, true),
+            (
+                before,
+                &[other],
+                CsrfBinding::Anonymous,
+                CsrfRequirement::LoginForm,
+                false,
+            ),
+            (
+                before,
+                &[],
+                CsrfBinding::Anonymous,
+                CsrfRequirement::LoginForm,
+                false,
+            ),
+            (before, &[before], CsrfBinding::Anonymous, ASKED, false),
+            (
+                after,
+                &[after],
+                CsrfBinding::Anonymous,
+                CsrfRequirement::LoginForm,
+                false,
+            ),
+            (after, &[after], SESSION, CsrfRequirement::LoginForm, false),
             // Another server on this host, with the same keys, has overwritten the cookie.
             (ended, &[ended], SESSION, SAME_ORIGIN, true),
             (before, &[before], SESSION, SAME_ORIGIN, true),
@@ -312,8 +339,8 @@ mod tests {
                 .header("x-xsrftoken", argument)
                 .body(())
                 .expect("well-formed");
-            let proof = XsrfProof::new(&guard, binding, cookies.iter().copied());
-            let found = proof.prove(Head::of(&request), demand).is_ok();
+            let proof = RequestCsrf::new(&guard, binding, cookies.iter().copied());
+            let found = proof.check(RequestHead::new(&request), demand).is_ok();
             assert_eq!(
                 found,
                 expected,
@@ -325,10 +352,10 @@ mod tests {
 
     #[test]
     fn a_handshake_shows_it_in_the_one_field_that_no_page_can_add() {
-        let guard = XsrfGuard::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"ours"));
         let good = guard.issue(SESSION);
-        let demand = Demand::Socket { browserless: true };
-        let proof = XsrfProof::new(&guard, SESSION, None).with_form(Some(&good));
+        let demand = CsrfRequirement::WebSocket { browserless: true };
+        let proof = RequestCsrf::new(&guard, SESSION, None).with_form(Some(&good));
         for (request, expected) in [
             (Request::get("/").header("x-xsrftoken", &good), true),
             (Request::get("/").header("x-csrftoken", &good), false),
@@ -336,7 +363,7 @@ mod tests {
         ] {
             let request = request.body(()).expect("well-formed");
             assert_eq!(
-                proof.prove(Head::of(&request), demand).is_ok(),
+                proof.check(RequestHead::new(&request), demand).is_ok(),
                 expected,
                 "{request:?}"
             );

@@ -20,17 +20,17 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Activity(HubAuth);
+pub struct ActivityReporter(HubAuth);
 
 impl HubAuth {
     /// Reports to the hub when this server was used last, for whatever ends idle servers; nothing happens until it is
     /// [run](Activity::run).
-    pub fn activity(&self) -> Activity {
-        Activity(self.clone())
+    pub fn activity_reporter(&self) -> ActivityReporter {
+        ActivityReporter(self.clone())
     }
 }
 
-impl Activity {
+impl ActivityReporter {
     /// Reports every [`activity_interval`](super::HubAuthBuilder::activity_interval), give or take a tenth, and as
     /// long as it is polled. Reports that fail are made up for by the next. Without
     /// [`activity_url`](super::HubAuthBuilder::activity_url), as for a service, or with an interval of zero, it ends at
@@ -47,14 +47,14 @@ impl Activity {
             let last = iso(UnixTime::from_secs(hub.last_activity.load(Ordering::Relaxed)));
             let report = serde_json::json!({ "last_activity": last, "servers": { server: { "last_activity": last } } });
             let _ = hub.verifier.api.report(url, report.to_string(), &hub.token).await;
-            tokio::time::sleep(about(hub.activity_interval)).await;
+            tokio::time::sleep(with_jitter(hub.activity_interval)).await;
         }
     }
 }
 
 /// Within a tenth of `interval`, so that servers which started together do not report together.
-fn about(interval: Duration) -> Duration {
-    let [octet] = random::octets::<1>();
+fn with_jitter(interval: Duration) -> Duration {
+    let [octet] = random::bytes::<1>();
     let seconds = interval.as_secs_f64() * (0.9 + 0.2 * f64::from(octet) / 255.0);
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
@@ -100,9 +100,9 @@ mod tests {
     #[test]
     fn reports_are_spread_by_a_tenth() {
         for _ in 0..100 {
-            let interval = about(Duration::from_secs(300)).as_secs_f64();
+            let interval = with_jitter(Duration::from_secs(300)).as_secs_f64();
             assert!((270.0..=330.0).contains(&interval), "{interval}");
-            let _ = about(Duration::MAX);
+            let _ = with_jitter(Duration::MAX);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{clock::Moment, digest::sha256, grant::Grant, store::Expiring};
+use crate::{clock::MonotonicTime, digest::sha256, grant::Grant, store::ExpiringMap};
 
 /// What the hub says about a token.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Key {
 /// All answers about one token are one entry, so a logout or a refusal removes them together, whatever session ids
 /// the requests carried.
 pub(super) struct Answers {
-    tokens: Expiring<[u8; 32], Entry>,
+    tokens: ExpiringMap<[u8; 32], Entry>,
     max_age: Duration,
 }
 
@@ -63,26 +63,26 @@ const RETENTION: Duration = Duration::from_secs(60 * 60);
 struct Entry {
     answers: Arc<[Kept]>,
     /// Before this moment no answer is stored, because a logout happened.
-    forgotten_until: Moment,
+    forgotten_until: MonotonicTime,
 }
 
 #[derive(Clone)]
 struct Kept {
     session: [u8; 32],
     word: Word,
-    end: Moment,
+    end: MonotonicTime,
 }
 
 impl Answers {
     pub(super) fn new(max_age: Duration) -> Self {
         Self {
-            tokens: Expiring::new(CAPACITY),
+            tokens: ExpiringMap::new(CAPACITY),
             max_age,
         }
     }
 
     /// Returns the answer for this token in this session, unless it is too old.
-    pub(super) fn recall(&self, key: &Key, now: Moment) -> Option<Word> {
+    pub(super) fn recall(&self, key: &Key, now: MonotonicTime) -> Option<Word> {
         let kept = self.tokens.read(&key.token, now, |entry| {
             let mut answers = entry.answers.iter();
             let kept = answers.find(|kept| kept.session == key.session && kept.end > now)?;
@@ -92,7 +92,7 @@ impl Answers {
     }
 
     /// Whether the hub's last answer allowed this token, even if that answer is too old to be used.
-    pub(super) fn knows(&self, token: &[u8; 32], now: Moment) -> bool {
+    pub(super) fn knows(&self, token: &[u8; 32], now: MonotonicTime) -> bool {
         let entry = self.tokens.get(token, now);
         entry.is_some_and(|entry| {
             let mut answers = entry.answers.iter();
@@ -101,7 +101,7 @@ impl Answers {
     }
 
     /// Stores an answer to a question that was asked at `asked_at`, unless the token was forgotten since.
-    pub(super) fn keep(&self, key: Key, word: Word, asked_at: Moment) {
+    pub(super) fn keep(&self, key: Key, word: Word, asked_at: MonotonicTime) {
         let is_allowed = matches!(word, Word::Allowed(_));
         let age = if is_allowed {
             self.max_age
@@ -109,7 +109,7 @@ impl Answers {
             self.max_age.min(REFUSAL)
         };
         // Counted from the question on: the answer was true then.
-        let end = asked_at.after(age);
+        let end = asked_at.saturating_add(age);
         let entry_end = if is_allowed {
             self.retained_from(asked_at)
         } else {
@@ -141,7 +141,7 @@ impl Answers {
             });
             let entry = Entry {
                 answers: answers.into(),
-                forgotten_until: Moment::default(),
+                forgotten_until: MonotonicTime::default(),
             };
             (Some((entry, entry_end)), ())
         });
@@ -151,16 +151,16 @@ impl Answers {
     ///
     /// A logout goes on to the hub, which ends the token a moment later. An answer in between must not be stored
     /// either.
-    pub(super) fn forget(&self, token: [u8; 32], now: Moment) {
+    pub(super) fn forget(&self, token: [u8; 32], now: MonotonicTime) {
         let entry = Entry {
             answers: Arc::default(),
-            forgotten_until: now.after(self.max_age),
+            forgotten_until: now.saturating_add(self.max_age),
         };
         self.tokens.insert(token, entry, self.retained_from(now), now);
     }
 
-    fn retained_from(&self, moment: Moment) -> Moment {
-        moment.after(self.max_age.max(RETENTION))
+    fn retained_from(&self, moment: MonotonicTime) -> MonotonicTime {
+        moment.saturating_add(self.max_age.max(RETENTION))
     }
 }
 
@@ -171,8 +171,8 @@ mod tests {
 
     const MAX_AGE: Duration = Duration::from_secs(300);
 
-    fn at(seconds: u64) -> Moment {
-        Moment::from_start(Duration::from_secs(seconds))
+    fn at(seconds: u64) -> MonotonicTime {
+        MonotonicTime::from_duration(Duration::from_secs(seconds))
     }
 
     fn allowed() -> Word {

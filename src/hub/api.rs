@@ -28,7 +28,7 @@ pub(super) struct HubApi {
 
 /// An answer that tells nothing: of what was asked, neither yes nor no is known.
 #[derive(Debug)]
-pub(super) struct NoAnswer {
+pub(super) struct HubApiError {
     what: String,
     source: Option<BoxError>,
     pub(super) fault: Fault,
@@ -51,7 +51,7 @@ impl HubApi {
     /// What a token is worth; nothing if the hub does not know it.
     ///
     /// 200 with JSON of a user or a service is a yes, 403 is a no, and everything else is no answer.
-    pub(super) async fn user(&self, token: &Secret) -> Result<Option<Grant>, NoAnswer> {
+    pub(super) async fn user(&self, token: &Secret) -> Result<Option<Grant>, HubApiError> {
         let request = self.request(Method::GET, "/user", Bytes::new(), Some(token))?;
         let answer = self.send("GET /user", request).await?;
         match answer.status() {
@@ -62,14 +62,14 @@ impl HubApi {
                     // A readable answer shows that the hub works. Its content is up to the one token.
                     let is_readable = oauth::object::<serde_json::Map<_, _>>(answer.body()).is_some();
                     let fault = if is_readable { Fault::Request } else { Fault::Hub };
-                    Err(NoAnswer {
+                    Err(HubApiError {
                         fault,
-                        ..NoAnswer::new(what)
+                        ..HubApiError::new(what)
                     })
                 }
             },
             StatusCode::FORBIDDEN => Ok(None),
-            _ => Err(NoAnswer::of("GET /user", &answer)),
+            _ => Err(HubApiError::of("GET /user", &answer)),
         }
     }
 
@@ -77,7 +77,7 @@ impl HubApi {
     pub(super) async fn redeem(
         &self,
         login: &TokenRequest,
-    ) -> Result<Result<TokenResponse, OAuthError>, NoAnswer> {
+    ) -> Result<Result<TokenResponse, OAuthError>, HubApiError> {
         let what = "POST /oauth2/token";
         let body = Bytes::copy_from_slice(login.to_form().expose());
         let mut request = self.request(Method::POST, "/oauth2/token", body, None)?;
@@ -90,20 +90,20 @@ impl HubApi {
             StatusCode::OK => Ok(TokenResponse::parse(answer.body())),
             status if status.is_client_error() => match OAuthError::from_json(answer.body()) {
                 Some(error) => Ok(Err(error)),
-                None => Err(NoAnswer::of(what, &answer)),
+                None => Err(HubApiError::of(what, &answer)),
             },
-            _ => Err(NoAnswer::of(what, &answer)),
+            _ => Err(HubApiError::of(what, &answer)),
         }
     }
 
     /// Reports when this server was used last.
-    pub(super) async fn report(&self, url: &str, body: String, token: &Secret) -> Result<(), NoAnswer> {
+    pub(super) async fn report(&self, url: &str, body: String, token: &Secret) -> Result<(), HubApiError> {
         let what = "POST activity";
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url
             .parse()
-            .map_err(|_| NoAnswer::new("the URL for activity is none"))?;
+            .map_err(|_| HubApiError::new("the URL for activity is none"))?;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(AUTHORIZATION, authorization(token)?);
@@ -111,7 +111,7 @@ impl HubApi {
         if answer.status().is_success() {
             Ok(())
         } else {
-            Err(NoAnswer::of(what, &answer))
+            Err(HubApiError::of(what, &answer))
         }
     }
 
@@ -121,12 +121,12 @@ impl HubApi {
         path: &str,
         body: Bytes,
         token: Option<&Secret>,
-    ) -> Result<Request<Full<Bytes>>, NoAnswer> {
+    ) -> Result<Request<Full<Bytes>>, HubApiError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = format!("{}{path}", self.url)
             .parse()
-            .map_err(|_| NoAnswer::new("the URL of the hub's API is none"))?;
+            .map_err(|_| HubApiError::new("the URL of the hub's API is none"))?;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(token) = token {
@@ -135,8 +135,8 @@ impl HubApi {
         Ok(request)
     }
 
-    async fn send(&self, what: &str, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, NoAnswer> {
-        self.transport.send(request).await.map_err(|error| NoAnswer {
+    async fn send(&self, what: &str, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, HubApiError> {
+        self.transport.send(request).await.map_err(|error| HubApiError {
             what: format!("the hub does not answer {what}"),
             source: Some(error),
             fault: Fault::Hub,
@@ -146,10 +146,10 @@ impl HubApi {
 }
 
 /// What the hub's own clients send, in lower case: its proxy takes no other.
-fn authorization(token: &Secret) -> Result<HeaderValue, NoAnswer> {
+fn authorization(token: &Secret) -> Result<HeaderValue, HubApiError> {
     let text = zeroize::Zeroizing::new(format!("token {}", token.expose_str().unwrap_or_default()));
     let mut value =
-        HeaderValue::try_from(&*text).map_err(|_| NoAnswer::new("the token is no field's value"))?;
+        HeaderValue::try_from(&*text).map_err(|_| HubApiError::new("the token is no field's value"))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -180,11 +180,11 @@ fn grant(body: &[u8]) -> Option<Grant> {
     Some(
         Grant::new(Identity::new(&model.name))
             .with_scopes(scopes)
-            .labelled(label),
+            .with_label(label),
     )
 }
 
-impl NoAnswer {
+impl HubApiError {
     fn new(what: &str) -> Self {
         Self {
             what: what.to_owned(),
@@ -212,7 +212,7 @@ impl NoAnswer {
     }
 }
 
-impl fmt::Display for NoAnswer {
+impl fmt::Display for HubApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         let mut source = self
@@ -227,4 +227,4 @@ impl fmt::Display for NoAnswer {
     }
 }
 
-impl std::error::Error for NoAnswer {}
+impl std::error::Error for HubApiError {}

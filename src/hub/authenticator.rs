@@ -7,42 +7,42 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     answers::{Key, Word},
-    config::{Hub, HubAuth},
+    config::{HubAuth, HubAuthInner},
     opened_cookies::CookieDigest,
 };
 use crate::{
     authenticate::{Authenticator, Outcome, TokenSource},
-    clock::{Moment, UnixTime},
-    cookie::{OpenError, Read, RequestCookies},
+    clock::{MonotonicTime, UnixTime},
+    cookie::{CookieDecodeError, ReadCookie, RequestCookies},
     denial::{Denial, Reason},
     digest::sha256,
     fields,
     grant::Grant,
-    head::Head,
-    maybe_future::Answer,
+    head::RequestHead,
+    maybe_future::MaybeFuture,
     query::TokenBuffer,
-    session::{Credential, Exchange, LoginMark, Session},
-    token::{PresentedToken, TOKEN_LIMIT},
+    session::{AuthMethod, Exchange, LoginMark, Session},
+    token::{PresentedToken, Token},
 };
 
 /// Whoever presents a token of the hub's.
-pub(super) struct HubTokens(pub(super) Arc<Hub>);
+pub(super) struct HubTokenAuthenticator(pub(super) Arc<HubAuthInner>);
 
 /// Whoever has the cookie of a login here.
-pub(super) struct HubCookie(pub(super) Arc<Hub>);
+pub(super) struct HubCookieAuthenticator(pub(super) Arc<HubAuthInner>);
 
 impl HubAuth {
     /// The authenticators, in the order they are asked.
     pub(crate) fn authenticators(&self) -> [Box<dyn Authenticator>; 2] {
         [
-            Box::new(HubTokens(Arc::clone(&self.0))),
-            Box::new(HubCookie(Arc::clone(&self.0))),
+            Box::new(HubTokenAuthenticator(Arc::clone(&self.0))),
+            Box::new(HubCookieAuthenticator(Arc::clone(&self.0))),
         ]
     }
 }
 
-impl Authenticator for HubTokens {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+impl Authenticator for HubTokenAuthenticator {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         let hub = &self.0;
         // Browsers can set no field there, so the hub's own clients put the token into the URL.
         let sources = if head.uri().query().is_some() && is_websocket(head) {
@@ -51,30 +51,30 @@ impl Authenticator for HubTokens {
             &hub.sources
         };
         let mut buffer = TokenBuffer::default();
-        let found = match sources.find(head, &mut buffer) {
+        let found = match sources.extract(head, &mut buffer) {
             Ok(Some(found)) => found,
             Ok(None) => return Outcome::Absent.into(),
             Err(denial) => return Outcome::Malformed(denial).into(),
         };
-        let answer = hub.ask(found.token().as_bytes(), &head, Credential::Token);
+        let answer = hub.check_token(found.token().as_bytes(), &head, AuthMethod::Token);
         let answer = answer.unwrap_or_else(|| Outcome::Absent.into());
         if *found.source() != TokenSource::Query {
             return answer;
         }
         let hash = found.token().hash();
         answer.map(move |outcome| match outcome {
-            Outcome::Accepted(session) => {
-                Outcome::Accepted(session.exchangeable(Exchange::Token(Arc::new(hash))))
+            Outcome::Authenticated(session) => {
+                Outcome::Authenticated(session.exchangeable(Exchange::Token(Arc::new(hash))))
             }
             outcome => outcome,
         })
     }
 }
 
-impl Authenticator for HubCookie {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+impl Authenticator for HubCookieAuthenticator {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         let hub = &self.0;
-        let Ok(cookies) = RequestCookies::of_head(head) else {
+        let Ok(cookies) = RequestCookies::from_head(head) else {
             let denial = Denial::new(Reason::TooLarge)
                 .with_detail("the cookies are more than 16384 octets or 256 pairs");
             return Outcome::Malformed(denial).into();
@@ -83,51 +83,53 @@ impl Authenticator for HubCookie {
             return Outcome::Absent.into();
         }
         // The usual way: a cookie that was opened before, of a token whose word is remembered.
-        let (name, now) = (hub.jar.scope().name(b""), head.moment());
-        let digest = match cookies.candidates(&name).as_deref() {
+        let (name, now) = (hub.jar.scope().name(b""), head.monotonic_now());
+        let digest = match cookies.distinct_values(&name).as_deref() {
             Some([value]) => CookieDigest::of(value),
             _ => None,
         };
-        if let Some(token) = digest.and_then(|digest| hub.opened_cookies.token(digest, now))
-            && let Some(word) = hub.verifier.recall(&hub.key(token, Some(cookies)), now)
+        if let Some(token) = digest.and_then(|digest| hub.opened_cookies.get(digest, now))
+            && let Some(word) = hub.verifier.get(&hub.key(token, Some(cookies)), now)
         {
             return hub
-                .outcome(word, || head.now(), Credential::Cookie, &token)
+                .outcome(word, || head.now(), AuthMethod::Cookie, &token)
                 .into();
         }
         hub.open(cookies, digest, head, now)
     }
 }
 
-impl Hub {
+impl HubAuthInner {
     /// What is said of a request with a cookie that has to be opened.
     fn open(
         self: &Arc<Self>,
         cookies: RequestCookies<'_>,
         digest: Option<CookieDigest>,
-        head: Head<'_>,
-        now: Moment,
-    ) -> Answer<Outcome> {
+        head: RequestHead<'_>,
+        now: MonotonicTime,
+    ) -> MaybeFuture<Outcome> {
         let hub = self;
         hub.jar.read(
             &cookies,
             || head.now(),
             |payload| Some(payload.to_vec()),
             |read| match read {
-                Read::Absent => Outcome::Absent.into(),
-                Read::Ambiguous | Read::Refused(OpenError::Invalid) => {
+                ReadCookie::Missing => Outcome::Absent.into(),
+                ReadCookie::Ambiguous | ReadCookie::Invalid(CookieDecodeError::Invalid) => {
                     Outcome::Rejected(Reason::InvalidCookie).into()
                 }
-                Read::Refused(OpenError::Expired) => Outcome::Rejected(Reason::ExpiredCookie).into(),
-                Read::Opened(opened) => {
+                ReadCookie::Invalid(CookieDecodeError::Expired) => {
+                    Outcome::Rejected(Reason::ExpiredCookie).into()
+                }
+                ReadCookie::Valid(opened) => {
                     let token = sha256(opened.payload());
                     if hub.ended_logins.hold(&token, &opened, now) {
                         return Outcome::Rejected(Reason::InvalidCookie).into();
                     }
                     if let Some(digest) = digest {
-                        hub.opened_cookies.keep(digest, &opened, head.now(), now);
+                        hub.opened_cookies.insert(digest, &opened, head.now(), now);
                     }
-                    let answer = hub.ask(opened.payload(), &head, Credential::Cookie);
+                    let answer = hub.check_token(opened.payload(), &head, AuthMethod::Cookie);
                     answer.unwrap_or_else(|| Outcome::Rejected(Reason::InvalidCookie).into())
                 }
             },
@@ -136,40 +138,40 @@ impl Hub {
 
     /// What is said of a request with these octets for a token, or `None` if they are none. Those that the hub has
     /// been asked for are one, so their form is judged only if its word is not remembered.
-    fn ask(
+    fn check_token(
         self: &Arc<Self>,
         octets: &[u8],
-        head: &Head<'_>,
-        credential: Credential,
-    ) -> Option<Answer<Outcome>> {
-        if octets.len() > TOKEN_LIMIT {
+        head: &RequestHead<'_>,
+        credential: AuthMethod,
+    ) -> Option<MaybeFuture<Outcome>> {
+        if octets.len() > Token::MAX_LEN {
             return None;
         }
         let hash = sha256(octets);
-        let key = self.key(hash, RequestCookies::of_head(*head).ok());
-        let now = head.moment();
-        if let Some(word) = self.verifier.recall(&key, now) {
+        let key = self.key(hash, RequestCookies::from_head(*head).ok());
+        let now = head.monotonic_now();
+        if let Some(word) = self.verifier.get(&key, now) {
             return Some(self.outcome(word, || head.now(), credential, &hash).into());
         }
-        PresentedToken::new(octets).map(|token| self.ask_hub(token, key, now, head, credential))
+        PresentedToken::new(octets).map(|token| self.fetch_token(token, key, now, head, credential))
     }
 
     #[cold]
-    fn ask_hub(
+    fn fetch_token(
         self: &Arc<Self>,
         token: PresentedToken<'_>,
         key: Key,
-        now: Moment,
-        head: &Head<'_>,
-        credential: Credential,
-    ) -> Answer<Outcome> {
+        now: MonotonicTime,
+        head: &RequestHead<'_>,
+        credential: AuthMethod,
+    ) -> MaybeFuture<Outcome> {
         let hash = *token.hash().as_bytes();
-        match self.verifier.ask(token, key, credential, now) {
-            Answer::Now(Ok(word)) => self.outcome(word, || head.now(), credential, &hash).into(),
-            Answer::Now(Err(failure)) => Outcome::Unavailable(failure.into()).into(),
-            Answer::Later(said) => {
+        match self.verifier.lookup(token, key, credential, now) {
+            MaybeFuture::Ready(Ok(word)) => self.outcome(word, || head.now(), credential, &hash).into(),
+            MaybeFuture::Ready(Err(failure)) => Outcome::Unavailable(failure.into()).into(),
+            MaybeFuture::Future(said) => {
                 let (hub, now) = (Arc::clone(self), head.now());
-                Answer::later(async move {
+                MaybeFuture::from_future(async move {
                     match said.await {
                         Ok(word) => hub.outcome(word, || now, credential, &hash),
                         Err(failure) => Outcome::Unavailable(failure.into()),
@@ -183,7 +185,7 @@ impl Hub {
         &self,
         word: Word,
         now: impl FnOnce() -> UnixTime,
-        credential: Credential,
+        credential: AuthMethod,
         token: &[u8; 32],
     ) -> Outcome {
         match word {
@@ -191,8 +193,8 @@ impl Hub {
                 if self.activity.is_some() {
                     self.last_activity.fetch_max(now().as_secs(), Ordering::Relaxed);
                 }
-                Outcome::Accepted(match credential {
-                    Credential::Cookie => session_by_cookie(grant, token),
+                Outcome::Authenticated(match credential {
+                    AuthMethod::Cookie => session_by_cookie(grant, token),
                     credential => Session::new(grant, credential),
                 })
             }
@@ -201,7 +203,7 @@ impl Hub {
                 Denial::new(Reason::InsufficientScope)
                     .with_detail("your account has no access to this server"),
             ),
-            Word::Unknown if credential == Credential::Cookie => Outcome::Rejected(Reason::InvalidCookie),
+            Word::Unknown if credential == AuthMethod::Cookie => Outcome::Rejected(Reason::InvalidCookie),
             Word::Unknown => Outcome::Rejected(Reason::UnknownToken),
         }
     }
@@ -211,7 +213,7 @@ impl Hub {
         let Some(sent) = sent else {
             return Key::new(token, None);
         };
-        match sent.candidates(&self.session_id).as_deref() {
+        match sent.distinct_values(&self.session_id).as_deref() {
             Some([]) => Key::new(token, None),
             Some([id]) => Key::new(token, Some(id)),
             // Of several, all count, whatever their order.
@@ -232,16 +234,16 @@ pub(super) fn session_by_cookie(grant: Grant, token: &[u8; 32]) -> Session {
         .chain_update(token)
         .finalize()
         .into();
-    Session::new(grant, Credential::Cookie).of_login(LoginMark {
+    Session::new(grant, AuthMethod::Cookie).with_login_mark(LoginMark {
         id: hash.first_chunk().copied(),
         ..LoginMark::default()
     })
 }
 
 /// Whether a browser says that this is a handshake to WebSocket.
-fn is_websocket(head: Head<'_>) -> bool {
+fn is_websocket(head: RequestHead<'_>) -> bool {
     matches!(*head.method(), Method::GET | Method::CONNECT)
         && head
-            .field(&fields::SEC_FETCH_MODE)
+            .header(&fields::SEC_FETCH_MODE)
             .is_some_and(|mode| mode == "websocket")
 }

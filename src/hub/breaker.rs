@@ -5,47 +5,47 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::Moment;
+use crate::clock::MonotonicTime;
 
 /// A circuit that opens after [`FAILURES`] failures in a row. Then one request in [`PAUSE`] asks; its success
 /// closes the circuit.
 #[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+pub(super) struct CircuitBreaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    closed_until: Moment,
+    closed_until: MonotonicTime,
 }
 
 const FAILURES: u32 = 5;
 
 /// Time between two requests while the circuit is open.
-pub(super) const PAUSE: Duration = Duration::from_secs(5);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-impl Breaker {
+impl CircuitBreaker {
     /// Whether the hub may be asked now; else how long to wait.
-    pub(super) fn admit(&self, now: Moment) -> Result<(), Duration> {
+    pub(super) fn allow(&self, now: MonotonicTime) -> Result<(), Duration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failures < FAILURES {
             return Ok(());
         }
-        let left = state.closed_until.since(now);
+        let left = state.closed_until.saturating_duration_since(now);
         if left > Duration::ZERO {
             return Err(left);
         }
-        state.closed_until = now.after(PAUSE);
+        state.closed_until = now.saturating_add(RETRY_INTERVAL);
         Ok(())
     }
 
     /// Takes note of an answer, or that there was none.
-    pub(super) fn note(&self, answered: bool, now: Moment) {
+    pub(super) fn record(&self, answered: bool, now: MonotonicTime) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if answered {
             *state = State::default();
         } else {
             state.failures = state.failures.saturating_add(1);
-            state.closed_until = now.after(PAUSE);
+            state.closed_until = now.saturating_add(RETRY_INTERVAL);
         }
     }
 }
@@ -56,25 +56,25 @@ mod tests {
 
     #[test]
     fn the_circuit_opens_probes_and_closes() {
-        let at = |seconds| Moment::from_start(Duration::from_secs(seconds));
-        let breaker = Breaker::default();
+        let at = |seconds| MonotonicTime::from_duration(Duration::from_secs(seconds));
+        let breaker = CircuitBreaker::default();
         for second in 0..4 {
-            breaker.note(false, at(second));
-            assert_eq!(breaker.admit(at(second)), Ok(()));
+            breaker.record(false, at(second));
+            assert_eq!(breaker.allow(at(second)), Ok(()));
         }
-        breaker.note(true, at(4));
+        breaker.record(true, at(4));
         for _ in 0..5 {
-            assert_eq!(breaker.admit(at(5)), Ok(()));
-            breaker.note(false, at(5));
+            assert_eq!(breaker.allow(at(5)), Ok(()));
+            breaker.record(false, at(5));
         }
-        assert_eq!(breaker.admit(at(5)), Err(PAUSE));
-        assert_eq!(breaker.admit(at(9)), Err(Duration::from_secs(1)));
-        assert_eq!(breaker.admit(at(10)), Ok(()), "a probe");
-        assert_eq!(breaker.admit(at(10)), Err(PAUSE), "and one alone");
-        breaker.note(false, at(12));
-        assert_eq!(breaker.admit(at(16)), Err(Duration::from_secs(1)));
-        assert_eq!(breaker.admit(at(17)), Ok(()));
-        breaker.note(true, at(17));
-        assert_eq!(breaker.admit(at(17)), Ok(()));
+        assert_eq!(breaker.allow(at(5)), Err(RETRY_INTERVAL));
+        assert_eq!(breaker.allow(at(9)), Err(Duration::from_secs(1)));
+        assert_eq!(breaker.allow(at(10)), Ok(()), "a probe");
+        assert_eq!(breaker.allow(at(10)), Err(RETRY_INTERVAL), "and one alone");
+        breaker.record(false, at(12));
+        assert_eq!(breaker.allow(at(16)), Err(Duration::from_secs(1)));
+        assert_eq!(breaker.allow(at(17)), Ok(()));
+        breaker.record(true, at(17));
+        assert_eq!(breaker.allow(at(17)), Ok(()));
     }
 }

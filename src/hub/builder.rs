@@ -15,13 +15,13 @@ use tower_service::Service;
 
 use super::{
     api::HubApi,
-    config::{Hub, HubAuth},
+    config::{HubAuth, HubAuthInner},
     cookie_options::{TOKEN_LIFE, with_options},
-    ended_logins::EndedLogins,
+    ended_logins::RevokedLogins,
     internal_tls::InternalTls,
-    opened_cookies::OpenedCookies,
-    transport::{ByService, Transport},
-    verifier::HubVerifier,
+    opened_cookies::CookieCache,
+    transport::{ServiceTransport, Transport},
+    verifier::HubTokenCache,
 };
 use crate::{
     authenticate::{TokenSource, TokenSources},
@@ -60,7 +60,7 @@ pub struct HubAuthBuilder {
     client_id: Option<String>,
     callback_url: Option<String>,
     access_scopes: Scopes,
-    lets_everybody_in: bool,
+    allow_all_hub_users: bool,
     hub_host: Option<Origin>,
     public_origin: Option<Origin>,
     host_prefix: bool,
@@ -92,7 +92,7 @@ impl HubAuthBuilder {
             client_id: None,
             callback_url: None,
             access_scopes: Scopes::default(),
-            lets_everybody_in: false,
+            allow_all_hub_users: false,
             hub_host: None,
             public_origin: None,
             host_prefix: false,
@@ -163,15 +163,15 @@ impl HubAuthBuilder {
     /// # Security
     ///
     /// Every user and every service of the hub may do all that this server offers.
-    pub fn danger_accept_every_user(self) -> Self {
+    pub fn danger_allow_all_hub_users(self) -> Self {
         Self {
-            lets_everybody_in: true,
+            allow_all_hub_users: true,
             ..self
         }
     }
 
     /// Default: the origin this server is seen at. The hub's origin, if users see it at another.
-    pub fn hub_host(self, origin: Origin) -> Self {
+    pub fn hub_origin(self, origin: Origin) -> Self {
         Self {
             hub_host: Some(origin),
             ..self
@@ -187,7 +187,7 @@ impl HubAuthBuilder {
     }
 
     /// Default: off. Cookies with the prefix `__Host-`, at `/`, for a server with an origin of its own.
-    pub fn cookie_host_prefix(self) -> Self {
+    pub fn host_prefixed_cookies(self) -> Self {
         Self {
             host_prefix: true,
             ..self
@@ -213,7 +213,7 @@ impl HubAuthBuilder {
     }
 
     /// Default: taken. Takes no cookie of a WebSocket handshake.
-    pub fn refuse_cookies_of_websockets(self) -> Self {
+    pub fn reject_websocket_cookies(self) -> Self {
         Self {
             websocket_cookies: false,
             ..self
@@ -238,7 +238,7 @@ impl HubAuthBuilder {
 
     /// Default: 300 seconds. How long the hub's word of a token is good; so long may a revoked token go on. A
     /// refusal is good for at most five seconds of it.
-    pub fn cache_max_age(self, max_age: Duration) -> Self {
+    pub fn cache_ttl(self, max_age: Duration) -> Self {
         Self { max_age, ..self }
     }
 
@@ -287,7 +287,7 @@ impl HubAuthBuilder {
         B::Error: Into<BoxError>,
     {
         Self {
-            transport: Some(Arc::new(ByService(Mutex::new(client)))),
+            transport: Some(Arc::new(ServiceTransport(Mutex::new(client)))),
             ..self
         }
     }
@@ -310,7 +310,7 @@ impl HubAuthBuilder {
         let client_id = self
             .client_id
             .ok_or_else(|| missing("JUPYTERHUB_CLIENT_ID", "the id of this client"))?;
-        if self.access_scopes.is_empty() && !self.lets_everybody_in {
+        if self.access_scopes.is_empty() && !self.allow_all_hub_users {
             return Err(missing(
                 "JUPYTERHUB_OAUTH_ACCESS_SCOPES",
                 "a scope that lets in; danger_accept_every_user() asks for none",
@@ -348,7 +348,7 @@ impl HubAuthBuilder {
         let keyring = match self.keyring {
             Some(keyring) => keyring,
             None => {
-                let key = Hmac::new(b"portcullis/v1/hub token").code(self.token.expose());
+                let key = Hmac::new(b"portcullis/v1/hub token").mac(self.token.expose());
                 Keyring::from_secret(Secret::from(&key[..]))?
             }
         };
@@ -366,16 +366,12 @@ impl HubAuthBuilder {
             &keyring,
             &scope,
         )?;
-        let scope = if lasting {
-            scope
-        } else {
-            scope.until_the_browser_closes()
-        };
+        let scope = if lasting { scope } else { scope.without_max_age() };
         let logout = HeaderValue::try_from(host + &self.hub_base_url.join("hub/logout"))
             .map_err(|_| ConfigError::new("JUPYTERHUB_HOST", "expected visible ASCII characters"))?;
         let transport = match self.transport {
             Some(transport) => transport,
-            None => ready_transport(self.internal_tls.as_ref())?,
+            None => default_transport(self.internal_tls.as_ref())?,
         };
         let sources = |query: bool| {
             let query = query.then_some(TokenSource::Query);
@@ -385,12 +381,12 @@ impl HubAuthBuilder {
             transport,
             url: api_url.into(),
         };
-        Ok(HubAuth(Arc::new(Hub {
-            verifier: Arc::new(HubVerifier::new(api, self.access_scopes, self.max_age)),
+        Ok(HubAuth(Arc::new(HubAuthInner {
+            verifier: Arc::new(HubTokenCache::new(api, self.access_scopes, self.max_age)),
             oauth,
             jar: CookieJar::encrypted(&keyring, scope).with_lifetime(lifetime),
-            opened_cookies: OpenedCookies::new(self.max_age),
-            ended_logins: EndedLogins::new(lifetime.absolute_limit()),
+            opened_cookies: CookieCache::new(self.max_age),
+            ended_logins: RevokedLogins::new(lifetime.absolute_timeout()),
             session_id: CookieName::session_id(),
             sources: sources(self.token_in_url),
             websocket_sources: sources(true),
@@ -410,12 +406,12 @@ impl HubAuthBuilder {
 }
 
 #[cfg(feature = "hub-client-hyper")]
-fn ready_transport(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
+fn default_transport(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
     super::client::ready(tls)
 }
 
 #[cfg(not(feature = "hub-client-hyper"))]
-fn ready_transport(_: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
+fn default_transport(_: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
     Err(ConfigError::new(
         "http_client",
         "expected one; the feature hub-client has one ready",

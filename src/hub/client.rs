@@ -16,7 +16,7 @@ use hyper_util::{
 use super::{
     client_tls,
     internal_tls::InternalTls,
-    transport::{ByService, Transport},
+    transport::{ServiceTransport, Transport},
 };
 use crate::error::ConfigError;
 
@@ -37,5 +37,5 @@ pub(super) fn ready(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, Con
     let client = Client::builder(TokioExecutor::new())
         .pool_idle_timeout(Duration::from_secs(30))
         .build::<_, Full<Bytes>>(connector);
-    Ok(Arc::new(ByService(Mutex::new(client))))
+    Ok(Arc::new(ServiceTransport(Mutex::new(client))))
 }

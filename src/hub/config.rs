@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, sync::atomic::AtomicU64, time::Duration};
 
 use http::HeaderValue;
 
-use super::{ended_logins::EndedLogins, opened_cookies::OpenedCookies, verifier::HubVerifier};
+use super::{ended_logins::RevokedLogins, opened_cookies::CookieCache, verifier::HubTokenCache};
 use crate::{
     authenticate::TokenSources,
     base_url::BaseUrl,
@@ -34,15 +34,15 @@ pub const PROTOCOL_VERSION: &str = "6.1.1";
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct HubAuth(pub(super) Arc<Hub>);
+pub struct HubAuth(pub(super) Arc<HubAuthInner>);
 
-pub(super) struct Hub {
-    pub(super) verifier: Arc<HubVerifier>,
+pub(super) struct HubAuthInner {
+    pub(super) verifier: Arc<HubTokenCache>,
     pub(super) oauth: OAuthClient,
     /// The token cookie's.
     pub(super) jar: CookieJar,
-    pub(super) opened_cookies: OpenedCookies,
-    pub(super) ended_logins: EndedLogins,
+    pub(super) opened_cookies: CookieCache,
+    pub(super) ended_logins: RevokedLogins,
     pub(super) session_id: CookieName,
     pub(super) sources: TokenSources,
     pub(super) websocket_sources: TokenSources,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    cookie::{CookieScope, Lifetime, SameSite, Secure},
+    cookie::{CookieScope, Lifetime, SameSite, SecureAttribute},
     error::ConfigError,
 };
 
@@ -42,7 +42,7 @@ pub(super) fn with_options(
                 });
             }
             "secure" => match value {
-                Value::Bool(true) => scope = scope.with_secure(Secure::Always)?,
+                Value::Bool(true) => scope = scope.with_secure(SecureAttribute::Always)?,
                 Value::Bool(false) => {}
                 _ => return Err(odd("true or false")),
             },

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    clock::{Moment, UnixTime},
-    cookie::Opened,
-    store::Expiring,
+    clock::{MonotonicTime, UnixTime},
+    cookie::DecodedCookie,
+    store::ExpiringMap,
 };
 
 /// The tokens of logins that a logout ended, by their digest, each with the time up to which its cookies are ended.
@@ -13,8 +13,8 @@ use crate::{
 /// The logout of the hub ends the token itself, but the browser may never get there. Until the cookies end, their copies
 /// are refused here, whatever the hub says about the token. When the map is full, the entry that ends first is
 /// dropped, and the hub's answer decides again.
-pub(super) struct EndedLogins {
-    tokens: Expiring<[u8; 32], UnixTime>,
+pub(super) struct RevokedLogins {
+    tokens: ExpiringMap<[u8; 32], UnixTime>,
     /// How long a cookie is good.
     life: Duration,
 }
@@ -22,20 +22,28 @@ pub(super) struct EndedLogins {
 /// The maximum number of tokens.
 const CAPACITY: usize = 16_384;
 
-impl EndedLogins {
+impl RevokedLogins {
     pub(super) fn new(life: Duration) -> Self {
         Self {
-            tokens: Expiring::new(CAPACITY),
+            tokens: ExpiringMap::new(CAPACITY),
             life,
         }
     }
 
     /// Ends every cookie that holds the token and was issued until now.
-    pub(super) fn end(&self, token: [u8; 32], opened: &Opened<'_>, time: UnixTime, now: Moment) {
+    pub(super) fn end(
+        &self,
+        token: [u8; 32],
+        opened: &DecodedCookie<'_>,
+        time: UnixTime,
+        now: MonotonicTime,
+    ) {
         // Another replica's clock may be ahead.
         let ended_at = time.max(opened.issued_at());
         // If the date is set back, cookies live longer: a day is added.
-        let until = now.after(self.life).after(Duration::from_secs(24 * 60 * 60));
+        let until = now
+            .saturating_add(self.life)
+            .saturating_add(Duration::from_secs(24 * 60 * 60));
         self.tokens.update(token, now, |present| {
             let ended_at = present.map_or(ended_at, |(before, _)| ended_at.max(before));
             (Some((ended_at, until)), ())
@@ -43,7 +51,7 @@ impl EndedLogins {
     }
 
     /// Whether a logout ended the cookie that holds the token.
-    pub(super) fn hold(&self, token: &[u8; 32], opened: &Opened<'_>, now: Moment) -> bool {
+    pub(super) fn hold(&self, token: &[u8; 32], opened: &DecodedCookie<'_>, now: MonotonicTime) -> bool {
         let ended_at = self.tokens.get(token, now);
         ended_at.is_some_and(|ended_at| opened.issued_at() <= ended_at)
     }

@@ -34,7 +34,7 @@ impl HubAuth {
     ///
     /// If a variable is missing or odd.
     pub fn builder_from_env() -> Result<HubAuthBuilder, ConfigError> {
-        Self::builder_from(&Environment::own)
+        Self::builder_from_vars(&Environment::own)
     }
 
     /// The same of variables that `look_up` knows, such as a test's.
@@ -42,7 +42,9 @@ impl HubAuth {
     /// # Errors
     ///
     /// If a variable is missing or odd.
-    pub fn builder_from(look_up: &dyn Fn(&str) -> Option<String>) -> Result<HubAuthBuilder, ConfigError> {
+    pub fn builder_from_vars(
+        look_up: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<HubAuthBuilder, ConfigError> {
         Environment(look_up).read()
     }
 }
@@ -106,13 +108,13 @@ impl Environment<'_> {
             },
         };
         if let Some(host) = self.get("JUPYTERHUB_HOST") {
-            hub = hub.hub_host(self.origin("JUPYTERHUB_HOST", &host)?);
+            hub = hub.hub_origin(self.origin("JUPYTERHUB_HOST", &host)?);
         }
         if let Some(url) = self.get("JUPYTERHUB_PUBLIC_URL") {
             hub = hub.public_origin(self.origin("JUPYTERHUB_PUBLIC_URL", &url)?);
         }
         if self.flag("JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED")? {
-            hub = hub.cookie_host_prefix();
+            hub = hub.host_prefixed_cookies();
         }
         if self.flag("JUPYTERHUB_ALLOW_TOKEN_IN_URL")? {
             hub = hub.allow_token_in_url();
@@ -120,7 +122,7 @@ impl Environment<'_> {
         if self.get("JUPYTERHUB_ALLOW_WEBSOCKET_COOKIE_AUTH").is_some()
             && !self.flag("JUPYTERHUB_ALLOW_WEBSOCKET_COOKIE_AUTH")?
         {
-            hub = hub.refuse_cookies_of_websockets();
+            hub = hub.reject_websocket_cookies();
         }
         if let Some(options) = self.get("JUPYTERHUB_COOKIE_OPTIONS") {
             hub = hub.cookie_options(&options);

@@ -10,43 +10,43 @@ use http::{
 use super::{
     answers::Word,
     authenticator::session_by_cookie,
-    config::{Hub, HubAuth, PROTOCOL_VERSION},
+    config::{HubAuth, HubAuthInner, PROTOCOL_VERSION},
     shares::Share,
 };
 use crate::{
     cookie::{RequestCookies, SetCookies},
     digest::sha256,
-    error::{BoxError, Unavailable},
-    event::{Event, LoggedPath},
+    error::{BackendError, BoxError},
+    event::{Event, RedactedPath},
     fields,
     gate::{
-        elsewhere::Elsewhere,
-        endpoint::{Endpoint, Visit, not_allowed},
-        form::Form,
-        gate::Gate,
+        elsewhere::ExternalLogin,
+        endpoint::{Endpoint, EndpointRequest, not_allowed},
+        form::UrlEncodedForm,
+        gate::AuthState,
         login_cookie::is_https,
-        responses::{OwnResponse, page_response, redirect, wants_page},
+        responses::{FullResponse, page_response, prefers_html, redirect},
     },
-    head::Head,
+    head::RequestHead,
     html::Page,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     oauth::{CallbackError, OAuthCallback, OAuthErrorKind, PendingLogin},
     query::{Query, TokenBuffer},
-    redirect::{NextUrl, Premises},
+    redirect::{NextUrl, RedirectPolicy},
 };
 
 static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
 
 impl HubAuth {
-    pub(crate) fn elsewhere(&self) -> Arc<dyn Elsewhere> {
-        Arc::new(AtTheHub(Arc::clone(&self.0)))
+    pub(crate) fn external_login(&self) -> Arc<dyn ExternalLogin> {
+        Arc::new(HubLogin(Arc::clone(&self.0)))
     }
 
     /// The gate's own path that the hub sends browsers back to.
     pub(crate) fn callback(&self) -> (Box<str>, Box<dyn Endpoint>) {
         (
             self.0.callback_path.clone(),
-            Box::new(Callback(Arc::clone(&self.0))),
+            Box::new(CallbackEndpoint(Arc::clone(&self.0))),
         )
     }
 
@@ -59,15 +59,15 @@ impl HubAuth {
     }
 }
 
-struct AtTheHub(Arc<Hub>);
+struct HubLogin(Arc<HubAuthInner>);
 
-impl Elsewhere for AtTheHub {
-    fn login(&self, head: Head<'_>, https: bool) -> Option<OwnResponse> {
-        if !self.0.waits_for_a_page(head) {
+impl ExternalLogin for HubLogin {
+    fn login_redirect(&self, head: RequestHead<'_>, https: bool) -> Option<FullResponse> {
+        if !self.0.prefers_html(head) {
             return None;
         }
-        let next = NextUrl::of_request(head.uri(), Premises::new(&self.0.base_url));
-        let sent = RequestCookies::of(head.headers()).ok();
+        let next = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(&self.0.base_url));
+        let sent = RequestCookies::from_headers(head.headers()).ok();
         let login = self
             .0
             .oauth
@@ -76,65 +76,74 @@ impl Elsewhere for AtTheHub {
         Some(with_version(redirected(location, cookies)))
     }
 
-    fn logout(&self) -> HeaderValue {
+    fn logout_url(&self) -> HeaderValue {
         self.0.logout.clone()
     }
 
-    fn keep_token(&self, head: Head<'_>, https: bool, cookies: &mut SetCookies) {
+    fn persist_token(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
         // Another site can cause any other request unseen, such as a WebSocket handshake.
-        if !self.0.token_in_url || !wants_page(&head) || head.headers().contains_key(UPGRADE) {
+        if !self.0.token_in_url || !prefers_html(&head) || head.headers().contains_key(UPGRADE) {
             return;
         }
         let mut buffer = TokenBuffer::default();
-        if let Ok(Some(token)) = Query::of(head.uri()).token(&mut buffer)
-            && let Ok(line) = self.0.jar.write(token.expose().as_bytes(), head.now(), https)
+        if let Ok(Some(token)) = Query::from_uri(head.uri()).token(&mut buffer)
+            && let Ok(line) = self
+                .0
+                .jar
+                .set_cookie(token.expose().as_bytes(), head.now(), https)
         {
-            cookies.push_own(line);
+            cookies.push_overriding(line);
         }
     }
 
-    fn remove(&self, head: Head<'_>, https: bool, with_logins_under_way: bool, cookies: &mut SetCookies) {
+    fn remove_cookies(
+        &self,
+        head: RequestHead<'_>,
+        https: bool,
+        with_logins_under_way: bool,
+        cookies: &mut SetCookies,
+    ) {
         // At the path of this server alone: above it are the hub's and other servers'.
-        if let Some(line) = self.0.jar.removals(https).last() {
-            cookies.push_own(line);
+        if let Some(line) = self.0.jar.removal_cookies(https).last() {
+            cookies.push_overriding(line);
         }
-        if with_logins_under_way && let Ok(sent) = RequestCookies::of(head.headers()) {
+        if with_logins_under_way && let Ok(sent) = RequestCookies::from_headers(head.headers()) {
             self.0.oauth.clear_all_logins(&sent, https, cookies);
             self.0.end_logins(&sent, head);
         }
     }
 }
 
-impl Hub {
+impl HubAuthInner {
     /// Ends every login whose cookie came with this request, and forgets what the hub said about its token.
-    fn end_logins(&self, sent: &RequestCookies<'_>, head: Head<'_>) {
-        let (time, now) = (head.now(), head.moment());
-        self.jar.at(b"").open_each(
+    fn end_logins(&self, sent: &RequestCookies<'_>, head: RequestHead<'_>) {
+        let (time, now) = (head.now(), head.monotonic_now());
+        self.jar.for_host(b"").decode_each(
             sent,
             || time,
             |opened| {
                 let token = sha256(opened.payload());
                 self.ended_logins.end(token, &opened, time, now);
-                self.verifier.forget(token, now);
+                self.verifier.invalidate(token, now);
             },
         );
     }
 
     /// Whether a person waits for a page: not a script, a WebSocket, or somebody at the API.
-    fn waits_for_a_page(&self, head: Head<'_>) -> bool {
+    fn prefers_html(&self, head: RequestHead<'_>) -> bool {
         let headers = head.headers();
         let at_the_api = self
             .base_url
-            .strip(head.uri().path())
+            .strip_prefix(head.uri().path())
             .is_some_and(|path| path.split('/').next() == Some("api"));
         let mut accepted = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
         let takes_pages = !headers.contains_key(ACCEPT)
-            || head.accepts_pages()
+            || head.accepts_html()
             || accepted.any(|list| memchr::memmem::find(list, b"*/*").is_some());
         matches!(*head.method(), Method::GET | Method::HEAD)
             && !headers.contains_key(UPGRADE)
             && head
-                .field(&fields::SEC_FETCH_MODE)
+                .header(&fields::SEC_FETCH_MODE)
                 .is_none_or(|mode| mode == "navigate")
             && !at_the_api
             && takes_pages
@@ -144,8 +153,8 @@ impl Hub {
     fn next(&self, next: Option<&str>) -> NextUrl {
         let logout = self.base_url.join("logout");
         let closed = [&*self.callback_path, logout.as_str()];
-        next.and_then(|next| NextUrl::parse(next, Premises::new(&self.base_url).closed(&closed)))
-            .unwrap_or_else(|| NextUrl::home(&self.base_url))
+        next.and_then(|next| NextUrl::parse(next, RedirectPolicy::new(&self.base_url).excluding(&closed)))
+            .unwrap_or_else(|| NextUrl::base(&self.base_url))
     }
 }
 
@@ -160,18 +169,18 @@ impl Hub {
 /// | an error of the hub's in place of a code | 400 |
 /// | the hub refuses the code, or does not know its own token | 403 |
 /// | the hub does not answer | 503 |
-struct Callback(Arc<Hub>);
+struct CallbackEndpoint(Arc<HubAuthInner>);
 
-impl Endpoint for Callback {
-    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
+impl Endpoint for CallbackEndpoint {
+    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         let hub = &self.0;
         let head = visit.head;
         // Codes are used once, and by whoever looks at an answer.
         if *head.method() != Method::GET {
             return with_version(not_allowed()).into();
         }
-        let https = is_https(&visit.surroundings);
-        let sent = RequestCookies::of(head.headers()).ok();
+        let https = is_https(&visit.target);
+        let sent = RequestCookies::from_headers(head.headers()).ok();
         let query = head.uri().query().unwrap_or_default().as_bytes();
         let login = match hub.oauth.handle_callback(query, sent.as_ref(), head.now(), https) {
             Ok(OAuthCallback::ExchangeCode(login)) => login,
@@ -185,11 +194,13 @@ impl Endpoint for Callback {
             Err(error) => {
                 visit
                     .gate()
-                    .refused(crate::denial::Reason::CrossSite, head, &visit.surroundings);
-                return hub.explain(error.status(), &told(&error), None, None).into();
+                    .log_denied(crate::denial::Reason::CrossSite, head, &visit.target);
+                return hub
+                    .error_page(error.status(), &error_text(&error), None, None)
+                    .into();
             }
         };
-        let conclusion = Conclusion {
+        let conclusion = CodeExchange {
             hub: Arc::clone(hub),
             gate: Arc::clone(visit.gate()),
             head: head.to_request(),
@@ -197,26 +208,26 @@ impl Endpoint for Callback {
             login,
             https,
         };
-        Answer::later(conclusion.reach())
+        MaybeFuture::from_future(conclusion.run())
     }
 
-    fn submit(&self, _: &Visit<'_>, _: &Form) -> Answer<OwnResponse> {
+    fn post(&self, _: &EndpointRequest<'_>, _: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
         with_version(not_allowed()).into()
     }
 }
 
 /// A login of which the token is still to be had.
-struct Conclusion {
-    hub: Arc<Hub>,
-    gate: Arc<Gate>,
+struct CodeExchange {
+    hub: Arc<HubAuthInner>,
+    gate: Arc<AuthState>,
     head: http::Request<()>,
     client: Option<std::net::IpAddr>,
     login: PendingLogin,
     https: bool,
 }
 
-impl Conclusion {
-    async fn reach(self) -> OwnResponse {
+impl CodeExchange {
+    async fn run(self) -> FullResponse {
         let Self {
             hub,
             gate,
@@ -227,25 +238,25 @@ impl Conclusion {
         } = self;
         let clock = &*gate.clock;
         let unavailable = |error: BoxError, retry_after: std::time::Duration| {
-            let unavailable = Unavailable::new(error).with_retry_after(retry_after);
-            gate.tell(&Event::Unavailable {
-                error: &**unavailable.error(),
-                path: LoggedPath::of(&hub.callback_path),
+            let unavailable = BackendError::new(error).with_retry_after(retry_after);
+            gate.emit(&Event::Unavailable {
+                error: &**unavailable.cause(),
+                path: RedactedPath::new(&hub.callback_path),
             });
             let text = "The hub does not answer right now. Nothing is lost: try again in a moment.";
-            hub.explain(StatusCode::SERVICE_UNAVAILABLE, text, Some(retry_after), None)
+            hub.error_page(StatusCode::SERVICE_UNAVAILABLE, text, Some(retry_after), None)
         };
-        let asked_at = clock.moment();
-        let _permit = match hub.verifier.admit(Share::Callback, asked_at) {
+        let asked_at = clock.monotonic_now();
+        let _permit = match hub.verifier.allow(Share::Callback, asked_at) {
             Ok(permit) => permit,
             Err(failure) => {
-                let failure = Unavailable::from(failure);
+                let failure = BackendError::from(failure);
                 let retry_after = failure.retry_after();
-                return unavailable(failure.error().to_string().into(), retry_after);
+                return unavailable(failure.cause().to_string().into(), retry_after);
             }
         };
         let result = hub.verifier.api.redeem(login.token_request()).await;
-        hub.verifier.note(&result, asked_at);
+        hub.verifier.record(&result, asked_at);
         let mut cookies = SetCookies::default();
         hub.oauth.clear_login(&login, https, &mut cookies);
         let answer = match result {
@@ -260,63 +271,63 @@ impl Conclusion {
                     }
                     _ => "The hub refused this login.",
                 };
-                let failure = Unavailable::new(format!("the hub refused a code: {error}"));
-                gate.tell(&Event::Unavailable {
-                    error: &**failure.error(),
-                    path: LoggedPath::of(&hub.callback_path),
+                let failure = BackendError::new(format!("the hub refused a code: {error}"));
+                gate.emit(&Event::Unavailable {
+                    error: &**failure.cause(),
+                    path: RedactedPath::new(&hub.callback_path),
                 });
-                return hub.explain(StatusCode::FORBIDDEN, text, None, Some(cookies));
+                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Err(failure) => return unavailable(failure.into(), std::time::Duration::from_secs(5)),
         };
         let token = answer.access_token();
-        let head = Head::of(&head).with_clock(clock);
+        let head = RequestHead::new(&head).replace_clock(clock);
         let hash = sha256(token.expose());
-        let key = hub.key(hash, RequestCookies::of_head(head).ok());
-        let grant = match hub.verifier.introduce(token, key, clock).await {
+        let key = hub.key(hash, RequestCookies::from_head(head).ok());
+        let grant = match hub.verifier.insert_new(token, key, clock).await {
             Ok(Word::Allowed(grant)) => grant,
             Ok(Word::Forbidden) => {
                 let text = "You are logged in at the hub, and your account has no access to this server.";
-                return hub.explain(StatusCode::FORBIDDEN, text, None, Some(cookies));
+                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Ok(Word::Unknown) => {
                 let text = "The hub does not know the token that it just gave.";
-                return hub.explain(StatusCode::FORBIDDEN, text, None, Some(cookies));
+                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Err(failure) => {
-                let failure = Unavailable::from(failure);
+                let failure = BackendError::from(failure);
                 let retry_after = failure.retry_after();
-                return unavailable(failure.error().to_string().into(), retry_after);
+                return unavailable(failure.cause().to_string().into(), retry_after);
             }
         };
-        gate.tell(&Event::LoggedIn {
+        gate.emit(&Event::LoggedIn {
             identity: grant.identity(),
             client,
         });
         let mut set = SetCookies::default();
-        match hub.jar.write(token.expose(), clock.now(), https) {
-            Ok(line) => set.push_own(line),
+        match hub.jar.set_cookie(token.expose(), clock.now(), https) {
+            Ok(line) => set.push_overriding(line),
             Err(error) => return unavailable(error.into(), std::time::Duration::from_secs(5)),
         }
         gate.xsrf_cookie
             .renew(&session_by_cookie(grant, &hash), https, &mut set);
         for line in cookies.iter() {
-            set.push_own(line.clone());
+            set.push_overriding(line.clone());
         }
         let location = HeaderValue::from(&hub.next(login.next()));
         with_version(redirected(location, set))
     }
 }
 
-impl Hub {
+impl HubAuthInner {
     /// A page that says what went wrong, with the way to try again.
-    fn explain(
+    fn error_page(
         &self,
         status: StatusCode,
         text: &str,
         retry_after: Option<std::time::Duration>,
         cookies: Option<SetCookies>,
-    ) -> OwnResponse {
+    ) -> FullResponse {
         let page = Page::new("The login did not work")
             .paragraph(text)
             .link(self.base_url.as_str(), "Try again");
@@ -332,7 +343,7 @@ impl Hub {
 }
 
 /// What a person is told. The provider's own words are quoted, escaped by the page.
-fn told(error: &CallbackError) -> String {
+fn error_text(error: &CallbackError) -> String {
     match error {
         CallbackError::MissingCookie => {
             "The oauth state does not match: this browser did not keep the cookie of this login. It may block cookies, or the \
@@ -351,13 +362,13 @@ fn told(error: &CallbackError) -> String {
     }
 }
 
-fn redirected(location: HeaderValue, cookies: SetCookies) -> OwnResponse {
+fn redirected(location: HeaderValue, cookies: SetCookies) -> FullResponse {
     let mut response = redirect(StatusCode::FOUND, location);
     cookies.append_to(response.headers_mut());
     response
 }
 
-fn with_version(mut response: OwnResponse) -> OwnResponse {
+fn with_version(mut response: FullResponse) -> FullResponse {
     response
         .headers_mut()
         .insert(&VERSION, HeaderValue::from_static(PROTOCOL_VERSION));

@@ -54,7 +54,7 @@ mod transport;
 mod verifier;
 
 pub use self::{
-    activity::Activity,
+    activity::ActivityReporter,
     builder::HubAuthBuilder,
     config::{HubAuth, PROTOCOL_VERSION},
 };

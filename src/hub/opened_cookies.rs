@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    clock::{Moment, UnixTime},
-    cookie::{CookieScope, Opened},
+    clock::{MonotonicTime, UnixTime},
+    cookie::{CookieScope, DecodedCookie},
     digest::sha256,
-    store::Expiring,
+    store::ExpiringMap,
 };
 
 /// The digests of tokens, by the digests of the cookies that they lie in.
@@ -15,8 +15,8 @@ use crate::{
 /// remembered. Two digests tell which token it is, and nothing is kept that would let anybody in.
 ///
 /// Only what was opened is put here, and it ends with its cookie.
-pub(super) struct OpenedCookies {
-    tokens: Expiring<[u8; 32], [u8; 32]>,
+pub(super) struct CookieCache {
+    tokens: ExpiringMap<[u8; 32], [u8; 32]>,
     /// For how long a cookie is not opened again.
     max_age: Duration,
 }
@@ -31,28 +31,37 @@ pub(super) struct CookieDigest([u8; 32]);
 impl CookieDigest {
     /// That of a value, unless it is longer than any of ours: then it is not worth the work.
     pub(super) fn of(value: &[u8]) -> Option<Self> {
-        (value.len() <= CookieScope::LIMIT).then(|| Self(sha256(value)))
+        (value.len() <= CookieScope::MAX_LEN).then(|| Self(sha256(value)))
     }
 }
 
-impl OpenedCookies {
+impl CookieCache {
     pub(super) fn new(max_age: Duration) -> Self {
         Self {
-            tokens: Expiring::new(CAPACITY),
+            tokens: ExpiringMap::new(CAPACITY),
             max_age,
         }
     }
 
     /// The digest of the token in a cookie, if it was opened before.
-    pub(super) fn token(&self, cookie: CookieDigest, now: Moment) -> Option<[u8; 32]> {
+    pub(super) fn get(&self, cookie: CookieDigest, now: MonotonicTime) -> Option<[u8; 32]> {
         self.tokens.get(&cookie.0, now)
     }
 
     /// Remembers what was opened, for no longer than it opens. Both times are now.
-    pub(super) fn keep(&self, cookie: CookieDigest, opened: &Opened<'_>, time: UnixTime, now: Moment) {
-        let left = opened.ends_at().since(time).min(self.max_age);
+    pub(super) fn insert(
+        &self,
+        cookie: CookieDigest,
+        opened: &DecodedCookie<'_>,
+        time: UnixTime,
+        now: MonotonicTime,
+    ) {
+        let left = opened
+            .expires_at()
+            .saturating_duration_since(time)
+            .min(self.max_age);
         self.tokens
-            .insert(cookie.0, sha256(opened.payload()), now.after(left), now);
+            .insert(cookie.0, sha256(opened.payload()), now.saturating_add(left), now);
     }
 }
 
@@ -60,12 +69,12 @@ impl OpenedCookies {
 mod tests {
     use super::*;
     use crate::{
-        cookie::{CookieJar, CookieName, Keyring, Lifetime, Read, RequestCookies},
+        cookie::{CookieJar, CookieName, Keyring, Lifetime, ReadCookie, RequestCookies},
         secret::Secret,
     };
 
-    fn seconds(seconds: u64) -> Moment {
-        Moment::from_start(Duration::from_secs(seconds))
+    fn seconds(seconds: u64) -> MonotonicTime {
+        MonotonicTime::from_duration(Duration::from_secs(seconds))
     }
 
     #[test]
@@ -75,30 +84,32 @@ mod tests {
         let jar =
             CookieJar::encrypted(&keyring, scope).with_lifetime(Lifetime::absolute(Duration::from_secs(60)));
         let issued_at = UnixTime::from_secs(1_000);
-        let line = jar.write(b"token", issued_at, false).expect("a short cookie");
+        let line = jar
+            .set_cookie(b"token", issued_at, false)
+            .expect("a short cookie");
         let pair = line
             .as_bytes()
             .split(|octet| *octet == b';')
             .next()
             .expect("a pair");
         let lines = [pair];
-        let cookies = RequestCookies::of_lines(&lines).expect("a short line");
+        let cookies = RequestCookies::from_lines(&lines).expect("a short line");
         let digest = CookieDigest::of(pair).expect("a short value");
         // (The time it is opened at, for how long it is remembered, how long it is known.)
         for (time, max_age, known) in [(1_000, 300, 60), (1_050, 300, 10), (1_000, 5, 5), (1_060, 300, 0)] {
-            let opened_cookies = OpenedCookies::new(Duration::from_secs(max_age));
+            let opened_cookies = CookieCache::new(Duration::from_secs(max_age));
             let time = UnixTime::from_secs(time);
             jar.read(
                 &cookies,
                 || time,
                 |_| Some(()),
                 |read| match read {
-                    Read::Opened(opened) => opened_cookies.keep(digest, &opened, time, seconds(100)),
+                    ReadCookie::Valid(opened) => opened_cookies.insert(digest, &opened, time, seconds(100)),
                     other => panic!("{other:?}"),
                 },
             );
             for (after, expected) in [(0, known > 0), (known.max(1) - 1, known > 0), (known, false)] {
-                let found = opened_cookies.token(digest, seconds(100 + after));
+                let found = opened_cookies.get(digest, seconds(100 + after));
                 assert_eq!(
                     found,
                     expected.then(|| sha256(b"token")),
@@ -106,6 +117,6 @@ mod tests {
                 );
             }
         }
-        assert!(CookieDigest::of(&[b'x'; CookieScope::LIMIT + 1]).is_none());
+        assert!(CookieDigest::of(&[b'x'; CookieScope::MAX_LEN + 1]).is_none());
     }
 }

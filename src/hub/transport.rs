@@ -21,7 +21,7 @@ use crate::{error::BoxError, maybe_future::BoxFuture};
 const LIMIT: usize = 1024 * 1024;
 
 /// How long the hub may take for an answer, its body included.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A way to send a request and get an answer whole.
 pub(super) trait Transport: Send + Sync {
@@ -29,9 +29,9 @@ pub(super) trait Transport: Send + Sync {
 }
 
 /// A tower service as one, cloned for each request.
-pub(super) struct ByService<S>(pub(super) Mutex<S>);
+pub(super) struct ServiceTransport<S>(pub(super) Mutex<S>);
 
-impl<S, B> Transport for ByService<S>
+impl<S, B> Transport for ServiceTransport<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
@@ -55,24 +55,24 @@ where
             if Handle::try_current().is_err() {
                 return Err("expected to run on tokio, which limits the time of a request".into());
             }
-            tokio::time::timeout(PATIENCE, exchange)
+            tokio::time::timeout(TIMEOUT, exchange)
                 .await
-                .unwrap_or_else(|_| Err(TooSlow.into()))
+                .unwrap_or_else(|_| Err(Timeout.into()))
         })
     }
 }
 
 /// The hub took too long.
 #[derive(Debug)]
-struct TooSlow;
+struct Timeout;
 
-impl fmt::Display for TooSlow {
+impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no answer within {} seconds", PATIENCE.as_secs())
+        write!(f, "no answer within {} seconds", TIMEOUT.as_secs())
     }
 }
 
-impl Error for TooSlow {}
+impl Error for Timeout {}
 
 #[cfg(test)]
 mod tests {
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_request_outside_of_tokio_fails_and_does_not_panic() {
         let service = service_fn(|_| async { Ok::<_, BoxError>(Response::new(Full::<Bytes>::default())) });
-        let mut answer = ByService(Mutex::new(service)).send(Request::default());
+        let mut answer = ServiceTransport(Mutex::new(service)).send(Request::default());
         match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Err(error)) => assert!(error.to_string().contains("tokio"), "{error}"),
             other => panic!("{other:?}"),

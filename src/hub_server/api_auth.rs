@@ -17,7 +17,7 @@ use crate::{
     authenticate::token_in_authorization,
     denial::{Denial, Reason},
     gate::login_cookie::binding,
-    guard::{RequestKind, XsrfProof},
+    guard::{RequestCsrf, RequestKind},
     store::TokenRecord,
     token::PresentedToken,
 };
@@ -79,10 +79,10 @@ impl HubRequest<'_> {
             _ => RequestKind::Unsafe,
         };
         let binding = binding(&visitor.session());
-        let proof = XsrfProof::new(&self.hub.xsrf_guard, binding, None);
+        let proof = RequestCsrf::new(&self.hub.xsrf_guard, binding, None);
         self.hub
             .guards
-            .cross_site(&self.surroundings, self.head, kind, Some(&proof))?;
+            .check_cross_site(&self.surroundings, self.head, kind, Some(&proof))?;
         Ok(Some(ApiCaller {
             scopes: visitor.scopes(),
             who: Principal::Member(visitor.member),
@@ -137,7 +137,11 @@ impl HubRequest<'_> {
             let held = ExpandedScopes::of(scopes.iter(), Owner::Service(name))
                 .intersection(&all.scopes, &self.hub.members);
             return Some(ApiCaller {
-                scopes: if scopes.holds("inherit") { all.scopes } else { held },
+                scopes: if scopes.contains("inherit") {
+                    all.scopes
+                } else {
+                    held
+                },
                 token_id: Some(format!("a{}", record.id())),
                 ..all
             });
@@ -157,7 +161,7 @@ impl HubRequest<'_> {
         let (members, owner) = (&self.hub.members, Owner::User(member.name()));
         let all = ExpandedScopes::of_member(member);
         let scopes = record.grant().scopes();
-        if scopes.holds("inherit") && record.client_id().is_none_or(is_own) {
+        if scopes.contains("inherit") && record.client_id().is_none_or(is_own) {
             return Some(all);
         }
         let mut held = ExpandedScopes::of(scopes.iter(), owner).and_identify(owner);

@@ -25,8 +25,8 @@ use super::{
 use crate::{
     cookie::SetCookies,
     gate::{
-        form::Form,
-        responses::{OwnResponse, page_response},
+        form::UrlEncodedForm,
+        responses::{FullResponse, page_response},
     },
     html::Page,
     oauth::{AuthorizationResponse, CodeChallenge, OAuthError, OAuthErrorKind},
@@ -54,7 +54,7 @@ enum AuthorizationError {
     /// For the user: the client is not known, so nobody is sent there.
     Page(&'static str),
     /// For the client.
-    Redirect(Box<OwnResponse>),
+    Redirect(Box<FullResponse>),
 }
 
 impl From<AuthorizationError> for HubResult {
@@ -73,7 +73,7 @@ impl HubRequest<'_> {
         let Some(visitor) = sight.known() else {
             return Ok(self.redirect_to_login(stale));
         };
-        self.hub.guards.cross_site(
+        self.hub.guards.check_cross_site(
             &self.surroundings,
             self.head,
             crate::guard::RequestKind::Safe,
@@ -116,8 +116,8 @@ impl HubRequest<'_> {
 
     fn asked<'s>(&'s self, visitor: &SignedInUser) -> Result<AuthorizationParams<'s>, AuthorizationError> {
         let query = self.head.uri().query().unwrap_or_default();
-        let query =
-            Form::read(query.as_bytes()).ok_or(AuthorizationError::Page("The parameters cannot be read."))?;
+        let query = UrlEncodedForm::parse(query.as_bytes())
+            .ok_or(AuthorizationError::Page("The parameters cannot be read."))?;
         let one = |name: &str| query.field(name).and_then(|value| value.expose_str());
         let count = |name: &str| query.all(name).count();
         if count("client_id") == 0 {
@@ -218,11 +218,11 @@ impl HubRequest<'_> {
                 self.head.now(),
             )
             .await?;
-        let known = |scope: &String| given.iter().any(|token| token.grant().scopes().holds(scope));
+        let known = |scope: &String| given.iter().any(|token| token.grant().scopes().contains(scope));
         Ok(!asked.scopes.iter().all(known))
     }
 
-    fn consent_page(&self, visitor: &SignedInUser, asked: &AuthorizationParams<'_>) -> OwnResponse {
+    fn consent_page(&self, visitor: &SignedInUser, asked: &AuthorizationParams<'_>) -> FullResponse {
         let mut cookies = SetCookies::default();
         self.restore_session_id(visitor, &mut cookies);
         let xsrf = self.xsrf_of(visitor, &mut cookies);
@@ -244,14 +244,14 @@ impl HubRequest<'_> {
             }
         }
         let page = page
-            .hint(&format!("You will be sent to `{}`.", asked.client.redirect_uri))
+            .muted(&format!("You will be sent to `{}`.", asked.client.redirect_uri))
             .form("", "Yes, go on", |fields| {
                 fields.hidden("_xsrf", &xsrf);
                 for scope in &asked.scopes {
                     fields.hidden("scopes", scope);
                 }
             })
-            .plain_form("", "No", |fields| {
+            .secondary_form("", "No", |fields| {
                 fields.hidden("_xsrf", &xsrf);
                 fields.hidden("deny", "1");
             });
@@ -273,9 +273,14 @@ impl HubRequest<'_> {
         let now = self.head.now();
         let owner = visitor.member.name();
         let client = asked.client;
-        let mut record = CodeRecord::new(&client.id, &client.redirect_uri, owner, now.after(CODE_LIFE))
-            .with_scopes(scopes.iter().collect::<Scopes>())
-            .with_session(visitor.login.session_id());
+        let mut record = CodeRecord::new(
+            &client.id,
+            &client.redirect_uri,
+            owner,
+            now.saturating_add(CODE_LIFE),
+        )
+        .with_scopes(scopes.iter().collect::<Scopes>())
+        .with_session(visitor.login.session_id());
         if let Some(challenge) = &asked.challenge {
             record = record.with_code_challenge(challenge);
         }
@@ -329,16 +334,16 @@ fn grantable_scopes(
 }
 
 impl AuthorizationParams<'_> {
-    fn refused(&self, kind: OAuthErrorKind, description: &str) -> OwnResponse {
+    fn refused(&self, kind: OAuthErrorKind, description: &str) -> FullResponse {
         let error = OAuthError::new(kind).with_description(description);
         self.sent(&AuthorizationResponse::with_error(error, self.state.as_deref()))
     }
 
-    fn granted(&self, code: Secret) -> OwnResponse {
+    fn granted(&self, code: Secret) -> FullResponse {
         self.sent(&AuthorizationResponse::with_code(code, self.state.as_deref()))
     }
 
-    fn sent(&self, answer: &AuthorizationResponse) -> OwnResponse {
+    fn sent(&self, answer: &AuthorizationResponse) -> FullResponse {
         response::redirect_found(&answer.to_url(&self.client.redirect_uri))
     }
 }

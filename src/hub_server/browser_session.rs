@@ -6,13 +6,13 @@ use http::StatusCode;
 
 use super::{expanded_scopes::ExpandedScopes, request::HubRequest, response::HubError, user::HubUser};
 use crate::{
-    cookie::{CookieName, Read, RequestCookies, SetCookies},
+    cookie::{CookieName, ReadCookie, RequestCookies, SetCookies},
     denial::Denial,
-    gate::form::Form,
-    gate::responses::OwnResponse,
+    gate::form::UrlEncodedForm,
+    gate::responses::FullResponse,
     grant::Grant,
     identity::Identity,
-    session::{Credential, Session},
+    session::{AuthMethod, Session},
     store::LoginRecord,
     token::{PresentedToken, TokenHash},
 };
@@ -55,7 +55,7 @@ impl SignedInUser {
 
 /// Returns the session that the `_xsrf` values of `login` are bound to.
 pub(crate) fn session_of(login: &LoginRecord) -> Session {
-    Session::new(Grant::new(Identity::new(login.session_id())), Credential::Cookie)
+    Session::new(Grant::new(Identity::new(login.session_id())), AuthMethod::Cookie)
 }
 
 /// What the login cookie says.
@@ -83,15 +83,15 @@ impl HubRequest<'_> {
     }
 
     fn sent_login(&self) -> Result<SentCookie, Denial> {
-        let cookies = RequestCookies::of(self.head.headers())?;
+        let cookies = RequestCookies::from_headers(self.head.headers())?;
         Ok(self.hub.login_jar.read(
             &cookies,
             || self.head.now(),
             |payload| Some(payload.to_vec()),
             |read| match read {
-                Read::Absent => SentCookie::Nothing,
-                Read::Ambiguous | Read::Refused(_) => SentCookie::Refused,
-                Read::Opened(opened) => match PresentedToken::new(opened.payload()) {
+                ReadCookie::Missing => SentCookie::Nothing,
+                ReadCookie::Ambiguous | ReadCookie::Invalid(_) => SentCookie::Refused,
+                ReadCookie::Valid(opened) => match PresentedToken::new(opened.payload()) {
                     Some(value) => SentCookie::Value(value.hash()),
                     None => SentCookie::Refused,
                 },
@@ -104,9 +104,9 @@ impl HubRequest<'_> {
     /// [`HubRequest::visitor`] knows nobody when there are cookies of two logins, or too many to choose from. A logout needs no
     /// choice: it ends all of them.
     pub(crate) async fn logins(&self) -> Result<Vec<LoginRecord>, HubError> {
-        let cookies = RequestCookies::of(self.head.headers()).map_err(Denial::from)?;
+        let cookies = RequestCookies::from_headers(self.head.headers()).map_err(Denial::from)?;
         let (now, mut hashes) = (self.head.now(), Vec::new());
-        self.hub.login_jar.at(b"").open_each(
+        self.hub.login_jar.for_host(b"").decode_each(
             &cookies,
             || now,
             |opened| hashes.extend(PresentedToken::new(opened.payload()).map(PresentedToken::hash)),
@@ -121,7 +121,7 @@ impl HubRequest<'_> {
     }
 
     /// Who sent this form by a page of the hub's own, and the form.
-    pub(crate) async fn visitor_by_form(&self) -> Result<(SignedInUser, Form), HubError> {
+    pub(crate) async fn visitor_by_form(&self) -> Result<(SignedInUser, UrlEncodedForm), HubError> {
         let visitor = self.visitor().await?.known().ok_or_else(missing_xsrf)?;
         let form = self.form()?;
         self.check_xsrf(&visitor.session(), &form)?;
@@ -129,7 +129,7 @@ impl HubRequest<'_> {
     }
 
     /// Checks that a page of `session` sent the form.
-    pub(crate) fn check_xsrf(&self, session: &Session, form: &Form) -> Result<(), Denial> {
+    pub(crate) fn check_xsrf(&self, session: &Session, form: &UrlEncodedForm) -> Result<(), Denial> {
         self.hub.xsrf_cookie.check(
             &self.hub.guards,
             &self.surroundings,
@@ -148,12 +148,12 @@ impl HubRequest<'_> {
     pub(crate) fn xsrf_of_session(&self, session: &Session, cookies: &mut SetCookies) -> String {
         self.hub
             .xsrf_cookie
-            .of_session(session, self.head, self.https(), cookies)
+            .session_token(session, self.head, self.https(), cookies)
     }
 
     /// Adds the session id of the visitor's login, unless the browser has it. What else it may have is not kept.
     pub(crate) fn restore_session_id(&self, visitor: &SignedInUser, cookies: &mut SetCookies) {
-        let sent = RequestCookies::of(self.head.headers()).is_ok_and(|cookies| {
+        let sent = RequestCookies::from_headers(self.head.headers()).is_ok_and(|cookies| {
             let name = CookieName::session_id();
             let mut values = cookies.values(&name);
             values.next() == Some(visitor.login.session_id().as_bytes()) && values.next().is_none()
@@ -170,19 +170,19 @@ impl HubRequest<'_> {
             .session_scope
             .set_cookie(host, session_id, None, self.https())
         {
-            cookies.push_own(line);
+            cookies.push_overriding(line);
         }
     }
 
     /// Adds the lines that take the login cookie away.
     pub(crate) fn remove_login(&self, cookies: &mut SetCookies) {
-        for line in self.hub.login_jar.removals(self.https()) {
-            cookies.push_own(line);
+        for line in self.hub.login_jar.removal_cookies(self.https()) {
+            cookies.push_overriding(line);
         }
     }
 
     /// The login page, from a page that needs somebody; a cookie that is good for nothing is taken away.
-    pub(crate) fn redirect_to_login(&self, stale: bool) -> OwnResponse {
+    pub(crate) fn redirect_to_login(&self, stale: bool) -> FullResponse {
         let mut response = self.login_redirect();
         if stale {
             let mut cookies = SetCookies::default();

@@ -19,8 +19,8 @@ use crate::{
     cookie::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
-    gate::{PasswordAttempts, login_cookie::XsrfCookie},
-    guard::{Guards, Hosts, Origin, Origins, TrustedProxies, XsrfAsked, XsrfGuard},
+    gate::{PasswordAttempts, login_cookie::CsrfCookie},
+    guard::{AllowedHosts, AllowedOrigins, CsrfMode, CsrfTokens, Origin, RequestPolicy, TrustedProxies},
     html,
     peer::Peer,
     store::HubStore,
@@ -36,8 +36,8 @@ pub struct HubBuilder {
     clients: Vec<OAuthClientConfig>,
     keyring: Option<Keyring>,
     base_url: BaseUrl,
-    guards: Guards,
-    hosts: Hosts,
+    guards: RequestPolicy,
+    hosts: AllowedHosts,
     lifetime: Duration,
     body_timeout: Duration,
     host_prefix: bool,
@@ -66,8 +66,8 @@ impl HubBuilder {
             clients: Vec::new(),
             keyring: None,
             base_url: BaseUrl::default(),
-            guards: Guards::new().with_xsrf(XsrfAsked::AlsoOfReads),
-            hosts: Hosts::loopback(),
+            guards: RequestPolicy::new().with_csrf_mode(CsrfMode::AllMethods),
+            hosts: AllowedHosts::loopback(),
             lifetime: Duration::from_secs(14 * 24 * 60 * 60),
             body_timeout: Duration::from_secs(30),
             host_prefix: false,
@@ -125,7 +125,7 @@ impl HubBuilder {
 
     /// Default: loopback addresses and `localhost`. The hosts that the hub answers for.
     #[must_use]
-    pub fn allowed_hosts(self, hosts: Hosts) -> Self {
+    pub fn allowed_hosts(self, hosts: AllowedHosts) -> Self {
         Self { hosts, ..self }
     }
 
@@ -140,9 +140,9 @@ impl HubBuilder {
 
     /// Default: none. Other origins of the hub's own, such as those of a second address.
     #[must_use]
-    pub fn additional_origins(self, origins: Origins) -> Self {
+    pub fn additional_origins(self, origins: AllowedOrigins) -> Self {
         Self {
-            guards: self.guards.with_origins(origins),
+            guards: self.guards.with_allowed_origins(origins),
             ..self
         }
     }
@@ -160,7 +160,7 @@ impl HubBuilder {
     #[must_use]
     pub fn peer_extractor(self, find: fn(&Extensions) -> Option<Peer>) -> Self {
         Self {
-            guards: self.guards.with_peer(find),
+            guards: self.guards.with_peer_extractor(find),
             ..self
         }
     }
@@ -266,8 +266,8 @@ impl HubBuilder {
         Ok(Hub(Arc::new(HubState {
             session_scope: CookieScope::session_id(base)?,
             services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
-            xsrf_cookie: XsrfCookie::new(keyring.clone(), &hub_url, true)?,
-            xsrf_guard: XsrfGuard::new(keyring),
+            xsrf_cookie: CsrfCookie::new(keyring.clone(), &hub_url, true)?,
+            xsrf_guard: CsrfTokens::new(keyring),
             policy: policy(&registry),
             tokens: StoredTokens::with_clock(Arc::clone(&self.store), Arc::clone(&clock)),
             store: self.store,
@@ -281,7 +281,7 @@ impl HubBuilder {
                 Arc::clone(&clock),
                 self.observer.clone(),
             ),
-            guards: self.guards.with_hosts(self.hosts),
+            guards: self.guards.with_allowed_hosts(self.hosts),
             login_jar,
             activities: ActivityLog::default(),
             clock,

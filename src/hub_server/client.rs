@@ -106,10 +106,10 @@ impl OAuthClientConfig {
             ));
         };
         let mut id = String::from("jupyterhub-user-");
-        percent::encode_file(user.as_str().as_bytes(), &mut id);
+        percent::encode_path(user.as_str().as_bytes(), &mut id);
         if !server.is_empty() {
             id.push('!');
-            percent::encode_file(server.as_bytes(), &mut id);
+            percent::encode_path(server.as_bytes(), &mut id);
         }
         let scopes = Scopes::from([
             &*format!("access:servers!server={user}/{server}"),
@@ -217,7 +217,7 @@ impl OAuthClientConfig {
 
     /// Whether `presented` is the client's secret; in constant time.
     pub(crate) fn verify_secret(&self, presented: PresentedToken<'_>) -> bool {
-        secret::equal(self.secret.as_bytes(), presented.hash().as_bytes())
+        secret::constant_time_eq(self.secret.as_bytes(), presented.hash().as_bytes())
     }
 
     /// The path below the hub's base that its pages are at.

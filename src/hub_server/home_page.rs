@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cookie::SetCookies,
-    gate::{form::Form, responses::page_response},
+    gate::{form::UrlEncodedForm, responses::page_response},
     html::{FieldKind, Page},
     store::{LoginFilter, LoginRecord, RecordId, TokenFilter, TokenRecord},
 };
@@ -66,7 +66,7 @@ impl HubRequest<'_> {
         Ok(response::redirect_found(&self.hub.hub_url.join("home")))
     }
 
-    async fn create_token_from_form(&self, visitor: &SignedInUser, form: &Form) -> HubResult {
+    async fn create_token_from_form(&self, visitor: &SignedInUser, form: &UrlEncodedForm) -> HubResult {
         let note = match form.text("note").trim() {
             "" => "Made on the page of the hub".to_owned(),
             note => note.chars().take(128).collect(),
@@ -91,7 +91,7 @@ impl HubRequest<'_> {
         let (token, _) = self.issue(None, &visitor.member, wished).await?;
         let page = Page::new("Your new token")
             .paragraph(&format!("`{}`", token.expose()))
-            .hint("Copy it now: it is shown once, and only its hash is kept.")
+            .muted("Copy it now: it is shown once, and only its hash is kept.")
             .link(&self.hub.hub_url.join("home"), "Back to your tokens");
         Ok(page_response(page.finish()))
     }
@@ -134,7 +134,7 @@ impl HubRequest<'_> {
         }
         page = page.heading("Access tokens");
         if own.is_empty() {
-            page = page.hint("You have none. A token lets a program act in your name.");
+            page = page.muted("You have none. A token lets a program act in your name.");
         }
         for token in own {
             let name = token
@@ -187,7 +187,7 @@ impl HubRequest<'_> {
         }
         let logout = hub.hub_url.join("logout");
         page = page.form(&logout, "Log out", |fields| fields.hidden("_xsrf", &xsrf));
-        page = page.plain_form(&logout, "Log out everywhere", |fields| {
+        page = page.secondary_form(&logout, "Log out everywhere", |fields| {
             fields.hidden("_xsrf", &xsrf);
             fields.hidden("everywhere", "1");
         });
@@ -203,7 +203,7 @@ fn of_token(token: &TokenRecord) -> String {
         || "never used".to_owned(),
         |time| format!("last used {}", date::to_display(time)),
     );
-    let ends = token.grant().expiry().map_or_else(
+    let ends = token.grant().expires_at().map_or_else(
         || "no end".to_owned(),
         |time| format!("good until {}", date::to_display(time)),
     );

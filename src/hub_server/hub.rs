@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::{request::HubRequest, response::HubError, route::Route, state::HubState, user::HubUsers};
 use crate::{
-    deadline::within, error::BoxError, gate::responses::OwnResponse, head::Head, html,
+    deadline::within, error::BoxError, gate::responses::FullResponse, head::RequestHead, html,
     maybe_future::BoxFuture,
 };
 
@@ -134,10 +134,10 @@ impl HubState {
         }
     }
 
-    async fn answer(&self, request: &Request<()>, body: Result<Bytes, HubError>) -> OwnResponse {
-        let head = Head::at(request, &*self.clock);
+    async fn answer(&self, request: &Request<()>, body: Result<Bytes, HubError>) -> FullResponse {
+        let head = RequestHead::with_clock(request, &*self.clock);
         let route = Route::of(self, head.uri().path());
-        let answered = match (self.guards.surroundings(head), body) {
+        let answered = match (self.guards.check_target(head), body) {
             (Err(denial), _) => Err(denial.into()),
             (Ok(_), Err(trouble)) => Err(trouble),
             (Ok(surroundings), Ok(body)) => {

@@ -23,23 +23,23 @@ use super::{
 use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
-    event::{Event, LoggedPath},
+    event::{Event, RedactedPath},
     gate::{
         password_attempts::alert,
-        responses::{OwnResponse, page_response, retry_after},
+        responses::{FullResponse, page_response, retry_after},
     },
     grant::Grant,
     html::{FieldKind, Page},
     identity::Identity,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     percent,
     query::Query,
     random,
-    redirect::{NextUrl, Premises},
+    redirect::{NextUrl, RedirectPolicy},
     secret::Secret,
     store::LoginRecord,
     token::PresentedToken,
-    verify::{PasswordVerifier, Verdict},
+    verify::{PasswordVerifier, Verification},
 };
 
 const STALE: &str = "Login form invalid or expired. Try again.";
@@ -59,13 +59,15 @@ impl MemberPasswords {
 
 impl PasswordVerifier for MemberPasswords {
     /// It takes as long for a name that nobody has.
-    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+    fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
         let (members, is_named) = (self.members.clone(), !username.is_empty());
         let is_member = move |grant: &Grant| is_named && members.find(grant.identity().username()).is_some();
         self.verifier
             .verify(username, password)
             .map(move |verdict| match verdict {
-                Verdict::Known(grant) if !is_member(&grant) => Verdict::Refused(Reason::WrongPassword),
+                Verification::Valid(grant) if !is_member(&grant) => {
+                    Verification::Rejected(Reason::IncorrectPassword)
+                }
                 verdict => verdict,
             })
     }
@@ -110,7 +112,7 @@ impl HubRequest<'_> {
             Ok(member) => self.begin_login(member).await,
             Err(denial) => {
                 let status = match denial.reason() {
-                    Reason::WrongPassword => StatusCode::FORBIDDEN,
+                    Reason::IncorrectPassword => StatusCode::FORBIDDEN,
                     _ => denial.status(),
                 };
                 let form = self.login_form(status, alert(&denial, WRONG), &typed, false);
@@ -128,11 +130,11 @@ impl HubRequest<'_> {
         let hub = self.hub;
         let name = Username::parse(typed);
         let account = name.as_ref().map_or("", Username::as_str);
-        let client = hub.guards.client(&self.surroundings, self.head);
+        let client = hub.guards.client_ip(&self.surroundings, self.head);
         let path = self.head.uri().path();
         let grant = hub.passwords.verify(account, password, client, path).await?;
         let member = hub.members.find(grant.identity().username());
-        member.ok_or_else(|| Reason::WrongPassword.into())
+        member.ok_or_else(|| Reason::IncorrectPassword.into())
     }
 
     /// A new login, in place of the one that this browser can prove to have had.
@@ -147,17 +149,17 @@ impl HubRequest<'_> {
         let hash = PresentedToken::new(value.as_bytes()).map(PresentedToken::hash);
         let hash = hash.ok_or_else(|| HubError::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
         let now = self.head.now();
-        let login = LoginRecord::new(member.name(), &session_id, now, now.after(hub.lifetime))
+        let login = LoginRecord::new(member.name(), &session_id, now, now.saturating_add(hub.lifetime))
             .with_note(&self.browser());
         hub.store.insert_login(hash, login.clone(), replaced).await?;
         hub.emit(&Event::LoggedIn {
             identity: &Identity::new(member.name()),
-            client: hub.guards.client(&self.surroundings, self.head),
+            client: hub.guards.client_ip(&self.surroundings, self.head),
         });
         let mut cookies = SetCookies::default();
         self.set_session_id(&session_id, &mut cookies);
-        if let Ok(line) = hub.login_jar.write(value.as_bytes(), now, self.https()) {
-            cookies.push_own(line);
+        if let Ok(line) = hub.login_jar.set_cookie(value.as_bytes(), now, self.https()) {
+            cookies.push_overriding(line);
         }
         let visitor = SignedInUser { login, member };
         hub.xsrf_cookie
@@ -167,12 +169,12 @@ impl HubRequest<'_> {
         Ok(response)
     }
 
-    fn login_form(&self, status: StatusCode, alert: &str, typed: &str, stale: bool) -> OwnResponse {
+    fn login_form(&self, status: StatusCode, alert: &str, typed: &str, stale: bool) -> FullResponse {
         let mut cookies = SetCookies::default();
         let xsrf = self
             .hub
             .xsrf_cookie
-            .before_login(self.head, self.https(), &mut cookies);
+            .anonymous_token(self.head, self.https(), &mut cookies);
         if stale {
             self.remove_login(&mut cookies);
         }
@@ -211,10 +213,10 @@ impl HubRequest<'_> {
 
     /// `next`, if it is a place of ours.
     fn asked_next(&self) -> Option<NextUrl> {
-        let next = Query::of(self.head.uri()).parameter("next")?;
+        let next = Query::from_uri(self.head.uri()).parameter("next")?;
         let closed = [self.hub.hub_url.join("login"), self.hub.hub_url.join("logout")];
         let closed = [closed[0].as_str(), closed[1].as_str()];
-        let premises = Premises::new(&self.hub.base_url).closed(&closed);
+        let premises = RedirectPolicy::new(&self.hub.base_url).excluding(&closed);
         let premises = match self.surroundings.host() {
             Some(host) => premises.with_origin(self.surroundings.scheme(), host),
             None => premises,
@@ -223,11 +225,11 @@ impl HubRequest<'_> {
     }
 
     pub(crate) fn refused(&self, reason: Reason) {
-        self.hub.emit(&Event::Refused {
+        self.hub.emit(&Event::Denied {
             reason,
             label: None,
-            path: LoggedPath::of(self.head.uri().path()),
-            client: self.hub.guards.client(&self.surroundings, self.head),
+            path: RedactedPath::new(self.head.uri().path()),
+            client: self.hub.guards.client_ip(&self.surroundings, self.head),
         });
     }
 

@@ -43,7 +43,7 @@ impl HubRequest<'_> {
             }
             return Ok(response);
         };
-        if self.hub.guards.shows_another_site(&self.surroundings, self.head) {
+        if self.hub.guards.is_cross_site(&self.surroundings, self.head) {
             let mut cookies = SetCookies::default();
             let xsrf = self.xsrf_of_session(&session_of(first), &mut cookies);
             let page = Page::new("Log out?")
@@ -91,7 +91,7 @@ impl HubRequest<'_> {
             hub.store.revoke_logins(ended).await?;
             hub.emit(&Event::LoggedOut {
                 identity: &Identity::new(owner),
-                client: hub.guards.client(&self.surroundings, self.head),
+                client: hub.guards.client_ip(&self.surroundings, self.head),
             });
         }
         let mut response = response::redirect_found(&hub.hub_url.join("login"));
@@ -101,12 +101,12 @@ impl HubRequest<'_> {
         );
         let mut cookies = SetCookies::default();
         let host = self.head.host().unwrap_or_default();
-        for line in hub.session_scope.removals(host, self.https()) {
-            cookies.push_own(line);
+        for line in hub.session_scope.removal_cookies(host, self.https()) {
+            cookies.push_overriding(line);
         }
         self.remove_login(&mut cookies);
-        if let Some(line) = hub.services_scope.removals(host, self.https()).last() {
-            cookies.push_own(line);
+        if let Some(line) = hub.services_scope.removal_cookies(host, self.https()).last() {
+            cookies.push_overriding(line);
         }
         hub.xsrf_cookie.remove(self.https(), &mut cookies);
         cookies.append_to(response.headers_mut());

@@ -10,9 +10,9 @@ use super::{
     username::Username,
 };
 use crate::{
-    gate::{form::Form, login_cookie::is_https, responses::OwnResponse},
-    guard::Surroundings,
-    head::Head,
+    gate::{form::UrlEncodedForm, login_cookie::is_https, responses::FullResponse},
+    guard::EffectiveTarget,
+    head::RequestHead,
     percent,
 };
 
@@ -20,13 +20,13 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) struct HubRequest<'a> {
     pub(crate) hub: &'a HubState,
-    pub(crate) head: Head<'a>,
-    pub(crate) surroundings: Surroundings<'a>,
+    pub(crate) head: RequestHead<'a>,
+    pub(crate) surroundings: EffectiveTarget<'a>,
     pub(crate) body: &'a [u8],
 }
 
 /// What a request is answered with.
-pub(crate) type HubResult = Result<OwnResponse, HubError>;
+pub(crate) type HubResult = Result<FullResponse, HubError>;
 
 impl HubRequest<'_> {
     pub(crate) async fn answer(&self, route: &Route) -> HubResult {
@@ -80,7 +80,7 @@ impl HubRequest<'_> {
     /// What a proxy left to the hub is asked for below `hub/` once more, where its cookie goes.
     fn below_hub(&self) -> HubResult {
         let uri = self.head.uri();
-        let below = self.hub.base_url.strip(uri.path()).unwrap_or_default();
+        let below = self.hub.base_url.strip_prefix(uri.path()).unwrap_or_default();
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         Ok(response::redirect_found(&format!(
             "{}{query}",
@@ -102,7 +102,7 @@ impl HubRequest<'_> {
     }
 
     /// A redirect to the login page, and back here after.
-    pub(crate) fn login_redirect(&self) -> OwnResponse {
+    pub(crate) fn login_redirect(&self) -> FullResponse {
         let here = self
             .head
             .uri()
@@ -118,11 +118,11 @@ impl HubRequest<'_> {
     }
 
     /// The fields of the form that was sent.
-    pub(crate) fn form(&self) -> Result<Form, HubError> {
+    pub(crate) fn form(&self) -> Result<UrlEncodedForm, HubError> {
         let sent = self
             .content_type()
             .starts_with("application/x-www-form-urlencoded");
-        sent.then(|| Form::read(self.body))
+        sent.then(|| UrlEncodedForm::parse(self.body))
             .flatten()
             .ok_or_else(|| HubError::bad_request("expected a form of well-formed fields"))
     }

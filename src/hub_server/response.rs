@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::{
     denial::{Denial, Reason},
-    error::Unavailable,
-    gate::responses::{NO_STORE, OwnResponse, page_response, redirect},
+    error::BackendError,
+    gate::responses::{FullResponse, NO_STORE, page_response, redirect},
     html::Page,
     oauth::{OAuthError, OAuthErrorKind},
     store::StoreError,
@@ -28,7 +28,7 @@ pub(crate) enum HubError {
     /// The status, and what a page or `message` says. JupyterHub leaves the message out now and then.
     Refused(StatusCode, Option<String>),
     /// The store, or whoever checks passwords, cannot tell.
-    Unavailable(Unavailable),
+    Unavailable(BackendError),
 }
 
 impl HubError {
@@ -72,14 +72,14 @@ impl HubError {
     }
 
     /// For a program.
-    pub(crate) fn into_json_response(self) -> OwnResponse {
+    pub(crate) fn into_json_response(self) -> FullResponse {
         let status = self.status();
         let body = json!({ "status": status.as_u16(), "message": self.message() });
         self.with_fields(json_response(status, &body))
     }
 
     /// For a person.
-    pub(crate) fn into_html_response(self) -> OwnResponse {
+    pub(crate) fn into_html_response(self) -> FullResponse {
         let title = match self.status() {
             StatusCode::BAD_REQUEST => "This request cannot be read",
             StatusCode::FORBIDDEN => "Not allowed",
@@ -98,7 +98,7 @@ impl HubError {
         self.with_fields(response)
     }
 
-    fn with_fields(self, mut response: OwnResponse) -> OwnResponse {
+    fn with_fields(self, mut response: FullResponse) -> FullResponse {
         let after = match &self {
             Self::Denied(denial) => denial.retry_after(),
             Self::Unavailable(unavailable) => Some(unavailable.retry_after()),
@@ -141,12 +141,12 @@ impl From<StoreError> for HubError {
 }
 
 /// JSON for whoever asked, and for nobody's cache.
-pub(crate) fn json_response(status: StatusCode, body: &Value) -> OwnResponse {
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> FullResponse {
     json_text(status, body.to_string())
 }
 
 /// The same, of a text that is JSON already.
-pub(crate) fn json_text(status: StatusCode, body: impl Into<Bytes>) -> OwnResponse {
+pub(crate) fn json_text(status: StatusCode, body: impl Into<Bytes>) -> FullResponse {
     let mut response = Response::new(Full::from(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -160,7 +160,7 @@ pub(crate) fn json_text(status: StatusCode, body: impl Into<Bytes>) -> OwnRespon
 }
 
 /// A status, and nothing to say.
-pub(crate) fn empty(status: StatusCode) -> OwnResponse {
+pub(crate) fn empty(status: StatusCode) -> FullResponse {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
@@ -168,7 +168,7 @@ pub(crate) fn empty(status: StatusCode) -> OwnResponse {
 }
 
 /// The answer to a method that is not there.
-pub(crate) fn not_allowed(methods: &'static str) -> OwnResponse {
+pub(crate) fn not_allowed(methods: &'static str) -> FullResponse {
     let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
     response
         .headers_mut()
@@ -177,7 +177,7 @@ pub(crate) fn not_allowed(methods: &'static str) -> OwnResponse {
 }
 
 /// An OAuth error of the token endpoint (RFC 6749 §5.2).
-pub(crate) fn oauth_error(kind: OAuthErrorKind, description: &str) -> OwnResponse {
+pub(crate) fn oauth_error(kind: OAuthErrorKind, description: &str) -> FullResponse {
     let error = OAuthError::new(kind).with_description(description);
     let mut response = json_text(error.status(), error.to_json());
     if kind == OAuthErrorKind::InvalidClient {
@@ -188,7 +188,7 @@ pub(crate) fn oauth_error(kind: OAuthErrorKind, description: &str) -> OwnRespons
 }
 
 /// A redirect to `location`; to nowhere if that is no field's value.
-pub(crate) fn redirect_found(location: &str) -> OwnResponse {
+pub(crate) fn redirect_found(location: &str) -> FullResponse {
     match HeaderValue::try_from(location) {
         Ok(location) => redirect(StatusCode::FOUND, location),
         Err(_) => empty(StatusCode::BAD_REQUEST),
@@ -196,7 +196,7 @@ pub(crate) fn redirect_found(location: &str) -> OwnResponse {
 }
 
 /// JSON's type, and nothing in it: what the hub answers to a report.
-pub(crate) fn json_response_empty(status: StatusCode) -> OwnResponse {
+pub(crate) fn json_response_empty(status: StatusCode) -> FullResponse {
     let mut response = json_response(status, &Value::Null);
     *response.body_mut() = Full::default();
     response

@@ -46,8 +46,8 @@ pub(crate) enum Route {
 
 impl Route {
     pub(crate) fn of(hub: &HubState, path: &str) -> Self {
-        let Some(below) = hub.hub_url.strip(path) else {
-            return match hub.base_url.strip(path) {
+        let Some(below) = hub.hub_url.strip_prefix(path) else {
+            return match hub.base_url.strip_prefix(path) {
                 Some("" | "hub") => Self::Home,
                 Some(below) if below.starts_with("user/") => Self::OutsideHub,
                 _ => Self::Unknown { program: false },

@@ -15,10 +15,10 @@ use crate::{
     clock::Clock,
     cookie::{CookieJar, CookieScope, Keyring},
     denial::Reason,
-    event::{Event, LoggedPath, Observer},
-    gate::{PasswordAttempts, login_cookie::XsrfCookie, responses::OwnResponse},
-    guard::{Guards, XsrfGuard},
-    head::Head,
+    event::{Event, Observer, RedactedPath},
+    gate::{PasswordAttempts, login_cookie::CsrfCookie, responses::FullResponse},
+    guard::{CsrfTokens, RequestPolicy},
+    head::RequestHead,
     store::HubStore,
     verify::StoredTokens,
 };
@@ -34,9 +34,9 @@ pub(crate) struct HubState {
     pub(crate) passwords: Arc<PasswordAttempts>,
     pub(crate) store: Arc<dyn HubStore>,
     pub(crate) tokens: StoredTokens<Arc<dyn HubStore>>,
-    pub(crate) guards: Guards,
-    pub(crate) xsrf_cookie: XsrfCookie,
-    pub(crate) xsrf_guard: XsrfGuard<Keyring>,
+    pub(crate) guards: RequestPolicy,
+    pub(crate) xsrf_cookie: CsrfCookie,
+    pub(crate) xsrf_guard: CsrfTokens<Keyring>,
     pub(crate) login_jar: CookieJar,
     pub(crate) session_scope: CookieScope,
     /// A cookie of old hubs, still taken away.
@@ -55,24 +55,24 @@ pub(crate) struct HubState {
 }
 
 impl HubState {
-    pub(super) fn emit_error(&self, trouble: &HubError, head: Head<'_>) {
-        let path = LoggedPath::of(head.uri().path());
+    pub(super) fn emit_error(&self, trouble: &HubError, head: RequestHead<'_>) {
+        let path = RedactedPath::new(head.uri().path());
         let client = || {
-            let surroundings = self.guards.surroundings(head).ok()?;
-            self.guards.client(&surroundings, head)
+            let surroundings = self.guards.check_target(head).ok()?;
+            self.guards.client_ip(&surroundings, head)
         };
         match trouble {
-            HubError::Denied(denial) => self.emit(&Event::Refused {
+            HubError::Denied(denial) => self.emit(&Event::Denied {
                 reason: denial.reason(),
                 label: None,
                 path,
                 client: client(),
             }),
-            HubError::Refused(StatusCode::FORBIDDEN, message) => self.emit(&Event::Refused {
+            HubError::Refused(StatusCode::FORBIDDEN, message) => self.emit(&Event::Denied {
                 reason: match message {
                     Some(_) => Reason::InsufficientScope,
                     None if head.headers().contains_key(AUTHORIZATION) => Reason::UnknownToken,
-                    None => Reason::NoCredential,
+                    None => Reason::MissingCredential,
                 },
                 label: None,
                 path,
@@ -80,7 +80,7 @@ impl HubState {
             }),
             HubError::Refused(..) => {}
             HubError::Unavailable(unavailable) => self.emit(&Event::Unavailable {
-                error: &**unavailable.error(),
+                error: &**unavailable.cause(),
                 path,
             }),
         }
@@ -93,7 +93,7 @@ impl HubState {
     }
 
     /// `{"version": …}`.
-    pub(crate) fn version(&self) -> OwnResponse {
+    pub(crate) fn version(&self) -> FullResponse {
         response::json_response(StatusCode::OK, &serde_json::json!({ "version": self.version }))
     }
 }

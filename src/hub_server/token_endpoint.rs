@@ -19,7 +19,7 @@ use super::{
     response::{self, oauth_error},
 };
 use crate::{
-    gate::form::Form,
+    gate::form::UrlEncodedForm,
     grant::Grant,
     identity::Identity,
     oauth::{CodeChallenge, CodeVerifier, OAuthErrorKind, TokenResponse},
@@ -33,7 +33,7 @@ impl HubRequest<'_> {
         let sent = self
             .content_type()
             .starts_with("application/x-www-form-urlencoded");
-        let Some(form) = sent.then(|| Form::read(self.body)).flatten() else {
+        let Some(form) = sent.then(|| UrlEncodedForm::parse(self.body)).flatten() else {
             return Ok(oauth_error(OAuthErrorKind::UnsupportedGrantType, ""));
         };
         let one = |name: &str| {
@@ -109,7 +109,7 @@ impl HubRequest<'_> {
         };
         let grant = Grant::new(Identity::new(member.name()))
             .with_scopes(record.scopes().clone())
-            .expires_at(now.after(self.hub.lifetime));
+            .with_expiry(now.saturating_add(self.hub.lifetime));
         let token = Token::generate();
         let issued = TokenRecord::new(grant, now).with_client(client.id());
         let issued = match record.session_id() {

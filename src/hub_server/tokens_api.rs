@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     denial::Reason,
-    gate::responses::{OwnResponse, retry_after},
+    gate::responses::{FullResponse, retry_after},
     grant::Grant,
     identity::Identity,
     scopes::Scopes,
@@ -153,9 +153,9 @@ impl HubRequest<'_> {
         let now = self.head.now();
         let mut grant = Grant::new(Identity::new(member.name()))
             .with_scopes(scopes)
-            .labelled(&wished.note);
+            .with_label(&wished.note);
         if let Some(life) = wished.expires_in {
-            grant = grant.expires_at(now.after(life));
+            grant = grant.with_expiry(now.saturating_add(life));
         }
         let record = TokenRecord::new(grant, now);
         let token = self.hub.store.issue(record.clone()).await?;
@@ -188,8 +188,8 @@ impl HubRequest<'_> {
             // The attempt has told the observer.
             Err(denial) => {
                 let trouble = match denial.reason() {
-                    Reason::WrongPassword => HubError::forbidden(),
-                    Reason::Throttled => HubError::new(denial.status(), "Too many wrong attempts"),
+                    Reason::IncorrectPassword => HubError::forbidden(),
+                    Reason::RateLimited => HubError::new(denial.status(), "Too many wrong attempts"),
                     _ => HubError::new(denial.status(), "Please try again in a moment"),
                 };
                 Err(Refused::Answered(Box::new(retry_after(
@@ -234,7 +234,7 @@ impl HubRequest<'_> {
             "scopes": worth.iter().collect::<Vec<_>>(),
             "created": date::to_iso8601(token.created()),
             "last_activity": token.last_used().map(date::to_iso8601),
-            "expires_at": token.grant().expiry().map(date::to_iso8601),
+            "expires_at": token.grant().expires_at().map(date::to_iso8601),
             "note": token.grant().label().unwrap_or_default(),
             "session_id": token.session_id(),
             "oauth_client": client.unwrap_or("JupyterHub"),
@@ -244,7 +244,7 @@ impl HubRequest<'_> {
 
 /// Why a login in the body made no token.
 enum Refused {
-    Answered(Box<OwnResponse>),
+    Answered(Box<FullResponse>),
     Told(HubError),
 }
 

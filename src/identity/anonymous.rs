@@ -75,7 +75,7 @@ impl Identity {
     /// If the system's random generator fails.
     pub fn anonymous() -> Self {
         // Not quite even, which a name may be; the username is.
-        let [drawn] = random::octets::<1>();
+        let [drawn] = random::bytes::<1>();
         let moon = MOONS[usize::from(drawn) % MOONS.len()];
         let name = format!("Anonymous {moon}");
         let initials: String = ["A", moon]

@@ -130,7 +130,7 @@ impl Identity {
     }
 
     /// The fields as the getters return them.
-    pub(crate) fn shown(&self) -> Shown<'_> {
+    pub(crate) fn display_fields(&self) -> Shown<'_> {
         Shown {
             username: self.username(),
             name: self.name(),
@@ -155,7 +155,7 @@ pub(crate) struct Shown<'a> {
 
 impl PartialEq for Identity {
     fn eq(&self, other: &Self) -> bool {
-        self.shown() == other.shown()
+        self.display_fields() == other.display_fields()
     }
 }
 
@@ -163,13 +163,13 @@ impl Eq for Identity {}
 
 impl Hash for Identity {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.shown().hash(state);
+        self.display_fields().hash(state);
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.shown();
+        let shown = self.display_fields();
         let mut debug = f.debug_struct("Identity");
         debug
             .field("username", &shown.username)

@@ -23,7 +23,7 @@ impl Identity {
     /// Keys in this order, `": "` between key and value, `", "` between pairs, all but visible ASCII and
     /// blanks escaped: Python's `json.dumps`.
     pub fn to_payload(&self) -> String {
-        to_json(&self.shown())
+        to_json(&self.display_fields())
     }
 
     /// The identity that a payload of a login cookie holds; its signature is checked before.
@@ -111,7 +111,7 @@ impl<'a, G: Default + Deserialize<'a>, L: Default + Deserialize<'a>> Payload<'a,
 impl<G, L> Payload<'_, G, L> {
     pub(crate) fn identity(&self) -> Result<Identity, IdentityError> {
         let username = match text(&self.username, "username")? {
-            None => return Err(IdentityError::new(IdentityErrorKind::NotText, "username")),
+            None => return Err(IdentityError::new(IdentityErrorKind::WrongType, "username")),
             Some(username) if username.is_empty() => {
                 return Err(IdentityError::new(IdentityErrorKind::Incomplete, "username"));
             }
@@ -189,55 +189,55 @@ enum Key {
 }
 
 /// A member of a payload: `None` if it is missing, `Some(None)` if it is null.
-type Member<'a> = Option<Option<Value<'a>>>;
+type Member<'a> = Option<Option<JsonValue<'a>>>;
 
-enum Value<'a> {
+enum JsonValue<'a> {
     Text(Cow<'a, str>),
     Other,
 }
 
 /// Not derived: a derived reader of text or anything else copies what it reads before it looks at it.
-impl<'de> Deserialize<'de> for Value<'de> {
+impl<'de> Deserialize<'de> for JsonValue<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TextOrOther;
 
         impl<'de> Visitor<'de> for TextOrOther {
-            type Value = Value<'de>;
+            type Value = JsonValue<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON value")
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Value::Text(Cow::Borrowed(text)))
+                Ok(JsonValue::Text(Cow::Borrowed(text)))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Value::Text(Cow::Owned(text.to_owned())))
+                Ok(JsonValue::Text(Cow::Owned(text.to_owned())))
             }
 
             fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(Value::Other)
+                Ok(JsonValue::Other)
             }
 
             fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(Value::Other)
+                Ok(JsonValue::Other)
             }
 
             fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(Value::Other)
+                Ok(JsonValue::Other)
             }
 
             fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(Value::Other)
+                Ok(JsonValue::Other)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-                IgnoredAny.visit_seq(items).map(|_| Value::Other)
+                IgnoredAny.visit_seq(items).map(|_| JsonValue::Other)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
-                IgnoredAny.visit_map(members).map(|_| Value::Other)
+                IgnoredAny.visit_map(members).map(|_| JsonValue::Other)
             }
         }
 
@@ -249,8 +249,8 @@ fn text(member: &Member<'_>, key: &'static str) -> Result<Option<Box<str>>, Iden
     match member {
         None => Err(IdentityError::new(IdentityErrorKind::Incomplete, key)),
         Some(None) => Ok(None),
-        Some(Some(Value::Text(text))) => Ok(Some((**text).into())),
-        Some(Some(Value::Other)) => Err(IdentityError::new(IdentityErrorKind::NotText, key)),
+        Some(Some(JsonValue::Text(text))) => Ok(Some((**text).into())),
+        Some(Some(JsonValue::Other)) => Err(IdentityError::new(IdentityErrorKind::WrongType, key)),
     }
 }
 
@@ -271,7 +271,7 @@ pub enum IdentityErrorKind {
     /// Not a JSON object in UTF-8.
     Malformed,
     /// A field is neither a string nor null, or the username is null.
-    NotText,
+    WrongType,
     /// More than 4096 octets.
     TooLong,
 }
@@ -291,7 +291,7 @@ impl IdentityError {
         match self.kind {
             IdentityErrorKind::Incomplete => format!("identity payload: expected {key}, found none"),
             IdentityErrorKind::Malformed => "identity payload: expected a JSON object in UTF-8".to_owned(),
-            IdentityErrorKind::NotText => format!("identity payload: expected {key} to be text"),
+            IdentityErrorKind::WrongType => format!("identity payload: expected {key} to be text"),
             IdentityErrorKind::TooLong => format!("identity payload: expected at most {LIMIT} octets"),
         }
     }

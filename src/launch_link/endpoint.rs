@@ -7,19 +7,19 @@ use crate::{
     denial::Reason,
     gate::{
         Browser,
-        endpoint::{Endpoint, Visit},
-        form::Form,
-        responses::{OwnResponse, page_response},
+        endpoint::{Endpoint, EndpointRequest},
+        form::UrlEncodedForm,
+        responses::{FullResponse, page_response},
     },
     grant::Grant,
     html::Page,
     identity::Identity,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     query::{Query, TokenBuffer},
 };
 
 impl Endpoint for std::sync::Arc<LaunchLinkStore> {
-    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
+    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         match LinkAction::from_head(visit.head) {
             LinkAction::Redeem => self.open(visit),
             LinkAction::Confirm => confirm(),
@@ -27,35 +27,38 @@ impl Endpoint for std::sync::Arc<LaunchLinkStore> {
         .into()
     }
 
-    fn submit(&self, visit: &Visit<'_>, _: &Form) -> Answer<OwnResponse> {
-        self.visit(visit)
+    fn post(&self, visit: &EndpointRequest<'_>, _: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
+        self.get(visit)
     }
 }
 
 impl LaunchLinkStore {
-    fn open(&self, visit: &Visit<'_>) -> OwnResponse {
+    fn open(&self, visit: &EndpointRequest<'_>) -> FullResponse {
         let gate = visit.gate();
         let mut buffer = TokenBuffer::default();
-        let token = Query::of(visit.head.uri()).token(&mut buffer).ok().flatten();
+        let token = Query::from_uri(visit.head.uri())
+            .token(&mut buffer)
+            .ok()
+            .flatten();
         let Some(launch) = token.and_then(|token| self.redeem(token, &*gate.clock)) else {
-            gate.refused(Reason::UnknownToken, visit.head, &visit.surroundings);
+            gate.log_denied(Reason::UnknownToken, visit.head, &visit.target);
             let page = Page::new("This link was used already")
                 .paragraph("A launch link opens once, and only for a short time.")
-                .hint("Open the newest link that the server printed, or log in.");
+                .muted("Open the newest link that the server printed, or log in.");
             let mut response = page_response(page.link(&self.base_url.join("login"), "Log in").finish());
             *response.status_mut() = StatusCode::FORBIDDEN;
             return response;
         };
         let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
         let (login, next) = (Some(Grant::new(identity)), HeaderValue::from(launch.next()));
-        let browser = Browser::of(gate, visit.head, &visit.surroundings);
+        let browser = Browser::of(gate, visit.head, &visit.target);
         browser.log_in_and_redirect(gate, login, StatusCode::SEE_OTHER, next)
     }
 }
 
 /// Nothing is burned by whoever only looks: a person presses the button. The form posts to the page's own URL, so
 /// the page need not hold the token.
-fn confirm() -> OwnResponse {
+fn confirm() -> FullResponse {
     let page = Page::new("Open the server").paragraph("This link logs this browser in, once.");
     page_response(page.form("", "Open", |_| {}).finish())
 }

@@ -90,7 +90,7 @@ impl LaunchPageFile {
     pub fn url(&self) -> String {
         let path = self.path().as_os_str().as_bytes();
         let mut url = "file://".to_owned();
-        percent::encode_file(path, &mut url);
+        percent::encode_path(path, &mut url);
         url
     }
 }

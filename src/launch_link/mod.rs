@@ -34,7 +34,7 @@ use crate::{
     random,
     redirect::NextUrl,
     secret::Secret,
-    store::Expiring,
+    store::ExpiringMap,
     token::{PresentedToken, TokenHash},
 };
 
@@ -80,7 +80,7 @@ pub struct LaunchLinkStore {
     life: Duration,
     /// By the hash of the token. Found by the whole of it, so the time a look-up takes tells nothing about any
     /// token but the one that was sent.
-    links: Expiring<[u8; 32], IssuedLink>,
+    links: ExpiringMap<[u8; 32], IssuedLink>,
 }
 
 /// A launch, and the date after which it is void even if the monotonic clock stood still, as it does while a
@@ -103,7 +103,7 @@ impl LaunchLinkStore {
         Self {
             base_url,
             life: Duration::from_secs(60),
-            links: Expiring::new(CAPACITY),
+            links: ExpiringMap::new(CAPACITY),
         }
     }
 
@@ -132,15 +132,15 @@ impl LaunchLinkStore {
         let token = format!("{PREFIX}{}", random::text(random::BASE62, RANDOM));
         let url = format!("{origin}{}?token={token}", self.base_url.join(Self::PATH));
         let token = Secret::from(token);
-        let now = clock.moment();
+        let now = clock.monotonic_now();
         let issued = IssuedLink {
             launch,
-            until: clock.now().after(self.life),
+            until: clock.now().saturating_add(self.life),
         };
         let presented = PresentedToken::new(token.expose()).expect("a launch token is visible ASCII");
         let hash = presented.hash();
         self.links
-            .insert(*hash.as_bytes(), issued, now.after(self.life), now);
+            .insert(*hash.as_bytes(), issued, now.saturating_add(self.life), now);
         LaunchLink::new(url, self.life)
     }
 
@@ -150,7 +150,7 @@ impl LaunchLinkStore {
     /// Ask [`LinkAction::from_head`] first.
     pub fn redeem(&self, token: PresentedToken<'_>, clock: &dyn Clock) -> Option<LaunchTarget> {
         let hash: TokenHash = token.hash();
-        let issued = self.links.take(hash.as_bytes(), clock.moment())?;
+        let issued = self.links.remove(hash.as_bytes(), clock.monotonic_now())?;
         (clock.now() < issued.until).then_some(issued.launch)
     }
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, Method};
 
-use crate::head::Head;
+use crate::head::RequestHead;
 
 /// What a request for a launch link is: a person opening it, or perhaps something that looks at links in advance.
 ///
@@ -39,7 +39,7 @@ pub enum LinkAction {
 
 impl LinkAction {
     /// What `head` is.
-    pub fn from_head(head: Head<'_>) -> Self {
+    pub fn from_head(head: RequestHead<'_>) -> Self {
         let headers = head.headers();
         let has = |name: &str| headers.contains_key(name);
         let in_advance = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
@@ -52,7 +52,7 @@ impl LinkAction {
                 is_once(headers, "sec-fetch-mode", "navigate")
                     && is_once(headers, "sec-fetch-dest", "document")
             }
-            Method::GET => head.accepts_pages(),
+            Method::GET => head.accepts_html(),
             Method::POST => true,
             _ => false,
         };
@@ -156,7 +156,7 @@ mod tests {
             }
             let request = builder.body(()).expect("a request");
             assert_eq!(
-                LinkAction::from_head(Head::of(&request)),
+                LinkAction::from_head(RequestHead::new(&request)),
                 expected,
                 "{method} {fields:?}"
             );

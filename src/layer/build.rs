@@ -5,33 +5,33 @@ use std::sync::Arc;
 use super::{AuthLayer, AuthLayerBuilder, hub_settings::HubSettings};
 use crate::{
     authenticate::{
-        Authenticator, Chain, IdentityCookie, QueryLogin, TokenAuthenticator, TokenSource,
-        danger::AcceptAnyone,
+        Authenticator, AuthenticatorChain, LoginCookieAuthenticator, QueryLogin, TokenAuthenticator,
+        TokenSource, danger::AllowAnonymous,
     },
     base_url::BaseUrl,
     clock::SystemClock,
     cookie::{CookieJar, CookieScope, Keyring},
     error::ConfigError,
     gate::{
-        FormRequest, PasswordAttempts,
+        FormSubmission, PasswordAttempts,
         endpoint::{Endpoint, Endpoints},
-        gate::Gate,
-        login_cookie::{LoginCookie, XsrfCookie},
-        passage::Passage,
-        responses::{JsonAnswers, Telling},
+        gate::AuthState,
+        login_cookie::{CsrfCookie, LoginCookie},
+        passage::RouteAuth,
+        responses::{ErrorResponder, JsonAnswers},
     },
     grant::Grant,
-    guard::Guards,
+    guard::RequestPolicy,
     identity::Identity,
     launch_link::LaunchLinkStore,
-    login::{LoginPage, SharedPasswordControl, logout::Logout},
-    session::GateId,
-    store::EndedLogins,
+    login::{LoginPage, SharedPasswordControl, logout::LogoutEndpoint},
+    session::LayerId,
+    store::RevokedSessions,
     verify::SharedToken,
 };
 #[cfg(feature = "password")]
 use crate::{
-    login::password_change::{Change, SharedLogin},
+    login::password_change::{PasswordChangeConfig, SharedPasswordLogin},
     verify::SharedPassword,
 };
 
@@ -72,7 +72,7 @@ impl AuthLayerBuilder {
 
         let keyring = self.bound_keyring();
         let shared = self.shared_login(&keyring);
-        let ended = Arc::new(EndedLogins::new());
+        let ended = Arc::new(RevokedSessions::new());
         let login_cookie = if logs_in {
             let jar = CookieJar::signed(&keyring, CookieScope::server(base_url.as_str())?);
             let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
@@ -82,7 +82,11 @@ impl AuthLayerBuilder {
                 .iter()
                 .filter(|_| self.tokens_log_in || reads_query);
             let verifiers = known.map(|known| Arc::clone(&known.verifier)).collect();
-            Some(IdentityCookie::of_gate(jar, verifiers, Arc::clone(&ended)))
+            Some(LoginCookieAuthenticator::for_layer(
+                jar,
+                verifiers,
+                Arc::clone(&ended),
+            ))
         } else {
             None
         };
@@ -106,7 +110,7 @@ impl AuthLayerBuilder {
         let elsewhere = at_the_hub.map(|at_the_hub| {
             let path = Box::from(base_url.join("logout"));
             let login_path = Box::from(base_url.as_str());
-            let logout = Logout { path, login_path };
+            let logout = LogoutEndpoint { path, login_path };
             endpoints.push((logout.path.clone(), Box::new(logout)));
             endpoints.push(at_the_hub.callback);
             at_the_hub.elsewhere
@@ -115,22 +119,22 @@ impl AuthLayerBuilder {
         let guards = self.guards(header_only);
         let (password_verifier, by_username) = self.passwords.take().unzip();
         let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
-        let gate = Gate {
-            id: GateId::new(),
-            xsrf_cookie: XsrfCookie::new(keyring, &base_url, guards.asks_xsrf())?,
+        let gate = AuthState {
+            id: LayerId::new(),
+            xsrf_cookie: CsrfCookie::new(keyring, &base_url, guards.requires_csrf())?,
             guards,
             chain: self.chain(&sources, login_cookie.clone()),
             authorizers: self.authorizers,
             login_cookie: login_cookie.map(LoginCookie),
-            elsewhere,
-            ended,
+            external_login: elsewhere,
+            revoked: ended,
             passwords: PasswordAttempts::new(
                 password_verifier,
                 by_username.unwrap_or_default(),
                 Arc::clone(&clock),
                 self.observer.clone(),
             ),
-            telling: Telling {
+            error_responder: ErrorResponder {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
@@ -139,12 +143,12 @@ impl AuthLayerBuilder {
             },
             observer: self.observer,
             clock,
-            form_timeout: self.form_timeout.unwrap_or(FormRequest::TIMEOUT),
-            gate_only: self.gate_only,
+            form_timeout: self.form_timeout.unwrap_or(FormSubmission::TIMEOUT),
+            skip_session_extension: self.gate_only,
         };
-        let passage = Passage::new(gate, Endpoints::new(endpoints));
+        let passage = RouteAuth::new(gate, Endpoints::new(endpoints));
         let passage = match &own_login_page {
-            Some(path) => passage.open_paths(&[path]),
+            Some(path) => passage.public_paths(&[path]),
             None => passage,
         };
         Ok(AuthLayer {
@@ -193,20 +197,20 @@ impl AuthLayerBuilder {
     fn bound_keyring(&mut self) -> Keyring {
         let mut keyring = self.keyring.take().unwrap_or_else(Keyring::generate);
         if let Some(hash) = &self.key_binding {
-            keyring = keyring.mixed_with_password(hash);
+            keyring = keyring.bound_to_password(hash);
         }
         for token in self.shared_tokens.iter().filter(|token| !token.is_generated()) {
-            keyring = keyring.mixed_with_token(token.expose().as_bytes());
+            keyring = keyring.bound_to_token(token.expose().as_bytes());
         }
         keyring
     }
 
-    fn guards(&mut self, header_only: bool) -> Guards {
+    fn guards(&mut self, header_only: bool) -> RequestPolicy {
         let guards = std::mem::take(&mut self.guards);
         match self.hosts.take() {
-            _ if self.answers_for_any_host => guards.without_host_check(),
-            Some(hosts) => guards.with_hosts(hosts),
-            None if header_only => guards.without_host_check(),
+            _ if self.answers_for_any_host => guards.danger_allow_any_host(),
+            Some(hosts) => guards.with_allowed_hosts(hosts),
+            None if header_only => guards.danger_allow_any_host(),
             None => guards,
         }
     }
@@ -219,7 +223,7 @@ impl AuthLayerBuilder {
         base_url: &BaseUrl,
         endpoints: &mut Vec<(Box<str>, Box<dyn Endpoint>)>,
     ) {
-        let logout = Logout {
+        let logout = LogoutEndpoint {
             path: page.logout_path.clone(),
             login_path: page.path.clone(),
         };
@@ -234,7 +238,11 @@ impl AuthLayerBuilder {
     }
 
     /// Who is asked, in this order: known tokens, the cookie of a login, and what else was named.
-    fn chain(&mut self, sources: &[TokenSource], login_cookie: Option<IdentityCookie>) -> Chain {
+    fn chain(
+        &mut self,
+        sources: &[TokenSource],
+        login_cookie: Option<LoginCookieAuthenticator>,
+    ) -> AuthenticatorChain {
         let owner = Grant::new(Identity::anonymous());
         let query_login = |kind| {
             if login_cookie.is_some() {
@@ -260,9 +268,9 @@ impl AuthLayerBuilder {
         }
         others.append(&mut self.authenticators);
         if self.accepts_anyone {
-            others.push(Box::new(AcceptAnyone));
+            others.push(Box::new(AllowAnonymous));
         }
-        Chain::new(others)
+        AuthenticatorChain::new(others)
     }
 }
 
@@ -293,15 +301,15 @@ impl AuthLayerBuilder {
             unset
         });
         let change = change.map(|(policy, keeper)| {
-            Arc::new(Change {
+            Arc::new(PasswordChangeConfig {
                 policy,
-                keeper,
+                writer: keeper,
                 keyring: keyring.clone(),
-                is_under_way: Default::default(),
-                made: Default::default(),
+                in_progress: Default::default(),
+                generation: Default::default(),
             })
         });
-        Some(Arc::new(SharedLogin { password, change }))
+        Some(Arc::new(SharedPasswordLogin { password, change }))
     }
 }
 

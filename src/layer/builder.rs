@@ -13,8 +13,8 @@ use crate::{
     clock::Clock,
     cookie::{Keyring, Lifetime},
     event::Observer,
-    gate::Responses,
-    guard::{Guards, Hosts, Origin, Origins, TrustedProxies, XsrfAsked},
+    gate::ResponseStyle,
+    guard::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
     peer::Peer,
     token::Token,
     verify::{PasswordVerifier, TokenVerifier},
@@ -23,7 +23,7 @@ use crate::{
 use crate::{
     grant::Grant,
     identity::Identity,
-    password::PasswordKeeper,
+    password::PasswordHashWriter,
     password::{PasswordHash, PasswordPolicy},
     verify::SharedPassword,
 };
@@ -57,10 +57,10 @@ pub struct AuthLayerBuilder {
     pub(super) keyring: Option<Keyring>,
     pub(super) lifetime: Option<Lifetime>,
     pub(super) base_url: Option<BaseUrl>,
-    pub(super) guards: Guards,
-    pub(super) hosts: Option<Hosts>,
+    pub(super) guards: RequestPolicy,
+    pub(super) hosts: Option<AllowedHosts>,
     pub(super) answers_for_any_host: bool,
-    pub(super) responses: Responses,
+    pub(super) responses: ResponseStyle,
     pub(super) challenge: Option<Challenge>,
     pub(super) login_path: Option<Box<str>>,
     pub(super) custom_login_page: bool,
@@ -70,7 +70,7 @@ pub struct AuthLayerBuilder {
     pub(super) shared_password: Option<SharedPassword>,
     /// What a new password must be like, and who keeps it.
     #[cfg(feature = "password")]
-    pub(super) password_change: Option<(PasswordPolicy, Box<dyn PasswordKeeper>)>,
+    pub(super) password_change: Option<(PasswordPolicy, Box<dyn PasswordHashWriter>)>,
     /// The text of the hash that is mixed into the cookies' key.
     pub(super) key_binding: Option<Box<str>>,
     pub(super) observer: Option<Arc<dyn Observer>>,
@@ -141,7 +141,7 @@ impl AuthLayerBuilder {
     /// next start; the browser that sent the form is logged in anew. Without a [`password`](Self::password), a shared
     /// token sets the first one.
     #[cfg(feature = "password")]
-    pub fn allow_password_change(mut self, policy: PasswordPolicy, keeper: impl PasswordKeeper) -> Self {
+    pub fn allow_password_change(mut self, policy: PasswordPolicy, keeper: impl PasswordHashWriter) -> Self {
         self.password_change = Some((policy, Box::new(keeper)));
         self
     }
@@ -203,7 +203,7 @@ impl AuthLayerBuilder {
 
     /// Default: [`Hosts::loopback`], or every host where nothing but header tokens lets anybody in. The hosts
     /// answered for.
-    pub fn allowed_hosts(mut self, hosts: Hosts) -> Self {
+    pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
         self.hosts = Some(hosts);
         self
     }
@@ -219,8 +219,8 @@ impl AuthLayerBuilder {
     }
 
     /// Default: none. Foreign origins whose pages may act here.
-    pub fn allowed_origins(mut self, origins: Origins) -> Self {
-        self.guards = self.guards.with_origins(origins);
+    pub fn allowed_origins(mut self, origins: AllowedOrigins) -> Self {
+        self.guards = self.guards.with_allowed_origins(origins);
         self
     }
 
@@ -240,26 +240,26 @@ impl AuthLayerBuilder {
     /// Default: not known. Whether this server itself speaks TLS: then cookies are `Secure`, and origins are
     /// compared with their scheme.
     pub fn https(mut self, tls: bool) -> Self {
-        self.guards = self.guards.with_own_tls(tls);
+        self.guards = self.guards.with_https(tls);
         self
     }
 
     /// Default: `_xsrf` is asked of unsafe cookie requests. Asks for `Sec-Fetch-Site: same-origin` or an own
     /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own.
     pub fn csrf_by_origin(mut self) -> Self {
-        self.guards = self.guards.with_xsrf(XsrfAsked::Never);
+        self.guards = self.guards.with_csrf_mode(CsrfMode::OriginOnly);
         self
     }
 
     /// Default: a [`Peer`] in the request's extensions. One more place where the peer is found, such as axum's
     /// `ConnectInfo`.
     pub fn peer_extractor(mut self, find: fn(&Extensions) -> Option<Peer>) -> Self {
-        self.guards = self.guards.with_peer(find);
+        self.guards = self.guards.with_peer_extractor(find);
         self
     }
 
     /// Default: [`Responses::plain`]. How refusals are told.
-    pub fn response_style(mut self, responses: Responses) -> Self {
+    pub fn response_style(mut self, responses: ResponseStyle) -> Self {
         self.responses = responses;
         self
     }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use super::AuthLayerBuilder;
 use crate::{
     error::ConfigError,
-    gate::{elsewhere::Elsewhere, endpoint::Endpoint},
+    gate::{elsewhere::ExternalLogin, endpoint::Endpoint},
 };
 #[cfg(feature = "hub-client")]
 use crate::{
-    gate::Responses,
-    guard::{Hosts, XsrfAsked},
+    gate::ResponseStyle,
+    guard::{AllowedHosts, CsrfMode},
 };
 
 /// What a hub does for the gate.
 pub(super) struct HubSettings {
-    pub(super) elsewhere: Arc<dyn Elsewhere>,
+    pub(super) elsewhere: Arc<dyn ExternalLogin>,
     pub(super) callback: (Box<str>, Box<dyn Endpoint>),
 }
 
@@ -35,19 +35,19 @@ impl AuthLayerBuilder {
         self.authenticators.splice(0..0, hub.authenticators());
         self.base_url.get_or_insert_with(|| hub.base_url().clone());
         self.keyring.get_or_insert_with(|| hub.keyring().clone());
-        if self.responses == Responses::default() {
-            self.responses = Responses::jupyter();
+        if self.responses == ResponseStyle::default() {
+            self.responses = ResponseStyle::jupyter();
         }
         self.guards = self
             .guards
-            .with_xsrf(XsrfAsked::AlsoOfReads)
-            .with_rumours_of_https();
+            .with_csrf_mode(CsrfMode::AllMethods)
+            .with_unverified_https();
         match hub.public_origin() {
             Some(origin) => {
                 let (host, port) = (origin.host(), origin.port());
                 let name = port.map_or(host.to_owned(), |port| format!("{host}:{port}"));
                 // The hub itself asks by the address that it started this server at.
-                let hosts = Hosts::any_ip().and(Hosts::listed([name])?);
+                let hosts = AllowedHosts::any_ip().union(AllowedHosts::from_list([name])?);
                 self.hosts.get_or_insert(hosts);
                 self.guards = self.guards.with_public_origin(origin.clone());
             }
@@ -55,7 +55,7 @@ impl AuthLayerBuilder {
             None => self.answers_for_any_host |= self.hosts.is_none(),
         }
         let at_the_hub = HubSettings {
-            elsewhere: hub.elsewhere(),
+            elsewhere: hub.external_login(),
             callback: hub.callback(),
         };
         Ok((self, Some(at_the_hub)))

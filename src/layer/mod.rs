@@ -18,13 +18,13 @@ use crate::{
     cookie::{CookieError, SetCookies},
     denial::Denial,
     error::ConfigError,
-    gate::{AuthService, Decision, Login, XsrfToken, passage::Passage},
+    gate::{AuthService, CsrfToken, Decision, LoginSuccess, passage::RouteAuth},
     grant::Grant,
     guard::Origin,
-    head::Head,
+    head::RequestHead,
     launch_link::{LaunchLink, LaunchLinkStore, LaunchTarget},
-    maybe_future::Answer,
-    redirect::{NextUrl, Premises},
+    maybe_future::MaybeFuture,
+    redirect::{NextUrl, RedirectPolicy},
     secret::Secret,
     session::Session,
     token::Token,
@@ -50,7 +50,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct AuthLayer {
-    passage: Arc<Passage>,
+    passage: Arc<RouteAuth>,
     launch_links: Arc<LaunchLinkStore>,
 }
 
@@ -167,9 +167,9 @@ impl AuthLayer {
         };
         let origin: Origin = format!("{scheme}://{authority}").parse()?;
         let place = uri.path_and_query().map_or("/", |place| place.as_str());
-        let next = NextUrl::parse(place, Premises::new(self.passage.base_url()))
+        let next = NextUrl::parse(place, RedirectPolicy::new(self.passage.base_url()))
             .ok_or_else(|| wrong("a URL below the base"))?;
-        if !self.passage.logs_in() {
+        if !self.passage.supports_login() {
             return Err(wrong(
                 "a gate with a login, so a token in the query or a password",
             ));
@@ -187,8 +187,8 @@ impl AuthLayer {
     /// # Errors
     ///
     /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
-    pub fn login(&self, head: Head<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
-        self.passage.log_in_by_hand(head, grant)
+    pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
+        self.passage.login(head, grant)
     }
 
     /// Whether `password` is that of `username`, for a login form of one's own: asked of whoever
@@ -219,10 +219,10 @@ impl AuthLayer {
     /// ```
     pub fn verify_password(
         &self,
-        head: Head<'_>,
+        head: RequestHead<'_>,
         username: &str,
         password: &Secret,
-    ) -> Answer<Result<Login, Denial>> {
+    ) -> MaybeFuture<Result<LoginSuccess, Denial>> {
         self.passage.verify_password(head, username, password)
     }
 
@@ -235,7 +235,7 @@ impl AuthLayer {
     /// # Errors
     ///
     /// Those of a Host or a Forwarded field that cannot be read.
-    pub fn csrf_token(&self, head: Head<'_>) -> Result<XsrfToken, Denial> {
+    pub fn csrf_token(&self, head: RequestHead<'_>) -> Result<CsrfToken, Denial> {
         self.passage.xsrf_token(head)
     }
 
@@ -245,7 +245,7 @@ impl AuthLayer {
     /// # Errors
     ///
     /// `Reason::CrossSite`, to answer with.
-    pub fn verify_csrf(&self, head: Head<'_>, field: &str) -> Result<(), Denial> {
+    pub fn verify_csrf(&self, head: RequestHead<'_>, field: &str) -> Result<(), Denial> {
         self.passage.check_xsrf(head, field)
     }
 
@@ -266,8 +266,8 @@ impl AuthLayer {
     /// more, the logins that began no later than the earliest of them; with more users, the logins of any user that began
     /// no later than those of the user that is forgotten. Another process with the same key, or this one after a restart,
     /// accepts a copy of the cookie until it expires.
-    pub fn logout(&self, head: Head<'_>) -> Result<SetCookies, Denial> {
-        self.passage.log_out_by_hand(head)
+    pub fn logout(&self, head: RequestHead<'_>) -> Result<SetCookies, Denial> {
+        self.passage.logout(head)
     }
 
     /// The end of a session before its time: by a logout, or by a change of the password. For what outlives its
@@ -291,7 +291,7 @@ impl AuthLayer {
     /// }
     /// ```
     pub fn session_ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
-        let end = self.passage.end_of(session);
+        let end = self.passage.session_end(session);
         async {
             match end {
                 Some(end) => end.await,
@@ -304,13 +304,13 @@ impl AuthLayer {
     /// good any more, passes without a session. A token that is not good is still refused.
     #[must_use]
     pub fn optional(&self) -> Self {
-        self.with(Passage::optional)
+        self.with(RouteAuth::optional)
     }
 
     /// The same gate, for routes that ask for `scope` as well.
     #[must_use]
     pub fn require_scope(&self, scope: &str) -> Self {
-        self.with(|passage| passage.require(scope))
+        self.with(|passage| passage.require_scope(scope))
     }
 
     /// The same gate, with paths that nobody is asked on.
@@ -319,7 +319,7 @@ impl AuthLayer {
     /// open routes outside of the layer is plainer.
     #[must_use]
     pub fn public_paths<const N: usize>(&self, paths: [&str; N]) -> Self {
-        self.with(|passage| passage.open_paths(&paths))
+        self.with(|passage| passage.public_paths(&paths))
     }
 
     /// Nothing if a read with a cookie alone was caused by a page of this server, or by the person: for routes
@@ -331,17 +331,17 @@ impl AuthLayer {
     /// # Errors
     ///
     /// `Reason::CrossSite`, to answer with.
-    pub fn require_same_origin(&self, head: Head<'_>) -> Result<(), Denial> {
+    pub fn require_same_origin(&self, head: RequestHead<'_>) -> Result<(), Denial> {
         self.passage.require_own_page(head)
     }
 
     /// A session that this gate takes as asked for before.
     #[cfg(feature = "testing")]
     pub(crate) fn authenticated_session(&self, session: Session) -> Session {
-        self.passage.let_in(session)
+        self.passage.authenticated_session(session)
     }
 
-    fn with(&self, change: impl FnOnce(&Passage) -> Passage) -> Self {
+    fn with(&self, change: impl FnOnce(&RouteAuth) -> RouteAuth) -> Self {
         Self {
             passage: Arc::new(change(&self.passage)),
             launch_links: Arc::clone(&self.launch_links),
@@ -351,8 +351,8 @@ impl AuthLayer {
     /// What the gate decides of a request with this head, for a server without tower.
     ///
     /// `Later` clones the head; the service that this layer makes does not.
-    pub fn decide(&self, head: Head<'_>) -> Answer<Decision> {
-        let head = head.with_clock(self.passage.clock());
+    pub fn decide(&self, head: RequestHead<'_>) -> MaybeFuture<Decision> {
+        let head = head.replace_clock(self.passage.clock());
         Decision::of(self.passage.decide(&head), &self.passage, &head)
     }
 
@@ -364,8 +364,8 @@ impl AuthLayer {
     /// # Errors
     ///
     /// The denial to answer with.
-    pub fn authenticate(&self, head: Head<'_>) -> Answer<Result<Session, Denial>> {
-        let head = head.with_clock(self.passage.clock());
+    pub fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Result<Session, Denial>> {
+        let head = head.replace_clock(self.passage.clock());
         self.passage.check(&head)
     }
 }

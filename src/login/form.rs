@@ -9,9 +9,9 @@ use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
     gate::{
-        gate::Gate,
+        gate::AuthState,
         password_attempts::alert,
-        responses::{OwnResponse, page_response, retry_after},
+        responses::{FullResponse, page_response, retry_after},
     },
     html::{FieldKind, Page},
 };
@@ -35,7 +35,7 @@ pub(super) struct LoginForm {
 }
 
 impl LoginForm {
-    pub(super) fn response(self, status: StatusCode, alert: &str) -> OwnResponse {
+    pub(super) fn response(self, status: StatusCode, alert: &str) -> FullResponse {
         let (title, button, other) = if self.is_password_change {
             ("Change the password", "Change the password", "Log in")
         } else {
@@ -65,13 +65,18 @@ impl LoginForm {
             None => page,
         };
         let hint = if self.is_password_change { ENDS } else { self.hint };
-        let mut response = page_response(page.hint(hint).finish());
+        let mut response = page_response(page.muted(hint).finish());
         *response.status_mut() = status;
         self.cookies.append_to(response.headers_mut());
         response
     }
 
-    pub(super) fn change_failed(self, gate: &Gate, path: &str, why: PasswordChangeError) -> OwnResponse {
+    pub(super) fn change_failed(
+        self,
+        gate: &AuthState,
+        path: &str,
+        why: PasswordChangeError,
+    ) -> FullResponse {
         match why {
             PasswordChangeError::Busy => {
                 let busy = Denial::new(Reason::Unavailable).with_retry_after(Duration::from_secs(1));
@@ -80,14 +85,14 @@ impl LoginForm {
             PasswordChangeError::NotAllowed => self.response(StatusCode::FORBIDDEN, FORBIDDEN),
             PasswordChangeError::Rejected(text) => self.response(StatusCode::BAD_REQUEST, &sentence(&text)),
             PasswordChangeError::Unavailable(unavailable) => {
-                let denial = gate.unavailable(&unavailable, path);
+                let denial = gate.backend_error(&unavailable, path);
                 retry_after(self.response(denial.status(), NOT_KEPT), &denial)
             }
         }
     }
 
     /// The answer to a refused attempt.
-    pub(super) fn refused(self, denial: &Denial) -> OwnResponse {
+    pub(super) fn refused(self, denial: &Denial) -> FullResponse {
         retry_after(self.response(denial.status(), alert(denial, WRONG)), denial)
     }
 }

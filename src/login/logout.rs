@@ -20,53 +20,49 @@ use crate::{
     denial::{Denial, Reason},
     event::Event,
     gate::{
-        endpoint::{Endpoint, Visit},
-        form::Form,
+        endpoint::{Endpoint, EndpointRequest},
+        form::UrlEncodedForm,
         login_cookie::is_https,
-        responses::{OwnResponse, page_response, redirect},
+        responses::{FullResponse, page_response, redirect},
     },
     html::Page,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
 };
 
 /// See the page of this room.
-pub(crate) struct Logout {
+pub(crate) struct LogoutEndpoint {
     pub(crate) path: Box<str>,
     pub(crate) login_path: Box<str>,
 }
 
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-impl Endpoint for Logout {
+impl Endpoint for LogoutEndpoint {
     /// A logout must not depend on a store or a hub that does not answer. Without a session, Fetch Metadata and Origin
     /// tell whether another site caused it.
     fn waits_for_session(&self) -> bool {
         false
     }
 
-    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
-        if visit
-            .gate()
-            .guards
-            .shows_another_site(&visit.surroundings, visit.head)
-        {
-            return self.asks(visit, StatusCode::OK).into();
+    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        if visit.gate().guards.is_cross_site(&visit.target, visit.head) {
+            return self.confirmation_page(visit, StatusCode::OK).into();
         }
         self.log_out(visit).into()
     }
 
-    fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
+    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
         let gate = visit.gate();
         let permitted = match visit.session_by_cookie() {
             Some(session) => gate.xsrf_cookie.check(
                 &gate.guards,
-                &visit.surroundings,
+                &visit.target,
                 visit.head,
                 session,
                 Some(form.text("_xsrf").trim()),
             ),
             // Cookies that another host planted may hide a login, and it would be ended as well.
-            None if gate.guards.shows_another_site(&visit.surroundings, visit.head) => {
+            None if gate.guards.is_cross_site(&visit.target, visit.head) => {
                 Err(Denial::new(Reason::CrossSite))
             }
             None => Ok(()),
@@ -74,31 +70,31 @@ impl Endpoint for Logout {
         match permitted {
             Ok(()) => self.log_out(visit),
             Err(denial) => {
-                gate.refused(denial.reason(), visit.head, &visit.surroundings);
-                self.asks(visit, StatusCode::FORBIDDEN)
+                gate.log_denied(denial.reason(), visit.head, &visit.target);
+                self.confirmation_page(visit, StatusCode::FORBIDDEN)
             }
         }
         .into()
     }
 }
 
-impl Logout {
-    fn log_out(&self, visit: &Visit<'_>) -> OwnResponse {
+impl LogoutEndpoint {
+    fn log_out(&self, visit: &EndpointRequest<'_>) -> FullResponse {
         let gate = visit.gate();
         let mut cookies = SetCookies::default();
-        let https = is_https(&visit.surroundings);
-        if let (Some(_), Some(session)) = (&gate.elsewhere, visit.session_by_cookie()) {
-            gate.tell(&Event::LoggedOut {
+        let https = is_https(&visit.target);
+        if let (Some(_), Some(session)) = (&gate.external_login, visit.session_by_cookie()) {
+            gate.emit(&Event::LoggedOut {
                 identity: session.identity(),
                 client: visit.client(),
             });
         }
-        if let Err(denial) = gate.log_out(visit.head, visit.client(), https, &mut cookies) {
+        if let Err(denial) = gate.logout(visit.head, visit.client(), https, &mut cookies) {
             return refuse_unread(visit, &denial);
         }
-        if let Some(elsewhere) = &gate.elsewhere {
+        if let Some(elsewhere) = &gate.external_login {
             // The pages and the data that the browser keeps are those of its other servers as well.
-            let mut response = redirect(StatusCode::FOUND, elsewhere.logout());
+            let mut response = redirect(StatusCode::FOUND, elsewhere.logout_url());
             cookies.append_to(response.headers_mut());
             return response;
         }
@@ -112,14 +108,14 @@ impl Logout {
         response
     }
 
-    fn asks(&self, visit: &Visit<'_>, status: StatusCode) -> OwnResponse {
-        let https = is_https(&visit.surroundings);
+    fn confirmation_page(&self, visit: &EndpointRequest<'_>, status: StatusCode) -> FullResponse {
+        let https = is_https(&visit.target);
         let mut cookies = SetCookies::default();
         let xsrf = visit.session_by_cookie().map(|session| {
             visit
                 .gate()
                 .xsrf_cookie
-                .of_session(session, visit.head, https, &mut cookies)
+                .session_token(session, visit.head, https, &mut cookies)
         });
         let page = Page::new("Log out?")
             .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
@@ -136,10 +132,10 @@ impl Logout {
 }
 
 /// The answer where the cookies are too large to read: no login could be ended, so no cookie is removed.
-fn refuse_unread(visit: &Visit<'_>, denial: &Denial) -> OwnResponse {
+fn refuse_unread(visit: &EndpointRequest<'_>, denial: &Denial) -> FullResponse {
     visit
         .gate()
-        .refused(denial.reason(), visit.head, &visit.surroundings);
+        .log_denied(denial.reason(), visit.head, &visit.target);
     let page = Page::new("Not logged out").paragraph(
         "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
     );

@@ -30,25 +30,25 @@ use http::{HeaderValue, StatusCode};
 pub(crate) use self::shared_password::{PasswordChangeError, SharedPasswordControl};
 use self::{form::LoginForm, submission::LoginSubmission};
 use crate::{
-    authenticate::login_payload::Login,
+    authenticate::login_payload::LoginPayload,
     base_url::BaseUrl,
     cookie::SetCookies,
     gate::{
         Browser,
-        endpoint::{Endpoint, Visit},
-        form::Form,
-        responses::OwnResponse,
+        endpoint::{Endpoint, EndpointRequest},
+        form::UrlEncodedForm,
+        responses::FullResponse,
     },
     grant::Grant,
-    head::Head,
+    head::RequestHead,
     identity::Identity,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     percent,
     query::Query,
-    redirect::{NextUrl, Premises},
+    redirect::{NextUrl, RedirectPolicy},
     secret::Secret,
     token::{PresentedToken, Token},
-    verify::{TokenVerifier, Verdict},
+    verify::{TokenVerifier, Verification},
 };
 
 /// See the page of this room.
@@ -65,7 +65,7 @@ pub(crate) struct LoginPage {
 }
 
 impl Endpoint for LoginPage {
-    fn visit(&self, visit: &Visit<'_>) -> Answer<OwnResponse> {
+    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         let gate = visit.gate();
         let session = match visit.permitted_session() {
             Some(session) if !self.asks_for_change(visit) => session,
@@ -75,13 +75,13 @@ impl Endpoint for LoginPage {
             }
         };
         let login = gate.login_for(&mut session.clone(), visit.head);
-        let next = HeaderValue::from(&self.next(visit.head, &gate.telling.base_url));
-        Browser::of(gate, visit.head, &visit.surroundings)
+        let next = HeaderValue::from(&self.next(visit.head, &gate.error_responder.base_url));
+        Browser::of(gate, visit.head, &visit.target)
             .log_in_and_redirect(gate, login, StatusCode::FOUND, next)
             .into()
     }
 
-    fn submit(&self, visit: &Visit<'_>, form: &Form) -> Answer<OwnResponse> {
+    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
         let (gate, head) = (visit.gate(), visit.head);
         let new = Some(field(form, &["new_password"])).filter(|new| !new.is_empty());
         let asked = self.form(visit, new.is_some());
@@ -92,7 +92,7 @@ impl Endpoint for LoginPage {
             None => visit.check_xsrf(None, &xsrf),
         };
         if let Err(denial) = visit.check_xsrf(None, &xsrf).or_else(|_| by_login()) {
-            gate.refused(denial.reason(), head, &visit.surroundings);
+            gate.log_denied(denial.reason(), head, &visit.target);
             return asked.response(StatusCode::FORBIDDEN, STALE).into();
         }
         if let Some(new) = &new
@@ -100,7 +100,7 @@ impl Endpoint for LoginPage {
         {
             return asked.change_failed(gate, head.uri().path(), refused).into();
         }
-        let browser = Browser::of(gate, head, &visit.surroundings);
+        let browser = Browser::of(gate, head, &visit.target);
         let username = form.text("username");
         let attempt = gate
             .passwords
@@ -109,14 +109,14 @@ impl Endpoint for LoginPage {
             gate: Arc::clone(gate),
             browser,
             form: asked,
-            next: self.next(head, &gate.telling.base_url),
+            next: self.next(head, &gate.error_responder.base_url),
             changes: self.shared.as_ref().map_or(0, |shared| shared.changes()),
             shared: self.shared.clone(),
             new,
         };
         let typed = field(form, &["password", "token"]);
         let (tokens, verifiers) = (Arc::clone(&self.tokens), Arc::clone(&self.verifiers));
-        Answer::later(async move {
+        MaybeFuture::from_future(async move {
             let attempt = match attempt.await {
                 Ok(attempt) => attempt,
                 Err(denial) => return arrival.form.refused(&denial),
@@ -129,15 +129,15 @@ impl Endpoint for LoginPage {
             if let Some(token) = PresentedToken::new(typed.expose()).filter(|_| arrival.new.is_none()) {
                 for verifier in &*verifiers {
                     match verifier.verify(token).await {
-                        Verdict::Known(grant) if !arrival.is_expired(&grant) => {
+                        Verification::Valid(grant) if !arrival.is_expired(&grant) => {
                             attempt.withdraw();
                             let token = Some(token.hash());
-                            return arrival.succeed(Login {
+                            return arrival.succeed(LoginPayload {
                                 token,
                                 ..grant.into()
                             });
                         }
-                        Verdict::Unavailable(unavailable) => {
+                        Verification::Unavailable(unavailable) => {
                             return arrival.form.refused(&attempt.unavailable(&unavailable));
                         }
                         _ => {}
@@ -154,16 +154,16 @@ impl Endpoint for LoginPage {
 
 impl LoginPage {
     /// Where the login leads: `next`, if it is one of ours.
-    fn next(&self, head: Head<'_>, base_url: &BaseUrl) -> NextUrl {
+    fn next(&self, head: RequestHead<'_>, base_url: &BaseUrl) -> NextUrl {
         let closed = [&*self.path, &*self.logout_path];
-        let next = Query::of(head.uri()).parameter("next");
-        next.and_then(|next| NextUrl::parse(next, Premises::new(base_url).closed(&closed)))
-            .unwrap_or_else(|| NextUrl::home(base_url))
+        let next = Query::from_uri(head.uri()).parameter("next");
+        next.and_then(|next| NextUrl::parse(next, RedirectPolicy::new(base_url).excluding(&closed)))
+            .unwrap_or_else(|| NextUrl::base(base_url))
     }
 
     /// Whether the page is asked for on which a password is changed.
-    fn asks_for_change(&self, visit: &Visit<'_>) -> bool {
-        self.may_change() && Query::of(visit.head.uri()).parameter("change").is_some()
+    fn asks_for_change(&self, visit: &EndpointRequest<'_>) -> bool {
+        self.may_change() && Query::from_uri(visit.head.uri()).parameter("change").is_some()
     }
 
     fn may_change(&self) -> bool {
@@ -172,7 +172,7 @@ impl LoginPage {
 
     /// Whether the form that asks for the password `new` is in order. Whether the policy takes `new` costs more work, so
     /// that is asked after the client has proved that it may change the password.
-    fn may_ask_for(&self, new: &Secret, form: &Form) -> Result<(), PasswordChangeError> {
+    fn may_ask_for(&self, new: &Secret, form: &UrlEncodedForm) -> Result<(), PasswordChangeError> {
         if !self.may_change() {
             return Err(PasswordChangeError::NotAllowed);
         }
@@ -185,10 +185,10 @@ impl LoginPage {
     }
 
     /// The page that asks, for this visitor: for a login, or for another password.
-    fn form(&self, visit: &Visit<'_>, changes: bool) -> LoginForm {
+    fn form(&self, visit: &EndpointRequest<'_>, changes: bool) -> LoginForm {
         let mut cookies = SetCookies::default();
         let xsrf = visit.xsrf(visit.session_by_cookie(), &mut cookies);
-        let next = self.next(visit.head, &visit.gate().telling.base_url);
+        let next = self.next(visit.head, &visit.gate().error_responder.base_url);
         let target = |query: &str| {
             let mut target = format!("{}?{query}next=", self.path);
             percent::form_encode(next.as_str().as_bytes(), &mut target);
@@ -237,7 +237,7 @@ fn is_one_of(tokens: &[Token], typed: &Secret) -> bool {
 }
 
 /// What was typed into the first of these fields that came, without the blanks around it.
-fn field(form: &Form, names: &[&str]) -> Secret {
+fn field(form: &UrlEncodedForm, names: &[&str]) -> Secret {
     let field = names.iter().find_map(|name| form.field(name));
     field.map_or_else(
         || Secret::from(""),

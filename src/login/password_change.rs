@@ -7,11 +7,11 @@ use std::sync::{
 
 use crate::{
     cookie::Keyring,
-    gate::gate::Gate,
+    gate::gate::AuthState,
     login::{PasswordChangeError, SharedPasswordControl},
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     password::{
-        PasswordKeeper, PasswordPolicy,
+        PasswordHashWriter, PasswordPolicy,
         pool::{HashingErrorKind, HashingPool},
     },
     secret::Secret,
@@ -19,23 +19,23 @@ use crate::{
 };
 
 /// The one shared password as the login page knows it.
-pub(crate) struct SharedLogin {
+pub(crate) struct SharedPasswordLogin {
     pub(crate) password: SharedPassword,
-    pub(crate) change: Option<Arc<Change>>,
+    pub(crate) change: Option<Arc<PasswordChangeConfig>>,
 }
 
 /// How the password is changed.
-pub(crate) struct Change {
+pub(crate) struct PasswordChangeConfig {
     pub(crate) policy: PasswordPolicy,
-    pub(crate) keeper: Box<dyn PasswordKeeper>,
+    pub(crate) writer: Box<dyn PasswordHashWriter>,
     /// Into which the hash of the password is mixed.
     pub(crate) keyring: Keyring,
-    pub(crate) is_under_way: AtomicBool,
+    pub(crate) in_progress: AtomicBool,
     /// How many there were.
-    pub(crate) made: AtomicU64,
+    pub(crate) generation: AtomicU64,
 }
 
-impl SharedPasswordControl for SharedLogin {
+impl SharedPasswordControl for SharedPasswordLogin {
     fn is_set(&self) -> bool {
         self.password.hash().is_some()
     }
@@ -46,39 +46,39 @@ impl SharedPasswordControl for SharedLogin {
 
     fn changes(&self) -> u64 {
         let change = self.change.as_ref();
-        change.map_or(0, |change| change.made.load(Ordering::Acquire))
+        change.map_or(0, |change| change.generation.load(Ordering::Acquire))
     }
 
     fn change(
         &self,
-        gate: &Arc<Gate>,
+        gate: &Arc<AuthState>,
         new: &Secret,
         changes: u64,
-    ) -> Answer<Result<(), PasswordChangeError>> {
+    ) -> MaybeFuture<Result<(), PasswordChangeError>> {
         let Some(change) = self.change.clone() else {
             return Err(PasswordChangeError::NotAllowed).into();
         };
         // Of two at once, what is kept and what holds could be of one each.
-        if change.is_under_way.swap(true, Ordering::Acquire) {
+        if change.in_progress.swap(true, Ordering::Acquire) {
             return Err(PasswordChangeError::Busy).into();
         }
-        let turn = Turn(Arc::clone(&change));
-        if change.made.load(Ordering::Acquire) != changes {
+        let turn = InProgressGuard(Arc::clone(&change));
+        if change.generation.load(Ordering::Acquire) != changes {
             return Err(PasswordChangeError::Busy).into();
         }
         let (gate, password, new) = (Arc::clone(gate), self.password.clone(), new.clone());
-        Answer::later(async move {
+        MaybeFuture::from_future(async move {
             let _turn = turn;
             let hash = HashingPool::shared().hash_by(&change.policy, new).await;
             let hash = hash.map_err(|error| match error.kind() {
                 HashingErrorKind::InvalidPassword => PasswordChangeError::Rejected(error.to_string()),
                 _ => PasswordChangeError::Unavailable(error.into()),
             })?;
-            let kept = change.keeper.keep(&hash).await;
+            let kept = change.writer.write(&hash).await;
             kept.map_err(PasswordChangeError::Unavailable)?;
-            let keyring = change.keyring.clone().mixed_with_password(hash.expose());
+            let keyring = change.keyring.clone().bound_to_password(hash.expose());
             password.replace(hash);
-            change.made.fetch_add(1, Ordering::Release);
+            change.generation.fetch_add(1, Ordering::Release);
             gate.change_keyring(&keyring);
             Ok(())
         })
@@ -86,10 +86,10 @@ impl SharedPasswordControl for SharedLogin {
 }
 
 /// The turn of one change, given back however it ends.
-struct Turn(Arc<Change>);
+struct InProgressGuard(Arc<PasswordChangeConfig>);
 
-impl Drop for Turn {
+impl Drop for InProgressGuard {
     fn drop(&mut self) {
-        self.0.is_under_way.store(false, Ordering::Release);
+        self.0.in_progress.store(false, Ordering::Release);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{error::Unavailable, gate::gate::Gate, maybe_future::Answer, secret::Secret};
+use crate::{error::BackendError, gate::gate::AuthState, maybe_future::MaybeFuture, secret::Secret};
 
 /// The one password that everybody shares.
 pub(crate) trait SharedPasswordControl: Send + Sync {
@@ -15,8 +15,12 @@ pub(crate) trait SharedPasswordControl: Send + Sync {
 
     /// Puts `new` in its place if the policy takes it, which ends every login; not if it was changed since it had been
     /// changed `changes` times, when whoever asks proved to know it.
-    fn change(&self, gate: &Arc<Gate>, new: &Secret, changes: u64)
-    -> Answer<Result<(), PasswordChangeError>>;
+    fn change(
+        &self,
+        gate: &Arc<AuthState>,
+        new: &Secret,
+        changes: u64,
+    ) -> MaybeFuture<Result<(), PasswordChangeError>>;
 }
 
 /// Why a password stays what it is.
@@ -30,5 +34,5 @@ pub(crate) enum PasswordChangeError {
     NotAllowed,
     /// The new one will not do; the text is for the person.
     Rejected(String),
-    Unavailable(Unavailable),
+    Unavailable(BackendError),
 }

@@ -6,9 +6,9 @@ use http::{HeaderValue, StatusCode};
 
 use super::{form::LoginForm, shared_password::SharedPasswordControl};
 use crate::{
-    authenticate::login_payload::Login,
+    authenticate::login_payload::LoginPayload,
     event::Event,
-    gate::{Browser, gate::Gate, responses::OwnResponse},
+    gate::{Browser, gate::AuthState, responses::FullResponse},
     grant::Grant,
     redirect::NextUrl,
     secret::Secret,
@@ -16,7 +16,7 @@ use crate::{
 
 /// A submitted form, while it is checked.
 pub(super) struct LoginSubmission {
-    pub(super) gate: Arc<Gate>,
+    pub(super) gate: Arc<AuthState>,
     pub(super) browser: Browser,
     pub(super) form: LoginForm,
     pub(super) next: NextUrl,
@@ -33,18 +33,18 @@ impl LoginSubmission {
     }
 
     /// Logs in a client that proved what opens the whole server, and changes the shared password if the form asks for it.
-    pub(super) async fn succeed_as_owner(self, owner: Grant) -> OwnResponse {
+    pub(super) async fn succeed_as_owner(self, owner: Grant) -> FullResponse {
         if let (Some(new), Some(shared)) = (&self.new, &self.shared) {
             if let Err(why) = shared.change(&self.gate, new, self.changes).await {
                 return self.form.change_failed(&self.gate, &self.browser.path, why);
             }
             let client = self.browser.client;
-            self.gate.tell(&Event::PasswordChanged { client });
+            self.gate.emit(&Event::PasswordChanged { client });
         }
         self.succeed(owner)
     }
 
-    pub(super) fn succeed(self, login: impl Into<Login>) -> OwnResponse {
+    pub(super) fn succeed(self, login: impl Into<LoginPayload>) -> FullResponse {
         let next = HeaderValue::from(&self.next);
         self.browser
             .log_in_and_redirect(&self.gate, Some(login), StatusCode::FOUND, next)

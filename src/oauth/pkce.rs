@@ -37,7 +37,7 @@ impl CodeVerifier {
     ///
     /// If the system's random generator fails.
     pub fn generate() -> Self {
-        let octets = Zeroizing::new(random::octets::<32>());
+        let octets = Zeroizing::new(random::bytes::<32>());
         Self(Secret::from(BASE64_URL_SAFE_NO_PAD.encode(*octets)))
     }
 
@@ -85,7 +85,7 @@ impl CodeChallenge {
 
     /// Whether `verifier` is the one this challenge was made of. Takes constant time.
     pub fn matches(&self, verifier: &CodeVerifier) -> bool {
-        secret::equal(&verifier.challenge().0, &self.0)
+        secret::constant_time_eq(&verifier.challenge().0, &self.0)
     }
 }
 

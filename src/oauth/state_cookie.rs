@@ -53,7 +53,7 @@ pub(super) struct StateParam {
 
 impl StateParam {
     pub(super) fn is_expired(&self, now: UnixTime) -> bool {
-        now.since(self.started_at) > LIFE
+        now.saturating_duration_since(self.started_at) > LIFE
     }
 }
 
@@ -88,12 +88,12 @@ impl StateStore {
         now: UnixTime,
         https: bool,
     ) -> (String, SetCookies) {
-        let random = BASE64_URL_SAFE_NO_PAD.encode(random::octets::<16>());
+        let random = BASE64_URL_SAFE_NO_PAD.encode(random::bytes::<16>());
         let attempt = if is_second_try { '2' } else { '1' };
         let parameter = self
             .parameters
-            .at(b"")
-            .seal(format!("{attempt}{random}").as_bytes(), now);
+            .for_host(b"")
+            .encode(format!("{attempt}{random}").as_bytes(), now);
         let next = next.filter(|next| next.len() <= NEXT).unwrap_or_default();
         let payload = zeroize::Zeroizing::new(format!("{random} {} {next}", verifier.expose()));
 
@@ -114,12 +114,12 @@ impl StateStore {
         let name = if free {
             self.name.clone()
         } else {
-            CookieName::oauth_state_fresh_after(&self.name)
+            CookieName::random_oauth_state_after(&self.name)
         };
         if let Ok(jar) = self.cookies.clone().with_name(name)
-            && let Ok(line) = jar.write(payload.as_bytes(), now, https)
+            && let Ok(line) = jar.set_cookie(payload.as_bytes(), now, https)
         {
-            lines.push_own(line);
+            lines.push_overriding(line);
         }
         (parameter, lines)
     }
@@ -129,13 +129,13 @@ impl StateStore {
         let mut buffer = [0; 128];
         let opened = self
             .parameters
-            .at(b"")
-            .open_value(text.as_bytes(), now, &mut buffer)
+            .for_host(b"")
+            .decode_value(text.as_bytes(), now, &mut buffer)
             .ok()?;
         let (attempt, random) = std::str::from_utf8(opened.payload()).ok()?.split_at_checked(1)?;
         Some(StateParam {
             random: random.to_owned(),
-            started_at: opened.started_at(),
+            started_at: opened.login_at(),
             is_second_try: attempt == "2",
         })
     }
@@ -148,13 +148,13 @@ impl StateStore {
         now: UnixTime,
     ) -> Option<StateCookie> {
         self.under_way(sent).iter().find_map(|(name, value)| {
-            let mut buffer = [0; CookieJar::BUFFER];
+            let mut buffer = [0; CookieJar::BUFFER_LEN];
             let jar = self.cookies.clone().with_name(name.clone()).ok()?;
-            let opened = jar.at(b"").open_value(value, now, &mut buffer).ok()?;
+            let opened = jar.for_host(b"").decode_value(value, now, &mut buffer).ok()?;
             let text = std::str::from_utf8(opened.payload()).ok()?;
             let mut parts = text.splitn(3, ' ');
             let (random, verifier, next) = (parts.next()?, parts.next()?, parts.next()?);
-            if !secret::equal(random.as_bytes(), parameter.random.as_bytes()) {
+            if !secret::constant_time_eq(random.as_bytes(), parameter.random.as_bytes()) {
                 return None;
             }
             Some(StateCookie {
@@ -173,9 +173,9 @@ impl StateStore {
     }
 
     fn issued_at(&self, name: &CookieName, value: &[u8], now: UnixTime) -> Option<UnixTime> {
-        let mut buffer = [0; CookieJar::BUFFER];
+        let mut buffer = [0; CookieJar::BUFFER_LEN];
         let jar = self.cookies.clone().with_name(name.clone()).ok()?;
-        let opened = jar.at(b"").open_value(value, now, &mut buffer).ok()?;
+        let opened = jar.for_host(b"").decode_value(value, now, &mut buffer).ok()?;
         Some(opened.issued_at())
     }
 
@@ -185,8 +185,8 @@ impl StateStore {
             return;
         };
         // The last line is the one for the scope's own path; they were never at another.
-        if let Some(line) = jar.removals(https).last() {
-            lines.push_own(line);
+        if let Some(line) = jar.removal_cookies(https).last() {
+            lines.push_overriding(line);
         }
     }
 

@@ -5,8 +5,13 @@ use std::{fmt, str::FromStr};
 use zeroize::Zeroizing;
 
 use super::{
-    argon2_memory::Argon2Memory, cost::HashCost, error::PasswordError, legacy::LegacyHash,
-    length::is_hashable, phc::Argon2Hash, policy::PasswordPolicy,
+    argon2_memory::Argon2Memory,
+    cost::HashCost,
+    error::PasswordError,
+    legacy::LegacyHash,
+    length::{self, is_hashable},
+    phc::Argon2Hash,
+    policy::PasswordPolicy,
 };
 use crate::{
     random,
@@ -71,6 +76,9 @@ enum HashFormat {
 }
 
 impl PasswordHash {
+    /// The longest password that is hashed, in bytes. A longer one is no password, and costs nothing.
+    pub const MAX_PASSWORD_LEN: usize = length::MAX_LEN;
+
     /// The hash of a new password that the default [`PasswordPolicy`] takes, at the default [`HashCost`].
     ///
     /// Takes tens of milliseconds and 19 MiB: for tools. A server uses [`HashingPool`](crate::HashingPool).
@@ -155,7 +163,7 @@ impl PasswordHash {
 
     /// The hash of `password`, whatever it is, with a new salt.
     pub(crate) fn compute(password: &Secret, cost: HashCost, memory: &mut Argon2Memory) -> Self {
-        let phc = Argon2Hash::compute(password.expose(), cost, random::octets::<SALT>(), memory);
+        let phc = Argon2Hash::compute(password.expose(), cost, random::bytes::<SALT>(), memory);
         Self {
             text: Zeroizing::new(format!("argon2:{phc}")),
             form: HashFormat::Argon2(phc),
@@ -187,7 +195,7 @@ impl FromStr for PasswordHash {
 impl PartialEq for PasswordHash {
     /// Whether both have the same text, in constant time.
     fn eq(&self, other: &Self) -> bool {
-        secret::equal(self.text.as_bytes(), other.text.as_bytes())
+        secret::constant_time_eq(self.text.as_bytes(), other.text.as_bytes())
     }
 }
 
@@ -203,7 +211,7 @@ impl fmt::Debug for PasswordHash {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::length::PASSWORD_LIMIT, *};
+    use super::*;
 
     fn hash_of(password: &Secret) -> PasswordHash {
         PasswordHash::compute(password, HashCost::tiny(), &mut Argon2Memory::default())
@@ -229,8 +237,8 @@ mod tests {
     fn empty_and_endless_passwords_match_nothing_not_even_their_own_hash() {
         for (password, hashable) in [
             (String::new(), false),
-            ("x".repeat(PASSWORD_LIMIT), true),
-            ("x".repeat(PASSWORD_LIMIT + 1), false),
+            ("x".repeat(PasswordHash::MAX_PASSWORD_LEN), true),
+            ("x".repeat(PasswordHash::MAX_PASSWORD_LEN + 1), false),
         ] {
             let length = password.len();
             let password = Secret::from(password);

@@ -1,6 +1,6 @@
 //! Keeping the hash of a changed password.
 
-use crate::{error::Unavailable, maybe_future::Answer, password::PasswordHash};
+use crate::{error::BackendError, maybe_future::MaybeFuture, password::PasswordHash};
 
 /// Where the hash of a changed password is kept for the next start. Every closure of the right shape is one.
 ///
@@ -18,20 +18,20 @@ use crate::{error::Unavailable, maybe_future::Answer, password::PasswordHash};
     label = "expected a `PasswordKeeper`, or a closure with its type written out",
     note = "a closure looks like `|hash: &PasswordHash| -> Answer<Result<(), Unavailable>> {{ … }}`"
 )]
-pub trait PasswordKeeper: Send + Sync + 'static {
+pub trait PasswordHashWriter: Send + Sync + 'static {
     /// Keeps `hash`. The password is another one when this is done, and not before.
     ///
     /// # Errors
     ///
     /// If it could not be kept: then the password stays what it was, and the person is told.
-    fn keep(&self, hash: &PasswordHash) -> Answer<Result<(), Unavailable>>;
+    fn write(&self, hash: &PasswordHash) -> MaybeFuture<Result<(), BackendError>>;
 }
 
-impl<F> PasswordKeeper for F
+impl<F> PasswordHashWriter for F
 where
-    F: Fn(&PasswordHash) -> Answer<Result<(), Unavailable>> + Send + Sync + 'static,
+    F: Fn(&PasswordHash) -> MaybeFuture<Result<(), BackendError>> + Send + Sync + 'static,
 {
-    fn keep(&self, hash: &PasswordHash) -> Answer<Result<(), Unavailable>> {
+    fn write(&self, hash: &PasswordHash) -> MaybeFuture<Result<(), BackendError>> {
         self(hash)
     }
 }

@@ -61,7 +61,7 @@ impl LegacyHash {
 
     fn digest_is<D: Digest>(&self, octets: &[u8]) -> bool {
         let digest = D::new().chain_update(octets).chain_update(&self.salt).finalize();
-        secret::equal(&digest, &self.digest)
+        secret::constant_time_eq(&digest, &self.digest)
     }
 }
 

@@ -3,12 +3,12 @@
 use crate::secret::Secret;
 
 /// The longest password that is hashed, in octets. A longer one is no password, and costs nothing.
-pub const PASSWORD_LIMIT: usize = 1024;
+pub(crate) const MAX_LEN: usize = 1024;
 
 /// The fewest characters that any policy takes.
 pub(super) const FLOOR: usize = 8;
 
 /// Whether anything is hashed for `password` at all.
 pub(crate) fn is_hashable(password: &Secret) -> bool {
-    (1..=PASSWORD_LIMIT).contains(&password.len())
+    (1..=MAX_LEN).contains(&password.len())
 }

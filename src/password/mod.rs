@@ -17,8 +17,7 @@ pub use self::{
     cost::HashCost,
     error::{PasswordError, PasswordErrorKind},
     hash::PasswordHash,
-    hash_writer::PasswordKeeper,
-    length::PASSWORD_LIMIT,
+    hash_writer::PasswordHashWriter,
     policy::PasswordPolicy,
     pool::{HashingError, HashingErrorKind, HashingPool, PasswordCheck},
 };

@@ -106,7 +106,7 @@ impl Argon2Hash {
                 (octets, &self.salt),
                 &mut tag,
             )
-            .is_some_and(|()| secret::equal(&tag, &self.tag))
+            .is_some_and(|()| secret::constant_time_eq(&tag, &self.tag))
     }
 
     pub(super) fn is_weak(&self) -> bool {

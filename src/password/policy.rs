@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{
     error::{PasswordError, PasswordErrorKind},
-    length::{self, PASSWORD_LIMIT},
+    length::{self, MAX_LEN},
     pieces::{PIECE_MINIMUM, is_separator, well_known},
 };
 use crate::{error::ConfigError, secret::Secret};
@@ -62,11 +62,11 @@ impl PasswordPolicy {
     ///
     /// As `minimum`: fewer than 8, or more than the 1024 octets that are hashed could hold.
     pub fn with_min_length(mut self, minimum: usize) -> Result<Self, ConfigError> {
-        if !(Self::MIN_ALLOWED..=PASSWORD_LIMIT).contains(&minimum) {
+        if !(Self::MIN_ALLOWED..=MAX_LEN).contains(&minimum) {
             return Err(ConfigError::new(
                 "minimum",
                 format!(
-                    "expected {} to {PASSWORD_LIMIT} characters, found {minimum}",
+                    "expected {} to {MAX_LEN} characters, found {minimum}",
                     Self::MIN_ALLOWED
                 ),
             ));
@@ -106,10 +106,10 @@ impl PasswordPolicy {
     /// `TooShort`, `TooLong`, `Common` or `Name`; the message is fit for the user.
     pub fn check(&self, password: &Secret) -> Result<(), PasswordError> {
         let (octets, minimum) = (password.len(), self.minimum);
-        if octets > PASSWORD_LIMIT {
+        if octets > MAX_LEN {
             return Err(PasswordError::new(
                 PasswordErrorKind::TooLong,
-                format!("expected a password of at most {PASSWORD_LIMIT} octets, found {octets}"),
+                format!("expected a password of at most {MAX_LEN} octets, found {octets}"),
             ));
         }
         // What is not UTF-8 has no code points to count.

@@ -59,7 +59,7 @@ pub use self::{
     source_chain::SourceChain,
     value::{Secret, SecretError, SecretErrorKind},
 };
-pub(crate) use self::{private_file::PrivateFile, value::equal};
+pub(crate) use self::{private_file::PrivateFile, value::constant_time_eq};
 
 /// A place that may hold a secret.
 ///

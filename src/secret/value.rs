@@ -76,7 +76,7 @@ impl From<Vec<u8>> for Secret {
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        equal(&self.0, &other.0)
+        constant_time_eq(&self.0, &other.0)
     }
 }
 
@@ -92,7 +92,7 @@ impl fmt::Debug for Secret {
 ///
 /// Gathers the differences sixteen octets at a time and lets `subtle` judge them once: judging octet by octet costs
 /// fourteen times as much for a token of 48 characters.
-pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
+pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     if left.len() != right.len() {
         return false;
     }
@@ -167,20 +167,20 @@ mod tests {
     fn equality_sees_a_difference_at_every_place_and_in_every_length() {
         for length in 0..40 {
             let octets: Vec<u8> = (0..length).collect();
-            assert!(equal(&octets, &octets.clone()), "length {length}");
+            assert!(constant_time_eq(&octets, &octets.clone()), "length {length}");
             for place in 0..octets.len() {
                 for bit in 0..8 {
                     let mut other = octets.clone();
                     other[place] ^= 1 << bit;
                     assert!(
-                        !equal(&octets, &other),
+                        !constant_time_eq(&octets, &other),
                         "length {length}, place {place}, bit {bit}"
                     );
                 }
             }
             let mut longer = octets.clone();
             longer.push(0);
-            assert!(!equal(&octets, &longer), "length {length}, one more");
+            assert!(!constant_time_eq(&octets, &longer), "length {length}, one more");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::{BoxError, Unavailable};
+use crate::error::{BackendError, BoxError};
 
 /// Something a store was asked to do, and did not; what it held before, it holds still.
 ///
@@ -60,7 +60,7 @@ impl StoreError {
     }
 }
 
-impl From<StoreError> for Unavailable {
+impl From<StoreError> for BackendError {
     /// A busy store is to be asked again after a second.
     fn from(error: StoreError) -> Self {
         let busy = error.kind == StoreErrorKind::Busy;

@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::clock::Moment;
+use crate::clock::MonotonicTime;
 
 /// A map of bounded size, each entry of which ends at a moment of its own.
 ///
@@ -19,41 +19,41 @@ use crate::clock::Moment;
 ///
 /// All methods take the moment they are called at. They lock one of several parts of the map, for as long as
 /// a few look-ups take; keys are spread over the parts by a hash nobody outside can foresee.
-pub(crate) struct Expiring<K, V> {
-    parts: Box<[Mutex<Part<K, V>>]>,
+pub(crate) struct ExpiringMap<K, V> {
+    parts: Box<[Mutex<Shard<K, V>>]>,
     hasher: RandomState,
     /// The bound of each part.
     room: usize,
 }
 
 /// So many parts that threads seldom meet in one.
-const PARTS: usize = 16;
+const SHARDS: usize = 16;
 /// Below this capacity there is one part: the bound of a part is then the bound of the map.
 const WORTH_PARTING: usize = 1024;
 /// Entries whose room is taken back at each change: more than a change can add.
-const TAKEN_BACK: usize = 4;
+const EVICTIONS_PER_WRITE: usize = 4;
 
-impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
+impl<K: Copy + Ord + Hash, V> ExpiringMap<K, V> {
     /// An empty map of at most `capacity` entries, and at least one.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self::in_parts(if capacity < WORTH_PARTING { 1 } else { PARTS }, capacity)
+        Self::in_parts(if capacity < WORTH_PARTING { 1 } else { SHARDS }, capacity)
     }
 
     fn in_parts(parts: usize, capacity: usize) -> Self {
         Self {
-            parts: (0..parts).map(|_| Mutex::new(Part::new())).collect(),
+            parts: (0..parts).map(|_| Mutex::new(Shard::new())).collect(),
             hasher: RandomState::new(),
             room: (capacity / parts).max(1),
         }
     }
 
     /// Puts `value` under `key` until `end`, in place of what stood there.
-    pub(crate) fn insert(&self, key: K, value: V, end: Moment, now: Moment) {
+    pub(crate) fn insert(&self, key: K, value: V, end: MonotonicTime, now: MonotonicTime) {
         self.part(&key).put(key, value, end, now, self.room, drop);
     }
 
     /// A copy of the value under `key`.
-    pub(crate) fn get(&self, key: &K, now: Moment) -> Option<V>
+    pub(crate) fn get(&self, key: &K, now: MonotonicTime) -> Option<V>
     where
         V: Clone,
     {
@@ -61,14 +61,14 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
     }
 
     /// What `look` makes of the value under `key`. The map is locked meanwhile: `look` must not wait.
-    pub(crate) fn read<T>(&self, key: &K, now: Moment, look: impl FnOnce(&V) -> T) -> Option<T> {
+    pub(crate) fn read<T>(&self, key: &K, now: MonotonicTime, look: impl FnOnce(&V) -> T) -> Option<T> {
         let part = self.part(key);
         let (value, end) = part.entries.get(key)?;
         (*end > now).then(|| look(value))
     }
 
     /// Takes the value under `key` out of the map: of any number of callers, one gets it.
-    pub(crate) fn take(&self, key: &K, now: Moment) -> Option<V> {
+    pub(crate) fn remove(&self, key: &K, now: MonotonicTime) -> Option<V> {
         self.part(key).remove(key, now).map(|(value, _)| value)
     }
 
@@ -79,8 +79,8 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
     pub(crate) fn update<T>(
         &self,
         key: K,
-        now: Moment,
-        change: impl FnOnce(Option<(V, Moment)>) -> (Option<(V, Moment)>, T),
+        now: MonotonicTime,
+        change: impl FnOnce(Option<(V, MonotonicTime)>) -> (Option<(V, MonotonicTime)>, T),
     ) -> T {
         self.update_or_evict(key, now, change, drop)
     }
@@ -91,8 +91,8 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
     pub(crate) fn update_or_evict<T>(
         &self,
         key: K,
-        now: Moment,
-        change: impl FnOnce(Option<(V, Moment)>) -> (Option<(V, Moment)>, T),
+        now: MonotonicTime,
+        change: impl FnOnce(Option<(V, MonotonicTime)>) -> (Option<(V, MonotonicTime)>, T),
         evicted: impl FnOnce(V),
     ) -> T {
         let mut part = self.part(&key);
@@ -106,7 +106,7 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
 
     /// The part that `key` belongs to. A thread that panicked while it held the lock left a map that forgets
     /// its key at worst, so the others go on.
-    fn part(&self, key: &K) -> MutexGuard<'_, Part<K, V>> {
+    fn part(&self, key: &K) -> MutexGuard<'_, Shard<K, V>> {
         let place = self.hasher.hash_one(key) % self.parts.len() as u64;
         self.parts[place as usize]
             .lock()
@@ -126,7 +126,7 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
     }
 }
 
-impl<K, V> fmt::Debug for Expiring<K, V> {
+impl<K, V> fmt::Debug for ExpiringMap<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Expiring")
             .field("capacity", &(self.room * self.parts.len()))
@@ -135,13 +135,13 @@ impl<K, V> fmt::Debug for Expiring<K, V> {
 }
 
 /// What lies under one lock.
-struct Part<K, V> {
-    entries: HashMap<K, (V, Moment)>,
+struct Shard<K, V> {
+    entries: HashMap<K, (V, MonotonicTime)>,
     /// The same keys by their ends.
-    order: BTreeSet<(Moment, K)>,
+    order: BTreeSet<(MonotonicTime, K)>,
 }
 
-impl<K, V> Part<K, V> {
+impl<K, V> Shard<K, V> {
     fn new() -> Self {
         Self {
             entries: HashMap::new(),
@@ -150,8 +150,16 @@ impl<K, V> Part<K, V> {
     }
 }
 
-impl<K: Copy + Ord + Hash, V> Part<K, V> {
-    fn put(&mut self, key: K, value: V, end: Moment, now: Moment, room: usize, evicted: impl FnOnce(V)) {
+impl<K: Copy + Ord + Hash, V> Shard<K, V> {
+    fn put(
+        &mut self,
+        key: K,
+        value: V,
+        end: MonotonicTime,
+        now: MonotonicTime,
+        room: usize,
+        evicted: impl FnOnce(V),
+    ) {
         self.forget_ended(now);
         self.remove(&key, now);
         if end <= now {
@@ -169,14 +177,14 @@ impl<K: Copy + Ord + Hash, V> Part<K, V> {
     }
 
     /// Takes the entry out. One that has ended goes, too, and is not told of.
-    fn remove(&mut self, key: &K, now: Moment) -> Option<(V, Moment)> {
+    fn remove(&mut self, key: &K, now: MonotonicTime) -> Option<(V, MonotonicTime)> {
         let (value, end) = self.entries.remove(key)?;
         self.order.remove(&(end, *key));
         (end > now).then_some((value, end))
     }
 
-    fn forget_ended(&mut self, now: Moment) {
-        for _ in 0..TAKEN_BACK {
+    fn forget_ended(&mut self, now: MonotonicTime) {
+        for _ in 0..EVICTIONS_PER_WRITE {
             match self.order.first() {
                 Some(&(end, key)) if end <= now => {
                     self.order.pop_first();
@@ -203,8 +211,8 @@ mod tests {
 
     use super::*;
 
-    fn at(seconds: u64) -> Moment {
-        Moment::from_start(Duration::from_secs(seconds))
+    fn at(seconds: u64) -> MonotonicTime {
+        MonotonicTime::from_duration(Duration::from_secs(seconds))
     }
 
     #[derive(Clone, Debug)]
@@ -261,7 +269,7 @@ mod tests {
             capacity in 1..8_usize,
             steps in vec(step(), 0..60),
         ) {
-            let map = Expiring::in_parts(1, capacity);
+            let map = ExpiringMap::in_parts(1, capacity);
             let mut model = Model { entries: HashMap::new(), capacity };
             let mut now = 0;
             for (number, step) in (0..).zip(steps) {
@@ -275,7 +283,7 @@ mod tests {
                     Step::Take(key) => {
                         let expected = model.live(key, now);
                         model.entries.remove(&key);
-                        prop_assert_eq!(map.take(&key, at(now)), expected);
+                        prop_assert_eq!(map.remove(&key, at(now)), expected);
                     }
                     Step::Update(key, life) => {
                         let expected = model.live(key, now);
@@ -297,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_full_map_forgets_what_would_have_ended_first_and_takes_the_new_key() {
-        let map = Expiring::new(2);
+        let map = ExpiringMap::new(2);
         map.insert("late", 1, at(100), at(0));
         map.insert("early", 2, at(50), at(0));
         map.insert("earliest", 3, at(10), at(0));
@@ -310,7 +318,7 @@ mod tests {
 
     #[test]
     fn an_update_reports_the_value_that_made_room_and_no_other() {
-        let map = Expiring::new(2);
+        let map = ExpiringMap::new(2);
         let put = |key, value, end| {
             let mut evicted = None;
             map.update_or_evict(
@@ -330,7 +338,7 @@ mod tests {
 
     #[test]
     fn an_update_to_nothing_removes_and_sees_nothing_that_has_ended() {
-        let map = Expiring::new(8);
+        let map = ExpiringMap::new(8);
         map.insert(1, "one", at(10), at(0));
         assert_eq!(map.update(1, at(10), |present| (None, present)), None);
         map.insert(1, "one", at(10), at(0));
@@ -342,8 +350,8 @@ mod tests {
     #[test]
     fn a_million_keys_take_the_room_of_the_capacity() {
         const CAPACITY: usize = 4_096;
-        let map = Expiring::<u64, [u64; 2]>::new(CAPACITY);
-        let full = |map: &Expiring<_, _>, from: u64, count: u64| {
+        let map = ExpiringMap::<u64, [u64; 2]>::new(CAPACITY);
+        let full = |map: &ExpiringMap<_, _>, from: u64, count: u64| {
             for key in from..from + count {
                 map.insert(key, [key; 2], at(100 + key % 1_000), at(0));
             }
@@ -359,7 +367,7 @@ mod tests {
 
     #[test]
     fn what_has_ended_is_swept_by_those_who_come_later() {
-        let map = Expiring::new(512);
+        let map = ExpiringMap::new(512);
         for key in 0..500 {
             map.insert(key, (), at(10), at(0));
         }
@@ -372,7 +380,7 @@ mod tests {
     #[test]
     fn of_two_threads_that_take_one_gets_it() {
         const ROUNDS: usize = 20_000;
-        let map = Expiring::new(ROUNDS * 2);
+        let map = ExpiringMap::new(ROUNDS * 2);
         for key in 0..ROUNDS {
             map.insert(key, (), at(1), at(0));
         }
@@ -382,7 +390,7 @@ mod tests {
                 scope.spawn(|| {
                     start.wait();
                     for key in 0..ROUNDS {
-                        if map.take(&key, at(0)).is_some() {
+                        if map.remove(&key, at(0)).is_some() {
                             taken.fetch_add(1, Ordering::Relaxed);
                         }
                     }

@@ -41,12 +41,12 @@ mod token_record;
 mod token_store;
 mod worker;
 
-pub(crate) use expiring_map::Expiring;
+pub(crate) use expiring_map::ExpiringMap;
 #[cfg(feature = "hub-server")]
 pub use hub::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresTokenStore, PostgresTokenStoreBuilder};
-pub(crate) use revoked_sessions::{EndedLogins, Login, LoginEnd};
+pub(crate) use revoked_sessions::{RevokedSessions, SessionEnded, SessionKey};
 pub(crate) use salted_hash::find_among;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteTokenStore, SqliteTokenStoreBuilder};

@@ -13,8 +13,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::Expiring;
-use crate::clock::Moment;
+use super::ExpiringMap;
+use crate::clock::MonotonicTime;
 
 /// Logins that were ended before their time, and the futures that wait for the end of one.
 ///
@@ -33,14 +33,14 @@ use crate::clock::Moment;
 ///    of one user takes the room of one user.
 /// 2. At most [`USERS`] users are kept. When there are more, the user whose ended logins expire first is
 ///    forgotten, and every login *of any user* ends that began no later than the latest of theirs.
-pub(crate) struct EndedLogins {
+pub(crate) struct RevokedSessions {
     any: AtomicBool,
-    users: Expiring<u64, EndedOfUser>,
+    users: ExpiringMap<u64, EndedOfUser>,
     /// Every login of any user that began before this second has ended.
     begun_before: AtomicU64,
     /// Counts the changes of keys, each of which ends all logins.
     epoch: AtomicU16,
-    waiting: Mutex<BTreeMap<Waiter, Waiting>>,
+    waiting: Mutex<BTreeMap<WaiterKey, Waiter>>,
     numbers: AtomicU64,
     hasher: RandomState,
 }
@@ -53,17 +53,17 @@ const USERS: usize = 32_768;
 const KEPT_PER_USER: usize = 32;
 
 /// A user by hash, the second a login began at, and a number that makes the waiter unique.
-type Waiter = (u64, u32, u64);
+type WaiterKey = (u64, u32, u64);
 
 /// The state of a future that waits for the end of a login.
-enum Waiting {
+enum Waiter {
     Ended,
     Still(Option<Waker>),
 }
 
 /// Which login: its user, and the last 32 bits of the second it began at.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Login<'a> {
+pub(crate) struct SessionKey<'a> {
     pub(crate) username: &'a str,
     pub(crate) started: u32,
 }
@@ -109,7 +109,7 @@ fn after(second: u32) -> u64 {
     u64::from(second) + 1
 }
 
-impl EndedLogins {
+impl RevokedSessions {
     pub(crate) fn new() -> Self {
         Self::of_users(USERS)
     }
@@ -117,7 +117,7 @@ impl EndedLogins {
     fn of_users(capacity: usize) -> Self {
         Self {
             any: AtomicBool::new(false),
-            users: Expiring::new(capacity),
+            users: ExpiringMap::new(capacity),
             begun_before: AtomicU64::new(0),
             epoch: AtomicU16::new(0),
             waiting: Mutex::default(),
@@ -128,19 +128,19 @@ impl EndedLogins {
 
     /// Whether `login` was ended.
     #[inline]
-    pub(crate) fn holds(&self, login: Login<'_>, now: impl FnOnce() -> Moment) -> bool {
+    pub(crate) fn contains(&self, login: SessionKey<'_>, now: impl FnOnce() -> MonotonicTime) -> bool {
         self.any.load(Ordering::Relaxed) && self.is_ended(self.user(login), login.started, now())
     }
 
     #[cold]
-    fn is_ended(&self, user: u64, started: u32, now: Moment) -> bool {
+    fn is_ended(&self, user: u64, started: u32, now: MonotonicTime) -> bool {
         let of_user = self.users.read(&user, now, |user| user.contains(started));
         // In this order: before a user is forgotten, the mark for all users is set.
         of_user.unwrap_or(false) || u64::from(started) < self.begun_before.load(Ordering::Acquire)
     }
 
     /// Ends `login`, whose cookies are valid until `until` at the latest.
-    pub(crate) fn end(&self, login: Login<'_>, until: Moment, now: Moment) {
+    pub(crate) fn revoke(&self, login: SessionKey<'_>, until: MonotonicTime, now: MonotonicTime) {
         let (user, before) = (self.user(login), self.begun_before.load(Ordering::Acquire));
         let ended = self.users.update_or_evict(
             user,
@@ -173,52 +173,57 @@ impl EndedLogins {
     }
 
     /// The number of changes of keys so far.
-    pub(crate) fn epoch(&self) -> u16 {
+    pub(crate) fn key_generation(&self) -> u16 {
         self.epoch.load(Ordering::Acquire)
     }
 
     /// Ends all logins of before `epoch`, whose cookies no key opens any more.
-    pub(crate) fn end_all_before(&self, epoch: u16) {
+    pub(crate) fn revoke_all_before(&self, epoch: u16) {
         self.epoch.store(epoch, Ordering::Release);
-        self.wake(|waiting| waiting.values_mut().filter_map(Waiting::end).collect());
+        self.wake(|waiting| waiting.values_mut().filter_map(Waiter::end).collect());
     }
 
     /// A future that completes when `login` ends, whose cookie was opened in `epoch`.
-    pub(crate) fn wait(self: &Arc<Self>, login: Login<'_>, epoch: u16, now: Moment) -> LoginEnd {
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        login: SessionKey<'_>,
+        epoch: u16,
+        now: MonotonicTime,
+    ) -> SessionEnded {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let key = (self.user(login), login.started, number);
         // Looked up while the lock is held: a logout notes the end first, and wakes the waiters afterwards.
         let mut waiting = self.waiting();
-        let is_over = epoch != self.epoch() || self.is_ended(key.0, key.1, now);
+        let is_over = epoch != self.key_generation() || self.is_ended(key.0, key.1, now);
         let state = if is_over {
-            Waiting::Ended
+            Waiter::Ended
         } else {
-            Waiting::Still(None)
+            Waiter::Still(None)
         };
         waiting.insert(key, state);
         drop(waiting);
-        LoginEnd {
+        SessionEnded {
             logins: Arc::clone(self),
             key,
         }
     }
 
-    fn user(&self, login: Login<'_>) -> u64 {
+    fn user(&self, login: SessionKey<'_>) -> u64 {
         self.hasher.hash_one(login.username)
     }
 
     /// Wakes the waiters that `find` returns, after the lock is released.
-    fn wake(&self, find: impl FnOnce(&mut BTreeMap<Waiter, Waiting>) -> Vec<Waker>) {
+    fn wake(&self, find: impl FnOnce(&mut BTreeMap<WaiterKey, Waiter>) -> Vec<Waker>) {
         let wakers = find(&mut self.waiting());
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Waiter, Waiting>> {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<WaiterKey, Waiter>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
+impl Waiter {
     fn end(&mut self) -> Option<Waker> {
         match std::mem::replace(self, Self::Ended) {
             Self::Ended => None,
@@ -227,24 +232,24 @@ impl Waiting {
     }
 }
 
-impl fmt::Debug for EndedLogins {
+impl fmt::Debug for RevokedSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndedLogins").finish_non_exhaustive()
     }
 }
 
 /// Completes when a login ends.
-pub(crate) struct LoginEnd {
-    logins: Arc<EndedLogins>,
-    key: Waiter,
+pub(crate) struct SessionEnded {
+    logins: Arc<RevokedSessions>,
+    key: WaiterKey,
 }
 
-impl Future for LoginEnd {
+impl Future for SessionEnded {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         match self.logins.waiting().get_mut(&self.key) {
-            Some(Waiting::Still(waker)) => {
+            Some(Waiter::Still(waker)) => {
                 *waker = Some(context.waker().clone());
                 Poll::Pending
             }
@@ -253,7 +258,7 @@ impl Future for LoginEnd {
     }
 }
 
-impl Drop for LoginEnd {
+impl Drop for SessionEnded {
     fn drop(&mut self) {
         self.logins.waiting().remove(&self.key);
     }
@@ -267,61 +272,61 @@ mod tests {
 
     use super::*;
 
-    fn at(seconds: u64) -> Moment {
-        Moment::from_start(Duration::from_secs(seconds))
+    fn at(seconds: u64) -> MonotonicTime {
+        MonotonicTime::from_duration(Duration::from_secs(seconds))
     }
 
-    fn login(username: &str) -> Login<'_> {
-        Login { username, started: 7 }
+    fn login(username: &str) -> SessionKey<'_> {
+        SessionKey { username, started: 7 }
     }
 
-    fn begun(username: &str, started: u32) -> Login<'_> {
-        Login { username, started }
+    fn begun(username: &str, started: u32) -> SessionKey<'_> {
+        SessionKey { username, started }
     }
 
     /// More than are kept of one user.
     const MANY: u32 = KEPT_PER_USER as u32 + 1;
 
-    fn is_ready(end: &mut LoginEnd) -> bool {
+    fn is_ready(end: &mut SessionEnded) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         Pin::new(end).poll(&mut context).is_ready()
     }
 
     #[test]
     fn an_ended_login_stays_ended_as_long_as_its_cookies_live_and_no_other_ends() {
-        let logins = EndedLogins::new();
-        let later = Login {
+        let logins = RevokedSessions::new();
+        let later = SessionKey {
             started: 8,
             ..login("alice")
         };
-        assert!(!logins.holds(login("alice"), || panic!(
+        assert!(!logins.contains(login("alice"), || panic!(
             "no clock is read before a login was ended"
         )));
-        logins.end(login("alice"), at(100), at(0));
+        logins.revoke(login("alice"), at(100), at(0));
         for (login, now, ended) in [
             (login("alice"), 99, true),
             (login("alice"), 100, false),
             (login("bob"), 1, false),
             (later, 1, false),
         ] {
-            assert_eq!(logins.holds(login, || at(now)), ended, "{login:?} at {now}");
+            assert_eq!(logins.contains(login, || at(now)), ended, "{login:?} at {now}");
         }
     }
 
     #[test]
     fn whoever_waits_is_told_of_the_end_and_of_no_other() {
-        let logins = Arc::new(EndedLogins::new());
+        let logins = Arc::new(RevokedSessions::new());
         let [mut hers, mut hers_too, mut his] =
-            ["alice", "alice", "bob"].map(|name| logins.wait(login(name), 0, at(0)));
+            ["alice", "alice", "bob"].map(|name| logins.subscribe(login(name), 0, at(0)));
         assert!(!is_ready(&mut hers) && !is_ready(&mut his));
-        logins.end(login("alice"), at(100), at(0));
+        logins.revoke(login("alice"), at(100), at(0));
         assert!(is_ready(&mut hers) && is_ready(&mut hers_too) && !is_ready(&mut his));
-        let mut too_late = logins.wait(login("alice"), 0, at(1));
+        let mut too_late = logins.subscribe(login("alice"), 0, at(1));
         assert!(is_ready(&mut too_late), "it had ended before");
-        logins.end_all_before(1);
+        logins.revoke_all_before(1);
         assert!(is_ready(&mut his));
-        let mut of_before = logins.wait(login("carol"), 0, at(1));
-        let mut of_now = logins.wait(login("carol"), 1, at(1));
+        let mut of_before = logins.subscribe(login("carol"), 0, at(1));
+        let mut of_now = logins.subscribe(login("carol"), 1, at(1));
         assert!(is_ready(&mut of_before) && !is_ready(&mut of_now));
         drop((hers, hers_too, his, too_late, of_before, of_now));
         assert!(logins.waiting().is_empty(), "nobody is left behind");
@@ -329,12 +334,12 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_users_logouts_ends_no_login_of_others_and_forgets_none() {
-        let logins = EndedLogins::of_users(2);
-        logins.end(begun("alice", 500), at(100), at(0));
+        let logins = RevokedSessions::of_users(2);
+        logins.revoke(begun("alice", 500), at(100), at(0));
         for second in 1..10 * MANY {
-            logins.end(begun("mallory", second), at(200), at(1));
+            logins.revoke(begun("mallory", second), at(200), at(1));
         }
-        let holds = |login| logins.holds(login, || at(2));
+        let holds = |login| logins.contains(login, || at(2));
         assert!(holds(begun("alice", 500)), "the ended login of another user");
         for second in [1, 499, 501] {
             assert!(!holds(begun("alice", second)), "a valid login of another user");
@@ -347,29 +352,33 @@ mod tests {
 
     #[test]
     fn beyond_those_kept_of_a_user_the_logins_begun_before_end_too() {
-        let logins = Arc::new(EndedLogins::new());
-        let waits = |second| logins.wait(begun("alice", second), 0, at(1));
+        let logins = Arc::new(RevokedSessions::new());
+        let waits = |second| logins.subscribe(begun("alice", second), 0, at(1));
         let (mut earlier, mut between, mut later) = (waits(9), waits(11), waits(1_000));
         for second in (0..MANY).map(|number| 10 + 2 * number) {
             assert!(!is_ready(&mut earlier), "{second}");
-            logins.end(begun("alice", second), at(100), at(1));
+            logins.revoke(begun("alice", second), at(100), at(1));
         }
         assert!(is_ready(&mut earlier) && !is_ready(&mut between) && !is_ready(&mut later));
         for (second, ended) in [(9, true), (10, true), (11, false), (12, true), (1_000, false)] {
-            assert_eq!(logins.holds(begun("alice", second), || at(2)), ended, "{second}");
+            assert_eq!(
+                logins.contains(begun("alice", second), || at(2)),
+                ended,
+                "{second}"
+            );
         }
     }
 
     #[test]
     fn too_many_users_end_the_logins_begun_before_the_forgotten_ones() {
-        let logins = Arc::new(EndedLogins::of_users(2));
-        logins.end(begun("alice", 20), at(100), at(0));
-        logins.end(begun("alice", 30), at(100), at(0));
-        logins.end(begun("bob", 40), at(101), at(1));
-        let waits = |second| logins.wait(begun("dave", second), 0, at(1));
+        let logins = Arc::new(RevokedSessions::of_users(2));
+        logins.revoke(begun("alice", 20), at(100), at(0));
+        logins.revoke(begun("alice", 30), at(100), at(0));
+        logins.revoke(begun("bob", 40), at(101), at(1));
+        let waits = |second| logins.subscribe(begun("dave", second), 0, at(1));
         let (mut as_late, mut later) = (waits(30), waits(31));
         assert!(!is_ready(&mut as_late));
-        logins.end(begun("carol", 50), at(102), at(2));
+        logins.revoke(begun("carol", 50), at(102), at(2));
         assert!(is_ready(&mut as_late) && !is_ready(&mut later));
         for (login, ended) in [
             (begun("alice", 20), true),
@@ -380,7 +389,7 @@ mod tests {
             (begun("dave", 30), true),
             (begun("dave", 31), false),
         ] {
-            assert_eq!(logins.holds(login, || at(3)), ended, "{login:?}");
+            assert_eq!(logins.contains(login, || at(3)), ended, "{login:?}");
         }
     }
 
@@ -391,14 +400,14 @@ mod tests {
             ends in vec((0..6_u8, 0..50_u32, 0..3_u64), 0..400),
         ) {
             const LIFE: u64 = 100;
-            let logins = EndedLogins::of_users(users);
+            let logins = RevokedSessions::of_users(users);
             let (mut now, mut ended) = (0, Vec::new());
             for (user, started, passed) in ends {
                 now += passed;
-                logins.end(begun(&user.to_string(), started), at(now + LIFE), at(now));
+                logins.revoke(begun(&user.to_string(), started), at(now + LIFE), at(now));
                 ended.push((user, started, now + LIFE));
                 for (user, started, until) in &ended {
-                    let holds = logins.holds(begun(&user.to_string(), *started), || at(now));
+                    let holds = logins.contains(begun(&user.to_string(), *started), || at(now));
                     prop_assert!(holds || *until <= now, "{user} {started} at {now}");
                 }
             }

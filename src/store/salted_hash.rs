@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use super::worker;
 use crate::{
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     secret::{self, Secret, SecretError, SecretErrorKind},
     store::{RecordId, StoreError, TokenRecord},
     token::{PresentedToken, TokenHash},
@@ -24,8 +24,10 @@ pub trait SaltedHashStore: Send + Sync {
     /// # Errors
     ///
     /// If the store cannot tell.
-    fn find_by_prefix(&self, prefix: &str)
-    -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>>;
+    fn find_by_prefix(
+        &self,
+        prefix: &str,
+    ) -> MaybeFuture<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>>;
 
     /// Keeps the token under `hash` in place of prefix and salted hash, if it is there still and nothing speaks against
     /// it: nobody waits for this.
@@ -99,7 +101,7 @@ impl SaltedTokenHash {
         let mut digest = D::new();
         digest.update(self.salt.as_bytes());
         (0..self.rounds).for_each(|_| digest.update(token));
-        secret::equal(&digest.finalize(), &self.digest)
+        secret::constant_time_eq(&digest.finalize(), &self.digest)
     }
 }
 

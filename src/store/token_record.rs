@@ -17,7 +17,7 @@ impl RecordId {
     ///
     /// If the system's random generator fails.
     pub fn random() -> Self {
-        Self((u64::from_ne_bytes(random::octets()) >> 1).max(1))
+        Self((u64::from_ne_bytes(random::bytes()) >> 1).max(1))
     }
 
     /// The number.

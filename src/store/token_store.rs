@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     clock::UnixTime,
-    maybe_future::{Answer, BoxFuture},
+    maybe_future::{BoxFuture, MaybeFuture},
     store::{RecordId, SaltedHashStore, StoreError, TokenFilter, TokenRecord},
     token::{Token, TokenHash},
 };
@@ -45,7 +45,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// If the store cannot tell.
-    fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>>;
+    fn find(&self, hash: TokenHash) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>>;
 
     /// Keeps a token under its hash from now on.
     ///
@@ -96,7 +96,7 @@ pub trait TokenStore: Send + Sync + 'static {
 }
 
 impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
-    fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
+    fn find(&self, hash: TokenHash) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>> {
         (**self).find(hash)
     }
 

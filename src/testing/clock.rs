@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::{Clock, Moment, UnixTime};
+use crate::clock::{Clock, MonotonicTime, UnixTime};
 
 /// A clock that shows what a test sets. Clones show the same time.
 ///
@@ -52,7 +52,7 @@ impl TestClock {
 
     /// Lets `duration` pass. The date goes forward in whole seconds.
     pub fn advance(&self, duration: Duration) {
-        self.set(self.now().after(duration));
+        self.set(self.now().saturating_add(duration));
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.0.passed.fetch_add(nanoseconds, Ordering::Relaxed);
     }
@@ -63,7 +63,7 @@ impl Clock for TestClock {
         UnixTime::from_secs(self.0.date.load(Ordering::Relaxed))
     }
 
-    fn moment(&self) -> Moment {
-        Moment::from_start(Duration::from_nanos(self.0.passed.load(Ordering::Relaxed)))
+    fn monotonic_now(&self) -> MonotonicTime {
+        MonotonicTime::from_duration(Duration::from_nanos(self.0.passed.load(Ordering::Relaxed)))
     }
 }

@@ -4,11 +4,11 @@ use http::{HeaderValue, Request, header::HOST};
 
 use crate::{
     grant::Grant,
-    head::Head,
+    head::RequestHead,
     identity::Identity,
     layer::AuthLayer,
     scopes::Scopes,
-    session::{Credential, Session},
+    session::{AuthMethod, Session},
 };
 
 /// Somebody that a test puts on a request, in place of a login.
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct TestIdentity {
     grant: Grant,
-    credential: Credential,
+    credential: AuthMethod,
 }
 
 impl TestIdentity {
@@ -45,7 +45,7 @@ impl TestIdentity {
     pub fn from_grant(grant: Grant) -> Self {
         Self {
             grant,
-            credential: Credential::Token,
+            credential: AuthMethod::Token,
         }
     }
 
@@ -58,7 +58,7 @@ impl TestIdentity {
 
     /// Default: [`Credential::Token`]. How they were known; with a cookie the gate's cross-site rules apply.
     #[must_use]
-    pub fn with_auth_method(mut self, credential: Credential) -> Self {
+    pub fn with_auth_method(mut self, credential: AuthMethod) -> Self {
         self.credential = credential;
         self
     }
@@ -83,7 +83,7 @@ impl TestIdentity {
     /// (`optional`, `require`, clones) take them as known, other gates do not. A request without a host is given
     /// `Host: localhost`, as a gate answers none without.
     pub fn authenticate<B>(&self, auth: &AuthLayer, mut request: Request<B>) -> Request<B> {
-        if Head::of(&request).host().is_none() {
+        if RequestHead::new(&request).host().is_none() {
             let localhost = HeaderValue::from_static("localhost");
             request.headers_mut().insert(HOST, localhost);
         }

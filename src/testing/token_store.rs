@@ -57,8 +57,8 @@ async fn what_was_inserted_is_found_as_it_was(store: &dyn TokenStore) {
         .with_color("#fff");
     let grant = Grant::new(identity)
         .with_scopes(["read", "access:servers!server=alice/"])
-        .expires_at(NOW.after(Duration::from_secs(60)))
-        .labelled("phone");
+        .with_expiry(NOW.saturating_add(Duration::from_secs(60)))
+        .with_label("phone");
     let full = TokenRecord::new(grant, NOW)
         .with_session("5e55")
         .with_client("service-grader")
@@ -88,7 +88,7 @@ async fn texts_of_all_kinds_come_back(store: &dyn TokenStore) {
     ] {
         let grant = Grant::new(Identity::new(text))
             .with_scopes([text, "b"])
-            .labelled(text);
+            .with_label(text);
         let record = TokenRecord::new(grant, NOW).with_session(text).with_client(text);
         let hash = new_hash();
         insert(store, hash, &record).await;
@@ -156,7 +156,7 @@ async fn an_issued_token_is_found_by_its_hash(store: &dyn TokenStore) {
 }
 
 async fn lists_hold_what_was_meant_and_nothing_expired(store: &dyn TokenStore) {
-    let made = |second| NOW.after(Duration::from_secs(second));
+    let made = |second| NOW.saturating_add(Duration::from_secs(second));
     let grant = || Grant::new(Identity::new("lister"));
     let second = TokenRecord::new(grant(), made(2))
         .with_session("one")
@@ -164,8 +164,8 @@ async fn lists_hold_what_was_meant_and_nothing_expired(store: &dyn TokenStore) {
     let first = TokenRecord::new(grant(), made(1))
         .with_session("two")
         .with_client("c");
-    let third = TokenRecord::new(grant().expires_at(made(4)), made(3)).with_session("one");
-    let expired = TokenRecord::new(grant().expires_at(made(3)), made(3)).with_session("one");
+    let third = TokenRecord::new(grant().with_expiry(made(4)), made(3)).with_session("one");
+    let expired = TokenRecord::new(grant().with_expiry(made(3)), made(3)).with_session("one");
     let foreign = record("Lister").with_session("one").with_client("c");
     for record in [&second, &first, &expired, &third, &foreign] {
         insert(store, new_hash(), record).await;
@@ -286,7 +286,7 @@ async fn of_many_at_once_one_is_kept(store: &dyn TokenStore) {
 async fn a_use_is_noted_and_never_goes_back(store: &dyn TokenStore) {
     let (hash, record) = (new_hash(), record("user"));
     insert(store, hash, &record).await;
-    let [early, late] = [60, 120].map(|seconds| NOW.after(Duration::from_secs(seconds)));
+    let [early, late] = [60, 120].map(|seconds| NOW.saturating_add(Duration::from_secs(seconds)));
     store.record_use(record.id(), early);
     is_noted(store, hash, early).await;
     store.record_use(record.id(), late);

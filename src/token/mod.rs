@@ -12,9 +12,6 @@ use crate::{
     secret::{self, Secret, SecretError, SecretErrorKind},
 };
 
-/// The longest token, in octets.
-pub const TOKEN_LIMIT: usize = 512;
-
 /// What a generated token begins with, so that a leaked one is recognised wherever it turns up.
 const PREFIX: &str = "pcl_";
 /// 43 characters of 62 kinds are 256 bits.
@@ -59,6 +56,9 @@ pub struct Token {
 }
 
 impl Token {
+    /// The longest token, in bytes.
+    pub const MAX_LEN: usize = 512;
+
     /// A new token, from the system's random generator.
     ///
     /// # Panics
@@ -85,7 +85,7 @@ impl Token {
     pub fn from_secret(secret: Secret) -> Result<Self, SecretError> {
         let malformed = |message: String| SecretError::new(SecretErrorKind::Malformed, message);
         match PresentedToken::new(secret.expose()) {
-            Some(token) if token.is_mistyped() => Err(malformed(format!(
+            Some(token) if token.has_checksum_error() => Err(malformed(format!(
                 "token begins with {PREFIX} and its checksum is wrong: mistyped or cut short"
             ))),
             Some(_) => Ok(Self {
@@ -93,7 +93,8 @@ impl Token {
                 generated: false,
             }),
             None => Err(malformed(format!(
-                "expected a token of 1 to {TOKEN_LIMIT} visible ASCII characters, found {}",
+                "expected a token of 1 to {} visible ASCII characters, found {}",
+                Self::MAX_LEN,
                 describe(secret.expose())
             ))),
         }
@@ -105,7 +106,7 @@ impl Token {
     }
 
     /// The value of an `Authorization` field that carries this token, marked as sensitive.
-    pub fn authorization(&self) -> HeaderValue {
+    pub fn to_authorization_header(&self) -> HeaderValue {
         let mut value =
             HeaderValue::try_from(format!("Bearer {}", self.expose())).expect("a token is visible ASCII");
         value.set_sensitive(true);
@@ -114,7 +115,7 @@ impl Token {
 
     /// The hash by which sets and stores know it.
     pub fn hash(&self) -> TokenHash {
-        TokenHash::of(self.text.expose())
+        TokenHash::new(self.text.expose())
     }
 
     /// Whether this process generated it, so that no restart will know it again.
@@ -124,12 +125,12 @@ impl Token {
 
     /// Whether `presented` is this token: constant time, the length may show.
     pub(crate) fn matches(&self, presented: PresentedToken<'_>) -> bool {
-        self.is(presented.0)
+        self.matches_bytes(presented.0)
     }
 
     /// The same for octets of which it is not known whether they have the form of a token.
-    pub(crate) fn is(&self, octets: &[u8]) -> bool {
-        secret::equal(self.text.expose(), octets)
+    pub(crate) fn matches_bytes(&self, octets: &[u8]) -> bool {
+        secret::constant_time_eq(self.text.expose(), octets)
     }
 }
 
@@ -158,7 +159,7 @@ pub struct PresentedToken<'a>(&'a [u8]);
 impl<'a> PresentedToken<'a> {
     /// The token that `octets` are, or `None` unless they are 1 to 512 visible ASCII octets (21 to 7E).
     pub fn new(octets: &'a [u8]) -> Option<Self> {
-        let formed = (1..=TOKEN_LIMIT).contains(&octets.len()) && are_visible(octets);
+        let formed = (1..=Token::MAX_LEN).contains(&octets.len()) && is_visible_ascii(octets);
         formed.then_some(Self(octets))
     }
 
@@ -173,20 +174,20 @@ impl<'a> PresentedToken<'a> {
 
     /// The hash by which sets and stores know it.
     pub fn hash(self) -> TokenHash {
-        TokenHash::of(self.0)
+        TokenHash::new(self.0)
     }
 
     /// Whether it begins as a generated token does and its checksum is wrong: no look-up is needed then.
-    pub fn is_mistyped(self) -> bool {
+    pub fn has_checksum_error(self) -> bool {
         self.0.starts_with(PREFIX.as_bytes())
             && self.0.split_last_chunk::<CHECKSUM>().is_none_or(|(body, sum)| {
-                body.len() != PREFIX.len() + RANDOM || !secret::equal(&checksum(body), sum)
+                body.len() != PREFIX.len() + RANDOM || !secret::constant_time_eq(&checksum(body), sum)
             })
     }
 }
 
 /// Returns whether all are visible ASCII. Without a way out at the first that is not, the compiler judges many at once.
-fn are_visible(octets: &[u8]) -> bool {
+fn is_visible_ascii(octets: &[u8]) -> bool {
     octets
         .iter()
         .fold(true, |all, octet| all & octet.is_ascii_graphic())
@@ -208,7 +209,7 @@ impl fmt::Debug for PresentedToken<'_> {
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    pub(crate) fn of(octets: &[u8]) -> Self {
+    pub(crate) fn new(octets: &[u8]) -> Self {
         Self(sha256(octets))
     }
 
@@ -265,7 +266,7 @@ impl fmt::Debug for TokenHash {
 
 /// The first 32 bits of the SHA-256 of `text`, in base 62, most significant digit first.
 fn checksum(text: &[u8]) -> [u8; CHECKSUM] {
-    let [first, second, third, fourth, ..] = TokenHash::of(text).0;
+    let [first, second, third, fourth, ..] = TokenHash::new(text).0;
     let mut rest = u32::from_be_bytes([first, second, third, fourth]);
     let mut digits = [0; CHECKSUM];
     for digit in digits.iter_mut().rev() {
@@ -304,7 +305,7 @@ mod tests {
         assert!(
             !PresentedToken::new(token.expose().as_bytes())
                 .expect("well-formed")
-                .is_mistyped()
+                .has_checksum_error()
         );
         assert!(token.is_generated());
     }
@@ -317,17 +318,25 @@ mod tests {
             let mut changed = text.to_vec();
             changed[place] = if changed[place] == b'0' { b'1' } else { b'0' };
             assert!(
-                PresentedToken::new(&changed).expect("well-formed").is_mistyped(),
+                PresentedToken::new(&changed)
+                    .expect("well-formed")
+                    .has_checksum_error(),
                 "changed at {place}"
             );
             let mut cut = text.to_vec();
             cut.remove(place);
             assert!(
-                PresentedToken::new(&cut).expect("well-formed").is_mistyped(),
+                PresentedToken::new(&cut)
+                    .expect("well-formed")
+                    .has_checksum_error(),
                 "lost at {place}"
             );
         }
-        assert!(PresentedToken::new(b"pcl_").expect("well-formed").is_mistyped());
+        assert!(
+            PresentedToken::new(b"pcl_")
+                .expect("well-formed")
+                .has_checksum_error()
+        );
     }
 
     #[test]
@@ -341,11 +350,11 @@ mod tests {
 
     #[test]
     fn tokens_of_other_origin_are_taken_as_they_are_if_a_header_can_carry_them() {
-        let longest = "x".repeat(TOKEN_LIMIT);
+        let longest = "x".repeat(Token::MAX_LEN);
         for text in ["a", "0123456789abcdef", "a,b;c=d\"e\\f", longest.as_str()] {
             assert_eq!(text.parse::<Token>().expect("a token").expose(), text, "{text}");
         }
-        let too_long = "x".repeat(TOKEN_LIMIT + 1);
+        let too_long = "x".repeat(Token::MAX_LEN + 1);
         for (text, found) in [
             ("", "found nothing"),
             (
@@ -373,12 +382,16 @@ mod tests {
         for length in 1..34 {
             for neighbour in [b'!', b'a', b'~'] {
                 let mut octets = vec![neighbour; length];
-                assert!(are_visible(&octets));
+                assert!(is_visible_ascii(&octets));
                 for place in 0..length {
                     for octet in 0..=255 {
                         octets[place] = octet;
                         let expected = octet.is_ascii_graphic();
-                        assert_eq!(are_visible(&octets), expected, "{octet} at {place} of {length}");
+                        assert_eq!(
+                            is_visible_ascii(&octets),
+                            expected,
+                            "{octet} at {place} of {length}"
+                        );
                     }
                     octets[place] = neighbour;
                 }
@@ -412,6 +425,6 @@ mod tests {
         let token = Token::generate();
         let presented = PresentedToken::new(token.expose().as_bytes()).expect("well-formed");
         assert_eq!(format!("{token:?} {presented:?}"), "Token PresentedToken");
-        assert!(token.authorization().is_sensitive());
+        assert!(token.to_authorization_header().is_sensitive());
     }
 }

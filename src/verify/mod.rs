@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use crate::{
     denial::Reason,
-    error::Unavailable,
+    error::BackendError,
     grant::Grant,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     secret::Secret,
     token::{PresentedToken, TokenHash},
 };
@@ -26,13 +26,13 @@ pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set
 /// What a verifier says of a credential.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum Verification {
     /// I know it, and this is what it is worth. Its expiry is checked by whoever asked, at every use.
-    Known(Grant),
+    Valid(Grant),
     /// I know it is not good, and why.
-    Refused(Reason),
+    Rejected(Reason),
     /// I cannot tell, for something did not answer.
-    Unavailable(Unavailable),
+    Unavailable(BackendError),
     /// I do not know it.
     Unknown,
 }
@@ -42,24 +42,24 @@ pub enum Verdict {
 /// See [`Answer`] for one that asks a database.
 pub trait TokenVerifier: Send + Sync + 'static {
     /// What `token` is worth.
-    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict>;
+    fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification>;
 
     /// What the token with this hash is worth. Default: it is not known.
     ///
     /// Asked at each use of a login that was made by typing a token, so that the login ends when the token does; see
     /// `AuthLayerBuilder::allow_token_login`. A verifier that cannot tell lets nobody in by a form.
-    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+    fn verify_hash(&self, hash: TokenHash) -> MaybeFuture<Verification> {
         let _ = hash;
-        Answer::Now(Verdict::Unknown)
+        MaybeFuture::Ready(Verification::Unknown)
     }
 }
 
 impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
-    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+    fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
         (**self).verify(token)
     }
 
-    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+    fn verify_hash(&self, hash: TokenHash) -> MaybeFuture<Verification> {
         (**self).verify_hash(hash)
     }
 }
@@ -99,7 +99,7 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 /// ```
 pub trait PasswordVerifier: Send + Sync + 'static {
     /// What `password` is worth, from somebody who calls themselves `username`.
-    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict>;
+    fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification>;
 
     /// Default: no. Whether passwords are checked against a weak hash that no login makes anew, so that the operator
     /// is to be warned at each: [`Event::WeakPasswordHash`](crate::Event::WeakPasswordHash).
@@ -109,7 +109,7 @@ pub trait PasswordVerifier: Send + Sync + 'static {
 }
 
 impl<V: PasswordVerifier + ?Sized> PasswordVerifier for Arc<V> {
-    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+    fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
         (**self).verify(username, password)
     }
 

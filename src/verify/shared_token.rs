@@ -5,9 +5,9 @@ use std::fmt;
 use crate::{
     denial::Reason,
     grant::Grant,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     token::{PresentedToken, Token},
-    verify::{TokenVerifier, Verdict},
+    verify::{TokenVerifier, Verification},
 };
 
 /// One token that all clients share, as a Jupyter Server has one.
@@ -38,9 +38,9 @@ impl SharedToken {
 }
 
 impl TokenVerifier for SharedToken {
-    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
-        Answer::Now(if self.token.matches(token) {
-            Verdict::Known(self.grant.clone())
+    fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
+        MaybeFuture::Ready(if self.token.matches(token) {
+            Verification::Valid(self.grant.clone())
         } else {
             unknown(token)
         })
@@ -56,11 +56,11 @@ impl fmt::Debug for SharedToken {
 }
 
 /// The verdict about a token that was not found where it was looked for.
-pub(super) fn unknown(token: PresentedToken<'_>) -> Verdict {
-    if token.is_mistyped() {
-        Verdict::Refused(Reason::MistypedToken)
+pub(super) fn unknown(token: PresentedToken<'_>) -> Verification {
+    if token.has_checksum_error() {
+        Verification::Rejected(Reason::TokenChecksumMismatch)
     } else {
-        Verdict::Unknown
+        Verification::Unknown
     }
 }
 
@@ -70,10 +70,10 @@ mod tests {
     use crate::identity::Identity;
 
     #[track_caller]
-    fn verdict(verifier: &SharedToken, token: &str) -> Verdict {
+    fn verdict(verifier: &SharedToken, token: &str) -> Verification {
         match verifier.verify(PresentedToken::new(token.as_bytes()).expect("well-formed")) {
-            Answer::Now(verdict) => verdict,
-            Answer::Later(_) => panic!("a shared token needs no waiting"),
+            MaybeFuture::Ready(verdict) => verdict,
+            MaybeFuture::Future(_) => panic!("a shared token needs no waiting"),
         }
     }
 
@@ -83,12 +83,12 @@ mod tests {
         let grant = Grant::new(Identity::new("owner"));
         let verifier = SharedToken::new(token.clone(), grant.clone());
         let text = token.expose();
-        assert!(matches!(verdict(&verifier, text), Verdict::Known(known) if known == grant));
+        assert!(matches!(verdict(&verifier, text), Verification::Valid(known) if known == grant));
         assert!(matches!(
             verdict(&verifier, Token::generate().expose()),
-            Verdict::Unknown
+            Verification::Unknown
         ));
-        assert!(matches!(verdict(&verifier, "other"), Verdict::Unknown));
+        assert!(matches!(verdict(&verifier, "other"), Verification::Unknown));
         for mistyped in [
             &text[..52],
             &text.to_uppercase().replacen("PCL_", "pcl_", 1),
@@ -97,7 +97,7 @@ mod tests {
             assert!(
                 matches!(
                     verdict(&verifier, mistyped),
-                    Verdict::Refused(Reason::MistypedToken)
+                    Verification::Rejected(Reason::TokenChecksumMismatch)
                 ),
                 "{} characters",
                 mistyped.len()
@@ -110,6 +110,6 @@ mod tests {
     fn a_configured_token_may_begin_as_any() {
         let token: Token = "pclx".parse().expect("a token");
         let verifier = SharedToken::new(token, Grant::new(Identity::new("owner")));
-        assert!(matches!(verdict(&verifier, "pclx"), Verdict::Known(_)));
+        assert!(matches!(verdict(&verifier, "pclx"), Verification::Valid(_)));
     }
 }

@@ -6,13 +6,13 @@ use super::shared_token::unknown;
 use crate::{
     clock::{Clock, SystemClock},
     grant::Grant,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     secret::Secret,
     store::{
-        Expiring, RecordId, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore, find_among,
+        ExpiringMap, RecordId, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore, find_among,
     },
     token::{PresentedToken, Token, TokenHash},
-    verify::{TokenVerifier, Verdict},
+    verify::{TokenVerifier, Verification},
 };
 
 /// So often the use of a token is taken down.
@@ -52,7 +52,7 @@ pub struct StoredTokens<S>(Arc<Shared<S>>);
 struct Shared<S> {
     store: S,
     clock: Arc<dyn Clock>,
-    noted: Expiring<RecordId, ()>,
+    noted: ExpiringMap<RecordId, ()>,
 }
 
 impl<S: TokenStore> StoredTokens<S> {
@@ -66,7 +66,7 @@ impl<S: TokenStore> StoredTokens<S> {
         Self(Arc::new(Shared {
             store,
             clock: Arc::new(clock),
-            noted: Expiring::new(NOTED),
+            noted: ExpiringMap::new(NOTED),
         }))
     }
 
@@ -113,16 +113,16 @@ impl<S: TokenStore> StoredTokens<S> {
     /// # Errors
     ///
     /// If the store cannot tell.
-    pub fn find(&self, token: PresentedToken<'_>) -> Answer<Result<Option<TokenRecord>, StoreError>> {
-        if token.is_mistyped() {
-            return Answer::Now(Ok(None));
+    pub fn find(&self, token: PresentedToken<'_>) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>> {
+        if token.has_checksum_error() {
+            return MaybeFuture::Ready(Ok(None));
         }
         let (tokens, hash) = (self.clone(), token.hash());
         let found = self.0.store.find(hash);
         if self.0.store.salted_hashes().is_some()
             && let Some(token) = PendingSaltedLookup::new(token, hash)
         {
-            return Answer::later(async move {
+            return MaybeFuture::from_future(async move {
                 let found = match found.await? {
                     None => tokens.find_salted(token).await?,
                     found => found,
@@ -149,14 +149,14 @@ impl<S: TokenStore> StoredTokens<S> {
     fn note_use(&self, record: &TokenRecord) {
         let (clock, id) = (&self.0.clock, record.id());
         let now = clock.now();
-        let lately = |time| now.since(time) < USE_RECORD_INTERVAL;
+        let lately = |time| now.saturating_duration_since(time) < USE_RECORD_INTERVAL;
         if record.is_expired(now) || record.last_used().is_some_and(lately) {
             return;
         }
-        let moment = clock.moment();
+        let moment = clock.monotonic_now();
         let first = self.0.noted.update(id, moment, |noted| match noted {
             Some(noted) => (Some(noted), false),
-            None => (Some(((), moment.after(USE_RECORD_INTERVAL))), true),
+            None => (Some(((), moment.saturating_add(USE_RECORD_INTERVAL))), true),
         });
         if first {
             self.0.store.record_use(id, now);
@@ -165,24 +165,24 @@ impl<S: TokenStore> StoredTokens<S> {
 }
 
 impl<S: TokenStore> TokenVerifier for StoredTokens<S> {
-    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+    fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
         let missing = unknown(token);
         self.find(token).map(|found| match found {
-            Ok(Some(record)) => Verdict::Known(record.grant().clone()),
+            Ok(Some(record)) => Verification::Valid(record.grant().clone()),
             Ok(None) => missing,
-            Err(error) => Verdict::Unavailable(error.into()),
+            Err(error) => Verification::Unavailable(error.into()),
         })
     }
 
-    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+    fn verify_hash(&self, hash: TokenHash) -> MaybeFuture<Verification> {
         let tokens = self.clone();
         self.0.store.find(hash).map(move |found| match found {
             Ok(Some(record)) => {
                 tokens.note_use(&record);
-                Verdict::Known(record.grant().clone())
+                Verification::Valid(record.grant().clone())
             }
-            Ok(None) => Verdict::Unknown,
-            Err(error) => Verdict::Unavailable(error.into()),
+            Ok(None) => Verification::Unknown,
+            Err(error) => Verification::Unavailable(error.into()),
         })
     }
 }

@@ -13,10 +13,10 @@ use super::shared_token::unknown;
 use crate::{
     error::ConfigError,
     grant::Grant,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     secret::{self, Secret},
     token::{PresentedToken, Token, TokenHash},
-    verify::{TokenVerifier, Verdict},
+    verify::{TokenVerifier, Verification},
 };
 
 /// Many tokens, each with a worth of its own, kept as hashes.
@@ -108,7 +108,7 @@ impl TokenSet {
                 .map_err(|error| fault(format!("entry {number}: {error}")))?;
             let grant = match grant.label() {
                 Some(_) => grant.clone(),
-                None => grant.clone().labelled(&format!("key {number}")),
+                None => grant.clone().with_label(&format!("key {number}")),
             };
             tokens.push((token, grant));
         }
@@ -130,21 +130,21 @@ impl TokenSet {
         self.0.load().len()
     }
 
-    fn known(&self, hash: TokenHash) -> Option<Verdict> {
+    fn known(&self, hash: TokenHash) -> Option<Verification> {
         let table = self.0.load();
         table
             .get(&Digest(hash))
-            .map(|grant| Verdict::Known(grant.clone()))
+            .map(|grant| Verification::Valid(grant.clone()))
     }
 }
 
 impl TokenVerifier for TokenSet {
-    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
-        Answer::Now(self.known(token.hash()).unwrap_or_else(|| unknown(token)))
+    fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
+        MaybeFuture::Ready(self.known(token.hash()).unwrap_or_else(|| unknown(token)))
     }
 
-    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
-        Answer::Now(self.known(hash).unwrap_or(Verdict::Unknown))
+    fn verify_hash(&self, hash: TokenHash) -> MaybeFuture<Verification> {
+        MaybeFuture::Ready(self.known(hash).unwrap_or(Verification::Unknown))
     }
 }
 
@@ -168,7 +168,7 @@ struct Digest(TokenHash);
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
-        secret::equal(self.0.as_bytes(), other.0.as_bytes())
+        secret::constant_time_eq(self.0.as_bytes(), other.0.as_bytes())
     }
 }
 
@@ -185,7 +185,7 @@ impl Hash for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{denial::Reason, identity::Identity, token::TOKEN_LIMIT};
+    use crate::{denial::Reason, identity::Identity, token::Token};
 
     fn grant(name: &str) -> Grant {
         Grant::new(Identity::new(name))
@@ -194,8 +194,8 @@ mod tests {
     #[track_caller]
     fn known(set: &TokenSet, token: &str) -> Option<Grant> {
         match set.verify(PresentedToken::new(token.as_bytes()).expect("well-formed")) {
-            Answer::Now(Verdict::Known(grant)) => Some(grant),
-            Answer::Now(Verdict::Unknown) => None,
+            MaybeFuture::Ready(Verification::Valid(grant)) => Some(grant),
+            MaybeFuture::Ready(Verification::Unknown) => None,
             other => panic!("{other:?}"),
         }
     }
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn only_the_exact_text_of_a_token_is_known() {
         let generated = Token::generate();
-        let long = "a".repeat(TOKEN_LIMIT);
+        let long = "a".repeat(Token::MAX_LEN);
         let tokens = ["abc", generated.expose(), &long];
         let set = TokenSet::new(tokens.map(|text| (text.parse().expect("a token"), grant(text))));
         let set = set.expect("a set");
@@ -261,7 +261,7 @@ mod tests {
             let found = set.verify(PresentedToken::new(text.as_bytes()).expect("well-formed"));
             assert!(matches!(
                 found,
-                Answer::Now(Verdict::Refused(Reason::MistypedToken))
+                MaybeFuture::Ready(Verification::Rejected(Reason::TokenChecksumMismatch))
             ));
         }
     }
@@ -272,7 +272,7 @@ mod tests {
         let mistyped = PresentedToken::new(b"pcl_abc").expect("well-formed");
         assert!(matches!(
             set.verify(mistyped),
-            Answer::Now(Verdict::Refused(Reason::MistypedToken))
+            MaybeFuture::Ready(Verification::Rejected(Reason::TokenChecksumMismatch))
         ));
     }
 
@@ -288,7 +288,7 @@ mod tests {
         for (token, label) in [("one", "key 1"), ("two", "key 2"), ("three", "key 3")] {
             assert_eq!(known(&set, token).expect("in the list").label(), Some(label));
         }
-        let labelled = grant("a").labelled("ci");
+        let labelled = grant("a").with_label("ci");
         let set = TokenSet::from_list(&"one".into(), labelled.clone()).expect("a list");
         assert_eq!(known(&set, "one"), Some(labelled));
 

@@ -11,7 +11,8 @@ use std::hint::black_box;
 
 use http::{Request, StatusCode};
 use portcullis::{
-    Answer, AuthLayer, Decision, Grant, Head, Identity, MemoryTokenStore, StoredTokens, Token, TokenSet,
+    AuthLayer, Decision, Grant, Identity, MaybeFuture, MemoryTokenStore, RequestHead, StoredTokens, Token,
+    TokenSet,
 };
 
 use self::case::Case;
@@ -74,7 +75,8 @@ fn ten_thousand_wrong_tokens_leave_nothing_behind() {
                     .header("authorization", format!("Bearer wrong-{number}"))
                     .body(());
                 let request = request.expect("a request");
-                let Answer::Now(Decision::Answered(answer)) = layer.decide(Head::of(&request)) else {
+                let MaybeFuture::Ready(Decision::Respond(answer)) = layer.decide(RequestHead::new(&request))
+                else {
                     panic!("{name}: expected a refusal at once");
                 };
                 assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{name}");

@@ -10,8 +10,8 @@ use axum::{
 use http::{Request, StatusCode, request::Parts};
 use http_body_util::BodyExt;
 use portcullis::{
-    AuthLayer, Challenge, Denial, Event, Grant, Head, Identity, Reason, Responses, Session, Token, TokenSet,
-    testing::TestIdentity,
+    AuthLayer, Challenge, Denial, Event, Grant, Identity, Reason, RequestHead, ResponseStyle, Session, Token,
+    TokenSet, testing::TestIdentity,
 };
 use tower::ServiceExt;
 
@@ -28,7 +28,7 @@ async fn perhaps(session: Option<Session>) -> String {
 }
 
 async fn write(session: Session) -> Result<&'static str, Denial> {
-    session.require("write")?;
+    session.require_scope("write")?;
     Ok("written")
 }
 
@@ -97,7 +97,7 @@ async fn a_stranger_is_turned_away_by_an_extractor_as_by_the_gate() {
             .build()
             .expect("a gate")
     };
-    for responses in [Responses::plain(), Responses::jupyter()] {
+    for responses in [ResponseStyle::standard(), ResponseStyle::jupyter()] {
         let auth = gate(responses);
         let (by_gate, by_extractor) = (routes().layer(auth.clone()), routes().layer(auth.optional()));
         for lines in [
@@ -122,7 +122,7 @@ async fn a_stranger_is_turned_away_by_an_extractor_as_by_the_gate() {
                 .extensions
                 .get::<Denial>()
                 .expect("it carries its denial");
-            assert_eq!(denial.reason(), Reason::NoCredential, "{lines}");
+            assert_eq!(denial.reason(), Reason::MissingCredential, "{lines}");
         }
     }
 }
@@ -133,7 +133,7 @@ async fn a_stranger_turned_away_by_an_extractor_is_an_event() {
     let auth = AuthLayer::builder()
         .bearer_tokens(keys())
         .observer(move |event: &Event<'_>| {
-            if let Event::Refused { reason, path, .. } = event {
+            if let Event::Denied { reason, path, .. } = event {
                 told.send(format!("{reason} at {path}"))
                     .expect("the test listens");
             }
@@ -194,7 +194,7 @@ fn a_denial_is_json_whatever_its_detail_says() {
     let denial = Denial::new(Reason::InsufficientScope).with_detail("ask \"ops\" \\ or wait");
     let answer: Response = IntoResponse::into_response(denial.clone());
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    let told: http::Response<hyper::body::Bytes> = denial.into_response(Head::of(&request("GET /")));
+    let told: http::Response<hyper::body::Bytes> = denial.into_response(RequestHead::new(&request("GET /")));
     let value: serde_json::Value = serde_json::from_slice(told.body()).expect("JSON");
     assert_eq!(value["message"], "insufficient scope: ask \"ops\" \\ or wait");
 }
@@ -202,7 +202,7 @@ fn a_denial_is_json_whatever_its_detail_says() {
 #[test]
 fn a_handler_tells_a_denial_to_each_client_in_its_own_way() {
     let told = |lines: &str| -> http::Response<hyper::body::Bytes> {
-        Denial::insufficient_scope("write").into_response(Head::of(&request(lines)))
+        Denial::insufficient_scope("write").into_response(RequestHead::new(&request(lines)))
     };
     let page = told("GET /\naccept: text/html");
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
@@ -219,16 +219,18 @@ async fn log_in(
     Form(who): Form<Vec<(String, String)>>,
 ) -> Response {
     match who.first() {
-        Some((_, name)) => match auth.login(Head::of_parts(&head), Grant::new(Identity::new(name))) {
-            Ok(cookies) => (cookies, "welcome").into_response(),
-            Err(_) => StatusCode::BAD_REQUEST.into_response(),
-        },
-        None => Denial::new(Reason::WrongPassword).into_response(Head::of_parts(&head)),
+        Some((_, name)) => {
+            match auth.login(RequestHead::from_parts(&head), Grant::new(Identity::new(name))) {
+                Ok(cookies) => (cookies, "welcome").into_response(),
+                Err(_) => StatusCode::BAD_REQUEST.into_response(),
+            }
+        }
+        None => Denial::new(Reason::IncorrectPassword).into_response(RequestHead::from_parts(&head)),
     }
 }
 
 async fn log_out(State(auth): State<AuthLayer>, head: Parts) -> Response {
-    let head = Head::of_parts(&head);
+    let head = RequestHead::from_parts(&head);
     match auth.logout(head) {
         Ok(cookies) => cookies.into_response(),
         Err(denial) => denial.into_response(head),

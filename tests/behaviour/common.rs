@@ -82,8 +82,8 @@ pub(crate) async fn send(layer: &AuthLayer, request: Request<Full<Bytes>>) -> An
 }
 
 async fn handler(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let text = Session::of(request.extensions()).map_or("nobody".to_owned(), |session| {
-        format!("{} by {:?}", session.identity().username(), session.credential())
+    let text = Session::from_extensions(request.extensions()).map_or("nobody".to_owned(), |session| {
+        format!("{} by {:?}", session.identity().username(), session.auth_method())
     });
     Ok(Response::builder()
         .header("content-type", "text/plain")

@@ -10,8 +10,8 @@ use std::{
 };
 
 use portcullis::{
-    Answer, AuthLayer, Grant, Head, Identity, Peer, Reason, Secret, UnixTime, Verdict, testing::TestClock,
-    verify::PasswordVerifier,
+    AuthLayer, Grant, Identity, MaybeFuture, Peer, Reason, RequestHead, Secret, UnixTime, Verification,
+    testing::TestClock, verify::PasswordVerifier,
 };
 use tokio::{
     sync::Semaphore,
@@ -44,19 +44,19 @@ impl Directory {
 }
 
 impl PasswordVerifier for Directory {
-    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+    fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let (open, name) = (Arc::clone(&self.open), username.to_owned());
         let is_right = password.expose() == RIGHT.as_bytes();
-        Answer::later(async move {
+        MaybeFuture::from_future(async move {
             let _open = open.acquire().await.expect("never closed");
             for _ in 0..3 {
                 yield_now().await;
             }
             if is_right {
-                Verdict::Known(Grant::new(Identity::new(&name)))
+                Verification::Valid(Grant::new(Identity::new(&name)))
             } else {
-                Verdict::Refused(Reason::WrongPassword)
+                Verification::Rejected(Reason::IncorrectPassword)
             }
         })
     }
@@ -77,13 +77,13 @@ fn clock() -> TestClock {
 }
 
 /// One attempt: `None` if it is a login, else the reason.
-fn attempt(layer: &AuthLayer, user: usize, address: u32, password: &str) -> Answer<Option<Reason>> {
+fn attempt(layer: &AuthLayer, user: usize, address: u32, password: &str) -> MaybeFuture<Option<Reason>> {
     let mut request = request("POST /login");
     let address = Ipv4Addr::from_bits(0xc633_0000 + address);
     request.extensions_mut().insert(SocketAddr::from((address, 1)));
     let username = format!("user{user}");
     layer
-        .verify_password(Head::of(&request), &username, &password.into())
+        .verify_password(RequestHead::new(&request), &username, &password.into())
         .map(|answer| answer.err().map(|denial| denial.reason()))
 }
 
@@ -100,8 +100,8 @@ async fn together(
     let count = |reason| answers.iter().filter(|answer| **answer == reason).count();
     let counts = (
         count(None),
-        count(Some(Reason::WrongPassword)),
-        count(Some(Reason::Throttled)),
+        count(Some(Reason::IncorrectPassword)),
+        count(Some(Reason::RateLimited)),
     );
     assert_eq!(counts.0 + counts.1 + counts.2, answers.len(), "{answers:?}");
     counts
@@ -180,7 +180,7 @@ async fn a_client_that_goes_away_keeps_its_place_if_its_password_was_being_check
     }
     assert_eq!(directory.asked(), 5, "the others wait");
     set.shutdown().await;
-    assert_eq!(attempt(&layer, 0, 30, RIGHT).await, Some(Reason::Throttled));
+    assert_eq!(attempt(&layer, 0, 30, RIGHT).await, Some(Reason::RateLimited));
     assert_eq!(directory.asked(), 5);
 
     // Of another account nothing was checked by those that waited only.

@@ -1,7 +1,8 @@
 //! A configuration that cannot be used is refused at `build`, or by the value it is made of.
 
 use portcullis::{
-    AuthLayer, BaseUrl, Challenge, Hosts, Keyring, Origins, Secret, Token, TokenSet, TrustedProxies,
+    AllowedHosts, AllowedOrigins, AuthLayer, BaseUrl, Challenge, Keyring, Secret, Token, TokenSet,
+    TrustedProxies,
 };
 
 use crate::common::TOKEN;
@@ -39,8 +40,8 @@ fn an_empty_token_is_an_error_and_never_an_open_door() {
 #[test]
 fn every_value_is_proven_before_the_builder_takes_it() {
     assert!("//evil.example/".parse::<BaseUrl>().is_err());
-    assert!(Hosts::listed(["http://a"]).is_err());
-    assert!(Origins::parse(["*"]).is_err());
+    assert!(AllowedHosts::from_list(["http://a"]).is_err());
+    assert!(AllowedOrigins::parse(["*"]).is_err());
     assert!(TrustedProxies::parse("10.0.0.0/33").is_err());
     assert!(Challenge::bearer("a\"b").is_err());
     assert!(Keyring::from_secret(Secret::from("short")).is_err());

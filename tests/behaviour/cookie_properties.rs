@@ -5,7 +5,7 @@ use std::{cell::Cell, time::Duration};
 use http::HeaderValue;
 use portcullis::{
     CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, UnixTime,
-    cookie::{OpenError, Read, SameSite, Secure},
+    cookie::{CookieDecodeError, ReadCookie, SameSite, SecureAttribute},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -33,22 +33,22 @@ enum Kept {
     Absent,
     Ambiguous,
     Opened(Vec<u8>, UnixTime),
-    Refused(OpenError),
+    Refused(CookieDecodeError),
 }
 
 fn read(jar: &CookieJar, line: &[u8], now: UnixTime) -> Kept {
     let lines = [line];
-    let cookies = RequestCookies::of_lines(&lines).expect("a short line");
+    let cookies = RequestCookies::from_lines(&lines).expect("a short line");
     let who = |payload: &[u8]| Some(payload.to_vec());
     jar.read(
         &cookies,
         || now,
         who,
         |read| match read {
-            Read::Absent => Kept::Absent,
-            Read::Ambiguous => Kept::Ambiguous,
-            Read::Opened(opened) => Kept::Opened(opened.payload().to_vec(), opened.issued_at()),
-            Read::Refused(error) => Kept::Refused(error),
+            ReadCookie::Missing => Kept::Absent,
+            ReadCookie::Ambiguous => Kept::Ambiguous,
+            ReadCookie::Valid(opened) => Kept::Opened(opened.payload().to_vec(), opened.issued_at()),
+            ReadCookie::Invalid(error) => Kept::Refused(error),
         },
     )
 }
@@ -101,14 +101,14 @@ proptest! {
         form in select(forms()),
     ) {
         let jar = form(&Keyring::generate(), scope("name", "/path/")).with_lifetime(Lifetime::absolute(LIFE));
-        let value = value(&jar.write(&payload, NOW, true).expect("small enough"));
+        let value = value(&jar.set_cookie(&payload, NOW, true).expect("small enough"));
         let line = if quoted { format!("name=\"{value}\"") } else { format!("name={value}") };
         let expected = if Duration::from_secs(age) > LIFE {
-            Kept::Refused(OpenError::Expired)
+            Kept::Refused(CookieDecodeError::Expired)
         } else {
             Kept::Opened(payload, NOW)
         };
-        prop_assert_eq!(read(&jar, line.as_bytes(), NOW.after(Duration::from_secs(age))), expected);
+        prop_assert_eq!(read(&jar, line.as_bytes(), NOW.saturating_add(Duration::from_secs(age))), expected);
     }
 
     #[test]
@@ -119,7 +119,7 @@ proptest! {
         form in select(forms()),
     ) {
         let jar = form(&Keyring::generate(), scope("name", "/"));
-        let mut line = format!("name={}", value(&jar.write(&payload, NOW, true).expect("small"))).into_bytes();
+        let mut line = format!("name={}", value(&jar.set_cookie(&payload, NOW, true).expect("small"))).into_bytes();
         let start = b"name=".len();
         let place = start + place.index(line.len() - start);
         line[place] ^= with;
@@ -128,7 +128,7 @@ proptest! {
         prop_assert!(!matches!(found, Kept::Opened(..)), "{:?} from {}", found, String::from_utf8_lossy(&line));
         line[place] ^= with;
         line.pop();
-        prop_assert_eq!(read(&jar, &line, NOW), Kept::Refused(OpenError::Invalid));
+        prop_assert_eq!(read(&jar, &line, NOW), Kept::Refused(CookieDecodeError::Invalid));
     }
 
     #[test]
@@ -146,13 +146,13 @@ proptest! {
     ) {
         let keyring = Keyring::generate();
         let jar = form(&keyring, scope("name", "/")).with_lifetime(Lifetime::absolute(LIFE));
-        let later = NOW.after(Duration::from_secs(9));
-        let write = |jar: &CookieJar, user: &[u8], now| value(&jar.write(user, now, true).expect("small"));
+        let later = NOW.saturating_add(Duration::from_secs(9));
+        let write = |jar: &CookieJar, user: &[u8], now| value(&jar.set_cookie(user, now, true).expect("small"));
         let values = [
             write(&jar, b"alice", NOW),
             write(&jar, b"alice", later),
-            write(&jar, b"alice", NOW.before(LIFE)),
-            write(&jar, b"mallory", NOW.before(LIFE)),
+            write(&jar, b"alice", NOW.saturating_sub(LIFE)),
+            write(&jar, b"mallory", NOW.saturating_sub(LIFE)),
             write(&form(&Keyring::generate(), scope("name", "/")), b"mallory", NOW),
             "junk".to_owned(),
             write(&jar, b"bob", NOW),
@@ -174,8 +174,8 @@ proptest! {
             (true, false) => Kept::Opened(b"alice".to_vec(), if has(1) { later } else { NOW }),
             (false, true) => Kept::Opened(b"bob".to_vec(), NOW),
             (false, false) if kinds.is_empty() => Kept::Absent,
-            (false, false) if has(2) || has(3) => Kept::Refused(OpenError::Expired),
-            (false, false) => Kept::Refused(OpenError::Invalid),
+            (false, false) if has(2) || has(3) => Kept::Refused(CookieDecodeError::Expired),
+            (false, false) => Kept::Refused(CookieDecodeError::Invalid),
         };
         prop_assert_eq!(first, expected);
     }
@@ -195,17 +195,17 @@ proptest! {
             return Ok(());
         };
         let scope = if strict {
-            scope.with_same_site(SameSite::Strict).and_then(|scope| scope.with_secure(Secure::Always))
+            scope.with_same_site(SameSite::Strict).and_then(|scope| scope.with_secure(SecureAttribute::Always))
         } else {
             scope.with_domain("example.org")
         };
         let jar = form(&Keyring::generate(), scope.expect("legal"))
             .with_lifetime(Lifetime::absolute(Duration::from_secs(seconds)));
-        let line = jar.write(&payload, NOW, https).expect("small enough");
+        let line = jar.set_cookie(&payload, NOW, https).expect("small enough");
         let (name, _, attributes) = strictly(&line).expect("the grammar");
         prop_assert_eq!(name, expected.as_str());
         prop_assert_eq!(attributes.iter().any(|name| name == "Secure"), https || strict);
-        for removal in jar.removals(https) {
+        for removal in jar.removal_cookies(https) {
             let (name, value, _) = strictly(&removal).expect("the grammar");
             prop_assert_eq!(name, expected.as_str());
             prop_assert_eq!(value, "");
@@ -218,26 +218,26 @@ fn a_value_opens_under_its_own_name_and_key_alone_and_sealed_ones_at_their_place
     for form in forms() {
         let keyring = Keyring::generate();
         let here = form(&keyring, scope("name", "/a/"));
-        let value = value(&here.write(b"alice", NOW, true).expect("small"));
+        let value = value(&here.set_cookie(b"alice", NOW, true).expect("small"));
         let opened = Kept::Opened(b"alice".to_vec(), NOW);
         assert_eq!(read(&here, format!("name={value}").as_bytes(), NOW), opened);
 
         let other_name = form(&keyring, scope("nama", "/a/"));
         let other_key = form(&Keyring::generate(), scope("name", "/a/"));
-        let mixed = form(&keyring.clone().mixed_with_password("x"), scope("name", "/a/"));
+        let mixed = form(&keyring.clone().bound_to_password("x"), scope("name", "/a/"));
         for (line, jar) in [("nama", other_name), ("name", other_key), ("name", mixed)] {
             let found = read(&jar, format!("{line}={value}").as_bytes(), NOW);
-            assert_eq!(found, Kept::Refused(OpenError::Invalid), "{jar:?}");
+            assert_eq!(found, Kept::Refused(CookieDecodeError::Invalid), "{jar:?}");
         }
     }
     #[cfg(feature = "encrypted-cookies")]
     {
         let keyring = Keyring::generate();
         let jar = |path| CookieJar::encrypted(&keyring, scope("name", path));
-        let value = value(&jar("/a/").write(b"alice", NOW, true).expect("small"));
+        let value = value(&jar("/a/").set_cookie(b"alice", NOW, true).expect("small"));
         for path in ["/", "/a", "/b/", "/a/b/"] {
             let found = read(&jar(path), format!("name={value}").as_bytes(), NOW);
-            assert_eq!(found, Kept::Refused(OpenError::Invalid), "{path}");
+            assert_eq!(found, Kept::Refused(CookieDecodeError::Invalid), "{path}");
         }
     }
 }
@@ -247,28 +247,28 @@ fn a_cookie_of_the_old_key_is_read_until_it_retires_and_then_rewritten_with_the_
     for form in forms() {
         let secret = |octet: u8| portcullis::Secret::from(&[octet; 32][..]);
         let old = Keyring::from_secret(secret(1)).expect("long enough");
-        let retires_at = NOW.after(Duration::from_secs(100));
+        let retires_at = NOW.saturating_add(Duration::from_secs(100));
         let new = Keyring::from_secret(secret(2))
-            .and_then(|ring| ring.with_reading_key(secret(1), retires_at))
+            .and_then(|ring| ring.with_previous_key(secret(1), retires_at))
             .expect("long enough");
         let jar = |ring| form(ring, scope("name", "/")).with_lifetime(Lifetime::absolute(LIFE));
         let line = format!(
             "name={}",
-            value(&jar(&old).write(b"alice", NOW, true).expect("small"))
+            value(&jar(&old).set_cookie(b"alice", NOW, true).expect("small"))
         );
         let lines = [line.as_bytes()];
-        let cookies = RequestCookies::of_lines(&lines).expect("short");
-        let later = NOW.after(Duration::from_secs(60));
+        let cookies = RequestCookies::from_lines(&lines).expect("short");
+        let later = NOW.saturating_add(Duration::from_secs(60));
         let who = |payload: &[u8]| Some(payload.to_vec());
         let renewed = jar(&new).read(
             &cookies,
             || later,
             who,
             |read| {
-                let Read::Opened(opened) = read else {
+                let ReadCookie::Valid(opened) = read else {
                     panic!("a reading key opens it");
                 };
-                assert!(opened.is_stale());
+                assert!(opened.needs_renewal());
                 jar(&new).renew(&opened, later, true).expect("small")
             },
         );
@@ -278,19 +278,19 @@ fn a_cookie_of_the_old_key_is_read_until_it_retires_and_then_rewritten_with_the_
         );
 
         let renewed = format!("name={}", value(&renewed));
-        let end = NOW.after(LIFE);
+        let end = NOW.saturating_add(LIFE);
         assert!(matches!(
             read(&jar(&new), renewed.as_bytes(), end),
             Kept::Opened(..)
         ));
-        let over = end.after(Duration::from_secs(1));
+        let over = end.saturating_add(Duration::from_secs(1));
         assert_eq!(
             read(&jar(&new), renewed.as_bytes(), over),
-            Kept::Refused(OpenError::Expired)
+            Kept::Refused(CookieDecodeError::Expired)
         );
         assert_eq!(
             read(&jar(&new), line.as_bytes(), retires_at),
-            Kept::Refused(OpenError::Invalid)
+            Kept::Refused(CookieDecodeError::Invalid)
         );
     }
 }
@@ -299,25 +299,25 @@ fn a_cookie_of_the_old_key_is_read_until_it_retires_and_then_rewritten_with_the_
 #[test]
 fn idle_time_begins_anew_with_each_renewal_and_the_absolute_end_stays() {
     let seconds = Duration::from_secs;
-    let lifetime = Lifetime::absolute(seconds(100)).idle(seconds(40));
+    let lifetime = Lifetime::absolute(seconds(100)).with_idle_timeout(seconds(40));
     let jar = CookieJar::encrypted(&Keyring::generate(), scope("name", "/")).with_lifetime(lifetime);
-    let mut line = jar.write(b"alice", NOW, true).expect("small");
+    let mut line = jar.set_cookie(b"alice", NOW, true).expect("small");
     // when it is used, whether it is stale then, what Max-Age the renewed one has
     for (passed, stale, max_age) in [(19, false, 40), (58, true, 40), (95, true, 5)] {
-        let now = NOW.after(seconds(passed));
+        let now = NOW.saturating_add(seconds(passed));
         let pair = format!("name={}", value(&line));
         let lines = [pair.as_bytes()];
-        let cookies = RequestCookies::of_lines(&lines).expect("short");
+        let cookies = RequestCookies::from_lines(&lines).expect("short");
         line = jar.read(
             &cookies,
             || now,
             |_| Some(()),
             |read| {
-                let Read::Opened(opened) = read else {
+                let ReadCookie::Valid(opened) = read else {
                     panic!("after {passed} s");
                 };
                 assert_eq!(
-                    (opened.is_stale(), opened.started_at()),
+                    (opened.needs_renewal(), opened.login_at()),
                     (stale, NOW),
                     "after {passed} s"
                 );
@@ -328,9 +328,9 @@ fn idle_time_begins_anew_with_each_renewal_and_the_absolute_end_stays() {
         assert!(line.to_str().is_ok_and(|line| line.ends_with(&end)), "{line:?}");
     }
     let pair = format!("name={}", value(&line));
-    let at = |passed| read(&jar, pair.as_bytes(), NOW.after(seconds(passed)));
+    let at = |passed| read(&jar, pair.as_bytes(), NOW.saturating_add(seconds(passed)));
     assert!(matches!(at(100), Kept::Opened(..)));
-    assert_eq!(at(101), Kept::Refused(OpenError::Expired));
+    assert_eq!(at(101), Kept::Refused(CookieDecodeError::Expired));
 }
 
 #[cfg(feature = "encrypted-cookies")]
@@ -343,33 +343,36 @@ fn a_shorter_absolute_limit_counts_for_cookies_renewed_before_it_was_set() {
     };
     let line = format!(
         "name={}",
-        value(&jar(1_000).write(b"alice", NOW, true).expect("small"))
+        value(&jar(1_000).set_cookie(b"alice", NOW, true).expect("small"))
     );
     let lines = [line.as_bytes()];
-    let cookies = RequestCookies::of_lines(&lines).expect("short");
-    let later = NOW.after(seconds(90));
+    let cookies = RequestCookies::from_lines(&lines).expect("short");
+    let later = NOW.saturating_add(seconds(90));
     let renewed = jar(1_000).read(
         &cookies,
         || later,
         |_| Some(()),
         |read| match read {
-            Read::Opened(opened) => jar(1_000).renew(&opened, later, true).expect("small"),
+            ReadCookie::Valid(opened) => jar(1_000).renew(&opened, later, true).expect("small"),
             other => panic!("it is young: {other:?}"),
         },
     );
     let renewed = format!("name={}", value(&renewed));
-    let at = |passed| read(&jar(100), renewed.as_bytes(), NOW.after(seconds(passed)));
+    let at = |passed| read(&jar(100), renewed.as_bytes(), NOW.saturating_add(seconds(passed)));
     assert!(matches!(at(100), Kept::Opened(..)));
-    assert_eq!(at(101), Kept::Refused(OpenError::Expired));
+    assert_eq!(at(101), Kept::Refused(CookieDecodeError::Expired));
 }
 
 #[test]
 fn the_clock_is_read_at_most_once_for_one_cookie() {
     for form in forms() {
         let jar = form(&Keyring::generate(), scope("name", "/"));
-        let line = format!("name={}", value(&jar.write(b"alice", NOW, true).expect("small")));
+        let line = format!(
+            "name={}",
+            value(&jar.set_cookie(b"alice", NOW, true).expect("small"))
+        );
         let lines = [line.as_bytes()];
-        let cookies = RequestCookies::of_lines(&lines).expect("short");
+        let cookies = RequestCookies::from_lines(&lines).expect("short");
         let readings = Cell::new(0);
         let now = || {
             readings.set(readings.get() + 1);
@@ -379,7 +382,7 @@ fn the_clock_is_read_at_most_once_for_one_cookie() {
             &cookies,
             now,
             |_| Some(()),
-            |read| assert!(matches!(read, Read::Opened(_))),
+            |read| assert!(matches!(read, ReadCookie::Valid(_))),
         );
         assert_eq!(readings.get(), 1);
     }

@@ -7,9 +7,9 @@ use http::{HeaderMap, Request};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
-    Answer, AuthLayer, Authenticator, Credential, Decision, Denial, Grant, Head, Identity, Keyring,
-    MemoryTokenStore, Outcome, Reason, Secret, Session, StoredTokens, Token, TokenSet, TokenSource, UnixTime,
-    Verdict, store::TokenFilter, testing::TestClock, verify::PasswordVerifier,
+    AuthLayer, AuthMethod, Authenticator, Decision, Denial, Grant, Identity, Keyring, MaybeFuture,
+    MemoryTokenStore, Outcome, Reason, RequestHead, Secret, Session, StoredTokens, Token, TokenSet,
+    TokenSource, UnixTime, Verification, store::TokenFilter, testing::TestClock, verify::PasswordVerifier,
 };
 
 use crate::common::{Answered, TOKEN, request, send};
@@ -166,12 +166,12 @@ fn expected(kind: Kind, place: Place, way: Way, limit: Limit) -> Expected {
 struct Passwords;
 
 impl PasswordVerifier for Passwords {
-    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
-        Answer::Now(
+    fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
+        MaybeFuture::Ready(
             if username == "alice" && password.expose() == b"a right password" {
-                Verdict::Known(Grant::new(Identity::new("alice")).with_scopes(["read"]))
+                Verification::Valid(Grant::new(Identity::new("alice")).with_scopes(["read"]))
             } else {
-                Verdict::Refused(Reason::WrongPassword)
+                Verification::Rejected(Reason::IncorrectPassword)
             },
         )
     }
@@ -180,11 +180,11 @@ impl PasswordVerifier for Passwords {
 struct KeyInHeader;
 
 impl Authenticator for KeyInHeader {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         match head.headers().get("x-key") {
-            Some(key) if key == "custom" => Outcome::Accepted(Session::new(
+            Some(key) if key == "custom" => Outcome::Authenticated(Session::new(
                 Grant::new(Identity::new("robot")).with_scopes(["read"]),
-                Credential::Token,
+                AuthMethod::Token,
             )),
             _ => Outcome::Absent,
         }
@@ -208,7 +208,7 @@ impl Server {
         let owner = || {
             Grant::new(Identity::new("alice"))
                 .with_scopes(["read"])
-                .expires_at(START.after(LIFE))
+                .with_expiry(START.saturating_add(LIFE))
         };
         let set = TokenSet::new([(SET_TOKEN.parse::<Token>().expect("a token"), owner())]).expect("a set");
         let stored = StoredTokens::with_clock(MemoryTokenStore::new(), clock.clone());
@@ -230,7 +230,7 @@ impl Server {
                 .keyring(keyring.clone())
                 .clock(clock.clone());
             let builder = if refuses {
-                builder.authorizer(|_: Head<'_>, _: &Session| -> Result<(), Denial> {
+                builder.authorizer(|_: RequestHead<'_>, _: &Session| -> Result<(), Denial> {
                     Err(Denial::new(Reason::InsufficientScope))
                 })
             } else {
@@ -344,16 +344,16 @@ fn lines(headers: &HeaderMap) -> Vec<String> {
 
 async fn see(server: &Server, request: Request<Full<Bytes>>, way: Way) -> Seen {
     match way {
-        Way::Decide => match server.layer.decide(Head::of(&request)).await {
-            Decision::Admitted { afterwards, .. } => {
+        Way::Decide => match server.layer.decide(RequestHead::new(&request)).await {
+            Decision::Allow { afterwards, .. } => {
                 let mut headers = HeaderMap::new();
                 afterwards.apply_to(&mut headers);
                 (200, lines(&headers))
             }
-            Decision::Answered(answer) => (answer.status().as_u16(), lines(answer.headers())),
+            Decision::Respond(answer) => (answer.status().as_u16(), lines(answer.headers())),
             other => panic!("{other:?}"),
         },
-        Way::Check => match server.layer.authenticate(Head::of(&request)).await {
+        Way::Check => match server.layer.authenticate(RequestHead::new(&request)).await {
             Ok(_) => (200, Vec::new()),
             Err(denial) => (denial.status().as_u16(), Vec::new()),
         },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use portcullis::{
-    AuthLayer, Grant, Head, Identity, MemoryPasswordStore, PasswordHash, Peer, Reason, SetCookies,
+    AuthLayer, Grant, Identity, MemoryPasswordStore, PasswordHash, Peer, Reason, RequestHead, SetCookies,
     StoredPasswords, Token, UnixTime, testing::TestClock,
 };
 
@@ -38,11 +38,11 @@ async fn try_password(
     password: &str,
 ) -> Result<SetCookies, Reason> {
     let request = request(&format!("POST /login\n{fields}"));
-    let answer = layer.verify_password(Head::of(&request), username, &password.into());
+    let answer = layer.verify_password(RequestHead::new(&request), username, &password.into());
     match answer.await {
         Ok(login) => {
             assert_eq!(login.session().identity().username(), username);
-            Ok(login.set_cookies())
+            Ok(login.into_set_cookies())
         }
         Err(denial) => Err(denial.reason()),
     }
@@ -68,8 +68,8 @@ async fn the_right_password_gives_the_cookies_of_its_user_and_all_else_a_denial(
     let inside = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
     assert_eq!(inside.text, "alice by Cookie");
     for (fields, username, password, reason) in [
-        ("", "alice", "wrong", Reason::WrongPassword),
-        ("", "nobody", PASSWORD, Reason::WrongPassword),
+        ("", "alice", "wrong", Reason::IncorrectPassword),
+        ("", "nobody", PASSWORD, Reason::IncorrectPassword),
         (
             "origin: https://evil.example",
             "alice",
@@ -86,7 +86,7 @@ async fn the_right_password_gives_the_cookies_of_its_user_and_all_else_a_denial(
     let told = try_password(&without, "", "alice", PASSWORD).await;
     assert_eq!(
         told.err(),
-        Some(Reason::WrongPassword),
+        Some(Reason::IncorrectPassword),
         "a gate without passwords"
     );
 }
@@ -99,10 +99,10 @@ async fn it_is_throttled_as_the_gates_own_form_is() {
     for _ in 0..20 {
         told = try_password(&layer, "", "bob", "wrong").await.err();
     }
-    assert_eq!(told, Some(Reason::Throttled));
+    assert_eq!(told, Some(Reason::RateLimited));
     assert_eq!(
         try_password(&layer, "", "bob", PASSWORD).await.err(),
-        Some(Reason::Throttled)
+        Some(Reason::RateLimited)
     );
     clock.advance(Duration::from_secs(3_600));
     assert!(
@@ -115,14 +115,14 @@ async fn it_is_throttled_as_the_gates_own_form_is() {
 async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
     let layer = layer(&TestClock::new(UnixTime::from_secs(1_700_000_000)));
     let stranger = request("GET /login");
-    let before = layer.csrf_token(Head::of(&stranger)).expect("a value");
+    let before = layer.csrf_token(RequestHead::new(&stranger)).expect("a value");
     let value = before.value().to_owned();
-    let cookie = pair(before.set_cookies(), "_xsrf=");
+    let cookie = pair(before.into_set_cookies(), "_xsrf=");
     let sent = |cookie: &str, field: &str| {
         let request = request(&format!(
             "POST /login\norigin: http://localhost\ncookie: {cookie}"
         ));
-        layer.verify_csrf(Head::of(&request), field).is_ok()
+        layer.verify_csrf(RequestHead::new(&request), field).is_ok()
     };
     assert!(sent(&cookie, &value));
     assert!(!sent("a=b", &value), "the cookie is missing");
@@ -131,12 +131,12 @@ async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
     let by_hand = request("POST /login");
     let login = |name: &str| {
         let grant = Grant::new(Identity::new(name));
-        let cookies = layer.login(Head::of(&by_hand), grant).expect("it fits");
+        let cookies = layer.login(RequestHead::new(&by_hand), grant).expect("it fits");
         pair(cookies, "username-localhost=")
     };
     let (alice, bob) = (login("alice"), login("bob"));
     let page = request(&format!("GET /form\ncookie: {alice}"));
-    let hers = layer.csrf_token(Head::of(&page)).expect("a value");
+    let hers = layer.csrf_token(RequestHead::new(&page)).expect("a value");
     assert!(sent(&alice, hers.value()), "the login alone is enough");
     assert!(!sent(&bob, hers.value()), "it is another's");
     assert!(

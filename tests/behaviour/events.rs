@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::Full;
 use portcullis::{
-    AuthLayer, Event, Grant, Identity, PasswordHash, Peer, Token, TokenSet, Unavailable, Verdict,
+    AuthLayer, BackendError, Event, Grant, Identity, PasswordHash, Peer, Token, TokenSet, Verification,
 };
 
 use crate::common::{TOKEN, request, send};
@@ -19,7 +19,7 @@ impl Log {
         move |event: &Event<'_>| {
             let line = match event {
                 Event::LoggedIn { client, .. } => format!("logged in from {client:?}"),
-                Event::Refused {
+                Event::Denied {
                     reason,
                     label,
                     path,
@@ -90,7 +90,7 @@ async fn each_branch_tells_exactly_one_event() {
 #[tokio::test]
 async fn a_known_key_that_is_refused_is_named_by_its_label() {
     let log = Log::default();
-    let grant = Grant::new(Identity::new("me")).labelled("phone");
+    let grant = Grant::new(Identity::new("me")).with_label("phone");
     let layer = AuthLayer::builder()
         .bearer_tokens(TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set"))
         .observer(log.observer())
@@ -105,8 +105,10 @@ async fn a_known_key_that_is_refused_is_named_by_its_label() {
 struct Down;
 
 impl portcullis::TokenVerifier for Down {
-    fn verify(&self, _: portcullis::PresentedToken<'_>) -> portcullis::Answer<Verdict> {
-        portcullis::Answer::later(async { Verdict::Unavailable(Unavailable::new("the store is down")) })
+    fn verify(&self, _: portcullis::PresentedToken<'_>) -> portcullis::MaybeFuture<Verification> {
+        portcullis::MaybeFuture::from_future(async {
+            Verification::Unavailable(BackendError::new("the store is down"))
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame};
-use portcullis::{AuthLayer, Decision, FormRequest, Head, Token};
+use portcullis::{AuthLayer, Decision, FormSubmission, RequestHead, Token};
 use tokio::sync::mpsc;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -96,12 +96,12 @@ fn server_without_tower_and_tokio_has_the_same_deadline() {
     let head = request("POST /login\ncontent-type: application/x-www-form-urlencoded");
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let answer = runtime.expect("a runtime without a timer").block_on(async {
-        let Decision::WantsForm(form) = layer.decide(Head::of(&head)).await else {
+        let Decision::NeedsForm(form) = layer.decide(RequestHead::new(&head)).await else {
             panic!("a form is to be read");
         };
         let (_open, body) = mpsc::channel(1);
-        form.read(Chunks(body)).await
+        form.read_and_respond(Chunks(body)).await
     });
     is_late(&answer);
-    assert_eq!(FormRequest::TIMEOUT, Duration::from_secs(30), "the default");
+    assert_eq!(FormSubmission::TIMEOUT, Duration::from_secs(30), "the default");
 }

@@ -100,8 +100,8 @@ pub(crate) async fn exchange(layer: &AuthLayer, version: Version, sent: &Sent) -
 }
 
 async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let text = Session::of(request.extensions()).map_or("nobody".to_owned(), |session| {
-        format!("{} by {:?}", session.identity().username(), session.credential())
+    let text = Session::from_extensions(request.extensions()).map_or("nobody".to_owned(), |session| {
+        format!("{} by {:?}", session.identity().username(), session.auth_method())
     });
     Ok(Response::builder()
         .header("x-handler", "reached")

@@ -35,7 +35,7 @@ fn write(folder: &Path) {
 }
 
 fn configured(folder: &Path, files: [Option<&str>; 3]) -> Result<HubAuth, ConfigError> {
-    HubAuth::builder_from(&|name| {
+    HubAuth::builder_from_vars(&|name| {
         let place = NAMES.iter().position(|known| *known == name);
         let value = match name {
             "JUPYTERHUB_API_TOKEN" => "0123456789abcdef0123456789abcdef",

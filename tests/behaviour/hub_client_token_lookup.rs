@@ -1036,7 +1036,7 @@ fn what_the_environment_lacks_is_named() {
         ("JUPYTERHUB_SERVICE_PREFIX", "/user/alice/"),
     ];
     let with = |name: &str, value: Option<&str>| {
-        HubAuth::builder_from(&|asked| match value {
+        HubAuth::builder_from_vars(&|asked| match value {
             _ if asked == name => value.map(str::to_owned),
             _ => base
                 .iter()
@@ -1110,7 +1110,7 @@ async fn a_public_origin_is_the_only_host_besides_addresses() {
         assert_eq!(answer.status, status, "{host}: {answer:?}");
     }
     let refused = send(&layer, request("GET /user/alice/\nhost: evil.example")).await;
-    crate::common::refused_for(&refused, 403, Reason::ForeignHost);
+    crate::common::refused_for(&refused, 403, Reason::DisallowedHost);
 }
 
 #[test]

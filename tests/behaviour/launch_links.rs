@@ -11,8 +11,8 @@ use std::{
 };
 
 use portcullis::{
-    AuthLayer, BaseUrl, Identity, LaunchLink, LaunchLinkStore, LaunchTarget, NextUrl, Premises,
-    PresentedToken, Query, Token, TokenBuffer, UnixTime, testing::TestClock,
+    AuthLayer, BaseUrl, Identity, LaunchLink, LaunchLinkStore, LaunchTarget, NextUrl, PresentedToken, Query,
+    RedirectPolicy, Token, TokenBuffer, UnixTime, testing::TestClock,
 };
 
 use crate::common::{request, send};
@@ -25,7 +25,7 @@ fn base() -> BaseUrl {
 }
 
 fn lab() -> LaunchTarget {
-    LaunchTarget::new(NextUrl::parse("/user/alice/lab?reset", Premises::new(&base())).expect("ours"))
+    LaunchTarget::new(NextUrl::parse("/user/alice/lab?reset", RedirectPolicy::new(&base())).expect("ours"))
 }
 
 fn issue(links: &LaunchLinkStore, launch: LaunchTarget, clock: &TestClock) -> LaunchLink {
@@ -165,10 +165,13 @@ fn the_token_of_a_link_is_read_and_kept_out_of_logs_as_any_other() {
     let uri: http::Uri = link.expose_url().parse().expect("a URL");
     assert_eq!(uri.path(), base().join(LaunchLinkStore::PATH));
     let mut buffer = TokenBuffer::default();
-    let read = Query::of(&uri).token(&mut buffer).expect("one").expect("there");
-    assert_eq!(Query::of(&uri).scrubbed(), "token=[token]");
+    let read = Query::from_uri(&uri)
+        .token(&mut buffer)
+        .expect("one")
+        .expect("there");
+    assert_eq!(Query::from_uri(&uri).redacted(), "token=[token]");
     assert!(
-        NextUrl::of_request(&uri, Premises::new(&base()))
+        NextUrl::from_request_uri(&uri, RedirectPolicy::new(&base()))
             .as_str()
             .ends_with("/launch")
     );

@@ -406,7 +406,10 @@ async fn a_handler_of_ones_own_can_log_in_and_out() {
     let head = request("POST /own-login");
     let mut headers = http::HeaderMap::new();
     layer
-        .login(portcullis::Head::of(&head), Grant::new(Identity::new("carol")))
+        .login(
+            portcullis::RequestHead::new(&head),
+            Grant::new(Identity::new("carol")),
+        )
         .expect("a name that fits")
         .append_to(&mut headers);
     let session = headers["set-cookie"]
@@ -419,7 +422,7 @@ async fn a_handler_of_ones_own_can_log_in_and_out() {
     let inside = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
     assert_eq!(inside.text, "carol by Cookie");
     let mut headers = http::HeaderMap::new();
-    let cookies = layer.logout(portcullis::Head::of(&head));
+    let cookies = layer.logout(portcullis::RequestHead::new(&head));
     cookies.expect("cookies of a usual size").append_to(&mut headers);
     assert!(
         headers

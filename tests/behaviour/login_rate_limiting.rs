@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use portcullis::{Denial, Moment, Reason, Throttle, Throttled};
+use portcullis::{Denial, LoginRateLimiter, MonotonicTime, RateLimited, Reason};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
-fn at(seconds: u64) -> Moment {
-    Moment::from_start(Duration::from_secs(seconds))
+fn at(seconds: u64) -> MonotonicTime {
+    MonotonicTime::from_duration(Duration::from_secs(seconds))
 }
 
 fn client(number: u32) -> Option<IpAddr> {
@@ -29,7 +29,7 @@ const ELSEWHERE: u32 = 0x0002_0000;
 
 /// The attempts that were heard of `guesses` evenly spread over `seconds` from `start` on, all of them wrong.
 fn attack(
-    throttle: &Throttle,
+    throttle: &LoginRateLimiter,
     account: impl Fn(u32) -> String,
     addresses: u32,
     guesses: u32,
@@ -43,23 +43,28 @@ fn attack(
                 .check(
                     &account(guess),
                     client(guess % addresses),
-                    at(start).after(passed),
+                    at(start).saturating_add(passed),
                 )
                 .is_ok()
         })
         .count()
 }
 
-fn log_in(throttle: &Throttle, account: &str, from: u32, now: Moment) -> Result<(), Throttled> {
+fn log_in(
+    throttle: &LoginRateLimiter,
+    account: &str,
+    from: u32,
+    now: MonotonicTime,
+) -> Result<(), RateLimited> {
     let permit = throttle.check(account, client(from), now)?;
-    throttle.succeeded(permit, now);
+    throttle.record_success(permit, now);
     Ok(())
 }
 
 #[test]
 fn of_a_hundred_thousand_guesses_seventeen_are_heard_in_an_hour_wherever_they_come_from() {
     for addresses in [1, 10_000] {
-        let throttle = Throttle::new();
+        let throttle = LoginRateLimiter::new();
         let alice = |_| "alice".to_owned();
         let heard = attack(&throttle, alice, addresses, 100_000, 0, HOUR);
         assert_eq!(heard, 17, "{addresses} addresses");
@@ -70,7 +75,7 @@ fn of_a_hundred_thousand_guesses_seventeen_are_heard_in_an_hour_wherever_they_co
 
 #[test]
 fn a_hundred_guesses_are_heard_in_a_row_and_then_one_a_day() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     let alice = |_| "alice".to_owned();
     assert_eq!(attack(&throttle, alice, 10_000, 100_000, 0, DAY), 100);
     let heard = attack(&throttle, alice, 10_000, 100_000, DAY, 30 * DAY);
@@ -79,7 +84,7 @@ fn a_hundred_guesses_are_heard_in_a_row_and_then_one_a_day() {
 
 #[test]
 fn one_address_is_heard_some_twenty_times_an_hour_however_many_accounts_it_tries() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     let each_its_own = |guess| format!("user{guess}");
     let heard = attack(&throttle, each_its_own, 1, 100_000, 0, HOUR);
     assert_eq!(heard, 22);
@@ -88,7 +93,7 @@ fn one_address_is_heard_some_twenty_times_an_hour_however_many_accounts_it_tries
 
 #[test]
 fn the_owner_gets_in_from_a_known_address_at_every_minute_of_an_attack() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     log_in(&throttle, "alice", HOME, at(0)).expect("before the attack");
     for minute in 1..=10 * 60 {
         attack(&throttle, |_| "alice".to_owned(), 10_000, 500, minute * 60, 60);
@@ -108,7 +113,7 @@ trait Wrong {
     fn known_to_be_wrong(self);
 }
 
-impl Wrong for portcullis::Permit {
+impl Wrong for portcullis::LoginAttempt {
     fn known_to_be_wrong(self) {
         drop(self);
     }
@@ -116,14 +121,14 @@ impl Wrong for portcullis::Permit {
 
 #[test]
 fn the_owner_gets_in_from_an_unknown_address_after_the_penalty_and_is_known_there_from_then_on() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     attack(&throttle, |_| "alice".to_owned(), 10_000, 100_000, 0, HOUR);
     let throttled = log_in(&throttle, "alice", ELSEWHERE, at(HOUR)).expect_err("the attack just ended");
     let wait = throttled.retry_after();
     assert!(wait <= Duration::from_secs(900), "{wait:?}");
-    let too_early = at(HOUR).after(wait - Duration::from_secs(1));
+    let too_early = at(HOUR).saturating_add(wait - Duration::from_secs(1));
     log_in(&throttle, "alice", ELSEWHERE, too_early).expect_err("a second early");
-    let now = at(HOUR).after(wait);
+    let now = at(HOUR).saturating_add(wait);
     log_in(&throttle, "alice", ELSEWHERE, now).expect("the penalty is over");
 
     attack(&throttle, |_| "alice".to_owned(), 10_000, 100_000, 2 * HOUR, HOUR);
@@ -132,7 +137,7 @@ fn the_owner_gets_in_from_an_unknown_address_after_the_penalty_and_is_known_ther
 
 #[test]
 fn an_address_is_known_to_one_account_for_a_month_and_eight_of_them() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     for number in 0..9 {
         log_in(&throttle, "alice", HOME + number, at(0)).expect("nothing happened yet");
     }
@@ -156,7 +161,7 @@ fn an_address_is_known_to_one_account_for_a_month_and_eight_of_them() {
 
 #[test]
 fn an_attempt_that_is_not_heard_costs_nothing() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     let tries = |account: &str, from: u32| throttle.check(account, client(from), at(0)).is_ok();
     assert_eq!((1..100).filter(|&from| tries("alice", from)).count(), 5);
     assert!(!(0..100).any(|_| tries("alice", HOME)));
@@ -170,17 +175,17 @@ fn an_attempt_that_is_not_heard_costs_nothing() {
 
 #[test]
 fn a_known_address_that_guesses_is_slowed_down_as_well_and_heard_again_after_a_login() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     log_in(&throttle, "alice", HOME, at(0)).expect("nothing happened yet");
     let guesses = (0..1_000).filter(|&second| throttle.check("alice", client(HOME), at(second)).is_ok());
     assert_eq!(guesses.count(), 14);
     let wait = log_in(&throttle, "alice", HOME, at(1_000))
         .expect_err("not yet")
         .retry_after();
-    log_in(&throttle, "alice", HOME, at(1_000).after(wait)).expect("waited for");
+    log_in(&throttle, "alice", HOME, at(1_000).saturating_add(wait)).expect("waited for");
     for _ in 0..5 {
         throttle
-            .check("alice", client(HOME), at(1_000).after(wait))
+            .check("alice", client(HOME), at(1_000).saturating_add(wait))
             .expect("all is forgiven")
             .known_to_be_wrong();
     }
@@ -188,7 +193,7 @@ fn a_known_address_that_guesses_is_slowed_down_as_well_and_heard_again_after_a_l
 
 #[test]
 fn an_account_of_ones_own_does_not_wash_off_what_an_address_did() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     let heard = (0..1_000_u64)
         .filter(|second| {
             let _ = log_in(&throttle, "mallory", HOME, at(*second));
@@ -202,7 +207,7 @@ fn an_account_of_ones_own_does_not_wash_off_what_an_address_did() {
 
 #[test]
 fn without_an_address_accounts_are_counted_each_for_itself() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     for _ in 0..5 {
         throttle
             .check("alice", None, at(0))
@@ -221,11 +226,11 @@ fn without_an_address_accounts_are_counted_each_for_itself() {
 
 #[test]
 fn an_attempt_that_is_withdrawn_never_was() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     for (start, whose) in [(0, "a stranger's"), (1_000, "that of a known address")] {
         for second in start..start + 100 {
             let permit = throttle.check("alice", client(HOME), at(second)).expect(whose);
-            throttle.withdraw(permit, at(second));
+            throttle.cancel(permit, at(second));
         }
         log_in(&throttle, "alice", HOME, at(start + 100)).expect(whose);
     }
@@ -234,7 +239,7 @@ fn an_attempt_that_is_withdrawn_never_was() {
 #[test]
 fn of_many_attempts_at_once_no_more_are_heard_than_one_after_another() {
     for round in 0..50 {
-        let (throttle, start, heard) = (Throttle::new(), Barrier::new(32), AtomicUsize::new(0));
+        let (throttle, start, heard) = (LoginRateLimiter::new(), Barrier::new(32), AtomicUsize::new(0));
         thread::scope(|scope| {
             for number in 0..32 {
                 let (throttle, start, heard) = (&throttle, &start, &heard);
@@ -252,16 +257,16 @@ fn of_many_attempts_at_once_no_more_are_heard_than_one_after_another() {
 
 #[test]
 fn throttled_is_told_as_429_and_when_to_come_again() {
-    let throttle = Throttle::new();
+    let throttle = LoginRateLimiter::new();
     while throttle.check("alice", client(1), at(0)).is_ok() {}
     let half = Duration::from_millis(500);
     let denial: Denial = throttle
-        .check("alice", client(1), at(0).after(half))
+        .check("alice", client(1), at(0).saturating_add(half))
         .expect_err("half a second too early")
         .into();
     assert_eq!(
         (denial.reason(), denial.status().as_u16()),
-        (Reason::Throttled, 429)
+        (Reason::RateLimited, 429)
     );
     assert_eq!(denial.retry_after(), Some(Duration::from_secs(1)), "rounded up");
 }
@@ -292,7 +297,7 @@ proptest! {
             0..200,
         ),
     ) {
-        let throttle = Throttle::new();
+        let throttle = LoginRateLimiter::new();
         log_in(&throttle, "user0", HOME, at(0)).expect("nothing happened yet");
         let mut now = at(0);
         for (deed, account, from) in deeds {
@@ -300,17 +305,17 @@ proptest! {
             match (deed, throttle.check(&name, client(from), now)) {
                 (Deed::Pause(seconds), permit) => {
                     if let Ok(permit) = permit {
-                        throttle.withdraw(permit, now);
+                        throttle.cancel(permit, now);
                     }
-                    now = now.after(Duration::from_secs(seconds));
+                    now = now.saturating_add(Duration::from_secs(seconds));
                 }
                 (Deed::Fail, Ok(permit)) => permit.known_to_be_wrong(),
-                (Deed::Succeed, Ok(permit)) => throttle.succeeded(permit, now),
-                (Deed::Withdraw, Ok(permit)) => throttle.withdraw(permit, now),
+                (Deed::Succeed, Ok(permit)) => throttle.record_success(permit, now),
+                (Deed::Withdraw, Ok(permit)) => throttle.cancel(permit, now),
                 (_, Err(throttled)) => {
                     let wait = throttled.retry_after();
                     prop_assert!(!wait.is_zero() && wait <= Duration::from_secs(DAY));
-                    now = now.after(wait);
+                    now = now.saturating_add(wait);
                     let permit = throttle.check(&name, client(from), now);
                     prop_assert!(permit.is_ok(), "{:?} after {:?}", permit, wait);
                 }

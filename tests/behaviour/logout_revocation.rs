@@ -9,7 +9,7 @@ use std::{
 
 use http::StatusCode;
 use portcullis::{
-    AuthLayer, Grant, Head, Identity, Lifetime, Reason, Session, UnixTime, cookie::CookieErrorKind,
+    AuthLayer, Grant, Identity, Lifetime, Reason, RequestHead, Session, UnixTime, cookie::CookieErrorKind,
     testing::TestClock,
 };
 
@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn server(clock: &TestClock) -> AuthLayer {
     AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
-        .session_lifetime(Lifetime::absolute(24 * HOUR).idle(2 * HOUR))
+        .session_lifetime(Lifetime::absolute(24 * HOUR).with_idle_timeout(2 * HOUR))
         .clock(clock.clone())
         .build()
         .expect("a gate")
@@ -32,7 +32,7 @@ fn log_in(layer: &AuthLayer, username: &str, with: &str) -> String {
     let mut headers = http::HeaderMap::new();
     let request = request(&format!("POST /own-login\ncookie: {with}"));
     layer
-        .login(Head::of(&request), Grant::new(Identity::new(username)))
+        .login(RequestHead::new(&request), Grant::new(Identity::new(username)))
         .expect("a name that fits")
         .append_to(&mut headers);
     let line = headers["set-cookie"].to_str().expect("ASCII");
@@ -46,7 +46,7 @@ async fn page(layer: &AuthLayer, cookie: &str) -> crate::common::Answered {
 async fn session(layer: &AuthLayer, cookie: &str) -> Session {
     let request = request(&format!("GET /\ncookie: {cookie}"));
     layer
-        .authenticate(Head::of(&request))
+        .authenticate(RequestHead::new(&request))
         .await
         .expect("a good cookie")
 }
@@ -74,7 +74,7 @@ async fn a_copied_cookie_is_refused_after_the_logout_and_the_logins_of_others_go
 #[tokio::test]
 async fn who_logs_out_and_in_again_within_a_second_is_in() {
     for lifetime in [
-        Lifetime::absolute(24 * HOUR).idle(2 * HOUR),
+        Lifetime::absolute(24 * HOUR).with_idle_timeout(2 * HOUR),
         Lifetime::absolute(24 * HOUR),
     ] {
         let layer = AuthLayer::builder()
@@ -105,7 +105,9 @@ async fn after_many_logouts_of_a_user_every_ended_cookie_is_refused_and_the_next
     for _ in 0..40 {
         let cookie = log_in(&layer, "alice", "");
         let head = request(&format!("POST /bye\ncookie: {cookie}"));
-        layer.logout(Head::of(&head)).expect("cookies of a usual size");
+        layer
+            .logout(RequestHead::new(&head))
+            .expect("cookies of a usual size");
         hers.push(cookie);
         clock.advance(Duration::from_millis(600));
     }
@@ -123,7 +125,9 @@ async fn a_logout_by_a_handler_ends_it_too_and_no_longer_life_brings_it_back() {
     let layer = server(&clock);
     let cookie = log_in(&layer, "alice", "");
     let head = request(&format!("POST /bye\ncookie: {cookie}"));
-    let _ = layer.logout(Head::of(&head)).expect("cookies of a usual size");
+    let _ = layer
+        .logout(RequestHead::new(&head))
+        .expect("cookies of a usual size");
     for passed in [HOUR, 12 * HOUR] {
         refused_for(&page(&layer, &cookie).await, 401, Reason::ExpiredCookie);
         clock.advance(passed);
@@ -166,7 +170,7 @@ async fn whoever_waits_for_the_end_is_told_of_the_logout() {
 
     let by_token = request(&format!("GET /\nauthorization: Bearer {TOKEN}"));
     let by_token = layer
-        .authenticate(Head::of(&by_token))
+        .authenticate(RequestHead::new(&by_token))
         .await
         .expect("a good token");
     assert!(
@@ -180,7 +184,7 @@ async fn a_grant_that_does_not_fit_into_a_cookie_logs_nobody_in() {
     let layer = server(&TestClock::new(START));
     let login = |length: usize| {
         let grant = Grant::new(Identity::new("u").with_name(&"x".repeat(length)));
-        layer.login(Head::of(&request("POST /own-login")), grant)
+        layer.login(RequestHead::new(&request("POST /own-login")), grant)
     };
     assert!(login(1_000).is_ok());
     let error = login(4_000).expect_err("more than a cookie holds");

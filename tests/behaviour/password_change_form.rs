@@ -11,8 +11,9 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
-    Answer, AuthLayer, AuthLayerBuilder, Event, Head, Identity, Keyring, MemoryPasswordStore, PasswordHash,
-    PasswordPolicy, Reason, Secret, StoredPasswords, Token, Unavailable, UnixTime, testing::TestClock,
+    AuthLayer, AuthLayerBuilder, BackendError, Event, Identity, Keyring, MaybeFuture, MemoryPasswordStore,
+    PasswordHash, PasswordPolicy, Reason, RequestHead, Secret, StoredPasswords, Token, UnixTime,
+    testing::TestClock,
 };
 
 use crate::{
@@ -45,7 +46,7 @@ impl Disk {
             .keyring(Keyring::from_secret(Secret::from(&[1; 32][..])).expect("32 octets"))
             .allow_password_change(PasswordPolicy::new(), move |hash: &PasswordHash| {
                 hashes.lock().expect("one at a time").push(hash.clone());
-                Answer::Now(Ok(()))
+                MaybeFuture::Ready(Ok(()))
             })
             .observer(move |event: &Event<'_>| {
                 let event = format!("{event:?}");
@@ -102,7 +103,10 @@ async fn a_change_ends_every_session_but_that_of_who_made_it_and_outlives_a_rest
     let mine = log_in(&layer, OLD).await.cookie("username-localhost=");
     let others = log_in(&layer, OLD).await.cookie("username-localhost=");
     let head = request(&format!("GET /\ncookie: {others}"));
-    let session = layer.authenticate(Head::of(&head)).await.expect("a good cookie");
+    let session = layer
+        .authenticate(RequestHead::new(&head))
+        .await
+        .expect("a good cookie");
     let mut ended = pin!(layer.session_ended(&session));
     let mut context = Context::from_waker(Waker::noop());
     assert!(ended.as_mut().poll(&mut context).is_pending());
@@ -265,7 +269,7 @@ async fn what_cannot_be_kept_is_not_set() {
     let layer = AuthLayer::builder()
         .password(hash(OLD))
         .allow_password_change(PasswordPolicy::new(), |_: &PasswordHash| {
-            Answer::later(async { Err(Unavailable::new("the disk is full")) })
+            MaybeFuture::from_future(async { Err(BackendError::new("the disk is full")) })
         })
         .build()
         .expect("a gate");
@@ -362,9 +366,9 @@ async fn no_password_old_new_or_wrong_is_told() {
         let layer = AuthLayer::builder()
             .password(hash(old.text()))
             .allow_password_change(PasswordPolicy::new(), move |_: &PasswordHash| {
-                Answer::Now(
+                MaybeFuture::Ready(
                     kept.then_some(())
-                        .ok_or_else(|| Unavailable::new("the disk is full")),
+                        .ok_or_else(|| BackendError::new("the disk is full")),
                 )
             })
             .observer(move |event: &Event<'_>| log.debug("event", event))

@@ -1,7 +1,7 @@
 //! No redirect leaves our origin and base, whatever a client asks for: judged by a WHATWG URL parser.
 
 use http::Uri;
-use portcullis::{BaseUrl, NextUrl, Premises, Scheme};
+use portcullis::{BaseUrl, NextUrl, RedirectPolicy, Scheme};
 use proptest::prelude::*;
 use url::Url;
 
@@ -69,11 +69,11 @@ proptest! {
         let login = base.join("login");
         let closed = [login.as_str()];
         for scheme in [Scheme::Https, Scheme::Unknown] {
-            let premises = Premises::new(&base).with_origin(scheme, "hub.example.org").closed(&closed);
+            let premises = RedirectPolicy::new(&base).with_origin(scheme, "hub.example.org").excluding(&closed);
             if let Some(next) = NextUrl::parse(&next, premises) {
                 check(next.as_str(), &base)?;
                 // It stays what it is: reading it once more changes nothing.
-                if next.as_str().len() <= NextUrl::LIMIT {
+                if next.as_str().len() <= NextUrl::MAX_LEN {
                     prop_assert_eq!(NextUrl::parse(next.as_str(), premises), Some(next));
                 }
             }
@@ -83,7 +83,7 @@ proptest! {
     #[test]
     fn no_octets_make_the_reader_panic(next in any::<Vec<u8>>()) {
         let base = BaseUrl::default();
-        if let Some(next) = NextUrl::parse(next, Premises::new(&base).with_origin(Scheme::Unknown, "\u{e9}:x")) {
+        if let Some(next) = NextUrl::parse(next, RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "\u{e9}:x")) {
             check(next.as_str(), &base)?;
         }
     }
@@ -92,7 +92,7 @@ proptest! {
     fn no_request_has_its_place_outside(target in target(), base in prop::sample::select(vec!["/", "/user/alice/"])) {
         let base: BaseUrl = base.parse().expect("a base");
         if let Ok(uri) = Uri::try_from(target) {
-            check(NextUrl::of_request(&uri, Premises::new(&base)).as_str(), &base)?;
+            check(NextUrl::from_request_uri(&uri, RedirectPolicy::new(&base)).as_str(), &base)?;
         }
     }
 
@@ -103,7 +103,7 @@ proptest! {
             let url = origin.join(base.as_str()).expect("a URL");
             prop_assert_eq!(url.path(), base.as_str());
             prop_assert_eq!(url.as_str(), format!("https://hub.example.org{base}"));
-            check(NextUrl::home(&base).as_str(), &base)?;
+            check(NextUrl::base(&base).as_str(), &base)?;
         }
     }
 }

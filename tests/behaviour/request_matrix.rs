@@ -1,7 +1,7 @@
 //! The table of the README, row by row, in front of one token.
 
 use http::StatusCode;
-use portcullis::{AuthLayer, Hosts, Origins, Reason, Responses, Token};
+use portcullis::{AllowedHosts, AllowedOrigins, AuthLayer, Reason, ResponseStyle, Token};
 
 use crate::common::{TOKEN, refused_for, request, send};
 
@@ -130,7 +130,7 @@ async fn what_is_wrong_or_missing_is_told_apart() {
         (
             "GET /api\nauthorization: Bearer pcl_mistyped",
             401,
-            Reason::MistypedToken,
+            Reason::TokenChecksumMismatch,
         ),
         (
             "GET /api\nauthorization: Bearer two words",
@@ -149,17 +149,21 @@ async fn what_is_wrong_or_missing_is_told_apart() {
         ),
         ("GET /api?token=a&token=a", 400, Reason::Malformed),
         ("GET /api?token=wrong", 401, Reason::UnknownToken),
-        ("GET /api", 401, Reason::NoCredential),
-        ("GET /api\nauthorization: Basic eDp5", 401, Reason::NoCredential),
-        ("GET /api?token=", 401, Reason::NoCredential),
-        ("GET /api\nauthorization:", 401, Reason::NoCredential),
+        ("GET /api", 401, Reason::MissingCredential),
+        (
+            "GET /api\nauthorization: Basic eDp5",
+            401,
+            Reason::MissingCredential,
+        ),
+        ("GET /api?token=", 401, Reason::MissingCredential),
+        ("GET /api\nauthorization:", 401, Reason::MissingCredential),
         (
             "GET /api\ncookie: username-localhost=2|1:0|forged",
             401,
             Reason::InvalidCookie,
         ),
-        ("GET /\nhost: evil.example", 403, Reason::ForeignHost),
-        ("GET /\nhost: localhost.", 403, Reason::ForeignHost),
+        ("GET /\nhost: evil.example", 403, Reason::DisallowedHost),
+        ("GET /\nhost: localhost.", 403, Reason::DisallowedHost),
         ("GET /\nhost: localhost\nhost: localhost", 400, Reason::Malformed),
     ] {
         refused_for(&send(&layer(), request(lines)).await, status, reason);
@@ -175,7 +179,7 @@ async fn even_a_good_token_is_not_looked_at_under_a_foreign_host() {
         )),
     )
     .await;
-    refused_for(&answer, 403, Reason::ForeignHost);
+    refused_for(&answer, 403, Reason::DisallowedHost);
 }
 
 #[tokio::test]
@@ -332,7 +336,7 @@ async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
     );
     let api = AuthLayer::bearer_tokens(keys.expect("a set"));
     let person = send(&api, request("GET /\naccept: text/html,*/*;q=0.8")).await;
-    refused_for(&person, 401, Reason::NoCredential);
+    refused_for(&person, 401, Reason::MissingCredential);
     assert!(person.header("content-type").starts_with("text/html"));
     assert!(
         person.text.contains("You are not logged in") && person.text.contains("Authorization: Bearer"),
@@ -375,7 +379,7 @@ async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
 async fn jupyter_responses_answer_as_the_originals_do() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
-        .response_style(Responses::jupyter())
+        .response_style(ResponseStyle::jupyter())
         .build()
         .expect("a gate");
     let answer = send(&layer, request("GET /api/status")).await;
@@ -395,7 +399,7 @@ async fn a_login_path_takes_people_there_and_brings_them_back_without_the_token(
     assert_eq!(answer.status, StatusCode::FOUND, "{answer:?}");
     assert_eq!(answer.header("location"), "/web/login?next=%2Ftree%3Fa%3D1");
     let program = send(&layer, request("GET /tree")).await;
-    refused_for(&program, 401, Reason::NoCredential);
+    refused_for(&program, 401, Reason::MissingCredential);
 }
 
 #[tokio::test]
@@ -417,7 +421,7 @@ async fn a_gate_for_header_tokens_answers_for_every_host_and_reads_no_query() {
     refused_for(
         &send(&layer, request(&format!("GET /?token={TOKEN}"))).await,
         401,
-        Reason::NoCredential,
+        Reason::MissingCredential,
     );
 }
 
@@ -425,7 +429,7 @@ async fn a_gate_for_header_tokens_answers_for_every_host_and_reads_no_query() {
 async fn listed_hosts_are_answered_for_and_no_others() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
-        .allowed_hosts(Hosts::listed(["notebooks.example.org"]).expect("a host"))
+        .allowed_hosts(AllowedHosts::from_list(["notebooks.example.org"]).expect("a host"))
         .build()
         .expect("a gate");
     let good = request(&format!(
@@ -435,7 +439,7 @@ async fn listed_hosts_are_answered_for_and_no_others() {
     refused_for(
         &send(&layer, request("GET /\nhost: evil.example")).await,
         403,
-        Reason::ForeignHost,
+        Reason::DisallowedHost,
     );
 }
 
@@ -482,7 +486,7 @@ async fn open_paths_are_exact_and_the_host_guard_still_holds_there() {
     refused_for(
         &send(&layer, request("GET /health\nhost: evil.example")).await,
         403,
-        Reason::ForeignHost,
+        Reason::DisallowedHost,
     );
 }
 
@@ -527,7 +531,7 @@ async fn danger_accept_anyone_lets_everybody_in_but_no_foreign_page() {
     refused_for(
         &send(&layer, request("GET /\nhost: evil.example")).await,
         403,
-        Reason::ForeignHost,
+        Reason::DisallowedHost,
     );
 }
 
@@ -535,7 +539,7 @@ async fn danger_accept_anyone_lets_everybody_in_but_no_foreign_page() {
 async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse::<Token>().expect("a token"))
-        .allowed_origins(Origins::parse(["https://app.example.org"]).expect("well-formed"))
+        .allowed_origins(AllowedOrigins::parse(["https://app.example.org"]).expect("well-formed"))
         .build()
         .expect("a gate");
     let (optional, open) = (layer.optional(), layer.public_paths(["/health"]));

@@ -8,14 +8,15 @@ use http::{HeaderName, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use portcullis::{
-    Answer, AuthLayer, AuthLayerBuilder, BaseUrl, BytesSource, CookieJar, CookieName, CookieScope, Denial,
-    EnvSource, Event, FileSource, Grant, Head, Hosts, Identity, Keyring, Observer, Origins, Outcome,
-    PresentedToken, Query, Reason, RequestCookies, Responses, Secret, SecretSource, Session, SetCookies,
-    SourceChain, Token, TokenBuffer, TokenSet, TokenSource, TracingObserver, Unavailable, UnixTime,
-    authenticate::{IdentityCookie, TokenAuthenticator, TokenSources},
+    AllowedHosts, AllowedOrigins, AuthLayer, AuthLayerBuilder, BackendError, BaseUrl, BytesSource, CookieJar,
+    CookieName, CookieScope, Denial, EnvSource, Event, FileSource, Grant, Identity, Keyring, MaybeFuture,
+    Observer, Outcome, PresentedToken, Query, Reason, RequestCookies, RequestHead, ResponseStyle, Secret,
+    SecretSource, Session, SetCookies, SourceChain, Token, TokenBuffer, TokenSet, TokenSource,
+    TracingObserver, UnixTime,
+    authenticate::{LoginCookieAuthenticator, TokenAuthenticator, TokenSources},
     authenticator_fn,
-    cookie::SignedValues,
-    guard::{Binding, XsrfGuard, XsrfProof},
+    cookie::SignedValueCodec,
+    guard::{CsrfBinding, CsrfTokens, RequestCsrf},
     verify::SharedToken,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -58,7 +59,7 @@ fn observer(sinks: Sinks) -> impl Observer {
     move |event: &Event<'_>| {
         sinks.debug("event", event);
         match event {
-            Event::Refused {
+            Event::Denied {
                 reason, path, label, ..
             } => sinks.put("event", format!("{reason} {path} {label:?}")),
             Event::Unavailable { error, path } => sinks.put("event", format!("{error} {path}")),
@@ -89,7 +90,7 @@ impl Good {
         let set = || {
             let entry = (
                 self.key.text().parse().expect("a token"),
-                Grant::new(Identity::new("program")).labelled("ci"),
+                Grant::new(Identity::new("program")).with_label("ci"),
             );
             TokenSet::new([entry]).expect("a set")
         };
@@ -109,8 +110,8 @@ impl Good {
                 .keyring(keyring)
         };
         let later = |outcome: fn() -> Outcome| {
-            authenticator_fn(move |_: Head<'_>| {
-                Answer::later(async move {
+            authenticator_fn(move |_: RequestHead<'_>| {
+                MaybeFuture::from_future(async move {
                     tokio::task::yield_now().await;
                     outcome()
                 })
@@ -118,7 +119,7 @@ impl Good {
         };
         let builders: Vec<AuthLayerBuilder> = vec![
             new().token(token()),
-            new().token(token()).response_style(Responses::jupyter()),
+            new().token(token()).response_style(ResponseStyle::jupyter()),
             new().token(token()).login_path("/login"),
             new()
                 .token(token())
@@ -127,8 +128,8 @@ impl Good {
             new().token(token()).csrf_by_origin().without_session_extension(),
             new()
                 .token(token())
-                .allowed_hosts(Hosts::listed(["localhost", "hub.example.org"]).expect("hosts"))
-                .allowed_origins(Origins::parse(["https://app.example.net"]).expect("origins"))
+                .allowed_hosts(AllowedHosts::from_list(["localhost", "hub.example.org"]).expect("hosts"))
+                .allowed_origins(AllowedOrigins::parse(["https://app.example.net"]).expect("origins"))
                 .base_url("/lab/".parse::<BaseUrl>().expect("a base")),
             new().bearer_tokens(set()),
             new()
@@ -136,10 +137,10 @@ impl Good {
                 .authenticator(later(|| Outcome::Rejected(Reason::UnknownToken))),
             new()
                 .token(token())
-                .authenticator(later(|| Outcome::Unavailable(Unavailable::new("no answer")))),
+                .authenticator(later(|| Outcome::Unavailable(BackendError::new("no answer")))),
             new()
                 .token(token())
-                .authorizer(|_: Head<'_>, session: &Session| session.require("write")),
+                .authorizer(|_: RequestHead<'_>, session: &Session| session.require_scope("write")),
         ];
         let mut layers: Vec<_> = builders
             .into_iter()
@@ -213,19 +214,22 @@ async fn exchange(
     handler: Handler,
     sinks: &Sinks,
 ) -> Option<Answered> {
-    sinks.debug("head", &Head::of(&request));
-    sinks.debug("query", &Query::of(request.uri()));
-    sinks.debug("cookies", &RequestCookies::of(request.headers()));
-    sinks.put("decision", format!("{:?}", layer.decide(Head::of(&request))));
+    sinks.debug("head", &RequestHead::new(&request));
+    sinks.debug("query", &Query::from_uri(request.uri()));
+    sinks.debug("cookies", &RequestCookies::from_headers(request.headers()));
+    sinks.put(
+        "decision",
+        format!("{:?}", layer.decide(RequestHead::new(&request))),
+    );
     sinks.put(
         "check",
-        format!("{:?}", layer.authenticate(Head::of(&request)).await),
+        format!("{:?}", layer.authenticate(RequestHead::new(&request)).await),
     );
     let told = sinks.clone();
     let mut service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
         let told = told.clone();
         async move {
-            told.debug("session", &Session::of(request.extensions()));
+            told.debug("session", &Session::from_extensions(request.extensions()));
             let status = match handler {
                 Handler::Answers => StatusCode::OK,
                 Handler::Fails => StatusCode::INTERNAL_SERVER_ERROR,
@@ -508,17 +512,17 @@ fn no_error_tells_the_secret_that_is_at_fault() {
         &sinks,
         &keyring
             .clone()
-            .with_reading_key(Secret::from(&text[..20]), now)
+            .with_previous_key(Secret::from(&text[..20]), now)
             .expect_err("too short"),
     );
     let mut full = keyring.clone();
-    for _ in 0..Keyring::READING_KEYS_LIMIT {
-        full = full.with_reading_key(Secret::from(text), now).expect("room");
+    for _ in 0..Keyring::MAX_PREVIOUS_KEYS {
+        full = full.with_previous_key(Secret::from(text), now).expect("room");
     }
     tell(
         &sinks,
         &full
-            .with_reading_key(Secret::from(text), now)
+            .with_previous_key(Secret::from(text), now)
             .expect_err("too many"),
     );
 
@@ -526,7 +530,7 @@ fn no_error_tells_the_secret_that_is_at_fault() {
     let jar = CookieJar::signed(&keyring, scope.clone());
     tell(
         &sinks,
-        &jar.write(text.repeat(200).as_bytes(), now, true)
+        &jar.set_cookie(text.repeat(200).as_bytes(), now, true)
             .expect_err("too large"),
     );
     tell(
@@ -546,7 +550,7 @@ fn no_error_tells_the_secret_that_is_at_fault() {
         );
     }
     let mut buffer = [0; 256];
-    let opened = SignedValues::new(&keyring).open(
+    let opened = SignedValueCodec::new(&keyring).verify(
         &CookieName::hub_login(),
         text.as_bytes(),
         Duration::from_secs(1),
@@ -610,20 +614,20 @@ fn debug_of_what_holds_a_secret_shows_none() {
     let presented = PresentedToken::new(text.as_bytes()).expect("a token");
     let grant = Grant::new(Identity::new("one"));
     let keyring = Keyring::from_secret(Secret::from(text))
-        .and_then(|keyring| keyring.with_reading_key(Secret::from(text), UnixTime::from_secs(1)))
+        .and_then(|keyring| keyring.with_previous_key(Secret::from(text), UnixTime::from_secs(1)))
         .expect("long enough")
-        .mixed_with_password(text)
-        .mixed_with_token(text.as_bytes());
+        .bound_to_password(text)
+        .bound_to_token(text.as_bytes());
     let shared = SharedToken::new(token.clone(), grant.clone());
     let set = TokenSet::new([(token.clone(), grant.clone())]).expect("a set");
     let request = request(&format!(
         "GET /?token={}\nauthorization: Bearer {text}",
         secret.escaped()
     ));
-    let head = Head::of(&request);
+    let head = RequestHead::new(&request);
     let sources = TokenSources::default();
     let mut buffer = TokenBuffer::default();
-    let found = sources.find(head, &mut buffer).expect("one token");
+    let found = sources.extract(head, &mut buffer).expect("one token");
     assert!(found.is_some_and(|found| found.token().expose() == text));
     sinks.debug("found", &found);
     sinks.debug("buffer", &buffer);
@@ -636,9 +640,9 @@ fn debug_of_what_holds_a_secret_shows_none() {
         CookieJar::encrypted(&keyring, scope),
     ] {
         sinks.debug("jar", &jar);
-        sinks.debug("jar", &jar.at(b"localhost"));
-        sinks.debug("jar", &IdentityCookie::new(jar.clone()));
-        let line = jar.write(text.as_bytes(), now, true).expect("short enough");
+        sinks.debug("jar", &jar.for_host(b"localhost"));
+        sinks.debug("jar", &LoginCookieAuthenticator::new(jar.clone()));
+        let line = jar.set_cookie(text.as_bytes(), now, true).expect("short enough");
         let value = line
             .to_str()
             .expect("visible ASCII")
@@ -649,12 +653,12 @@ fn debug_of_what_holds_a_secret_shows_none() {
         // The cookie itself is a secret of its browser's.
         let cookie = Canary::of("a cookie", &value.as_bytes()[value.len() - 32..]);
         let lines = [value.as_bytes()];
-        let cookies = RequestCookies::of_lines(&lines).expect("one");
+        let cookies = RequestCookies::from_lines(&lines).expect("one");
         sinks.debug("cookies", &cookies);
-        sinks.debug("cookies", &cookies.candidates(&CookieName::session_id()));
+        sinks.debug("cookies", &cookies.distinct_values(&CookieName::session_id()));
         jar.read(&cookies, || now, |_| Some(()), |read| {
             assert!(
-                matches!(read, portcullis::cookie::Read::Opened(opened) if opened.payload() == text.as_bytes())
+                matches!(read, portcullis::cookie::ReadCookie::Valid(opened) if opened.payload() == text.as_bytes())
             );
             sinks.debug("cookies", &read);
         });
@@ -665,15 +669,15 @@ fn debug_of_what_holds_a_secret_shows_none() {
         assert_untold(&sinks, &cookie, &[]);
     }
 
-    let xsrf = XsrfGuard::new(keyring.clone());
-    let value = xsrf.issue(Binding::of_session(text.as_bytes()));
+    let xsrf = CsrfTokens::new(keyring.clone());
+    let value = xsrf.issue(CsrfBinding::of_session(text.as_bytes()));
     sinks.debug("xsrf", &xsrf);
-    sinks.debug("xsrf", &Binding::of_session(text.as_bytes()));
+    sinks.debug("xsrf", &CsrfBinding::of_session(text.as_bytes()));
     sinks.debug(
         "xsrf",
-        &XsrfProof::new(
+        &RequestCsrf::new(
             &xsrf,
-            Binding::of_session(text.as_bytes()),
+            CsrfBinding::of_session(text.as_bytes()),
             Some(value.as_bytes()),
         ),
     );
@@ -690,11 +694,11 @@ fn debug_of_what_holds_a_secret_shows_none() {
     let held: [&dyn fmt::Debug; 18] = [
         &token,
         &presented,
-        &token.authorization(),
+        &token.to_authorization_header(),
         &token.hash(),
         &Secret::from(text),
         &keyring,
-        &SignedValues::new(&keyring),
+        &SignedValueCodec::new(&keyring),
         &shared,
         &TokenAuthenticator::new(shared.clone()),
         &set,
@@ -702,9 +706,9 @@ fn debug_of_what_holds_a_secret_shows_none() {
         &BytesSource::new(text),
         &SourceChain::new([Box::new(BytesSource::new(text)) as Box<dyn SecretSource>]),
         &head,
-        &Query::of(request.uri()),
-        &Unavailable::new(text),
-        &Outcome::Unavailable(Unavailable::new(text)),
+        &Query::from_uri(request.uri()),
+        &BackendError::new(text),
+        &Outcome::Unavailable(BackendError::new(text)),
         &Some(Secret::from(text.as_bytes().to_vec())),
     ];
     for held in held {

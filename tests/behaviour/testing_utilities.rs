@@ -2,7 +2,7 @@
 
 use http::Request;
 use portcullis::{
-    AuthLayer, Credential, Grant, Head, Identity, Reason, UnixTime,
+    AuthLayer, AuthMethod, Grant, Identity, Reason, RequestHead, UnixTime,
     testing::{TestClock, TestIdentity},
 };
 
@@ -27,12 +27,12 @@ async fn a_test_identity_opens_no_other_gate() {
     refused_for(
         &send(&auth(), alice.authenticate(&auth(), request("GET /"))).await,
         401,
-        Reason::NoCredential,
+        Reason::MissingCredential,
     );
     refused_for(
         &send(&auth(), alice.insert_into(request("GET /"))).await,
         401,
-        Reason::NoCredential,
+        Reason::MissingCredential,
     );
 }
 
@@ -45,9 +45,9 @@ async fn all_other_rules_of_the_gate_hold_for_a_test_identity() {
         .build()
         .expect("a gate");
     let alice = TestIdentity::new("alice").with_scopes(["read"]);
-    let by_cookie = alice.clone().with_auth_method(Credential::Cookie);
+    let by_cookie = alice.clone().with_auth_method(AuthMethod::Cookie);
     let ending =
-        TestIdentity::from_grant(Grant::new(Identity::new("bob")).expires_at(UnixTime::from_secs(1_060)));
+        TestIdentity::from_grant(Grant::new(Identity::new("bob")).with_expiry(UnixTime::from_secs(1_060)));
     let ask = async |gate: &AuthLayer, who: &TestIdentity, lines: &str| {
         send(gate, who.authenticate(&auth, request(lines))).await
     };
@@ -61,7 +61,7 @@ async fn all_other_rules_of_the_gate_hold_for_a_test_identity() {
     refused_for(
         &ask(&auth, &alice, "GET /\nhost: evil.example").await,
         403,
-        Reason::ForeignHost,
+        Reason::DisallowedHost,
     );
     refused_for(&ask(&auth, &by_cookie, "POST /").await, 403, Reason::CrossSite);
     assert_eq!(ask(&auth, &by_cookie, "GET /").await.text, "alice by Cookie");
@@ -76,7 +76,7 @@ fn a_request_without_a_host_is_given_one_and_another_keeps_its_own() {
     let (auth, alice) = (auth(), TestIdentity::new("alice"));
     let host = |request: Request<()>| {
         let request = alice.authenticate(&auth, request);
-        String::from_utf8(Head::of(&request).host().expect("a host").to_vec()).expect("text")
+        String::from_utf8(RequestHead::new(&request).host().expect("a host").to_vec()).expect("text")
     };
     assert_eq!(host(Request::new(())), "localhost");
     let named = Request::get("/")

@@ -10,9 +10,9 @@ use std::{
 
 use http_body_util::Full;
 use portcullis::{
-    Answer, AuthLayer, AuthLayerBuilder, Grant, Identity, MemoryPasswordStore, PasswordHash, Peer,
-    PresentedToken, Reason, StoredPasswords, Token, TokenHash, TokenSet, TokenSource, TokenVerifier,
-    Unavailable, UnixTime, Verdict, testing::TestClock,
+    AuthLayer, AuthLayerBuilder, BackendError, Grant, Identity, MaybeFuture, MemoryPasswordStore,
+    PasswordHash, Peer, PresentedToken, Reason, StoredPasswords, Token, TokenHash, TokenSet, TokenSource,
+    TokenVerifier, UnixTime, Verification, testing::TestClock,
 };
 
 use crate::common::{Answered, TOKEN, refused_for, request, send};
@@ -75,7 +75,7 @@ async fn a_token_that_has_ended_logs_nobody_in_and_no_longer() {
     let clock = TestClock::new(START);
     let key = set(
         "a-key",
-        grant("alice").expires_at(START.after(Duration::from_secs(60))),
+        grant("alice").with_expiry(START.saturating_add(Duration::from_secs(60))),
     );
     let auth = built(AuthLayer::builder().bearer_tokens(key).clock(clock.clone()));
     let login = type_in(&auth, "a-key").await;
@@ -92,7 +92,7 @@ async fn tokens_log_nobody_in_unless_it_is_said() {
         .build()
         .expect("a gate");
     let page = send(&auth, request("GET /login\naccept: text/html")).await;
-    refused_for(&page, 401, Reason::NoCredential);
+    refused_for(&page, 401, Reason::MissingCredential);
 }
 
 #[tokio::test]
@@ -148,27 +148,27 @@ async fn a_token_or_the_password_may_be_typed() {
 struct Database(Arc<AtomicBool>);
 
 impl Database {
-    fn answer(&self, hash: TokenHash) -> Answer<Verdict> {
+    fn answer(&self, hash: TokenHash) -> MaybeFuture<Verification> {
         let database = self.clone();
-        Answer::later(async move {
+        MaybeFuture::from_future(async move {
             tokio::task::yield_now().await;
             if database.0.load(Ordering::Relaxed) {
-                return Verdict::Unavailable(Unavailable::new("down"));
+                return Verification::Unavailable(BackendError::new("down"));
             }
             match hash == "a-key".parse::<Token>().expect("a token").hash() {
-                true => Verdict::Known(grant("alice")),
-                false => Verdict::Unknown,
+                true => Verification::Valid(grant("alice")),
+                false => Verification::Unknown,
             }
         })
     }
 }
 
 impl TokenVerifier for Database {
-    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+    fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
         self.answer(token.hash())
     }
 
-    fn verify_hash(&self, hash: TokenHash) -> Answer<Verdict> {
+    fn verify_hash(&self, hash: TokenHash) -> MaybeFuture<Verification> {
         self.answer(hash)
     }
 }

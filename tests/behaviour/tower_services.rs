@@ -23,8 +23,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use portcullis::{
-    Answer, AuthBody, AuthLayer, Authenticator, Credential, Grant, Head, Identity, Outcome, Session, Token,
-    authenticator_fn,
+    AuthBody, AuthLayer, AuthMethod, Authenticator, Grant, Identity, MaybeFuture, Outcome, RequestHead,
+    Session, Token, authenticator_fn,
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncServiceLayer};
 
@@ -69,11 +69,11 @@ async fn an_axum_router_inside_outside_and_nested() {
 struct Counting(Arc<AtomicUsize>);
 
 impl Authenticator for Counting {
-    fn authenticate(&self, _: Head<'_>) -> Answer<Outcome> {
+    fn authenticate(&self, _: RequestHead<'_>) -> MaybeFuture<Outcome> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Outcome::Accepted(Session::new(
+        Outcome::Authenticated(Session::new(
             Grant::new(Identity::new("me")),
-            Credential::Other { ambient: false },
+            AuthMethod::Other { ambient: false },
         ))
         .into()
     }
@@ -251,17 +251,17 @@ impl Service<Request<Full<Bytes>>> for Reluctant {
 struct Slow(bool);
 
 impl Authenticator for Slow {
-    fn authenticate(&self, _: Head<'_>) -> Answer<Outcome> {
+    fn authenticate(&self, _: RequestHead<'_>) -> MaybeFuture<Outcome> {
         let say = || {
-            Outcome::Accepted(Session::new(
+            Outcome::Authenticated(Session::new(
                 Grant::new(Identity::new("me")),
-                Credential::Other { ambient: false },
+                AuthMethod::Other { ambient: false },
             ))
         };
         if !self.0 {
             return say().into();
         }
-        Answer::later(async move {
+        MaybeFuture::from_future(async move {
             tokio::task::yield_now().await;
             say()
         })

@@ -2,79 +2,79 @@
 
 use std::net::IpAddr;
 
-use super::Passage;
+use super::RouteAuth;
 use crate::{
-    authenticate::login_payload::Login,
+    authenticate::login_payload::LoginPayload,
     cookie::{CookieError, SetCookies},
     denial::Denial,
     gate::login_cookie::is_https,
     grant::Grant,
-    head::Head,
+    head::RequestHead,
     session::Session,
-    store::{self, LoginEnd},
+    store::{self, SessionEnded},
 };
 
-impl Passage {
+impl RouteAuth {
     /// A session that this gate takes as asked for before.
     #[cfg(feature = "testing")]
-    pub(crate) fn let_in(&self, session: Session) -> Session {
-        session.let_in_by(self.gate.id)
+    pub(crate) fn authenticated_session(&self, session: Session) -> Session {
+        session.authenticated_by(self.state.id)
     }
 
     /// A login that a handler decided.
-    pub(crate) fn log_in_by_hand(&self, head: Head<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
-        let head = head.with_clock(&*self.gate.clock);
-        let mut login = Login::from(grant);
-        if let Some(login_cookie) = &self.gate.login_cookie {
-            login.started_at = login_cookie.begun(head, login.grant.identity().username());
+    pub(crate) fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
+        let head = head.replace_clock(&*self.state.clock);
+        let mut login = LoginPayload::from(grant);
+        if let Some(login_cookie) = &self.state.login_cookie {
+            login.started_at = login_cookie.started_at(head, login.grant.identity().username());
         }
         let (client, https) = self.client(head);
         let mut cookies = SetCookies::default();
         let host = head.host().unwrap_or_default();
-        self.gate.log_in(login, host, client, https, &mut cookies)?;
+        self.state.login(login, host, client, https, &mut cookies)?;
         Ok(cookies)
     }
 
     /// Where a request comes from, and whether by https.
-    fn client(&self, head: Head<'_>) -> (Option<IpAddr>, bool) {
-        let guards = &self.gate.guards;
-        match guards.surroundings(head) {
-            Ok(surroundings) => (guards.client(&surroundings, head), is_https(&surroundings)),
+    fn client(&self, head: RequestHead<'_>) -> (Option<IpAddr>, bool) {
+        let guards = &self.state.guards;
+        match guards.check_target(head) {
+            Ok(surroundings) => (guards.client_ip(&surroundings, head), is_https(&surroundings)),
             Err(_) => (None, false),
         }
     }
 
     /// A logout that a handler decided.
-    pub(crate) fn log_out_by_hand(&self, head: Head<'_>) -> Result<SetCookies, Denial> {
+    pub(crate) fn logout(&self, head: RequestHead<'_>) -> Result<SetCookies, Denial> {
         let mut cookies = SetCookies::default();
         let (client, https) = self.client(head);
-        self.gate.log_out(head, client, https, &mut cookies)?;
+        self.state.logout(head, client, https, &mut cookies)?;
         Ok(cookies)
     }
 
     /// Allows or denies a read of what users put there themselves: a page of this server must have caused it.
-    pub(crate) fn require_own_page(&self, head: Head<'_>) -> Result<(), Denial> {
-        let gate = &*self.gate;
-        let surroundings = gate.guards.surroundings(head)?;
-        match Session::of(head.extensions()) {
-            Some(session) if session.credential().is_ambient() => {
+    pub(crate) fn require_own_page(&self, head: RequestHead<'_>) -> Result<(), Denial> {
+        let gate = &*self.state;
+        let surroundings = gate.guards.check_target(head)?;
+        match Session::from_extensions(head.extensions()) {
+            Some(session) if session.auth_method().is_ambient() => {
                 gate.xsrf_cookie
-                    .require_own_page(&gate.guards, &surroundings, head, session)
+                    .require_same_origin(&gate.guards, &surroundings, head, session)
             }
             _ => Ok(()),
         }
     }
 
     /// The end of a session, to come; `None` if nothing here would end it.
-    pub(crate) fn end_of(&self, session: &Session) -> Option<LoginEnd> {
-        let mark = session.login();
-        let login = store::Login {
+    pub(crate) fn session_end(&self, session: &Session) -> Option<SessionEnded> {
+        let mark = session.login_mark();
+        let login = store::SessionKey {
             username: session.identity().username(),
             started: mark.started,
         };
         (mark.started != 0).then(|| {
-            let now = self.gate.clock.moment();
-            self.gate.ended.wait(login, mark.epoch, now)
+            let now = self.state.clock.monotonic_now();
+            self.state.revoked.subscribe(login, mark.epoch, now)
         })
     }
 }

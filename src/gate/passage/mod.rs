@@ -19,30 +19,30 @@ use http::{Extensions, Request};
 use crate::{
     base_url::BaseUrl,
     clock::Clock,
-    gate::{endpoint::Endpoints, gate::Gate, stranger::Stranger},
-    head::Head,
+    gate::{endpoint::Endpoints, gate::AuthState, stranger::UnauthenticatedRequest},
+    head::RequestHead,
     session::Session,
 };
 
 /// The gate as one set of routes has it: shared state, and what is asked there.
 #[derive(Clone)]
-pub(crate) struct Passage {
-    pub(super) gate: Arc<Gate>,
+pub(crate) struct RouteAuth {
+    pub(super) state: Arc<AuthState>,
     /// The layer's own paths.
     endpoints: Arc<Endpoints>,
     optional: bool,
     scopes: Box<[Box<str>]>,
-    open_paths: Box<[Box<str>]>,
+    public_paths: Box<[Box<str>]>,
 }
 
-impl Passage {
-    pub(crate) fn new(gate: Gate, endpoints: Endpoints) -> Self {
+impl RouteAuth {
+    pub(crate) fn new(gate: AuthState, endpoints: Endpoints) -> Self {
         Self {
             endpoints: Arc::new(endpoints),
-            gate: Arc::new(gate),
+            state: Arc::new(gate),
             optional: false,
             scopes: Box::default(),
-            open_paths: Box::default(),
+            public_paths: Box::default(),
         }
     }
 
@@ -53,7 +53,7 @@ impl Passage {
         }
     }
 
-    pub(crate) fn require(&self, scope: &str) -> Self {
+    pub(crate) fn require_scope(&self, scope: &str) -> Self {
         let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
         Self {
             scopes,
@@ -61,37 +61,37 @@ impl Passage {
         }
     }
 
-    pub(crate) fn open_paths(&self, paths: &[&str]) -> Self {
+    pub(crate) fn public_paths(&self, paths: &[&str]) -> Self {
         let open_paths: Box<[Box<str>]> = self
-            .open_paths
+            .public_paths
             .iter()
             .cloned()
             .chain(paths.iter().map(|&path| path.into()))
             .collect();
         Self {
-            open_paths,
+            public_paths: open_paths,
             ..self.clone()
         }
     }
 
     /// What all routes share.
-    pub(crate) fn gate(&self) -> &Arc<Gate> {
-        &self.gate
+    pub(crate) fn state(&self) -> &Arc<AuthState> {
+        &self.state
     }
 
     /// Where the guarded service lives.
     pub(crate) fn base_url(&self) -> &BaseUrl {
-        &self.gate.telling.base_url
+        &self.state.error_responder.base_url
     }
 
     /// Whether a browser can log in here.
-    pub(crate) fn logs_in(&self) -> bool {
-        self.gate.login_cookie.is_some()
+    pub(crate) fn supports_login(&self) -> bool {
+        self.state.login_cookie.is_some()
     }
 
     /// Leaves the session for the service, or the mark of an anonymous request.
-    pub(crate) fn introduce(&self, session: Option<Session>, extensions: &mut Extensions) {
-        if self.gate.gate_only {
+    pub(crate) fn insert_session(&self, session: Option<Session>, extensions: &mut Extensions) {
+        if self.state.skip_session_extension {
             return;
         }
         match session {
@@ -101,32 +101,32 @@ impl Passage {
             None => {
                 // What another layer left does not speak for this one.
                 extensions.remove::<Session>();
-                extensions.insert(Stranger::at(&self.gate));
+                extensions.insert(UnauthenticatedRequest::new(&self.state));
             }
         }
     }
 
     /// How long the body of a form may take to arrive.
     pub(crate) fn form_timeout(&self) -> Duration {
-        self.gate.form_timeout
+        self.state.form_timeout
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.gate.clock
+        &*self.state.clock
     }
 
     /// The head of a request, with the layer's clock.
-    pub(crate) fn head<'a, B>(&'a self, request: &'a Request<B>) -> Head<'a> {
-        Head::at(request, self.clock())
+    pub(crate) fn head<'a, B>(&'a self, request: &'a Request<B>) -> RequestHead<'a> {
+        RequestHead::with_clock(request, self.clock())
     }
 }
 
-impl fmt::Debug for Passage {
+impl fmt::Debug for RouteAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Passage")
             .field("optional", &self.optional)
             .field("scopes", &self.scopes)
-            .field("open_paths", &self.open_paths)
+            .field("open_paths", &self.public_paths)
             .finish_non_exhaustive()
     }
 }

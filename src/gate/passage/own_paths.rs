@@ -4,32 +4,32 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, header::CONTENT_TYPE};
 
-use super::{Passage, decide::Step};
+use super::{RouteAuth, decide::Step};
 use crate::{
     authenticate::Outcome,
     denial::{Denial, Reason},
     gate::{
-        endpoint::{Visit, not_allowed},
-        form::Form,
-        responses::OwnResponse,
+        endpoint::{EndpointRequest, not_allowed},
+        form::UrlEncodedForm,
+        responses::FullResponse,
     },
-    head::Head,
-    maybe_future::Answer,
+    head::RequestHead,
+    maybe_future::MaybeFuture,
 };
 
-impl Passage {
+impl RouteAuth {
     /// What happens with a request to one of the layer's own paths.
-    pub(super) fn at_own_path(self: &Arc<Self>, head: &Head<'_>) -> Step {
+    pub(super) fn at_own_path(self: &Arc<Self>, head: &RequestHead<'_>) -> Step {
         match *head.method() {
             Method::GET | Method::HEAD => {
                 let additions = self.additions(head);
-                let finish = |mut response: OwnResponse| {
+                let finish = |mut response: FullResponse| {
                     additions.apply_to(response.headers_mut());
                     response
                 };
                 match self.serve(*head, None) {
-                    Answer::Now(response) => Step::Answer(Box::new(finish(response))),
-                    Answer::Later(response) => {
+                    MaybeFuture::Ready(response) => Step::Answer(Box::new(finish(response))),
+                    MaybeFuture::Future(response) => {
                         Step::AnswerLater(Box::pin(async move { finish(response.await) }))
                     }
                 }
@@ -40,72 +40,85 @@ impl Passage {
     }
 
     /// The answer to a form that was sent to one of the gate's own paths.
-    pub(crate) fn take_form(self: &Arc<Self>, head: Head<'_>, body: &[u8]) -> Answer<OwnResponse> {
-        match is_urlencoded(head).then(|| Form::read(body)).flatten() {
+    pub(crate) fn submit_form(
+        self: &Arc<Self>,
+        head: RequestHead<'_>,
+        body: &[u8],
+    ) -> MaybeFuture<FullResponse> {
+        match is_urlencoded(head).then(|| UrlEncodedForm::parse(body)).flatten() {
             Some(form) => self.serve(head, Some(form)),
-            None => Answer::Now(self.malformed_form(head)),
+            None => MaybeFuture::Ready(self.malformed_form(head)),
         }
     }
 
-    fn malformed_form(&self, head: Head<'_>) -> OwnResponse {
+    fn malformed_form(&self, head: RequestHead<'_>) -> FullResponse {
         let denial = Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
         self.refuse(denial.into(), &head)
     }
 
     /// The answer at one of the gate's own paths, once it is known who asks.
-    fn serve(self: &Arc<Self>, head: Head<'_>, form: Option<Form>) -> Answer<OwnResponse> {
-        let head = head.with_clock(&*self.gate.clock);
+    fn serve(
+        self: &Arc<Self>,
+        head: RequestHead<'_>,
+        form: Option<UrlEncodedForm>,
+    ) -> MaybeFuture<FullResponse> {
+        let head = head.replace_clock(&*self.state.clock);
         match self.authenticate(&head) {
-            Answer::Now(outcome) => self.serve_to(outcome, head, form.as_ref()),
-            Answer::Later(_) if !self.waits_for_session(head) => {
+            MaybeFuture::Ready(outcome) => self.serve_to(outcome, head, form.as_ref()),
+            MaybeFuture::Future(_) if !self.waits_for_session(head) => {
                 self.serve_to(Outcome::Absent, head, form.as_ref())
             }
-            Answer::Later(outcome) => {
+            MaybeFuture::Future(outcome) => {
                 let (passage, request) = (Arc::clone(self), head.to_request());
-                Answer::later(async move {
+                MaybeFuture::from_future(async move {
                     let outcome = outcome.await;
-                    let head = Head::at(&request, &*passage.gate.clock);
+                    let head = RequestHead::with_clock(&request, &*passage.state.clock);
                     passage.serve_to(outcome, head, form.as_ref()).await
                 })
             }
         }
     }
 
-    fn waits_for_session(&self, head: Head<'_>) -> bool {
+    fn waits_for_session(&self, head: RequestHead<'_>) -> bool {
         let endpoint = self.endpoints.at(head.uri().path());
         endpoint.is_some_and(|endpoint| endpoint.waits_for_session())
     }
 
-    fn serve_to(&self, outcome: Outcome, head: Head<'_>, form: Option<&Form>) -> Answer<OwnResponse> {
-        let surroundings = match self.gate.guards.surroundings(head) {
+    fn serve_to(
+        &self,
+        outcome: Outcome,
+        head: RequestHead<'_>,
+        form: Option<&UrlEncodedForm>,
+    ) -> MaybeFuture<FullResponse> {
+        let surroundings = match self.state.guards.check_target(head) {
             Ok(surroundings) => surroundings,
-            Err(denial) => return Answer::Now(self.refuse(denial.into(), &head)),
+            Err(denial) => return MaybeFuture::Ready(self.refuse(denial.into(), &head)),
         };
         let Some(endpoint) = self.endpoints.at(head.uri().path()) else {
-            return Answer::Now(self.malformed_form(head));
+            return MaybeFuture::Ready(self.malformed_form(head));
         };
         let session = match outcome {
-            Outcome::Accepted(session) => Some(session),
+            Outcome::Authenticated(session) => Some(session),
             _ => None,
         };
         let is_permitted = session
             .as_ref()
-            .is_some_and(|session| self.authorize(session, &head).is_ok());
-        let visit = Visit {
-            gate: &self.gate,
+            .is_some_and(|session| self.check_scopes(session, &head).is_ok());
+        let visit = EndpointRequest {
+            gate: &self.state,
             head,
-            surroundings,
+            target: surroundings,
             session,
             is_permitted,
         };
         match form {
-            Some(form) => endpoint.submit(&visit, form),
-            None => endpoint.visit(&visit),
+            Some(form) => endpoint.post(&visit, form),
+            None => endpoint.get(&visit),
         }
     }
 }
 
-fn is_urlencoded(head: Head<'_>) -> bool {
+fn is_urlencoded(head: RequestHead<'_>) -> bool {
     let media_type = head
         .headers()
         .get(CONTENT_TYPE)

@@ -1,15 +1,15 @@
 //! A request that is not admitted: the one place where a denial becomes an answer.
 
-use super::Passage;
+use super::RouteAuth;
 use crate::{
     cookie::SetCookies,
     denial::{Denial, Reason},
     gate::{
         login_cookie::is_https,
-        responses::{OwnResponse, login_would_help},
+        responses::{FullResponse, is_authentication_error},
     },
-    guard::GuardRule,
-    head::Head,
+    guard::PolicyRule,
+    head::RequestHead,
     session::Session,
 };
 
@@ -34,11 +34,11 @@ impl From<Denial> for Denied {
     }
 }
 
-impl Passage {
+impl RouteAuth {
     /// The answer to a request that is not admitted.
-    pub(super) fn refuse(&self, Denied { denial, session }: Denied, head: &Head<'_>) -> OwnResponse {
-        let gate = &*self.gate;
-        let surroundings = || gate.guards.surroundings(*head).ok();
+    pub(super) fn refuse(&self, Denied { denial, session }: Denied, head: &RequestHead<'_>) -> FullResponse {
+        let gate = &*self.state;
+        let surroundings = || gate.guards.check_target(*head).ok();
         let https = || surroundings().as_ref().is_some_and(is_https);
         if gate.observer.is_some() {
             let label = session.as_ref().and_then(|session| session.grant().label());
@@ -50,29 +50,29 @@ impl Passage {
             self.remove_login_cookie(head, https(), cookies);
         }
         if let Some(session) = session
-            && GuardRule::that_refused(&denial) == Some(GuardRule::Xsrf)
+            && PolicyRule::from_denial(&denial) == Some(PolicyRule::Csrf)
         {
             gate.xsrf_cookie.renew(&session, https(), cookies);
         }
-        let elsewhere = gate.elsewhere.as_ref();
-        let login = elsewhere.filter(|_| login_would_help(denial.reason()));
-        let mut response = match login.and_then(|elsewhere| elsewhere.login(*head, https())) {
+        let elsewhere = gate.external_login.as_ref();
+        let login = elsewhere.filter(|_| is_authentication_error(denial.reason()));
+        let mut response = match login.and_then(|elsewhere| elsewhere.login_redirect(*head, https())) {
             Some(mut response) => {
                 response.extensions_mut().insert(denial);
                 response
             }
-            None => gate.telling.refuse(denial, *head),
+            None => gate.error_responder.refuse(denial, *head),
         };
         additions.apply_to(response.headers_mut());
         response
     }
 
-    pub(super) fn remove_login_cookie(&self, head: &Head<'_>, https: bool, cookies: &mut SetCookies) {
-        if let Some(login_cookie) = &self.gate.login_cookie {
+    pub(super) fn remove_login_cookie(&self, head: &RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
+        if let Some(login_cookie) = &self.state.login_cookie {
             login_cookie.remove(*head, https, cookies);
         }
-        if let Some(elsewhere) = &self.gate.elsewhere {
-            elsewhere.remove(*head, https, false, cookies);
+        if let Some(elsewhere) = &self.state.external_login {
+            elsewhere.remove_cookies(*head, https, false, cookies);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{error::Unavailable, password::PasswordError};
+use crate::{error::BackendError, password::PasswordError};
 
 /// A password that was not hashed, so that nothing is known of it.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ impl HashingError {
     }
 }
 
-impl From<HashingError> for Unavailable {
+impl From<HashingError> for BackendError {
     fn from(error: HashingError) -> Self {
         let retry_after = error.retry_after();
         let unavailable = Self::new(error);

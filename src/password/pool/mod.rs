@@ -13,7 +13,7 @@ use std::{
 pub use self::error::{HashingError, HashingErrorKind};
 use self::queue::{Queue, Settings};
 use crate::{
-    password::{self, Argon2Memory, HashCost, PASSWORD_LIMIT, PasswordHash, PasswordPolicy},
+    password::{self, Argon2Memory, HashCost, PasswordHash, PasswordPolicy},
     secret::Secret,
 };
 
@@ -183,7 +183,10 @@ impl HashingPool {
         let pool = self.clone();
         async move {
             if !password::is_hashable(&password) {
-                return Err(HashingError::password(PASSWORD_LIMIT, password.len()));
+                return Err(HashingError::password(
+                    PasswordHash::MAX_PASSWORD_LEN,
+                    password.len(),
+                ));
             }
             let cost = pool.cost();
             let hash = move |memory: &mut Argon2Memory| PasswordHash::compute(&password, cost, memory);
@@ -279,7 +282,7 @@ mod tests {
     use std::{future::Future, pin::pin, sync::mpsc, time::Duration};
 
     use super::*;
-    use crate::error::Unavailable;
+    use crate::error::BackendError;
 
     fn pool() -> HashingPool {
         HashingPool::new().with_cost(HashCost::tiny()).with_threads(1)
@@ -356,7 +359,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_of_a_mebibyte_makes_no_hash_call() {
         let pool = pool();
-        for length in [0, PASSWORD_LIMIT + 1, 1 << 20] {
+        for length in [0, PasswordHash::MAX_PASSWORD_LEN + 1, 1 << 20] {
             for hash in [None, Some(hash_of("password"))] {
                 let verified = pool.verify(hash, "x".repeat(length).into()).await;
                 assert_eq!(
@@ -392,7 +395,7 @@ mod tests {
             let error = storm.join_next().await.expect("a task").expect("no panic");
             let error = error.expect_err("the queue is full");
             assert_eq!(error.kind(), HashingErrorKind::Busy);
-            assert_eq!(Unavailable::from(error).retry_after(), Duration::from_secs(1));
+            assert_eq!(BackendError::from(error).retry_after(), Duration::from_secs(1));
             busy += 1;
         }
         drop(end);

@@ -11,7 +11,7 @@ pub use self::{
 };
 use crate::{
     clock::UnixTime,
-    maybe_future::{Answer, BoxFuture},
+    maybe_future::{BoxFuture, MaybeFuture},
     store::{StoreError, TokenRecord, TokenStore},
     token::TokenHash,
 };
@@ -74,7 +74,7 @@ pub trait HubStore: TokenStore {
     /// # Errors
     ///
     /// If the store cannot tell.
-    fn find_login(&self, hash: TokenHash) -> Answer<Result<Option<LoginRecord>, StoreError>>;
+    fn find_login(&self, hash: TokenHash) -> MaybeFuture<Result<Option<LoginRecord>, StoreError>>;
 
     /// The logins meant that have not expired at `now`, oldest first.
     ///
@@ -141,7 +141,7 @@ impl<S: HubStore + ?Sized> HubStore for Arc<S> {
         (**self).insert_login(hash, login, replaced)
     }
 
-    fn find_login(&self, hash: TokenHash) -> Answer<Result<Option<LoginRecord>, StoreError>> {
+    fn find_login(&self, hash: TokenHash) -> MaybeFuture<Result<Option<LoginRecord>, StoreError>> {
         (**self).find_login(hash)
     }
 

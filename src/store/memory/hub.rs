@@ -5,7 +5,7 @@ use std::future::ready;
 use super::{error::duplicate, state::State, token_store::MemoryTokenStore};
 use crate::{
     clock::UnixTime,
-    maybe_future::{Answer, BoxFuture},
+    maybe_future::{BoxFuture, MaybeFuture},
     store::{
         CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreError, TokenFilter, TokenRecord,
     },
@@ -22,8 +22,8 @@ impl HubStore for MemoryTokenStore {
         Box::pin(ready(self.write().begin_login(hash, login, replaced.as_deref())))
     }
 
-    fn find_login(&self, hash: TokenHash) -> Answer<Result<Option<LoginRecord>, StoreError>> {
-        Answer::Now(Ok(self.read().hub.logins.get(&hash).cloned()))
+    fn find_login(&self, hash: TokenHash) -> MaybeFuture<Result<Option<LoginRecord>, StoreError>> {
+        MaybeFuture::Ready(Ok(self.read().hub.logins.get(&hash).cloned()))
     }
 
     fn list_logins(

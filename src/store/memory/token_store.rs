@@ -9,7 +9,7 @@ use std::{
 use super::state::{Kept, State};
 use crate::{
     clock::UnixTime,
-    maybe_future::{Answer, BoxFuture},
+    maybe_future::{BoxFuture, MaybeFuture},
     store::{RecordId, StoreError, TokenFilter, TokenRecord, TokenStore},
     token::TokenHash,
 };
@@ -38,8 +38,8 @@ impl MemoryTokenStore {
 }
 
 impl TokenStore for MemoryTokenStore {
-    fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
-        Answer::Now(Ok(self.read().tokens.get(&hash).map(Kept::record)))
+    fn find(&self, hash: TokenHash) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>> {
+        MaybeFuture::Ready(Ok(self.read().tokens.get(&hash).map(Kept::record)))
     }
 
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {

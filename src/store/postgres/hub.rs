@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    maybe_future::{Answer, BoxFuture},
+    maybe_future::{BoxFuture, MaybeFuture},
     store::{
         CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreError, TokenRecord,
         row::{CodeRow, LoginRow, TokenRow, number, seconds},
@@ -45,7 +45,7 @@ impl HubStore for PostgresTokenStore {
         }
     }
 
-    fn find_login(&self, hash: TokenHash) -> Answer<Result<Option<LoginRecord>, StoreError>> {
+    fn find_login(&self, hash: TokenHash) -> MaybeFuture<Result<Option<LoginRecord>, StoreError>> {
         let place = self.key().hmac(hash);
         let found = self.ask(move |object| {
             Box::pin(async move {
@@ -56,7 +56,7 @@ impl HubStore for PostgresTokenStore {
                 found.as_ref().map(login_row).transpose()
             })
         });
-        Answer::later(async move { found.await?.map(LoginRow::record).transpose() })
+        MaybeFuture::from_future(async move { found.await?.map(LoginRow::record).transpose() })
     }
 
     fn list_logins(

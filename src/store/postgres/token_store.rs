@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    maybe_future::{Answer, BoxFuture},
+    maybe_future::{BoxFuture, MaybeFuture},
     store::{
         RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore,
         row::{LookupKey, TokenRow, number, salted_tokens, seconds},
@@ -121,7 +121,7 @@ impl PostgresTokenStore {
 }
 
 impl TokenStore for PostgresTokenStore {
-    fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
+    fn find(&self, hash: TokenHash) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>> {
         let place = self.key().hmac(hash);
         let found = self.ask(move |object| {
             Box::pin(async move {
@@ -132,7 +132,7 @@ impl TokenStore for PostgresTokenStore {
                 found.as_ref().map(token_row).transpose()
             })
         });
-        Answer::later(async move { found.await?.map(TokenRow::record).transpose() })
+        MaybeFuture::from_future(async move { found.await?.map(TokenRow::record).transpose() })
     }
 
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
@@ -205,7 +205,7 @@ impl SaltedHashStore for PostgresTokenStore {
     fn find_by_prefix(
         &self,
         prefix: &str,
-    ) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
+    ) -> MaybeFuture<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
         let prefix = prefix.to_owned();
         let rows = self.ask(move |object| {
             Box::pin(async move {
@@ -222,7 +222,7 @@ impl SaltedHashStore for PostgresTokenStore {
                 rows.collect::<Result<Vec<_>, Error>>()
             })
         });
-        Answer::later(async move { salted_tokens(rows.await?) })
+        MaybeFuture::from_future(async move { salted_tokens(rows.await?) })
     }
 
     fn migrate(&self, id: RecordId, hash: TokenHash) {

@@ -54,7 +54,7 @@ impl TokenRow {
             scopes: scopes_text(grant.scopes()),
             label: grant.label().map(str::to_owned),
             created: seconds(record.created()),
-            expires_at: grant.expiry().map(seconds),
+            expires_at: grant.expires_at().map(seconds),
             last_used: record.last_used().map(seconds),
             session_id: record.session_id().map(str::to_owned),
             client_id: record.client_id().map(str::to_owned),
@@ -75,10 +75,10 @@ impl TokenRow {
             grant = grant.with_scopes(scopes);
         }
         if let Some(expires_at) = self.expires_at {
-            grant = grant.expires_at(time(expires_at));
+            grant = grant.with_expiry(time(expires_at));
         }
         if let Some(label) = &self.label {
-            grant = grant.labelled(label);
+            grant = grant.with_label(label);
         }
         let mut record = TokenRecord::new(grant, time(self.created)).with_id(id(self.id)?);
         if let Some(last_used) = self.last_used {
@@ -117,7 +117,7 @@ impl LookupKey {
     const LENGTH: usize = 32;
 
     pub(super) fn generate() -> [u8; Self::LENGTH] {
-        random::octets()
+        random::bytes()
     }
 
     /// The key of a database: the one that lies in it, or else one's own, which must be the one it was made with.
@@ -134,7 +134,7 @@ impl LookupKey {
             }
         };
         let key = Self(Hmac::new(key));
-        if secret::equal(&key.check(), check) {
+        if secret::constant_time_eq(&key.check(), check) {
             Ok(key)
         } else {
             fault("database was made with another key")
@@ -160,12 +160,12 @@ impl LookupKey {
 
     /// What tells in the database that this is its key: no hash is keyed into this, for they are of another length.
     pub(super) fn check(&self) -> [u8; 32] {
-        self.0.code(b"portcullis: the key of this store")
+        self.0.mac(b"portcullis: the key of this store")
     }
 
     /// Under what `hash` is found.
     pub(super) fn hmac(&self, hash: TokenHash) -> [u8; 32] {
-        self.0.code(hash.as_bytes())
+        self.0.mac(hash.as_bytes())
     }
 }
 

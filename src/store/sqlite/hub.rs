@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    maybe_future::{Answer, BoxFuture},
+    maybe_future::{BoxFuture, MaybeFuture},
     store::{
         CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreError, TokenRecord,
         row::{CodeRow, LoginRow, TokenRow, number, seconds},
@@ -36,7 +36,7 @@ impl HubStore for SqliteTokenStore {
         }
     }
 
-    fn find_login(&self, hash: TokenHash) -> Answer<Result<Option<LoginRecord>, StoreError>> {
+    fn find_login(&self, hash: TokenHash) -> MaybeFuture<Result<Option<LoginRecord>, StoreError>> {
         let place = self.key().hmac(hash);
         let found = self.read(move |connection| {
             let columns = LoginRow::COLUMNS;
@@ -46,7 +46,7 @@ impl HubStore for SqliteTokenStore {
                 .query_row([place], login_row)
                 .optional()
         });
-        Answer::later(async move { found.await?.map(LoginRow::record).transpose() })
+        MaybeFuture::from_future(async move { found.await?.map(LoginRow::record).transpose() })
     }
 
     fn list_logins(

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    maybe_future::{Answer, BoxFuture},
+    maybe_future::{BoxFuture, MaybeFuture},
     store::{
         RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore,
         oneshot::Receiver,
@@ -108,7 +108,7 @@ impl SqliteTokenStore {
 }
 
 impl TokenStore for SqliteTokenStore {
-    fn find(&self, hash: TokenHash) -> Answer<Result<Option<TokenRecord>, StoreError>> {
+    fn find(&self, hash: TokenHash) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>> {
         let place = self.key().hmac(hash);
         let found = self.read(move |connection| {
             let columns = TokenRow::COLUMNS;
@@ -118,7 +118,7 @@ impl TokenStore for SqliteTokenStore {
                 .query_row([place], token_row)
                 .optional()
         });
-        Answer::later(async move { found.await?.map(TokenRow::record).transpose() })
+        MaybeFuture::from_future(async move { found.await?.map(TokenRow::record).transpose() })
     }
 
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
@@ -178,7 +178,7 @@ impl SaltedHashStore for SqliteTokenStore {
     fn find_by_prefix(
         &self,
         prefix: &str,
-    ) -> Answer<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
+    ) -> MaybeFuture<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
         let prefix = prefix.to_owned();
         let rows = self.read(move |connection| {
             let columns = TokenRow::COLUMNS;
@@ -192,7 +192,7 @@ impl SaltedHashStore for SqliteTokenStore {
             })?;
             rows.collect::<Result<Vec<_>, _>>()
         });
-        Answer::later(async move { salted_tokens(rows.await?) })
+        MaybeFuture::from_future(async move { salted_tokens(rows.await?) })
     }
 
     fn migrate(&self, id: RecordId, hash: TokenHash) {

@@ -57,7 +57,7 @@ pub(super) async fn a_second_login_of_the_same_is_refused(store: &dyn HubStore) 
 }
 
 pub(super) async fn logins_are_listed(store: &dyn HubStore) {
-    let began = |second| NOW.after(Duration::from_secs(second));
+    let began = |second| NOW.saturating_add(Duration::from_secs(second));
     let second = LoginRecord::new("lister", "l2", began(2), END);
     let first = LoginRecord::new("lister", "l1", began(1), END);
     let expired = LoginRecord::new("lister", "l3", began(1), began(3));

@@ -8,7 +8,7 @@ use std::{
 
 use super::{PasswordLookup, PasswordStore};
 use crate::{
-    error::ConfigError, grant::Grant, identity::Identity, maybe_future::Answer, password::PasswordHash,
+    error::ConfigError, grant::Grant, identity::Identity, maybe_future::MaybeFuture, password::PasswordHash,
 };
 
 /// A few users and the hashes of their passwords, kept in memory.
@@ -88,18 +88,18 @@ impl MemoryPasswordStore {
 }
 
 impl PasswordStore for MemoryPasswordStore {
-    fn find(&self, username: &str) -> Answer<PasswordLookup> {
+    fn find(&self, username: &str) -> MaybeFuture<PasswordLookup> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Answer::Now(Ok(table.get(username).cloned()))
+        MaybeFuture::Ready(Ok(table.get(username).cloned()))
     }
 
-    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> MaybeFuture<()> {
         self.change(|table| {
             if let Some(user) = table.get_mut(username).filter(|user| *user.0 == *old) {
                 user.0 = Arc::new(new);
             }
         });
-        Answer::Now(())
+        MaybeFuture::Ready(())
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
         }
         let users = MemoryPasswordStore::new([user("a"), user("b")]).expect("users");
         let handle = users.clone();
-        let known = |name| matches!(handle.find(name), Answer::Now(Ok(Some(_))));
+        let known = |name| matches!(handle.find(name), MaybeFuture::Ready(Ok(Some(_))));
         assert!(known("a") && known("b") && !known("A"));
         assert!(users.remove("a") && !users.remove("a") && !known("a") && known("b"));
         let hash: PasswordHash = HASH.parse().expect("a hash");

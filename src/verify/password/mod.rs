@@ -8,7 +8,7 @@ use crate::{
     denial::Reason,
     grant::Grant,
     password::pool::{HashingError, PasswordCheck},
-    verify::Verdict,
+    verify::Verification,
 };
 
 pub use self::{
@@ -18,14 +18,14 @@ pub use self::{
 };
 
 /// The one answer to everything that is not right.
-fn wrong() -> Verdict {
-    Verdict::Refused(Reason::WrongPassword)
+fn wrong() -> Verification {
+    Verification::Rejected(Reason::IncorrectPassword)
 }
 
-fn verdict(verified: Result<PasswordCheck, HashingError>, grant: Option<Grant>) -> Verdict {
+fn verdict(verified: Result<PasswordCheck, HashingError>, grant: Option<Grant>) -> Verification {
     match (verified, grant) {
-        (Ok(PasswordCheck::Correct { .. }), Some(grant)) => Verdict::Known(grant),
+        (Ok(PasswordCheck::Correct { .. }), Some(grant)) => Verification::Valid(grant),
         (Ok(_), _) => wrong(),
-        (Err(error), _) => Verdict::Unavailable(error.into()),
+        (Err(error), _) => Verification::Unavailable(error.into()),
     }
 }

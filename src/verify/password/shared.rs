@@ -9,10 +9,10 @@ use super::{verdict, wrong};
 use crate::{
     error::ConfigError,
     grant::Grant,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     password::{self, PasswordHash, pool::HashingPool},
     secret::Secret,
-    verify::{PasswordVerifier, Verdict},
+    verify::{PasswordVerifier, Verification},
 };
 
 /// One password that all users share, as a Jupyter Server has one. The user name is not looked at.
@@ -85,16 +85,16 @@ impl SharedPassword {
 }
 
 impl PasswordVerifier for SharedPassword {
-    fn verify(&self, _username: &str, password: &Secret) -> Answer<Verdict> {
+    fn verify(&self, _username: &str, password: &Secret) -> MaybeFuture<Verification> {
         if !password::is_hashable(password) {
-            return Answer::Now(wrong());
+            return MaybeFuture::Ready(wrong());
         }
         let Some(hash) = self.hash() else {
-            return Answer::Now(wrong());
+            return MaybeFuture::Ready(wrong());
         };
         let hashing = self.pool.verify(Some(Arc::clone(&hash)), password.clone());
         let this = self.clone();
-        Answer::later(async move {
+        MaybeFuture::from_future(async move {
             let verified = hashing.await;
             // A password that was replaced meanwhile is the old one.
             let is_current = this.hash().is_some_and(|current| Arc::ptr_eq(&current, &hash));
@@ -131,8 +131,8 @@ mod tests {
         for (password, right) in [("password", true), ("Password", false), ("", false)] {
             for username in ["", "owner", "anybody"] {
                 match verifier.verify(username, &password.into()).await {
-                    Verdict::Known(known) => assert!(right && known == grant, "{password}"),
-                    Verdict::Refused(Reason::WrongPassword) => assert!(!right, "{password}"),
+                    Verification::Valid(known) => assert!(right && known == grant, "{password}"),
+                    Verification::Rejected(Reason::IncorrectPassword) => assert!(!right, "{password}"),
                     other => panic!("{other:?}"),
                 }
             }
@@ -152,7 +152,7 @@ mod tests {
         verifier.replace(new.expect("a hash"));
         let verdict = checked.await;
         assert!(
-            matches!(verdict, Verdict::Refused(Reason::WrongPassword)),
+            matches!(verdict, Verification::Rejected(Reason::IncorrectPassword)),
             "{verdict:?}"
         );
     }
@@ -162,7 +162,10 @@ mod tests {
         let verifier = SharedPassword::without_password(Grant::new(Identity::new("owner")));
         let verdict = verifier.verify("", &"any password".into());
         assert!(
-            matches!(verdict, Answer::Now(Verdict::Refused(Reason::WrongPassword))),
+            matches!(
+                verdict,
+                MaybeFuture::Ready(Verification::Rejected(Reason::IncorrectPassword))
+            ),
             "{verdict:?}"
         );
     }

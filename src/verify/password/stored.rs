@@ -4,19 +4,19 @@ use std::{fmt, sync::Arc};
 
 use super::{verdict, wrong};
 use crate::{
-    error::Unavailable,
+    error::BackendError,
     grant::Grant,
-    maybe_future::Answer,
+    maybe_future::MaybeFuture,
     password::{
         self, PasswordHash,
         pool::{HashingPool, PasswordCheck},
     },
     secret::Secret,
-    verify::{PasswordVerifier, Verdict},
+    verify::{PasswordVerifier, Verification},
 };
 
 /// What a store has of a user: the hash of the password and what the user is worth, or nobody of that name.
-pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, Unavailable>;
+pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, BackendError>;
 
 /// Where the hashes of users' passwords are kept.
 ///
@@ -61,25 +61,25 @@ pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, Unavailable
 pub trait PasswordStore: Send + Sync + 'static {
     /// The hash of this user's password, and what the user is worth; `None` for a user who is unknown, locked
     /// out or without a password.
-    fn find(&self, username: &str) -> Answer<PasswordLookup>;
+    fn find(&self, username: &str) -> MaybeFuture<PasswordLookup>;
 
     /// Told when a user has logged in by a hash that is weak or cheaper than new ones are, with one made anew
     /// of the same password. Default: nothing is done.
     ///
     /// To be stored only if the stored one still is `old`: the password may have been changed in between, and
     /// the older one would come back to life. A fault is the store's own to report; the login goes on.
-    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> MaybeFuture<()> {
         let _ = (username, old, new);
-        Answer::Now(())
+        MaybeFuture::Ready(())
     }
 }
 
 impl<S: PasswordStore + ?Sized> PasswordStore for Arc<S> {
-    fn find(&self, username: &str) -> Answer<PasswordLookup> {
+    fn find(&self, username: &str) -> MaybeFuture<PasswordLookup> {
         (**self).find(username)
     }
 
-    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+    fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> MaybeFuture<()> {
         (**self).update_hash(username, old, new)
     }
 }
@@ -128,16 +128,16 @@ impl<S: PasswordStore> StoredPasswords<S> {
 }
 
 impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
-    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+    fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
         if !password::is_hashable(password) {
-            return Answer::Now(wrong());
+            return MaybeFuture::Ready(wrong());
         }
         let found = self.store.find(username);
         let (verifier, username, password) = (self.clone(), username.to_owned(), password.clone());
-        Answer::later(async move {
+        MaybeFuture::from_future(async move {
             let (hash, grant) = match found.await {
                 Ok(found) => found.unzip(),
-                Err(error) => return Verdict::Unavailable(error),
+                Err(error) => return Verification::Unavailable(error),
             };
             let verified = verifier.pool.verify(hash.clone(), password.clone()).await;
             if let (Ok(PasswordCheck::Correct { needs_rehash: true }), Some(old)) = (&verified, hash) {
@@ -213,12 +213,12 @@ mod tests {
         ] {
             let verdict = verifier.verify(username, &password.into()).await;
             assert!(
-                matches!(verdict, Verdict::Refused(Reason::WrongPassword)),
+                matches!(verdict, Verification::Rejected(Reason::IncorrectPassword)),
                 "{username} {password}"
             );
         }
         match verifier.verify("alice", &"password".into()).await {
-            Verdict::Known(grant) => assert_eq!(grant.identity().username(), "alice"),
+            Verification::Valid(grant) => assert_eq!(grant.identity().username(), "alice"),
             other => panic!("{other:?}"),
         }
     }
@@ -232,7 +232,7 @@ mod tests {
         assert!(stored(&users).await == before);
         assert!(matches!(
             verifier.verify("alice", &"password".into()).await,
-            Verdict::Known(_)
+            Verification::Valid(_)
         ));
         let after = stored(&users).await;
         assert!(after != before && after.verify(&"password".into()));
@@ -254,9 +254,9 @@ mod tests {
     struct Broken(AtomicUsize);
 
     impl PasswordStore for Broken {
-        fn find(&self, _username: &str) -> Answer<PasswordLookup> {
+        fn find(&self, _username: &str) -> MaybeFuture<PasswordLookup> {
             self.0.fetch_add(1, Ordering::Relaxed);
-            Answer::Now(Err(Unavailable::new("the disk is gone")))
+            MaybeFuture::Ready(Err(BackendError::new("the disk is gone")))
         }
     }
 
@@ -267,11 +267,11 @@ mod tests {
             let verdict = verifier.verify("alice", &password.into());
             assert!(matches!(
                 verdict,
-                Answer::Now(Verdict::Refused(Reason::WrongPassword))
+                MaybeFuture::Ready(Verification::Rejected(Reason::IncorrectPassword))
             ));
         }
         assert_eq!(verifier.store().0.load(Ordering::Relaxed), 0);
         let verdict = verifier.verify("alice", &"password".into()).await;
-        assert!(matches!(verdict, Verdict::Unavailable(_)));
+        assert!(matches!(verdict, Verification::Unavailable(_)));
     }
 }

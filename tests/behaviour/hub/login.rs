@@ -103,7 +103,7 @@ async fn each_refused_password_is_one_event_by_the_form_and_by_the_api() {
     let log = Arc::clone(&reasons);
     let world = World::with(|hub| {
         hub.observer(move |event: &Event<'_>| {
-            if let Event::Refused { reason, .. } = event {
+            if let Event::Denied { reason, .. } = event {
                 log.lock().expect("one at a time").push(*reason);
             }
         })
@@ -121,11 +121,11 @@ async fn each_refused_password_is_one_event_by_the_form_and_by_the_api() {
     for _ in 0..2 {
         world.call("POST", "/users/bob/tokens", None, &body("bob")).await;
     }
-    let wrong = Reason::WrongPassword;
+    let wrong = Reason::IncorrectPassword;
     let reasons = reasons.lock().expect("one at a time").clone();
     assert_eq!(
         reasons,
-        [wrong, wrong, wrong, wrong, wrong, wrong, Reason::Throttled]
+        [wrong, wrong, wrong, wrong, wrong, wrong, Reason::RateLimited]
     );
 }
 

@@ -12,8 +12,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use portcullis::{
-    Answer, Grant, Identity, Keyring, MemoryTokenStore, Peer, Reason, Secret, Token, TrustedProxies,
-    UnixTime, Verdict,
+    Grant, Identity, Keyring, MaybeFuture, MemoryTokenStore, Peer, Reason, Secret, Token, TrustedProxies,
+    UnixTime, Verification,
     hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     testing::TestClock,
     verify::PasswordVerifier,
@@ -38,13 +38,13 @@ pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_795_312_420);
 struct People;
 
 impl PasswordVerifier for People {
-    fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+    fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
         let known = matches!(username, "admin" | "alice" | "bob" | "stranger");
         let good = known && password.expose() == PASSWORD.as_bytes();
-        Answer::Now(if good {
-            Verdict::Known(Grant::new(Identity::new(username)))
+        MaybeFuture::Ready(if good {
+            Verification::Valid(Grant::new(Identity::new(username)))
         } else {
-            Verdict::Refused(Reason::WrongPassword)
+            Verification::Rejected(Reason::IncorrectPassword)
         })
     }
 }

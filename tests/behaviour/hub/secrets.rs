@@ -19,7 +19,7 @@ async fn no_event_and_no_debug_text_holds_a_secret() {
         hub.observer(move |event: &Event<'_>| {
             let mut log = log.lock().expect("one at a time");
             log.push_str(&format!("{event:?}\n"));
-            if let Event::Refused { path, .. } = event {
+            if let Event::Denied { path, .. } = event {
                 log.push_str(&format!("{path}\n"));
             }
         })

@@ -14,12 +14,12 @@ async fn no_value_of_it_is_a_token_a_cookie_or_a_code() {
     let path = folder.path().join("tokens.sqlite");
     let store = SqliteTokenStore::open(&path).expect("a store");
     let (tokens, now) = (StoredTokens::new(store.clone()), SystemClock.now());
-    let end = now.after(Duration::from_secs(60));
+    let end = now.saturating_add(Duration::from_secs(60));
     let identity = Identity::new("alice").with_name("Alice Liddell");
     let grant = Grant::new(identity)
         .with_scopes(["read"])
-        .expires_at(end)
-        .labelled("phone");
+        .with_expiry(end)
+        .with_label("phone");
     let (token, _) = tokens.issue(grant).await.expect("issued");
     let (login, code) = (Token::generate(), Token::generate());
     let record = LoginRecord::new("alice", "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");

@@ -6,7 +6,7 @@ use std::{
 };
 
 use portcullis::{
-    PresentedToken, StoredTokens, TokenStore, Verdict,
+    PresentedToken, StoredTokens, TokenStore, Verification,
     store::{SqliteTokenStore, TokenFilter},
 };
 use rusqlite::Connection;
@@ -130,7 +130,7 @@ async fn its_tokens_are_accepted_as_it_accepts_them_and_known_by_plain_hashes_af
         for (token, accepted) in &verdicts {
             let presented = PresentedToken::new(token.as_bytes()).expect("visible ASCII");
             let verdict = verify(&tokens, token).await;
-            let known = matches!(&verdict, Verdict::Known(grant) if grant.scopes().holds("inherit"));
+            let known = matches!(&verdict, Verification::Valid(grant) if grant.scopes().contains("inherit"));
             assert_eq!(known, *accepted, "{round}: {token:?}: {verdict:?}");
             if *accepted {
                 // However busy the disk is.
@@ -188,7 +188,7 @@ async fn a_token_that_is_revoked_before_it_is_used_is_refused() {
     // Nor does opening it once more bring it back: the hub's own tables are read once.
     let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
     for (token, _) in verdicts.iter().filter(|(_, accepted)| *accepted) {
-        assert!(matches!(verify(&tokens, token).await, Verdict::Unknown));
+        assert!(matches!(verify(&tokens, token).await, Verification::Unknown));
     }
 }
 

@@ -19,7 +19,7 @@ async fn it_counts_refusals_by_reason_over_every_protocol() -> Outside {
     let auth = AuthLayer::builder()
         .bearer_tokens(keys)
         .observer(move |event: &Event<'_>| {
-            if let Event::Refused { reason, .. } = event {
+            if let Event::Denied { reason, .. } = event {
                 refused[*reason as usize].fetch_add(1, Ordering::Relaxed);
             }
         })
@@ -46,7 +46,7 @@ async fn it_counts_refusals_by_reason_over_every_protocol() -> Outside {
     }
     let counted = |reason: Reason| counters[reason as usize].load(Ordering::Relaxed);
     assert_eq!(
-        (counted(Reason::NoCredential), counted(Reason::UnknownToken)),
+        (counted(Reason::MissingCredential), counted(Reason::UnknownToken)),
         (1, 2)
     );
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use portcullis::{AuthLayer, Credential, FileSource, Head, Reason, Token, TokenHash, TokenSet};
+use portcullis::{AuthLayer, AuthMethod, FileSource, Reason, RequestHead, Token, TokenHash, TokenSet};
 
 use super::{Outside, me};
 use crate::common::{TOKEN, request};
@@ -24,13 +24,16 @@ async fn it_knows_its_token_by_a_file_or_by_its_hash_alone() -> Outside {
     // asserted:
     for auth in [by_file, by_hash] {
         // user:
-        let known = auth.authenticate(Head::of(&good)).await;
-        let unknown = auth.authenticate(Head::of(&bad)).await;
+        let known = auth.authenticate(RequestHead::new(&good)).await;
+        let unknown = auth.authenticate(RequestHead::new(&bad)).await;
         // asserted:
-        assert_eq!(known.expect("let in").credential(), Credential::Token);
+        assert_eq!(known.expect("let in").auth_method(), AuthMethod::Token);
         assert_eq!(unknown.expect_err("turned away").reason(), Reason::UnknownToken);
-        let nobody = auth.authenticate(Head::of(&request("GET /"))).await;
-        assert_eq!(nobody.expect_err("turned away").reason(), Reason::NoCredential);
+        let nobody = auth.authenticate(RequestHead::new(&request("GET /"))).await;
+        assert_eq!(
+            nobody.expect_err("turned away").reason(),
+            Reason::MissingCredential
+        );
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use portcullis::{AuthLayer, Decision, FormRequest, Head, Session, Token};
+use portcullis::{AuthLayer, Decision, FormSubmission, RequestHead, Session, Token};
 
 use super::Outside;
 use crate::common::request;
@@ -14,10 +14,10 @@ fn app(session: Option<&Session>) -> Response<Full<Bytes>> {
 
 // user:
 async fn answer(auth: &AuthLayer, request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
-    match auth.decide(Head::of(&request)).await {
-        Decision::Answered(own) => *own,
-        Decision::WantsForm(form) => form.read(request.into_body()).await,
-        Decision::Admitted { session, afterwards } => {
+    match auth.decide(RequestHead::new(&request)).await {
+        Decision::Respond(own) => *own,
+        Decision::NeedsForm(form) => form.read_and_respond(request.into_body()).await,
+        Decision::Allow { session, afterwards } => {
             let mut response = app(session.as_ref());
             afterwards.apply_to(response.headers_mut());
             response
@@ -49,7 +49,7 @@ async fn it_is_opened_by_a_launch_link() -> Outside {
         403
     );
     let long = request("POST /login\ncontent-type: application/x-www-form-urlencoded");
-    let long = long.map(|_| Full::from("x".repeat(FormRequest::LIMIT + 1)));
+    let long = long.map(|_| Full::from("x".repeat(FormSubmission::MAX_LEN + 1)));
     assert_eq!(answer(&auth, long).await.status(), 413);
     Ok(())
 }

@@ -11,7 +11,8 @@ async fn both_sides_have_the_token_and_neither_can_print_it() -> Outside {
     let token: Token = TOKEN.parse()?;
     let auth = AuthLayer::bearer_tokens(TokenSet::new([(token.clone(), me("worker"))])?);
     let mut sent = request("PUT /objects/1");
-    sent.headers_mut().insert("authorization", token.authorization());
+    sent.headers_mut()
+        .insert("authorization", token.to_authorization_header());
     // asserted:
     let warning = format!("cannot store: {sent:?} {token:?} {auth:?}");
     let mistyped = format!("{TOKEN}\u{7f}").parse::<Token>().expect_err("no token");

@@ -2,8 +2,8 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use portcullis::{
-    Answer, AuthLayer, Authenticator, Credential, Head, Identity, MemoryPasswordStore, Outcome, PasswordHash,
-    PasswordVerifier, StoredPasswords,
+    AuthLayer, AuthMethod, Authenticator, Identity, MaybeFuture, MemoryPasswordStore, Outcome, PasswordHash,
+    PasswordVerifier, RequestHead, StoredPasswords,
 };
 
 use super::Outside;
@@ -13,8 +13,8 @@ struct Basic<V>(V);
 
 // user:
 impl<V: PasswordVerifier> Authenticator for Basic<V> {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        let Some(text) = head.credentials("Basic") else {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
+        let Some(text) = head.authorization_credentials("Basic") else {
             return Outcome::Absent.into();
         };
         let text = BASE64_STANDARD.decode(text).ok().map(String::from_utf8);
@@ -23,7 +23,7 @@ impl<V: PasswordVerifier> Authenticator for Basic<V> {
             return Outcome::malformed("expected Basic with user and password").into();
         };
         let verdict = self.0.verify(user, &password.into());
-        verdict.map(|verdict| Outcome::of(verdict, Credential::Other { ambient: true }))
+        verdict.map(|verdict| Outcome::from_verification(verdict, AuthMethod::Other { ambient: true }))
     }
 }
 // asserted:

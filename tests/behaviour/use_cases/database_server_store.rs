@@ -1,7 +1,8 @@
 //! A database server with tokens of its own store, which answers later, or not at all.
 
 use portcullis::{
-    Answer, AuthLayer, Grant, PresentedToken, Token, TokenHash, TokenVerifier, Unavailable, Verdict,
+    AuthLayer, BackendError, Grant, MaybeFuture, PresentedToken, Token, TokenHash, TokenVerifier,
+    Verification,
 };
 
 use super::{Outside, me};
@@ -23,13 +24,13 @@ impl Database {
 
 // user:
 impl TokenVerifier for Database {
-    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+    fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
         let (database, hash) = (self.clone(), token.hash());
-        Answer::later(async move {
+        MaybeFuture::from_future(async move {
             match database.grant(hash).await {
-                Ok(Some(grant)) => Verdict::Known(grant),
-                Ok(None) => Verdict::Unknown,
-                Err(error) => Verdict::Unavailable(Unavailable::new(error)),
+                Ok(Some(grant)) => Verification::Valid(grant),
+                Ok(None) => Verification::Unknown,
+                Err(error) => Verification::Unavailable(BackendError::new(error)),
             }
         })
     }

@@ -1,7 +1,7 @@
 //! A desktop agent with a web UI: a header of its own, a few public routes, loopback only.
 
 use http::HeaderName;
-use portcullis::{AuthLayer, Hosts, TokenSource};
+use portcullis::{AllowedHosts, AuthLayer, TokenSource};
 
 use super::Outside;
 use crate::common::{TOKEN, request, send};
@@ -12,7 +12,7 @@ async fn it_has_a_header_of_its_own_and_a_few_public_routes() -> Outside {
     let auth = AuthLayer::builder()
         .token(TOKEN.parse()?)
         .token_sources([TokenSource::Header(HeaderName::from_static("x-agent-key"))])
-        .allowed_hosts(Hosts::loopback())
+        .allowed_hosts(AllowedHosts::loopback())
         .build()?
         .public_paths(["/", "/favicon.ico"]);
     // asserted:

@@ -34,7 +34,9 @@ async fn it_takes_whom_the_hub_lets_in_and_sends_the_others_there() -> Outside {
     let (environment, client) = (&environment, hub.client());
 
     // user:
-    let auth = HubAuth::builder_from(environment)?.http_client(client).build()?; // `HubAuth::from_env()?` in a process
+    let auth = HubAuth::builder_from_vars(environment)?
+        .http_client(client)
+        .build()?; // `HubAuth::from_env()?` in a process
     let home = auth.base_url().to_string();
     let app = Router::new()
         .route(&home, get(whoami))

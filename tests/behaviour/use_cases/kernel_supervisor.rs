@@ -10,7 +10,7 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use portcullis::{AuthLayer, FileSource, Hosts, Token, TokenSource};
+use portcullis::{AllowedHosts, AuthLayer, FileSource, Token, TokenSource};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tower::{Layer, service_fn};
@@ -51,7 +51,7 @@ async fn it_reads_its_token_from_a_file_that_is_gone_afterwards_and_checks_both_
     let auth = AuthLayer::builder()
         .token(token)
         .token_sources([TokenSource::Authorization, TokenSource::WebSocketSubprotocol])
-        .allowed_hosts(Hosts::loopback())
+        .allowed_hosts(AllowedHosts::loopback())
         .build()?;
     let service = TowerToHyperService::new(auth.layer(service_fn(kernels)));
     tokio::spawn(async move {

@@ -1,6 +1,6 @@
 //! An MCP server: bearer tokens, Host and Origin guarded, and a challenge that tells where its metadata are.
 
-use portcullis::{AuthLayer, Challenge, Hosts, Origins, Secret, TokenSet};
+use portcullis::{AllowedHosts, AllowedOrigins, AuthLayer, Challenge, Secret, TokenSet};
 
 use super::{Outside, me};
 use crate::common::{request, send};
@@ -11,9 +11,9 @@ async fn it_guards_host_and_origin_and_points_to_its_metadata() -> Outside {
     let metadata = "https://mcp.example.org/.well-known/oauth-protected-resource".parse()?;
     let auth = AuthLayer::builder()
         .bearer_tokens(TokenSet::from_list(&Secret::from("mcp-key"), me("client"))?)
-        .allowed_hosts(Hosts::listed(["mcp.example.org"])?)
-        .allowed_origins(Origins::parse(["https://app.example.org"])?)
-        .challenge(Challenge::bearer("mcp")?.resource_metadata(metadata))
+        .allowed_hosts(AllowedHosts::from_list(["mcp.example.org"])?)
+        .allowed_origins(AllowedOrigins::parse(["https://app.example.org"])?)
+        .challenge(Challenge::bearer("mcp")?.with_resource_metadata(metadata))
         .build()?;
     // asserted:
     let refused = send(&auth, request("POST /mcp\nhost: mcp.example.org")).await;

@@ -14,7 +14,7 @@ use super::{
 };
 
 async fn status(session: Session) -> String {
-    format!("started for {:?}", session.credential())
+    format!("started for {:?}", session.auth_method())
 }
 
 async fn events(upgrade: WebSocketUpgrade) -> axum::response::Response {

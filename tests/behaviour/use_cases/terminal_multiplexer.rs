@@ -37,9 +37,9 @@ async fn named_tokens_log_in_for_four_weeks_until_they_are_revoked() -> Outside 
     let used = clock.clone();
     // user:
     let tokens = StoredTokens::new(MemoryTokenStore::new());
-    let all = me("me").with_scopes(["read", "write"]).labelled("laptop");
+    let all = me("me").with_scopes(["read", "write"]).with_label("laptop");
     let (laptop, _) = tokens.issue(all).await?;
-    let reading = me("me").with_scopes(["read"]).labelled("phone");
+    let reading = me("me").with_scopes(["read"]).with_label("phone");
     let (phone, record) = tokens.issue(reading).await?;
     let watching = AuthLayer::builder()
         .bearer_tokens(tokens.clone())

@@ -1,7 +1,7 @@
 //! A vector database: a key that writes, another for its rotation, and one that reads.
 
 use http::Method;
-use portcullis::{AuthLayer, Head, Session, Token, TokenSet};
+use portcullis::{AuthLayer, RequestHead, Session, Token, TokenSet};
 
 use super::{Outside, me};
 use crate::common::{request, send};
@@ -14,14 +14,14 @@ async fn scopes_decide_what_a_key_may_do() -> Outside {
     let all = || me("db").with_scopes(["read", "write"]);
     let keys = TokenSet::new([
         (writing, all()),
-        (alternative, all().labelled("next")),
+        (alternative, all().with_label("next")),
         (reading, me("db").with_scopes(["read"])),
     ])?;
     let auth = AuthLayer::builder()
         .bearer_tokens(keys)
-        .authorizer(|head: Head<'_>, session: &Session| {
+        .authorizer(|head: RequestHead<'_>, session: &Session| {
             let reads = *head.method() == Method::GET;
-            session.require(if reads { "read" } else { "write" })
+            session.require_scope(if reads { "read" } else { "write" })
         })
         .build()?;
     // asserted:

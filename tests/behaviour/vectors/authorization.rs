@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Request};
 use portcullis::{
-    Answer, Authenticator as _, Grant, Head, Identity, Outcome, TokenBuffer,
+    Authenticator as _, Grant, Identity, MaybeFuture, Outcome, RequestHead, TokenBuffer,
     authenticate::{TokenAuthenticator, TokenSource, TokenSources, token_in_authorization},
     verify::SharedToken,
 };
@@ -61,7 +61,7 @@ fn read(case: &Value) -> Read {
     };
     let sources = TokenSources::new([TokenSource::Authorization]);
     let mut buffer = TokenBuffer::default();
-    let found = sources.find(Head::of(&request), &mut buffer);
+    let found = sources.extract(RequestHead::new(&request), &mut buffer);
     status(found.map(|found| found.map(|found| found.token().expose().to_owned())))
 }
 
@@ -117,9 +117,9 @@ fn let_in(case: &Value) -> bool {
     }
     let token = SERVER_TOKEN.parse().expect("a token");
     let authenticator = TokenAuthenticator::new(SharedToken::new(token, Grant::new(Identity::new("owner"))));
-    match authenticator.authenticate(Head::of(&request)) {
-        Answer::Now(outcome) => matches!(outcome, Outcome::Accepted(_)),
-        Answer::Later(_) => panic!("a shared token needs no waiting"),
+    match authenticator.authenticate(RequestHead::new(&request)) {
+        MaybeFuture::Ready(outcome) => matches!(outcome, Outcome::Authenticated(_)),
+        MaybeFuture::Future(_) => panic!("a shared token needs no waiting"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use portcullis::{
     CookieName, CookieScope, Keyring, RequestCookies, Secret, UnixTime,
-    cookie::{OpenError, SignedValues},
+    cookie::{CookieDecodeError, SignedValueCodec},
 };
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn cookie_lines_are_read_as_the_peer_reads_them_but_for_quotes_and_odd_names() {
         read_by_peer,
         |case| {
             let line = [text(&case["cookie_header"]).as_bytes()];
-            let cookies = RequestCookies::of_lines(&line).expect("a short line");
+            let cookies = RequestCookies::from_lines(&line).expect("a short line");
             let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
             cookies
                 .pairs()
@@ -137,13 +137,13 @@ fn the_signing_key_is_the_peers() {
                 "ServerApp.password" => hashed.repeat(2),
                 _ => hashed.to_owned(),
             };
-            let ours = keyring(&base64(text(&case["key_file_b64"]))).mixed_with_password(&fed);
+            let ours = keyring(&base64(text(&case["key_file_b64"]))).bound_to_password(&fed);
             let theirs = keyring(&unhex(text(&case["secret_hex"])));
             let name = CookieName::server("localhost");
             let now = UnixTime::from_secs(1_700_000_000);
-            let value = SignedValues::new(&ours).sign(&name, b"payload", now);
+            let value = SignedValueCodec::new(&ours).sign(&name, b"payload", now);
             open(
-                &SignedValues::new(&theirs),
+                &SignedValueCodec::new(&theirs),
                 &name,
                 value.as_bytes(),
                 Duration::ZERO,
@@ -185,7 +185,7 @@ fn values_are_signed_as_the_peer_signs_them() {
             let name = CookieName::custom(text(&case["name"])).ok()?;
             let issued_at = seconds(&case["timestamp"]);
             let payload = base64(text(&case["value_b64"]));
-            Some(SignedValues::new(&keyring_of(case)).sign(&name, &payload, issued_at))
+            Some(SignedValueCodec::new(&keyring_of(case)).sign(&name, &payload, issued_at))
         },
     );
 }
@@ -244,7 +244,7 @@ fn signed_values_are_judged_as_the_peer_judges_them_but_strictly() {
                 return None;
             }
             let name = CookieName::custom(text(&case["name"])).ok()?;
-            let values = SignedValues::new(&keyring_of(case));
+            let values = SignedValueCodec::new(&keyring_of(case));
             open(&values, &name, &signed(case), max_age(case)?, now(case)).ok()
         },
     );
@@ -285,7 +285,14 @@ fn open_of_hub(case: &Value, value: &str) -> Option<Vec<u8>> {
     let days = case["max_age_days"].as_u64().expect("a number of days");
     let now = UnixTime::from_secs(case["now"].as_u64().expect("a time"));
     let life = Duration::from_secs(days * 86_400);
-    open(&SignedValues::new(&keyring), &name, value.as_bytes(), life, now).ok()
+    open(
+        &SignedValueCodec::new(&keyring),
+        &name,
+        value.as_bytes(),
+        life,
+        now,
+    )
+    .ok()
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -331,14 +338,14 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn open(
-    values: &SignedValues,
+    values: &SignedValueCodec,
     name: &CookieName,
     value: &[u8],
     max_age: Duration,
     now: UnixTime,
-) -> Result<Vec<u8>, OpenError> {
+) -> Result<Vec<u8>, CookieDecodeError> {
     let mut buffer = [0; 4096];
-    let opened = values.open(name, value, max_age, || now, &mut buffer)?;
+    let opened = values.verify(name, value, max_age, || now, &mut buffer)?;
     Ok(opened.payload().to_vec())
 }
 
@@ -372,7 +379,7 @@ fn keyring_of(case: &Value) -> Keyring {
 /// A keyring of octets that may be fewer than we accept: HMAC itself fills a short key up with zeros.
 fn keyring(secret: &[u8]) -> Keyring {
     let mut secret = secret.to_vec();
-    secret.resize(secret.len().max(Keyring::SECRET_MINIMUM), 0);
+    secret.resize(secret.len().max(Keyring::MIN_SECRET_LEN), 0);
     Keyring::from_secret(Secret::from(secret)).expect("long enough")
 }
 

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use portcullis::{
-    Answer, AuthLayer, Authenticator, CookieJar, CookieName, CookieScope, Credential, Denial, Grant, Head,
-    Identity, Keyring, Lifetime, Outcome, Reason, RequestCookies, Secret, Session, UnixTime,
-    cookie::{Read, TooLarge},
+    AuthLayer, AuthMethod, Authenticator, CookieJar, CookieName, CookieScope, Denial, Grant, Identity,
+    Keyring, Lifetime, MaybeFuture, Outcome, Reason, RequestCookies, RequestHead, Secret, Session, UnixTime,
+    cookie::{CookiesTooLarge, ReadCookie},
     testing::TestClock,
 };
 use serde_json::Value;
@@ -82,7 +82,7 @@ fn actual(case: &Value, peers: &Peers) -> Verdict {
         .map(|line| octets(&peers.fill(line, session_name(case))))
         .collect();
     let slices: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
-    let verdict = judged(RequestCookies::of_lines(&slices), case, peers);
+    let verdict = judged(RequestCookies::from_lines(&slices), case, peers);
     if case["transport"] == "ok" {
         let mut headers = HeaderMap::new();
         for line in &lines {
@@ -91,13 +91,13 @@ fn actual(case: &Value, peers: &Peers) -> Verdict {
                 HeaderValue::from_bytes(line).expect("a receiver lets it through"),
             );
         }
-        let same = judged(RequestCookies::of(&headers), case, peers);
+        let same = judged(RequestCookies::from_headers(&headers), case, peers);
         assert_eq!(verdict, same, "octets and head differ: {case}");
     }
     verdict
 }
 
-fn judged(cookies: Result<RequestCookies<'_>, TooLarge>, case: &Value, peers: &Peers) -> Verdict {
+fn judged(cookies: Result<RequestCookies<'_>, CookiesTooLarge>, case: &Value, peers: &Peers) -> Verdict {
     let names = case["lookups"]
         .as_object()
         .into_iter()
@@ -106,7 +106,7 @@ fn judged(cookies: Result<RequestCookies<'_>, TooLarge>, case: &Value, peers: &P
     let cookies = match cookies {
         Ok(cookies) => cookies,
         Err(error) => {
-            let status = if error == TooLarge::Pairs {
+            let status = if error == CookiesTooLarge::Count {
                 "too_many"
             } else {
                 "too_large"
@@ -178,8 +178,8 @@ fn who_is_logged_in_is_the_same_over_both_versions() {
 struct Payloads(CookieJar);
 
 impl Authenticator for Payloads {
-    fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
-        let cookies = match RequestCookies::of(head.headers()) {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
+        let cookies = match RequestCookies::from_headers(head.headers()) {
             Ok(cookies) => cookies,
             Err(error) => return Outcome::Malformed(Denial::from(error)).into(),
         };
@@ -189,11 +189,11 @@ impl Authenticator for Payloads {
             || head.now(),
             who,
             |read| match read {
-                Read::Absent => Outcome::Absent,
-                Read::Ambiguous | Read::Refused(_) => Outcome::Rejected(Reason::InvalidCookie),
-                Read::Opened(opened) => {
+                ReadCookie::Missing => Outcome::Absent,
+                ReadCookie::Ambiguous | ReadCookie::Invalid(_) => Outcome::Rejected(Reason::InvalidCookie),
+                ReadCookie::Valid(opened) => {
                     let name = String::from_utf8_lossy(opened.payload()).into_owned();
-                    Outcome::Accepted(Session::new(Grant::new(Identity::new(&name)), Credential::Cookie))
+                    Outcome::Authenticated(Session::new(Grant::new(Identity::new(&name)), AuthMethod::Cookie))
                 }
             },
         );
@@ -220,7 +220,7 @@ impl Peers {
         let ring = |octet| Keyring::from_secret(secret(octet)).expect("32 octets");
         Self {
             ours: ring(1)
-                .with_reading_key(secret(2), NOW.after(Duration::from_secs(60)))
+                .with_previous_key(secret(2), NOW.saturating_add(Duration::from_secs(60)))
                 .expect("32 octets"),
             old: ring(2),
             foreign: ring(3),
@@ -243,9 +243,9 @@ impl Peers {
             || NOW,
             who,
             |read| match read {
-                Read::Absent | Read::Refused(_) => "anonymous".to_owned(),
-                Read::Ambiguous => "ambiguous".to_owned(),
-                Read::Opened(opened) => format!("user:{}", String::from_utf8_lossy(opened.payload())),
+                ReadCookie::Missing | ReadCookie::Invalid(_) => "anonymous".to_owned(),
+                ReadCookie::Ambiguous => "ambiguous".to_owned(),
+                ReadCookie::Valid(opened) => format!("user:{}", String::from_utf8_lossy(opened.payload())),
             },
         )
     }
@@ -278,7 +278,9 @@ impl Peers {
         let (kind, user) = placeholder.split_once(':').expect("a kind and a user");
         let write = |keyring, name: &str, now| {
             let jar = self.jar(keyring, name);
-            let line = jar.write(user.as_bytes(), now, true).expect("a small payload");
+            let line = jar
+                .set_cookie(user.as_bytes(), now, true)
+                .expect("a small payload");
             let line = line.to_str().expect("ASCII");
             let (value, _) = line.split_once("; ").expect("attributes");
             value
@@ -288,7 +290,7 @@ impl Peers {
         };
         match kind {
             "valid" => write(&self.ours, name, NOW),
-            "expired" => write(&self.ours, name, NOW.before(Duration::from_secs(61))),
+            "expired" => write(&self.ours, name, NOW.saturating_sub(Duration::from_secs(61))),
             "othername" => write(&self.ours, "another-name", NOW),
             "oldkey" => write(&self.old, name, NOW),
             "foreignkey" => write(&self.foreign, name, NOW),

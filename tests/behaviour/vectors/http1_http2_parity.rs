@@ -10,8 +10,8 @@ use std::{
 
 use http::{HeaderMap, Request, header::SET_COOKIE};
 use portcullis::{
-    Answer, AuthLayer, AuthLayerBuilder, Decision, Grant, Head, Hosts, Identity, Keyring, Origins,
-    PresentedToken, TokenSource, TokenVerifier, TrustedProxies, Verdict,
+    AllowedHosts, AllowedOrigins, AuthLayer, AuthLayerBuilder, Decision, Grant, Identity, Keyring,
+    MaybeFuture, PresentedToken, RequestHead, TokenSource, TokenVerifier, TrustedProxies, Verification,
 };
 use serde_json::Value;
 
@@ -26,9 +26,9 @@ use crate::{
 struct Listener(Arc<Mutex<Option<String>>>);
 
 impl TokenVerifier for Listener {
-    fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+    fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
         *self.0.lock().expect("one at a time") = Some(token.expose().to_owned());
-        Verdict::Known(Grant::new(Identity::new("known"))).into()
+        Verification::Valid(Grant::new(Identity::new("known"))).into()
     }
 }
 
@@ -279,8 +279,8 @@ fn of_site(site: &Value, keyring: &Keyring) -> AuthLayerBuilder {
     let builder = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
         .keyring(keyring.clone())
-        .allowed_hosts(Hosts::listed(texts(&site["hosts"])).expect("hosts"))
-        .allowed_origins(Origins::parse(texts(&site["allow_origins"])).expect("origins"))
+        .allowed_hosts(AllowedHosts::from_list(texts(&site["hosts"])).expect("hosts"))
+        .allowed_origins(AllowedOrigins::parse(texts(&site["allow_origins"])).expect("origins"))
         .https(site["own_tls"] == true);
     let proxies = texts(&site["trusted_proxies"]).join(",");
     if proxies.is_empty() {
@@ -310,8 +310,8 @@ fn log_in(keyring: &Keyring, host: &[u8]) -> Option<(String, String)> {
         .body(())
         .ok()?;
     let mut headers = HeaderMap::new();
-    match layer.decide(Head::of(&request)) {
-        Answer::Now(Decision::Admitted { afterwards, .. }) => afterwards.apply_to(&mut headers),
+    match layer.decide(RequestHead::new(&request)) {
+        MaybeFuture::Ready(Decision::Allow { afterwards, .. }) => afterwards.apply_to(&mut headers),
         other => panic!("expected to be let in, found {other:?}"),
     }
     let mut pairs = headers.get_all(SET_COOKIE).iter().map(|line| {

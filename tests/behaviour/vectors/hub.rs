@@ -4,10 +4,10 @@ use std::{future::Future, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use portcullis::{
-    Head, Keyring, NextUrl, Premises, PresentedToken, Scheme, Secret, Token, UnixTime,
+    Keyring, NextUrl, PresentedToken, RedirectPolicy, RequestHead, Scheme, Secret, Token, UnixTime,
     authenticate::token_in_authorization,
-    cookie::{CookieName, CookieScope, SignedValues},
-    guard::{Binding, Guards, RequestKind, XsrfAsked, XsrfGuard, XsrfProof},
+    cookie::{CookieName, CookieScope, SignedValueCodec},
+    guard::{CsrfBinding, CsrfMode, CsrfTokens, RequestCsrf, RequestKind, RequestPolicy},
     hub_server::{OAuthClientConfig, Username},
     store::{HubStore as _, LoginRecord},
 };
@@ -821,8 +821,8 @@ fn a_target_that_a_jupyterhub_allows_is_ours_or_the_default() {
             } else {
                 Scheme::Http
             };
-            let premises = Premises::new(&base).with_origin(scheme, &host);
-            let next = NextUrl::parse(text(case, "next"), premises).unwrap_or_else(|| NextUrl::home(&base));
+            let premises = RedirectPolicy::new(&base).with_origin(scheme, &host);
+            let next = NextUrl::parse(text(case, "next"), premises).unwrap_or_else(|| NextUrl::base(&base));
             decoded(next.as_str())
         },
     );
@@ -1000,16 +1000,16 @@ fn identity(case: &Value, value: &str) -> Option<String> {
     let now = UnixTime::from_secs(case["now"].as_u64().expect("a time"));
     let month = Duration::from_secs(31 * 24 * 60 * 60);
     let mut buffer = [0; 1024];
-    let opened = SignedValues::new(&keyring)
-        .open(&CookieName::xsrf(), &signed, month, || now, &mut buffer)
+    let opened = SignedValueCodec::new(&keyring)
+        .verify(&CookieName::xsrf(), &signed, month, || now, &mut buffer)
         .ok()?;
     String::from_utf8(opened.payload().to_vec()).ok()
 }
 
 /// A value of ours where theirs is good for somebody; else theirs as it is.
-fn of_ours(case: &Value, guard: &XsrfGuard<Keyring>, value: &str) -> String {
+fn of_ours(case: &Value, guard: &CsrfTokens<Keyring>, value: &str) -> String {
     match identity(case, value) {
-        Some(identity) => guard.issue(Binding::of_session(identity.as_bytes())),
+        Some(identity) => guard.issue(CsrfBinding::of_session(identity.as_bytes())),
         None => value.to_owned(),
     }
 }
@@ -1054,9 +1054,9 @@ fn requests_by_cookie_are_held_against_xsrf_as_at_a_jupyterhub() {
             if text(case, "kind") != "check" {
                 return NOT_OURS.to_owned();
             }
-            let guard = XsrfGuard::new(Keyring::generate());
+            let guard = CsrfTokens::new(Keyring::generate());
             let old = text(case, "note").contains("days");
-            let current = Binding::of_session(text(case, "current_id").as_bytes());
+            let current = CsrfBinding::of_session(text(case, "current_id").as_bytes());
             let argument = match text(case, "token") {
                 value if old && !value.is_empty() => guard.issue(current),
                 value => of_ours(case, &guard, value),
@@ -1083,12 +1083,12 @@ fn requests_by_cookie_are_held_against_xsrf_as_at_a_jupyterhub() {
                 }
             }
             let request = request.body(()).expect("a request");
-            let head = Head::of(&request);
-            let guards = Guards::new().with_xsrf(XsrfAsked::AlsoOfReads);
-            let surroundings = guards.surroundings(head).expect("a good host");
+            let head = RequestHead::new(&request);
+            let guards = RequestPolicy::new().with_csrf_mode(CsrfMode::AllMethods);
+            let surroundings = guards.check_target(head).expect("a good host");
             let form = (place == "form").then_some(argument.as_str());
-            let proof = XsrfProof::new(&guard, current, None).with_form(form);
-            match guards.cross_site(&surroundings, head, RequestKind::of(head), Some(&proof)) {
+            let proof = RequestCsrf::new(&guard, current, None).with_form(form);
+            match guards.check_cross_site(&surroundings, head, RequestKind::from_head(head), Some(&proof)) {
                 Ok(()) => "pass".to_owned(),
                 Err(denial) => denial.status().as_u16().to_string(),
             }

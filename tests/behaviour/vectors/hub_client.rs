@@ -49,7 +49,7 @@ fn scopes_let_in_as_a_jupyterhub_says() {
             },
         }],
         |case| case["allowed"].as_bool().expect("a verdict"),
-        |case| texts(&case["have"]).cover_one_of(&texts(&case["required"])),
+        |case| texts(&case["have"]).covers_any(&texts(&case["required"])),
     );
 }
 
@@ -219,7 +219,7 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
                 "cache" => runtime.block_on(async {
                     let made = || {
                         let (hub, clock) = (FakeHub::that(Does::Refuses), TestClock::new(NOW));
-                        let layer = gate(settings(&hub).cache_max_age(Duration::from_secs(2)), &clock);
+                        let layer = gate(settings(&hub).cache_ttl(Duration::from_secs(2)), &clock);
                         (hub, layer, clock)
                     };
                     let (hub, layer, clock) = cached.borrow_mut().get_or_insert_with(made).clone();
@@ -270,7 +270,7 @@ fn citizen(case: &Value) -> Option<AuthLayer> {
         .client_id(text("client_id"))
         .base_url(text("base_url").parse().expect("a base"));
     if case["cookie_host_prefix_enabled"] == true {
-        builder = builder.cookie_host_prefix();
+        builder = builder.host_prefixed_cookies();
     }
     if case["cookie_options"]
         .as_object()
@@ -454,7 +454,7 @@ fn what_a_hub_tells_its_children_is_understood() {
                     .replace("<port>", "9000"),
             )
         };
-        let hub = HubAuth::builder_from(&look_up).and_then(|builder| builder.build());
+        let hub = HubAuth::builder_from_vars(&look_up).and_then(|builder| builder.build());
         let hub = hub.unwrap_or_else(|error| panic!("{}: {error}", case["who"]));
         assert_eq!(
             hub.base_url().as_str(),

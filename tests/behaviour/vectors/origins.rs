@@ -8,8 +8,8 @@ use http::{
     HeaderValue, Request, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, header::ACCESS_CONTROL_ALLOW_ORIGIN,
 };
 use portcullis::{
-    Denial, Head, Hosts, Origins, Peer, TrustedProxies,
-    guard::{Binding, GuardRule, Guards, RequestKind, XsrfGuard, XsrfKey, XsrfProof},
+    AllowedHosts, AllowedOrigins, Denial, Peer, RequestHead, TrustedProxies,
+    guard::{CsrfBinding, CsrfKey, CsrfTokens, PolicyRule, RequestCsrf, RequestKind, RequestPolicy},
 };
 use serde_json::Value;
 use sha2::Sha256;
@@ -19,7 +19,7 @@ use super::{Rule, judge, load};
 
 struct Key;
 
-impl XsrfKey for Key {
+impl CsrfKey for Key {
     fn mac(&self, message: &[u8]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(b"vectors").expect("a key of any length");
         mac.update(message);
@@ -29,13 +29,13 @@ impl XsrfKey for Key {
 
 struct AnotherKey;
 
-impl XsrfKey for AnotherKey {
+impl CsrfKey for AnotherKey {
     fn mac(&self, message: &[u8]) -> [u8; 32] {
         Key.mac(message).map(|byte| !byte)
     }
 }
 
-const SESSION: Binding = Binding::Session(*b"alice\'s session.");
+const SESSION: CsrfBinding = CsrfBinding::Session(*b"alice\'s session.");
 
 /// What a guard made of a row: nothing, or the rule that refused.
 type Verdict = Option<&'static str>;
@@ -45,13 +45,13 @@ const PASSED: Verdict = None;
 const REFUSED: Verdict = Some("refused");
 
 fn rule(denial: &Denial) -> &'static str {
-    match GuardRule::that_refused(denial) {
-        Some(GuardRule::FetchMetadata) => "fetch",
-        Some(GuardRule::Host) => "host",
-        Some(GuardRule::Method) => "method",
-        Some(GuardRule::Origin) => "origin",
-        Some(GuardRule::Scheme) => "scheme",
-        Some(GuardRule::Xsrf) => "xsrf",
+    match PolicyRule::from_denial(denial) {
+        Some(PolicyRule::FetchMetadata) => "fetch",
+        Some(PolicyRule::Host) => "host",
+        Some(PolicyRule::Method) => "method",
+        Some(PolicyRule::Origin) => "origin",
+        Some(PolicyRule::Scheme) => "scheme",
+        Some(PolicyRule::Csrf) => "xsrf",
         _ => "no guard",
     }
 }
@@ -102,11 +102,11 @@ fn requests_of_other_sites_are_refused_by_the_rule_the_corpus_names() {
 
 /// A site as an operator would configure it. Of one without a proxy every listed host is its own origin, by
 /// the scheme it is known to speak; the origin of one behind a proxy has to be told.
-fn guards(site: &Value) -> Guards {
-    let guards = Guards::new()
-        .with_hosts(Hosts::listed(texts(&site["hosts"])).expect("hosts"))
-        .with_origins(Origins::parse(texts(&site["allow_origins"])).expect("origins"))
-        .with_own_tls(site["own_tls"].as_bool().expect("own_tls"));
+fn guards(site: &Value) -> RequestPolicy {
+    let guards = RequestPolicy::new()
+        .with_allowed_hosts(AllowedHosts::from_list(texts(&site["hosts"])).expect("hosts"))
+        .with_allowed_origins(AllowedOrigins::parse(texts(&site["allow_origins"])).expect("origins"))
+        .with_https(site["own_tls"].as_bool().expect("own_tls"));
     let proxies = texts(&site["trusted_proxies"]).join(",");
     if proxies.is_empty() {
         return guards;
@@ -117,14 +117,18 @@ fn guards(site: &Value) -> Guards {
         .with_public_origin(public.parse().expect("an origin"))
 }
 
-fn decide(guards: &Guards, row: &Value) -> Result<(), Denial> {
-    let xsrf = XsrfGuard::new(Key);
+fn decide(guards: &RequestPolicy, row: &Value) -> Result<(), Denial> {
+    let xsrf = CsrfTokens::new(Key);
     let login_form = row["login_form"] == true;
-    let binding = if login_form { Binding::Anonymous } else { SESSION };
+    let binding = if login_form {
+        CsrfBinding::Anonymous
+    } else {
+        SESSION
+    };
     let argument = match row["xsrf"].as_str().expect("xsrf") {
         "valid" => Some(xsrf.issue(binding)),
         // Of another server: one of ours for another session may pass where the browser says `same-origin`.
-        "wrong" => Some(XsrfGuard::new(AnotherKey).issue(binding)),
+        "wrong" => Some(CsrfTokens::new(AnotherKey).issue(binding)),
         _ => None,
     };
     let mut request = Request::builder()
@@ -149,13 +153,13 @@ fn decide(guards: &Guards, row: &Value) -> Result<(), Denial> {
         .extension(Peer::Ip(SocketAddr::new(peer, 40_000)))
         .body(())
         .expect("a request");
-    let head = Head::of(&request);
+    let head = RequestHead::new(&request);
 
-    let surroundings = guards.surroundings(head)?;
-    let proof = XsrfProof::new(&xsrf, binding, argument.as_deref().map(str::as_bytes));
+    let surroundings = guards.check_target(head)?;
+    let proof = RequestCsrf::new(&xsrf, binding, argument.as_deref().map(str::as_bytes));
     match row["auth"].as_str().expect("auth") {
-        _ if login_form => guards.cross_site(&surroundings, head, RequestKind::LoginForm, Some(&proof)),
-        "cookie" => guards.cross_site(&surroundings, head, RequestKind::of(head), Some(&proof)),
+        _ if login_form => guards.check_cross_site(&surroundings, head, RequestKind::LoginForm, Some(&proof)),
+        "cookie" => guards.check_cross_site(&surroundings, head, RequestKind::from_head(head), Some(&proof)),
         _ => Ok(()),
     }
 }
@@ -226,11 +230,13 @@ fn hosts_are_judged_as_the_original_does_or_by_decision() {
             .map(|name| format!("{name}:*"))
             .collect();
         let guards = if case["allow_remote_access"] == true {
-            Guards::new().without_host_check()
+            RequestPolicy::new().danger_allow_any_host()
         } else if names.is_empty() {
-            Guards::new()
+            RequestPolicy::new()
         } else {
-            Guards::new().with_hosts(Hosts::loopback().and(Hosts::listed(names).expect("names")))
+            RequestPolicy::new().with_allowed_hosts(
+                AllowedHosts::loopback().union(AllowedHosts::from_list(names).expect("names")),
+            )
         };
         let mut request = Request::builder();
         if let Some(host) = host(case) {
@@ -238,7 +244,7 @@ fn hosts_are_judged_as_the_original_does_or_by_decision() {
         }
         let request = request.body(()).expect("a request");
         guards
-            .surroundings(Head::of(&request))
+            .check_target(RequestHead::new(&request))
             .map_or(REFUSED, |_| PASSED)
     });
 }
@@ -312,16 +318,16 @@ fn before_the_path(referer: &str) -> &str {
 }
 
 /// The guards of a row of the original: an exact origin is listed; `*` and patterns cannot be.
-fn original(case: &Value) -> Guards {
+fn original(case: &Value) -> RequestPolicy {
     let exact = case["allow_origin"]
         .as_str()
         .filter(|origin| !origin.is_empty() && *origin != "*");
-    Guards::new().with_origins(Origins::parse(exact).expect("an origin"))
+    RequestPolicy::new().with_allowed_origins(AllowedOrigins::parse(exact).expect("an origin"))
 }
 
 /// What a request of a row is answered, as far as the guards are concerned.
 fn answer(case: &Value, kind: &str, fields: &[(&str, Option<&str>)], xsrf_good: bool) -> Verdict {
-    let xsrf = XsrfGuard::new(Key);
+    let xsrf = CsrfTokens::new(Key);
     let value = xsrf.issue(SESSION);
     let mut request = Request::builder()
         .method(kind)
@@ -336,17 +342,17 @@ fn answer(case: &Value, kind: &str, fields: &[(&str, Option<&str>)], xsrf_good: 
         request = request.header("x-xsrftoken", &value);
     }
     let request = request.body(()).expect("a request");
-    let head = Head::of(&request);
+    let head = RequestHead::new(&request);
     let guards = original(case);
-    let Ok(surroundings) = guards.surroundings(head) else {
+    let Ok(surroundings) = guards.check_target(head) else {
         return REFUSED;
     };
     if !case["auth"].as_str().expect("auth").starts_with("cookie") {
         return PASSED;
     }
-    let proof = XsrfProof::new(&xsrf, SESSION, Some(value.as_bytes()));
+    let proof = RequestCsrf::new(&xsrf, SESSION, Some(value.as_bytes()));
     guards
-        .cross_site(&surroundings, head, RequestKind::of(head), Some(&proof))
+        .check_cross_site(&surroundings, head, RequestKind::from_head(head), Some(&proof))
         .map_or(REFUSED, |()| PASSED)
 }
 
@@ -430,12 +436,12 @@ fn cors_fields_go_to_listed_origins_alone() {
                 .header("access-control-request-headers", "authorization");
         }
         let request = request.body(()).expect("a request");
-        let head = Head::of(&request);
+        let head = RequestHead::new(&request);
         let guards = original(case);
         let mut headers = http::HeaderMap::new();
         match guards.preflight(head) {
             Some(preflight) => {
-                preflight.write_to(&mut headers);
+                preflight.apply_to(&mut headers);
                 assert_eq!(
                     headers["access-control-allow-headers"],
                     case["allow_headers"].as_str().expect("a list")
@@ -445,7 +451,7 @@ fn cors_fields_go_to_listed_origins_alone() {
                     case["allow_methods"].as_str().expect("a list")
                 );
             }
-            None => guards.cors(head).write_to(&mut headers),
+            None => guards.cors(head).apply_to(&mut headers),
         }
         let echoed = headers.get(ACCESS_CONTROL_ALLOW_ORIGIN);
         (
@@ -529,7 +535,7 @@ fn user_content_is_read_as_the_original_has_it_or_by_decision() {
     ];
     let expected = |case: &Value| if case["status"] == 200 { PASSED } else { REFUSED };
     judge("jupyter-server/referer_files.json", &rules, expected, |case| {
-        let xsrf = XsrfGuard::new(Key);
+        let xsrf = CsrfTokens::new(Key);
         let mut request =
             Request::get("/files/x").header("host", field(case["host"].as_str().expect("a host")));
         let mut good = String::new();
@@ -545,7 +551,7 @@ fn user_content_is_read_as_the_original_has_it_or_by_decision() {
                     good = xsrf.issue(if same {
                         SESSION
                     } else {
-                        Binding::of_session(b"another")
+                        CsrfBinding::of_session(b"another")
                     });
                     request = request.header(name, &good);
                 } else {
@@ -556,15 +562,15 @@ fn user_content_is_read_as_the_original_has_it_or_by_decision() {
             request = request.header("referer", field(referer));
         }
         let request = request.body(()).expect("a request");
-        let head = Head::of(&request);
+        let head = RequestHead::new(&request);
         let guards = original(case);
-        let surroundings = guards.surroundings(head).expect("a loopback host");
+        let surroundings = guards.check_target(head).expect("a loopback host");
         if case["auth"] == "token" {
             return PASSED;
         }
-        let proof = XsrfProof::new(&xsrf, SESSION, Some(good.as_bytes()));
+        let proof = RequestCsrf::new(&xsrf, SESSION, Some(good.as_bytes()));
         guards
-            .require_own_page(&surroundings, head, Some(&proof))
+            .require_same_origin(&surroundings, head, Some(&proof))
             .map_or(REFUSED, |()| PASSED)
     });
 }
@@ -602,7 +608,7 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
         Some(message) => Err(message.to_owned()),
     };
     judge("jupyter-server/xsrf.json", &rules, expected, |case| {
-        let xsrf = XsrfGuard::new(Key);
+        let xsrf = CsrfTokens::new(Key);
         let mut fields = Vec::new();
         let mut cookie = case["cookie"].as_str().map(str::to_owned);
         let mut path = "/api/x".to_owned();
@@ -632,7 +638,7 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
             match raw_token(trimmed) {
                 None => argument.to_owned(),
                 raw if raw == cookie => argument.replace(trimmed, &xsrf.issue(SESSION)),
-                Some(_) => argument.replace(trimmed, &xsrf.issue(Binding::of_session(b"another"))),
+                Some(_) => argument.replace(trimmed, &xsrf.issue(CsrfBinding::of_session(b"another"))),
             }
         };
         for (_, value) in &mut fields {
@@ -655,15 +661,15 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
             request = request.header(*name, field(value));
         }
         let request = request.body(()).expect("a request");
-        let head = Head::of(&request);
-        let guards = Guards::new();
-        let surroundings = guards.surroundings(head).expect("a loopback host");
+        let head = RequestHead::new(&request);
+        let guards = RequestPolicy::new();
+        let surroundings = guards.check_target(head).expect("a loopback host");
         if token {
             return Ok(());
         }
-        let proof = XsrfProof::new(&xsrf, SESSION, None).with_form(form.as_deref());
+        let proof = RequestCsrf::new(&xsrf, SESSION, None).with_form(form.as_deref());
         guards
-            .cross_site(&surroundings, head, RequestKind::of(head), Some(&proof))
+            .check_cross_site(&surroundings, head, RequestKind::from_head(head), Some(&proof))
             .map_err(|denial| denial.detail().to_owned())
     });
 }

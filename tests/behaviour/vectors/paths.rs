@@ -1,6 +1,6 @@
 //! Paths: which cookies a browser sends with them, and whose scope they are.
 
-use portcullis::cookie::{PathDecision, PathScopes, ScopePath};
+use portcullis::cookie::{CookiePath, CookiePathMap, PathMatch};
 use serde_json::Value;
 
 use super::{judge, load, octets};
@@ -14,17 +14,17 @@ fn the_scope_of_a_path_is_decided_from_its_octets_alone() {
         .as_object()
         .expect("routes are named")
         .iter()
-        .fold(PathScopes::default(), |scopes, (name, path)| {
-            scopes.with(&parsed(path), name.clone())
+        .fold(CookiePathMap::default(), |scopes, (name, path)| {
+            scopes.insert(&parsed(path), name.clone())
         });
     judge(
         FILE,
         &[],
         |case| case["scope"].as_str().expect("a scope").to_owned(),
-        |case| match scopes.decide(&octets(&case["path"])) {
-            PathDecision::NoScope => "none".to_owned(),
-            PathDecision::Refused => "reject".to_owned(),
-            PathDecision::Scope(name) => name.clone(),
+        |case| match scopes.resolve(&octets(&case["path"])) {
+            PathMatch::NoMatch => "none".to_owned(),
+            PathMatch::Ambiguous => "reject".to_owned(),
+            PathMatch::Match(name) => name.clone(),
         },
     );
 }
@@ -32,7 +32,7 @@ fn the_scope_of_a_path_is_decided_from_its_octets_alone() {
 #[test]
 fn a_path_matches_the_cookies_that_a_browser_would_send_with_it() {
     let Some(whole) = load(FILE) else { return };
-    let jar: Vec<(&str, ScopePath)> = whole["jar"]
+    let jar: Vec<(&str, CookiePath)> = whole["jar"]
         .as_array()
         .expect("a jar of cookies")
         .iter()
@@ -61,6 +61,6 @@ fn a_path_matches_the_cookies_that_a_browser_would_send_with_it() {
     );
 }
 
-fn parsed(path: &Value) -> ScopePath {
-    ScopePath::parse(path.as_str().expect("a path")).expect("a path of one spelling")
+fn parsed(path: &Value) -> CookiePath {
+    CookiePath::parse(path.as_str().expect("a path")).expect("a path of one spelling")
 }

@@ -13,7 +13,7 @@ use std::{cell::RefCell, convert::Infallible};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use portcullis::{AuthLayer, Responses, Token, TokenSource};
+use portcullis::{AuthLayer, ResponseStyle, Token, TokenSource};
 use serde_json::Value;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -105,7 +105,7 @@ async fn answer(table: Table, case: &Value) -> Verdict {
     let gate = AuthLayer::builder()
         .token(token)
         .token_sources([TokenSource::Authorization])
-        .response_style(Responses::jupyter())
+        .response_style(ResponseStyle::jupyter())
         .build()
         .expect("a gate");
     let service = gate.layer(service_fn(move |request: Request<Full<Bytes>>| {

@@ -1,15 +1,15 @@
 //! Where a browser is sent after login.
 
-use portcullis::{BaseUrl, NextUrl, Premises, Query, Scheme};
+use portcullis::{BaseUrl, NextUrl, Query, RedirectPolicy, Scheme};
 use serde_json::Value;
 use url::Url;
 
 use super::{Rule, base64, judge, load};
 
 /// Our target for a value of `next`, or the base.
-fn location(next: Option<&[u8]>, premises: Premises<'_>, base: &BaseUrl) -> String {
+fn location(next: Option<&[u8]>, premises: RedirectPolicy<'_>, base: &BaseUrl) -> String {
     let next = next.and_then(|next| NextUrl::parse(next, premises));
-    next.unwrap_or_else(|| NextUrl::home(base)).as_str().to_owned()
+    next.unwrap_or_else(|| NextUrl::base(base)).as_str().to_owned()
 }
 
 /// A case's surroundings.
@@ -41,9 +41,9 @@ impl Context {
         };
         let authority = self.origin.authority();
         let closed = [self.login.as_str(), self.logout.as_str()];
-        let premises = Premises::new(&self.base)
+        let premises = RedirectPolicy::new(&self.base)
             .with_origin(scheme, authority)
-            .closed(&closed);
+            .excluding(&closed);
         let next = match (&case["next"], &case["next_b64"], &case["raw_query"]) {
             (Value::String(next), ..) => Some(next.clone().into_bytes()),
             (_, Value::String(next), _) => Some(base64(next)),
@@ -175,7 +175,7 @@ fn a_target_that_a_jupyter_server_allows_is_ours_or_the_base() {
             let closed = [base.join("login"), base.join("logout")];
             let closed = [closed[0].as_str(), closed[1].as_str()];
             let next = case["next"].as_str().map(str::as_bytes);
-            decode(location(next, Premises::new(&base).closed(&closed), &base).as_bytes())
+            decode(location(next, RedirectPolicy::new(&base).excluding(&closed), &base).as_bytes())
         },
     );
 }

@@ -2,9 +2,9 @@
 
 use http::{HeaderName, HeaderValue, Request};
 use portcullis::{
-    Denial, Head, Query, TokenBuffer,
+    Denial, Query, RequestHead, TokenBuffer,
     authenticate::{TokenSources, token_in_authorization},
-    scrub_query,
+    redact_query,
 };
 use serde_json::Value;
 use url::form_urlencoded;
@@ -34,7 +34,7 @@ fn token(case: &Value, query: &[u8]) -> Result<Option<String>, Denial> {
         request.headers_mut().append(name, value);
     }
     let sources = TokenSources::default();
-    let found = sources.find(Head::of(&request), &mut buffer)?;
+    let found = sources.extract(RequestHead::new(&request), &mut buffer)?;
     Ok(found.map(|found| found.token().expose().to_owned()))
 }
 
@@ -74,7 +74,7 @@ fn read(case: &Value) -> Read {
         remaining: (verdict == "token").then(|| Query::new(&query).without_token().into_owned()),
         verdict: verdict.to_owned(),
         token,
-        scrubbed: Query::new(&query).scrubbed().into_owned(),
+        scrubbed: Query::new(&query).redacted().into_owned(),
     }
 }
 
@@ -138,7 +138,7 @@ fn queries_are_logged_without_the_token() {
         |case| case["scrubbed"].as_str().expect("text").to_owned(),
         |case| {
             scrub_target(case["uri"].as_str().expect("text"), |query| {
-                scrub_query(query).into_owned()
+                redact_query(query).into_owned()
             })
         },
     );

@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
         .collect();
     let expected = reference(&lines);
 
-    let found = RequestCookies::of_lines(&lines);
+    let found = RequestCookies::from_lines(&lines);
     assert_eq!(found.is_ok(), expected.is_some(), "the bounds");
     if let (Ok(found), Some(expected)) = (&found, &expected) {
         check(found, expected, &names);
@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
         };
         headers.append(COOKIE, value);
     }
-    let found = RequestCookies::of(&headers);
+    let found = RequestCookies::from_headers(&headers);
     assert_eq!(found.is_ok(), expected.is_some(), "the bounds of fields");
     if let (Ok(found), Some(expected)) = (&found, &expected) {
         check(found, expected, &names);
@@ -53,10 +53,10 @@ fn check(found: &RequestCookies<'_>, expected: &[Pair<'_>], names: &[CookieName]
             found.values(name).eq(values.iter().copied()),
             "the values of {name}"
         );
-        match found.candidates(name) {
+        match found.distinct_values(name) {
             Some(candidates) => assert_eq!(*candidates, values, "the candidates for {name}"),
             None => assert!(
-                values.len() > RequestCookies::CANDIDATE_LIMIT,
+                values.len() > RequestCookies::MAX_VALUES_PER_NAME,
                 "too many for {name}"
             ),
         }

@@ -1,7 +1,7 @@
 //! Encrypted values: only what sealing made opens, at its place, in its one encoding.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use portcullis::{CookieJar, CookieName, CookieScope, RequestCookies, UnixTime, cookie::Read};
+use portcullis::{CookieJar, CookieName, CookieScope, RequestCookies, UnixTime, cookie::ReadCookie};
 
 use super::{KEYRING, cut, edited};
 
@@ -13,7 +13,7 @@ pub fn run(data: &[u8]) {
     };
     let here = jar(CookieName::session_id(), "/a/");
     let now = UnixTime::from_secs(1_700_000_000);
-    let Ok(line) = here.write(payload, now, true) else {
+    let Ok(line) = here.set_cookie(payload, now, true) else {
         return;
     };
     let (_, line) = cut(line.as_bytes(), b'=');
@@ -35,15 +35,15 @@ pub fn run(data: &[u8]) {
 }
 
 fn open(jar: &CookieJar, value: &[u8]) -> Option<Vec<u8>> {
-    let pair = [jar.at(b"").name().as_str().as_bytes(), b"=", value].concat();
+    let pair = [jar.for_host(b"").name().as_str().as_bytes(), b"=", value].concat();
     let lines = [pair.as_slice()];
-    let cookies = RequestCookies::of_lines(&lines).ok()?;
+    let cookies = RequestCookies::from_lines(&lines).ok()?;
     jar.read(
         &cookies,
         || UnixTime::from_secs(1_700_000_001),
         |_| Some(()),
         |read| match read {
-            Read::Opened(opened) => Some(opened.payload().to_vec()),
+            ReadCookie::Valid(opened) => Some(opened.payload().to_vec()),
             _ => None,
         },
     )

@@ -5,16 +5,16 @@ use std::cell::Cell;
 
 use http::{HeaderMap, Request};
 use portcullis::{
-    Denial, Head, Hosts, Origins, Peer, TrustedProxies,
-    guard::{Demand, Guards, RequestKind, Xsrf, XsrfAsked},
+    AllowedHosts, AllowedOrigins, Denial, Peer, RequestHead, TrustedProxies,
+    guard::{CsrfCheck, CsrfMode, CsrfRequirement, RequestKind, RequestPolicy},
 };
 use url::Url;
 
 /// Proves everything, and remembers whether it was asked.
 struct Willing(Cell<bool>);
 
-impl Xsrf for Willing {
-    fn prove(&self, _: Head<'_>, _: Demand) -> Result<(), Denial> {
+impl CsrfCheck for Willing {
+    fn check(&self, _: RequestHead<'_>, _: CsrfRequirement) -> Result<(), Denial> {
         self.0.set(true);
         Ok(())
     }
@@ -28,17 +28,21 @@ pub fn run(data: &[u8]) {
     let Some(mut request) = super::request(data) else {
         return;
     };
-    let guards = Guards::new()
-        .with_hosts(Hosts::listed(["hub.example.org:*"]).expect("a host"))
-        .with_origins(Origins::parse([LISTED]).expect("an origin"))
+    let guards = RequestPolicy::new()
+        .with_allowed_hosts(AllowedHosts::from_list(["hub.example.org:*"]).expect("a host"))
+        .with_allowed_origins(AllowedOrigins::parse([LISTED]).expect("an origin"))
         .with_trusted_proxies(TrustedProxies::parse("10.0.0.0/8").expect("a network"));
     for peer in ["10.1.2.3:4", "192.0.2.1:4"] {
         request
             .extensions_mut()
             .insert(Peer::Ip(peer.parse().expect("an address")));
-        for asked in [XsrfAsked::OfUnsafe, XsrfAsked::AlsoOfReads, XsrfAsked::Never] {
+        for asked in [
+            CsrfMode::UnsafeMethods,
+            CsrfMode::AllMethods,
+            CsrfMode::OriginOnly,
+        ] {
             check(
-                &guards.clone().with_xsrf(asked),
+                &guards.clone().with_csrf_mode(asked),
                 asked,
                 &request,
                 peer.starts_with("10."),
@@ -47,23 +51,23 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn check(guards: &Guards, asked: XsrfAsked, request: &Request<()>, trusted: bool) {
-    let head = Head::of(request);
+fn check(guards: &RequestPolicy, asked: CsrfMode, request: &Request<()>, trusted: bool) {
+    let head = RequestHead::new(request);
     let headers = request.headers();
     let mut fields = HeaderMap::new();
-    guards.cors(head).write_to(&mut fields);
+    guards.cors(head).apply_to(&mut fields);
     if let Some(echoed) = fields.get("access-control-allow-origin") {
         assert_eq!(origin(echoed.as_bytes()).as_deref(), Some(LISTED));
     }
     if let Some(preflight) = guards.preflight(head) {
         assert_eq!(request.method(), "OPTIONS");
-        preflight.write_to(&mut fields);
+        preflight.apply_to(&mut fields);
     }
 
-    let Ok(surroundings) = guards.surroundings(head) else {
+    let Ok(surroundings) = guards.check_target(head) else {
         return;
     };
-    let _ = guards.client(&surroundings, head);
+    let _ = guards.client_ip(&surroundings, head);
     let host = surroundings.host().expect("an admitted host is text");
     let name = host.split(':').next().unwrap_or_default();
     assert!(name.eq_ignore_ascii_case(OWN), "{host}");
@@ -110,7 +114,7 @@ fn check(guards: &Guards, asked: XsrfAsked, request: &Request<()>, trusted: bool
     ] {
         let willing = Willing(Cell::new(false));
         if guards
-            .cross_site(&surroundings, head, kind, Some(&willing))
+            .check_cross_site(&surroundings, head, kind, Some(&willing))
             .is_err()
         {
             continue;
@@ -124,7 +128,9 @@ fn check(guards: &Guards, asked: XsrfAsked, request: &Request<()>, trusted: bool
                 assert!(!foreign_site || listed);
                 assert!(sent.first().is_none_or(|sent| own_or_listed(sent)));
                 let by_origin = site == Some(b"same-origin") || !sent.is_empty();
-                assert!(proved || (asked == XsrfAsked::Never && kind == RequestKind::Unsafe && by_origin));
+                assert!(
+                    proved || (asked == CsrfMode::OriginOnly && kind == RequestKind::Unsafe && by_origin)
+                );
                 if sent.is_empty() {
                     let referer = headers.get("referer").map(|referer| referer.as_bytes());
                     assert!(referer.is_none_or(own_or_listed), "{referer:?}");
@@ -134,7 +140,9 @@ fn check(guards: &Guards, asked: XsrfAsked, request: &Request<()>, trusted: bool
                 assert!(listed || !foreign_site);
                 assert!(
                     sent.first()
-                        .map_or(proved && asked != XsrfAsked::Never, |sent| own_or_listed(sent))
+                        .map_or(proved && asked != CsrfMode::OriginOnly, |sent| own_or_listed(
+                            sent
+                        ))
                 );
             }
             _ => {
@@ -147,14 +155,14 @@ fn check(guards: &Guards, asked: XsrfAsked, request: &Request<()>, trusted: bool
     }
     let willing = Willing(Cell::new(false));
     if guards
-        .require_own_page(&surroundings, head, Some(&willing))
+        .require_same_origin(&surroundings, head, Some(&willing))
         .is_ok()
         && foreign_site
     {
         assert!(willing.0.get());
     }
     // What shows no other site has neither a foreign Origin nor a foreign Sec-Fetch-Site.
-    if !guards.shows_another_site(&surroundings, head) {
+    if !guards.is_cross_site(&surroundings, head) {
         assert!(!foreign_site && sent.iter().all(|sent| own_or_listed(sent)));
     }
 }

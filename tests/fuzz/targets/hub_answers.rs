@@ -12,7 +12,9 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use portcullis::{Answer, AuthLayer, Decision, Head, HubAuth, Scopes, Secret, UnixTime, testing::TestClock};
+use portcullis::{
+    AuthLayer, Decision, HubAuth, MaybeFuture, RequestHead, Scopes, Secret, UnixTime, testing::TestClock,
+};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -128,7 +130,7 @@ impl Told<'_> {
         assert_eq!(*hub.asked.lock().expect("one at a time"), [b"token S3CRET"]);
         let clear = self.said.flatten().filter(|_| self.status == 200).and_then(user);
         match decision {
-            Decision::Admitted { session, .. } => {
+            Decision::Allow { session, .. } => {
                 let session = session.expect("everybody is asked who they are");
                 assert_eq!(self.status, 200);
                 if self.said.expect("JSON").is_some() {
@@ -136,7 +138,7 @@ impl Told<'_> {
                     assert_eq!((session.identity().username(), has_access), (name, true));
                 }
             }
-            Decision::Answered(response) => {
+            Decision::Respond(response) => {
                 assert!(!self.exact || clear.is_none_or(|(_, has_access)| !has_access));
                 let status = response.status().as_u16();
                 match status {
@@ -164,7 +166,7 @@ impl Told<'_> {
     fn of_a_token(&self, runtime: &Runtime, answer: Response<Full<Bytes>>) {
         let alice = json!({ "kind": "user", "name": "alice", "scopes": [ACCESS] });
         let hub = Hub::that_answers([answer, Response::new(Full::from(alice.to_string()))]);
-        let Decision::Answered(response) = decide(runtime, &hub.gate(), &RETURN) else {
+        let Decision::Respond(response) = decide(runtime, &hub.gate(), &RETURN) else {
             panic!("the callback is the gate's own");
         };
         let given = self.said.flatten().filter(|_| self.status == 200).and_then(token);
@@ -196,7 +198,7 @@ impl Told<'_> {
 static RETURN: LazyLock<String> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
     let page = "GET /user/alice/page\nhost: localhost\naccept: text/html";
-    let Decision::Answered(begun) = decide(&runtime, &Hub::that_answers([]).gate(), page) else {
+    let Decision::Respond(begun) = decide(&runtime, &Hub::that_answers([]).gate(), page) else {
         panic!("a stranger is sent to the hub");
     };
     let field = |name: &str| begun.headers()[name].to_str().expect("visible ASCII");
@@ -208,9 +210,9 @@ static RETURN: LazyLock<String> = LazyLock::new(|| {
 fn decide(runtime: &Runtime, gate: &AuthLayer, request: &str) -> Decision {
     let request = super::request(request.as_bytes()).expect("a request");
     let _inside = runtime.enter();
-    match gate.decide(Head::of(&request)) {
-        Answer::Now(decision) => decision,
-        Answer::Later(decision) => runtime.block_on(decision),
+    match gate.decide(RequestHead::new(&request)) {
+        MaybeFuture::Ready(decision) => decision,
+        MaybeFuture::Future(decision) => runtime.block_on(decision),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Request paths: the scope found is the one that the path lies under, however a reader behind the gate reads
 //! it; and a path that some reader would put under a scope is never said to lie under none.
 
-use portcullis::cookie::{PathDecision, PathScopes, ScopePath};
+use portcullis::cookie::{CookiePath, CookiePathMap, PathMatch};
 
 use super::decoded;
 
@@ -9,7 +9,7 @@ const SCOPES: [&str; 4] = ["/hub/", "/user/alice/", "/user/alice/gpu/", "/user/b
 
 pub fn run(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
-        && let Ok(path) = ScopePath::parse(text)
+        && let Ok(path) = CookiePath::parse(text)
     {
         assert_eq!(path.as_str(), text);
         assert!(path.matches(data));
@@ -23,14 +23,14 @@ pub fn run(data: &[u8]) {
         );
     }
 
-    let mut scopes = PathScopes::default();
+    let mut scopes = CookiePathMap::default();
     for (number, path) in SCOPES.iter().enumerate() {
-        scopes = scopes.with(&ScopePath::parse(path).expect("a scope"), number);
+        scopes = scopes.insert(&CookiePath::parse(path).expect("a scope"), number);
     }
-    let decision = match scopes.decide(data) {
-        PathDecision::Scope(number) => Some(*number),
-        PathDecision::NoScope => None,
-        PathDecision::Refused => return,
+    let decision = match scopes.resolve(data) {
+        PathMatch::Match(number) => Some(*number),
+        PathMatch::NoMatch => None,
+        PathMatch::Ambiguous => return,
     };
     let text = std::str::from_utf8(data).expect("visible ASCII, or refused");
     let url = url::Url::parse(&format!("http://h{text}")).expect("a path of a URL, or refused");

@@ -1,6 +1,6 @@
 //! Queries: the token is read as the WHATWG form parser reads it, or refused; it is never shown, never kept.
 
-use portcullis::{Query, TokenBuffer, scrub_query};
+use portcullis::{Query, TokenBuffer, redact_query};
 
 use super::{cut, holds};
 
@@ -19,7 +19,7 @@ pub fn run(data: &[u8]) {
         Ok(None) => assert!(tokens.iter().flatten().all(Vec::is_empty) && tokens.len() <= 1),
         Err(denial) => assert!(
             match denial.status().as_u16() {
-                414 => data.len() > Query::LIMIT,
+                414 => data.len() > Query::MAX_LEN,
                 400 => tokens.len() > 1,
                 401 => tokens.len() == 1,
                 _ => false,
@@ -27,16 +27,16 @@ pub fn run(data: &[u8]) {
             "{denial:?}"
         ),
     }
-    assert_eq!(query.holds_token(), !tokens.is_empty());
+    assert_eq!(query.has_token_parameter(), !tokens.is_empty());
     let without = query.without_token();
-    assert!(!Query::new(&without).holds_token());
+    assert!(!Query::new(&without).has_token_parameter());
     assert!(without.len() <= data.len());
     if tokens.is_empty() {
         assert_eq!(*without, *data);
     }
     second_reader(data, query);
 
-    let scrubbed = query.scrubbed();
+    let scrubbed = query.redacted();
     assert!(scrubbed.bytes().all(|octet| octet.is_ascii_graphic()));
     assert!(
         Query::new(scrubbed.as_bytes())
@@ -53,12 +53,12 @@ pub fn run(data: &[u8]) {
         let (before, after) = cut(data, b'\n');
         let query = [before, b"&", name.as_bytes(), b"=", CANARY, b"&", after].concat();
         let query = Query::new(&query);
-        assert!(query.holds_token());
+        assert!(query.has_token_parameter());
         assert!(!holds(&query.without_token(), CANARY));
-        assert!(!holds(query.scrubbed().as_bytes(), CANARY));
+        assert!(!holds(query.redacted().as_bytes(), CANARY));
         assert!(!holds(format!("{query:?}").as_bytes(), CANARY));
         if let Ok(text) = std::str::from_utf8(query.as_bytes()) {
-            assert!(!holds(scrub_query(text).as_bytes(), CANARY));
+            assert!(!holds(redact_query(text).as_bytes(), CANARY));
         }
     }
 }
@@ -98,11 +98,14 @@ fn second_reader(data: &[u8], query: Query<'_>) {
         .map(form_decoded)
         .collect::<Option<Vec<_>>>();
     let utf8 = text.is_some_and(|text| text.iter().all(|text| std::str::from_utf8(text).is_ok()));
-    if !utf8 || data.len() > Query::LIMIT {
+    if !utf8 || data.len() > Query::MAX_LEN {
         return;
     }
     let pairs: Vec<_> = url::form_urlencoded::parse(data).collect();
-    assert_eq!(pairs.iter().any(|(name, _)| name == "token"), query.holds_token());
+    assert_eq!(
+        pairs.iter().any(|(name, _)| name == "token"),
+        query.has_token_parameter()
+    );
     for (name, value) in &pairs {
         if !name.is_empty() && pairs.iter().filter(|(other, _)| other == name).count() == 1 {
             assert_eq!(

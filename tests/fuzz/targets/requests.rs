@@ -10,8 +10,8 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use portcullis::{
-    Answer, AuthLayer, Credential, Decision, Grant, Head, Hosts, Identity, Origins, Responses, Token,
-    TokenSet, TokenSource, TrustedProxies, UnixTime, testing::TestClock,
+    AllowedHosts, AllowedOrigins, AuthLayer, AuthMethod, Decision, Grant, Identity, MaybeFuture, RequestHead,
+    ResponseStyle, Token, TokenSet, TokenSource, TrustedProxies, UnixTime, testing::TestClock,
 };
 use url::{Url, form_urlencoded};
 
@@ -51,11 +51,13 @@ static GATES: LazyLock<Vec<Gate>> = LazyLock::new(|| {
             .clock(clock())
             .login_path("/base/login")
             .base_url("/base/".parse().expect("a base"))
-            .allowed_hosts(Hosts::any_ip().and(Hosts::listed(["hub.example.org:*"]).expect("a host")))
-            .allowed_origins(Origins::parse(["https://app.example.net"]).expect("an origin"))
+            .allowed_hosts(
+                AllowedHosts::any_ip().union(AllowedHosts::from_list(["hub.example.org:*"]).expect("a host")),
+            )
+            .allowed_origins(AllowedOrigins::parse(["https://app.example.net"]).expect("an origin"))
             .trusted_proxies(TrustedProxies::parse("10.0.0.0/8, unix").expect("a network"))
             .observer(|event: &portcullis::Event<'_>| drop(format!("{event:?}")))
-            .response_style(Responses::jupyter()),
+            .response_style(ResponseStyle::jupyter()),
         AuthLayer::builder()
             .token(token.clone())
             .clock(clock())
@@ -80,7 +82,7 @@ impl Gate {
         );
         let login = login.expect("a request");
         let mut cookies = [String::new(), String::new()];
-        if let Answer::Now(Decision::Answered(response)) = layer.decide(Head::of(&login)) {
+        if let MaybeFuture::Ready(Decision::Respond(response)) = layer.decide(RequestHead::new(&login)) {
             let lines = response.headers().get_all("set-cookie").iter();
             for line in lines.map(|line| line.to_str().expect("visible ASCII")) {
                 let (name, value) = line
@@ -115,21 +117,21 @@ pub fn run(data: &[u8]) {
 }
 
 fn check(gate: &Gate, request: &Request<()>) {
-    let head = Head::of(request);
+    let head = RequestHead::new(request);
     let checked = match gate.layer.authenticate(head) {
-        Answer::Now(checked) => checked,
-        Answer::Later(_) => panic!("nothing here must wait"),
+        MaybeFuture::Ready(checked) => checked,
+        MaybeFuture::Future(_) => panic!("nothing here must wait"),
     };
     let _ = gate.layer.require_same_origin(head);
     match gate.layer.decide(head) {
-        Answer::Later(_) => panic!("nothing here must wait"),
-        Answer::Now(Decision::Admitted { session, afterwards }) => {
+        MaybeFuture::Future(_) => panic!("nothing here must wait"),
+        MaybeFuture::Ready(Decision::Allow { session, afterwards }) => {
             match &session {
                 None => assert!(gate.optional),
                 Some(session) => {
                     assert!(checked.is_ok());
                     assert!(
-                        is_proved(gate, request, session.credential()),
+                        is_proved(gate, request, session.auth_method()),
                         "{request:?} by {session:?}"
                     );
                 }
@@ -141,7 +143,7 @@ fn check(gate: &Gate, request: &Request<()>) {
             afterwards.apply_to(response.headers_mut());
             judge(request, &response, b"");
         }
-        Answer::Now(Decision::Answered(response)) => {
+        MaybeFuture::Ready(Decision::Respond(response)) => {
             let (parts, mut body) = response.into_parts();
             let mut context = Context::from_waker(Waker::noop());
             let mut text = Vec::new();
@@ -151,13 +153,13 @@ fn check(gate: &Gate, request: &Request<()>) {
             judge(request, &Response::from_parts(parts, ()), &text);
         }
         // Nothing is decided before the form is read.
-        Answer::Now(Decision::WantsForm(_)) => assert_eq!(request.method(), "POST"),
-        Answer::Now(other) => panic!("{other:?}"),
+        MaybeFuture::Ready(Decision::NeedsForm(_)) => assert_eq!(request.method(), "POST"),
+        MaybeFuture::Ready(other) => panic!("{other:?}"),
     }
 }
 
 /// Whether the request holds what the session is said to be proved by.
-fn is_proved(gate: &Gate, request: &Request<()>, credential: Credential) -> bool {
+fn is_proved(gate: &Gate, request: &Request<()>, credential: AuthMethod) -> bool {
     let fields = |name: &str| -> Vec<Vec<u8>> {
         request
             .headers()
@@ -167,7 +169,7 @@ fn is_proved(gate: &Gate, request: &Request<()>, credential: Credential) -> bool
             .collect()
     };
     match credential {
-        Credential::Token => {
+        AuthMethod::Token => {
             let query = request.uri().query().unwrap_or_default().as_bytes();
             let places = [
                 fields("authorization"),
@@ -182,7 +184,7 @@ fn is_proved(gate: &Gate, request: &Request<()>, credential: Credential) -> bool
                     .any(|token| holds(&decoded(place), token.as_bytes()))
             })
         }
-        Credential::Cookie => {
+        AuthMethod::Cookie => {
             let cookie = gate.cookie.as_bytes();
             let sent = !cookie.is_empty() && fields("cookie").iter().any(|line| holds(line, cookie));
             let unsafe_method = !matches!(request.method().as_str(), "GET" | "HEAD" | "OPTIONS");
@@ -202,7 +204,7 @@ fn is_proved(gate: &Gate, request: &Request<()>, credential: Credential) -> bool
 /// Nothing of the token is told, no line is broken, no redirect leads away.
 fn judge(request: &Request<()>, response: &Response<()>, body: &[u8]) {
     let path = decoded(request.uri().path().as_bytes());
-    let query = portcullis::Query::of(request.uri()).without_token();
+    let query = portcullis::Query::from_uri(request.uri()).without_token();
     let elsewhere = [
         path,
         decoded(&query),

@@ -27,6 +27,6 @@ pub fn run(data: &[u8]) {
     let (first, second) = each.split_at(each.len() / 2);
     let [first, second]: [Scopes; 2] = [first, second].map(|half| half.iter().collect());
     let both = first.intersection(&second);
-    assert!(first.cover_all(&both) && second.cover_all(&both), "{text:?}");
-    assert!(scopes.cover_all(&both), "{text:?}");
+    assert!(first.covers_all(&both) && second.covers_all(&both), "{text:?}");
+    assert!(scopes.covers_all(&both), "{text:?}");
 }

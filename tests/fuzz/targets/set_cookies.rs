@@ -6,7 +6,9 @@ use http::{
     HeaderMap, HeaderValue,
     header::{COOKIE, SET_COOKIE},
 };
-use portcullis::{CookieJar, CookieName, CookieScope, RequestCookies, SetCookies, UnixTime, cookie::Read};
+use portcullis::{
+    CookieJar, CookieName, CookieScope, RequestCookies, SetCookies, UnixTime, cookie::ReadCookie,
+};
 
 use super::{KEYRING, cut, is_token};
 
@@ -45,25 +47,25 @@ pub fn run(data: &[u8]) {
 fn check(jar: &CookieJar, host: &[u8], payload: &[u8], theirs: &[u8]) {
     let now = UnixTime::from_secs(1_700_000_000);
     for https in [false, true] {
-        for line in jar.at(host).removals(https) {
+        for line in jar.for_host(host).removal_cookies(https) {
             assert_eq!(strict(&line, https), b"", "a removal has no value");
         }
-        let Ok(line) = jar.at(host).write(payload, now, https) else {
+        let Ok(line) = jar.for_host(host).set_cookie(payload, now, https) else {
             continue;
         };
         let value = strict(&line, https);
         assert!(value.len() <= 4096);
         let mut sent = HeaderMap::new();
-        let name = jar.at(host).name().as_str().as_bytes().to_vec();
+        let name = jar.for_host(host).name().as_str().as_bytes().to_vec();
         let cookie = [name.as_slice(), b"=", value].concat();
         sent.insert(COOKIE, HeaderValue::from_bytes(&cookie).expect("as it was set"));
-        let cookies = RequestCookies::of(&sent).expect("one cookie");
-        jar.at(host).read(
+        let cookies = RequestCookies::from_headers(&sent).expect("one cookie");
+        jar.for_host(host).read(
             &cookies,
             || now,
             |_| Some(()),
             |read| match read {
-                Read::Opened(opened) => assert_eq!(opened.payload(), payload),
+                ReadCookie::Valid(opened) => assert_eq!(opened.payload(), payload),
                 other => panic!("what was written is not read: {other:?}"),
             },
         );
@@ -127,7 +129,7 @@ fn add(ours: &HeaderValue, theirs: &[u8]) {
         headers.append(SET_COOKIE, theirs.clone());
         let mut cookies = SetCookies::default();
         if own {
-            cookies.push_own(ours.clone());
+            cookies.push_overriding(ours.clone());
         } else {
             cookies.push(ours.clone());
         }

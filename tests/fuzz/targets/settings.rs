@@ -1,8 +1,9 @@
 //! Texts that an operator configures: taken as they are read by others, or refused with the setting's name.
 
 use portcullis::{
-    AuthLayer, Challenge, CookieName, CookieScope, Head, Hosts, Origins, Token, TrustedProxies,
-    guard::{Guards, Origin},
+    AllowedHosts, AllowedOrigins, AuthLayer, Challenge, CookieName, CookieScope, RequestHead, Token,
+    TrustedProxies,
+    guard::{Origin, RequestPolicy},
 };
 use url::Url;
 
@@ -57,14 +58,16 @@ fn proxies(text: &str) {
 }
 
 fn hosts(text: &str) {
-    let Ok(hosts) = Hosts::listed([text]) else { return };
-    let guards = Guards::new().with_hosts(hosts);
+    let Ok(hosts) = AllowedHosts::from_list([text]) else {
+        return;
+    };
+    let guards = RequestPolicy::new().with_allowed_hosts(hosts);
     let admits = |host: &str| {
         let request = http::Request::get("/")
             .header("host", host)
             .body(())
             .expect("a request");
-        guards.surroundings(Head::of(&request)).is_ok()
+        guards.check_target(RequestHead::new(&request)).is_ok()
     };
     let name = text.strip_suffix(":*").unwrap_or(text);
     assert!(admits(name) && admits(&name.to_ascii_uppercase()), "{text:?}");
@@ -91,7 +94,10 @@ fn hosts(text: &str) {
 }
 
 fn origins(text: &str) {
-    assert_eq!(Origins::parse([text]).is_ok(), text.parse::<Origin>().is_ok());
+    assert_eq!(
+        AllowedOrigins::parse([text]).is_ok(),
+        text.parse::<Origin>().is_ok()
+    );
     let Ok(origin) = text.parse::<Origin>() else {
         return;
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use portcullis::{
     CookieName, UnixTime,
-    cookie::{OpenError, SignedValues},
+    cookie::{CookieDecodeError, SignedValueCodec},
 };
 use sha2::Sha256;
 
@@ -13,7 +13,7 @@ use super::{KEY, KEYRING, edited};
 
 /// A value, or one to be signed: whoever has the key can still not write a second form.
 pub fn run(data: &[u8]) {
-    let values = SignedValues::new(&KEYRING);
+    let values = SignedValueCodec::new(&KEYRING);
     let name = CookieName::session_id();
     let good = values.sign(&name, b"payload", UnixTime::from_secs(1_700_000_000));
     let mut mac = Hmac::<Sha256>::new_from_slice(KEY).expect("any length");
@@ -51,18 +51,22 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn check(values: &SignedValues, name: &CookieName, value: &[u8]) {
+fn check(values: &SignedValueCodec, name: &CookieName, value: &[u8]) {
     if let Ok((payload, issued_at)) = open(values, name, value) {
         assert_eq!(values.sign(name, &payload, issued_at).as_bytes(), bare(value));
     }
 }
 
-fn open(values: &SignedValues, name: &CookieName, value: &[u8]) -> Result<(Vec<u8>, UnixTime), OpenError> {
+fn open(
+    values: &SignedValueCodec,
+    name: &CookieName,
+    value: &[u8],
+) -> Result<(Vec<u8>, UnixTime), CookieDecodeError> {
     let mut buffer = [0; 4096];
     let now = UnixTime::from_secs(1_700_000_100);
     let life = Duration::from_secs(u64::MAX);
     values
-        .open(name, value, life, || now, &mut buffer)
+        .verify(name, value, life, || now, &mut buffer)
         .map(|opened| (opened.payload().to_vec(), opened.issued_at()))
 }
 

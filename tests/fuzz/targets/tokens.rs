@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
         && changed != GENERATED.expose().as_bytes()
         && let Some(changed) = PresentedToken::new(&changed)
     {
-        assert!(changed.is_mistyped());
+        assert!(changed.has_checksum_error());
     }
 
     let list = TokenSet::from_list(&Secret::from(data), Grant::new(Identity::new("one")));
@@ -46,17 +46,17 @@ fn check(text: &[u8]) {
     match Token::from_secret(Secret::from(text)) {
         Ok(token) => {
             let presented = presented.expect("a client can send it");
-            assert!(!presented.is_mistyped());
+            assert!(!presented.has_checksum_error());
             assert_eq!(token.expose().as_bytes(), text);
             assert_eq!(presented.expose(), token.expose());
             assert_eq!(token.hash(), presented.hash());
-            let value = token.authorization();
+            let value = token.to_authorization_header();
             assert!(value.is_sensitive());
             assert_eq!(value.as_bytes(), [b"Bearer ", text].concat());
             assert_eq!(format!("{token:?}{presented:?}"), "TokenPresentedToken");
         }
         Err(error) => {
-            assert!(presented.is_none_or(PresentedToken::is_mistyped));
+            assert!(presented.is_none_or(PresentedToken::has_checksum_error));
             // All but the count is a fixed text, and nothing of what was found.
             let error = error
                 .to_string()

@@ -2,8 +2,8 @@
 
 use http::Request;
 use portcullis::{
-    Head,
-    guard::{Binding, Demand, Xsrf, XsrfGuard, XsrfProof},
+    RequestHead,
+    guard::{CsrfBinding, CsrfCheck, CsrfRequirement, CsrfTokens, RequestCsrf},
 };
 
 use super::{KEYRING, cut, edited};
@@ -11,31 +11,31 @@ use super::{KEYRING, cut, edited};
 /// The name of a session, and changes to a value issued for it, or a value.
 pub fn run(data: &[u8]) {
     let (name, changes) = cut(data, b'\n');
-    let guard = XsrfGuard::new(&*KEYRING);
-    let binding = Binding::of_session(name);
+    let guard = CsrfTokens::new(&*KEYRING);
+    let binding = CsrfBinding::of_session(name);
     let issued = guard.issue(binding);
-    let before = guard.issue(Binding::Anonymous);
+    let before = guard.issue(CsrfBinding::Anonymous);
     assert!(issued.bytes().all(|octet| octet.is_ascii_alphanumeric()) && issued.starts_with('x'));
     let longer = [name, b"x"].concat();
     for others in [
-        Binding::Anonymous,
-        Binding::of_session(&longer),
-        Binding::of_session(b"another"),
+        CsrfBinding::Anonymous,
+        CsrfBinding::of_session(&longer),
+        CsrfBinding::of_session(b"another"),
     ] {
-        assert!(others == binding || !guard.is_signed_for(issued.as_bytes(), others));
+        assert!(others == binding || !guard.verify(issued.as_bytes(), others));
     }
     for value in [
         edited(issued.as_bytes(), changes),
         edited(before.as_bytes(), changes),
         changes.to_vec(),
     ] {
-        assert_eq!(guard.is_signed_for(&value, binding), value == issued.as_bytes());
+        assert_eq!(guard.verify(&value, binding), value == issued.as_bytes());
         assert_eq!(
-            guard.is_signed_for(&value, Binding::Anonymous),
+            guard.verify(&value, CsrfBinding::Anonymous),
             value == before.as_bytes()
         );
         if value == issued.as_bytes() {
-            assert!(guard.fits(&value, binding));
+            assert!(guard.probably_matches(&value, binding));
         }
         let Ok(request) = Request::post("/")
             .header("x-xsrftoken", value.as_slice())
@@ -43,7 +43,7 @@ pub fn run(data: &[u8]) {
         else {
             continue;
         };
-        let proof = XsrfProof::new(&guard, binding, Some(value.as_slice()));
+        let proof = RequestCsrf::new(&guard, binding, Some(value.as_slice()));
         for (demand, expected) in [
             (session(false, false), value == issued.as_bytes()),
             (
@@ -54,11 +54,14 @@ pub fn run(data: &[u8]) {
                 session(false, true),
                 value == issued.as_bytes() || value == before.as_bytes(),
             ),
-            (Demand::Socket { browserless: false }, value == issued.as_bytes()),
-            (Demand::LoginForm, value == before.as_bytes()),
+            (
+                CsrfRequirement::WebSocket { browserless: false },
+                value == issued.as_bytes(),
+            ),
+            (CsrfRequirement::LoginForm, value == before.as_bytes()),
         ] {
             assert_eq!(
-                proof.prove(Head::of(&request), demand).is_ok(),
+                proof.check(RequestHead::new(&request), demand).is_ok(),
                 expected,
                 "{demand:?}"
             );
@@ -67,20 +70,20 @@ pub fn run(data: &[u8]) {
     // The same octets as a query, and as what a form held.
     let form = std::str::from_utf8(changes).ok();
     if let Ok(request) = Request::post([b"/?".as_slice(), changes].concat().as_slice()).body(()) {
-        let proof = XsrfProof::new(&guard, binding, Some(changes)).with_form(form);
+        let proof = RequestCsrf::new(&guard, binding, Some(changes)).with_form(form);
         for demand in [
-            Demand::LoginForm,
+            CsrfRequirement::LoginForm,
             session(true, false),
             session(false, true),
-            Demand::Socket { browserless: true },
+            CsrfRequirement::WebSocket { browserless: true },
         ] {
-            assert!(proof.prove(Head::of(&request), demand).is_err());
+            assert!(proof.check(RequestHead::new(&request), demand).is_err());
         }
     }
 }
 
-fn session(browserless: bool, same_origin: bool) -> Demand {
-    Demand::Session {
+fn session(browserless: bool, same_origin: bool) -> CsrfRequirement {
+    CsrfRequirement::Session {
         browserless,
         same_origin,
     }

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use portcullis::{
-    AuthLayer, Clock as _, Grant, Head, Identity, Reason, StoredTokens, SystemClock, UnixTime,
+    AuthLayer, Clock as _, Grant, Identity, Reason, RequestHead, StoredTokens, SystemClock, UnixTime,
     store::{PostgresTokenStore, TokenFilter},
 };
 use portcullis_interop::postgres::Postgres;
@@ -19,11 +19,11 @@ async fn its_tokens_are_kept_hashed_with_their_end_and_last_use() -> Result<(), 
     // user:
     let tokens = StoredTokens::new(PostgresTokenStore::connect(&config).await?);
     let auth = AuthLayer::bearer_tokens(tokens.clone());
-    let laptop = Grant::new(Identity::new("alice")).labelled("laptop");
-    let in_a_month = now.after(Duration::from_secs(30 * 86_400));
-    let (token, _) = tokens.issue(laptop.expires_at(in_a_month)).await?;
+    let laptop = Grant::new(Identity::new("alice")).with_label("laptop");
+    let in_a_month = now.saturating_add(Duration::from_secs(30 * 86_400));
+    let (token, _) = tokens.issue(laptop.with_expiry(in_a_month)).await?;
     // asserted:
-    let old = Grant::new(Identity::new("alice")).expires_at(UnixTime::from_secs(now.as_secs() - 1));
+    let old = Grant::new(Identity::new("alice")).with_expiry(UnixTime::from_secs(now.as_secs() - 1));
     let (old, _) = tokens.issue(old).await?;
     for (authorization, expected) in [
         (format!("Token {}", token.expose()), Ok("alice")),
@@ -35,7 +35,7 @@ async fn its_tokens_are_kept_hashed_with_their_end_and_last_use() -> Result<(), 
         let request = http::Request::post("/history")
             .header("authorization", &authorization)
             .body(())?;
-        let found = auth.authenticate(Head::of(&request)).await;
+        let found = auth.authenticate(RequestHead::new(&request)).await;
         let found = found.map(|session| session.identity().username().to_owned());
         let found = found.map_err(|denial| denial.reason());
         assert_eq!(
