@@ -14,22 +14,22 @@ use crate::{
 /// use portcullis::{Authorizer, Denial, Head, Session};
 ///
 /// fn by_method() -> impl Authorizer {
-///     |head: Head<'_>, session: &Session| -> Result<(), Denial> {
-///         session.require(if head.method().is_safe() { "read" } else { "write" })
+///     |head: RequestHead<'_>, session: &Session| -> Result<(), Denial> {
+///         session.require_scope(if head.method().is_safe() { "read" } else { "write" })
 ///     }
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an authorizer",
     label = "expected an `Authorizer`, or a closure with its types written out",
-    note = "a closure looks like `|head: Head<'_>, session: &Session| -> Result<(), Denial> {{ … }}`"
+    note = "a closure looks like `|head: RequestHead<'_>, session: &Session| -> Result<(), Denial> {{ … }}`"
 )]
 pub trait Authorizer: Send + Sync + 'static {
     /// Nothing if `session` may do what the request asks.
     ///
     /// # Errors
     ///
-    /// The denial to answer with; see [`Session::require`].
+    /// The denial to answer with; see [`Session::require_scope`].
     fn authorize(&self, head: RequestHead<'_>, session: &Session) -> Result<(), Denial>;
 
     /// Allows or denies a request without a session, on routes that are [`optional`](crate::AuthLayer::optional).
@@ -38,7 +38,7 @@ pub trait Authorizer: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Reason::NoCredential` by default: 401, or the login page.
+    /// `Reason::MissingCredential` by default: 401, or the login page.
     fn authorize_anonymous(&self, head: RequestHead<'_>) -> Result<(), Denial> {
         let _ = head;
         Err(Denial::new(Reason::MissingCredential))

@@ -24,8 +24,8 @@ use crate::{error::ConfigError, percent};
 /// let base: BaseUrl = "user/alice".parse()?;
 /// assert_eq!(base.as_str(), "/user/alice/");
 /// assert_eq!(base.join("login"), "/user/alice/login");
-/// assert_eq!(base.strip("/user/alice/lab/tree"), Some("lab/tree"));
-/// assert_eq!(base.strip("/user/alice2/"), None);
+/// assert_eq!(base.strip_prefix("/user/alice/lab/tree"), Some("lab/tree"));
+/// assert_eq!(base.strip_prefix("/user/alice2/"), None);
 /// assert!("/user/../admin/".parse::<BaseUrl>().is_err());
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```

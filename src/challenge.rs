@@ -12,7 +12,7 @@ use crate::{
 /// A request without a credential is told the realm alone; one with a refused credential is also told
 /// `error="invalid_token"`, one that lacks a scope `error="insufficient_scope"` and the scope.
 ///
-/// Source: RFC 6750 section 3, RFC 9110 section 11.6.1, RFC 9728 section 5.1 (`resource_metadata`).
+/// Source: RFC 6750 section 3, RFC 9110 section 11.6.1, RFC 9728 section 5.1 (`with_resource_metadata`).
 ///
 /// # Example
 ///
@@ -20,7 +20,7 @@ use crate::{
 /// use portcullis::Challenge;
 ///
 /// let challenge = Challenge::bearer("mcp")?
-///     .resource_metadata("https://mcp.example.org/.well-known/oauth-protected-resource".parse()?);
+///     .with_resource_metadata("https://mcp.example.org/.well-known/oauth-protected-resource".parse()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

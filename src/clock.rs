@@ -91,7 +91,7 @@ pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> UnixTime;
 
-    /// The moment now, which no setting of the date moves. Default: [`Moment::now`].
+    /// The moment now, which no setting of the date moves. Default: [`MonotonicTime::now`].
     fn monotonic_now(&self) -> MonotonicTime {
         MonotonicTime::now()
     }

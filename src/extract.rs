@@ -4,11 +4,11 @@
 //! |---|---|
 //! | takes [`Session`] | is called for somebody known only |
 //! | takes `Option<Session>` | is called for strangers too, where the route lets them pass |
-//! | `session.require("write")?` | goes on for holders of the scope; [`Denial`] is a response |
+//! | `session.require_scope("write")?` | goes on for holders of the scope; [`Denial`] is a response |
 //! | gives [`SetCookies`] beside its answer | sets cookies, as by `AuthLayer::login` |
 //!
 //! 1. A session in the request's extensions is handed over.
-//! 2. Without one, where a gate let a stranger pass ([`optional`], [`open_paths`]), `Option<Session>` is `None`, and
+//! 2. Without one, where a gate let a stranger pass ([`optional`], [`public_paths`]), `Option<Session>` is `None`, and
 //!    `Session` makes the gate answer as it does elsewhere: the way to the login for a person, 401 for a program,
 //!    status 16 for a gRPC client.
 //! 3. Where no gate has asked, both are 500, and the answer says what to do: a route without its gate would
@@ -29,7 +29,7 @@
 //! }
 //!
 //! async fn publish(session: Session) -> Result<&'static str, Denial> {
-//!     session.require("write")?;
+//!     session.require_scope("write")?;
 //!     Ok("published")
 //! }
 //!
@@ -52,7 +52,7 @@
 //! ```
 //!
 //! [`AuthLayer::require_scope`]: crate::AuthLayer::require_scope
-//! [`open_paths`]: crate::AuthLayer::public_paths
+//! [`public_paths`]: crate::AuthLayer::public_paths
 //! [`optional`]: crate::AuthLayer::optional
 
 use std::{convert::Infallible, error::Error, fmt};

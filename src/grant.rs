@@ -13,7 +13,7 @@ use crate::{clock::UnixTime, identity::Identity, scopes::Scopes};
 /// ```
 /// use portcullis::{Grant, Identity};
 ///
-/// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]).labelled("phone");
+/// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]).with_label("phone");
 /// assert_eq!(grant.identity().username(), "alice");
 /// assert!(grant.scopes().holds("read"));
 /// assert_eq!(grant.label(), Some("phone"));

@@ -11,7 +11,7 @@
 //! | too many attempts, too large | 8, resource exhausted |
 //! | a request that cannot be read | 3, invalid argument |
 //!
-//! Open services, such as health, are named by their paths: `auth.open_paths(["/grpc.health.v1.Health/Check"])`.
+//! Open services, such as health, are named by their paths: `auth.public_paths(["/grpc.health.v1.Health/Check"])`.
 //!
 //! # Example
 //!
@@ -22,9 +22,9 @@
 //! use tonic::{Request, Response, Status};
 //!
 //! async fn delete(request: Request<()>) -> Result<Response<()>, Status> {
-//!     let session = Session::of(request.extensions()).ok_or_else(|| Status::internal("no gate on this service"))?;
+//!     let session = Session::from_extensions(request.extensions()).ok_or_else(|| Status::internal("no gate on this service"))?;
 //!     session
-//!         .require("delete")
+//!         .require_scope("delete")
 //!         .map_err(|denial| Status::new(denial.grpc_code().into(), denial.to_string()))?;
 //!     Ok(Response::new(()))
 //! }

@@ -16,7 +16,7 @@ static HTML: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/htm
 /// The head of a request and a clock: all that deciding who somebody is may look at.
 ///
 /// A `Copy` view of borrowed parts; the body is never among them. The clock is read only when somebody asks
-/// for [`Head::now`].
+/// for [`RequestHead::now`].
 ///
 /// # Example
 ///
@@ -24,7 +24,7 @@ static HTML: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/htm
 /// use portcullis::Head;
 ///
 /// let request = http::Request::new(());
-/// assert_eq!(Head::of(&request).uri().path(), "/");
+/// assert_eq!(RequestHead::new(&request).uri().path(), "/");
 /// ```
 #[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
@@ -96,8 +96,8 @@ impl<'a> RequestHead<'a> {
     /// use portcullis::Head;
     ///
     /// let request = http::Request::get("/").header("authorization", "basic  YWxpY2U6eA==").body(())?;
-    /// assert_eq!(Head::of(&request).credentials("Basic"), Some("YWxpY2U6eA=="));
-    /// assert_eq!(Head::of(&request).credentials("Digest"), None);
+    /// assert_eq!(RequestHead::new(&request).credentials("Basic"), Some("YWxpY2U6eA=="));
+    /// assert_eq!(RequestHead::new(&request).credentials("Digest"), None);
     /// # Ok::<(), http::Error>(())
     /// ```
     pub fn authorization_credentials(self, scheme: &str) -> Option<&'a str> {

@@ -31,13 +31,13 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// }
 ///
 /// impl TokenVerifier for Database {
-///     fn verify(&self, token: PresentedToken<'_>) -> Answer<Verdict> {
+///     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verdict> {
 ///         let (database, hash) = (self.clone(), token.hash());
-///         Answer::later(async move {
+///         MaybeFuture::from_future(async move {
 ///             match database.grant(hash).await {
-///                 Ok(Some(grant)) => Verdict::Known(grant),
+///                 Ok(Some(grant)) => Verification::Valid(grant),
 ///                 Ok(None) => Verdict::Unknown,
-///                 Err(error) => Verdict::Unavailable(Unavailable::new(error)),
+///                 Err(error) => Verification::Unavailable(BackendError::new(error)),
 ///             }
 ///         })
 ///     }

@@ -27,7 +27,7 @@ use crate::{
 ///
 /// let query = Query::new(b"path=a%20b&token=0123456789abcdef");
 /// assert_eq!(query.parameter("path").as_deref(), Some(&b"a b"[..]));
-/// assert_eq!(query.scrubbed(), "path=a%20b&token=[token]");
+/// assert_eq!(query.redacted(), "path=a%20b&token=[token]");
 /// assert_eq!(*query.without_token(), b"path=a%20b"[..]);
 /// ```
 #[derive(Clone, Copy, Default)]
@@ -59,7 +59,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     ///
-    /// A denial to answer with: 414 if the query is longer than [`Query::LIMIT`], 400 if there is more than
+    /// A denial to answer with: 414 if the query is longer than [`Query::MAX_LEN`], 400 if there is more than
     /// one such parameter, 401 if its value is no token.
     pub fn token<'b>(self, buffer: &'b mut TokenBuffer) -> Result<Option<PresentedToken<'b>>, Denial>
     where
@@ -98,13 +98,13 @@ impl<'a> Query<'a> {
     }
 
     /// Whether there is a parameter `token`, good or not: then the URL is to be kept out of caches, logs and
-    /// referrers. A query longer than [`Query::LIMIT`] is not read, and counts as one that has it.
+    /// referrers. A query longer than [`Query::MAX_LEN`] is not read, and counts as one that has it.
     pub fn has_token_parameter(self) -> bool {
         self.0.len() > Self::MAX_LEN || self.pairs().any(Pair::is_token)
     }
 
     /// The decoded value of the parameter `name`, or `None` unless there is exactly one, well-formed, in a
-    /// query not longer than [`Query::LIMIT`].
+    /// query not longer than [`Query::MAX_LEN`].
     pub fn parameter(self, name: &str) -> Option<Cow<'a, [u8]>> {
         if self.0.len() > Self::MAX_LEN {
             return None;
@@ -125,7 +125,7 @@ impl<'a> Query<'a> {
 
     /// The query as it may be logged: the value of every parameter `token` replaced by `[token]`.
     ///
-    /// A query of more than [`Query::LOG_LIMIT`] octets, or with others than visible ASCII, is `[query]`.
+    /// A query of more than [`Query::MAX_LOGGED_LEN`] octets, or with others than visible ASCII, is `[query]`.
     pub fn redacted(self) -> Cow<'a, str> {
         let loggable = self.0.len() <= Self::MAX_LOGGED_LEN && self.0.iter().all(u8::is_ascii_graphic);
         let Some(text) = std::str::from_utf8(self.0).ok().filter(|_| loggable) else {
@@ -172,7 +172,7 @@ impl fmt::Debug for Query<'_> {
     }
 }
 
-/// The text of a query as it may be logged: see [`Query::scrubbed`].
+/// The text of a query as it may be logged: see [`Query::redacted`].
 ///
 /// # Example
 ///

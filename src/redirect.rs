@@ -32,7 +32,7 @@ use crate::{
 /// use portcullis::{BaseUrl, NextUrl, Premises};
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;
-/// let premises = Premises::new(&base).closed(&["/user/alice/login"]);
+/// let premises = RedirectPolicy::new(&base).excluding(&["/user/alice/login"]);
 ///
 /// let next = NextUrl::parse("/user/alice/tree/My Notebook.ipynb", premises).expect("ours");
 /// assert_eq!(next.as_str(), "/user/alice/tree/My%20Notebook.ipynb");
@@ -77,7 +77,7 @@ impl NextUrl {
     }
 
     /// The place of the request itself: its path and its query, or the base if that path is none of ours, or path
-    /// and query together are longer than [`Query::LIMIT`].
+    /// and query together are longer than [`Query::MAX_LEN`].
     pub fn from_request_uri(uri: &Uri, premises: RedirectPolicy<'_>) -> Self {
         let suspect = |octet: u8| octet.is_ascii_control() || octet == b'\\';
         let path = uri.path();

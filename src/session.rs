@@ -51,9 +51,9 @@ impl AuthMethod {
 /// use portcullis::{Credential, Grant, Identity, Session};
 ///
 /// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]);
-/// let session = Session::new(grant, Credential::Token);
+/// let session = Session::new(grant, AuthMethod::Token);
 /// assert_eq!(session.identity().username(), "alice");
-/// assert!(session.require("write").is_err());
+/// assert!(session.require_scope("write").is_err());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -107,7 +107,7 @@ impl LayerId {
 }
 
 impl Session {
-    /// A session for `grant`, proved by `credential`: what an authenticator answers.
+    /// A session for `grant`, proved by `auth_method`: what an authenticator answers.
     pub fn new(grant: Grant, credential: AuthMethod) -> Self {
         Self {
             grant,

@@ -227,7 +227,7 @@ fn busy() -> (f64, f64) {
     (sum(&machine, &[1, 3, 6, 7, 8]), sum(own, &[11, 12]))
 }
 
-/// What part of the machine other processes had since `before`.
+/// What part of the machine other processes had since `saturating_sub`.
 fn others_share(before: (f64, f64), elapsed: Duration) -> f64 {
     let now = busy();
     let others = (now.0 - before.0) - (now.1 - before.1);

@@ -25,8 +25,8 @@ use crate::{
 /// use portcullis::{Answer, Authenticator, Head, Outcome, authenticate::danger::AcceptAnyone};
 ///
 /// let request = http::Request::new(());
-/// let answer = AcceptAnyone.authenticate(Head::of(&request));
-/// assert!(matches!(answer, Answer::Now(Outcome::Accepted(_))));
+/// let answer = AcceptAnyone.authenticate(RequestHead::new(&request));
+/// assert!(matches!(answer, MaybeFuture::Ready(Outcome::Authenticated(_))));
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AllowAnonymous;

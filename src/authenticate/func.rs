@@ -21,7 +21,7 @@ use crate::{
 ///     Some(subject) => match subject.to_str() {
 ///         Ok(subject) => {
 ///             let grant = Grant::new(Identity::new(subject));
-///             Outcome::Accepted(Session::new(grant, Credential::Other { ambient: true }))
+///             Outcome::Authenticated(Session::new(grant, AuthMethod::Other { ambient: true }))
 ///         }
 ///         Err(_) => Outcome::malformed("the subject is not visible ASCII"),
 ///     },

@@ -40,7 +40,7 @@ use crate::{
 /// use portcullis::{CookieJar, CookieScope, Keyring, authenticate::IdentityCookie};
 ///
 /// let jar = CookieJar::signed(&Keyring::generate(), CookieScope::server("/")?);
-/// let authenticator = IdentityCookie::new(jar);
+/// let authenticator = LoginCookieAuthenticator::new(jar);
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 //! # The chain rule
 //!
 //! Authenticators are asked in order. `Absent` asks the next; the first `Accepted` wins; a `Rejected` is
-//! remembered and told only if nobody accepts; `Malformed` and `Unavailable` stop. When an answer is to come
+//! remembered and told only if nobody accepts; `Malformed` and `BackendError` stop. When an answer is to come
 //! `Later`, the rest of the chain is asked at once and its word kept (a future cannot hold the head); if the
 //! awaited answer is `Absent` or `Rejected`, the kept word counts.
 //!
@@ -59,7 +59,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What a verifier's word says of a request whose sender proved it by `credential`.
+    /// What a verifier's word says of a request whose sender proved it by `auth_method`.
     ///
     /// What nobody knows is told as an unknown token, where it was a token, and else as a wrong user or password.
     pub fn from_verification(verdict: Verification, credential: AuthMethod) -> Self {
@@ -96,10 +96,10 @@ impl Outcome {
 /// struct KeyInPath<V>(V);
 ///
 /// impl<V: TokenVerifier> Authenticator for KeyInPath<V> {
-///     fn authenticate(&self, head: Head<'_>) -> Answer<Outcome> {
+///     fn authenticate(&self, head: RequestHead<'_>) -> Answer<Outcome> {
 ///         let key = head.uri().path().split('/').nth(1).and_then(|key| PresentedToken::new(key.as_bytes()));
 ///         match key {
-///             Some(key) => self.0.verify(key).map(|verdict| Outcome::of(verdict, Credential::Token)),
+///             Some(key) => self.0.verify(key).map(|verdict| Outcome::from_verification(verdict, AuthMethod::Token)),
 ///             None => Outcome::Absent.into(),
 ///         }
 ///     }
@@ -108,7 +108,7 @@ impl Outcome {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an authenticator",
     label = "expected an `Authenticator`",
-    note = "a closure becomes one by `authenticator_fn(|head: Head<'_>| … )`"
+    note = "a closure becomes one by `authenticator_fn(|head: RequestHead<'_>| … )`"
 )]
 pub trait Authenticator: Send + Sync + 'static {
     /// Who sent the request with this head.

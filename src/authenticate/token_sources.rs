@@ -80,7 +80,7 @@ impl TokenSources {
     /// let sources = TokenSources::default();
     /// let request = http::Request::get("/lab?token=abc").body(())?;
     /// let mut buffer = TokenBuffer::default();
-    /// let found = sources.find(Head::of(&request), &mut buffer)?.expect("a token");
+    /// let found = sources.find(RequestHead::new(&request), &mut buffer)?.expect("a token");
     /// assert_eq!(found.token().expose(), "abc");
     /// assert_eq!(*found.source(), TokenSource::Query);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -145,7 +145,7 @@ impl<'a> FoundToken<'a> {
         self.source
     }
 
-    /// What was found `before` and what is found now, which must be the same token.
+    /// What was found `saturating_sub` and what is found now, which must be the same token.
     fn one(
         before: Option<Self>,
         token: Option<PresentedToken<'a>>,

@@ -37,9 +37,9 @@ use crate::{clock::UnixTime, error::ConfigError};
 /// # let mut headers = http::HeaderMap::new();
 /// # headers.insert("cookie", line.split(';').next().unwrap_or_default().parse()?);
 ///
-/// let cookies = RequestCookies::of(&headers)?;
+/// let cookies = RequestCookies::from_headers(&headers)?;
 /// let who = |payload: &[u8]| Some(payload.to_vec());
-/// let is_alice = |read: Read<'_>| matches!(read, Read::Opened(opened) if opened.payload() == b"alice");
+/// let is_alice = |read: ReadCookie<'_>| matches!(read, ReadCookie::Valid(opened) if opened.payload() == b"alice");
 /// assert!(jar.read(&cookies, || now, who, is_alice));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -54,7 +54,7 @@ impl CookieJar {
     /// A buffer of this size takes what any cookie holds.
     pub const BUFFER_LEN: usize = 3072;
 
-    /// A jar whose cookies peers can read: [`SignedValues`].
+    /// A jar whose cookies peers can read: [`SignedValueCodec`].
     ///
     /// A signed value has one time, that of the login. An idle limit counts from it as well, and is not moved
     /// on by [`CookieJar::renew`].
@@ -108,7 +108,7 @@ impl CookieJar {
         }
     }
 
-    /// The `Set-Cookie` line of a login; see [`JarAt::write`].
+    /// The `Set-Cookie` line of a login; see [`HostCookieJar::set_cookie`].
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl CookieJar {
         self.for_host(b"").set_cookie(payload, now, https)
     }
 
-    /// The `Set-Cookie` line of a renewal; see [`JarAt::renew`].
+    /// The `Set-Cookie` line of a renewal; see [`HostCookieJar::renew`].
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl CookieJar {
         self.for_host(b"").renew(opened, now, https)
     }
 
-    /// The cookie of a request; see [`JarAt::read`].
+    /// The cookie of a request; see [`HostCookieJar::read`].
     pub fn read<K: PartialEq, T>(
         &self,
         cookies: &RequestCookies<'_>,
@@ -142,7 +142,7 @@ impl CookieJar {
         self.for_host(b"").read(cookies, now, who, then)
     }
 
-    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removals`].
+    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removal_cookies`].
     pub fn removal_cookies(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
         self.scope.removal_cookies(b"", https)
     }
@@ -186,7 +186,7 @@ impl HostCookieJar<'_> {
         self.line(payload, times, https)
     }
 
-    /// The `Set-Cookie` line that takes the place of a cookie which [is stale](Opened::is_stale): the same
+    /// The `Set-Cookie` line that takes the place of a cookie which [is stale](DecodedCookie::needs_renewal): the same
     /// payload under the writing key, with its idle time begun anew, and the same end.
     ///
     /// # Errors
@@ -360,7 +360,7 @@ impl HostCookieJar<'_> {
         }
     }
 
-    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removals`].
+    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removal_cookies`].
     pub fn removal_cookies(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
         self.jar.scope.removal_lines(&self.name, https)
     }

@@ -40,8 +40,8 @@ use crate::{clock::UnixTime, digest::Hmac, error::ConfigError, random, secret::S
 /// let old = Secret::from(&[7; 32][..]);
 /// let new = Secret::from(&[8; 32][..]);
 /// let keyring = Keyring::from_secret(new)?
-///     .with_reading_key(old, UnixTime::from_secs(1_800_000_000))?
-///     .mixed_with_password("argon2:$argon2id$…");
+///     .with_previous_key(old, UnixTime::from_secs(1_800_000_000))?
+///     .bound_to_password("argon2:$argon2id$…");
 /// assert_eq!(format!("{keyring:?}"), "Keyring");
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
@@ -96,7 +96,7 @@ impl Keyring {
     /// # Errors
     ///
     /// If the secret has fewer than [`Keyring::MIN_SECRET_LEN`] octets, or there are
-    /// [`Keyring::READING_KEYS_LIMIT`] reading keys already.
+    /// [`Keyring::MAX_PREVIOUS_KEYS`] reading keys already.
     pub fn with_previous_key(self, secret: Secret, retires_at: UnixTime) -> Result<Self, ConfigError> {
         let secret = checked(secret)?;
         if self.0.reading.len() >= Self::MAX_PREVIOUS_KEYS {

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long a cookie is good: from the login on, and without being used.
 ///
 /// Default: 30 days from the login on, as Jupyter has it, and no idle limit. `Max-Age` says the same as the
-/// server's own check. Both limits are at most [`Lifetime::LIMIT`], which is what browsers keep a cookie
+/// server's own check. Both limits are at most [`Lifetime::MAX`], which is what browsers keep a cookie
 /// (RFC 6265bis §5.5); longer ones are cut to it.
 ///
 /// # Example
@@ -37,7 +37,7 @@ impl Lifetime {
 
     /// Default: no idle limit. A life that also ends when the cookie was not renewed for `limit`.
     ///
-    /// A cookie is due for renewal when half of it has passed: [`Opened::is_stale`](super::Opened::is_stale). A gate
+    /// A cookie is due for renewal when half of it has passed: [`DecodedCookie::needs_renewal`](super::DecodedCookie::needs_renewal). A gate
     /// renews its login cookie by itself, on the answer to the request that brought it.
     #[must_use]
     pub const fn with_idle_timeout(self, limit: Duration) -> Self {

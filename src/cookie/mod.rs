@@ -15,7 +15,7 @@
 //! | `CookieScope::server` | `username-localhost-8888` | `HttpOnly; SameSite=Lax; Secure; Path=/base/; Max-Age` |
 //! | `CookieScope::xsrf` | `_xsrf` | `SameSite=Lax; Secure; Path=/base/` |
 //!
-//! `Secure` is there if the request came over https. The login cookies of hub and server are
+//! `SecureAttribute` is there if the request came over https. The login cookies of hub and server are
 //! [signed](CookieJar::signed), because peers read them; the others of ours are sealed
 //! (`CookieJar::encrypted`), because only the writer reads them. A session id and an XSRF token are what they
 //! are.
@@ -24,7 +24,7 @@
 //!
 //! [`RequestCookies`] reads the request's lines, a [`CookieJar`] opens and writes one cookie at the place its
 //! [`CookieScope`] says, with the keys of a [`Keyring`] and for a [`Lifetime`]; [`SetCookies`] carries lines to
-//! the answer. [`PathScopes`] decides from a request's path alone whose cookie counts.
+//! the answer. [`CookiePathMap`] decides from a request's path alone whose cookie counts.
 
 mod base64_engine;
 #[cfg(feature = "encrypted-cookies")]

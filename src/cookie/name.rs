@@ -78,7 +78,7 @@ impl CookieName {
         Ok(Self::proven(format!("{of}-oauth-state-{letters}")))
     }
 
-    /// [`CookieName::oauth_state_suffixed`] with letters drawn at random.
+    /// [`CookieName::oauth_state_with_suffix`] with letters drawn at random.
     pub fn random_oauth_state(of: &Self) -> Self {
         let letters: String = random::bytes::<8>()
             .into_iter()
@@ -119,7 +119,7 @@ impl CookieName {
     ///
     /// # Errors
     ///
-    /// If it is not a token of RFC 9110 §5.6.2, or longer than [`CookieName::LIMIT`].
+    /// If it is not a token of RFC 9110 §5.6.2, or longer than [`CookieName::MAX_LEN`].
     pub fn custom(name: &str) -> Result<Self, ConfigError> {
         if name.len() > Self::MAX_LEN {
             return Err(ConfigError::new(
@@ -199,9 +199,9 @@ impl fmt::Debug for CookieName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookiePrefix {
-    /// `__Host-`: `Secure`, `Path=/` and no `Domain`. No sibling host can plant such a cookie.
+    /// `__Host-`: `SecureAttribute`, `Path=/` and no `Domain`. No sibling host can plant such a cookie.
     Host,
-    /// `__Secure-`: `Secure`.
+    /// `__Secure-`: `SecureAttribute`.
     Secure,
 }
 

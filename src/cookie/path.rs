@@ -14,10 +14,10 @@ use crate::error::ConfigError;
 /// ```
 /// use portcullis::cookie::ScopePath;
 ///
-/// let path = ScopePath::parse("/user/alice")?;
+/// let path = CookiePath::parse("/user/alice")?;
 /// assert!(path.matches(b"/user/alice/lab"));
 /// assert!(!path.matches(b"/user/alice2"));
-/// assert!(ScopePath::parse("/user/../hub").is_err());
+/// assert!(CookiePath::parse("/user/../hub").is_err());
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl CookiePath {
     ///
     /// # Errors
     ///
-    /// If it is longer than [`ScopePath::LIMIT`], does not start with `/`, or has more than one spelling:
+    /// If it is longer than [`CookiePath::MAX_LEN`], does not start with `/`, or has more than one spelling:
     /// octets that a browser sends as escapes or RFC 3986 §3.3 has none of in a path, `;`, dot segments, empty
     /// segments, escapes that are malformed or not in their one form.
     pub fn parse(path: &str) -> Result<Self, ConfigError> {
@@ -121,12 +121,12 @@ impl fmt::Debug for CookiePath {
 /// ```
 /// use portcullis::cookie::{PathDecision, PathScopes, ScopePath};
 ///
-/// let scopes = PathScopes::default()
-///     .with(&ScopePath::parse("/hub/")?, "hub")
-///     .with(&ScopePath::parse("/user/alice/")?, "alice");
-/// assert_eq!(scopes.decide(b"/user/alice/lab"), PathDecision::Scope(&"alice"));
-/// assert_eq!(scopes.decide(b"/user/bob/lab"), PathDecision::NoScope);
-/// assert_eq!(scopes.decide(b"/user/%61lice/lab"), PathDecision::Refused);
+/// let scopes = CookiePathMap::default()
+///     .with(&CookiePath::parse("/hub/")?, "hub")
+///     .with(&CookiePath::parse("/user/alice/")?, "alice");
+/// assert_eq!(scopes.decide(b"/user/alice/lab"), PathMatch::Match(&"alice"));
+/// assert_eq!(scopes.decide(b"/user/bob/lab"), PathMatch::NoMatch);
+/// assert_eq!(scopes.decide(b"/user/%61lice/lab"), PathMatch::Ambiguous);
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -134,7 +134,7 @@ pub struct CookiePathMap<T> {
     scopes: Vec<(CookiePath, T)>,
 }
 
-/// What [`PathScopes::decide`] says of a path.
+/// What [`CookiePathMap::resolve`] says of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the rules leave no fourth answer")]
 pub enum PathMatch<'a, T> {

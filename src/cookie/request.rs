@@ -17,7 +17,7 @@ use crate::{
 /// # Rules
 ///
 /// 1. Several `Cookie` fields read as if joined by `; ` (HTTP/2 splits them).
-/// 2. More than [`RequestCookies::OCTET_LIMIT`] octets, or more than [`RequestCookies::PAIR_LIMIT`] pieces
+/// 2. More than [`RequestCookies::MAX_BYTES`] octets, or more than [`RequestCookies::MAX_COOKIES`] pieces
 ///    between semicolons that are not blank: too large, and none is read.
 /// 3. Every `;` separates: no quoting, no comma, no legacy mode of RFC 2109.
 /// 4. A name stands before the first `=`, its value behind it; spaces and tabs at both ends of each are
@@ -35,7 +35,7 @@ use crate::{
 ///
 /// let mut headers = http::HeaderMap::new();
 /// headers.insert("cookie", "a=1; _xsrf=x; a=2; a=1".parse()?);
-/// let cookies = RequestCookies::of(&headers)?;
+/// let cookies = RequestCookies::from_headers(&headers)?;
 /// let name = CookieName::custom("a")?;
 /// assert_eq!(cookies.values(&name).collect::<Vec<_>>(), [b"1", b"2"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,14 +62,14 @@ impl<'a> RequestCookies<'a> {
     /// The most pieces between semicolons that are read, blank ones not counted.
     pub const MAX_COOKIES: usize = 256;
 
-    /// The most different values of one name among which [`RequestCookies::candidates`] looks.
+    /// The most different values of one name among which [`RequestCookies::distinct_values`] looks.
     pub const MAX_VALUES_PER_NAME: usize = 8;
 
-    /// The cookies of a request: as [`RequestCookies::of`] its header fields.
+    /// The cookies of a request: as [`RequestCookies::from_headers`] its header fields.
     ///
     /// # Errors
     ///
-    /// [`TooLarge`], by rule 2.
+    /// [`CookiesTooLarge`], by rule 2.
     pub fn from_head(head: RequestHead<'a>) -> Result<Self, CookiesTooLarge> {
         Self::from_headers(head.headers())
     }
@@ -78,7 +78,7 @@ impl<'a> RequestCookies<'a> {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`], by rule 2; the answer to it is 431.
+    /// [`CookiesTooLarge`], by rule 2; the answer to it is 431.
     pub fn from_headers(headers: &'a HeaderMap) -> Result<Self, CookiesTooLarge> {
         Self::bounded(match single_value(headers, &fields::COOKIE) {
             Ok(field) => Lines::Single(field.map(HeaderValue::as_bytes)),
@@ -90,7 +90,7 @@ impl<'a> RequestCookies<'a> {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`], by rule 2.
+    /// [`CookiesTooLarge`], by rule 2.
     pub fn from_lines(lines: &'a [&'a [u8]]) -> Result<Self, CookiesTooLarge> {
         Self::bounded(Lines::Bytes(lines))
     }
@@ -129,8 +129,8 @@ impl<'a> RequestCookies<'a> {
     /// The values of `name` in the order of arrival, equal ones once. Those that came before are kept in a set,
     /// so that each octet is read once.
     ///
-    /// There may be as many as [`RequestCookies::PAIR_LIMIT`]; what costs something per value should ask for
-    /// [`RequestCookies::candidates`].
+    /// There may be as many as [`RequestCookies::MAX_COOKIES`]; what costs something per value should ask for
+    /// [`RequestCookies::distinct_values`].
     pub fn values<'n>(&self, name: &'n CookieName) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let mut seen = HashSet::new();
         self.all_values(name).filter(move |value| seen.insert(*value))
@@ -281,10 +281,10 @@ impl fmt::Debug for DistinctValues<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookiesTooLarge {
-    /// More than [`RequestCookies::OCTET_LIMIT`] octets.
+    /// More than [`RequestCookies::MAX_BYTES`] octets.
     #[error("expected at most 16384 octets of cookies, found more")]
     Bytes,
-    /// More than [`RequestCookies::PAIR_LIMIT`] pairs.
+    /// More than [`RequestCookies::MAX_COOKIES`] pairs.
     #[error("expected at most 256 cookies, found more")]
     Count,
 }

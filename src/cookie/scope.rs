@@ -16,7 +16,7 @@ use crate::error::ConfigError;
 /// A cookie's name, path, domain and attributes: all that both making and removing it must agree on.
 ///
 /// The constructors are the rows of [the table](super#which-cookie-is-which). All are `HttpOnly` but
-/// [`CookieScope::xsrf`], all are `SameSite=Lax`, and all are `Secure` when they are set over https.
+/// [`CookieScope::xsrf`], all are `SameSite=Lax`, and all are `SecureAttribute` when they are set over https.
 ///
 /// # Example
 ///
@@ -46,13 +46,13 @@ pub struct CookieScope {
 pub enum SameSite {
     /// Links to us, but not requests from within other sites.
     Lax,
-    /// All, which needs [`Secure::Always`].
+    /// All, which needs [`SecureAttribute::Always`].
     None,
     /// None at all: a link to us arrives logged out.
     Strict,
 }
 
-/// When a cookie is `Secure`: never sent over plain http.
+/// When a cookie is `SecureAttribute`: never sent over plain http.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecureAttribute {
@@ -160,7 +160,7 @@ impl CookieScope {
     ///
     /// # Errors
     ///
-    /// If `path` is not one that [`ScopePath::parse`] takes, or the name has a prefix that the path breaks.
+    /// If `path` is not one that [`CookiePath::parse`] takes, or the name has a prefix that the path breaks.
     pub fn custom(name: CookieName, path: &str) -> Result<Self, ConfigError> {
         Self::fixed(name, CookiePath::parse(path)?)
     }
@@ -194,7 +194,7 @@ impl CookieScope {
         .checked()
     }
 
-    /// Default: no prefix. `__Host-` also sets the path to `/` and makes the cookie [`Secure::Always`], as
+    /// Default: no prefix. `__Host-` also sets the path to `/` and makes the cookie [`SecureAttribute::Always`], as
     /// `__Secure-` does.
     ///
     /// # Errors
@@ -242,16 +242,16 @@ impl CookieScope {
     ///
     /// # Errors
     ///
-    /// [`SameSite::None`] on a cookie that is not [`Secure::Always`]: browsers drop it.
+    /// [`SameSite::None`] on a cookie that is not [`SecureAttribute::Always`]: browsers drop it.
     pub fn with_same_site(self, same_site: SameSite) -> Result<Self, ConfigError> {
         Self { same_site, ..self }.checked()
     }
 
-    /// Default: [`Secure::OverHttps`]; with a prefix [`Secure::Always`], whatever is asked here.
+    /// Default: [`SecureAttribute::OverHttps`]; with a prefix [`SecureAttribute::Always`], whatever is asked here.
     ///
     /// # Errors
     ///
-    /// Less than [`Secure::Always`] where [`SameSite::None`] asks for it.
+    /// Less than [`SecureAttribute::Always`] where [`SameSite::None`] asks for it.
     pub fn with_secure(self, secure: SecureAttribute) -> Result<Self, ConfigError> {
         Self { secure, ..self }.checked()
     }
@@ -285,7 +285,7 @@ impl CookieScope {
             }),
             _ if self.same_site == SameSite::None && !always => wrong(
                 "cookie SameSite",
-                "expected Secure::Always for SameSite=None; set with_secure first",
+                "expected SecureAttribute::Always for SameSite=None; set with_secure first",
             ),
             _ => Ok(self),
         }
@@ -310,7 +310,7 @@ impl CookieScope {
     /// # Errors
     ///
     /// If the value holds what may not stand bare in a cookie (RFC 6265bis §4.1.1), or name and value have
-    /// more than [`CookieScope::LIMIT`] octets.
+    /// more than [`CookieScope::MAX_LEN`] octets.
     pub fn set_cookie(
         &self,
         host: &[u8],

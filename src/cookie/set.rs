@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
 ///
 /// They are appended to what the handler set, never written over it. If the handler set the same cookie (same
 /// name, domain and path) its line stays and ours is left out; but of the cookies that are
-/// [the gate's own](SetCookies::push_own) ours stays, and the handler's is taken away.
+/// [the gate's own](SetCookies::push_overriding) ours stays, and the handler's is taken away.
 ///
 /// # Example
 ///

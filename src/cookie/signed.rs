@@ -44,13 +44,13 @@ use crate::{
 /// use portcullis::{CookieName, Keyring, UnixTime, cookie::SignedValues};
 /// use std::time::Duration;
 ///
-/// let values = SignedValues::new(&Keyring::generate());
+/// let values = SignedValueCodec::new(&Keyring::generate());
 /// let (name, now) = (CookieName::hub_login(), UnixTime::from_secs(1_700_000_000));
 /// let value = values.sign(&name, b"alice", now);
 /// let mut buffer = [0; 64];
 /// let opened = values.open(&name, value.as_bytes(), Duration::from_secs(60), || now, &mut buffer)?;
 /// assert_eq!(opened.payload(), b"alice");
-/// # Ok::<(), portcullis::cookie::OpenError>(())
+/// # Ok::<(), portcullis::cookie::CookieDecodeError>(())
 /// ```
 #[derive(Clone)]
 pub struct SignedValueCodec {
@@ -85,7 +85,7 @@ impl SignedValueCodec {
     ///
     /// # Errors
     ///
-    /// [`OpenError::Expired`], and [`OpenError::Invalid`] for all else, a payload larger than the buffer
+    /// [`CookieDecodeError::Expired`], and [`CookieDecodeError::Invalid`] for all else, a payload larger than the buffer
     /// included.
     pub fn verify<'b>(
         &self,

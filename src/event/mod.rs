@@ -11,7 +11,7 @@ use crate::{denial::Reason, identity::Identity};
 
 /// Something worth a line in a log or a count in a metric.
 ///
-/// An event cannot be given a secret: it holds identities, reasons, labels and a [`LoggedPath`], none of
+/// An event cannot be given a secret: it holds identities, reasons, labels and a [`RedactedPath`], none of
 /// which can be made from a credential.
 #[derive(Debug)]
 #[non_exhaustive]

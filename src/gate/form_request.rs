@@ -16,7 +16,7 @@ use crate::{
 
 /// A form that is to be read before the gate can answer.
 ///
-/// Whoever serves requests without tower hands the body over, by [`FormRequest::read`]; the service that the layer
+/// Whoever serves requests without tower hands the body over, by [`FormSubmission::read_and_respond`]; the service that the layer
 /// makes does so by itself.
 pub struct FormSubmission {
     passage: Arc<RouteAuth>,
@@ -42,7 +42,7 @@ impl FormSubmission {
         self.passage.submit_form(RequestHead::new(&self.head), body)
     }
 
-    /// The gate's answer to the form in `body`, of which no more than [`FormRequest::LIMIT`] octets are read.
+    /// The gate's answer to the form in `body`, of which no more than [`FormSubmission::MAX_LEN`] octets are read.
     ///
     /// A body that has not arrived whole within [`form_timeout`](crate::AuthLayerBuilder::form_timeout) is answered as by
     /// [`answer_late`](Self::answer_late).
@@ -68,7 +68,7 @@ impl FormSubmission {
         response
     }
 
-    /// The gate's answer to a form that is longer than [`FormRequest::LIMIT`], or was never sent whole.
+    /// The gate's answer to a form that is longer than [`FormSubmission::MAX_LEN`], or was never sent whole.
     pub fn respond_too_large(self) -> FullResponse {
         status_response(StatusCode::PAYLOAD_TOO_LARGE)
     }

@@ -115,7 +115,7 @@ impl AuthState {
     ///
     /// # Errors
     ///
-    /// `TooLarge` if the cookies cannot be read: then nothing has ended.
+    /// `CookiesTooLarge` if the cookies cannot be read: then nothing has ended.
     pub(crate) fn logout(
         &self,
         head: RequestHead<'_>,

@@ -63,7 +63,7 @@ impl CsrfCookie {
         guards.check_cross_site(surroundings, head, kind, Some(&proof))
     }
 
-    /// As [`XsrfCookie::check`], for reads of what users put there themselves.
+    /// As [`CsrfCookie::check`], for reads of what users put there themselves.
     pub(crate) fn require_same_origin(
         &self,
         guards: &RequestPolicy,
@@ -277,7 +277,7 @@ impl LoginCookie {
     }
 }
 
-/// Whether cookies are to be `Secure`.
+/// Whether cookies are to be `SecureAttribute`.
 pub(crate) fn is_https(surroundings: &EffectiveTarget<'_>) -> bool {
     surroundings.is_https()
 }

@@ -75,7 +75,7 @@ impl PasswordAttempts {
     ///
     /// # Errors
     ///
-    /// `WrongPassword`; `Throttled` and `Unavailable`, with the time after which to try again.
+    /// `WrongPassword`; `RateLimited` and `BackendError`, with the time after which to try again.
     pub(crate) fn verify(
         self: &Arc<Self>,
         username: &str,
@@ -91,7 +91,7 @@ impl PasswordAttempts {
     ///
     /// # Errors
     ///
-    /// `Throttled`, and `Unavailable` if too many attempts wait; with the time after which to try again.
+    /// `RateLimited`, and `BackendError` if too many attempts wait; with the time after which to try again.
     pub(crate) fn reserve(
         self: &Arc<Self>,
         username: &str,
@@ -158,7 +158,7 @@ impl PasswordAttempt {
     ///
     /// # Errors
     ///
-    /// `WrongPassword`; `Unavailable`, with the time after which to try again.
+    /// `WrongPassword`; `BackendError`, with the time after which to try again.
     pub(crate) async fn verify(mut self, password: &Secret) -> Result<Grant, Denial> {
         let Some(verifier) = &self.attempts.verifier else {
             return Err(self.refused(Reason::IncorrectPassword.into()));

@@ -1,4 +1,4 @@
-//! The gate's own answers: how a denial is answered for each kind of client, by [`Telling::refuse`].
+//! The gate's own answers: how a denial is answered for each kind of client, by [`ErrorResponder::refuse`].
 //!
 //! | who asks | how it is recognised | what is answered |
 //! |---|---|---|
@@ -40,7 +40,7 @@ pub(crate) type FullResponse = Response<Full<Bytes>>;
 /// ```
 /// use portcullis::{AuthLayer, Responses, Token};
 ///
-/// let layer = AuthLayer::builder().token(Token::generate()).responses(Responses::jupyter()).build()?;
+/// let layer = AuthLayer::builder().token(Token::generate()).responses(ResponseStyle::jupyter()).build()?;
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

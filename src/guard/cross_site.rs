@@ -67,8 +67,8 @@ impl RequestPolicy {
     ///
     /// # Errors
     ///
-    /// `Reason::CrossSite` (403); [`GuardRule::that_refused`](super::GuardRule::that_refused) tells by which
-    /// rule. After [`GuardRule::Xsrf`](super::GuardRule::Xsrf) the answer should carry a fresh `_xsrf`.
+    /// `Reason::CrossSite` (403); [`PolicyRule::from_denial`](super::PolicyRule::from_denial) tells by which
+    /// rule. After [`PolicyRule::Csrf`](super::PolicyRule::Csrf) the answer should carry a fresh `_xsrf`.
     pub fn check_cross_site(
         &self,
         surroundings: &EffectiveTarget<'_>,
@@ -194,7 +194,7 @@ impl RequestPolicy {
     /// users put there themselves, such as `files/`, which must not be embedded elsewhere.
     ///
     /// Passes with `Sec-Fetch-Site: same-origin` or `none`, without that field by an own or listed Referer,
-    /// and always with a good `_xsrf`. Stricter than [`Guards::cross_site`], which lets links from other sites
+    /// and always with a good `_xsrf`. Stricter than [`RequestPolicy::check_cross_site`], which lets links from other sites
     /// through and is asked before.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ pub enum CsrfMode {
 /// ```
 /// use portcullis::{Head, guard::{Guards, RequestKind}};
 ///
-/// let guards = Guards::new();
+/// let guards = RequestPolicy::new();
 /// let from = |site: &str| {
 ///     http::Request::post("/api/contents")
 ///         .header("host", "localhost:8888")
@@ -54,10 +54,10 @@ pub enum CsrfMode {
 /// };
 /// for (site, passes) in [("same-origin", true), ("cross-site", false)] {
 ///     let request = from(site);
-///     let head = Head::of(&request);
+///     let head = RequestHead::new(&request);
 ///     let surroundings = guards.surroundings(head).unwrap();
 ///     // Nobody has to log in here, so there is no session that `_xsrf` could be bound to.
-///     let verdict = guards.cross_site(&surroundings, head, RequestKind::of(head), None);
+///     let verdict = guards.cross_site(&surroundings, head, RequestKind::from_head(head), None);
 ///     assert_eq!(verdict.is_ok(), passes);
 /// }
 /// ```
@@ -89,7 +89,7 @@ impl RequestPolicy {
         }
     }
 
-    /// Default: [`Hosts::loopback`]. The hosts this server answers for.
+    /// Default: [`AllowedHosts::loopback`]. The hosts this server answers for.
     #[must_use]
     pub fn with_allowed_hosts(self, hosts: AllowedHosts) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl RequestPolicy {
         Self { hosts: None, ..self }
     }
 
-    /// Default: [`Origins::none`]. Foreign origins whose pages may act here.
+    /// Default: [`AllowedOrigins::none`]. Foreign origins whose pages may act here.
     #[must_use]
     pub fn with_allowed_origins(self, origins: AllowedOrigins) -> Self {
         Self { origins, ..self }
@@ -117,7 +117,7 @@ impl RequestPolicy {
 
     /// Default: none; own is then where the request itself went. The one origin users see this server at.
     ///
-    /// It does not put its host on the list of [`Guards::with_hosts`].
+    /// It does not put its host on the list of [`RequestPolicy::with_allowed_hosts`].
     #[must_use]
     pub fn with_public_origin(self, origin: Origin) -> Self {
         Self {
@@ -151,13 +151,13 @@ impl RequestPolicy {
         }
     }
 
-    /// Default: [`XsrfAsked::OfUnsafe`]. Of which cookie requests `_xsrf` is asked.
+    /// Default: [`CsrfMode::UnsafeMethods`]. Of which cookie requests `_xsrf` is asked.
     #[must_use]
     pub fn with_csrf_mode(self, asked: CsrfMode) -> Self {
         Self { xsrf: asked, ..self }
     }
 
-    /// Default: off. Makes cookies `Secure` whoever says that the browser speaks https, as behind a hub.
+    /// Default: off. Makes cookies `SecureAttribute` whoever says that the browser speaks https, as behind a hub.
     #[cfg(feature = "hub-client")]
     pub(crate) fn with_unverified_https(self) -> Self {
         Self {
@@ -175,7 +175,7 @@ impl RequestPolicy {
     ///
     /// # Errors
     ///
-    /// `Reason::Malformed` (400; 405 for a method never answered) and `Reason::ForeignHost` (403).
+    /// `Reason::Malformed` (400; 405 for a method never answered) and `Reason::DisallowedHost` (403).
     pub fn check_target<'a>(&self, head: RequestHead<'a>) -> Result<EffectiveTarget<'a>, Denial> {
         let forwarded = self.is_forwarded(head);
         let reported = if forwarded {

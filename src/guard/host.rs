@@ -16,7 +16,7 @@ use crate::{error::ConfigError, peer::Scheme};
 ///    scheme's default port takes a `Host` without a port.
 /// 3. Only dotted-quad and bracketed literals are addresses. `127.1`, `0x7f.0.0.1` or `2130706433` are names,
 ///    and on no list.
-/// 4. A list is what it says: loopback hosts are not implied; `Hosts::loopback().and(…)` has both.
+/// 4. A list is what it says: loopback hosts are not implied; `AllowedHosts::loopback().and(…)` has both.
 ///
 /// Source: RFC 9110 §7.2, RFC 9112 §3.2.
 ///
@@ -26,8 +26,8 @@ use crate::{error::ConfigError, peer::Scheme};
 /// use portcullis::{Head, guard::{Guards, Hosts}};
 ///
 /// # fn main() -> Result<(), portcullis::ConfigError> {
-/// let hosts = Hosts::loopback().and(Hosts::listed(["hub.example.org", "lab.internal:8443"])?);
-/// let guards = Guards::new().with_hosts(hosts);
+/// let hosts = AllowedHosts::loopback().and(AllowedHosts::from_list(["hub.example.org", "lab.internal:8443"])?);
+/// let guards = RequestPolicy::new().with_allowed_hosts(hosts);
 /// for (host, passes) in [
 ///     ("localhost:8888", true),
 ///     ("HUB.example.org", true),
@@ -35,7 +35,7 @@ use crate::{error::ConfigError, peer::Scheme};
 ///     ("evil.example", false),
 /// ] {
 ///     let request = http::Request::builder().header("host", host).body(()).unwrap();
-///     assert_eq!(guards.surroundings(Head::of(&request)).is_ok(), passes, "{host}");
+///     assert_eq!(guards.surroundings(RequestHead::new(&request)).is_ok(), passes, "{host}");
 /// }
 /// # Ok(())
 /// # }
@@ -59,7 +59,7 @@ impl AllowedHosts {
         }
     }
 
-    /// [`Hosts::loopback`] and every other address literal, with any port.
+    /// [`AllowedHosts::loopback`] and every other address literal, with any port.
     ///
     /// A literal cannot be rebound: it needs no look-up.
     pub const fn any_ip() -> Self {
@@ -117,7 +117,7 @@ impl AllowedHosts {
 }
 
 impl Default for AllowedHosts {
-    /// [`Hosts::loopback`].
+    /// [`AllowedHosts::loopback`].
     fn default() -> Self {
         Self::loopback()
     }

@@ -1,15 +1,15 @@
 //! The guards every browser request passes: which host it means, and which site caused it.
 //!
 //! A browser sends a cookie along whoever caused the request. These guards decide whether a page of ours
-//! did. They are pure functions of the request's head and the configuration; [`Guards`] holds the latter.
+//! did. They are pure functions of the request's head and the configuration; [`RequestPolicy`] holds the latter.
 //!
 //! # The decision table
 //!
 //! Rows are asked from top to bottom, the parts in this order; the first that refuses answers. Parts 1 to 3
-//! hold for every request, a token's included ([`Guards::surroundings`]); parts 4 to 7 for a request that was
-//! let in by something a browser sends by itself, and for the login form ([`Guards::cross_site`]). `own` is
+//! hold for every request, a token's included ([`RequestPolicy::check_target`]); parts 4 to 7 for a request that was
+//! let in by something a browser sends by itself, and for the login form ([`RequestPolicy::check_cross_site`]). `own` is
 //! the public origin where one is configured, else scheme, host and port of the request itself, as far as the
-//! scheme is known; `listed` is an entry of [`Origins`]; `foreign` is any other well-formed origin, and the
+//! scheme is known; `from_list` is an entry of [`AllowedOrigins`]; `foreign` is any other well-formed origin, and the
 //! opaque `null` except in O3. Fetch Metadata's `cross` is `cross-site`, `same-site` and every unknown value.
 //!
 //! **1. Host.** From a trusted proxy its `X-Forwarded-Host` is taken for the host.
@@ -60,7 +60,7 @@
 //! | R4 | `same-origin` or `none` | allowed |
 //! | R5 | no `Sec-Fetch-Site`, Origin foreign | refused: origin |
 //! | R6 | no `Sec-Fetch-Site`, no Origin or own or listed | allowed |
-//! | R7 | [`XsrfAsked::AlsoOfReads`], mode neither absent nor `navigate` nor an own `no-cors`, no `_xsrf` | refused: xsrf |
+//! | R7 | [`CsrfMode::AllMethods`], mode neither absent nor `navigate` nor an own `no-cors`, no `_xsrf` | refused: xsrf |
 //!
 //! **6. Every other method** with a cookie, and the POST of the **login form**.
 //!
@@ -74,8 +74,8 @@
 //! | U6 | none of `Sec-Fetch-Site`, Origin, Referer; the argument is signed for before the login and equals the cookie | allowed |
 //! | U7 | any other argument | refused: xsrf |
 //! | U8 | anybody is let in, so there is no session to prove | allowed, no `_xsrf` asked |
-//! | U9 | [`XsrfAsked::Never`], and `same-origin` or an own or listed Origin | allowed, no `_xsrf` asked |
-//! | U10 | [`XsrfAsked::Never`], and neither | refused: origin |
+//! | U9 | [`CsrfMode::OriginOnly`], and `same-origin` or an own or listed Origin | allowed, no `_xsrf` asked |
+//! | U10 | [`CsrfMode::OriginOnly`], and neither | refused: origin |
 //! | L1 | login form, the argument is signed for before the login and equals the cookie | allowed |
 //! | L2 | login form, any other argument, or none; in every mode | refused: xsrf |
 //!

@@ -1,4 +1,4 @@
-//! Origins: who a page belongs to.
+//! AllowedOrigins: who a page belongs to.
 
 use std::{fmt, str::FromStr};
 
@@ -109,8 +109,8 @@ impl fmt::Display for Origin {
 /// use portcullis::guard::Origins;
 ///
 /// # fn main() -> Result<(), portcullis::ConfigError> {
-/// let origins = Origins::parse(["https://app.example.org", "https://lab.example.org:8443"])?;
-/// assert!(Origins::parse(["*"]).is_err());
+/// let origins = AllowedOrigins::parse(["https://app.example.org", "https://lab.example.org:8443"])?;
+/// assert!(AllowedOrigins::parse(["*"]).is_err());
 /// # Ok(())
 /// # }
 /// ```

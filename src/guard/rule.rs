@@ -12,9 +12,9 @@ use crate::denial::{Denial, Reason};
 /// use portcullis::{Denial, Head, guard::{GuardRule, Guards}};
 ///
 /// let request = http::Request::builder().header("host", "evil.example").body(()).unwrap();
-/// let denial = Guards::new().surroundings(Head::of(&request)).unwrap_err();
-/// assert_eq!(GuardRule::that_refused(&denial), Some(GuardRule::Host));
-/// assert_eq!(GuardRule::that_refused(&Denial::new(portcullis::Reason::NoCredential)), None);
+/// let denial = RequestPolicy::new().surroundings(RequestHead::new(&request)).unwrap_err();
+/// assert_eq!(PolicyRule::from_denial(&denial), Some(PolicyRule::Host));
+/// assert_eq!(PolicyRule::from_denial(&Denial::new(portcullis::Reason::MissingCredential)), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -11,7 +11,7 @@ use crate::{
 
 /// What a request went to: the host that its client named, and by which scheme.
 ///
-/// Made once a request by [`Guards::surroundings`](super::Guards::surroundings), which refuses what this
+/// Made once a request by [`RequestPolicy::check_target`](super::RequestPolicy::check_target), which refuses what this
 /// server does not answer for; so a value of this type has passed parts 1 to 3 of the decision table.
 #[derive(Clone, Copy, Debug)]
 pub struct EffectiveTarget<'a> {
@@ -36,7 +36,7 @@ impl<'a> EffectiveTarget<'a> {
         self.scheme
     }
 
-    /// Whether cookies are to be `Secure`.
+    /// Whether cookies are to be `SecureAttribute`.
     pub(crate) fn is_https(&self) -> bool {
         self.scheme == Scheme::Https || self.unverified_https
     }
@@ -102,7 +102,7 @@ fn scheme_named(name: &str) -> Scheme {
 /// Whether a header field says that the browser speaks https (or wss): the first `proto` of `Forwarded`, else
 /// `X-Scheme`, else the first of `X-Forwarded-Proto`, as JupyterHub reads them.
 ///
-/// Any client can send these. They are good for making cookies `Secure`, which affects that client alone, and
+/// Any client can send these. They are good for making cookies `SecureAttribute`, which affects that client alone, and
 /// for nothing else.
 pub(super) fn unverified_https(head: RequestHead<'_>) -> bool {
     let sent = |field| head.header(field).and_then(|value| value.to_str().ok());

@@ -31,7 +31,7 @@ use crate::{
 /// 4. Accounts that do not exist are counted like others.
 ///
 /// An attempt counts as failed from the moment it is let through, so of many at once no more are heard than one
-/// after another; [`Throttle::succeeded`] and [`Throttle::withdraw`] take it back. A [`Permit`] that is dropped,
+/// after another; [`LoginRateLimiter::record_success`] and [`LoginRateLimiter::cancel`] take it back. A [`LoginAttempt`] that is dropped,
 /// whatever the reason, remains a failure.
 ///
 /// Nothing here is asked for a cookie or for a token in a header: a good one is good however many wrong ones
@@ -47,20 +47,20 @@ use crate::{
 /// Without a client's address (no [`Peer`](crate::Peer), or a proxy that does not tell) only rule 1 holds, and
 /// an attack does keep the owner out for as long as it lasts. Behind a proxy, name it in
 /// [`TrustedProxies`](crate::TrustedProxies), or all its clients share one address. A gate tells once that a client had
-/// no address: [`Event::UnknownClient`](crate::Event::UnknownClient).
+/// no address: [`Event::ClientAddressUnknown`](crate::Event::ClientAddressUnknown).
 ///
 /// # Example
 ///
 /// ```
 /// use portcullis::{Moment, Throttle};
 ///
-/// let throttle = Throttle::new();
+/// let throttle = LoginRateLimiter::new();
 /// let client = "192.0.2.7".parse().ok();
 /// for _ in 0..5 {
-///     let permit = throttle.check("alice", client, Moment::now()).expect("a few are free");
+///     let permit = throttle.check("alice", client, MonotonicTime::now()).expect("a few are free");
 ///     drop(permit); // the password was wrong
 /// }
-/// let throttled = throttle.check("alice", client, Moment::now()).unwrap_err();
+/// let throttled = throttle.check("alice", client, MonotonicTime::now()).unwrap_err();
 /// assert_eq!(throttled.retry_after().as_secs(), 1);
 /// ```
 pub struct LoginRateLimiter {
@@ -96,7 +96,7 @@ impl LoginRateLimiter {
     ///
     /// # Errors
     ///
-    /// [`Throttled`]: not now, and when. The attempt was not listened to and is not counted.
+    /// [`RateLimited`]: not now, and when. The attempt was not listened to and is not counted.
     pub fn check(
         &self,
         account: &str,
@@ -106,7 +106,7 @@ impl LoginRateLimiter {
         self.admit(account, client, now, false)
     }
 
-    /// The same for an attempt that counts as failed only when [`Throttle::failed`] says so, and takes a place until it is
+    /// The same for an attempt that counts as failed only when [`LoginRateLimiter::failed`] says so, and takes a place until it is
     /// settled. Not for several threads at the same time.
     pub(crate) fn reserve(
         &self,
@@ -212,7 +212,7 @@ impl LoginRateLimiter {
         self.settle(&permit, now, |_, count| permit.give_back(count));
     }
 
-    /// The password was wrong, or the client went away: a permit of [`Throttle::reserve`] counts as a failure.
+    /// The password was wrong, or the client went away: a permit of [`LoginRateLimiter::reserve`] counts as a failure.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
     pub(crate) fn failed(&self, permit: LoginAttempt, now: MonotonicTime) {
         self.settle(&permit, now, |pace, count| {
@@ -305,7 +305,7 @@ impl fmt::Debug for LoginRateLimiter {
     }
 }
 
-/// Leave to try one password, counted as a failure until [`Throttle::succeeded`] or [`Throttle::withdraw`] takes
+/// Leave to try one password, counted as a failure until [`LoginRateLimiter::record_success`] or [`LoginRateLimiter::cancel`] takes
 /// it back.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped is a failed attempt"]

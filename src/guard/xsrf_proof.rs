@@ -33,7 +33,7 @@ pub enum CsrfRequirement {
     },
 }
 
-/// Something that can prove by `_xsrf` that a page of this server sent a request: an [`XsrfProof`].
+/// Something that can prove by `_xsrf` that a page of this server sent a request: an [`RequestCsrf`].
 pub trait CsrfCheck {
     /// Nothing if the request has what is demanded.
     ///
@@ -54,18 +54,18 @@ pub trait CsrfCheck {
 /// ```
 /// use portcullis::{Head, guard::{Binding, Demand, Xsrf, XsrfGuard, XsrfKey, XsrfProof}};
 ///
-/// # fn check(key: impl XsrfKey) {
-/// let guard = XsrfGuard::new(key);
-/// let alice = Binding::of_session(b"alice's session");
+/// # fn check(key: impl CsrfKey) {
+/// let guard = CsrfTokens::new(key);
+/// let alice = CsrfBinding::of_session(b"alice's session");
 /// let value = guard.issue(alice);
 /// let request = http::Request::post("/").header("x-xsrftoken", &value).body(()).unwrap();
-/// let demand = Demand::Session { browserless: false, same_origin: false };
+/// let demand = CsrfRequirement::Session { browserless: false, same_origin: false };
 ///
-/// let hers = XsrfProof::new(&guard, alice, Some(value.as_bytes()));
-/// assert!(hers.prove(Head::of(&request), demand).is_ok());
+/// let hers = RequestCsrf::new(&guard, alice, Some(value.as_bytes()));
+/// assert!(hers.check(RequestHead::new(&request), demand).is_ok());
 ///
-/// let another = XsrfProof::new(&guard, Binding::of_session(b"bob's session"), Some(value.as_bytes()));
-/// let denial = another.prove(Head::of(&request), demand).unwrap_err();
+/// let another = RequestCsrf::new(&guard, CsrfBinding::of_session(b"bob's session"), Some(value.as_bytes()));
+/// let denial = another.check(RequestHead::new(&request), demand).unwrap_err();
 /// assert_eq!(denial.detail(), "XSRF cookie does not match POST argument");
 /// # }
 /// ```
@@ -162,7 +162,7 @@ impl<K, C> fmt::Debug for RequestCsrf<'_, K, C> {
     }
 }
 
-/// The last `_xsrf` of a query, unless it is empty, or the query longer than [`Query::LIMIT`]. Nothing is decoded:
+/// The last `_xsrf` of a query, unless it is empty, or the query longer than [`Query::MAX_LEN`]. Nothing is decoded:
 /// our values need no escape.
 fn in_query(query: Option<&str>) -> Option<&[u8]> {
     query

@@ -8,7 +8,7 @@ use crate::{
     random,
 };
 
-/// Reports of when a server was used last; see [`HubAuth::activity`].
+/// Reports of when a server was used last; see [`HubAuth::activity_reporter`].
 ///
 /// # Example
 ///
@@ -24,7 +24,7 @@ pub struct ActivityReporter(HubAuth);
 
 impl HubAuth {
     /// Reports to the hub when this server was used last, for whatever ends idle servers; nothing happens until it is
-    /// [run](Activity::run).
+    /// [run](ActivityReporter::run).
     pub fn activity_reporter(&self) -> ActivityReporter {
         ActivityReporter(self.clone())
     }

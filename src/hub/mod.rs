@@ -12,7 +12,7 @@
 //! | `<prefix>oauth_callback` | the hub's answer to a login: the cookie, and 302 to the page |
 //! | `<prefix>logout` | the cookie is gone, 302 to the hub's logout |
 //!
-//! What the hub says of a token is remembered for [`HubAuthBuilder::cache_max_age`] (a refusal for a few seconds),
+//! What the hub says of a token is remembered for [`HubAuthBuilder::cache_ttl`] (a refusal for a few seconds),
 //! in a bounded cache whose key is the token's hash and the browser's session id; so is how long a token that was
 //! revoked may go on. While one request asks the hub for a token, all others that need the same answer wait for it.
 //!

@@ -63,7 +63,7 @@ const CAPACITY: usize = 512;
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;
 /// let links = LaunchLinkStore::new(base.clone());
-/// let next = NextUrl::parse("/user/alice/lab", Premises::new(&base)).expect("ours");
+/// let next = NextUrl::parse("/user/alice/lab", RedirectPolicy::new(&base)).expect("ours");
 /// let link = links.issue(&"http://127.0.0.1:8888".parse()?, LaunchTarget::new(next), &SystemClock);
 /// assert!(link.expose_url().starts_with("http://127.0.0.1:8888/user/alice/launch?token=pcl1_"));
 ///

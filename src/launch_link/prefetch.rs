@@ -8,7 +8,7 @@ use crate::head::RequestHead;
 ///
 /// | method | signals | opening |
 /// |---|---|---|
-/// | any | `Sec-Purpose`, `Purpose`, `X-Purpose` or `X-Moz`: a prefetch, a preview | confirm |
+/// | any | `Sec-Purpose`, `KeyPurpose`, `X-Purpose` or `X-Moz`: a prefetch, a preview | confirm |
 /// | GET, POST | `Sec-Fetch-Mode: navigate` and `Sec-Fetch-Dest: document` | redeem |
 /// | GET, POST | any other `Sec-Fetch-Mode` or `Sec-Fetch-Dest`, or one of them alone, or twice | confirm |
 /// | POST | neither field | redeem |
@@ -21,10 +21,10 @@ use crate::head::RequestHead;
 /// use portcullis::{Head, Opening};
 ///
 /// let request = http::Request::get("/launch?token=pcl1_x").header("accept", "text/html").body(())?;
-/// assert_eq!(LinkAction::from_head(Head::of(&request)), LinkAction::Redeem);
+/// assert_eq!(LinkAction::from_head(RequestHead::new(&request)), LinkAction::Redeem);
 ///
 /// let preview = http::Request::get("/launch?token=pcl1_x").header("accept", "*/*").body(())?;
-/// assert_eq!(LinkAction::from_head(Head::of(&preview)), LinkAction::Confirm);
+/// assert_eq!(LinkAction::from_head(RequestHead::new(&preview)), LinkAction::Confirm);
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

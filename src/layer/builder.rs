@@ -40,7 +40,7 @@ use crate::{
 ///
 /// let auth = AuthLayer::builder()
 ///     .token(Token::generate())
-///     .hosts(Hosts::listed(["notebooks.example.org"])?)
+///     .hosts(AllowedHosts::from_list(["notebooks.example.org"])?)
 ///     .build()?;
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
@@ -237,7 +237,7 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: not known. Whether this server itself speaks TLS: then cookies are `Secure`, and origins are
+    /// Default: not known. Whether this server itself speaks TLS: then cookies are `SecureAttribute`, and origins are
     /// compared with their scheme.
     pub fn https(mut self, tls: bool) -> Self {
         self.guards = self.guards.with_https(tls);
@@ -258,7 +258,7 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: [`Responses::plain`]. How refusals are told.
+    /// Default: [`ResponseStyle::standard`]. How refusals are told.
     pub fn response_style(mut self, responses: ResponseStyle) -> Self {
         self.responses = responses;
         self

@@ -34,8 +34,8 @@ use crate::{
 /// A gate in front of a tower service that knows who is knocking.
 ///
 /// A handle: cloning it, and putting it in front of a service, counts a reference up. All handles of one gate
-/// share its state, whatever rule each has ([`optional`](Self::optional), [`require`](Self::require),
-/// [`open_paths`](Self::open_paths)).
+/// share its state, whatever rule each has ([`optional`](Self::optional), [`require_scope`](Self::require),
+/// [`public_paths`](Self::open_paths)).
 ///
 /// # Example
 ///
@@ -186,7 +186,7 @@ impl AuthLayer {
     ///
     /// # Errors
     ///
-    /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
+    /// `CookiesTooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
     pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
         self.passage.login(head, grant)
     }
@@ -200,8 +200,8 @@ impl AuthLayer {
     ///
     /// # Errors
     ///
-    /// The denial to answer with: `CrossSite` if another site caused the request, `Throttled`, `WrongPassword`,
-    /// `Unavailable` if the hashing queue or the store does not answer, `TooLarge` if the login does not fit into a
+    /// The denial to answer with: `CrossSite` if another site caused the request, `RateLimited`, `WrongPassword`,
+    /// `BackendError` if the hashing queue or the store does not answer, `CookiesTooLarge` if the login does not fit into a
     /// cookie.
     ///
     /// # Example
@@ -210,7 +210,7 @@ impl AuthLayer {
     /// use portcullis::{AuthLayer, Head, Secret, SetCookies};
     ///
     /// async fn log_in(auth: AuthLayer, form: http::Request<()>) -> Result<SetCookies, http::Response<bytes::Bytes>> {
-    ///     let head = Head::of(&form);
+    ///     let head = RequestHead::new(&form);
     ///     match auth.verify_password(head, "alice", &Secret::from("correct horse battery staple")).await {
     ///         Ok(login) => Ok(login.set_cookies()),
     ///         Err(denial) => Err(denial.into_response(head)),
@@ -274,7 +274,7 @@ impl AuthLayer {
     /// request, such as a websocket.
     ///
     /// A session that came by something else than this gate's login cookie has no such end, and the future none
-    /// either. Time is not told: see [`Grant::expiry`].
+    /// either. Time is not told: see [`Grant::expires_at`].
     ///
     /// # Example
     ///

@@ -10,13 +10,13 @@ use crate::{error::BackendError, maybe_future::MaybeFuture, password::PasswordHa
 /// use portcullis::{Answer, PasswordHash, PasswordKeeper, Unavailable};
 ///
 /// fn file(path: std::path::PathBuf) -> impl PasswordKeeper {
-///     move |hash: &PasswordHash| Answer::Now(std::fs::write(&path, hash.expose()).map_err(Unavailable::new))
+///     move |hash: &PasswordHash| MaybeFuture::Ready(std::fs::write(&path, hash.expose()).map_err(BackendError::new))
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a password keeper",
-    label = "expected a `PasswordKeeper`, or a closure with its type written out",
-    note = "a closure looks like `|hash: &PasswordHash| -> Answer<Result<(), Unavailable>> {{ … }}`"
+    label = "expected a `PasswordHashWriter`, or a closure with its type written out",
+    note = "a closure looks like `|hash: &PasswordHash| -> Answer<Result<(), BackendError>> {{ … }}`"
 )]
 pub trait PasswordHashWriter: Send + Sync + 'static {
     /// Keeps `hash`. The password is another one when this is done, and not before.

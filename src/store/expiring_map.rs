@@ -85,7 +85,7 @@ impl<K: Copy + Ord + Hash, V> ExpiringMap<K, V> {
         self.update_or_evict(key, now, change, drop)
     }
 
-    /// Like [`Expiring::update`], and passes the value that had to make room, if there is one, to `evicted`.
+    /// Like [`ExpiringMap::update`], and passes the value that had to make room, if there is one, to `evicted`.
     ///
     /// `evicted` runs before the lock is released: no reader misses the value before `evicted` has returned.
     pub(crate) fn update_or_evict<T>(

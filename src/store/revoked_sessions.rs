@@ -177,13 +177,13 @@ impl RevokedSessions {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Ends all logins of before `epoch`, whose cookies no key opens any more.
+    /// Ends all logins of before `key_generation`, whose cookies no key opens any more.
     pub(crate) fn revoke_all_before(&self, epoch: u16) {
         self.epoch.store(epoch, Ordering::Release);
         self.wake(|waiting| waiting.values_mut().filter_map(Waiter::end).collect());
     }
 
-    /// A future that completes when `login` ends, whose cookie was opened in `epoch`.
+    /// A future that completes when `login` ends, whose cookie was opened in `key_generation`.
     pub(crate) fn subscribe(
         self: &Arc<Self>,
         login: SessionKey<'_>,

@@ -55,7 +55,7 @@ impl FromStr for RecordId {
 /// ```
 /// use portcullis::{Grant, Identity, UnixTime, store::TokenRecord};
 ///
-/// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]).labelled("phone");
+/// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]).with_label("phone");
 /// let record = TokenRecord::new(grant, UnixTime::from_secs(1_700_000_000)).of_client("service-grader");
 /// assert_eq!(record.owner(), "alice");
 /// assert_eq!(record.client_id(), Some("service-grader"));

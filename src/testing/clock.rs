@@ -12,7 +12,7 @@ use crate::clock::{Clock, MonotonicTime, UnixTime};
 
 /// A clock that shows what a test sets. Clones show the same time.
 ///
-/// Setting the date leaves the [`Moment`] as it is, as setting a computer's does: that is how a test makes the
+/// Setting the date leaves the [`MonotonicTime`] as it is, as setting a computer's does: that is how a test makes the
 /// date jump.
 ///
 /// # Example

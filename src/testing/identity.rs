@@ -23,9 +23,9 @@ use crate::{
 /// ```
 /// use portcullis::{Credential, Session, testing::TestIdentity};
 ///
-/// let alice = TestIdentity::new("alice").with_scopes(["read"]).by(Credential::Cookie);
+/// let alice = TestIdentity::new("alice").with_scopes(["read"]).by(AuthMethod::Cookie);
 /// let request = alice.insert_into(http::Request::new(()));
-/// let session = Session::of(request.extensions()).unwrap();
+/// let session = Session::from_extensions(request.extensions()).unwrap();
 /// assert_eq!(session.identity().username(), "alice");
 /// assert!(session.holds("read"));
 /// ```
@@ -56,7 +56,7 @@ impl TestIdentity {
         self
     }
 
-    /// Default: [`Credential::Token`]. How they were known; with a cookie the gate's cross-site rules apply.
+    /// Default: [`AuthMethod::Token`]. How they were known; with a cookie the gate's cross-site rules apply.
     #[must_use]
     pub fn with_auth_method(mut self, credential: AuthMethod) -> Self {
         self.credential = credential;
@@ -70,7 +70,7 @@ impl TestIdentity {
 
     /// The request with their session in its extensions: for a handler without a gate in front of it.
     ///
-    /// A gate does not believe it, and asks for a credential; see [`let_in_by`](Self::let_in_by).
+    /// A gate does not believe it, and asks for a credential; see [`authenticated_by`](Self::let_in_by).
     pub fn insert_into<B>(&self, mut request: Request<B>) -> Request<B> {
         request.extensions_mut().insert(self.session());
         request
@@ -80,7 +80,7 @@ impl TestIdentity {
     /// with its gate in front.
     ///
     /// All else holds: hosts, cross-site rules, scopes, authorizers, the end of the grant. All handles of one gate
-    /// (`optional`, `require`, clones) take them as known, other gates do not. A request without a host is given
+    /// (`optional`, `require_scope`, clones) take them as known, other gates do not. A request without a host is given
     /// `Host: localhost`, as a gate answers none without.
     pub fn authenticate<B>(&self, auth: &AuthLayer, mut request: Request<B>) -> Request<B> {
         if RequestHead::new(&request).host().is_none() {

@@ -72,7 +72,7 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 /// # Security
 ///
 /// A wrong password, an unknown user, one who is locked out and one without a password are all told as
-/// [`Reason::WrongPassword`], and after the same time: whoever asks must not learn who has an account here.
+/// [`Reason::IncorrectPassword`], and after the same time: whoever asks must not learn who has an account here.
 ///
 /// # Example
 ///
@@ -85,12 +85,12 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 /// struct Directory;
 ///
 /// impl PasswordVerifier for Directory {
-///     fn verify(&self, username: &str, password: &Secret) -> Answer<Verdict> {
+///     fn verify(&self, username: &str, password: &Secret) -> Answer<Verification> {
 ///         let (username, password) = (username.to_owned(), password.clone());
-///         Answer::later(async move {
+///         MaybeFuture::from_future(async move {
 ///             match bind(&username, &password).await {
-///                 true => Verdict::Known(Grant::new(Identity::new(&username))),
-///                 false => Verdict::Refused(Reason::WrongPassword),
+///                 true => Verification::Valid(Grant::new(Identity::new(&username))),
+///                 false => Verification::Rejected(Reason::IncorrectPassword),
 ///             }
 ///         })
 ///     }

@@ -37,7 +37,7 @@ const NOTED: usize = 16_384;
 /// let tokens = StoredTokens::new(MemoryTokenStore::new());
 /// let auth = AuthLayer::bearer_tokens(tokens.clone());
 ///
-/// let phone = Grant::new(Identity::new("me")).with_scopes(["read"]).labelled("phone");
+/// let phone = Grant::new(Identity::new("me")).with_scopes(["read"]).with_label("phone");
 /// let (token, record) = tokens.issue(phone).await?;
 /// println!("for your phone, shown once: {}", token.expose());
 ///

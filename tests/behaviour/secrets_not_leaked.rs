@@ -431,7 +431,7 @@ fn a_token_that_strayed_into_a_path_is_not_logged() {
         &sinks,
     );
     assert!(sinks.count("event") > 0 && sinks.count("trace") > 0);
-    // The way back after the login is the browser's own address; `Head` shows the path to who asks for it.
+    // The way back after the login is the browser's own address; `RequestHead` shows the path to who asks for it.
     assert_untold(&sinks, &strayed, &["head", "location", "response", "decision"]);
 }
 

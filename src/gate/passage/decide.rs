@@ -36,7 +36,7 @@ pub(crate) enum Step {
     AnswerLater(BoxFuture<FullResponse>),
     /// The layer answers once it has read the form in the body.
     ReadForm,
-    /// An authenticator answers later; then [`Passage::resume`] goes on.
+    /// An authenticator answers later; then [`RouteAuth::resume`] goes on.
     Wait(BoxFuture<Outcome>),
 }
 

@@ -100,7 +100,7 @@ impl PostgresTokenStoreBuilder {
     /// # Errors
     ///
     /// `Settings` if the connection string cannot be read, or asks for TLS, or names a server beyond this machine
-    /// without `sslmode=disable`, or the key is shorter than 32 bytes; `Unavailable` if the server does not answer or refuses;
+    /// without `sslmode=disable`, or the key is shorter than 32 bytes; `BackendError` if the server does not answer or refuses;
     /// `Busy` if another session keeps the tables locked for 5 seconds; `Schema` if the tables are of a newer version, may not
     /// be used, or were made with another key.
     pub async fn connect(self) -> Result<PostgresTokenStore, StoreError> {
@@ -110,7 +110,7 @@ impl PostgresTokenStoreBuilder {
 
     /// Connects by TLS, as `tls` makes it.
     ///
-    /// With `sslmode=prefer`, the default, a server beyond this machine must have TLS: it is read as `require`. Whether
+    /// With `sslmode=prefer`, the default, a server beyond this machine must have TLS: it is read as `require_scope`. Whether
     /// the server is the right one is for `tls` to judge.
     ///
     /// # Errors

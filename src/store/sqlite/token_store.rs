@@ -54,7 +54,7 @@ use crate::{
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tokens.sqlite");
 /// let tokens = StoredTokens::new(SqliteTokenStore::open(&path)?);
-/// let (token, _) = tokens.issue(Grant::new(Identity::new("me")).labelled("phone")).await?;
+/// let (token, _) = tokens.issue(Grant::new(Identity::new("me")).with_label("phone")).await?;
 /// # Ok(())
 /// # }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();

@@ -33,18 +33,18 @@ pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, BackendErro
 /// impl PasswordStore for Database {
 ///     fn find(&self, username: &str) -> Answer<PasswordLookup> {
 ///         let (database, username) = (self.clone(), username.to_owned());
-///         Answer::later(async move {
-///             let Some(text) = database.hash_of(&username).await.map_err(Unavailable::new)? else {
+///         MaybeFuture::from_future(async move {
+///             let Some(text) = database.hash_of(&username).await.map_err(BackendError::new)? else {
 ///                 return Ok(None);
 ///             };
-///             let hash: PasswordHash = text.parse().map_err(Unavailable::new)?;
+///             let hash: PasswordHash = text.parse().map_err(BackendError::new)?;
 ///             Ok(Some((Arc::new(hash), Grant::new(Identity::new(&username)))))
 ///         })
 ///     }
 ///
 ///     fn rehashed(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
 ///         let (database, username, old) = (self.clone(), username.to_owned(), old.clone());
-///         Answer::later(async move { database.replace(&username, old.expose(), new.expose()).await })
+///         MaybeFuture::from_future(async move { database.replace(&username, old.expose(), new.expose()).await })
 ///     }
 /// }
 ///

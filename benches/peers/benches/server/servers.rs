@@ -53,13 +53,13 @@ pub(crate) fn variants() -> Vec<Variant> {
     let token = |name, router, greeting| Variant {
         name,
         router,
-        credential: Credential::Token,
+        credential: AuthMethod::Token,
         greeting,
     };
     let cookie = |name, router, login, greeting| Variant {
         name,
         router,
-        credential: Credential::Cookie { login },
+        credential: AuthMethod::Cookie { login },
         greeting,
     };
     // `AuthLayer::token` names its users `Anonymous` and a moon of Jupiter.
