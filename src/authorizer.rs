@@ -2,7 +2,7 @@
 
 use crate::{
     denial::{Denial, Reason},
-    head::RequestHead,
+    request::head::RequestHead,
     session::Session,
 };
 

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, time::Duration};
 
 /// Any error that may move between threads.
-pub type BoxError = Box<dyn Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A configuration that cannot be used: what was expected, what was found, and where.
 ///

@@ -66,8 +66,8 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
 use crate::{
-    cookie::SetCookies, denial::Denial, gate::stranger::UnauthenticatedRequest, head::RequestHead,
-    session::Session,
+    cookies::SetCookies, denial::Denial, middleware::unauthenticated::UnauthenticatedRequest,
+    request::head::RequestHead, session::Session,
 };
 
 /// Why a handler that takes a [`Session`] was not called.

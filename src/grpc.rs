@@ -32,7 +32,7 @@
 //! # assert_eq!(code, tonic::Code::PermissionDenied);
 //! ```
 
-use crate::{denial::Denial, gate::grpc};
+use crate::{denial::Denial, middleware::grpc};
 
 impl Denial {
     /// The status code a gRPC client is told: feature `grpc`.

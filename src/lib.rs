@@ -51,95 +51,63 @@
 
 pub mod authenticate;
 mod authorizer;
-mod base_url;
-mod challenge;
-mod clock;
-pub mod cookie;
+pub mod clock;
+pub mod cookies;
 mod deadline;
 mod denial;
 mod digest;
 mod error;
-mod event;
+pub mod event;
 #[cfg(feature = "axum")]
 pub mod extract;
-mod fields;
-mod gate;
-mod grant;
 #[cfg(feature = "grpc")]
 pub mod grpc;
-pub mod guard;
-mod head;
 mod html;
 #[cfg(feature = "hub-client")]
-pub mod hub;
+pub mod hub_client;
 #[cfg(feature = "hub-server")]
 pub mod hub_server;
-mod identity;
 #[cfg(feature = "jupyter")]
 pub mod jupyter;
-mod launch_link;
+pub mod launch_link;
 mod layer;
 mod login;
 pub mod manual;
 mod maybe_future;
+pub mod middleware;
 #[cfg(feature = "oauth")]
 pub mod oauth;
 #[cfg(feature = "password")]
-mod password;
-mod peer;
-mod percent;
-mod query;
+pub mod password;
 mod random;
-mod redirect;
-mod scopes;
+pub mod rate_limit;
+pub mod redirect;
+pub mod request;
+pub mod request_policy;
 pub mod secret;
-mod session;
+pub mod session;
 pub mod store;
 mod swappable;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod token;
+pub mod token;
 pub mod verify;
 
-pub use authenticate::{Authenticator, Outcome, TokenSource, authenticator_fn};
+pub use authenticate::{Authenticator, Outcome, authenticator_fn};
 pub use authorizer::Authorizer;
-pub use base_url::BaseUrl;
-pub use challenge::Challenge;
-pub use clock::{Clock, MonotonicTime, SystemClock, UnixTime};
-pub use cookie::{CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, SetCookies};
+pub use cookies::Keyring;
 pub use denial::{Denial, Reason};
-pub use error::{BackendError, BoxError, ConfigError};
-#[cfg(feature = "tracing")]
-pub use event::TracingObserver;
-pub use event::{Event, Observer, RedactedPath};
-pub use gate::{
-    AuthBody, AuthService, CsrfToken, Decision, FormSubmission, LoginSuccess, ResponseAdditions,
-    ResponseFuture, ResponseStyle,
-};
-pub use grant::Grant;
-pub use guard::{AllowedHosts, AllowedOrigins, LoginAttempt, LoginRateLimiter, RateLimited, TrustedProxies};
-pub use head::RequestHead;
+pub use error::{BackendError, ConfigError};
+pub use event::{Event, Observer};
 #[cfg(feature = "hub-client")]
-pub use hub::HubAuth;
-pub use identity::{Identity, IdentityError, IdentityErrorKind};
-pub use launch_link::{LaunchLink, LaunchLinkStore, LaunchPageFile, LaunchTarget, LinkAction};
+pub use hub_client::HubAuth;
 pub use layer::{AuthLayer, AuthLayerBuilder};
-pub use maybe_future::{BoxFuture, MaybeFuture};
+pub use maybe_future::MaybeFuture;
 #[cfg(feature = "password")]
-pub use password::PasswordHashWriter;
-#[cfg(feature = "password")]
-pub use password::{HashCost, PasswordError, PasswordErrorKind, PasswordHash, PasswordPolicy};
-#[cfg(feature = "password")]
-pub use password::{HashingError, HashingErrorKind, HashingPool, PasswordCheck};
-pub use peer::{Peer, Scheme};
-pub use query::{Query, TokenBuffer, redact_query};
-pub use redirect::{NextUrl, RedirectPolicy};
-pub use scopes::{Scope, Scopes};
-pub use secret::{BytesSource, EnvSource, FileSource, SecretSource, SourceChain};
-pub use secret::{Secret, SecretError, SecretErrorKind};
-pub use session::{AuthMethod, Session};
-pub use store::{MemoryTokenStore, StoreError, StoreErrorKind, TokenStore};
-pub use token::{PresentedToken, Token, TokenHash};
-#[cfg(feature = "password")]
-pub use verify::{MemoryPasswordStore, PasswordStore, SharedPassword, StoredPasswords};
-pub use verify::{PasswordVerifier, StoredTokens, TokenSet, TokenVerifier, Verification};
+pub use password::PasswordHash;
+pub use request::{BaseUrl, RequestHead};
+pub use request_policy::{AllowedHosts, AllowedOrigins, TrustedProxies};
+pub use secret::{EnvSource, FileSource, Secret};
+pub use session::{AuthMethod, Grant, Identity, Scopes, Session};
+pub use token::Token;
+pub use verify::{PasswordVerifier, TokenSet, TokenVerifier, Verification};

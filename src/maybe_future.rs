@@ -19,7 +19,7 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// `Later` cannot borrow from the request: clone the handle, take a `Copy` value, move both.
 ///
 /// ```
-/// use portcullis::{Answer, Grant, PresentedToken, TokenHash, TokenVerifier, Unavailable, Verdict};
+/// use portcullis::{token::{PresentedToken, TokenHash}, Answer, Grant, TokenVerifier, Unavailable, Verdict};
 ///
 /// #[derive(Clone)]
 /// struct Database;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderValue, Uri};
 
-use crate::{
+use crate::request::{
     base_url::{self, BaseUrl},
     peer::Scheme,
     percent,
@@ -29,7 +29,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{BaseUrl, NextUrl, Premises};
+/// use portcullis::{redirect::NextUrl, BaseUrl, Premises};
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;
 /// let premises = RedirectPolicy::new(&base).excluding(&["/user/alice/login"]);

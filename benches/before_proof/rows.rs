@@ -12,11 +12,15 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{Empty, Full};
 use portcullis::{
-    AuthLayer, CookieName, Event, Grant, Identity, Keyring, MaybeFuture, MemoryTokenStore, PasswordVerifier,
-    Peer, RequestCookies, Secret, Token, TokenSet, UnixTime, Verification,
+    AuthLayer, Event, Grant, Identity, Keyring, MaybeFuture, PasswordVerifier, Secret, Token, TokenSet,
+    Verification,
     authenticate::TokenSource,
-    guard::{AllowedOrigins, TrustedProxies},
+    clock::UnixTime,
+    cookies::{CookieName, RequestCookies},
     hub_server::{Hub, HubUser},
+    request::Peer,
+    request_policy::{AllowedOrigins, TrustedProxies},
+    store::MemoryTokenStore,
 };
 use tower::{Layer as _, Service, ServiceExt, service_fn, util::BoxCloneService};
 

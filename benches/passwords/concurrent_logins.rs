@@ -12,7 +12,10 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use portcullis::{HashCost, HashingErrorKind, HashingPool, PasswordCheck, Secret};
+use portcullis::{
+    Secret,
+    password::{HashCost, HashingErrorKind, HashingPool, PasswordCheck},
+};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,

@@ -9,7 +9,10 @@ mod timing_side_channel;
 
 use std::process::ExitCode;
 
-use portcullis::{HashCost, HashingPool, PasswordHash, Secret};
+use portcullis::{
+    PasswordHash, Secret,
+    password::{HashCost, HashingPool},
+};
 
 /// The password of everybody here.
 const PASSWORD: &str = "correct horse battery staple";

@@ -8,7 +8,10 @@ use std::{
     time::Instant,
 };
 
-use portcullis::{HashingPool, PasswordCheck, PasswordHash, Secret};
+use portcullis::{
+    PasswordHash, Secret,
+    password::{HashingPool, PasswordCheck},
+};
 
 use crate::{Outcome, PASSWORD, hash, hold, median};
 

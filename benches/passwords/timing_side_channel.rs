@@ -5,8 +5,9 @@
 use std::time::Instant;
 
 use portcullis::{
-    HashingPool, Identity, MemoryPasswordStore, PasswordHash, PasswordVerifier as _, Reason, Secret,
-    StoredPasswords, Verification,
+    Identity, PasswordHash, PasswordVerifier as _, Reason, Secret, Verification,
+    password::HashingPool,
+    verify::{MemoryPasswordStore, StoredPasswords},
 };
 
 use crate::{Outcome, hash, hold};

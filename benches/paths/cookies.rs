@@ -3,8 +3,10 @@
 use super::{super::case::Sent, TOKEN, get};
 use http::header::{HOST, SET_COOKIE};
 use portcullis::{
-    AuthLayer, AuthMethod, Authenticator, CookieJar, CookieName, CookieScope, Decision, Grant, Identity,
-    Keyring, MaybeFuture, Outcome, Reason, RequestCookies, RequestHead, Session, Token, cookie::ReadCookie,
+    AuthLayer, AuthMethod, Authenticator, Grant, Identity, Keyring, MaybeFuture, Outcome, Reason,
+    RequestHead, Session, Token,
+    cookies::{CookieJar, CookieName, CookieScope, ReadCookie, RequestCookies},
+    middleware::Decision,
 };
 
 /// How the cookie's payload is kept.

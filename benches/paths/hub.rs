@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response, header, header::HeaderName};
 use http_body_util::Full;
-use portcullis::{AuthLayer, Decision, HubAuth, RequestHead, Secret};
+use portcullis::{AuthLayer, HubAuth, RequestHead, Secret, middleware::Decision};
 use tower::service_fn;
 
 use super::{super::case::Sent, TOKEN, get};

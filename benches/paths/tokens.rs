@@ -4,8 +4,8 @@ use std::{convert::Infallible, future::ready};
 
 use http::{Request, Response};
 use portcullis::{
-    AuthLayer, AuthLayerBuilder, Decision, Grant, Identity, MaybeFuture, RequestHead, Token, TokenSet,
-    TokenSource,
+    AuthLayer, AuthLayerBuilder, Grant, Identity, MaybeFuture, RequestHead, Token, TokenSet,
+    authenticate::TokenSource, middleware::Decision,
 };
 use tower::{layer::layer_fn, service_fn};
 use tower_layer::Layer;

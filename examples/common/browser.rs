@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, env, future, path::Path, process::Stdio};
 
-use portcullis::LaunchLink;
+use portcullis::launch_link::LaunchLink;
 use tokio::{process::Command, time::sleep};
 
 use super::log;

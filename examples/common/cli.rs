@@ -5,8 +5,10 @@ use std::{env, net::SocketAddr, path::PathBuf};
 use clap::Args;
 use portcullis::{
     AllowedHosts, AllowedOrigins, BackendError, BaseUrl, EnvSource, FileSource, Keyring, MaybeFuture,
-    PasswordHash, PasswordHashWriter, SecretError, SecretSource, SourceChain, Token, TrustedProxies,
+    PasswordHash, Token, TrustedProxies,
     jupyter::ServerConfig,
+    password::PasswordHashWriter,
+    secret::{SecretError, SecretSource, SourceChain},
 };
 
 use super::{cookie_secret, exit::Failure, log, room::Limits, tls::Tls};

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use portcullis::{
-    FileSource, Keyring, SecretErrorKind, SecretSource as _,
+    FileSource, Keyring,
     jupyter::{create_directory, runtime_directory},
+    secret::{SecretErrorKind, SecretSource as _},
 };
 
 use super::exit::Failure;

@@ -16,9 +16,9 @@ use http::{
     header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use portcullis::{
-    AllowedHosts, AuthLayer, AuthMethod, Authenticator, Grant, Identity, MaybeFuture, Outcome,
-    PresentedToken, Reason, RequestHead, Session, Token, TokenSet, TokenVerifier, Verification,
-    authenticator_fn,
+    AllowedHosts, AuthLayer, AuthMethod, Authenticator, Grant, Identity, MaybeFuture, Outcome, Reason,
+    RequestHead, Session, Token, TokenSet, TokenVerifier, Verification, authenticator_fn,
+    token::PresentedToken,
 };
 
 use common::{

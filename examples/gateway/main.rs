@@ -14,7 +14,7 @@ use clap::Parser;
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use portcullis::{AuthLayer, BaseUrl, Event, Peer, Session, TrustedProxies};
+use portcullis::{AuthLayer, BaseUrl, Event, Session, TrustedProxies, request::Peer};
 use tower::{Layer as _, service_fn};
 
 use common::{

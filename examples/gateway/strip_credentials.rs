@@ -5,7 +5,7 @@ use http::{
     header::{AUTHORIZATION, COOKIE, SET_COOKIE},
     uri::PathAndQuery,
 };
-use portcullis::{AuthMethod, CookieName, Query, RequestHead, Session};
+use portcullis::{AuthMethod, RequestHead, Session, cookies::CookieName, request::Query};
 
 /// What goes before the name of a cookie of the application that is called like a login's. Jupyter Server
 /// names its cookie after the host as we do, and sets one though nobody logs in there.

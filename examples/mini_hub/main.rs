@@ -15,7 +15,7 @@ use std::{
 
 use axum::Router;
 use clap::Parser;
-use portcullis::{EnvSource, SecretSource as _, Token};
+use portcullis::{EnvSource, Token, secret::SecretSource as _};
 use serde_json::{Map, Value};
 use tokio::process::Command;
 

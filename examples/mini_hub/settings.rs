@@ -3,12 +3,13 @@
 use std::{fs::File, io::Read as _, net::SocketAddr, os::unix::fs::MetadataExt as _, path::Path};
 
 use portcullis::{
-    AllowedHosts, AllowedOrigins, BaseUrl, EnvSource, FileSource, Grant, Identity, Keyring,
-    MemoryPasswordStore, PasswordHash, SecretSource as _, SourceChain, StoredPasswords, Token,
-    TrustedProxies,
-    guard::Origin,
+    AllowedHosts, AllowedOrigins, BaseUrl, EnvSource, FileSource, Grant, Identity, Keyring, PasswordHash,
+    Token, TrustedProxies,
     hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
+    request_policy::Origin,
+    secret::{SecretSource as _, SourceChain},
     store::{HubStore, MemoryTokenStore, PostgresTokenStore, SqliteTokenStore},
+    verify::{MemoryPasswordStore, StoredPasswords},
 };
 use serde::Deserialize;
 

@@ -18,8 +18,10 @@ use axum::{
 };
 use clap::Parser;
 use portcullis::{
-    AuthLayer, BaseUrl, Event, PasswordPolicy, ResponseStyle, Token,
+    AuthLayer, BaseUrl, Event, Token,
     jupyter::{ServerInfo, ServerInfoFile},
+    middleware::ResponseStyle,
+    password::PasswordPolicy,
 };
 
 use common::{

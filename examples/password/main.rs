@@ -14,7 +14,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use portcullis::{PasswordHash, PasswordPolicy, Secret, jupyter::ServerConfig};
+use portcullis::{PasswordHash, Secret, jupyter::ServerConfig, password::PasswordPolicy};
 use zeroize::Zeroizing;
 
 use common::exit::{self, Failure};

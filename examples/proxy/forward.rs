@@ -15,7 +15,7 @@ use http::{
 };
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Empty, Full};
-use portcullis::{Peer, TrustedProxies};
+use portcullis::{TrustedProxies, request::Peer};
 
 use super::{
     common::{

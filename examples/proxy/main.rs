@@ -15,7 +15,10 @@ use std::{convert::Infallible, net::Ipv4Addr, process::ExitCode, sync::Arc};
 
 use http::Request;
 use hyper::body::Incoming;
-use portcullis::{AuthLayer, EnvSource, Event, ResponseStyle, SecretSource as _, Token, TokenSource};
+use portcullis::{
+    AuthLayer, EnvSource, Event, Token, authenticate::TokenSource, middleware::ResponseStyle,
+    secret::SecretSource as _,
+};
 use serde_json::Map;
 use tokio::net::TcpListener;
 use tower::{Layer as _, service_fn};

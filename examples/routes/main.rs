@@ -10,7 +10,7 @@
 use std::{env, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use portcullis::{EnvSource, SecretSource as _, Token};
+use portcullis::{EnvSource, Token, secret::SecretSource as _};
 use serde_json::{Map, Value};
 
 use common::{

@@ -20,7 +20,7 @@ use axum::{
 };
 use clap::Parser;
 use http::{HeaderName, HeaderValue, header};
-use portcullis::{AuthLayer, BaseUrl, Event, HubAuth, Session, hub::PROTOCOL_VERSION};
+use portcullis::{AuthLayer, BaseUrl, Event, HubAuth, Session, hub_client::PROTOCOL_VERSION};
 use serde_json::{Value, json};
 
 use common::{

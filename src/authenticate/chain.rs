@@ -4,8 +4,8 @@ use crate::{
     authenticate::{Authenticator, Outcome},
     clock::UnixTime,
     denial::Reason,
-    head::RequestHead,
     maybe_future::{BoxFuture, MaybeFuture},
+    request::head::RequestHead,
     session::AuthMethod,
 };
 
@@ -89,7 +89,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{clock::Clock, error::BackendError, grant::Grant, identity::Identity, session::Session};
+    use crate::{
+        clock::Clock,
+        error::BackendError,
+        session::{Session, grant::Grant, identity::Identity},
+    };
 
     /// One letter a step: `-` absent, `a` `b` accepted as such, `x` `y` rejected, `m` malformed, `u`
     /// unavailable; a capital says the same later.

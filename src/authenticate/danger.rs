@@ -4,11 +4,9 @@ use std::sync::LazyLock;
 
 use crate::{
     authenticate::{Authenticator, Outcome},
-    grant::Grant,
-    head::RequestHead,
-    identity::Identity,
     maybe_future::MaybeFuture,
-    session::{AuthMethod, Session},
+    request::head::RequestHead,
+    session::{AuthMethod, Session, grant::Grant, identity::Identity},
 };
 
 /// Everybody is let in, as one anonymous identity that stays the same while the process lives.

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::UnixTime,
-    grant::Grant,
-    identity::{Payload, Shown, to_json},
     random,
-    scopes::Scopes,
-    session::{AuthMethod, LoginMark, Session},
+    session::{
+        AuthMethod, LoginMark, Session,
+        grant::Grant,
+        identity::{Payload, Shown, to_json},
+        scopes::Scopes,
+    },
     token::TokenHash,
 };
 
@@ -128,7 +130,7 @@ fn read_id(text: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Identity;
+    use crate::session::identity::Identity;
 
     fn alice() -> Grant {
         Grant::new(Identity::new("alice"))

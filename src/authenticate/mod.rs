@@ -10,13 +10,13 @@
 //! An accepted grant that has expired counts as `Rejected`: the chain is where expiry is judged, whatever the
 //! credential.
 
+mod authenticator_fn;
 mod authorization;
 mod chain;
 pub mod danger;
-mod func;
-mod identity_cookie;
+mod login_cookie;
 pub(crate) mod login_payload;
-mod token;
+mod token_authenticator;
 mod token_sources;
 
 use std::sync::Arc;
@@ -24,22 +24,22 @@ use std::sync::Arc;
 use crate::{
     denial::{Denial, Reason},
     error::BackendError,
-    head::RequestHead,
     maybe_future::MaybeFuture,
+    request::head::RequestHead,
     session::{AuthMethod, Session},
     verify::Verification,
 };
 
 pub use self::{
+    authenticator_fn::{AuthenticatorFn, authenticator_fn},
     authorization::token_in_authorization,
-    func::{AuthenticatorFn, authenticator_fn},
-    identity_cookie::LoginCookieAuthenticator,
-    token::TokenAuthenticator,
+    login_cookie::LoginCookieAuthenticator,
+    token_authenticator::TokenAuthenticator,
     token_sources::{FoundToken, TokenSource, TokenSources},
 };
 pub(crate) use self::{
     chain::{AuthenticatorChain, unexpired},
-    token::QueryLogin,
+    token_authenticator::QueryLogin,
 };
 
 /// What an authenticator says of a request.
@@ -90,7 +90,7 @@ impl Outcome {
 /// `authenticator_fn`. One that asks a verifier hands its word on:
 ///
 /// ```
-/// use portcullis::{Answer, Authenticator, Credential, Head, Outcome, PresentedToken, TokenVerifier};
+/// use portcullis::{token::PresentedToken, Answer, Authenticator, Credential, Head, Outcome, TokenVerifier};
 ///
 /// /// A key at the head of the path, as old clients of a feed send it.
 /// struct KeyInPath<V>(V);
@@ -124,7 +124,7 @@ impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{grant::Grant, identity::Identity};
+    use crate::session::{grant::Grant, identity::Identity};
 
     #[test]
     fn a_verifiers_word_is_told_by_what_was_presented() {

@@ -5,10 +5,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use super::authorization::{token_in_authorization, trim};
 use crate::{
     denial::{Denial, Reason},
-    fields::{self, DuplicateHeader, single_value},
-    head::RequestHead,
-    percent,
-    query::{DecodeBuffer, Query, TokenBuffer},
+    request::{
+        head::RequestHead,
+        header_names::{self, DuplicateHeader, single_value},
+        percent,
+        query::{DecodeBuffer, Query, TokenBuffer},
+    },
     secret,
     token::PresentedToken,
 };
@@ -75,7 +77,7 @@ impl TokenSources {
     /// # Example
     ///
     /// ```
-    /// use portcullis::{Head, TokenBuffer, authenticate::{TokenSource, TokenSources}};
+    /// use portcullis::{authenticate::{TokenSource, TokenSources}, request::TokenBuffer, Head};
     ///
     /// let sources = TokenSources::default();
     /// let request = http::Request::get("/lab?token=abc").body(())?;
@@ -93,7 +95,7 @@ impl TokenSources {
         let TokenBuffer { query, protocol } = buffer;
         let mut found = None;
         if self.authorization
-            && let Some(value) = only(head.single_header(&fields::AUTHORIZATION))?
+            && let Some(value) = only(head.single_header(&header_names::AUTHORIZATION))?
         {
             let token = token_in_authorization(value.as_bytes())?;
             let source = &TokenSource::Authorization;

@@ -7,7 +7,7 @@ pub use tracing_observer::TracingObserver;
 
 use std::{fmt, net::IpAddr};
 
-use crate::{denial::Reason, identity::Identity};
+use crate::{denial::Reason, session::identity::Identity};
 
 /// Something worth a line in a log or a count in a metric.
 ///
@@ -56,7 +56,7 @@ pub enum Event<'a> {
     /// Somebody tried a password from an address that is not known, so the throttle counts by account alone, and
     /// whoever guesses keeps the owner out. Told once by each gate.
     ///
-    /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::Peer) into
+    /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::request::Peer) into
     /// requests, and name the proxies that are in front.
     ClientAddressUnknown,
     /// Somebody came in by a password whose stored hash is weak and stays so: set the password anew.

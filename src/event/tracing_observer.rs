@@ -9,7 +9,7 @@ use crate::event::{Event, Observer};
 /// # Example
 ///
 /// ```
-/// use portcullis::{AuthLayer, Token, TracingObserver};
+/// use portcullis::{event::TracingObserver, AuthLayer, Token};
 ///
 /// let auth = AuthLayer::builder().token(Token::generate()).observer(TracingObserver).build()?;
 /// # Ok::<(), portcullis::ConfigError>(())

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     authenticate::token_in_authorization,
     denial::{Denial, Reason},
-    gate::login_cookie::binding,
-    guard::{RequestCsrf, RequestKind},
+    middleware::cookies::binding,
+    request_policy::{RequestCsrf, RequestKind},
     store::TokenRecord,
     token::PresentedToken,
 };

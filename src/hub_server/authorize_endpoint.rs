@@ -23,16 +23,16 @@ use super::{
     state::HubState,
 };
 use crate::{
-    cookie::SetCookies,
-    gate::{
-        form::UrlEncodedForm,
-        responses::{FullResponse, page_response},
-    },
+    cookies::SetCookies,
     html::Page,
+    middleware::{
+        error_response::{FullResponse, page_response},
+        form::UrlEncodedForm,
+    },
     oauth::{AuthorizationResponse, CodeChallenge, OAuthError, OAuthErrorKind},
     random::{self, BASE62},
-    scopes::Scopes,
     secret::Secret,
+    session::scopes::Scopes,
     store::{CodeRecord, TokenFilter},
     token::PresentedToken,
 };
@@ -76,7 +76,7 @@ impl HubRequest<'_> {
         self.hub.guards.check_cross_site(
             &self.surroundings,
             self.head,
-            crate::guard::RequestKind::Safe,
+            crate::request_policy::RequestKind::Safe,
             None,
         )?;
         let asked = match self.asked(&visitor) {

@@ -6,13 +6,10 @@ use http::StatusCode;
 
 use super::{expanded_scopes::ExpandedScopes, request::HubRequest, response::HubError, user::HubUser};
 use crate::{
-    cookie::{CookieName, ReadCookie, RequestCookies, SetCookies},
+    cookies::{CookieName, ReadCookie, RequestCookies, SetCookies},
     denial::Denial,
-    gate::form::UrlEncodedForm,
-    gate::responses::FullResponse,
-    grant::Grant,
-    identity::Identity,
-    session::{AuthMethod, Session},
+    middleware::{error_response::FullResponse, form::UrlEncodedForm},
+    session::{AuthMethod, Session, grant::Grant, identity::Identity},
     store::LoginRecord,
     token::{PresentedToken, TokenHash},
 };

@@ -14,15 +14,16 @@ use super::{
     user::{HubUser, HubUsers},
 };
 use crate::{
-    base_url::BaseUrl,
     clock::{Clock, SystemClock},
-    cookie::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
+    cookies::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
-    gate::{PasswordAttempts, login_cookie::CsrfCookie},
-    guard::{AllowedHosts, AllowedOrigins, CsrfMode, CsrfTokens, Origin, RequestPolicy, TrustedProxies},
     html,
-    peer::Peer,
+    middleware::{PasswordAttempts, cookies::CsrfCookie},
+    request::{base_url::BaseUrl, peer::Peer},
+    request_policy::{
+        AllowedHosts, AllowedOrigins, CsrfMode, CsrfTokens, Origin, RequestPolicy, TrustedProxies,
+    },
     store::HubStore,
     verify::{PasswordVerifier, StoredTokens},
 };

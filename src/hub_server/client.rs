@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::{scope, username::Username};
 use crate::{
-    cookie::escape_path_segment,
+    cookies::escape_path_segment,
     error::ConfigError,
-    percent,
-    scopes::Scopes,
+    request::percent,
     secret,
+    session::scopes::Scopes,
     token::{PresentedToken, Token, TokenHash},
 };
 

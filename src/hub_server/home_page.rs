@@ -13,9 +13,9 @@ use super::{
     tokens_api::NewToken,
 };
 use crate::{
-    cookie::SetCookies,
-    gate::{form::UrlEncodedForm, responses::page_response},
+    cookies::SetCookies,
     html::{FieldKind, Page},
+    middleware::{error_response::page_response, form::UrlEncodedForm},
     store::{LoginFilter, LoginRecord, RecordId, TokenFilter, TokenRecord},
 };
 

@@ -15,8 +15,8 @@ use tower_service::Service;
 
 use super::{request::HubRequest, response::HubError, route::Route, state::HubState, user::HubUsers};
 use crate::{
-    deadline::within, error::BoxError, gate::responses::FullResponse, head::RequestHead, html,
-    maybe_future::BoxFuture,
+    deadline::within, error::BoxError, html, maybe_future::BoxFuture,
+    middleware::error_response::FullResponse, request::head::RequestHead,
 };
 
 /// A hub: people log in here once, and services and single-user servers send them here to know who they are.
@@ -45,8 +45,8 @@ use crate::{
 ///
 /// ```
 /// use portcullis::{
-///     Identity, MemoryTokenStore, PasswordHash, Secret, StoredPasswords, Token, Users,
-///     hub_server::{Client, Hub, Member},
+///     hub_server::{Client, Hub, Member}, store::MemoryTokenStore, verify::StoredPasswords, Identity,
+///     PasswordHash, Secret, Token, Users,
 /// };
 ///
 /// let hash = PasswordHash::hash(&Secret::from("purple tricycle nine"))?;

@@ -20,11 +20,11 @@ use super::{
     response,
 };
 use crate::{
-    cookie::SetCookies,
+    cookies::SetCookies,
     event::Event,
-    gate::responses::page_response,
     html::Page,
-    identity::Identity,
+    middleware::error_response::page_response,
+    session::identity::Identity,
     store::{LoginFilter, LoginRecord, RecordId},
 };
 

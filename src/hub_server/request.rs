@@ -10,10 +10,9 @@ use super::{
     username::Username,
 };
 use crate::{
-    gate::{form::UrlEncodedForm, login_cookie::is_https, responses::FullResponse},
-    guard::EffectiveTarget,
-    head::RequestHead,
-    percent,
+    middleware::{cookies::is_https, error_response::FullResponse, form::UrlEncodedForm},
+    request::{head::RequestHead, percent},
+    request_policy::EffectiveTarget,
 };
 
 /// One request to the hub: its host is good, its body read.

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::{
     denial::{Denial, Reason},
     error::BackendError,
-    gate::responses::{FullResponse, NO_STORE, page_response, redirect},
     html::Page,
+    middleware::error_response::{FullResponse, NO_STORE, page_response, redirect},
     oauth::{OAuthError, OAuthErrorKind},
     store::StoreError,
 };

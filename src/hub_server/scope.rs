@@ -8,7 +8,7 @@
 
 use crate::{
     error::ConfigError,
-    scopes::{Scope, Scopes},
+    session::scopes::{Scope, Scopes},
 };
 
 /// What each name directly includes.

@@ -11,14 +11,13 @@ use super::{
     user::HubUsers,
 };
 use crate::{
-    base_url::BaseUrl,
     clock::Clock,
-    cookie::{CookieJar, CookieScope, Keyring},
+    cookies::{CookieJar, CookieScope, Keyring},
     denial::Reason,
     event::{Event, Observer, RedactedPath},
-    gate::{PasswordAttempts, login_cookie::CsrfCookie, responses::FullResponse},
-    guard::{CsrfTokens, RequestPolicy},
-    head::RequestHead,
+    middleware::{PasswordAttempts, cookies::CsrfCookie, error_response::FullResponse},
+    request::{base_url::BaseUrl, head::RequestHead},
+    request_policy::{CsrfTokens, RequestPolicy},
     store::HubStore,
     verify::StoredTokens,
 };

@@ -19,11 +19,10 @@ use super::{
     response::{self, oauth_error},
 };
 use crate::{
-    gate::form::UrlEncodedForm,
-    grant::Grant,
-    identity::Identity,
+    middleware::form::UrlEncodedForm,
     oauth::{CodeChallenge, CodeVerifier, OAuthErrorKind, TokenResponse},
     secret::Secret,
+    session::{grant::Grant, identity::Identity},
     store::{CodeRedemption, TokenRecord},
     token::{PresentedToken, Token},
 };

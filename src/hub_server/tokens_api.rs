@@ -18,11 +18,9 @@ use super::{
 };
 use crate::{
     denial::Reason,
-    gate::responses::{FullResponse, retry_after},
-    grant::Grant,
-    identity::Identity,
-    scopes::Scopes,
+    middleware::error_response::{FullResponse, retry_after},
     secret::Secret,
+    session::{grant::Grant, identity::Identity, scopes::Scopes},
     store::{RecordId, TokenFilter, TokenRecord},
     token::Token,
 };

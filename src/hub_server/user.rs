@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{scope, username::Username};
-use crate::{error::ConfigError, scopes::Scopes};
+use crate::{error::ConfigError, session::scopes::Scopes};
 
 /// Somebody who belongs to a hub: their name, what they may do, the groups they are in.
 ///

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::percent;
+use crate::request::percent;
 
 /// The name of a user as a hub keeps it: blanks around it taken off, in small letters, fit for a URL.
 ///
@@ -80,7 +80,7 @@ pub(crate) fn of_path(segment: &str) -> Option<Username> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cookie::escape_path_segment;
+    use crate::cookies::escape_path_segment;
 
     #[test]
     fn a_name_is_small_trimmed_and_leads_nowhere() {

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    base_url::BaseUrl,
     jupyter::create_directory,
+    request::base_url::BaseUrl,
     secret::{
         PrivateDir, PrivateFile,
         value::{Secret, SecretError},

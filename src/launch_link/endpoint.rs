@@ -5,17 +5,16 @@ use http::{HeaderValue, StatusCode};
 use super::{LaunchLinkStore, LinkAction};
 use crate::{
     denial::Reason,
-    gate::{
+    html::Page,
+    maybe_future::MaybeFuture,
+    middleware::{
         Browser,
         endpoint::{Endpoint, EndpointRequest},
+        error_response::{FullResponse, page_response},
         form::UrlEncodedForm,
-        responses::{FullResponse, page_response},
     },
-    grant::Grant,
-    html::Page,
-    identity::Identity,
-    maybe_future::MaybeFuture,
-    query::{Query, TokenBuffer},
+    request::query::{Query, TokenBuffer},
+    session::{grant::Grant, identity::Identity},
 };
 
 impl Endpoint for std::sync::Arc<LaunchLinkStore> {

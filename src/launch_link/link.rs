@@ -3,7 +3,8 @@
 use std::{fmt, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
 use crate::{
-    html, percent,
+    html,
+    request::percent,
     secret::{
         PrivateFile,
         value::{Secret, SecretError},

@@ -16,7 +16,7 @@
 //!    line of the browser names a file and no secret.
 //! 5. It is burned by a person who opens it, not by what looks at links in advance ([`LinkAction`]).
 //!
-//! The parameter is named `token` because logs, redirects and [`Query`](crate::Query) already know that name for a
+//! The parameter is named `token` because logs, redirects and [`Query`](crate::request::Query) already know that name for a
 //! secret.
 
 mod endpoint;
@@ -26,14 +26,14 @@ mod prefetch;
 use std::time::Duration;
 
 use crate::{
-    base_url::BaseUrl,
     clock::{Clock, UnixTime},
     error::ConfigError,
-    guard::Origin,
-    identity::Identity,
     random,
     redirect::NextUrl,
+    request::base_url::BaseUrl,
+    request_policy::Origin,
     secret::Secret,
+    session::identity::Identity,
     store::ExpiringMap,
     token::{PresentedToken, TokenHash},
 };
@@ -58,7 +58,8 @@ const CAPACITY: usize = 512;
 ///
 /// ```
 /// use portcullis::{
-///     BaseUrl, Launch, LaunchLinks, NextUrl, PresentedToken, Premises, SystemClock,
+///     clock::SystemClock, redirect::NextUrl, token::PresentedToken, BaseUrl, Launch, LaunchLinks,
+///     Premises,
 /// };
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, Method};
 
-use crate::head::RequestHead;
+use crate::request::head::RequestHead;
 
 /// What a request for a launch link is: a person opening it, or perhaps something that looks at links in advance.
 ///

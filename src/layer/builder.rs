@@ -8,23 +8,19 @@ use super::token_verifiers::ConfiguredVerifier;
 use crate::{
     authenticate::{Authenticator, TokenSource},
     authorizer::Authorizer,
-    base_url::BaseUrl,
-    challenge::Challenge,
     clock::Clock,
-    cookie::{Keyring, Lifetime},
+    cookies::{Keyring, Lifetime},
     event::Observer,
-    gate::ResponseStyle,
-    guard::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
-    peer::Peer,
+    middleware::{ResponseStyle, challenge::Challenge},
+    request::{base_url::BaseUrl, peer::Peer},
+    request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
     token::Token,
     verify::{PasswordVerifier, TokenVerifier},
 };
 #[cfg(feature = "password")]
 use crate::{
-    grant::Grant,
-    identity::Identity,
-    password::PasswordHashWriter,
-    password::{PasswordHash, PasswordPolicy},
+    password::{PasswordHash, PasswordHashWriter, PasswordPolicy},
+    session::{grant::Grant, identity::Identity},
     verify::SharedPassword,
 };
 
@@ -78,7 +74,7 @@ pub struct AuthLayerBuilder {
     pub(super) form_timeout: Option<Duration>,
     pub(super) gate_only: bool,
     #[cfg(feature = "hub-client")]
-    pub(super) hub: Option<crate::hub::HubAuth>,
+    pub(super) hub: Option<crate::hub_client::HubAuth>,
 }
 
 impl AuthLayerBuilder {
@@ -158,7 +154,7 @@ impl AuthLayerBuilder {
     ///
     /// Base URL, public origin and keys are the hub's, unless they are set here.
     #[cfg(feature = "hub-client")]
-    pub fn hub(mut self, hub: crate::hub::HubAuth) -> Self {
+    pub fn hub(mut self, hub: crate::hub_client::HubAuth) -> Self {
         self.hub = Some(hub);
         self
     }

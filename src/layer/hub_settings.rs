@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::AuthLayerBuilder;
 use crate::{
     error::ConfigError,
-    gate::{elsewhere::ExternalLogin, endpoint::Endpoint},
+    middleware::{endpoint::Endpoint, external_login::ExternalLogin},
 };
 #[cfg(feature = "hub-client")]
 use crate::{
-    gate::ResponseStyle,
-    guard::{AllowedHosts, CsrfMode},
+    middleware::ResponseStyle,
+    request_policy::{AllowedHosts, CsrfMode},
 };
 
 /// What a hub does for the gate.

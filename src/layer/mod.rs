@@ -15,18 +15,17 @@ pub use self::builder::AuthLayerBuilder;
 use crate::password::PasswordHash;
 use crate::{
     authenticate::Authenticator,
-    cookie::{CookieError, SetCookies},
+    cookies::{CookieError, SetCookies},
     denial::Denial,
     error::ConfigError,
-    gate::{AuthService, CsrfToken, Decision, LoginSuccess, passage::RouteAuth},
-    grant::Grant,
-    guard::Origin,
-    head::RequestHead,
     launch_link::{LaunchLink, LaunchLinkStore, LaunchTarget},
     maybe_future::MaybeFuture,
+    middleware::{AuthService, CsrfToken, Decision, LoginSuccess, route::RouteAuth},
     redirect::{NextUrl, RedirectPolicy},
+    request::head::RequestHead,
+    request_policy::Origin,
     secret::Secret,
-    session::Session,
+    session::{Session, grant::Grant},
     token::Token,
     verify::TokenVerifier,
 };
@@ -108,7 +107,7 @@ impl AuthLayer {
     ///
     /// Whoever the hub lets in: by its tokens in `Authorization`, and by the cookie of a login at the hub, to which
     /// strangers are sent when they open a page. Refusals are told as JupyterHub tells them. `oauth_callback` and
-    /// `logout` below the base are the gate's own; [`hub`](crate::hub) has the rest.
+    /// `logout` below the base are the gate's own; [`hub`](crate::hub_client) has the rest.
     ///
     /// # Example
     ///
@@ -119,7 +118,7 @@ impl AuthLayer {
     /// # Ok::<(), portcullis::ConfigError>(())
     /// ```
     #[cfg(feature = "hub-client")]
-    pub fn hub(hub: crate::hub::HubAuth) -> Self {
+    pub fn hub(hub: crate::hub_client::HubAuth) -> Self {
         Self::builder()
             .hub(hub)
             .build()
@@ -207,7 +206,7 @@ impl AuthLayer {
     /// # Example
     ///
     /// ```
-    /// use portcullis::{AuthLayer, Head, Secret, SetCookies};
+    /// use portcullis::{cookies::SetCookies, AuthLayer, Head, Secret};
     ///
     /// async fn log_in(auth: AuthLayer, form: http::Request<()>) -> Result<SetCookies, http::Response<bytes::Bytes>> {
     ///     let head = RequestHead::new(&form);

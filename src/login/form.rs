@@ -6,14 +6,14 @@ use http::StatusCode;
 
 use super::shared_password::PasswordChangeError;
 use crate::{
-    cookie::SetCookies,
+    cookies::SetCookies,
     denial::{Denial, Reason},
-    gate::{
-        gate::AuthState,
-        password_attempts::alert,
-        responses::{FullResponse, page_response, retry_after},
-    },
     html::{FieldKind, Page},
+    middleware::{
+        error_response::{FullResponse, page_response, retry_after},
+        password_attempts::alert,
+        state::AuthState,
+    },
 };
 
 const ENDS: &str = "Every browser is logged out but this one.";

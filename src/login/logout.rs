@@ -16,17 +16,17 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
-    cookie::SetCookies,
+    cookies::SetCookies,
     denial::{Denial, Reason},
     event::Event,
-    gate::{
-        endpoint::{Endpoint, EndpointRequest},
-        form::UrlEncodedForm,
-        login_cookie::is_https,
-        responses::{FullResponse, page_response, redirect},
-    },
     html::Page,
     maybe_future::MaybeFuture,
+    middleware::{
+        cookies::is_https,
+        endpoint::{Endpoint, EndpointRequest},
+        error_response::{FullResponse, page_response, redirect},
+        form::UrlEncodedForm,
+    },
 };
 
 /// See the page of this room.

@@ -31,22 +31,18 @@ pub(crate) use self::shared_password::{PasswordChangeError, SharedPasswordContro
 use self::{form::LoginForm, submission::LoginSubmission};
 use crate::{
     authenticate::login_payload::LoginPayload,
-    base_url::BaseUrl,
-    cookie::SetCookies,
-    gate::{
+    cookies::SetCookies,
+    maybe_future::MaybeFuture,
+    middleware::{
         Browser,
         endpoint::{Endpoint, EndpointRequest},
+        error_response::FullResponse,
         form::UrlEncodedForm,
-        responses::FullResponse,
     },
-    grant::Grant,
-    head::RequestHead,
-    identity::Identity,
-    maybe_future::MaybeFuture,
-    percent,
-    query::Query,
     redirect::{NextUrl, RedirectPolicy},
+    request::{base_url::BaseUrl, head::RequestHead, percent, query::Query},
     secret::Secret,
+    session::{grant::Grant, identity::Identity},
     token::{PresentedToken, Token},
     verify::{TokenVerifier, Verification},
 };

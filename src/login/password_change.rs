@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use crate::{
-    cookie::Keyring,
-    gate::gate::AuthState,
+    cookies::Keyring,
     login::{PasswordChangeError, SharedPasswordControl},
     maybe_future::MaybeFuture,
+    middleware::state::AuthState,
     password::{
         PasswordHashWriter, PasswordPolicy,
         pool::{HashingErrorKind, HashingPool},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{error::BackendError, gate::gate::AuthState, maybe_future::MaybeFuture, secret::Secret};
+use crate::{error::BackendError, maybe_future::MaybeFuture, middleware::state::AuthState, secret::Secret};
 
 /// The one password that everybody shares.
 pub(crate) trait SharedPasswordControl: Send + Sync {

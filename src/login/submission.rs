@@ -8,10 +8,10 @@ use super::{form::LoginForm, shared_password::SharedPasswordControl};
 use crate::{
     authenticate::login_payload::LoginPayload,
     event::Event,
-    gate::{Browser, gate::AuthState, responses::FullResponse},
-    grant::Grant,
+    middleware::{Browser, error_response::FullResponse, state::AuthState},
     redirect::NextUrl,
     secret::Secret,
+    session::grant::Grant,
 };
 
 /// A submitted form, while it is checked.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    cookie::{CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
+    cookies::{CookieName, CookieScope, Keyring, RequestCookies, SetCookies},
     error::ConfigError,
     secret::Secret,
 };
@@ -26,7 +26,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{CookieScope, Keyring, RequestCookies, Secret, UnixTime};
+/// use portcullis::{clock::UnixTime, cookies::{CookieScope, RequestCookies}, Keyring, Secret};
 /// use portcullis::oauth::{OAuthCallback, OAuthClient};
 ///
 /// let client = OAuthClient::new(

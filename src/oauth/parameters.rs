@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::error::OAuthError;
-use crate::percent;
+use crate::request::percent;
 
 /// Parameters as they were sent, decoded once. An empty value counts as absent (RFC 6749 §3.1).
 pub(super) struct Parameters(Vec<(String, Zeroizing<String>)>);

@@ -18,7 +18,7 @@ use http::HeaderValue;
 use super::pkce::CodeVerifier;
 use crate::{
     clock::UnixTime,
-    cookie::{CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, SetCookies},
+    cookies::{CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, SetCookies},
     error::ConfigError,
     random, secret,
 };

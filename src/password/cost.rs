@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 /// # Example
 ///
 /// ```
-/// use portcullis::HashCost;
+/// use portcullis::password::HashCost;
 ///
 /// let cost = HashCost::new(64 * 1024, 3)?;
 /// assert!(HashCost::new(8 * 1024, 1).is_err());

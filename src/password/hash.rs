@@ -61,7 +61,7 @@ const SALT: usize = 16;
 /// let stored: PasswordHash = hash.expose().parse()?;
 /// assert!(stored.verify(&password));
 /// assert!(!stored.verify(&Secret::from("correct horse")));
-/// # Ok::<(), portcullis::PasswordError>(())
+/// # Ok::<(), portcullis::password::PasswordError>(())
 /// ```
 #[derive(Clone)]
 pub struct PasswordHash {
@@ -81,7 +81,7 @@ impl PasswordHash {
 
     /// The hash of a new password that the default [`PasswordPolicy`] takes, at the default [`HashCost`].
     ///
-    /// Takes tens of milliseconds and 19 MiB: for tools. A server uses [`HashingPool`](crate::HashingPool).
+    /// Takes tens of milliseconds and 19 MiB: for tools. A server uses [`HashingPool`](crate::password::HashingPool).
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl PasswordHash {
     /// Whether this is the hash of `password`. An empty password never is, nor one over 1024 octets.
     ///
     /// Takes as long and as much memory as the hash asks for: for tools. A server uses
-    /// [`HashingPool`](crate::HashingPool).
+    /// [`HashingPool`](crate::password::HashingPool).
     pub fn verify(&self, password: &Secret) -> bool {
         self.matches(password, &mut Argon2Memory::default())
     }

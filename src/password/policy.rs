@@ -25,7 +25,7 @@ use crate::{error::ConfigError, secret::Secret};
 /// # Example
 ///
 /// ```
-/// use portcullis::{PasswordErrorKind, PasswordPolicy, Secret};
+/// use portcullis::{password::{PasswordErrorKind, PasswordPolicy}, Secret};
 ///
 /// let policy = PasswordPolicy::new().with_forbidden_words(["alice", "hub.example.org"]);
 /// assert!(policy.check(&Secret::from("correct horse battery staple")).is_ok());
@@ -99,7 +99,7 @@ impl PasswordPolicy {
     /// Whether `password` may be a new one.
     ///
     /// The time is bounded, but it can be milliseconds. A server checks the new password after the client has proved
-    /// that it may change it, and off the async threads: [`HashingPool::hash_by`](crate::HashingPool::hash_by).
+    /// that it may change it, and off the async threads: [`HashingPool::hash_by`](crate::password::HashingPool::hash_by).
     ///
     /// # Errors
     ///

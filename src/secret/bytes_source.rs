@@ -18,12 +18,12 @@ use crate::secret::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{BytesSource, SecretSource};
+/// use portcullis::secret::{BytesSource, SecretSource};
 ///
 /// let key: Vec<u8> = (0..32).collect();
 /// assert_eq!(BytesSource::new(key.clone()).load()?.expect("a key").expose(), key);
 /// assert!(BytesSource::new(vec![0; 32]).load().is_err());
-/// # Ok::<(), portcullis::SecretError>(())
+/// # Ok::<(), portcullis::secret::SecretError>(())
 /// ```
 #[derive(Clone)]
 pub struct BytesSource(Secret);

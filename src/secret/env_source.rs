@@ -28,13 +28,13 @@ use crate::secret::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{EnvSource, SecretSource};
+/// use portcullis::{secret::SecretSource, EnvSource};
 ///
 /// # assert!(EnvSource::new("PORTCULLIS_UNSET").load()?.is_none());
 /// if let Some(keys) = EnvSource::new("API_KEYS").load()? {
 ///     println!("{} octets of keys", keys.len());
 /// }
-/// # Ok::<(), portcullis::SecretError>(())
+/// # Ok::<(), portcullis::secret::SecretError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct EnvSource {

@@ -20,7 +20,7 @@
 //! The cookie secret from a variable, else from a file which is created at the first start:
 //!
 //! ```
-//! use portcullis::{EnvSource, FileSource, FirstOf, SecretSource};
+//! use portcullis::{secret::SecretSource, EnvSource, FileSource, FirstOf};
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("cookie_secret");
 //!
@@ -67,7 +67,7 @@ pub(crate) use self::{private_file::PrivateFile, value::constant_time_eq};
 /// [`name`]:
 ///
 /// ```
-/// use portcullis::{Secret, SecretError, SecretSource, Token};
+/// use portcullis::{secret::{SecretError, SecretSource}, Secret, Token};
 ///
 /// struct Vault;
 ///

@@ -14,7 +14,7 @@
 //! # What a store sees
 //!
 //! Hashes. A token, a code, the value of a login cookie are 256 random bits, made and hashed above the store; only
-//! their [`TokenHash`](crate::TokenHash) comes down here. A thief of the store finds nothing to log in with.
+//! their [`TokenHash`](crate::token::TokenHash) comes down here. A thief of the store finds nothing to log in with.
 //!
 //! # When a revocation is felt
 //!
@@ -41,6 +41,7 @@ mod token_record;
 mod token_store;
 mod worker;
 
+pub use crate::maybe_future::BoxFuture;
 pub(crate) use expiring_map::ExpiringMap;
 #[cfg(feature = "hub-server")]
 pub use hub::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord};

@@ -51,12 +51,12 @@ pub trait SaltedHashStore: Send + Sync {
 /// # Example
 ///
 /// ```
-/// use portcullis::{PresentedToken, store::SaltedTokenHash};
+/// use portcullis::{store::SaltedTokenHash, token::PresentedToken};
 ///
 /// let hash: SaltedTokenHash = "sha256:1:aa:838cea57b387cf041241951fb13aba7a02def79ef0b66649dd06ca40eb450f97".parse()?;
 /// assert!(hash.matches(PresentedToken::new(b"0123456789abcdef0123456789abcdef").unwrap()));
 /// assert!(!hash.matches(PresentedToken::new(b"another").unwrap()));
-/// # Ok::<(), portcullis::SecretError>(())
+/// # Ok::<(), portcullis::secret::SecretError>(())
 /// ```
 #[derive(Clone)]
 pub struct SaltedTokenHash {
@@ -195,7 +195,10 @@ fn lower_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::UnixTime, grant::Grant, identity::Identity};
+    use crate::{
+        clock::UnixTime,
+        session::{grant::Grant, identity::Identity},
+    };
 
     const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, num::ParseIntError, str::FromStr, sync::Arc};
 
-use crate::{clock::UnixTime, grant::Grant, random};
+use crate::{clock::UnixTime, random, session::grant::Grant};
 
 /// The public name of a token or a login within its store: for lists, and to revoke it by.
 ///
@@ -53,7 +53,7 @@ impl FromStr for RecordId {
 /// # Example
 ///
 /// ```
-/// use portcullis::{Grant, Identity, UnixTime, store::TokenRecord};
+/// use portcullis::{clock::UnixTime, store::TokenRecord, Grant, Identity};
 ///
 /// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]).with_label("phone");
 /// let record = TokenRecord::new(grant, UnixTime::from_secs(1_700_000_000)).of_client("service-grader");

@@ -25,7 +25,10 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{Grant, Identity, SystemClock, Clock, store::{MemoryTokenStore, TokenRecord, TokenStore, Tokens}};
+/// use portcullis::{
+///     clock::{Clock, SystemClock}, store::{MemoryTokenStore, TokenRecord, Tokens, TokenStore}, Grant,
+///     Identity,
+/// };
 ///
 /// # async fn example() -> Result<(), portcullis::store::StoreError> {
 /// let (store, now) = (MemoryTokenStore::new(), SystemClock.now());

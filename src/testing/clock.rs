@@ -20,7 +20,7 @@ use crate::clock::{Clock, MonotonicTime, UnixTime};
 /// ```
 /// use std::time::Duration;
 ///
-/// use portcullis::{Clock, UnixTime, testing::TestClock};
+/// use portcullis::{clock::{Clock, UnixTime}, testing::TestClock};
 ///
 /// let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
 /// clock.advance(Duration::from_secs(60));

@@ -3,12 +3,9 @@
 use http::{HeaderValue, Request, header::HOST};
 
 use crate::{
-    grant::Grant,
-    head::RequestHead,
-    identity::Identity,
     layer::AuthLayer,
-    scopes::Scopes,
-    session::{AuthMethod, Session},
+    request::head::RequestHead,
+    session::{AuthMethod, Session, grant::Grant, identity::Identity, scopes::Scopes},
 };
 
 /// Somebody that a test puts on a request, in place of a login.

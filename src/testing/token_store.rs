@@ -9,8 +9,7 @@ use std::{
 
 use crate::{
     clock::UnixTime,
-    grant::Grant,
-    identity::Identity,
+    session::{grant::Grant, identity::Identity},
     store::{RecordId, StoreErrorKind, TokenFilter, TokenRecord, TokenStore},
     token::{Token, TokenHash},
 };
@@ -31,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Example
 ///
 /// ```
-/// use portcullis::{MemoryTokenStore, testing::store_conformance};
+/// use portcullis::{store::MemoryTokenStore, testing::store_conformance};
 ///
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// store_conformance(&MemoryTokenStore::new()).await;

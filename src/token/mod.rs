@@ -47,7 +47,7 @@ const CHECKSUM: usize = 6;
 ///
 /// let configured: Token = "0123456789abcdef0123456789abcdef".parse()?;
 /// assert!("two words".parse::<Token>().is_err());
-/// # Ok::<(), portcullis::SecretError>(())
+/// # Ok::<(), portcullis::secret::SecretError>(())
 /// ```
 #[derive(Clone)]
 pub struct Token {

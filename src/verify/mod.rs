@@ -11,9 +11,9 @@ use std::sync::Arc;
 use crate::{
     denial::Reason,
     error::BackendError,
-    grant::Grant,
     maybe_future::MaybeFuture,
     secret::Secret,
+    session::grant::Grant,
     token::{PresentedToken, TokenHash},
 };
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::{
     denial::Reason,
-    grant::Grant,
     maybe_future::MaybeFuture,
+    session::grant::Grant,
     token::{PresentedToken, Token},
     verify::{TokenVerifier, Verification},
 };
@@ -67,7 +67,7 @@ pub(super) fn unknown(token: PresentedToken<'_>) -> Verification {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Identity;
+    use crate::session::identity::Identity;
 
     #[track_caller]
     fn verdict(verifier: &SharedToken, token: &str) -> Verification {

@@ -5,9 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::shared_token::unknown;
 use crate::{
     clock::{Clock, SystemClock},
-    grant::Grant,
     maybe_future::MaybeFuture,
     secret::Secret,
+    session::grant::Grant,
     store::{
         ExpiringMap, RecordId, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore, find_among,
     },
@@ -31,7 +31,7 @@ const NOTED: usize = 16_384;
 /// # Example
 ///
 /// ```
-/// use portcullis::{AuthLayer, Grant, Identity, MemoryTokenStore, StoredTokens, store::Tokens};
+/// use portcullis::{store::{MemoryTokenStore, Tokens}, verify::StoredTokens, AuthLayer, Grant, Identity};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let tokens = StoredTokens::new(MemoryTokenStore::new());

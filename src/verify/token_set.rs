@@ -12,9 +12,9 @@ use arc_swap::ArcSwap;
 use super::shared_token::unknown;
 use crate::{
     error::ConfigError,
-    grant::Grant,
     maybe_future::MaybeFuture,
     secret::{self, Secret},
+    session::grant::Grant,
     token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verification},
 };
@@ -185,7 +185,7 @@ impl Hash for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{denial::Reason, identity::Identity, token::Token};
+    use crate::{denial::Reason, session::identity::Identity, token::Token};
 
     fn grant(name: &str) -> Grant {
         Grant::new(Identity::new(name))

@@ -11,8 +11,8 @@ use std::hint::black_box;
 
 use http::{Request, StatusCode};
 use portcullis::{
-    AuthLayer, Decision, Grant, Identity, MaybeFuture, MemoryTokenStore, RequestHead, StoredTokens, Token,
-    TokenSet,
+    AuthLayer, Grant, Identity, MaybeFuture, RequestHead, Token, TokenSet, middleware::Decision,
+    store::MemoryTokenStore, verify::StoredTokens,
 };
 
 use self::case::Case;

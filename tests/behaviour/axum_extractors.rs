@@ -10,8 +10,9 @@ use axum::{
 use http::{Request, StatusCode, request::Parts};
 use http_body_util::BodyExt;
 use portcullis::{
-    AuthLayer, Challenge, Denial, Event, Grant, Identity, Reason, RequestHead, ResponseStyle, Session, Token,
-    TokenSet, testing::TestIdentity,
+    AuthLayer, Denial, Event, Grant, Identity, Reason, RequestHead, Session, Token, TokenSet,
+    middleware::{Challenge, ResponseStyle},
+    testing::TestIdentity,
 };
 use tower::ServiceExt;
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use portcullis::{
-    AuthLayer, Grant, Identity, MaybeFuture, Peer, Reason, RequestHead, Secret, UnixTime, Verification,
-    testing::TestClock, verify::PasswordVerifier,
+    AuthLayer, Grant, Identity, MaybeFuture, Reason, RequestHead, Secret, Verification, clock::UnixTime,
+    request::Peer, testing::TestClock, verify::PasswordVerifier,
 };
 use tokio::{
     sync::Semaphore,

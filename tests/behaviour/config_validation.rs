@@ -1,8 +1,8 @@
 //! A configuration that cannot be used is refused at `build`, or by the value it is made of.
 
 use portcullis::{
-    AllowedHosts, AllowedOrigins, AuthLayer, BaseUrl, Challenge, Keyring, Secret, Token, TokenSet,
-    TrustedProxies,
+    AllowedHosts, AllowedOrigins, AuthLayer, BaseUrl, Keyring, Secret, Token, TokenSet, TrustedProxies,
+    middleware::Challenge,
 };
 
 use crate::common::TOKEN;

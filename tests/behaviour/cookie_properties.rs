@@ -4,8 +4,12 @@ use std::{cell::Cell, time::Duration};
 
 use http::HeaderValue;
 use portcullis::{
-    CookieJar, CookieName, CookieScope, Keyring, Lifetime, RequestCookies, UnixTime,
-    cookie::{CookieDecodeError, ReadCookie, SameSite, SecureAttribute},
+    Keyring,
+    clock::UnixTime,
+    cookies::{
+        CookieDecodeError, CookieJar, CookieName, CookieScope, Lifetime, ReadCookie, RequestCookies,
+        SameSite, SecureAttribute,
+    },
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 

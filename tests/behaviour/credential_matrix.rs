@@ -7,9 +7,14 @@ use http::{HeaderMap, Request};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
-    AuthLayer, AuthMethod, Authenticator, Decision, Denial, Grant, Identity, Keyring, MaybeFuture,
-    MemoryTokenStore, Outcome, Reason, RequestHead, Secret, Session, StoredTokens, Token, TokenSet,
-    TokenSource, UnixTime, Verification, store::TokenFilter, testing::TestClock, verify::PasswordVerifier,
+    AuthLayer, AuthMethod, Authenticator, Denial, Grant, Identity, Keyring, MaybeFuture, Outcome, Reason,
+    RequestHead, Secret, Session, Token, TokenSet, Verification,
+    authenticate::TokenSource,
+    clock::UnixTime,
+    middleware::Decision,
+    store::{MemoryTokenStore, TokenFilter},
+    testing::TestClock,
+    verify::{PasswordVerifier, StoredTokens},
 };
 
 use crate::common::{Answered, TOKEN, request, send};

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use portcullis::{
-    AuthLayer, Grant, Identity, MemoryPasswordStore, PasswordHash, Peer, Reason, RequestHead, SetCookies,
-    StoredPasswords, Token, UnixTime, testing::TestClock,
+    AuthLayer, Grant, Identity, PasswordHash, Reason, RequestHead, Token,
+    clock::UnixTime,
+    cookies::SetCookies,
+    request::Peer,
+    testing::TestClock,
+    verify::{MemoryPasswordStore, StoredPasswords},
 };
 
 use crate::common::{request, send};

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::Full;
 use portcullis::{
-    AuthLayer, BackendError, Event, Grant, Identity, PasswordHash, Peer, Token, TokenSet, Verification,
+    AuthLayer, BackendError, Event, Grant, Identity, PasswordHash, Token, TokenSet, Verification,
+    request::Peer,
 };
 
 use crate::common::{TOKEN, request, send};
@@ -105,7 +106,7 @@ async fn a_known_key_that_is_refused_is_named_by_its_label() {
 struct Down;
 
 impl portcullis::TokenVerifier for Down {
-    fn verify(&self, _: portcullis::PresentedToken<'_>) -> portcullis::MaybeFuture<Verification> {
+    fn verify(&self, _: portcullis::token::PresentedToken<'_>) -> portcullis::MaybeFuture<Verification> {
         portcullis::MaybeFuture::from_future(async {
             Verification::Unavailable(BackendError::new("the store is down"))
         })

@@ -10,7 +10,10 @@ use std::{
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame};
-use portcullis::{AuthLayer, Decision, FormSubmission, RequestHead, Token};
+use portcullis::{
+    AuthLayer, RequestHead, Token,
+    middleware::{Decision, FormSubmission},
+};
 use tokio::sync::mpsc;
 use tower::{Layer, ServiceExt, service_fn};
 

@@ -178,7 +178,10 @@ fn mutations_find_defects_that_were_planted() {
         let naive = query
             .split(|octet| *octet == b'&')
             .any(|pair| pair.starts_with(b"token="));
-        assert_eq!(naive, portcullis::Query::new(query).has_token_parameter());
+        assert_eq!(
+            naive,
+            portcullis::request::Query::new(query).has_token_parameter()
+        );
     }
     fn overflows_on_long_input(query: &[u8]) {
         assert!(query.len() < 600);

@@ -10,7 +10,7 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use portcullis::{AuthLayer, Peer, Session};
+use portcullis::{AuthLayer, Session, request::Peer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tower::{Layer, service_fn};
 

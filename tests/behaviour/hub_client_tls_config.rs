@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use portcullis::{ConfigError, HubAuth, hub::HubAuthBuilder};
+use portcullis::{ConfigError, HubAuth, hub_client::HubAuthBuilder};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 const NAMES: [&str; 3] = [

@@ -14,7 +14,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Bytes, Frame};
 use portcullis::{
-    AuthLayer, BoxError, Event, HubAuth, Reason, Secret, UnixTime, hub::HubAuthBuilder, testing::TestClock,
+    AuthLayer, Event, HubAuth, Reason, Secret, clock::UnixTime, hub_client::HubAuthBuilder,
+    testing::TestClock,
 };
 use serde_json::{Value, json};
 use tower::{Service, service_fn};
@@ -23,6 +24,8 @@ use crate::{
     common::{Answered, request, send},
     secret_scanner::{Canary, Sinks},
 };
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 type HubBody = UnsyncBoxBody<Bytes, BoxError>;
 

@@ -8,8 +8,9 @@ use std::{
 };
 
 use portcullis::{
-    BaseUrl, PasswordHash, Secret, SecretErrorKind, Token,
+    BaseUrl, PasswordHash, Secret, Token,
     jupyter::{ServerConfig, ServerInfo},
+    secret::SecretErrorKind,
 };
 
 use crate::secret_scanner::Canary;

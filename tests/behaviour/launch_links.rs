@@ -11,8 +11,13 @@ use std::{
 };
 
 use portcullis::{
-    AuthLayer, BaseUrl, Identity, LaunchLink, LaunchLinkStore, LaunchTarget, NextUrl, PresentedToken, Query,
-    RedirectPolicy, Token, TokenBuffer, UnixTime, testing::TestClock,
+    AuthLayer, BaseUrl, Identity, Token,
+    clock::UnixTime,
+    launch_link::{LaunchLink, LaunchLinkStore, LaunchTarget},
+    redirect::{NextUrl, RedirectPolicy},
+    request::{Query, TokenBuffer},
+    testing::TestClock,
+    token::PresentedToken,
 };
 
 use crate::common::{request, send};

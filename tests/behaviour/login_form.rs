@@ -6,8 +6,11 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
-    AuthLayer, Grant, Identity, MemoryPasswordStore, PasswordHash, Peer, Token, UnixTime, testing::TestClock,
-    verify::StoredPasswords,
+    AuthLayer, Grant, Identity, PasswordHash, Token,
+    clock::UnixTime,
+    request::Peer,
+    testing::TestClock,
+    verify::{MemoryPasswordStore, StoredPasswords},
 };
 
 use crate::common::{Answered, TOKEN, request, send};

@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use portcullis::{Denial, LoginRateLimiter, MonotonicTime, RateLimited, Reason};
+use portcullis::{
+    Denial, Reason,
+    clock::MonotonicTime,
+    rate_limit::{LoginRateLimiter, RateLimited},
+};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 const HOUR: u64 = 3_600;
@@ -113,7 +117,7 @@ trait Wrong {
     fn known_to_be_wrong(self);
 }
 
-impl Wrong for portcullis::LoginAttempt {
+impl Wrong for portcullis::rate_limit::LoginAttempt {
     fn known_to_be_wrong(self) {
         drop(self);
     }

@@ -9,7 +9,9 @@ use std::{
 
 use http::StatusCode;
 use portcullis::{
-    AuthLayer, Grant, Identity, Lifetime, Reason, RequestHead, Session, UnixTime, cookie::CookieErrorKind,
+    AuthLayer, Grant, Identity, Reason, RequestHead, Session,
+    clock::UnixTime,
+    cookies::{CookieErrorKind, Lifetime},
     testing::TestClock,
 };
 

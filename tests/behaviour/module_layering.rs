@@ -15,35 +15,34 @@ const KNOWN: &[&str] = &[];
 
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 6] = [
-    "random deadline digest clock swappable fields head maybe_future error denial event peer base_url redirect percent query identity scopes grant \
-     session token password secret challenge html cookie",
+    "random deadline digest clock swappable maybe_future error denial event request redirect session token password secret html cookies",
     "store",
     "authenticate verify authorizer",
-    "guard gate",
-    "login launch_link jupyter oauth hub hub_server",
+    "request_policy rate_limit middleware",
+    "login launch_link jupyter oauth hub_client hub_server",
     "layer extract grpc testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
 const BESIDE: [(&str, &str); 18] = [
     ("authenticate", "verify"),
-    ("base_url", "error percent"),
-    ("challenge", "denial error"),
-    ("cookie", "denial digest error fields head random secret clock"),
+    ("clock", ""),
+    ("cookies", "clock denial digest error random request secret"),
     ("error", "secret"),
-    ("event", "denial identity"),
-    ("gate", "guard"),
-    ("grant", "identity scopes clock"),
-    ("hub", "oauth"),
-    ("head", "fields clock"),
-    ("identity", "random"),
-    ("redirect", "base_url peer percent query"),
-    ("query", "denial percent token"),
-    ("session", "denial grant identity token"),
-    ("password", "error deadline maybe_future random secret"),
+    ("event", "denial session"),
+    ("middleware", "rate_limit request_policy"),
+    ("hub_client", "oauth"),
     ("hub_server", "oauth"),
+    ("password", "deadline error maybe_future random secret"),
+    ("rate_limit", ""),
+    ("redirect", "request"),
+    ("request", "clock denial error token"),
+    ("secret", "random"),
+    ("session", "clock denial random token"),
     ("testing", "layer"),
     ("token", "digest random secret"),
+    ("html", ""),
+    ("request_policy", ""),
 ];
 
 fn floor(room: &str) -> usize {

@@ -11,9 +11,12 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
-    AuthLayer, AuthLayerBuilder, BackendError, Event, Identity, Keyring, MaybeFuture, MemoryPasswordStore,
-    PasswordHash, PasswordPolicy, Reason, RequestHead, Secret, StoredPasswords, Token, UnixTime,
+    AuthLayer, AuthLayerBuilder, BackendError, Event, Identity, Keyring, MaybeFuture, PasswordHash, Reason,
+    RequestHead, Secret, Token,
+    clock::UnixTime,
+    password::PasswordPolicy,
     testing::TestClock,
+    verify::{MemoryPasswordStore, StoredPasswords},
 };
 
 use crate::{

@@ -1,7 +1,11 @@
 //! No redirect leaves our origin and base, whatever a client asks for: judged by a WHATWG URL parser.
 
 use http::Uri;
-use portcullis::{BaseUrl, NextUrl, RedirectPolicy, Scheme};
+use portcullis::{
+    BaseUrl,
+    redirect::{NextUrl, RedirectPolicy},
+    request::Scheme,
+};
 use proptest::prelude::*;
 use url::Url;
 

@@ -1,7 +1,7 @@
 //! The table of the README, row by row, in front of one token.
 
 use http::StatusCode;
-use portcullis::{AllowedHosts, AllowedOrigins, AuthLayer, Reason, ResponseStyle, Token};
+use portcullis::{AllowedHosts, AllowedOrigins, AuthLayer, Reason, Token, middleware::ResponseStyle};
 
 use crate::common::{TOKEN, refused_for, request, send};
 

@@ -15,7 +15,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use portcullis::{FileSource, SecretErrorKind, SecretSource};
+use portcullis::{
+    FileSource,
+    secret::{SecretErrorKind, SecretSource},
+};
 
 use crate::subprocess;
 

@@ -8,15 +8,19 @@ use http::{HeaderName, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use portcullis::{
-    AllowedHosts, AllowedOrigins, AuthLayer, AuthLayerBuilder, BackendError, BaseUrl, BytesSource, CookieJar,
-    CookieName, CookieScope, Denial, EnvSource, Event, FileSource, Grant, Identity, Keyring, MaybeFuture,
-    Observer, Outcome, PresentedToken, Query, Reason, RequestCookies, RequestHead, ResponseStyle, Secret,
-    SecretSource, Session, SetCookies, SourceChain, Token, TokenBuffer, TokenSet, TokenSource,
-    TracingObserver, UnixTime,
-    authenticate::{LoginCookieAuthenticator, TokenAuthenticator, TokenSources},
+    AllowedHosts, AllowedOrigins, AuthLayer, AuthLayerBuilder, BackendError, BaseUrl, Denial, EnvSource,
+    Event, FileSource, Grant, Identity, Keyring, MaybeFuture, Observer, Outcome, Reason, RequestHead, Secret,
+    Session, Token, TokenSet,
+    authenticate::{LoginCookieAuthenticator, TokenAuthenticator, TokenSource, TokenSources},
     authenticator_fn,
-    cookie::SignedValueCodec,
-    guard::{CsrfBinding, CsrfTokens, RequestCsrf},
+    clock::UnixTime,
+    cookies::{CookieJar, CookieName, CookieScope, RequestCookies, SetCookies, SignedValueCodec},
+    event::TracingObserver,
+    middleware::ResponseStyle,
+    request::{Query, TokenBuffer},
+    request_policy::{CsrfBinding, CsrfTokens, RequestCsrf},
+    secret::{BytesSource, SecretSource, SourceChain},
+    token::PresentedToken,
     verify::SharedToken,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -478,7 +482,7 @@ fn no_error_tells_the_secret_that_is_at_fault() {
                 tell(&sinks, &error);
             }
         }
-        if let Err(error) = content.parse::<portcullis::TokenHash>() {
+        if let Err(error) = content.parse::<portcullis::token::TokenHash>() {
             tell(&sinks, &error);
         }
         for mode in [0o600, 0o644] {
@@ -658,7 +662,7 @@ fn debug_of_what_holds_a_secret_shows_none() {
         sinks.debug("cookies", &cookies.distinct_values(&CookieName::session_id()));
         jar.read(&cookies, || now, |_| Some(()), |read| {
             assert!(
-                matches!(read, portcullis::cookie::ReadCookie::Valid(opened) if opened.payload() == text.as_bytes())
+                matches!(read, portcullis::cookies::ReadCookie::Valid(opened) if opened.payload() == text.as_bytes())
             );
             sinks.debug("cookies", &read);
         });

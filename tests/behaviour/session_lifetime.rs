@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use portcullis::{AuthLayer, Keyring, Lifetime, Reason, Secret, Token, UnixTime, testing::TestClock};
+use portcullis::{
+    AuthLayer, Keyring, Reason, Secret, Token, clock::UnixTime, cookies::Lifetime, testing::TestClock,
+};
 
 use crate::common::{Answered, TOKEN, refused_for, request, send};
 
@@ -306,7 +308,7 @@ async fn an_old_cookie_beside_its_renewal_is_the_same_user() {
 
 #[tokio::test]
 async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own() {
-    use portcullis::{RequestHead, SetCookies};
+    use portcullis::{RequestHead, cookies::SetCookies};
     use tower::{Layer, ServiceExt, service_fn};
 
     let clock = TestClock::new(START);

@@ -2,7 +2,8 @@
 
 use http::Request;
 use portcullis::{
-    AuthLayer, AuthMethod, Grant, Identity, Reason, RequestHead, UnixTime,
+    AuthLayer, AuthMethod, Grant, Identity, Reason, RequestHead,
+    clock::UnixTime,
     testing::{TestClock, TestIdentity},
 };
 

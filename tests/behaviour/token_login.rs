@@ -10,9 +10,14 @@ use std::{
 
 use http_body_util::Full;
 use portcullis::{
-    AuthLayer, AuthLayerBuilder, BackendError, Grant, Identity, MaybeFuture, MemoryPasswordStore,
-    PasswordHash, Peer, PresentedToken, Reason, StoredPasswords, Token, TokenHash, TokenSet, TokenSource,
-    TokenVerifier, UnixTime, Verification, testing::TestClock,
+    AuthLayer, AuthLayerBuilder, BackendError, Grant, Identity, MaybeFuture, PasswordHash, Reason, Token,
+    TokenSet, TokenVerifier, Verification,
+    authenticate::TokenSource,
+    clock::UnixTime,
+    request::Peer,
+    testing::TestClock,
+    token::{PresentedToken, TokenHash},
+    verify::{MemoryPasswordStore, StoredPasswords},
 };
 
 use crate::common::{Answered, TOKEN, refused_for, request, send};

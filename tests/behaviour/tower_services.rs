@@ -23,8 +23,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use portcullis::{
-    AuthBody, AuthLayer, AuthMethod, Authenticator, Grant, Identity, MaybeFuture, Outcome, RequestHead,
-    Session, Token, authenticator_fn,
+    AuthLayer, AuthMethod, Authenticator, Grant, Identity, MaybeFuture, Outcome, RequestHead, Session, Token,
+    authenticator_fn, middleware::AuthBody,
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncServiceLayer};
 
@@ -327,6 +327,6 @@ async fn dropping_the_answer_at_any_point_leaves_nothing_behind() {
 
 /// The answer's body type is nameable, so users can name their stack.
 #[expect(dead_code, reason = "it is enough that it compiles")]
-type Named = portcullis::AuthService<Router>;
+type Named = portcullis::middleware::AuthService<Router>;
 #[expect(dead_code, reason = "it is enough that it compiles")]
 type NamedBody = AuthBody<axum::body::Body>;

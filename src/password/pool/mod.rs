@@ -45,9 +45,9 @@ use crate::{
 /// ```
 /// use std::sync::Arc;
 ///
-/// use portcullis::{HashingPool, PasswordHash, Secret, Verified};
+/// use portcullis::{password::HashingPool, PasswordHash, Secret, Verified};
 ///
-/// # async fn log_in(stored: Option<Arc<PasswordHash>>) -> Result<(), portcullis::HashingError> {
+/// # async fn log_in(stored: Option<Arc<PasswordHash>>) -> Result<(), portcullis::password::HashingError> {
 /// let password = Secret::from("correct horse battery staple");
 /// match HashingPool::shared().verify(stored, password).await? {
 ///     PasswordCheck::Correct { needs_rehash } => println!("welcome"),
@@ -170,7 +170,7 @@ impl HashingPool {
         }
     }
 
-    /// The hash of `password`, whatever a [`PasswordPolicy`](crate::PasswordPolicy) would say of it.
+    /// The hash of `password`, whatever a [`PasswordPolicy`](crate::password::PasswordPolicy) would say of it.
     ///
     /// # Errors
     ///

@@ -49,7 +49,7 @@ use crate::secret::{
 /// ```
 /// use std::{fs, os::unix::fs::PermissionsExt};
 ///
-/// use portcullis::{FileSource, SecretSource};
+/// use portcullis::{secret::SecretSource, FileSource};
 ///
 /// let directory = tempfile::tempdir()?;
 /// let path = directory.path().join("password");

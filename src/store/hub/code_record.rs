@@ -1,6 +1,6 @@
 //! An OAuth code, as the store knows it.
 
-use crate::{clock::UnixTime, scopes::Scopes};
+use crate::{clock::UnixTime, session::scopes::Scopes};
 
 /// What a store knows of an OAuth code: for whom it was made, and what it may be exchanged for.
 ///

@@ -29,8 +29,9 @@ use crate::{
 /// use std::time::Duration;
 ///
 /// use portcullis::{
-///     Grant, Identity, Token, UnixTime,
+///     clock::UnixTime,
 ///     store::{CodeRecord, HubStore, LoginRecord, MemoryTokenStore, Redeemed, TokenRecord, TokenStore},
+///     Grant, Identity, Token,
 /// };
 ///
 /// # async fn example() -> Result<(), portcullis::store::StoreError> {

@@ -52,7 +52,7 @@ const NOTES: usize = 64;
 /// # Example
 ///
 /// ```no_run
-/// use portcullis::{AuthLayer, StoredTokens, store::PostgresTokenStore};
+/// use portcullis::{store::PostgresTokenStore, verify::StoredTokens, AuthLayer};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = PostgresTokenStore::connect("host=/run/postgresql user=hub dbname=hub").await?;

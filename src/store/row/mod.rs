@@ -6,11 +6,9 @@ mod hub;
 use crate::{
     clock::UnixTime,
     digest::Hmac,
-    grant::Grant,
-    identity::Identity,
     random,
-    scopes::Scopes,
     secret::{self, Secret},
+    session::{grant::Grant, identity::Identity, scopes::Scopes},
     store::{RecordId, SaltedTokenHash, StoreError, StoreErrorKind, TokenRecord},
     token::TokenHash,
 };

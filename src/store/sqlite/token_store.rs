@@ -48,7 +48,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{Grant, Identity, StoredTokens, store::SqliteTokenStore};
+/// use portcullis::{store::SqliteTokenStore, verify::StoredTokens, Grant, Identity};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;

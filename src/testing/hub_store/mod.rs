@@ -16,7 +16,7 @@ use crate::store::HubStore;
 /// # Example
 ///
 /// ```
-/// use portcullis::{MemoryTokenStore, testing::hub_store_conformance};
+/// use portcullis::{store::MemoryTokenStore, testing::hub_store_conformance};
 ///
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// hub_store_conformance(&MemoryTokenStore::new()).await;

@@ -8,7 +8,10 @@ use std::{
 
 use super::{PasswordLookup, PasswordStore};
 use crate::{
-    error::ConfigError, grant::Grant, identity::Identity, maybe_future::MaybeFuture, password::PasswordHash,
+    error::ConfigError,
+    maybe_future::MaybeFuture,
+    password::PasswordHash,
+    session::{grant::Grant, identity::Identity},
 };
 
 /// A few users and the hashes of their passwords, kept in memory.

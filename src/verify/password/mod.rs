@@ -6,8 +6,8 @@ mod stored;
 
 use crate::{
     denial::Reason,
-    grant::Grant,
     password::pool::{HashingError, PasswordCheck},
+    session::grant::Grant,
     verify::Verification,
 };
 

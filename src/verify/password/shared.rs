@@ -8,10 +8,10 @@ use std::{
 use super::{verdict, wrong};
 use crate::{
     error::ConfigError,
-    grant::Grant,
     maybe_future::MaybeFuture,
     password::{self, PasswordHash, pool::HashingPool},
     secret::Secret,
+    session::grant::Grant,
     verify::{PasswordVerifier, Verification},
 };
 
@@ -22,12 +22,12 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{Grant, Identity, PasswordHash, SharedPassword};
+/// use portcullis::{verify::SharedPassword, Grant, Identity, PasswordHash};
 ///
 /// let hash: PasswordHash = "argon2:$argon2id$v=19$m=10240,t=10,p=8\
 ///     $MDEyMzQ1Njc4OWFiY2RlZg$ueYEK26F//JFYSKTK0Y+mq6+WHla9EisG58E9/xcM5Y".parse()?;
 /// let verifier = SharedPassword::new(hash, Grant::new(Identity::new("owner")));
-/// # Ok::<(), portcullis::PasswordError>(())
+/// # Ok::<(), portcullis::password::PasswordError>(())
 /// ```
 #[derive(Clone)]
 pub struct SharedPassword {
@@ -118,7 +118,7 @@ impl fmt::Debug for SharedPassword {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{denial::Reason, identity::Identity, password::HashCost};
+    use crate::{denial::Reason, password::HashCost, session::identity::Identity};
 
     #[tokio::test]
     async fn whoever_knows_the_password_comes_in_under_any_name() {

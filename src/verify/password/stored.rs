@@ -5,13 +5,13 @@ use std::{fmt, sync::Arc};
 use super::{verdict, wrong};
 use crate::{
     error::BackendError,
-    grant::Grant,
     maybe_future::MaybeFuture,
     password::{
         self, PasswordHash,
         pool::{HashingPool, PasswordCheck},
     },
     secret::Secret,
+    session::grant::Grant,
     verify::{PasswordVerifier, Verification},
 };
 
@@ -25,7 +25,9 @@ pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, BackendErro
 /// ```
 /// use std::sync::Arc;
 ///
-/// use portcullis::{Answer, Grant, Identity, PasswordHash, PasswordStore, Unavailable, verify::PasswordLookup};
+/// use portcullis::{
+///     verify::{PasswordLookup, PasswordStore}, Answer, Grant, Identity, PasswordHash, Unavailable,
+/// };
 ///
 /// #[derive(Clone)]
 /// struct Database;
@@ -94,7 +96,7 @@ impl<S: PasswordStore + ?Sized> PasswordStore for Arc<S> {
 /// # Example
 ///
 /// ```
-/// use portcullis::{Identity, PasswordHash, Secret, StoredPasswords, Users};
+/// use portcullis::{verify::StoredPasswords, Identity, PasswordHash, Secret, Users};
 ///
 /// let hash = PasswordHash::hash(&Secret::from("correct horse battery staple"))?;
 /// let verifier = StoredPasswords::new(MemoryPasswordStore::new([(Identity::new("alice"), hash)])?);
@@ -180,8 +182,8 @@ mod tests {
     use super::*;
     use crate::{
         denial::Reason,
-        identity::Identity,
         password::{Argon2Memory, HashCost},
+        session::identity::Identity,
         verify::MemoryPasswordStore,
     };
 

@@ -12,9 +12,11 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use portcullis::{
-    Grant, Identity, Keyring, MaybeFuture, MemoryTokenStore, Peer, Reason, Secret, Token, TrustedProxies,
-    UnixTime, Verification,
+    Grant, Identity, Keyring, MaybeFuture, Reason, Secret, Token, TrustedProxies, Verification,
+    clock::UnixTime,
     hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
+    request::Peer,
+    store::MemoryTokenStore,
     testing::TestClock,
     verify::PasswordVerifier,
 };

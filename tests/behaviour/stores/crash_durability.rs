@@ -9,8 +9,8 @@ use std::{
 };
 
 use portcullis::{
-    Token, TokenStore,
-    store::{SqliteTokenStore, TokenFilter},
+    Token,
+    store::{SqliteTokenStore, TokenFilter, TokenStore},
 };
 
 use super::record;

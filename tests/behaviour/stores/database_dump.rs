@@ -3,8 +3,11 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use portcullis::{
-    Clock as _, Grant, Identity, PresentedToken, StoredTokens, SystemClock, Token, TokenHash, TokenStore,
-    store::{CodeRecord, HubStore, LoginRecord, SqliteTokenStore},
+    Grant, Identity, Token,
+    clock::{Clock as _, SystemClock},
+    store::{CodeRecord, HubStore, LoginRecord, SqliteTokenStore, TokenStore},
+    token::{PresentedToken, TokenHash},
+    verify::StoredTokens,
 };
 use rusqlite::{Connection, types::Value};
 

@@ -6,8 +6,10 @@ use std::{
 };
 
 use portcullis::{
-    PresentedToken, StoredTokens, TokenStore, Verification,
-    store::{SqliteTokenStore, TokenFilter},
+    Verification,
+    store::{SqliteTokenStore, TokenFilter, TokenStore},
+    token::PresentedToken,
+    verify::StoredTokens,
 };
 use rusqlite::Connection;
 use serde_json::Value;

@@ -8,10 +8,12 @@ mod open_database;
 mod storage_faults;
 
 use portcullis::{
-    Clock as _, Grant, Identity, MemoryTokenStore, PresentedToken, StoredTokens, SystemClock, Token,
-    TokenStore, TokenVerifier, UnixTime, Verification,
-    store::{SqliteTokenStore, TokenRecord},
+    Grant, Identity, Token, TokenVerifier, Verification,
+    clock::{Clock as _, SystemClock, UnixTime},
+    store::{MemoryTokenStore, SqliteTokenStore, TokenRecord, TokenStore},
     testing::{TestClock, token_store_conformance},
+    token::PresentedToken,
+    verify::StoredTokens,
 };
 
 #[tokio::test]
@@ -40,7 +42,7 @@ async fn sqlite_keeps_what_a_store_promises() {
 #[tokio::test]
 async fn a_use_is_written_once_a_minute_and_a_token_that_has_expired_is_told_with_its_end() {
     let clock = TestClock::new(UnixTime::from_secs(1_800_000_000));
-    let start = portcullis::Clock::now(&clock);
+    let start = portcullis::clock::Clock::now(&clock);
     let end = start.saturating_add(std::time::Duration::from_secs(150));
     let tokens = StoredTokens::with_clock(MemoryTokenStore::new(), clock.clone());
     let (token, _) = tokens

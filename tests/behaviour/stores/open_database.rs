@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Barrier, thread, time::Duration};
 
 use portcullis::{
-    Secret, TokenStore,
-    store::{SqliteTokenStore, StoreErrorKind, TokenFilter},
+    Secret,
+    store::{SqliteTokenStore, StoreErrorKind, TokenFilter, TokenStore},
 };
 use rusqlite::Connection;
 
@@ -68,7 +68,7 @@ async fn what_cannot_be_used_is_refused_when_it_is_opened() {
             .expect("a store"),
     );
 
-    type Open = fn(&Path) -> Result<SqliteTokenStore, portcullis::StoreError>;
+    type Open = fn(&Path) -> Result<SqliteTokenStore, portcullis::store::StoreError>;
     let plain: Open = |path| SqliteTokenStore::open(path);
     let keyed: Open = |path| {
         SqliteTokenStore::builder(path)

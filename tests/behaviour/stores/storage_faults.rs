@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use portcullis::{
-    Token, TokenStore,
-    store::{SqliteTokenStore, StoreErrorKind, TokenFilter, TokenRecord},
+    Token,
+    store::{SqliteTokenStore, StoreErrorKind, TokenFilter, TokenRecord, TokenStore},
 };
 use rusqlite::Connection;
 

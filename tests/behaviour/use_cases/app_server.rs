@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use portcullis::{AuthLayer, AuthMethod, FileSource, Reason, RequestHead, Token, TokenHash, TokenSet};
+use portcullis::{AuthLayer, AuthMethod, FileSource, Reason, RequestHead, Token, TokenSet, token::TokenHash};
 
 use super::{Outside, me};
 use crate::common::{TOKEN, request};

@@ -3,7 +3,10 @@
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use portcullis::{AuthLayer, Decision, FormSubmission, RequestHead, Session, Token};
+use portcullis::{
+    AuthLayer, RequestHead, Session, Token,
+    middleware::{Decision, FormSubmission},
+};
 
 use super::Outside;
 use crate::common::request;

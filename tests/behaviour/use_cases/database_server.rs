@@ -2,8 +2,9 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use portcullis::{
-    AuthLayer, AuthMethod, Authenticator, Identity, MaybeFuture, MemoryPasswordStore, Outcome, PasswordHash,
-    PasswordVerifier, RequestHead, StoredPasswords,
+    AuthLayer, AuthMethod, Authenticator, Identity, MaybeFuture, Outcome, PasswordHash, PasswordVerifier,
+    RequestHead,
+    verify::{MemoryPasswordStore, StoredPasswords},
 };
 
 use super::Outside;

@@ -1,8 +1,8 @@
 //! A database server with tokens of its own store, which answers later, or not at all.
 
 use portcullis::{
-    AuthLayer, BackendError, Grant, MaybeFuture, PresentedToken, Token, TokenHash, TokenVerifier,
-    Verification,
+    AuthLayer, BackendError, Grant, MaybeFuture, Token, TokenVerifier, Verification,
+    token::{PresentedToken, TokenHash},
 };
 
 use super::{Outside, me};

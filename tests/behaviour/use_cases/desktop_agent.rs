@@ -1,7 +1,7 @@
 //! A desktop agent with a web UI: a header of its own, a few public routes, loopback only.
 
 use http::HeaderName;
-use portcullis::{AllowedHosts, AuthLayer, TokenSource};
+use portcullis::{AllowedHosts, AuthLayer, authenticate::TokenSource};
 
 use super::Outside;
 use crate::common::{TOKEN, request, send};

@@ -10,7 +10,7 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use portcullis::{AllowedHosts, AuthLayer, FileSource, Token, TokenSource};
+use portcullis::{AllowedHosts, AuthLayer, FileSource, Token, authenticate::TokenSource};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tower::{Layer, service_fn};

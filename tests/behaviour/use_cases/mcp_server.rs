@@ -1,6 +1,6 @@
 //! An MCP server: bearer tokens, Host and Origin guarded, and a challenge that tells where its metadata are.
 
-use portcullis::{AllowedHosts, AllowedOrigins, AuthLayer, Challenge, Secret, TokenSet};
+use portcullis::{AllowedHosts, AllowedOrigins, AuthLayer, Secret, TokenSet, middleware::Challenge};
 
 use super::{Outside, me};
 use crate::common::{request, send};

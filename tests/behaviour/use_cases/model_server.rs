@@ -1,7 +1,7 @@
 //! A model server, over HTTP and gRPC: keys from an environment variable, health and metrics open.
 
 use axum::{Router, routing::get};
-use portcullis::{AuthLayer, EnvSource, Secret, SecretSource, TokenSet};
+use portcullis::{AuthLayer, EnvSource, Secret, TokenSet, secret::SecretSource};
 use tokio::net::TcpListener;
 use tonic::{
     Code, Request,

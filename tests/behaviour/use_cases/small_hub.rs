@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use axum::Router;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use portcullis::{
-    Identity, MemoryPasswordStore, PasswordHash, StoredPasswords, Token,
+    Identity, PasswordHash, Token,
     hub_server::{Hub, HubUser, OAuthClientConfig},
     store::SqliteTokenStore,
+    verify::{MemoryPasswordStore, StoredPasswords},
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};

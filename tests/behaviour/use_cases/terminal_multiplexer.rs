@@ -6,7 +6,12 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use portcullis::{
-    AuthLayer, Lifetime, MemoryTokenStore, StoredTokens, UnixTime, store::TokenFilter, testing::TestClock,
+    AuthLayer,
+    clock::UnixTime,
+    cookies::Lifetime,
+    store::{MemoryTokenStore, TokenFilter},
+    testing::TestClock,
+    verify::StoredTokens,
 };
 use tower::{Layer, ServiceExt, service_fn};
 

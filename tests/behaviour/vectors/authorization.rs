@@ -2,8 +2,9 @@
 
 use http::{HeaderName, HeaderValue, Request};
 use portcullis::{
-    Authenticator as _, Grant, Identity, MaybeFuture, Outcome, RequestHead, TokenBuffer,
+    Authenticator as _, Grant, Identity, MaybeFuture, Outcome, RequestHead,
     authenticate::{TokenAuthenticator, TokenSource, TokenSources, token_in_authorization},
+    request::TokenBuffer,
     verify::SharedToken,
 };
 use serde_json::Value;

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use portcullis::{
-    CookieName, CookieScope, Keyring, RequestCookies, Secret, UnixTime,
-    cookie::{CookieDecodeError, SignedValueCodec},
+    Keyring, Secret,
+    clock::UnixTime,
+    cookies::{CookieDecodeError, CookieName, CookieScope, RequestCookies, SignedValueCodec},
 };
 use serde_json::Value;
 

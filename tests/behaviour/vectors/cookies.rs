@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use portcullis::{
-    AuthLayer, AuthMethod, Authenticator, CookieJar, CookieName, CookieScope, Denial, Grant, Identity,
-    Keyring, Lifetime, MaybeFuture, Outcome, Reason, RequestCookies, RequestHead, Secret, Session, UnixTime,
-    cookie::{CookiesTooLarge, ReadCookie},
+    AuthLayer, AuthMethod, Authenticator, Denial, Grant, Identity, Keyring, MaybeFuture, Outcome, Reason,
+    RequestHead, Secret, Session,
+    clock::UnixTime,
+    cookies::{CookieJar, CookieName, CookieScope, CookiesTooLarge, Lifetime, ReadCookie, RequestCookies},
     testing::TestClock,
 };
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis::{PresentedToken, store::SaltedTokenHash};
+use portcullis::{store::SaltedTokenHash, token::PresentedToken};
 use serde_json::Value;
 
 use super::{Rule, judge, load};

@@ -10,8 +10,9 @@ use std::{
 
 use http::{HeaderMap, Request, header::SET_COOKIE};
 use portcullis::{
-    AllowedHosts, AllowedOrigins, AuthLayer, AuthLayerBuilder, Decision, Grant, Identity, Keyring,
-    MaybeFuture, PresentedToken, RequestHead, TokenSource, TokenVerifier, TrustedProxies, Verification,
+    AllowedHosts, AllowedOrigins, AuthLayer, AuthLayerBuilder, Grant, Identity, Keyring, MaybeFuture,
+    RequestHead, TokenVerifier, TrustedProxies, Verification, authenticate::TokenSource,
+    middleware::Decision, token::PresentedToken,
 };
 use serde_json::Value;
 

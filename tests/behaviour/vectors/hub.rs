@@ -4,12 +4,16 @@ use std::{future::Future, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use portcullis::{
-    Keyring, NextUrl, PresentedToken, RedirectPolicy, RequestHead, Scheme, Secret, Token, UnixTime,
+    Keyring, RequestHead, Secret, Token,
     authenticate::token_in_authorization,
-    cookie::{CookieName, CookieScope, SignedValueCodec},
-    guard::{CsrfBinding, CsrfMode, CsrfTokens, RequestCsrf, RequestKind, RequestPolicy},
+    clock::UnixTime,
+    cookies::{CookieName, CookieScope, SignedValueCodec},
     hub_server::{OAuthClientConfig, Username},
+    redirect::{NextUrl, RedirectPolicy},
+    request::Scheme,
+    request_policy::{CsrfBinding, CsrfMode, CsrfTokens, RequestCsrf, RequestKind, RequestPolicy},
     store::{HubStore as _, LoginRecord},
+    token::PresentedToken,
 };
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::Request;
 use portcullis::{
-    AuthLayer, CookieName, HubAuth, Scopes,
-    cookie::CookiePrefix,
+    AuthLayer, HubAuth, Scopes,
+    cookies::{CookieName, CookiePrefix},
     oauth::{CodeChallenge, CodeVerifier},
     testing::TestClock,
 };

@@ -8,8 +8,9 @@ use http::{
     HeaderValue, Request, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, header::ACCESS_CONTROL_ALLOW_ORIGIN,
 };
 use portcullis::{
-    AllowedHosts, AllowedOrigins, Denial, Peer, RequestHead, TrustedProxies,
-    guard::{CsrfBinding, CsrfKey, CsrfTokens, PolicyRule, RequestCsrf, RequestKind, RequestPolicy},
+    AllowedHosts, AllowedOrigins, Denial, RequestHead, TrustedProxies,
+    request::Peer,
+    request_policy::{CsrfBinding, CsrfKey, CsrfTokens, PolicyRule, RequestCsrf, RequestKind, RequestPolicy},
 };
 use serde_json::Value;
 use sha2::Sha256;

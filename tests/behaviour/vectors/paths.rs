@@ -1,6 +1,6 @@
 //! Paths: which cookies a browser sends with them, and whose scope they are.
 
-use portcullis::cookie::{CookiePath, CookiePathMap, PathMatch};
+use portcullis::cookies::{CookiePath, CookiePathMap, PathMatch};
 use serde_json::Value;
 
 use super::{judge, load, octets};

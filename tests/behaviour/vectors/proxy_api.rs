@@ -13,7 +13,7 @@ use std::{cell::RefCell, convert::Infallible};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use portcullis::{AuthLayer, ResponseStyle, Token, TokenSource};
+use portcullis::{AuthLayer, Token, authenticate::TokenSource, middleware::ResponseStyle};
 use serde_json::Value;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 

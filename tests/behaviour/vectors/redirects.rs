@@ -1,6 +1,10 @@
 //! Where a browser is sent after login.
 
-use portcullis::{BaseUrl, NextUrl, Query, RedirectPolicy, Scheme};
+use portcullis::{
+    BaseUrl,
+    redirect::{NextUrl, RedirectPolicy},
+    request::{Query, Scheme},
+};
 use serde_json::Value;
 use url::Url;
 

@@ -12,7 +12,10 @@ use std::{
     process,
 };
 
-use portcullis::{BytesSource, EnvSource, FileSource, Secret, SecretError, SecretErrorKind, SecretSource};
+use portcullis::{
+    EnvSource, FileSource, Secret,
+    secret::{BytesSource, SecretError, SecretErrorKind, SecretSource},
+};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 use tempfile::TempDir;

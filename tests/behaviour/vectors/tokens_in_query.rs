@@ -2,9 +2,9 @@
 
 use http::{HeaderName, HeaderValue, Request};
 use portcullis::{
-    Denial, Query, RequestHead, TokenBuffer,
+    Denial, RequestHead,
     authenticate::{TokenSources, token_in_authorization},
-    redact_query,
+    request::{Query, TokenBuffer, redact_query},
 };
 use serde_json::Value;
 use url::form_urlencoded;

@@ -1,7 +1,7 @@
 //! `Cookie` lines: the reader of one name agrees with the reader of all pairs, and both with one written here.
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
-use portcullis::{CookieName, RequestCookies};
+use portcullis::cookies::{CookieName, RequestCookies};
 
 use super::{cut, is_token, trim};
 

@@ -1,7 +1,10 @@
 //! Encrypted values: only what sealing made opens, at its place, in its one encoding.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use portcullis::{CookieJar, CookieName, CookieScope, RequestCookies, UnixTime, cookie::ReadCookie};
+use portcullis::{
+    clock::UnixTime,
+    cookies::{CookieJar, CookieName, CookieScope, ReadCookie, RequestCookies},
+};
 
 use super::{KEYRING, cut, edited};
 

@@ -5,8 +5,9 @@ use std::cell::Cell;
 
 use http::{HeaderMap, Request};
 use portcullis::{
-    AllowedHosts, AllowedOrigins, Denial, Peer, RequestHead, TrustedProxies,
-    guard::{CsrfCheck, CsrfMode, CsrfRequirement, RequestKind, RequestPolicy},
+    AllowedHosts, AllowedOrigins, Denial, RequestHead, TrustedProxies,
+    request::Peer,
+    request_policy::{CsrfCheck, CsrfMode, CsrfRequirement, RequestKind, RequestPolicy},
 };
 use url::Url;
 

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use portcullis::{
-    AuthLayer, Decision, HubAuth, MaybeFuture, RequestHead, Scopes, Secret, UnixTime, testing::TestClock,
+    AuthLayer, HubAuth, MaybeFuture, RequestHead, Scopes, Secret, clock::UnixTime, middleware::Decision,
+    testing::TestClock,
 };
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};

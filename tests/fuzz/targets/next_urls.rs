@@ -1,8 +1,12 @@
 //! Where a login leads: resolved as a browser does, the target is on our origin, under our base, without token.
 
 use http::{HeaderValue, Uri};
-use portcullis::Scheme;
-use portcullis::{BaseUrl, NextUrl, Query, RedirectPolicy};
+use portcullis::request::Scheme;
+use portcullis::{
+    BaseUrl,
+    redirect::{NextUrl, RedirectPolicy},
+    request::Query,
+};
 use url::Url;
 
 const ORIGIN: &str = "https://hub.example.org:8443";

@@ -2,7 +2,10 @@
 //! fault tells what was found.
 
 use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
-use portcullis::{HashCost, PasswordErrorKind, PasswordHash, Secret};
+use portcullis::{
+    PasswordHash, Secret,
+    password::{HashCost, PasswordErrorKind},
+};
 
 /// A hash that the second reader, written here the plain way, takes.
 struct Stored {

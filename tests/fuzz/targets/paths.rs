@@ -1,7 +1,7 @@
 //! Request paths: the scope found is the one that the path lies under, however a reader behind the gate reads
 //! it; and a path that some reader would put under a scope is never said to lie under none.
 
-use portcullis::cookie::{CookiePath, CookiePathMap, PathMatch};
+use portcullis::cookies::{CookiePath, CookiePathMap, PathMatch};
 
 use super::decoded;
 

@@ -1,6 +1,6 @@
 //! Queries: the token is read as the WHATWG form parser reads it, or refused; it is never shown, never kept.
 
-use portcullis::{Query, TokenBuffer, redact_query};
+use portcullis::request::{Query, TokenBuffer, redact_query};
 
 use super::{cut, holds};
 

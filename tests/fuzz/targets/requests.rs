@@ -10,8 +10,12 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use portcullis::{
-    AllowedHosts, AllowedOrigins, AuthLayer, AuthMethod, Decision, Grant, Identity, MaybeFuture, RequestHead,
-    ResponseStyle, Token, TokenSet, TokenSource, TrustedProxies, UnixTime, testing::TestClock,
+    AllowedHosts, AllowedOrigins, AuthLayer, AuthMethod, Grant, Identity, MaybeFuture, RequestHead, Token,
+    TokenSet, TrustedProxies,
+    authenticate::TokenSource,
+    clock::UnixTime,
+    middleware::{Decision, ResponseStyle},
+    testing::TestClock,
 };
 use url::{Url, form_urlencoded};
 
@@ -204,7 +208,7 @@ fn is_proved(gate: &Gate, request: &Request<()>, credential: AuthMethod) -> bool
 /// Nothing of the token is told, no line is broken, no redirect leads away.
 fn judge(request: &Request<()>, response: &Response<()>, body: &[u8]) {
     let path = decoded(request.uri().path().as_bytes());
-    let query = portcullis::Query::from_uri(request.uri()).without_token();
+    let query = portcullis::request::Query::from_uri(request.uri()).without_token();
     let elsewhere = [
         path,
         decoded(&query),

@@ -1,6 +1,6 @@
 //! Salted hashes of tokens: one form, bounded work, and a token that is only what the hash was made of.
 
-use portcullis::{PresentedToken, store::SaltedTokenHash};
+use portcullis::{store::SaltedTokenHash, token::PresentedToken};
 
 /// The text of a hash, a line end, and a token.
 pub fn run(data: &[u8]) {

@@ -1,6 +1,6 @@
 //! JupyterHub's scopes: what is read has the parts it was written of, covers itself, and nothing without its filter.
 
-use portcullis::{Scope, Scopes};
+use portcullis::{Scopes, session::Scope};
 
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {

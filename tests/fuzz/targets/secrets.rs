@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::LazyLock};
 
-use portcullis::{BytesSource, FileSource, Keyring, Secret, SecretError, SecretSource, SourceChain, Token};
+use portcullis::{
+    FileSource, Keyring, Secret, Token,
+    secret::{BytesSource, SecretError, SecretSource, SourceChain},
+};
 
 thread_local! {
     /// A file of this process's own, in memory where the system has such a place.

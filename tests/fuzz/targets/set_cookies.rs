@@ -7,7 +7,8 @@ use http::{
     header::{COOKIE, SET_COOKIE},
 };
 use portcullis::{
-    CookieJar, CookieName, CookieScope, RequestCookies, SetCookies, UnixTime, cookie::ReadCookie,
+    clock::UnixTime,
+    cookies::{CookieJar, CookieName, CookieScope, ReadCookie, RequestCookies, SetCookies},
 };
 
 use super::{KEYRING, cut, is_token};

@@ -1,9 +1,10 @@
 //! Texts that an operator configures: taken as they are read by others, or refused with the setting's name.
 
 use portcullis::{
-    AllowedHosts, AllowedOrigins, AuthLayer, Challenge, CookieName, CookieScope, RequestHead, Token,
-    TrustedProxies,
-    guard::{Origin, RequestPolicy},
+    AllowedHosts, AllowedOrigins, AuthLayer, RequestHead, Token, TrustedProxies,
+    cookies::{CookieName, CookieScope},
+    middleware::Challenge,
+    request_policy::{Origin, RequestPolicy},
 };
 use url::Url;
 

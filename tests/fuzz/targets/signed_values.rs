@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use portcullis::{
-    CookieName, UnixTime,
-    cookie::{CookieDecodeError, SignedValueCodec},
+    clock::UnixTime,
+    cookies::{CookieDecodeError, CookieName, SignedValueCodec},
 };
 use sha2::Sha256;
 

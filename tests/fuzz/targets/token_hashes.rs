@@ -1,6 +1,6 @@
 //! Token hashes: 64 hexadecimal digits and nothing else; what is read is what is printed.
 
-use portcullis::TokenHash;
+use portcullis::token::TokenHash;
 
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {

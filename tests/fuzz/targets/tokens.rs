@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use portcullis::{Grant, Identity, PresentedToken, Secret, Token, TokenSet};
+use portcullis::{Grant, Identity, Secret, Token, TokenSet, token::PresentedToken};
 
 use super::edited;
 

@@ -3,7 +3,7 @@
 use http::Request;
 use portcullis::{
     RequestHead,
-    guard::{CsrfBinding, CsrfCheck, CsrfRequirement, CsrfTokens, RequestCsrf},
+    request_policy::{CsrfBinding, CsrfCheck, CsrfRequirement, CsrfTokens, RequestCsrf},
 };
 
 use super::{KEYRING, cut, edited};

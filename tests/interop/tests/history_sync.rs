@@ -5,8 +5,10 @@
 use std::time::{Duration, Instant};
 
 use portcullis::{
-    AuthLayer, Clock as _, Grant, Identity, Reason, RequestHead, StoredTokens, SystemClock, UnixTime,
+    AuthLayer, Grant, Identity, Reason, RequestHead,
+    clock::{Clock as _, SystemClock, UnixTime},
     store::{PostgresTokenStore, TokenFilter},
+    verify::StoredTokens,
 };
 use portcullis_interop::postgres::Postgres;
 

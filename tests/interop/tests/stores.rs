@@ -11,13 +11,15 @@ use std::{
 };
 
 use portcullis::{
-    Clock as _, Grant, Identity, PresentedToken, StoredTokens, SystemClock, Token, TokenStore, TokenVerifier,
-    Verification,
+    Grant, Identity, Token, TokenVerifier, Verification,
+    clock::{Clock as _, SystemClock},
     store::{
         CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, PostgresTokenStore, SqliteTokenStore,
-        StoreErrorKind, TokenFilter, TokenRecord,
+        StoreErrorKind, TokenFilter, TokenRecord, TokenStore,
     },
     testing::{hub_store_conformance, token_store_conformance},
+    token::PresentedToken,
+    verify::StoredTokens,
 };
 use portcullis_interop::{install, postgres::Postgres};
 

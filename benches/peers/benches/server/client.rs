@@ -72,8 +72,8 @@ impl Client {
 /// The request that is sent again and again. Logs in first if the credential is a cookie.
 pub(crate) fn request(credential: Credential, address: SocketAddr) -> Vec<u8> {
     let credential = match credential {
-        AuthMethod::Token => format!("Authorization: Bearer {TOKEN}"),
-        AuthMethod::Cookie { login } => format!("Cookie: {}", cookies(&log_in(login, address))),
+        Credential::Token => format!("Authorization: Bearer {TOKEN}"),
+        Credential::Cookie { login } => format!("Cookie: {}", cookies(&log_in(login, address))),
     };
     head(&format!("GET {STATUS_PATH}"), "keep-alive", &credential).into()
 }

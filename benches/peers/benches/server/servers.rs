@@ -53,13 +53,13 @@ pub(crate) fn variants() -> Vec<Variant> {
     let token = |name, router, greeting| Variant {
         name,
         router,
-        credential: AuthMethod::Token,
+        credential: Credential::Token,
         greeting,
     };
     let cookie = |name, router, login, greeting| Variant {
         name,
         router,
-        credential: AuthMethod::Cookie { login },
+        credential: Credential::Cookie { login },
         greeting,
     };
     // `AuthLayer::token` names its users `Anonymous` and a moon of Jupiter.

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis::{PresentedToken, StoredTokens, TokenStore};
+use portcullis::{store::TokenStore, token::PresentedToken, verify::StoredTokens};
 
 type Outcome = Result<(), Box<dyn Error>>;
 

@@ -1,0 +1,321 @@
+//! The login cookie that holds who somebody is.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::HeaderValue;
+
+use super::{
+    Authenticator, Outcome,
+    login_payload::{self, LoginPayload},
+};
+use crate::{
+    clock::{MonotonicTime, UnixTime},
+    cookies::{
+        CookieDecodeError, CookieError, CookieJar, DecodedCookie, Keyring, ReadCookie, RequestCookies,
+    },
+    denial::Reason,
+    maybe_future::MaybeFuture,
+    random,
+    request::head::RequestHead,
+    session::{AuthMethod, LoginMark, Session, grant::Grant},
+    store::{self, RevokedSessions},
+    swappable::Swappable,
+    token::TokenHash,
+    verify::{TokenVerifier, Verification},
+};
+
+/// Whoever the login cookie of a request names: Jupyter Server's way, where nothing is kept on the server.
+///
+/// The payload is that of [`Identity::to_payload`](crate::Identity::to_payload), with the scopes and the end of the grant
+/// where it has them. A cookie that cannot be opened, or names nobody, is
+/// `Rejected`; the gate removes it from the browser.
+///
+/// # Security
+///
+/// A copied cookie is good until its time is over, the key changes, or the owner logs out: the logins that were
+/// ended are all that a gate keeps, in this process alone.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{authenticate::IdentityCookie, cookies::{CookieJar, CookieScope}, Keyring};
+///
+/// let jar = CookieJar::signed(&Keyring::generate(), CookieScope::server("/")?);
+/// let authenticator = LoginCookieAuthenticator::new(jar);
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct LoginCookieAuthenticator(Arc<Inner>);
+
+struct Inner {
+    keys: Swappable<VersionedJar>,
+    /// Who knows the tokens that logins were made with.
+    verifiers: Vec<Arc<dyn TokenVerifier>>,
+    ended: Arc<RevokedSessions>,
+}
+
+/// A jar, and how often another one has taken its place.
+struct VersionedJar {
+    jar: CookieJar,
+    epoch: u16,
+}
+
+/// How far ahead a login may begin: less than what is believed of a cookie's time.
+const SECONDS_AHEAD: u64 = 60;
+
+impl LoginCookieAuthenticator {
+    /// Reads the cookie of `jar`.
+    pub fn new(jar: CookieJar) -> Self {
+        Self::for_layer(jar, Vec::new(), Arc::new(RevokedSessions::new()))
+    }
+
+    /// The same, which asks these verifiers whether the token of a login is still good, and takes none of the
+    /// logins that were ended.
+    pub(crate) fn for_layer(
+        jar: CookieJar,
+        verifiers: Vec<Arc<dyn TokenVerifier>>,
+        ended: Arc<RevokedSessions>,
+    ) -> Self {
+        let epoch = ended.key_generation();
+        Self(Arc::new(Inner {
+            keys: Swappable::new(VersionedJar { jar, epoch }),
+            verifiers,
+            ended,
+        }))
+    }
+
+    /// The jar it reads.
+    pub fn jar(&self) -> CookieJar {
+        self.0.keys.read(|keys| keys.jar.clone())
+    }
+
+    /// Reads and writes with other keys from now on, which ends every login.
+    pub(crate) fn change_keyring(&self, keyring: &Keyring) {
+        let (jar, epoch) = self.0.keys.read(|keys| {
+            let jar = CookieJar::signed(keyring, keys.jar.scope().clone());
+            (jar.with_lifetime(keys.jar.lifetime()), keys.epoch.wrapping_add(1))
+        });
+        self.0.keys.replace(VersionedJar { jar, epoch });
+        self.0.ended.revoke_all_before(epoch);
+    }
+
+    /// The `Set-Cookie` line of `login` for the browser at `host`.
+    ///
+    /// # Errors
+    ///
+    /// If it is too long for a cookie.
+    pub(crate) fn set_cookie(
+        &self,
+        login: &LoginPayload,
+        host: &[u8],
+        now: UnixTime,
+        https: bool,
+    ) -> Result<HeaderValue, CookieError> {
+        self.0.keys.read(|keys| {
+            let lifetime = keys.jar.lifetime();
+            let started = match login.started_at {
+                Some(start) => start.min(now),
+                None => self.unused_start(login, now),
+            };
+            let left = lifetime
+                .absolute_timeout()
+                .saturating_sub(now.saturating_duration_since(started));
+            let (issued_at, life, begin) = match lifetime.idle_timeout() {
+                // The time of the value is that of the login, as a Jupyter Server has it.
+                None => (started, left, None),
+                Some(idle) => (now, idle.min(left), (started != now).then_some(started)),
+            };
+            let login = LoginPayload {
+                started_at: begin,
+                // A cookie that Jupyter wrote has none.
+                id: login.id.or_else(|| Some(random::bytes())),
+                ..login.clone()
+            };
+            let payload = login_payload::to_payload(&login);
+            keys.jar
+                .for_host(host)
+                .set_cookie_with_age(payload.as_bytes(), issued_at, life, https)
+        })
+    }
+
+    /// A second at which no login of the same user began that was ended: a name that is free.
+    fn unused_start(&self, login: &LoginPayload, now: UnixTime) -> UnixTime {
+        // Whoever logs in and out more often than that within a second waits for the next.
+        let mut seconds = (0..SECONDS_AHEAD).map(|ahead| now.saturating_add(Duration::from_secs(ahead)));
+        let always = || MonotonicTime::from_duration(Duration::ZERO);
+        let free = seconds.find(|second| !self.0.ended.contains(named(login, *second), always));
+        free.unwrap_or(now)
+    }
+
+    /// The logins whose cookies came with a request, as far as they can be told without asking anybody, each
+    /// with its begin.
+    pub(crate) fn sessions_in(
+        &self,
+        cookies: &RequestCookies<'_>,
+        head: RequestHead<'_>,
+    ) -> Vec<LoginPayload> {
+        let mut logins = Vec::new();
+        self.0.keys.read(|keys| {
+            let jar = keys.jar.for_host(head.host().unwrap_or_default());
+            let now = || head.now();
+            jar.decode_each(cookies, now, |opened| {
+                let login = login_payload::from_payload(opened.payload());
+                if let Some((login, started)) =
+                    login.and_then(|login| self.if_current(login, &opened, keys, head))
+                {
+                    let started_at = Some(started);
+                    logins.push(LoginPayload { started_at, ..login });
+                }
+            });
+        });
+        logins
+    }
+
+    /// Ends `login` before its time: no copy of its cookie is good any more.
+    pub(crate) fn revoke(&self, login: &LoginPayload, head: RequestHead<'_>) {
+        let Some(started_at) = login.started_at else {
+            return;
+        };
+        let (limit, now) = (self.jar().lifetime().absolute_timeout(), head.monotonic_now());
+        // A date that is set back makes cookies live longer, so they are reckoned to be new, and then some.
+        let until = now
+            .saturating_add(limit)
+            .saturating_add(Duration::from_secs(24 * 3600));
+        self.0.ended.revoke(named(login, started_at), until, now);
+    }
+
+    /// The login and its begin, unless it is over.
+    #[inline]
+    fn if_current(
+        &self,
+        login: LoginPayload,
+        opened: &DecodedCookie<'_>,
+        keys: &VersionedJar,
+        head: RequestHead<'_>,
+    ) -> Option<(LoginPayload, UnixTime)> {
+        let started = login.started_at.unwrap_or(opened.login_at());
+        let is_over = login.started_at.is_some()
+            && head.now().saturating_duration_since(started) > keys.jar.lifetime().absolute_timeout()
+            || self
+                .0
+                .ended
+                .contains(named(&login, started), || head.monotonic_now());
+        (!is_over).then_some((login, started))
+    }
+
+    fn outcome(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
+        let cookies = match RequestCookies::from_head(head) {
+            Ok(cookies) => cookies,
+            Err(too_large) => return Outcome::Malformed(too_large.into()).into(),
+        };
+        if cookies.is_empty() {
+            return Outcome::Absent.into();
+        }
+        self.0.keys.read(|keys| {
+            let jar = keys.jar.for_host(head.host().unwrap_or_default());
+            // Of one login there may be two cookies, one of before a renewal.
+            let who =
+                |payload: &[u8]| login_payload::from_payload(payload).map(|login| (login.grant, login.token));
+            let read = |read: ReadCookie<'_>| match read {
+                ReadCookie::Missing => Outcome::Absent.into(),
+                ReadCookie::Ambiguous | ReadCookie::Invalid(CookieDecodeError::Invalid) => {
+                    Outcome::Rejected(Reason::InvalidCookie).into()
+                }
+                ReadCookie::Invalid(CookieDecodeError::Expired) => {
+                    Outcome::Rejected(Reason::ExpiredCookie).into()
+                }
+                ReadCookie::Valid(opened) => self.opened(&opened, keys, head),
+            };
+            jar.read(&cookies, || head.now(), who, read)
+        })
+    }
+
+    #[inline]
+    fn opened(
+        &self,
+        opened: &DecodedCookie<'_>,
+        keys: &VersionedJar,
+        head: RequestHead<'_>,
+    ) -> MaybeFuture<Outcome> {
+        let Some(login) = login_payload::from_payload(opened.payload()) else {
+            return Outcome::Rejected(Reason::InvalidCookie).into();
+        };
+        let Some((login, started)) = self.if_current(login, opened, keys, head) else {
+            return Outcome::Rejected(Reason::ExpiredCookie).into();
+        };
+        let mark =
+            LoginMark {
+                started: started.as_secs() as u32,
+                epoch: keys.epoch,
+                is_due: opened.needs_renewal()
+                    || keys.jar.lifetime().idle_timeout().is_some_and(|idle| {
+                        head.now().saturating_duration_since(opened.issued_at()) * 2 >= idle
+                    }),
+                id: login.id,
+            };
+        match login.token {
+            None => accepted(login.grant, mark),
+            Some(token) => self.verify_token(token, mark),
+        }
+    }
+
+    /// What a login is worth that was made with the token of this hash: what the token is worth now.
+    #[cold]
+    fn verify_token(&self, token: TokenHash, mark: LoginMark) -> MaybeFuture<Outcome> {
+        let mut answers = Vec::new();
+        for verifier in &self.0.verifiers {
+            match verifier.verify_hash(token) {
+                // Nothing has to be waited for, as long as nobody before has to be.
+                MaybeFuture::Ready(Verification::Valid(grant)) if answers.is_empty() => {
+                    return accepted(grant, mark);
+                }
+                MaybeFuture::Ready(Verification::Unknown | Verification::Rejected(_)) => {}
+                answer => answers.push(answer),
+            }
+        }
+        if answers.is_empty() {
+            return Outcome::Rejected(Reason::ExpiredCookie).into();
+        }
+        MaybeFuture::from_future(async move {
+            let mut outcome = Outcome::Rejected(Reason::ExpiredCookie);
+            for answer in answers {
+                match answer.await {
+                    Verification::Valid(grant) => {
+                        let session = Session::new(grant, AuthMethod::Cookie);
+                        return Outcome::Authenticated(session.with_login_mark(mark));
+                    }
+                    Verification::Unavailable(unavailable) => outcome = Outcome::Unavailable(unavailable),
+                    Verification::Rejected(_) | Verification::Unknown => {}
+                }
+            }
+            outcome
+        })
+    }
+}
+
+impl Authenticator for LoginCookieAuthenticator {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
+        self.outcome(head)
+    }
+}
+
+impl fmt::Debug for LoginCookieAuthenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentityCookie")
+            .field("jar", &self.jar())
+            .finish_non_exhaustive()
+    }
+}
+
+#[inline]
+fn accepted(grant: Grant, mark: LoginMark) -> MaybeFuture<Outcome> {
+    Outcome::Authenticated(Session::new(grant, AuthMethod::Cookie).with_login_mark(mark)).into()
+}
+
+/// A login by its name.
+fn named(login: &LoginPayload, started_at: UnixTime) -> store::SessionKey<'_> {
+    store::SessionKey {
+        username: login.grant.identity().username(),
+        started: started_at.as_secs() as u32,
+    }
+}

@@ -1,0 +1,425 @@
+//! The keys that cookies are signed and sealed with.
+
+use std::{fmt, sync::Arc};
+
+use hkdf::Hkdf;
+use hmac::{KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::{clock::UnixTime, digest::Hmac, error::ConfigError, random, secret::Secret};
+
+/// The keys of one server or hub: one writes, and several may read until their retirement.
+///
+/// A clone is one counted reference.
+///
+/// # Keys
+///
+/// | key | made by | used for |
+/// |---|---|---|
+/// | signing | the secret as it is, after mixing | cookies that peers read: HMAC-SHA256, the signed values of Tornado |
+/// | `portcullis/v1/encrypted cookie` | HKDF-SHA256 (RFC 5869) with this label as info | cookies that only the writer reads: AES-256-GCM-SIV |
+/// | `portcullis/v1/encrypted cookie key id` | the same | one octet that says which key sealed a cookie |
+/// | `portcullis/v1/xsrf` | the same | the XSRF token: HMAC-SHA256 |
+///
+/// Mixing comes first, so that a change of the password or of a configured token ends every session:
+/// HMAC-SHA256 with the secret as key over the text of the password hash, exactly as a Jupyter Server does;
+/// then, if a token is configured, HMAC-SHA256 with the result as key over `token`, a NUL and the token.
+///
+/// # Security
+///
+/// The signing key and the sub-keys come from the same secret by different routes. HKDF's first step uses the
+/// secret as a message under a fixed key, signing uses it as the key, so values of one tell nothing of the
+/// other as long as HMAC is a pseudo-random function.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{clock::UnixTime, Keyring, Secret};
+///
+/// let old = Secret::from(&[7; 32][..]);
+/// let new = Secret::from(&[8; 32][..]);
+/// let keyring = Keyring::from_secret(new)?
+///     .with_previous_key(old, UnixTime::from_secs(1_800_000_000))?
+///     .bound_to_password("argon2:$argon2id$…");
+/// assert_eq!(format!("{keyring:?}"), "Keyring");
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Keyring(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    writing: Secret,
+    reading: Vec<(Secret, UnixTime)>,
+    password: Option<Secret>,
+    token: Option<Secret>,
+    keys: KeySet<Key>,
+}
+
+impl Keyring {
+    /// The fewest octets of a secret.
+    pub const MIN_SECRET_LEN: usize = 32;
+
+    /// The most reading keys; a forged cookie is tried with each of them.
+    pub const MAX_PREVIOUS_KEYS: usize = 4;
+
+    /// A keyring that writes and reads with one secret.
+    ///
+    /// # Errors
+    ///
+    /// If the secret has fewer than [`Keyring::MIN_SECRET_LEN`] octets.
+    pub fn from_secret(secret: Secret) -> Result<Self, ConfigError> {
+        Ok(Self::with_current(checked(secret)?))
+    }
+
+    /// A keyring with a secret drawn at random, which dies with the process.
+    pub fn generate() -> Self {
+        let octets = Zeroizing::new(random::bytes::<{ Self::MIN_SECRET_LEN }>());
+        Self::with_current(Secret::from(&octets[..]))
+    }
+
+    fn with_current(writing: Secret) -> Self {
+        Self(Arc::new(Inner {
+            keys: KeySet::of(Key::of(&writing)),
+            writing,
+            reading: Vec::new(),
+            password: None,
+            token: None,
+        }))
+    }
+
+    /// Default: none. One more secret, whose cookies are read until `retires_at`.
+    ///
+    /// Password and token are mixed into it like into the first, whatever the order of the calls.
+    ///
+    /// # Errors
+    ///
+    /// If the secret has fewer than [`Keyring::MIN_SECRET_LEN`] octets, or there are
+    /// [`Keyring::MAX_PREVIOUS_KEYS`] reading keys already.
+    pub fn with_previous_key(self, secret: Secret, retires_at: UnixTime) -> Result<Self, ConfigError> {
+        let secret = checked(secret)?;
+        if self.0.reading.len() >= Self::MAX_PREVIOUS_KEYS {
+            return Err(ConfigError::new(
+                "reading keys",
+                format!("expected at most {}, found more", Self::MAX_PREVIOUS_KEYS),
+            ));
+        }
+        Ok(self.rebuild(|parts| parts.reading.push((secret, retires_at))))
+    }
+
+    /// Default: no mixing, as at a hub. The text of the server's password hash, empty if it has no password:
+    /// changing it ends every session.
+    ///
+    /// A Jupyter Server always mixes, also the empty text.
+    #[must_use]
+    pub fn bound_to_password(self, hashed: &str) -> Self {
+        self.rebuild(|parts| parts.password = Some(Secret::from(hashed)))
+    }
+
+    /// Default: no mixing. A configured token: changing it ends every session.
+    ///
+    /// Cookies are then no longer exchangeable with a Jupyter Server that shares the secret.
+    #[must_use]
+    pub fn bound_to_token(self, token: &[u8]) -> Self {
+        self.rebuild(|parts| parts.token = Some(Secret::from(token)))
+    }
+
+    fn rebuild(self, change: impl FnOnce(&mut Inner)) -> Self {
+        let mut parts = Arc::unwrap_or_clone(self.0);
+        change(&mut parts);
+        let mix = |secret: &Secret| {
+            let mut mixed = secret.clone();
+            if let Some(password) = &parts.password {
+                mixed = Secret::from(&mac(&mixed, &[password.expose()])[..]);
+            }
+            if let Some(token) = &parts.token {
+                mixed = Secret::from(&mac(&mixed, &[b"token\0", token.expose()])[..]);
+            }
+            Key::of(&mixed)
+        };
+        parts.keys = KeySet {
+            current: mix(&parts.writing),
+            previous: parts
+                .reading
+                .iter()
+                .map(|(secret, retires_at)| (mix(secret), *retires_at))
+                .collect(),
+        };
+        Self(Arc::new(parts))
+    }
+
+    pub(super) fn keys(&self) -> &KeySet<Key> {
+        &self.0.keys
+    }
+
+    /// The authentication code of an XSRF token.
+    pub(crate) fn xsrf_mac(&self, message: &[u8]) -> [u8; 32] {
+        self.0.keys.current.xsrf.mac(message)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keyring")
+    }
+}
+
+/// What one secret gives, set up once: a keyed HMAC saves two blocks of each message.
+#[derive(Clone)]
+pub(super) struct Key {
+    signing: Hmac,
+    xsrf: Hmac,
+    expander: Hkdf<Sha256>,
+}
+
+impl Key {
+    fn of(secret: &Secret) -> Self {
+        let expander = Hkdf::new(None, secret.expose());
+        Self {
+            signing: Hmac::new(secret.expose()),
+            xsrf: Hmac::new(&*expand(&expander, KeyPurpose::Xsrf)),
+            expander,
+        }
+    }
+
+    pub(super) fn signing(&self) -> &Hmac {
+        &self.signing
+    }
+
+    #[cfg_attr(
+        not(feature = "encrypted-cookies"),
+        allow(dead_code, reason = "sealing asks for it")
+    )]
+    pub(super) fn sub_key(&self, purpose: KeyPurpose) -> Zeroizing<[u8; 32]> {
+        expand(&self.expander, purpose)
+    }
+}
+
+/// What a sub-key is for. A key is never used for two purposes.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "encrypted-cookies"),
+    allow(dead_code, reason = "sealing asks for it")
+)]
+pub(super) enum KeyPurpose {
+    EncryptedCookie,
+    EncryptedCookieKeyId,
+    Xsrf,
+}
+
+impl KeyPurpose {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::EncryptedCookie => "portcullis/v1/encrypted cookie",
+            Self::EncryptedCookieKeyId => "portcullis/v1/encrypted cookie key id",
+            Self::Xsrf => "portcullis/v1/xsrf",
+        }
+    }
+}
+
+/// One that writes, and those that read, each with the time of its retirement.
+#[derive(Clone)]
+pub(super) struct KeySet<K> {
+    current: K,
+    previous: Box<[(K, UnixTime)]>,
+}
+
+impl<K> KeySet<K> {
+    fn of(writing: K) -> Self {
+        Self {
+            current: writing,
+            previous: Box::new([]),
+        }
+    }
+
+    pub(super) fn map<L>(&self, mut f: impl FnMut(&K) -> L) -> KeySet<L> {
+        KeySet {
+            current: f(&self.current),
+            previous: self
+                .previous
+                .iter()
+                .map(|(key, until)| (f(key), *until))
+                .collect(),
+        }
+    }
+
+    pub(super) fn writing(&self) -> &K {
+        &self.current
+    }
+
+    /// The first key for which `read` has an answer, and whether it is a reading key. The clock is read only
+    /// when a reading key is asked.
+    pub(super) fn find<T>(
+        &self,
+        now: impl Fn() -> UnixTime,
+        mut read: impl FnMut(&K) -> Option<T>,
+    ) -> Option<(T, bool)> {
+        if let Some(found) = read(&self.current) {
+            return Some((found, false));
+        }
+        self.previous
+            .iter()
+            .filter(|(_, retires_at)| now() < *retires_at)
+            .find_map(|(key, _)| Some((read(key)?, true)))
+    }
+}
+
+fn checked(secret: Secret) -> Result<Secret, ConfigError> {
+    if secret.len() < Keyring::MIN_SECRET_LEN {
+        return Err(ConfigError::new(
+            "cookie secret",
+            format!(
+                "expected at least {} octets, found {}",
+                Keyring::MIN_SECRET_LEN,
+                secret.len()
+            ),
+        ));
+    }
+    Ok(secret)
+}
+
+fn mac(key: &Secret, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let mut mac = hmac::Hmac::<Sha256>::new_from_slice(key.expose()).expect("HMAC takes a key of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    Zeroizing::new(mac.finalize().into_bytes().into())
+}
+
+fn expand(expander: &Hkdf<Sha256>, purpose: KeyPurpose) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    expander
+        .expand(purpose.label().as_bytes(), &mut *key)
+        .expect("one block of output is within the bound");
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PURPOSES: [KeyPurpose; 3] = [
+        KeyPurpose::EncryptedCookie,
+        KeyPurpose::EncryptedCookieKeyId,
+        KeyPurpose::Xsrf,
+    ];
+
+    fn secret(octet: u8) -> Secret {
+        Secret::from(&[octet; 32][..])
+    }
+
+    fn sample(keyring: &Keyring) -> [u8; 32] {
+        keyring.keys().writing().signing().mac(b"sample")
+    }
+
+    #[test]
+    fn every_label_stands_in_the_documentation_once_and_differs_from_the_others() {
+        let page = include_str!("keyring.rs");
+        for (place, purpose) in PURPOSES.into_iter().enumerate() {
+            // Without a wildcard, so that a new purpose does not compile until it is listed above.
+            let listed = match purpose {
+                KeyPurpose::EncryptedCookie => 0,
+                KeyPurpose::EncryptedCookieKeyId => 1,
+                KeyPurpose::Xsrf => 2,
+            };
+            assert_eq!(listed, place);
+            let row = format!("/// | `{}` |", purpose.label());
+            assert_eq!(page.matches(&row).count(), 1, "{row}");
+        }
+    }
+
+    #[test]
+    fn no_two_purposes_and_no_two_secrets_share_a_key() {
+        let rings = [
+            Keyring::from_secret(secret(1)).expect("long enough"),
+            Keyring::from_secret(secret(2)).expect("long enough"),
+            Keyring::from_secret(secret(1))
+                .expect("long enough")
+                .bound_to_password(""),
+            Keyring::from_secret(secret(1))
+                .expect("long enough")
+                .bound_to_token(b""),
+        ];
+        let mut keys: Vec<[u8; 32]> = rings
+            .iter()
+            .flat_map(|ring| PURPOSES.map(|purpose| *ring.keys().writing().sub_key(purpose)))
+            .collect();
+        let all = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+    }
+
+    #[test]
+    fn the_order_of_the_calls_makes_no_difference() {
+        let late = UnixTime::from_secs(100);
+        let one = Keyring::from_secret(secret(1)).expect("long enough");
+        let first = one
+            .clone()
+            .bound_to_token(b"t")
+            .bound_to_password("p")
+            .with_previous_key(secret(2), late)
+            .expect("long enough");
+        let second = one
+            .with_previous_key(secret(2), late)
+            .expect("long enough")
+            .bound_to_password("p")
+            .bound_to_token(b"t");
+        assert_eq!(sample(&first), sample(&second));
+        let read = |ring: &Keyring| {
+            ring.keys()
+                .find(
+                    || UnixTime::from_secs(99),
+                    |key| {
+                        let code = key.signing().mac(b"sample");
+                        (code != sample(ring)).then_some(code)
+                    },
+                )
+                .expect("a reading key")
+        };
+        assert_eq!(read(&first), read(&second));
+    }
+
+    #[test]
+    fn a_reading_key_retires_at_its_time() {
+        let ring = Keyring::generate()
+            .with_previous_key(secret(2), UnixTime::from_secs(100))
+            .expect("long enough");
+        for (now, expected) in [(99, 2), (100, 1), (101, 1)] {
+            let mut asked = 0;
+            let found = ring.keys().find(
+                || UnixTime::from_secs(now),
+                |_| {
+                    asked += 1;
+                    None::<()>
+                },
+            );
+            assert!(found.is_none());
+            assert_eq!(asked, expected, "at {now}");
+        }
+    }
+
+    #[test]
+    fn a_short_secret_and_a_fifth_reading_key_are_refused() {
+        for length in [0, 1, 31] {
+            let error = Keyring::from_secret(Secret::from(vec![1; length])).expect_err("too short");
+            assert_eq!(
+                error.to_string(),
+                format!("cookie secret: expected at least 32 octets, found {length}")
+            );
+        }
+        let mut ring = Keyring::generate();
+        for octet in 0..4 {
+            ring = ring
+                .with_previous_key(secret(octet), UnixTime::from_secs(1))
+                .expect("a place");
+        }
+        assert!(ring.with_previous_key(secret(9), UnixTime::from_secs(1)).is_err());
+    }
+
+    #[test]
+    fn debug_shows_the_name_only() {
+        assert_eq!(format!("{:?}", Keyring::generate()), "Keyring");
+    }
+}

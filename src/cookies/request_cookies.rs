@@ -1,0 +1,432 @@
+//! The cookies of a request, read over octets.
+
+use std::{array, collections::HashSet, fmt, iter, iter::Take};
+
+use http::{HeaderMap, HeaderValue};
+use memchr::{memchr, memchr_iter, memmem::Finder, memrchr};
+
+use super::name::{CookieName, is_token};
+use crate::{
+    denial::{Denial, Reason},
+    request::{
+        head::RequestHead,
+        header_names::{self, DuplicateHeader, single_value},
+    },
+};
+
+/// The cookies that came with a request, proven to be within the bounds.
+///
+/// # Rules
+///
+/// 1. Several `Cookie` fields read as if joined by `; ` (HTTP/2 splits them).
+/// 2. More than [`RequestCookies::MAX_BYTES`] octets, or more than [`RequestCookies::MAX_COOKIES`] pieces
+///    between semicolons that are not blank: too large, and none is read.
+/// 3. Every `;` separates: no quoting, no comma, no legacy mode of RFC 2109.
+/// 4. A name stands before the first `=`, its value behind it; spaces and tabs at both ends of each are
+///    taken off, nothing else is. Without `=`, or with an empty name, it is nobody's cookie.
+/// 5. A name that is not an RFC 9110 token, and a value with a control octet other than the tab, drop that
+///    pair alone. Octets above 7F are kept as they are; quotes and escapes stay in the value.
+/// 6. Names are equal octet by octet.
+///
+/// Order means nothing: RFC 6265bis §4.2.2. Nothing is allocated but by [`RequestCookies::values`].
+///
+/// # Example
+///
+/// ```
+/// use portcullis::cookies::{CookieName, RequestCookies};
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("cookie", "a=1; _xsrf=x; a=2; a=1".parse()?);
+/// let cookies = RequestCookies::from_headers(&headers)?;
+/// let name = CookieName::custom("a")?;
+/// assert_eq!(cookies.values(&name).collect::<Vec<_>>(), [b"1", b"2"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct RequestCookies<'a> {
+    lines: Lines<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Lines<'a> {
+    /// The only `Cookie` field, if there is one.
+    Single(Option<&'a [u8]>),
+    /// Several `Cookie` fields.
+    Fields(&'a HeaderMap),
+    /// Lines that did not come as header fields.
+    Bytes(&'a [&'a [u8]]),
+}
+
+impl<'a> RequestCookies<'a> {
+    /// The most octets that are read, over all fields.
+    pub const MAX_BYTES: usize = 16_384;
+
+    /// The most pieces between semicolons that are read, blank ones not counted.
+    pub const MAX_COOKIES: usize = 256;
+
+    /// The most different values of one name among which [`RequestCookies::distinct_values`] looks.
+    pub const MAX_VALUES_PER_NAME: usize = 8;
+
+    /// The cookies of a request: as [`RequestCookies::from_headers`] its header fields.
+    ///
+    /// # Errors
+    ///
+    /// [`CookiesTooLarge`], by rule 2.
+    pub fn from_head(head: RequestHead<'a>) -> Result<Self, CookiesTooLarge> {
+        Self::from_headers(head.headers())
+    }
+
+    /// The cookies in the `Cookie` fields of a head.
+    ///
+    /// # Errors
+    ///
+    /// [`CookiesTooLarge`], by rule 2; the answer to it is 431.
+    pub fn from_headers(headers: &'a HeaderMap) -> Result<Self, CookiesTooLarge> {
+        Self::bounded(match single_value(headers, &header_names::COOKIE) {
+            Ok(field) => Lines::Single(field.map(HeaderValue::as_bytes)),
+            Err(DuplicateHeader) => Lines::Fields(headers),
+        })
+    }
+
+    /// The cookies in lines of octets, which need not be what an HTTP receiver lets through.
+    ///
+    /// # Errors
+    ///
+    /// [`CookiesTooLarge`], by rule 2.
+    pub fn from_lines(lines: &'a [&'a [u8]]) -> Result<Self, CookiesTooLarge> {
+        Self::bounded(Lines::Bytes(lines))
+    }
+
+    fn bounded(lines: Lines<'a>) -> Result<Self, CookiesTooLarge> {
+        let (count, bytes) = lines
+            .iter()
+            .fold((0, 0), |(count, bytes), line| (count + 1, bytes + line.len()));
+        if bytes > Self::MAX_BYTES {
+            return Err(CookiesTooLarge::Bytes);
+        }
+        // A piece takes two bytes, with what separates it from the next: there is no need to count those of short lines.
+        // A line has one piece more than semicolons, blank ones counted: few of these are few pieces.
+        if bytes + count > 2 * Self::MAX_COOKIES
+            && count + lines.semicolons() > Self::MAX_COOKIES
+            && lines.pieces().nth(Self::MAX_COOKIES).is_some()
+        {
+            return Err(CookiesTooLarge::Count);
+        }
+        Ok(Self { lines })
+    }
+
+    /// Whether nothing was sent that could hold a cookie.
+    pub fn is_empty(&self) -> bool {
+        self.lines.iter().all(<[u8]>::is_empty)
+    }
+
+    /// Every accepted pair of name and value, in the order of arrival.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let lines = self.lines;
+        lines
+            .pairs()
+            .filter(move |(name, value)| is_token(name) && !lines.hold_control(value))
+    }
+
+    /// The values of `name` in the order of arrival, equal ones once. Those that came before are kept in a set,
+    /// so that each octet is read once.
+    ///
+    /// There may be as many as [`RequestCookies::MAX_COOKIES`]; what costs something per value should ask for
+    /// [`RequestCookies::distinct_values`].
+    pub fn values<'n>(&self, name: &'n CookieName) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let mut seen = HashSet::new();
+        self.all_values(name).filter(move |value| seen.insert(*value))
+    }
+
+    /// The different values of `name`, or `None` if they are more than
+    /// [`RequestCookies::MAX_VALUES_PER_NAME`]: then none of them is to be believed.
+    pub fn distinct_values(&self, name: &CookieName) -> Option<DistinctValues<'a>> {
+        let mut candidates = DistinctValues::default();
+        self.all_values(name)
+            .try_for_each(|value| candidates.add(value))?;
+        Some(candidates)
+    }
+
+    /// The values of `name`, equal ones as often as they came.
+    pub(crate) fn all_values<'n>(
+        &self,
+        name: &'n CookieName,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let lines = self.lines;
+        // What equals the name is a token.
+        lines
+            .iter()
+            .flat_map(|line| pieces_with(line, name.finder()))
+            .filter_map(pair)
+            .filter(move |(found, value)| *found == name.as_str().as_bytes() && !lines.hold_control(value))
+            .map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for RequestCookies<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestCookies").finish_non_exhaustive()
+    }
+}
+
+// Hand-written because the parser of the `cookie` crate allocates, reads text only, and takes names that are no tokens.
+impl<'a> Lines<'a> {
+    fn iter(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (single, fields, lines) = match self {
+            Self::Single(line) => (line, None, &[][..]),
+            Self::Fields(headers) => (None, Some(headers.get_all(&header_names::COOKIE)), &[][..]),
+            Self::Bytes(lines) => (None, None, lines),
+        };
+        let fields = fields.into_iter().flatten().map(HeaderValue::as_bytes);
+        single.into_iter().chain(fields).chain(lines.iter().copied())
+    }
+
+    fn semicolons(self) -> usize {
+        self.iter().map(|line| memchr_iter(b';', line).count()).sum()
+    }
+
+    /// What stands between semicolons, blank pieces left out.
+    fn pieces(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.iter()
+            .flat_map(split)
+            .map(trim)
+            .filter(|piece| !piece.is_empty())
+    }
+
+    fn pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        self.pieces().filter_map(pair)
+    }
+
+    /// Whether there is a control character other than the tab in a value of these lines. `http` lets none into a
+    /// header field.
+    fn hold_control(self, value: &[u8]) -> bool {
+        let is_control = |octet: &u8| octet.is_ascii_control() && *octet != b'\t';
+        matches!(self, Self::Bytes(_)) && value.iter().any(is_control)
+    }
+}
+
+/// What stands before and behind the first `=` of a piece, by rule 4.
+fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = piece.split_at_checked(memchr(b'=', piece)?)?;
+    Some((trim(name), trim(value.get(1..)?)))
+}
+
+/// The pieces of a line in which `text` stands somewhere. One search over the line finds them, whatever cookies stand
+/// before.
+fn pieces_with<'a>(line: &'a [u8], text: &Finder<'_>) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = line;
+    iter::from_fn(move || {
+        let (before, found) = rest.split_at_checked(text.find(rest)?)?;
+        let start = memrchr(b';', before).map_or(0, |separator| separator + 1);
+        let end = memchr(b';', found).map_or(rest.len(), |separator| before.len() + separator);
+        let piece = rest.get(start..end);
+        rest = rest.get(end..).unwrap_or_default();
+        piece
+    })
+}
+
+/// A line split at its semicolons.
+fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    iter::from_fn(move || {
+        let line = rest?;
+        let end = memchr(b';', line);
+        rest = end.and_then(|end| line.get(end + 1..));
+        line.get(..end.unwrap_or(line.len()))
+    })
+}
+
+/// The different values of one name, at most [`RequestCookies::MAX_VALUES_PER_NAME`].
+#[derive(Clone, Copy, Default)]
+pub struct DistinctValues<'a> {
+    values: [&'a [u8]; RequestCookies::MAX_VALUES_PER_NAME],
+    count: usize,
+}
+
+impl<'a> DistinctValues<'a> {
+    /// One more value; `None` if there is no room for it.
+    fn add(&mut self, value: &'a [u8]) -> Option<()> {
+        if !self.contains(&value) {
+            *self.values.get_mut(self.count)? = value;
+            self.count += 1;
+        }
+        Some(())
+    }
+}
+
+impl<'a> IntoIterator for DistinctValues<'a> {
+    type Item = &'a [u8];
+    type IntoIter = Take<array::IntoIter<&'a [u8], { RequestCookies::MAX_VALUES_PER_NAME }>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.values.into_iter().take(self.count)
+    }
+}
+
+impl<'a> std::ops::Deref for DistinctValues<'a> {
+    type Target = [&'a [u8]];
+
+    fn deref(&self) -> &Self::Target {
+        self.values.get(..self.count).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for DistinctValues<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidates")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cookies beyond the bounds of [`RequestCookies`]; none of them was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CookiesTooLarge {
+    /// More than [`RequestCookies::MAX_BYTES`] octets.
+    #[error("expected at most 16384 octets of cookies, found more")]
+    Bytes,
+    /// More than [`RequestCookies::MAX_COOKIES`] pairs.
+    #[error("expected at most 256 cookies, found more")]
+    Count,
+}
+
+impl From<CookiesTooLarge> for Denial {
+    fn from(error: CookiesTooLarge) -> Self {
+        Self::new(Reason::TooLarge).with_detail(match error {
+            CookiesTooLarge::Bytes => "the cookies are more than 16384 octets",
+            CookiesTooLarge::Count => "there are more than 256 cookies",
+        })
+    }
+}
+
+/// Without the spaces and tabs at both ends.
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::COOKIE;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_bounds_are_the_same_for_one_line_as_for_many(pieces in vec("|a|a=| ", 250..262)) {
+            let joined = pieces.join(";");
+            let lines: Vec<&[u8]> = pieces.iter().map(String::as_bytes).collect();
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, joined.parse().expect("visible"));
+            let filled = pieces.iter().filter(|piece| !piece.trim().is_empty()).count();
+            let expected = if filled > RequestCookies::MAX_COOKIES { Err(CookiesTooLarge::Count) } else { Ok(()) };
+            prop_assert_eq!(RequestCookies::from_lines(&lines).map(|_| ()), expected);
+            prop_assert_eq!(RequestCookies::from_lines(&[joined.as_bytes()]).map(|_| ()), expected);
+            prop_assert_eq!(RequestCookies::from_headers(&headers).map(|_| ()), expected);
+        }
+    }
+
+    #[test]
+    fn the_257th_cookie_is_one_too_many() {
+        for (count, expected) in [(256, Ok(())), (257, Err(CookiesTooLarge::Count))] {
+            let line = iter::repeat_n("a", count).collect::<Vec<_>>().join(";");
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, line.parse().expect("visible"));
+            assert_eq!(
+                RequestCookies::from_headers(&headers).map(|_| ()),
+                expected,
+                "{count}"
+            );
+            let lines = vec![&b"a"[..]; count];
+            assert_eq!(
+                RequestCookies::from_lines(&lines).map(|_| ()),
+                expected,
+                "{count} lines"
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_those_of_pairs_with_exactly_this_name() {
+        let far = "o".repeat(80);
+        for (line, expected) in [
+            ("", &[][..]),
+            ("other=1", &[]),
+            ("_xsrf", &[]),
+            ("_xsrf=1", &["1"]),
+            ("_xsrf=1; _xsrf=1", &["1", "1"]),
+            ("_xsrf=1; other=_xsrf=2", &["1"]),
+            ("_xsrf=1; _xsrf=2", &["1", "2"]),
+            ("_xsrf=1;_xsrf=", &["1", ""]),
+            ("x_xsrf=1", &[]),
+            ("_xsrfx=1; _xsrf =2", &["2"]),
+            ("_xsrf=1 ; \t_xsrf\t=\t2\t", &["1", "2"]),
+            ("_XSRF=1", &[]),
+            ("_xsrf=1=2", &["1=2"]),
+            ("_xsrf=\"1; _xsrf=2\"", &["\"1", "2\""]),
+            (";; _xsrf=1;", &["1"]),
+            (&format!("_xsrf=1; {far}=1; _xsrf=2"), &["1", "2"]),
+            (&format!("{far}=1; _xsrf=1; {far}=2; _xsrf2=1"), &["1"]),
+        ] {
+            let name = CookieName::xsrf();
+            let expected: Vec<&[u8]> = expected.iter().map(|value| value.as_bytes()).collect();
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, line.parse().expect("visible"));
+            let lines = [line.as_bytes()];
+            for cookies in [
+                RequestCookies::from_headers(&headers),
+                RequestCookies::from_lines(&lines),
+            ] {
+                let found: Vec<_> = cookies.expect("a short line").all_values(&name).collect();
+                assert_eq!(found, expected, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_with_a_control_character_is_dropped_alone() {
+        let name = CookieName::custom("a").expect("a token");
+        for byte in 0..=u8::MAX {
+            let line = [b"a=0; a=1", &[byte][..], b"1; a=2"].concat();
+            let lines = [&line[..]];
+            let found: Vec<_> = RequestCookies::from_lines(&lines)
+                .expect("small")
+                .all_values(&name)
+                .collect();
+            let middle = [&b"1"[..], &[byte], b"1"].concat();
+            let expected: &[&[u8]] = match byte {
+                0x00..=0x08 | 0x0a..=0x1f | 0x7f => &[b"0", b"2"],
+                b';' => &[b"0", b"1", b"2"],
+                _ => &[b"0", &middle, b"2"],
+            };
+            assert_eq!(found, expected, "{byte:#04x}");
+        }
+    }
+
+    #[test]
+    fn a_ninth_different_value_leaves_no_candidate() {
+        let name = CookieName::custom("a").expect("a token");
+        for (line, expected) in [
+            ("", Some(0)),
+            ("b=1", Some(0)),
+            ("a=1; a=1", Some(1)),
+            ("a=0;a=1;a=2;a=3;a=4;a=5;a=6;a=7;a=0", Some(8)),
+            ("a=0;a=1;a=2;a=3;a=4;a=5;a=6;a=7;a=8", None),
+        ] {
+            let lines = [line.as_bytes()];
+            let cookies = RequestCookies::from_lines(&lines).expect("small");
+            let found = cookies.distinct_values(&name).map(|candidates| candidates.len());
+            assert_eq!(found, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn too_large_is_told_as_431() {
+        let denial = Denial::from(CookiesTooLarge::Bytes);
+        assert_eq!(denial.status().as_u16(), 431);
+    }
+}

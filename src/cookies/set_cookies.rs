@@ -1,0 +1,243 @@
+//! The `Set-Cookie` lines that an answer still lacks.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
+
+/// `Set-Cookie` lines on their way to an answer. One word when there are none.
+///
+/// They are appended to what the handler set, never written over it. If the handler set the same cookie (same
+/// name, domain and path) its line stays and ours is left out; but of the cookies that are
+/// [the gate's own](SetCookies::push_overriding) ours stays, and the handler's is taken away.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::cookies::SetCookies;
+/// use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
+///
+/// let mut cookies = SetCookies::default();
+/// cookies.push(HeaderValue::from_static("theme=light; Path=/"));
+/// cookies.push(HeaderValue::from_static("seen=1; Path=/"));
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert(SET_COOKIE, HeaderValue::from_static("theme=dark; Path=/"));
+/// cookies.append_to(&mut headers);
+/// let lines: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+/// assert_eq!(lines, ["theme=dark; Path=/", "seen=1; Path=/"]);
+/// ```
+#[derive(Clone, Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "one word, moved with every request, nearly always empty"
+)]
+pub struct SetCookies(Option<Box<Vec<Line>>>);
+
+#[derive(Clone)]
+struct Line {
+    value: HeaderValue,
+    own: bool,
+}
+
+impl SetCookies {
+    /// One more line, which gives way to a handler's line for the same cookie. It takes the place of an
+    /// earlier one of ours for the same cookie.
+    pub fn push(&mut self, line: HeaderValue) {
+        self.add(Line {
+            value: line,
+            own: false,
+        });
+    }
+
+    /// One more line for a cookie that is the gate's own (session, `_xsrf`): a handler's line for the same
+    /// cookie gives way to it.
+    pub fn push_overriding(&mut self, line: HeaderValue) {
+        self.add(Line {
+            value: line,
+            own: true,
+        });
+    }
+
+    fn add(&mut self, line: Line) {
+        let lines = self.0.get_or_insert_default();
+        lines.retain(|earlier| !same_cookie(&earlier.value, &line.value));
+        lines.push(line);
+    }
+
+    /// Whether there is nothing to set.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0.as_deref().is_none_or(Vec::is_empty)
+    }
+
+    /// The lines, in the order they were pushed.
+    pub fn iter(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.0
+            .iter()
+            .flat_map(|lines| lines.iter())
+            .map(|line| &line.value)
+    }
+
+    /// Appends the lines to the head of an answer.
+    #[inline]
+    pub fn append_to(self, headers: &mut HeaderMap) {
+        if let Some(lines) = self.0 {
+            append(*lines, headers);
+        }
+    }
+}
+
+impl fmt::Debug for SetCookies {
+    /// The number of lines only: values are credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SetCookies({})", self.iter().count())
+    }
+}
+
+#[cold]
+fn append(lines: Vec<Line>, headers: &mut HeaderMap) {
+    for line in lines {
+        let same = |theirs: &HeaderValue| same_cookie(theirs, &line.value);
+        if headers.get_all(SET_COOKIE).iter().any(same) {
+            if !line.own {
+                continue;
+            }
+            let kept: Vec<_> = headers
+                .get_all(SET_COOKIE)
+                .iter()
+                .filter(|theirs| !same(theirs))
+                .cloned()
+                .collect();
+            headers.remove(SET_COOKIE);
+            for theirs in kept {
+                headers.append(SET_COOKIE, theirs);
+            }
+        }
+        headers.append(SET_COOKIE, line.value);
+    }
+}
+
+fn same_cookie(one: &HeaderValue, other: &HeaderValue) -> bool {
+    let (one, other) = (Place::of(one.as_bytes()), Place::of(other.as_bytes()));
+    one.name == other.name && one.path == other.path && one.domain.eq_ignore_ascii_case(other.domain)
+}
+
+/// What tells cookies apart in a browser's store: RFC 6265bis §5.7.
+struct Place<'a> {
+    name: &'a [u8],
+    domain: &'a [u8],
+    path: Option<&'a [u8]>,
+}
+
+impl<'a> Place<'a> {
+    fn of(line: &'a [u8]) -> Self {
+        let mut pieces = line.split(|&octet| octet == b';').map(|piece| {
+            let mut halves = piece.splitn(2, |&octet| octet == b'=').map(<[u8]>::trim_ascii);
+            (halves.next().unwrap_or_default(), halves.next())
+        });
+        let (name, _) = pieces.next().unwrap_or_default();
+        let mut place = Self {
+            name,
+            domain: b"",
+            path: None,
+        };
+        // Of an attribute that stands twice the last counts.
+        for (attribute, value) in pieces {
+            if attribute.eq_ignore_ascii_case(b"path") {
+                place.path = value.filter(|path| path.starts_with(b"/"));
+            } else if attribute.eq_ignore_ascii_case(b"domain") {
+                let domain = value.unwrap_or_default();
+                place.domain = domain.strip_prefix(b".").unwrap_or(domain);
+            }
+        }
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(theirs: &[&'static str], ours: &[&'static str], own: &[&'static str], expected: &[&str]) {
+        let mut headers = HeaderMap::new();
+        for line in theirs {
+            headers.append(SET_COOKIE, HeaderValue::from_static(line));
+        }
+        let mut cookies = SetCookies::default();
+        for line in own {
+            cookies.push_overriding(HeaderValue::from_static(line));
+        }
+        for line in ours {
+            cookies.push(HeaderValue::from_static(line));
+        }
+        assert_eq!(cookies.is_empty(), ours.is_empty() && own.is_empty());
+        cookies.append_to(&mut headers);
+        let found: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn our_lines_come_after_the_handlers() {
+        check(&[], &[], &[], &[]);
+        check(&["a=1"], &[], &[], &["a=1"]);
+        check(&[], &["a=1; Path=/"], &[], &["a=1; Path=/"]);
+        check(
+            &["b=2"],
+            &["a=1; Path=/"],
+            &["_xsrf=3; Path=/"],
+            &["b=2", "_xsrf=3; Path=/", "a=1; Path=/"],
+        );
+    }
+
+    #[test]
+    fn a_handlers_cookie_wins_over_ours_only_if_it_is_the_same() {
+        let ours = "a=1; Path=/x; Domain=example.org";
+        for theirs in [
+            "a=2; Path=/x; Domain=example.org",
+            "a=2; domain=.EXAMPLE.org; path=/x; Max-Age=0",
+            " a = 2;Path= /x ;Domain=example.org",
+            "a=2; Path=/y; Domain=example.org; Path=/x",
+        ] {
+            check(&[theirs], &[ours], &[], &[theirs]);
+        }
+        for theirs in [
+            "a=2",
+            "a=2; Path=/x",
+            "a=2; Path=/; Domain=example.org",
+            "A=2; Path=/x; Domain=example.org",
+            "b=2; Path=/x; Domain=example.org",
+            "a=2; Path=/x; Domain=www.example.org",
+        ] {
+            check(&[theirs], &[ours], &[], &[theirs, ours]);
+        }
+    }
+
+    #[test]
+    fn the_gates_own_cookie_wins_over_a_handlers() {
+        check(
+            &["first=1; Path=/", "_xsrf=theirs; Path=/", "last=1; Path=/"],
+            &[],
+            &["_xsrf=ours; Path=/"],
+            &["first=1; Path=/", "last=1; Path=/", "_xsrf=ours; Path=/"],
+        );
+    }
+
+    #[test]
+    fn the_later_of_two_lines_for_one_cookie_counts() {
+        check(
+            &[],
+            &["a=1; Path=/", "b=1; Path=/", "a=2; Path=/"],
+            &[],
+            &["b=1; Path=/", "a=2; Path=/"],
+        );
+    }
+
+    #[test]
+    fn it_is_one_word_and_debug_shows_no_value() {
+        assert_eq!(size_of::<SetCookies>(), size_of::<usize>());
+        let mut cookies = SetCookies::default();
+        cookies.push(HeaderValue::from_static("a=canary"));
+        assert_eq!(format!("{cookies:?}"), "SetCookies(1)");
+    }
+}

@@ -1,0 +1,41 @@
+//! The ready client: hyper's, with TLS by rustls. The deadline of a request is the transport's.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+
+use super::{
+    internal_tls::InternalTls,
+    tls,
+    transport::{ServiceTransport, Transport},
+};
+use crate::error::ConfigError;
+
+/// How long a connection may take.
+const CONNECTING: Duration = Duration::from_secs(3);
+
+/// A client that follows no redirect. It verifies TLS by the roots that browsers know, or as `tls` has it.
+pub(super) fn ready(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(CONNECTING));
+    connector.set_nodelay(true);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls::config(tls)?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    let client = Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .build::<_, Full<Bytes>>(connector);
+    Ok(Arc::new(ServiceTransport(Mutex::new(client))))
+}

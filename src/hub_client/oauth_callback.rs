@@ -1,0 +1,378 @@
+//! The login at the hub, and the way back from it.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode,
+    header::{ACCEPT, RETRY_AFTER, UPGRADE},
+};
+
+use super::{
+    answers::Word,
+    authenticator::session_by_cookie,
+    hub_auth::{HubAuth, HubAuthInner, PROTOCOL_VERSION},
+    shares::Share,
+};
+use crate::{
+    cookies::{RequestCookies, SetCookies},
+    digest::sha256,
+    error::{BackendError, BoxError},
+    event::{Event, RedactedPath},
+    html::Page,
+    maybe_future::MaybeFuture,
+    middleware::{
+        cookies::is_https,
+        endpoint::{Endpoint, EndpointRequest, not_allowed},
+        error_response::{FullResponse, page_response, prefers_html, redirect},
+        external_login::ExternalLogin,
+        form::UrlEncodedForm,
+        state::AuthState,
+    },
+    oauth::{CallbackError, OAuthCallback, OAuthErrorKind, PendingLogin},
+    redirect::{NextUrl, RedirectPolicy},
+    request::{
+        head::RequestHead,
+        header_names,
+        query::{Query, TokenBuffer},
+    },
+};
+
+static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
+
+impl HubAuth {
+    pub(crate) fn external_login(&self) -> Arc<dyn ExternalLogin> {
+        Arc::new(HubLogin(Arc::clone(&self.0)))
+    }
+
+    /// The gate's own path that the hub sends browsers back to.
+    pub(crate) fn callback(&self) -> (Box<str>, Box<dyn Endpoint>) {
+        (
+            self.0.callback_path.clone(),
+            Box::new(CallbackEndpoint(Arc::clone(&self.0))),
+        )
+    }
+
+    pub(crate) fn keyring(&self) -> &crate::cookies::Keyring {
+        &self.0.keyring
+    }
+
+    pub(crate) fn public_origin(&self) -> Option<&crate::request_policy::Origin> {
+        self.0.public_origin.as_ref()
+    }
+}
+
+struct HubLogin(Arc<HubAuthInner>);
+
+impl ExternalLogin for HubLogin {
+    fn login_redirect(&self, head: RequestHead<'_>, https: bool) -> Option<FullResponse> {
+        if !self.0.prefers_html(head) {
+            return None;
+        }
+        let next = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(&self.0.base_url));
+        let sent = RequestCookies::from_headers(head.headers()).ok();
+        let login = self
+            .0
+            .oauth
+            .start_login(Some(next.as_str()), sent.as_ref(), head.now(), https);
+        let (location, cookies) = login.into_parts();
+        Some(with_version(redirected(location, cookies)))
+    }
+
+    fn logout_url(&self) -> HeaderValue {
+        self.0.logout.clone()
+    }
+
+    fn persist_token(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
+        // Another site can cause any other request unseen, such as a WebSocket handshake.
+        if !self.0.token_in_url || !prefers_html(&head) || head.headers().contains_key(UPGRADE) {
+            return;
+        }
+        let mut buffer = TokenBuffer::default();
+        if let Ok(Some(token)) = Query::from_uri(head.uri()).token(&mut buffer)
+            && let Ok(line) = self
+                .0
+                .jar
+                .set_cookie(token.expose().as_bytes(), head.now(), https)
+        {
+            cookies.push_overriding(line);
+        }
+    }
+
+    fn remove_cookies(
+        &self,
+        head: RequestHead<'_>,
+        https: bool,
+        with_logins_under_way: bool,
+        cookies: &mut SetCookies,
+    ) {
+        // At the path of this server alone: above it are the hub's and other servers'.
+        if let Some(line) = self.0.jar.removal_cookies(https).last() {
+            cookies.push_overriding(line);
+        }
+        if with_logins_under_way && let Ok(sent) = RequestCookies::from_headers(head.headers()) {
+            self.0.oauth.clear_all_logins(&sent, https, cookies);
+            self.0.end_logins(&sent, head);
+        }
+    }
+}
+
+impl HubAuthInner {
+    /// Ends every login whose cookie came with this request, and forgets what the hub said about its token.
+    fn end_logins(&self, sent: &RequestCookies<'_>, head: RequestHead<'_>) {
+        let (time, now) = (head.now(), head.monotonic_now());
+        self.jar.for_host(b"").decode_each(
+            sent,
+            || time,
+            |opened| {
+                let token = sha256(opened.payload());
+                self.ended_logins.end(token, &opened, time, now);
+                self.verifier.invalidate(token, now);
+            },
+        );
+    }
+
+    /// Whether a person waits for a page: not a script, a WebSocket, or somebody at the API.
+    fn prefers_html(&self, head: RequestHead<'_>) -> bool {
+        let headers = head.headers();
+        let at_the_api = self
+            .base_url
+            .strip_prefix(head.uri().path())
+            .is_some_and(|path| path.split('/').next() == Some("api"));
+        let mut accepted = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
+        let takes_pages = !headers.contains_key(ACCEPT)
+            || head.accepts_html()
+            || accepted.any(|list| memchr::memmem::find(list, b"*/*").is_some());
+        matches!(*head.method(), Method::GET | Method::HEAD)
+            && !headers.contains_key(UPGRADE)
+            && head
+                .header(&header_names::SEC_FETCH_MODE)
+                .is_none_or(|mode| mode == "navigate")
+            && !at_the_api
+            && takes_pages
+    }
+
+    /// A target that was remembered, if it is one of ours and no end of a login.
+    fn next(&self, next: Option<&str>) -> NextUrl {
+        let logout = self.base_url.join("logout");
+        let closed = [&*self.callback_path, logout.as_str()];
+        next.and_then(|next| NextUrl::parse(next, RedirectPolicy::new(&self.base_url).excluding(&closed)))
+            .unwrap_or_else(|| NextUrl::base(&self.base_url))
+    }
+}
+
+/// Where the hub sends browsers back to.
+///
+/// | request | answer |
+/// |---|---|
+/// | state and cookie are ours, the hub gives a token for the code | the cookies of a login, 302 to the page |
+/// | state is ours and older than ten minutes | once more to the hub; the second time 403 |
+/// | state is ours, its cookie is missing, and somebody is logged in | 302 to the base |
+/// | any other state, or none | 403, or 400 |
+/// | an error of the hub's in place of a code | 400 |
+/// | the hub refuses the code, or does not know its own token | 403 |
+/// | the hub does not answer | 503 |
+struct CallbackEndpoint(Arc<HubAuthInner>);
+
+impl Endpoint for CallbackEndpoint {
+    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        let hub = &self.0;
+        let head = visit.head;
+        // Codes are used once, and by whoever looks at an answer.
+        if *head.method() != Method::GET {
+            return with_version(not_allowed()).into();
+        }
+        let https = is_https(&visit.target);
+        let sent = RequestCookies::from_headers(head.headers()).ok();
+        let query = head.uri().query().unwrap_or_default().as_bytes();
+        let login = match hub.oauth.handle_callback(query, sent.as_ref(), head.now(), https) {
+            Ok(OAuthCallback::ExchangeCode(login)) => login,
+            Ok(OAuthCallback::Restart(login)) => {
+                let (location, cookies) = login.into_parts();
+                return with_version(redirected(location, cookies)).into();
+            }
+            Err(CallbackError::MissingCookie) if visit.session.is_some() => {
+                return with_version(redirect(StatusCode::FOUND, HeaderValue::from(&hub.next(None)))).into();
+            }
+            Err(error) => {
+                visit
+                    .gate()
+                    .log_denied(crate::denial::Reason::CrossSite, head, &visit.target);
+                return hub
+                    .error_page(error.status(), &error_text(&error), None, None)
+                    .into();
+            }
+        };
+        let conclusion = CodeExchange {
+            hub: Arc::clone(hub),
+            gate: Arc::clone(visit.gate()),
+            head: head.to_request(),
+            client: visit.client(),
+            login,
+            https,
+        };
+        MaybeFuture::from_future(conclusion.run())
+    }
+
+    fn post(&self, _: &EndpointRequest<'_>, _: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
+        with_version(not_allowed()).into()
+    }
+}
+
+/// A login of which the token is still to be had.
+struct CodeExchange {
+    hub: Arc<HubAuthInner>,
+    gate: Arc<AuthState>,
+    head: http::Request<()>,
+    client: Option<std::net::IpAddr>,
+    login: PendingLogin,
+    https: bool,
+}
+
+impl CodeExchange {
+    async fn run(self) -> FullResponse {
+        let Self {
+            hub,
+            gate,
+            head,
+            client,
+            login,
+            https,
+        } = self;
+        let clock = &*gate.clock;
+        let unavailable = |error: BoxError, retry_after: std::time::Duration| {
+            let unavailable = BackendError::new(error).with_retry_after(retry_after);
+            gate.emit(&Event::Unavailable {
+                error: &**unavailable.cause(),
+                path: RedactedPath::new(&hub.callback_path),
+            });
+            let text = "The hub does not answer right now. Nothing is lost: try again in a moment.";
+            hub.error_page(StatusCode::SERVICE_UNAVAILABLE, text, Some(retry_after), None)
+        };
+        let asked_at = clock.monotonic_now();
+        let _permit = match hub.verifier.allow(Share::Callback, asked_at) {
+            Ok(permit) => permit,
+            Err(failure) => {
+                let failure = BackendError::from(failure);
+                let retry_after = failure.retry_after();
+                return unavailable(failure.cause().to_string().into(), retry_after);
+            }
+        };
+        let result = hub.verifier.api.redeem(login.token_request()).await;
+        hub.verifier.record(&result, asked_at);
+        let mut cookies = SetCookies::default();
+        hub.oauth.clear_login(&login, https, &mut cookies);
+        let answer = match result {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                let text = match error.kind() {
+                    OAuthErrorKind::InvalidGrant => {
+                        "The hub does not take the code of this login any more. It may have been used already."
+                    }
+                    OAuthErrorKind::InvalidClient => {
+                        "The hub does not know this server any more. It may have been started anew."
+                    }
+                    _ => "The hub refused this login.",
+                };
+                let failure = BackendError::new(format!("the hub refused a code: {error}"));
+                gate.emit(&Event::Unavailable {
+                    error: &**failure.cause(),
+                    path: RedactedPath::new(&hub.callback_path),
+                });
+                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
+            }
+            Err(failure) => return unavailable(failure.into(), std::time::Duration::from_secs(5)),
+        };
+        let token = answer.access_token();
+        let head = RequestHead::new(&head).replace_clock(clock);
+        let hash = sha256(token.expose());
+        let key = hub.key(hash, RequestCookies::from_head(head).ok());
+        let grant = match hub.verifier.insert_new(token, key, clock).await {
+            Ok(Word::Allowed(grant)) => grant,
+            Ok(Word::Forbidden) => {
+                let text = "You are logged in at the hub, and your account has no access to this server.";
+                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
+            }
+            Ok(Word::Unknown) => {
+                let text = "The hub does not know the token that it just gave.";
+                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
+            }
+            Err(failure) => {
+                let failure = BackendError::from(failure);
+                let retry_after = failure.retry_after();
+                return unavailable(failure.cause().to_string().into(), retry_after);
+            }
+        };
+        gate.emit(&Event::LoggedIn {
+            identity: grant.identity(),
+            client,
+        });
+        let mut set = SetCookies::default();
+        match hub.jar.set_cookie(token.expose(), clock.now(), https) {
+            Ok(line) => set.push_overriding(line),
+            Err(error) => return unavailable(error.into(), std::time::Duration::from_secs(5)),
+        }
+        gate.xsrf_cookie
+            .renew(&session_by_cookie(grant, &hash), https, &mut set);
+        for line in cookies.iter() {
+            set.push_overriding(line.clone());
+        }
+        let location = HeaderValue::from(&hub.next(login.next()));
+        with_version(redirected(location, set))
+    }
+}
+
+impl HubAuthInner {
+    /// A page that says what went wrong, with the way to try again.
+    fn error_page(
+        &self,
+        status: StatusCode,
+        text: &str,
+        retry_after: Option<std::time::Duration>,
+        cookies: Option<SetCookies>,
+    ) -> FullResponse {
+        let page = Page::new("The login did not work")
+            .paragraph(text)
+            .link(self.base_url.as_str(), "Try again");
+        let mut response = page_response(page.finish());
+        *response.status_mut() = status;
+        if let Some(after) = retry_after {
+            let seconds = HeaderValue::from(after.as_secs().max(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        cookies.unwrap_or_default().append_to(response.headers_mut());
+        with_version(response)
+    }
+}
+
+/// What a person is told. The provider's own words are quoted, escaped by the page.
+fn error_text(error: &CallbackError) -> String {
+    match error {
+        CallbackError::MissingCookie => {
+            "The oauth state does not match: this browser did not keep the cookie of this login. It may block cookies, or the \
+             login began under another host name."
+                .to_owned()
+        }
+        CallbackError::StateExpired => "This login took more than ten minutes, twice.".to_owned(),
+        CallbackError::InvalidState => {
+            "The oauth state does not match: this login was not begun by this server, or before its last start.".to_owned()
+        }
+        CallbackError::Provider(error) => {
+            let mut text = String::from("Error in oauth: ");
+            let _ = write!(text, "{}", error.description().unwrap_or(error.kind().as_str()));
+            text
+        }
+    }
+}
+
+fn redirected(location: HeaderValue, cookies: SetCookies) -> FullResponse {
+    let mut response = redirect(StatusCode::FOUND, location);
+    cookies.append_to(response.headers_mut());
+    response
+}
+
+fn with_version(mut response: FullResponse) -> FullResponse {
+    response
+        .headers_mut()
+        .insert(&VERSION, HeaderValue::from_static(PROTOCOL_VERSION));
+    response
+}

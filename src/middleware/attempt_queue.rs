@@ -1,0 +1,145 @@
+//! Attempts that wait until others are settled.
+
+use std::{
+    collections::BTreeMap,
+    future::poll_fn,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use crate::{
+    deadline::within,
+    rate_limit::{LoginAttempt, RateLimited},
+};
+
+/// How long an attempt waits at most.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Passwords that are checked at the same time: so many wait in a hashing pool by default.
+const CHECKED: usize = 64;
+/// Attempts that wait at the same time.
+const WAITING: usize = 512;
+
+/// Attempts that wait until others are settled.
+///
+/// The limits are asked under one lock, so an attempt that is asked about takes no place from another one meanwhile.
+#[derive(Default)]
+pub(super) struct AttemptQueue(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// How many passwords are being checked.
+    checked: usize,
+    next: u64,
+    /// In the order of their coming.
+    waiting: BTreeMap<u64, Waker>,
+}
+
+impl AttemptQueue {
+    /// What `reserve` makes of an attempt now. A permit takes a place until [`AttemptQueue::settled`].
+    pub(super) fn reserve(
+        &self,
+        reserve: impl FnOnce() -> Result<LoginAttempt, RateLimited>,
+    ) -> Result<LoginAttempt, RateLimited> {
+        self.lock().reserve(reserve)
+    }
+
+    /// What `reserve` makes of an attempt when it need not wait for others any more; `None` if too many wait, or for
+    /// longer than `patience`.
+    pub(super) async fn wait(
+        &self,
+        patience: Duration,
+        reserve: impl Fn() -> Result<LoginAttempt, RateLimited>,
+    ) -> Option<Result<LoginAttempt, RateLimited>> {
+        let place = Place::enter(self)?;
+        let reserved = poll_fn(|context| {
+            let mut state = self.lock();
+            match state.reserve(&reserve) {
+                Err(throttled) if throttled.is_until_settled() => {
+                    let replaced = state.waiting.insert(place.number, context.waker().clone());
+                    drop(state);
+                    // A waker may drop the task of another attempt, which comes back to this lock.
+                    drop(replaced);
+                    Poll::Pending
+                }
+                reserved => Poll::Ready(reserved),
+            }
+        });
+        within(patience, reserved).await
+    }
+
+    /// An attempt is settled: those that wait are looked at again.
+    pub(super) fn settled(&self) {
+        let mut state = self.lock();
+        state.checked = state.checked.saturating_sub(1);
+        let waiting: Vec<Waker> = state.waiting.values().cloned().collect();
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics halfway through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn reserve(
+        &mut self,
+        reserve: impl FnOnce() -> Result<LoginAttempt, RateLimited>,
+    ) -> Result<LoginAttempt, RateLimited> {
+        if self.checked >= CHECKED {
+            return Err(RateLimited::UNTIL_SETTLED);
+        }
+        let permit = reserve()?;
+        self.checked += 1;
+        Ok(permit)
+    }
+}
+
+/// A place in the queue, given back however the wait ends.
+struct Place<'a> {
+    queue: &'a AttemptQueue,
+    number: u64,
+}
+
+impl<'a> Place<'a> {
+    fn enter(queue: &'a AttemptQueue) -> Option<Self> {
+        let mut state = queue.lock();
+        if state.waiting.len() >= WAITING {
+            return None;
+        }
+        let number = state.next;
+        state.next += 1;
+        state.waiting.insert(number, Waker::noop().clone());
+        Some(Self { queue, number })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let waker = self.queue.lock().waiting.remove(&self.number);
+        // After the lock, as above.
+        drop(waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn attempt_that_waits_too_long_gives_its_place_in_the_queue_back() {
+        let queue = AttemptQueue::default();
+        for _ in 0..=WAITING {
+            let reserved = queue
+                .wait(Duration::ZERO, || Err(RateLimited::UNTIL_SETTLED))
+                .await;
+            assert!(reserved.is_none());
+        }
+        let places: Vec<_> = (0..WAITING).map_while(|_| Place::enter(&queue)).collect();
+        assert_eq!(places.len(), WAITING);
+        assert!(Place::enter(&queue).is_none());
+    }
+}

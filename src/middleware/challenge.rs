@@ -1,0 +1,134 @@
+//! What a client is told it must send: the `WWW-Authenticate` field.
+
+use http::{HeaderValue, Uri};
+
+use crate::{
+    denial::{Denial, Reason},
+    error::ConfigError,
+};
+
+/// The `WWW-Authenticate` field of a refusal, in the `Bearer` form.
+///
+/// A request without a credential is told the realm alone; one with a refused credential is also told
+/// `error="invalid_token"`, one that lacks a scope `error="insufficient_scope"` and the scope.
+///
+/// Source: RFC 6750 section 3, RFC 9110 section 11.6.1, RFC 9728 section 5.1 (`with_resource_metadata`).
+///
+/// # Example
+///
+/// ```
+/// use portcullis::middleware::Challenge;
+///
+/// let challenge = Challenge::bearer("mcp")?
+///     .with_resource_metadata("https://mcp.example.org/.well-known/oauth-protected-resource".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Challenge {
+    parameters: Box<str>,
+    without_error: HeaderValue,
+    invalid_token: HeaderValue,
+}
+
+impl Challenge {
+    /// A challenge with the realm `realm`.
+    ///
+    /// # Errors
+    ///
+    /// If the realm is empty or holds anything but visible ASCII and blanks, or a quote or a backslash.
+    pub fn bearer(realm: &str) -> Result<Self, ConfigError> {
+        let quotable =
+            |octet: u8| (octet.is_ascii_graphic() || octet == b' ') && octet != b'"' && octet != b'\\';
+        if realm.is_empty() || !realm.bytes().all(quotable) {
+            return Err(ConfigError::new(
+                "challenge",
+                "expected a realm of visible ASCII characters without quotes and backslashes",
+            ));
+        }
+        Ok(Self::with_parameters(format!("Bearer realm=\"{realm}\"")))
+    }
+
+    /// The same challenge with a link to the resource's metadata, as MCP clients need it.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a parsed URI is made for this call")]
+    pub fn with_resource_metadata(self, uri: Uri) -> Self {
+        // A parsed URI holds no quote and no octet that a quoted string cannot hold.
+        Self::with_parameters(format!("{}, resource_metadata=\"{uri}\"", self.parameters))
+    }
+
+    fn with_parameters(parameters: String) -> Self {
+        let value = |text: String| HeaderValue::try_from(text).expect("a realm and a URI are visible ASCII");
+        Self {
+            without_error: value(parameters.clone()),
+            invalid_token: value(format!("{parameters}, error=\"invalid_token\"")),
+            parameters: parameters.into(),
+        }
+    }
+
+    pub(crate) fn header_for(&self, denial: &Denial) -> HeaderValue {
+        match (denial.reason(), denial.scope()) {
+            (Reason::InsufficientScope, scope) => self.insufficient_scope(scope),
+            (
+                Reason::ExpiredToken
+                | Reason::Malformed
+                | Reason::TokenChecksumMismatch
+                | Reason::UnknownToken,
+                _,
+            ) => self.invalid_token.clone(),
+            _ => self.without_error.clone(),
+        }
+    }
+
+    /// A scope that cannot stand in a quoted string is left out.
+    fn insufficient_scope(&self, scope: Option<&str>) -> HeaderValue {
+        let base = format!("{}, error=\"insufficient_scope\"", self.parameters);
+        let quotable = |octet: u8| octet.is_ascii_graphic() && octet != b'"' && octet != b'\\';
+        scope
+            .filter(|scope| scope.bytes().all(quotable))
+            .map(|scope| format!("{base}, scope=\"{scope}\""))
+            .and_then(|text| HeaderValue::try_from(text).ok())
+            .unwrap_or_else(|| HeaderValue::try_from(base).expect("a realm and a URI are visible ASCII"))
+    }
+}
+
+impl Default for Challenge {
+    /// The realm `portcullis`.
+    fn default() -> Self {
+        Self::with_parameters("Bearer realm=\"portcullis\"".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(denial: &Denial, expected: &str) {
+        let challenge = Challenge::bearer("test").expect("a plain realm");
+        assert_eq!(challenge.header_for(denial), expected);
+    }
+
+    #[test]
+    fn the_error_is_named_only_when_a_credential_was_sent() {
+        check(&Denial::new(Reason::MissingCredential), "Bearer realm=\"test\"");
+        check(
+            &Denial::new(Reason::UnknownToken),
+            "Bearer realm=\"test\", error=\"invalid_token\"",
+        );
+        check(
+            &Denial::insufficient_scope("write"),
+            "Bearer realm=\"test\", error=\"insufficient_scope\", scope=\"write\"",
+        );
+        check(
+            &Denial::insufficient_scope("a\"b"),
+            "Bearer realm=\"test\", error=\"insufficient_scope\"",
+        );
+    }
+
+    #[test]
+    fn a_realm_that_cannot_be_quoted_is_refused() {
+        for realm in ["", "a\"b", "a\\b", "a\nb", "caf\u{e9}"] {
+            assert!(Challenge::bearer(realm).is_err(), "{realm:?}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The cookies by which a browser stays logged in: given, healed, taken away.
+
+use http::HeaderValue;
+
+use crate::{
+    authenticate::{LoginCookieAuthenticator, login_payload::LoginPayload},
+    clock::UnixTime,
+    cookies::{CookieName, CookieScope, DistinctValues, Keyring, RequestCookies, SetCookies},
+    denial::Denial,
+    error::ConfigError,
+    request::{base_url::BaseUrl, head::RequestHead},
+    request_policy::{
+        CsrfBinding, CsrfCheck, CsrfRequirement, CsrfTokens, EffectiveTarget, RequestCsrf, RequestKind,
+        RequestPolicy,
+    },
+    session::{AuthMethod, Session},
+    swappable::Swappable,
+};
+
+/// The `_xsrf` cookie: one for each login, made where the one that was sent does not fit.
+pub(crate) struct CsrfCookie {
+    guard: Swappable<CsrfTokens<Keyring>>,
+    scope: CookieScope,
+    name: CookieName,
+    /// Whether a login has one. Else the cookie of that name is the guarded service's own, and only the login
+    /// form, which strangers see, has one of ours.
+    for_sessions: bool,
+}
+
+impl CsrfCookie {
+    pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl, of_logins: bool) -> Result<Self, ConfigError> {
+        Ok(Self {
+            guard: Swappable::new(CsrfTokens::new(keyring)),
+            scope: CookieScope::xsrf(base_url.as_str())?,
+            name: CookieName::xsrf(),
+            for_sessions: of_logins,
+        })
+    }
+
+    /// Makes and reads values with other keys from now on.
+    pub(crate) fn change_keyring(&self, keyring: Keyring) {
+        self.guard.replace(CsrfTokens::new(keyring));
+    }
+
+    /// Whether a request with an ambient credential was caused by a page of this server.
+    ///
+    /// Only a session by cookie has a value to prove: what browsers attach by other means, and what is asked
+    /// of nobody, is guarded by Fetch Metadata and Origin alone. `field` is the value in a form that was read.
+    pub(crate) fn check(
+        &self,
+        guards: &RequestPolicy,
+        surroundings: &EffectiveTarget<'_>,
+        head: RequestHead<'_>,
+        session: &Session,
+        field: Option<&str>,
+    ) -> Result<(), Denial> {
+        let kind = RequestKind::from_head(head);
+        if session.auth_method() != AuthMethod::Cookie {
+            return guards.check_cross_site(surroundings, head, kind, None);
+        }
+        let proof = self.proof_of(session, field);
+        guards.check_cross_site(surroundings, head, kind, Some(&proof))
+    }
+
+    /// As [`CsrfCookie::check`], for reads of what users put there themselves.
+    pub(crate) fn require_same_origin(
+        &self,
+        guards: &RequestPolicy,
+        surroundings: &EffectiveTarget<'_>,
+        head: RequestHead<'_>,
+        session: &Session,
+    ) -> Result<(), Denial> {
+        let proof = self.proof_of(session, None);
+        let proof = (session.auth_method() == AuthMethod::Cookie).then_some(&proof);
+        guards.require_same_origin(surroundings, head, proof.map(|proof| proof as _))
+    }
+
+    /// Whether the login form was sent by a page of this server: a value from before the login, in the form and
+    /// in a cookie.
+    pub(crate) fn check_login_form(
+        &self,
+        guards: &RequestPolicy,
+        surroundings: &EffectiveTarget<'_>,
+        head: RequestHead<'_>,
+        field: &str,
+    ) -> Result<(), Denial> {
+        self.guard.read(|guard| {
+            let proof =
+                RequestCsrf::new(guard, CsrfBinding::Anonymous, self.sent(head)).with_form(Some(field));
+            guards.check_cross_site(surroundings, head, RequestKind::LoginForm, Some(&proof))
+        })
+    }
+
+    /// The value for a login form: the one that was sent, if it is ours, else a fresh one that is set.
+    ///
+    /// Kept as long as it is good, for clients that fetch it once.
+    pub(crate) fn anonymous_token(
+        &self,
+        head: RequestHead<'_>,
+        https: bool,
+        cookies: &mut SetCookies,
+    ) -> String {
+        self.for_form(CsrfBinding::Anonymous, head, https, cookies)
+    }
+
+    /// The value for a form of somebody logged in.
+    pub(crate) fn session_token(
+        &self,
+        session: &Session,
+        head: RequestHead<'_>,
+        https: bool,
+        cookies: &mut SetCookies,
+    ) -> String {
+        self.for_form(binding(session), head, https, cookies)
+    }
+
+    fn for_form(
+        &self,
+        binding: CsrfBinding,
+        head: RequestHead<'_>,
+        https: bool,
+        cookies: &mut SetCookies,
+    ) -> String {
+        let mut sent = self.sent(head).into_iter();
+        let good = sent.find(|value| self.guard.read(|guard| guard.verify(value, binding)));
+        if let Some(value) = good.and_then(|value| std::str::from_utf8(value).ok()) {
+            return value.to_owned();
+        }
+        let value = self.guard.read(|guard| guard.issue(binding));
+        if self.for_sessions || matches!(binding, CsrfBinding::Anonymous) {
+            push(cookies, self.scope.set_cookie(b"", &value, None, https));
+        }
+        value
+    }
+
+    /// Adds the line that takes the cookie away from its own path, the last of those. At the root another server
+    /// may have one of the same name.
+    pub(crate) fn remove(&self, https: bool, cookies: &mut SetCookies) {
+        if let Some(line) = self
+            .scope
+            .removal_cookies(b"", https)
+            .last()
+            .filter(|_| self.for_sessions)
+        {
+            cookies.push_overriding(line);
+        }
+    }
+
+    /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
+    pub(crate) fn is_current(&self, session: &Session, head: &RequestHead<'_>) -> bool {
+        if !self.for_sessions {
+            return true;
+        }
+        let Ok(sent) = RequestCookies::from_head(*head) else {
+            return false;
+        };
+        self.guard
+            .read(|guard| guard.any_probably_matches(sent, &self.name, binding(session)))
+    }
+
+    /// Adds a fresh value.
+    pub(crate) fn renew(&self, session: &Session, https: bool, cookies: &mut SetCookies) {
+        if !self.for_sessions {
+            return;
+        }
+        let value = self.guard.read(|guard| guard.issue(binding(session)));
+        push(cookies, self.scope.set_cookie(b"", &value, None, https));
+    }
+
+    fn proof_of<'a>(&'a self, session: &'a Session, field: Option<&'a str>) -> ProofOfSession<'a> {
+        ProofOfSession {
+            cookie: self,
+            session,
+            field,
+        }
+    }
+
+    fn sent<'a>(&'a self, head: RequestHead<'a>) -> SentCsrfCookies<'a> {
+        SentCsrfCookies {
+            name: &self.name,
+            head,
+        }
+    }
+}
+
+/// The proof that is asked of a session by cookie. What it is bound to is worked out when it is asked for, which most
+/// requests never are.
+struct ProofOfSession<'a> {
+    cookie: &'a CsrfCookie,
+    session: &'a Session,
+    field: Option<&'a str>,
+}
+
+impl CsrfCheck for ProofOfSession<'_> {
+    fn check(&self, head: RequestHead<'_>, demand: CsrfRequirement) -> Result<(), Denial> {
+        self.cookie.guard.read(|guard| {
+            RequestCsrf::new(guard, binding(self.session), self.cookie.sent(head))
+                .with_form(self.field)
+                .check(head, demand)
+        })
+    }
+}
+
+/// The `_xsrf` values of the request, looked for when they are asked for; none if they, or its cookies, are
+/// too many to be believed.
+#[derive(Clone)]
+struct SentCsrfCookies<'a> {
+    name: &'a CookieName,
+    head: RequestHead<'a>,
+}
+
+impl<'a> IntoIterator for SentCsrfCookies<'a> {
+    type Item = &'a [u8];
+    type IntoIter = <DistinctValues<'a> as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let cookies = RequestCookies::from_head(self.head).ok();
+        let values = cookies.and_then(|cookies| cookies.distinct_values(self.name));
+        values.unwrap_or_default().into_iter()
+    }
+}
+
+/// The login cookie of Jupyter Server.
+pub(crate) struct LoginCookie(pub(crate) LoginCookieAuthenticator);
+
+impl LoginCookie {
+    /// The login that a request to log in `username` goes on with, if its cookie is of one.
+    pub(crate) fn started_at(&self, head: RequestHead<'_>, username: &str) -> Option<UnixTime> {
+        let logins = self.logins(head);
+        let same = logins
+            .iter()
+            .filter(|login| login.grant.identity().username() == username);
+        same.filter_map(|login| login.started_at).min()
+    }
+
+    /// Adds the line by which the login of this request goes on, which gives way to a handler's own.
+    #[cold]
+    pub(crate) fn renew(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
+        let logins = self.logins(head).into_iter();
+        let Some(login) = logins.max_by_key(|login| login.started_at) else {
+            return;
+        };
+        if let Ok(line) = self
+            .0
+            .set_cookie(&login, head.host().unwrap_or_default(), head.now(), https)
+        {
+            cookies.push(line);
+        }
+    }
+
+    /// Ends every login whose cookie came with this request, copies of the cookies included.
+    pub(crate) fn revoke(&self, sent: &RequestCookies<'_>, head: RequestHead<'_>) -> Vec<LoginPayload> {
+        let logins = self.0.sessions_in(sent, head);
+        for login in &logins {
+            self.0.revoke(login, head);
+        }
+        logins
+    }
+
+    fn logins(&self, head: RequestHead<'_>) -> Vec<LoginPayload> {
+        let sent = RequestCookies::from_head(head);
+        sent.map(|sent| self.0.sessions_in(&sent, head))
+            .unwrap_or_default()
+    }
+
+    /// Adds the lines that take the cookie away on every path it may live on.
+    pub(crate) fn remove(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
+        for line in self
+            .0
+            .jar()
+            .for_host(head.host().unwrap_or_default())
+            .removal_cookies(https)
+        {
+            cookies.push_overriding(line);
+        }
+    }
+}
+
+/// Whether cookies are to be `SecureAttribute`.
+pub(crate) fn is_https(surroundings: &EffectiveTarget<'_>) -> bool {
+    surroundings.is_https()
+}
+
+/// What `_xsrf` values of a session are bound to: the id of its login, and without one the user name and the time
+/// of the login.
+pub(crate) fn binding(session: &Session) -> CsrfBinding {
+    let login = session.login_mark();
+    match login.id {
+        Some(id) => CsrfBinding::Session(id),
+        None => CsrfBinding::of_login(session.identity().username().as_bytes(), login.started),
+    }
+}
+
+/// A cookie that is too large for its own limit is not set: the host name of the request was, and a browser
+/// would drop the cookie anyway.
+fn push<E>(cookies: &mut SetCookies, line: Result<HeaderValue, E>) {
+    if let Ok(line) = line {
+        cookies.push_overriding(line);
+    }
+}

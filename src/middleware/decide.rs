@@ -1,0 +1,274 @@
+//! The decision about a request: one path, read from top to bottom.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+
+use super::{
+    refuse::{Denied, is_about_a_cookie},
+    route::RouteAuth,
+};
+use crate::{
+    authenticate::{Outcome, login_payload::LoginPayload, unexpired},
+    cookies::SetCookies,
+    denial::{Denial, Reason},
+    maybe_future::{BoxFuture, MaybeFuture},
+    middleware::{
+        cookies::is_https,
+        error_response::{FullResponse, prefers_html, redirect},
+        response_additions::ResponseAdditions,
+    },
+    redirect::{NextUrl, RedirectPolicy},
+    request::{head::RequestHead, query::Query},
+    request_policy::EffectiveTarget,
+    session::{AuthMethod, Exchange, Session},
+};
+
+/// What happens next with a request.
+pub(crate) enum Step {
+    /// The handler runs, with this session or without one, and this is added to its answer.
+    Admit(Option<Session>, ResponseAdditions),
+    /// The layer answers.
+    Answer(Box<FullResponse>),
+    /// The layer answers, later.
+    AnswerLater(BoxFuture<FullResponse>),
+    /// The layer answers once it has read the form in the body.
+    ReadForm,
+    /// An authenticator answers later; then [`RouteAuth::resume`] goes on.
+    Wait(BoxFuture<Outcome>),
+}
+
+impl RouteAuth {
+    /// Decides about a request.
+    pub(crate) fn decide(self: &Arc<Self>, head: &RequestHead<'_>) -> Step {
+        self.evaluate(head)
+            .unwrap_or_else(|denied| Step::Answer(Box::new(self.refuse(denied, head))))
+    }
+
+    /// Goes on with a decision, once the authenticator has answered.
+    pub(crate) fn resume(&self, outcome: Outcome, head: &RequestHead<'_>) -> Step {
+        let surroundings = self.state.guards.check_target(*head).map_err(Denied::from);
+        surroundings
+            .and_then(|surroundings| self.admit(outcome, head, &surroundings))
+            .unwrap_or_else(|denied| Step::Answer(Box::new(self.refuse(denied, head))))
+    }
+
+    fn evaluate(self: &Arc<Self>, head: &RequestHead<'_>) -> Result<Step, Denied> {
+        let (guards, path) = (&self.state.guards, head.uri().path());
+        let surroundings = guards.check_target(*head)?; // 1 host, scheme and method
+        if self.endpoints.at(path).is_some() {
+            return Ok(self.at_own_path(head)); // 2 login, logout, launch link, OAuth callback
+        }
+        if self.is_open(path) {
+            return Ok(Step::Admit(None, self.additions(head))); // 3 open paths
+        }
+        if let Some(preflight) = guards.preflight(*head) {
+            let mut response = Response::new(Full::default()); // 4 CORS
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            preflight.apply_to(response.headers_mut());
+            return Ok(Step::Answer(Box::new(response)));
+        }
+        match self.authenticate(head) {
+            MaybeFuture::Ready(outcome) => self.admit(outcome, head, &surroundings), // 5 who sent it?
+            MaybeFuture::Future(outcome) => Ok(Step::Wait(outcome)),
+        }
+    }
+
+    fn admit(
+        &self,
+        outcome: Outcome,
+        head: &RequestHead<'_>,
+        surroundings: &EffectiveTarget<'_>,
+    ) -> Result<Step, Denied> {
+        let mut session = match self.session(outcome, head) {
+            Ok(session) => session, // 6 a session, or anonymous where the route allows it
+            Err(denial) => return self.admit_anonymous(denial, head, surroundings),
+        };
+        let login = self.state.login_for(&mut session, *head);
+        if let Err(denial) = self.authorize(&session, head, surroundings) {
+            return Err(Denied::with_session(denial, session)); // 7 CSRF, 8 scopes and authorizers
+        }
+        let mut additions = self.additions(head); // 9 renewed cookies, `Vary`, CORS
+        additions.by_cookie = session.auth_method() == AuthMethod::Cookie;
+        if additions.by_cookie {
+            self.renew_cookies(&session, head, surroundings, &mut additions.set_cookies);
+        }
+        if !matches!(session.exchange(), Exchange::Never)
+            && let Some(answer) = self.exchange(login, head, surroundings, &mut additions)
+        {
+            return Ok(Step::Answer(answer));
+        }
+        Ok(Step::Admit(
+            Some(session.authenticated_by(self.state.id)),
+            additions,
+        ))
+    }
+
+    /// Decides about a request by its credential alone, for a handler that answers by itself.
+    pub(crate) fn check(self: &Arc<Self>, head: &RequestHead<'_>) -> MaybeFuture<Result<Session, Denial>> {
+        if let Err(denial) = self.state.guards.check_target(*head) {
+            return MaybeFuture::Ready(Err(denial));
+        }
+        match self.authenticate(head) {
+            MaybeFuture::Ready(outcome) => MaybeFuture::Ready(self.check_outcome(outcome, head)),
+            MaybeFuture::Future(outcome) => {
+                let (passage, request) = (Arc::clone(self), head.to_request());
+                MaybeFuture::from_future(async move {
+                    let outcome = outcome.await;
+                    passage.check_outcome(outcome, &passage.head(&request))
+                })
+            }
+        }
+    }
+
+    fn check_outcome(&self, outcome: Outcome, head: &RequestHead<'_>) -> Result<Session, Denial> {
+        let surroundings = self.state.guards.check_target(*head)?;
+        let session = self.session(outcome, head)?;
+        self.authorize(&session, head, &surroundings)?;
+        Ok(session.authenticated_by(self.state.id))
+    }
+
+    /// Asks the authenticators, or takes the session that this layer has let in further out.
+    pub(crate) fn authenticate(&self, head: &RequestHead<'_>) -> MaybeFuture<Outcome> {
+        match Session::from_extensions(head.extensions())
+            .filter(|session| session.is_authenticated_by(self.state.id))
+        {
+            Some(session) => {
+                MaybeFuture::Ready(unexpired(Outcome::Authenticated(session.clone()), || head.now()))
+            }
+            None => self.state.chain.authenticate(head),
+        }
+    }
+
+    fn session(&self, outcome: Outcome, head: &RequestHead<'_>) -> Result<Session, Denial> {
+        match outcome {
+            Outcome::Authenticated(session) => Ok(session),
+            Outcome::Absent => Err(Denial::new(Reason::MissingCredential)),
+            Outcome::Rejected(reason) => Err(Denial::new(reason)),
+            Outcome::Malformed(denial) => Err(denial),
+            Outcome::Unavailable(unavailable) => {
+                Err(self.state.backend_error(&unavailable, head.uri().path()))
+            }
+        }
+    }
+
+    /// Admits a request without a session, where the route, its scopes and the authorizers allow it.
+    fn admit_anonymous(
+        &self,
+        denial: Denial,
+        head: &RequestHead<'_>,
+        surroundings: &EffectiveTarget<'_>,
+    ) -> Result<Step, Denied> {
+        // A cookie that is not good any more counts as none; the answer removes it.
+        let stale_cookie = is_about_a_cookie(denial.reason());
+        if !self.optional || !(stale_cookie || denial.reason() == Reason::MissingCredential) {
+            return Err(denial.into());
+        }
+        self.authorize_anonymous(head)
+            .map_err(|refused| if stale_cookie { denial } else { refused })?;
+        let mut additions = self.additions(head);
+        if stale_cookie {
+            self.remove_login_cookie(head, is_https(surroundings), &mut additions.set_cookies);
+        }
+        Ok(Step::Admit(None, additions))
+    }
+
+    /// Allows or denies a session: no other site caused the request, and it has the rights.
+    fn authorize(
+        &self,
+        session: &Session,
+        head: &RequestHead<'_>,
+        surroundings: &EffectiveTarget<'_>,
+    ) -> Result<(), Denial> {
+        if session.auth_method().is_ambient() {
+            let gate = &*self.state;
+            gate.xsrf_cookie
+                .check(&gate.guards, surroundings, *head, session, None)?;
+        }
+        self.check_scopes(session, head)
+    }
+
+    /// Allows or denies a session by its scopes and the authorizers.
+    pub(super) fn check_scopes(&self, session: &Session, head: &RequestHead<'_>) -> Result<(), Denial> {
+        self.scopes
+            .iter()
+            .try_for_each(|scope| session.require_scope(scope))?;
+        let mut authorizers = self.state.authorizers.iter();
+        authorizers.try_for_each(|authorizer| authorizer.authorize(*head, session))
+    }
+
+    /// A required scope is required of anonymous requests as well.
+    fn authorize_anonymous(&self, head: &RequestHead<'_>) -> Result<(), Denial> {
+        if !self.scopes.is_empty() {
+            return Err(Denial::new(Reason::MissingCredential));
+        }
+        let mut authorizers = self.state.authorizers.iter();
+        authorizers.try_for_each(|authorizer| authorizer.authorize_anonymous(*head))
+    }
+
+    /// Adds an `_xsrf` cookie where none that was sent is for this session, and the login cookie where it is due.
+    fn renew_cookies(
+        &self,
+        session: &Session,
+        head: &RequestHead<'_>,
+        surroundings: &EffectiveTarget<'_>,
+        cookies: &mut SetCookies,
+    ) {
+        let https = is_https(surroundings);
+        if !self.state.xsrf_cookie.is_current(session, head) {
+            self.state.xsrf_cookie.renew(session, https, cookies);
+        }
+        if let Some(login_cookie) = self
+            .state
+            .login_cookie
+            .as_ref()
+            .filter(|_| session.needs_renewal())
+        {
+            login_cookie.renew(*head, https, cookies);
+        }
+    }
+
+    /// Makes the login that a token in the query becomes. A page is redirected to its own address without the token.
+    fn exchange(
+        &self,
+        login: Option<LoginPayload>,
+        head: &RequestHead<'_>,
+        surroundings: &EffectiveTarget<'_>,
+        additions: &mut ResponseAdditions,
+    ) -> Option<Box<FullResponse>> {
+        let gate = &*self.state;
+        let (https, cookies) = (is_https(surroundings), &mut additions.set_cookies);
+        if let Some(elsewhere) = &gate.external_login {
+            elsewhere.persist_token(*head, https, cookies);
+        } else if let Some(login) = login {
+            let client = gate.guards.client_ip(surroundings, *head);
+            let host = head.host().unwrap_or_default();
+            if let Err(error) = gate.login(login, host, client, https, cookies) {
+                // Served in place, as it would be without a login.
+                gate.cookie_too_large(&error, head.uri().path());
+                return None;
+            }
+        }
+        if *head.method() != Method::GET || !prefers_html(head) {
+            return None;
+        }
+        let here = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(&gate.error_responder.base_url));
+        let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(&here));
+        std::mem::take(cookies).append_to(response.headers_mut());
+        Some(Box::new(response))
+    }
+
+    /// What every answer to this request needs, whoever sent it.
+    pub(super) fn additions(&self, head: &RequestHead<'_>) -> ResponseAdditions {
+        ResponseAdditions {
+            token_in_url: head.uri().query().is_some() && Query::from_uri(head.uri()).has_token_parameter(),
+            cors: self.state.guards.cors(*head),
+            ..ResponseAdditions::default()
+        }
+    }
+
+    fn is_open(&self, path: &str) -> bool {
+        self.public_paths.iter().any(|open| **open == *path)
+    }
+}

@@ -1,0 +1,391 @@
+//! The gate's own answers: how a denial is answered for each kind of client, by [`ErrorResponder::refuse`].
+//!
+//! | who asks | how it is recognised | what is answered |
+//! |---|---|---|
+//! | a gRPC client | POST, `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: module `grpc` |
+//! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
+//! | anybody else | | JSON |
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+        WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    },
+};
+use http_body_util::Full;
+
+use crate::{
+    denial::{Denial, Reason},
+    html::{self, Page},
+    middleware::{challenge::Challenge, grpc},
+    redirect::{NextUrl, RedirectPolicy},
+    request::{base_url::BaseUrl, head::RequestHead, header_names, percent},
+};
+
+/// A response of the gate's own.
+pub(crate) type FullResponse = Response<Full<Bytes>>;
+
+/// How refusals are told.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{AuthLayer, Responses, Token};
+///
+/// let layer = AuthLayer::builder().token(Token::generate()).responses(ResponseStyle::jupyter()).build()?;
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResponseStyle(StyleKind);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum StyleKind {
+    Jupyter,
+    #[default]
+    Plain,
+}
+
+impl ResponseStyle {
+    /// By the letter of HTTP: 401 with `WWW-Authenticate` where a credential is missing or not good, 403 where
+    /// no credential would help. This is the default.
+    pub const fn standard() -> Self {
+        Self(StyleKind::Plain)
+    }
+
+    /// As Jupyter Server and JupyterHub answer, for their clients: 403 and `{"message": …, "reason": null}` on
+    /// API requests without a login; a hub client would turn 401 into 500.
+    pub const fn jupyter() -> Self {
+        Self(StyleKind::Jupyter)
+    }
+}
+
+/// All that a refusal needs to know besides itself.
+#[derive(Default)]
+pub(crate) struct ErrorResponder {
+    pub(crate) responses: ResponseStyle,
+    pub(crate) challenge: Challenge,
+    pub(crate) base_url: BaseUrl,
+    /// Where a person logs in, if there is such a place.
+    pub(crate) login_path: Option<Box<str>>,
+    /// The JSON answers to denials that are a reason and nothing more, each built when it is first needed.
+    pub(crate) json_answers: JsonAnswers,
+}
+
+/// One answer for each reason.
+pub(crate) type JsonAnswers = [OnceLock<Response<Bytes>>; Reason::COUNT];
+
+impl ErrorResponder {
+    /// The answer to the request with this head, which is refused by `denial`. The denial is left in its
+    /// extensions.
+    pub(crate) fn refuse<B: From<Bytes>>(&self, denial: Denial, head: RequestHead<'_>) -> Response<B> {
+        let login = self.login_path.as_deref();
+        let login = login.filter(|_| is_authentication_error(denial.reason()));
+        let response = match (grpc::media_type(head), login) {
+            (Some(media_type), _) => with_denial(grpc::answer(&denial, media_type), denial),
+            (None, _) if !prefers_html(&head) => self.json(denial),
+            (None, Some(login)) => with_denial(redirect_to_login(login, &self.base_url, head), denial),
+            (None, None) => with_denial(self.page(&denial), denial),
+        };
+        response.map(B::from)
+    }
+
+    fn page(&self, denial: &Denial) -> Response<Bytes> {
+        let mut response = page_response(page_body(denial));
+        // The stand-in is for scripts; a person's browser knows what 503 means.
+        *response.status_mut() = match self.status(denial) {
+            StatusCode::BAD_GATEWAY => denial.status(),
+            status => status,
+        };
+        self.add_headers(denial, response.headers_mut());
+        response
+    }
+
+    fn json(&self, denial: Denial) -> Response<Bytes> {
+        match self.json_answers.get(denial.reason() as usize) {
+            Some(answer) if denial.is_reason_alone() => {
+                let answer = answer.get_or_init(|| with_denial(self.json_answer(&denial), denial));
+                answer.clone()
+            }
+            _ => with_denial(self.json_answer(&denial), denial),
+        }
+    }
+
+    fn json_answer(&self, denial: &Denial) -> Response<Bytes> {
+        let mut response = Response::new(self.json_body(denial));
+        *response.status_mut() = self.status(denial);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(CONTENT_SECURITY_POLICY, CSP_NONE);
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        self.add_headers(denial, headers);
+        response
+    }
+
+    /// Which credential would help, and when to try again.
+    fn add_headers(&self, denial: &Denial, headers: &mut HeaderMap) {
+        if self.status(denial) == StatusCode::UNAUTHORIZED || denial.reason() == Reason::InsufficientScope {
+            headers.insert(WWW_AUTHENTICATE, self.challenge.header_for(denial));
+        }
+        if let Some(after) = denial.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+    }
+
+    fn status(&self, denial: &Denial) -> StatusCode {
+        match (self.responses.0, denial.status()) {
+            (StyleKind::Jupyter, StatusCode::UNAUTHORIZED) => StatusCode::FORBIDDEN,
+            // JupyterLab reads 503 as "your server is not running".
+            (StyleKind::Jupyter, StatusCode::SERVICE_UNAVAILABLE) => StatusCode::BAD_GATEWAY,
+            (_, status) => status,
+        }
+    }
+
+    fn json_body(&self, denial: &Denial) -> Bytes {
+        match self.responses.0 {
+            StyleKind::Plain if denial.detail().is_empty() => {
+                Bytes::from_static(plain_json(denial.reason()).as_bytes())
+            }
+            StyleKind::Plain => {
+                let (message, reason) = (json_string(&denial.to_string()), denial.reason());
+                Bytes::from(format!("{{\"message\":{message},\"reason\":\"{reason}\"}}"))
+            }
+            StyleKind::Jupyter => jupyter_json(denial),
+        }
+    }
+}
+
+/// The answer with the denial in its extensions.
+fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes> {
+    response.extensions_mut().insert(denial);
+    response
+}
+
+fn page_body(denial: &Denial) -> Bytes {
+    let (title, first, second) = page_text(denial);
+    let detail = if denial.detail().is_empty() {
+        second
+    } else {
+        denial.detail()
+    };
+    Page::new(title).paragraph(first).muted(detail).finish()
+}
+
+/// A page of the gate's own, with all that keeps it to itself.
+pub(crate) fn page_response<B: From<Bytes>>(html: Bytes) -> Response<B> {
+    let mut response = Response::new(B::from(html));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HTML);
+    headers.insert(CONTENT_SECURITY_POLICY, html::CONTENT_SECURITY_POLICY.clone());
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
+    headers.insert(OPENER_POLICY, SAME_ORIGIN);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
+}
+
+impl Denial {
+    /// The answer that tells this denial, for a handler that turns somebody away by itself.
+    ///
+    /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
+    /// answer.
+    pub fn into_response<B: From<Bytes>>(self, head: RequestHead<'_>) -> Response<B> {
+        ErrorResponder::default().refuse(self, head)
+    }
+}
+
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(crate) const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const CSP_NONE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+
+/// Whether logging in would change the answer.
+pub(crate) fn is_authentication_error(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ExpiredCookie
+            | Reason::ExpiredToken
+            | Reason::InvalidCookie
+            | Reason::TokenChecksumMismatch
+            | Reason::MissingCredential
+            | Reason::UnknownToken
+            | Reason::IncorrectPassword
+    )
+}
+
+/// Whether a person waits for a page.
+pub(crate) fn prefers_html(head: &RequestHead<'_>) -> bool {
+    matches!(*head.method(), Method::GET | Method::HEAD)
+        && head.accepts_html()
+        && head
+            .header(&header_names::SEC_FETCH_MODE)
+            .is_none_or(|mode| mode == "navigate")
+}
+
+/// `response`, with the time after which to try again if the denial has one.
+pub(crate) fn retry_after(mut response: FullResponse, denial: &Denial) -> FullResponse {
+    if let Some(after) = denial.retry_after() {
+        let seconds = HeaderValue::from(after.as_secs().max(1));
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// A redirect that is never kept and tells nobody where it came from.
+pub(crate) fn redirect<B: Default>(status: StatusCode, location: HeaderValue) -> Response<B> {
+    let mut response = Response::new(B::default());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
+    response
+}
+
+/// A detail may be anybody's text, so it is written as JSON wants it.
+fn json_string(text: &str) -> serde_json::Value {
+    serde_json::Value::from(text)
+}
+
+const fn plain_json(reason: Reason) -> &'static str {
+    macro_rules! json {
+        ($text:literal) => {
+            concat!("{\"message\":\"", $text, "\",\"reason\":\"", $text, "\"}")
+        };
+    }
+    match reason {
+        Reason::CrossSite => json!("cross-site request"),
+        Reason::ExpiredCookie => json!("expired cookie"),
+        Reason::ExpiredToken => json!("expired token"),
+        Reason::DisallowedHost => json!("foreign host"),
+        Reason::InsufficientScope => json!("insufficient scope"),
+        Reason::InvalidCookie => json!("invalid cookie"),
+        Reason::Malformed => json!("malformed request"),
+        Reason::TokenChecksumMismatch => json!("mistyped token"),
+        Reason::MissingCredential => json!("no credential"),
+        Reason::RateLimited => json!("too many attempts"),
+        Reason::TooLarge => json!("too large"),
+        Reason::Unavailable => json!("unavailable"),
+        Reason::UnknownToken => json!("unknown token"),
+        Reason::IncorrectPassword => json!("wrong user or password"),
+    }
+}
+
+/// The originals say `Forbidden` where a login is missing, and why where something else is wrong.
+fn jupyter_json(denial: &Denial) -> Bytes {
+    if is_authentication_error(denial.reason()) && denial.detail().is_empty() {
+        return Bytes::from_static(b"{\"message\": \"Forbidden\", \"reason\": null}");
+    }
+    let message = if denial.detail().is_empty() {
+        denial.reason().as_str()
+    } else {
+        denial.detail()
+    };
+    let message = json_string(message);
+    Bytes::from(format!("{{\"message\": {message}, \"reason\": null}}"))
+}
+
+fn redirect_to_login(login: &str, base_url: &BaseUrl, head: RequestHead<'_>) -> Response<Bytes> {
+    // Whatever is not ours becomes the base, so `next` never leads elsewhere.
+    let here = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(base_url));
+    let mut location = format!("{login}?next=");
+    percent::form_encode(here.as_str().as_bytes(), &mut location);
+    let location = HeaderValue::try_from(location).unwrap_or_else(|_| HeaderValue::from(&here));
+    redirect(StatusCode::FOUND, location)
+}
+
+/// Title, sentence and advice of a refusal's page.
+fn page_text(denial: &Denial) -> (&'static str, &'static str, &'static str) {
+    match denial.reason() {
+        Reason::MissingCredential | Reason::ExpiredCookie | Reason::InvalidCookie | Reason::ExpiredToken => (
+            "You are not logged in",
+            "This server is for programs. They send a token in the field `Authorization: Bearer …`.",
+            "Whoever runs the server can give you one.",
+        ),
+        Reason::UnknownToken | Reason::TokenChecksumMismatch => (
+            "This token is not known",
+            "The token that came with this request is not one of this server's. It may be from an earlier start, or cut \
+             short.",
+            "",
+        ),
+        Reason::IncorrectPassword => ("Not logged in", "The user or the password is wrong.", ""),
+        Reason::CrossSite => (
+            "Stopped: this request came from another site",
+            "Your login here was not used, because another site may have caused this request.",
+            "If you meant to come here, open the address yourself.",
+        ),
+        Reason::DisallowedHost => (
+            "This server does not answer under that name",
+            "The host name of the address is not one that this server was told to answer for.",
+            "Open it under the address that the server printed, or add the name to its list of hosts.",
+        ),
+        Reason::InsufficientScope => (
+            "Not allowed",
+            "You are logged in, and your account may not do this.",
+            "",
+        ),
+        Reason::Malformed | Reason::TooLarge => (
+            "This request cannot be read",
+            "Something in it is broken, repeated or too large.",
+            "",
+        ),
+        Reason::RateLimited => ("Too many attempts", "Please wait before you try again.", ""),
+        Reason::Unavailable => (
+            "Please try again in a moment",
+            "Logins cannot be checked right now. You have not been logged out.",
+            "",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn json_answer_is_kept_only_for_denials_that_are_a_reason_alone() {
+        let telling = ErrorResponder::default();
+        let request = Request::new(());
+        let answer = |denial: Denial| {
+            let response: Response<Bytes> = telling.refuse(denial, RequestHead::new(&request));
+            let denial = response
+                .extensions()
+                .get::<Denial>()
+                .expect("a denial")
+                .to_string();
+            let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
+            let waits = response.headers().contains_key(RETRY_AFTER);
+            (
+                response.status().as_u16(),
+                challenged,
+                waits,
+                denial,
+                response.into_body(),
+            )
+        };
+        let malformed = || Denial::new(Reason::Malformed);
+        let alone = answer(malformed());
+        assert_eq!(alone.0, 400);
+        let detailed = answer(malformed().with_detail("two tokens"));
+        assert_eq!(detailed.3, "malformed request: two tokens");
+        assert_ne!(detailed.4, alone.4);
+        let challenged = answer(malformed().with_status(StatusCode::UNAUTHORIZED));
+        assert_eq!((challenged.0, challenged.1), (401, true));
+        assert!(answer(malformed().with_retry_after(std::time::Duration::from_secs(9))).2);
+        assert_eq!(answer(malformed()), alone);
+        assert_eq!(
+            answer(Denial::new(Reason::IncorrectPassword)).3,
+            "wrong user or password"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Requests to the gate's own paths: a page, or a form that has to be read first.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, header::CONTENT_TYPE};
+
+use super::{decide::Step, route::RouteAuth};
+use crate::{
+    authenticate::Outcome,
+    denial::{Denial, Reason},
+    maybe_future::MaybeFuture,
+    middleware::{
+        endpoint::{EndpointRequest, not_allowed},
+        error_response::FullResponse,
+        form::UrlEncodedForm,
+    },
+    request::head::RequestHead,
+};
+
+impl RouteAuth {
+    /// What happens with a request to one of the layer's own paths.
+    pub(super) fn at_own_path(self: &Arc<Self>, head: &RequestHead<'_>) -> Step {
+        match *head.method() {
+            Method::GET | Method::HEAD => {
+                let additions = self.additions(head);
+                let finish = |mut response: FullResponse| {
+                    additions.apply_to(response.headers_mut());
+                    response
+                };
+                match self.serve(*head, None) {
+                    MaybeFuture::Ready(response) => Step::Answer(Box::new(finish(response))),
+                    MaybeFuture::Future(response) => {
+                        Step::AnswerLater(Box::pin(async move { finish(response.await) }))
+                    }
+                }
+            }
+            Method::POST => Step::ReadForm,
+            _ => Step::Answer(Box::new(not_allowed())),
+        }
+    }
+
+    /// The answer to a form that was sent to one of the gate's own paths.
+    pub(crate) fn submit_form(
+        self: &Arc<Self>,
+        head: RequestHead<'_>,
+        body: &[u8],
+    ) -> MaybeFuture<FullResponse> {
+        match is_urlencoded(head).then(|| UrlEncodedForm::parse(body)).flatten() {
+            Some(form) => self.serve(head, Some(form)),
+            None => MaybeFuture::Ready(self.malformed_form(head)),
+        }
+    }
+
+    fn malformed_form(&self, head: RequestHead<'_>) -> FullResponse {
+        let denial = Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
+        self.refuse(denial.into(), &head)
+    }
+
+    /// The answer at one of the gate's own paths, once it is known who asks.
+    fn serve(
+        self: &Arc<Self>,
+        head: RequestHead<'_>,
+        form: Option<UrlEncodedForm>,
+    ) -> MaybeFuture<FullResponse> {
+        let head = head.replace_clock(&*self.state.clock);
+        match self.authenticate(&head) {
+            MaybeFuture::Ready(outcome) => self.serve_to(outcome, head, form.as_ref()),
+            MaybeFuture::Future(_) if !self.waits_for_session(head) => {
+                self.serve_to(Outcome::Absent, head, form.as_ref())
+            }
+            MaybeFuture::Future(outcome) => {
+                let (passage, request) = (Arc::clone(self), head.to_request());
+                MaybeFuture::from_future(async move {
+                    let outcome = outcome.await;
+                    let head = RequestHead::with_clock(&request, &*passage.state.clock);
+                    passage.serve_to(outcome, head, form.as_ref()).await
+                })
+            }
+        }
+    }
+
+    fn waits_for_session(&self, head: RequestHead<'_>) -> bool {
+        let endpoint = self.endpoints.at(head.uri().path());
+        endpoint.is_some_and(|endpoint| endpoint.waits_for_session())
+    }
+
+    fn serve_to(
+        &self,
+        outcome: Outcome,
+        head: RequestHead<'_>,
+        form: Option<&UrlEncodedForm>,
+    ) -> MaybeFuture<FullResponse> {
+        let surroundings = match self.state.guards.check_target(head) {
+            Ok(surroundings) => surroundings,
+            Err(denial) => return MaybeFuture::Ready(self.refuse(denial.into(), &head)),
+        };
+        let Some(endpoint) = self.endpoints.at(head.uri().path()) else {
+            return MaybeFuture::Ready(self.malformed_form(head));
+        };
+        let session = match outcome {
+            Outcome::Authenticated(session) => Some(session),
+            _ => None,
+        };
+        let is_permitted = session
+            .as_ref()
+            .is_some_and(|session| self.check_scopes(session, &head).is_ok());
+        let visit = EndpointRequest {
+            gate: &self.state,
+            head,
+            target: surroundings,
+            session,
+            is_permitted,
+        };
+        match form {
+            Some(form) => endpoint.post(&visit, form),
+            None => endpoint.get(&visit),
+        }
+    }
+}
+
+fn is_urlencoded(head: RequestHead<'_>) -> bool {
+    let media_type = head
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let essence = media_type
+        .split(|octet| *octet == b';')
+        .next()
+        .unwrap_or_default();
+    essence
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}

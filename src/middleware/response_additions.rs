@@ -1,0 +1,40 @@
+//! What the layer adds to the handler's answer.
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CACHE_CONTROL, REFERRER_POLICY, VARY},
+};
+
+use crate::{
+    cookies::SetCookies,
+    middleware::error_response::{NO_REFERRER, NO_STORE},
+    request_policy::CorsHeaders,
+};
+
+/// What the layer adds to the handler's answer: cookies, and header fields that keep secrets out of caches and
+/// referrers.
+#[derive(Debug, Default)]
+pub struct ResponseAdditions {
+    pub(crate) set_cookies: SetCookies,
+    /// The answer depends on a cookie.
+    pub(crate) by_cookie: bool,
+    /// The URL of the request held a token.
+    pub(crate) token_in_url: bool,
+    /// What pages of other origins may know of the answer.
+    pub(crate) cors: CorsHeaders,
+}
+
+impl ResponseAdditions {
+    /// Adds to `headers`: appended, so that nothing of the handler's is lost.
+    pub fn apply_to(self, headers: &mut HeaderMap) {
+        if self.token_in_url {
+            headers.insert(CACHE_CONTROL, NO_STORE);
+            headers.insert(REFERRER_POLICY, NO_REFERRER);
+        } else if self.by_cookie && !headers.is_empty() {
+            // An answer without any field gives a cache no reason to keep it.
+            headers.append(VARY, HeaderValue::from_static("Cookie"));
+        }
+        self.cors.apply_to(headers);
+        self.set_cookies.append_to(headers);
+    }
+}

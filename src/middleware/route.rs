@@ -1,0 +1,126 @@
+//! One set of routes behind the layer: what it asks for, and what happens to its requests.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `decide` | the whole decision about a request |
+//! | `refuse` | how a denial becomes an answer |
+//! | `own_paths` | the answer at one of the layer's own paths |
+//! | `by_hand` | logins and logouts that a handler decided |
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{Extensions, Request};
+
+use crate::{
+    clock::Clock,
+    middleware::{endpoint::Endpoints, state::AuthState, unauthenticated::UnauthenticatedRequest},
+    request::{base_url::BaseUrl, head::RequestHead},
+    session::Session,
+};
+
+/// The gate as one set of routes has it: shared state, and what is asked there.
+#[derive(Clone)]
+pub(crate) struct RouteAuth {
+    pub(super) state: Arc<AuthState>,
+    /// The layer's own paths.
+    pub(super) endpoints: Arc<Endpoints>,
+    pub(super) optional: bool,
+    pub(super) scopes: Box<[Box<str>]>,
+    pub(super) public_paths: Box<[Box<str>]>,
+}
+
+impl RouteAuth {
+    pub(crate) fn new(gate: AuthState, endpoints: Endpoints) -> Self {
+        Self {
+            endpoints: Arc::new(endpoints),
+            state: Arc::new(gate),
+            optional: false,
+            scopes: Box::default(),
+            public_paths: Box::default(),
+        }
+    }
+
+    pub(crate) fn optional(&self) -> Self {
+        Self {
+            optional: true,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn require_scope(&self, scope: &str) -> Self {
+        let scopes = self.scopes.iter().cloned().chain([scope.into()]).collect();
+        Self {
+            scopes,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn public_paths(&self, paths: &[&str]) -> Self {
+        let open_paths: Box<[Box<str>]> = self
+            .public_paths
+            .iter()
+            .cloned()
+            .chain(paths.iter().map(|&path| path.into()))
+            .collect();
+        Self {
+            public_paths: open_paths,
+            ..self.clone()
+        }
+    }
+
+    /// What all routes share.
+    pub(crate) fn state(&self) -> &Arc<AuthState> {
+        &self.state
+    }
+
+    /// Where the guarded service lives.
+    pub(crate) fn base_url(&self) -> &BaseUrl {
+        &self.state.error_responder.base_url
+    }
+
+    /// Whether a browser can log in here.
+    pub(crate) fn supports_login(&self) -> bool {
+        self.state.login_cookie.is_some()
+    }
+
+    /// Leaves the session for the service, or the mark of an anonymous request.
+    pub(crate) fn insert_session(&self, session: Option<Session>, extensions: &mut Extensions) {
+        if self.state.skip_session_extension {
+            return;
+        }
+        match session {
+            Some(session) => {
+                extensions.insert(session);
+            }
+            None => {
+                // What another layer left does not speak for this one.
+                extensions.remove::<Session>();
+                extensions.insert(UnauthenticatedRequest::new(&self.state));
+            }
+        }
+    }
+
+    /// How long the body of a form may take to arrive.
+    pub(crate) fn form_timeout(&self) -> Duration {
+        self.state.form_timeout
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.state.clock
+    }
+
+    /// The head of a request, with the layer's clock.
+    pub(crate) fn head<'a, B>(&'a self, request: &'a Request<B>) -> RequestHead<'a> {
+        RequestHead::with_clock(request, self.clock())
+    }
+}
+
+impl fmt::Debug for RouteAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passage")
+            .field("optional", &self.optional)
+            .field("scopes", &self.scopes)
+            .field("open_paths", &self.public_paths)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,49 @@
+//! The gate in front of a service.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{
+    error::BoxError,
+    middleware::{AuthBody, ResponseFuture, route::RouteAuth},
+};
+
+/// A service with the layer in front of it; made by `AuthLayer`.
+///
+/// It is ready when the inner service is, and clones as cheaply as the inner service does.
+#[derive(Clone, Debug)]
+pub struct AuthService<S> {
+    inner: S,
+    passage: Arc<RouteAuth>,
+}
+
+impl<S> AuthService<S> {
+    pub(crate) fn new(inner: S, passage: Arc<RouteAuth>) -> Self {
+        Self { inner, passage }
+    }
+}
+
+impl<S, Q, B> Service<Request<Q>> for AuthService<S>
+where
+    S: Service<Request<Q>, Response = Response<B>> + Clone,
+    Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<AuthBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, Q, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let step = self.passage.decide(&self.passage.head(&request));
+        ResponseFuture::new(step, &self.passage, request, &mut self.inner)
+    }
+}

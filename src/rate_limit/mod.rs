@@ -1,0 +1,458 @@
+//! How often somebody may be wrong.
+
+mod backoff;
+
+use std::{
+    collections::hash_map::RandomState,
+    convert::Infallible,
+    fmt,
+    hash::BuildHasher,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use super::rate_limit::backoff::{BackoffPolicy, FailureCount};
+use crate::{
+    clock::MonotonicTime,
+    denial::{Denial, Reason},
+    store::ExpiringMap,
+};
+
+/// How many wrong passwords are listened to: by account and by client address, each wrong one dearer than the
+/// one before.
+///
+/// 1. An *account* that strangers try has 5 failures free. The sixth attempt must wait a second, each one after
+///    that twice as long as the one before, at most 15 minutes. From 100 failures in a row on, a day. One
+///    failure is forgiven for each day of quiet, all of them when somebody logs in as a stranger.
+/// 2. An *address* that tries accounts it is a stranger to has 10 failures free, then waits in the same way; one
+///    failure is forgiven for each minute of quiet, and for each 20 accounts that log in from it for the first time, so
+///    that a class of users who share it may mistype. An IPv6 address counts by its first 64 bits.
+/// 3. An address that somebody has logged in from is *known* to that account for 30 days, 8 addresses an
+///    account. It is no stranger: it has a count of its own, as in 1, ended by a login, and neither of the others
+///    concerns it. So whoever attacks from elsewhere does not keep the owner out.
+/// 4. Accounts that do not exist are counted like others.
+///
+/// An attempt counts as failed from the moment it is let through, so of many at once no more are heard than one
+/// after another; [`LoginRateLimiter::record_success`] and [`LoginRateLimiter::cancel`] take it back. A [`LoginAttempt`] that is dropped,
+/// whatever the reason, remains a failure.
+///
+/// Nothing here is asked for a cookie or for a token in a header: a good one is good however many wrong ones
+/// were sent, and one of 128 random bits cannot be guessed.
+///
+/// # Security
+///
+/// Counts live in this process alone and are forgotten with it. At most 32,768 accounts and as many addresses are
+/// counted, whatever their names; when more come, the count that would be forgiven first is forgotten. While an
+/// attack lasts, somebody without a cookie, a token and a known address competes with the attackers for the
+/// few attempts that strangers are allowed.
+///
+/// Without a client's address (no [`Peer`](crate::request::Peer), or a proxy that does not tell) only rule 1 holds, and
+/// an attack does keep the owner out for as long as it lasts. Behind a proxy, name it in
+/// [`TrustedProxies`](crate::TrustedProxies), or all its clients share one address. A gate tells once that a client had
+/// no address: [`Event::ClientAddressUnknown`](crate::Event::ClientAddressUnknown).
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Moment, Throttle};
+///
+/// let throttle = LoginRateLimiter::new();
+/// let client = "192.0.2.7".parse().ok();
+/// for _ in 0..5 {
+///     let permit = throttle.check("alice", client, MonotonicTime::now()).expect("a few are free");
+///     drop(permit); // the password was wrong
+/// }
+/// let throttled = throttle.check("alice", client, MonotonicTime::now()).unwrap_err();
+/// assert_eq!(throttled.retry_after().as_secs(), 1);
+/// ```
+pub struct LoginRateLimiter {
+    /// What strangers did to an account.
+    accounts: ExpiringMap<u64, FailureCount>,
+    /// What an address did to accounts it is a stranger to.
+    addresses: ExpiringMap<u64, FailureCount>,
+    /// The addresses each account is known at, oldest login first.
+    known: ExpiringMap<u64, Vec<KnownAddress>>,
+    /// Names and addresses are kept as keyed hashes, all of one size. A collision shares a count; nobody can
+    /// cause one without the key.
+    hasher: RandomState,
+}
+
+/// Some 5 MiB for each of the maps, full.
+const CAPACITY: usize = 32_768;
+const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+const KNOWN_ADDRESSES: usize = 8;
+
+impl LoginRateLimiter {
+    /// A throttle that has seen nobody yet.
+    pub fn new() -> Self {
+        Self {
+            accounts: ExpiringMap::new(CAPACITY),
+            addresses: ExpiringMap::new(CAPACITY),
+            known: ExpiringMap::new(CAPACITY),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whether `client` may try a password for `account` now. To be asked before anything is hashed; a server
+    /// with one account has the empty name for it.
+    ///
+    /// # Errors
+    ///
+    /// [`RateLimited`]: not now, and when. The attempt was not listened to and is not counted.
+    pub fn check(
+        &self,
+        account: &str,
+        client: Option<IpAddr>,
+        now: MonotonicTime,
+    ) -> Result<LoginAttempt, RateLimited> {
+        self.admit(account, client, now, false)
+    }
+
+    /// The same for an attempt that counts as failed only when [`LoginRateLimiter::failed`] says so, and takes a place until it is
+    /// settled. Not for several threads at the same time.
+    pub(crate) fn reserve(
+        &self,
+        account: &str,
+        client: Option<IpAddr>,
+        now: MonotonicTime,
+    ) -> Result<LoginAttempt, RateLimited> {
+        self.admit(account, client, now, true)
+    }
+
+    fn admit(
+        &self,
+        account: &str,
+        client: Option<IpAddr>,
+        now: MonotonicTime,
+        reserved: bool,
+    ) -> Result<LoginAttempt, RateLimited> {
+        let permit = |account, address, known| LoginAttempt {
+            account,
+            address,
+            known,
+            reserved,
+        };
+        let charge = |pace: BackoffPolicy, count: FailureCount| {
+            let failed = pace.next(count, now).map_err(|wait| RateLimited {
+                wait,
+                until_settled: false,
+            })?;
+            if reserved {
+                pace.reserve(count, now).ok_or(RateLimited::UNTIL_SETTLED)
+            } else {
+                Ok(failed)
+            }
+        };
+        let account = self.hasher.hash_one(account);
+        let address = client.map(|client| self.hasher.hash_one(network(client)));
+        let by_known = self.with_known(account, address, now, |known| {
+            known.count = charge(BackoffPolicy::ACCOUNT, known.count)?;
+            Ok(())
+        });
+        if let Some(verdict) = by_known {
+            return verdict.map(|()| permit(account, address, true));
+        }
+        // Looked at before either is charged, so that an attempt not listened to costs nothing.
+        let look = |count: Option<FailureCount>, pace| charge(pace, count.unwrap_or_default()).err();
+        let by_account = look(self.accounts.get(&account, now), BackoffPolicy::ACCOUNT);
+        let by_address =
+            address.and_then(|address| look(self.addresses.get(&address, now), BackoffPolicy::ADDRESS));
+        if let Some(throttled) = by_account
+            .into_iter()
+            .chain(by_address)
+            .max_by_key(|no| (!no.until_settled, no.wait))
+        {
+            return Err(throttled);
+        }
+        // The address first: if another attempt comes in between, the account is not charged for this one.
+        if let Some(address) = address {
+            update(&self.addresses, BackoffPolicy::ADDRESS, address, now, |count| {
+                charge(BackoffPolicy::ADDRESS, count)
+            })?;
+        }
+        update(&self.accounts, BackoffPolicy::ACCOUNT, account, now, |count| {
+            charge(BackoffPolicy::ACCOUNT, count)
+        })?;
+        Ok(permit(account, address, false))
+    }
+
+    /// The password was right: the failures of the account are forgiven, and the address is known to it from now
+    /// on.
+    #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
+    pub fn record_success(&self, permit: LoginAttempt, now: MonotonicTime) {
+        let LoginAttempt {
+            account,
+            address,
+            known,
+            ..
+        } = permit;
+        if !known {
+            change(&self.accounts, BackoffPolicy::ACCOUNT, account, now, |count| {
+                permit.give_back(count);
+                count.failures = 0;
+            });
+        }
+        let Some(address) = address else {
+            return;
+        };
+        let is_new = self.remember_address(&permit, address, now);
+        if !known {
+            // Its other failures stay, but for a small part of them: whoever has an account of his own could wash them
+            // off by it.
+            change(&self.addresses, BackoffPolicy::ADDRESS, address, now, |count| {
+                permit.give_back(count);
+                if is_new {
+                    count.logged_in();
+                }
+            });
+        }
+    }
+
+    /// The attempt was not decided, for example because the hashing queue was full: it does not count.
+    #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
+    pub fn cancel(&self, permit: LoginAttempt, now: MonotonicTime) {
+        self.settle(&permit, now, |_, count| permit.give_back(count));
+    }
+
+    /// The password was wrong, or the client went away: a permit of [`LoginRateLimiter::reserve`] counts as a failure.
+    #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
+    pub(crate) fn failed(&self, permit: LoginAttempt, now: MonotonicTime) {
+        self.settle(&permit, now, |pace, count| {
+            permit.give_back(count);
+            *count = pace.failed(*count, now);
+        });
+    }
+
+    /// Settles the attempt in every count that it was charged to.
+    fn settle(
+        &self,
+        permit: &LoginAttempt,
+        now: MonotonicTime,
+        settle: impl Fn(BackoffPolicy, &mut FailureCount),
+    ) {
+        if permit.known {
+            self.with_known(permit.account, permit.address, now, |known| {
+                settle(BackoffPolicy::ACCOUNT, &mut known.count);
+            });
+            return;
+        }
+        change(
+            &self.accounts,
+            BackoffPolicy::ACCOUNT,
+            permit.account,
+            now,
+            |count| {
+                settle(BackoffPolicy::ACCOUNT, count);
+            },
+        );
+        if let Some(address) = permit.address {
+            change(&self.addresses, BackoffPolicy::ADDRESS, address, now, |count| {
+                settle(BackoffPolicy::ADDRESS, count);
+            });
+        }
+    }
+
+    fn with_known<T>(
+        &self,
+        account: u64,
+        address: Option<u64>,
+        now: MonotonicTime,
+        work: impl FnOnce(&mut KnownAddress) -> T,
+    ) -> Option<T> {
+        let address = address?;
+        self.known.update(account, now, |mut present| {
+            let known = present
+                .iter_mut()
+                .flat_map(|(addresses, _)| addresses)
+                .find(|known| known.address == address && known.until > now);
+            let told = known.map(work);
+            (present, told)
+        })
+    }
+
+    /// Makes the address known to the account, and forgives its failures. Whether it was not known before.
+    fn remember_address(&self, permit: &LoginAttempt, address: u64, now: MonotonicTime) -> bool {
+        let until = now.saturating_add(KNOWN_FOR);
+        self.known.update(permit.account, now, |present| {
+            let mut addresses = present.map_or_else(Vec::new, |(addresses, _)| addresses);
+            addresses.retain(|known| known.until > now);
+            let place = addresses.iter().position(|known| known.address == address);
+            let mut count = place.map_or_else(FailureCount::default, |place| addresses.remove(place).count);
+            if permit.known {
+                permit.give_back(&mut count);
+            }
+            count.failures = 0;
+            if addresses.len() >= KNOWN_ADDRESSES {
+                addresses.remove(0);
+            }
+            addresses.push(KnownAddress {
+                address,
+                count,
+                until,
+            });
+            (Some((addresses, until)), place.is_none())
+        })
+    }
+}
+
+impl Default for LoginRateLimiter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for LoginRateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Throttle").finish_non_exhaustive()
+    }
+}
+
+/// Leave to try one password, counted as a failure until [`LoginRateLimiter::record_success`] or [`LoginRateLimiter::cancel`] takes
+/// it back.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped is a failed attempt"]
+pub struct LoginAttempt {
+    account: u64,
+    address: Option<u64>,
+    known: bool,
+    /// Whether it is a place that was reserved, and not yet a failure.
+    reserved: bool,
+}
+
+impl LoginAttempt {
+    /// Takes back what the attempt was charged.
+    fn give_back(&self, count: &mut FailureCount) {
+        if self.reserved {
+            count.give_back();
+        } else {
+            count.decrement();
+        }
+    }
+}
+
+/// Too many wrong attempts: the word when to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimited {
+    wait: Duration,
+    /// Whether the attempts alone are in the way that are not settled yet.
+    until_settled: bool,
+}
+
+impl RateLimited {
+    /// The limits do not allow one more attempt before another is settled.
+    pub(crate) const UNTIL_SETTLED: Self = Self {
+        wait: Duration::from_secs(1),
+        until_settled: true,
+    };
+
+    /// Whether the attempts alone are in the way that are not settled yet.
+    pub(crate) fn is_until_settled(self) -> bool {
+        self.until_settled
+    }
+
+    /// When the next attempt is listened to, in whole seconds, rounded up.
+    pub fn retry_after(self) -> Duration {
+        let seconds = self.wait.as_secs();
+        Duration::from_secs(if self.wait.subsec_nanos() > 0 {
+            seconds + 1
+        } else {
+            seconds
+        })
+    }
+}
+
+impl From<RateLimited> for Denial {
+    fn from(throttled: RateLimited) -> Self {
+        Self::new(Reason::RateLimited).with_retry_after(throttled.retry_after())
+    }
+}
+
+/// An address that somebody logged in from, and its failures since.
+#[derive(Clone, Copy, Debug)]
+struct KnownAddress {
+    address: u64,
+    count: FailureCount,
+    until: MonotonicTime,
+}
+
+/// Changes the count under `key`, unless `change` refuses. Without anything to count there is no entry.
+fn update<E>(
+    counts: &ExpiringMap<u64, FailureCount>,
+    pace: BackoffPolicy,
+    key: u64,
+    now: MonotonicTime,
+    change: impl FnOnce(FailureCount) -> Result<FailureCount, E>,
+) -> Result<(), E> {
+    counts.update(key, now, |present| {
+        match change(present.map(|(count, _)| count).unwrap_or_default()) {
+            Ok(next) if next.is_empty() => (None, Ok(())),
+            Ok(next) => (Some((next, pace.expires_at(next, now))), Ok(())),
+            Err(refused) => (present, Err(refused)),
+        }
+    })
+}
+
+fn change(
+    counts: &ExpiringMap<u64, FailureCount>,
+    pace: BackoffPolicy,
+    key: u64,
+    now: MonotonicTime,
+    change: impl FnOnce(&mut FailureCount),
+) {
+    let Ok(()) = update(counts, pace, key, now, |mut count| {
+        change(&mut count);
+        Ok::<_, Infallible>(count)
+    });
+}
+
+/// What of an address counts as one client: an IPv4 address, or the 64 bits that an IPv6 network hands to one
+/// customer at least.
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(ip) => Ipv4Addr::into(ip),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_counts_by_its_network_and_an_ipv4_one_in_any_clothes() {
+        for (one, other, same) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true),
+            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("::1", "127.0.0.1", false),
+        ] {
+            let network = |text: &str| network(text.parse().expect("an address"));
+            assert_eq!(network(one) == network(other), same, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn whoever_comes_by_the_million_takes_the_room_of_the_capacity() {
+        let throttle = LoginRateLimiter::new();
+        let flood = |from: u32, count: u32| {
+            for number in from..from + count {
+                let now = MonotonicTime::from_duration(Duration::from_millis(u64::from(number)));
+                let client = IpAddr::from(number.to_be_bytes());
+                let account = number.to_le_bytes();
+                let account = String::from_utf8_lossy(&account);
+                let _ = throttle.check(&account, Some(client), now);
+            }
+        };
+        let filled = allocation_counter::measure(|| flood(0, 900_000));
+        assert!(filled.bytes_max < 12 << 20, "{filled:?}");
+        for map in [&throttle.accounts, &throttle.addresses] {
+            assert!(map.len() <= CAPACITY, "{}", map.len());
+        }
+        assert!(throttle.accounts.len() > CAPACITY * 9 / 10);
+        let more = allocation_counter::measure(|| flood(900_000, 100_000));
+        assert!(filled.bytes_current + more.bytes_current < 12 << 20, "{more:?}");
+        assert_eq!(throttle.known.len(), 0, "nobody logged in");
+    }
+}

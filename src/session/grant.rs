@@ -1,0 +1,109 @@
+//! What one credential is worth.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    clock::UnixTime,
+    session::{identity::Identity, scopes::Scopes},
+};
+
+/// What one credential is worth: whose it is, what for, until when, and what it is called.
+///
+/// Cloning counts references up and copies nothing.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Grant, Identity};
+///
+/// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]).with_label("phone");
+/// assert_eq!(grant.identity().username(), "alice");
+/// assert!(grant.scopes().holds("read"));
+/// assert_eq!(grant.label(), Some("phone"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant(Arc<GrantData>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct GrantData {
+    identity: Identity,
+    scopes: Scopes,
+    expires_at: Option<UnixTime>,
+    label: Option<Box<str>>,
+}
+
+impl Grant {
+    /// A grant for `identity`: no scopes, no end, no label.
+    pub fn new(identity: Identity) -> Self {
+        Self(Arc::new(GrantData {
+            identity,
+            scopes: Scopes::default(),
+            expires_at: None,
+            label: None,
+        }))
+    }
+
+    /// The same grant with these scopes in place of its own. Default: none.
+    #[must_use]
+    pub fn with_scopes(self, scopes: impl Into<Scopes>) -> Self {
+        self.change(|terms| terms.scopes = scopes.into())
+    }
+
+    /// The same grant, worth nothing from `time` on. Default: no end.
+    #[must_use]
+    pub fn with_expiry(self, time: UnixTime) -> Self {
+        self.change(|terms| terms.expires_at = Some(time))
+    }
+
+    /// The same grant under a name for lists and logs, never a secret. Default: none.
+    #[must_use]
+    pub fn with_label(self, label: &str) -> Self {
+        self.change(|terms| terms.label = Some(label.into()))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut GrantData)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Whose.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// What for.
+    pub fn scopes(&self) -> &Scopes {
+        &self.0.scopes
+    }
+
+    /// Until when, exclusive; `None` without end.
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        self.0.expires_at
+    }
+
+    /// Whether it has neither scopes nor an end.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.scopes().is_empty() && self.expires_at().is_none()
+    }
+
+    /// Whether it is worth nothing any more. The clock is read only if it has an end.
+    pub(crate) fn has_expired(&self, now: impl FnOnce() -> UnixTime) -> bool {
+        self.expires_at().is_some_and(|end| end <= now())
+    }
+
+    /// What it is called in lists and logs.
+    pub fn label(&self) -> Option<&str> {
+        self.0.label.as_deref()
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("identity", self.identity())
+            .field("scopes", self.scopes())
+            .field("expires_at", &self.expires_at())
+            .field("label", &self.label())
+            .finish()
+    }
+}

@@ -1,0 +1,222 @@
+//! A grant, and how it was proved.
+
+pub(crate) mod grant;
+pub(crate) mod identity;
+pub(crate) mod scopes;
+
+pub use self::{
+    grant::Grant,
+    identity::{Identity, IdentityError, IdentityErrorKind},
+    scopes::{Scope, Scopes},
+};
+
+use std::{num::NonZeroU64, sync::Arc};
+
+use http::Extensions;
+
+use crate::{denial::Denial, token::TokenHash};
+
+/// How somebody proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuthMethod {
+    /// Nothing was asked: the gate stands open by configuration.
+    NotRequired,
+    /// A cookie. Browsers send it by themselves, so it is ambient.
+    Cookie,
+    /// A one-time launch link.
+    LaunchLink,
+    /// A credential of an authenticator of one's own.
+    Other {
+        /// Whether browsers send it by themselves, as with `Basic` or a client certificate.
+        ambient: bool,
+    },
+    /// A user's password.
+    Password,
+    /// A token that the client itself put into the request.
+    Token,
+}
+
+impl AuthMethod {
+    /// Whether a browser sends it by itself, whichever site caused the request. Cross-site rules apply then.
+    pub const fn is_ambient(self) -> bool {
+        match self {
+            Self::Cookie => true,
+            Self::Other { ambient } => ambient,
+            // Asked of nobody, so a foreign site could use it as well as anybody: the rules apply.
+            Self::NotRequired => true,
+            Self::LaunchLink | Self::Password | Self::Token => false,
+        }
+    }
+}
+
+/// Somebody the gate let in: a grant, and how it was proved.
+///
+/// The gate puts it into the extensions of the request that it passes on. Cloning counts references up and
+/// copies nothing.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::{Credential, Grant, Identity, Session};
+///
+/// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]);
+/// let session = Session::new(grant, AuthMethod::Token);
+/// assert_eq!(session.identity().username(), "alice");
+/// assert!(session.require_scope("write").is_err());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session {
+    grant: Grant,
+    layer_id: Option<LayerId>,
+    login: LoginMark,
+    credential: AuthMethod,
+    exchange: Exchange,
+}
+
+/// Whether a session may be exchanged for a login, and what the login is then tied to.
+///
+/// Only an authenticator that found its token in the query says so.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Exchange {
+    /// Not at all.
+    #[default]
+    Never,
+    /// A shared token of the server: the keys of the login cookie depend on it.
+    SharedToken,
+    /// The token with this hash, whose verifier is asked at each use of the login.
+    Token(Arc<TokenHash>),
+}
+
+/// Which login of its user a session by cookie goes back to, and whether the cookie is to be written anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LoginMark {
+    /// The last 32 bits of the second it began at; 0 for none.
+    pub(crate) started: u32,
+    /// How often the keys had changed.
+    pub(crate) epoch: u16,
+    /// Half of the cookie's idle time has passed, or a key opened it that only reads.
+    pub(crate) is_due: bool,
+    /// The random id in the cookie; `None` in a cookie that Jupyter wrote.
+    pub(crate) id: Option<[u8; 16]>,
+}
+
+/// Which gate of this process let a session in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LayerId(NonZeroU64);
+
+impl LayerId {
+    /// An id no other gate of this process has.
+    pub(crate) fn new() -> Self {
+        use std::sync::atomic::{AtomicU64, Ordering};
+
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(NonZeroU64::new(id).expect("a process does not make 2^64 gates"))
+    }
+}
+
+impl Session {
+    /// A session for `grant`, proved by `auth_method`: what an authenticator answers.
+    pub fn new(grant: Grant, credential: AuthMethod) -> Self {
+        Self {
+            grant,
+            layer_id: None,
+            login: LoginMark::default(),
+            credential,
+            exchange: Exchange::Never,
+        }
+    }
+
+    pub(crate) fn with_login_mark(self, login: LoginMark) -> Self {
+        Self { login, ..self }
+    }
+
+    /// The same session, which may be exchanged for a login.
+    pub(crate) fn exchangeable(self, exchange: Exchange) -> Self {
+        Self { exchange, ..self }
+    }
+
+    /// Whether it may be exchanged for a login.
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// Puts another grant in place of the session's.
+    pub(crate) fn set_grant(&mut self, grant: Grant) {
+        self.grant = grant;
+    }
+
+    pub(crate) fn login_mark(&self) -> LoginMark {
+        self.login
+    }
+
+    /// Whether the cookie of its login is to be written anew.
+    pub(crate) fn needs_renewal(&self) -> bool {
+        self.login.is_due
+    }
+
+    /// The session of a request that a gate let in.
+    pub fn from_extensions(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// Who.
+    pub fn identity(&self) -> &Identity {
+        self.grant.identity()
+    }
+
+    /// What the credential is worth.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// How it was proved.
+    pub fn auth_method(&self) -> AuthMethod {
+        self.credential
+    }
+
+    /// Whether the grant has `scope`.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.grant.scopes().contains(scope)
+    }
+
+    /// Nothing if the grant has `scope`, else the denial to answer with.
+    ///
+    /// # Errors
+    ///
+    /// `Reason::InsufficientScope`, naming the scope.
+    pub fn require_scope(&self, scope: &str) -> Result<(), Denial> {
+        if self.has_scope(scope) {
+            Ok(())
+        } else {
+            Err(Denial::insufficient_scope(scope))
+        }
+    }
+
+    pub(crate) fn authenticated_by(mut self, gate: LayerId) -> Self {
+        self.layer_id = Some(gate);
+        // Whatever it may become, this gate has seen to it.
+        self.exchange = Exchange::Never;
+        self
+    }
+
+    pub(crate) fn is_authenticated_by(&self, gate: LayerId) -> bool {
+        self.layer_id == Some(gate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cloning_a_session_allocates_nothing() {
+        let grant = Grant::new(Identity::new("alice").with_name("Alice"))
+            .with_scopes(["read", "write"])
+            .with_label("phone");
+        let session = Session::new(grant, AuthMethod::Cookie);
+        let cloning = allocation_counter::measure(|| drop(session.clone()));
+        assert_eq!(cloning.count_total, 0);
+    }
+}

@@ -1,0 +1,240 @@
+//! What a credential is good for.
+
+use std::sync::Arc;
+
+/// A set of scopes: short names of what their holder may do.
+///
+/// [`holds`](Self::holds) compares names octet by octet, without patterns. [`covers`](Self::covers) also knows
+/// JupyterHub's filters, see [`Scope`]. An empty set holds nothing.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::Scopes;
+///
+/// let scopes = Scopes::from(["read", "access:servers!user=alice"]);
+/// assert!(scopes.holds("read"));
+/// assert!(!scopes.holds("admin"));
+/// assert!(!scopes.holds("access:servers!server=alice/lab"));
+/// assert!(scopes.covers("access:servers!server=alice/lab"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(Arc<[Box<str>]>);
+
+impl Scopes {
+    /// Whether `scope` is among them.
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.iter().any(|held| **held == *scope)
+    }
+
+    /// Whether one of them covers `scope`, as [`Scope::covers`] has it. One that is malformed covers nothing.
+    pub fn covers(&self, scope: &str) -> bool {
+        let Some(wanted) = Scope::parse(scope) else {
+            return false;
+        };
+        self.iter()
+            .filter_map(Scope::parse)
+            .any(|held| held.covers(wanted))
+    }
+
+    /// Whether one of them covers one of `wanted`.
+    pub fn covers_any(&self, wanted: &Self) -> bool {
+        wanted.iter().any(|scope| self.covers(scope))
+    }
+
+    /// Whether they cover each of `wanted`.
+    pub fn covers_all(&self, wanted: &Self) -> bool {
+        wanted.iter().all(|scope| self.covers(scope))
+    }
+
+    /// What both sets cover, sorted: of two scopes of which one covers the other, the narrower.
+    ///
+    /// Filters by group cannot be held against filters by user, so of such a pair nothing is left.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let mut both: Vec<&str> = Vec::new();
+        for one in self.iter() {
+            for another in other.iter() {
+                let (Some(left), Some(right)) = (Scope::parse(one), Scope::parse(another)) else {
+                    continue;
+                };
+                if left.covers(right) {
+                    both.push(another);
+                } else if right.covers(left) {
+                    both.push(one);
+                }
+            }
+        }
+        both.sort_unstable();
+        both.dedup();
+        both.into_iter().collect()
+    }
+
+    /// The scopes, in the order they were given.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|scope| &**scope)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for Scopes {
+    fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
+        Self(scopes.into_iter().map(|scope| scope.as_ref().into()).collect())
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for Scopes {
+    fn from(scopes: [&str; N]) -> Self {
+        scopes.into_iter().collect()
+    }
+}
+
+/// A scope as JupyterHub writes it: a name, and perhaps a filter that narrows it.
+///
+/// ```text
+/// scope  = name [ "!" kind [ "=" value ] ]
+/// ```
+///
+/// A kind alone (`!user`) stands for the holder's own and is covered by the same text alone, until the hub puts
+/// a value to it. A filter without a kind, and an empty value, make a scope malformed: it is nobody's.
+///
+/// Source: JupyterHub's chapter "Scopes", "Filtering".
+///
+/// # Example
+///
+/// ```
+/// use portcullis::session::Scope;
+///
+/// let scope = Scope::parse("access:servers!server=alice/").expect("well-formed");
+/// assert_eq!((scope.name(), scope.filter()), ("access:servers", Some(("server", Some("alice/")))));
+/// assert!(Scope::parse("access:servers!user=alice").is_some_and(|user| user.covers(scope)));
+/// assert!(Scope::parse("access:servers!user=").is_none());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Scope<'a> {
+    name: &'a str,
+    filter: Option<(&'a str, Option<&'a str>)>,
+}
+
+impl<'a> Scope<'a> {
+    /// The scope that `text` is, or `None` if it is malformed.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (name, filter) = match text.split_once('!') {
+            None => (text, None),
+            Some((name, filter)) => {
+                let (kind, value) = match filter.split_once('=') {
+                    None => (filter, None),
+                    Some((kind, value)) => (kind, Some(value)),
+                };
+                let formed =
+                    is_word(kind) && value.is_none_or(|value| !value.is_empty() && !has_control(value));
+                (name, Some(formed.then_some((kind, value))?))
+            }
+        };
+        is_word(name).then_some(Self { name, filter })
+    }
+
+    /// What may be done, such as `access:servers`.
+    pub fn name(self) -> &'a str {
+        self.name
+    }
+
+    /// The filter's kind and value, such as `user` and `alice`.
+    pub fn filter(self) -> Option<(&'a str, Option<&'a str>)> {
+        self.filter
+    }
+
+    /// Whether who holds this scope holds `other` as well: the same name, and
+    ///
+    /// 1. no filter here,
+    /// 2. the same filter, or
+    /// 3. `user=a` here and `server=a/…` there.
+    pub fn covers(self, other: Scope<'_>) -> bool {
+        self.name == other.name
+            && match (self.filter, other.filter) {
+                (None, _) => true,
+                (Some(here), Some(there)) if here == there => true,
+                (Some(("user", Some(user))), Some(("server", Some(server)))) => {
+                    server.split_once('/').is_some_and(|(owner, _)| owner == user)
+                }
+                _ => false,
+            }
+    }
+}
+
+/// A name or a kind: visible, and nothing that separates scopes or their parts.
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|octet| octet.is_ascii_graphic() && !b"!=\"\\".contains(&octet))
+}
+
+fn has_control(text: &str) -> bool {
+    text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_covers_itself_and_what_is_narrower() {
+        for (held, wanted, expected) in [
+            ("a", "a", true),
+            ("a", "a!user=x", true),
+            ("a", "a!user", true),
+            ("a!user=x", "a", false),
+            ("a!user=x", "a!user=x", true),
+            ("a!user=x", "a!user=y", false),
+            ("a!user=x", "a!server=x/", true),
+            ("a!user=x", "a!server=x/lab", true),
+            ("a!user=x", "a!server=xx/", false),
+            ("a!user=x", "a!server=x", false),
+            ("a!server=x/", "a!user=x", false),
+            ("a!server=x/", "a!server=x/lab", false),
+            ("a!group=g", "a!user=x", false),
+            ("a!group=g", "a!group=g", true),
+            ("a!user", "a!user", true),
+            ("a!user", "a!user=x", false),
+            ("a!user=a=b c", "a!server=a=b c/", true),
+            ("a!", "a", false),
+            ("a!=", "a!=", false),
+            ("a!user=", "a!user=", false),
+            ("a!user=x\n", "a!user=x\n", false),
+            ("a b", "a b", false),
+            ("A", "a", false),
+            ("", "", false),
+        ] {
+            assert_eq!(
+                Scopes::from([held]).covers(wanted),
+                expected,
+                "{held:?} {wanted:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_sets_have_in_common_what_both_cover() {
+        for (one, other, expected) in [
+            (
+                &["a", "b!user=x"][..],
+                &["a!user=x", "b!server=x/l", "c"][..],
+                &["a!user=x", "b!server=x/l"][..],
+            ),
+            (&["a!user=x"], &["a", "a!user=x"], &["a!user=x"]),
+            (&["a!user=x"], &["a!user=y", "a!group=x"], &[]),
+            (&["a!", "a"], &["a!"], &[]),
+            (&[], &["a"], &[]),
+        ] {
+            let (one, other): (Scopes, Scopes) = (one.iter().collect(), other.iter().collect());
+            let expected: Scopes = expected.iter().collect();
+            assert_eq!(one.intersection(&other), expected);
+            assert_eq!(other.intersection(&one), expected);
+        }
+    }
+}
