@@ -11,7 +11,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{Authorizer, Denial, Head, Session};
+/// use portcullis::{Authorizer, Denial, RequestHead, Session};
 ///
 /// fn by_method() -> impl Authorizer {
 ///     |head: RequestHead<'_>, session: &Session| -> Result<(), Denial> {

@@ -40,14 +40,30 @@
 //!
 //! # Where to look
 //!
-//! - [`AuthLayer`] and its [builder](AuthLayerBuilder): the gate.
-//! - [`TokenSet`], [`TokenVerifier`], [`Authenticator`], [`authenticator_fn`]: who is let in.
-//! - [`FileSource`], [`EnvSource`], [`SourceChain`]: where secrets come from.
-//! - [`CookieJar`], [`Keyring`]: cookies of one's own, signed or encrypted.
-//! - `hub_server::Hub` (feature `hub-server`): being the hub that services and single-user servers send people to.
-//! - [`guard`]: the decision table that every browser's request passes.
-//! - `jupyter`, of the feature so called: the files by which Jupyter's tools find a server and its password.
-//! - [`manual`]: architecture, Jupyter, threats, defaults, migrating, contributing.
+//! The names that most programs need are here; each of the rest is in the module of its subject.
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`AuthLayer`], [`AuthLayerBuilder`] | the layer and all its settings |
+//! | [`authenticate`] | who sent a request: tokens, login cookies, closures |
+//! | [`verify`] | is this token or password valid: verifiers over one secret, a list, a store |
+//! | [`session`] | what a handler gets: identity, grant, scopes |
+//! | [`middleware`] | the tower service, its decision, and how a denial is answered |
+//! | [`request_policy`] | for which host a request is, and whether another site caused it |
+//! | [`rate_limit`] | how often a password may be tried |
+//! | [`cookies`] | signed and encrypted cookies, their scopes and keys |
+//! | [`secret`], [`token`], `password` | secrets, where they come from, tokens, password hashes |
+//! | [`store`] | tokens and logins in memory, SQLite, PostgreSQL |
+//! | [`launch_link`] | links that log a browser in once |
+//! | [`event`] | what an operator is told |
+//! | [`request`], [`redirect`], [`clock`] | values that the rest is made of |
+//! | `extract`, `grpc` | extractors for axum, status codes for gRPC |
+//! | `hub_client` | a service or a single-user server behind a JupyterHub |
+//! | `hub_server` | being the hub that services and single-user servers send people to |
+//! | `oauth` | the messages that both sides of OAuth exchange |
+//! | `jupyter` | the files by which Jupyter's tools find a server and its password |
+//! | `testing` | a clock, identities, and what every store must be able to do |
+//! | [`manual`] | architecture, Jupyter, threats, defaults, deploying, migrating, contributing |
 
 pub mod authenticate;
 mod authorizer;

@@ -19,7 +19,7 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// `Later` cannot borrow from the request: clone the handle, take a `Copy` value, move both.
 ///
 /// ```
-/// use portcullis::{token::{PresentedToken, TokenHash}, Answer, Grant, TokenVerifier, Unavailable, Verdict};
+/// use portcullis::{token::{PresentedToken, TokenHash}, MaybeFuture, Grant, TokenVerifier, BackendError, Verification};
 ///
 /// #[derive(Clone)]
 /// struct Database;
@@ -31,12 +31,12 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// }
 ///
 /// impl TokenVerifier for Database {
-///     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verdict> {
+///     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
 ///         let (database, hash) = (self.clone(), token.hash());
 ///         MaybeFuture::from_future(async move {
 ///             match database.grant(hash).await {
 ///                 Ok(Some(grant)) => Verification::Valid(grant),
-///                 Ok(None) => Verdict::Unknown,
+///                 Ok(None) => Verification::Unknown,
 ///                 Err(error) => Verification::Unavailable(BackendError::new(error)),
 ///             }
 ///         })

@@ -29,7 +29,7 @@ use crate::request::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{redirect::NextUrl, BaseUrl, Premises};
+/// use portcullis::{redirect::{NextUrl, RedirectPolicy}, BaseUrl};
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;
 /// let premises = RedirectPolicy::new(&base).excluding(&["/user/alice/login"]);

@@ -20,7 +20,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{Answer, Authenticator, Head, Outcome, authenticate::danger::AcceptAnyone};
+/// use portcullis::{MaybeFuture, Authenticator, RequestHead, Outcome, authenticate::danger::AllowAnonymous};
 ///
 /// let request = http::Request::new(());
 /// let answer = AcceptAnyone.authenticate(RequestHead::new(&request));

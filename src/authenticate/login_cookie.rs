@@ -38,7 +38,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{authenticate::IdentityCookie, cookies::{CookieJar, CookieScope}, Keyring};
+/// use portcullis::{authenticate::LoginCookieAuthenticator, cookies::{CookieJar, CookieScope}, Keyring};
 ///
 /// let jar = CookieJar::signed(&Keyring::generate(), CookieScope::server("/")?);
 /// let authenticator = LoginCookieAuthenticator::new(jar);

@@ -10,9 +10,9 @@
 //! An accepted grant that has expired counts as `Rejected`: the chain is where expiry is judged, whatever the
 //! credential.
 
-mod authenticator_fn;
 mod authorization;
 mod chain;
+mod closure;
 pub mod danger;
 mod login_cookie;
 pub(crate) mod login_payload;
@@ -31,8 +31,8 @@ use crate::{
 };
 
 pub use self::{
-    authenticator_fn::{AuthenticatorFn, authenticator_fn},
     authorization::token_in_authorization,
+    closure::{AuthenticatorFn, authenticator_fn},
     login_cookie::LoginCookieAuthenticator,
     token_authenticator::TokenAuthenticator,
     token_sources::{FoundToken, TokenSource, TokenSources},
@@ -86,17 +86,17 @@ impl Outcome {
 ///
 /// # Example
 ///
-/// One that cannot answer at once clones its handle into the future; see [`Answer`]. One that can is a closure, by
+/// One that cannot answer at once clones its handle into the future; see [`MaybeFuture`]. One that can is a closure, by
 /// `authenticator_fn`. One that asks a verifier hands its word on:
 ///
 /// ```
-/// use portcullis::{token::PresentedToken, Answer, Authenticator, Credential, Head, Outcome, TokenVerifier};
+/// use portcullis::{token::PresentedToken, MaybeFuture, Authenticator, AuthMethod, RequestHead, Outcome, TokenVerifier};
 ///
 /// /// A key at the head of the path, as old clients of a feed send it.
 /// struct KeyInPath<V>(V);
 ///
 /// impl<V: TokenVerifier> Authenticator for KeyInPath<V> {
-///     fn authenticate(&self, head: RequestHead<'_>) -> Answer<Outcome> {
+///     fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
 ///         let key = head.uri().path().split('/').nth(1).and_then(|key| PresentedToken::new(key.as_bytes()));
 ///         match key {
 ///             Some(key) => self.0.verify(key).map(|verdict| Outcome::from_verification(verdict, AuthMethod::Token)),

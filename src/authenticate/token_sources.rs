@@ -77,7 +77,7 @@ impl TokenSources {
     /// # Example
     ///
     /// ```
-    /// use portcullis::{authenticate::{TokenSource, TokenSources}, request::TokenBuffer, Head};
+    /// use portcullis::{authenticate::{TokenSource, TokenSources}, request::TokenBuffer, RequestHead};
     ///
     /// let sources = TokenSources::default();
     /// let request = http::Request::get("/lab?token=abc").body(())?;

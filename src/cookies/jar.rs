@@ -28,7 +28,7 @@ use crate::{clock::UnixTime, error::ConfigError};
 /// # Example
 ///
 /// ```
-/// use portcullis::{clock::UnixTime, cookies::{CookieJar, CookieScope, Read, RequestCookies}, Keyring};
+/// use portcullis::{clock::UnixTime, cookies::{CookieJar, CookieScope, ReadCookie, RequestCookies}, Keyring};
 ///
 /// let jar = CookieJar::signed(&Keyring::generate(), CookieScope::hub_login("/")?);
 /// let now = UnixTime::from_secs(1_700_000_000);

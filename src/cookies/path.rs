@@ -12,7 +12,7 @@ use crate::error::ConfigError;
 /// # Example
 ///
 /// ```
-/// use portcullis::cookies::ScopePath;
+/// use portcullis::cookies::CookiePath;
 ///
 /// let path = CookiePath::parse("/user/alice")?;
 /// assert!(path.matches(b"/user/alice/lab"));
@@ -119,7 +119,7 @@ impl fmt::Debug for CookiePath {
 /// # Example
 ///
 /// ```
-/// use portcullis::cookies::{PathDecision, PathScopes, ScopePath};
+/// use portcullis::cookies::{PathMatch, CookiePathMap, CookiePath};
 ///
 /// let scopes = CookiePathMap::default()
 ///     .with(&CookiePath::parse("/hub/")?, "hub")

@@ -41,7 +41,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{clock::UnixTime, cookies::{CookieName, SignedValues}, Keyring};
+/// use portcullis::{clock::UnixTime, cookies::{CookieName, SignedValueCodec}, Keyring};
 /// use std::time::Duration;
 ///
 /// let values = SignedValueCodec::new(&Keyring::generate());

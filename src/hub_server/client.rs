@@ -20,7 +20,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{Token, hub_server::Client};
+/// use portcullis::{Token, hub_server::OAuthClientConfig};
 ///
 /// let redirect_uri = "http://127.0.0.1:9000/services/whoami/oauth_callback";
 /// let whoami = OAuthClientConfig::service("whoami", redirect_uri, &Token::generate())?.skip_consent();

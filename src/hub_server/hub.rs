@@ -45,8 +45,8 @@ use crate::{
 ///
 /// ```
 /// use portcullis::{
-///     hub_server::{Client, Hub, Member}, store::MemoryTokenStore, verify::StoredPasswords, Identity,
-///     PasswordHash, Secret, Token, Users,
+///     hub_server::{Hub, HubUser, OAuthClientConfig}, store::MemoryTokenStore,
+///     verify::{MemoryPasswordStore, StoredPasswords}, Identity, PasswordHash, Secret, Token,
 /// };
 ///
 /// let hash = PasswordHash::hash(&Secret::from("purple tricycle nine"))?;

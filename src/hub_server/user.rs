@@ -17,7 +17,7 @@ use crate::{error::ConfigError, session::scopes::Scopes};
 /// # Example
 ///
 /// ```
-/// use portcullis::hub_server::Member;
+/// use portcullis::hub_server::HubUser;
 ///
 /// let alice = HubUser::new("alice")?.with_scopes(["access:services!service=whoami"])?.with_groups(["staff"]);
 /// # Ok::<(), portcullis::ConfigError>(())
@@ -90,7 +90,7 @@ impl HubUser {
 /// # Example
 ///
 /// ```
-/// use portcullis::hub_server::{Member, Members};
+/// use portcullis::hub_server::{HubUser, HubUsers};
 ///
 /// let members = HubUsers::new([HubUser::new("alice")?])?;
 /// members.remove("alice");

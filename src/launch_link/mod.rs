@@ -58,8 +58,8 @@ const CAPACITY: usize = 512;
 ///
 /// ```
 /// use portcullis::{
-///     clock::SystemClock, redirect::NextUrl, token::PresentedToken, BaseUrl, Launch, LaunchLinks,
-///     Premises,
+///     clock::SystemClock, launch_link::{LaunchLinkStore, LaunchTarget},
+///     redirect::{NextUrl, RedirectPolicy}, token::PresentedToken, BaseUrl,
 /// };
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;

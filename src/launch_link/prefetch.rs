@@ -18,7 +18,7 @@ use crate::request::head::RequestHead;
 /// # Example
 ///
 /// ```
-/// use portcullis::{Head, Opening};
+/// use portcullis::{launch_link::LinkAction, RequestHead};
 ///
 /// let request = http::Request::get("/launch?token=pcl1_x").header("accept", "text/html").body(())?;
 /// assert_eq!(LinkAction::from_head(RequestHead::new(&request)), LinkAction::Redeem);

@@ -32,7 +32,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{AuthLayer, Hosts, Token};
+/// use portcullis::{AuthLayer, AllowedHosts, Token};
 ///
 /// let auth = AuthLayer::builder()
 ///     .token(Token::generate())
@@ -96,7 +96,7 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: off. The tokens of [`tokens`](Self::tokens) also log their owners in by the form at
+    /// Default: off. The tokens of [`bearer_tokens`](Self::bearer_tokens) also log their owners in by the form at
     /// [`login_path`](Self::login_path), for people who were given one.
     ///
     /// Such a login is worth what the token is worth, its scopes included, and no longer than the token: the verifier is
@@ -111,7 +111,7 @@ impl AuthLayerBuilder {
     }
 
     /// Default: `Authorization` and the query with [`token`](Self::token), `Authorization` alone with
-    /// [`tokens`](Self::tokens). Where tokens may stand.
+    /// [`bearer_tokens`](Self::bearer_tokens). Where tokens may stand.
     pub fn token_sources(mut self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
         self.token_sources = Some(sources.into_iter().collect());
         self
@@ -197,7 +197,7 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: [`Hosts::loopback`], or every host where nothing but header tokens lets anybody in. The hosts
+    /// Default: [`AllowedHosts::loopback`], or every host where nothing but header tokens lets anybody in. The hosts
     /// answered for.
     pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
         self.hosts = Some(hosts);

@@ -33,8 +33,8 @@ use crate::{
 /// A gate in front of a tower service that knows who is knocking.
 ///
 /// A handle: cloning it, and putting it in front of a service, counts a reference up. All handles of one gate
-/// share its state, whatever rule each has ([`optional`](Self::optional), [`require_scope`](Self::require),
-/// [`public_paths`](Self::open_paths)).
+/// share its state, whatever rule each has ([`optional`](Self::optional), [`require_scope`](Self::require_scope),
+/// [`public_paths`](Self::public_paths)).
 ///
 /// # Example
 ///
@@ -194,7 +194,7 @@ impl AuthLayer {
     /// [`passwords`](AuthLayerBuilder::password_verifier) or [`password`](AuthLayerBuilder::password) named, by the same throttle
     /// and at the same cost as by the gate's own form. The name is not looked at where all share one password.
     ///
-    /// `head` is that of the request that brought the form; [`check_xsrf`](Self::check_xsrf) tells whether the form was
+    /// `head` is that of the request that brought the form; [`verify_csrf`](Self::verify_csrf) tells whether the form was
     /// one of ours.
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl AuthLayer {
     /// # Example
     ///
     /// ```
-    /// use portcullis::{cookies::SetCookies, AuthLayer, Head, Secret};
+    /// use portcullis::{cookies::SetCookies, AuthLayer, RequestHead, Secret};
     ///
     /// async fn log_in(auth: AuthLayer, form: http::Request<()>) -> Result<SetCookies, http::Response<bytes::Bytes>> {
     ///     let head = RequestHead::new(&form);
@@ -229,7 +229,7 @@ impl AuthLayer {
     /// bound to the login, else it is one from before the login.
     ///
     /// In the query of the form's action (`action="/rename?_xsrf=…"`) the gate finds it by itself. In a field of that name,
-    /// which is in the body that the gate leaves alone, [`check_xsrf`](Self::check_xsrf) is the handler's to call.
+    /// which is in the body that the gate leaves alone, [`verify_csrf`](Self::verify_csrf) is the handler's to call.
     ///
     /// # Errors
     ///
@@ -251,7 +251,7 @@ impl AuthLayer {
     /// Ends every login whose cookie came with this request, and returns the cookies that remove them from the browser.
     ///
     /// The logins end with this call, whether or not the cookies are sent: their cookies are refused from now on,
-    /// copies included, and [`ended`](Self::ended) completes. Cookies that another host or path planted beside them
+    /// copies included, and [`session_ended`](Self::session_ended) completes. Cookies that another host or path planted beside them
     /// do not matter.
     ///
     /// # Errors

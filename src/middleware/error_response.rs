@@ -34,7 +34,7 @@ pub(crate) type FullResponse = Response<Full<Bytes>>;
 /// # Example
 ///
 /// ```
-/// use portcullis::{AuthLayer, Responses, Token};
+/// use portcullis::{middleware::ResponseStyle, AuthLayer, Token};
 ///
 /// let layer = AuthLayer::builder().token(Token::generate()).responses(ResponseStyle::jupyter()).build()?;
 /// # Ok::<(), portcullis::ConfigError>(())

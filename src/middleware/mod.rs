@@ -1,6 +1,6 @@
 //! What happens to a request.
 //!
-//! Every request takes one path, [`RouteAuth::decide`](passage::RouteAuth::decide):
+//! Every request takes one path, `RouteAuth::decide`:
 //!
 //! ```text
 //! 1  guards.surroundings        host, scheme and method

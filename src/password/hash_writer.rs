@@ -7,9 +7,9 @@ use crate::{error::BackendError, maybe_future::MaybeFuture, password::PasswordHa
 /// # Example
 ///
 /// ```
-/// use portcullis::{Answer, PasswordHash, PasswordKeeper, Unavailable};
+/// use portcullis::{password::PasswordHashWriter, BackendError, MaybeFuture, PasswordHash};
 ///
-/// fn file(path: std::path::PathBuf) -> impl PasswordKeeper {
+/// fn file(path: std::path::PathBuf) -> impl PasswordHashWriter {
 ///     move |hash: &PasswordHash| MaybeFuture::Ready(std::fs::write(&path, hash.expose()).map_err(BackendError::new))
 /// }
 /// ```

@@ -11,9 +11,9 @@ use crate::{error::ConfigError, secret::Secret};
 
 /// What a new password must be like: long enough, and not one that everybody tries first.
 ///
-/// 1. At least [`with_min_length`](Self::with_minimum) characters (Unicode code points), at most 1024 octets.
+/// 1. At least [`with_min_length`](Self::with_min_length) characters (Unicode code points), at most 1024 octets.
 /// 2. Not among the 5,000 commonest of 8 characters and more, nor one of the names told by
-///    [`with_forbidden_words`](Self::with_names), whatever the case of the letters.
+///    [`with_forbidden_words`](Self::with_forbidden_words), whatever the case of the letters.
 /// 3. Not made, from end to end, of up to three such passwords, names and walks over the keyboard; nor of one
 ///    piece of fewer than 8 characters that is repeated. A longer piece that is repeated is judged by itself.
 /// 4. The same when separators are left out: everything but letters and digits, unless it is most of the password.

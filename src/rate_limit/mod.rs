@@ -54,7 +54,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{Moment, Throttle};
+/// use portcullis::{clock::MonotonicTime, rate_limit::LoginRateLimiter};
 ///
 /// let throttle = LoginRateLimiter::new();
 /// let client = "192.0.2.7".parse().ok();

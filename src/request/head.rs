@@ -21,7 +21,7 @@ static HTML: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/htm
 /// # Example
 ///
 /// ```
-/// use portcullis::Head;
+/// use portcullis::RequestHead;
 ///
 /// let request = http::Request::new(());
 /// assert_eq!(RequestHead::new(&request).uri().path(), "/");
@@ -93,7 +93,7 @@ impl<'a> RequestHead<'a> {
     /// # Example
     ///
     /// ```
-    /// use portcullis::Head;
+    /// use portcullis::RequestHead;
     ///
     /// let request = http::Request::get("/").header("authorization", "basic  YWxpY2U6eA==").body(())?;
     /// assert_eq!(RequestHead::new(&request).credentials("Basic"), Some("YWxpY2U6eA=="));

@@ -23,7 +23,7 @@ use crate::{error::ConfigError, request::peer::Scheme};
 /// # Example
 ///
 /// ```
-/// use portcullis::{request_policy::{Guards, Hosts}, Head};
+/// use portcullis::{request_policy::{RequestPolicy, AllowedHosts}, RequestHead};
 ///
 /// # fn main() -> Result<(), portcullis::ConfigError> {
 /// let hosts = AllowedHosts::loopback().and(AllowedHosts::from_list(["hub.example.org", "lab.internal:8443"])?);

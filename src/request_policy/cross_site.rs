@@ -67,7 +67,7 @@ impl RequestPolicy {
     /// Nothing if no other site can have caused this request: parts 4 to 7 of the decision table.
     ///
     /// Asked of what a browser sends by itself, that is when
-    /// [`Credential::is_ambient`](crate::Credential::is_ambient), and of the login form. `xsrf` is the proof
+    /// [`Credential::is_ambient`](crate::AuthMethod::is_ambient), and of the login form. `xsrf` is the proof
     /// that the session asks for; `None` where anybody is let in and there is no session to bind one to.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub trait CsrfCheck {
 /// # Example
 ///
 /// ```
-/// use portcullis::{request_policy::{Binding, Demand, Xsrf, XsrfGuard, XsrfKey, XsrfProof}, Head};
+/// use portcullis::{request_policy::{CsrfBinding, CsrfRequirement, CsrfCheck, CsrfTokens, CsrfKey, RequestCsrf}, RequestHead};
 ///
 /// # fn check(key: impl CsrfKey) {
 /// let guard = CsrfTokens::new(key);

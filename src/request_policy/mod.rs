@@ -115,7 +115,6 @@ mod decision_table_tests;
 #[cfg(test)]
 mod property_tests;
 
-pub use crate::rate_limit::{LoginAttempt, LoginRateLimiter, RateLimited};
 pub use allowed_hosts::AllowedHosts;
 pub use cors::{CorsHeaders, Preflight};
 pub use cross_site::RequestKind;

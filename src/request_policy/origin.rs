@@ -106,7 +106,7 @@ impl fmt::Display for Origin {
 /// # Example
 ///
 /// ```
-/// use portcullis::request_policy::Origins;
+/// use portcullis::request_policy::AllowedOrigins;
 ///
 /// # fn main() -> Result<(), portcullis::ConfigError> {
 /// let origins = AllowedOrigins::parse(["https://app.example.org", "https://lab.example.org:8443"])?;

@@ -44,7 +44,7 @@ pub enum CsrfMode {
 /// # Example
 ///
 /// ```
-/// use portcullis::{request_policy::{Guards, RequestKind}, Head};
+/// use portcullis::{request_policy::{RequestPolicy, RequestKind}, RequestHead};
 ///
 /// let guards = RequestPolicy::new();
 /// let from = |site: &str| {

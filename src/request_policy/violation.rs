@@ -9,7 +9,7 @@ use crate::denial::{Denial, Reason};
 /// # Example
 ///
 /// ```
-/// use portcullis::{request_policy::{GuardRule, Guards}, Denial, Head};
+/// use portcullis::{request_policy::{PolicyRule, RequestPolicy}, Denial, RequestHead};
 ///
 /// let request = http::Request::builder().header("host", "evil.example").body(()).unwrap();
 /// let denial = RequestPolicy::new().surroundings(RequestHead::new(&request)).unwrap_err();

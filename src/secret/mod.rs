@@ -20,7 +20,7 @@
 //! The cookie secret from a variable, else from a file which is created at the first start:
 //!
 //! ```
-//! use portcullis::{secret::SecretSource, EnvSource, FileSource, FirstOf};
+//! use portcullis::{secret::{SecretSource, SourceChain}, EnvSource, FileSource};
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("cookie_secret");
 //!

@@ -15,7 +15,7 @@ use crate::secret::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{EnvSource, FileSource, FirstOf, Token};
+/// use portcullis::{secret::SourceChain, EnvSource, FileSource, Token};
 ///
 /// let source = SourceChain::new([
 ///     Box::new(EnvSource::jupyter_token()),

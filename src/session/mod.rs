@@ -58,7 +58,7 @@ impl AuthMethod {
 /// # Example
 ///
 /// ```
-/// use portcullis::{Credential, Grant, Identity, Session};
+/// use portcullis::{AuthMethod, Grant, Identity, Session};
 ///
 /// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]);
 /// let session = Session::new(grant, AuthMethod::Token);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// A set of scopes: short names of what their holder may do.
 ///
-/// [`holds`](Self::holds) compares names octet by octet, without patterns. [`covers`](Self::covers) also knows
+/// [`contains`](Self::contains) compares names octet by octet, without patterns. [`covers`](Self::covers) also knows
 /// JupyterHub's filters, see [`Scope`]. An empty set holds nothing.
 ///
 /// # Example

@@ -15,7 +15,7 @@ use crate::{
 /// The tokens of a store that came from a JupyterHub, until each has been used once.
 ///
 /// A salted hash cannot be looked up. So a token that is not found by its hash is looked for among those with its
-/// prefix, and the one that it is is [adopted](Self::adopt): from then on it is found like all others.
+/// prefix, and the one that it is is [adopted](Self::migrate): from then on it is found like all others.
 pub trait SaltedHashStore: Send + Sync {
     /// All whose token begins with `prefix`, the first four characters of one.
     ///

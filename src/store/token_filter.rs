@@ -9,7 +9,7 @@ use crate::store::{RecordId, TokenRecord};
 /// # Example
 ///
 /// ```
-/// use portcullis::store::Tokens;
+/// use portcullis::store::TokenFilter;
 ///
 /// let all_of_alice = TokenFilter::owner("alice");
 /// let hers_for_the_grader = TokenFilter::owner("alice").and_client("service-grader");

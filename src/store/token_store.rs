@@ -26,7 +26,7 @@ use crate::{
 ///
 /// ```
 /// use portcullis::{
-///     clock::{Clock, SystemClock}, store::{MemoryTokenStore, TokenRecord, Tokens, TokenStore}, Grant,
+///     clock::{Clock, SystemClock}, store::{MemoryTokenStore, TokenRecord, TokenFilter, TokenStore}, Grant,
 ///     Identity,
 /// };
 ///

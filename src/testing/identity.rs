@@ -18,7 +18,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{Credential, Session, testing::TestIdentity};
+/// use portcullis::{AuthMethod, Session, testing::TestIdentity};
 ///
 /// let alice = TestIdentity::new("alice").with_scopes(["read"]).by(AuthMethod::Cookie);
 /// let request = alice.insert_into(http::Request::new(()));
@@ -67,7 +67,7 @@ impl TestIdentity {
 
     /// The request with their session in its extensions: for a handler without a gate in front of it.
     ///
-    /// A gate does not believe it, and asks for a credential; see [`authenticated_by`](Self::let_in_by).
+    /// A gate does not believe it, and asks for a credential; see [`authenticated_by`](Self::authenticate).
     pub fn insert_into<B>(&self, mut request: Request<B>) -> Request<B> {
         request.extensions_mut().insert(self.session());
         request

@@ -2,7 +2,7 @@
 //!
 //! - [`TestIdentity`]: somebody put on a request, in place of a login.
 //! - [`TestClock`]: a clock that stands still until it is told.
-//! - [`store_conformance`]: what every store of tokens must be able to do; with the feature `hub-server` also
+//! - [`token_store_conformance`]: what every store of tokens must be able to do; with the feature `hub-server` also
 //!   `hub_store_conformance`.
 //!
 //! Ask for the feature in `[dev-dependencies]` alone: `portcullis = { version = "…", features = ["testing"] }`. Nothing here

@@ -39,7 +39,7 @@ pub enum Verification {
 
 /// Somebody who knows tokens.
 ///
-/// See [`Answer`] for one that asks a database.
+/// See [`MaybeFuture`] for one that asks a database.
 pub trait TokenVerifier: Send + Sync + 'static {
     /// What `token` is worth.
     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification>;
@@ -78,14 +78,14 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 ///
 /// ```
 /// use portcullis::{
-///     Answer, Grant, Identity, Reason, Secret, Verdict,
+///     MaybeFuture, Grant, Identity, Reason, Secret, Verification,
 ///     verify::PasswordVerifier,
 /// };
 ///
 /// struct Directory;
 ///
 /// impl PasswordVerifier for Directory {
-///     fn verify(&self, username: &str, password: &Secret) -> Answer<Verification> {
+///     fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
 ///         let (username, password) = (username.to_owned(), password.clone());
 ///         MaybeFuture::from_future(async move {
 ///             match bind(&username, &password).await {

@@ -31,7 +31,7 @@ const NOTED: usize = 16_384;
 /// # Example
 ///
 /// ```
-/// use portcullis::{store::{MemoryTokenStore, Tokens}, verify::StoredTokens, AuthLayer, Grant, Identity};
+/// use portcullis::{store::{MemoryTokenStore, TokenFilter}, verify::StoredTokens, AuthLayer, Grant, Identity};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let tokens = StoredTokens::new(MemoryTokenStore::new());

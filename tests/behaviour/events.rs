@@ -148,7 +148,10 @@ async fn that_a_client_has_no_address_is_told_once_where_a_password_is_tried() {
     for (peer, expected) in [
         (
             None,
-            &["UnknownClient", "wrong user or password, None, /login, None"][..],
+            &[
+                "ClientAddressUnknown",
+                "wrong user or password, None, /login, None",
+            ][..],
         ),
         (
             Some(Peer::Ip(([192, 0, 2, 1], 1).into())),
@@ -164,7 +167,7 @@ async fn that_a_client_has_no_address_is_told_once_where_a_password_is_tried() {
         assert_eq!(told_of(&layer, &log, &["wrong"]).await, expected, "{peer:?}");
         let again = told_of(&layer, &log, &["wrong", "wrong"]).await;
         assert!(
-            again.len() == 2 && !again.contains(&"UnknownClient".to_owned()),
+            again.len() == 2 && !again.contains(&"ClientAddressUnknown".to_owned()),
             "{again:?}"
         );
     }

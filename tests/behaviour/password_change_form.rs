@@ -340,7 +340,7 @@ fn a_password_that_nobody_could_change_is_a_configuration_error() {
         ),
     ] {
         let error = builder.build().expect_err(what);
-        assert_eq!(error.setting(), "password_change", "{what}");
+        assert_eq!(error.setting(), "allow_password_change", "{what}");
     }
 }
 
@@ -351,7 +351,7 @@ async fn a_weak_hash_and_a_client_without_an_address_are_told_to_the_operator() 
     let weak = "sha1:12345678:c65c037cedb2104a268bd9fce486426a4dd9405a";
     let layer = disk.server(weak.parse().expect("a hash"));
     let _ = log_in(&layer, "wrong").await;
-    assert_eq!(disk.events(), ["UnknownClient", "Refused"]);
+    assert_eq!(disk.events(), ["ClientAddressUnknown", "Denied"]);
     let _ = log_in(&layer, "purple tricycle nine").await;
     assert_eq!(
         disk.events(),

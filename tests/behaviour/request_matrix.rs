@@ -517,7 +517,12 @@ async fn a_route_that_requires_a_scope_tells_which_one_is_missing() {
 #[tokio::test]
 async fn danger_accept_anyone_lets_everybody_in_but_no_foreign_page() {
     let layer = AuthLayer::danger_allow_anonymous();
-    assert!(send(&layer, request("GET /")).await.text.ends_with(" by Anyone"));
+    assert!(
+        send(&layer, request("GET /"))
+            .await
+            .text
+            .ends_with(" by NotRequired")
+    );
     assert_eq!(
         send(&layer, request("POST /")).await.status,
         StatusCode::OK,

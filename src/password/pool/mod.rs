@@ -45,7 +45,7 @@ use crate::{
 /// ```
 /// use std::sync::Arc;
 ///
-/// use portcullis::{password::HashingPool, PasswordHash, Secret, Verified};
+/// use portcullis::{password::{HashingPool, PasswordCheck}, PasswordHash, Secret};
 ///
 /// # async fn log_in(stored: Option<Arc<PasswordHash>>) -> Result<(), portcullis::password::HashingError> {
 /// let password = Secret::from("correct horse battery staple");

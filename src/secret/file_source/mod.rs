@@ -36,7 +36,7 @@ use crate::secret::{
 /// 5. It has at most 4096 octets, of the expected form: a text, or a key ([`hex`](Self::hex),
 ///    [`raw`](Self::raw)).
 ///
-/// Secrets that an orchestrator mounts break 1 and 3 by design: [`container_secret`](Self::mounted).
+/// Secrets that an orchestrator mounts break 1 and 3 by design: [`container_secret`](Self::container_secret).
 ///
 /// # Security
 ///
@@ -106,7 +106,7 @@ impl FileSource {
 
     /// The token of a Jupyter Server: the text in the file that `JUPYTER_TOKEN_FILE` names.
     ///
-    /// As [`from_env_path`](Self::named_by): a missing or an empty file is an error, and never switches
+    /// As [`from_env_path`](Self::from_env_path): a missing or an empty file is an error, and never switches
     /// authentication off.
     pub fn jupyter_token() -> Self {
         Self::at("token file", PathSpec::Variable("JUPYTER_TOKEN_FILE".to_owned()))

@@ -85,7 +85,7 @@ impl LoginRecord {
 /// # Example
 ///
 /// ```
-/// use portcullis::store::Logins;
+/// use portcullis::store::LoginFilter;
 ///
 /// let everywhere = LoginFilter::owner("alice");
 /// let this_one = LoginFilter::owner("alice").in_session("8ace623e786f454682aebac535bc5bf4");

@@ -30,7 +30,7 @@ use crate::{
 ///
 /// use portcullis::{
 ///     clock::UnixTime,
-///     store::{CodeRecord, HubStore, LoginRecord, MemoryTokenStore, Redeemed, TokenRecord, TokenStore},
+///     store::{CodeRecord, HubStore, LoginRecord, MemoryTokenStore, CodeRedemption, TokenRecord, TokenStore},
 ///     Grant, Identity, Token,
 /// };
 ///

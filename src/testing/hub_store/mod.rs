@@ -7,7 +7,7 @@ mod logins;
 use crate::store::HubStore;
 
 /// Holds a store against all that [`HubStore`] promises besides [`TokenStore`](crate::store::TokenStore): run it in a
-/// test, on a store that is new, beside [`store_conformance`](super::store_conformance).
+/// test, on a store that is new, beside [`token_store_conformance`](super::token_store_conformance).
 ///
 /// # Panics
 ///

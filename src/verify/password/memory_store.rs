@@ -21,7 +21,7 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use portcullis::{Identity, PasswordHash, Secret, Users};
+/// use portcullis::{verify::MemoryPasswordStore, Identity, PasswordHash, Secret};
 ///
 /// let hash = PasswordHash::hash(&Secret::from("correct horse battery staple"))?;
 /// let users = MemoryPasswordStore::new([(Identity::new("alice"), hash)])?;

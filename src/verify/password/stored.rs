@@ -26,14 +26,14 @@ pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, BackendErro
 /// use std::sync::Arc;
 ///
 /// use portcullis::{
-///     verify::{PasswordLookup, PasswordStore}, Answer, Grant, Identity, PasswordHash, Unavailable,
+///     verify::{PasswordLookup, PasswordStore}, MaybeFuture, Grant, Identity, PasswordHash, BackendError,
 /// };
 ///
 /// #[derive(Clone)]
 /// struct Database;
 ///
 /// impl PasswordStore for Database {
-///     fn find(&self, username: &str) -> Answer<PasswordLookup> {
+///     fn find(&self, username: &str) -> MaybeFuture<PasswordLookup> {
 ///         let (database, username) = (self.clone(), username.to_owned());
 ///         MaybeFuture::from_future(async move {
 ///             let Some(text) = database.hash_of(&username).await.map_err(BackendError::new)? else {
@@ -44,7 +44,7 @@ pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, BackendErro
 ///         })
 ///     }
 ///
-///     fn rehashed(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> Answer<()> {
+///     fn rehashed(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> MaybeFuture<()> {
 ///         let (database, username, old) = (self.clone(), username.to_owned(), old.clone());
 ///         MaybeFuture::from_future(async move { database.replace(&username, old.expose(), new.expose()).await })
 ///     }
@@ -96,7 +96,7 @@ impl<S: PasswordStore + ?Sized> PasswordStore for Arc<S> {
 /// # Example
 ///
 /// ```
-/// use portcullis::{verify::StoredPasswords, Identity, PasswordHash, Secret, Users};
+/// use portcullis::{verify::{MemoryPasswordStore, StoredPasswords}, Identity, PasswordHash, Secret};
 ///
 /// let hash = PasswordHash::hash(&Secret::from("correct horse battery staple"))?;
 /// let verifier = StoredPasswords::new(MemoryPasswordStore::new([(Identity::new("alice"), hash)])?);

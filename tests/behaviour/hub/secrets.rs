@@ -60,7 +60,7 @@ async fn no_event_and_no_debug_text_holds_a_secret() {
     for expected in [
         "LoggedIn",
         "LoggedOut",
-        "WrongPassword",
+        "IncorrectPassword",
         "UnknownToken",
         "InsufficientScope",
     ] {

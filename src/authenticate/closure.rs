@@ -8,12 +8,12 @@ use crate::{
     request::head::RequestHead,
 };
 
-/// An authenticator that asks `function`, which gives an [`Outcome`], or an [`Answer`] if it has to wait.
+/// An authenticator that asks `function`, which gives an [`Outcome`], or an [`MaybeFuture`] if it has to wait.
 ///
 /// # Example
 ///
 /// ```
-/// use portcullis::{Credential, Grant, Identity, Outcome, Session, authenticate::authenticator_fn};
+/// use portcullis::{AuthMethod, Grant, Identity, Outcome, Session, authenticate::authenticator_fn};
 ///
 /// // A proxy in front has checked the client's certificate and names its subject.
 /// let by_certificate = authenticator_fn(|head| match head.headers().get("x-client-subject") {
