@@ -91,7 +91,7 @@ impl SessionRejection {
 
 /// Fixed, so that it cannot tell anything of the request or of the server.
 const REMEDY: &str = "this handler takes a Session, and no AuthLayer has handed one over: add .layer(auth) after \
-                      the route (a layer wraps what is there when it is added), without gate_only()";
+                      the route (a layer wraps what is there when it is added), without `without_session_extension`()";
 
 impl fmt::Display for SessionRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,7 +23,7 @@ use crate::{
 /// use portcullis::{MaybeFuture, Authenticator, RequestHead, Outcome, authenticate::danger::AllowAnonymous};
 ///
 /// let request = http::Request::new(());
-/// let answer = AcceptAnyone.authenticate(RequestHead::new(&request));
+/// let answer = AllowAnonymous.authenticate(RequestHead::new(&request));
 /// assert!(matches!(answer, MaybeFuture::Ready(Outcome::Authenticated(_))));
 /// ```
 #[derive(Clone, Copy, Debug, Default)]

@@ -82,7 +82,7 @@ impl TokenSources {
     /// let sources = TokenSources::default();
     /// let request = http::Request::get("/lab?token=abc").body(())?;
     /// let mut buffer = TokenBuffer::default();
-    /// let found = sources.find(RequestHead::new(&request), &mut buffer)?.expect("a token");
+    /// let found = sources.extract(RequestHead::new(&request), &mut buffer)?.expect("a token");
     /// assert_eq!(found.token().expose(), "abc");
     /// assert_eq!(*found.source(), TokenSource::Query);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

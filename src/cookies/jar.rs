@@ -32,7 +32,7 @@ use crate::{clock::UnixTime, error::ConfigError};
 ///
 /// let jar = CookieJar::signed(&Keyring::generate(), CookieScope::hub_login("/")?);
 /// let now = UnixTime::from_secs(1_700_000_000);
-/// let line = jar.write(b"alice", now, true)?;
+/// let line = jar.set_cookie(b"alice", now, true)?;
 /// # let line = line.to_str()?;
 /// # let mut headers = http::HeaderMap::new();
 /// # headers.insert("cookie", line.split(';').next().unwrap_or_default().parse()?);

@@ -101,7 +101,7 @@ impl Keyring {
         let secret = checked(secret)?;
         if self.0.reading.len() >= Self::MAX_PREVIOUS_KEYS {
             return Err(ConfigError::new(
-                "reading keys",
+                "previous keys",
                 format!("expected at most {}, found more", Self::MAX_PREVIOUS_KEYS),
             ));
         }

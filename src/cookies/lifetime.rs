@@ -14,7 +14,7 @@ use std::time::Duration;
 /// use portcullis::cookies::Lifetime;
 /// use std::time::Duration;
 ///
-/// let shift = Lifetime::absolute(Duration::from_secs(12 * 3600)).idle(Duration::from_secs(3600));
+/// let shift = Lifetime::absolute(Duration::from_secs(12 * 3600)).with_idle_timeout(Duration::from_secs(3600));
 /// assert_eq!(shift.max_age(), Duration::from_secs(3600));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

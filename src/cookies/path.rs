@@ -122,11 +122,11 @@ impl fmt::Debug for CookiePath {
 /// use portcullis::cookies::{PathMatch, CookiePathMap, CookiePath};
 ///
 /// let scopes = CookiePathMap::default()
-///     .with(&CookiePath::parse("/hub/")?, "hub")
-///     .with(&CookiePath::parse("/user/alice/")?, "alice");
-/// assert_eq!(scopes.decide(b"/user/alice/lab"), PathMatch::Match(&"alice"));
-/// assert_eq!(scopes.decide(b"/user/bob/lab"), PathMatch::NoMatch);
-/// assert_eq!(scopes.decide(b"/user/%61lice/lab"), PathMatch::Ambiguous);
+///     .insert(&CookiePath::parse("/hub/")?, "hub")
+///     .insert(&CookiePath::parse("/user/alice/")?, "alice");
+/// assert_eq!(scopes.resolve(b"/user/alice/lab"), PathMatch::Match(&"alice"));
+/// assert_eq!(scopes.resolve(b"/user/bob/lab"), PathMatch::NoMatch);
+/// assert_eq!(scopes.resolve(b"/user/%61lice/lab"), PathMatch::Ambiguous);
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -48,7 +48,7 @@ use crate::{
 /// let (name, now) = (CookieName::hub_login(), UnixTime::from_secs(1_700_000_000));
 /// let value = values.sign(&name, b"alice", now);
 /// let mut buffer = [0; 64];
-/// let opened = values.open(&name, value.as_bytes(), Duration::from_secs(60), || now, &mut buffer)?;
+/// let opened = values.verify(&name, value.as_bytes(), Duration::from_secs(60), || now, &mut buffer)?;
 /// assert_eq!(opened.payload(), b"alice");
 /// # Ok::<(), portcullis::cookies::CookieDecodeError>(())
 /// ```

@@ -15,7 +15,7 @@ use crate::{
 /// ```no_run
 /// # async fn serve() -> Result<(), portcullis::ConfigError> {
 /// let hub = portcullis::HubAuth::from_env()?;
-/// tokio::spawn(hub.activity().run());
+/// tokio::spawn(hub.activity_reporter().run());
 /// # Ok(())
 /// # }
 /// ```

@@ -232,7 +232,7 @@ impl HubBuilder {
     pub fn build(self) -> Result<Hub, ConfigError> {
         let passwords = self.passwords.ok_or_else(|| {
             ConfigError::new(
-                "passwords",
+                "password_verifier",
                 "expected whoever knows the users' passwords, found nobody",
             )
         })?;
@@ -240,7 +240,7 @@ impl HubBuilder {
             let name = member.name.clone();
             if self.members.set(member) {
                 return Err(ConfigError::new(
-                    "members",
+                    "users",
                     format!("expected each member once, found {:?} again", name.as_str()),
                 ));
             }

@@ -55,8 +55,8 @@ use crate::{
 /// let whoami = OAuthClientConfig::service("whoami", "http://127.0.0.1:9000/services/whoami/oauth_callback", &Token::generate())?;
 ///
 /// let hub = Hub::builder(MemoryTokenStore::new())
-///     .passwords(StoredPasswords::new(users))
-///     .member(alice)
+///     .password_verifier(StoredPasswords::new(users))
+///     .user(alice)
 ///     .client(whoami)
 ///     .build()?;
 /// # fn axum(hub: Hub) -> axum::Router {

@@ -40,7 +40,7 @@ impl HubUser {
         let parsed = Username::parse(name).filter(|parsed| parsed.as_str() == name);
         let name = parsed.ok_or_else(|| {
             ConfigError::new(
-                "member",
+                "user",
                 format!("expected a user name in small letters without `/`, blanks around it or controls, found {name:?}"),
             )
         })?;
@@ -59,7 +59,7 @@ impl HubUser {
     /// As `member`, if a scope is not one of JupyterHub's or its filter is broken.
     pub fn with_scopes(self, scopes: impl Into<Scopes>) -> Result<Self, ConfigError> {
         let scopes = scopes.into();
-        scope::check("member", &scopes)?;
+        scope::check("user", &scopes)?;
         Ok(Self { scopes, ..self })
     }
 
@@ -111,7 +111,7 @@ impl HubUsers {
             let name = member.name.clone();
             if all.set(member) {
                 return Err(ConfigError::new(
-                    "members",
+                    "users",
                     format!("expected each member once, found {:?} again", name.as_str()),
                 ));
             }
@@ -168,14 +168,14 @@ mod tests {
         let error = HubUsers::new([member("alice"), member("alice")]).expect_err("twice");
         assert_eq!(
             error.to_string(),
-            "members: expected each member once, found \"alice\" again"
+            "users: expected each member once, found \"alice\" again"
         );
         for name in ["Alice", "", " a", "..", "a/b"] {
             assert!(HubUser::new(name).is_err(), "{name:?}");
         }
         for scopes in [["nonsense"], ["access:services!service"], ["inherit"]] {
             let error = member("alice").with_scopes(scopes).expect_err("no scope");
-            assert_eq!(error.setting(), "member", "{scopes:?}");
+            assert_eq!(error.setting(), "user", "{scopes:?}");
         }
         let members = HubUsers::new([member("alice")]).expect("members");
         assert!(

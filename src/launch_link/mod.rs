@@ -116,7 +116,7 @@ impl LaunchLinkStore {
     pub fn with_ttl(mut self, life: Duration) -> Result<Self, ConfigError> {
         if !(Duration::from_secs(1)..=Self::MAX_TTL).contains(&life) {
             return Err(ConfigError::new(
-                "launch_life",
+                "ttl",
                 format!("expected 1 second to 10 minutes, found {life:?}"),
             ));
         }
@@ -208,11 +208,11 @@ mod tests {
             Duration::MAX,
         ] {
             let error = with_life(life).expect_err("out of bounds");
-            assert_eq!(error.setting(), "launch_life");
+            assert_eq!(error.setting(), "ttl");
         }
         let error = with_life(Duration::from_secs(3600))
             .expect_err("an hour")
             .to_string();
-        assert_eq!(error, "launch_life: expected 1 second to 10 minutes, found 3600s");
+        assert_eq!(error, "ttl: expected 1 second to 10 minutes, found 3600s");
     }
 }

@@ -280,7 +280,7 @@ impl AuthLayerBuilder {
         let nothing_to_prove = self.shared_password.is_none() && self.shared_tokens.is_empty();
         if self.password_change.is_some() && (people_have_names || nothing_to_prove) {
             return Err(ConfigError::new(
-                "password_change",
+                "allow_password_change",
                 "expected a password or a token that everybody shares, to change it by",
             ));
         }

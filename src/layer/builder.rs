@@ -36,7 +36,7 @@ use crate::{
 ///
 /// let auth = AuthLayer::builder()
 ///     .token(Token::generate())
-///     .hosts(AllowedHosts::from_list(["notebooks.example.org"])?)
+///     .allowed_hosts(AllowedHosts::from_list(["notebooks.example.org"])?)
 ///     .build()?;
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```

@@ -211,7 +211,7 @@ impl AuthLayer {
     /// async fn log_in(auth: AuthLayer, form: http::Request<()>) -> Result<SetCookies, http::Response<bytes::Bytes>> {
     ///     let head = RequestHead::new(&form);
     ///     match auth.verify_password(head, "alice", &Secret::from("correct horse battery staple")).await {
-    ///         Ok(login) => Ok(login.set_cookies()),
+    ///         Ok(login) => Ok(login.into_set_cookies()),
     ///         Err(denial) => Err(denial.into_response(head)),
     ///     }
     /// }
@@ -282,7 +282,7 @@ impl AuthLayer {
     ///
     /// # async fn serve_socket() {}
     /// async fn socket(auth: AuthLayer, session: Session) {
-    ///     let ended = auth.ended(&session);
+    ///     let ended = auth.session_ended(&session);
     ///     tokio::select! {
     ///         () = serve_socket() => {}
     ///         () = ended => println!("{} logged out", session.identity().username()),

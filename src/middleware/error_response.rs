@@ -36,7 +36,7 @@ pub(crate) type FullResponse = Response<Full<Bytes>>;
 /// ```
 /// use portcullis::{middleware::ResponseStyle, AuthLayer, Token};
 ///
-/// let layer = AuthLayer::builder().token(Token::generate()).responses(ResponseStyle::jupyter()).build()?;
+/// let layer = AuthLayer::builder().token(Token::generate()).response_style(ResponseStyle::jupyter()).build()?;
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -38,12 +38,12 @@ use crate::{
 ///     &CookieScope::service("/", "whoami")?,
 /// )?;
 /// let now = UnixTime::from_secs(1_795_000_000);
-/// let login = client.begin(Some("/services/whoami/page"), None, now, true);
+/// let login = client.start_login(Some("/services/whoami/page"), None, now, true);
 /// assert!(login.location().to_str()?.starts_with("/hub/api/oauth2/authorize?client_id=service-whoami&"));
 ///
 /// // The browser comes back without the cookie: somebody else's login.
 /// let (_, query) = login.location().to_str()?.split_once("&state=").expect("a state");
-/// let callback = client.callback(format!("code=abc&state={query}").as_bytes(), None, now, true);
+/// let callback = client.handle_callback(format!("code=abc&state={query}").as_bytes(), None, now, true);
 /// assert!(matches!(callback, Err(error) if error.status() == 403));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

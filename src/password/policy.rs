@@ -64,7 +64,7 @@ impl PasswordPolicy {
     pub fn with_min_length(mut self, minimum: usize) -> Result<Self, ConfigError> {
         if !(Self::MIN_ALLOWED..=MAX_LEN).contains(&minimum) {
             return Err(ConfigError::new(
-                "minimum",
+                "min_length",
                 format!(
                     "expected {} to {MAX_LEN} characters, found {minimum}",
                     Self::MIN_ALLOWED

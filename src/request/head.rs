@@ -96,8 +96,8 @@ impl<'a> RequestHead<'a> {
     /// use portcullis::RequestHead;
     ///
     /// let request = http::Request::get("/").header("authorization", "basic  YWxpY2U6eA==").body(())?;
-    /// assert_eq!(RequestHead::new(&request).credentials("Basic"), Some("YWxpY2U6eA=="));
-    /// assert_eq!(RequestHead::new(&request).credentials("Digest"), None);
+    /// assert_eq!(RequestHead::new(&request).authorization_credentials("Basic"), Some("YWxpY2U6eA=="));
+    /// assert_eq!(RequestHead::new(&request).authorization_credentials("Digest"), None);
     /// # Ok::<(), http::Error>(())
     /// ```
     pub fn authorization_credentials(self, scheme: &str) -> Option<&'a str> {

@@ -177,7 +177,7 @@ impl fmt::Debug for Query<'_> {
 /// # Example
 ///
 /// ```
-/// let logged = portcullis::scrub_query("next=/lab&token=0123456789abcdef");
+/// let logged = portcullis::request::redact_query("next=/lab&token=0123456789abcdef");
 /// assert_eq!(logged, "next=/lab&token=[token]");
 /// ```
 pub fn redact_query(query: &str) -> Cow<'_, str> {

@@ -26,7 +26,7 @@ use crate::{error::ConfigError, request::peer::Scheme};
 /// use portcullis::{request_policy::{RequestPolicy, AllowedHosts}, RequestHead};
 ///
 /// # fn main() -> Result<(), portcullis::ConfigError> {
-/// let hosts = AllowedHosts::loopback().and(AllowedHosts::from_list(["hub.example.org", "lab.internal:8443"])?);
+/// let hosts = AllowedHosts::loopback().union(AllowedHosts::from_list(["hub.example.org", "lab.internal:8443"])?);
 /// let guards = RequestPolicy::new().with_allowed_hosts(hosts);
 /// for (host, passes) in [
 ///     ("localhost:8888", true),
@@ -35,7 +35,7 @@ use crate::{error::ConfigError, request::peer::Scheme};
 ///     ("evil.example", false),
 /// ] {
 ///     let request = http::Request::builder().header("host", host).body(()).unwrap();
-///     assert_eq!(guards.surroundings(RequestHead::new(&request)).is_ok(), passes, "{host}");
+///     assert_eq!(guards.check_target(RequestHead::new(&request)).is_ok(), passes, "{host}");
 /// }
 /// # Ok(())
 /// # }
@@ -83,7 +83,7 @@ impl AllowedHosts {
             .collect::<Result<Vec<_>, _>>()?;
         if listed.is_empty() {
             return Err(ConfigError::new(
-                "hosts",
+                "allowed_hosts",
                 "expected at least one host, found none",
             ));
         }
@@ -140,8 +140,9 @@ enum PortPattern {
 
 impl HostPattern {
     fn parse(text: &str) -> Result<Self, ConfigError> {
-        let wrong =
-            |expected: &str| ConfigError::new("hosts", format!("expected {expected}, found {text:?}"));
+        let wrong = |expected: &str| {
+            ConfigError::new("allowed_hosts", format!("expected {expected}, found {text:?}"))
+        };
         let (name, any) = match text.strip_suffix(":*") {
             Some(name) => (name, true),
             None => (text, false),
@@ -323,7 +324,7 @@ mod tests {
             "user@hub",
         ] {
             let error = AllowedHosts::from_list([entry]).expect_err(entry);
-            assert_eq!(error.setting(), "hosts", "{entry:?}");
+            assert_eq!(error.setting(), "allowed_hosts", "{entry:?}");
             assert!(error.to_string().contains(&format!("{entry:?}")), "{error}");
         }
         assert!(AllowedHosts::from_list(Vec::<String>::new()).is_err());

@@ -118,7 +118,9 @@ mod property_tests;
 pub use allowed_hosts::AllowedHosts;
 pub use cors::{CorsHeaders, Preflight};
 pub use cross_site::RequestKind;
+#[doc(hidden)]
 pub use csrf::{CsrfBinding, CsrfKey, CsrfTokens};
+#[doc(hidden)]
 pub use csrf_check::{CsrfCheck, CsrfRequirement, RequestCsrf};
 pub use origin::{AllowedOrigins, Origin};
 pub use policy::{CsrfMode, PeerExtractor, RequestPolicy};

@@ -65,13 +65,13 @@ impl FromStr for Origin {
         let lower = text.to_ascii_lowercase();
         let origin = SentOrigin::parse(lower.as_bytes()).ok_or_else(|| {
             ConfigError::new(
-                "origins",
+                "allowed_origins",
                 format!("expected scheme://host or scheme://host:port and nothing after it, found {text:?}"),
             )
         })?;
         if default_port(origin.scheme).is_some() && origin.authority.is_odd_number() {
             return Err(ConfigError::new(
-                "origins",
+                "allowed_origins",
                 format!("expected a name, or an IPv4 address as four decimal numbers, found {text:?}"),
             ));
         }

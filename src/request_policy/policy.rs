@@ -57,9 +57,9 @@ pub enum CsrfMode {
 /// for (site, passes) in [("same-origin", true), ("cross-site", false)] {
 ///     let request = from(site);
 ///     let head = RequestHead::new(&request);
-///     let surroundings = guards.surroundings(head).unwrap();
+///     let surroundings = guards.check_target(head).unwrap();
 ///     // Nobody has to log in here, so there is no session that `_xsrf` could be bound to.
-///     let verdict = guards.cross_site(&surroundings, head, RequestKind::from_head(head), None);
+///     let verdict = guards.check_cross_site(&surroundings, head, RequestKind::from_head(head), None);
 ///     assert_eq!(verdict.is_ok(), passes);
 /// }
 /// ```

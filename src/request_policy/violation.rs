@@ -12,7 +12,7 @@ use crate::denial::{Denial, Reason};
 /// use portcullis::{request_policy::{PolicyRule, RequestPolicy}, Denial, RequestHead};
 ///
 /// let request = http::Request::builder().header("host", "evil.example").body(()).unwrap();
-/// let denial = RequestPolicy::new().surroundings(RequestHead::new(&request)).unwrap_err();
+/// let denial = RequestPolicy::new().check_target(RequestHead::new(&request)).unwrap_err();
 /// assert_eq!(PolicyRule::from_denial(&denial), Some(PolicyRule::Host));
 /// assert_eq!(PolicyRule::from_denial(&Denial::new(portcullis::Reason::MissingCredential)), None);
 /// ```

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]).with_label("phone");
 /// assert_eq!(grant.identity().username(), "alice");
-/// assert!(grant.scopes().holds("read"));
+/// assert!(grant.scopes().contains("read"));
 /// assert_eq!(grant.label(), Some("phone"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]

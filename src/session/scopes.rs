@@ -13,9 +13,9 @@ use std::sync::Arc;
 /// use portcullis::Scopes;
 ///
 /// let scopes = Scopes::from(["read", "access:servers!user=alice"]);
-/// assert!(scopes.holds("read"));
-/// assert!(!scopes.holds("admin"));
-/// assert!(!scopes.holds("access:servers!server=alice/lab"));
+/// assert!(scopes.contains("read"));
+/// assert!(!scopes.contains("admin"));
+/// assert!(!scopes.contains("access:servers!server=alice/lab"));
 /// assert!(scopes.covers("access:servers!server=alice/lab"));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

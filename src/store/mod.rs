@@ -7,7 +7,7 @@
 //! | `PostgresTokenStore` | `postgres` | several processes at once |
 //!
 //! All three are a [`TokenStore`]; so can be one of your own, and
-//! `portcullis::testing::store_conformance` (feature `testing`) tells whether it is. With the feature `hub-server` they
+//! `portcullis::testing::token_store_conformance` (feature `testing`) tells whether it is. With the feature `hub-server` they
 //! are a `HubStore` as well, which adds logins and OAuth codes. Most programs hold a store by
 //! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes.
 //!

@@ -13,7 +13,7 @@ use crate::store::{RecordId, TokenRecord};
 ///
 /// let all_of_alice = TokenFilter::owner("alice");
 /// let hers_for_the_grader = TokenFilter::owner("alice").and_client("service-grader");
-/// let hers_of_a_login = TokenFilter::owner("alice").made_in("8ace623e786f454682aebac535bc5bf4");
+/// let hers_of_a_login = TokenFilter::owner("alice").and_session("8ace623e786f454682aebac535bc5bf4");
 /// # let id = portcullis::store::RecordId::random();
 /// let one_if_it_is_hers = TokenFilter::owner("alice").and_id(id);
 /// ```

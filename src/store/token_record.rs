@@ -56,7 +56,7 @@ impl FromStr for RecordId {
 /// use portcullis::{clock::UnixTime, store::TokenRecord, Grant, Identity};
 ///
 /// let grant = Grant::new(Identity::new("alice")).with_scopes(["read"]).with_label("phone");
-/// let record = TokenRecord::new(grant, UnixTime::from_secs(1_700_000_000)).of_client("service-grader");
+/// let record = TokenRecord::new(grant, UnixTime::from_secs(1_700_000_000)).with_client("service-grader");
 /// assert_eq!(record.owner(), "alice");
 /// assert_eq!(record.client_id(), Some("service-grader"));
 /// assert_eq!(record.last_used(), None);

@@ -20,7 +20,7 @@ use crate::{
 ///    Each insertion takes back the room of a few of them.
 ///
 /// The time is an argument wherever it counts, so a store reads no clock.
-/// `portcullis::testing::store_conformance` holds a store against all this.
+/// `portcullis::testing::token_store_conformance` holds a store against all this.
 ///
 /// # Example
 ///

@@ -20,11 +20,11 @@ use crate::{
 /// ```
 /// use portcullis::{AuthMethod, Session, testing::TestIdentity};
 ///
-/// let alice = TestIdentity::new("alice").with_scopes(["read"]).by(AuthMethod::Cookie);
+/// let alice = TestIdentity::new("alice").with_scopes(["read"]).with_auth_method(AuthMethod::Cookie);
 /// let request = alice.insert_into(http::Request::new(()));
 /// let session = Session::from_extensions(request.extensions()).unwrap();
 /// assert_eq!(session.identity().username(), "alice");
-/// assert!(session.holds("read"));
+/// assert!(session.has_scope("read"));
 /// ```
 #[derive(Clone, Debug)]
 pub struct TestIdentity {

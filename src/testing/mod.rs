@@ -38,10 +38,10 @@
 //!
 //! // The whole application: its gate takes alice as known, and keeps all its other rules.
 //! let auth = AuthLayer::token(Token::generate());
-//! let let_in = alice.authenticated_by(&auth, request());
+//! let let_in = alice.authenticate(&auth, request());
 //! assert_eq!(app(&auth).oneshot(let_in).await?.status(), 200);
 //!
-//! let bob = TestIdentity::new("bob").authenticated_by(&auth, request());
+//! let bob = TestIdentity::new("bob").authenticate(&auth, request());
 //! assert_eq!(app(&auth).oneshot(bob).await?.status(), 403);
 //! # Ok(()) }
 //! ```

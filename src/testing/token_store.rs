@@ -30,10 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Example
 ///
 /// ```
-/// use portcullis::{store::MemoryTokenStore, testing::store_conformance};
+/// use portcullis::{store::MemoryTokenStore, testing::token_store_conformance};
 ///
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-/// store_conformance(&MemoryTokenStore::new()).await;
+/// token_store_conformance(&MemoryTokenStore::new()).await;
 /// # });
 /// ```
 pub async fn token_store_conformance(store: &dyn TokenStore) {

@@ -11,6 +11,7 @@ mod custom_login_form;
 mod events;
 mod form_deadlines;
 mod fuzzing;
+mod glob_import;
 mod http_connection;
 mod hub;
 mod hub_client_limits;

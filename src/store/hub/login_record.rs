@@ -88,7 +88,7 @@ impl LoginRecord {
 /// use portcullis::store::LoginFilter;
 ///
 /// let everywhere = LoginFilter::owner("alice");
-/// let this_one = LoginFilter::owner("alice").in_session("8ace623e786f454682aebac535bc5bf4");
+/// let this_one = LoginFilter::owner("alice").and_session("8ace623e786f454682aebac535bc5bf4");
 /// # let id = portcullis::store::RecordId::random();
 /// let one_of_her_list = LoginFilter::owner("alice").and_id(id);
 /// ```

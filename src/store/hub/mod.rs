@@ -38,15 +38,15 @@ use crate::{
 /// let store = MemoryTokenStore::new();
 /// let now = UnixTime::from_secs(1_700_000_000);
 /// let (login, code, token) = (Token::generate(), Token::generate(), Token::generate());
-/// store.begin_login(login.hash(), LoginRecord::new("alice", "5e55", now, now.after(Duration::from_secs(86_400))), None).await?;
+/// store.insert_login(login.hash(), LoginRecord::new("alice", "5e55", now, now.saturating_add(Duration::from_secs(86_400))), None).await?;
 ///
-/// let record = CodeRecord::new("service-grader", "/callback", "alice", now.after(Duration::from_secs(60))).in_session("5e55");
+/// let record = CodeRecord::new("service-grader", "/callback", "alice", now.saturating_add(Duration::from_secs(60))).with_session("5e55");
 /// assert!(store.insert_code(code.hash(), record, now).await?);
 ///
-/// let record = TokenRecord::new(Grant::new(Identity::new("alice")), now).in_session("5e55");
-/// assert_eq!(store.redeem(code.hash(), token.hash(), record.clone()).await?, CodeRedemption::IssuedLink);
+/// let record = TokenRecord::new(Grant::new(Identity::new("alice")), now).with_session("5e55");
+/// assert_eq!(store.redeem_code(code.hash(), token.hash(), record.clone()).await?, CodeRedemption::Issued);
 /// let other = Token::generate().hash();
-/// assert_eq!(store.redeem(code.hash(), other, record).await?, CodeRedemption::AlreadyUsed { revoked: 1 });
+/// assert_eq!(store.redeem_code(code.hash(), other, record).await?, CodeRedemption::AlreadyUsed { revoked: 1 });
 /// assert_eq!(store.find(token.hash()).await?, None);
 /// # Ok(())
 /// # }

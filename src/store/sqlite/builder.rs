@@ -38,7 +38,7 @@ const STATEMENTS: usize = 64;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tokens.sqlite");
 /// let store = SqliteTokenStore::builder(&path)
-///     .with_key(Secret::from("at least 32 octets from a secret file"))
+///     .hash_key(Secret::from("at least 32 octets from a secret file"))
 ///     .max_size(64 * 1024 * 1024)
 ///     .open()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

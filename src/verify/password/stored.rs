@@ -44,7 +44,7 @@ pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, BackendErro
 ///         })
 ///     }
 ///
-///     fn rehashed(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> MaybeFuture<()> {
+///     fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> MaybeFuture<()> {
 ///         let (database, username, old) = (self.clone(), username.to_owned(), old.clone());
 ///         MaybeFuture::from_future(async move { database.replace(&username, old.expose(), new.expose()).await })
 ///     }
