@@ -11,7 +11,6 @@ use crate::request::{
 ///
 /// Source: W3C Fetch Metadata Request Headers §2.4. A value it does not define counts as `cross-site`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "the values of the field")]
 pub(super) enum FetchSite {
     CrossSite,
     /// The user did it: an address typed, a bookmark.
