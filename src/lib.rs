@@ -93,6 +93,7 @@ mod maybe_future;
 pub mod middleware;
 #[cfg(feature = "oauth")]
 pub mod oauth;
+mod oneshot;
 #[cfg(feature = "password")]
 pub mod password;
 mod random;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::error::{BackendError, BoxError};
+use crate::{
+    error::{BackendError, BoxError},
+    oneshot::Closed,
+};
 
 /// Something a store was asked to do, and did not; what it held before, it holds still.
 ///
@@ -35,7 +38,17 @@ pub enum StoreErrorKind {
     Unavailable,
 }
 
+impl From<Closed> for StoreError {
+    fn from(Closed: Closed) -> Self {
+        Self::ended()
+    }
+}
+
 impl StoreError {
+    pub(super) fn ended() -> Self {
+        Self::new(StoreErrorKind::Unavailable, "the store's thread has ended")
+    }
+
     /// A fault of this kind: what was expected, and what was found.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
         Self {

@@ -26,7 +26,6 @@ mod expiring_map;
 #[cfg(feature = "hub-server")]
 mod hub;
 mod memory;
-mod oneshot;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod queue;

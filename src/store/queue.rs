@@ -36,7 +36,7 @@ impl<T> Queue<T> {
     pub(super) fn push(&self, work: T) -> Result<(), StoreError> {
         let mut state = self.lock();
         if state.closed {
-            return Err(super::oneshot::ended());
+            return Err(StoreError::ended());
         }
         if state.waiting.len() >= self.room {
             return Err(StoreError::new(

@@ -5,11 +5,11 @@ use std::{
     thread,
 };
 
-use super::{
-    oneshot::{Receiver, reply},
-    queue::{Ends, Queue},
+use super::queue::{Ends, Queue};
+use crate::{
+    oneshot::{self, Receiver},
+    store::{StoreError, StoreErrorKind},
 };
-use crate::store::{StoreError, StoreErrorKind};
 
 /// So much waits at most. What finds no room is `Busy`.
 const ROOM: usize = 64;
@@ -21,15 +21,15 @@ static QUEUE: Queue<Work> = Queue::new(ROOM);
 /// Does `work` on the one thread for it, which starts with the first. Nothing is done if nobody waits for it any more.
 pub(super) fn run<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<Receiver<T>, StoreError> {
+) -> Result<Receiver<T, StoreError>, StoreError> {
     start()?;
-    let (sender, reply) = reply();
+    let (sender, receiver) = oneshot::channel();
     QUEUE.push(Box::new(move || {
         if sender.is_awaited() {
             sender.send(Ok(work()));
         }
     }))?;
-    Ok(reply)
+    Ok(receiver)
 }
 
 fn start() -> Result<(), StoreError> {

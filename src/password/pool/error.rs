@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{error::BackendError, password::PasswordError};
+use crate::{error::BackendError, oneshot::Closed, password::PasswordError};
 
 /// A password that was not hashed, so that nothing is known of it.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,12 @@ pub enum HashingErrorKind {
     Failed,
     /// A password to be hashed is empty or too long, or the policy for new ones does not take it.
     InvalidPassword,
+}
+
+impl From<Closed> for HashingError {
+    fn from(Closed: Closed) -> Self {
+        Self::failed("hashing a password was given up")
+    }
 }
 
 impl HashingError {

@@ -1,7 +1,6 @@
 //! Where passwords are hashed: a few threads of their own, one buffer each, a bounded queue.
 
 mod error;
-mod oneshot;
 mod queue;
 
 use std::{

@@ -11,8 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{error::HashingError, oneshot::Slot};
-use crate::password::{Argon2Memory, HashCost};
+use super::error::HashingError;
+use crate::{
+    oneshot::{self, Receiver},
+    password::{Argon2Memory, HashCost},
+};
 
 /// So long a password waits at most.
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -73,8 +76,7 @@ impl Queue {
         self: &Arc<Self>,
         work: impl FnOnce(&mut Argon2Memory) -> T + Send + 'static,
     ) -> Result<Ticket<T>, HashingError> {
-        let slot = Slot::new();
-        let place = Arc::clone(&slot).place();
+        let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
         if state.waiting.len() >= self.settings.queue {
             return Err(HashingError::busy());
@@ -97,13 +99,13 @@ impl Queue {
             number,
             since: Instant::now(),
             run: Box::new(move |memory| {
-                place.fill(memory.map(work).ok_or_else(HashingError::busy));
+                sender.send(memory.map(work).ok_or_else(HashingError::busy));
             }),
         });
         drop(state);
         self.work.notify_one();
         Ok(Ticket {
-            slot,
+            receiver,
             queue: Arc::clone(self),
             number,
             answered: false,
@@ -182,7 +184,7 @@ impl Queue {
 
 /// The side that waits. Dropping it takes the task out of the queue.
 pub(super) struct Ticket<T> {
-    slot: Arc<Slot<T>>,
+    receiver: Receiver<T, HashingError>,
     queue: Arc<Queue>,
     number: u64,
     answered: bool,
@@ -192,7 +194,7 @@ impl<T> Future for Ticket<T> {
     type Output = Result<T, HashingError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = self.slot.poll(context);
+        let answer = Pin::new(&mut self.receiver).poll(context);
         self.answered |= answer.is_ready();
         answer
     }

@@ -13,9 +13,9 @@ use super::{
 use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
+    oneshot::Receiver,
     store::{
         RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore,
-        oneshot::Receiver,
         row::{LookupKey, TokenRow, number, salted_tokens, seconds},
     },
     token::TokenHash,
@@ -213,7 +213,9 @@ impl fmt::Debug for SqliteTokenStore {
 }
 
 /// The answer to what was given to a thread, or why it was not.
-fn wait<T: Send + 'static>(reply: Result<Receiver<T>, StoreError>) -> BoxFuture<Result<T, StoreError>> {
+fn wait<T: Send + 'static>(
+    reply: Result<Receiver<T, StoreError>, StoreError>,
+) -> BoxFuture<Result<T, StoreError>> {
     match reply {
         Ok(reply) => Box::pin(reply),
         Err(error) => Box::pin(async { Err(error) }),

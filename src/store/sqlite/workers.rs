@@ -8,10 +8,12 @@ use std::{
 use rusqlite::Connection;
 
 use super::error::store_error;
-use crate::store::{
-    StoreError, StoreErrorKind,
-    oneshot::{Receiver, Sender, ended, reply},
-    queue::{Ends, Queue},
+use crate::{
+    oneshot::{self, Receiver, Sender},
+    store::{
+        StoreError, StoreErrorKind,
+        queue::{Ends, Queue},
+    },
 };
 
 /// So much waits at most, for each queue.
@@ -62,28 +64,28 @@ impl Threads {
     pub(super) fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<Receiver<T>, StoreError> {
-        let (sender, reply) = reply();
+    ) -> Result<Receiver<T, StoreError>, StoreError> {
+        let (sender, receiver) = oneshot::channel();
         self.reads.push(Box::new(move |connection| {
             if sender.is_awaited() {
                 sender.send(work(connection));
             }
         }))?;
-        Ok(reply)
+        Ok(receiver)
     }
 
     /// What comes of `work`, once it is on the disk. If it fails nothing of it is.
     pub(super) fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<Receiver<T>, StoreError> {
-        let (sender, reply) = reply();
+    ) -> Result<Receiver<T, StoreError>, StoreError> {
+        let (sender, receiver) = oneshot::channel();
         self.writes.push(Box::new(Task {
             work: Some(work),
             result: None,
             sender,
         }))?;
-        Ok(reply)
+        Ok(receiver)
     }
 }
 
@@ -122,7 +124,7 @@ trait WriteJob: Send {
 struct Task<F, T> {
     work: Option<F>,
     result: Option<Result<T, StoreError>>,
-    sender: Sender<T>,
+    sender: Sender<T, StoreError>,
 }
 
 impl<F, T> WriteJob for Task<F, T>
@@ -134,7 +136,7 @@ where
         match self.result.insert(
             self.work
                 .take()
-                .map_or_else(|| Err(ended()), |work| work(connection)),
+                .map_or_else(|| Err(StoreError::ended()), |work| work(connection)),
         ) {
             Ok(_) => Ok(()),
             Err(error) => Err(same(error)),
@@ -146,7 +148,7 @@ where
             (Some(Err(error)), _) => Err(error),
             (_, Err(error)) => Err(same(error)),
             (Some(Ok(result)), Ok(())) => Ok(result),
-            (None, Ok(())) => Err(ended()),
+            (None, Ok(())) => Err(StoreError::ended()),
         });
     }
 }
