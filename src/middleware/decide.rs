@@ -22,7 +22,7 @@ use crate::{
     redirect::{NextUrl, RedirectPolicy},
     request::{head::RequestHead, query::Query},
     request_policy::EffectiveTarget,
-    session::{AuthMethod, Exchange, Session},
+    session::{AuthMethod, Session},
 };
 
 /// What happens next with a request.
@@ -94,7 +94,7 @@ impl RouteAuth {
         if additions.by_cookie {
             self.renew_cookies(&session, head, surroundings, &mut additions.set_cookies);
         }
-        if !matches!(session.exchange(), Exchange::Never)
+        if session.exchange().is_some()
             && let Some(answer) = self.exchange(login, head, surroundings, &mut additions)
         {
             return Ok(Step::Answer(answer));
