@@ -4,7 +4,7 @@ use std::{fmt, io, marker::PhantomData, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::ser::{Formatter, Serializer};
 
@@ -191,54 +191,11 @@ enum Key {
 /// A member of a payload: `None` if it is missing, `Some(None)` if it is null.
 type Member = Option<Option<JsonValue>>;
 
+#[derive(Deserialize)]
+#[serde(untagged)]
 enum JsonValue {
     Text(Box<str>),
-    Other,
-}
-
-/// Not derived: a derived reader of text or anything else copies what it reads before it looks at it.
-impl<'de> Deserialize<'de> for JsonValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrOther;
-
-        impl<'de> Visitor<'de> for TextOrOther {
-            type Value = JsonValue;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(JsonValue::Text(text.into()))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(JsonValue::Other)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(JsonValue::Other)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(JsonValue::Other)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(JsonValue::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-                IgnoredAny.visit_seq(items).map(|_| JsonValue::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
-                IgnoredAny.visit_map(members).map(|_| JsonValue::Other)
-            }
-        }
-
-        deserializer.deserialize_any(TextOrOther)
-    }
+    Other(IgnoredAny),
 }
 
 fn text(member: Member, key: &'static str) -> Result<Option<Box<str>>, IdentityError> {
@@ -246,7 +203,7 @@ fn text(member: Member, key: &'static str) -> Result<Option<Box<str>>, IdentityE
         None => Err(IdentityError::new(IdentityErrorKind::Incomplete, key)),
         Some(None) => Ok(None),
         Some(Some(JsonValue::Text(text))) => Ok(Some(text)),
-        Some(Some(JsonValue::Other)) => Err(IdentityError::new(IdentityErrorKind::WrongType, key)),
+        Some(Some(JsonValue::Other(_))) => Err(IdentityError::new(IdentityErrorKind::WrongType, key)),
     }
 }
 
