@@ -1,4 +1,6 @@
-//! SHA-256 and HMAC-SHA256 of a message in one piece, and how their results are written.
+//! SHA-256 and HMAC-SHA256 of a message in one piece, how their results are written, and maps by them.
+
+use std::hash::{Hash, Hasher};
 
 use hmac::{KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -6,6 +8,18 @@ use sha2::{Digest, Sha256};
 /// Returns the SHA-256 of `message`.
 pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {
     Sha256::digest(message).into()
+}
+
+/// A SHA-256 as the key of a map: compared as a whole, and hashed by its first octets, which tell digests apart as well
+/// as all of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct DigestKey(pub(crate) [u8; 32]);
+
+impl Hash for DigestKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let first = self.0.first_chunk().expect("a digest has 32 octets");
+        state.write_u64(u64::from_ne_bytes(*first));
+    }
 }
 
 /// HMAC-SHA256 under one key.

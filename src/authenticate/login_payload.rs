@@ -103,16 +103,16 @@ pub(crate) fn to_payload(login: &LoginPayload) -> String {
 
 /// Returns the login that a payload holds, or `None` if any part of it cannot be read.
 pub(crate) fn from_payload(payload: &[u8]) -> Option<LoginPayload> {
-    let payload = Payload::<Option<GrantFields<'_>>, Option<LoginStart<'_>>>::read(payload).ok()?;
+    let mut payload = Payload::<Option<GrantFields<'_>>, Option<LoginStart<'_>>>::read(payload).ok()?;
+    let terms = payload.grant.take().unwrap_or_default();
+    let begin = payload.login.take().unwrap_or_default();
     let mut grant = Grant::new(payload.identity().ok()?);
-    let terms = payload.grant.unwrap_or_default();
     if !terms.scopes.is_empty() {
         grant = grant.with_scopes(terms.scopes.iter().collect::<Scopes>());
     }
     if let Some(end) = terms.expires_at {
         grant = grant.with_expiry(UnixTime::from_secs(end));
     }
-    let begin = payload.login.unwrap_or_default();
     Some(LoginPayload {
         grant,
         token: terms.token.map(|hash| hash.parse()).transpose().ok()?,

@@ -293,8 +293,12 @@ impl HostCookieJar<'_> {
         // Most payloads are short, and to clear room for the longest is more work than to check a signature.
         const USUAL: usize = 1024;
 
-        let candidates = cookies.distinct_values(&self.name);
-        let values = candidates.as_deref().unwrap_or_default();
+        let Some(values) = cookies.distinct_values(&self.name) else {
+            return then(ReadCookie::Ambiguous);
+        };
+        if values.is_empty() {
+            return then(ReadCookie::Missing);
+        }
         let (mut usual, mut large);
         // A value is never shorter than its payload.
         let buffer = if values.iter().all(|value| value.len() <= USUAL) {
@@ -304,9 +308,7 @@ impl HostCookieJar<'_> {
             large = [0; CookieJar::BUFFER_LEN];
             &mut large[..]
         };
-        then(match values {
-            _ if candidates.is_none() => ReadCookie::Ambiguous,
-            [] => ReadCookie::Missing,
+        then(match &*values {
             [value] => self.open(value, &now, buffer),
             values => self.open_one_of(values, &now, buffer, who),
         })

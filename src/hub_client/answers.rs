@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{clock::MonotonicTime, digest::sha256, session::grant::Grant, store::ExpiringMap};
+use crate::{
+    clock::MonotonicTime,
+    digest::{DigestKey, sha256},
+    session::grant::Grant,
+    store::ExpiringMap,
+};
 
 /// What the hub says about a token.
 #[derive(Clone, Debug)]
@@ -43,7 +48,7 @@ impl Key {
 /// All answers about one token are one entry, so a logout or a refusal removes them together, whatever session ids
 /// the requests carried.
 pub(super) struct Answers {
-    tokens: ExpiringMap<[u8; 32], Entry>,
+    tokens: ExpiringMap<DigestKey, Entry>,
     max_age: Duration,
 }
 
@@ -83,7 +88,7 @@ impl Answers {
 
     /// Returns the answer for this token in this session, unless it is too old.
     pub(super) fn recall(&self, key: &Key, now: MonotonicTime) -> Option<Word> {
-        let kept = self.tokens.read(&key.token, now, |entry| {
+        let kept = self.tokens.read(&DigestKey(key.token), now, |entry| {
             let mut answers = entry.answers.iter();
             let kept = answers.find(|kept| kept.session == key.session && kept.end > now)?;
             Some(kept.word.clone())
@@ -93,7 +98,7 @@ impl Answers {
 
     /// Whether the hub's last answer allowed this token, even if that answer is too old to be used.
     pub(super) fn knows(&self, token: &[u8; 32], now: MonotonicTime) -> bool {
-        let entry = self.tokens.get(token, now);
+        let entry = self.tokens.get(&DigestKey(*token), now);
         entry.is_some_and(|entry| {
             let mut answers = entry.answers.iter();
             answers.any(|kept| matches!(kept.word, Word::Allowed(_)))
@@ -115,7 +120,7 @@ impl Answers {
         } else {
             end
         };
-        self.tokens.update(key.token, asked_at, |present| {
+        self.tokens.update(DigestKey(key.token), asked_at, |present| {
             if present
                 .as_ref()
                 .is_some_and(|(entry, _)| entry.forgotten_until > asked_at)
@@ -156,7 +161,8 @@ impl Answers {
             answers: Arc::default(),
             forgotten_until: now.saturating_add(self.max_age),
         };
-        self.tokens.insert(token, entry, self.retained_from(now), now);
+        self.tokens
+            .insert(DigestKey(token), entry, self.retained_from(now), now);
     }
 
     fn retained_from(&self, moment: MonotonicTime) -> MonotonicTime {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     clock::{MonotonicTime, UnixTime},
     cookies::{CookieScope, DecodedCookie},
-    digest::sha256,
+    digest::{DigestKey, sha256},
     store::ExpiringMap,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// Only what was opened is put here, and it ends with its cookie.
 pub(super) struct CookieCache {
-    tokens: ExpiringMap<[u8; 32], [u8; 32]>,
+    tokens: ExpiringMap<DigestKey, [u8; 32]>,
     /// For how long a cookie is not opened again.
     max_age: Duration,
 }
@@ -26,12 +26,12 @@ const CAPACITY: usize = 16_384;
 
 /// The digest of what may be a cookie.
 #[derive(Clone, Copy)]
-pub(super) struct CookieDigest([u8; 32]);
+pub(super) struct CookieDigest(DigestKey);
 
 impl CookieDigest {
     /// That of a value, unless it is longer than any of ours: then it is not worth the work.
     pub(super) fn of(value: &[u8]) -> Option<Self> {
-        (value.len() <= CookieScope::MAX_LEN).then(|| Self(sha256(value)))
+        (value.len() <= CookieScope::MAX_LEN).then(|| Self(DigestKey(sha256(value))))
     }
 }
 

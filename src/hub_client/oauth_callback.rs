@@ -181,7 +181,7 @@ impl Endpoint for CallbackEndpoint {
         if *head.method() != Method::GET {
             return with_version(not_allowed()).into();
         }
-        let https = is_https(&visit.target);
+        let https = is_https(&visit.target, head);
         let sent = RequestCookies::from_headers(head.headers()).ok();
         let query = head.uri().query().unwrap_or_default().as_bytes();
         let login = match hub.oauth.handle_callback(query, sent.as_ref(), head.now(), https) {

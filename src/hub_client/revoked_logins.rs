@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     clock::{MonotonicTime, UnixTime},
     cookies::DecodedCookie,
+    digest::DigestKey,
     store::ExpiringMap,
 };
 
@@ -14,7 +15,7 @@ use crate::{
 /// are refused here, whatever the hub says about the token. When the map is full, the entry that ends first is
 /// dropped, and the hub's answer decides again.
 pub(super) struct RevokedLogins {
-    tokens: ExpiringMap<[u8; 32], UnixTime>,
+    tokens: ExpiringMap<DigestKey, UnixTime>,
     /// How long a cookie is good.
     life: Duration,
 }
@@ -44,7 +45,7 @@ impl RevokedLogins {
         let until = now
             .saturating_add(self.life)
             .saturating_add(Duration::from_secs(24 * 60 * 60));
-        self.tokens.update(token, now, |present| {
+        self.tokens.update(DigestKey(token), now, |present| {
             let ended_at = present.map_or(ended_at, |(before, _)| ended_at.max(before));
             (Some((ended_at, until)), ())
         });
@@ -52,7 +53,7 @@ impl RevokedLogins {
 
     /// Whether a logout ended the cookie that holds the token.
     pub(super) fn hold(&self, token: &[u8; 32], opened: &DecodedCookie<'_>, now: MonotonicTime) -> bool {
-        let ended_at = self.tokens.get(token, now);
+        let ended_at = self.tokens.get(&DigestKey(*token), now);
         ended_at.is_some_and(|ended_at| opened.issued_at() <= ended_at)
     }
 }

@@ -113,7 +113,7 @@ impl HubRequest<'_> {
     }
 
     pub(crate) fn https(&self) -> bool {
-        is_https(&self.surroundings)
+        is_https(&self.surroundings, self.head)
     }
 
     /// The fields of the form that was sent.

@@ -82,7 +82,7 @@ impl LogoutEndpoint {
     fn log_out(&self, visit: &EndpointRequest<'_>) -> FullResponse {
         let gate = visit.gate();
         let mut cookies = SetCookies::default();
-        let https = is_https(&visit.target);
+        let https = is_https(&visit.target, visit.head);
         if let (Some(_), Some(session)) = (&gate.external_login, visit.session_by_cookie()) {
             gate.emit(&Event::LoggedOut {
                 identity: session.identity(),
@@ -109,7 +109,7 @@ impl LogoutEndpoint {
     }
 
     fn confirmation_page(&self, visit: &EndpointRequest<'_>, status: StatusCode) -> FullResponse {
-        let https = is_https(&visit.target);
+        let https = is_https(&visit.target, visit.head);
         let mut cookies = SetCookies::default();
         let xsrf = visit.session_by_cookie().map(|session| {
             visit

@@ -277,8 +277,8 @@ impl LoginCookie {
 }
 
 /// Whether cookies are to be `SecureAttribute`.
-pub(crate) fn is_https(surroundings: &EffectiveTarget<'_>) -> bool {
-    surroundings.is_https()
+pub(crate) fn is_https(surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> bool {
+    surroundings.is_https(head)
 }
 
 /// What `_xsrf` values of a session are bound to: the id of its login, and without one the user name and the time

@@ -22,7 +22,7 @@ use crate::{
     redirect::{NextUrl, RedirectPolicy},
     request::{head::RequestHead, query::Query},
     request_policy::EffectiveTarget,
-    session::{AuthMethod, Exchange, Session},
+    session::{AuthMethod, Session},
 };
 
 /// What happens next with a request.
@@ -94,7 +94,7 @@ impl RouteAuth {
         if additions.by_cookie {
             self.renew_cookies(&session, head, surroundings, &mut additions.set_cookies);
         }
-        if !matches!(session.exchange(), Exchange::Never)
+        if session.exchange().is_some()
             && let Some(answer) = self.exchange(login, head, surroundings, &mut additions)
         {
             return Ok(Step::Answer(answer));
@@ -169,7 +169,7 @@ impl RouteAuth {
             .map_err(|refused| if stale_cookie { denial } else { refused })?;
         let mut additions = self.additions(head);
         if stale_cookie {
-            self.remove_login_cookie(head, is_https(surroundings), &mut additions.set_cookies);
+            self.remove_login_cookie(head, is_https(surroundings, *head), &mut additions.set_cookies);
         }
         Ok(Step::Admit(None, additions))
     }
@@ -215,9 +215,9 @@ impl RouteAuth {
         surroundings: &EffectiveTarget<'_>,
         cookies: &mut SetCookies,
     ) {
-        let https = is_https(surroundings);
+        let https = || is_https(surroundings, *head);
         if !self.state.xsrf_cookie.is_current(session, head) {
-            self.state.xsrf_cookie.renew(session, https, cookies);
+            self.state.xsrf_cookie.renew(session, https(), cookies);
         }
         if let Some(login_cookie) = self
             .state
@@ -225,7 +225,7 @@ impl RouteAuth {
             .as_ref()
             .filter(|_| session.needs_renewal())
         {
-            login_cookie.renew(*head, https, cookies);
+            login_cookie.renew(*head, https(), cookies);
         }
     }
 
@@ -238,7 +238,7 @@ impl RouteAuth {
         additions: &mut ResponseAdditions,
     ) -> Option<Box<FullResponse>> {
         let gate = &*self.state;
-        let (https, cookies) = (is_https(surroundings), &mut additions.set_cookies);
+        let (https, cookies) = (is_https(surroundings, *head), &mut additions.set_cookies);
         if let Some(elsewhere) = &gate.external_login {
             elsewhere.persist_token(*head, https, cookies);
         } else if let Some(login) = login {

@@ -77,7 +77,7 @@ impl EndpointRequest<'_> {
 
     /// The `_xsrf` value for a form: of the login, or of before it.
     pub(crate) fn xsrf(&self, session: Option<&Session>, cookies: &mut SetCookies) -> String {
-        let (xsrf, https) = (&self.gate().xsrf_cookie, is_https(&self.target));
+        let (xsrf, https) = (&self.gate().xsrf_cookie, is_https(&self.target, self.head));
         match session.filter(|session| session.auth_method() == AuthMethod::Cookie) {
             Some(session) => xsrf.session_token(session, self.head, https, cookies),
             None => xsrf.anonymous_token(self.head, https, cookies),

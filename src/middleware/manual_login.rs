@@ -38,7 +38,10 @@ impl RouteAuth {
     fn client(&self, head: RequestHead<'_>) -> (Option<IpAddr>, bool) {
         let guards = &self.state.guards;
         match guards.check_target(head) {
-            Ok(surroundings) => (guards.client_ip(&surroundings, head), is_https(&surroundings)),
+            Ok(surroundings) => (
+                guards.client_ip(&surroundings, head),
+                is_https(&surroundings, head),
+            ),
             Err(_) => (None, false),
         }
     }

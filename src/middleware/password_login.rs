@@ -64,7 +64,7 @@ impl Browser {
             client: gate.guards.client_ip(surroundings, head),
             path: head.uri().path().into(),
             host: head.host().unwrap_or_default().into(),
-            https: is_https(surroundings),
+            https: is_https(surroundings, head),
         }
     }
 

@@ -39,7 +39,7 @@ impl RouteAuth {
     pub(super) fn refuse(&self, Denied { denial, session }: Denied, head: &RequestHead<'_>) -> FullResponse {
         let gate = &*self.state;
         let surroundings = || gate.guards.check_target(*head).ok();
-        let https = || surroundings().as_ref().is_some_and(is_https);
+        let https = || surroundings().is_some_and(|surroundings| is_https(&surroundings, *head));
         if gate.observer.is_some() {
             let label = session.as_ref().and_then(|session| session.grant().label());
             gate.report_refusal(denial.reason(), label, *head, surroundings().as_ref());

@@ -26,6 +26,7 @@ pub struct ResponseAdditions {
 
 impl ResponseAdditions {
     /// Adds to `headers`: appended, so that nothing of the handler's is lost.
+    #[inline]
     pub fn apply_to(self, headers: &mut HeaderMap) {
         if self.token_in_url {
             headers.insert(CACHE_CONTROL, NO_STORE);

@@ -84,6 +84,7 @@ impl RouteAuth {
     }
 
     /// Leaves the session for the service, or the mark of an anonymous request.
+    #[inline]
     pub(crate) fn insert_session(&self, session: Option<Session>, extensions: &mut Extensions) {
         if self.state.skip_session_extension {
             return;

@@ -51,8 +51,7 @@ impl AuthState {
     /// The session gets the identity that this login has.
     pub(crate) fn login_for(&self, session: &mut Session, head: RequestHead<'_>) -> Option<LoginPayload> {
         let LoginCookie(login_cookie) = self.login_cookie.as_ref()?;
-        let token = match session.exchange() {
-            Exchange::Never => return None,
+        let token = match session.exchange()? {
             Exchange::SharedToken => None,
             Exchange::Token(hash) => Some(**hash),
         };

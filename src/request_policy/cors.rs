@@ -69,6 +69,7 @@ fn with_asked(known: &'static str, asked: Option<&HeaderValue>) -> HeaderValue {
 impl RequestPolicy {
     /// The preflight of a page of a listed origin. Others are no preflights to the gate: they get no CORS
     /// fields, and the browser refuses for them.
+    #[inline]
     pub fn preflight<'a>(&self, head: RequestHead<'a>) -> Option<Preflight<'a>> {
         if *head.method() != Method::OPTIONS {
             return None;
@@ -83,6 +84,7 @@ impl RequestPolicy {
     }
 
     /// What pages of other origins may know of the answer to this request.
+    #[inline]
     pub fn cors(&self, head: RequestHead<'_>) -> CorsHeaders {
         let varies = !self.origins.is_empty();
         let allowed = varies.then(|| self.listed_origin(head)).flatten();
@@ -112,6 +114,7 @@ pub struct CorsHeaders {
 impl CorsHeaders {
     /// Writes the fields. Where the handler has decided about CORS itself its word stands: its `*` must not
     /// meet our leave for credentials.
+    #[inline]
     pub fn apply_to(self, headers: &mut HeaderMap) {
         if self.varies {
             headers.append(VARY, HeaderValue::from_static("Origin"));

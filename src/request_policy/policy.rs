@@ -214,7 +214,7 @@ impl RequestPolicy {
             host,
             scheme,
             forwarded,
-            unverified_https: self.trust_unverified_https && target::unverified_https(head),
+            trust_unverified_https: self.trust_unverified_https,
         })
     }
 

@@ -20,8 +20,8 @@ pub struct EffectiveTarget<'a> {
     pub(super) scheme: Scheme,
     /// Whether the peer is a trusted proxy.
     pub(super) forwarded: bool,
-    /// Whether a header field says that the browser speaks https, whoever sent it.
-    pub(super) unverified_https: bool,
+    /// Whether a header field that says that the browser speaks https is believed, whoever sent it.
+    pub(super) trust_unverified_https: bool,
 }
 
 impl<'a> EffectiveTarget<'a> {
@@ -36,9 +36,9 @@ impl<'a> EffectiveTarget<'a> {
         self.scheme
     }
 
-    /// Whether cookies are to be `SecureAttribute`.
-    pub(crate) fn is_https(&self) -> bool {
-        self.scheme == Scheme::Https || self.unverified_https
+    /// Whether cookies are to be `SecureAttribute`. Worked out at each call, because few answers set a cookie.
+    pub(crate) fn is_https(&self, head: RequestHead<'_>) -> bool {
+        self.scheme == Scheme::Https || self.trust_unverified_https && unverified_https(head)
     }
 
     /// The authority to compare origins with; read now if the host check is off.
@@ -108,7 +108,7 @@ fn scheme_named(name: &str) -> Scheme {
 ///
 /// Any client can send these. They are good for making cookies `SecureAttribute`, which affects that client alone, and
 /// for nothing else.
-pub(super) fn unverified_https(head: RequestHead<'_>) -> bool {
+fn unverified_https(head: RequestHead<'_>) -> bool {
     let sent = |field| head.header(field).and_then(|value| value.to_str().ok());
     let forwarded = sent(&header_names::FORWARDED).and_then(|list| {
         first_of(list).split(';').find_map(|pair| {

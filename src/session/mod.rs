@@ -69,19 +69,27 @@ impl AuthMethod {
 pub struct Session {
     grant: Grant,
     layer_id: Option<LayerId>,
-    login: LoginMark,
     credential: AuthMethod,
-    exchange: Exchange,
+    details: Details,
 }
 
-/// Whether a session may be exchanged for a login, and what the login is then tied to.
+/// What a session has beside its grant, by its credential. One of these at a time, so that a session is small: it is
+/// moved by value with its request.
+#[derive(Clone, Debug)]
+enum Details {
+    /// Nothing.
+    None,
+    /// A login cookie.
+    Login(LoginMark),
+    /// A token in the query.
+    Exchange(Exchange),
+}
+
+/// What the login is tied to for which a session may be exchanged.
 ///
 /// Only an authenticator that found its token in the query says so.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) enum Exchange {
-    /// Not at all.
-    #[default]
-    Never,
     /// A shared token of the server: the keys of the login cookie depend on it.
     SharedToken,
     /// The token with this hash, whose verifier is asked at each use of the login.
@@ -122,24 +130,32 @@ impl Session {
         Self {
             grant,
             layer_id: None,
-            login: LoginMark::default(),
             credential,
-            exchange: Exchange::Never,
+            details: Details::None,
         }
     }
 
     pub(crate) fn with_login_mark(self, login: LoginMark) -> Self {
-        Self { login, ..self }
+        Self {
+            details: Details::Login(login),
+            ..self
+        }
     }
 
     /// The same session, which may be exchanged for a login.
     pub(crate) fn exchangeable(self, exchange: Exchange) -> Self {
-        Self { exchange, ..self }
+        Self {
+            details: Details::Exchange(exchange),
+            ..self
+        }
     }
 
-    /// Whether it may be exchanged for a login.
-    pub(crate) fn exchange(&self) -> &Exchange {
-        &self.exchange
+    /// Whether it may be exchanged for a login, and what the login is then tied to.
+    pub(crate) fn exchange(&self) -> Option<&Exchange> {
+        match &self.details {
+            Details::Exchange(exchange) => Some(exchange),
+            Details::None | Details::Login(_) => None,
+        }
     }
 
     /// Puts another grant in place of the session's.
@@ -148,12 +164,15 @@ impl Session {
     }
 
     pub(crate) fn login_mark(&self) -> LoginMark {
-        self.login
+        match self.details {
+            Details::Login(login) => login,
+            Details::None | Details::Exchange(_) => LoginMark::default(),
+        }
     }
 
     /// Whether the cookie of its login is to be written anew.
     pub(crate) fn needs_renewal(&self) -> bool {
-        self.login.is_due
+        self.login_mark().is_due
     }
 
     /// The session of a request that a gate let in.
@@ -197,7 +216,9 @@ impl Session {
     pub(crate) fn authenticated_by(mut self, gate: LayerId) -> Self {
         self.layer_id = Some(gate);
         // Whatever it may become, this gate has seen to it.
-        self.exchange = Exchange::Never;
+        if self.exchange().is_some() {
+            self.details = Details::None;
+        }
         self
     }
 

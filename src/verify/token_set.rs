@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::shared_token::unknown;
 use crate::{
+    digest::DigestKey,
     error::ConfigError,
     maybe_future::MaybeFuture,
     secret::{self, Secret},
@@ -176,9 +177,7 @@ impl Eq for Digest {}
 
 impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // The first octets of a SHA-256 tell digests apart as well as all of them.
-        let first = self.0.as_bytes().first_chunk().expect("a digest has 32 octets");
-        state.write_u64(u64::from_ne_bytes(*first));
+        DigestKey(*self.0.as_bytes()).hash(state);
     }
 }
 

@@ -1,10 +1,10 @@
 //! An identity as the login cookie of a Jupyter Server carries it.
 
-use std::{borrow::Cow, fmt, io, marker::PhantomData, sync::Arc};
+use std::{fmt, io, marker::PhantomData, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::ser::{Formatter, Serializer};
 
@@ -85,18 +85,18 @@ impl Formatter for Python {
 /// The members of a payload, read in one pass: those of an identity, and `grant` and `login`, which a Jupyter Server
 /// neither writes nor reads.
 #[derive(Default)]
-pub(crate) struct Payload<'a, G, L> {
-    username: Member<'a>,
-    name: Member<'a>,
-    display_name: Member<'a>,
-    initials: Member<'a>,
-    color: Member<'a>,
-    avatar_url: Member<'a>,
+pub(crate) struct Payload<G, L> {
+    username: Member,
+    name: Member,
+    display_name: Member,
+    initials: Member,
+    color: Member,
+    avatar_url: Member,
     pub(crate) grant: G,
     pub(crate) login: L,
 }
 
-impl<'a, G: Default + Deserialize<'a>, L: Default + Deserialize<'a>> Payload<'a, G, L> {
+impl<'a, G: Default + Deserialize<'a>, L: Default + Deserialize<'a>> Payload<G, L> {
     pub(crate) fn read(payload: &'a [u8]) -> Result<Self, IdentityError> {
         if payload.len() > LIMIT {
             return Err(IdentityError::new(IdentityErrorKind::TooLong, ""));
@@ -108,9 +108,9 @@ impl<'a, G: Default + Deserialize<'a>, L: Default + Deserialize<'a>> Payload<'a,
     }
 }
 
-impl<G, L> Payload<'_, G, L> {
-    pub(crate) fn identity(&self) -> Result<Identity, IdentityError> {
-        let username = match text(&self.username, "username")? {
+impl<G, L> Payload<G, L> {
+    pub(crate) fn identity(self) -> Result<Identity, IdentityError> {
+        let username = match text(self.username, "username")? {
             None => return Err(IdentityError::new(IdentityErrorKind::WrongType, "username")),
             Some(username) if username.is_empty() => {
                 return Err(IdentityError::new(IdentityErrorKind::Incomplete, "username"));
@@ -119,17 +119,17 @@ impl<G, L> Payload<'_, G, L> {
         };
         Ok(Identity(Arc::new(Fields {
             username,
-            name: text(&self.name, "name")?,
-            display_name: text(&self.display_name, "display_name")?,
-            initials: text(&self.initials, "initials")?,
-            color: text(&self.color, "color")?,
-            avatar_url: text(&self.avatar_url, "avatar_url")?,
+            name: text(self.name, "name")?,
+            display_name: text(self.display_name, "display_name")?,
+            initials: text(self.initials, "initials")?,
+            color: text(self.color, "color")?,
+            avatar_url: text(self.avatar_url, "avatar_url")?,
         })))
     }
 }
 
 /// Not derived: a derived reader refuses a payload with two members of one name.
-impl<'de, G, L> Deserialize<'de> for Payload<'de, G, L>
+impl<'de, G, L> Deserialize<'de> for Payload<G, L>
 where
     G: Default + Deserialize<'de>,
     L: Default + Deserialize<'de>,
@@ -142,7 +142,7 @@ where
             G: Default + Deserialize<'de>,
             L: Default + Deserialize<'de>,
         {
-            type Value = Payload<'de, G, L>;
+            type Value = Payload<G, L>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an identity")
@@ -189,68 +189,21 @@ enum Key {
 }
 
 /// A member of a payload: `None` if it is missing, `Some(None)` if it is null.
-type Member<'a> = Option<Option<JsonValue<'a>>>;
+type Member = Option<Option<JsonValue>>;
 
-enum JsonValue<'a> {
-    Text(Cow<'a, str>),
-    Other,
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum JsonValue {
+    Text(Box<str>),
+    Other(IgnoredAny),
 }
 
-/// Not derived: a derived reader of text or anything else copies what it reads before it looks at it.
-impl<'de> Deserialize<'de> for JsonValue<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrOther;
-
-        impl<'de> Visitor<'de> for TextOrOther {
-            type Value = JsonValue<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(JsonValue::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(JsonValue::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(JsonValue::Other)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(JsonValue::Other)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(JsonValue::Other)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(JsonValue::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-                IgnoredAny.visit_seq(items).map(|_| JsonValue::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
-                IgnoredAny.visit_map(members).map(|_| JsonValue::Other)
-            }
-        }
-
-        deserializer.deserialize_any(TextOrOther)
-    }
-}
-
-fn text(member: &Member<'_>, key: &'static str) -> Result<Option<Box<str>>, IdentityError> {
+fn text(member: Member, key: &'static str) -> Result<Option<Box<str>>, IdentityError> {
     match member {
         None => Err(IdentityError::new(IdentityErrorKind::Incomplete, key)),
         Some(None) => Ok(None),
-        Some(Some(JsonValue::Text(text))) => Ok(Some((**text).into())),
-        Some(Some(JsonValue::Other)) => Err(IdentityError::new(IdentityErrorKind::WrongType, key)),
+        Some(Some(JsonValue::Text(text))) => Ok(Some(text)),
+        Some(Some(JsonValue::Other(_))) => Err(IdentityError::new(IdentityErrorKind::WrongType, key)),
     }
 }
 
