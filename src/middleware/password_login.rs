@@ -1,4 +1,4 @@
-//! LoginFilter: by the gate's own pages, and by a handler that checks a password.
+//! Logins: by the gate's own pages, and by a handler that checks a password.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! AllowedOrigins: who a page belongs to.
+//! Origins: who a page belongs to.
 
 use std::{fmt, str::FromStr};
 

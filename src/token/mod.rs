@@ -1,4 +1,4 @@
-//! TokenFilter: the text that a client sends, and the hash that a server keeps.
+//! Tokens: the text that a client sends, and the hash that a server keeps.
 
 mod load;
 
