@@ -8,7 +8,7 @@ use crate::request::head::RequestHead;
 ///
 /// | method | signals | opening |
 /// |---|---|---|
-/// | any | `Sec-Purpose`, `KeyPurpose`, `X-Purpose` or `X-Moz`: a prefetch, a preview | confirm |
+/// | any | `Sec-Purpose`, `Purpose`, `X-Purpose` or `X-Moz`: a prefetch, a preview | confirm |
 /// | GET, POST | `Sec-Fetch-Mode: navigate` and `Sec-Fetch-Dest: document` | redeem |
 /// | GET, POST | any other `Sec-Fetch-Mode` or `Sec-Fetch-Dest`, or one of them alone, or twice | confirm |
 /// | POST | neither field | redeem |

@@ -199,8 +199,8 @@ impl AuthLayer {
     ///
     /// # Errors
     ///
-    /// The denial to answer with: `CrossSite` if another site caused the request, `RateLimited`, `WrongPassword`,
-    /// `BackendError` if the hashing queue or the store does not answer, `CookiesTooLarge` if the login does not fit into a
+    /// The denial to answer with: `CrossSite` if another site caused the request, `RateLimited`, `IncorrectPassword`,
+    /// `Unavailable` if the hashing queue or the store does not answer, `TooLarge` if the login does not fit into a
     /// cookie.
     ///
     /// # Example

@@ -74,7 +74,7 @@ impl PasswordAttempts {
     ///
     /// # Errors
     ///
-    /// `WrongPassword`; `RateLimited` and `BackendError`, with the time after which to try again.
+    /// `IncorrectPassword`; `RateLimited` and `Unavailable`, with the time after which to try again.
     pub(crate) fn verify(
         self: &Arc<Self>,
         username: &str,
@@ -90,7 +90,7 @@ impl PasswordAttempts {
     ///
     /// # Errors
     ///
-    /// `RateLimited`, and `BackendError` if too many attempts wait; with the time after which to try again.
+    /// `RateLimited`, and `Unavailable` if too many attempts wait; with the time after which to try again.
     pub(crate) fn reserve(
         self: &Arc<Self>,
         username: &str,
@@ -157,7 +157,7 @@ impl PasswordAttempt {
     ///
     /// # Errors
     ///
-    /// `WrongPassword`; `BackendError`, with the time after which to try again.
+    /// `IncorrectPassword`; `Unavailable`, with the time after which to try again.
     pub(crate) async fn verify(mut self, password: &Secret) -> Result<Grant, Denial> {
         let Some(verifier) = &self.attempts.verifier else {
             return Err(self.refused(Reason::IncorrectPassword.into()));

@@ -146,7 +146,7 @@ impl HashingPool {
     ///
     /// # Errors
     ///
-    /// `Busy` if too many wait, `Costly` if the hash takes more memory than the pool allows, `Failed` if the
+    /// `Busy` if too many wait, `MemoryLimit` if the hash takes more memory than the pool allows, `Failed` if the
     /// system gives no thread. None of them says that the password is wrong.
     pub fn verify(
         &self,

@@ -36,7 +36,7 @@ impl Identity {
     /// - `TooLong`: more than 4096 octets.
     /// - `Malformed`: not a JSON object in UTF-8.
     /// - `Incomplete`: a key is missing, or the username is empty.
-    /// - `NotText`: the value of one of the six keys is neither a string nor null, or the username is null.
+    /// - `WrongType`: the value of one of the six keys is neither a string nor null, or the username is null.
     pub fn from_payload(payload: &[u8]) -> Result<Self, IdentityError> {
         Payload::<Option<IgnoredAny>, Option<IgnoredAny>>::read(payload)?.identity()
     }

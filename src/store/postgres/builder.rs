@@ -100,7 +100,7 @@ impl PostgresTokenStoreBuilder {
     /// # Errors
     ///
     /// `Settings` if the connection string cannot be read, or asks for TLS, or names a server beyond this machine
-    /// without `sslmode=disable`, or the key is shorter than 32 bytes; `BackendError` if the server does not answer or refuses;
+    /// without `sslmode=disable`, or the key is shorter than 32 bytes; `Unavailable` if the server does not answer or refuses;
     /// `Busy` if another session keeps the tables locked for 5 seconds; `Schema` if the tables are of a newer version, may not
     /// be used, or were made with another key.
     pub async fn connect(self) -> Result<PostgresTokenStore, StoreError> {

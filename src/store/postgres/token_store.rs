@@ -27,7 +27,7 @@ const NOTES: usize = 64;
 /// Tokens in a server of PostgreSQL's: the choice for several processes at once.
 ///
 /// A few connections, made when they are needed and again when they were cut. A server that does not answer within
-/// 5 seconds is told as `BackendError`. Needs a tokio runtime.
+/// 5 seconds is told as `Unavailable`. Needs a tokio runtime.
 ///
 /// A revocation is felt on every node at once: nothing is kept here, so there is nothing to tell the others of by
 /// `NOTIFY`. Each look-up asks the server, and sees all that was committed before. Of several hosts the one is taken
