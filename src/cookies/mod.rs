@@ -15,7 +15,7 @@
 //! | `CookieScope::server` | `username-localhost-8888` | `HttpOnly; SameSite=Lax; Secure; Path=/base/; Max-Age` |
 //! | `CookieScope::xsrf` | `_xsrf` | `SameSite=Lax; Secure; Path=/base/` |
 //!
-//! `SecureAttribute` is there if the request came over https. The login cookies of hub and server are
+//! `Secure` is there if the request came over https. The login cookies of hub and server are
 //! [signed](CookieJar::signed), because peers read them; the others of ours are sealed
 //! (`CookieJar::encrypted`), because only the writer reads them. A session id and an XSRF token are what they
 //! are.

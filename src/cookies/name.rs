@@ -199,9 +199,9 @@ impl fmt::Debug for CookieName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookiePrefix {
-    /// `__Host-`: `SecureAttribute`, `Path=/` and no `Domain`. No sibling host can plant such a cookie.
+    /// `__Host-`: `Secure`, `Path=/` and no `Domain`. No sibling host can plant such a cookie.
     Host,
-    /// `__Secure-`: `SecureAttribute`.
+    /// `__Secure-`: `Secure`.
     Secure,
 }
 

@@ -16,7 +16,7 @@ use crate::error::ConfigError;
 /// A cookie's name, path, domain and attributes: all that both making and removing it must agree on.
 ///
 /// The constructors are the rows of [the table](super#which-cookie-is-which). All are `HttpOnly` but
-/// [`CookieScope::xsrf`], all are `SameSite=Lax`, and all are `SecureAttribute` when they are set over https.
+/// [`CookieScope::xsrf`], all are `SameSite=Lax`, and all are `Secure` when they are set over https.
 ///
 /// # Example
 ///
@@ -52,7 +52,7 @@ pub enum SameSite {
     Strict,
 }
 
-/// When a cookie is `SecureAttribute`: never sent over plain http.
+/// When a cookie is `Secure`: never sent over plain http.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecureAttribute {

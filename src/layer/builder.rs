@@ -233,7 +233,7 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: not known. Whether this server itself speaks TLS: then cookies are `SecureAttribute`, and origins are
+    /// Default: not known. Whether this server itself speaks TLS: then cookies are `Secure`, and origins are
     /// compared with their scheme.
     pub fn https(mut self, tls: bool) -> Self {
         self.guards = self.guards.with_https(tls);

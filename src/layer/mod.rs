@@ -185,7 +185,7 @@ impl AuthLayer {
     ///
     /// # Errors
     ///
-    /// `CookiesTooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
+    /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
     pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
         self.passage.login(head, grant)
     }

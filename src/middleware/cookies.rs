@@ -276,7 +276,7 @@ impl LoginCookie {
     }
 }
 
-/// Whether cookies are to be `SecureAttribute`.
+/// Whether cookies are to be `Secure`.
 pub(crate) fn is_https(surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> bool {
     surroundings.is_https(head)
 }

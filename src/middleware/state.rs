@@ -112,7 +112,7 @@ impl AuthState {
     ///
     /// # Errors
     ///
-    /// `CookiesTooLarge` if the cookies cannot be read: then nothing has ended.
+    /// `TooLarge` if the cookies cannot be read: then nothing has ended.
     pub(crate) fn logout(
         &self,
         head: RequestHead<'_>,

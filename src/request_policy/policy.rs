@@ -159,7 +159,7 @@ impl RequestPolicy {
         Self { xsrf: asked, ..self }
     }
 
-    /// Default: off. Makes cookies `SecureAttribute` whoever says that the browser speaks https, as behind a hub.
+    /// Default: off. Makes cookies `Secure` whoever says that the browser speaks https, as behind a hub.
     #[cfg(feature = "hub-client")]
     pub(crate) fn with_unverified_https(self) -> Self {
         Self {

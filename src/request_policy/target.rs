@@ -36,7 +36,7 @@ impl<'a> EffectiveTarget<'a> {
         self.scheme
     }
 
-    /// Whether cookies are to be `SecureAttribute`. Worked out at each call, because few answers set a cookie.
+    /// Whether cookies are to be `Secure`. Worked out at each call, because few answers set a cookie.
     pub(crate) fn is_https(&self, head: RequestHead<'_>) -> bool {
         self.scheme == Scheme::Https || self.trust_unverified_https && unverified_https(head)
     }
@@ -106,7 +106,7 @@ fn scheme_named(name: &str) -> Scheme {
 /// Whether a header field says that the browser speaks https (or wss): the first `proto` of `Forwarded`, else
 /// `X-Scheme`, else the first of `X-Forwarded-Proto`, as JupyterHub reads them.
 ///
-/// Any client can send these. They are good for making cookies `SecureAttribute`, which affects that client alone, and
+/// Any client can send these. They are good for making cookies `Secure`, which affects that client alone, and
 /// for nothing else.
 fn unverified_https(head: RequestHead<'_>) -> bool {
     let sent = |field| head.header(field).and_then(|value| value.to_str().ok());
