@@ -9,7 +9,7 @@
 //! hold for every request, a token's included ([`RequestPolicy::check_target`]); parts 4 to 7 for a request that was
 //! let in by something a browser sends by itself, and for the login form ([`RequestPolicy::check_cross_site`]). `own` is
 //! the public origin where one is configured, else scheme, host and port of the request itself, as far as the
-//! scheme is known; `from_list` is an entry of [`AllowedOrigins`]; `foreign` is any other well-formed origin, and the
+//! scheme is known; `listed` is an entry of [`AllowedOrigins`]; `foreign` is any other well-formed origin, and the
 //! opaque `null` except in O3. Fetch Metadata's `cross` is `cross-site`, `same-site` and every unknown value.
 //!
 //! **1. Host.** From a trusted proxy its `X-Forwarded-Host` is taken for the host.
