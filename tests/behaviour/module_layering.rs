@@ -15,7 +15,7 @@ const KNOWN: &[&str] = &[];
 
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 6] = [
-    "random deadline digest clock swappable maybe_future error denial event request redirect session token password secret html cookies",
+    "random deadline digest clock swappable oneshot maybe_future error denial event request redirect session token password secret html cookies",
     "store",
     "authenticate verify authorizer",
     "request_policy rate_limit middleware",
@@ -32,7 +32,7 @@ const BESIDE: [(&str, &str); 14] = [
     ("middleware", "rate_limit request_policy"),
     ("hub_client", "oauth"),
     ("hub_server", "oauth"),
-    ("password", "deadline error maybe_future random secret"),
+    ("password", "deadline error maybe_future oneshot random secret"),
     ("redirect", "request"),
     ("request", "clock denial error token"),
     ("secret", "random"),
