@@ -55,12 +55,12 @@ impl RouteAuth {
         }
     }
 
-    pub(crate) fn public_paths(&self, paths: &[&str]) -> Self {
+    pub(crate) fn public_paths(&self, paths: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let open_paths: Box<[Box<str>]> = self
             .public_paths
             .iter()
             .cloned()
-            .chain(paths.iter().map(|&path| path.into()))
+            .chain(paths.into_iter().map(|path| path.as_ref().into()))
             .collect();
         Self {
             public_paths: open_paths,

@@ -491,6 +491,22 @@ async fn open_paths_are_exact_and_the_host_guard_still_holds_there() {
 }
 
 #[tokio::test]
+async fn public_paths_may_be_a_list_made_at_run_time() {
+    let configured: Vec<String> = ["/health", "/status"].map(str::to_owned).into();
+    let layer = layer().public_paths(&configured);
+    for (path, public) in [("/health", true), ("/status", true), ("/other", false)] {
+        let answer = send(&layer, request(&format!("GET {path}"))).await;
+        assert_eq!(answer.status == StatusCode::OK, public, "{path}");
+    }
+    let none = layer.public_paths(Vec::<String>::new());
+    refused_for(
+        &send(&none, request("GET /other")).await,
+        401,
+        Reason::MissingCredential,
+    );
+}
+
+#[tokio::test]
 async fn a_route_that_requires_a_scope_tells_which_one_is_missing() {
     let grant = portcullis::Grant::new(portcullis::Identity::new("me")).with_scopes(["read"]);
     let keys = portcullis::TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set");
