@@ -104,7 +104,7 @@ impl fmt::Display for Reason {
 /// assert_eq!(denial.status(), http::StatusCode::UNAUTHORIZED);
 /// assert_eq!(denial.to_string(), "unknown token");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     detail: &'static str,
     scope: Option<Arc<str>>,
@@ -203,3 +203,18 @@ impl fmt::Display for Denial {
 }
 
 impl std::error::Error for Denial {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denials_are_equal_if_the_client_learns_the_same() {
+        let denial = Denial::insufficient_scope("write");
+        assert_eq!(denial, Denial::insufficient_scope("write"));
+        assert_ne!(denial, Denial::insufficient_scope("read"));
+        assert_ne!(denial, Denial::new(Reason::InsufficientScope));
+        assert_ne!(denial, denial.clone().with_detail("ask the owner"));
+        assert_ne!(denial, denial.clone().with_retry_after(Duration::from_secs(1)));
+    }
+}

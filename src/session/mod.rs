@@ -55,6 +55,9 @@ impl AuthMethod {
 /// The gate puts it into the extensions of the request that it passes on. Cloning counts references up and
 /// copies nothing.
 ///
+/// Two sessions are equal if their grants and their authentication methods are equal. Which layer made them, and
+/// to which login they belong, is not compared.
+///
 /// # Example
 ///
 /// ```
@@ -123,6 +126,14 @@ impl LayerId {
         Self(NonZeroU64::new(id).expect("a process does not make 2^64 gates"))
     }
 }
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.grant == other.grant && self.credential == other.credential
+    }
+}
+
+impl Eq for Session {}
 
 impl Session {
     /// A session for `grant`, proved by `auth_method`: what an authenticator answers.
@@ -230,6 +241,20 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sessions_are_equal_by_grant_and_authentication_method() {
+        let grant = Grant::new(Identity::new("alice"));
+        let session = Session::new(grant.clone(), AuthMethod::Cookie);
+        let login = session.clone().with_login_mark(LoginMark {
+            started: 9,
+            ..LoginMark::default()
+        });
+        assert_eq!(session, login.authenticated_by(LayerId::new()));
+        assert_ne!(session, Session::new(grant.clone(), AuthMethod::Token));
+        let narrower = grant.with_scopes(["read"]);
+        assert_ne!(session, Session::new(narrower, AuthMethod::Cookie));
+    }
 
     #[test]
     fn cloning_a_session_allocates_nothing() {
