@@ -25,7 +25,8 @@ pub(crate) struct RouteAuth {
     /// The layer's own paths.
     pub(super) endpoints: Arc<Endpoints>,
     pub(super) optional: bool,
-    pub(super) scopes: Box<[Box<str>]>,
+    /// Shared with the denials that name them.
+    pub(super) scopes: Arc<[Box<str>]>,
     pub(super) public_paths: Box<[Box<str>]>,
 }
 
@@ -35,7 +36,7 @@ impl RouteAuth {
             endpoints: Arc::new(endpoints),
             state: Arc::new(gate),
             optional: false,
-            scopes: Box::default(),
+            scopes: Arc::default(),
             public_paths: Box::default(),
         }
     }
