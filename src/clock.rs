@@ -3,13 +3,24 @@
 
 use std::{
     fmt,
+    ops::{Add, Sub},
     sync::LazyLock,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Whole seconds since 1970-01-01T00:00:00Z.
 ///
 /// Arithmetic saturates, so no clock reading, however odd, makes a check panic or wrap.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::clock::UnixTime;
+/// use std::time::{Duration, SystemTime};
+///
+/// let expires_at = UnixTime::from(SystemTime::now()) + Duration::from_secs(3_600);
+/// assert!(SystemTime::from(expires_at) > SystemTime::now());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(u64);
 
@@ -37,6 +48,44 @@ impl UnixTime {
     /// How long ago `earlier` was; zero if it has not come yet.
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for UnixTime {
+    type Output = Self;
+
+    /// The same as [`UnixTime::saturating_add`].
+    fn add(self, duration: Duration) -> Self {
+        self.saturating_add(duration)
+    }
+}
+
+impl Sub<Duration> for UnixTime {
+    type Output = Self;
+
+    /// The same as [`UnixTime::saturating_sub`].
+    fn sub(self, duration: Duration) -> Self {
+        self.saturating_sub(duration)
+    }
+}
+
+impl From<SystemTime> for UnixTime {
+    /// Drops the fraction of a second. A time before 1970 becomes the epoch.
+    fn from(time: SystemTime) -> Self {
+        Self(
+            time.duration_since(UNIX_EPOCH)
+                .map_or(0, |passed| passed.as_secs()),
+        )
+    }
+}
+
+impl From<UnixTime> for SystemTime {
+    /// A time later than the system can represent becomes one in the far future.
+    fn from(time: UnixTime) -> Self {
+        let after_epoch = |seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        after_epoch(time.0)
+            .or_else(|| (1..u64::BITS).find_map(|bits| after_epoch(u64::MAX >> bits)))
+            .unwrap_or(UNIX_EPOCH)
     }
 }
 
@@ -122,19 +171,41 @@ impl Clock for SystemClock {
 
     #[cfg(not(target_os = "linux"))]
     fn now(&self) -> UnixTime {
-        use std::time::{SystemTime, UNIX_EPOCH};
-
-        UnixTime(
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |passed| passed.as_secs()),
-        )
+        UnixTime::from(SystemTime::now())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unix_time_converts_to_system_time_and_back() {
+        for seconds in [0, 1, 1_800_000_000] {
+            let time = UnixTime::from_secs(seconds);
+            assert_eq!(UnixTime::from(SystemTime::from(time)), time);
+        }
+        let with_fraction = UNIX_EPOCH + Duration::from_millis(7_999);
+        assert_eq!(UnixTime::from(with_fraction), UnixTime::from_secs(7));
+    }
+
+    #[test]
+    fn times_out_of_range_saturate() {
+        let before_1970 = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(UnixTime::from(before_1970), UnixTime::from_secs(0));
+        let latest = UnixTime::from_secs(u64::MAX);
+        let year_10000 = UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        assert!(SystemTime::from(latest) > year_10000);
+    }
+
+    #[test]
+    fn unix_time_plus_and_minus_a_duration_saturates_in_whole_seconds() {
+        let time = UnixTime::from_secs(10);
+        assert_eq!(time + Duration::from_millis(2_900), UnixTime::from_secs(12));
+        assert_eq!(time - Duration::from_millis(2_900), UnixTime::from_secs(8));
+        assert_eq!(time - Duration::from_secs(11), UnixTime::from_secs(0));
+        assert_eq!(time + Duration::MAX, UnixTime::from_secs(u64::MAX));
+    }
 
     #[test]
     fn moments_go_forward_and_saturate() {

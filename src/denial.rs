@@ -104,10 +104,10 @@ impl fmt::Display for Reason {
 /// assert_eq!(denial.status(), http::StatusCode::UNAUTHORIZED);
 /// assert_eq!(denial.to_string(), "unknown token");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     detail: &'static str,
-    scope: Option<Arc<str>>,
+    scopes: Option<Arc<[Box<str>]>>,
     retry_after: Option<Duration>,
     status: StatusCode,
     reason: Reason,
@@ -121,16 +121,22 @@ impl Denial {
             status: reason.status(),
             detail: "",
             retry_after: None,
-            scope: None,
+            scopes: None,
         }
     }
 
     /// Somebody known, who lacks `scope`.
     pub fn insufficient_scope(scope: &str) -> Self {
         Self {
-            scope: Some(scope.into()),
+            scopes: Some(Arc::new([scope.into()])),
             ..Self::new(Reason::InsufficientScope)
         }
+    }
+
+    /// The same denial with scopes that the client needs.
+    pub(crate) fn with_scopes(mut self, scopes: Arc<[Box<str>]>) -> Self {
+        self.scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
+        self
     }
 
     /// The same denial with one more sentence, told to the client and the log.
@@ -155,7 +161,7 @@ impl Denial {
     /// Whether it tells a reason, with the reason's own status, and nothing more.
     pub(crate) fn is_reason_alone(&self) -> bool {
         self.detail.is_empty()
-            && self.scope.is_none()
+            && self.scopes.is_none()
             && self.retry_after.is_none()
             && self.status == self.reason.status()
     }
@@ -180,9 +186,27 @@ impl Denial {
         self.retry_after
     }
 
-    /// The scope that was missing, if one was.
+    /// The first of [`scopes`](Self::scopes).
     pub fn scope(&self) -> Option<&str> {
-        self.scope.as_deref()
+        self.scopes().next()
+    }
+
+    /// The scopes that the client needs: the missing ones for `Reason::InsufficientScope`, all that the route requires
+    /// for `Reason::MissingCredential`. Empty for other reasons.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{Denial, Reason};
+    ///
+    /// assert!(Denial::insufficient_scope("write").scopes().eq(["write"]));
+    /// assert_eq!(Denial::new(Reason::UnknownToken).scopes().count(), 0);
+    /// ```
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes
+            .iter()
+            .flat_map(|scopes| scopes.iter())
+            .map(|scope| &**scope)
     }
 }
 
@@ -203,3 +227,18 @@ impl fmt::Display for Denial {
 }
 
 impl std::error::Error for Denial {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denials_are_equal_if_the_client_learns_the_same() {
+        let denial = Denial::insufficient_scope("write");
+        assert_eq!(denial, Denial::insufficient_scope("write"));
+        assert_ne!(denial, Denial::insufficient_scope("read"));
+        assert_ne!(denial, Denial::new(Reason::InsufficientScope));
+        assert_ne!(denial, denial.clone().with_detail("ask the owner"));
+        assert_ne!(denial, denial.clone().with_retry_after(Duration::from_secs(1)));
+    }
+}

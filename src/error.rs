@@ -44,6 +44,19 @@ impl From<crate::secret::SecretError> for ConfigError {
 /// A store, a hub or a hashing queue that did not answer.
 ///
 /// It never lets anybody in, and is never told as a wrong credential: the client gets 503.
+///
+/// As an [`Error`], its message is fixed, and [`source`](Error::source) is what went wrong.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::BackendError;
+/// use std::error::Error;
+///
+/// let error = BackendError::new("connection refused");
+/// assert_eq!(error.to_string(), "the backend did not respond");
+/// assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("connection refused"));
+/// ```
 pub struct BackendError {
     error: BoxError,
     retry_after: Option<Duration>,
@@ -73,6 +86,18 @@ impl BackendError {
     /// What went wrong.
     pub fn cause(&self) -> &BoxError {
         &self.error
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the backend did not respond")
+    }
+}
+
+impl Error for BackendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.error)
     }
 }
 

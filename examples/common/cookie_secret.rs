@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use portcullis::{
     FileSource, Keyring,
     jupyter::{create_directory, runtime_directory},
-    secret::{SecretErrorKind, SecretSource as _},
+    secret::SecretErrorKind,
 };
 
 use super::exit::Failure;
@@ -36,13 +36,11 @@ pub(crate) fn keyring(file: Option<&Path>, raw: bool) -> Result<Keyring, Failure
     };
     let source = FileSource::cookie_secret(&file).or_create();
     let source = if raw { source.raw() } else { source };
-    let loaded = source.load().map_err(|error| match error.kind() {
+    Keyring::load(&source).map_err(|error| match error.kind() {
         // Most likely this: Jupyter Server was here first, and its file holds no hexadecimal digits.
         SecretErrorKind::Malformed if !raw => {
-            format!("{error} (what Jupyter Server wrote needs --raw-cookie-secret)")
+            format!("{error} (what Jupyter Server wrote needs --raw-cookie-secret)").into()
         }
-        _ => error.to_string(),
-    })?;
-    let secret = loaded.ok_or("cookie secret file: expected one to be made, found none")?;
-    Ok(Keyring::from_secret(secret)?)
+        _ => error.into(),
+    })
 }

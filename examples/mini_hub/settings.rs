@@ -269,10 +269,7 @@ impl Settings {
     fn keyring(&self) -> Result<Keyring, Failure> {
         let file = FileSource::cookie_secret(&self.cookie_secret_file).or_create();
         let source = SourceChain::new([Box::new(EnvSource::cookie_secret()), Box::new(file)]);
-        let secret = source
-            .load()?
-            .ok_or("cookie secret: expected one to be made, found none")?;
-        Ok(Keyring::from_secret(secret)?)
+        Ok(Keyring::load(&source)?)
     }
 
     /// The routes that a proxy needs to lead users to the hub, and on to everything with a `url`.

@@ -7,7 +7,16 @@ use hmac::{KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{clock::UnixTime, digest::Hmac, error::ConfigError, random, secret::Secret};
+use crate::{
+    clock::UnixTime,
+    digest::Hmac,
+    error::ConfigError,
+    random,
+    secret::{
+        SecretSource,
+        value::{Secret, SecretError, SecretErrorKind},
+    },
+};
 
 /// The keys of one server or hub: one writes, and several may read until their retirement.
 ///
@@ -71,6 +80,35 @@ impl Keyring {
     /// If the secret has fewer than [`Keyring::MIN_SECRET_LEN`] octets.
     pub fn from_secret(secret: Secret) -> Result<Self, ConfigError> {
         Ok(Self::with_current(checked(secret)?))
+    }
+
+    /// A keyring that writes and reads with the secret of `source`.
+    ///
+    /// # Errors
+    ///
+    /// `SecretErrorKind::Missing` if the source has no secret, so logins never depend on a secret that is lost at a
+    /// restart. `SecretErrorKind::Malformed` if it has fewer than [`Keyring::MIN_SECRET_LEN`] octets; and every error
+    /// of the source. The message names the variable or the file.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{FileSource, Keyring};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("cookie_secret");
+    ///
+    /// let keyring = Keyring::load(&FileSource::cookie_secret(&path).or_create())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn load(source: &dyn SecretSource) -> Result<Self, SecretError> {
+        match source.load_with_name()? {
+            Some((name, secret)) => Self::from_secret(secret)
+                .map_err(|error| SecretError::new(SecretErrorKind::Malformed, format!("{name}: {error}"))),
+            None => Err(SecretError::new(
+                SecretErrorKind::Missing,
+                format!("expected a cookie secret in {}, found none", source.name()),
+            )),
+        }
     }
 
     /// A keyring with a secret drawn at random, which dies with the process.
@@ -311,6 +349,44 @@ mod tests {
 
     fn sample(keyring: &Keyring) -> [u8; 32] {
         keyring.keys().writing().signing().mac(b"sample")
+    }
+
+    struct Fixed(Option<Secret>);
+
+    impl SecretSource for Fixed {
+        fn load(&self) -> Result<Option<Secret>, SecretError> {
+            Ok(self.0.clone())
+        }
+
+        fn name(&self) -> String {
+            "COOKIE_SECRET".to_owned()
+        }
+    }
+
+    #[test]
+    fn keyring_is_loaded_from_a_source() {
+        let loaded = Keyring::load(&Fixed(Some(secret(1)))).expect("long enough");
+        let expected = Keyring::from_secret(secret(1)).expect("long enough");
+        assert_eq!(sample(&loaded), sample(&expected));
+    }
+
+    #[test]
+    fn missing_or_short_secret_is_an_error_that_names_the_source() {
+        for (source, kind, message) in [
+            (
+                Fixed(None),
+                SecretErrorKind::Missing,
+                "expected a cookie secret in COOKIE_SECRET, found none",
+            ),
+            (
+                Fixed(Some(Secret::from("short"))),
+                SecretErrorKind::Malformed,
+                "COOKIE_SECRET: cookie secret: expected at least 32 octets, found 5",
+            ),
+        ] {
+            let error = Keyring::load(&source).expect_err("refused");
+            assert_eq!((error.kind(), error.to_string().as_str()), (kind, message));
+        }
     }
 
     #[test]

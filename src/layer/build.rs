@@ -146,7 +146,7 @@ impl AuthLayerBuilder {
         };
         let passage = RouteAuth::new(gate, Endpoints::new(endpoints));
         let passage = match &own_login_page {
-            Some(path) => passage.public_paths(&[path]),
+            Some(path) => passage.public_paths([path]),
             None => passage,
         };
         Ok(AuthLayer {

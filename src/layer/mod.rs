@@ -316,9 +316,21 @@ impl AuthLayer {
     ///
     /// Exact octets, without patterns or normalisation; the Host guard still holds. In a router, mounting
     /// open routes outside of the layer is plainer.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Token};
+    ///
+    /// let auth = AuthLayer::builder().token(Token::generate()).build()?;
+    /// let fixed = auth.public_paths(["/health", "/metrics"]);
+    /// let from_settings: Vec<String> = vec!["/status".to_owned()];
+    /// let configured = auth.public_paths(from_settings);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
     #[must_use]
-    pub fn public_paths<const N: usize>(&self, paths: [&str; N]) -> Self {
-        self.with(|passage| passage.public_paths(&paths))
+    pub fn public_paths(&self, paths: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.with(|passage| passage.public_paths(paths))
     }
 
     /// Nothing if a read with a cookie alone was caused by a page of this server, or by the person: for routes

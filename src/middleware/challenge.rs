@@ -9,8 +9,9 @@ use crate::{
 
 /// The `WWW-Authenticate` field of a refusal, in the `Bearer` form.
 ///
-/// A request without a credential is told the realm alone; one with a refused credential is also told
-/// `error="invalid_token"`, one that lacks a scope `error="insufficient_scope"` and the scope.
+/// The answer to a request without a credential has the realm, and the scopes that the route requires. The answer to a
+/// refused token adds `error="invalid_token"` to the realm; the answer to one that lacks scopes adds
+/// `error="insufficient_scope"` and all missing scopes.
 ///
 /// Source: RFC 6750 section 3, RFC 9110 section 11.6.1, RFC 9728 section 5.1 (`with_resource_metadata`).
 ///
@@ -66,28 +67,30 @@ impl Challenge {
     }
 
     pub(crate) fn header_for(&self, denial: &Denial) -> HeaderValue {
-        match (denial.reason(), denial.scope()) {
-            (Reason::InsufficientScope, scope) => self.insufficient_scope(scope),
-            (
-                Reason::ExpiredToken
-                | Reason::Malformed
-                | Reason::TokenChecksumMismatch
-                | Reason::UnknownToken,
-                _,
-            ) => self.invalid_token.clone(),
-            _ => self.without_error.clone(),
+        match denial.reason() {
+            Reason::InsufficientScope => self.with_scopes(", error=\"insufficient_scope\"", denial),
+            Reason::ExpiredToken
+            | Reason::Malformed
+            | Reason::TokenChecksumMismatch
+            | Reason::UnknownToken => self.invalid_token.clone(),
+            _ if denial.scope().is_none() => self.without_error.clone(),
+            _ => self.with_scopes("", denial),
         }
     }
 
-    /// A scope that cannot stand in a quoted string is left out.
-    fn insufficient_scope(&self, scope: Option<&str>) -> HeaderValue {
-        let base = format!("{}, error=\"insufficient_scope\"", self.parameters);
-        let quotable = |octet: u8| octet.is_ascii_graphic() && octet != b'"' && octet != b'\\';
-        scope
-            .filter(|scope| scope.bytes().all(quotable))
-            .map(|scope| format!("{base}, scope=\"{scope}\""))
-            .and_then(|text| HeaderValue::try_from(text).ok())
-            .unwrap_or_else(|| HeaderValue::try_from(base).expect("a realm and a URI are visible ASCII"))
+    /// Scopes that RFC 6749 section 3.3 does not allow in the list are left out.
+    fn with_scopes(&self, error: &str, denial: &Denial) -> HeaderValue {
+        let allowed = |octet: u8| octet.is_ascii_graphic() && octet != b'"' && octet != b'\\';
+        let scopes: Vec<&str> = denial
+            .scopes()
+            .filter(|scope| !scope.is_empty() && scope.bytes().all(allowed))
+            .collect();
+        let base = format!("{}{error}", self.parameters);
+        let text = match &*scopes {
+            [] => base,
+            scopes => format!("{base}, scope=\"{}\"", scopes.join(" ")),
+        };
+        HeaderValue::try_from(text).expect("a realm, a URI and scopes are visible ASCII")
     }
 }
 
@@ -122,6 +125,23 @@ mod tests {
         check(
             &Denial::insufficient_scope("a\"b"),
             "Bearer realm=\"test\", error=\"insufficient_scope\"",
+        );
+    }
+
+    #[test]
+    fn scopes_are_listed_unless_they_cannot_be_quoted() {
+        let scopes = ["read", "a b", "", "c\"d", "write!user=me"].map(Box::from);
+        check(
+            &Denial::new(Reason::InsufficientScope).with_scopes(scopes.clone().into()),
+            "Bearer realm=\"test\", error=\"insufficient_scope\", scope=\"read write!user=me\"",
+        );
+        check(
+            &Denial::new(Reason::MissingCredential).with_scopes(scopes.into()),
+            "Bearer realm=\"test\", scope=\"read write!user=me\"",
+        );
+        check(
+            &Denial::new(Reason::MissingCredential).with_scopes([].into()),
+            "Bearer realm=\"test\"",
         );
     }
 

@@ -144,7 +144,7 @@ impl RouteAuth {
     fn session(&self, outcome: Outcome, head: &RequestHead<'_>) -> Result<Session, Denial> {
         match outcome {
             Outcome::Authenticated(session) => Ok(session),
-            Outcome::Absent => Err(Denial::new(Reason::MissingCredential)),
+            Outcome::Absent => Err(self.missing_credential()),
             Outcome::Rejected(reason) => Err(Denial::new(reason)),
             Outcome::Malformed(denial) => Err(denial),
             Outcome::Unavailable(unavailable) => {
@@ -191,17 +191,23 @@ impl RouteAuth {
 
     /// Allows or denies a session by its scopes and the authorizers.
     pub(super) fn check_scopes(&self, session: &Session, head: &RequestHead<'_>) -> Result<(), Denial> {
-        self.scopes
-            .iter()
-            .try_for_each(|scope| session.require_scope(scope))?;
+        if !self.scopes.iter().all(|scope| session.has_scope(scope)) {
+            let missing = self.scopes.iter().filter(|scope| !session.has_scope(scope));
+            return Err(Denial::new(Reason::InsufficientScope).with_scopes(missing.cloned().collect()));
+        }
         let mut authorizers = self.state.authorizers.iter();
         authorizers.try_for_each(|authorizer| authorizer.authorize(*head, session))
+    }
+
+    /// The denial of a request without a credential, with the scopes that one needs here.
+    fn missing_credential(&self) -> Denial {
+        Denial::new(Reason::MissingCredential).with_scopes(Arc::clone(&self.scopes))
     }
 
     /// A required scope is required of anonymous requests as well.
     fn authorize_anonymous(&self, head: &RequestHead<'_>) -> Result<(), Denial> {
         if !self.scopes.is_empty() {
-            return Err(Denial::new(Reason::MissingCredential));
+            return Err(self.missing_credential());
         }
         let mut authorizers = self.state.authorizers.iter();
         authorizers.try_for_each(|authorizer| authorizer.authorize_anonymous(*head))

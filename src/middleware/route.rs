@@ -25,7 +25,8 @@ pub(crate) struct RouteAuth {
     /// The layer's own paths.
     pub(super) endpoints: Arc<Endpoints>,
     pub(super) optional: bool,
-    pub(super) scopes: Box<[Box<str>]>,
+    /// Shared with the denials that name them.
+    pub(super) scopes: Arc<[Box<str>]>,
     pub(super) public_paths: Box<[Box<str>]>,
 }
 
@@ -35,7 +36,7 @@ impl RouteAuth {
             endpoints: Arc::new(endpoints),
             state: Arc::new(gate),
             optional: false,
-            scopes: Box::default(),
+            scopes: Arc::default(),
             public_paths: Box::default(),
         }
     }
@@ -55,12 +56,12 @@ impl RouteAuth {
         }
     }
 
-    pub(crate) fn public_paths(&self, paths: &[&str]) -> Self {
+    pub(crate) fn public_paths(&self, paths: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let open_paths: Box<[Box<str>]> = self
             .public_paths
             .iter()
             .cloned()
-            .chain(paths.iter().map(|&path| path.into()))
+            .chain(paths.into_iter().map(|path| path.as_ref().into()))
             .collect();
         Self {
             public_paths: open_paths,

@@ -361,6 +361,15 @@ impl RateLimited {
     }
 }
 
+impl fmt::Display for RateLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.retry_after().as_secs();
+        write!(f, "too many attempts: try again in {seconds} s")
+    }
+}
+
+impl std::error::Error for RateLimited {}
+
 impl From<RateLimited> for Denial {
     fn from(throttled: RateLimited) -> Self {
         Self::new(Reason::RateLimited).with_retry_after(throttled.retry_after())
@@ -417,6 +426,17 @@ fn network(client: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rate_limited_displays_the_whole_seconds_to_wait() {
+        let limited = RateLimited {
+            wait: Duration::from_millis(1_500),
+            until_settled: false,
+        };
+        let error: Box<dyn std::error::Error + Send + Sync> = limited.into();
+        assert_eq!(error.to_string(), "too many attempts: try again in 2 s");
+        assert!(error.source().is_none());
+    }
 
     #[test]
     fn an_ipv6_address_counts_by_its_network_and_an_ipv4_one_in_any_clothes() {

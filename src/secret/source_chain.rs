@@ -30,8 +30,29 @@ pub struct SourceChain(Vec<Box<dyn SecretSource>>);
 
 impl SourceChain {
     /// These sources, asked in this order. None at all has nothing.
+    ///
+    /// Takes an array, so that sources of several types need no cast. Collect an iterator for sources that are
+    /// listed at run time.
     pub fn new<const N: usize>(sources: [Box<dyn SecretSource>; N]) -> Self {
         Self(sources.into())
+    }
+}
+
+/// Collects sources that are listed at run time. They are asked in the order of the iterator.
+///
+/// ```
+/// use portcullis::{secret::{SecretSource, SourceChain}, EnvSource};
+///
+/// let names = vec!["API_TOKEN", "OLD_API_TOKEN"];
+/// let source: SourceChain = names
+///     .into_iter()
+///     .map(|name| Box::new(EnvSource::new(name)) as Box<dyn SecretSource>)
+///     .collect();
+/// assert_eq!(source.name(), "variable API_TOKEN or variable OLD_API_TOKEN");
+/// ```
+impl FromIterator<Box<dyn SecretSource>> for SourceChain {
+    fn from_iter<I: IntoIterator<Item = Box<dyn SecretSource>>>(sources: I) -> Self {
+        Self(sources.into_iter().collect())
     }
 }
 
@@ -108,6 +129,17 @@ mod tests {
             source.load().expect_err("refused").kind(),
             SecretErrorKind::Malformed
         );
+    }
+
+    #[test]
+    fn collected_sources_are_asked_in_order() {
+        let chain = |texts: Vec<Option<&'static str>>| -> SourceChain {
+            let boxed = |text| Box::new(Fixed(text)) as Box<dyn SecretSource>;
+            texts.into_iter().map(boxed).collect()
+        };
+        let found = chain(vec![None, Some("second"), Some("third")]);
+        assert_eq!(found.load().expect("good").expect("found").expose(), b"second");
+        assert!(chain(vec![]).load().expect("no error").is_none());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use http::Extensions;
 
-use crate::{denial::Denial, token::TokenHash};
+use crate::{clock::UnixTime, denial::Denial, token::TokenHash};
 
 /// How somebody proved who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +54,9 @@ impl AuthMethod {
 ///
 /// The gate puts it into the extensions of the request that it passes on. Cloning counts references up and
 /// copies nothing.
+///
+/// Two sessions are equal if their grants and their authentication methods are equal. Which layer made them, and
+/// to which login they belong, is not compared.
 ///
 /// # Example
 ///
@@ -123,6 +126,14 @@ impl LayerId {
         Self(NonZeroU64::new(id).expect("a process does not make 2^64 gates"))
     }
 }
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.grant == other.grant && self.credential == other.credential
+    }
+}
+
+impl Eq for Session {}
 
 impl Session {
     /// A session for `grant`, proved by `auth_method`: what an authenticator answers.
@@ -195,6 +206,30 @@ impl Session {
         self.credential
     }
 
+    /// When the login began; the renewal of its cookie does not change it.
+    ///
+    /// `None` for a credential that is not a login cookie of this server: a token, a launch link, or a login at a
+    /// JupyterHub, which does not say when it began.
+    ///
+    /// # Example
+    ///
+    /// Ask for the password again, a quarter of an hour after the login:
+    ///
+    /// ```
+    /// use portcullis::{Session, clock::UnixTime};
+    /// use std::time::Duration;
+    ///
+    /// fn is_recent(session: &Session, now: UnixTime) -> bool {
+    ///     session.started_at().is_some_and(|start| now < start + Duration::from_secs(15 * 60))
+    /// }
+    /// ```
+    pub fn started_at(&self) -> Option<UnixTime> {
+        match self.login_mark().started {
+            0 => None,
+            seconds => Some(UnixTime::from_secs(u64::from(seconds))),
+        }
+    }
+
     /// Whether the grant has `scope`.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.grant.scopes().contains(scope)
@@ -230,6 +265,37 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sessions_are_equal_by_grant_and_authentication_method() {
+        let grant = Grant::new(Identity::new("alice"));
+        let session = Session::new(grant.clone(), AuthMethod::Cookie);
+        let login = session.clone().with_login_mark(LoginMark {
+            started: 9,
+            ..LoginMark::default()
+        });
+        assert_eq!(session, login.authenticated_by(LayerId::new()));
+        assert_ne!(session, Session::new(grant.clone(), AuthMethod::Token));
+        let narrower = grant.with_scopes(["read"]);
+        assert_ne!(session, Session::new(narrower, AuthMethod::Cookie));
+    }
+
+    #[test]
+    fn only_a_login_has_a_start() {
+        let session = Session::new(Grant::new(Identity::new("alice")), AuthMethod::Token);
+        assert_eq!(session.started_at(), None);
+        assert_eq!(
+            session.clone().exchangeable(Exchange::SharedToken).started_at(),
+            None
+        );
+        let undated = session.clone().with_login_mark(LoginMark::default());
+        assert_eq!(undated.started_at(), None);
+        let login = session.with_login_mark(LoginMark {
+            started: 1_700_000_000,
+            ..LoginMark::default()
+        });
+        assert_eq!(login.started_at(), Some(UnixTime::from_secs(1_700_000_000)));
+    }
 
     #[test]
     fn cloning_a_session_allocates_nothing() {

@@ -81,14 +81,29 @@ impl Scopes {
     }
 }
 
+/// Collects scopes in the order of the iterator. Any text is accepted; a malformed scope covers nothing.
 impl<S: AsRef<str>> FromIterator<S> for Scopes {
     fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
         Self(scopes.into_iter().map(|scope| scope.as_ref().into()).collect())
     }
 }
 
+/// Appends scopes, under the same rules as collecting them. Clones made before keep their scopes.
+impl<S: AsRef<str>> Extend<S> for Scopes {
+    fn extend<I: IntoIterator<Item = S>>(&mut self, scopes: I) {
+        let added = scopes.into_iter().map(|scope| Box::from(scope.as_ref()));
+        self.0 = self.0.iter().cloned().chain(added).collect();
+    }
+}
+
 impl<const N: usize> From<[&str; N]> for Scopes {
     fn from(scopes: [&str; N]) -> Self {
+        scopes.into_iter().collect()
+    }
+}
+
+impl<S: AsRef<str>> From<Vec<S>> for Scopes {
+    fn from(scopes: Vec<S>) -> Self {
         scopes.into_iter().collect()
     }
 }
@@ -216,6 +231,27 @@ mod tests {
                 "{held:?} {wanted:?}"
             );
         }
+    }
+
+    #[test]
+    fn scopes_are_collected_and_extended_in_order() {
+        let mut scopes: Scopes = vec![String::from("read"), String::from("write")]
+            .into_iter()
+            .collect();
+        let before = scopes.clone();
+        scopes.extend(["admin"]);
+        scopes.extend(Vec::<String>::new());
+        assert_eq!(scopes, Scopes::from(["read", "write", "admin"]));
+        assert_eq!(before, Scopes::from(vec!["read", "write"]));
+    }
+
+    #[test]
+    fn malformed_scope_is_kept_and_covers_nothing() {
+        let mut scopes = Scopes::default();
+        scopes.extend(["a!"]);
+        assert_eq!(scopes.iter().collect::<Vec<_>>(), ["a!"]);
+        assert!(!scopes.covers("a!"));
+        assert!(!scopes.covers("a"));
     }
 
     #[test]

@@ -491,6 +491,51 @@ async fn open_paths_are_exact_and_the_host_guard_still_holds_there() {
 }
 
 #[tokio::test]
+async fn public_paths_may_be_a_list_made_at_run_time() {
+    let configured: Vec<String> = ["/health", "/status"].map(str::to_owned).into();
+    let layer = layer().public_paths(&configured);
+    for (path, public) in [("/health", true), ("/status", true), ("/other", false)] {
+        let answer = send(&layer, request(&format!("GET {path}"))).await;
+        assert_eq!(answer.status == StatusCode::OK, public, "{path}");
+    }
+    let none = layer.public_paths(Vec::<String>::new());
+    refused_for(
+        &send(&none, request("GET /other")).await,
+        401,
+        Reason::MissingCredential,
+    );
+}
+
+#[tokio::test]
+async fn refusals_name_every_scope_that_is_needed() {
+    let grant = portcullis::Grant::new(portcullis::Identity::new("me")).with_scopes(["read"]);
+    let keys = portcullis::TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set");
+    let open = AuthLayer::bearer_tokens(keys);
+    let layer = ["write", "read", "admin"]
+        .iter()
+        .fold(open.clone(), |layer, scope| layer.require_scope(scope));
+    let challenge = async |layer: &AuthLayer, lines: String| {
+        let answer = send(layer, request(&lines)).await;
+        (
+            answer.status.as_u16(),
+            answer.header("www-authenticate").to_owned(),
+        )
+    };
+    let anonymous = || "GET /".to_owned();
+    let known = format!("GET /\nauthorization: Bearer {TOKEN}");
+    let all = "Bearer realm=\"portcullis\", scope=\"write read admin\"".to_owned();
+    let missing =
+        "Bearer realm=\"portcullis\", error=\"insufficient_scope\", scope=\"write admin\"".to_owned();
+    assert_eq!(challenge(&layer, known.clone()).await, (403, missing));
+    assert_eq!(challenge(&layer, anonymous()).await, (401, all.clone()));
+    assert_eq!(challenge(&layer.optional(), anonymous()).await, (401, all));
+    let without = "Bearer realm=\"portcullis\"".to_owned();
+    assert_eq!(challenge(&open, anonymous()).await, (401, without));
+    let enough = open.require_scope("read");
+    assert_eq!(send(&enough, request(&known)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_route_that_requires_a_scope_tells_which_one_is_missing() {
     let grant = portcullis::Grant::new(portcullis::Identity::new("me")).with_scopes(["read"]);
     let keys = portcullis::TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set");

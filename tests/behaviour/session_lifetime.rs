@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use portcullis::{
-    AuthLayer, Keyring, Reason, Secret, Token, clock::UnixTime, cookies::Lifetime, testing::TestClock,
+    AuthLayer, Keyring, Reason, RequestHead, Secret, Token, clock::UnixTime, cookies::Lifetime,
+    testing::TestClock,
 };
 
 use crate::common::{Answered, TOKEN, refused_for, request, send};
@@ -392,4 +393,30 @@ async fn a_login_under_the_same_name_goes_on_with_the_one_that_is_there() {
     clock.advance(2 * DAY);
     refused_for(&with_cookie(&layer, &again).await, 401, Reason::ExpiredCookie);
     assert_eq!(with_cookie(&layer, &fresh).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_session_knows_when_its_login_began_also_after_a_renewal() {
+    let clock = TestClock::new(START);
+    let layer = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .session_lifetime(Lifetime::absolute(7 * DAY).with_idle_timeout(DAY))
+        .clock(clock.clone())
+        .build()
+        .expect("a layer");
+    let started_at = |lines: String| {
+        let request = request(&lines);
+        let answer = layer.authenticate(RequestHead::new(&request));
+        async move { answer.await.expect("a session").started_at() }
+    };
+    let cookie = log_in(&layer, TOKEN).await;
+    clock.advance(DAY / 2);
+    assert_eq!(started_at(format!("GET /\ncookie: {cookie}")).await, Some(START));
+    let renewed = with_cookie(&layer, &cookie).await.cookie("username-localhost=");
+    clock.advance(DAY / 4);
+    assert_eq!(started_at(format!("GET /\ncookie: {renewed}")).await, Some(START));
+    assert_eq!(
+        started_at(format!("GET /\nauthorization: Bearer {TOKEN}")).await,
+        None
+    );
 }
