@@ -113,6 +113,11 @@ impl AuthLayerBuilder {
             endpoints.push(at_the_hub.callback);
             at_the_hub.elsewhere
         });
+        let login_link = if logs_in {
+            Some(login_path.clone())
+        } else {
+            elsewhere.as_ref().map(|_| Box::from(base_url.as_str()))
+        };
         let own_login_page = self.custom_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, by_username) = self.passwords.take().unzip();
@@ -136,6 +141,7 @@ impl AuthLayerBuilder {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
+                login_link,
                 login_path: logs_in.then_some(login_path),
                 json_answers: JsonAnswers::default(),
             },

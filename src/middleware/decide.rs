@@ -16,11 +16,11 @@ use crate::{
     maybe_future::{BoxFuture, MaybeFuture},
     middleware::{
         cookies::is_https,
-        error_response::{FullResponse, prefers_html, redirect},
+        error_response::{FullResponse, redirect},
         response_additions::ResponseAdditions,
     },
     redirect::{NextUrl, RedirectPolicy},
-    request::{head::RequestHead, query::Query},
+    request::{head::RequestHead, page_request::is_page_request, query::Query},
     request_policy::EffectiveTarget,
     session::{AuthMethod, Session},
 };
@@ -250,7 +250,7 @@ impl RouteAuth {
                 return None;
             }
         }
-        if *head.method() != Method::GET || !prefers_html(head) {
+        if *head.method() != Method::GET || !is_page_request(*head) {
             return None;
         }
         let here = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(&gate.error_responder.base_url));

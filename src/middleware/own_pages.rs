@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, header::CONTENT_TYPE};
+use http::Method;
 
 use super::{decide::Step, route::RouteAuth};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         error_response::FullResponse,
         form::UrlEncodedForm,
     },
-    request::head::RequestHead,
+    request::{head::RequestHead, page_request::is_urlencoded},
 };
 
 impl RouteAuth {
@@ -116,19 +116,4 @@ impl RouteAuth {
             None => endpoint.get(&visit),
         }
     }
-}
-
-fn is_urlencoded(head: RequestHead<'_>) -> bool {
-    let media_type = head
-        .headers()
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    let essence = media_type
-        .split(|octet| *octet == b';')
-        .next()
-        .unwrap_or_default();
-    essence
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }

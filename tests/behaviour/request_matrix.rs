@@ -601,3 +601,120 @@ async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may()
         );
     }
 }
+
+#[tokio::test]
+async fn missing_login_is_answered_as_the_sender_reads_it() {
+    const FORM: &str = "content-type: application/x-www-form-urlencoded\naccept: text/html,*/*;q=0.8";
+    let keys = portcullis::TokenSet::from_list(
+        &"a-key".into(),
+        portcullis::Grant::new(portcullis::Identity::new("me")),
+    );
+    let (with_login, api) = (layer(), AuthLayer::bearer_tokens(keys.expect("a set")));
+    for (layer, lines, status, kind, location, htmx) in [
+        (
+            &with_login,
+            "GET /lab\naccept: text/html".to_owned(),
+            302,
+            "",
+            "/login?next=%2Flab",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: Text/HTML;q=0.1".into(),
+            302,
+            "",
+            "/login?next=%2Flab",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: text/html;q=0".into(),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: */*".into(),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: text/html\nx-requested-with: XMLHttpRequest".into(),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: text/html\nhx-request: true".into(),
+            401,
+            "application/json",
+            "",
+            "/login",
+        ),
+        (
+            &with_login,
+            "POST /lab\naccept: */*\nhx-request: true".into(),
+            401,
+            "application/json",
+            "",
+            "/login",
+        ),
+        (
+            &with_login,
+            format!("POST /lab\n{FORM}"),
+            401,
+            "text/html; charset=utf-8",
+            "",
+            "",
+        ),
+        (
+            &with_login,
+            format!("POST /lab\n{FORM}\nsec-fetch-mode: cors"),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &api,
+            "GET /lab\naccept: */*\nhx-request: true".into(),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &api,
+            format!("POST /lab\n{FORM}"),
+            401,
+            "text/html; charset=utf-8",
+            "",
+            "",
+        ),
+    ] {
+        let answer = send(layer, request(&lines)).await;
+        assert_eq!(answer.status, status, "{lines}");
+        assert_eq!(answer.header("content-type"), kind, "{lines}");
+        assert_eq!(answer.header("location"), location, "{lines}");
+        assert_eq!(answer.header("hx-redirect"), htmx, "{lines}");
+        assert_eq!(
+            answer.header("www-authenticate").is_empty(),
+            status == 302,
+            "{lines}"
+        );
+        let is_linked = answer.text.contains("<a href=\"/login\">");
+        assert_eq!(
+            is_linked,
+            kind.starts_with("text/html") && std::ptr::eq(layer, &with_login),
+            "{lines}"
+        );
+    }
+}
