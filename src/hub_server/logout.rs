@@ -2,8 +2,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET, logged in | ends the logins and all tokens made in them; 302 to the login page; removes the cookies and what pages stored |
-//! | GET that another site caused | 200, a page with a button |
+//! | GET by which a person opens the page, from this site, logged in | ends the logins and all tokens made in them; 302 to the login page; removes the cookies and what pages stored |
+//! | any other GET, HEAD, logged in | 200, a page with a button; nothing changes |
 //! | GET, not logged in | 302 to the login page; nothing ends, whatever session id was sent |
 //! | POST with the `_xsrf` of a login | as GET; with `everywhere` all logins of the user end |
 //! | POST otherwise | 403 |
@@ -32,9 +32,10 @@ static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl HubRequest<'_> {
     pub(crate) async fn logout_page(&self) -> HubResult {
+        let is_opened = self.hub.guards.logs_out_by_get(&self.surroundings, self.head);
         let logins = self.logins().await?;
         let Some(first) = logins.first() else {
-            let stale = matches!(self.visitor().await?, BrowserSession::Expired);
+            let stale = is_opened && matches!(self.visitor().await?, BrowserSession::Expired);
             let mut response = response::redirect_found(&self.hub.hub_url.join("login"));
             if stale {
                 let mut cookies = SetCookies::default();
@@ -43,11 +44,11 @@ impl HubRequest<'_> {
             }
             return Ok(response);
         };
-        if self.hub.guards.is_cross_site(&self.surroundings, self.head) {
+        if !is_opened {
             let mut cookies = SetCookies::default();
             let xsrf = self.xsrf_of_session(&session_of(first), &mut cookies);
             let page = Page::new("Log out?")
-                .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
+                .paragraph("Press the button to log out of this browser.")
                 .form(&self.hub.hub_url.join("logout"), "Log out", |fields| {
                     fields.hidden("_xsrf", &xsrf)
                 });

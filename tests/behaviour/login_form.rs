@@ -333,7 +333,17 @@ async fn a_logout_takes_every_cookie_and_another_site_cannot_cause_it() {
             false,
         ),
         (
-            format!("GET /logout\n{cookies}\nsec-fetch-site: same-origin"),
+            format!(
+                "GET /logout\n{cookies}\nsec-fetch-site: same-origin\nsec-fetch-mode: no-cors\nsec-fetch-dest: image"
+            ),
+            false,
+        ),
+        (format!("GET /logout\n{cookies}\nsec-purpose: prefetch"), false),
+        (format!("HEAD /logout\n{cookies}"), false),
+        (
+            format!(
+                "GET /logout\n{cookies}\nsec-fetch-site: same-origin\nsec-fetch-mode: navigate\nsec-fetch-dest: document"
+            ),
             true,
         ),
         (format!("GET /logout\n{cookies}"), true),

@@ -214,7 +214,10 @@ async fn a_gateway_leaves_the_xsrf_cookie_to_the_service_behind_it() {
             ("a page", "GET /\nsec-fetch-site: none"),
             ("a page with the service's own", "GET /\ncookie: _xsrf=theirs"),
             ("a logout that asks", "GET /logout\nsec-fetch-site: cross-site"),
-            ("a logout", "GET /logout\nsec-fetch-site: same-origin"),
+            (
+                "a logout",
+                "GET /logout\nsec-fetch-site: same-origin\nsec-fetch-mode: navigate\nsec-fetch-dest: document",
+            ),
         ] {
             let answer = send(&layer, request(&format!("{lines}\ncookie: {cookie}"))).await;
             assert_eq!(answer.status, StatusCode::OK, "{what}: {answer:?}");

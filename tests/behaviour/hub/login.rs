@@ -383,12 +383,23 @@ async fn log_out_everywhere_leaves_tokens_made_by_hand() {
 async fn a_link_elsewhere_does_not_log_out_and_asks() {
     let world = World::new();
     let mut alice = world.browser_of("alice").await;
-    alice.fields = vec![("sec-fetch-site".to_owned(), "cross-site".to_owned())];
-    let page = alice.get("/hub/logout").await;
-    assert_eq!(page.status, 200);
-    assert!(page.text.contains("Log out?"));
-    alice.fields.clear();
-    assert!(is_logged_in(&mut alice).await);
+    let mut page = None;
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-fetch-dest", "image"),
+        ("referer", "https://evil.example/"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        alice.fields = vec![(name.to_owned(), value.to_owned())];
+        let answer = alice.get("/hub/logout").await;
+        assert_eq!(answer.status, 200, "{name}");
+        assert!(answer.text.contains("Log out?"), "{name}");
+        assert_eq!(answer.header("clear-site-data"), "", "{name}");
+        alice.fields.clear();
+        assert!(is_logged_in(&mut alice).await, "{name}");
+        page = Some(answer);
+    }
+    let page = page.expect("a page");
     let xsrf = hidden(&page.text, "_xsrf").remove(0);
     assert_eq!(alice.post("/hub/logout", &[("_xsrf", &xsrf)]).await.status, 302);
     assert!(!is_logged_in(&mut alice).await);
