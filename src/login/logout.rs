@@ -4,7 +4,7 @@
 //! |---|---|
 //! | GET by which a person opens the page, from this site | logs out: see `RequestPolicy::logs_out_by_get` |
 //! | any other GET, HEAD | a page with a button; nothing changes |
-//! | POST with the `_xsrf` of the session, or without a session | logs out |
+//! | POST with the `_xsrf` of the session in the form, the query or a header field, or without a session | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
 //! | any of them with cookies that are too large to read | 431, nothing is ended |
 //!
@@ -42,6 +42,11 @@ impl Endpoint for LogoutEndpoint {
     /// A logout must not depend on a store or a hub that does not answer. Without a session, Fetch Metadata and Origin
     /// tell whether another site caused it.
     fn waits_for_session(&self) -> bool {
+        false
+    }
+
+    /// A script logs out by a POST without a body; its `_xsrf` is in the query or a header field.
+    fn needs_form(&self) -> bool {
         false
     }
 

@@ -518,3 +518,31 @@ async fn a_host_that_is_not_listed_and_a_body_that_is_too_long_are_refused() {
         413
     );
 }
+
+#[tokio::test]
+async fn script_logs_out_without_a_form_but_not_without_a_valid_xsrf() {
+    let world = World::new();
+    for (target, by_field, status) in [
+        ("/hub/logout?_xsrf={xsrf}", "", 302),
+        ("/hub/logout", "{xsrf}", 302),
+        ("/hub/logout?_xsrf=wrong", "{xsrf}", 403),
+        ("/hub/logout", "wrong", 403),
+        ("/hub/logout", "", 403),
+    ] {
+        let mut alice = world.browser_of("alice").await;
+        let xsrf = alice.xsrf().await;
+        alice.fields = vec![("content-type".to_owned(), "text/plain".to_owned())];
+        if !by_field.is_empty() {
+            let value = by_field.replace("{xsrf}", &xsrf);
+            alice.fields.push(("x-xsrftoken".to_owned(), value));
+        }
+        let answer = alice.send("POST", &target.replace("{xsrf}", &xsrf), "").await;
+        alice.fields.clear();
+        assert_eq!(answer.status, status, "{target} {by_field}: {answer:?}");
+        assert_eq!(
+            is_logged_in(&mut alice).await,
+            status == 403,
+            "{target} {by_field}"
+        );
+    }
+}
