@@ -40,7 +40,7 @@ impl HubRequest<'_> {
             let mut response = response::redirect_found(&self.hub.hub_url.join("login"));
             if stale {
                 let mut cookies = SetCookies::default();
-                self.remove_login(&mut cookies);
+                self.remove_bad_login(&mut cookies);
                 cookies.append_to(response.headers_mut());
             }
             return Ok(response);

@@ -160,7 +160,7 @@ impl RouteAuth {
         head: &RequestHead<'_>,
         surroundings: &EffectiveTarget<'_>,
     ) -> Result<Step, Denied> {
-        // A cookie that is not good any more counts as none; the answer removes it.
+        // A cookie that is not good any more counts as none; the answer to a page request removes it.
         let stale_cookie = is_about_a_cookie(denial.reason());
         if !self.optional || !(stale_cookie || denial.reason() == Reason::MissingCredential) {
             return Err(denial.into());
@@ -169,7 +169,8 @@ impl RouteAuth {
             .map_err(|refused| if stale_cookie { denial } else { refused })?;
         let mut additions = self.additions(head);
         if stale_cookie {
-            self.remove_login_cookie(head, is_https(surroundings, *head), &mut additions.set_cookies);
+            let https = || is_https(surroundings, *head);
+            self.remove_bad_cookie(head, https, &mut additions.set_cookies);
         }
         Ok(Step::Admit(None, additions))
     }

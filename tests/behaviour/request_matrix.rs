@@ -189,8 +189,15 @@ async fn a_forged_cookie_is_refused_and_cleared_on_every_path() {
         .base_url("/base/".parse().expect("a base"))
         .build()
         .expect("a gate");
-    let answer = send(&layer, request("GET /base/\ncookie: username-localhost=forged")).await;
+    let forged = "cookie: username-localhost=forged";
+    let answer = send(&layer, request(&format!("GET /base/\n{forged}"))).await;
     refused_for(&answer, 401, Reason::InvalidCookie);
+    let answer = send(
+        &layer,
+        request(&format!("GET /base/\naccept: text/html\n{forged}")),
+    )
+    .await;
+    refused_for(&answer, 302, Reason::InvalidCookie);
     let removed: Vec<String> = answer
         .set_cookies()
         .into_iter()
@@ -462,7 +469,41 @@ async fn optional_routes_serve_strangers_and_still_refuse_a_wrong_token() {
     );
     let stale = send(&optional, request("GET /\ncookie: username-localhost=stale")).await;
     assert_eq!(stale.text, "nobody");
-    assert!(stale.set_cookies()[0].contains("Max-Age=0"), "{stale:?}");
+}
+
+#[tokio::test]
+async fn bad_cookie_is_removed_on_the_answer_to_a_page_request_alone() {
+    let layer = layer();
+    for (lines, is_removed) in [
+        ("GET /\naccept: text/html", true),
+        ("HEAD /\naccept: text/html", true),
+        (
+            "GET /\naccept: text/html\nsec-fetch-mode: navigate\nsec-fetch-dest: document",
+            true,
+        ),
+        ("GET /", false),
+        ("GET /\naccept: */*", false),
+        ("GET /\naccept: application/json", false),
+        (
+            "GET /\naccept: text/html\nsec-fetch-mode: cors\nsec-fetch-dest: empty",
+            false,
+        ),
+        ("GET /\naccept: text/html\nhx-request: true", false),
+        (
+            "GET /\naccept: text/html\nx-requested-with: XMLHttpRequest",
+            false,
+        ),
+        ("GET /\nupgrade: websocket\nconnection: upgrade", false),
+        ("POST /\naccept: application/json", false),
+    ] {
+        for (layer, is_refused) in [(layer.clone(), true), (layer.clone().optional(), false)] {
+            let lines = format!("{lines}\ncookie: username-localhost=stale");
+            let answer = send(&layer, request(&lines)).await;
+            assert_eq!(answer.status != 200, is_refused, "{lines}: {answer:?}");
+            let removed = answer.set_cookies().iter().any(|line| line.contains("Max-Age=0"));
+            assert_eq!(removed, is_removed, "{lines}: {answer:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -101,6 +101,8 @@ async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
     clock.advance(Duration::from_secs(1));
     let answer = with_cookie(&layer, &cookie).await;
     refused_for(&answer, 401, Reason::ExpiredCookie);
+    let page = format!("GET /\naccept: text/html\ncookie: {cookie}");
+    let answer = send(&layer, request(&page)).await;
     assert!(
         answer.set_cookies().iter().any(|line| line.contains("Max-Age=0")),
         "{answer:?}"
