@@ -126,6 +126,7 @@ impl AuthLayerBuilder {
             id: LayerId::new(),
             xsrf_cookie: CsrfCookie::new(keyring, &base_url, guards.requires_csrf())?,
             guards,
+            reads_authorization: self.reads_authorization(&sources),
             chain: self.chain(&sources, login_cookie.clone()),
             authorizers: self.authorizers,
             login_cookie: login_cookie.map(LoginCookie),
@@ -239,6 +240,17 @@ impl AuthLayerBuilder {
             base_url.join(LaunchLinkStore::PATH).into(),
             Box::new(Arc::clone(launch_links)),
         ));
+    }
+
+    /// Whether an authenticator may read the `Authorization` field: one for tokens, or the user's own.
+    fn reads_authorization(&self, sources: &[TokenSource]) -> bool {
+        let for_tokens = !(self.shared_tokens.is_empty() && self.known_tokens.is_empty());
+        let by_token = sources.iter().any(|source| match source {
+            TokenSource::Authorization => true,
+            TokenSource::Header(name) => *name == http::header::AUTHORIZATION,
+            _ => false,
+        });
+        for_tokens && by_token || !self.authenticators.is_empty()
     }
 
     /// Who is asked, in this order: known tokens, the cookie of a login, and what else was named.

@@ -89,9 +89,9 @@ impl RouteAuth {
         if let Err(denial) = self.authorize(&session, head, surroundings) {
             return Err(Denied::with_session(denial, session)); // 7 CSRF, 8 scopes and authorizers
         }
-        let mut additions = self.additions(head); // 9 renewed cookies, `Vary`, CORS
-        additions.by_cookie = session.auth_method() == AuthMethod::Cookie;
-        if additions.by_cookie {
+        let mut additions = self.additions_for_any_session(head); // 9 renewed cookies, `Vary`, CORS
+        if session.auth_method() == AuthMethod::Cookie {
+            additions.by_cookie = true;
             self.renew_cookies(&session, head, surroundings, &mut additions.set_cookies);
         }
         if session.exchange().is_some()
@@ -167,7 +167,7 @@ impl RouteAuth {
         }
         self.authorize_anonymous(head)
             .map_err(|refused| if stale_cookie { denial } else { refused })?;
-        let mut additions = self.additions(head);
+        let mut additions = self.additions_for_any_session(head);
         if stale_cookie {
             let https = || is_https(surroundings, *head);
             self.remove_bad_cookie(head, https, &mut additions.set_cookies);
@@ -266,6 +266,15 @@ impl RouteAuth {
             token_in_url: head.uri().query().is_some() && Query::from_uri(head.uri()).has_token_parameter(),
             cors: self.state.guards.cors(*head),
             ..ResponseAdditions::default()
+        }
+    }
+
+    /// The same, where an anonymous request would be answered too: with every credential another answer.
+    fn additions_for_any_session(&self, head: &RequestHead<'_>) -> ResponseAdditions {
+        ResponseAdditions {
+            by_cookie: self.optional,
+            by_authorization: self.optional && self.state.reads_authorization,
+            ..self.additions(head)
         }
     }
 

@@ -1,9 +1,16 @@
 //! The table of the README, row by row, in front of one token.
 
 use http::StatusCode;
+use http_body_util::Full;
 use portcullis::{AllowedHosts, AllowedOrigins, AuthLayer, Reason, Token, middleware::ResponseStyle};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::common::{TOKEN, refused_for, request, send};
+use crate::common::{Answered, TOKEN, refused_for, request, send};
+
+fn varies_by_origin(answer: &Answered) -> bool {
+    let mut vary = answer.parts.headers.get_all("vary").iter();
+    vary.any(|fields| fields.as_bytes().starts_with(b"Origin"))
+}
 
 fn layer() -> AuthLayer {
     AuthLayer::token(TOKEN.parse::<Token>().expect("a token"))
@@ -630,16 +637,10 @@ async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may()
                 echoed,
                 "{who} from {origin}"
             );
-            assert!(
-                answer.header("vary").contains("Origin"),
-                "{who} from {origin}: {answer:?}"
-            );
+            assert!(varies_by_origin(&answer), "{who} from {origin}: {answer:?}");
         }
         let answer = send(layer, request(&lines)).await;
-        assert!(
-            answer.header("vary").contains("Origin"),
-            "{who} from nowhere: {answer:?}"
-        );
+        assert!(varies_by_origin(&answer), "{who} from nowhere: {answer:?}");
     }
 }
 
@@ -758,4 +759,63 @@ async fn missing_login_is_answered_as_the_sender_reads_it() {
             "{lines}"
         );
     }
+}
+
+#[tokio::test]
+async fn optional_routes_vary_by_every_credential_that_they_read() {
+    let layer = layer();
+    let (session, xsrf) = log_in(&layer).await;
+    let by_header = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .token_sources([portcullis::authenticate::TokenSource::Query])
+        .build()
+        .expect("a gate");
+    for (layer, lines, expected) in [
+        (
+            layer.clone().optional(),
+            "GET /".to_owned(),
+            "Cookie, Authorization",
+        ),
+        (
+            layer.clone().optional(),
+            "GET /\ncookie: username-localhost=stale".into(),
+            "Cookie, Authorization",
+        ),
+        (
+            layer.clone().optional(),
+            format!("GET /\nauthorization: Bearer {TOKEN}"),
+            "Cookie, Authorization",
+        ),
+        (
+            layer.clone().optional(),
+            format!("GET /\ncookie: {session}; {xsrf}"),
+            "Cookie, Authorization",
+        ),
+        (by_header.optional(), "GET /".into(), "Cookie"),
+        (
+            layer.clone(),
+            format!("GET /\ncookie: {session}; {xsrf}"),
+            "Cookie",
+        ),
+        (layer.clone().public_paths(["/"]), "GET /".into(), ""),
+    ] {
+        let service = layer.layer(service_fn(async |_| {
+            let mut response = http::Response::new(Full::<hyper::body::Bytes>::default());
+            let headers = response.headers_mut();
+            headers.insert("cache-control", http::HeaderValue::from_static("public"));
+            Ok::<_, std::convert::Infallible>(response)
+        }));
+        let answer = service.oneshot(request(&lines)).await.expect("infallible");
+        let vary = answer.headers().get("vary");
+        assert_eq!(
+            vary.map_or("", |vary| vary.to_str().expect("ASCII")),
+            expected,
+            "{lines}"
+        );
+        assert_eq!(answer.headers()["cache-control"], "public", "{lines}");
+    }
+    // A cookie without its `_xsrf` gets a fresh one, which no shared cache may keep.
+    let answer = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
+    assert!(answer.cookie("_xsrf=").len() > 8);
+    assert_eq!(answer.header("cache-control"), "private");
 }
