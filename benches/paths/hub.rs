@@ -62,6 +62,7 @@ pub(crate) fn cookie(_: bool) -> (AuthLayer, Sent) {
     let ask = |target: &str, cookies: &str| {
         let request = Request::get(target)
             .header("host", "localhost:8888")
+            .header("accept", "text/html")
             .header("cookie", cookies);
         match decided(&layer, &request.body(()).expect("a request")) {
             Decision::Respond(answer) => {

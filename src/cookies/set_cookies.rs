@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CACHE_CONTROL, SET_COOKIE},
+};
 
 /// `Set-Cookie` lines on their way to an answer. One word when there are none.
 ///
@@ -78,7 +81,8 @@ impl SetCookies {
             .map(|line| &line.value)
     }
 
-    /// Appends the lines to the head of an answer.
+    /// Appends the lines to the head of an answer, and makes it private to the browser: `Cache-Control: private`, unless it
+    /// says `no-store` or `private` already. A `public` is removed.
     #[inline]
     pub fn append_to(self, headers: &mut HeaderMap) {
         if let Some(lines) = self.0 {
@@ -96,6 +100,7 @@ impl fmt::Debug for SetCookies {
 
 #[cold]
 fn append(lines: Vec<Line>, headers: &mut HeaderMap) {
+    let mut is_appended = false;
     for line in lines {
         let same = |theirs: &HeaderValue| same_cookie(theirs, &line.value);
         if headers.get_all(SET_COOKIE).iter().any(same) {
@@ -114,6 +119,36 @@ fn append(lines: Vec<Line>, headers: &mut HeaderMap) {
             }
         }
         headers.append(SET_COOKIE, line.value);
+        is_appended = true;
+    }
+    if is_appended {
+        make_private(headers);
+    }
+}
+
+/// Keeps shared caches from storing the answer, whose cookie is for one browser.
+fn make_private(headers: &mut HeaderMap) {
+    let lines = headers.get_all(CACHE_CONTROL).iter();
+    let directives = lines.filter_map(|line| line.to_str().ok());
+    let mut directives: Vec<_> = directives
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .collect();
+    let said = directives.len();
+    directives.retain(|directive| !directive.is_empty() && !directive.eq_ignore_ascii_case("public"));
+    let is_private = directives.iter().any(|directive| {
+        ["no-store", "private"]
+            .iter()
+            .any(|name| directive.eq_ignore_ascii_case(name))
+    });
+    if is_private && directives.len() == said {
+        return;
+    }
+    if !is_private {
+        directives.push("private");
+    }
+    if let Ok(value) = HeaderValue::try_from(directives.join(", ")) {
+        headers.insert(CACHE_CONTROL, value);
     }
 }
 
@@ -231,6 +266,38 @@ mod tests {
             &[],
             &["b=1; Path=/", "a=2; Path=/"],
         );
+    }
+
+    #[test]
+    fn answer_with_our_cookie_is_private() {
+        const OURS: &str = "a=1; Path=/";
+        for (said, line, expected) in [
+            (&[][..], OURS, &["private"][..]),
+            (&["public"], OURS, &["private"]),
+            (&["Public, max-age=60"], OURS, &["max-age=60, private"]),
+            (&["public", "max-age=60"], OURS, &["max-age=60, private"]),
+            (&["max-age=60"], OURS, &["max-age=60, private"]),
+            (&["private=\"x-user\""], OURS, &["private=\"x-user\", private"]),
+            (&["no-cache"], OURS, &["no-cache, private"]),
+            (&["no-store"], OURS, &["no-store"]),
+            (&["No-Store, public"], OURS, &["No-Store"]),
+            (&["private, max-age=60"], OURS, &["private, max-age=60"]),
+            (&["public"], "", &["public"]),
+            (&["public"], "theirs=2; Path=/", &["public"]),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(SET_COOKIE, HeaderValue::from_static("theirs=1; Path=/"));
+            for value in said {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
+            }
+            let mut cookies = SetCookies::default();
+            if !line.is_empty() {
+                cookies.push(HeaderValue::from_static(line));
+            }
+            cookies.append_to(&mut headers);
+            let found: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
+            assert_eq!(found, expected, "{said:?} {line}");
+        }
     }
 
     #[test]

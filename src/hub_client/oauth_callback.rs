@@ -2,10 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use http::{
-    HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, RETRY_AFTER, UPGRADE},
-};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header::RETRY_AFTER};
 
 use super::{
     answers::Word,
@@ -23,7 +20,7 @@ use crate::{
     middleware::{
         cookies::is_https,
         endpoint::{Endpoint, EndpointRequest, not_allowed},
-        error_response::{FullResponse, page_response, prefers_html, redirect},
+        error_response::{FullResponse, page_response, redirect},
         external_login::ExternalLogin,
         form::UrlEncodedForm,
         state::AuthState,
@@ -32,7 +29,7 @@ use crate::{
     redirect::{NextUrl, RedirectPolicy},
     request::{
         head::RequestHead,
-        header_names,
+        page_request::is_page_request,
         query::{Query, TokenBuffer},
     },
 };
@@ -65,7 +62,7 @@ struct HubLogin(Arc<HubAuthInner>);
 
 impl ExternalLogin for HubLogin {
     fn login_redirect(&self, head: RequestHead<'_>, https: bool) -> Option<FullResponse> {
-        if !self.0.prefers_html(head) {
+        if !self.0.leads_to_login(head) {
             return None;
         }
         let next = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(&self.0.base_url));
@@ -84,7 +81,7 @@ impl ExternalLogin for HubLogin {
 
     fn persist_token(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
         // Another site can cause any other request unseen, such as a WebSocket handshake.
-        if !self.0.token_in_url || !prefers_html(&head) || head.headers().contains_key(UPGRADE) {
+        if !self.0.token_in_url || !is_page_request(head) {
             return;
         }
         let mut buffer = TokenBuffer::default();
@@ -131,24 +128,11 @@ impl HubAuthInner {
         );
     }
 
-    /// Whether a person waits for a page: not a script, a WebSocket, or somebody at the API.
-    fn prefers_html(&self, head: RequestHead<'_>) -> bool {
-        let headers = head.headers();
-        let at_the_api = self
-            .base_url
-            .strip_prefix(head.uri().path())
-            .is_some_and(|path| path.split('/').next() == Some("api"));
-        let mut accepted = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
-        let takes_pages = !headers.contains_key(ACCEPT)
-            || head.accepts_html()
-            || accepted.any(|list| memchr::memmem::find(list, b"*/*").is_some());
-        matches!(*head.method(), Method::GET | Method::HEAD)
-            && !headers.contains_key(UPGRADE)
-            && head
-                .header(&header_names::SEC_FETCH_MODE)
-                .is_none_or(|mode| mode == "navigate")
-            && !at_the_api
-            && takes_pages
+    /// Whether the request is sent to the login: a page request, but not one for the API.
+    fn leads_to_login(&self, head: RequestHead<'_>) -> bool {
+        let path = self.base_url.strip_prefix(head.uri().path());
+        let is_for_api = path.is_some_and(|path| path.split('/').next() == Some("api"));
+        !is_for_api && is_page_request(head)
     }
 
     /// A target that was remembered, if it is one of ours and no end of a login.

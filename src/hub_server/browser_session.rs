@@ -9,6 +9,7 @@ use crate::{
     cookies::{CookieName, ReadCookie, RequestCookies, SetCookies},
     denial::Denial,
     middleware::{error_response::FullResponse, form::UrlEncodedForm},
+    request::page_request::is_page_request,
     session::{AuthMethod, Session, grant::Grant, identity::Identity},
     store::LoginRecord,
     token::{PresentedToken, TokenHash},
@@ -178,12 +179,19 @@ impl HubRequest<'_> {
         }
     }
 
+    /// Adds them for a cookie that is not good any more, on the answer to a page request alone.
+    pub(crate) fn remove_bad_login(&self, cookies: &mut SetCookies) {
+        if is_page_request(self.head) {
+            self.remove_login(cookies);
+        }
+    }
+
     /// The login page, from a page that needs somebody; a cookie that is good for nothing is taken away.
     pub(crate) fn redirect_to_login(&self, stale: bool) -> FullResponse {
         let mut response = self.login_redirect();
         if stale {
             let mut cookies = SetCookies::default();
-            self.remove_login(&mut cookies);
+            self.remove_bad_login(&mut cookies);
             cookies.append_to(response.headers_mut());
         }
         response

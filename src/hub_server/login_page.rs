@@ -174,7 +174,7 @@ impl HubRequest<'_> {
             .xsrf_cookie
             .anonymous_token(self.head, self.https(), &mut cookies);
         if stale {
-            self.remove_login(&mut cookies);
+            self.remove_bad_login(&mut cookies);
         }
         let mut action = self.hub.hub_url.join("login");
         if let Some(next) = self.asked_next() {

@@ -2,8 +2,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET, logged in | ends the logins and all tokens made in them; 302 to the login page; removes the cookies and what pages stored |
-//! | GET that another site caused | 200, a page with a button |
+//! | GET by which a person opens the page, from this site, logged in | ends the logins and all tokens made in them; 302 to the login page; removes the cookies and what pages stored |
+//! | any other GET, HEAD, logged in | 200, a page with a button; nothing changes |
 //! | GET, not logged in | 302 to the login page; nothing ends, whatever session id was sent |
 //! | POST with the `_xsrf` of a login | as GET; with `everywhere` all logins of the user end |
 //! | POST otherwise | 403 |
@@ -23,7 +23,8 @@ use crate::{
     cookies::SetCookies,
     event::Event,
     html::Page,
-    middleware::error_response::page_response,
+    middleware::{error_response::page_response, form::UrlEncodedForm},
+    request::page_request::is_urlencoded,
     session::identity::Identity,
     store::{LoginFilter, LoginRecord, RecordId},
 };
@@ -32,22 +33,23 @@ static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl HubRequest<'_> {
     pub(crate) async fn logout_page(&self) -> HubResult {
+        let is_opened = self.hub.guards.logs_out_by_get(&self.surroundings, self.head);
         let logins = self.logins().await?;
         let Some(first) = logins.first() else {
-            let stale = matches!(self.visitor().await?, BrowserSession::Expired);
+            let stale = is_opened && matches!(self.visitor().await?, BrowserSession::Expired);
             let mut response = response::redirect_found(&self.hub.hub_url.join("login"));
             if stale {
                 let mut cookies = SetCookies::default();
-                self.remove_login(&mut cookies);
+                self.remove_bad_login(&mut cookies);
                 cookies.append_to(response.headers_mut());
             }
             return Ok(response);
         };
-        if self.hub.guards.is_cross_site(&self.surroundings, self.head) {
+        if !is_opened {
             let mut cookies = SetCookies::default();
             let xsrf = self.xsrf_of_session(&session_of(first), &mut cookies);
             let page = Page::new("Log out?")
-                .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
+                .paragraph("Press the button to log out of this browser.")
                 .form(&self.hub.hub_url.join("logout"), "Log out", |fields| {
                     fields.hidden("_xsrf", &xsrf)
                 });
@@ -60,7 +62,12 @@ impl HubRequest<'_> {
 
     pub(crate) async fn log_out(&self) -> HubResult {
         let logins = self.logins().await?;
-        let form = self.form()?;
+        // A script posts without a body; its `_xsrf` is in the query or a header field.
+        let form = if is_urlencoded(self.head) {
+            self.form()?
+        } else {
+            UrlEncodedForm::default()
+        };
         let (mut proven, mut denied) = (Vec::new(), missing_xsrf());
         for login in &logins {
             match self.check_xsrf(&session_of(login), &form) {

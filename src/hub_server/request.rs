@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     middleware::{cookies::is_https, error_response::FullResponse, form::UrlEncodedForm},
-    request::{head::RequestHead, percent},
+    request::{head::RequestHead, page_request::is_urlencoded, percent},
     request_policy::EffectiveTarget,
 };
 
@@ -118,11 +118,11 @@ impl HubRequest<'_> {
 
     /// The fields of the form that was sent.
     pub(crate) fn form(&self) -> Result<UrlEncodedForm, HubError> {
-        let sent = self
-            .content_type()
-            .starts_with("application/x-www-form-urlencoded");
-        sent.then(|| UrlEncodedForm::parse(self.body))
-            .flatten()
+        if !is_urlencoded(self.head) {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(HubError::new(status, UrlEncodedForm::EXPECTED_TYPE));
+        }
+        UrlEncodedForm::parse(self.body)
             .ok_or_else(|| HubError::bad_request("expected a form of well-formed fields"))
     }
 

@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, HeaderName, Method};
 
-use crate::request::head::RequestHead;
+use crate::request::{
+    head::RequestHead,
+    page_request::{is_page_request, is_prefetch},
+};
 
 /// What a request for a launch link is: a person opening it, or perhaps something that looks at links in advance.
 ///
@@ -12,7 +15,7 @@ use crate::request::head::RequestHead;
 /// | GET, POST | `Sec-Fetch-Mode: navigate` and `Sec-Fetch-Dest: document` | redeem |
 /// | GET, POST | any other `Sec-Fetch-Mode` or `Sec-Fetch-Dest`, or one of them alone, or twice | confirm |
 /// | POST | neither field | redeem |
-/// | GET | neither field, `Accept` with `text/html` | redeem |
+/// | GET | neither field, `Accept` names `text/html`, no sign of a script such as `HX-Request` | redeem |
 /// | any other | | confirm |
 ///
 /// # Example
@@ -42,17 +45,14 @@ impl LinkAction {
     pub fn from_head(head: RequestHead<'_>) -> Self {
         let headers = head.headers();
         let has = |name: &str| headers.contains_key(name);
-        let in_advance = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
-            .into_iter()
-            .any(has);
         let told = has("sec-fetch-mode") || has("sec-fetch-dest");
         let opens = match *head.method() {
-            _ if in_advance => false,
+            _ if is_prefetch(head) => false,
             Method::GET | Method::POST if told => {
                 is_once(headers, "sec-fetch-mode", "navigate")
                     && is_once(headers, "sec-fetch-dest", "document")
             }
-            Method::GET => head.accepts_html(),
+            Method::GET => is_page_request(head),
             Method::POST => true,
             _ => false,
         };

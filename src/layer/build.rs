@@ -113,6 +113,11 @@ impl AuthLayerBuilder {
             endpoints.push(at_the_hub.callback);
             at_the_hub.elsewhere
         });
+        let login_link = if logs_in {
+            Some(login_path.clone())
+        } else {
+            elsewhere.as_ref().map(|_| Box::from(base_url.as_str()))
+        };
         let own_login_page = self.custom_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, by_username) = self.passwords.take().unzip();
@@ -121,6 +126,7 @@ impl AuthLayerBuilder {
             id: LayerId::new(),
             xsrf_cookie: CsrfCookie::new(keyring, &base_url, guards.requires_csrf())?,
             guards,
+            reads_authorization: self.reads_authorization(&sources),
             chain: self.chain(&sources, login_cookie.clone()),
             authorizers: self.authorizers,
             login_cookie: login_cookie.map(LoginCookie),
@@ -136,6 +142,7 @@ impl AuthLayerBuilder {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
+                login_link,
                 login_path: logs_in.then_some(login_path),
                 json_answers: JsonAnswers::default(),
             },
@@ -233,6 +240,17 @@ impl AuthLayerBuilder {
             base_url.join(LaunchLinkStore::PATH).into(),
             Box::new(Arc::clone(launch_links)),
         ));
+    }
+
+    /// Whether an authenticator may read the `Authorization` field: one for tokens, or the user's own.
+    fn reads_authorization(&self, sources: &[TokenSource]) -> bool {
+        let for_tokens = !(self.shared_tokens.is_empty() && self.known_tokens.is_empty());
+        let by_token = sources.iter().any(|source| match source {
+            TokenSource::Authorization => true,
+            TokenSource::Header(name) => *name == http::header::AUTHORIZATION,
+            _ => false,
+        });
+        for_tokens && by_token || !self.authenticators.is_empty()
     }
 
     /// Who is asked, in this order: known tokens, the cookie of a login, and what else was named.

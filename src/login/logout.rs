@@ -2,8 +2,9 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET | logs out, unless something shows that another site caused it; then a page with a button |
-//! | POST with the `_xsrf` of the session, or without a session | logs out |
+//! | GET by which a person opens the page, from this site | logs out: see `RequestPolicy::logs_out_by_get` |
+//! | any other GET, HEAD | a page with a button; nothing changes |
+//! | POST with the `_xsrf` of the session in the form, the query or a header field, or without a session | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
 //! | any of them with cookies that are too large to read | 431, nothing is ended |
 //!
@@ -44,11 +45,16 @@ impl Endpoint for LogoutEndpoint {
         false
     }
 
+    /// A script logs out by a POST without a body; its `_xsrf` is in the query or a header field.
+    fn needs_form(&self) -> bool {
+        false
+    }
+
     fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        if visit.gate().guards.is_cross_site(&visit.target, visit.head) {
-            return self.confirmation_page(visit, StatusCode::OK).into();
+        if visit.gate().guards.logs_out_by_get(&visit.target, visit.head) {
+            return self.log_out(visit).into();
         }
-        self.log_out(visit).into()
+        self.confirmation_page(visit, StatusCode::OK).into()
     }
 
     fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
@@ -118,7 +124,7 @@ impl LogoutEndpoint {
                 .session_token(session, visit.head, https, &mut cookies)
         });
         let page = Page::new("Log out?")
-            .paragraph("A link or a page somewhere else led here. Log out only if you meant to.")
+            .paragraph("Press the button to log out of this browser.")
             .form(&self.path, "Log out", |fields| {
                 if let Some(xsrf) = &xsrf {
                     fields.hidden("_xsrf", xsrf);

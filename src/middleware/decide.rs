@@ -16,11 +16,11 @@ use crate::{
     maybe_future::{BoxFuture, MaybeFuture},
     middleware::{
         cookies::is_https,
-        error_response::{FullResponse, prefers_html, redirect},
+        error_response::{FullResponse, redirect},
         response_additions::ResponseAdditions,
     },
     redirect::{NextUrl, RedirectPolicy},
-    request::{head::RequestHead, query::Query},
+    request::{head::RequestHead, page_request::is_page_request, query::Query},
     request_policy::EffectiveTarget,
     session::{AuthMethod, Session},
 };
@@ -89,9 +89,9 @@ impl RouteAuth {
         if let Err(denial) = self.authorize(&session, head, surroundings) {
             return Err(Denied::with_session(denial, session)); // 7 CSRF, 8 scopes and authorizers
         }
-        let mut additions = self.additions(head); // 9 renewed cookies, `Vary`, CORS
-        additions.by_cookie = session.auth_method() == AuthMethod::Cookie;
-        if additions.by_cookie {
+        let mut additions = self.additions_for_any_session(head); // 9 renewed cookies, `Vary`, CORS
+        if session.auth_method() == AuthMethod::Cookie {
+            additions.by_cookie = true;
             self.renew_cookies(&session, head, surroundings, &mut additions.set_cookies);
         }
         if session.exchange().is_some()
@@ -160,16 +160,17 @@ impl RouteAuth {
         head: &RequestHead<'_>,
         surroundings: &EffectiveTarget<'_>,
     ) -> Result<Step, Denied> {
-        // A cookie that is not good any more counts as none; the answer removes it.
+        // A cookie that is not good any more counts as none; the answer to a page request removes it.
         let stale_cookie = is_about_a_cookie(denial.reason());
         if !self.optional || !(stale_cookie || denial.reason() == Reason::MissingCredential) {
             return Err(denial.into());
         }
         self.authorize_anonymous(head)
             .map_err(|refused| if stale_cookie { denial } else { refused })?;
-        let mut additions = self.additions(head);
+        let mut additions = self.additions_for_any_session(head);
         if stale_cookie {
-            self.remove_login_cookie(head, is_https(surroundings, *head), &mut additions.set_cookies);
+            let https = || is_https(surroundings, *head);
+            self.remove_bad_cookie(head, https, &mut additions.set_cookies);
         }
         Ok(Step::Admit(None, additions))
     }
@@ -256,7 +257,7 @@ impl RouteAuth {
                 return None;
             }
         }
-        if *head.method() != Method::GET || !prefers_html(head) {
+        if *head.method() != Method::GET || !is_page_request(*head) {
             return None;
         }
         let here = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(&gate.error_responder.base_url));
@@ -271,6 +272,15 @@ impl RouteAuth {
             token_in_url: head.uri().query().is_some() && Query::from_uri(head.uri()).has_token_parameter(),
             cors: self.state.guards.cors(*head),
             ..ResponseAdditions::default()
+        }
+    }
+
+    /// The same, where an anonymous request would be answered too: with every credential another answer.
+    fn additions_for_any_session(&self, head: &RequestHead<'_>) -> ResponseAdditions {
+        ResponseAdditions {
+            by_cookie: self.optional,
+            by_authorization: self.optional && self.state.reads_authorization,
+            ..self.additions(head)
         }
     }
 

@@ -24,6 +24,13 @@ pub(crate) trait Endpoint: Send + Sync {
         true
     }
 
+    /// Whether a POST must have a form in its body.
+    ///
+    /// Defaults to `true`.
+    fn needs_form(&self) -> bool {
+        true
+    }
+
     /// The answer to a visitor who brings no form: GET and HEAD.
     fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse>;
 

@@ -3,14 +3,16 @@
 //! | who asks | how it is recognised | what is answered |
 //! |---|---|---|
 //! | a gRPC client | POST, `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: module `grpc` |
-//! | a person with a browser | GET or HEAD, `Accept` with `text/html`, `Sec-Fetch-Mode` absent or `navigate` | a page, or a redirect to the login |
+//! | a person with a browser | a page request: module `page_request` | a page, or a redirect to the login |
+//! | a person who posted a form | module `page_request` | a page, with a link to the login where one is missing |
+//! | htmx | `HX-Request` | JSON; where a login is missing 401 with `HX-Redirect` to the login |
 //! | anybody else | | JSON |
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
         CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
         WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -23,7 +25,12 @@ use crate::{
     html::{self, Page},
     middleware::{challenge::Challenge, grpc},
     redirect::{NextUrl, RedirectPolicy},
-    request::{base_url::BaseUrl, head::RequestHead, header_names, percent},
+    request::{
+        base_url::BaseUrl,
+        head::RequestHead,
+        page_request::{is_htmx, is_page_request, is_posted_form},
+        percent,
+    },
 };
 
 /// A response of the gate's own.
@@ -71,6 +78,8 @@ pub(crate) struct ErrorResponder {
     pub(crate) base_url: BaseUrl,
     /// Where a person logs in, if there is such a place.
     pub(crate) login_path: Option<Box<str>>,
+    /// The page that leads a person to a login: the login page, or the base URL where a hub has it.
+    pub(crate) login_link: Option<Box<str>>,
     /// The JSON answers to denials that are a reason and nothing more, each built when it is first needed.
     pub(crate) json_answers: JsonAnswers,
 }
@@ -82,19 +91,43 @@ impl ErrorResponder {
     /// The answer to the request with this head, which is refused by `denial`. The denial is left in its
     /// extensions.
     pub(crate) fn refuse<B: From<Bytes>>(&self, denial: Denial, head: RequestHead<'_>) -> Response<B> {
-        let login = self.login_path.as_deref();
-        let login = login.filter(|_| is_authentication_error(denial.reason()));
-        let response = match (grpc::media_type(head), login) {
-            (Some(media_type), _) => with_denial(grpc::answer(&denial, media_type), denial),
-            (None, _) if !prefers_html(&head) => self.json(denial),
-            (None, Some(login)) => with_denial(redirect_to_login(login, &self.base_url, head), denial),
-            (None, None) => with_denial(self.page(&denial), denial),
+        let needs_login = is_authentication_error(denial.reason());
+        let link = self.login_link.as_deref().filter(|_| needs_login);
+        let response = if let Some(media_type) = grpc::media_type(head) {
+            with_denial(grpc::answer(&denial, media_type), denial)
+        } else if is_page_request(head) {
+            let login = self.login_path.as_deref().filter(|_| needs_login);
+            let response = match login {
+                Some(login) => redirect_to_login(login, &self.base_url, head),
+                None => self.page(&denial, None),
+            };
+            with_denial(response, denial)
+        } else if is_posted_form(head) {
+            with_denial(self.page(&denial, link), denial)
+        } else {
+            match link.filter(|_| is_htmx(head)) {
+                Some(login) => self.htmx_redirect(login, denial),
+                None => self.json(denial),
+            }
         };
         response.map(B::from)
     }
 
-    fn page(&self, denial: &Denial) -> Response<Bytes> {
-        let mut response = page_response(page_body(denial));
+    /// htmx goes to the address in `HX-Redirect`. A redirect's target it would put into the page that is shown.
+    fn htmx_redirect(&self, login: &str, denial: Denial) -> Response<Bytes> {
+        let challenge = self.challenge.header_for(&denial);
+        let mut response = self.json(denial);
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        let headers = response.headers_mut();
+        headers.insert(WWW_AUTHENTICATE, challenge);
+        if let Ok(login) = HeaderValue::try_from(login) {
+            headers.insert(HX_REDIRECT, login);
+        }
+        response
+    }
+
+    fn page(&self, denial: &Denial, login: Option<&str>) -> Response<Bytes> {
+        let mut response = page_response(page_body(denial, login));
         // The stand-in is for scripts; a person's browser knows what 503 means.
         *response.status_mut() = match self.status(denial) {
             StatusCode::BAD_GATEWAY => denial.status(),
@@ -165,8 +198,14 @@ fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes>
     response
 }
 
-fn page_body(denial: &Denial) -> Bytes {
+fn page_body(denial: &Denial, login: Option<&str>) -> Bytes {
     let (title, first, second) = page_text(denial);
+    if let Some(login) = login {
+        return Page::new(title)
+            .paragraph("The form was not processed, because it needs a login.")
+            .link(login, "Log in")
+            .finish();
+    }
     let detail = if denial.detail().is_empty() {
         second
     } else {
@@ -205,6 +244,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CSP_NONE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// Whether logging in would change the answer.
@@ -219,15 +259,6 @@ pub(crate) fn is_authentication_error(reason: Reason) -> bool {
             | Reason::UnknownToken
             | Reason::IncorrectPassword
     )
-}
-
-/// Whether a person waits for a page.
-pub(crate) fn prefers_html(head: &RequestHead<'_>) -> bool {
-    matches!(*head.method(), Method::GET | Method::HEAD)
-        && head.accepts_html()
-        && head
-            .header(&header_names::SEC_FETCH_MODE)
-            .is_none_or(|mode| mode == "navigate")
 }
 
 /// `response`, with the time after which to try again if the denial has one.

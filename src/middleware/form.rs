@@ -7,6 +7,7 @@ use crate::{request::percent, secret::Secret};
 /// The fields of an `application/x-www-form-urlencoded` body, each decoded once.
 ///
 /// A field that cannot be decoded makes the whole form unreadable: nothing is guessed.
+#[derive(Default)]
 pub(crate) struct UrlEncodedForm(Vec<(Box<str>, Secret)>);
 
 impl UrlEncodedForm {
@@ -32,6 +33,9 @@ impl UrlEncodedForm {
         }
         Some(Self(fields))
     }
+
+    /// Why a body of another type is refused.
+    pub(crate) const EXPECTED_TYPE: &str = "expected a form of type `application/x-www-form-urlencoded`";
 
     /// The value of the one field `name`; `None` if there is none, or several.
     pub(crate) fn field(&self, name: &str) -> Option<&Secret> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, header::CONTENT_TYPE};
+use http::{Method, StatusCode};
 
 use super::{decide::Step, route::RouteAuth};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         error_response::FullResponse,
         form::UrlEncodedForm,
     },
-    request::head::RequestHead,
+    request::{head::RequestHead, page_request::is_urlencoded},
 };
 
 impl RouteAuth {
@@ -45,7 +45,18 @@ impl RouteAuth {
         head: RequestHead<'_>,
         body: &[u8],
     ) -> MaybeFuture<FullResponse> {
-        match is_urlencoded(head).then(|| UrlEncodedForm::parse(body)).flatten() {
+        let endpoint = self.endpoints.at(head.uri().path());
+        let form = if is_urlencoded(head) {
+            UrlEncodedForm::parse(body)
+        } else if endpoint.is_some_and(|endpoint| !endpoint.needs_form()) {
+            Some(UrlEncodedForm::default())
+        } else {
+            let denial = Denial::new(Reason::Malformed)
+                .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+                .with_detail(UrlEncodedForm::EXPECTED_TYPE);
+            return MaybeFuture::Ready(self.refuse(denial.into(), &head));
+        };
+        match form {
             Some(form) => self.serve(head, Some(form)),
             None => MaybeFuture::Ready(self.malformed_form(head)),
         }
@@ -116,19 +127,4 @@ impl RouteAuth {
             None => endpoint.get(&visit),
         }
     }
-}
-
-fn is_urlencoded(head: RequestHead<'_>) -> bool {
-    let media_type = head
-        .headers()
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    let essence = media_type
-        .split(|octet| *octet == b';')
-        .next()
-        .unwrap_or_default();
-    essence
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }

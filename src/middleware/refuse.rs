@@ -8,7 +8,7 @@ use crate::{
         cookies::is_https,
         error_response::{FullResponse, is_authentication_error},
     },
-    request::head::RequestHead,
+    request::{head::RequestHead, page_request::is_page_request},
     request_policy::PolicyRule,
     session::Session,
 };
@@ -47,7 +47,7 @@ impl RouteAuth {
         let mut additions = self.additions(head);
         let cookies = &mut additions.set_cookies;
         if is_about_a_cookie(denial.reason()) {
-            self.remove_login_cookie(head, https(), cookies);
+            self.remove_bad_cookie(head, https, cookies);
         }
         if let Some(session) = session
             && PolicyRule::from_denial(&denial) == Some(PolicyRule::Csrf)
@@ -67,7 +67,18 @@ impl RouteAuth {
         response
     }
 
-    pub(super) fn remove_login_cookie(&self, head: &RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
+    /// Removes a login cookie that is not good any more, on the answer to a page request alone: the late answer to a
+    /// script's earlier request would remove the cookie of a newer login.
+    pub(super) fn remove_bad_cookie(
+        &self,
+        head: &RequestHead<'_>,
+        https: impl FnOnce() -> bool,
+        cookies: &mut SetCookies,
+    ) {
+        if !is_page_request(*head) {
+            return;
+        }
+        let https = https();
         if let Some(login_cookie) = &self.state.login_cookie {
             login_cookie.remove(*head, https, cookies);
         }

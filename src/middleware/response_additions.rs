@@ -18,6 +18,8 @@ pub struct ResponseAdditions {
     pub(crate) set_cookies: SetCookies,
     /// The answer depends on a cookie.
     pub(crate) by_cookie: bool,
+    /// The answer depends on the `Authorization` field.
+    pub(crate) by_authorization: bool,
     /// The URL of the request held a token.
     pub(crate) token_in_url: bool,
     /// What pages of other origins may know of the answer.
@@ -33,7 +35,12 @@ impl ResponseAdditions {
             headers.insert(REFERRER_POLICY, NO_REFERRER);
         } else if self.by_cookie && !headers.is_empty() {
             // An answer without any field gives a cache no reason to keep it.
-            headers.append(VARY, HeaderValue::from_static("Cookie"));
+            let fields = if self.by_authorization {
+                "Cookie, Authorization"
+            } else {
+                "Cookie"
+            };
+            headers.append(VARY, HeaderValue::from_static(fields));
         }
         self.cors.apply_to(headers);
         self.set_cookies.append_to(headers);

@@ -30,6 +30,8 @@ pub(crate) struct AuthState {
     pub(crate) id: LayerId,
     pub(crate) guards: RequestPolicy,
     pub(crate) chain: AuthenticatorChain,
+    /// Whether an authenticator may read the `Authorization` field.
+    pub(crate) reads_authorization: bool,
     pub(crate) authorizers: Vec<Box<dyn Authorizer>>,
     pub(crate) xsrf_cookie: CsrfCookie,
     /// The cookie of a login, where a browser can log in.

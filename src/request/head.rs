@@ -1,17 +1,13 @@
 //! What every decision is made from: the head of a request, and a clock.
 
-use std::{fmt, sync::LazyLock};
+use std::fmt;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request::Parts};
-use memchr::memmem::Finder;
 
 use crate::{
     clock::{Clock, MonotonicTime, SystemClock, UnixTime},
     request::header_names::{self, DuplicateHeader, single_value},
 };
-
-/// Prepared once, because to prepare the search costs more than to search.
-static HTML: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/html"));
 
 /// The head of a request and a clock: all that deciding who somebody is may look at.
 ///
@@ -108,12 +104,6 @@ impl<'a> RequestHead<'a> {
             .then(|| credentials.trim_matches(' '))
     }
 
-    /// Whether the client says that it takes pages: `text/html` stands in an `Accept` field.
-    pub(crate) fn accepts_html(self) -> bool {
-        let mut accepted = self.headers.get_all(&header_names::ACCEPT).iter();
-        accepted.any(|list| HTML.find(list.as_bytes()).is_some())
-    }
-
     /// What the server and outer layers left with the request.
     pub fn extensions(self) -> &'a Extensions {
         self.extensions
@@ -174,42 +164,5 @@ impl fmt::Debug for RequestHead<'_> {
             .field("method", self.method)
             .field("path", &self.uri.path())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_are_for_who_says_so() {
-        for (accept, expected) in [
-            (&[][..], false),
-            (&["text/html"], true),
-            (
-                &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
-                true,
-            ),
-            (&["application/xhtml+xml, text/html"], true),
-            (&["application/xml", "text/html"], true),
-            (&["text/html", "text/html"], true),
-            (&["*/*"], false),
-            (&["application/json, text/plain, */*"], false),
-            (&["application/xhtml+xml"], false),
-            (&["application/html"], false),
-            (&["html"], false),
-            (&["text/htm"], false),
-            (&["text/h", "tml"], false),
-            (&["application/json", "image/webp"], false),
-        ] {
-            let mut request = Request::new(());
-            for value in accept {
-                request
-                    .headers_mut()
-                    .append("accept", HeaderValue::from_static(value));
-            }
-            let head = RequestHead::new(&request);
-            assert_eq!(head.accepts_html(), expected, "{accept:?}");
-        }
     }
 }

@@ -7,11 +7,13 @@
 //! | `peer` | [`Peer`] and [`Scheme`]: the other end of the connection, and how it was reached |
 //! | `base_url` | [`BaseUrl`]: the path below which the service lives |
 //! | `header_names` | names of header fields that `http` does not have |
+//! | `page_request` | whether the answer is shown as a page |
 //! | `percent` | percent-encoding |
 
 pub(crate) mod base_url;
 pub(crate) mod head;
 pub(crate) mod header_names;
+pub(crate) mod page_request;
 pub(crate) mod peer;
 pub(crate) mod percent;
 pub(crate) mod query;

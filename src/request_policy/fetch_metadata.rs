@@ -37,6 +37,17 @@ impl FetchSite {
     }
 }
 
+/// Whether the browser says anything about where the request comes from and what it is for.
+pub(super) fn has_fetch_metadata(head: RequestHead<'_>) -> bool {
+    [
+        &header_names::SEC_FETCH_SITE,
+        &header_names::SEC_FETCH_MODE,
+        &header_names::SEC_FETCH_DEST,
+    ]
+    .into_iter()
+    .any(|name| head.header(name).is_some())
+}
+
 /// Whether the browser puts the answer into the address bar: nothing of it can be read by the page that
 /// caused it.
 pub(super) fn is_navigation(head: RequestHead<'_>) -> bool {

@@ -26,7 +26,9 @@ async fn log_in(layer: &AuthLayer, hub: &FakeHub, token: &str) -> String {
 async fn get(layer: &AuthLayer, path: &str, cookies: &str) -> Answered {
     send(
         layer,
-        request(&format!("GET /user/alice/{path}\ncookie: {cookies}")),
+        request(&format!(
+            "GET /user/alice/{path}\naccept: text/html\ncookie: {cookies}"
+        )),
     )
     .await
 }

@@ -203,7 +203,10 @@ async fn a_form_that_cannot_be_read_is_no_login() {
     }
     let json = request(&format!("POST /login\n{cookie}\ncontent-type: application/json"))
         .map(|_| Full::from(format!("{{\"password\":\"{TOKEN}\"}}")));
-    assert_eq!(send(&layer, json).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        send(&layer, json).await.status,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
     for method in ["PUT", "DELETE", "PATCH"] {
         let answer = send(&layer, request(&format!("{method} /login"))).await;
         assert_eq!(
@@ -333,7 +336,17 @@ async fn a_logout_takes_every_cookie_and_another_site_cannot_cause_it() {
             false,
         ),
         (
-            format!("GET /logout\n{cookies}\nsec-fetch-site: same-origin"),
+            format!(
+                "GET /logout\n{cookies}\nsec-fetch-site: same-origin\nsec-fetch-mode: no-cors\nsec-fetch-dest: image"
+            ),
+            false,
+        ),
+        (format!("GET /logout\n{cookies}\nsec-purpose: prefetch"), false),
+        (format!("HEAD /logout\n{cookies}"), false),
+        (
+            format!(
+                "GET /logout\n{cookies}\nsec-fetch-site: same-origin\nsec-fetch-mode: navigate\nsec-fetch-dest: document"
+            ),
             true,
         ),
         (format!("GET /logout\n{cookies}"), true),
@@ -473,5 +486,60 @@ async fn each_login_is_a_session_of_its_own() {
                 "in the same second, {cookie}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn logout_by_a_script_needs_no_form_but_a_valid_xsrf() {
+    let layer = layer();
+    for (target, fields, status) in [
+        ("/logout", "x-xsrftoken: {xsrf}", 200),
+        (
+            "/logout",
+            "x-csrftoken: {xsrf}\ncontent-type: application/json",
+            200,
+        ),
+        ("/logout?_xsrf={xsrf}", "content-type: text/plain", 200),
+        (
+            "/logout?_xsrf={xsrf}",
+            "content-type: multipart/form-data; boundary=x",
+            200,
+        ),
+        ("/logout", "", 403),
+        ("/logout", "content-type: application/json", 403),
+        ("/logout", "x-xsrftoken: wrong", 403),
+        ("/logout?_xsrf=wrong", "x-xsrftoken: {xsrf}", 403),
+        ("/logout", "x-xsrftoken: {xsrf}\nsec-fetch-site: cross-site", 403),
+    ] {
+        let login = submit(&layer, "/login", TOKEN).await;
+        let xsrf = login.cookie("_xsrf=");
+        let session = login.cookie("username-localhost=");
+        let value = xsrf.split_once('=').expect("a pair").1;
+        let lines = format!("POST {target}\ncookie: {session}; {xsrf}\n{fields}").replace("{xsrf}", value);
+        let answer = send(&layer, request(&lines)).await;
+        assert_eq!(answer.status, status, "{lines}: {answer:?}");
+        let page = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
+        assert_eq!(page.status == 200, status == 403, "{lines}: {page:?}");
+    }
+}
+
+#[tokio::test]
+async fn login_form_of_another_type_gets_415_that_names_the_type() {
+    let layer = layer();
+    for (fields, status) in [
+        ("content-type: application/x-www-form-urlencoded", 403),
+        ("content-type: multipart/form-data; boundary=x", 415),
+        (
+            "content-type: multipart/form-data; boundary=x\naccept: text/html",
+            415,
+        ),
+        ("content-type: application/json", 415),
+        ("content-type: application/x-www-form-urlencoded-not", 415),
+        ("", 415),
+    ] {
+        let answer = send(&layer, request(&format!("POST /login\n{fields}"))).await;
+        assert_eq!(answer.status, status, "{fields}: {answer:?}");
+        let is_named = answer.text.contains("application/x-www-form-urlencoded");
+        assert_eq!(is_named, status == 415, "{fields}: {answer:?}");
     }
 }

@@ -1,9 +1,16 @@
 //! The table of the README, row by row, in front of one token.
 
 use http::StatusCode;
+use http_body_util::Full;
 use portcullis::{AllowedHosts, AllowedOrigins, AuthLayer, Reason, Token, middleware::ResponseStyle};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::common::{TOKEN, refused_for, request, send};
+use crate::common::{Answered, TOKEN, refused_for, request, send};
+
+fn varies_by_origin(answer: &Answered) -> bool {
+    let mut vary = answer.parts.headers.get_all("vary").iter();
+    vary.any(|fields| fields.as_bytes().starts_with(b"Origin"))
+}
 
 fn layer() -> AuthLayer {
     AuthLayer::token(TOKEN.parse::<Token>().expect("a token"))
@@ -189,8 +196,15 @@ async fn a_forged_cookie_is_refused_and_cleared_on_every_path() {
         .base_url("/base/".parse().expect("a base"))
         .build()
         .expect("a gate");
-    let answer = send(&layer, request("GET /base/\ncookie: username-localhost=forged")).await;
+    let forged = "cookie: username-localhost=forged";
+    let answer = send(&layer, request(&format!("GET /base/\n{forged}"))).await;
     refused_for(&answer, 401, Reason::InvalidCookie);
+    let answer = send(
+        &layer,
+        request(&format!("GET /base/\naccept: text/html\n{forged}")),
+    )
+    .await;
+    refused_for(&answer, 302, Reason::InvalidCookie);
     let removed: Vec<String> = answer
         .set_cookies()
         .into_iter()
@@ -462,7 +476,41 @@ async fn optional_routes_serve_strangers_and_still_refuse_a_wrong_token() {
     );
     let stale = send(&optional, request("GET /\ncookie: username-localhost=stale")).await;
     assert_eq!(stale.text, "nobody");
-    assert!(stale.set_cookies()[0].contains("Max-Age=0"), "{stale:?}");
+}
+
+#[tokio::test]
+async fn bad_cookie_is_removed_on_the_answer_to_a_page_request_alone() {
+    let layer = layer();
+    for (lines, is_removed) in [
+        ("GET /\naccept: text/html", true),
+        ("HEAD /\naccept: text/html", true),
+        (
+            "GET /\naccept: text/html\nsec-fetch-mode: navigate\nsec-fetch-dest: document",
+            true,
+        ),
+        ("GET /", false),
+        ("GET /\naccept: */*", false),
+        ("GET /\naccept: application/json", false),
+        (
+            "GET /\naccept: text/html\nsec-fetch-mode: cors\nsec-fetch-dest: empty",
+            false,
+        ),
+        ("GET /\naccept: text/html\nhx-request: true", false),
+        (
+            "GET /\naccept: text/html\nx-requested-with: XMLHttpRequest",
+            false,
+        ),
+        ("GET /\nupgrade: websocket\nconnection: upgrade", false),
+        ("POST /\naccept: application/json", false),
+    ] {
+        for (layer, is_refused) in [(layer.clone(), true), (layer.clone().optional(), false)] {
+            let lines = format!("{lines}\ncookie: username-localhost=stale");
+            let answer = send(&layer, request(&lines)).await;
+            assert_eq!(answer.status != 200, is_refused, "{lines}: {answer:?}");
+            let removed = answer.set_cookies().iter().any(|line| line.contains("Max-Age=0"));
+            assert_eq!(removed, is_removed, "{lines}: {answer:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -634,15 +682,185 @@ async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may()
                 echoed,
                 "{who} from {origin}"
             );
-            assert!(
-                answer.header("vary").contains("Origin"),
-                "{who} from {origin}: {answer:?}"
-            );
+            assert!(varies_by_origin(&answer), "{who} from {origin}: {answer:?}");
         }
         let answer = send(layer, request(&lines)).await;
-        assert!(
-            answer.header("vary").contains("Origin"),
-            "{who} from nowhere: {answer:?}"
+        assert!(varies_by_origin(&answer), "{who} from nowhere: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn missing_login_is_answered_as_the_sender_reads_it() {
+    const FORM: &str = "content-type: application/x-www-form-urlencoded\naccept: text/html,*/*;q=0.8";
+    let keys = portcullis::TokenSet::from_list(
+        &"a-key".into(),
+        portcullis::Grant::new(portcullis::Identity::new("me")),
+    );
+    let (with_login, api) = (layer(), AuthLayer::bearer_tokens(keys.expect("a set")));
+    for (layer, lines, status, kind, location, htmx) in [
+        (
+            &with_login,
+            "GET /lab\naccept: text/html".to_owned(),
+            302,
+            "",
+            "/login?next=%2Flab",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: Text/HTML;q=0.1".into(),
+            302,
+            "",
+            "/login?next=%2Flab",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: text/html;q=0".into(),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: */*".into(),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: text/html\nx-requested-with: XMLHttpRequest".into(),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &with_login,
+            "GET /lab\naccept: text/html\nhx-request: true".into(),
+            401,
+            "application/json",
+            "",
+            "/login",
+        ),
+        (
+            &with_login,
+            "POST /lab\naccept: */*\nhx-request: true".into(),
+            401,
+            "application/json",
+            "",
+            "/login",
+        ),
+        (
+            &with_login,
+            format!("POST /lab\n{FORM}"),
+            401,
+            "text/html; charset=utf-8",
+            "",
+            "",
+        ),
+        (
+            &with_login,
+            format!("POST /lab\n{FORM}\nsec-fetch-mode: cors"),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &api,
+            "GET /lab\naccept: */*\nhx-request: true".into(),
+            401,
+            "application/json",
+            "",
+            "",
+        ),
+        (
+            &api,
+            format!("POST /lab\n{FORM}"),
+            401,
+            "text/html; charset=utf-8",
+            "",
+            "",
+        ),
+    ] {
+        let answer = send(layer, request(&lines)).await;
+        assert_eq!(answer.status, status, "{lines}");
+        assert_eq!(answer.header("content-type"), kind, "{lines}");
+        assert_eq!(answer.header("location"), location, "{lines}");
+        assert_eq!(answer.header("hx-redirect"), htmx, "{lines}");
+        assert_eq!(
+            answer.header("www-authenticate").is_empty(),
+            status == 302,
+            "{lines}"
+        );
+        let is_linked = answer.text.contains("<a href=\"/login\">");
+        assert_eq!(
+            is_linked,
+            kind.starts_with("text/html") && std::ptr::eq(layer, &with_login),
+            "{lines}"
         );
     }
+}
+
+#[tokio::test]
+async fn optional_routes_vary_by_every_credential_that_they_read() {
+    let layer = layer();
+    let (session, xsrf) = log_in(&layer).await;
+    let by_header = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .token_sources([portcullis::authenticate::TokenSource::Query])
+        .build()
+        .expect("a gate");
+    for (layer, lines, expected) in [
+        (
+            layer.clone().optional(),
+            "GET /".to_owned(),
+            "Cookie, Authorization",
+        ),
+        (
+            layer.clone().optional(),
+            "GET /\ncookie: username-localhost=stale".into(),
+            "Cookie, Authorization",
+        ),
+        (
+            layer.clone().optional(),
+            format!("GET /\nauthorization: Bearer {TOKEN}"),
+            "Cookie, Authorization",
+        ),
+        (
+            layer.clone().optional(),
+            format!("GET /\ncookie: {session}; {xsrf}"),
+            "Cookie, Authorization",
+        ),
+        (by_header.optional(), "GET /".into(), "Cookie"),
+        (
+            layer.clone(),
+            format!("GET /\ncookie: {session}; {xsrf}"),
+            "Cookie",
+        ),
+        (layer.clone().public_paths(["/"]), "GET /".into(), ""),
+    ] {
+        let service = layer.layer(service_fn(async |_| {
+            let mut response = http::Response::new(Full::<hyper::body::Bytes>::default());
+            let headers = response.headers_mut();
+            headers.insert("cache-control", http::HeaderValue::from_static("public"));
+            Ok::<_, std::convert::Infallible>(response)
+        }));
+        let answer = service.oneshot(request(&lines)).await.expect("infallible");
+        let vary = answer.headers().get("vary");
+        assert_eq!(
+            vary.map_or("", |vary| vary.to_str().expect("ASCII")),
+            expected,
+            "{lines}"
+        );
+        assert_eq!(answer.headers()["cache-control"], "public", "{lines}");
+    }
+    // A cookie without its `_xsrf` gets a fresh one, which no shared cache may keep.
+    let answer = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
+    assert!(answer.cookie("_xsrf=").len() > 8);
+    assert_eq!(answer.header("cache-control"), "private");
 }

@@ -102,6 +102,8 @@ async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
     clock.advance(Duration::from_secs(1));
     let answer = with_cookie(&layer, &cookie).await;
     refused_for(&answer, 401, Reason::ExpiredCookie);
+    let page = format!("GET /\naccept: text/html\ncookie: {cookie}");
+    let answer = send(&layer, request(&page)).await;
     assert!(
         answer.set_cookies().iter().any(|line| line.contains("Max-Age=0")),
         "{answer:?}"
@@ -215,7 +217,10 @@ async fn a_gateway_leaves_the_xsrf_cookie_to_the_service_behind_it() {
             ("a page", "GET /\nsec-fetch-site: none"),
             ("a page with the service's own", "GET /\ncookie: _xsrf=theirs"),
             ("a logout that asks", "GET /logout\nsec-fetch-site: cross-site"),
-            ("a logout", "GET /logout\nsec-fetch-site: same-origin"),
+            (
+                "a logout",
+                "GET /logout\nsec-fetch-site: same-origin\nsec-fetch-mode: navigate\nsec-fetch-dest: document",
+            ),
         ] {
             let answer = send(&layer, request(&format!("{lines}\ncookie: {cookie}"))).await;
             assert_eq!(answer.status, StatusCode::OK, "{what}: {answer:?}");

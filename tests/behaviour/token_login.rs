@@ -62,8 +62,13 @@ async fn a_login_is_worth_what_its_token_is_worth_now() {
     keys.replace(set("first-key", grant("alice").with_scopes(["write"])));
     assert_eq!(visit(&auth.require_scope("write"), &login).await.status, 200);
     keys.replace(set("second-key", grant("alice")));
-    let ended = visit(&auth, &login).await;
-    refused_for(&ended, 401, Reason::ExpiredCookie);
+    refused_for(&visit(&auth, &login).await, 401, Reason::ExpiredCookie);
+    let cookie = login.cookie("username-localhost=");
+    let ended = send(
+        &auth,
+        request(&format!("GET /\naccept: text/html\ncookie: {cookie}")),
+    )
+    .await;
     assert!(
         ended
             .set_cookies()

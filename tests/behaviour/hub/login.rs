@@ -383,12 +383,23 @@ async fn log_out_everywhere_leaves_tokens_made_by_hand() {
 async fn a_link_elsewhere_does_not_log_out_and_asks() {
     let world = World::new();
     let mut alice = world.browser_of("alice").await;
-    alice.fields = vec![("sec-fetch-site".to_owned(), "cross-site".to_owned())];
-    let page = alice.get("/hub/logout").await;
-    assert_eq!(page.status, 200);
-    assert!(page.text.contains("Log out?"));
-    alice.fields.clear();
-    assert!(is_logged_in(&mut alice).await);
+    let mut page = None;
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-fetch-dest", "image"),
+        ("referer", "https://evil.example/"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        alice.fields = vec![(name.to_owned(), value.to_owned())];
+        let answer = alice.get("/hub/logout").await;
+        assert_eq!(answer.status, 200, "{name}");
+        assert!(answer.text.contains("Log out?"), "{name}");
+        assert_eq!(answer.header("clear-site-data"), "", "{name}");
+        alice.fields.clear();
+        assert!(is_logged_in(&mut alice).await, "{name}");
+        page = Some(answer);
+    }
+    let page = page.expect("a page");
     let xsrf = hidden(&page.text, "_xsrf").remove(0);
     assert_eq!(alice.post("/hub/logout", &[("_xsrf", &xsrf)]).await.status, 302);
     assert!(!is_logged_in(&mut alice).await);
@@ -506,4 +517,32 @@ async fn a_host_that_is_not_listed_and_a_body_that_is_too_long_are_refused() {
             .status,
         413
     );
+}
+
+#[tokio::test]
+async fn script_logs_out_without_a_form_but_not_without_a_valid_xsrf() {
+    let world = World::new();
+    for (target, by_field, status) in [
+        ("/hub/logout?_xsrf={xsrf}", "", 302),
+        ("/hub/logout", "{xsrf}", 302),
+        ("/hub/logout?_xsrf=wrong", "{xsrf}", 403),
+        ("/hub/logout", "wrong", 403),
+        ("/hub/logout", "", 403),
+    ] {
+        let mut alice = world.browser_of("alice").await;
+        let xsrf = alice.xsrf().await;
+        alice.fields = vec![("content-type".to_owned(), "text/plain".to_owned())];
+        if !by_field.is_empty() {
+            let value = by_field.replace("{xsrf}", &xsrf);
+            alice.fields.push(("x-xsrftoken".to_owned(), value));
+        }
+        let answer = alice.send("POST", &target.replace("{xsrf}", &xsrf), "").await;
+        alice.fields.clear();
+        assert_eq!(answer.status, status, "{target} {by_field}: {answer:?}");
+        assert_eq!(
+            is_logged_in(&mut alice).await,
+            status == 403,
+            "{target} {by_field}"
+        );
+    }
 }

@@ -198,7 +198,7 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
                 "token_for_code" => runtime.block_on(async {
                     let hub = FakeHub::that(user("alice", &["access:servers"]));
                     let layer = gate(settings(&hub), &TestClock::new(NOW));
-                    let begun = send(&layer, request("GET /user/alice/x")).await;
+                    let begun = send(&layer, request("GET /user/alice/x\naccept: text/html")).await;
                     let state = begun
                         .header("location")
                         .split_once("&state=")
@@ -351,7 +351,7 @@ fn state_cookies_and_login_urls_are_those_of_a_jupyterhub_but_for_what_they_hold
             };
             let base = case["base_url"].as_str().expect("text");
             let mut lines = format!(
-                "GET {base}page?x=1\nhost: {}\n",
+                "GET {base}page?x=1\naccept: text/html\nhost: {}\n",
                 if case["public_url"].is_null() {
                     "localhost"
                 } else {
@@ -400,7 +400,7 @@ fn the_scheme_is_guessed_for_secure_as_a_jupyterhub_guesses_it() {
         |case| case["browser_protocol"] == "https",
         |case| {
             let layer = gate(settings(&FakeHub::that(Does::Hangs)), &TestClock::new(NOW));
-            let mut lines = "GET /user/alice/\n".to_owned();
+            let mut lines = "GET /user/alice/\naccept: text/html\n".to_owned();
             for (name, value) in case["headers"].as_object().expect("fields") {
                 lines.push_str(&format!("{name}: {}\n", value.as_str().expect("text")));
             }
@@ -518,7 +518,7 @@ fn xsrf_is_asked_where_a_jupyterhub_asks_for_it() {
 
 /// The cookies of a login, and its `_xsrf`.
 async fn logged_in(layer: &AuthLayer, hub: &FakeHub) -> (String, String) {
-    let begun = send(layer, request("GET /user/alice/x")).await;
+    let begun = send(layer, request("GET /user/alice/x\naccept: text/html")).await;
     let state = begun
         .header("location")
         .split_once("&state=")
