@@ -16,7 +16,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 pub(crate) fn all() -> Vec<Case> {
     let rows: Vec<Rows> = vec![
         pair("token/header/pass", tokens::shared)
-            .within([1_296, 1_646])
+            .within([1_250, 1_612])
             .allocating(0),
         layer("token/header/session", || tokens::with_session(true))
             .over("token/header/pass+guards")
@@ -24,7 +24,7 @@ pub(crate) fn all() -> Vec<Case> {
             .allocating(3),
         pair("token/header/refused", tokens::refused)
             .answering(StatusCode::UNAUTHORIZED)
-            .within([3_944, 4_295])
+            .within([3_600, 4_000])
             .allocating(6),
         layer("token/header/refusal-copied", tokens::refusal_copied)
             .answering(StatusCode::UNAUTHORIZED)
@@ -56,7 +56,7 @@ pub(crate) fn all() -> Vec<Case> {
             .answering(StatusCode::UNAUTHORIZED)
             .hashing(4),
         pair("cookie/signed-80/forged-optional", cookies::forged_optional)
-            .within([3_717, 4_067])
+            .within([3_185, 3_535])
             .hashing(4),
         pair("cookie/signed-80/absent", cookies::absent)
             .within([1_470, 1_821])
@@ -65,12 +65,12 @@ pub(crate) fn all() -> Vec<Case> {
             cookies::opening(Signed, 80, 20, false)
         })
         .over("cookie/signed-80/pass")
-        .within([624])
+        .within([540])
         .allocating(0),
         pair("cookie/encrypted-80/pass", |guards| {
             cookies::opening(Encrypted, 80, 3, guards)
         })
-        .within([5_200, 6_595])
+        .within([5_200, 6_400])
         .allocating(0),
         layer("cookie/identity/pass+guards", cookies::logged_in)
             .within([14_526])

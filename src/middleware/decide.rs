@@ -61,7 +61,7 @@ impl RouteAuth {
             return Ok(self.at_own_path(head)); // 2 login, logout, launch link, OAuth callback
         }
         if self.is_open(path) {
-            return Ok(Step::Admit(None, self.additions(head))); // 3 open paths
+            return Ok(Step::Admit(None, self.additions(head, false))); // 3 open paths
         }
         if let Some(preflight) = guards.preflight(*head) {
             let mut response = Response::new(Full::default()); // 4 CORS
@@ -89,7 +89,7 @@ impl RouteAuth {
         if let Err(denial) = self.authorize(&session, head, surroundings) {
             return Err(Denied::with_session(denial, session)); // 7 CSRF, 8 scopes and authorizers
         }
-        let mut additions = self.additions_for_any_session(head); // 9 renewed cookies, `Vary`, CORS
+        let mut additions = self.additions(head, self.optional); // 9 renewed cookies, `Vary`, CORS
         if session.auth_method() == AuthMethod::Cookie {
             additions.by_cookie = true;
             self.renew_cookies(&session, head, surroundings, &mut additions.set_cookies);
@@ -167,7 +167,7 @@ impl RouteAuth {
         }
         self.authorize_anonymous(head)
             .map_err(|refused| if stale_cookie { denial } else { refused })?;
-        let mut additions = self.additions_for_any_session(head);
+        let mut additions = self.additions(head, self.optional);
         if stale_cookie {
             let https = || is_https(surroundings, *head);
             self.remove_bad_cookie(head, https, &mut additions.set_cookies);
@@ -266,21 +266,14 @@ impl RouteAuth {
         Some(Box::new(response))
     }
 
-    /// What every answer to this request needs, whoever sent it.
-    pub(super) fn additions(&self, head: &RequestHead<'_>) -> ResponseAdditions {
+    /// What every answer to this request needs. `varies` means that another credential, or none, gets another answer.
+    pub(super) fn additions(&self, head: &RequestHead<'_>, varies: bool) -> ResponseAdditions {
         ResponseAdditions {
+            by_cookie: varies,
+            by_authorization: varies && self.state.reads_authorization,
             token_in_url: head.uri().query().is_some() && Query::from_uri(head.uri()).has_token_parameter(),
             cors: self.state.guards.cors(*head),
             ..ResponseAdditions::default()
-        }
-    }
-
-    /// The same, where an anonymous request would be answered too: with every credential another answer.
-    fn additions_for_any_session(&self, head: &RequestHead<'_>) -> ResponseAdditions {
-        ResponseAdditions {
-            by_cookie: self.optional,
-            by_authorization: self.optional && self.state.reads_authorization,
-            ..self.additions(head)
         }
     }
 

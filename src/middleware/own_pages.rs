@@ -22,7 +22,7 @@ impl RouteAuth {
     pub(super) fn at_own_path(self: &Arc<Self>, head: &RequestHead<'_>) -> Step {
         match *head.method() {
             Method::GET | Method::HEAD => {
-                let additions = self.additions(head);
+                let additions = self.additions(head, false);
                 let finish = |mut response: FullResponse| {
                     additions.apply_to(response.headers_mut());
                     response

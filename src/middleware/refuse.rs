@@ -44,7 +44,7 @@ impl RouteAuth {
             let label = session.as_ref().and_then(|session| session.grant().label());
             gate.report_refusal(denial.reason(), label, *head, surroundings().as_ref());
         }
-        let mut additions = self.additions(head);
+        let mut additions = self.additions(head, false);
         let cookies = &mut additions.set_cookies;
         if is_about_a_cookie(denial.reason()) {
             self.remove_bad_cookie(head, https, cookies);
@@ -75,7 +75,8 @@ impl RouteAuth {
         https: impl FnOnce() -> bool,
         cookies: &mut SetCookies,
     ) {
-        if !is_page_request(*head) {
+        let has_cookie = self.state.login_cookie.is_some() || self.state.external_login.is_some();
+        if !has_cookie || !is_page_request(*head) {
             return;
         }
         let https = https();

@@ -64,22 +64,12 @@ fn shows_page(head: RequestHead<'_>) -> bool {
 
 /// Whether a list of media ranges names `text/html` with a quality above 0.
 fn names_html(list: &[u8]) -> bool {
-    const TYPE: &[u8] = b"text";
-    const SUBTYPE: &[u8] = b"/html";
-    memchr::memchr_iter(b'/', list).any(|slash| {
-        let Some((before, after)) = list.split_at_checked(slash) else {
-            return false;
-        };
-        let (Some((before, kind)), Some((subtype, parameters))) = (
-            before.split_last_chunk::<{ TYPE.len() }>(),
-            after.split_first_chunk::<{ SUBTYPE.len() }>(),
-        ) else {
-            return false;
-        };
-        kind.eq_ignore_ascii_case(TYPE)
-            && subtype.eq_ignore_ascii_case(SUBTYPE)
-            && matches!(before.trim_ascii_end().last(), None | Some(b','))
-            && has_quality(parameters.split(|byte| *byte == b',').next().unwrap_or_default())
+    const HTML: &[u8] = b"text/html";
+    list.split(|byte| *byte == b',').any(|range| {
+        range
+            .trim_ascii_start()
+            .split_first_chunk::<{ HTML.len() }>()
+            .is_some_and(|(name, parameters)| name.eq_ignore_ascii_case(HTML) && has_quality(parameters))
     })
 }
 
