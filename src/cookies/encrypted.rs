@@ -10,7 +10,8 @@ use super::{
     codec::{CookieCodec, CookieContext, CookieTimes},
     decoded::{CookieDecodeError, DecodedCookie, check_expiry, decoded, unquoted},
     jar::CookieJar,
-    keyring::{Key, KeyPurpose, KeySet, Keyring},
+    key_set::{Key, KeyPurpose, KeySet},
+    keyring::Keyring,
     name::CookieName,
     scope::CookieScope,
 };

@@ -2,14 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use hkdf::Hkdf;
 use hmac::{KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::key_set::{Key, KeySet};
 use crate::{
     clock::UnixTime,
-    digest::Hmac,
     error::ConfigError,
     random,
     secret::{
@@ -203,106 +202,6 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// What one secret gives, set up once: a keyed HMAC saves two blocks of each message.
-#[derive(Clone)]
-pub(super) struct Key {
-    signing: Hmac,
-    xsrf: Hmac,
-    expander: Hkdf<Sha256>,
-}
-
-impl Key {
-    fn of(secret: &Secret) -> Self {
-        let expander = Hkdf::new(None, secret.expose());
-        Self {
-            signing: Hmac::new(secret.expose()),
-            xsrf: Hmac::new(&*expand(&expander, KeyPurpose::Xsrf)),
-            expander,
-        }
-    }
-
-    pub(super) fn signing(&self) -> &Hmac {
-        &self.signing
-    }
-
-    #[cfg_attr(
-        not(feature = "encrypted-cookies"),
-        allow(dead_code, reason = "sealing asks for it")
-    )]
-    pub(super) fn sub_key(&self, purpose: KeyPurpose) -> Zeroizing<[u8; 32]> {
-        expand(&self.expander, purpose)
-    }
-}
-
-/// What a sub-key is for. A key is never used for two purposes.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(feature = "encrypted-cookies"),
-    allow(dead_code, reason = "sealing asks for it")
-)]
-pub(super) enum KeyPurpose {
-    EncryptedCookie,
-    EncryptedCookieKeyId,
-    Xsrf,
-}
-
-impl KeyPurpose {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::EncryptedCookie => "portcullis/v1/encrypted cookie",
-            Self::EncryptedCookieKeyId => "portcullis/v1/encrypted cookie key id",
-            Self::Xsrf => "portcullis/v1/xsrf",
-        }
-    }
-}
-
-/// One that writes, and those that read, each with the time of its retirement.
-#[derive(Clone)]
-pub(super) struct KeySet<K> {
-    current: K,
-    previous: Box<[(K, UnixTime)]>,
-}
-
-impl<K> KeySet<K> {
-    fn of(writing: K) -> Self {
-        Self {
-            current: writing,
-            previous: Box::new([]),
-        }
-    }
-
-    pub(super) fn map<L>(&self, mut f: impl FnMut(&K) -> L) -> KeySet<L> {
-        KeySet {
-            current: f(&self.current),
-            previous: self
-                .previous
-                .iter()
-                .map(|(key, until)| (f(key), *until))
-                .collect(),
-        }
-    }
-
-    pub(super) fn writing(&self) -> &K {
-        &self.current
-    }
-
-    /// The first key for which `read` has an answer, and whether it is a reading key. The clock is read only
-    /// when a reading key is asked.
-    pub(super) fn find<T>(
-        &self,
-        now: impl Fn() -> UnixTime,
-        mut read: impl FnMut(&K) -> Option<T>,
-    ) -> Option<(T, bool)> {
-        if let Some(found) = read(&self.current) {
-            return Some((found, false));
-        }
-        self.previous
-            .iter()
-            .filter(|(_, retires_at)| now() < *retires_at)
-            .find_map(|(key, _)| Some((read(key)?, true)))
-    }
-}
-
 fn checked(secret: Secret) -> Result<Secret, ConfigError> {
     if secret.len() < Keyring::MIN_SECRET_LEN {
         return Err(ConfigError::new(
@@ -325,17 +224,9 @@ fn mac(key: &Secret, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
-fn expand(expander: &Hkdf<Sha256>, purpose: KeyPurpose) -> Zeroizing<[u8; 32]> {
-    let mut key = Zeroizing::new([0; 32]);
-    expander
-        .expand(purpose.label().as_bytes(), &mut *key)
-        .expect("one block of output is within the bound");
-    key
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::key_set::KeyPurpose, *};
 
     const PURPOSES: [KeyPurpose; 3] = [
         KeyPurpose::EncryptedCookie,

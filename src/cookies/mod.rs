@@ -34,6 +34,7 @@ mod dynamic_name;
 mod encrypted;
 mod error;
 mod jar;
+mod key_set;
 mod keyring;
 mod lifetime;
 mod name;

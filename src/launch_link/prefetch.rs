@@ -1,10 +1,14 @@
 //! Who opens a launch link, and what only looks at it.
 
-use http::{HeaderMap, HeaderName, Method};
+use http::Method;
 
-use crate::request::{
-    head::RequestHead,
-    page_request::{is_page_request, is_prefetch},
+use crate::{
+    request::{
+        head::RequestHead,
+        header_names,
+        page_request::{is_page_request, is_prefetch},
+    },
+    request_policy::fetch_metadata::opens_document,
 };
 
 /// What a request for a launch link is: a person opening it, or perhaps something that looks at links in advance.
@@ -43,26 +47,17 @@ pub enum LinkAction {
 impl LinkAction {
     /// What `head` is.
     pub fn from_head(head: RequestHead<'_>) -> Self {
-        let headers = head.headers();
-        let has = |name: &str| headers.contains_key(name);
-        let told = has("sec-fetch-mode") || has("sec-fetch-dest");
+        let has = |name| head.header(name).is_some();
+        let is_told = has(&header_names::SEC_FETCH_MODE) || has(&header_names::SEC_FETCH_DEST);
         let opens = match *head.method() {
             _ if is_prefetch(head) => false,
-            Method::GET | Method::POST if told => {
-                is_once(headers, "sec-fetch-mode", "navigate")
-                    && is_once(headers, "sec-fetch-dest", "document")
-            }
+            Method::GET | Method::POST if is_told => opens_document(head),
             Method::GET => is_page_request(head),
             Method::POST => true,
             _ => false,
         };
         if opens { Self::Redeem } else { Self::Confirm }
     }
-}
-
-fn is_once(headers: &HeaderMap, name: &'static str, expected: &str) -> bool {
-    let mut values = headers.get_all(HeaderName::from_static(name)).iter();
-    values.next().is_some_and(|value| value == expected) && values.next().is_none()
 }
 
 #[cfg(test)]

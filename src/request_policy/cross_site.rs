@@ -1,10 +1,10 @@
 //! The verdict over a request that a browser may have sent for another site.
 
-use http::{HeaderValue, Method};
+use http::Method;
 
 use super::{
     csrf_check::{CsrfCheck, CsrfRequirement},
-    fetch_metadata::{FetchSite, has_fetch_metadata, is_exempt_read, is_navigation},
+    fetch_metadata::{FetchSite, is_exempt_read, is_navigation},
     origin::SentOrigin,
     policy::{CsrfMode, RequestPolicy},
     target::EffectiveTarget,
@@ -15,7 +15,6 @@ use crate::{
     request::{
         head::RequestHead,
         header_names::{self, DuplicateHeader},
-        page_request::is_prefetch,
     },
 };
 
@@ -54,14 +53,6 @@ fn is_upgrade(head: RequestHead<'_>) -> bool {
             let mut windows = value.as_bytes().windows(b"websocket".len());
             windows.any(|window| window.eq_ignore_ascii_case(b"websocket"))
         })
-}
-
-/// Whether the request is for an image: browsers that send no Fetch Metadata name image types first.
-fn accepts_image_first(head: RequestHead<'_>) -> bool {
-    let accepted = head.header(&header_names::ACCEPT);
-    let accepted = accepted.map(HeaderValue::as_bytes).unwrap_or_default();
-    let kind = accepted.trim_ascii_start().get(..b"image/".len());
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"image/"))
 }
 
 /// Whose page sent a request.
@@ -257,27 +248,6 @@ impl RequestPolicy {
             || self.referer(surroundings, head) == Some(Initiator::OtherSite)
     }
 
-    /// Whether a GET logs out: a person opened the address or followed a link of this site.
-    ///
-    /// | request | logs out |
-    /// |---|---|
-    /// | HEAD | no |
-    /// | a prefetch, a prerender, a preview | no |
-    /// | Fetch Metadata, Origin or Referer of another site | no |
-    /// | any Fetch Metadata | if it is the top-level navigation of a page |
-    /// | `Accept` that begins with an image type | no |
-    /// | anything else | yes |
-    pub(crate) fn logs_out_by_get(&self, surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> bool {
-        *head.method() == Method::GET
-            && !is_prefetch(head)
-            && !self.is_cross_site(surroundings, head)
-            && if has_fetch_metadata(head) {
-                is_navigation(head)
-            } else {
-                !accepts_image_first(head)
-            }
-    }
-
     /// Whose page the one Origin names.
     ///
     /// `null` beside `Sec-Fetch-Site: same-origin` names none: a page with `Referrer-Policy: no-referrer` sends both.
@@ -390,70 +360,6 @@ mod tests {
             let proof = RequestCsrf::new(&xsrf, SESSION, Some(value.as_bytes()));
             let found = site.require_same_origin(&surroundings, head, Some(&proof));
             assert_eq!(found.is_ok(), expected, "{fields:?} {argument:?}");
-        }
-    }
-
-    #[test]
-    fn only_a_page_navigation_of_this_site_logs_out_by_get() {
-        const IMAGE: (&str, &str) = ("accept", "image/avif,image/webp,*/*;q=0.8");
-        const PAGE: (&str, &str) = ("accept", "text/html,application/xml;q=0.9,image/webp,*/*;q=0.8");
-        let dest = |dest| ("sec-fetch-dest", dest);
-        let mode = |mode| ("sec-fetch-mode", mode);
-        let site = &site();
-        for (method, fields, expected) in [
-            ("GET", &[HOST][..], true),
-            ("GET", &[HOST, REFERER], true),
-            ("GET", &[HOST, PAGE], true),
-            ("GET", &[HOST, ("accept", "*/*")], true),
-            ("GET", &[HOST, SAME, NAVIGATE, DOCUMENT], true),
-            ("GET", &[HOST, NONE, NAVIGATE, DOCUMENT], true),
-            ("HEAD", &[HOST], false),
-            ("HEAD", &[HOST, SAME, NAVIGATE, DOCUMENT], false),
-            ("GET", &[HOST, SIBLING, NAVIGATE, DOCUMENT], false),
-            ("GET", &[HOST, CROSS, NAVIGATE, DOCUMENT], false),
-            ("GET", &[HOST, SAME], false),
-            ("GET", &[HOST, NAVIGATE], false),
-            ("GET", &[HOST, SAME, DOCUMENT], false),
-            ("GET", &[HOST, SAME, NAVIGATE, NAVIGATE, DOCUMENT], false),
-            ("GET", &[HOST, SAME, NAVIGATE, dest("iframe")], false),
-            ("GET", &[HOST, SAME, NAVIGATE, dest("frame")], false),
-            ("GET", &[HOST, SAME, NAVIGATE, dest("object")], false),
-            ("GET", &[HOST, SAME, mode("no-cors"), dest("image")], false),
-            ("GET", &[HOST, SAME, mode("no-cors"), dest("script")], false),
-            ("GET", &[HOST, SAME, mode("cors"), dest("empty")], false),
-            ("GET", &[HOST, SAME, mode("same-origin"), dest("empty")], false),
-            (
-                "GET",
-                &[HOST, SAME, NAVIGATE, DOCUMENT, ("sec-purpose", "prefetch")],
-                false,
-            ),
-            (
-                "GET",
-                &[
-                    HOST,
-                    SAME,
-                    NAVIGATE,
-                    DOCUMENT,
-                    ("sec-purpose", "prefetch;prerender"),
-                ],
-                false,
-            ),
-            ("GET", &[HOST, ("purpose", "prefetch")], false),
-            ("GET", &[HOST, ("x-moz", "prefetch")], false),
-            ("GET", &[HOST, IMAGE], false),
-            ("GET", &[HOST, ("accept", "Image/png")], false),
-            ("GET", &[HOST, EVIL_REFERER], false),
-            ("GET", &[HOST, EVIL], false),
-        ] {
-            let mut request = Request::builder().method(method);
-            for (name, field) in fields {
-                request = request.header(*name, *field);
-            }
-            let request = request.body(()).expect("well-formed");
-            let head = RequestHead::new(&request);
-            let surroundings = site.check_target(head).expect("its own host");
-            let found = site.logs_out_by_get(&surroundings, head);
-            assert_eq!(found, expected, "{method} {fields:?}");
         }
     }
 

@@ -51,9 +51,13 @@ pub(super) fn has_fetch_metadata(head: RequestHead<'_>) -> bool {
 /// Whether the browser puts the answer into the address bar: nothing of it can be read by the page that
 /// caused it.
 pub(super) fn is_navigation(head: RequestHead<'_>) -> bool {
+    (head.method() == Method::GET || head.method() == Method::HEAD) && opens_document(head)
+}
+
+/// Whether the browser says that the answer becomes the page of a tab, whatever the method.
+pub(crate) fn opens_document(head: RequestHead<'_>) -> bool {
     let says = |field, value: &str| matches!(field, Ok(Some(found)) if found == value);
-    (head.method() == Method::GET || head.method() == Method::HEAD)
-        && says(head.single_header(&header_names::SEC_FETCH_MODE), "navigate")
+    says(head.single_header(&header_names::SEC_FETCH_MODE), "navigate")
         && says(head.single_header(&header_names::SEC_FETCH_DEST), "document")
 }
 
