@@ -32,13 +32,13 @@ use crate::request::{
 /// use portcullis::{redirect::{NextUrl, RedirectPolicy}, BaseUrl};
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;
-/// let premises = RedirectPolicy::new(&base).excluding(&["/user/alice/login"]);
+/// let policy = RedirectPolicy::new(&base).excluding(&["/user/alice/login"]);
 ///
-/// let next = NextUrl::parse("/user/alice/tree/My Notebook.ipynb", premises).expect("ours");
+/// let next = NextUrl::parse("/user/alice/tree/My Notebook.ipynb", policy).expect("ours");
 /// assert_eq!(next.as_str(), "/user/alice/tree/My%20Notebook.ipynb");
 ///
 /// for foreign in ["//evil.example", "/user/alice/../bob", "https://evil.example/", "/user/alice/login"] {
-///     assert!(NextUrl::parse(foreign, premises).is_none());
+///     assert!(NextUrl::parse(foreign, policy).is_none());
 /// }
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
@@ -50,7 +50,7 @@ impl NextUrl {
     pub const MAX_LEN: usize = 2048;
 
     /// The target that `next` names, decoded once from its parameter, or `None` if it is none of ours.
-    pub fn parse(next: impl AsRef<[u8]>, premises: RedirectPolicy<'_>) -> Option<Self> {
+    pub fn parse(next: impl AsRef<[u8]>, policy: RedirectPolicy<'_>) -> Option<Self> {
         let next = next.as_ref();
         let suspect = |octet: &u8| octet.is_ascii_control() || *octet == b'\\';
         if next.len() > Self::MAX_LEN || next.iter().any(suspect) {
@@ -60,7 +60,7 @@ impl NextUrl {
         let next = if next.starts_with('/') {
             next
         } else {
-            premises.strip_origin(next)?
+            policy.strip_origin(next)?
         };
         if percent::escaped_bytes(next.as_bytes()).any(|escape| escape.is_none()) {
             return None;
@@ -69,21 +69,19 @@ impl NextUrl {
         let (path, query) = cut(rest, '?');
         // The origin alone means its root.
         let path = if path.is_empty() { "/" } else { path };
-        let next = premises
-            .allows(path)
-            .then(|| Self::of_parts(path, query, fragment));
+        let next = policy.allows(path).then(|| Self::of_parts(path, query, fragment));
         // What is escaped is longer, and is to be read again.
         next.filter(|next| next.0.len() <= Self::MAX_LEN)
     }
 
     /// The place of the request itself: its path and its query, or the base if that path is none of ours, or path
     /// and query together are longer than [`Query::MAX_LEN`].
-    pub fn from_request_uri(uri: &Uri, premises: RedirectPolicy<'_>) -> Self {
+    pub fn from_request_uri(uri: &Uri, policy: RedirectPolicy<'_>) -> Self {
         let suspect = |octet: u8| octet.is_ascii_control() || octet == b'\\';
         let path = uri.path();
         let is_long = path.len() + uri.query().map_or(0, str::len) > Query::MAX_LEN;
-        if is_long || path.bytes().any(suspect) || !premises.allows(path) {
-            return Self::base(premises.base);
+        if is_long || path.bytes().any(suspect) || !policy.allows(path) {
+            return Self::base(policy.base);
         }
         Self::of_parts(path, uri.query(), None)
     }
@@ -246,10 +244,10 @@ mod tests {
     #[track_caller]
     fn check_request(uri: &str, expected: &str) {
         let base: BaseUrl = "/user/alice/".parse().expect("a base");
-        let premises = RedirectPolicy::new(&base).excluding(&["/user/alice/login"]);
+        let policy = RedirectPolicy::new(&base).excluding(&["/user/alice/login"]);
         let uri: Uri = uri.parse().expect("a request target");
         assert_eq!(
-            NextUrl::from_request_uri(&uri, premises).as_str(),
+            NextUrl::from_request_uri(&uri, policy).as_str(),
             expected,
             "{uri}"
         );
@@ -299,19 +297,19 @@ mod tests {
     #[test]
     fn without_a_known_scheme_both_are_ours() {
         let base = BaseUrl::default();
-        let premises = RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "[::1]:8888");
+        let policy = RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "[::1]:8888");
         for (next, expected) in [
             ("http://[::1]:8888/lab", Some("/lab")),
             ("https://[::1]:8888/lab", Some("/lab")),
             ("https://[::1]/lab", None),
             ("ws://[::1]:8888/lab", None),
         ] {
-            let found = NextUrl::parse(next, premises);
+            let found = NextUrl::parse(next, policy);
             assert_eq!(found.as_ref().map(NextUrl::as_str), expected, "{next}");
         }
-        let premises = RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "example.org");
-        assert!(NextUrl::parse("http://example.org:80/", premises).is_some());
-        assert!(NextUrl::parse("https://example.org:443/", premises).is_some());
-        assert!(NextUrl::parse("https://example.org:80/", premises).is_none());
+        let policy = RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "example.org");
+        assert!(NextUrl::parse("http://example.org:80/", policy).is_some());
+        assert!(NextUrl::parse("https://example.org:443/", policy).is_some());
+        assert!(NextUrl::parse("https://example.org:80/", policy).is_none());
     }
 }

@@ -82,7 +82,7 @@ impl HubRequest<'_> {
         let proof = RequestCsrf::new(&self.hub.xsrf_guard, binding, None);
         self.hub
             .guards
-            .check_cross_site(&self.surroundings, self.head, kind, Some(&proof))?;
+            .check_cross_site(&self.target, self.head, kind, Some(&proof))?;
         Ok(Some(ApiCaller {
             scopes: visitor.scopes(),
             who: Principal::Member(visitor.member),

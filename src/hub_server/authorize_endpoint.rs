@@ -74,7 +74,7 @@ impl HubRequest<'_> {
             return Ok(self.redirect_to_login(stale));
         };
         self.hub.guards.check_cross_site(
-            &self.surroundings,
+            &self.target,
             self.head,
             crate::request_policy::RequestKind::Safe,
             None,

@@ -130,7 +130,7 @@ impl HubRequest<'_> {
     pub(crate) fn check_xsrf(&self, session: &Session, form: &UrlEncodedForm) -> Result<(), Denial> {
         self.hub.xsrf_cookie.check(
             &self.hub.guards,
-            &self.surroundings,
+            &self.target,
             self.head,
             session,
             Some(form.text("_xsrf").trim()),

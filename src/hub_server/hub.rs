@@ -140,11 +140,11 @@ impl HubState {
         let answered = match (self.guards.check_target(head), body) {
             (Err(denial), _) => Err(denial.into()),
             (Ok(_), Err(trouble)) => Err(trouble),
-            (Ok(surroundings), Ok(body)) => {
+            (Ok(target), Ok(body)) => {
                 let call = HubRequest {
                     hub: self,
                     head,
-                    surroundings,
+                    target,
                     body: &body,
                 };
                 call.answer(&route).await

@@ -97,7 +97,7 @@ impl HubRequest<'_> {
         let field = form.text("_xsrf");
         if let Err(denial) =
             hub.xsrf_cookie
-                .check_login_form(&hub.guards, &self.surroundings, self.head, field.trim())
+                .check_login_form(&hub.guards, &self.target, self.head, field.trim())
         {
             self.refused(denial.reason());
             return Ok(self.login_form(StatusCode::FORBIDDEN, STALE, &typed, false));
@@ -128,7 +128,7 @@ impl HubRequest<'_> {
         let hub = self.hub;
         let name = Username::parse(typed);
         let account = name.as_ref().map_or("", Username::as_str);
-        let client = hub.guards.client_ip(&self.surroundings, self.head);
+        let client = hub.guards.client_ip(&self.target, self.head);
         let path = self.head.uri().path();
         let grant = hub.passwords.verify(account, password, client, path).await?;
         let member = hub.members.find(grant.identity().username());
@@ -152,7 +152,7 @@ impl HubRequest<'_> {
         hub.store.insert_login(hash, login.clone(), replaced).await?;
         hub.emit(&Event::LoggedIn {
             identity: &Identity::new(member.name()),
-            client: hub.guards.client_ip(&self.surroundings, self.head),
+            client: hub.guards.client_ip(&self.target, self.head),
         });
         let mut cookies = SetCookies::default();
         self.set_session_id(&session_id, &mut cookies);
@@ -214,12 +214,12 @@ impl HubRequest<'_> {
         let next = Query::from_uri(self.head.uri()).parameter("next")?;
         let closed = [self.hub.hub_url.join("login"), self.hub.hub_url.join("logout")];
         let closed = [closed[0].as_str(), closed[1].as_str()];
-        let premises = RedirectPolicy::new(&self.hub.base_url).excluding(&closed);
-        let premises = match self.surroundings.host() {
-            Some(host) => premises.with_origin(self.surroundings.scheme(), host),
-            None => premises,
+        let policy = RedirectPolicy::new(&self.hub.base_url).excluding(&closed);
+        let policy = match self.target.host() {
+            Some(host) => policy.with_origin(self.target.scheme(), host),
+            None => policy,
         };
-        NextUrl::parse(next, premises)
+        NextUrl::parse(next, policy)
     }
 
     pub(crate) fn refused(&self, reason: Reason) {
@@ -227,7 +227,7 @@ impl HubRequest<'_> {
             reason,
             label: None,
             path: RedactedPath::new(self.head.uri().path()),
-            client: self.hub.guards.client_ip(&self.surroundings, self.head),
+            client: self.hub.guards.client_ip(&self.target, self.head),
         });
     }
 

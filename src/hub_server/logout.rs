@@ -33,7 +33,7 @@ static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl HubRequest<'_> {
     pub(crate) async fn logout_page(&self) -> HubResult {
-        let is_opened = self.hub.guards.logs_out_by_get(&self.surroundings, self.head);
+        let is_opened = self.hub.guards.logs_out_by_get(&self.target, self.head);
         let logins = self.logins().await?;
         let Some(first) = logins.first() else {
             let stale = is_opened && matches!(self.visitor().await?, BrowserSession::Expired);
@@ -98,7 +98,7 @@ impl HubRequest<'_> {
             hub.store.revoke_logins(ended).await?;
             hub.emit(&Event::LoggedOut {
                 identity: &Identity::new(owner),
-                client: hub.guards.client_ip(&self.surroundings, self.head),
+                client: hub.guards.client_ip(&self.target, self.head),
             });
         }
         let mut response = response::redirect_found(&hub.hub_url.join("login"));

@@ -20,7 +20,7 @@ use crate::{
 pub(crate) struct HubRequest<'a> {
     pub(crate) hub: &'a HubState,
     pub(crate) head: RequestHead<'a>,
-    pub(crate) surroundings: EffectiveTarget<'a>,
+    pub(crate) target: EffectiveTarget<'a>,
     pub(crate) body: &'a [u8],
 }
 
@@ -113,7 +113,7 @@ impl HubRequest<'_> {
     }
 
     pub(crate) fn https(&self) -> bool {
-        is_https(&self.surroundings, self.head)
+        is_https(&self.target, self.head)
     }
 
     /// The fields of the form that was sent.

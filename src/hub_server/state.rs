@@ -57,8 +57,8 @@ impl HubState {
     pub(super) fn emit_error(&self, trouble: &HubError, head: RequestHead<'_>) {
         let path = RedactedPath::new(head.uri().path());
         let client = || {
-            let surroundings = self.guards.check_target(head).ok()?;
-            self.guards.client_ip(&surroundings, head)
+            let target = self.guards.check_target(head).ok()?;
+            self.guards.client_ip(&target, head)
         };
         match trouble {
             HubError::Denied(denial) => self.emit(&Event::Denied {

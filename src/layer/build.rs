@@ -151,13 +151,13 @@ impl AuthLayerBuilder {
             form_timeout: self.form_timeout.unwrap_or(FormSubmission::TIMEOUT),
             skip_session_extension: self.gate_only,
         };
-        let passage = RouteAuth::new(gate, Endpoints::new(endpoints));
-        let passage = match &own_login_page {
-            Some(path) => passage.public_paths([path]),
-            None => passage,
+        let route = RouteAuth::new(gate, Endpoints::new(endpoints));
+        let route = match &own_login_page {
+            Some(path) => route.public_paths([path]),
+            None => route,
         };
         Ok(AuthLayer {
-            passage: Arc::new(passage),
+            route: Arc::new(route),
             launch_links,
         })
     }

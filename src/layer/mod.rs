@@ -49,7 +49,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct AuthLayer {
-    passage: Arc<RouteAuth>,
+    route: Arc<RouteAuth>,
     launch_links: Arc<LaunchLinkStore>,
 }
 
@@ -166,16 +166,16 @@ impl AuthLayer {
         };
         let origin: Origin = format!("{scheme}://{authority}").parse()?;
         let place = uri.path_and_query().map_or("/", |place| place.as_str());
-        let next = NextUrl::parse(place, RedirectPolicy::new(self.passage.base_url()))
+        let next = NextUrl::parse(place, RedirectPolicy::new(self.route.base_url()))
             .ok_or_else(|| wrong("a URL below the base"))?;
-        if !self.passage.supports_login() {
+        if !self.route.supports_login() {
             return Err(wrong(
                 "a gate with a login, so a token in the query or a password",
             ));
         }
         Ok(self
             .launch_links
-            .issue(&origin, LaunchTarget::new(next), self.passage.clock()))
+            .issue(&origin, LaunchTarget::new(next), self.route.clock()))
     }
 
     /// The cookies that log the browser of this request in as `grant`'s owner, for a login of one's own.
@@ -187,7 +187,7 @@ impl AuthLayer {
     ///
     /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
     pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
-        self.passage.login(head, grant)
+        self.route.login(head, grant)
     }
 
     /// Whether `password` is that of `username`, for a login form of one's own: asked of whoever
@@ -222,7 +222,7 @@ impl AuthLayer {
         username: &str,
         password: &Secret,
     ) -> MaybeFuture<Result<LoginSuccess, Denial>> {
-        self.passage.verify_password(head, username, password)
+        self.route.verify_password(head, username, password)
     }
 
     /// The `_xsrf` value for a form of one's own, and the cookie that goes with it. Of somebody logged in by cookie it is
@@ -235,7 +235,7 @@ impl AuthLayer {
     ///
     /// Those of a Host or a Forwarded field that cannot be read.
     pub fn csrf_token(&self, head: RequestHead<'_>) -> Result<CsrfToken, Denial> {
-        self.passage.xsrf_token(head)
+        self.route.xsrf_token(head)
     }
 
     /// Nothing if the form that `head` brought, with `field` as its `_xsrf`, is one of this server's: for login pages of
@@ -245,7 +245,7 @@ impl AuthLayer {
     ///
     /// `Reason::CrossSite`, to answer with.
     pub fn verify_csrf(&self, head: RequestHead<'_>, field: &str) -> Result<(), Denial> {
-        self.passage.check_xsrf(head, field)
+        self.route.check_xsrf(head, field)
     }
 
     /// Ends every login whose cookie came with this request, and returns the cookies that remove them from the browser.
@@ -266,7 +266,7 @@ impl AuthLayer {
     /// no later than those of the user that is forgotten. Another process with the same key, or this one after a restart,
     /// accepts a copy of the cookie until it expires.
     pub fn logout(&self, head: RequestHead<'_>) -> Result<SetCookies, Denial> {
-        self.passage.logout(head)
+        self.route.logout(head)
     }
 
     /// The end of a session before its time: by a logout, or by a change of the password. For what outlives its
@@ -290,7 +290,7 @@ impl AuthLayer {
     /// }
     /// ```
     pub fn session_ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
-        let end = self.passage.session_end(session);
+        let end = self.route.session_end(session);
         async {
             match end {
                 Some(end) => end.await,
@@ -309,7 +309,7 @@ impl AuthLayer {
     /// The same gate, for routes that ask for `scope` as well.
     #[must_use]
     pub fn require_scope(&self, scope: &str) -> Self {
-        self.with(|passage| passage.require_scope(scope))
+        self.with(|route| route.require_scope(scope))
     }
 
     /// The same gate, with paths that nobody is asked on.
@@ -330,7 +330,7 @@ impl AuthLayer {
     /// ```
     #[must_use]
     pub fn public_paths(&self, paths: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        self.with(|passage| passage.public_paths(paths))
+        self.with(|route| route.public_paths(paths))
     }
 
     /// Nothing if a read with a cookie alone was caused by a page of this server, or by the person: for routes
@@ -343,18 +343,18 @@ impl AuthLayer {
     ///
     /// `Reason::CrossSite`, to answer with.
     pub fn require_same_origin(&self, head: RequestHead<'_>) -> Result<(), Denial> {
-        self.passage.require_own_page(head)
+        self.route.require_own_page(head)
     }
 
     /// A session that this gate takes as asked for before.
     #[cfg(feature = "testing")]
     pub(crate) fn authenticated_session(&self, session: Session) -> Session {
-        self.passage.authenticated_session(session)
+        self.route.authenticated_session(session)
     }
 
     fn with(&self, change: impl FnOnce(&RouteAuth) -> RouteAuth) -> Self {
         Self {
-            passage: Arc::new(change(&self.passage)),
+            route: Arc::new(change(&self.route)),
             launch_links: Arc::clone(&self.launch_links),
         }
     }
@@ -363,8 +363,8 @@ impl AuthLayer {
     ///
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: RequestHead<'_>) -> MaybeFuture<Decision> {
-        let head = head.replace_clock(self.passage.clock());
-        Decision::of(self.passage.decide(&head), &self.passage, &head)
+        let head = head.replace_clock(self.route.clock());
+        Decision::of(self.route.decide(&head), &self.route, &head)
     }
 
     /// Who sent a request with this head, for a handler that answers by itself.
@@ -376,8 +376,8 @@ impl AuthLayer {
     ///
     /// The denial to answer with.
     pub fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Result<Session, Denial>> {
-        let head = head.replace_clock(self.passage.clock());
-        self.passage.check(&head)
+        let head = head.replace_clock(self.route.clock());
+        self.route.check(&head)
     }
 }
 
@@ -385,12 +385,12 @@ impl<S> Layer<S> for AuthLayer {
     type Service = AuthService<S>;
 
     fn layer(&self, inner: S) -> AuthService<S> {
-        AuthService::new(inner, Arc::clone(&self.passage))
+        AuthService::new(inner, Arc::clone(&self.route))
     }
 }
 
 impl fmt::Debug for AuthLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AuthLayer").field(&self.passage).finish()
+        f.debug_tuple("AuthLayer").field(&self.route).finish()
     }
 }

@@ -49,30 +49,30 @@ impl CsrfCookie {
     pub(crate) fn check(
         &self,
         guards: &RequestPolicy,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
         head: RequestHead<'_>,
         session: &Session,
         field: Option<&str>,
     ) -> Result<(), Denial> {
         let kind = RequestKind::from_head(head);
         if session.auth_method() != AuthMethod::Cookie {
-            return guards.check_cross_site(surroundings, head, kind, None);
+            return guards.check_cross_site(target, head, kind, None);
         }
         let proof = self.proof_of(session, field);
-        guards.check_cross_site(surroundings, head, kind, Some(&proof))
+        guards.check_cross_site(target, head, kind, Some(&proof))
     }
 
     /// As [`CsrfCookie::check`], for reads of what users put there themselves.
     pub(crate) fn require_same_origin(
         &self,
         guards: &RequestPolicy,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
         head: RequestHead<'_>,
         session: &Session,
     ) -> Result<(), Denial> {
         let proof = self.proof_of(session, None);
         let proof = (session.auth_method() == AuthMethod::Cookie).then_some(&proof);
-        guards.require_same_origin(surroundings, head, proof.map(|proof| proof as _))
+        guards.require_same_origin(target, head, proof.map(|proof| proof as _))
     }
 
     /// Whether the login form was sent by a page of this server: a value from before the login, in the form and
@@ -80,14 +80,14 @@ impl CsrfCookie {
     pub(crate) fn check_login_form(
         &self,
         guards: &RequestPolicy,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
         head: RequestHead<'_>,
         field: &str,
     ) -> Result<(), Denial> {
         self.guard.read(|guard| {
             let proof =
                 RequestCsrf::new(guard, CsrfBinding::Anonymous, self.sent(head)).with_form(Some(field));
-            guards.check_cross_site(surroundings, head, RequestKind::LoginForm, Some(&proof))
+            guards.check_cross_site(target, head, RequestKind::LoginForm, Some(&proof))
         })
     }
 
@@ -277,8 +277,8 @@ impl LoginCookie {
 }
 
 /// Whether cookies are to be `Secure`.
-pub(crate) fn is_https(surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> bool {
-    surroundings.is_https(head)
+pub(crate) fn is_https(target: &EffectiveTarget<'_>, head: RequestHead<'_>) -> bool {
+    target.is_https(head)
 }
 
 /// What `_xsrf` values of a session are bound to: the id of its login, and without one the user name and the time

@@ -48,15 +48,15 @@ impl RouteAuth {
 
     /// Goes on with a decision, once the authenticator has answered.
     pub(crate) fn resume(&self, outcome: Outcome, head: &RequestHead<'_>) -> Step {
-        let surroundings = self.state.guards.check_target(*head).map_err(Denied::from);
-        surroundings
-            .and_then(|surroundings| self.admit(outcome, head, &surroundings))
+        let target = self.state.guards.check_target(*head).map_err(Denied::from);
+        target
+            .and_then(|target| self.admit(outcome, head, &target))
             .unwrap_or_else(|denied| Step::Answer(Box::new(self.refuse(denied, head))))
     }
 
     fn evaluate(self: &Arc<Self>, head: &RequestHead<'_>) -> Result<Step, Denied> {
         let (guards, path) = (&self.state.guards, head.uri().path());
-        let surroundings = guards.check_target(*head)?; // 1 host, scheme and method
+        let target = guards.check_target(*head)?; // 1 host, scheme and method
         if self.endpoints.at(path).is_some() {
             return Ok(self.at_own_path(head)); // 2 login, logout, launch link, OAuth callback
         }
@@ -70,7 +70,7 @@ impl RouteAuth {
             return Ok(Step::Answer(Box::new(response)));
         }
         match self.authenticate(head) {
-            MaybeFuture::Ready(outcome) => self.admit(outcome, head, &surroundings), // 5 who sent it?
+            MaybeFuture::Ready(outcome) => self.admit(outcome, head, &target), // 5 who sent it?
             MaybeFuture::Future(outcome) => Ok(Step::Wait(outcome)),
         }
     }
@@ -79,23 +79,23 @@ impl RouteAuth {
         &self,
         outcome: Outcome,
         head: &RequestHead<'_>,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
     ) -> Result<Step, Denied> {
         let mut session = match self.session(outcome, head) {
             Ok(session) => session, // 6 a session, or anonymous where the route allows it
-            Err(denial) => return self.admit_anonymous(denial, head, surroundings),
+            Err(denial) => return self.admit_anonymous(denial, head, target),
         };
         let login = self.state.login_for(&mut session, *head);
-        if let Err(denial) = self.authorize(&session, head, surroundings) {
+        if let Err(denial) = self.authorize(&session, head, target) {
             return Err(Denied::with_session(denial, session)); // 7 CSRF, 8 scopes and authorizers
         }
         let mut additions = self.additions(head, self.optional); // 9 renewed cookies, `Vary`, CORS
         if session.auth_method() == AuthMethod::Cookie {
             additions.by_cookie = true;
-            self.renew_cookies(&session, head, surroundings, &mut additions.set_cookies);
+            self.renew_cookies(&session, head, target, &mut additions.set_cookies);
         }
         if session.exchange().is_some()
-            && let Some(answer) = self.exchange(login, head, surroundings, &mut additions)
+            && let Some(answer) = self.exchange(login, head, target, &mut additions)
         {
             return Ok(Step::Answer(answer));
         }
@@ -113,19 +113,19 @@ impl RouteAuth {
         match self.authenticate(head) {
             MaybeFuture::Ready(outcome) => MaybeFuture::Ready(self.check_outcome(outcome, head)),
             MaybeFuture::Future(outcome) => {
-                let (passage, request) = (Arc::clone(self), head.to_request());
+                let (route, request) = (Arc::clone(self), head.to_request());
                 MaybeFuture::from_future(async move {
                     let outcome = outcome.await;
-                    passage.check_outcome(outcome, &passage.head(&request))
+                    route.check_outcome(outcome, &route.head(&request))
                 })
             }
         }
     }
 
     fn check_outcome(&self, outcome: Outcome, head: &RequestHead<'_>) -> Result<Session, Denial> {
-        let surroundings = self.state.guards.check_target(*head)?;
+        let target = self.state.guards.check_target(*head)?;
         let session = self.session(outcome, head)?;
-        self.authorize(&session, head, &surroundings)?;
+        self.authorize(&session, head, &target)?;
         Ok(session.authenticated_by(self.state.id))
     }
 
@@ -158,7 +158,7 @@ impl RouteAuth {
         &self,
         denial: Denial,
         head: &RequestHead<'_>,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
     ) -> Result<Step, Denied> {
         // A cookie that is not good any more counts as none; the answer to a page request removes it.
         let stale_cookie = is_about_a_cookie(denial.reason());
@@ -169,7 +169,7 @@ impl RouteAuth {
             .map_err(|refused| if stale_cookie { denial } else { refused })?;
         let mut additions = self.additions(head, self.optional);
         if stale_cookie {
-            let https = || is_https(surroundings, *head);
+            let https = || is_https(target, *head);
             self.remove_bad_cookie(head, https, &mut additions.set_cookies);
         }
         Ok(Step::Admit(None, additions))
@@ -180,12 +180,12 @@ impl RouteAuth {
         &self,
         session: &Session,
         head: &RequestHead<'_>,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
     ) -> Result<(), Denial> {
         if session.auth_method().is_ambient() {
             let gate = &*self.state;
             gate.xsrf_cookie
-                .check(&gate.guards, surroundings, *head, session, None)?;
+                .check(&gate.guards, target, *head, session, None)?;
         }
         self.check_scopes(session, head)
     }
@@ -219,10 +219,10 @@ impl RouteAuth {
         &self,
         session: &Session,
         head: &RequestHead<'_>,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
         cookies: &mut SetCookies,
     ) {
-        let https = || is_https(surroundings, *head);
+        let https = || is_https(target, *head);
         if !self.state.xsrf_cookie.is_current(session, head) {
             self.state.xsrf_cookie.renew(session, https(), cookies);
         }
@@ -241,15 +241,15 @@ impl RouteAuth {
         &self,
         login: Option<LoginPayload>,
         head: &RequestHead<'_>,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
         additions: &mut ResponseAdditions,
     ) -> Option<Box<FullResponse>> {
         let gate = &*self.state;
-        let (https, cookies) = (is_https(surroundings, *head), &mut additions.set_cookies);
+        let (https, cookies) = (is_https(target, *head), &mut additions.set_cookies);
         if let Some(elsewhere) = &gate.external_login {
             elsewhere.persist_token(*head, https, cookies);
         } else if let Some(login) = login {
-            let client = gate.guards.client_ip(surroundings, *head);
+            let client = gate.guards.client_ip(target, *head);
             let host = head.host().unwrap_or_default();
             if let Err(error) = gate.login(login, host, client, https, cookies) {
                 // Served in place, as it would be without a login.

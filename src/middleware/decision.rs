@@ -31,20 +31,20 @@ pub enum Decision {
 
 impl Decision {
     /// A step as a server without tower carries it out. The head is cloned if an authenticator answers later.
-    pub(crate) fn of(step: Step, passage: &Arc<RouteAuth>, head: &RequestHead<'_>) -> MaybeFuture<Self> {
+    pub(crate) fn of(step: Step, route: &Arc<RouteAuth>, head: &RequestHead<'_>) -> MaybeFuture<Self> {
         MaybeFuture::Ready(match step {
             Step::Admit(session, afterwards) => Self::Allow { session, afterwards },
             Step::Answer(response) => Self::Respond(response),
             Step::AnswerLater(response) => {
                 return MaybeFuture::from_future(async move { Self::Respond(Box::new(response.await)) });
             }
-            Step::ReadForm => Self::NeedsForm(Box::new(FormSubmission::new(Arc::clone(passage), *head))),
+            Step::ReadForm => Self::NeedsForm(Box::new(FormSubmission::new(Arc::clone(route), *head))),
             Step::Wait(outcome) => {
-                let (passage, request) = (Arc::clone(passage), head.to_request());
+                let (route, request) = (Arc::clone(route), head.to_request());
                 return MaybeFuture::from_future(async move {
                     let outcome = outcome.await;
-                    let head = passage.head(&request);
-                    Self::of(passage.resume(outcome, &head), &passage, &head).await
+                    let head = route.head(&request);
+                    Self::of(route.resume(outcome, &head), &route, &head).await
                 });
             }
         })

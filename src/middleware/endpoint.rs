@@ -97,11 +97,11 @@ impl EndpointRequest<'_> {
     ///
     /// `Reason::CrossSite`.
     pub(crate) fn check_xsrf(&self, session: Option<&Session>, field: &str) -> Result<(), Denial> {
-        let (gate, surroundings) = (&**self.gate(), &self.target);
+        let (gate, target) = (&**self.gate(), &self.target);
         let xsrf = &gate.xsrf_cookie;
         match session {
-            Some(session) => xsrf.check(&gate.guards, surroundings, self.head, session, Some(field.trim())),
-            None => xsrf.check_login_form(&gate.guards, surroundings, self.head, field.trim()),
+            Some(session) => xsrf.check(&gate.guards, target, self.head, session, Some(field.trim())),
+            None => xsrf.check_login_form(&gate.guards, target, self.head, field.trim()),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
 /// Whoever serves requests without tower hands the body over, by [`FormSubmission::read_and_respond`]; the service that the layer
 /// makes does so by itself.
 pub struct FormSubmission {
-    passage: Arc<RouteAuth>,
+    route: Arc<RouteAuth>,
     head: Request<()>,
 }
 
@@ -30,16 +30,16 @@ impl FormSubmission {
     /// The default of [`form_timeout`](crate::AuthLayerBuilder::form_timeout).
     pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-    pub(crate) fn new(passage: Arc<RouteAuth>, head: RequestHead<'_>) -> Self {
+    pub(crate) fn new(route: Arc<RouteAuth>, head: RequestHead<'_>) -> Self {
         Self {
-            passage,
+            route,
             head: head.to_request(),
         }
     }
 
     /// The gate's answer to the form with this body.
     pub fn respond(self, body: &[u8]) -> MaybeFuture<FullResponse> {
-        self.passage.submit_form(RequestHead::new(&self.head), body)
+        self.route.submit_form(RequestHead::new(&self.head), body)
     }
 
     /// The gate's answer to the form in `body`, of which no more than [`FormSubmission::MAX_LEN`] octets are read.
@@ -51,7 +51,7 @@ impl FormSubmission {
         B: Body<Data: Send, Error: Into<BoxError>> + Send,
     {
         let body = Limited::new(body, Self::MAX_LEN).collect();
-        match within(self.passage.form_timeout(), body).await {
+        match within(self.route.form_timeout(), body).await {
             Some(Ok(body)) => self.respond(&body.to_bytes()).await,
             Some(Err(_)) => self.respond_too_large(),
             None => self.answer_late(),

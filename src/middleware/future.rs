@@ -46,7 +46,7 @@ pin_project! {
 struct PendingRequest<S, Q> {
     request: Request<Q>,
     inner: S,
-    passage: Arc<RouteAuth>,
+    route: Arc<RouteAuth>,
 }
 
 impl<S, Q, B> ResponseFuture<S, Q, S::Future>
@@ -55,10 +55,10 @@ where
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     /// Carries out a step of the decision about `request`.
-    pub(super) fn new(step: Step, passage: &Arc<RouteAuth>, mut request: Request<Q>, inner: &mut S) -> Self {
+    pub(super) fn new(step: Step, route: &Arc<RouteAuth>, mut request: Request<Q>, inner: &mut S) -> Self {
         let state = match step {
             Step::Admit(session, afterwards) => {
-                passage.insert_session(session, request.extensions_mut());
+                route.insert_session(session, request.extensions_mut());
                 State::Inner {
                     future: inner.call(request),
                     afterwards,
@@ -69,7 +69,7 @@ where
             },
             Step::AnswerLater(response) => State::AnswerLater { response },
             Step::ReadForm => {
-                let form = FormSubmission::new(Arc::clone(passage), passage.head(&request));
+                let form = FormSubmission::new(Arc::clone(route), route.head(&request));
                 State::AnswerLater {
                     response: Box::pin(form.read_and_respond(request.into_body())),
                 }
@@ -81,7 +81,7 @@ where
                 let held = PendingRequest {
                     request,
                     inner: mem::replace(inner, clone),
-                    passage: Arc::clone(passage),
+                    route: Arc::clone(route),
                 };
                 State::Wait {
                     outcome,
@@ -128,10 +128,10 @@ where
             let PendingRequest {
                 request,
                 mut inner,
-                passage,
+                route,
             } = *held;
-            let step = passage.resume(outcome, &passage.head(&request));
-            state.set(Self::new(step, &passage, request, &mut inner).state);
+            let step = route.resume(outcome, &route.head(&request));
+            state.set(Self::new(step, &route, request, &mut inner).state);
         }
     }
 }

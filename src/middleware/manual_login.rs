@@ -38,10 +38,7 @@ impl RouteAuth {
     fn client(&self, head: RequestHead<'_>) -> (Option<IpAddr>, bool) {
         let guards = &self.state.guards;
         match guards.check_target(head) {
-            Ok(surroundings) => (
-                guards.client_ip(&surroundings, head),
-                is_https(&surroundings, head),
-            ),
+            Ok(target) => (guards.client_ip(&target, head), is_https(&target, head)),
             Err(_) => (None, false),
         }
     }
@@ -57,11 +54,11 @@ impl RouteAuth {
     /// Allows or denies a read of what users put there themselves: a page of this server must have caused it.
     pub(crate) fn require_own_page(&self, head: RequestHead<'_>) -> Result<(), Denial> {
         let gate = &*self.state;
-        let surroundings = gate.guards.check_target(head)?;
+        let target = gate.guards.check_target(head)?;
         match Session::from_extensions(head.extensions()) {
             Some(session) if session.auth_method().is_ambient() => {
                 gate.xsrf_cookie
-                    .require_same_origin(&gate.guards, &surroundings, head, session)
+                    .require_same_origin(&gate.guards, &target, head, session)
             }
             _ => Ok(()),
         }

@@ -3,7 +3,7 @@
 //! Every request takes one path, `RouteAuth::decide`:
 //!
 //! ```text
-//! 1  guards.surroundings        host, scheme and method
+//! 1  guards.check_target        host, scheme and method
 //! 2  own path?                  login, logout, launch link, OAuth callback: answered here
 //! 3  open path?                 admitted without a session
 //! 4  preflight?                 answered here

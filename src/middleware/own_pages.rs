@@ -80,11 +80,11 @@ impl RouteAuth {
                 self.serve_to(Outcome::Absent, head, form.as_ref())
             }
             MaybeFuture::Future(outcome) => {
-                let (passage, request) = (Arc::clone(self), head.to_request());
+                let (route, request) = (Arc::clone(self), head.to_request());
                 MaybeFuture::from_future(async move {
                     let outcome = outcome.await;
-                    let head = RequestHead::with_clock(&request, &*passage.state.clock);
-                    passage.serve_to(outcome, head, form.as_ref()).await
+                    let head = RequestHead::with_clock(&request, &*route.state.clock);
+                    route.serve_to(outcome, head, form.as_ref()).await
                 })
             }
         }
@@ -101,8 +101,8 @@ impl RouteAuth {
         head: RequestHead<'_>,
         form: Option<&UrlEncodedForm>,
     ) -> MaybeFuture<FullResponse> {
-        let surroundings = match self.state.guards.check_target(head) {
-            Ok(surroundings) => surroundings,
+        let target = match self.state.guards.check_target(head) {
+            Ok(target) => target,
             Err(denial) => return MaybeFuture::Ready(self.refuse(denial.into(), &head)),
         };
         let Some(endpoint) = self.endpoints.at(head.uri().path()) else {
@@ -118,7 +118,7 @@ impl RouteAuth {
         let visit = EndpointRequest {
             gate: &self.state,
             head,
-            target: surroundings,
+            target,
             session,
             is_permitted,
         };

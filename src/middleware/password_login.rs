@@ -59,12 +59,12 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(crate) fn of(gate: &AuthState, head: RequestHead<'_>, surroundings: &EffectiveTarget<'_>) -> Self {
+    pub(crate) fn of(gate: &AuthState, head: RequestHead<'_>, target: &EffectiveTarget<'_>) -> Self {
         Self {
-            client: gate.guards.client_ip(surroundings, head),
+            client: gate.guards.client_ip(target, head),
             path: head.uri().path().into(),
             host: head.host().unwrap_or_default().into(),
-            https: is_https(surroundings, head),
+            https: is_https(target, head),
         }
     }
 
@@ -108,15 +108,15 @@ impl RouteAuth {
         password: &Secret,
     ) -> MaybeFuture<Result<LoginSuccess, Denial>> {
         let gate = Arc::clone(&self.state);
-        let surroundings = match gate.guards.check_target(head) {
-            Ok(surroundings) => surroundings,
+        let target = match gate.guards.check_target(head) {
+            Ok(target) => target,
             Err(denial) => return Err(denial).into(),
         };
-        if gate.guards.is_cross_site(&surroundings, head) {
-            gate.log_denied(Reason::CrossSite, head, &surroundings);
+        if gate.guards.is_cross_site(&target, head) {
+            gate.log_denied(Reason::CrossSite, head, &target);
             return Err(Reason::CrossSite.into()).into();
         }
-        let browser = Browser::of(&gate, head, &surroundings);
+        let browser = Browser::of(&gate, head, &target);
         let verified = gate
             .passwords
             .verify(username, password, browser.client, &browser.path);

@@ -38,11 +38,11 @@ impl RouteAuth {
     /// The answer to a request that is not admitted.
     pub(super) fn refuse(&self, Denied { denial, session }: Denied, head: &RequestHead<'_>) -> FullResponse {
         let gate = &*self.state;
-        let surroundings = || gate.guards.check_target(*head).ok();
-        let https = || surroundings().is_some_and(|surroundings| is_https(&surroundings, *head));
+        let target = || gate.guards.check_target(*head).ok();
+        let https = || target().is_some_and(|target| is_https(&target, *head));
         if gate.observer.is_some() {
             let label = session.as_ref().and_then(|session| session.grant().label());
-            gate.report_refusal(denial.reason(), label, *head, surroundings().as_ref());
+            gate.report_refusal(denial.reason(), label, *head, target().as_ref());
         }
         let mut additions = self.additions(head, false);
         let cookies = &mut additions.set_cookies;

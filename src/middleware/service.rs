@@ -20,12 +20,12 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AuthService<S> {
     inner: S,
-    passage: Arc<RouteAuth>,
+    route: Arc<RouteAuth>,
 }
 
 impl<S> AuthService<S> {
-    pub(crate) fn new(inner: S, passage: Arc<RouteAuth>) -> Self {
-        Self { inner, passage }
+    pub(crate) fn new(inner: S, route: Arc<RouteAuth>) -> Self {
+        Self { inner, route }
     }
 }
 
@@ -43,7 +43,7 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        let step = self.passage.decide(&self.passage.head(&request));
-        ResponseFuture::new(step, &self.passage, request, &mut self.inner)
+        let step = self.route.decide(&self.route.head(&request));
+        ResponseFuture::new(step, &self.route, request, &mut self.inner)
     }
 }

@@ -161,13 +161,8 @@ impl AuthState {
     }
 
     /// Reports the refusal of a request to one of the layer's own paths.
-    pub(crate) fn log_denied(
-        &self,
-        reason: Reason,
-        head: RequestHead<'_>,
-        surroundings: &EffectiveTarget<'_>,
-    ) {
-        self.report_refusal(reason, None, head, Some(surroundings));
+    pub(crate) fn log_denied(&self, reason: Reason, head: RequestHead<'_>, target: &EffectiveTarget<'_>) {
+        self.report_refusal(reason, None, head, Some(target));
     }
 
     /// Reports a refusal to the observer.
@@ -176,9 +171,9 @@ impl AuthState {
         reason: Reason,
         label: Option<&str>,
         head: RequestHead<'_>,
-        surroundings: Option<&EffectiveTarget<'_>>,
+        target: Option<&EffectiveTarget<'_>>,
     ) {
-        let client = surroundings.and_then(|surroundings| self.guards.client_ip(surroundings, head));
+        let client = target.and_then(|target| self.guards.client_ip(target, head));
         let path = RedactedPath::new(head.uri().path());
         self.emit(&Event::Denied {
             reason,

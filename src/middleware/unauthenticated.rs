@@ -28,8 +28,8 @@ impl UnauthenticatedRequest {
     )]
     pub(crate) fn denial_response(&self, head: RequestHead<'_>) -> Response<Bytes> {
         let denial = Denial::new(Reason::MissingCredential);
-        if let Ok(surroundings) = self.0.guards.check_target(head) {
-            self.0.log_denied(denial.reason(), head, &surroundings);
+        if let Ok(target) = self.0.guards.check_target(head) {
+            self.0.log_denied(denial.reason(), head, &target);
         }
         self.0.error_responder.refuse(denial, head)
     }

@@ -76,17 +76,17 @@ impl RequestPolicy {
     /// rule. After [`PolicyRule::Csrf`](super::PolicyRule::Csrf) the answer should carry a fresh `_xsrf`.
     pub fn check_cross_site(
         &self,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
         head: RequestHead<'_>,
         kind: RequestKind,
         xsrf: Option<&dyn CsrfCheck>,
     ) -> Result<(), Denial> {
         let site = FetchSite::of(head).map_err(|_: DuplicateHeader| PolicyViolation::MalformedOrigin)?;
-        let origin = self.origin(surroundings, head, site)?;
+        let origin = self.origin(target, head, site)?;
         match kind {
             RequestKind::Safe => self.check_safe(head, origin, site, xsrf),
-            RequestKind::Unsafe => self.check_unsafe(surroundings, head, origin, site, false, xsrf),
-            RequestKind::LoginForm => self.check_unsafe(surroundings, head, origin, site, true, xsrf),
+            RequestKind::Unsafe => self.check_unsafe(target, head, origin, site, false, xsrf),
+            RequestKind::LoginForm => self.check_unsafe(target, head, origin, site, true, xsrf),
             RequestKind::WebSocket => self.check_websocket(head, origin, site, xsrf),
         }
     }
@@ -125,7 +125,7 @@ impl RequestPolicy {
 
     fn check_unsafe(
         &self,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
         head: RequestHead<'_>,
         origin: Option<Initiator>,
         site: Option<FetchSite>,
@@ -140,7 +140,7 @@ impl RequestPolicy {
         }
         let referer = match origin {
             Some(_) => None,
-            None => self.referer(surroundings, head),
+            None => self.referer(target, head),
         };
         if referer == Some(Initiator::OtherSite) {
             return Err(PolicyViolation::DisallowedReferer.into());
@@ -207,7 +207,7 @@ impl RequestPolicy {
     /// `Reason::CrossSite` (403).
     pub fn require_same_origin(
         &self,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
         head: RequestHead<'_>,
         xsrf: Option<&dyn CsrfCheck>,
     ) -> Result<(), Denial> {
@@ -215,7 +215,7 @@ impl RequestPolicy {
             Ok(Some(site)) if !site.is_cross_site() => return Ok(()),
             Ok(Some(_)) => PolicyViolation::FetchMetadata,
             Err(DuplicateHeader) => PolicyViolation::MalformedOrigin,
-            Ok(None) => match self.referer(surroundings, head) {
+            Ok(None) => match self.referer(target, head) {
                 Some(Initiator::SameOrigin | Initiator::AllowedOrigin) => return Ok(()),
                 Some(Initiator::OtherSite) => PolicyViolation::DisallowedReferer,
                 None => PolicyViolation::MissingOrigin,
@@ -236,16 +236,16 @@ impl RequestPolicy {
     /// Whether anything shows that another site caused this request: Fetch Metadata, Origin or Referer.
     ///
     /// For what a request may do unless it is another site's; silence shows nothing.
-    pub fn is_cross_site(&self, surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> bool {
+    pub fn is_cross_site(&self, target: &EffectiveTarget<'_>, head: RequestHead<'_>) -> bool {
         let Ok(site) = FetchSite::of(head) else {
             return true;
         };
         site.is_some_and(FetchSite::is_cross_site)
             || matches!(
-                self.origin(surroundings, head, site),
+                self.origin(target, head, site),
                 Err(_) | Ok(Some(Initiator::OtherSite))
             )
-            || self.referer(surroundings, head) == Some(Initiator::OtherSite)
+            || self.referer(target, head) == Some(Initiator::OtherSite)
     }
 
     /// Whose page the one Origin names.
@@ -253,7 +253,7 @@ impl RequestPolicy {
     /// `null` beside `Sec-Fetch-Site: same-origin` names none: a page with `Referrer-Policy: no-referrer` sends both.
     fn origin(
         &self,
-        surroundings: &EffectiveTarget<'_>,
+        target: &EffectiveTarget<'_>,
         head: RequestHead<'_>,
         site: Option<FetchSite>,
     ) -> Result<Option<Initiator>, PolicyViolation> {
@@ -268,32 +268,27 @@ impl RequestPolicy {
             return Ok((site != Some(FetchSite::SameOrigin)).then_some(Initiator::OtherSite));
         }
         let origin = SentOrigin::parse(origin.as_bytes()).ok_or(malformed)?;
-        Ok(Some(self.sender(surroundings, head, origin)))
+        Ok(Some(self.sender(target, head, origin)))
     }
 
     /// Whose page the one Referer names; of several, or one that cannot be read, it is nobody's.
-    fn referer(&self, surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<Initiator> {
+    fn referer(&self, target: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<Initiator> {
         match head.single_header(&header_names::REFERER) {
             Ok(None) => None,
             Ok(Some(referer)) => Some(match SentOrigin::from_referer(referer.as_bytes()) {
-                Some(origin) => self.sender(surroundings, head, origin),
+                Some(origin) => self.sender(target, head, origin),
                 None => Initiator::OtherSite,
             }),
             Err(DuplicateHeader) => Some(Initiator::OtherSite),
         }
     }
 
-    fn sender(
-        &self,
-        surroundings: &EffectiveTarget<'_>,
-        head: RequestHead<'_>,
-        sent: SentOrigin<'_>,
-    ) -> Initiator {
+    fn sender(&self, target: &EffectiveTarget<'_>, head: RequestHead<'_>, sent: SentOrigin<'_>) -> Initiator {
         let own = match &self.public_origin {
             Some(public) => public.matches(sent),
-            None => surroundings
+            None => target
                 .authority(head)
-                .is_some_and(|host| sent.matches_target(host, surroundings.scheme)),
+                .is_some_and(|host| sent.matches_target(host, target.scheme)),
         };
         if own {
             Initiator::SameOrigin
@@ -356,9 +351,9 @@ mod tests {
             }
             let request = request.body(()).expect("well-formed");
             let head = RequestHead::new(&request);
-            let surroundings = site.check_target(head).expect("its own host");
+            let target = site.check_target(head).expect("its own host");
             let proof = RequestCsrf::new(&xsrf, SESSION, Some(value.as_bytes()));
-            let found = site.require_same_origin(&surroundings, head, Some(&proof));
+            let found = site.require_same_origin(&target, head, Some(&proof));
             assert_eq!(found.is_ok(), expected, "{fields:?} {argument:?}");
         }
     }
@@ -388,8 +383,8 @@ mod tests {
             }
             let request = request.body(()).expect("well-formed");
             let head = RequestHead::new(&request);
-            let surroundings = site.check_target(head).expect("its own host");
-            assert_eq!(site.is_cross_site(&surroundings, head), expected, "{fields:?}");
+            let target = site.check_target(head).expect("its own host");
+            assert_eq!(site.is_cross_site(&target, head), expected, "{fields:?}");
         }
     }
 }

@@ -119,7 +119,7 @@ fn verdict(line: Line<'_>) -> Result<(), Denial> {
     let request = request.body(()).expect("well-formed");
     let head = RequestHead::new(&request);
 
-    let surroundings = guards.check_target(head)?;
+    let target = guards.check_target(head)?;
     let proof = RequestCsrf::new(&xsrf, binding, cookie);
     let (kind, proof): (_, Option<&dyn CsrfCheck>) = match by {
         Token => return Ok(()),
@@ -127,7 +127,7 @@ fn verdict(line: Line<'_>) -> Result<(), Denial> {
         Cookie(_) => (RequestKind::from_head(head), Some(&proof)),
         LoginForm(_) => (RequestKind::LoginForm, Some(&proof)),
     };
-    guards.check_cross_site(&surroundings, head, kind, proof)
+    guards.check_cross_site(&target, head, kind, proof)
 }
 
 #[test]

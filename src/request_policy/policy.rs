@@ -57,9 +57,9 @@ pub enum CsrfMode {
 /// for (site, passes) in [("same-origin", true), ("cross-site", false)] {
 ///     let request = from(site);
 ///     let head = RequestHead::new(&request);
-///     let surroundings = guards.check_target(head).unwrap();
+///     let target = guards.check_target(head).unwrap();
 ///     // Nobody has to log in here, so there is no session that `_xsrf` could be bound to.
-///     let verdict = guards.check_cross_site(&surroundings, head, RequestKind::from_head(head), None);
+///     let verdict = guards.check_cross_site(&target, head, RequestKind::from_head(head), None);
 ///     assert_eq!(verdict.is_ok(), passes);
 /// }
 /// ```
@@ -220,9 +220,9 @@ impl RequestPolicy {
 
     /// The client's address: the peer's, or what a trusted proxy reports of it. Worked out at each call, so
     /// that a request which nobody counts does not pay for it.
-    pub fn client_ip(&self, surroundings: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<IpAddr> {
+    pub fn client_ip(&self, target: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<IpAddr> {
         let peer = self.peer(head)?;
-        if surroundings.forwarded {
+        if target.forwarded {
             self.proxies.client_ip(peer, head)
         } else {
             peer.ip()
@@ -277,8 +277,8 @@ mod tests {
                 request.extensions_mut().insert("a socket");
             }
             let head = RequestHead::new(&request);
-            let surroundings = guards.check_target(head).expect("a loopback host");
-            let client = guards.client_ip(&surroundings, head);
+            let target = guards.check_target(head).expect("a loopback host");
+            let client = guards.client_ip(&target, head);
             assert_eq!(
                 client,
                 expected.map(|ip| ip.parse().expect("an address")),
@@ -325,10 +325,10 @@ mod tests {
                 request = request.header("x-forwarded-proto", scheme);
             }
             let request = request.extension(Peer::Unix).body(()).expect("well-formed");
-            let surroundings = guards
+            let target = guards
                 .check_target(RequestHead::new(&request))
                 .expect("a loopback host");
-            assert_eq!(surroundings.scheme(), expected, "{reported:?} {guards:?}");
+            assert_eq!(target.scheme(), expected, "{reported:?} {guards:?}");
         }
     }
 }

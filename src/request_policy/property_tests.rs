@@ -70,8 +70,8 @@ proptest! {
             let request = Request::post("/").header("host", "hub.example.org").header(name, &value).body(());
             let request = request.expect("well-formed");
             let head = RequestHead::new(&request);
-            let surroundings = guards.check_target(head).expect("its own host");
-            if guards.check_cross_site(&surroundings, head, RequestKind::Unsafe, None).is_ok() {
+            let target = guards.check_target(head).expect("its own host");
+            if guards.check_cross_site(&target, head, RequestKind::Unsafe, None).is_ok() {
                 let text = value.to_str().expect("what passes is ASCII");
                 let read = url::Url::parse(text).expect("what passes is a URL").origin().ascii_serialization();
                 prop_assert!(

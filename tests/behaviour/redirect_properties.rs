@@ -73,12 +73,12 @@ proptest! {
         let login = base.join("login");
         let closed = [login.as_str()];
         for scheme in [Scheme::Https, Scheme::Unknown] {
-            let premises = RedirectPolicy::new(&base).with_origin(scheme, "hub.example.org").excluding(&closed);
-            if let Some(next) = NextUrl::parse(&next, premises) {
+            let policy = RedirectPolicy::new(&base).with_origin(scheme, "hub.example.org").excluding(&closed);
+            if let Some(next) = NextUrl::parse(&next, policy) {
                 check(next.as_str(), &base)?;
                 // It stays what it is: reading it once more changes nothing.
                 if next.as_str().len() <= NextUrl::MAX_LEN {
-                    prop_assert_eq!(NextUrl::parse(next.as_str(), premises), Some(next));
+                    prop_assert_eq!(NextUrl::parse(next.as_str(), policy), Some(next));
                 }
             }
         }

@@ -825,8 +825,8 @@ fn a_target_that_a_jupyterhub_allows_is_ours_or_the_default() {
             } else {
                 Scheme::Http
             };
-            let premises = RedirectPolicy::new(&base).with_origin(scheme, &host);
-            let next = NextUrl::parse(text(case, "next"), premises).unwrap_or_else(|| NextUrl::base(&base));
+            let policy = RedirectPolicy::new(&base).with_origin(scheme, &host);
+            let next = NextUrl::parse(text(case, "next"), policy).unwrap_or_else(|| NextUrl::base(&base));
             decoded(next.as_str())
         },
     );

@@ -156,11 +156,11 @@ fn decide(guards: &RequestPolicy, row: &Value) -> Result<(), Denial> {
         .expect("a request");
     let head = RequestHead::new(&request);
 
-    let surroundings = guards.check_target(head)?;
+    let target = guards.check_target(head)?;
     let proof = RequestCsrf::new(&xsrf, binding, argument.as_deref().map(str::as_bytes));
     match row["auth"].as_str().expect("auth") {
-        _ if login_form => guards.check_cross_site(&surroundings, head, RequestKind::LoginForm, Some(&proof)),
-        "cookie" => guards.check_cross_site(&surroundings, head, RequestKind::from_head(head), Some(&proof)),
+        _ if login_form => guards.check_cross_site(&target, head, RequestKind::LoginForm, Some(&proof)),
+        "cookie" => guards.check_cross_site(&target, head, RequestKind::from_head(head), Some(&proof)),
         _ => Ok(()),
     }
 }
@@ -345,7 +345,7 @@ fn answer(case: &Value, kind: &str, fields: &[(&str, Option<&str>)], xsrf_good: 
     let request = request.body(()).expect("a request");
     let head = RequestHead::new(&request);
     let guards = original(case);
-    let Ok(surroundings) = guards.check_target(head) else {
+    let Ok(target) = guards.check_target(head) else {
         return REFUSED;
     };
     if !case["auth"].as_str().expect("auth").starts_with("cookie") {
@@ -353,7 +353,7 @@ fn answer(case: &Value, kind: &str, fields: &[(&str, Option<&str>)], xsrf_good: 
     }
     let proof = RequestCsrf::new(&xsrf, SESSION, Some(value.as_bytes()));
     guards
-        .check_cross_site(&surroundings, head, RequestKind::from_head(head), Some(&proof))
+        .check_cross_site(&target, head, RequestKind::from_head(head), Some(&proof))
         .map_or(REFUSED, |()| PASSED)
 }
 
@@ -565,13 +565,13 @@ fn user_content_is_read_as_the_original_has_it_or_by_decision() {
         let request = request.body(()).expect("a request");
         let head = RequestHead::new(&request);
         let guards = original(case);
-        let surroundings = guards.check_target(head).expect("a loopback host");
+        let target = guards.check_target(head).expect("a loopback host");
         if case["auth"] == "token" {
             return PASSED;
         }
         let proof = RequestCsrf::new(&xsrf, SESSION, Some(good.as_bytes()));
         guards
-            .require_same_origin(&surroundings, head, Some(&proof))
+            .require_same_origin(&target, head, Some(&proof))
             .map_or(REFUSED, |()| PASSED)
     });
 }
@@ -664,13 +664,13 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
         let request = request.body(()).expect("a request");
         let head = RequestHead::new(&request);
         let guards = RequestPolicy::new();
-        let surroundings = guards.check_target(head).expect("a loopback host");
+        let target = guards.check_target(head).expect("a loopback host");
         if token {
             return Ok(());
         }
         let proof = RequestCsrf::new(&xsrf, SESSION, None).with_form(form.as_deref());
         guards
-            .check_cross_site(&surroundings, head, RequestKind::from_head(head), Some(&proof))
+            .check_cross_site(&target, head, RequestKind::from_head(head), Some(&proof))
             .map_err(|denial| denial.detail().to_owned())
     });
 }

@@ -11,12 +11,12 @@ use url::Url;
 use super::{Rule, base64, judge, load};
 
 /// Our target for a value of `next`, or the base.
-fn location(next: Option<&[u8]>, premises: RedirectPolicy<'_>, base: &BaseUrl) -> String {
-    let next = next.and_then(|next| NextUrl::parse(next, premises));
+fn location(next: Option<&[u8]>, policy: RedirectPolicy<'_>, base: &BaseUrl) -> String {
+    let next = next.and_then(|next| NextUrl::parse(next, policy));
     next.unwrap_or_else(|| NextUrl::base(base)).as_str().to_owned()
 }
 
-/// A case's surroundings.
+/// A case's target.
 struct Context {
     origin: Url,
     base: BaseUrl,
@@ -45,7 +45,7 @@ impl Context {
         };
         let authority = self.origin.authority();
         let closed = [self.login.as_str(), self.logout.as_str()];
-        let premises = RedirectPolicy::new(&self.base)
+        let policy = RedirectPolicy::new(&self.base)
             .with_origin(scheme, authority)
             .excluding(&closed);
         let next = match (&case["next"], &case["next_b64"], &case["raw_query"]) {
@@ -56,7 +56,7 @@ impl Context {
                 .map(|next| next.into_owned()),
             _ => panic!("neither next nor raw_query"),
         };
-        location(next.as_deref(), premises, &self.base)
+        location(next.as_deref(), policy, &self.base)
     }
 }
 

@@ -65,11 +65,11 @@ fn check(guards: &RequestPolicy, asked: CsrfMode, request: &Request<()>, trusted
         preflight.apply_to(&mut fields);
     }
 
-    let Ok(surroundings) = guards.check_target(head) else {
+    let Ok(target) = guards.check_target(head) else {
         return;
     };
-    let _ = guards.client_ip(&surroundings, head);
-    let host = surroundings.host().expect("an admitted host is text");
+    let _ = guards.client_ip(&target, head);
+    let host = target.host().expect("an admitted host is text");
     let name = host.split(':').next().unwrap_or_default();
     assert!(name.eq_ignore_ascii_case(OWN), "{host}");
     if !trusted {
@@ -115,7 +115,7 @@ fn check(guards: &RequestPolicy, asked: CsrfMode, request: &Request<()>, trusted
     ] {
         let willing = Willing(Cell::new(false));
         if guards
-            .check_cross_site(&surroundings, head, kind, Some(&willing))
+            .check_cross_site(&target, head, kind, Some(&willing))
             .is_err()
         {
             continue;
@@ -155,15 +155,11 @@ fn check(guards: &RequestPolicy, asked: CsrfMode, request: &Request<()>, trusted
         }
     }
     let willing = Willing(Cell::new(false));
-    if guards
-        .require_same_origin(&surroundings, head, Some(&willing))
-        .is_ok()
-        && foreign_site
-    {
+    if guards.require_same_origin(&target, head, Some(&willing)).is_ok() && foreign_site {
         assert!(willing.0.get());
     }
     // What shows no other site has neither a foreign Origin nor a foreign Sec-Fetch-Site.
-    if !guards.is_cross_site(&surroundings, head) {
+    if !guards.is_cross_site(&target, head) {
         assert!(!foreign_site && sent.iter().all(|sent| own_or_listed(sent)));
     }
 }

@@ -16,12 +16,12 @@ pub fn run(data: &[u8]) {
         let base: BaseUrl = base.parse().expect("a base");
         let login = base.join("login");
         let closed = [login.as_str()];
-        let premises = RedirectPolicy::new(&base).excluding(&closed);
-        let with_origin = premises.with_origin(Scheme::Https, "hub.example.org:8443");
-        for premises in [premises, with_origin] {
-            if let Some(next) = NextUrl::parse(data, premises) {
+        let policy = RedirectPolicy::new(&base).excluding(&closed);
+        let with_origin = policy.with_origin(Scheme::Https, "hub.example.org:8443");
+        for policy in [policy, with_origin] {
+            if let Some(next) = NextUrl::parse(data, policy) {
                 check(&next, &base, &login);
-                let again = NextUrl::parse(next.as_str(), premises);
+                let again = NextUrl::parse(next.as_str(), policy);
                 assert_eq!(
                     again.as_ref().map(NextUrl::as_str),
                     Some(next.as_str()),
@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
             }
         }
         if let Ok(uri) = Uri::try_from(data) {
-            check(&NextUrl::from_request_uri(&uri, premises), &base, &login);
+            check(&NextUrl::from_request_uri(&uri, policy), &base, &login);
         }
         check(&NextUrl::base(&base), &base, &login);
     }
