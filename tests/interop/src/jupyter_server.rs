@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     thread,
@@ -13,12 +13,12 @@ use tempfile::TempDir;
 
 use crate::{
     example::{self, Example},
-    http::request,
+    http::{Answer, try_request},
     install,
 };
 
 /// How long a Jupyter server may take to answer, or one of its tools to end.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A user's home: Jupyter's directories in it, and one with a notebook.
 #[derive(Debug)]
@@ -195,21 +195,36 @@ impl JupyterServer {
         install::progress(&format!("a Jupyter Server starts at port {port}"));
         let mut process = Example::start("jupyter-server", command);
         let address = format!("127.0.0.1:{port}");
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(&address).is_err() {
-            assert!(
-                process.is_running(),
-                "expected the Jupyter Server to run, it has ended"
-            );
-            assert!(
-                Instant::now() < until,
-                "expected the Jupyter Server to listen, it does not"
-            );
-            thread::sleep(Duration::from_millis(100));
-        }
-        let version = request(&address, "GET", "/api", &[]);
+        let version = first_answer(&mut process, &address);
         assert_eq!(version.status, 200, "{}", version.head);
         Self { process, address }
+    }
+}
+
+/// The answer to `GET /api` of a Jupyter server that was just started at `address`.
+///
+/// It listens before it answers, and on a busy machine it may reset a connection in between.
+///
+/// # Panics
+///
+/// If it ends, or does not answer in time.
+#[track_caller]
+pub fn first_answer(process: &mut Example, address: &str) -> Answer {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let error = match try_request(address, "GET", "/api", &[]) {
+            Ok(answer) => return answer,
+            Err(error) => error,
+        };
+        assert!(
+            process.is_running(),
+            "expected the Jupyter server to run, it has ended"
+        );
+        assert!(
+            Instant::now() < until,
+            "expected the Jupyter server to answer, found: {error}"
+        );
+        thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use portcullis_interop::{
@@ -15,7 +15,7 @@ use portcullis_interop::{
     example::{self, Example},
     http::{request, request_with},
     install,
-    jupyter_server::{Home, free_port},
+    jupyter_server::{Home, first_answer, free_port},
     tls::{Authority, ask},
 };
 use serde_json::json;
@@ -24,7 +24,7 @@ use tungstenite::{Message, client::IntoClientRequest as _};
 
 const TOKEN: &str = "a-token-for-the-gate";
 
-/// How long JupyterLab may take to start, and the browser for the whole scenario.
+/// How long the browser may take for the whole scenario.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Places in a Jupyter Server.
@@ -513,21 +513,10 @@ impl Lab {
                 format!("--ServerApp.root_dir={}", home.notebooks().display()),
             ]);
         install::progress(&format!("a JupyterLab starts at port {port}"));
-        let process = Example::start("jupyter lab", command);
+        let mut process = Example::start("jupyter lab", command);
         let address = format!("127.0.0.1:{port}");
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(&address).is_err() {
-            assert!(
-                Instant::now() < until,
-                "expected JupyterLab to listen within {PATIENCE:?}, it does not"
-            );
-            thread::sleep(Duration::from_millis(100));
-        }
-        assert_eq!(
-            request(&address, "GET", "/api", &[]).status,
-            200,
-            "JupyterLab answers"
-        );
+        let version = first_answer(&mut process, &address);
+        assert_eq!(version.status, 200, "{}", version.head);
         Self {
             process,
             url: format!("http://{address}"),
