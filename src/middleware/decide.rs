@@ -160,13 +160,15 @@ impl RouteAuth {
         head: &RequestHead<'_>,
         target: &EffectiveTarget<'_>,
     ) -> Result<Step, Denied> {
-        // A cookie that is not good any more counts as none; the answer to a page request removes it.
+        // A cookie that is not good any more counts as none; the answer to a page request removes it. So does a token
+        // that a proxy added for another service.
         let stale_cookie = is_about_a_cookie(denial.reason());
-        if !self.optional || !(stale_cookie || denial.reason() == Reason::MissingCredential) {
+        let counts_as_none = stale_cookie || denial.reason() == Reason::UnsupportedToken;
+        if !self.optional || !(counts_as_none || denial.reason() == Reason::MissingCredential) {
             return Err(denial.into());
         }
         self.authorize_anonymous(head)
-            .map_err(|refused| if stale_cookie { denial } else { refused })?;
+            .map_err(|refused| if counts_as_none { denial } else { refused })?;
         let mut additions = self.additions(head, self.optional);
         if stale_cookie {
             let https = || is_https(target, *head);
