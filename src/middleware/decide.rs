@@ -42,6 +42,7 @@ pub(crate) enum Step {
 impl RouteAuth {
     /// Decides about a request.
     pub(crate) fn decide(self: &Arc<Self>, head: &RequestHead<'_>) -> Step {
+        self.state.report_missing_peer(*head);
         self.evaluate(head)
             .unwrap_or_else(|denied| Step::Answer(Box::new(self.refuse(denied, head))))
     }
@@ -107,6 +108,7 @@ impl RouteAuth {
 
     /// Decides about a request by its credential alone, for a handler that answers by itself.
     pub(crate) fn check(self: &Arc<Self>, head: &RequestHead<'_>) -> MaybeFuture<Result<Session, Denial>> {
+        self.state.report_missing_peer(*head);
         if let Err(denial) = self.state.guards.check_target(*head) {
             return MaybeFuture::Ready(Err(denial));
         }
