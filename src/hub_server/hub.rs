@@ -136,6 +136,9 @@ impl HubState {
 
     async fn answer(&self, request: &Request<()>, body: Result<Bytes, HubError>) -> FullResponse {
         let head = RequestHead::with_clock(request, &*self.clock);
+        if let Some(event) = self.guards.missing_peer(head) {
+            self.emit(&event);
+        }
         let route = Route::of(self, head.uri().path());
         let answered = match (self.guards.check_target(head), body) {
             (Err(denial), _) => Err(denial.into()),

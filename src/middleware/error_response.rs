@@ -257,6 +257,7 @@ pub(crate) fn is_authentication_error(reason: Reason) -> bool {
             | Reason::TokenChecksumMismatch
             | Reason::MissingCredential
             | Reason::UnknownToken
+            | Reason::UnsupportedToken
             | Reason::IncorrectPassword
     )
 }
@@ -306,6 +307,7 @@ const fn plain_json(reason: Reason) -> &'static str {
         Reason::TooLarge => json!("too large"),
         Reason::Unavailable => json!("unavailable"),
         Reason::UnknownToken => json!("unknown token"),
+        Reason::UnsupportedToken => json!("unsupported token"),
         Reason::IncorrectPassword => json!("wrong user or password"),
     }
 }
@@ -341,7 +343,7 @@ fn page_text(denial: &Denial) -> (&'static str, &'static str, &'static str) {
             "This server is for programs. They send a token in the field `Authorization: Bearer …`.",
             "Whoever runs the server can give you one.",
         ),
-        Reason::UnknownToken | Reason::TokenChecksumMismatch => (
+        Reason::UnknownToken | Reason::UnsupportedToken | Reason::TokenChecksumMismatch => (
             "This token is not known",
             "The token that came with this request is not one of this server's. It may be from an earlier start, or cut \
              short.",

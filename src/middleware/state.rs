@@ -183,6 +183,13 @@ impl AuthState {
         });
     }
 
+    /// Reports the first request whose peer is missing, so that no trusted proxy is recognised.
+    pub(crate) fn report_missing_peer(&self, head: RequestHead<'_>) {
+        if let Some(event) = self.guards.missing_peer(head) {
+            self.emit(&event);
+        }
+    }
+
     pub(crate) fn emit(&self, event: &Event<'_>) {
         if let Some(observer) = &self.observer {
             observer.observe(event);
