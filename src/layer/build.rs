@@ -138,14 +138,14 @@ impl AuthLayerBuilder {
                 Arc::clone(&clock),
                 self.observer.clone(),
             ),
-            error_responder: ErrorResponder {
+            error_responder: Arc::new(ErrorResponder {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
                 login_link,
                 login_path: logs_in.then_some(login_path),
                 json_answers: JsonAnswers::default(),
-            },
+            }),
             observer: self.observer,
             clock,
             form_timeout: self.form_timeout.unwrap_or(FormSubmission::TIMEOUT),
@@ -166,16 +166,18 @@ impl AuthLayerBuilder {
         let asks = !(self.shared_tokens.is_empty()
             && self.known_tokens.is_empty()
             && self.passwords.is_none()
-            && self.authenticators.is_empty());
+            && self.authenticators.is_empty()
+            && !self.custom_login_page);
         if asks != self.accepts_anyone {
             return Ok(());
         }
         Err(ConfigError::new(
             "authenticators",
             if asks {
-                "danger_accept_anyone() lets everybody in, so nothing else may be asked"
+                "danger_allow_anonymous() admits every request, so no other way to log in has an effect"
             } else {
-                "expected a token, a verifier of tokens or an authenticator; danger_accept_anyone() lets everybody in"
+                "expected a token, a password, an authenticator or a custom_login_page(); danger_allow_anonymous() admits \
+                 every request"
             },
         ))
     }

@@ -276,6 +276,18 @@ impl AuthLayerBuilder {
     /// Default: the gate's own. The page at [`login_path`](Self::login_path) is one of the guarded service's: it
     /// is open, and logs people in by [`AuthLayer::login`](super::AuthLayer::login). Logout and launch links
     /// stay the gate's.
+    ///
+    /// No password or token is needed beside it, where the page alone decides who logs in:
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use portcullis::{AuthLayer, Grant, Identity, RequestHead};
+    ///
+    /// let auth = AuthLayer::builder().custom_login_page().build()?;
+    /// # let form = http::Request::post("/login").header("host", "localhost").body(())?;
+    /// let cookies = auth.login(RequestHead::new(&form), Grant::new(Identity::new("alice")))?;
+    /// # Ok(()) }
+    /// ```
     pub fn custom_login_page(mut self) -> Self {
         self.custom_login_page = true;
         self
