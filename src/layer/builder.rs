@@ -14,13 +14,14 @@ use crate::{
     middleware::{ResponseStyle, challenge::Challenge},
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
+    session::grant::Grant,
     token::Token,
-    verify::{PasswordVerifier, TokenVerifier},
+    verify::{PasswordVerifier, TokenSet, TokenVerifier},
 };
 #[cfg(feature = "password")]
 use crate::{
     password::{PasswordHash, PasswordHashWriter, PasswordPolicy},
-    session::{grant::Grant, identity::Identity},
+    session::identity::Identity,
     verify::SharedPassword,
 };
 
@@ -86,6 +87,32 @@ impl AuthLayerBuilder {
     pub fn token(mut self, token: Token) -> Self {
         self.shared_tokens.push(token);
         self
+    }
+
+    /// Default: none. Admits requests with `token` as `grant` says: its identity, its scopes, until it expires.
+    ///
+    /// Otherwise as [`token`](Self::token): from the `Authorization` field, from the query, and in the login form. A
+    /// login by it has the same grant. For many tokens, or tokens that change while the server runs, use
+    /// [`bearer_tokens`](Self::bearer_tokens) with a [`TokenSet`].
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Grant, Identity, Token};
+    ///
+    /// let ci = Grant::new(Identity::new("ci")).with_scopes(["read"]);
+    /// let auth = AuthLayer::builder().token_with_grant(Token::generate(), ci).build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn token_with_grant(mut self, token: Token, grant: Grant) -> Self {
+        let tokens = TokenSet::new([(token, grant)]).expect("one token is a set");
+        let mut verifier = ConfiguredVerifier::new(tokens);
+        verifier.for_browsers = true;
+        self.known_tokens.push(verifier);
+        self
+    }
+
+    /// Whether a token logs browsers in by the query and the form.
+    pub(super) fn has_browser_tokens(&self) -> bool {
+        !self.shared_tokens.is_empty() || self.known_tokens.iter().any(|known| known.for_browsers)
     }
 
     /// Default: none. Whoever presents a token that `verifier` knows is let in; several may be given.
