@@ -95,6 +95,7 @@ impl AuthLayerBuilder {
                 logout_path,
                 tokens: self.shared_tokens.as_slice().into(),
                 verifiers: typed_verifiers.into(),
+                remember_me: self.remember_me,
                 shared,
             };
             self.add_login(page, &launch_links, &base_url, &mut endpoints);

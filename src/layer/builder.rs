@@ -61,6 +61,7 @@ pub struct AuthLayerBuilder {
     pub(super) challenge: Option<Challenge>,
     pub(super) login_path: Option<Box<str>>,
     pub(super) custom_login_page: bool,
+    pub(super) remember_me: bool,
     /// Who knows them, and whether people have names.
     pub(super) passwords: Option<(Arc<dyn PasswordVerifier>, bool)>,
     #[cfg(feature = "password")]
@@ -317,6 +318,15 @@ impl AuthLayerBuilder {
     /// ```
     pub fn custom_login_page(mut self) -> Self {
         self.custom_login_page = true;
+        self
+    }
+
+    /// Default: off, and every login lasts for [`session_lifetime`](Self::session_lifetime). Adds a checkbox "Keep me
+    /// logged in" to the login form. Without the tick, the browser forgets the login when it closes.
+    ///
+    /// For a login form of your own, see [`AuthLayer::login_for_browser_session`](super::AuthLayer::login_for_browser_session).
+    pub fn remember_me(mut self) -> Self {
+        self.remember_me = true;
         self
     }
 

@@ -31,7 +31,10 @@ use std::sync::Arc;
 use http::{HeaderValue, StatusCode};
 
 pub(crate) use self::shared_password::{PasswordChangeError, SharedPasswordControl};
-use self::{form::LoginForm, submission::LoginSubmission};
+use self::{
+    form::{LoginForm, REMEMBER},
+    submission::LoginSubmission,
+};
 use crate::{
     authenticate::login_payload::LoginPayload,
     cookies::SetCookies,
@@ -59,6 +62,8 @@ pub(crate) struct LoginPage {
     pub(crate) tokens: Arc<[Token]>,
     /// Who knows more tokens that may be typed, each worth what it is worth elsewhere.
     pub(crate) verifiers: Arc<[Arc<dyn TokenVerifier>]>,
+    /// Whether the form asks how long the browser keeps the login.
+    pub(crate) remember_me: bool,
     /// The one password that everybody shares, if there is one.
     pub(crate) shared: Option<Arc<dyn SharedPasswordControl>>,
 }
@@ -107,7 +112,11 @@ impl Endpoint for LoginPage {
         let arrival = LoginSubmission {
             gate: Arc::clone(gate),
             browser,
-            form: asked,
+            browser_session: self.remember_me && form.field(REMEMBER).is_none(),
+            form: LoginForm {
+                remember: asked.remember.map(|_| form.field(REMEMBER).is_some()),
+                ..asked
+            },
             next: self.next(head, &gate.error_responder.base_url),
             changes: self.shared.as_ref().map_or(0, |shared| shared.changes()),
             shared: self.shared.clone(),
@@ -204,6 +213,7 @@ impl LoginPage {
                 .may_change()
                 .then(|| target(if changes { "" } else { CHANGE })),
             is_password_change: changes,
+            remember: self.remember_me.then_some(false),
             xsrf,
             cookies,
             asks_for_username: visit.gate().passwords.asks_for_username(),
