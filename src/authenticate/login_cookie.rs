@@ -129,6 +129,9 @@ impl LoginCookieAuthenticator {
             let left = lifetime
                 .absolute_timeout()
                 .saturating_sub(now.saturating_duration_since(started));
+            let of_grant = login.grant.expires_at();
+            let of_grant = of_grant.map(|end| end.saturating_duration_since(now));
+            let left = of_grant.map_or(left, |of_grant| of_grant.min(left));
             let (issued_at, life, begin) = match lifetime.idle_timeout() {
                 // The time of the value is that of the login, as a Jupyter Server has it.
                 None => (started, left, None),
@@ -141,9 +144,13 @@ impl LoginCookieAuthenticator {
                 ..login.clone()
             };
             let payload = login_payload::to_payload(&login);
-            keys.jar
-                .for_host(host)
-                .set_cookie_with_age(payload.as_bytes(), issued_at, life, https)
+            keys.jar.for_host(host).set_cookie_with_age(
+                payload.as_bytes(),
+                issued_at,
+                life,
+                !login.browser_session,
+                https,
+            )
         })
     }
 

@@ -71,7 +71,7 @@ impl ResponseStyle {
 }
 
 /// All that a refusal needs to know besides itself.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct ErrorResponder {
     pub(crate) responses: ResponseStyle,
     pub(crate) challenge: Challenge,
@@ -111,6 +111,20 @@ impl ErrorResponder {
             }
         };
         response.map(B::from)
+    }
+
+    /// Gives the answer of a handler that returned a [`Denial`] the status and the challenge of this layer. An answer
+    /// that a layer further in has completed stays as it is.
+    pub(crate) fn complete<B>(&self, response: &mut Response<B>) {
+        let incomplete = response.extensions_mut().remove::<HandlerDenial>();
+        let Some(HandlerDenial(denial)) =
+            incomplete.filter(|HandlerDenial(denial)| denial.status() == response.status())
+        else {
+            return;
+        };
+        *response.status_mut() = self.status(&denial);
+        response.headers_mut().remove(WWW_AUTHENTICATE);
+        self.add_headers(&denial, response.headers_mut());
     }
 
     /// htmx goes to the address in `HX-Redirect`. A redirect's target it would put into the page that is shown.
@@ -192,6 +206,10 @@ impl ErrorResponder {
     }
 }
 
+/// Marks an answer that a handler made of a [`Denial`]: the handler does not know the challenge of the layer.
+#[derive(Clone)]
+struct HandlerDenial(Denial);
+
 /// The answer with the denial in its extensions.
 fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes> {
     response.extensions_mut().insert(denial);
@@ -228,12 +246,14 @@ pub(crate) fn page_response<B: From<Bytes>>(html: Bytes) -> Response<B> {
 }
 
 impl Denial {
-    /// The answer that tells this denial, for a handler that turns somebody away by itself.
+    /// Returns the answer that tells this denial, for a handler that refuses a request by itself.
     ///
-    /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
-    /// answer.
+    /// The layer in front of the handler adds its own [`Challenge`] on the way out; without a layer the realm is
+    /// `portcullis`. The denial is left in the extensions of the answer.
     pub fn into_response<B: From<Bytes>>(self, head: RequestHead<'_>) -> Response<B> {
-        ErrorResponder::default().refuse(self, head)
+        let mut response = ErrorResponder::default().refuse(self.clone(), head);
+        response.extensions_mut().insert(HandlerDenial(self));
+        response
     }
 }
 

@@ -109,7 +109,7 @@ where
             let (outcome, held) = match state.as_mut().project() {
                 StateProjection::Inner { future, afterwards } => {
                     let mut response = ready!(future.poll(context))?;
-                    mem::take(afterwards).apply_to(response.headers_mut());
+                    mem::take(afterwards).apply_to_response(&mut response);
                     return Poll::Ready(Ok(response.map(AuthBody::inner)));
                 }
                 StateProjection::Answer { response } => {

@@ -40,7 +40,7 @@ pub(crate) struct AuthState {
     pub(crate) external_login: Option<Arc<dyn ExternalLogin>>,
     pub(crate) revoked: Arc<RevokedSessions>,
     pub(crate) passwords: Arc<PasswordAttempts>,
-    pub(crate) error_responder: ErrorResponder,
+    pub(crate) error_responder: Arc<ErrorResponder>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long the body of a form may take to arrive.
