@@ -141,7 +141,9 @@ impl ErrorResponder {
     }
 
     fn page(&self, denial: &Denial, login: Option<&str>) -> Response<Bytes> {
-        let mut response = page_response(page_body(denial, login));
+        // Where browsers log in, they log out as well.
+        let logout = self.login_link.as_ref().map(|_| self.base_url.join("logout"));
+        let mut response = page_response(page_body(denial, login, logout.as_deref()));
         // The stand-in is for scripts; a person's browser knows what 503 means.
         *response.status_mut() = match self.status(denial) {
             StatusCode::BAD_GATEWAY => denial.status(),
@@ -216,7 +218,7 @@ fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes>
     response
 }
 
-fn page_body(denial: &Denial, login: Option<&str>) -> Bytes {
+fn page_body(denial: &Denial, login: Option<&str>, logout: Option<&str>) -> Bytes {
     let (title, first, second) = page_text(denial);
     if let Some(login) = login {
         return Page::new(title)
@@ -229,8 +231,31 @@ fn page_body(denial: &Denial, login: Option<&str>) -> Bytes {
     } else {
         denial.detail()
     };
-    Page::new(title).paragraph(first).muted(detail).finish()
+    let page = Page::new(title).paragraph(first).muted(detail);
+    // The query has another status.
+    if denial.status() != StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+        return page.finish();
+    }
+    let page = page.paragraph(
+        "Delete the cookies of this site in the settings of your browser, and load the page again. Every server of \
+         this host, whatever its port, can set cookies for all of them.",
+    );
+    match logout {
+        Some(logout) => with_cookie_removal(page, logout).finish(),
+        None => page.finish(),
+    }
 }
+
+/// Adds a button that removes the cookies of this server, which are too large to read.
+pub(crate) fn with_cookie_removal(page: Page, logout: &str) -> Page {
+    page.paragraph("You can also remove the cookies of this server alone. That logs this browser out here.")
+        .form(logout, "Remove the cookies of this server", |fields| {
+            fields.hidden(REMOVE_COOKIES, "1")
+        })
+}
+
+/// The field of the form by which a browser removes cookies that are too large to read.
+pub(crate) const REMOVE_COOKIES: &str = "remove_cookies";
 
 /// A page of the gate's own, with all that keeps it to itself.
 pub(crate) fn page_response<B: From<Bytes>>(html: Bytes) -> Response<B> {
