@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     #[serde(default = "cookie_secret_file")]
     cookie_secret_file: String,
     #[serde(default)]
+    container_secrets: bool,
+    #[serde(default)]
     trusted_proxies: Vec<String>,
     #[serde(default)]
     hosts: Vec<String>,
@@ -293,9 +295,18 @@ impl Settings {
 
     /// The keys of the login cookie: `JPY_COOKIE_SECRET`, else the file, which is made if it is missing.
     fn keyring(&self) -> Result<Keyring, Failure> {
-        let file = FileSource::cookie_secret(&self.cookie_secret_file).or_create();
+        let mut file = FileSource::cookie_secret(&self.cookie_secret_file).or_create();
+        if self.container_secrets {
+            file = file.container_secret();
+        }
         let source = SourceChain::new([Box::new(EnvSource::cookie_secret()), Box::new(file)]);
-        Ok(Keyring::load(&source)?)
+        Keyring::load(&source).map_err(|error| {
+            let setter = "call `FileSource::container_secret`";
+            error
+                .to_string()
+                .replace(setter, "set container_secrets = true")
+                .into()
+        })
     }
 
     /// The routes that a proxy needs to lead users to the hub, and on to everything with a `url`.
