@@ -22,19 +22,22 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::PathAndQuery
 use portcullis::{
     AllowedHosts, AuthLayer, Identity, PasswordHash, RequestHead, Session, TrustedProxies,
     authenticate::TokenSource,
+    event::{TracingObserver, request_span},
     middleware::Decision,
     request::Peer,
     verify::{MemoryPasswordStore, StoredPasswords},
 };
+
+use tower_http::trace::TraceLayer;
 
 use common::{
     connections::{Protocol, serve},
     cookie_secret,
     exit::{self, Failure},
     listen::listen,
+    log,
     room::Limits,
     shutdown::Stop,
-    startup,
 };
 
 #[path = "../common/mod.rs"]
@@ -81,6 +84,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
+    tracing_subscriber::fmt()
+        .with_writer(|| log::Stderr)
+        .with_ansi(false)
+        .init();
     let proxies = TrustedProxies::parse(&arguments.trusted_proxy.join(","))?;
     let auth = auth_layer(&arguments, proxies.clone())?;
     let state = ForwardAuth {
@@ -93,7 +100,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .layer(auth)
         .route("/auth", any(check))
         .route("/auth/nginx", any(check_for_nginx))
-        .with_state(state);
+        .with_state(state)
+        // Each line of the log names the request, without the tokens that its URL may hold.
+        .layer(TraceLayer::new_for_http().make_span_with(request_span));
 
     let listener = listen("127.0.0.1", arguments.port).await?;
     let address: SocketAddr = listener.local_addr()?;
@@ -129,7 +138,7 @@ fn auth_layer(arguments: &Arguments, proxies: TrustedProxies) -> Result<AuthLaye
         .token_sources([TokenSource::Authorization])
         // The pages are the application's, and do not know of an `_xsrf` of ours.
         .csrf_by_origin()
-        .observer(startup::log)
+        .observer(TracingObserver)
         .build()?)
 }
 
