@@ -156,8 +156,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
     }
 }
 
-/// Told as to a program: JSON, with the realm `portcullis`. [`Denial::into_response`] with the request's head tells
-/// each client in its own way.
+/// Told as to a program: JSON, with the challenge of the layer in front of the handler. [`Denial::into_response`] with
+/// the request's head tells each client in its own way.
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
         Self::into_response(self, RequestHead::new(&http::Request::new(())))

@@ -77,15 +77,15 @@ fn wait(
 
 /// The outcome, where an accepted grant that has expired is rejected: the one place where that is judged.
 pub(crate) fn unexpired(outcome: Outcome, now: impl FnOnce() -> UnixTime) -> Outcome {
-    match outcome {
-        Outcome::Authenticated(session) if session.grant().has_expired(now) => {
-            Outcome::Rejected(match session.auth_method() {
-                AuthMethod::Cookie => Reason::ExpiredCookie,
-                _ => Reason::ExpiredToken,
-            })
-        }
-        outcome => outcome,
+    if let Outcome::Authenticated(session) = &outcome
+        && session.grant().has_expired(now)
+    {
+        return Outcome::Rejected(match session.auth_method() {
+            AuthMethod::Cookie => Reason::ExpiredCookie,
+            _ => Reason::ExpiredToken,
+        });
     }
+    outcome
 }
 
 #[cfg(test)]

@@ -10,15 +10,16 @@ use super::{
     client_registry::ClientRegistry,
     hub::Hub,
     login_page::MemberPasswords,
-    state::HubState,
+    state::{HubState, ServerStopper},
     user::{HubUser, HubUsers},
 };
 use crate::{
     clock::{Clock, SystemClock},
     cookies::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
-    error::ConfigError,
+    error::{BackendError, ConfigError},
     event::Observer,
     html,
+    maybe_future::MaybeFuture,
     middleware::{PasswordAttempts, cookies::CsrfCookie},
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{
@@ -45,6 +46,7 @@ pub struct HubBuilder {
     version: Box<str>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
+    stopper: Option<Box<ServerStopper>>,
 }
 
 impl Hub {
@@ -75,6 +77,7 @@ impl HubBuilder {
             version: Self::VERSION.into(),
             clock: Arc::new(SystemClock),
             observer: None,
+            stopper: None,
         }
     }
 
@@ -223,6 +226,38 @@ impl HubBuilder {
         }
     }
 
+    /// Default: none, so that a request to stop a server gets 400. Stops the server of a user when a client of the API
+    /// asks for it, such as `jupyterhub-idle-culler`.
+    ///
+    /// It gets the names of the user and of the server, which is empty for the default one. After `Ok` the server counts
+    /// as stopped until it reports activity again; an error is answered by 503. The client needs the scope
+    /// `delete:servers` for the server's user.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{BackendError, MaybeFuture, hub_server::Hub, store::MemoryTokenStore};
+    ///
+    /// let hub = Hub::builder(MemoryTokenStore::new()).server_stopper(|user, _server| {
+    ///     let unit = format!("jupyter-{user}.service");
+    ///     MaybeFuture::from_future(async move {
+    ///         // `systemctl stop <unit>`
+    /// #       let _ = unit;
+    ///         Ok::<(), BackendError>(())
+    ///     })
+    /// });
+    /// ```
+    #[must_use]
+    pub fn server_stopper<F>(self, stop: F) -> Self
+    where
+        F: Fn(&str, &str) -> MaybeFuture<Result<(), BackendError>> + Send + Sync + 'static,
+    {
+        Self {
+            stopper: Some(Box::new(stop)),
+            ..self
+        }
+    }
+
     /// The hub.
     ///
     /// # Errors
@@ -284,7 +319,8 @@ impl HubBuilder {
             ),
             guards: self.guards.with_allowed_hosts(self.hosts),
             login_jar,
-            activities: ActivityLog::default(),
+            activities: ActivityLog::new(clock.now()),
+            stopper: self.stopper,
             clock,
             observer: self.observer,
             version: self.version,

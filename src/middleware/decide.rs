@@ -277,6 +277,7 @@ impl RouteAuth {
             by_authorization: varies && self.state.reads_authorization,
             token_in_url: head.uri().query().is_some() && Query::from_uri(head.uri()).has_token_parameter(),
             cors: self.state.guards.cors(*head),
+            error_responder: Some(Arc::clone(&self.state.error_responder)),
             ..ResponseAdditions::default()
         }
     }

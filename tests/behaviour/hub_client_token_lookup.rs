@@ -630,6 +630,27 @@ pub(crate) fn gives(hub: &FakeHub, token: &str) {
 }
 
 #[tokio::test]
+async fn a_login_cookie_ends_with_the_token_of_the_hub() {
+    let clock = TestClock::new(NOW);
+    for (told, expected) in [
+        (json!(3_600), 3_600),
+        (json!(0), 1_209_600),
+        (json!(null), 1_209_600),
+        (json!(99_000_000), 1_209_600),
+    ] {
+        let hub = FakeHub::that(alice());
+        let layer = gate(settings(&hub), &clock);
+        let mut browser = Browser::default();
+        let state = state(&browser.open(&layer, "/user/alice/").await);
+        let answer = json!({ "access_token": "abc", "expires_in": told, "token_type": "Bearer" });
+        hub.then(Does::Answers(200, answer.to_string().into_bytes()));
+        let target = format!("/user/alice/oauth_callback?code=c0de&state={state}");
+        let line = browser.open(&layer, &target).await.set_cookies().swap_remove(0);
+        assert!(line.contains(&format!("Max-Age={expected}")), "{told}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn a_login_goes_to_the_hub_and_back_to_the_page() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
