@@ -64,7 +64,7 @@ struct Arguments {
     allow_host: Vec<String>,
 
     /// File of the secret that signs cookies, made if it is missing
-    /// [default: jupyter_cookie_secret in $JUPYTER_RUNTIME_DIR].
+    /// [default: forward_auth_cookie_secret in $JUPYTER_RUNTIME_DIR].
     #[arg(long, value_name = "FILE")]
     cookie_secret_file: Option<PathBuf>,
 
@@ -130,6 +130,8 @@ fn auth_layer(arguments: &Arguments, proxies: TrustedProxies) -> Result<AuthLaye
         .password_verifier(StoredPasswords::new(users))
         .keyring(cookie_secret::keyring(
             arguments.cookie_secret_file.as_deref(),
+            "forward_auth_cookie_secret",
+            false,
             false,
         )?)
         .allowed_hosts(hosts)
