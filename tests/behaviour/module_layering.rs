@@ -28,7 +28,7 @@ const BESIDE: [(&str, &str); 14] = [
     ("authenticate", "verify"),
     ("cookies", "clock denial digest error random request secret"),
     ("error", "secret"),
-    ("event", "denial session"),
+    ("event", "denial request session"),
     ("middleware", "rate_limit request_policy"),
     ("hub_client", "oauth"),
     ("hub_server", "oauth"),
