@@ -18,7 +18,7 @@ use crate::{
     cookies::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
-    html,
+    html::PageStyle,
     middleware::{PasswordAttempts, cookies::CsrfCookie},
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{
@@ -45,6 +45,7 @@ pub struct HubBuilder {
     version: Box<str>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
+    page_style: PageStyle,
 }
 
 impl Hub {
@@ -75,6 +76,7 @@ impl HubBuilder {
             version: Self::VERSION.into(),
             clock: Arc::new(SystemClock),
             observer: None,
+            page_style: PageStyle::default(),
         }
     }
 
@@ -214,6 +216,16 @@ impl HubBuilder {
         }
     }
 
+    /// Default: no name, texts in English. How the pages of the hub look; texts that the layer does not have stay as they
+    /// are.
+    #[must_use]
+    pub fn page_style(self, style: PageStyle) -> Self {
+        Self {
+            page_style: style,
+            ..self
+        }
+    }
+
     /// Default: nobody. Who is told of logins, logouts and refusals.
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
@@ -269,7 +281,8 @@ impl HubBuilder {
             services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
             xsrf_cookie: CsrfCookie::new(keyring.clone(), &hub_url, true)?,
             xsrf_guard: CsrfTokens::new(keyring),
-            policy: policy(&registry),
+            policy: policy(&registry, &self.page_style),
+            page_style: self.page_style,
             tokens: StoredTokens::with_clock(Arc::clone(&self.store), Arc::clone(&clock)),
             store: self.store,
             base_url: self.base_url,
@@ -297,14 +310,14 @@ impl HubBuilder {
 
 /// The policy of our pages, and the clients as places that a form may lead to: browsers hold each redirect after a form
 /// against it.
-fn policy(registry: &ClientRegistry) -> HeaderValue {
+fn policy(registry: &ClientRegistry, style: &PageStyle) -> HeaderValue {
     let mut origins: Vec<&str> = registry
         .iter()
         .filter_map(|client| client::origin(&client.redirect_uri))
         .collect();
     origins.sort_unstable();
     origins.dedup();
-    let usual = html::CONTENT_SECURITY_POLICY.clone();
+    let usual = style.content_security_policy().clone();
     let own = "form-action 'self'";
     let policy = usual
         .to_str()

@@ -15,8 +15,8 @@ use tower_service::Service;
 
 use super::{request::HubRequest, response::HubError, route::Route, state::HubState, user::HubUsers};
 use crate::{
-    deadline::within, error::BoxError, html, maybe_future::BoxFuture,
-    middleware::error_response::FullResponse, request::head::RequestHead,
+    deadline::within, error::BoxError, maybe_future::BoxFuture, middleware::error_response::FullResponse,
+    request::head::RequestHead,
 };
 
 /// A hub: people log in here once, and services and single-user servers send them here to know who they are.
@@ -157,7 +157,7 @@ impl HubState {
                 if route.is_for_programs() {
                     trouble.into_json_response()
                 } else {
-                    trouble.into_html_response()
+                    trouble.into_html_response(&self.page_style)
                 }
             }
         };
@@ -165,7 +165,7 @@ impl HubState {
         headers.insert(&VERSION, self.version_field.clone());
         if headers
             .get(CONTENT_SECURITY_POLICY)
-            .is_some_and(|policy| policy == *html::CONTENT_SECURITY_POLICY)
+            .is_some_and(|policy| policy == self.page_style.content_security_policy())
         {
             headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         }

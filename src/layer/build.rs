@@ -137,6 +137,7 @@ impl AuthLayerBuilder {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
+                page_style: self.page_style,
                 login_link,
                 login_path: logs_in.then_some(login_path),
                 json_answers: JsonAnswers::default(),

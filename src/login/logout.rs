@@ -104,8 +104,9 @@ impl LogoutEndpoint {
             cookies.append_to(response.headers_mut());
             return response;
         }
-        let page = Page::new("You are logged out").paragraph("This browser is no longer logged in here.");
-        let mut response = page_response(page.link(&self.login_path, "Log in again").finish());
+        let page = Page::new(&gate.error_responder.page_style, "You are logged out")
+            .paragraph("This browser is no longer logged in here.");
+        let mut response = page_response(page.link(&self.login_path, "Log in again"));
         response.headers_mut().insert(
             &CLEAR_SITE_DATA,
             HeaderValue::from_static("\"cache\", \"storage\""),
@@ -123,14 +124,14 @@ impl LogoutEndpoint {
                 .xsrf_cookie
                 .session_token(session, visit.head, https, &mut cookies)
         });
-        let page = Page::new("Log out?")
+        let page = Page::new(&visit.gate().error_responder.page_style, "Log out?")
             .paragraph("Press the button to log out of this browser.")
             .form(&self.path, "Log out", |fields| {
                 if let Some(xsrf) = &xsrf {
                     fields.hidden("_xsrf", xsrf);
                 }
             });
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         *response.status_mut() = status;
         cookies.append_to(response.headers_mut());
         response
@@ -142,10 +143,10 @@ fn refuse_unread(visit: &EndpointRequest<'_>, denial: &Denial) -> FullResponse {
     visit
         .gate()
         .log_denied(denial.reason(), visit.head, &visit.target);
-    let page = Page::new("Not logged out").paragraph(
+    let page = Page::new(&visit.gate().error_responder.page_style, "Not logged out").paragraph(
         "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
     );
-    let mut response = page_response(page.finish());
+    let mut response = page_response(page);
     *response.status_mut() = denial.status();
     response
 }

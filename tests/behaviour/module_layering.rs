@@ -24,11 +24,12 @@ const FLOORS: [&str; 6] = [
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 14] = [
+const BESIDE: [(&str, &str); 15] = [
     ("authenticate", "verify"),
     ("cookies", "clock denial digest error random request secret"),
     ("error", "secret"),
     ("event", "denial session"),
+    ("html", "error"),
     ("middleware", "rate_limit request_policy"),
     ("hub_client", "oauth"),
     ("hub_server", "oauth"),
