@@ -20,6 +20,7 @@ use crate::{
     event::Observer,
     html::PageStyle,
     middleware::{PasswordAttempts, cookies::CsrfCookie},
+    rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{
         AllowedHosts, AllowedOrigins, CsrfMode, CsrfTokens, Origin, RequestPolicy, TrustedProxies,
@@ -46,6 +47,7 @@ pub struct HubBuilder {
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     page_style: PageStyle,
+    rate_limits: RateLimits,
 }
 
 impl Hub {
@@ -77,6 +79,7 @@ impl HubBuilder {
             clock: Arc::new(SystemClock),
             observer: None,
             page_style: PageStyle::default(),
+            rate_limits: RateLimits::new(),
         }
     }
 
@@ -226,6 +229,15 @@ impl HubBuilder {
         }
     }
 
+    /// Default: [`RateLimits::new`]. How many wrong passwords are checked.
+    #[must_use]
+    pub fn login_rate_limits(self, limits: RateLimits) -> Self {
+        Self {
+            rate_limits: limits,
+            ..self
+        }
+    }
+
     /// Default: nobody. Who is told of logins, logouts and refusals.
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
@@ -294,6 +306,7 @@ impl HubBuilder {
                 true,
                 Arc::clone(&clock),
                 self.observer.clone(),
+                self.rate_limits,
             ),
             guards: self.guards.with_allowed_hosts(self.hosts),
             login_jar,

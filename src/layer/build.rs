@@ -132,6 +132,7 @@ impl AuthLayerBuilder {
                 by_username.unwrap_or_default(),
                 Arc::clone(&clock),
                 self.observer.clone(),
+                self.rate_limits,
             ),
             error_responder: Arc::new(ErrorResponder {
                 responses: self.responses,

@@ -12,6 +12,7 @@ use crate::{
     cookies::{Keyring, Lifetime},
     event::Observer,
     middleware::{PageStyle, ResponseStyle, challenge::Challenge},
+    rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
     session::grant::Grant,
@@ -59,6 +60,7 @@ pub struct AuthLayerBuilder {
     pub(super) answers_for_any_host: bool,
     pub(super) responses: ResponseStyle,
     pub(super) page_style: PageStyle,
+    pub(super) rate_limits: RateLimits,
     pub(super) challenge: Option<Challenge>,
     pub(super) login_path: Option<Box<str>>,
     pub(super) custom_login_page: bool,
@@ -286,6 +288,12 @@ impl AuthLayerBuilder {
     /// Default: [`ResponseStyle::standard`]. How refusals are told.
     pub fn response_style(mut self, responses: ResponseStyle) -> Self {
         self.responses = responses;
+        self
+    }
+
+    /// Default: [`RateLimits::new`]. How many wrong passwords are checked.
+    pub fn login_rate_limits(mut self, limits: RateLimits) -> Self {
+        self.rate_limits = limits;
         self
     }
 
