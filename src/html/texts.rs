@@ -30,6 +30,9 @@ pub(super) const TEXTS: &[&str] = &[
     "Log in again",
     "Not logged out",
     "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
+    "Cookies removed",
+    "The cookies of this server were removed from this browser.",
+    "If the server still refuses them as too large, delete all cookies of this site in the settings of your browser.",
     // Launch links.
     "Open the server",
     "Open",
@@ -38,6 +41,10 @@ pub(super) const TEXTS: &[&str] = &[
     "A launch link opens once, and only for a short time.",
     "Open the newest link that the server printed, or log in.",
     // Refusals.
+    "Delete the cookies of this site in the settings of your browser, and load the page again. Every server of this host, \
+     whatever its port, can set cookies for all of them.",
+    "You can also remove the cookies of this server alone. That logs this browser out here.",
+    "Remove the cookies of this server",
     "The form was not processed, because it needs a login.",
     "What this login holds is too long for a cookie.",
     "You are not logged in",

@@ -10,15 +10,16 @@ use super::{
     client_registry::ClientRegistry,
     hub::Hub,
     login_page::MemberPasswords,
-    state::HubState,
+    state::{HubState, ServerStopper},
     user::{HubUser, HubUsers},
 };
 use crate::{
     clock::{Clock, SystemClock},
     cookies::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
-    error::ConfigError,
+    error::{BackendError, ConfigError},
     event::Observer,
     html::PageStyle,
+    maybe_future::MaybeFuture,
     middleware::{PasswordAttempts, cookies::CsrfCookie},
     rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
@@ -48,6 +49,7 @@ pub struct HubBuilder {
     observer: Option<Arc<dyn Observer>>,
     page_style: PageStyle,
     rate_limits: RateLimits,
+    stopper: Option<Box<ServerStopper>>,
 }
 
 impl Hub {
@@ -80,6 +82,7 @@ impl HubBuilder {
             observer: None,
             page_style: PageStyle::default(),
             rate_limits: RateLimits::new(),
+            stopper: None,
         }
     }
 
@@ -247,6 +250,38 @@ impl HubBuilder {
         }
     }
 
+    /// Default: none, so that a request to stop a server gets 400. Stops the server of a user when a client of the API
+    /// asks for it, such as `jupyterhub-idle-culler`.
+    ///
+    /// It gets the names of the user and of the server, which is empty for the default one. After `Ok` the server counts
+    /// as stopped until it reports activity again; an error is answered by 503. The client needs the scope
+    /// `delete:servers` for the server's user.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{BackendError, MaybeFuture, hub_server::Hub, store::MemoryTokenStore};
+    ///
+    /// let hub = Hub::builder(MemoryTokenStore::new()).server_stopper(|user, _server| {
+    ///     let unit = format!("jupyter-{user}.service");
+    ///     MaybeFuture::from_future(async move {
+    ///         // `systemctl stop <unit>`
+    /// #       let _ = unit;
+    ///         Ok::<(), BackendError>(())
+    ///     })
+    /// });
+    /// ```
+    #[must_use]
+    pub fn server_stopper<F>(self, stop: F) -> Self
+    where
+        F: Fn(&str, &str) -> MaybeFuture<Result<(), BackendError>> + Send + Sync + 'static,
+    {
+        Self {
+            stopper: Some(Box::new(stop)),
+            ..self
+        }
+    }
+
     /// The hub.
     ///
     /// # Errors
@@ -310,7 +345,8 @@ impl HubBuilder {
             ),
             guards: self.guards.with_allowed_hosts(self.hosts),
             login_jar,
-            activities: ActivityLog::default(),
+            activities: ActivityLog::new(clock.now()),
+            stopper: self.stopper,
             clock,
             observer: self.observer,
             version: self.version,

@@ -10,7 +10,13 @@ use super::{
     username::Username,
 };
 use crate::{
-    middleware::{cookies::is_https, error_response::FullResponse, form::UrlEncodedForm},
+    cookies::escape_path_segment,
+    html::Page,
+    middleware::{
+        cookies::is_https,
+        error_response::{FullResponse, page_response},
+        form::UrlEncodedForm,
+    },
     request::{head::RequestHead, page_request::is_urlencoded, percent},
     request_policy::EffectiveTarget,
 };
@@ -36,9 +42,14 @@ impl HubRequest<'_> {
             (Route::Home, &Method::GET | &Method::HEAD) => {
                 Ok(response::redirect_found(&hub.hub_url.join("home")))
             }
-            (Route::OutsideHub, _) => self.below_hub(),
-            (Route::Server(user), &Method::GET | &Method::HEAD) => self.absent_server(user.as_ref()).await,
-            (Route::Server(_), _) => Err(absent()),
+            (Route::OutsideHub, &Method::GET | &Method::HEAD) => self.below_hub(),
+            (Route::Server { user, server, .. }, &Method::GET | &Method::HEAD) => {
+                let names = (user.as_ref(), server.as_deref().unwrap_or_default());
+                self.absent_server(names, route.is_for_programs(self.head)).await
+            }
+            (Route::OutsideHub | Route::Server { .. }, _) => Err(absent()),
+            (Route::UserRedirect, &Method::GET | &Method::HEAD) => self.user_redirect().await,
+            (Route::ProxyError(Some(status)), &Method::GET | &Method::HEAD) => Ok(self.proxy_error(*status)),
             (Route::Login, &Method::GET | &Method::HEAD) => self.login_page().await,
             (Route::Login, &Method::POST) => self.log_in().await,
             (Route::Logout, &Method::GET | &Method::HEAD) => self.logout_page().await,
@@ -52,6 +63,10 @@ impl HubRequest<'_> {
             (Route::User, &Method::GET | &Method::HEAD) => self.current_user().await,
             (Route::Users, &Method::GET | &Method::HEAD) => self.users().await,
             (Route::UserByName(name), &Method::GET | &Method::HEAD) => self.user_named(name.as_ref()).await,
+            (Route::UserServer(name, server), &Method::DELETE) => {
+                self.stop_server(name.as_ref(), server.as_deref()).await
+            }
+            (Route::UserServer(..), _) => Ok(response::not_allowed("DELETE")),
             (Route::StoredTokens(name), &Method::GET | &Method::HEAD) => {
                 self.list_tokens(name.as_ref()).await
             }
@@ -64,7 +79,7 @@ impl HubRequest<'_> {
             (Route::Activity(_), _) => Ok(response::not_allowed("POST")),
             (Route::StoredToken(..), _) => Ok(response::not_allowed("DELETE, GET, HEAD")),
             (Route::Unknown { program: true }, _) => Err(HubError::Refused(StatusCode::NOT_FOUND, None)),
-            (Route::Unknown { program: false }, _) => Err(HubError::Refused(
+            (Route::ProxyError(None) | Route::Unknown { program: false }, _) => Err(HubError::Refused(
                 StatusCode::NOT_FOUND,
                 Some("The address is mistyped, or what was here is gone.".to_owned()),
             )),
@@ -87,17 +102,56 @@ impl HubRequest<'_> {
         )))
     }
 
-    /// Whoever comes here was sent by a proxy that has no route to the server.
-    async fn absent_server(&self, user: Option<&Username>) -> HubResult {
-        let Some(visitor) = self.visitor().await?.known() else {
-            return Ok(self.login_redirect());
+    /// A proxy that has no route to the server sent the request here.
+    async fn absent_server(
+        &self,
+        (user, server): (Option<&Username>, &str),
+        is_for_program: bool,
+    ) -> HubResult {
+        let scopes = match self.token_owner().await? {
+            Some(caller) => caller.scopes,
+            None => match self.visitor().await?.known() {
+                Some(visitor) => visitor.scopes(),
+                None if is_for_program => return Err(HubError::forbidden()),
+                None => return Ok(self.login_redirect()),
+            },
         };
         let user = user.ok_or_else(HubError::not_found_or_forbidden)?;
-        let scope = format!("access:servers!user={user}");
-        if !visitor.scopes().covers(&scope, &self.hub.members) {
+        let mut servers = ["", server].into_iter();
+        if !servers.any(|server| {
+            let scope = format!("access:servers!server={user}/{server}");
+            scopes.covers(&scope, &self.hub.members)
+        }) {
             return Err(HubError::not_found_or_forbidden());
         }
         Err(absent())
+    }
+
+    /// Leads a link that is the same for every user to the server of the user who follows it.
+    async fn user_redirect(&self) -> HubResult {
+        let Some(visitor) = self.visitor().await?.known() else {
+            return Ok(self.login_redirect());
+        };
+        let uri = self.head.uri();
+        let below = self.hub.hub_url.strip_prefix(uri.path()).unwrap_or_default();
+        let path = below.strip_prefix("user-redirect").unwrap_or_default();
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let user = escape_path_segment(visitor.member.name());
+        let server = self.hub.base_url.join(&format!("user/{user}"));
+        let path = if path.is_empty() { "/" } else { path };
+        Ok(response::redirect_found(&format!("{server}{path}{query}")))
+    }
+
+    /// The page for a proxy to show. The answer is 200, as the proxy adds the status itself.
+    fn proxy_error(&self, status: StatusCode) -> FullResponse {
+        let home = self.hub.hub_url.join("home");
+        let style = &self.hub.page_style;
+        let page = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Page::new(style, "Your server appears to be down")
+                .paragraph("It does not answer. Start it again, then reload this page."),
+            _ => Page::new(style, &status.to_string()).paragraph("The proxy cannot answer this request."),
+        };
+        page_response(page.link(&home, "Back to your home page"))
     }
 
     /// A redirect to the login page, and back here after.

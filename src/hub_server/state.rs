@@ -14,14 +14,19 @@ use crate::{
     clock::Clock,
     cookies::{CookieJar, CookieScope, Keyring},
     denial::Reason,
+    error::BackendError,
     event::{Event, Observer, RedactedPath},
     html::PageStyle,
+    maybe_future::MaybeFuture,
     middleware::{PasswordAttempts, cookies::CsrfCookie, error_response::FullResponse},
     request::{base_url::BaseUrl, head::RequestHead},
     request_policy::{CsrfTokens, RequestPolicy},
     store::HubStore,
     verify::StoredTokens,
 };
+
+/// Stops the server of a user, by both names.
+pub(crate) type ServerStopper = dyn Fn(&str, &str) -> MaybeFuture<Result<(), BackendError>> + Send + Sync;
 
 /// What all handles of a hub share.
 pub(crate) struct HubState {
@@ -42,6 +47,7 @@ pub(crate) struct HubState {
     /// A cookie of old hubs, still taken away.
     pub(crate) services_scope: CookieScope,
     pub(crate) activities: ActivityLog,
+    pub(crate) stopper: Option<Box<ServerStopper>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) version: Box<str>,

@@ -161,7 +161,7 @@ impl HubRequest<'_> {
     }
 
     /// Who calls, and the member of this name, if the caller holds the scope for them.
-    async fn owner(
+    pub(crate) async fn owner(
         &self,
         name: Option<&Username>,
         scope: &str,

@@ -259,6 +259,9 @@ impl AuthLayerBuilder {
     }
 
     /// Default: none. Proxies whose `X-Forwarded-*` is believed.
+    ///
+    /// They are recognised by their address, so requests need a [`Peer`]: see [`peer_extractor`](Self::peer_extractor).
+    /// [`Event::PeerAddressMissing`](crate::Event::PeerAddressMissing) reports a request without one.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.guards = self.guards.with_trusted_proxies(proxies);
         self
@@ -280,6 +283,26 @@ impl AuthLayerBuilder {
 
     /// Default: a [`Peer`] in the request's extensions. One more place where the peer is found, such as axum's
     /// `ConnectInfo`.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::{Router, extract::ConnectInfo, routing::get};
+    /// use portcullis::{AuthLayer, Token, TrustedProxies, request::Peer};
+    ///
+    /// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    /// let auth = AuthLayer::builder()
+    ///     .token(Token::generate())
+    ///     .trusted_proxies(TrustedProxies::parse("127.0.0.1")?)
+    ///     .peer_extractor(|extensions| Some(Peer::Ip(extensions.get::<ConnectInfo<SocketAddr>>()?.0)))
+    ///     .build()?;
+    /// let app = Router::new().route("/", get("hello")).layer(auth);
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn peer_extractor(mut self, find: fn(&Extensions) -> Option<Peer>) -> Self {
         self.guards = self.guards.with_peer_extractor(find);
         self

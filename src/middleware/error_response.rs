@@ -142,7 +142,9 @@ impl ErrorResponder {
     }
 
     fn page(&self, denial: &Denial, login: Option<&str>) -> Response<Bytes> {
-        let mut response = page_response(denial_page(denial, &self.page_style, login));
+        // Where browsers log in, they log out as well.
+        let logout = self.login_link.as_ref().map(|_| self.base_url.join("logout"));
+        let mut response = page_response(denial_page(denial, &self.page_style, login, logout.as_deref()));
         // The stand-in is for scripts; a person's browser knows what 503 means.
         *response.status_mut() = match self.status(denial) {
             StatusCode::BAD_GATEWAY => denial.status(),
@@ -217,7 +219,12 @@ fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes>
     response
 }
 
-fn denial_page<'a>(denial: &Denial, style: &'a PageStyle, login: Option<&str>) -> Page<'a> {
+fn denial_page<'a>(
+    denial: &Denial,
+    style: &'a PageStyle,
+    login: Option<&str>,
+    logout: Option<&str>,
+) -> Page<'a> {
     let (title, first, second) = page_text(denial);
     if let Some(login) = login {
         return Page::new(style, title)
@@ -229,8 +236,31 @@ fn denial_page<'a>(denial: &Denial, style: &'a PageStyle, login: Option<&str>) -
     } else {
         denial.detail()
     };
-    Page::new(style, title).paragraph(first).muted(detail)
+    let page = Page::new(style, title).paragraph(first).muted(detail);
+    // The query has another status.
+    if denial.status() != StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+        return page;
+    }
+    let page = page.paragraph(
+        "Delete the cookies of this site in the settings of your browser, and load the page again. Every server of \
+         this host, whatever its port, can set cookies for all of them.",
+    );
+    match logout {
+        Some(logout) => with_cookie_removal(page, logout),
+        None => page,
+    }
 }
+
+/// Adds a button that removes the cookies of this server, which are too large to read.
+pub(crate) fn with_cookie_removal<'a>(page: Page<'a>, logout: &str) -> Page<'a> {
+    page.paragraph("You can also remove the cookies of this server alone. That logs this browser out here.")
+        .form(logout, "Remove the cookies of this server", |fields| {
+            fields.hidden(REMOVE_COOKIES, "1")
+        })
+}
+
+/// The field of the form by which a browser removes cookies that are too large to read.
+pub(crate) const REMOVE_COOKIES: &str = "remove_cookies";
 
 /// A page of the gate's own, with all that keeps it to itself.
 pub(crate) fn page_response<B: From<Bytes>>(page: Page<'_>) -> Response<B> {
@@ -278,6 +308,7 @@ pub(crate) fn is_authentication_error(reason: Reason) -> bool {
             | Reason::TokenChecksumMismatch
             | Reason::MissingCredential
             | Reason::UnknownToken
+            | Reason::UnsupportedToken
             | Reason::IncorrectPassword
     )
 }
@@ -327,6 +358,7 @@ const fn plain_json(reason: Reason) -> &'static str {
         Reason::TooLarge => json!("too large"),
         Reason::Unavailable => json!("unavailable"),
         Reason::UnknownToken => json!("unknown token"),
+        Reason::UnsupportedToken => json!("unsupported token"),
         Reason::IncorrectPassword => json!("wrong user or password"),
     }
 }
@@ -362,7 +394,7 @@ fn page_text(denial: &Denial) -> (&'static str, &'static str, &'static str) {
             "This server is for programs. They send a token in the field `Authorization: Bearer …`.",
             "Whoever runs the server can give you one.",
         ),
-        Reason::UnknownToken | Reason::TokenChecksumMismatch => (
+        Reason::UnknownToken | Reason::UnsupportedToken | Reason::TokenChecksumMismatch => (
             "This token is not known",
             "The token that came with this request is not one of this server's. It may be from an earlier start, or cut \
              short.",
@@ -410,6 +442,7 @@ mod tests {
         let page_style = PageStyle::default().with_texts("zh", texts).expect("known texts");
         let responder = ErrorResponder {
             page_style,
+            login_link: Some("/login".into()),
             ..ErrorResponder::default()
         };
         for (reason, login) in [
@@ -421,6 +454,7 @@ mod tests {
             (Reason::DisallowedHost, None),
             (Reason::InsufficientScope, None),
             (Reason::Malformed, None),
+            (Reason::TooLarge, None),
             (Reason::RateLimited, None),
             (Reason::Unavailable, None),
         ] {

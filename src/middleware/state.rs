@@ -129,13 +129,20 @@ impl AuthState {
                 let identity = login.grant.identity();
                 self.emit(&Event::LoggedOut { identity, client });
             }
+        }
+        self.remove_cookies(head, https, cookies);
+        Ok(())
+    }
+
+    /// Removes the cookies of this server, on every path they may live on. No login ends by this.
+    pub(crate) fn remove_cookies(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
+        if let Some(login_cookie) = &self.login_cookie {
             login_cookie.remove(head, https, cookies);
         }
         if let Some(elsewhere) = &self.external_login {
             elsewhere.remove_cookies(head, https, true, cookies);
         }
         self.xsrf_cookie.remove(https, cookies);
-        Ok(())
     }
 
     /// Makes and reads cookies with other keys from now on, which ends every login.
@@ -182,6 +189,13 @@ impl AuthState {
             path,
             client,
         });
+    }
+
+    /// Reports the first request whose peer is missing, so that no trusted proxy is recognised.
+    pub(crate) fn report_missing_peer(&self, head: RequestHead<'_>) {
+        if let Some(event) = self.guards.missing_peer(head) {
+            self.emit(&event);
+        }
     }
 
     pub(crate) fn emit(&self, event: &Event<'_>) {

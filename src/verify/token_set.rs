@@ -171,7 +171,10 @@ impl TokenSet {
 
 impl TokenVerifier for TokenSet {
     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
-        MaybeFuture::Ready(self.known(token.hash()).unwrap_or_else(|| unknown(token)))
+        let known = (!token.is_oversized())
+            .then(|| self.known(token.hash()))
+            .flatten();
+        MaybeFuture::Ready(known.unwrap_or_else(|| unknown(token)))
     }
 
     fn verify_hash(&self, hash: TokenHash) -> MaybeFuture<Verification> {

@@ -131,9 +131,16 @@ async fn every_text_of_the_login_logout_and_launch_pages_can_be_translated() {
         pages.push(page(layer, "/logout").await);
         pages.push(page(layer, "/launch?token=x").await);
     }
+    let too_large = "x".repeat(17_000);
+    for form in ["", "remove_cookies=1"] {
+        let lines = format!(
+            "POST /logout\ncontent-type: application/x-www-form-urlencoded\nsec-fetch-site: same-origin\ncookie: a={too_large}"
+        );
+        pages.push(send(&by_token, request(&lines).map(|_| Full::from(form))).await);
+    }
     pages.push(page(&changing, "/login?change=password").await);
     let kinds: std::collections::BTreeSet<u16> = pages.iter().map(|page| page.status.as_u16()).collect();
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [200, 401, 403, 429]);
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [200, 401, 403, 429, 431]);
     for page in pages {
         assert!(page.text.contains("<html lang=\"zh\">"), "{page:?}");
         let english = |text: &str| text.contains(|character: char| character.is_ascii_alphabetic());

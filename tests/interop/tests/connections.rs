@@ -353,3 +353,31 @@ fn a_request_that_takes_long_is_answered() {
     let answer = try_request(&server.address, "GET", "/", &[]).expect("an answer");
     assert_eq!((answer.status, &*answer.body), (200, "ok"));
 }
+
+#[test]
+fn a_server_told_no_address_or_a_star_answers_by_ipv4_and_ipv6() {
+    let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    if !has_ipv6 {
+        println!("this machine has no IPv6: only IPv4 is tested");
+    }
+    // `http://:8888/`, as a hub says it that leaves the address to the server.
+    let no_host = "JUPYTERHUB_SERVICE_URL=$(echo \"$JUPYTERHUB_SERVICE_URL\" | sed s/127.0.0.1//)";
+    for (name, shell, arguments) in [
+        ("hub_service", no_host, &[][..]),
+        ("single_user", no_host, &[]),
+        ("gateway", "true", &["--ip", "*"]),
+        ("notebook_server", "true", &["--ip", "*"]),
+        ("notebook_server", "true", &["--ip", ""]),
+        ("proxy", "true", &["--ip", "*"]),
+    ] {
+        let server = Server::start(name, shell, arguments);
+        let ipv6 = server.address.replace("127.0.0.1", "[::1]");
+        for address in [Some(&server.address), has_ipv6.then_some(&ipv6)]
+            .into_iter()
+            .flatten()
+        {
+            let answer = try_request(address, "GET", "/", &[]);
+            assert!(answer.is_ok(), "{name} {arguments:?} at {address}: {answer:?}");
+        }
+    }
+}
