@@ -34,6 +34,7 @@ mod request_matrix;
 mod secret_file_races;
 mod secret_scanner;
 mod secrets_not_leaked;
+mod serde_values;
 mod session_lifetime;
 #[cfg(feature = "sqlite")]
 mod stores;

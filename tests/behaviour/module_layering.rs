@@ -20,7 +20,7 @@ const FLOORS: [&str; 6] = [
     "authenticate verify authorizer",
     "request_policy rate_limit middleware",
     "login launch_link jupyter oauth hub_client hub_server",
-    "layer extract grpc testing",
+    "layer extract grpc serde_values testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
