@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     denial::{Denial, Reason},
     error::BackendError,
-    html::Page,
+    html::{Page, PageStyle},
     middleware::error_response::{FullResponse, NO_STORE, page_response, redirect},
     oauth::{OAuthError, OAuthErrorKind},
     store::StoreError,
@@ -79,7 +79,7 @@ impl HubError {
     }
 
     /// For a person.
-    pub(crate) fn into_html_response(self) -> FullResponse {
+    pub(crate) fn into_html_response(self, style: &PageStyle) -> FullResponse {
         let title = match self.status() {
             StatusCode::BAD_REQUEST => "This request cannot be read",
             StatusCode::FORBIDDEN => "Not allowed",
@@ -89,11 +89,8 @@ impl HubError {
             StatusCode::SERVICE_UNAVAILABLE => "Please try again in a moment",
             _ => "Something is wrong",
         };
-        let mut response = page_response(
-            Page::new(title)
-                .paragraph(&self.message().unwrap_or_default())
-                .finish(),
-        );
+        let mut response =
+            page_response(Page::new(style, title).paragraph(&self.message().unwrap_or_default()));
         *response.status_mut() = self.status();
         self.with_fields(response)
     }
