@@ -17,7 +17,7 @@ use portcullis::{
 use serde::Deserialize;
 use tokio::{process::Command, time::timeout};
 
-use super::common::{exit::Failure, log, startup};
+use super::common::{exit::Failure, log, proxy_api::escaped, startup};
 
 /// How long a command that stops a server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -330,10 +330,10 @@ impl Settings {
             let named = if server.name.is_empty() {
                 String::new()
             } else {
-                format!("{}/", server.name)
+                format!("{}/", escaped(&server.name))
             };
             routes.extend(server.url.as_ref().map(|url| Route {
-                spec: base_url.join(&format!("user/{}/{named}", server.user)),
+                spec: base_url.join(&format!("user/{}/{named}", escaped(&server.user))),
                 target: url.clone(),
                 data: vec![
                     ("user", server.user.clone()),
