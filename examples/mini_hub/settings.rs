@@ -276,9 +276,11 @@ impl Settings {
             }
             hub = hub.client(client);
         }
-        let commands: HashMap<_, _> = self
+        let with_command = self
             .servers
             .iter()
+            .filter(|server| !server.stop_command.is_empty());
+        let commands: HashMap<_, _> = with_command
             .map(|server| {
                 (
                     (server.user.clone(), server.name.clone()),
@@ -286,10 +288,12 @@ impl Settings {
                 )
             })
             .collect();
-        let hub = hub.server_stopper(move |user, server| {
-            let command = commands.get(&(user.to_owned(), server.to_owned()));
-            MaybeFuture::from_future(stop(command.cloned().unwrap_or_default()))
-        });
+        if !commands.is_empty() {
+            hub = hub.server_stopper(move |user, server| {
+                let command = commands.get(&(user.to_owned(), server.to_owned()));
+                MaybeFuture::from_future(stop(command.cloned().unwrap_or_default()))
+            });
+        }
         Ok(hub.password_verifier(StoredPasswords::new(MemoryPasswordStore::from_grants(users)?)))
     }
 

@@ -166,7 +166,7 @@ impl HubState {
                 if route.is_for_programs(head) {
                     trouble.into_json_response()
                 } else {
-                    trouble.into_html_response()
+                    trouble.into_html_response(&self.hub_url.join("home"))
                 }
             }
         };
