@@ -131,8 +131,16 @@ impl ProxyApi {
         spec: &str,
         body: String,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        let fault = |error: &dyn std::fmt::Display| {
-            Failure::from(format!("the proxy at {} does not answer: {error}", self.url))
+        let fault = |error: &dyn std::error::Error| {
+            // The last cause tells most: that the connection was refused.
+            let mut cause = error;
+            while let Some(deeper) = cause.source() {
+                cause = deeper;
+            }
+            Failure::from(format!(
+                "the proxy's API at {} does not answer: {cause}; is the proxy running?",
+                self.url
+            ))
         };
         let request = Request::builder()
             .method(method)
@@ -152,7 +160,7 @@ impl ProxyApi {
             let body = Limited::new(body, LIMIT)
                 .collect()
                 .await
-                .map_err(|error| fault(&error))?;
+                .map_err(|error| fault(&*error))?;
             Ok((parts.status, body.to_bytes()))
         };
         timeout(ANSWER, answered).await.map_err(|error| fault(&error))?

@@ -123,7 +123,7 @@ impl Settings {
     ///
     /// If it cannot be read, is no TOML, or says something unknown.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let wrong = |what: String| Failure::from(format!("{}: {what}", path.display()));
+        let wrong = |what: String| Failure::from(format!("--config {}: {what}", path.display()));
         let mut file = File::open(path).map_err(|error| wrong(error.to_string()))?;
         let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
         let mut text = String::new();
