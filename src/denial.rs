@@ -37,6 +37,9 @@ pub enum Reason {
     Unavailable,
     /// A well-formed token that nobody knows.
     UnknownToken,
+    /// A token longer than this server's own, such as a JWT that a proxy added. An optional route admits the request as
+    /// anonymous.
+    UnsupportedToken,
     /// The user or the password is wrong; which, is not told.
     IncorrectPassword,
 }
@@ -55,6 +58,7 @@ impl Reason {
             | Self::TokenChecksumMismatch
             | Self::MissingCredential
             | Self::UnknownToken
+            | Self::UnsupportedToken
             | Self::IncorrectPassword => StatusCode::UNAUTHORIZED,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -79,6 +83,7 @@ impl Reason {
             Self::TooLarge => "too large",
             Self::Unavailable => "unavailable",
             Self::UnknownToken => "unknown token",
+            Self::UnsupportedToken => "unsupported token",
             Self::IncorrectPassword => "wrong user or password",
         }
     }

@@ -198,6 +198,17 @@ impl FormFields<'_> {
         self.0.push_str("</select>");
     }
 
+    /// A labelled checkbox, whose value is `on` if it is ticked.
+    pub(crate) fn checkbox(&mut self, name: &str, label: &str, ticked: bool) {
+        let ticked = if ticked { " checked" } else { "" };
+        let _ = write!(
+            self.0,
+            "<label class=\"check\"><input type=\"checkbox\" name=\"{name}\"{ticked}> "
+        );
+        push_escaped(self.0, label);
+        self.0.push_str("</label>");
+    }
+
     /// A labelled field that must be filled in. The first of a page is where typing begins.
     pub(crate) fn field(&mut self, kind: FieldKind, name: &str, label: &str, first: bool) {
         self.filled_field(kind, name, label, first, "");

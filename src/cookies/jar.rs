@@ -236,7 +236,7 @@ impl HostCookieJar<'_> {
     }
 
     /// The `Set-Cookie` line of a login that began before: its value is as old as `issued_at`, its place in the
-    /// browser ends after `life`.
+    /// browser ends after `life`, or when the browser closes unless it is `persistent`.
     ///
     /// # Errors
     ///
@@ -246,6 +246,7 @@ impl HostCookieJar<'_> {
         payload: &[u8],
         issued_at: UnixTime,
         life: Duration,
+        persistent: bool,
         https: bool,
     ) -> Result<HeaderValue, CookieError> {
         let times = CookieTimes {
@@ -253,7 +254,11 @@ impl HostCookieJar<'_> {
             issued_at,
             max_age: life,
         };
-        self.line(payload, times, https)
+        let value = self.jar.form.encode(self.place(), payload, times);
+        let max_age = persistent.then_some(life);
+        self.jar
+            .scope
+            .set_cookie_header(&self.name, &value, max_age, https)
     }
 
     /// Opens every cookie of this name in a request, however many there are: planted ones must not hide the one that

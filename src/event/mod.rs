@@ -59,6 +59,11 @@ pub enum Event<'a> {
     /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::request::Peer) into
     /// requests, and name the proxies that are in front.
     ClientAddressUnknown,
+    /// `trusted_proxies` is set, but a request has no peer address, so no proxy is trusted: cookies are not `Secure` behind
+    /// TLS that ends at the proxy, and the rate limit does not tell clients apart. Reported once by each layer and hub.
+    ///
+    /// Insert a [`Peer`](crate::request::Peer) into requests, or name the place where it is found by `peer_extractor`.
+    PeerAddressMissing,
     /// Somebody came in by a password whose stored hash is weak and stays so: set the password anew.
     WeakPasswordHash {
         /// Who.

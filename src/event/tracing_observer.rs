@@ -44,6 +44,12 @@ impl Observer for TracingObserver {
             Event::ClientAddressUnknown => {
                 tracing::warn!(target: TARGET, "passwords are throttled by account alone: clients have no address");
             }
+            Event::PeerAddressMissing => {
+                tracing::warn!(
+                    target: TARGET,
+                    "`trusted_proxies` is set but requests have no peer address: call `peer_extractor` or insert a `Peer`"
+                );
+            }
             Event::WeakPasswordHash { identity } => {
                 tracing::warn!(target: TARGET, username = identity.username(), "the stored hash of the password is weak");
             }

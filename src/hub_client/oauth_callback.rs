@@ -1,6 +1,6 @@
 //! The login at the hub, and the way back from it.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header::RETRY_AFTER};
 
@@ -11,7 +11,7 @@ use super::{
     shares::Share,
 };
 use crate::{
-    cookies::{RequestCookies, SetCookies},
+    cookies::{Lifetime, RequestCookies, SetCookies},
     digest::sha256,
     error::{BackendError, BoxError},
     event::{Event, RedactedPath},
@@ -223,7 +223,7 @@ impl CodeExchange {
             https,
         } = self;
         let clock = &*gate.clock;
-        let unavailable = |error: BoxError, retry_after: std::time::Duration| {
+        let unavailable = |error: BoxError, retry_after: Duration| {
             let unavailable = BackendError::new(error).with_retry_after(retry_after);
             gate.emit(&Event::Unavailable {
                 error: &**unavailable.cause(),
@@ -264,7 +264,7 @@ impl CodeExchange {
                 });
                 return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
-            Err(failure) => return unavailable(failure.into(), std::time::Duration::from_secs(5)),
+            Err(failure) => return unavailable(failure.into(), Duration::from_secs(5)),
         };
         let token = answer.access_token();
         let head = RequestHead::new(&head).replace_clock(clock);
@@ -291,9 +291,18 @@ impl CodeExchange {
             client,
         });
         let mut set = SetCookies::default();
-        match hub.jar.set_cookie(token.expose(), clock.now(), https) {
+        let mut jar = hub.jar.clone();
+        // The cookie ends with the token; 0 says nothing.
+        let life = answer
+            .expires_in()
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs);
+        if let Some(life) = life.filter(|life| *life < jar.lifetime().absolute_timeout()) {
+            jar = jar.with_lifetime(Lifetime::absolute(life));
+        }
+        match jar.set_cookie(token.expose(), clock.now(), https) {
             Ok(line) => set.push_overriding(line),
-            Err(error) => return unavailable(error.into(), std::time::Duration::from_secs(5)),
+            Err(error) => return unavailable(error.into(), Duration::from_secs(5)),
         }
         gate.xsrf_cookie
             .renew(&session_by_cookie(grant, &hash), https, &mut set);
@@ -311,7 +320,7 @@ impl HubAuthInner {
         &self,
         status: StatusCode,
         text: &str,
-        retry_after: Option<std::time::Duration>,
+        retry_after: Option<Duration>,
         cookies: Option<SetCookies>,
     ) -> FullResponse {
         let page = Page::new("The login did not work")

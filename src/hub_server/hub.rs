@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::{request::HubRequest, response::HubError, route::Route, state::HubState, user::HubUsers};
 use crate::{
-    deadline::within, error::BoxError, html, maybe_future::BoxFuture,
+    deadline::within, error::BoxError, event::Event, html, maybe_future::BoxFuture,
     middleware::error_response::FullResponse, request::head::RequestHead,
 };
 
@@ -145,6 +145,9 @@ impl HubState {
 
     async fn answer(&self, request: &Request<()>, body: Result<Bytes, HubError>) -> FullResponse {
         let head = RequestHead::with_clock(request, &*self.clock);
+        if self.guards.is_first_without_peer(head) {
+            self.emit(&Event::PeerAddressMissing);
+        }
         let route = Route::of(self, head.uri().path());
         let answered = match (self.guards.check_target(head), body) {
             (Err(denial), _) => Err(denial.into()),

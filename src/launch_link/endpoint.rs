@@ -10,7 +10,7 @@ use crate::{
     middleware::{
         Browser,
         endpoint::{Endpoint, EndpointRequest},
-        error_response::{FullResponse, page_response},
+        error_response::{FullResponse, page_response, redirect},
         form::UrlEncodedForm,
     },
     request::query::{Query, TokenBuffer},
@@ -40,6 +40,14 @@ impl LaunchLinkStore {
             .ok()
             .flatten();
         let Some(launch) = token.and_then(|token| self.redeem(token, &*gate.clock)) else {
+            // The browser that the link has logged in opens it again.
+            let session = visit.permitted_session();
+            let next = token
+                .zip(session)
+                .and_then(|(token, session)| self.next_of_used(token, session.identity(), &*gate.clock));
+            if let Some(next) = next {
+                return redirect(StatusCode::SEE_OTHER, HeaderValue::from(&next));
+            }
             gate.log_denied(Reason::UnknownToken, visit.head, &visit.target);
             let page = Page::new("This link was used already")
                 .paragraph("A launch link opens once, and only for a short time.")
@@ -49,6 +57,9 @@ impl LaunchLinkStore {
             return response;
         };
         let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
+        if let Some(token) = token {
+            self.record_use(token, &identity, launch.next().clone(), &*gate.clock);
+        }
         let (login, next) = (Some(Grant::new(identity)), HeaderValue::from(launch.next()));
         let browser = Browser::of(gate, visit.head, &visit.target);
         browser.log_in_and_redirect(gate, login, StatusCode::SEE_OTHER, next)

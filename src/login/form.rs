@@ -21,12 +21,17 @@ const FORBIDDEN: &str = "The password cannot be changed here.";
 const WRONG: &str = "Invalid credentials. Please try again.";
 const NOT_KEPT: &str = "The new password could not be stored. The old one still holds.";
 
+/// The field of the checkbox "Keep me logged in".
+pub(super) const REMEMBER: &str = "remember";
+
 /// What a visitor is shown, with all that the answer to the form needs later.
 pub(super) struct LoginForm {
     pub(super) action: String,
     /// Where the other form is, if there are two.
     pub(super) alternate_url: Option<String>,
     pub(super) is_password_change: bool,
+    /// Whether "Keep me logged in" is ticked, where the form has that checkbox.
+    pub(super) remember: Option<bool>,
     pub(super) xsrf: String,
     pub(super) cookies: SetCookies,
     pub(super) asks_for_username: bool,
@@ -58,6 +63,9 @@ impl LoginForm {
                     let kind = FieldKind::NewPassword;
                     fields.field(kind, "new_password", "New password", false);
                     fields.field(kind, "new_password_again", "The new password again", false);
+                }
+                if let Some(ticked) = self.remember {
+                    fields.checkbox(REMEMBER, "Keep me logged in", ticked);
                 }
             });
         let page = match &self.alternate_url {

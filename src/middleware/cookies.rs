@@ -4,7 +4,6 @@ use http::HeaderValue;
 
 use crate::{
     authenticate::{LoginCookieAuthenticator, login_payload::LoginPayload},
-    clock::UnixTime,
     cookies::{CookieName, CookieScope, DistinctValues, Keyring, RequestCookies, SetCookies},
     denial::Denial,
     error::ConfigError,
@@ -225,12 +224,10 @@ pub(crate) struct LoginCookie(pub(crate) LoginCookieAuthenticator);
 
 impl LoginCookie {
     /// The login that a request to log in `username` goes on with, if its cookie is of one.
-    pub(crate) fn started_at(&self, head: RequestHead<'_>, username: &str) -> Option<UnixTime> {
-        let logins = self.logins(head);
-        let same = logins
-            .iter()
-            .filter(|login| login.grant.identity().username() == username);
-        same.filter_map(|login| login.started_at).min()
+    pub(crate) fn continued(&self, head: RequestHead<'_>, username: &str) -> Option<LoginPayload> {
+        let same = self.logins(head).into_iter();
+        let same = same.filter(|login| login.grant.identity().username() == username);
+        same.min_by_key(|login| login.started_at)
     }
 
     /// Adds the line by which the login of this request goes on, which gives way to a handler's own.

@@ -71,7 +71,7 @@ impl ResponseStyle {
 }
 
 /// All that a refusal needs to know besides itself.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct ErrorResponder {
     pub(crate) responses: ResponseStyle,
     pub(crate) challenge: Challenge,
@@ -113,6 +113,20 @@ impl ErrorResponder {
         response.map(B::from)
     }
 
+    /// Gives the answer of a handler that returned a [`Denial`] the status and the challenge of this layer. An answer
+    /// that a layer further in has completed stays as it is.
+    pub(crate) fn complete<B>(&self, response: &mut Response<B>) {
+        let incomplete = response.extensions_mut().remove::<HandlerDenial>();
+        let Some(HandlerDenial(denial)) =
+            incomplete.filter(|HandlerDenial(denial)| denial.status() == response.status())
+        else {
+            return;
+        };
+        *response.status_mut() = self.status(&denial);
+        response.headers_mut().remove(WWW_AUTHENTICATE);
+        self.add_headers(&denial, response.headers_mut());
+    }
+
     /// htmx goes to the address in `HX-Redirect`. A redirect's target it would put into the page that is shown.
     fn htmx_redirect(&self, login: &str, denial: Denial) -> Response<Bytes> {
         let challenge = self.challenge.header_for(&denial);
@@ -127,7 +141,9 @@ impl ErrorResponder {
     }
 
     fn page(&self, denial: &Denial, login: Option<&str>) -> Response<Bytes> {
-        let mut response = page_response(page_body(denial, login));
+        // Where browsers log in, they log out as well.
+        let logout = self.login_link.as_ref().map(|_| self.base_url.join("logout"));
+        let mut response = page_response(page_body(denial, login, logout.as_deref()));
         // The stand-in is for scripts; a person's browser knows what 503 means.
         *response.status_mut() = match self.status(denial) {
             StatusCode::BAD_GATEWAY => denial.status(),
@@ -192,13 +208,17 @@ impl ErrorResponder {
     }
 }
 
+/// Marks an answer that a handler made of a [`Denial`]: the handler does not know the challenge of the layer.
+#[derive(Clone)]
+struct HandlerDenial(Denial);
+
 /// The answer with the denial in its extensions.
 fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes> {
     response.extensions_mut().insert(denial);
     response
 }
 
-fn page_body(denial: &Denial, login: Option<&str>) -> Bytes {
+fn page_body(denial: &Denial, login: Option<&str>, logout: Option<&str>) -> Bytes {
     let (title, first, second) = page_text(denial);
     if let Some(login) = login {
         return Page::new(title)
@@ -211,8 +231,31 @@ fn page_body(denial: &Denial, login: Option<&str>) -> Bytes {
     } else {
         denial.detail()
     };
-    Page::new(title).paragraph(first).muted(detail).finish()
+    let page = Page::new(title).paragraph(first).muted(detail);
+    // The query has another status.
+    if denial.status() != StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+        return page.finish();
+    }
+    let page = page.paragraph(
+        "Delete the cookies of this site in the settings of your browser, and load the page again. Every server of \
+         this host, whatever its port, can set cookies for all of them.",
+    );
+    match logout {
+        Some(logout) => with_cookie_removal(page, logout).finish(),
+        None => page.finish(),
+    }
 }
+
+/// Adds a button that removes the cookies of this server, which are too large to read.
+pub(crate) fn with_cookie_removal(page: Page, logout: &str) -> Page {
+    page.paragraph("You can also remove the cookies of this server alone. That logs this browser out here.")
+        .form(logout, "Remove the cookies of this server", |fields| {
+            fields.hidden(REMOVE_COOKIES, "1")
+        })
+}
+
+/// The field of the form by which a browser removes cookies that are too large to read.
+pub(crate) const REMOVE_COOKIES: &str = "remove_cookies";
 
 /// A page of the gate's own, with all that keeps it to itself.
 pub(crate) fn page_response<B: From<Bytes>>(html: Bytes) -> Response<B> {
@@ -228,12 +271,14 @@ pub(crate) fn page_response<B: From<Bytes>>(html: Bytes) -> Response<B> {
 }
 
 impl Denial {
-    /// The answer that tells this denial, for a handler that turns somebody away by itself.
+    /// Returns the answer that tells this denial, for a handler that refuses a request by itself.
     ///
-    /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
-    /// answer.
+    /// The layer in front of the handler adds its own [`Challenge`] on the way out; without a layer the realm is
+    /// `portcullis`. The denial is left in the extensions of the answer.
     pub fn into_response<B: From<Bytes>>(self, head: RequestHead<'_>) -> Response<B> {
-        ErrorResponder::default().refuse(self, head)
+        let mut response = ErrorResponder::default().refuse(self.clone(), head);
+        response.extensions_mut().insert(HandlerDenial(self));
+        response
     }
 }
 
@@ -257,6 +302,7 @@ pub(crate) fn is_authentication_error(reason: Reason) -> bool {
             | Reason::TokenChecksumMismatch
             | Reason::MissingCredential
             | Reason::UnknownToken
+            | Reason::UnsupportedToken
             | Reason::IncorrectPassword
     )
 }
@@ -306,6 +352,7 @@ const fn plain_json(reason: Reason) -> &'static str {
         Reason::TooLarge => json!("too large"),
         Reason::Unavailable => json!("unavailable"),
         Reason::UnknownToken => json!("unknown token"),
+        Reason::UnsupportedToken => json!("unsupported token"),
         Reason::IncorrectPassword => json!("wrong user or password"),
     }
 }
@@ -341,7 +388,7 @@ fn page_text(denial: &Denial) -> (&'static str, &'static str, &'static str) {
             "This server is for programs. They send a token in the field `Authorization: Bearer …`.",
             "Whoever runs the server can give you one.",
         ),
-        Reason::UnknownToken | Reason::TokenChecksumMismatch => (
+        Reason::UnknownToken | Reason::UnsupportedToken | Reason::TokenChecksumMismatch => (
             "This token is not known",
             "The token that came with this request is not one of this server's. It may be from an earlier start, or cut \
              short.",

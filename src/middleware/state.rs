@@ -40,7 +40,7 @@ pub(crate) struct AuthState {
     pub(crate) external_login: Option<Arc<dyn ExternalLogin>>,
     pub(crate) revoked: Arc<RevokedSessions>,
     pub(crate) passwords: Arc<PasswordAttempts>,
-    pub(crate) error_responder: ErrorResponder,
+    pub(crate) error_responder: Arc<ErrorResponder>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long the body of a form may take to arrive.
@@ -129,13 +129,20 @@ impl AuthState {
                 let identity = login.grant.identity();
                 self.emit(&Event::LoggedOut { identity, client });
             }
+        }
+        self.remove_cookies(head, https, cookies);
+        Ok(())
+    }
+
+    /// Removes the cookies of this server, on every path they may live on. No login ends by this.
+    pub(crate) fn remove_cookies(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
+        if let Some(login_cookie) = &self.login_cookie {
             login_cookie.remove(head, https, cookies);
         }
         if let Some(elsewhere) = &self.external_login {
             elsewhere.remove_cookies(head, https, true, cookies);
         }
         self.xsrf_cookie.remove(https, cookies);
-        Ok(())
     }
 
     /// Makes and reads cookies with other keys from now on, which ends every login.
@@ -181,6 +188,13 @@ impl AuthState {
             path,
             client,
         });
+    }
+
+    /// Reports the first request whose peer is missing, so that no trusted proxy is recognised.
+    pub(crate) fn report_missing_peer(&self, head: RequestHead<'_>) {
+        if self.guards.is_first_without_peer(head) {
+            self.emit(&Event::PeerAddressMissing);
+        }
     }
 
     pub(crate) fn emit(&self, event: &Event<'_>) {

@@ -154,3 +154,30 @@ async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
         "the gate finds it in the query"
     );
 }
+
+#[tokio::test]
+async fn a_login_page_that_decides_by_itself_needs_no_password_and_no_token() {
+    let layer = AuthLayer::builder().custom_login_page().build().expect("a gate");
+    let page = send(&layer, request("GET /login")).await;
+    assert_eq!(page.status, 200, "the page is the service's own, and public");
+    let visitor = send(&layer, request("GET /\naccept: text/html")).await;
+    assert_eq!(visitor.header("location"), "/login?next=%2F");
+    assert_eq!(
+        send(&layer, request("GET /?token=abc\nauthorization: token abc"))
+            .await
+            .status,
+        401
+    );
+
+    let form = request("POST /login");
+    let cookies = layer.login(RequestHead::new(&form), Grant::new(Identity::new("alice")));
+    let session = pair(cookies.expect("it fits"), "username-localhost=");
+    let inside = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
+    assert_eq!(inside.text, "alice by Cookie");
+    assert!(layer.launch_link("http://localhost/").is_ok());
+    let left = request(&format!("GET /\ncookie: {session}"));
+    layer
+        .logout(RequestHead::new(&left))
+        .expect("cookies that can be read");
+    assert_eq!(send(&layer, left).await.status, 401);
+}

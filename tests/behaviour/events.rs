@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::Full;
 use portcullis::{
-    AuthLayer, BackendError, Event, Grant, Identity, PasswordHash, Token, TokenSet, Verification,
-    request::Peer,
+    AuthLayer, BackendError, Event, Grant, Identity, PasswordHash, RequestHead, Token, TokenSet,
+    TrustedProxies, Verification, hub_server::Hub, request::Peer, store::MemoryTokenStore,
 };
 
 use crate::common::{TOKEN, request, send};
@@ -113,6 +113,12 @@ impl portcullis::TokenVerifier for Down {
     }
 }
 
+impl portcullis::PasswordVerifier for Down {
+    fn verify(&self, _: &str, _: &portcullis::Secret) -> portcullis::MaybeFuture<Verification> {
+        Verification::Unavailable(BackendError::new("the store is down")).into()
+    }
+}
+
 #[tokio::test]
 async fn what_does_not_answer_is_told_with_its_error_and_lets_nobody_in() {
     let log = Log::default();
@@ -170,6 +176,49 @@ async fn that_a_client_has_no_address_is_told_once_where_a_password_is_tried() {
             again.len() == 2 && !again.contains(&"ClientAddressUnknown".to_owned()),
             "{again:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn trusted_proxies_without_a_peer_address_are_reported_once() {
+    let peer = Peer::Ip(([192, 0, 2, 1], 1).into());
+    for (trusted, is_known, expected) in [
+        ("10.0.0.1", false, &["PeerAddressMissing"][..]),
+        ("unix", false, &["PeerAddressMissing"]),
+        ("10.0.0.1", true, &[]),
+        ("", false, &[]),
+    ] {
+        let log = Log::default();
+        let mut layer = AuthLayer::builder().token(TOKEN.parse::<Token>().expect("a token"));
+        let mut hub = Hub::builder(Arc::new(MemoryTokenStore::new())).password_verifier(Down);
+        if !trusted.is_empty() {
+            let proxies = TrustedProxies::parse(trusted).expect("a proxy");
+            layer = layer.trusted_proxies(proxies.clone());
+            hub = hub.trusted_proxies(proxies);
+        }
+        let layer = layer.observer(log.observer()).build().expect("a layer");
+        let hub = hub.observer(log.observer()).build().expect("a hub");
+        let good = || {
+            let mut request = request(&format!("GET /hub/api/\nauthorization: Bearer {TOKEN}"));
+            if is_known {
+                request.extensions_mut().insert(peer);
+            }
+            request
+        };
+        // By the service, by a server without tower, on another handle of the same layer.
+        send(&layer, good()).await;
+        send(&layer.optional(), good()).await;
+        layer
+            .authenticate(RequestHead::new(&good()))
+            .await
+            .expect("a session");
+        assert_eq!(log.take(), expected, "{trusted}");
+        for _ in 0..2 {
+            tower::ServiceExt::oneshot(hub.clone(), good())
+                .await
+                .expect("infallible");
+        }
+        assert_eq!(log.take(), expected, "a hub, {trusted}");
     }
 }
 

@@ -9,6 +9,7 @@ mod cookie_properties;
 mod credential_matrix;
 mod custom_login_form;
 mod events;
+mod foreign_tokens;
 mod form_deadlines;
 mod fuzzing;
 mod glob_import;

@@ -683,6 +683,12 @@ async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may()
                 "{who} from {origin}"
             );
             assert!(varies_by_origin(&answer), "{who} from {origin}: {answer:?}");
+            let exposed = answer.header("access-control-expose-headers");
+            assert_eq!(
+                exposed.contains("WWW-Authenticate"),
+                !echoed.is_empty(),
+                "{who} from {origin}"
+            );
         }
         let answer = send(layer, request(&lines)).await;
         assert!(varies_by_origin(&answer), "{who} from nowhere: {answer:?}");

@@ -34,9 +34,9 @@ impl Identity {
     /// # Errors
     ///
     /// - `TooLong`: more than 4096 octets.
-    /// - `Malformed`: not a JSON object in UTF-8.
+    /// - `Malformed`: not JSON in UTF-8.
     /// - `Incomplete`: a key is missing, or the username is empty.
-    /// - `WrongType`: the value of one of the six keys is neither a string nor null, or the username is null.
+    /// - `WrongType`: no object, the value of one of the six keys is neither a string nor null, or the username is null.
     pub fn from_payload(payload: &[u8]) -> Result<Self, IdentityError> {
         Payload::<Option<IgnoredAny>, Option<IgnoredAny>>::read(payload)?.identity()
     }
@@ -101,10 +101,12 @@ impl<'a, G: Default + Deserialize<'a>, L: Default + Deserialize<'a>> Payload<G, 
         if payload.len() > LIMIT {
             return Err(IdentityError::new(IdentityErrorKind::TooLong, ""));
         }
-        std::str::from_utf8(payload)
-            .ok()
-            .and_then(|text| serde_json::from_str(text).ok())
-            .ok_or(IdentityError::new(IdentityErrorKind::Malformed, ""))
+        let malformed = IdentityError::new(IdentityErrorKind::Malformed, "");
+        let text = std::str::from_utf8(payload).map_err(|_| malformed)?;
+        serde_json::from_str(text).map_err(|error| match error.is_data() {
+            true => IdentityError::new(IdentityErrorKind::WrongType, "every field"),
+            false => malformed,
+        })
     }
 }
 
@@ -189,26 +191,14 @@ enum Key {
 }
 
 /// A member of a payload: `None` if it is missing, `Some(None)` if it is null.
-type Member = Option<Option<JsonValue>>;
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum JsonValue {
-    Text(Box<str>),
-    Other(IgnoredAny),
-}
+type Member = Option<Option<Box<str>>>;
 
 fn text(member: Member, key: &'static str) -> Result<Option<Box<str>>, IdentityError> {
-    match member {
-        None => Err(IdentityError::new(IdentityErrorKind::Incomplete, key)),
-        Some(None) => Ok(None),
-        Some(Some(JsonValue::Text(text))) => Ok(Some(text)),
-        Some(Some(JsonValue::Other(_))) => Err(IdentityError::new(IdentityErrorKind::WrongType, key)),
-    }
+    member.ok_or(IdentityError::new(IdentityErrorKind::Incomplete, key))
 }
 
 /// A payload that holds no identity. Its message names the key at fault and shows none of the content.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{}", self.message())]
 pub struct IdentityError {
     kind: IdentityErrorKind,
@@ -221,9 +211,9 @@ pub struct IdentityError {
 pub enum IdentityErrorKind {
     /// A key is missing, or the username is empty.
     Incomplete,
-    /// Not a JSON object in UTF-8.
+    /// Not JSON in UTF-8.
     Malformed,
-    /// A field is neither a string nor null, or the username is null.
+    /// Not an object, a field is neither a string nor null, or the username is null.
     WrongType,
     /// More than 4096 octets.
     TooLong,
@@ -243,8 +233,10 @@ impl IdentityError {
         let key = self.key;
         match self.kind {
             IdentityErrorKind::Incomplete => format!("identity payload: expected {key}, found none"),
-            IdentityErrorKind::Malformed => "identity payload: expected a JSON object in UTF-8".to_owned(),
-            IdentityErrorKind::WrongType => format!("identity payload: expected {key} to be text"),
+            IdentityErrorKind::Malformed => "identity payload: expected JSON in UTF-8".to_owned(),
+            IdentityErrorKind::WrongType => {
+                format!("identity payload: expected a JSON object and {key} to be text")
+            }
             IdentityErrorKind::TooLong => format!("identity payload: expected at most {LIMIT} octets"),
         }
     }
@@ -295,18 +287,26 @@ mod tests {
             &with("name", r#""\u0142\ud83d\ude00\n""#),
             Ok("\u{142}\u{1f600}\n"),
         );
-        check(&with("name", r#"5,"name":"n""#), Ok("n"));
+        check(&with("name", r#""m","name":"n""#), Ok("n"));
         check(&with("name", r#""n","x":[{"name":1}],"y":1e5"#), Ok("n"));
         check(&with("name", r#""n","\u006eame":"m""#), Ok("m"));
+        let wrong_type = Err("identity payload: expected a JSON object and every field to be text");
         for value in ["5", "-5", "0.5", "true", "[]", "{}", r#"[{"a":["b"]}]"#] {
-            check(
-                &with("color", value),
-                Err("identity payload: expected color to be text"),
-            );
+            check(&with("color", value), wrong_type);
+        }
+        for payload in [
+            "\"u1\"",
+            "5",
+            "null",
+            "[]",
+            &"[".repeat(4000),
+            &with("name", r#"5,"name":"n""#),
+        ] {
+            check(payload, wrong_type);
         }
         check(
             &with("username", "null"),
-            Err("identity payload: expected username to be text"),
+            Err("identity payload: expected a JSON object and username to be text"),
         );
         check(
             &with("username", "\"\""),
@@ -314,19 +314,8 @@ mod tests {
         );
         let lacking = with("color", "null").replace("\"color\":null,", "");
         check(&lacking, Err("identity payload: expected color, found none"));
-        let malformed = Err("identity payload: expected a JSON object in UTF-8");
-        for payload in [
-            "",
-            " ",
-            "u1",
-            "\"u1\"",
-            "5",
-            "null",
-            "[]",
-            "{\"a\":1",
-            "\u{feff}{}",
-            &"[".repeat(4000),
-        ] {
+        let malformed = Err("identity payload: expected JSON in UTF-8");
+        for payload in ["", " ", "u1", "{\"a\":1", "\u{feff}{}"] {
             check(payload, malformed);
         }
         check(&with("name", r#""\ud800""#), malformed);
