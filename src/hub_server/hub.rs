@@ -169,7 +169,7 @@ impl HubState {
                 if route.is_for_programs(head) {
                     trouble.into_json_response()
                 } else {
-                    trouble.into_html_response(&self.page_style)
+                    trouble.into_html_response(&self.page_style, &self.hub_url.join("home"))
                 }
             }
         };
