@@ -142,9 +142,9 @@ impl CookieJar {
         self.for_host(b"").read(cookies, now, who, then)
     }
 
-    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removal_cookies`].
-    pub fn removal_cookies(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
-        self.scope.removal_cookies(b"", https)
+    /// The `Set-Cookie` line of a logout; see [`CookieScope::removal_cookie`].
+    pub fn removal_cookie(&self, https: bool) -> Option<HeaderValue> {
+        self.scope.removal_cookie(b"", https)
     }
 }
 
@@ -367,9 +367,9 @@ impl HostCookieJar<'_> {
         }
     }
 
-    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removal_cookies`].
-    pub fn removal_cookies(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
-        self.jar.scope.removal_lines(&self.name, https)
+    /// The `Set-Cookie` line of a logout; see [`CookieScope::removal_cookie`].
+    pub fn removal_cookie(&self, https: bool) -> Option<HeaderValue> {
+        self.jar.scope.removal_line(&self.name, https)
     }
 }
 

@@ -45,6 +45,8 @@ struct Inner {
     /// The translations, by the English text.
     texts: HashMap<&'static str, Box<str>>,
     sheet: String,
+    /// Where else a form may lead to, each after a space.
+    form_targets: String,
     policy: HeaderValue,
 }
 
@@ -57,6 +59,7 @@ static PLAIN: LazyLock<PageStyle> = LazyLock::new(|| {
         language: "en".into(),
         texts: HashMap::new(),
         sheet: STYLE.to_owned(),
+        form_targets: String::new(),
         policy,
     };
     PageStyle(Arc::new(plain.with_policy()))
@@ -172,6 +175,13 @@ impl PageStyle {
         TEXTS.iter().copied()
     }
 
+    /// The same style for pages whose forms may be answered by a redirect to these origins or schemes. Browsers hold each
+    /// redirect after a form against the policy of its page.
+    pub(crate) fn with_form_targets<'a>(self, targets: impl IntoIterator<Item = &'a str>) -> Self {
+        let targets = targets.into_iter().map(|target| format!(" {target}")).collect();
+        self.with(|style| style.form_targets = targets)
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut style = Arc::unwrap_or_clone(std::mem::replace(&mut self.0, Arc::clone(&PLAIN.0)));
         change(&mut style);
@@ -228,7 +238,7 @@ impl PageStyle {
         html.push_str("</main></body></html>\n");
     }
 
-    /// What a page may load and do: nothing but its own style sheet and its logo, and send its form here.
+    /// What a page may load and do: nothing but its own style sheet and its logo, and send its form here and to the form targets.
     pub(crate) fn content_security_policy(&self) -> &HeaderValue {
         &self.0.policy
     }
@@ -243,8 +253,9 @@ impl Inner {
             Some(_) => "img-src data:; ",
         };
         let policy = format!(
-            "default-src 'none'; {images}style-src 'sha256-{hash}'; object-src 'none'; base-uri 'none'; form-action 'self'; \
-             frame-ancestors 'none'"
+            "default-src 'none'; {images}style-src 'sha256-{hash}'; object-src 'none'; base-uri 'none'; \
+             form-action 'self'{}; frame-ancestors 'none'",
+            self.form_targets
         );
         self.policy = HeaderValue::try_from(policy).expect("a policy of visible ASCII");
         self

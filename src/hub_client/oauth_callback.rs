@@ -103,7 +103,7 @@ impl ExternalLogin for HubLogin {
         cookies: &mut SetCookies,
     ) {
         // At the path of this server alone: above it are the hub's and other servers'.
-        if let Some(line) = self.0.jar.removal_cookies(https).last() {
+        if let Some(line) = self.0.jar.removal_cookie(https) {
             cookies.push_overriding(line);
         }
         if with_logins_under_way && let Ok(sent) = RequestCookies::from_headers(head.headers()) {

@@ -1,6 +1,6 @@
 //! A hub, being configured.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderValue};
 
@@ -326,10 +326,9 @@ impl HubBuilder {
         Ok(Hub(Arc::new(HubState {
             session_scope: CookieScope::session_id(base)?,
             services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
-            xsrf_cookie: CsrfCookie::new(keyring.clone(), &hub_url, true)?,
+            xsrf_cookie: CsrfCookie::new(keyring.clone(), CookieScope::xsrf(hub_url.as_str())?, true),
             xsrf_guard: CsrfTokens::new(keyring),
-            policy: policy(&registry, &self.page_style),
-            page_style: self.page_style,
+            page_style: self.page_style.with_form_targets(client_origins(&registry)),
             tokens: StoredTokens::with_clock(Arc::clone(&self.store), Arc::clone(&clock)),
             store: self.store,
             base_url: self.base_url,
@@ -357,22 +356,12 @@ impl HubBuilder {
     }
 }
 
-/// The policy of our pages, and the clients as places that a form may lead to: browsers hold each redirect after a form
-/// against it.
-fn policy(registry: &ClientRegistry, style: &PageStyle) -> HeaderValue {
-    let mut origins: Vec<&str> = registry
+/// The origins of the clients: a form of ours may lead to each of them.
+fn client_origins(registry: &ClientRegistry) -> BTreeSet<&str> {
+    registry
         .iter()
         .filter_map(|client| client::origin(&client.redirect_uri))
-        .collect();
-    origins.sort_unstable();
-    origins.dedup();
-    let usual = style.content_security_policy().clone();
-    let own = "form-action 'self'";
-    let policy = usual
-        .to_str()
-        .unwrap_or_default()
-        .replace(own, &[&[own], &*origins].concat().join(" "));
-    HeaderValue::try_from(policy).unwrap_or(usual)
+        .collect()
 }
 
 impl fmt::Debug for HubBuilder {

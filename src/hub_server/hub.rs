@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
@@ -175,12 +175,6 @@ impl HubState {
         };
         let headers = response.headers_mut();
         headers.insert(&VERSION, self.version_field.clone());
-        if headers
-            .get(CONTENT_SECURITY_POLICY)
-            .is_some_and(|policy| policy == self.page_style.content_security_policy())
-        {
-            headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
-        }
         response
     }
 }

@@ -108,11 +108,11 @@ impl HubRequest<'_> {
         );
         let mut cookies = SetCookies::default();
         let host = self.head.host().unwrap_or_default();
-        for line in hub.session_scope.removal_cookies(host, self.https()) {
+        if let Some(line) = hub.session_scope.removal_cookie(host, self.https()) {
             cookies.push_overriding(line);
         }
         self.remove_login(&mut cookies);
-        if let Some(line) = hub.services_scope.removal_cookies(host, self.https()).last() {
+        if let Some(line) = hub.services_scope.removal_cookie(host, self.https()) {
             cookies.push_overriding(line);
         }
         hub.xsrf_cookie.remove(self.https(), &mut cookies);

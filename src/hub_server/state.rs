@@ -52,8 +52,6 @@ pub(crate) struct HubState {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) version: Box<str>,
     pub(crate) version_field: HeaderValue,
-    /// What pages with a form may do: send it here, and be led on to the clients.
-    pub(crate) policy: HeaderValue,
     pub(crate) page_style: PageStyle,
     /// How long a login lasts, and a token that a client was given in it.
     pub(crate) lifetime: Duration,

@@ -9,7 +9,7 @@ use crate::{
         TokenSource, danger::AllowAnonymous,
     },
     clock::SystemClock,
-    cookies::{CookieJar, CookieScope, Keyring},
+    cookies::{CookieJar, CookieName, CookieScope, Keyring},
     error::ConfigError,
     launch_link::LaunchLinkStore,
     login::{LoginPage, SharedPasswordControl, logout::LogoutEndpoint},
@@ -71,8 +71,10 @@ impl AuthLayerBuilder {
         let keyring = self.bound_keyring();
         let shared = self.shared_login(&keyring);
         let ended = Arc::new(RevokedSessions::new());
+        let cookie_scope = self.login_cookie_scope(&base_url)?;
+        let xsrf_scope = CookieScope::xsrf(base_url.as_str())?.with_attributes_of(&cookie_scope)?;
         let login_cookie = if logs_in {
-            let jar = CookieJar::signed(&keyring, CookieScope::server(base_url.as_str())?);
+            let jar = CookieJar::signed(&keyring, cookie_scope);
             let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
             Some(LoginCookieAuthenticator::for_layer(
                 jar,
@@ -119,7 +121,7 @@ impl AuthLayerBuilder {
         let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
         let gate = AuthState {
             id: LayerId::new(),
-            xsrf_cookie: CsrfCookie::new(keyring, &base_url, guards.requires_csrf())?,
+            xsrf_cookie: CsrfCookie::new(keyring, xsrf_scope, guards.requires_csrf()),
             guards,
             reads_authorization: self.reads_authorization(&sources),
             chain: self.chain(&sources, login_cookie.clone()),
@@ -138,7 +140,8 @@ impl AuthLayerBuilder {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
-                page_style: self.page_style,
+                // The page that a login leads to may redirect to another site.
+                page_style: self.page_style.with_form_targets(["http:", "https:"]),
                 login_link,
                 login_path: logs_in.then_some(login_path),
                 json_answers: JsonAnswers::default(),
@@ -157,6 +160,18 @@ impl AuthLayerBuilder {
             route: Arc::new(route),
             launch_links,
         })
+    }
+
+    /// Where the login cookie lives, and under which name.
+    fn login_cookie_scope(&mut self, base_url: &BaseUrl) -> Result<CookieScope, ConfigError> {
+        let mut scope = CookieScope::server(base_url.as_str())?;
+        if let Some(name) = &self.cookie_name {
+            scope = scope.with_name(CookieName::custom(name)?)?;
+        }
+        match self.cookie_attributes.take() {
+            Some(change) => change(scope),
+            None => Ok(scope),
+        }
     }
 
     fn check_authenticators(&self) -> Result<(), ConfigError> {

@@ -9,7 +9,8 @@ use crate::{
     authenticate::{Authenticator, TokenSource},
     authorizer::Authorizer,
     clock::Clock,
-    cookies::{Keyring, Lifetime},
+    cookies::{CookieScope, Keyring, Lifetime},
+    error::ConfigError,
     event::Observer,
     middleware::{PageStyle, ResponseStyle, challenge::Challenge},
     rate_limit::RateLimits,
@@ -55,6 +56,8 @@ pub struct AuthLayerBuilder {
     pub(super) keyring: Option<Keyring>,
     pub(super) lifetime: Option<Lifetime>,
     pub(super) base_url: Option<BaseUrl>,
+    pub(super) cookie_name: Option<Box<str>>,
+    pub(super) cookie_attributes: Option<Box<CookieAttributes>>,
     pub(super) guards: RequestPolicy,
     pub(super) hosts: Option<AllowedHosts>,
     pub(super) answers_for_any_host: bool,
@@ -81,6 +84,9 @@ pub struct AuthLayerBuilder {
     #[cfg(feature = "hub-client")]
     pub(super) hub: Option<crate::hub_client::HubAuth>,
 }
+
+/// Changes the attributes of the login cookie.
+pub(super) type CookieAttributes = dyn FnOnce(CookieScope) -> Result<CookieScope, ConfigError> + Send + Sync;
 
 impl AuthLayerBuilder {
     /// Default: none. Whoever presents `token` is let in; several may be given.
@@ -225,6 +231,44 @@ impl AuthLayerBuilder {
     /// Default: `/`. Where on the host the guarded service lives; cookies are scoped to it.
     pub fn base_url(mut self, base_url: BaseUrl) -> Self {
         self.base_url = Some(base_url);
+        self
+    }
+
+    /// Default: `username-` and the host, as a Jupyter Server calls it. The name of the login cookie, such as
+    /// `admin-login`.
+    ///
+    /// Two layers on one host keep separate logins under two names, whatever their paths; with one name, one keyring and
+    /// one path they share the login. [`build`](Self::build) refuses what is not an RFC 9110 token.
+    pub fn cookie_name(mut self, name: &str) -> Self {
+        self.cookie_name = Some(name.into());
+        self
+    }
+
+    /// Default: `HttpOnly; SameSite=Lax; Path=<base>`, and `Secure` over https. Changes the attributes of the login cookie.
+    ///
+    /// The `_xsrf` cookie gets the same `Domain`, `SameSite`, `Secure` and `Partitioned`. [`build`](Self::build) returns
+    /// the error of `change`: what a browser would drop is refused.
+    ///
+    /// # Example
+    ///
+    /// A server whose pages other sites show in frames:
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Token, cookies::{SameSite, SecureAttribute}};
+    ///
+    /// let auth = AuthLayer::builder()
+    ///     .token(Token::generate())
+    ///     .cookie_attributes(|cookie| {
+    ///         cookie.with_secure(SecureAttribute::Always)?.with_same_site(SameSite::None)?.with_partitioned()
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn cookie_attributes(
+        mut self,
+        change: impl FnOnce(CookieScope) -> Result<CookieScope, ConfigError> + Send + Sync + 'static,
+    ) -> Self {
+        self.cookie_attributes = Some(Box::new(change));
         self
     }
 

@@ -190,7 +190,7 @@ async fn even_a_good_token_is_not_looked_at_under_a_foreign_host() {
 }
 
 #[tokio::test]
-async fn a_forged_cookie_is_refused_and_cleared_on_every_path() {
+async fn a_forged_cookie_is_refused_and_removed_on_its_own_path() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
         .base_url("/base/".parse().expect("a base"))
@@ -210,12 +210,10 @@ async fn a_forged_cookie_is_refused_and_cleared_on_every_path() {
         .into_iter()
         .filter(|line| line.starts_with("username-localhost="))
         .collect();
-    assert_eq!(removed.len(), 2, "{removed:?}");
-    for path in ["Path=/base/", "Path=/"] {
-        let on_path =
-            |line: &&String| line.split("; ").any(|part| part == path) && line.contains("Max-Age=0");
-        assert_eq!(removed.iter().filter(on_path).count(), 1, "{path}: {removed:?}");
-    }
+    let [line] = &*removed else {
+        panic!("expected one removal, found {removed:?}");
+    };
+    assert!(line.contains("; Path=/base/;") && line.contains("; Max-Age=0;"), "{line}");
 }
 
 #[tokio::test]
