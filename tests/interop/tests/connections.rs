@@ -27,8 +27,9 @@ const SOON: Duration = Duration::from_secs(20);
 const HASH: &str = "argon2:$argon2id$v=19$m=19456,t=2,p=1$++qLoPlZzZtudPKpETT/cw$ohvRqemsCmGIYPNqe8xLPY6KLLjmso+LeE658ib0vmA";
 
 /// The examples that serve HTTP/1.1.
-const HTTP1: [&str; 7] = [
+const HTTP1: [&str; 8] = [
     "custom_authenticator",
+    "forward_auth",
     "gateway",
     "hub_service",
     "mini_hub",
@@ -112,6 +113,9 @@ fn configure(command: &mut Command, name: &str, folder: &Path, port: u16) {
                 .env("JUPYTERHUB_OAUTH_SCOPES", "[\"access:services!service=whoami\"]")
                 .env("JUPYTERHUB_CLIENT_ID", "service-whoami")
                 .envs(user.into_iter().filter(|_| name == "single_user"));
+        }
+        "forward_auth" => {
+            command.args(["--port", &port, "--user", &format!("alice:{HASH}")]);
         }
         "gateway" => {
             command.args([
