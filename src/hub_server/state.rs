@@ -71,7 +71,9 @@ impl HubState {
         match trouble {
             HubError::Denied(denial) => self.emit(&Event::Denied {
                 reason: denial.reason(),
+                identity: None,
                 label: None,
+                method: Some(head.method()),
                 path,
                 client: client(),
             }),
@@ -81,7 +83,9 @@ impl HubState {
                     None if head.headers().contains_key(AUTHORIZATION) => Reason::UnknownToken,
                     None => Reason::MissingCredential,
                 },
+                identity: None,
                 label: None,
+                method: Some(head.method()),
                 path,
                 client: client(),
             }),
