@@ -34,7 +34,7 @@ use settings::{Route, Settings};
 mod common;
 mod settings;
 
-/// A small hub.
+/// A small hub, such as `examples/mini_hub/hub.toml` describes.
 #[derive(Parser)]
 struct Arguments {
     /// Who belongs to the hub, which services and servers there are, and where it listens

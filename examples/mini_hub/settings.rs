@@ -17,7 +17,7 @@ use portcullis::{
 use serde::Deserialize;
 use tokio::{process::Command, time::timeout};
 
-use super::common::{exit::Failure, log, startup};
+use super::common::{exit::Failure, log, proxy_api::escaped, startup};
 
 /// How long a command that stops a server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -123,7 +123,7 @@ impl Settings {
     ///
     /// If it cannot be read, is no TOML, or says something unknown.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let wrong = |what: String| Failure::from(format!("{}: {what}", path.display()));
+        let wrong = |what: String| Failure::from(format!("--config {}: {what}", path.display()));
         let mut file = File::open(path).map_err(|error| wrong(error.to_string()))?;
         let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
         let mut text = String::new();
@@ -276,9 +276,11 @@ impl Settings {
             }
             hub = hub.client(client);
         }
-        let commands: HashMap<_, _> = self
+        let with_command = self
             .servers
             .iter()
+            .filter(|server| !server.stop_command.is_empty());
+        let commands: HashMap<_, _> = with_command
             .map(|server| {
                 (
                     (server.user.clone(), server.name.clone()),
@@ -286,10 +288,12 @@ impl Settings {
                 )
             })
             .collect();
-        let hub = hub.server_stopper(move |user, server| {
-            let command = commands.get(&(user.to_owned(), server.to_owned()));
-            MaybeFuture::from_future(stop(command.cloned().unwrap_or_default()))
-        });
+        if !commands.is_empty() {
+            hub = hub.server_stopper(move |user, server| {
+                let command = commands.get(&(user.to_owned(), server.to_owned()));
+                MaybeFuture::from_future(stop(command.cloned().unwrap_or_default()))
+            });
+        }
         Ok(hub.password_verifier(StoredPasswords::new(MemoryPasswordStore::from_grants(users)?)))
     }
 
@@ -330,10 +334,10 @@ impl Settings {
             let named = if server.name.is_empty() {
                 String::new()
             } else {
-                format!("{}/", server.name)
+                format!("{}/", escaped(&server.name))
             };
             routes.extend(server.url.as_ref().map(|url| Route {
-                spec: base_url.join(&format!("user/{}/{named}", server.user)),
+                spec: base_url.join(&format!("user/{}/{named}", escaped(&server.user))),
                 target: url.clone(),
                 data: vec![
                     ("user", server.user.clone()),

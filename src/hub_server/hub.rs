@@ -15,8 +15,8 @@ use tower_service::Service;
 
 use super::{request::HubRequest, response::HubError, route::Route, state::HubState, user::HubUsers};
 use crate::{
-    deadline::within, error::BoxError, maybe_future::BoxFuture, middleware::error_response::FullResponse,
-    request::head::RequestHead,
+    deadline::within, error::BoxError, event::Event, maybe_future::BoxFuture,
+    middleware::error_response::FullResponse, request::head::RequestHead,
 };
 
 /// A hub: people log in here once, and services and single-user servers send them here to know who they are.
@@ -145,8 +145,8 @@ impl HubState {
 
     async fn answer(&self, request: &Request<()>, body: Result<Bytes, HubError>) -> FullResponse {
         let head = RequestHead::with_clock(request, &*self.clock);
-        if let Some(event) = self.guards.missing_peer(head) {
-            self.emit(&event);
+        if self.guards.is_first_without_peer(head) {
+            self.emit(&Event::PeerAddressMissing);
         }
         let route = Route::of(self, head.uri().path());
         let answered = match (self.guards.check_target(head), body) {
@@ -169,7 +169,7 @@ impl HubState {
                 if route.is_for_programs(head) {
                     trouble.into_json_response()
                 } else {
-                    trouble.into_html_response(&self.page_style)
+                    trouble.into_html_response(&self.page_style, &self.hub_url.join("home"))
                 }
             }
         };

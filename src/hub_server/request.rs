@@ -66,14 +66,14 @@ impl HubRequest<'_> {
             (Route::Authorize, &Method::GET) => self.authorize().await,
             (Route::Authorize, &Method::POST) => self.consent().await,
             (Route::TokenEndpoint, &Method::POST) => self.exchange().await,
-            (Route::TokenEndpoint, _) => Ok(response::not_allowed("POST")),
+            (Route::TokenEndpoint, _) => Err(HubError::NotAllowed("POST")),
             (Route::User, &Method::GET | &Method::HEAD) => self.current_user().await,
             (Route::Users, &Method::GET | &Method::HEAD) => self.users().await,
             (Route::UserByName(name), &Method::GET | &Method::HEAD) => self.user_named(name.as_ref()).await,
             (Route::UserServer(name, server), &Method::DELETE) => {
                 self.stop_server(name.as_ref(), server.as_deref()).await
             }
-            (Route::UserServer(..), _) => Ok(response::not_allowed("DELETE")),
+            (Route::UserServer(..), _) => Err(HubError::NotAllowed("DELETE")),
             (Route::StoredTokens(name), &Method::GET | &Method::HEAD) => {
                 self.list_tokens(name.as_ref()).await
             }
@@ -83,18 +83,19 @@ impl HubRequest<'_> {
             }
             (Route::StoredToken(name, id), &Method::DELETE) => self.revoke_token(name.as_ref(), id).await,
             (Route::Activity(name), &Method::POST) => self.record_activity(name.as_ref()).await,
-            (Route::Activity(_), _) => Ok(response::not_allowed("POST")),
-            (Route::StoredToken(..), _) => Ok(response::not_allowed("DELETE, GET, HEAD")),
+            (Route::Activity(_), _) => Err(HubError::NotAllowed("POST")),
+            (Route::StoredToken(..), _) => Err(HubError::NotAllowed("DELETE, GET, HEAD")),
             (Route::Unknown { program: true }, _) => Err(HubError::Refused(StatusCode::NOT_FOUND, None)),
             (Route::ProxyError(None) | Route::Unknown { program: false }, _) => Err(HubError::Refused(
                 StatusCode::NOT_FOUND,
                 Some("The address is mistyped, or what was here is gone.".to_owned()),
             )),
-            (
-                Route::Authorize | Route::HomePage | Route::Login | Route::Logout | Route::StoredTokens(_),
-                _,
-            ) => Ok(response::not_allowed("GET, HEAD, POST")),
-            _ => Ok(response::not_allowed("GET, HEAD")),
+            // HEAD would issue a code.
+            (Route::Authorize, _) => Err(HubError::NotAllowed("GET, POST")),
+            (Route::HomePage | Route::Login | Route::Logout | Route::StoredTokens(_), _) => {
+                Err(HubError::NotAllowed("GET, HEAD, POST"))
+            }
+            _ => Err(HubError::NotAllowed("GET, HEAD")),
         }
     }
 
@@ -141,8 +142,11 @@ impl HubRequest<'_> {
         };
         let uri = self.head.uri();
         let below = self.hub.hub_url.strip_prefix(uri.path()).unwrap_or_default();
-        let path = below.strip_prefix("user-redirect").unwrap_or_default();
-        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let (path, query) = match below.strip_prefix("user-redirect") {
+            Some(path) => (path, uri.query()),
+            None => ("", None),
+        };
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         let user = escape_path_segment(visitor.member.name());
         let server = self.hub.base_url.join(&format!("user/{user}"));
         let path = if path.is_empty() { "/" } else { path };

@@ -49,7 +49,8 @@ pub(crate) enum Route {
     User,
     /// `api/users/<name>`
     UserByName(Option<Username>),
-    /// `user-redirect/<path>`: the same path at the server of the user who follows the link.
+    /// `user-redirect/<path>`: the same path at the server of the user who follows the link. `spawn`, where JupyterLab
+    /// sends users to start their server again: its first page.
     UserRedirect,
     /// `api/users/<name>/server`, `api/users/<name>/servers/<server>`
     UserServer(Option<Username>, Option<String>),
@@ -81,7 +82,7 @@ impl Route {
                 server: rest.first().and_then(|segment| username::decoded(segment)),
                 has_api: rest.contains(&"api"),
             },
-            ["user-redirect", ..] => Self::UserRedirect,
+            ["user-redirect" | "spawn" | "spawn-pending", ..] => Self::UserRedirect,
             ["api"] | ["api", ""] => Self::Api,
             ["api", "oauth2", "authorize"] => Self::Authorize,
             ["api", "oauth2", "token"] => Self::TokenEndpoint,

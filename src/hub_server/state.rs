@@ -89,7 +89,7 @@ impl HubState {
                 path,
                 client: client(),
             }),
-            HubError::Refused(..) => {}
+            HubError::Refused(..) | HubError::NotAllowed(_) => {}
             HubError::Unavailable(unavailable) => self.emit(&Event::Unavailable {
                 error: &**unavailable.cause(),
                 path,

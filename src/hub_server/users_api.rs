@@ -104,7 +104,7 @@ impl HubRequest<'_> {
         };
         let Some(stop) = &self.hub.stopper else {
             return Err(HubError::bad_request(
-                "This hub does not stop servers: it has no `server_stopper`",
+                "This hub does not stop servers: its `server_stopper` is not set",
             ));
         };
         if self.hub.activities.running_since(name, server).is_none() {

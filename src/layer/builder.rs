@@ -275,7 +275,8 @@ impl AuthLayerBuilder {
     }
 
     /// Default: `_xsrf` is asked of unsafe cookie requests. Asks for `Sec-Fetch-Site: same-origin` or an own
-    /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own.
+    /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own. A program that sends neither shows the
+    /// `_xsrf` of the login form in `X-XSRFToken`.
     pub fn csrf_by_origin(mut self) -> Self {
         self.guards = self.guards.with_csrf_mode(CsrfMode::OriginOnly);
         self

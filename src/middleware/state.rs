@@ -210,8 +210,8 @@ impl AuthState {
 
     /// Reports the first request whose peer is missing, so that no trusted proxy is recognised.
     pub(crate) fn report_missing_peer(&self, head: RequestHead<'_>) {
-        if let Some(event) = self.guards.missing_peer(head) {
-            self.emit(&event);
+        if self.guards.is_first_without_peer(head) {
+            self.emit(&Event::PeerAddressMissing);
         }
     }
 

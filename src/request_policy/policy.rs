@@ -19,7 +19,6 @@ use super::{
 };
 use crate::{
     denial::Denial,
-    event::Event,
     request::{
         head::RequestHead,
         peer::{Peer, Scheme},
@@ -36,7 +35,7 @@ pub enum CsrfMode {
     /// Also of safe requests that are no navigation, as behind a hub, where users share an origin.
     AllMethods,
     /// Of none: unsafe requests must show by `Sec-Fetch-Site: same-origin` or an own Origin where they come
-    /// from. For a gateway whose upstream has an `_xsrf` of its own.
+    /// from; a program without either sends `X-XSRFToken`. For a gateway whose upstream has an `_xsrf` of its own.
     OriginOnly,
     /// Of every method but GET, HEAD and OPTIONS: the default.
     #[default]
@@ -238,11 +237,12 @@ impl RequestPolicy {
         }
     }
 
-    /// The event to report, for the first request without a peer that could be a trusted proxy.
-    pub(crate) fn missing_peer(&self, head: RequestHead<'_>) -> Option<Event<'static>> {
-        let missing = !self.proxies.is_empty() && self.peer(head).is_none();
-        let first = missing && !self.has_reported_missing_peer.swap(true, Ordering::Relaxed);
-        first.then_some(Event::PeerAddressMissing)
+    /// Whether this is the first request without a peer that could be a trusted proxy.
+    #[inline]
+    pub(crate) fn is_first_without_peer(&self, head: RequestHead<'_>) -> bool {
+        !self.proxies.is_empty()
+            && self.peer(head).is_none()
+            && !self.has_reported_missing_peer.swap(true, Ordering::Relaxed)
     }
 
     fn is_forwarded(&self, head: RequestHead<'_>) -> bool {

@@ -28,7 +28,7 @@ const BESIDE: [(&str, &str); 15] = [
     ("authenticate", "verify"),
     ("cookies", "clock denial digest error random request secret"),
     ("error", "secret"),
-    ("event", "denial session"),
+    ("event", "denial request session"),
     ("html", "error"),
     ("middleware", "rate_limit request_policy"),
     ("hub_client", "oauth"),

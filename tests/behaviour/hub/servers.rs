@@ -111,6 +111,9 @@ async fn a_user_redirect_leads_to_the_same_path_at_the_users_own_server() {
     for (path, expected) in [
         ("/hub/user-redirect", "/user/alice/"),
         ("/hub/user-redirect/", "/user/alice/"),
+        ("/hub/spawn", "/user/alice/"),
+        ("/hub/spawn/alice?next=%2F%2Fevil.example", "/user/alice/"),
+        ("/hub/spawn-pending/alice/gpu", "/user/alice/"),
         (
             "/hub/user-redirect/lab/tree/a%20b.ipynb?x=1&y=%2F",
             "/user/alice/lab/tree/a%20b.ipynb?x=1&y=%2F",
@@ -232,7 +235,7 @@ async fn a_client_of_the_api_stops_a_server_until_it_reports_activity_again() {
 }
 
 #[tokio::test]
-async fn a_hub_that_cannot_stop_servers_says_so() {
+async fn what_the_hub_cannot_do_it_refuses_with_a_reason_and_a_way_on() {
     let world = World::new();
     let alice = token_of(&world, "alice", r#"["servers!user"]"#).await;
     let answer = world
@@ -242,4 +245,16 @@ async fn a_hub_that_cannot_stop_servers_says_so() {
     assert!(answer.text.contains("server_stopper"), "{answer:?}");
     let answer = world.call("POST", "/users/alice/server", Some(&alice), "").await;
     assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "DELETE"));
+    assert_eq!(
+        json(&answer),
+        serde_json::json!({ "status": 405, "message": "Method Not Allowed" })
+    );
+    let mut alice = world.browser_of("alice").await;
+    let answer = alice.send("HEAD", "/hub/api/oauth2/authorize", "").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("allow")),
+        (405, "GET, POST")
+    );
+    let answer = alice.get("/hub/user/alice/lab").await;
+    assert!(answer.text.contains("href=\"/hub/home\""), "{answer:?}");
 }
