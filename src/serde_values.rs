@@ -36,6 +36,8 @@ impl Serialize for Identity {
 
 impl<'de> Deserialize<'de> for Identity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        type Setter = fn(&Identity, &str) -> Identity;
+
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields, rename = "Identity")]
         struct Fields {
@@ -52,7 +54,7 @@ impl<'de> Deserialize<'de> for Identity {
             return Err(D::Error::custom("expected a username, found an empty one"));
         }
         let mut identity = Self::new(&fields.username);
-        let setters: [(_, fn(&Self, &str) -> Self); 5] = [
+        let setters: [(_, Setter); 5] = [
             (fields.name, Self::with_name),
             (fields.display_name, Self::with_display_name),
             (fields.initials, Self::with_initials),

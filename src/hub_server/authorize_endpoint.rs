@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     cookies::SetCookies,
+    event::Event,
     html::Page,
     middleware::{
         error_response::{FullResponse, page_response},
@@ -288,6 +289,12 @@ impl HubRequest<'_> {
             // The login ended in the meantime.
             return Ok(self.redirect_to_login(true));
         }
+        hub.emit(&Event::ClientAuthorized {
+            username: owner,
+            client_id: &client.id,
+            scopes: &scopes,
+            client: self.client_ip(),
+        });
         let mut response = asked.granted(Secret::from(&*code));
         let mut cookies = SetCookies::default();
         self.restore_session_id(visitor, &mut cookies);

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     cookies::SetCookies,
+    event::Event,
     html::{FieldKind, Page},
     middleware::{error_response::page_response, form::UrlEncodedForm},
     store::{LoginFilter, LoginRecord, RecordId, TokenFilter, TokenRecord},
@@ -53,6 +54,11 @@ impl HubRequest<'_> {
                     .tokens
                     .revoke(TokenFilter::owner(visitor.member.name()))
                     .await?;
+                self.hub.emit(&Event::TokenRevoked {
+                    username: visitor.member.name(),
+                    id: None,
+                    client: self.client_ip(),
+                });
             }
             "end" => {
                 let id: RecordId = id

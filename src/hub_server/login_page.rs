@@ -225,7 +225,9 @@ impl HubRequest<'_> {
     pub(crate) fn refused(&self, reason: Reason) {
         self.hub.emit(&Event::Denied {
             reason,
+            identity: None,
             label: None,
+            method: Some(self.head.method()),
             path: RedactedPath::new(self.head.uri().path()),
             client: self.hub.guards.client_ip(&self.target, self.head),
         });

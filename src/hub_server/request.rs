@@ -1,5 +1,7 @@
 //! One request to the hub.
 
+use std::net::IpAddr;
+
 use http::{Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 
@@ -34,6 +36,11 @@ pub(crate) struct HubRequest<'a> {
 pub(crate) type HubResult = Result<FullResponse, HubError>;
 
 impl HubRequest<'_> {
+    /// From where the request comes, if that is known.
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
+        self.hub.guards.client_ip(&self.target, self.head)
+    }
+
     pub(crate) async fn answer(&self, route: &Route) -> HubResult {
         let hub = self.hub;
         match (route, self.head.method()) {

@@ -69,7 +69,9 @@ impl HubState {
         match trouble {
             HubError::Denied(denial) => self.emit(&Event::Denied {
                 reason: denial.reason(),
+                identity: None,
                 label: None,
+                method: Some(head.method()),
                 path,
                 client: client(),
             }),
@@ -79,7 +81,9 @@ impl HubState {
                     None if head.headers().contains_key(AUTHORIZATION) => Reason::UnknownToken,
                     None => Reason::MissingCredential,
                 },
+                identity: None,
                 label: None,
+                method: Some(head.method()),
                 path,
                 client: client(),
             }),

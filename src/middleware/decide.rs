@@ -100,6 +100,9 @@ impl RouteAuth {
         {
             return Ok(Step::Answer(answer));
         }
+        if self.state.observer.is_some() && !session.is_authenticated_by(self.state.id) {
+            self.state.report_admitted(&session, *head, target);
+        }
         Ok(Step::Admit(
             Some(session.authenticated_by(self.state.id)),
             additions,

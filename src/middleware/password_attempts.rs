@@ -215,7 +215,9 @@ impl PasswordAttempt {
     fn refused(&self, denial: Denial) -> Denial {
         self.attempts.report(&Event::Denied {
             reason: denial.reason(),
+            identity: None,
             label: None,
+            method: None,
             path: RedactedPath::new(&self.path),
             client: self.client,
         });

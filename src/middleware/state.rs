@@ -168,6 +168,21 @@ impl AuthState {
         response
     }
 
+    /// Reports that a request is passed to the service.
+    pub(crate) fn report_admitted(
+        &self,
+        session: &Session,
+        head: RequestHead<'_>,
+        target: &EffectiveTarget<'_>,
+    ) {
+        self.emit(&Event::Admitted {
+            session,
+            method: head.method(),
+            path: RedactedPath::new(head.uri().path()),
+            client: self.guards.client_ip(target, head),
+        });
+    }
+
     /// Reports the refusal of a request to one of the layer's own paths.
     pub(crate) fn log_denied(&self, reason: Reason, head: RequestHead<'_>, target: &EffectiveTarget<'_>) {
         self.report_refusal(reason, None, head, Some(target));
@@ -177,7 +192,7 @@ impl AuthState {
     pub(crate) fn report_refusal(
         &self,
         reason: Reason,
-        label: Option<&str>,
+        session: Option<&Session>,
         head: RequestHead<'_>,
         target: Option<&EffectiveTarget<'_>>,
     ) {
@@ -185,7 +200,9 @@ impl AuthState {
         let path = RedactedPath::new(head.uri().path());
         self.emit(&Event::Denied {
             reason,
-            label,
+            identity: session.map(Session::identity),
+            label: session.and_then(|session| session.grant().label()),
+            method: Some(head.method()),
             path,
             client,
         });

@@ -67,6 +67,7 @@ fn observer(sinks: Sinks) -> impl Observer {
                 reason, path, label, ..
             } => sinks.put("event", format!("{reason} {path} {label:?}")),
             Event::Unavailable { error, path } => sinks.put("event", format!("{error} {path}")),
+            Event::Admitted { path, .. } => sinks.put("event", format!("{path} {event:?}")),
             _ => {}
         }
         TracingObserver.observe(event);

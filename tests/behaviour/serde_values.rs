@@ -19,6 +19,7 @@ fn grant() -> Grant {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "values are short to write")]
 fn comes_back<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T, expected: Value) {
     let written = serde_json::to_value(&value).expect("JSON");
     assert_eq!(written, expected);
