@@ -45,6 +45,26 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, in the order of the discriminants.
+    #[cfg(any(feature = "serde", test))]
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::CrossSite,
+        Self::ExpiredCookie,
+        Self::ExpiredToken,
+        Self::DisallowedHost,
+        Self::InsufficientScope,
+        Self::InvalidCookie,
+        Self::Malformed,
+        Self::TokenChecksumMismatch,
+        Self::MissingCredential,
+        Self::RateLimited,
+        Self::TooLarge,
+        Self::Unavailable,
+        Self::UnknownToken,
+        Self::UnsupportedToken,
+        Self::IncorrectPassword,
+    ];
+
     /// How many reasons there are.
     pub(crate) const COUNT: usize = Self::IncorrectPassword as usize + 1;
 
@@ -236,6 +256,13 @@ impl std::error::Error for Denial {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_list_of_reasons_has_each_at_its_place() {
+        for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
+        }
+    }
 
     #[test]
     fn denials_are_equal_if_the_client_learns_the_same() {

@@ -44,7 +44,7 @@ pub(crate) struct Flags {
     config: Option<PathBuf>,
 
     /// File of the secret that signs cookies, made if it is missing
-    /// [default: jupyter_cookie_secret in $JUPYTER_RUNTIME_DIR].
+    /// [default: jupyter_cookie_secret in $JUPYTER_RUNTIME_DIR; gateway_cookie_secret for `gateway`].
     #[arg(long, value_name = "FILE")]
     cookie_secret_file: Option<PathBuf>,
 
@@ -120,9 +120,11 @@ impl Flags {
         self.certfile.is_some()
     }
 
-    pub(crate) fn keyring(&self) -> Result<Keyring, Failure> {
+    /// The keys that sign cookies, from the named file or the file `default` in the runtime directory.
+    pub(crate) fn keyring(&self, default: &str) -> Result<Keyring, Failure> {
         cookie_secret::keyring(
             self.cookie_secret_file.as_deref(),
+            default,
             self.raw_cookie_secret,
             self.container_secrets,
         )

@@ -21,7 +21,7 @@ pub(crate) fn directory() -> Result<PathBuf, Failure> {
     Ok(directory)
 }
 
-/// The keys that sign cookies, from `file` or `jupyter_cookie_secret` in the runtime directory. A file that is
+/// The keys that sign cookies, from `file` or the file `default` in the runtime directory. A file that is
 /// missing is made, so that logins outlive a restart.
 ///
 /// `raw` takes a file's octets as they are, as Jupyter Server does with what it wrote; `container` takes a file that an
@@ -30,10 +30,15 @@ pub(crate) fn directory() -> Result<PathBuf, Failure> {
 /// # Errors
 ///
 /// If the file cannot be read or made, can be read by others, or holds no secret.
-pub(crate) fn keyring(file: Option<&Path>, raw: bool, container: bool) -> Result<Keyring, Failure> {
+pub(crate) fn keyring(
+    file: Option<&Path>,
+    default: &str,
+    raw: bool,
+    container: bool,
+) -> Result<Keyring, Failure> {
     let file = match file {
         Some(file) => file.to_owned(),
-        None => directory()?.join("jupyter_cookie_secret"),
+        None => directory()?.join(default),
     };
     let source = mounted(FileSource::cookie_secret(&file).or_create(), container);
     let source = if raw { source.raw() } else { source };

@@ -111,7 +111,8 @@ fn gate(
         auth = auth.https(true);
     }
     Ok(auth
-        .keyring(flags.keyring()?)
+        // Not the file of the Jupyter Server behind it, which writes another form and could make our cookies.
+        .keyring(flags.keyring("gateway_cookie_secret")?)
         .base_url(base_url)
         .allowed_hosts(flags.hosts(address)?)
         .allowed_origins(flags.origins()?)

@@ -1,7 +1,11 @@
 //! What the gate tells its operator.
 
 #[cfg(feature = "tracing")]
+mod span;
+#[cfg(feature = "tracing")]
 mod tracing_observer;
+#[cfg(feature = "tracing")]
+pub use span::request_span;
 #[cfg(feature = "tracing")]
 pub use tracing_observer::TracingObserver;
 

@@ -15,7 +15,7 @@ use crate::{
     digest::sha256,
     error::{BackendError, BoxError},
     event::{Event, RedactedPath},
-    html::Page,
+    html::{Page, PageStyle},
     maybe_future::MaybeFuture,
     middleware::{
         cookies::is_https,
@@ -182,7 +182,13 @@ impl Endpoint for CallbackEndpoint {
                     .gate()
                     .log_denied(crate::denial::Reason::CrossSite, head, &visit.target);
                 return hub
-                    .error_page(error.status(), &error_text(&error), None, None)
+                    .error_page(
+                        &visit.gate().error_responder.page_style,
+                        error.status(),
+                        &error_text(&error),
+                        None,
+                        None,
+                    )
                     .into();
             }
         };
@@ -223,6 +229,7 @@ impl CodeExchange {
             https,
         } = self;
         let clock = &*gate.clock;
+        let style = &gate.error_responder.page_style;
         let unavailable = |error: BoxError, retry_after: Duration| {
             let unavailable = BackendError::new(error).with_retry_after(retry_after);
             gate.emit(&Event::Unavailable {
@@ -230,7 +237,13 @@ impl CodeExchange {
                 path: RedactedPath::new(&hub.callback_path),
             });
             let text = "The hub does not answer right now. Nothing is lost: try again in a moment.";
-            hub.error_page(StatusCode::SERVICE_UNAVAILABLE, text, Some(retry_after), None)
+            hub.error_page(
+                style,
+                StatusCode::SERVICE_UNAVAILABLE,
+                text,
+                Some(retry_after),
+                None,
+            )
         };
         let asked_at = clock.monotonic_now();
         let _permit = match hub.verifier.allow(Share::Callback, asked_at) {
@@ -262,7 +275,7 @@ impl CodeExchange {
                     error: &**failure.cause(),
                     path: RedactedPath::new(&hub.callback_path),
                 });
-                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
+                return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Err(failure) => return unavailable(failure.into(), Duration::from_secs(5)),
         };
@@ -274,11 +287,11 @@ impl CodeExchange {
             Ok(Word::Allowed(grant)) => grant,
             Ok(Word::Forbidden) => {
                 let text = "You are logged in at the hub, and your account has no access to this server.";
-                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
+                return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Ok(Word::Unknown) => {
                 let text = "The hub does not know the token that it just gave.";
-                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
+                return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Err(failure) => {
                 let failure = BackendError::from(failure);
@@ -318,15 +331,16 @@ impl HubAuthInner {
     /// A page that says what went wrong, with the way to try again.
     fn error_page(
         &self,
+        style: &PageStyle,
         status: StatusCode,
         text: &str,
         retry_after: Option<Duration>,
         cookies: Option<SetCookies>,
     ) -> FullResponse {
-        let page = Page::new("The login did not work")
+        let page = Page::new(style, "The login did not work")
             .paragraph(text)
             .link(self.base_url.as_str(), "Try again");
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         *response.status_mut() = status;
         if let Some(after) = retry_after {
             let seconds = HeaderValue::from(after.as_secs().max(1));

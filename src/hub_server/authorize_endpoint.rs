@@ -231,7 +231,7 @@ impl HubRequest<'_> {
         let usual =
             |scope: &str| scope == access || IDENTIFY.iter().any(|name| scope == format!("{name}!user"));
         let more: Vec<&String> = asked.scopes.iter().filter(|scope| !usual(scope)).collect();
-        let mut page = Page::new("Let it know who you are?")
+        let mut page = Page::new(&self.hub.page_style, "Let it know who you are?")
             .paragraph(&format!("You are logged in as `{}`.", visitor.member.name()))
             .paragraph(&format!(
                 "{} asks to know your name and your groups.",
@@ -255,7 +255,7 @@ impl HubRequest<'_> {
                 fields.hidden("_xsrf", &xsrf);
                 fields.hidden("deny", "1");
             });
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         cookies.append_to(response.headers_mut());
         response
     }

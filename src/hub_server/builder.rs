@@ -18,9 +18,10 @@ use crate::{
     cookies::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
     error::{BackendError, ConfigError},
     event::Observer,
-    html,
+    html::PageStyle,
     maybe_future::MaybeFuture,
     middleware::{PasswordAttempts, cookies::CsrfCookie},
+    rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{
         AllowedHosts, AllowedOrigins, CsrfMode, CsrfTokens, Origin, RequestPolicy, TrustedProxies,
@@ -46,6 +47,8 @@ pub struct HubBuilder {
     version: Box<str>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
+    page_style: PageStyle,
+    rate_limits: RateLimits,
     stopper: Option<Box<ServerStopper>>,
 }
 
@@ -77,6 +80,8 @@ impl HubBuilder {
             version: Self::VERSION.into(),
             clock: Arc::new(SystemClock),
             observer: None,
+            page_style: PageStyle::default(),
+            rate_limits: RateLimits::new(),
             stopper: None,
         }
     }
@@ -217,6 +222,25 @@ impl HubBuilder {
         }
     }
 
+    /// Default: no name, texts in English. How the pages of the hub look; texts that the layer does not have stay as they
+    /// are.
+    #[must_use]
+    pub fn page_style(self, style: PageStyle) -> Self {
+        Self {
+            page_style: style,
+            ..self
+        }
+    }
+
+    /// Default: [`RateLimits::new`]. How many wrong passwords are checked.
+    #[must_use]
+    pub fn login_rate_limits(self, limits: RateLimits) -> Self {
+        Self {
+            rate_limits: limits,
+            ..self
+        }
+    }
+
     /// Default: nobody. Who is told of logins, logouts and refusals.
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
@@ -304,7 +328,8 @@ impl HubBuilder {
             services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
             xsrf_cookie: CsrfCookie::new(keyring.clone(), &hub_url, true)?,
             xsrf_guard: CsrfTokens::new(keyring),
-            policy: policy(&registry),
+            policy: policy(&registry, &self.page_style),
+            page_style: self.page_style,
             tokens: StoredTokens::with_clock(Arc::clone(&self.store), Arc::clone(&clock)),
             store: self.store,
             base_url: self.base_url,
@@ -316,6 +341,7 @@ impl HubBuilder {
                 true,
                 Arc::clone(&clock),
                 self.observer.clone(),
+                self.rate_limits,
             ),
             guards: self.guards.with_allowed_hosts(self.hosts),
             login_jar,
@@ -333,14 +359,14 @@ impl HubBuilder {
 
 /// The policy of our pages, and the clients as places that a form may lead to: browsers hold each redirect after a form
 /// against it.
-fn policy(registry: &ClientRegistry) -> HeaderValue {
+fn policy(registry: &ClientRegistry, style: &PageStyle) -> HeaderValue {
     let mut origins: Vec<&str> = registry
         .iter()
         .filter_map(|client| client::origin(&client.redirect_uri))
         .collect();
     origins.sort_unstable();
     origins.dedup();
-    let usual = html::CONTENT_SECURITY_POLICY.clone();
+    let usual = style.content_security_policy().clone();
     let own = "form-action 'self'";
     let policy = usual
         .to_str()

@@ -89,11 +89,11 @@ impl HubRequest<'_> {
             scopes: (!scopes.is_empty()).then_some(scopes),
         };
         let (token, _) = self.issue(None, &visitor.member, wished).await?;
-        let page = Page::new("Your new token")
+        let page = Page::new(&self.hub.page_style, "Your new token")
             .paragraph(&format!("`{}`", token.expose()))
             .muted("Copy it now: it is shown once, and only its hash is kept.")
             .link(&self.hub.hub_url.join("home"), "Back to your tokens");
-        Ok(page_response(page.finish()))
+        Ok(page_response(page))
     }
 
     async fn render_home(&self, visitor: &SignedInUser, alert: &str) -> HubResult {
@@ -112,7 +112,7 @@ impl HubRequest<'_> {
             .iter()
             .partition(|token| token.client_id().is_none_or(is_own));
 
-        let mut page = Page::wide(&format!("Hello, {owner}")).alert(alert);
+        let mut page = Page::wide(&self.hub.page_style, &format!("Hello, {owner}")).alert(alert);
         let mut places: Vec<_> = hub
             .registry
             .iter()
@@ -191,7 +191,7 @@ impl HubRequest<'_> {
             fields.hidden("_xsrf", &xsrf);
             fields.hidden("everywhere", "1");
         });
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         cookies.append_to(response.headers_mut());
         Ok(response)
     }

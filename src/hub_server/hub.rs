@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::{request::HubRequest, response::HubError, route::Route, state::HubState, user::HubUsers};
 use crate::{
-    deadline::within, error::BoxError, event::Event, html, maybe_future::BoxFuture,
+    deadline::within, error::BoxError, event::Event, maybe_future::BoxFuture,
     middleware::error_response::FullResponse, request::head::RequestHead,
 };
 
@@ -169,7 +169,7 @@ impl HubState {
                 if route.is_for_programs(head) {
                     trouble.into_json_response()
                 } else {
-                    trouble.into_html_response(&self.hub_url.join("home"))
+                    trouble.into_html_response(&self.page_style, &self.hub_url.join("home"))
                 }
             }
         };
@@ -177,7 +177,7 @@ impl HubState {
         headers.insert(&VERSION, self.version_field.clone());
         if headers
             .get(CONTENT_SECURITY_POLICY)
-            .is_some_and(|policy| policy == *html::CONTENT_SECURITY_POLICY)
+            .is_some_and(|policy| policy == self.page_style.content_security_policy())
         {
             headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         }

@@ -48,12 +48,12 @@ impl HubRequest<'_> {
         if !is_opened {
             let mut cookies = SetCookies::default();
             let xsrf = self.xsrf_of_session(&session_of(first), &mut cookies);
-            let page = Page::new("Log out?")
+            let page = Page::new(&self.hub.page_style, "Log out?")
                 .paragraph("Press the button to log out of this browser.")
                 .form(&self.hub.hub_url.join("logout"), "Log out", |fields| {
                     fields.hidden("_xsrf", &xsrf)
                 });
-            let mut response = page_response(page.finish());
+            let mut response = page_response(page);
             cookies.append_to(response.headers_mut());
             return Ok(response);
         }

@@ -149,12 +149,13 @@ impl HubRequest<'_> {
     /// The page for a proxy to show. The answer is 200, as the proxy adds the status itself.
     fn proxy_error(&self, status: StatusCode) -> FullResponse {
         let home = self.hub.hub_url.join("home");
+        let style = &self.hub.page_style;
         let page = match status {
-            StatusCode::SERVICE_UNAVAILABLE => Page::new("Your server appears to be down")
+            StatusCode::SERVICE_UNAVAILABLE => Page::new(style, "Your server appears to be down")
                 .paragraph("It does not answer. Start it again, then reload this page."),
-            _ => Page::new(&status.to_string()).paragraph("The proxy cannot answer this request."),
+            _ => Page::new(style, &status.to_string()).paragraph("The proxy cannot answer this request."),
         };
-        page_response(page.link(&home, "Back to your home page").finish())
+        page_response(page.link(&home, "Back to your home page"))
     }
 
     /// A redirect to the login page, and back here after.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     denial::{Denial, Reason},
     error::BackendError,
-    html::Page,
+    html::{Page, PageStyle},
     middleware::error_response::{FullResponse, NO_STORE, page_response, redirect},
     oauth::{OAuthError, OAuthErrorKind},
     store::StoreError,
@@ -83,7 +83,7 @@ impl HubError {
     }
 
     /// For a person, with a link to `home`.
-    pub(crate) fn into_html_response(self, home: &str) -> FullResponse {
+    pub(crate) fn into_html_response(self, style: &PageStyle, home: &str) -> FullResponse {
         let title = match self.status() {
             StatusCode::BAD_REQUEST => "This request cannot be read",
             StatusCode::FORBIDDEN => "Not allowed",
@@ -94,10 +94,9 @@ impl HubError {
             _ => "Something is wrong",
         };
         let mut response = page_response(
-            Page::new(title)
+            Page::new(style, title)
                 .paragraph(&self.message().unwrap_or_default())
-                .link(home, "Back to your home page")
-                .finish(),
+                .link(home, "Back to your home page"),
         );
         *response.status_mut() = self.status();
         self.with_fields(response)

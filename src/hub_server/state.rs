@@ -16,6 +16,7 @@ use crate::{
     denial::Reason,
     error::BackendError,
     event::{Event, Observer, RedactedPath},
+    html::PageStyle,
     maybe_future::MaybeFuture,
     middleware::{PasswordAttempts, cookies::CsrfCookie, error_response::FullResponse},
     request::{base_url::BaseUrl, head::RequestHead},
@@ -53,6 +54,7 @@ pub(crate) struct HubState {
     pub(crate) version_field: HeaderValue,
     /// What pages with a form may do: send it here, and be led on to the clients.
     pub(crate) policy: HeaderValue,
+    pub(crate) page_style: PageStyle,
     /// How long a login lasts, and a token that a client was given in it.
     pub(crate) lifetime: Duration,
     /// How long the body of a request may take to arrive.

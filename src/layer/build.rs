@@ -132,11 +132,13 @@ impl AuthLayerBuilder {
                 by_username.unwrap_or_default(),
                 Arc::clone(&clock),
                 self.observer.clone(),
+                self.rate_limits,
             ),
             error_responder: Arc::new(ErrorResponder {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
+                page_style: self.page_style,
                 login_link,
                 login_path: logs_in.then_some(login_path),
                 json_answers: JsonAnswers::default(),

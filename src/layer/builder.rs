@@ -11,7 +11,8 @@ use crate::{
     clock::Clock,
     cookies::{Keyring, Lifetime},
     event::Observer,
-    middleware::{ResponseStyle, challenge::Challenge},
+    middleware::{PageStyle, ResponseStyle, challenge::Challenge},
+    rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
     session::grant::Grant,
@@ -58,6 +59,8 @@ pub struct AuthLayerBuilder {
     pub(super) hosts: Option<AllowedHosts>,
     pub(super) answers_for_any_host: bool,
     pub(super) responses: ResponseStyle,
+    pub(super) page_style: PageStyle,
+    pub(super) rate_limits: RateLimits,
     pub(super) challenge: Option<Challenge>,
     pub(super) login_path: Option<Box<str>>,
     pub(super) custom_login_page: bool,
@@ -272,7 +275,8 @@ impl AuthLayerBuilder {
     }
 
     /// Default: `_xsrf` is asked of unsafe cookie requests. Asks for `Sec-Fetch-Site: same-origin` or an own
-    /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own.
+    /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own. A program that sends neither shows the
+    /// `_xsrf` of the login form in `X-XSRFToken`.
     pub fn csrf_by_origin(mut self) -> Self {
         self.guards = self.guards.with_csrf_mode(CsrfMode::OriginOnly);
         self
@@ -308,6 +312,18 @@ impl AuthLayerBuilder {
     /// Default: [`ResponseStyle::standard`]. How refusals are told.
     pub fn response_style(mut self, responses: ResponseStyle) -> Self {
         self.responses = responses;
+        self
+    }
+
+    /// Default: [`RateLimits::new`]. How many wrong passwords are checked.
+    pub fn login_rate_limits(mut self, limits: RateLimits) -> Self {
+        self.rate_limits = limits;
+        self
+    }
+
+    /// Default: no name, texts in English. How the pages of the layer look: [`PageStyle`].
+    pub fn page_style(mut self, style: PageStyle) -> Self {
+        self.page_style = style;
         self
     }
 

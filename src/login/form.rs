@@ -8,7 +8,7 @@ use super::shared_password::PasswordChangeError;
 use crate::{
     cookies::SetCookies,
     denial::{Denial, Reason},
-    html::{FieldKind, Page},
+    html::{FieldKind, Page, PageStyle},
     middleware::{
         error_response::{FullResponse, page_response, retry_after},
         password_attempts::alert,
@@ -32,6 +32,7 @@ pub(super) struct LoginForm {
     pub(super) is_password_change: bool,
     /// Whether "Keep me logged in" is ticked, where the form has that checkbox.
     pub(super) remember: Option<bool>,
+    pub(super) style: PageStyle,
     pub(super) xsrf: String,
     pub(super) cookies: SetCookies,
     pub(super) asks_for_username: bool,
@@ -46,7 +47,7 @@ impl LoginForm {
         } else {
             ("Log in", "Log in", "Change the password")
         };
-        let page = Page::new(title)
+        let page = Page::new(&self.style, title)
             .alert(alert)
             .form(&self.action, button, |fields| {
                 fields.hidden("_xsrf", &self.xsrf);
@@ -73,7 +74,7 @@ impl LoginForm {
             None => page,
         };
         let hint = if self.is_password_change { ENDS } else { self.hint };
-        let mut response = page_response(page.muted(hint).finish());
+        let mut response = page_response(page.muted(hint));
         *response.status_mut() = status;
         self.cookies.append_to(response.headers_mut());
         response

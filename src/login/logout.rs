@@ -109,8 +109,9 @@ impl LogoutEndpoint {
             cookies.append_to(response.headers_mut());
             return response;
         }
-        let page = Page::new("You are logged out").paragraph("This browser is no longer logged in here.");
-        let mut response = page_response(page.link(&self.login_path, "Log in again").finish());
+        let page = Page::new(&gate.error_responder.page_style, "You are logged out")
+            .paragraph("This browser is no longer logged in here.");
+        let mut response = page_response(page.link(&self.login_path, "Log in again"));
         response.headers_mut().insert(
             &CLEAR_SITE_DATA,
             HeaderValue::from_static("\"cache\", \"storage\""),
@@ -124,10 +125,10 @@ impl LogoutEndpoint {
         visit
             .gate()
             .log_denied(denial.reason(), visit.head, &visit.target);
-        let page = Page::new("Not logged out").paragraph(
+        let page = Page::new(&visit.gate().error_responder.page_style, "Not logged out").paragraph(
             "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
         );
-        let mut response = page_response(with_cookie_removal(page, &self.path).finish());
+        let mut response = page_response(with_cookie_removal(page, &self.path));
         *response.status_mut() = denial.status();
         response
     }
@@ -136,13 +137,13 @@ impl LogoutEndpoint {
     fn remove_unread(&self, visit: &EndpointRequest<'_>, https: bool) -> FullResponse {
         let mut cookies = SetCookies::default();
         visit.gate().remove_cookies(visit.head, https, &mut cookies);
-        let page = Page::new("Cookies removed")
+        let page = Page::new(&visit.gate().error_responder.page_style, "Cookies removed")
             .paragraph("The cookies of this server were removed from this browser.")
             .muted(
                 "If the server still refuses them as too large, delete all cookies of this site in the settings of \
                  your browser.",
             );
-        let mut response = page_response(page.link(&self.login_path, "Log in").finish());
+        let mut response = page_response(page.link(&self.login_path, "Log in"));
         cookies.append_to(response.headers_mut());
         response
     }
@@ -156,14 +157,14 @@ impl LogoutEndpoint {
                 .xsrf_cookie
                 .session_token(session, visit.head, https, &mut cookies)
         });
-        let page = Page::new("Log out?")
+        let page = Page::new(&visit.gate().error_responder.page_style, "Log out?")
             .paragraph("Press the button to log out of this browser.")
             .form(&self.path, "Log out", |fields| {
                 if let Some(xsrf) = &xsrf {
                     fields.hidden("_xsrf", xsrf);
                 }
             });
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         *response.status_mut() = status;
         cookies.append_to(response.headers_mut());
         response

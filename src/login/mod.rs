@@ -214,6 +214,7 @@ impl LoginPage {
                 .then(|| target(if changes { "" } else { CHANGE })),
             is_password_change: changes,
             remember: self.remember_me.then_some(false),
+            style: visit.gate().error_responder.page_style.clone(),
             xsrf,
             cookies,
             asks_for_username: visit.gate().passwords.asks_for_username(),

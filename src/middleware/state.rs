@@ -161,8 +161,9 @@ impl AuthState {
     pub(crate) fn cookie_too_large(&self, error: &CookieError, path: &str) -> FullResponse {
         let path = RedactedPath::new(path);
         self.emit(&Event::Unavailable { error, path });
-        let page = Page::new("Not logged in").paragraph("What this login holds is too long for a cookie.");
-        let mut response = page_response(page.finish());
+        let page = Page::new(&self.error_responder.page_style, "Not logged in")
+            .paragraph("What this login holds is too long for a cookie.");
+        let mut response = page_response(page);
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
     }

@@ -35,7 +35,7 @@ pub enum CsrfMode {
     /// Also of safe requests that are no navigation, as behind a hub, where users share an origin.
     AllMethods,
     /// Of none: unsafe requests must show by `Sec-Fetch-Site: same-origin` or an own Origin where they come
-    /// from. For a gateway whose upstream has an `_xsrf` of its own.
+    /// from; a program without either sends `X-XSRFToken`. For a gateway whose upstream has an `_xsrf` of its own.
     OriginOnly,
     /// Of every method but GET, HEAD and OPTIONS: the default.
     #[default]

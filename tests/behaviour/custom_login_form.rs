@@ -116,6 +116,21 @@ async fn it_is_throttled_as_the_gates_own_form_is() {
 }
 
 #[tokio::test]
+async fn the_limits_of_a_layer_can_be_set() {
+    use portcullis::rate_limit::RateLimits;
+
+    let limits = RateLimits::new().with_account_attempts(1).expect("limits");
+    let hash = PasswordHash::hash(&PASSWORD.into()).expect("a good password");
+    let builder = AuthLayer::builder().password(hash).login_rate_limits(limits);
+    let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
+    let layer = builder.clock(clock).build().expect("a gate");
+    for reason in [Reason::IncorrectPassword, Reason::RateLimited] {
+        let told = try_password(&layer, "", "", "wrong").await.err();
+        assert_eq!(told, Some(reason));
+    }
+}
+
+#[tokio::test]
 async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
     let layer = layer(&TestClock::new(UnixTime::from_secs(1_700_000_000)));
     let stranger = request("GET /login");

@@ -27,12 +27,14 @@ mod login_rate_limiting;
 mod logout_revocation;
 mod manual;
 mod module_layering;
+mod page_style;
 mod password_change_form;
 mod redirect_properties;
 mod request_matrix;
 mod secret_file_races;
 mod secret_scanner;
 mod secrets_not_leaked;
+mod serde_values;
 mod session_lifetime;
 #[cfg(feature = "sqlite")]
 mod stores;

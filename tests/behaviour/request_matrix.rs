@@ -440,6 +440,56 @@ async fn a_gate_for_header_tokens_answers_for_every_host_and_reads_no_query() {
 }
 
 #[tokio::test]
+async fn a_program_without_an_origin_shows_the_xsrf_of_the_login_form_also_where_origins_alone_count() {
+    let builder = || AuthLayer::builder().token(TOKEN.parse::<Token>().expect("a token"));
+    for (layer, by_origin) in [(builder(), false), (builder().csrf_by_origin(), true)] {
+        let layer = layer.build().expect("a gate");
+        // As clients of Jupyter do it: the form's value is kept, and sent with every request.
+        let page = send(&layer, request("GET /login\naccept: text/html")).await;
+        let xsrf = page.cookie("_xsrf=");
+        let value = xsrf.strip_prefix("_xsrf=").expect("its name");
+        let form = "POST /login\ncontent-type: application/x-www-form-urlencoded";
+        let form = request(&format!("{form}\ncookie: {xsrf}"));
+        let login = send(
+            &layer,
+            form.map(|_| Full::from(format!("{xsrf}&password={TOKEN}"))),
+        )
+        .await;
+        assert_eq!(login.status, 302, "{login:?}");
+        let fields = format!("cookie: {}; {xsrf}", login.cookie("username-localhost="));
+        let post = format!("POST /api\n{fields}");
+        let socket = format!("GET /ws\nconnection: upgrade\nupgrade: websocket\n{fields}");
+        for (lines, allowed) in [
+            (format!("{post}\nx-xsrftoken: {value}"), true),
+            (format!("{socket}\nx-xsrftoken: {value}"), true),
+            (post.clone(), false),
+            (socket.clone(), false),
+            (format!("{post}\nx-xsrftoken: {value}x"), false),
+            // No browser sends such a request, so a value from before the login is not accepted.
+            (
+                format!("{post}\nx-xsrftoken: {value}\nsec-fetch-site: none"),
+                false,
+            ),
+            (
+                format!("{post}\nx-xsrftoken: {value}\nreferer: http://localhost/"),
+                false,
+            ),
+            (
+                format!("{post}\nx-xsrftoken: {value}\norigin: https://evil.example"),
+                false,
+            ),
+            // Where origins alone count, the field is the only proof.
+            (format!("{post}\nx-csrftoken: {value}"), !by_origin),
+            (post.replace("/api", &format!("/api?_xsrf={value}")), !by_origin),
+        ] {
+            let answer = send(&layer, request(&lines)).await;
+            let expected = if allowed { 200 } else { 403 };
+            assert_eq!(answer.status, expected, "{by_origin} {lines}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn listed_hosts_are_answered_for_and_no_others() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))

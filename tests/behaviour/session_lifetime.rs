@@ -434,7 +434,7 @@ fn max_age(lines: &[String]) -> Option<u64> {
     Some(life.parse().expect("a number"))
 }
 
-fn lines(cookies: portcullis::cookies::SetCookies) -> Vec<String> {
+fn lines(cookies: &portcullis::cookies::SetCookies) -> Vec<String> {
     let lines = cookies
         .iter()
         .map(|line| line.to_str().expect("ASCII").to_owned());
@@ -493,11 +493,11 @@ async fn a_login_cookie_ends_with_its_grant_by_every_way_to_log_in() {
         ("typed password", typed(PASSWORD).await.set_cookies()),
         (
             "login",
-            lines(layer.login(head, grant("alice")).expect("it fits")),
+            lines(&layer.login(head, grant("alice")).expect("it fits")),
         ),
         (
             "verify_password",
-            lines(by_hand.expect("the password").into_set_cookies()),
+            lines(&by_hand.expect("the password").into_set_cookies()),
         ),
     ] {
         assert_eq!(max_age(&lines), Some(HOUR.as_secs()), "{way}");
@@ -505,7 +505,7 @@ async fn a_login_cookie_ends_with_its_grant_by_every_way_to_log_in() {
     // Renewals too, and an earlier end of the idle time counts.
     let idle = Lifetime::absolute(DAY).with_idle_timeout(HOUR / 2);
     let layer = builder().session_lifetime(idle).build().expect("a gate");
-    let mut login = lines(layer.login(head, grant("alice")).expect("it fits"));
+    let mut login = lines(&layer.login(head, grant("alice")).expect("it fits"));
     for expected in [30, 30, 30, 15] {
         assert_eq!(max_age(&login), Some(expected * 60));
         let line = login.iter().find(|line| line.starts_with("username-"));
@@ -571,7 +571,7 @@ async fn a_login_without_remember_me_is_forgotten_when_the_browser_closes() {
         let (head, grant) = (RequestHead::new(&request), Grant::new(Identity::new("carol")));
         let temporary = layer.login_for_browser_session(head, grant.clone());
         let other = layer.login(head, grant);
-        [temporary, other].map(|cookies| lines(cookies.expect("it fits")))
+        [temporary, other].map(|cookies| lines(&cookies.expect("it fits")))
     };
     let [temporary, other] = by_hand("");
     assert_eq!(
