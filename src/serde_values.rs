@@ -3,7 +3,7 @@
 //! | type | as |
 //! |---|---|
 //! | `Identity` | a map of `username`, `name`, `display_name`, `initials`, `color`, `avatar_url`; only `username` is needed |
-//! | `Grant` | a map of `identity`, `scopes`, `expires_at`, `label`; only `identity` is needed |
+//! | `Grant` | a map of `identity`, `scopes`, `expires_at`, `label`, `groups`, `admin`; only `identity` is needed |
 //! | `Scopes` | a list of texts |
 //! | `UnixTime` | seconds since 1970 |
 //! | `AuthMethod`, `Session`, `TokenRecord` | written only: what a request or a store proved is not taken from a text |
@@ -52,7 +52,8 @@ impl<'de> Deserialize<'de> for Identity {
             return Err(D::Error::custom("expected a username, found an empty one"));
         }
         let mut identity = Self::new(&fields.username);
-        let setters: [(_, fn(&Self, &str) -> Self); 5] = [
+        type Setter = fn(&Identity, &str) -> Identity;
+        let setters: [(_, Setter); 5] = [
             (fields.name, Self::with_name),
             (fields.display_name, Self::with_display_name),
             (fields.initials, Self::with_initials),
@@ -86,11 +87,13 @@ impl<'de> Deserialize<'de> for Scopes {
 
 impl Serialize for Grant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_struct("Grant", 4)?;
+        let mut map = serializer.serialize_struct("Grant", 6)?;
         map.serialize_field("identity", self.identity())?;
         map.serialize_field("scopes", self.scopes())?;
         map.serialize_field("expires_at", &self.expires_at())?;
         map.serialize_field("label", &self.label())?;
+        map.serialize_field("groups", &self.groups().collect::<Vec<_>>())?;
+        map.serialize_field("admin", &self.is_admin())?;
         map.end()
     }
 }
@@ -105,10 +108,19 @@ impl<'de> Deserialize<'de> for Grant {
             scopes: Scopes,
             expires_at: Option<UnixTime>,
             label: Option<String>,
+            #[serde(default)]
+            groups: Vec<String>,
+            #[serde(default)]
+            admin: bool,
         }
 
         let fields = Fields::deserialize(deserializer)?;
-        let mut grant = Self::new(fields.identity).with_scopes(fields.scopes);
+        let mut grant = Self::new(fields.identity)
+            .with_scopes(fields.scopes)
+            .with_groups(fields.groups);
+        if fields.admin {
+            grant = grant.as_admin();
+        }
         if let Some(end) = fields.expires_at {
             grant = grant.with_expiry(end);
         }
