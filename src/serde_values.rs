@@ -3,7 +3,7 @@
 //! | type | as |
 //! |---|---|
 //! | `Identity` | a map of `username`, `name`, `display_name`, `initials`, `color`, `avatar_url`; only `username` is needed |
-//! | `Grant` | a map of `identity`, `scopes`, `expires_at`, `label`; only `identity` is needed |
+//! | `Grant` | a map of `identity`, `scopes`, `expires_at`, `label`, `groups`, `admin`; only `identity` is needed |
 //! | `Scopes` | a list of texts |
 //! | `UnixTime` | seconds since 1970 |
 //! | `AuthMethod`, `Session`, `TokenRecord` | written only: what a request or a store proved is not taken from a text |
@@ -88,11 +88,13 @@ impl<'de> Deserialize<'de> for Scopes {
 
 impl Serialize for Grant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_struct("Grant", 4)?;
+        let mut map = serializer.serialize_struct("Grant", 6)?;
         map.serialize_field("identity", self.identity())?;
         map.serialize_field("scopes", self.scopes())?;
         map.serialize_field("expires_at", &self.expires_at())?;
         map.serialize_field("label", &self.label())?;
+        map.serialize_field("groups", &self.groups().collect::<Vec<_>>())?;
+        map.serialize_field("admin", &self.is_admin())?;
         map.end()
     }
 }
@@ -107,10 +109,19 @@ impl<'de> Deserialize<'de> for Grant {
             scopes: Scopes,
             expires_at: Option<UnixTime>,
             label: Option<String>,
+            #[serde(default)]
+            groups: Vec<String>,
+            #[serde(default)]
+            admin: bool,
         }
 
         let fields = Fields::deserialize(deserializer)?;
-        let mut grant = Self::new(fields.identity).with_scopes(fields.scopes);
+        let mut grant = Self::new(fields.identity)
+            .with_scopes(fields.scopes)
+            .with_groups(fields.groups);
+        if fields.admin {
+            grant = grant.as_admin();
+        }
         if let Some(end) = fields.expires_at {
             grant = grant.with_expiry(end);
         }

@@ -14,6 +14,7 @@ mod common;
 
 /// A service of a JupyterHub.
 #[derive(clap::Parser)]
+#[command(version)]
 struct Arguments {
     #[command(flatten)]
     limits: Limits,

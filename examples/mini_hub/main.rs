@@ -36,6 +36,7 @@ mod settings;
 
 /// A small hub, such as `examples/mini_hub/hub.toml` describes.
 #[derive(Parser)]
+#[command(version)]
 struct Arguments {
     /// Who belongs to the hub, which services and servers there are, and where it listens
     #[arg(long, value_name = "FILE")]

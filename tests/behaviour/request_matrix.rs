@@ -213,7 +213,10 @@ async fn a_forged_cookie_is_refused_and_removed_on_its_own_path() {
     let [line] = &*removed else {
         panic!("expected one removal, found {removed:?}");
     };
-    assert!(line.contains("; Path=/base/;") && line.contains("; Max-Age=0;"), "{line}");
+    assert!(
+        line.contains("; Path=/base/;") && line.contains("; Max-Age=0;"),
+        "{line}"
+    );
 }
 
 #[tokio::test]

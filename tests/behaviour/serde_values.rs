@@ -16,6 +16,8 @@ fn grant() -> Grant {
     grant
         .with_expiry(UnixTime::from_secs(1_700_000_000))
         .with_label("phone")
+        .with_groups(["staff"])
+        .as_admin()
 }
 
 #[track_caller]
@@ -37,8 +39,10 @@ fn what_was_written_is_read_back() {
     comes_back(grant().identity().clone(), identity.clone());
     let scopes = json!(["read", "write!user=alice"]);
     comes_back(grant().scopes().clone(), scopes.clone());
-    let written =
-        json!({ "identity": identity, "scopes": scopes, "expires_at": 1_700_000_000, "label": "phone" });
+    let written = json!({
+        "identity": identity, "scopes": scopes, "expires_at": 1_700_000_000, "label": "phone", "groups": ["staff"],
+        "admin": true,
+    });
     comes_back(grant(), written);
     comes_back(UnixTime::from_secs(u64::MAX), json!(u64::MAX));
     comes_back(RecordId::from(u64::MAX >> 1), json!("9223372036854775807"));

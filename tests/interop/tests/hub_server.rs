@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command, thread, time:
 
 use portcullis_interop::{
     browser::drive,
+    example::Example,
     headless_browser::{Person, wait_until},
     http::request,
+    jupyter_server::free_port,
     mini_hub::MiniHub,
     postgres::Postgres,
 };
@@ -426,10 +428,14 @@ fn two_hubs_on_one_server_of_postgresqls_are_one() {
 fn the_sample_configuration_serves_the_people_that_it_names() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/mini_hub/hub.toml");
     let sample = fs::read_to_string(sample).expect("the sample");
+    let service = format!("127.0.0.1:{}", free_port());
+    let mut config = String::new();
     let hub = MiniHub::start_configured(|address, api_address| {
-        sample
+        config = sample
             .replace("127.0.0.1:8000", address)
             .replace("127.0.0.1:8081", api_address)
+            .replace("127.0.0.1:9000", &service);
+        config.clone()
     });
     for (name, password) in [("alice", "purple tricycle nine"), ("bob", "green umbrella seven")] {
         let mut person = Person::default();
@@ -447,6 +453,30 @@ fn the_sample_configuration_serves_the_people_that_it_names() {
         );
     }
     assert!(hub.folder().join("hub.sqlite").exists());
+
+    // The command in its head starts the service.
+    let mut command = Example::command(&Example::build("hub_service"));
+    let lines = config.lines().filter_map(|line| line.strip_prefix("#   "));
+    command.envs(
+        lines
+            .flat_map(str::split_whitespace)
+            .filter_map(|word| word.split_once('=')),
+    );
+    let process = Example::start("hub_service", command);
+    process.line_after("hub_service listens on ");
+    let mut alice = Person::default();
+    let login = alice.open(&format!("http://{service}/services/whoami/"));
+    let question = hub.log_in(&mut alice, &login, "alice");
+    let (xsrf, scopes) = (question.hidden("_xsrf"), question.all_hidden("scopes"));
+    let mut form = vec![("_xsrf", &*xsrf)];
+    form.extend(scopes.iter().map(|scope| ("scopes", &**scope)));
+    let there = alice.submit(&question.url, &form);
+    assert_eq!(
+        there.answer.json(),
+        serde_json::json!({ "name": "alice", "groups": [], "admin": false }),
+        "{:#?}",
+        there.way
+    );
 }
 
 #[test]
