@@ -18,6 +18,7 @@ use crate::{
         cookies::{CsrfCookie, LoginCookie},
         endpoint::{Endpoint, Endpoints},
         error_response::{ErrorResponder, JsonAnswers},
+        original_uri::OriginalUri,
         route::RouteAuth,
         state::AuthState,
     },
@@ -49,6 +50,7 @@ impl AuthLayerBuilder {
     }
 
     fn assemble(mut self, at_the_hub: Option<HubSettings>) -> Result<AuthLayer, ConfigError> {
+        let original_uri = self.take_original_uri()?;
         let base_url = self.base_url.take().unwrap_or_default();
         let sources = self.sources();
         let reads_query = sources.contains(&TokenSource::Query);
@@ -125,6 +127,7 @@ impl AuthLayerBuilder {
             guards,
             reads_authorization: self.reads_authorization(&sources),
             chain: self.chain(&sources, login_cookie.clone()),
+            original_uri,
             authorizers: self.authorizers,
             login_cookie: login_cookie.map(LoginCookie),
             external_login: elsewhere,
@@ -160,6 +163,29 @@ impl AuthLayerBuilder {
             route: Arc::new(route),
             launch_links,
         })
+    }
+
+    /// How the URI is found that the browser asked for; the prefix that a proxy removes is the base unless another is set.
+    fn take_original_uri(&mut self) -> Result<OriginalUri, ConfigError> {
+        let original_uri = std::mem::take(&mut self.original_uri);
+        let Some(prefix) = self.stripped_prefix.take() else {
+            return Ok(original_uri);
+        };
+        let original_uri = original_uri.with_stripped_prefix(&prefix)?;
+        let base_url: BaseUrl = format!("{prefix}/").parse()?;
+        match &self.base_url {
+            Some(set) if !base_url.contains(set.as_str()) => Err(ConfigError::new(
+                "base_url",
+                format!(
+                    "expected a path below the stripped_prefix {prefix}, found {}",
+                    set.as_str()
+                ),
+            )),
+            _ => {
+                self.base_url.get_or_insert(base_url);
+                Ok(original_uri)
+            }
+        }
     }
 
     /// Where the login cookie lives, and under which name.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::Extensions;
+use http::{Extensions, Uri};
 
 use super::token_verifiers::ConfiguredVerifier;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     cookies::{CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
-    middleware::{PageStyle, ResponseStyle, challenge::Challenge},
+    middleware::{PageStyle, ResponseStyle, challenge::Challenge, original_uri::OriginalUri},
     rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
@@ -56,6 +56,8 @@ pub struct AuthLayerBuilder {
     pub(super) keyring: Option<Keyring>,
     pub(super) lifetime: Option<Lifetime>,
     pub(super) base_url: Option<BaseUrl>,
+    pub(super) original_uri: OriginalUri,
+    pub(super) stripped_prefix: Option<Box<str>>,
     pub(super) cookie_name: Option<Box<str>>,
     pub(super) cookie_attributes: Option<Box<CookieAttributes>>,
     pub(super) guards: RequestPolicy,
@@ -231,6 +233,47 @@ impl AuthLayerBuilder {
     /// Default: `/`. Where on the host the guarded service lives; cookies are scoped to it.
     pub fn base_url(mut self, base_url: BaseUrl) -> Self {
         self.base_url = Some(base_url);
+        self
+    }
+
+    /// Default: the URI of the request. The place where the URI is found that the browser asked for, when a router has
+    /// removed the prefix of a nested service from it.
+    ///
+    /// Own pages, public paths, `next` and redirects then go by that URI; [`base_url`](Self::base_url) has to name the
+    /// prefix. The handler gets the request as it came.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use axum::{Router, extract::OriginalUri, routing::get};
+    /// use portcullis::{AuthLayer, Token};
+    ///
+    /// let auth = AuthLayer::builder()
+    ///     .token(Token::generate())
+    ///     .base_url("/ui/".parse()?)
+    ///     .original_uri(|extensions| extensions.get::<OriginalUri>().map(|uri| &uri.0))
+    ///     .build()?;
+    /// let ui = Router::new().route("/", get("hello")).layer(auth.clone());
+    /// let mut app = Router::new().nest("/ui", ui);
+    /// for path in auth.page_paths() {
+    ///     app = app.route_service(path, auth.pages());
+    /// }
+    /// # let _: Router = app;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn original_uri(mut self, find: fn(&Extensions) -> Option<&Uri>) -> Self {
+        self.original_uri.extractor = Some(find);
+        self
+    }
+
+    /// Default: none. The prefix, such as `/app`, that a reverse proxy removes from every path before it passes a
+    /// request on.
+    ///
+    /// Own pages, public paths, `next`, redirects and the paths of cookies then have the prefix, as browsers need it;
+    /// [`base_url`](Self::base_url) is `/app/` unless it is set. The handler gets the request as it came. A server without
+    /// tower has to pass on the URI with the prefix itself. [`build`](Self::build) refuses what is not a path.
+    pub fn stripped_prefix(mut self, prefix: &str) -> Self {
+        self.stripped_prefix = Some(prefix.into());
         self
     }
 

@@ -20,7 +20,7 @@ use crate::{
     error::ConfigError,
     launch_link::{LaunchLink, LaunchLinkStore, LaunchTarget},
     maybe_future::MaybeFuture,
-    middleware::{AuthService, CsrfToken, Decision, LoginSuccess, route::RouteAuth},
+    middleware::{AuthService, CsrfToken, Decision, LoginSuccess, NotFound, route::RouteAuth},
     redirect::{NextUrl, RedirectPolicy},
     request::head::RequestHead,
     request_policy::Origin,
@@ -393,7 +393,7 @@ impl AuthLayer {
     ///
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: RequestHead<'_>) -> MaybeFuture<Decision> {
-        let head = head.replace_clock(self.route.clock());
+        let head = self.head(head);
         Decision::of(self.route.decide(&head), &self.route, &head)
     }
 
@@ -406,8 +406,42 @@ impl AuthLayer {
     ///
     /// The denial to answer with.
     pub fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Result<Session, Denial>> {
+        self.route.check(&self.head(head))
+    }
+
+    /// Returns the layer's own pages as a service: what a router mounts where the layer itself is not asked.
+    ///
+    /// A router that has no route for `/login` does not call a layer around its routes, so the login page is a 404. Mount
+    /// the pages at [`page_paths`](Self::page_paths); the chapter [Mounting](crate::manual::mounting) has each case.
+    /// Elsewhere the service answers like the layer in front of a service without pages: 404 for a known user.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use portcullis::{AuthLayer, Token};
+    ///
+    /// let auth = AuthLayer::token(Token::generate());
+    /// let mut app = Router::new().route("/", get("hello")).route_layer(auth.clone());
+    /// for path in auth.page_paths() {
+    ///     app = app.route_service(path, auth.pages());
+    /// }
+    /// # let _: Router = app;
+    /// ```
+    pub fn pages(&self) -> AuthService<NotFound> {
+        self.layer(NotFound)
+    }
+
+    /// Returns the paths of [`pages`](Self::pages): login, logout, launch links and the callback of a hub, as far as the
+    /// layer has them, as browsers see them.
+    pub fn page_paths(&self) -> impl Iterator<Item = &str> {
+        self.route.own_paths()
+    }
+
+    /// The head with the layer's clock and the URI that the browser asked for.
+    fn head<'a>(&'a self, head: RequestHead<'a>) -> RequestHead<'a> {
         let head = head.replace_clock(self.route.clock());
-        self.route.check(&head)
+        self.route.state().original_uri.of(head)
     }
 }
 

@@ -46,6 +46,11 @@ impl Endpoints {
         Self(endpoints)
     }
 
+    /// The paths at which something answers.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(path, _)| &**path)
+    }
+
     /// What answers at `path`.
     pub(crate) fn at(&self, path: &str) -> Option<&dyn Endpoint> {
         let mut own = self.0.iter();

@@ -111,9 +111,16 @@ impl RouteAuth {
         &*self.state.clock
     }
 
-    /// The head of a request, with the layer's clock.
+    /// The head of a request, with the layer's clock and the URI that the browser asked for.
     pub(crate) fn head<'a, B>(&'a self, request: &'a Request<B>) -> RequestHead<'a> {
-        RequestHead::with_clock(request, self.clock())
+        self.state
+            .original_uri
+            .of(RequestHead::with_clock(request, self.clock()))
+    }
+
+    /// The paths that the layer itself answers.
+    pub(crate) fn own_paths(&self) -> impl Iterator<Item = &str> {
+        self.endpoints.paths()
     }
 }
 

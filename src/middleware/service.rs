@@ -1,17 +1,21 @@
 //! The gate in front of a service.
 
 use std::{
+    convert::Infallible,
+    future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::{
     error::BoxError,
-    middleware::{AuthBody, ResponseFuture, route::RouteAuth},
+    middleware::{
+        AuthBody, ResponseFuture, endpoint::status_response, error_response::FullResponse, route::RouteAuth,
+    },
 };
 
 /// A service with the layer in front of it; made by `AuthLayer`.
@@ -46,8 +50,28 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Q>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        self.route.state().original_uri.restore(&mut request);
         let step = self.route.decide(&self.route.head(&request));
         ResponseFuture::new(step, &self.route, request, &mut self.inner)
+    }
+}
+
+/// Answers every request with 404: what [`AuthLayer::pages`](crate::AuthLayer::pages) stands in front of.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NotFound;
+
+impl<Q> Service<Request<Q>> for NotFound {
+    type Response = FullResponse;
+    type Error = Infallible;
+    type Future = Ready<Result<FullResponse, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Q>) -> Self::Future {
+        ready(Ok(status_response(StatusCode::NOT_FOUND)))
     }
 }

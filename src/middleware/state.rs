@@ -18,6 +18,7 @@ use crate::{
         cookies::{CsrfCookie, LoginCookie},
         error_response::{ErrorResponder, FullResponse, page_response},
         external_login::ExternalLogin,
+        original_uri::OriginalUri,
     },
     request::head::RequestHead,
     request_policy::{EffectiveTarget, RequestPolicy},
@@ -32,6 +33,7 @@ pub(crate) struct AuthState {
     pub(crate) chain: AuthenticatorChain,
     /// Whether an authenticator may read the `Authorization` field.
     pub(crate) reads_authorization: bool,
+    pub(crate) original_uri: OriginalUri,
     pub(crate) authorizers: Vec<Box<dyn Authorizer>>,
     pub(crate) xsrf_cookie: CsrfCookie,
     /// The cookie of a login, where a browser can log in.

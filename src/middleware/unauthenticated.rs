@@ -27,6 +27,7 @@ impl UnauthenticatedRequest {
         expect(dead_code, reason = "it is the extractors that turn strangers away")
     )]
     pub(crate) fn denial_response(&self, head: RequestHead<'_>) -> Response<Bytes> {
+        let head = self.0.original_uri.of(head);
         let denial = Denial::new(Reason::MissingCredential);
         if let Ok(target) = self.0.guards.check_target(head) {
             self.0.log_denied(denial.reason(), head, &target);

@@ -139,6 +139,11 @@ impl<'a> RequestHead<'a> {
         self.clock.monotonic_now()
     }
 
+    /// The same head with another URI.
+    pub(crate) fn with_uri(self, uri: &'a Uri) -> Self {
+        Self { uri, ..self }
+    }
+
     /// The same head read with another clock.
     pub(crate) fn replace_clock(self, clock: &'a dyn Clock) -> Self {
         Self { clock, ..self }

@@ -28,6 +28,7 @@ mod login_rate_limiting;
 mod logout_revocation;
 mod manual;
 mod module_layering;
+mod mounting;
 mod page_style;
 mod password_change_form;
 mod redirect_properties;
