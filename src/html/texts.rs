@@ -21,6 +21,9 @@ pub(super) const TEXTS: &[&str] = &[
     "This form was too old, or came from another site. Please try again.",
     "The password cannot be changed here.",
     "The new password could not be stored. The old one still holds.",
+    "The login page cannot be reached",
+    "A router or a proxy removes the beginning of each path before this server sees it.",
+    "Set `original_uri` for a nested router, or `stripped_prefix` for a proxy.",
     // The logout.
     "Log out",
     "Log out?",

@@ -433,7 +433,8 @@ impl AuthLayer {
     }
 
     /// Returns the paths of [`pages`](Self::pages): login, logout, launch links and the callback of a hub, as far as the
-    /// layer has them, as browsers see them.
+    /// layer has them, without the [`stripped_prefix`](AuthLayerBuilder::stripped_prefix). A segment of
+    /// [`base_url`](AuthLayerBuilder::base_url) that begins with `:` or `*` is not a path for axum's router.
     pub fn page_paths(&self) -> impl Iterator<Item = &str> {
         self.route.own_paths()
     }

@@ -99,6 +99,7 @@ impl ErrorResponder {
         } else if is_page_request(head) {
             let login = self.login_path.as_deref().filter(|_| needs_login);
             let response = match login {
+                Some(login) if self.is_login_without_base(login, head) => self.unreachable_login(),
                 Some(login) => redirect_to_login(login, &self.base_url, head),
                 None => self.page(&denial, None),
             };
@@ -126,6 +127,22 @@ impl ErrorResponder {
         *response.status_mut() = self.status(&denial);
         response.headers_mut().remove(WWW_AUTHENTICATE);
         self.add_headers(&denial, response.headers_mut());
+    }
+
+    /// Whether this is a request for the login page from which something in front of the layer has removed the base: a
+    /// redirect to the login would come back as the same request.
+    fn is_login_without_base(&self, login: &str, head: RequestHead<'_>) -> bool {
+        let path = head.uri().path();
+        path != login && self.base_url.join(path) == login
+    }
+
+    fn unreachable_login(&self) -> Response<Bytes> {
+        let page = Page::new(&self.page_style, "The login page cannot be reached")
+            .paragraph("A router or a proxy removes the beginning of each path before this server sees it.")
+            .muted("Set `original_uri` for a nested router, or `stripped_prefix` for a proxy.");
+        let mut response = page_response(page);
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
     }
 
     /// htmx goes to the address in `HX-Redirect`. A redirect's target it would put into the page that is shown.

@@ -48,7 +48,9 @@ impl OriginalUri {
         let Some(prefix) = &self.stripped_prefix else {
             return;
         };
-        let uri = self.of(RequestHead::new(request)).uri();
+        // Never what was restored before: the same layer, with another rule for its routes, may stand further out.
+        let original = self.extractor.and_then(|extract| extract(request.extensions()));
+        let uri = original.unwrap_or(request.uri());
         let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let mut parts = uri.clone().into_parts();
         // A target such as `*` has no prefix.
@@ -60,6 +62,12 @@ impl OriginalUri {
                 request.extensions_mut().insert(WithPrefix(uri));
             }
         }
+    }
+
+    /// A path of the browser's as the service sees it.
+    pub(crate) fn without_prefix<'a>(&self, path: &'a str) -> &'a str {
+        let prefix = self.stripped_prefix.as_deref().unwrap_or_default();
+        path.strip_prefix(prefix).unwrap_or(path)
     }
 
     /// The same head with the URI that the browser asked for.

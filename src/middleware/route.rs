@@ -118,9 +118,12 @@ impl RouteAuth {
             .of(RequestHead::with_clock(request, self.clock()))
     }
 
-    /// The paths that the layer itself answers.
+    /// The paths that the layer itself answers, as the service sees them.
     pub(crate) fn own_paths(&self) -> impl Iterator<Item = &str> {
-        self.endpoints.paths()
+        let original_uri = &self.state.original_uri;
+        self.endpoints
+            .paths()
+            .map(|path| original_uri.without_prefix(path))
     }
 }
 

@@ -238,6 +238,12 @@ async fn a_person_logs_in_where_a_proxy_removes_a_prefix() {
     let auth = auth.public_paths(["/app/health"]);
     visit("a proxy", routes().layer(auth), "/app/", "/app").await;
 
+    // The pages as routes, and a stricter rule further in.
+    let auth = builder().stripped_prefix("/app").build().expect("a layer");
+    let inner = routes().route_layer(auth.optional());
+    let app = with_pages(inner.route_layer(auth.public_paths(["/app/health"])), &auth);
+    visit("a proxy, route_layer and a layer within", app, "/app/", "/app").await;
+
     // The router below the proxy has a prefix as well.
     let auth = builder()
         .stripped_prefix("/app")
@@ -248,6 +254,23 @@ async fn a_person_logs_in_where_a_proxy_removes_a_prefix() {
     let auth = auth.public_paths(["/app/ui/health"]);
     let app = Router::new().nest_service("/ui", routes().layer(auth));
     visit("a proxy and a nested service", app, "/app/ui/", "/app").await;
+}
+
+#[tokio::test]
+async fn a_login_page_that_is_not_reached_names_the_settings_instead_of_redirecting_for_ever() {
+    let auth = AuthLayer::builder().token(TOKEN.parse().expect("a token"));
+    let auth = auth
+        .base_url("/app/".parse().expect("a base"))
+        .build()
+        .expect("a layer");
+    let app = Router::new().nest_service("/app", routes().layer(auth));
+    let refused = ask(&app, &format!("GET /app/page\n{NAVIGATION}"), "").await;
+    let login = refused.header("location").to_owned();
+    let answer = ask(&app, &format!("GET {login}\n{NAVIGATION}"), "").await;
+    assert_eq!(answer.status, 500);
+    for setting in ["original_uri", "stripped_prefix"] {
+        assert!(answer.text.contains(setting), "{}", answer.text);
+    }
 }
 
 #[test]
