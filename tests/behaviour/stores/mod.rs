@@ -20,6 +20,8 @@ use portcullis::{
 async fn memory_keeps_what_a_store_promises() {
     let store = MemoryTokenStore::new();
     token_store_conformance(&store).await;
+    #[cfg(not(feature = "hub-server"))]
+    portcullis::testing::session_store_conformance(&store).await;
     #[cfg(feature = "hub-server")]
     portcullis::testing::hub_store_conformance(&store).await;
 }
@@ -30,6 +32,8 @@ async fn sqlite_keeps_what_a_store_promises() {
     let path = folder.path().join("tokens.sqlite");
     let store = SqliteTokenStore::open(&path).expect("a store");
     token_store_conformance(&store).await;
+    #[cfg(not(feature = "hub-server"))]
+    portcullis::testing::session_store_conformance(&store).await;
     #[cfg(feature = "hub-server")]
     portcullis::testing::hub_store_conformance(&store).await;
     drop(store);
@@ -103,8 +107,10 @@ async fn a_look_up_is_one_read_of_one_index() {
         ("tokens", "hash"),
         ("tokens", "owner"),
         ("tokens", "session_id"),
-        ("logins", "hash"),
-        ("logins", "session_id"),
+        ("sessions", "hash"),
+        ("sessions", "session_id"),
+        ("sessions", "owner"),
+        ("sessions", "credential"),
         ("codes", "hash"),
     ] {
         let explain = format!("EXPLAIN QUERY PLAN SELECT * FROM portcullis_{table} WHERE {column} = ?1");

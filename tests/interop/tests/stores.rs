@@ -14,8 +14,8 @@ use portcullis::{
     Grant, Identity, Token, TokenVerifier, Verification,
     clock::{Clock as _, SystemClock},
     store::{
-        CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, PostgresTokenStore, SqliteTokenStore,
-        StoreErrorKind, TokenFilter, TokenRecord, TokenStore,
+        CodeRecord, CodeRedemption, HubStore, PostgresTokenStore, SessionFilter, SessionRecord, SessionStore,
+        SqliteTokenStore, StoreErrorKind, TokenFilter, TokenRecord, TokenStore,
     },
     testing::{hub_store_conformance, token_store_conformance},
     token::PresentedToken,
@@ -178,8 +178,8 @@ async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
         let now = SystemClock.now();
         let end = now.saturating_add(Duration::from_secs(60));
         let begin = async |session_id: &str| {
-            let login = LoginRecord::new("alice", session_id, now, end);
-            let begun = one.insert_login(Token::generate().hash(), login, None).await;
+            let login = SessionRecord::new(grant("alice"), session_id, now, end);
+            let begun = one.insert_session(Token::generate().hash(), login, None).await;
             begun.unwrap_or_else(|error| panic!("{level}: {error}"));
         };
         let code = |session_id: &str| CodeRecord::new("c", "/", "alice", end).with_session(session_id);
@@ -202,7 +202,7 @@ async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
         let inserted = tokio::spawn(one.insert_code(hash, code("5e55"), now));
         waits().await;
         let ended = other
-            .revoke_logins(LoginFilter::owner("alice").and_session("5e55"))
+            .end_sessions(SessionFilter::owner("alice").and_session("5e55"))
             .await;
         assert_eq!(ended.unwrap_or_else(|error| panic!("{level}: {error}")), 1);
         let inserted = inserted.await.expect("answered");
@@ -217,7 +217,7 @@ async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
         let redeemed = tokio::spawn(one.redeem_code(held, token, TokenRecord::new(grant("alice"), now)));
         waits().await;
         let ended = other
-            .revoke_logins(LoginFilter::owner("alice").and_session("held"))
+            .end_sessions(SessionFilter::owner("alice").and_session("held"))
             .await;
         assert_eq!(ended.unwrap_or_else(|error| panic!("{level}: {error}")), 1);
         let redeemed = redeemed.await.expect("answered");
@@ -350,9 +350,9 @@ async fn of_64_clients_on_two_nodes_one_gets_the_token_of_a_code() {
     let now = SystemClock.now();
     let end = now.saturating_add(Duration::from_secs(60));
     nodes[0]
-        .insert_login(
+        .insert_session(
             Token::generate().hash(),
-            LoginRecord::new("alice", "5e55", now, end),
+            SessionRecord::new(grant("alice"), "5e55", now, end),
             None,
         )
         .await
@@ -468,9 +468,10 @@ async fn nothing_in_a_dump_logs_in() {
         .await
         .expect("issued");
     let (login, code) = (Token::generate(), Token::generate());
-    let record = LoginRecord::new("alice", "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");
+    let record =
+        SessionRecord::new(grant("alice"), "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");
     store
-        .insert_login(login.hash(), record, None)
+        .insert_session(login.hash(), record, None)
         .await
         .expect("begun");
     let record =
@@ -481,7 +482,7 @@ async fn nothing_in_a_dump_logs_in() {
     for table in [
         "portcullis_store",
         "portcullis_tokens",
-        "portcullis_logins",
+        "portcullis_sessions",
         "portcullis_codes",
     ] {
         for row in server.sql("dumped", &format!("SELECT * FROM {table}")).lines() {
@@ -508,7 +509,7 @@ async fn nothing_in_a_dump_logs_in() {
                 "{value} is no token"
             );
             assert_eq!(
-                store.find_login(hash).await.expect("an answer"),
+                store.find_session(hash).await.expect("an answer"),
                 None,
                 "{value} is no cookie"
             );
