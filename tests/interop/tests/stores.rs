@@ -455,6 +455,80 @@ async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhil
     );
 }
 
+/// The tables as version 1 made them, with all that they can hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_version_1_is_brought_up_to_date_and_loses_nothing() {
+    let (server, config) = database("version1");
+    let (now, end) = (
+        SystemClock.now(),
+        SystemClock.now().saturating_add(Duration::from_secs(600)),
+    );
+    let sessions = [("5e55", "Firefox on Linux"), ("5e56", "")].map(|(session_id, note)| {
+        let session = SessionRecord::new(grant("alice"), session_id, now, end).with_note(note);
+        (Token::generate().hash(), session)
+    });
+    let of_session = TokenRecord::new(grant("alice").with_scopes(["read"]), now).with_session("5e55");
+    let code = CodeRecord::new("c", "/", "alice", end).with_session("5e55");
+    let code_hash = Token::generate().hash();
+    let store = connect(&config).await;
+    for (hash, session) in &sessions {
+        let begun = store.insert_session(*hash, session.clone(), None).await;
+        begun.expect("begun");
+    }
+    let token = store.issue(of_session.clone()).await.expect("issued");
+    assert!(
+        store
+            .insert_code(code_hash, code.clone(), now)
+            .await
+            .expect("kept")
+    );
+    drop(store);
+    server.sql(
+        "version1",
+        &format!(
+            "ALTER SCHEMA public RENAME TO newest; CREATE SCHEMA public; {}
+             INSERT INTO portcullis_store SELECT one, 1, lookup_key, lookup_key_check FROM newest.portcullis_store;
+             INSERT INTO portcullis_tokens SELECT * FROM newest.portcullis_tokens;
+             INSERT INTO portcullis_codes SELECT * FROM newest.portcullis_codes;
+             INSERT INTO portcullis_logins
+                 SELECT id, hash, owner, session_id, created, expires_at, note FROM newest.portcullis_sessions;
+             DROP SCHEMA newest CASCADE",
+            include_str!("../../../src/store/postgres/1.sql")
+        ),
+    );
+    // Nodes that start at once bring it up to date once.
+    let nodes: Vec<_> = (0..4)
+        .map(|_| {
+            let config = config.clone();
+            tokio::spawn(async move { connect(&config).await })
+        })
+        .collect();
+    for node in nodes {
+        let store = node.await.expect("connected");
+        for (hash, session) in &sessions {
+            let found = store.find_session(*hash).await.expect("an answer");
+            assert_eq!(found.as_ref(), Some(session));
+        }
+        let found = store.find(token.hash()).await.expect("an answer");
+        assert_eq!(found.as_ref(), Some(&of_session));
+        let found = store.find_code(code_hash).await.expect("an answer");
+        assert_eq!(found.as_ref(), Some(&code));
+    }
+    let store = connect(&config).await;
+    let ended = store
+        .end_sessions(SessionFilter::owner("alice").and_session("5e55"))
+        .await;
+    assert_eq!(ended.expect("ended"), 1);
+    assert_eq!(store.find(token.hash()).await.expect("an answer"), None);
+    let old = "SELECT count(*) FROM pg_class WHERE relname LIKE '%logins%'";
+    assert_eq!(
+        server.sql("version1", old).trim(),
+        "0",
+        "nothing is left of the table of logins"
+    );
+    hub_store_conformance(&store).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_a_dump_logs_in() {
     let (server, config) = database("dumped");
