@@ -37,11 +37,34 @@ pub enum Reason {
     Unavailable,
     /// A well-formed token that nobody knows.
     UnknownToken,
+    /// A token longer than this server's own, such as a JWT that a proxy added. An optional route admits the request as
+    /// anonymous.
+    UnsupportedToken,
     /// The user or the password is wrong; which, is not told.
     IncorrectPassword,
 }
 
 impl Reason {
+    /// Every reason, in the order of the discriminants.
+    #[cfg(any(feature = "serde", test))]
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::CrossSite,
+        Self::ExpiredCookie,
+        Self::ExpiredToken,
+        Self::DisallowedHost,
+        Self::InsufficientScope,
+        Self::InvalidCookie,
+        Self::Malformed,
+        Self::TokenChecksumMismatch,
+        Self::MissingCredential,
+        Self::RateLimited,
+        Self::TooLarge,
+        Self::Unavailable,
+        Self::UnknownToken,
+        Self::UnsupportedToken,
+        Self::IncorrectPassword,
+    ];
+
     /// How many reasons there are.
     pub(crate) const COUNT: usize = Self::IncorrectPassword as usize + 1;
 
@@ -55,6 +78,7 @@ impl Reason {
             | Self::TokenChecksumMismatch
             | Self::MissingCredential
             | Self::UnknownToken
+            | Self::UnsupportedToken
             | Self::IncorrectPassword => StatusCode::UNAUTHORIZED,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -79,6 +103,7 @@ impl Reason {
             Self::TooLarge => "too large",
             Self::Unavailable => "unavailable",
             Self::UnknownToken => "unknown token",
+            Self::UnsupportedToken => "unsupported token",
             Self::IncorrectPassword => "wrong user or password",
         }
     }
@@ -231,6 +256,13 @@ impl std::error::Error for Denial {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_list_of_reasons_has_each_at_its_place() {
+        for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
+        }
+    }
 
     #[test]
     fn denials_are_equal_if_the_client_learns_the_same() {

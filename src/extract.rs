@@ -17,6 +17,9 @@
 //! A route that asks for a scope as a whole is shorter with [`AuthLayer::require_scope`], which also tells a refusal in the
 //! gate's own way.
 //!
+//! Behind a trusted proxy the layer needs the address of the connection: serve
+//! `app.into_make_service_with_connect_info::<SocketAddr>()` and name the place by [`peer_extractor`].
+//!
 //! # Example
 //!
 //! ```
@@ -54,6 +57,7 @@
 //! [`AuthLayer::require_scope`]: crate::AuthLayer::require_scope
 //! [`public_paths`]: crate::AuthLayer::public_paths
 //! [`optional`]: crate::AuthLayer::optional
+//! [`peer_extractor`]: crate::AuthLayerBuilder::peer_extractor
 
 use std::{convert::Infallible, error::Error, fmt};
 
@@ -152,8 +156,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
     }
 }
 
-/// Told as to a program: JSON, with the realm `portcullis`. [`Denial::into_response`] with the request's head tells
-/// each client in its own way.
+/// Told as to a program: JSON, with the challenge of the layer in front of the handler. [`Denial::into_response`] with
+/// the request's head tells each client in its own way.
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
         Self::into_response(self, RequestHead::new(&http::Request::new(())))

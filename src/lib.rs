@@ -102,6 +102,8 @@ pub mod redirect;
 pub mod request;
 pub mod request_policy;
 pub mod secret;
+#[cfg(feature = "serde")]
+mod serde_values;
 pub mod session;
 pub mod store;
 mod swappable;

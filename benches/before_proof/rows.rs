@@ -349,6 +349,12 @@ pub(crate) fn all() -> Vec<Row> {
         row("cookies/blank", 401, shared(), cookies("; ".repeat(8 * KIB))),
         row("cookies/257", 431, shared(), cookies("a=b;".repeat(257))),
         row(
+            "cookies/logins-of-ports",
+            401,
+            shared(),
+            cookies(format!("username-localhost-9999={};", "a".repeat(450)).repeat(256)),
+        ),
+        row(
             "cookies/too-long",
             431,
             shared(),

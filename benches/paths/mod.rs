@@ -73,9 +73,9 @@ pub(crate) fn all() -> Vec<Case> {
         .within([5_200, 6_400])
         .allocating(0),
         layer("cookie/identity/pass+guards", cookies::logged_in)
-            .within([14_526])
-            .hashing(6)
-            .allocating(6),
+            .within([9_500])
+            .hashing(10)
+            .allocating(0),
         layer("hub/token/cached+guards", || hub::token(true))
             .within([2_400])
             .hashing(1)

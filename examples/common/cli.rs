@@ -15,7 +15,7 @@ use super::{cookie_secret, exit::Failure, log, room::Limits, tls::Tls};
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// Address or name of this machine to listen at.
+    /// Address or name of this machine to listen at, `*` for every address.
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) ip: String,
 
@@ -44,13 +44,18 @@ pub(crate) struct Flags {
     config: Option<PathBuf>,
 
     /// File of the secret that signs cookies, made if it is missing
-    /// [default: jupyter_cookie_secret in $JUPYTER_RUNTIME_DIR].
+    /// [default: jupyter_cookie_secret in $JUPYTER_RUNTIME_DIR; gateway_cookie_secret for `gateway`].
     #[arg(long, value_name = "FILE")]
     cookie_secret_file: Option<PathBuf>,
 
     /// Take the bytes of the cookie secret file as they are: one that Jupyter Server wrote.
     #[arg(long)]
     raw_cookie_secret: bool,
+
+    /// Take secrets that Docker or Kubernetes mounts: files that others may read, and symbolic links. Holds for the cookie
+    /// secret file and $JUPYTER_TOKEN_FILE.
+    #[arg(long)]
+    container_secrets: bool,
 
     /// Another host name that the server answers to, `name`, `name:port` or `name:*`; may be repeated.
     #[arg(long, value_name = "HOST")]
@@ -115,8 +120,14 @@ impl Flags {
         self.certfile.is_some()
     }
 
-    pub(crate) fn keyring(&self) -> Result<Keyring, Failure> {
-        cookie_secret::keyring(self.cookie_secret_file.as_deref(), self.raw_cookie_secret)
+    /// The keys that sign cookies, from the named file or the file `default` in the runtime directory.
+    pub(crate) fn keyring(&self, default: &str) -> Result<Keyring, Failure> {
+        cookie_secret::keyring(
+            self.cookie_secret_file.as_deref(),
+            default,
+            self.raw_cookie_secret,
+            self.container_secrets,
+        )
     }
 
     pub(crate) fn proxies(&self) -> Result<TrustedProxies, Failure> {
@@ -178,10 +189,16 @@ impl Flags {
         }
         let environment = SourceChain::new([
             Box::new(EnvSource::jupyter_token()) as Box<dyn SecretSource>,
-            Box::new(FileSource::jupyter_token()),
+            Box::new(cookie_secret::mounted(
+                FileSource::jupyter_token(),
+                self.container_secrets,
+            )),
         ]);
         // What is set and cannot be used is an error, and never a reason to make a token up.
-        let Some((place, secret)) = environment.load_with_name()? else {
+        let Some((place, secret)) = environment
+            .load_with_name()
+            .map_err(|error| cookie_secret::with_flag(&error))?
+        else {
             return Ok(None);
         };
         let token = Token::from_secret(secret).map_err(|error| format!("{place}: {error}"))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use portcullis::{
     FileSource, Keyring,
     jupyter::{create_directory, runtime_directory},
-    secret::SecretErrorKind,
+    secret::{SecretError, SecretErrorKind},
 };
 
 use super::exit::Failure;
@@ -21,26 +21,50 @@ pub(crate) fn directory() -> Result<PathBuf, Failure> {
     Ok(directory)
 }
 
-/// The keys that sign cookies, from `file` or `jupyter_cookie_secret` in the runtime directory. A file that is
+/// The keys that sign cookies, from `file` or the file `default` in the runtime directory. A file that is
 /// missing is made, so that logins outlive a restart.
 ///
-/// `raw` takes a file's octets as they are, as Jupyter Server does with what it wrote.
+/// `raw` takes a file's octets as they are, as Jupyter Server does with what it wrote; `container` takes a file that an
+/// orchestrator mounts.
 ///
 /// # Errors
 ///
 /// If the file cannot be read or made, can be read by others, or holds no secret.
-pub(crate) fn keyring(file: Option<&Path>, raw: bool) -> Result<Keyring, Failure> {
+pub(crate) fn keyring(
+    file: Option<&Path>,
+    default: &str,
+    raw: bool,
+    container: bool,
+) -> Result<Keyring, Failure> {
     let file = match file {
         Some(file) => file.to_owned(),
-        None => directory()?.join("jupyter_cookie_secret"),
+        None => directory()?.join(default),
     };
-    let source = FileSource::cookie_secret(&file).or_create();
+    let source = mounted(FileSource::cookie_secret(&file).or_create(), container);
     let source = if raw { source.raw() } else { source };
     Keyring::load(&source).map_err(|error| match error.kind() {
         // Most likely this: Jupyter Server was here first, and its file holds no hexadecimal digits.
         SecretErrorKind::Malformed if !raw => {
             format!("{error} (what Jupyter Server wrote needs --raw-cookie-secret)").into()
         }
-        _ => error.into(),
+        _ => with_flag(&error),
     })
+}
+
+/// The same source, for a file that an orchestrator mounts if `container` says so.
+pub(crate) fn mounted(source: FileSource, container: bool) -> FileSource {
+    if container {
+        source.container_secret()
+    } else {
+        source
+    }
+}
+
+/// The error, with our flag in place of the library's setter.
+pub(crate) fn with_flag(error: &SecretError) -> Failure {
+    let setter = "call `FileSource::container_secret`";
+    error
+        .to_string()
+        .replace(setter, "add --container-secrets")
+        .into()
 }

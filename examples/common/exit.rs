@@ -2,7 +2,7 @@
 
 use std::{error::Error, future::Future, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 
 use super::log;
 
@@ -16,9 +16,13 @@ where
 {
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
-        // `--help` and `--version` are "errors" of clap as well.
-        Err(error) if !error.use_stderr() => error.exit(),
-        Err(error) => return fail(first_paragraph(&error.to_string()).trim_start_matches("error: ")),
+        // `--help` and `--version` are "errors" of clap as well; without a command the help says which there are.
+        Err(error)
+            if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            error.exit()
+        }
+        Err(error) => return fail(&in_one_line(&error.to_string())),
     };
     let ended = match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
@@ -43,8 +47,52 @@ fn fail(line: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// clap explains at length; its first paragraph, on one line, says what is wrong.
-fn first_paragraph(text: &str) -> String {
-    let lines = text.lines().take_while(|line| !line.trim().is_empty());
-    lines.map(str::trim).collect::<Vec<_>>().join(" ")
+/// clap explains at length: its first paragraph says what is wrong, and a tip what was meant.
+fn in_one_line(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim);
+    let wrong: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    let wrong = wrong.join(" ");
+    let wrong = wrong.trim_start_matches("error: ");
+    match lines.find_map(|line| line.strip_prefix("tip: ")) {
+        Some(tip) => format!("{wrong}; {tip}"),
+        None => format!("{wrong}; see --help"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[arg(long)]
+        port: Option<u16>,
+    }
+
+    #[test]
+    fn a_wrong_flag_is_told_in_one_line_with_what_was_meant() {
+        for (arguments, expected) in [
+            (
+                ["x", "--Port", "1"],
+                "unexpected argument '--Port' found; a similar argument exists: '--port'",
+            ),
+            (["x", "--port", "1"], ""),
+            (
+                ["x", "--port", "a"],
+                "invalid value 'a' for '--port <PORT>': invalid digit found in string; see --help",
+            ),
+            (
+                ["x", "hub.toml", "y"],
+                "unexpected argument 'hub.toml' found; see --help",
+            ),
+        ] {
+            let told = Arguments::try_parse_from(arguments).map_err(|error| in_one_line(&error.to_string()));
+            match told {
+                Ok(arguments) => assert_eq!((arguments.port, expected), (Some(1), "")),
+                Err(told) => assert_eq!(told, expected),
+            }
+        }
+    }
 }

@@ -26,11 +26,10 @@ async fn listener() -> Result<TcpListener, Failure> {
     const NAME: &str = "JUPYTERHUB_SERVICE_URL";
     let url = env::var(NAME).unwrap_or_default();
     let odd = || format!("{NAME}: expected a URL with a port, as a JupyterHub sets it, found {url:?}");
-    let uri: Uri = url.parse().map_err(|_| odd())?;
+    // A hub that leaves the address to the spawner names none (`http://:8888/`), which means every address.
+    let uri: Uri = url.replacen("://:", "://*:", 1).parse().map_err(|_| odd())?;
     let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
         return Err(odd().into());
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    // A hub that leaves the address to the spawner names none.
-    listen(if host.is_empty() { "0.0.0.0" } else { host }, port).await
+    listen(host.trim_start_matches('[').trim_end_matches(']'), port).await
 }

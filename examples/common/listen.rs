@@ -9,19 +9,31 @@ use tokio::net::TcpListener;
 
 use super::exit::Failure;
 
-/// A listener at `ip`, an address or a name of this machine, and `port`; port 0 asks the system for one.
+/// A listener at `ip`, an address or a name of this machine, and `port`; port 0 asks the system for one. Nothing and `*`
+/// mean every address, of IPv4 and IPv6.
 ///
 /// # Errors
 ///
 /// If the address is not ours, or the port is taken or forbidden.
 pub(crate) async fn listen(ip: &str, port: u16) -> Result<TcpListener, Failure> {
-    TcpListener::bind((ip, port)).await.map_err(|error| {
+    let bound = match ip {
+        "" | "*" => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+            // A machine without IPv6.
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
+            }
+            bound => bound,
+        },
+        ip => TcpListener::bind((ip, port)).await,
+    };
+    bound.map_err(|error| {
         let cause = match error.kind() {
             io::ErrorKind::AddrInUse => "the port is in use, choose another with --port".to_owned(),
             io::ErrorKind::AddrNotAvailable => "no interface of this machine has the address".to_owned(),
             io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege".to_owned(),
             _ => error.to_string(),
         };
+        let ip = if ip.is_empty() { "every address" } else { ip };
         format!("cannot listen on {ip} port {port}: {cause}").into()
     })
 }

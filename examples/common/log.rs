@@ -46,6 +46,20 @@ pub(crate) fn flush() {
     }
 }
 
+/// The standard error for `tracing_subscriber`, one line for each call.
+pub(crate) struct Stderr;
+
+impl io::Write for Stderr {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        line(String::from_utf8_lossy(octets.trim_ascii_end()));
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 enum Entry {
     Line(String),
     Flush(SyncSender<()>),

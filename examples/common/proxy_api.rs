@@ -84,7 +84,8 @@ impl ProxyApi {
         }
     }
 
-    /// Every route, by its path, with its target and what is kept beside it.
+    /// Every route, by its path, with its target and what is kept beside it. The paths are escaped, as [`ProxyApi::add`]
+    /// takes them: the proxy tells them decoded, without the slash at their end.
     ///
     /// # Errors
     ///
@@ -95,7 +96,10 @@ impl ProxyApi {
             return Err(self.fault(status, &text));
         }
         match serde_json::from_slice(&text) {
-            Ok(Value::Object(routes)) => Ok(routes),
+            Ok(Value::Object(routes)) => {
+                let routes = routes.into_iter();
+                Ok(routes.map(|(path, route)| (escaped(&path), route)).collect())
+            }
             _ => Err(format!(
                 "the proxy at {}: expected an object of routes, found something else",
                 self.url
@@ -127,8 +131,16 @@ impl ProxyApi {
         spec: &str,
         body: String,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        let fault = |error: &dyn std::fmt::Display| {
-            Failure::from(format!("the proxy at {} does not answer: {error}", self.url))
+        let fault = |error: &dyn std::error::Error| {
+            // The last cause tells most: that the connection was refused.
+            let mut cause = error;
+            while let Some(deeper) = cause.source() {
+                cause = deeper;
+            }
+            Failure::from(format!(
+                "the proxy's API at {} does not answer: {cause}; is the proxy running?",
+                self.url
+            ))
         };
         let request = Request::builder()
             .method(method)
@@ -148,7 +160,7 @@ impl ProxyApi {
             let body = Limited::new(body, LIMIT)
                 .collect()
                 .await
-                .map_err(|error| fault(&error))?;
+                .map_err(|error| fault(&*error))?;
             Ok((parts.status, body.to_bytes()))
         };
         timeout(ANSWER, answered).await.map_err(|error| fault(&error))?
@@ -175,24 +187,38 @@ impl ProxyApi {
     }
 }
 
-/// The path of a route below `/api/routes`: every octet but letters, digits, `-._~@/` escaped, no slash behind. The
-/// default route keeps its slash: without it a request is never answered.
+/// The path of a route below `/api/routes`: every octet that is not plain escaped, no slash behind. The default route
+/// keeps its slash: without it a request is never answered.
 fn in_api(spec: &str) -> String {
     if spec.is_empty() {
         return String::new();
     }
     let mut path = String::from("/");
     for octet in spec.trim_matches('/').bytes() {
-        match octet {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' | b'/' => {
-                path.push(octet.into());
-            }
-            // An escape stays one.
-            b'%' => path.push('%'),
-            _ => {
-                let _ = write!(path, "%{octet:02X}");
-            }
+        // An escape stays one.
+        if is_plain(octet) || octet == b'%' {
+            path.push(octet.into());
+        } else {
+            let _ = write!(path, "%{octet:02X}");
         }
     }
     path
+}
+
+/// A path with its signs escaped, as [`ProxyApi::add`] takes it; letters of every script stay.
+pub(crate) fn escaped(path: &str) -> String {
+    let mut escaped = String::new();
+    for sign in path.chars() {
+        match u8::try_from(sign).ok().filter(u8::is_ascii) {
+            Some(octet) if !is_plain(octet) => {
+                let _ = write!(escaped, "%{octet:02X}");
+            }
+            _ => escaped.push(sign),
+        }
+    }
+    escaped
+}
+
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"-._~@/".contains(&octet)
 }

@@ -46,6 +46,9 @@ pub(crate) fn log(event: &Event<'_>) {
         Event::ClientAddressUnknown => {
             log::line("warning: clients have no address, so passwords are throttled by account alone");
         }
+        Event::PeerAddressMissing => {
+            log::line("warning: proxies are trusted, but requests have no peer address to tell them by");
+        }
         Event::WeakPasswordHash { .. } => {
             log::line("warning: the hash of the password is weak, set it anew");
         }

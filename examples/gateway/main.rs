@@ -1,9 +1,12 @@
 //! The gate in front of any web application, websockets included: a reverse proxy.
 //!
 //! ```text
-//! jupyter lab --no-browser --port 8889 --IdentityProvider.token= --ServerApp.base_url=/
+//! jupyter lab --no-browser --port 8889 --IdentityProvider.token= --ServerApp.disable_check_xsrf=True
 //! cargo run --example gateway -- --upstream http://127.0.0.1:8889
 //! ```
+//!
+//! Jupyter asks every request without a token of its own for an `_xsrf`, and programs that log in here by token have none.
+//! With `disable_check_xsrf` it leaves that to the gateway, which refuses the requests of other sites.
 //!
 //! Whoever gets by the gate sees the application as if there was none. The application needs no login of its
 //! own; it must listen where nobody else gets to it.
@@ -111,7 +114,8 @@ fn gate(
         auth = auth.https(true);
     }
     Ok(auth
-        .keyring(flags.keyring()?)
+        // Not the file of the Jupyter Server behind it, which writes another form and could make our cookies.
+        .keyring(flags.keyring("gateway_cookie_secret")?)
         .base_url(base_url)
         .allowed_hosts(flags.hosts(address)?)
         .allowed_origins(flags.origins()?)

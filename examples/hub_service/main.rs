@@ -1,4 +1,4 @@
-//! A service of a JupyterHub that says who you are. The hub starts it by these lines of `jupyterhub_config.py`:
+//! A service of a JupyterHub that says who you are, in which groups, and whether you are an administrator. The hub starts it by these lines of `jupyterhub_config.py`:
 //!
 //! ```python
 //! c.JupyterHub.services = [{"name": "whoami", "url": "http://127.0.0.1:9000", "command": ["…/hub_service"]}]
@@ -37,5 +37,7 @@ async fn run(arguments: Arguments) -> Result<(), exit::Failure> {
 }
 
 async fn whoami(Extension(session): Extension<Session>) -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "name": session.identity().username() }))
+    let (grant, name) = (session.grant(), session.identity().username());
+    let groups: Vec<_> = grant.groups().collect();
+    Json(serde_json::json!({ "name": name, "groups": groups, "admin": grant.is_admin() }))
 }

@@ -15,7 +15,7 @@ use std::{
 
 use axum::Router;
 use clap::Parser;
-use portcullis::{EnvSource, Token, secret::SecretSource as _};
+use portcullis::{EnvSource, Token, hub_server::Hub, secret::SecretSource as _};
 use serde_json::{Map, Value};
 use tokio::process::Command;
 
@@ -34,7 +34,7 @@ use settings::{Route, Settings};
 mod common;
 mod settings;
 
-/// A small hub.
+/// A small hub, such as `examples/mini_hub/hub.toml` describes.
 #[derive(Parser)]
 struct Arguments {
     /// Who belongs to the hub, which services and servers there are, and where it listens
@@ -85,7 +85,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         if !settings.proxy_command.is_empty() {
             tasks.spawn(keep_proxy(settings.proxy_command, token, stop.clone()));
         }
-        tasks.spawn(keep_routes(proxy, routes, stop.clone()));
+        tasks.spawn(keep_routes(proxy, routes, hub, stop.clone()));
     }
     let ended = tasks.join_next().await;
     stop.request();
@@ -142,8 +142,9 @@ async fn keep_proxy(command: Vec<String>, token: Token, stop: Stop) -> Result<()
     }
 }
 
-/// Gives the proxy its routes, and again whenever it has lost one.
-async fn keep_routes(proxy: ProxyApi, routes: Vec<Route>, stop: Stop) -> Result<(), Failure> {
+/// Gives the proxy its routes, and again whenever it has lost one. A server that was stopped loses its route, so that the
+/// hub answers in its place.
+async fn keep_routes(proxy: ProxyApi, routes: Vec<Route>, hub: Hub, stop: Stop) -> Result<(), Failure> {
     let keeping = async {
         let mut told = false;
         loop {
@@ -154,6 +155,13 @@ async fn keep_routes(proxy: ProxyApi, routes: Vec<Route>, stop: Stop) -> Result<
                     "" => "/",
                     spec => spec,
                 };
+                let server = route.server.as_ref();
+                if server.is_some_and(|(user, name)| !hub.is_server_running(user, name)) {
+                    if known.contains_key(spec) {
+                        proxy.delete(&route.spec).await?;
+                    }
+                    continue;
+                }
                 let target = known
                     .get(spec)
                     .and_then(|route| route.get("target"))

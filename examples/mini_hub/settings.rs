@@ -1,10 +1,13 @@
 //! The configuration of `mini_hub`: what may stand in its file, and what it comes to.
 
-use std::{fs::File, io::Read as _, net::SocketAddr, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    collections::HashMap, fs::File, io::Read as _, net::SocketAddr, os::unix::fs::MetadataExt as _,
+    path::Path, process::Stdio, time::Duration,
+};
 
 use portcullis::{
-    AllowedHosts, AllowedOrigins, BaseUrl, EnvSource, FileSource, Grant, Identity, Keyring, PasswordHash,
-    Token, TrustedProxies,
+    AllowedHosts, AllowedOrigins, BackendError, BaseUrl, EnvSource, FileSource, Grant, Identity, Keyring,
+    MaybeFuture, PasswordHash, Token, TrustedProxies,
     hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     request_policy::Origin,
     secret::{SecretSource as _, SourceChain},
@@ -12,8 +15,12 @@ use portcullis::{
     verify::{MemoryPasswordStore, StoredPasswords},
 };
 use serde::Deserialize;
+use tokio::{process::Command, time::timeout};
 
-use super::common::{exit::Failure, log, startup};
+use super::common::{exit::Failure, log, proxy_api::escaped, startup};
+
+/// How long a command that stops a server may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The file.
 #[derive(Deserialize)]
@@ -25,6 +32,8 @@ pub(crate) struct Settings {
     store: String,
     #[serde(default = "cookie_secret_file")]
     cookie_secret_file: String,
+    #[serde(default)]
+    container_secrets: bool,
     #[serde(default)]
     trusted_proxies: Vec<String>,
     #[serde(default)]
@@ -84,6 +93,9 @@ struct Server {
     #[serde(default)]
     allow_without_pkce: bool,
     url: Option<String>,
+    /// Run when a client of the API stops the server.
+    #[serde(default)]
+    stop_command: Vec<String>,
 }
 
 /// A route that a proxy is to have.
@@ -92,6 +104,8 @@ pub(crate) struct Route {
     pub(crate) target: String,
     /// Kept beside it, as a JupyterHub does.
     pub(crate) data: Vec<(&'static str, String)>,
+    /// The user and the name of the server, if it leads to one.
+    pub(crate) server: Option<(String, String)>,
 }
 
 fn memory() -> String {
@@ -109,7 +123,7 @@ impl Settings {
     ///
     /// If it cannot be read, is no TOML, or says something unknown.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let wrong = |what: String| Failure::from(format!("{}: {what}", path.display()));
+        let wrong = |what: String| Failure::from(format!("--config {}: {what}", path.display()));
         let mut file = File::open(path).map_err(|error| wrong(error.to_string()))?;
         let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
         let mut text = String::new();
@@ -262,14 +276,41 @@ impl Settings {
             }
             hub = hub.client(client);
         }
+        let with_command = self
+            .servers
+            .iter()
+            .filter(|server| !server.stop_command.is_empty());
+        let commands: HashMap<_, _> = with_command
+            .map(|server| {
+                (
+                    (server.user.clone(), server.name.clone()),
+                    server.stop_command.clone(),
+                )
+            })
+            .collect();
+        if !commands.is_empty() {
+            hub = hub.server_stopper(move |user, server| {
+                let command = commands.get(&(user.to_owned(), server.to_owned()));
+                MaybeFuture::from_future(stop(command.cloned().unwrap_or_default()))
+            });
+        }
         Ok(hub.password_verifier(StoredPasswords::new(MemoryPasswordStore::from_grants(users)?)))
     }
 
     /// The keys of the login cookie: `JPY_COOKIE_SECRET`, else the file, which is made if it is missing.
     fn keyring(&self) -> Result<Keyring, Failure> {
-        let file = FileSource::cookie_secret(&self.cookie_secret_file).or_create();
+        let mut file = FileSource::cookie_secret(&self.cookie_secret_file).or_create();
+        if self.container_secrets {
+            file = file.container_secret();
+        }
         let source = SourceChain::new([Box::new(EnvSource::cookie_secret()), Box::new(file)]);
-        Ok(Keyring::load(&source)?)
+        Keyring::load(&source).map_err(|error| {
+            let setter = "call `FileSource::container_secret`";
+            error
+                .to_string()
+                .replace(setter, "set container_secrets = true")
+                .into()
+        })
     }
 
     /// The routes that a proxy needs to lead users to the hub, and on to everything with a `url`.
@@ -279,30 +320,53 @@ impl Settings {
             spec: base_url.as_str().to_owned(),
             target: format!("http://{hub}"),
             data: vec![("hub", "true".to_owned())],
+            server: None,
         }];
         for service in &self.services {
             routes.extend(service.url.as_ref().map(|url| Route {
                 spec: base_url.join(&format!("services/{}/", service.name)),
                 target: url.clone(),
                 data: vec![("service", service.name.clone())],
+                server: None,
             }));
         }
         for server in &self.servers {
             let named = if server.name.is_empty() {
                 String::new()
             } else {
-                format!("{}/", server.name)
+                format!("{}/", escaped(&server.name))
             };
             routes.extend(server.url.as_ref().map(|url| Route {
-                spec: base_url.join(&format!("user/{}/{named}", server.user)),
+                spec: base_url.join(&format!("user/{}/{named}", escaped(&server.user))),
                 target: url.clone(),
                 data: vec![
                     ("user", server.user.clone()),
                     ("server_name", server.name.clone()),
                 ],
+                server: Some((server.user.clone(), server.name.clone())),
             }));
         }
         Ok(routes)
+    }
+}
+
+/// Runs the command that stops a server.
+async fn stop(command: Vec<String>) -> Result<(), BackendError> {
+    let (program, arguments) = command
+        .split_first()
+        .ok_or_else(|| BackendError::new("this server has no stop_command"))?;
+    let running = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .status();
+    let status = timeout(PATIENCE, running).await;
+    let failed = |why: &dyn std::fmt::Display| BackendError::new(format!("stop_command {program}: {why}"));
+    match status {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(failed(&status)),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(error) => Err(failed(&error)),
     }
 }
 

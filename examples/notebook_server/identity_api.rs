@@ -1,11 +1,14 @@
 //! Who you are: asked, and changed.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use axum::{
     Extension, Json,
     body::to_bytes,
-    extract::{Request, State},
+    extract::{Query, Request, State},
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
@@ -20,12 +23,29 @@ const UPDATABLE: [&str; 5] = ["name", "display_name", "initials", "avatar_url", 
 /// More than any display name needs, and more than a cookie holds.
 const LIMIT: usize = 16 * 1024;
 
-/// `GET api/me`: the identity, and what it may do.
-pub(crate) async fn me(Extension(session): Extension<Session>) -> Json<Value> {
-    Json(json!({
-        "identity": fields(session.identity()),
-        "permissions": { "updatable_fields": UPDATABLE },
-    }))
+/// `GET api/me`: the identity, and which of the actions in `?permissions=` it may do.
+pub(crate) async fn me(
+    Extension(session): Extension<Session>,
+    Query(mut query): Query<HashMap<String, String>>,
+) -> Response {
+    let asked = query.remove("permissions").filter(|text| !text.is_empty());
+    let mut permissions = match asked
+        .as_deref()
+        .map(serde_json::from_str::<BTreeMap<String, Vec<String>>>)
+    {
+        // Everyone who has logged in may do everything here.
+        Some(Ok(asked)) => asked,
+        Some(Err(_)) => {
+            let expected = r#"permissions should be a JSON dict of {"resource": ["action",]}"#;
+            return refusal(StatusCode::BAD_REQUEST, expected);
+        }
+        None => BTreeMap::new(),
+    };
+    permissions.insert(
+        "updatable_fields".to_owned(),
+        UPDATABLE.map(str::to_owned).to_vec(),
+    );
+    Json(json!({ "identity": fields(session.identity()), "permissions": permissions })).into_response()
 }
 
 /// `PATCH api/me`: other display fields. They live in the cookie, so the answer brings a fresh one.

@@ -175,7 +175,7 @@ fn gate(
         auth = auth.allow_password_change(policy, keeper);
     }
     let auth = auth
-        .keyring(flags.keyring()?)
+        .keyring(flags.keyring("jupyter_cookie_secret")?)
         .base_url(base_url)
         .allowed_hosts(flags.hosts(address)?)
         .allowed_origins(flags.origins()?)

@@ -11,7 +11,7 @@
 //! c.ConfigurableHTTPProxy.command = "target/debug/examples/proxy"
 //! ```
 
-use std::{convert::Infallible, net::Ipv4Addr, process::ExitCode, sync::Arc};
+use std::{convert::Infallible, process::ExitCode, sync::Arc};
 
 use http::Request;
 use hyper::body::Incoming;
@@ -20,7 +20,6 @@ use portcullis::{
     secret::SecretSource as _,
 };
 use serde_json::Map;
-use tokio::net::TcpListener;
 use tower::{Layer as _, service_fn};
 
 use cli::Arguments;
@@ -74,13 +73,13 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         async move { Ok::<_, Infallible>(api::answer(table, request).await) }
     });
 
-    let listener = at(&arguments.ip, arguments.port).await?;
+    let listener = listen(&arguments.ip, arguments.port).await?;
     let address = listener.local_addr()?;
     let api_port = arguments.api_port.unwrap_or_else(|| match arguments.port {
         0 => 0,
         port => port.wrapping_add(1),
     });
-    let api_listener = at(&arguments.api_ip, api_port).await?;
+    let api_listener = listen(&arguments.api_ip, api_port).await?;
     let api_address = api_listener.local_addr()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     println!("proxy listens on {scheme}://{}/", reachable(address));
@@ -125,16 +124,4 @@ pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
         })
         .build()?;
     Ok(gate)
-}
-
-/// A listener at `ip`; every address is meant by none and by `*`.
-async fn at(ip: &str, port: u16) -> Result<TcpListener, Failure> {
-    match ip {
-        "" | "*" => match listen("::", port).await {
-            Ok(listener) => Ok(listener),
-            // This machine has no IPv6.
-            Err(_) => listen(&Ipv4Addr::UNSPECIFIED.to_string(), port).await,
-        },
-        ip => listen(ip, port).await,
-    }
 }

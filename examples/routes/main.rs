@@ -3,7 +3,7 @@
 //! ```text
 //! export CONFIGPROXY_AUTH_TOKEN=…
 //! cargo run --example routes -- add /user/alice http://127.0.0.1:9100
-//! cargo run --example routes -- list
+//! cargo run --example routes -- list            # or `list --json`
 //! cargo run --example routes -- delete /user/alice
 //! ```
 
@@ -11,7 +11,7 @@ use std::{env, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use portcullis::{EnvSource, Token, secret::SecretSource as _};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use common::{
     exit::{self, Failure},
@@ -52,7 +52,11 @@ enum Command {
         spec: String,
     },
     /// Prints each route: path, target, last activity.
-    List,
+    List {
+        /// Print one JSON object: each path with its target, and with `data`, what is kept beside it.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -72,7 +76,15 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             true => Ok(()),
             false => Err(format!("expected a route of the path {spec}, found none").into()),
         },
-        Command::List => {
+        Command::List { json: true } => {
+            let routes = proxy.list().await?.into_iter().map(|(spec, mut route)| {
+                let target = route.as_object_mut().and_then(|route| route.remove("target"));
+                (spec, json!({ "target": target, "data": route }))
+            });
+            println!("{}", Value::Object(routes.collect()));
+            Ok(())
+        }
+        Command::List { json: false } => {
             for (spec, route) in proxy.list().await? {
                 let told = |name| route[name].as_str().unwrap_or("-");
                 println!("{spec} {} {}", told("target"), told("last_activity"));

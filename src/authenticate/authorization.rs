@@ -10,7 +10,7 @@ use crate::{
 /// ```text
 /// value  = *blank scheme 1*blank token *blank
 /// scheme = "token" / "bearer"       in any case, of equal power
-/// token  = 1*512 %x21-7E
+/// token  = 1*8000 %x21-7E
 /// blank  = SP / HTAB
 /// ```
 ///
@@ -58,7 +58,7 @@ fn strip_scheme<'v, const N: usize>(value: &'v [u8], word: &[u8; N]) -> Option<&
 fn malformed() -> Denial {
     Denial::new(Reason::Malformed)
         .with_status(http::StatusCode::UNAUTHORIZED)
-        .with_detail("expected one token of 1 to 512 visible ASCII characters behind the scheme")
+        .with_detail("expected one token of 1 to 8,000 visible ASCII characters behind the scheme")
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.

@@ -23,7 +23,7 @@ impl AuthenticatorChain {
     }
 }
 
-/// Asks these authenticators. The first rejection is the one that is reported.
+/// Asks these authenticators.
 fn run(
     authenticators: &[Box<dyn Authenticator>],
     mut rejection: Option<Reason>,
@@ -35,7 +35,7 @@ fn run(
         match authenticator.authenticate(*head) {
             MaybeFuture::Ready(outcome) => match unexpired(outcome, || head.now()) {
                 Outcome::Absent => {}
-                Outcome::Rejected(reason) => rejection = rejection.or(Some(reason)),
+                Outcome::Rejected(reason) => rejection = Some(reported(rejection, reason)),
                 last => return MaybeFuture::Ready(last),
             },
             // A future cannot hold the head, so the others are asked now and their answer is kept.
@@ -45,6 +45,13 @@ fn run(
         }
     }
     MaybeFuture::Ready(rejection.map_or(Outcome::Absent, Outcome::Rejected))
+}
+
+/// The rejection that is reported: the first of a credential that an authenticator takes for one of its kind.
+fn reported(first: Option<Reason>, next: Reason) -> Reason {
+    first
+        .filter(|first| *first != Reason::UnsupportedToken)
+        .unwrap_or(next)
 }
 
 /// Waits for an authenticator. What counts is that its grant was good at `now`, when the request came.
@@ -57,11 +64,12 @@ fn wait(
     Box::pin(async move {
         let rejection = match unexpired(future.await, || now) {
             Outcome::Absent => rejection,
-            Outcome::Rejected(reason) => rejection.or(Some(reason)),
+            Outcome::Rejected(reason) => Some(reported(rejection, reason)),
             last => return last,
         };
         match (others.await, rejection) {
-            (Outcome::Absent | Outcome::Rejected(_), Some(first)) => Outcome::Rejected(first),
+            (Outcome::Absent, Some(first)) => Outcome::Rejected(first),
+            (Outcome::Rejected(next), first) => Outcome::Rejected(reported(first, next)),
             (outcome, _) => outcome,
         }
     })

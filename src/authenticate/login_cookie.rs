@@ -14,11 +14,12 @@ use crate::{
         CookieDecodeError, CookieError, CookieJar, DecodedCookie, Keyring, ReadCookie, RequestCookies,
     },
     denial::Reason,
+    digest::{DigestKey, sha256},
     maybe_future::MaybeFuture,
     random,
     request::head::RequestHead,
     session::{AuthMethod, LoginMark, Session, grant::Grant},
-    store::{self, RevokedSessions},
+    store::{self, ExpiringMap, RevokedSessions},
     swappable::Swappable,
     token::TokenHash,
     verify::{TokenVerifier, Verification},
@@ -52,7 +53,14 @@ struct Inner {
     /// Who knows the tokens that logins were made with.
     verifiers: Vec<Arc<dyn TokenVerifier>>,
     ended: Arc<RevokedSessions>,
+    /// What the payloads of cookies that were opened hold: to read one costs more than to open its cookie.
+    payloads: ExpiringMap<DigestKey, LoginPayload>,
 }
+
+/// The most payloads that are remembered, some 3 MiB.
+const PAYLOADS: usize = 4_096;
+/// For how long a payload is remembered.
+const PAYLOAD_AGE: Duration = Duration::from_secs(10 * 60);
 
 /// A jar, and how often another one has taken its place.
 struct VersionedJar {
@@ -81,6 +89,7 @@ impl LoginCookieAuthenticator {
             keys: Swappable::new(VersionedJar { jar, epoch }),
             verifiers,
             ended,
+            payloads: ExpiringMap::new(PAYLOADS),
         }))
     }
 
@@ -120,6 +129,9 @@ impl LoginCookieAuthenticator {
             let left = lifetime
                 .absolute_timeout()
                 .saturating_sub(now.saturating_duration_since(started));
+            let of_grant = login.grant.expires_at();
+            let of_grant = of_grant.map(|end| end.saturating_duration_since(now));
+            let left = of_grant.map_or(left, |of_grant| of_grant.min(left));
             let (issued_at, life, begin) = match lifetime.idle_timeout() {
                 // The time of the value is that of the login, as a Jupyter Server has it.
                 None => (started, left, None),
@@ -132,9 +144,13 @@ impl LoginCookieAuthenticator {
                 ..login.clone()
             };
             let payload = login_payload::to_payload(&login);
-            keys.jar
-                .for_host(host)
-                .set_cookie_with_age(payload.as_bytes(), issued_at, life, https)
+            keys.jar.for_host(host).set_cookie_with_age(
+                payload.as_bytes(),
+                issued_at,
+                life,
+                !login.browser_session,
+                https,
+            )
         })
     }
 
@@ -159,9 +175,8 @@ impl LoginCookieAuthenticator {
             let jar = keys.jar.for_host(head.host().unwrap_or_default());
             let now = || head.now();
             jar.decode_each(cookies, now, |opened| {
-                let login = login_payload::from_payload(opened.payload());
-                if let Some((login, started)) =
-                    login.and_then(|login| self.if_current(login, &opened, keys, head))
+                if let Some(login) = login_payload::from_payload(opened.payload())
+                    && let Some(started) = self.start_if_current(&login, &opened, keys, head)
                 {
                     let started_at = Some(started);
                     logins.push(LoginPayload { started_at, ..login });
@@ -184,23 +199,23 @@ impl LoginCookieAuthenticator {
         self.0.ended.revoke(named(login, started_at), until, now);
     }
 
-    /// The login and its begin, unless it is over.
+    /// When the login began, unless it is over.
     #[inline]
-    fn if_current(
+    fn start_if_current(
         &self,
-        login: LoginPayload,
+        login: &LoginPayload,
         opened: &DecodedCookie<'_>,
         keys: &VersionedJar,
         head: RequestHead<'_>,
-    ) -> Option<(LoginPayload, UnixTime)> {
+    ) -> Option<UnixTime> {
         let started = login.started_at.unwrap_or(opened.login_at());
         let is_over = login.started_at.is_some()
             && head.now().saturating_duration_since(started) > keys.jar.lifetime().absolute_timeout()
             || self
                 .0
                 .ended
-                .contains(named(&login, started), || head.monotonic_now());
-        (!is_over).then_some((login, started))
+                .contains(named(login, started), || head.monotonic_now());
+        (!is_over).then_some(started)
     }
 
     fn outcome(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
@@ -237,10 +252,10 @@ impl LoginCookieAuthenticator {
         keys: &VersionedJar,
         head: RequestHead<'_>,
     ) -> MaybeFuture<Outcome> {
-        let Some(login) = login_payload::from_payload(opened.payload()) else {
+        let Some(login) = self.read_payload(opened.payload(), head.monotonic_now()) else {
             return Outcome::Rejected(Reason::InvalidCookie).into();
         };
-        let Some((login, started)) = self.if_current(login, opened, keys, head) else {
+        let Some(started) = self.start_if_current(&login, opened, keys, head) else {
             return Outcome::Rejected(Reason::ExpiredCookie).into();
         };
         let mark =
@@ -257,6 +272,18 @@ impl LoginCookieAuthenticator {
             None => accepted(login.grant, mark),
             Some(token) => self.verify_token(token, mark),
         }
+    }
+
+    /// What a payload holds, whose cookie was opened: the answer for the same bytes is always the same.
+    fn read_payload(&self, payload: &[u8], now: MonotonicTime) -> Option<LoginPayload> {
+        let key = DigestKey(sha256(payload));
+        let known = self.0.payloads.get(&key, now);
+        known.or_else(|| {
+            let login = login_payload::from_payload(payload)?;
+            let end = now.saturating_add(PAYLOAD_AGE);
+            self.0.payloads.insert(key, login.clone(), end, now);
+            Some(login)
+        })
     }
 
     /// What a login is worth that was made with the token of this hash: what the token is worth now.

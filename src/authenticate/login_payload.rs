@@ -26,6 +26,8 @@ pub(crate) struct LoginPayload {
     pub(crate) started_at: Option<UnixTime>,
     /// What `_xsrf` values are bound to; `None` in a cookie that Jupyter wrote.
     pub(crate) id: Option<[u8; 16]>,
+    /// Whether the browser forgets its cookie when it closes.
+    pub(crate) browser_session: bool,
 }
 
 impl From<Grant> for LoginPayload {
@@ -36,6 +38,7 @@ impl From<Grant> for LoginPayload {
             token: None,
             started_at: None,
             id: Some(random::bytes()),
+            browser_session: false,
         }
     }
 }
@@ -68,6 +71,8 @@ struct LoginStart<'a> {
     started_at: Option<u64>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    browser_session: bool,
 }
 
 /// What the login is worth, beside whose it is.
@@ -94,9 +99,10 @@ pub(crate) fn to_payload(login: &LoginPayload) -> String {
             expires_at: grant.expires_at().map(UnixTime::as_secs),
             token: token.map(|hash| hash.to_string().into()),
         }),
-        login: (login.started_at.is_some() || id.is_some()).then(|| LoginStart {
+        login: (login.started_at.is_some() || id.is_some() || login.browser_session).then(|| LoginStart {
             started_at: login.started_at.map(UnixTime::as_secs),
             id: id.as_deref(),
+            browser_session: login.browser_session,
         }),
     })
 }
@@ -118,6 +124,7 @@ pub(crate) fn from_payload(payload: &[u8]) -> Option<LoginPayload> {
         token: terms.token.map(|hash| hash.parse()).transpose().ok()?,
         started_at: begin.started_at.map(UnixTime::from_secs),
         id: begin.id.map(|id| read_id(id).ok_or(())).transpose().ok()?,
+        browser_session: begin.browser_session,
     })
 }
 
@@ -159,6 +166,7 @@ mod tests {
                         token,
                         started_at,
                         id,
+                        browser_session: token.is_some(),
                     };
                     let payload = to_payload(&login);
                     assert_eq!(from_payload(payload.as_bytes()), Some(login), "{payload}");
@@ -182,6 +190,7 @@ mod tests {
             token: None,
             started_at: Some(UnixTime::from_secs(9)),
             id: None,
+            browser_session: false,
         };
         assert_eq!(from_payload(payload.as_bytes()), Some(expected));
         for (from, to) in [("9", "\"9\""), ("[\"read\"]", "7")] {
@@ -197,6 +206,7 @@ mod tests {
             token: Some(TokenHash::from([7; 32])),
             started_at: Some(UnixTime::from_secs(9)),
             id: Some([0; 16]),
+            browser_session: true,
         });
         for (from, to) in [
             ("[\"read\"]", "\"read\""),
@@ -210,6 +220,7 @@ mod tests {
             ("AAAA\"", "AAA=\""),
             ("AAAA\"", "AAAAA\""),
             ("\"AAAA", "\"AA+A"),
+            (": true", ": 1"),
             ("\"AAAAAAAAAAAAAAAAAAAAAA\"", "7"),
             ("{\"scopes", "[{\"scopes"),
         ] {

@@ -3,7 +3,8 @@
 //! # The chain rule
 //!
 //! Authenticators are asked in order. `Absent` asks the next; the first `Authenticated` wins; a `Rejected` is
-//! remembered and told only if nobody accepts; `Malformed` and `Unavailable` stop. When an answer is to come
+//! remembered and told only if nobody accepts (one with [`Reason::UnsupportedToken`] only if there is no other);
+//! `Malformed` and `Unavailable` stop. When an answer is to come
 //! `Later`, the rest of the chain is asked at once and its word kept (a future cannot hold the head); if the
 //! awaited answer is `Absent` or `Rejected`, the kept word counts.
 //!

@@ -23,7 +23,7 @@ pub enum TokenSource {
     Authorization,
     /// A field whose whole value is the token. Blanks around it are trimmed; an empty one counts as absent.
     Header(HeaderName),
-    /// The parameter `token` of the query: see [`Query::token`].
+    /// The parameter `token` of the query, at most 512 characters: see [`Query::token`].
     Query,
     /// A protocol `v1.token.websocket.jupyter.org.<token>`, the token percent-encoded, among those that a
     /// websocket handshake offers. Browsers can send it where they cannot set a field.
@@ -219,5 +219,5 @@ fn several(detail: &'static str) -> Denial {
 fn malformed() -> Denial {
     Denial::new(Reason::Malformed)
         .with_status(StatusCode::UNAUTHORIZED)
-        .with_detail("expected a token of 1 to 512 visible ASCII characters")
+        .with_detail("expected a token of 1 to 8,000 visible ASCII characters")
 }

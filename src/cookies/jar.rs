@@ -142,9 +142,9 @@ impl CookieJar {
         self.for_host(b"").read(cookies, now, who, then)
     }
 
-    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removal_cookies`].
-    pub fn removal_cookies(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
-        self.scope.removal_cookies(b"", https)
+    /// The `Set-Cookie` line of a logout; see [`CookieScope::removal_cookie`].
+    pub fn removal_cookie(&self, https: bool) -> Option<HeaderValue> {
+        self.scope.removal_cookie(b"", https)
     }
 }
 
@@ -236,7 +236,7 @@ impl HostCookieJar<'_> {
     }
 
     /// The `Set-Cookie` line of a login that began before: its value is as old as `issued_at`, its place in the
-    /// browser ends after `life`.
+    /// browser ends after `life`, or when the browser closes unless it is `persistent`.
     ///
     /// # Errors
     ///
@@ -246,6 +246,7 @@ impl HostCookieJar<'_> {
         payload: &[u8],
         issued_at: UnixTime,
         life: Duration,
+        persistent: bool,
         https: bool,
     ) -> Result<HeaderValue, CookieError> {
         let times = CookieTimes {
@@ -253,7 +254,11 @@ impl HostCookieJar<'_> {
             issued_at,
             max_age: life,
         };
-        self.line(payload, times, https)
+        let value = self.jar.form.encode(self.place(), payload, times);
+        let max_age = persistent.then_some(life);
+        self.jar
+            .scope
+            .set_cookie_header(&self.name, &value, max_age, https)
     }
 
     /// Opens every cookie of this name in a request, however many there are: planted ones must not hide the one that
@@ -362,9 +367,9 @@ impl HostCookieJar<'_> {
         }
     }
 
-    /// The `Set-Cookie` lines of a logout; see [`CookieScope::removal_cookies`].
-    pub fn removal_cookies(&self, https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
-        self.jar.scope.removal_lines(&self.name, https)
+    /// The `Set-Cookie` line of a logout; see [`CookieScope::removal_cookie`].
+    pub fn removal_cookie(&self, https: bool) -> Option<HeaderValue> {
+        self.jar.scope.removal_line(&self.name, https)
     }
 }
 

@@ -32,6 +32,9 @@ impl CookieName {
     /// The longest name that [`CookieName::custom`] takes, in octets.
     pub const MAX_LEN: usize = 1024;
 
+    /// What the names of login cookies of Jupyter Server, and of ours, begin with.
+    pub(super) const LOGIN_PREFIX: &str = "username-";
+
     /// `jupyterhub-hub-login`: who is logged in at the hub.
     pub fn hub_login() -> Self {
         Self::proven("jupyterhub-hub-login".to_owned())
@@ -99,7 +102,7 @@ impl CookieName {
     ///
     /// Every octet outside A-Z, a-z, 0-9 becomes `-`, the port's colon too; case is kept.
     pub fn server(host: impl AsRef<[u8]>) -> Self {
-        let mut text = String::from("username-");
+        let mut text = String::from(Self::LOGIN_PREFIX);
         text.extend(host.as_ref().iter().map(|&octet| {
             if octet.is_ascii_alphanumeric() {
                 char::from(octet)

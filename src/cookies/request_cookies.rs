@@ -20,7 +20,9 @@ use crate::{
 ///
 /// 1. Several `Cookie` fields read as if joined by `; ` (HTTP/2 splits them).
 /// 2. More than [`RequestCookies::MAX_BYTES`] octets, or more than [`RequestCookies::MAX_COOKIES`] pieces
-///    between semicolons that are not blank: too large, and none is read.
+///    between semicolons that are not blank: too large, and none is read. The first 256 login cookies, `username-…`, do
+///    not count: browsers send those of all ports of a host to each port, and one server cannot remove another's. With
+///    them, more than 128 KiB are too large.
 /// 3. Every `;` separates: no quoting, no comma, no legacy mode of RFC 2109.
 /// 4. A name stands before the first `=`, its value behind it; spaces and tabs at both ends of each are
 ///    taken off, nothing else is. Without `=`, or with an empty name, it is nobody's cookie.
@@ -58,11 +60,14 @@ enum Lines<'a> {
 }
 
 impl<'a> RequestCookies<'a> {
-    /// The most octets that are read, over all fields.
+    /// The most octets that are read, over all fields, login cookies not counted.
     pub const MAX_BYTES: usize = 16_384;
 
-    /// The most pieces between semicolons that are read, blank ones not counted.
+    /// The most pieces between semicolons that are read, blank ones and login cookies not counted.
     pub const MAX_COOKIES: usize = 256;
+
+    /// The most octets that are read, over all fields, login cookies counted. A browser keeps some 180 cookies for a host.
+    const MAX_TOTAL: usize = 128 * 1024;
 
     /// The most different values of one name among which [`RequestCookies::distinct_values`] looks.
     pub const MAX_VALUES_PER_NAME: usize = 8;
@@ -101,18 +106,35 @@ impl<'a> RequestCookies<'a> {
         let (count, bytes) = lines
             .iter()
             .fold((0, 0), |(count, bytes), line| (count + 1, bytes + line.len()));
-        if bytes > Self::MAX_BYTES {
-            return Err(CookiesTooLarge::Bytes);
-        }
         // A piece takes two bytes, with what separates it from the next: there is no need to count those of short lines.
         // A line has one piece more than semicolons, blank ones counted: few of these are few pieces.
-        if bytes + count > 2 * Self::MAX_COOKIES
-            && count + lines.semicolons() > Self::MAX_COOKIES
-            && lines.pieces().nth(Self::MAX_COOKIES).is_some()
+        if bytes > Self::MAX_BYTES
+            || bytes + count > 2 * Self::MAX_COOKIES && count + lines.semicolons() > Self::MAX_COOKIES
         {
-            return Err(CookiesTooLarge::Count);
+            Self::check_without_logins(lines, bytes)?;
         }
         Ok(Self { lines })
+    }
+
+    /// Checks the bounds of what is no login cookie of any server on this host.
+    #[cold]
+    fn check_without_logins(lines: Lines<'a>, bytes: usize) -> Result<(), CookiesTooLarge> {
+        if bytes > Self::MAX_TOTAL {
+            return Err(CookiesTooLarge::Bytes);
+        }
+        let login = Finder::new(CookieName::LOGIN_PREFIX);
+        let logins = lines.iter().flat_map(|line| pieces_with(line, &login));
+        let (count, in_logins) = logins
+            .filter(|piece| trim(piece).starts_with(CookieName::LOGIN_PREFIX.as_bytes()))
+            .take(Self::MAX_COOKIES)
+            .fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.len()));
+        if bytes - in_logins > Self::MAX_BYTES {
+            return Err(CookiesTooLarge::Bytes);
+        }
+        match lines.pieces().nth(Self::MAX_COOKIES + count) {
+            Some(_) => Err(CookiesTooLarge::Count),
+            None => Ok(()),
+        }
     }
 
     /// Whether nothing was sent that could hold a cookie.
@@ -347,6 +369,51 @@ mod tests {
                 expected,
                 "{count} lines"
             );
+        }
+    }
+
+    #[test]
+    fn login_cookies_of_other_ports_do_not_count_towards_the_bounds() {
+        const LOGINS: usize = RequestCookies::MAX_COOKIES;
+        let login = |size: usize| format!("; username-localhost-8888={}", "x".repeat(size));
+        let others = |count: usize| vec!["a"; count].join(";");
+        let padding = |size: usize| format!("a={}", "y".repeat(size - 2));
+        let (bytes, count) = (Err(CookiesTooLarge::Bytes), Err(CookiesTooLarge::Count));
+        for (what, line, expected) in [
+            ("180 logins", others(1) + &login(400).repeat(180), Ok(())),
+            (
+                "other cookies up to their bound",
+                padding(16_384 - 180) + &login(400).repeat(180),
+                Ok(()),
+            ),
+            (
+                "one octet more",
+                padding(16_385 - 180) + &login(400).repeat(180),
+                bytes,
+            ),
+            (
+                "256 others and 256 logins",
+                others(256) + &login(1).repeat(LOGINS),
+                Ok(()),
+            ),
+            ("257 logins", others(256) + &login(1).repeat(LOGINS + 1), count),
+            ("257 others", others(257) + &login(1).repeat(LOGINS), count),
+            ("more than 128 KiB", others(1) + &login(1000).repeat(130), bytes),
+            (
+                "a name that only contains it",
+                login(400).replace("; ", "; x-").repeat(180),
+                bytes,
+            ),
+            (
+                "a value that contains it",
+                format!("a=username-{}", "x".repeat(16_384)),
+                bytes,
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, line.parse().expect("visible"));
+            let found = RequestCookies::from_headers(&headers).map(|_| ());
+            assert_eq!(found, expected, "{what}");
         }
     }
 

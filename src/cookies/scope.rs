@@ -37,6 +37,7 @@ pub struct CookieScope {
     http_only: bool,
     same_site: SameSite,
     secure: SecureAttribute,
+    partitioned: bool,
     persistent: bool,
 }
 
@@ -177,6 +178,7 @@ impl CookieScope {
             http_only: true,
             same_site: SameSite::Lax,
             secure: SecureAttribute::OverHttps,
+            partitioned: false,
             persistent: true,
         }
     }
@@ -256,6 +258,32 @@ impl CookieScope {
         Self { secure, ..self }.checked()
     }
 
+    /// Default: not. In a frame of another site the browser keeps one cookie for each site around it, also where it
+    /// blocks cookies of third parties (CHIPS). Such a cookie needs [`SameSite::None`] as well.
+    ///
+    /// # Errors
+    ///
+    /// On a cookie that is not [`SecureAttribute::Always`]: browsers drop it.
+    pub fn with_partitioned(self) -> Result<Self, ConfigError> {
+        Self {
+            partitioned: true,
+            ..self
+        }
+        .checked()
+    }
+
+    /// The same cookie with domain, `SameSite`, `Secure` and `Partitioned` of another, and its own name and path.
+    pub(crate) fn with_attributes_of(self, other: &Self) -> Result<Self, ConfigError> {
+        Self {
+            domain: other.domain.clone(),
+            same_site: other.same_site,
+            secure: other.secure,
+            partitioned: other.partitioned,
+            ..self
+        }
+        .checked()
+    }
+
     /// Default: a cookie lives as long as its [`Lifetime`](super::Lifetime). Without `Max-Age` the browser
     /// also forgets it when it closes.
     #[must_use]
@@ -286,6 +314,10 @@ impl CookieScope {
             _ if self.same_site == SameSite::None && !always => wrong(
                 "cookie SameSite",
                 "expected SecureAttribute::Always for SameSite=None; set with_secure first",
+            ),
+            _ if self.partitioned && !always => wrong(
+                "cookie Partitioned",
+                "expected SecureAttribute::Always for a partitioned cookie; set with_secure first",
             ),
             _ => Ok(self),
         }
@@ -344,7 +376,7 @@ impl CookieScope {
                 ),
             ));
         }
-        let mut cookie = self.plain(name, value, &self.path, https);
+        let mut cookie = self.plain(name, value, https);
         if let Some(max_age) = max_age.filter(|_| self.persistent) {
             cookie.set_max_age(time::Duration::seconds(
                 i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX),
@@ -356,40 +388,22 @@ impl CookieScope {
         Ok(line)
     }
 
-    /// The `Set-Cookie` lines that remove the cookie from every path it may live on: its own, and `/`, where
-    /// other servers and older settings put a cookie of that name.
+    /// The `Set-Cookie` line that removes the cookie from its own path; `None` if the name of the host is not one that a
+    /// cookie can have. A cookie of the same name at another path may belong to another server.
     ///
     /// `https` says whether the request came over https.
-    pub fn removal_cookies(&self, host: &[u8], https: bool) -> impl Iterator<Item = HeaderValue> + use<> {
-        self.removal_lines(&self.name(host), https)
+    pub fn removal_cookie(&self, host: &[u8], https: bool) -> Option<HeaderValue> {
+        self.removal_line(&self.name(host), https)
     }
 
-    pub(super) fn removal_lines(
-        &self,
-        name: &CookieName,
-        https: bool,
-    ) -> impl Iterator<Item = HeaderValue> + use<> {
-        let elsewhere = (self.path.as_str() != "/").then(CookiePath::root);
-        let lines: Vec<_> = elsewhere
-            .iter()
-            .chain([&self.path])
-            .filter_map(|path| {
-                let mut cookie = self.plain(name, "", path, https);
-                cookie.set_max_age(time::Duration::ZERO);
-                cookie.set_expires(Expiration::from(time::OffsetDateTime::UNIX_EPOCH));
-                written(&cookie).ok()
-            })
-            .collect();
-        lines.into_iter()
+    pub(super) fn removal_line(&self, name: &CookieName, https: bool) -> Option<HeaderValue> {
+        let mut cookie = self.plain(name, "", https);
+        cookie.set_max_age(time::Duration::ZERO);
+        cookie.set_expires(Expiration::from(time::OffsetDateTime::UNIX_EPOCH));
+        written(&cookie).ok()
     }
 
-    fn plain<'a>(
-        &'a self,
-        name: &'a CookieName,
-        value: &'a str,
-        path: &'a CookiePath,
-        https: bool,
-    ) -> Cookie<'a> {
+    fn plain<'a>(&'a self, name: &'a CookieName, value: &'a str, https: bool) -> Cookie<'a> {
         let mut cookie = Cookie::new(name.as_str(), value);
         cookie.set_http_only(self.http_only);
         cookie.set_same_site(match self.same_site {
@@ -398,9 +412,12 @@ impl CookieScope {
             SameSite::Strict => ::cookie::SameSite::Strict,
         });
         cookie.set_secure(https || self.secure == SecureAttribute::Always);
-        cookie.set_path(path.as_str());
+        cookie.set_path(self.path.as_str());
         if let Some(domain) = &self.domain {
             cookie.set_domain(&**domain);
+        }
+        if self.partitioned {
+            cookie.set_partitioned(true);
         }
         cookie
     }
@@ -497,17 +514,26 @@ mod tests {
             .expect("a base")
             .with_domain("example.org")
             .expect("a domain");
-        let lines: Vec<_> = scope.removal_cookies(b"example.org", true).collect();
-        let attributes = "Domain=example.org; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
         assert_eq!(
-            lines,
-            [
-                format!("username-example-org=; HttpOnly; SameSite=Lax; Secure; Path=/; {attributes}"),
-                format!("username-example-org=; HttpOnly; SameSite=Lax; Secure; Path=/base/; {attributes}"),
-            ]
+            scope.removal_cookie(b"example.org", true).expect("a line"),
+            "username-example-org=; HttpOnly; SameSite=Lax; Secure; Path=/base/; Domain=example.org; Max-Age=0; \
+             Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         );
-        let root = CookieScope::server("/").expect("a base");
-        assert_eq!(root.removal_cookies(b"h", false).count(), 1);
+    }
+
+    #[test]
+    fn attributes_are_taken_over_and_name_and_path_are_not() {
+        let framed = CookieScope::server("/a/")
+            .and_then(|scope| scope.with_secure(SecureAttribute::Always)?.with_partitioned())
+            .and_then(|scope| scope.with_same_site(SameSite::None)?.with_domain("example.org"));
+        let xsrf = CookieScope::xsrf("/b/").expect("a base");
+        let xsrf = xsrf
+            .with_attributes_of(&framed.expect("attributes"))
+            .expect("attributes");
+        assert_eq!(
+            text(&xsrf, false),
+            "_xsrf=v; SameSite=None; Partitioned; Secure; Path=/b/; Domain=example.org"
+        );
     }
 
     #[test]
@@ -515,6 +541,7 @@ mod tests {
         let scope = || CookieScope::hub_login("/").expect("a base");
         for (case, result) in [
             ("SameSite=None", scope().with_same_site(SameSite::None)),
+            ("Partitioned", scope().with_partitioned()),
             (
                 "__Host- and a domain",
                 scope()

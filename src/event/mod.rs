@@ -1,13 +1,22 @@
 //! What the gate tells its operator.
 
 #[cfg(feature = "tracing")]
+mod span;
+#[cfg(feature = "tracing")]
 mod tracing_observer;
+#[cfg(feature = "tracing")]
+pub use span::request_span;
 #[cfg(feature = "tracing")]
 pub use tracing_observer::TracingObserver;
 
 use std::{fmt, net::IpAddr};
 
-use crate::{denial::Reason, session::identity::Identity};
+use http::Method;
+
+use crate::{
+    denial::Reason,
+    session::{Session, identity::Identity},
+};
 
 /// Something worth a line in a log or a count in a metric.
 ///
@@ -35,12 +44,62 @@ pub enum Event<'a> {
         /// From where, if that is known.
         client: Option<IpAddr>,
     },
+    /// A request with a session was passed to the service: once for each request, whatever its credential. The grant of
+    /// the session has the label of the token.
+    Admitted {
+        /// Who, and how that was proved.
+        session: &'a Session,
+        /// The method of the request.
+        method: &'a Method,
+        /// What was asked for.
+        path: RedactedPath<'a>,
+        /// From where, if that is known.
+        client: Option<IpAddr>,
+    },
+    /// A hub issued a token.
+    TokenIssued {
+        /// The user whose token it is.
+        username: &'a str,
+        /// The id of its record in the store.
+        id: u64,
+        /// The label, if it has one.
+        label: Option<&'a str>,
+        /// The OAuth client that it was issued to, if it was one.
+        client_id: Option<&'a str>,
+        /// From where it was asked for, if that is known.
+        client: Option<IpAddr>,
+    },
+    /// A hub revoked tokens.
+    TokenRevoked {
+        /// The user whose tokens they were.
+        username: &'a str,
+        /// The id of the record in the store; `None` for all tokens of the user.
+        id: Option<u64>,
+        /// From where, if that is known.
+        client: Option<IpAddr>,
+    },
+    /// A user of a hub was sent back to an OAuth client with a code: by consent, or because the client needs none.
+    ClientAuthorized {
+        /// The user.
+        username: &'a str,
+        /// The OAuth client.
+        client_id: &'a str,
+        /// The scopes that the client was given.
+        scopes: &'a [String],
+        /// From where, if that is known.
+        client: Option<IpAddr>,
+    },
     /// A request was turned away.
     Denied {
         /// Why.
         reason: Reason,
+        /// Who, where the credential was known and still refused. What was typed as a user name is not told, because it
+        /// may be a password.
+        identity: Option<&'a Identity>,
         /// The label of the grant, where the credential was known and still refused.
         label: Option<&'a str>,
+        /// The method of the request; `None` for a password that was refused.
+        method: Option<&'a Method>,
         /// What was asked for.
         path: RedactedPath<'a>,
         /// From where, if that is known.
@@ -59,6 +118,11 @@ pub enum Event<'a> {
     /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::request::Peer) into
     /// requests, and name the proxies that are in front.
     ClientAddressUnknown,
+    /// `trusted_proxies` is set, but a request has no peer address, so no proxy is trusted: cookies are not `Secure` behind
+    /// TLS that ends at the proxy, and the rate limit does not tell clients apart. Reported once by each layer and hub.
+    ///
+    /// Insert a [`Peer`](crate::request::Peer) into requests, or name the place where it is found by `peer_extractor`.
+    PeerAddressMissing,
     /// Somebody came in by a password whose stored hash is weak and stays so: set the password anew.
     WeakPasswordHash {
         /// Who.

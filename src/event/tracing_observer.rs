@@ -1,10 +1,13 @@
 //! Events as `tracing` records.
 
-use crate::event::{Event, Observer};
+use crate::{
+    event::{Event, Observer},
+    session::identity::Identity,
+};
 
 /// An observer that writes each event as a record of the `tracing` crate, target `portcullis`.
 ///
-/// Refusals are `INFO`, logins and logouts `INFO`, what should be set right is `WARN`, what does not answer is `ERROR`.
+/// Admitted requests are `DEBUG`, refusals, logins, logouts and tokens `INFO`, what should be set right is `WARN`, what does not answer is `ERROR`.
 ///
 /// # Example
 ///
@@ -27,13 +30,46 @@ impl Observer for TracingObserver {
             Event::LoggedOut { identity, client } => {
                 tracing::info!(target: TARGET, username = identity.username(), ?client, "logged out");
             }
-            Event::Denied {
-                reason,
-                label,
+            Event::Admitted {
+                session,
+                method,
                 path,
                 client,
             } => {
-                tracing::info!(target: TARGET, %reason, label, %path, ?client, "refused");
+                let (username, label) = (session.identity().username(), session.grant().label());
+                tracing::debug!(target: TARGET, username, label, %method, %path, ?client, "admitted");
+            }
+            Event::TokenIssued {
+                username,
+                id,
+                label,
+                client_id,
+                client,
+            } => {
+                tracing::info!(target: TARGET, username, id, label, client_id, ?client, "token issued");
+            }
+            Event::TokenRevoked { username, id, client } => {
+                tracing::info!(target: TARGET, username, id, ?client, "token revoked");
+            }
+            Event::ClientAuthorized {
+                username,
+                client_id,
+                scopes,
+                client,
+            } => {
+                tracing::info!(target: TARGET, username, client_id, ?scopes, ?client, "client authorized");
+            }
+            Event::Denied {
+                reason,
+                identity,
+                label,
+                method,
+                path,
+                client,
+            } => {
+                let username = identity.map(Identity::username);
+                let method = method.map(tracing::field::display);
+                tracing::info!(target: TARGET, %reason, username, label, method, %path, ?client, "refused");
             }
             Event::PasswordChanged { client } => {
                 tracing::info!(target: TARGET, ?client, "password changed");
@@ -43,6 +79,12 @@ impl Observer for TracingObserver {
             }
             Event::ClientAddressUnknown => {
                 tracing::warn!(target: TARGET, "passwords are throttled by account alone: clients have no address");
+            }
+            Event::PeerAddressMissing => {
+                tracing::warn!(
+                    target: TARGET,
+                    "`trusted_proxies` is set but requests have no peer address: call `peer_extractor` or insert a `Peer`"
+                );
             }
             Event::WeakPasswordHash { identity } => {
                 tracing::warn!(target: TARGET, username = identity.username(), "the stored hash of the password is weak");

@@ -160,6 +160,8 @@ fn grant(body: &[u8]) -> Option<Grant> {
         kind: Kind,
         name: String,
         scopes: Vec<String>,
+        groups: Option<Vec<String>>,
+        admin: Option<bool>,
     }
     #[derive(Clone, Copy, Deserialize)]
     #[serde(rename_all = "lowercase")]
@@ -176,11 +178,15 @@ fn grant(body: &[u8]) -> Option<Grant> {
         Kind::User => "user of the hub",
     };
     let scopes: crate::session::scopes::Scopes = model.scopes.iter().collect();
-    Some(
-        Grant::new(Identity::new(&model.name))
-            .with_scopes(scopes)
-            .with_label(label),
-    )
+    let grant = Grant::new(Identity::new(&model.name))
+        .with_scopes(scopes)
+        .with_label(label)
+        .with_groups(model.groups.unwrap_or_default());
+    Some(if model.admin == Some(true) {
+        grant.as_admin()
+    } else {
+        grant
+    })
 }
 
 impl HubApiError {
@@ -227,3 +233,36 @@ impl fmt::Display for HubApiError {
 }
 
 impl std::error::Error for HubApiError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_has_the_groups_of_the_user_and_whether_they_are_an_administrator() {
+        for (fields, expected) in [
+            ("", Some((&[][..], false))),
+            (r#", "groups": [], "admin": false"#, Some((&[], false))),
+            (
+                r#", "groups": ["staff", "a b"], "admin": true"#,
+                Some((&["staff", "a b"], true)),
+            ),
+            (r#", "groups": null, "admin": null"#, Some((&[], false))),
+            (r#", "groups": "staff""#, None),
+            (r#", "groups": [{"name": "staff"}]"#, None),
+            (r#", "admin": "true""#, None),
+            (r#", "admin": false, "admin": true"#, None),
+        ] {
+            let model = format!(r#"{{"kind": "user", "name": "bob", "scopes": []{fields}}}"#);
+            let grant = grant(model.as_bytes());
+            let found = grant
+                .as_ref()
+                .map(|grant| (grant.groups().collect(), grant.is_admin()));
+            assert_eq!(
+                found,
+                expected.map(|(groups, admin)| (groups.to_vec(), admin)),
+                "{model}"
+            );
+        }
+    }
+}

@@ -54,7 +54,7 @@ impl Authenticator for HubTokenAuthenticator {
             Err(denial) => return Outcome::Malformed(denial).into(),
         };
         let answer = hub.check_token(found.token().as_bytes(), &head, AuthMethod::Token);
-        let answer = answer.unwrap_or_else(|| Outcome::Absent.into());
+        let answer = answer.unwrap_or_else(|| Outcome::Rejected(Reason::UnsupportedToken).into());
         if *found.source() != TokenSource::Query {
             return answer;
         }

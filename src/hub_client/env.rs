@@ -187,7 +187,7 @@ impl Environment<'_> {
                     "expected the token that the hub gave, found nothing; a JupyterHub sets it",
                 )
             })?;
-        if PresentedToken::new(token.as_bytes()).is_none() {
+        if PresentedToken::new(token.as_bytes()).is_none_or(PresentedToken::is_oversized) {
             let found = format!(
                 "expected a token of 1 to 512 visible ASCII characters, found {} octets with others",
                 token.len()

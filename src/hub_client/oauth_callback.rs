@@ -1,6 +1,6 @@
 //! The login at the hub, and the way back from it.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header::RETRY_AFTER};
 
@@ -11,11 +11,11 @@ use super::{
     shares::Share,
 };
 use crate::{
-    cookies::{RequestCookies, SetCookies},
+    cookies::{Lifetime, RequestCookies, SetCookies},
     digest::sha256,
     error::{BackendError, BoxError},
     event::{Event, RedactedPath},
-    html::Page,
+    html::{Page, PageStyle},
     maybe_future::MaybeFuture,
     middleware::{
         cookies::is_https,
@@ -103,7 +103,7 @@ impl ExternalLogin for HubLogin {
         cookies: &mut SetCookies,
     ) {
         // At the path of this server alone: above it are the hub's and other servers'.
-        if let Some(line) = self.0.jar.removal_cookies(https).last() {
+        if let Some(line) = self.0.jar.removal_cookie(https) {
             cookies.push_overriding(line);
         }
         if with_logins_under_way && let Ok(sent) = RequestCookies::from_headers(head.headers()) {
@@ -182,7 +182,13 @@ impl Endpoint for CallbackEndpoint {
                     .gate()
                     .log_denied(crate::denial::Reason::CrossSite, head, &visit.target);
                 return hub
-                    .error_page(error.status(), &error_text(&error), None, None)
+                    .error_page(
+                        &visit.gate().error_responder.page_style,
+                        error.status(),
+                        &error_text(&error),
+                        None,
+                        None,
+                    )
                     .into();
             }
         };
@@ -223,14 +229,21 @@ impl CodeExchange {
             https,
         } = self;
         let clock = &*gate.clock;
-        let unavailable = |error: BoxError, retry_after: std::time::Duration| {
+        let style = &gate.error_responder.page_style;
+        let unavailable = |error: BoxError, retry_after: Duration| {
             let unavailable = BackendError::new(error).with_retry_after(retry_after);
             gate.emit(&Event::Unavailable {
                 error: &**unavailable.cause(),
                 path: RedactedPath::new(&hub.callback_path),
             });
             let text = "The hub does not answer right now. Nothing is lost: try again in a moment.";
-            hub.error_page(StatusCode::SERVICE_UNAVAILABLE, text, Some(retry_after), None)
+            hub.error_page(
+                style,
+                StatusCode::SERVICE_UNAVAILABLE,
+                text,
+                Some(retry_after),
+                None,
+            )
         };
         let asked_at = clock.monotonic_now();
         let _permit = match hub.verifier.allow(Share::Callback, asked_at) {
@@ -262,9 +275,9 @@ impl CodeExchange {
                     error: &**failure.cause(),
                     path: RedactedPath::new(&hub.callback_path),
                 });
-                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
+                return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
-            Err(failure) => return unavailable(failure.into(), std::time::Duration::from_secs(5)),
+            Err(failure) => return unavailable(failure.into(), Duration::from_secs(5)),
         };
         let token = answer.access_token();
         let head = RequestHead::new(&head).replace_clock(clock);
@@ -274,11 +287,11 @@ impl CodeExchange {
             Ok(Word::Allowed(grant)) => grant,
             Ok(Word::Forbidden) => {
                 let text = "You are logged in at the hub, and your account has no access to this server.";
-                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
+                return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Ok(Word::Unknown) => {
                 let text = "The hub does not know the token that it just gave.";
-                return hub.error_page(StatusCode::FORBIDDEN, text, None, Some(cookies));
+                return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Err(failure) => {
                 let failure = BackendError::from(failure);
@@ -291,9 +304,18 @@ impl CodeExchange {
             client,
         });
         let mut set = SetCookies::default();
-        match hub.jar.set_cookie(token.expose(), clock.now(), https) {
+        let mut jar = hub.jar.clone();
+        // The cookie ends with the token; 0 says nothing.
+        let life = answer
+            .expires_in()
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs);
+        if let Some(life) = life.filter(|life| *life < jar.lifetime().absolute_timeout()) {
+            jar = jar.with_lifetime(Lifetime::absolute(life));
+        }
+        match jar.set_cookie(token.expose(), clock.now(), https) {
             Ok(line) => set.push_overriding(line),
-            Err(error) => return unavailable(error.into(), std::time::Duration::from_secs(5)),
+            Err(error) => return unavailable(error.into(), Duration::from_secs(5)),
         }
         gate.xsrf_cookie
             .renew(&session_by_cookie(grant, &hash), https, &mut set);
@@ -309,15 +331,16 @@ impl HubAuthInner {
     /// A page that says what went wrong, with the way to try again.
     fn error_page(
         &self,
+        style: &PageStyle,
         status: StatusCode,
         text: &str,
-        retry_after: Option<std::time::Duration>,
+        retry_after: Option<Duration>,
         cookies: Option<SetCookies>,
     ) -> FullResponse {
-        let page = Page::new("The login did not work")
+        let page = Page::new(style, "The login did not work")
             .paragraph(text)
             .link(self.base_url.as_str(), "Try again");
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         *response.status_mut() = status;
         if let Some(after) = retry_after {
             let seconds = HeaderValue::from(after.as_secs().max(1));

@@ -53,18 +53,8 @@ impl ApiCaller {
 impl HubRequest<'_> {
     /// Who calls, or nobody.
     pub(crate) async fn caller(&self) -> Result<Option<ApiCaller>, HubError> {
-        let mut fields = self.head.headers().get_all(AUTHORIZATION).iter();
-        if let Some(field) = fields.next() {
-            if fields.next().is_some() {
-                return Err(Denial::new(Reason::Malformed)
-                    .with_detail("more than one Authorization field")
-                    .into());
-            }
-            if let Some(token) = token_in_authorization(field.as_bytes())?
-                && let Some(caller) = self.of_token(token).await?
-            {
-                return Ok(Some(caller));
-            }
+        if let Some(caller) = self.token_owner().await? {
+            return Ok(Some(caller));
         }
         let Some(visitor) = self.visitor().await?.known() else {
             return Ok(None);
@@ -89,6 +79,23 @@ impl HubRequest<'_> {
             token_id: None,
             session_id: None,
         }))
+    }
+
+    /// The owner of the token in `Authorization`, if it has one that is known.
+    pub(crate) async fn token_owner(&self) -> Result<Option<ApiCaller>, HubError> {
+        let mut fields = self.head.headers().get_all(AUTHORIZATION).iter();
+        let Some(field) = fields.next() else {
+            return Ok(None);
+        };
+        if fields.next().is_some() {
+            return Err(Denial::new(Reason::Malformed)
+                .with_detail("more than one Authorization field")
+                .into());
+        }
+        match token_in_authorization(field.as_bytes())? {
+            Some(token) => self.of_token(token).await,
+            None => Ok(None),
+        }
     }
 
     /// Who calls.

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     cookies::SetCookies,
+    event::Event,
     html::Page,
     middleware::{
         error_response::{FullResponse, page_response},
@@ -231,7 +232,7 @@ impl HubRequest<'_> {
         let usual =
             |scope: &str| scope == access || IDENTIFY.iter().any(|name| scope == format!("{name}!user"));
         let more: Vec<&String> = asked.scopes.iter().filter(|scope| !usual(scope)).collect();
-        let mut page = Page::new("Let it know who you are?")
+        let mut page = Page::new(&self.hub.page_style, "Let it know who you are?")
             .paragraph(&format!("You are logged in as `{}`.", visitor.member.name()))
             .paragraph(&format!(
                 "{} asks to know your name and your groups.",
@@ -255,7 +256,7 @@ impl HubRequest<'_> {
                 fields.hidden("_xsrf", &xsrf);
                 fields.hidden("deny", "1");
             });
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         cookies.append_to(response.headers_mut());
         response
     }
@@ -288,6 +289,12 @@ impl HubRequest<'_> {
             // The login ended in the meantime.
             return Ok(self.redirect_to_login(true));
         }
+        hub.emit(&Event::ClientAuthorized {
+            username: owner,
+            client_id: &client.id,
+            scopes: &scopes,
+            client: self.client_ip(),
+        });
         let mut response = asked.granted(Secret::from(&*code));
         let mut cookies = SetCookies::default();
         self.restore_session_id(visitor, &mut cookies);

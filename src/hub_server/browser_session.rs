@@ -174,7 +174,7 @@ impl HubRequest<'_> {
 
     /// Adds the lines that take the login cookie away.
     pub(crate) fn remove_login(&self, cookies: &mut SetCookies) {
-        for line in self.hub.login_jar.removal_cookies(self.https()) {
+        if let Some(line) = self.hub.login_jar.removal_cookie(self.https()) {
             cookies.push_overriding(line);
         }
     }

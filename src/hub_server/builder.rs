@@ -1,6 +1,6 @@
 //! A hub, being configured.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderValue};
 
@@ -10,16 +10,18 @@ use super::{
     client_registry::ClientRegistry,
     hub::Hub,
     login_page::MemberPasswords,
-    state::HubState,
+    state::{HubState, ServerStopper},
     user::{HubUser, HubUsers},
 };
 use crate::{
     clock::{Clock, SystemClock},
     cookies::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
-    error::ConfigError,
+    error::{BackendError, ConfigError},
     event::Observer,
-    html,
+    html::PageStyle,
+    maybe_future::MaybeFuture,
     middleware::{PasswordAttempts, cookies::CsrfCookie},
+    rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{
         AllowedHosts, AllowedOrigins, CsrfMode, CsrfTokens, Origin, RequestPolicy, TrustedProxies,
@@ -45,6 +47,9 @@ pub struct HubBuilder {
     version: Box<str>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
+    page_style: PageStyle,
+    rate_limits: RateLimits,
+    stopper: Option<Box<ServerStopper>>,
 }
 
 impl Hub {
@@ -75,6 +80,9 @@ impl HubBuilder {
             version: Self::VERSION.into(),
             clock: Arc::new(SystemClock),
             observer: None,
+            page_style: PageStyle::default(),
+            rate_limits: RateLimits::new(),
+            stopper: None,
         }
     }
 
@@ -214,11 +222,62 @@ impl HubBuilder {
         }
     }
 
+    /// Default: no name, texts in English. How the pages of the hub look; texts that the layer does not have stay as they
+    /// are.
+    #[must_use]
+    pub fn page_style(self, style: PageStyle) -> Self {
+        Self {
+            page_style: style,
+            ..self
+        }
+    }
+
+    /// Default: [`RateLimits::new`]. How many wrong passwords are checked.
+    #[must_use]
+    pub fn login_rate_limits(self, limits: RateLimits) -> Self {
+        Self {
+            rate_limits: limits,
+            ..self
+        }
+    }
+
     /// Default: nobody. Who is told of logins, logouts and refusals.
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
         Self {
             observer: Some(Arc::new(observer)),
+            ..self
+        }
+    }
+
+    /// Default: none, so that a request to stop a server gets 400. Stops the server of a user when a client of the API
+    /// asks for it, such as `jupyterhub-idle-culler`.
+    ///
+    /// It gets the names of the user and of the server, which is empty for the default one. After `Ok` the server counts
+    /// as stopped until it reports activity again; an error is answered by 503. The client needs the scope
+    /// `delete:servers` for the server's user.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{BackendError, MaybeFuture, hub_server::Hub, store::MemoryTokenStore};
+    ///
+    /// let hub = Hub::builder(MemoryTokenStore::new()).server_stopper(|user, _server| {
+    ///     let unit = format!("jupyter-{user}.service");
+    ///     MaybeFuture::from_future(async move {
+    ///         // `systemctl stop <unit>`
+    /// #       let _ = unit;
+    ///         Ok::<(), BackendError>(())
+    ///     })
+    /// });
+    /// ```
+    #[must_use]
+    pub fn server_stopper<F>(self, stop: F) -> Self
+    where
+        F: Fn(&str, &str) -> MaybeFuture<Result<(), BackendError>> + Send + Sync + 'static,
+    {
+        Self {
+            stopper: Some(Box::new(stop)),
             ..self
         }
     }
@@ -267,9 +326,9 @@ impl HubBuilder {
         Ok(Hub(Arc::new(HubState {
             session_scope: CookieScope::session_id(base)?,
             services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
-            xsrf_cookie: CsrfCookie::new(keyring.clone(), &hub_url, true)?,
+            xsrf_cookie: CsrfCookie::new(keyring.clone(), CookieScope::xsrf(hub_url.as_str())?, true),
             xsrf_guard: CsrfTokens::new(keyring),
-            policy: policy(&registry),
+            page_style: self.page_style.with_form_targets(client_origins(&registry)),
             tokens: StoredTokens::with_clock(Arc::clone(&self.store), Arc::clone(&clock)),
             store: self.store,
             base_url: self.base_url,
@@ -281,10 +340,12 @@ impl HubBuilder {
                 true,
                 Arc::clone(&clock),
                 self.observer.clone(),
+                self.rate_limits,
             ),
             guards: self.guards.with_allowed_hosts(self.hosts),
             login_jar,
-            activities: ActivityLog::default(),
+            activities: ActivityLog::new(clock.now()),
+            stopper: self.stopper,
             clock,
             observer: self.observer,
             version: self.version,
@@ -295,22 +356,12 @@ impl HubBuilder {
     }
 }
 
-/// The policy of our pages, and the clients as places that a form may lead to: browsers hold each redirect after a form
-/// against it.
-fn policy(registry: &ClientRegistry) -> HeaderValue {
-    let mut origins: Vec<&str> = registry
+/// The origins of the clients: a form of ours may lead to each of them.
+fn client_origins(registry: &ClientRegistry) -> BTreeSet<&str> {
+    registry
         .iter()
         .filter_map(|client| client::origin(&client.redirect_uri))
-        .collect();
-    origins.sort_unstable();
-    origins.dedup();
-    let usual = html::CONTENT_SECURITY_POLICY.clone();
-    let own = "form-action 'self'";
-    let policy = usual
-        .to_str()
-        .unwrap_or_default()
-        .replace(own, &[&[own], &*origins].concat().join(" "));
-    HeaderValue::try_from(policy).unwrap_or(usual)
+        .collect()
 }
 
 impl fmt::Debug for HubBuilder {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     cookies::SetCookies,
+    event::Event,
     html::{FieldKind, Page},
     middleware::{error_response::page_response, form::UrlEncodedForm},
     store::{RecordId, SessionFilter, SessionRecord, TokenFilter, TokenRecord},
@@ -53,6 +54,11 @@ impl HubRequest<'_> {
                     .tokens
                     .revoke(TokenFilter::owner(visitor.member.name()))
                     .await?;
+                self.hub.emit(&Event::TokenRevoked {
+                    username: visitor.member.name(),
+                    id: None,
+                    client: self.client_ip(),
+                });
             }
             "end" => {
                 let id: RecordId = id
@@ -89,11 +95,11 @@ impl HubRequest<'_> {
             scopes: (!scopes.is_empty()).then_some(scopes),
         };
         let (token, _) = self.issue(None, &visitor.member, wished).await?;
-        let page = Page::new("Your new token")
+        let page = Page::new(&self.hub.page_style, "Your new token")
             .paragraph(&format!("`{}`", token.expose()))
             .muted("Copy it now: it is shown once, and only its hash is kept.")
             .link(&self.hub.hub_url.join("home"), "Back to your tokens");
-        Ok(page_response(page.finish()))
+        Ok(page_response(page))
     }
 
     async fn render_home(&self, visitor: &SignedInUser, alert: &str) -> HubResult {
@@ -112,7 +118,7 @@ impl HubRequest<'_> {
             .iter()
             .partition(|token| token.client_id().is_none_or(is_own));
 
-        let mut page = Page::wide(&format!("Hello, {owner}")).alert(alert);
+        let mut page = Page::wide(&self.hub.page_style, &format!("Hello, {owner}")).alert(alert);
         let mut places: Vec<_> = hub
             .registry
             .iter()
@@ -191,7 +197,7 @@ impl HubRequest<'_> {
             fields.hidden("_xsrf", &xsrf);
             fields.hidden("everywhere", "1");
         });
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         cookies.append_to(response.headers_mut());
         Ok(response)
     }

@@ -8,14 +8,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
 use super::{request::HubRequest, response::HubError, route::Route, state::HubState, user::HubUsers};
 use crate::{
-    deadline::within, error::BoxError, html, maybe_future::BoxFuture,
+    deadline::within, error::BoxError, event::Event, maybe_future::BoxFuture,
     middleware::error_response::FullResponse, request::head::RequestHead,
 };
 
@@ -35,6 +35,10 @@ use crate::{
 /// | `api/user`, `api/users`, `api/users/<name>` | who a token belongs to; users |
 /// | `api/users/<name>/tokens`, `…/tokens/<id>` | tokens: listed, made, revoked |
 /// | `api/users/<name>/activity` | when somebody was last active |
+/// | `api/users/<name>/server`, `…/servers/<server>` | a server, to be stopped; see [`HubBuilder::server_stopper`](super::HubBuilder::server_stopper) |
+/// | `user/<name>/…` | 424 for a server that does not run: JSON for API requests, a page for users |
+/// | `user-redirect/<path>` | a redirect to the same path at the user's own server |
+/// | `error/<status>` | the page that a proxy shows, such as `configurable-http-proxy --error-target` |
 ///
 /// # Security
 ///
@@ -73,6 +77,11 @@ static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
 const BODY_LIMIT: usize = 64 * 1024;
 
 impl Hub {
+    /// Whether a server runs, as far as the hub knows: it was not stopped by the API, or has reported activity since.
+    pub fn is_server_running(&self, user: &str, server: &str) -> bool {
+        self.0.activities.running_since(user, server).is_some()
+    }
+
     /// A handle on its members; a change holds from the next request on.
     pub fn users(&self) -> HubUsers {
         self.0.members.clone()
@@ -136,6 +145,9 @@ impl HubState {
 
     async fn answer(&self, request: &Request<()>, body: Result<Bytes, HubError>) -> FullResponse {
         let head = RequestHead::with_clock(request, &*self.clock);
+        if self.guards.is_first_without_peer(head) {
+            self.emit(&Event::PeerAddressMissing);
+        }
         let route = Route::of(self, head.uri().path());
         let answered = match (self.guards.check_target(head), body) {
             (Err(denial), _) => Err(denial.into()),
@@ -154,21 +166,15 @@ impl HubState {
             Ok(response) => response,
             Err(trouble) => {
                 self.emit_error(&trouble, head);
-                if route.is_for_programs() {
+                if route.is_for_programs(head) {
                     trouble.into_json_response()
                 } else {
-                    trouble.into_html_response()
+                    trouble.into_html_response(&self.page_style, &self.hub_url.join("home"))
                 }
             }
         };
         let headers = response.headers_mut();
         headers.insert(&VERSION, self.version_field.clone());
-        if headers
-            .get(CONTENT_SECURITY_POLICY)
-            .is_some_and(|policy| policy == *html::CONTENT_SECURITY_POLICY)
-        {
-            headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
-        }
         response
     }
 }

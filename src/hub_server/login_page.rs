@@ -189,7 +189,7 @@ impl HubRequest<'_> {
             percent::form_encode(next.as_str().as_bytes(), &mut action);
         }
         let typed: String = typed.chars().take(32).collect();
-        let page = Page::new("Log in")
+        let page = Page::new(&self.hub.page_style, "Log in")
             .alert(alert)
             .form(&action, "Log in", |fields| {
                 fields.hidden("_xsrf", &xsrf);
@@ -202,7 +202,7 @@ impl HubRequest<'_> {
                 );
                 fields.field(FieldKind::Password, "password", "Password", !typed.is_empty());
             });
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         *response.status_mut() = status;
         cookies.append_to(response.headers_mut());
         response
@@ -232,7 +232,9 @@ impl HubRequest<'_> {
     pub(crate) fn refused(&self, reason: Reason) {
         self.hub.emit(&Event::Denied {
             reason,
+            identity: None,
             label: None,
+            method: Some(self.head.method()),
             path: RedactedPath::new(self.head.uri().path()),
             client: self.hub.guards.client_ip(&self.target, self.head),
         });

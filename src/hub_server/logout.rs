@@ -48,12 +48,12 @@ impl HubRequest<'_> {
         if !is_opened {
             let mut cookies = SetCookies::default();
             let xsrf = self.xsrf_of_session(&session_of(first), &mut cookies);
-            let page = Page::new("Log out?")
+            let page = Page::new(&self.hub.page_style, "Log out?")
                 .paragraph("Press the button to log out of this browser.")
                 .form(&self.hub.hub_url.join("logout"), "Log out", |fields| {
                     fields.hidden("_xsrf", &xsrf)
                 });
-            let mut response = page_response(page.finish());
+            let mut response = page_response(page);
             cookies.append_to(response.headers_mut());
             return Ok(response);
         }
@@ -108,11 +108,11 @@ impl HubRequest<'_> {
         );
         let mut cookies = SetCookies::default();
         let host = self.head.host().unwrap_or_default();
-        for line in hub.session_scope.removal_cookies(host, self.https()) {
+        if let Some(line) = hub.session_scope.removal_cookie(host, self.https()) {
             cookies.push_overriding(line);
         }
         self.remove_login(&mut cookies);
-        if let Some(line) = hub.services_scope.removal_cookies(host, self.https()).last() {
+        if let Some(line) = hub.services_scope.removal_cookie(host, self.https()) {
             cookies.push_overriding(line);
         }
         hub.xsrf_cookie.remove(self.https(), &mut cookies);

@@ -1,5 +1,7 @@
 //! One request to the hub.
 
+use std::net::IpAddr;
+
 use http::{Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 
@@ -10,7 +12,13 @@ use super::{
     username::Username,
 };
 use crate::{
-    middleware::{cookies::is_https, error_response::FullResponse, form::UrlEncodedForm},
+    cookies::escape_path_segment,
+    html::Page,
+    middleware::{
+        cookies::is_https,
+        error_response::{FullResponse, page_response},
+        form::UrlEncodedForm,
+    },
     request::{head::RequestHead, page_request::is_urlencoded, percent},
     request_policy::EffectiveTarget,
 };
@@ -28,6 +36,11 @@ pub(crate) struct HubRequest<'a> {
 pub(crate) type HubResult = Result<FullResponse, HubError>;
 
 impl HubRequest<'_> {
+    /// From where the request comes, if that is known.
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
+        self.hub.guards.client_ip(&self.target, self.head)
+    }
+
     pub(crate) async fn answer(&self, route: &Route) -> HubResult {
         let hub = self.hub;
         match (route, self.head.method()) {
@@ -36,9 +49,14 @@ impl HubRequest<'_> {
             (Route::Home, &Method::GET | &Method::HEAD) => {
                 Ok(response::redirect_found(&hub.hub_url.join("home")))
             }
-            (Route::OutsideHub, _) => self.below_hub(),
-            (Route::Server(user), &Method::GET | &Method::HEAD) => self.absent_server(user.as_ref()).await,
-            (Route::Server(_), _) => Err(absent()),
+            (Route::OutsideHub, &Method::GET | &Method::HEAD) => self.below_hub(),
+            (Route::Server { user, server, .. }, &Method::GET | &Method::HEAD) => {
+                let names = (user.as_ref(), server.as_deref().unwrap_or_default());
+                self.absent_server(names, route.is_for_programs(self.head)).await
+            }
+            (Route::OutsideHub | Route::Server { .. }, _) => Err(absent()),
+            (Route::UserRedirect, &Method::GET | &Method::HEAD) => self.user_redirect().await,
+            (Route::ProxyError(Some(status)), &Method::GET | &Method::HEAD) => Ok(self.proxy_error(*status)),
             (Route::Login, &Method::GET | &Method::HEAD) => self.login_page().await,
             (Route::Login, &Method::POST) => self.log_in().await,
             (Route::Logout, &Method::GET | &Method::HEAD) => self.logout_page().await,
@@ -48,10 +66,14 @@ impl HubRequest<'_> {
             (Route::Authorize, &Method::GET) => self.authorize().await,
             (Route::Authorize, &Method::POST) => self.consent().await,
             (Route::TokenEndpoint, &Method::POST) => self.exchange().await,
-            (Route::TokenEndpoint, _) => Ok(response::not_allowed("POST")),
+            (Route::TokenEndpoint, _) => Err(HubError::NotAllowed("POST")),
             (Route::User, &Method::GET | &Method::HEAD) => self.current_user().await,
             (Route::Users, &Method::GET | &Method::HEAD) => self.users().await,
             (Route::UserByName(name), &Method::GET | &Method::HEAD) => self.user_named(name.as_ref()).await,
+            (Route::UserServer(name, server), &Method::DELETE) => {
+                self.stop_server(name.as_ref(), server.as_deref()).await
+            }
+            (Route::UserServer(..), _) => Err(HubError::NotAllowed("DELETE")),
             (Route::StoredTokens(name), &Method::GET | &Method::HEAD) => {
                 self.list_tokens(name.as_ref()).await
             }
@@ -61,18 +83,19 @@ impl HubRequest<'_> {
             }
             (Route::StoredToken(name, id), &Method::DELETE) => self.revoke_token(name.as_ref(), id).await,
             (Route::Activity(name), &Method::POST) => self.record_activity(name.as_ref()).await,
-            (Route::Activity(_), _) => Ok(response::not_allowed("POST")),
-            (Route::StoredToken(..), _) => Ok(response::not_allowed("DELETE, GET, HEAD")),
+            (Route::Activity(_), _) => Err(HubError::NotAllowed("POST")),
+            (Route::StoredToken(..), _) => Err(HubError::NotAllowed("DELETE, GET, HEAD")),
             (Route::Unknown { program: true }, _) => Err(HubError::Refused(StatusCode::NOT_FOUND, None)),
-            (Route::Unknown { program: false }, _) => Err(HubError::Refused(
+            (Route::ProxyError(None) | Route::Unknown { program: false }, _) => Err(HubError::Refused(
                 StatusCode::NOT_FOUND,
                 Some("The address is mistyped, or what was here is gone.".to_owned()),
             )),
-            (
-                Route::Authorize | Route::HomePage | Route::Login | Route::Logout | Route::StoredTokens(_),
-                _,
-            ) => Ok(response::not_allowed("GET, HEAD, POST")),
-            _ => Ok(response::not_allowed("GET, HEAD")),
+            // HEAD would issue a code.
+            (Route::Authorize, _) => Err(HubError::NotAllowed("GET, POST")),
+            (Route::HomePage | Route::Login | Route::Logout | Route::StoredTokens(_), _) => {
+                Err(HubError::NotAllowed("GET, HEAD, POST"))
+            }
+            _ => Err(HubError::NotAllowed("GET, HEAD")),
         }
     }
 
@@ -87,17 +110,59 @@ impl HubRequest<'_> {
         )))
     }
 
-    /// Whoever comes here was sent by a proxy that has no route to the server.
-    async fn absent_server(&self, user: Option<&Username>) -> HubResult {
-        let Some(visitor) = self.visitor().await?.known() else {
-            return Ok(self.login_redirect());
+    /// A proxy that has no route to the server sent the request here.
+    async fn absent_server(
+        &self,
+        (user, server): (Option<&Username>, &str),
+        is_for_program: bool,
+    ) -> HubResult {
+        let scopes = match self.token_owner().await? {
+            Some(caller) => caller.scopes,
+            None => match self.visitor().await?.known() {
+                Some(visitor) => visitor.scopes(),
+                None if is_for_program => return Err(HubError::forbidden()),
+                None => return Ok(self.login_redirect()),
+            },
         };
         let user = user.ok_or_else(HubError::not_found_or_forbidden)?;
-        let scope = format!("access:servers!user={user}");
-        if !visitor.scopes().covers(&scope, &self.hub.members) {
+        let mut servers = ["", server].into_iter();
+        if !servers.any(|server| {
+            let scope = format!("access:servers!server={user}/{server}");
+            scopes.covers(&scope, &self.hub.members)
+        }) {
             return Err(HubError::not_found_or_forbidden());
         }
         Err(absent())
+    }
+
+    /// Leads a link that is the same for every user to the server of the user who follows it.
+    async fn user_redirect(&self) -> HubResult {
+        let Some(visitor) = self.visitor().await?.known() else {
+            return Ok(self.login_redirect());
+        };
+        let uri = self.head.uri();
+        let below = self.hub.hub_url.strip_prefix(uri.path()).unwrap_or_default();
+        let (path, query) = match below.strip_prefix("user-redirect") {
+            Some(path) => (path, uri.query()),
+            None => ("", None),
+        };
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let user = escape_path_segment(visitor.member.name());
+        let server = self.hub.base_url.join(&format!("user/{user}"));
+        let path = if path.is_empty() { "/" } else { path };
+        Ok(response::redirect_found(&format!("{server}{path}{query}")))
+    }
+
+    /// The page for a proxy to show. The answer is 200, as the proxy adds the status itself.
+    fn proxy_error(&self, status: StatusCode) -> FullResponse {
+        let home = self.hub.hub_url.join("home");
+        let style = &self.hub.page_style;
+        let page = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Page::new(style, "Your server appears to be down")
+                .paragraph("It does not answer. Start it again, then reload this page."),
+            _ => Page::new(style, &status.to_string()).paragraph("The proxy cannot answer this request."),
+        };
+        page_response(page.link(&home, "Back to your home page"))
     }
 
     /// A redirect to the login page, and back here after.

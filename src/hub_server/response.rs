@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     denial::{Denial, Reason},
     error::BackendError,
-    html::Page,
+    html::{Page, PageStyle},
     middleware::error_response::{FullResponse, NO_STORE, page_response, redirect},
     oauth::{OAuthError, OAuthErrorKind},
     store::StoreError,
@@ -27,6 +27,8 @@ pub(crate) enum HubError {
     Denied(Denial),
     /// The status, and what a page or `message` says. JupyterHub leaves the message out now and then.
     Refused(StatusCode, Option<String>),
+    /// The path has no such method, but these.
+    NotAllowed(&'static str),
     /// The store, or whoever checks passwords, cannot tell.
     Unavailable(BackendError),
 }
@@ -58,6 +60,7 @@ impl HubError {
             Self::Denied(denial) if denial.status() == StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
             Self::Denied(denial) => denial.status(),
             Self::Refused(status, _) => *status,
+            Self::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -67,6 +70,7 @@ impl HubError {
             Self::Denied(denial) if denial.detail().is_empty() => Some(denial.reason().to_string()),
             Self::Denied(denial) => Some(denial.detail().to_owned()),
             Self::Refused(_, message) => message.clone(),
+            Self::NotAllowed(_) => Some("Method Not Allowed".to_owned()),
             Self::Unavailable(_) => Some("Please try again in a moment".to_owned()),
         }
     }
@@ -78,8 +82,8 @@ impl HubError {
         self.with_fields(json_response(status, &body))
     }
 
-    /// For a person.
-    pub(crate) fn into_html_response(self) -> FullResponse {
+    /// For a person, with a link to `home`.
+    pub(crate) fn into_html_response(self, style: &PageStyle, home: &str) -> FullResponse {
         let title = match self.status() {
             StatusCode::BAD_REQUEST => "This request cannot be read",
             StatusCode::FORBIDDEN => "Not allowed",
@@ -90,9 +94,9 @@ impl HubError {
             _ => "Something is wrong",
         };
         let mut response = page_response(
-            Page::new(title)
+            Page::new(style, title)
                 .paragraph(&self.message().unwrap_or_default())
-                .finish(),
+                .link(home, "Back to your home page"),
         );
         *response.status_mut() = self.status();
         self.with_fields(response)
@@ -102,12 +106,16 @@ impl HubError {
         let after = match &self {
             Self::Denied(denial) => denial.retry_after(),
             Self::Unavailable(unavailable) => Some(unavailable.retry_after()),
-            Self::Refused(..) => None,
+            Self::Refused(..) | Self::NotAllowed(_) => None,
         };
         if let Some(after) = after {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if let Self::NotAllowed(methods) = &self {
+            let methods = HeaderValue::from_static(methods);
+            response.headers_mut().insert(ALLOW, methods);
         }
         // What is left of the body would be read as the next request.
         if self.status() == StatusCode::REQUEST_TIMEOUT {
@@ -164,15 +172,6 @@ pub(crate) fn empty(status: StatusCode) -> FullResponse {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-    response
-}
-
-/// The answer to a method that is not there.
-pub(crate) fn not_allowed(methods: &'static str) -> FullResponse {
-    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(methods));
     response
 }
 

@@ -1,9 +1,12 @@
 //! Which of a hub's paths is meant.
 
+use http::{HeaderValue, Method, StatusCode};
+
 use super::{
     state::HubState,
     username::{self, Username},
 };
+use crate::request::{head::RequestHead, header_names, page_request::is_page_request};
 
 /// What a path asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,8 +29,14 @@ pub(crate) enum Route {
     Login,
     /// `logout`
     Logout,
-    /// `user/<name>/…`: a server that does not answer.
-    Server(Option<Username>),
+    /// `error/<status>`: the page that a proxy shows in place of an answer.
+    ProxyError(Option<StatusCode>),
+    /// `user/<name>/…`: a server that does not answer. The next segment may be its name, and one of `api` tells a program.
+    Server {
+        user: Option<Username>,
+        server: Option<String>,
+        has_api: bool,
+    },
     /// `api/users/<name>/tokens/<id>`
     StoredToken(Option<Username>, Box<str>),
     /// `api/users/<name>/tokens`
@@ -40,6 +49,11 @@ pub(crate) enum Route {
     User,
     /// `api/users/<name>`
     UserByName(Option<Username>),
+    /// `user-redirect/<path>`: the same path at the server of the user who follows the link. `spawn`, where JupyterLab
+    /// sends users to start their server again: its first page.
+    UserRedirect,
+    /// `api/users/<name>/server`, `api/users/<name>/servers/<server>`
+    UserServer(Option<Username>, Option<String>),
     /// `api/users`
     Users,
 }
@@ -49,7 +63,9 @@ impl Route {
         let Some(below) = hub.hub_url.strip_prefix(path) else {
             return match hub.base_url.strip_prefix(path) {
                 Some("" | "hub") => Self::Home,
-                Some(below) if below.starts_with("user/") => Self::OutsideHub,
+                Some(below) if below.starts_with("user/") || below.starts_with("user-redirect/") => {
+                    Self::OutsideHub
+                }
                 _ => Self::Unknown { program: false },
             };
         };
@@ -60,13 +76,25 @@ impl Route {
             ["login"] => Self::Login,
             ["logout"] => Self::Logout,
             ["health"] | ["api", "health"] => Self::Health,
-            ["user", name, ..] => Self::Server(username::of_path(name)),
+            ["error", status] => Self::ProxyError(status.parse().ok()),
+            ["user", name, ref rest @ ..] => Self::Server {
+                user: username::of_path(name),
+                server: rest.first().and_then(|segment| username::decoded(segment)),
+                has_api: rest.contains(&"api"),
+            },
+            ["user-redirect" | "spawn" | "spawn-pending", ..] => Self::UserRedirect,
             ["api"] | ["api", ""] => Self::Api,
             ["api", "oauth2", "authorize"] => Self::Authorize,
             ["api", "oauth2", "token"] => Self::TokenEndpoint,
             ["api", "user"] => Self::User,
             ["api", "users"] => Self::Users,
             ["api", "users", name] => Self::UserByName(username::of_path(name)),
+            ["api", "users", name, "server"] => {
+                Self::UserServer(username::of_path(name), Some(String::new()))
+            }
+            ["api", "users", name, "servers", server] => {
+                Self::UserServer(username::of_path(name), username::decoded(server))
+            }
             ["api", "users", name, "tokens"] => Self::StoredTokens(username::of_path(name)),
             ["api", "users", name, "tokens", id] => Self::StoredToken(username::of_path(name), id.into()),
             ["api", "users", name, "activity"] => Self::Activity(username::of_path(name)),
@@ -75,18 +103,26 @@ impl Route {
         }
     }
 
-    /// Whether programs ask for it, and expect JSON.
-    pub(crate) fn is_for_programs(&self) -> bool {
-        !matches!(
-            self,
+    /// Whether a program sent the request, and expects JSON.
+    pub(crate) fn is_for_programs(&self, head: RequestHead<'_>) -> bool {
+        match self {
+            // A request to the API of a server that does not answer, or what is likely to be one.
+            Self::OutsideHub | Self::Server { .. } => {
+                let has_api = matches!(self, Self::Server { has_api: true, .. });
+                let is_read = matches!(*head.method(), Method::GET | Method::HEAD);
+                let accepted = head.header(&header_names::ACCEPT).map(HeaderValue::as_bytes);
+                let json = accepted.is_some_and(|list| list.starts_with(b"application/json"));
+                has_api || !is_read || (json && !is_page_request(head))
+            }
             Self::Authorize
-                | Self::OutsideHub
-                | Self::Home
-                | Self::HomePage
-                | Self::Login
-                | Self::Logout
-                | Self::Server(_)
-                | Self::Unknown { program: false }
-        )
+            | Self::Home
+            | Self::HomePage
+            | Self::Login
+            | Self::Logout
+            | Self::ProxyError(_)
+            | Self::UserRedirect
+            | Self::Unknown { program: false } => false,
+            _ => true,
+        }
     }
 }

@@ -14,13 +14,19 @@ use crate::{
     clock::Clock,
     cookies::{CookieJar, CookieScope, Keyring},
     denial::Reason,
+    error::BackendError,
     event::{Event, Observer, RedactedPath},
+    html::PageStyle,
+    maybe_future::MaybeFuture,
     middleware::{PasswordAttempts, cookies::CsrfCookie, error_response::FullResponse},
     request::{base_url::BaseUrl, head::RequestHead},
     request_policy::{CsrfTokens, RequestPolicy},
     store::HubStore,
     verify::StoredTokens,
 };
+
+/// Stops the server of a user, by both names.
+pub(crate) type ServerStopper = dyn Fn(&str, &str) -> MaybeFuture<Result<(), BackendError>> + Send + Sync;
 
 /// What all handles of a hub share.
 pub(crate) struct HubState {
@@ -41,12 +47,12 @@ pub(crate) struct HubState {
     /// A cookie of old hubs, still taken away.
     pub(crate) services_scope: CookieScope,
     pub(crate) activities: ActivityLog,
+    pub(crate) stopper: Option<Box<ServerStopper>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) version: Box<str>,
     pub(crate) version_field: HeaderValue,
-    /// What pages with a form may do: send it here, and be led on to the clients.
-    pub(crate) policy: HeaderValue,
+    pub(crate) page_style: PageStyle,
     /// How long a login lasts, and a token that a client was given in it.
     pub(crate) lifetime: Duration,
     /// How long the body of a request may take to arrive.
@@ -63,7 +69,9 @@ impl HubState {
         match trouble {
             HubError::Denied(denial) => self.emit(&Event::Denied {
                 reason: denial.reason(),
+                identity: None,
                 label: None,
+                method: Some(head.method()),
                 path,
                 client: client(),
             }),
@@ -73,11 +81,13 @@ impl HubState {
                     None if head.headers().contains_key(AUTHORIZATION) => Reason::UnknownToken,
                     None => Reason::MissingCredential,
                 },
+                identity: None,
                 label: None,
+                method: Some(head.method()),
                 path,
                 client: client(),
             }),
-            HubError::Refused(..) => {}
+            HubError::Refused(..) | HubError::NotAllowed(_) => {}
             HubError::Unavailable(unavailable) => self.emit(&Event::Unavailable {
                 error: &**unavailable.cause(),
                 path,

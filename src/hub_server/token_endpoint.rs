@@ -115,8 +115,13 @@ impl HubRequest<'_> {
             Some(session_id) => issued.with_session(session_id),
             None => issued,
         };
-        match self.hub.store.redeem_code(hash, token.hash(), issued).await? {
-            CodeRedemption::Issued => {}
+        match self
+            .hub
+            .store
+            .redeem_code(hash, token.hash(), issued.clone())
+            .await?
+        {
+            CodeRedemption::Issued => self.report_issued(&issued),
             CodeRedemption::AlreadyUsed { .. } | CodeRedemption::Unknown => {
                 return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
             }

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     denial::Reason,
+    event::Event,
     middleware::error_response::{FullResponse, retry_after},
     secret::Secret,
     session::{grant::Grant, identity::Identity, scopes::Scopes},
@@ -76,7 +77,23 @@ impl HubRequest<'_> {
             None => mine.and_id(token.id()),
         };
         self.hub.tokens.revoke(which).await?;
+        self.hub.emit(&Event::TokenRevoked {
+            username: member.name(),
+            id: Some(token.id().as_u64()),
+            client: self.client_ip(),
+        });
         Ok(())
+    }
+
+    /// Tells the observer of a token that was issued.
+    pub(crate) fn report_issued(&self, record: &TokenRecord) {
+        self.hub.emit(&Event::TokenIssued {
+            username: record.owner(),
+            id: record.id().as_u64(),
+            label: record.grant().label(),
+            client_id: record.client_id(),
+            client: self.client_ip(),
+        });
     }
 
     /// Makes a token. With `auth` in the body that is a login, and needs no other credential.
@@ -157,11 +174,12 @@ impl HubRequest<'_> {
         }
         let record = TokenRecord::new(grant, now);
         let token = self.hub.store.issue(record.clone()).await?;
+        self.report_issued(&record);
         Ok((token, record))
     }
 
     /// Who calls, and the member of this name, if the caller holds the scope for them.
-    async fn owner(
+    pub(crate) async fn owner(
         &self,
         name: Option<&Username>,
         scope: &str,

@@ -73,8 +73,13 @@ impl fmt::Debug for Username {
 
 /// The name that a segment of a URL's path holds, or `None` if it can be nobody's.
 pub(crate) fn of_path(segment: &str) -> Option<Username> {
+    Username::parse(&decoded(segment)?)
+}
+
+/// What a segment of a path says, without its escapes.
+pub(crate) fn decoded(segment: &str) -> Option<String> {
     let octets = percent::decoded(segment.as_bytes()).collect::<Option<Vec<u8>>>()?;
-    Username::parse(std::str::from_utf8(&octets).ok()?)
+    String::from_utf8(octets).ok()
 }
 
 #[cfg(test)]

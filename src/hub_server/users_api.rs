@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{
-    activity::missing_scope,
+    activity::{missing_scope, truncate},
     api_auth::Principal,
     client::OAuthClientConfig,
     date,
@@ -14,7 +14,7 @@ use super::{
     user::HubUser,
     username::Username,
 };
-use crate::clock::UnixTime;
+use crate::{clock::UnixTime, middleware::form::UrlEncodedForm};
 
 impl HubRequest<'_> {
     /// The owner of the credential: what a client asks to know who is logged in. 403 for what is not known.
@@ -42,9 +42,18 @@ impl HubRequest<'_> {
             return Err(missing_scope("list:users"));
         }
         let members = self.hub.members.all().into_iter();
+        let query = self.head.uri().query().unwrap_or_default();
+        let query = UrlEncodedForm::parse(query.as_bytes())
+            .ok_or_else(|| HubError::bad_request("The parameters cannot be read."))?;
+        let state = query.text("state");
         let shown = members.filter(|member| {
             let scope = format!("list:users!user={}", member.name());
-            caller.scopes.covers(&scope, &self.hub.members)
+            let has_state = match &*state {
+                "active" | "ready" => self.running_servers(member).next().is_some(),
+                "inactive" => self.running_servers(member).next().is_none(),
+                _ => true,
+            };
+            has_state && caller.scopes.covers(&scope, &self.hub.members)
         });
         let models = shown
             .map(|member| Value::Object(self.model(&member, &caller.scopes)))
@@ -64,6 +73,46 @@ impl HubRequest<'_> {
         let member = member.ok_or_else(HubError::not_found_or_forbidden)?;
         let model = self.model(&member, &caller.scopes);
         Ok(response::json_response(StatusCode::OK, &Value::Object(model)))
+    }
+
+    /// The servers of a member that run, by name, and since when.
+    fn running_servers(
+        &self,
+        member: &HubUser,
+    ) -> impl Iterator<Item = (&str, &OAuthClientConfig, UnixTime)> {
+        let name = member.name.clone();
+        let servers = self.hub.registry.servers_of(member.name());
+        servers.filter_map(move |(server, client)| {
+            let started = self.hub.activities.running_since(name.as_str(), server)?;
+            Some((server, client, started))
+        })
+    }
+
+    /// Stops a server, by the function that the application gave.
+    pub(crate) async fn stop_server(&self, name: Option<&Username>, server: Option<&str>) -> HubResult {
+        let (_, member) = self.owner(name, "delete:servers").await?;
+        let name = member.name();
+        let found = self
+            .hub
+            .registry
+            .servers_of(name)
+            .find(|(known, _)| Some(*known) == server);
+        let Some((server, _)) = found else {
+            let server = truncate(server.unwrap_or_default());
+            let message = format!("{name} has no server named '{server}'");
+            return Err(HubError::new(StatusCode::NOT_FOUND, message));
+        };
+        let Some(stop) = &self.hub.stopper else {
+            return Err(HubError::bad_request(
+                "This hub does not stop servers: its `server_stopper` is not set",
+            ));
+        };
+        if self.hub.activities.running_since(name, server).is_none() {
+            return Err(HubError::bad_request(format!("{name}:{server} is not running")));
+        }
+        stop(name, server).await.map_err(HubError::Unavailable)?;
+        self.hub.activities.note_stop(name, server, self.head.now());
+        Ok(response::empty(StatusCode::NO_CONTENT))
     }
 
     /// What may be told of a member.
@@ -86,11 +135,9 @@ impl HubRequest<'_> {
         }
         if may("read:users") {
             let default = self
-                .hub
-                .registry
-                .servers_of(name)
-                .find(|(server, _)| server.is_empty());
-            tell("server", default.map(|(_, client)| prefix(client)).into());
+                .running_servers(member)
+                .find(|(server, ..)| server.is_empty());
+            tell("server", default.map(|(_, client, _)| prefix(client)).into());
             tell(
                 "roles",
                 if member.admin {
@@ -104,12 +151,12 @@ impl HubRequest<'_> {
             tell("pending", Value::Null);
         }
         if may("read:servers") {
-            let servers = self.hub.registry.servers_of(name).map(|(server, client)| {
+            let servers = self.running_servers(member).map(|(server, client, started)| {
                 let told = json!({
                     "name": server,
                     "full_name": format!("{name}/{server}"),
                     "last_activity": time(self.hub.activities.of(name, Some(server))),
-                    "started": null,
+                    "started": date::to_iso8601(started),
                     "pending": null,
                     "ready": true,
                     "stopped": false,

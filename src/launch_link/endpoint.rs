@@ -5,12 +5,12 @@ use http::{HeaderValue, StatusCode};
 use super::{LaunchLinkStore, LinkAction};
 use crate::{
     denial::Reason,
-    html::Page,
+    html::{Page, PageStyle},
     maybe_future::MaybeFuture,
     middleware::{
         Browser,
         endpoint::{Endpoint, EndpointRequest},
-        error_response::{FullResponse, page_response},
+        error_response::{FullResponse, page_response, redirect},
         form::UrlEncodedForm,
     },
     request::query::{Query, TokenBuffer},
@@ -21,7 +21,7 @@ impl Endpoint for std::sync::Arc<LaunchLinkStore> {
     fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         match LinkAction::from_head(visit.head) {
             LinkAction::Redeem => self.open(visit),
-            LinkAction::Confirm => confirm(),
+            LinkAction::Confirm => confirm(&visit.gate().error_responder.page_style),
         }
         .into()
     }
@@ -40,15 +40,26 @@ impl LaunchLinkStore {
             .ok()
             .flatten();
         let Some(launch) = token.and_then(|token| self.redeem(token, &*gate.clock)) else {
+            // The browser that the link has logged in opens it again.
+            let session = visit.permitted_session();
+            let next = token
+                .zip(session)
+                .and_then(|(token, session)| self.next_of_used(token, session.identity(), &*gate.clock));
+            if let Some(next) = next {
+                return redirect(StatusCode::SEE_OTHER, HeaderValue::from(&next));
+            }
             gate.log_denied(Reason::UnknownToken, visit.head, &visit.target);
-            let page = Page::new("This link was used already")
+            let page = Page::new(&gate.error_responder.page_style, "This link was used already")
                 .paragraph("A launch link opens once, and only for a short time.")
                 .muted("Open the newest link that the server printed, or log in.");
-            let mut response = page_response(page.link(&self.base_url.join("login"), "Log in").finish());
+            let mut response = page_response(page.link(&self.base_url.join("login"), "Log in"));
             *response.status_mut() = StatusCode::FORBIDDEN;
             return response;
         };
         let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
+        if let Some(token) = token {
+            self.record_use(token, &identity, launch.next().clone(), &*gate.clock);
+        }
         let (login, next) = (Some(Grant::new(identity)), HeaderValue::from(launch.next()));
         let browser = Browser::of(gate, visit.head, &visit.target);
         browser.log_in_and_redirect(gate, login, StatusCode::SEE_OTHER, next)
@@ -57,7 +68,7 @@ impl LaunchLinkStore {
 
 /// Nothing is burned by whoever only looks: a person presses the button. The form posts to the page's own URL, so
 /// the page need not hold the token.
-fn confirm() -> FullResponse {
-    let page = Page::new("Open the server").paragraph("This link logs this browser in, once.");
-    page_response(page.form("", "Open", |_| {}).finish())
+fn confirm(style: &PageStyle) -> FullResponse {
+    let page = Page::new(style, "Open the server").paragraph("This link logs this browser in, once.");
+    page_response(page.form("", "Open", |_| {}))
 }

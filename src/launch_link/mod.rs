@@ -8,7 +8,9 @@
 //! <origin><base>launch?token=pcl1_<43 random characters>
 //! ```
 //!
-//! 1. It opens once: of any number who redeem it, one gets in. The server keeps its hash alone.
+//! 1. It opens once: of any number who redeem it, one gets in. The server keeps its hash alone. For a day, a request
+//!    with the session of the user whom the link has logged in is redirected to where the link led; every other request
+//!    with a used link is refused.
 //! 2. It lives for a minute, at most for ten, whatever the date is set to meanwhile.
 //! 3. It leads to the one place, and makes the one identity, that it was issued for. It is no token of the API, and
 //!    none of those is a launch link.
@@ -49,6 +51,8 @@ const PREFIX: &str = "pcl1_";
 const RANDOM: usize = 43;
 /// Links that are out at the same time.
 const CAPACITY: usize = 512;
+/// How long a used link still redirects the user whom it has logged in.
+const USED_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The launch links of one server that are out and not yet redeemed.
 ///
@@ -82,6 +86,9 @@ pub struct LaunchLinkStore {
     /// By the hash of the token. Found by the whole of it, so the time a look-up takes tells nothing about any
     /// token but the one that was sent.
     links: ExpiringMap<[u8; 32], IssuedLink>,
+    /// The links that have logged a user in: the username, and where they led. Apart from `links`, which they would
+    /// push out.
+    used: ExpiringMap<[u8; 32], (Box<str>, NextUrl)>,
 }
 
 /// A launch, and the date after which it is void even if the monotonic clock stood still, as it does while a
@@ -105,6 +112,7 @@ impl LaunchLinkStore {
             base_url,
             life: Duration::from_secs(60),
             links: ExpiringMap::new(CAPACITY),
+            used: ExpiringMap::new(CAPACITY),
         }
     }
 
@@ -153,6 +161,26 @@ impl LaunchLinkStore {
         let hash: TokenHash = token.hash();
         let issued = self.links.remove(hash.as_bytes(), clock.monotonic_now())?;
         (clock.now() < issued.until).then_some(issued.launch)
+    }
+
+    /// Remembers that the link with `token` has logged `identity` in.
+    fn record_use(&self, token: PresentedToken<'_>, identity: &Identity, next: NextUrl, clock: &dyn Clock) {
+        let (now, used) = (clock.monotonic_now(), (identity.username().into(), next));
+        let hash = token.hash();
+        self.used
+            .insert(*hash.as_bytes(), used, now.saturating_add(USED_LIFE), now);
+    }
+
+    /// Where the link with `token` led, if it has logged `identity` in.
+    fn next_of_used(
+        &self,
+        token: PresentedToken<'_>,
+        identity: &Identity,
+        clock: &dyn Clock,
+    ) -> Option<NextUrl> {
+        let used = self.used.get(token.hash().as_bytes(), clock.monotonic_now());
+        used.filter(|(username, _)| **username == *identity.username())
+            .map(|(_, next)| next)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         TokenSource, danger::AllowAnonymous,
     },
     clock::SystemClock,
-    cookies::{CookieJar, CookieScope, Keyring},
+    cookies::{CookieJar, CookieName, CookieScope, Keyring},
     error::ConfigError,
     launch_link::LaunchLinkStore,
     login::{LoginPage, SharedPasswordControl, logout::LogoutEndpoint},
@@ -52,37 +52,33 @@ impl AuthLayerBuilder {
         let base_url = self.base_url.take().unwrap_or_default();
         let sources = self.sources();
         let reads_query = sources.contains(&TokenSource::Query);
-        let typed_verifiers = if self.tokens_log_in {
-            self.known_tokens
-                .iter()
-                .map(|known| Arc::clone(&known.verifier))
-                .collect()
-        } else {
-            Vec::new()
+        // Those whose tokens may be typed into the form, and those whose tokens may become a login.
+        let verifiers = |log_in: bool| -> Vec<_> {
+            let known = self.known_tokens.iter();
+            let known = known.filter(|known| log_in || known.for_browsers);
+            known.map(|known| Arc::clone(&known.verifier)).collect()
         };
+        let typed_verifiers = verifiers(self.tokens_log_in);
+        let login_verifiers = verifiers(self.tokens_log_in || reads_query);
         // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
         let logs_in = self.custom_login_page
             || !typed_verifiers.is_empty()
             || self.passwords.is_some()
-            || (reads_query && !self.shared_tokens.is_empty());
+            || (reads_query && self.has_browser_tokens());
         let looks_for_cookies = logs_in || !self.authenticators.is_empty() || self.accepts_anyone;
         let header_only = !reads_query && !looks_for_cookies;
 
         let keyring = self.bound_keyring();
         let shared = self.shared_login(&keyring);
         let ended = Arc::new(RevokedSessions::new());
+        let cookie_scope = self.login_cookie_scope(&base_url)?;
+        let xsrf_scope = CookieScope::xsrf(base_url.as_str())?.with_attributes_of(&cookie_scope)?;
         let login_cookie = if logs_in {
-            let jar = CookieJar::signed(&keyring, CookieScope::server(base_url.as_str())?);
+            let jar = CookieJar::signed(&keyring, cookie_scope);
             let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
-            // Those whose tokens may become a login: typed into the form, or found in the query.
-            let known = self
-                .known_tokens
-                .iter()
-                .filter(|_| self.tokens_log_in || reads_query);
-            let verifiers = known.map(|known| Arc::clone(&known.verifier)).collect();
             Some(LoginCookieAuthenticator::for_layer(
                 jar,
-                verifiers,
+                login_verifiers,
                 Arc::clone(&ended),
             ))
         } else {
@@ -101,6 +97,7 @@ impl AuthLayerBuilder {
                 logout_path,
                 tokens: self.shared_tokens.as_slice().into(),
                 verifiers: typed_verifiers.into(),
+                remember_me: self.remember_me,
                 shared,
             };
             self.add_login(page, &launch_links, &base_url, &mut endpoints);
@@ -124,7 +121,7 @@ impl AuthLayerBuilder {
         let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
         let gate = AuthState {
             id: LayerId::new(),
-            xsrf_cookie: CsrfCookie::new(keyring, &base_url, guards.requires_csrf())?,
+            xsrf_cookie: CsrfCookie::new(keyring, xsrf_scope, guards.requires_csrf()),
             guards,
             reads_authorization: self.reads_authorization(&sources),
             chain: self.chain(&sources, login_cookie.clone()),
@@ -137,15 +134,18 @@ impl AuthLayerBuilder {
                 by_username.unwrap_or_default(),
                 Arc::clone(&clock),
                 self.observer.clone(),
+                self.rate_limits,
             ),
-            error_responder: ErrorResponder {
+            error_responder: Arc::new(ErrorResponder {
                 responses: self.responses,
                 challenge: self.challenge.unwrap_or_default(),
                 base_url,
+                // The page that a login leads to may redirect to another site.
+                page_style: self.page_style.with_form_targets(["http:", "https:"]),
                 login_link,
                 login_path: logs_in.then_some(login_path),
                 json_answers: JsonAnswers::default(),
-            },
+            }),
             observer: self.observer,
             clock,
             form_timeout: self.form_timeout.unwrap_or(FormSubmission::TIMEOUT),
@@ -162,20 +162,34 @@ impl AuthLayerBuilder {
         })
     }
 
+    /// Where the login cookie lives, and under which name.
+    fn login_cookie_scope(&mut self, base_url: &BaseUrl) -> Result<CookieScope, ConfigError> {
+        let mut scope = CookieScope::server(base_url.as_str())?;
+        if let Some(name) = &self.cookie_name {
+            scope = scope.with_name(CookieName::custom(name)?)?;
+        }
+        match self.cookie_attributes.take() {
+            Some(change) => change(scope),
+            None => Ok(scope),
+        }
+    }
+
     fn check_authenticators(&self) -> Result<(), ConfigError> {
         let asks = !(self.shared_tokens.is_empty()
             && self.known_tokens.is_empty()
             && self.passwords.is_none()
-            && self.authenticators.is_empty());
+            && self.authenticators.is_empty()
+            && !self.custom_login_page);
         if asks != self.accepts_anyone {
             return Ok(());
         }
         Err(ConfigError::new(
             "authenticators",
             if asks {
-                "danger_accept_anyone() lets everybody in, so nothing else may be asked"
+                "danger_allow_anonymous() admits every request, so no other way to log in has an effect"
             } else {
-                "expected a token, a verifier of tokens or an authenticator; danger_accept_anyone() lets everybody in"
+                "expected a token, a password, an authenticator or a custom_login_page(); danger_allow_anonymous() admits \
+                 every request"
             },
         ))
     }
@@ -193,7 +207,7 @@ impl AuthLayerBuilder {
     /// Where tokens are looked for.
     fn sources(&mut self) -> Vec<TokenSource> {
         self.token_sources.take().unwrap_or_else(|| {
-            let in_query = (!self.shared_tokens.is_empty()).then_some(TokenSource::Query);
+            let in_query = self.has_browser_tokens().then_some(TokenSource::Query);
             [TokenSource::Authorization].into_iter().chain(in_query).collect()
         })
     }

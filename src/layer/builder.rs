@@ -9,18 +9,21 @@ use crate::{
     authenticate::{Authenticator, TokenSource},
     authorizer::Authorizer,
     clock::Clock,
-    cookies::{Keyring, Lifetime},
+    cookies::{CookieScope, Keyring, Lifetime},
+    error::ConfigError,
     event::Observer,
-    middleware::{ResponseStyle, challenge::Challenge},
+    middleware::{PageStyle, ResponseStyle, challenge::Challenge},
+    rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
+    session::grant::Grant,
     token::Token,
-    verify::{PasswordVerifier, TokenVerifier},
+    verify::{PasswordVerifier, TokenSet, TokenVerifier},
 };
 #[cfg(feature = "password")]
 use crate::{
     password::{PasswordHash, PasswordHashWriter, PasswordPolicy},
-    session::{grant::Grant, identity::Identity},
+    session::identity::Identity,
     verify::SharedPassword,
 };
 
@@ -53,13 +56,18 @@ pub struct AuthLayerBuilder {
     pub(super) keyring: Option<Keyring>,
     pub(super) lifetime: Option<Lifetime>,
     pub(super) base_url: Option<BaseUrl>,
+    pub(super) cookie_name: Option<Box<str>>,
+    pub(super) cookie_attributes: Option<Box<CookieAttributes>>,
     pub(super) guards: RequestPolicy,
     pub(super) hosts: Option<AllowedHosts>,
     pub(super) answers_for_any_host: bool,
     pub(super) responses: ResponseStyle,
+    pub(super) page_style: PageStyle,
+    pub(super) rate_limits: RateLimits,
     pub(super) challenge: Option<Challenge>,
     pub(super) login_path: Option<Box<str>>,
     pub(super) custom_login_page: bool,
+    pub(super) remember_me: bool,
     /// Who knows them, and whether people have names.
     pub(super) passwords: Option<(Arc<dyn PasswordVerifier>, bool)>,
     #[cfg(feature = "password")]
@@ -77,6 +85,9 @@ pub struct AuthLayerBuilder {
     pub(super) hub: Option<crate::hub_client::HubAuth>,
 }
 
+/// Changes the attributes of the login cookie.
+pub(super) type CookieAttributes = dyn FnOnce(CookieScope) -> Result<CookieScope, ConfigError> + Send + Sync;
+
 impl AuthLayerBuilder {
     /// Default: none. Whoever presents `token` is let in; several may be given.
     ///
@@ -86,6 +97,32 @@ impl AuthLayerBuilder {
     pub fn token(mut self, token: Token) -> Self {
         self.shared_tokens.push(token);
         self
+    }
+
+    /// Default: none. Admits requests with `token` as `grant` says: its identity, its scopes, until it expires.
+    ///
+    /// Otherwise as [`token`](Self::token): from the `Authorization` field, from the query, and in the login form. A
+    /// login by it has the same grant. For many tokens, or tokens that change while the server runs, use
+    /// [`bearer_tokens`](Self::bearer_tokens) with a [`TokenSet`].
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Grant, Identity, Token};
+    ///
+    /// let ci = Grant::new(Identity::new("ci")).with_scopes(["read"]);
+    /// let auth = AuthLayer::builder().token_with_grant(Token::generate(), ci).build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn token_with_grant(mut self, token: Token, grant: Grant) -> Self {
+        let tokens = TokenSet::new([(token, grant)]).expect("one token is a set");
+        let mut verifier = ConfiguredVerifier::new(tokens);
+        verifier.for_browsers = true;
+        self.known_tokens.push(verifier);
+        self
+    }
+
+    /// Whether a token logs browsers in by the query and the form.
+    pub(super) fn has_browser_tokens(&self) -> bool {
+        !self.shared_tokens.is_empty() || self.known_tokens.iter().any(|known| known.for_browsers)
     }
 
     /// Default: none. Whoever presents a token that `verifier` knows is let in; several may be given.
@@ -197,6 +234,44 @@ impl AuthLayerBuilder {
         self
     }
 
+    /// Default: `username-` and the host, as a Jupyter Server calls it. The name of the login cookie, such as
+    /// `admin-login`.
+    ///
+    /// Two layers on one host keep separate logins under two names, whatever their paths; with one name, one keyring and
+    /// one path they share the login. [`build`](Self::build) refuses what is not an RFC 9110 token.
+    pub fn cookie_name(mut self, name: &str) -> Self {
+        self.cookie_name = Some(name.into());
+        self
+    }
+
+    /// Default: `HttpOnly; SameSite=Lax; Path=<base>`, and `Secure` over https. Changes the attributes of the login cookie.
+    ///
+    /// The `_xsrf` cookie gets the same `Domain`, `SameSite`, `Secure` and `Partitioned`. [`build`](Self::build) returns
+    /// the error of `change`: what a browser would drop is refused.
+    ///
+    /// # Example
+    ///
+    /// A server whose pages other sites show in frames:
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Token, cookies::{SameSite, SecureAttribute}};
+    ///
+    /// let auth = AuthLayer::builder()
+    ///     .token(Token::generate())
+    ///     .cookie_attributes(|cookie| {
+    ///         cookie.with_secure(SecureAttribute::Always)?.with_same_site(SameSite::None)?.with_partitioned()
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn cookie_attributes(
+        mut self,
+        change: impl FnOnce(CookieScope) -> Result<CookieScope, ConfigError> + Send + Sync + 'static,
+    ) -> Self {
+        self.cookie_attributes = Some(Box::new(change));
+        self
+    }
+
     /// Default: [`AllowedHosts::loopback`], or every host where nothing but header tokens lets anybody in. The hosts
     /// answered for.
     pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
@@ -228,6 +303,9 @@ impl AuthLayerBuilder {
     }
 
     /// Default: none. Proxies whose `X-Forwarded-*` is believed.
+    ///
+    /// They are recognised by their address, so requests need a [`Peer`]: see [`peer_extractor`](Self::peer_extractor).
+    /// [`Event::PeerAddressMissing`](crate::Event::PeerAddressMissing) reports a request without one.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.guards = self.guards.with_trusted_proxies(proxies);
         self
@@ -241,7 +319,8 @@ impl AuthLayerBuilder {
     }
 
     /// Default: `_xsrf` is asked of unsafe cookie requests. Asks for `Sec-Fetch-Site: same-origin` or an own
-    /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own.
+    /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own. A program that sends neither shows the
+    /// `_xsrf` of the login form in `X-XSRFToken`.
     pub fn csrf_by_origin(mut self) -> Self {
         self.guards = self.guards.with_csrf_mode(CsrfMode::OriginOnly);
         self
@@ -249,6 +328,26 @@ impl AuthLayerBuilder {
 
     /// Default: a [`Peer`] in the request's extensions. One more place where the peer is found, such as axum's
     /// `ConnectInfo`.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::{Router, extract::ConnectInfo, routing::get};
+    /// use portcullis::{AuthLayer, Token, TrustedProxies, request::Peer};
+    ///
+    /// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    /// let auth = AuthLayer::builder()
+    ///     .token(Token::generate())
+    ///     .trusted_proxies(TrustedProxies::parse("127.0.0.1")?)
+    ///     .peer_extractor(|extensions| Some(Peer::Ip(extensions.get::<ConnectInfo<SocketAddr>>()?.0)))
+    ///     .build()?;
+    /// let app = Router::new().route("/", get("hello")).layer(auth);
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn peer_extractor(mut self, find: fn(&Extensions) -> Option<Peer>) -> Self {
         self.guards = self.guards.with_peer_extractor(find);
         self
@@ -257,6 +356,18 @@ impl AuthLayerBuilder {
     /// Default: [`ResponseStyle::standard`]. How refusals are told.
     pub fn response_style(mut self, responses: ResponseStyle) -> Self {
         self.responses = responses;
+        self
+    }
+
+    /// Default: [`RateLimits::new`]. How many wrong passwords are checked.
+    pub fn login_rate_limits(mut self, limits: RateLimits) -> Self {
+        self.rate_limits = limits;
+        self
+    }
+
+    /// Default: no name, texts in English. How the pages of the layer look: [`PageStyle`].
+    pub fn page_style(mut self, style: PageStyle) -> Self {
+        self.page_style = style;
         self
     }
 
@@ -276,8 +387,29 @@ impl AuthLayerBuilder {
     /// Default: the gate's own. The page at [`login_path`](Self::login_path) is one of the guarded service's: it
     /// is open, and logs people in by [`AuthLayer::login`](super::AuthLayer::login). Logout and launch links
     /// stay the gate's.
+    ///
+    /// No password or token is needed beside it, where the page alone decides who logs in:
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use portcullis::{AuthLayer, Grant, Identity, RequestHead};
+    ///
+    /// let auth = AuthLayer::builder().custom_login_page().build()?;
+    /// # let form = http::Request::post("/login").header("host", "localhost").body(())?;
+    /// let cookies = auth.login(RequestHead::new(&form), Grant::new(Identity::new("alice")))?;
+    /// # Ok(()) }
+    /// ```
     pub fn custom_login_page(mut self) -> Self {
         self.custom_login_page = true;
+        self
+    }
+
+    /// Default: off, and every login lasts for [`session_lifetime`](Self::session_lifetime). Adds a checkbox "Keep me
+    /// logged in" to the login form. Without the tick, the browser forgets the login when it closes.
+    ///
+    /// For a login form of your own, see [`AuthLayer::login_for_browser_session`](super::AuthLayer::login_for_browser_session).
+    pub fn remember_me(mut self) -> Self {
+        self.remember_me = true;
         self
     }
 

@@ -183,11 +183,41 @@ impl AuthLayer {
     /// The session is the first of them. Nothing is checked here: whoever calls this has. A request that comes with a
     /// login of the same username goes on with it, as after a change of name: it ends when it would have ended.
     ///
+    /// The cookie lives for [`session_lifetime`](AuthLayerBuilder::session_lifetime), and no longer than the grant: for a
+    /// shorter login, give the grant an [expiry](Grant::with_expiry).
+    ///
     /// # Errors
     ///
     /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
     pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
-        self.route.login(head, grant)
+        self.route.login(head, grant, false)
+    }
+
+    /// As [`login`](Self::login), with a cookie that the browser forgets when it closes: for a login form whose
+    /// "remember me" is not ticked.
+    ///
+    /// The server accepts the cookie as long as any other, because some browsers restore such cookies when they start
+    /// again. Renewals of the cookie keep this choice.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`login`](Self::login).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Grant, RequestHead, cookies::{CookieError, SetCookies}};
+    ///
+    /// fn log_in(auth: &AuthLayer, head: RequestHead<'_>, user: Grant, remember: bool) -> Result<SetCookies, CookieError> {
+    ///     if remember { auth.login(head, user) } else { auth.login_for_browser_session(head, user) }
+    /// }
+    /// ```
+    pub fn login_for_browser_session(
+        &self,
+        head: RequestHead<'_>,
+        grant: Grant,
+    ) -> Result<SetCookies, CookieError> {
+        self.route.login(head, grant, true)
     }
 
     /// Whether `password` is that of `username`, for a login form of one's own: asked of whoever

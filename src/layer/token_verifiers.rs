@@ -11,6 +11,8 @@ use crate::{
 /// without a detour.
 pub(super) struct ConfiguredVerifier {
     pub(super) verifier: Arc<dyn TokenVerifier>,
+    /// Whether its tokens log browsers in, whatever the other settings say.
+    pub(super) for_browsers: bool,
     authenticator: MakeAuthenticator,
 }
 
@@ -23,6 +25,7 @@ impl ConfiguredVerifier {
         let asked = Arc::clone(&verifier);
         Self {
             verifier,
+            for_browsers: false,
             authenticator: Box::new(|sources, query_login| {
                 let authenticator = TokenAuthenticator::new(asked).with_sources(sources);
                 Box::new(authenticator.with_query_login(query_login))

@@ -8,7 +8,7 @@ use super::shared_password::PasswordChangeError;
 use crate::{
     cookies::SetCookies,
     denial::{Denial, Reason},
-    html::{FieldKind, Page},
+    html::{FieldKind, Page, PageStyle},
     middleware::{
         error_response::{FullResponse, page_response, retry_after},
         password_attempts::alert,
@@ -21,12 +21,18 @@ const FORBIDDEN: &str = "The password cannot be changed here.";
 const WRONG: &str = "Invalid credentials. Please try again.";
 const NOT_KEPT: &str = "The new password could not be stored. The old one still holds.";
 
+/// The field of the checkbox "Keep me logged in".
+pub(super) const REMEMBER: &str = "remember";
+
 /// What a visitor is shown, with all that the answer to the form needs later.
 pub(super) struct LoginForm {
     pub(super) action: String,
     /// Where the other form is, if there are two.
     pub(super) alternate_url: Option<String>,
     pub(super) is_password_change: bool,
+    /// Whether "Keep me logged in" is ticked, where the form has that checkbox.
+    pub(super) remember: Option<bool>,
+    pub(super) style: PageStyle,
     pub(super) xsrf: String,
     pub(super) cookies: SetCookies,
     pub(super) asks_for_username: bool,
@@ -41,7 +47,7 @@ impl LoginForm {
         } else {
             ("Log in", "Log in", "Change the password")
         };
-        let page = Page::new(title)
+        let page = Page::new(&self.style, title)
             .alert(alert)
             .form(&self.action, button, |fields| {
                 fields.hidden("_xsrf", &self.xsrf);
@@ -59,13 +65,16 @@ impl LoginForm {
                     fields.field(kind, "new_password", "New password", false);
                     fields.field(kind, "new_password_again", "The new password again", false);
                 }
+                if let Some(ticked) = self.remember {
+                    fields.checkbox(REMEMBER, "Keep me logged in", ticked);
+                }
             });
         let page = match &self.alternate_url {
             Some(target) => page.link(target, other),
             None => page,
         };
         let hint = if self.is_password_change { ENDS } else { self.hint };
-        let mut response = page_response(page.muted(hint).finish());
+        let mut response = page_response(page.muted(hint));
         *response.status_mut() = status;
         self.cookies.append_to(response.headers_mut());
         response

@@ -7,6 +7,7 @@
 //! | POST with the `_xsrf` of the session in the form, the query or a header field, or without a session | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
 //! | any of them with cookies that are too large to read | 431, nothing is ended |
+//! | POST from this site with `remove_cookies`, the button of the page that says 431 | as far as the cookies can be read, logs out; else removes the cookies of this server, and no login ends |
 //!
 //! Logging out ends every login whose cookie came with the request: copies of the cookies are refused from then on, and
 //! [`AuthLayer::session_ended`](crate::AuthLayer::session_ended) completes. Cookies that cannot be opened, or that another host planted
@@ -25,7 +26,7 @@ use crate::{
     middleware::{
         cookies::is_https,
         endpoint::{Endpoint, EndpointRequest},
-        error_response::{FullResponse, page_response, redirect},
+        error_response::{FullResponse, REMOVE_COOKIES, page_response, redirect, with_cookie_removal},
         form::UrlEncodedForm,
     },
 };
@@ -52,7 +53,7 @@ impl Endpoint for LogoutEndpoint {
 
     fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         if visit.gate().guards.logs_out_by_get(&visit.target, visit.head) {
-            return self.log_out(visit).into();
+            return self.log_out(visit, false).into();
         }
         self.confirmation_page(visit, StatusCode::OK).into()
     }
@@ -74,7 +75,7 @@ impl Endpoint for LogoutEndpoint {
             None => Ok(()),
         };
         match permitted {
-            Ok(()) => self.log_out(visit),
+            Ok(()) => self.log_out(visit, form.field(REMOVE_COOKIES).is_some()),
             Err(denial) => {
                 gate.log_denied(denial.reason(), visit.head, &visit.target);
                 self.confirmation_page(visit, StatusCode::FORBIDDEN)
@@ -85,7 +86,7 @@ impl Endpoint for LogoutEndpoint {
 }
 
 impl LogoutEndpoint {
-    fn log_out(&self, visit: &EndpointRequest<'_>) -> FullResponse {
+    fn log_out(&self, visit: &EndpointRequest<'_>, removes_unread: bool) -> FullResponse {
         let gate = visit.gate();
         let mut cookies = SetCookies::default();
         let https = is_https(&visit.target, visit.head);
@@ -96,7 +97,11 @@ impl LogoutEndpoint {
             });
         }
         if let Err(denial) = gate.logout(visit.head, visit.client(), https, &mut cookies) {
-            return refuse_unread(visit, &denial);
+            return if removes_unread {
+                self.remove_unread(visit, https)
+            } else {
+                self.refuse_unread(visit, &denial)
+            };
         }
         if let Some(elsewhere) = &gate.external_login {
             // The pages and the data that the browser keeps are those of its other servers as well.
@@ -104,12 +109,41 @@ impl LogoutEndpoint {
             cookies.append_to(response.headers_mut());
             return response;
         }
-        let page = Page::new("You are logged out").paragraph("This browser is no longer logged in here.");
-        let mut response = page_response(page.link(&self.login_path, "Log in again").finish());
+        let page = Page::new(&gate.error_responder.page_style, "You are logged out")
+            .paragraph("This browser is no longer logged in here.");
+        let mut response = page_response(page.link(&self.login_path, "Log in again"));
         response.headers_mut().insert(
             &CLEAR_SITE_DATA,
             HeaderValue::from_static("\"cache\", \"storage\""),
         );
+        cookies.append_to(response.headers_mut());
+        response
+    }
+
+    /// The answer where the cookies are too large to read: no login could be ended, so no cookie is removed.
+    fn refuse_unread(&self, visit: &EndpointRequest<'_>, denial: &Denial) -> FullResponse {
+        visit
+            .gate()
+            .log_denied(denial.reason(), visit.head, &visit.target);
+        let page = Page::new(&visit.gate().error_responder.page_style, "Not logged out").paragraph(
+            "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
+        );
+        let mut response = page_response(with_cookie_removal(page, &self.path));
+        *response.status_mut() = denial.status();
+        response
+    }
+
+    /// Removes cookies that are too large to read. The logins that they hold do not end.
+    fn remove_unread(&self, visit: &EndpointRequest<'_>, https: bool) -> FullResponse {
+        let mut cookies = SetCookies::default();
+        visit.gate().remove_cookies(visit.head, https, &mut cookies);
+        let page = Page::new(&visit.gate().error_responder.page_style, "Cookies removed")
+            .paragraph("The cookies of this server were removed from this browser.")
+            .muted(
+                "If the server still refuses them as too large, delete all cookies of this site in the settings of \
+                 your browser.",
+            );
+        let mut response = page_response(page.link(&self.login_path, "Log in"));
         cookies.append_to(response.headers_mut());
         response
     }
@@ -123,29 +157,16 @@ impl LogoutEndpoint {
                 .xsrf_cookie
                 .session_token(session, visit.head, https, &mut cookies)
         });
-        let page = Page::new("Log out?")
+        let page = Page::new(&visit.gate().error_responder.page_style, "Log out?")
             .paragraph("Press the button to log out of this browser.")
             .form(&self.path, "Log out", |fields| {
                 if let Some(xsrf) = &xsrf {
                     fields.hidden("_xsrf", xsrf);
                 }
             });
-        let mut response = page_response(page.finish());
+        let mut response = page_response(page);
         *response.status_mut() = status;
         cookies.append_to(response.headers_mut());
         response
     }
-}
-
-/// The answer where the cookies are too large to read: no login could be ended, so no cookie is removed.
-fn refuse_unread(visit: &EndpointRequest<'_>, denial: &Denial) -> FullResponse {
-    visit
-        .gate()
-        .log_denied(denial.reason(), visit.head, &visit.target);
-    let page = Page::new("Not logged out").paragraph(
-        "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
-    );
-    let mut response = page_response(page.finish());
-    *response.status_mut() = denial.status();
-    response
 }

@@ -12,6 +12,9 @@
 //! | POST, anything else | 401, the form again, no cookie |
 //! | POST, hashing is full, or too many attempts wait | 503, `Retry-After` |
 //!
+//! A password is taken as it was typed, as `PasswordHash` takes it; white space around a
+//! token is ignored.
+//!
 //! `next` is a target proven to be ours, else the base. The fields are those of Jupyter Server: `password` takes
 //! either, `new_password` beside it sets the shared password where that is allowed; the page with `?change=password`
 //! asks for both.
@@ -28,7 +31,10 @@ use std::sync::Arc;
 use http::{HeaderValue, StatusCode};
 
 pub(crate) use self::shared_password::{PasswordChangeError, SharedPasswordControl};
-use self::{form::LoginForm, submission::LoginSubmission};
+use self::{
+    form::{LoginForm, REMEMBER},
+    submission::LoginSubmission,
+};
 use crate::{
     authenticate::login_payload::LoginPayload,
     cookies::SetCookies,
@@ -56,6 +62,8 @@ pub(crate) struct LoginPage {
     pub(crate) tokens: Arc<[Token]>,
     /// Who knows more tokens that may be typed, each worth what it is worth elsewhere.
     pub(crate) verifiers: Arc<[Arc<dyn TokenVerifier>]>,
+    /// Whether the form asks how long the browser keeps the login.
+    pub(crate) remember_me: bool,
     /// The one password that everybody shares, if there is one.
     pub(crate) shared: Option<Arc<dyn SharedPasswordControl>>,
 }
@@ -104,7 +112,11 @@ impl Endpoint for LoginPage {
         let arrival = LoginSubmission {
             gate: Arc::clone(gate),
             browser,
-            form: asked,
+            browser_session: self.remember_me && form.field(REMEMBER).is_none(),
+            form: LoginForm {
+                remember: asked.remember.map(|_| form.field(REMEMBER).is_some()),
+                ..asked
+            },
             next: self.next(head, &gate.error_responder.base_url),
             changes: self.shared.as_ref().map_or(0, |shared| shared.changes()),
             shared: self.shared.clone(),
@@ -118,11 +130,12 @@ impl Endpoint for LoginPage {
                 Err(denial) => return arrival.form.refused(&denial),
             };
             // A token says nothing about the account whose name was typed, so the attempt does not count.
-            if is_one_of(&tokens, &typed) {
+            let presented = PresentedToken::new(typed.expose().trim_ascii());
+            if presented.is_some_and(|presented| is_one_of(&tokens, presented)) {
                 attempt.withdraw();
                 return arrival.succeed_as_owner(Grant::new(Identity::anonymous())).await;
             }
-            if let Some(token) = PresentedToken::new(typed.expose()).filter(|_| arrival.new.is_none()) {
+            if let Some(token) = presented.filter(|_| arrival.new.is_none()) {
                 for verifier in &*verifiers {
                     match verifier.verify(token).await {
                         Verification::Valid(grant) if !arrival.is_expired(&grant) => {
@@ -175,7 +188,7 @@ impl LoginPage {
         match form.field("new_password_again") {
             // Programs that know Jupyter's form send it once.
             None => Ok(()),
-            Some(again) if again.expose().trim_ascii() == new.expose() => Ok(()),
+            Some(again) if again.expose() == new.expose() => Ok(()),
             Some(_) => Err(PasswordChangeError::Rejected(TWO.to_owned())),
         }
     }
@@ -200,6 +213,8 @@ impl LoginPage {
                 .may_change()
                 .then(|| target(if changes { "" } else { CHANGE })),
             is_password_change: changes,
+            remember: self.remember_me.then_some(false),
+            style: visit.gate().error_responder.page_style.clone(),
             xsrf,
             cookies,
             asks_for_username: visit.gate().passwords.asks_for_username(),
@@ -224,19 +239,14 @@ const STALE: &str = "This form was too old, or came from another site. Please tr
 const TWO: &str = "expected the new password twice, found two different ones";
 
 /// Whether what was typed is one of the tokens; the time does not depend on which.
-fn is_one_of(tokens: &[Token], typed: &Secret) -> bool {
-    PresentedToken::new(typed.expose()).is_some_and(|typed| {
-        tokens
-            .iter()
-            .fold(false, |known, token| known | token.matches(typed))
-    })
+fn is_one_of(tokens: &[Token], typed: PresentedToken<'_>) -> bool {
+    tokens
+        .iter()
+        .fold(false, |known, token| known | token.matches(typed))
 }
 
-/// What was typed into the first of these fields that came, without the blanks around it.
+/// What was typed into the first of these fields that came, as it was typed: a blank is a character of a password.
 fn field(form: &UrlEncodedForm, names: &[&str]) -> Secret {
     let field = names.iter().find_map(|name| form.field(name));
-    field.map_or_else(
-        || Secret::from(""),
-        |secret| Secret::from(secret.expose().trim_ascii()),
-    )
+    field.cloned().unwrap_or_else(|| Secret::from(""))
 }

@@ -20,6 +20,8 @@ pub(super) struct LoginSubmission {
     pub(super) browser: Browser,
     pub(super) form: LoginForm,
     pub(super) next: NextUrl,
+    /// Whether the browser forgets the login when it closes.
+    pub(super) browser_session: bool,
     pub(super) shared: Option<Arc<dyn SharedPasswordControl>>,
     /// How often the shared password had been changed when the form came.
     pub(super) changes: u64,
@@ -46,6 +48,10 @@ impl LoginSubmission {
 
     pub(super) fn succeed(self, login: impl Into<LoginPayload>) -> FullResponse {
         let next = HeaderValue::from(&self.next);
+        let login = LoginPayload {
+            browser_session: self.browser_session,
+            ..login.into()
+        };
         self.browser
             .log_in_and_redirect(&self.gate, Some(login), StatusCode::FOUND, next)
     }

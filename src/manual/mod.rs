@@ -6,6 +6,7 @@
 //! - [`work_before_proof`]: what a request costs before its client has proved anything, and where that is bounded.
 //! - [`defaults`]: every default with its reason.
 //! - [`deploying`]: by TLS, behind a proxy, and as one.
+//! - [`reverse_proxies`]: which headers nginx, Caddy and Traefik must set, and forward authentication.
 //! - [`migrating`]: from a bearer layer, a closure, an interceptor, and beside axum-login.
 //! - [`contributing`]: how to test, measure and fuzz.
 
@@ -21,6 +22,8 @@ pub mod deploying {}
 pub mod jupyter {}
 #[doc = include_str!("migrating.md")]
 pub mod migrating {}
+#[doc = include_str!("reverse_proxies.md")]
+pub mod reverse_proxies {}
 #[doc = include_str!("threats.md")]
 pub mod threats {}
 #[doc = include_str!("work_before_proof.md")]

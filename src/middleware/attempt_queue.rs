@@ -18,14 +18,15 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Passwords that are checked at the same time: so many wait in a hashing pool by default.
 const CHECKED: usize = 64;
-/// Attempts that wait at the same time.
-const WAITING: usize = 512;
 
 /// Attempts that wait until others are settled.
 ///
 /// The limits are asked under one lock, so an attempt that is asked about takes no place from another one meanwhile.
-#[derive(Default)]
-pub(super) struct AttemptQueue(Mutex<State>);
+pub(super) struct AttemptQueue {
+    state: Mutex<State>,
+    /// How many attempts wait at the same time.
+    limit: usize,
+}
 
 #[derive(Default)]
 struct State {
@@ -37,6 +38,11 @@ struct State {
 }
 
 impl AttemptQueue {
+    pub(super) fn new(limit: usize) -> Self {
+        let state = Mutex::default();
+        Self { state, limit }
+    }
+
     /// What `reserve` makes of an attempt now. A permit takes a place until [`AttemptQueue::settled`].
     pub(super) fn reserve(
         &self,
@@ -80,7 +86,7 @@ impl AttemptQueue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics halfway through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +113,7 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn enter(queue: &'a AttemptQueue) -> Option<Self> {
         let mut state = queue.lock();
-        if state.waiting.len() >= WAITING {
+        if state.waiting.len() >= queue.limit {
             return None;
         }
         let number = state.next;
@@ -129,9 +135,11 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
+    const WAITING: usize = 7;
+
     #[tokio::test]
     async fn attempt_that_waits_too_long_gives_its_place_in_the_queue_back() {
-        let queue = AttemptQueue::default();
+        let queue = AttemptQueue::new(WAITING);
         for _ in 0..=WAITING {
             let reserved = queue
                 .wait(Duration::ZERO, || Err(RateLimited::UNTIL_SETTLED))

@@ -72,7 +72,8 @@ impl Challenge {
             Reason::ExpiredToken
             | Reason::Malformed
             | Reason::TokenChecksumMismatch
-            | Reason::UnknownToken => self.invalid_token.clone(),
+            | Reason::UnknownToken
+            | Reason::UnsupportedToken => self.invalid_token.clone(),
             _ if denial.scope().is_none() => self.without_error.clone(),
             _ => self.with_scopes("", denial),
         }

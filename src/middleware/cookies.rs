@@ -4,11 +4,9 @@ use http::HeaderValue;
 
 use crate::{
     authenticate::{LoginCookieAuthenticator, login_payload::LoginPayload},
-    clock::UnixTime,
     cookies::{CookieName, CookieScope, DistinctValues, Keyring, RequestCookies, SetCookies},
     denial::Denial,
-    error::ConfigError,
-    request::{base_url::BaseUrl, head::RequestHead},
+    request::head::RequestHead,
     request_policy::{
         CsrfBinding, CsrfCheck, CsrfRequirement, CsrfTokens, EffectiveTarget, RequestCsrf, RequestKind,
         RequestPolicy,
@@ -28,13 +26,13 @@ pub(crate) struct CsrfCookie {
 }
 
 impl CsrfCookie {
-    pub(crate) fn new(keyring: Keyring, base_url: &BaseUrl, of_logins: bool) -> Result<Self, ConfigError> {
-        Ok(Self {
+    pub(crate) fn new(keyring: Keyring, scope: CookieScope, of_logins: bool) -> Self {
+        Self {
             guard: Swappable::new(CsrfTokens::new(keyring)),
-            scope: CookieScope::xsrf(base_url.as_str())?,
+            scope,
             name: CookieName::xsrf(),
             for_sessions: of_logins,
-        })
+        }
     }
 
     /// Makes and reads values with other keys from now on.
@@ -133,15 +131,10 @@ impl CsrfCookie {
         value
     }
 
-    /// Adds the line that takes the cookie away from its own path, the last of those. At the root another server
-    /// may have one of the same name.
+    /// Adds the line that removes the cookie.
     pub(crate) fn remove(&self, https: bool, cookies: &mut SetCookies) {
-        if let Some(line) = self
-            .scope
-            .removal_cookies(b"", https)
-            .last()
-            .filter(|_| self.for_sessions)
-        {
+        let line = self.scope.removal_cookie(b"", https);
+        if let Some(line) = line.filter(|_| self.for_sessions) {
             cookies.push_overriding(line);
         }
     }
@@ -225,12 +218,10 @@ pub(crate) struct LoginCookie(pub(crate) LoginCookieAuthenticator);
 
 impl LoginCookie {
     /// The login that a request to log in `username` goes on with, if its cookie is of one.
-    pub(crate) fn started_at(&self, head: RequestHead<'_>, username: &str) -> Option<UnixTime> {
-        let logins = self.logins(head);
-        let same = logins
-            .iter()
-            .filter(|login| login.grant.identity().username() == username);
-        same.filter_map(|login| login.started_at).min()
+    pub(crate) fn continued(&self, head: RequestHead<'_>, username: &str) -> Option<LoginPayload> {
+        let same = self.logins(head).into_iter();
+        let same = same.filter(|login| login.grant.identity().username() == username);
+        same.min_by_key(|login| login.started_at)
     }
 
     /// Adds the line by which the login of this request goes on, which gives way to a handler's own.
@@ -263,13 +254,12 @@ impl LoginCookie {
             .unwrap_or_default()
     }
 
-    /// Adds the lines that take the cookie away on every path it may live on.
+    /// Adds the line that removes the cookie.
     pub(crate) fn remove(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
-        for line in self
-            .0
-            .jar()
+        let jar = self.0.jar();
+        if let Some(line) = jar
             .for_host(head.host().unwrap_or_default())
-            .removal_cookies(https)
+            .removal_cookie(https)
         {
             cookies.push_overriding(line);
         }

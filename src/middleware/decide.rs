@@ -42,6 +42,7 @@ pub(crate) enum Step {
 impl RouteAuth {
     /// Decides about a request.
     pub(crate) fn decide(self: &Arc<Self>, head: &RequestHead<'_>) -> Step {
+        self.state.report_missing_peer(*head);
         self.evaluate(head)
             .unwrap_or_else(|denied| Step::Answer(Box::new(self.refuse(denied, head))))
     }
@@ -99,6 +100,9 @@ impl RouteAuth {
         {
             return Ok(Step::Answer(answer));
         }
+        if self.state.observer.is_some() && !session.is_authenticated_by(self.state.id) {
+            self.state.report_admitted(&session, *head, target);
+        }
         Ok(Step::Admit(
             Some(session.authenticated_by(self.state.id)),
             additions,
@@ -107,6 +111,7 @@ impl RouteAuth {
 
     /// Decides about a request by its credential alone, for a handler that answers by itself.
     pub(crate) fn check(self: &Arc<Self>, head: &RequestHead<'_>) -> MaybeFuture<Result<Session, Denial>> {
+        self.state.report_missing_peer(*head);
         if let Err(denial) = self.state.guards.check_target(*head) {
             return MaybeFuture::Ready(Err(denial));
         }
@@ -160,13 +165,15 @@ impl RouteAuth {
         head: &RequestHead<'_>,
         target: &EffectiveTarget<'_>,
     ) -> Result<Step, Denied> {
-        // A cookie that is not good any more counts as none; the answer to a page request removes it.
+        // A cookie that is not good any more counts as none; the answer to a page request removes it. So does a token
+        // that a proxy added for another service.
         let stale_cookie = is_about_a_cookie(denial.reason());
-        if !self.optional || !(stale_cookie || denial.reason() == Reason::MissingCredential) {
+        let counts_as_none = stale_cookie || denial.reason() == Reason::UnsupportedToken;
+        if !self.optional || !(counts_as_none || denial.reason() == Reason::MissingCredential) {
             return Err(denial.into());
         }
         self.authorize_anonymous(head)
-            .map_err(|refused| if stale_cookie { denial } else { refused })?;
+            .map_err(|refused| if counts_as_none { denial } else { refused })?;
         let mut additions = self.additions(head, self.optional);
         if stale_cookie {
             let https = || is_https(target, *head);
@@ -273,6 +280,7 @@ impl RouteAuth {
             by_authorization: varies && self.state.reads_authorization,
             token_in_url: head.uri().query().is_some() && Query::from_uri(head.uri()).has_token_parameter(),
             cors: self.state.guards.cors(*head),
+            error_responder: Some(Arc::clone(&self.state.error_responder)),
             ..ResponseAdditions::default()
         }
     }

@@ -22,7 +22,7 @@ use http_body_util::Full;
 
 use crate::{
     denial::{Denial, Reason},
-    html::{self, Page},
+    html::{Page, PageStyle},
     middleware::{challenge::Challenge, grpc},
     redirect::{NextUrl, RedirectPolicy},
     request::{
@@ -71,11 +71,12 @@ impl ResponseStyle {
 }
 
 /// All that a refusal needs to know besides itself.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct ErrorResponder {
     pub(crate) responses: ResponseStyle,
     pub(crate) challenge: Challenge,
     pub(crate) base_url: BaseUrl,
+    pub(crate) page_style: PageStyle,
     /// Where a person logs in, if there is such a place.
     pub(crate) login_path: Option<Box<str>>,
     /// The page that leads a person to a login: the login page, or the base URL where a hub has it.
@@ -113,6 +114,20 @@ impl ErrorResponder {
         response.map(B::from)
     }
 
+    /// Gives the answer of a handler that returned a [`Denial`] the status and the challenge of this layer. An answer
+    /// that a layer further in has completed stays as it is.
+    pub(crate) fn complete<B>(&self, response: &mut Response<B>) {
+        let incomplete = response.extensions_mut().remove::<HandlerDenial>();
+        let Some(HandlerDenial(denial)) =
+            incomplete.filter(|HandlerDenial(denial)| denial.status() == response.status())
+        else {
+            return;
+        };
+        *response.status_mut() = self.status(&denial);
+        response.headers_mut().remove(WWW_AUTHENTICATE);
+        self.add_headers(&denial, response.headers_mut());
+    }
+
     /// htmx goes to the address in `HX-Redirect`. A redirect's target it would put into the page that is shown.
     fn htmx_redirect(&self, login: &str, denial: Denial) -> Response<Bytes> {
         let challenge = self.challenge.header_for(&denial);
@@ -127,7 +142,9 @@ impl ErrorResponder {
     }
 
     fn page(&self, denial: &Denial, login: Option<&str>) -> Response<Bytes> {
-        let mut response = page_response(page_body(denial, login));
+        // Where browsers log in, they log out as well.
+        let logout = self.login_link.as_ref().map(|_| self.base_url.join("logout"));
+        let mut response = page_response(denial_page(denial, &self.page_style, login, logout.as_deref()));
         // The stand-in is for scripts; a person's browser knows what 503 means.
         *response.status_mut() = match self.status(denial) {
             StatusCode::BAD_GATEWAY => denial.status(),
@@ -192,34 +209,66 @@ impl ErrorResponder {
     }
 }
 
+/// Marks an answer that a handler made of a [`Denial`]: the handler does not know the challenge of the layer.
+#[derive(Clone)]
+struct HandlerDenial(Denial);
+
 /// The answer with the denial in its extensions.
 fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes> {
     response.extensions_mut().insert(denial);
     response
 }
 
-fn page_body(denial: &Denial, login: Option<&str>) -> Bytes {
+fn denial_page<'a>(
+    denial: &Denial,
+    style: &'a PageStyle,
+    login: Option<&str>,
+    logout: Option<&str>,
+) -> Page<'a> {
     let (title, first, second) = page_text(denial);
     if let Some(login) = login {
-        return Page::new(title)
+        return Page::new(style, title)
             .paragraph("The form was not processed, because it needs a login.")
-            .link(login, "Log in")
-            .finish();
+            .link(login, "Log in");
     }
     let detail = if denial.detail().is_empty() {
         second
     } else {
         denial.detail()
     };
-    Page::new(title).paragraph(first).muted(detail).finish()
+    let page = Page::new(style, title).paragraph(first).muted(detail);
+    // The query has another status.
+    if denial.status() != StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+        return page;
+    }
+    let page = page.paragraph(
+        "Delete the cookies of this site in the settings of your browser, and load the page again. Every server of \
+         this host, whatever its port, can set cookies for all of them.",
+    );
+    match logout {
+        Some(logout) => with_cookie_removal(page, logout),
+        None => page,
+    }
 }
 
+/// Adds a button that removes the cookies of this server, which are too large to read.
+pub(crate) fn with_cookie_removal<'a>(page: Page<'a>, logout: &str) -> Page<'a> {
+    page.paragraph("You can also remove the cookies of this server alone. That logs this browser out here.")
+        .form(logout, "Remove the cookies of this server", |fields| {
+            fields.hidden(REMOVE_COOKIES, "1")
+        })
+}
+
+/// The field of the form by which a browser removes cookies that are too large to read.
+pub(crate) const REMOVE_COOKIES: &str = "remove_cookies";
+
 /// A page of the gate's own, with all that keeps it to itself.
-pub(crate) fn page_response<B: From<Bytes>>(html: Bytes) -> Response<B> {
-    let mut response = Response::new(B::from(html));
+pub(crate) fn page_response<B: From<Bytes>>(page: Page<'_>) -> Response<B> {
+    let policy = page.content_security_policy();
+    let mut response = Response::new(B::from(page.finish()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HTML);
-    headers.insert(CONTENT_SECURITY_POLICY, html::CONTENT_SECURITY_POLICY.clone());
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(REFERRER_POLICY, NO_REFERRER);
     headers.insert(OPENER_POLICY, SAME_ORIGIN);
     headers.insert(CACHE_CONTROL, NO_STORE);
@@ -228,12 +277,14 @@ pub(crate) fn page_response<B: From<Bytes>>(html: Bytes) -> Response<B> {
 }
 
 impl Denial {
-    /// The answer that tells this denial, for a handler that turns somebody away by itself.
+    /// Returns the answer that tells this denial, for a handler that refuses a request by itself.
     ///
-    /// Told by the letter of HTTP, with the realm `portcullis`; the denial is left in the extensions of the
-    /// answer.
+    /// The layer in front of the handler adds its own [`Challenge`] on the way out; without a layer the realm is
+    /// `portcullis`. The denial is left in the extensions of the answer.
     pub fn into_response<B: From<Bytes>>(self, head: RequestHead<'_>) -> Response<B> {
-        ErrorResponder::default().refuse(self, head)
+        let mut response = ErrorResponder::default().refuse(self.clone(), head);
+        response.extensions_mut().insert(HandlerDenial(self));
+        response
     }
 }
 
@@ -257,6 +308,7 @@ pub(crate) fn is_authentication_error(reason: Reason) -> bool {
             | Reason::TokenChecksumMismatch
             | Reason::MissingCredential
             | Reason::UnknownToken
+            | Reason::UnsupportedToken
             | Reason::IncorrectPassword
     )
 }
@@ -306,6 +358,7 @@ const fn plain_json(reason: Reason) -> &'static str {
         Reason::TooLarge => json!("too large"),
         Reason::Unavailable => json!("unavailable"),
         Reason::UnknownToken => json!("unknown token"),
+        Reason::UnsupportedToken => json!("unsupported token"),
         Reason::IncorrectPassword => json!("wrong user or password"),
     }
 }
@@ -341,7 +394,7 @@ fn page_text(denial: &Denial) -> (&'static str, &'static str, &'static str) {
             "This server is for programs. They send a token in the field `Authorization: Bearer …`.",
             "Whoever runs the server can give you one.",
         ),
-        Reason::UnknownToken | Reason::TokenChecksumMismatch => (
+        Reason::UnknownToken | Reason::UnsupportedToken | Reason::TokenChecksumMismatch => (
             "This token is not known",
             "The token that came with this request is not one of this server's. It may be from an earlier start, or cut \
              short.",
@@ -382,6 +435,38 @@ mod tests {
     use http::Request;
 
     use super::*;
+
+    #[test]
+    fn every_text_of_a_page_can_be_translated() {
+        let texts = PageStyle::texts().map(|text| (text, "\u{5b57}"));
+        let page_style = PageStyle::default().with_texts("zh", texts).expect("known texts");
+        let responder = ErrorResponder {
+            page_style,
+            login_link: Some("/login".into()),
+            ..ErrorResponder::default()
+        };
+        for (reason, login) in [
+            (Reason::MissingCredential, None),
+            (Reason::MissingCredential, Some("/login")),
+            (Reason::UnknownToken, None),
+            (Reason::IncorrectPassword, None),
+            (Reason::CrossSite, None),
+            (Reason::DisallowedHost, None),
+            (Reason::InsufficientScope, None),
+            (Reason::Malformed, None),
+            (Reason::TooLarge, None),
+            (Reason::RateLimited, None),
+            (Reason::Unavailable, None),
+        ] {
+            let page = responder.page(&Denial::new(reason), login).into_body();
+            let page = String::from_utf8(page.to_vec()).expect("text");
+            let (_, body) = page.split_once("</style>").expect("a style sheet");
+            let texts = body.split('<').filter_map(|part| part.split_once('>'));
+            let english = |text: &str| text.contains(|character: char| character.is_ascii_alphabetic());
+            let left: Vec<_> = texts.map(|(_, text)| text).filter(|text| english(text)).collect();
+            assert!(left.is_empty(), "{reason}: {left:?}");
+        }
+    }
 
     #[test]
     fn json_answer_is_kept_only_for_denials_that_are_a_reason_alone() {

@@ -39,10 +39,12 @@ pin_project! {
         Answer { response: Option<Box<FullResponse>> },
         AnswerLater { response: BoxFuture<FullResponse> },
         Wait { outcome: BoxFuture<Outcome>, held: Option<Box<PendingRequest<S, Q>>> },
+        Admitted { held: Option<Box<PendingRequest<S, Q>>>, afterwards: ResponseAdditions },
     }
 }
 
-/// What waits with the request: the readied service, and the layer that asked.
+/// What waits with the request: a clone of the service, which is made ready once the request is admitted, and the layer
+/// that asked.
 struct PendingRequest<S, Q> {
     request: Request<Q>,
     inner: S,
@@ -67,20 +69,22 @@ where
             Step::Answer(response) => State::Answer {
                 response: Some(response),
             },
-            Step::AnswerLater(response) => State::AnswerLater { response },
+            Step::AnswerLater(response) => {
+                release(inner);
+                State::AnswerLater { response }
+            }
             Step::ReadForm => {
+                release(inner);
                 let form = FormSubmission::new(Arc::clone(route), route.head(&request));
                 State::AnswerLater {
                     response: Box::pin(form.read_and_respond(request.into_body())),
                 }
             }
             Step::Wait(outcome) => {
-                // Only the service that was polled ready may be called, so it goes with the request and its clone
-                // stays here, as the documentation of `Service` asks.
-                let clone = inner.clone();
+                release(inner);
                 let held = PendingRequest {
                     request,
-                    inner: mem::replace(inner, clone),
+                    inner: inner.clone(),
                     route: Arc::clone(route),
                 };
                 State::Wait {
@@ -109,7 +113,7 @@ where
             let (outcome, held) = match state.as_mut().project() {
                 StateProjection::Inner { future, afterwards } => {
                     let mut response = ready!(future.poll(context))?;
-                    mem::take(afterwards).apply_to(response.headers_mut());
+                    mem::take(afterwards).apply_to_response(&mut response);
                     return Poll::Ready(Ok(response.map(AuthBody::inner)));
                 }
                 StateProjection::Answer { response } => {
@@ -120,20 +124,41 @@ where
                     let response = ready!(response.as_mut().poll(context));
                     return Poll::Ready(Ok(response.map(AuthBody::own)));
                 }
+                StateProjection::Admitted { held, afterwards } => {
+                    let service = &mut held.as_mut().expect("a service is called once").inner;
+                    ready!(service.poll_ready(context))?;
+                    let PendingRequest {
+                        request, mut inner, ..
+                    } = *held.take().expect("a service is called once");
+                    let (future, afterwards) = (inner.call(request), mem::take(afterwards));
+                    state.set(State::Inner { future, afterwards });
+                    continue;
+                }
                 StateProjection::Wait { outcome, held } => {
                     let outcome = ready!(outcome.as_mut().poll(context));
                     (outcome, held.take().expect("an outcome comes once"))
                 }
             };
-            let PendingRequest {
-                request,
-                mut inner,
-                route,
-            } = *held;
-            let step = route.resume(outcome, &route.head(&request));
-            state.set(Self::new(step, &route, request, &mut inner).state);
+            let mut held = held;
+            match held.route.resume(outcome, &held.route.head(&held.request)) {
+                Step::Admit(session, afterwards) => {
+                    held.route.insert_session(session, held.request.extensions_mut());
+                    let held = Some(held);
+                    state.set(State::Admitted { held, afterwards });
+                }
+                step => {
+                    let mut held = *held;
+                    state.set(Self::new(step, &held.route, held.request, &mut held.inner).state);
+                }
+            }
         }
     }
+}
+
+/// Drops the service that was polled ready, with what it has reserved, such as a permit of a `ConcurrencyLimit`: while
+/// this request waits, others may have that. A clone takes its place.
+fn release<S: Clone>(inner: &mut S) {
+    *inner = inner.clone();
 }
 
 impl<S, Q, F> fmt::Debug for ResponseFuture<S, Q, F> {

@@ -21,11 +21,21 @@ impl RouteAuth {
     }
 
     /// A login that a handler decided.
-    pub(crate) fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
+    pub(crate) fn login(
+        &self,
+        head: RequestHead<'_>,
+        grant: Grant,
+        browser_session: bool,
+    ) -> Result<SetCookies, CookieError> {
         let head = head.replace_clock(&*self.state.clock);
         let mut login = LoginPayload::from(grant);
-        if let Some(login_cookie) = &self.state.login_cookie {
-            login.started_at = login_cookie.started_at(head, login.grant.identity().username());
+        login.browser_session = browser_session;
+        let login_cookie = self.state.login_cookie.as_ref();
+        if let Some(continued) =
+            login_cookie.and_then(|cookie| cookie.continued(head, login.grant.identity().username()))
+        {
+            login.started_at = continued.started_at;
+            login.browser_session |= continued.browser_session;
         }
         let (client, https) = self.client(head);
         let mut cookies = SetCookies::default();

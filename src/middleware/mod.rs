@@ -42,6 +42,7 @@ mod service;
 pub(crate) mod state;
 pub(crate) mod unauthenticated;
 
+pub use crate::html::PageStyle;
 pub use body::AuthBody;
 pub use challenge::Challenge;
 pub use csrf_token::CsrfToken;

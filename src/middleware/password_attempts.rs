@@ -24,7 +24,7 @@ use crate::{
     error::BackendError,
     event::{Event, Observer, RedactedPath},
     maybe_future::MaybeFuture,
-    rate_limit::{LoginAttempt, LoginRateLimiter, RateLimited},
+    rate_limit::{LoginAttempt, LoginRateLimiter, RateLimited, RateLimits},
     secret::Secret,
     session::{grant::Grant, identity::Identity},
     verify::{PasswordVerifier, Verification},
@@ -48,12 +48,13 @@ impl PasswordAttempts {
         by_username: bool,
         clock: Arc<dyn Clock>,
         observer: Option<Arc<dyn Observer>>,
+        limits: RateLimits,
     ) -> Arc<Self> {
         Arc::new(Self {
             verifier,
             by_username,
-            throttle: LoginRateLimiter::new(),
-            queue: AttemptQueue::default(),
+            throttle: LoginRateLimiter::with_limits(limits),
+            queue: AttemptQueue::new(limits.queue),
             has_reported_unknown_client: AtomicBool::new(false),
             clock,
             observer,
@@ -214,7 +215,9 @@ impl PasswordAttempt {
     fn refused(&self, denial: Denial) -> Denial {
         self.attempts.report(&Event::Denied {
             reason: denial.reason(),
+            identity: None,
             label: None,
+            method: None,
             path: RedactedPath::new(&self.path),
             client: self.client,
         });

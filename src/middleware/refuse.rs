@@ -41,8 +41,7 @@ impl RouteAuth {
         let target = || gate.guards.check_target(*head).ok();
         let https = || target().is_some_and(|target| is_https(&target, *head));
         if gate.observer.is_some() {
-            let label = session.as_ref().and_then(|session| session.grant().label());
-            gate.report_refusal(denial.reason(), label, *head, target().as_ref());
+            gate.report_refusal(denial.reason(), session.as_deref(), *head, target().as_ref());
         }
         let mut additions = self.additions(head, false);
         let cookies = &mut additions.set_cookies;

@@ -1,13 +1,15 @@
 //! What the layer adds to the handler's answer.
 
+use std::sync::Arc;
+
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, Response,
     header::{CACHE_CONTROL, REFERRER_POLICY, VARY},
 };
 
 use crate::{
     cookies::SetCookies,
-    middleware::error_response::{NO_REFERRER, NO_STORE},
+    middleware::error_response::{ErrorResponder, NO_REFERRER, NO_STORE},
     request_policy::CorsHeaders,
 };
 
@@ -24,9 +26,21 @@ pub struct ResponseAdditions {
     pub(crate) token_in_url: bool,
     /// What pages of other origins may know of the answer.
     pub(crate) cors: CorsHeaders,
+    /// Completes a denial that the handler returned.
+    pub(crate) error_responder: Option<Arc<ErrorResponder>>,
 }
 
 impl ResponseAdditions {
+    /// Adds to the handler's answer, as [`apply_to`](Self::apply_to) does. If the handler made it of a
+    /// [`Denial`](crate::Denial), its status and `WWW-Authenticate` become those of the layer.
+    #[inline]
+    pub fn apply_to_response<B>(self, response: &mut Response<B>) {
+        if let Some(error_responder) = &self.error_responder {
+            error_responder.complete(response);
+        }
+        self.apply_to(response.headers_mut());
+    }
+
     /// Adds to `headers`: appended, so that nothing of the handler's is lost.
     #[inline]
     pub fn apply_to(self, headers: &mut HeaderMap) {

@@ -17,6 +17,10 @@ use crate::{
 /// A service with the layer in front of it; made by `AuthLayer`.
 ///
 /// It is ready when the inner service is, and clones as cheaply as the inner service does.
+///
+/// A request that waits for an authenticator, or whose form is read by the layer, holds nothing that the inner service has
+/// reserved for it, such as a permit of `tower::limit::ConcurrencyLimit`. It is passed on once it is admitted and a clone of
+/// the inner service is ready.
 #[derive(Clone, Debug)]
 pub struct AuthService<S> {
     inner: S,

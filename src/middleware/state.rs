@@ -40,7 +40,7 @@ pub(crate) struct AuthState {
     pub(crate) external_login: Option<Arc<dyn ExternalLogin>>,
     pub(crate) revoked: Arc<RevokedSessions>,
     pub(crate) passwords: Arc<PasswordAttempts>,
-    pub(crate) error_responder: ErrorResponder,
+    pub(crate) error_responder: Arc<ErrorResponder>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long the body of a form may take to arrive.
@@ -129,13 +129,20 @@ impl AuthState {
                 let identity = login.grant.identity();
                 self.emit(&Event::LoggedOut { identity, client });
             }
+        }
+        self.remove_cookies(head, https, cookies);
+        Ok(())
+    }
+
+    /// Removes the cookies of this server, on every path they may live on. No login ends by this.
+    pub(crate) fn remove_cookies(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
+        if let Some(login_cookie) = &self.login_cookie {
             login_cookie.remove(head, https, cookies);
         }
         if let Some(elsewhere) = &self.external_login {
             elsewhere.remove_cookies(head, https, true, cookies);
         }
         self.xsrf_cookie.remove(https, cookies);
-        Ok(())
     }
 
     /// Makes and reads cookies with other keys from now on, which ends every login.
@@ -154,10 +161,26 @@ impl AuthState {
     pub(crate) fn cookie_too_large(&self, error: &CookieError, path: &str) -> FullResponse {
         let path = RedactedPath::new(path);
         self.emit(&Event::Unavailable { error, path });
-        let page = Page::new("Not logged in").paragraph("What this login holds is too long for a cookie.");
-        let mut response = page_response(page.finish());
+        let page = Page::new(&self.error_responder.page_style, "Not logged in")
+            .paragraph("What this login holds is too long for a cookie.");
+        let mut response = page_response(page);
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
+    }
+
+    /// Reports that a request is passed to the service.
+    pub(crate) fn report_admitted(
+        &self,
+        session: &Session,
+        head: RequestHead<'_>,
+        target: &EffectiveTarget<'_>,
+    ) {
+        self.emit(&Event::Admitted {
+            session,
+            method: head.method(),
+            path: RedactedPath::new(head.uri().path()),
+            client: self.guards.client_ip(target, head),
+        });
     }
 
     /// Reports the refusal of a request to one of the layer's own paths.
@@ -169,7 +192,7 @@ impl AuthState {
     pub(crate) fn report_refusal(
         &self,
         reason: Reason,
-        label: Option<&str>,
+        session: Option<&Session>,
         head: RequestHead<'_>,
         target: Option<&EffectiveTarget<'_>>,
     ) {
@@ -177,10 +200,19 @@ impl AuthState {
         let path = RedactedPath::new(head.uri().path());
         self.emit(&Event::Denied {
             reason,
-            label,
+            identity: session.map(Session::identity),
+            label: session.and_then(|session| session.grant().label()),
+            method: Some(head.method()),
             path,
             client,
         });
+    }
+
+    /// Reports the first request whose peer is missing, so that no trusted proxy is recognised.
+    pub(crate) fn report_missing_peer(&self, head: RequestHead<'_>) {
+        if self.guards.is_first_without_peer(head) {
+            self.emit(&Event::PeerAddressMissing);
+        }
     }
 
     pub(crate) fn emit(&self, event: &Event<'_>) {

@@ -184,8 +184,7 @@ impl StateStore {
         let Ok(jar) = self.cookies.clone().with_name(name.clone()) else {
             return;
         };
-        // The last line is the one for the scope's own path; they were never at another.
-        if let Some(line) = jar.removal_cookies(https).last() {
+        if let Some(line) = jar.removal_cookie(https) {
             lines.push_overriding(line);
         }
     }

@@ -77,7 +77,7 @@ impl HashCost {
     }
 
     /// The least that argon2 takes. For tests alone: it withstands nobody.
-    #[cfg(test)]
+    #[cfg(any(feature = "testing", test))]
     pub(crate) const fn tiny() -> Self {
         Self { memory: 8, passes: 1 }
     }

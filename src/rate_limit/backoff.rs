@@ -8,9 +8,9 @@ use crate::clock::MonotonicTime;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BackoffPolicy {
     /// So many cost nothing. The wait after them is a second, and doubles.
-    free_attempts: u32,
+    pub(super) free_attempts: u32,
     /// The quiet, after the wait, for which one failure is forgiven.
-    decay: Duration,
+    pub(super) decay: Duration,
     /// From so many failures on the wait is a day.
     lockout_after: u32,
 }

@@ -1,6 +1,9 @@
 //! How often somebody may be wrong.
 
 mod backoff;
+mod limits;
+
+pub use self::limits::RateLimits;
 
 use std::{
     collections::hash_map::RandomState,
@@ -75,6 +78,8 @@ pub struct LoginRateLimiter {
     /// Names and addresses are kept as keyed hashes, all of one size. A collision shares a count; nobody can
     /// cause one without the key.
     hasher: RandomState,
+    account: BackoffPolicy,
+    address: BackoffPolicy,
 }
 
 /// Some 5 MiB for each of the maps, full.
@@ -85,7 +90,14 @@ const KNOWN_ADDRESSES: usize = 8;
 impl LoginRateLimiter {
     /// A throttle that has seen nobody yet.
     pub fn new() -> Self {
+        Self::with_limits(RateLimits::new())
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(limits: RateLimits) -> Self {
         Self {
+            account: limits.account,
+            address: limits.address,
             accounts: ExpiringMap::new(CAPACITY),
             addresses: ExpiringMap::new(CAPACITY),
             known: ExpiringMap::new(CAPACITY),
@@ -146,7 +158,7 @@ impl LoginRateLimiter {
         let account = self.hasher.hash_one(account);
         let address = client.map(|client| self.hasher.hash_one(network(client)));
         let by_known = self.with_known(account, address, now, |known| {
-            known.count = charge(BackoffPolicy::ACCOUNT, known.count)?;
+            known.count = charge(self.account, known.count)?;
             Ok(())
         });
         if let Some(verdict) = by_known {
@@ -154,9 +166,8 @@ impl LoginRateLimiter {
         }
         // Looked at before either is charged, so that an attempt not listened to costs nothing.
         let look = |count: Option<FailureCount>, pace| charge(pace, count.unwrap_or_default()).err();
-        let by_account = look(self.accounts.get(&account, now), BackoffPolicy::ACCOUNT);
-        let by_address =
-            address.and_then(|address| look(self.addresses.get(&address, now), BackoffPolicy::ADDRESS));
+        let by_account = look(self.accounts.get(&account, now), self.account);
+        let by_address = address.and_then(|address| look(self.addresses.get(&address, now), self.address));
         if let Some(throttled) = by_account
             .into_iter()
             .chain(by_address)
@@ -166,12 +177,12 @@ impl LoginRateLimiter {
         }
         // The address first: if another attempt comes in between, the account is not charged for this one.
         if let Some(address) = address {
-            update(&self.addresses, BackoffPolicy::ADDRESS, address, now, |count| {
-                charge(BackoffPolicy::ADDRESS, count)
+            update(&self.addresses, self.address, address, now, |count| {
+                charge(self.address, count)
             })?;
         }
-        update(&self.accounts, BackoffPolicy::ACCOUNT, account, now, |count| {
-            charge(BackoffPolicy::ACCOUNT, count)
+        update(&self.accounts, self.account, account, now, |count| {
+            charge(self.account, count)
         })?;
         Ok(permit(account, address, false))
     }
@@ -187,7 +198,7 @@ impl LoginRateLimiter {
             ..
         } = permit;
         if !known {
-            change(&self.accounts, BackoffPolicy::ACCOUNT, account, now, |count| {
+            change(&self.accounts, self.account, account, now, |count| {
                 permit.give_back(count);
                 count.failures = 0;
             });
@@ -199,7 +210,7 @@ impl LoginRateLimiter {
         if !known {
             // Its other failures stay, but for a small part of them: whoever has an account of his own could wash them
             // off by it.
-            change(&self.addresses, BackoffPolicy::ADDRESS, address, now, |count| {
+            change(&self.addresses, self.address, address, now, |count| {
                 permit.give_back(count);
                 if is_new {
                     count.logged_in();
@@ -232,22 +243,16 @@ impl LoginRateLimiter {
     ) {
         if permit.known {
             self.with_known(permit.account, permit.address, now, |known| {
-                settle(BackoffPolicy::ACCOUNT, &mut known.count);
+                settle(self.account, &mut known.count);
             });
             return;
         }
-        change(
-            &self.accounts,
-            BackoffPolicy::ACCOUNT,
-            permit.account,
-            now,
-            |count| {
-                settle(BackoffPolicy::ACCOUNT, count);
-            },
-        );
+        change(&self.accounts, self.account, permit.account, now, |count| {
+            settle(self.account, count);
+        });
         if let Some(address) = permit.address {
-            change(&self.addresses, BackoffPolicy::ADDRESS, address, now, |count| {
-                settle(BackoffPolicy::ADDRESS, count);
+            change(&self.addresses, self.address, address, now, |count| {
+                settle(self.address, count);
             });
         }
     }

@@ -88,6 +88,7 @@ impl<'a> Query<'a> {
             [] => Ok(None),
             value => room
                 .decode(value, percent::form_decoded)
+                .filter(|token| !token.is_oversized())
                 .map(Some)
                 .ok_or_else(|| {
                     Denial::new(Reason::Malformed)

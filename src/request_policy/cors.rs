@@ -6,7 +6,7 @@ use http::{
     HeaderMap, HeaderValue, Method,
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, VARY,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, VARY,
     },
 };
 
@@ -27,6 +27,10 @@ pub struct Preflight<'a> {
 /// What Jupyter Server answers to every page; a listed page's own wishes are added.
 const METHODS: &str = "GET, PUT, POST, PATCH, DELETE, OPTIONS";
 const HEADERS: &str = "accept, content-type, authorization, x-xsrftoken";
+
+/// The fields of refusals that scripts need and that browsers hide otherwise.
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("WWW-Authenticate, Retry-After, grpc-status, grpc-message");
 
 impl Preflight<'_> {
     /// Writes the fields of the answer.
@@ -101,7 +105,8 @@ impl RequestPolicy {
 
 /// The CORS fields of an answer, refusals included, so that a page of a listed origin can read the reason.
 ///
-/// A listed origin is echoed and may send cookies. `Vary: Origin` goes to everybody as soon as any origin is
+/// A listed origin is echoed, may send cookies, and may read the header fields of a refusal: `WWW-Authenticate`,
+/// `Retry-After`, `grpc-status` and `grpc-message`, beside what the handler exposes. `Vary: Origin` goes to everybody as soon as any origin is
 /// listed.
 #[derive(Clone, Debug, Default)]
 pub struct CorsHeaders {
@@ -124,6 +129,7 @@ impl CorsHeaders {
         {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, *origin);
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         }
     }
 }
@@ -250,6 +256,22 @@ mod tests {
                 "{origin}"
             );
             assert_eq!(headers.contains_key(VARY), varies, "{origin}");
+            let exposed = headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS);
+            assert_eq!(exposed, credentials, "{origin}");
         }
+    }
+
+    #[test]
+    fn fields_that_the_handler_exposes_stay_exposed() {
+        let request = Request::builder().header("origin", "https://app.example.net");
+        let request = request.body(()).expect("well-formed");
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-total"));
+        guards().cors(RequestHead::new(&request)).apply_to(&mut headers);
+        let exposed = headers.get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter();
+        assert!(exposed.eq([
+            "x-total",
+            "WWW-Authenticate, Retry-After, grpc-status, grpc-message"
+        ]));
     }
 }

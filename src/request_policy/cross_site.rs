@@ -55,6 +55,13 @@ fn is_upgrade(head: RequestHead<'_>) -> bool {
         })
 }
 
+/// Whether a program sent a request: it has a good `X-XSRFToken`, which no page of another site can add.
+fn has_xsrf_token(head: RequestHead<'_>, xsrf: &dyn CsrfCheck) -> bool {
+    let browserless = !head.headers().contains_key(&header_names::REFERER);
+    xsrf.check(head, CsrfRequirement::WebSocket { browserless })
+        .is_ok()
+}
+
 /// Whose page sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Initiator {
@@ -148,8 +155,9 @@ impl RequestPolicy {
         match xsrf {
             None => Ok(()),
             Some(xsrf) if login_form => xsrf.check(head, CsrfRequirement::LoginForm),
-            Some(_) if self.xsrf == CsrfMode::OriginOnly => {
-                if site == Some(FetchSite::SameOrigin) || origin.is_some() {
+            Some(xsrf) if self.xsrf == CsrfMode::OriginOnly => {
+                let own = site == Some(FetchSite::SameOrigin) || origin.is_some();
+                if own || site.is_none() && has_xsrf_token(head, xsrf) {
                     Ok(())
                 } else {
                     Err(PolicyViolation::MissingOrigin.into())
@@ -181,11 +189,7 @@ impl RequestPolicy {
             (Some(Initiator::AllowedOrigin), _, _) => true,
             (Some(Initiator::SameOrigin), site, _) => !site.is_some_and(FetchSite::is_cross_site),
             (None, None, None) => true,
-            (None, None, Some(xsrf)) if self.xsrf != CsrfMode::OriginOnly => {
-                let browserless = !head.headers().contains_key(&header_names::REFERER);
-                xsrf.check(head, CsrfRequirement::WebSocket { browserless })
-                    .is_ok()
-            }
+            (None, None, Some(xsrf)) => has_xsrf_token(head, xsrf),
             _ => false,
         };
         if passes {

@@ -30,7 +30,8 @@ pub enum CsrfRequirement {
         /// have overwritten the cookie.
         same_origin: bool,
     },
-    /// By a WebSocket handshake: in `X-XSRFToken` alone, a field which no page can add.
+    /// By a WebSocket handshake, and in [`CsrfMode::OriginOnly`](super::CsrfMode::OriginOnly) by every request without
+    /// Origin and `Sec-Fetch-Site`: in `X-XSRFToken` alone, a field which no page can add.
     WebSocket {
         /// As above.
         browserless: bool,

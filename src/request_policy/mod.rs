@@ -75,7 +75,8 @@
 //! | U7 | any other argument | refused: xsrf |
 //! | U8 | anybody is let in, so there is no session to prove | allowed, no `_xsrf` asked |
 //! | U9 | [`CsrfMode::OriginOnly`], and `same-origin` or an own or listed Origin | allowed, no `_xsrf` asked |
-//! | U10 | [`CsrfMode::OriginOnly`], and neither | refused: origin |
+//! | U10 | [`CsrfMode::OriginOnly`], neither Origin nor `Sec-Fetch-Site`, field `X-XSRFToken` good as in U5 or U6 | allowed |
+//! | U11 | [`CsrfMode::OriginOnly`], anything else | refused: origin |
 //! | L1 | login form, the argument is signed for before the login and equals the cookie | allowed |
 //! | L2 | login form, any other argument, or none; in every mode | refused: xsrf |
 //!

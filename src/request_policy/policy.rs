@@ -1,6 +1,12 @@
 //! The configuration of all guards, and what they read from every request.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use http::{Extensions, Method};
 
@@ -29,7 +35,7 @@ pub enum CsrfMode {
     /// Also of safe requests that are no navigation, as behind a hub, where users share an origin.
     AllMethods,
     /// Of none: unsafe requests must show by `Sec-Fetch-Site: same-origin` or an own Origin where they come
-    /// from. For a gateway whose upstream has an `_xsrf` of its own.
+    /// from; a program without either sends `X-XSRFToken`. For a gateway whose upstream has an `_xsrf` of its own.
     OriginOnly,
     /// Of every method but GET, HEAD and OPTIONS: the default.
     #[default]
@@ -69,6 +75,7 @@ pub struct RequestPolicy {
     pub(super) origins: AllowedOrigins,
     pub(super) public_origin: Option<Origin>,
     proxies: TrustedProxies,
+    has_reported_missing_peer: Arc<AtomicBool>,
     peer_finders: Vec<PeerExtractor>,
     /// The public origin's scheme, else one's own: what holds unless a trusted proxy says otherwise.
     scheme: Scheme,
@@ -84,6 +91,7 @@ impl RequestPolicy {
             origins: AllowedOrigins::none(),
             public_origin: None,
             proxies: TrustedProxies::none(),
+            has_reported_missing_peer: Arc::default(),
             peer_finders: Vec::new(),
             scheme: Scheme::Unknown,
             xsrf: CsrfMode::UnsafeMethods,
@@ -227,6 +235,14 @@ impl RequestPolicy {
         } else {
             peer.ip()
         }
+    }
+
+    /// Whether this is the first request without a peer that could be a trusted proxy.
+    #[inline]
+    pub(crate) fn is_first_without_peer(&self, head: RequestHead<'_>) -> bool {
+        !self.proxies.is_empty()
+            && self.peer(head).is_none()
+            && !self.has_reported_missing_peer.swap(true, Ordering::Relaxed)
     }
 
     fn is_forwarded(&self, head: RequestHead<'_>) -> bool {

@@ -30,6 +30,8 @@ struct GrantData {
     scopes: Scopes,
     expires_at: Option<UnixTime>,
     label: Option<Box<str>>,
+    groups: Box<[Box<str>]>,
+    admin: bool,
 }
 
 impl Grant {
@@ -40,6 +42,8 @@ impl Grant {
             scopes: Scopes::default(),
             expires_at: None,
             label: None,
+            groups: Box::default(),
+            admin: false,
         }))
     }
 
@@ -61,6 +65,22 @@ impl Grant {
         self.change(|terms| terms.label = Some(label.into()))
     }
 
+    /// The same grant for a user who is in these groups. Default: none.
+    ///
+    /// [`AuthLayer::hub`](crate::AuthLayer::hub) sets them from the hub's answer. Token stores and login cookies do not keep
+    /// them.
+    #[must_use]
+    pub fn with_groups<T: AsRef<str>>(self, groups: impl IntoIterator<Item = T>) -> Self {
+        self.change(|terms| terms.groups = groups.into_iter().map(|group| group.as_ref().into()).collect())
+    }
+
+    /// The same grant for a user who is an administrator. Default: no. As with [`Grant::with_groups`], token stores and
+    /// login cookies do not keep it.
+    #[must_use]
+    pub fn as_admin(self) -> Self {
+        self.change(|terms| terms.admin = true)
+    }
+
     fn change(mut self, change: impl FnOnce(&mut GrantData)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
@@ -79,6 +99,36 @@ impl Grant {
     /// Until when, exclusive; `None` without end.
     pub fn expires_at(&self) -> Option<UnixTime> {
         self.0.expires_at
+    }
+
+    /// The groups that the user is in.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{Denial, Grant, Identity};
+    ///
+    /// fn require_staff(grant: &Grant) -> Result<(), Denial> {
+    ///     match grant.groups().any(|group| group == "staff") {
+    ///         true => Ok(()),
+    ///         false => Err(Denial::insufficient_scope("staff")),
+    ///     }
+    /// }
+    /// let bob = Grant::new(Identity::new("bob")).with_groups(["staff"]);
+    /// assert!(require_staff(&bob).is_ok());
+    /// ```
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.0.groups.iter().map(|group| &**group)
+    }
+
+    /// Whether the user is an administrator.
+    ///
+    /// # Security
+    ///
+    /// This is about the user, not about the credential: an administrator can make a token that may do little. Check
+    /// [`Grant::scopes`] before you let a request do more.
+    pub fn is_admin(&self) -> bool {
+        self.0.admin
     }
 
     /// Whether it has neither scopes nor an end.
@@ -104,6 +154,8 @@ impl fmt::Debug for Grant {
             .field("scopes", self.scopes())
             .field("expires_at", &self.expires_at())
             .field("label", &self.label())
+            .field("groups", &self.0.groups)
+            .field("admin", &self.is_admin())
             .finish()
     }
 }

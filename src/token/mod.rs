@@ -56,7 +56,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// The longest token, in bytes.
+    /// The longest token, in bytes. Clients may send longer ones: see [`PresentedToken::MAX_LEN`].
     pub const MAX_LEN: usize = 512;
 
     /// A new token, from the system's random generator.
@@ -88,11 +88,11 @@ impl Token {
             Some(token) if token.has_checksum_error() => Err(malformed(format!(
                 "token begins with {PREFIX} and its checksum is wrong: mistyped or cut short"
             ))),
-            Some(_) => Ok(Self {
+            Some(token) if !token.is_oversized() => Ok(Self {
                 text: secret,
                 generated: false,
             }),
-            None => Err(malformed(format!(
+            _ => Err(malformed(format!(
                 "expected a token of 1 to {} visible ASCII characters, found {}",
                 Self::MAX_LEN,
                 describe(secret.expose())
@@ -157,10 +157,19 @@ impl fmt::Debug for Token {
 pub struct PresentedToken<'a>(&'a [u8]);
 
 impl<'a> PresentedToken<'a> {
-    /// The token that `octets` are, or `None` unless they are 1 to 512 visible ASCII octets (21 to 7E).
+    /// The longest token that is read from a header field, in bytes: what other systems issue, such as JWTs, is longer
+    /// than a [`Token`].
+    pub const MAX_LEN: usize = 8_000;
+
+    /// The token that `octets` are, or `None` unless they are 1 to 8,000 visible ASCII octets (21 to 7E).
     pub fn new(octets: &'a [u8]) -> Option<Self> {
-        let formed = (1..=Token::MAX_LEN).contains(&octets.len()) && is_visible_ascii(octets);
+        let formed = (1..=Self::MAX_LEN).contains(&octets.len()) && is_visible_ascii(octets);
         formed.then_some(Self(octets))
+    }
+
+    /// Whether it is longer than any [`Token`], so that another system issued it.
+    pub(crate) fn is_oversized(self) -> bool {
+        self.0.len() > Token::MAX_LEN
     }
 
     /// The text. Every call is a place to review.

@@ -41,7 +41,8 @@ pub enum Verification {
 ///
 /// See [`MaybeFuture`] for one that asks a database.
 pub trait TokenVerifier: Send + Sync + 'static {
-    /// What `token` is worth.
+    /// What `token` is worth: 1 to 8,000 visible ASCII characters, so a JWT as well. One that is of another system, such
+    /// as a JWT that a proxy added, is [`Reason::UnsupportedToken`]: an optional route admits the request as anonymous.
     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification>;
 
     /// What the token with this hash is worth. Default: it is not known.

@@ -57,7 +57,9 @@ impl fmt::Debug for SharedToken {
 
 /// The verdict about a token that was not found where it was looked for.
 pub(super) fn unknown(token: PresentedToken<'_>) -> Verification {
-    if token.has_checksum_error() {
+    if token.is_oversized() {
+        Verification::Rejected(Reason::UnsupportedToken)
+    } else if token.has_checksum_error() {
         Verification::Rejected(Reason::TokenChecksumMismatch)
     } else {
         Verification::Unknown

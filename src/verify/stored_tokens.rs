@@ -114,7 +114,7 @@ impl<S: TokenStore> StoredTokens<S> {
     ///
     /// If the store cannot tell.
     pub fn find(&self, token: PresentedToken<'_>) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>> {
-        if token.has_checksum_error() {
+        if token.is_oversized() || token.has_checksum_error() {
             return MaybeFuture::Ready(Ok(None));
         }
         let (tokens, hash) = (self.clone(), token.hash());

@@ -15,7 +15,7 @@ use crate::{
     error::ConfigError,
     maybe_future::MaybeFuture,
     secret::{self, Secret},
-    session::grant::Grant,
+    session::{grant::Grant, identity::Identity, scopes::Scope},
     token::{PresentedToken, Token, TokenHash},
     verify::{TokenVerifier, Verification},
 };
@@ -116,6 +116,36 @@ impl TokenSet {
         Self::new(tokens)
     }
 
+    /// Parses a list of tokens with names and scopes, separated by commas: what an environment variable can hold.
+    ///
+    /// ```text
+    /// entry = name [ ":" scope *( "+" scope ) ] "=" token
+    /// ```
+    ///
+    /// The name is the user name of the identity and the label of the grant. Two entries may have the same name. The
+    /// token is everything after the first `=`, so a scope cannot hold one. White space around an entry is ignored.
+    ///
+    /// # Errors
+    ///
+    /// Names the number of the entry that is malformed or repeats a token, and never shows a part of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::{Secret, TokenSet};
+    ///
+    /// let tokens = TokenSet::from_named_list(&Secret::from("alice=first-token, ci:read+write=second-token"))?;
+    /// assert_eq!(tokens.len(), 2);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn from_named_list(list: &Secret) -> Result<Self, ConfigError> {
+        let entries = list.expose().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let entries = entries.zip(1..).map(|(entry, number)| {
+            parse_entry(entry).map_err(|error| fault(format!("entry {number}: {error}")))
+        });
+        Self::new(entries.collect::<Result<Vec<_>, _>>()?)
+    }
+
     /// Puts the tokens of `other` in place of these, for all clones of this set at once.
     #[expect(
         clippy::needless_pass_by_value,
@@ -141,7 +171,10 @@ impl TokenSet {
 
 impl TokenVerifier for TokenSet {
     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
-        MaybeFuture::Ready(self.known(token.hash()).unwrap_or_else(|| unknown(token)))
+        let known = (!token.is_oversized())
+            .then(|| self.known(token.hash()))
+            .flatten();
+        MaybeFuture::Ready(known.unwrap_or_else(|| unknown(token)))
     }
 
     fn verify_hash(&self, hash: TokenHash) -> MaybeFuture<Verification> {
@@ -155,6 +188,38 @@ impl fmt::Debug for TokenSet {
             .field("len", &self.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The token and the grant of `name:scope+scope=token`. An error says nothing of the entry, which may hold a token
+/// anywhere.
+fn parse_entry(entry: &[u8]) -> Result<(Token, Grant), String> {
+    const SHAPE: &str = "expected name=token or name:scope+scope=token";
+    let assign = memchr::memchr(b'=', entry).ok_or_else(|| format!("{SHAPE}, found no `=`"))?;
+    let (owner, token) = (&entry[..assign], &entry[assign + 1..]);
+    let owner = std::str::from_utf8(owner).map_err(|_| format!("{SHAPE}, found a name that is not UTF-8"))?;
+    let (name, scopes) = match owner.split_once(':') {
+        Some((name, scopes)) => (name, Some(scopes.split('+'))),
+        None => (owner, None),
+    };
+    if name.is_empty() || name.contains(|character: char| character.is_whitespace() || character.is_control())
+    {
+        return Err(format!("{SHAPE}, found an empty name or one with white space"));
+    }
+    let scopes: Vec<&str> = scopes.into_iter().flatten().collect();
+    if scopes.iter().any(|scope| Scope::parse(scope).is_none()) {
+        return Err(format!("{SHAPE}, found an empty or malformed scope"));
+    }
+    if token.starts_with(b"=") {
+        // The end of a base64 text without a name before it.
+        return Err(format!("{SHAPE}, found a token that begins with `=`"));
+    }
+    let token = Token::from_secret(token.into()).map_err(|error| error.to_string())?;
+    Ok((
+        token,
+        Grant::new(Identity::new(name))
+            .with_scopes(scopes)
+            .with_label(name),
+    ))
 }
 
 fn fault(message: impl Into<String>) -> ConfigError {
@@ -184,7 +249,7 @@ impl Hash for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{denial::Reason, session::identity::Identity, token::Token};
+    use crate::{denial::Reason, token::Token};
 
     fn grant(name: &str) -> Grant {
         Grant::new(Identity::new(name))
@@ -306,6 +371,76 @@ mod tests {
             none.to_string(),
             "tokens: expected at least one token, found none"
         );
+    }
+
+    #[test]
+    fn entries_of_a_list_have_names_and_scopes() {
+        // The first `=` ends the scopes: `logs!user` has a kind and no value, and the token is `two`.
+        let list = " alice=one,\nci:read+write:logs!user=two ,alice:admin=a=b:c+d\n";
+        let set = TokenSet::from_named_list(&list.into()).expect("a list");
+        for (token, name, scopes) in [
+            ("one", "alice", &[][..]),
+            ("two", "ci", &["read", "write:logs!user"]),
+            ("a=b:c+d", "alice", &["admin"]),
+        ] {
+            let grant = known(&set, token).unwrap_or_else(|| panic!("{token} is in the list"));
+            assert_eq!((grant.identity().username(), grant.label()), (name, Some(name)));
+            assert!(
+                grant.scopes().iter().eq(scopes.iter().copied()),
+                "{token}: {grant:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_list_says_the_entry_and_nothing_of_it() {
+        let shape = "expected name=token or name:scope+scope=token, found";
+        for (list, expected) in [
+            ("", format!("entry 1: {shape} no `=`")),
+            ("a=one,CANARY", format!("entry 2: {shape} no `=`")),
+            ("a=one,", format!("entry 2: {shape} no `=`")),
+            (
+                "=CANARY",
+                format!("entry 1: {shape} an empty name or one with white space"),
+            ),
+            (
+                ":read=CANARY",
+                format!("entry 1: {shape} an empty name or one with white space"),
+            ),
+            (
+                "CANARY two=x",
+                format!("entry 1: {shape} an empty name or one with white space"),
+            ),
+            (
+                "a:=CANARY",
+                format!("entry 1: {shape} an empty or malformed scope"),
+            ),
+            (
+                "a:CANARY+=x",
+                format!("entry 1: {shape} an empty or malformed scope"),
+            ),
+            (
+                "a:x y=CANARY",
+                format!("entry 1: {shape} an empty or malformed scope"),
+            ),
+            (
+                "CANARY==",
+                format!("entry 1: {shape} a token that begins with `=`"),
+            ),
+            (
+                "CANARY=",
+                "entry 1: expected a token of 1 to 512 visible ASCII characters, found nothing".into(),
+            ),
+            (
+                "a=CANARY,b=CANARY",
+                "expected each token once, found number 2 again".into(),
+            ),
+        ] {
+            let error = TokenSet::from_named_list(&list.into()).expect_err(list);
+            assert_eq!(error.to_string(), format!("tokens: {expected}"), "{list:?}");
+        }
+        let error = TokenSet::from_named_list(&"a=CANARY x".into()).expect_err("a blank");
+        assert!(!error.to_string().contains("CANARY"), "{error}");
     }
 
     #[test]

@@ -190,6 +190,71 @@ async fn a_handler_asks_for_a_scope_and_the_refusal_names_it() {
     );
 }
 
+/// What a handler answers to `denial`, as a value or in the way of the client.
+fn denying(denial: Denial) -> Router {
+    let value = denial.clone();
+    Router::new().route("/value", get(|| async move { value })).route(
+        "/by-client",
+        get(|head: Parts| async move { denial.into_response::<Body>(RequestHead::from_parts(&head)) }),
+    )
+}
+
+#[tokio::test]
+async fn a_denial_of_a_handler_has_the_challenge_and_status_of_the_nearest_layer() {
+    let metadata = "https://mcp.example.org/.well-known/oauth-protected-resource";
+    let layer = |realm: &str, style| {
+        let challenge = Challenge::bearer(realm).expect("a realm");
+        let challenge = challenge.with_resource_metadata(metadata.parse().expect("a URI"));
+        let builder = AuthLayer::builder().bearer_tokens(keys()).challenge(challenge);
+        builder.response_style(style).build().expect("a gate")
+    };
+    let (standard, jupyter) = (ResponseStyle::standard(), ResponseStyle::jupyter());
+    let params = format!("Bearer realm=\"mcp\", resource_metadata=\"{metadata}\"");
+    for (denial, style, status, expected) in [
+        (
+            Denial::insufficient_scope("write"),
+            standard,
+            403,
+            format!("{params}, error=\"insufficient_scope\", scope=\"write\""),
+        ),
+        (
+            Denial::new(Reason::UnknownToken),
+            standard,
+            401,
+            format!("{params}, error=\"invalid_token\""),
+        ),
+        (
+            Denial::new(Reason::IncorrectPassword),
+            standard,
+            401,
+            params.clone(),
+        ),
+        (
+            Denial::new(Reason::IncorrectPassword),
+            jupyter,
+            403,
+            String::new(),
+        ),
+        (Denial::new(Reason::RateLimited), standard, 429, String::new()),
+    ] {
+        let inner = denying(denial.clone()).layer(layer("mcp", style));
+        let nested = inner.clone().layer(layer("outer", standard));
+        for (app, path) in [(&inner, "/value"), (&inner, "/by-client"), (&nested, "/value")] {
+            let answer = send(app, &format!("GET {path}\nauthorization: Bearer {TOKEN}")).await;
+            assert_eq!(answer.status, status, "{denial} {path}");
+            assert_eq!(answer.header("www-authenticate"), expected, "{denial} {path}");
+            assert_eq!(answer.parts.extensions.get::<Denial>(), Some(&denial), "{path}");
+        }
+    }
+    let app =
+        denying(Denial::new(Reason::UnknownToken)).layer(layer("mcp", standard).public_paths(["/value"]));
+    let answer = send(&app, "GET /value").await;
+    assert!(
+        answer.header("www-authenticate").starts_with(&params),
+        "a public path: {answer:?}"
+    );
+}
+
 #[test]
 fn a_denial_is_json_whatever_its_detail_says() {
     let denial = Denial::new(Reason::InsufficientScope).with_detail("ask \"ops\" \\ or wait");

@@ -12,15 +12,19 @@ fn a_gate_that_asks_nothing_or_asks_and_lets_in_is_refused() {
     let nothing = AuthLayer::builder().build().expect_err("nothing lets anybody in");
     assert_eq!(
         nothing.to_string(),
-        "authenticators: expected a token, a verifier of tokens or an authenticator; danger_accept_anyone() lets \
-         everybody in"
+        "authenticators: expected a token, a password, an authenticator or a custom_login_page(); \
+         danger_allow_anonymous() admits every request"
     );
-    let both = AuthLayer::builder()
-        .token(Token::generate())
-        .danger_allow_anonymous()
-        .build()
-        .expect_err("both");
-    assert!(both.to_string().contains("nothing else may be asked"), "{both}");
+    for builder in [
+        AuthLayer::builder().token(Token::generate()),
+        AuthLayer::builder().custom_login_page(),
+    ] {
+        let both = builder.danger_allow_anonymous().build().expect_err("both");
+        assert!(
+            both.to_string().contains("no other way to log in has an effect"),
+            "{both}"
+        );
+    }
 }
 
 #[test]

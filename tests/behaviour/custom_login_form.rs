@@ -116,6 +116,21 @@ async fn it_is_throttled_as_the_gates_own_form_is() {
 }
 
 #[tokio::test]
+async fn the_limits_of_a_layer_can_be_set() {
+    use portcullis::rate_limit::RateLimits;
+
+    let limits = RateLimits::new().with_account_attempts(1).expect("limits");
+    let hash = PasswordHash::hash(&PASSWORD.into()).expect("a good password");
+    let builder = AuthLayer::builder().password(hash).login_rate_limits(limits);
+    let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
+    let layer = builder.clock(clock).build().expect("a gate");
+    for reason in [Reason::IncorrectPassword, Reason::RateLimited] {
+        let told = try_password(&layer, "", "", "wrong").await.err();
+        assert_eq!(told, Some(reason));
+    }
+}
+
+#[tokio::test]
 async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
     let layer = layer(&TestClock::new(UnixTime::from_secs(1_700_000_000)));
     let stranger = request("GET /login");
@@ -153,4 +168,31 @@ async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
         200,
         "the gate finds it in the query"
     );
+}
+
+#[tokio::test]
+async fn a_login_page_that_decides_by_itself_needs_no_password_and_no_token() {
+    let layer = AuthLayer::builder().custom_login_page().build().expect("a gate");
+    let page = send(&layer, request("GET /login")).await;
+    assert_eq!(page.status, 200, "the page is the service's own, and public");
+    let visitor = send(&layer, request("GET /\naccept: text/html")).await;
+    assert_eq!(visitor.header("location"), "/login?next=%2F");
+    assert_eq!(
+        send(&layer, request("GET /?token=abc\nauthorization: token abc"))
+            .await
+            .status,
+        401
+    );
+
+    let form = request("POST /login");
+    let cookies = layer.login(RequestHead::new(&form), Grant::new(Identity::new("alice")));
+    let session = pair(cookies.expect("it fits"), "username-localhost=");
+    let inside = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
+    assert_eq!(inside.text, "alice by Cookie");
+    assert!(layer.launch_link("http://localhost/").is_ok());
+    let left = request(&format!("GET /\ncookie: {session}"));
+    layer
+        .logout(RequestHead::new(&left))
+        .expect("cookies that can be read");
+    assert_eq!(send(&layer, left).await.status, 401);
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::Full;
 use portcullis::{
-    AuthLayer, BackendError, Event, Grant, Identity, PasswordHash, Token, TokenSet, Verification,
-    request::Peer,
+    AuthLayer, BackendError, Event, Grant, Identity, PasswordHash, RequestHead, Token, TokenSet,
+    TrustedProxies, Verification, hub_server::Hub, request::Peer, store::MemoryTokenStore,
 };
 
 use crate::common::{TOKEN, request, send};
@@ -20,11 +20,21 @@ impl Log {
         move |event: &Event<'_>| {
             let line = match event {
                 Event::LoggedIn { client, .. } => format!("logged in from {client:?}"),
+                Event::Admitted {
+                    session,
+                    method,
+                    path,
+                    client,
+                } => {
+                    let (by, label) = (session.auth_method(), session.grant().label());
+                    format!("{method} {path} admitted by {by:?}, {label:?}, {client:?}")
+                }
                 Event::Denied {
                     reason,
                     label,
                     path,
                     client,
+                    ..
                 } => format!("{reason}, {label:?}, {path}, {client:?}"),
                 Event::Unavailable { error, path } => format!("unavailable: {error}, {path}"),
                 other => format!("{other:?}"),
@@ -56,8 +66,15 @@ async fn each_branch_tells_exactly_one_event() {
     let (session, xsrf) = (login.cookie("username-"), login.cookie("_xsrf="));
     assert_eq!(log.take(), [format!("logged in from {client}")]);
     for (lines, expected) in [
-        (format!("GET /\nauthorization: Bearer {TOKEN}"), None),
-        (format!("GET /\ncookie: {session}; {xsrf}"), None),
+        (
+            format!("GET /\nauthorization: Bearer {TOKEN}"),
+            Some(format!("GET / admitted by Token, None, {client}")),
+        ),
+        (
+            format!("GET /\ncookie: {session}; {xsrf}"),
+            Some(format!("GET / admitted by Cookie, None, {client}")),
+        ),
+        ("GET /login".to_owned(), None),
         (
             "GET /hub?secret=1".to_owned(),
             Some(format!("no credential, None, /hub, {client}")),
@@ -102,6 +119,69 @@ async fn a_known_key_that_is_refused_is_named_by_its_label() {
     assert_eq!(log.take(), ["insufficient scope, Some(\"phone\"), /, None"]);
 }
 
+#[tokio::test]
+async fn a_refusal_names_the_user_whose_credential_was_known_and_the_method() {
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let lines = Arc::clone(&told);
+    let observer = move |event: &Event<'_>| {
+        if let Event::Denied {
+            identity,
+            method,
+            reason,
+            ..
+        } = event
+        {
+            let name = identity.map(Identity::username);
+            let mut lines = lines.lock().expect("one at a time");
+            lines.push(format!("{reason}: {name:?} {method:?}"));
+        }
+    };
+    let grant = Grant::new(Identity::new("me"));
+    let layer = AuthLayer::builder()
+        .bearer_tokens(TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set"))
+        .observer(observer)
+        .build()
+        .expect("a gate")
+        .require_scope("admin");
+    send(
+        &layer,
+        request(&format!("DELETE /\nauthorization: Bearer {TOKEN}")),
+    )
+    .await;
+    send(&layer, request("PUT /\nauthorization: Bearer wrong")).await;
+    assert_eq!(
+        *told.lock().expect("one at a time"),
+        [
+            "insufficient scope: Some(\"me\") Some(DELETE)",
+            "unknown token: None Some(PUT)"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_passes_several_handles_of_one_layer_is_admitted_once() {
+    let log = Log::default();
+    let grant = Grant::new(Identity::new("me"))
+        .with_scopes(["read"])
+        .with_label("ci");
+    let layer = AuthLayer::builder()
+        .bearer_tokens(TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set"))
+        .observer(log.observer())
+        .build()
+        .expect("a gate");
+    let service = tower::ServiceBuilder::new()
+        .layer(layer.clone())
+        .layer(layer.require_scope("read"))
+        .service_fn(|_: http::Request<Full<hyper::body::Bytes>>| async {
+            Ok::<_, std::convert::Infallible>(http::Response::new(Full::<hyper::body::Bytes>::default()))
+        });
+    let lines = format!("GET /a\nauthorization: Bearer {TOKEN}");
+    tower::ServiceExt::oneshot(service, request(&lines))
+        .await
+        .expect("infallible");
+    assert_eq!(log.take(), ["GET /a admitted by Token, Some(\"ci\"), None"]);
+}
+
 /// A store that does not answer.
 struct Down;
 
@@ -110,6 +190,12 @@ impl portcullis::TokenVerifier for Down {
         portcullis::MaybeFuture::from_future(async {
             Verification::Unavailable(BackendError::new("the store is down"))
         })
+    }
+}
+
+impl portcullis::PasswordVerifier for Down {
+    fn verify(&self, _: &str, _: &portcullis::Secret) -> portcullis::MaybeFuture<Verification> {
+        Verification::Unavailable(BackendError::new("the store is down")).into()
     }
 }
 
@@ -170,6 +256,54 @@ async fn that_a_client_has_no_address_is_told_once_where_a_password_is_tried() {
             again.len() == 2 && !again.contains(&"ClientAddressUnknown".to_owned()),
             "{again:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn trusted_proxies_without_a_peer_address_are_reported_once() {
+    let peer = Peer::Ip(([192, 0, 2, 1], 1).into());
+    for (trusted, is_known, expected) in [
+        ("10.0.0.1", false, &["PeerAddressMissing"][..]),
+        ("unix", false, &["PeerAddressMissing"]),
+        ("10.0.0.1", true, &[]),
+        ("", false, &[]),
+    ] {
+        let log = Log::default();
+        let mut layer = AuthLayer::builder().token(TOKEN.parse::<Token>().expect("a token"));
+        let mut hub = Hub::builder(Arc::new(MemoryTokenStore::new())).password_verifier(Down);
+        if !trusted.is_empty() {
+            let proxies = TrustedProxies::parse(trusted).expect("a proxy");
+            layer = layer.trusted_proxies(proxies.clone());
+            hub = hub.trusted_proxies(proxies);
+        }
+        let layer = layer.observer(log.observer()).build().expect("a layer");
+        let hub = hub.observer(log.observer()).build().expect("a hub");
+        let good = || {
+            let mut request = request(&format!("GET /hub/api/\nauthorization: Bearer {TOKEN}"));
+            if is_known {
+                request.extensions_mut().insert(peer);
+            }
+            request
+        };
+        // By the service, by a server without tower, on another handle of the same layer.
+        send(&layer, good()).await;
+        send(&layer.optional(), good()).await;
+        layer
+            .authenticate(RequestHead::new(&good()))
+            .await
+            .expect("a session");
+        let lines = log.take();
+        let warnings: Vec<_> = lines
+            .into_iter()
+            .filter(|line| !line.contains(" admitted "))
+            .collect();
+        assert_eq!(warnings, expected, "{trusted}");
+        for _ in 0..2 {
+            tower::ServiceExt::oneshot(hub.clone(), good())
+                .await
+                .expect("infallible");
+        }
+        assert_eq!(log.take(), expected, "a hub, {trusted}");
     }
 }
 

@@ -630,6 +630,27 @@ pub(crate) fn gives(hub: &FakeHub, token: &str) {
 }
 
 #[tokio::test]
+async fn a_login_cookie_ends_with_the_token_of_the_hub() {
+    let clock = TestClock::new(NOW);
+    for (told, expected) in [
+        (json!(3_600), 3_600),
+        (json!(0), 1_209_600),
+        (json!(null), 1_209_600),
+        (json!(99_000_000), 1_209_600),
+    ] {
+        let hub = FakeHub::that(alice());
+        let layer = gate(settings(&hub), &clock);
+        let mut browser = Browser::default();
+        let state = state(&browser.open(&layer, "/user/alice/").await);
+        let answer = json!({ "access_token": "abc", "expires_in": told, "token_type": "Bearer" });
+        hub.then(Does::Answers(200, answer.to_string().into_bytes()));
+        let target = format!("/user/alice/oauth_callback?code=c0de&state={state}");
+        let line = browser.open(&layer, &target).await.set_cookies().swap_remove(0);
+        assert!(line.contains(&format!("Max-Age={expected}")), "{told}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn a_login_goes_to_the_hub_and_back_to_the_page() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
@@ -1175,4 +1196,29 @@ async fn no_secret_of_a_login_or_a_token_is_told_whatever_the_hub_does() {
         assert_eq!(sinks.telling(canary, &[]), [] as [String; 0]);
     }
     assert!(sinks.count("event") > 3 && sinks.count("answer") > 20);
+}
+
+#[tokio::test]
+async fn a_jwt_that_a_proxy_added_is_never_sent_to_the_hub_and_the_cookie_counts() {
+    let hub = FakeHub::that(alice());
+    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let mut browser = Browser::default();
+    let state = state(&browser.open(&layer, "/user/alice/lab").await);
+    gives_a_token(&hub);
+    let callback = format!("/user/alice/oauth_callback?code=c0de&state={state}");
+    browser.open(&layer, &callback).await;
+    let (name, value) = &browser.0[0];
+    let cookie = format!("cookie: {name}={value}\nsec-fetch-mode: navigate");
+    hub.asked();
+    let jwt = "a".repeat(513);
+    let answer = by_token(&layer, &jwt, &cookie).await;
+    assert_eq!(answer.text, "alice by Cookie", "{answer:?}");
+    let alone = by_token(&layer, &jwt, "").await;
+    assert_eq!(alone.status, 403, "{alone:?}");
+    let denial = alone.parts.extensions.get::<portcullis::Denial>();
+    assert_eq!(
+        denial.map(portcullis::Denial::reason),
+        Some(Reason::UnsupportedToken)
+    );
+    assert!(hub.asked().iter().all(|(_, seen)| !seen.contains(&jwt)));
 }

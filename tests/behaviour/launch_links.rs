@@ -247,3 +247,70 @@ fn the_page_is_its_owners_alone_leads_to_the_link_and_goes_with_its_value() {
         "the page is not the link"
     );
 }
+
+#[tokio::test]
+async fn a_used_link_leads_on_only_the_user_whom_it_has_logged_in() {
+    const PAGE: &str =
+        "accept: text/html\nsec-fetch-site: none\nsec-fetch-mode: navigate\nsec-fetch-dest: document";
+    let clock = TestClock::new(START);
+    let auth = AuthLayer::builder()
+        .token(Token::generate())
+        .clock(clock.clone())
+        .build()
+        .expect("a layer");
+    let link = |to: &str| {
+        let link = auth
+            .launch_link(&format!("http://localhost:8888{to}"))
+            .expect("a link");
+        link.expose_url()["http://localhost:8888".len()..].to_owned()
+    };
+    let open = async |link: &str, fields: &str| {
+        send(
+            &auth,
+            request(&format!("GET {link}\nhost: localhost:8888\n{PAGE}\n{fields}")),
+        )
+        .await
+    };
+    let (first, other) = (link("/lab?reset"), link("/tree"));
+    let login = open(&first, "").await;
+    assert_eq!(
+        (login.status.as_u16(), login.header("location")),
+        (303, "/lab?reset")
+    );
+    let cookie = format!("cookie: {}", login.cookie("username-"));
+    let of_other = open(&other, "").await;
+    let other_cookie = format!("cookie: {}", of_other.cookie("username-"));
+
+    for (who, fields, status, location) in [
+        ("the same browser", &*cookie, 303, "/lab?reset"),
+        ("the same browser once more", &*cookie, 303, "/lab?reset"),
+        ("another logged-in browser", &*other_cookie, 403, ""),
+        ("a browser without a login", "", 403, ""),
+        (
+            "a forged cookie",
+            "cookie: username-localhost-8888=forged",
+            403,
+            "",
+        ),
+    ] {
+        let answer = open(&first, fields).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("location")),
+            (status, location),
+            "{who}"
+        );
+        assert!(
+            answer.set_cookies().is_empty(),
+            "{who}: {:?}",
+            answer.set_cookies()
+        );
+    }
+    let unknown = first.replace("pcl1_", "pcl1_x");
+    assert_eq!(open(&unknown, &cookie).await.status, 403, "a link that never was");
+    clock.advance(Duration::from_secs(23 * 3600));
+    assert_eq!(open(&first, &cookie).await.status, 303, "within a day");
+
+    let out = open("/logout", &cookie).await;
+    assert_eq!(out.status, 200);
+    assert_eq!(open(&first, &cookie).await.status, 403, "after the logout");
+}

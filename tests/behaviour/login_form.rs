@@ -84,6 +84,20 @@ async fn the_token_and_the_password_both_log_in_and_the_session_comes_first() {
 }
 
 #[tokio::test]
+async fn a_password_is_hashed_and_typed_with_the_blanks_at_its_ends() {
+    for set in ["blank at the end ", " blank at the start", "no blank at an end"] {
+        let hash = PasswordHash::hash(&set.into()).expect("a good password");
+        let layer = AuthLayer::password(hash.clone());
+        for typed in [set, set.trim(), &format!("{set} "), &format!(" {set}")] {
+            let expected = if typed == set { 302 } else { 401 };
+            assert_eq!(hash.verify(&typed.into()), typed == set, "{typed:?} for {set:?}");
+            let answer = submit(&layer, "/login", typed).await;
+            assert_eq!(answer.status, expected, "{typed:?} for {set:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_gets_the_form_again_and_no_session() {
     let layer = layer();
     for typed in ["", "wrong", "a+long+enough", &TOKEN[1..], &"x".repeat(2000)] {

@@ -328,3 +328,60 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn limits_are_checked_and_change_how_many_attempts_are_heard() {
+    use portcullis::rate_limit::RateLimits;
+
+    let (limits, seconds) = (RateLimits::new, Duration::from_secs);
+    for (built, expected) in [
+        (
+            limits().with_account_attempts(0),
+            "account_attempts: expected 1 to 100 attempts, found 0",
+        ),
+        (
+            limits().with_account_attempts(101),
+            "account_attempts: expected 1 to 100 attempts, found 101",
+        ),
+        (
+            limits().with_address_attempts(0),
+            "address_attempts: expected 1 to 10000 attempts, found 0",
+        ),
+        (
+            limits().with_account_window(seconds(0)),
+            "account_window: expected one second to 30 days, found 0ns",
+        ),
+        (
+            limits().with_address_window(Duration::MAX),
+            "address_window: expected one second to 30 days, found",
+        ),
+        (
+            limits().with_queue(65_537),
+            "queue: expected 0 to 65536 attempts, found 65537",
+        ),
+    ] {
+        let error = built.expect_err(expected).to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let heard = |limits: RateLimits, accounts: u64, addresses: u64, now: &dyn Fn(u64) -> MonotonicTime| {
+        let throttle = LoginRateLimiter::with_limits(limits);
+        let tries = (0..200).filter(|number| {
+            let account = format!("user {}", number % accounts);
+            let client = format!("192.0.2.{}", number % addresses).parse().ok();
+            throttle.check(&account, client, now(*number)).is_ok()
+        });
+        tries.count()
+    };
+    let at_once = |_| at(9);
+    for attempts in [1, 3, 50] {
+        let account = limits().with_account_attempts(attempts).expect("limits");
+        assert_eq!(heard(account, 1, 200, &at_once), attempts as usize, "by account");
+        let address = limits().with_address_attempts(attempts).expect("limits");
+        assert_eq!(heard(address, 200, 1, &at_once), attempts as usize, "by address");
+    }
+    // One attempt a minute is forgiven as fast as it comes, or never within these hours.
+    let slowly = |number: u64| at(60 * number);
+    let quick = limits().with_account_window(seconds(1)).expect("limits");
+    assert_eq!(heard(quick, 1, 200, &slowly), 200);
+    assert!(heard(limits(), 1, 200, &slowly) < 30);
+}

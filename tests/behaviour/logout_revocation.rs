@@ -285,3 +285,71 @@ async fn xsrf_value_of_a_login_that_ended_is_not_accepted_for_the_next_one() {
     let value = refused.cookie("_xsrf=");
     assert_eq!(send(&layer, post(&second, &value)).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn login_cookies_of_200_other_ports_do_not_stop_a_login() {
+    let clock = TestClock::new(START);
+    let layer = server(&clock);
+    let others: String = (0..200)
+        .map(|port| format!("username-localhost-{}={}; ", 9000 + port, "x".repeat(400)))
+        .collect();
+    let hers = log_in(&layer, "alice", &others);
+    assert_eq!(
+        page(&layer, &format!("{others}{hers}")).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(page(&layer, &others).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn page_about_cookies_that_are_too_large_offers_a_button_that_removes_those_of_this_server() {
+    let clock = TestClock::new(START);
+    let layer = server(&clock);
+    let hers = log_in(&layer, "alice", "");
+    let planted = format!("cookie: {hers}; other={}", "x".repeat(17_000));
+    let refused = send(
+        &layer,
+        request(&format!("GET /lab\naccept: text/html\n{planted}")),
+    )
+    .await;
+    assert_eq!(refused.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let form = "<form method=\"post\" action=\"/logout\"><input type=\"hidden\" name=\"remove_cookies\" value=\"1\">";
+    for text in [form, "Delete the cookies of this site", "16384"] {
+        assert!(refused.text.contains(text), "{text}: {}", refused.text);
+    }
+    assert!(refused.set_cookies().is_empty(), "{refused:?}");
+
+    let press = async |method: &str, fields: &str| {
+        let lines = format!(
+            "{method} /logout\naccept: text/html\ncontent-type: application/x-www-form-urlencoded\n{planted}\n{fields}"
+        );
+        let mut request = request(&lines);
+        *request.body_mut() = "remove_cookies=1".into();
+        send(&layer, request).await
+    };
+    for (method, fields, status) in [
+        (
+            "GET",
+            "sec-fetch-site: same-origin\nsec-fetch-mode: navigate\nsec-fetch-dest: document",
+            431,
+        ),
+        ("POST", "sec-fetch-site: cross-site", 403),
+        ("POST", "sec-fetch-site: same-site", 403),
+        ("POST", "origin: https://evil.example", 403),
+    ] {
+        let answer = press(method, fields).await;
+        assert_eq!(answer.status.as_u16(), status, "{method} {fields}");
+        assert!(answer.set_cookies().is_empty(), "{method} {fields}: {answer:?}");
+    }
+    let removed = press("POST", "sec-fetch-site: same-origin\norigin: http://localhost").await;
+    assert_eq!(removed.status, StatusCode::OK);
+    let names: Vec<String> = removed
+        .set_cookies()
+        .iter()
+        .filter_map(|line| Some(line.split_once('=')?.0.to_owned()))
+        .collect();
+    assert_eq!(names, ["username-localhost", "_xsrf"], "{removed:?}");
+    assert!(removed.text.contains("href=\"/login\""), "{}", removed.text);
+    // The login was not read, so it has not ended.
+    assert_eq!(page(&layer, &hers).await.status, StatusCode::OK);
+}

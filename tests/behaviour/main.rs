@@ -9,6 +9,7 @@ mod cookie_properties;
 mod credential_matrix;
 mod custom_login_form;
 mod events;
+mod foreign_tokens;
 mod form_deadlines;
 mod fuzzing;
 mod glob_import;
@@ -21,17 +22,20 @@ mod hub_client_token_lookup;
 #[cfg(feature = "jupyter")]
 mod jupyter_runtime_files;
 mod launch_links;
+mod login_cookie_settings;
 mod login_form;
 mod login_rate_limiting;
 mod logout_revocation;
 mod manual;
 mod module_layering;
+mod page_style;
 mod password_change_form;
 mod redirect_properties;
 mod request_matrix;
 mod secret_file_races;
 mod secret_scanner;
 mod secrets_not_leaked;
+mod serde_values;
 mod session_lifetime;
 #[cfg(feature = "sqlite")]
 mod stores;

@@ -20,15 +20,16 @@ const FLOORS: [&str; 6] = [
     "authenticate verify authorizer",
     "request_policy rate_limit middleware",
     "login launch_link jupyter oauth hub_client hub_server",
-    "layer extract grpc testing",
+    "layer extract grpc serde_values testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 14] = [
+const BESIDE: [(&str, &str); 15] = [
     ("authenticate", "verify"),
     ("cookies", "clock denial digest error random request secret"),
     ("error", "secret"),
-    ("event", "denial session"),
+    ("event", "denial request session"),
+    ("html", "error"),
     ("middleware", "rate_limit request_policy"),
     ("hub_client", "oauth"),
     ("hub_server", "oauth"),

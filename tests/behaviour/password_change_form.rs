@@ -100,6 +100,33 @@ async fn is_in(layer: &AuthLayer, session: &str) -> bool {
 }
 
 #[tokio::test]
+async fn a_new_password_keeps_the_blanks_at_its_ends() {
+    let disk = Disk::default();
+    let layer = disk.server(hash(OLD));
+    let new = format!(" {NEW} ");
+    let change = |again: &str| {
+        let fields = [
+            ("password", OLD),
+            ("new_password", &new),
+            ("new_password_again", again),
+        ];
+        let fields = fields.map(|(name, value)| (name, value.to_owned()));
+        let layer = &layer;
+        async move {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            submit(layer, "a=b", &fields).await.status
+        }
+    };
+    assert_eq!(change(NEW).await, StatusCode::BAD_REQUEST, "two different ones");
+    assert_eq!(change(&new).await, StatusCode::FOUND);
+    assert_eq!(log_in(&layer, NEW).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(log_in(&layer, &new).await.status, StatusCode::FOUND);
+}
+
+#[tokio::test]
 async fn a_change_ends_every_session_but_that_of_who_made_it_and_outlives_a_restart() {
     let disk = Disk::default();
     let layer = disk.server(hash(OLD));

@@ -15,7 +15,7 @@ use portcullis::{
     authenticator_fn,
     clock::UnixTime,
     cookies::{CookieJar, CookieName, CookieScope, RequestCookies, SetCookies, SignedValueCodec},
-    event::TracingObserver,
+    event::{TracingObserver, request_span},
     middleware::ResponseStyle,
     request::{Query, TokenBuffer},
     request_policy::{CsrfBinding, CsrfTokens, RequestCsrf},
@@ -67,6 +67,7 @@ fn observer(sinks: Sinks) -> impl Observer {
                 reason, path, label, ..
             } => sinks.put("event", format!("{reason} {path} {label:?}")),
             Event::Unavailable { error, path } => sinks.put("event", format!("{error} {path}")),
+            Event::Admitted { path, .. } => sinks.put("event", format!("{path} {event:?}")),
             _ => {}
         }
         TracingObserver.observe(event);
@@ -573,6 +574,37 @@ fn no_error_tells_the_secret_that_is_at_fault() {
             .expect_err("two"),
     );
     assert!(sinks.count("error") > 30, "{} errors", sinks.count("error"));
+    assert_untold(&sinks, &secret, &[]);
+}
+
+#[tokio::test]
+async fn span_of_a_request_holds_neither_its_token_nor_its_cookies() {
+    let secret = Canary::new("a credential of a request");
+    let text = secret.text();
+    let sinks = Sinks::default();
+    let recorder = registry().with(Recorder(sinks.clone()));
+    let _guard = tracing::subscriber::set_default(recorder);
+    let auth = AuthLayer::token(text.parse().expect("a token"));
+    let traced = tower_http::trace::TraceLayer::new_for_http().make_span_with(request_span);
+    let service = traced.layer(auth.layer(service_fn(async |_: Request<Full<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    })));
+    for lines in [
+        format!("GET /lab?x=1&token={text}&y=2\naccept: text/html"),
+        format!("GET /lab?t%6Fken={}", secret.escaped()),
+        format!("GET /lab%3Ftoken={text}"),
+        format!("GET /lab\nauthorization: Bearer {text}\ncookie: username-localhost={text}; _xsrf={text}"),
+    ] {
+        service
+            .clone()
+            .oneshot(request(&lines))
+            .await
+            .expect("infallible");
+    }
+    for expected in ["path = /lab%3Ftoken=...", "query = \"x=1&token=[token]&y=2\""] {
+        let told = sinks.telling(&Canary::of(expected, expected.as_bytes()), &[]);
+        assert!(!told.is_empty(), "{expected}");
+    }
     assert_untold(&sinks, &secret, &[]);
 }
 

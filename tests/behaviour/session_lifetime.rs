@@ -425,3 +425,164 @@ async fn a_session_knows_when_its_login_began_also_after_a_renewal() {
         None
     );
 }
+
+/// The `Max-Age` of a login cookie, or `None` where the browser forgets it when it closes.
+fn max_age(lines: &[String]) -> Option<u64> {
+    let line = lines.iter().find(|line| line.starts_with("username-"));
+    let line = line.unwrap_or_else(|| panic!("a login in {lines:?}"));
+    let life = line.split("Max-Age=").nth(1)?.split(';').next()?;
+    Some(life.parse().expect("a number"))
+}
+
+fn lines(cookies: &portcullis::cookies::SetCookies) -> Vec<String> {
+    let lines = cookies
+        .iter()
+        .map(|line| line.to_str().expect("ASCII").to_owned());
+    lines.collect()
+}
+
+#[tokio::test]
+async fn a_login_cookie_ends_with_its_grant_by_every_way_to_log_in() {
+    use http_body_util::Full;
+    use portcullis::{
+        Grant, Identity, PasswordHash,
+        verify::{MemoryPasswordStore, StoredPasswords},
+    };
+
+    const PASSWORD: &str = "purple tricycle nine";
+    let clock = TestClock::new(START);
+    let end = START.saturating_add(HOUR);
+    let grant = |name: &str| Grant::new(Identity::new(name)).with_expiry(end);
+    let hash = PasswordHash::hash(&PASSWORD.into()).expect("a good password");
+    let users = MemoryPasswordStore::from_grants([(grant("alice"), hash)]).expect("users");
+    let builder = || {
+        let token = "a-key".parse().expect("a token");
+        AuthLayer::builder()
+            .token_with_grant(token, grant("alice"))
+            .password_verifier(StoredPasswords::new(users.clone()))
+            .clock(clock.clone())
+    };
+    let layer = builder().build().expect("a gate");
+    let typed = |password: &str| {
+        let body = format!("username=alice&password={}", password.replace(' ', "+"));
+        let layer = &layer;
+        async move {
+            let xsrf = send(layer, request("GET /login\naccept: text/html"))
+                .await
+                .cookie("_xsrf=");
+            let form =
+                format!("POST /login\ncontent-type: application/x-www-form-urlencoded\ncookie: {xsrf}");
+            send(
+                layer,
+                request(&form).map(|_| Full::from(format!("{xsrf}&{body}"))),
+            )
+            .await
+        }
+    };
+    let post = request("POST /own-login");
+    let head = RequestHead::new(&post);
+    let by_hand = layer.verify_password(head, "alice", &PASSWORD.into()).await;
+    for (way, lines) in [
+        (
+            "query",
+            send(&layer, request("GET /?token=a-key\naccept: text/html"))
+                .await
+                .set_cookies(),
+        ),
+        ("typed token", typed("a-key").await.set_cookies()),
+        ("typed password", typed(PASSWORD).await.set_cookies()),
+        (
+            "login",
+            lines(&layer.login(head, grant("alice")).expect("it fits")),
+        ),
+        (
+            "verify_password",
+            lines(&by_hand.expect("the password").into_set_cookies()),
+        ),
+    ] {
+        assert_eq!(max_age(&lines), Some(HOUR.as_secs()), "{way}");
+    }
+    // Renewals too, and an earlier end of the idle time counts.
+    let idle = Lifetime::absolute(DAY).with_idle_timeout(HOUR / 2);
+    let layer = builder().session_lifetime(idle).build().expect("a gate");
+    let mut login = lines(&layer.login(head, grant("alice")).expect("it fits"));
+    for expected in [30, 30, 30, 15] {
+        assert_eq!(max_age(&login), Some(expected * 60));
+        let line = login.iter().find(|line| line.starts_with("username-"));
+        let cookie = line.and_then(|line| line.split(';').next()).expect("a login");
+        clock.advance(HOUR / 4);
+        login = with_cookie(&layer, cookie).await.set_cookies();
+    }
+}
+
+#[tokio::test]
+async fn a_login_without_remember_me_is_forgotten_when_the_browser_closes() {
+    use http_body_util::Full;
+    use portcullis::{Grant, Identity};
+
+    let clock = TestClock::new(START);
+    let builder = || {
+        let token = TOKEN.parse().expect("a token");
+        let lifetime = Lifetime::absolute(DAY).with_idle_timeout(2 * HOUR);
+        AuthLayer::builder()
+            .token(token)
+            .session_lifetime(lifetime)
+            .clock(clock.clone())
+    };
+    let layer = builder().remember_me().build().expect("a gate");
+    for (layer, ticked, shown, expected) in [
+        (&layer, "", true, None),
+        (&layer, "&remember=on", true, Some(2 * HOUR.as_secs())),
+        (
+            &builder().build().expect("a gate"),
+            "",
+            false,
+            Some(2 * HOUR.as_secs()),
+        ),
+    ] {
+        let page = send(layer, request("GET /login\naccept: text/html")).await;
+        assert_eq!(page.text.contains("name=\"remember\""), shown);
+        let form = |password: &str| {
+            let xsrf = page.cookie("_xsrf=");
+            let form =
+                format!("POST /login\ncontent-type: application/x-www-form-urlencoded\ncookie: {xsrf}");
+            let body = format!("{xsrf}&password={password}{ticked}");
+            send(layer, request(&form).map(|_| Full::from(body)))
+        };
+        let again = form("wrong").await;
+        assert_eq!(
+            again.text.contains(" checked"),
+            ticked == "&remember=on",
+            "the form keeps the tick"
+        );
+        let login = form(TOKEN).await;
+        assert_eq!(max_age(&login.set_cookies()), expected, "{ticked:?}");
+        // A renewal keeps the choice.
+        let cookie = login.cookie("username-localhost=");
+        clock.advance(HOUR);
+        assert_eq!(
+            max_age(&with_cookie(layer, &cookie).await.set_cookies()),
+            expected,
+            "{ticked:?}"
+        );
+    }
+    let by_hand = |cookie: &str| {
+        let request = request(&format!("POST /own-login\ncookie: {cookie}"));
+        let (head, grant) = (RequestHead::new(&request), Grant::new(Identity::new("carol")));
+        let temporary = layer.login_for_browser_session(head, grant.clone());
+        let other = layer.login(head, grant);
+        [temporary, other].map(|cookies| lines(&cookies.expect("it fits")))
+    };
+    let [temporary, other] = by_hand("");
+    assert_eq!(
+        (max_age(&temporary), max_age(&other)),
+        (None, Some(2 * HOUR.as_secs()))
+    );
+    let cookie = temporary[0].split(';').next().unwrap_or_default();
+    let [_, changed] = by_hand(cookie);
+    assert_eq!(
+        max_age(&changed),
+        None,
+        "a change of the name goes on with the login"
+    );
+}

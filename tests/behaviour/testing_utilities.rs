@@ -88,3 +88,45 @@ fn a_request_without_a_host_is_given_one_and_another_keeps_its_own() {
     let absolute = Request::get("http://b.example/").body(()).expect("a request");
     assert_eq!(host(absolute), "b.example");
 }
+
+#[tokio::test]
+async fn a_fast_password_hash_is_good_enough_as_a_value_and_weak_as_a_text() {
+    use std::sync::{Arc, Mutex};
+
+    use portcullis::{
+        Event, PasswordHash,
+        password::{HashingPool, PasswordCheck},
+        testing::fast_password_hash,
+    };
+
+    let fast = fast_password_hash("short");
+    let read: PasswordHash = fast.expose().parse().expect("its own text");
+    let pool = HashingPool::shared();
+    for (hash, password, expected) in [
+        (&fast, "short", PasswordCheck::Correct { needs_rehash: false }),
+        (&read, "short", PasswordCheck::Correct { needs_rehash: true }),
+        (&fast, "Short", PasswordCheck::Incorrect),
+        (&fast_password_hash(""), "", PasswordCheck::Incorrect),
+    ] {
+        let check = pool.verify(Some(Arc::new(hash.clone())), password.into()).await;
+        assert_eq!(check.expect("an answer"), expected, "{password:?}");
+    }
+    assert!(!fast.is_weak() && read.is_weak());
+
+    let warned = Arc::new(Mutex::new(Vec::new()));
+    for hash in [fast, read] {
+        let told = Arc::clone(&warned);
+        let observer = move |event: &Event<'_>| {
+            if let Event::WeakPasswordHash { .. } = event {
+                told.lock().expect("no panic").push(());
+            }
+        };
+        let layer = AuthLayer::builder().password(hash).observer(observer).build();
+        let head = request("POST /login");
+        let login = layer
+            .expect("a gate")
+            .verify_password(RequestHead::new(&head), "", &"short".into());
+        assert!(login.await.is_ok());
+    }
+    assert_eq!(warned.lock().expect("no panic").len(), 1, "of the text alone");
+}

@@ -96,6 +96,45 @@ async fn a_token_that_has_ended_logs_nobody_in_and_no_longer() {
 }
 
 #[tokio::test]
+async fn a_token_with_a_grant_is_worth_its_grant_by_every_way_in() {
+    let clock = TestClock::new(START);
+    let end = START.saturating_add(Duration::from_secs(60));
+    let token: Token = "a-key".parse().expect("a token");
+    let auth = AuthLayer::builder()
+        .token_with_grant(token, grant("alice").with_expiry(end))
+        .clock(clock.clone())
+        .build()
+        .expect("a gate");
+    let page = "accept: text/html";
+    let by_header = send(&auth, request("GET /\nauthorization: Bearer a-key")).await;
+    assert_eq!(by_header.text, "alice by Token");
+    let by_query = send(&auth, request(&format!("GET /?token=a-key\n{page}"))).await;
+    assert_eq!(
+        (by_query.status.as_u16(), by_query.header("location")),
+        (303, "/")
+    );
+    for login in [by_query, type_in(&auth, "a-key").await] {
+        assert_eq!(visit(&auth, &login).await.text, "alice by Cookie");
+        assert_eq!(visit(&auth.require_scope("read"), &login).await.status, 200);
+        assert_eq!(visit(&auth.require_scope("write"), &login).await.status, 403);
+        clock.set(end);
+        assert_eq!(visit(&auth, &login).await.status, 401);
+        clock.set(START);
+    }
+    assert_eq!(send(&auth, request("GET /?token=another")).await.status, 401);
+    let mixed = AuthLayer::builder()
+        .token_with_grant("a-key".parse().expect("a token"), grant("alice"))
+        .bearer_tokens(set("b-key", grant("bob")))
+        .build()
+        .expect("a gate");
+    assert_eq!(
+        type_in(&mixed, "b-key").await.status,
+        401,
+        "not typed unless it is said"
+    );
+}
+
+#[tokio::test]
 async fn tokens_log_nobody_in_unless_it_is_said() {
     let auth = AuthLayer::builder()
         .bearer_tokens(set("a-key", grant("alice")))

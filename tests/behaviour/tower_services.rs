@@ -5,6 +5,7 @@ use std::{
     future::Ready,
     future::ready,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -330,3 +331,75 @@ async fn dropping_the_answer_at_any_point_leaves_nothing_behind() {
 type Named = portcullis::middleware::AuthService<Router>;
 #[expect(dead_code, reason = "it is enough that it compiles")]
 type NamedBody = AuthBody<axum::body::Body>;
+
+/// Admits requests with the field `known` at once, and others when the verifier is released.
+struct Blocked(Arc<tokio::sync::Notify>);
+
+impl Authenticator for Blocked {
+    fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
+        let admitted = || {
+            Outcome::Authenticated(Session::new(
+                Grant::new(Identity::new("me")),
+                AuthMethod::Other { ambient: false },
+            ))
+        };
+        if head.headers().contains_key("known") {
+            return admitted().into();
+        }
+        let released = Arc::clone(&self.0);
+        MaybeFuture::from_future(async move {
+            released.notified().await;
+            admitted()
+        })
+    }
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_a_verifier_hold_no_permit_of_a_limit_on_concurrency() {
+    let released = Arc::new(tokio::sync::Notify::new());
+    let running = Arc::new(AtomicUsize::new(0));
+    let handler = {
+        let running = Arc::clone(&running);
+        move |_: Request<Full<Bytes>>| {
+            let running = Arc::clone(&running);
+            async move {
+                assert!(running.fetch_add(1, Ordering::SeqCst) < 2, "more than the limit");
+                tokio::task::yield_now().await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+            }
+        }
+    };
+    let service = ServiceBuilder::new()
+        .layer(AuthLayer::new(Blocked(Arc::clone(&released))))
+        .concurrency_limit(2)
+        .service_fn(handler);
+    let mut waiting: Vec<_> = (0..10)
+        .map(|_| Box::pin(service.clone().oneshot(request("GET /"))))
+        .collect();
+    for waiting in &mut waiting {
+        assert!(poll_once(waiting.as_mut()).is_pending());
+    }
+    // Ten requests wait for the verifier; none of them keeps a known user out.
+    for _ in 0..3 {
+        let mut known = pin!(service.clone().oneshot(request("GET /\nknown: yes")));
+        let mut answer = Poll::Pending;
+        for _ in 0..4 {
+            if answer.is_pending() {
+                answer = poll_once(known.as_mut());
+            }
+        }
+        assert!(answer.is_ready(), "a known user waits behind unknown ones");
+    }
+    // Once admitted, they take turns.
+    released.notify_waiters();
+    for answer in waiting.into_iter().map(tokio::spawn).collect::<Vec<_>>() {
+        let answer = answer.await.expect("no panic").expect("infallible");
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+}
+
+/// Polls a future once, outside of a task.
+fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}

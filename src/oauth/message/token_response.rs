@@ -8,7 +8,7 @@ use super::super::{
     error::{OAuthError, OAuthErrorKind},
     json::object,
 };
-use crate::secret::Secret;
+use crate::{secret::Secret, token::PresentedToken};
 
 /// What a code is worth: RFC 6749 §5.1.
 ///
@@ -104,7 +104,8 @@ impl TokenResponse {
             .token_type
             .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
         let token = Secret::from(told.access_token);
-        if !bearer || crate::token::PresentedToken::new(token.expose()).is_none() {
+        let presented = PresentedToken::new(token.expose());
+        if !bearer || presented.is_none_or(PresentedToken::is_oversized) {
             return Err(wrong("the answer of the token endpoint holds no bearer token"));
         }
         Ok(Self {

@@ -59,7 +59,7 @@ use crate::secret::{
 /// fs::write(&path, "correct horse battery staple\n")?;
 /// fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
 /// let error = source.load().unwrap_err().to_string();
-/// assert!(error.ends_with("password is readable by others (mode 0644), expected 0600"));
+/// assert!(error.contains("password is readable by others (mode 0644), expected 0600"));
 ///
 /// fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
 /// assert_eq!(source.load()?.expect("a secret").expose_str(), Some("correct horse battery staple"));
@@ -223,10 +223,23 @@ impl FileSource {
         match Self::path_in(value).map_err(|fault| fault.of(&format!("variable {variable}")))? {
             None => Ok(None),
             Some(path) => self
-                .load_at(&path)
+                .load_or_advise(&path)
                 .and_then(|secret| secret.map(Some).ok_or(FileError::Missing("does not exist")))
                 .map_err(|fault| fault.of(&self.describe(&path, Some(variable)))),
         }
+    }
+
+    /// The secret in the file at `path`. The refusal of a file that may be a container's names the setter that takes it.
+    fn load_or_advise(&self, path: &Path) -> Result<Option<Secret>, FileError> {
+        self.load_at(path).map_err(|fault| match fault {
+            FileError::Permissions(text)
+                if !self.delete && self.clone().container_secret().load_at(path).is_ok() =>
+            {
+                let cure = "call `FileSource::container_secret` if Docker or Kubernetes mounts it";
+                FileError::Permissions(format!("{text}: {cure}"))
+            }
+            fault => fault,
+        })
     }
 
     /// The secret in the file at `path`, created if it must be.
@@ -297,7 +310,7 @@ impl SecretSource for FileSource {
     fn load(&self) -> Result<Option<Secret>, SecretError> {
         match &self.place {
             PathSpec::Path(path) => self
-                .load_at(path)
+                .load_or_advise(path)
                 .map_err(|fault| fault.of(&self.describe(path, None))),
             PathSpec::Variable(variable) => self.load_from(variable, env::var_os(variable)),
         }

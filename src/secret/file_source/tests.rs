@@ -60,7 +60,8 @@ fn the_error_names_the_file_and_the_rule_and_not_the_content() {
         format!(
             "cookie secret file {} is readable by others (mode 0644), expected 0600",
             path.display()
-        )
+        ),
+        "what it holds is no key, so no setter would help"
     );
     chmod(&path, 0o600);
     let error = FileSource::cookie_secret(&path).load().expect_err("refused");
@@ -73,6 +74,36 @@ fn the_error_names_the_file_and_the_rule_and_not_the_content() {
         )
     );
     assert!(!format!("{error:?}").contains("canary"));
+}
+
+#[test]
+fn the_refusal_of_a_file_that_a_container_mounts_names_the_setter_that_takes_it() {
+    const SETTER: &str = "container_secret";
+    let folder = folder();
+    let path = write(&folder, "a mounted secret", 0o444);
+    // As Kubernetes mounts it: `token` leads to `..data/token`, and `..data` to the present version.
+    fs::create_dir(folder.path().join("..version")).expect("made");
+    fs::rename(&path, folder.path().join("..version/token")).expect("moved");
+    symlink("..version", folder.path().join("..data")).expect("linked");
+    let link = folder.path().join("token");
+    symlink("..data/token", &link).expect("linked");
+    let kind = SecretErrorKind::Permissions;
+    let source = FileSource::new(&link);
+    refused(&source, kind, SETTER);
+    refused(&source.clone().follow_symlink(), kind, SETTER);
+    refused(&FileSource::new(folder.path().join("..data/token")), kind, SETTER);
+    assert_eq!(text(&source.clone().container_secret()), "a mounted secret");
+
+    // It is no remedy for a file that others may write, nor for one that is deleted.
+    chmod(&link, 0o666);
+    for source in [
+        source.clone(),
+        source.clone().container_secret(),
+        source.delete_after_read(),
+    ] {
+        let error = source.load().expect_err("refused").to_string();
+        assert!(!error.contains(SETTER), "{error}");
+    }
 }
 
 #[test]

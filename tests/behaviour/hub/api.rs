@@ -324,3 +324,21 @@ async fn activity_with_a_date_that_does_not_exist_is_refused() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_jwt_that_a_proxy_added_leaves_a_call_to_the_cookie() {
+    let world = World::new();
+    let mut alice = world.browser_of("alice").await;
+    let xsrf = alice.xsrf().await;
+    for (length, with_cookie) in [(513, 200), (8_000, 200), (8_001, 403)] {
+        let jwt = "a".repeat(length);
+        alice.fields = vec![
+            ("x-xsrftoken".to_owned(), xsrf.clone()),
+            ("authorization".to_owned(), format!("Bearer {jwt}")),
+        ];
+        let answer = alice.get("/hub/api/user").await;
+        assert_eq!(answer.status, with_cookie, "{length}: {answer:?}");
+        let alone = world.call("GET", "/user", Some(&jwt), "").await;
+        assert_eq!(alone.status, 403, "{length}: {alone:?}");
+    }
+}

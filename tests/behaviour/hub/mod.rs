@@ -5,6 +5,7 @@ mod login;
 mod oauth;
 mod races;
 mod secrets;
+mod servers;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -10,6 +10,63 @@ use portcullis::{
 use super::{OTHER_SECRET, PASSWORD, SECRET, SERVER_TOKEN, World, authorize_query, exchange_fields, json};
 
 #[tokio::test]
+async fn tokens_that_are_issued_and_revoked_and_clients_that_are_authorized_are_events() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let world = World::with(|hub| {
+        hub.observer(move |event: &Event<'_>| {
+            let line = match event {
+                Event::TokenIssued {
+                    username,
+                    label,
+                    client_id,
+                    ..
+                } => {
+                    format!("{username} issued {label:?} to {client_id:?}")
+                }
+                Event::TokenRevoked { username, id, .. } => format!("{username} revoked {}", id.is_some()),
+                Event::ClientAuthorized {
+                    username,
+                    client_id,
+                    scopes,
+                    ..
+                } => {
+                    format!("{username} authorized {client_id} {}", scopes.is_empty())
+                }
+                _ => return,
+            };
+            log.lock().expect("one at a time").push(line);
+        })
+    });
+    let take = || std::mem::take(&mut *told.lock().expect("one at a time"));
+    let mut admin = world.browser_of("admin").await;
+    world.oauth_token(&mut admin).await;
+    let client = "service-ext";
+    assert_eq!(
+        take(),
+        [
+            format!("admin authorized {client} false"),
+            format!("admin issued None to Some({client:?})")
+        ]
+    );
+    let body = format!(r#"{{"note": "ci", "auth": {{"username": "alice", "password": "{PASSWORD}"}}}}"#);
+    let made = json(&world.call("POST", "/users/alice/tokens", None, &body).await);
+    let (token, id) = (
+        made["token"].as_str().expect("a token"),
+        made["id"].as_str().expect("an id"),
+    );
+    assert_eq!(take(), ["alice issued Some(\"ci\") to None"]);
+    let path = format!("/users/alice/tokens/{id}");
+    assert_eq!(world.call("DELETE", &path, Some(token), "").await.status, 204);
+    assert_eq!(take(), ["alice revoked true"]);
+    let xsrf = admin.xsrf().await;
+    admin
+        .post("/hub/home", &[("_xsrf", &xsrf), ("action", "revoke all")])
+        .await;
+    assert_eq!(take(), ["admin revoked false"]);
+}
+
+#[tokio::test]
 async fn no_event_and_no_debug_text_holds_a_secret() {
     let told = Arc::new(Mutex::new(String::new()));
     let log = Arc::clone(&told);
@@ -63,6 +120,8 @@ async fn no_event_and_no_debug_text_holds_a_secret() {
         "IncorrectPassword",
         "UnknownToken",
         "InsufficientScope",
+        "TokenIssued",
+        "ClientAuthorized",
     ] {
         assert!(told.contains(expected), "{expected} in {told}");
     }

@@ -22,7 +22,7 @@ async fn answer(auth: &AuthLayer, request: Request<Full<Bytes>>) -> Response<Ful
         Decision::NeedsForm(form) => form.read_and_respond(request.into_body()).await,
         Decision::Allow { session, afterwards } => {
             let mut response = app(session.as_ref());
-            afterwards.apply_to(response.headers_mut());
+            afterwards.apply_to_response(&mut response);
             response
         }
         _ => unreachable!("there are no others"),

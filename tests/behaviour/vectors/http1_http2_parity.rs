@@ -10,8 +10,8 @@ use std::{
 
 use http::{HeaderMap, Request, header::SET_COOKIE};
 use portcullis::{
-    AllowedHosts, AllowedOrigins, AuthLayer, AuthLayerBuilder, Grant, Identity, Keyring, MaybeFuture,
-    RequestHead, TokenVerifier, TrustedProxies, Verification, authenticate::TokenSource,
+    AllowedHosts, AllowedOrigins, AuthLayer, AuthLayerBuilder, Grant, Identity, Keyring, MaybeFuture, Reason,
+    RequestHead, Token, TokenVerifier, TrustedProxies, Verification, authenticate::TokenSource,
     middleware::Decision, token::PresentedToken,
 };
 use serde_json::Value;
@@ -22,12 +22,15 @@ use crate::{
     http_connection::{Received, Sent, VERSIONS, Version, exchange},
 };
 
-/// Knows every token, and remembers the last.
+/// Knows every token that is not too long for a token of the crate, and remembers the last.
 #[derive(Clone, Default)]
 struct Listener(Arc<Mutex<Option<String>>>);
 
 impl TokenVerifier for Listener {
     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
+        if token.expose().len() > Token::MAX_LEN {
+            return Verification::Rejected(Reason::UnsupportedToken).into();
+        }
         *self.0.lock().expect("one at a time") = Some(token.expose().to_owned());
         Verification::Valid(Grant::new(Identity::new("known"))).into()
     }
@@ -101,6 +104,7 @@ fn token_verdict(received: &Received, heard: Option<String>) -> String {
     match (received.status, heard) {
         (200, Some(token)) => format!("token {token}"),
         (401, None) if received.body.contains("no credential") => "none".to_owned(),
+        (401, None) if received.body.contains("unsupported token") => "none".to_owned(),
         (401, None) if received.body.contains("malformed request") => "malformed".to_owned(),
         (400, None) => "reject".to_owned(),
         (414, None) => "too_long".to_owned(),

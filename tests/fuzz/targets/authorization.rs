@@ -29,7 +29,7 @@ fn reference(value: &[u8]) -> Result<Option<&[u8]>, ()> {
     let token = trim(rest);
     let parted = rest.len() > token.len();
     let well_formed =
-        (1..=512).contains(&token.len()) && token.iter().all(|octet| (0x21..=0x7E).contains(octet));
+        (1..=8_000).contains(&token.len()) && token.iter().all(|octet| (0x21..=0x7E).contains(octet));
     if parted && well_formed {
         Ok(Some(token))
     } else {

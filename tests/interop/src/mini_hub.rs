@@ -72,6 +72,7 @@ impl MiniHub {
         command
             .args(["--ip", "127.0.0.1", "--port", &port.to_string()])
             .args(["--api-ip", "127.0.0.1", "--api-port", &api_port.to_string()])
+            .args(["--error-target", &format!("http://{}/hub/error", hub.api_address)])
             .env("CONFIGPROXY_AUTH_TOKEN", Self::PROXY_TOKEN);
         hub.public_address = format!("127.0.0.1:{port}");
         hub.proxy = Some((
@@ -164,6 +165,7 @@ name = \"\"
 api_token = \"{server_token}\"
 oauth_redirect_uri = \"/user/alice/oauth_callback\"
 url = \"http://{server}\"
+stop_command = [\"sh\", \"-c\", \"kill $(cat server.pid)\"]
 ",
             address = hub.address,
             public = hub.public_address,
@@ -359,6 +361,16 @@ url = \"http://{server}\"
         service
     }
 
+    /// The real culler of idle servers, which looks every second and stops what was idle for `timeout` seconds.
+    pub fn idle_culler(&self, timeout: u32) -> Example {
+        let mut command = self.python("python");
+        command
+            .args(["-m", "jupyterhub_idle_culler", "--cull-every=1"])
+            .arg(format!("--timeout={timeout}"))
+            .env("JUPYTERHUB_API_TOKEN", Self::SERVICE_TOKEN);
+        Example::start("jupyterhub-idle-culler", command)
+    }
+
     /// The real single-user server, as alice's, below `base` of wherever browsers go.
     ///
     /// # Panics
@@ -389,6 +401,8 @@ url = \"http://{server}\"
                 r#"["access:servers!server=alice/", "access:servers!user=alice"]"#,
             );
         let server = Example::start("jupyterhub-singleuser", command);
+        let pid = self.folder.path().join("server.pid");
+        fs::write(pid, server.id().to_string()).expect("a file");
         wait_until("the single-user server answers", || {
             http::try_request(&self.server_address, "GET", "/user/alice/api", &[])
                 .is_ok_and(|answer| answer.status == 200)

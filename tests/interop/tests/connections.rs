@@ -27,8 +27,9 @@ const SOON: Duration = Duration::from_secs(20);
 const HASH: &str = "argon2:$argon2id$v=19$m=19456,t=2,p=1$++qLoPlZzZtudPKpETT/cw$ohvRqemsCmGIYPNqe8xLPY6KLLjmso+LeE658ib0vmA";
 
 /// The examples that serve HTTP/1.1.
-const HTTP1: [&str; 7] = [
+const HTTP1: [&str; 8] = [
     "custom_authenticator",
+    "forward_auth",
     "gateway",
     "hub_service",
     "mini_hub",
@@ -112,6 +113,9 @@ fn configure(command: &mut Command, name: &str, folder: &Path, port: u16) {
                 .env("JUPYTERHUB_OAUTH_SCOPES", "[\"access:services!service=whoami\"]")
                 .env("JUPYTERHUB_CLIENT_ID", "service-whoami")
                 .envs(user.into_iter().filter(|_| name == "single_user"));
+        }
+        "forward_auth" => {
+            command.args(["--port", &port, "--user", &format!("alice:{HASH}")]);
         }
         "gateway" => {
             command.args([
@@ -352,4 +356,32 @@ fn a_request_that_takes_long_is_answered() {
     );
     let answer = try_request(&server.address, "GET", "/", &[]).expect("an answer");
     assert_eq!((answer.status, &*answer.body), (200, "ok"));
+}
+
+#[test]
+fn a_server_told_no_address_or_a_star_answers_by_ipv4_and_ipv6() {
+    let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    if !has_ipv6 {
+        println!("this machine has no IPv6: only IPv4 is tested");
+    }
+    // `http://:8888/`, as a hub says it that leaves the address to the server.
+    let no_host = "JUPYTERHUB_SERVICE_URL=$(echo \"$JUPYTERHUB_SERVICE_URL\" | sed s/127.0.0.1//)";
+    for (name, shell, arguments) in [
+        ("hub_service", no_host, &[][..]),
+        ("single_user", no_host, &[]),
+        ("gateway", "true", &["--ip", "*"]),
+        ("notebook_server", "true", &["--ip", "*"]),
+        ("notebook_server", "true", &["--ip", ""]),
+        ("proxy", "true", &["--ip", "*"]),
+    ] {
+        let server = Server::start(name, shell, arguments);
+        let ipv6 = server.address.replace("127.0.0.1", "[::1]");
+        for address in [Some(&server.address), has_ipv6.then_some(&ipv6)]
+            .into_iter()
+            .flatten()
+        {
+            let answer = try_request(address, "GET", "/", &[]);
+            assert!(answer.is_ok(), "{name} {arguments:?} at {address}: {answer:?}");
+        }
+    }
 }

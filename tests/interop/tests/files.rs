@@ -74,3 +74,62 @@ fn a_password_file_that_others_may_write_or_that_is_a_pipe_stops_the_start() {
         );
     }
 }
+
+#[test]
+fn a_secret_that_a_container_mounts_is_refused_by_naming_the_flag_and_taken_with_it() {
+    let folder = tempfile::tempdir().expect("a directory");
+    // As Kubernetes mounts it: readable by everybody, behind a symbolic link.
+    let (file, link) = (folder.path().join("..secret"), folder.path().join("secret"));
+    let key: String = (0..32_u8).map(|byte| format!("{:02x}", byte * 7 + 3)).collect();
+    fs::write(&file, key).expect("a file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).expect("a mode");
+    std::os::unix::fs::symlink("..secret", &link).expect("a link");
+    let hub = folder.path().join("hub.toml");
+    let path = link.display();
+    let config = format!(
+        "bind = [\"127.0.0.1:0\"]\npublic_url = \"http://127.0.0.1:1/\"\ncookie_secret_file = \"{path}\"\n[[users]]\nname = \"alice\"\npassword = \"{HASH}\"\n"
+    );
+    let server = ["--no-browser", "--port", "0"].map(str::to_owned);
+    let upstream = ["--upstream".to_owned(), "http://127.0.0.1:9".to_owned()];
+    let cookie = ["--cookie-secret-file".to_owned(), path.to_string()];
+    for (name, arguments, has_token) in [
+        ("notebook_server", server.to_vec(), true),
+        ("notebook_server", [&server[..], &cookie].concat(), false),
+        ("gateway", [&server[..], &upstream].concat(), true),
+        ("gateway", [&server[..], &upstream, &cookie].concat(), false),
+        (
+            "mini_hub",
+            vec!["--config".to_owned(), hub.display().to_string()],
+            false,
+        ),
+    ] {
+        let program = Example::build(name);
+        let command = || {
+            let mut command = Example::command(&program);
+            command
+                .env("JUPYTER_RUNTIME_DIR", folder.path())
+                .env("JUPYTER_CONFIG_DIR", folder.path())
+                .env_remove("JPY_COOKIE_SECRET")
+                .envs(has_token.then_some(("JUPYTER_TOKEN_FILE", &link)))
+                .args(&arguments);
+            command
+        };
+        fs::write(&hub, &config).expect("a file");
+        let (status, stderr) = example::run(command());
+        let flag = match name {
+            "mini_hub" => "set container_secrets = true",
+            _ => "add --container-secrets",
+        };
+        let case = format!("{name} {arguments:?}: {stderr}");
+        assert_eq!(status.code(), Some(2), "{case}");
+        assert!(
+            stderr.contains("is a symbolic link") && stderr.contains(flag),
+            "{case}"
+        );
+
+        fs::write(&hub, format!("container_secrets = true\n{config}")).expect("a file");
+        let mut taken = command();
+        taken.args((name != "mini_hub").then_some("--container-secrets"));
+        Example::start(name, taken).line_after(&format!("{name} listens on "));
+    }
+}

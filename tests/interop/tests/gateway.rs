@@ -45,7 +45,7 @@ const PLACES: [&str; 12] = [
 
 #[test]
 fn a_notebook_runs_behind_the_gate_and_strangers_see_nothing_of_it() {
-    let lab = Lab::start();
+    let lab = Lab::start(&[]);
     let gateway = Gateway::start(&lab.url, &[]);
     for path in PLACES {
         let open = request(&lab.address, "GET", path, &[]);
@@ -86,6 +86,74 @@ fn a_notebook_runs_behind_the_gate_and_strangers_see_nothing_of_it() {
         saved.contains("the answer is 42"),
         "the output was saved: {saved}"
     );
+}
+
+#[test]
+fn programs_use_a_jupyter_server_behind_it_by_token_and_by_the_login_form() {
+    let lab = Lab::start(&["--ServerApp.disable_check_xsrf=True"]);
+    let gateway = Gateway::start(&lab.url, &[]);
+    let address = &gateway.address;
+
+    let mut command = lab.home.command(&install::python().join("python"));
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/kernel_client.py"))
+        .args([&format!("http://{address}"), TOKEN, "6 * 7"]);
+    let output = command.output().expect("it starts");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        told.contains("\"text/plain\": \"42\""),
+        "{told} {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    // By the form, then with cookie and `X-XSRFToken`, without an Origin.
+    let cookie = |answer: &portcullis_interop::http::Answer, name: &str| {
+        let lines = answer.fields("set-cookie");
+        let line = lines.iter().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("expected the cookie {name}, found {}", answer.head));
+        line.split(';').next().expect("a pair").to_owned()
+    };
+    let xsrf = cookie(
+        &request(address, "GET", "/login", &[("Accept", "text/html")]),
+        "_xsrf=",
+    );
+    let fields = [
+        ("Cookie", &*xsrf),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+    ];
+    let login = request_with(
+        address,
+        "POST",
+        "/login",
+        &fields,
+        &format!("{xsrf}&password={TOKEN}"),
+    );
+    assert_eq!(login.status, 302, "{}", login.head);
+    let cookies = format!("{}; {xsrf}", cookie(&login, "username-"));
+    let value = xsrf.trim_start_matches("_xsrf=");
+    for (fields, status) in [
+        (vec![("X-XSRFToken", value)], 201),
+        (vec![], 403),
+        (
+            vec![("X-XSRFToken", value), ("Origin", "https://evil.example")],
+            403,
+        ),
+    ] {
+        let fields = [&[("Cookie", &*cookies)], &*fields].concat();
+        let answer = request_with(
+            address,
+            "POST",
+            "/api/contents",
+            &fields,
+            "{\"type\": \"directory\"}",
+        );
+        assert_eq!(
+            answer.status, status,
+            "{fields:?}: {} {}",
+            answer.head, answer.body
+        );
+    }
+    assert!(lab.home.notebooks().join("Untitled Folder").is_dir());
 }
 
 #[test]
@@ -483,7 +551,7 @@ struct Lab {
 }
 
 impl Lab {
-    fn start() -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let home = Home::new();
         let notebook = json!({
             "cells": [{
@@ -511,7 +579,8 @@ impl Lab {
             .args([
                 format!("--port={port}"),
                 format!("--ServerApp.root_dir={}", home.notebooks().display()),
-            ]);
+            ])
+            .args(arguments);
         install::progress(&format!("a JupyterLab starts at port {port}"));
         let mut process = Example::start("jupyter lab", command);
         let address = format!("127.0.0.1:{port}");

@@ -292,6 +292,54 @@ fn the_real_single_user_server_and_the_real_proxy_work_with_it() {
 }
 
 #[test]
+fn the_real_idle_culler_stops_an_idle_server_and_the_hub_answers_in_its_place() {
+    progress("jupyterhub-idle-culler");
+    let scopes = r#"scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]"#;
+    let hub = MiniHub::start_behind_proxy("memory:", scopes);
+    let mut server = hub.single_user_server("");
+    let mut alice = Person::default();
+    let login = alice.open(&hub.url("/user/alice/lab"));
+    let there = hub.log_in(&mut alice, &login, "alice");
+    assert_eq!(there.answer.status, 200, "{:#?}", there.way);
+
+    let culler = hub.idle_culler(1);
+    wait_until("the culler stops the server", || !server.is_running());
+    wait_until("the proxy has lost the route", || {
+        alice.open(&hub.url("/user/alice/lab")).answer.status == 424
+    });
+    // A program that talks to the server hears that it is gone, whatever it sends.
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        let answer = alice.send(method, &hub.url("/hub/user/alice/api/contents"), "");
+        assert_eq!(answer.status, 424, "{method}: {}", answer.body);
+        assert_eq!(answer.fields("content-type"), ["application/json"], "{method}");
+    }
+    let token = format!("token {}", MiniHub::SERVICE_TOKEN);
+    let users = request(
+        &hub.api_address,
+        "GET",
+        "/hub/api/users?state=ready",
+        &[("Authorization", &token)],
+    );
+    assert_eq!(users.json(), serde_json::json!([]), "{}", users.body);
+
+    drop(culler);
+    // It is started again, and has its route when it has reported activity.
+    let mut again = hub.single_user_server("");
+    wait_until("the server is back", || {
+        alice.open(&hub.url("/user/alice/api/status")).answer.status == 200
+    });
+    // A server that died without a word is the proxy's to tell of, by the hub's page.
+    again.signal("KILL");
+    let page = alice.open(&hub.url("/user/alice/lab"));
+    assert_eq!(page.answer.status, 503, "{:#?}", page.way);
+    assert!(
+        page.answer.body.contains("Your server appears to be down"),
+        "{}",
+        page.answer.body
+    );
+}
+
+#[test]
 fn a_hub_starts_a_proxy_of_its_own_with_a_token_that_nobody_else_has() {
     let mut hub = MiniHub::start_with_own_proxy();
     let pid = hub.process().line_after("the proxy runs as process ");

@@ -444,6 +444,47 @@ fn logs_in(address: &str) {
     assert_eq!(username(address, ""), None);
 }
 
+#[test]
+fn permissions_are_told_as_a_jupyter_server_tells_them() {
+    let home = Home::new();
+    let ours = NotebookServer::start(&home, 0, &["--token", TOKEN]);
+    let token = format!("--IdentityProvider.token={TOKEN}");
+    let jupyter = JupyterServer::start(&home, free_port(), &[&token]);
+    let authorization = format!("token {TOKEN}");
+    for query in [
+        "",
+        "?permissions=",
+        "?permissions={}",
+        r#"?permissions={"contents":["read","write"],"kernels":["execute"],"x":[]}"#,
+        r#"?permissions={"updatable_fields":["read"]}"#,
+        r#"?permissions={"a":["read"]}&permissions={"b":["read"]}"#,
+        "?permissions=[]",
+        "?permissions={",
+        r#"?permissions={"contents":"read"}"#,
+        r#"?permissions={"contents":[1]}"#,
+        "?permissions=null",
+    ] {
+        let query: String = query
+            .chars()
+            .map(|sign| match sign {
+                '{' | '}' | '"' | '[' | ']' => format!("%{:02X}", u32::from(sign)),
+                sign => sign.to_string(),
+            })
+            .collect();
+        let path = format!("/api/me{query}");
+        let answers = [&ours.address, &jupyter.address].map(|address| {
+            let answer = request(address, "GET", &path, &[("Authorization", &authorization)]);
+            let permissions = if answer.status == 200 {
+                answer.json()["permissions"].clone()
+            } else {
+                Value::Null
+            };
+            (answer.status, permissions)
+        });
+        assert_eq!(answers[0], answers[1], "{path}");
+    }
+}
+
 /// The login form, fetched and sent as a browser does.
 #[track_caller]
 fn log_in(address: &str, password: &str) -> Answer {

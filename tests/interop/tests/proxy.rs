@@ -190,6 +190,29 @@ fn routes_drives_the_real_proxy_and_ours_alike() {
         };
 
         assert_eq!(good(&["list"]), "");
+        assert_eq!(good(&["list", "--json"]), "{}\n");
+        let specs = ["/user/a@b/", "/user/a%20b", "/user/100%25", "/user/zoë"];
+        for spec in specs {
+            good(&["add", spec, target, r#"{"user": "a"}"#]);
+        }
+        let routes: serde_json::Value = serde_json::from_str(&good(&["list", "--json"])).expect("JSON");
+        assert_eq!(
+            routes.as_object().map(serde_json::Map::len),
+            Some(specs.len()),
+            "{routes}"
+        );
+        for spec in specs {
+            let route = &routes[spec.trim_end_matches('/')];
+            assert_eq!(route["target"], target, "{spec}: {routes}");
+            assert_eq!(route["data"]["user"], "a", "{spec}: {routes}");
+            assert!(route["data"]["last_activity"].is_string(), "{spec}: {routes}");
+            good(&["delete", spec]);
+        }
+        assert_eq!(
+            good(&["list"]),
+            "",
+            "each was deleted by the path that was listed"
+        );
         assert_eq!(through("/user/zo%C3%AB/x"), 404, "there is no route yet");
         good(&["add", "/user/zoë", target, r#"{"user": "zoë"}"#]);
         let listed = good(&["list"]);

@@ -17,6 +17,7 @@ fn names_of_all_kinds_named_servers_and_services_live_below_a_base() {
         &format!(
             "c.JupyterHub.services.append({{'name': 'whoami', 'url': 'http://127.0.0.1:{port}', 'command': [{service:?}], 'oauth_no_confirm': True}})
 c.JupyterHub.load_roles = [{{'name': 'user', 'scopes': ['self', 'access:services!service=whoami']}}]
+c.JupyterHub.load_groups = {{'staff': {{'users': ['alice']}}, 'others': {{'users': []}}}}
 "
         ),
     );
@@ -55,7 +56,10 @@ c.JupyterHub.load_roles = [{{'name': 'user', 'scopes': ['self', 'access:services
     progress("the service");
     let (targets, answer) = alice.follow("/pre/services/whoami/");
     assert_eq!(answer.status, 200, "{targets:?} {} {}", answer.head, answer.body);
-    assert_eq!(answer.json()["name"], "alice");
+    assert_eq!(
+        answer.json(),
+        json!({ "name": "alice", "groups": ["staff"], "admin": false })
+    );
     let kept = alice
         .cookie("service-whoami", "/pre/services/whoami/")
         .expect("a token cookie");

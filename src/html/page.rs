@@ -1,57 +1,38 @@
-//! Pages of the gate's own: a small escaping writer, one look, no script.
+//! The writer of a page.
 
-use std::{fmt::Write as _, sync::LazyLock};
+use std::fmt::Write as _;
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::HeaderValue;
-use sha2::{Digest, Sha256};
 
-/// The one style sheet: readable on a phone, in the dark, and without any of it.
-const STYLE: &str = include_str!("page.css");
-
-/// What a page of the gate may load and do: nothing but its own style sheet, and send its form here.
-pub(crate) static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; object-src 'none'; base-uri 'none'; form-action 'self'; \
-         frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).expect("a policy of visible ASCII")
-});
+use super::style::{PageStyle, push_escaped};
 
 /// A page with a heading, written part by part. All text is escaped where it is written.
 ///
 /// Spans between backticks become `code`.
-pub(crate) struct Page(String);
+pub(crate) struct Page<'a> {
+    html: String,
+    style: &'a PageStyle,
+}
 
-impl Page {
-    pub(crate) fn new(title: &str) -> Self {
-        Self::of_class(title, "")
+impl<'a> Page<'a> {
+    pub(crate) fn new(style: &'a PageStyle, title: &str) -> Self {
+        Self::of_class(style, title, "")
     }
 
     /// A page with room for lists.
     #[cfg(feature = "hub-server")]
-    pub(crate) fn wide(title: &str) -> Self {
-        Self::of_class(title, " class=\"wide\"")
+    pub(crate) fn wide(style: &'a PageStyle, title: &str) -> Self {
+        Self::of_class(style, title, " class=\"wide\"")
     }
 
-    fn of_class(title: &str, class: &str) -> Self {
-        let mut html = String::with_capacity(STYLE.len() + 2048);
-        html.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
-        // The header says `no-referrer`, for the links; a form sent under that has `Origin: null`, which is refused
-        // if the browser sends no `Sec-Fetch-Site`. This sends the origin, and the query as little.
-        html.push_str("<meta name=\"referrer\" content=\"strict-origin\">");
-        html.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>");
-        push_escaped(&mut html, title);
-        html.push_str("</title><style>");
-        html.push_str(STYLE);
-        html.push_str("</style></head><body><main");
-        html.push_str(class);
-        html.push_str("><h1>");
+    fn of_class(style: &'a PageStyle, title: &str, class: &str) -> Self {
+        let (title, mut html) = (style.text(title), String::new());
+        style.push_head(&mut html, title, class);
+        html.push_str("<h1>");
         push_escaped(&mut html, title);
         html.push_str("</h1>");
-        Self(html)
+        Self { html, style }
     }
 
     /// A paragraph, or nothing if there is no text.
@@ -85,13 +66,13 @@ impl Page {
         button: Option<(&str, &str)>,
         fill: impl FnOnce(&mut FormFields<'_>),
     ) -> Self {
-        self.0.push_str("<section class=\"item\"><div>");
-        self = self.block("<p>", name, "</p>").muted(details);
-        self.0.push_str("</div>");
+        self.html.push_str("<section class=\"item\"><div>");
+        self = self.user_text("<p>", name, "</p>").muted(details);
+        self.html.push_str("</div>");
         if let Some((action, button)) = button {
             self = self.form(action, button, fill);
         }
-        self.0.push_str("</section>");
+        self.html.push_str("</section>");
         self
     }
 
@@ -103,63 +84,74 @@ impl Page {
         button: &str,
         fill: impl FnOnce(&mut FormFields<'_>),
     ) -> Self {
-        let start = self.0.len();
+        let start = self.html.len();
         self = self.form(action, button, fill);
-        if let Some(place) = self.0.rfind("<button").filter(|place| *place >= start) {
-            self.0.insert_str(place + "<button".len(), " class=\"plain\"");
+        if let Some(place) = self.html.rfind("<button").filter(|place| *place >= start) {
+            self.html.insert_str(place + "<button".len(), " class=\"plain\"");
         }
         self
     }
 
     /// A form that posts to `action`, or to the page's own URL if that is empty, with what `fill` puts into it and a button.
     pub(crate) fn form(mut self, action: &str, button: &str, fill: impl FnOnce(&mut FormFields<'_>)) -> Self {
-        self.0.push_str("<form method=\"post\"");
+        self.html.push_str("<form method=\"post\"");
         if !action.is_empty() {
-            self.0.push_str(" action=\"");
-            push_escaped(&mut self.0, action);
-            self.0.push('"');
+            self.html.push_str(" action=\"");
+            push_escaped(&mut self.html, action);
+            self.html.push('"');
         }
-        self.0.push('>');
-        fill(&mut FormFields(&mut self.0));
-        self.0.push_str("<button type=\"submit\">");
-        push_escaped(&mut self.0, button);
-        self.0.push_str("</button></form>");
+        self.html.push('>');
+        fill(&mut FormFields(&mut self.html, self.style));
+        self.html.push_str("<button type=\"submit\">");
+        push_escaped(&mut self.html, self.style.text(button));
+        self.html.push_str("</button></form>");
         self
     }
 
     /// A link on a line of its own.
     pub(crate) fn link(mut self, target: &str, text: &str) -> Self {
-        self.0.push_str("<p><a href=\"");
-        push_escaped(&mut self.0, target);
-        self.0.push_str("\">");
-        push_escaped(&mut self.0, text);
-        self.0.push_str("</a></p>");
+        self.html.push_str("<p><a href=\"");
+        push_escaped(&mut self.html, target);
+        self.html.push_str("\">");
+        push_escaped(&mut self.html, self.style.text(text));
+        self.html.push_str("</a></p>");
         self
     }
 
-    pub(crate) fn finish(mut self) -> Bytes {
-        self.0.push_str("</main></body></html>\n");
-        self.0.into()
+    /// What a page may load and do.
+    pub(crate) fn content_security_policy(&self) -> HeaderValue {
+        self.style.content_security_policy().clone()
     }
 
-    fn block(mut self, open: &str, text: &str, close: &str) -> Self {
+    pub(crate) fn finish(mut self) -> Bytes {
+        self.style.push_end(&mut self.html);
+        self.html.into()
+    }
+
+    fn block(self, open: &str, text: &str, close: &str) -> Self {
+        let text = self.style.text(text);
+        self.user_text(open, text, close)
+    }
+
+    /// Text that is never translated.
+    fn user_text(mut self, open: &str, text: &str, close: &str) -> Self {
         if text.is_empty() {
             return self;
         }
-        self.0.push_str(open);
+        self.html.push_str(open);
         for (place, span) in text.split('`').enumerate() {
             let is_code = place % 2 == 1;
-            self.0.push_str(if is_code { "<code>" } else { "" });
-            push_escaped(&mut self.0, span);
-            self.0.push_str(if is_code { "</code>" } else { "" });
+            self.html.push_str(if is_code { "<code>" } else { "" });
+            push_escaped(&mut self.html, span);
+            self.html.push_str(if is_code { "</code>" } else { "" });
         }
-        self.0.push_str(close);
+        self.html.push_str(close);
         self
     }
 }
 
 /// The fields of a form.
-pub(crate) struct FormFields<'a>(&'a mut String);
+pub(crate) struct FormFields<'a>(&'a mut String, &'a PageStyle);
 
 /// What a field of a form is for: its kind, and what a password manager puts into it.
 #[derive(Clone, Copy)]
@@ -186,16 +178,27 @@ impl FormFields<'_> {
     pub(crate) fn choice(&mut self, name: &str, label: &str, values: &[(&str, &str)]) {
         let id = format!("{name}-{}", self.0.len());
         let _ = write!(self.0, "<label for=\"{id}\">");
-        push_escaped(self.0, label);
+        push_escaped(self.0, self.1.text(label));
         let _ = write!(self.0, "</label><select id=\"{id}\" name=\"{name}\">");
         for (value, text) in values {
             self.0.push_str("<option value=\"");
             push_escaped(self.0, value);
             self.0.push_str("\">");
-            push_escaped(self.0, text);
+            push_escaped(self.0, self.1.text(text));
             self.0.push_str("</option>");
         }
         self.0.push_str("</select>");
+    }
+
+    /// A labelled checkbox, whose value is `on` if it is ticked.
+    pub(crate) fn checkbox(&mut self, name: &str, label: &str, ticked: bool) {
+        let ticked = if ticked { " checked" } else { "" };
+        let _ = write!(
+            self.0,
+            "<label class=\"check\"><input type=\"checkbox\" name=\"{name}\"{ticked}> "
+        );
+        push_escaped(self.0, self.1.text(label));
+        self.0.push_str("</label>");
     }
 
     /// A labelled field that must be filled in. The first of a page is where typing begins.
@@ -226,7 +229,7 @@ impl FormFields<'_> {
         };
         let id = format!("{name}-{}", self.0.len());
         let _ = write!(self.0, "<label for=\"{id}\">");
-        push_escaped(self.0, label);
+        push_escaped(self.0, self.1.text(label));
         let _ = write!(
             self.0,
             "</label><input id=\"{id}\" type=\"{input}\" name=\"{name}\" autocomplete=\"{autocomplete}\" \
@@ -242,27 +245,13 @@ impl FormFields<'_> {
     }
 }
 
-/// Writes `text` so that it is text wherever it stands: content or quoted attribute.
-pub(crate) fn push_escaped(html: &mut String, text: &str) {
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn all_text_is_escaped_and_backticks_make_code() {
-        let html = Page::new("a <b>")
+        let html = Page::new(&PageStyle::default(), "a <b>")
             .paragraph("x & \"y\"")
             .muted("see `<i>` there")
             .alert("")
@@ -274,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_form_posts_and_names_its_fields_for_people_and_password_managers() {
-        let html = Page::new("Log in").form("/login?next=\"", "Log in", |fields| {
+        let style = PageStyle::default();
+        let html = Page::new(&style, "Log in").form("/login?next=\"", "Log in", |fields| {
             fields.hidden("_xsrf", "x\"1");
             fields.field(FieldKind::Password, "password", "Password", true);
         });
