@@ -53,7 +53,7 @@
 //! | [`rate_limit`] | how often a password may be tried |
 //! | [`cookies`] | signed and encrypted cookies, their scopes and keys |
 //! | [`secret`], [`token`], `password` | secrets, where they come from, tokens, password hashes |
-//! | [`store`] | tokens and logins in memory, SQLite, PostgreSQL |
+//! | [`store`] | tokens and sessions in memory, SQLite, PostgreSQL |
 //! | [`launch_link`] | links that log a browser in once |
 //! | [`event`] | what an operator is told |
 //! | [`request`], [`redirect`], [`clock`] | values that the rest is made of |

@@ -11,7 +11,7 @@ use crate::{
     middleware::{error_response::FullResponse, form::UrlEncodedForm},
     request::page_request::is_page_request,
     session::{AuthMethod, Session, grant::Grant, identity::Identity},
-    store::LoginRecord,
+    store::SessionRecord,
     token::{PresentedToken, TokenHash},
 };
 
@@ -35,7 +35,7 @@ impl BrowserSession {
 /// Somebody who is logged in by a browser.
 #[derive(Clone)]
 pub(crate) struct SignedInUser {
-    pub(crate) login: LoginRecord,
+    pub(crate) login: SessionRecord,
     pub(crate) member: Arc<HubUser>,
 }
 
@@ -52,7 +52,7 @@ impl SignedInUser {
 }
 
 /// Returns the session that the `_xsrf` values of `login` are bound to.
-pub(crate) fn session_of(login: &LoginRecord) -> Session {
+pub(crate) fn session_of(login: &SessionRecord) -> Session {
     Session::new(Grant::new(Identity::new(login.session_id())), AuthMethod::Cookie)
 }
 
@@ -70,7 +70,7 @@ impl HubRequest<'_> {
             SentCookie::Refused => return Ok(BrowserSession::Expired),
             SentCookie::Value(hash) => hash,
         };
-        let login = self.hub.store.find_login(hash).await?;
+        let login = self.hub.store.find_session(hash).await?;
         let login = login.filter(|login| !login.has_expired(self.head.now()));
         Ok(
             match login.and_then(|login| Some((self.hub.members.find(login.owner())?, login))) {
@@ -101,7 +101,7 @@ impl HubRequest<'_> {
     ///
     /// [`HubRequest::visitor`] knows nobody when there are cookies of two logins, or too many to choose from. A logout needs no
     /// choice: it ends all of them.
-    pub(crate) async fn logins(&self) -> Result<Vec<LoginRecord>, HubError> {
+    pub(crate) async fn logins(&self) -> Result<Vec<SessionRecord>, HubError> {
         let cookies = RequestCookies::from_headers(self.head.headers()).map_err(Denial::from)?;
         let (now, mut hashes) = (self.head.now(), Vec::new());
         self.hub.login_jar.for_host(b"").decode_each(
@@ -109,10 +109,10 @@ impl HubRequest<'_> {
             || now,
             |opened| hashes.extend(PresentedToken::new(opened.payload()).map(PresentedToken::hash)),
         );
-        let mut logins: Vec<LoginRecord> = Vec::new();
+        let mut logins: Vec<SessionRecord> = Vec::new();
         for hash in hashes {
-            let login = self.hub.store.find_login(hash).await?;
-            let is_new = |login: &LoginRecord| logins.iter().all(|known| known.id() != login.id());
+            let login = self.hub.store.find_session(hash).await?;
+            let is_new = |login: &SessionRecord| logins.iter().all(|known| known.id() != login.id());
             logins.extend(login.filter(|login| !login.has_expired(now) && is_new(login)));
         }
         Ok(logins)

@@ -17,7 +17,7 @@ use crate::{
     event::Event,
     html::{FieldKind, Page},
     middleware::{error_response::page_response, form::UrlEncodedForm},
-    store::{LoginFilter, LoginRecord, RecordId, TokenFilter, TokenRecord},
+    store::{RecordId, SessionFilter, SessionRecord, TokenFilter, TokenRecord},
 };
 
 const TOKEN_LIFETIMES: [(&str, &str); 5] = [
@@ -64,8 +64,8 @@ impl HubRequest<'_> {
                 let id: RecordId = id
                     .parse()
                     .map_err(|_| HubError::bad_request("expected the id of a login"))?;
-                let ended = LoginFilter::owner(visitor.member.name()).and_id(id);
-                self.hub.store.revoke_logins(ended).await?;
+                let ended = SessionFilter::owner(visitor.member.name()).and_id(id);
+                self.hub.store.end_sessions(ended).await?;
             }
             _ => return Err(HubError::bad_request("expected one of the buttons of the page")),
         }
@@ -108,7 +108,7 @@ impl HubRequest<'_> {
         let tokens = hub.tokens.list(TokenFilter::owner(owner)).await?;
         let logins = hub
             .store
-            .list_logins(LoginFilter::owner(owner), self.head.now())
+            .list_sessions(SessionFilter::owner(owner), self.head.now())
             .await?;
         let mut cookies = SetCookies::default();
         self.restore_session_id(visitor, &mut cookies);
@@ -227,7 +227,7 @@ fn of_token(token: &TokenRecord) -> String {
     format!("Made {made}, {used}, {ends}{scopes}")
 }
 
-fn of_login(login: &LoginRecord, this: bool) -> String {
+fn of_login(login: &SessionRecord, this: bool) -> String {
     let name = login.note().unwrap_or("A browser");
     if this {
         format!("{name} (this one)")
@@ -236,7 +236,7 @@ fn of_login(login: &LoginRecord, this: bool) -> String {
     }
 }
 
-fn since(login: &LoginRecord) -> String {
+fn since(login: &SessionRecord) -> String {
     let (since, until) = (
         date::to_display(login.created()),
         date::to_display(login.expires_at()),

@@ -35,7 +35,7 @@ use crate::{
     request::{percent, query::Query},
     secret::Secret,
     session::{grant::Grant, identity::Identity},
-    store::LoginRecord,
+    store::SessionRecord,
     token::PresentedToken,
     verify::{PasswordVerifier, Verification},
 };
@@ -147,12 +147,19 @@ impl HubRequest<'_> {
         let hash = PresentedToken::new(value.as_bytes()).map(PresentedToken::hash);
         let hash = hash.ok_or_else(|| HubError::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
         let now = self.head.now();
-        let login = LoginRecord::new(member.name(), &session_id, now, now.saturating_add(hub.lifetime))
-            .with_note(&self.browser());
-        hub.store.insert_login(hash, login.clone(), replaced).await?;
+        let (grant, end) = (
+            Grant::new(Identity::new(member.name())),
+            now.saturating_add(hub.lifetime),
+        );
+        let mut login = SessionRecord::new(grant, &session_id, now, end).with_note(&self.browser());
+        let client = hub.guards.client_ip(&self.target, self.head);
+        if let Some(address) = client {
+            login = login.with_address(address);
+        }
+        hub.store.insert_session(hash, login.clone(), replaced).await?;
         hub.emit(&Event::LoggedIn {
-            identity: &Identity::new(member.name()),
-            client: hub.guards.client_ip(&self.target, self.head),
+            identity: login.grant().identity(),
+            client,
         });
         let mut cookies = SetCookies::default();
         self.set_session_id(&session_id, &mut cookies);

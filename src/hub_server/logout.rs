@@ -26,7 +26,7 @@ use crate::{
     middleware::{error_response::page_response, form::UrlEncodedForm},
     request::page_request::is_urlencoded,
     session::identity::Identity,
-    store::{LoginFilter, LoginRecord, RecordId},
+    store::{RecordId, SessionFilter, SessionRecord},
 };
 
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -85,17 +85,17 @@ impl HubRequest<'_> {
     }
 
     /// Ends `logins`, and for those in `everywhere` all other logins of the same user.
-    async fn end(&self, logins: &[LoginRecord], everywhere: &[RecordId]) -> HubResult {
+    async fn end(&self, logins: &[SessionRecord], everywhere: &[RecordId]) -> HubResult {
         let hub = self.hub;
         // The cookies go only when the logins are gone: without them the browser could not ask again.
         for login in logins {
             let owner = login.owner();
             let ended = if everywhere.contains(&login.id()) {
-                LoginFilter::owner(owner)
+                SessionFilter::owner(owner)
             } else {
-                LoginFilter::owner(owner).and_session(login.session_id())
+                SessionFilter::owner(owner).and_session(login.session_id())
             };
-            hub.store.revoke_logins(ended).await?;
+            hub.store.end_sessions(ended).await?;
             hub.emit(&Event::LoggedOut {
                 identity: &Identity::new(owner),
                 client: hub.guards.client_ip(&self.target, self.head),

@@ -1,19 +1,19 @@
-//! What is remembered from one request to another: tokens, and what a hub keeps besides.
+//! What is remembered from one request to another: tokens, sessions, and the OAuth codes of a hub.
 //!
 //! | store | feature | for |
 //! |---|---|---|
-//! | [`MemoryTokenStore`] | | tests, and tokens that may end with the process |
+//! | [`MemoryTokenStore`] | | tests, and tokens and sessions that may end with the process |
 //! | `SqliteTokenStore` | `sqlite` | one process, one file, nothing to install |
 //! | `PostgresTokenStore` | `postgres` | several processes at once |
 //!
-//! All three are a [`TokenStore`]; so can be one of your own, and
-//! `portcullis::testing::token_store_conformance` (feature `testing`) tells whether it is. With the feature `hub-server` they
-//! are a `HubStore` as well, which adds logins and OAuth codes. Most programs hold a store by
+//! All three implement [`TokenStore`] and [`SessionStore`], and with the feature `hub-server` also `HubStore`, which adds OAuth
+//! codes. So can a store of your own: `token_store_conformance` and `session_store_conformance` in `portcullis::testing`
+//! (feature `testing`) test it. A session that ends takes the tokens and codes made in it along. Most programs hold a store by
 //! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes.
 //!
 //! # What a store sees
 //!
-//! Hashes. A token, a code, the value of a login cookie are 256 random bits, made and hashed above the store; only
+//! Hashes. A token, a code, the value of a session cookie are 256 random bits, made and hashed above the store; only
 //! their [`TokenHash`](crate::token::TokenHash) comes down here. A thief of the store finds nothing to log in with.
 //!
 //! # When a revocation is felt
@@ -33,6 +33,7 @@ mod revoked_sessions;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
 mod salted_hash;
+mod session;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod token_filter;
@@ -43,7 +44,7 @@ mod worker;
 pub use crate::maybe_future::BoxFuture;
 pub(crate) use expiring_map::ExpiringMap;
 #[cfg(feature = "hub-server")]
-pub use hub::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord};
+pub use hub::{CodeRecord, CodeRedemption, HubStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresTokenStore, PostgresTokenStoreBuilder};
 pub(crate) use revoked_sessions::{RevokedSessions, SessionEnded, SessionKey};
@@ -54,6 +55,7 @@ pub use {
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,
     salted_hash::{SaltedHashStore, SaltedTokenHash},
+    session::{SessionFilter, SessionRecord, SessionStore, SessionTouch},
     token_filter::TokenFilter,
     token_record::{RecordId, TokenRecord},
     token_store::TokenStore,

@@ -3,8 +3,8 @@
 //! - [`TestIdentity`]: somebody put on a request, in place of a login.
 //! - [`TestClock`]: a clock that stands still until it is told.
 //! - `fast_password_hash` (feature `password`): the hash of a password that is checked in no time.
-//! - [`token_store_conformance`]: what every store of tokens must be able to do; with the feature `hub-server` also
-//!   `hub_store_conformance`.
+//! - [`token_store_conformance`]: what every store of tokens must be able to do, and [`session_store_conformance`] every
+//!   store of sessions; with the feature `hub-server` also `hub_store_conformance`.
 //!
 //! Ask for the feature in `[dev-dependencies]` alone: `portcullis = { version = "…", features = ["testing"] }`. Nothing here
 //! opens a gate from outside: what it puts on a request can only be put there within the process.
@@ -53,10 +53,14 @@ mod hub_store;
 mod identity;
 #[cfg(feature = "password")]
 mod password;
+mod session_store;
 mod token_store;
 
 #[cfg(feature = "hub-server")]
 pub use self::hub_store::hub_store_conformance;
 #[cfg(feature = "password")]
 pub use self::password::fast_password_hash;
-pub use self::{clock::TestClock, identity::TestIdentity, token_store::token_store_conformance};
+pub use self::{
+    clock::TestClock, identity::TestIdentity, session_store::session_store_conformance,
+    token_store::token_store_conformance,
+};

@@ -1,10 +1,12 @@
 //! A store that ends with the process.
 
+#[cfg(feature = "hub-server")]
+mod codes;
 mod error;
 #[cfg(feature = "hub-server")]
 mod hub;
-#[cfg(feature = "hub-server")]
-mod hub_state;
+mod session_store;
+mod sessions;
 mod state;
 mod token_store;
 

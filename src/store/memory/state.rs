@@ -5,9 +5,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::error::duplicate;
 #[cfg(feature = "hub-server")]
-use super::hub_state::HubState;
+use super::codes::Codes;
+use super::{error::duplicate, sessions::Sessions};
 use crate::{
     clock::UnixTime,
     store::{RecordId, StoreError, TokenFilter, TokenRecord},
@@ -20,8 +20,9 @@ pub(super) struct State {
     hashes: HashMap<RecordId, TokenHash>,
     /// So many tokens there may be before those that have expired are looked for.
     sweep_at: usize,
+    pub(super) sessions: Sessions,
     #[cfg(feature = "hub-server")]
-    pub(super) hub: HubState,
+    pub(super) codes: Codes,
 }
 
 pub(super) struct Kept {

@@ -14,10 +14,10 @@ use crate::{
     token::TokenHash,
 };
 
-/// A store that ends with the process: for tests, and for tokens that may be gone after a restart.
+/// A store that ends with the process: for tests, and for tokens and sessions that may be gone after a restart.
 ///
-/// Every answer is there at once. Looking a token up costs the same however many there are; listing and revoking by
-/// anything but the id looks at each.
+/// Every answer is there at once. Looking a token or a session up costs the same however many there are; listing and revoking
+/// by anything but an id looks at each.
 #[derive(Default)]
 pub struct MemoryTokenStore(RwLock<State>);
 
@@ -25,6 +25,17 @@ impl MemoryTokenStore {
     /// A store with nothing in it.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets how many sessions it holds at most, and at least one. Default: 100,000.
+    ///
+    /// When it is full, each new session takes the place of one that has expired, or else ends the one that was not used for
+    /// the longest time, with the tokens made in it: a login is never refused for want of room.
+    #[must_use]
+    pub fn max_sessions(mut self, max: usize) -> Self {
+        let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.sessions.max = max.max(1);
+        self
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {

@@ -1,8 +1,4 @@
-//! Logins and codes in a server that several processes share.
-//!
-//! Locks are taken in one order, logins before codes before tokens, and each statement sees what was committed before
-//! it: [`begin`] says so to the database. So a logout waits for an exchange under way and then finds its token, or the
-//! exchange finds its code gone.
+//! Codes in a server that several processes share. Locks are taken in the order that `session_store` states.
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, Row};
@@ -13,95 +9,15 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    maybe_future::{BoxFuture, MaybeFuture},
+    maybe_future::BoxFuture,
     store::{
-        CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreError, TokenRecord,
-        row::{CodeRow, LoginRow, TokenRow, number, seconds},
+        CodeRecord, CodeRedemption, HubStore, StoreError, TokenRecord,
+        row::{CodeRow, TokenRow, seconds},
     },
     token::TokenHash,
 };
 
 impl HubStore for PostgresTokenStore {
-    fn insert_login(
-        &self,
-        hash: TokenHash,
-        login: LoginRecord,
-        replaced: Option<String>,
-    ) -> BoxFuture<Result<(), StoreError>> {
-        let place = self.key().hmac(hash);
-        match LoginRow::of(&login) {
-            Ok(login) => self.ask(move |object| {
-                Box::pin(async move {
-                    let transaction = begin(object).await?;
-                    sweep(&transaction, login.created).await?;
-                    if let Some(replaced) = &replaced {
-                        replace(&transaction, replaced, &login).await?;
-                    }
-                    insert_login(&transaction, &place, &login).await?;
-                    transaction.commit().await
-                })
-            }),
-            Err(error) => Box::pin(async { Err(error) }),
-        }
-    }
-
-    fn find_login(&self, hash: TokenHash) -> MaybeFuture<Result<Option<LoginRecord>, StoreError>> {
-        let place = self.key().hmac(hash);
-        let found = self.ask(move |object| {
-            Box::pin(async move {
-                let columns = LoginRow::COLUMNS;
-                let find = format!("SELECT {columns} FROM portcullis_logins WHERE hash = $1");
-                let find = object.prepare_cached(&find).await?;
-                let found = object.query_opt(&find, &[&place.as_slice()]).await?;
-                found.as_ref().map(login_row).transpose()
-            })
-        });
-        MaybeFuture::from_future(async move { found.await?.map(LoginRow::record).transpose() })
-    }
-
-    fn list_logins(
-        &self,
-        which: LoginFilter,
-        now: UnixTime,
-    ) -> BoxFuture<Result<Vec<LoginRecord>, StoreError>> {
-        let rows = self.ask(move |object| {
-            Box::pin(async move {
-                let columns = LoginRow::COLUMNS;
-                let list = format!(
-                    "SELECT {columns} FROM portcullis_logins WHERE {MEANT} AND expires_at > $4 ORDER BY created, id"
-                );
-                let list = object.prepare_cached(&list).await?;
-                let (owner, id, session_id) = meant(which);
-                let rows = object.query(&list, &[&owner, &id, &session_id, &seconds(now)]).await?;
-                rows.iter().map(login_row).collect::<Result<Vec<_>, _>>()
-            })
-        });
-        Box::pin(async move { rows.await?.into_iter().map(LoginRow::record).collect() })
-    }
-
-    fn revoke_logins(&self, which: LoginFilter) -> BoxFuture<Result<u64, StoreError>> {
-        self.ask(move |object| {
-            Box::pin(async move {
-                let transaction = begin(object).await?;
-                let end = format!("DELETE FROM portcullis_logins WHERE {MEANT} RETURNING session_id");
-                let end = transaction.prepare_cached(&end).await?;
-                let (owner, id, session_id) = meant(which);
-                let ended = transaction.query(&end, &[&owner, &id, &session_id]).await?;
-                let ended = ended.iter().map(|row| row.try_get(0));
-                let ended = ended.collect::<Result<Vec<String>, _>>()?;
-                for of_sessions in [
-                    "DELETE FROM portcullis_codes WHERE session_id = ANY ($1)",
-                    "DELETE FROM portcullis_tokens WHERE session_id = ANY ($1)",
-                ] {
-                    let of_sessions = transaction.prepare_cached(of_sessions).await?;
-                    transaction.execute(&of_sessions, &[&ended]).await?;
-                }
-                transaction.commit().await?;
-                Ok(ended.len() as u64)
-            })
-        })
-    }
-
     fn insert_code(
         &self,
         hash: TokenHash,
@@ -116,7 +32,7 @@ impl HubStore for PostgresTokenStore {
                 if let Some(session_id) = &code.session_id {
                     // Held until the code is there, so that a logout beside this takes the code with it.
                     let lives =
-                        "SELECT 1 FROM portcullis_logins WHERE session_id = $1 AND expires_at > $2 FOR SHARE";
+                        "SELECT 1 FROM portcullis_sessions WHERE session_id = $1 AND expires_at > $2 FOR SHARE";
                     let lives = transaction.prepare_cached(lives).await?;
                     if transaction
                         .query_opt(&lives, &[session_id, &now])
@@ -166,60 +82,6 @@ impl HubStore for PostgresTokenStore {
             Err(error) => Box::pin(async { Err(error) }),
         }
     }
-}
-
-/// Which logins are meant: owner, id and session id, of which the latter two may be open.
-const MEANT: &str = "owner = $1 AND id = coalesce($2, id) AND session_id = coalesce($3, session_id)";
-
-fn meant(which: LoginFilter) -> (String, Option<i64>, Option<String>) {
-    // An id beyond what a row can have is nobody's.
-    let id = which.id.map(|id| number(id).unwrap_or(-1));
-    (which.owner, id, which.session_id)
-}
-
-/// Puts the session of `login` in the place of another, if somebody is logged in there.
-async fn replace(transaction: &Transaction<'_>, replaced: &str, login: &LoginRow) -> Result<(), Error> {
-    let end = "DELETE FROM portcullis_logins WHERE session_id = $1";
-    let end = transaction.prepare_cached(end).await?;
-    if transaction.execute(&end, &[&replaced]).await? == 0 {
-        return Ok(());
-    }
-    let codes = "DELETE FROM portcullis_codes WHERE session_id = $1";
-    let codes = transaction.prepare_cached(codes).await?;
-    transaction.execute(&codes, &[&replaced]).await?;
-    let foreign = "DELETE FROM portcullis_tokens WHERE session_id = $1 AND owner <> $2";
-    let foreign = transaction.prepare_cached(foreign).await?;
-    transaction.execute(&foreign, &[&replaced, &login.owner]).await?;
-    let own = "UPDATE portcullis_tokens SET session_id = $2 WHERE session_id = $1";
-    let own = transaction.prepare_cached(own).await?;
-    transaction.execute(&own, &[&replaced, &login.session_id]).await?;
-    Ok(())
-}
-
-async fn insert_login(
-    transaction: &Transaction<'_>,
-    place: &[u8; 32],
-    login: &LoginRow,
-) -> Result<(), Error> {
-    let columns = LoginRow::COLUMNS;
-    let insert =
-        format!("INSERT INTO portcullis_logins ({columns}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)");
-    let insert = transaction.prepare_cached(&insert).await?;
-    transaction
-        .execute(
-            &insert,
-            &[
-                &login.id,
-                &login.owner,
-                &login.session_id,
-                &login.created,
-                &login.expires_at,
-                &login.note,
-                &place.as_slice(),
-            ],
-        )
-        .await
-        .map(drop)
 }
 
 async fn insert_code(transaction: &Transaction<'_>, place: &[u8; 32], code: &CodeRow) -> Result<(), Error> {
@@ -285,29 +147,12 @@ async fn redeem(
     Ok(CodeRedemption::AlreadyUsed { revoked })
 }
 
-/// Takes back the room of a few logins and codes that have expired.
+/// Takes back the room of a few codes that have expired.
 async fn sweep(transaction: &Transaction<'_>, now: i64) -> Result<(), Error> {
-    for sweep in [
-        "DELETE FROM portcullis_logins WHERE id IN
-         (SELECT id FROM portcullis_logins WHERE expires_at <= $1 ORDER BY expires_at LIMIT 4 FOR UPDATE SKIP LOCKED)",
-        "DELETE FROM portcullis_codes WHERE hash IN
-         (SELECT hash FROM portcullis_codes WHERE expires_at <= $1 ORDER BY expires_at LIMIT 4 FOR UPDATE SKIP LOCKED)",
-    ] {
-        let sweep = transaction.prepare_cached(sweep).await?;
-        transaction.execute(&sweep, &[&now]).await?;
-    }
-    Ok(())
-}
-
-fn login_row(row: &Row) -> Result<LoginRow, Error> {
-    Ok(LoginRow {
-        id: row.try_get(0)?,
-        owner: row.try_get(1)?,
-        session_id: row.try_get(2)?,
-        created: row.try_get(3)?,
-        expires_at: row.try_get(4)?,
-        note: row.try_get(5)?,
-    })
+    let sweep = "DELETE FROM portcullis_codes WHERE hash IN
+         (SELECT hash FROM portcullis_codes WHERE expires_at <= $1 ORDER BY expires_at LIMIT 4 FOR UPDATE SKIP LOCKED)";
+    let sweep = transaction.prepare_cached(sweep).await?;
+    transaction.execute(&sweep, &[&now]).await.map(drop)
 }
 
 fn code_row(row: &Row) -> Result<CodeRow, Error> {

@@ -5,6 +5,7 @@ mod error;
 #[cfg(feature = "hub-server")]
 mod hub;
 mod schema;
+mod session_store;
 mod statements;
 mod token_store;
 

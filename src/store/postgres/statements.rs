@@ -4,9 +4,13 @@ use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::{Error, IsolationLevel, Row, types::ToSql};
 
 use crate::store::{
-    TokenFilter,
-    row::{TokenRow, number},
+    RecordId, SessionFilter, TokenFilter,
+    row::{GrantRow, TokenRow, number},
 };
+
+/// Removes at most `$2` sessions that have expired.
+pub(super) const SWEEP_SESSIONS: &str = "DELETE FROM portcullis_sessions WHERE id IN
+    (SELECT id FROM portcullis_sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 /// Begins a transaction of the isolation that the statements here are written for: each one sees what was committed
 /// before it. The default of the database, the role or the session has no say.
@@ -33,12 +37,12 @@ pub(super) fn token_values<'a>(
 ) -> [&'a (dyn ToSql + Sync); 11] {
     [
         &row.id,
-        &row.owner,
-        &row.identity,
-        &row.scopes,
-        &row.label,
+        &row.grant.owner,
+        &row.grant.identity,
+        &row.grant.scopes,
+        &row.grant.label,
         &row.created,
-        &row.expires_at,
+        &row.grant.expires_at,
         &row.last_used,
         &row.session_id,
         &row.client_id,
@@ -49,12 +53,14 @@ pub(super) fn token_values<'a>(
 pub(super) fn token_row(row: &Row) -> Result<TokenRow, Error> {
     Ok(TokenRow {
         id: row.try_get(0)?,
-        owner: row.try_get(1)?,
-        identity: row.try_get(2)?,
-        scopes: row.try_get(3)?,
-        label: row.try_get(4)?,
+        grant: GrantRow {
+            owner: row.try_get(1)?,
+            identity: row.try_get(2)?,
+            scopes: row.try_get(3)?,
+            label: row.try_get(4)?,
+            expires_at: row.try_get(6)?,
+        },
         created: row.try_get(5)?,
-        expires_at: row.try_get(6)?,
         last_used: row.try_get(7)?,
         session_id: row.try_get(8)?,
         client_id: row.try_get(9)?,
@@ -65,23 +71,46 @@ pub(super) type Values = Vec<Box<dyn ToSql + Send + Sync>>;
 
 /// The conditions of a `WHERE`, and their values.
 pub(super) fn condition(which: &TokenFilter) -> (String, Values) {
+    all_of([
+        ("id =", id(which.id)),
+        ("owner =", value(&which.owner)),
+        ("session_id =", value(&which.session_id)),
+        ("client_id =", value(&which.client_id)),
+    ])
+}
+
+/// As [`condition`], of sessions.
+pub(super) fn session_condition(which: &SessionFilter) -> (String, Values) {
+    all_of([
+        ("id =", id(which.id)),
+        ("owner =", value(&which.owner)),
+        (
+            "credential =",
+            value(&which.credential.map(|hash| hash.as_bytes().to_vec())),
+        ),
+        ("session_id =", value(&which.session_id)),
+        ("session_id <>", value(&which.other_than)),
+    ])
+}
+
+/// An id beyond what a row can have is nobody's.
+fn id(id: Option<RecordId>) -> Option<Box<dyn ToSql + Send + Sync>> {
+    value(&id.map(|id| number(id).unwrap_or(-1)))
+}
+
+fn value<T: ToSql + Clone + Send + Sync + 'static>(
+    value: &Option<T>,
+) -> Option<Box<dyn ToSql + Send + Sync>> {
+    value.clone().map(|value| Box::new(value) as _)
+}
+
+fn all_of<const N: usize>(conditions: [(&str, Option<Box<dyn ToSql + Send + Sync>>); N]) -> (String, Values) {
     let (mut condition, mut values) = (String::new(), Values::new());
-    let mut and = |column: &str, value: Box<dyn ToSql + Send + Sync>| {
-        values.push(value);
-        let and = if condition.is_empty() { "" } else { " AND " };
-        condition.push_str(&format!("{and}{column} = ${}", values.len()));
-    };
-    if let Some(id) = which.id {
-        // An id beyond what a row can have is nobody's.
-        and("id", Box::new(number(id).unwrap_or(-1)));
-    }
-    for (column, value) in [
-        ("owner", &which.owner),
-        ("session_id", &which.session_id),
-        ("client_id", &which.client_id),
-    ] {
+    for (column, value) in conditions {
         if let Some(value) = value {
-            and(column, Box::new(value.clone()));
+            values.push(value);
+            let and = if condition.is_empty() { "" } else { " AND " };
+            condition.push_str(&format!("{and}{column} ${}", values.len()));
         }
     }
     (condition, values)

@@ -1,43 +1,7 @@
-//! What a database keeps of a login and of a code.
+//! What a database keeps of a code.
 
-use super::{id, number, scopes, scopes_text, seconds, time};
-use crate::store::{CodeRecord, LoginRecord, StoreError};
-
-/// A row of `portcullis_logins`, without the hash.
-pub(in crate::store) struct LoginRow {
-    pub(in crate::store) id: i64,
-    pub(in crate::store) owner: String,
-    pub(in crate::store) session_id: String,
-    pub(in crate::store) created: i64,
-    pub(in crate::store) expires_at: i64,
-    pub(in crate::store) note: Option<String>,
-}
-
-impl LoginRow {
-    /// The columns, in the order of the fields.
-    pub(in crate::store) const COLUMNS: &str = "id, owner, session_id, created, expires_at, note";
-
-    pub(in crate::store) fn of(login: &LoginRecord) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: number(login.id())?,
-            owner: login.owner().to_owned(),
-            session_id: login.session_id().to_owned(),
-            created: seconds(login.created()),
-            expires_at: seconds(login.expires_at()),
-            note: login.note().map(str::to_owned),
-        })
-    }
-
-    pub(in crate::store) fn record(self) -> Result<LoginRecord, StoreError> {
-        let (created, expires_at) = (time(self.created), time(self.expires_at));
-        let login =
-            LoginRecord::new(&self.owner, &self.session_id, created, expires_at).with_id(id(self.id)?);
-        Ok(match &self.note {
-            Some(note) => login.with_note(note),
-            None => login,
-        })
-    }
-}
+use super::{scopes, scopes_text, seconds, time};
+use crate::store::{CodeRecord, StoreError};
 
 /// A row of `portcullis_codes`, without the hash and the token it was redeemed for.
 pub(in crate::store) struct CodeRow {

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "hub-server")]
 mod hub;
+mod session;
 
 use crate::{
     clock::UnixTime,
@@ -14,30 +15,22 @@ use crate::{
 };
 
 #[cfg(feature = "hub-server")]
-pub(super) use self::hub::{CodeRow, LoginRow};
+pub(super) use self::hub::CodeRow;
+pub(super) use self::session::{SessionRow, TouchRow};
 
-/// A row of `portcullis_tokens`, without the hashes.
-pub(super) struct TokenRow {
-    pub(super) id: i64,
+/// The columns of a grant.
+pub(super) struct GrantRow {
     pub(super) owner: String,
     /// The other fields of the identity, if there are any.
     pub(super) identity: Option<String>,
     pub(super) scopes: String,
     pub(super) label: Option<String>,
-    pub(super) created: i64,
     pub(super) expires_at: Option<i64>,
-    pub(super) last_used: Option<i64>,
-    pub(super) session_id: Option<String>,
-    pub(super) client_id: Option<String>,
 }
 
-impl TokenRow {
-    /// The columns, in the order of the fields.
-    pub(super) const COLUMNS: &str =
-        "id, owner, identity, scopes, label, created, expires_at, last_used, session_id, client_id";
-
-    pub(super) fn of(record: &TokenRecord) -> Result<Self, StoreError> {
-        let (grant, owner) = (record.grant(), record.owner());
+impl GrantRow {
+    pub(super) fn of(grant: &Grant) -> Result<Self, StoreError> {
+        let owner = grant.identity().username();
         let plain = *grant.identity() == Identity::new(owner);
         let identity = (!plain).then(|| grant.identity().to_payload());
         // What cannot be read again is not written.
@@ -46,20 +39,15 @@ impl TokenRow {
                 .map_err(|error| unreadable("identity").with_source(error))?;
         }
         Ok(Self {
-            id: number(record.id())?,
             owner: owner.to_owned(),
             identity,
             scopes: scopes_text(grant.scopes()),
             label: grant.label().map(str::to_owned),
-            created: seconds(record.created()),
             expires_at: grant.expires_at().map(seconds),
-            last_used: record.last_used().map(seconds),
-            session_id: record.session_id().map(str::to_owned),
-            client_id: record.client_id().map(str::to_owned),
         })
     }
 
-    pub(super) fn record(self) -> Result<TokenRecord, StoreError> {
+    fn grant(self) -> Result<Grant, StoreError> {
         let identity = match &self.identity {
             Some(payload) => Identity::from_payload(payload.as_bytes())
                 .ok()
@@ -78,7 +66,38 @@ impl TokenRow {
         if let Some(label) = &self.label {
             grant = grant.with_label(label);
         }
-        let mut record = TokenRecord::new(grant, time(self.created)).with_id(id(self.id)?);
+        Ok(grant)
+    }
+}
+
+/// A row of `portcullis_tokens`, without the hashes.
+pub(super) struct TokenRow {
+    pub(super) id: i64,
+    pub(super) grant: GrantRow,
+    pub(super) created: i64,
+    pub(super) last_used: Option<i64>,
+    pub(super) session_id: Option<String>,
+    pub(super) client_id: Option<String>,
+}
+
+impl TokenRow {
+    /// The columns, in the order in which they are written and read.
+    pub(super) const COLUMNS: &str =
+        "id, owner, identity, scopes, label, created, expires_at, last_used, session_id, client_id";
+
+    pub(super) fn of(record: &TokenRecord) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: number(record.id())?,
+            grant: GrantRow::of(record.grant())?,
+            created: seconds(record.created()),
+            last_used: record.last_used().map(seconds),
+            session_id: record.session_id().map(str::to_owned),
+            client_id: record.client_id().map(str::to_owned),
+        })
+    }
+
+    pub(super) fn record(self) -> Result<TokenRecord, StoreError> {
+        let mut record = TokenRecord::new(self.grant.grant()?, time(self.created)).with_id(id(self.id)?);
         if let Some(last_used) = self.last_used {
             record = record.with_last_used(time(last_used));
         }

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, Row, params, types::Value};
 
 use crate::store::{
-    TokenFilter,
-    row::{TokenRow, number},
+    RecordId, SessionFilter, TokenFilter,
+    row::{GrantRow, TokenRow, number},
 };
 
 pub(super) fn insert(
@@ -18,12 +18,12 @@ pub(super) fn insert(
     );
     connection.prepare_cached(&insert)?.execute(params![
         row.id,
-        row.owner,
-        row.identity,
-        row.scopes,
-        row.label,
+        row.grant.owner,
+        row.grant.identity,
+        row.grant.scopes,
+        row.grant.label,
         row.created,
-        row.expires_at,
+        row.grant.expires_at,
         row.last_used,
         row.session_id,
         row.client_id,
@@ -35,12 +35,14 @@ pub(super) fn insert(
 pub(super) fn token_row(row: &Row<'_>) -> Result<TokenRow, rusqlite::Error> {
     Ok(TokenRow {
         id: row.get(0)?,
-        owner: row.get(1)?,
-        identity: row.get(2)?,
-        scopes: row.get(3)?,
-        label: row.get(4)?,
+        grant: GrantRow {
+            owner: row.get(1)?,
+            identity: row.get(2)?,
+            scopes: row.get(3)?,
+            label: row.get(4)?,
+            expires_at: row.get(6)?,
+        },
         created: row.get(5)?,
-        expires_at: row.get(6)?,
         last_used: row.get(7)?,
         session_id: row.get(8)?,
         client_id: row.get(9)?,
@@ -56,21 +58,51 @@ pub(super) fn sweep_tokens(connection: &Connection, now: i64) -> Result<(), rusq
 
 /// The conditions of a `WHERE`, and their values.
 pub(super) fn condition(which: &TokenFilter) -> (String, Vec<Value>) {
+    all_of([
+        ("id =", id(which.id)),
+        ("owner =", text(&which.owner)),
+        ("session_id =", text(&which.session_id)),
+        ("client_id =", text(&which.client_id)),
+    ])
+}
+
+/// As [`condition`], of sessions.
+pub(super) fn session_condition(which: &SessionFilter) -> (String, Vec<Value>) {
+    let credential = which.credential.map(|hash| Value::Blob(hash.as_bytes().to_vec()));
+    all_of([
+        ("id =", id(which.id)),
+        ("owner =", text(&which.owner)),
+        ("credential =", credential),
+        ("session_id =", text(&which.session_id)),
+        ("session_id <>", text(&which.other_than)),
+    ])
+}
+
+/// An id beyond what a row can have is nobody's.
+fn id(id: Option<RecordId>) -> Option<Value> {
+    id.map(|id| Value::Integer(number(id).unwrap_or(-1)))
+}
+
+fn text(text: &Option<String>) -> Option<Value> {
+    text.clone().map(Value::Text)
+}
+
+fn all_of<const N: usize>(conditions: [(&str, Option<Value>); N]) -> (String, Vec<Value>) {
     let (mut condition, mut values) = (String::new(), Vec::new());
-    // An id beyond what a row can have is nobody's.
-    let id = which.id.map(|id| Value::Integer(number(id).unwrap_or(-1)));
-    let text = |text: &Option<String>| text.clone().map(Value::Text);
-    for (column, value) in [
-        ("id", id),
-        ("owner", text(&which.owner)),
-        ("session_id", text(&which.session_id)),
-        ("client_id", text(&which.client_id)),
-    ] {
+    for (column, value) in conditions {
         if let Some(value) = value {
             values.push(value);
             let and = if condition.is_empty() { "" } else { " AND " };
-            condition.push_str(&format!("{and}{column} = ?{}", values.len()));
+            condition.push_str(&format!("{and}{column} ?{}", values.len()));
         }
     }
     (condition, values)
+}
+
+/// Removes at most `limit` sessions that have expired, and returns how many.
+pub(super) fn sweep_sessions(connection: &Connection, now: i64, limit: i64) -> Result<u64, rusqlite::Error> {
+    let sweep = "DELETE FROM portcullis_sessions WHERE hash IN
+                 (SELECT hash FROM portcullis_sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+    let removed = connection.prepare_cached(sweep)?.execute((now, limit))?;
+    Ok(removed as u64)
 }

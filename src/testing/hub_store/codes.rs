@@ -1,16 +1,19 @@
 //! What holds for codes, and for the tokens they are exchanged for.
 
 use super::{
-    super::token_store::{NOW, all, find, insert, new_hash, record},
-    asked::{END, begin, code, end, find_code, redeem},
+    super::{
+        session_store::{END, begin, end, session},
+        token_store::{NOW, all, find, insert, new_hash, record},
+    },
+    asked::{code, find_code, redeem},
 };
 use crate::{
     maybe_future::BoxFuture,
-    store::{CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, StoreErrorKind, TokenFilter},
+    store::{CodeRecord, CodeRedemption, HubStore, SessionFilter, StoreErrorKind, TokenFilter},
 };
 
 pub(super) async fn a_code_is_found_as_it_was_made(store: &dyn HubStore) {
-    begin(store, &LoginRecord::new("coder", "coding", NOW, END), None).await;
+    begin(store, &session("coder", "coding"), None).await;
     let bare = CodeRecord::new("c", "/callback", "coder", END);
     let full = CodeRecord::new("service-é'", "https://example.org/?a=%41", "coder", END)
         .with_code_challenge("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")
@@ -42,9 +45,9 @@ pub(super) async fn a_code_is_found_as_it_was_made(store: &dyn HubStore) {
 }
 
 pub(super) async fn no_code_is_made_where_nobody_is_logged_in(store: &dyn HubStore) {
-    begin(store, &LoginRecord::new("gone", "expired", NOW, END), None).await;
-    begin(store, &LoginRecord::new("gone", "ended", NOW, END), None).await;
-    end(store, LoginFilter::owner("gone").and_session("ended")).await;
+    begin(store, &session("gone", "expired"), None).await;
+    begin(store, &session("gone", "ended"), None).await;
+    end(store, SessionFilter::owner("gone").and_session("ended")).await;
     for session_id in ["never began", "expired", "ended"] {
         let (hash, code) = (
             new_hash(),
@@ -60,7 +63,7 @@ pub(super) async fn no_code_is_made_where_nobody_is_logged_in(store: &dyn HubSto
 }
 
 pub(super) async fn a_code_is_good_once_and_its_token_ends_at_the_second_try(store: &dyn HubStore) {
-    begin(store, &LoginRecord::new("redeemer", "redeeming", NOW, END), None).await;
+    begin(store, &session("redeemer", "redeeming"), None).await;
     let code = code(store, "redeeming").await;
     let (issued, first) = redeem(store, code, NOW).await;
     assert_eq!(issued, CodeRedemption::Issued, "a good code is redeemed");
@@ -142,14 +145,14 @@ pub(super) async fn of_many_who_redeem_a_code_one_gets_the_token(store: &dyn Hub
 pub(super) async fn a_logout_beside_an_exchange_leaves_no_token(store: &dyn HubStore) {
     for round in 0..64 {
         let session_id = format!("raced {round}");
-        begin(store, &LoginRecord::new("raced", &session_id, NOW, END), None).await;
+        begin(store, &session("raced", &session_id), None).await;
         let codes = [code(store, &session_id).await, code(store, &session_id).await];
         let late = [(); 4].map(|()| new_hash());
         let [first, second] = codes.map(|code| -> BoxFuture<()> {
             let redeemed = store.redeem_code(code, new_hash(), record("raced"));
             Box::pin(async move { redeemed.await.map(drop).expect("an answer") })
         });
-        let ended = store.revoke_logins(LoginFilter::owner("raced"));
+        let ended = store.end_sessions(SessionFilter::owner("raced"));
         let ended: BoxFuture<()> = Box::pin(async move { ended.await.map(drop).expect("an answer") });
         // Some are asked before the logout, and some after.
         let [one, two, three, four] = late.map(|late| -> BoxFuture<()> {

@@ -2,12 +2,14 @@
 
 mod asked;
 mod codes;
-mod logins;
+mod sessions;
 
+use super::session_store_conformance;
 use crate::store::HubStore;
 
-/// Holds a store against all that [`HubStore`] promises besides [`TokenStore`](crate::store::TokenStore): run it in a
-/// test, on a store that is new, beside [`token_store_conformance`](super::token_store_conformance).
+/// Tests a store for all that [`HubStore`] promises besides [`TokenStore`](crate::store::TokenStore), with
+/// [`session_store_conformance`]: run it in a test, on a store that is new, beside
+/// [`token_store_conformance`](super::token_store_conformance).
 ///
 /// # Panics
 ///
@@ -23,12 +25,10 @@ use crate::store::HubStore;
 /// # });
 /// ```
 pub async fn hub_store_conformance(store: &dyn HubStore) {
-    logins::a_login_is_found_as_it_began(store).await;
-    logins::a_second_login_of_the_same_is_refused(store).await;
-    logins::logins_are_listed(store).await;
-    logins::a_login_that_ends_takes_tokens_and_codes_with_it(store).await;
-    logins::a_new_session_takes_the_tokens_of_the_old_one(store).await;
-    logins::a_login_that_is_refused_replaces_nothing(store).await;
+    session_store_conformance(store).await;
+    sessions::a_session_that_ends_takes_tokens_and_codes_with_it(store).await;
+    sessions::a_new_session_takes_the_tokens_of_the_old_one(store).await;
+    sessions::a_session_that_is_refused_replaces_nothing(store).await;
     codes::a_code_is_found_as_it_was_made(store).await;
     codes::no_code_is_made_where_nobody_is_logged_in(store).await;
     codes::a_code_is_good_once_and_its_token_ends_at_the_second_try(store).await;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, time::Duration};
 use portcullis::{
     Grant, Identity, Token,
     clock::{Clock as _, SystemClock},
-    store::{CodeRecord, HubStore, LoginRecord, SqliteTokenStore, TokenStore},
+    store::{CodeRecord, HubStore, SessionRecord, SessionStore, SqliteTokenStore, TokenStore},
     token::{PresentedToken, TokenHash},
     verify::StoredTokens,
 };
@@ -25,9 +25,15 @@ async fn no_value_of_it_is_a_token_a_cookie_or_a_code() {
         .with_label("phone");
     let (token, _) = tokens.issue(grant).await.expect("issued");
     let (login, code) = (Token::generate(), Token::generate());
-    let record = LoginRecord::new("alice", "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");
+    let record = SessionRecord::new(
+        Grant::new(Identity::new("alice")),
+        "8ace623e786f454682aebac535bc5bf4",
+        now,
+        end,
+    )
+    .with_note("browser");
     store
-        .insert_login(login.hash(), record, None)
+        .insert_session(login.hash(), record, None)
         .await
         .expect("begun");
     let record = CodeRecord::new("service-grader", "/callback", "alice", end)
@@ -37,7 +43,7 @@ async fn no_value_of_it_is_a_token_a_cookie_or_a_code() {
 
     let dump = Connection::open(&path).expect("opened");
     let mut values = BTreeSet::new();
-    for table in ["store", "tokens", "logins", "codes"] {
+    for table in ["store", "tokens", "sessions", "codes"] {
         let mut rows = dump
             .prepare(&format!("SELECT * FROM portcullis_{table}"))
             .expect("a table");
@@ -83,7 +89,7 @@ async fn no_value_of_it_is_a_token_a_cookie_or_a_code() {
                 "{value:?} is no token"
             );
             assert_eq!(
-                store.find_login(hash).await.expect("an answer"),
+                store.find_session(hash).await.expect("an answer"),
                 None,
                 "{value:?} is no cookie"
             );

@@ -20,6 +20,8 @@ use portcullis::{
 async fn memory_keeps_what_a_store_promises() {
     let store = MemoryTokenStore::new();
     token_store_conformance(&store).await;
+    #[cfg(not(feature = "hub-server"))]
+    portcullis::testing::session_store_conformance(&store).await;
     #[cfg(feature = "hub-server")]
     portcullis::testing::hub_store_conformance(&store).await;
 }
@@ -30,6 +32,8 @@ async fn sqlite_keeps_what_a_store_promises() {
     let path = folder.path().join("tokens.sqlite");
     let store = SqliteTokenStore::open(&path).expect("a store");
     token_store_conformance(&store).await;
+    #[cfg(not(feature = "hub-server"))]
+    portcullis::testing::session_store_conformance(&store).await;
     #[cfg(feature = "hub-server")]
     portcullis::testing::hub_store_conformance(&store).await;
     drop(store);
@@ -103,8 +107,10 @@ async fn a_look_up_is_one_read_of_one_index() {
         ("tokens", "hash"),
         ("tokens", "owner"),
         ("tokens", "session_id"),
-        ("logins", "hash"),
-        ("logins", "session_id"),
+        ("sessions", "hash"),
+        ("sessions", "session_id"),
+        ("sessions", "owner"),
+        ("sessions", "credential"),
         ("codes", "hash"),
     ] {
         let explain = format!("EXPLAIN QUERY PLAN SELECT * FROM portcullis_{table} WHERE {column} = ?1");
@@ -115,6 +121,70 @@ async fn a_look_up_is_one_read_of_one_index() {
             plan.starts_with("SEARCH") && plan.contains(column),
             "{table}.{column}: {plan}"
         );
+    }
+}
+
+/// What is found in a full store when one more session begins.
+#[tokio::test]
+async fn a_full_store_in_memory_refuses_no_login_and_ends_what_is_needed_least() {
+    use portcullis::store::{SessionRecord, SessionStore, SessionTouch, TokenFilter};
+
+    let at = |second| UnixTime::from_secs(1_800_000_000 + second);
+    let end = at(100);
+    // What is done before the fourth session begins at second 10, and which of the first three are there after.
+    type Before = &'static [(usize, u64)];
+    let cases: [(&str, u64, Before, [bool; 3]); 4] = [
+        ("none was used again", 100, &[], [false, true, true]),
+        ("the first was used again", 100, &[(0, 5)], [true, false, true]),
+        (
+            "all but the last were",
+            100,
+            &[(0, 5), (1, 6)],
+            [true, true, false],
+        ),
+        ("the last has expired", 9, &[], [true, true, false]),
+    ];
+    for (case, last_ends, touched, there) in cases {
+        let store = MemoryTokenStore::new().max_sessions(3);
+        let hashes = [(); 4].map(|()| Token::generate().hash());
+        let begin = async |number: usize, now, end| {
+            let grant = Grant::new(Identity::new("me"));
+            let session = SessionRecord::new(grant.clone(), &format!("s{number}"), now, end);
+            store
+                .insert_session(hashes[number], session, None)
+                .await
+                .expect("begun");
+            let token = TokenRecord::new(grant, now).with_session(&format!("s{number}"));
+            store.issue(token).await.expect("issued");
+        };
+        for (number, ends) in [100, 100, last_ends].into_iter().enumerate() {
+            begin(number, at(number as u64), at(ends)).await;
+        }
+        for (number, second) in touched {
+            let touch = SessionTouch::new(at(*second), end);
+            assert!(
+                store
+                    .touch_session(hashes[*number], touch)
+                    .await
+                    .expect("touched"),
+                "{case}"
+            );
+        }
+        begin(3, at(10), end).await;
+        for (number, there) in there.into_iter().chain([true]).enumerate() {
+            let found = store.find_session(hashes[number]).await.expect("an answer");
+            assert_eq!(found.is_some(), there, "{case}: session {number}");
+            let tokens = store
+                .list(TokenFilter::session(&format!("s{number}")), at(10))
+                .await;
+            // A session that has expired is removed; its tokens have an end of their own.
+            let expired = number == 2 && last_ends == 9;
+            assert_eq!(
+                tokens.expect("a list").len(),
+                usize::from(there || expired),
+                "{case}: token {number}"
+            );
+        }
     }
 }
 

@@ -242,3 +242,100 @@ async fn a_key_of_ones_own_is_not_in_the_database() {
         assert!(memchr::memmem::find(&octets, secret).is_none());
     }
 }
+
+/// A file as version 1 made it, with all that it can hold.
+#[cfg(feature = "hub-server")]
+#[tokio::test]
+async fn a_database_of_version_1_is_brought_up_to_date_and_loses_nothing() {
+    use portcullis::{
+        Grant, Identity, Token,
+        clock::UnixTime,
+        store::{
+            CodeRecord, CodeRedemption, HubStore, SessionFilter, SessionRecord, SessionStore, TokenRecord,
+        },
+    };
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let (new, path) = (
+        folder.path().join("new.sqlite"),
+        folder.path().join("tokens.sqlite"),
+    );
+    let (now, end) = (
+        UnixTime::from_secs(1_800_000_000),
+        UnixTime::from_secs(1_900_000_000),
+    );
+    let grant = Grant::new(Identity::new("alice"));
+    let sessions = [("5e55", "Firefox on Linux"), ("5e56", "")].map(|(session_id, note)| {
+        let session = SessionRecord::new(grant.clone(), session_id, now, end).with_note(note);
+        (Token::generate().hash(), session)
+    });
+    let of_session = TokenRecord::new(grant.clone().with_scopes(["read"]), now).with_session("5e55");
+    let (code, code_hash) = (
+        CodeRecord::new("c", "/", "alice", end).with_session("5e55"),
+        Token::generate().hash(),
+    );
+    let store = SqliteTokenStore::open(&new).expect("a store");
+    for (hash, session) in &sessions {
+        store
+            .insert_session(*hash, session.clone(), None)
+            .await
+            .expect("begun");
+    }
+    let token = store.issue(of_session.clone()).await.expect("issued");
+    assert!(
+        store
+            .insert_code(code_hash, code.clone(), now)
+            .await
+            .expect("kept")
+    );
+    drop(store);
+    let old = Connection::open(&path).expect("opened");
+    old.execute_batch(include_str!("../../../src/store/sqlite/1.sql"))
+        .expect("made");
+    old.execute_batch(&format!(
+        "ATTACH '{}' AS new;
+         INSERT INTO portcullis_store SELECT one, 1, lookup_key, lookup_key_check FROM new.portcullis_store;
+         INSERT INTO portcullis_tokens SELECT * FROM new.portcullis_tokens;
+         INSERT INTO portcullis_codes SELECT * FROM new.portcullis_codes;
+         INSERT INTO portcullis_logins
+             SELECT id, hash, owner, session_id, created, expires_at, note FROM new.portcullis_sessions;",
+        new.display()
+    ))
+    .expect("filled");
+    drop(old);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its owner may");
+
+    for opened in ["first", "again"] {
+        let store = SqliteTokenStore::open(&path).expect("a store");
+        for (hash, session) in &sessions {
+            let found = store.find_session(*hash).await.expect("an answer");
+            assert_eq!(found.as_ref(), Some(session), "opened {opened}");
+        }
+        let found = store.find(token.hash()).await.expect("an answer");
+        assert_eq!(found.as_ref(), Some(&of_session), "opened {opened}");
+        let found = store.find_code(code_hash).await.expect("an answer");
+        assert_eq!(found.as_ref(), Some(&code), "opened {opened}");
+    }
+    let store = SqliteTokenStore::open(&path).expect("a store");
+    let redeemed = store
+        .redeem_code(code_hash, Token::generate().hash(), TokenRecord::new(grant, now))
+        .await;
+    assert_eq!(redeemed.expect("an answer"), CodeRedemption::Issued);
+    let ended = store
+        .end_sessions(SessionFilter::owner("alice").and_session("5e55"))
+        .await;
+    assert_eq!(ended.expect("ended"), 1);
+    assert!(
+        !is_there(&store, &token).await,
+        "its tokens end with a session of version 1"
+    );
+    let tables = Connection::open(&path).expect("opened");
+    let old: i64 = tables
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%logins%'",
+            [],
+            |row| row.get(0),
+        )
+        .expect("counted");
+    assert_eq!(old, 0, "nothing is left of the table of logins");
+}

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use portcullis::{
-    Keyring, RequestHead, Secret, Token,
+    Grant, Identity, Keyring, RequestHead, Secret, Token,
     authenticate::token_in_authorization,
     clock::UnixTime,
     cookies::{CookieName, CookieScope, SignedValueCodec},
@@ -12,7 +12,7 @@ use portcullis::{
     redirect::{NextUrl, RedirectPolicy},
     request::Scheme,
     request_policy::{CsrfBinding, CsrfMode, CsrfTokens, RequestCsrf, RequestKind, RequestPolicy},
-    store::{HubStore as _, LoginRecord},
+    store::{SessionRecord, SessionStore as _},
     token::PresentedToken,
 };
 use serde_json::{Value, json};
@@ -491,15 +491,15 @@ fn a_login_cookie_lets_in_whom_a_jupyterhub_lets_in() {
             wait(async {
                 let world = World::with_secret(text(case, "secret_hex"));
                 let value = PresentedToken::new(text(case, "cookie_id").as_bytes()).expect("an id");
-                let login = LoginRecord::new(
-                    "alice",
+                let login = SessionRecord::new(
+                    Grant::new(Identity::new("alice")),
                     "8ace623e786f454682aebac535bc5bf4",
                     NOW,
                     UnixTime::from_secs(u64::MAX / 4),
                 );
                 world
                     .store
-                    .insert_login(value.hash(), login, None)
+                    .insert_session(value.hash(), login, None)
                     .await
                     .expect("a login");
                 let cookie = format!(

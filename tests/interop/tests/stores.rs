@@ -14,8 +14,8 @@ use portcullis::{
     Grant, Identity, Token, TokenVerifier, Verification,
     clock::{Clock as _, SystemClock},
     store::{
-        CodeRecord, CodeRedemption, HubStore, LoginFilter, LoginRecord, PostgresTokenStore, SqliteTokenStore,
-        StoreErrorKind, TokenFilter, TokenRecord, TokenStore,
+        CodeRecord, CodeRedemption, HubStore, PostgresTokenStore, SessionFilter, SessionRecord, SessionStore,
+        SqliteTokenStore, StoreErrorKind, TokenFilter, TokenRecord, TokenStore,
     },
     testing::{hub_store_conformance, token_store_conformance},
     token::PresentedToken,
@@ -178,8 +178,8 @@ async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
         let now = SystemClock.now();
         let end = now.saturating_add(Duration::from_secs(60));
         let begin = async |session_id: &str| {
-            let login = LoginRecord::new("alice", session_id, now, end);
-            let begun = one.insert_login(Token::generate().hash(), login, None).await;
+            let login = SessionRecord::new(grant("alice"), session_id, now, end);
+            let begun = one.insert_session(Token::generate().hash(), login, None).await;
             begun.unwrap_or_else(|error| panic!("{level}: {error}"));
         };
         let code = |session_id: &str| CodeRecord::new("c", "/", "alice", end).with_session(session_id);
@@ -202,7 +202,7 @@ async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
         let inserted = tokio::spawn(one.insert_code(hash, code("5e55"), now));
         waits().await;
         let ended = other
-            .revoke_logins(LoginFilter::owner("alice").and_session("5e55"))
+            .end_sessions(SessionFilter::owner("alice").and_session("5e55"))
             .await;
         assert_eq!(ended.unwrap_or_else(|error| panic!("{level}: {error}")), 1);
         let inserted = inserted.await.expect("answered");
@@ -217,7 +217,7 @@ async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
         let redeemed = tokio::spawn(one.redeem_code(held, token, TokenRecord::new(grant("alice"), now)));
         waits().await;
         let ended = other
-            .revoke_logins(LoginFilter::owner("alice").and_session("held"))
+            .end_sessions(SessionFilter::owner("alice").and_session("held"))
             .await;
         assert_eq!(ended.unwrap_or_else(|error| panic!("{level}: {error}")), 1);
         let redeemed = redeemed.await.expect("answered");
@@ -350,9 +350,9 @@ async fn of_64_clients_on_two_nodes_one_gets_the_token_of_a_code() {
     let now = SystemClock.now();
     let end = now.saturating_add(Duration::from_secs(60));
     nodes[0]
-        .insert_login(
+        .insert_session(
             Token::generate().hash(),
-            LoginRecord::new("alice", "5e55", now, end),
+            SessionRecord::new(grant("alice"), "5e55", now, end),
             None,
         )
         .await
@@ -455,6 +455,80 @@ async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhil
     );
 }
 
+/// The tables as version 1 made them, with all that they can hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_version_1_is_brought_up_to_date_and_loses_nothing() {
+    let (server, config) = database("version1");
+    let (now, end) = (
+        SystemClock.now(),
+        SystemClock.now().saturating_add(Duration::from_secs(600)),
+    );
+    let sessions = [("5e55", "Firefox on Linux"), ("5e56", "")].map(|(session_id, note)| {
+        let session = SessionRecord::new(grant("alice"), session_id, now, end).with_note(note);
+        (Token::generate().hash(), session)
+    });
+    let of_session = TokenRecord::new(grant("alice").with_scopes(["read"]), now).with_session("5e55");
+    let code = CodeRecord::new("c", "/", "alice", end).with_session("5e55");
+    let code_hash = Token::generate().hash();
+    let store = connect(&config).await;
+    for (hash, session) in &sessions {
+        let begun = store.insert_session(*hash, session.clone(), None).await;
+        begun.expect("begun");
+    }
+    let token = store.issue(of_session.clone()).await.expect("issued");
+    assert!(
+        store
+            .insert_code(code_hash, code.clone(), now)
+            .await
+            .expect("kept")
+    );
+    drop(store);
+    server.sql(
+        "version1",
+        &format!(
+            "ALTER SCHEMA public RENAME TO newest; CREATE SCHEMA public; {}
+             INSERT INTO portcullis_store SELECT one, 1, lookup_key, lookup_key_check FROM newest.portcullis_store;
+             INSERT INTO portcullis_tokens SELECT * FROM newest.portcullis_tokens;
+             INSERT INTO portcullis_codes SELECT * FROM newest.portcullis_codes;
+             INSERT INTO portcullis_logins
+                 SELECT id, hash, owner, session_id, created, expires_at, note FROM newest.portcullis_sessions;
+             DROP SCHEMA newest CASCADE",
+            include_str!("../../../src/store/postgres/1.sql")
+        ),
+    );
+    // Nodes that start at once bring it up to date once.
+    let nodes: Vec<_> = (0..4)
+        .map(|_| {
+            let config = config.clone();
+            tokio::spawn(async move { connect(&config).await })
+        })
+        .collect();
+    for node in nodes {
+        let store = node.await.expect("connected");
+        for (hash, session) in &sessions {
+            let found = store.find_session(*hash).await.expect("an answer");
+            assert_eq!(found.as_ref(), Some(session));
+        }
+        let found = store.find(token.hash()).await.expect("an answer");
+        assert_eq!(found.as_ref(), Some(&of_session));
+        let found = store.find_code(code_hash).await.expect("an answer");
+        assert_eq!(found.as_ref(), Some(&code));
+    }
+    let store = connect(&config).await;
+    let ended = store
+        .end_sessions(SessionFilter::owner("alice").and_session("5e55"))
+        .await;
+    assert_eq!(ended.expect("ended"), 1);
+    assert_eq!(store.find(token.hash()).await.expect("an answer"), None);
+    let old = "SELECT count(*) FROM pg_class WHERE relname LIKE '%logins%'";
+    assert_eq!(
+        server.sql("version1", old).trim(),
+        "0",
+        "nothing is left of the table of logins"
+    );
+    hub_store_conformance(&store).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_a_dump_logs_in() {
     let (server, config) = database("dumped");
@@ -468,9 +542,10 @@ async fn nothing_in_a_dump_logs_in() {
         .await
         .expect("issued");
     let (login, code) = (Token::generate(), Token::generate());
-    let record = LoginRecord::new("alice", "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");
+    let record =
+        SessionRecord::new(grant("alice"), "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");
     store
-        .insert_login(login.hash(), record, None)
+        .insert_session(login.hash(), record, None)
         .await
         .expect("begun");
     let record =
@@ -481,7 +556,7 @@ async fn nothing_in_a_dump_logs_in() {
     for table in [
         "portcullis_store",
         "portcullis_tokens",
-        "portcullis_logins",
+        "portcullis_sessions",
         "portcullis_codes",
     ] {
         for row in server.sql("dumped", &format!("SELECT * FROM {table}")).lines() {
@@ -508,7 +583,7 @@ async fn nothing_in_a_dump_logs_in() {
                 "{value} is no token"
             );
             assert_eq!(
-                store.find_login(hash).await.expect("an answer"),
+                store.find_session(hash).await.expect("an answer"),
                 None,
                 "{value} is no cookie"
             );

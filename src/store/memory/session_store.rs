@@ -1,0 +1,119 @@
+//! Sessions in memory.
+
+use std::{collections::HashSet, future::ready, sync::Arc};
+
+use super::{error::duplicate, state::State, token_store::MemoryTokenStore};
+use crate::{
+    clock::UnixTime,
+    maybe_future::{BoxFuture, MaybeFuture},
+    store::{SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreError},
+    token::TokenHash,
+};
+
+/// So many expired sessions an insertion removes at most: more than it adds, so few are left for long.
+const SWEPT: usize = 4;
+
+impl SessionStore for MemoryTokenStore {
+    fn insert_session(
+        &self,
+        hash: TokenHash,
+        session: SessionRecord,
+        replaced: Option<String>,
+    ) -> BoxFuture<Result<(), StoreError>> {
+        let inserted = self.write().insert_session(hash, session, replaced.as_deref());
+        Box::pin(ready(inserted))
+    }
+
+    fn find_session(&self, hash: TokenHash) -> MaybeFuture<Result<Option<SessionRecord>, StoreError>> {
+        MaybeFuture::Ready(Ok(self.read().sessions.get(hash).cloned()))
+    }
+
+    fn touch_session(&self, hash: TokenHash, touch: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
+        let sessions = &mut self.write().sessions;
+        let found = sessions.get(hash);
+        let touched = found.is_some_and(|session| !session.has_expired(touch.last_used));
+        if touched && let Some(session) = sessions.remove(hash) {
+            sessions.insert(hash, session.touched(touch));
+        }
+        Box::pin(ready(Ok(touched)))
+    }
+
+    fn list_sessions(
+        &self,
+        which: SessionFilter,
+        now: UnixTime,
+    ) -> BoxFuture<Result<Vec<SessionRecord>, StoreError>> {
+        let state = self.read();
+        let selected = state.sessions.selected(&which).into_iter();
+        let mut sessions: Vec<_> = selected
+            .filter(|(_, session)| !session.has_expired(now))
+            .map(|(_, session)| session.clone())
+            .collect();
+        sessions.sort_by_key(|session| (session.created(), session.id()));
+        Box::pin(ready(Ok(sessions)))
+    }
+
+    fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
+        let mut state = self.write();
+        let selected = state.sessions.selected(&which).into_iter();
+        let hashes = selected.map(|(hash, _)| hash).collect();
+        Box::pin(ready(Ok(state.end_sessions(hashes))))
+    }
+
+    fn remove_expired_sessions(&self, now: UnixTime, limit: usize) -> BoxFuture<Result<u64, StoreError>> {
+        Box::pin(ready(Ok(self.write().sessions.remove_expired(now, limit))))
+    }
+}
+
+impl State {
+    fn insert_session(
+        &mut self,
+        hash: TokenHash,
+        session: SessionRecord,
+        replaced: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.sessions.remove_expired(session.created(), SWEPT);
+        let replaced = replaced.and_then(|session_id| self.sessions.place(session_id));
+        let mut same = self.sessions.same(hash, &session).into_iter().flatten();
+        if same.any(|place| Some(place) != replaced) {
+            return Err(duplicate("session"));
+        }
+        if let Some(replaced) = replaced.and_then(|place| self.sessions.remove(place)) {
+            self.replace(&replaced, &session);
+        }
+        while let Some(longest_unused) = self.sessions.to_evict() {
+            self.end_sessions(vec![longest_unused]);
+        }
+        self.sessions.insert(hash, session);
+        Ok(())
+    }
+
+    /// Moves the tokens of the owner from one session to the next; other tokens and codes of the first one end.
+    fn replace(&mut self, replaced: &SessionRecord, session: &SessionRecord) {
+        #[cfg(feature = "hub-server")]
+        self.codes.end(&HashSet::from([Arc::clone(&replaced.session_id)]));
+        let of_replaced = Some(replaced.session_id());
+        self.forget(|token| token.session_id() == of_replaced && token.owner() != session.owner());
+        for kept in self.tokens.values_mut() {
+            if kept.record.session_id() == of_replaced {
+                kept.record = kept.record.clone().with_session(session.session_id());
+            }
+        }
+    }
+
+    /// Ends the sessions with these hashes, with the codes and tokens made in them, and returns how many there were.
+    fn end_sessions(&mut self, hashes: Vec<TokenHash>) -> u64 {
+        let ended = hashes.into_iter().filter_map(|hash| self.sessions.remove(hash));
+        let ended: HashSet<Arc<str>> = ended.map(|session| session.session_id).collect();
+        if !ended.is_empty() {
+            #[cfg(feature = "hub-server")]
+            self.codes.end(&ended);
+            self.forget(|token| {
+                token
+                    .session_id()
+                    .is_some_and(|session_id| ended.contains(session_id))
+            });
+        }
+        ended.len() as u64
+    }
+}

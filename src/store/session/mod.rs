@@ -1,0 +1,17 @@
+//! Sessions that a server keeps: one row for each login.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `session_store` | [`SessionStore`], what a store of sessions can do |
+//! | `session_record` | [`SessionRecord`], what it keeps of one session; [`SessionTouch`], what a request changes in it |
+//! | `session_filter` | [`SessionFilter`], which sessions are listed or ended |
+
+mod session_filter;
+mod session_record;
+mod session_store;
+
+pub use self::{
+    session_filter::SessionFilter,
+    session_record::{SessionRecord, SessionTouch},
+    session_store::SessionStore,
+};

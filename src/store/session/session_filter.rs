@@ -1,0 +1,89 @@
+//! Which sessions are listed or ended.
+
+use super::SessionRecord;
+use crate::{store::RecordId, token::TokenHash};
+
+/// Selects sessions: those for which every condition holds.
+///
+/// There is always at least one condition, so a mistake does not end all sessions.
+///
+/// # Example
+///
+/// ```
+/// use portcullis::store::SessionFilter;
+///
+/// let all_of_alice = SessionFilter::owner("alice");
+/// let this_one = SessionFilter::owner("alice").and_session("8ace623e786f454682aebac535bc5bf4");
+/// let all_others = SessionFilter::owner("alice").and_not_session("8ace623e786f454682aebac535bc5bf4");
+/// # let id = portcullis::store::RecordId::random();
+/// let one_of_her_list = SessionFilter::owner("alice").and_id(id);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    pub(in crate::store) id: Option<RecordId>,
+    pub(in crate::store) owner: Option<String>,
+    pub(in crate::store) credential: Option<TokenHash>,
+    pub(in crate::store) session_id: Option<String>,
+    pub(in crate::store) other_than: Option<String>,
+}
+
+impl SessionFilter {
+    /// Selects the sessions of `owner`.
+    pub fn owner(owner: &str) -> Self {
+        Self {
+            owner: Some(owner.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Selects the session with this id, of any owner.
+    pub fn id(id: RecordId) -> Self {
+        Self::default().and_id(id)
+    }
+
+    /// Selects the sessions that came from the credential with this fingerprint, of any owner: see
+    /// [`SessionRecord::with_credential`].
+    pub fn credential(fingerprint: TokenHash) -> Self {
+        Self {
+            credential: Some(fingerprint),
+            ..Self::default()
+        }
+    }
+
+    /// Of these, selects the one with this id.
+    #[must_use]
+    pub fn and_id(self, id: RecordId) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
+    /// Of these, selects the one with this session id.
+    #[must_use]
+    pub fn and_session(self, session_id: &str) -> Self {
+        Self {
+            session_id: Some(session_id.to_owned()),
+            ..self
+        }
+    }
+
+    /// Of these, selects all but the one with this session id: to end all other sessions of a user in one step.
+    #[must_use]
+    pub fn and_not_session(self, session_id: &str) -> Self {
+        Self {
+            other_than: Some(session_id.to_owned()),
+            ..self
+        }
+    }
+
+    /// Returns whether the session of `record` is selected.
+    pub fn matches(&self, record: &SessionRecord) -> bool {
+        let same =
+            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+        self.id.is_none_or(|id| id == record.id())
+            && same(&self.owner, record.owner())
+            && self
+                .credential
+                .is_none_or(|wanted| record.credential() == Some(wanted))
+            && same(&self.session_id, record.session_id())
+            && self.other_than.as_deref() != Some(record.session_id())
+    }
+}

@@ -1,0 +1,192 @@
+//! Sessions in a file.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::Value};
+
+use super::{
+    statements::{session_condition, sweep_sessions},
+    token_store::SqliteTokenStore,
+};
+use crate::{
+    clock::UnixTime,
+    maybe_future::{BoxFuture, MaybeFuture},
+    store::{
+        SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreError,
+        row::{GrantRow, SessionRow, TouchRow, seconds},
+    },
+    token::TokenHash,
+};
+
+impl SessionStore for SqliteTokenStore {
+    fn insert_session(
+        &self,
+        hash: TokenHash,
+        session: SessionRecord,
+        replaced: Option<String>,
+    ) -> BoxFuture<Result<(), StoreError>> {
+        let place = self.key().hmac(hash);
+        match SessionRow::of(&session) {
+            Ok(session) => self.write(move |connection| {
+                sweep_sessions(connection, session.created, 4)?;
+                if let Some(replaced) = replaced {
+                    replace(connection, &replaced, &session)?;
+                }
+                insert(connection, place, &session)
+            }),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn find_session(&self, hash: TokenHash) -> MaybeFuture<Result<Option<SessionRecord>, StoreError>> {
+        let place = self.key().hmac(hash);
+        let found = self.read(move |connection| {
+            let columns = SessionRow::COLUMNS;
+            let find = format!("SELECT {columns} FROM portcullis_sessions WHERE hash = ?1");
+            connection
+                .prepare_cached(&find)?
+                .query_row([place], session_row)
+                .optional()
+        });
+        MaybeFuture::from_future(async move { found.await?.map(SessionRow::record).transpose() })
+    }
+
+    fn touch_session(&self, hash: TokenHash, touch: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
+        let place = self.key().hmac(hash);
+        match TouchRow::of(&touch) {
+            Ok(row) => self.write(move |connection| touch_row(connection, place, row)),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn list_sessions(
+        &self,
+        which: SessionFilter,
+        now: UnixTime,
+    ) -> BoxFuture<Result<Vec<SessionRecord>, StoreError>> {
+        let rows = self.read(move |connection| {
+            let (condition, mut values) = session_condition(&which);
+            values.push(Value::Integer(seconds(now)));
+            let (columns, last) = (SessionRow::COLUMNS, values.len());
+            let list = format!(
+                "SELECT {columns} FROM portcullis_sessions
+                 WHERE {condition} AND expires_at > ?{last} ORDER BY created, id"
+            );
+            let mut list = connection.prepare_cached(&list)?;
+            let rows = list.query_map(params_from_iter(values), session_row)?;
+            rows.collect::<Result<Vec<_>, _>>()
+        });
+        Box::pin(async move { rows.await?.into_iter().map(SessionRow::record).collect() })
+    }
+
+    fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
+        self.write(move |connection| {
+            let (condition, values) = session_condition(&which);
+            let end = format!("DELETE FROM portcullis_sessions WHERE {condition} RETURNING session_id");
+            let mut end = connection.prepare_cached(&end)?;
+            let ended = end.query_map(params_from_iter(values), |row| row.get::<_, String>(0))?;
+            let ended = ended.collect::<Result<Vec<_>, _>>()?;
+            for session_id in &ended {
+                let codes = "DELETE FROM portcullis_codes WHERE session_id = ?1";
+                connection.prepare_cached(codes)?.execute([session_id])?;
+                let tokens = "DELETE FROM portcullis_tokens WHERE session_id = ?1";
+                connection.prepare_cached(tokens)?.execute([session_id])?;
+            }
+            Ok(ended.len() as u64)
+        })
+    }
+
+    fn remove_expired_sessions(&self, now: UnixTime, limit: usize) -> BoxFuture<Result<u64, StoreError>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.write(move |connection| sweep_sessions(connection, seconds(now), limit))
+    }
+}
+
+/// Puts `session` in the place of another, if that one is there.
+fn replace(connection: &Connection, replaced: &str, session: &SessionRow) -> Result<(), rusqlite::Error> {
+    let end = "DELETE FROM portcullis_sessions WHERE session_id = ?1";
+    if connection.prepare_cached(end)?.execute([replaced])? == 0 {
+        return Ok(());
+    }
+    let codes = "DELETE FROM portcullis_codes WHERE session_id = ?1";
+    connection.prepare_cached(codes)?.execute([replaced])?;
+    let foreign = "DELETE FROM portcullis_tokens WHERE session_id = ?1 AND owner <> ?2";
+    connection
+        .prepare_cached(foreign)?
+        .execute((replaced, &session.grant.owner))?;
+    let own = "UPDATE portcullis_tokens SET session_id = ?2 WHERE session_id = ?1";
+    connection
+        .prepare_cached(own)?
+        .execute((replaced, &session.session_id))?;
+    Ok(())
+}
+
+fn insert(connection: &Connection, place: [u8; 32], session: &SessionRow) -> Result<(), rusqlite::Error> {
+    let columns = SessionRow::COLUMNS;
+    let insert = format!(
+        "INSERT INTO portcullis_sessions ({columns}, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+    );
+    connection.prepare_cached(&insert)?.execute(params![
+        session.id,
+        session.grant.owner,
+        session.grant.identity,
+        session.grant.scopes,
+        session.grant.label,
+        session.grant.expires_at,
+        session.session_id,
+        session.created,
+        session.last_used,
+        session.checked_at,
+        session.expires_at,
+        session.note,
+        session.address,
+        session.credential,
+        place,
+    ])?;
+    Ok(())
+}
+
+fn touch_row(connection: &Connection, place: [u8; 32], row: TouchRow) -> Result<bool, rusqlite::Error> {
+    let touch = "UPDATE portcullis_sessions SET last_used = max(last_used, ?2), expires_at = ?3
+                 WHERE hash = ?1 AND expires_at > ?2";
+    let touched = connection
+        .prepare_cached(touch)?
+        .execute((place, row.last_used, row.expires_at))?;
+    if touched == 0 {
+        return Ok(false);
+    }
+    if let Some((checked_at, grant)) = row.checked {
+        let check = "UPDATE portcullis_sessions SET checked_at = ?2, owner = ?3, identity = ?4, scopes = ?5, label = ?6,
+                     grant_expires_at = ?7 WHERE hash = ?1 AND checked_at <= ?2";
+        connection.prepare_cached(check)?.execute(params![
+            place,
+            checked_at,
+            grant.owner,
+            grant.identity,
+            grant.scopes,
+            grant.label,
+            grant.expires_at,
+        ])?;
+    }
+    Ok(true)
+}
+
+fn session_row(row: &Row<'_>) -> Result<SessionRow, rusqlite::Error> {
+    Ok(SessionRow {
+        id: row.get(0)?,
+        grant: GrantRow {
+            owner: row.get(1)?,
+            identity: row.get(2)?,
+            scopes: row.get(3)?,
+            label: row.get(4)?,
+            expires_at: row.get(5)?,
+        },
+        session_id: row.get(6)?,
+        created: row.get(7)?,
+        last_used: row.get(8)?,
+        checked_at: row.get(9)?,
+        expires_at: row.get(10)?,
+        note: row.get(11)?,
+        address: row.get(12)?,
+        credential: row.get(13)?,
+    })
+}
