@@ -5,6 +5,7 @@
 //! | takes [`Session`] | is called for somebody known only |
 //! | takes `Option<Session>` | is called for strangers too, where the route lets them pass |
 //! | `session.require_scope("write")?` | goes on for holders of the scope; [`Denial`] is a response |
+//! | takes [`CsrfForm`] | reads a form, checks its hidden `_xsrf` field and hands the session over; for routes with [`csrf_in_form`] |
 //! | gives [`SetCookies`] beside its answer | sets cookies, as by `AuthLayer::login` |
 //!
 //! 1. A session in the request's extensions is handed over.
@@ -54,107 +55,24 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`csrf_in_form`]: crate::AuthLayer::csrf_in_form
 //! [`AuthLayer::require_scope`]: crate::AuthLayer::require_scope
 //! [`public_paths`]: crate::AuthLayer::public_paths
 //! [`optional`]: crate::AuthLayer::optional
 //! [`peer_extractor`]: crate::AuthLayerBuilder::peer_extractor
 
-use std::{convert::Infallible, error::Error, fmt};
+use std::convert::Infallible;
 
-use axum_core::{
-    body::Body,
-    extract::{FromRequestParts, OptionalFromRequestParts},
-    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
+use axum_core::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
+
+pub use self::{
+    csrf_form::{CsrfForm, CsrfFormRejection},
+    session::SessionRejection,
 };
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use crate::{cookies::SetCookies, denial::Denial, request::head::RequestHead};
 
-use crate::{
-    cookies::SetCookies, denial::Denial, middleware::unauthenticated::UnauthenticatedRequest,
-    request::head::RequestHead, session::Session,
-};
-
-/// Why a handler that takes a [`Session`] was not called.
-///
-/// As a response: what the gate answers to strangers, or 500 with the remedy.
-#[derive(Debug)]
-pub struct SessionRejection(Kind);
-
-#[derive(Debug)]
-enum Kind {
-    MissingLayer,
-    Unauthenticated(Box<http::Response<Bytes>>),
-}
-
-impl SessionRejection {
-    /// Whether the request passed no gate on its way: a mistake of whoever put the routes together.
-    pub fn is_missing_layer(&self) -> bool {
-        matches!(self.0, Kind::MissingLayer)
-    }
-}
-
-/// Fixed, so that it cannot tell anything of the request or of the server.
-const REMEDY: &str = "this handler takes a Session, and no AuthLayer has handed one over: add .layer(auth) after \
-                      the route (a layer wraps what is there when it is added), without `without_session_extension`()";
-
-impl fmt::Display for SessionRejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::MissingLayer => f.write_str(REMEDY),
-            Kind::Unauthenticated(_) => f.write_str("expected a login, found none"),
-        }
-    }
-}
-
-impl Error for SessionRejection {}
-
-impl IntoResponse for SessionRejection {
-    fn into_response(self) -> Response {
-        match self.0 {
-            Kind::MissingLayer => {
-                let fields = [
-                    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-                    (
-                        header::X_CONTENT_TYPE_OPTIONS,
-                        HeaderValue::from_static("nosniff"),
-                    ),
-                ];
-                (StatusCode::INTERNAL_SERVER_ERROR, fields, REMEDY).into_response()
-            }
-            Kind::Unauthenticated(answer) => answer.map(Body::from),
-        }
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Session {
-    type Rejection = SessionRejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-        if let Some(session) = Self::from_extensions(&parts.extensions) {
-            return Ok(session.clone());
-        }
-        Err(SessionRejection(
-            match parts.extensions.get::<UnauthenticatedRequest>() {
-                Some(stranger) => {
-                    Kind::Unauthenticated(Box::new(stranger.denial_response(RequestHead::from_parts(parts))))
-                }
-                None => Kind::MissingLayer,
-            },
-        ))
-    }
-}
-
-impl<S: Sync> OptionalFromRequestParts<S> for Session {
-    type Rejection = SessionRejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionRejection> {
-        let session = Self::from_extensions(&parts.extensions).cloned();
-        if session.is_none() && parts.extensions.get::<UnauthenticatedRequest>().is_none() {
-            return Err(SessionRejection(Kind::MissingLayer));
-        }
-        Ok(session)
-    }
-}
+mod csrf_form;
+mod session;
 
 /// Told as to a program: JSON, with the challenge of the layer in front of the handler. [`Denial::into_response`] with
 /// the request's head tells each client in its own way.

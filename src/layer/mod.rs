@@ -259,7 +259,8 @@ impl AuthLayer {
     /// bound to the login, else it is one from before the login.
     ///
     /// In the query of the form's action (`action="/rename?_xsrf=…"`) the gate finds it by itself. In a field of that name,
-    /// which is in the body that the gate leaves alone, [`verify_csrf`](Self::verify_csrf) is the handler's to call.
+    /// which is in the body that the gate leaves alone, a route with `csrf_in_form` checks it by the extractor
+    /// `extract::CsrfForm` (feature `axum`); on open paths the handler calls [`verify_csrf`](Self::verify_csrf).
     ///
     /// # Errors
     ///
@@ -340,6 +341,37 @@ impl AuthLayer {
     #[must_use]
     pub fn require_scope(&self, scope: &str) -> Self {
         self.with(|route| route.require_scope(scope))
+    }
+
+    /// The same layer, for axum routes whose forms hold the `_xsrf` value in a hidden field: feature `axum`.
+    ///
+    /// The middleware reads no bodies. Where a request with the login cookie brings a form
+    /// (`application/x-www-form-urlencoded`), it checks Fetch Metadata and Origin, as everywhere, and leaves `_xsrf` to
+    /// [`CsrfForm`](crate::extract::CsrfForm), which the handler takes. Until that has checked the form, the request has no session: a handler that
+    /// takes [`Session`] instead answers 500 and says so. All other requests are checked as everywhere.
+    ///
+    /// # Security
+    ///
+    /// A handler on such a route that takes neither runs for a form without `_xsrf`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use axum::{Router, routing::post};
+    /// use portcullis::{AuthLayer, Token, extract::CsrfForm};
+    ///
+    /// async fn rename(form: CsrfForm) -> String {
+    ///     format!("{} is now {}", form.session().identity().username(), form.field("name").unwrap_or("nameless"))
+    /// }
+    ///
+    /// let auth = AuthLayer::builder().token(Token::generate()).build()?;
+    /// let app: Router = Router::new().route("/rename", post(rename)).layer(auth.csrf_in_form());
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    #[cfg(feature = "axum")]
+    #[must_use]
+    pub fn csrf_in_form(&self) -> Self {
+        self.with(RouteAuth::csrf_in_form)
     }
 
     /// The same gate, with paths that nobody is asked on.

@@ -21,7 +21,7 @@ use crate::{
     },
     redirect::{NextUrl, RedirectPolicy},
     request::{head::RequestHead, page_request::is_page_request, query::Query},
-    request_policy::EffectiveTarget,
+    request_policy::{EffectiveTarget, RequestKind},
     session::{AuthMethod, Session},
 };
 
@@ -191,8 +191,13 @@ impl RouteAuth {
     ) -> Result<(), Denial> {
         if session.auth_method().is_ambient() {
             let gate = &*self.state;
-            gate.xsrf_cookie
-                .check(&gate.guards, target, *head, session, None)?;
+            if self.defers_csrf(session, *head) {
+                gate.guards
+                    .check_cross_site(target, *head, RequestKind::Unsafe, None)?;
+            } else {
+                gate.xsrf_cookie
+                    .check(&gate.guards, target, *head, session, None)?;
+            }
         }
         self.check_scopes(session, head)
     }

@@ -31,6 +31,7 @@ use crate::{
         page_request::{is_htmx, is_page_request, is_posted_form},
         percent,
     },
+    request_policy::XSRF_MISSING,
 };
 
 /// A response of the gate's own.
@@ -218,7 +219,12 @@ impl ErrorResponder {
                 Bytes::from_static(plain_json(denial.reason()).as_bytes())
             }
             StyleKind::Plain => {
-                let (message, reason) = (json_string(&denial.to_string()), denial.reason());
+                let hint = if denial.detail() == XSRF_MISSING {
+                    XSRF_HINT
+                } else {
+                    ""
+                };
+                let (message, reason) = (json_string(&format!("{denial}{hint}")), denial.reason());
                 Bytes::from(format!("{{\"message\":{message},\"reason\":\"{reason}\"}}"))
             }
             StyleKind::Jupyter => jupyter_json(denial),
@@ -229,6 +235,10 @@ impl ErrorResponder {
 /// Marks an answer that a handler made of a [`Denial`]: the handler does not know the challenge of the layer.
 #[derive(Clone)]
 struct HandlerDenial(Denial);
+
+/// Where `_xsrf` is read. Jupyter's clients know the text before it, so it is for the standard style alone.
+const XSRF_HINT: &str = ": expected it in the query, in the header X-XSRFToken, or in a form field on a route with \
+                         `csrf_in_form`";
 
 /// The answer with the denial in its extensions.
 fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes> {

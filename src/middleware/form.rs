@@ -17,6 +17,11 @@ impl UrlEncodedForm {
     /// The form that `body` holds, or `None` if it is none: a malformed escape, text that is not UTF-8, too many
     /// fields.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
+        Self::parse_at_most(Self::MAX_FIELDS, body)
+    }
+
+    /// As [`UrlEncodedForm::parse`], with another limit on the fields.
+    pub(crate) fn parse_at_most(limit: usize, body: &[u8]) -> Option<Self> {
         let mut fields = Vec::new();
         for pair in body.split(|octet| *octet == b'&').filter(|pair| !pair.is_empty()) {
             let (name, value) = match memchr::memchr(b'=', pair) {
@@ -26,7 +31,7 @@ impl UrlEncodedForm {
             let name = percent::form_decoded(name).collect::<Option<Vec<u8>>>()?;
             let value = Secret::from(percent::form_decoded(value).collect::<Option<Vec<u8>>>()?);
             value.expose_str()?;
-            if fields.len() == Self::MAX_FIELDS {
+            if fields.len() == limit {
                 return None;
             }
             fields.push((String::from_utf8(name).ok()?.into(), value));
@@ -44,6 +49,13 @@ impl UrlEncodedForm {
             (Some((_, value)), None) => Some(value),
             _ => None,
         }
+    }
+
+    /// All fields, in their order.
+    #[cfg(feature = "axum")]
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter();
+        pairs.filter_map(|(name, value)| Some((&**name, value.expose_str()?)))
     }
 
     /// The texts of all fields `name`, in their order.

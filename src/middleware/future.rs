@@ -60,7 +60,7 @@ where
     pub(super) fn new(step: Step, route: &Arc<RouteAuth>, mut request: Request<Q>, inner: &mut S) -> Self {
         let state = match step {
             Step::Admit(session, afterwards) => {
-                route.insert_session(session, request.extensions_mut());
+                route.insert_session(session, &mut request);
                 State::Inner {
                     future: inner.call(request),
                     afterwards,
@@ -142,7 +142,8 @@ where
             let mut held = held;
             match held.route.resume(outcome, &held.route.head(&held.request)) {
                 Step::Admit(session, afterwards) => {
-                    held.route.insert_session(session, held.request.extensions_mut());
+                    let PendingRequest { request, route, .. } = &mut *held;
+                    route.insert_session(session, request);
                     let held = Some(held);
                     state.set(State::Admitted { held, afterwards });
                 }

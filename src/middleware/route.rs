@@ -9,13 +9,18 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{Extensions, Request};
+use http::Request;
 
 use crate::{
     clock::Clock,
-    middleware::{endpoint::Endpoints, state::AuthState, unauthenticated::UnauthenticatedRequest},
-    request::{base_url::BaseUrl, head::RequestHead},
-    session::Session,
+    middleware::{
+        endpoint::Endpoints,
+        state::AuthState,
+        unauthenticated::{UnauthenticatedRequest, UncheckedForm},
+    },
+    request::{base_url::BaseUrl, head::RequestHead, page_request::is_urlencoded},
+    request_policy::RequestKind,
+    session::{AuthMethod, Session},
 };
 
 /// The gate as one set of routes has it: shared state, and what is asked there.
@@ -28,6 +33,8 @@ pub(crate) struct RouteAuth {
     /// Shared with the denials that name them.
     pub(super) scopes: Arc<[Box<str>]>,
     pub(super) public_paths: Box<[Box<str>]>,
+    /// Whether the handler reads the form that holds the `_xsrf` value.
+    pub(super) csrf_in_form: bool,
 }
 
 impl RouteAuth {
@@ -38,7 +45,24 @@ impl RouteAuth {
             optional: false,
             scopes: Arc::default(),
             public_paths: Box::default(),
+            csrf_in_form: false,
         }
+    }
+
+    #[cfg(feature = "axum")]
+    pub(crate) fn csrf_in_form(&self) -> Self {
+        Self {
+            csrf_in_form: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the `_xsrf` value of a request in `session` is checked once the handler has read its form.
+    pub(super) fn defers_csrf(&self, session: &Session, head: RequestHead<'_>) -> bool {
+        self.csrf_in_form
+            && session.auth_method() == AuthMethod::Cookie
+            && RequestKind::from_head(head) == RequestKind::Unsafe
+            && is_urlencoded(head)
     }
 
     pub(crate) fn optional(&self) -> Self {
@@ -84,13 +108,21 @@ impl RouteAuth {
         self.state.login_cookie.is_some()
     }
 
-    /// Leaves the session for the service, or the mark of an anonymous request.
+    /// Leaves the session for the service, or the mark of an anonymous request or of an unchecked form.
     #[inline]
-    pub(crate) fn insert_session(&self, session: Option<Session>, extensions: &mut Extensions) {
+    pub(crate) fn insert_session<B>(&self, session: Option<Session>, request: &mut Request<B>) {
         if self.state.skip_session_extension {
             return;
         }
+        let unchecked = session
+            .as_ref()
+            .is_some_and(|session| self.defers_csrf(session, self.head(request)));
+        let extensions = request.extensions_mut();
         match session {
+            Some(session) if unchecked => {
+                extensions.remove::<Session>();
+                extensions.insert(UncheckedForm::new(&self.state, session));
+            }
             Some(session) => {
                 extensions.insert(session);
             }

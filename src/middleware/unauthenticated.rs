@@ -1,4 +1,4 @@
-//! Somebody who was let through without being known.
+//! Marks of requests that were admitted without a session: anonymous ones, and those whose form is not checked yet.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use crate::{
     denial::{Denial, Reason},
     middleware::state::AuthState,
     request::head::RequestHead,
+    session::Session,
 };
 
 /// The mark of a request that a gate let through without a session: on an open path, or where a login is
@@ -33,5 +34,50 @@ impl UnauthenticatedRequest {
             self.0.log_denied(denial.reason(), head, &target);
         }
         self.0.error_responder.refuse(denial, head)
+    }
+}
+
+/// The mark of a request that has a session, and whose `_xsrf` value is in a form that the handler reads. Until that is
+/// checked, the session is not among the request's extensions.
+#[derive(Clone)]
+#[cfg_attr(
+    not(feature = "axum"),
+    expect(dead_code, reason = "it is an extractor that checks the form")
+)]
+pub(crate) struct UncheckedForm {
+    gate: Arc<AuthState>,
+    session: Session,
+}
+
+impl UncheckedForm {
+    pub(crate) fn new(gate: &Arc<AuthState>, session: Session) -> Self {
+        let gate = Arc::clone(gate);
+        Self { gate, session }
+    }
+}
+
+#[cfg(feature = "axum")]
+impl UncheckedForm {
+    /// How long the body may take to arrive.
+    pub(crate) fn timeout(&self) -> std::time::Duration {
+        self.gate.form_timeout
+    }
+
+    /// The session, if a page of this server sent the form with this `_xsrf` field; else the answer.
+    pub(crate) fn check(self, head: RequestHead<'_>, field: &str) -> Result<Session, Box<Response<Bytes>>> {
+        let Self { gate, session } = self;
+        let head = gate.original_uri.of(head);
+        let checked = gate.guards.check_target(head).and_then(|target| {
+            gate.xsrf_cookie
+                .check(&gate.guards, &target, head, &session, Some(field))
+        });
+        match checked {
+            Ok(()) => Ok(session),
+            Err(denial) => {
+                let target = gate.guards.check_target(head).ok();
+                gate.report_refusal(denial.reason(), Some(&session), head, target.as_ref());
+                Err(Box::new(gate.error_responder.refuse(denial, head)))
+            }
+        }
     }
 }

@@ -129,3 +129,4 @@ pub use policy::{CsrfMode, PeerExtractor, RequestPolicy};
 pub use target::EffectiveTarget;
 pub use trusted_proxies::TrustedProxies;
 pub use violation::PolicyRule;
+pub(crate) use violation::XSRF_MISSING;

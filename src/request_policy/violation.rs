@@ -111,10 +111,13 @@ impl PolicyViolation {
             Self::MissingOrigin => "nothing shows that a page of this server caused the request",
             Self::CsrfFormat => "'_xsrf' argument has invalid format",
             Self::XsrfMismatch => "XSRF cookie does not match POST argument",
-            Self::XsrfMissing => "'_xsrf' argument missing from POST",
+            Self::XsrfMissing => XSRF_MISSING,
         }
     }
 }
+
+/// The detail of a denial for a missing `_xsrf`.
+pub(crate) const XSRF_MISSING: &str = "'_xsrf' argument missing from POST";
 
 impl From<PolicyViolation> for Denial {
     #[cold]

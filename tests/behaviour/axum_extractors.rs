@@ -346,3 +346,126 @@ async fn a_login_of_ones_own_sets_its_cookies_beside_those_of_others() {
         "{lines:?}"
     );
 }
+
+#[tokio::test]
+async fn a_hidden_xsrf_field_is_checked_by_the_extractor_before_the_session_is_handed_over() {
+    use portcullis::extract::CsrfForm;
+
+    async fn rename(form: CsrfForm) -> String {
+        assert!(!form.session().identity().username().is_empty());
+        form.field("name").unwrap_or("none").to_owned()
+    }
+    let auth = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .build()
+        .expect("a layer");
+    let app = Router::new()
+        .route("/rename", post(rename))
+        .route("/session", post(name))
+        .layer(auth.csrf_in_form());
+    let guarded = Router::new().route("/rename", post(rename)).layer(auth.clone());
+    let login = crate::common::send(&auth, request(&format!("GET /?token={TOKEN}"))).await;
+    let (cookie, xsrf) = (login.cookie("username-"), login.cookie("_xsrf="));
+    let value = xsrf.strip_prefix("_xsrf=").expect("a value");
+    let (good, bad) = (
+        format!("name=x+y&_xsrf={value}"),
+        "name=x+y&_xsrf=wrong".to_owned(),
+    );
+    let none = "name=x+y".to_owned();
+    let large = format!("{good}&more={}", "y".repeat(3_000_000));
+    let (here, there) = ("origin: http://localhost", "origin: https://evil.example");
+    let form = "content-type: application/x-www-form-urlencoded";
+    for (what, app, path, fields, body, status, text) in [
+        (
+            "the value in the form",
+            &app,
+            "/rename",
+            format!("{form}\n{here}"),
+            &good,
+            200,
+            "x y",
+        ),
+        (
+            "another value",
+            &app,
+            "/rename",
+            format!("{form}\n{here}"),
+            &bad,
+            403,
+            "_xsrf",
+        ),
+        (
+            "no value",
+            &app,
+            "/rename",
+            format!("{form}\n{here}"),
+            &none,
+            403,
+            "X-XSRFToken",
+        ),
+        (
+            "another site",
+            &app,
+            "/rename",
+            format!("{form}\n{there}"),
+            &good,
+            403,
+            "Origin",
+        ),
+        (
+            "the value in the header",
+            &app,
+            "/rename",
+            format!("{form}\n{here}\nx-xsrftoken: {value}"),
+            &none,
+            200,
+            "x y",
+        ),
+        (
+            "too large",
+            &app,
+            "/rename",
+            format!("{form}\n{here}"),
+            &large,
+            413,
+            "",
+        ),
+        (
+            "no form",
+            &app,
+            "/rename",
+            format!("content-type: text/plain\n{here}"),
+            &good,
+            403,
+            "csrf_in_form",
+        ),
+        (
+            "a handler that takes the session",
+            &app,
+            "/session",
+            format!("{form}\n{here}"),
+            &good,
+            500,
+            "CsrfForm",
+        ),
+        (
+            "a route that does not read forms",
+            &guarded,
+            "/rename",
+            format!("{form}\n{here}"),
+            &good,
+            403,
+            "in the query",
+        ),
+    ] {
+        let lines = format!("POST {path}\ncookie: {cookie}; {xsrf}\n{fields}");
+        let answer = ask(app, request(&lines).map(|_| Body::from(body.clone()))).await;
+        assert_eq!(answer.status.as_u16(), status, "{what}: {}", answer.text);
+        assert!(answer.text.contains(text), "{what}: {}", answer.text);
+    }
+    // A token in the header is no credential that a browser attaches.
+    let lines = format!("POST /rename\nauthorization: Bearer {TOKEN}\n{form}");
+    let answer = ask(&app, request(&lines).map(|_| Body::from("name=x"))).await;
+    assert_eq!((answer.status.as_u16(), &*answer.text), (200, "x"));
+    assert_eq!(send(&app, &format!("POST /rename\n{form}")).await.status, 401);
+}
