@@ -55,6 +55,7 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`Session`]: crate::Session
 //! [`csrf_in_form`]: crate::AuthLayer::csrf_in_form
 //! [`AuthLayer::require_scope`]: crate::AuthLayer::require_scope
 //! [`public_paths`]: crate::AuthLayer::public_paths
