@@ -426,7 +426,8 @@ impl AuthLayer {
     /// `Later` clones the head; the service that this layer makes does not.
     pub fn decide(&self, head: RequestHead<'_>) -> MaybeFuture<Decision> {
         let head = self.head(head);
-        Decision::of(self.route.decide(&head), &self.route, &head)
+        let route = self.route.checking_all();
+        Decision::of(route.decide(&head), &route, &head)
     }
 
     /// Who sent a request with this head, for a handler that answers by itself.
@@ -438,7 +439,7 @@ impl AuthLayer {
     ///
     /// The denial to answer with.
     pub fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Result<Session, Denial>> {
-        self.route.check(&self.head(head))
+        self.route.checking_all().check(&self.head(head))
     }
 
     /// Returns the layer's own pages as a service: what a router mounts where the layer itself is not asked.

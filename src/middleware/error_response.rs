@@ -133,8 +133,10 @@ impl ErrorResponder {
     /// Whether this is a request for the login page from which something in front of the layer has removed the base: a
     /// redirect to the login would come back as the same request.
     fn is_login_without_base(&self, login: &str, head: RequestHead<'_>) -> bool {
-        let path = head.uri().path();
-        path != login && self.base_url.join(path) == login
+        let (path, query) = (head.uri().path(), head.uri().query());
+        path != login
+            && self.base_url.join(path) == login
+            && query.is_some_and(|query| query.starts_with("next="))
     }
 
     fn unreachable_login(&self) -> Response<Bytes> {

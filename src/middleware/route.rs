@@ -57,9 +57,21 @@ impl RouteAuth {
         }
     }
 
+    /// The same rules for a caller that gets the session itself: no extractor comes after it, so nothing is checked later.
+    pub(crate) fn checking_all(self: &Arc<Self>) -> Arc<Self> {
+        if !self.csrf_in_form {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            csrf_in_form: false,
+            ..(**self).clone()
+        })
+    }
+
     /// Whether the `_xsrf` value of a request in `session` is checked once the handler has read its form.
     pub(super) fn defers_csrf(&self, session: &Session, head: RequestHead<'_>) -> bool {
         self.csrf_in_form
+            && !self.state.skip_session_extension
             && session.auth_method() == AuthMethod::Cookie
             && RequestKind::from_head(head) == RequestKind::Unsafe
             && is_urlencoded(head)

@@ -469,3 +469,34 @@ async fn a_hidden_xsrf_field_is_checked_by_the_extractor_before_the_session_is_h
     assert_eq!((answer.status.as_u16(), &*answer.text), (200, "x"));
     assert_eq!(send(&app, &format!("POST /rename\n{form}")).await.status, 401);
 }
+
+#[tokio::test]
+async fn without_an_extractor_after_it_a_layer_with_csrf_in_form_checks_every_form_itself() {
+    let builder = || AuthLayer::builder().token(TOKEN.parse().expect("a token"));
+    let auth = builder().build().expect("a layer").csrf_in_form();
+    let login = crate::common::send(&auth, request(&format!("GET /?token={TOKEN}"))).await;
+    let form = request(&format!(
+        "POST /rename\norigin: http://localhost\ncookie: {}\ncontent-type: application/x-www-form-urlencoded",
+        login.cookie("username-")
+    ));
+    let head = RequestHead::new(&form);
+    let denial = auth.authenticate(head).await.expect_err("no _xsrf");
+    assert_eq!(denial.reason(), Reason::CrossSite);
+    assert!(matches!(
+        auth.decide(head).await,
+        portcullis::middleware::Decision::Respond(_)
+    ));
+
+    let silent = builder()
+        .without_session_extension()
+        .build()
+        .expect("a layer")
+        .csrf_in_form();
+    let login = crate::common::send(&silent, request(&format!("GET /?token={TOKEN}"))).await;
+    let form = format!(
+        "POST /rename\norigin: http://localhost\ncookie: {}\ncontent-type: application/x-www-form-urlencoded",
+        login.cookie("username-")
+    );
+    let answer = crate::common::send(&silent, request(&form)).await;
+    assert_eq!(answer.status, 403);
+}
