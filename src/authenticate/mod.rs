@@ -3,7 +3,7 @@
 //! # The chain rule
 //!
 //! Authenticators are asked in order. `Absent` asks the next; the first `Authenticated` wins; a `Rejected` is
-//! remembered and told only if nobody accepts (one with [`Reason::UnsupportedToken`] only if there is no other);
+//! remembered and reported only if no authenticator accepts (one with [`Reason::UnsupportedToken`] only if there is no other);
 //! `Malformed` and `Unavailable` stop. When an answer is to come
 //! `Later`, the rest of the chain is asked at once and its word kept (a future cannot hold the head); if the
 //! awaited answer is `Absent` or `Rejected`, the kept word counts.

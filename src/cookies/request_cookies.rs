@@ -60,13 +60,13 @@ enum Lines<'a> {
 }
 
 impl<'a> RequestCookies<'a> {
-    /// The most octets that are read, over all fields, login cookies not counted.
+    /// The most bytes that are read, over all fields, login cookies not counted.
     pub const MAX_BYTES: usize = 16_384;
 
     /// The most pieces between semicolons that are read, blank ones and login cookies not counted.
     pub const MAX_COOKIES: usize = 256;
 
-    /// The most octets that are read, over all fields, login cookies counted. A browser keeps some 180 cookies for a host.
+    /// The most bytes that are read, over all fields, login cookies counted. A browser keeps some 180 cookies for a host.
     const MAX_TOTAL: usize = 128 * 1024;
 
     /// The most different values of one name among which [`RequestCookies::distinct_values`] looks.

@@ -18,7 +18,7 @@ use crate::{
 
 /// Why a handler that takes a [`Session`] was not called.
 ///
-/// As a response: what the gate answers to strangers, or 500 with the remedy.
+/// As a response: what the layer answers to a request without a session, or 500 with the remedy.
 #[derive(Debug)]
 pub struct SessionRejection(Kind);
 
@@ -30,7 +30,7 @@ enum Kind {
 }
 
 impl SessionRejection {
-    /// Whether the request passed no gate on its way: a mistake of whoever put the routes together.
+    /// Whether no layer handled the request: a mistake in how the routes were put together.
     pub fn is_missing_layer(&self) -> bool {
         matches!(self.0, Kind::MissingLayer)
     }

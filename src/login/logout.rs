@@ -25,8 +25,9 @@ use crate::{
     maybe_future::MaybeFuture,
     middleware::{
         cookies::is_https,
+        denial_page::{REMOVE_COOKIES, with_cookie_removal},
         endpoint::{Endpoint, EndpointRequest},
-        error_response::{FullResponse, REMOVE_COOKIES, page_response, redirect, with_cookie_removal},
+        error_response::{FullResponse, page_response, redirect},
         form::UrlEncodedForm,
     },
 };

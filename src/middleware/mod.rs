@@ -24,6 +24,7 @@ pub(crate) mod cookies;
 mod csrf_token;
 pub(crate) mod decide;
 mod decision;
+pub(crate) mod denial_page;
 pub(crate) mod endpoint;
 pub(crate) mod error_response;
 pub(crate) mod external_login;

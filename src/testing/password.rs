@@ -4,7 +4,7 @@ use crate::{password::PasswordHash, secret::Secret};
 
 /// Returns a hash of `password` that is made and checked in microseconds, for tests that log in by a password.
 ///
-/// No policy is asked, so the password may be short. An unknown user still costs as much as in production.
+/// The password policy does not apply, so the password may be short. An unknown user still costs as much as in production.
 ///
 /// # Security
 ///

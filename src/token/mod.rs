@@ -161,7 +161,7 @@ impl<'a> PresentedToken<'a> {
     /// than a [`Token`].
     pub const MAX_LEN: usize = 8_000;
 
-    /// The token that `octets` are, or `None` unless they are 1 to 8,000 visible ASCII octets (21 to 7E).
+    /// The token in `octets`, or `None` unless they are 1 to 8,000 visible ASCII characters (21 to 7E).
     pub fn new(octets: &'a [u8]) -> Option<Self> {
         let formed = (1..=Self::MAX_LEN).contains(&octets.len()) && is_visible_ascii(octets);
         formed.then_some(Self(octets))
