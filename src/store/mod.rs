@@ -55,7 +55,7 @@ pub use {
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,
     salted_hash::{SaltedHashStore, SaltedTokenHash},
-    session::{SessionFilter, SessionRecord, SessionStore, SessionTouch},
+    session::{SessionCredential, SessionFilter, SessionRecord, SessionStore, SessionTouch},
     token_filter::TokenFilter,
     token_record::{RecordId, TokenRecord},
     token_store::TokenStore,

@@ -6,7 +6,9 @@ use super::token_store::{NOW, all, new_hash};
 use crate::{
     clock::UnixTime,
     session::{grant::Grant, identity::Identity},
-    store::{RecordId, SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreErrorKind},
+    store::{
+        RecordId, SessionCredential, SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreErrorKind,
+    },
     token::TokenHash,
 };
 
@@ -55,7 +57,7 @@ async fn a_session_is_found_as_it_was_inserted(store: &dyn SessionStore) {
             .with_last_used(after(1))
             .with_checked_at(after(2))
             .with_address(address.parse::<std::net::IpAddr>().expect("an address"))
-            .with_credential(new_hash())
+            .with_credential(SessionCredential::Token(new_hash()))
     };
     let of_text = ["carol", "", "' é\u{202e}🔑\n"].map(|text| {
         let session = session(text, &format!("begun {text}"));
@@ -95,7 +97,7 @@ async fn sessions_are_listed(store: &dyn SessionStore) {
     let made = |owner: &str, session_id: &str, created, expires_at| {
         SessionRecord::new(grant(owner), session_id, after(created), expires_at)
     };
-    let credential = new_hash();
+    let credential = SessionCredential::Fingerprint(new_hash());
     let second = made("lister", "l2", 2, END).with_credential(credential);
     let first = made("lister", "l1", 1, END);
     let expired = made("lister", "l3", 1, after(3)).with_credential(credential);
@@ -121,7 +123,10 @@ async fn sessions_are_listed(store: &dyn SessionStore) {
             SessionFilter::credential(credential).and_not_session("l4"),
             &[&second],
         ),
-        (SessionFilter::credential(new_hash()), &[]),
+        (
+            SessionFilter::credential(SessionCredential::Token(new_hash())),
+            &[],
+        ),
         (SessionFilter::owner("nobody"), &[]),
     ] {
         let found = store
@@ -134,8 +139,8 @@ async fn sessions_are_listed(store: &dyn SessionStore) {
 }
 
 async fn what_was_selected_ends_and_nothing_else(store: &dyn SessionStore) {
-    let credential = new_hash();
-    type Which = fn(&[SessionRecord; 4], TokenHash) -> SessionFilter;
+    let credential = SessionCredential::Fingerprint(new_hash());
+    type Which = fn(&[SessionRecord; 4], SessionCredential) -> SessionFilter;
     let cases: [(Which, [bool; 4]); 7] = [
         (|_, _| SessionFilter::owner("ender"), [false, false, false, true]),
         (
@@ -160,7 +165,7 @@ async fn what_was_selected_ends_and_nothing_else(store: &dyn SessionStore) {
     for (which, stays) in cases {
         let records = [
             session("ender", "s0"),
-            session("ender", "s1").with_credential(new_hash()),
+            session("ender", "s1").with_credential(SessionCredential::Token(new_hash())),
             session("ender", "s2").with_credential(credential),
             session("other", "s3").with_credential(credential),
         ];

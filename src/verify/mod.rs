@@ -5,6 +5,7 @@ mod password;
 mod shared_token;
 mod stored_tokens;
 mod token_set;
+mod user_lookup;
 
 use std::sync::Arc;
 
@@ -21,7 +22,9 @@ use crate::{
 pub use self::password::{
     MemoryPasswordStore, PasswordLookup, PasswordStore, SharedPassword, StoredPasswords,
 };
-pub use self::{shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet};
+pub use self::{
+    shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet, user_lookup::UserLookup,
+};
 
 /// What a verifier says of a credential.
 #[derive(Debug)]

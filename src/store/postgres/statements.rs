@@ -86,7 +86,7 @@ pub(super) fn session_condition(which: &SessionFilter) -> (String, Values) {
         ("owner =", value(&which.owner)),
         (
             "credential =",
-            value(&which.credential.map(|hash| hash.as_bytes().to_vec())),
+            value(&which.credential.map(|credential| credential.to_bytes().to_vec())),
         ),
         ("session_id =", value(&which.session_id)),
         ("session_id <>", value(&which.other_than)),

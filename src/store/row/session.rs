@@ -3,8 +3,7 @@
 use super::{GrantRow, id, number, seconds, time, unreadable};
 use crate::{
     clock::UnixTime,
-    store::{SessionRecord, SessionTouch, StoreError},
-    token::TokenHash,
+    store::{SessionCredential, SessionRecord, SessionTouch, StoreError},
 };
 
 /// A row of `portcullis_sessions`, without the hash.
@@ -37,7 +36,9 @@ impl SessionRow {
             expires_at: seconds(session.expires_at()),
             note: session.note().map(str::to_owned),
             address: session.address().map(|address| address.to_string()),
-            credential: session.credential().map(|hash| hash.as_bytes().to_vec()),
+            credential: session
+                .credential()
+                .map(|credential| credential.to_bytes().to_vec()),
         })
     }
 
@@ -55,8 +56,8 @@ impl SessionRow {
             session = session.with_address(address);
         }
         if let Some(credential) = self.credential {
-            let octets = <[u8; 32]>::try_from(credential).map_err(|_| unreadable("credential"))?;
-            session = session.with_credential(TokenHash::from(octets));
+            let credential = SessionCredential::from_bytes(&credential);
+            session = session.with_credential(credential.ok_or_else(|| unreadable("credential"))?);
         }
         Ok(session)
     }

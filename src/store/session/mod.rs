@@ -4,13 +4,16 @@
 //! |---|---|
 //! | `session_store` | [`SessionStore`], what a store of sessions can do |
 //! | `session_record` | [`SessionRecord`], what it keeps of one session; [`SessionTouch`], what a request changes in it |
+//! | `session_credential` | [`SessionCredential`], what a session came from |
 //! | `session_filter` | [`SessionFilter`], which sessions are listed or ended |
 
+mod session_credential;
 mod session_filter;
 mod session_record;
 mod session_store;
 
 pub use self::{
+    session_credential::SessionCredential,
     session_filter::SessionFilter,
     session_record::{SessionRecord, SessionTouch},
     session_store::SessionStore,

@@ -1,7 +1,7 @@
 //! Which sessions are listed or ended.
 
-use super::SessionRecord;
-use crate::{store::RecordId, token::TokenHash};
+use super::{SessionCredential, SessionRecord};
+use crate::store::RecordId;
 
 /// Selects sessions: those for which every condition holds.
 ///
@@ -22,7 +22,7 @@ use crate::{store::RecordId, token::TokenHash};
 pub struct SessionFilter {
     pub(in crate::store) id: Option<RecordId>,
     pub(in crate::store) owner: Option<String>,
-    pub(in crate::store) credential: Option<TokenHash>,
+    pub(in crate::store) credential: Option<SessionCredential>,
     pub(in crate::store) session_id: Option<String>,
     pub(in crate::store) other_than: Option<String>,
 }
@@ -41,11 +41,10 @@ impl SessionFilter {
         Self::default().and_id(id)
     }
 
-    /// Selects the sessions that came from the credential with this fingerprint, of any owner: see
-    /// [`SessionRecord::with_credential`].
-    pub fn credential(fingerprint: TokenHash) -> Self {
+    /// Selects the sessions that came from this credential, of any owner.
+    pub fn credential(credential: SessionCredential) -> Self {
         Self {
-            credential: Some(fingerprint),
+            credential: Some(credential),
             ..Self::default()
         }
     }

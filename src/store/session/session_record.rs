@@ -2,7 +2,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use crate::{clock::UnixTime, session::grant::Grant, store::RecordId, token::TokenHash};
+use crate::{
+    clock::UnixTime,
+    session::grant::Grant,
+    store::{RecordId, SessionCredential},
+};
 
 /// What a store keeps of a session: who is logged in, with which rights, from where and until when.
 ///
@@ -36,7 +40,7 @@ pub struct SessionRecord {
     expires_at: UnixTime,
     note: Option<Arc<str>>,
     address: Option<IpAddr>,
-    credential: Option<TokenHash>,
+    credential: Option<SessionCredential>,
 }
 
 impl SessionRecord {
@@ -97,18 +101,12 @@ impl SessionRecord {
         }
     }
 
-    /// Sets a fingerprint of the credential that the session came from, such as a password hash, a token or a launch secret:
-    /// [`SessionFilter::credential`](crate::store::SessionFilter::credential) ends the sessions of one that was changed.
-    /// Default: none.
-    ///
-    /// # Security
-    ///
-    /// The store keeps the fingerprint as it is. Compute it with a secret key, for example with HMAC, so that a copy of the
-    /// database cannot be used to guess the credential.
+    /// Sets what the session came from, such as a token: [`SessionFilter::credential`](crate::store::SessionFilter::credential)
+    /// ends the sessions of one that was changed. Default: none.
     #[must_use]
-    pub fn with_credential(self, fingerprint: TokenHash) -> Self {
+    pub fn with_credential(self, credential: SessionCredential) -> Self {
         Self {
-            credential: Some(fingerprint),
+            credential: Some(credential),
             ..self
         }
     }
@@ -165,8 +163,8 @@ impl SessionRecord {
         self.address
     }
 
-    /// Returns the fingerprint of the credential that the session came from.
-    pub fn credential(&self) -> Option<TokenHash> {
+    /// Returns what the session came from.
+    pub fn credential(&self) -> Option<SessionCredential> {
         self.credential
     }
 

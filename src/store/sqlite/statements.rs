@@ -68,7 +68,9 @@ pub(super) fn condition(which: &TokenFilter) -> (String, Vec<Value>) {
 
 /// As [`condition`], of sessions.
 pub(super) fn session_condition(which: &SessionFilter) -> (String, Vec<Value>) {
-    let credential = which.credential.map(|hash| Value::Blob(hash.as_bytes().to_vec()));
+    let credential = which
+        .credential
+        .map(|credential| Value::Blob(credential.to_bytes().to_vec()));
     all_of([
         ("id =", id(which.id)),
         ("owner =", text(&which.owner)),

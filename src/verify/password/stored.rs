@@ -12,7 +12,7 @@ use crate::{
     },
     secret::Secret,
     session::grant::Grant,
-    verify::{PasswordVerifier, Verification},
+    verify::{PasswordVerifier, UserLookup, Verification},
 };
 
 /// What a store has of a user: the hash of the password and what the user is worth, or nobody of that name.
@@ -147,6 +147,13 @@ impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
             }
             verdict(verified, grant)
         })
+    }
+}
+
+impl<S: PasswordStore> UserLookup for StoredPasswords<S> {
+    fn current(&self, username: &str) -> MaybeFuture<Result<Option<Grant>, BackendError>> {
+        let found = self.store.find(username);
+        found.map(|found| Ok(found?.map(|(_, grant)| grant)))
     }
 }
 
