@@ -17,8 +17,9 @@ use crate::{
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
     session::grant::Grant,
+    store::SessionStore,
     token::Token,
-    verify::{PasswordVerifier, TokenSet, TokenVerifier},
+    verify::{PasswordVerifier, TokenSet, TokenVerifier, UserLookup},
 };
 #[cfg(feature = "password")]
 use crate::{
@@ -55,6 +56,9 @@ pub struct AuthLayerBuilder {
     pub(super) authorizers: Vec<Box<dyn Authorizer>>,
     pub(super) keyring: Option<Keyring>,
     pub(super) lifetime: Option<Lifetime>,
+    pub(super) sessions: Option<Arc<dyn SessionStore>>,
+    pub(super) user_lookup: Option<Arc<dyn UserLookup>>,
+    pub(super) refresh_interval: Option<Duration>,
     pub(super) base_url: Option<BaseUrl>,
     pub(super) original_uri: OriginalUri,
     pub(super) stripped_prefix: Option<Box<str>>,
@@ -227,6 +231,57 @@ impl AuthLayerBuilder {
     /// Default: 30 days. How long a login cookie is good.
     pub fn session_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Default: none; the signed login cookie itself says who is logged in. Keeps sessions in `store`: in memory, SQLite,
+    /// PostgreSQL, or a store of your own.
+    ///
+    /// The login cookie, `session` unless [`cookie_name`](Self::cookie_name) says otherwise, then holds 256 random bits and nothing
+    /// else, and the store an HMAC of them. A login begins a new session and ends the one that the browser had; a logout ends it
+    /// for good, after a restart and in every process that shares the store as well. A session ends when the token that it came
+    /// from does. The last use is written once a minute.
+    ///
+    /// Set a [`keyring`](Self::keyring) that lasts: with a generated one, all sessions end with the process. For users who
+    /// can be removed or lose rights, set a [`user_lookup`](Self::user_lookup) too.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Keyring, Token, store::MemoryTokenStore};
+    ///
+    /// let auth = AuthLayer::builder()
+    ///     .token(Token::generate())
+    ///     .keyring(Keyring::generate())
+    ///     .sessions(MemoryTokenStore::new())
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn sessions(mut self, store: impl SessionStore) -> Self {
+        self.sessions = Some(Arc::new(store));
+        self
+    }
+
+    /// Default: none. Asks this directory what the user of a login may do now, when the last answer is older than the
+    /// [`refresh_interval`](Self::refresh_interval).
+    ///
+    /// The login goes on with the grant that it returns; an earlier expiry of the login stays. A user that it does not know
+    /// is refused, and a session in a store ends. While it does not answer, requests get 503 and keep their cookie. A session whose
+    /// [security stamp](Grant::with_security_stamp) is another one now ends: `StoredPasswords` sets it, so that a change of the
+    /// password ends the sessions made with the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails if users have no names, because a token or a password is shared by all.
+    pub fn user_lookup(mut self, users: impl UserLookup) -> Self {
+        self.user_lookup = Some(Arc::new(users));
+        self
+    }
+
+    /// Default: 60 seconds. The age at which the answer of the [`user_lookup`](Self::user_lookup) is asked for again, and that of
+    /// the verifier of a token from which a session came; zero asks at every request.
+    pub fn refresh_interval(mut self, interval: Duration) -> Self {
+        self.refresh_interval = Some(interval);
         self
     }
 

@@ -15,7 +15,7 @@ pub use self::builder::AuthLayerBuilder;
 use crate::password::PasswordHash;
 use crate::{
     authenticate::Authenticator,
-    cookies::{CookieError, SetCookies},
+    cookies::SetCookies,
     denial::Denial,
     error::ConfigError,
     launch_link::{LaunchLink, LaunchLinkStore, LaunchTarget},
@@ -178,18 +178,22 @@ impl AuthLayer {
             .issue(&origin, LaunchTarget::new(next), self.route.clock()))
     }
 
-    /// The cookies that log the browser of this request in as `grant`'s owner, for a login of one's own.
+    /// Logs the browser of this request in as the owner of `grant`, and returns the cookies for the answer: for a login page
+    /// of your own.
     ///
-    /// The session is the first of them. Nothing is checked here: whoever calls this has. A request that comes with a
-    /// login of the same username goes on with it, as after a change of name: it ends when it would have ended.
+    /// The session's cookie is the first of them. Check the credentials before you call this. A request that comes with a
+    /// login of the same username goes on with it, as after a change of name: it ends when it would have ended. With a
+    /// [session store](AuthLayerBuilder::sessions) the session that the browser had ends, and a new one takes its place;
+    /// without one, the answer is there at once.
     ///
     /// The cookie lives for [`session_lifetime`](AuthLayerBuilder::session_lifetime), and no longer than the grant: for a
     /// shorter login, give the grant an [expiry](Grant::with_expiry).
     ///
     /// # Errors
     ///
-    /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
-    pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
+    /// `TooLarge` if the grant does not fit into a cookie: its texts have some 2,900 bytes together. `Unavailable` if the
+    /// session store does not answer. Those of a Host or a Forwarded field that cannot be read.
+    pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> MaybeFuture<Result<SetCookies, Denial>> {
         self.route.login(head, grant, false)
     }
 
@@ -206,17 +210,17 @@ impl AuthLayer {
     /// # Examples
     ///
     /// ```
-    /// use portcullis::{AuthLayer, Grant, RequestHead, cookies::{CookieError, SetCookies}};
+    /// use portcullis::{AuthLayer, Denial, Grant, RequestHead, cookies::SetCookies};
     ///
-    /// fn log_in(auth: &AuthLayer, head: RequestHead<'_>, user: Grant, remember: bool) -> Result<SetCookies, CookieError> {
-    ///     if remember { auth.login(head, user) } else { auth.login_for_browser_session(head, user) }
+    /// async fn log_in(auth: AuthLayer, head: RequestHead<'_>, user: Grant, remember: bool) -> Result<SetCookies, Denial> {
+    ///     if remember { auth.login(head, user).await } else { auth.login_for_browser_session(head, user).await }
     /// }
     /// ```
     pub fn login_for_browser_session(
         &self,
         head: RequestHead<'_>,
         grant: Grant,
-    ) -> Result<SetCookies, CookieError> {
+    ) -> MaybeFuture<Result<SetCookies, Denial>> {
         self.route.login(head, grant, true)
     }
 
@@ -287,7 +291,8 @@ impl AuthLayer {
     ///
     /// # Errors
     ///
-    /// `Reason::TooLarge` (431) if the request has more than 16 KiB or 256 pairs of cookies: then nothing has ended.
+    /// `Reason::TooLarge` (431) if the request has more than 16 KiB or 256 pairs of cookies, `Reason::Unavailable` (503) if the
+    /// session store does not answer: then send no cookies, because the login has not ended.
     ///
     /// # Security
     ///
@@ -296,12 +301,15 @@ impl AuthLayer {
     /// more, the logins that began no later than the earliest of them; with more users, the logins of any user that began
     /// no later than those of the user that is forgotten. Another process with the same key, or this one after a restart,
     /// accepts a copy of the cookie until it expires.
-    pub fn logout(&self, head: RequestHead<'_>) -> Result<SetCookies, Denial> {
+    pub fn logout(&self, head: RequestHead<'_>) -> MaybeFuture<Result<SetCookies, Denial>> {
         self.route.logout(head)
     }
 
     /// The end of a session before its time: by a logout, or by a change of the password. For what outlives its
     /// request, such as a websocket.
+    ///
+    /// A session in a [store](AuthLayerBuilder::sessions) may also be ended by another process, or because its user is gone:
+    /// that is noticed at the next [refresh](AuthLayerBuilder::refresh_interval) at the latest, and its expiry as well.
     ///
     /// A session that came by something else than this gate's login cookie has no such end, and the future none
     /// either. Time is not told: see [`Grant::expires_at`].
@@ -321,13 +329,7 @@ impl AuthLayer {
     /// }
     /// ```
     pub fn session_ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
-        let end = self.route.session_end(session);
-        async {
-            match end {
-                Some(end) => end.await,
-                None => std::future::pending().await,
-            }
-        }
+        self.route.session_end(session)
     }
 
     /// The same gate, for routes that also serve strangers: who sends no credential, or a cookie that is not

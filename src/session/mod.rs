@@ -2,11 +2,13 @@
 
 pub(crate) mod grant;
 pub(crate) mod identity;
+mod record_id;
 pub(crate) mod scopes;
 
 pub use self::{
     grant::Grant,
     identity::{Identity, IdentityError, IdentityErrorKind},
+    record_id::RecordId,
     scopes::{Scope, Scopes},
 };
 
@@ -108,8 +110,19 @@ pub(crate) struct LoginMark {
     pub(crate) epoch: u16,
     /// Half of the cookie's idle time has passed, or a key opened it that only reads.
     pub(crate) is_due: bool,
-    /// The random id in the cookie; `None` in a cookie that Jupyter wrote.
-    pub(crate) id: Option<[u8; 16]>,
+    pub(crate) id: LoginId,
+}
+
+/// By what a login is known among those of all users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LoginId {
+    /// By nothing: a cookie that Jupyter wrote.
+    #[default]
+    None,
+    /// By the random id in its cookie.
+    Cookie([u8; 16]),
+    /// By its record in a session store.
+    Stored(RecordId),
 }
 
 /// Which gate of this process let a session in.
@@ -178,6 +191,16 @@ impl Session {
         match self.details {
             Details::Login(login) => login,
             Details::None | Details::Exchange(_) => LoginMark::default(),
+        }
+    }
+
+    /// The record of the session in the store of the layer; `None` if the session is not kept there.
+    ///
+    /// See [`AuthLayerBuilder::sessions`](crate::AuthLayerBuilder::sessions).
+    pub fn record_id(&self) -> Option<RecordId> {
+        match self.login_mark().id {
+            LoginId::Stored(id) => Some(id),
+            LoginId::None | LoginId::Cookie(_) => None,
         }
     }
 
