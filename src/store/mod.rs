@@ -57,7 +57,10 @@ pub use {
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,
     salted_hash::{SaltedHashStore, SaltedTokenHash},
-    session::{SessionCredential, SessionFilter, SessionRecord, SessionStore, SessionTouch},
+    session::{
+        EndedSessions, SessionCredential, SessionFilter, SessionListener, SessionRecord, SessionStore,
+        SessionTouch,
+    },
     token_filter::TokenFilter,
     token_record::TokenRecord,
     token_store::TokenStore,
