@@ -8,7 +8,7 @@
 //! - [`migrating`]: from a bearer layer, a closure, an interceptor, and together with axum-login.
 //! - [`defaults`]: every default with its reason.
 //!
-//! To judge it:
+//! To evaluate it:
 //!
 //! - [`threats`]: attackers, security guarantees, and the test of each requirement.
 //! - [`work_before_proof`]: what a request costs before its client is authenticated, and the limits of it.
