@@ -18,11 +18,11 @@ use crate::{
     maybe_future::MaybeFuture,
     random,
     request::head::RequestHead,
-    session::{AuthMethod, LoginMark, Session, grant::Grant},
+    session::{AuthMethod, LoginId, LoginMark, Session, grant::Grant},
     store::{self, ExpiringMap, RevokedSessions},
     swappable::Swappable,
     token::TokenHash,
-    verify::{TokenVerifier, Verification},
+    verify::{TokenVerifier, Verification, verify_hash},
 };
 
 /// Whoever the login cookie of a request names: Jupyter Server's way, where nothing is kept on the server.
@@ -266,10 +266,10 @@ impl LoginCookieAuthenticator {
                     || keys.jar.lifetime().idle_timeout().is_some_and(|idle| {
                         head.now().saturating_duration_since(opened.issued_at()) * 2 >= idle
                     }),
-                id: login.id,
+                id: login.id.map_or(LoginId::None, LoginId::Cookie),
             };
         match login.token {
-            None => accepted(login.grant, mark),
+            None => Outcome::Authenticated(by_cookie(login.grant, mark)).into(),
             Some(token) => self.verify_token(token, mark),
         }
     }
@@ -289,33 +289,10 @@ impl LoginCookieAuthenticator {
     /// What a login is worth that was made with the token of this hash: what the token is worth now.
     #[cold]
     fn verify_token(&self, token: TokenHash, mark: LoginMark) -> MaybeFuture<Outcome> {
-        let mut answers = Vec::new();
-        for verifier in &self.0.verifiers {
-            match verifier.verify_hash(token) {
-                // Nothing has to be waited for, as long as nobody before has to be.
-                MaybeFuture::Ready(Verification::Valid(grant)) if answers.is_empty() => {
-                    return accepted(grant, mark);
-                }
-                MaybeFuture::Ready(Verification::Unknown | Verification::Rejected(_)) => {}
-                answer => answers.push(answer),
-            }
-        }
-        if answers.is_empty() {
-            return Outcome::Rejected(Reason::ExpiredCookie).into();
-        }
-        MaybeFuture::from_future(async move {
-            let mut outcome = Outcome::Rejected(Reason::ExpiredCookie);
-            for answer in answers {
-                match answer.await {
-                    Verification::Valid(grant) => {
-                        let session = Session::new(grant, AuthMethod::Cookie);
-                        return Outcome::Authenticated(session.with_login_mark(mark));
-                    }
-                    Verification::Unavailable(unavailable) => outcome = Outcome::Unavailable(unavailable),
-                    Verification::Rejected(_) | Verification::Unknown => {}
-                }
-            }
-            outcome
+        verify_hash(&self.0.verifiers, token).map(move |said| match said {
+            Verification::Valid(grant) => Outcome::Authenticated(by_cookie(grant, mark)),
+            Verification::Unavailable(unavailable) => Outcome::Unavailable(unavailable),
+            Verification::Rejected(_) | Verification::Unknown => Outcome::Rejected(Reason::ExpiredCookie),
         })
     }
 }
@@ -334,9 +311,10 @@ impl fmt::Debug for LoginCookieAuthenticator {
     }
 }
 
+/// The session of a login cookie.
 #[inline]
-fn accepted(grant: Grant, mark: LoginMark) -> MaybeFuture<Outcome> {
-    Outcome::Authenticated(Session::new(grant, AuthMethod::Cookie).with_login_mark(mark)).into()
+pub(super) fn by_cookie(grant: Grant, mark: LoginMark) -> Session {
+    Session::new(grant, AuthMethod::Cookie).with_login_mark(mark)
 }
 
 /// A login by its name.

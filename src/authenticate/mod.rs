@@ -17,6 +17,7 @@ mod closure;
 pub mod danger;
 mod login_cookie;
 pub(crate) mod login_payload;
+pub(crate) mod session_cookie;
 mod token_authenticator;
 mod token_sources;
 

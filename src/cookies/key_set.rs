@@ -11,6 +11,7 @@ use crate::{clock::UnixTime, digest::Hmac, secret::Secret};
 pub(super) struct Key {
     signing: Hmac,
     pub(super) xsrf: Hmac,
+    pub(super) session: Hmac,
     expander: Hkdf<Sha256>,
 }
 
@@ -20,6 +21,7 @@ impl Key {
         Self {
             signing: Hmac::new(secret.expose()),
             xsrf: Hmac::new(&*expand(&expander, KeyPurpose::Xsrf)),
+            session: Hmac::new(&*expand(&expander, KeyPurpose::Session)),
             expander,
         }
     }
@@ -47,6 +49,7 @@ pub(super) enum KeyPurpose {
     EncryptedCookie,
     EncryptedCookieKeyId,
     Xsrf,
+    Session,
 }
 
 impl KeyPurpose {
@@ -55,6 +58,7 @@ impl KeyPurpose {
             Self::EncryptedCookie => "portcullis/v1/encrypted cookie",
             Self::EncryptedCookieKeyId => "portcullis/v1/encrypted cookie key id",
             Self::Xsrf => "portcullis/v1/xsrf",
+            Self::Session => "portcullis/v1/session",
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::{
 /// | `portcullis/v1/encrypted cookie` | HKDF-SHA256 (RFC 5869) with this label as info | cookies that only the writer reads: AES-256-GCM-SIV |
 /// | `portcullis/v1/encrypted cookie key id` | the same | one byte that identifies the key of a cookie |
 /// | `portcullis/v1/xsrf` | the same | the XSRF token: HMAC-SHA256 |
+/// | `portcullis/v1/session` | the same | the ids of sessions in a store: HMAC-SHA256 |
 ///
 /// The secret is bound to the password and the token first, so that a change of either ends every session:
 /// HMAC-SHA256 with the secret as key over the text of the password hash, exactly as a Jupyter Server does;
@@ -190,6 +191,22 @@ impl Keyring {
         &self.0.keys
     }
 
+    /// Returns the authentication code of a session in a store, under the current key.
+    pub(crate) fn session_mac(&self, message: &[u8]) -> [u8; 32] {
+        self.0.keys.current.session.mac(message)
+    }
+
+    /// Returns the codes of the message under the previous keys that have not retired at `now`.
+    pub(crate) fn previous_session_macs(&self, message: &[u8], now: UnixTime) -> Vec<[u8; 32]> {
+        let previous = self
+            .0
+            .keys
+            .previous
+            .iter()
+            .filter(|(_, retires_at)| now < *retires_at);
+        previous.map(|(key, _)| key.session.mac(message)).collect()
+    }
+
     /// Returns the authentication code of an XSRF token.
     pub(crate) fn xsrf_mac(&self, message: &[u8]) -> [u8; 32] {
         self.0.keys.current.xsrf.mac(message)
@@ -228,10 +245,11 @@ fn mac(key: &Secret, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
 mod tests {
     use super::{super::key_set::KeyPurpose, *};
 
-    const PURPOSES: [KeyPurpose; 3] = [
+    const PURPOSES: [KeyPurpose; 4] = [
         KeyPurpose::EncryptedCookie,
         KeyPurpose::EncryptedCookieKeyId,
         KeyPurpose::Xsrf,
+        KeyPurpose::Session,
     ];
 
     fn secret(octet: u8) -> Secret {
@@ -289,6 +307,7 @@ mod tests {
                 KeyPurpose::EncryptedCookie => 0,
                 KeyPurpose::EncryptedCookieKeyId => 1,
                 KeyPurpose::Xsrf => 2,
+                KeyPurpose::Session => 3,
             };
             assert_eq!(listed, place);
             let row = format!("/// | `{}` |", purpose.label());

@@ -61,6 +61,12 @@ impl SetCookies {
         });
     }
 
+    /// Adds the lines of `others`, in their order.
+    pub(crate) fn append(&mut self, others: Self) {
+        let others = others.0.into_iter().flat_map(|lines| *lines);
+        others.for_each(|line| self.add(line));
+    }
+
     fn add(&mut self, line: Line) {
         let lines = self.0.get_or_insert_default();
         lines.retain(|earlier| !same_cookie(&earlier.value, &line.value));

@@ -1,14 +1,16 @@
 //! Builds a layer from its settings.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{AuthLayer, AuthLayerBuilder, hub_settings::HubSettings};
 use crate::{
     authenticate::{
         Authenticator, AuthenticatorChain, LoginCookieAuthenticator, QueryLogin, TokenAuthenticator,
-        TokenSource, danger::AllowAnonymous,
+        TokenSource,
+        danger::AllowAnonymous,
+        session_cookie::{SessionCookie, SessionKeys, SessionSettings},
     },
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     cookies::{CookieJar, CookieName, CookieScope, Keyring},
     error::ConfigError,
     launch_link::LaunchLinkStore,
@@ -26,13 +28,17 @@ use crate::{
     request_policy::RequestPolicy,
     session::{LayerId, grant::Grant, identity::Identity},
     store::RevokedSessions,
-    verify::SharedToken,
+    swappable::Swappable,
+    verify::{SharedToken, TokenVerifier},
 };
 #[cfg(feature = "password")]
 use crate::{
     login::password_change::{PasswordChangeConfig, SharedPasswordLogin},
     verify::SharedPassword,
 };
+
+/// The age at which the permissions of a user are queried again.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
 impl AuthLayerBuilder {
     /// Builds the layer.
@@ -47,6 +53,7 @@ impl AuthLayerBuilder {
         this.check_authenticators()?;
         this.check_paths()?;
         this.check_password_change()?;
+        this.check_sessions()?;
         this.assemble(at_the_hub)
     }
 
@@ -76,14 +83,9 @@ impl AuthLayerBuilder {
         let ended = Arc::new(RevokedSessions::new());
         let cookie_scope = self.login_cookie_scope(&base_url)?;
         let xsrf_scope = CookieScope::xsrf(base_url.as_str())?.with_attributes_of(&cookie_scope)?;
+        let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
         let login_cookie = if logs_in {
-            let jar = CookieJar::signed(&keyring, cookie_scope);
-            let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
-            Some(LoginCookieAuthenticator::for_layer(
-                jar,
-                login_verifiers,
-                Arc::clone(&ended),
-            ))
+            self.login_cookie(&keyring, cookie_scope, login_verifiers, &ended, &clock)
         } else {
             None
         };
@@ -121,16 +123,15 @@ impl AuthLayerBuilder {
         let own_login_page = self.custom_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, by_username) = self.passwords.take().unzip();
-        let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
         let gate = AuthState {
             id: LayerId::new(),
             xsrf_cookie: CsrfCookie::new(keyring, xsrf_scope, guards.requires_csrf()),
             guards,
             reads_authorization: self.reads_authorization(&sources),
-            chain: self.chain(&sources, login_cookie.clone()),
+            chain: self.chain(&sources, login_cookie.as_ref()),
             original_uri,
             authorizers: self.authorizers,
-            login_cookie: login_cookie.map(LoginCookie),
+            login_cookie,
             external_login: elsewhere,
             revoked: ended,
             passwords: PasswordAttempts::new(
@@ -192,6 +193,9 @@ impl AuthLayerBuilder {
     /// Where the login cookie lives, and under which name.
     fn login_cookie_scope(&mut self, base_url: &BaseUrl) -> Result<CookieScope, ConfigError> {
         let mut scope = CookieScope::server(base_url.as_str())?;
+        if self.sessions.is_some() {
+            scope = scope.with_name(CookieName::custom(SessionCookie::NAME)?)?;
+        }
         if let Some(name) = &self.cookie_name {
             scope = scope.with_name(CookieName::custom(name)?)?;
         }
@@ -199,6 +203,48 @@ impl AuthLayerBuilder {
             Some(change) => change(scope),
             None => Ok(scope),
         }
+    }
+
+    /// The cookies of logins: of sessions in a store, or signed ones that hold the login themselves.
+    fn login_cookie(
+        &mut self,
+        keyring: &Keyring,
+        scope: CookieScope,
+        verifiers: Vec<Arc<dyn TokenVerifier>>,
+        ended: &Arc<RevokedSessions>,
+        clock: &Arc<dyn Clock>,
+    ) -> Option<LoginCookie> {
+        let lifetime = self.lifetime.unwrap_or_default();
+        let (users, refresh_interval) = (
+            self.user_lookup.take(),
+            self.refresh_interval.unwrap_or(REFRESH_INTERVAL),
+        );
+        let Some(store) = self.sessions.take() else {
+            let jar = CookieJar::signed(keyring, scope).with_lifetime(lifetime);
+            let signed = LoginCookieAuthenticator::for_layer(jar, verifiers, Arc::clone(ended));
+            return Some(LoginCookie {
+                signed: Some(signed),
+                stored: None,
+            });
+        };
+        let stored = SessionCookie::new(SessionSettings {
+            store,
+            scope,
+            keys: Swappable::new(SessionKeys {
+                keyring: keyring.clone(),
+                generation: 0,
+            }),
+            lifetime,
+            users,
+            verifiers,
+            refresh_interval,
+            endings: Arc::default(),
+            clock: Arc::clone(clock),
+        });
+        Some(LoginCookie {
+            signed: None,
+            stored: Some(stored),
+        })
     }
 
     fn check_authenticators(&self) -> Result<(), ConfigError> {
@@ -219,6 +265,19 @@ impl AuthLayerBuilder {
                  every request"
             },
         ))
+    }
+
+    /// Sessions and users need a login, and users must have names.
+    fn check_sessions(&self) -> Result<(), ConfigError> {
+        let is_shared = !self.shared_tokens.is_empty() || matches!(self.passwords, Some((_, false)));
+        if self.user_lookup.is_some() && is_shared {
+            return Err(ConfigError::new(
+                "user_lookup",
+                "expected a password_verifier or another login of users with names; a token or a password that all share says \
+                 nothing of the user",
+            ));
+        }
+        Ok(())
     }
 
     fn check_paths(&self) -> Result<(), ConfigError> {
@@ -295,11 +354,7 @@ impl AuthLayerBuilder {
     }
 
     /// Returns the authenticators in their order: tokens, the login cookie, custom ones.
-    fn chain(
-        &mut self,
-        sources: &[TokenSource],
-        login_cookie: Option<LoginCookieAuthenticator>,
-    ) -> AuthenticatorChain {
+    fn chain(&mut self, sources: &[TokenSource], login_cookie: Option<&LoginCookie>) -> AuthenticatorChain {
         let owner = Grant::new(Identity::anonymous());
         let query_login = |kind| {
             if login_cookie.is_some() {
@@ -320,8 +375,14 @@ impl AuthLayerBuilder {
         for known in std::mem::take(&mut self.known_tokens) {
             others.push(known.authenticator(sources.to_vec(), query_login(QueryLogin::ByHash)));
         }
-        if let Some(cookie) = login_cookie {
-            others.push(Box::new(cookie));
+        if let Some(LoginCookie { signed, stored }) = login_cookie {
+            let stored = stored
+                .clone()
+                .map(|cookie| Box::new(cookie) as Box<dyn Authenticator>);
+            let signed = signed
+                .clone()
+                .map(|cookie| Box::new(cookie) as Box<dyn Authenticator>);
+            others.extend(stored.into_iter().chain(signed));
         }
         others.append(&mut self.authenticators);
         if self.accepts_anyone {

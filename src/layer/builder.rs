@@ -17,8 +17,9 @@ use crate::{
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
     session::grant::Grant,
+    store::SessionStore,
     token::Token,
-    verify::{PasswordVerifier, TokenSet, TokenVerifier},
+    verify::{PasswordVerifier, TokenSet, TokenVerifier, UserLookup},
 };
 #[cfg(feature = "password")]
 use crate::{
@@ -55,6 +56,9 @@ pub struct AuthLayerBuilder {
     pub(super) authorizers: Vec<Box<dyn Authorizer>>,
     pub(super) keyring: Option<Keyring>,
     pub(super) lifetime: Option<Lifetime>,
+    pub(super) sessions: Option<Arc<dyn SessionStore>>,
+    pub(super) user_lookup: Option<Arc<dyn UserLookup>>,
+    pub(super) refresh_interval: Option<Duration>,
     pub(super) base_url: Option<BaseUrl>,
     pub(super) original_uri: OriginalUri,
     pub(super) stripped_prefix: Option<Box<str>>,
@@ -244,6 +248,60 @@ impl AuthLayerBuilder {
     /// Defaults to 30 days.
     pub fn session_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Keeps sessions in `store`: in memory, SQLite, PostgreSQL, or a store of your own.
+    ///
+    /// Defaults to none: the signed login cookie itself contains the login. With a store, the login cookie, `session`
+    /// unless [`cookie_name`](Self::cookie_name) says otherwise, contains only 256 random bits, and the store an HMAC
+    /// of them. A login starts a new session and ends the previous one of the browser. A logout ends it permanently,
+    /// also after a restart and in every process that shares the store. A session ends when the token that it came
+    /// from does. The last use is written once a minute.
+    ///
+    /// Set a [`keyring`](Self::keyring) that is stored: with a generated one, all sessions end with the process. For
+    /// users who can be removed or lose permissions, set a [`user_lookup`](Self::user_lookup) too.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Keyring, Token, store::MemoryTokenStore};
+    ///
+    /// let auth = AuthLayer::builder()
+    ///     .token(Token::generate())
+    ///     .keyring(Keyring::generate())
+    ///     .sessions(MemoryTokenStore::new())
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn sessions(mut self, store: impl SessionStore) -> Self {
+        self.sessions = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets the directory that is queried for the current permissions of a user with a login.
+    ///
+    /// Defaults to none. The directory is queried when its last result is older than the
+    /// [`refresh_interval`](Self::refresh_interval). The login continues with the grant that it returns; an earlier
+    /// expiry of the login stays. A request of an unknown user is rejected, and a session in a store ends. While the
+    /// directory does not respond, requests get 503 and keep their cookie. A session ends if its [security
+    /// stamp](Grant::with_security_stamp) has changed: `StoredPasswords` sets it, so that a change of the password
+    /// ends the sessions made with the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails if users have no names, because a token or a password is shared by all.
+    pub fn user_lookup(mut self, users: impl UserLookup) -> Self {
+        self.user_lookup = Some(Arc::new(users));
+        self
+    }
+
+    /// Sets the age at which the result of the [`user_lookup`](Self::user_lookup) is queried again, and that of the
+    /// verifier of a token that a session came from.
+    ///
+    /// Defaults to 60 seconds. Zero queries at every request.
+    pub fn refresh_interval(mut self, interval: Duration) -> Self {
+        self.refresh_interval = Some(interval);
         self
     }
 

@@ -15,7 +15,7 @@ pub use self::builder::AuthLayerBuilder;
 use crate::password::PasswordHash;
 use crate::{
     authenticate::Authenticator,
-    cookies::{CookieError, SetCookies},
+    cookies::SetCookies,
     denial::Denial,
     error::ConfigError,
     launch_link::{LaunchLink, LaunchLinkStore, LaunchTarget},
@@ -238,19 +238,23 @@ impl AuthLayer {
             .issue(&origin, LaunchTarget::new(next), self.route.clock()))
     }
 
-    /// Creates the cookies that log the browser of this request in with `grant`, for a custom login.
+    /// Logs the browser of this request in with `grant`, and returns the cookies for the response: for a custom
+    /// login.
     ///
     /// The session cookie is the first of them. Nothing is checked here: check the credential first. A request that
     /// already has a login of the same username continues it, for example after a change of the display name: the
-    /// login ends when it would have ended.
+    /// login ends when it would have ended. With a [session store](AuthLayerBuilder::sessions), the previous session
+    /// of the browser ends, and a new one starts; without one, the result is available at once.
     ///
     /// The cookie is valid for [`session_lifetime`](AuthLayerBuilder::session_lifetime), and no longer than the
     /// grant. For a shorter login, give the grant an [expiry](Grant::with_expiry).
     ///
     /// # Errors
     ///
-    /// Returns `TooLarge` if the grant does not fit into a cookie, which holds about 2,900 bytes of its texts.
-    pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
+    /// Returns `TooLarge` if the grant does not fit into a cookie, which holds about 2,900 bytes of its texts;
+    /// `Unavailable` if the session store does not respond; and the denial for a `Host` or `Forwarded` header that
+    /// cannot be read.
+    pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> MaybeFuture<Result<SetCookies, Denial>> {
         self.route.login(head, grant, false)
     }
 
@@ -267,17 +271,17 @@ impl AuthLayer {
     /// # Examples
     ///
     /// ```
-    /// use portcullis::{AuthLayer, Grant, RequestHead, cookies::{CookieError, SetCookies}};
+    /// use portcullis::{AuthLayer, Denial, Grant, RequestHead, cookies::SetCookies};
     ///
-    /// fn log_in(auth: &AuthLayer, head: RequestHead<'_>, user: Grant, remember: bool) -> Result<SetCookies, CookieError> {
-    ///     if remember { auth.login(head, user) } else { auth.login_for_browser_session(head, user) }
+    /// async fn log_in(auth: AuthLayer, head: RequestHead<'_>, user: Grant, remember: bool) -> Result<SetCookies, Denial> {
+    ///     if remember { auth.login(head, user).await } else { auth.login_for_browser_session(head, user).await }
     /// }
     /// ```
     pub fn login_for_browser_session(
         &self,
         head: RequestHead<'_>,
         grant: Grant,
-    ) -> Result<SetCookies, CookieError> {
+    ) -> MaybeFuture<Result<SetCookies, Denial>> {
         self.route.login(head, grant, true)
     }
 
@@ -355,8 +359,9 @@ impl AuthLayer {
     ///
     /// # Errors
     ///
-    /// Returns `Reason::TooLarge` (431) if the request has more than 16 KiB or 256 pairs of cookies: then no login
-    /// has ended.
+    /// Returns `Reason::TooLarge` (431) if the request has more than 16 KiB or 256 pairs of cookies, and
+    /// `Reason::Unavailable` (503) if the session store does not respond: then send no cookies, because the login has
+    /// not ended.
     ///
     /// # Security
     ///
@@ -365,14 +370,18 @@ impl AuthLayer {
     /// that began no later than the earliest of them; with more users, the logins of any user that began no later
     /// than those of the user that is removed. Another process with the same key, or this one after a restart,
     /// accepts a copy of the cookie until it expires.
-    pub fn logout(&self, head: RequestHead<'_>) -> Result<SetCookies, Denial> {
+    pub fn logout(&self, head: RequestHead<'_>) -> MaybeFuture<Result<SetCookies, Denial>> {
         self.route.logout(head)
     }
 
     /// Returns a future that completes when `session` is ended by a logout or a change of the password.
     ///
-    /// For tasks that outlive the request, such as WebSockets. It never completes for a session that did not come
-    /// from the login cookie of this layer. Expiry is not reported: see [`Grant::expires_at`].
+    /// For tasks that outlive the request, such as WebSockets. A session in a [store](AuthLayerBuilder::sessions) may
+    /// also be ended by another process, or because its user was removed: the future completes at the next
+    /// [refresh](AuthLayerBuilder::refresh_interval) at the latest, and also when the session expires.
+    ///
+    /// It never completes for a session that did not come from the login cookie of this layer. Without a store,
+    /// expiry is not reported: see [`Grant::expires_at`].
     ///
     /// # Example
     ///
@@ -389,13 +398,7 @@ impl AuthLayer {
     /// }
     /// ```
     pub fn session_ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
-        let end = self.route.session_end(session);
-        async {
-            match end {
-                Some(end) => end.await,
-                None => std::future::pending().await,
-            }
-        }
+        self.route.session_end(session)
     }
 
     /// Returns this layer for routes that also allow unauthenticated requests.

@@ -40,7 +40,7 @@ use crate::{
     cookies::SetCookies,
     maybe_future::MaybeFuture,
     middleware::{
-        Browser,
+        Browser, ExistingSession,
         endpoint::{Endpoint, EndpointRequest},
         error_response::FullResponse,
         form::UrlEncodedForm,
@@ -80,9 +80,9 @@ impl Endpoint for LoginPage {
         };
         let login = gate.login_for(&mut session.clone(), visit.head);
         let next = HeaderValue::from(&self.next(visit.head, &gate.error_responder.base_url));
-        Browser::of(gate, visit.head, &visit.target)
-            .log_in_and_redirect(gate, login, StatusCode::FOUND, next)
-            .into()
+        let mut browser = Browser::of(gate, visit.head, &visit.target);
+        browser.existing = ExistingSession::Stays;
+        browser.log_in_and_redirect(gate, login, StatusCode::FOUND, next)
     }
 
     fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
@@ -141,10 +141,11 @@ impl Endpoint for LoginPage {
                         Verification::Valid(grant) if !arrival.is_expired(&grant) => {
                             attempt.withdraw();
                             let token = Some(token.hash());
-                            return arrival.succeed(LoginPayload {
+                            let login = LoginPayload {
                                 token,
                                 ..grant.into()
-                            });
+                            };
+                            return arrival.succeed(login).await;
                         }
                         Verification::Unavailable(unavailable) => {
                             return arrival.form.refused(&attempt.unavailable(&unavailable));

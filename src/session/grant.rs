@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     clock::UnixTime,
+    digest::sha256,
     session::{identity::Identity, scopes::Scopes},
 };
 
@@ -32,6 +33,7 @@ struct GrantData {
     label: Option<Box<str>>,
     groups: Box<[Box<str>]>,
     admin: bool,
+    security_stamp: Option<Box<[u8; 32]>>,
 }
 
 impl Grant {
@@ -44,6 +46,7 @@ impl Grant {
             label: None,
             groups: Box::default(),
             admin: false,
+            security_stamp: None,
         }))
     }
 
@@ -80,6 +83,31 @@ impl Grant {
     #[must_use]
     pub fn as_admin(self) -> Self {
         self.change(|terms| terms.admin = true)
+    }
+
+    /// Sets a value that changes when the user's password, or another credential that they log in by, changes, such
+    /// as the password hash. Defaults to none.
+    ///
+    /// A session made from a grant with a stamp ends when the user directory returns a grant with another one; see
+    /// [`AuthLayerBuilder::user_lookup`](crate::AuthLayerBuilder::user_lookup). `StoredPasswords` sets it. The grant
+    /// keeps only its SHA-256, and a session store only an HMAC of that.
+    #[must_use]
+    pub fn with_security_stamp(self, stamp: impl AsRef<[u8]>) -> Self {
+        let stamp = Some(Box::new(sha256(stamp.as_ref())));
+        self.change(|terms| terms.security_stamp = stamp)
+    }
+
+    /// Removes the stamp, which no store keeps.
+    pub(crate) fn without_security_stamp(self) -> Self {
+        match self.0.security_stamp {
+            Some(_) => self.change(|terms| terms.security_stamp = None),
+            None => self,
+        }
+    }
+
+    /// Returns the SHA-256 of the stamp.
+    pub(crate) fn security_stamp(&self) -> Option<&[u8; 32]> {
+        self.0.security_stamp.as_deref()
     }
 
     fn change(mut self, change: impl FnOnce(&mut GrantData)) -> Self {

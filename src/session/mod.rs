@@ -2,11 +2,13 @@
 
 pub(crate) mod grant;
 pub(crate) mod identity;
+mod record_id;
 pub(crate) mod scopes;
 
 pub use self::{
     grant::Grant,
     identity::{Identity, IdentityError, IdentityErrorKind},
+    record_id::RecordId,
     scopes::{Scope, Scopes},
 };
 
@@ -109,8 +111,19 @@ pub(crate) struct LoginMark {
     pub(crate) epoch: u16,
     /// Half of the idle time of the cookie has passed, or it was verified by an old key.
     pub(crate) is_due: bool,
-    /// The random id in the cookie; `None` in a cookie of a Jupyter Server.
-    pub(crate) id: Option<[u8; 16]>,
+    pub(crate) id: LoginId,
+}
+
+/// Identifies a login among those of all users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LoginId {
+    /// Nothing: a cookie of a Jupyter Server.
+    #[default]
+    None,
+    /// The random id in its cookie.
+    Cookie([u8; 16]),
+    /// Its record in a session store.
+    Stored(RecordId),
 }
 
 /// Identifies the layer of this process that authenticated a session.
@@ -179,6 +192,16 @@ impl Session {
         match self.details {
             Details::Login(login) => login,
             Details::None | Details::Exchange(_) => LoginMark::default(),
+        }
+    }
+
+    /// Returns the id of the session in the store of the layer; `None` if the session is not kept there.
+    ///
+    /// See [`AuthLayerBuilder::sessions`](crate::AuthLayerBuilder::sessions).
+    pub fn record_id(&self) -> Option<RecordId> {
+        match self.login_mark().id {
+            LoginId::Stored(id) => Some(id),
+            LoginId::None | LoginId::Cookie(_) => None,
         }
     }
 

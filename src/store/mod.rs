@@ -34,6 +34,7 @@ mod revoked_sessions;
 mod row;
 mod salted_hash;
 mod session;
+mod session_endings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod token_filter;
@@ -41,14 +42,15 @@ mod token_record;
 mod token_store;
 mod worker;
 
-pub use crate::maybe_future::BoxFuture;
+pub use crate::{maybe_future::BoxFuture, session::RecordId};
 pub(crate) use expiring_map::ExpiringMap;
 #[cfg(feature = "hub-server")]
 pub use hub::{CodeRecord, CodeRedemption, HubStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresTokenStore, PostgresTokenStoreBuilder};
-pub(crate) use revoked_sessions::{RevokedSessions, SessionEnded, SessionKey};
+pub(crate) use revoked_sessions::{RevokedSessions, SessionKey};
 pub(crate) use salted_hash::find_among;
+pub(crate) use session_endings::SessionEndings;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteTokenStore, SqliteTokenStoreBuilder};
 pub use {
@@ -57,6 +59,6 @@ pub use {
     salted_hash::{SaltedHashStore, SaltedTokenHash},
     session::{SessionCredential, SessionFilter, SessionRecord, SessionStore, SessionTouch},
     token_filter::TokenFilter,
-    token_record::{RecordId, TokenRecord},
+    token_record::TokenRecord,
     token_store::TokenStore,
 };

@@ -71,6 +71,36 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
     }
 }
 
+/// Returns the result of the first of these verifiers that knows the token with this hash.
+pub(crate) fn verify_hash(
+    verifiers: &[Arc<dyn TokenVerifier>],
+    token: TokenHash,
+) -> MaybeFuture<Verification> {
+    let mut answers = Vec::new();
+    for verifier in verifiers {
+        match verifier.verify_hash(token) {
+            // Available now, unless an earlier verifier must be awaited.
+            MaybeFuture::Ready(valid @ Verification::Valid(_)) if answers.is_empty() => return valid.into(),
+            MaybeFuture::Ready(Verification::Unknown | Verification::Rejected(_)) => {}
+            answer => answers.push(answer),
+        }
+    }
+    if answers.is_empty() {
+        return Verification::Unknown.into();
+    }
+    MaybeFuture::from_future(async move {
+        let mut said = Verification::Unknown;
+        for answer in answers {
+            match answer.await {
+                valid @ Verification::Valid(_) => return valid,
+                unavailable @ Verification::Unavailable(_) => said = unavailable,
+                Verification::Rejected(_) | Verification::Unknown => {}
+            }
+        }
+        said
+    })
+}
+
 /// Verifies passwords.
 ///
 /// With the feature `password` there are verifiers that keep hashes: `SharedPassword` and `StoredPasswords`. A

@@ -37,6 +37,7 @@ mod secret_file_races;
 mod secret_scanner;
 mod secrets_not_leaked;
 mod serde_values;
+mod server_sessions;
 mod session_lifetime;
 #[cfg(feature = "sqlite")]
 mod stores;

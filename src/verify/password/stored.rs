@@ -136,14 +136,19 @@ impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
         let found = self.store.find(username);
         let (verifier, username, password) = (self.clone(), username.to_owned(), password.clone());
         MaybeFuture::from_future(async move {
-            let (hash, grant) = match found.await {
-                Ok(found) => found.unzip(),
+            let found = match found.await {
+                Ok(found) => found,
                 Err(error) => return Verification::Unavailable(error),
             };
-            let verified = verifier.pool.verify(hash.clone(), password.clone()).await;
-            if let (Ok(PasswordCheck::Correct { needs_rehash: true }), Some(old)) = (&verified, hash) {
-                verifier.rehash(&username, &old, password).await;
-            }
+            let hash = found.as_ref().map(|(hash, _)| Arc::clone(hash));
+            let verified = verifier.pool.verify(hash, password.clone()).await;
+            let grant = match (&verified, found) {
+                (Ok(PasswordCheck::Correct { needs_rehash: true }), Some((old, grant))) => {
+                    let kept = verifier.rehash(&username, &old, password).await;
+                    Some(stamped((kept.unwrap_or(old), grant)))
+                }
+                (_, found) => found.map(stamped),
+            };
             verdict(verified, grant)
         })
     }
@@ -152,15 +157,27 @@ impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
 impl<S: PasswordStore> UserLookup for StoredPasswords<S> {
     fn current(&self, username: &str) -> MaybeFuture<Result<Option<Grant>, BackendError>> {
         let found = self.store.find(username);
-        found.map(|found| Ok(found?.map(|(_, grant)| grant)))
+        found.map(|found| Ok(found?.map(stamped)))
     }
 }
 
+/// The grant of a user, stamped with the hash of their password.
+fn stamped((hash, grant): (Arc<PasswordHash>, Grant)) -> Grant {
+    grant.with_security_stamp(hash.expose())
+}
+
 impl<S: PasswordStore> StoredPasswords<S> {
-    async fn rehash(&self, username: &str, old: &PasswordHash, password: Secret) {
-        if let Ok(new) = self.pool.hash(password).await {
-            self.store.update_hash(username, old, new).await;
-        }
+    /// Hashes the password again; returns the new hash if the store has kept it.
+    async fn rehash(
+        &self,
+        username: &str,
+        old: &PasswordHash,
+        password: Secret,
+    ) -> Option<Arc<PasswordHash>> {
+        let new = self.pool.hash(password).await.ok()?;
+        self.store.update_hash(username, old, new.clone()).await;
+        let (kept, _) = self.store.find(username).await.ok()??;
+        (*kept == new).then_some(kept)
     }
 }
 
