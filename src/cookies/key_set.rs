@@ -1,4 +1,4 @@
-//! The keys that one secret gives, and the set of a current key and previous ones.
+//! The keys that are derived from one secret, and the set of a current key and previous ones.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::{clock::UnixTime, digest::Hmac, secret::Secret};
 
-/// What one secret gives, set up once: a keyed HMAC saves two blocks of each message.
+/// The keys derived from one secret, prepared once: a keyed HMAC saves two blocks of each message.
 #[derive(Clone)]
 pub(super) struct Key {
     signing: Hmac,
@@ -39,7 +39,7 @@ impl Key {
     }
 }
 
-/// What a sub-key is for. A key is never used for two purposes.
+/// The purpose of a derived key. A key is never used for two purposes.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "encrypted-cookies"),
@@ -93,8 +93,8 @@ impl<K> KeySet<K> {
         &self.current
     }
 
-    /// The first key for which `read` has an answer, and whether it is a reading key. The clock is read only
-    /// when a reading key is asked.
+    /// Returns the first result of `read`, and whether it came from a previous key. The clock is read only for
+    /// previous keys.
     pub(super) fn find<T>(
         &self,
         now: impl Fn() -> UnixTime,

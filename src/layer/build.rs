@@ -1,4 +1,4 @@
-//! From settings to a gate.
+//! Builds a layer from its settings.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,16 +38,17 @@ use crate::{
     verify::SharedPassword,
 };
 
-/// The age at which it is asked again what a user may do.
+/// The age at which the permissions of a user are queried again.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
 impl AuthLayerBuilder {
-    /// The gate.
+    /// Builds the layer.
     ///
     /// # Errors
     ///
-    /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
-    /// path is none; if the base is too long for a cookie's path.
+    /// Returns a [`ConfigError`] that names the setting if no request could ever be accepted, if every request is
+    /// accepted although another authenticator is set, if the login path is not a path, or if the base URL is too
+    /// long for the path of a cookie.
     pub fn build(self) -> Result<AuthLayer, ConfigError> {
         let (this, at_the_hub) = self.with_hub_defaults()?;
         this.check_authenticators()?;
@@ -70,7 +71,7 @@ impl AuthLayerBuilder {
         };
         let typed_verifiers = verifiers(self.tokens_log_in);
         let login_verifiers = verifiers(self.tokens_log_in || reads_query);
-        // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
+        // A shared token has no scopes and no expiry, like the cookie that replaces it; other tokens may have both.
         let logs_in = self.custom_login_page
             || !typed_verifiers.is_empty()
             || self.passwords.is_some()
@@ -177,7 +178,7 @@ impl AuthLayerBuilder {
         })
     }
 
-    /// How the URI is found that the browser asked for; the prefix that a proxy removes is the base unless another is set.
+    /// Returns how to find the URI that the browser requested. A prefix that a proxy removes is the base URL unless one is set.
     fn take_original_uri(&mut self) -> Result<OriginalUri, ConfigError> {
         let original_uri = std::mem::take(&mut self.original_uri);
         let Some(prefix) = self.stripped_prefix.take() else {
@@ -293,7 +294,7 @@ impl AuthLayerBuilder {
         ))
     }
 
-    /// Sessions and users must be of people who can log in, and users must have names.
+    /// Sessions and users need a login, and users must have names.
     fn check_sessions(&self) -> Result<(), ConfigError> {
         if self.sessions.is_none() {
             for (setting, is_set) in [
@@ -337,7 +338,7 @@ impl AuthLayerBuilder {
         })
     }
 
-    /// The keys of this gate, into which the password and the tokens are mixed that were configured.
+    /// Returns the keys of this layer, bound to the configured password and tokens.
     fn bound_keyring(&mut self) -> Keyring {
         let mut keyring = self.keyring.take().unwrap_or_else(Keyring::generate);
         if let Some(hash) = &self.key_binding {
@@ -392,7 +393,7 @@ impl AuthLayerBuilder {
         for_tokens && by_token || !self.authenticators.is_empty()
     }
 
-    /// Who is asked, in this order: known tokens, the cookie of a login, and what else was named.
+    /// Returns the authenticators in their order: tokens, the login cookie, custom ones.
     fn chain(&mut self, sources: &[TokenSource], login_cookie: Option<&LoginCookie>) -> AuthenticatorChain {
         let owner = Grant::new(Identity::anonymous());
         let query_login = |kind| {
@@ -446,7 +447,7 @@ impl AuthLayerBuilder {
         Ok(())
     }
 
-    /// The password that everybody shares, if there is one or can be: one that is set later takes its place here.
+    /// Returns the shared password, if there is one or users can set one.
     fn shared_login(&mut self, keyring: &Keyring) -> Option<Arc<dyn SharedPasswordControl>> {
         let (password, change) = (self.shared_password.take(), self.password_change.take());
         if password.is_none() && change.is_none() {

@@ -1,17 +1,17 @@
-//! The names of records in a store.
+//! Ids of records in a store.
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
 use crate::random;
 
-/// The public name of a token or a login within its store: for lists, and to revoke it by.
+/// The public id of a token or a session in its store: for lists, and to revoke it by.
 ///
-/// A random number, so it tells nothing of the token and nothing of how many there are. Its text is decimal.
+/// A random number, so it reveals nothing about the token or about how many there are. Its text is decimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(u64);
 
 impl RecordId {
-    /// A new one, from the system's random generator: 1 to 2^63 - 1.
+    /// Generates an id with the system's random generator: 1 to 2^63 - 1.
     ///
     /// # Panics
     ///
@@ -20,7 +20,7 @@ impl RecordId {
         Self((u64::from_ne_bytes(random::bytes()) >> 1).max(1))
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn as_u64(self) -> u64 {
         self.0
     }
