@@ -8,7 +8,8 @@
 //!
 //! All three implement [`TokenStore`] and [`SessionStore`], and with the feature `hub-server` also `HubStore`, which adds OAuth
 //! codes. So can a store of your own: `token_store_conformance` and `session_store_conformance` in `portcullis::testing`
-//! (feature `testing`) test it. A session that ends takes the tokens and codes made in it along. Most programs hold a store by
+//! (feature `testing`) test it. The example `redis_sessions` is such a store, of sessions in Redis or Valkey. A session that
+//! ends takes the tokens and codes made in it along. Most programs hold a store by
 //! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes.
 //!
 //! # What a store sees
@@ -55,7 +56,9 @@ pub use {
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,
     salted_hash::{SaltedHashStore, SaltedTokenHash},
-    session::{SessionCredential, SessionFilter, SessionRecord, SessionStore, SessionTouch},
+    session::{
+        SessionCondition, SessionCredential, SessionFilter, SessionRecord, SessionStore, SessionTouch,
+    },
     token_filter::TokenFilter,
     token_record::{RecordId, TokenRecord},
     token_store::TokenStore,
