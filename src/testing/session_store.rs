@@ -57,8 +57,8 @@ async fn a_session_is_found_as_it_was_inserted(store: &dyn SessionStore) {
             .with_address(address.parse::<std::net::IpAddr>().expect("an address"))
             .with_credential(SessionCredential::Token(new_hash()))
     };
-    let of_text = ["carol", "", "' é\u{202e}🔑\n"].map(|text| {
-        let session = session(text, &format!("begun {text}"));
+    let of_text = ["Firefox", "", "' é\u{202e}🔑\n"].map(|text| {
+        let session = session(&format!("carol {text}"), &format!("begun {text}"));
         session.with_note(text)
     });
     let of_address = ["192.0.2.1", "2001:db8::1"].map(full);
