@@ -1,4 +1,4 @@
-//! The login cookie that holds who somebody is.
+//! The login cookie that contains the identity of the user.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -26,16 +26,16 @@ use crate::{
     verify::{TokenVerifier, Verification, verify_hash},
 };
 
-/// Whoever the login cookie of a request names: Jupyter Server's way, where nothing is kept on the server.
+/// Authenticates by the login cookie, as Jupyter Server does: nothing is stored on the server.
 ///
-/// The payload is that of [`Identity::to_payload`](crate::Identity::to_payload), with the scopes and the end of the grant
-/// where it has them. A cookie that cannot be opened, or names nobody, is
-/// `Rejected`; the gate removes it from the browser.
+/// The payload is that of [`Identity::to_payload`](crate::Identity::to_payload), with the scopes and the expiry of
+/// the grant if it has them. A cookie that cannot be decoded, or names no user, is `Rejected`; the layer removes it
+/// from the browser.
 ///
 /// # Security
 ///
-/// A copied cookie is good until its time is over, the key changes, or the owner logs out: the logins that were
-/// ended are all that a gate keeps, in this process alone.
+/// A copied cookie is valid until it expires, the key changes, or the user logs out. The layer keeps only the ended
+/// logins, in this process.
 ///
 /// # Example
 ///
@@ -77,7 +77,7 @@ struct VersionedJar {
 const SECONDS_AHEAD: u64 = 60;
 
 impl LoginCookieAuthenticator {
-    /// Reads the cookie of `jar`.
+    /// Creates an authenticator that reads the cookie of `jar`.
     pub fn new(jar: CookieJar) -> Self {
         Self::for_layer(jar, Vec::new(), Arc::new(RevokedSessions::new()), None, None)
     }
@@ -102,7 +102,7 @@ impl LoginCookieAuthenticator {
         }))
     }
 
-    /// The jar it reads.
+    /// Returns the jar.
     pub fn jar(&self) -> CookieJar {
         self.0.keys.read(|keys| keys.jar.clone())
     }
