@@ -9,7 +9,7 @@
 //! All three implement [`TokenStore`] and [`SessionStore`], and with the feature `hub-server` also `HubStore`, which adds OAuth
 //! codes. So can a store of your own: `token_store_conformance` and `session_store_conformance` in `portcullis::testing`
 //! (feature `testing`) test it. The example `redis_sessions` is such a store, of sessions in Redis or Valkey. A session that
-//! ends takes the tokens and codes made in it along. Most programs hold a store by
+//! ends takes the tokens and codes made in it along, and a token the sessions that came from it. Most programs hold a store by
 //! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes.
 //!
 //! # What a store sees

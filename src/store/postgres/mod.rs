@@ -1,6 +1,7 @@
 //! Tokens in a server that several processes share.
 
 mod builder;
+mod ending;
 mod error;
 #[cfg(feature = "hub-server")]
 mod hub;

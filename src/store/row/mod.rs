@@ -16,7 +16,7 @@ use crate::{
 
 #[cfg(feature = "hub-server")]
 pub(super) use self::hub::CodeRow;
-pub(super) use self::session::{SessionRow, TouchRow};
+pub(super) use self::session::{SessionRow, TOKEN, TouchRow, credential_bytes};
 
 /// The columns of a grant.
 pub(super) struct GrantRow {
@@ -183,6 +183,11 @@ impl LookupKey {
     /// Under what `hash` is found.
     pub(super) fn hmac(&self, hash: TokenHash) -> [u8; 32] {
         self.0.mac(hash.as_bytes())
+    }
+
+    /// What the hash in a credential that begins with `prefix` is encrypted with: longer than a hash, and no check.
+    fn mask(&self, prefix: &[u8]) -> [u8; 32] {
+        self.0.mac(&[b"credential", prefix].concat())
     }
 }
 
