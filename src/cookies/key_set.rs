@@ -28,10 +28,6 @@ impl Key {
         &self.signing
     }
 
-    #[cfg_attr(
-        not(feature = "encrypted-cookies"),
-        allow(dead_code, reason = "sealing asks for it")
-    )]
     pub(super) fn sub_key(&self, purpose: KeyPurpose) -> Zeroizing<[u8; 32]> {
         expand(&self.expander, purpose)
     }
@@ -46,6 +42,7 @@ impl Key {
 pub(super) enum KeyPurpose {
     EncryptedCookie,
     EncryptedCookieKeyId,
+    PasswordAttempts,
     Xsrf,
 }
 
@@ -54,6 +51,7 @@ impl KeyPurpose {
         match self {
             Self::EncryptedCookie => "portcullis/v1/encrypted cookie",
             Self::EncryptedCookieKeyId => "portcullis/v1/encrypted cookie key id",
+            Self::PasswordAttempts => "portcullis/v1/password attempts",
             Self::Xsrf => "portcullis/v1/xsrf",
         }
     }

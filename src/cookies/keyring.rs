@@ -6,9 +6,10 @@ use hmac::{KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::key_set::{Key, KeySet};
+use super::key_set::{Key, KeyPurpose, KeySet};
 use crate::{
     clock::UnixTime,
+    digest::Hmac,
     error::ConfigError,
     random,
     secret::{
@@ -28,6 +29,7 @@ use crate::{
 /// | signing | the secret as it is, after mixing | cookies that peers read: HMAC-SHA256, the signed values of Tornado |
 /// | `portcullis/v1/encrypted cookie` | HKDF-SHA256 (RFC 5869) with this label as info | cookies that only the writer reads: AES-256-GCM-SIV |
 /// | `portcullis/v1/encrypted cookie key id` | the same | one octet that says which key sealed a cookie |
+/// | `portcullis/v1/password attempts` | the same | the names of accounts in `shared_rate_limits`: HMAC-SHA256 |
 /// | `portcullis/v1/xsrf` | the same | the XSRF token: HMAC-SHA256 |
 ///
 /// Mixing comes first, so that a change of the password or of a configured token ends every session:
@@ -190,6 +192,11 @@ impl Keyring {
         &self.0.keys
     }
 
+    /// The HMAC of account names whose password attempts are counted in a store.
+    pub(crate) fn attempt_hmac(&self) -> Hmac {
+        Hmac::new(&*self.0.keys.current.sub_key(KeyPurpose::PasswordAttempts))
+    }
+
     /// The authentication code of an XSRF token.
     pub(crate) fn xsrf_mac(&self, message: &[u8]) -> [u8; 32] {
         self.0.keys.current.xsrf.mac(message)
@@ -226,11 +233,12 @@ fn mac(key: &Secret, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::key_set::KeyPurpose, *};
+    use super::*;
 
-    const PURPOSES: [KeyPurpose; 3] = [
+    const PURPOSES: [KeyPurpose; 4] = [
         KeyPurpose::EncryptedCookie,
         KeyPurpose::EncryptedCookieKeyId,
+        KeyPurpose::PasswordAttempts,
         KeyPurpose::Xsrf,
     ];
 
@@ -288,7 +296,8 @@ mod tests {
             let listed = match purpose {
                 KeyPurpose::EncryptedCookie => 0,
                 KeyPurpose::EncryptedCookieKeyId => 1,
-                KeyPurpose::Xsrf => 2,
+                KeyPurpose::PasswordAttempts => 2,
+                KeyPurpose::Xsrf => 3,
             };
             assert_eq!(listed, place);
             let row = format!("/// | `{}` |", purpose.label());

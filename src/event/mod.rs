@@ -118,6 +118,12 @@ pub enum Event<'a> {
     /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::request::Peer) into
     /// requests, and name the proxies that are in front.
     ClientAddressUnknown,
+    /// The store of `shared_rate_limits` does not answer: this process counts wrong passwords in memory until it does. Reported
+    /// once for each outage.
+    SharedRateLimitsUnavailable {
+        /// What the store reported.
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
     /// `trusted_proxies` is set, but a request has no peer address, so no proxy is trusted: cookies are not `Secure` behind
     /// TLS that ends at the proxy, and the rate limit does not tell clients apart. Reported once by each layer and hub.
     ///

@@ -38,6 +38,7 @@ mod secret_scanner;
 mod secrets_not_leaked;
 mod serde_values;
 mod session_lifetime;
+mod shared_rate_limits;
 #[cfg(feature = "sqlite")]
 mod stores;
 mod subprocess;

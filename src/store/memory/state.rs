@@ -7,7 +7,7 @@ use std::{
 
 #[cfg(feature = "hub-server")]
 use super::codes::Codes;
-use super::{error::duplicate, sessions::Sessions};
+use super::{attempt_store::Attempts, error::duplicate, sessions::Sessions};
 use crate::{
     clock::UnixTime,
     store::{RecordId, StoreError, TokenFilter, TokenRecord},
@@ -21,6 +21,7 @@ pub(super) struct State {
     /// So many tokens there may be before those that have expired are looked for.
     sweep_at: usize,
     pub(super) sessions: Sessions,
+    pub(super) attempts: Attempts,
     #[cfg(feature = "hub-server")]
     pub(super) codes: Codes,
 }
