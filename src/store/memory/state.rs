@@ -7,7 +7,7 @@ use std::{
 
 #[cfg(feature = "hub-server")]
 use super::codes::Codes;
-use super::{error::duplicate, sessions::Sessions};
+use super::{attempt_store::Attempts, error::duplicate, sessions::Sessions};
 use crate::{
     clock::UnixTime,
     store::{RecordId, SessionCredential, StoreError, TokenFilter, TokenRecord},
@@ -23,6 +23,7 @@ pub(super) struct State {
     pub(super) sessions: Sessions,
     /// The sessions that the change under way has ended.
     pub(super) ended: Vec<RecordId>,
+    pub(super) attempts: Attempts,
     #[cfg(feature = "hub-server")]
     pub(super) codes: Codes,
 }

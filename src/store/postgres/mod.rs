@@ -1,5 +1,6 @@
 //! Tokens in a server that several processes share.
 
+mod attempt_store;
 mod builder;
 mod ending;
 mod error;

@@ -1,5 +1,6 @@
 //! What a database keeps of a token: the same columns in each.
 
+mod attempt;
 #[cfg(feature = "hub-server")]
 mod hub;
 mod session;
@@ -16,7 +17,10 @@ use crate::{
 
 #[cfg(feature = "hub-server")]
 pub(super) use self::hub::CodeRow;
-pub(super) use self::session::{SessionRow, TOKEN, TouchRow, credential_bytes};
+pub(super) use self::{
+    attempt::AttemptRow,
+    session::{SessionRow, TOKEN, TouchRow, credential_bytes},
+};
 
 /// The columns of a grant.
 pub(super) struct GrantRow {
