@@ -42,7 +42,7 @@ pub(crate) fn log(event: &Event<'_>) {
         Event::LoggedOut { identity, .. } => log::line(format_args!("{} logged out", identity.username())),
         Event::PasswordChanged { .. } => log::line("the password was changed"),
         Event::Denied { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
-        Event::Unavailable { error, path } => log::line(format_args!("cannot decide on {path}: {error}")),
+        Event::Unavailable { error, path } => log::line(format_args!("cannot authenticate {path}: {error}")),
         Event::ClientAddressUnknown => {
             log::line("warning: clients have no address, so passwords are throttled by account alone");
         }

@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::{
     Authenticator, Outcome,
+    current_grants::CurrentGrants,
     login_payload::{self, LoginPayload},
 };
 use crate::{
@@ -53,6 +54,10 @@ struct Inner {
     /// Who knows the tokens that logins were made with.
     verifiers: Vec<Arc<dyn TokenVerifier>>,
     ended: Arc<RevokedSessions>,
+    /// Who tells what a user may do now.
+    users: Option<CurrentGrants>,
+    /// When these cookies stop to be accepted.
+    until: Option<UnixTime>,
     /// What the payloads of cookies that were opened hold: to read one costs more than to open its cookie.
     payloads: ExpiringMap<DigestKey, LoginPayload>,
 }
@@ -74,21 +79,25 @@ const SECONDS_AHEAD: u64 = 60;
 impl LoginCookieAuthenticator {
     /// Creates an authenticator that reads the cookie of `jar`.
     pub fn new(jar: CookieJar) -> Self {
-        Self::for_layer(jar, Vec::new(), Arc::new(RevokedSessions::new()))
+        Self::for_layer(jar, Vec::new(), Arc::new(RevokedSessions::new()), None, None)
     }
 
     /// The same, which asks these verifiers whether the token of a login is still good, and takes none of the
-    /// logins that were ended.
+    /// logins that were ended, and none at all from `until` on.
     pub(crate) fn for_layer(
         jar: CookieJar,
         verifiers: Vec<Arc<dyn TokenVerifier>>,
         ended: Arc<RevokedSessions>,
+        users: Option<CurrentGrants>,
+        until: Option<UnixTime>,
     ) -> Self {
         let epoch = ended.key_generation();
         Self(Arc::new(Inner {
             keys: Swappable::new(VersionedJar { jar, epoch }),
             verifiers,
             ended,
+            users,
+            until,
             payloads: ExpiringMap::new(PAYLOADS),
         }))
     }
@@ -219,6 +228,9 @@ impl LoginCookieAuthenticator {
     }
 
     fn outcome(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
+        if self.0.until.is_some_and(|until| until <= head.now()) {
+            return Outcome::Absent.into();
+        }
         let cookies = match RequestCookies::from_head(head) {
             Ok(cookies) => cookies,
             Err(too_large) => return Outcome::Malformed(too_large.into()).into(),
@@ -269,7 +281,16 @@ impl LoginCookieAuthenticator {
                 id: login.id.map_or(LoginId::None, LoginId::Cookie),
             };
         match login.token {
-            None => Outcome::Authenticated(by_cookie(login.grant, mark)).into(),
+            None => match &self.0.users {
+                None => Outcome::Authenticated(by_cookie(login.grant, mark)).into(),
+                Some(users) => users
+                    .current(login.grant, head)
+                    .map(move |current| match current {
+                        Ok(Some(grant)) => Outcome::Authenticated(by_cookie(grant, mark)),
+                        Ok(None) => Outcome::Rejected(Reason::ExpiredCookie),
+                        Err(unavailable) => Outcome::Unavailable(unavailable),
+                    }),
+            },
             Some(token) => self.verify_token(token, mark),
         }
     }

@@ -13,6 +13,7 @@
 mod authorization;
 mod chain;
 mod closure;
+pub(crate) mod current_grants;
 pub mod danger;
 mod login_cookie;
 pub(crate) mod login_payload;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use http::HeaderValue;
 
-use super::{Authenticator, Outcome, login_cookie::by_cookie};
+use super::{Authenticator, Outcome, current_grants::limited, login_cookie::by_cookie};
 use crate::{
     clock::{Clock, UnixTime},
     cookies::{CookieError, CookieName, CookieScope, Keyring, Lifetime, RequestCookies},
@@ -287,8 +287,9 @@ impl SessionCookie {
         let mut grant = record.grant().clone();
         if let Some(users) = &self.0.users {
             let current = users.current(record.owner()).await?;
-            let same = current.filter(|current| current.identity().username() == record.owner());
-            let Some(current) = same else { return Ok(None) };
+            let Some(current) = limited(record.grant(), current) else {
+                return Ok(None);
+            };
             if let Some(SessionCredential::Fingerprint(made_from)) = record.credential()
                 && self.fingerprint(&current).is_some_and(|now| now != made_from)
             {
@@ -298,15 +299,12 @@ impl SessionCookie {
         }
         if let Some(SessionCredential::Token(token)) = record.credential() {
             match verify_hash(&self.0.verifiers, token).await {
-                Verification::Valid(current) => grant = current,
+                Verification::Valid(current) => return Ok(limited(record.grant(), Some(current))),
                 Verification::Unavailable(unavailable) => return Err(unavailable),
                 Verification::Rejected(_) | Verification::Unknown => return Ok(None),
             }
         }
-        Ok(Some(match record.grant().expires_at() {
-            Some(end) if grant.expires_at().is_none_or(|later| end < later) => grant.with_expiry(end),
-            _ => grant,
-        }))
+        Ok(Some(grant))
     }
 
     /// The fingerprint of what the grant's owner logs in by, if the grant has a stamp of it.

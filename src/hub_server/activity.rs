@@ -17,8 +17,8 @@ impl HubRequest<'_> {
         let caller = self.require_caller().await?;
         let name = name.ok_or_else(HubError::not_found_or_forbidden)?;
         let scope = format!("users:activity!user={name}");
-        let may = caller.scopes.covers(&scope, &self.hub.members);
-        let Some(member) = self.hub.members.find(name.as_str()).filter(|_| may) else {
+        let may = caller.scopes.covers(&scope, self.members).await?;
+        let Some(member) = self.members.find(name.as_str()).await?.filter(|_| may) else {
             return Err(match caller.scopes.has_name("users:activity") {
                 true => HubError::not_found_or_forbidden(),
                 false => missing_scope("users:activity"),

@@ -7,10 +7,10 @@ use http::{Method, StatusCode, header::AUTHORIZATION};
 use super::{
     client::{OAuthClientConfig, Resource},
     expanded_scopes::ExpandedScopes,
+    members::RequestMembers,
     request::HubRequest,
     response::HubError,
     scope::Owner,
-    state::HubState,
     user::HubUser,
 };
 use crate::{
@@ -39,13 +39,18 @@ pub(crate) enum Principal {
 impl ApiCaller {
     /// Whether a token of `name` made by this caller may be worth all that its owner may do: a token of less must not
     /// make itself more.
-    pub(crate) fn may_delegate_all(&self, owner: &HubUser, all: &ExpandedScopes, hub: &HubState) -> bool {
+    pub(crate) async fn may_delegate_all(
+        &self,
+        owner: &HubUser,
+        all: &ExpandedScopes,
+        members: &RequestMembers<'_>,
+    ) -> Result<bool, HubError> {
         match &self.who {
             Principal::Member(member) if member.name() == owner.name() => {
-                self.scopes.covers_all(all, &hub.members)
+                Ok(self.scopes.covers_all(all, members).await?)
             }
             // To whom the tokens of others were given, all of these others were given.
-            _ => true,
+            _ => Ok(true),
         }
     }
 }
@@ -106,76 +111,94 @@ impl HubRequest<'_> {
 
     async fn of_token(&self, token: PresentedToken<'_>) -> Result<Option<ApiCaller>, HubError> {
         if let Some(client) = self.hub.registry.of_token(token) {
-            return Ok(self.of_client(client));
+            return self.of_client(client).await;
         }
         let record = self.hub.tokens.find(token).await?;
         let record = record.filter(|record| !record.is_expired(self.head.now()));
-        Ok(record.and_then(|record| self.of_record(&record)))
+        match record {
+            Some(record) => self.of_record(&record).await,
+            None => Ok(None),
+        }
     }
 
-    fn of_client(&self, client: &OAuthClientConfig) -> Option<ApiCaller> {
-        let members = &self.hub.members;
+    async fn of_client(&self, client: &OAuthClientConfig) -> Result<Option<ApiCaller>, HubError> {
         let (who, held) = match &client.resource {
             Resource::Service { name } => {
                 let held = ExpandedScopes::of(client.scopes.iter(), Owner::Service(name));
                 (Principal::Service(name.clone()), held)
             }
             Resource::Server { user, .. } => {
-                let member = members.find(user.as_str())?;
+                let Some(member) = self.members.find(user.as_str()).await? else {
+                    return Ok(None);
+                };
                 let owner = Owner::User(user.as_str());
                 let held = ExpandedScopes::of(client.scopes.iter(), owner).and_identify(owner);
-                let held = held.intersection(&ExpandedScopes::of_member(&member), members);
+                let all = ExpandedScopes::of_member(&member);
+                let held = held.intersection(&all, self.members).await?;
                 (Principal::Member(member), held)
             }
         };
-        Some(ApiCaller {
+        Ok(Some(ApiCaller {
             who,
             scopes: held,
             token_id: Some(format!("client-{}", client.id)),
             session_id: None,
-        })
+        }))
     }
 
-    fn of_record(&self, record: &TokenRecord) -> Option<ApiCaller> {
+    async fn of_record(&self, record: &TokenRecord) -> Result<Option<ApiCaller>, HubError> {
         // So are the owners of tokens called that were a service's at a JupyterHub.
         if let Some(name) = record.owner().strip_prefix("services/") {
-            let client = self.hub.registry.of_service(name)?;
-            let (all, scopes) = (self.of_client(client)?, record.grant().scopes());
-            let held = ExpandedScopes::of(scopes.iter(), Owner::Service(name))
-                .intersection(&all.scopes, &self.hub.members);
-            return Some(ApiCaller {
-                scopes: if scopes.contains("inherit") {
-                    all.scopes
-                } else {
-                    held
-                },
+            let Some(client) = self.hub.registry.of_service(name) else {
+                return Ok(None);
+            };
+            let Some(all) = self.of_client(client).await? else {
+                return Ok(None);
+            };
+            let scopes = record.grant().scopes();
+            let held = ExpandedScopes::of(scopes.iter(), Owner::Service(name));
+            let scopes = match scopes.contains("inherit") {
+                true => all.scopes,
+                false => held.intersection(&all.scopes, self.members).await?,
+            };
+            return Ok(Some(ApiCaller {
+                scopes,
                 token_id: Some(format!("a{}", record.id())),
                 ..all
-            });
+            }));
         }
-        let member = self.hub.members.find(record.owner())?;
-        let held = self.effective_scopes(record, &member)?;
-        Some(ApiCaller {
+        let Some(member) = self.members.find(record.owner()).await? else {
+            return Ok(None);
+        };
+        let held = self.effective_scopes(record, &member).await?;
+        Ok(held.map(|scopes| ApiCaller {
             who: Principal::Member(member),
-            scopes: held,
+            scopes,
             token_id: Some(format!("a{}", record.id())),
             session_id: record.session_id().map(str::to_owned),
-        })
+        }))
     }
 
     /// What a token of this member is worth now, or `None` if it was made for a client that is no more.
-    pub(crate) fn effective_scopes(&self, record: &TokenRecord, member: &HubUser) -> Option<ExpandedScopes> {
-        let (members, owner) = (&self.hub.members, Owner::User(member.name()));
+    pub(crate) async fn effective_scopes(
+        &self,
+        record: &TokenRecord,
+        member: &HubUser,
+    ) -> Result<Option<ExpandedScopes>, HubError> {
+        let owner = Owner::User(member.name());
         let all = ExpandedScopes::of_member(member);
         let scopes = record.grant().scopes();
         if scopes.contains("inherit") && record.client_id().is_none_or(is_own) {
-            return Some(all);
+            return Ok(Some(all));
         }
         let mut held = ExpandedScopes::of(scopes.iter(), owner).and_identify(owner);
         if let Some(id) = record.client_id().filter(|id| !is_own(id)) {
-            held = held.and(&self.hub.registry.find(id)?.resource.access_scope());
+            let Some(client) = self.hub.registry.find(id) else {
+                return Ok(None);
+            };
+            held = held.and(&client.resource.access_scope());
         }
-        Some(held.intersection(&all, members))
+        Ok(Some(held.intersection(&all, self.members).await?))
     }
 }
 

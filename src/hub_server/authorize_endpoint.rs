@@ -9,7 +9,7 @@
 //! | own server, a client nobody is asked about, or one this user has let know before | 302 with code and state |
 //! | otherwise | 200, the question; POST with its `_xsrf` answers it |
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use http::StatusCode;
 
@@ -17,13 +17,14 @@ use super::{
     browser_session::SignedInUser,
     client::{OAuthClientConfig, Resource},
     expanded_scopes::ExpandedScopes,
+    members::RequestMembers,
     request::{HubRequest, HubResult},
     response::{self, HubError},
     scope::{self, IDENTIFY, Owner},
-    state::HubState,
 };
 use crate::{
     cookies::SetCookies,
+    error::BackendError,
     event::Event,
     html::Page,
     middleware::{
@@ -56,6 +57,8 @@ enum AuthorizationError {
     Page(&'static str),
     /// For the client.
     Redirect(Box<FullResponse>),
+    /// The members cannot be read now.
+    Unavailable(BackendError),
 }
 
 impl From<AuthorizationError> for HubResult {
@@ -63,7 +66,14 @@ impl From<AuthorizationError> for HubResult {
         match refusal {
             AuthorizationError::Page(message) => Err(HubError::bad_request(message)),
             AuthorizationError::Redirect(response) => Ok(*response),
+            AuthorizationError::Unavailable(error) => Err(error.into()),
         }
+    }
+}
+
+impl From<BackendError> for AuthorizationError {
+    fn from(error: BackendError) -> Self {
+        Self::Unavailable(error)
     }
 }
 
@@ -80,11 +90,11 @@ impl HubRequest<'_> {
             crate::request_policy::RequestKind::Safe,
             None,
         )?;
-        let asked = match self.asked(&visitor) {
+        let asked = match self.asked(&visitor).await {
             Ok(asked) => asked,
             Err(refusal) => return refusal.into(),
         };
-        self.check_access(&visitor, asked.client)?;
+        self.check_access(&visitor, asked.client).await?;
         if self.needs_consent(&visitor, &asked).await? {
             return Ok(self.consent_page(&visitor, &asked));
         }
@@ -94,11 +104,11 @@ impl HubRequest<'_> {
 
     pub(crate) async fn consent(&self) -> HubResult {
         let (visitor, form) = self.visitor_by_form().await?;
-        let asked = match self.asked(&visitor) {
+        let asked = match self.asked(&visitor).await {
             Ok(asked) => asked,
             Err(refusal) => return refusal.into(),
         };
-        self.check_access(&visitor, asked.client)?;
+        self.check_access(&visitor, asked.client).await?;
         if form.field("deny").is_some() {
             return Ok(asked.refused(OAuthErrorKind::AccessDenied, "The user said no."));
         }
@@ -115,7 +125,10 @@ impl HubRequest<'_> {
         self.grant_code(&visitor, &asked, scopes).await
     }
 
-    fn asked<'s>(&'s self, visitor: &SignedInUser) -> Result<AuthorizationParams<'s>, AuthorizationError> {
+    async fn asked<'s>(
+        &'s self,
+        visitor: &SignedInUser,
+    ) -> Result<AuthorizationParams<'s>, AuthorizationError> {
         let query = self.head.uri().query().unwrap_or_default();
         let query = UrlEncodedForm::parse(query.as_bytes())
             .ok_or(AuthorizationError::Page("The parameters cannot be read."))?;
@@ -159,7 +172,8 @@ impl HubRequest<'_> {
             Some(_) => return refused(OAuthErrorKind::UnsupportedResponseType, ""),
             None => return refused(OAuthErrorKind::InvalidRequest, "Missing response_type parameter."),
         }
-        let Some(scopes) = grantable_scopes(client, one("scope"), visitor, self.hub) else {
+        let scopes = grantable_scopes(client, one("scope"), visitor, self.members).await?;
+        let Some(scopes) = scopes else {
             return refused(OAuthErrorKind::InvalidScope, "");
         };
         let challenge = match (one("code_challenge"), one("code_challenge_method")) {
@@ -185,11 +199,9 @@ impl HubRequest<'_> {
         Ok(asked)
     }
 
-    fn check_access(&self, visitor: &SignedInUser, client: &OAuthClientConfig) -> Result<(), HubError> {
-        if visitor
-            .scopes()
-            .covers(&client.resource.access_scope(), &self.hub.members)
-        {
+    async fn check_access(&self, visitor: &SignedInUser, client: &OAuthClientConfig) -> Result<(), HubError> {
+        let access = client.resource.access_scope();
+        if visitor.scopes().covers(&access, self.members).await? {
             return Ok(());
         }
         Err(HubError::new(
@@ -304,12 +316,12 @@ impl HubRequest<'_> {
 }
 
 /// The scopes of what is asked that the visitor has to give, or `None` if it is more than the client may ask for.
-fn grantable_scopes(
+async fn grantable_scopes(
     client: &OAuthClientConfig,
     asked: Option<&str>,
     visitor: &SignedInUser,
-    hub: &HubState,
-) -> Option<Vec<String>> {
+    members: &RequestMembers<'_>,
+) -> Result<Option<Vec<String>>, BackendError> {
     let owner = Owner::User(visitor.member.name());
     let usual = IDENTIFY.map(|name| format!("{name}!user"));
     let access = client.resource.access_scope();
@@ -320,24 +332,19 @@ fn grantable_scopes(
         Some(asked) => asked.split(' ').filter(|scope| !scope.is_empty()).collect(),
         None => client.allowed.iter().collect(),
     };
-    let all_known = wished.iter().all(|scope| {
-        let expanded = ExpandedScopes::of([*scope], owner);
-        scope::is_scope(scope) && *scope != "inherit" && may_ask.covers_all(&expanded, &hub.members)
-    });
-    if !all_known {
-        return None;
+    let (held, mut scopes) = (visitor.scopes(), BTreeSet::from(usual));
+    scopes.insert(access);
+    for scope in wished {
+        let expanded = ExpandedScopes::of([scope], owner);
+        let is_known = scope::is_scope(scope) && scope != "inherit";
+        if !is_known || !may_ask.covers_all(&expanded, members).await? {
+            return Ok(None);
+        }
+        if held.covers_all(&expanded, members).await? {
+            scopes.insert(scope.to_owned());
+        }
     }
-    let held = visitor.scopes();
-    let mut scopes: Vec<String> = wished
-        .into_iter()
-        .filter(|scope| held.covers_all(&ExpandedScopes::of([*scope], owner), &hub.members))
-        .map(str::to_owned)
-        .chain(usual)
-        .chain([access])
-        .collect();
-    scopes.sort_unstable();
-    scopes.dedup();
-    Some(scopes)
+    Ok(Some(scopes.into_iter().collect()))
 }
 
 impl AuthorizationParams<'_> {

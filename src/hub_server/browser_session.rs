@@ -72,12 +72,13 @@ impl HubRequest<'_> {
         };
         let login = self.hub.store.find_session(hash).await?;
         let login = login.filter(|login| !login.has_expired(self.head.now()));
-        Ok(
-            match login.and_then(|login| Some((self.hub.members.find(login.owner())?, login))) {
-                Some((member, login)) => BrowserSession::SignedIn(SignedInUser { login, member }),
-                None => BrowserSession::Expired,
-            },
-        )
+        let Some(login) = login else {
+            return Ok(BrowserSession::Expired);
+        };
+        Ok(match self.members.find(login.owner()).await? {
+            Some(member) => BrowserSession::SignedIn(SignedInUser { login, member }),
+            None => BrowserSession::Expired,
+        })
     }
 
     fn sent_login(&self) -> Result<SentCookie, Denial> {

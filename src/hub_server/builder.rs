@@ -10,6 +10,7 @@ use super::{
     client_registry::ClientRegistry,
     hub::Hub,
     login_page::MemberPasswords,
+    members::Members,
     state::{HubState, ServerStopper},
     user::{HubUser, HubUsers},
 };
@@ -27,14 +28,15 @@ use crate::{
         AllowedHosts, AllowedOrigins, CsrfMode, CsrfTokens, Origin, RequestPolicy, TrustedProxies,
     },
     store::HubStore,
-    verify::{PasswordVerifier, StoredTokens},
+    verify::{PasswordVerifier, StoredTokens, UserLookup},
 };
 
 /// A hub, being configured. The order of the setters does not matter; [`HubBuilder::build`] is what can fail.
 pub struct HubBuilder {
     store: Arc<dyn HubStore>,
     passwords: Option<Arc<dyn PasswordVerifier>>,
-    members: HubUsers,
+    users: Option<HubUsers>,
+    lookup: Option<Arc<dyn UserLookup>>,
     added: Vec<HubUser>,
     clients: Vec<OAuthClientConfig>,
     keyring: Option<Keyring>,
@@ -67,7 +69,8 @@ impl HubBuilder {
         Self {
             store,
             passwords: None,
-            members: HubUsers::default(),
+            users: None,
+            lookup: None,
             added: Vec::new(),
             clients: Vec::new(),
             keyring: None,
@@ -100,7 +103,49 @@ impl HubBuilder {
     /// Default: none. These members, in place of a list of the hub's own; [`HubBuilder::user`] adds to them.
     #[must_use]
     pub fn users(self, members: HubUsers) -> Self {
-        Self { members, ..self }
+        Self {
+            users: Some(members),
+            ..self
+        }
+    }
+
+    /// Reads the members from a directory, in place of [`HubBuilder::users`] and [`HubBuilder::user`]. Default: none.
+    ///
+    /// Each request asks the directory, once for each user that it is about; the hub keeps no answer for the next
+    /// request. So changed scopes and groups take effect without a restart, and the tokens and logins of a removed user
+    /// are worth nothing at once. The grant's [`scopes`](crate::Grant::scopes), [`groups`](crate::Grant::groups) and
+    /// [`is_admin`](crate::Grant::is_admin) say what the member may do; a grant that has expired is no member. Names
+    /// arrive as [`Username`](super::Username) has them.
+    ///
+    /// While the directory does not answer, requests get 503 with `Retry-After`. Nobody is logged out by that, and no
+    /// cookie is removed. The lookup must bound its own time.
+    ///
+    /// A directory cannot be listed. `api/users` shows the users who have a server.
+    ///
+    /// # Example
+    ///
+    /// Passwords and members of the same store:
+    ///
+    /// ```
+    /// use portcullis::{
+    ///     Grant, Identity, PasswordHash, Secret, hub_server::Hub, store::MemoryTokenStore,
+    ///     verify::{MemoryPasswordStore, StoredPasswords},
+    /// };
+    ///
+    /// let hash = PasswordHash::hash(&Secret::from("purple tricycle nine"))?;
+    /// let users = StoredPasswords::new(MemoryPasswordStore::new([(Identity::new("alice"), hash)])?);
+    /// let hub = Hub::builder(MemoryTokenStore::new())
+    ///     .password_verifier(users.clone())
+    ///     .user_lookup(users)
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn user_lookup(self, lookup: impl UserLookup) -> Self {
+        Self {
+            lookup: Some(Arc::new(lookup)),
+            ..self
+        }
     }
 
     /// Default: none. One more member.
@@ -286,7 +331,7 @@ impl HubBuilder {
     ///
     /// # Errors
     ///
-    /// If nobody knows passwords; a member comes twice; two clients have the same identifier or token; the base is too
+    /// If nobody knows passwords; a member comes twice, or beside a `user_lookup`; two clients have the same identifier or token; the base is too
     /// long for a cookie's path; the version is none that a header field can carry.
     pub fn build(self) -> Result<Hub, ConfigError> {
         let passwords = self.passwords.ok_or_else(|| {
@@ -295,16 +340,19 @@ impl HubBuilder {
                 "expected whoever knows the users' passwords, found nobody",
             )
         })?;
-        for member in self.added {
-            let name = member.name.clone();
-            if self.members.set(member) {
+        let members = match self.lookup {
+            None => Members::Listed(self.users.unwrap_or_default().and(self.added)?),
+            Some(lookup) if self.users.is_none() && self.added.is_empty() => {
+                Members::Directory(lookup, Arc::clone(&self.clock))
+            }
+            Some(_) => {
                 return Err(ConfigError::new(
-                    "users",
-                    format!("expected each member once, found {:?} again", name.as_str()),
+                    "user_lookup",
+                    "expected the members from one place, found `users` or `user` as well: leave them out",
                 ));
             }
-        }
-        let passwords = MemberPasswords::new(passwords, self.members.clone());
+        };
+        let passwords = MemberPasswords::new(passwords, members.clone());
         let registry = ClientRegistry::new(self.clients)?;
         let version_field = HeaderValue::try_from(&*self.version).map_err(|_| {
             ConfigError::new(
@@ -333,7 +381,7 @@ impl HubBuilder {
             store: self.store,
             base_url: self.base_url,
             hub_url,
-            members: self.members,
+            members,
             registry,
             passwords: PasswordAttempts::new(
                 Some(Arc::new(passwords)),

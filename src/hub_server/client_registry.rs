@@ -1,6 +1,6 @@
 //! The clients of a hub.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::client::{OAuthClientConfig, Resource};
 use crate::{
@@ -14,6 +14,9 @@ pub(crate) struct ClientRegistry {
     clients: Vec<OAuthClientConfig>,
     by_id: HashMap<Box<str>, usize>,
     by_secret: HashMap<TokenHash, usize>,
+    by_service: HashMap<Box<str>, usize>,
+    /// The servers of each user.
+    by_user: BTreeMap<Box<str>, Vec<usize>>,
 }
 
 impl ClientRegistry {
@@ -34,6 +37,13 @@ impl ClientRegistry {
                         client.id()
                     ),
                 ));
+            }
+            match &client.resource {
+                Resource::Service { name } => drop(registry.by_service.insert(name.clone(), place)),
+                Resource::Server { user, .. } => {
+                    let servers = registry.by_user.entry(user.as_str().into());
+                    servers.or_default().push(place);
+                }
             }
         }
         registry.clients = clients;
@@ -56,18 +66,23 @@ impl ClientRegistry {
 
     /// The service of this name.
     pub(crate) fn of_service(&self, name: &str) -> Option<&OAuthClientConfig> {
-        self.clients
-            .iter()
-            .find(|client| matches!(&client.resource, Resource::Service { name: known } if **known == *name))
+        self.clients.get(*self.by_service.get(name)?)
     }
 
     /// The servers of a user, by name.
     pub(crate) fn servers_of(&self, name: &str) -> impl Iterator<Item = (&str, &OAuthClientConfig)> {
-        self.clients
-            .iter()
-            .filter_map(move |client| match &client.resource {
-                Resource::Server { user, server } if user.as_str() == name => Some((&**server, client)),
-                _ => None,
-            })
+        let places = self.by_user.get(name).into_iter().flatten();
+        places.filter_map(|place| match self.clients.get(*place) {
+            Some(client) => match &client.resource {
+                Resource::Server { server, .. } => Some((&**server, client)),
+                Resource::Service { .. } => None,
+            },
+            None => None,
+        })
+    }
+
+    /// The names of the users who have servers, in alphabetical order.
+    pub(crate) fn server_owners(&self) -> Vec<Box<str>> {
+        self.by_user.keys().cloned().collect()
     }
 }

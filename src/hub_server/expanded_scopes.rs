@@ -6,9 +6,18 @@
 use std::collections::BTreeSet;
 
 use super::{
+    members::RequestMembers,
     scope::{IDENTIFY, INCLUDED, OWN, Owner, read},
-    user::{HubUser, HubUsers},
+    user::HubUser,
 };
+use crate::error::BackendError;
+
+/// Whether a scope is covered, as far as the scopes alone say.
+enum Coverage<'a> {
+    Known(bool),
+    /// If this user is in one of these groups.
+    MembersOf(&'a str, Vec<&'a str>),
+}
 
 /// Scopes with all that they include, every filter with its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,47 +98,82 @@ impl ExpandedScopes {
     }
 
     /// What both cover.
-    pub(crate) fn intersection(&self, other: &Self, members: &HubUsers) -> Self {
-        let of = |one: &Self, other: &Self| -> Vec<String> {
-            one.0
-                .iter()
-                .filter(|scope| other.covers(scope, members))
-                .cloned()
-                .collect()
-        };
-        Self(of(self, other).into_iter().chain(of(other, self)).collect())
+    pub(crate) async fn intersection(
+        &self,
+        other: &Self,
+        members: &RequestMembers<'_>,
+    ) -> Result<Self, BackendError> {
+        let mut both = BTreeSet::new();
+        for (one, other) in [(self, other), (other, self)] {
+            for scope in &one.0 {
+                if other.covers(scope, members).await? {
+                    both.insert(scope.clone());
+                }
+            }
+        }
+        Ok(Self(both))
     }
 
-    /// Whether `scope`, every filter with its value, is covered.
-    pub(crate) fn covers(&self, scope: &str, members: &HubUsers) -> bool {
+    /// Whether `scope`, every filter with its value, is covered. Reads the scope's user if a group may cover them.
+    pub(crate) async fn covers(
+        &self,
+        scope: &str,
+        members: &RequestMembers<'_>,
+    ) -> Result<bool, BackendError> {
+        let (user, groups) = match self.coverage(scope) {
+            Coverage::Known(covered) => return Ok(covered),
+            Coverage::MembersOf(user, groups) => (user, groups),
+        };
+        let member = members.find(user).await?;
+        Ok(member.is_some_and(|member| member.groups.iter().any(|group| groups.contains(&&**group))))
+    }
+
+    /// As [`ExpandedScopes::covers`], but without the groups that users are in.
+    pub(crate) fn covers_by_name(&self, scope: &str) -> bool {
+        matches!(self.coverage(scope), Coverage::Known(true))
+    }
+
+    fn coverage<'s>(&'s self, scope: &'s str) -> Coverage<'s> {
         if self.0.contains(scope) {
-            return true;
+            return Coverage::Known(true);
         }
         let Some((name, filter)) = read(scope).map(|scope| (scope.name(), scope.filter())) else {
-            return false;
+            return Coverage::Known(false);
         };
         if self.0.contains(name) {
-            return true;
+            return Coverage::Known(true);
         }
-        let Some((kind, Some(value))) = filter else {
-            return false;
-        };
-        let user = match kind {
-            "server" => value.split_once('/').map(|(user, _)| user),
-            "user" => Some(value),
+        let user = match filter {
+            Some(("server", Some(value))) => value.split_once('/').map(|(user, _)| user),
+            Some(("user", Some(value))) => Some(value),
             _ => None,
         };
-        let Some(user) = user else { return false };
-        self.with_name(name).any(|(kind, held)| match kind {
-            "user" => held == user,
-            "group" => members.in_group(user, held),
-            _ => false,
-        })
+        let Some(user) = user else {
+            return Coverage::Known(false);
+        };
+        if self.with_name(name).any(|filter| filter == ("user", user)) {
+            return Coverage::Known(true);
+        }
+        let groups = self.with_name(name).filter(|(kind, _)| *kind == "group");
+        let groups: Vec<&str> = groups.map(|(_, group)| group).collect();
+        match groups.is_empty() {
+            true => Coverage::Known(false),
+            false => Coverage::MembersOf(user, groups),
+        }
     }
 
     /// Whether all of `scopes` are covered.
-    pub(crate) fn covers_all(&self, scopes: &Self, members: &HubUsers) -> bool {
-        scopes.0.iter().all(|scope| self.covers(scope, members))
+    pub(crate) async fn covers_all(
+        &self,
+        scopes: &Self,
+        members: &RequestMembers<'_>,
+    ) -> Result<bool, BackendError> {
+        for scope in &scopes.0 {
+            if !self.covers(scope, members).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the name is held at all, with whatever filter.
@@ -155,15 +199,19 @@ impl ExpandedScopes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{members::Members, user::HubUsers},
+        *,
+    };
 
     fn alice(scopes: &[&str]) -> ExpandedScopes {
         ExpandedScopes::of(scopes.iter().copied(), Owner::User("alice"))
     }
 
-    fn members() -> HubUsers {
+    fn members() -> Members {
         let member = |name| HubUser::new(name).expect("a name");
-        HubUsers::new([member("alice"), member("bob").with_groups(["staff"])]).expect("members")
+        let listed = HubUsers::new([member("alice"), member("bob").with_groups(["staff"])]);
+        Members::Listed(listed.expect("members"))
     }
 
     #[test]
@@ -203,9 +251,10 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_group_covers_its_users_and_a_user_their_servers() {
+    #[tokio::test]
+    async fn a_group_covers_its_users_and_a_user_their_servers() {
         let members = members();
+        let members = RequestMembers::new(&members);
         for (held, asked, expected) in [
             ("access:servers", "access:servers!server=bob/gpu", true),
             ("access:servers!user=bob", "access:servers!server=bob/gpu", true),
@@ -231,36 +280,41 @@ mod tests {
             ("read:users:name", "read:users!user=bob", false),
             ("read:users!user", "read:users:name!user=alice", true),
         ] {
-            assert_eq!(alice(&[held]).covers(asked, &members), expected, "{held} {asked}");
+            let covered = alice(&[held]).covers(asked, &members).await;
+            assert_eq!(covered.expect("members"), expected, "{held} {asked}");
         }
     }
 
-    #[test]
-    fn what_two_sets_have_in_common_is_the_narrower_of_each() {
+    #[tokio::test]
+    async fn what_two_sets_have_in_common_is_the_narrower_of_each() {
         let members = members();
-        let check = |one: &[&str], other: &[&str], expected: &[&str]| {
+        let members = RequestMembers::new(&members);
+        let cases: [(&[&str], &[&str], &[&str]); 6] = [
+            (&["tokens"], &["self"], &["tokens!user=alice"]),
+            (
+                &["access:servers!user=bob"],
+                &["access:servers!group=staff"],
+                &["access:servers!user=bob"],
+            ),
+            (
+                &["access:servers!server=alice/"],
+                &["self"],
+                &["access:servers!server=alice/"],
+            ),
+            (
+                &["admin:users"],
+                &["self"],
+                &["read:users!user=alice", "users:activity!user=alice"],
+            ),
+            (&["access:services"], &["self"], &[]),
+            (&[], &["self"], &[]),
+        ];
+        for (one, other, expected) in cases {
             let (one, other) = (alice(one), alice(other));
-            let found = one.intersection(&other, &members);
-            assert_eq!(found, alice(expected));
-            assert_eq!(found, other.intersection(&one, &members));
-        };
-        check(&["tokens"], &["self"], &["tokens!user=alice"]);
-        check(
-            &["access:servers!user=bob"],
-            &["access:servers!group=staff"],
-            &["access:servers!user=bob"],
-        );
-        check(
-            &["access:servers!server=alice/"],
-            &["self"],
-            &["access:servers!server=alice/"],
-        );
-        check(
-            &["admin:users"],
-            &["self"],
-            &["read:users!user=alice", "users:activity!user=alice"],
-        );
-        check(&["access:services"], &["self"], &[]);
-        check(&[], &["self"], &[]);
+            for (one, other) in [(&one, &other), (&other, &one)] {
+                let found = one.intersection(other, &members).await;
+                assert_eq!(found.expect("members"), alice(expected));
+            }
+        }
     }
 }

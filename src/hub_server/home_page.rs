@@ -7,6 +7,7 @@ use super::{
     authorize_endpoint::capitalize,
     browser_session::SignedInUser,
     date,
+    members::Members,
     request::{HubRequest, HubResult},
     response::{self, HubError},
     scope,
@@ -119,15 +120,18 @@ impl HubRequest<'_> {
             .partition(|token| token.client_id().is_none_or(is_own));
 
         let mut page = Page::wide(&self.hub.page_style, &format!("Hello, {owner}")).alert(alert);
-        let mut places: Vec<_> = hub
-            .registry
-            .iter()
-            .filter(|client| {
-                visitor
-                    .scopes()
-                    .covers(&client.resource.access_scope(), &hub.members)
-            })
-            .collect();
+        let (held, mut places) = (visitor.scopes(), Vec::new());
+        for client in hub.registry.iter() {
+            let access = client.resource.access_scope();
+            let may = match &hub.members {
+                Members::Listed(_) => held.covers(&access, self.members).await?,
+                // A directory is not asked for the groups of each server's owner.
+                Members::Directory(..) => held.covers_by_name(&access),
+            };
+            if may {
+                places.push(client);
+            }
+        }
         places.sort_by(|one, other| one.id.cmp(&other.id));
         if !places.is_empty() {
             page = page.heading("Where you may go");

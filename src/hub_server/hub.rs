@@ -13,7 +13,14 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
-use super::{request::HubRequest, response::HubError, route::Route, state::HubState, user::HubUsers};
+use super::{
+    members::{Members, RequestMembers},
+    request::HubRequest,
+    response::HubError,
+    route::Route,
+    state::HubState,
+    user::HubUsers,
+};
 use crate::{
     deadline::within, error::BoxError, event::Event, maybe_future::BoxFuture,
     middleware::error_response::FullResponse, request::head::RequestHead,
@@ -82,9 +89,14 @@ impl Hub {
         self.0.activities.running_since(user, server).is_some()
     }
 
-    /// A handle on its members; a change holds from the next request on.
+    /// Returns a handle on the members that the hub was built with; a change holds from the next request on.
+    ///
+    /// It is empty, and changes nothing, if the members are in a [`HubBuilder::user_lookup`](super::HubBuilder::user_lookup).
     pub fn users(&self) -> HubUsers {
-        self.0.members.clone()
+        match &self.0.members {
+            Members::Listed(users) => users.clone(),
+            Members::Directory(..) => HubUsers::default(),
+        }
     }
 }
 
@@ -155,6 +167,7 @@ impl HubState {
             (Ok(target), Ok(body)) => {
                 let call = HubRequest {
                     hub: self,
+                    members: &RequestMembers::new(&self.members),
                     head,
                     target,
                     body: &body,

@@ -15,14 +15,15 @@ use http::{StatusCode, header::USER_AGENT};
 
 use super::{
     browser_session::{BrowserSession, SignedInUser},
+    members::Members,
     request::{HubRequest, HubResult},
     response::{self, HubError},
-    user::{HubUser, HubUsers},
+    user::HubUser,
     username::Username,
 };
 use crate::{
     cookies::SetCookies,
-    denial::{Denial, Reason},
+    denial::Reason,
     event::{Event, RedactedPath},
     html::{FieldKind, Page},
     maybe_future::MaybeFuture,
@@ -46,11 +47,11 @@ const WRONG: &str = "Invalid username or password";
 /// The passwords of members: a user whom the verifier knows and who is no member has a wrong password.
 pub(crate) struct MemberPasswords {
     verifier: Arc<dyn PasswordVerifier>,
-    members: HubUsers,
+    members: Members,
 }
 
 impl MemberPasswords {
-    pub(crate) fn new(verifier: Arc<dyn PasswordVerifier>, members: HubUsers) -> Self {
+    pub(crate) fn new(verifier: Arc<dyn PasswordVerifier>, members: Members) -> Self {
         Self { verifier, members }
     }
 }
@@ -59,15 +60,19 @@ impl PasswordVerifier for MemberPasswords {
     /// It takes as long for a name that nobody has.
     fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
         let (members, is_named) = (self.members.clone(), !username.is_empty());
-        let is_member = move |grant: &Grant| is_named && members.find(grant.identity().username()).is_some();
-        self.verifier
-            .verify(username, password)
-            .map(move |verdict| match verdict {
-                Verification::Valid(grant) if !is_member(&grant) => {
-                    Verification::Rejected(Reason::IncorrectPassword)
-                }
-                verdict => verdict,
-            })
+        let verified = self.verifier.verify(username, password);
+        MaybeFuture::from_future(async move {
+            let grant = match verified.await {
+                Verification::Valid(grant) if is_named => grant,
+                Verification::Valid(_) => return Verification::Rejected(Reason::IncorrectPassword),
+                refused => return refused,
+            };
+            match members.find(grant.identity().username()).await {
+                Ok(Some(_)) => Verification::Valid(grant),
+                Ok(None) => Verification::Rejected(Reason::IncorrectPassword),
+                Err(error) => Verification::Unavailable(error),
+            }
+        })
     }
 
     fn has_weak_hash(&self) -> bool {
@@ -108,7 +113,7 @@ impl HubRequest<'_> {
             .unwrap_or_else(|| Secret::from(""));
         match self.check_password(&typed, &password).await {
             Ok(member) => self.begin_login(member).await,
-            Err(denial) => {
+            Err(HubError::Denied(denial)) => {
                 let status = match denial.reason() {
                     Reason::IncorrectPassword => StatusCode::FORBIDDEN,
                     _ => denial.status(),
@@ -116,6 +121,7 @@ impl HubRequest<'_> {
                 let form = self.login_form(status, alert(&denial, WRONG), &typed, false);
                 Ok(retry_after(form, &denial))
             }
+            Err(trouble) => Err(trouble),
         }
     }
 
@@ -124,14 +130,14 @@ impl HubRequest<'_> {
         &self,
         typed: &str,
         password: &Secret,
-    ) -> Result<Arc<HubUser>, Denial> {
+    ) -> Result<Arc<HubUser>, HubError> {
         let hub = self.hub;
         let name = Username::parse(typed);
         let account = name.as_ref().map_or("", Username::as_str);
         let client = hub.guards.client_ip(&self.target, self.head);
         let path = self.head.uri().path();
         let grant = hub.passwords.verify(account, password, client, path).await?;
-        let member = hub.members.find(grant.identity().username());
+        let member = self.members.find(grant.identity().username()).await?;
         member.ok_or_else(|| Reason::IncorrectPassword.into())
     }
 

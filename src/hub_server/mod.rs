@@ -2,7 +2,8 @@
 //!
 //! The wire is JupyterHub's, so `jupyterhub.services.auth`, `jupyterhub-singleuser` and `AuthLayer::hub` of this crate
 //! are clients of it. [`Hub`] is a tower service; [`Hub::builder`] takes a [`HubStore`](crate::store::HubStore), the
-//! [`HubUser`]s, and a [`OAuthClientConfig`] for each service and server.
+//! [`HubUser`]s or a [`UserLookup`](crate::verify::UserLookup) that knows them, and a [`OAuthClientConfig`] for each service
+//! and server.
 
 mod activity;
 mod activity_log;
@@ -18,6 +19,7 @@ mod home_page;
 mod hub;
 mod login_page;
 mod logout;
+mod members;
 mod request;
 mod response;
 mod route;

@@ -6,6 +6,7 @@ use http::{Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 
 use super::{
+    members::RequestMembers,
     response::{self, HubError},
     route::Route,
     state::HubState,
@@ -27,6 +28,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) struct HubRequest<'a> {
     pub(crate) hub: &'a HubState,
+    pub(crate) members: &'a RequestMembers<'a>,
     pub(crate) head: RequestHead<'a>,
     pub(crate) target: EffectiveTarget<'a>,
     pub(crate) body: &'a [u8],
@@ -125,14 +127,13 @@ impl HubRequest<'_> {
             },
         };
         let user = user.ok_or_else(HubError::not_found_or_forbidden)?;
-        let mut servers = ["", server].into_iter();
-        if !servers.any(|server| {
+        for server in ["", server] {
             let scope = format!("access:servers!server={user}/{server}");
-            scopes.covers(&scope, &self.hub.members)
-        }) {
-            return Err(HubError::not_found_or_forbidden());
+            if scopes.covers(&scope, self.members).await? {
+                return Err(absent());
+            }
         }
-        Err(absent())
+        Err(HubError::not_found_or_forbidden())
     }
 
     /// Leads a link that is the same for every user to the server of the user who follows it.

@@ -142,6 +142,12 @@ impl From<Reason> for HubError {
     }
 }
 
+impl From<BackendError> for HubError {
+    fn from(error: BackendError) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
 impl From<StoreError> for HubError {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.into())

@@ -7,8 +7,8 @@ use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use super::{
     activity_log::ActivityLog,
     client_registry::ClientRegistry,
+    members::Members,
     response::{self, HubError},
-    user::HubUsers,
 };
 use crate::{
     clock::Clock,
@@ -34,7 +34,7 @@ pub(crate) struct HubState {
     pub(crate) base_url: BaseUrl,
     /// `<base>hub/`.
     pub(crate) hub_url: BaseUrl,
-    pub(crate) members: HubUsers,
+    pub(crate) members: Members,
     pub(crate) registry: ClientRegistry,
     pub(crate) passwords: Arc<PasswordAttempts>,
     pub(crate) store: Arc<dyn HubStore>,

@@ -100,12 +100,15 @@ impl HubRequest<'_> {
         }
         // What the user may do can have changed since the code was made.
         let access = client.resource.access_scope();
-        let member = self.hub.members.find(record.owner());
-        let member =
-            member.filter(|member| ExpandedScopes::of_member(member).covers(&access, &self.hub.members));
-        let Some(member) = member else {
+        let Some(member) = self.members.find(record.owner()).await? else {
             return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
         };
+        if !ExpandedScopes::of_member(&member)
+            .covers(&access, self.members)
+            .await?
+        {
+            return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
+        }
         let grant = Grant::new(Identity::new(member.name()))
             .with_scopes(record.scopes().clone())
             .with_expiry(now.saturating_add(self.hub.lifetime));

@@ -43,10 +43,10 @@ impl HubRequest<'_> {
     pub(crate) async fn list_tokens(&self, name: Option<&Username>) -> HubResult {
         let (_, member) = self.owner(name, "read:tokens").await?;
         let tokens = self.hub.tokens.list(TokenFilter::owner(member.name())).await?;
-        let models: Vec<Value> = tokens
-            .iter()
-            .map(|token| self.token_model(token, &member))
-            .collect();
+        let mut models = Vec::new();
+        for token in &tokens {
+            models.push(self.token_model(token, &member).await?);
+        }
         Ok(response::json_response(
             StatusCode::OK,
             &json!({ "api_tokens": models }),
@@ -58,7 +58,7 @@ impl HubRequest<'_> {
         let token = self.stored(&member, id).await?;
         Ok(response::json_response(
             StatusCode::OK,
-            &self.token_model(&token, &member),
+            &self.token_model(&token, &member).await?,
         ))
     }
 
@@ -121,7 +121,7 @@ impl HubRequest<'_> {
         };
         let wished = wished(&body?)?;
         let (token, record) = self.issue(caller.as_ref(), &member, wished).await?;
-        let mut model = self.token_model(&record, &member);
+        let mut model = self.token_model(&record, &member).await?;
         model["token"] = token.expose().into();
         Ok(response::json_response(StatusCode::CREATED, &model))
     }
@@ -135,9 +135,12 @@ impl HubRequest<'_> {
         member: &HubUser,
         wished: NewToken,
     ) -> Result<(Token, TokenRecord), HubError> {
-        let (members, owner) = (&self.hub.members, Owner::User(member.name()));
+        let (members, owner) = (self.members, Owner::User(member.name()));
         let all = ExpandedScopes::of_member(member);
-        let limit = caller.filter(|caller| !caller.may_delegate_all(member, &all, self.hub));
+        let limit = match caller {
+            Some(caller) if !caller.may_delegate_all(member, &all, members).await? => Some(caller),
+            _ => None,
+        };
         let scopes: Scopes = match (wished.scopes, limit) {
             (None, None) => Scopes::from(["inherit"]),
             (None, Some(caller)) => caller.scopes.iter().collect(),
@@ -153,8 +156,11 @@ impl HubRequest<'_> {
                         "inherit" => all.clone(),
                         scope => ExpandedScopes::of([scope], owner),
                     };
-                    let held = all.covers_all(&expanded, members);
-                    if !held || limit.is_some_and(|caller| !caller.scopes.covers_all(&expanded, members)) {
+                    let mut held = all.covers_all(&expanded, members).await?;
+                    if let Some(caller) = limit {
+                        held = held && caller.scopes.covers_all(&expanded, members).await?;
+                    }
+                    if !held {
                         let name = member.name();
                         return Err(HubError::bad_request(format!(
                             "Not assigning requested scopes {} not held by User {name}",
@@ -190,8 +196,8 @@ impl HubRequest<'_> {
         }
         let name = name.ok_or_else(HubError::not_found_or_forbidden)?;
         let asked = format!("{scope}!user={name}");
-        let member = self.hub.members.find(name.as_str());
-        let member = member.filter(|_| caller.scopes.covers(&asked, &self.hub.members));
+        let may = caller.scopes.covers(&asked, self.members).await?;
+        let member = self.members.find(name.as_str()).await?.filter(|_| may);
         Ok((caller, member.ok_or_else(HubError::not_found_or_forbidden)?))
     }
 
@@ -202,7 +208,7 @@ impl HubRequest<'_> {
             Ok(member) if name.is_some_and(|name| name.as_str() == member.name()) => Ok(member),
             Ok(_) => Err(Refused::Told(no_permission(name))),
             // The attempt has told the observer.
-            Err(denial) => {
+            Err(HubError::Denied(denial)) => {
                 let trouble = match denial.reason() {
                     Reason::IncorrectPassword => HubError::forbidden(),
                     Reason::RateLimited => HubError::new(denial.status(), "Too many wrong attempts"),
@@ -213,6 +219,7 @@ impl HubRequest<'_> {
                     &denial,
                 ))))
             }
+            Err(trouble) => Err(Refused::Told(trouble)),
         }
     }
 
@@ -239,10 +246,10 @@ impl HubRequest<'_> {
         found.into_iter().next().ok_or_else(missing)
     }
 
-    fn token_model(&self, token: &TokenRecord, member: &HubUser) -> Value {
-        let worth = self.effective_scopes(token, member).unwrap_or_default();
+    async fn token_model(&self, token: &TokenRecord, member: &HubUser) -> Result<Value, HubError> {
+        let worth = self.effective_scopes(token, member).await?.unwrap_or_default();
         let client = token.client_id().filter(|client| !is_own(client));
-        json!({
+        Ok(json!({
             "user": member.name(),
             "id": format!("a{}", token.id()),
             "kind": "api_token",
@@ -254,7 +261,7 @@ impl HubRequest<'_> {
             "note": token.grant().label().unwrap_or_default(),
             "session_id": token.session_id(),
             "oauth_client": client.unwrap_or("JupyterHub"),
-        })
+        }))
     }
 }
 

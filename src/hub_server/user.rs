@@ -1,13 +1,16 @@
 //! Who belongs to a hub.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use super::{scope, username::Username};
-use crate::{error::ConfigError, session::scopes::Scopes};
+use crate::{
+    error::ConfigError,
+    session::{grant::Grant, scopes::Scopes},
+};
 
 /// Somebody who belongs to a hub: their name, what they may do, the groups they are in.
 ///
@@ -80,6 +83,16 @@ impl HubUser {
     pub fn name(&self) -> &str {
         self.name.as_str()
     }
+
+    /// Returns the member of this name whom a directory describes. Scopes that are not JupyterHub's have no effect.
+    pub(crate) fn from_grant(name: Username, grant: &Grant) -> Self {
+        Self {
+            name,
+            scopes: grant.scopes().clone(),
+            groups: grant.groups().map(Box::from).collect(),
+            admin: grant.is_admin(),
+        }
+    }
 }
 
 /// Everybody who belongs to a hub, kept in memory.
@@ -97,7 +110,7 @@ impl HubUser {
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct HubUsers(Arc<RwLock<HashMap<Username, Arc<HubUser>>>>);
+pub struct HubUsers(Arc<RwLock<BTreeMap<Username, Arc<HubUser>>>>);
 
 impl HubUsers {
     /// These members.
@@ -106,17 +119,21 @@ impl HubUsers {
     ///
     /// As `members`, if one comes twice.
     pub fn new(members: impl IntoIterator<Item = HubUser>) -> Result<Self, ConfigError> {
-        let all = Self::default();
+        Self::default().and(members)
+    }
+
+    /// Adds these members, none of whom may be there.
+    pub(crate) fn and(self, members: impl IntoIterator<Item = HubUser>) -> Result<Self, ConfigError> {
         for member in members {
             let name = member.name.clone();
-            if all.set(member) {
+            if self.set(member) {
                 return Err(ConfigError::new(
                     "users",
                     format!("expected each member once, found {:?} again", name.as_str()),
                 ));
             }
         }
-        Ok(all)
+        Ok(self)
     }
 
     /// Adds this member, or puts it in place of the one of the same name. Whether there was one.
@@ -131,24 +148,15 @@ impl HubUsers {
         Username::parse(name).is_some_and(|name| all.remove(&name).is_some())
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<Arc<HubUser>> {
-        let name = Username::parse(name)?;
+    pub(crate) fn find(&self, name: &Username) -> Option<Arc<HubUser>> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.get(&name).cloned()
+        all.get(name).cloned()
     }
 
-    /// All of them, by name.
-    pub(crate) fn all(&self) -> Vec<Arc<HubUser>> {
+    /// Their names, in alphabetical order.
+    pub(crate) fn names(&self) -> Vec<Box<str>> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = all.values().cloned().collect();
-        all.sort_by(|one, other| one.name.cmp(&other.name));
-        all
-    }
-
-    /// Whether the user of this name is in the group.
-    pub(crate) fn in_group(&self, name: &str, group: &str) -> bool {
-        self.find(name)
-            .is_some_and(|member| member.groups.iter().any(|of| **of == *group))
+        all.keys().map(|name| name.as_str().into()).collect()
     }
 }
 
@@ -178,8 +186,7 @@ mod tests {
             assert_eq!(error.setting(), "user", "{scopes:?}");
         }
         let members = HubUsers::new([member("alice")]).expect("members");
-        assert!(
-            members.find("Alice").is_some() && members.remove("alice") && members.find("alice").is_none()
-        );
+        let alice = Username::parse("Alice").expect("a name");
+        assert!(members.find(&alice).is_some() && members.remove("alice") && members.find(&alice).is_none());
     }
 }

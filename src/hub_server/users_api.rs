@@ -9,6 +9,7 @@ use super::{
     client::OAuthClientConfig,
     date,
     expanded_scopes::ExpandedScopes,
+    members::Members,
     request::{HubRequest, HubResult},
     response::{self, HubError},
     user::HubUser,
@@ -21,7 +22,7 @@ impl HubRequest<'_> {
     pub(crate) async fn current_user(&self) -> HubResult {
         let caller = self.caller().await?.ok_or_else(HubError::forbidden)?;
         let mut model = match &caller.who {
-            Principal::Member(member) => self.model(member, &caller.scopes),
+            Principal::Member(member) => self.model(member, &caller.scopes).await?,
             Principal::Service(name) => {
                 let mut model = Map::new();
                 model.insert("kind".into(), "service".into());
@@ -41,24 +42,34 @@ impl HubRequest<'_> {
         if !caller.scopes.has_name("list:users") {
             return Err(missing_scope("list:users"));
         }
-        let members = self.hub.members.all().into_iter();
         let query = self.head.uri().query().unwrap_or_default();
         let query = UrlEncodedForm::parse(query.as_bytes())
             .ok_or_else(|| HubError::bad_request("The parameters cannot be read."))?;
         let state = query.text("state");
-        let shown = members.filter(|member| {
-            let scope = format!("list:users!user={}", member.name());
+        let mut models = Vec::new();
+        for name in self.user_names() {
+            let scope = format!("list:users!user={name}");
             let has_state = match &*state {
-                "active" | "ready" => self.running_servers(member).next().is_some(),
-                "inactive" => self.running_servers(member).next().is_none(),
+                "active" | "ready" => self.running_servers(&name).next().is_some(),
+                "inactive" => self.running_servers(&name).next().is_none(),
                 _ => true,
             };
-            has_state && caller.scopes.covers(&scope, &self.hub.members)
-        });
-        let models = shown
-            .map(|member| Value::Object(self.model(&member, &caller.scopes)))
-            .collect();
+            if has_state
+                && caller.scopes.covers(&scope, self.members).await?
+                && let Some(member) = self.members.find(&name).await?
+            {
+                models.push(Value::Object(self.model(&member, &caller.scopes).await?));
+            }
+        }
         Ok(response::json_response(StatusCode::OK, &Value::Array(models)))
+    }
+
+    /// The names of all users that the hub can list, in alphabetical order.
+    fn user_names(&self) -> Vec<Box<str>> {
+        match &self.hub.members {
+            Members::Listed(users) => users.names(),
+            Members::Directory(..) => self.hub.registry.server_owners(),
+        }
     }
 
     pub(crate) async fn user_named(&self, name: Option<&Username>) -> HubResult {
@@ -68,22 +79,21 @@ impl HubRequest<'_> {
         }
         let name = name.ok_or_else(HubError::not_found_or_forbidden)?;
         let scope = format!("read:users:name!user={name}");
-        let member = self.hub.members.find(name.as_str());
-        let member = member.filter(|_| caller.scopes.covers(&scope, &self.hub.members));
+        let may = caller.scopes.covers(&scope, self.members).await?;
+        let member = self.members.find(name.as_str()).await?.filter(|_| may);
         let member = member.ok_or_else(HubError::not_found_or_forbidden)?;
-        let model = self.model(&member, &caller.scopes);
+        let model = self.model(&member, &caller.scopes).await?;
         Ok(response::json_response(StatusCode::OK, &Value::Object(model)))
     }
 
-    /// The servers of a member that run, by name, and since when.
-    fn running_servers(
-        &self,
-        member: &HubUser,
-    ) -> impl Iterator<Item = (&str, &OAuthClientConfig, UnixTime)> {
-        let name = member.name.clone();
-        let servers = self.hub.registry.servers_of(member.name());
+    /// The servers of a user that run, by name, and since when.
+    fn running_servers<'s>(
+        &'s self,
+        user: &'s str,
+    ) -> impl Iterator<Item = (&'s str, &'s OAuthClientConfig, UnixTime)> {
+        let servers = self.hub.registry.servers_of(user);
         servers.filter_map(move |(server, client)| {
-            let started = self.hub.activities.running_since(name.as_str(), server)?;
+            let started = self.hub.activities.running_since(user, server)?;
             Some((server, client, started))
         })
     }
@@ -116,9 +126,9 @@ impl HubRequest<'_> {
     }
 
     /// What may be told of a member.
-    fn model(&self, member: &HubUser, held: &ExpandedScopes) -> Map<String, Value> {
+    async fn model(&self, member: &HubUser, held: &ExpandedScopes) -> Result<Map<String, Value>, HubError> {
         let name = member.name();
-        let may = |scope: &str| held.covers(&format!("{scope}!user={name}"), &self.hub.members);
+        let may = async |scope: &str| held.covers(&format!("{scope}!user={name}"), self.members).await;
         let prefix = |client: &OAuthClientConfig| self.hub.base_url.join(&client.prefix());
         let time = |time: Option<UnixTime>| time.map(date::to_iso8601);
         let mut model = Map::new();
@@ -127,16 +137,14 @@ impl HubRequest<'_> {
         tell("name", name.into());
         tell("admin", member.admin.into());
         tell("user_info", Value::Null);
-        if may("read:users:groups") {
+        if may("read:users:groups").await? {
             tell("groups", member.groups.iter().map(|group| &**group).collect());
         }
-        if may("read:users:activity") {
+        if may("read:users:activity").await? {
             tell("last_activity", time(self.hub.activities.of(name, None)).into());
         }
-        if may("read:users") {
-            let default = self
-                .running_servers(member)
-                .find(|(server, ..)| server.is_empty());
+        if may("read:users").await? {
+            let default = self.running_servers(name).find(|(server, ..)| server.is_empty());
             tell("server", default.map(|(_, client, _)| prefix(client)).into());
             tell(
                 "roles",
@@ -150,8 +158,8 @@ impl HubRequest<'_> {
             tell("created", Value::Null);
             tell("pending", Value::Null);
         }
-        if may("read:servers") {
-            let servers = self.running_servers(member).map(|(server, client, started)| {
+        if may("read:servers").await? {
+            let servers = self.running_servers(name).map(|(server, client, started)| {
                 let told = json!({
                     "name": server,
                     "full_name": format!("{name}/{server}"),
@@ -167,6 +175,6 @@ impl HubRequest<'_> {
             });
             tell("servers", Value::Object(servers.collect()));
         }
-        model
+        Ok(model)
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     authenticate::{
         Authenticator, AuthenticatorChain, LoginCookieAuthenticator, QueryLogin, TokenAuthenticator,
         TokenSource,
+        current_grants::CurrentGrants,
         danger::AllowAnonymous,
         session_cookie::{SessionCookie, SessionKeys, SessionSettings},
     },
@@ -14,9 +15,9 @@ use crate::{
     cookies::{CookieJar, CookieName, CookieScope, Keyring},
     error::ConfigError,
     launch_link::LaunchLinkStore,
-    login::{LoginPage, SharedPasswordControl, logout::LogoutEndpoint},
+    login::{LoginPage, SharedPasswordControl, logout::LogoutEndpoint, sessions_page::SessionsPage},
     middleware::{
-        FormSubmission, PasswordAttempts,
+        FormSubmission, PasswordAttempts, Sessions,
         cookies::{CsrfCookie, LoginCookie},
         endpoint::{Endpoint, Endpoints},
         error_response::{ErrorResponder, JsonAnswers},
@@ -85,7 +86,8 @@ impl AuthLayerBuilder {
         let xsrf_scope = CookieScope::xsrf(base_url.as_str())?.with_attributes_of(&cookie_scope)?;
         let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
         let login_cookie = if logs_in {
-            self.login_cookie(&keyring, cookie_scope, login_verifiers, &ended, &clock)
+            let scope = (&base_url, cookie_scope);
+            Some(self.login_cookie(&keyring, scope, login_verifiers, &ended, &clock)?)
         } else {
             None
         };
@@ -106,6 +108,15 @@ impl AuthLayerBuilder {
                 shared,
             };
             self.add_login(page, &launch_links, &base_url, &mut endpoints);
+        }
+        let stored = login_cookie.as_ref().and_then(|cookie| cookie.stored.clone());
+        if let Some(stored) = stored.filter(|_| self.sessions_page) {
+            let page = SessionsPage {
+                path: base_url.join(SessionsPage::PATH).into(),
+                login_path: login_path.clone(),
+                sessions: Sessions::new(stored, Arc::clone(&clock)),
+            };
+            endpoints.push((page.path.clone(), Box::new(page)));
         }
         let elsewhere = at_the_hub.map(|at_the_hub| {
             let path = Box::from(base_url.join("logout"));
@@ -209,11 +220,11 @@ impl AuthLayerBuilder {
     fn login_cookie(
         &mut self,
         keyring: &Keyring,
-        scope: CookieScope,
+        (base_url, scope): (&BaseUrl, CookieScope),
         verifiers: Vec<Arc<dyn TokenVerifier>>,
         ended: &Arc<RevokedSessions>,
         clock: &Arc<dyn Clock>,
-    ) -> Option<LoginCookie> {
+    ) -> Result<LoginCookie, ConfigError> {
         let lifetime = self.lifetime.unwrap_or_default();
         let (users, refresh_interval) = (
             self.user_lookup.take(),
@@ -221,12 +232,28 @@ impl AuthLayerBuilder {
         );
         let Some(store) = self.sessions.take() else {
             let jar = CookieJar::signed(keyring, scope).with_lifetime(lifetime);
-            let signed = LoginCookieAuthenticator::for_layer(jar, verifiers, Arc::clone(ended));
-            return Some(LoginCookie {
+            let users = users.map(|users| CurrentGrants::new(users, refresh_interval));
+            let signed = LoginCookieAuthenticator::for_layer(jar, verifiers, Arc::clone(ended), users, None);
+            return Ok(LoginCookie {
                 signed: Some(signed),
                 stored: None,
             });
         };
+        let signed = self.signed_until.map(|until| {
+            let scope = CookieScope::server(base_url.as_str())?;
+            let jar = CookieJar::signed(keyring, scope).with_lifetime(lifetime);
+            let users = users
+                .clone()
+                .map(|users| CurrentGrants::new(users, refresh_interval));
+            let (verifiers, ended) = (verifiers.clone(), Arc::clone(ended));
+            Ok::<_, ConfigError>(LoginCookieAuthenticator::for_layer(
+                jar,
+                verifiers,
+                ended,
+                users,
+                Some(until),
+            ))
+        });
         let stored = SessionCookie::new(SessionSettings {
             store,
             scope,
@@ -241,8 +268,8 @@ impl AuthLayerBuilder {
             endings: Arc::default(),
             clock: Arc::clone(clock),
         });
-        Some(LoginCookie {
-            signed: None,
+        Ok(LoginCookie {
+            signed: signed.transpose()?,
             stored: Some(stored),
         })
     }
@@ -269,6 +296,19 @@ impl AuthLayerBuilder {
 
     /// Sessions and users need a login, and users must have names.
     fn check_sessions(&self) -> Result<(), ConfigError> {
+        if self.sessions.is_none() {
+            for (setting, is_set) in [
+                ("sessions_page", self.sessions_page),
+                ("accept_signed_cookies_until", self.signed_until.is_some()),
+            ] {
+                if is_set {
+                    return Err(ConfigError::new(
+                        setting,
+                        "expected a store of sessions, set by sessions(store)",
+                    ));
+                }
+            }
+        }
         let is_shared = !self.shared_tokens.is_empty() || matches!(self.passwords, Some((_, false)));
         if self.user_lookup.is_some() && is_shared {
             return Err(ConfigError::new(

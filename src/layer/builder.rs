@@ -8,7 +8,7 @@ use super::token_verifiers::ConfiguredVerifier;
 use crate::{
     authenticate::{Authenticator, TokenSource},
     authorizer::Authorizer,
-    clock::Clock,
+    clock::{Clock, UnixTime},
     cookies::{CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
@@ -57,6 +57,8 @@ pub struct AuthLayerBuilder {
     pub(super) keyring: Option<Keyring>,
     pub(super) lifetime: Option<Lifetime>,
     pub(super) sessions: Option<Arc<dyn SessionStore>>,
+    pub(super) sessions_page: bool,
+    pub(super) signed_until: Option<UnixTime>,
     pub(super) user_lookup: Option<Arc<dyn UserLookup>>,
     pub(super) refresh_interval: Option<Duration>,
     pub(super) base_url: Option<BaseUrl>,
@@ -276,6 +278,33 @@ impl AuthLayerBuilder {
     /// ```
     pub fn sessions(mut self, store: impl SessionStore) -> Self {
         self.sessions = Some(Arc::new(store));
+        self
+    }
+
+    /// Default: signed cookies are not accepted beside a [session store](Self::sessions). Accepts, until this time, the signed
+    /// login cookies that the same keyring has written before the store was set, so that the change logs nobody out.
+    ///
+    /// Set it to the time of the change and the lifetime of the cookies. They are not renewed, and the next login is a session of
+    /// the store. As before the change, a logout ends such a login in this process alone.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails without a [session store](Self::sessions).
+    pub fn accept_signed_cookies_until(mut self, time: UnixTime) -> Self {
+        self.signed_until = Some(time);
+        self
+    }
+
+    /// Default: no page. Shows users their sessions at `sessions` below the base: device, address, when they logged in and were
+    /// last there; each can be ended, and all but the one that is used.
+    ///
+    /// For a page of your own, see [`AuthLayer::sessions`](super::AuthLayer::sessions).
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails without a [session store](Self::sessions).
+    pub fn sessions_page(mut self) -> Self {
+        self.sessions_page = true;
         self
     }
 

@@ -20,7 +20,7 @@ use crate::{
     error::ConfigError,
     launch_link::{LaunchLink, LaunchLinkStore, LaunchTarget},
     maybe_future::MaybeFuture,
-    middleware::{AuthService, CsrfToken, Decision, LoginSuccess, NotFound, route::RouteAuth},
+    middleware::{AuthService, CsrfToken, Decision, LoginSuccess, NotFound, Sessions, route::RouteAuth},
     redirect::{NextUrl, RedirectPolicy},
     request::head::RequestHead,
     request_policy::Origin,
@@ -399,6 +399,14 @@ impl AuthLayer {
     /// ```
     pub fn session_ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
         self.route.session_end(session)
+    }
+
+    /// Returns the sessions of the layer's users, to be listed and ended; `None` without a
+    /// [session store](AuthLayerBuilder::sessions).
+    pub fn sessions(&self) -> Option<Sessions> {
+        let state = self.route.state();
+        let stored = state.login_cookie.as_ref()?.stored.clone()?;
+        Some(Sessions::new(stored, Arc::clone(&state.clock)))
     }
 
     /// Returns this layer for routes that also allow unauthenticated requests.

@@ -23,6 +23,7 @@ mod form;
 pub(crate) mod logout;
 #[cfg(feature = "password")]
 pub(crate) mod password_change;
+pub(crate) mod sessions_page;
 mod shared_password;
 mod submission;
 

@@ -43,6 +43,7 @@ mod refuse;
 pub(crate) mod response_additions;
 pub(crate) mod route;
 mod service;
+mod sessions;
 pub(crate) mod state;
 pub(crate) mod unauthenticated;
 
@@ -59,3 +60,4 @@ pub(crate) use password_attempts::PasswordAttempts;
 pub use password_login::LoginSuccess;
 pub use response_additions::ResponseAdditions;
 pub use service::{AuthService, NotFound};
+pub use sessions::{SessionInfo, Sessions};

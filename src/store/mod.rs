@@ -8,7 +8,8 @@
 //!
 //! All three implement [`TokenStore`] and [`SessionStore`], and with the feature `hub-server` also `HubStore`, which adds OAuth
 //! codes. So can a store of your own: `token_store_conformance` and `session_store_conformance` in `portcullis::testing`
-//! (feature `testing`) test it. A session that ends takes the tokens and codes made in it along. Most programs hold a store by
+//! (feature `testing`) test it. The example `redis_sessions` is such a store, of sessions in Redis or Valkey. A session that
+//! ends takes the tokens and codes made in it along. Most programs hold a store by
 //! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes.
 //!
 //! # What a store sees
@@ -57,7 +58,10 @@ pub use {
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,
     salted_hash::{SaltedHashStore, SaltedTokenHash},
-    session::{SessionCredential, SessionFilter, SessionRecord, SessionStore, SessionTouch},
+    session::{
+        EndedSessions, SessionCondition, SessionCredential, SessionFilter, SessionListener, SessionRecord,
+        SessionStore, SessionTouch,
+    },
     token_filter::TokenFilter,
     token_record::TokenRecord,
     token_store::TokenStore,

@@ -48,11 +48,13 @@
 //! ```
 
 mod clock;
+mod ended_sessions;
 #[cfg(feature = "hub-server")]
 mod hub_store;
 mod identity;
 #[cfg(feature = "password")]
 mod password;
+mod session_steps;
 mod session_store;
 mod token_store;
 

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod axum_extractors;
+mod class_logins;
 mod common;
 mod concurrent_logins;
 mod config_validation;

@@ -17,8 +17,12 @@ use portcullis::{
     Secret, Session,
     clock::UnixTime,
     cookies::Lifetime,
-    store::{MemoryTokenStore, SessionFilter, SessionStore, TokenFilter},
+    store::{
+        BoxFuture, MemoryTokenStore, SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreError,
+        StoreErrorKind, TokenFilter,
+    },
     testing::TestClock,
+    token::TokenHash,
     verify::{StoredTokens, UserLookup},
 };
 
@@ -512,4 +516,260 @@ async fn who_waits_for_the_end_of_a_session_is_told_of_a_logout_and_of_no_other_
     let _ = layer.logout(RequestHead::new(&leaving)).await.expect("a logout");
     assert_eq!(hers.as_mut().poll(&mut context), Poll::Ready(()));
     assert!(his.as_mut().poll(&mut context).is_pending());
+}
+
+#[tokio::test]
+async fn users_see_their_own_sessions_on_a_page_and_end_them() {
+    let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
+    let layer = replica(&store, &clock, AuthLayerBuilder::sessions_page);
+    let mut browsers = Vec::new();
+    for name in ["alice", "alice", "alice", "bob"] {
+        browsers.push(log_in(&layer, grant(name), "").await);
+        clock.advance(5 * MINUTE);
+    }
+    let [phone, desk, this, bob] = <[String; 4]>::try_from(browsers).expect("four browsers");
+    let page = |with: String| {
+        send(
+            &layer,
+            request(&format!("GET /sessions\naccept: text/html\ncookie: {with}")),
+        )
+    };
+    let listed = page(this.clone()).await;
+    assert_eq!(listed.status, StatusCode::OK, "{}", listed.text);
+    assert_eq!(
+        listed.text.matches("<section").count(),
+        3,
+        "her own: {}",
+        listed.text
+    );
+    assert_eq!(listed.text.matches("Firefox (this session)").count(), 1);
+    assert!(
+        listed.text.contains("Logged in 20 minutes ago"),
+        "{}",
+        listed.text
+    );
+    let anonymous = page(String::new()).await;
+    assert_eq!(
+        (anonymous.status, anonymous.header("location")),
+        (StatusCode::FOUND, "/login?next=%2Fsessions")
+    );
+
+    let xsrf = listed.cookie("_xsrf=");
+    let value = xsrf.split_once('=').expect("a pair").1.to_owned();
+    let sessions = layer.sessions().expect("a store");
+    let mine = sessions.list("alice").await.expect("a list");
+    let id_of_bob = sessions.list("bob").await.expect("a list")[0].id;
+    let post = |end: String, value: &str| {
+        let head = "POST /sessions\ncontent-type: application/x-www-form-urlencoded";
+        let (head, ()) = request(&format!("{head}\ncookie: {this}; {xsrf}"))
+            .map(drop)
+            .into_parts();
+        send(
+            &layer,
+            http::Request::from_parts(head, format!("_xsrf={value}&end={end}").into()),
+        )
+    };
+    assert_eq!(
+        post("others".to_owned(), "wrong").await.status,
+        StatusCode::FORBIDDEN
+    );
+    for nothing in [id_of_bob.to_string(), "nonsense".to_owned(), String::new()] {
+        assert_eq!(post(nothing, &value).await.status, StatusCode::SEE_OTHER);
+    }
+    for cookie in [&phone, &desk, &this, &bob] {
+        assert_eq!(
+            get(&layer, cookie).await.status,
+            StatusCode::OK,
+            "nothing has ended"
+        );
+    }
+    let oldest = mine
+        .iter()
+        .min_by_key(|session| session.created)
+        .expect("three sessions");
+    let ended = post(oldest.id.to_string(), &value).await;
+    assert_eq!(
+        (ended.status, ended.header("location")),
+        (StatusCode::SEE_OTHER, "/sessions")
+    );
+    refused_for(&get(&layer, &phone).await, 401, Reason::ExpiredCookie);
+    assert_eq!(get(&layer, &desk).await.status, StatusCode::OK);
+    post("others".to_owned(), &value).await;
+    refused_for(&get(&layer, &desk).await, 401, Reason::ExpiredCookie);
+    for cookie in [&this, &bob] {
+        assert_eq!(get(&layer, cookie).await.status, StatusCode::OK);
+    }
+    assert_eq!(sessions.end_all("bob").await.expect("ended"), 1);
+    refused_for(&get(&layer, &bob).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn directory_is_asked_for_signed_cookies_as_well() {
+    let (clock, users) = (TestClock::new(START), Directory::default());
+    let layer = AuthLayer::builder()
+        .custom_login_page()
+        .clock(clock.clone())
+        .user_lookup(users.clone())
+        .build()
+        .expect("a layer");
+    users.set(grant("alice").with_scopes(["admin"]));
+    let form = request("POST /own-login");
+    let cookies = layer
+        .login(RequestHead::new(&form), grant("alice"))
+        .await
+        .expect("a login");
+    let line = cookies
+        .iter()
+        .next()
+        .expect("a line")
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
+    let alice = line.split(';').next().expect("a pair").to_owned();
+    let admin = layer.require_scope("admin");
+    for _ in 0..3 {
+        assert_eq!(
+            get(&admin, &alice).await.status,
+            StatusCode::OK,
+            "she has become an administrator"
+        );
+    }
+    assert_eq!(users.asked(), 1);
+    users.set(grant("alice"));
+    *users.down.lock().expect("a flag") = true;
+    clock.advance(MINUTE);
+    refused_for(&get(&admin, &alice).await, 503, Reason::Unavailable);
+    *users.down.lock().expect("a flag") = false;
+    refused_for(&get(&admin, &alice).await, 403, Reason::InsufficientScope);
+    users.users.lock().expect("users").clear();
+    clock.advance(MINUTE);
+    refused_for(&get(&layer, &alice).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn signed_cookies_of_before_are_accepted_until_the_time_that_is_set() {
+    let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
+    let before = AuthLayer::builder()
+        .custom_login_page()
+        .keyring(keyring())
+        .clock(clock.clone());
+    let before = before.build().expect("a layer");
+    let form = request("POST /own-login");
+    let cookies = before
+        .login(RequestHead::new(&form), grant("alice"))
+        .await
+        .expect("a login");
+    let line = cookies
+        .iter()
+        .next()
+        .expect("a line")
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
+    let signed = line.split(';').next().expect("a pair").to_owned();
+    assert!(signed.starts_with("username-localhost="), "{signed}");
+
+    refused_for(
+        &get(&replica(&store, &clock, |builder| builder), &signed).await,
+        401,
+        Reason::MissingCredential,
+    );
+    let until = START.saturating_add(60 * MINUTE);
+    let after = replica(&store, &clock, |builder| {
+        builder.accept_signed_cookies_until(until)
+    });
+    assert_eq!(get(&after, &signed).await.text, "alice by Cookie");
+    let both = log_in(&after, grant("alice"), &signed).await;
+    assert_eq!(
+        get(&after, &both).await.text,
+        "alice by Cookie",
+        "the next login is in the store"
+    );
+    clock.advance(60 * MINUTE);
+    refused_for(&get(&after, &signed).await, 401, Reason::MissingCredential);
+    assert_eq!(get(&after, &both).await.status, StatusCode::OK);
+
+    clock.set(START);
+    let leaving = request(&format!("POST /own-logout\ncookie: {signed}"));
+    let removed = after.logout(RequestHead::new(&leaving)).await.expect("a logout");
+    assert!(
+        removed
+            .iter()
+            .any(|line| line.to_str().expect("ASCII").starts_with("username-localhost=;"))
+    );
+    refused_for(&get(&after, &signed).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn store_that_does_not_answer_is_503_and_the_browser_keeps_its_cookie() {
+    let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
+    let broken = AuthLayer::builder()
+        .custom_login_page()
+        .keyring(keyring())
+        .clock(clock.clone())
+        .sessions(Broken)
+        .build()
+        .expect("a layer");
+    let alice = log_in(&replica(&store, &clock, |builder| builder), grant("alice"), "").await;
+    let page = send(
+        &broken,
+        request(&format!("GET /\naccept: text/html\ncookie: {alice}")),
+    )
+    .await;
+    refused_for(&page, 503, Reason::Unavailable);
+    assert!(page.set_cookies().is_empty(), "{page:?}");
+    let leaving = request(&format!(
+        "POST /logout\nsec-fetch-site: same-origin\ncookie: {alice}"
+    ));
+    let leaving = send(&broken, leaving).await;
+    assert_eq!(leaving.status, StatusCode::SERVICE_UNAVAILABLE, "{leaving:?}");
+    assert!(leaving.set_cookies().is_empty() && !leaving.header("retry-after").is_empty());
+    let form = request("POST /own-login");
+    let denial = broken
+        .login(RequestHead::new(&form), grant("alice"))
+        .await
+        .expect_err("no store");
+    assert_eq!(denial.reason(), Reason::Unavailable);
+}
+
+/// A store that does not answer.
+struct Broken;
+
+impl SessionStore for Broken {
+    fn insert_session(
+        &self,
+        _: TokenHash,
+        _: SessionRecord,
+        _: Option<String>,
+    ) -> BoxFuture<Result<(), StoreError>> {
+        gone()
+    }
+
+    fn find_session(&self, _: TokenHash) -> MaybeFuture<Result<Option<SessionRecord>, StoreError>> {
+        MaybeFuture::Future(gone())
+    }
+
+    fn touch_session(&self, _: TokenHash, _: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
+        gone()
+    }
+
+    fn list_sessions(
+        &self,
+        _: SessionFilter,
+        _: UnixTime,
+    ) -> BoxFuture<Result<Vec<SessionRecord>, StoreError>> {
+        gone()
+    }
+
+    fn end_sessions(&self, _: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
+        gone()
+    }
+
+    fn remove_expired_sessions(&self, _: UnixTime, _: usize) -> BoxFuture<Result<u64, StoreError>> {
+        gone()
+    }
+}
+
+fn gone<T: Send + 'static>() -> BoxFuture<Result<T, StoreError>> {
+    Box::pin(async { Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is gone")) })
 }

@@ -17,7 +17,7 @@ impl HubStore for MemoryTokenStore {
         code: CodeRecord,
         now: UnixTime,
     ) -> BoxFuture<Result<bool, StoreError>> {
-        Box::pin(ready(self.write().insert_code(hash, code, now)))
+        Box::pin(ready(self.write(|state| state.insert_code(hash, code, now))))
     }
 
     fn find_code(&self, hash: TokenHash) -> BoxFuture<Result<Option<CodeRecord>, StoreError>> {
@@ -32,7 +32,7 @@ impl HubStore for MemoryTokenStore {
         token_hash: TokenHash,
         token: TokenRecord,
     ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
-        Box::pin(ready(self.write().redeem(code, token_hash, token)))
+        Box::pin(ready(self.write(|state| state.redeem(code, token_hash, token))))
     }
 }
 

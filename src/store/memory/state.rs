@@ -21,6 +21,8 @@ pub(super) struct State {
     /// So many tokens there may be before those that have expired are looked for.
     sweep_at: usize,
     pub(super) sessions: Sessions,
+    /// The sessions that the change under way has ended.
+    pub(super) ended: Vec<RecordId>,
     #[cfg(feature = "hub-server")]
     pub(super) codes: Codes,
 }

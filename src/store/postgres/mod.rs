@@ -4,6 +4,7 @@ mod builder;
 mod error;
 #[cfg(feature = "hub-server")]
 mod hub;
+mod listening;
 mod schema;
 mod session_store;
 mod statements;

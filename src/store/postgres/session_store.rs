@@ -4,10 +4,13 @@
 //! it: [`begin`] says so to the database. So a logout waits for an exchange under way and then finds its token, or the
 //! exchange finds its code gone.
 
+use std::sync::Weak;
+
 use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, Row};
 
 use super::{
+    listening::notify,
     statements::{SWEEP_SESSIONS, begin, borrowed, session_condition},
     token_store::PostgresTokenStore,
 };
@@ -15,8 +18,8 @@ use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
     store::{
-        SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreError,
-        row::{GrantRow, SessionRow, TouchRow, seconds},
+        RecordId, SessionFilter, SessionListener, SessionRecord, SessionStore, SessionTouch, StoreError,
+        row::{GrantRow, SessionRow, TouchRow, record_id, seconds},
     },
     token::TokenHash,
 };
@@ -30,16 +33,19 @@ impl SessionStore for PostgresTokenStore {
     ) -> BoxFuture<Result<(), StoreError>> {
         let place = self.key().hmac(hash);
         match SessionRow::of(&session) {
-            Ok(session) => self.ask(move |object| {
+            Ok(session) => self.end(move |object| {
                 Box::pin(async move {
                     let transaction = begin(object).await?;
                     let sweep = transaction.prepare_cached(SWEEP_SESSIONS).await?;
                     transaction.execute(&sweep, &[&session.created, &4_i64]).await?;
-                    if let Some(replaced) = &replaced {
-                        replace(&transaction, replaced, &session).await?;
-                    }
+                    let ended = match &replaced {
+                        Some(replaced) => replace(&transaction, replaced, &session).await?,
+                        None => Vec::new(),
+                    };
                     insert(&transaction, &place, &session).await?;
-                    transaction.commit().await
+                    notify(&transaction, &ended).await?;
+                    transaction.commit().await?;
+                    Ok(((), ended))
                 })
             }),
             Err(error) => Box::pin(async { Err(error) }),
@@ -98,15 +104,19 @@ impl SessionStore for PostgresTokenStore {
     }
 
     fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
-        self.ask(move |object| {
+        self.end(move |object| {
             Box::pin(async move {
                 let transaction = begin(object).await?;
                 let (condition, values) = session_condition(&which);
-                let end = format!("DELETE FROM portcullis_sessions WHERE {condition} RETURNING session_id");
+                let end =
+                    format!("DELETE FROM portcullis_sessions WHERE {condition} RETURNING session_id, id");
                 let end = transaction.prepare_cached(&end).await?;
-                let ended = transaction.query(&end, &borrowed(&values)).await?;
-                let ended = ended.iter().map(|row| row.try_get(0));
-                let ended = ended.collect::<Result<Vec<String>, _>>()?;
+                let rows = transaction.query(&end, &borrowed(&values)).await?;
+                let (mut ended, mut ids) = (Vec::<String>::new(), Vec::new());
+                for row in rows {
+                    ended.push(row.try_get(0)?);
+                    ids.push(record_id(row.try_get(1)?));
+                }
                 for of_sessions in [
                     "DELETE FROM portcullis_codes WHERE session_id = ANY ($1)",
                     "DELETE FROM portcullis_tokens WHERE session_id = ANY ($1)",
@@ -114,8 +124,9 @@ impl SessionStore for PostgresTokenStore {
                     let of_sessions = transaction.prepare_cached(of_sessions).await?;
                     transaction.execute(&of_sessions, &[&ended]).await?;
                 }
+                notify(&transaction, &ids).await?;
                 transaction.commit().await?;
-                Ok(ended.len() as u64)
+                Ok((ended.len() as u64, ids))
             })
         })
     }
@@ -129,15 +140,24 @@ impl SessionStore for PostgresTokenStore {
             })
         })
     }
+
+    fn on_sessions_ended(&self, listener: Weak<SessionListener>) -> bool {
+        self.listening().add(listener);
+        true
+    }
 }
 
-/// Puts `session` in the place of another, if that one is there.
-async fn replace(transaction: &Transaction<'_>, replaced: &str, session: &SessionRow) -> Result<(), Error> {
-    let end = "DELETE FROM portcullis_sessions WHERE session_id = $1";
+/// Puts `session` in the place of another, if that one is there, and returns the ids of the sessions that this ends.
+async fn replace(
+    transaction: &Transaction<'_>,
+    replaced: &str,
+    session: &SessionRow,
+) -> Result<Vec<RecordId>, Error> {
+    let end = "DELETE FROM portcullis_sessions WHERE session_id = $1 RETURNING id";
     let end = transaction.prepare_cached(end).await?;
-    if transaction.execute(&end, &[&replaced]).await? == 0 {
-        return Ok(());
-    }
+    let Some(ended) = transaction.query_opt(&end, &[&replaced]).await? else {
+        return Ok(Vec::new());
+    };
     let codes = "DELETE FROM portcullis_codes WHERE session_id = $1";
     let codes = transaction.prepare_cached(codes).await?;
     transaction.execute(&codes, &[&replaced]).await?;
@@ -151,7 +171,7 @@ async fn replace(transaction: &Transaction<'_>, replaced: &str, session: &Sessio
     transaction
         .execute(&own, &[&replaced, &session.session_id])
         .await?;
-    Ok(())
+    Ok(vec![record_id(ended.try_get(0)?)])
 }
 
 async fn insert(transaction: &Transaction<'_>, place: &[u8; 32], session: &SessionRow) -> Result<(), Error> {

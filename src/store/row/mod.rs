@@ -198,6 +198,11 @@ pub(super) fn number(id: RecordId) -> Result<i64, StoreError> {
     i64::try_from(id.as_u64()).map_err(|_| unreadable("id"))
 }
 
+/// The id of a row that is gone. No record has a negative one.
+pub(super) fn record_id(number: i64) -> RecordId {
+    RecordId::from(number.unsigned_abs())
+}
+
 fn id(number: i64) -> Result<RecordId, StoreError> {
     u64::try_from(number)
         .map(RecordId::from)

@@ -1,5 +1,7 @@
 //! Sessions in a file.
 
+use std::sync::Weak;
+
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::Value};
 
 use super::{
@@ -10,8 +12,8 @@ use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
     store::{
-        SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreError,
-        row::{GrantRow, SessionRow, TouchRow, seconds},
+        RecordId, SessionFilter, SessionListener, SessionRecord, SessionStore, SessionTouch, StoreError,
+        row::{GrantRow, SessionRow, TouchRow, record_id, seconds},
     },
     token::TokenHash,
 };
@@ -25,12 +27,14 @@ impl SessionStore for SqliteTokenStore {
     ) -> BoxFuture<Result<(), StoreError>> {
         let place = self.key().hmac(hash);
         match SessionRow::of(&session) {
-            Ok(session) => self.write(move |connection| {
+            Ok(session) => self.end(move |connection| {
                 sweep_sessions(connection, session.created, 4)?;
-                if let Some(replaced) = replaced {
-                    replace(connection, &replaced, &session)?;
-                }
-                insert(connection, place, &session)
+                let ended = match replaced {
+                    Some(replaced) => replace(connection, &replaced, &session)?,
+                    None => Vec::new(),
+                };
+                insert(connection, place, &session)?;
+                Ok(((), ended))
             }),
             Err(error) => Box::pin(async { Err(error) }),
         }
@@ -78,19 +82,22 @@ impl SessionStore for SqliteTokenStore {
     }
 
     fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
-        self.write(move |connection| {
+        self.end(move |connection| {
             let (condition, values) = session_condition(&which);
-            let end = format!("DELETE FROM portcullis_sessions WHERE {condition} RETURNING session_id");
+            let end = format!("DELETE FROM portcullis_sessions WHERE {condition} RETURNING session_id, id");
             let mut end = connection.prepare_cached(&end)?;
-            let ended = end.query_map(params_from_iter(values), |row| row.get::<_, String>(0))?;
+            let ended = end.query_map(params_from_iter(values), |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+            })?;
             let ended = ended.collect::<Result<Vec<_>, _>>()?;
-            for session_id in &ended {
+            for (session_id, _) in &ended {
                 let codes = "DELETE FROM portcullis_codes WHERE session_id = ?1";
                 connection.prepare_cached(codes)?.execute([session_id])?;
                 let tokens = "DELETE FROM portcullis_tokens WHERE session_id = ?1";
                 connection.prepare_cached(tokens)?.execute([session_id])?;
             }
-            Ok(ended.len() as u64)
+            let ids = ended.iter().map(|(_, id)| record_id(*id)).collect();
+            Ok((ended.len() as u64, ids))
         })
     }
 
@@ -98,14 +105,27 @@ impl SessionStore for SqliteTokenStore {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.write(move |connection| sweep_sessions(connection, seconds(now), limit))
     }
+
+    fn on_sessions_ended(&self, listener: Weak<SessionListener>) -> bool {
+        self.listeners().add(listener);
+        true
+    }
 }
 
-/// Puts `session` in the place of another, if that one is there.
-fn replace(connection: &Connection, replaced: &str, session: &SessionRow) -> Result<(), rusqlite::Error> {
-    let end = "DELETE FROM portcullis_sessions WHERE session_id = ?1";
-    if connection.prepare_cached(end)?.execute([replaced])? == 0 {
-        return Ok(());
-    }
+/// Puts `session` in the place of another, if that one is there, and returns the ids of the sessions that this ends.
+fn replace(
+    connection: &Connection,
+    replaced: &str,
+    session: &SessionRow,
+) -> Result<Vec<RecordId>, rusqlite::Error> {
+    let end = "DELETE FROM portcullis_sessions WHERE session_id = ?1 RETURNING id";
+    let ended = connection
+        .prepare_cached(end)?
+        .query_row([replaced], |row| row.get(0))
+        .optional()?;
+    let Some(ended) = ended else {
+        return Ok(Vec::new());
+    };
     let codes = "DELETE FROM portcullis_codes WHERE session_id = ?1";
     connection.prepare_cached(codes)?.execute([replaced])?;
     let foreign = "DELETE FROM portcullis_tokens WHERE session_id = ?1 AND owner <> ?2";
@@ -116,7 +136,7 @@ fn replace(connection: &Connection, replaced: &str, session: &SessionRow) -> Res
     connection
         .prepare_cached(own)?
         .execute((replaced, &session.session_id))?;
-    Ok(())
+    Ok(vec![record_id(ended)])
 }
 
 fn insert(connection: &Connection, place: [u8; 32], session: &SessionRow) -> Result<(), rusqlite::Error> {

@@ -1,6 +1,7 @@
 //! Being the hub: a hub of three people and three clients, and browsers and programs that come to it.
 
 mod api;
+mod directory;
 mod login;
 mod oauth;
 mod races;
@@ -66,8 +67,19 @@ impl World {
 
     /// One that is configured further.
     pub(crate) fn with(change: impl FnOnce(HubBuilder) -> HubBuilder) -> Self {
-        let token = |text: &str| text.parse::<Token>().expect("a token");
         let member = |name| HubUser::new(name).expect("a name");
+        Self::without_users(|hub| {
+            change(
+                hub.user(member("admin").as_admin())
+                    .user(member("alice"))
+                    .user(member("bob").with_groups(["staff"])),
+            )
+        })
+    }
+
+    /// One whose members are to be configured.
+    pub(crate) fn without_users(change: impl FnOnce(HubBuilder) -> HubBuilder) -> Self {
+        let token = |text: &str| text.parse::<Token>().expect("a token");
         let ext = OAuthClientConfig::service("ext", REDIRECT_URI, &token(SECRET))
             .and_then(|client| client.with_scopes(["list:users", "read:users", "tokens"]));
         let managed =
@@ -78,9 +90,6 @@ impl World {
         let store = Arc::new(MemoryTokenStore::new());
         let hub = Hub::builder(Arc::clone(&store))
             .password_verifier(People)
-            .user(member("admin").as_admin())
-            .user(member("alice"))
-            .user(member("bob").with_groups(["staff"]))
             .client(ext.expect("a client"))
             .client(managed.expect("a client"))
             .client(server.expect("a client"))

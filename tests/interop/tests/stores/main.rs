@@ -1,5 +1,7 @@
 //! Stores of tokens against the real thing: a server of PostgreSQL's, and the database of a real JupyterHub.
 
+mod ended_sessions;
+
 use std::{
     collections::BTreeSet,
     process::Command,
@@ -493,7 +495,7 @@ async fn a_database_of_version_1_is_brought_up_to_date_and_loses_nothing() {
              INSERT INTO portcullis_logins
                  SELECT id, hash, owner, session_id, created, expires_at, note FROM newest.portcullis_sessions;
              DROP SCHEMA newest CASCADE",
-            include_str!("../../../src/store/postgres/1.sql")
+            include_str!("../../../../src/store/postgres/1.sql")
         ),
     );
     // Nodes that start at once bring it up to date once.
