@@ -282,11 +282,12 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: signed cookies are not accepted beside a [session store](Self::sessions). Accepts, until this time, the signed
-    /// login cookies that the same keyring has written before the store was set, so that the change logs nobody out.
+    /// Also accepts, until this time, the signed login cookies that the same keyring wrote before the [session
+    /// store](Self::sessions) was set, so that the change logs no user out.
     ///
-    /// Set it to the time of the change and the lifetime of the cookies. They are not renewed, and the next login is a session of
-    /// the store. As before the change, a logout ends such a login in this process alone.
+    /// By default, signed cookies are not accepted with a session store. Set it to the time of the change plus the
+    /// lifetime of the cookies. They are not renewed, and the next login is a session of the store. As before the
+    /// change, a logout ends such a login in this process only.
     ///
     /// # Errors
     ///
@@ -296,10 +297,11 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: no page. Shows users their sessions at `sessions` below the base: device, address, when they logged in and were
-    /// last there; each can be ended, and all but the one that is used.
+    /// Shows users their sessions at `sessions` below the base URL: device, address, time of the login and of the
+    /// last use. Users can end each, and all others.
     ///
-    /// For a page of your own, see [`AuthLayer::sessions`](super::AuthLayer::sessions).
+    /// By default there is no such page. For a page of your own, see
+    /// [`AuthLayer::sessions`](super::AuthLayer::sessions).
     ///
     /// # Errors
     ///
