@@ -2,6 +2,7 @@
 //!
 //! For users:
 //!
+//! - [`sessions`]: sessions in a store: listed, ended, re-checked, shared by replicas.
 //! - [`mounting`]: in routers, nested routers and behind prefixes, and several layers on one host.
 //! - [`deploying`]: with TLS, behind a proxy, behind a JupyterHub, and as a proxy.
 //! - [`reverse_proxies`]: which headers nginx, Caddy and Traefik must set, and forward authentication.
@@ -38,6 +39,8 @@ pub mod migrating {}
 pub mod mounting {}
 #[doc = include_str!("reverse_proxies.md")]
 pub mod reverse_proxies {}
+#[doc = include_str!("sessions.md")]
+pub mod sessions {}
 #[doc = include_str!("threats.md")]
 pub mod threats {}
 #[doc = include_str!("work_before_proof.md")]
