@@ -46,6 +46,11 @@ pub(crate) fn log(event: &Event<'_>) {
         Event::ClientAddressUnknown => {
             log::line("warning: clients have no address, so passwords are throttled by account alone");
         }
+        Event::SharedRateLimitsUnavailable { error } => {
+            log::line(format_args!(
+                "warning: wrong passwords are counted in memory: {error}"
+            ));
+        }
         Event::PeerAddressMissing => {
             log::line("warning: proxies are trusted, but requests have no peer address to tell them by");
         }

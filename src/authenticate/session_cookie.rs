@@ -17,8 +17,8 @@ use crate::{
     request::head::RequestHead,
     session::{LoginId, LoginMark, Session, grant::Grant},
     store::{
-        RecordId, SessionCredential, SessionEndings, SessionFilter, SessionRecord, SessionStore,
-        SessionTouch, StoreError,
+        EndedSessions, RecordId, SessionCredential, SessionEndings, SessionFilter, SessionListener,
+        SessionRecord, SessionStore, SessionTouch, StoreError,
     },
     swappable::Swappable,
     token::TokenHash,
@@ -27,7 +27,13 @@ use crate::{
 
 /// Reads and writes the cookies of sessions in a store.
 #[derive(Clone)]
-pub(crate) struct SessionCookie(Arc<SessionSettings>);
+pub(crate) struct SessionCookie(Arc<Inner>);
+
+struct Inner {
+    settings: SessionSettings,
+    /// Which the store calls, for as long as this lives.
+    _listener: Arc<SessionListener>,
+}
 
 /// What [`SessionCookie`] is made of.
 pub(crate) struct SessionSettings {
@@ -83,21 +89,31 @@ impl SessionCookie {
     pub(crate) const NAME: &str = "session";
 
     pub(crate) fn new(settings: SessionSettings) -> Self {
-        Self(Arc::new(settings))
+        let endings = Arc::clone(&settings.endings);
+        let listener: Arc<SessionListener> = Arc::new(move |ended| match ended {
+            EndedSessions::Ids(ids) => endings.notify(ids),
+            EndedSessions::Unknown => endings.notify(&[]),
+        });
+        // Those who wait look once every refresh interval where the store calls no listener.
+        settings.store.on_sessions_ended(Arc::downgrade(&listener));
+        Self(Arc::new(Inner {
+            settings,
+            _listener: listener,
+        }))
     }
 
     pub(crate) fn settings(&self) -> &SessionSettings {
-        &self.0
+        &self.0.settings
     }
 
     /// Reads and writes with other keys from now on, which ends every session.
     pub(crate) fn change_keyring(&self, keyring: &Keyring) {
-        let generation = self.0.keys.read(|keys| keys.generation.wrapping_add(1));
-        self.0.keys.replace(SessionKeys {
+        let generation = self.settings().keys.read(|keys| keys.generation.wrapping_add(1));
+        self.settings().keys.replace(SessionKeys {
             keyring: keyring.clone(),
             generation,
         });
-        self.0.endings.notify(&[]);
+        self.settings().endings.notify(&[]);
     }
 
     /// The session cookies of a request.
@@ -114,7 +130,7 @@ impl SessionCookie {
             .filter(|value| is_value(value))
             .take(MAX_VALUES)
         {
-            self.0.keys.read(|keys| {
+            self.settings().keys.read(|keys| {
                 let previous = keys.keyring.previous_session_macs(value, head.now());
                 for mac in [keys.keyring.session_mac(value)].into_iter().chain(previous) {
                     let hash = TokenHash::from(mac);
@@ -143,7 +159,7 @@ impl SessionCookie {
     ) -> Result<Vec<(SentSession, SessionRecord)>, StoreError> {
         let mut found = Vec::new();
         for cookie in sent {
-            let record = self.0.store.find_session(cookie.hash).await?;
+            let record = self.settings().store.find_session(cookie.hash).await?;
             found.extend(
                 record
                     .filter(|record| self.is_valid(record, now))
@@ -154,7 +170,7 @@ impl SessionCookie {
     }
 
     fn name<'a>(&'a self, head: RequestHead<'_>) -> std::borrow::Cow<'a, CookieName> {
-        self.0.scope.name(head.host().unwrap_or_default())
+        self.settings().scope.name(head.host().unwrap_or_default())
     }
 
     fn outcome(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
@@ -166,7 +182,7 @@ impl SessionCookie {
         match <[SentSession; 1]>::try_from(sent) {
             Ok([cookie]) => {
                 let this = self.clone();
-                match self.0.store.find_session(cookie.hash) {
+                match self.settings().store.find_session(cookie.hash) {
                     MaybeFuture::Ready(found) => this.judge(found, cookie, now),
                     MaybeFuture::Future(found) => {
                         MaybeFuture::from_future(async move { this.judge(found.await, cookie, now).await })
@@ -225,18 +241,18 @@ impl SessionCookie {
 
     fn is_valid(&self, record: &SessionRecord, now: UnixTime) -> bool {
         !record.has_expired(now)
-            && now.saturating_duration_since(record.created()) < self.0.lifetime.absolute_timeout()
+            && now.saturating_duration_since(record.created()) < self.settings().lifetime.absolute_timeout()
     }
 
     /// Whether something else is asked if the session is still what it was.
     fn must_confirm(&self, record: &SessionRecord, now: UnixTime) -> bool {
         let by_token = matches!(record.credential(), Some(SessionCredential::Token(_)));
-        (self.0.users.is_some() || by_token)
-            && now.saturating_duration_since(record.checked_at()) >= self.0.refresh_interval
+        (self.settings().users.is_some() || by_token)
+            && now.saturating_duration_since(record.checked_at()) >= self.settings().refresh_interval
     }
 
     fn is_touch_due(&self, record: &SessionRecord, now: UnixTime) -> bool {
-        let idle = self.0.lifetime.idle_timeout();
+        let idle = self.settings().lifetime.idle_timeout();
         let interval = idle.map_or(TOUCH_INTERVAL, |idle| TOUCH_INTERVAL.min(idle / 2));
         now.saturating_duration_since(record.last_used()) >= interval
     }
@@ -253,18 +269,19 @@ impl SessionCookie {
             }
         }
         // Where each request is confirmed, the time of that is not written for each.
-        let is_written = touch || grant != *record.grant() || (confirm && !self.0.refresh_interval.is_zero());
+        let is_written =
+            touch || grant != *record.grant() || (confirm && !self.settings().refresh_interval.is_zero());
         if is_written {
             let mut change = SessionTouch::new(now, self.expiry(record.created(), now, &grant));
             if confirm {
                 change = change.with_checked(now, grant.clone());
             }
             // What was confirmed holds, whether or not the time of it can be written; an ended session does not.
-            if let Ok(false) = self.0.store.touch_session(cookie.hash, change).await {
+            if let Ok(false) = self.settings().store.touch_session(cookie.hash, change).await {
                 return Outcome::Rejected(Reason::ExpiredCookie);
             }
         }
-        let renews = touch && self.0.lifetime.idle_timeout().is_some();
+        let renews = touch && self.settings().lifetime.idle_timeout().is_some();
         Outcome::Authenticated(self.session(grant, &record, renews))
     }
 
@@ -285,7 +302,7 @@ impl SessionCookie {
 
     async fn current_grant(&self, record: &SessionRecord) -> Result<Option<Grant>, BackendError> {
         let mut grant = record.grant().clone();
-        if let Some(users) = &self.0.users {
+        if let Some(users) = &self.settings().users {
             let current = users.current(record.owner()).await?;
             let Some(current) = limited(record.grant(), current) else {
                 return Ok(None);
@@ -298,7 +315,7 @@ impl SessionCookie {
             grant = current.without_security_stamp();
         }
         if let Some(SessionCredential::Token(token)) = record.credential() {
-            match verify_hash(&self.0.verifiers, token).await {
+            match verify_hash(&self.settings().verifiers, token).await {
                 Verification::Valid(current) => return Ok(limited(record.grant(), Some(current))),
                 Verification::Unavailable(unavailable) => return Err(unavailable),
                 Verification::Rejected(_) | Verification::Unknown => return Ok(None),
@@ -311,12 +328,15 @@ impl SessionCookie {
     fn fingerprint(&self, grant: &Grant) -> Option<TokenHash> {
         let stamp = grant.security_stamp()?;
         let message = [b"stamp\0", &stamp[..], grant.identity().username().as_bytes()].concat();
-        let mac = self.0.keys.read(|keys| keys.keyring.session_mac(&message));
+        let mac = self
+            .settings()
+            .keys
+            .read(|keys| keys.keyring.session_mac(&message));
         Some(TokenHash::from(mac))
     }
 
     fn expiry(&self, created: UnixTime, now: UnixTime, grant: &Grant) -> UnixTime {
-        let lifetime = self.0.lifetime;
+        let lifetime = self.settings().lifetime;
         let end = created.saturating_add(lifetime.absolute_timeout());
         let idle = lifetime.idle_timeout().map(|idle| now.saturating_add(idle));
         let ends = [idle, grant.expires_at()].into_iter().flatten();
@@ -328,7 +348,7 @@ impl SessionCookie {
             grant,
             LoginMark {
                 started: record.created().as_secs() as u32,
-                epoch: self.0.keys.read(|keys| keys.generation),
+                epoch: self.settings().keys.read(|keys| keys.generation),
                 is_due,
                 id: LoginId::Stored(record.id()),
             },
@@ -370,24 +390,27 @@ impl SessionCookie {
             value.push(char::from(BROWSER_SESSION));
         }
         let hash = TokenHash::from(
-            self.0
+            self.settings()
                 .keys
                 .read(|keys| keys.keyring.session_mac(value.as_bytes())),
         );
         let max_age = expires_at.saturating_duration_since(now);
-        let line = self
-            .0
-            .scope
-            .set_cookie(host, &value, (!new.browser_session).then_some(max_age), https);
+        let line =
+            self.settings()
+                .scope
+                .set_cookie(host, &value, (!new.browser_session).then_some(max_age), https);
         let line = line.map_err(BackendError::new)?;
         let session = self.session(grant, &record, false);
         let replaced = new
             .replaced
             .as_ref()
             .map(|replaced| replaced.session_id().to_owned());
-        self.0.store.insert_session(hash, record, replaced).await?;
+        self.settings()
+            .store
+            .insert_session(hash, record, replaced)
+            .await?;
         if let Some(replaced) = &new.replaced {
-            self.0.endings.notify(&[replaced.id()]);
+            self.settings().endings.notify(&[replaced.id()]);
         }
         Ok((session, line))
     }
@@ -401,10 +424,10 @@ impl SessionCookie {
         let cookies = RequestCookies::from_head(head).ok()?;
         let name = self.name(head);
         let value = cookies.values(&name).find(|value| is_value(value))?;
-        let max_age = (value.last() != Some(&BROWSER_SESSION)).then(|| self.0.lifetime.max_age());
+        let max_age = (value.last() != Some(&BROWSER_SESSION)).then(|| self.settings().lifetime.max_age());
         let value = std::str::from_utf8(value).ok()?;
         Some(
-            self.0
+            self.settings()
                 .scope
                 .set_cookie(head.host().unwrap_or_default(), value, max_age, https),
         )
@@ -416,8 +439,12 @@ impl SessionCookie {
     ///
     /// If the store could not end it.
     pub(crate) async fn end(&self, record: &SessionRecord) -> Result<u64, StoreError> {
-        let ended = self.0.store.end_sessions(SessionFilter::id(record.id())).await?;
-        self.0.endings.notify(&[record.id()]);
+        let ended = self
+            .settings()
+            .store
+            .end_sessions(SessionFilter::id(record.id()))
+            .await?;
+        self.settings().endings.notify(&[record.id()]);
         Ok(ended)
     }
 
@@ -425,9 +452,9 @@ impl SessionCookie {
     ///
     /// The store is asked when it says that the session may have ended, and once every refresh interval in any case.
     pub(crate) async fn ended(self, id: RecordId, generation: u16) {
-        let interval = self.0.refresh_interval.max(Duration::from_secs(1));
+        let interval = self.settings().refresh_interval.max(Duration::from_secs(1));
         loop {
-            let notified = self.0.endings.subscribe(id);
+            let notified = self.settings().endings.subscribe(id);
             if self.has_ended(id, generation).await {
                 return;
             }
@@ -437,11 +464,16 @@ impl SessionCookie {
 
     /// Whether the session has ended; not if that cannot be told.
     async fn has_ended(&self, id: RecordId, generation: u16) -> bool {
-        if self.0.keys.read(|keys| keys.generation) != generation {
+        if self.settings().keys.read(|keys| keys.generation) != generation {
             return true;
         }
-        let now = self.0.clock.now();
-        let Ok(found) = self.0.store.list_sessions(SessionFilter::id(id), now).await else {
+        let now = self.settings().clock.now();
+        let Ok(found) = self
+            .settings()
+            .store
+            .list_sessions(SessionFilter::id(id), now)
+            .await
+        else {
             return false;
         };
         match found.first().filter(|record| self.is_valid(record, now)) {

@@ -30,10 +30,6 @@ impl Key {
         &self.signing
     }
 
-    #[cfg_attr(
-        not(feature = "encrypted-cookies"),
-        allow(dead_code, reason = "sealing asks for it")
-    )]
     pub(super) fn sub_key(&self, purpose: KeyPurpose) -> Zeroizing<[u8; 32]> {
         expand(&self.expander, purpose)
     }
@@ -48,6 +44,7 @@ impl Key {
 pub(super) enum KeyPurpose {
     EncryptedCookie,
     EncryptedCookieKeyId,
+    PasswordAttempts,
     Xsrf,
     Session,
 }
@@ -57,6 +54,7 @@ impl KeyPurpose {
         match self {
             Self::EncryptedCookie => "portcullis/v1/encrypted cookie",
             Self::EncryptedCookieKeyId => "portcullis/v1/encrypted cookie key id",
+            Self::PasswordAttempts => "portcullis/v1/password attempts",
             Self::Xsrf => "portcullis/v1/xsrf",
             Self::Session => "portcullis/v1/session",
         }

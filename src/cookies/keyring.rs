@@ -6,9 +6,10 @@ use hmac::{KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::key_set::{Key, KeySet};
+use super::key_set::{Key, KeyPurpose, KeySet};
 use crate::{
     clock::UnixTime,
+    digest::Hmac,
     error::ConfigError,
     random,
     secret::{
@@ -28,6 +29,7 @@ use crate::{
 /// | signing | the secret itself, after binding | cookies that Jupyter reads: HMAC-SHA256, the signed values of Tornado |
 /// | `portcullis/v1/encrypted cookie` | HKDF-SHA256 (RFC 5869) with this label as info | cookies that only the writer reads: AES-256-GCM-SIV |
 /// | `portcullis/v1/encrypted cookie key id` | the same | one byte that identifies the key of a cookie |
+/// | `portcullis/v1/password attempts` | the same | the names of accounts in `shared_rate_limits`: HMAC-SHA256 |
 /// | `portcullis/v1/xsrf` | the same | the XSRF token: HMAC-SHA256 |
 /// | `portcullis/v1/session` | the same | the ids of sessions in a store: HMAC-SHA256 |
 ///
@@ -207,6 +209,11 @@ impl Keyring {
         previous.map(|(key, _)| key.session.mac(message)).collect()
     }
 
+    /// The HMAC of account names whose password attempts are counted in a store.
+    pub(crate) fn attempt_hmac(&self) -> Hmac {
+        Hmac::new(&*self.0.keys.current.sub_key(KeyPurpose::PasswordAttempts))
+    }
+
     /// Returns the authentication code of an XSRF token.
     pub(crate) fn xsrf_mac(&self, message: &[u8]) -> [u8; 32] {
         self.0.keys.current.xsrf.mac(message)
@@ -243,13 +250,14 @@ fn mac(key: &Secret, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::key_set::KeyPurpose, *};
+    use super::*;
 
-    const PURPOSES: [KeyPurpose; 4] = [
+    const PURPOSES: [KeyPurpose; 5] = [
         KeyPurpose::EncryptedCookie,
         KeyPurpose::EncryptedCookieKeyId,
         KeyPurpose::Xsrf,
         KeyPurpose::Session,
+        KeyPurpose::PasswordAttempts,
     ];
 
     fn secret(octet: u8) -> Secret {
@@ -308,6 +316,7 @@ mod tests {
                 KeyPurpose::EncryptedCookieKeyId => 1,
                 KeyPurpose::Xsrf => 2,
                 KeyPurpose::Session => 3,
+                KeyPurpose::PasswordAttempts => 4,
             };
             assert_eq!(listed, place);
             let row = format!("/// | `{}` |", purpose.label());

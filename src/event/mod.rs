@@ -118,6 +118,12 @@ pub enum Event<'a> {
     /// This is expected on a Unix socket. Otherwise insert a [`Peer`](crate::request::Peer) into requests, and
     /// configure the trusted proxies.
     ClientAddressUnknown,
+    /// The store of `shared_rate_limits` does not answer: this process counts wrong passwords in memory until it does. Reported
+    /// once for each outage.
+    SharedRateLimitsUnavailable {
+        /// What the store reported.
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
     /// `trusted_proxies` is set, but a request has no peer address, so no proxy is trusted: cookies are not `Secure`
     /// behind TLS that ends at the proxy, and the rate limit cannot distinguish clients. Emitted once per layer and
     /// hub.

@@ -81,6 +81,9 @@ impl Observer for TracingObserver {
             Event::ClientAddressUnknown => {
                 tracing::warn!(target: TARGET, "passwords are throttled by account alone: clients have no address");
             }
+            Event::SharedRateLimitsUnavailable { error } => {
+                tracing::error!(target: TARGET, %error, "wrong passwords are counted in memory: the shared store does not answer");
+            }
             Event::PeerAddressMissing => {
                 tracing::warn!(
                     target: TARGET,

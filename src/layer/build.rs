@@ -25,6 +25,7 @@ use crate::{
         route::RouteAuth,
         state::AuthState,
     },
+    rate_limit::SharedRateLimits,
     request::base_url::BaseUrl,
     request_policy::RequestPolicy,
     session::{LayerId, grant::Grant, identity::Identity},
@@ -79,6 +80,7 @@ impl AuthLayerBuilder {
         let looks_for_cookies = logs_in || !self.authenticators.is_empty() || self.accepts_anyone;
         let header_only = !reads_query && !looks_for_cookies;
 
+        let has_keyring = self.keyring.is_some();
         let keyring = self.bound_keyring();
         let shared = self.shared_login(&keyring);
         let ended = Arc::new(RevokedSessions::new());
@@ -134,6 +136,17 @@ impl AuthLayerBuilder {
         let own_login_page = self.custom_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, by_username) = self.passwords.take().unzip();
+        let shared_rate_limits = self.shared_rate_limits.take().map(|store| {
+            let cookie_name = self.cookie_name.as_deref().unwrap_or_default();
+            SharedRateLimits::new(
+                store,
+                Some(&keyring).filter(|_| has_keyring),
+                format!("{}\0{cookie_name}", base_url.as_str()),
+                self.rate_limits,
+                Arc::clone(&clock),
+                self.observer.clone(),
+            )
+        });
         let gate = AuthState {
             id: LayerId::new(),
             xsrf_cookie: CsrfCookie::new(keyring, xsrf_scope, guards.requires_csrf()),
@@ -151,6 +164,7 @@ impl AuthLayerBuilder {
                 Arc::clone(&clock),
                 self.observer.clone(),
                 self.rate_limits,
+                shared_rate_limits.transpose()?,
             ),
             error_responder: Arc::new(ErrorResponder {
                 responses: self.responses,

@@ -17,7 +17,7 @@ use crate::{
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
     session::grant::Grant,
-    store::SessionStore,
+    store::{AttemptStore, SessionStore},
     token::Token,
     verify::{PasswordVerifier, TokenSet, TokenVerifier, UserLookup},
 };
@@ -72,6 +72,7 @@ pub struct AuthLayerBuilder {
     pub(super) responses: ResponseStyle,
     pub(super) page_style: PageStyle,
     pub(super) rate_limits: RateLimits,
+    pub(super) shared_rate_limits: Option<Arc<dyn AttemptStore>>,
     pub(super) challenge: Option<Challenge>,
     pub(super) login_path: Option<Box<str>>,
     pub(super) custom_login_page: bool,
@@ -531,6 +532,58 @@ impl AuthLayerBuilder {
     /// Defaults to [`RateLimits::new`].
     pub fn login_rate_limits(mut self, limits: RateLimits) -> Self {
         self.rate_limits = limits;
+        self
+    }
+
+    /// Counts the wrong passwords of each account in `store`, over all replicas that share it. Default: each process counts
+    /// alone, in memory.
+    ///
+    /// The replicas share the failures of an account, the wait that follows from them, and the number of its attempts under
+    /// way. So an account allows as many attempts at all replicas together as at one, and a login at one forgives the failures
+    /// at all. Each replica still counts client addresses, and the addresses that an account is known at, in memory.
+    ///
+    /// If the store does not answer within a second, the process reports
+    /// [`Event::SharedRateLimitsUnavailable`](crate::Event::SharedRateLimitsUnavailable) and counts in memory; it asks the store
+    /// again every 5 seconds. No login is refused because the store is down.
+    ///
+    /// An attempt that is not settled within a minute, because its process ended, counts as a wrong password. Times are whole
+    /// seconds of the date: the clocks of the replicas have to agree to a second or so.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails without a [`keyring`](Self::keyring).
+    ///
+    /// # Security
+    ///
+    /// The store holds account names as keyed hashes. The keyring gives the key, so replicas need the same keyring, base URL,
+    /// cookie name and stored password hash, as they do to accept each other's login cookies. Layers that have all of these in
+    /// common count together. A new key begins new counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use portcullis::{AuthLayer, Keyring, Secret, store::MemoryTokenStore};
+    /// # use portcullis::{Grant, Identity, MaybeFuture, Reason, Verification, verify::PasswordVerifier};
+    /// # struct Directory;
+    /// # impl PasswordVerifier for Directory {
+    /// #     fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
+    /// #         Verification::Rejected(Reason::IncorrectPassword).into()
+    /// #     }
+    /// # }
+    ///
+    /// // In production: a `PostgresTokenStore`.
+    /// let store = Arc::new(MemoryTokenStore::new());
+    /// let auth = AuthLayer::builder()
+    ///     .password_verifier(Directory)
+    ///     .keyring(Keyring::from_secret(Secret::from("32 bytes that all replicas read from a file"))?)
+    ///     .shared_rate_limits(store)
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn shared_rate_limits(mut self, store: impl AttemptStore) -> Self {
+        self.shared_rate_limits = Some(Arc::new(store));
         self
     }
 

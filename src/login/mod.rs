@@ -133,14 +133,14 @@ impl Endpoint for LoginPage {
             // A token says nothing about the account whose name was typed, so the attempt does not count.
             let presented = PresentedToken::new(typed.expose().trim_ascii());
             if presented.is_some_and(|presented| is_one_of(&tokens, presented)) {
-                attempt.withdraw();
+                attempt.withdraw().await;
                 return arrival.succeed_as_owner(Grant::new(Identity::anonymous())).await;
             }
             if let Some(token) = presented.filter(|_| arrival.new.is_none()) {
                 for verifier in &*verifiers {
                     match verifier.verify(token).await {
                         Verification::Valid(grant) if !arrival.is_expired(&grant) => {
-                            attempt.withdraw();
+                            attempt.withdraw().await;
                             let token = Some(token.hash());
                             let login = LoginPayload {
                                 token,
@@ -149,7 +149,7 @@ impl Endpoint for LoginPage {
                             return arrival.succeed(login).await;
                         }
                         Verification::Unavailable(unavailable) => {
-                            return arrival.form.refused(&attempt.unavailable(&unavailable));
+                            return arrival.form.refused(&attempt.unavailable(&unavailable).await);
                         }
                         _ => {}
                     }

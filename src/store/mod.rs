@@ -9,8 +9,9 @@
 //! All three implement [`TokenStore`] and [`SessionStore`], and with the feature `hub-server` also `HubStore`, which adds OAuth
 //! codes. So can a store of your own: `token_store_conformance` and `session_store_conformance` in `portcullis::testing`
 //! (feature `testing`) test it. The example `redis_sessions` is such a store, of sessions in Redis or Valkey. A session that
-//! ends takes the tokens and codes made in it along. Most programs hold a store by
-//! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes.
+//! ends takes the tokens and codes made in it along, and a token the sessions that came from it. Most programs hold a store by
+//! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes. All three implement
+//! [`AttemptStore`] too, in which replicas count wrong passwords together (`attempt_store_conformance`).
 //!
 //! # What a store sees
 //!
@@ -22,6 +23,8 @@
 //! At once, by everybody who shares the store: no store keeps an answer. A look-up asks the database, and a database
 //! shows each statement what was committed before it.
 
+mod attempt_record;
+mod attempt_store;
 mod error;
 mod expiring_map;
 #[cfg(feature = "hub-server")]
@@ -55,6 +58,8 @@ pub(crate) use session_endings::SessionEndings;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteTokenStore, SqliteTokenStoreBuilder};
 pub use {
+    attempt_record::{AttemptKey, AttemptRecord},
+    attempt_store::AttemptStore,
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,
     salted_hash::{SaltedHashStore, SaltedTokenHash},

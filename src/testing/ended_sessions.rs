@@ -6,14 +6,14 @@ use super::session_steps::{begin, end, session};
 use crate::store::{EndedSessions, RecordId, SessionFilter, SessionListener, SessionRecord, SessionStore};
 
 /// A listener, and the ids that it was called with.
-struct Listener {
-    called: Arc<SessionListener>,
+pub(super) struct Listener {
+    pub(super) called: Arc<SessionListener>,
     ids: Arc<Mutex<Vec<RecordId>>>,
 }
 
 impl Listener {
     /// Returns `None` if the store calls no listeners.
-    fn of<S: SessionStore + ?Sized>(store: &S) -> Option<Self> {
+    pub(super) fn of<S: SessionStore + ?Sized>(store: &S) -> Option<Self> {
         let ids = Arc::<Mutex<Vec<RecordId>>>::default();
         let called: Arc<SessionListener> = Arc::new({
             let ids = Arc::clone(&ids);
@@ -29,7 +29,7 @@ impl Listener {
         calls.then_some(Self { called, ids })
     }
 
-    fn was_called_with(&self, session: &SessionRecord) -> bool {
+    pub(super) fn was_called_with(&self, session: &SessionRecord) -> bool {
         let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         ids.contains(&session.id())
     }

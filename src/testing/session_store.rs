@@ -275,7 +275,7 @@ async fn a_session_that_ends_beside_its_touches_stays_ended(store: &dyn SessionS
 }
 
 async fn of_many_that_replace_one_session_all_begin_and_it_ends(store: &dyn SessionStore) {
-    const MANY: usize = 16;
+    const MANY: usize = 64;
     let old = session("rotated", "before");
     let hash = begin(store, &old, None).await;
     let inserted = (0..MANY).map(|number| {

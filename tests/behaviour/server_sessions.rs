@@ -89,7 +89,9 @@ fn grant(name: &str) -> Grant {
 
 /// The value of the cookie that a login of `grant` sets, in a browser that has the cookie `with`.
 async fn log_in(layer: &AuthLayer, grant: Grant, with: &str) -> String {
-    let request = request(&format!("POST /own-login\ncookie: {with}\nuser-agent: Firefox"));
+    let request = request(&format!(
+        "POST /own-login\ncookie: {with}\nuser-agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    ));
     let cookies = layer
         .login(RequestHead::new(&request), grant)
         .await
@@ -135,7 +137,9 @@ async fn login_is_known_to_every_replica_and_after_a_restart_and_a_logout_too() 
 async fn cookie_holds_nothing_that_the_store_does_and_the_store_nothing_that_logs_in() {
     let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
     let layer = replica(&store, &clock, |builder| builder);
-    let request = request("POST /own-login\nuser-agent: Firefox\n");
+    let request = request(
+        "POST /own-login\nuser-agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\n",
+    );
     let cookies = layer
         .login(RequestHead::new(&request), grant("alice"))
         .await
@@ -159,7 +163,8 @@ async fn cookie_holds_nothing_that_the_store_does_and_the_store_nothing_that_log
     else {
         panic!("one session")
     };
-    assert_eq!((record.note(), record.created()), (Some("Firefox"), START));
+    assert!(record.note().is_some_and(|note| note.contains("Firefox/140.0")));
+    assert_eq!(record.created(), START);
     // Its own names log nobody in, nor does the cookie under another key.
     for value in [
         record.session_id().to_owned(),
@@ -542,7 +547,7 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
         "her own: {}",
         listed.text
     );
-    assert_eq!(listed.text.matches("Firefox (this session)").count(), 1);
+    assert_eq!(listed.text.matches("Firefox on Linux (this session)").count(), 1);
     assert!(
         listed.text.contains("Logged in 20 minutes ago"),
         "{}",

@@ -10,7 +10,9 @@ use super::{error::duplicate, state::State, token_store::MemoryTokenStore};
 use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
-    store::{SessionFilter, SessionListener, SessionRecord, SessionStore, SessionTouch, StoreError},
+    store::{
+        SessionFilter, SessionListener, SessionRecord, SessionStore, SessionTouch, StoreError, TokenRecord,
+    },
     token::TokenHash,
 };
 
@@ -62,8 +64,10 @@ impl SessionStore for MemoryTokenStore {
     fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
         let ended = self.write(|state| {
             let selected = state.sessions.selected(&which).into_iter();
-            let hashes = selected.map(|(hash, _)| hash).collect();
-            state.end_sessions(hashes)
+            let selected: Vec<_> = selected.map(|(hash, _)| hash).collect();
+            let count = selected.len() as u64;
+            state.end(Vec::new(), selected);
+            count
         });
         Box::pin(ready(Ok(ended)))
     }
@@ -97,7 +101,7 @@ impl State {
             self.replace(&replaced, &session);
         }
         while let Some(longest_unused) = self.sessions.to_evict() {
-            self.end_sessions(vec![longest_unused]);
+            self.end(Vec::new(), vec![longest_unused]);
         }
         self.sessions.insert(hash, session);
         Ok(())
@@ -109,32 +113,13 @@ impl State {
         #[cfg(feature = "hub-server")]
         self.codes.end(&HashSet::from([Arc::clone(&replaced.session_id)]));
         let of_replaced = Some(replaced.session_id());
-        self.forget(|token| token.session_id() == of_replaced && token.owner() != session.owner());
+        let foreign =
+            |token: &TokenRecord| token.session_id() == of_replaced && token.owner() != session.owner();
+        self.end(self.tokens_where(foreign), Vec::new());
         for kept in self.tokens.values_mut() {
             if kept.record.session_id() == of_replaced {
                 kept.record = kept.record.clone().with_session(session.session_id());
             }
         }
-    }
-
-    /// Ends the sessions with these hashes, with the codes and tokens made in them, and returns how many there were.
-    fn end_sessions(&mut self, hashes: Vec<TokenHash>) -> u64 {
-        let ended = hashes.into_iter().filter_map(|hash| self.sessions.remove(hash));
-        let ended: HashSet<Arc<str>> = ended
-            .map(|session| {
-                self.ended.push(session.id());
-                session.session_id
-            })
-            .collect();
-        if !ended.is_empty() {
-            #[cfg(feature = "hub-server")]
-            self.codes.end(&ended);
-            self.forget(|token| {
-                token
-                    .session_id()
-                    .is_some_and(|session_id| ended.contains(session_id))
-            });
-        }
-        ended.len() as u64
     }
 }

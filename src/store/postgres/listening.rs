@@ -32,14 +32,14 @@ const ASKED_EVERY: Duration = Duration::from_secs(5);
 /// At 20 bytes for each id, they fit into a payload, which PostgreSQL limits to 8,000 bytes. More are not named.
 const MOST_IDS: usize = 390;
 
-/// Sends the ids of sessions that `transaction` ends, at its commit, to every process that listens.
-pub(super) async fn notify(transaction: &Transaction<'_>, ended: &[RecordId]) -> Result<(), Error> {
-    if ended.is_empty() {
-        return Ok(());
+/// Commits `transaction`, and with that sends the ids of the sessions that it ended to every process that listens.
+pub(super) async fn commit(transaction: Transaction<'_>, ended: &[RecordId]) -> Result<(), Error> {
+    if !ended.is_empty() {
+        let notify = "SELECT pg_notify('portcullis_sessions_ended', $1)";
+        let notify = transaction.prepare_cached(notify).await?;
+        transaction.execute(&notify, &[&payload(ended)]).await?;
     }
-    let notify = "SELECT pg_notify('portcullis_sessions_ended', $1)";
-    let notify = transaction.prepare_cached(notify).await?;
-    transaction.execute(&notify, &[&payload(ended)]).await.map(drop)
+    transaction.commit().await
 }
 
 fn payload(ended: &[RecordId]) -> String {

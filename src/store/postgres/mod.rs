@@ -1,6 +1,8 @@
 //! Tokens in a server that several processes share.
 
+mod attempt_store;
 mod builder;
+mod ending;
 mod error;
 #[cfg(feature = "hub-server")]
 mod hub;

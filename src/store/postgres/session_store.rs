@@ -10,7 +10,8 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, Row};
 
 use super::{
-    listening::notify,
+    ending::{end, replace},
+    listening::commit,
     statements::{SWEEP_SESSIONS, begin, borrowed, session_condition},
     token_store::PostgresTokenStore,
 };
@@ -18,8 +19,8 @@ use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
     store::{
-        RecordId, SessionFilter, SessionListener, SessionRecord, SessionStore, SessionTouch, StoreError,
-        row::{GrantRow, SessionRow, TouchRow, record_id, seconds},
+        SessionFilter, SessionListener, SessionRecord, SessionStore, SessionTouch, StoreError,
+        row::{GrantRow, SessionRow, TouchRow, seconds},
     },
     token::TokenHash,
 };
@@ -32,7 +33,7 @@ impl SessionStore for PostgresTokenStore {
         replaced: Option<String>,
     ) -> BoxFuture<Result<(), StoreError>> {
         let place = self.key().hmac(hash);
-        match SessionRow::of(&session) {
+        match SessionRow::of(&session, self.key()) {
             Ok(session) => self.end(move |object| {
                 Box::pin(async move {
                     let transaction = begin(object).await?;
@@ -43,8 +44,7 @@ impl SessionStore for PostgresTokenStore {
                         None => Vec::new(),
                     };
                     insert(&transaction, &place, &session).await?;
-                    notify(&transaction, &ended).await?;
-                    transaction.commit().await?;
+                    commit(transaction, &ended).await?;
                     Ok(((), ended))
                 })
             }),
@@ -63,7 +63,8 @@ impl SessionStore for PostgresTokenStore {
                 found.as_ref().map(session_row).transpose()
             })
         });
-        MaybeFuture::from_future(async move { found.await?.map(SessionRow::record).transpose() })
+        let key = self.key().clone();
+        MaybeFuture::from_future(async move { found.await?.map(|row| row.record(&key)).transpose() })
     }
 
     fn touch_session(&self, hash: TokenHash, touch: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
@@ -86,9 +87,9 @@ impl SessionStore for PostgresTokenStore {
         which: SessionFilter,
         now: UnixTime,
     ) -> BoxFuture<Result<Vec<SessionRecord>, StoreError>> {
+        let (condition, mut values) = session_condition(&which, self.key());
         let rows = self.ask(move |object| {
             Box::pin(async move {
-                let (condition, mut values) = session_condition(&which);
                 values.push(Box::new(seconds(now)));
                 let (columns, last) = (SessionRow::COLUMNS, values.len());
                 let list = format!(
@@ -100,33 +101,18 @@ impl SessionStore for PostgresTokenStore {
                 rows.iter().map(session_row).collect::<Result<Vec<_>, _>>()
             })
         });
-        Box::pin(async move { rows.await?.into_iter().map(SessionRow::record).collect() })
+        let key = self.key().clone();
+        Box::pin(async move { rows.await?.into_iter().map(|row| row.record(&key)).collect() })
     }
 
     fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
+        let (condition, values) = session_condition(&which, self.key());
         self.end(move |object| {
             Box::pin(async move {
                 let transaction = begin(object).await?;
-                let (condition, values) = session_condition(&which);
-                let end =
-                    format!("DELETE FROM portcullis_sessions WHERE {condition} RETURNING session_id, id");
-                let end = transaction.prepare_cached(&end).await?;
-                let rows = transaction.query(&end, &borrowed(&values)).await?;
-                let (mut ended, mut ids) = (Vec::<String>::new(), Vec::new());
-                for row in rows {
-                    ended.push(row.try_get(0)?);
-                    ids.push(record_id(row.try_get(1)?));
-                }
-                for of_sessions in [
-                    "DELETE FROM portcullis_codes WHERE session_id = ANY ($1)",
-                    "DELETE FROM portcullis_tokens WHERE session_id = ANY ($1)",
-                ] {
-                    let of_sessions = transaction.prepare_cached(of_sessions).await?;
-                    transaction.execute(&of_sessions, &[&ended]).await?;
-                }
-                notify(&transaction, &ids).await?;
-                transaction.commit().await?;
-                Ok((ended.len() as u64, ids))
+                let (count, ended) = end(&transaction, &condition, &borrowed(&values)).await?;
+                commit(transaction, &ended).await?;
+                Ok((count, ended))
             })
         })
     }
@@ -145,33 +131,6 @@ impl SessionStore for PostgresTokenStore {
         self.listening().add(listener);
         true
     }
-}
-
-/// Puts `session` in the place of another, if that one is there, and returns the ids of the sessions that this ends.
-async fn replace(
-    transaction: &Transaction<'_>,
-    replaced: &str,
-    session: &SessionRow,
-) -> Result<Vec<RecordId>, Error> {
-    let end = "DELETE FROM portcullis_sessions WHERE session_id = $1 RETURNING id";
-    let end = transaction.prepare_cached(end).await?;
-    let Some(ended) = transaction.query_opt(&end, &[&replaced]).await? else {
-        return Ok(Vec::new());
-    };
-    let codes = "DELETE FROM portcullis_codes WHERE session_id = $1";
-    let codes = transaction.prepare_cached(codes).await?;
-    transaction.execute(&codes, &[&replaced]).await?;
-    let foreign = "DELETE FROM portcullis_tokens WHERE session_id = $1 AND owner <> $2";
-    let foreign = transaction.prepare_cached(foreign).await?;
-    transaction
-        .execute(&foreign, &[&replaced, &session.grant.owner])
-        .await?;
-    let own = "UPDATE portcullis_tokens SET session_id = $2 WHERE session_id = $1";
-    let own = transaction.prepare_cached(own).await?;
-    transaction
-        .execute(&own, &[&replaced, &session.session_id])
-        .await?;
-    Ok(vec![record_id(ended.try_get(0)?)])
 }
 
 async fn insert(transaction: &Transaction<'_>, place: &[u8; 32], session: &SessionRow) -> Result<(), Error> {

@@ -7,10 +7,11 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_postgres::Error;
 
 use super::{
+    ending::{revoke, sweep_tokens},
     error::{PATIENCE, late, pool_fault, store_error},
-    listening::Listening,
+    listening::{Listening, commit},
     schema::DatabaseInfo,
-    statements::{SWEEP_TOKENS, borrowed, condition, insert_token, token_row, token_values},
+    statements::{begin, borrowed, condition, insert_token, token_row},
 };
 use crate::{
     clock::UnixTime,
@@ -161,15 +162,13 @@ impl TokenStore for PostgresTokenStore {
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
         let place = self.key().hmac(hash);
         match TokenRow::of(&token) {
-            Ok(row) => self.ask(move |object| {
+            Ok(row) => self.end(move |object| {
                 Box::pin(async move {
-                    let sweep = object.prepare_cached(SWEEP_TOKENS).await?;
-                    object.execute(&sweep, &[&row.created]).await?;
-                    let insert = object.prepare_cached(&insert_token()).await?;
-                    object
-                        .execute(&insert, &token_values(&place.as_slice(), &row))
-                        .await
-                        .map(drop)
+                    let transaction = begin(object).await?;
+                    let ended = sweep_tokens(&transaction, row.created).await?;
+                    insert_token(&transaction, &place, &row).await?;
+                    commit(transaction, &ended).await?;
+                    Ok(((), ended))
                 })
             }),
             Err(error) => Box::pin(async { Err(error) }),
@@ -195,12 +194,13 @@ impl TokenStore for PostgresTokenStore {
     }
 
     fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
-        self.ask(move |object| {
+        self.end(move |object| {
             Box::pin(async move {
+                let transaction = begin(object).await?;
                 let (condition, values) = condition(&which);
-                let revoke = format!("DELETE FROM portcullis_tokens WHERE {condition}");
-                let revoke = object.prepare_cached(&revoke).await?;
-                object.execute(&revoke, &borrowed(&values)).await
+                let (count, ended) = revoke(&transaction, &condition, &borrowed(&values)).await?;
+                commit(transaction, &ended).await?;
+                Ok((count, ended))
             })
         })
     }

@@ -1,5 +1,6 @@
 //! What a database keeps of a token: the same columns in each.
 
+mod attempt;
 #[cfg(feature = "hub-server")]
 mod hub;
 mod session;
@@ -16,7 +17,10 @@ use crate::{
 
 #[cfg(feature = "hub-server")]
 pub(super) use self::hub::CodeRow;
-pub(super) use self::session::{SessionRow, TouchRow};
+pub(super) use self::{
+    attempt::AttemptRow,
+    session::{SessionRow, TOKEN, TouchRow, credential_bytes},
+};
 
 /// The columns of a grant.
 pub(super) struct GrantRow {
@@ -183,6 +187,11 @@ impl LookupKey {
     /// Under what `hash` is found.
     pub(super) fn hmac(&self, hash: TokenHash) -> [u8; 32] {
         self.0.mac(hash.as_bytes())
+    }
+
+    /// What the hash in a credential that begins with `prefix` is encrypted with: longer than a hash, and no check.
+    fn mask(&self, prefix: &[u8]) -> [u8; 32] {
+        self.0.mac(&[b"credential", prefix].concat())
     }
 }
 

@@ -15,7 +15,8 @@ use crate::{
 /// The same rules hold as for a [`TokenStore`](crate::store::TokenStore), and each method is one atomic step:
 ///
 /// 1. A session that has ended is not found again by any later request, on any node, and no request brings it back.
-/// 2. A session that ends takes with it the tokens and OAuth codes made in it, where the store keeps some.
+/// 2. A session that ends takes with it the tokens and OAuth codes made in it, where the store keeps some. A token that ends
+///    takes with it the sessions that came from it.
 /// 3. A store does not judge: a session that has expired is found until it is removed, and its record says so. Each
 ///    insertion removes a few of them.
 ///

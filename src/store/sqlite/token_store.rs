@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params_from_iter, types::Valu
 use super::{
     error::store_error,
     schema::DatabaseInfo,
-    statements::{condition, insert, sweep_tokens, token_row},
+    statements::{condition, delete_tokens, end_dependents, insert, sweep_tokens, token_row},
     workers::Threads,
 };
 use crate::{
@@ -152,9 +152,10 @@ impl TokenStore for SqliteTokenStore {
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
         let place = self.key().hmac(hash);
         match TokenRow::of(&token) {
-            Ok(row) => self.write(move |connection| {
-                sweep_tokens(connection, row.created)?;
-                insert(connection, place, &row)
+            Ok(row) => self.end(move |connection| {
+                let ended = sweep_tokens(connection, row.created)?;
+                insert(connection, place, &row)?;
+                Ok(((), ended))
             }),
             Err(error) => Box::pin(async { Err(error) }),
         }
@@ -177,13 +178,11 @@ impl TokenStore for SqliteTokenStore {
     }
 
     fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
-        self.write(move |connection| {
+        self.end(move |connection| {
             let (condition, values) = condition(&which);
-            let revoke = format!("DELETE FROM portcullis_tokens WHERE {condition}");
-            let revoked = connection
-                .prepare_cached(&revoke)?
-                .execute(params_from_iter(values))?;
-            Ok(revoked as u64)
+            let revoked = delete_tokens(connection, &condition, params_from_iter(values))?;
+            let count = revoked.len() as u64;
+            Ok((count, end_dependents(connection, revoked, Vec::new())?))
         })
     }
 

@@ -18,14 +18,14 @@ use portcullis_interop::postgres::Postgres;
 use super::{connect, database, grant};
 
 /// A listener of one node, and what it was called with: `None` for any session.
-struct Listener {
+pub(crate) struct Listener {
     _called: Arc<SessionListener>,
     calls: Arc<Mutex<Vec<Option<Vec<RecordId>>>>>,
 }
 
 impl Listener {
     /// Returns once the node listens to the others.
-    async fn first_of(node: &PostgresTokenStore) -> Self {
+    pub(crate) async fn first_of(node: &PostgresTokenStore) -> Self {
         let listener = Self::of(node);
         listener.waits_for(&None, Duration::from_secs(5)).await;
         listener
@@ -50,7 +50,7 @@ impl Listener {
     }
 
     /// Waits for a call with `expected`, and forgets the calls until then.
-    async fn waits_for(&self, expected: &Option<Vec<RecordId>>, patience: Duration) {
+    pub(crate) async fn waits_for(&self, expected: &Option<Vec<RecordId>>, patience: Duration) {
         let start = Instant::now();
         loop {
             {
