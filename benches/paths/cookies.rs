@@ -7,6 +7,7 @@ use portcullis::{
     RequestHead, Session, Token,
     cookies::{CookieJar, CookieName, CookieScope, ReadCookie, RequestCookies},
     middleware::Decision,
+    store::MemoryTokenStore,
 };
 
 /// How the cookie's payload is kept.
@@ -142,6 +143,31 @@ pub(crate) fn logged_in() -> (AuthLayer, Sent) {
     };
     let sent = get().cookies(3, &cookie("_xsrf="), &cookie("username-"));
     (layer, sent)
+}
+
+/// A layer with sessions in memory, and a request of a user who is logged in.
+pub(crate) fn session_in_memory() -> (AuthLayer, Sent) {
+    let layer = AuthLayer::builder()
+        .custom_login_page()
+        .without_session_extension()
+        .sessions(MemoryTokenStore::new())
+        .build()
+        .expect("a layer");
+    let form = http::Request::post("/own-login")
+        .header(HOST, "localhost:8888")
+        .body(())
+        .expect("a form");
+    let login = layer.login(RequestHead::new(&form), Grant::new(Identity::new("alice")));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let cookies = runtime.block_on(async { login.await }).expect("a login");
+    let mut lines = cookies.iter().map(|line| pair_of(line.to_str().expect("ASCII")));
+    let (session, xsrf) = (
+        lines.next().expect("a session"),
+        lines.next().expect("an _xsrf cookie"),
+    );
+    (layer, get().cookies(3, &xsrf, &session))
 }
 
 /// The `_xsrf` cookie that the gate gives to who has `cookie` alone.

@@ -76,6 +76,9 @@ pub(crate) fn all() -> Vec<Case> {
             .within([9_500])
             .hashing(10)
             .allocating(0),
+        layer("session/in-memory/pass+guards", cookies::session_in_memory)
+            .within([3_000])
+            .allocating(1),
         layer("hub/token/cached+guards", || hub::token(true))
             .within([2_400])
             .hashing(1)

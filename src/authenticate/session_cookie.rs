@@ -407,8 +407,12 @@ impl SessionCookie {
             .map(|replaced| replaced.session_id().to_owned());
         self.settings()
             .store
-            .insert_session(hash, record, replaced)
+            .insert_session(hash, record.clone(), replaced)
             .await?;
+        // A token that was revoked since it was verified has ended no session that was not there yet.
+        if new.token.is_some() && self.confirm(&record).await?.is_none() {
+            return Err(BackendError::new("the token of the login was revoked meanwhile"));
+        }
         if let Some(replaced) = &new.replaced {
             self.settings().endings.notify(&[replaced.id()]);
         }

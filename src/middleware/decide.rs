@@ -96,7 +96,10 @@ impl RouteAuth {
             Ok(session) => session, // 6 a session, or anonymous where the route allows it
             Err(denial) => return self.admit_anonymous(denial, head, target),
         };
-        let login = self.state.login_for(&mut session, *head);
+        let exchanges = session.exchange().is_some();
+        let login = exchanges
+            .then(|| self.state.login_for(&mut session, *head))
+            .flatten();
         if let Err(denial) = self.authorize(&session, head, target) {
             return Err(Denied::with_session(denial, session)); // 7 CSRF, 8 scopes and authorizers
         }
@@ -105,9 +108,7 @@ impl RouteAuth {
             additions.by_cookie = true;
             self.renew_cookies(&session, head, target, &mut additions.set_cookies);
         }
-        if session.exchange().is_some()
-            && let Some(step) = self.exchange(login, head, target, &mut additions)
-        {
+        if exchanges && let Some(step) = self.exchange(login, head, target, &mut additions) {
             return Ok(step);
         }
         if self.state.observer.is_some() && !session.is_authenticated_by(self.state.id) {
@@ -215,11 +216,17 @@ impl RouteAuth {
     /// Allows or denies a session by its scopes and the authorizers.
     pub(super) fn check_scopes(&self, session: &Session, head: &RequestHead<'_>) -> Result<(), Denial> {
         if !self.scopes.iter().all(|scope| session.has_scope(scope)) {
-            let missing = self.scopes.iter().filter(|scope| !session.has_scope(scope));
-            return Err(Denial::new(Reason::InsufficientScope).with_scopes(missing.cloned().collect()));
+            return Err(self.insufficient_scope(session));
         }
         let mut authorizers = self.state.authorizers.iter();
         authorizers.try_for_each(|authorizer| authorizer.authorize(*head, session))
+    }
+
+    /// The denial of a session, with the scopes that it lacks.
+    #[cold]
+    fn insufficient_scope(&self, session: &Session) -> Denial {
+        let missing = self.scopes.iter().filter(|scope| !session.has_scope(scope));
+        Denial::new(Reason::InsufficientScope).with_scopes(missing.cloned().collect())
     }
 
     /// The denial of a request without a credential, with the scopes that one needs here.

@@ -57,6 +57,7 @@ where
     Q: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     /// Carries out a step of the decision about `request`.
+    #[inline]
     pub(super) fn new(step: Step, route: &Arc<RouteAuth>, mut request: Request<Q>, inner: &mut S) -> Self {
         let state = match step {
             Step::Admit(session, afterwards) => {
@@ -113,7 +114,7 @@ where
             let (outcome, held) = match state.as_mut().project() {
                 StateProjection::Inner { future, afterwards } => {
                     let mut response = ready!(future.poll(context))?;
-                    mem::take(afterwards).apply_to_response(&mut response);
+                    afterwards.complete(&mut response);
                     return Poll::Ready(Ok(response.map(AuthBody::inner)));
                 }
                 StateProjection::Answer { response } => {

@@ -71,17 +71,23 @@ impl OriginalUri {
     }
 
     /// The same head with the URI that the browser asked for.
+    #[inline]
     pub(crate) fn of<'a>(&self, head: RequestHead<'a>) -> RequestHead<'a> {
-        let extensions = head.extensions();
+        match self.find(head.extensions()) {
+            Some(uri) => head.with_uri(uri),
+            None => head,
+        }
+    }
+
+    /// The URI that the browser asked for, where it is not that of the request.
+    fn find<'a>(&self, extensions: &'a Extensions) -> Option<&'a Uri> {
         let restored = self
             .stripped_prefix
             .as_ref()
             .and_then(|_| extensions.get::<WithPrefix>());
-        let original = match (restored, self.extractor) {
-            (Some(WithPrefix(uri)), _) => Some(uri),
-            (None, Some(extract)) => extract(extensions),
-            (None, None) => None,
-        };
-        original.map_or(head, |uri| head.with_uri(uri))
+        match restored {
+            Some(WithPrefix(uri)) => Some(uri),
+            None => self.extractor.and_then(|extract| extract(extensions)),
+        }
     }
 }

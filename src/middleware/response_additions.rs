@@ -1,6 +1,6 @@
 //! What the layer adds to the handler's answer.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use http::{
     HeaderMap, HeaderValue, Response,
@@ -34,16 +34,26 @@ impl ResponseAdditions {
     /// Adds to the handler's answer, as [`apply_to`](Self::apply_to) does. If the handler made it of a
     /// [`Denial`](crate::Denial), its status and `WWW-Authenticate` become those of the layer.
     #[inline]
-    pub fn apply_to_response<B>(self, response: &mut Response<B>) {
-        if let Some(error_responder) = &self.error_responder {
-            error_responder.complete(response);
-        }
-        self.apply_to(response.headers_mut());
+    pub fn apply_to_response<B>(mut self, response: &mut Response<B>) {
+        self.complete(response);
     }
 
     /// Adds to `headers`: appended, so that nothing of the handler's is lost.
     #[inline]
-    pub fn apply_to(self, headers: &mut HeaderMap) {
+    pub fn apply_to(mut self, headers: &mut HeaderMap) {
+        self.add_to(headers);
+    }
+
+    /// As [`apply_to_response`](Self::apply_to_response), in place: what was added is taken out.
+    #[inline]
+    pub(crate) fn complete<B>(&mut self, response: &mut Response<B>) {
+        if let Some(error_responder) = &self.error_responder {
+            error_responder.complete(response);
+        }
+        self.add_to(response.headers_mut());
+    }
+
+    fn add_to(&mut self, headers: &mut HeaderMap) {
         if self.token_in_url {
             headers.insert(CACHE_CONTROL, NO_STORE);
             headers.insert(REFERRER_POLICY, NO_REFERRER);
@@ -56,7 +66,7 @@ impl ResponseAdditions {
             };
             headers.append(VARY, HeaderValue::from_static(fields));
         }
-        self.cors.apply_to(headers);
-        self.set_cookies.append_to(headers);
+        mem::take(&mut self.cors).apply_to(headers);
+        mem::take(&mut self.set_cookies).append_to(headers);
     }
 }

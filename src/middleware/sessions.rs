@@ -54,6 +54,9 @@ pub struct SessionInfo {
     pub expires_at: UnixTime,
 }
 
+/// How many expired sessions are removed in one step.
+const REMOVED_AT_ONCE: usize = 500;
+
 impl Sessions {
     pub(crate) fn new(cookie: SessionCookie, clock: Arc<dyn Clock>) -> Self {
         Self { cookie, clock }
@@ -114,6 +117,26 @@ impl Sessions {
             }
         }
         self.end_selected(others, &[]).await
+    }
+
+    /// Removes expired sessions from the store, and returns how many there were.
+    ///
+    /// Each login removes a few, which is enough for steady use. Call this now and then, such as once an hour, if many sessions
+    /// expire at once. It removes 500 at a time, so that other requests are not held up.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not answer; what was removed until then stays removed.
+    pub async fn remove_expired(&self) -> Result<u64, BackendError> {
+        let (store, now) = (&self.cookie.settings().store, self.clock.now());
+        let mut removed = 0;
+        loop {
+            let step = store.remove_expired_sessions(now, REMOVED_AT_ONCE).await?;
+            removed += step;
+            if step < REMOVED_AT_ONCE as u64 {
+                return Ok(removed);
+            }
+        }
     }
 
     /// Ends these sessions; those of `ids` are known to be among them, or none if they are not known.

@@ -10,7 +10,10 @@
 //! sent the request: `HX-Request`, `X-Requested-With: XMLHttpRequest`, `Upgrade`, a `Sec-Fetch-Mode` other than
 //! `navigate`, a `Sec-Fetch-Dest` that is no document or frame.
 
+use std::iter;
+
 use http::{HeaderValue, Method};
+use memchr::memchr;
 
 use super::{
     head::RequestHead,
@@ -65,16 +68,17 @@ fn shows_page(head: RequestHead<'_>) -> bool {
 /// Whether a list of media ranges names `text/html` with a quality above 0.
 fn names_html(list: &[u8]) -> bool {
     const HTML: &[u8] = b"text/html";
-    list.split(|byte| *byte == b',').any(|range| {
-        range
-            .trim_ascii_start()
+    let mut ranges = iter::successors(Some(list), |rest| rest.get(memchr(b',', rest)? + 1..));
+    ranges.any(|rest| {
+        rest.trim_ascii_start()
             .split_first_chunk::<{ HTML.len() }>()
-            .is_some_and(|(name, parameters)| name.eq_ignore_ascii_case(HTML) && has_quality(parameters))
+            .is_some_and(|(name, rest)| name.eq_ignore_ascii_case(HTML) && has_quality(rest))
     })
 }
 
-/// Whether what follows a media range is parameters, and its quality is above 0.
-fn has_quality(parameters: &[u8]) -> bool {
+/// Whether what follows a media range, up to the next one, is parameters, and its quality is above 0.
+fn has_quality(rest: &[u8]) -> bool {
+    let parameters = rest.split(|byte| *byte == b',').next().unwrap_or_default();
     let mut parameters = parameters.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     // Before the first semicolon the range has ended.
     if parameters.next().is_some_and(|rest| !rest.is_empty()) {

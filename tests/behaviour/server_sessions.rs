@@ -778,3 +778,46 @@ impl SessionStore for Broken {
 fn gone<T: Send + 'static>() -> BoxFuture<Result<T, StoreError>> {
     Box::pin(async { Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is gone")) })
 }
+
+#[tokio::test]
+async fn expired_sessions_are_removed_and_others_stay() {
+    let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
+    let layer = replica(&store, &clock, |builder| {
+        builder.session_lifetime(Lifetime::absolute(60 * MINUTE))
+    });
+    for number in 0..3 {
+        log_in(&layer, grant(&format!("early-{number}")), "").await;
+    }
+    clock.advance(30 * MINUTE);
+    let late = log_in(&layer, grant("late"), "").await;
+    clock.advance(30 * MINUTE);
+    let sessions = layer.sessions().expect("a store");
+    assert_eq!(sessions.remove_expired().await.expect("removed"), 3);
+    assert_eq!(sessions.remove_expired().await.expect("removed"), 0);
+    assert_eq!(get(&layer, &late).await.text, "late by Cookie");
+}
+
+#[test]
+fn settings_of_sessions_without_a_store_or_of_users_without_names_are_configuration_errors() {
+    for (setting, builder) in [
+        (
+            "sessions_page",
+            AuthLayer::builder().custom_login_page().sessions_page(),
+        ),
+        (
+            "accept_signed_cookies_until",
+            AuthLayer::builder()
+                .custom_login_page()
+                .accept_signed_cookies_until(START),
+        ),
+        (
+            "user_lookup",
+            AuthLayer::builder()
+                .token(TOKEN.parse().expect("a token"))
+                .user_lookup(Directory::default()),
+        ),
+    ] {
+        let error = builder.build().expect_err(setting);
+        assert_eq!(error.setting(), setting);
+    }
+}
