@@ -113,7 +113,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// connections. Returns whether the store calls it. Default: `false`, and it is never called.
     ///
     /// The store calls it once the end is durable, and before it answers the method that ended the sessions. A store that several
-    /// processes share calls it in each of them within a second. It calls it with [`EndedSessions::Unknown`] after its own
+    /// processes share calls it in each of them within a second. It calls it with [`EndedSessions::Unknown`](crate::store::EndedSessions::Unknown) after its own
     /// connection was interrupted, because sessions may have ended meanwhile. It may name a session more than once. Sessions that
     /// expire are not named.
     ///
