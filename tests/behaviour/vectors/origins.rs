@@ -651,7 +651,7 @@ impl Sent {
             sent.fields = fields;
             let pairs = cookies.iter().flat_map(|(_, line)| line.split(';'));
             sent.logged_in = pairs.clone().any(|pair| pair.trim() == "<login cookie>");
-            let xsrf = pairs.filter_map(|pair| pair.trim().strip_prefix("_xsrf="));
+            let mut xsrf = pairs.filter_map(|pair| pair.trim().strip_prefix("_xsrf="));
             sent.cookie = xsrf.next_back().map(|value| value.trim().to_owned());
         } else if let Some(argument) = case["argument"].as_str() {
             match case["where"].as_str().expect("a place") {
