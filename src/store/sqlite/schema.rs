@@ -9,7 +9,11 @@ use crate::{
 };
 
 /// What makes each version of the version before; the first is made of nothing.
-const MIGRATIONS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("1.sql"),
+    include_str!("2.sql"),
+    include_str!("3.sql"),
+];
 /// The newest version.
 const NEWEST: u32 = MIGRATIONS.len() as u32;
 /// What takes over the tokens of a JupyterHub, whose tables lie in the same file.
