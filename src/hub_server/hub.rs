@@ -191,7 +191,7 @@ impl HubState {
                 if route.is_for_programs(head) {
                     trouble.into_json_response()
                 } else {
-                    trouble.into_html_response(&self.page_style, &self.hub_url.join("home"))
+                    trouble.into_html_response(&self.page_style, &self.hub_url)
                 }
             }
         };
