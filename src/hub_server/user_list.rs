@@ -104,7 +104,7 @@ impl HubRequest<'_> {
             }
         }
         let body = match paging.is_known {
-            true => self.page(models, &paging, total),
+            true => self.page(&models, &paging, total),
             false => Value::Array(models),
         };
         Ok(response::json_response(StatusCode::OK, &body))
@@ -147,7 +147,7 @@ impl HubRequest<'_> {
     }
 
     /// A page as JupyterHub writes it.
-    fn page(&self, items: Vec<Value>, paging: &Paging, total: u64) -> Value {
+    fn page(&self, items: &[Value], paging: &Paging, total: u64) -> Value {
         let &Paging { offset, limit, .. } = paging;
         let next = Some(offset.saturating_add(limit)).filter(|next| *next < total);
         let next =
