@@ -45,6 +45,16 @@ impl UnixTime {
         Self(self.0.saturating_sub(duration.as_secs()))
     }
 
+    /// The same time as a moment whose beginning is 1970, for counts that several processes share.
+    pub(crate) const fn moment(self) -> MonotonicTime {
+        MonotonicTime::from_duration(Duration::from_secs(self.0))
+    }
+
+    /// The time of a moment whose beginning is 1970, in whole seconds, rounded up.
+    pub(crate) const fn from_moment(moment: MonotonicTime) -> Self {
+        Self(moment.0.div_ceil(1_000_000_000))
+    }
+
     /// How long ago `earlier` was; zero if it has not come yet.
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))

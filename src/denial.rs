@@ -1,46 +1,45 @@
-//! Why a request was turned away.
+//! Why a request was denied.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-/// Why a request was turned away, as one of a few kinds: for metrics, logs and tests.
+/// Why a request was denied: for metrics, logs and tests.
 ///
-/// The discriminants count up from zero without a gap, so a table of counters can be indexed by
-/// `reason as usize`.
+/// The discriminants count up from zero without a gap, so a table of counters can be indexed by `reason as usize`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
     /// A cookie came with a request that another site may have caused.
     CrossSite,
-    /// The cookie was good once; its time is over.
+    /// The cookie has expired.
     ExpiredCookie,
-    /// The token was good once; its time is over.
+    /// The token has expired.
     ExpiredToken,
-    /// The `Host` is not one this server answers for.
+    /// The `Host` is not one of the allowed hosts.
     DisallowedHost,
-    /// Somebody known, without the right to do this.
+    /// The user is authenticated, but a required scope is missing.
     InsufficientScope,
-    /// The cookie was not made by this server, or was changed, or names two users at once.
+    /// The cookie was not issued by this server, or was changed, or two cookies name two users.
     InvalidCookie,
-    /// The request cannot be read: two credentials, a broken one, a missing `Host`.
+    /// The request is malformed: two credentials, an unreadable one, or no `Host`.
     Malformed,
-    /// The token has our prefix and a wrong checksum: mistyped, or cut short.
+    /// The token has the prefix of a generated token and a wrong checksum: it was mistyped or truncated.
     TokenChecksumMismatch,
-    /// No credential was sent.
+    /// The request has no credential.
     MissingCredential,
-    /// Too many wrong attempts.
+    /// There were too many failed attempts.
     RateLimited,
-    /// The cookies or the query are larger than the bounds.
+    /// The cookies or the query exceed their limits.
     TooLarge,
-    /// Whoever knows the credential did not answer.
+    /// The backend that verifies the credential did not respond.
     Unavailable,
-    /// A well-formed token that nobody knows.
+    /// The token is well-formed, but unknown.
     UnknownToken,
-    /// A token longer than this server's own, such as a JWT that a proxy added. An optional route admits the request as
-    /// anonymous.
+    /// A token longer than this server's own, such as a JWT that a proxy added. An optional route accepts the
+    /// request as anonymous.
     UnsupportedToken,
-    /// The user or the password is wrong; which, is not told.
+    /// The username or the password is wrong. Which of the two is not reported.
     IncorrectPassword,
 }
 
@@ -65,10 +64,10 @@ impl Reason {
         Self::IncorrectPassword,
     ];
 
-    /// How many reasons there are.
+    /// The number of reasons.
     pub(crate) const COUNT: usize = Self::IncorrectPassword as usize + 1;
 
-    /// The status a plain HTTP client is told.
+    /// Returns the HTTP status of the response.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::CrossSite | Self::DisallowedHost | Self::InsufficientScope => StatusCode::FORBIDDEN,
@@ -87,7 +86,7 @@ impl Reason {
         }
     }
 
-    /// The reason as a short text that is safe to log and to show.
+    /// Returns the reason as a short text that is safe to log and to show.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CrossSite => "cross-site request",
@@ -115,10 +114,10 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A request turned away: the reason, the status, and what the client may be told.
+/// A denied request: the reason, the status, and what the client may know.
 ///
-/// The gate leaves it in the extensions of its own answers, where logs and metrics find it. It cannot hold
-/// a secret: its texts are fixed ones.
+/// The layer inserts it into the extensions of its own responses, where logs and metrics find it. It cannot contain a
+/// secret: its texts are constants.
 ///
 /// # Example
 ///
@@ -139,7 +138,7 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// A denial with the reason's own status.
+    /// Creates a denial with the status of the reason.
     pub const fn new(reason: Reason) -> Self {
         Self {
             reason,
@@ -150,7 +149,7 @@ impl Denial {
         }
     }
 
-    /// Somebody known, who lacks `scope`.
+    /// Creates the denial of an authenticated request that lacks `scope`.
     pub fn insufficient_scope(scope: &str) -> Self {
         Self {
             scopes: Some(Arc::new([scope.into()])),
@@ -158,20 +157,20 @@ impl Denial {
         }
     }
 
-    /// The same denial with scopes that the client needs.
+    /// Sets the scopes that the client needs.
     pub(crate) fn with_scopes(mut self, scopes: Arc<[Box<str>]>) -> Self {
         self.scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
         self
     }
 
-    /// The same denial with one more sentence, told to the client and the log.
+    /// Sets a sentence that is added to the response and to the log. Defaults to none.
     #[must_use]
     pub const fn with_detail(mut self, detail: &'static str) -> Self {
         self.detail = detail;
         self
     }
 
-    /// The same denial, with the time to wait before the next try.
+    /// Sets how long to wait before the next attempt. Defaults to none.
     #[must_use]
     pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.retry_after = Some(retry_after);
@@ -183,7 +182,7 @@ impl Denial {
         self
     }
 
-    /// Whether it tells a reason, with the reason's own status, and nothing more.
+    /// Returns `true` if it has only a reason, with the status of the reason.
     pub(crate) fn is_reason_alone(&self) -> bool {
         self.detail.is_empty()
             && self.scopes.is_none()
@@ -191,33 +190,35 @@ impl Denial {
             && self.status == self.reason.status()
     }
 
-    /// Why.
+    /// Returns the reason.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The status a plain HTTP client is told.
+    /// Returns the HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// One more sentence than the reason, or nothing.
+    /// Returns the sentence that is added to the reason, or an empty text.
     pub fn detail(&self) -> &'static str {
         self.detail
     }
 
-    /// When the client may try again, if that is known.
+    /// Returns how long the client should wait before the next attempt, if known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The first of [`scopes`](Self::scopes).
+    /// Returns the first of [`scopes`](Self::scopes).
     pub fn scope(&self) -> Option<&str> {
         self.scopes().next()
     }
 
-    /// The scopes that the client needs: the missing ones for `Reason::InsufficientScope`, all that the route requires
-    /// for `Reason::MissingCredential`. Empty for other reasons.
+    /// Returns the scopes that the client needs.
+    ///
+    /// These are the missing ones for `Reason::InsufficientScope`, and all that the route requires for
+    /// `Reason::MissingCredential`. Other reasons have none.
     ///
     /// # Example
     ///

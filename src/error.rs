@@ -1,13 +1,13 @@
-//! Errors of configuring, and of things that do not answer.
+//! Errors of configuration, and of backends that do not respond.
 
 use std::{error::Error, fmt, time::Duration};
 
 /// Any error that may move between threads.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A configuration that cannot be used: what was expected, what was found, and where.
+/// An invalid configuration: the setting, what was expected, and what was found.
 ///
-/// Never a secret: where one is at fault, only its form is described.
+/// It never contains a secret: of an invalid secret only the form is described.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {message}")]
 pub struct ConfigError {
@@ -25,7 +25,7 @@ impl ConfigError {
         }
     }
 
-    /// The setting at fault, such as `hosts`.
+    /// Returns the name of the setting, such as `hosts`.
     pub fn setting(&self) -> &'static str {
         self.setting
     }
@@ -41,11 +41,11 @@ impl From<crate::secret::SecretError> for ConfigError {
     }
 }
 
-/// A store, a hub or a hashing queue that did not answer.
+/// A store, a hub or a hashing queue that did not respond.
 ///
-/// It never lets anybody in, and is never told as a wrong credential: the client gets 503.
+/// It never authenticates a request, and is never reported as an invalid credential: the client receives 503.
 ///
-/// As an [`Error`], its message is fixed, and [`source`](Error::source) is what went wrong.
+/// As an [`Error`] it has a constant message, and [`source`](Error::source) is the cause.
 ///
 /// # Example
 ///
@@ -63,7 +63,7 @@ pub struct BackendError {
 }
 
 impl BackendError {
-    /// What went wrong, for the operator's log; the client does not see it.
+    /// Creates an error with its cause, for the log. The client does not see it.
     pub fn new(error: impl Into<BoxError>) -> Self {
         Self {
             error: error.into(),
@@ -71,19 +71,19 @@ impl BackendError {
         }
     }
 
-    /// When the client may try again, sent as `Retry-After`. Default: 5 seconds.
+    /// Sets when the client may try again, sent as `Retry-After`. Defaults to 5 seconds.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.retry_after = Some(retry_after);
         self
     }
 
-    /// When the client may try again.
+    /// Returns when the client may try again.
     pub fn retry_after(&self) -> Duration {
         self.retry_after.unwrap_or(Duration::from_secs(5))
     }
 
-    /// What went wrong.
+    /// Returns the cause.
     pub fn cause(&self) -> &BoxError {
         &self.error
     }

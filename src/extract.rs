@@ -1,25 +1,25 @@
-//! What handlers of [axum](https://docs.rs/axum) take and give: feature `axum`.
+//! Extractors and responses for [axum](https://docs.rs/axum): feature `axum`.
 //!
-//! | in a handler | what it means |
+//! | a handler | behavior |
 //! |---|---|
-//! | takes [`Session`] | is called for somebody known only |
-//! | takes `Option<Session>` | is called for strangers too, where the route lets them pass |
-//! | `session.require_scope("write")?` | goes on for holders of the scope; [`Denial`] is a response |
-//! | takes [`CsrfForm`] | reads a form, checks its hidden `_xsrf` field and hands the session over; for routes with [`csrf_in_form`] |
-//! | gives [`SetCookies`] beside its answer | sets cookies, as by `AuthLayer::login` |
+//! | takes [`Session`] | is called only for authenticated requests |
+//! | takes `Option<Session>` | is also called for unauthenticated requests, if the route allows them |
+//! | has `session.require_scope("write")?` | continues only with the scope; [`Denial`] is a response |
+//! | takes [`CsrfForm`] | reads a form, checks its hidden `_xsrf` field and has the session; for routes with [`csrf_in_form`] |
+//! | returns [`SetCookies`] with its response | sets cookies, such as those of `AuthLayer::login` |
 //!
-//! 1. A session in the request's extensions is handed over.
-//! 2. Without one, where a gate let a stranger pass ([`optional`], [`public_paths`]), `Option<Session>` is `None`, and
-//!    `Session` makes the gate answer as it does elsewhere: the way to the login for a person, 401 for a program,
-//!    status 16 for a gRPC client.
-//! 3. Where no gate has asked, both are 500, and the answer says what to do: a route without its gate would
-//!    otherwise look like one whose visitors are all strangers.
+//! 1. A session in the request extensions is extracted.
+//! 2. If the layer allowed an unauthenticated request ([`optional`], [`public_paths`]), `Option<Session>` is `None`,
+//!    and `Session` is rejected with the layer's own response: a redirect to the login page for a browser, 401 for
+//!    other clients, status 16 for gRPC clients.
+//! 3. If no layer handled the request, both respond 500 with a message that explains the fix. Otherwise a route
+//!    without its layer would look as if all its requests were unauthenticated.
 //!
-//! A route that asks for a scope as a whole is shorter with [`AuthLayer::require_scope`], which also tells a refusal in the
-//! gate's own way.
+//! For a route that requires a scope, [`AuthLayer::require_scope`] is shorter, and its denial is answered in the
+//! style of the layer.
 //!
 //! Behind a trusted proxy the layer needs the address of the connection: serve
-//! `app.into_make_service_with_connect_info::<SocketAddr>()` and name the place by [`peer_extractor`].
+//! `app.into_make_service_with_connect_info::<SocketAddr>()` and set [`peer_extractor`].
 //!
 //! # Example
 //!
@@ -75,15 +75,15 @@ use crate::{cookies::SetCookies, denial::Denial, request::head::RequestHead};
 mod csrf_form;
 mod session;
 
-/// Told as to a program: JSON, with the challenge of the layer in front of the handler. [`Denial::into_response`] with
-/// the request's head tells each client in its own way.
+/// JSON with the challenge of the layer in front of the handler. [`Denial::into_response`] with the request's head
+/// responds in the style that suits the client.
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
         Self::into_response(self, RequestHead::new(&http::Request::new(())))
     }
 }
 
-/// The lines are appended, so that cookies of others stay.
+/// Appends the headers, so that other cookies are kept.
 impl IntoResponseParts for SetCookies {
     type Error = Infallible;
 

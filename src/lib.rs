@@ -1,69 +1,117 @@
-//! A gate in front of a tower service that knows who is knocking.
+//! Authentication middleware for tower: bearer tokens, a login page with passwords, login cookies, and protection
+//! against cross-site requests.
 //!
-//! Tokens, login cookies and the guards around them, as Jupyter Server and JupyterHub have them, for axum, hyper
-//! and tonic alike.
+//! The layer authenticates each request, serves its own login page, and gives handlers a [`Session`]. It works with
+//! axum, hyper and tonic, and is compatible with Jupyter Server and JupyterHub.
 //!
-//! ```
-//! use axum::{Extension, Router, routing::get};
+//! ```no_run
+//! use axum::{Router, routing::get};
 //! use portcullis::{AuthLayer, Session, Token};
+//! use tokio::net::TcpListener;
 //!
-//! async fn status(Extension(session): Extension<Session>) -> String {
-//!     format!("hello, {}", session.identity().display_name())
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let token = Token::generate();
+//!     let app = Router::new()
+//!         .route("/", get(home))
+//!         .layer(AuthLayer::token(token.clone()));
+//!
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?; // port 0: any free port
+//!     let address = listener.local_addr()?;
+//!     println!("Open http://{address}/?token={}", token.expose());
+//!     Ok(axum::serve(listener, app).await?)
 //! }
 //!
-//! # async fn serve() -> std::io::Result<()> {
-//! let token = Token::generate();
-//! println!("open http://127.0.0.1:8888/?token={}", token.expose());
-//!
-//! let app = Router::new().route("/api/status", get(status)).layer(AuthLayer::token(token));
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8888").await?;
-//! axum::serve(listener, app).await
-//! # }
+//! /// The token is shared, so its user has no name: `display_name` is an anonymous one.
+//! async fn home(session: Session) -> String {
+//!     format!("Hello, {}!\n", session.identity().display_name())
+//! }
 //! ```
 //!
-//! # What happens to which request
+//! The example needs the feature `axum`. Without it, handlers find the [`Session`] in the extensions of the request:
+//! [`Session::from_extensions`].
 //!
-//! | request | answer |
+//! # Which constructor do I want?
+//!
+//! | the server has | constructor |
 //! |---|---|
-//! | `Authorization: Bearer <token>` or `token <token>` | let in; never sets a cookie |
-//! | a page opened with `?token=<token>` | a login cookie, then 303 to the same address without the token |
-//! | the login cookie | let in, if no other site can have caused the request |
-//! | the token, or the password, in the form at `login` | the cookie, then 302 to where the person wanted to go |
-//! | a launch link | the cookie, once, within a minute |
-//! | a wrong token, a changed or old cookie, nothing | a person is sent to the login page, a program gets 401, gRPC status 16 |
-//! | two credentials that differ, a broken one | 400 or 401, and no other is tried |
-//! | a `Host` that is not listed | 403, before anything else is looked at |
-//! | a POST, or a websocket, that another site caused | 403 |
+//! | one token, printed when it starts; users with a browser | [`AuthLayer::token`] |
+//! | one password that all users share | `AuthLayer::password` |
+//! | an API with keys and no browser | [`AuthLayer::bearer_tokens`] with a [`TokenSet`] |
+//! | users with names and passwords | [`AuthLayerBuilder::password_verifier`] with `verify::StoredPasswords` |
+//! | tokens that users create and revoke | [`AuthLayer::bearer_tokens`] with [`verify::StoredTokens`] |
+//! | a credential of its own | [`AuthLayer::new`] with an [`Authenticator`] or [`authenticator_fn`] |
+//! | a JupyterHub that starts or proxies it | `AuthLayer::hub` |
 //!
-//! The handler finds a [`Session`] in the request's extensions; a refusal carries a [`Denial`] in those of its
-//! answer.
+//! [`AuthLayer::builder`] combines them and has all settings. [`AuthLayer::optional`], [`AuthLayer::require_scope`]
+//! and [`AuthLayer::public_paths`] return the same layer with another rule for some routes.
 //!
-//! # Where to look
+//! # How requests are handled
 //!
-//! The names that most programs need are here; each of the rest is in the module of its subject.
+//! | request | response |
+//! |---|---|
+//! | `Authorization: Bearer <token>` or `token <token>` | accepted; no cookie is set |
+//! | a page opened with `?token=<token>` | sets a login cookie and redirects (303) to the URL without the token |
+//! | the login cookie | accepted, if no other site caused the request |
+//! | the token or the password, sent by the form at `login` | sets the cookie and redirects (302) to the page that was requested |
+//! | a launch link | valid once, for one minute; sets the cookie |
+//! | an invalid token, a modified or expired cookie, no credential | a browser is redirected to the login page, other clients get 401, gRPC clients status 16 |
+//! | two different credentials, or a malformed one | 400 or 401; no other credential is used |
+//! | a `Host` that is not allowed | 403, checked first |
+//! | a POST or a WebSocket that another site caused | 403 |
 //!
-//! | module | what it is about |
+//! A rejected request has a [`Denial`] in the extensions of its response.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `password` (default) | hashing and verifying passwords with argon2 |
+//! | `encrypted-cookies` (default) | `CookieJar::encrypted` |
+//! | `axum` | extractors [`Session`] and `Option<Session>`; [`Denial`] and `SetCookies` as responses |
+//! | `grpc` | the gRPC status code of a [`Denial`] |
+//! | `hub-client` | `AuthLayer::hub`, with an HTTP client of your own |
+//! | `hub-client-hyper` | an HTTP client with TLS for it |
+//! | `oauth` | the messages of the OAuth code flow |
+//! | `jupyter` | the files by which Jupyter's tools find a server and its password |
+//! | `hub-server` | a hub: login, OAuth provider, token API |
+//! | `serde` | `Serialize` and `Deserialize` for values that are not secret |
+//! | `sqlite`, `postgres` | stores of tokens and sessions that survive a restart |
+//! | `testing` | test identities, a clock that tests control, conformance tests for stores |
+//! | `tracing` | events as `tracing` records, and a span of each request without its token |
+//!
+//! # Modules
+//!
+//! The names that most programs need are at the crate root. Each of the others is in the module of its subject.
+//!
+//! | module | subject |
 //! |---|---|
 //! | [`AuthLayer`], [`AuthLayerBuilder`] | the layer and all its settings |
 //! | [`authenticate`] | who sent a request: tokens, login cookies, closures |
-//! | [`verify`] | is this token or password valid: verifiers over one secret, a list, a store |
+//! | [`verify`] | whether a token or password is valid: one secret, a list, a store |
 //! | [`session`] | what a handler gets: identity, grant, scopes |
-//! | [`middleware`] | the tower service, its decision, and how a denial is answered |
-//! | [`request_policy`] | for which host a request is, and whether another site caused it |
+//! | [`middleware`] | the tower service, its decision, and the response to a denial |
+//! | [`request_policy`] | the host of a request, and whether another site caused it |
 //! | [`rate_limit`] | how often a password may be tried |
 //! | [`cookies`] | signed and encrypted cookies, their scopes and keys |
-//! | [`secret`], [`token`], `password` | secrets, where they come from, tokens, password hashes |
+//! | [`secret`], [`token`], `password` | secrets, their sources, tokens, password hashes |
 //! | [`store`] | tokens and sessions in memory, SQLite, PostgreSQL |
 //! | [`launch_link`] | links that log a browser in once |
-//! | [`event`] | what an operator is told |
-//! | [`request`], [`redirect`], [`clock`] | values that the rest is made of |
+//! | [`event`] | events for logs and metrics |
+//! | [`request`], [`redirect`], [`clock`] | values that the other modules use |
 //! | `extract`, `grpc` | extractors for axum, status codes for gRPC |
 //! | `hub_client` | a service or a single-user server behind a JupyterHub |
-//! | `hub_server` | being the hub that services and single-user servers send people to |
+//! | `hub_server` | a hub that services and single-user servers authenticate users at |
 //! | `oauth` | the messages that both sides of OAuth exchange |
 //! | `jupyter` | the files by which Jupyter's tools find a server and its password |
-//! | `testing` | a clock, identities, and what every store must be able to do |
-//! | [`manual`] | architecture, Jupyter, threats, defaults, deploying, migrating, contributing |
+//! | `testing` | a clock, identities, and conformance tests for stores |
+//!
+//! # Where to go next
+//!
+//! The [`manual`]: [mounting](manual::mounting) in routers, [deploying](manual::deploying) with TLS,
+//! [reverse proxies](manual::reverse_proxies), [migrating](manual::migrating) from other libraries,
+//! [defaults](manual::defaults), the [threat model](manual::threats), and the [architecture](manual::architecture).
+//! The folder `examples` of the repository has a small program for each constructor.
 
 pub mod authenticate;
 mod authorizer;
@@ -111,6 +159,11 @@ mod swappable;
 pub mod testing;
 pub mod token;
 pub mod verify;
+
+/// Compiles the programs of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use authenticate::{Authenticator, Outcome, authenticator_fn};
 pub use authorizer::Authorizer;

@@ -1,4 +1,4 @@
-//! An answer that is there now, or comes later.
+//! A value that is available now, or later.
 
 use std::{
     fmt,
@@ -9,14 +9,14 @@ use std::{
 /// A boxed future that may move between threads and borrows nothing.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What can be told at once, or must be waited for.
+/// A value that is available now, or must be awaited.
 ///
-/// What needs no waiting is told as `Now` and costs no box: a token compared with another, a cookie opened.
-/// Only what asks the outside, such as a database or a hub, is `Later`.
+/// A value that needs no I/O, such as the result of comparing tokens or reading a cookie, is `Ready` and is not
+/// boxed. A lookup in a database or at a hub is a `Future`.
 ///
 /// # Example
 ///
-/// `Later` cannot borrow from the request: clone the handle, take a `Copy` value, move both.
+/// A future cannot borrow from the request: clone the handle, take a `Copy` value, move both.
 ///
 /// ```
 /// use portcullis::{token::{PresentedToken, TokenHash}, MaybeFuture, Grant, TokenVerifier, BackendError, Verification};
@@ -45,19 +45,19 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// ```
 #[expect(clippy::exhaustive_enums, reason = "there is no third time")]
 pub enum MaybeFuture<T> {
-    /// The answer.
+    /// The value.
     Ready(T),
-    /// The answer, once something else has answered.
+    /// A future that returns the value.
     Future(BoxFuture<T>),
 }
 
 impl<T> MaybeFuture<T> {
-    /// An answer that `future` will give.
+    /// Creates a value that `future` returns.
     pub fn from_future(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self::Future(Box::pin(future))
     }
 
-    /// The answer `change` makes of this one, at the same time as this one.
+    /// Applies `change` to the value, now or when it is available.
     pub fn map<U>(self, change: impl FnOnce(T) -> U + Send + 'static) -> MaybeFuture<U>
     where
         T: 'static,

@@ -22,6 +22,7 @@ use crate::hub_server::Username;
 use crate::{
     clock::UnixTime,
     denial::Reason,
+    middleware::SessionInfo,
     request::base_url::BaseUrl,
     request_policy::Origin,
     session::{AuthMethod, Grant, Identity, Scope, Scopes, Session},
@@ -154,6 +155,20 @@ impl Serialize for AuthMethod {
             Self::Password => "password",
             Self::Token => "token",
         })
+    }
+}
+
+/// The id is a string: a number of 63 bits is not exact in JavaScript.
+impl Serialize for SessionInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_struct("SessionInfo", 6)?;
+        map.serialize_field("id", &self.id.to_string())?;
+        map.serialize_field("device", &self.device())?;
+        map.serialize_field("address", &self.address)?;
+        map.serialize_field("created", &self.created)?;
+        map.serialize_field("last_used", &self.last_used)?;
+        map.serialize_field("expires_at", &self.expires_at)?;
+        map.end()
     }
 }
 

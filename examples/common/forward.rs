@@ -375,9 +375,9 @@ impl fmt::Display for ForwardError {
                 write!(f, "{error}: {cause}")
             }
             Self::NoPath => f.write_str("expected a request for a path, found none"),
-            Self::Unasked => {
-                f.write_str("expected an answer, found a switch of protocols that nobody asked for")
-            }
+            Self::Unasked => f.write_str(
+                "expected an HTTP response, found a switch of protocols without a request for one",
+            ),
         }
     }
 }

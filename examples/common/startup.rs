@@ -42,9 +42,14 @@ pub(crate) fn log(event: &Event<'_>) {
         Event::LoggedOut { identity, .. } => log::line(format_args!("{} logged out", identity.username())),
         Event::PasswordChanged { .. } => log::line("the password was changed"),
         Event::Denied { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
-        Event::Unavailable { error, path } => log::line(format_args!("cannot decide on {path}: {error}")),
+        Event::Unavailable { error, path } => log::line(format_args!("cannot authenticate {path}: {error}")),
         Event::ClientAddressUnknown => {
             log::line("warning: clients have no address, so passwords are throttled by account alone");
+        }
+        Event::SharedRateLimitsUnavailable { error } => {
+            log::line(format_args!(
+                "warning: wrong passwords are counted in memory: {error}"
+            ));
         }
         Event::PeerAddressMissing => {
             log::line("warning: proxies are trusted, but requests have no peer address to tell them by");

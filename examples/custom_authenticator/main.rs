@@ -1,4 +1,4 @@
-//! Authenticators of one's own: a closure, and a type that reads HTTP Basic.
+//! Custom authenticators: a closure, and a type that reads HTTP Basic.
 //!
 //! ```text
 //! cargo run --example custom_authenticator
@@ -32,7 +32,7 @@ use common::{
 #[path = "../common/mod.rs"]
 mod common;
 
-/// Authenticators of one's own.
+/// Custom authenticators.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

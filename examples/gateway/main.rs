@@ -1,4 +1,4 @@
-//! The gate in front of any web application, websockets included: a reverse proxy.
+//! A reverse proxy that adds logins to any web application, websockets included.
 //!
 //! ```text
 //! jupyter lab --no-browser --port 8889 --IdentityProvider.token= --ServerApp.disable_check_xsrf=True
@@ -8,8 +8,8 @@
 //! Jupyter asks every request without a token of its own for an `_xsrf`, and programs that log in here by token have none.
 //! With `disable_check_xsrf` it leaves that to the gateway, which refuses the requests of other sites.
 //!
-//! Whoever gets by the gate sees the application as if there was none. The application needs no login of its
-//! own; it must listen where nobody else gets to it.
+//! A user who is logged in sees the application as without the gateway. The application needs no login of its own. It must
+//! listen where only the gateway reaches it.
 
 use std::{convert::Infallible, future, net::SocketAddr, process::ExitCode, sync::Arc};
 
@@ -37,7 +37,7 @@ use strip_credentials::Own;
 mod common;
 mod strip_credentials;
 
-/// The gate in front of any web application.
+/// A reverse proxy that adds logins to any web application.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -49,7 +49,7 @@ struct Arguments {
     flags: Flags,
 }
 
-/// What lies behind the gate.
+/// The application, and how requests are forwarded to it.
 struct Upstream {
     target: Target,
     forward: Forward,
@@ -127,7 +127,7 @@ fn gate(
 }
 
 impl Upstream {
-    /// The application's answer to a request that the gate let in.
+    /// The application's answer to an authenticated request.
     async fn ask(&self, mut request: Request<Incoming>) -> Response<Body> {
         let peer = request.extensions().get::<Peer>().copied();
         let asked = Asked {
@@ -155,8 +155,14 @@ impl Upstream {
 }
 
 fn no_answer(error: &ForwardError) -> Response<Body> {
-    log::line(format_args!("no answer from behind the gate: {error}"));
-    let text = Full::from("there is no answer from behind the gate\n");
+    log::line(format_args!(
+        "cannot forward the request to the application: {error}"
+    ));
+    let text = match error {
+        ForwardError::NoPath => "expected a request for a path, found none\n",
+        ForwardError::NoAnswer(_) | ForwardError::Unasked => "the application does not answer\n",
+    };
+    let text = Full::from(text);
     let mut response = Response::new(text.map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = error.status();
     let text = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -55,10 +55,11 @@ impl Door for Butler {
     }
 }
 
-/// Who calls. tonic keeps what the gate left in the request's extensions.
+/// The caller's session. tonic keeps the extensions of the request.
 fn session<T>(request: &Request<T>) -> Result<&Session, Status> {
-    Session::from_extensions(request.extensions())
-        .ok_or_else(|| Status::internal("no gate in front of this service"))
+    Session::from_extensions(request.extensions()).ok_or_else(|| {
+        Status::internal("expected a session: is the authentication layer in front of this service?")
+    })
 }
 
 fn main() -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap, fs::File, io::Read as _, net::SocketAddr, os::unix::fs::MetadataExt as _,
-    path::Path, process::Stdio, time::Duration,
+    path::Path, process::Stdio, sync::Arc, time::Duration,
 };
 
 use portcullis::{
@@ -11,7 +11,7 @@ use portcullis::{
     hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     request_policy::Origin,
     secret::{SecretSource as _, SourceChain},
-    store::{HubStore, MemoryTokenStore, PostgresTokenStore, SqliteTokenStore},
+    store::{AttemptStore, HubStore, MemoryTokenStore, PostgresTokenStore, SqliteTokenStore},
     verify::{MemoryPasswordStore, StoredPasswords},
 };
 use serde::Deserialize;
@@ -229,8 +229,10 @@ impl Settings {
             .build()?)
     }
 
-    fn with_store(&self, store: impl HubStore) -> Result<HubBuilder, Failure> {
-        let mut hub = Hub::builder(store);
+    fn with_store(&self, store: impl HubStore + AttemptStore) -> Result<HubBuilder, Failure> {
+        let store = Arc::new(store);
+        // Hubs that share the store count wrong passwords together.
+        let mut hub = Hub::builder(Arc::clone(&store)).shared_rate_limits(store);
         let mut users = Vec::new();
         for user in &self.users {
             let wrong =

@@ -52,19 +52,19 @@ pub(crate) async fn page(
         };
     }
     if entries.is_empty() {
-        list.push_str("<li class=soft>Nothing here.\n");
+        list.push_str("<li class=soft>This directory is empty.\n");
     }
 
     let how = match session.auth_method() {
-        AuthMethod::Cookie => "by a cookie of this browser",
-        AuthMethod::LaunchLink => "by a link that worked once",
-        AuthMethod::Password => "by password",
-        AuthMethod::Token => "by token",
-        _ => "in some other way",
+        AuthMethod::Cookie => "Login cookie",
+        AuthMethod::LaunchLink => "One-time link",
+        AuthMethod::Password => "Password",
+        AuthMethod::Token => "Token",
+        _ => "Other",
     };
     let body = format!(
         "<h1>You are in</h1>\n\
-         <section>\n<dl>\n<dt>Who<dd id=who>{who}\n<dt>How<dd id=how>{how}\n</dl>\n\
+         <section>\n<dl>\n<dt>User<dd id=who>{who}\n<dt>Logged in with<dd id=how>{how}\n</dl>\n\
          <p><a id=logout href=\"{base}logout\">Log out</a>{change}\n</section>\n\
          <section>\n<h2>Files{of}</h2>\n<ul>\n{list}</ul>\n</section>\n",
         change = if server.password_changes {

@@ -66,6 +66,7 @@ pub(crate) async fn update(
     let Ok(cookies) = server
         .auth
         .login(RequestHead::new(&request), Grant::new(identity.clone()))
+        .await
     else {
         return refusal(StatusCode::BAD_REQUEST, "The fields are too long for a cookie");
     };

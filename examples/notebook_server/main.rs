@@ -1,4 +1,4 @@
-//! Jupyter Server's authentication in front of one's own pages.
+//! Jupyter Server's authentication in front of your own pages.
 //!
 //! ```text
 //! cargo run --example notebook_server -- --root-dir .
@@ -44,7 +44,7 @@ mod files;
 mod identity_api;
 mod stop_token;
 
-/// Jupyter Server's authentication in front of one's own pages.
+/// Jupyter Server's authentication in front of your own pages.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

@@ -118,7 +118,10 @@ pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
                 reason, path, client, ..
             } = event
             {
-                let client = client.map_or_else(|| "somebody".to_owned(), |client| client.to_string());
+                let client = client.map_or_else(
+                    || "a client without an address".to_owned(),
+                    |client| client.to_string(),
+                );
                 log::line(format_args!("{client} was refused {path}: {reason}"));
             }
         })

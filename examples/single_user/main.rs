@@ -136,7 +136,7 @@ fn tell(event: &Event<'_>) {
         Event::LoggedIn { identity, .. } => log::line(format_args!("{:?} logged in", identity.username())),
         Event::LoggedOut { identity, .. } => log::line(format_args!("{:?} logged out", identity.username())),
         Event::Denied { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
-        Event::Unavailable { error, path } => log::line(format_args!("cannot decide on {path}: {error}")),
+        Event::Unavailable { error, path } => log::line(format_args!("cannot authenticate {path}: {error}")),
         _ => {}
     }
 }

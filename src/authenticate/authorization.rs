@@ -1,27 +1,27 @@
-//! The token in an `Authorization` field.
+//! The token in an `Authorization` header.
 
 use crate::{
     denial::{Denial, Reason},
     token::PresentedToken,
 };
 
-/// The token in the value of an `Authorization` field, or `None` if the field is of another scheme.
+/// Parses the value of an `Authorization` header. Returns `None` for another scheme.
 ///
 /// ```text
 /// value  = *blank scheme 1*blank token *blank
-/// scheme = "token" / "bearer"       in any case, of equal power
+/// scheme = "token" / "bearer"       in any case, equivalent
 /// token  = 1*8000 %x21-7E
 /// blank  = SP / HTAB
 /// ```
 ///
-/// There is no list syntax and there are no parameters. Of another scheme is what begins with another word
-/// (RFC 9110 section 5.6.2), and an empty value.
+/// There is no list syntax and there are no parameters. A value that begins with another word (RFC 9110 section
+/// 5.6.2), or is empty, is of another scheme.
 ///
-/// Source: RFC 9110 section 11.4, RFC 6750 section 2.1, and what Jupyter Server and JupyterHub read.
+/// Source: RFC 9110 section 11.4, RFC 6750 section 2.1, and Jupyter Server and JupyterHub.
 ///
 /// # Errors
 ///
-/// A denial with status 401 if the scheme is one of the two and what follows is no token.
+/// Returns a denial with status 401 if the scheme is one of the two, and a token does not follow.
 ///
 /// # Example
 ///

@@ -8,7 +8,7 @@ use crate::{
     request::head::RequestHead,
 };
 
-/// An authenticator that asks `function`, which gives an [`Outcome`], or an [`MaybeFuture`] if it has to wait.
+/// Creates an authenticator from a closure that returns an [`Outcome`], or a [`MaybeFuture`] if it must wait.
 ///
 /// # Example
 ///

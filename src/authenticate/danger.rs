@@ -1,4 +1,4 @@
-//! Authenticators that protect nothing, and say so where they are typed.
+//! Authenticators without protection, as their names say.
 
 use std::sync::LazyLock;
 
@@ -9,13 +9,12 @@ use crate::{
     session::{AuthMethod, Session, grant::Grant, identity::Identity},
 };
 
-/// Everybody is let in, as one anonymous identity that stays the same while the process lives.
+/// Accepts every request as one anonymous identity, which stays the same until the process ends.
 ///
 /// # Security
 ///
-/// Whoever reaches the port is in. For a server that something else protects, and for nothing else. The
-/// session counts as ambient, so the cross-site rules still hold: a page of another site reaches the port
-/// through the browser of somebody who can.
+/// Anyone who can reach the port has access. Use it only for a server that is protected otherwise. The session counts
+/// as ambient, so cross-site checks still apply: a page of another site can reach the port through a user's browser.
 ///
 /// # Example
 ///

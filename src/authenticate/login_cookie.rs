@@ -1,4 +1,4 @@
-//! The login cookie that holds who somebody is.
+//! The login cookie that contains the identity of the user.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::{
     Authenticator, Outcome,
+    current_grants::CurrentGrants,
     login_payload::{self, LoginPayload},
 };
 use crate::{
@@ -18,23 +19,23 @@ use crate::{
     maybe_future::MaybeFuture,
     random,
     request::head::RequestHead,
-    session::{AuthMethod, LoginMark, Session, grant::Grant},
+    session::{AuthMethod, LoginId, LoginMark, Session, grant::Grant},
     store::{self, ExpiringMap, RevokedSessions},
     swappable::Swappable,
     token::TokenHash,
-    verify::{TokenVerifier, Verification},
+    verify::{TokenVerifier, Verification, verify_hash},
 };
 
-/// Whoever the login cookie of a request names: Jupyter Server's way, where nothing is kept on the server.
+/// Authenticates by the login cookie, as Jupyter Server does: nothing is stored on the server.
 ///
-/// The payload is that of [`Identity::to_payload`](crate::Identity::to_payload), with the scopes and the end of the grant
-/// where it has them. A cookie that cannot be opened, or names nobody, is
-/// `Rejected`; the gate removes it from the browser.
+/// The payload is that of [`Identity::to_payload`](crate::Identity::to_payload), with the scopes and the expiry of
+/// the grant if it has them. A cookie that cannot be decoded, or names no user, is `Rejected`; the layer removes it
+/// from the browser.
 ///
 /// # Security
 ///
-/// A copied cookie is good until its time is over, the key changes, or the owner logs out: the logins that were
-/// ended are all that a gate keeps, in this process alone.
+/// A copied cookie is valid until it expires, the key changes, or the user logs out. The layer keeps only the ended
+/// logins, in this process.
 ///
 /// # Example
 ///
@@ -53,6 +54,10 @@ struct Inner {
     /// Who knows the tokens that logins were made with.
     verifiers: Vec<Arc<dyn TokenVerifier>>,
     ended: Arc<RevokedSessions>,
+    /// Who tells what a user may do now.
+    users: Option<CurrentGrants>,
+    /// When these cookies stop to be accepted.
+    until: Option<UnixTime>,
     /// What the payloads of cookies that were opened hold: to read one costs more than to open its cookie.
     payloads: ExpiringMap<DigestKey, LoginPayload>,
 }
@@ -72,28 +77,32 @@ struct VersionedJar {
 const SECONDS_AHEAD: u64 = 60;
 
 impl LoginCookieAuthenticator {
-    /// Reads the cookie of `jar`.
+    /// Creates an authenticator that reads the cookie of `jar`.
     pub fn new(jar: CookieJar) -> Self {
-        Self::for_layer(jar, Vec::new(), Arc::new(RevokedSessions::new()))
+        Self::for_layer(jar, Vec::new(), Arc::new(RevokedSessions::new()), None, None)
     }
 
     /// The same, which asks these verifiers whether the token of a login is still good, and takes none of the
-    /// logins that were ended.
+    /// logins that were ended, and none at all from `until` on.
     pub(crate) fn for_layer(
         jar: CookieJar,
         verifiers: Vec<Arc<dyn TokenVerifier>>,
         ended: Arc<RevokedSessions>,
+        users: Option<CurrentGrants>,
+        until: Option<UnixTime>,
     ) -> Self {
         let epoch = ended.key_generation();
         Self(Arc::new(Inner {
             keys: Swappable::new(VersionedJar { jar, epoch }),
             verifiers,
             ended,
+            users,
+            until,
             payloads: ExpiringMap::new(PAYLOADS),
         }))
     }
 
-    /// The jar it reads.
+    /// Returns the jar.
     pub fn jar(&self) -> CookieJar {
         self.0.keys.read(|keys| keys.jar.clone())
     }
@@ -219,6 +228,9 @@ impl LoginCookieAuthenticator {
     }
 
     fn outcome(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
+        if self.0.until.is_some_and(|until| until <= head.now()) {
+            return Outcome::Absent.into();
+        }
         let cookies = match RequestCookies::from_head(head) {
             Ok(cookies) => cookies,
             Err(too_large) => return Outcome::Malformed(too_large.into()).into(),
@@ -266,10 +278,19 @@ impl LoginCookieAuthenticator {
                     || keys.jar.lifetime().idle_timeout().is_some_and(|idle| {
                         head.now().saturating_duration_since(opened.issued_at()) * 2 >= idle
                     }),
-                id: login.id,
+                id: login.id.map_or(LoginId::None, LoginId::Cookie),
             };
         match login.token {
-            None => accepted(login.grant, mark),
+            None => match &self.0.users {
+                None => Outcome::Authenticated(by_cookie(login.grant, mark)).into(),
+                Some(users) => users
+                    .current(login.grant, head)
+                    .map(move |current| match current {
+                        Ok(Some(grant)) => Outcome::Authenticated(by_cookie(grant, mark)),
+                        Ok(None) => Outcome::Rejected(Reason::ExpiredCookie),
+                        Err(unavailable) => Outcome::Unavailable(unavailable),
+                    }),
+            },
             Some(token) => self.verify_token(token, mark),
         }
     }
@@ -289,33 +310,10 @@ impl LoginCookieAuthenticator {
     /// What a login is worth that was made with the token of this hash: what the token is worth now.
     #[cold]
     fn verify_token(&self, token: TokenHash, mark: LoginMark) -> MaybeFuture<Outcome> {
-        let mut answers = Vec::new();
-        for verifier in &self.0.verifiers {
-            match verifier.verify_hash(token) {
-                // Nothing has to be waited for, as long as nobody before has to be.
-                MaybeFuture::Ready(Verification::Valid(grant)) if answers.is_empty() => {
-                    return accepted(grant, mark);
-                }
-                MaybeFuture::Ready(Verification::Unknown | Verification::Rejected(_)) => {}
-                answer => answers.push(answer),
-            }
-        }
-        if answers.is_empty() {
-            return Outcome::Rejected(Reason::ExpiredCookie).into();
-        }
-        MaybeFuture::from_future(async move {
-            let mut outcome = Outcome::Rejected(Reason::ExpiredCookie);
-            for answer in answers {
-                match answer.await {
-                    Verification::Valid(grant) => {
-                        let session = Session::new(grant, AuthMethod::Cookie);
-                        return Outcome::Authenticated(session.with_login_mark(mark));
-                    }
-                    Verification::Unavailable(unavailable) => outcome = Outcome::Unavailable(unavailable),
-                    Verification::Rejected(_) | Verification::Unknown => {}
-                }
-            }
-            outcome
+        verify_hash(&self.0.verifiers, token).map(move |said| match said {
+            Verification::Valid(grant) => Outcome::Authenticated(by_cookie(grant, mark)),
+            Verification::Unavailable(unavailable) => Outcome::Unavailable(unavailable),
+            Verification::Rejected(_) | Verification::Unknown => Outcome::Rejected(Reason::ExpiredCookie),
         })
     }
 }
@@ -334,9 +332,10 @@ impl fmt::Debug for LoginCookieAuthenticator {
     }
 }
 
+/// The session of a login cookie.
 #[inline]
-fn accepted(grant: Grant, mark: LoginMark) -> MaybeFuture<Outcome> {
-    Outcome::Authenticated(Session::new(grant, AuthMethod::Cookie).with_login_mark(mark)).into()
+pub(super) fn by_cookie(grant: Grant, mark: LoginMark) -> Session {
+    Session::new(grant, AuthMethod::Cookie).with_login_mark(mark)
 }
 
 /// A login by its name.

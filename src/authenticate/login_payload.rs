@@ -9,7 +9,7 @@ use crate::{
     clock::UnixTime,
     random,
     session::{
-        AuthMethod, LoginMark, Session,
+        AuthMethod, LoginId, LoginMark, Session,
         grant::Grant,
         identity::{Payload, Shown, to_json},
         scopes::Scopes,
@@ -47,7 +47,7 @@ impl LoginPayload {
     /// The session of a request with its cookie.
     pub(crate) fn into_session(self) -> Session {
         Session::new(self.grant, AuthMethod::Cookie).with_login_mark(LoginMark {
-            id: self.id,
+            id: self.id.map_or(LoginId::None, LoginId::Cookie),
             ..LoginMark::default()
         })
     }

@@ -1,22 +1,23 @@
-//! Who is it: authenticators, and what they answer.
+//! Authenticators: who sent a request?
 //!
-//! # The chain rule
+//! # Order
 //!
-//! Authenticators are asked in order. `Absent` asks the next; the first `Authenticated` wins; a `Rejected` is
-//! remembered and reported only if no authenticator accepts (one with [`Reason::UnsupportedToken`] only if there is no other);
-//! `Malformed` and `Unavailable` stop. When an answer is to come
-//! `Later`, the rest of the chain is asked at once and its word kept (a future cannot hold the head); if the
-//! awaited answer is `Absent` or `Rejected`, the kept word counts.
+//! Authenticators run in order. `Absent` continues with the next one, and the first `Authenticated` stops. A
+//! `Rejected` is remembered and reported only if no later authenticator accepts the request (one with
+//! [`Reason::UnsupportedToken`] only if there is no other). `Malformed` and `Unavailable` stop. If an authenticator
+//! returns a future, the remaining ones run at once and their outcome is kept, because a future cannot borrow the
+//! request; it is used if the future returns `Absent` or `Rejected`.
 //!
-//! An accepted grant that has expired counts as `Rejected`: the chain is where expiry is judged, whatever the
-//! credential.
+//! An accepted grant that has expired counts as `Rejected`: expiry is checked here, whatever the credential.
 
 mod authorization;
 mod chain;
 mod closure;
+pub(crate) mod current_grants;
 pub mod danger;
 mod login_cookie;
 pub(crate) mod login_payload;
+pub(crate) mod session_cookie;
 mod token_authenticator;
 mod token_sources;
 
@@ -43,26 +44,26 @@ pub(crate) use self::{
     token_authenticator::QueryLogin,
 };
 
-/// What an authenticator says of a request.
+/// Result of an authenticator.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// There is no credential of my kind: ask the next.
+    /// The request has no credential of this kind. The next authenticator runs.
     Absent,
-    /// I know them.
+    /// The credential is valid.
     Authenticated(Session),
-    /// There is a credential of my kind that cannot be read: ask nobody else.
+    /// The request has a credential of this kind that cannot be read. No other authenticator runs.
     Malformed(Denial),
-    /// There is a credential of my kind and it is not good: ask the next, and tell this if nobody accepts.
+    /// The credential is invalid. The next authenticator runs, and this is reported if none accepts the request.
     Rejected(Reason),
-    /// I cannot tell, for something did not answer: ask nobody else.
+    /// The credential could not be verified, because a backend did not respond. No other authenticator runs.
     Unavailable(BackendError),
 }
 
 impl Outcome {
-    /// What a verifier's word says of a request whose sender proved it by `auth_method`.
+    /// Creates the outcome for a verified credential.
     ///
-    /// What nobody knows is told as an unknown token, where it was a token, and else as a wrong user or password.
+    /// `Unknown` becomes an unknown token for [`AuthMethod::Token`], and an incorrect username or password otherwise.
     pub fn from_verification(verdict: Verification, credential: AuthMethod) -> Self {
         match verdict {
             Verification::Valid(grant) => Self::Authenticated(Session::new(grant, credential)),
@@ -73,7 +74,7 @@ impl Outcome {
         }
     }
 
-    /// A credential that cannot be read: 401, and `detail` tells the client why.
+    /// Creates the outcome for a credential that cannot be read: 401, with `detail` in the response.
     pub fn malformed(detail: &'static str) -> Self {
         Self::Malformed(
             Denial::new(Reason::Malformed)
@@ -83,17 +84,17 @@ impl Outcome {
     }
 }
 
-/// Somebody who can tell from a request's head who sent it.
+/// Determines who sent a request, from its head.
 ///
 /// # Example
 ///
-/// One that cannot answer at once clones its handle into the future; see [`MaybeFuture`]. One that can is a closure, by
-/// `authenticator_fn`. One that asks a verifier hands its word on:
+/// An authenticator that must wait clones its handle into the future; see [`MaybeFuture`]. One that need not wait can
+/// be a closure, by `authenticator_fn`. One with a verifier returns its result:
 ///
 /// ```
 /// use portcullis::{token::PresentedToken, MaybeFuture, Authenticator, AuthMethod, RequestHead, Outcome, TokenVerifier};
 ///
-/// /// A key at the head of the path, as old clients of a feed send it.
+/// /// A key in the first segment of the path, as old clients of a feed send it.
 /// struct KeyInPath<V>(V);
 ///
 /// impl<V: TokenVerifier> Authenticator for KeyInPath<V> {
@@ -112,7 +113,7 @@ impl Outcome {
     note = "a closure becomes one by `authenticator_fn(|head: RequestHead<'_>| … )`"
 )]
 pub trait Authenticator: Send + Sync + 'static {
-    /// Who sent the request with this head.
+    /// Authenticates the request with this head.
     fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome>;
 }
 

@@ -1,4 +1,4 @@
-//! Who sent a request, by the token in it.
+//! Authenticates a request by the token in it.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::{
     verify::{TokenVerifier, Verification},
 };
 
-/// Who sent a request, told from the token in it and a verifier that knows tokens.
+/// Authenticates a request by its token and a verifier.
 ///
-/// A token that nobody knows is `Rejected`: another authenticator may still accept the request. One that cannot be
-/// read, or more than one, is `Malformed`: nobody else is asked. Whether the grant has expired is judged by the layer.
+/// An unknown token is `Rejected`: another authenticator may still accept the request. A token that cannot be read,
+/// or more than one, is `Malformed`: no other authenticator runs. The layer checks whether the grant has expired.
 ///
 /// # Example
 ///
@@ -52,7 +52,7 @@ pub(crate) enum QueryLogin {
 }
 
 impl<V: TokenVerifier> TokenAuthenticator<V> {
-    /// Whoever presents a token that `verifier` knows.
+    /// Creates an authenticator that accepts the tokens that `verifier` knows.
     pub fn new(verifier: V) -> Self {
         Self {
             sources: TokenSources::default(),
@@ -61,7 +61,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
         }
     }
 
-    /// Default: `Authorization` and the query. The places where tokens are looked for, instead of those.
+    /// Sets the parts of a request that tokens are taken from. Defaults to `Authorization` and the query.
     #[must_use]
     pub fn with_sources(self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
         }
     }
 
-    /// The places where tokens are looked for.
+    /// Returns the parts of a request that tokens are taken from.
     pub fn sources(&self) -> &TokenSources {
         &self.sources
     }
@@ -80,7 +80,7 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
         Self { query_login, ..self }
     }
 
-    /// The outcome for a request that carries `token`.
+    /// Returns the outcome for a request with `token`.
     pub fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Outcome> {
         let verdict = self.verifier.verify(token);
         verdict.map(|verdict| Outcome::from_verification(verdict, AuthMethod::Token))

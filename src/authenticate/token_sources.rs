@@ -1,4 +1,4 @@
-//! Where in a request a token may stand, and which one it holds.
+//! The parts of a request that may have a token.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -15,26 +15,26 @@ use crate::{
     token::PresentedToken,
 };
 
-/// Where in a request a token may stand.
+/// A part of a request that may have a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenSource {
     /// `Authorization: Bearer` or `token`: see [`token_in_authorization`].
     Authorization,
-    /// A field whose whole value is the token. Blanks around it are trimmed; an empty one counts as absent.
+    /// A header whose whole value is the token. Spaces around it are removed; an empty one counts as absent.
     Header(HeaderName),
     /// The parameter `token` of the query, at most 512 characters: see [`Query::token`].
     Query,
-    /// A protocol `v1.token.websocket.jupyter.org.<token>`, the token percent-encoded, among those that a
-    /// websocket handshake offers. Browsers can send it where they cannot set a field.
+    /// A protocol `v1.token.websocket.jupyter.org.<token>`, with the token percent-encoded, among those that a
+    /// WebSocket handshake offers. Browsers can send it, but cannot set headers of a WebSocket.
     ///
     /// Source: Jupyter enhancement proposal 119.
     WebSocketSubprotocol,
 }
 
-/// The places where tokens are looked for.
+/// The parts of a request that tokens are taken from.
 ///
-/// A request has one token: several in one place, or different ones in two, are refused.
+/// A request has one token: several in one part, or different ones in two, are rejected.
 #[derive(Clone, Debug)]
 pub struct TokenSources {
     authorization: bool,
@@ -44,7 +44,7 @@ pub struct TokenSources {
 }
 
 impl TokenSources {
-    /// These places, in whatever order.
+    /// Creates a set of these parts, in any order.
     pub fn new(sources: impl IntoIterator<Item = TokenSource>) -> Self {
         let mut chosen = Self {
             authorization: false,
@@ -67,12 +67,12 @@ impl TokenSources {
         chosen
     }
 
-    /// The token that the request carries, if it carries one.
+    /// Returns the token of the request, if there is one.
     ///
     /// # Errors
     ///
-    /// A denial to answer with, whatever other credentials there are: 400 for more than one token or more
-    /// than one field of a name, 401 for one that is malformed, 414 for a query that is too long.
+    /// Returns a denial to respond with, even if there are other credentials: 400 for more than one token or more
+    /// than one header of a name, 401 for a malformed token, 414 for a query that is too long.
     ///
     /// # Example
     ///
@@ -123,13 +123,13 @@ impl TokenSources {
 }
 
 impl Default for TokenSources {
-    /// Where Jupyter Server reads tokens: the `Authorization` field and the query.
+    /// Returns those of Jupyter Server: the `Authorization` header and the query.
     fn default() -> Self {
         Self::new([TokenSource::Authorization, TokenSource::Query])
     }
 }
 
-/// A token, and where in the request it stood.
+/// A token, and the part of the request that had it.
 #[derive(Clone, Copy, Debug)]
 pub struct FoundToken<'a> {
     token: PresentedToken<'a>,
@@ -137,12 +137,12 @@ pub struct FoundToken<'a> {
 }
 
 impl<'a> FoundToken<'a> {
-    /// The token.
+    /// Returns the token.
     pub fn token(&self) -> PresentedToken<'a> {
         self.token
     }
 
-    /// Where it stood; the query, if it stood there and elsewhere too.
+    /// Returns the part of the request that had it; the query, if it was there and elsewhere too.
     pub fn source(&self) -> &'a TokenSource {
         self.source
     }

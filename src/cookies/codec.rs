@@ -1,4 +1,4 @@
-//! How a payload becomes the value of a cookie: what signed and encrypted values have in common.
+//! Encoding a payload as the value of a cookie: what signed and encrypted values have in common.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use super::{
 };
 use crate::clock::UnixTime;
 
-/// How a payload becomes a value, and a value a payload.
+/// Encodes payloads as values, and decodes them.
 pub(super) trait CookieCodec: Send + Sync {
-    /// Whether a value holds its time of issue beside that of the login, so that idle time can begin anew.
+    /// Returns `true` if a value has its time of issue next to that of the login, so that the idle time can start
+    /// again.
     fn supports_idle_timeout(&self) -> bool;
 
     fn encode(&self, place: CookieContext<'_>, payload: &[u8], times: CookieTimes) -> String;
@@ -26,7 +27,7 @@ pub(super) trait CookieCodec: Send + Sync {
     ) -> Result<DecodedCookie<'b>, CookieDecodeError>;
 }
 
-/// Which cookie a value is for.
+/// The cookie that a value is for.
 #[derive(Clone, Copy)]
 pub(super) struct CookieContext<'a> {
     pub(super) name: &'a CookieName,
@@ -38,7 +39,7 @@ pub(super) struct CookieContext<'a> {
     pub(super) lifetime: &'a Lifetime,
 }
 
-/// The times of a value to be written.
+/// The times of a value to be encoded.
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(feature = "encrypted-cookies"),

@@ -1,4 +1,4 @@
-//! What comes out of a cookie that was opened, and what does not.
+//! A decoded cookie, and the error of one that is not valid.
 
 use std::{fmt, time::Duration};
 
@@ -9,10 +9,10 @@ use crate::{
     denial::{Denial, Reason},
 };
 
-/// How far ahead of our clock a cookie may have been issued: another replica's clock is not ours.
+/// How far ahead of this server's clock a cookie may have been issued: the clocks of replicas differ.
 pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// A payload that was proven to be ours, and its times.
+/// A verified payload, and its times.
 #[derive(Clone, Copy)]
 pub struct DecodedCookie<'b> {
     pub(super) payload: &'b [u8],
@@ -23,28 +23,28 @@ pub struct DecodedCookie<'b> {
 }
 
 impl<'b> DecodedCookie<'b> {
-    /// What was put in.
+    /// Returns the payload.
     pub fn payload(&self) -> &'b [u8] {
         self.payload
     }
 
-    /// When this very cookie was written.
+    /// Returns when this cookie was written.
     pub fn issued_at(&self) -> UnixTime {
         self.issued_at
     }
 
-    /// When the first of its line was written: the login.
+    /// Returns when the first cookie of the login was written.
     pub fn login_at(&self) -> UnixTime {
         self.started_at
     }
 
-    /// Until when it opens, unless it is written anew.
+    /// Returns when the cookie expires, unless it is renewed.
     pub fn expires_at(&self) -> UnixTime {
         self.ends_at
     }
 
-    /// Whether it should be written anew, by [`CookieJar::renew`](super::CookieJar::renew): a reading key
-    /// opened it, or half of its idle time has passed.
+    /// Returns `true` if the cookie should be renewed by [`CookieJar::renew`](super::CookieJar::renew): it was
+    /// verified by a previous key, or half of its idle time has passed.
     pub fn needs_renewal(&self) -> bool {
         self.stale
     }
@@ -58,20 +58,20 @@ impl fmt::Debug for DecodedCookie<'_> {
     }
 }
 
-/// A value that does not open. Nothing more is told, so it is no oracle.
+/// A cookie that cannot be decoded. No further detail is given, so that it cannot be used as an oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookieDecodeError {
-    /// It was ours, and its time is over.
+    /// The cookie has expired.
     #[error("expected a cookie in its lifetime, found an expired one")]
     Expired,
-    /// It was not made with a key we know, for this name and place; or was changed.
+    /// The cookie was not written with a known key, for this name and path; or it was changed.
     #[error("expected a cookie made here, found another")]
     Invalid,
 }
 
 impl CookieDecodeError {
-    /// The reason a request with this cookie alone is turned away for.
+    /// Returns the reason for which a request with only this cookie is denied.
     pub const fn reason(self) -> Reason {
         match self {
             Self::Expired => Reason::ExpiredCookie,
@@ -86,7 +86,7 @@ impl From<CookieDecodeError> for Denial {
     }
 }
 
-/// The value without one pair of double quotes around it: Python's peers send values quoted.
+/// Removes one pair of double quotes around the value: Python clients send quoted values.
 pub(super) fn unquoted(value: &[u8]) -> &[u8] {
     match value {
         [b'"', inner @ .., b'"'] => inner,
@@ -94,14 +94,14 @@ pub(super) fn unquoted(value: &[u8]) -> &[u8] {
     }
 }
 
-/// The bytes that `text` encodes, written to the start of `buffer`; `None` if `text` is not their canonical encoding
+/// Decodes the bytes that `text` encodes, written to the start of `buffer`; `None` if `text` is not their canonical encoding
 /// or the buffer is too small.
 pub(super) fn decoded<'b>(engine: &impl Engine, text: &[u8], buffer: &'b mut [u8]) -> Option<&'b mut [u8]> {
     let length = engine.decode_slice(text, buffer).ok()?;
     buffer.get_mut(..length)
 }
 
-/// Whether a value issued at `issued_at` and good for `life` is good at `now`.
+/// Checks that a value issued at `issued_at` with the lifetime `life` is valid at `now`.
 pub(super) fn check_expiry(
     issued_at: UnixTime,
     life: Duration,

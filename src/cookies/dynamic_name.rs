@@ -8,24 +8,24 @@ use std::{
 
 use super::name::{CookieName, CookiePrefix};
 
-/// A name fixed beforehand, or one made from the request's `Host` field.
+/// A fixed name, or one that is built from the `Host` header of the request.
 #[derive(Clone)]
 pub(super) enum DynamicName {
     FromHost(Arc<HostNameCache>),
     Fixed(CookieName),
 }
 
-/// The names of the first hosts seen.
+/// The names for the first hosts of requests.
 ///
-/// A server is reached by a few names (`localhost`, `127.0.0.1`, one more); these cost a comparison. Names
-/// beyond them are made anew for each request, so what strangers send as `Host` takes no memory.
+/// A server is reached by a few names (`localhost`, `127.0.0.1`, one more); these cost a comparison. Other names are
+/// built for each request, so the `Host` headers of unauthenticated clients take no memory.
 #[derive(Default)]
 pub(super) struct HostNameCache {
     prefix: Option<CookiePrefix>,
     seen: [OnceLock<Seen>; 4],
 }
 
-/// The longest host that is read, in octets: a name of 255 with its port. No longer one exists.
+/// Maximum length of a host that is read, in bytes: a name of 255 with its port, which is the longest possible.
 const HOST_LIMIT: usize = 255 + ":65535".len();
 
 struct Seen {

@@ -1,4 +1,4 @@
-//! Values that nobody but the writer reads.
+//! Encrypted values, which only their writer can read.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,16 +18,16 @@ use super::{
 use crate::{clock::UnixTime, random};
 
 impl CookieJar {
-    /// A jar whose cookies nobody but us can read: AES-256-GCM-SIV (RFC 8452).
+    /// Creates a jar whose cookies only this server can read: AES-256-GCM-SIV (RFC 8452).
     ///
     /// ```text
     /// value   = unpadded base64url of (version key-id nonce sealed tag)
-    /// version = 1 octet, 01                     key-id = 1 octet                nonce = 12 octets
-    /// sealed  = started-at issued-at life payload   (8, 8 and 4 octets, big-endian; seconds)
-    /// tag     = 16 octets, over all of it and over the name and path of the cookie
+    /// version = 1 byte, 01                      key-id = 1 byte                 nonce = 12 bytes
+    /// sealed  = started-at issued-at life payload   (8, 8 and 4 bytes, big-endian; seconds)
+    /// tag     = 16 bytes, over all of it and over the name and path of the cookie
     /// ```
     ///
-    /// A value opens under the very name and path it was made for, and has one encoding.
+    /// A value is valid only for the name and path that it was written for, and has one encoding.
     pub fn encrypted(keyring: &Keyring, scope: CookieScope) -> Self {
         Self::new(Arc::new(EncryptedCodec::new(keyring, &scope)), scope)
     }
@@ -42,14 +42,14 @@ impl CookieJar {
 /// get there in 9,000 years.
 struct EncryptedCodec {
     keys: KeySet<EncryptionKey>,
-    /// The name that the sealers know.
+    /// The name that the associated data of the keys is prepared for.
     name: CookieName,
 }
 
 struct EncryptionKey {
     cipher: Aes256GcmSiv,
     id: u8,
-    /// The associated data of the cookie that is asked for at nearly every request.
+    /// The associated data of the cookie that nearly every request has.
     usual: Box<[u8]>,
 }
 
@@ -73,7 +73,7 @@ impl EncryptedCodec {
         }
     }
 
-    /// What `then` makes of the associated data of a cookie under one key.
+    /// Calls `then` with the associated data of a cookie under one key.
     fn with_data<T>(
         &self,
         sealer: &EncryptionKey,
@@ -87,7 +87,7 @@ impl EncryptedCodec {
         }
     }
 
-    /// The nonce is an argument so that golden values can be made; nobody else has a choice of it.
+    /// The nonce is an argument for tests with known values; other callers draw it at random.
     fn encrypt_with_nonce(
         &self,
         place: CookieContext<'_>,
@@ -114,7 +114,7 @@ impl EncryptedCodec {
         BASE64_URL_SAFE_NO_PAD.encode(value)
     }
 
-    /// The sealed part, opened in place.
+    /// Decrypts the sealed part in place.
     fn decrypt<'b>(
         &self,
         place: CookieContext<'_>,
@@ -132,7 +132,7 @@ impl EncryptedCodec {
             return None;
         };
         let (nonce, tag) = (Nonce::from(nonce), Tag::from(*tag));
-        // A key that fails leaves the octets as they were, so that the next can be tried.
+        // A key that fails leaves the bytes unchanged, so that the next can be tried.
         let ((), stale) = self.keys.find(now, |sealer| {
             if sealer.id != id {
                 return None;
@@ -174,7 +174,7 @@ impl CookieCodec for EncryptedCodec {
         let [started_at, issued_at] = [times.first_chunk::<8>(), times[8..].first_chunk::<8>()]
             .map(|time| UnixTime::from_secs(u64::from_be_bytes(*time.expect("two times of 8 octets"))));
         let life = u32::from_be_bytes(*times.last_chunk::<4>().expect("a life of 4 octets"));
-        // The shorter of what was promised then and what is configured now.
+        // The shorter of the lifetime in the value and the configured one.
         let now = now();
         let life = Duration::from_secs(life.into()).min(place.lifetime.max_age());
         check_expiry(issued_at, life, now)?;

@@ -1,6 +1,6 @@
 //! Errors of writing cookies.
 
-/// A cookie that cannot be written: which one, what was expected, what was found.
+/// A cookie that cannot be written: its name, what was expected, what was found.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct CookieError {
@@ -8,13 +8,13 @@ pub struct CookieError {
     message: String,
 }
 
-/// What kind of fault a [`CookieError`] tells of.
+/// Category of a [`CookieError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookieErrorKind {
-    /// The value holds octets that may not stand in a cookie.
+    /// The value has bytes that are not allowed in a cookie.
     Malformed,
-    /// Name and value are longer than browsers keep.
+    /// Name and value are longer than browsers accept.
     TooLarge,
 }
 
@@ -23,7 +23,7 @@ impl CookieError {
         Self { kind, message }
     }
 
-    /// What kind of fault this is.
+    /// Returns the category of the error.
     pub fn kind(&self) -> CookieErrorKind {
         self.kind
     }

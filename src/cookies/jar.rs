@@ -17,13 +17,13 @@ use super::{
 };
 use crate::{clock::UnixTime, error::ConfigError};
 
-/// One cookie of a server: its place, its keys, its life.
+/// One cookie of a server: its scope, its keys, its lifetime.
 ///
 /// # Several cookies of one name
 ///
-/// Another path, or another host below the same domain, can plant a second cookie of our name, and a browser
-/// sends both in an order that proves nothing. So all different values are opened, eight at most, and they
-/// must name one user: else it is nobody. Among several of the same user the one issued last counts.
+/// Another path, or another host of the same domain, can set a second cookie of the same name, and browsers send both
+/// in an unspecified order. All distinct values are decoded, at most eight, and they must name one user; otherwise
+/// the request is unauthenticated. Of several values of one user the most recently issued one is used.
 ///
 /// # Example
 ///
@@ -51,13 +51,13 @@ pub struct CookieJar {
 }
 
 impl CookieJar {
-    /// A buffer of this size takes what any cookie holds.
+    /// Size of a buffer that is large enough for the payload of any cookie.
     pub const BUFFER_LEN: usize = 3072;
 
-    /// A jar whose cookies peers can read: [`SignedValueCodec`].
+    /// Creates a jar whose cookies are signed, and can be read by Jupyter and by users: [`SignedValueCodec`].
     ///
-    /// A signed value has one time, that of the login. An idle limit counts from it as well, and is not moved
-    /// on by [`CookieJar::renew`].
+    /// A signed value has one time, that of the login. An idle timeout counts from it as well, and
+    /// [`CookieJar::renew`] does not extend it.
     pub fn signed(keyring: &Keyring, scope: CookieScope) -> Self {
         Self::new(Arc::new(SignedValueCodec::new(keyring)), scope)
     }
@@ -70,17 +70,17 @@ impl CookieJar {
         }
     }
 
-    /// Default: 30 days, no idle limit.
+    /// Sets the lifetime. Defaults to 30 days without idle timeout.
     #[must_use]
     pub fn with_lifetime(self, lifetime: Lifetime) -> Self {
         Self { lifetime, ..self }
     }
 
-    /// Default: the scope's name. The same jar for a cookie of another name.
+    /// Sets the name. Defaults to that of the scope.
     ///
     /// # Errors
     ///
-    /// Those of [`CookieScope::with_name`].
+    /// Returns those of [`CookieScope::with_name`].
     pub fn with_name(self, name: CookieName) -> Result<Self, ConfigError> {
         Ok(Self {
             scope: self.scope.with_name(name)?,
@@ -88,19 +88,20 @@ impl CookieJar {
         })
     }
 
-    /// Where the cookie lives.
+    /// Returns the scope of the cookie.
     pub fn scope(&self) -> &CookieScope {
         &self.scope
     }
 
-    /// How long the cookie is good.
+    /// Returns the lifetime of the cookie.
     pub fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
 
-    /// The jar for requests with this `Host` field, which the name of a Jupyter Server's cookie is made from.
+    /// Returns the jar for requests with this `Host` header, which the name of a Jupyter Server's cookie is built
+    /// from.
     ///
-    /// The methods of the jar itself are those of `at(b"")`; where the name is fixed, that is all one needs.
+    /// The methods of the jar itself are those of `for_host(b"")`. They are sufficient if the name is fixed.
     pub fn for_host(&self, host: &[u8]) -> HostCookieJar<'_> {
         HostCookieJar {
             jar: self,
@@ -108,20 +109,20 @@ impl CookieJar {
         }
     }
 
-    /// The `Set-Cookie` line of a login; see [`HostCookieJar::set_cookie`].
+    /// Returns the `Set-Cookie` header of a login; see [`HostCookieJar::set_cookie`].
     ///
     /// # Errors
     ///
-    /// If name and value are too long for a cookie.
+    /// Returns an error if name and value are too long for a cookie.
     pub fn set_cookie(&self, payload: &[u8], now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
         self.for_host(b"").set_cookie(payload, now, https)
     }
 
-    /// The `Set-Cookie` line of a renewal; see [`HostCookieJar::renew`].
+    /// Returns the `Set-Cookie` header of a renewal; see [`HostCookieJar::renew`].
     ///
     /// # Errors
     ///
-    /// If name and value are too long for a cookie.
+    /// Returns an error if name and value are too long for a cookie.
     pub fn renew(
         &self,
         opened: &DecodedCookie<'_>,
@@ -131,7 +132,7 @@ impl CookieJar {
         self.for_host(b"").renew(opened, now, https)
     }
 
-    /// The cookie of a request; see [`HostCookieJar::read`].
+    /// Reads the cookie of a request; see [`HostCookieJar::read`].
     pub fn read<K: PartialEq, T>(
         &self,
         cookies: &RequestCookies<'_>,
@@ -142,7 +143,7 @@ impl CookieJar {
         self.for_host(b"").read(cookies, now, who, then)
     }
 
-    /// The `Set-Cookie` line of a logout; see [`CookieScope::removal_cookie`].
+    /// Returns the `Set-Cookie` header of a logout; see [`CookieScope::removal_cookie`].
     pub fn removal_cookie(&self, https: bool) -> Option<HeaderValue> {
         self.scope.removal_cookie(b"", https)
     }
@@ -157,7 +158,7 @@ impl fmt::Debug for CookieJar {
     }
 }
 
-/// A [`CookieJar`] for one host: its cookie has a name.
+/// A [`CookieJar`] for one host, so that its cookie has a name.
 #[derive(Debug)]
 pub struct HostCookieJar<'a> {
     jar: &'a CookieJar,
@@ -165,18 +166,18 @@ pub struct HostCookieJar<'a> {
 }
 
 impl HostCookieJar<'_> {
-    /// What the cookie is called.
+    /// Returns the name of the cookie.
     pub fn name(&self) -> &CookieName {
         &self.name
     }
 
-    /// The `Set-Cookie` line of a login: `payload`, good from `now` on for the jar's lifetime.
+    /// Returns the `Set-Cookie` header of a login: `payload`, valid from `now` for the lifetime of the jar.
     ///
-    /// `https` says whether the request came over https.
+    /// `https` is `true` if the request came over https.
     ///
     /// # Errors
     ///
-    /// If name and value are too long for a cookie.
+    /// Returns an error if name and value are too long for a cookie.
     pub fn set_cookie(&self, payload: &[u8], now: UnixTime, https: bool) -> Result<HeaderValue, CookieError> {
         let times = CookieTimes {
             started_at: now,
@@ -186,12 +187,13 @@ impl HostCookieJar<'_> {
         self.line(payload, times, https)
     }
 
-    /// The `Set-Cookie` line that takes the place of a cookie which [is stale](DecodedCookie::needs_renewal): the same
-    /// payload under the writing key, with its idle time begun anew, and the same end.
+    /// Returns the `Set-Cookie` header that replaces a cookie which [needs renewal](DecodedCookie::needs_renewal).
+    ///
+    /// It has the same payload under the current key, a new idle time, and the same absolute end.
     ///
     /// # Errors
     ///
-    /// If name and value are too long for a cookie.
+    /// Returns an error if name and value are too long for a cookie.
     pub fn renew(
         &self,
         opened: &DecodedCookie<'_>,
@@ -213,7 +215,7 @@ impl HostCookieJar<'_> {
         self.line(opened.payload(), times, https)
     }
 
-    /// The value of a login, without its `Set-Cookie` line.
+    /// Returns the value of a login, without its `Set-Cookie` header.
     #[cfg(feature = "oauth")]
     pub(crate) fn encode(&self, payload: &[u8], now: UnixTime) -> String {
         let times = CookieTimes {
@@ -224,7 +226,7 @@ impl HostCookieJar<'_> {
         self.jar.form.encode(self.place(), payload, times)
     }
 
-    /// A value from elsewhere than a cookie.
+    /// Decodes a value that is not from a cookie.
     #[cfg(feature = "oauth")]
     pub(crate) fn decode_value<'b>(
         &self,
@@ -235,12 +237,12 @@ impl HostCookieJar<'_> {
         self.jar.form.decode(self.place(), value, &|| now, buffer)
     }
 
-    /// The `Set-Cookie` line of a login that began before: its value is as old as `issued_at`, its place in the
-    /// browser ends after `life`, or when the browser closes unless it is `persistent`.
+    /// Returns the `Set-Cookie` header of a login that started earlier. Its value is as old as `issued_at`. The
+    /// browser keeps it for `life`, or until it closes unless it is `persistent`.
     ///
     /// # Errors
     ///
-    /// If name and value are too long for a cookie.
+    /// Returns an error if name and value are too long for a cookie.
     pub(crate) fn set_cookie_with_age(
         &self,
         payload: &[u8],
@@ -261,8 +263,8 @@ impl HostCookieJar<'_> {
             .set_cookie_header(&self.name, &value, max_age, https)
     }
 
-    /// Opens every cookie of this name in a request, however many there are: planted ones must not hide the one that
-    /// a logout is to end. [`RequestCookies`] bounds their number.
+    /// Decodes every cookie of this name in a request: cookies that another host or path has set must not hide the
+    /// one that a logout is to end. [`RequestCookies`] limits their number.
     pub(crate) fn decode_each(
         &self,
         cookies: &RequestCookies<'_>,
@@ -284,10 +286,10 @@ impl HostCookieJar<'_> {
             .set_cookie_header(&self.name, &value, Some(times.max_age), https)
     }
 
-    /// The cookie of a request: `then` makes an answer of what was found.
+    /// Reads the cookie of a request, and calls `then` with the result.
     ///
-    /// `who` says which user a payload is for, `None` if it is for nobody; it is asked only if there are
-    /// several different values. The clock is read only if a value has a good signature.
+    /// `who` returns the user that a payload is for, or `None` if it is for no user. It is called only if there are
+    /// several distinct values. The clock is read only if a value has a valid signature.
     pub fn read<K: PartialEq, T>(
         &self,
         cookies: &RequestCookies<'_>,
@@ -295,7 +297,7 @@ impl HostCookieJar<'_> {
         who: impl Fn(&[u8]) -> Option<K>,
         then: impl FnOnce(ReadCookie<'_>) -> T,
     ) -> T {
-        // Most payloads are short, and to clear room for the longest is more work than to check a signature.
+        // Most payloads are short, and clearing a buffer for the longest costs more than checking a signature.
         const USUAL: usize = 1024;
 
         let Some(values) = cookies.distinct_values(&self.name) else {
@@ -367,22 +369,22 @@ impl HostCookieJar<'_> {
         }
     }
 
-    /// The `Set-Cookie` line of a logout; see [`CookieScope::removal_cookie`].
+    /// Returns the `Set-Cookie` header of a logout; see [`CookieScope::removal_cookie`].
     pub fn removal_cookie(&self, https: bool) -> Option<HeaderValue> {
         self.jar.scope.removal_line(&self.name, https)
     }
 }
 
-/// What [`CookieJar::read`] found.
+/// Result of [`CookieJar::read`].
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "callers must decide about each of these")]
 pub enum ReadCookie<'b> {
-    /// No cookie of that name.
+    /// There is no cookie of that name.
     Missing,
-    /// Cookies of two users, or more than eight different ones: nobody is logged in.
+    /// There are cookies of two users, or more than eight distinct ones: the request is unauthenticated.
     Ambiguous,
-    /// A good cookie.
+    /// A valid cookie.
     Valid(DecodedCookie<'b>),
-    /// Only cookies that are not good, or not for anybody. They should be removed once.
+    /// There are only invalid cookies. They should be removed once.
     Invalid(CookieDecodeError),
 }

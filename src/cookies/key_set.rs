@@ -1,4 +1,4 @@
-//! The keys that one secret gives, and the set of a current key and previous ones.
+//! The keys that are derived from one secret, and the set of a current key and previous ones.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -6,11 +6,12 @@ use zeroize::Zeroizing;
 
 use crate::{clock::UnixTime, digest::Hmac, secret::Secret};
 
-/// What one secret gives, set up once: a keyed HMAC saves two blocks of each message.
+/// The keys derived from one secret, prepared once: a keyed HMAC saves two blocks of each message.
 #[derive(Clone)]
 pub(super) struct Key {
     signing: Hmac,
     pub(super) xsrf: Hmac,
+    pub(super) session: Hmac,
     expander: Hkdf<Sha256>,
 }
 
@@ -20,6 +21,7 @@ impl Key {
         Self {
             signing: Hmac::new(secret.expose()),
             xsrf: Hmac::new(&*expand(&expander, KeyPurpose::Xsrf)),
+            session: Hmac::new(&*expand(&expander, KeyPurpose::Session)),
             expander,
         }
     }
@@ -28,16 +30,12 @@ impl Key {
         &self.signing
     }
 
-    #[cfg_attr(
-        not(feature = "encrypted-cookies"),
-        allow(dead_code, reason = "sealing asks for it")
-    )]
     pub(super) fn sub_key(&self, purpose: KeyPurpose) -> Zeroizing<[u8; 32]> {
         expand(&self.expander, purpose)
     }
 }
 
-/// What a sub-key is for. A key is never used for two purposes.
+/// The purpose of a derived key. A key is never used for two purposes.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "encrypted-cookies"),
@@ -46,7 +44,9 @@ impl Key {
 pub(super) enum KeyPurpose {
     EncryptedCookie,
     EncryptedCookieKeyId,
+    PasswordAttempts,
     Xsrf,
+    Session,
 }
 
 impl KeyPurpose {
@@ -54,7 +54,9 @@ impl KeyPurpose {
         match self {
             Self::EncryptedCookie => "portcullis/v1/encrypted cookie",
             Self::EncryptedCookieKeyId => "portcullis/v1/encrypted cookie key id",
+            Self::PasswordAttempts => "portcullis/v1/password attempts",
             Self::Xsrf => "portcullis/v1/xsrf",
+            Self::Session => "portcullis/v1/session",
         }
     }
 }
@@ -89,8 +91,8 @@ impl<K> KeySet<K> {
         &self.current
     }
 
-    /// The first key for which `read` has an answer, and whether it is a reading key. The clock is read only
-    /// when a reading key is asked.
+    /// Returns the first result of `read`, and whether it came from a previous key. The clock is read only for
+    /// previous keys.
     pub(super) fn find<T>(
         &self,
         now: impl Fn() -> UnixTime,

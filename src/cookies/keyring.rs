@@ -1,4 +1,4 @@
-//! The keys that cookies are signed and sealed with.
+//! The keys that cookies are signed and encrypted with.
 
 use std::{fmt, sync::Arc};
 
@@ -6,9 +6,10 @@ use hmac::{KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::key_set::{Key, KeySet};
+use super::key_set::{Key, KeyPurpose, KeySet};
 use crate::{
     clock::UnixTime,
+    digest::Hmac,
     error::ConfigError,
     random,
     secret::{
@@ -17,27 +18,29 @@ use crate::{
     },
 };
 
-/// The keys of one server or hub: one writes, and several may read until their retirement.
+/// The keys of one server or hub: a current key, and previous keys that are accepted until they are retired.
 ///
-/// A clone is one counted reference.
+/// Cloning increments a reference count.
 ///
 /// # Keys
 ///
-/// | key | made by | used for |
+/// | key | derived by | used for |
 /// |---|---|---|
-/// | signing | the secret as it is, after mixing | cookies that peers read: HMAC-SHA256, the signed values of Tornado |
+/// | signing | the secret itself, after binding | cookies that Jupyter reads: HMAC-SHA256, the signed values of Tornado |
 /// | `portcullis/v1/encrypted cookie` | HKDF-SHA256 (RFC 5869) with this label as info | cookies that only the writer reads: AES-256-GCM-SIV |
-/// | `portcullis/v1/encrypted cookie key id` | the same | one octet that says which key sealed a cookie |
+/// | `portcullis/v1/encrypted cookie key id` | the same | one byte that identifies the key of a cookie |
+/// | `portcullis/v1/password attempts` | the same | the names of accounts in `shared_rate_limits`: HMAC-SHA256 |
 /// | `portcullis/v1/xsrf` | the same | the XSRF token: HMAC-SHA256 |
+/// | `portcullis/v1/session` | the same | the ids of sessions in a store: HMAC-SHA256 |
 ///
-/// Mixing comes first, so that a change of the password or of a configured token ends every session:
+/// The secret is bound to the password and the token first, so that a change of either ends every session:
 /// HMAC-SHA256 with the secret as key over the text of the password hash, exactly as a Jupyter Server does;
 /// then, if a token is configured, HMAC-SHA256 with the result as key over `token`, a NUL and the token.
 ///
 /// # Security
 ///
-/// The signing key and the sub-keys come from the same secret by different routes. HKDF's first step uses the
-/// secret as a message under a fixed key, signing uses it as the key, so values of one tell nothing of the
+/// The signing key and the derived keys come from the same secret in different ways. The first step of HKDF uses the
+/// secret as a message under a fixed key, signing uses it as the key, so values of one reveal nothing about the
 /// other as long as HMAC is a pseudo-random function.
 ///
 /// # Example
@@ -66,28 +69,28 @@ struct Inner {
 }
 
 impl Keyring {
-    /// The fewest octets of a secret.
+    /// Minimum length of a secret, in bytes.
     pub const MIN_SECRET_LEN: usize = 32;
 
-    /// The most reading keys; a forged cookie is tried with each of them.
+    /// Maximum number of previous keys. A forged cookie is checked with each of them.
     pub const MAX_PREVIOUS_KEYS: usize = 4;
 
-    /// A keyring that writes and reads with one secret.
+    /// Creates a keyring with one key.
     ///
     /// # Errors
     ///
-    /// If the secret has fewer than [`Keyring::MIN_SECRET_LEN`] octets.
+    /// Returns a [`ConfigError`] if the secret has fewer than [`Keyring::MIN_SECRET_LEN`] bytes.
     pub fn from_secret(secret: Secret) -> Result<Self, ConfigError> {
         Ok(Self::with_current(checked(secret)?))
     }
 
-    /// A keyring that writes and reads with the secret of `source`.
+    /// Creates a keyring with the secret of `source`.
     ///
     /// # Errors
     ///
-    /// `SecretErrorKind::Missing` if the source has no secret, so logins never depend on a secret that is lost at a
-    /// restart. `SecretErrorKind::Malformed` if it has fewer than [`Keyring::MIN_SECRET_LEN`] octets; and every error
-    /// of the source. The message names the variable or the file.
+    /// Returns `SecretErrorKind::Missing` if the source has no secret, so logins never depend on a secret that is
+    /// lost at a restart. Returns `SecretErrorKind::Malformed` if it has fewer than [`Keyring::MIN_SECRET_LEN`]
+    /// bytes, and every error of the source. The message names the variable or the file.
     ///
     /// # Example
     ///
@@ -110,7 +113,7 @@ impl Keyring {
         }
     }
 
-    /// A keyring with a secret drawn at random, which dies with the process.
+    /// Creates a keyring with a random secret, which is lost when the process ends.
     pub fn generate() -> Self {
         let octets = Zeroizing::new(random::bytes::<{ Self::MIN_SECRET_LEN }>());
         Self::with_current(Secret::from(&octets[..]))
@@ -126,14 +129,14 @@ impl Keyring {
         }))
     }
 
-    /// Default: none. One more secret, whose cookies are read until `retires_at`.
+    /// Adds a secret whose cookies are accepted until `retires_at`. Defaults to none.
     ///
-    /// Password and token are mixed into it like into the first, whatever the order of the calls.
+    /// It is bound to the password and the token like the first, whatever the order of the calls.
     ///
     /// # Errors
     ///
-    /// If the secret has fewer than [`Keyring::MIN_SECRET_LEN`] octets, or there are
-    /// [`Keyring::MAX_PREVIOUS_KEYS`] reading keys already.
+    /// Returns a [`ConfigError`] if the secret has fewer than [`Keyring::MIN_SECRET_LEN`] bytes, or there are
+    /// [`Keyring::MAX_PREVIOUS_KEYS`] previous keys already.
     pub fn with_previous_key(self, secret: Secret, retires_at: UnixTime) -> Result<Self, ConfigError> {
         let secret = checked(secret)?;
         if self.0.reading.len() >= Self::MAX_PREVIOUS_KEYS {
@@ -145,18 +148,18 @@ impl Keyring {
         Ok(self.rebuild(|parts| parts.reading.push((secret, retires_at))))
     }
 
-    /// Default: no mixing, as at a hub. The text of the server's password hash, empty if it has no password:
-    /// changing it ends every session.
+    /// Binds the keys to the text of the server's password hash, empty if it has no password: changing it ends every
+    /// session.
     ///
-    /// A Jupyter Server always mixes, also the empty text.
+    /// Not bound by default, as at a hub. A Jupyter Server always does this, also with the empty text.
     #[must_use]
     pub fn bound_to_password(self, hashed: &str) -> Self {
         self.rebuild(|parts| parts.password = Some(Secret::from(hashed)))
     }
 
-    /// Default: no mixing. A configured token: changing it ends every session.
+    /// Binds the keys to a configured token: changing it ends every session.
     ///
-    /// Cookies are then no longer exchangeable with a Jupyter Server that shares the secret.
+    /// Not bound by default. Cookies are then no longer exchangeable with a Jupyter Server that has the same secret.
     #[must_use]
     pub fn bound_to_token(self, token: &[u8]) -> Self {
         self.rebuild(|parts| parts.token = Some(Secret::from(token)))
@@ -190,7 +193,28 @@ impl Keyring {
         &self.0.keys
     }
 
-    /// The authentication code of an XSRF token.
+    /// Returns the authentication code of a session in a store, under the current key.
+    pub(crate) fn session_mac(&self, message: &[u8]) -> [u8; 32] {
+        self.0.keys.current.session.mac(message)
+    }
+
+    /// Returns the codes of the message under the previous keys that have not retired at `now`.
+    pub(crate) fn previous_session_macs(&self, message: &[u8], now: UnixTime) -> Vec<[u8; 32]> {
+        let previous = self
+            .0
+            .keys
+            .previous
+            .iter()
+            .filter(|(_, retires_at)| now < *retires_at);
+        previous.map(|(key, _)| key.session.mac(message)).collect()
+    }
+
+    /// The HMAC of account names whose password attempts are counted in a store.
+    pub(crate) fn attempt_hmac(&self) -> Hmac {
+        Hmac::new(&*self.0.keys.current.sub_key(KeyPurpose::PasswordAttempts))
+    }
+
+    /// Returns the authentication code of an XSRF token.
     pub(crate) fn xsrf_mac(&self, message: &[u8]) -> [u8; 32] {
         self.0.keys.current.xsrf.mac(message)
     }
@@ -226,12 +250,14 @@ fn mac(key: &Secret, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::key_set::KeyPurpose, *};
+    use super::*;
 
-    const PURPOSES: [KeyPurpose; 3] = [
+    const PURPOSES: [KeyPurpose; 5] = [
         KeyPurpose::EncryptedCookie,
         KeyPurpose::EncryptedCookieKeyId,
         KeyPurpose::Xsrf,
+        KeyPurpose::Session,
+        KeyPurpose::PasswordAttempts,
     ];
 
     fn secret(octet: u8) -> Secret {
@@ -289,6 +315,8 @@ mod tests {
                 KeyPurpose::EncryptedCookie => 0,
                 KeyPurpose::EncryptedCookieKeyId => 1,
                 KeyPurpose::Xsrf => 2,
+                KeyPurpose::Session => 3,
+                KeyPurpose::PasswordAttempts => 4,
             };
             assert_eq!(listed, place);
             let row = format!("/// | `{}` |", purpose.label());

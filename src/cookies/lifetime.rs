@@ -1,12 +1,12 @@
-//! How long a cookie is good.
+//! How long a cookie is valid.
 
 use std::time::Duration;
 
-/// How long a cookie is good: from the login on, and without being used.
+/// How long a cookie is valid: from the login on, and without being used.
 ///
-/// Default: 30 days from the login on, as Jupyter has it, and no idle limit. `Max-Age` says the same as the
-/// server's own check. Both limits are at most [`Lifetime::MAX`], which is what browsers keep a cookie
-/// (RFC 6265bis §5.5); longer ones are cut to it.
+/// Defaults to 30 days from the login on, as in Jupyter, without idle timeout. `Max-Age` is the same as the server's
+/// own limit. Both limits are at most [`Lifetime::MAX`], which is how long browsers keep a cookie (RFC 6265bis §5.5);
+/// longer ones are reduced to it.
 ///
 /// # Example
 ///
@@ -24,10 +24,10 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// The longest life: 400 days.
+    /// Maximum lifetime: 400 days.
     pub const MAX: Duration = Duration::from_secs(400 * 24 * 3600);
 
-    /// A life that ends `limit` after the login, whole seconds.
+    /// Creates a lifetime that ends `limit` after the login, in whole seconds.
     pub const fn absolute(limit: Duration) -> Self {
         Self {
             absolute: cut(limit),
@@ -35,10 +35,11 @@ impl Lifetime {
         }
     }
 
-    /// Default: no idle limit. A life that also ends when the cookie was not renewed for `limit`.
+    /// Sets an idle timeout: the cookie also expires if it is not renewed for `limit`. Defaults to none.
     ///
-    /// A cookie is due for renewal when half of it has passed: [`DecodedCookie::needs_renewal`](super::DecodedCookie::needs_renewal). A gate
-    /// renews its login cookie by itself, on the answer to the request that brought it.
+    /// A cookie needs renewal when half of it has passed:
+    /// [`DecodedCookie::needs_renewal`](super::DecodedCookie::needs_renewal). The layer renews its login cookie by
+    /// itself, on the response to a request with it.
     #[must_use]
     pub const fn with_idle_timeout(self, limit: Duration) -> Self {
         Self {
@@ -47,17 +48,17 @@ impl Lifetime {
         }
     }
 
-    /// The time from login to end.
+    /// Returns the time from the login to the end.
     pub const fn absolute_timeout(self) -> Duration {
         self.absolute
     }
 
-    /// The time from one renewal to the end, if there is an idle limit.
+    /// Returns the idle timeout.
     pub const fn idle_timeout(self) -> Option<Duration> {
         self.idle
     }
 
-    /// How long a cookie issued at the login itself is good: the `Max-Age` of the first one.
+    /// Returns how long a cookie issued at the login is valid: the `Max-Age` of the first one.
     pub fn max_age(self) -> Duration {
         self.idle.map_or(self.absolute, |idle| idle.min(self.absolute))
     }

@@ -1,10 +1,10 @@
-//! Cookies: which there are, how they are read, signed, sealed, set and removed.
+//! Cookies: their names and scopes, and how they are read, signed, encrypted, set and removed.
 //!
-//! # Which cookie is which
+//! # The cookies
 //!
 //! For the base `/base/`, the user `alice`, the service `grader` and the host `localhost:8888`:
 //!
-//! | made by | name | attributes |
+//! | constructor | name | attributes |
 //! |---|---|---|
 //! | `CookieScope::hub_login` | `jupyterhub-hub-login` | `HttpOnly; SameSite=Lax; Secure; Path=/base/hub/; Max-Age` |
 //! | `CookieScope::user` | `jupyterhub-user-alice` | `HttpOnly; SameSite=Lax; Secure; Path=/base/user/alice/; Max-Age` |
@@ -15,16 +15,15 @@
 //! | `CookieScope::server` | `username-localhost-8888` | `HttpOnly; SameSite=Lax; Secure; Path=/base/; Max-Age` |
 //! | `CookieScope::xsrf` | `_xsrf` | `SameSite=Lax; Secure; Path=/base/` |
 //!
-//! `Secure` is there if the request came over https. The login cookies of hub and server are
-//! [signed](CookieJar::signed), because peers read them; the others of ours are sealed
-//! (`CookieJar::encrypted`), because only the writer reads them. A session id and an XSRF token are what they
-//! are.
+//! `Secure` is set if the request came over https. The login cookies of hub and server are
+//! [signed](CookieJar::signed), because Jupyter reads them; the others are encrypted
+//! (`CookieJar::encrypted`), because only the writer reads them. A session id and an XSRF token are neither.
 //!
-//! # From a request to an answer
+//! # From a request to a response
 //!
-//! [`RequestCookies`] reads the request's lines, a [`CookieJar`] opens and writes one cookie at the place its
-//! [`CookieScope`] says, with the keys of a [`Keyring`] and for a [`Lifetime`]; [`SetCookies`] carries lines to
-//! the answer. [`CookiePathMap`] decides from a request's path alone whose cookie counts.
+//! [`RequestCookies`] reads the `Cookie` headers, a [`CookieJar`] decodes and writes one cookie in its
+//! [`CookieScope`], with the keys of a [`Keyring`] and for a [`Lifetime`]; [`SetCookies`] adds `Set-Cookie` headers
+//! to the response. [`CookiePathMap`] finds the scope of a request by its path only.
 
 mod base64_engine;
 mod codec;

@@ -1,4 +1,4 @@
-//! What a cookie is called.
+//! Names of cookies.
 
 use std::{fmt, sync::Arc};
 
@@ -6,10 +6,10 @@ use memchr::memmem::Finder;
 
 use crate::{error::ConfigError, random};
 
-/// The name of a cookie, proven to be an RFC 9110 token.
+/// The name of a cookie: a valid RFC 9110 token.
 ///
-/// The constructors are the names that Jupyter Server and JupyterHub use; [`CookieName::custom`] takes any
-/// other. A clone is one counted reference.
+/// The constructors are the names that Jupyter Server and JupyterHub use; [`CookieName::custom`] takes any other.
+/// Cloning increments a reference count.
 ///
 /// # Example
 ///
@@ -24,53 +24,53 @@ pub struct CookieName(Arc<Name>);
 
 struct Name {
     text: String,
-    /// Finds the text in a `Cookie` line; kept, because to set it up costs more than to search.
+    /// Finds the text in a `Cookie` header. Kept, because preparing it costs more than a search.
     finder: Finder<'static>,
 }
 
 impl CookieName {
-    /// The longest name that [`CookieName::custom`] takes, in octets.
+    /// Maximum length of a name for [`CookieName::custom`], in bytes.
     pub const MAX_LEN: usize = 1024;
 
-    /// What the names of login cookies of Jupyter Server, and of ours, begin with.
+    /// Prefix of the names of login cookies, of Jupyter Server and of this crate.
     pub(super) const LOGIN_PREFIX: &str = "username-";
 
-    /// `jupyterhub-hub-login`: who is logged in at the hub.
+    /// Returns `jupyterhub-hub-login`: the login at the hub.
     pub fn hub_login() -> Self {
         Self::proven("jupyterhub-hub-login".to_owned())
     }
 
-    /// `jupyterhub-user-<name>`: who may use this user's server. The name is percent-encoded.
+    /// Returns `jupyterhub-user-<name>`: the login at this user's server. The name is percent-encoded.
     pub fn user(name: &str) -> Self {
         Self::proven(format!("jupyterhub-user-{}", escape_user_name(name)))
     }
 
-    /// `jupyterhub-user-<name>-<server>`: who may use one of this user's named servers.
+    /// Returns `jupyterhub-user-<name>-<server>`: the login at a named server of this user.
     pub fn user_server(name: &str, server: &str) -> Self {
         let (name, server) = (escape_user_name(name), escape_user_name(server));
         Self::proven(format!("jupyterhub-user-{name}-{server}"))
     }
 
-    /// `service-<name>`: who may use a service of the hub.
+    /// Returns `service-<name>`: the login at a service of the hub.
     pub fn service(name: &str) -> Self {
         Self::proven(format!("service-{}", escape_user_name(name)))
     }
 
-    /// `jupyterhub-session-id`: which browser session, for all cookies of a hub.
+    /// Returns `jupyterhub-session-id`: the browser session, for all cookies of a hub.
     pub fn session_id() -> Self {
         Self::proven("jupyterhub-session-id".to_owned())
     }
 
-    /// `<name>-oauth-state`: a login under way for the cookie `of`.
+    /// Returns `<name>-oauth-state`: a login in progress for the cookie `of`.
     pub fn oauth_state(of: &Self) -> Self {
         Self::proven(format!("{of}-oauth-state"))
     }
 
-    /// `<name>-oauth-state-<8 letters>`: one more login under way, when the first name is taken.
+    /// Returns `<name>-oauth-state-<8 letters>`: another login in progress, if the first name is in use.
     ///
     /// # Errors
     ///
-    /// If `letters` is not eight ASCII letters.
+    /// Returns a [`ConfigError`] if `letters` is not eight ASCII letters.
     pub fn oauth_state_with_suffix(of: &Self, letters: &str) -> Result<Self, ConfigError> {
         if letters.len() != 8 || !letters.bytes().all(|octet| octet.is_ascii_alphabetic()) {
             return Err(ConfigError::new(
@@ -81,7 +81,7 @@ impl CookieName {
         Ok(Self::proven(format!("{of}-oauth-state-{letters}")))
     }
 
-    /// [`CookieName::oauth_state_with_suffix`] with letters drawn at random.
+    /// Returns [`CookieName::oauth_state_with_suffix`] with random letters.
     pub fn random_oauth_state(of: &Self) -> Self {
         let letters: String = random::bytes::<8>()
             .into_iter()
@@ -90,7 +90,7 @@ impl CookieName {
         Self::proven(format!("{of}-oauth-state-{letters}"))
     }
 
-    /// The same for a first name that is already at hand.
+    /// Returns the same for a given first name.
     #[cfg(feature = "oauth")]
     pub(crate) fn random_oauth_state_after(first: &Self) -> Self {
         let fresh = Self::random_oauth_state(first);
@@ -98,9 +98,9 @@ impl CookieName {
         Self::proven(format!("{first}-{letters}"))
     }
 
-    /// `username-<host>`: who is logged in at a Jupyter Server that is reached by the `Host` field `host`.
+    /// Returns `username-<host>`: the login at a Jupyter Server that is reached by the `Host` header `host`.
     ///
-    /// Every octet outside A-Z, a-z, 0-9 becomes `-`, the port's colon too; case is kept.
+    /// Every byte except A-Z, a-z and 0-9 becomes `-`, also the colon before the port. Case is kept.
     pub fn server(host: impl AsRef<[u8]>) -> Self {
         let mut text = String::from(Self::LOGIN_PREFIX);
         text.extend(host.as_ref().iter().map(|&octet| {
@@ -113,16 +113,16 @@ impl CookieName {
         Self::proven(text)
     }
 
-    /// `_xsrf`: the carrier of the XSRF token, read by scripts.
+    /// Returns `_xsrf`: the XSRF token, which scripts read.
     pub fn xsrf() -> Self {
         Self::proven("_xsrf".to_owned())
     }
 
-    /// A name of one's own.
+    /// Creates any other name.
     ///
     /// # Errors
     ///
-    /// If it is not a token of RFC 9110 §5.6.2, or longer than [`CookieName::MAX_LEN`].
+    /// Returns a [`ConfigError`] if it is not a token of RFC 9110 §5.6.2, or longer than [`CookieName::MAX_LEN`].
     pub fn custom(name: &str) -> Result<Self, ConfigError> {
         if name.len() > Self::MAX_LEN {
             return Err(ConfigError::new(
@@ -139,9 +139,9 @@ impl CookieName {
         Ok(Self::proven(name.to_owned()))
     }
 
-    /// The same name behind `prefix`; a prefix it already has is replaced.
+    /// Returns the name with `prefix`; a prefix that it already has is replaced.
     ///
-    /// The result is another name altogether: with a prefix configured the plain name is never read.
+    /// The result is a different name: with a prefix, the plain name is never read.
     #[must_use]
     pub fn with_prefix(&self, prefix: CookiePrefix) -> Self {
         let bare = match self.prefix() {
@@ -151,7 +151,7 @@ impl CookieName {
         Self::proven(format!("{}{bare}", prefix.as_str()))
     }
 
-    /// The prefix, if there is one. Browsers know it in any case of its letters, so it is read so here.
+    /// Returns the prefix, if there is one. It is matched case-insensitively, as browsers do.
     pub fn prefix(&self) -> Option<CookiePrefix> {
         [CookiePrefix::Host, CookiePrefix::Secure]
             .into_iter()
@@ -162,7 +162,7 @@ impl CookieName {
             })
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0.text
     }
@@ -198,18 +198,18 @@ impl fmt::Debug for CookieName {
     }
 }
 
-/// A name prefix that makes a browser insist on attributes (RFC 6265bis §4.1.3).
+/// A prefix of a name that makes browsers require attributes (RFC 6265bis §4.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookiePrefix {
-    /// `__Host-`: `Secure`, `Path=/` and no `Domain`. No sibling host can plant such a cookie.
+    /// `__Host-`: `Secure`, `Path=/` and no `Domain`. No other host can set such a cookie.
     Host,
     /// `__Secure-`: `Secure`.
     Secure,
 }
 
 impl CookiePrefix {
-    /// The prefix as it is written.
+    /// Returns the prefix as text.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Host => "__Host-",
@@ -218,16 +218,15 @@ impl CookiePrefix {
     }
 }
 
-/// A user's, server's or service's name as it stands in a cookie name: percent-encoded but for letters,
-/// digits and `_.-~`.
+/// Percent-encodes the name of a user, server or service for a cookie name, except letters, digits and `_.-~`.
 ///
-/// The same rule as Python's `urllib.parse.quote`, but `/` is escaped too: no hub takes a name with it, and
-/// so every text gives a token.
+/// The same rule as Python's `urllib.parse.quote`, but `/` is escaped too: no hub accepts a name with it, and so
+/// every text results in a token.
 fn escape_user_name(name: &str) -> String {
     escape(name, |octet| matches!(octet, b'_' | b'.' | b'-' | b'~'))
 }
 
-/// A user's name as it stands in a URL path: like [`escape_user_name`], but `@` is kept.
+/// Percent-encodes the name of a user for a URL path: like [`escape_user_name`], but `@` is kept.
 pub(crate) fn escape_path_segment(name: &str) -> String {
     escape(name, |octet| matches!(octet, b'_' | b'.' | b'-' | b'~' | b'@'))
 }
@@ -245,7 +244,7 @@ fn escape(text: &str, keep: impl Fn(u8) -> bool) -> String {
     })
 }
 
-/// Whether the octets are a token: RFC 9110 §5.6.2.
+/// Returns `true` if the bytes are a token: RFC 9110 §5.6.2.
 pub(super) fn is_token(octets: &[u8]) -> bool {
     !octets.is_empty()
         && octets.iter().all(|octet| {

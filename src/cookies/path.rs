@@ -1,13 +1,13 @@
-//! Paths that cookies are scoped to, and the scope that a request path belongs to.
+//! Paths of cookies, and the scope that a request path belongs to.
 
 use std::{fmt, sync::Arc};
 
 use crate::error::ConfigError;
 
-/// A path that a cookie is scoped to: `/`, `/hub/`, `/user/alice`.
+/// The path of a cookie: `/`, `/hub/`, `/user/alice`.
 ///
-/// It has one spelling: no dot segments, no empty segment but the last, no escapes of what needs none,
-/// upper-case digits in escapes. So it can be compared octet by octet.
+/// It has one spelling: no dot segments, no empty segment except the last, no unnecessary escapes, and uppercase
+/// digits in escapes. So it can be compared byte for byte.
 ///
 /// # Example
 ///
@@ -24,21 +24,21 @@ use crate::error::ConfigError;
 pub struct CookiePath(Arc<str>);
 
 impl CookiePath {
-    /// The longest path, in octets: what RFC 6265bis §5.6 lets an attribute have.
+    /// Maximum length of a path, in bytes: that of an attribute by RFC 6265bis §5.6.
     pub const MAX_LEN: usize = 1024;
 
-    /// The path `/`.
+    /// Returns the path `/`.
     pub fn root() -> Self {
         Self("/".into())
     }
 
-    /// A path from a configuration.
+    /// Parses a path from a configuration.
     ///
     /// # Errors
     ///
-    /// If it is longer than [`CookiePath::MAX_LEN`], does not start with `/`, or has more than one spelling:
-    /// octets that a browser sends as escapes or RFC 3986 §3.3 has none of in a path, `;`, dot segments, empty
-    /// segments, escapes that are malformed or not in their one form.
+    /// Returns a [`ConfigError`] if it is longer than [`CookiePath::MAX_LEN`], does not start with `/`, or has more
+    /// than one spelling: bytes that browsers escape or that RFC 3986 §3.3 does not allow in a path, `;`, dot
+    /// segments, empty segments, escapes that are malformed or not in their canonical form.
     pub fn parse(path: &str) -> Result<Self, ConfigError> {
         let wrong = |what: &str| {
             Err(ConfigError::new(
@@ -64,12 +64,12 @@ impl CookiePath {
         Ok(Self(path.into()))
     }
 
-    /// The path as text.
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a browser sends a cookie of this path with a request for `request_path`: equal, or a prefix
+    /// Returns `true` if a browser sends a cookie with this path in a request for `request_path`: equal, or a prefix
     /// that ends at a `/` (RFC 6265bis §5.1.4).
     pub fn matches(&self, request_path: &[u8]) -> bool {
         match request_path.strip_prefix(self.0.as_bytes()) {
@@ -98,23 +98,22 @@ impl fmt::Debug for CookiePath {
     }
 }
 
-/// The scopes behind one host, each with its path: a hub, users' servers, services.
+/// The scopes of one host, each with its path: a hub, users' servers, services.
 ///
 /// # Rules
 ///
-/// The scope is decided from the path of the request target as it was received, before any decoding. Cookies
-/// never decide it, so a cookie sent with a cleverly spelled path is no ticket to another scope.
+/// The scope is found by the path of the request target as received, before any decoding. Cookies are not used, so a
+/// cookie that is sent with an unusual spelling of a path gives no access to another scope.
 ///
-/// 1. The path starts with `/`, has octets 21-7E only, no `\`, `#`, `?`, no malformed escape, no escaped
-///    control octet; no dot segment, where `%2E` reads as `.` and a segment ends at its first `;`. Else it is
-///    refused.
-/// 2. The first segments, as many as the scopes' paths tell apart, are the scope's part. None of them is
-///    empty before a later one that is not, the first is not empty before any other, and none holds an
-///    escaped `/`, `\` or `%`, or a `;`. Else the path is refused.
-/// 3. They equal a scope's path octet by octet: that scope. They would equal it only after decoding escapes
-///    of letters, digits and `-._~`, or after writing escapes in upper case: refused, never a second spelling.
-///    Otherwise: no scope.
-/// 4. Whatever stands behind the scope's part belongs to the scope, which knows how to read it.
+/// 1. The path starts with `/`, has only bytes 21-7E, no `\`, `#`, `?`, no malformed escape, no escaped control byte,
+///    and no dot segment, where `%2E` is read as `.` and a segment ends at its first `;`. Otherwise it is rejected.
+/// 2. The first segments, as many as needed to distinguish the paths of the scopes, are the scope's part. None of
+///    them is empty before a later one that is not, the first is not empty before any other, and none has an escaped
+///    `/`, `\` or `%`, or a `;`. Otherwise the path is rejected.
+/// 3. If they equal the path of a scope byte for byte, that scope matches. If they would equal it only after decoding
+///    escapes of letters, digits and `-._~`, or after writing escapes in uppercase, the path is rejected, because it
+///    is a second spelling. Otherwise no scope matches.
+/// 4. The rest of the path belongs to the scope.
 ///
 /// # Example
 ///
@@ -134,27 +133,27 @@ pub struct CookiePathMap<T> {
     scopes: Vec<(CookiePath, T)>,
 }
 
-/// What [`CookiePathMap::resolve`] says of a path.
+/// Result of [`CookiePathMap::resolve`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the rules leave no fourth answer")]
 pub enum PathMatch<'a, T> {
-    /// The path lies in none of the scopes.
+    /// The path is in none of the scopes.
     NoMatch,
-    /// The path has a second reading; the answer to it is 400.
+    /// The path is malformed, or a second spelling of another one: respond 400.
     Ambiguous,
-    /// The path lies in this scope.
+    /// The path is in this scope.
     Match(&'a T),
 }
 
 impl<T> CookiePathMap<T> {
-    /// One more scope. A closing `/` of its path makes no difference.
+    /// Adds a scope. A trailing `/` of its path makes no difference.
     #[must_use]
     pub fn insert(mut self, path: &CookiePath, scope: T) -> Self {
         self.scopes.push((path.clone(), scope));
         self
     }
 
-    /// The scope that `path`, raw and without its query, belongs to.
+    /// Returns the scope of `path`, which is not decoded and has no query.
     pub fn resolve(&self, path: &[u8]) -> PathMatch<'_, T> {
         if !is_readable(path) {
             return PathMatch::Ambiguous;

@@ -1,4 +1,4 @@
-//! The cookies of a request, read over octets.
+//! The cookies of a request.
 
 use std::{array, collections::HashSet, fmt, iter, iter::Take};
 
@@ -14,23 +14,23 @@ use crate::{
     },
 };
 
-/// The cookies that came with a request, proven to be within the bounds.
+/// The cookies of a request, within limits.
 ///
 /// # Rules
 ///
-/// 1. Several `Cookie` fields read as if joined by `; ` (HTTP/2 splits them).
-/// 2. More than [`RequestCookies::MAX_BYTES`] octets, or more than [`RequestCookies::MAX_COOKIES`] pieces
-///    between semicolons that are not blank: too large, and none is read. The first 256 login cookies, `username-…`, do
-///    not count: browsers send those of all ports of a host to each port, and one server cannot remove another's. With
-///    them, more than 128 KiB are too large.
+/// 1. Several `Cookie` headers are read as if joined by `; ` (HTTP/2 splits them).
+/// 2. More than [`RequestCookies::MAX_BYTES`] bytes, or more than [`RequestCookies::MAX_COOKIES`] pieces between
+///    semicolons that are not blank, are too large, and none is read. The first 256 login cookies, `username-…`, do
+///    not count: browsers send those of all ports of a host to each port, and one server cannot remove another's.
+///    With them, more than 128 KiB are too large.
 /// 3. Every `;` separates: no quoting, no comma, no legacy mode of RFC 2109.
-/// 4. A name stands before the first `=`, its value behind it; spaces and tabs at both ends of each are
-///    taken off, nothing else is. Without `=`, or with an empty name, it is nobody's cookie.
-/// 5. A name that is not an RFC 9110 token, and a value with a control octet other than the tab, drop that
-///    pair alone. Octets above 7F are kept as they are; quotes and escapes stay in the value.
-/// 6. Names are equal octet by octet.
+/// 4. The name is before the first `=`, the value after it. Spaces and tabs at both ends of each are removed, nothing
+///    else is. A piece without `=`, or with an empty name, is ignored.
+/// 5. A name that is not an RFC 9110 token, or a value with a control byte other than the tab, removes only that
+///    pair. Bytes above 7F are kept; quotes and escapes stay in the value.
+/// 6. Names are compared byte for byte.
 ///
-/// Order means nothing: RFC 6265bis §4.2.2. Nothing is allocated but by [`RequestCookies::values`].
+/// The order has no meaning: RFC 6265bis §4.2.2. Only [`RequestCookies::values`] allocates.
 ///
 /// # Example
 ///
@@ -60,32 +60,32 @@ enum Lines<'a> {
 }
 
 impl<'a> RequestCookies<'a> {
-    /// The most bytes that are read, over all fields, login cookies not counted.
+    /// Maximum number of bytes in all headers, without login cookies.
     pub const MAX_BYTES: usize = 16_384;
 
-    /// The most pieces between semicolons that are read, blank ones and login cookies not counted.
+    /// Maximum number of pieces between semicolons, without blank ones and login cookies.
     pub const MAX_COOKIES: usize = 256;
 
-    /// The most bytes that are read, over all fields, login cookies counted. A browser keeps some 180 cookies for a host.
+    /// Maximum number of bytes in all headers, with login cookies. A browser keeps about 180 cookies for a host.
     const MAX_TOTAL: usize = 128 * 1024;
 
-    /// The most different values of one name among which [`RequestCookies::distinct_values`] looks.
+    /// Maximum number of distinct values of one name for [`RequestCookies::distinct_values`].
     pub const MAX_VALUES_PER_NAME: usize = 8;
 
-    /// The cookies of a request: as [`RequestCookies::from_headers`] its header fields.
+    /// Reads the cookies of a request, like [`RequestCookies::from_headers`].
     ///
     /// # Errors
     ///
-    /// [`CookiesTooLarge`], by rule 2.
+    /// Returns [`CookiesTooLarge`] by rule 2.
     pub fn from_head(head: RequestHead<'a>) -> Result<Self, CookiesTooLarge> {
         Self::from_headers(head.headers())
     }
 
-    /// The cookies in the `Cookie` fields of a head.
+    /// Reads the cookies in the `Cookie` headers.
     ///
     /// # Errors
     ///
-    /// [`CookiesTooLarge`], by rule 2; the answer to it is 431.
+    /// Returns [`CookiesTooLarge`] by rule 2; respond 431.
     pub fn from_headers(headers: &'a HeaderMap) -> Result<Self, CookiesTooLarge> {
         Self::bounded(match single_value(headers, &header_names::COOKIE) {
             Ok(field) => Lines::Single(field.map(HeaderValue::as_bytes)),
@@ -93,11 +93,11 @@ impl<'a> RequestCookies<'a> {
         })
     }
 
-    /// The cookies in lines of octets, which need not be what an HTTP receiver lets through.
+    /// Reads the cookies in lines of bytes, which need not be valid header values.
     ///
     /// # Errors
     ///
-    /// [`CookiesTooLarge`], by rule 2.
+    /// Returns [`CookiesTooLarge`] by rule 2.
     pub fn from_lines(lines: &'a [&'a [u8]]) -> Result<Self, CookiesTooLarge> {
         Self::bounded(Lines::Bytes(lines))
     }
@@ -137,12 +137,12 @@ impl<'a> RequestCookies<'a> {
         }
     }
 
-    /// Whether nothing was sent that could hold a cookie.
+    /// Returns `true` if there is nothing that could be a cookie.
     pub fn is_empty(&self) -> bool {
         self.lines.iter().all(<[u8]>::is_empty)
     }
 
-    /// Every accepted pair of name and value, in the order of arrival.
+    /// Returns every accepted pair of name and value, in the order of arrival.
     pub fn pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let lines = self.lines;
         lines
@@ -150,18 +150,18 @@ impl<'a> RequestCookies<'a> {
             .filter(move |(name, value)| is_token(name) && !lines.hold_control(value))
     }
 
-    /// The values of `name` in the order of arrival, equal ones once. Those that came before are kept in a set,
-    /// so that each octet is read once.
+    /// Returns the values of `name` in the order of arrival, without duplicates. Seen values are kept in a set, so
+    /// that each byte is read once.
     ///
-    /// There may be as many as [`RequestCookies::MAX_COOKIES`]; what costs something per value should ask for
+    /// There may be up to [`RequestCookies::MAX_COOKIES`] of them. If each value costs something, use
     /// [`RequestCookies::distinct_values`].
     pub fn values<'n>(&self, name: &'n CookieName) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let mut seen = HashSet::new();
         self.all_values(name).filter(move |value| seen.insert(*value))
     }
 
-    /// The different values of `name`, or `None` if they are more than
-    /// [`RequestCookies::MAX_VALUES_PER_NAME`]: then none of them is to be believed.
+    /// Returns the distinct values of `name`, or `None` if there are more than
+    /// [`RequestCookies::MAX_VALUES_PER_NAME`]: then none of them can be trusted.
     pub fn distinct_values(&self, name: &CookieName) -> Option<DistinctValues<'a>> {
         let mut candidates = DistinctValues::default();
         self.all_values(name)
@@ -169,7 +169,7 @@ impl<'a> RequestCookies<'a> {
         Some(candidates)
     }
 
-    /// The values of `name`, equal ones as often as they came.
+    /// Returns the values of `name`, with duplicates.
     pub(crate) fn all_values<'n>(
         &self,
         name: &'n CookieName,
@@ -258,7 +258,7 @@ fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The different values of one name, at most [`RequestCookies::MAX_VALUES_PER_NAME`].
+/// The distinct values of one name, at most [`RequestCookies::MAX_VALUES_PER_NAME`].
 #[derive(Clone, Copy, Default)]
 pub struct DistinctValues<'a> {
     values: [&'a [u8]; RequestCookies::MAX_VALUES_PER_NAME],
@@ -301,11 +301,11 @@ impl fmt::Debug for DistinctValues<'_> {
     }
 }
 
-/// Cookies beyond the bounds of [`RequestCookies`]; none of them was read.
+/// Cookies beyond the limits of [`RequestCookies`]; none of them was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookiesTooLarge {
-    /// More than [`RequestCookies::MAX_BYTES`] octets.
+    /// More than [`RequestCookies::MAX_BYTES`] bytes.
     #[error("expected at most 16384 octets of cookies, found more")]
     Bytes,
     /// More than [`RequestCookies::MAX_COOKIES`] pairs.

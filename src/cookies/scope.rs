@@ -1,4 +1,4 @@
-//! Where a cookie lives and who may see it.
+//! The name, path and attributes of a cookie.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::error::ConfigError;
 
-/// A cookie's name, path, domain and attributes: all that both making and removing it must agree on.
+/// The name, path, domain and attributes of a cookie: everything that must be the same when it is set and removed.
 ///
-/// The constructors are the rows of [the table](super#which-cookie-is-which). All are `HttpOnly` but
-/// [`CookieScope::xsrf`], all are `SameSite=Lax`, and all are `Secure` when they are set over https.
+/// The constructors are the rows of [the table](super#the-cookies). All are `HttpOnly` except [`CookieScope::xsrf`],
+/// all are `SameSite=Lax`, and all are `Secure` when they are set over https.
 ///
 /// # Example
 ///
@@ -41,15 +41,15 @@ pub struct CookieScope {
     persistent: bool,
 }
 
-/// Which requests of other sites a cookie goes with (RFC 6265bis §4.1.2.7).
+/// Which requests from other sites a cookie is sent with (RFC 6265bis §4.1.2.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard's three values")]
 pub enum SameSite {
-    /// Links to us, but not requests from within other sites.
+    /// With links to this site, but not with requests from within other sites.
     Lax,
-    /// All, which needs [`SecureAttribute::Always`].
+    /// With all, which needs [`SecureAttribute::Always`].
     None,
-    /// None at all: a link to us arrives logged out.
+    /// With none: a user who follows a link to this site is logged out at first.
     Strict,
 }
 
@@ -57,36 +57,36 @@ pub enum SameSite {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecureAttribute {
-    /// On every answer.
+    /// In every response.
     Always,
-    /// On answers to requests that came over https.
+    /// In responses to requests that came over https.
     OverHttps,
 }
 
 impl CookieScope {
-    /// The longest name and value together, in octets, that browsers must keep: RFC 6265bis §5.6.
+    /// Maximum length of name and value together, in bytes, that browsers must keep: RFC 6265bis §5.6.
     pub const MAX_LEN: usize = 4096;
 
-    /// The hub's login, at `<base>hub/`.
+    /// Returns the scope of the hub's login, at `<base>hub/`.
     ///
     /// # Errors
     ///
-    /// This and the others: if `base` is not an absolute path that ends in `/`.
+    /// Returns a [`ConfigError`] if `base` is not an absolute path that ends in `/`.
     pub fn hub_login(base: &str) -> Result<Self, ConfigError> {
         Self::fixed(CookieName::hub_login(), below(base, "hub/")?)
     }
 
-    /// A user's login at their own server, at `<base>user/<name>/`.
+    /// Returns the scope of a user's login at their own server, at `<base>user/<name>/`.
     ///
     /// # Errors
     ///
-    /// See [`CookieScope::hub_login`]; and if the name is `.`, `..`, empty or too long for a path.
+    /// See [`CookieScope::hub_login`]; also if the name is `.`, `..`, empty or too long for a path.
     pub fn user(base: &str, name: &str) -> Result<Self, ConfigError> {
         let path = format!("user/{}/", escape_path_segment(name));
         Self::fixed(CookieName::user(name), below(base, &path)?)
     }
 
-    /// A user's login at one of their named servers, at `<base>user/<name>/<server>/`.
+    /// Returns the scope of a user's login at one of their named servers, at `<base>user/<name>/<server>/`.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl CookieScope {
         Self::fixed(CookieName::user_server(name, server), below(base, &path)?)
     }
 
-    /// A login at a service, at `<base>services/<name>/`.
+    /// Returns the scope of a login at a service, at `<base>services/<name>/`.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl CookieScope {
         Self::fixed(CookieName::service(name), below(base, &path)?)
     }
 
-    /// The hub's session id, at `<base>`, until the browser closes.
+    /// Returns the scope of the hub's session id, at `<base>`, until the browser closes.
     ///
     /// # Errors
     ///
@@ -120,11 +120,12 @@ impl CookieScope {
         Ok(scope.without_max_age())
     }
 
-    /// A login under way for the cookie `of`, beside it: same path, domain and attributes.
+    /// Returns the scope of a login in progress for the cookie `of`, with the same path, domain and attributes.
     ///
     /// # Errors
     ///
-    /// If the cookie's name is made from the host, so that no other name can be derived from it.
+    /// Returns a [`ConfigError`] if the name of the cookie is built from the host, so that no other name can be
+    /// derived from it.
     pub fn oauth_state(of: &Self) -> Result<Self, ConfigError> {
         let DynamicName::Fixed(name) = &of.name else {
             return Err(ConfigError::new(
@@ -135,7 +136,7 @@ impl CookieScope {
         of.clone().with_name(CookieName::oauth_state(name))
     }
 
-    /// A Jupyter Server's login, at `<base>`, named after the request's host.
+    /// Returns the scope of a Jupyter Server's login, at `<base>`, named after the host of the request.
     ///
     /// # Errors
     ///
@@ -144,7 +145,7 @@ impl CookieScope {
         Ok(Self::new(DynamicName::by_host(None), below(base, "")?))
     }
 
-    /// The XSRF token, at `<base>`, until the browser closes. Scripts read it, so it is not `HttpOnly`.
+    /// Returns the scope of the XSRF token, at `<base>`, until the browser closes. Scripts read it, so it is not `HttpOnly`.
     ///
     /// # Errors
     ///
@@ -157,11 +158,12 @@ impl CookieScope {
         })
     }
 
-    /// A cookie of one's own, at `path`.
+    /// Creates a scope with any name, at `path`.
     ///
     /// # Errors
     ///
-    /// If `path` is not one that [`CookiePath::parse`] takes, or the name has a prefix that the path breaks.
+    /// Returns a [`ConfigError`] if `path` is not valid for [`CookiePath::parse`], or the name has a prefix that does
+    /// not allow the path.
     pub fn custom(name: CookieName, path: &str) -> Result<Self, ConfigError> {
         Self::fixed(name, CookiePath::parse(path)?)
     }
@@ -183,11 +185,11 @@ impl CookieScope {
         }
     }
 
-    /// Default: the constructor's. The same place under another name.
+    /// Sets the name. Defaults to that of the constructor.
     ///
     /// # Errors
     ///
-    /// If the name has the prefix `__Host-`, and path or domain are not those it asks for.
+    /// Returns a [`ConfigError`] if the name has the prefix `__Host-`, and path or domain do not allow it.
     pub fn with_name(self, name: CookieName) -> Result<Self, ConfigError> {
         Self {
             name: DynamicName::Fixed(name),
@@ -196,12 +198,13 @@ impl CookieScope {
         .checked()
     }
 
-    /// Default: no prefix. `__Host-` also sets the path to `/` and makes the cookie [`SecureAttribute::Always`], as
-    /// `__Secure-` does.
+    /// Sets a prefix of the name. Defaults to none. `__Host-` also sets the path to `/` and makes the cookie
+    /// [`SecureAttribute::Always`], as `__Secure-` does.
     ///
     /// # Errors
     ///
-    /// `__Host-` with a domain; any prefix on `_xsrf`, which scripts look up under its plain name.
+    /// Returns a [`ConfigError`] for `__Host-` with a domain, and for any prefix of `_xsrf`, which scripts find by
+    /// its plain name.
     pub fn with_prefix(self, prefix: CookiePrefix) -> Result<Self, ConfigError> {
         if matches!(&self.name, DynamicName::Fixed(name) if *name == CookieName::xsrf()) {
             return Err(ConfigError::new(
@@ -221,11 +224,12 @@ impl CookieScope {
         .checked()
     }
 
-    /// Default: none, so the cookie goes to the very host alone. With a domain it goes to all hosts below it.
+    /// Sets the domain: the cookie is then sent to all hosts below it. Defaults to none, so the cookie is sent only
+    /// to the host that set it.
     ///
     /// # Errors
     ///
-    /// If it is not a domain name in lower case, or the cookie has the prefix `__Host-`.
+    /// Returns a [`ConfigError`] if it is not a domain name in lowercase, or the cookie has the prefix `__Host-`.
     pub fn with_domain(self, domain: &str) -> Result<Self, ConfigError> {
         if !is_domain(domain) {
             return Err(ConfigError::new(
@@ -240,30 +244,33 @@ impl CookieScope {
         .checked()
     }
 
-    /// Default: [`SameSite::Lax`].
+    /// Sets `SameSite`. Defaults to [`SameSite::Lax`].
     ///
     /// # Errors
     ///
-    /// [`SameSite::None`] on a cookie that is not [`SecureAttribute::Always`]: browsers drop it.
+    /// Returns a [`ConfigError`] for [`SameSite::None`] on a cookie that is not [`SecureAttribute::Always`]: browsers
+    /// drop it.
     pub fn with_same_site(self, same_site: SameSite) -> Result<Self, ConfigError> {
         Self { same_site, ..self }.checked()
     }
 
-    /// Default: [`SecureAttribute::OverHttps`]; with a prefix [`SecureAttribute::Always`], whatever is asked here.
+    /// Sets when the cookie is `Secure`. Defaults to [`SecureAttribute::OverHttps`]; with a prefix it is always
+    /// [`SecureAttribute::Always`].
     ///
     /// # Errors
     ///
-    /// Less than [`SecureAttribute::Always`] where [`SameSite::None`] asks for it.
+    /// Returns a [`ConfigError`] for less than [`SecureAttribute::Always`] with [`SameSite::None`].
     pub fn with_secure(self, secure: SecureAttribute) -> Result<Self, ConfigError> {
         Self { secure, ..self }.checked()
     }
 
-    /// Default: not. In a frame of another site the browser keeps one cookie for each site around it, also where it
-    /// blocks cookies of third parties (CHIPS). Such a cookie needs [`SameSite::None`] as well.
+    /// Makes the cookie `Partitioned` (CHIPS). Off by default. In a frame of another site the browser keeps one
+    /// cookie for each surrounding site, even if it blocks third-party cookies. Such a cookie needs
+    /// [`SameSite::None`] as well.
     ///
     /// # Errors
     ///
-    /// On a cookie that is not [`SecureAttribute::Always`]: browsers drop it.
+    /// Returns a [`ConfigError`] on a cookie that is not [`SecureAttribute::Always`]: browsers drop it.
     pub fn with_partitioned(self) -> Result<Self, ConfigError> {
         Self {
             partitioned: true,
@@ -272,7 +279,7 @@ impl CookieScope {
         .checked()
     }
 
-    /// The same cookie with domain, `SameSite`, `Secure` and `Partitioned` of another, and its own name and path.
+    /// Sets domain, `SameSite`, `Secure` and `Partitioned` to those of another cookie.
     pub(crate) fn with_attributes_of(self, other: &Self) -> Result<Self, ConfigError> {
         Self {
             domain: other.domain.clone(),
@@ -284,8 +291,8 @@ impl CookieScope {
         .checked()
     }
 
-    /// Default: a cookie lives as long as its [`Lifetime`](super::Lifetime). Without `Max-Age` the browser
-    /// also forgets it when it closes.
+    /// Removes `Max-Age`, so that the browser also forgets the cookie when it closes. By default, a cookie is kept
+    /// for its [`Lifetime`](super::Lifetime).
     #[must_use]
     pub fn without_max_age(self) -> Self {
         Self {
@@ -323,26 +330,26 @@ impl CookieScope {
         }
     }
 
-    /// The name for requests with this `Host` field; a fixed name does not look at it.
+    /// Returns the name for requests with this `Host` header. A fixed name ignores it.
     #[inline]
     pub fn name(&self, host: &[u8]) -> Cow<'_, CookieName> {
         self.name.at(host)
     }
 
-    /// The path.
+    /// Returns the path.
     pub fn path(&self) -> &str {
         self.path.as_str()
     }
 
-    /// The `Set-Cookie` line for a value as it is, neither signed nor sealed: a session id, an XSRF token.
+    /// Returns the `Set-Cookie` header for a value that is neither signed nor encrypted: a session id, an XSRF token.
     ///
-    /// `https` says whether the request came over https. The value is written bare; without `max_age`, or if
-    /// the scope ends with the browser, there is no `Max-Age`.
+    /// `https` is `true` if the request came over https. The value is written unquoted. Without `max_age`, or if the
+    /// scope ends with the browser, there is no `Max-Age`.
     ///
     /// # Errors
     ///
-    /// If the value holds what may not stand bare in a cookie (RFC 6265bis §4.1.1), or name and value have
-    /// more than [`CookieScope::MAX_LEN`] octets.
+    /// Returns an error if the value has bytes that are not allowed unquoted in a cookie (RFC 6265bis §4.1.1), or
+    /// name and value have more than [`CookieScope::MAX_LEN`] bytes.
     pub fn set_cookie(
         &self,
         host: &[u8],
@@ -388,10 +395,10 @@ impl CookieScope {
         Ok(line)
     }
 
-    /// The `Set-Cookie` line that removes the cookie from its own path; `None` if the name of the host is not one that a
-    /// cookie can have. A cookie of the same name at another path may belong to another server.
+    /// Returns the `Set-Cookie` header that removes the cookie from its own path; `None` if a cookie cannot have a
+    /// name built from this host. A cookie of the same name at another path may belong to another server.
     ///
-    /// `https` says whether the request came over https.
+    /// `https` is `true` if the request came over https.
     pub fn removal_cookie(&self, host: &[u8], https: bool) -> Option<HeaderValue> {
         self.removal_line(&self.name(host), https)
     }

@@ -1,4 +1,4 @@
-//! The `Set-Cookie` lines that an answer still lacks.
+//! `Set-Cookie` headers to add to a response.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use http::{
     header::{CACHE_CONTROL, SET_COOKIE},
 };
 
-/// `Set-Cookie` lines on their way to an answer. One word when there are none.
+/// `Set-Cookie` headers to add to a response. One machine word if there are none.
 ///
-/// They are appended to what the handler set, never written over it. If the handler set the same cookie (same
-/// name, domain and path) its line stays and ours is left out; but of the cookies that are
-/// [the gate's own](SetCookies::push_overriding) ours stays, and the handler's is taken away.
+/// They are appended to those of the handler. If the handler set the same cookie (same name, domain and path), its
+/// header stays and this one is dropped; but [the layer's own cookies](SetCookies::push_overriding) replace those of
+/// the handler.
 ///
 /// # Example
 ///
@@ -43,8 +43,8 @@ struct Line {
 }
 
 impl SetCookies {
-    /// One more line, which gives way to a handler's line for the same cookie. It takes the place of an
-    /// earlier one of ours for the same cookie.
+    /// Adds a header. A handler's header for the same cookie takes precedence. It replaces an earlier one of this
+    /// list for the same cookie.
     pub fn push(&mut self, line: HeaderValue) {
         self.add(Line {
             value: line,
@@ -52,13 +52,19 @@ impl SetCookies {
         });
     }
 
-    /// One more line for a cookie that is the gate's own (session, `_xsrf`): a handler's line for the same
-    /// cookie gives way to it.
+    /// Adds a header for a cookie of the layer (session, `_xsrf`), which replaces a handler's header for the same
+    /// cookie.
     pub fn push_overriding(&mut self, line: HeaderValue) {
         self.add(Line {
             value: line,
             own: true,
         });
+    }
+
+    /// Adds the lines of `others`, in their order.
+    pub(crate) fn append(&mut self, others: Self) {
+        let others = others.0.into_iter().flat_map(|lines| *lines);
+        others.for_each(|line| self.add(line));
     }
 
     fn add(&mut self, line: Line) {
@@ -67,13 +73,13 @@ impl SetCookies {
         lines.push(line);
     }
 
-    /// Whether there is nothing to set.
+    /// Returns `true` if there are no headers.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.as_deref().is_none_or(Vec::is_empty)
     }
 
-    /// The lines, in the order they were pushed.
+    /// Returns the headers in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &HeaderValue> {
         self.0
             .iter()
@@ -81,8 +87,8 @@ impl SetCookies {
             .map(|line| &line.value)
     }
 
-    /// Appends the lines to the head of an answer, and makes it private to the browser: `Cache-Control: private`, unless it
-    /// says `no-store` or `private` already. A `public` is removed.
+    /// Appends the headers to those of a response, and makes it private to the browser: `Cache-Control: private`,
+    /// unless it has `no-store` or `private` already. `public` is removed.
     #[inline]
     pub fn append_to(self, headers: &mut HeaderMap) {
         if let Some(lines) = self.0 {

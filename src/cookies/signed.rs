@@ -1,4 +1,4 @@
-//! Values that are signed, not hidden: what a Jupyter Server and a hub read and write.
+//! Signed values, which Jupyter Server and JupyterHub read and write.
 
 use std::{fmt, time::Duration};
 
@@ -25,19 +25,19 @@ use crate::{
 /// ```text
 /// value  = "2|" field field field field signature
 /// field  = length ":" octets "|"            key version, seconds since 1970, cookie name, base64 of the payload
-/// signature = 64 lower-case hex digits      HMAC-SHA256 over all before it
+/// signature = 64 lowercase hex digits       HMAC-SHA256 over all before it
 /// ```
 ///
 /// For the name `session`, the payload `abc` and the second 1700000000:
 /// `2|1:0|10:1700000000|7:session|4:YWJj|` and the signature.
 ///
-/// Read strictly: format 1 is refused, the key version is `0`, numbers are plain digits without leading
-/// zeros, base64 is padded and the only encoding of its octets, nothing follows. The signature is checked
-/// before anything else is read. One pair of double quotes around the value is taken off.
+/// Values are parsed strictly: format 1 is rejected, the key version is `0`, numbers are digits without leading
+/// zeros, base64 is padded and canonical, nothing follows. The signature is verified before anything else is read.
+/// One pair of double quotes around the value is removed.
 ///
 /// # Security
 ///
-/// Whoever has the cookie reads the payload.
+/// Anyone who has the cookie can read the payload.
 ///
 /// # Example
 ///
@@ -59,14 +59,14 @@ pub struct SignedValueCodec {
 }
 
 impl SignedValueCodec {
-    /// Values signed with the ring's writing key, read with all of its keys.
+    /// Creates a codec that signs with the current key of the keyring, and verifies with all of its keys.
     pub fn new(keyring: &Keyring) -> Self {
         Self {
             keys: keyring.keys().map(|key: &Key| key.signing().clone()),
         }
     }
 
-    /// `payload`, signed for the cookie `name`.
+    /// Signs `payload` for the cookie `name`.
     pub fn sign(&self, name: &CookieName, payload: &[u8], issued_at: UnixTime) -> String {
         use fmt::Write as _;
 
@@ -80,14 +80,14 @@ impl SignedValueCodec {
         value
     }
 
-    /// The payload of a value of the cookie `name`, written to `buffer`.
+    /// Verifies a value of the cookie `name`, and writes its payload to `buffer`.
     ///
-    /// `max_age` is how old it may be. The clock is read when the signature is good.
+    /// `max_age` is the maximum age. The clock is read only if the signature is valid.
     ///
     /// # Errors
     ///
-    /// [`CookieDecodeError::Expired`], and [`CookieDecodeError::Invalid`] for all else, a payload larger than the buffer
-    /// included.
+    /// Returns [`CookieDecodeError::Expired`], or [`CookieDecodeError::Invalid`] for everything else, such as a payload
+    /// that is larger than the buffer.
     pub fn verify<'b>(
         &self,
         name: &CookieName,
@@ -112,7 +112,7 @@ impl SignedValueCodec {
         })
     }
 
-    /// What stands before a good signature, and whether a reading key was needed for it.
+    /// Returns the part before a valid signature, and whether a previous key was needed for it.
     fn signed_part<'v>(&self, value: &'v [u8], now: impl Fn() -> UnixTime) -> Option<(&'v [u8], bool)> {
         if value.len() > CookieScope::MAX_LEN || !value.starts_with(b"2|") {
             return None;
@@ -129,8 +129,7 @@ impl CookieCodec for SignedValueCodec {
         false
     }
 
-    /// The one time of a signed value is that of the login, so that rewriting it under another key does not
-    /// make it live longer.
+    /// The one time of a signed value is that of the login, so that signing it with another key does not extend it.
     fn encode(&self, place: CookieContext<'_>, payload: &[u8], times: CookieTimes) -> String {
         self.sign(place.name, payload, times.started_at)
     }

@@ -1,4 +1,4 @@
-//! What the gate tells its operator.
+//! Events for logs and metrics.
 
 #[cfg(feature = "tracing")]
 mod span;
@@ -18,67 +18,67 @@ use crate::{
     session::{Session, identity::Identity},
 };
 
-/// Something worth a line in a log or a count in a metric.
+/// An event for a log or a metric.
 ///
-/// An event cannot be given a secret: it holds identities, reasons, labels and a [`RedactedPath`], none of
-/// which can be made from a credential.
+/// It cannot contain a secret: it holds identities, reasons, labels and a [`RedactedPath`], none of which can be made
+/// from a credential.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Somebody came in and was given a session cookie.
+    /// A user logged in and received a session cookie.
     LoggedIn {
-        /// Who.
+        /// The user.
         identity: &'a Identity,
-        /// From where, if that is known.
+        /// The address of the client, if known.
         client: Option<IpAddr>,
     },
-    /// A session was ended by its owner.
+    /// A user logged out.
     LoggedOut {
-        /// Who.
+        /// The user.
         identity: &'a Identity,
-        /// From where, if that is known.
+        /// The address of the client, if known.
         client: Option<IpAddr>,
     },
     /// The shared password was changed, which ended every session by cookie.
     PasswordChanged {
-        /// From where, if that is known.
+        /// The address of the client, if known.
         client: Option<IpAddr>,
     },
-    /// A request with a session was passed to the service: once for each request, whatever its credential. The grant of
-    /// the session has the label of the token.
+    /// A request with a session was passed to the service: once for each request, whatever its credential. The grant
+    /// of the session has the label of the token.
     Admitted {
-        /// Who, and how that was proved.
+        /// The user, and how they were authenticated.
         session: &'a Session,
         /// The method of the request.
         method: &'a Method,
-        /// What was asked for.
+        /// The path of the request.
         path: RedactedPath<'a>,
-        /// From where, if that is known.
+        /// The address of the client, if known.
         client: Option<IpAddr>,
     },
     /// A hub issued a token.
     TokenIssued {
-        /// The user whose token it is.
+        /// The user who owns the token.
         username: &'a str,
         /// The id of its record in the store.
         id: u64,
-        /// The label, if it has one.
+        /// The label of the token.
         label: Option<&'a str>,
-        /// The OAuth client that it was issued to, if it was one.
+        /// The OAuth client that it was issued to.
         client_id: Option<&'a str>,
-        /// From where it was asked for, if that is known.
+        /// The address of the client, if known.
         client: Option<IpAddr>,
     },
     /// A hub revoked tokens.
     TokenRevoked {
-        /// The user whose tokens they were.
+        /// The user who owned the tokens.
         username: &'a str,
         /// The id of the record in the store; `None` for all tokens of the user.
         id: Option<u64>,
-        /// From where, if that is known.
+        /// The address of the client, if known.
         client: Option<IpAddr>,
     },
-    /// A user of a hub was sent back to an OAuth client with a code: by consent, or because the client needs none.
+    /// A user of a hub was redirected to an OAuth client with a code: by consent, or because the client needs none.
     ClientAuthorized {
         /// The user.
         username: &'a str,
@@ -86,53 +86,59 @@ pub enum Event<'a> {
         client_id: &'a str,
         /// The scopes that the client was given.
         scopes: &'a [String],
-        /// From where, if that is known.
+        /// The address of the client, if known.
         client: Option<IpAddr>,
     },
-    /// A request was turned away.
+    /// A request was denied.
     Denied {
-        /// Why.
+        /// The reason.
         reason: Reason,
-        /// Who, where the credential was known and still refused. What was typed as a user name is not told, because it
-        /// may be a password.
+        /// The user, if the credential was known but denied. A username from a form is not reported, because it may
+        /// be a password.
         identity: Option<&'a Identity>,
-        /// The label of the grant, where the credential was known and still refused.
+        /// The label of the grant, if the credential was known but denied.
         label: Option<&'a str>,
-        /// The method of the request; `None` for a password that was refused.
+        /// The method of the request; `None` for a rejected password.
         method: Option<&'a Method>,
-        /// What was asked for.
+        /// The path of the request.
         path: RedactedPath<'a>,
-        /// From where, if that is known.
+        /// The address of the client, if known.
         client: Option<IpAddr>,
     },
-    /// A store, a hub or a hashing queue did not answer.
+    /// A store, a hub or a hashing queue did not respond.
     Unavailable {
-        /// What it said. The text is the store's own and is not checked.
+        /// The error. Its text comes from the store and is not checked.
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
-        /// What was asked for.
+        /// The path of the request.
         path: RedactedPath<'a>,
     },
-    /// Somebody tried a password from an address that is not known, so the throttle counts by account alone, and
-    /// whoever guesses keeps the owner out. Told once by each gate.
+    /// A password was tried by a client whose address is unknown, so rate limiting is per account only, and an
+    /// attacker can lock the user out. Emitted once per layer.
     ///
-    /// Without TCP, as on a socket of this machine, that is as it has to be. Else insert a [`Peer`](crate::request::Peer) into
-    /// requests, and name the proxies that are in front.
+    /// This is expected on a Unix socket. Otherwise insert a [`Peer`](crate::request::Peer) into requests, and
+    /// configure the trusted proxies.
     ClientAddressUnknown,
-    /// `trusted_proxies` is set, but a request has no peer address, so no proxy is trusted: cookies are not `Secure` behind
-    /// TLS that ends at the proxy, and the rate limit does not tell clients apart. Reported once by each layer and hub.
+    /// The store of `shared_rate_limits` does not answer: this process counts wrong passwords in memory until it does. Reported
+    /// once for each outage.
+    SharedRateLimitsUnavailable {
+        /// What the store reported.
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
+    /// `trusted_proxies` is set, but a request has no peer address, so no proxy is trusted: cookies are not `Secure`
+    /// behind TLS that ends at the proxy, and the rate limit cannot distinguish clients. Emitted once per layer and
+    /// hub.
     ///
-    /// Insert a [`Peer`](crate::request::Peer) into requests, or name the place where it is found by `peer_extractor`.
+    /// Insert a [`Peer`](crate::request::Peer) into requests, or set `peer_extractor`.
     PeerAddressMissing,
-    /// Somebody came in by a password whose stored hash is weak and stays so: set the password anew.
+    /// A user logged in by a password whose stored hash is weak and is not replaced: set the password again.
     WeakPasswordHash {
-        /// Who.
+        /// The user.
         identity: &'a Identity,
     },
 }
 
-/// The path of a request as it may be logged: without the query, at most 64 octets, nothing but visible
-/// ASCII, an ellipsis where it was cut. It is cut behind `token=` and behind `pcl_`, which generated tokens
-/// begin with.
+/// The path of a request for a log: without the query, at most 64 bytes of visible ASCII, with an ellipsis if it was
+/// truncated. It is truncated after `token=` and after `pcl_`, the prefix of generated tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedactedPath<'a> {
     path: &'a str,
@@ -140,7 +146,7 @@ pub struct RedactedPath<'a> {
 }
 
 impl<'a> RedactedPath<'a> {
-    /// The longest path that is logged whole, in octets.
+    /// Maximum length of a path that is logged whole, in bytes.
     pub const MAX_LEN: usize = 64;
 
     pub(crate) fn new(path: &'a str) -> Self {
@@ -148,7 +154,7 @@ impl<'a> RedactedPath<'a> {
         while !path.is_char_boundary(end) {
             end -= 1;
         }
-        // Only what is logged is looked at: a path may be a thousand times as long.
+        // Only the logged part is examined: a path may be a thousand times as long.
         let end = find_token_start(&path[..end]);
         let whole = end == path.len();
         Self {
@@ -158,7 +164,7 @@ impl<'a> RedactedPath<'a> {
     }
 }
 
-/// Where a token begins that went astray into `path`, as by a link whose `?` was escaped; else its end.
+/// Returns the start of a token in `path`, such as of a link whose `?` was escaped, or the end of `path`.
 fn find_token_start(path: &str) -> usize {
     let small = path.to_ascii_lowercase();
     let behind = |mark: &str| small.find(mark).map(|place| place + mark.len());
@@ -181,16 +187,16 @@ impl fmt::Display for RedactedPath<'_> {
     }
 }
 
-/// Somebody who is told every [`Event`]: a log, a counter, a test.
+/// Receives every [`Event`], for example to log or count it.
 ///
-/// Called while a request is being decided, so it must not wait. Every closure of the right shape is one.
+/// Called while a request is being processed, so it must not block. Closures of this signature implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an observer",
     label = "expected an `Observer`, or a closure with its type written out",
     note = "a closure looks like `|event: &Event<'_>| {{ … }}`"
 )]
 pub trait Observer: Send + Sync + 'static {
-    /// Takes note of `event`.
+    /// Receives an event.
     fn observe(&self, event: &Event<'_>);
 }
 

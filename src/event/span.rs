@@ -10,13 +10,13 @@ use crate::request::query::Query;
 /// tower-http.
 ///
 /// The span of `TraceLayer` itself holds the whole URL, so a token in `?token=` ends up in every log line. In this one the
-/// value of each parameter `token` is `[token]` ([`Query::redacted`]), and the path is a [`RedactedPath`]. Header fields, such as
-/// cookies, are not recorded.
+/// value of each parameter `token` is `[token]` ([`Query::redacted`]), and the path is a [`RedactedPath`]. Headers, such as cookies, are not
+/// recorded.
 ///
 /// # Security
 ///
-/// `TraceLayer` goes outside of the [`AuthLayer`](crate::AuthLayer), so it sees tokens and cookies as they came. Leave
-/// `DefaultOnResponse::include_headers` off: the answer to a login holds its cookie.
+/// `TraceLayer` goes outside of the [`AuthLayer`](crate::AuthLayer), so it sees tokens and cookies unchanged. Leave
+/// `DefaultOnResponse::include_headers` off: the response to a login contains its cookie.
 ///
 /// # Example
 ///

@@ -7,7 +7,8 @@ use crate::{
 
 /// An observer that writes each event as a record of the `tracing` crate, target `portcullis`.
 ///
-/// Admitted requests are `DEBUG`, refusals, logins, logouts and tokens `INFO`, what should be set right is `WARN`, what does not answer is `ERROR`.
+/// Accepted requests are `DEBUG`; denials, logins, logouts and tokens are `INFO`; settings to correct are `WARN`; backends that
+/// do not respond are `ERROR`.
 ///
 /// # Example
 ///
@@ -79,6 +80,9 @@ impl Observer for TracingObserver {
             }
             Event::ClientAddressUnknown => {
                 tracing::warn!(target: TARGET, "passwords are throttled by account alone: clients have no address");
+            }
+            Event::SharedRateLimitsUnavailable { error } => {
+                tracing::error!(target: TARGET, %error, "wrong passwords are counted in memory: the shared store does not answer");
             }
             Event::PeerAddressMissing => {
                 tracing::warn!(

@@ -24,7 +24,7 @@ use crate::{
 /// For routes with [`AuthLayer::csrf_in_form`](crate::AuthLayer::csrf_in_form), whose pages put the value of
 /// [`AuthLayer::csrf_token`](crate::AuthLayer::csrf_token) into a hidden field `_xsrf`; the example is there. The value may also come in the query
 /// or in the header `X-XSRFToken`. A request with a token in its header needs none. On other routes the middleware has
-/// checked the request, and this reads the form alone.
+/// checked the request, and this only reads the form.
 ///
 /// The body is `application/x-www-form-urlencoded`, of at most as many bytes as axum's `DefaultBodyLimit` says (2 MB unless
 /// set), with at most 1,024 fields, and arrives within [`form_timeout`](crate::AuthLayerBuilder::form_timeout). A multipart form cannot be read:
@@ -38,25 +38,25 @@ pub struct CsrfForm {
 }
 
 impl CsrfForm {
-    /// The most fields that are read.
+    /// Maximum number of fields.
     pub const MAX_FIELDS: usize = 1_024;
 
-    /// The session of the user who sent the form.
+    /// Returns the session of the user who sent the form.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// The value of the field `name`; `None` if there is none, or several.
+    /// Returns the value of the field `name`; `None` if there is none, or several.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.field(name)?.expose_str()
     }
 
-    /// All fields in their order, `_xsrf` too.
+    /// Returns all fields in their order, including `_xsrf`.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.pairs()
     }
 
-    /// The body as it came.
+    /// Returns the body.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }

@@ -18,7 +18,7 @@ use crate::{
 
 /// Why a handler that takes a [`Session`] was not called.
 ///
-/// As a response: what the layer answers to a request without a session, or 500 with the remedy.
+/// As a response: that of the layer to an unauthenticated request, or 500 with an explanation.
 #[derive(Debug)]
 pub struct SessionRejection(Kind);
 
@@ -30,13 +30,13 @@ enum Kind {
 }
 
 impl SessionRejection {
-    /// Whether no layer handled the request: a mistake in how the routes were put together.
+    /// Returns `true` if no layer handled the request, which is a mistake in the routes.
     pub fn is_missing_layer(&self) -> bool {
         matches!(self.0, Kind::MissingLayer)
     }
 }
 
-/// Fixed, so that it cannot tell anything of the request or of the server.
+/// A constant, so that it reveals nothing about the request or the server.
 const REMEDY: &str = "this handler takes a Session, and no AuthLayer has handed one over: add .layer(auth) after \
                       the route (a layer wraps what is there when it is added), without `without_session_extension`()";
 
@@ -74,7 +74,7 @@ impl IntoResponse for SessionRejection {
     }
 }
 
-/// The session of a request, or why it has none to hand over.
+/// Returns the session of a request, or why it has none.
 pub(super) fn session(parts: &Parts) -> Result<Session, SessionRejection> {
     let extensions = &parts.extensions;
     if let Some(session) = Session::from_extensions(extensions) {

@@ -21,7 +21,6 @@ impl<'a> Page<'a> {
     }
 
     /// A page with room for lists.
-    #[cfg(feature = "hub-server")]
     pub(crate) fn wide(style: &'a PageStyle, title: &str) -> Self {
         Self::of_class(style, title, " class=\"wide\"")
     }
@@ -58,7 +57,6 @@ impl<'a> Page<'a> {
 
     /// One thing of a list: its name, what is known of it, and a button with what it posts to `action`, if there is
     /// something to be done.
-    #[cfg(feature = "hub-server")]
     pub(crate) fn item(
         mut self,
         name: &str,
@@ -77,7 +75,6 @@ impl<'a> Page<'a> {
     }
 
     /// A form whose button is not the one that most people want.
-    #[cfg(feature = "hub-server")]
     pub(crate) fn secondary_form(
         mut self,
         action: &str,

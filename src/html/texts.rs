@@ -36,6 +36,13 @@ pub(super) const TEXTS: &[&str] = &[
     "Cookies removed",
     "The cookies of this server were removed from this browser.",
     "If the server still refuses them as too large, delete all cookies of this site in the settings of your browser.",
+    // The sessions of a user.
+    "Your sessions",
+    "Log out all other sessions",
+    "The server could not read your sessions. Please try again.",
+    "The server could not end the session. Please try again.",
+    "The server could not save your login. Please try again.",
+    "The server could not end your session. Please try again.",
     // Launch links.
     "Open the server",
     "Open",

@@ -18,7 +18,7 @@ use crate::{
     digest::sha256,
     maybe_future::MaybeFuture,
     request::{head::RequestHead, header_names, query::TokenBuffer},
-    session::{AuthMethod, Exchange, LoginMark, Session, grant::Grant},
+    session::{AuthMethod, Exchange, LoginId, LoginMark, Session, grant::Grant},
     token::{PresentedToken, Token},
 };
 
@@ -232,7 +232,7 @@ pub(super) fn session_by_cookie(grant: Grant, token: &[u8; 32]) -> Session {
         .finalize()
         .into();
     Session::new(grant, AuthMethod::Cookie).with_login_mark(LoginMark {
-        id: hash.first_chunk().copied(),
+        id: hash.first_chunk().copied().map_or(LoginId::None, LoginId::Cookie),
         ..LoginMark::default()
     })
 }

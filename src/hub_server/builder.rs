@@ -21,12 +21,12 @@ use crate::{
     html::PageStyle,
     maybe_future::MaybeFuture,
     middleware::{PasswordAttempts, cookies::CsrfCookie},
-    rate_limit::RateLimits,
+    rate_limit::{RateLimits, SharedRateLimits},
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{
         AllowedHosts, AllowedOrigins, CsrfMode, CsrfTokens, Origin, RequestPolicy, TrustedProxies,
     },
-    store::HubStore,
+    store::{AttemptStore, HubStore},
     verify::{PasswordVerifier, StoredTokens, UserLookup},
 };
 
@@ -50,6 +50,7 @@ pub struct HubBuilder {
     observer: Option<Arc<dyn Observer>>,
     page_style: PageStyle,
     rate_limits: RateLimits,
+    shared_rate_limits: Option<Arc<dyn AttemptStore>>,
     stopper: Option<Box<ServerStopper>>,
 }
 
@@ -84,6 +85,7 @@ impl HubBuilder {
             observer: None,
             page_style: PageStyle::default(),
             rate_limits: RateLimits::new(),
+            shared_rate_limits: None,
             stopper: None,
         }
     }
@@ -286,6 +288,23 @@ impl HubBuilder {
         }
     }
 
+    /// Counts the wrong passwords of each account in `store`, over all hubs that share it. Default: each process counts
+    /// alone, in memory.
+    ///
+    /// As [`AuthLayerBuilder::shared_rate_limits`](crate::AuthLayerBuilder::shared_rate_limits) says; a clone of the store
+    /// of the hub will do.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails without a [`keyring`](Self::keyring).
+    #[must_use]
+    pub fn shared_rate_limits(self, store: impl AttemptStore) -> Self {
+        Self {
+            shared_rate_limits: Some(Arc::new(store)),
+            ..self
+        }
+    }
+
     /// Default: nobody. Who is told of logins, logouts and refusals.
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
@@ -360,9 +379,19 @@ impl HubBuilder {
                 format!("expected visible ASCII, found {:?}", self.version),
             )
         })?;
+        let hub_url: BaseUrl = self.base_url.join("hub").parse()?;
+        let shared = self.shared_rate_limits.map(|store| {
+            SharedRateLimits::new(
+                store,
+                self.keyring.as_ref(),
+                hub_url.as_str().to_owned(),
+                self.rate_limits,
+                Arc::clone(&self.clock),
+                self.observer.clone(),
+            )
+        });
         let keyring = self.keyring.unwrap_or_else(Keyring::generate);
         let base = self.base_url.as_str();
-        let hub_url: BaseUrl = self.base_url.join("hub").parse()?;
         let lifetime = Lifetime::absolute(self.lifetime);
         let mut login_scope = CookieScope::hub_login(base)?;
         if self.host_prefix {
@@ -389,6 +418,7 @@ impl HubBuilder {
                 Arc::clone(&clock),
                 self.observer.clone(),
                 self.rate_limits,
+                shared.transpose()?,
             ),
             guards: self.guards.with_allowed_hosts(self.hosts),
             login_jar,

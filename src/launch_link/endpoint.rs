@@ -21,9 +21,8 @@ impl Endpoint for std::sync::Arc<LaunchLinkStore> {
     fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         match LinkAction::from_head(visit.head) {
             LinkAction::Redeem => self.open(visit),
-            LinkAction::Confirm => confirm(&visit.gate().error_responder.page_style),
+            LinkAction::Confirm => confirm(&visit.gate().error_responder.page_style).into(),
         }
-        .into()
     }
 
     fn post(&self, visit: &EndpointRequest<'_>, _: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
@@ -32,7 +31,7 @@ impl Endpoint for std::sync::Arc<LaunchLinkStore> {
 }
 
 impl LaunchLinkStore {
-    fn open(&self, visit: &EndpointRequest<'_>) -> FullResponse {
+    fn open(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         let gate = visit.gate();
         let mut buffer = TokenBuffer::default();
         let token = Query::from_uri(visit.head.uri())
@@ -46,7 +45,7 @@ impl LaunchLinkStore {
                 .zip(session)
                 .and_then(|(token, session)| self.next_of_used(token, session.identity(), &*gate.clock));
             if let Some(next) = next {
-                return redirect(StatusCode::SEE_OTHER, HeaderValue::from(&next));
+                return redirect(StatusCode::SEE_OTHER, HeaderValue::from(&next)).into();
             }
             gate.log_denied(Reason::UnknownToken, visit.head, &visit.target);
             let page = Page::new(&gate.error_responder.page_style, "This link was used already")
@@ -54,7 +53,7 @@ impl LaunchLinkStore {
                 .muted("Open the newest link that the server printed, or log in.");
             let mut response = page_response(page.link(&self.base_url.join("login"), "Log in"));
             *response.status_mut() = StatusCode::FORBIDDEN;
-            return response;
+            return response.into();
         };
         let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
         if let Some(token) = token {

@@ -1,25 +1,23 @@
-//! Launch links: one-time tokens that open a browser, logged in.
+//! Launch links: one-time links that open a browser, logged in.
 //!
-//! A program that starts a server wants its user's browser to be logged in. A link with the server's token would
-//! do, and would then stay in the history, in the process list and in whoever's chat it is pasted to. A launch
-//! link holds another kind of token:
+//! A program that starts a server wants the browser of its user to be logged in. A link with the token of the server
+//! would end up in the history, the process list and chats. A launch link has a separate one-time token:
 //!
 //! ```text
 //! <origin><base>launch?token=pcl1_<43 random characters>
 //! ```
 //!
-//! 1. It opens once: of any number who redeem it, one gets in. The server keeps its hash alone. For a day, a request
-//!    with the session of the user whom the link has logged in is redirected to where the link led; every other request
-//!    with a used link is refused.
-//! 2. It lives for a minute, at most for ten, whatever the date is set to meanwhile.
-//! 3. It leads to the one place, and makes the one identity, that it was issued for. It is no token of the API, and
-//!    none of those is a launch link.
-//! 4. It is handed over in a page file that its owner alone can read ([`LaunchLink::write_page`]), so the command
-//!    line of the browser names a file and no secret.
-//! 5. It is burned by a person who opens it, not by what looks at links in advance ([`LinkAction`]).
+//! 1. It is valid once: of concurrent requests, one is logged in. The server keeps only its hash. For a day, a
+//!    request with the session of the user whom the link has logged in is redirected to the target of the link; every
+//!    other request with a used link is rejected.
+//! 2. It is valid for a minute, at most for ten, regardless of clock changes.
+//! 3. It is valid for one target and one identity. It is not an API token, and an API token is not a launch link.
+//! 4. It is passed to the browser in a page file that only its owner can read ([`LaunchLink::write_page`]), so the
+//!    command line of the browser names a file and no secret.
+//! 5. It is used up by a user who opens it, not by programs that prefetch links ([`LinkAction`]).
 //!
-//! The parameter is named `token` because logs, redirects and [`Query`](crate::request::Query) already know that name for a
-//! secret.
+//! The parameter is named `token` because logs, redirects and [`Query`](crate::request::Query) already treat that
+//! name as a secret.
 
 mod endpoint;
 mod link;
@@ -45,18 +43,18 @@ pub use self::{
     prefetch::LinkAction,
 };
 
-/// What a launch token begins with: another prefix than an API token's, so neither is taken for the other.
+/// Prefix of launch tokens. It differs from that of API tokens, so neither is mistaken for the other.
 const PREFIX: &str = "pcl1_";
-/// 43 characters of 62 kinds are 256 bits.
+/// 43 characters in base 62 hold 256 bits.
 const RANDOM: usize = 43;
-/// Links that are out at the same time.
+/// Maximum number of pending links.
 const CAPACITY: usize = 512;
 /// How long a used link still redirects the user whom it has logged in.
 const USED_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The launch links of one server that are out and not yet redeemed.
+/// The pending launch links of one server.
 ///
-/// At most 512; for one more, the one that would have ended first is forgotten.
+/// At most 512; for one more, the one that expires first is removed.
 ///
 /// # Example
 ///
@@ -106,7 +104,7 @@ impl LaunchLinkStore {
     /// The longest life of a link.
     pub const MAX_TTL: Duration = Duration::from_secs(600);
 
-    /// No links yet, for the server below `base_url`.
+    /// Creates an empty store, for the server below `base_url`.
     pub fn new(base_url: BaseUrl) -> Self {
         Self {
             base_url,
@@ -116,11 +114,11 @@ impl LaunchLinkStore {
         }
     }
 
-    /// Default: 60 seconds. How long a link lives, if nobody redeems it; in whole seconds.
+    /// Sets how long a link is valid, in whole seconds. Defaults to 60 seconds.
     ///
     /// # Errors
     ///
-    /// As `launch_life`, unless it is 1 second to 10 minutes.
+    /// Returns a [`ConfigError`](crate::ConfigError) for `launch_life` unless it is 1 second to 10 minutes.
     pub fn with_ttl(mut self, life: Duration) -> Result<Self, ConfigError> {
         if !(Duration::from_secs(1)..=Self::MAX_TTL).contains(&life) {
             return Err(ConfigError::new(
@@ -132,7 +130,7 @@ impl LaunchLinkStore {
         Ok(self)
     }
 
-    /// A new link for `launch`, to the server that browsers reach at `origin`.
+    /// Issues a link for `launch`, to the server that browsers reach at `origin`.
     ///
     /// # Panics
     ///
@@ -153,10 +151,10 @@ impl LaunchLinkStore {
         LaunchLink::new(url, self.life)
     }
 
-    /// What the link with `token` was issued for; it is burned by this, in the same step. `None` if there is no
-    /// such link, or it is burned already, or its life is over: which, nobody needs to know.
+    /// Returns what the link with `token` was issued for, and uses it up in the same step. Returns `None` if there is
+    /// no such link, or it was used already, or it has expired, without a distinction.
     ///
-    /// Ask [`LinkAction::from_head`] first.
+    /// Call [`LinkAction::from_head`] first.
     pub fn redeem(&self, token: PresentedToken<'_>, clock: &dyn Clock) -> Option<LaunchTarget> {
         let hash: TokenHash = token.hash();
         let issued = self.links.remove(hash.as_bytes(), clock.monotonic_now())?;

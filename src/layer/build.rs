@@ -1,20 +1,23 @@
-//! From settings to a gate.
+//! Builds a layer from its settings.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{AuthLayer, AuthLayerBuilder, hub_settings::HubSettings};
 use crate::{
     authenticate::{
         Authenticator, AuthenticatorChain, LoginCookieAuthenticator, QueryLogin, TokenAuthenticator,
-        TokenSource, danger::AllowAnonymous,
+        TokenSource,
+        current_grants::CurrentGrants,
+        danger::AllowAnonymous,
+        session_cookie::{SessionCookie, SessionKeys, SessionSettings},
     },
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     cookies::{CookieJar, CookieName, CookieScope, Keyring},
     error::ConfigError,
     launch_link::LaunchLinkStore,
-    login::{LoginPage, SharedPasswordControl, logout::LogoutEndpoint},
+    login::{LoginPage, SharedPasswordControl, logout::LogoutEndpoint, sessions_page::SessionsPage},
     middleware::{
-        FormSubmission, PasswordAttempts,
+        FormSubmission, PasswordAttempts, Sessions,
         cookies::{CsrfCookie, LoginCookie},
         endpoint::{Endpoint, Endpoints},
         error_response::{ErrorResponder, JsonAnswers},
@@ -22,11 +25,13 @@ use crate::{
         route::RouteAuth,
         state::AuthState,
     },
+    rate_limit::SharedRateLimits,
     request::base_url::BaseUrl,
     request_policy::RequestPolicy,
     session::{LayerId, grant::Grant, identity::Identity},
     store::RevokedSessions,
-    verify::SharedToken,
+    swappable::Swappable,
+    verify::{SharedToken, TokenVerifier},
 };
 #[cfg(feature = "password")]
 use crate::{
@@ -34,18 +39,23 @@ use crate::{
     verify::SharedPassword,
 };
 
+/// The age at which the permissions of a user are queried again.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+
 impl AuthLayerBuilder {
-    /// The gate.
+    /// Builds the layer.
     ///
     /// # Errors
     ///
-    /// If nothing could ever let anybody in, or everybody is let in beside something that asks; if the login
-    /// path is none; if the base is too long for a cookie's path.
+    /// Returns a [`ConfigError`] that names the setting if no request could ever be accepted, if every request is
+    /// accepted although another authenticator is set, if the login path is not a path, or if the base URL is too
+    /// long for the path of a cookie.
     pub fn build(self) -> Result<AuthLayer, ConfigError> {
         let (this, at_the_hub) = self.with_hub_defaults()?;
         this.check_authenticators()?;
         this.check_paths()?;
         this.check_password_change()?;
+        this.check_sessions()?;
         this.assemble(at_the_hub)
     }
 
@@ -62,7 +72,7 @@ impl AuthLayerBuilder {
         };
         let typed_verifiers = verifiers(self.tokens_log_in);
         let login_verifiers = verifiers(self.tokens_log_in || reads_query);
-        // A shared token is worth as much as the cookie it is changed for; another may have scopes and an end.
+        // A shared token has no scopes and no expiry, like the cookie that replaces it; other tokens may have both.
         let logs_in = self.custom_login_page
             || !typed_verifiers.is_empty()
             || self.passwords.is_some()
@@ -70,19 +80,16 @@ impl AuthLayerBuilder {
         let looks_for_cookies = logs_in || !self.authenticators.is_empty() || self.accepts_anyone;
         let header_only = !reads_query && !looks_for_cookies;
 
+        let has_keyring = self.keyring.is_some();
         let keyring = self.bound_keyring();
         let shared = self.shared_login(&keyring);
         let ended = Arc::new(RevokedSessions::new());
         let cookie_scope = self.login_cookie_scope(&base_url)?;
         let xsrf_scope = CookieScope::xsrf(base_url.as_str())?.with_attributes_of(&cookie_scope)?;
+        let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
         let login_cookie = if logs_in {
-            let jar = CookieJar::signed(&keyring, cookie_scope);
-            let jar = jar.with_lifetime(self.lifetime.unwrap_or_default());
-            Some(LoginCookieAuthenticator::for_layer(
-                jar,
-                login_verifiers,
-                Arc::clone(&ended),
-            ))
+            let scope = (&base_url, cookie_scope);
+            Some(self.login_cookie(&keyring, scope, login_verifiers, &ended, &clock)?)
         } else {
             None
         };
@@ -104,6 +111,15 @@ impl AuthLayerBuilder {
             };
             self.add_login(page, &launch_links, &base_url, &mut endpoints);
         }
+        let stored = login_cookie.as_ref().and_then(|cookie| cookie.stored.clone());
+        if let Some(stored) = stored.filter(|_| self.sessions_page) {
+            let page = SessionsPage {
+                path: base_url.join(SessionsPage::PATH).into(),
+                login_path: login_path.clone(),
+                sessions: Sessions::new(stored, Arc::clone(&clock)),
+            };
+            endpoints.push((page.path.clone(), Box::new(page)));
+        }
         let elsewhere = at_the_hub.map(|at_the_hub| {
             let path = Box::from(base_url.join("logout"));
             let login_path = Box::from(base_url.as_str());
@@ -120,16 +136,26 @@ impl AuthLayerBuilder {
         let own_login_page = self.custom_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, by_username) = self.passwords.take().unzip();
-        let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
+        let shared_rate_limits = self.shared_rate_limits.take().map(|store| {
+            let cookie_name = self.cookie_name.as_deref().unwrap_or_default();
+            SharedRateLimits::new(
+                store,
+                Some(&keyring).filter(|_| has_keyring),
+                format!("{}\0{cookie_name}", base_url.as_str()),
+                self.rate_limits,
+                Arc::clone(&clock),
+                self.observer.clone(),
+            )
+        });
         let gate = AuthState {
             id: LayerId::new(),
             xsrf_cookie: CsrfCookie::new(keyring, xsrf_scope, guards.requires_csrf()),
             guards,
             reads_authorization: self.reads_authorization(&sources),
-            chain: self.chain(&sources, login_cookie.clone()),
+            chain: self.chain(&sources, login_cookie.as_ref()),
             original_uri,
             authorizers: self.authorizers,
-            login_cookie: login_cookie.map(LoginCookie),
+            login_cookie,
             external_login: elsewhere,
             revoked: ended,
             passwords: PasswordAttempts::new(
@@ -138,6 +164,7 @@ impl AuthLayerBuilder {
                 Arc::clone(&clock),
                 self.observer.clone(),
                 self.rate_limits,
+                shared_rate_limits.transpose()?,
             ),
             error_responder: Arc::new(ErrorResponder {
                 responses: self.responses,
@@ -165,7 +192,7 @@ impl AuthLayerBuilder {
         })
     }
 
-    /// How the URI is found that the browser asked for; the prefix that a proxy removes is the base unless another is set.
+    /// Returns how to find the URI that the browser requested. A prefix that a proxy removes is the base URL unless one is set.
     fn take_original_uri(&mut self) -> Result<OriginalUri, ConfigError> {
         let original_uri = std::mem::take(&mut self.original_uri);
         let Some(prefix) = self.stripped_prefix.take() else {
@@ -191,6 +218,9 @@ impl AuthLayerBuilder {
     /// Where the login cookie lives, and under which name.
     fn login_cookie_scope(&mut self, base_url: &BaseUrl) -> Result<CookieScope, ConfigError> {
         let mut scope = CookieScope::server(base_url.as_str())?;
+        if self.sessions.is_some() {
+            scope = scope.with_name(CookieName::custom(SessionCookie::NAME)?)?;
+        }
         if let Some(name) = &self.cookie_name {
             scope = scope.with_name(CookieName::custom(name)?)?;
         }
@@ -198,6 +228,64 @@ impl AuthLayerBuilder {
             Some(change) => change(scope),
             None => Ok(scope),
         }
+    }
+
+    /// The cookies of logins: of sessions in a store, or signed ones that hold the login themselves.
+    fn login_cookie(
+        &mut self,
+        keyring: &Keyring,
+        (base_url, scope): (&BaseUrl, CookieScope),
+        verifiers: Vec<Arc<dyn TokenVerifier>>,
+        ended: &Arc<RevokedSessions>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<LoginCookie, ConfigError> {
+        let lifetime = self.lifetime.unwrap_or_default();
+        let (users, refresh_interval) = (
+            self.user_lookup.take(),
+            self.refresh_interval.unwrap_or(REFRESH_INTERVAL),
+        );
+        let Some(store) = self.sessions.take() else {
+            let jar = CookieJar::signed(keyring, scope).with_lifetime(lifetime);
+            let users = users.map(|users| CurrentGrants::new(users, refresh_interval));
+            let signed = LoginCookieAuthenticator::for_layer(jar, verifiers, Arc::clone(ended), users, None);
+            return Ok(LoginCookie {
+                signed: Some(signed),
+                stored: None,
+            });
+        };
+        let signed = self.signed_until.map(|until| {
+            let scope = CookieScope::server(base_url.as_str())?;
+            let jar = CookieJar::signed(keyring, scope).with_lifetime(lifetime);
+            let users = users
+                .clone()
+                .map(|users| CurrentGrants::new(users, refresh_interval));
+            let (verifiers, ended) = (verifiers.clone(), Arc::clone(ended));
+            Ok::<_, ConfigError>(LoginCookieAuthenticator::for_layer(
+                jar,
+                verifiers,
+                ended,
+                users,
+                Some(until),
+            ))
+        });
+        let stored = SessionCookie::new(SessionSettings {
+            store,
+            scope,
+            keys: Swappable::new(SessionKeys {
+                keyring: keyring.clone(),
+                generation: 0,
+            }),
+            lifetime,
+            users,
+            verifiers,
+            refresh_interval,
+            endings: Arc::default(),
+            clock: Arc::clone(clock),
+        });
+        Ok(LoginCookie {
+            signed: signed.transpose()?,
+            stored: Some(stored),
+        })
     }
 
     fn check_authenticators(&self) -> Result<(), ConfigError> {
@@ -220,6 +308,32 @@ impl AuthLayerBuilder {
         ))
     }
 
+    /// Sessions and users need a login, and users must have names.
+    fn check_sessions(&self) -> Result<(), ConfigError> {
+        if self.sessions.is_none() {
+            for (setting, is_set) in [
+                ("sessions_page", self.sessions_page),
+                ("accept_signed_cookies_until", self.signed_until.is_some()),
+            ] {
+                if is_set {
+                    return Err(ConfigError::new(
+                        setting,
+                        "expected a store of sessions, set by sessions(store)",
+                    ));
+                }
+            }
+        }
+        let is_shared = !self.shared_tokens.is_empty() || matches!(self.passwords, Some((_, false)));
+        if self.user_lookup.is_some() && is_shared {
+            return Err(ConfigError::new(
+                "user_lookup",
+                "expected a password_verifier or another login of users with names; a token or a password that all share says \
+                 nothing of the user",
+            ));
+        }
+        Ok(())
+    }
+
     fn check_paths(&self) -> Result<(), ConfigError> {
         match self.login_path.as_deref().filter(|path| !is_path(path)) {
             None => Ok(()),
@@ -238,7 +352,7 @@ impl AuthLayerBuilder {
         })
     }
 
-    /// The keys of this gate, into which the password and the tokens are mixed that were configured.
+    /// Returns the keys of this layer, bound to the configured password and tokens.
     fn bound_keyring(&mut self) -> Keyring {
         let mut keyring = self.keyring.take().unwrap_or_else(Keyring::generate);
         if let Some(hash) = &self.key_binding {
@@ -293,12 +407,8 @@ impl AuthLayerBuilder {
         for_tokens && by_token || !self.authenticators.is_empty()
     }
 
-    /// Who is asked, in this order: known tokens, the cookie of a login, and what else was named.
-    fn chain(
-        &mut self,
-        sources: &[TokenSource],
-        login_cookie: Option<LoginCookieAuthenticator>,
-    ) -> AuthenticatorChain {
+    /// Returns the authenticators in their order: tokens, the login cookie, custom ones.
+    fn chain(&mut self, sources: &[TokenSource], login_cookie: Option<&LoginCookie>) -> AuthenticatorChain {
         let owner = Grant::new(Identity::anonymous());
         let query_login = |kind| {
             if login_cookie.is_some() {
@@ -319,8 +429,14 @@ impl AuthLayerBuilder {
         for known in std::mem::take(&mut self.known_tokens) {
             others.push(known.authenticator(sources.to_vec(), query_login(QueryLogin::ByHash)));
         }
-        if let Some(cookie) = login_cookie {
-            others.push(Box::new(cookie));
+        if let Some(LoginCookie { signed, stored }) = login_cookie {
+            let stored = stored
+                .clone()
+                .map(|cookie| Box::new(cookie) as Box<dyn Authenticator>);
+            let signed = signed
+                .clone()
+                .map(|cookie| Box::new(cookie) as Box<dyn Authenticator>);
+            others.extend(stored.into_iter().chain(signed));
         }
         others.append(&mut self.authenticators);
         if self.accepts_anyone {
@@ -345,7 +461,7 @@ impl AuthLayerBuilder {
         Ok(())
     }
 
-    /// The password that everybody shares, if there is one or can be: one that is set later takes its place here.
+    /// Returns the shared password, if there is one or users can set one.
     fn shared_login(&mut self, keyring: &Keyring) -> Option<Arc<dyn SharedPasswordControl>> {
         let (password, change) = (self.shared_password.take(), self.password_change.take());
         if password.is_none() && change.is_none() {

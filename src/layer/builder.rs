@@ -1,4 +1,4 @@
-//! Settings of a gate.
+//! Settings of a layer.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use super::token_verifiers::ConfiguredVerifier;
 use crate::{
     authenticate::{Authenticator, TokenSource},
     authorizer::Authorizer,
-    clock::Clock,
+    clock::{Clock, UnixTime},
     cookies::{CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
@@ -17,8 +17,9 @@ use crate::{
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
     session::grant::Grant,
+    store::{AttemptStore, SessionStore},
     token::Token,
-    verify::{PasswordVerifier, TokenSet, TokenVerifier},
+    verify::{PasswordVerifier, TokenSet, TokenVerifier, UserLookup},
 };
 #[cfg(feature = "password")]
 use crate::{
@@ -29,8 +30,8 @@ use crate::{
 
 /// Settings of an [`AuthLayer`](super::AuthLayer).
 ///
-/// Setters take values that are already proven, so they cannot fail, and their order never matters;
-/// [`build`](Self::build) is the one fallible step.
+/// Setters take values that are already validated, so they cannot fail, and their order does not matter.
+/// [`build`](Self::build) is the only step that can fail.
 ///
 /// # Example
 ///
@@ -55,6 +56,11 @@ pub struct AuthLayerBuilder {
     pub(super) authorizers: Vec<Box<dyn Authorizer>>,
     pub(super) keyring: Option<Keyring>,
     pub(super) lifetime: Option<Lifetime>,
+    pub(super) sessions: Option<Arc<dyn SessionStore>>,
+    pub(super) sessions_page: bool,
+    pub(super) signed_until: Option<UnixTime>,
+    pub(super) user_lookup: Option<Arc<dyn UserLookup>>,
+    pub(super) refresh_interval: Option<Duration>,
     pub(super) base_url: Option<BaseUrl>,
     pub(super) original_uri: OriginalUri,
     pub(super) stripped_prefix: Option<Box<str>>,
@@ -66,18 +72,19 @@ pub struct AuthLayerBuilder {
     pub(super) responses: ResponseStyle,
     pub(super) page_style: PageStyle,
     pub(super) rate_limits: RateLimits,
+    pub(super) shared_rate_limits: Option<Arc<dyn AttemptStore>>,
     pub(super) challenge: Option<Challenge>,
     pub(super) login_path: Option<Box<str>>,
     pub(super) custom_login_page: bool,
     pub(super) remember_me: bool,
-    /// Who knows them, and whether people have names.
+    /// The verifier, and whether users have names.
     pub(super) passwords: Option<(Arc<dyn PasswordVerifier>, bool)>,
     #[cfg(feature = "password")]
     pub(super) shared_password: Option<SharedPassword>,
-    /// What a new password must be like, and who keeps it.
+    /// The policy for new passwords, and where their hashes are kept.
     #[cfg(feature = "password")]
     pub(super) password_change: Option<(PasswordPolicy, Box<dyn PasswordHashWriter>)>,
-    /// The text of the hash that is mixed into the cookies' key.
+    /// The text of the password hash that is mixed into the key of the cookies.
     pub(super) key_binding: Option<Box<str>>,
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) clock: Option<Arc<dyn Clock>>,
@@ -91,21 +98,21 @@ pub struct AuthLayerBuilder {
 pub(super) type CookieAttributes = dyn FnOnce(CookieScope) -> Result<CookieScope, ConfigError> + Send + Sync;
 
 impl AuthLayerBuilder {
-    /// Default: none. Whoever presents `token` is let in; several may be given.
+    /// Adds a shared token. Requests with `token` are accepted, as an anonymous user.
     ///
-    /// It may stand in the `Authorization` field and in the query, unless
-    /// [`token_sources`](Self::token_sources) says otherwise; a browser that opens a page with it is given a
-    /// login cookie.
+    /// Defaults to none. May be called several times. The token is taken from the `Authorization` header and from the
+    /// query, unless [`token_sources`](Self::token_sources) says otherwise. A browser that opens a page with it gets
+    /// a login cookie.
     pub fn token(mut self, token: Token) -> Self {
         self.shared_tokens.push(token);
         self
     }
 
-    /// Default: none. Admits requests with `token` as `grant` says: its identity, its scopes, until it expires.
+    /// Adds a token with a grant: its identity, its scopes and its expiry.
     ///
-    /// Otherwise as [`token`](Self::token): from the `Authorization` field, from the query, and in the login form. A
-    /// login by it has the same grant. For many tokens, or tokens that change while the server runs, use
-    /// [`bearer_tokens`](Self::bearer_tokens) with a [`TokenSet`].
+    /// Defaults to none. Otherwise like [`token`](Self::token): from the `Authorization` header, from the query, and
+    /// in the login form. A login by the token has the same grant. For many tokens, or tokens that change while the
+    /// server runs, use [`bearer_tokens`](Self::bearer_tokens) with a [`TokenSet`].
     ///
     /// ```
     /// use portcullis::{AuthLayer, Grant, Identity, Token};
@@ -122,44 +129,48 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Whether a token logs browsers in by the query and the form.
+    /// Returns `true` if a token logs browsers in by the query and the form.
     pub(super) fn has_browser_tokens(&self) -> bool {
         !self.shared_tokens.is_empty() || self.known_tokens.iter().any(|known| known.for_browsers)
     }
 
-    /// Default: none. Whoever presents a token that `verifier` knows is let in; several may be given.
+    /// Accepts the tokens that `verifier` knows.
     ///
-    /// It may stand in the `Authorization` field, unless [`token_sources`](Self::token_sources) says otherwise.
+    /// Defaults to none. May be called several times. Tokens are taken from the `Authorization` header, unless
+    /// [`token_sources`](Self::token_sources) says otherwise.
     pub fn bearer_tokens(mut self, verifier: impl TokenVerifier) -> Self {
         self.known_tokens.push(ConfiguredVerifier::new(verifier));
         self
     }
 
-    /// Default: off. The tokens of [`bearer_tokens`](Self::bearer_tokens) also log their owners in by the form at
-    /// [`login_path`](Self::login_path), for people who were given one.
+    /// Lets users log in by typing a token of [`bearer_tokens`](Self::bearer_tokens) into the form at
+    /// [`login_path`](Self::login_path).
     ///
-    /// Such a login is worth what the token is worth, its scopes included, and no longer than the token: the verifier is
-    /// asked at each request, by [`TokenVerifier::verify_hash`].
+    /// Off by default. The login has the grant of the token, with its scopes, and ends with it: the verifier is
+    /// called at each request, by [`TokenVerifier::verify_hash`].
     ///
     /// # Security
     ///
-    /// The cookie holds the hash of the token, so tokens should be generated ones, which nobody guesses from it.
+    /// The cookie contains the hash of the token. Use generated tokens, so that the token cannot be guessed from its
+    /// hash.
     pub fn allow_token_login(mut self) -> Self {
         self.tokens_log_in = true;
         self
     }
 
-    /// Default: `Authorization` and the query with [`token`](Self::token), `Authorization` alone with
-    /// [`bearer_tokens`](Self::bearer_tokens). Where tokens may stand.
+    /// Sets the parts of a request that tokens are taken from.
+    ///
+    /// Defaults to `Authorization` and the query with [`token`](Self::token), and to `Authorization` only with
+    /// [`bearer_tokens`](Self::bearer_tokens).
     pub fn token_sources(mut self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
         self.token_sources = Some(sources.into_iter().collect());
         self
     }
 
-    /// Default: none. The one password that everybody shares logs a browser in by the form.
+    /// Sets the one password that all users share. The login form accepts it.
     ///
-    /// Its hash is mixed into the key of the cookies: changing it ends every login, and with a Jupyter Server's
-    /// secret file and hash its cookies are exchangeable with ours.
+    /// Defaults to none. The hash is mixed into the key of the cookies: changing the password ends every login. With
+    /// the secret file and the hash of a Jupyter Server, both servers accept each other's cookies.
     #[cfg(feature = "password")]
     pub fn password(mut self, hash: PasswordHash) -> Self {
         self.key_binding = Some(hash.expose().into());
@@ -169,78 +180,176 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: not allowed. Whoever has the shared password, or a shared token, sets another password by the form at
-    /// [`login_path`](Self::login_path): one that `policy` takes, and that `keeper` has kept for the next start.
+    /// Lets users change the shared password by the form at [`login_path`](Self::login_path).
     ///
-    /// It holds from then on. The hash is mixed into the key of the cookies, so every login ends, here and after the
-    /// next start; the browser that sent the form is logged in anew. Without a [`password`](Self::password), a shared
-    /// token sets the first one.
+    /// Not allowed by default. The form requires the current password, or a shared token, and a new password that
+    /// `policy` accepts. `keeper` stores the new hash for the next start.
+    ///
+    /// The new password is valid at once. The hash is mixed into the key of the cookies, so every login ends, now and
+    /// after the next start; the browser that sent the form is logged in again. Without a
+    /// [`password`](Self::password), a shared token sets the first one.
     #[cfg(feature = "password")]
     pub fn allow_password_change(mut self, policy: PasswordPolicy, keeper: impl PasswordHashWriter) -> Self {
         self.password_change = Some((policy, Box::new(keeper)));
         self
     }
 
-    /// Default: none. People with a name and a password log in by the form.
+    /// Lets users log in by the form with a name and a password that `verifier` checks.
+    ///
+    /// Defaults to none.
     pub fn password_verifier(mut self, verifier: impl PasswordVerifier) -> Self {
         self.passwords = Some((Arc::new(verifier), true));
         self.clear_shared_password();
         self
     }
 
-    /// Default: none. Makes the gate that of a JupyterHub's server or service: see
-    /// [`AuthLayer::hub`](super::AuthLayer::hub).
+    /// Makes the layer that of a server or service of a JupyterHub: see [`AuthLayer::hub`](super::AuthLayer::hub).
     ///
-    /// Base URL, public origin and keys are the hub's, unless they are set here.
+    /// Defaults to none. Base URL, public origin and keys are those of the hub, unless they are set here.
     #[cfg(feature = "hub-client")]
     pub fn hub(mut self, hub: crate::hub_client::HubAuth) -> Self {
         self.hub = Some(hub);
         self
     }
 
-    /// Default: none. One more authenticator, asked after the tokens and the login cookie, in the order given.
+    /// Adds an authenticator. Authenticators run after the tokens and the login cookie, in the order in which they
+    /// are added.
+    ///
+    /// Defaults to none.
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticators.push(Box::new(authenticator));
         self
     }
 
-    /// Default: off. Lets everybody in; see [`AuthLayer::danger_allow_anonymous`](super::AuthLayer::danger_allow_anonymous).
+    /// Accepts every request: see [`AuthLayer::danger_allow_anonymous`](super::AuthLayer::danger_allow_anonymous).
+    ///
+    /// Off by default.
     pub fn danger_allow_anonymous(mut self) -> Self {
         self.accepts_anyone = true;
         self
     }
 
-    /// Default: none. One more rule for what a session may do, asked after the scopes of the route.
+    /// Adds a rule for what a session may do. Authorizers run after the scopes of the route are checked.
+    ///
+    /// Defaults to none.
     pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
         self.authorizers.push(Box::new(authorizer));
         self
     }
 
-    /// Default: a random key of this process, so that a restart ends every login. The keys of the cookies.
+    /// Sets the keys of the cookies.
     ///
-    /// A configured token is mixed in: changing it ends every login.
+    /// Defaults to a random key of this process, so that a restart ends every login. A configured token is mixed in:
+    /// changing it ends every login.
     pub fn keyring(mut self, keyring: Keyring) -> Self {
         self.keyring = Some(keyring);
         self
     }
 
-    /// Default: 30 days. How long a login cookie is good.
+    /// Sets how long a login cookie is valid.
+    ///
+    /// Defaults to 30 days.
     pub fn session_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// Default: `/`. Where on the host the guarded service lives; cookies are scoped to it.
+    /// Keeps sessions in `store`: in memory, SQLite, PostgreSQL, or a store of your own.
+    ///
+    /// Defaults to none: the signed login cookie itself contains the login. With a store, the login cookie, `session`
+    /// unless [`cookie_name`](Self::cookie_name) says otherwise, contains only 256 random bits, and the store an HMAC
+    /// of them. A login starts a new session and ends the previous one of the browser. A logout ends it permanently,
+    /// also after a restart and in every process that shares the store. A session ends when the token that it came
+    /// from does. The last use is written once a minute.
+    ///
+    /// Set a [`keyring`](Self::keyring) that is stored: with a generated one, all sessions end with the process. For
+    /// users who can be removed or lose permissions, set a [`user_lookup`](Self::user_lookup) too.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Keyring, Token, store::MemoryTokenStore};
+    ///
+    /// let auth = AuthLayer::builder()
+    ///     .token(Token::generate())
+    ///     .keyring(Keyring::generate())
+    ///     .sessions(MemoryTokenStore::new())
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn sessions(mut self, store: impl SessionStore) -> Self {
+        self.sessions = Some(Arc::new(store));
+        self
+    }
+
+    /// Also accepts, until this time, the signed login cookies that the same keyring wrote before the [session
+    /// store](Self::sessions) was set, so that the change logs no user out.
+    ///
+    /// By default, signed cookies are not accepted with a session store. Set it to the time of the change plus the
+    /// lifetime of the cookies. They are not renewed, and the next login is a session of the store. As before the
+    /// change, a logout ends such a login in this process only.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails without a [session store](Self::sessions).
+    pub fn accept_signed_cookies_until(mut self, time: UnixTime) -> Self {
+        self.signed_until = Some(time);
+        self
+    }
+
+    /// Shows users their sessions at `sessions` below the base URL: device, address, time of the login and of the
+    /// last use. Users can end each, and all others.
+    ///
+    /// By default there is no such page. For a page of your own, see
+    /// [`AuthLayer::sessions`](super::AuthLayer::sessions).
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails without a [session store](Self::sessions).
+    pub fn sessions_page(mut self) -> Self {
+        self.sessions_page = true;
+        self
+    }
+
+    /// Sets the directory that is queried for the current permissions of a user with a login.
+    ///
+    /// Defaults to none. The directory is queried when its last result is older than the
+    /// [`refresh_interval`](Self::refresh_interval). The login continues with the grant that it returns; an earlier
+    /// expiry of the login stays. A request of an unknown user is rejected, and a session in a store ends. While the
+    /// directory does not respond, requests get 503 and keep their cookie. A session ends if its [security
+    /// stamp](Grant::with_security_stamp) has changed: `StoredPasswords` sets it, so that a change of the password
+    /// ends the sessions made with the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails if users have no names, because a token or a password is shared by all.
+    pub fn user_lookup(mut self, users: impl UserLookup) -> Self {
+        self.user_lookup = Some(Arc::new(users));
+        self
+    }
+
+    /// Sets the age at which the result of the [`user_lookup`](Self::user_lookup) is queried again, and that of the
+    /// verifier of a token that a session came from.
+    ///
+    /// Defaults to 60 seconds. Zero queries at every request.
+    pub fn refresh_interval(mut self, interval: Duration) -> Self {
+        self.refresh_interval = Some(interval);
+        self
+    }
+
+    /// Sets the path on the host below which the protected service is. Cookies are limited to it.
+    ///
+    /// Defaults to `/`.
     pub fn base_url(mut self, base_url: BaseUrl) -> Self {
         self.base_url = Some(base_url);
         self
     }
 
-    /// Default: the URI of the request. The place where the URI is found that the browser asked for, when a router has
-    /// removed the prefix of a nested service from it.
+    /// Sets where to find the URI that the browser requested, if a router has removed the prefix of a nested service
+    /// from it.
     ///
-    /// Own pages, public paths, `next` and redirects then go by that URI; [`base_url`](Self::base_url) has to name the
-    /// prefix. The handler gets the request as it came.
+    /// Defaults to the URI of the request. Built-in pages, public paths, `next` and redirects then use the URI that
+    /// `find` returns. [`base_url`](Self::base_url) must name the prefix. The handler gets the request unchanged.
     ///
     /// # Example
     ///
@@ -266,31 +375,32 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: none. The prefix, such as `/app`, that a reverse proxy removes from every path before it passes a
-    /// request on.
+    /// Sets the prefix, such as `/app`, that a reverse proxy removes from every path.
     ///
-    /// Own pages, public paths, `next`, redirects and the paths of cookies then have the prefix, as browsers need it;
-    /// [`base_url`](Self::base_url) is `/app/` unless it is set. The handler gets the request as it came. A server without
-    /// tower has to pass on the URI with the prefix itself. [`build`](Self::build) refuses what is not a path.
+    /// Defaults to none. Built-in pages, public paths, `next`, redirects and the paths of cookies then have the
+    /// prefix, as browsers need it. [`base_url`](Self::base_url) is `/app/` unless it is set. The handler gets the
+    /// request unchanged. A server without tower must pass the URI with the prefix itself. [`build`](Self::build)
+    /// rejects a prefix that is not a path.
     pub fn stripped_prefix(mut self, prefix: &str) -> Self {
         self.stripped_prefix = Some(prefix.into());
         self
     }
 
-    /// Default: `username-` and the host, as a Jupyter Server calls it. The name of the login cookie, such as
-    /// `admin-login`.
+    /// Sets the name of the login cookie, such as `admin-login`.
     ///
-    /// Two layers on one host keep separate logins under two names, whatever their paths; with one name, one keyring and
-    /// one path they share the login. [`build`](Self::build) refuses what is not an RFC 9110 token.
+    /// Defaults to `username-` and the host, as in Jupyter Server. Two layers on one host keep separate logins under
+    /// two names, whatever their paths. With one name, one keyring and one path they share the login.
+    /// [`build`](Self::build) rejects a name that is not an RFC 9110 token.
     pub fn cookie_name(mut self, name: &str) -> Self {
         self.cookie_name = Some(name.into());
         self
     }
 
-    /// Default: `HttpOnly; SameSite=Lax; Path=<base>`, and `Secure` over https. Changes the attributes of the login cookie.
+    /// Changes the attributes of the login cookie.
     ///
-    /// The `_xsrf` cookie gets the same `Domain`, `SameSite`, `Secure` and `Partitioned`. [`build`](Self::build) returns
-    /// the error of `change`: what a browser would drop is refused.
+    /// Defaults to `HttpOnly; SameSite=Lax; Path=<base>`, and `Secure` over https. The `_xsrf` cookie gets the same
+    /// `Domain`, `SameSite`, `Secure` and `Partitioned`. [`build`](Self::build) returns the error of `change`: a
+    /// cookie that browsers would drop is rejected.
     ///
     /// # Example
     ///
@@ -315,62 +425,75 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: [`AllowedHosts::loopback`], or every host where nothing but header tokens lets anybody in. The hosts
-    /// answered for.
+    /// Sets the hosts that requests may be addressed to.
+    ///
+    /// Defaults to [`AllowedHosts::loopback`], or to every host if only header tokens authenticate requests.
     pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
         self.hosts = Some(hosts);
         self
     }
 
-    /// Default: off. Answers for every host, whatever lets people in.
+    /// Accepts requests to every host.
+    ///
+    /// Off by default.
     ///
     /// # Security
     ///
-    /// A page elsewhere can point a name of its own at this server, and is then of one origin with it.
+    /// Another site can point its own host name at this server (DNS rebinding). Its pages then have the same origin
+    /// as this server.
     pub fn danger_allow_any_host(mut self) -> Self {
         self.answers_for_any_host = true;
         self
     }
 
-    /// Default: none. Foreign origins whose pages may act here.
+    /// Sets the origins of other sites whose pages may send requests with a user's login.
+    ///
+    /// Defaults to none.
     pub fn allowed_origins(mut self, origins: AllowedOrigins) -> Self {
         self.guards = self.guards.with_allowed_origins(origins);
         self
     }
 
-    /// Default: none; own is where the request itself went. The one origin users see this server at, such as
-    /// `https://hub.example.org`.
+    /// Sets the one origin at which users see this server, such as `https://hub.example.org`.
+    ///
+    /// Defaults to none: the origin is then that of each request.
     pub fn public_origin(mut self, origin: Origin) -> Self {
         self.guards = self.guards.with_public_origin(origin);
         self
     }
 
-    /// Default: none. Proxies whose `X-Forwarded-*` is believed.
+    /// Sets the proxies whose `X-Forwarded-*` headers are trusted.
     ///
-    /// They are recognised by their address, so requests need a [`Peer`]: see [`peer_extractor`](Self::peer_extractor).
-    /// [`Event::PeerAddressMissing`](crate::Event::PeerAddressMissing) reports a request without one.
+    /// Defaults to none. Proxies are recognized by their address, so requests need a [`Peer`]: see
+    /// [`peer_extractor`](Self::peer_extractor). [`Event::PeerAddressMissing`](crate::Event::PeerAddressMissing)
+    /// reports a request without one.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.guards = self.guards.with_trusted_proxies(proxies);
         self
     }
 
-    /// Default: not known. Whether this server itself speaks TLS: then cookies are `Secure`, and origins are
-    /// compared with their scheme.
+    /// Sets whether this server itself speaks TLS. If it does, cookies are `Secure`, and origins are compared with
+    /// their scheme.
+    ///
+    /// Unknown by default.
     pub fn https(mut self, tls: bool) -> Self {
         self.guards = self.guards.with_https(tls);
         self
     }
 
-    /// Default: `_xsrf` is asked of unsafe cookie requests. Asks for `Sec-Fetch-Site: same-origin` or an own
-    /// Origin instead, for a gateway whose upstream has an `_xsrf` of its own. A program that sends neither shows the
-    /// `_xsrf` of the login form in `X-XSRFToken`.
+    /// Checks `Sec-Fetch-Site: same-origin` or a same-origin `Origin` instead of `_xsrf`, for reverse proxies whose
+    /// upstream has its own `_xsrf`.
+    ///
+    /// By default, unsafe requests with a cookie need `_xsrf`. A program that sends neither header sends the `_xsrf`
+    /// of the login form in `X-XSRFToken`.
     pub fn csrf_by_origin(mut self) -> Self {
         self.guards = self.guards.with_csrf_mode(CsrfMode::OriginOnly);
         self
     }
 
-    /// Default: a [`Peer`] in the request's extensions. One more place where the peer is found, such as axum's
-    /// `ConnectInfo`.
+    /// Adds a place where the address of the peer is found, such as axum's `ConnectInfo`.
+    ///
+    /// Defaults to a [`Peer`] in the request extensions.
     ///
     /// # Example
     ///
@@ -396,42 +519,105 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: [`ResponseStyle::standard`]. How refusals are told.
+    /// Sets how denials are answered.
+    ///
+    /// Defaults to [`ResponseStyle::standard`].
     pub fn response_style(mut self, responses: ResponseStyle) -> Self {
         self.responses = responses;
         self
     }
 
-    /// Default: [`RateLimits::new`]. How many wrong passwords are checked.
+    /// Sets how many wrong passwords are checked.
+    ///
+    /// Defaults to [`RateLimits::new`].
     pub fn login_rate_limits(mut self, limits: RateLimits) -> Self {
         self.rate_limits = limits;
         self
     }
 
-    /// Default: no name, texts in English. How the pages of the layer look: [`PageStyle`].
+    /// Counts the wrong passwords of each account in `store`, over all replicas that share it. Default: each process counts
+    /// alone, in memory.
+    ///
+    /// The replicas share the failures of an account, the wait that follows from them, and the number of its attempts under
+    /// way. So an account allows as many attempts at all replicas together as at one, and a login at one forgives the failures
+    /// at all. Each replica still counts client addresses, and the addresses that an account is known at, in memory.
+    ///
+    /// If the store does not answer within a second, the process reports
+    /// [`Event::SharedRateLimitsUnavailable`](crate::Event::SharedRateLimitsUnavailable) and counts in memory; it asks the store
+    /// again every 5 seconds. No login is refused because the store is down.
+    ///
+    /// An attempt that is not settled within a minute, because its process ended, counts as a wrong password. Times are whole
+    /// seconds of the date: the clocks of the replicas have to agree to a second or so.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails without a [`keyring`](Self::keyring).
+    ///
+    /// # Security
+    ///
+    /// The store holds account names as keyed hashes. The keyring gives the key, so replicas need the same keyring, base URL,
+    /// cookie name and stored password hash, as they do to accept each other's login cookies. Layers that have all of these in
+    /// common count together. A new key begins new counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use portcullis::{AuthLayer, Keyring, Secret, store::MemoryTokenStore};
+    /// # use portcullis::{Grant, Identity, MaybeFuture, Reason, Verification, verify::PasswordVerifier};
+    /// # struct Directory;
+    /// # impl PasswordVerifier for Directory {
+    /// #     fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
+    /// #         Verification::Rejected(Reason::IncorrectPassword).into()
+    /// #     }
+    /// # }
+    ///
+    /// // In production: a `PostgresTokenStore`.
+    /// let store = Arc::new(MemoryTokenStore::new());
+    /// let auth = AuthLayer::builder()
+    ///     .password_verifier(Directory)
+    ///     .keyring(Keyring::from_secret(Secret::from("32 bytes that all replicas read from a file"))?)
+    ///     .shared_rate_limits(store)
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn shared_rate_limits(mut self, store: impl AttemptStore) -> Self {
+        self.shared_rate_limits = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets how the pages of the layer look: [`PageStyle`].
+    ///
+    /// Defaults to no name and English texts.
     pub fn page_style(mut self, style: PageStyle) -> Self {
         self.page_style = style;
         self
     }
 
-    /// Default: the realm `portcullis`. The challenge of a 401.
+    /// Sets the challenge of a 401 response.
+    ///
+    /// Defaults to the realm `portcullis`.
     pub fn challenge(mut self, challenge: Challenge) -> Self {
         self.challenge = Some(challenge);
         self
     }
 
-    /// Default: `<base>login`. The path of the login page, where a person without a login is sent, with `next`
-    /// naming the way back.
+    /// Sets the path of the login page. Browsers without a login are redirected to it, with the requested page in
+    /// `next`.
+    ///
+    /// Defaults to `<base>login`.
     pub fn login_path(mut self, path: &str) -> Self {
         self.login_path = Some(path.into());
         self
     }
 
-    /// Default: the gate's own. The page at [`login_path`](Self::login_path) is one of the guarded service's: it
-    /// is open, and logs people in by [`AuthLayer::login`](super::AuthLayer::login). Logout and launch links
-    /// stay the gate's.
+    /// Leaves the page at [`login_path`](Self::login_path) to the protected service.
     ///
-    /// No password or token is needed beside it, where the page alone decides who logs in:
+    /// By default the layer serves it. With this setting the path is public, and the service logs users in by
+    /// [`AuthLayer::login`](super::AuthLayer::login). The layer still serves logout and launch links.
+    ///
+    /// No password or token is needed if that page alone decides who logs in:
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -447,39 +633,45 @@ impl AuthLayerBuilder {
         self
     }
 
-    /// Default: off, and every login lasts for [`session_lifetime`](Self::session_lifetime). Adds a checkbox "Keep me
-    /// logged in" to the login form. Without the tick, the browser forgets the login when it closes.
+    /// Adds a checkbox "Keep me logged in" to the login form. Without the tick, the browser forgets the login when it
+    /// closes.
     ///
-    /// For a login form of your own, see [`AuthLayer::login_for_browser_session`](super::AuthLayer::login_for_browser_session).
+    /// Off by default: every login lasts for [`session_lifetime`](Self::session_lifetime). For a login form of your
+    /// own, see [`AuthLayer::login_for_browser_session`](super::AuthLayer::login_for_browser_session).
     pub fn remember_me(mut self) -> Self {
         self.remember_me = true;
         self
     }
 
-    /// Default: 30 seconds. How long the body of a form may take to arrive whole. After that the request gets 408 and
-    /// `Connection: close`.
+    /// Sets how long the body of a form may take to arrive. After that the request gets 408 and `Connection: close`.
     ///
-    /// This bounds how long a client without a login can hold a connection by sending nothing. Time before the request's
-    /// head has arrived is the server's to bound.
+    /// Defaults to 30 seconds. This limits how long an unauthenticated client can hold a connection by sending
+    /// nothing. The time until the request headers have arrived is limited by the server.
     pub fn form_timeout(mut self, timeout: Duration) -> Self {
         self.form_timeout = Some(timeout);
         self
     }
 
-    /// Default: nobody. Who is told of logins and refusals.
+    /// Sets the observer that receives events such as logins and denials.
+    ///
+    /// Defaults to none.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
 
-    /// Default: the system's clock.
+    /// Sets the clock.
+    ///
+    /// Defaults to the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Default: off. Hands no session to the service, which saves the only allocation of a request that is
-    /// let in.
+    /// Does not insert a [`Session`](crate::Session) into the request extensions, which saves the only allocation per
+    /// accepted request.
+    ///
+    /// Off by default.
     pub fn without_session_extension(mut self) -> Self {
         self.gate_only = true;
         self

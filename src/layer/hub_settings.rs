@@ -1,4 +1,4 @@
-//! What a hub has to say of the settings of a gate behind it.
+//! Settings of a layer that come from a JupyterHub.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     request_policy::{AllowedHosts, CsrfMode},
 };
 
-/// What a hub does for the gate.
+/// What the hub provides to the layer.
 pub(super) struct HubSettings {
     pub(super) elsewhere: Arc<dyn ExternalLogin>,
     pub(super) callback: (Box<str>, Box<dyn Endpoint>),
@@ -21,7 +21,7 @@ pub(super) struct HubSettings {
 
 #[cfg(feature = "hub-client")]
 impl AuthLayerBuilder {
-    /// The settings that a hub makes, where they are not made already.
+    /// Sets what the hub knows, unless it is set already.
     pub(super) fn with_hub_defaults(mut self) -> Result<(Self, Option<HubSettings>), ConfigError> {
         let Some(hub) = self.hub.take() else {
             return Ok((self, None));
@@ -46,7 +46,7 @@ impl AuthLayerBuilder {
             Some(origin) => {
                 let (host, port) = (origin.host(), origin.port());
                 let name = port.map_or(host.to_owned(), |port| format!("{host}:{port}"));
-                // The hub itself asks by the address that it started this server at.
+                // The hub sends its own requests to the address at which it started this server.
                 let hosts = AllowedHosts::any_ip().union(AllowedHosts::from_list([name])?);
                 self.hosts.get_or_insert(hosts);
                 self.guards = self.guards.with_public_origin(origin.clone());

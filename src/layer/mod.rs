@@ -1,4 +1,4 @@
-//! The layer: what a user of the crate holds in hand.
+//! The layer and its settings.
 
 mod build;
 mod builder;
@@ -15,12 +15,12 @@ pub use self::builder::AuthLayerBuilder;
 use crate::password::PasswordHash;
 use crate::{
     authenticate::Authenticator,
-    cookies::{CookieError, SetCookies},
+    cookies::SetCookies,
     denial::Denial,
     error::ConfigError,
     launch_link::{LaunchLink, LaunchLinkStore, LaunchTarget},
     maybe_future::MaybeFuture,
-    middleware::{AuthService, CsrfToken, Decision, LoginSuccess, NotFound, route::RouteAuth},
+    middleware::{AuthService, CsrfToken, Decision, LoginSuccess, NotFound, Sessions, route::RouteAuth},
     redirect::{NextUrl, RedirectPolicy},
     request::head::RequestHead,
     request_policy::Origin,
@@ -30,11 +30,10 @@ use crate::{
     verify::TokenVerifier,
 };
 
-/// A gate in front of a tower service that knows who is knocking.
+/// Authentication middleware: a [`tower::Layer`](Layer) that authenticates requests and serves its own login pages.
 ///
-/// A handle: cloning it, and putting it in front of a service, counts a reference up. All handles of one gate
-/// share its state, whatever rule each has ([`optional`](Self::optional), [`require_scope`](Self::require_scope),
-/// [`public_paths`](Self::public_paths)).
+/// Cloning it, and layering it over services, is cheap. All clones share state, whatever rule each has
+/// ([`optional`](Self::optional), [`require_scope`](Self::require_scope), [`public_paths`](Self::public_paths)).
 ///
 /// # Example
 ///
@@ -54,12 +53,22 @@ pub struct AuthLayer {
 }
 
 impl AuthLayer {
-    /// A gate that one token opens, for a server with a browser front end.
+    /// Creates a layer that accepts one token, for a server with a browser front end.
     ///
-    /// The token is taken from `Authorization: Bearer` (or `token`) and from `?token=`; a page opened with
-    /// `?token=` is given a login cookie and sent to the same address without it. Answers for `localhost` and
-    /// loopback addresses only: other names are listed by [`AuthLayerBuilder::allowed_hosts`]. Cookies end with the
-    /// process, unless [`AuthLayerBuilder::keyring`] is given one that lasts.
+    /// The token is taken from `Authorization: Bearer` (or `token`) and from `?token=`. A page opened with `?token=`
+    /// gets a login cookie and is redirected to the URL without the token. Only requests to `localhost` and loopback
+    /// addresses are accepted: set other hosts by [`AuthLayerBuilder::allowed_hosts`]. Logins end with the process,
+    /// unless [`AuthLayerBuilder::keyring`] gets a keyring that is stored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Token};
+    ///
+    /// let token = Token::generate();
+    /// println!("open http://127.0.0.1:8888/?token={}", token.expose());
+    /// let auth = AuthLayer::token(token);
+    /// ```
     pub fn token(token: Token) -> Self {
         Self::builder()
             .token(token)
@@ -67,10 +76,20 @@ impl AuthLayer {
             .expect("a token is all that is needed")
     }
 
-    /// A gate for the tokens that `verifier` knows, for an API.
+    /// Creates a layer that accepts the tokens that `verifier` knows, for an API.
     ///
-    /// Tokens are taken from `Authorization: Bearer` (or `token`) alone; no cookie is ever set, and every host
-    /// is answered for, because a browser attaches nothing by itself.
+    /// Tokens are taken from `Authorization: Bearer` (or `token`) only. No cookie is ever set, and requests to every
+    /// host are accepted, because a browser attaches no credential by itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Grant, Identity, Token, TokenSet};
+    ///
+    /// let ci = Grant::new(Identity::new("ci")).with_scopes(["read"]);
+    /// let auth = AuthLayer::bearer_tokens(TokenSet::new([(Token::generate(), ci)])?);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
     pub fn bearer_tokens(verifier: impl TokenVerifier) -> Self {
         Self::builder()
             .bearer_tokens(verifier)
@@ -78,10 +97,27 @@ impl AuthLayer {
             .expect("a verifier is all that is needed")
     }
 
-    /// A gate with an authenticator of one's own.
+    /// Creates a layer with a custom authenticator.
     ///
-    /// Cross-site rules apply to what it accepts with an ambient credential. Answers for `localhost` and loopback
-    /// addresses only: other names are listed by [`AuthLayerBuilder::allowed_hosts`].
+    /// If it accepts an ambient credential, which browsers attach by themselves, cross-site checks apply. Only
+    /// requests to `localhost` and loopback addresses are accepted: set other hosts by
+    /// [`AuthLayerBuilder::allowed_hosts`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, AuthMethod, Grant, Identity, Outcome, Session, authenticator_fn};
+    ///
+    /// // A proxy in front of this server authenticates users, and removes this header from their requests.
+    /// let auth = AuthLayer::new(authenticator_fn(|head| match head.headers().get("x-user").map(|name| name.to_str()) {
+    ///     None => Outcome::Absent,
+    ///     Some(Err(_)) => Outcome::malformed("expected a visible ASCII name in x-user"),
+    ///     Some(Ok(name)) => Outcome::Authenticated(Session::new(
+    ///         Grant::new(Identity::new(name)),
+    ///         AuthMethod::Other { ambient: true },
+    ///     )),
+    /// }));
+    /// ```
     pub fn new(authenticator: impl Authenticator) -> Self {
         Self::builder()
             .authenticator(authenticator)
@@ -89,13 +125,13 @@ impl AuthLayer {
             .expect("an authenticator is all that is needed")
     }
 
-    /// A gate that stands open: everybody comes in, as one anonymous user.
+    /// Creates a layer that accepts every request, as one anonymous user.
     ///
-    /// The Host guard and the cross-site rules still hold.
+    /// The Host check and the cross-site checks still apply.
     ///
     /// # Security
     ///
-    /// Whoever reaches the server can do all it offers.
+    /// Anyone who can reach the server can do everything that it offers.
     pub fn danger_allow_anonymous() -> Self {
         Self::builder()
             .danger_allow_anonymous()
@@ -103,11 +139,12 @@ impl AuthLayer {
             .expect("nothing is needed")
     }
 
-    /// The gate of a server or a service of a JupyterHub.
+    /// Creates the layer of a server or a service of a JupyterHub.
     ///
-    /// Whoever the hub lets in: by its tokens in `Authorization`, and by the cookie of a login at the hub, to which
-    /// strangers are sent when they open a page. Refusals are told as JupyterHub tells them. `oauth_callback` and
-    /// `logout` below the base are the gate's own; [`hub`](crate::hub_client) has the rest.
+    /// It accepts users whom the hub allows: by a token of the hub in `Authorization`, and by the cookie of a login
+    /// at the hub. A browser without a login is redirected there. Denials are answered as JupyterHub answers them.
+    /// `oauth_callback` and `logout` below the base URL are served by the layer. See
+    /// [`hub_client`](crate::hub_client).
     ///
     /// # Example
     ///
@@ -125,14 +162,37 @@ impl AuthLayer {
             .expect("what the hub tells is checked already")
     }
 
-    /// A gate with settings of one's own.
+    /// Returns a builder with all settings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::{AllowedHosts, AuthLayer, Token};
+    ///
+    /// let auth = AuthLayer::builder()
+    ///     .token(Token::generate())
+    ///     .allowed_hosts(AllowedHosts::from_list(["notebooks.example.org"])?)
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
     pub fn builder() -> AuthLayerBuilder {
         AuthLayerBuilder::default()
     }
 
-    /// A gate that one password opens, for a server with a browser front end: the login form is at `login`.
+    /// Creates a layer that accepts one password, for a server with a browser front end. The login form is at
+    /// `login`.
     ///
-    /// Otherwise as [`AuthLayer::token`].
+    /// Otherwise like [`AuthLayer::token`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, PasswordHash, Secret};
+    ///
+    /// let hash = PasswordHash::hash(&Secret::from("correct horse battery staple"))?;
+    /// let auth = AuthLayer::password(hash);
+    /// # Ok::<(), portcullis::password::PasswordError>(())
+    /// ```
     #[cfg(feature = "password")]
     pub fn password(hash: PasswordHash) -> Self {
         Self::builder()
@@ -141,12 +201,12 @@ impl AuthLayer {
             .expect("a password is all that is needed")
     }
 
-    /// A link that logs one browser in, once, within a minute, and leads to `url`.
+    /// Creates a link that logs one browser in, once, within a minute, and leads to `url`.
     ///
     /// # Errors
     ///
-    /// As `launch_link`, unless `url` is an absolute `http` or `https` URL below the base, and browsers can log in
-    /// here at all.
+    /// Returns a [`ConfigError`] for `launch_link` unless `url` is an absolute `http` or `https` URL below the base
+    /// URL, and the layer has a login for browsers.
     ///
     /// # Example
     ///
@@ -178,60 +238,67 @@ impl AuthLayer {
             .issue(&origin, LaunchTarget::new(next), self.route.clock()))
     }
 
-    /// The cookies that log the browser of this request in as `grant`'s owner, for a login of one's own.
+    /// Logs the browser of this request in with `grant`, and returns the cookies for the response: for a custom
+    /// login.
     ///
-    /// The session is the first of them. Nothing is checked here: whoever calls this has. A request that comes with a
-    /// login of the same username goes on with it, as after a change of name: it ends when it would have ended.
+    /// The session cookie is the first of them. Nothing is checked here: check the credential first. A request that
+    /// already has a login of the same username continues it, for example after a change of the display name: the
+    /// login ends when it would have ended. With a [session store](AuthLayerBuilder::sessions), the previous session
+    /// of the browser ends, and a new one starts; without one, the result is available at once.
     ///
-    /// The cookie lives for [`session_lifetime`](AuthLayerBuilder::session_lifetime), and no longer than the grant: for a
-    /// shorter login, give the grant an [expiry](Grant::with_expiry).
+    /// The cookie is valid for [`session_lifetime`](AuthLayerBuilder::session_lifetime), and no longer than the
+    /// grant. For a shorter login, give the grant an [expiry](Grant::with_expiry).
     ///
     /// # Errors
     ///
-    /// `TooLarge`, if the grant does not fit into a cookie: its texts have some 2,900 octets together.
-    pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> Result<SetCookies, CookieError> {
+    /// Returns `TooLarge` if the grant does not fit into a cookie, which holds about 2,900 bytes of its texts;
+    /// `Unavailable` if the session store does not respond; and the denial for a `Host` or `Forwarded` header that
+    /// cannot be read.
+    pub fn login(&self, head: RequestHead<'_>, grant: Grant) -> MaybeFuture<Result<SetCookies, Denial>> {
         self.route.login(head, grant, false)
     }
 
-    /// As [`login`](Self::login), with a cookie that the browser forgets when it closes: for a login form whose
-    /// "remember me" is not ticked.
+    /// Creates the cookies of [`login`](Self::login) as session cookies, which the browser forgets when it closes:
+    /// for a login form whose "remember me" is not ticked.
     ///
     /// The server accepts the cookie as long as any other, because some browsers restore such cookies when they start
     /// again. Renewals of the cookie keep this choice.
     ///
     /// # Errors
     ///
-    /// Those of [`login`](Self::login).
+    /// Returns those of [`login`](Self::login).
     ///
     /// # Examples
     ///
     /// ```
-    /// use portcullis::{AuthLayer, Grant, RequestHead, cookies::{CookieError, SetCookies}};
+    /// use portcullis::{AuthLayer, Denial, Grant, RequestHead, cookies::SetCookies};
     ///
-    /// fn log_in(auth: &AuthLayer, head: RequestHead<'_>, user: Grant, remember: bool) -> Result<SetCookies, CookieError> {
-    ///     if remember { auth.login(head, user) } else { auth.login_for_browser_session(head, user) }
+    /// async fn log_in(auth: AuthLayer, head: RequestHead<'_>, user: Grant, remember: bool) -> Result<SetCookies, Denial> {
+    ///     if remember { auth.login(head, user).await } else { auth.login_for_browser_session(head, user).await }
     /// }
     /// ```
     pub fn login_for_browser_session(
         &self,
         head: RequestHead<'_>,
         grant: Grant,
-    ) -> Result<SetCookies, CookieError> {
+    ) -> MaybeFuture<Result<SetCookies, Denial>> {
         self.route.login(head, grant, true)
     }
 
-    /// Whether `password` is that of `username`, for a login form of one's own: asked of whoever
-    /// [`passwords`](AuthLayerBuilder::password_verifier) or [`password`](AuthLayerBuilder::password) named, by the same throttle
-    /// and at the same cost as by the gate's own form. The name is not looked at where all share one password.
+    /// Checks the password of `username`, for a custom login form.
     ///
-    /// `head` is that of the request that brought the form; [`verify_csrf`](Self::verify_csrf) tells whether the form was
-    /// one of ours.
+    /// The verifier is that of [`password_verifier`](AuthLayerBuilder::password_verifier) or
+    /// [`password`](AuthLayerBuilder::password), with the rate limits and the cost of the built-in form. `username`
+    /// is ignored if all users share one password.
+    ///
+    /// `head` is the request that sent the form. [`verify_csrf`](Self::verify_csrf) checks whether a page of this
+    /// server sent it.
     ///
     /// # Errors
     ///
-    /// The denial to answer with: `CrossSite` if another site caused the request, `RateLimited`, `IncorrectPassword`,
-    /// `Unavailable` if the hashing queue or the store does not answer, `TooLarge` if the login does not fit into a
-    /// cookie.
+    /// Returns the denial to respond with: `CrossSite` if another site caused the request, `RateLimited`,
+    /// `IncorrectPassword`, `Unavailable` if the hashing queue or the store does not answer, `TooLarge` if the login
+    /// does not fit into a cookie.
     ///
     /// # Example
     ///
@@ -255,56 +322,66 @@ impl AuthLayer {
         self.route.verify_password(head, username, password)
     }
 
-    /// The `_xsrf` value for a form of one's own, and the cookie that goes with it. Of somebody logged in by cookie it is
-    /// bound to the login, else it is one from before the login.
+    /// Returns the `_xsrf` value for a custom form, and the cookie that belongs to it.
     ///
-    /// In the query of the form's action (`action="/rename?_xsrf=…"`) the gate finds it by itself. In a field of that name,
-    /// which is in the body that the gate leaves alone, a route with `csrf_in_form` checks it by the extractor
-    /// `extract::CsrfForm` (feature `axum`); on open paths the handler calls [`verify_csrf`](Self::verify_csrf).
+    /// If the request is authenticated by the login cookie, the value is bound to that login; otherwise it is one
+    /// from before a login.
+    ///
+    /// In the query of the form's action (`action="/rename?_xsrf=…"`) the layer finds it. In a form field, which is
+    /// in the body that the layer does not read, a route with `csrf_in_form` checks it by the extractor
+    /// `extract::CsrfForm` (feature `axum`). On public paths the handler calls [`verify_csrf`](Self::verify_csrf).
     ///
     /// # Errors
     ///
-    /// Those of a Host or a Forwarded field that cannot be read.
+    /// Returns the denial for a `Host` or `Forwarded` header that cannot be read.
     pub fn csrf_token(&self, head: RequestHead<'_>) -> Result<CsrfToken, Denial> {
         self.route.xsrf_token(head)
     }
 
-    /// Nothing if the form that `head` brought, with `field` as its `_xsrf`, is one of this server's: for login pages of
-    /// one's own and other open paths. On guarded ones the gate has checked before, without the form.
+    /// Checks that the form of this request, with `field` as its `_xsrf`, was sent by a page of this server.
+    ///
+    /// For custom login pages and other public paths. On protected paths the layer has checked the request already,
+    /// without the form.
     ///
     /// # Errors
     ///
-    /// `Reason::CrossSite`, to answer with.
+    /// Returns `Reason::CrossSite` otherwise, to respond with.
     pub fn verify_csrf(&self, head: RequestHead<'_>, field: &str) -> Result<(), Denial> {
         self.route.check_xsrf(head, field)
     }
 
-    /// Ends every login whose cookie came with this request, and returns the cookies that remove them from the browser.
+    /// Ends every login whose cookie came with this request, and returns the cookies that remove them from the
+    /// browser.
     ///
-    /// The logins end with this call, whether or not the cookies are sent: their cookies are refused from now on,
-    /// copies included, and [`session_ended`](Self::session_ended) completes. Cookies that another host or path planted beside them
-    /// do not matter.
+    /// The logins end with this call, even if the cookies are not sent: their cookies are rejected from now on,
+    /// copies included, and [`session_ended`](Self::session_ended) completes. Cookies that another host or path has
+    /// set in addition do not matter.
     ///
     /// # Errors
     ///
-    /// `Reason::TooLarge` (431) if the request has more than 16 KiB or 256 pairs of cookies: then nothing has ended.
+    /// Returns `Reason::TooLarge` (431) if the request has more than 16 KiB or 256 pairs of cookies, and
+    /// `Reason::Unavailable` (503) if the session store does not respond: then send no cookies, because the login has
+    /// not ended.
     ///
     /// # Security
     ///
-    /// Ended logins are kept in this process as long as their cookies would live, 32 for each of 32,768 users. Where
-    /// they are more, logins that began before end too, and nothing that has ended becomes valid again: of a user with
-    /// more, the logins that began no later than the earliest of them; with more users, the logins of any user that began
-    /// no later than those of the user that is forgotten. Another process with the same key, or this one after a restart,
+    /// Ended logins are kept in this process as long as their cookies would be valid, 32 for each of 32,768 users.
+    /// Beyond that, older logins end too, and no ended login becomes valid again: of a user with more, the logins
+    /// that began no later than the earliest of them; with more users, the logins of any user that began no later
+    /// than those of the user that is removed. Another process with the same key, or this one after a restart,
     /// accepts a copy of the cookie until it expires.
-    pub fn logout(&self, head: RequestHead<'_>) -> Result<SetCookies, Denial> {
+    pub fn logout(&self, head: RequestHead<'_>) -> MaybeFuture<Result<SetCookies, Denial>> {
         self.route.logout(head)
     }
 
-    /// The end of a session before its time: by a logout, or by a change of the password. For what outlives its
-    /// request, such as a websocket.
+    /// Returns a future that completes when `session` is ended by a logout or a change of the password.
     ///
-    /// A session that came by something else than this gate's login cookie has no such end, and the future none
-    /// either. Time is not told: see [`Grant::expires_at`].
+    /// For tasks that outlive the request, such as WebSockets. A session in a [store](AuthLayerBuilder::sessions) may
+    /// also be ended by another process, or because its user was removed: the future completes at the next
+    /// [refresh](AuthLayerBuilder::refresh_interval) at the latest, and also when the session expires.
+    ///
+    /// It never completes for a session that did not come from the login cookie of this layer. Without a store,
+    /// expiry is not reported: see [`Grant::expires_at`].
     ///
     /// # Example
     ///
@@ -321,34 +398,66 @@ impl AuthLayer {
     /// }
     /// ```
     pub fn session_ended(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
-        let end = self.route.session_end(session);
-        async {
-            match end {
-                Some(end) => end.await,
-                None => std::future::pending().await,
-            }
-        }
+        self.route.session_end(session)
     }
 
-    /// The same gate, for routes that also serve strangers: who sends no credential, or a cookie that is not
-    /// good any more, passes without a session. A token that is not good is still refused.
+    /// Returns the sessions of the layer's users, to be listed and ended; `None` without a
+    /// [session store](AuthLayerBuilder::sessions).
+    pub fn sessions(&self) -> Option<Sessions> {
+        let state = self.route.state();
+        let stored = state.login_cookie.as_ref()?.stored.clone()?;
+        Some(Sessions::new(stored, Arc::clone(&state.clock)))
+    }
+
+    /// Returns this layer for routes that also allow unauthenticated requests.
+    ///
+    /// A request without a credential, or with a cookie that is no longer valid, has no session. An invalid token is
+    /// still rejected.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use portcullis::{AuthLayer, Session, Token};
+    ///
+    /// async fn home(session: Option<Session>) -> &'static str {
+    ///     if session.is_some() { "welcome back" } else { "please log in" }
+    /// }
+    ///
+    /// let auth = AuthLayer::token(Token::generate());
+    /// let app: Router = Router::new().route("/", get(home)).layer(auth.optional());
+    /// ```
     #[must_use]
     pub fn optional(&self) -> Self {
         self.with(RouteAuth::optional)
     }
 
-    /// The same gate, for routes that ask for `scope` as well.
+    /// Returns this layer for routes that also require `scope`. Sessions without it get 403.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use portcullis::{AuthLayer, Token};
+    ///
+    /// let auth = AuthLayer::token(Token::generate());
+    /// let app: Router = Router::new()
+    ///     .route("/admin", get("for administrators").layer(auth.require_scope("admin")))
+    ///     .route("/", get("for all users"))
+    ///     .layer(auth);
+    /// ```
     #[must_use]
     pub fn require_scope(&self, scope: &str) -> Self {
         self.with(|route| route.require_scope(scope))
     }
 
-    /// The same layer, for axum routes whose forms hold the `_xsrf` value in a hidden field: feature `axum`.
+    /// Returns this layer for axum routes whose forms have the `_xsrf` value in a hidden field: feature `axum`.
     ///
-    /// The middleware reads no bodies. Where a request with the login cookie brings a form
-    /// (`application/x-www-form-urlencoded`), it checks Fetch Metadata and Origin, as everywhere, and leaves `_xsrf` to
-    /// [`CsrfForm`](crate::extract::CsrfForm), which the handler takes. Until that has checked the form, the request has no session: a handler that
-    /// takes [`Session`] instead answers 500 and says so. All other requests are checked as everywhere.
+    /// The middleware reads no bodies. If a request with the login cookie brings a form
+    /// (`application/x-www-form-urlencoded`), it checks Fetch Metadata and Origin, as on other routes, and leaves
+    /// `_xsrf` to [`CsrfForm`](crate::extract::CsrfForm), which the handler takes. Until `CsrfForm` has checked the
+    /// form, the request has no session: a handler that takes [`Session`] instead responds 500 with an explanation.
+    /// All other requests are checked as on other routes.
     ///
     /// # Security
     ///
@@ -374,10 +483,10 @@ impl AuthLayer {
         self.with(RouteAuth::csrf_in_form)
     }
 
-    /// The same gate, with paths that nobody is asked on.
+    /// Returns this layer with paths that need no authentication.
     ///
-    /// Exact octets, without patterns or normalisation; the Host guard still holds. In a router, mounting
-    /// open routes outside of the layer is plainer.
+    /// Paths are compared byte for byte, without patterns or normalization; the Host check still applies. In a
+    /// router, it is simpler to mount public routes outside of the layer.
     ///
     /// # Example
     ///
@@ -395,20 +504,20 @@ impl AuthLayer {
         self.with(|route| route.public_paths(paths))
     }
 
-    /// Nothing if a read with a cookie alone was caused by a page of this server, or by the person: for routes
-    /// that serve what users put there themselves, such as `files/`, and that no other site may embed.
+    /// Checks that a read with a cookie was caused by a page of this server, or by the user directly.
     ///
-    /// Called by the handler. Passes with `Sec-Fetch-Site: same-origin` or `none`, without that field by an own
-    /// Referer, and with a good `_xsrf`; a request with a token always passes.
+    /// A handler calls it on routes that serve files of users, such as `files/`, and that no other site may embed. It
+    /// accepts `Sec-Fetch-Site: same-origin` or `none`, without that header a same-origin `Referer`, and a valid
+    /// `_xsrf`. A request with a token is always accepted.
     ///
     /// # Errors
     ///
-    /// `Reason::CrossSite`, to answer with.
+    /// Returns `Reason::CrossSite` otherwise, to respond with.
     pub fn require_same_origin(&self, head: RequestHead<'_>) -> Result<(), Denial> {
         self.route.require_own_page(head)
     }
 
-    /// A session that this gate takes as asked for before.
+    /// Marks the session as authenticated by this layer.
     #[cfg(feature = "testing")]
     pub(crate) fn authenticated_session(&self, session: Session) -> Session {
         self.route.authenticated_session(session)
@@ -421,32 +530,32 @@ impl AuthLayer {
         }
     }
 
-    /// What the gate decides of a request with this head, for a server without tower.
+    /// Decides on a request, for a server without tower.
     ///
-    /// `Later` clones the head; the service that this layer makes does not.
+    /// A decision that must be awaited clones the request head. The service of this layer does not.
     pub fn decide(&self, head: RequestHead<'_>) -> MaybeFuture<Decision> {
         let head = self.head(head);
         let route = self.route.checking_all();
         Decision::of(route.decide(&head), &route, &head)
     }
 
-    /// Who sent a request with this head, for a handler that answers by itself.
+    /// Authenticates a request, for a handler that builds its own response.
     ///
-    /// A request that the gate would answer itself (the clean-up after `?token=`, a preflight) is judged by
-    /// its credential alone; the cookies that [`decide`](Self::decide) would set are not.
+    /// A request that the layer would answer itself (the redirect that removes `?token=`, a preflight) is checked by
+    /// its credential only. The cookies that [`decide`](Self::decide) would set are not set.
     ///
     /// # Errors
     ///
-    /// The denial to answer with.
+    /// Returns the denial to respond with.
     pub fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Result<Session, Denial>> {
         self.route.checking_all().check(&self.head(head))
     }
 
-    /// Returns the layer's own pages as a service: what a router mounts where the layer itself is not asked.
+    /// Returns the layer's own pages as a service: for routers that do not call the layer on these paths.
     ///
     /// A router that has no route for `/login` does not call a layer around its routes, so the login page is a 404. Mount
     /// the pages at [`page_paths`](Self::page_paths); the chapter [Mounting](crate::manual::mounting) has each case.
-    /// Elsewhere the service answers like the layer in front of a service without pages: 404 for a known user.
+    /// Elsewhere the service answers like the layer in front of a service without pages: 404 for an authenticated user.
     ///
     /// # Example
     ///
@@ -472,7 +581,7 @@ impl AuthLayer {
         self.route.own_paths()
     }
 
-    /// The head with the layer's clock and the URI that the browser asked for.
+    /// Returns the head with the layer's clock and the URI that the browser requested.
     fn head<'a>(&'a self, head: RequestHead<'a>) -> RequestHead<'a> {
         let head = head.replace_clock(self.route.clock());
         self.route.state().original_uri.of(head)

@@ -1,4 +1,4 @@
-//! A verifier of tokens, as the settings of a gate keep it.
+//! Token verifiers in the settings of a layer.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use crate::{
     verify::TokenVerifier,
 };
 
-/// A verifier of tokens: for whom it is one among others, and as the authenticator of its own type, which asks it
-/// without a detour.
+/// A token verifier: as a trait object among others, and as an authenticator of its own type, without dynamic
+/// dispatch.
 pub(super) struct ConfiguredVerifier {
     pub(super) verifier: Arc<dyn TokenVerifier>,
     /// Whether its tokens log browsers in, whatever the other settings say.

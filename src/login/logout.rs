@@ -15,6 +15,8 @@
 //! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
 //! their port, would lose theirs.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
@@ -27,8 +29,9 @@ use crate::{
         cookies::is_https,
         denial_page::{REMOVE_COOKIES, with_cookie_removal},
         endpoint::{Endpoint, EndpointRequest},
-        error_response::{FullResponse, page_response, redirect},
+        error_response::{FullResponse, page_response, redirect, retry_after},
         form::UrlEncodedForm,
+        state::AuthState,
     },
 };
 
@@ -54,7 +57,7 @@ impl Endpoint for LogoutEndpoint {
 
     fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         if visit.gate().guards.logs_out_by_get(&visit.target, visit.head) {
-            return self.log_out(visit, false).into();
+            return self.log_out(visit, false);
         }
         self.confirmation_page(visit, StatusCode::OK).into()
     }
@@ -79,17 +82,15 @@ impl Endpoint for LogoutEndpoint {
             Ok(()) => self.log_out(visit, form.field(REMOVE_COOKIES).is_some()),
             Err(denial) => {
                 gate.log_denied(denial.reason(), visit.head, &visit.target);
-                self.confirmation_page(visit, StatusCode::FORBIDDEN)
+                self.confirmation_page(visit, StatusCode::FORBIDDEN).into()
             }
         }
-        .into()
     }
 }
 
 impl LogoutEndpoint {
-    fn log_out(&self, visit: &EndpointRequest<'_>, removes_unread: bool) -> FullResponse {
+    fn log_out(&self, visit: &EndpointRequest<'_>, removes_unread: bool) -> MaybeFuture<FullResponse> {
         let gate = visit.gate();
-        let mut cookies = SetCookies::default();
         let https = is_https(&visit.target, visit.head);
         if let (Some(_), Some(session)) = (&gate.external_login, visit.session_by_cookie()) {
             gate.emit(&Event::LoggedOut {
@@ -97,28 +98,20 @@ impl LogoutEndpoint {
                 client: visit.client(),
             });
         }
-        if let Err(denial) = gate.logout(visit.head, visit.client(), https, &mut cookies) {
-            return if removes_unread {
-                self.remove_unread(visit, https)
-            } else {
-                self.refuse_unread(visit, &denial)
-            };
+        match gate.logout(visit.head, visit.client(), https) {
+            MaybeFuture::Ready(Ok(cookies)) => logged_out(gate, &self.login_path, cookies).into(),
+            MaybeFuture::Ready(Err(_)) if removes_unread => self.remove_unread(visit, https).into(),
+            MaybeFuture::Ready(Err(denial)) => self.refuse_unread(visit, &denial).into(),
+            MaybeFuture::Future(cookies) => {
+                let (gate, login_path) = (Arc::clone(gate), self.login_path.clone());
+                MaybeFuture::from_future(async move {
+                    match cookies.await {
+                        Ok(cookies) => logged_out(&gate, &login_path, cookies),
+                        Err(denial) => not_logged_out(&gate, &denial),
+                    }
+                })
+            }
         }
-        if let Some(elsewhere) = &gate.external_login {
-            // The pages and the data that the browser keeps are those of its other servers as well.
-            let mut response = redirect(StatusCode::FOUND, elsewhere.logout_url());
-            cookies.append_to(response.headers_mut());
-            return response;
-        }
-        let page = Page::new(&gate.error_responder.page_style, "You are logged out")
-            .paragraph("This browser is no longer logged in here.");
-        let mut response = page_response(page.link(&self.login_path, "Log in again"));
-        response.headers_mut().insert(
-            &CLEAR_SITE_DATA,
-            HeaderValue::from_static("\"cache\", \"storage\""),
-        );
-        cookies.append_to(response.headers_mut());
-        response
     }
 
     /// The answer where the cookies are too large to read: no login could be ended, so no cookie is removed.
@@ -170,4 +163,31 @@ impl LogoutEndpoint {
         cookies.append_to(response.headers_mut());
         response
     }
+}
+/// The answer to a logout.
+fn logged_out(gate: &AuthState, login_path: &str, cookies: SetCookies) -> FullResponse {
+    if let Some(elsewhere) = &gate.external_login {
+        // The pages and the data that the browser keeps are those of its other servers as well.
+        let mut response = redirect(StatusCode::FOUND, elsewhere.logout_url());
+        cookies.append_to(response.headers_mut());
+        return response;
+    }
+    let page = Page::new(&gate.error_responder.page_style, "You are logged out")
+        .paragraph("This browser is no longer logged in here.");
+    let mut response = page_response(page.link(login_path, "Log in again"));
+    response.headers_mut().insert(
+        &CLEAR_SITE_DATA,
+        HeaderValue::from_static("\"cache\", \"storage\""),
+    );
+    cookies.append_to(response.headers_mut());
+    response
+}
+
+/// The answer where the store of the sessions does not answer: the session has not ended, and the browser keeps its cookie.
+fn not_logged_out(gate: &AuthState, denial: &Denial) -> FullResponse {
+    let page = Page::new(&gate.error_responder.page_style, "Not logged out")
+        .paragraph("The server could not end your session. Please try again.");
+    let mut response = page_response(page);
+    *response.status_mut() = denial.status();
+    retry_after(response, denial)
 }

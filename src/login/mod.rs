@@ -23,6 +23,7 @@ mod form;
 pub(crate) mod logout;
 #[cfg(feature = "password")]
 pub(crate) mod password_change;
+pub(crate) mod sessions_page;
 mod shared_password;
 mod submission;
 
@@ -40,7 +41,7 @@ use crate::{
     cookies::SetCookies,
     maybe_future::MaybeFuture,
     middleware::{
-        Browser,
+        Browser, ExistingSession,
         endpoint::{Endpoint, EndpointRequest},
         error_response::FullResponse,
         form::UrlEncodedForm,
@@ -80,9 +81,9 @@ impl Endpoint for LoginPage {
         };
         let login = gate.login_for(&mut session.clone(), visit.head);
         let next = HeaderValue::from(&self.next(visit.head, &gate.error_responder.base_url));
-        Browser::of(gate, visit.head, &visit.target)
-            .log_in_and_redirect(gate, login, StatusCode::FOUND, next)
-            .into()
+        let mut browser = Browser::of(gate, visit.head, &visit.target);
+        browser.existing = ExistingSession::Stays;
+        browser.log_in_and_redirect(gate, login, StatusCode::FOUND, next)
     }
 
     fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
@@ -132,22 +133,23 @@ impl Endpoint for LoginPage {
             // A token says nothing about the account whose name was typed, so the attempt does not count.
             let presented = PresentedToken::new(typed.expose().trim_ascii());
             if presented.is_some_and(|presented| is_one_of(&tokens, presented)) {
-                attempt.withdraw();
+                attempt.withdraw().await;
                 return arrival.succeed_as_owner(Grant::new(Identity::anonymous())).await;
             }
             if let Some(token) = presented.filter(|_| arrival.new.is_none()) {
                 for verifier in &*verifiers {
                     match verifier.verify(token).await {
                         Verification::Valid(grant) if !arrival.is_expired(&grant) => {
-                            attempt.withdraw();
+                            attempt.withdraw().await;
                             let token = Some(token.hash());
-                            return arrival.succeed(LoginPayload {
+                            let login = LoginPayload {
                                 token,
                                 ..grant.into()
-                            });
+                            };
+                            return arrival.succeed(login).await;
                         }
                         Verification::Unavailable(unavailable) => {
-                            return arrival.form.refused(&attempt.unavailable(&unavailable));
+                            return arrival.form.refused(&attempt.unavailable(&unavailable).await);
                         }
                         _ => {}
                     }

@@ -43,10 +43,10 @@ impl LoginSubmission {
             let client = self.browser.client;
             self.gate.emit(&Event::PasswordChanged { client });
         }
-        self.succeed(owner)
+        self.succeed(owner).await
     }
 
-    pub(super) fn succeed(self, login: impl Into<LoginPayload>) -> FullResponse {
+    pub(super) async fn succeed(self, login: impl Into<LoginPayload>) -> FullResponse {
         let next = HeaderValue::from(&self.next);
         let login = LoginPayload {
             browser_session: self.browser_session,
@@ -54,5 +54,6 @@ impl LoginSubmission {
         };
         self.browser
             .log_in_and_redirect(&self.gate, Some(login), StatusCode::FOUND, next)
+            .await
     }
 }

@@ -1,18 +1,29 @@
-//! The manual: why the crate is as it is.
+//! The manual: how to use, deploy and check the crate, and why it is built as it is.
 //!
-//! - [`architecture`]: floors and rooms, how a request walks, what decisions cost.
-//! - [`jupyter`]: what is matched of Jupyter Server and JupyterHub, and where we differ.
-//! - [`threats`]: against whom, what is promised, and the test of each requirement.
-//! - [`work_before_proof`]: what a request costs before its client has proved anything, and where that is bounded.
-//! - [`defaults`]: every default with its reason.
-//! - [`deploying`]: by TLS, behind a proxy, and as one.
+//! For users:
+//!
 //! - [`mounting`]: in routers, nested routers and behind prefixes, and several layers on one host.
+//! - [`deploying`]: with TLS, behind a proxy, behind a JupyterHub, and as a proxy.
 //! - [`reverse_proxies`]: which headers nginx, Caddy and Traefik must set, and forward authentication.
-//! - [`migrating`]: from a bearer layer, a closure, an interceptor, and beside axum-login.
+//! - [`migrating`]: from a bearer layer, a closure, an interceptor, and together with axum-login.
+//! - [`defaults`]: every default with its reason.
+//!
+//! To evaluate it:
+//!
+//! - [`threats`]: attackers, security guarantees, and the test of each requirement.
+//! - [`work_before_proof`]: what a request costs before its client is authenticated, and the limits of it.
+//! - [`jupyter`]: what is compatible with Jupyter Server and JupyterHub, and what differs.
+//! - [`compatibility`]: the third-party software that the tests run.
+//!
+//! To change it:
+//!
+//! - [`architecture`]: modules, how a request is processed, design decisions and their cost.
 //! - [`contributing`]: how to test, measure and fuzz.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
+#[doc = include_str!("compatibility.md")]
+pub mod compatibility {}
 #[doc = include_str!("contributing.md")]
 pub mod contributing {}
 #[doc = include_str!("defaults.md")]

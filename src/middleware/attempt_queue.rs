@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    deadline::within,
-    rate_limit::{LoginAttempt, RateLimited},
-};
+use crate::rate_limit::{LoginAttempt, RateLimited};
 
 /// How long an attempt waits at most.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,28 +48,16 @@ impl AttemptQueue {
         self.lock().reserve(reserve)
     }
 
-    /// What `reserve` makes of an attempt when it need not wait for others any more; `None` if too many wait, or for
-    /// longer than `patience`.
-    pub(super) async fn wait(
-        &self,
-        patience: Duration,
-        reserve: impl Fn() -> Result<LoginAttempt, RateLimited>,
-    ) -> Option<Result<LoginAttempt, RateLimited>> {
-        let place = Place::enter(self)?;
-        let reserved = poll_fn(|context| {
-            let mut state = self.lock();
-            match state.reserve(&reserve) {
-                Err(throttled) if throttled.is_until_settled() => {
-                    let replaced = state.waiting.insert(place.number, context.waker().clone());
-                    drop(state);
-                    // A waker may drop the task of another attempt, which comes back to this lock.
-                    drop(replaced);
-                    Poll::Pending
-                }
-                reserved => Poll::Ready(reserved),
-            }
-        });
-        within(patience, reserved).await
+    /// A place in the queue; `None` if too many wait.
+    pub(super) fn enter(&self) -> Option<Place<'_>> {
+        let mut state = self.lock();
+        if state.waiting.len() >= self.limit {
+            return None;
+        }
+        let number = state.next;
+        state.next += 1;
+        state.waiting.insert(number, Waker::noop().clone());
+        Some(Place { queue: self, number })
     }
 
     /// An attempt is settled: those that wait are looked at again.
@@ -105,21 +90,31 @@ impl State {
 }
 
 /// A place in the queue, given back however the wait ends.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     queue: &'a AttemptQueue,
     number: u64,
 }
 
-impl<'a> Place<'a> {
-    fn enter(queue: &'a AttemptQueue) -> Option<Self> {
-        let mut state = queue.lock();
-        if state.waiting.len() >= queue.limit {
-            return None;
-        }
-        let number = state.next;
-        state.next += 1;
-        state.waiting.insert(number, Waker::noop().clone());
-        Some(Self { queue, number })
+impl Place<'_> {
+    /// What `reserve` makes of an attempt when it need not wait for others here any more.
+    pub(super) async fn reserve(
+        &self,
+        reserve: impl Fn() -> Result<LoginAttempt, RateLimited>,
+    ) -> Result<LoginAttempt, RateLimited> {
+        poll_fn(|context| {
+            let mut state = self.queue.lock();
+            match state.reserve(&reserve) {
+                Err(throttled) if throttled.is_until_settled() => {
+                    let replaced = state.waiting.insert(self.number, context.waker().clone());
+                    drop(state);
+                    // A waker may drop the task of another attempt, which comes back to this lock.
+                    drop(replaced);
+                    Poll::Pending
+                }
+                reserved => Poll::Ready(reserved),
+            }
+        })
+        .await
     }
 }
 
@@ -134,6 +129,7 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deadline::within;
 
     const WAITING: usize = 7;
 
@@ -141,13 +137,12 @@ mod tests {
     async fn attempt_that_waits_too_long_gives_its_place_in_the_queue_back() {
         let queue = AttemptQueue::new(WAITING);
         for _ in 0..=WAITING {
-            let reserved = queue
-                .wait(Duration::ZERO, || Err(RateLimited::UNTIL_SETTLED))
-                .await;
-            assert!(reserved.is_none());
+            let place = queue.enter().expect("the places before are given back");
+            let reserved = place.reserve(|| Err(RateLimited::UNTIL_SETTLED));
+            assert!(within(Duration::ZERO, reserved).await.is_none());
         }
-        let places: Vec<_> = (0..WAITING).map_while(|_| Place::enter(&queue)).collect();
+        let places: Vec<_> = (0..WAITING).map_while(|_| queue.enter()).collect();
         assert_eq!(places.len(), WAITING);
-        assert!(Place::enter(&queue).is_none());
+        assert!(queue.enter().is_none());
     }
 }

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use crate::{
-    authenticate::{LoginCookieAuthenticator, login_payload::LoginPayload},
+    authenticate::{LoginCookieAuthenticator, login_payload::LoginPayload, session_cookie::SessionCookie},
     cookies::{CookieName, CookieScope, DistinctValues, Keyring, RequestCookies, SetCookies},
     denial::Denial,
     request::head::RequestHead,
@@ -11,7 +11,7 @@ use crate::{
         CsrfBinding, CsrfCheck, CsrfRequirement, CsrfTokens, EffectiveTarget, RequestCsrf, RequestKind,
         RequestPolicy,
     },
-    session::{AuthMethod, Session},
+    session::{AuthMethod, LoginId, Session},
     swappable::Swappable,
 };
 
@@ -213,8 +213,13 @@ impl<'a> IntoIterator for SentCsrfCookies<'a> {
     }
 }
 
-/// The login cookie of Jupyter Server.
-pub(crate) struct LoginCookie(pub(crate) LoginCookieAuthenticator);
+/// The cookies of logins.
+pub(crate) struct LoginCookie {
+    /// Those that hold who is logged in, as a Jupyter Server writes them: read, and written where there is no store.
+    pub(crate) signed: Option<LoginCookieAuthenticator>,
+    /// Those of sessions in a store.
+    pub(crate) stored: Option<SessionCookie>,
+}
 
 impl LoginCookie {
     /// The login that a request to log in `username` goes on with, if its cookie is of one.
@@ -227,41 +232,56 @@ impl LoginCookie {
     /// Adds the line by which the login of this request goes on, which gives way to a handler's own.
     #[cold]
     pub(crate) fn renew(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
-        let logins = self.logins(head).into_iter();
-        let Some(login) = logins.max_by_key(|login| login.started_at) else {
+        if let Some(stored) = &self.stored {
+            if let Some(Ok(line)) = stored.renewed(head, https) {
+                cookies.push(line);
+            }
             return;
-        };
-        if let Ok(line) = self
-            .0
-            .set_cookie(&login, head.host().unwrap_or_default(), head.now(), https)
+        }
+        let logins = self.logins(head).into_iter();
+        let newest = logins.max_by_key(|login| login.started_at);
+        if let Some((login, signed)) = newest.zip(self.signed.as_ref())
+            && let Ok(line) = signed.set_cookie(&login, head.host().unwrap_or_default(), head.now(), https)
         {
             cookies.push(line);
         }
     }
 
-    /// Ends every login whose cookie came with this request, copies of the cookies included.
-    pub(crate) fn revoke(&self, sent: &RequestCookies<'_>, head: RequestHead<'_>) -> Vec<LoginPayload> {
-        let logins = self.0.sessions_in(sent, head);
-        for login in &logins {
-            self.0.revoke(login, head);
+    /// Ends every login whose signed cookie came with this request, copies of the cookies included.
+    pub(crate) fn revoke(&self, head: RequestHead<'_>) -> Vec<LoginPayload> {
+        let logins = self.logins(head);
+        if let Some(signed) = &self.signed {
+            logins.iter().for_each(|login| signed.revoke(login, head));
         }
         logins
     }
 
-    fn logins(&self, head: RequestHead<'_>) -> Vec<LoginPayload> {
-        let sent = RequestCookies::from_head(head);
-        sent.map(|sent| self.0.sessions_in(&sent, head))
-            .unwrap_or_default()
+    /// The logins by signed cookies of this request.
+    pub(crate) fn logins(&self, head: RequestHead<'_>) -> Vec<LoginPayload> {
+        let sent = RequestCookies::from_head(head).ok();
+        let logins = self.signed.as_ref().zip(sent);
+        logins.map_or_else(Vec::new, |(signed, sent)| signed.sessions_in(&sent, head))
     }
 
-    /// Adds the line that removes the cookie.
+    /// Adds the lines that remove the cookies.
     pub(crate) fn remove(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
-        let jar = self.0.jar();
-        if let Some(line) = jar
-            .for_host(head.host().unwrap_or_default())
-            .removal_cookie(https)
-        {
+        let host = head.host().unwrap_or_default();
+        let signed = self.signed.as_ref().map(LoginCookieAuthenticator::jar);
+        let signed = signed.and_then(|jar| jar.for_host(host).removal_cookie(https));
+        let stored = self.stored.as_ref();
+        let stored = stored.and_then(|stored| stored.settings().scope.removal_cookie(host, https));
+        for line in signed.into_iter().chain(stored) {
             cookies.push_overriding(line);
+        }
+    }
+
+    /// Makes and reads cookies with other keys from now on, which ends every login.
+    pub(crate) fn change_keyring(&self, keyring: &Keyring) {
+        if let Some(signed) = &self.signed {
+            signed.change_keyring(keyring);
+        }
+        if let Some(stored) = &self.stored {
+            stored.change_keyring(keyring);
         }
     }
 }
@@ -276,8 +296,9 @@ pub(crate) fn is_https(target: &EffectiveTarget<'_>, head: RequestHead<'_>) -> b
 pub(crate) fn binding(session: &Session) -> CsrfBinding {
     let login = session.login_mark();
     match login.id {
-        Some(id) => CsrfBinding::Session(id),
-        None => CsrfBinding::of_login(session.identity().username().as_bytes(), login.started),
+        LoginId::Cookie(id) => CsrfBinding::Session(id),
+        LoginId::Stored(id) => CsrfBinding::of_session(&id.as_u64().to_be_bytes()),
+        LoginId::None => CsrfBinding::of_login(session.identity().username().as_bytes(), login.started),
     }
 }
 

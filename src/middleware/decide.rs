@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use super::{
+    browser::{Browser, ExistingSession},
     refuse::{Denied, is_about_a_cookie},
     route::RouteAuth,
 };
@@ -37,6 +38,15 @@ pub(crate) enum Step {
     ReadForm,
     /// An authenticator answers later; then [`RouteAuth::resume`] goes on.
     Wait(BoxFuture<Outcome>),
+}
+
+impl From<MaybeFuture<FullResponse>> for Step {
+    fn from(response: MaybeFuture<FullResponse>) -> Self {
+        match response {
+            MaybeFuture::Ready(response) => Self::Answer(Box::new(response)),
+            MaybeFuture::Future(response) => Self::AnswerLater(response),
+        }
+    }
 }
 
 impl RouteAuth {
@@ -96,9 +106,9 @@ impl RouteAuth {
             self.renew_cookies(&session, head, target, &mut additions.set_cookies);
         }
         if session.exchange().is_some()
-            && let Some(answer) = self.exchange(login, head, target, &mut additions)
+            && let Some(step) = self.exchange(login, head, target, &mut additions)
         {
-            return Ok(Step::Answer(answer));
+            return Ok(step);
         }
         if self.state.observer.is_some() && !session.is_authenticated_by(self.state.id) {
             self.state.report_admitted(&session, *head, target);
@@ -249,33 +259,48 @@ impl RouteAuth {
     }
 
     /// Makes the login that a token in the query becomes. A page is redirected to its own address without the token.
+    ///
+    /// A session in a store is made for a page alone: a script would leave one for each of its requests.
     fn exchange(
         &self,
         login: Option<LoginPayload>,
         head: &RequestHead<'_>,
         target: &EffectiveTarget<'_>,
         additions: &mut ResponseAdditions,
-    ) -> Option<Box<FullResponse>> {
-        let gate = &*self.state;
-        let (https, cookies) = (is_https(target, *head), &mut additions.set_cookies);
+    ) -> Option<Step> {
+        let (gate, cookies) = (&self.state, &mut additions.set_cookies);
+        let redirects = *head.method() == Method::GET && is_page_request(*head);
+        let here = || {
+            let policy = RedirectPolicy::new(&gate.error_responder.base_url);
+            HeaderValue::from(&NextUrl::from_request_uri(head.uri(), policy))
+        };
         if let Some(elsewhere) = &gate.external_login {
-            elsewhere.persist_token(*head, https, cookies);
+            elsewhere.persist_token(*head, is_https(target, *head), cookies);
         } else if let Some(login) = login {
-            let client = gate.guards.client_ip(target, *head);
-            let host = head.host().unwrap_or_default();
-            if let Err(error) = gate.login(login, host, client, https, cookies) {
+            let mut browser = Browser::of(gate, *head, target);
+            browser.existing = ExistingSession::Stays;
+            let is_stored = gate
+                .login_cookie
+                .as_ref()
+                .is_some_and(|cookie| cookie.stored.is_some());
+            if is_stored {
+                let answer = redirects
+                    .then(|| browser.log_in_and_redirect(gate, Some(login), StatusCode::SEE_OTHER, here()));
+                return answer.map(Step::from);
+            }
+            match gate.login(login, browser) {
+                MaybeFuture::Ready(Ok(made)) => cookies.append(made),
                 // Served in place, as it would be without a login.
-                gate.cookie_too_large(&error, head.uri().path());
-                return None;
+                MaybeFuture::Ready(Err(error)) => {
+                    gate.login_failed(&error, head.uri().path());
+                    return None;
+                }
+                MaybeFuture::Future(_) => return None,
             }
         }
-        if *head.method() != Method::GET || !is_page_request(*head) {
-            return None;
-        }
-        let here = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(&gate.error_responder.base_url));
-        let mut response = redirect(StatusCode::SEE_OTHER, HeaderValue::from(&here));
+        let mut response = redirects.then(|| redirect(StatusCode::SEE_OTHER, here()))?;
         std::mem::take(cookies).append_to(response.headers_mut());
-        Some(Box::new(response))
+        Some(Step::Answer(Box::new(response)))
     }
 
     /// What every answer to this request needs. `varies` means that another credential, or none, gets another answer.

@@ -1,16 +1,20 @@
 //! What handlers decide: logins and logouts of their own, and the end of a session they wait for.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use super::route::RouteAuth;
+use super::{
+    browser::{Browser, ExistingSession},
+    route::RouteAuth,
+};
 use crate::{
     authenticate::login_payload::LoginPayload,
-    cookies::{CookieError, SetCookies},
+    cookies::SetCookies,
     denial::Denial,
+    maybe_future::{BoxFuture, MaybeFuture},
     middleware::cookies::is_https,
     request::head::RequestHead,
-    session::{Session, grant::Grant},
-    store::{self, SessionEnded},
+    session::{LoginId, Session, grant::Grant},
+    store,
 };
 
 impl RouteAuth {
@@ -26,22 +30,30 @@ impl RouteAuth {
         head: RequestHead<'_>,
         grant: Grant,
         browser_session: bool,
-    ) -> Result<SetCookies, CookieError> {
-        let head = head.replace_clock(&*self.state.clock);
+    ) -> MaybeFuture<Result<SetCookies, Denial>> {
+        let gate = Arc::clone(&self.state);
+        let head = head.replace_clock(&*gate.clock);
+        let target = match gate.guards.check_target(head) {
+            Ok(target) => target,
+            Err(denial) => return Err(denial).into(),
+        };
         let mut login = LoginPayload::from(grant);
         login.browser_session = browser_session;
-        let login_cookie = self.state.login_cookie.as_ref();
+        let login_cookie = gate
+            .login_cookie
+            .as_ref()
+            .filter(|cookie| cookie.stored.is_none());
         if let Some(continued) =
             login_cookie.and_then(|cookie| cookie.continued(head, login.grant.identity().username()))
         {
             login.started_at = continued.started_at;
             login.browser_session |= continued.browser_session;
         }
-        let (client, https) = self.client(head);
-        let mut cookies = SetCookies::default();
-        let host = head.host().unwrap_or_default();
-        self.state.login(login, host, client, https, &mut cookies)?;
-        Ok(cookies)
+        let mut browser = Browser::of(&gate, head, &target);
+        browser.existing = ExistingSession::Continues;
+        let path = browser.path.clone();
+        gate.login(login, browser)
+            .map(move |cookies| cookies.map_err(|error| gate.login_failed(&error, &path)))
     }
 
     /// Where a request comes from, and whether by https.
@@ -54,11 +66,9 @@ impl RouteAuth {
     }
 
     /// A logout that a handler decided.
-    pub(crate) fn logout(&self, head: RequestHead<'_>) -> Result<SetCookies, Denial> {
-        let mut cookies = SetCookies::default();
+    pub(crate) fn logout(&self, head: RequestHead<'_>) -> MaybeFuture<Result<SetCookies, Denial>> {
         let (client, https) = self.client(head);
-        self.state.logout(head, client, https, &mut cookies)?;
-        Ok(cookies)
+        self.state.logout(head, client, https)
     }
 
     /// Allows or denies a read of what users put there themselves: a page of this server must have caused it.
@@ -74,16 +84,25 @@ impl RouteAuth {
         }
     }
 
-    /// The end of a session, to come; `None` if nothing here would end it.
-    pub(crate) fn session_end(&self, session: &Session) -> Option<SessionEnded> {
+    /// Completes when the session ends; never, if nothing here would end it.
+    pub(crate) fn session_end(&self, session: &Session) -> BoxFuture<()> {
         let mark = session.login_mark();
+        let stored = self
+            .state
+            .login_cookie
+            .as_ref()
+            .and_then(|cookie| cookie.stored.clone());
+        if let (LoginId::Stored(id), Some(stored)) = (mark.id, stored) {
+            return Box::pin(stored.ended(id, mark.epoch));
+        }
+        if mark.started == 0 {
+            return Box::pin(std::future::pending());
+        }
         let login = store::SessionKey {
             username: session.identity().username(),
             started: mark.started,
         };
-        (mark.started != 0).then(|| {
-            let now = self.state.clock.monotonic_now();
-            self.state.revoked.subscribe(login, mark.epoch, now)
-        })
+        let now = self.state.clock.monotonic_now();
+        Box::pin(self.state.revoked.subscribe(login, mark.epoch, now))
     }
 }

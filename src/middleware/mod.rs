@@ -19,6 +19,7 @@
 
 mod attempt_queue;
 mod body;
+mod browser;
 pub(crate) mod challenge;
 pub(crate) mod cookies;
 mod csrf_token;
@@ -32,6 +33,7 @@ pub(crate) mod form;
 mod form_submission;
 mod future;
 pub(crate) mod grpc;
+mod logins;
 mod manual_login;
 pub(crate) mod original_uri;
 mod own_pages;
@@ -41,11 +43,13 @@ mod refuse;
 pub(crate) mod response_additions;
 pub(crate) mod route;
 mod service;
+mod sessions;
 pub(crate) mod state;
 pub(crate) mod unauthenticated;
 
 pub use crate::html::PageStyle;
 pub use body::AuthBody;
+pub(crate) use browser::{Browser, ExistingSession};
 pub use challenge::Challenge;
 pub use csrf_token::CsrfToken;
 pub use decision::Decision;
@@ -53,7 +57,7 @@ pub use error_response::ResponseStyle;
 pub use form_submission::FormSubmission;
 pub use future::ResponseFuture;
 pub(crate) use password_attempts::PasswordAttempts;
-pub(crate) use password_login::Browser;
 pub use password_login::LoginSuccess;
 pub use response_additions::ResponseAdditions;
 pub use service::{AuthService, NotFound};
+pub use sessions::{SessionInfo, Sessions};

@@ -27,12 +27,7 @@ impl RouteAuth {
                     additions.apply_to(response.headers_mut());
                     response
                 };
-                match self.serve(*head, None) {
-                    MaybeFuture::Ready(response) => Step::Answer(Box::new(finish(response))),
-                    MaybeFuture::Future(response) => {
-                        Step::AnswerLater(Box::pin(async move { finish(response.await) }))
-                    }
-                }
+                self.serve(*head, None).map(finish).into()
             }
             Method::POST => Step::ReadForm,
             _ => Step::Answer(Box::new(not_allowed())),

@@ -7,8 +7,12 @@
 //! 3. The attempt is settled: a wrong password stays counted, a right one gives its place back, and an attempt that the
 //!    verifier could not decide is not counted. If the client goes away before, the password counts as a wrong one.
 //! 4. The observer is told of every refusal.
+//!
+//! With `shared_rate_limits` a place of the account is reserved and settled in the store too, which all replicas share. What
+//! the store answers counts; while it does not answer, what is counted in memory does.
 
 use std::{
+    future::pending,
     net::IpAddr,
     sync::{
         Arc,
@@ -17,18 +21,25 @@ use std::{
     time::Duration,
 };
 
-use super::attempt_queue::{AttemptQueue, PATIENCE};
+use super::attempt_queue::{AttemptQueue, PATIENCE, Place};
 use crate::{
-    clock::{Clock, MonotonicTime},
+    clock::Clock,
+    deadline::within,
     denial::{Denial, Reason},
     error::BackendError,
     event::{Event, Observer, RedactedPath},
     maybe_future::MaybeFuture,
-    rate_limit::{LoginAttempt, LoginRateLimiter, RateLimited, RateLimits},
+    rate_limit::{
+        AttemptOutcome, LoginAttempt, LoginRateLimiter, RateLimited, RateLimits, SharedAttempt,
+        SharedRateLimits, SharedVerdict,
+    },
     secret::Secret,
     session::{grant::Grant, identity::Identity},
     verify::{PasswordVerifier, Verification},
 };
+
+/// How long an attempt waits before it asks the store again for a place, at first and at most.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
 /// The verifier of passwords, and the limits on attempts.
 pub(crate) struct PasswordAttempts {
@@ -36,6 +47,7 @@ pub(crate) struct PasswordAttempts {
     /// Whether each user has a password, or all share one.
     by_username: bool,
     throttle: LoginRateLimiter,
+    shared: Option<Arc<SharedRateLimits>>,
     queue: AttemptQueue,
     has_reported_unknown_client: AtomicBool,
     clock: Arc<dyn Clock>,
@@ -49,11 +61,13 @@ impl PasswordAttempts {
         clock: Arc<dyn Clock>,
         observer: Option<Arc<dyn Observer>>,
         limits: RateLimits,
+        shared: Option<Arc<SharedRateLimits>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             verifier,
             by_username,
             throttle: LoginRateLimiter::with_limits(limits),
+            shared,
             queue: AttemptQueue::new(limits.queue),
             has_reported_unknown_client: AtomicBool::new(false),
             clock,
@@ -101,17 +115,26 @@ impl PasswordAttempts {
         if client.is_none() && !self.has_reported_unknown_client.swap(true, Ordering::Relaxed) {
             self.report(&Event::ClientAddressUnknown);
         }
-        let attempt = PasswordAttempt {
+        let mut attempt = PasswordAttempt {
             attempts: Arc::clone(self),
             username: if self.by_username { username } else { "" }.into(),
             client,
             path: path.into(),
             permit: None,
+            shared: None,
+            outcome: AttemptOutcome::Cancelled,
         };
-        match self.queue.reserve(|| attempt.place()) {
+        let reserved = self.queue.reserve(|| attempt.place(self.is_shared()));
+        match reserved.map(|permit| attempt.permit = Some(permit)) {
+            Ok(()) if self.shared.is_some() => MaybeFuture::from_future(attempt.reserve_in_store()),
             Err(throttled) if throttled.is_until_settled() => MaybeFuture::from_future(attempt.wait()),
             reserved => attempt.with_place(reserved).into(),
         }
+    }
+
+    /// Whether the store judges the failures of accounts now.
+    fn is_shared(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.is_asked())
     }
 
     fn report(&self, event: &Event<'_>) {
@@ -130,27 +153,91 @@ pub(crate) struct PasswordAttempt {
     path: Box<str>,
     /// `None` once the attempt is settled.
     permit: Option<LoginAttempt>,
+    /// The place in the store, if it has one there.
+    shared: Option<SharedAttempt>,
+    /// What comes of it if it is dropped.
+    outcome: AttemptOutcome,
 }
 
 impl PasswordAttempt {
-    fn place(&self) -> Result<LoginAttempt, RateLimited> {
+    fn place(&self, is_shared: bool) -> Result<LoginAttempt, RateLimited> {
         let (attempts, now) = (&self.attempts, self.attempts.clock.monotonic_now());
-        attempts.throttle.reserve(&self.username, self.client, now)
+        attempts
+            .throttle
+            .reserve(&self.username, self.client, now, is_shared)
     }
 
-    async fn wait(self) -> Result<Self, Denial> {
-        match self.attempts.queue.wait(PATIENCE, || self.place()).await {
+    async fn reserve_in_store(mut self) -> Result<Self, Denial> {
+        match self.in_store().await {
+            Err(throttled) if throttled.is_until_settled() => self.wait().await,
+            reserved => self.with_place(reserved),
+        }
+    }
+
+    /// Waits until other attempts are settled, here or at other replicas.
+    async fn wait(mut self) -> Result<Self, Denial> {
+        let attempts = Arc::clone(&self.attempts);
+        let reserved = match attempts.queue.enter() {
+            Some(place) => within(PATIENCE, self.next_place(&place)).await,
+            None => None,
+        };
+        match reserved {
             Some(reserved) => self.with_place(reserved),
             None => {
                 let busy = BackendError::new("too many logins wait to be checked");
-                Err(self.unavailable(&busy.with_retry_after(Duration::from_secs(1))))
+                Err(self
+                    .unavailable(&busy.with_retry_after(Duration::from_secs(1)))
+                    .await)
             }
         }
     }
 
-    fn with_place(mut self, reserved: Result<LoginAttempt, RateLimited>) -> Result<Self, Denial> {
-        let permit = reserved.map_err(|throttled| self.refused(throttled.into()))?;
-        self.permit = Some(permit);
+    async fn next_place(&mut self, place: &Place<'_>) -> Result<(), RateLimited> {
+        let [mut pause, longest] = PAUSES;
+        loop {
+            self.permit = Some(place.reserve(|| self.place(self.attempts.is_shared())).await?);
+            match self.in_store().await {
+                Err(throttled) if throttled.is_until_settled() => {
+                    let _: Option<()> = within(pause, pending()).await;
+                    pause = longest.min(2 * pause);
+                }
+                reserved => return reserved,
+            }
+        }
+    }
+
+    /// Reserves the place in the store too, if there is one that answers.
+    async fn in_store(&mut self) -> Result<(), RateLimited> {
+        let attempts = Arc::clone(&self.attempts);
+        let permit = self.permit.as_ref();
+        let is_counted_here = permit.is_some_and(LoginAttempt::is_from_known_address);
+        let Some(shared) = attempts.shared.as_ref().filter(|_| !is_counted_here) else {
+            return Ok(());
+        };
+        match shared.reserve(&self.username).await {
+            SharedVerdict::Reserved(attempt, failures) => {
+                self.shared = Some(attempt);
+                if let Some(permit) = &self.permit {
+                    let now = attempts.clock.monotonic_now();
+                    attempts.throttle.limit_failures(permit, failures, now);
+                }
+                Ok(())
+            }
+            SharedVerdict::Limited(throttled) => {
+                self.settle_here();
+                Err(throttled)
+            }
+            SharedVerdict::Unavailable => {
+                self.settle_here();
+                self.permit = Some(attempts.queue.reserve(|| self.place(false))?);
+                Ok(())
+            }
+        }
+    }
+
+    fn with_place(mut self, reserved: Result<(), RateLimited>) -> Result<Self, Denial> {
+        reserved.map_err(|throttled| self.refused(throttled.into()))?;
+        self.outcome = AttemptOutcome::Failed;
         Ok(self)
     }
 
@@ -161,25 +248,30 @@ impl PasswordAttempt {
     /// `IncorrectPassword`; `Unavailable`, with the time after which to try again.
     pub(crate) async fn verify(mut self, password: &Secret) -> Result<Grant, Denial> {
         let Some(verifier) = &self.attempts.verifier else {
+            self.settle(AttemptOutcome::Failed).await;
             return Err(self.refused(Reason::IncorrectPassword.into()));
         };
         match verifier.verify(&self.username, password).await {
-            Verification::Valid(grant) => Ok(self.succeed(grant)),
-            Verification::Unavailable(unavailable) => Err(self.unavailable(&unavailable)),
+            Verification::Valid(grant) => {
+                self.settle(AttemptOutcome::Succeeded).await;
+                Ok(self.granted(grant))
+            }
+            Verification::Unavailable(unavailable) => Err(self.unavailable(&unavailable).await),
             Verification::Rejected(_) | Verification::Unknown => {
+                self.settle(AttemptOutcome::Failed).await;
                 Err(self.refused(Reason::IncorrectPassword.into()))
             }
         }
     }
 
     /// Gives the place back, because no password was checked.
-    pub(crate) fn withdraw(mut self) {
-        self.settle(LoginRateLimiter::cancel);
+    pub(crate) async fn withdraw(mut self) {
+        self.settle(AttemptOutcome::Cancelled).await;
     }
 
     /// The same, because a verifier cannot tell.
-    pub(crate) fn unavailable(mut self, unavailable: &BackendError) -> Denial {
-        self.settle(LoginRateLimiter::cancel);
+    pub(crate) async fn unavailable(mut self, unavailable: &BackendError) -> Denial {
+        self.settle(AttemptOutcome::Cancelled).await;
         self.attempts.report(&Event::Unavailable {
             error: &**unavailable.cause(),
             path: RedactedPath::new(&self.path),
@@ -187,8 +279,8 @@ impl PasswordAttempt {
         Denial::new(Reason::Unavailable).with_retry_after(unavailable.retry_after())
     }
 
-    fn succeed(&mut self, grant: Grant) -> Grant {
-        self.settle(LoginRateLimiter::record_success);
+    /// What a user with the right password is granted.
+    fn granted(&self, grant: Grant) -> Grant {
         let attempts = &self.attempts;
         let grant = if attempts.by_username {
             grant
@@ -204,10 +296,20 @@ impl PasswordAttempt {
         grant
     }
 
-    fn settle(&mut self, how: impl FnOnce(&LoginRateLimiter, LoginAttempt, MonotonicTime)) {
+    /// Settles the attempt, in the store first: attempts that wait here then find its place there free.
+    async fn settle(&mut self, outcome: AttemptOutcome) {
+        self.outcome = outcome;
+        if let Some(shared) = self.shared.take() {
+            shared.settle(outcome).await;
+        }
+        self.settle_here();
+    }
+
+    fn settle_here(&mut self) {
         if let Some(permit) = self.permit.take() {
             let attempts = &self.attempts;
-            how(&attempts.throttle, permit, attempts.clock.monotonic_now());
+            let now = attempts.clock.monotonic_now();
+            attempts.throttle.settle(permit, self.outcome, now);
             attempts.queue.settled();
         }
     }
@@ -227,7 +329,7 @@ impl PasswordAttempt {
 
 impl Drop for PasswordAttempt {
     fn drop(&mut self) {
-        self.settle(LoginRateLimiter::failed);
+        self.settle_here();
     }
 }
 

@@ -1,28 +1,25 @@
 //! What all handles of one gate share.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
-
-use http::StatusCode;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    authenticate::{AuthenticatorChain, login_payload::LoginPayload},
+    authenticate::AuthenticatorChain,
     authorizer::Authorizer,
     clock::Clock,
-    cookies::{CookieError, Keyring, RequestCookies, SetCookies},
+    cookies::{Keyring, SetCookies},
     denial::{Denial, Reason},
     error::BackendError,
     event::{Event, Observer, RedactedPath},
-    html::Page,
     middleware::{
         PasswordAttempts,
         cookies::{CsrfCookie, LoginCookie},
-        error_response::{ErrorResponder, FullResponse, page_response},
+        error_response::ErrorResponder,
         external_login::ExternalLogin,
         original_uri::OriginalUri,
     },
     request::head::RequestHead,
     request_policy::{EffectiveTarget, RequestPolicy},
-    session::{Exchange, LayerId, Session, grant::Grant, identity::Identity},
+    session::{LayerId, Session},
     store::RevokedSessions,
 };
 
@@ -51,91 +48,6 @@ pub(crate) struct AuthState {
 }
 
 impl AuthState {
-    /// The login that a session becomes which came from a token in the query, unless the browser has it already.
-    /// The session gets the identity that this login has.
-    pub(crate) fn login_for(&self, session: &mut Session, head: RequestHead<'_>) -> Option<LoginPayload> {
-        let LoginCookie(login_cookie) = self.login_cookie.as_ref()?;
-        let token = match session.exchange()? {
-            Exchange::SharedToken => None,
-            Exchange::Token(hash) => Some(**hash),
-        };
-        let head = head.replace_clock(&*self.clock);
-        let logins = RequestCookies::from_head(head).map(|sent| login_cookie.sessions_in(&sent, head));
-        let logins = logins.unwrap_or_default();
-        let existing = match &*logins {
-            [login] if login.token == token => Some(login.grant.clone()),
-            _ => None,
-        };
-        match (token, existing) {
-            // A login without a token of its own must have no less rights than the shared token.
-            (None, Some(grant)) if grant.is_unlimited() => {
-                session.set_grant(grant);
-                None
-            }
-            (Some(_), Some(_)) => None,
-            (None, _) => {
-                // Clients that share a token have no name: each browser is a user of its own.
-                let grant = Grant::new(Identity::anonymous());
-                session.set_grant(grant.clone());
-                Some(grant.into())
-            }
-            (Some(_), None) => Some(LoginPayload {
-                token,
-                ..session.grant().clone().into()
-            }),
-        }
-    }
-
-    /// A login: the cookies of its owner for the browser at `host`, the session first.
-    ///
-    /// # Errors
-    ///
-    /// If it does not fit into a cookie; then nobody is logged in.
-    pub(crate) fn login(
-        &self,
-        login: impl Into<LoginPayload>,
-        host: &[u8],
-        client: Option<IpAddr>,
-        https: bool,
-        cookies: &mut SetCookies,
-    ) -> Result<(), CookieError> {
-        let login = login.into();
-        if let Some(LoginCookie(login_cookie)) = &self.login_cookie {
-            cookies.push_overriding(login_cookie.set_cookie(&login, host, self.clock.now(), https)?);
-        }
-        let session = login.into_session();
-        self.emit(&Event::LoggedIn {
-            identity: session.identity(),
-            client,
-        });
-        self.xsrf_cookie.renew(&session, https, cookies);
-        Ok(())
-    }
-
-    /// Ends every login whose cookie came with this request, and removes the cookies on every path.
-    ///
-    /// # Errors
-    ///
-    /// `TooLarge` if the cookies cannot be read: then nothing has ended.
-    pub(crate) fn logout(
-        &self,
-        head: RequestHead<'_>,
-        client: Option<IpAddr>,
-        https: bool,
-        cookies: &mut SetCookies,
-    ) -> Result<(), Denial> {
-        let sent = RequestCookies::from_head(head)?;
-        if let Some(login_cookie) = &self.login_cookie {
-            let logins = login_cookie.revoke(&sent, head.replace_clock(&*self.clock));
-            for login in &logins {
-                let identity = login.grant.identity();
-                self.emit(&Event::LoggedOut { identity, client });
-            }
-        }
-        self.remove_cookies(head, https, cookies);
-        Ok(())
-    }
-
     /// Removes the cookies of this server, on every path they may live on. No login ends by this.
     pub(crate) fn remove_cookies(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
         if let Some(login_cookie) = &self.login_cookie {
@@ -154,20 +66,9 @@ impl AuthState {
     )]
     pub(crate) fn change_keyring(&self, keyring: &Keyring) {
         self.xsrf_cookie.change_keyring(keyring.clone());
-        if let Some(LoginCookie(login_cookie)) = &self.login_cookie {
+        if let Some(login_cookie) = &self.login_cookie {
             login_cookie.change_keyring(keyring);
         }
-    }
-
-    /// The answer to somebody whose login does not fit into a cookie: no fault of theirs, and the operator is told.
-    pub(crate) fn cookie_too_large(&self, error: &CookieError, path: &str) -> FullResponse {
-        let path = RedactedPath::new(path);
-        self.emit(&Event::Unavailable { error, path });
-        let page = Page::new(&self.error_responder.page_style, "Not logged in")
-            .paragraph("What this login holds is too long for a cookie.");
-        let mut response = page_response(page);
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        response
     }
 
     /// Reports that a request is passed to the service.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::rate_limited::RateLimited;
 use crate::clock::MonotonicTime;
 
 /// How dear the failures of one account or one address are.
@@ -69,6 +70,38 @@ impl BackoffPolicy {
         Ok(self.failed(count, now))
     }
 
+    /// The count that lets one more attempt through: with one more failure, or one more reserved place.
+    ///
+    /// # Errors
+    ///
+    /// If the attempt must wait.
+    pub(super) fn charge(
+        self,
+        count: FailureCount,
+        now: MonotonicTime,
+        reserved: bool,
+    ) -> Result<FailureCount, RateLimited> {
+        let failed = self.next(count, now).map_err(|wait| RateLimited {
+            wait,
+            until_settled: false,
+        })?;
+        if reserved {
+            self.reserve(count, now).ok_or(RateLimited::UNTIL_SETTLED)
+        } else {
+            Ok(failed)
+        }
+    }
+
+    /// The count with one more reserved place, whatever the failures are.
+    pub(super) fn reserve_only(self, count: FailureCount) -> Result<FailureCount, RateLimited> {
+        let none = FailureCount { failures: 0, ..count };
+        let reserved = self.reserve(none, count.last).ok_or(RateLimited::UNTIL_SETTLED)?;
+        Ok(FailureCount {
+            failures: count.failures,
+            ..reserved
+        })
+    }
+
     /// The count with one more failure, whether or not there is still to wait.
     pub(super) fn failed(self, count: FailureCount, now: MonotonicTime) -> FailureCount {
         FailureCount {
@@ -127,6 +160,20 @@ impl BackoffPolicy {
 }
 
 impl FailureCount {
+    pub(super) fn new(failures: u32, last: MonotonicTime, reserved: usize) -> Self {
+        Self {
+            failures,
+            reserved: u16::try_from(reserved).unwrap_or(u16::MAX),
+            logins: 0,
+            last,
+        }
+    }
+
+    /// The moment of the last failure.
+    pub(super) fn last(self) -> MonotonicTime {
+        self.last
+    }
+
     /// One failure less.
     pub(super) fn decrement(&mut self) {
         self.failures = self.failures.saturating_sub(1);

@@ -2,8 +2,16 @@
 
 mod backoff;
 mod limits;
+mod outcome;
+mod rate_limited;
+mod shared;
+mod shared_count;
 
-pub use self::limits::RateLimits;
+pub use self::{limits::RateLimits, rate_limited::RateLimited};
+pub(crate) use self::{
+    outcome::AttemptOutcome,
+    shared::{SharedAttempt, SharedRateLimits, SharedVerdict},
+};
 
 use std::{
     collections::hash_map::RandomState,
@@ -15,11 +23,7 @@ use std::{
 };
 
 use super::rate_limit::backoff::{BackoffPolicy, FailureCount};
-use crate::{
-    clock::MonotonicTime,
-    denial::{Denial, Reason},
-    store::ExpiringMap,
-};
+use crate::{clock::MonotonicTime, store::ExpiringMap};
 
 /// How many wrong passwords are listened to: by account and by client address, each wrong one dearer than the
 /// one before.
@@ -44,8 +48,10 @@ use crate::{
 ///
 /// # Security
 ///
-/// Counts live in this process alone and are forgotten with it. At most 32,768 accounts and as many addresses are
-/// counted, whatever their names; when more come, the count that would be forgiven first is forgotten. While an
+/// Counts live in this process alone and are forgotten with it; a layer with
+/// [`shared_rate_limits`](crate::AuthLayerBuilder::shared_rate_limits) counts rule 1 in a store, over all replicas. At most
+/// 32,768 accounts and as many addresses are counted, whatever their names; when more come, the count that would be forgiven
+/// first is forgotten. While an
 /// attack lasts, somebody without a cookie, a token and a known address competes with the attackers for the
 /// few attempts that strangers are allowed.
 ///
@@ -117,18 +123,21 @@ impl LoginRateLimiter {
         client: Option<IpAddr>,
         now: MonotonicTime,
     ) -> Result<LoginAttempt, RateLimited> {
-        self.admit(account, client, now, false)
+        self.admit(account, client, now, Charge::Failure)
     }
 
-    /// The same for an attempt that counts as failed only when [`LoginRateLimiter::failed`] says so, and takes a place until it is
-    /// settled. Not for several threads at the same time.
+    /// The same for an attempt that counts as failed only when [`LoginRateLimiter::settle`] says so, and takes a place until it
+    /// is settled. Not for several threads at the same time.
+    ///
+    /// `is_shared` says that a store judges the failures of the account: here the account is charged a place and never waits.
     pub(crate) fn reserve(
         &self,
         account: &str,
         client: Option<IpAddr>,
         now: MonotonicTime,
+        is_shared: bool,
     ) -> Result<LoginAttempt, RateLimited> {
-        self.admit(account, client, now, true)
+        self.admit(account, client, now, Charge::Place { is_shared })
     }
 
     fn admit(
@@ -136,38 +145,35 @@ impl LoginRateLimiter {
         account: &str,
         client: Option<IpAddr>,
         now: MonotonicTime,
-        reserved: bool,
+        charge: Charge,
     ) -> Result<LoginAttempt, RateLimited> {
+        let reserved = matches!(charge, Charge::Place { .. });
         let permit = |account, address, known| LoginAttempt {
             account,
             address,
             known,
             reserved,
         };
-        let charge = |pace: BackoffPolicy, count: FailureCount| {
-            let failed = pace.next(count, now).map_err(|wait| RateLimited {
-                wait,
-                until_settled: false,
-            })?;
-            if reserved {
-                pace.reserve(count, now).ok_or(RateLimited::UNTIL_SETTLED)
-            } else {
-                Ok(failed)
-            }
+        let charge_account = |count: FailureCount| match charge {
+            Charge::Place { is_shared: true } => self.account.reserve_only(count),
+            _ => self.account.charge(count, now, reserved),
         };
+        let charge_address = |count| self.address.charge(count, now, reserved);
         let account = self.hasher.hash_one(account);
         let address = client.map(|client| self.hasher.hash_one(network(client)));
         let by_known = self.with_known(account, address, now, |known| {
-            known.count = charge(self.account, known.count)?;
+            known.count = self.account.charge(known.count, now, reserved)?;
             Ok(())
         });
         if let Some(verdict) = by_known {
             return verdict.map(|()| permit(account, address, true));
         }
         // Looked at before either is charged, so that an attempt not listened to costs nothing.
-        let look = |count: Option<FailureCount>, pace| charge(pace, count.unwrap_or_default()).err();
-        let by_account = look(self.accounts.get(&account, now), self.account);
-        let by_address = address.and_then(|address| look(self.addresses.get(&address, now), self.address));
+        let by_account = charge_account(self.accounts.get(&account, now).unwrap_or_default()).err();
+        let by_address = address.and_then(|address| {
+            let count = self.addresses.get(&address, now).unwrap_or_default();
+            charge_address(count).err()
+        });
         if let Some(throttled) = by_account
             .into_iter()
             .chain(by_address)
@@ -177,13 +183,9 @@ impl LoginRateLimiter {
         }
         // The address first: if another attempt comes in between, the account is not charged for this one.
         if let Some(address) = address {
-            update(&self.addresses, self.address, address, now, |count| {
-                charge(self.address, count)
-            })?;
+            update(&self.addresses, self.address, address, now, charge_address)?;
         }
-        update(&self.accounts, self.account, account, now, |count| {
-            charge(self.account, count)
-        })?;
+        update(&self.accounts, self.account, account, now, charge_account)?;
         Ok(permit(account, address, false))
     }
 
@@ -222,37 +224,48 @@ impl LoginRateLimiter {
     /// The attempt was not decided, for example because the hashing queue was full: it does not count.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
     pub fn cancel(&self, permit: LoginAttempt, now: MonotonicTime) {
-        self.settle(&permit, now, |_, count| permit.give_back(count));
+        self.change_counts(&permit, now, |_, count| permit.give_back(count));
     }
 
-    /// The password was wrong, or the client went away: a permit of [`LoginRateLimiter::reserve`] counts as a failure.
-    #[expect(clippy::needless_pass_by_value, reason = "a permit is settled once")]
-    pub(crate) fn failed(&self, permit: LoginAttempt, now: MonotonicTime) {
-        self.settle(&permit, now, |pace, count| {
-            permit.give_back(count);
-            *count = pace.failed(*count, now);
+    /// Settles a permit of [`LoginRateLimiter::reserve`].
+    pub(crate) fn settle(&self, permit: LoginAttempt, outcome: AttemptOutcome, now: MonotonicTime) {
+        match outcome {
+            AttemptOutcome::Cancelled => self.cancel(permit, now),
+            AttemptOutcome::Succeeded => self.record_success(permit, now),
+            AttemptOutcome::Failed => self.change_counts(&permit, now, |pace, count| {
+                permit.give_back(count);
+                *count = pace.failed(*count, now);
+            }),
+        }
+    }
+
+    /// Forgives the failures of the account beyond those that the replicas count together: a login at another replica
+    /// has forgiven them.
+    pub(crate) fn limit_failures(&self, permit: &LoginAttempt, failures: u32, now: MonotonicTime) {
+        change(&self.accounts, self.account, permit.account, now, |count| {
+            count.failures = count.failures.min(failures);
         });
     }
 
-    /// Settles the attempt in every count that it was charged to.
-    fn settle(
+    /// Changes every count that the attempt was charged to.
+    fn change_counts(
         &self,
         permit: &LoginAttempt,
         now: MonotonicTime,
-        settle: impl Fn(BackoffPolicy, &mut FailureCount),
+        change_count: impl Fn(BackoffPolicy, &mut FailureCount),
     ) {
         if permit.known {
             self.with_known(permit.account, permit.address, now, |known| {
-                settle(self.account, &mut known.count);
+                change_count(self.account, &mut known.count);
             });
             return;
         }
         change(&self.accounts, self.account, permit.account, now, |count| {
-            settle(self.account, count);
+            change_count(self.account, count);
         });
         if let Some(address) = permit.address {
             change(&self.addresses, self.address, address, now, |count| {
-                settle(self.address, count);
+                change_count(self.address, count);
             });
         }
     }
@@ -324,7 +337,22 @@ pub struct LoginAttempt {
     reserved: bool,
 }
 
+/// What an attempt is charged when it is let through.
+#[derive(Clone, Copy)]
+enum Charge {
+    Failure,
+    Place {
+        /// Whether a store judges the failures of the account.
+        is_shared: bool,
+    },
+}
+
 impl LoginAttempt {
+    /// Whether the attempt came from an address that the account is known at.
+    pub(crate) fn is_from_known_address(&self) -> bool {
+        self.known
+    }
+
     /// Takes back what the attempt was charged.
     fn give_back(&self, count: &mut FailureCount) {
         if self.reserved {
@@ -332,52 +360,6 @@ impl LoginAttempt {
         } else {
             count.decrement();
         }
-    }
-}
-
-/// Too many wrong attempts: the word when to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimited {
-    wait: Duration,
-    /// Whether the attempts alone are in the way that are not settled yet.
-    until_settled: bool,
-}
-
-impl RateLimited {
-    /// The limits do not allow one more attempt before another is settled.
-    pub(crate) const UNTIL_SETTLED: Self = Self {
-        wait: Duration::from_secs(1),
-        until_settled: true,
-    };
-
-    /// Whether the attempts alone are in the way that are not settled yet.
-    pub(crate) fn is_until_settled(self) -> bool {
-        self.until_settled
-    }
-
-    /// When the next attempt is listened to, in whole seconds, rounded up.
-    pub fn retry_after(self) -> Duration {
-        let seconds = self.wait.as_secs();
-        Duration::from_secs(if self.wait.subsec_nanos() > 0 {
-            seconds + 1
-        } else {
-            seconds
-        })
-    }
-}
-
-impl fmt::Display for RateLimited {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.retry_after().as_secs();
-        write!(f, "too many attempts: try again in {seconds} s")
-    }
-}
-
-impl std::error::Error for RateLimited {}
-
-impl From<RateLimited> for Denial {
-    fn from(throttled: RateLimited) -> Self {
-        Self::new(Reason::RateLimited).with_retry_after(throttled.retry_after())
     }
 }
 
@@ -431,17 +413,6 @@ fn network(client: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rate_limited_displays_the_whole_seconds_to_wait() {
-        let limited = RateLimited {
-            wait: Duration::from_millis(1_500),
-            until_settled: false,
-        };
-        let error: Box<dyn std::error::Error + Send + Sync> = limited.into();
-        assert_eq!(error.to_string(), "too many attempts: try again in 2 s");
-        assert!(error.source().is_none());
-    }
 
     #[test]
     fn an_ipv6_address_counts_by_its_network_and_an_ipv4_one_in_any_clothes() {

@@ -1,4 +1,4 @@
-//! Octets that the program has got in another way, as a source.
+//! A source of bytes that the program already has.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use crate::secret::{
     value::{Secret, SecretError},
 };
 
-/// A key that is at hand, as a source: 32 to 1024 octets of at least 8 different values.
+/// A key that the program already has, as a source: 32 to 1024 bytes of at least 8 different values.
 ///
-/// For a cookie secret that came out of a configuration file or a vault, so that it can stand first in a
-/// [`SourceChain`](super::SourceChain). It always has something: an empty one is an error, not "ask the next".
-/// `Debug` prints the type's name only.
+/// For a cookie secret from a configuration file or a vault, so that it can be the first in a
+/// [`SourceChain`](super::SourceChain). It always has a value: an empty one is an error, and the next source is not
+/// tried. `Debug` prints the name of the type only.
 ///
 /// # Example
 ///
@@ -29,18 +29,18 @@ use crate::secret::{
 pub struct BytesSource(Secret);
 
 impl BytesSource {
-    /// A source of these octets.
+    /// Creates a source of these bytes.
     pub fn new(octets: impl Into<Secret>) -> Self {
         Self(octets.into())
     }
 }
 
 impl SecretSource for BytesSource {
-    /// The octets.
+    /// Returns the bytes.
     ///
     /// # Errors
     ///
-    /// `Malformed` if they are fewer than 32, more than 1024, or of fewer than 8 different values.
+    /// Returns `Malformed` if they are fewer than 32, more than 1024, or have fewer than 8 different values.
     fn load(&self) -> Result<Option<Secret>, SecretError> {
         match SecretFormat::Raw.read(self.0.expose()) {
             Ok(secret) => Ok(Some(secret)),

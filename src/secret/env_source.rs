@@ -16,14 +16,14 @@ use crate::secret::{
 
 /// An environment variable that may hold a secret.
 ///
-/// A variable that is unset or empty has nothing, and the next source is asked. Any other value is used or
-/// refused: blanks and line ends around it are dropped, and what is left must be of the expected form. A value
-/// of blanks alone is refused, because somebody meant to set something.
+/// If the variable is unset or empty, the source has no value, and the next source is tried. Any other value is used
+/// or rejected: spaces and line ends around it are removed, and the rest must have the expected form. A value of
+/// spaces only is rejected, because it was meant to be something.
 ///
 /// # Security
 ///
-/// A process hands its environment to its children, and processes of the same user can read it. Where there is
-/// a choice, prefer a [`FileSource`](super::FileSource).
+/// A process passes its environment to its children, and processes of the same user can read it. Prefer a
+/// [`FileSource`](super::FileSource) if you can.
 ///
 /// # Example
 ///
@@ -32,7 +32,7 @@ use crate::secret::{
 ///
 /// # assert!(EnvSource::new("PORTCULLIS_UNSET").load()?.is_none());
 /// if let Some(keys) = EnvSource::new("API_KEYS").load()? {
-///     println!("{} octets of keys", keys.len());
+///     println!("{} bytes of keys", keys.len());
 /// }
 /// # Ok::<(), portcullis::secret::SecretError>(())
 /// ```
@@ -43,7 +43,7 @@ pub struct EnvSource {
 }
 
 impl EnvSource {
-    /// The text in `variable`: a token, a password, a list of keys. It must be UTF-8.
+    /// Creates a source of the text in `variable`: a token, a password, a list of keys. It must be UTF-8.
     pub fn new(variable: impl Into<String>) -> Self {
         Self {
             variable: variable.into(),
@@ -51,28 +51,29 @@ impl EnvSource {
         }
     }
 
-    /// The cookie secret of a JupyterHub: hexadecimal digits in `JPY_COOKIE_SECRET`.
+    /// Creates a source of the cookie secret of a JupyterHub: hexadecimal digits in `JPY_COOKIE_SECRET`.
     pub fn cookie_secret() -> Self {
         Self::new("JPY_COOKIE_SECRET").hex()
     }
 
-    /// The token of a Jupyter Server: the text in `JUPYTER_TOKEN`.
+    /// Creates a source of the token of a Jupyter Server: the text in `JUPYTER_TOKEN`.
     ///
-    /// The file that `JUPYTER_TOKEN_FILE` names is
+    /// For the file that `JUPYTER_TOKEN_FILE` names, see
     /// [`FileSource::jupyter_token`](super::FileSource::jupyter_token).
     pub fn jupyter_token() -> Self {
         Self::new("JUPYTER_TOKEN")
     }
 
-    /// Default: a text. Takes a key of 32 to 1024 octets as hexadecimal digits of either case; its octets must
-    /// have at least 8 different values.
+    /// Reads a key of 32 to 1024 bytes as hexadecimal digits of either case.
+    ///
+    /// By default, the value is a text. The bytes must have at least 8 different values.
     #[must_use]
     pub fn hex(mut self) -> Self {
         self.content = SecretFormat::Hex;
         self
     }
 
-    /// The secret in `value`, what the variable holds.
+    /// Reads the secret in `value`, the value of the variable.
     fn read(&self, value: Option<OsString>) -> Result<Option<Secret>, SecretError> {
         let Some(value) = set(value) else { return Ok(None) };
         let octets = Zeroizing::new(value.into_encoded_bytes());
@@ -84,11 +85,11 @@ impl EnvSource {
 }
 
 impl SecretSource for EnvSource {
-    /// What the variable holds, or `None` if it is unset or empty.
+    /// Returns the value of the variable, or `None` if it is unset or empty.
     ///
     /// # Errors
     ///
-    /// `Malformed` if the value is not of the expected form.
+    /// Returns `Malformed` if the value does not have the expected form.
     fn load(&self) -> Result<Option<Secret>, SecretError> {
         self.read(env::var_os(&self.variable))
     }
@@ -98,7 +99,7 @@ impl SecretSource for EnvSource {
     }
 }
 
-/// The value of a variable that is set: an empty one is how many a tool unsets it.
+/// Returns the value of a variable that is set. Many tools unset a variable by an empty value.
 pub(super) fn set(value: Option<OsString>) -> Option<OsString> {
     value.filter(|value| value != OsStr::new(""))
 }

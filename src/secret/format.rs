@@ -1,28 +1,28 @@
-//! What the octets of a secret must be: hexadecimal digits, octets as they are, or a text.
+//! The form of a secret: hexadecimal digits, bytes, or a text.
 
 use crate::secret::Secret;
 
-/// The most octets that are read of a file, and looked at in a key.
+/// Maximum number of bytes that are read of a file, and examined in a key.
 pub(super) const LIMIT: usize = 4096;
-/// The fewest and the most octets of a key.
+/// Minimum and maximum length of a key, in bytes.
 const KEY: std::ops::RangeInclusive<usize> = 32..=1024;
-/// The fewest different values among the octets of a key: random ones fall short of it never, a key typed
-/// by hand or filled with one value always.
+/// Minimum number of different bytes in a key: a random key always has more, a key of one repeated value has
+/// fewer.
 const DIFFERENT: usize = 8;
 
-/// What the octets of a secret must be.
+/// The form of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SecretFormat {
-    /// A key of 32 to 1024 octets as hexadecimal digits, blanks and line ends around them dropped.
+    /// A key of 32 to 1024 bytes as hexadecimal digits, with spaces and line ends around them removed.
     Hex,
-    /// A key of 32 to 1024 octets, every one of them as it is.
+    /// A key of 32 to 1024 bytes, exactly as they are.
     Raw,
-    /// UTF-8 text, blanks and line ends around it dropped, and not empty.
+    /// UTF-8 text, not empty, with spaces and line ends around it removed.
     Text,
 }
 
 impl SecretFormat {
-    /// The secret that `octets` hold, or what was expected of them and what was found.
+    /// Reads the secret, or returns what was expected and what was found.
     pub(super) fn read(self, octets: &[u8]) -> Result<Secret, String> {
         match self {
             Self::Hex => hex(octets),
@@ -32,9 +32,9 @@ impl SecretFormat {
     }
 }
 
-/// `octets` without the blanks, tabs and line ends at both ends.
+/// Removes spaces, tabs and line ends at both ends.
 ///
-/// Not `trim_ascii`: a form feed is no more a slip of the hand than any other control character.
+/// Not `trim_ascii`, which also removes a form feed: that is not a typing error.
 pub(super) fn trimmed(mut octets: &[u8]) -> &[u8] {
     while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = octets {
         octets = rest;
@@ -107,7 +107,7 @@ fn text(octets: &[u8]) -> Result<Secret, String> {
     Ok(text.into())
 }
 
-/// `key`, if its octets are of enough different values to be random.
+/// Returns `key` if it has enough different bytes to be random.
 fn check_entropy(key: Secret) -> Result<Secret, String> {
     let mut seen = [false; 256];
     for &octet in key.expose() {

@@ -1,23 +1,22 @@
-//! Where secrets come from: a variable, a file, octets at hand, or the first of several that has one.
+//! Sources of secrets: a variable, a file, bytes, or the first of several that has a value.
 //!
-//! | what | source |
+//! | secret | source |
 //! |---|---|
 //! | a token, a password, a list of keys in a variable | [`EnvSource::new`] |
 //! | the same in a file | [`FileSource::new`] |
 //! | the cookie secret, as hexadecimal digits | [`EnvSource::cookie_secret`], [`FileSource::cookie_secret`] |
-//! | a key file taken octet by octet (Jupyter Server's) | [`FileSource::raw`] |
+//! | a binary key file (Jupyter Server's) | [`FileSource::raw`] |
 //! | a Jupyter token (`JUPYTER_TOKEN`, `JUPYTER_TOKEN_FILE`) | [`EnvSource::jupyter_token`], [`FileSource::jupyter_token`] |
-//! | octets the program has got in another way | [`BytesSource`] |
-//! | the first of these that has something | [`SourceChain`] |
+//! | bytes that the program already has | [`BytesSource`] |
+//! | the first of these that has a value | [`SourceChain`] |
 //!
-//! A source answers in one of three ways. It *has nothing* (`Ok(None)`: the variable is unset or empty, the
-//! file does not exist) and the next one is asked; it *has a secret*; or it has something that cannot be
-//! used, and that is an error which names the variable or the file. What is set and wrong is never passed
-//! over in silence, and never replaced by something generated.
+//! A source returns `Ok(None)` if it has no value (the variable is unset or empty, the file does not exist), and the
+//! next one is tried. Otherwise it returns the secret, or an error that names the variable or the file. An invalid
+//! value is never skipped, and never replaced by a generated one.
 //!
 //! # Example
 //!
-//! The cookie secret from a variable, else from a file which is created at the first start:
+//! The cookie secret from a variable, or else from a file that is created at the first start:
 //!
 //! ```
 //! use portcullis::{secret::{SecretSource, SourceChain}, EnvSource, FileSource};
@@ -61,10 +60,9 @@ pub use self::{
 };
 pub(crate) use self::{private_file::PrivateFile, value::constant_time_eq};
 
-/// A place that may hold a secret.
+/// A source of a secret.
 ///
-/// Sources are asked while a program starts, and may block. For a place of one's own write [`load`] and
-/// [`name`]:
+/// Sources are read while a program starts, and may block. For a source of your own, implement [`load`] and [`name`]:
 ///
 /// ```
 /// use portcullis::{secret::{SecretError, SecretSource}, Secret, Token};
@@ -88,26 +86,26 @@ pub(crate) use self::{private_file::PrivateFile, value::constant_time_eq};
 /// [`load`]: SecretSource::load
 /// [`name`]: SecretSource::name
 pub trait SecretSource: Send + Sync {
-    /// The secret, or `None` if there is nothing here and the next source is to be asked.
+    /// Returns the secret, or `None` if this source has none and the next one is to be tried.
     ///
     /// # Errors
     ///
-    /// A source that holds something which cannot be used. The kind is `Malformed` for the content,
-    /// `Permissions` for a file that others could read or change, `Missing` for what was promised and is not
-    /// there, `System` for what the system refused.
+    /// Returns an error if the source has a value that cannot be used. The kind is `Malformed` for the content,
+    /// `Permissions` for a file that others could read or change, `Missing` for a value that must exist and does not,
+    /// `System` for a failed system call.
     fn load(&self) -> Result<Option<Secret>, SecretError>;
 
-    /// What the operator knows this place by, such as `variable JUPYTER_TOKEN`. Default: the type's name.
+    /// Returns the name of the source in errors, such as `variable JUPYTER_TOKEN`. Defaults to the name of the type.
     fn name(&self) -> String {
         std::any::type_name::<Self>().to_owned()
     }
 
-    /// The secret, and the name of the very place it was found in. Default: [`load`](Self::load) with
-    /// [`name`](Self::name), which is right for every source that is not made of several.
+    /// Returns the secret, and the name of the source that it was found in. Defaults to [`load`](Self::load) with
+    /// [`name`](Self::name); a source that is made of several overrides it.
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load).
+    /// Returns those of [`load`](Self::load).
     fn load_with_name(&self) -> Result<Option<(String, Secret)>, SecretError> {
         Ok(self.load()?.map(|secret| (self.name(), secret)))
     }

@@ -1,4 +1,4 @@
-//! Several sources, asked in order.
+//! Several sources, tried in order.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use crate::secret::{
     value::{Secret, SecretError},
 };
 
-/// The first of several sources that has something.
+/// The first of several sources that has a value.
 ///
-/// A source that has something which cannot be used ends the search with its error: what an operator has set
-/// is never passed over in silence.
+/// A source with a value that cannot be used ends the search with its error: what an operator has set is never
+/// skipped.
 ///
 /// # Example
 ///
@@ -29,16 +29,16 @@ use crate::secret::{
 pub struct SourceChain(Vec<Box<dyn SecretSource>>);
 
 impl SourceChain {
-    /// These sources, asked in this order. None at all has nothing.
+    /// Creates a chain of these sources, tried in this order. An empty chain has no value.
     ///
-    /// Takes an array, so that sources of several types need no cast. Collect an iterator for sources that are
-    /// listed at run time.
+    /// Takes an array, so that sources of several types need no cast. Collect an iterator for sources that are listed
+    /// at run time.
     pub fn new<const N: usize>(sources: [Box<dyn SecretSource>; N]) -> Self {
         Self(sources.into())
     }
 }
 
-/// Collects sources that are listed at run time. They are asked in the order of the iterator.
+/// Collects sources that are listed at run time. They are tried in the order of the iterator.
 ///
 /// ```
 /// use portcullis::{secret::{SecretSource, SourceChain}, EnvSource};
@@ -57,11 +57,11 @@ impl FromIterator<Box<dyn SecretSource>> for SourceChain {
 }
 
 impl SecretSource for SourceChain {
-    /// The secret of the first source that has one, or `None` if none has.
+    /// Returns the secret of the first source that has one, or `None` if none has.
     ///
     /// # Errors
     ///
-    /// That of the first source which has something and cannot give it.
+    /// Returns the error of the first source with a value that cannot be used.
     fn load(&self) -> Result<Option<Secret>, SecretError> {
         Ok(self.load_with_name()?.map(|(_, secret)| secret))
     }

@@ -1,20 +1,19 @@
-//! Secret octets: never printed, wiped when dropped, compared in constant time.
+//! Secret bytes: never printed, wiped when dropped, compared in constant time.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Octets that must not be seen: a key, a password, a token's text.
+/// Bytes that must not be shown: a key, a password, the text of a token.
 ///
-/// `Debug` prints the type's name only; there is no `Display` and no serialisation. The octets are wiped
-/// when the value is dropped, and `==` takes the same time wherever two secrets of one length differ (the
-/// length itself may show).
+/// `Debug` prints the name of the type only; there is no `Display` and no serialization. The bytes are wiped when the
+/// value is dropped. `==` takes the same time wherever two secrets of one length differ; the length is not hidden.
 ///
 /// # Security
 ///
-/// Wiping is best effort: what the caller copied out by [`Secret::expose`], and what the allocator or the
-/// system moved to other places, is out of this type's reach.
+/// Wiping is best effort: copies that the caller makes by [`Secret::expose`], and copies that the allocator or the
+/// system makes, are not wiped.
 ///
 /// # Example
 ///
@@ -29,22 +28,22 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// The octets themselves. Every call is a place to review.
+    /// Exposes the bytes; review each use.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// The octets as text, or `None` if they are not UTF-8.
+    /// Exposes the bytes as text, or returns `None` if they are not UTF-8.
     pub fn expose_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// The number of octets.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are no octets at all.
+    /// Returns `true` if there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -88,9 +87,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Returns whether two secrets are equal, in a time that depends on their lengths alone.
+/// Returns `true` if two secrets are equal, in a time that depends on their lengths only.
 ///
-/// Gathers the differences sixteen octets at a time and lets `subtle` judge them once: judging octet by octet costs
+/// Collects the differences of sixteen bytes at a time and lets `subtle` decide once: a decision per byte costs
 /// fourteen times as much for a token of 48 characters.
 pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     if left.len() != right.len() {
@@ -111,9 +110,9 @@ pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     (blocks | u128::from(rest)).ct_eq(&0).into()
 }
 
-/// A secret, or what should have held one, that cannot be used.
+/// A secret, or a source of one, that cannot be used.
 ///
-/// The message says what was expected, what was found and where; never the secret itself.
+/// The message says what was expected, what was found and where. It never contains the secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SecretError {
@@ -122,7 +121,7 @@ pub struct SecretError {
     source: Option<std::io::Error>,
 }
 
-/// What kind of fault a [`SecretError`] tells of.
+/// Category of a [`SecretError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretErrorKind {
@@ -132,7 +131,7 @@ pub enum SecretErrorKind {
     Missing,
     /// The file, its owner, its mode or its directory let others read or change the secret.
     Permissions,
-    /// The system refused to read or write.
+    /// A system call failed.
     System,
 }
 
@@ -153,7 +152,7 @@ impl SecretError {
         }
     }
 
-    /// What kind of fault this is.
+    /// Returns the category of the error.
     pub fn kind(&self) -> SecretErrorKind {
         self.kind
     }

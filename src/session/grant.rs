@@ -1,15 +1,16 @@
-//! What one credential is worth.
+//! What a credential grants.
 
 use std::{fmt, sync::Arc};
 
 use crate::{
     clock::UnixTime,
+    digest::sha256,
     session::{identity::Identity, scopes::Scopes},
 };
 
-/// What one credential is worth: whose it is, what for, until when, and what it is called.
+/// What a credential grants: an identity, scopes, an expiry and a label.
 ///
-/// Cloning counts references up and copies nothing.
+/// Cloning increments a reference count and copies nothing.
 ///
 /// # Example
 ///
@@ -32,10 +33,11 @@ struct GrantData {
     label: Option<Box<str>>,
     groups: Box<[Box<str>]>,
     admin: bool,
+    security_stamp: Option<Box<[u8; 32]>>,
 }
 
 impl Grant {
-    /// A grant for `identity`: no scopes, no end, no label.
+    /// Creates a grant for `identity` without scopes, expiry or label.
     pub fn new(identity: Identity) -> Self {
         Self(Arc::new(GrantData {
             identity,
@@ -44,41 +46,68 @@ impl Grant {
             label: None,
             groups: Box::default(),
             admin: false,
+            security_stamp: None,
         }))
     }
 
-    /// The same grant with these scopes in place of its own. Default: none.
+    /// Sets the scopes. Defaults to none.
     #[must_use]
     pub fn with_scopes(self, scopes: impl Into<Scopes>) -> Self {
         self.change(|terms| terms.scopes = scopes.into())
     }
 
-    /// The same grant, worth nothing from `time` on. Default: no end.
+    /// Sets the time at which the grant expires. Defaults to no expiry.
     #[must_use]
     pub fn with_expiry(self, time: UnixTime) -> Self {
         self.change(|terms| terms.expires_at = Some(time))
     }
 
-    /// The same grant under a name for lists and logs, never a secret. Default: none.
+    /// Sets the label for lists and logs. It must not contain a secret. Defaults to none.
     #[must_use]
     pub fn with_label(self, label: &str) -> Self {
         self.change(|terms| terms.label = Some(label.into()))
     }
 
-    /// The same grant for a user who is in these groups. Default: none.
+    /// Sets the groups of the user. Defaults to none.
     ///
-    /// [`AuthLayer::hub`](crate::AuthLayer::hub) sets them from the hub's answer. Token stores and login cookies do not keep
-    /// them.
+    /// [`AuthLayer::hub`](crate::AuthLayer::hub) sets them from the response of the hub. Token stores and login
+    /// cookies do not keep them.
     #[must_use]
     pub fn with_groups<T: AsRef<str>>(self, groups: impl IntoIterator<Item = T>) -> Self {
         self.change(|terms| terms.groups = groups.into_iter().map(|group| group.as_ref().into()).collect())
     }
 
-    /// The same grant for a user who is an administrator. Default: no. As with [`Grant::with_groups`], token stores and
-    /// login cookies do not keep it.
+    /// Marks the user as an administrator. Off by default.
+    ///
+    /// As with [`Grant::with_groups`], token stores and login cookies do not keep it.
     #[must_use]
     pub fn as_admin(self) -> Self {
         self.change(|terms| terms.admin = true)
+    }
+
+    /// Sets a value that changes when the user's password, or another credential that they log in by, changes, such
+    /// as the password hash. Defaults to none.
+    ///
+    /// A session made from a grant with a stamp ends when the user directory returns a grant with another one; see
+    /// [`AuthLayerBuilder::user_lookup`](crate::AuthLayerBuilder::user_lookup). `StoredPasswords` sets it. The grant
+    /// keeps only its SHA-256, and a session store only an HMAC of that.
+    #[must_use]
+    pub fn with_security_stamp(self, stamp: impl AsRef<[u8]>) -> Self {
+        let stamp = Some(Box::new(sha256(stamp.as_ref())));
+        self.change(|terms| terms.security_stamp = stamp)
+    }
+
+    /// Removes the stamp, which no store keeps.
+    pub(crate) fn without_security_stamp(self) -> Self {
+        match self.0.security_stamp {
+            Some(_) => self.change(|terms| terms.security_stamp = None),
+            None => self,
+        }
+    }
+
+    /// Returns the SHA-256 of the stamp.
+    pub(crate) fn security_stamp(&self) -> Option<&[u8; 32]> {
+        self.0.security_stamp.as_deref()
     }
 
     fn change(mut self, change: impl FnOnce(&mut GrantData)) -> Self {
@@ -86,22 +115,22 @@ impl Grant {
         self
     }
 
-    /// Whose.
+    /// Returns the identity.
     pub fn identity(&self) -> &Identity {
         &self.0.identity
     }
 
-    /// What for.
+    /// Returns the scopes.
     pub fn scopes(&self) -> &Scopes {
         &self.0.scopes
     }
 
-    /// Until when, exclusive; `None` without end.
+    /// Returns the time from which the grant is no longer valid; `None` if it does not expire.
     pub fn expires_at(&self) -> Option<UnixTime> {
         self.0.expires_at
     }
 
-    /// The groups that the user is in.
+    /// Returns the groups of the user.
     ///
     /// # Example
     ///
@@ -121,27 +150,27 @@ impl Grant {
         self.0.groups.iter().map(|group| &**group)
     }
 
-    /// Whether the user is an administrator.
+    /// Returns `true` if the user is an administrator.
     ///
     /// # Security
     ///
-    /// This is about the user, not about the credential: an administrator can make a token that may do little. Check
-    /// [`Grant::scopes`] before you let a request do more.
+    /// This is about the user, not about the credential: an administrator can create a token with few permissions.
+    /// Check [`Grant::scopes`] before you allow a request to do more.
     pub fn is_admin(&self) -> bool {
         self.0.admin
     }
 
-    /// Whether it has neither scopes nor an end.
+    /// Returns `true` if the grant has neither scopes nor an expiry.
     pub(crate) fn is_unlimited(&self) -> bool {
         self.scopes().is_empty() && self.expires_at().is_none()
     }
 
-    /// Whether it is worth nothing any more. The clock is read only if it has an end.
+    /// Returns `true` if the grant has expired. The clock is read only if it has an expiry.
     pub(crate) fn has_expired(&self, now: impl FnOnce() -> UnixTime) -> bool {
         self.expires_at().is_some_and(|end| end <= now())
     }
 
-    /// What it is called in lists and logs.
+    /// Returns the label for lists and logs.
     pub fn label(&self) -> Option<&str> {
         self.0.label.as_deref()
     }

@@ -1,12 +1,14 @@
-//! A grant, and how it was proved.
+//! A grant, and how it was authenticated.
 
 pub(crate) mod grant;
 pub(crate) mod identity;
+mod record_id;
 pub(crate) mod scopes;
 
 pub use self::{
     grant::Grant,
     identity::{Identity, IdentityError, IdentityErrorKind},
+    record_id::RecordId,
     scopes::{Scope, Scopes},
 };
 
@@ -16,47 +18,48 @@ use http::Extensions;
 
 use crate::{clock::UnixTime, denial::Denial, token::TokenHash};
 
-/// How somebody proved who they are.
+/// How a request was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthMethod {
-    /// Nothing was asked: the gate stands open by configuration.
+    /// Authentication is disabled by configuration.
     NotRequired,
-    /// A cookie. Browsers send it by themselves, so it is ambient.
+    /// A cookie. Browsers attach it by themselves, so it is ambient.
     Cookie,
     /// A one-time launch link.
     LaunchLink,
-    /// A credential of an authenticator of one's own.
+    /// A credential of a custom authenticator.
     Other {
-        /// Whether browsers send it by themselves, as with `Basic` or a client certificate.
+        /// Whether browsers attach it by themselves, as with `Basic` or a client certificate.
         ambient: bool,
     },
     /// A user's password.
     Password,
-    /// A token that the client itself put into the request.
+    /// A token that the client itself added to the request.
     Token,
 }
 
 impl AuthMethod {
-    /// Whether a browser sends it by itself, whichever site caused the request. Cross-site rules apply then.
+    /// Returns `true` if browsers attach the credential by themselves, whichever site caused the request. Cross-site
+    /// checks then apply.
     pub const fn is_ambient(self) -> bool {
         match self {
             Self::Cookie => true,
             Self::Other { ambient } => ambient,
-            // Asked of nobody, so a foreign site could use it as well as anybody: the rules apply.
+            // No credential is required, so another site could send such a request as well: the checks apply.
             Self::NotRequired => true,
             Self::LaunchLink | Self::Password | Self::Token => false,
         }
     }
 }
 
-/// Somebody the gate let in: a grant, and how it was proved.
+/// An authenticated request: its grant, and how it was authenticated.
 ///
-/// The gate puts it into the extensions of the request that it passes on. Cloning counts references up and
-/// copies nothing.
+/// [`AuthLayer`](crate::AuthLayer) inserts it into the extensions of the request. Cloning increments reference counts
+/// and copies nothing.
 ///
-/// Two sessions are equal if their grants and their authentication methods are equal. Which layer made them, and
-/// to which login they belong, is not compared.
+/// Two sessions are equal if their grants and their authentication methods are equal. Which layer authenticated them,
+/// and which login they belong to, is not compared.
 ///
 /// # Example
 ///
@@ -76,8 +79,8 @@ pub struct Session {
     details: Details,
 }
 
-/// What a session has beside its grant, by its credential. One of these at a time, so that a session is small: it is
-/// moved by value with its request.
+/// What a session has in addition to its grant, depending on its credential. Only one of these at a time, so that a
+/// session is small: it is moved by value with its request.
 #[derive(Clone, Debug)]
 enum Details {
     /// Nothing.
@@ -88,36 +91,47 @@ enum Details {
     Exchange(Exchange),
 }
 
-/// What the login is tied to for which a session may be exchanged.
+/// What a login is tied to if a session may be exchanged for one.
 ///
-/// Only an authenticator that found its token in the query says so.
+/// Set only by an authenticator that found its token in the query.
 #[derive(Clone, Debug)]
 pub(crate) enum Exchange {
     /// A shared token of the server: the keys of the login cookie depend on it.
     SharedToken,
-    /// The token with this hash, whose verifier is asked at each use of the login.
+    /// The token with this hash. Its verifier is called at each use of the login.
     Token(Arc<TokenHash>),
 }
 
-/// Which login of its user a session by cookie goes back to, and whether the cookie is to be written anew.
+/// The login that a session by cookie belongs to, and whether the cookie is to be issued again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LoginMark {
-    /// The last 32 bits of the second it began at; 0 for none.
+    /// The last 32 bits of the second in which the login started; 0 for none.
     pub(crate) started: u32,
     /// How often the keys had changed.
     pub(crate) epoch: u16,
-    /// Half of the cookie's idle time has passed, or a key opened it that only reads.
+    /// Half of the idle time of the cookie has passed, or it was verified by an old key.
     pub(crate) is_due: bool,
-    /// The random id in the cookie; `None` in a cookie that Jupyter wrote.
-    pub(crate) id: Option<[u8; 16]>,
+    pub(crate) id: LoginId,
 }
 
-/// Which gate of this process let a session in.
+/// Identifies a login among those of all users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LoginId {
+    /// Nothing: a cookie of a Jupyter Server.
+    #[default]
+    None,
+    /// The random id in its cookie.
+    Cookie([u8; 16]),
+    /// Its record in a session store.
+    Stored(RecordId),
+}
+
+/// Identifies the layer of this process that authenticated a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LayerId(NonZeroU64);
 
 impl LayerId {
-    /// An id no other gate of this process has.
+    /// Returns an id that no other layer of this process has.
     pub(crate) fn new() -> Self {
         use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -136,7 +150,7 @@ impl PartialEq for Session {
 impl Eq for Session {}
 
 impl Session {
-    /// A session for `grant`, proved by `auth_method`: what an authenticator answers.
+    /// Creates a session for `grant`: what an authenticator returns.
     pub fn new(grant: Grant, credential: AuthMethod) -> Self {
         Self {
             grant,
@@ -153,7 +167,7 @@ impl Session {
         }
     }
 
-    /// The same session, which may be exchanged for a login.
+    /// Returns this session, marked as exchangeable for a login.
     pub(crate) fn exchangeable(self, exchange: Exchange) -> Self {
         Self {
             details: Details::Exchange(exchange),
@@ -161,7 +175,7 @@ impl Session {
         }
     }
 
-    /// Whether it may be exchanged for a login, and what the login is then tied to.
+    /// Returns what a login for this session is tied to, or `None` if it may not be exchanged for one.
     pub(crate) fn exchange(&self) -> Option<&Exchange> {
         match &self.details {
             Details::Exchange(exchange) => Some(exchange),
@@ -169,7 +183,7 @@ impl Session {
         }
     }
 
-    /// Puts another grant in place of the session's.
+    /// Replaces the grant.
     pub(crate) fn set_grant(&mut self, grant: Grant) {
         self.grant = grant;
     }
@@ -181,39 +195,59 @@ impl Session {
         }
     }
 
-    /// Whether the cookie of its login is to be written anew.
+    /// Returns the id of the session in the store of the layer; `None` if the session is not kept there.
+    ///
+    /// See [`AuthLayerBuilder::sessions`](crate::AuthLayerBuilder::sessions).
+    pub fn record_id(&self) -> Option<RecordId> {
+        match self.login_mark().id {
+            LoginId::Stored(id) => Some(id),
+            LoginId::None | LoginId::Cookie(_) => None,
+        }
+    }
+
+    /// Returns `true` if the login cookie is to be issued again.
     pub(crate) fn needs_renewal(&self) -> bool {
         self.login_mark().is_due
     }
 
-    /// The session of a request that a gate let in.
+    /// Returns the session of a request that the layer accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::Session;
+    ///
+    /// fn username<B>(request: &http::Request<B>) -> Option<&str> {
+    ///     Some(Session::from_extensions(request.extensions())?.identity().username())
+    /// }
+    /// ```
     pub fn from_extensions(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
 
-    /// Who.
+    /// Returns the identity of the user.
     pub fn identity(&self) -> &Identity {
         self.grant.identity()
     }
 
-    /// What the credential is worth.
+    /// Returns the grant of the credential.
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
 
-    /// How it was proved.
+    /// Returns how the request was authenticated.
     pub fn auth_method(&self) -> AuthMethod {
         self.credential
     }
 
-    /// When the login began; the renewal of its cookie does not change it.
+    /// Returns when the login started. The renewal of its cookie does not change it.
     ///
     /// `None` for a credential that is not a login cookie of this server: a token, a launch link, or a login at a
-    /// JupyterHub, which does not say when it began.
+    /// JupyterHub, which does not report its start.
     ///
     /// # Example
     ///
-    /// Ask for the password again, a quarter of an hour after the login:
+    /// Require the password again 15 minutes after the login:
     ///
     /// ```
     /// use portcullis::{Session, clock::UnixTime};
@@ -230,16 +264,16 @@ impl Session {
         }
     }
 
-    /// Whether the grant has `scope`.
+    /// Returns `true` if the grant has `scope`.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.grant.scopes().contains(scope)
     }
 
-    /// Nothing if the grant has `scope`, else the denial to answer with.
+    /// Checks that the grant has `scope`.
     ///
     /// # Errors
     ///
-    /// `Reason::InsufficientScope`, naming the scope.
+    /// Returns the denial to respond with, `Reason::InsufficientScope` with the scope.
     pub fn require_scope(&self, scope: &str) -> Result<(), Denial> {
         if self.has_scope(scope) {
             Ok(())
@@ -250,7 +284,7 @@ impl Session {
 
     pub(crate) fn authenticated_by(mut self, gate: LayerId) -> Self {
         self.layer_id = Some(gate);
-        // Whatever it may become, this gate has seen to it.
+        // The layer has exchanged it for a login if it may be exchanged.
         if self.exchange().is_some() {
             self.details = Details::None;
         }

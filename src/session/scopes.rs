@@ -1,11 +1,11 @@
-//! What a credential is good for.
+//! Scopes: what a credential may be used for.
 
 use std::sync::Arc;
 
-/// A set of scopes: short names of what their holder may do.
+/// A set of scopes: short names of permissions.
 ///
-/// [`contains`](Self::contains) compares names octet by octet, without patterns. [`covers`](Self::covers) also knows
-/// JupyterHub's filters, see [`Scope`]. An empty set holds nothing.
+/// [`contains`](Self::contains) compares names byte for byte, without patterns. [`covers`](Self::covers) also applies
+/// the filters of JupyterHub, see [`Scope`]. An empty set has no permissions.
 ///
 /// # Example
 ///
@@ -22,12 +22,12 @@ use std::sync::Arc;
 pub struct Scopes(Arc<[Box<str>]>);
 
 impl Scopes {
-    /// Whether `scope` is among them.
+    /// Returns `true` if `scope` is in the set.
     pub fn contains(&self, scope: &str) -> bool {
         self.0.iter().any(|held| **held == *scope)
     }
 
-    /// Whether one of them covers `scope`, as [`Scope::covers`] has it. One that is malformed covers nothing.
+    /// Returns `true` if a scope of the set covers `scope`, by [`Scope::covers`]. A malformed scope covers nothing.
     pub fn covers(&self, scope: &str) -> bool {
         let Some(wanted) = Scope::parse(scope) else {
             return false;
@@ -37,19 +37,20 @@ impl Scopes {
             .any(|held| held.covers(wanted))
     }
 
-    /// Whether one of them covers one of `wanted`.
+    /// Returns `true` if a scope of the set covers one of `wanted`.
     pub fn covers_any(&self, wanted: &Self) -> bool {
         wanted.iter().any(|scope| self.covers(scope))
     }
 
-    /// Whether they cover each of `wanted`.
+    /// Returns `true` if the set covers each of `wanted`.
     pub fn covers_all(&self, wanted: &Self) -> bool {
         wanted.iter().all(|scope| self.covers(scope))
     }
 
-    /// What both sets cover, sorted: of two scopes of which one covers the other, the narrower.
+    /// Returns the scopes that both sets cover, sorted. Of two scopes of which one covers the other, that is the
+    /// narrower one.
     ///
-    /// Filters by group cannot be held against filters by user, so of such a pair nothing is left.
+    /// Filters by group cannot be compared with filters by user, so such a pair has no intersection.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let mut both: Vec<&str> = Vec::new();
@@ -70,12 +71,12 @@ impl Scopes {
         both.into_iter().collect()
     }
 
-    /// The scopes, in the order they were given.
+    /// Returns the scopes in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|scope| &**scope)
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no scopes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -108,16 +109,16 @@ impl<S: AsRef<str>> From<Vec<S>> for Scopes {
     }
 }
 
-/// A scope as JupyterHub writes it: a name, and perhaps a filter that narrows it.
+/// A scope of JupyterHub: a name, and optionally a filter that narrows it.
 ///
 /// ```text
 /// scope  = name [ "!" kind [ "=" value ] ]
 /// ```
 ///
-/// A kind alone (`!user`) stands for the holder's own and is covered by the same text alone, until the hub puts
-/// a value to it. A filter without a kind, and an empty value, make a scope malformed: it is nobody's.
+/// A kind alone (`!user`) means the user of the token. It is covered only by the same text, until the hub adds a
+/// value to it. A filter without a kind, or with an empty value, makes a scope malformed.
 ///
-/// Source: JupyterHub's chapter "Scopes", "Filtering".
+/// Source: the chapter "Scopes", "Filtering" of JupyterHub's documentation.
 ///
 /// # Example
 ///
@@ -136,7 +137,7 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// The scope that `text` is, or `None` if it is malformed.
+    /// Parses a scope. Returns `None` if it is malformed.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (name, filter) = match text.split_once('!') {
             None => (text, None),
@@ -153,17 +154,17 @@ impl<'a> Scope<'a> {
         is_word(name).then_some(Self { name, filter })
     }
 
-    /// What may be done, such as `access:servers`.
+    /// Returns the name of the permission, such as `access:servers`.
     pub fn name(self) -> &'a str {
         self.name
     }
 
-    /// The filter's kind and value, such as `user` and `alice`.
+    /// Returns the kind and the value of the filter, such as `user` and `alice`.
     pub fn filter(self) -> Option<(&'a str, Option<&'a str>)> {
         self.filter
     }
 
-    /// Whether who holds this scope holds `other` as well: the same name, and
+    /// Returns `true` if this scope includes `other`: the same name, and
     ///
     /// 1. no filter here,
     /// 2. the same filter, or
@@ -181,7 +182,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// A name or a kind: visible, and nothing that separates scopes or their parts.
+/// Returns `true` for a name or a kind: visible characters, and none that separates scopes or their parts.
 fn is_word(text: &str) -> bool {
     !text.is_empty()
         && text

@@ -8,8 +8,10 @@
 //!
 //! All three implement [`TokenStore`] and [`SessionStore`], and with the feature `hub-server` also `HubStore`, which adds OAuth
 //! codes and the activity of users. So can a store of your own: `token_store_conformance` and `session_store_conformance` in `portcullis::testing`
-//! (feature `testing`) test it. A session that ends takes the tokens and codes made in it along. Most programs hold a store by
-//! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes.
+//! (feature `testing`) test it. The example `redis_sessions` is such a store, of sessions in Redis or Valkey. A session that
+//! ends takes the tokens and codes made in it along, and a token the sessions that came from it. Most programs hold a store by
+//! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes. All three implement
+//! [`AttemptStore`] too, in which replicas count wrong passwords together (`attempt_store_conformance`).
 //!
 //! # What a store sees
 //!
@@ -21,6 +23,8 @@
 //! At once, by everybody who shares the store: no store keeps an answer. A look-up asks the database, and a database
 //! shows each statement what was committed before it.
 
+mod attempt_record;
+mod attempt_store;
 mod error;
 mod expiring_map;
 #[cfg(feature = "hub-server")]
@@ -34,6 +38,7 @@ mod revoked_sessions;
 mod row;
 mod salted_hash;
 mod session;
+mod session_endings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod token_filter;
@@ -41,22 +46,28 @@ mod token_record;
 mod token_store;
 mod worker;
 
-pub use crate::maybe_future::BoxFuture;
+pub use crate::{maybe_future::BoxFuture, session::RecordId};
 pub(crate) use expiring_map::ExpiringMap;
 #[cfg(feature = "hub-server")]
 pub use hub::{ActivityRecord, CodeRecord, CodeRedemption, HubStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresTokenStore, PostgresTokenStoreBuilder};
-pub(crate) use revoked_sessions::{RevokedSessions, SessionEnded, SessionKey};
+pub(crate) use revoked_sessions::{RevokedSessions, SessionKey};
 pub(crate) use salted_hash::find_among;
+pub(crate) use session_endings::SessionEndings;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteTokenStore, SqliteTokenStoreBuilder};
 pub use {
+    attempt_record::{AttemptKey, AttemptRecord},
+    attempt_store::AttemptStore,
     error::{StoreError, StoreErrorKind},
     memory::MemoryTokenStore,
     salted_hash::{SaltedHashStore, SaltedTokenHash},
-    session::{SessionCredential, SessionFilter, SessionRecord, SessionStore, SessionTouch},
+    session::{
+        EndedSessions, SessionCondition, SessionCredential, SessionFilter, SessionListener, SessionRecord,
+        SessionStore, SessionTouch,
+    },
     token_filter::TokenFilter,
-    token_record::{RecordId, TokenRecord},
+    token_record::TokenRecord,
     token_store::TokenStore,
 };

@@ -1,50 +1,9 @@
 //! What a store knows of one token.
 
-use std::{fmt, num::ParseIntError, str::FromStr, sync::Arc};
+use std::sync::Arc;
 
-use crate::{clock::UnixTime, random, session::grant::Grant};
-
-/// The public name of a token or a login within its store: for lists, and to revoke it by.
-///
-/// A random number, so it tells nothing of the token and nothing of how many there are. Its text is decimal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecordId(u64);
-
-impl RecordId {
-    /// A new one, from the system's random generator: 1 to 2^63 - 1.
-    ///
-    /// # Panics
-    ///
-    /// If the system's random generator fails.
-    pub fn random() -> Self {
-        Self((u64::from_ne_bytes(random::bytes()) >> 1).max(1))
-    }
-
-    /// The number.
-    pub const fn as_u64(self) -> u64 {
-        self.0
-    }
-}
-
-impl From<u64> for RecordId {
-    fn from(number: u64) -> Self {
-        Self(number)
-    }
-}
-
-impl fmt::Display for RecordId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for RecordId {
-    type Err = ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        text.parse().map(Self)
-    }
-}
+use super::RecordId;
+use crate::{clock::UnixTime, session::grant::Grant};
 
 /// What a store knows of one token: its worth, and its life so far. Never the token, nor its hash.
 ///

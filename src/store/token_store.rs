@@ -81,6 +81,10 @@ pub trait TokenStore: Send + Sync + 'static {
 
     /// Forgets the tokens meant, and tells how many there were.
     ///
+    /// A store that is also a [`SessionStore`](crate::store::SessionStore) ends the sessions that came from a token in the same step,
+    /// here and wherever else it removes one: those whose credential is
+    /// [`SessionCredential::Token`](crate::store::SessionCredential::Token) of its hash.
+    ///
     /// # Errors
     ///
     /// If they could not be forgotten; then all of them are still there.

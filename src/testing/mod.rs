@@ -4,7 +4,7 @@
 //! - [`TestClock`]: a clock that stands still until it is told.
 //! - `fast_password_hash` (feature `password`): the hash of a password that is checked in no time.
 //! - [`token_store_conformance`]: what every store of tokens must be able to do, and [`session_store_conformance`] every
-//!   store of sessions; with the feature `hub-server` also `hub_store_conformance`.
+//!   store of sessions, [`attempt_store_conformance`] every store of password attempts; with the feature `hub-server` also `hub_store_conformance`.
 //!
 //! Ask for the feature in `[dev-dependencies]` alone: `portcullis = { version = "…", features = ["testing"] }`. Nothing here
 //! opens a gate from outside: what it puts on a request can only be put there within the process.
@@ -47,12 +47,15 @@
 //! # Ok(()) }
 //! ```
 
+mod attempt_store;
 mod clock;
+mod ended_sessions;
 #[cfg(feature = "hub-server")]
 mod hub_store;
 mod identity;
 #[cfg(feature = "password")]
 mod password;
+mod session_steps;
 mod session_store;
 mod token_store;
 
@@ -61,6 +64,6 @@ pub use self::hub_store::hub_store_conformance;
 #[cfg(feature = "password")]
 pub use self::password::fast_password_hash;
 pub use self::{
-    clock::TestClock, identity::TestIdentity, session_store::session_store_conformance,
-    token_store::token_store_conformance,
+    attempt_store::attempt_store_conformance, clock::TestClock, identity::TestIdentity,
+    session_store::session_store_conformance, token_store::token_store_conformance,
 };

@@ -1,19 +1,16 @@
 //! What every store of sessions must be able to do.
 
-use std::time::Duration;
-
-use super::token_store::{NOW, all, new_hash};
+use super::{
+    ended_sessions::listeners_are_called_with_the_sessions_that_ended,
+    session_steps::{END, after, begin, end, find_session, grant, session},
+    token_store::{NOW, all, new_hash},
+};
 use crate::{
-    clock::UnixTime,
     session::{grant::Grant, identity::Identity},
     store::{
         RecordId, SessionCredential, SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreErrorKind,
     },
-    token::TokenHash,
 };
-
-/// When codes and sessions of these tests expire, unless they say otherwise.
-pub(super) const END: UnixTime = after(60);
 
 /// Tests a store for all that [`SessionStore`] promises: run it in a test, on a store that is new.
 ///
@@ -42,6 +39,7 @@ pub async fn session_store_conformance(store: &dyn SessionStore) {
     a_session_that_ends_beside_its_touches_stays_ended(store).await;
     of_many_that_replace_one_session_all_begin_and_it_ends(store).await;
     expired_sessions_are_removed_in_bounded_steps(store).await;
+    listeners_are_called_with_the_sessions_that_ended(store).await;
 }
 
 async fn a_session_is_found_as_it_was_inserted(store: &dyn SessionStore) {
@@ -59,8 +57,8 @@ async fn a_session_is_found_as_it_was_inserted(store: &dyn SessionStore) {
             .with_address(address.parse::<std::net::IpAddr>().expect("an address"))
             .with_credential(SessionCredential::Token(new_hash()))
     };
-    let of_text = ["carol", "", "' é\u{202e}🔑\n"].map(|text| {
-        let session = session(text, &format!("begun {text}"));
+    let of_text = ["Firefox", "", "' é\u{202e}🔑\n"].map(|text| {
+        let session = session(&format!("carol {text}"), &format!("begun {text}"));
         session.with_note(text)
     });
     let of_address = ["192.0.2.1", "2001:db8::1"].map(full);
@@ -277,7 +275,7 @@ async fn a_session_that_ends_beside_its_touches_stays_ended(store: &dyn SessionS
 }
 
 async fn of_many_that_replace_one_session_all_begin_and_it_ends(store: &dyn SessionStore) {
-    const MANY: usize = 16;
+    const MANY: usize = 64;
     let old = session("rotated", "before");
     let hash = begin(store, &old, None).await;
     let inserted = (0..MANY).map(|number| {
@@ -331,40 +329,4 @@ async fn expired_sessions_are_removed_in_bounded_steps(store: &dyn SessionStore)
             .collect();
         assert_eq!(found, there, "those that expired first are removed first");
     }
-}
-
-const fn after(seconds: u64) -> UnixTime {
-    NOW.saturating_add(Duration::from_secs(seconds))
-}
-
-fn grant(owner: &str) -> Grant {
-    Grant::new(Identity::new(owner))
-}
-
-/// A session from now until the end.
-pub(super) fn session(owner: &str, session_id: &str) -> SessionRecord {
-    SessionRecord::new(grant(owner), session_id, NOW, END)
-}
-
-pub(super) async fn begin<S: SessionStore + ?Sized>(
-    store: &S,
-    session: &SessionRecord,
-    replaced: Option<&str>,
-) -> TokenHash {
-    let hash = new_hash();
-    let begun = store.insert_session(hash, session.clone(), replaced.map(str::to_owned));
-    begun.await.expect("a new session is kept");
-    hash
-}
-
-pub(super) async fn end<S: SessionStore + ?Sized>(store: &S, which: SessionFilter) -> u64 {
-    let ended = store.end_sessions(which);
-    ended.await.expect("a store that can be written to")
-}
-
-pub(super) async fn find_session<S: SessionStore + ?Sized>(
-    store: &S,
-    hash: TokenHash,
-) -> Option<SessionRecord> {
-    store.find_session(hash).await.expect("a store that can be asked")
 }

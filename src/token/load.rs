@@ -1,4 +1,4 @@
-//! A token from a source.
+//! Loads a token from a source.
 
 use crate::{
     secret::{
@@ -9,17 +9,18 @@ use crate::{
 };
 
 impl Token {
-    /// The token that `source` has.
+    /// Loads the token of `source`.
     ///
     /// # Errors
     ///
-    /// `SecretErrorKind::Missing` if it has none: a server never runs open because a token was not found.
-    /// `SecretErrorKind::Malformed` if it is not 1 to 512 visible ASCII octets, or is a mistyped generated one;
-    /// and every error of the source. The message names the variable or the file.
+    /// Returns `SecretErrorKind::Missing` if the source has none: a server never runs unprotected because a token was
+    /// not found. Returns `SecretErrorKind::Malformed` if it is not 1 to 512 visible ASCII bytes, or has the form of
+    /// a generated token and a wrong checksum. Returns every error of the source. The message names the variable or
+    /// the file.
     ///
     /// # Example
     ///
-    /// A file that somebody who started us wrote for us alone:
+    /// A file that the program that started this one wrote for it alone:
     ///
     /// ```
     /// use portcullis::{FileSource, Token};

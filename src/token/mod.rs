@@ -12,30 +12,29 @@ use crate::{
     secret::{self, Secret, SecretError, SecretErrorKind},
 };
 
-/// What a generated token begins with, so that a leaked one is recognised wherever it turns up.
+/// Prefix of generated tokens, by which a leaked one is recognized.
 const PREFIX: &str = "pcl_";
-/// 43 characters of 62 kinds are 256 bits.
+/// 43 characters in base 62 hold 256 bits.
 const RANDOM: usize = 43;
-/// 6 characters of 62 kinds hold the 32 bits of the checksum.
+/// 6 characters in base 62 hold the 32 bits of the checksum.
 const CHECKSUM: usize = 6;
 
-/// A token this side knows the text of: the configured one, or one just generated.
+/// A token whose text this process knows: a configured or a generated one.
 ///
-/// 1 to 512 visible ASCII octets, so that it can stand behind `Authorization: Bearer`. A generated token is
+/// It has 1 to 512 visible ASCII bytes, so that it can be sent in `Authorization: Bearer`. A generated token is
 ///
 /// ```text
 /// "pcl_" 43 random characters, 6 characters of checksum     (0-9 A-Z a-z)
 /// ```
 ///
-/// 256 bits from the system's generator; the checksum is the first 32 bits of the SHA-256 of all before it,
-/// in base 62. By prefix and checksum a scanner finds a leaked token, and the gate tells a mistyped token from an
-/// unknown one without a look-up. Tokens of any other origin are taken as they are.
+/// 256 bits from the system's random generator; the checksum is the first 32 bits of the SHA-256 of all before it, in
+/// base 62. By prefix and checksum a scanner finds a leaked token, and the layer distinguishes a mistyped token from
+/// an unknown one without a lookup. Other tokens are accepted as they are.
 ///
 /// # Security
 ///
-/// `Debug` prints the type's name only, and there is no `Display`. To hand the token to its user, write
-/// [`Token::expose`] and mean it. A token of one's own should have at least 128 bits that nobody can guess:
-/// it is not stretched like a password.
+/// `Debug` prints the name of the type only, and there is no `Display`. [`Token::expose`] returns the text. A token
+/// of your own should have at least 128 random bits: it is not stretched like a password.
 ///
 /// # Example
 ///
@@ -56,10 +55,10 @@ pub struct Token {
 }
 
 impl Token {
-    /// The longest token, in bytes. Clients may send longer ones: see [`PresentedToken::MAX_LEN`].
+    /// Maximum length of a token, in bytes. Clients may send longer ones: see [`PresentedToken::MAX_LEN`].
     pub const MAX_LEN: usize = 512;
 
-    /// A new token, from the system's random generator.
+    /// Generates a token with the system's random generator.
     ///
     /// # Panics
     ///
@@ -76,11 +75,11 @@ impl Token {
         }
     }
 
-    /// The token whose text `secret` is.
+    /// Creates a token from a secret.
     ///
     /// # Errors
     ///
-    /// `SecretErrorKind::Malformed` if it is not 1 to 512 visible ASCII octets, or has the prefix of a
+    /// Returns `SecretErrorKind::Malformed` if it is not 1 to 512 visible ASCII bytes, or has the prefix of a
     /// generated token and a wrong checksum.
     pub fn from_secret(secret: Secret) -> Result<Self, SecretError> {
         let malformed = |message: String| SecretError::new(SecretErrorKind::Malformed, message);
@@ -100,12 +99,12 @@ impl Token {
         }
     }
 
-    /// The text, to hand it to its user. Every call is a place to review.
+    /// Exposes the text; review each use.
     pub fn expose(&self) -> &str {
         self.text.expose_str().expect("a token is visible ASCII")
     }
 
-    /// The value of an `Authorization` field that carries this token, marked as sensitive.
+    /// Returns the value of an `Authorization` header with this token, marked as sensitive.
     pub fn to_authorization_header(&self) -> HeaderValue {
         let mut value =
             HeaderValue::try_from(format!("Bearer {}", self.expose())).expect("a token is visible ASCII");
@@ -113,22 +112,22 @@ impl Token {
         value
     }
 
-    /// The hash by which sets and stores know it.
+    /// Returns the hash, by which sets and stores find the token.
     pub fn hash(&self) -> TokenHash {
         TokenHash::new(self.text.expose())
     }
 
-    /// Whether this process generated it, so that no restart will know it again.
+    /// Returns `true` if this process generated the token, so that it is not valid after a restart.
     pub(crate) fn is_generated(&self) -> bool {
         self.generated
     }
 
-    /// Whether `presented` is this token: constant time, the length may show.
+    /// Compares tokens in constant time. The length is not hidden.
     pub(crate) fn matches(&self, presented: PresentedToken<'_>) -> bool {
         self.matches_bytes(presented.0)
     }
 
-    /// The same for octets of which it is not known whether they have the form of a token.
+    /// Compares the token with bytes that may not have the form of a token, in constant time.
     pub(crate) fn matches_bytes(&self, octets: &[u8]) -> bool {
         secret::constant_time_eq(self.text.expose(), octets)
     }
@@ -148,31 +147,31 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A token as a request carries it: of the right form, and nothing known of it yet.
+/// A token in a request: it has the form of a token, and is not verified.
 ///
 /// # Security
 ///
-/// `Debug` prints the type's name only.
+/// `Debug` prints the name of the type only.
 #[derive(Clone, Copy)]
 pub struct PresentedToken<'a>(&'a [u8]);
 
 impl<'a> PresentedToken<'a> {
-    /// The longest token that is read from a header field, in bytes: what other systems issue, such as JWTs, is longer
-    /// than a [`Token`].
+    /// Maximum length of a token in a header, in bytes. Tokens of other systems, such as JWTs, are longer than a
+    /// [`Token`].
     pub const MAX_LEN: usize = 8_000;
 
-    /// The token in `octets`, or `None` unless they are 1 to 8,000 visible ASCII characters (21 to 7E).
+    /// Parses `octets` as a token. Returns `None` unless they are 1 to 8,000 visible ASCII characters (21 to 7E).
     pub fn new(octets: &'a [u8]) -> Option<Self> {
         let formed = (1..=Self::MAX_LEN).contains(&octets.len()) && is_visible_ascii(octets);
         formed.then_some(Self(octets))
     }
 
-    /// Whether it is longer than any [`Token`], so that another system issued it.
+    /// Returns `true` if it is longer than any [`Token`], so that another system issued it.
     pub(crate) fn is_oversized(self) -> bool {
         self.0.len() > Token::MAX_LEN
     }
 
-    /// The text. Every call is a place to review.
+    /// Exposes the text; review each use.
     pub fn expose(self) -> &'a str {
         std::str::from_utf8(self.0).expect("a presented token is visible ASCII")
     }
@@ -181,12 +180,12 @@ impl<'a> PresentedToken<'a> {
         self.0
     }
 
-    /// The hash by which sets and stores know it.
+    /// Returns the hash, by which sets and stores find the token.
     pub fn hash(self) -> TokenHash {
         TokenHash::new(self.0)
     }
 
-    /// Whether it begins as a generated token does and its checksum is wrong: no look-up is needed then.
+    /// Returns `true` if it has the form of a generated token and a wrong checksum, so that no lookup is needed.
     pub fn has_checksum_error(self) -> bool {
         self.0.starts_with(PREFIX.as_bytes())
             && self.0.split_last_chunk::<CHECKSUM>().is_none_or(|(body, sum)| {
@@ -195,7 +194,7 @@ impl<'a> PresentedToken<'a> {
     }
 }
 
-/// Returns whether all are visible ASCII. Without a way out at the first that is not, the compiler judges many at once.
+/// Returns `true` if all bytes are visible ASCII. Without an early return the compiler vectorizes the loop.
 fn is_visible_ascii(octets: &[u8]) -> bool {
     octets
         .iter()
@@ -212,8 +211,8 @@ impl fmt::Debug for PresentedToken<'_> {
 ///
 /// # Security
 ///
-/// One round of a fast hash is enough for a token of 128 or more random bits: there is nothing to guess. It
-/// is not enough for a password.
+/// One round of a fast hash is enough for a token of 128 or more random bits, which cannot be guessed. It is not
+/// enough for a password.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 
@@ -222,7 +221,7 @@ impl TokenHash {
         Self(sha256(octets))
     }
 
-    /// The 32 octets.
+    /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -237,7 +236,7 @@ impl From<[u8; 32]> for TokenHash {
 impl FromStr for TokenHash {
     type Err = SecretError;
 
-    /// Reads 64 hexadecimal digits of either case.
+    /// Parses 64 hexadecimal digits of either case.
     fn from_str(text: &str) -> Result<Self, SecretError> {
         let malformed = || {
             let found = describe(text.as_bytes());
@@ -266,14 +265,14 @@ impl fmt::Display for TokenHash {
 }
 
 impl fmt::Debug for TokenHash {
-    /// The first four octets: enough to tell two apart, and of no use to a thief.
+    /// Prints the first four bytes: enough to distinguish two hashes, and useless to an attacker.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [first, second, third, fourth, ..] = self.0;
         write!(f, "TokenHash({first:02x}{second:02x}{third:02x}{fourth:02x}...)")
     }
 }
 
-/// The first 32 bits of the SHA-256 of `text`, in base 62, most significant digit first.
+/// Returns the first 32 bits of the SHA-256 of `text`, in base 62, most significant digit first.
 fn checksum(text: &[u8]) -> [u8; CHECKSUM] {
     let [first, second, third, fourth, ..] = TokenHash::new(text).0;
     let mut rest = u32::from_be_bytes([first, second, third, fourth]);
@@ -285,7 +284,7 @@ fn checksum(text: &[u8]) -> [u8; CHECKSUM] {
     digits
 }
 
-/// What is wrong with a text, in words that do not give it away.
+/// Describes what is wrong with a text, without revealing it.
 fn describe(octets: &[u8]) -> String {
     if octets.is_empty() {
         return "nothing".to_owned();

@@ -1,4 +1,4 @@
-//! Is it good: verifiers of credentials, apart from where in a request they stand.
+//! Verifiers: is a token or a password valid? Where it is in a request does not matter here.
 
 #[cfg(feature = "password")]
 mod password;
@@ -26,32 +26,35 @@ pub use self::{
     shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet, user_lookup::UserLookup,
 };
 
-/// What a verifier says of a credential.
+/// Result of verifying a credential.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Verification {
-    /// I know it, and this is what it is worth. Its expiry is checked by whoever asked, at every use.
+    /// The credential is valid and has this grant. The caller checks its expiry, at every use.
     Valid(Grant),
-    /// I know it is not good, and why.
+    /// The credential is known to be invalid, for this reason.
     Rejected(Reason),
-    /// I cannot tell, for something did not answer.
+    /// The credential could not be verified, because a backend did not respond.
     Unavailable(BackendError),
-    /// I do not know it.
+    /// The credential is unknown.
     Unknown,
 }
 
-/// Somebody who knows tokens.
+/// Verifies tokens.
 ///
-/// See [`MaybeFuture`] for one that asks a database.
+/// See [`MaybeFuture`] for one that queries a database.
 pub trait TokenVerifier: Send + Sync + 'static {
-    /// What `token` is worth: 1 to 8,000 visible ASCII characters, so a JWT as well. One that is of another system, such
-    /// as a JWT that a proxy added, is [`Reason::UnsupportedToken`]: an optional route admits the request as anonymous.
+    /// Verifies `token`, which has 1 to 8,000 visible ASCII characters and may be a JWT.
+    ///
+    /// Return [`Reason::UnsupportedToken`] for a token of another system, such as a JWT that a proxy added: an
+    /// optional route then accepts the request as anonymous.
     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification>;
 
-    /// What the token with this hash is worth. Default: it is not known.
+    /// Verifies the token with this hash. By default it is unknown.
     ///
-    /// Asked at each use of a login that was made by typing a token, so that the login ends when the token does; see
-    /// `AuthLayerBuilder::allow_token_login`. A verifier that cannot tell lets nobody in by a form.
+    /// Called at each use of a login that was made by typing a token, so that the login ends when the token does: see
+    /// `AuthLayerBuilder::allow_token_login`. With a verifier that does not implement this, no token logs in by the
+    /// form.
     fn verify_hash(&self, hash: TokenHash) -> MaybeFuture<Verification> {
         let _ = hash;
         MaybeFuture::Ready(Verification::Unknown)
@@ -68,15 +71,45 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
     }
 }
 
-/// Somebody who knows passwords.
+/// Returns the result of the first of these verifiers that knows the token with this hash.
+pub(crate) fn verify_hash(
+    verifiers: &[Arc<dyn TokenVerifier>],
+    token: TokenHash,
+) -> MaybeFuture<Verification> {
+    let mut answers = Vec::new();
+    for verifier in verifiers {
+        match verifier.verify_hash(token) {
+            // Available now, unless an earlier verifier must be awaited.
+            MaybeFuture::Ready(valid @ Verification::Valid(_)) if answers.is_empty() => return valid.into(),
+            MaybeFuture::Ready(Verification::Unknown | Verification::Rejected(_)) => {}
+            answer => answers.push(answer),
+        }
+    }
+    if answers.is_empty() {
+        return Verification::Unknown.into();
+    }
+    MaybeFuture::from_future(async move {
+        let mut said = Verification::Unknown;
+        for answer in answers {
+            match answer.await {
+                valid @ Verification::Valid(_) => return valid,
+                unavailable @ Verification::Unavailable(_) => said = unavailable,
+                Verification::Rejected(_) | Verification::Unknown => {}
+            }
+        }
+        said
+    })
+}
+
+/// Verifies passwords.
 ///
-/// With the feature `password` there are verifiers that keep hashes: `SharedPassword` and `StoredPasswords`.
-/// One of one's own may ask a directory.
+/// With the feature `password` there are verifiers that keep hashes: `SharedPassword` and `StoredPasswords`. A
+/// verifier of your own may query a directory.
 ///
 /// # Security
 ///
-/// A wrong password, an unknown user, one who is locked out and one without a password are all told as
-/// [`Reason::IncorrectPassword`], and after the same time: whoever asks must not learn who has an account here.
+/// An incorrect password, an unknown user, a locked user and a user without a password must all be reported as
+/// [`Reason::IncorrectPassword`], after the same time, so that accounts cannot be enumerated.
 ///
 /// # Example
 ///
@@ -102,11 +135,12 @@ impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
 /// # async fn bind(username: &str, password: &Secret) -> bool { false }
 /// ```
 pub trait PasswordVerifier: Send + Sync + 'static {
-    /// What `password` is worth, from somebody who calls themselves `username`.
+    /// Verifies the password of the user with this name.
     fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification>;
 
-    /// Default: no. Whether passwords are checked against a weak hash that no login makes anew, so that the operator
-    /// is to be warned at each: [`Event::WeakPasswordHash`](crate::Event::WeakPasswordHash).
+    /// Returns `true` if passwords are checked against a weak hash that a login does not replace.
+    ///
+    /// Each login then reports [`Event::WeakPasswordHash`](crate::Event::WeakPasswordHash). Defaults to `false`.
     fn has_weak_hash(&self) -> bool {
         false
     }

@@ -10,10 +10,10 @@ use crate::{
     verify::{TokenVerifier, Verification},
 };
 
-/// One token that all clients share, as a Jupyter Server has one.
+/// One token that all clients share, as in Jupyter Server.
 ///
-/// Compared in constant time; the length may show. The answer is there at once. A token that looks like a
-/// generated one and has a wrong checksum is refused as mistyped.
+/// Tokens are compared in constant time; the length is not hidden. A token that has the form of a generated one and a
+/// wrong checksum is rejected as mistyped.
 ///
 /// # Example
 ///
@@ -31,7 +31,7 @@ pub struct SharedToken {
 }
 
 impl SharedToken {
-    /// Whoever presents `token` is worth `grant`.
+    /// Creates a verifier that accepts `token` with `grant`.
     pub fn new(token: Token, grant: Grant) -> Self {
         Self { token, grant }
     }
@@ -55,7 +55,7 @@ impl fmt::Debug for SharedToken {
     }
 }
 
-/// The verdict about a token that was not found where it was looked for.
+/// Returns the result for a token that was not found.
 pub(super) fn unknown(token: PresentedToken<'_>) -> Verification {
     if token.is_oversized() {
         Verification::Rejected(Reason::UnsupportedToken)

@@ -15,16 +15,17 @@ use crate::{
     verify::{TokenVerifier, Verification},
 };
 
-/// So often the use of a token is taken down.
+/// How often the use of a token is recorded, at most.
 const USE_RECORD_INTERVAL: Duration = Duration::from_secs(60);
-/// So many uses are remembered as taken down, lest those who ask before the store has done it do it again.
+/// How many recorded uses are remembered, so that requests that arrive before the store has
+/// recorded a use do not record it again.
 const NOTED: usize = 16_384;
 
 /// Tokens that are issued, listed and revoked while the server runs, kept in a store.
 ///
-/// One SHA-256 and one look-up by it. A revocation holds from the next request on. When a token was last used is taken
-/// down once a minute at most, and nobody waits for it. What looks like a generated token and has a wrong checksum is
-/// refused without a look-up.
+/// Each request costs one SHA-256 and one lookup. A revocation takes effect from the next request on. The time of the
+/// last use is recorded once a minute at most, in the background. A token that has the form of a generated one and a
+/// wrong checksum is rejected without a lookup.
 ///
 /// A clone is a handle on the same store.
 ///
@@ -56,12 +57,12 @@ struct Shared<S> {
 }
 
 impl<S: TokenStore> StoredTokens<S> {
-    /// The tokens in `store`.
+    /// Creates a verifier of the tokens in `store`.
     pub fn new(store: S) -> Self {
         Self::with_clock(store, SystemClock)
     }
 
-    /// The same by another clock. Default: [`SystemClock`].
+    /// Creates a verifier with another clock than [`SystemClock`].
     pub fn with_clock(store: S, clock: impl Clock) -> Self {
         Self(Arc::new(Shared {
             store,
@@ -70,16 +71,18 @@ impl<S: TokenStore> StoredTokens<S> {
         }))
     }
 
-    /// Where they are kept.
+    /// Returns the store.
     pub fn store(&self) -> &S {
         &self.0.store
     }
 
-    /// A new token worth `grant`, and what is known of it from now on.
+    /// Issues a token with `grant`, and returns it with its record.
+    ///
+    /// The token is not stored, only its hash: this is the only time that it can be shown.
     ///
     /// # Errors
     ///
-    /// If the store could not keep it.
+    /// Returns an error if the store could not keep it.
     ///
     /// # Panics
     ///
@@ -90,29 +93,29 @@ impl<S: TokenStore> StoredTokens<S> {
         Ok((token, record))
     }
 
-    /// The tokens meant that have not expired, oldest first.
+    /// Lists the matching tokens that have not expired, oldest first.
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// Returns an error if the store does not respond.
     pub async fn list(&self, which: TokenFilter) -> Result<Vec<TokenRecord>, StoreError> {
         self.0.store.list(which, self.0.clock.now()).await
     }
 
-    /// Ends the tokens meant, and tells how many there were.
+    /// Revokes the matching tokens, and returns how many there were.
     ///
     /// # Errors
     ///
-    /// If the store could not; then all of them are as good as before.
+    /// Returns an error if the store could not revoke them; then all of them are still valid.
     pub async fn revoke(&self, which: TokenFilter) -> Result<u64, StoreError> {
         self.0.store.revoke(which).await
     }
 
-    /// What is known of `token`, which is being used. Whoever lets somebody in by it asks whether it has expired.
+    /// Returns the record of a token that is being used. The caller checks whether it has expired.
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// Returns an error if the store does not respond.
     pub fn find(&self, token: PresentedToken<'_>) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>> {
         if token.is_oversized() || token.has_checksum_error() {
             return MaybeFuture::Ready(Ok(None));
@@ -133,7 +136,7 @@ impl<S: TokenStore> StoredTokens<S> {
         found.map(move |found| Ok(found?.inspect(|record| tokens.note_use(record))))
     }
 
-    /// Looks for a token that is not known by its hash, and makes it known.
+    /// Looks for a token with a salted hash, and stores its plain hash if it is found.
     async fn find_salted(&self, token: PendingSaltedLookup) -> Result<Option<TokenRecord>, StoreError> {
         let salted = || self.0.store.salted_hashes();
         let Some(candidates) = salted().map(|salted| salted.find_by_prefix(&token.prefix)) else {
@@ -201,7 +204,7 @@ impl<S: fmt::Debug> fmt::Debug for StoredTokens<S> {
     }
 }
 
-/// A token that may be one under a salted hash: its text outlives the request while it is looked for.
+/// A token that may have a salted hash. Its text outlives the request during the lookup.
 struct PendingSaltedLookup {
     text: Secret,
     prefix: String,

@@ -1,4 +1,4 @@
-//! Many tokens, each with a worth of its own.
+//! Many tokens, each with its own grant.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -20,12 +20,12 @@ use crate::{
     verify::{TokenVerifier, Verification},
 };
 
-/// Many tokens, each with a worth of its own, kept as hashes.
+/// Many tokens, each with its own grant, kept as hashes.
 ///
-/// One look-up by the whole SHA-256 of what was presented, at the same cost for one token and for ten
-/// thousand, without a lock and without an allocation.
+/// A lookup by the SHA-256 of the presented token has the same cost for one token and for ten thousand. It takes no
+/// lock and allocates nothing.
 ///
-/// A clone is a handle on the same set: [`TokenSet::replace`] acts on all of them, from the next request on.
+/// A clone is a handle on the same set: [`TokenSet::replace`] changes all of them, from the next request on.
 ///
 /// # Example
 ///
@@ -49,21 +49,21 @@ pub struct TokenSet(Arc<ArcSwap<Table>>);
 type Table = HashMap<Digest, Grant>;
 
 impl TokenSet {
-    /// The set of these tokens.
+    /// Creates a set of these tokens.
     ///
     /// # Errors
     ///
-    /// If there is none (that would be a gate nobody passes, most often by a forgotten setting), or one
-    /// twice.
+    /// Returns a [`ConfigError`] if there is none, which would reject every request and usually comes from a
+    /// forgotten setting, or if one is there twice.
     pub fn new(tokens: impl IntoIterator<Item = (Token, Grant)>) -> Result<Self, ConfigError> {
         Self::from_hashes(tokens.into_iter().map(|(token, grant)| (token.hash(), grant)))
     }
 
-    /// The set of the tokens with these hashes.
+    /// Creates a set of the tokens with these hashes.
     ///
     /// # Errors
     ///
-    /// As for [`TokenSet::new`].
+    /// Returns those of [`TokenSet::new`].
     pub fn from_hashes(hashes: impl IntoIterator<Item = (TokenHash, Grant)>) -> Result<Self, ConfigError> {
         let mut table = Table::new();
         for (number, (hash, grant)) in hashes.into_iter().enumerate() {
@@ -83,15 +83,15 @@ impl TokenSet {
         Ok(Self(Arc::new(ArcSwap::from_pointee(table))))
     }
 
-    /// The set of the tokens in `list`, apart by commas, each worth `grant`: what an environment variable
-    /// can hold.
+    /// Parses a list of tokens, separated by commas, which all have `grant`: what an environment variable can hold.
     ///
-    /// Blanks and line ends around a token are trimmed. Where the grant has no label, the tokens are called
-    /// `key 1`, `key 2` and so on.
+    /// Spaces and line ends around a token are trimmed. If the grant has no label, the tokens have the labels `key
+    /// 1`, `key 2` and so on.
     ///
     /// # Errors
     ///
-    /// If the list or one of its entries is empty, an entry is no token, or one stands there twice.
+    /// Returns a [`ConfigError`] if the list or one of its entries is empty, an entry is not a token, or one is there
+    /// twice.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a grant made for this list alone is given away"
@@ -146,7 +146,7 @@ impl TokenSet {
         Self::new(entries.collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// Puts the tokens of `other` in place of these, for all clones of this set at once.
+    /// Replaces the tokens with those of `other`, for all clones of this set at once.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "what takes the place of another is given away"
@@ -155,7 +155,7 @@ impl TokenSet {
         self.0.store(other.0.load_full());
     }
 
-    /// How many tokens there are: never zero.
+    /// Returns the number of tokens, which is never zero.
     #[expect(clippy::len_without_is_empty, reason = "a set of tokens is never empty")]
     pub fn len(&self) -> usize {
         self.0.load().len()
@@ -190,7 +190,7 @@ impl fmt::Debug for TokenSet {
     }
 }
 
-/// The token and the grant of `name:scope+scope=token`. An error says nothing of the entry, which may hold a token
+/// Parses `name:scope+scope=token`. An error does not show the entry, which may hold a token
 /// anywhere.
 fn parse_entry(entry: &[u8]) -> Result<(Token, Grant), String> {
     const SHAPE: &str = "expected name=token or name:scope+scope=token";
@@ -228,8 +228,8 @@ fn fault(message: impl Into<String>) -> ConfigError {
 
 /// A token's hash as the key of the table, compared in constant time.
 ///
-/// The time of a look-up shows at most how the hash of a presented token lies beside those in the table. No token
-/// follows from that.
+/// The time of a lookup reveals at most how the hash of a presented token compares with those in the table. No token
+/// can be derived from that.
 struct Digest(TokenHash);
 
 impl PartialEq for Digest {

@@ -1,13 +1,14 @@
-//! Is the user still allowed: a directory of users.
+//! A directory of users: is the user still allowed?
 
 use std::sync::Arc;
 
 use crate::{error::BackendError, maybe_future::MaybeFuture, session::grant::Grant};
 
-/// A directory that tells what a user may do now.
+/// Looks up what a user may do now.
 ///
-/// A session that is older than its refresh interval goes on with the grant that this returns, so changed scopes take effect
-/// without a restart, and the session of a deleted user ends. `StoredPasswords` (feature `password`) is one.
+/// A session that is older than its refresh interval continues with the grant that this returns. So changed scopes
+/// take effect without a restart, and the session of a deleted user ends. `StoredPasswords` (feature `password`)
+/// implements it.
 ///
 /// # Example
 ///
@@ -38,7 +39,8 @@ pub trait UserLookup: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the directory does not answer. The request is refused with 503 and `Retry-After`; the session does not end.
+    /// Returns an error if the directory does not respond. The request gets 503 and `Retry-After`; the session does
+    /// not end.
     fn current(&self, username: &str) -> MaybeFuture<Result<Option<Grant>, BackendError>>;
 }
 

@@ -286,7 +286,10 @@ async fn log_in(
 ) -> Response {
     match who.first() {
         Some((_, name)) => {
-            match auth.login(RequestHead::from_parts(&head), Grant::new(Identity::new(name))) {
+            match auth
+                .login(RequestHead::from_parts(&head), Grant::new(Identity::new(name)))
+                .await
+            {
                 Ok(cookies) => (cookies, "welcome").into_response(),
                 Err(_) => StatusCode::BAD_REQUEST.into_response(),
             }
@@ -297,7 +300,7 @@ async fn log_in(
 
 async fn log_out(State(auth): State<AuthLayer>, head: Parts) -> Response {
     let head = RequestHead::from_parts(&head);
-    match auth.logout(head) {
+    match auth.logout(head).await {
         Ok(cookies) => cookies.into_response(),
         Err(denial) => denial.into_response(head),
     }

@@ -109,3 +109,18 @@ pub(crate) fn refused_for(answer: &Answered, status: u16, reason: Reason) {
         );
     }
 }
+
+/// The answer of what need not be waited for.
+pub(crate) trait Ready<T> {
+    fn ready(self) -> T;
+}
+
+impl<T> Ready<T> for portcullis::MaybeFuture<T> {
+    #[track_caller]
+    fn ready(self) -> T {
+        match self {
+            Self::Ready(answer) => answer,
+            Self::Future(_) => panic!("the answer comes later"),
+        }
+    }
+}

@@ -12,7 +12,7 @@ use portcullis::{
     verify::{MemoryPasswordStore, StoredPasswords},
 };
 
-use crate::common::{request, send};
+use crate::common::{Ready as _, request, send};
 
 const PASSWORD: &str = "purple tricycle nine";
 
@@ -150,7 +150,10 @@ async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
     let by_hand = request("POST /login");
     let login = |name: &str| {
         let grant = Grant::new(Identity::new(name));
-        let cookies = layer.login(RequestHead::new(&by_hand), grant).expect("it fits");
+        let cookies = layer
+            .login(RequestHead::new(&by_hand), grant)
+            .ready()
+            .expect("it fits");
         pair(cookies, "username-localhost=")
     };
     let (alice, bob) = (login("alice"), login("bob"));
@@ -185,7 +188,9 @@ async fn a_login_page_that_decides_by_itself_needs_no_password_and_no_token() {
     );
 
     let form = request("POST /login");
-    let cookies = layer.login(RequestHead::new(&form), Grant::new(Identity::new("alice")));
+    let cookies = layer
+        .login(RequestHead::new(&form), Grant::new(Identity::new("alice")))
+        .await;
     let session = pair(cookies.expect("it fits"), "username-localhost=");
     let inside = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
     assert_eq!(inside.text, "alice by Cookie");
@@ -193,6 +198,7 @@ async fn a_login_page_that_decides_by_itself_needs_no_password_and_no_token() {
     let left = request(&format!("GET /\ncookie: {session}"));
     layer
         .logout(RequestHead::new(&left))
+        .await
         .expect("cookies that can be read");
     assert_eq!(send(&layer, left).await.status, 401);
 }

@@ -6,7 +6,7 @@ use portcullis::{
     request::BaseUrl,
 };
 
-use crate::common::{request, send};
+use crate::common::{Ready as _, request, send};
 
 fn keyring(number: u8) -> Keyring {
     Keyring::from_secret(Secret::from(vec![number; 32])).expect("a key of 32 bytes")
@@ -24,6 +24,7 @@ fn login(layer: &AuthLayer) -> Vec<String> {
     let head = request("POST /login");
     let cookies = layer
         .login(RequestHead::new(&head), Grant::new(Identity::new("alice")))
+        .ready()
         .expect("a login");
     let mut headers = http::HeaderMap::new();
     cookies.append_to(&mut headers);

@@ -440,6 +440,7 @@ async fn a_handler_of_ones_own_can_log_in_and_out() {
             portcullis::RequestHead::new(&head),
             Grant::new(Identity::new("carol")),
         )
+        .await
         .expect("a name that fits")
         .append_to(&mut headers);
     let session = headers["set-cookie"]
@@ -452,7 +453,7 @@ async fn a_handler_of_ones_own_can_log_in_and_out() {
     let inside = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
     assert_eq!(inside.text, "carol by Cookie");
     let mut headers = http::HeaderMap::new();
-    let cookies = layer.logout(portcullis::RequestHead::new(&head));
+    let cookies = layer.logout(portcullis::RequestHead::new(&head)).await;
     cookies.expect("cookies of a usual size").append_to(&mut headers);
     assert!(
         headers

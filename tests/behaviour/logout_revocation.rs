@@ -9,13 +9,11 @@ use std::{
 
 use http::StatusCode;
 use portcullis::{
-    AuthLayer, Grant, Identity, Reason, RequestHead, Session,
-    clock::UnixTime,
-    cookies::{CookieErrorKind, Lifetime},
+    AuthLayer, Grant, Identity, Reason, RequestHead, Session, clock::UnixTime, cookies::Lifetime,
     testing::TestClock,
 };
 
-use crate::common::{TOKEN, refused_for, request, send};
+use crate::common::{Ready as _, TOKEN, refused_for, request, send};
 
 const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -35,6 +33,7 @@ fn log_in(layer: &AuthLayer, username: &str, with: &str) -> String {
     let request = request(&format!("POST /own-login\ncookie: {with}"));
     layer
         .login(RequestHead::new(&request), Grant::new(Identity::new(username)))
+        .ready()
         .expect("a name that fits")
         .append_to(&mut headers);
     let line = headers["set-cookie"].to_str().expect("ASCII");
@@ -115,6 +114,7 @@ async fn after_many_logouts_of_a_user_every_ended_cookie_is_refused_and_the_next
         let head = request(&format!("POST /bye\ncookie: {cookie}"));
         layer
             .logout(RequestHead::new(&head))
+            .await
             .expect("cookies of a usual size");
         hers.push(cookie);
         clock.advance(Duration::from_millis(600));
@@ -135,6 +135,7 @@ async fn a_logout_by_a_handler_ends_it_too_and_no_longer_life_brings_it_back() {
     let head = request(&format!("POST /bye\ncookie: {cookie}"));
     let _ = layer
         .logout(RequestHead::new(&head))
+        .await
         .expect("cookies of a usual size");
     for passed in [HOUR, 12 * HOUR] {
         refused_for(&page(&layer, &cookie).await, 401, Reason::ExpiredCookie);
@@ -192,11 +193,13 @@ async fn a_grant_that_does_not_fit_into_a_cookie_logs_nobody_in() {
     let layer = server(&TestClock::new(START));
     let login = |length: usize| {
         let grant = Grant::new(Identity::new("u").with_name(&"x".repeat(length)));
-        layer.login(RequestHead::new(&request("POST /own-login")), grant)
+        layer
+            .login(RequestHead::new(&request("POST /own-login")), grant)
+            .ready()
     };
     assert!(login(1_000).is_ok());
     let error = login(4_000).expect_err("more than a cookie holds");
-    assert_eq!(error.kind(), CookieErrorKind::TooLarge);
+    assert_eq!(error.reason(), Reason::TooLarge);
 }
 
 /// Logs out with these cookies beside one's own, and tries a copy of each cookie afterwards.

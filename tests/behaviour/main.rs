@@ -2,6 +2,7 @@
 
 mod allocations;
 mod axum_extractors;
+mod class_logins;
 mod common;
 mod concurrent_logins;
 mod config_validation;
@@ -37,7 +38,9 @@ mod secret_file_races;
 mod secret_scanner;
 mod secrets_not_leaked;
 mod serde_values;
+mod server_sessions;
 mod session_lifetime;
+mod shared_rate_limits;
 #[cfg(feature = "sqlite")]
 mod stores;
 mod subprocess;

@@ -63,17 +63,14 @@ fn every_test_that_the_table_of_threats_names_exists() {
 }
 
 #[test]
-fn every_test_that_the_table_of_what_it_works_with_names_exists() {
+fn every_test_in_the_chapter_on_tested_software_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
     read(&root.join("tests/interop/tests"), &mut sources);
-    let readme = fs::read_to_string(root.join("README.md")).expect("the README");
-    let table = readme.split("## Works with").nth(1).expect("the table");
-    let table = table.split("\n## ").next().unwrap_or_default();
-    let rows: Vec<&str> = table
+    let chapter = fs::read_to_string(root.join("src/manual/compatibility.md")).expect("the chapter");
+    let rows: Vec<&str> = chapter
         .lines()
-        .filter(|line| line.starts_with("| "))
-        .skip(1)
+        .filter(|line| line.starts_with("| ") && !line.ends_with("| test |"))
         .collect();
     for row in &rows {
         let tests = row.rsplit('|').nth(1).expect("a cell of tests");
@@ -83,5 +80,32 @@ fn every_test_that_the_table_of_what_it_works_with_names_exists() {
             assert!(exists(&sources, test), "no such test: {test}");
         }
     }
-    assert!(rows.len() > 8, "{} rows", rows.len());
+    assert!(rows.len() > 30, "{} rows", rows.len());
+}
+
+#[test]
+fn first_program_of_readme_and_crate_page_is_the_example_quickstart() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = |path: &str| fs::read_to_string(root.join(path)).expect(path);
+    let example = file("examples/quickstart.rs");
+    let (_, program) = example.split_once("\n\n").expect("a comment and a program");
+    assert!(file("README.md").contains(&format!("```rust,no_run\n{program}```")));
+    let page: String = program
+        .lines()
+        .map(|line| format!("//! {line}").trim_end().to_owned() + "\n")
+        .collect();
+    assert!(file("src/lib.rs").contains(&format!("//! ```no_run\n{page}//! ```")));
+}
+
+#[test]
+fn every_example_is_in_the_list_of_examples() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let list = fs::read_to_string(examples.join("README.md")).expect("the list");
+    for entry in fs::read_dir(&examples).expect("examples").filter_map(Result::ok) {
+        let path = entry.path();
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("a name");
+        if path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists() {
+            assert!(list.contains(&format!("| `{name}`")), "not in the list: {name}");
+        }
+    }
 }

@@ -37,7 +37,7 @@ const BESIDE: [(&str, &str); 15] = [
     ("redirect", "request"),
     ("request", "clock denial error token"),
     ("secret", "random"),
-    ("session", "clock denial random token"),
+    ("session", "clock denial digest random token"),
     ("testing", "layer"),
     ("token", "digest random secret"),
 ];

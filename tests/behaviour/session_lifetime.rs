@@ -8,7 +8,7 @@ use portcullis::{
     testing::TestClock,
 };
 
-use crate::common::{Answered, TOKEN, refused_for, request, send};
+use crate::common::{Answered, Ready as _, TOKEN, refused_for, request, send};
 
 const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -179,6 +179,7 @@ async fn a_login_is_worth_what_its_grant_is_and_ends_with_it() {
     let mut headers = http::HeaderMap::new();
     layer
         .login(RequestHead::new(&request("POST /own-login")), grant)
+        .await
         .expect("a grant that fits")
         .append_to(&mut headers);
     let line = headers["set-cookie"].to_str().expect("ASCII").to_owned();
@@ -335,6 +336,7 @@ async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own(
     let service = layer.layer(service_fn(move |request: http::Request<_>| {
         let cookies: SetCookies = auth
             .logout(RequestHead::new(&request))
+            .ready()
             .expect("cookies of a usual size");
         let mut response = http::Response::new(http_body_util::Full::<hyper::body::Bytes>::default());
         cookies.append_to(response.headers_mut());
@@ -387,7 +389,10 @@ async fn a_login_under_the_same_name_goes_on_with_the_one_that_is_there() {
         let mut headers = http::HeaderMap::new();
         let request = request(&format!("PATCH /api/me\ncookie: {with}"));
         let grant = Grant::new(Identity::new("carol").with_name("Carol"));
-        let cookies = layer.login(RequestHead::new(&request), grant).expect("it fits");
+        let cookies = layer
+            .login(RequestHead::new(&request), grant)
+            .ready()
+            .expect("it fits");
         cookies.append_to(&mut headers);
         let line = headers["set-cookie"].to_str().expect("ASCII");
         line.split(';').next().unwrap_or_default().to_owned()
@@ -493,7 +498,7 @@ async fn a_login_cookie_ends_with_its_grant_by_every_way_to_log_in() {
         ("typed password", typed(PASSWORD).await.set_cookies()),
         (
             "login",
-            lines(&layer.login(head, grant("alice")).expect("it fits")),
+            lines(&layer.login(head, grant("alice")).ready().expect("it fits")),
         ),
         (
             "verify_password",
@@ -505,7 +510,7 @@ async fn a_login_cookie_ends_with_its_grant_by_every_way_to_log_in() {
     // Renewals too, and an earlier end of the idle time counts.
     let idle = Lifetime::absolute(DAY).with_idle_timeout(HOUR / 2);
     let layer = builder().session_lifetime(idle).build().expect("a gate");
-    let mut login = lines(&layer.login(head, grant("alice")).expect("it fits"));
+    let mut login = lines(&layer.login(head, grant("alice")).ready().expect("it fits"));
     for expected in [30, 30, 30, 15] {
         assert_eq!(max_age(&login), Some(expected * 60));
         let line = login.iter().find(|line| line.starts_with("username-"));
@@ -571,7 +576,7 @@ async fn a_login_without_remember_me_is_forgotten_when_the_browser_closes() {
         let (head, grant) = (RequestHead::new(&request), Grant::new(Identity::new("carol")));
         let temporary = layer.login_for_browser_session(head, grant.clone());
         let other = layer.login(head, grant);
-        [temporary, other].map(|cookies| lines(&cookies.expect("it fits")))
+        [temporary, other].map(|cookies| lines(&cookies.ready().expect("it fits")))
     };
     let [temporary, other] = by_hand("");
     assert_eq!(

@@ -24,25 +24,24 @@ use crate::secret::{
 
 /// A file that may hold a secret.
 ///
-/// A file that does not exist has nothing, and the next source is asked. A file that exists is used or refused,
-/// and never replaced. The rules, each judged on the one open descriptor that is then read:
+/// If the file does not exist, the source has no value, and the next source is tried. A file that exists is used or
+/// rejected, and never replaced. The rules are checked on the one open descriptor that is then read:
 ///
-/// 1. It is a regular file; the path's last part is no symbolic link ([`follow_symlink`](Self::follow_symlink)).
-/// 2. It belongs to the process's effective user or to root, and its owner may read it.
-/// 3. It has no permission bit of group or others ([`allow_group_read`](Self::allow_group_read)), no set-id and
-///    no sticky bit, and one hard link.
-/// 4. Its directory belongs to the effective user or to root, and neither group nor others may write it unless
-///    it is sticky ([`allow_shared_directory`](Self::allow_shared_directory)).
-/// 5. It has at most 4096 octets, of the expected form: a text, or a key ([`hex`](Self::hex),
-///    [`raw`](Self::raw)).
+/// 1. It is a regular file, and the path is not a symbolic link ([`follow_symlink`](Self::follow_symlink)).
+/// 2. It belongs to the effective user of the process or to root, and its owner may read it.
+/// 3. It has no permission bit for group or others ([`allow_group_read`](Self::allow_group_read)), no set-id and no
+///    sticky bit, and one hard link.
+/// 4. Its directory belongs to the effective user or to root, and neither group nor others may write it unless it is
+///    sticky ([`allow_shared_directory`](Self::allow_shared_directory)).
+/// 5. It has at most 4096 bytes of the expected form: a text, or a key ([`hex`](Self::hex), [`raw`](Self::raw)).
 ///
 /// Secrets that an orchestrator mounts break 1 and 3 by design: [`container_secret`](Self::container_secret).
 ///
 /// # Security
 ///
-/// Directories above the file's own are not judged: who may rename one of them may exchange the whole tree, but
-/// can put there only files that this user or root owns. Root, the file system's own server and backups read every
-/// file.
+/// Directories above that of the file are not checked: a user who may rename one of them can replace the whole tree,
+/// but only with files that this user or root owns. Root, the server of a network file system and backups can read
+/// every file.
 ///
 /// # Example
 ///
@@ -67,7 +66,7 @@ use crate::secret::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct FileSource {
-    /// What the file is called in errors.
+    /// The name of the file in errors.
     what: &'static str,
     place: PathSpec,
     content: SecretFormat,
@@ -84,30 +83,30 @@ enum PathSpec {
 }
 
 impl FileSource {
-    /// The text in the file at `path`: a token, a password. It must be UTF-8 and not empty; blanks and line
-    /// ends around it are dropped.
+    /// Creates a source of the text in the file at `path`: a token, a password. It must be UTF-8 and not empty;
+    /// spaces and line ends around it are removed.
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self::at("secret file", PathSpec::Path(path.as_ref().to_owned()))
     }
 
-    /// The cookie secret in the file at `path`: a key as hexadecimal digits, which JupyterHub writes and reads
-    /// too. Often followed by [`or_create`](Self::or_create).
+    /// Creates a source of the cookie secret in the file at `path`: a key as hexadecimal digits, as in JupyterHub.
+    /// Often followed by [`or_create`](Self::or_create).
     pub fn cookie_secret(path: impl AsRef<Path>) -> Self {
         Self::at("cookie secret file", PathSpec::Path(path.as_ref().to_owned())).hex()
     }
 
-    /// The text in the file whose path the environment variable `variable` holds.
+    /// Creates a source of the text in the file whose path is in the environment variable `variable`.
     ///
-    /// A variable that is unset or empty has nothing. One that names a file promises a secret: a missing file
-    /// is an error then.
+    /// If the variable is unset or empty, the source has no value. If the variable is set and the file is missing,
+    /// that is an error.
     pub fn from_env_path(variable: impl Into<String>) -> Self {
         Self::at("secret file", PathSpec::Variable(variable.into()))
     }
 
-    /// The token of a Jupyter Server: the text in the file that `JUPYTER_TOKEN_FILE` names.
+    /// Creates a source of the token of a Jupyter Server: the text in the file that `JUPYTER_TOKEN_FILE` names.
     ///
-    /// As [`from_env_path`](Self::from_env_path): a missing or an empty file is an error, and never switches
-    /// authentication off.
+    /// As with [`from_env_path`](Self::from_env_path), a missing or an empty file is an error, and never disables
+    /// authentication.
     pub fn jupyter_token() -> Self {
         Self::at("token file", PathSpec::Variable("JUPYTER_TOKEN_FILE".to_owned()))
     }
@@ -123,91 +122,100 @@ impl FileSource {
         }
     }
 
-    /// Default: a text. Takes a key of 32 to 1024 octets as hexadecimal digits of either case, blanks and line
-    /// ends around them dropped; its octets must have at least 8 different values.
+    /// Reads a key of 32 to 1024 bytes as hexadecimal digits of either case, with spaces and line ends around them
+    /// removed.
+    ///
+    /// By default, the content is a text. The bytes must have at least 8 different values.
     #[must_use]
     pub fn hex(mut self) -> Self {
         self.content = SecretFormat::Hex;
         self
     }
 
-    /// Default: a text. Takes a key of 32 to 1024 octets exactly as they are, a line feed at the end included;
-    /// they must have at least 8 different values. A Jupyter Server's `jupyter_cookie_secret` is read this way.
+    /// Reads a key of 32 to 1024 bytes exactly as they are, including a line feed at the end.
+    ///
+    /// By default, the content is a text. The bytes must have at least 8 different values. The
+    /// `jupyter_cookie_secret` of a Jupyter Server is read this way.
     #[must_use]
     pub fn raw(mut self) -> Self {
         self.content = SecretFormat::Raw;
         self
     }
 
-    /// Default: a missing file has nothing. Creates it instead: 32 octets of the system's generator as
-    /// hexadecimal digits, with a line feed.
+    /// Creates a missing file: 32 bytes of the system's random generator as hexadecimal digits, with a line feed.
     ///
-    /// The file has mode 0600 from its birth, whatever the umask, and comes into being whole or not at all. Of
-    /// many processes that start at once one creates it, and all read that one. The directory must exist. A
-    /// file that exists and is refused is never replaced. A process killed at the wrong moment may leave a file
-    /// `.secret-….new` beside it, which nobody reads and which can be deleted.
+    /// By default, a missing file has no value. The file has mode 0600 from the start, whatever the umask, and is
+    /// created completely or not at all. If many processes start at once, one creates it, and all read that one. The
+    /// directory must exist. A file that exists and is rejected is never replaced. A process that is killed at the
+    /// wrong moment may leave a file `.secret-….new` next to it, which is not used and can be deleted.
     #[must_use]
     pub fn or_create(mut self) -> Self {
         self.create = true;
         self
     }
 
-    /// Default: the file stays. Deletes it after it was read and found good; for a file that hands a secret
-    /// over once.
+    /// Deletes the file after it was read and accepted, for a file that passes a secret once.
     ///
-    /// If it cannot be deleted, or is no longer the one that was read, that is an error and the secret is not
-    /// used: of two processes that read it at once, one gets the secret. A symbolic link is refused, even with
-    /// [`follow_symlink`](Self::follow_symlink), because what it points to would stay.
+    /// By default, the file stays. If it cannot be deleted, or is no longer the one that was read, that is an error
+    /// and the secret is not used: of two processes that read it at once, one gets the secret. A symbolic link is
+    /// rejected, even with [`follow_symlink`](Self::follow_symlink), because its target would stay.
     #[must_use]
     pub fn delete_after_read(mut self) -> Self {
         self.delete = true;
         self
     }
 
-    /// Default: any permission of the group is refused. Lets the group read (mode 0640), for a key that several
-    /// accounts share.
+    /// Lets the group read the file (mode 0640), for a key that several accounts share.
+    ///
+    /// By default, any permission of the group is rejected.
     #[must_use]
     pub fn allow_group_read(mut self) -> Self {
         self.allowed.group_read();
         self
     }
 
-    /// Default: a symbolic link as the path's last part is refused. Follows it; all other rules hold for the
-    /// file it points to, and the rules on the directory for the link's own. A link to nothing is an error.
+    /// Follows a symbolic link.
     ///
-    /// The link must belong to the effective user or to root, and so must every further link on the way to the file. In
-    /// a sticky directory such as `/tmp` other users can create links.
+    /// By default, it is rejected. All other rules apply to the file that it points to, and the rules on the
+    /// directory to that of the link. A link to nothing is an error.
+    ///
+    /// The link must belong to the effective user or to root, and so must every further link on the path to the file.
+    /// In a sticky directory such as `/tmp` other users can create links.
     #[must_use]
     pub fn follow_symlink(mut self) -> Self {
         self.allowed.symlink = true;
         self
     }
 
-    /// Default: a directory that belongs to another user, or that group or others may write and that is not
-    /// sticky, is refused. Takes the file from any directory.
+    /// Accepts the file in any directory.
+    ///
+    /// By default, a directory that belongs to another user, or that group or others may write and that is not
+    /// sticky, is rejected.
     ///
     /// # Security
     ///
-    /// Who may write the directory can take the file away, and put another there that this user or root owns.
+    /// A user who may write the directory can remove the file, and replace it by another that this user or root owns.
     #[must_use]
     pub fn allow_shared_directory(mut self) -> Self {
         self.allowed.shared_directory = true;
         self
     }
 
-    /// Default: strict. For a secret that an orchestrator mounts, such as a Kubernetes secret or one below
-    /// `/run/secrets`: follows a symbolic link and lets everybody read (mode 0644 or 0444).
+    /// Accepts a secret that an orchestrator mounts, such as a Kubernetes secret or one in `/run/secrets`: follows a
+    /// symbolic link, and allows all users to read (mode 0644 or 0444).
+    ///
+    /// Off by default.
     ///
     /// # Security
     ///
-    /// For containers, where no other user is. Owner, writers, links and directory are still judged.
+    /// For containers, which have no other users. Owner, writers, links and directory are still checked.
     #[must_use]
     pub fn container_secret(mut self) -> Self {
         self.allowed.all_read();
         self.follow_symlink()
     }
 
-    /// The path that `value`, what the variable holds, names.
+    /// Returns the path in `value`, the value of the variable.
     fn path_in(value: Option<OsString>) -> Result<Option<PathBuf>, FileError> {
         let Some(value) = set(value) else { return Ok(None) };
         match trimmed(value.as_bytes()) {
@@ -218,7 +226,7 @@ impl FileSource {
         }
     }
 
-    /// The secret in the file that `value` names, what `variable` holds.
+    /// Loads the secret in the file that `value`, the value of `variable`, names.
     fn load_from(&self, variable: &str, value: Option<OsString>) -> Result<Option<Secret>, SecretError> {
         match Self::path_in(value).map_err(|fault| fault.of(&format!("variable {variable}")))? {
             None => Ok(None),
@@ -229,7 +237,8 @@ impl FileSource {
         }
     }
 
-    /// The secret in the file at `path`. The refusal of a file that may be a container's names the setter that takes it.
+    /// Loads the secret in the file at `path`. The error of a file that a container may have mounted names the setter
+    /// that accepts it.
     fn load_or_advise(&self, path: &Path) -> Result<Option<Secret>, FileError> {
         self.load_at(path).map_err(|fault| match fault {
             FileError::Permissions(text)
@@ -242,7 +251,7 @@ impl FileSource {
         })
     }
 
-    /// The secret in the file at `path`, created if it must be.
+    /// Loads the secret in the file at `path`, which is created if necessary.
     fn load_at(&self, path: &Path) -> Result<Option<Secret>, FileError> {
         let mut allowed = self.allowed;
         allowed.symlink &= !self.delete;
@@ -268,7 +277,7 @@ impl FileSource {
         Err(kept_changing())
     }
 
-    /// The secret in the open file, once it has passed all the rules.
+    /// Reads the secret in the open file after all rules are checked.
     fn read(
         &self,
         mut file: File,
@@ -300,13 +309,13 @@ impl FileSource {
 }
 
 impl SecretSource for FileSource {
-    /// What the file holds, or `None` if it does not exist.
+    /// Returns the content of the file, or `None` if it does not exist.
     ///
     /// # Errors
     ///
-    /// `Permissions` if a rule on its kind, owner, mode, links or directory is broken; `Malformed` if the
-    /// content is not of the expected form; `Missing` if a variable or a symbolic link names a file that does
-    /// not exist; `System` if it cannot be opened, read, created or deleted.
+    /// Returns `Permissions` if a rule on its kind, owner, mode, links or directory is broken; `Malformed` if the
+    /// content does not have the expected form; `Missing` if a variable or a symbolic link names a file that does not
+    /// exist; `System` if it cannot be opened, read, created or deleted.
     fn load(&self) -> Result<Option<Secret>, SecretError> {
         match &self.place {
             PathSpec::Path(path) => self
@@ -327,7 +336,7 @@ impl SecretSource for FileSource {
     }
 }
 
-/// The directory and the name in it. A path that ends in no name is the directory itself, and refused as one.
+/// Returns the directory and the name in it. A path without a last name is the directory itself, and is rejected.
 fn split(path: &Path) -> (&Path, &OsStr) {
     match (path.parent(), path.file_name()) {
         (Some(folder), Some(name)) if folder.as_os_str().is_empty() => (Path::new("."), name),
@@ -337,9 +346,9 @@ fn split(path: &Path) -> (&Path, &OsStr) {
     }
 }
 
-/// All the octets of the file, which must not be more than the limit.
+/// Reads all bytes of the file, at most the limit.
 fn octets(file: &mut File) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    // One buffer of the greatest size: growing would leave copies of the secret behind.
+    // One buffer of the maximum size: growing would leave copies of the secret in memory.
     let mut octets = Zeroizing::new(vec![0; LIMIT + 1]);
     let mut length = 0;
     while let Some(free) = octets.get_mut(length..).filter(|free| !free.is_empty()) {

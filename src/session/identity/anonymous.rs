@@ -65,16 +65,16 @@ const MOONS: [&str; 57] = [
 ];
 
 impl Identity {
-    /// An anonymous user, under a new random name.
+    /// Creates an anonymous user with a new random name.
     ///
-    /// The username is 32 random hexadecimal digits; name and display name are `Anonymous` and a moon of
-    /// Jupiter, the initials their first letters.
+    /// The username is 32 random hexadecimal digits. Name and display name are `Anonymous` and a moon of Jupiter, as
+    /// in Jupyter Server; the initials are their first letters.
     ///
     /// # Panics
     ///
     /// If the system's random generator fails.
     pub fn anonymous() -> Self {
-        // Not quite even, which a name may be; the username is.
+        // The distribution of names is not quite uniform; that of usernames is.
         let [drawn] = random::bytes::<1>();
         let moon = MOONS[usize::from(drawn) % MOONS.len()];
         let name = format!("Anonymous {moon}");

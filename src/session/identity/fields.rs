@@ -8,15 +8,14 @@ use std::{
 
 use serde::Serialize;
 
-/// Who somebody is: the name they log in by, and how they like to be shown.
+/// A user: the name they log in by, and how it is displayed.
 ///
-/// The fields of a Jupyter Server user. Cloning copies no text.
-/// Two identities are equal if all their getters are.
+/// The fields of a Jupyter Server user. Cloning copies no text. Two identities are equal if all their getters are.
 ///
 /// # Security
 ///
-/// Only [`Identity::username`] tells who somebody is. The other fields may be changed by the user at will,
-/// to those of somebody else too.
+/// Only [`Identity::username`] identifies a user. Users may change the other fields, and may set them to
+/// those of another user.
 ///
 /// # Example
 ///
@@ -49,7 +48,7 @@ pub(super) struct Fields {
 }
 
 impl Identity {
-    /// Somebody called `username`.
+    /// Creates an identity with this username.
     pub fn new(username: &str) -> Self {
         Self(Arc::new(Fields {
             username: username.into(),
@@ -57,42 +56,42 @@ impl Identity {
         }))
     }
 
-    /// The same identity under this full name. Default: the username. An empty name counts as none.
+    /// Sets the full name. Defaults to the username. An empty name counts as none.
     #[must_use]
     pub fn with_name(&self, name: &str) -> Self {
         self.with(|fields| fields.name = Some(name.into()))
     }
 
-    /// The same identity, shown under this name. Default: the name. An empty one counts as none.
+    /// Sets the name to display. Defaults to the name. An empty one counts as none.
     #[must_use]
     pub fn with_display_name(&self, display_name: &str) -> Self {
         self.with(|fields| fields.display_name = Some(display_name.into()))
     }
 
-    /// The same identity with these initials. Default: none.
+    /// Sets the initials. Defaults to none.
     #[must_use]
     pub fn with_initials(&self, initials: &str) -> Self {
         self.with(|fields| fields.initials = Some(initials.into()))
     }
 
-    /// The same identity with this colour of its cursor and avatar, a CSS colour. Default: none.
+    /// Sets the color of the cursor and avatar, a CSS color. Defaults to none.
     #[must_use]
     pub fn with_color(&self, color: &str) -> Self {
         self.with(|fields| fields.color = Some(color.into()))
     }
 
-    /// The same identity with the picture at this URL. Default: none.
+    /// Sets the URL of the picture. Defaults to none.
     #[must_use]
     pub fn with_avatar_url(&self, avatar_url: &str) -> Self {
         self.with(|fields| fields.avatar_url = Some(avatar_url.into()))
     }
 
-    /// The name by which they are known to this server.
+    /// Returns the name that identifies the user on this server.
     pub fn username(&self) -> &str {
         &self.0.username
     }
 
-    /// The full name, or else the username.
+    /// Returns the full name, or the username if there is none.
     pub fn name(&self) -> &str {
         match self.0.name.as_deref() {
             None | Some("") => self.username(),
@@ -100,7 +99,7 @@ impl Identity {
         }
     }
 
-    /// The name to show, or else the name.
+    /// Returns the name to display, or the name if there is none.
     pub fn display_name(&self) -> &str {
         match self.0.display_name.as_deref() {
             None | Some("") => self.name(),
@@ -108,17 +107,17 @@ impl Identity {
         }
     }
 
-    /// The initials, if there are any.
+    /// Returns the initials.
     pub fn initials(&self) -> Option<&str> {
         self.0.initials.as_deref()
     }
 
-    /// The colour, if there is one.
+    /// Returns the color.
     pub fn color(&self) -> Option<&str> {
         self.0.color.as_deref()
     }
 
-    /// Where the picture is, if there is one.
+    /// Returns the URL of the picture.
     pub fn avatar_url(&self) -> Option<&str> {
         self.0.avatar_url.as_deref()
     }
@@ -129,7 +128,7 @@ impl Identity {
         Self(Arc::new(fields))
     }
 
-    /// The fields as the getters return them.
+    /// Returns the fields as the getters return them.
     pub(crate) fn display_fields(&self) -> Shown<'_> {
         Shown {
             username: self.username(),

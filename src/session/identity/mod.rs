@@ -3,7 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `fields` | [`Identity`] and its fields |
-//! | `anonymous` | users without a name of their own |
+//! | `anonymous` | users without a name |
 //! | `payload` | the JSON of an identity, as Jupyter Server writes it |
 
 mod anonymous;

@@ -1,4 +1,4 @@
-//! An identity as the login cookie of a Jupyter Server carries it.
+//! The identity in the login cookie of a Jupyter Server.
 
 use std::{fmt, io, marker::PhantomData, sync::Arc};
 
@@ -10,33 +10,34 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::fields::{Fields, Identity};
 
-/// The longest payload that is read, in octets: what a cookie can hold.
+/// Maximum length of a payload, in bytes: that of a cookie.
 const LIMIT: usize = 4096;
 
 impl Identity {
-    /// The identity as a JSON object, octet for octet as a Jupyter Server writes it into its login cookie.
+    /// Returns the identity as a JSON object, byte for byte as a Jupyter Server writes it into its login cookie.
     ///
     /// ```text
     /// {"username": "u1", "name": "u1", "display_name": "u1", "initials": null, "color": null, "avatar_url": null}
     /// ```
     ///
-    /// Keys in this order, `": "` between key and value, `", "` between pairs, all but visible ASCII and
-    /// blanks escaped: Python's `json.dumps`.
+    /// The keys are in this order, with `": "` between key and value and `", "` between pairs. All characters except
+    /// visible ASCII and spaces are escaped, as by Python's `json.dumps`.
     pub fn to_payload(&self) -> String {
         to_json(&self.display_fields())
     }
 
-    /// The identity that a payload of a login cookie holds; its signature is checked before.
+    /// Parses the payload of a login cookie. The signature must be verified before.
     ///
-    /// All six keys are needed, in any order, and a username that is not empty. Keys besides them are
-    /// ignored; of several of one name the last counts.
+    /// All six keys are required, in any order, and the username must not be empty. Other keys are ignored. Of a
+    /// repeated key the last one is used.
     ///
     /// # Errors
     ///
-    /// - `TooLong`: more than 4096 octets.
+    /// - `TooLong`: more than 4096 bytes.
     /// - `Malformed`: not JSON in UTF-8.
     /// - `Incomplete`: a key is missing, or the username is empty.
-    /// - `WrongType`: no object, the value of one of the six keys is neither a string nor null, or the username is null.
+    /// - `WrongType`: not an object, the value of one of the six keys is neither a string nor null, or the username
+    ///   is null.
     pub fn from_payload(payload: &[u8]) -> Result<Self, IdentityError> {
         Payload::<Option<IgnoredAny>, Option<IgnoredAny>>::read(payload)?.identity()
     }
@@ -67,7 +68,7 @@ impl Formatter for Python {
         json.write_all(b": ")
     }
 
-    /// Escapes what `serde_json` does not: DEL and all beyond ASCII.
+    /// Escapes what `serde_json` does not escape: DEL and everything beyond ASCII.
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, json: &mut W, text: &str) -> io::Result<()> {
         for character in text.chars() {
             if let ' '..='~' = character {
@@ -130,7 +131,7 @@ impl<G, L> Payload<G, L> {
     }
 }
 
-/// Not derived: a derived reader refuses a payload with two members of one name.
+/// Not derived: a derived reader rejects a payload with two members of one name.
 impl<'de, G, L> Deserialize<'de> for Payload<G, L>
 where
     G: Default + Deserialize<'de>,
@@ -197,7 +198,7 @@ fn text(member: Member, key: &'static str) -> Result<Option<Box<str>>, IdentityE
     member.ok_or(IdentityError::new(IdentityErrorKind::Incomplete, key))
 }
 
-/// A payload that holds no identity. Its message names the key at fault and shows none of the content.
+/// A payload without a valid identity. The message names the key, and shows none of the content.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{}", self.message())]
 pub struct IdentityError {
@@ -205,7 +206,7 @@ pub struct IdentityError {
     key: &'static str,
 }
 
-/// What kind of fault an [`IdentityError`] tells of.
+/// Category of an [`IdentityError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdentityErrorKind {
@@ -215,7 +216,7 @@ pub enum IdentityErrorKind {
     Malformed,
     /// Not an object, a field is neither a string nor null, or the username is null.
     WrongType,
-    /// More than 4096 octets.
+    /// More than 4096 bytes.
     TooLong,
 }
 
@@ -224,7 +225,7 @@ impl IdentityError {
         Self { kind, key }
     }
 
-    /// What kind of fault this is.
+    /// Returns the category of the error.
     pub fn kind(&self) -> IdentityErrorKind {
         self.kind
     }

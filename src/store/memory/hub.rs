@@ -17,7 +17,7 @@ impl HubStore for MemoryTokenStore {
         code: CodeRecord,
         now: UnixTime,
     ) -> BoxFuture<Result<bool, StoreError>> {
-        Box::pin(ready(self.write().insert_code(hash, code, now)))
+        Box::pin(ready(self.write(|state| state.insert_code(hash, code, now))))
     }
 
     fn find_code(&self, hash: TokenHash) -> BoxFuture<Result<Option<CodeRecord>, StoreError>> {
@@ -32,18 +32,19 @@ impl HubStore for MemoryTokenStore {
         token_hash: TokenHash,
         token: TokenRecord,
     ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
-        Box::pin(ready(self.write().redeem(code, token_hash, token)))
+        Box::pin(ready(self.write(|state| state.redeem(code, token_hash, token))))
     }
 
     fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {
-        let mut state = self.write();
-        for record in records {
-            let of_user = state.activity.entry(record.owner().to_owned()).or_default();
-            match of_user.entry(record.server().map(str::to_owned)) {
-                Entry::Occupied(mut known) => drop(known.insert(record.merged(known.get()))),
-                Entry::Vacant(place) => drop(place.insert(record)),
+        self.write(|state| {
+            for record in records {
+                let of_user = state.activity.entry(record.owner().to_owned()).or_default();
+                match of_user.entry(record.server().map(str::to_owned)) {
+                    Entry::Occupied(mut known) => drop(known.insert(record.merged(known.get()))),
+                    Entry::Vacant(place) => drop(place.insert(record)),
+                }
             }
-        }
+        });
         Box::pin(ready(Ok(())))
     }
 

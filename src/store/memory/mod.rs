@@ -1,5 +1,6 @@
 //! A store that ends with the process.
 
+mod attempt_store;
 #[cfg(feature = "hub-server")]
 mod codes;
 mod error;

@@ -1,12 +1,18 @@
 //! Sessions in memory.
 
-use std::{collections::HashSet, future::ready, sync::Arc};
+use std::{
+    collections::HashSet,
+    future::ready,
+    sync::{Arc, Weak},
+};
 
 use super::{error::duplicate, state::State, token_store::MemoryTokenStore};
 use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
-    store::{SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreError},
+    store::{
+        SessionFilter, SessionListener, SessionRecord, SessionStore, SessionTouch, StoreError, TokenRecord,
+    },
     token::TokenHash,
 };
 
@@ -20,7 +26,7 @@ impl SessionStore for MemoryTokenStore {
         session: SessionRecord,
         replaced: Option<String>,
     ) -> BoxFuture<Result<(), StoreError>> {
-        let inserted = self.write().insert_session(hash, session, replaced.as_deref());
+        let inserted = self.write(|state| state.insert_session(hash, session, replaced.as_deref()));
         Box::pin(ready(inserted))
     }
 
@@ -29,12 +35,14 @@ impl SessionStore for MemoryTokenStore {
     }
 
     fn touch_session(&self, hash: TokenHash, touch: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
-        let sessions = &mut self.write().sessions;
-        let found = sessions.get(hash);
-        let touched = found.is_some_and(|session| !session.has_expired(touch.last_used));
-        if touched && let Some(session) = sessions.remove(hash) {
-            sessions.insert(hash, session.touched(touch));
-        }
+        let touched = self.write(|State { sessions, .. }| {
+            let found = sessions.get(hash);
+            let touched = found.is_some_and(|session| !session.has_expired(touch.last_used));
+            if touched && let Some(session) = sessions.remove(hash) {
+                sessions.insert(hash, session.touched(touch));
+            }
+            touched
+        });
         Box::pin(ready(Ok(touched)))
     }
 
@@ -54,14 +62,25 @@ impl SessionStore for MemoryTokenStore {
     }
 
     fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
-        let mut state = self.write();
-        let selected = state.sessions.selected(&which).into_iter();
-        let hashes = selected.map(|(hash, _)| hash).collect();
-        Box::pin(ready(Ok(state.end_sessions(hashes))))
+        let ended = self.write(|state| {
+            let selected = state.sessions.selected(&which).into_iter();
+            let selected: Vec<_> = selected.map(|(hash, _)| hash).collect();
+            let count = selected.len() as u64;
+            state.end(Vec::new(), selected);
+            count
+        });
+        Box::pin(ready(Ok(ended)))
     }
 
     fn remove_expired_sessions(&self, now: UnixTime, limit: usize) -> BoxFuture<Result<u64, StoreError>> {
-        Box::pin(ready(Ok(self.write().sessions.remove_expired(now, limit))))
+        Box::pin(ready(Ok(
+            self.write(|state| state.sessions.remove_expired(now, limit))
+        )))
+    }
+
+    fn on_sessions_ended(&self, listener: Weak<SessionListener>) -> bool {
+        self.listeners.add(listener);
+        true
     }
 }
 
@@ -82,7 +101,7 @@ impl State {
             self.replace(&replaced, &session);
         }
         while let Some(longest_unused) = self.sessions.to_evict() {
-            self.end_sessions(vec![longest_unused]);
+            self.end(Vec::new(), vec![longest_unused]);
         }
         self.sessions.insert(hash, session);
         Ok(())
@@ -90,30 +109,17 @@ impl State {
 
     /// Moves the tokens of the owner from one session to the next; other tokens and codes of the first one end.
     fn replace(&mut self, replaced: &SessionRecord, session: &SessionRecord) {
+        self.ended.push(replaced.id());
         #[cfg(feature = "hub-server")]
         self.codes.end(&HashSet::from([Arc::clone(&replaced.session_id)]));
         let of_replaced = Some(replaced.session_id());
-        self.forget(|token| token.session_id() == of_replaced && token.owner() != session.owner());
+        let foreign =
+            |token: &TokenRecord| token.session_id() == of_replaced && token.owner() != session.owner();
+        self.end(self.tokens_where(foreign), Vec::new());
         for kept in self.tokens.values_mut() {
             if kept.record.session_id() == of_replaced {
                 kept.record = kept.record.clone().with_session(session.session_id());
             }
         }
-    }
-
-    /// Ends the sessions with these hashes, with the codes and tokens made in them, and returns how many there were.
-    fn end_sessions(&mut self, hashes: Vec<TokenHash>) -> u64 {
-        let ended = hashes.into_iter().filter_map(|hash| self.sessions.remove(hash));
-        let ended: HashSet<Arc<str>> = ended.map(|session| session.session_id).collect();
-        if !ended.is_empty() {
-            #[cfg(feature = "hub-server")]
-            self.codes.end(&ended);
-            self.forget(|token| {
-                token
-                    .session_id()
-                    .is_some_and(|session_id| ended.contains(session_id))
-            });
-        }
-        ended.len() as u64
     }
 }

@@ -7,17 +7,18 @@ use std::{
 
 use crate::{
     clock::UnixTime,
-    store::{RecordId, SessionFilter, SessionRecord},
+    store::{RecordId, SessionCredential, SessionFilter, SessionRecord},
     token::TokenHash,
 };
 
-/// The sessions by hash, and what finds them by their ids, by their last use and by their expiry.
+/// The sessions by hash, and what finds them by their ids, last use, expiry and credential.
 pub(super) struct Sessions {
     by_hash: HashMap<TokenHash, SessionRecord>,
     ids: HashMap<RecordId, TokenHash>,
     session_ids: HashMap<Arc<str>, TokenHash>,
     by_use: BTreeSet<(UnixTime, RecordId)>,
     by_expiry: BTreeSet<(UnixTime, RecordId)>,
+    by_credential: BTreeSet<([u8; 33], RecordId)>,
     pub(super) max: usize,
 }
 
@@ -29,6 +30,7 @@ impl Default for Sessions {
             session_ids: HashMap::new(),
             by_use: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
+            by_credential: BTreeSet::new(),
             max: 100_000,
         }
     }
@@ -57,6 +59,7 @@ impl Sessions {
         self.session_ids.insert(Arc::clone(&record.session_id), hash);
         self.by_use.insert((record.last_used(), record.id()));
         self.by_expiry.insert((record.expires_at(), record.id()));
+        self.by_credential.extend(credential_key(&record));
         self.by_hash.insert(hash, record);
     }
 
@@ -66,7 +69,18 @@ impl Sessions {
         self.session_ids.remove(&record.session_id);
         self.by_use.remove(&(record.last_used(), record.id()));
         self.by_expiry.remove(&(record.expires_at(), record.id()));
+        if let Some(key) = credential_key(&record) {
+            self.by_credential.remove(&key);
+        }
         Some(record)
+    }
+
+    /// Where the sessions are that came from `credential`.
+    pub(super) fn of_credential(&self, credential: SessionCredential) -> impl Iterator<Item = TokenHash> {
+        let bytes = credential.to_bytes();
+        let ids = (bytes, RecordId::from(0))..=(bytes, RecordId::from(u64::MAX));
+        let found = self.by_credential.range(ids);
+        found.filter_map(|(_, id)| self.ids.get(id).copied())
     }
 
     /// Finds the selected sessions: one by its id or session id, otherwise it looks at each.
@@ -107,4 +121,9 @@ impl Sessions {
         }
         self.by_use.first().and_then(|(_, id)| self.ids.get(id).copied())
     }
+}
+
+fn credential_key(record: &SessionRecord) -> Option<([u8; 33], RecordId)> {
+    let credential = record.credential()?;
+    Some((credential.to_bytes(), record.id()))
 }

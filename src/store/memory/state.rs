@@ -1,14 +1,14 @@
 //! What the store holds.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{error::duplicate, sessions::Sessions};
+use super::{attempt_store::Attempts, error::duplicate, sessions::Sessions};
 use crate::{
     clock::UnixTime,
-    store::{RecordId, StoreError, TokenFilter, TokenRecord},
+    store::{RecordId, SessionCredential, StoreError, TokenFilter, TokenRecord},
     token::TokenHash,
 };
 #[cfg(feature = "hub-server")]
@@ -21,6 +21,9 @@ pub(super) struct State {
     /// So many tokens there may be before those that have expired are looked for.
     sweep_at: usize,
     pub(super) sessions: Sessions,
+    /// The sessions that the change under way has ended.
+    pub(super) ended: Vec<RecordId>,
+    pub(super) attempts: Attempts,
     #[cfg(feature = "hub-server")]
     pub(super) codes: Codes,
     /// By user, and by server or for the user as a whole.
@@ -58,34 +61,52 @@ impl State {
     }
 
     pub(super) fn revoke(&mut self, which: &TokenFilter) -> u64 {
-        match which.id {
+        let revoked = match which.id {
             Some(id) => {
                 let meant = self.by_id(id).is_some_and(|kept| which.matches(&kept.record));
-                if meant && let Some(hash) = self.hashes.remove(&id) {
-                    self.tokens.remove(&hash);
-                }
-                u64::from(meant)
+                let hash = self.hashes.get(&id).copied();
+                hash.filter(|_| meant).into_iter().collect()
             }
-            None => self.forget(|record| which.matches(record)),
-        }
+            None => self.tokens_where(|record| which.matches(record)),
+        };
+        let count = revoked.len() as u64;
+        self.end(revoked, Vec::new());
+        count
     }
 
-    pub(super) fn forget(&mut self, ends: impl Fn(&TokenRecord) -> bool) -> u64 {
-        let (before, hashes) = (self.tokens.len(), &mut self.hashes);
-        self.tokens.retain(|_, kept| {
-            let stays = !ends(&kept.record);
-            if !stays {
-                hashes.remove(&kept.record.id());
+    pub(super) fn tokens_where(&self, meant: impl Fn(&TokenRecord) -> bool) -> Vec<TokenHash> {
+        let meant = self.tokens.iter().filter(|(_, kept)| meant(&kept.record));
+        meant.map(|(hash, _)| *hash).collect()
+    }
+
+    /// Ends tokens and sessions with all that depends on them: codes and tokens made in a session, sessions that came from a token.
+    pub(super) fn end(&mut self, mut tokens: Vec<TokenHash>, mut sessions: Vec<TokenHash>) {
+        while !(tokens.is_empty() && sessions.is_empty()) {
+            let mut session_ids = HashSet::new();
+            for session in sessions.drain(..).filter_map(|hash| self.sessions.remove(hash)) {
+                self.ended.push(session.id());
+                session_ids.insert(session.session_id);
             }
-            stays
-        });
-        (before - self.tokens.len()) as u64
+            if !session_ids.is_empty() {
+                #[cfg(feature = "hub-server")]
+                self.codes.end(&session_ids);
+                let ends =
+                    |token: &TokenRecord| token.session_id().is_some_and(|id| session_ids.contains(id));
+                tokens.extend(self.tokens_where(ends));
+            }
+            for hash in tokens.drain(..) {
+                if let Some(kept) = self.tokens.remove(&hash) {
+                    self.hashes.remove(&kept.record.id());
+                    sessions.extend(self.sessions.of_credential(SessionCredential::Token(hash)));
+                }
+            }
+        }
     }
 
     /// Looks at all tokens each time their number has doubled, so at each about once.
     fn sweep(&mut self, now: UnixTime) {
         if self.tokens.len() >= self.sweep_at {
-            self.forget(|record| record.is_expired(now));
+            self.end(self.tokens_where(|record| record.is_expired(now)), Vec::new());
             self.sweep_at = (2 * self.tokens.len()).max(1_024);
         }
     }

@@ -3,14 +3,17 @@
 use std::{
     fmt,
     future::ready,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
+    mem,
+    sync::{PoisonError, RwLock, RwLockReadGuard, atomic::Ordering},
 };
 
 use super::state::{Kept, State};
 use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
-    store::{RecordId, StoreError, TokenFilter, TokenRecord, TokenStore},
+    store::{
+        EndedSessions, RecordId, StoreError, TokenFilter, TokenRecord, TokenStore, session::SessionListeners,
+    },
     token::TokenHash,
 };
 
@@ -19,7 +22,10 @@ use crate::{
 /// Every answer is there at once. Looking a token or a session up costs the same however many there are; listing and revoking
 /// by anything but an id looks at each.
 #[derive(Default)]
-pub struct MemoryTokenStore(RwLock<State>);
+pub struct MemoryTokenStore {
+    state: RwLock<State>,
+    pub(super) listeners: SessionListeners,
+}
 
 impl MemoryTokenStore {
     /// A store with nothing in it.
@@ -33,18 +39,24 @@ impl MemoryTokenStore {
     /// the longest time, with the tokens made in it: a login is never refused for want of room.
     #[must_use]
     pub fn max_sessions(mut self, max: usize) -> Self {
-        let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.sessions.max = max.max(1);
         self
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
         // Nothing panics while it holds the lock.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    /// Changes the state, then tells the listeners which sessions that ended.
+    pub(super) fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut state);
+        let ended = mem::take(&mut state.ended);
+        drop(state);
+        self.listeners.call(EndedSessions::Ids(&ended));
+        result
     }
 }
 
@@ -54,7 +66,7 @@ impl TokenStore for MemoryTokenStore {
     }
 
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
-        Box::pin(ready(self.write().insert(hash, token)))
+        Box::pin(ready(self.write(|state| state.insert(hash, token))))
     }
 
     fn list(&self, which: TokenFilter, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
@@ -74,7 +86,7 @@ impl TokenStore for MemoryTokenStore {
     }
 
     fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
-        Box::pin(ready(Ok(self.write().revoke(&which))))
+        Box::pin(ready(Ok(self.write(|state| state.revoke(&which)))))
     }
 
     fn record_use(&self, id: RecordId, now: UnixTime) {

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::runtime::Handle;
 use tokio_postgres::{
     Config, NoTls, Socket,
     config::{Host, SslMode, TargetSessionAttrs},
@@ -11,6 +12,7 @@ use tokio_postgres::{
 
 use super::{
     error::{PATIENCE, pool_fault},
+    listening::Listening,
     schema,
     token_store::PostgresTokenStore,
 };
@@ -135,6 +137,7 @@ impl PostgresTokenStoreBuilder {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         LookupKey::check_own(self.key.as_ref())?;
+        let listening = Listening::new(config.clone(), tls.clone(), Handle::current());
         let recycling_method = RecyclingMethod::Fast;
         let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method });
         let pool = Pool::builder(manager)
@@ -152,7 +155,7 @@ impl PostgresTokenStoreBuilder {
         let mut object = pool.get().await.map_err(pool_fault)?;
         let opened = schema::open(&mut object, self.key.as_ref()).await?;
         drop(object);
-        Ok(PostgresTokenStore::new(pool, opened))
+        Ok(PostgresTokenStore::new(pool, opened, listening))
     }
 }
 

@@ -4,14 +4,16 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, Row, types::ToSql};
 
 use super::{
-    statements::{SWEEP_TOKENS, begin, insert_token, token_values},
+    ending::{revoke, sweep_tokens},
+    listening::commit,
+    statements::{begin, insert_token},
     token_store::PostgresTokenStore,
 };
 use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
     store::{
-        ActivityRecord, CodeRecord, CodeRedemption, HubStore, StoreError, TokenFilter, TokenRecord,
+        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, StoreError, TokenFilter, TokenRecord,
         row::{ActivityRow, CodeRow, TokenRow, bounded, seconds},
     },
     token::TokenHash,
@@ -71,12 +73,12 @@ impl HubStore for PostgresTokenStore {
     ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
         let (code, place) = (self.key().hmac(code), self.key().hmac(token_hash));
         match TokenRow::of(&token) {
-            Ok(row) => self.ask(move |object| {
+            Ok(row) => self.end(move |object| {
                 Box::pin(async move {
                     let transaction = begin(object).await?;
-                    let redeemed = redeem(&transaction, &code, &place, row).await?;
-                    transaction.commit().await?;
-                    Ok(redeemed)
+                    let (redeemed, ended) = redeem(&transaction, &code, &place, row).await?;
+                    commit(transaction, &ended).await?;
+                    Ok((redeemed, ended))
                 })
             }),
             Err(error) => Box::pin(async { Err(error) }),
@@ -177,7 +179,7 @@ async fn redeem(
     code: &[u8; 32],
     place: &[u8; 32],
     mut row: TokenRow,
-) -> Result<CodeRedemption, Error> {
+) -> Result<(CodeRedemption, Vec<RecordId>), Error> {
     // Whoever comes second waits here for the first one's end, and then finds the code burnt.
     let burn = "UPDATE portcullis_codes SET token = $2 WHERE hash = $1 AND token IS NULL AND expires_at > $3
                 RETURNING session_id";
@@ -187,13 +189,9 @@ async fn redeem(
         .await?;
     if let Some(burnt) = burnt {
         row.session_id = burnt.try_get(0)?;
-        let sweep = transaction.prepare_cached(SWEEP_TOKENS).await?;
-        transaction.execute(&sweep, &[&row.created]).await?;
-        let insert = transaction.prepare_cached(&insert_token()).await?;
-        transaction
-            .execute(&insert, &token_values(&place.as_slice(), &row))
-            .await?;
-        return Ok(CodeRedemption::Issued);
+        let ended = sweep_tokens(transaction, row.created).await?;
+        insert_token(transaction, place, &row).await?;
+        return Ok((CodeRedemption::Issued, ended));
     }
     let given =
         "SELECT token FROM portcullis_codes WHERE hash = $1 AND token IS NOT NULL AND expires_at > $2";
@@ -202,14 +200,11 @@ async fn redeem(
         .query_opt(&given, &[&code.as_slice(), &row.created])
         .await?
     else {
-        return Ok(CodeRedemption::Unknown);
+        return Ok((CodeRedemption::Unknown, Vec::new()));
     };
     let token: i64 = given.try_get(0)?;
-    let revoke = transaction
-        .prepare_cached("DELETE FROM portcullis_tokens WHERE id = $1")
-        .await?;
-    let revoked = transaction.execute(&revoke, &[&token]).await?;
-    Ok(CodeRedemption::AlreadyUsed { revoked })
+    let (revoked, ended) = revoke(transaction, "id = $1", &[&token]).await?;
+    Ok((CodeRedemption::AlreadyUsed { revoked }, ended))
 }
 
 /// Takes back the room of a few codes that have expired.

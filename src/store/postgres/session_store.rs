@@ -4,10 +4,14 @@
 //! it: [`begin`] says so to the database. So a logout waits for an exchange under way and then finds its token, or the
 //! exchange finds its code gone.
 
+use std::sync::Weak;
+
 use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, Row};
 
 use super::{
+    ending::{end, replace},
+    listening::commit,
     statements::{SWEEP_SESSIONS, begin, borrowed, session_condition},
     token_store::PostgresTokenStore,
 };
@@ -15,7 +19,7 @@ use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
     store::{
-        SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreError,
+        SessionFilter, SessionListener, SessionRecord, SessionStore, SessionTouch, StoreError,
         row::{GrantRow, SessionRow, TouchRow, seconds},
     },
     token::TokenHash,
@@ -29,17 +33,19 @@ impl SessionStore for PostgresTokenStore {
         replaced: Option<String>,
     ) -> BoxFuture<Result<(), StoreError>> {
         let place = self.key().hmac(hash);
-        match SessionRow::of(&session) {
-            Ok(session) => self.ask(move |object| {
+        match SessionRow::of(&session, self.key()) {
+            Ok(session) => self.end(move |object| {
                 Box::pin(async move {
                     let transaction = begin(object).await?;
                     let sweep = transaction.prepare_cached(SWEEP_SESSIONS).await?;
                     transaction.execute(&sweep, &[&session.created, &4_i64]).await?;
-                    if let Some(replaced) = &replaced {
-                        replace(&transaction, replaced, &session).await?;
-                    }
+                    let ended = match &replaced {
+                        Some(replaced) => replace(&transaction, replaced, &session).await?,
+                        None => Vec::new(),
+                    };
                     insert(&transaction, &place, &session).await?;
-                    transaction.commit().await
+                    commit(transaction, &ended).await?;
+                    Ok(((), ended))
                 })
             }),
             Err(error) => Box::pin(async { Err(error) }),
@@ -57,7 +63,8 @@ impl SessionStore for PostgresTokenStore {
                 found.as_ref().map(session_row).transpose()
             })
         });
-        MaybeFuture::from_future(async move { found.await?.map(SessionRow::record).transpose() })
+        let key = self.key().clone();
+        MaybeFuture::from_future(async move { found.await?.map(|row| row.record(&key)).transpose() })
     }
 
     fn touch_session(&self, hash: TokenHash, touch: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
@@ -80,9 +87,9 @@ impl SessionStore for PostgresTokenStore {
         which: SessionFilter,
         now: UnixTime,
     ) -> BoxFuture<Result<Vec<SessionRecord>, StoreError>> {
+        let (condition, mut values) = session_condition(&which, self.key());
         let rows = self.ask(move |object| {
             Box::pin(async move {
-                let (condition, mut values) = session_condition(&which);
                 values.push(Box::new(seconds(now)));
                 let (columns, last) = (SessionRow::COLUMNS, values.len());
                 let list = format!(
@@ -94,28 +101,18 @@ impl SessionStore for PostgresTokenStore {
                 rows.iter().map(session_row).collect::<Result<Vec<_>, _>>()
             })
         });
-        Box::pin(async move { rows.await?.into_iter().map(SessionRow::record).collect() })
+        let key = self.key().clone();
+        Box::pin(async move { rows.await?.into_iter().map(|row| row.record(&key)).collect() })
     }
 
     fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
-        self.ask(move |object| {
+        let (condition, values) = session_condition(&which, self.key());
+        self.end(move |object| {
             Box::pin(async move {
                 let transaction = begin(object).await?;
-                let (condition, values) = session_condition(&which);
-                let end = format!("DELETE FROM portcullis_sessions WHERE {condition} RETURNING session_id");
-                let end = transaction.prepare_cached(&end).await?;
-                let ended = transaction.query(&end, &borrowed(&values)).await?;
-                let ended = ended.iter().map(|row| row.try_get(0));
-                let ended = ended.collect::<Result<Vec<String>, _>>()?;
-                for of_sessions in [
-                    "DELETE FROM portcullis_codes WHERE session_id = ANY ($1)",
-                    "DELETE FROM portcullis_tokens WHERE session_id = ANY ($1)",
-                ] {
-                    let of_sessions = transaction.prepare_cached(of_sessions).await?;
-                    transaction.execute(&of_sessions, &[&ended]).await?;
-                }
-                transaction.commit().await?;
-                Ok(ended.len() as u64)
+                let (count, ended) = end(&transaction, &condition, &borrowed(&values)).await?;
+                commit(transaction, &ended).await?;
+                Ok((count, ended))
             })
         })
     }
@@ -129,29 +126,11 @@ impl SessionStore for PostgresTokenStore {
             })
         })
     }
-}
 
-/// Puts `session` in the place of another, if that one is there.
-async fn replace(transaction: &Transaction<'_>, replaced: &str, session: &SessionRow) -> Result<(), Error> {
-    let end = "DELETE FROM portcullis_sessions WHERE session_id = $1";
-    let end = transaction.prepare_cached(end).await?;
-    if transaction.execute(&end, &[&replaced]).await? == 0 {
-        return Ok(());
+    fn on_sessions_ended(&self, listener: Weak<SessionListener>) -> bool {
+        self.listening().add(listener);
+        true
     }
-    let codes = "DELETE FROM portcullis_codes WHERE session_id = $1";
-    let codes = transaction.prepare_cached(codes).await?;
-    transaction.execute(&codes, &[&replaced]).await?;
-    let foreign = "DELETE FROM portcullis_tokens WHERE session_id = $1 AND owner <> $2";
-    let foreign = transaction.prepare_cached(foreign).await?;
-    transaction
-        .execute(&foreign, &[&replaced, &session.grant.owner])
-        .await?;
-    let own = "UPDATE portcullis_tokens SET session_id = $2 WHERE session_id = $1";
-    let own = transaction.prepare_cached(own).await?;
-    transaction
-        .execute(&own, &[&replaced, &session.session_id])
-        .await?;
-    Ok(())
 }
 
 async fn insert(transaction: &Transaction<'_>, place: &[u8; 32], session: &SessionRow) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use tokio_postgres::{Error, IsolationLevel, Row, types::ToSql};
 
 use crate::store::{
     RecordId, SessionFilter, TokenFilter,
-    row::{GrantRow, TokenRow, number},
+    row::{GrantRow, LookupKey, TokenRow, credential_bytes, number},
 };
 
 /// Removes at most `$2` sessions that have expired.
@@ -20,34 +20,35 @@ pub(super) async fn begin(object: &mut Object) -> Result<Transaction<'_>, Error>
     transaction.start().await
 }
 
-/// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long.
-pub(super) const SWEEP_TOKENS: &str = "DELETE FROM portcullis_tokens WHERE id IN
-    (SELECT id FROM portcullis_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT 4 FOR UPDATE SKIP LOCKED)";
-
-pub(super) fn insert_token() -> String {
+pub(super) async fn insert_token(
+    transaction: &Transaction<'_>,
+    place: &[u8; 32],
+    row: &TokenRow,
+) -> Result<(), Error> {
     let columns = TokenRow::COLUMNS;
-    format!(
+    let insert = format!(
         "INSERT INTO portcullis_tokens ({columns}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-    )
-}
-
-pub(super) fn token_values<'a>(
-    place: &'a (dyn ToSql + Sync),
-    row: &'a TokenRow,
-) -> [&'a (dyn ToSql + Sync); 11] {
-    [
-        &row.id,
-        &row.grant.owner,
-        &row.grant.identity,
-        &row.grant.scopes,
-        &row.grant.label,
-        &row.created,
-        &row.grant.expires_at,
-        &row.last_used,
-        &row.session_id,
-        &row.client_id,
-        place,
-    ]
+    );
+    let insert = transaction.prepare_cached(&insert).await?;
+    transaction
+        .execute(
+            &insert,
+            &[
+                &row.id,
+                &row.grant.owner,
+                &row.grant.identity,
+                &row.grant.scopes,
+                &row.grant.label,
+                &row.created,
+                &row.grant.expires_at,
+                &row.last_used,
+                &row.session_id,
+                &row.client_id,
+                &place.as_slice(),
+            ],
+        )
+        .await
+        .map(drop)
 }
 
 pub(super) fn token_row(row: &Row) -> Result<TokenRow, Error> {
@@ -80,13 +81,17 @@ pub(super) fn condition(which: &TokenFilter) -> (String, Values) {
 }
 
 /// As [`condition`], of sessions.
-pub(super) fn session_condition(which: &SessionFilter) -> (String, Values) {
+pub(super) fn session_condition(which: &SessionFilter, key: &LookupKey) -> (String, Values) {
     all_of([
         ("id =", id(which.id)),
         ("owner =", value(&which.owner)),
         (
             "credential =",
-            value(&which.credential.map(|credential| credential.to_bytes().to_vec())),
+            value(
+                &which
+                    .credential
+                    .map(|credential| credential_bytes(credential, key)),
+            ),
         ),
         ("session_id =", value(&which.session_id)),
         ("session_id <>", value(&which.other_than)),

@@ -7,9 +7,11 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_postgres::Error;
 
 use super::{
+    ending::{revoke, sweep_tokens},
     error::{PATIENCE, late, pool_fault, store_error},
+    listening::{Listening, commit},
     schema::DatabaseInfo,
-    statements::{SWEEP_TOKENS, borrowed, condition, insert_token, token_row, token_values},
+    statements::{begin, borrowed, condition, insert_token, token_row},
 };
 use crate::{
     clock::UnixTime,
@@ -29,9 +31,12 @@ const NOTES: usize = 64;
 /// A few connections, made when they are needed and again when they were cut. A server that does not answer within
 /// 5 seconds is told as `Unavailable`. Needs a tokio runtime.
 ///
-/// A revocation is felt on every node at once: nothing is kept here, so there is nothing to tell the others of by
-/// `NOTIFY`. Each look-up asks the server, and sees all that was committed before. Of several hosts the one is taken
-/// that may write, never one that follows it.
+/// A revocation is felt on every node at once: nothing is kept here. Each look-up asks the server, and sees all that was
+/// committed before. Of several hosts the one is taken that may write, never one that follows it.
+///
+/// [`on_sessions_ended`](crate::store::SessionStore::on_sessions_ended) takes one more connection, on which each node listens
+/// to `portcullis_sessions_ended`. A role that may connect to the database can listen to this channel and send to it; it carries
+/// ids of records.
 ///
 /// The tables are made, and brought to a newer version, when a node connects; nodes that start at once wait for each
 /// other, 5 seconds at most. Transactions are `READ COMMITTED`, whatever the default of the database is. The names of the
@@ -67,17 +72,19 @@ struct Inner {
     pool: Pool,
     opened: DatabaseInfo,
     notes: Arc<Semaphore>,
+    listening: Listening,
 }
 
 /// What is done on one connection.
 pub(super) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 impl PostgresTokenStore {
-    pub(super) fn new(pool: Pool, opened: DatabaseInfo) -> Self {
+    pub(super) fn new(pool: Pool, opened: DatabaseInfo, listening: Listening) -> Self {
         Self(Arc::new(Inner {
             pool,
             opened,
             notes: Arc::new(Semaphore::new(NOTES)),
+            listening,
         }))
     }
 
@@ -137,6 +144,23 @@ impl PostgresTokenStore {
         Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
     }
 
+    /// As [`ask`](Self::ask), then tells the listeners of this process which sessions `work` ended. `work` notifies the others.
+    pub(super) fn end<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Object) -> Work<'a, (T, Vec<RecordId>)> + Send + 'static,
+    ) -> BoxFuture<Result<T, StoreError>> {
+        let (inner, ended) = (Arc::clone(&self.0), self.ask(work));
+        Box::pin(async move {
+            let (result, ended) = ended.await?;
+            inner.listening.call(&ended);
+            Ok(result)
+        })
+    }
+
+    pub(super) fn listening(&self) -> &Listening {
+        &self.0.listening
+    }
+
     /// Does `work` while nobody waits.
     fn note(&self, work: impl for<'a> FnOnce(&'a mut Object) -> Work<'a, u64> + Send + 'static) {
         let (Ok(runtime), Ok(permit)) = (
@@ -171,15 +195,13 @@ impl TokenStore for PostgresTokenStore {
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
         let place = self.key().hmac(hash);
         match TokenRow::of(&token) {
-            Ok(row) => self.ask(move |object| {
+            Ok(row) => self.end(move |object| {
                 Box::pin(async move {
-                    let sweep = object.prepare_cached(SWEEP_TOKENS).await?;
-                    object.execute(&sweep, &[&row.created]).await?;
-                    let insert = object.prepare_cached(&insert_token()).await?;
-                    object
-                        .execute(&insert, &token_values(&place.as_slice(), &row))
-                        .await
-                        .map(drop)
+                    let transaction = begin(object).await?;
+                    let ended = sweep_tokens(&transaction, row.created).await?;
+                    insert_token(&transaction, &place, &row).await?;
+                    commit(transaction, &ended).await?;
+                    Ok(((), ended))
                 })
             }),
             Err(error) => Box::pin(async { Err(error) }),
@@ -191,12 +213,13 @@ impl TokenStore for PostgresTokenStore {
     }
 
     fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
-        self.ask(move |object| {
+        self.end(move |object| {
             Box::pin(async move {
+                let transaction = begin(object).await?;
                 let (condition, values) = condition(&which);
-                let revoke = format!("DELETE FROM portcullis_tokens WHERE {condition}");
-                let revoke = object.prepare_cached(&revoke).await?;
-                object.execute(&revoke, &borrowed(&values)).await
+                let (count, ended) = revoke(&transaction, &condition, &borrowed(&values)).await?;
+                commit(transaction, &ended).await?;
+                Ok((count, ended))
             })
         })
     }

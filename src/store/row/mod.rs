@@ -1,5 +1,6 @@
 //! What a database keeps of a token: the same columns in each.
 
+mod attempt;
 #[cfg(feature = "hub-server")]
 mod hub;
 mod session;
@@ -16,7 +17,10 @@ use crate::{
 
 #[cfg(feature = "hub-server")]
 pub(super) use self::hub::{ActivityRow, CodeRow};
-pub(super) use self::session::{SessionRow, TouchRow};
+pub(super) use self::{
+    attempt::AttemptRow,
+    session::{SessionRow, TOKEN, TouchRow, credential_bytes},
+};
 
 /// The columns of a grant.
 pub(super) struct GrantRow {
@@ -189,6 +193,11 @@ impl LookupKey {
     pub(super) fn hmac(&self, hash: TokenHash) -> [u8; 32] {
         self.0.mac(hash.as_bytes())
     }
+
+    /// What the hash in a credential that begins with `prefix` is encrypted with: longer than a hash, and no check.
+    fn mask(&self, prefix: &[u8]) -> [u8; 32] {
+        self.0.mac(&[b"credential", prefix].concat())
+    }
 }
 
 pub(super) fn seconds(time: UnixTime) -> i64 {
@@ -201,6 +210,11 @@ pub(super) fn time(seconds: i64) -> UnixTime {
 
 pub(super) fn number(id: RecordId) -> Result<i64, StoreError> {
     i64::try_from(id.as_u64()).map_err(|_| unreadable("id"))
+}
+
+/// The id of a row that is gone. No record has a negative one.
+pub(super) fn record_id(number: i64) -> RecordId {
+    RecordId::from(number.unsigned_abs())
 }
 
 fn id(number: i64) -> Result<RecordId, StoreError> {

@@ -1,9 +1,10 @@
 //! What a database keeps of a session.
 
-use super::{GrantRow, id, number, seconds, time, unreadable};
+use super::{GrantRow, LookupKey, id, number, seconds, time, unreadable};
 use crate::{
     clock::UnixTime,
     store::{SessionCredential, SessionRecord, SessionTouch, StoreError},
+    token::TokenHash,
 };
 
 /// A row of `portcullis_sessions`, without the hash.
@@ -25,7 +26,7 @@ impl SessionRow {
     pub(in crate::store) const COLUMNS: &str = "id, owner, identity, scopes, label, grant_expires_at, session_id, \
          created, last_used, checked_at, expires_at, note, address, credential";
 
-    pub(in crate::store) fn of(session: &SessionRecord) -> Result<Self, StoreError> {
+    pub(in crate::store) fn of(session: &SessionRecord, key: &LookupKey) -> Result<Self, StoreError> {
         Ok(Self {
             id: number(session.id())?,
             grant: GrantRow::of(session.grant())?,
@@ -38,11 +39,11 @@ impl SessionRow {
             address: session.address().map(|address| address.to_string()),
             credential: session
                 .credential()
-                .map(|credential| credential.to_bytes().to_vec()),
+                .map(|credential| credential_bytes(credential, key)),
         })
     }
 
-    pub(in crate::store) fn record(self) -> Result<SessionRecord, StoreError> {
+    pub(in crate::store) fn record(self, key: &LookupKey) -> Result<SessionRecord, StoreError> {
         let (created, expires_at) = (time(self.created), time(self.expires_at));
         let mut session = SessionRecord::new(self.grant.grant()?, &self.session_id, created, expires_at)
             .with_id(id(self.id)?)
@@ -56,10 +57,44 @@ impl SessionRow {
             session = session.with_address(address);
         }
         if let Some(credential) = self.credential {
-            let credential = SessionCredential::from_bytes(&credential);
+            let credential = read_credential(&credential, key);
             session = session.with_credential(credential.ok_or_else(|| unreadable("credential"))?);
         }
         Ok(session)
+    }
+}
+
+/// The first byte of a token's credential. What the token's row lies under follows, then the token's hash, encrypted.
+pub(in crate::store) const TOKEN: u8 = 1;
+/// All bytes but the hash.
+const TOKEN_PREFIX: usize = 33;
+
+/// The bytes of a credential in a database. A token's hash is not among them: who guesses a token cannot find it by a copy of a
+/// database whose key is elsewhere.
+pub(in crate::store) fn credential_bytes(credential: SessionCredential, key: &LookupKey) -> Vec<u8> {
+    match credential {
+        SessionCredential::Token(hash) => {
+            let mut bytes = vec![TOKEN];
+            bytes.extend(key.hmac(hash));
+            let mask = key.mask(&bytes);
+            bytes.extend(hash.as_bytes().iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+            bytes
+        }
+        other => other.to_bytes().to_vec(),
+    }
+}
+
+fn read_credential(bytes: &[u8], key: &LookupKey) -> Option<SessionCredential> {
+    match bytes.split_at_checked(TOKEN_PREFIX) {
+        Some((prefix, encrypted)) if !encrypted.is_empty() => {
+            let mut hash = <[u8; 32]>::try_from(encrypted).ok()?;
+            for (byte, mask) in hash.iter_mut().zip(key.mask(prefix)) {
+                *byte ^= mask;
+            }
+            let credential = SessionCredential::Token(TokenHash::from(hash));
+            (credential_bytes(credential, key) == bytes).then_some(credential)
+        }
+        _ => SessionCredential::from_bytes(bytes),
     }
 }
 

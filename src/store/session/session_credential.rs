@@ -6,7 +6,10 @@ use crate::token::TokenHash;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a store keeps what it is given")]
 pub enum SessionCredential {
-    /// A token, by its hash: the session is worth what the token is worth.
+    /// A token, by its hash: the session is worth what the token is worth. If the store of the session keeps the token too, the
+    /// session ends with it.
+    ///
+    /// The databases of this crate keep the hash encrypted.
     Token(TokenHash),
     /// Something else that may change, such as a password, by a fingerprint of it.
     ///

@@ -73,16 +73,55 @@ impl SessionFilter {
         }
     }
 
+    /// Returns the conditions: for a store that finds sessions by an index of its own.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::store::{SessionCondition, SessionFilter};
+    ///
+    /// let all_others = SessionFilter::owner("alice").and_not_session("5e55");
+    /// let conditions: Vec<_> = all_others.conditions().collect();
+    /// assert_eq!(conditions, [SessionCondition::Owner("alice"), SessionCondition::NotSession("5e55")]);
+    /// ```
+    pub fn conditions(&self) -> impl Iterator<Item = SessionCondition<'_>> {
+        let conditions = [
+            self.id.map(SessionCondition::Id),
+            self.owner.as_deref().map(SessionCondition::Owner),
+            self.credential.map(SessionCondition::Credential),
+            self.session_id.as_deref().map(SessionCondition::Session),
+            self.other_than.as_deref().map(SessionCondition::NotSession),
+        ];
+        conditions.into_iter().flatten()
+    }
+
     /// Returns whether the session of `record` is selected.
     pub fn matches(&self, record: &SessionRecord) -> bool {
-        let same =
-            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
-        self.id.is_none_or(|id| id == record.id())
-            && same(&self.owner, record.owner())
-            && self
-                .credential
-                .is_none_or(|wanted| record.credential() == Some(wanted))
-            && same(&self.session_id, record.session_id())
-            && self.other_than.as_deref() != Some(record.session_id())
+        self.conditions().all(|condition| match condition {
+            SessionCondition::Id(id) => record.id() == id,
+            SessionCondition::Owner(owner) => record.owner() == owner,
+            SessionCondition::Credential(credential) => record.credential() == Some(credential),
+            SessionCondition::Session(session_id) => record.session_id() == session_id,
+            SessionCondition::NotSession(session_id) => record.session_id() != session_id,
+        })
     }
+}
+
+/// One condition of a [`SessionFilter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a store that ignored one would end sessions that were not selected"
+)]
+pub enum SessionCondition<'a> {
+    /// The session with this id.
+    Id(RecordId),
+    /// The sessions of this owner.
+    Owner(&'a str),
+    /// The sessions that came from this credential.
+    Credential(SessionCredential),
+    /// The session with this session id.
+    Session(&'a str),
+    /// All sessions but the one with this session id.
+    NotSession(&'a str),
 }

@@ -1,8 +1,8 @@
 //! What a store of sessions can do.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use super::{SessionFilter, SessionRecord, SessionTouch};
+use super::{SessionFilter, SessionListener, SessionRecord, SessionTouch};
 use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
@@ -15,7 +15,8 @@ use crate::{
 /// The same rules hold as for a [`TokenStore`](crate::store::TokenStore), and each method is one atomic step:
 ///
 /// 1. A session that has ended is not found again by any later request, on any node, and no request brings it back.
-/// 2. A session that ends takes with it the tokens and OAuth codes made in it, where the store keeps some.
+/// 2. A session that ends takes with it the tokens and OAuth codes made in it, where the store keeps some. A token that ends
+///    takes with it the sessions that came from it.
 /// 3. A store does not judge: a session that has expired is found until it is removed, and its record says so. Each
 ///    insertion removes a few of them.
 ///
@@ -107,6 +108,60 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// If they could not be removed.
     fn remove_expired_sessions(&self, now: UnixTime, limit: usize) -> BoxFuture<Result<u64, StoreError>>;
+
+    /// Registers a function that the store calls after sessions have ended, before they would have expired: to close their open
+    /// connections. Returns whether the store calls it. Default: `false`, and it is never called.
+    ///
+    /// The store calls it once the end is durable, and before it answers the method that ended the sessions. A store that several
+    /// processes share calls it in each of them within a second. It calls it with [`EndedSessions::Unknown`] after its own
+    /// connection was interrupted, because sessions may have ended meanwhile. It may name a session more than once. Sessions that
+    /// expire are not named.
+    ///
+    /// The store keeps a weak reference: a listener is called for as long as its `Arc` is kept. It must neither block nor wait,
+    /// because it may run on the thread that writes.
+    ///
+    /// # Security
+    ///
+    /// A call is a reason to look up the session again, not proof that it has ended: with a database that several roles use,
+    /// other roles may be able to send it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+    ///
+    /// use portcullis::{
+    ///     Grant, Identity, Token,
+    ///     clock::UnixTime,
+    ///     store::{MemoryTokenStore, SessionFilter, SessionListener, SessionRecord, SessionStore},
+    /// };
+    ///
+    /// # async fn example() -> Result<(), portcullis::store::StoreError> {
+    /// let store = MemoryTokenStore::new();
+    /// let (now, end) = (UnixTime::from_secs(1_700_000_000), UnixTime::from_secs(1_700_003_600));
+    /// let session = SessionRecord::new(Grant::new(Identity::new("alice")), "5e55", now, end);
+    /// store.insert_session(Token::generate().hash(), session.clone(), None).await?;
+    ///
+    /// let closed = Arc::new(AtomicBool::new(false));
+    /// let listener: Arc<SessionListener> = Arc::new({
+    ///     let closed = Arc::clone(&closed);
+    ///     move |ended| {
+    ///         if ended.may_include(session.id()) {
+    ///             closed.store(true, Ordering::Relaxed);
+    ///         }
+    ///     }
+    /// });
+    /// assert!(store.on_sessions_ended(Arc::downgrade(&listener)));
+    /// store.end_sessions(SessionFilter::owner("alice")).await?;
+    /// assert!(closed.load(Ordering::Relaxed));
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+    /// ```
+    fn on_sessions_ended(&self, listener: Weak<SessionListener>) -> bool {
+        drop(listener);
+        false
+    }
 }
 
 impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
@@ -141,5 +196,9 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     fn remove_expired_sessions(&self, now: UnixTime, limit: usize) -> BoxFuture<Result<u64, StoreError>> {
         (**self).remove_expired_sessions(now, limit)
+    }
+
+    fn on_sessions_ended(&self, listener: Weak<SessionListener>) -> bool {
+        (**self).on_sessions_ended(listener)
     }
 }

@@ -3,14 +3,14 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    statements::{insert, sweep_tokens},
+    statements::{delete_tokens, end_dependents, insert, sweep_tokens},
     token_store::SqliteTokenStore,
 };
 use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
     store::{
-        ActivityRecord, CodeRecord, CodeRedemption, HubStore, StoreError, TokenFilter, TokenRecord,
+        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, StoreError, TokenFilter, TokenRecord,
         row::{ActivityRow, CodeRow, TokenRow, bounded, seconds},
     },
     token::TokenHash,
@@ -57,7 +57,7 @@ impl HubStore for SqliteTokenStore {
     ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
         let (code, place) = (self.key().hmac(code), self.key().hmac(token_hash));
         match TokenRow::of(&token) {
-            Ok(row) => self.write(move |connection| redeem(connection, code, place, row)),
+            Ok(row) => self.end(move |connection| redeem(connection, code, place, row)),
             Err(error) => Box::pin(async { Err(error) }),
         }
     }
@@ -143,8 +143,8 @@ fn redeem(
     code: [u8; 32],
     place: [u8; 32],
     mut row: TokenRow,
-) -> Result<CodeRedemption, rusqlite::Error> {
-    sweep_tokens(connection, row.created)?;
+) -> Result<(CodeRedemption, Vec<RecordId>), rusqlite::Error> {
+    let mut ended = sweep_tokens(connection, row.created)?;
     let burn = "UPDATE portcullis_codes SET token = ?2 WHERE hash = ?1 AND token IS NULL AND expires_at > ?3
                 RETURNING session_id";
     let burnt: Option<Option<String>> = connection
@@ -154,7 +154,7 @@ fn redeem(
     if let Some(session_id) = burnt {
         row.session_id = session_id;
         insert(connection, place, &row)?;
-        return Ok(CodeRedemption::Issued);
+        return Ok((CodeRedemption::Issued, ended));
     }
     let given = "SELECT token FROM portcullis_codes WHERE hash = ?1 AND expires_at > ?2";
     let given: Option<i64> = connection
@@ -162,13 +162,12 @@ fn redeem(
         .query_row((code, row.created), |row| row.get(0))
         .optional()?;
     let Some(token) = given else {
-        return Ok(CodeRedemption::Unknown);
+        return Ok((CodeRedemption::Unknown, ended));
     };
-    let revoke = "DELETE FROM portcullis_tokens WHERE id = ?1";
-    let revoked = connection.prepare_cached(revoke)?.execute([token])?;
-    Ok(CodeRedemption::AlreadyUsed {
-        revoked: revoked as u64,
-    })
+    let tokens = delete_tokens(connection, "id = ?1", [token])?;
+    let revoked = tokens.len() as u64;
+    ended.extend(end_dependents(connection, tokens, Vec::new())?);
+    Ok((CodeRedemption::AlreadyUsed { revoked }, ended))
 }
 
 /// Takes back the room of a few codes that have expired.

@@ -1,5 +1,6 @@
 //! Tokens in a file.
 
+mod attempt_store;
 mod builder;
 mod error;
 #[cfg(feature = "hub-server")]

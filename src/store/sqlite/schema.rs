@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("1.sql"),
     include_str!("2.sql"),
     include_str!("3.sql"),
+    include_str!("4.sql"),
 ];
 /// The newest version.
 const NEWEST: u32 = MIGRATIONS.len() as u32;

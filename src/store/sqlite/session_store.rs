@@ -1,16 +1,18 @@
 //! Sessions in a file.
 
+use std::sync::Weak;
+
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::Value};
 
 use super::{
-    statements::{session_condition, sweep_sessions},
+    statements::{delete_sessions, delete_tokens, end_dependents, session_condition, sweep_sessions},
     token_store::SqliteTokenStore,
 };
 use crate::{
     clock::UnixTime,
     maybe_future::{BoxFuture, MaybeFuture},
     store::{
-        SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreError,
+        RecordId, SessionFilter, SessionListener, SessionRecord, SessionStore, SessionTouch, StoreError,
         row::{GrantRow, SessionRow, TouchRow, seconds},
     },
     token::TokenHash,
@@ -24,13 +26,15 @@ impl SessionStore for SqliteTokenStore {
         replaced: Option<String>,
     ) -> BoxFuture<Result<(), StoreError>> {
         let place = self.key().hmac(hash);
-        match SessionRow::of(&session) {
-            Ok(session) => self.write(move |connection| {
+        match SessionRow::of(&session, self.key()) {
+            Ok(session) => self.end(move |connection| {
                 sweep_sessions(connection, session.created, 4)?;
-                if let Some(replaced) = replaced {
-                    replace(connection, &replaced, &session)?;
-                }
-                insert(connection, place, &session)
+                let ended = match replaced {
+                    Some(replaced) => replace(connection, &replaced, &session)?,
+                    None => Vec::new(),
+                };
+                insert(connection, place, &session)?;
+                Ok(((), ended))
             }),
             Err(error) => Box::pin(async { Err(error) }),
         }
@@ -46,7 +50,8 @@ impl SessionStore for SqliteTokenStore {
                 .query_row([place], session_row)
                 .optional()
         });
-        MaybeFuture::from_future(async move { found.await?.map(SessionRow::record).transpose() })
+        let key = self.key().clone();
+        MaybeFuture::from_future(async move { found.await?.map(|row| row.record(&key)).transpose() })
     }
 
     fn touch_session(&self, hash: TokenHash, touch: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
@@ -62,8 +67,8 @@ impl SessionStore for SqliteTokenStore {
         which: SessionFilter,
         now: UnixTime,
     ) -> BoxFuture<Result<Vec<SessionRecord>, StoreError>> {
+        let (condition, mut values) = session_condition(&which, self.key());
         let rows = self.read(move |connection| {
-            let (condition, mut values) = session_condition(&which);
             values.push(Value::Integer(seconds(now)));
             let (columns, last) = (SessionRow::COLUMNS, values.len());
             let list = format!(
@@ -74,23 +79,16 @@ impl SessionStore for SqliteTokenStore {
             let rows = list.query_map(params_from_iter(values), session_row)?;
             rows.collect::<Result<Vec<_>, _>>()
         });
-        Box::pin(async move { rows.await?.into_iter().map(SessionRow::record).collect() })
+        let key = self.key().clone();
+        Box::pin(async move { rows.await?.into_iter().map(|row| row.record(&key)).collect() })
     }
 
     fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
-        self.write(move |connection| {
-            let (condition, values) = session_condition(&which);
-            let end = format!("DELETE FROM portcullis_sessions WHERE {condition} RETURNING session_id");
-            let mut end = connection.prepare_cached(&end)?;
-            let ended = end.query_map(params_from_iter(values), |row| row.get::<_, String>(0))?;
-            let ended = ended.collect::<Result<Vec<_>, _>>()?;
-            for session_id in &ended {
-                let codes = "DELETE FROM portcullis_codes WHERE session_id = ?1";
-                connection.prepare_cached(codes)?.execute([session_id])?;
-                let tokens = "DELETE FROM portcullis_tokens WHERE session_id = ?1";
-                connection.prepare_cached(tokens)?.execute([session_id])?;
-            }
-            Ok(ended.len() as u64)
+        let (condition, values) = session_condition(&which, self.key());
+        self.end(move |connection| {
+            let selected = delete_sessions(connection, &condition, params_from_iter(values))?;
+            let count = selected.len() as u64;
+            Ok((count, end_dependents(connection, Vec::new(), selected)?))
         })
     }
 
@@ -98,25 +96,34 @@ impl SessionStore for SqliteTokenStore {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.write(move |connection| sweep_sessions(connection, seconds(now), limit))
     }
+
+    fn on_sessions_ended(&self, listener: Weak<SessionListener>) -> bool {
+        self.listeners().add(listener);
+        true
+    }
 }
 
-/// Puts `session` in the place of another, if that one is there.
-fn replace(connection: &Connection, replaced: &str, session: &SessionRow) -> Result<(), rusqlite::Error> {
-    let end = "DELETE FROM portcullis_sessions WHERE session_id = ?1";
-    if connection.prepare_cached(end)?.execute([replaced])? == 0 {
-        return Ok(());
+/// Puts `session` in the place of another, if that one is there, and returns the ids of the sessions that this ends.
+fn replace(
+    connection: &Connection,
+    replaced: &str,
+    session: &SessionRow,
+) -> Result<Vec<RecordId>, rusqlite::Error> {
+    let ended = delete_sessions(connection, "session_id = ?1", [replaced])?;
+    if ended.is_empty() {
+        return Ok(Vec::new());
     }
     let codes = "DELETE FROM portcullis_codes WHERE session_id = ?1";
     connection.prepare_cached(codes)?.execute([replaced])?;
-    let foreign = "DELETE FROM portcullis_tokens WHERE session_id = ?1 AND owner <> ?2";
-    connection
-        .prepare_cached(foreign)?
-        .execute((replaced, &session.grant.owner))?;
+    let foreign = "session_id = ?1 AND owner <> ?2";
+    let foreign = delete_tokens(connection, foreign, (replaced, &session.grant.owner))?;
+    let mut ended: Vec<_> = ended.into_iter().map(|(id, _)| id).collect();
+    ended.extend(end_dependents(connection, foreign, Vec::new())?);
     let own = "UPDATE portcullis_tokens SET session_id = ?2 WHERE session_id = ?1";
     connection
         .prepare_cached(own)?
         .execute((replaced, &session.session_id))?;
-    Ok(())
+    Ok(ended)
 }
 
 fn insert(connection: &Connection, place: [u8; 32], session: &SessionRow) -> Result<(), rusqlite::Error> {

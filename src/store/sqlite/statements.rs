@@ -1,10 +1,12 @@
 //! Statements, their values and their rows.
 
-use rusqlite::{Connection, Row, params, types::Value};
+use std::mem;
+
+use rusqlite::{Connection, Params, Row, params, types::Value};
 
 use crate::store::{
     RecordId, SessionFilter, TokenFilter,
-    row::{GrantRow, TokenRow, number},
+    row::{GrantRow, LookupKey, TOKEN, TokenRow, credential_bytes, number, record_id},
 };
 
 pub(super) fn insert(
@@ -49,11 +51,65 @@ pub(super) fn token_row(row: &Row<'_>) -> Result<TokenRow, rusqlite::Error> {
     })
 }
 
-/// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long.
-pub(super) fn sweep_tokens(connection: &Connection, now: i64) -> Result<(), rusqlite::Error> {
-    let sweep = "DELETE FROM portcullis_tokens WHERE hash IN
-                 (SELECT hash FROM portcullis_tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 4)";
-    connection.prepare_cached(sweep)?.execute([now]).map(drop)
+/// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long. Returns the ids
+/// of the sessions that end with them.
+pub(super) fn sweep_tokens(connection: &Connection, now: i64) -> Result<Vec<RecordId>, rusqlite::Error> {
+    let expired =
+        "hash IN (SELECT hash FROM portcullis_tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 4)";
+    let tokens = delete_tokens(connection, expired, [now])?;
+    end_dependents(connection, tokens, Vec::new())
+}
+
+/// Deletes tokens, and returns what they lay under.
+pub(super) fn delete_tokens(
+    connection: &Connection,
+    condition: &str,
+    values: impl Params,
+) -> Result<Vec<Vec<u8>>, rusqlite::Error> {
+    let delete = format!("DELETE FROM portcullis_tokens WHERE {condition} RETURNING hash");
+    let mut delete = connection.prepare_cached(&delete)?;
+    let deleted = delete.query_map(values, |row| row.get(0))?;
+    deleted.collect()
+}
+
+/// Deletes sessions, and returns their ids and session ids.
+pub(super) fn delete_sessions(
+    connection: &Connection,
+    condition: &str,
+    values: impl Params,
+) -> Result<Vec<(RecordId, String)>, rusqlite::Error> {
+    let delete = format!("DELETE FROM portcullis_sessions WHERE {condition} RETURNING id, session_id");
+    let mut delete = connection.prepare_cached(&delete)?;
+    let deleted = delete.query_map(values, |row| Ok((record_id(row.get(0)?), row.get(1)?)))?;
+    deleted.collect()
+}
+
+/// Ends all that depends on tokens and sessions which were deleted: codes and tokens made in a session, sessions that came from
+/// a token. Returns the ids of all sessions that ended.
+pub(super) fn end_dependents(
+    connection: &Connection,
+    mut tokens: Vec<Vec<u8>>,
+    mut sessions: Vec<(RecordId, String)>,
+) -> Result<Vec<RecordId>, rusqlite::Error> {
+    let mut ended = Vec::new();
+    while !(tokens.is_empty() && sessions.is_empty()) {
+        for (id, session_id) in mem::take(&mut sessions) {
+            let codes = "DELETE FROM portcullis_codes WHERE session_id = ?1";
+            connection.prepare_cached(codes)?.execute([&session_id])?;
+            tokens.extend(delete_tokens(connection, "session_id = ?1", [&session_id])?);
+            ended.push(id);
+        }
+        for place in mem::take(&mut tokens) {
+            let first = [&[TOKEN][..], &place].concat();
+            let last = [&first[..], &[u8::MAX; 32]].concat();
+            sessions.extend(delete_sessions(
+                connection,
+                "credential BETWEEN ?1 AND ?2",
+                (first, last),
+            )?);
+        }
+    }
+    Ok(ended)
 }
 
 /// The conditions of a `WHERE`, and their values.
@@ -67,10 +123,10 @@ pub(super) fn condition(which: &TokenFilter) -> (String, Vec<Value>) {
 }
 
 /// As [`condition`], of sessions.
-pub(super) fn session_condition(which: &SessionFilter) -> (String, Vec<Value>) {
+pub(super) fn session_condition(which: &SessionFilter, key: &LookupKey) -> (String, Vec<Value>) {
     let credential = which
         .credential
-        .map(|credential| Value::Blob(credential.to_bytes().to_vec()));
+        .map(|credential| Value::Blob(credential_bytes(credential, key)));
     all_of([
         ("id =", id(which.id)),
         ("owner =", text(&which.owner)),

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params_from_iter, types::Valu
 use super::{
     error::store_error,
     schema::DatabaseInfo,
-    statements::{condition, insert, sweep_tokens, token_row},
+    statements::{condition, delete_tokens, end_dependents, insert, sweep_tokens, token_row},
     workers::Threads,
 };
 use crate::{
@@ -15,8 +15,10 @@ use crate::{
     maybe_future::{BoxFuture, MaybeFuture},
     oneshot::Receiver,
     store::{
-        RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore,
+        EndedSessions, RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord,
+        TokenStore,
         row::{LookupKey, TokenRow, bounded, number, salted_tokens, seconds},
+        session::SessionListeners,
     },
     token::TokenHash,
 };
@@ -30,6 +32,9 @@ use crate::{
 /// The tables are made, and brought to a newer version, when the file is opened. Their names begin with `portcullis_`,
 /// so the file may hold other tables besides. A clone is a handle on the same store; dropping the last one waits until
 /// all is written.
+///
+/// [`on_sessions_ended`](crate::store::SessionStore::on_sessions_ended) tells what this store ends, not what another one on the
+/// same file does.
 ///
 /// # The database of a JupyterHub
 ///
@@ -65,11 +70,16 @@ pub struct SqliteTokenStore(Arc<Inner>);
 struct Inner {
     threads: Threads,
     opened: DatabaseInfo,
+    listeners: Arc<SessionListeners>,
 }
 
 impl SqliteTokenStore {
     pub(super) fn new(threads: Threads, opened: DatabaseInfo) -> Self {
-        Self(Arc::new(Inner { threads, opened }))
+        Self(Arc::new(Inner {
+            threads,
+            opened,
+            listeners: Arc::default(),
+        }))
     }
 
     pub(super) fn key(&self) -> &LookupKey {
@@ -91,11 +101,29 @@ impl SqliteTokenStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> BoxFuture<Result<T, StoreError>> {
-        wait(
-            self.0
-                .threads
-                .write(|connection| work(connection).map_err(store_error)),
-        )
+        wait(self.0.threads.write(
+            |connection| work(connection).map_err(store_error),
+            |result| result,
+        ))
+    }
+
+    /// Writes, then tells the listeners which sessions that ended.
+    pub(super) fn end<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<(T, Vec<RecordId>), rusqlite::Error> + Send + 'static,
+    ) -> BoxFuture<Result<T, StoreError>> {
+        let listeners = Arc::clone(&self.0.listeners);
+        wait(self.0.threads.write(
+            |connection| work(connection).map_err(store_error),
+            move |(result, ended)| {
+                listeners.call(EndedSessions::Ids(&ended));
+                result
+            },
+        ))
+    }
+
+    pub(super) fn listeners(&self) -> &SessionListeners {
+        &self.0.listeners
     }
 
     /// Lists tokens, oldest first; of a `page` (offset and limit) newest first.
@@ -134,7 +162,7 @@ impl SqliteTokenStore {
         let _ = self
             .0
             .threads
-            .write(|connection| work(connection).map_err(store_error));
+            .write(|connection| work(connection).map_err(store_error), drop);
     }
 }
 
@@ -155,9 +183,10 @@ impl TokenStore for SqliteTokenStore {
     fn insert(&self, hash: TokenHash, token: TokenRecord) -> BoxFuture<Result<(), StoreError>> {
         let place = self.key().hmac(hash);
         match TokenRow::of(&token) {
-            Ok(row) => self.write(move |connection| {
-                sweep_tokens(connection, row.created)?;
-                insert(connection, place, &row)
+            Ok(row) => self.end(move |connection| {
+                let ended = sweep_tokens(connection, row.created)?;
+                insert(connection, place, &row)?;
+                Ok(((), ended))
             }),
             Err(error) => Box::pin(async { Err(error) }),
         }
@@ -168,13 +197,11 @@ impl TokenStore for SqliteTokenStore {
     }
 
     fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
-        self.write(move |connection| {
+        self.end(move |connection| {
             let (condition, values) = condition(&which);
-            let revoke = format!("DELETE FROM portcullis_tokens WHERE {condition}");
-            let revoked = connection
-                .prepare_cached(&revoke)?
-                .execute(params_from_iter(values))?;
-            Ok(revoked as u64)
+            let revoked = delete_tokens(connection, &condition, params_from_iter(values))?;
+            let count = revoked.len() as u64;
+            Ok((count, end_dependents(connection, revoked, Vec::new())?))
         })
     }
 

@@ -74,15 +74,17 @@ impl Threads {
         Ok(receiver)
     }
 
-    /// What comes of `work`, once it is on the disk. If it fails nothing of it is.
-    pub(super) fn write<T: Send + 'static>(
+    /// What `committed` makes of the result of `work`, once that is on the disk. If `work` fails nothing of it is.
+    pub(super) fn write<T: Send + 'static, U: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<Receiver<T, StoreError>, StoreError> {
+        committed: impl FnOnce(T) -> U + Send + 'static,
+    ) -> Result<Receiver<U, StoreError>, StoreError> {
         let (sender, receiver) = oneshot::channel();
         self.writes.push(Box::new(Task {
             work: Some(work),
             result: None,
+            committed,
             sender,
         }))?;
         Ok(receiver)
@@ -121,16 +123,19 @@ trait WriteJob: Send {
     fn answer(self: Box<Self>, committed: Result<(), &StoreError>);
 }
 
-struct Task<F, T> {
+struct Task<F, T, C, U> {
     work: Option<F>,
     result: Option<Result<T, StoreError>>,
-    sender: Sender<T, StoreError>,
+    committed: C,
+    sender: Sender<U, StoreError>,
 }
 
-impl<F, T> WriteJob for Task<F, T>
+impl<F, T, C, U> WriteJob for Task<F, T, C, U>
 where
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
     T: Send,
+    C: FnOnce(T) -> U + Send,
+    U: Send,
 {
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
         match self.result.insert(
@@ -147,7 +152,7 @@ where
         self.sender.send(match (self.result, committed) {
             (Some(Err(error)), _) => Err(error),
             (_, Err(error)) => Err(same(error)),
-            (Some(Ok(result)), Ok(())) => Ok(result),
+            (Some(Ok(result)), Ok(())) => Ok((self.committed)(result)),
             (None, Ok(())) => Err(StoreError::ended()),
         });
     }

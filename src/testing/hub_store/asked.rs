@@ -4,7 +4,7 @@ use crate::{
     clock::UnixTime,
     store::{CodeRecord, CodeRedemption, HubStore, TokenRecord},
     testing::{
-        session_store::END,
+        session_steps::END,
         token_store::{NOW, new_hash, record},
     },
     token::TokenHash,

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        session_store::{END, begin, end, session},
+        session_steps::{END, begin, end, session},
         token_store::{NOW, all, find, insert, new_hash, record},
     },
     asked::{code, find_code, redeem},

@@ -4,6 +4,7 @@ mod activity;
 mod asked;
 mod codes;
 mod sessions;
+mod token_sessions;
 
 use super::session_store_conformance;
 use crate::store::HubStore;
@@ -39,4 +40,6 @@ pub async fn hub_store_conformance(store: &dyn HubStore) {
     codes::a_token_that_is_refused_burns_no_code(store).await;
     codes::of_many_who_redeem_a_code_one_gets_the_token(store).await;
     codes::a_logout_beside_an_exchange_leaves_no_token(store).await;
+    token_sessions::a_session_ends_with_the_token_that_it_came_from(store).await;
+    token_sessions::a_revocation_beside_a_logout_leaves_neither(store).await;
 }

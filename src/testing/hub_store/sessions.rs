@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        session_store::{begin, end, find_session, session},
+        session_steps::{begin, end, find_session, session},
         token_store::{NOW, find, insert, new_hash, record},
     },
     asked::{code, find_code, redeem},

@@ -16,7 +16,7 @@ use crate::{
 
 /// A few users and the hashes of their passwords, kept in memory.
 ///
-/// A clone is a handle on the same users. What is changed is changed until the process ends.
+/// A clone is a handle on the same users. Changes last until the process ends.
 ///
 /// # Example
 ///
@@ -26,7 +26,7 @@ use crate::{
 /// let hash = PasswordHash::hash(&Secret::from("correct horse battery staple"))?;
 /// let users = MemoryPasswordStore::new([(Identity::new("alice"), hash)])?;
 ///
-/// // The account is locked: as if it were not there.
+/// // The account is locked: the user cannot log in any more.
 /// assert!(users.remove("alice"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -36,11 +36,11 @@ pub struct MemoryPasswordStore(Arc<RwLock<Table>>);
 type Table = HashMap<String, (Arc<PasswordHash>, Grant)>;
 
 impl MemoryPasswordStore {
-    /// These users, each by their username.
+    /// Creates a store of these users, found by their usernames.
     ///
     /// # Errors
     ///
-    /// As `users`, if there is none, one without a name, or one twice.
+    /// Returns a [`ConfigError`] for `users` if there is none, if one has no name, or if one is there twice.
     pub fn new(users: impl IntoIterator<Item = (Identity, PasswordHash)>) -> Result<Self, ConfigError> {
         Self::from_grants(
             users
@@ -49,11 +49,11 @@ impl MemoryPasswordStore {
         )
     }
 
-    /// The users who are worth these grants.
+    /// Creates a store of users with these grants.
     ///
     /// # Errors
     ///
-    /// As [`MemoryPasswordStore::new`].
+    /// Returns those of [`MemoryPasswordStore::new`].
     pub fn from_grants(users: impl IntoIterator<Item = (Grant, PasswordHash)>) -> Result<Self, ConfigError> {
         let fault = |message: &str| Err(ConfigError::new("users", message));
         let mut table = Table::new();
@@ -74,13 +74,13 @@ impl MemoryPasswordStore {
         Ok(Self(Arc::new(RwLock::new(table))))
     }
 
-    /// Gives this user another password. Whether there is such a user.
+    /// Sets the password of a user. Returns `false` if there is no such user.
     pub fn set_password(&self, username: &str, hash: PasswordHash) -> bool {
         self.change(|table| table.get_mut(username).map(|user| user.0 = Arc::new(hash)))
             .is_some()
     }
 
-    /// Forgets this user. Whether there was such a user.
+    /// Removes a user. Returns `false` if there is no such user.
     pub fn remove(&self, username: &str) -> bool {
         self.change(|table| table.remove(username)).is_some()
     }

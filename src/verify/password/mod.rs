@@ -17,7 +17,7 @@ pub use self::{
     stored::{PasswordLookup, PasswordStore, StoredPasswords},
 };
 
-/// The one answer to everything that is not right.
+/// Returns the one result for everything that is not correct.
 fn wrong() -> Verification {
     Verification::Rejected(Reason::IncorrectPassword)
 }

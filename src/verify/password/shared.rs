@@ -15,7 +15,7 @@ use crate::{
     verify::{PasswordVerifier, Verification},
 };
 
-/// One password that all users share, as a Jupyter Server has one. The user name is not looked at.
+/// One password that all users share, as in Jupyter Server. The username is ignored.
 ///
 /// A clone is a handle on the same password.
 ///
@@ -31,19 +31,19 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct SharedPassword {
-    /// None as long as no password was set.
+    /// `None` until a password is set.
     hash: Arc<RwLock<Option<Arc<PasswordHash>>>>,
     grant: Grant,
     pool: HashingPool,
 }
 
 impl SharedPassword {
-    /// Whoever knows the password of `hash` is worth `grant`.
+    /// Creates a verifier that accepts the password of `hash` with `grant`.
     pub fn new(hash: PasswordHash, grant: Grant) -> Self {
         Self::of(Some(hash), grant)
     }
 
-    /// Nobody is right until a password is set.
+    /// Creates a verifier that rejects all passwords until one is set.
     pub(crate) fn without_password(grant: Grant) -> Self {
         Self::of(None, grant)
     }
@@ -56,22 +56,22 @@ impl SharedPassword {
         }
     }
 
-    /// Another password from now on, for every clone of this verifier.
+    /// Replaces the password, for every clone of this verifier.
     pub fn replace(&self, hash: PasswordHash) {
         *self.hash.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hash));
     }
 
-    /// The hash of the password, if one is set.
+    /// Returns the hash of the password, if one is set.
     pub(crate) fn hash(&self) -> Option<Arc<PasswordHash>> {
         let hash = self.hash.read().unwrap_or_else(PoisonError::into_inner);
         hash.clone()
     }
 
-    /// Default: [`HashingPool::shared`].
+    /// Sets the hashing pool. Defaults to [`HashingPool::shared`].
     ///
     /// # Errors
     ///
-    /// As `pool`, if it does not allow what the hash takes.
+    /// Returns a [`ConfigError`] for `pool` if the cost of the hash exceeds that of the pool.
     pub fn with_pool(mut self, pool: HashingPool) -> Result<Self, ConfigError> {
         if self.hash().is_some_and(|hash| !pool.can_verify(&hash)) {
             return Err(ConfigError::new(
@@ -96,7 +96,7 @@ impl PasswordVerifier for SharedPassword {
         let this = self.clone();
         MaybeFuture::from_future(async move {
             let verified = hashing.await;
-            // A password that was replaced meanwhile is the old one.
+            // A password that was replaced in the meantime is not valid any more.
             let is_current = this.hash().is_some_and(|current| Arc::ptr_eq(&current, &hash));
             verdict(verified, is_current.then_some(this.grant))
         })

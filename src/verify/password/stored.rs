@@ -15,10 +15,10 @@ use crate::{
     verify::{PasswordVerifier, UserLookup, Verification},
 };
 
-/// What a store has of a user: the hash of the password and what the user is worth, or nobody of that name.
+/// What a store has of a user: the hash of the password and the grant; `None` for an unknown user.
 pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, BackendError>;
 
-/// Where the hashes of users' passwords are kept.
+/// Stores the hashes of users' passwords.
 ///
 /// # Example
 ///
@@ -61,15 +61,15 @@ pub type PasswordLookup = Result<Option<(Arc<PasswordHash>, Grant)>, BackendErro
 /// }
 /// ```
 pub trait PasswordStore: Send + Sync + 'static {
-    /// The hash of this user's password, and what the user is worth; `None` for a user who is unknown, locked
-    /// out or without a password.
+    /// Returns the hash of the password and the grant of a user; `None` for a user who is unknown, locked or without
+    /// a password.
     fn find(&self, username: &str) -> MaybeFuture<PasswordLookup>;
 
-    /// Told when a user has logged in by a hash that is weak or cheaper than new ones are, with one made anew
-    /// of the same password. Default: nothing is done.
+    /// Replaces the hash of a user who has logged in with a weak or cheap hash. `new` is a hash of the same password.
+    /// Does nothing by default.
     ///
-    /// To be stored only if the stored one still is `old`: the password may have been changed in between, and
-    /// the older one would come back to life. A fault is the store's own to report; the login goes on.
+    /// Store it only if the stored hash still is `old`: the password may have been changed in between, and the older
+    /// one would become valid again. The store reports its own errors; the login continues.
     fn update_hash(&self, username: &str, old: &PasswordHash, new: PasswordHash) -> MaybeFuture<()> {
         let _ = (username, old, new);
         MaybeFuture::Ready(())
@@ -88,10 +88,9 @@ impl<S: PasswordStore + ?Sized> PasswordStore for Arc<S> {
 
 /// Users who log in by passwords whose hashes `S` keeps.
 ///
-/// 1. An empty password, or one over 1024 octets, is wrong: neither the store nor the pool is asked.
-/// 2. Everybody else costs one hash of the pool's cost, known or not.
-/// 3. Who is right by a weak or a cheaper hash has it made anew while the password is known; if the pool has
-///    no room for that, at the next login.
+/// 1. An empty password, or one over 1024 bytes, is incorrect: neither the store nor the pool is called.
+/// 2. All other attempts cost one hash at the cost of the pool, even if the user is unknown.
+/// 3. If a correct password has a weak or cheap hash, it is rehashed; if the pool is busy, at the next login.
 ///
 /// # Example
 ///
@@ -108,7 +107,7 @@ pub struct StoredPasswords<S> {
 }
 
 impl<S: PasswordStore> StoredPasswords<S> {
-    /// The passwords in `store`.
+    /// Creates a verifier of the passwords in `store`.
     pub fn new(store: S) -> Self {
         Self {
             store: Arc::new(store),
@@ -116,14 +115,14 @@ impl<S: PasswordStore> StoredPasswords<S> {
         }
     }
 
-    /// Default: [`HashingPool::shared`].
+    /// Sets the hashing pool. Defaults to [`HashingPool::shared`].
     #[must_use]
     pub fn with_pool(mut self, pool: HashingPool) -> Self {
         self.pool = pool;
         self
     }
 
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> &S {
         &self.store
     }
@@ -137,14 +136,19 @@ impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
         let found = self.store.find(username);
         let (verifier, username, password) = (self.clone(), username.to_owned(), password.clone());
         MaybeFuture::from_future(async move {
-            let (hash, grant) = match found.await {
-                Ok(found) => found.unzip(),
+            let found = match found.await {
+                Ok(found) => found,
                 Err(error) => return Verification::Unavailable(error),
             };
-            let verified = verifier.pool.verify(hash.clone(), password.clone()).await;
-            if let (Ok(PasswordCheck::Correct { needs_rehash: true }), Some(old)) = (&verified, hash) {
-                verifier.rehash(&username, &old, password).await;
-            }
+            let hash = found.as_ref().map(|(hash, _)| Arc::clone(hash));
+            let verified = verifier.pool.verify(hash, password.clone()).await;
+            let grant = match (&verified, found) {
+                (Ok(PasswordCheck::Correct { needs_rehash: true }), Some((old, grant))) => {
+                    let kept = verifier.rehash(&username, &old, password).await;
+                    Some(stamped((kept.unwrap_or(old), grant)))
+                }
+                (_, found) => found.map(stamped),
+            };
             verdict(verified, grant)
         })
     }
@@ -153,15 +157,27 @@ impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
 impl<S: PasswordStore> UserLookup for StoredPasswords<S> {
     fn current(&self, username: &str) -> MaybeFuture<Result<Option<Grant>, BackendError>> {
         let found = self.store.find(username);
-        found.map(|found| Ok(found?.map(|(_, grant)| grant)))
+        found.map(|found| Ok(found?.map(stamped)))
     }
 }
 
+/// The grant of a user, stamped with the hash of their password.
+fn stamped((hash, grant): (Arc<PasswordHash>, Grant)) -> Grant {
+    grant.with_security_stamp(hash.expose())
+}
+
 impl<S: PasswordStore> StoredPasswords<S> {
-    async fn rehash(&self, username: &str, old: &PasswordHash, password: Secret) {
-        if let Ok(new) = self.pool.hash(password).await {
-            self.store.update_hash(username, old, new).await;
-        }
+    /// Hashes the password again; returns the new hash if the store has kept it.
+    async fn rehash(
+        &self,
+        username: &str,
+        old: &PasswordHash,
+        password: Secret,
+    ) -> Option<Arc<PasswordHash>> {
+        let new = self.pool.hash(password).await.ok()?;
+        self.store.update_hash(username, old, new.clone()).await;
+        let (kept, _) = self.store.find(username).await.ok()??;
+        (*kept == new).then_some(kept)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A process that is killed while it issues and revokes, and what is found after.
+//! A process that is killed while it writes tokens and sessions, and what is found after.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,8 @@ use std::{
 
 use portcullis::{
     Token,
-    store::{SqliteTokenStore, TokenFilter, TokenStore},
+    clock::{Clock as _, SystemClock},
+    store::{SessionFilter, SessionRecord, SessionStore, SqliteTokenStore, TokenFilter, TokenStore},
 };
 
 use super::record;
@@ -20,17 +21,17 @@ const ROUNDS: u32 = 300;
 /// So many things are under way at once in the process that is killed.
 const TASKS: usize = 6;
 
-/// What the process said of a token before it was killed.
+/// What the process said of a token, or of a session's cookie, before it was killed.
 #[derive(Clone, Copy, PartialEq)]
 enum Said {
-    Issued,
-    /// It began to revoke it.
-    Revoking,
-    Revoked,
+    Kept,
+    /// It began to remove it.
+    Removing,
+    Removed,
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_and_what_was_revoked_stays_revoked() {
+async fn what_was_acknowledged_is_there_and_what_was_revoked_or_ended_stays_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tokens.sqlite");
     let mut said = HashMap::new();
@@ -50,19 +51,24 @@ async fn what_was_acknowledged_is_there_and_what_was_revoked_stays_revoked() {
             check(&path, &said).await;
         }
     }
-    let count = |wanted| said.values().filter(|said| **said == wanted).count();
-    let (issued, revoked) = (count(Said::Issued), count(Said::Revoked));
-    println!(
-        "{issued} issued, {} being revoked, {revoked} revoked",
-        count(Said::Revoking)
-    );
-    assert!(
-        issued > ROUNDS as usize && revoked > ROUNDS as usize,
-        "{issued} issued, {revoked} revoked"
-    );
+    for kind in ["token", "session"] {
+        let all = || said.iter().filter(|((said_of, _), _)| said_of == kind);
+        let count = |wanted| all().filter(|(_, said)| **said == wanted).count();
+        let (kept, removed) = (count(Said::Kept), count(Said::Removed));
+        println!(
+            "{kind}s: {kept} kept, {} being removed, {removed} removed",
+            count(Said::Removing)
+        );
+        assert!(
+            kept > ROUNDS as usize && removed > ROUNDS as usize,
+            "{kind}s: {kept} kept, {removed} removed"
+        );
+    }
 }
 
-fn run_and_kill(path: &Path, after: Duration, said: &mut HashMap<String, Said>) {
+type SaidOf = HashMap<(String, String), Said>;
+
+fn run_and_kill(path: &Path, after: Duration, said: &mut SaidOf) {
     let task = path.to_str().expect("text");
     let mut process = subprocess::command(module_path!(), "a_child_issues_and_revokes_for_ever", task)
         .spawn()
@@ -80,26 +86,32 @@ fn run_and_kill(path: &Path, after: Duration, said: &mut HashMap<String, Said>) 
         .split_inclusive('\n')
         .filter_map(|line| line.strip_suffix('\n'))
     {
-        let (word, token) = line.split_once(' ').expect("a word and a token");
+        let words: Vec<&str> = line.split(' ').collect();
+        let &[word, kind, token] = &words[..] else {
+            panic!("{line}")
+        };
         let word = match word {
-            "issued" => Said::Issued,
-            "revoking" => Said::Revoking,
-            "revoked" => Said::Revoked,
+            "kept" => Said::Kept,
+            "removing" => Said::Removing,
+            "removed" => Said::Removed,
             _ => panic!("{line}"),
         };
-        said.insert(token.to_owned(), word);
+        said.insert((kind.to_owned(), token.to_owned()), word);
     }
 }
 
-async fn check(path: &Path, said: &HashMap<String, Said>) {
+async fn check(path: &Path, said: &SaidOf) {
     let store = SqliteTokenStore::open(path).expect("it opens again");
-    for (token, said) in said {
-        let token: Token = token.parse().expect("a token");
-        let found = store.find(token.hash()).await.expect("an answer").is_some();
+    for ((kind, token), said) in said {
+        let hash = token.parse::<Token>().expect("a token").hash();
+        let found = match kind.as_str() {
+            "token" => store.find(hash).await.expect("an answer").is_some(),
+            _ => store.find_session(hash).await.expect("an answer").is_some(),
+        };
         match said {
-            Said::Issued => assert!(found, "what was acknowledged is there"),
-            Said::Revoking => {}
-            Said::Revoked => assert!(!found, "what was revoked stays revoked"),
+            Said::Kept => assert!(found, "a {kind} that was acknowledged is there"),
+            Said::Removing => {}
+            Said::Removed => assert!(!found, "a {kind} that was removed does not come back"),
         }
     }
 }
@@ -112,23 +124,44 @@ fn a_child_issues_and_revokes_for_ever() {
         .expect("a runtime");
     let store = SqliteTokenStore::open(&path).expect("a store");
     // One write a line, so that none is half said unless the process ends within it.
-    let say = |word: &str, token: &Token| {
-        let line = format!("{word} {}\n", token.expose());
+    let say = |word: &str, kind: &str, token: &Token| {
+        let line = format!("{word} {kind} {}\n", token.expose());
         std::io::stderr().write_all(line.as_bytes()).expect("said");
+    };
+    let begin = async |store: &SqliteTokenStore, replaced: Option<String>| {
+        let (cookie, now) = (Token::generate(), SystemClock.now());
+        let end = now.saturating_add(Duration::from_secs(86_400));
+        let session_id = format!("{:?}", cookie.hash().as_bytes());
+        let session = SessionRecord::new(record("me").grant().clone(), &session_id, now, end);
+        let begun = store.insert_session(cookie.hash(), session.clone(), replaced);
+        begun.await.expect("begun");
+        (cookie, session)
     };
     runtime.block_on(async {
         let tasks = (0..TASKS).map(|_| {
             let store = store.clone();
             async move {
                 loop {
+                    let (stays, _) = begin(&store, None).await;
+                    say("kept", "session", &stays);
+                    let (replaced, old) = begin(&store, None).await;
+                    say("kept", "session", &replaced);
+                    say("removing", "session", &replaced);
+                    let (goes, new) = begin(&store, Some(old.session_id().to_owned())).await;
+                    say("removed", "session", &replaced);
+                    say("kept", "session", &goes);
+                    say("removing", "session", &goes);
+                    let ended = store.end_sessions(SessionFilter::id(new.id())).await;
+                    assert_eq!(ended.expect("ended"), 1);
+                    say("removed", "session", &goes);
                     let (one, two) = (record("me"), record("me"));
                     let stays = store.issue(one).await.expect("issued");
-                    say("issued", &stays);
+                    say("kept", "token", &stays);
                     let goes = store.issue(two.clone()).await.expect("issued");
-                    say("issued", &goes);
-                    say("revoking", &goes);
+                    say("kept", "token", &goes);
+                    say("removing", "token", &goes);
                     assert_eq!(store.revoke(TokenFilter::id(two.id())).await.expect("revoked"), 1);
-                    say("revoked", &goes);
+                    say("removed", "token", &goes);
                 }
             }
         });

@@ -11,7 +11,7 @@ use portcullis::{
     Grant, Identity, Token, TokenVerifier, Verification,
     clock::{Clock as _, SystemClock, UnixTime},
     store::{MemoryTokenStore, SqliteTokenStore, TokenRecord, TokenStore},
-    testing::{TestClock, token_store_conformance},
+    testing::{TestClock, attempt_store_conformance, token_store_conformance},
     token::PresentedToken,
     verify::StoredTokens,
 };
@@ -20,6 +20,7 @@ use portcullis::{
 async fn memory_keeps_what_a_store_promises() {
     let store = MemoryTokenStore::new();
     token_store_conformance(&store).await;
+    attempt_store_conformance(&store).await;
     #[cfg(not(feature = "hub-server"))]
     portcullis::testing::session_store_conformance(&store).await;
     #[cfg(feature = "hub-server")]
@@ -32,6 +33,7 @@ async fn sqlite_keeps_what_a_store_promises() {
     let path = folder.path().join("tokens.sqlite");
     let store = SqliteTokenStore::open(&path).expect("a store");
     token_store_conformance(&store).await;
+    attempt_store_conformance(&store).await;
     #[cfg(not(feature = "hub-server"))]
     portcullis::testing::session_store_conformance(&store).await;
     #[cfg(feature = "hub-server")]

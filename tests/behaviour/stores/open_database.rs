@@ -3,8 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Barrier, thread, time::Duration};
 
 use portcullis::{
-    Secret,
-    store::{SqliteTokenStore, StoreErrorKind, TokenFilter, TokenStore},
+    Secret, Token,
+    clock::UnixTime,
+    store::{
+        SessionCredential, SessionRecord, SessionStore, SqliteTokenStore, StoreErrorKind, TokenFilter,
+        TokenStore,
+    },
 };
 use rusqlite::Connection;
 
@@ -236,6 +240,11 @@ async fn a_key_of_ones_own_is_not_in_the_database() {
         .expect("a store");
     let token = store.issue(record("me")).await.expect("issued");
     assert!(is_there(&store, &token).await);
+    let (now, end) = (UnixTime::from_secs(1), UnixTime::from_secs(2));
+    let session = SessionRecord::new(record("me").grant().clone(), "5e55", now, end)
+        .with_credential(SessionCredential::Token(token.hash()));
+    let begun = store.insert_session(Token::generate().hash(), session, None);
+    begun.await.expect("begun");
     drop(store);
     let octets = fs::read(&path).expect("read");
     for secret in [&b"canary"[..], token.expose().as_bytes(), token.hash().as_bytes()] {
@@ -248,11 +257,8 @@ async fn a_key_of_ones_own_is_not_in_the_database() {
 #[tokio::test]
 async fn a_database_of_version_1_is_brought_up_to_date_and_loses_nothing() {
     use portcullis::{
-        Grant, Identity, Token,
-        clock::UnixTime,
-        store::{
-            CodeRecord, CodeRedemption, HubStore, SessionFilter, SessionRecord, SessionStore, TokenRecord,
-        },
+        Grant, Identity,
+        store::{CodeRecord, CodeRedemption, HubStore, SessionFilter, TokenRecord},
     };
 
     let folder = tempfile::tempdir().expect("a folder");

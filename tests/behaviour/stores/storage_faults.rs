@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use portcullis::{
     Token,
-    store::{SqliteTokenStore, StoreErrorKind, TokenFilter, TokenRecord, TokenStore},
+    clock::UnixTime,
+    store::{
+        SessionFilter, SessionRecord, SessionStore, SessionTouch, SqliteTokenStore, StoreErrorKind,
+        TokenFilter, TokenRecord, TokenStore,
+    },
+    token::TokenHash,
 };
 use rusqlite::Connection;
 
@@ -153,4 +158,119 @@ async fn who_is_not_waited_for_any_more_is_written_all_the_same() {
     drop(store.insert(token.hash(), record("me")));
     let after = store.issue(record("me")).await.expect("written behind it");
     assert!(is_there(&store, &after).await && is_there(&store, &token).await);
+}
+
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+const END: UnixTime = UnixTime::from_secs(1_900_000_000);
+
+/// A session that is not yet in the store, and the hash of its cookie.
+fn session(session_id: &str) -> (TokenHash, SessionRecord) {
+    let session = SessionRecord::new(record("me").grant().clone(), session_id, NOW, END);
+    (Token::generate().hash(), session)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_another_holds_the_database_sessions_are_found_and_no_change_is_half_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    let store = SqliteTokenStore::open(&path).expect("a store");
+    let ((hash, begun), (new_hash, new)) = (session("s1"), session("s2"));
+    store
+        .insert_session(hash, begun.clone(), None)
+        .await
+        .expect("begun");
+
+    let holder = Connection::open(&path).expect("opened");
+    holder.execute_batch("BEGIN IMMEDIATE").expect("held");
+    let touch = SessionTouch::new(UnixTime::from_secs(1_800_000_060), END);
+    let began = Instant::now();
+    // All at once: what is refused together has waited together.
+    let (inserted, touched, ended, removed) = (
+        store.insert_session(new_hash, new.clone(), Some("s1".to_owned())),
+        store.touch_session(hash, touch.clone()),
+        store.end_sessions(SessionFilter::owner("me")),
+        store.remove_expired_sessions(END, 10),
+    );
+    for _ in 0..100 {
+        let found = store.find_session(hash).await.expect("who reads does not wait");
+        assert_eq!(found.as_ref(), Some(&begun));
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let refused = [
+        ("insert", inserted.await.expect_err("held").kind()),
+        ("touch", touched.await.expect_err("held").kind()),
+        ("end", ended.await.expect_err("held").kind()),
+        ("remove", removed.await.expect_err("held").kind()),
+    ];
+    for (what, kind) in refused {
+        assert_eq!(kind, StoreErrorKind::Busy, "{what}");
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "in bounded time: {:?}",
+        began.elapsed()
+    );
+    let found = store.find_session(hash).await.expect("an answer");
+    assert_eq!(
+        found.as_ref(),
+        Some(&begun),
+        "nothing of what was refused was done"
+    );
+    assert_eq!(store.find_session(new_hash).await.expect("an answer"), None);
+
+    holder.execute_batch("ROLLBACK").expect("let go");
+    assert!(store.touch_session(hash, touch).await.expect("touched"));
+    let inserted = store.insert_session(new_hash, new.clone(), Some("s1".to_owned()));
+    inserted.await.expect("begun");
+    assert_eq!(store.find_session(hash).await.expect("an answer"), None);
+    assert_eq!(
+        store
+            .end_sessions(SessionFilter::id(new.id()))
+            .await
+            .expect("ended"),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_sessions_and_loses_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    let settings = SqliteTokenStore::builder(&path).max_size(256 * 1_024);
+    let store = settings.open().expect("a store");
+    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+    for number in 0.. {
+        let (hash, session) = session(&format!("s{number}"));
+        match store.insert_session(hash, session.clone(), None).await {
+            Ok(()) => kept.push((hash, session)),
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::Full, "{error}");
+                refused.push(hash);
+            }
+        }
+        if refused.len() == 20 {
+            break;
+        }
+    }
+    assert!(kept.len() > 100, "{} kept", kept.len());
+    let check = async |kept: &[(TokenHash, SessionRecord)]| {
+        for (hash, session) in kept {
+            let found = store.find_session(*hash).await.expect("an answer");
+            assert_eq!(found.as_ref(), Some(session), "what was acknowledged is there");
+        }
+        for hash in &refused {
+            assert_eq!(store.find_session(*hash).await.expect("an answer"), None);
+        }
+    };
+    check(&kept).await;
+    for (hash, session) in kept.drain(..50) {
+        let ended = store.end_sessions(SessionFilter::id(session.id())).await;
+        assert_eq!(ended.expect("ended on a full disk"), 1);
+        assert_eq!(store.find_session(hash).await.expect("an answer"), None);
+    }
+    let (hash, after) = session("after");
+    let begun = store.insert_session(hash, after.clone(), None).await;
+    begun.expect("begun in the room of those that ended");
+    kept.push((hash, after));
+    check(&kept).await;
 }

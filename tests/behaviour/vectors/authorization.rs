@@ -88,7 +88,7 @@ fn authorization_fields_are_read_as_the_corpus_says() {
 }
 
 /// The server's token, as the file says it.
-const SERVER_TOKEN: &str = "s3cret-Token";
+pub(super) const SERVER_TOKEN: &str = "s3cret-Token";
 
 /// Whether the request of a case is let in: by `Authorization`, by other fields, by the query.
 fn let_in(case: &Value) -> bool {
@@ -118,10 +118,15 @@ fn let_in(case: &Value) -> bool {
         };
         request.headers_mut().append(name, value);
     }
+    matches!(by_token(RequestHead::new(&request)), Outcome::Authenticated(_))
+}
+
+/// What the authenticator of the server's token makes of a request.
+pub(super) fn by_token(head: RequestHead<'_>) -> Outcome {
     let token = SERVER_TOKEN.parse().expect("a token");
     let authenticator = TokenAuthenticator::new(SharedToken::new(token, Grant::new(Identity::new("owner"))));
-    match authenticator.authenticate(RequestHead::new(&request)) {
-        MaybeFuture::Ready(outcome) => matches!(outcome, Outcome::Authenticated(_)),
+    match authenticator.authenticate(head) {
+        MaybeFuture::Ready(outcome) => outcome,
         MaybeFuture::Future(_) => panic!("a shared token needs no waiting"),
     }
 }

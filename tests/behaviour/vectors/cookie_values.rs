@@ -197,6 +197,15 @@ fn signed_values_are_judged_as_the_peer_judges_them_but_strictly() {
         "jupyter-server/signed_value_verify.json",
         &[
             Rule {
+                decision: "14",
+                reason: "one pair of double quotes around a value is no part of it",
+                verdict: |case| {
+                    let signed = signed(case);
+                    let bare = signed.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+                    (!bare.contains(&b'"')).then(|| open_of_server(case, bare))
+                },
+            },
+            Rule {
                 decision: "12",
                 reason: "format 1 is refused",
                 verdict: |case| (!signed(case).starts_with(b"2|")).then_some(None),
@@ -239,16 +248,18 @@ fn signed_values_are_judged_as_the_peer_judges_them_but_strictly() {
             },
         ],
         |case| (case["verdict"] == "ok").then(|| base64(text(&case["value_b64"]))),
-        |case| {
-            // Formats above 2 do not exist, so nobody can ask for them.
-            if case["min_version"].as_u64().is_some_and(|version| version > 2) {
-                return None;
-            }
-            let name = CookieName::custom(text(&case["name"])).ok()?;
-            let values = SignedValueCodec::new(&keyring_of(case));
-            open(&values, &name, &signed(case), max_age(case)?, now(case)).ok()
-        },
+        |case| open_of_server(case, &signed(case)),
     );
+}
+
+fn open_of_server(case: &Value, value: &[u8]) -> Option<Vec<u8>> {
+    // Formats above 2 do not exist, so nobody can ask for them.
+    if case["min_version"].as_u64().is_some_and(|version| version > 2) {
+        return None;
+    }
+    let name = CookieName::custom(text(&case["name"])).ok()?;
+    let values = SignedValueCodec::new(&keyring_of(case));
+    open(&values, &name, value, max_age(case)?, now(case)).ok()
 }
 
 #[test]
@@ -261,13 +272,38 @@ fn signed_cookies_of_a_hub_are_judged_as_the_hub_judges_them_but_strictly() {
                 reason: "one pair of double quotes around a value is no part of it",
                 verdict: |case| {
                     let value = text(&case["value"]).strip_prefix('"')?.strip_suffix('"')?;
-                    Some(open_of_hub(case, value))
+                    (!value.contains('"')).then(|| open_of_hub(case, value))
                 },
             },
             Rule {
                 decision: "12",
                 reason: "format 1 is refused",
                 verdict: |case| (!text(&case["value"]).starts_with("2|")).then_some(None),
+            },
+            Rule {
+                decision: "12",
+                reason: "numbers and base64 have one spelling",
+                verdict: |case| {
+                    Fields::of(text(&case["value"]).as_bytes())
+                        .is_none()
+                        .then_some(None)
+                },
+            },
+            Rule {
+                decision: "17",
+                reason: "keys have no numbers, as with the peers; the key version is always 0",
+                verdict: |case| {
+                    let fields = Fields::of(text(&case["value"]).as_bytes())?;
+                    (fields.key_version != 0).then_some(None)
+                },
+            },
+            Rule {
+                decision: "12",
+                reason: "a value from more than five minutes ahead is refused",
+                verdict: |case| {
+                    let fields = Fields::of(text(&case["value"]).as_bytes())?;
+                    (fields.seconds > case["now"].as_u64()? + 300).then_some(None)
+                },
             },
             Rule {
                 decision: "21",

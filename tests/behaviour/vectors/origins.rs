@@ -8,7 +8,7 @@ use http::{
     HeaderValue, Request, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, header::ACCESS_CONTROL_ALLOW_ORIGIN,
 };
 use portcullis::{
-    AllowedHosts, AllowedOrigins, Denial, RequestHead, TrustedProxies,
+    AllowedHosts, AllowedOrigins, Denial, Outcome, RequestHead, TrustedProxies,
     request::Peer,
     request_policy::{CsrfBinding, CsrfKey, CsrfTokens, PolicyRule, RequestCsrf, RequestKind, RequestPolicy},
 };
@@ -16,7 +16,11 @@ use serde_json::Value;
 use sha2::Sha256;
 use url::Url;
 
-use super::{Rule, judge, load};
+use super::{
+    Rule,
+    authorization::{SERVER_TOKEN, by_token},
+    judge, load,
+};
 
 struct Key;
 
@@ -526,6 +530,19 @@ fn user_content_is_read_as_the_original_has_it_or_by_decision() {
             verdict: |case| by_referer(case).filter(|_| is_loose(case)),
         },
         Rule {
+            decision: "25",
+            reason: "an Origin that is there is an own or a listed page's, once and well-formed",
+            verdict: |case| {
+                let fields = content_fields(case);
+                let mut origins = fields
+                    .iter()
+                    .filter(|(name, _)| name.eq_ignore_ascii_case("origin"));
+                let (origin, second) = (origins.next()?, origins.next());
+                let foreign = second.is_some() || page(case, origin.1) == Page::Foreign;
+                (case["auth"] == "cookie" && foreign).then_some(REFUSED)
+            },
+        },
+        Rule {
             decision: "40",
             reason: "the Referer's origin is scheme, host and port, well-formed, whatever its case",
             verdict: |case| {
@@ -536,44 +553,53 @@ fn user_content_is_read_as_the_original_has_it_or_by_decision() {
     ];
     let expected = |case: &Value| if case["status"] == 200 { PASSED } else { REFUSED };
     judge("jupyter-server/referer_files.json", &rules, expected, |case| {
+        if case["auth"] == "token" {
+            return PASSED;
+        }
         let xsrf = CsrfTokens::new(Key);
         let mut request =
             Request::get("/files/x").header("host", field(case["host"].as_str().expect("a host")));
         let mut good = String::new();
-        if let Some(headers) = case["headers"].as_array() {
-            for pair in headers {
-                let (name, value) = (
-                    pair[0].as_str().expect("a name"),
-                    pair[1].as_str().expect("a value"),
-                );
-                if name == "X-XSRFToken" {
-                    // Equal to the cookie stands for the session's, anything else for another's.
-                    let same = case["xsrf_cookie"] == value;
-                    good = xsrf.issue(if same {
-                        SESSION
-                    } else {
-                        CsrfBinding::of_session(b"another")
-                    });
-                    request = request.header(name, &good);
+        for (name, value) in content_fields(case) {
+            if name.eq_ignore_ascii_case("x-xsrftoken") {
+                // Equal to the cookie stands for the session's, anything else for another's.
+                let same = case["xsrf_cookie"] == value;
+                good = xsrf.issue(if same {
+                    SESSION
                 } else {
-                    request = request.header(name, field(value));
-                }
+                    CsrfBinding::of_session(b"another")
+                });
+                request = request.header(name, &good);
+            } else {
+                request = request.header(name, field(value));
             }
-        } else if let Some(referer) = case["referer"].as_str() {
-            request = request.header("referer", field(referer));
         }
         let request = request.body(()).expect("a request");
         let head = RequestHead::new(&request);
         let guards = original(case);
         let target = guards.check_target(head).expect("a loopback host");
-        if case["auth"] == "token" {
-            return PASSED;
-        }
         let proof = RequestCsrf::new(&xsrf, SESSION, Some(good.as_bytes()));
         guards
-            .require_same_origin(&target, head, Some(&proof))
+            .check_cross_site(&target, head, RequestKind::from_head(head), Some(&proof))
+            .and_then(|()| guards.require_same_origin(&target, head, Some(&proof)))
             .map_or(REFUSED, |()| PASSED)
     });
+}
+
+/// The fields of a read of user content, but for the credential.
+fn content_fields(case: &Value) -> Vec<(&str, &str)> {
+    match case["headers"].as_array() {
+        Some(headers) => headers
+            .iter()
+            .map(|pair| {
+                (
+                    pair[0].as_str().expect("a name"),
+                    pair[1].as_str().expect("a value"),
+                )
+            })
+            .collect(),
+        None => Vec::from_iter(case["referer"].as_str().map(|referer| ("referer", referer))),
+    }
 }
 
 /// Our word over a read of user content with a cookie, by its Referer alone.
@@ -588,87 +614,228 @@ fn by_referer(case: &Value) -> Option<Verdict> {
 
 // ---- `_xsrf`
 
-/// The original's values are told apart by their raw token: one equal to the cookie's stands for a value of
-/// ours that is good for the session, another for one of another session. What the original cannot read is
-/// sent as it is.
+/// What a row of `_xsrf` sends, in the original's own values.
+#[derive(Debug, Default)]
+struct Sent {
+    logged_in: bool,
+    /// The last `_xsrf` cookie, which is the one that counts there; here it stands for the session.
+    cookie: Option<String>,
+    fields: Vec<(String, String)>,
+    target: String,
+    form: Vec<(String, String)>,
+}
+
+impl Sent {
+    fn of(case: &Value) -> Self {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let parsed = |text: &str| {
+            url::form_urlencoded::parse(text.as_bytes())
+                .into_owned()
+                .collect()
+        };
+        let mut sent = Self {
+            logged_in: true,
+            cookie: case["cookie"].as_str().map(str::to_owned),
+            target: "/api/x".to_owned(),
+            ..Self::default()
+        };
+        if let Some(headers) = case["headers"].as_array() {
+            sent.target = text(&case["path"]);
+            sent.form = parsed(case["body"].as_str().unwrap_or_default());
+            sent.fields = headers
+                .iter()
+                .map(|pair| (text(&pair[0]), text(&pair[1])))
+                .collect();
+            let (cookies, fields): (Vec<_>, _) =
+                sent.fields.into_iter().partition(|(name, _)| name == "Cookie");
+            sent.fields = fields;
+            let pairs = cookies.iter().flat_map(|(_, line)| line.split(';'));
+            sent.logged_in = pairs.clone().any(|pair| pair.trim() == "<login cookie>");
+            let xsrf = pairs.filter_map(|pair| pair.trim().strip_prefix("_xsrf="));
+            sent.cookie = xsrf.last().map(|value| value.trim().to_owned());
+        } else if let Some(argument) = case["argument"].as_str() {
+            match case["where"].as_str().expect("a place") {
+                "form" => sent.form.push(("_xsrf".to_owned(), argument.to_owned())),
+                "query" => sent.target += &format!("?_xsrf={}", encoded(argument)),
+                // An HTTP receiver drops the blanks around a field's value.
+                name => sent.fields.push((name.to_owned(), argument.trim().to_owned())),
+            }
+        }
+        sent
+    }
+
+    /// The same with every argument as ours: one equal to the cookie's stands for a value that is good for the session,
+    /// another for one of another session. What the original cannot read is sent as it is.
+    fn with_arguments_of(mut self, xsrf: &CsrfTokens<Key>) -> Self {
+        let cookie = self.cookie_token();
+        let ours = |argument: &mut String| {
+            let trimmed = argument.trim();
+            *argument = match raw_token(trimmed) {
+                None => return,
+                raw if raw == cookie => argument.replace(trimmed, &xsrf.issue(SESSION)),
+                Some(_) => argument.replace(trimmed, &xsrf.issue(CsrfBinding::of_session(b"another"))),
+            };
+        };
+        let is_argument = |name: &str| {
+            let names = ["_xsrf", "x-xsrftoken", "x-csrftoken"];
+            names.iter().any(|known| name.eq_ignore_ascii_case(known))
+        };
+        for (name, value) in self.fields.iter_mut().chain(&mut self.form) {
+            if is_argument(name) {
+                ours(value);
+            }
+        }
+        // What else is in the query keeps its spelling.
+        for (name, mut value) in self.query().into_iter().filter(|(name, _)| is_argument(name)) {
+            let theirs = format!("{name}={}", encoded(&value));
+            ours(&mut value);
+            self.target = self
+                .target
+                .replacen(&theirs, &format!("{name}={}", encoded(&value)), 1);
+        }
+        self
+    }
+
+    fn query(&self) -> Vec<(String, String)> {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        url::form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect()
+    }
+
+    fn request(&self) -> Request<()> {
+        let mut request = Request::post(&self.target).header("host", "localhost:8888");
+        for (name, value) in &self.fields {
+            request = request.header(name, field(value));
+        }
+        request.body(()).expect("a request")
+    }
+
+    fn cookie_token(&self) -> Option<Vec<u8>> {
+        raw_token(self.cookie.as_deref()?.trim_matches('"'))
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        let (_, value) = fields.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(value)
+    }
+
+    fn query_tokens(&self) -> Vec<String> {
+        let query = self.query().into_iter();
+        let tokens = query.filter(|(name, value)| name == "token" && !value.is_empty());
+        tokens.map(|(_, value)| value).collect()
+    }
+
+    fn header_token(&self) -> Option<String> {
+        let value = self.field("authorization")?;
+        let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
+        let ours = ["token", "bearer"];
+        let is_ours = ours.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        is_ours.then(|| token.trim().to_owned())
+    }
+
+    /// Whether a token is sent in a form that is no credential: twice in the query, not bare, or two that differ.
+    fn has_malformed_token(&self) -> bool {
+        let (query, header) = (self.query_tokens(), self.header_token());
+        let differ = header
+            .iter()
+            .any(|header| query.iter().any(|token| token != header));
+        let mut tokens = query.iter().chain(&header);
+        let bare = |token: &String| !token.is_empty() && token.bytes().all(|octet| octet.is_ascii_graphic());
+        query.len() > 1 || differ || !tokens.all(bare)
+    }
+
+    /// Our word over the row by the argument alone.
+    fn by_argument(&self) -> Told {
+        if !self.logged_in {
+            return Err(NO_SESSION.to_owned());
+        }
+        let of = |pairs: &[(String, String)]| {
+            let mut pairs = pairs.iter().rev();
+            pairs
+                .find(|(name, _)| name == "_xsrf")
+                .map(|(_, value)| value.clone())
+        };
+        let fields = ["x-xsrftoken", "x-csrftoken"].map(|name| self.field(name).map(str::to_owned));
+        let places = [of(&self.query())]
+            .into_iter()
+            .chain(fields)
+            .chain([of(&self.form)]);
+        let argument = places.flatten().find(|argument| !argument.is_empty());
+        let error = match argument.map(|argument| raw_token(argument.trim())) {
+            None => "'_xsrf' argument missing from POST",
+            Some(None) => "'_xsrf' argument has invalid format",
+            Some(token) if token == self.cookie_token() => return Ok(()),
+            Some(_) => "XSRF cookie does not match POST argument",
+        };
+        Err(error.to_owned())
+    }
+}
+
+fn encoded(value: &str) -> String {
+    url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
+type Told = Result<(), String>;
+
+const MALFORMED: &str = "malformed token";
+const NO_SESSION: &str = "no session";
+
 #[test]
 fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
-    type Told = Result<(), String>;
-    let rules: [Rule<Told>; 1] = [Rule {
-        decision: "4",
-        reason: "an argument in the query is not trimmed",
-        verdict: |case| {
-            let argument = case["argument"].as_str()?;
-            let padded = argument.trim() != argument;
-            (case["where"] == "query" && padded)
-                .then(|| Err("'_xsrf' argument has invalid format".to_owned()))
+    let rules: [Rule<Told>; 3] = [
+        Rule {
+            decision: "2 and 4",
+            reason: "a token is sent in one place, once and bare; anything else is refused before the cookie is read",
+            verdict: |case| {
+                Sent::of(case)
+                    .has_malformed_token()
+                    .then(|| Err(MALFORMED.to_owned()))
+            },
         },
-    }];
+        Rule {
+            decision: "4",
+            reason: "an argument in the query is not trimmed",
+            verdict: |case| {
+                let mut query = Sent::of(case).query().into_iter();
+                let padded = query.any(|(name, value)| name == "_xsrf" && value.trim() != value);
+                padded.then(|| Err("'_xsrf' argument has invalid format".to_owned()))
+            },
+        },
+        Rule {
+            decision: "4",
+            reason: "a token in a body is read by the login form alone",
+            verdict: |case| {
+                let sent = Sent::of(case);
+                let in_form = sent.form.iter().any(|(name, _)| name == "token");
+                let mut elsewhere = sent.query_tokens().into_iter().chain(sent.header_token());
+                let elsewhere = elsewhere.any(|token| token == SERVER_TOKEN);
+                (in_form && !elsewhere).then(|| sent.by_argument())
+            },
+        },
+    ];
     let expected = |case: &Value| match case["message"].as_str() {
         None => Ok(()),
+        Some(_) if !Sent::of(case).logged_in => Err(NO_SESSION.to_owned()),
         Some(message) => Err(message.to_owned()),
     };
     judge("jupyter-server/xsrf.json", &rules, expected, |case| {
         let xsrf = CsrfTokens::new(Key);
-        let mut fields = Vec::new();
-        let mut cookie = case["cookie"].as_str().map(str::to_owned);
-        let mut path = "/api/x".to_owned();
-        let mut form = None;
-        let mut token = false;
-        if let Some(headers) = case["headers"].as_array() {
-            path = case["path"].as_str().expect("a path").to_owned();
-            for pair in headers {
-                let (name, value) = (
-                    pair[0].as_str().expect("a name"),
-                    pair[1].as_str().expect("a value"),
-                );
-                match name {
-                    // The last of several counts there; here it stands for the session.
-                    "Cookie" => cookie = value.rsplit("; _xsrf=").next().map(str::to_owned),
-                    "Authorization" => token = true,
-                    _ => fields.push((name, value.to_owned())),
-                }
-            }
-        }
-        let ours = |argument: &str| {
-            let trimmed = argument.trim();
-            let cookie = cookie
-                .as_deref()
-                .map(|cookie| cookie.trim_matches('"'))
-                .and_then(raw_token);
-            match raw_token(trimmed) {
-                None => argument.to_owned(),
-                raw if raw == cookie => argument.replace(trimmed, &xsrf.issue(SESSION)),
-                Some(_) => argument.replace(trimmed, &xsrf.issue(CsrfBinding::of_session(b"another"))),
-            }
-        };
-        for (_, value) in &mut fields {
-            *value = ours(value);
-        }
-        if let Some(argument) = case["argument"].as_str() {
-            let argument = ours(argument);
-            match case["where"].as_str().expect("a place") {
-                "form" => form = Some(argument),
-                "query" => {
-                    let encoded: String = url::form_urlencoded::byte_serialize(argument.as_bytes()).collect();
-                    path = format!("{path}?_xsrf={encoded}");
-                }
-                // An HTTP receiver drops the blanks around a field's value.
-                name => fields.push((name, argument.trim().to_owned())),
-            }
-        }
-        let mut request = Request::post(path).header("host", "localhost:8888");
-        for (name, value) in &fields {
-            request = request.header(*name, field(value));
-        }
-        let request = request.body(()).expect("a request");
+        let sent = Sent::of(case).with_arguments_of(&xsrf);
+        let request = sent.request();
         let head = RequestHead::new(&request);
         let guards = RequestPolicy::new();
         let target = guards.check_target(head).expect("a loopback host");
-        if token {
-            return Ok(());
+        match by_token(head) {
+            Outcome::Authenticated(_) => return Ok(()),
+            Outcome::Malformed(_) => return Err(MALFORMED.to_owned()),
+            _ if !sent.logged_in => return Err(NO_SESSION.to_owned()),
+            _ => {}
         }
-        let proof = RequestCsrf::new(&xsrf, SESSION, None).with_form(form.as_deref());
+        let form = sent.form.iter().rev().find(|(name, _)| name == "_xsrf");
+        let form = form.map(|(_, value)| value.as_str());
+        let proof = RequestCsrf::new(&xsrf, SESSION, None).with_form(form);
         guards
             .check_cross_site(&target, head, RequestKind::from_head(head), Some(&proof))
             .map_err(|denial| denial.detail().to_owned())

@@ -31,7 +31,7 @@ async function logIn(context, page) {
   check("the link leads in", answer.status(), 200);
   check("the address bar shows no token", page.url(), home);
   check("the page says who", await page.textContent("#who"), /\S/);
-  check("the page was shown to the cookie", await page.textContent("#how"), /cookie/);
+  check("the page was shown to the cookie", await page.textContent("#how"), /cookie/i);
   check("the page holds no token", (await page.content()).includes(token), false);
   check("the page has no referrer", await page.evaluate(() => document.referrer), "");
 

@@ -66,6 +66,20 @@ pub fn postgres() -> PathBuf {
     })
 }
 
+/// Returns the program of a Redis or Valkey server, after it has installed one where there is none.
+///
+/// # Panics
+///
+/// If it is missing and cannot be installed: the message says what to install.
+pub fn redis_server() -> &'static str {
+    let programs = ["/usr/bin/valkey-server", "/usr/bin/redis-server"];
+    let installed = programs.into_iter().find(|program| Path::new(program).exists());
+    installed.unwrap_or_else(|| {
+        debian_package("redis-server", programs[1]);
+        programs[1]
+    })
+}
+
 /// Makes sure that `program` of the Debian package `name` is there.
 ///
 /// # Panics

@@ -10,4 +10,5 @@ pub mod jupyter_server;
 pub mod jupyterhub;
 pub mod mini_hub;
 pub mod postgres;
+pub mod redis;
 pub mod tls;

@@ -130,6 +130,21 @@ async fn a_door_asks_for_a_token_and_for_more_while_health_is_open() {
     );
 }
 
+#[tokio::test]
+async fn the_small_example_accepts_its_token_alone() {
+    let example = Example::start("tonic", Example::command(&Example::build("tonic")));
+    let token = format!("Bearer {}", example.line_after("Token: "));
+    let url = example.line_after("  http://");
+    let address = url
+        .strip_suffix("/grpc.health.v1.Health/Check")
+        .expect("a method");
+    for (authorization, status) in [(Some(&*token), "0"), (Some("Bearer wrong"), "16"), (None, "16")] {
+        let called = call(address, "/grpc.health.v1.Health/Check", authorization).await;
+        assert_eq!(called.grpc_status, status, "{}", called.message);
+    }
+    assert_eq!(example.line_after("called by "), "alice");
+}
+
 #[test]
 fn what_it_cannot_do_is_said_in_one_line() {
     let program = Example::build("grpc_server");

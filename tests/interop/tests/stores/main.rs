@@ -1,5 +1,8 @@
 //! Stores of tokens against the real thing: a server of PostgreSQL's, and the database of a real JupyterHub.
 
+mod ended_sessions;
+mod session_faults;
+
 use std::{
     collections::BTreeSet,
     process::Command,
@@ -12,16 +15,21 @@ use std::{
 
 use portcullis::{
     Grant, Identity, Token, TokenVerifier, Verification,
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, SystemClock, UnixTime},
     store::{
-        CodeRecord, CodeRedemption, HubStore, PostgresTokenStore, SessionFilter, SessionRecord, SessionStore,
-        SqliteTokenStore, StoreErrorKind, TokenFilter, TokenRecord, TokenStore,
+        AttemptKey, AttemptRecord, AttemptStore, CodeRecord, CodeRedemption, HubStore, PostgresTokenStore,
+        SessionCredential, SessionFilter, SessionRecord, SessionStore, SqliteTokenStore, StoreErrorKind,
+        TokenFilter, TokenRecord, TokenStore,
     },
-    testing::{hub_store_conformance, token_store_conformance},
+    testing::{attempt_store_conformance, hub_store_conformance, token_store_conformance},
     token::PresentedToken,
     verify::StoredTokens,
 };
 use portcullis_interop::{install, postgres::Postgres};
+
+#[path = "../../../behaviour/shared_rate_limits/scenarios.rs"]
+mod shared_rate_limits;
+use shared_rate_limits::{Replicas, an_outage_refuses_nobody, replicas_count_together};
 
 /// One server for all tests that run at once; each has a database of its own in it.
 fn server() -> Arc<Postgres> {
@@ -55,6 +63,7 @@ async fn postgres_keeps_what_a_store_promises() {
     let (_server, config) = database("conformance");
     let store = connect(&config).await;
     token_store_conformance(&store).await;
+    attempt_store_conformance(&store).await;
     hub_store_conformance(&store).await;
     // Once more, by another node's key and tables as they are now.
     hub_store_again(&config).await;
@@ -455,6 +464,79 @@ async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhil
     );
 }
 
+async fn replicas(config: &str) -> Replicas {
+    Replicas::new([
+        Arc::new(connect(config).await) as Arc<dyn AttemptStore>,
+        Arc::new(connect(config).await),
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_count_wrong_passwords_together_at_every_isolation_level() {
+    for level in LEVELS {
+        let name = format!("attempts_{}", level.replace(' ', "_"));
+        let (server, config) = database_at(&name, level);
+        replicas_count_together(&replicas(&config).await).await;
+        let rows = server.sql(&name, "SELECT count(*) FROM portcullis_attempts");
+        assert!(
+            rows.trim().parse().is_ok_and(|rows: u32| rows > 3),
+            "{level}: {rows}"
+        );
+        let names = "SELECT count(*) FROM portcullis_attempts AS attempt WHERE attempt::text LIKE '%guessed%'
+                     OR position('guessed'::bytea IN key) > 0";
+        assert_eq!(server.sql(&name, names).trim(), "0", "no name is in the table");
+    }
+}
+
+/// A server of its own, for it is stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_count_in_memory_while_the_server_is_stopped() {
+    let server = Postgres::start();
+    let replicas = replicas(&server.config("postgres")).await;
+    an_outage_refuses_nobody(&replicas, async |is_cut| match is_cut {
+        true => server.stop(),
+        false => server.begin(),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_attempts_are_removed_and_all_are_bounded() {
+    let (server, config) = database("attempts");
+    let store = connect(&config).await;
+    let insert = |rows: u32, expires_at: u32| {
+        let insert = format!(
+            "INSERT INTO portcullis_attempts
+             SELECT sha256(number::text::bytea), 1, 0, '', {expires_at} + number FROM generate_series(1, {rows}) AS number"
+        );
+        server.sql("attempts", &insert);
+    };
+    let rows = || {
+        server
+            .sql("attempts", "SELECT count(*) FROM portcullis_attempts")
+            .trim()
+            .to_owned()
+    };
+    let now = UnixTime::from_secs(1_000_000);
+    let record = AttemptRecord::new(UnixTime::from_secs(2_000_000)).with_failures(1, now);
+    let write = async |first| {
+        let key = AttemptKey::from_bytes([first; 32]);
+        let written = store.replace_attempts(key, None, record.clone(), now).await;
+        assert!(written.expect("a store that can be written to"));
+    };
+    insert(10, 1_000);
+    for (first, expected) in [(1, "7"), (2, "4"), (3, "3"), (4, "4")] {
+        // Removes four that have expired, and adds one.
+        write(first).await;
+        assert_eq!(rows(), expected);
+    }
+    insert(100_100, 1_000_000);
+    write(255).await;
+    assert_eq!(rows(), "100105", "one key in 256 looks");
+    write(0).await;
+    assert_eq!(rows(), "100001", "those that expire first are removed");
+}
+
 /// The tables as version 1 made them, with all that they can hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_version_1_is_brought_up_to_date_and_loses_nothing() {
@@ -493,7 +575,7 @@ async fn a_database_of_version_1_is_brought_up_to_date_and_loses_nothing() {
              INSERT INTO portcullis_logins
                  SELECT id, hash, owner, session_id, created, expires_at, note FROM newest.portcullis_sessions;
              DROP SCHEMA newest CASCADE",
-            include_str!("../../../src/store/postgres/1.sql")
+            include_str!("../../../../src/store/postgres/1.sql")
         ),
     );
     // Nodes that start at once bring it up to date once.
@@ -542,8 +624,9 @@ async fn nothing_in_a_dump_logs_in() {
         .await
         .expect("issued");
     let (login, code) = (Token::generate(), Token::generate());
-    let record =
-        SessionRecord::new(grant("alice"), "8ace623e786f454682aebac535bc5bf4", now, end).with_note("browser");
+    let record = SessionRecord::new(grant("alice"), "8ace623e786f454682aebac535bc5bf4", now, end)
+        .with_note("browser")
+        .with_credential(SessionCredential::Token(token.hash()));
     store
         .insert_session(login.hash(), record, None)
         .await
@@ -576,7 +659,9 @@ async fn nothing_in_a_dump_logs_in() {
             );
         }
         // As the hash itself, if it is one, and as the text of a credential.
-        for hash in [known(value), value.parse().ok()].into_iter().flatten() {
+        let parts = value.as_bytes().windows(64).map(std::str::from_utf8);
+        let parts = parts.filter_map(|part| part.ok()?.parse().ok());
+        for hash in known(value).into_iter().chain(parts) {
             assert_eq!(
                 store.find(hash).await.expect("an answer"),
                 None,
