@@ -156,12 +156,21 @@ async fn keep_routes(proxy: ProxyApi, routes: Vec<Route>, hub: Hub, stop: Stop) 
                     "" => "/",
                     spec => spec,
                 };
-                let server = route.server.as_ref();
-                if server.is_some_and(|(user, name)| !hub.is_server_running(user, name)) {
-                    if known.contains_key(spec) {
-                        proxy.delete(&route.spec).await?;
+                if let Some((user, name)) = &route.server {
+                    match hub.is_server_running(user, name).await {
+                        Ok(true) => {}
+                        Ok(false) => {
+                            if known.contains_key(spec) {
+                                proxy.delete(&route.spec).await?;
+                            }
+                            continue;
+                        }
+                        // The route stays as it is until the store answers.
+                        Err(error) => {
+                            log::line(format_args!("store: {}", error.cause()));
+                            continue;
+                        }
                     }
-                    continue;
                 }
                 let target = known
                     .get(spec)

@@ -1,4 +1,4 @@
-//! Reports of when somebody was last active.
+//! Reports of when users and their servers were last active.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -56,15 +56,12 @@ impl HubRequest<'_> {
                 )));
             }
             let last = report.get("last_activity").unwrap_or(&Value::Null);
-            noted.push((server, time(last)?));
+            noted.push((server.as_str(), time(last)?));
         }
-        for (server, time) in noted {
-            self.hub.activities.note(member.name(), Some(server), time);
-            self.hub.activities.note(member.name(), None, time);
-        }
-        if let Some(time) = user {
-            self.hub.activities.note(member.name(), None, time);
-        }
+        let last = noted.iter().map(|(_, time)| *time).chain(user).max();
+        let servers = noted.into_iter().map(|(server, time)| (Some(server), time));
+        let reports = servers.chain(last.map(|last| (None, last)));
+        self.hub.record_activity(member.name(), reports).await?;
         Ok(response::json_response_empty(StatusCode::OK))
     }
 }

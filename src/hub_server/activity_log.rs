@@ -1,79 +1,75 @@
-//! When users were last active, and which servers run.
+//! When users were last active, and which servers run, as the store knows it.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+use std::time::Duration;
+
+use super::state::HubState;
+use crate::{
+    clock::UnixTime,
+    store::{ActivityRecord, StoreError},
 };
 
-use crate::clock::UnixTime;
+/// An activity is recorded if it is so much later than the recorded one.
+const RESOLUTION: Duration = Duration::from_secs(60);
 
-/// When members and their servers were last active, and which servers were stopped, as far as the hub was told since it
-/// began. It has one entry for each at most.
-pub(crate) struct ActivityLog {
-    began: UnixTime,
-    times: Mutex<Times>,
-}
+impl HubState {
+    /// Returns what is known of a user and of their servers.
+    pub(super) async fn activity_of(&self, user: &str) -> Result<Vec<ActivityRecord>, StoreError> {
+        self.store.activity(vec![user.to_owned()]).await
+    }
 
-#[derive(Default)]
-struct Times {
-    /// By user, and by server or for the user as a whole.
-    active: HashMap<(Box<str>, Option<Box<str>>), UnixTime>,
-    /// By user and server. A server without an entry runs since the hub began.
-    runs: HashMap<(Box<str>, Box<str>), Run>,
-}
-
-#[derive(Clone, Copy)]
-enum Run {
-    Since(UnixTime),
-    StoppedAt(UnixTime),
-}
-
-impl ActivityLog {
-    pub(crate) fn new(began: UnixTime) -> Self {
-        Self {
-            began,
-            times: Mutex::default(),
+    /// Records when a user, or one of their servers, was active. A server that was active after it was stopped has been
+    /// started again.
+    pub(super) async fn record_activity(
+        &self,
+        user: &str,
+        reports: impl IntoIterator<Item = (Option<&str>, UnixTime)>,
+    ) -> Result<(), StoreError> {
+        let (known, mut records) = (self.activity_of(user).await?, Vec::new());
+        for (server, time) in reports {
+            let (record, known) = (ActivityRecord::new(user, server), find(&known, user, server));
+            let is_later = |last: UnixTime| time >= last.saturating_add(RESOLUTION);
+            if known.is_some_and(|known| !known.is_running() && known.stopped() < Some(time)) {
+                records.push(record.with_last_activity(time).with_started(time));
+            } else if known.and_then(ActivityRecord::last_activity).is_none_or(is_later) {
+                records.push(record.with_last_activity(time));
+            }
+        }
+        match records.is_empty() {
+            true => Ok(()),
+            false => self.store.record_activity(records).await,
         }
     }
 
-    /// The last time that was reported of a user, or of one of their servers.
-    pub(crate) fn of(&self, user: &str, server: Option<&str>) -> Option<UnixTime> {
-        let key = (user.into(), server.map(Box::from));
-        self.lock().active.get(&key).copied()
+    pub(super) async fn record_stop(
+        &self,
+        user: &str,
+        server: &str,
+        time: UnixTime,
+    ) -> Result<(), StoreError> {
+        let stopped = ActivityRecord::new(user, Some(server)).with_stopped(time);
+        self.store.record_activity(vec![stopped]).await
     }
 
-    /// Records a report. A server that was active after it was stopped has been started again.
-    pub(super) fn note(&self, user: &str, server: Option<&str>, time: UnixTime) {
-        let mut all = self.lock();
-        let last = all
-            .active
-            .entry((user.into(), server.map(Box::from)))
-            .or_default();
-        *last = time.max(*last);
-        let run = server.and_then(|server| all.runs.get_mut(&(user.into(), server.into())));
-        if let Some(run) = run
-            && matches!(run, Run::StoppedAt(stopped) if *stopped < time)
-        {
-            *run = Run::Since(time);
+    /// Returns since when a server runs, as far as the hub knows; `None` if it was stopped.
+    pub(super) fn running_since(
+        &self,
+        known: &[ActivityRecord],
+        user: &str,
+        server: &str,
+    ) -> Option<UnixTime> {
+        match find(known, user, Some(server)) {
+            Some(known) if !known.is_running() => None,
+            known => Some(known.and_then(ActivityRecord::started).unwrap_or(self.began)),
         }
     }
+}
 
-    /// Since when a server runs, as far as the hub knows; `None` if it was stopped.
-    pub(crate) fn running_since(&self, user: &str, server: &str) -> Option<UnixTime> {
-        match self.lock().runs.get(&(user.into(), server.into())) {
-            None => Some(self.began),
-            Some(Run::Since(time)) => Some(*time),
-            Some(Run::StoppedAt(_)) => None,
-        }
-    }
-
-    pub(super) fn note_stop(&self, user: &str, server: &str, time: UnixTime) {
-        let mut all = self.lock();
-        all.runs
-            .insert((user.into(), server.into()), Run::StoppedAt(time));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Times> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+pub(super) fn find<'r>(
+    known: &'r [ActivityRecord],
+    user: &str,
+    server: Option<&str>,
+) -> Option<&'r ActivityRecord> {
+    known
+        .iter()
+        .find(|record| record.owner() == user && record.server() == server)
 }

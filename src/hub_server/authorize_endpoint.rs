@@ -39,6 +39,8 @@ use crate::{
     token::PresentedToken,
 };
 
+/// In how many of the newest tokens of a user and a client the answer to an earlier question is looked for.
+const TOKENS: u64 = 100;
 /// How long a code is good.
 const CODE_LIFE: Duration = Duration::from_secs(60);
 
@@ -223,14 +225,12 @@ impl HubRequest<'_> {
         if own || asked.client.skip_consent {
             return Ok(false);
         }
+        let of_client = TokenFilter::owner(owner).and_client(&asked.client.id);
         let given = self
             .hub
             .store
-            .list(
-                TokenFilter::owner(owner).and_client(&asked.client.id),
-                self.head.now(),
-            )
-            .await?;
+            .newest_tokens(of_client, self.head.now(), 0, TOKENS);
+        let given = given.await?;
         let known = |scope: &String| given.iter().any(|token| token.grant().scopes().contains(scope));
         Ok(!asked.scopes.iter().all(known))
     }

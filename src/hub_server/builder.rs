@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use http::{Extensions, HeaderValue};
 
 use super::{
-    activity_log::ActivityLog,
     client::{self, OAuthClientConfig},
     client_registry::ClientRegistry,
     hub::Hub,
@@ -122,7 +121,8 @@ impl HubBuilder {
     /// While the directory does not answer, requests get 503 with `Retry-After`. Nobody is logged out by that, and no
     /// cookie is removed. The lookup must bound its own time.
     ///
-    /// A directory cannot be listed. `api/users` shows the users who have a server.
+    /// A directory cannot be listed. `api/users` shows the users who have logged in, or whose server has reported
+    /// activity, as the [`HubStore`] knows them; for `?state=ready`, those who have a server.
     ///
     /// # Example
     ///
@@ -422,7 +422,7 @@ impl HubBuilder {
             ),
             guards: self.guards.with_allowed_hosts(self.hosts),
             login_jar,
-            activities: ActivityLog::new(clock.now()),
+            began: clock.now(),
             stopper: self.stopper,
             clock,
             observer: self.observer,

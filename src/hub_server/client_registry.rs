@@ -82,7 +82,7 @@ impl ClientRegistry {
     }
 
     /// The names of the users who have servers, in alphabetical order.
-    pub(crate) fn server_owners(&self) -> Vec<Box<str>> {
-        self.by_user.keys().cloned().collect()
+    pub(crate) fn server_owners(&self) -> impl Iterator<Item = &str> {
+        self.by_user.keys().map(|name| &**name)
     }
 }

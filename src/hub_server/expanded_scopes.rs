@@ -181,6 +181,18 @@ impl ExpandedScopes {
         self.0.contains(name) || self.with_name(name).next().is_some()
     }
 
+    /// The users that a name is held for, if it is held for single users alone.
+    pub(crate) fn users_named(&self, name: &str) -> Option<Vec<&str>> {
+        let named = self
+            .with_name(name)
+            .map(|(kind, user)| (kind == "user").then_some(user));
+        if self.0.contains(name) {
+            None
+        } else {
+            named.collect()
+        }
+    }
+
     /// The filters that a name is held with.
     fn with_name<'s>(&'s self, name: &str) -> impl Iterator<Item = (&'s str, &'s str)> {
         let start = format!("{name}!");

@@ -18,8 +18,12 @@ use crate::{
     event::Event,
     html::{FieldKind, Page},
     middleware::{error_response::page_response, form::UrlEncodedForm},
+    request::query::Query,
     store::{RecordId, SessionFilter, SessionRecord, TokenFilter, TokenRecord},
 };
+
+/// How many tokens are on the page.
+const TOKENS: u64 = 100;
 
 const TOKEN_LIFETIMES: [(&str, &str); 5] = [
     ("2592000", "30 days"),
@@ -106,7 +110,17 @@ impl HubRequest<'_> {
     async fn render_home(&self, visitor: &SignedInUser, alert: &str) -> HubResult {
         let hub = self.hub;
         let owner = visitor.member.name();
-        let tokens = hub.tokens.list(TokenFilter::owner(owner)).await?;
+        let offset = Query::from_uri(self.head.uri()).parameter("offset");
+        let offset = offset.and_then(|text| str::from_utf8(&text).ok()?.parse().ok());
+        let offset: u64 = offset.unwrap_or(0);
+        let of_owner = TokenFilter::owner(owner);
+        // One more tells whether there are older ones.
+        let tokens = hub
+            .store
+            .newest_tokens(of_owner, self.head.now(), offset, TOKENS + 1);
+        let mut tokens = tokens.await?;
+        let has_older = tokens.len() as u64 > TOKENS;
+        tokens.truncate(TOKENS as usize);
         let logins = hub
             .store
             .list_sessions(SessionFilter::owner(owner), self.head.now())
@@ -143,7 +157,7 @@ impl HubRequest<'_> {
             }
         }
         page = page.heading("Access tokens");
-        if own.is_empty() {
+        if tokens.is_empty() && offset == 0 {
             page = page.muted("You have none. A token lets a program act in your name.");
         }
         for token in own {
@@ -184,6 +198,13 @@ impl HubRequest<'_> {
                 fields.hidden("action", "revoke");
                 fields.hidden("id", &format!("a{}", token.id()));
             });
+        }
+        if has_older {
+            let older = format!("{here}?offset={}", offset.saturating_add(TOKENS));
+            page = page.link(&older, "Older tokens");
+        }
+        if offset > 0 {
+            page = page.link(&here, "Newest tokens");
         }
         page = page.heading("Logins");
         for login in &logins {

@@ -22,8 +22,12 @@ use super::{
     user::HubUsers,
 };
 use crate::{
-    deadline::within, error::BoxError, event::Event, maybe_future::BoxFuture,
-    middleware::error_response::FullResponse, request::head::RequestHead,
+    deadline::within,
+    error::{BackendError, BoxError},
+    event::Event,
+    maybe_future::BoxFuture,
+    middleware::error_response::FullResponse,
+    request::head::RequestHead,
 };
 
 /// A hub: people log in here once, and services and single-user servers send them here to know who they are.
@@ -85,8 +89,13 @@ const BODY_LIMIT: usize = 64 * 1024;
 
 impl Hub {
     /// Whether a server runs, as far as the hub knows: it was not stopped by the API, or has reported activity since.
-    pub fn is_server_running(&self, user: &str, server: &str) -> bool {
-        self.0.activities.running_since(user, server).is_some()
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot tell.
+    pub async fn is_server_running(&self, user: &str, server: &str) -> Result<bool, BackendError> {
+        let known = self.0.activity_of(user).await?;
+        Ok(self.0.running_since(&known, user, server).is_some())
     }
 
     /// Returns a handle on the members that the hub was built with; a change holds from the next request on.
@@ -182,7 +191,7 @@ impl HubState {
                 if route.is_for_programs(head) {
                     trouble.into_json_response()
                 } else {
-                    trouble.into_html_response(&self.page_style, &self.hub_url.join("home"))
+                    trouble.into_html_response(&self.page_style, &self.hub_url)
                 }
             }
         };

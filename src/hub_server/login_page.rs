@@ -138,7 +138,10 @@ impl HubRequest<'_> {
         let path = self.head.uri().path();
         let grant = hub.passwords.verify(account, password, client, path).await?;
         let member = self.members.find(grant.identity().username()).await?;
-        member.ok_or_else(|| Reason::IncorrectPassword.into())
+        let member = member.ok_or(Reason::IncorrectPassword)?;
+        hub.record_activity(member.name(), [(None, self.head.now())])
+            .await?;
+        Ok(member)
     }
 
     /// A new login, in place of the one that this browser can prove to have had.

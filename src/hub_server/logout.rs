@@ -8,6 +8,7 @@
 //! | POST with the `_xsrf` of a login | as GET; with `everywhere` all logins of the user end |
 //! | POST otherwise | 403 |
 //! | cookies too large to be read | 431; nothing ends |
+//! | POST from this site with such cookies and `remove_cookies`, the button of the page that says 431 | removes the hub's cookies; no login ends |
 //!
 //! Every login ends whose cookie came with the request, of every user: another host of the domain, or another port, can
 //! plant cookies of the same name, and none of them may keep the user's own login alive.
@@ -21,9 +22,14 @@ use super::{
 };
 use crate::{
     cookies::SetCookies,
+    denial::Reason,
     event::Event,
     html::Page,
-    middleware::{error_response::page_response, form::UrlEncodedForm},
+    middleware::{
+        denial_page::REMOVE_COOKIES,
+        error_response::{FullResponse, page_response},
+        form::UrlEncodedForm,
+    },
     request::page_request::is_urlencoded,
     session::identity::Identity,
     store::{RecordId, SessionFilter, SessionRecord},
@@ -61,12 +67,20 @@ impl HubRequest<'_> {
     }
 
     pub(crate) async fn log_out(&self) -> HubResult {
-        let logins = self.logins().await?;
         // A script posts without a body; its `_xsrf` is in the query or a header field.
         let form = if is_urlencoded(self.head) {
             self.form()?
         } else {
             UrlEncodedForm::default()
+        };
+        let logins = match self.logins().await {
+            Err(trouble) if trouble.is_unread() && form.field(REMOVE_COOKIES).is_some() => {
+                if self.hub.guards.is_cross_site(&self.target, self.head) {
+                    return Err(Reason::CrossSite.into());
+                }
+                return Ok(self.without_cookies());
+            }
+            logins => logins?,
         };
         let (mut proven, mut denied) = (Vec::new(), missing_xsrf());
         for login in &logins {
@@ -101,11 +115,18 @@ impl HubRequest<'_> {
                 client: hub.guards.client_ip(&self.target, self.head),
             });
         }
-        let mut response = response::redirect_found(&hub.hub_url.join("login"));
+        let mut response = self.without_cookies();
         response.headers_mut().insert(
             &CLEAR_SITE_DATA,
             HeaderValue::from_static("\"cache\", \"storage\""),
         );
+        Ok(response)
+    }
+
+    /// Removes the hub's cookies, on the way to the login page.
+    fn without_cookies(&self) -> FullResponse {
+        let hub = self.hub;
+        let mut response = response::redirect_found(&hub.hub_url.join("login"));
         let mut cookies = SetCookies::default();
         let host = self.head.host().unwrap_or_default();
         if let Some(line) = hub.session_scope.removal_cookie(host, self.https()) {
@@ -117,6 +138,6 @@ impl HubRequest<'_> {
         }
         hub.xsrf_cookie.remove(self.https(), &mut cookies);
         cookies.append_to(response.headers_mut());
-        Ok(response)
+        response
     }
 }

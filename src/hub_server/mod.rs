@@ -28,6 +28,7 @@ mod state;
 mod token_endpoint;
 mod tokens_api;
 mod user;
+mod user_list;
 mod username;
 mod users_api;
 

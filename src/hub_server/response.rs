@@ -15,8 +15,12 @@ use crate::{
     denial::{Denial, Reason},
     error::BackendError,
     html::{Page, PageStyle},
-    middleware::error_response::{FullResponse, NO_STORE, page_response, redirect},
+    middleware::{
+        denial_page::denial_page,
+        error_response::{FullResponse, NO_STORE, page_response, redirect},
+    },
     oauth::{OAuthError, OAuthErrorKind},
+    request::base_url::BaseUrl,
     store::StoreError,
 };
 
@@ -82,8 +86,21 @@ impl HubError {
         self.with_fields(json_response(status, &body))
     }
 
-    /// For a person, with a link to `home`.
-    pub(crate) fn into_html_response(self, style: &PageStyle, home: &str) -> FullResponse {
+    /// Whether the request's cookies are too large to read.
+    pub(super) fn is_unread(&self) -> bool {
+        self.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    }
+
+    /// For a person: a page with a link to the home page, or with a button that removes cookies that cannot be read.
+    pub(crate) fn into_html_response(self, style: &PageStyle, hub_url: &BaseUrl) -> FullResponse {
+        if let Self::Denied(denial) = &self
+            && self.is_unread()
+        {
+            let logout = hub_url.join("logout");
+            let mut response = page_response(denial_page(denial, style, None, Some(&logout)));
+            *response.status_mut() = self.status();
+            return self.with_fields(response);
+        }
         let title = match self.status() {
             StatusCode::BAD_REQUEST => "This request cannot be read",
             StatusCode::FORBIDDEN => "Not allowed",
@@ -96,7 +113,7 @@ impl HubError {
         let mut response = page_response(
             Page::new(style, title)
                 .paragraph(&self.message().unwrap_or_default())
-                .link(home, "Back to your home page"),
+                .link(&hub_url.join("home"), "Back to your home page"),
         );
         *response.status_mut() = self.status();
         self.with_fields(response)

@@ -5,13 +5,12 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 
 use super::{
-    activity_log::ActivityLog,
     client_registry::ClientRegistry,
     members::Members,
     response::{self, HubError},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, UnixTime},
     cookies::{CookieJar, CookieScope, Keyring},
     denial::Reason,
     error::BackendError,
@@ -46,7 +45,8 @@ pub(crate) struct HubState {
     pub(crate) session_scope: CookieScope,
     /// A cookie of old hubs, still taken away.
     pub(crate) services_scope: CookieScope,
-    pub(crate) activities: ActivityLog,
+    /// A server that was never stopped counts as running since then.
+    pub(crate) began: UnixTime,
     pub(crate) stopper: Option<Box<ServerStopper>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Option<Arc<dyn Observer>>,

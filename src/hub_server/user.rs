@@ -153,10 +153,10 @@ impl HubUsers {
         all.get(name).cloned()
     }
 
-    /// Their names, in alphabetical order.
-    pub(crate) fn names(&self) -> Vec<Box<str>> {
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> Vec<Arc<HubUser>> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.keys().map(|name| name.as_str().into()).collect()
+        all.values().cloned().collect()
     }
 }
 

@@ -1,28 +1,31 @@
-//! Who somebody is, for programs: `api/user`, `api/users`, `api/users/<name>`.
+//! Who somebody is, for programs: `api/user`, `api/users/<name>`; and their servers.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{
     activity::{missing_scope, truncate},
+    activity_log,
     api_auth::Principal,
     client::OAuthClientConfig,
     date,
     expanded_scopes::ExpandedScopes,
-    members::Members,
     request::{HubRequest, HubResult},
     response::{self, HubError},
     user::HubUser,
     username::Username,
 };
-use crate::{clock::UnixTime, middleware::form::UrlEncodedForm};
+use crate::{clock::UnixTime, store::ActivityRecord};
 
 impl HubRequest<'_> {
     /// The owner of the credential: what a client asks to know who is logged in. 403 for what is not known.
     pub(crate) async fn current_user(&self) -> HubResult {
         let caller = self.caller().await?.ok_or_else(HubError::forbidden)?;
         let mut model = match &caller.who {
-            Principal::Member(member) => self.model(member, &caller.scopes).await?,
+            Principal::Member(member) => {
+                let known = self.shown_activity(member.name(), &caller.scopes).await?;
+                self.model(member, &caller.scopes, &known).await?
+            }
             Principal::Service(name) => {
                 let mut model = Map::new();
                 model.insert("kind".into(), "service".into());
@@ -37,41 +40,6 @@ impl HubRequest<'_> {
         Ok(response::json_response(StatusCode::OK, &Value::Object(model)))
     }
 
-    pub(crate) async fn users(&self) -> HubResult {
-        let caller = self.require_caller().await?;
-        if !caller.scopes.has_name("list:users") {
-            return Err(missing_scope("list:users"));
-        }
-        let query = self.head.uri().query().unwrap_or_default();
-        let query = UrlEncodedForm::parse(query.as_bytes())
-            .ok_or_else(|| HubError::bad_request("The parameters cannot be read."))?;
-        let state = query.text("state");
-        let mut models = Vec::new();
-        for name in self.user_names() {
-            let scope = format!("list:users!user={name}");
-            let has_state = match &*state {
-                "active" | "ready" => self.running_servers(&name).next().is_some(),
-                "inactive" => self.running_servers(&name).next().is_none(),
-                _ => true,
-            };
-            if has_state
-                && caller.scopes.covers(&scope, self.members).await?
-                && let Some(member) = self.members.find(&name).await?
-            {
-                models.push(Value::Object(self.model(&member, &caller.scopes).await?));
-            }
-        }
-        Ok(response::json_response(StatusCode::OK, &Value::Array(models)))
-    }
-
-    /// The names of all users that the hub can list, in alphabetical order.
-    fn user_names(&self) -> Vec<Box<str>> {
-        match &self.hub.members {
-            Members::Listed(users) => users.names(),
-            Members::Directory(..) => self.hub.registry.server_owners(),
-        }
-    }
-
     pub(crate) async fn user_named(&self, name: Option<&Username>) -> HubResult {
         let caller = self.require_caller().await?;
         if !caller.scopes.has_name("read:users:name") {
@@ -82,18 +50,33 @@ impl HubRequest<'_> {
         let may = caller.scopes.covers(&scope, self.members).await?;
         let member = self.members.find(name.as_str()).await?.filter(|_| may);
         let member = member.ok_or_else(HubError::not_found_or_forbidden)?;
-        let model = self.model(&member, &caller.scopes).await?;
+        let known = self.shown_activity(member.name(), &caller.scopes).await?;
+        let model = self.model(&member, &caller.scopes, &known).await?;
         Ok(response::json_response(StatusCode::OK, &Value::Object(model)))
     }
 
+    /// Returns what is known of a user's activity, if these scopes show any of it.
+    async fn shown_activity(
+        &self,
+        user: &str,
+        held: &ExpandedScopes,
+    ) -> Result<Vec<ActivityRecord>, HubError> {
+        let mut shown = ["read:users:activity", "read:servers"].into_iter();
+        match shown.any(|name| held.has_name(name)) {
+            true => Ok(self.hub.activity_of(user).await?),
+            false => Ok(Vec::new()),
+        }
+    }
+
     /// The servers of a user that run, by name, and since when.
-    fn running_servers<'s>(
+    pub(super) fn running_servers<'s>(
         &'s self,
         user: &'s str,
+        known: &'s [ActivityRecord],
     ) -> impl Iterator<Item = (&'s str, &'s OAuthClientConfig, UnixTime)> {
         let servers = self.hub.registry.servers_of(user);
         servers.filter_map(move |(server, client)| {
-            let started = self.hub.activities.running_since(user, server)?;
+            let started = self.hub.running_since(known, user, server)?;
             Some((server, client, started))
         })
     }
@@ -117,20 +100,31 @@ impl HubRequest<'_> {
                 "This hub does not stop servers: its `server_stopper` is not set",
             ));
         };
-        if self.hub.activities.running_since(name, server).is_none() {
+        let known = self.hub.activity_of(name).await?;
+        if self.hub.running_since(&known, name, server).is_none() {
             return Err(HubError::bad_request(format!("{name}:{server} is not running")));
         }
         stop(name, server).await.map_err(HubError::Unavailable)?;
-        self.hub.activities.note_stop(name, server, self.head.now());
+        self.hub.record_stop(name, server, self.head.now()).await?;
         Ok(response::empty(StatusCode::NO_CONTENT))
     }
 
     /// What may be told of a member.
-    async fn model(&self, member: &HubUser, held: &ExpandedScopes) -> Result<Map<String, Value>, HubError> {
+    pub(super) async fn model(
+        &self,
+        member: &HubUser,
+        held: &ExpandedScopes,
+        known: &[ActivityRecord],
+    ) -> Result<Map<String, Value>, HubError> {
         let name = member.name();
         let may = async |scope: &str| held.covers(&format!("{scope}!user={name}"), self.members).await;
         let prefix = |client: &OAuthClientConfig| self.hub.base_url.join(&client.prefix());
-        let time = |time: Option<UnixTime>| time.map(date::to_iso8601);
+        let last_activity = |server| {
+            let found = activity_log::find(known, name, server);
+            found
+                .and_then(ActivityRecord::last_activity)
+                .map(date::to_iso8601)
+        };
         let mut model = Map::new();
         let mut tell = |name: &str, value: Value| drop(model.insert(name.to_owned(), value));
         tell("kind", "user".into());
@@ -141,10 +135,12 @@ impl HubRequest<'_> {
             tell("groups", member.groups.iter().map(|group| &**group).collect());
         }
         if may("read:users:activity").await? {
-            tell("last_activity", time(self.hub.activities.of(name, None)).into());
+            tell("last_activity", last_activity(None).into());
         }
         if may("read:users").await? {
-            let default = self.running_servers(name).find(|(server, ..)| server.is_empty());
+            let default = self
+                .running_servers(name, known)
+                .find(|(server, ..)| server.is_empty());
             tell("server", default.map(|(_, client, _)| prefix(client)).into());
             tell(
                 "roles",
@@ -159,20 +155,22 @@ impl HubRequest<'_> {
             tell("pending", Value::Null);
         }
         if may("read:servers").await? {
-            let servers = self.running_servers(name).map(|(server, client, started)| {
-                let told = json!({
-                    "name": server,
-                    "full_name": format!("{name}/{server}"),
-                    "last_activity": time(self.hub.activities.of(name, Some(server))),
-                    "started": date::to_iso8601(started),
-                    "pending": null,
-                    "ready": true,
-                    "stopped": false,
-                    "url": prefix(client),
-                    "user_options": {},
+            let servers = self
+                .running_servers(name, known)
+                .map(|(server, client, started)| {
+                    let told = json!({
+                        "name": server,
+                        "full_name": format!("{name}/{server}"),
+                        "last_activity": last_activity(Some(server)),
+                        "started": date::to_iso8601(started),
+                        "pending": null,
+                        "ready": true,
+                        "stopped": false,
+                        "url": prefix(client),
+                        "user_options": {},
+                    });
+                    (server.to_owned(), told)
                 });
-                (server.to_owned(), told)
-            });
             tell("servers", Value::Object(servers.collect()));
         }
         Ok(model)

@@ -9,7 +9,7 @@ use crate::{
 
 /// The page about a denial. `login` is where a posted form leads to that needs a login, `logout` where the cookies of this
 /// server are removed.
-pub(super) fn denial_page<'a>(
+pub(crate) fn denial_page<'a>(
     denial: &Denial,
     style: &'a PageStyle,
     login: Option<&str>,

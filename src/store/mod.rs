@@ -7,7 +7,7 @@
 //! | `PostgresTokenStore` | `postgres` | several processes at once |
 //!
 //! All three implement [`TokenStore`] and [`SessionStore`], and with the feature `hub-server` also `HubStore`, which adds OAuth
-//! codes. So can a store of your own: `token_store_conformance` and `session_store_conformance` in `portcullis::testing`
+//! codes and the activity of users. So can a store of your own: `token_store_conformance` and `session_store_conformance` in `portcullis::testing`
 //! (feature `testing`) test it. The example `redis_sessions` is such a store, of sessions in Redis or Valkey. A session that
 //! ends takes the tokens and codes made in it along, and a token the sessions that came from it. Most programs hold a store by
 //! [`StoredTokens`](crate::verify::StoredTokens), which issues, verifies, lists and revokes. All three implement
@@ -49,7 +49,7 @@ mod worker;
 pub use crate::{maybe_future::BoxFuture, session::RecordId};
 pub(crate) use expiring_map::ExpiringMap;
 #[cfg(feature = "hub-server")]
-pub use hub::{CodeRecord, CodeRedemption, HubStore};
+pub use hub::{ActivityRecord, CodeRecord, CodeRedemption, HubStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresTokenStore, PostgresTokenStoreBuilder};
 pub(crate) use revoked_sessions::{RevokedSessions, SessionKey};

@@ -1,18 +1,22 @@
-//! What a hub keeps besides tokens and sessions: OAuth codes.
+//! What a hub keeps besides tokens and sessions: OAuth codes, and when users were active.
 
+mod activity_record;
 mod code_record;
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
-pub use self::code_record::{CodeRecord, CodeRedemption};
+pub use self::{
+    activity_record::ActivityRecord,
+    code_record::{CodeRecord, CodeRedemption},
+};
 use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
-    store::{SessionStore, StoreError, TokenRecord, TokenStore},
+    store::{SessionStore, StoreError, TokenFilter, TokenRecord, TokenStore},
     token::TokenHash,
 };
 
-/// Where a hub keeps OAuth codes, beside tokens and sessions.
+/// Where a hub keeps OAuth codes and the activity of users, beside tokens and sessions.
 ///
 /// The same rules hold as for a [`TokenStore`] and a [`SessionStore`], and each method is one atomic step:
 ///
@@ -87,6 +91,61 @@ pub trait HubStore: TokenStore + SessionStore {
         token_hash: TokenHash,
         token: TokenRecord,
     ) -> BoxFuture<Result<CodeRedemption, StoreError>>;
+
+    /// Keeps the times of these records, each if it is later than the one that is there. Default: keeps nothing.
+    ///
+    /// The hub calls it once a minute at most for a user or a server, and when a server is stopped or started.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not keep them; then none is kept.
+    fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {
+        let _ = records;
+        Box::pin(ready(Ok(())))
+    }
+
+    /// Returns what was recorded of these users and of their servers, in any order. Default: nothing, so that no user was
+    /// ever active and every server runs.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot tell.
+    fn activity(&self, owners: Vec<String>) -> BoxFuture<Result<Vec<ActivityRecord>, StoreError>> {
+        let _ = owners;
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    /// Returns a page of the users who have a record of their own, and how many there are: at most `limit` names after the
+    /// first `offset`, in the order of their bytes. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot tell.
+    fn list_users(&self, offset: u64, limit: u64) -> BoxFuture<Result<(Vec<String>, u64), StoreError>> {
+        let _ = (offset, limit);
+        Box::pin(ready(Ok((Vec::new(), 0))))
+    }
+
+    /// Returns a page of the tokens meant that have not expired at `now`, newest first: at most `limit` after the first
+    /// `offset`. Default: reads all of them by [`TokenStore::list`].
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot tell.
+    fn newest_tokens(
+        &self,
+        which: TokenFilter,
+        now: UnixTime,
+        offset: u64,
+        limit: u64,
+    ) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        let all = self.list(which, now);
+        let place = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        Box::pin(async move {
+            let newest = all.await?.into_iter().rev();
+            Ok(newest.skip(place(offset)).take(place(limit)).collect())
+        })
+    }
 }
 
 impl<S: HubStore + ?Sized> HubStore for Arc<S> {
@@ -110,5 +169,27 @@ impl<S: HubStore + ?Sized> HubStore for Arc<S> {
         token: TokenRecord,
     ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
         (**self).redeem_code(code, token_hash, token)
+    }
+
+    fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {
+        (**self).record_activity(records)
+    }
+
+    fn activity(&self, owners: Vec<String>) -> BoxFuture<Result<Vec<ActivityRecord>, StoreError>> {
+        (**self).activity(owners)
+    }
+
+    fn list_users(&self, offset: u64, limit: u64) -> BoxFuture<Result<(Vec<String>, u64), StoreError>> {
+        (**self).list_users(offset, limit)
+    }
+
+    fn newest_tokens(
+        &self,
+        which: TokenFilter,
+        now: UnixTime,
+        offset: u64,
+        limit: u64,
+    ) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        (**self).newest_tokens(which, now, offset, limit)
     }
 }

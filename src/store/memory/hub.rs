@@ -1,12 +1,12 @@
-//! Codes in memory.
+//! Codes and activity in memory.
 
-use std::future::ready;
+use std::{collections::btree_map::Entry, future::ready};
 
 use super::{state::State, token_store::MemoryTokenStore};
 use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
-    store::{CodeRecord, CodeRedemption, HubStore, StoreError, TokenFilter, TokenRecord},
+    store::{ActivityRecord, CodeRecord, CodeRedemption, HubStore, StoreError, TokenFilter, TokenRecord},
     token::TokenHash,
 };
 
@@ -33,6 +33,39 @@ impl HubStore for MemoryTokenStore {
         token: TokenRecord,
     ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
         Box::pin(ready(self.write(|state| state.redeem(code, token_hash, token))))
+    }
+
+    fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {
+        self.write(|state| {
+            for record in records {
+                let of_user = state.activity.entry(record.owner().to_owned()).or_default();
+                match of_user.entry(record.server().map(str::to_owned)) {
+                    Entry::Occupied(mut known) => drop(known.insert(record.merged(known.get()))),
+                    Entry::Vacant(place) => drop(place.insert(record)),
+                }
+            }
+        });
+        Box::pin(ready(Ok(())))
+    }
+
+    fn activity(&self, owners: Vec<String>) -> BoxFuture<Result<Vec<ActivityRecord>, StoreError>> {
+        let state = self.read();
+        let known = owners.iter().filter_map(|owner| state.activity.get(owner));
+        let records = known.flat_map(|of_user| of_user.values().cloned()).collect();
+        Box::pin(ready(Ok(records)))
+    }
+
+    fn list_users(&self, offset: u64, limit: u64) -> BoxFuture<Result<(Vec<String>, u64), StoreError>> {
+        let (mut page, mut total) = (Vec::new(), 0);
+        for (owner, of_user) in &self.read().activity {
+            if of_user.contains_key(&None) {
+                if (offset..offset.saturating_add(limit)).contains(&total) {
+                    page.push(owner.clone());
+                }
+                total += 1;
+            }
+        }
+        Box::pin(ready(Ok((page, total))))
     }
 }
 

@@ -5,14 +5,14 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-#[cfg(feature = "hub-server")]
-use super::codes::Codes;
 use super::{attempt_store::Attempts, error::duplicate, sessions::Sessions};
 use crate::{
     clock::UnixTime,
     store::{RecordId, SessionCredential, StoreError, TokenFilter, TokenRecord},
     token::TokenHash,
 };
+#[cfg(feature = "hub-server")]
+use {super::codes::Codes, crate::store::ActivityRecord, std::collections::BTreeMap};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -26,6 +26,9 @@ pub(super) struct State {
     pub(super) attempts: Attempts,
     #[cfg(feature = "hub-server")]
     pub(super) codes: Codes,
+    /// By user, and by server or for the user as a whole.
+    #[cfg(feature = "hub-server")]
+    pub(super) activity: BTreeMap<String, BTreeMap<Option<String>, ActivityRecord>>,
 }
 
 pub(super) struct Kept {

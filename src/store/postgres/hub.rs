@@ -1,7 +1,7 @@
-//! Codes in a server that several processes share. Locks are taken in the order that `session_store` states.
+//! Codes and activity in a server that several processes share. Locks are taken in the order that `session_store` states.
 
 use deadpool_postgres::Transaction;
-use tokio_postgres::{Error, Row};
+use tokio_postgres::{Error, Row, types::ToSql};
 
 use super::{
     ending::{revoke, sweep_tokens},
@@ -13,8 +13,8 @@ use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
     store::{
-        CodeRecord, CodeRedemption, HubStore, RecordId, StoreError, TokenRecord,
-        row::{CodeRow, TokenRow, seconds},
+        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, StoreError, TokenFilter, TokenRecord,
+        row::{ActivityRow, CodeRow, TokenRow, bounded, seconds},
     },
     token::TokenHash,
 };
@@ -84,6 +84,71 @@ impl HubStore for PostgresTokenStore {
             Err(error) => Box::pin(async { Err(error) }),
         }
     }
+
+    fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {
+        let mut rows: Vec<_> = records.iter().map(ActivityRow::of).collect();
+        // Two nodes that lock rows in one order do not wait for each other.
+        rows.sort_by(|one, other| (&one.owner, &one.server).cmp(&(&other.owner, &other.server)));
+        self.ask(move |object| {
+            Box::pin(async move {
+                let columns = ActivityRow::COLUMNS;
+                let keep = format!(
+                    "INSERT INTO portcullis_activity AS old ({columns}) VALUES ($1, $2, $3, $4, $5)
+                     ON CONFLICT (owner, server) DO UPDATE SET
+                         last_activity = greatest(old.last_activity, excluded.last_activity),
+                         started = greatest(old.started, excluded.started),
+                         stopped = greatest(old.stopped, excluded.stopped)"
+                );
+                let transaction = begin(object).await?;
+                let keep = transaction.prepare_cached(&keep).await?;
+                for row in &rows {
+                    let times = [&row.last_activity, &row.started, &row.stopped];
+                    let values: [&(dyn ToSql + Sync); 5] =
+                        [&row.owner, &row.server, times[0], times[1], times[2]];
+                    transaction.execute(&keep, &values).await?;
+                }
+                transaction.commit().await
+            })
+        })
+    }
+
+    fn activity(&self, owners: Vec<String>) -> BoxFuture<Result<Vec<ActivityRecord>, StoreError>> {
+        self.ask(move |object| {
+            Box::pin(async move {
+                let columns = ActivityRow::COLUMNS;
+                let find = format!("SELECT {columns} FROM portcullis_activity WHERE owner = ANY ($1)");
+                let find = object.prepare_cached(&find).await?;
+                let rows = object.query(&find, &[&owners]).await?;
+                rows.iter().map(|row| Ok(activity_row(row)?.record())).collect()
+            })
+        })
+    }
+
+    fn list_users(&self, offset: u64, limit: u64) -> BoxFuture<Result<(Vec<String>, u64), StoreError>> {
+        let (offset, limit) = (bounded(offset), bounded(limit));
+        self.ask(move |object| {
+            Box::pin(async move {
+                let list = "SELECT owner FROM portcullis_activity WHERE server = '/' ORDER BY owner LIMIT $1 OFFSET $2";
+                let list = object.prepare_cached(list).await?;
+                let rows = object.query(&list, &[&limit, &offset]).await?;
+                let names = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+                let count = "SELECT count(*) FROM portcullis_activity WHERE server = '/'";
+                let count = object.prepare_cached(count).await?;
+                let total: i64 = object.query_one(&count, &[]).await?.try_get(0)?;
+                Ok((names, total.unsigned_abs()))
+            })
+        })
+    }
+
+    fn newest_tokens(
+        &self,
+        which: TokenFilter,
+        now: UnixTime,
+        offset: u64,
+        limit: u64,
+    ) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        self.list_tokens(which, now, Some((offset, limit)))
+    }
 }
 
 async fn insert_code(transaction: &Transaction<'_>, place: &[u8; 32], code: &CodeRow) -> Result<(), Error> {
@@ -148,6 +213,16 @@ async fn sweep(transaction: &Transaction<'_>, now: i64) -> Result<(), Error> {
          (SELECT hash FROM portcullis_codes WHERE expires_at <= $1 ORDER BY expires_at LIMIT 4 FOR UPDATE SKIP LOCKED)";
     let sweep = transaction.prepare_cached(sweep).await?;
     transaction.execute(&sweep, &[&now]).await.map(drop)
+}
+
+fn activity_row(row: &Row) -> Result<ActivityRow, Error> {
+    Ok(ActivityRow {
+        owner: row.try_get(0)?,
+        server: row.try_get(1)?,
+        last_activity: row.try_get(2)?,
+        started: row.try_get(3)?,
+        stopped: row.try_get(4)?,
+    })
 }
 
 fn code_row(row: &Row) -> Result<CodeRow, Error> {

@@ -16,6 +16,7 @@ use crate::{
 const MIGRATIONS: &[&str] = &[
     include_str!("1.sql"),
     include_str!("2.sql"),
+    include_str!("3.sql"),
     include_str!("4.sql"),
 ];
 /// The newest version.

@@ -18,7 +18,7 @@ use crate::{
     maybe_future::{BoxFuture, MaybeFuture},
     store::{
         RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord, TokenStore,
-        row::{LookupKey, TokenRow, number, salted_tokens, seconds},
+        row::{LookupKey, TokenRow, bounded, number, salted_tokens, seconds},
     },
     token::TokenHash,
 };
@@ -111,6 +111,39 @@ impl PostgresTokenStore {
         })
     }
 
+    /// Lists tokens, oldest first; of a `page` (offset and limit) newest first.
+    pub(super) fn list_tokens(
+        &self,
+        which: TokenFilter,
+        now: UnixTime,
+        page: Option<(u64, u64)>,
+    ) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        let rows = self.ask(move |object| {
+            Box::pin(async move {
+                let (condition, mut values) = condition(&which);
+                values.push(Box::new(seconds(now)));
+                let (columns, last) = (TokenRow::COLUMNS, values.len());
+                let order = match page {
+                    None => "ORDER BY created, id".to_owned(),
+                    Some((offset, limit)) => {
+                        values.push(Box::new(bounded(limit)));
+                        values.push(Box::new(bounded(offset)));
+                        let (limit, offset) = (last + 1, last + 2);
+                        format!("ORDER BY created DESC, id DESC LIMIT ${limit} OFFSET ${offset}")
+                    }
+                };
+                let list = format!(
+                    "SELECT {columns} FROM portcullis_tokens
+                     WHERE {condition} AND (expires_at IS NULL OR expires_at > ${last}) {order}"
+                );
+                let list = object.prepare_cached(&list).await?;
+                let rows = object.query(&list, &borrowed(&values)).await?;
+                rows.iter().map(token_row).collect::<Result<Vec<_>, _>>()
+            })
+        });
+        Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
+    }
+
     /// As [`ask`](Self::ask), then tells the listeners of this process which sessions `work` ended. `work` notifies the others.
     pub(super) fn end<T: Send + 'static>(
         &self,
@@ -176,21 +209,7 @@ impl TokenStore for PostgresTokenStore {
     }
 
     fn list(&self, which: TokenFilter, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
-        let rows = self.ask(move |object| {
-            Box::pin(async move {
-                let (condition, mut values) = condition(&which);
-                values.push(Box::new(seconds(now)));
-                let (columns, last) = (TokenRow::COLUMNS, values.len());
-                let list = format!(
-                    "SELECT {columns} FROM portcullis_tokens
-                     WHERE {condition} AND (expires_at IS NULL OR expires_at > ${last}) ORDER BY created, id"
-                );
-                let list = object.prepare_cached(&list).await?;
-                let rows = object.query(&list, &borrowed(&values)).await?;
-                rows.iter().map(token_row).collect::<Result<Vec<_>, _>>()
-            })
-        });
-        Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
+        self.list_tokens(which, now, None)
     }
 
     fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {

@@ -1,7 +1,10 @@
-//! What a database keeps of a code.
+//! What a database keeps of a code, and of activity.
 
 use super::{scopes, scopes_text, seconds, time};
-use crate::store::{CodeRecord, StoreError};
+use crate::{
+    clock::UnixTime,
+    store::{ActivityRecord, CodeRecord, StoreError},
+};
 
 /// A row of `portcullis_codes`, without the hash and the token it was redeemed for.
 pub(in crate::store) struct CodeRow {
@@ -42,5 +45,47 @@ impl CodeRow {
             code = code.with_session(session_id);
         }
         Ok(code)
+    }
+}
+
+/// A row of `portcullis_activity`: a time is 0 for never.
+pub(in crate::store) struct ActivityRow {
+    pub(in crate::store) owner: String,
+    pub(in crate::store) server: String,
+    pub(in crate::store) last_activity: i64,
+    pub(in crate::store) started: i64,
+    pub(in crate::store) stopped: i64,
+}
+
+impl ActivityRow {
+    /// The columns, in the order of the fields.
+    pub(in crate::store) const COLUMNS: &str = "owner, server, last_activity, started, stopped";
+    /// The server's name in the row of a user as a whole.
+    const USER: &str = "/";
+
+    pub(in crate::store) fn of(record: &ActivityRecord) -> Self {
+        let time = |time: Option<UnixTime>| time.map_or(0, seconds);
+        Self {
+            owner: record.owner().to_owned(),
+            server: record.server().unwrap_or(Self::USER).to_owned(),
+            last_activity: time(record.last_activity()),
+            started: time(record.started()),
+            stopped: time(record.stopped()),
+        }
+    }
+
+    pub(in crate::store) fn record(self) -> ActivityRecord {
+        let server = Some(&*self.server).filter(|server| *server != Self::USER);
+        let mut record = ActivityRecord::new(&self.owner, server);
+        if self.last_activity > 0 {
+            record = record.with_last_activity(time(self.last_activity));
+        }
+        if self.started > 0 {
+            record = record.with_started(time(self.started));
+        }
+        if self.stopped > 0 {
+            record = record.with_stopped(time(self.stopped));
+        }
+        record
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[cfg(feature = "hub-server")]
-pub(super) use self::hub::CodeRow;
+pub(super) use self::hub::{ActivityRow, CodeRow};
 pub(super) use self::{
     attempt::AttemptRow,
     session::{SessionRow, TOKEN, TouchRow, credential_bytes},
@@ -72,6 +72,11 @@ impl GrantRow {
         }
         Ok(grant)
     }
+}
+
+/// A number of rows, as a database takes it.
+pub(super) fn bounded(rows: u64) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 /// A row of `portcullis_tokens`, without the hashes.

@@ -1,4 +1,4 @@
-//! Codes in a file.
+//! Codes and activity in a file.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -10,8 +10,8 @@ use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
     store::{
-        CodeRecord, CodeRedemption, HubStore, RecordId, StoreError, TokenRecord,
-        row::{CodeRow, TokenRow, seconds},
+        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, StoreError, TokenFilter, TokenRecord,
+        row::{ActivityRow, CodeRow, TokenRow, bounded, seconds},
     },
     token::TokenHash,
 };
@@ -60,6 +60,64 @@ impl HubStore for SqliteTokenStore {
             Ok(row) => self.end(move |connection| redeem(connection, code, place, row)),
             Err(error) => Box::pin(async { Err(error) }),
         }
+    }
+
+    fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {
+        let rows: Vec<_> = records.iter().map(ActivityRow::of).collect();
+        self.write(move |connection| {
+            let columns = ActivityRow::COLUMNS;
+            let keep = format!(
+                "INSERT INTO portcullis_activity ({columns}) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET
+                     last_activity = max(last_activity, excluded.last_activity),
+                     started = max(started, excluded.started), stopped = max(stopped, excluded.stopped)"
+            );
+            let mut keep = connection.prepare_cached(&keep)?;
+            for row in &rows {
+                keep.execute((&row.owner, &row.server, row.last_activity, row.started, row.stopped))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn activity(&self, owners: Vec<String>) -> BoxFuture<Result<Vec<ActivityRecord>, StoreError>> {
+        self.read(move |connection| {
+            let columns = ActivityRow::COLUMNS;
+            let find = format!("SELECT {columns} FROM portcullis_activity WHERE owner = ?1");
+            let (mut find, mut records) = (connection.prepare_cached(&find)?, Vec::new());
+            for owner in owners {
+                for row in find.query_map([owner], activity_row)? {
+                    records.push(row?.record());
+                }
+            }
+            Ok(records)
+        })
+    }
+
+    fn list_users(&self, offset: u64, limit: u64) -> BoxFuture<Result<(Vec<String>, u64), StoreError>> {
+        let page = (bounded(limit), bounded(offset));
+        self.read(move |connection| {
+            let list =
+                "SELECT owner FROM portcullis_activity WHERE server = '/' ORDER BY owner LIMIT ?1 OFFSET ?2";
+            let mut list = connection.prepare_cached(list)?;
+            let names = list
+                .query_map(page, |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let count = "SELECT count(*) FROM portcullis_activity WHERE server = '/'";
+            let total: i64 = connection
+                .prepare_cached(count)?
+                .query_row([], |row| row.get(0))?;
+            Ok((names, total.unsigned_abs()))
+        })
+    }
+
+    fn newest_tokens(
+        &self,
+        which: TokenFilter,
+        now: UnixTime,
+        offset: u64,
+        limit: u64,
+    ) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        self.list_tokens(which, now, Some((offset, limit)))
     }
 }
 
@@ -117,6 +175,16 @@ fn sweep(connection: &Connection, now: i64) -> Result<(), rusqlite::Error> {
     let codes = "DELETE FROM portcullis_codes WHERE hash IN
                  (SELECT hash FROM portcullis_codes WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 4)";
     connection.prepare_cached(codes)?.execute([now]).map(drop)
+}
+
+fn activity_row(row: &Row<'_>) -> Result<ActivityRow, rusqlite::Error> {
+    Ok(ActivityRow {
+        owner: row.get(0)?,
+        server: row.get(1)?,
+        last_activity: row.get(2)?,
+        started: row.get(3)?,
+        stopped: row.get(4)?,
+    })
 }
 
 fn code_row(row: &Row<'_>) -> Result<CodeRow, rusqlite::Error> {

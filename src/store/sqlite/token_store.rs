@@ -17,7 +17,7 @@ use crate::{
     store::{
         EndedSessions, RecordId, SaltedHashStore, SaltedTokenHash, StoreError, TokenFilter, TokenRecord,
         TokenStore,
-        row::{LookupKey, TokenRow, number, salted_tokens, seconds},
+        row::{LookupKey, TokenRow, bounded, number, salted_tokens, seconds},
         session::SessionListeners,
     },
     token::TokenHash,
@@ -126,6 +126,37 @@ impl SqliteTokenStore {
         &self.0.listeners
     }
 
+    /// Lists tokens, oldest first; of a `page` (offset and limit) newest first.
+    pub(super) fn list_tokens(
+        &self,
+        which: TokenFilter,
+        now: UnixTime,
+        page: Option<(u64, u64)>,
+    ) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
+        let rows = self.read(move |connection| {
+            let (condition, mut values) = condition(&which);
+            values.push(Value::Integer(seconds(now)));
+            let (columns, last) = (TokenRow::COLUMNS, values.len());
+            let order = match page {
+                None => "ORDER BY created, id".to_owned(),
+                Some((offset, limit)) => {
+                    values.push(Value::Integer(bounded(limit)));
+                    values.push(Value::Integer(bounded(offset)));
+                    let (limit, offset) = (last + 1, last + 2);
+                    format!("ORDER BY created DESC, id DESC LIMIT ?{limit} OFFSET ?{offset}")
+                }
+            };
+            let list = format!(
+                "SELECT {columns} FROM portcullis_tokens
+                 WHERE {condition} AND (expires_at IS NULL OR expires_at > ?{last}) {order}"
+            );
+            let mut list = connection.prepare_cached(&list)?;
+            let rows = list.query_map(params_from_iter(values), token_row)?;
+            rows.collect::<Result<Vec<_>, _>>()
+        });
+        Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
+    }
+
     /// Writes, and nobody waits.
     fn note(&self, work: impl FnOnce(&Connection) -> Result<usize, rusqlite::Error> + Send + 'static) {
         let _ = self
@@ -162,19 +193,7 @@ impl TokenStore for SqliteTokenStore {
     }
 
     fn list(&self, which: TokenFilter, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
-        let rows = self.read(move |connection| {
-            let (condition, mut values) = condition(&which);
-            values.push(Value::Integer(seconds(now)));
-            let (columns, last) = (TokenRow::COLUMNS, values.len());
-            let list = format!(
-                "SELECT {columns} FROM portcullis_tokens
-                 WHERE {condition} AND (expires_at IS NULL OR expires_at > ?{last}) ORDER BY created, id"
-            );
-            let mut list = connection.prepare_cached(&list)?;
-            let rows = list.query_map(params_from_iter(values), token_row)?;
-            rows.collect::<Result<Vec<_>, _>>()
-        });
-        Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
+        self.list_tokens(which, now, None)
     }
 
     fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {

@@ -1,5 +1,6 @@
 //! What every store of a hub must be able to do.
 
+mod activity;
 mod asked;
 mod codes;
 mod sessions;
@@ -30,6 +31,9 @@ pub async fn hub_store_conformance(store: &dyn HubStore) {
     sessions::a_session_that_ends_takes_tokens_and_codes_with_it(store).await;
     sessions::a_new_session_takes_the_tokens_of_the_old_one(store).await;
     sessions::a_session_that_is_refused_replaces_nothing(store).await;
+    activity::each_time_is_kept_and_never_goes_back(store).await;
+    activity::users_are_listed_by_name_and_in_pages(store).await;
+    activity::the_newest_tokens_come_first_and_in_pages(store).await;
     codes::a_code_is_found_as_it_was_made(store).await;
     codes::no_code_is_made_where_nobody_is_logged_in(store).await;
     codes::a_code_is_good_once_and_its_token_ends_at_the_second_try(store).await;

@@ -322,6 +322,35 @@ async fn logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing() {
             assert_eq!(answer.status, 431, "{answer:?}");
             assert!(answer.set_cookies().is_empty(), "{answer:?}");
             assert_eq!(answer.header("clear-site-data"), "", "{answer:?}");
+            let button = r#"action="/hub/logout""#;
+            assert!(
+                answer.text.contains(button) && answer.text.contains(r#"name="remove_cookies""#),
+                "{answer:?}"
+            );
+        }
+        let cookies = loaded.fields.clone();
+        loaded
+            .fields
+            .push(("sec-fetch-site".to_owned(), "cross-site".to_owned()));
+        loaded
+            .fields
+            .push(("origin".to_owned(), "https://evil.example".to_owned()));
+        let answer = loaded.post("/hub/logout", &[("remove_cookies", "1")]).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.set_cookies().len()),
+            (403, 0),
+            "from another site"
+        );
+        loaded.fields = cookies;
+        let answer = loaded.post("/hub/logout", &[("remove_cookies", "1")]).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("location")),
+            (302, "/hub/login")
+        );
+        for name in ["jupyterhub-hub-login", "jupyterhub-session-id", "_xsrf"] {
+            let mut lines = answer.set_cookies().into_iter();
+            let removes = |line: String| line.starts_with(&format!("{name}=;")) && line.contains("Max-Age=0");
+            assert!(lines.any(removes), "{name}: {answer:?}");
         }
         assert!(is_logged_in(&mut alice).await);
     }

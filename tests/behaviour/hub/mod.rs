@@ -5,6 +5,7 @@ mod directory;
 mod login;
 mod oauth;
 mod races;
+mod scale;
 mod secrets;
 mod servers;
 
@@ -18,7 +19,7 @@ use portcullis::{
     clock::UnixTime,
     hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     request::Peer,
-    store::MemoryTokenStore,
+    store::{HubStore, MemoryTokenStore},
     testing::TestClock,
     verify::PasswordVerifier,
 };
@@ -53,6 +54,29 @@ impl PasswordVerifier for People {
     }
 }
 
+/// A hub of three clients, without members.
+pub(crate) fn builder(store: impl HubStore, clock: &TestClock) -> HubBuilder {
+    let token = |text: &str| text.parse::<Token>().expect("a token");
+    let ext = OAuthClientConfig::service("ext", REDIRECT_URI, &token(SECRET))
+        .and_then(|client| client.with_scopes(["list:users", "read:users", "tokens"]));
+    let managed = OAuthClientConfig::service("managed", "http://127.0.0.1:9/other-cb", &token(OTHER_SECRET));
+    let server = OAuthClientConfig::server("alice", "", "/user/alice/oauth_callback", &token(SERVER_TOKEN));
+    Hub::builder(store)
+        .password_verifier(People)
+        .client(ext.expect("a client"))
+        .client(managed.expect("a client"))
+        .client(server.expect("a client"))
+        .trusted_proxies(TrustedProxies::parse("10.0.0.1").expect("an address"))
+        .clock(clock.clone())
+}
+
+pub(crate) fn with_users(hub: HubBuilder) -> HubBuilder {
+    let member = |name| HubUser::new(name).expect("a name");
+    hub.user(member("admin").as_admin())
+        .user(member("alice"))
+        .user(member("bob").with_groups(["staff"]))
+}
+
 /// A hub, its clock, and what it keeps.
 pub(crate) struct World {
     pub(crate) hub: Hub,
@@ -67,38 +91,28 @@ impl World {
 
     /// One that is configured further.
     pub(crate) fn with(change: impl FnOnce(HubBuilder) -> HubBuilder) -> Self {
-        let member = |name| HubUser::new(name).expect("a name");
-        Self::without_users(|hub| {
-            change(
-                hub.user(member("admin").as_admin())
-                    .user(member("alice"))
-                    .user(member("bob").with_groups(["staff"])),
-            )
-        })
+        Self::without_users(|hub| change(with_users(hub)))
     }
 
     /// One whose members are to be configured.
     pub(crate) fn without_users(change: impl FnOnce(HubBuilder) -> HubBuilder) -> Self {
-        let token = |text: &str| text.parse::<Token>().expect("a token");
-        let ext = OAuthClientConfig::service("ext", REDIRECT_URI, &token(SECRET))
-            .and_then(|client| client.with_scopes(["list:users", "read:users", "tokens"]));
-        let managed =
-            OAuthClientConfig::service("managed", "http://127.0.0.1:9/other-cb", &token(OTHER_SECRET));
-        let server =
-            OAuthClientConfig::server("alice", "", "/user/alice/oauth_callback", &token(SERVER_TOKEN));
-        let clock = TestClock::new(NOW);
-        let store = Arc::new(MemoryTokenStore::new());
-        let hub = Hub::builder(Arc::clone(&store))
-            .password_verifier(People)
-            .client(ext.expect("a client"))
-            .client(managed.expect("a client"))
-            .client(server.expect("a client"))
-            .trusted_proxies(TrustedProxies::parse("10.0.0.1").expect("an address"))
-            .clock(clock.clone());
+        let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(NOW));
         Self {
-            hub: change(hub).build().expect("a hub"),
+            hub: change(builder(Arc::clone(&store), &clock))
+                .build()
+                .expect("a hub"),
             clock,
             store,
+        }
+    }
+
+    /// Another hub on the same store, which begins now.
+    pub(crate) fn restarted(&self) -> Self {
+        let hub = with_users(builder(Arc::clone(&self.store), &self.clock));
+        Self {
+            hub: hub.build().expect("a hub"),
+            clock: self.clock.clone(),
+            store: Arc::clone(&self.store),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::Request;
-use portcullis::{BackendError, MaybeFuture};
+use portcullis::{BackendError, MaybeFuture, hub_server::Hub};
 
 use super::{MINUTE, PASSWORD, SECRET, SERVER_TOKEN, World, json};
 use crate::common::Answered;
@@ -211,7 +211,13 @@ async fn a_client_of_the_api_stops_a_server_until_it_reports_activity_again() {
         assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");
     }
     assert_eq!(*stopped.lock().expect("no panic"), ["alice/", "alice/"]);
-    assert!(!world.hub.is_server_running("alice", ""));
+    let is_running = async |hub: &Hub| hub.is_server_running("alice", "").await.expect("an answer");
+    assert!(!is_running(&world.hub).await);
+    let restarted = world.restarted();
+    assert!(
+        !is_running(&restarted.hub).await,
+        "a stopped server stays stopped when the hub restarts"
+    );
     assert_eq!(servers().await, serde_json::json!({}));
     assert_eq!(users("ready").await, Vec::<String>::new());
 
@@ -231,7 +237,7 @@ async fn a_client_of_the_api_stops_a_server_until_it_reports_activity_again() {
     world.clock.advance(MINUTE);
     report("2026-11-22T01:55:00Z").await;
     assert_eq!(servers().await[""]["started"], "2026-11-22T01:55:00.000000Z");
-    assert!(world.hub.is_server_running("alice", ""));
+    assert!(is_running(&world.hub).await && is_running(&restarted.hub).await);
 }
 
 #[tokio::test]

@@ -126,6 +126,36 @@ async fn a_look_up_is_one_read_of_one_index() {
     }
 }
 
+#[tokio::test]
+async fn the_newest_tokens_of_an_owner_and_a_page_of_users_are_read_from_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.sqlite");
+    drop(SqliteTokenStore::open(&path).expect("a store"));
+    let database = rusqlite::Connection::open(&path).expect("opened");
+    for (query, index) in [
+        (
+            "* FROM portcullis_tokens WHERE owner = ?1 ORDER BY created DESC, id DESC LIMIT 100",
+            "portcullis_tokens_owner",
+        ),
+        (
+            "owner FROM portcullis_activity WHERE server = '/' ORDER BY owner LIMIT 50 OFFSET 50",
+            "portcullis_activity_users",
+        ),
+    ] {
+        let mut explain = database
+            .prepare(&format!("EXPLAIN QUERY PLAN SELECT {query}"))
+            .expect("a plan");
+        let count = explain.parameter_count();
+        let steps = explain.query_map(rusqlite::params_from_iter(vec![""; count]), |row| {
+            row.get::<_, String>(3)
+        });
+        let steps: Vec<String> = steps.expect("a plan").collect::<Result<_, _>>().expect("a plan");
+        // Tokens of one second are sorted by their ids, and nothing beyond.
+        let sorts_all = steps.iter().any(|step| step == "USE TEMP B-TREE FOR ORDER BY");
+        assert!(steps[0].contains(index) && !sorts_all, "{steps:?}");
+    }
+}
+
 /// What is found in a full store when one more session begins.
 #[tokio::test]
 async fn a_full_store_in_memory_refuses_no_login_and_ends_what_is_needed_least() {

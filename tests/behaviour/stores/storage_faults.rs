@@ -90,7 +90,8 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_keeps_nothing_that_
     );
     check(&store, &kept, &refused).await;
 
-    for (_, record) in kept.drain(..50) {
+    // More than a page of each index: one of them is in the order of time, so a new token needs room at its end.
+    for (_, record) in kept.drain(..200) {
         assert_eq!(
             store
                 .revoke(TokenFilter::id(record.id()))
