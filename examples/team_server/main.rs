@@ -1,6 +1,6 @@
 //! A web application for a team: users in a table, an administrator, sessions that can be ended.
 //!
-//! `cargo run --example team_server` starts it on SQLite; README.md beside this file has two replicas behind nginx.
+//! `cargo run --example team_server` starts it on SQLite; README.md shows two replicas behind nginx.
 
 mod users;
 
