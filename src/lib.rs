@@ -39,6 +39,7 @@
 //! | one password that all users share | `AuthLayer::password` |
 //! | an API with keys and no browser | [`AuthLayer::bearer_tokens`] with a [`TokenSet`] |
 //! | users with names and passwords | [`AuthLayerBuilder::password_verifier`] with `verify::StoredPasswords` |
+//! | users in a database, whose sessions end at a logout or a removal, on every replica | [`AuthLayerBuilder::sessions`] with [`AuthLayerBuilder::user_lookup`] |
 //! | tokens that users create and revoke | [`AuthLayer::bearer_tokens`] with [`verify::StoredTokens`] |
 //! | a credential of its own | [`AuthLayer::new`] with an [`Authenticator`] or [`authenticator_fn`] |
 //! | a JupyterHub that starts or proxies it | `AuthLayer::hub` |

@@ -1,10 +1,10 @@
 //! A web application for a team: users in a table, an administrator, sessions that can be ended.
 //!
-//! `cargo run --example team_server` starts it on SQLite; README.md beside this file has two replicas behind nginx.
+//! `cargo run --example team_server` starts it on SQLite; README.md shows two replicas behind nginx.
 
 mod users;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -38,6 +38,9 @@ struct Arguments {
     /// Another host name that browsers use, such as that of a reverse proxy on this machine
     #[arg(long)]
     host: Vec<String>,
+    /// After how many seconds a session checks whether its user is still in the table; 0 for each request
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    refresh: u64,
 }
 
 #[derive(Clone)]
@@ -68,10 +71,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let passwords = StoredPasswords::new(users.clone());
     let secret = FileSource::cookie_secret(arguments.data.join("cookie_secret")).or_create();
-    let hosts = AllowedHosts::loopback().union(AllowedHosts::from_list(&arguments.host)?);
+    let hosts = match &arguments.host[..] {
+        [] => AllowedHosts::loopback(),
+        others => AllowedHosts::loopback().union(AllowedHosts::from_list(others)?),
+    };
     let auth = AuthLayer::builder()
         .password_verifier(passwords.clone()) // the login page
         .user_lookup(passwords) // is the user still there, with which scopes, and the same password?
+        .refresh_interval(Duration::from_secs(arguments.refresh))
         .sessions(sessions) // a logout and an ended session hold for every replica
         .sessions_page() // each user's own, at /sessions
         .keyring(Keyring::load(&secret)?)

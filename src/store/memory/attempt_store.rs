@@ -6,17 +6,8 @@ use super::token_store::MemoryTokenStore;
 use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
-    store::{AttemptKey, AttemptRecord, AttemptStore, ExpiringMap, StoreError, attempt_store::MAX_RECORDS},
+    store::{AttemptKey, AttemptRecord, AttemptStore, StoreError},
 };
-
-/// The records, each until it expires. The map measures time from any beginning: here it is 1970.
-pub(super) struct Attempts(ExpiringMap<AttemptKey, AttemptRecord>);
-
-impl Default for Attempts {
-    fn default() -> Self {
-        Self(ExpiringMap::new(MAX_RECORDS))
-    }
-}
 
 impl AttemptStore for MemoryTokenStore {
     fn find_attempts(

@@ -1,6 +1,7 @@
 //! A store that ends with the process.
 
 mod attempt_store;
+mod attempts;
 #[cfg(feature = "hub-server")]
 mod codes;
 mod error;

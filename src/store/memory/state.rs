@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{attempt_store::Attempts, error::duplicate, sessions::Sessions};
+use super::{attempts::Attempts, error::duplicate, sessions::Sessions};
 use crate::{
     clock::UnixTime,
     store::{RecordId, SessionCredential, StoreError, TokenFilter, TokenRecord},
