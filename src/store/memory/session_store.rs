@@ -1,10 +1,6 @@
 //! Sessions in memory.
 
-use std::{
-    collections::HashSet,
-    future::ready,
-    sync::{Arc, Weak},
-};
+use std::{future::ready, sync::Weak};
 
 use super::{error::duplicate, state::State, token_store::MemoryTokenStore};
 use crate::{
@@ -111,7 +107,7 @@ impl State {
     fn replace(&mut self, replaced: &SessionRecord, session: &SessionRecord) {
         self.ended.push(replaced.id());
         #[cfg(feature = "hub-server")]
-        self.codes.end(&HashSet::from([Arc::clone(&replaced.session_id)]));
+        self.codes.end(&[replaced.session_id.clone()].into());
         let of_replaced = Some(replaced.session_id());
         let foreign =
             |token: &TokenRecord| token.session_id() == of_replaced && token.owner() != session.owner();
