@@ -620,12 +620,14 @@ impl AuthLayerBuilder {
     /// No password or token is needed if that page alone decides who logs in:
     ///
     /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use portcullis::{AuthLayer, Grant, Identity, RequestHead};
+    /// use portcullis::{AuthLayer, Denial, Grant, Identity, RequestHead, cookies::SetCookies};
+    ///
+    /// async fn log_in(auth: AuthLayer, form: http::Request<()>) -> Result<SetCookies, Denial> {
+    ///     auth.login(RequestHead::new(&form), Grant::new(Identity::new("alice"))).await
+    /// }
+    /// # fn main() -> Result<(), portcullis::ConfigError> {
     ///
     /// let auth = AuthLayer::builder().custom_login_page().build()?;
-    /// # let form = http::Request::post("/login").header("host", "localhost").body(())?;
-    /// let cookies = auth.login(RequestHead::new(&form), Grant::new(Identity::new("alice")))?;
     /// # Ok(()) }
     /// ```
     pub fn custom_login_page(mut self) -> Self {

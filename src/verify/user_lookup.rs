@@ -29,7 +29,7 @@ use crate::{error::BackendError, maybe_future::MaybeFuture, session::grant::Gran
 ///         let (database, username) = (self.clone(), username.to_owned());
 ///         MaybeFuture::from_future(async move {
 ///             let role = database.role(&username).await.map_err(BackendError::new)?;
-///             Ok(role.map(|role| Grant::new(Identity::new(&username)).with_scopes([role])))
+///             Ok(role.map(|role| Grant::new(Identity::new(&username)).with_scopes([&*role])))
 ///         })
 ///     }
 /// }

@@ -17,9 +17,11 @@ use crate::{
 
 #[cfg(feature = "hub-server")]
 pub(super) use self::hub::{ActivityRow, CodeRow};
+#[cfg(feature = "sqlite")]
+pub(super) use self::session::TOKEN;
 pub(super) use self::{
     attempt::AttemptRow,
-    session::{SessionRow, TOKEN, TouchRow, credential_bytes},
+    session::{SessionRow, TouchRow, credential_bytes},
 };
 
 /// The columns of a grant.
