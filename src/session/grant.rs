@@ -71,7 +71,7 @@ impl Grant {
     /// Sets the groups of the user. Defaults to none.
     ///
     /// [`AuthLayer::hub`](crate::AuthLayer::hub) sets them from the response of the hub. Token stores and login
-    /// cookies do not keep them.
+    /// cookies do not keep them, session stores do.
     #[must_use]
     pub fn with_groups<T: AsRef<str>>(self, groups: impl IntoIterator<Item = T>) -> Self {
         self.change(|terms| terms.groups = groups.into_iter().map(|group| group.as_ref().into()).collect())
@@ -79,7 +79,7 @@ impl Grant {
 
     /// Marks the user as an administrator. Off by default.
     ///
-    /// As with [`Grant::with_groups`], token stores and login cookies do not keep it.
+    /// As with [`Grant::with_groups`], token stores and login cookies do not keep it, session stores do.
     #[must_use]
     pub fn as_admin(self) -> Self {
         self.change(|terms| terms.admin = true)

@@ -17,7 +17,7 @@ use crate::store::{RecordId, TokenRecord};
 /// # let id = portcullis::store::RecordId::random();
 /// let one_if_it_is_hers = TokenFilter::owner("alice").and_id(id);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFilter {
     pub(super) id: Option<RecordId>,
     pub(super) owner: Option<String>,
@@ -26,22 +26,30 @@ pub struct TokenFilter {
 }
 
 impl TokenFilter {
+    /// Where the constructors begin; each adds a condition.
+    const UNCONDITIONAL: Self = Self {
+        id: None,
+        owner: None,
+        session_id: None,
+        client_id: None,
+    };
+
     /// Those of `owner`.
     pub fn owner(owner: &str) -> Self {
         Self {
             owner: Some(owner.to_owned()),
-            ..Self::default()
+            ..Self::UNCONDITIONAL
         }
     }
 
     /// The one with this id, whosever it is.
     pub fn id(id: RecordId) -> Self {
-        Self::default().and_id(id)
+        Self::UNCONDITIONAL.and_id(id)
     }
 
     /// Those made in the session with this id, whosever they are.
     pub fn session(session_id: &str) -> Self {
-        Self::default().and_session(session_id)
+        Self::UNCONDITIONAL.and_session(session_id)
     }
 
     /// Of these, the one with this id.

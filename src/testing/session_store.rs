@@ -49,7 +49,9 @@ async fn a_session_is_found_as_it_was_inserted(store: &dyn SessionStore) {
     let grant = Grant::new(identity)
         .with_scopes(["read", "access:servers!server=alice/"])
         .with_expiry(after(30))
-        .with_label("phone");
+        .with_label("phone")
+        .with_groups(["staff", "a \"b\" é"])
+        .as_admin();
     let full = |address: &str| {
         SessionRecord::new(grant.clone(), address, NOW, END)
             .with_last_used(after(1))
@@ -193,6 +195,7 @@ async fn a_touch_changes_what_it_names(store: &dyn SessionStore) {
     let began = session("toucher", "touched").with_note("browser");
     let hash = begin(store, &began, None).await;
     let more = Grant::new(Identity::new("toucher").with_name("T."))
+        .with_groups(["staff"])
         .with_scopes(["read"])
         .with_expiry(after(100));
     let used = |last_used, expires_at| SessionTouch::new(after(last_used), after(expires_at));

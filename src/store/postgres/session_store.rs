@@ -137,7 +137,7 @@ async fn insert(transaction: &Transaction<'_>, place: &[u8; 32], session: &Sessi
     let columns = SessionRow::COLUMNS;
     let insert = format!(
         "INSERT INTO portcullis_sessions ({columns}, hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     );
     let insert = transaction.prepare_cached(&insert).await?;
     transaction
@@ -158,6 +158,7 @@ async fn insert(transaction: &Transaction<'_>, place: &[u8; 32], session: &Sessi
                 &session.note,
                 &session.address,
                 &session.credential,
+                &session.membership,
                 &place.as_slice(),
             ],
         )
@@ -176,9 +177,9 @@ async fn touch_row(transaction: &Transaction<'_>, place: &[u8; 32], row: TouchRo
     if touched == 0 {
         return Ok(false);
     }
-    if let Some((checked_at, grant)) = row.checked {
+    if let Some((checked_at, grant, membership)) = row.checked {
         let check = "UPDATE portcullis_sessions SET checked_at = $2, owner = $3, identity = $4, scopes = $5, label = $6,
-                     grant_expires_at = $7 WHERE hash = $1 AND checked_at <= $2";
+                     grant_expires_at = $7, membership = $8 WHERE hash = $1 AND checked_at <= $2";
         let check = transaction.prepare_cached(check).await?;
         transaction
             .execute(
@@ -191,6 +192,7 @@ async fn touch_row(transaction: &Transaction<'_>, place: &[u8; 32], row: TouchRo
                     &grant.scopes,
                     &grant.label,
                     &grant.expires_at,
+                    &membership,
                 ],
             )
             .await?;
@@ -216,5 +218,6 @@ fn session_row(row: &Row) -> Result<SessionRow, Error> {
         note: row.try_get(11)?,
         address: row.try_get(12)?,
         credential: row.try_get(13)?,
+        membership: row.try_get(14)?,
     })
 }

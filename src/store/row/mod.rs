@@ -5,6 +5,8 @@ mod attempt;
 mod hub;
 mod session;
 
+use aes_gcm_siv::{Aes256GcmSiv, KeyInit as _};
+
 use crate::{
     clock::UnixTime,
     digest::Hmac,
@@ -139,7 +141,11 @@ pub(super) fn salted_tokens(
 /// It lies in the database, unless one's own is given: then a copy of the database does not even tell whether a token
 /// that somebody guesses is in it.
 #[derive(Clone)]
-pub(super) struct LookupKey(Hmac);
+pub(super) struct LookupKey {
+    hmac: Hmac,
+    /// Encrypts the hash of a token that a session came from.
+    cipher: Aes256GcmSiv,
+}
 
 impl LookupKey {
     const LENGTH: usize = 32;
@@ -161,7 +167,7 @@ impl LookupKey {
                 return fault("database was made with a key of one's own, expected to be opened with it");
             }
         };
-        let key = Self(Hmac::new(key));
+        let key = Self::new(key);
         if secret::constant_time_eq(&key.check(), check) {
             Ok(key)
         } else {
@@ -170,7 +176,9 @@ impl LookupKey {
     }
 
     pub(super) fn new(key: &[u8]) -> Self {
-        Self(Hmac::new(key))
+        let hmac = Hmac::new(key);
+        let cipher = Aes256GcmSiv::new(&hmac.mac(b"portcullis: the key of credentials").into());
+        Self { hmac, cipher }
     }
 
     /// Refuses a key of one's own that is short enough to be guessed.
@@ -188,17 +196,17 @@ impl LookupKey {
 
     /// What tells in the database that this is its key: no hash is keyed into this, for they are of another length.
     pub(super) fn check(&self) -> [u8; 32] {
-        self.0.mac(b"portcullis: the key of this store")
+        self.hmac.mac(b"portcullis: the key of this store")
     }
 
     /// Under what `hash` is found.
     pub(super) fn hmac(&self, hash: TokenHash) -> [u8; 32] {
-        self.0.mac(hash.as_bytes())
+        self.hmac.mac(hash.as_bytes())
     }
 
-    /// What the hash in a credential that begins with `prefix` is encrypted with: longer than a hash, and no check.
-    fn mask(&self, prefix: &[u8]) -> [u8; 32] {
-        self.0.mac(&[b"credential", prefix].concat())
+    /// The cipher for the hash of a token that a session came from.
+    fn cipher(&self) -> &Aes256GcmSiv {
+        &self.cipher
     }
 }
 

@@ -18,7 +18,7 @@ use crate::store::RecordId;
 /// # let id = portcullis::store::RecordId::random();
 /// let one_of_her_list = SessionFilter::owner("alice").and_id(id);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionFilter {
     pub(in crate::store) id: Option<RecordId>,
     pub(in crate::store) owner: Option<String>,
@@ -28,24 +28,33 @@ pub struct SessionFilter {
 }
 
 impl SessionFilter {
+    /// Where the constructors begin; each adds a condition.
+    const UNCONDITIONAL: Self = Self {
+        id: None,
+        owner: None,
+        credential: None,
+        session_id: None,
+        other_than: None,
+    };
+
     /// Selects the sessions of `owner`.
     pub fn owner(owner: &str) -> Self {
         Self {
             owner: Some(owner.to_owned()),
-            ..Self::default()
+            ..Self::UNCONDITIONAL
         }
     }
 
     /// Selects the session with this id, of any owner.
     pub fn id(id: RecordId) -> Self {
-        Self::default().and_id(id)
+        Self::UNCONDITIONAL.and_id(id)
     }
 
     /// Selects the sessions that came from this credential, of any owner.
     pub fn credential(credential: SessionCredential) -> Self {
         Self {
             credential: Some(credential),
-            ..Self::default()
+            ..Self::UNCONDITIONAL
         }
     }
 

@@ -130,7 +130,7 @@ fn insert(connection: &Connection, place: [u8; 32], session: &SessionRow) -> Res
     let columns = SessionRow::COLUMNS;
     let insert = format!(
         "INSERT INTO portcullis_sessions ({columns}, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
     );
     connection.prepare_cached(&insert)?.execute(params![
         session.id,
@@ -147,6 +147,7 @@ fn insert(connection: &Connection, place: [u8; 32], session: &SessionRow) -> Res
         session.note,
         session.address,
         session.credential,
+        session.membership,
         place,
     ])?;
     Ok(())
@@ -161,9 +162,9 @@ fn touch_row(connection: &Connection, place: [u8; 32], row: TouchRow) -> Result<
     if touched == 0 {
         return Ok(false);
     }
-    if let Some((checked_at, grant)) = row.checked {
+    if let Some((checked_at, grant, membership)) = row.checked {
         let check = "UPDATE portcullis_sessions SET checked_at = ?2, owner = ?3, identity = ?4, scopes = ?5, label = ?6,
-                     grant_expires_at = ?7 WHERE hash = ?1 AND checked_at <= ?2";
+                     grant_expires_at = ?7, membership = ?8 WHERE hash = ?1 AND checked_at <= ?2";
         connection.prepare_cached(check)?.execute(params![
             place,
             checked_at,
@@ -172,6 +173,7 @@ fn touch_row(connection: &Connection, place: [u8; 32], row: TouchRow) -> Result<
             grant.scopes,
             grant.label,
             grant.expires_at,
+            membership,
         ])?;
     }
     Ok(true)
@@ -195,5 +197,6 @@ fn session_row(row: &Row<'_>) -> Result<SessionRow, rusqlite::Error> {
         note: row.get(11)?,
         address: row.get(12)?,
         credential: row.get(13)?,
+        membership: row.get(14)?,
     })
 }
