@@ -280,18 +280,26 @@ impl LoginCookieAuthenticator {
                     }),
                 id: login.id.map_or(LoginId::None, LoginId::Cookie),
             };
-        match login.token {
-            None => match &self.0.users {
-                None => Outcome::Authenticated(by_cookie(login.grant, mark)).into(),
-                Some(users) => users
-                    .current(login.grant, head)
-                    .map(move |current| match current {
-                        Ok(Some(grant)) => Outcome::Authenticated(by_cookie(grant, mark)),
-                        Ok(None) => Outcome::Rejected(Reason::ExpiredCookie),
-                        Err(unavailable) => Outcome::Unavailable(unavailable),
-                    }),
-            },
-            Some(token) => self.verify_token(token, mark),
+        let verified = login.token.map(|token| self.verify_token(token, mark));
+        let Some(users) = &self.0.users else {
+            return verified.unwrap_or_else(|| Outcome::Authenticated(by_cookie(login.grant, mark)).into());
+        };
+        let current = users
+            .current(login.grant, head)
+            .map(move |current| match current {
+                Ok(Some(grant)) => Outcome::Authenticated(by_cookie(grant, mark)),
+                Ok(None) => Outcome::Rejected(Reason::ExpiredCookie),
+                Err(unavailable) => Outcome::Unavailable(unavailable),
+            });
+        match verified {
+            None => current,
+            // What the token is worth counts, as long as its user is there.
+            Some(verified) => MaybeFuture::from_future(async move {
+                match current.await {
+                    Outcome::Authenticated(_) => verified.await,
+                    refused => refused,
+                }
+            }),
         }
     }
 

@@ -297,7 +297,7 @@ pub(crate) fn binding(session: &Session) -> CsrfBinding {
     let login = session.login_mark();
     match login.id {
         LoginId::Cookie(id) => CsrfBinding::Session(id),
-        LoginId::Stored(id) => CsrfBinding::of_session(&id.as_u64().to_be_bytes()),
+        LoginId::Stored(id) => CsrfBinding::Session(u128::from(id.as_u64()).to_be_bytes()),
         LoginId::None => CsrfBinding::of_login(session.identity().username().as_bytes(), login.started),
     }
 }

@@ -12,18 +12,20 @@ use std::{
 };
 
 use http::StatusCode;
+use http_body_util::Full;
+use hyper::body::Bytes;
 use portcullis::{
     AuthLayer, AuthLayerBuilder, BackendError, Grant, Identity, Keyring, MaybeFuture, Reason, RequestHead,
-    Secret, Session,
-    clock::UnixTime,
-    cookies::Lifetime,
+    Secret, Session, Token, TokenSet,
+    clock::{Clock as _, UnixTime},
+    cookies::{Lifetime, SetCookies},
     store::{
         BoxFuture, MemoryTokenStore, SessionFilter, SessionRecord, SessionStore, SessionTouch, StoreError,
         StoreErrorKind, TokenFilter,
     },
-    testing::TestClock,
+    testing::{TestClock, fast_password_hash},
     token::TokenHash,
-    verify::{StoredTokens, UserLookup},
+    verify::{MemoryPasswordStore, StoredPasswords, StoredTokens, UserLookup},
 };
 
 use crate::common::{Answered, TOKEN, refused_for, request, send};
@@ -96,11 +98,42 @@ async fn log_in(layer: &AuthLayer, grant: Grant, with: &str) -> String {
         .login(RequestHead::new(&request), grant)
         .await
         .expect("a login");
-    cookie(
-        cookies
-            .iter()
-            .map(|line| line.to_str().expect("ASCII").to_owned()),
-    )
+    cookie(lines(&cookies))
+}
+
+/// The `Set-Cookie` lines of a login.
+fn lines(cookies: &SetCookies) -> Vec<String> {
+    let lines = cookies.iter();
+    lines
+        .map(|line| line.to_str().expect("ASCII").to_owned())
+        .collect()
+}
+
+/// The `_xsrf` cookie of the login page, as a pair, and its value.
+async fn login_form(layer: &AuthLayer) -> (String, String) {
+    let page = send(layer, request("GET /login\naccept: text/html")).await;
+    let pair = page.cookie("_xsrf=");
+    let value = pair.split_once('=').expect("a pair").1.to_owned();
+    (pair, value)
+}
+
+/// A form with these cookies and fields.
+fn post(path: &str, cookies: &str, fields: String) -> http::Request<Full<Bytes>> {
+    let head = format!("POST {path}\ncontent-type: application/x-www-form-urlencoded\ncookie: {cookies}");
+    request(&head).map(|_| fields.into())
+}
+
+/// The signed cookie of a login of alice.
+async fn signed_login(layer: &AuthLayer) -> String {
+    let form = request("POST /own-login");
+    let cookies = layer
+        .login(RequestHead::new(&form), grant("alice"))
+        .await
+        .expect("a login");
+    let [line, ..] = &*lines(&cookies) else {
+        panic!("a cookie")
+    };
+    line.split(';').next().unwrap_or_default().to_owned()
 }
 
 /// `session=…` of these `Set-Cookie` lines.
@@ -144,10 +177,7 @@ async fn cookie_holds_nothing_that_the_store_does_and_the_store_nothing_that_log
         .login(RequestHead::new(&request), grant("alice"))
         .await
         .expect("a login");
-    let lines: Vec<_> = cookies
-        .iter()
-        .map(|line| line.to_str().expect("ASCII").to_owned())
-        .collect();
+    let lines = lines(&cookies);
     let session = cookie(lines.clone());
     assert_eq!(
         session.len(),
@@ -225,6 +255,25 @@ async fn session_ends_when_it_is_idle_or_old_and_each_use_puts_the_idle_end_off(
     refused_for(&get(&layer, &idle).await, 401, Reason::ExpiredCookie);
     clock.advance(15 * MINUTE);
     refused_for(&get(&layer, &used).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn lifetime_that_was_made_shorter_holds_for_sessions_that_are_there() {
+    let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
+    let longer = replica(&store, &clock, |builder| builder);
+    let (alice, bob) = (
+        log_in(&longer, grant("alice"), "").await,
+        log_in(&longer, grant("bob"), "").await,
+    );
+    let shorter = replica(&store, &clock, |builder| {
+        builder.session_lifetime(Lifetime::absolute(10 * MINUTE))
+    });
+    clock.advance(9 * MINUTE);
+    assert_eq!(get(&shorter, &alice).await.status, StatusCode::OK);
+    clock.advance(MINUTE);
+    for cookie in [&alice, &bob] {
+        refused_for(&get(&shorter, cookie).await, 401, Reason::ExpiredCookie);
+    }
 }
 
 #[tokio::test]
@@ -351,20 +400,9 @@ async fn session_from_a_token_ends_with_the_token_and_has_its_rights() {
         .issue(grant("alice").with_scopes(["read"]))
         .await
         .expect("a token");
-    let page = send(&layer, request("GET /login\naccept: text/html")).await;
-    let xsrf = page
-        .text
-        .split("name=\"_xsrf\" value=\"")
-        .nth(1)
-        .expect("a field");
-    let xsrf = xsrf.split('"').next().expect("a value");
-    let head = "POST /login\ncontent-type: application/x-www-form-urlencoded";
-    let (head, ()) = request(&format!("{head}\ncookie: _xsrf={xsrf}"))
-        .map(drop)
-        .into_parts();
-    let fields = format!("_xsrf={xsrf}&password={}", token.expose());
-    let form = http::Request::from_parts(head, fields.into());
-    let logged_in = send(&layer, form).await;
+    let (xsrf, value) = login_form(&layer).await;
+    let fields = format!("_xsrf={value}&password={}", token.expose());
+    let logged_in = send(&layer, post("/login", &xsrf, fields)).await;
     assert_eq!(logged_in.status, StatusCode::FOUND, "{}", logged_in.text);
     let session = cookie(logged_in.set_cookies());
     assert_eq!(
@@ -461,11 +499,7 @@ async fn browser_session_stays_one_through_renewals_and_a_change_of_name() {
     let cookies = layer
         .login_for_browser_session(RequestHead::new(&form), grant("alice"))
         .await;
-    let lines: Vec<_> = cookies
-        .expect("a login")
-        .iter()
-        .map(|line| line.to_str().expect("ASCII").to_owned())
-        .collect();
+    let lines = lines(&cookies.expect("a login"));
     assert!(!lines[0].contains("Max-Age"), "{}", lines[0]);
     let session = cookie(lines);
     clock.advance(15 * MINUTE);
@@ -491,6 +525,12 @@ async fn browser_session_stays_one_through_renewals_and_a_change_of_name() {
     clock.advance(10 * MINUTE);
     let inside = get(&layer, &cookie([line])).await;
     assert_eq!(inside.status, StatusCode::OK);
+    let mine = store
+        .list_sessions(SessionFilter::owner("alice"), clock.now())
+        .await
+        .expect("a list");
+    assert_eq!(mine.len(), 1);
+    assert_eq!(mine[0].created(), START, "it ends when it would have ended");
 }
 
 #[tokio::test]
@@ -565,14 +605,8 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
     let mine = sessions.list("alice").await.expect("a list");
     let id_of_bob = sessions.list("bob").await.expect("a list")[0].id;
     let post = |end: String, value: &str| {
-        let head = "POST /sessions\ncontent-type: application/x-www-form-urlencoded";
-        let (head, ()) = request(&format!("{head}\ncookie: {this}; {xsrf}"))
-            .map(drop)
-            .into_parts();
-        send(
-            &layer,
-            http::Request::from_parts(head, format!("_xsrf={value}&end={end}").into()),
-        )
+        let fields = format!("_xsrf={value}&end={end}");
+        send(&layer, post("/sessions", &format!("{this}; {xsrf}"), fields))
     };
     assert_eq!(
         post("others".to_owned(), "wrong").await.status,
@@ -618,19 +652,7 @@ async fn directory_is_asked_for_signed_cookies_as_well() {
         .build()
         .expect("a layer");
     users.set(grant("alice").with_scopes(["admin"]));
-    let form = request("POST /own-login");
-    let cookies = layer
-        .login(RequestHead::new(&form), grant("alice"))
-        .await
-        .expect("a login");
-    let line = cookies
-        .iter()
-        .next()
-        .expect("a line")
-        .to_str()
-        .expect("ASCII")
-        .to_owned();
-    let alice = line.split(';').next().expect("a pair").to_owned();
+    let alice = signed_login(&layer).await;
     let admin = layer.require_scope("admin");
     for _ in 0..3 {
         assert_eq!(
@@ -659,19 +681,7 @@ async fn signed_cookies_of_before_are_accepted_until_the_time_that_is_set() {
         .keyring(keyring())
         .clock(clock.clone());
     let before = before.build().expect("a layer");
-    let form = request("POST /own-login");
-    let cookies = before
-        .login(RequestHead::new(&form), grant("alice"))
-        .await
-        .expect("a login");
-    let line = cookies
-        .iter()
-        .next()
-        .expect("a line")
-        .to_str()
-        .expect("ASCII")
-        .to_owned();
-    let signed = line.split(';').next().expect("a pair").to_owned();
+    let signed = signed_login(&before).await;
     assert!(signed.starts_with("username-localhost="), "{signed}");
 
     refused_for(
@@ -820,4 +830,134 @@ fn settings_of_sessions_without_a_store_or_of_users_without_names_are_configurat
         let error = builder.build().expect_err(setting);
         assert_eq!(error.setting(), setting);
     }
+}
+
+#[tokio::test]
+async fn login_by_a_token_needs_its_user_in_the_directory_with_and_without_a_store() {
+    for stored in [true, false] {
+        let (clock, users) = (TestClock::new(START), Directory::default());
+        let grants =
+            [("alice", "read"), ("bob", "read")].map(|(name, scope)| grant(name).with_scopes([scope]));
+        let keys = [
+            "key-of-alice-0123456789abcdef0123456789",
+            "key-of-bob-0123456789abcdef0123456789abc",
+        ];
+        let tokens = keys.map(|key| key.parse::<Token>().expect("a token"));
+        let known = TokenSet::new(tokens.iter().cloned().zip(grants)).expect("two tokens");
+        let builder = AuthLayer::builder()
+            .bearer_tokens(known)
+            .allow_token_login()
+            .clock(clock.clone())
+            .user_lookup(users.clone());
+        let builder = if stored {
+            builder.sessions(MemoryTokenStore::new())
+        } else {
+            builder
+        };
+        let layer = builder.build().expect("a layer");
+        users.set(grant("alice").with_scopes(["read", "write"]));
+        for (token, status) in tokens.iter().zip([StatusCode::OK, StatusCode::UNAUTHORIZED]) {
+            let (xsrf, value) = login_form(&layer).await;
+            let fields = format!("_xsrf={value}&password={}", token.expose());
+            let logged_in = send(&layer, post("/login", &xsrf, fields)).await;
+            assert_eq!(logged_in.status, StatusCode::FOUND, "{}", logged_in.text);
+            let name = if stored { "session=" } else { "username-" };
+            let session = logged_in.cookie(name);
+            clock.advance(MINUTE);
+            assert_eq!(get(&layer, &session).await.status, status, "stored: {stored}");
+            let writes = get(&layer.require_scope("write"), &session).await;
+            assert_ne!(writes.status, StatusCode::OK, "no more than the token may do");
+        }
+    }
+}
+
+#[tokio::test]
+async fn session_with_a_stamp_outlives_a_change_of_the_keyring_until_the_old_key_retires() {
+    let (store, clock, users) = (
+        Arc::new(MemoryTokenStore::new()),
+        TestClock::new(START),
+        Directory::default(),
+    );
+    let key = |number| Secret::from(vec![number; 32]);
+    let with = |keyring: Keyring| {
+        replica(&store, &clock, |builder| {
+            builder.keyring(keyring).user_lookup(users.clone())
+        })
+    };
+    let stamped = grant("alice").with_security_stamp("a hash");
+    users.set(stamped.clone());
+    let old = with(Keyring::from_secret(key(7)).expect("a key"));
+    let alice = log_in(&old, stamped, "").await;
+    let retires = START.saturating_add(60 * MINUTE);
+    let keyring = Keyring::from_secret(key(8)).and_then(|new| new.with_previous_key(key(7), retires));
+    let new = with(keyring.expect("two keys"));
+    clock.advance(2 * MINUTE);
+    assert_eq!(get(&new, &alice).await.text, "alice by Cookie");
+    users.set(grant("alice").with_security_stamp("another hash"));
+    clock.advance(MINUTE);
+    refused_for(&get(&new, &alice).await, 401, Reason::ExpiredCookie);
+    clock.advance(60 * MINUTE);
+    let alice = log_in(&old, grant("alice"), "").await;
+    refused_for(&get(&new, &alice).await, 401, Reason::ExpiredCookie);
+}
+
+#[tokio::test]
+async fn renewal_never_writes_a_value_that_was_planted() {
+    let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
+    let lifetime = Lifetime::absolute(600 * MINUTE).with_idle_timeout(20 * MINUTE);
+    let layer = replica(&store, &clock, |builder| builder.session_lifetime(lifetime));
+    let alice = log_in(&layer, grant("alice"), "").await;
+    clock.advance(15 * MINUTE);
+    let answer = get(&layer, &format!("session={}; {alice}", "a".repeat(43))).await;
+    assert_eq!(answer.text, "alice by Cookie");
+    assert!(
+        answer
+            .set_cookies()
+            .iter()
+            .all(|line| !line.starts_with("session=")),
+        "{answer:?}"
+    );
+    clock.advance(15 * MINUTE);
+    assert_eq!(
+        get(&layer, &alice).await.status,
+        StatusCode::OK,
+        "it was used in between"
+    );
+}
+
+#[tokio::test]
+async fn changed_password_ends_the_sessions_made_with_the_old_one_and_a_better_hash_not_the_login_that_made_it()
+ {
+    let clock = TestClock::new(START);
+    let weak = fast_password_hash("alice's").expose().parse().expect("a hash");
+    let users = [("alice", weak), ("bob", fast_password_hash("bob's"))];
+    let users = users.map(|(name, hash)| (Identity::new(name), hash));
+    let users = MemoryPasswordStore::new(users).expect("two users");
+    let passwords = StoredPasswords::new(users.clone());
+    let layer = AuthLayer::builder()
+        .password_verifier(passwords.clone())
+        .user_lookup(passwords)
+        .clock(clock.clone())
+        .sessions(MemoryTokenStore::new())
+        .build()
+        .expect("a layer");
+    let mut sessions = Vec::new();
+    for name in ["alice", "bob"] {
+        let (xsrf, value) = login_form(&layer).await;
+        let fields = format!("_xsrf={value}&username={name}&password={name}'s");
+        let logged_in = send(&layer, post("/login", &xsrf, fields)).await;
+        assert_eq!(logged_in.status, StatusCode::FOUND, "{}", logged_in.text);
+        sessions.push(logged_in.cookie("session="));
+    }
+    clock.advance(MINUTE);
+    for session in &sessions {
+        assert_eq!(get(&layer, session).await.status, StatusCode::OK);
+    }
+    assert!(users.set_password("alice", fast_password_hash("another")));
+    clock.advance(MINUTE);
+    refused_for(&get(&layer, &sessions[0]).await, 401, Reason::ExpiredCookie);
+    assert_eq!(get(&layer, &sessions[1]).await.text, "bob by Cookie");
+    assert!(users.remove("bob"));
+    clock.advance(MINUTE);
+    refused_for(&get(&layer, &sessions[1]).await, 401, Reason::ExpiredCookie);
 }
