@@ -28,6 +28,7 @@
 mod base64_engine;
 mod codec;
 mod decoded;
+mod distinct_values;
 mod dynamic_name;
 #[cfg(feature = "encrypted-cookies")]
 mod encrypted;
@@ -45,7 +46,8 @@ mod signed;
 mod signed_fields;
 
 pub use decoded::{CookieDecodeError, DecodedCookie};
-pub use error::{CookieError, CookieErrorKind};
+pub use distinct_values::DistinctValues;
+pub use error::{CookieError, CookieErrorKind, CookiesTooLarge};
 pub use jar::{CookieJar, HostCookieJar, ReadCookie};
 pub use keyring::Keyring;
 pub use lifetime::Lifetime;
@@ -53,7 +55,7 @@ pub use lifetime::Lifetime;
 pub(crate) use name::escape_path_segment;
 pub use name::{CookieName, CookiePrefix};
 pub use path::{CookiePath, CookiePathMap, PathMatch};
-pub use request_cookies::{CookiesTooLarge, DistinctValues, RequestCookies};
+pub use request_cookies::RequestCookies;
 pub use scope::{CookieScope, SameSite, SecureAttribute};
 pub use set_cookies::SetCookies;
 pub use signed::SignedValueCodec;

@@ -1,17 +1,18 @@
 //! The cookies of a request.
 
-use std::{array, collections::HashSet, fmt, iter, iter::Take};
+use std::{collections::HashSet, fmt, iter};
 
 use http::{HeaderMap, HeaderValue};
 use memchr::{memchr, memchr_iter, memmem::Finder, memrchr};
 
-use super::name::{CookieName, is_token};
-use crate::{
-    denial::{Denial, Reason},
-    request::{
-        head::RequestHead,
-        header_names::{self, DuplicateHeader, single_value},
-    },
+use super::{
+    distinct_values::{DistinctValues, MAX_VALUES},
+    error::CookiesTooLarge,
+    name::{CookieName, is_token},
+};
+use crate::request::{
+    head::RequestHead,
+    header_names::{self, DuplicateHeader, single_value},
 };
 
 /// The cookies of a request, within limits.
@@ -70,7 +71,7 @@ impl<'a> RequestCookies<'a> {
     const MAX_TOTAL: usize = 128 * 1024;
 
     /// Maximum number of distinct values of one name for [`RequestCookies::distinct_values`].
-    pub const MAX_VALUES_PER_NAME: usize = 8;
+    pub const MAX_VALUES_PER_NAME: usize = MAX_VALUES;
 
     /// Reads the cookies of a request, like [`RequestCookies::from_headers`].
     ///
@@ -258,70 +259,6 @@ fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The distinct values of one name, at most [`RequestCookies::MAX_VALUES_PER_NAME`].
-#[derive(Clone, Copy, Default)]
-pub struct DistinctValues<'a> {
-    values: [&'a [u8]; RequestCookies::MAX_VALUES_PER_NAME],
-    count: usize,
-}
-
-impl<'a> DistinctValues<'a> {
-    /// One more value; `None` if there is no room for it.
-    fn add(&mut self, value: &'a [u8]) -> Option<()> {
-        if !self.contains(&value) {
-            *self.values.get_mut(self.count)? = value;
-            self.count += 1;
-        }
-        Some(())
-    }
-}
-
-impl<'a> IntoIterator for DistinctValues<'a> {
-    type Item = &'a [u8];
-    type IntoIter = Take<array::IntoIter<&'a [u8], { RequestCookies::MAX_VALUES_PER_NAME }>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.values.into_iter().take(self.count)
-    }
-}
-
-impl<'a> std::ops::Deref for DistinctValues<'a> {
-    type Target = [&'a [u8]];
-
-    fn deref(&self) -> &Self::Target {
-        self.values.get(..self.count).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for DistinctValues<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Candidates")
-            .field("count", &self.count)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Cookies beyond the limits of [`RequestCookies`]; none of them was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CookiesTooLarge {
-    /// More than [`RequestCookies::MAX_BYTES`] bytes.
-    #[error("expected at most 16384 octets of cookies, found more")]
-    Bytes,
-    /// More than [`RequestCookies::MAX_COOKIES`] pairs.
-    #[error("expected at most 256 cookies, found more")]
-    Count,
-}
-
-impl From<CookiesTooLarge> for Denial {
-    fn from(error: CookiesTooLarge) -> Self {
-        Self::new(Reason::TooLarge).with_detail(match error {
-            CookiesTooLarge::Bytes => "the cookies are more than 16384 octets",
-            CookiesTooLarge::Count => "there are more than 256 cookies",
-        })
-    }
-}
-
 /// Without the spaces and tabs at both ends.
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
@@ -493,7 +430,7 @@ mod tests {
 
     #[test]
     fn too_large_is_told_as_431() {
-        let denial = Denial::from(CookiesTooLarge::Bytes);
+        let denial = crate::Denial::from(CookiesTooLarge::Bytes);
         assert_eq!(denial.status().as_u16(), 431);
     }
 }

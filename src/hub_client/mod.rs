@@ -36,6 +36,7 @@ mod activity;
 mod answers;
 mod api;
 mod authenticator;
+mod build;
 mod builder;
 mod circuit_breaker;
 mod cookie_cache;

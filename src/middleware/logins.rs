@@ -155,7 +155,7 @@ impl AuthState {
         let sent = login_cookie
             .stored
             .as_ref()
-            .map(|stored| (stored.clone(), stored.sent(head)));
+            .map(|stored| (stored.clone(), stored.all_sent(head)));
         let Some((stored, Ok(sent))) =
             sent.filter(|(_, sent)| sent.as_ref().is_ok_and(|sent| !sent.is_empty()))
         else {

@@ -1,5 +1,6 @@
 //! How often somebody may be wrong.
 
+mod attempt;
 mod backoff;
 mod limits;
 mod outcome;
@@ -7,7 +8,8 @@ mod rate_limited;
 mod shared;
 mod shared_count;
 
-pub use self::{limits::RateLimits, rate_limited::RateLimited};
+use self::attempt::Charge;
+pub use self::{attempt::LoginAttempt, limits::RateLimits, rate_limited::RateLimited};
 pub(crate) use self::{
     outcome::AttemptOutcome,
     shared::{SharedAttempt, SharedRateLimits, SharedVerdict},
@@ -322,44 +324,6 @@ impl Default for LoginRateLimiter {
 impl fmt::Debug for LoginRateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Throttle").finish_non_exhaustive()
-    }
-}
-
-/// Leave to try one password, counted as a failure until [`LoginRateLimiter::record_success`] or [`LoginRateLimiter::cancel`] takes
-/// it back.
-#[derive(Debug)]
-#[must_use = "a permit that is dropped is a failed attempt"]
-pub struct LoginAttempt {
-    account: u64,
-    address: Option<u64>,
-    known: bool,
-    /// Whether it is a place that was reserved, and not yet a failure.
-    reserved: bool,
-}
-
-/// What an attempt is charged when it is let through.
-#[derive(Clone, Copy)]
-enum Charge {
-    Failure,
-    Place {
-        /// Whether a store judges the failures of the account.
-        is_shared: bool,
-    },
-}
-
-impl LoginAttempt {
-    /// Whether the attempt came from an address that the account is known at.
-    pub(crate) fn is_from_known_address(&self) -> bool {
-        self.known
-    }
-
-    /// Takes back what the attempt was charged.
-    fn give_back(&self, count: &mut FailureCount) {
-        if self.reserved {
-            count.give_back();
-        } else {
-            count.decrement();
-        }
     }
 }
 

@@ -961,3 +961,18 @@ async fn changed_password_ends_the_sessions_made_with_the_old_one_and_a_better_h
     clock.advance(MINUTE);
     refused_for(&get(&layer, &sessions[1]).await, 401, Reason::ExpiredCookie);
 }
+
+#[tokio::test]
+async fn logout_ends_the_session_whatever_cookies_are_planted_beside_it() {
+    let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
+    let layer = replica(&store, &clock, |builder| builder);
+    let alice = log_in(&layer, grant("alice"), "").await;
+    let planted: String = (100..300)
+        .map(|number| format!("session={}{number}; ", "a".repeat(40)))
+        .collect();
+    let leaving = request(&format!(
+        "POST /logout\nsec-fetch-site: same-origin\ncookie: {planted}{alice}"
+    ));
+    assert_eq!(send(&layer, leaving).await.status, StatusCode::OK);
+    refused_for(&get(&layer, &alice).await, 401, Reason::ExpiredCookie);
+}

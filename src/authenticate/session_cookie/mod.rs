@@ -70,8 +70,6 @@ pub(crate) struct SentSession {
 const BROWSER_SESSION: u8 = b'.';
 /// The length of 32 random bytes in base64.
 const VALUE_LEN: usize = 43;
-/// How many values of the cookie are looked up: others than the first are planted, or left from another path.
-const MAX_VALUES: usize = 4;
 
 impl SessionCookie {
     /// The name of the cookie, unless another one is set.
@@ -105,19 +103,33 @@ impl SessionCookie {
         self.settings().endings.notify(&[]);
     }
 
-    /// The session cookies of a request.
+    /// The session cookies of a request, at most [`RequestCookies::MAX_VALUES_PER_NAME`]: others than one are planted, or left
+    /// from another path.
     ///
     /// # Errors
     ///
     /// If the cookies are too large to read.
     pub(crate) fn sent(&self, head: RequestHead<'_>) -> Result<Vec<SentSession>, Denial> {
+        self.first_sent(head, RequestCookies::MAX_VALUES_PER_NAME)
+    }
+
+    /// All session cookies of a request: a logout ends each session among them.
+    ///
+    /// # Errors
+    ///
+    /// If the cookies are too large to read.
+    pub(crate) fn all_sent(&self, head: RequestHead<'_>) -> Result<Vec<SentSession>, Denial> {
+        self.first_sent(head, RequestCookies::MAX_COOKIES)
+    }
+
+    fn first_sent(&self, head: RequestHead<'_>, limit: usize) -> Result<Vec<SentSession>, Denial> {
         let cookies = RequestCookies::from_head(head)?;
         let name = self.name(head);
         let mut sent: Vec<SentSession> = Vec::new();
         for value in cookies
-            .values(&name)
+            .all_values(&name)
             .filter(|value| is_value(value))
-            .take(MAX_VALUES)
+            .take(limit)
         {
             self.settings().keys.read(|keys| {
                 let previous = keys.keyring.previous_session_macs(value, head.now());
@@ -201,7 +213,7 @@ impl SessionCookie {
     fn without_session(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         let name = self.name(head);
         let is_there =
-            RequestCookies::from_head(head).is_ok_and(|cookies| cookies.values(&name).next().is_some());
+            RequestCookies::from_head(head).is_ok_and(|cookies| cookies.all_values(&name).next().is_some());
         match is_there {
             true => Outcome::Rejected(Reason::InvalidCookie).into(),
             false => Outcome::Absent.into(),
