@@ -78,7 +78,7 @@ pub(crate) fn all() -> Vec<Case> {
             .allocating(0),
         layer("session/in-memory/pass+guards", cookies::session_in_memory)
             .within([3_000])
-            .allocating(2),
+            .allocating(1),
         layer("hub/token/cached+guards", || hub::token(true))
             .within([2_400])
             .hashing(1)

@@ -82,8 +82,10 @@ pub(super) fn session(parts: &Parts) -> Result<Session, SessionRejection> {
     }
     Err(SessionRejection(if extensions.get::<UncheckedForm>().is_some() {
         Kind::UncheckedForm
-    } else if let Some(stranger) = extensions.get::<UnauthenticatedRequest>() {
-        Kind::Unauthenticated(Box::new(stranger.denial_response(RequestHead::from_parts(parts))))
+    } else if let Some(unauthenticated) = extensions.get::<UnauthenticatedRequest>() {
+        Kind::Unauthenticated(Box::new(
+            unauthenticated.denial_response(RequestHead::from_parts(parts)),
+        ))
     } else {
         Kind::MissingLayer
     }))

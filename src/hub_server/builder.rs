@@ -118,7 +118,7 @@ impl HubBuilder {
     /// [`is_admin`](crate::Grant::is_admin) say what the member may do; a grant that has expired is no member. Names
     /// arrive as [`Username`](super::Username) has them.
     ///
-    /// While the directory does not answer, requests get 503 with `Retry-After`. Nobody is logged out by that, and no
+    /// While the directory does not answer, requests get 503 with `Retry-After`. No user is logged out by that, and no
     /// cookie is removed. The lookup must bound its own time.
     ///
     /// A directory cannot be listed. `api/users` shows the users who have logged in, or whose server has reported
@@ -350,7 +350,7 @@ impl HubBuilder {
     ///
     /// # Errors
     ///
-    /// If nobody knows passwords; a member comes twice, or beside a `user_lookup`; two clients have the same identifier or token; the base is too
+    /// If there is no password verifier; a member comes twice, or beside a `user_lookup`; two clients have the same identifier or token; the base is too
     /// long for a cookie's path; the version is none that a header field can carry.
     pub fn build(self) -> Result<Hub, ConfigError> {
         let passwords = self.passwords.ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Logins begin and end here, whoever decided them.
+//! Begins and ends logins: those of the layer's pages and those that a handler decides.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -190,7 +190,7 @@ impl AuthState {
         }
     }
 
-    /// The page of a login that was not made: no fault of the person, and the operator is told.
+    /// The page of a login that was not made, which is not the user's fault. Reports it to the observer.
     pub(crate) fn login_failed_page(&self, error: &LoginError, path: &str) -> FullResponse {
         let denial = self.login_failed(error, path);
         let page = Page::new(&self.error_responder.page_style, "Not logged in");

@@ -39,7 +39,7 @@ pub(crate) struct SharedRateLimits {
     policy: BackoffPolicy,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
-    /// When the store is asked again, if it did not answer.
+    /// When the store is tried again, if it did not answer.
     ask_again_at: Mutex<Option<MonotonicTime>>,
     unsettled: Mutex<VecDeque<(AttemptKey, u64, AttemptOutcome)>>,
 }

@@ -160,10 +160,10 @@ impl<'a> PresentedToken<'a> {
     /// [`Token`].
     pub const MAX_LEN: usize = 8_000;
 
-    /// Parses `octets` as a token. Returns `None` unless they are 1 to 8,000 visible ASCII characters (21 to 7E).
-    pub fn new(octets: &'a [u8]) -> Option<Self> {
-        let formed = (1..=Self::MAX_LEN).contains(&octets.len()) && is_visible_ascii(octets);
-        formed.then_some(Self(octets))
+    /// Parses `bytes` as a token. Returns `None` unless they are 1 to 8,000 visible ASCII characters (21 to 7E).
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        let formed = (1..=Self::MAX_LEN).contains(&bytes.len()) && is_visible_ascii(bytes);
+        formed.then_some(Self(bytes))
     }
 
     /// Returns `true` if it is longer than any [`Token`], so that another system issued it.

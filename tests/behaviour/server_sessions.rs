@@ -195,7 +195,7 @@ async fn cookie_holds_nothing_that_the_store_does_and_the_store_nothing_that_log
     };
     assert!(record.note().is_some_and(|note| note.contains("Firefox/140.0")));
     assert_eq!(record.created(), START);
-    // Its own names log nobody in, nor does the cookie under another key.
+    // Its own names log no user in, nor does the cookie under another key.
     for value in [
         record.session_id().to_owned(),
         record.id().to_string(),

@@ -27,7 +27,7 @@ use crate::{
 
 /// The pause before the next attempt to connect.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How often the server is asked whether it is there: a connection that was cut off receives nothing, and no error.
+/// How often the listening connection is checked: a connection that was cut off receives nothing, and no error.
 const ASKED_EVERY: Duration = Duration::from_secs(5);
 /// At 20 bytes for each id, they fit into a payload, which PostgreSQL limits to 8,000 bytes. More are not named.
 const MOST_IDS: usize = 390;

@@ -80,7 +80,7 @@ pub(super) async fn each_time_is_kept_and_never_goes_back(store: &dyn HubStore) 
         default.with_stopped(at(7)).with_started(at(30)),
         gpu.with_last_activity(at(30)),
     ];
-    let found = of(store, &["walk", "walker", "nobody"]).await;
+    let found = of(store, &["walk", "walker", "unknown"]).await;
     assert_eq!(found, second, "of several users, and the latest of each");
     assert_eq!(of(store, &[]).await, []);
 }

@@ -88,7 +88,7 @@ pub(super) async fn a_session_ends_with_the_token_that_it_came_from(store: &dyn 
         }
         if let Some(listener) = &listener {
             for ended in [&first, &second] {
-                assert!(listener.was_called_with(ended), "a listener is told of each");
+                assert!(listener.was_called_with(ended), "a listener is called with each");
             }
         }
         for owner in ["tokens", "else"] {

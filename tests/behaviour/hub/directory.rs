@@ -15,7 +15,7 @@ use portcullis::{
 
 use super::{PASSWORD, People, SERVER_TOKEN, World, authorize_query, exchange_fields, json};
 
-/// A directory that tests change, and that records each name it is asked for.
+/// A directory that tests change, and that records each name that is looked up.
 #[derive(Clone, Default)]
 struct Directory(Arc<Mutex<State>>);
 
@@ -217,7 +217,7 @@ async fn while_the_directory_is_down_requests_get_503_and_logins_stay() {
     assert_eq!(
         browser.get("/hub/home").await.status,
         200,
-        "nobody was logged out"
+        "no user was logged out"
     );
     assert_eq!(world.call("GET", "/user", Some(&token), "").await.status, 200);
     assert_eq!(
@@ -253,5 +253,5 @@ async fn a_request_asks_the_directory_once_for_each_user() {
     browser.get("/hub/home").await;
     assert_eq!(directory.asked(), ["alice"], "a page");
     world.call("GET", "/user", Some("unknown"), "").await;
-    assert_eq!(directory.asked(), [""; 0], "an unknown token is nobody's");
+    assert_eq!(directory.asked(), [""; 0], "an unknown token has no user");
 }

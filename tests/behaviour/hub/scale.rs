@@ -218,7 +218,7 @@ async fn a_page_about_a_user_of_10_000_tokens_reads_100_of_them() {
     );
 }
 
-/// A directory that counts how often it is asked, and knows all but `user7`.
+/// A directory that counts its lookups, and knows all but `user7`.
 #[derive(Clone, Default)]
 struct Directory(Arc<Mutex<usize>>);
 

@@ -38,7 +38,7 @@ struct Switched {
 
 const UP: usize = 0;
 const DOWN: usize = 1;
-/// It carries out what it is asked for, and does not answer.
+/// It carries out each call, and does not answer.
 const SILENT: usize = 2;
 
 impl Switched {

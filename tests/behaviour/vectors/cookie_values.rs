@@ -253,7 +253,7 @@ fn signed_values_are_judged_as_the_peer_judges_them_but_strictly() {
 }
 
 fn open_of_server(case: &Value, value: &[u8]) -> Option<Vec<u8>> {
-    // Formats above 2 do not exist, so nobody can ask for them.
+    // Formats above 2 do not exist, so no client can send them.
     if case["min_version"].as_u64().is_some_and(|version| version > 2) {
         return None;
     }

@@ -742,7 +742,7 @@ impl Sent {
             .iter()
             .any(|header| query.iter().any(|token| token != header));
         let mut tokens = query.iter().chain(&header);
-        let bare = |token: &String| !token.is_empty() && token.bytes().all(|octet| octet.is_ascii_graphic());
+        let bare = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         query.len() > 1 || differ || !tokens.all(bare)
     }
 

@@ -153,7 +153,7 @@ fn directory_that_can_only_be_searched_gives_its_secret() {
     let folder = folder();
     let path = write(&folder, "behind", 0o600);
     let _ = std::os::unix::fs::chown(&path, Some(OTHER), Some(OTHER));
-    // Nobody but root may list it, neither its owner nor others.
+    // Only root may list it, neither its owner nor others.
     chmod(folder.path(), 0o311);
     let found = as_plain_user(|| {
         assert!(fs::read_dir(folder.path()).is_err(), "it cannot be listed");

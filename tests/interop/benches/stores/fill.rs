@@ -15,11 +15,19 @@ use sha2::Sha256;
 pub(crate) const CREATED: u64 = 1_800_000_000;
 const USED: u64 = 4_000_000_000;
 /// The key of the database, that the server can make the hashes itself.
-const KEY: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// One of the tokens.
 pub(crate) fn token(number: usize) -> String {
     format!("token-of-this-bench-{number}")
+}
+
+/// What the store finds one of the tokens by.
+pub(crate) fn keyed(number: usize) -> Vec<u8> {
+    let token: Token = token(number).parse().expect("a token");
+    let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).expect("a key of any length");
+    mac.update(token.hash().as_bytes());
+    mac.finalize().into_bytes().to_vec()
 }
 
 /// Beside the store, at once: by their hashes' order, and without waiting for the disk.
@@ -29,10 +37,7 @@ pub(crate) fn sqlite(path: &Path, count: usize) -> Result<(SqliteTokenStore, usi
         .open()?;
     let mut hashes = Vec::with_capacity(count);
     for number in 0..count {
-        let token: Token = token(number).parse()?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes())?;
-        mac.update(token.hash().as_bytes());
-        hashes.push((mac.finalize().into_bytes().to_vec(), number));
+        hashes.push((keyed(number), number));
     }
     hashes.sort_unstable();
     let mut database = Connection::open(path)?;

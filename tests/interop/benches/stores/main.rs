@@ -1,10 +1,13 @@
-//! What a look-up costs among a million tokens, beside the same among a thousand, in SQLite and in PostgreSQL.
+//! What a look-up costs among a million tokens or sessions, beside the same among a thousand, in SQLite and in PostgreSQL, and
+//! how long requests wait while a million expired sessions are removed.
 //!
-//! `cargo bench -p portcullis-interop --bench stores` measures both, `-- sqlite` or `-- postgres` one of them, and fails
+//! `cargo bench -p portcullis-interop --bench stores` measures both, `-- sqlite`, `-- postgres`, `-- sqlite-sessions` or
+//! `-- postgres-sessions` one of them, and fails
 //! where a bound is passed. Without `--bench`, as `cargo test --benches` runs it, there are fewer tokens, and nothing is
 //! held.
 
 mod fill;
+mod sessions;
 
 use std::{
     error::Error,
@@ -35,7 +38,7 @@ async fn main() -> ExitCode {
         .peekable();
     let wanted: Vec<&str> = match names.peek() {
         Some(_) => names.map(String::as_str).collect(),
-        None => vec!["sqlite", "postgres"],
+        None => vec!["sqlite", "postgres", "sqlite-sessions", "postgres-sessions"],
     };
     let many = if measured { 1_000_000 } else { 10_000 };
     let mut code = ExitCode::SUCCESS;
@@ -43,7 +46,12 @@ async fn main() -> ExitCode {
         let outcome = match name {
             "sqlite" => sqlite(many, measured).await,
             "postgres" => postgres(many, measured).await,
-            _ => Err(format!("expected sqlite or postgres, found {name}").into()),
+            "sqlite-sessions" => sessions::sqlite(many, measured).await,
+            "postgres-sessions" => sessions::postgres(many, measured).await,
+            _ => Err(format!(
+                "expected sqlite, postgres, sqlite-sessions or postgres-sessions, found {name}"
+            )
+            .into()),
         };
         if let Err(error) = outcome {
             println!("\n{name}: {error}");
