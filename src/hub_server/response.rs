@@ -71,7 +71,9 @@ impl HubError {
             Self::Denied(denial) => Some(denial.detail().to_owned()),
             Self::Refused(_, message) => message.clone(),
             Self::NotAllowed(_) => Some("Method Not Allowed".to_owned()),
-            Self::Unavailable(_) => Some("Please try again in a moment".to_owned()),
+            Self::Unavailable(_) => {
+                Some("Service temporarily unavailable. Please try again in a moment.".to_owned())
+            }
         }
     }
 
@@ -85,18 +87,18 @@ impl HubError {
     /// For a person, with a link to `home`.
     pub(crate) fn into_html_response(self, style: &PageStyle, home: &str) -> FullResponse {
         let title = match self.status() {
-            StatusCode::BAD_REQUEST => "This request cannot be read",
-            StatusCode::FORBIDDEN => "Not allowed",
-            StatusCode::FAILED_DEPENDENCY => "This server does not answer",
-            StatusCode::NOT_FOUND => "There is nothing here",
-            StatusCode::REQUEST_TIMEOUT => "This request took too long to arrive",
-            StatusCode::SERVICE_UNAVAILABLE => "Please try again in a moment",
-            _ => "Something is wrong",
+            StatusCode::BAD_REQUEST => "Bad request",
+            StatusCode::FORBIDDEN => "Access denied",
+            StatusCode::FAILED_DEPENDENCY => "Server is not running",
+            StatusCode::NOT_FOUND => "Page not found",
+            StatusCode::REQUEST_TIMEOUT => "Request timeout",
+            StatusCode::SERVICE_UNAVAILABLE => "Service temporarily unavailable",
+            _ => "Something went wrong",
         };
         let mut response = page_response(
             Page::new(style, title)
                 .paragraph(&self.message().unwrap_or_default())
-                .link(home, "Back to your home page"),
+                .link(home, "Go to home"),
         );
         *response.status_mut() = self.status();
         self.with_fields(response)
