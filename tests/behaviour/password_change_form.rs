@@ -202,11 +202,11 @@ async fn what_is_not_proven_or_will_not_do_changes_nothing() {
     for (password, new, again, status, says) in [
         ("wrong", NEW, NEW, 401, "Incorrect password."),
         ("", NEW, NEW, 401, "Incorrect password."),
-        ("wrong", "short", "short", 401, "Incorrect password."),
+        ("wrong", "tiny5", "tiny5", 401, "Incorrect password."),
         (
             OLD,
-            "short",
-            "short",
+            "tiny5",
+            "tiny5",
             400,
             "The password is too short: expected at least 15 characters, found 5.",
         ),
