@@ -123,7 +123,7 @@ mod tests {
             ("blau 8 t", None),
             ("seven77", Some("at least 8 characters, found 7")),
             ("", Some("at least 8")),
-            ("password1234", Some("nobody guesses")),
+            ("password1234", Some("too easy to guess")),
             (" purple tricycle", Some("blanks")),
             ("purple tricycle\t", Some("blanks")),
         ] {
