@@ -26,7 +26,7 @@ use crate::{
     cookies::SetCookies,
     error::BackendError,
     event::Event,
-    html::Page,
+    html::{Button, Details, Page},
     middleware::{
         error_response::{FullResponse, page_response},
         form::UrlEncodedForm,
@@ -253,7 +253,7 @@ impl HubRequest<'_> {
         if !more.is_empty() {
             page = page.paragraph("It also requests permission to:");
             for scope in more {
-                page = page.item(&scope::description(scope), "", None, |_| {});
+                page = page.item(&scope::description(scope), &Details::default(), None, |_| {});
             }
         }
         let page = page
@@ -267,10 +267,17 @@ impl HubRequest<'_> {
                     fields.hidden("scopes", scope);
                 }
             })
-            .secondary_form("", "Cancel", |fields| {
-                fields.hidden("_xsrf", &xsrf);
-                fields.hidden("deny", "1");
-            });
+            .secondary(
+                &Button {
+                    action: "",
+                    label: "Cancel",
+                    question: "",
+                },
+                |fields| {
+                    fields.hidden("_xsrf", &xsrf);
+                    fields.hidden("deny", "1");
+                },
+            );
         let mut response = page_response(page);
         cookies.append_to(response.headers_mut());
         response

@@ -10,6 +10,7 @@ use super::{
     hub::Hub,
     login_page::MemberPasswords,
     members::Members,
+    notice::notice_jar,
     state::{HubState, ServerStopper},
     user::{HubUser, HubUsers},
 };
@@ -403,6 +404,7 @@ impl HubBuilder {
         Ok(Hub(Arc::new(HubState {
             session_scope: CookieScope::session_id(base)?,
             services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
+            notice_jar: notice_jar(&keyring, &hub_url)?,
             xsrf_cookie: CsrfCookie::new(keyring.clone(), CookieScope::xsrf(hub_url.as_str())?, true),
             xsrf_guard: CsrfTokens::new(keyring),
             page_style: self.page_style.with_form_targets(client_origins(&registry)),

@@ -25,7 +25,7 @@ use crate::{
     cookies::SetCookies,
     denial::Reason,
     event::{Event, RedactedPath},
-    html::{FieldKind, Page},
+    html::{Field, FieldError, FieldKind, Page},
     maybe_future::MaybeFuture,
     middleware::{
         error_response::{
@@ -189,7 +189,7 @@ impl HubRequest<'_> {
         Ok(response)
     }
 
-    fn login_form(&self, status: StatusCode, alert: &str, typed: &str, stale: bool) -> FullResponse {
+    fn login_form(&self, status: StatusCode, text: &str, typed: &str, stale: bool) -> FullResponse {
         let mut cookies = SetCookies::default();
         let xsrf = self
             .hub
@@ -204,19 +204,20 @@ impl HubRequest<'_> {
             percent::form_encode(next.as_str().as_bytes(), &mut action);
         }
         let typed: String = typed.chars().take(32).collect();
-        let page = Page::new(&self.hub.page_style, "Log in")
-            .alert(alert)
-            .form(&action, "Log in", |fields| {
-                fields.hidden("_xsrf", &xsrf);
-                fields.filled_field(
-                    FieldKind::Username,
-                    "username",
-                    "Username",
-                    typed.is_empty(),
-                    &typed,
-                );
-                fields.field(FieldKind::Password, "password", "Password", !typed.is_empty());
-            });
+        let page = Page::new(&self.hub.page_style, "Log in");
+        let (page, error) = match status {
+            StatusCode::OK => (page.status(text), FieldError::None),
+            StatusCode::FORBIDDEN if text == WRONG => (page.alert(text), FieldError::InAlert),
+            _ => (page.alert(text), FieldError::None),
+        };
+        let page = page.form(&action, "Log in", |fields| {
+            let username = Field::new(FieldKind::Username, "username", "Username");
+            let password = Field::new(FieldKind::Password, "password", "Password");
+            let username = username.filled(&typed).first(typed.is_empty());
+            fields.hidden("_xsrf", &xsrf);
+            fields.field(username.with_error(error));
+            fields.field(password.first(!typed.is_empty()).with_error(error));
+        });
         let mut response = page_response(page);
         *response.status_mut() = status;
         cookies.append_to(response.headers_mut());

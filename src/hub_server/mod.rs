@@ -20,6 +20,7 @@ mod hub;
 mod login_page;
 mod logout;
 mod members;
+mod notice;
 mod request;
 mod response;
 mod route;

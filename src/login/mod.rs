@@ -91,7 +91,11 @@ impl Endpoint for LoginPage {
     fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
         let (gate, head) = (visit.gate(), visit.head);
         let new = Some(field(form, &["new_password"])).filter(|new| !new.is_empty());
-        let asked = self.form(visit, new.is_some());
+        let username = form.text("username");
+        let asked = LoginForm {
+            username: username.chars().take(MAX_SHOWN_USERNAME).collect(),
+            ..self.form(visit, new.is_some())
+        };
         let xsrf = form.text("_xsrf");
         // A page that was loaded before the login in another tab is as much of this server as one after it.
         let by_login = || match visit.session_by_cookie() {
@@ -108,7 +112,6 @@ impl Endpoint for LoginPage {
             return asked.change_failed(gate, head.uri().path(), refused).into();
         }
         let browser = Browser::of(gate, head, &visit.target);
-        let username = form.text("username");
         let attempt = gate
             .passwords
             .reserve(username.trim(), browser.client, &browser.path);
@@ -222,6 +225,7 @@ impl LoginPage {
             xsrf,
             cookies,
             asks_for_username: visit.gate().passwords.asks_for_username(),
+            username: String::new(),
             label: match (
                 self.tokens.is_empty() && self.verifiers.is_empty(),
                 takes_password,
@@ -234,6 +238,9 @@ impl LoginPage {
         }
     }
 }
+
+/// How many characters of a name are shown again after a mistake.
+const MAX_SHOWN_USERNAME: usize = 64;
 
 /// What the target of the other form has in its query.
 const CHANGE: &str = "change=password&";

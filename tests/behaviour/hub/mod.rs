@@ -2,6 +2,7 @@
 
 mod api;
 mod directory;
+mod home;
 mod login;
 mod oauth;
 mod races;
@@ -321,7 +322,7 @@ impl Browser<'_> {
         answer
     }
 
-    fn keep(&mut self, line: &str) {
+    pub(crate) fn keep(&mut self, line: &str) {
         let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
         let (name, value) = pair.split_once('=').expect("a pair");
         let path = attributes
