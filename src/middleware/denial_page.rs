@@ -1,4 +1,4 @@
-//! The page of a refusal: what a person reads.
+//! The page of a denial, for browsers.
 
 use http::StatusCode;
 
