@@ -1,4 +1,4 @@
-//! The page that asks, and the same page as an answer to what was sent by it.
+//! The login form, and the same form again as the response to a rejected submission.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const NOT_KEPT: &str = "The new password could not be stored. The old one still 
 /// The field of the checkbox "Keep me logged in".
 pub(super) const REMEMBER: &str = "remember";
 
-/// What a visitor is shown, with all that the answer to the form needs later.
+/// The form of one request, with the state that the response to its submission needs.
 pub(super) struct LoginForm {
     pub(super) action: String,
     /// Where the other form is, if there are two.
@@ -35,7 +35,7 @@ pub(super) struct LoginForm {
     pub(super) style: PageStyle,
     pub(super) xsrf: String,
     pub(super) cookies: SetCookies,
-    pub(super) asks_for_username: bool,
+    pub(super) needs_username: bool,
     pub(super) label: &'static str,
     pub(super) hint: &'static str,
 }
@@ -51,15 +51,10 @@ impl LoginForm {
             .alert(alert)
             .form(&self.action, button, |fields| {
                 fields.hidden("_xsrf", &self.xsrf);
-                if self.asks_for_username {
+                if self.needs_username {
                     fields.field(FieldKind::Username, "username", "User name", true);
                 }
-                fields.field(
-                    FieldKind::Password,
-                    "password",
-                    self.label,
-                    !self.asks_for_username,
-                );
+                fields.field(FieldKind::Password, "password", self.label, !self.needs_username);
                 if self.is_password_change {
                     let kind = FieldKind::NewPassword;
                     fields.field(kind, "new_password", "New password", false);
