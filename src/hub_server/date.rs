@@ -16,7 +16,7 @@ pub(crate) fn to_iso8601(time: UnixTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000000Z")
 }
 
-/// The date as a person reads it: `2026-11-22 01:53 UTC`.
+/// The date as pages show it: `2026-11-22 01:53 UTC`.
 pub(crate) fn to_display(time: UnixTime) -> String {
     let date = utc(time);
     let (year, month, day) = date.to_calendar_date();
