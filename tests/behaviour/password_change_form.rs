@@ -46,7 +46,7 @@ impl Disk {
     fn builder(&self) -> AuthLayerBuilder {
         let (hashes, events) = (self.hashes.clone(), self.events.clone());
         AuthLayer::builder()
-            .keyring(Keyring::from_secret(Secret::from(&[1; 32][..])).expect("32 octets"))
+            .keyring(Keyring::from_secret(Secret::from(&[1; 32][..])).expect("32 bytes"))
             .allow_password_change(PasswordPolicy::new(), move |hash: &PasswordHash| {
                 hashes.lock().expect("one at a time").push(hash.clone());
                 MaybeFuture::Ready(Ok(()))
@@ -210,7 +210,7 @@ async fn what_is_not_proven_or_will_not_do_changes_nothing() {
             400,
             "Expected a password of at least 15 characters, found 5.",
         ),
-        (OLD, "password12345678", "password12345678", 400, "nobody guesses"),
+        (OLD, "password12345678", "password12345678", 400, "hard to guess"),
         (OLD, NEW, "another one, eleven", 400, "twice"),
     ] {
         let fields = [
