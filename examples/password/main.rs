@@ -123,7 +123,7 @@ mod tests {
             ("blau 8 t", None),
             ("seven77", Some("at least 8 characters, found 7")),
             ("", Some("at least 8")),
-            ("password1234", Some("hard to guess")),
+            ("password1234", Some("too easy to guess")),
             (" purple tricycle", Some("spaces")),
             ("purple tricycle\t", Some("spaces")),
         ] {

@@ -170,9 +170,9 @@ impl FormFields<'_> {
         self.0.push_str("\">");
     }
 
-    /// A labelled choice of one value among several, the first unless another is chosen.
+    /// A labelled choice of one value among several, of which `selected` is chosen at first.
     #[cfg(feature = "hub-server")]
-    pub(crate) fn choice(&mut self, name: &str, label: &str, values: &[(&str, &str)]) {
+    pub(crate) fn choice(&mut self, name: &str, label: &str, values: &[(&str, &str)], selected: &str) {
         let id = format!("{name}-{}", self.0.len());
         let _ = write!(self.0, "<label for=\"{id}\">");
         push_escaped(self.0, self.1.text(label));
@@ -180,7 +180,8 @@ impl FormFields<'_> {
         for (value, text) in values {
             self.0.push_str("<option value=\"");
             push_escaped(self.0, value);
-            self.0.push_str("\">");
+            self.0
+                .push_str(if *value == selected { "\" selected>" } else { "\">" });
             push_escaped(self.0, self.1.text(text));
             self.0.push_str("</option>");
         }

@@ -135,7 +135,7 @@ impl PageStyle {
     }
 
     /// Default: English. Translates texts of the pages into `language`, a tag such as `de` or `pt-BR`: each text with what
-    /// stands in its place. Text that is left out, or that holds a number or a name, stays as it is.
+    /// stands in its place. `{}` in a text stands for a number. Text that is left out, or that holds a name, stays as it is.
     ///
     /// [`texts`](Self::texts) lists what can be translated.
     ///
@@ -189,8 +189,13 @@ impl PageStyle {
     }
 
     /// The translation of `text`, or `text`.
-    pub(super) fn text<'a>(&'a self, text: &'a str) -> &'a str {
+    pub(crate) fn text<'a>(&'a self, text: &'a str) -> &'a str {
         self.0.texts.get(text).map_or(text, |translation| translation)
+    }
+
+    /// The translation of `text`, with `number` in place of `{}`.
+    pub(crate) fn text_with_number(&self, text: &str, number: u64) -> String {
+        self.text(text).replace("{}", &number.to_string())
     }
 
     /// The start of a document, up to its heading.

@@ -236,7 +236,7 @@ impl CodeExchange {
                 error: &**unavailable.cause(),
                 path: RedactedPath::new(&hub.callback_path),
             });
-            let text = "The hub does not answer right now. Nothing is lost: try again in a moment.";
+            let text = "The hub is temporarily unavailable. Please try again in a moment.";
             hub.error_page(
                 style,
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -263,12 +263,12 @@ impl CodeExchange {
             Ok(Err(error)) => {
                 let text = match error.kind() {
                     OAuthErrorKind::InvalidGrant => {
-                        "The hub does not take the code of this login any more. It may have been used already."
+                        "The authorization code is invalid or has already been used."
                     }
                     OAuthErrorKind::InvalidClient => {
-                        "The hub does not know this server any more. It may have been restarted."
+                        "The hub does not recognize this server. It may have been restarted."
                     }
-                    _ => "The hub refused this login.",
+                    _ => "The hub rejected the login.",
                 };
                 let failure = BackendError::new(format!("the hub refused a code: {error}"));
                 gate.emit(&Event::Unavailable {
@@ -290,7 +290,7 @@ impl CodeExchange {
                 return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Ok(Word::Unknown) => {
-                let text = "The hub does not know the token that it just gave.";
+                let text = "The hub issued an invalid token.";
                 return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Err(failure) => {
@@ -337,7 +337,7 @@ impl HubAuthInner {
         retry_after: Option<Duration>,
         cookies: Option<SetCookies>,
     ) -> FullResponse {
-        let page = Page::new(style, "The login did not work")
+        let page = Page::new(style, "Login failed")
             .paragraph(text)
             .link(self.base_url.as_str(), "Try again");
         let mut response = page_response(page);
@@ -355,13 +355,13 @@ impl HubAuthInner {
 fn error_text(error: &CallbackError) -> String {
     match error {
         CallbackError::MissingCookie => {
-            "The oauth state does not match: this browser did not keep the cookie of this login. It may block cookies, or the \
-             login began under another host name."
+            "Your browser did not send the login cookie (oauth state does not match). Check that cookies are enabled and that \
+             you are using the same address."
                 .to_owned()
         }
-        CallbackError::StateExpired => "This login took more than ten minutes, twice.".to_owned(),
+        CallbackError::StateExpired => "The login took too long. Please try again.".to_owned(),
         CallbackError::InvalidState => {
-            "The oauth state does not match: this login was not begun by this server, or before its last start.".to_owned()
+            "The login request is not valid or has expired (oauth state does not match).".to_owned()
         }
         CallbackError::Provider(error) => {
             let mut text = String::from("Error in oauth: ");

@@ -112,7 +112,7 @@ impl HubRequest<'_> {
         };
         self.check_access(&visitor, params.client).await?;
         if form.field("deny").is_some() {
-            return Ok(params.refused(OAuthErrorKind::AccessDenied, "The user said no."));
+            return Ok(params.refused(OAuthErrorKind::AccessDenied, "The user denied access."));
         }
         let ticked: Vec<&str> = form.all("scopes").collect();
         let mut scopes: Vec<String> = params
@@ -133,7 +133,7 @@ impl HubRequest<'_> {
     ) -> Result<AuthorizationParams<'s>, AuthorizationError> {
         let query = self.head.uri().query().unwrap_or_default();
         let query = UrlEncodedForm::parse(query.as_bytes())
-            .ok_or(AuthorizationError::Page("The parameters cannot be read."))?;
+            .ok_or(AuthorizationError::Page("Malformed request parameters."))?;
         let one = |name: &str| query.field(name).and_then(|value| value.expose_str());
         let count = |name: &str| query.all(name).count();
         if count("client_id") == 0 {
@@ -244,27 +244,30 @@ impl HubRequest<'_> {
         let usual =
             |scope: &str| scope == access || IDENTIFY.iter().any(|name| scope == format!("{name}!user"));
         let more: Vec<&String> = params.scopes.iter().filter(|scope| !usual(scope)).collect();
-        let mut page = Page::new(&self.hub.page_style, "Let it know who you are?")
-            .paragraph(&format!("You are logged in as `{}`.", visitor.member.name()))
-            .paragraph(&format!(
-                "{} asks to know your name and your groups.",
-                capitalize(&what)
-            ));
+        let mut page = Page::new(&self.hub.page_style, &format!("Authorize {what}?"))
+            .paragraph(&format!("{what} wants to see your username and groups."))
+            .link(
+                &self.hub.hub_url.join("logout"),
+                &format!("Not {}? Switch account", visitor.member.name()),
+            );
         if !more.is_empty() {
-            page = page.paragraph("It also asks, in your name, to:");
+            page = page.paragraph("It also requests permission to:");
             for scope in more {
                 page = page.item(&scope::description(scope), "", None, |_| {});
             }
         }
         let page = page
-            .muted(&format!("You will be sent to `{}`.", params.client.redirect_uri))
-            .form("", "Yes, go on", |fields| {
+            .muted(&format!(
+                "You will be redirected to `{}`.",
+                params.client.redirect_uri
+            ))
+            .form("", "Authorize", |fields| {
                 fields.hidden("_xsrf", &xsrf);
                 for scope in &params.scopes {
                     fields.hidden("scopes", scope);
                 }
             })
-            .secondary_form("", "No", |fields| {
+            .secondary_form("", "Cancel", |fields| {
                 fields.hidden("_xsrf", &xsrf);
                 fields.hidden("deny", "1");
             });
@@ -360,11 +363,4 @@ impl AuthorizationParams<'_> {
     fn sent(&self, answer: &AuthorizationResponse) -> FullResponse {
         response::redirect_found(&answer.to_url(&self.client.redirect_uri))
     }
-}
-
-pub(crate) fn capitalize(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
 }

@@ -187,9 +187,9 @@ impl HubRequest<'_> {
         }
     }
 
-    /// Redirects to the login page; with `stale`, removes a login cookie that is not valid.
+    /// Redirects to the login page. If the session is `stale`, the page says so, and the cookie is removed.
     pub(crate) fn redirect_to_login(&self, stale: bool) -> FullResponse {
-        let mut response = self.login_redirect();
+        let mut response = self.login_redirect(stale);
         if stale {
             let mut cookies = SetCookies::default();
             self.remove_bad_login(&mut cookies);

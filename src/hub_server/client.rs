@@ -60,9 +60,9 @@ impl Resource {
     /// Its name, as pages show it.
     pub(crate) fn described(&self) -> String {
         match self {
-            Self::Server { user, server } if server.is_empty() => format!("the server of {user}"),
-            Self::Server { user, server } => format!("the server {server} of {user}"),
-            Self::Service { name } => format!("the service {name}"),
+            Self::Server { user, server } if server.is_empty() => format!("{user}'s server"),
+            Self::Server { user, server } => format!("{user}'s server \"{server}\""),
+            Self::Service { name } => name.to_string(),
         }
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{
     api_auth::is_own,
-    authorize_endpoint::capitalize,
     browser_session::SignedInUser,
     date,
     members::Members,
@@ -26,12 +25,13 @@ use crate::{
 const TOKENS: u64 = 100;
 
 const TOKEN_LIFETIMES: [(&str, &str); 5] = [
-    ("2592000", "30 days"),
     ("86400", "1 day"),
     ("604800", "7 days"),
+    ("2592000", "30 days"),
     ("31536000", "1 year"),
-    ("", "No end"),
+    ("", "No expiration"),
 ];
+const DEFAULT_LIFETIME: &str = "2592000";
 
 impl HubRequest<'_> {
     pub(crate) async fn home_page(&self) -> HubResult {
@@ -68,18 +68,18 @@ impl HubRequest<'_> {
             "end" => {
                 let id: RecordId = id
                     .parse()
-                    .map_err(|_| HubError::bad_request("expected the id of a login"))?;
+                    .map_err(|_| HubError::bad_request("invalid session ID"))?;
                 let ended = SessionFilter::owner(visitor.member.name()).and_id(id);
                 self.hub.store.end_sessions(ended).await?;
             }
-            _ => return Err(HubError::bad_request("expected one of the buttons of the page")),
+            _ => return Err(HubError::bad_request("unknown action")),
         }
         Ok(response::redirect_found(&self.hub.hub_url.join("home")))
     }
 
     async fn create_token_from_form(&self, visitor: &SignedInUser, form: &UrlEncodedForm) -> HubResult {
         let note = match form.text("note").trim() {
-            "" => "Made on the page of the hub".to_owned(),
+            "" => "Created in the web interface".to_owned(),
             note => note.chars().take(128).collect(),
         };
         let life = form.text("expires_in");
@@ -87,9 +87,7 @@ impl HubRequest<'_> {
         let expires_in = match TOKEN_LIFETIMES.iter().any(|(seconds, _)| *seconds == life) {
             true => life.parse().ok().map(Duration::from_secs),
             false => {
-                return Err(HubError::bad_request(
-                    "expected one of the lives that the page offers",
-                ));
+                return Err(HubError::bad_request("invalid expiration"));
             }
         };
         let scopes = form.text("scopes");
@@ -100,10 +98,10 @@ impl HubRequest<'_> {
             scopes: (!scopes.is_empty()).then_some(scopes),
         };
         let (token, _) = self.issue(None, &visitor.member, wished).await?;
-        let page = Page::new(&self.hub.page_style, "Your new token")
+        let page = Page::new(&self.hub.page_style, "Token created")
             .paragraph(&format!("`{}`", token.expose()))
-            .muted("Copy it now: it is shown once, and only its hash is kept.")
-            .link(&self.hub.hub_url.join("home"), "Back to your tokens");
+            .muted("Copy this token now. You will not be able to see it again.")
+            .link(&self.hub.hub_url.join("home"), "Back to tokens");
         Ok(page_response(page))
     }
 
@@ -133,7 +131,7 @@ impl HubRequest<'_> {
             .iter()
             .partition(|token| token.client_id().is_none_or(is_own));
 
-        let mut page = Page::wide(&self.hub.page_style, &format!("Hello, {owner}")).alert(alert);
+        let mut page = Page::wide(&self.hub.page_style, &format!("Logged in as {owner}")).alert(alert);
         let (held, mut places) = (visitor.scopes(), Vec::new());
         for client in hub.registry.iter() {
             let access = client.resource.access_scope();
@@ -148,44 +146,41 @@ impl HubRequest<'_> {
         }
         places.sort_by(|one, other| one.id.cmp(&other.id));
         if !places.is_empty() {
-            page = page.heading("Where you may go");
+            page = page.heading("Services and servers");
             for client in places {
-                page = page.link(
-                    &hub.base_url.join(&client.prefix()),
-                    &capitalize(&client.resource.described()),
-                );
+                page = page.link(&hub.base_url.join(&client.prefix()), &client.resource.described());
             }
         }
-        page = page.heading("Access tokens");
-        if tokens.is_empty() && offset == 0 {
-            page = page.muted("You have none. A token lets a program act in your name.");
+        page = page.heading("Personal access tokens");
+        if own.is_empty() && offset == 0 {
+            page = page.muted("You have no tokens. A token lets a program access the hub on your behalf.");
         }
         for token in own {
             let name = token
                 .grant()
                 .label()
                 .filter(|note| !note.is_empty())
-                .unwrap_or("A token");
+                .unwrap_or("Unnamed token");
             page = page.item(name, &of_token(token), Some((&here, "Revoke")), |fields| {
                 fields.hidden("_xsrf", &xsrf);
                 fields.hidden("action", "revoke");
                 fields.hidden("id", &format!("a{}", token.id()));
             });
         }
-        page = page.form(&here, "Make a token", |fields| {
+        page = page.form(&here, "Create token", |fields| {
             fields.hidden("_xsrf", &xsrf);
             fields.hidden("action", "make");
-            fields.field(FieldKind::Optional, "note", "What it is for", false);
-            fields.choice("expires_in", "How long it is good", &TOKEN_LIFETIMES);
+            fields.field(FieldKind::Optional, "note", "Note", false);
+            fields.choice("expires_in", "Expiration", &TOKEN_LIFETIMES, DEFAULT_LIFETIME);
             fields.field(
                 FieldKind::Optional,
                 "scopes",
-                "Scopes, with blanks between them; all that you may do if empty",
+                "Scopes (space-separated; leave empty for all your permissions)",
                 false,
             );
         });
         if !given.is_empty() {
-            page = page.heading("Services that know you");
+            page = page.heading("Authorized applications");
         }
         for token in given {
             let id = token.client_id().unwrap_or_default();
@@ -206,10 +201,10 @@ impl HubRequest<'_> {
         if offset > 0 {
             page = page.link(&here, "Newest tokens");
         }
-        page = page.heading("Logins");
+        page = page.heading("Active sessions");
         for login in &logins {
             let this = login.id() == visitor.login.id();
-            let button = (!this).then_some((here.as_str(), "End"));
+            let button = (!this).then_some((here.as_str(), "Log out"));
             page = page.item(&of_login(login, this), &since(login), button, |fields| {
                 fields.hidden("_xsrf", &xsrf);
                 fields.hidden("action", "end");
@@ -231,12 +226,12 @@ impl HubRequest<'_> {
 /// When a token was made and used, and what for.
 fn of_token(token: &TokenRecord) -> String {
     let used = token.last_used().map_or_else(
-        || "never used".to_owned(),
-        |time| format!("last used {}", date::to_display(time)),
+        || "Never used".to_owned(),
+        |time| format!("Last used {}", date::to_display(time)),
     );
     let ends = token.grant().expires_at().map_or_else(
-        || "no end".to_owned(),
-        |time| format!("good until {}", date::to_display(time)),
+        || "No expiration".to_owned(),
+        |time| format!("Expires {}", date::to_display(time)),
     );
     let made = date::to_display(token.created());
     let scopes = token.grant().scopes();
@@ -247,15 +242,15 @@ fn of_token(token: &TokenRecord) -> String {
     let scopes = if scopes.is_empty() {
         String::new()
     } else {
-        format!(". {}", scopes.join("; "))
+        format!(" · {}", scopes.join("; "))
     };
-    format!("Made {made}, {used}, {ends}{scopes}")
+    format!("Created {made} · {used} · {ends}{scopes}")
 }
 
 fn of_login(login: &SessionRecord, this: bool) -> String {
-    let name = login.note().unwrap_or("A browser");
+    let name = login.note().unwrap_or("Unknown browser");
     if this {
-        format!("{name} (this one)")
+        format!("{name} (this session)")
     } else {
         name.to_owned()
     }
@@ -266,5 +261,5 @@ fn since(login: &SessionRecord) -> String {
         date::to_display(login.created()),
         date::to_display(login.expires_at()),
     );
-    format!("Since {since}, until {until} at the latest")
+    format!("Logged in {since} · Expires {until}")
 }

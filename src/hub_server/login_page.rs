@@ -28,7 +28,9 @@ use crate::{
     html::{FieldKind, Page},
     maybe_future::MaybeFuture,
     middleware::{
-        error_response::{FullResponse, page_response, retry_after},
+        error_response::{
+            FullResponse, SESSION_ENDED_ALERT, page_response, retry_after, session_ended_alert,
+        },
         password_attempts::alert,
     },
     random,
@@ -90,8 +92,11 @@ impl HubRequest<'_> {
                 cookies.append_to(response.headers_mut());
                 Ok(response)
             }
-            BrowserSession::Anonymous => Ok(self.login_form(StatusCode::OK, "", "", false)),
-            BrowserSession::Expired => Ok(self.login_form(StatusCode::OK, "", "", true)),
+            BrowserSession::Anonymous => {
+                let alert = session_ended_alert(self.head);
+                Ok(self.login_form(StatusCode::OK, alert, "", false))
+            }
+            BrowserSession::Expired => Ok(self.login_form(StatusCode::OK, SESSION_ENDED_ALERT, "", true)),
         }
     }
 
@@ -118,7 +123,8 @@ impl HubRequest<'_> {
                     Reason::IncorrectPassword => StatusCode::FORBIDDEN,
                     _ => denial.status(),
                 };
-                let form = self.login_form(status, alert(&denial, WRONG), &typed, false);
+                let alert = alert(&denial, WRONG, &self.hub.page_style);
+                let form = self.login_form(status, &alert, &typed, false);
                 Ok(retry_after(form, &denial))
             }
             Err(trouble) => Err(trouble),
@@ -205,7 +211,7 @@ impl HubRequest<'_> {
                 fields.filled_field(
                     FieldKind::Username,
                     "username",
-                    "User name",
+                    "Username",
                     typed.is_empty(),
                     &typed,
                 );
@@ -282,7 +288,7 @@ impl HubRequest<'_> {
         match (browser, system) {
             (Some(browser), Some(system)) => format!("{browser} on {system}"),
             (Some(name), None) | (None, Some(name)) => name.to_owned(),
-            (None, None) => "A browser".to_owned(),
+            (None, None) => "Unknown browser".to_owned(),
         }
     }
 }

@@ -55,7 +55,7 @@ impl HubRequest<'_> {
             let mut cookies = SetCookies::default();
             let xsrf = self.xsrf_of_session(&session_of(first), &mut cookies);
             let page = Page::new(&self.hub.page_style, "Log out?")
-                .paragraph("Press the button to log out of this browser.")
+                .paragraph("Do you want to log out of this browser?")
                 .form(&self.hub.hub_url.join("logout"), "Log out", |fields| {
                     fields.hidden("_xsrf", &xsrf)
                 });

@@ -150,26 +150,26 @@ pub(crate) fn description(scope: &str) -> String {
         .split_once('!')
         .map_or((scope, None), |(name, filter)| (name, Some(filter)));
     let does = match name {
-        "access:servers" => "Use notebook servers",
-        "access:services" => "Use services",
-        "admin:users" | "users" => "Read and change accounts",
-        "inherit" => "Everything that you may do",
-        "list:users" => "See who has an account",
-        "read:servers" => "See notebook servers",
-        "read:tokens" => "See access tokens",
-        "read:users" => "Read accounts",
-        "read:users:activity" => "See when somebody was last active",
-        "read:users:groups" => "See groups",
-        "read:users:name" => "See user names",
-        "self" => "Everything that concerns your own account",
+        "access:servers" => "Access your notebook servers",
+        "access:services" => "Access services",
+        "admin:users" | "users" => "Manage user accounts",
+        "inherit" => "All of your permissions",
+        "list:users" => "List users",
+        "read:servers" => "View notebook servers",
+        "read:tokens" => "View access tokens",
+        "read:users" => "View user accounts",
+        "read:users:activity" => "View user activity",
+        "read:users:groups" => "View groups",
+        "read:users:name" => "View usernames",
+        "self" => "Full access to your own account",
         "servers" => "Start and stop notebook servers",
-        "tokens" => "Make and revoke access tokens",
-        "users:activity" => "Report when somebody was active",
+        "tokens" => "Create and revoke access tokens",
+        "users:activity" => "Report user activity",
         other => return format!("`{}`", if filter.is_some() { scope } else { other }),
     };
     match filter.map(|filter| filter.split_once('=').unwrap_or((filter, ""))) {
         None => does.to_owned(),
-        Some(("user", "")) => format!("{does}: yours"),
-        Some((kind, value)) => format!("{does}: {kind} `{value}`"),
+        Some(("user", "")) => format!("{does} (your own)"),
+        Some((kind, value)) => format!("{does} ({kind} `{value}`)"),
     }
 }

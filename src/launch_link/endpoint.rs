@@ -31,6 +31,13 @@ impl Endpoint for std::sync::Arc<LaunchLinkStore> {
 }
 
 impl LaunchLinkStore {
+    fn expiry_text(&self, style: &PageStyle) -> String {
+        match self.life.as_secs() {
+            60 => style.text("Launch links work once, for one minute.").to_owned(),
+            seconds => style.text_with_number("Launch links work once, for {} seconds.", seconds),
+        }
+    }
+
     fn open(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         let gate = visit.gate();
         let mut buffer = TokenBuffer::default();
@@ -48,9 +55,9 @@ impl LaunchLinkStore {
                 return redirect(StatusCode::SEE_OTHER, HeaderValue::from(&next)).into();
             }
             gate.log_denied(Reason::UnknownToken, visit.head, &visit.target);
-            let page = Page::new(&gate.error_responder.page_style, "This link was used already")
-                .paragraph("A launch link opens once, and only for a short time.")
-                .muted("Open the newest link that the server printed, or log in.");
+            let page = Page::new(&gate.error_responder.page_style, "This link has expired")
+                .paragraph(&self.expiry_text(&gate.error_responder.page_style))
+                .muted("Open the most recent link printed by the server, or log in.");
             let mut response = page_response(page.link(&self.base_url.join("login"), "Log in"));
             *response.status_mut() = StatusCode::FORBIDDEN;
             return response.into();
@@ -68,6 +75,6 @@ impl LaunchLinkStore {
 /// Opening the page does not use up the link; pressing its button does. The form posts to the page's own URL, so
 /// the page need not hold the token.
 fn confirm(style: &PageStyle) -> FullResponse {
-    let page = Page::new(style, "Open the server").paragraph("This link logs this browser in, once.");
-    page_response(page.form("", "Open", |_| {}))
+    let page = Page::new(style, "Open server").paragraph("You will be logged in on this browser.");
+    page_response(page.form("", "Continue", |_| {}))
 }

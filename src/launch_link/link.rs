@@ -63,8 +63,8 @@ impl LaunchLink {
         let html = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"referrer\" content=\"no-referrer\">\n\
-             <meta http-equiv=\"refresh\" content=\"0;url={url}\">\n<title>Opening the server</title>\n</head>\n\
-             <body>\n<p><a href=\"{url}\" rel=\"noreferrer\">Open the server</a></p>\n</body>\n</html>\n"
+             <meta http-equiv=\"refresh\" content=\"0;url={url}\">\n<title>Opening server…</title>\n</head>\n\
+             <body>\n<p><a href=\"{url}\" rel=\"noreferrer\">Open server</a></p>\n</body>\n</html>\n"
         );
         drop(Secret::from(url));
         html.into()

@@ -615,7 +615,8 @@ impl AuthLayerBuilder {
     /// Leaves the page at [`login_path`](Self::login_path) to the protected service.
     ///
     /// By default the layer serves it. With this setting the path is public, and the service logs users in by
-    /// [`AuthLayer::login`](super::AuthLayer::login). The layer still serves logout and launch links.
+    /// [`AuthLayer::login`](super::AuthLayer::login). The layer still serves logout and launch links. The query has `next`, and
+    /// `session=ended` if the browser's session ended.
     ///
     /// No password or token is needed if that page alone decides who logs in:
     ///

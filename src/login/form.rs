@@ -16,10 +16,9 @@ use crate::{
     },
 };
 
-const ENDS: &str = "Every browser is logged out but this one.";
-const FORBIDDEN: &str = "The password cannot be changed here.";
-const WRONG: &str = "Invalid credentials. Please try again.";
-const NOT_KEPT: &str = "The new password could not be stored. The old one still holds.";
+const ENDS: &str = "You will stay logged in here. All other sessions will be logged out.";
+const FORBIDDEN: &str = "Changing the password is not enabled on this server.";
+const NOT_KEPT: &str = "The new password could not be saved. Your current password has not changed.";
 
 /// The field of the checkbox "Keep me logged in".
 pub(super) const REMEMBER: &str = "remember";
@@ -43,22 +42,22 @@ pub(super) struct LoginForm {
 impl LoginForm {
     pub(super) fn response(self, status: StatusCode, alert: &str) -> FullResponse {
         let (title, button, other) = if self.is_password_change {
-            ("Change the password", "Change the password", "Log in")
+            ("Change password", "Change password", "Log in")
         } else {
-            ("Log in", "Log in", "Change the password")
+            ("Log in", "Log in", "Change password")
         };
         let page = Page::new(&self.style, title)
             .alert(alert)
             .form(&self.action, button, |fields| {
                 fields.hidden("_xsrf", &self.xsrf);
                 if self.needs_username {
-                    fields.field(FieldKind::Username, "username", "User name", true);
+                    fields.field(FieldKind::Username, "username", "Username", true);
                 }
                 fields.field(FieldKind::Password, "password", self.label, !self.needs_username);
                 if self.is_password_change {
                     let kind = FieldKind::NewPassword;
                     fields.field(kind, "new_password", "New password", false);
-                    fields.field(kind, "new_password_again", "The new password again", false);
+                    fields.field(kind, "new_password_again", "Confirm new password", false);
                 }
                 if let Some(ticked) = self.remember {
                     fields.checkbox(REMEMBER, "Keep me logged in", ticked);
@@ -97,7 +96,14 @@ impl LoginForm {
 
     /// The answer to a refused attempt.
     pub(super) fn refused(self, denial: &Denial) -> FullResponse {
-        retry_after(self.response(denial.status(), alert(denial, WRONG)), denial)
+        let wrong = match (self.needs_username, self.label) {
+            (true, _) => "Incorrect username or password.",
+            (false, "Password") => "Incorrect password.",
+            (false, "Token") => "Incorrect token.",
+            (false, _) => "Incorrect password or token.",
+        };
+        let alert = alert(denial, wrong, &self.style);
+        retry_after(self.response(denial.status(), &alert), denial)
     }
 }
 

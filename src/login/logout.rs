@@ -121,7 +121,7 @@ impl LogoutEndpoint {
         visit
             .gate()
             .log_denied(denial.reason(), visit.head, &visit.target);
-        let page = Page::new(&visit.gate().error_responder.page_style, "Not logged out").paragraph(
+        let page = Page::new(&visit.gate().error_responder.page_style, "Logout failed").paragraph(
             "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
         );
         let mut response = page_response(with_cookie_removal(page, &self.path));
@@ -154,7 +154,7 @@ impl LogoutEndpoint {
                 .session_token(session, visit.head, https, &mut cookies)
         });
         let page = Page::new(&visit.gate().error_responder.page_style, "Log out?")
-            .paragraph("Press the button to log out of this browser.")
+            .paragraph("Do you want to log out of this browser?")
             .form(&self.path, "Log out", |fields| {
                 if let Some(xsrf) = &xsrf {
                     fields.hidden("_xsrf", xsrf);
@@ -175,7 +175,7 @@ fn logged_out(gate: &AuthState, login_path: &str, cookies: SetCookies) -> FullRe
         return response;
     }
     let page = Page::new(&gate.error_responder.page_style, "You are logged out")
-        .paragraph("This browser is no longer logged in here.");
+        .paragraph("Your session in this browser has ended.");
     let mut response = page_response(page.link(login_path, "Log in again"));
     response.headers_mut().insert(
         &CLEAR_SITE_DATA,
@@ -187,8 +187,9 @@ fn logged_out(gate: &AuthState, login_path: &str, cookies: SetCookies) -> FullRe
 
 /// The answer where the store of the sessions does not answer: the session has not ended, and the browser keeps its cookie.
 fn not_logged_out(gate: &AuthState, denial: &Denial) -> FullResponse {
-    let page = Page::new(&gate.error_responder.page_style, "Not logged out")
-        .paragraph("The server could not end your session. Please try again.");
+    let page = Page::new(&gate.error_responder.page_style, "Logout failed")
+        .paragraph("The server could not end your session. Please try again.")
+        .link("", "Try again");
     let mut response = page_response(page);
     *response.status_mut() = denial.status();
     retry_after(response, denial)

@@ -43,7 +43,7 @@ use crate::{
     middleware::{
         Browser, ExistingSession,
         endpoint::{Endpoint, EndpointRequest},
-        error_response::FullResponse,
+        error_response::{FullResponse, session_ended_alert},
         form::UrlEncodedForm,
     },
     redirect::{NextUrl, RedirectPolicy},
@@ -76,7 +76,9 @@ impl Endpoint for LoginPage {
             Some(session) if !self.is_password_change(visit) => session,
             _ => {
                 let form = self.form(visit, self.is_password_change(visit));
-                return form.response(StatusCode::OK, "").into();
+                return form
+                    .response(StatusCode::OK, session_ended_alert(visit.head))
+                    .into();
             }
         };
         let login = gate.login_for(&mut session.clone(), visit.head);
@@ -235,10 +237,9 @@ impl LoginPage {
 
 /// What the target of the other form has in its query.
 const CHANGE: &str = "change=password&";
-const HINT: &str = "The token is the one that this server was started with. One that it made up itself, it printed in \
-                    its terminal or log.";
-const STALE: &str = "This form was too old, or came from another site. Please try again.";
-const TWO: &str = "expected the new password twice, found two different ones";
+const HINT: &str = "The token is printed in the terminal or log where the server was started.";
+const STALE: &str = "This form has expired. Please try again.";
+const TWO: &str = "the passwords do not match";
 
 /// Whether what was typed is one of the tokens; the time does not depend on which.
 fn is_one_of(tokens: &[Token], typed: PresentedToken<'_>) -> bool {

@@ -46,14 +46,15 @@ impl Endpoint for SessionsPage {
                 Ok(list) => list,
                 Err(error) => {
                     let denial = gate.backend_error(&error, &url_path);
-                    let page = Page::new(&gate.error_responder.page_style, "Your sessions")
-                        .alert("The server could not read your sessions. Please try again.");
+                    let page = Page::new(&gate.error_responder.page_style, "Active sessions")
+                        .alert("The server could not read your sessions. Please try again.")
+                        .link("", "Try again");
                     let mut response = page_response(page);
                     *response.status_mut() = denial.status();
                     return retry_after(response, &denial);
                 }
             };
-            let mut page = Page::wide(&gate.error_responder.page_style, "Your sessions");
+            let mut page = Page::wide(&gate.error_responder.page_style, "Active sessions");
             for session in &list {
                 let this = session.id == id;
                 let button = (!this).then_some((&*path, "Log out"));
@@ -68,7 +69,7 @@ impl Endpoint for SessionsPage {
                     fields.hidden("end", "others");
                 });
             }
-            let mut response = page_response(page);
+            let mut response = page_response(page.link(gate.error_responder.base_url.as_str(), "Go to home"));
             cookies.append_to(response.headers_mut());
             response
         })
@@ -81,9 +82,9 @@ impl Endpoint for SessionsPage {
         let gate = visit.gate();
         if let Err(denial) = visit.check_xsrf(Some(session), &form.text("_xsrf")) {
             gate.log_denied(denial.reason(), visit.head, &visit.target);
-            let page = Page::new(&gate.error_responder.page_style, "Your sessions")
+            let page = Page::new(&gate.error_responder.page_style, "Active sessions")
                 .alert("This form was too old, or came from another site. Please try again.")
-                .link(&self.path, "Your sessions");
+                .link(&self.path, "Active sessions");
             let mut response = page_response(page);
             *response.status_mut() = denial.status();
             return response.into();
@@ -103,8 +104,9 @@ impl Endpoint for SessionsPage {
                 Ok(()) => redirect(StatusCode::SEE_OTHER, here),
                 Err(error) => {
                     let denial = gate.backend_error(&error, &url_path);
-                    let page = Page::new(&gate.error_responder.page_style, "Your sessions")
-                        .alert("The server could not end the session. Please try again.");
+                    let page = Page::new(&gate.error_responder.page_style, "Active sessions")
+                        .alert("The server could not end the session. Please try again.")
+                        .link("", "Try again");
                     let mut response = page_response(page);
                     *response.status_mut() = denial.status();
                     retry_after(response, &denial)

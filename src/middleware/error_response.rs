@@ -23,13 +23,18 @@ use http_body_util::Full;
 use crate::{
     denial::{Denial, Reason},
     html::{Page, PageStyle},
-    middleware::{challenge::Challenge, denial_page::denial_page, grpc},
+    middleware::{
+        challenge::Challenge,
+        denial_page::{Links, denial_page},
+        grpc,
+    },
     redirect::{NextUrl, RedirectPolicy},
     request::{
         base_url::BaseUrl,
         head::RequestHead,
         page_request::{is_htmx, is_page_request, is_posted_form},
         percent,
+        query::Query,
     },
     request_policy::XSRF_MISSING,
 };
@@ -101,7 +106,10 @@ impl ErrorResponder {
             let login = self.login_path.as_deref().filter(|_| needs_login);
             let response = match login {
                 Some(login) if self.is_login_without_base(login, head) => self.unreachable_login(),
-                Some(login) => redirect_to_login(login, &self.base_url, head),
+                Some(login) => {
+                    let has_ended = denial.reason() == Reason::ExpiredCookie;
+                    redirect_to_login(login, &self.base_url, head, has_ended)
+                }
                 None => self.page(&denial, None),
             };
             with_denial(response, denial)
@@ -164,7 +172,12 @@ impl ErrorResponder {
     fn page(&self, denial: &Denial, login: Option<&str>) -> Response<Bytes> {
         // Where browsers log in, they log out as well.
         let logout = self.login_link.as_ref().map(|_| self.base_url.join("logout"));
-        let mut response = page_response(denial_page(denial, &self.page_style, login, logout.as_deref()));
+        let links = Links {
+            home: self.base_url.as_str(),
+            login,
+            logout: logout.as_deref(),
+        };
+        let mut response = page_response(denial_page(denial, &self.page_style, &links));
         // The substitute is for scripts; a browser handles 503 correctly.
         *response.status_mut() = match self.status(denial) {
             StatusCode::BAD_GATEWAY => denial.status(),
@@ -231,6 +244,19 @@ impl ErrorResponder {
             }
             StyleKind::Jupyter => jupyter_json(denial),
         }
+    }
+}
+
+/// Added to the query of the login page after `next`: the reason why it is shown.
+pub(crate) const SESSION_ENDED: &str = "&session=ended";
+
+pub(crate) const SESSION_ENDED_ALERT: &str = "Your session ended. Please log in again.";
+
+/// The alert of a login page that is shown because a session ended, else "".
+pub(crate) fn session_ended_alert(head: RequestHead<'_>) -> &'static str {
+    match Query::from_uri(head.uri()).parameter("session") {
+        Some(value) if *value == *b"ended" => SESSION_ENDED_ALERT,
+        _ => "",
     }
 }
 
@@ -363,11 +389,19 @@ fn jupyter_json(denial: &Denial) -> Bytes {
     Bytes::from(format!("{{\"message\": {message}, \"reason\": null}}"))
 }
 
-fn redirect_to_login(login: &str, base_url: &BaseUrl, head: RequestHead<'_>) -> Response<Bytes> {
+fn redirect_to_login(
+    login: &str,
+    base_url: &BaseUrl,
+    head: RequestHead<'_>,
+    session_ended: bool,
+) -> Response<Bytes> {
     // A URL of another site becomes the base, so `next` never leads elsewhere.
     let here = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(base_url));
     let mut location = format!("{login}?next=");
     percent::form_encode(here.as_str().as_bytes(), &mut location);
+    if session_ended {
+        location.push_str(SESSION_ENDED);
+    }
     let location = HeaderValue::try_from(location).unwrap_or_else(|_| HeaderValue::from(&here));
     redirect(StatusCode::FOUND, location)
 }
@@ -390,6 +424,8 @@ mod tests {
         for (reason, login) in [
             (Reason::MissingCredential, None),
             (Reason::MissingCredential, Some("/login")),
+            (Reason::ExpiredCookie, None),
+            (Reason::ExpiredCookie, Some("/login")),
             (Reason::UnknownToken, None),
             (Reason::IncorrectPassword, None),
             (Reason::CrossSite, None),
@@ -407,6 +443,40 @@ mod tests {
             let english = |text: &str| text.contains(|character: char| character.is_ascii_alphabetic());
             let left: Vec<_> = texts.map(|(_, text)| text).filter(|text| english(text)).collect();
             assert!(left.is_empty(), "{reason}: {left:?}");
+        }
+    }
+
+    #[test]
+    fn denial_pages_say_what_to_do_next() {
+        let responder = ErrorResponder {
+            login_link: Some("/login".into()),
+            ..ErrorResponder::default()
+        };
+        let wait = |seconds| {
+            let after = std::time::Duration::from_secs(seconds);
+            Denial::new(Reason::RateLimited).with_retry_after(after)
+        };
+        for (denial, part) in [
+            (wait(1), "Try again in 2 seconds."),
+            (wait(119), "Try again in 119 seconds."),
+            (wait(121), "Try again in 3 minutes."),
+            (wait(7_201), "Try again in 3 hours."),
+            (Denial::new(Reason::RateLimited), "Please try again later."),
+            (Denial::new(Reason::Unavailable), "<a href=\"\">Try again</a>"),
+            (
+                Denial::new(Reason::InsufficientScope),
+                "<a href=\"/logout\">Use another account</a>",
+            ),
+            (Denial::new(Reason::CrossSite), "<a href=\"/\">Go to home</a>"),
+            (
+                Denial::new(Reason::DisallowedHost).with_detail("another"),
+                "<code>allowed_hosts</code>",
+            ),
+            (Denial::new(Reason::ExpiredCookie), "Your session ended"),
+        ] {
+            let page = responder.page(&denial, None).into_body();
+            let page = String::from_utf8(page.to_vec()).expect("text");
+            assert!(page.contains(part), "{denial}: {part} in {page}");
         }
     }
 

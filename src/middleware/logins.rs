@@ -184,7 +184,7 @@ impl AuthState {
             LoginError::TooLarge(error) => {
                 let path = RedactedPath::new(path);
                 self.emit(&Event::Unavailable { error, path });
-                Denial::new(Reason::TooLarge).with_detail("what this login holds is too long for a cookie")
+                Denial::new(Reason::TooLarge).with_detail("session data is too large for a cookie")
             }
             LoginError::Unavailable(error) => self.backend_error(error, path),
         }
@@ -193,18 +193,18 @@ impl AuthState {
     /// The page of a login that failed because of the server, not the user. Reports the error to the observer.
     pub(crate) fn login_failed_page(&self, error: &LoginError, path: &str) -> FullResponse {
         let denial = self.login_failed(error, path);
-        let page = Page::new(&self.error_responder.page_style, "Not logged in");
+        let page = Page::new(&self.error_responder.page_style, "Login failed");
         let (status, text) = match error {
             LoginError::TooLarge(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "What this login holds is too long for a cookie.",
+                "Your session data is too large for a cookie. Contact the administrator.",
             ),
             LoginError::Unavailable(_) => (
                 denial.status(),
                 "The server could not save your login. Please try again.",
             ),
         };
-        let mut response = page_response(page.paragraph(text));
+        let mut response = page_response(page.paragraph(text).link("", "Try again"));
         *response.status_mut() = status;
         retry_after(response, &denial)
     }

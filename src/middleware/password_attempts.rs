@@ -21,13 +21,17 @@ use std::{
     time::Duration,
 };
 
-use super::attempt_queue::{AttemptQueue, PATIENCE, Place};
+use super::{
+    attempt_queue::{AttemptQueue, PATIENCE, Place},
+    denial_page::wait_text,
+};
 use crate::{
     clock::Clock,
     deadline::within,
     denial::{Denial, Reason},
     error::BackendError,
     event::{Event, Observer, RedactedPath},
+    html::PageStyle,
     maybe_future::MaybeFuture,
     rate_limit::{
         AttemptOutcome, LoginAttempt, LoginRateLimiter, RateLimited, RateLimits, SharedAttempt,
@@ -333,11 +337,14 @@ impl Drop for PasswordAttempt {
     }
 }
 
-/// What a login page says of a refused attempt; `wrong` of a wrong password.
-pub(crate) fn alert(denial: &Denial, wrong: &'static str) -> &'static str {
+/// The alert of a login page for a refused attempt: `wrong` if the password is wrong.
+pub(crate) fn alert(denial: &Denial, wrong: &str, style: &PageStyle) -> String {
     match denial.reason() {
-        Reason::RateLimited => "Too many wrong attempts. Please wait before you try again.",
-        Reason::Unavailable => "Logins cannot be checked right now. Please try again in a moment.",
-        _ => wrong,
+        Reason::RateLimited => {
+            let wait = wait_text(denial, style);
+            format!("{} {wait}", style.text("Too many failed attempts."))
+        }
+        Reason::Unavailable => "Login is temporarily unavailable. Please try again in a moment.".to_owned(),
+        _ => wrong.to_owned(),
     }
 }

@@ -109,7 +109,7 @@ impl PasswordPolicy {
         if bytes > MAX_LEN {
             return Err(PasswordError::new(
                 PasswordErrorKind::TooLong,
-                format!("expected a password of at most {MAX_LEN} bytes, found {bytes}"),
+                format!("the password is too long: expected at most {MAX_LEN} bytes, found {bytes}"),
             ));
         }
         // What is not UTF-8 has no code points to count.
@@ -117,7 +117,7 @@ impl PasswordPolicy {
         if count < minimum {
             return Err(PasswordError::new(
                 PasswordErrorKind::TooShort,
-                format!("expected a password of at least {minimum} characters, found {count}"),
+                format!("the password is too short: expected at least {minimum} characters, found {count}"),
             ));
         }
         match password
@@ -126,12 +126,11 @@ impl PasswordPolicy {
         {
             Some(Some(PasswordErrorKind::ContainsName)) => Err(PasswordError::new(
                 PasswordErrorKind::ContainsName,
-                "expected a password that is hard to guess, found one made of well-known names",
+                "the password is too easy to guess: it consists of the name of the user, the host or the product",
             )),
             Some(Some(kind)) => Err(PasswordError::new(
                 kind,
-                "expected a password that is hard to guess, found one of the commonest, or one made of them, of walks over \
-                 the keyboard or of a repeated piece",
+                "the password is too easy to guess: it consists of common passwords, keyboard patterns or repetitions",
             )),
             Some(None) | None => Ok(()),
         }
@@ -200,7 +199,7 @@ mod tests {
         let error = strict.check(&Secret::from("short")).expect_err("too short");
         assert_eq!(
             error.to_string(),
-            "expected a password of at least 15 characters, found 5"
+            "the password is too short: expected at least 15 characters, found 5"
         );
     }
 

@@ -87,7 +87,10 @@ impl User {
                 StatusCode::UNAUTHORIZED,
                 "user{number}: {refused:?}"
             );
-            assert!(refused.text.contains("Invalid credentials"), "{refused:?}");
+            assert!(
+                refused.text.contains("Incorrect username or password."),
+                "{refused:?}"
+            );
             let mut cookies = refused.set_cookies().into_iter();
             assert!(!cookies.any(|line| line.starts_with("username-")), "{refused:?}");
         }

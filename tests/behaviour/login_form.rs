@@ -104,7 +104,7 @@ async fn what_is_wrong_gets_the_form_again_and_no_session() {
         let answer = submit(&layer, "/login", typed).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{typed}");
         assert!(
-            answer.text.contains("Invalid credentials") && answer.text.contains("role=\"alert\""),
+            answer.text.contains("Incorrect password or token.") && answer.text.contains("role=\"alert\""),
             "{}",
             answer.text
         );

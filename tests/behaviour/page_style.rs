@@ -54,7 +54,7 @@ async fn pages_have_name_logo_accent_and_footer_and_all_of_it_is_text() {
         for (target, title) in [
             ("/login", "Log in"),
             ("/logout?x", "Log out?"),
-            ("/launch?token=x", "This link was used already"),
+            ("/launch?token=x", "This link has expired"),
         ] {
             let fetch = "sec-fetch-site: same-origin\nsec-fetch-mode: cors\nsec-fetch-dest: empty";
             let fetch = if target == "/logout?x" { fetch } else { "" };

@@ -200,18 +200,30 @@ async fn what_is_not_proven_or_will_not_do_changes_nothing() {
     let layer = disk.server(hash(OLD));
     let session = log_in(&layer, OLD).await.cookie("username-localhost=");
     for (password, new, again, status, says) in [
-        ("wrong", NEW, NEW, 401, "Invalid credentials"),
-        ("", NEW, NEW, 401, "Invalid credentials"),
-        ("wrong", "short", "short", 401, "Invalid credentials"),
+        ("wrong", NEW, NEW, 401, "Incorrect password."),
+        ("", NEW, NEW, 401, "Incorrect password."),
+        ("wrong", "tiny5", "tiny5", 401, "Incorrect password."),
         (
             OLD,
-            "short",
-            "short",
+            "tiny5",
+            "tiny5",
             400,
-            "Expected a password of at least 15 characters, found 5.",
+            "The password is too short: expected at least 15 characters, found 5.",
         ),
-        (OLD, "password12345678", "password12345678", 400, "hard to guess"),
-        (OLD, NEW, "another one, eleven", 400, "twice"),
+        (
+            OLD,
+            "password12345678",
+            "password12345678",
+            400,
+            "too easy to guess",
+        ),
+        (
+            OLD,
+            NEW,
+            "another one, eleven",
+            400,
+            "The passwords do not match.",
+        ),
     ] {
         let fields = [
             ("password", password),
@@ -307,7 +319,7 @@ async fn what_cannot_be_kept_is_not_set() {
     let answer = submit(&layer, &session, &[("password", OLD), ("new_password", NEW)]).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
-        answer.text.contains("could not be stored") && !answer.text.contains("disk"),
+        answer.text.contains("could not be saved") && !answer.text.contains("disk"),
         "{}",
         answer.text
     );

@@ -354,7 +354,7 @@ async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
     refused_for(&person, 401, Reason::MissingCredential);
     assert!(person.header("content-type").starts_with("text/html"));
     assert!(
-        person.text.contains("You are not logged in") && person.text.contains("Authorization: Bearer"),
+        person.text.contains("Authentication required") && person.text.contains("Authorization: Bearer"),
         "{}",
         person.text
     );

@@ -84,7 +84,7 @@ async fn a_generated_token_is_not_part_of_the_key_so_logins_outlive_it() {
 }
 
 #[tokio::test]
-async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
+async fn a_login_ends_after_its_lifetime_the_cookie_is_removed_and_the_login_page_says_so() {
     let clock = TestClock::new(START);
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
@@ -108,6 +108,16 @@ async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
         answer.set_cookies().iter().any(|line| line.contains("Max-Age=0")),
         "{answer:?}"
     );
+    let login = answer.header("location");
+    assert_eq!(login, "/login?next=%2F&session=ended");
+    for (target, ended) in [(login, true), ("/login?next=%2F", false)] {
+        let form = send(&layer, request(&format!("GET {target}\naccept: text/html"))).await;
+        assert_eq!(
+            form.text.contains("Your session ended. Please log in again."),
+            ended,
+            "{form:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -469,7 +469,7 @@ async fn a_token_is_worth_what_was_ticked_and_what_its_owner_holds() {
         "`list:users` is not hers to give"
     );
     assert!(
-        page.text.contains("Make and revoke access tokens"),
+        page.text.contains("Create and revoke access tokens"),
         "{}",
         page.text
     );

@@ -149,9 +149,9 @@ async fn a_proxy_gets_a_page_for_each_status_that_it_answers_with() {
         ),
         ("/hub/error/404?url=%2F%22%3E%3Cscript%3E", 200, "404 Not Found"),
         ("/hub/error/999", 200, "999"),
-        ("/hub/error/1", 404, "nothing here"),
-        ("/hub/error/x", 404, "nothing here"),
-        ("/hub/error", 404, "nothing here"),
+        ("/hub/error/1", 404, "Page not found"),
+        ("/hub/error/x", 404, "Page not found"),
+        ("/hub/error", 404, "Page not found"),
     ] {
         let answer = send(&world, "GET", path, &[]).await;
         assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");

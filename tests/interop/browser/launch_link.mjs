@@ -39,7 +39,7 @@ async function openAgain(browser, what, url) {
   const page = await context.newPage();
   await page.goto(url);
   await page.waitForURL(`${home}launch?**`);
-  check(`${what} opens once`, await page.textContent("h1"), "This link was used already");
+  check(`${what} opens once`, await page.textContent("h1"), "This link has expired");
   check(`${what} is no login after that`, await logins(context), []);
   await page.click("a");
   check(`${what} then leads to the login page`, page.url(), `${home}login`);

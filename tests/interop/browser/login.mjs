@@ -35,7 +35,7 @@ async function logIn(browser) {
 
   const wrong = await send(page, "not the password");
   check("a wrong password is refused", wrong.status(), 401);
-  check("and the page says so, for screen readers as well", await page.textContent("[role=alert]"), /Invalid credentials/);
+  check("and the page says so, for screen readers as well", await page.textContent("[role=alert]"), /Incorrect password or token/);
   check("a wrong password is no login", await logins(context), []);
   check("the page does not repeat what was typed", (await page.content()).includes("not the password"), false);
   check("what is typed next goes into the field", await page.evaluate(() => document.activeElement.name), "password");

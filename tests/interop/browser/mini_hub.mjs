@@ -36,14 +36,14 @@ async function answer(browser) {
   check("a wrong password is told", await page.textContent("[role=alert]"), "Invalid username or password");
   check("the name stays", await page.inputValue("[name=username]"), user);
   await logIn(page);
-  check("then the hub asks", await page.textContent("h1"), "Let it know who you are?");
+  check("then the hub asks", await page.textContent("h1"), "Authorize whoami?");
   await page.screenshot({ path: join(pictures, "question.png") });
-  await Promise.all([page.waitForURL(service), page.click("text=Yes, go on")]);
+  await Promise.all([page.waitForURL(service), page.click("button:text-is('Authorize')")]);
   check("and the service knows who is there", JSON.parse(await page.textContent("body")).name, user);
 
   const other = await context.newPage();
   await other.goto(`${hub}hub/home`);
-  check("the hub's page tells of the service", await other.textContent("main"), /the service whoami/);
+  check("the hub's page tells of the service", await other.textContent("main"), /whoami/);
   await context.close();
 }
 
@@ -55,13 +55,13 @@ async function lookAfterTokens(browser) {
   check("the login leads home", page.url(), `${hub}hub/home`);
   await page.fill("[name=note]", "laptop <b>");
   await page.selectOption("[name=expires_in]", "604800");
-  await Promise.all([page.waitForNavigation(), page.click("text=Make a token")]);
+  await Promise.all([page.waitForNavigation(), page.click("text=Create token")]);
   const token = await page.textContent("code");
   check("a token is shown once", token, /^pcl_[0-9A-Za-z]{49}$/);
   await page.screenshot({ path: join(pictures, "token.png") });
   const who = (token) => fetch(`${hub}hub/api/user`, { headers: { Authorization: `token ${token}` } });
   check("it is the user's", (await (await who(token)).json()).name, user);
-  await page.click("text=Back to your tokens");
+  await page.click("text=Back to tokens");
   check("it is listed by its note, as text", await page.textContent("main"), /laptop <b>/);
   check("and shown no more", (await page.content()).includes(token), false);
   await page.screenshot({ path: join(pictures, "home.png"), fullPage: true });
@@ -110,7 +110,7 @@ async function resistOthers(browser) {
   await Promise.all([page.waitForNavigation(), page.click("a")]);
   check("a link to the logout is asked about", await page.textContent("h1"), "Log out?");
   await page.goto(`${hub}hub/home`);
-  check("one is still logged in", await page.textContent("h1"), `Hello, ${user}`);
+  check("one is still logged in", await page.textContent("h1"), `Logged in as ${user}`);
   await context.close();
 }
 

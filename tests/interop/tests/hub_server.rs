@@ -36,7 +36,7 @@ fn a_python_service_asks_once_and_then_knows_who_is_there() {
             question.url
         );
         assert!(
-            question.answer.body.contains("The service whoami asks"),
+            question.answer.body.contains("whoami wants to see"),
             "{}",
             question.answer.body
         );
@@ -173,7 +173,7 @@ fn a_login_survives_a_restart_of_the_hub_and_ends_when_its_cookie_secret_changes
         page.way
     );
     let page = alice.open(&hub.url("/hub/home"));
-    assert!(page.answer.body.contains("Hello, alice"), "{}", page.url);
+    assert!(page.answer.body.contains("Logged in as alice"), "{}", page.url);
 
     // The service's own secret: its cookie is worth nothing, and the hub's login gives a new one.
     drop(service);
@@ -416,7 +416,7 @@ fn two_hubs_on_one_server_of_postgresqls_are_one() {
     let mut two = MiniHub::start(&store, "");
     two.restart(&[("JPY_COOKIE_SECRET", secret.trim())]);
     let home = alice.open(&two.url("/hub/home"));
-    assert!(home.answer.body.contains("Hello, alice"), "{:#?}", home.way);
+    assert!(home.answer.body.contains("Logged in as alice"), "{:#?}", home.way);
     let mut copy = alice.clone();
     alice.open(&two.url("/hub/logout"));
     wait_until("the service of the other hub has noticed", || {
@@ -447,7 +447,7 @@ fn the_sample_configuration_serves_the_people_that_it_names() {
         ];
         let home = person.submit(&login.url, &fields);
         assert!(
-            home.answer.body.contains(&format!("Hello, {name}")),
+            home.answer.body.contains(&format!("Logged in as {name}")),
             "{:#?}",
             home.way
         );
