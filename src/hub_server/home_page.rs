@@ -161,7 +161,7 @@ impl HubRequest<'_> {
         let offset = offset.and_then(|text| str::from_utf8(&text).ok()?.parse().ok());
         let offset: u64 = offset.unwrap_or(0);
         let of_owner = TokenFilter::owner(owner);
-        // One more tells whether there are older ones.
+        // One more shows whether there are older ones.
         let tokens = hub
             .store
             .newest_tokens(of_owner, self.head.now(), offset, TOKENS + 1);
@@ -194,7 +194,7 @@ impl HubRequest<'_> {
             let access = client.resource.access_scope();
             let may = match &hub.members {
                 Members::Listed(_) => held.covers(&access, self.members).await?,
-                // A directory is not asked for the groups of each server's owner.
+                // A directory is not queried for the groups of each server's owner.
                 Members::Directory(..) => held.covers_by_name(&access),
             };
             if may {

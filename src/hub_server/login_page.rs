@@ -2,8 +2,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET, nobody | 200, the form |
-//! | GET, somebody | 302 to `next` |
+//! | GET, not logged in | 200, the form |
+//! | GET, logged in | 302 to `next` |
 //! | POST from another site, or without the form's `_xsrf` | 403, the form again |
 //! | POST, too many wrong ones before | 429, `Retry-After` |
 //! | POST, a wrong password, an unknown user, one who is no member | 403, the form again, no cookie |
@@ -59,7 +59,7 @@ impl MemberPasswords {
 }
 
 impl PasswordVerifier for MemberPasswords {
-    /// It takes as long for a name that nobody has.
+    /// It takes as long for an unknown name.
     fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
         let (members, is_named) = (self.members.clone(), !username.is_empty());
         let verified = self.verifier.verify(username, password);
@@ -150,7 +150,7 @@ impl HubRequest<'_> {
         Ok(member)
     }
 
-    /// A new login, in place of the one that this browser can prove to have had.
+    /// Starts a new login, and ends the one whose cookies this browser has.
     async fn begin_login(&self, member: Arc<HubUser>) -> HubResult {
         let hub = self.hub;
         let replaced = self
@@ -199,7 +199,7 @@ impl HubRequest<'_> {
             self.remove_bad_login(&mut cookies);
         }
         let mut action = self.hub.hub_url.join("login");
-        if let Some(next) = self.asked_next() {
+        if let Some(next) = self.next_parameter() {
             action.push_str("?next=");
             percent::form_encode(next.as_str().as_bytes(), &mut action);
         }
@@ -226,14 +226,14 @@ impl HubRequest<'_> {
 
     /// Where the login leads.
     pub(crate) fn next(&self) -> String {
-        match self.asked_next() {
+        match self.next_parameter() {
             Some(next) => next.as_str().to_owned(),
             None => self.hub.hub_url.join("home"),
         }
     }
 
-    /// `next`, if it is a place of ours.
-    fn asked_next(&self) -> Option<NextUrl> {
+    /// `next`, if it is a URL of this server.
+    fn next_parameter(&self) -> Option<NextUrl> {
         let next = Query::from_uri(self.head.uri()).parameter("next")?;
         let closed = [self.hub.hub_url.join("login"), self.hub.hub_url.join("logout")];
         let closed = [closed[0].as_str(), closed[1].as_str()];

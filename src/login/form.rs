@@ -1,4 +1,4 @@
-//! The page that asks, and the same page as an answer to what was sent by it.
+//! The login form, and the same form again as the response to a rejected submission.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl Default for Errors<'_> {
     }
 }
 
-/// What a visitor is shown, with all that the answer to the form needs later.
+/// The form of one request, with the state that the response to its submission needs.
 pub(super) struct LoginForm {
     pub(super) action: String,
     /// Where the other form is, if there are two.
@@ -50,7 +50,7 @@ pub(super) struct LoginForm {
     pub(super) style: PageStyle,
     pub(super) xsrf: String,
     pub(super) cookies: SetCookies,
-    pub(super) asks_for_username: bool,
+    pub(super) needs_username: bool,
     /// What was typed as the name, to be shown again.
     pub(super) username: String,
     pub(super) label: &'static str,
@@ -76,8 +76,8 @@ impl LoginForm {
         };
         let page = page.form(&self.action, button, |fields| {
             fields.hidden("_xsrf", &self.xsrf);
-            let is_first = !self.asks_for_username || !self.username.is_empty();
-            if self.asks_for_username {
+            let is_first = !self.needs_username || !self.username.is_empty();
+            if self.needs_username {
                 let username = Field::new(FieldKind::Username, "username", "Username");
                 let username = username.filled(&self.username).first(!is_first);
                 fields.field(username.with_error(errors.credentials));
@@ -134,7 +134,7 @@ impl LoginForm {
 
     /// The answer to a refused attempt.
     pub(super) fn refused(self, denial: &Denial) -> FullResponse {
-        let wrong = match (self.asks_for_username, self.label) {
+        let wrong = match (self.needs_username, self.label) {
             (true, _) => "Incorrect username or password.",
             (false, "Password") => "Incorrect password.",
             (false, "Token") => "Incorrect token.",

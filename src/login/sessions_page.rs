@@ -149,7 +149,7 @@ impl SessionsPage {
     }
 }
 
-/// The session of the visitor, if it is in the store.
+/// The session of this request, if it is in the store.
 fn current<'a>(visit: &'a EndpointRequest<'_>) -> Option<(&'a Session, RecordId)> {
     let session = visit.permitted_session()?;
     Some((session, session.record_id()?))

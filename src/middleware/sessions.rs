@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Example
 ///
-/// An endpoint of your own that lists the sessions of the user who asks, as JSON (feature `serde`):
+/// An endpoint of your own that lists the user's own sessions, as JSON (feature `serde`):
 ///
 /// ```
 /// use portcullis::{AuthLayer, BackendError, Session};
