@@ -328,7 +328,7 @@ fn of_token(token: &TokenRecord, style: &PageStyle, now: UnixTime) -> Details {
 }
 
 fn of_login(login: &SessionRecord, this: bool) -> String {
-    let name = login.note().unwrap_or("Unknown browser");
+    let name = login.note().unwrap_or("Unknown device");
     if this {
         format!("{name} (this session)")
     } else {

@@ -35,7 +35,7 @@ use crate::{
     },
     random,
     redirect::{NextUrl, RedirectPolicy},
-    request::{percent, query::Query},
+    request::{device::device_name, percent, query::Query},
     secret::Secret,
     session::{grant::Grant, identity::Identity},
     store::SessionRecord,
@@ -166,7 +166,9 @@ impl HubRequest<'_> {
             Grant::new(Identity::new(member.name())),
             now.saturating_add(hub.lifetime),
         );
-        let mut login = SessionRecord::new(grant, &session_id, now, end).with_note(&self.browser());
+        let agent = self.head.headers().get(USER_AGENT);
+        let agent = agent.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let mut login = SessionRecord::new(grant, &session_id, now, end).with_note(&device_name(agent));
         let client = hub.guards.client_ip(&self.target, self.head);
         if let Some(address) = client {
             login = login.with_address(address);
@@ -254,42 +256,5 @@ impl HubRequest<'_> {
             path: RedactedPath::new(self.head.uri().path()),
             client: self.hub.guards.client_ip(&self.target, self.head),
         });
-    }
-
-    /// What the browser calls itself, in few words, for the list of logins.
-    fn browser(&self) -> String {
-        let agent = self
-            .head
-            .headers()
-            .get(USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let named = |names: &[(&str, &'static str)]| {
-            names
-                .iter()
-                .find(|(mark, _)| agent.contains(mark))
-                .map(|(_, name)| *name)
-        };
-        // Each calls itself by its own name and by those of its ancestors, so the order matters.
-        let browser = named(&[
-            ("Firefox/", "Firefox"),
-            ("Edg/", "Edge"),
-            ("OPR/", "Opera"),
-            ("Chrome/", "Chrome"),
-            ("Safari/", "Safari"),
-        ]);
-        let system = named(&[
-            ("Android", "Android"),
-            ("iPhone", "iPhone"),
-            ("iPad", "iPad"),
-            ("Windows", "Windows"),
-            ("Mac OS", "macOS"),
-            ("Linux", "Linux"),
-        ]);
-        match (browser, system) {
-            (Some(browser), Some(system)) => format!("{browser} on {system}"),
-            (Some(name), None) | (None, Some(name)) => name.to_owned(),
-            (None, None) => "Unknown browser".to_owned(),
-        }
     }
 }

@@ -326,7 +326,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_format_stays() {
-        let guard = CsrfTokens::new(TestKey(b"own"));
+        let guard = CsrfTokens::new(TestKey(b"ours"));
         for (binding, value) in [
             (CsrfBinding::Anonymous, ANONYMOUS),
             (CsrfBinding::of_session(b"alice's session"), ALICE),
