@@ -35,7 +35,7 @@ impl UnixTime {
         self.0
     }
 
-    /// This time and `duration` more, in whole seconds; the greatest time if that cannot be told.
+    /// Returns this time plus `duration`, in whole seconds; the greatest time on overflow.
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }

@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(denial, Denial::insufficient_scope("write"));
         assert_ne!(denial, Denial::insufficient_scope("read"));
         assert_ne!(denial, Denial::new(Reason::InsufficientScope));
-        assert_ne!(denial, denial.clone().with_detail("ask the owner"));
+        assert_ne!(denial, denial.clone().with_detail("contact the owner"));
         assert_ne!(denial, denial.clone().with_retry_after(Duration::from_secs(1)));
     }
 }

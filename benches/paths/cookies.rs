@@ -46,7 +46,7 @@ impl Authenticator for Opens {
 }
 
 fn keyring() -> Keyring {
-    Keyring::from_secret("0123456789abcdef0123456789abcdef".into()).expect("32 octets")
+    Keyring::from_secret("0123456789abcdef0123456789abcdef".into()).expect("32 bytes")
 }
 
 /// A gate that opens the cookie of `form`, and a request with a good one among `count` cookies.

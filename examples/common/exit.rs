@@ -27,7 +27,7 @@ where
     let ended = match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
             let ended = runtime.block_on(program(arguments));
-            // Whoever still holds a connection open does not hold up the end.
+            // Open connections must not delay the exit.
             runtime.shutdown_background();
             ended
         }

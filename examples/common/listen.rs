@@ -1,4 +1,4 @@
-//! Where to listen, and what to tell of it.
+//! The address to listen on, and the URL to print.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use super::exit::Failure;
 ///
 /// # Errors
 ///
-/// If the address is not ours, or the port is taken or forbidden.
+/// If the address is not one of this machine, or the port is taken or forbidden.
 pub(crate) async fn listen(ip: &str, port: u16) -> Result<TcpListener, Failure> {
     let bound = match ip {
         "" | "*" => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
@@ -38,7 +38,7 @@ pub(crate) async fn listen(ip: &str, port: u16) -> Result<TcpListener, Failure> 
     })
 }
 
-/// The address to write into a link for somebody at this machine: "every address" is not one to go to.
+/// The address to write into a link for a user at this machine: "every address" is not one to go to.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

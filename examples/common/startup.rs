@@ -1,4 +1,4 @@
-//! What a server tells whoever started it: where it is, how to get in, and who came.
+//! What a server prints for the user who started it: its URL, how to log in, and each login.
 
 use std::net::SocketAddr;
 
@@ -52,10 +52,10 @@ pub(crate) fn log(event: &Event<'_>) {
             ));
         }
         Event::PeerAddressMissing => {
-            log::line("warning: proxies are trusted, but requests have no peer address to tell them by");
+            log::line("warning: proxies are trusted, but requests have no peer address to recognize them by");
         }
         Event::WeakPasswordHash { .. } => {
-            log::line("warning: the hash of the password is weak, set it anew");
+            log::line("warning: the hash of the password is weak, set it again");
         }
         _ => {}
     }

@@ -23,7 +23,7 @@ pub(crate) struct Place {
     dir: String,
 }
 
-/// `GET ` of the base URL. The gate put the session there: without one nobody gets here.
+/// `GET ` of the base URL. The session is from the layer, which rejects requests without one.
 pub(crate) async fn page(
     State(server): State<Arc<Server>>,
     Extension(session): Extension<Session>,

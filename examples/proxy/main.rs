@@ -1,4 +1,4 @@
-//! A proxy that a JupyterHub drives through its token-protected API, in place of `configurable-http-proxy`.
+//! A proxy that a JupyterHub drives through its token-protected API, instead of `configurable-http-proxy`.
 //!
 //! ```text
 //! cargo run --example proxy
@@ -106,7 +106,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     through.and(api)
 }
 
-/// The gate of the API: the token, in its header field and nowhere else. No browser comes here.
+/// The layer of the API: the token, in its header and nowhere else. No browser comes here.
 pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
     let gate = AuthLayer::builder()
         .token(token)

@@ -2,6 +2,7 @@
 
 /// Every fixed text of the pages of the layer, and those that a hub shares with it.
 pub(super) const TEXTS: &[&str] = &[
+    "Error:",
     // The login form and the change of the password.
     "Log in",
     "Username",
@@ -41,6 +42,15 @@ pub(super) const TEXTS: &[&str] = &[
     "If the server still refuses them as too large, delete all cookies of this site in the settings of your browser.",
     // The sessions of a user.
     "Active sessions",
+    "Session logged out.",
+    "All other sessions logged out.",
+    "You will stay logged in here.",
+    "Logged in {}",
+    "Last used {}",
+    "just now",
+    "{} minutes ago",
+    "{} hours ago",
+    "{} days ago",
     "Log out all other sessions",
     "The server could not read your sessions. Please try again.",
     "The server could not end the session. Please try again.",

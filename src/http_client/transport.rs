@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::{error::BoxError, maybe_future::BoxFuture};
 
-/// The longest answer that is read, in octets.
+/// The longest response that is read, in bytes.
 const LIMIT: usize = 1024 * 1024;
 
 /// How long the server may take for an answer, its body included.

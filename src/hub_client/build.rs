@@ -47,7 +47,7 @@ impl HubAuthBuilder {
         if self.access_scopes.is_empty() && !self.allow_all_hub_users {
             return Err(missing(
                 "JUPYTERHUB_OAUTH_ACCESS_SCOPES",
-                "a scope that lets in; danger_accept_every_user() asks for none",
+                "a scope that gives access, or danger_allow_all_hub_users()",
             ));
         }
         let odd = self

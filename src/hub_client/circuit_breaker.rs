@@ -1,4 +1,4 @@
-//! Whether the hub is worth asking.
+//! Stops requests to a hub that does not answer.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,8 +7,8 @@ use std::{
 
 use crate::clock::MonotonicTime;
 
-/// A circuit that opens after [`FAILURES`] failures in a row. Then one request in [`PAUSE`] asks; its success
-/// closes the circuit.
+/// A circuit that opens after [`FAILURES`] failures in a row. While it is open, one request in each [`RETRY_INTERVAL`] is
+/// sent; its success closes the circuit.
 #[derive(Debug, Default)]
 pub(super) struct CircuitBreaker(Mutex<State>);
 
@@ -24,7 +24,7 @@ const FAILURES: u32 = 5;
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 impl CircuitBreaker {
-    /// Whether the hub may be asked now; else how long to wait.
+    /// Whether a request may be sent to the hub now; else how long to wait.
     pub(super) fn allow(&self, now: MonotonicTime) -> Result<(), Duration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failures < FAILURES {

@@ -41,7 +41,7 @@ impl HubAuth {
         Arc::new(HubLogin(Arc::clone(&self.0)))
     }
 
-    /// The gate's own path that the hub sends browsers back to.
+    /// The built-in path to which the hub redirects browsers.
     pub(crate) fn callback(&self) -> (Box<str>, Box<dyn Endpoint>) {
         (
             self.0.callback_path.clone(),
@@ -99,14 +99,14 @@ impl ExternalLogin for HubLogin {
         &self,
         head: RequestHead<'_>,
         https: bool,
-        with_logins_under_way: bool,
+        with_pending_logins: bool,
         cookies: &mut SetCookies,
     ) {
         // At the path of this server alone: above it are the hub's and other servers'.
         if let Some(line) = self.0.jar.removal_cookie(https) {
             cookies.push_overriding(line);
         }
-        if with_logins_under_way && let Ok(sent) = RequestCookies::from_headers(head.headers()) {
+        if with_pending_logins && let Ok(sent) = RequestCookies::from_headers(head.headers()) {
             self.0.oauth.clear_all_logins(&sent, https, cookies);
             self.0.end_logins(&sent, head);
         }
@@ -135,7 +135,7 @@ impl HubAuthInner {
         !is_for_api && is_page_request(head)
     }
 
-    /// A target that was remembered, if it is one of ours and no end of a login.
+    /// The remembered target, if it is a URL of this server and not part of a login or logout.
     fn next(&self, next: Option<&str>) -> NextUrl {
         let logout = self.base_url.join("logout");
         let closed = [&*self.callback_path, logout.as_str()];
@@ -144,15 +144,15 @@ impl HubAuthInner {
     }
 }
 
-/// Where the hub sends browsers back to.
+/// The endpoint to which the hub redirects browsers.
 ///
 /// | request | answer |
 /// |---|---|
-/// | state and cookie are ours, the hub gives a token for the code | the cookies of a login, 302 to the page |
-/// | state is ours and older than ten minutes | once more to the hub; the second time 403 |
-/// | state is ours, its cookie is missing, and somebody is logged in | 302 to the base |
+/// | state and cookie are valid, the hub gives a token for the code | the cookies of a login, 302 to the page |
+/// | state is valid and older than ten minutes | once more to the hub; the second time 403 |
+/// | state is valid, its cookie is missing, and the browser has a session | 302 to the base |
 /// | any other state, or none | 403, or 400 |
-/// | an error of the hub's in place of a code | 400 |
+/// | an error of the hub instead of a code | 400 |
 /// | the hub refuses the code, or does not know its own token | 403 |
 /// | the hub does not answer | 503 |
 struct CallbackEndpoint(Arc<HubAuthInner>);
@@ -161,7 +161,7 @@ impl Endpoint for CallbackEndpoint {
     fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         let hub = &self.0;
         let head = visit.head;
-        // Codes are used once, and by whoever looks at an answer.
+        // A code can be used once: only a request that reads the response may use it.
         if *head.method() != Method::GET {
             return with_version(not_allowed()).into();
         }
@@ -245,8 +245,8 @@ impl CodeExchange {
                 None,
             )
         };
-        let asked_at = clock.monotonic_now();
-        let _permit = match hub.verifier.allow(Share::Callback, asked_at) {
+        let sent_at = clock.monotonic_now();
+        let _permit = match hub.verifier.allow(Share::Callback, sent_at) {
             Ok(permit) => permit,
             Err(failure) => {
                 let failure = BackendError::from(failure);
@@ -255,7 +255,7 @@ impl CodeExchange {
             }
         };
         let result = hub.verifier.api.redeem(login.token_request()).await;
-        hub.verifier.record(&result, asked_at);
+        hub.verifier.record(&result, sent_at);
         let mut cookies = SetCookies::default();
         hub.oauth.clear_login(&login, https, &mut cookies);
         let answer = match result {
@@ -351,7 +351,7 @@ impl HubAuthInner {
     }
 }
 
-/// What a person is told. The provider's own words are quoted, escaped by the page.
+/// The text for the user. The provider's own words are quoted, escaped by the page.
 fn error_text(error: &CallbackError) -> String {
     match error {
         CallbackError::MissingCookie => {

@@ -24,7 +24,7 @@ use crate::{
     request_policy::EffectiveTarget,
 };
 
-/// One request to the hub: its host is good, its body read.
+/// One request to the hub. Its host is checked, its body read.
 #[derive(Clone, Copy)]
 pub(crate) struct HubRequest<'a> {
     pub(crate) hub: &'a HubState,
@@ -101,7 +101,7 @@ impl HubRequest<'_> {
         }
     }
 
-    /// What a proxy left to the hub is asked for below `hub/` once more, where its cookie goes.
+    /// Redirects a request that a proxy left to the hub to the same path below `hub/`, where the cookie is sent.
     fn below_hub(&self) -> HubResult {
         let uri = self.head.uri();
         let below = self.hub.base_url.strip_prefix(uri.path()).unwrap_or_default();
@@ -203,7 +203,7 @@ impl HubRequest<'_> {
             .map_err(|_| HubError::bad_request("Invalid JSON in body of request"))
     }
 
-    /// What the body is said to be, in small letters.
+    /// The media type of the body, in lowercase.
     pub(crate) fn content_type(&self) -> String {
         let value = self
             .head

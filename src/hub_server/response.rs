@@ -1,4 +1,4 @@
-//! How a hub answers: JSON for programs, pages for people.
+//! The responses of a hub: JSON for programs, pages for browsers.
 
 use bytes::Bytes;
 use http::{
@@ -33,7 +33,7 @@ pub(crate) enum HubError {
     Refused(StatusCode, Option<String>),
     /// The path has no such method, but these.
     NotAllowed(&'static str),
-    /// The store, or whoever checks passwords, cannot tell.
+    /// The store, or the password verifier, does not answer.
     Unavailable(BackendError),
 }
 
@@ -93,7 +93,7 @@ impl HubError {
         self.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
     }
 
-    /// For a person: a page with a link to the home page, or with a button that removes cookies that cannot be read.
+    /// For a browser: a page with a link to the home page, or with a button that removes cookies that cannot be read.
     pub(crate) fn into_html_response(self, style: &PageStyle, hub_url: &BaseUrl) -> FullResponse {
         if let Self::Denied(denial) = &self
             && self.is_unread()
@@ -178,7 +178,7 @@ impl From<StoreError> for HubError {
     }
 }
 
-/// JSON for whoever asked, and for nobody's cache.
+/// A JSON response that caches do not store.
 pub(crate) fn json_response(status: StatusCode, body: &Value) -> FullResponse {
     json_text(status, body.to_string())
 }

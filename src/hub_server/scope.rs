@@ -89,7 +89,7 @@ pub(super) const OWN: [&str; 7] = [
     "users:shares",
 ];
 
-/// What tells no more than who somebody is; every credential is worth that.
+/// The scopes that only identify the user; every credential has them.
 pub(crate) const IDENTIFY: [&str; 2] = ["read:users:groups", "read:users:name"];
 
 /// Whose scopes they are: what a filter without a value means.
@@ -114,8 +114,7 @@ pub(super) fn read(text: &str) -> Option<Scope<'_>> {
 
 fn is_known(name: &str) -> bool {
     let custom = name.strip_prefix("custom:").is_some_and(|rest| {
-        let plain =
-            |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b":-_*.".contains(&octet);
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b":-_*.".contains(&byte);
         !rest.is_empty() && rest.bytes().all(plain)
     });
     custom || INCLUDED.iter().any(|(known, _)| *known == name)
@@ -126,7 +125,7 @@ pub(crate) fn is_scope(text: &str) -> bool {
     read(text).is_some()
 }
 
-/// Nothing if somebody can be given these scopes by configuration.
+/// Checks that these scopes can be granted by configuration.
 pub(crate) fn check(setting: &'static str, scopes: &Scopes) -> Result<(), ConfigError> {
     let wrong = scopes.iter().find(|text| {
         read(text).is_none_or(|scope| {
@@ -145,7 +144,7 @@ pub(crate) fn check(setting: &'static str, scopes: &Scopes) -> Result<(), Config
     }
 }
 
-/// What a scope lets its holder do, for people.
+/// What a scope permits, as pages show it.
 pub(crate) fn description(scope: &str) -> String {
     let (name, filter) = scope
         .split_once('!')

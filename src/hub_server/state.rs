@@ -42,6 +42,8 @@ pub(crate) struct HubState {
     pub(crate) xsrf_cookie: CsrfCookie,
     pub(crate) xsrf_guard: CsrfTokens<Keyring>,
     pub(crate) login_jar: CookieJar,
+    /// What the home page says next.
+    pub(crate) notice_jar: CookieJar,
     pub(crate) session_scope: CookieScope,
     /// A cookie of old hubs, still taken away.
     pub(crate) services_scope: CookieScope,

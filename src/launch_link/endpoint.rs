@@ -72,7 +72,7 @@ impl LaunchLinkStore {
     }
 }
 
-/// Nothing is burned by whoever only looks: a person presses the button. The form posts to the page's own URL, so
+/// Opening the page does not use up the link; pressing its button does. The form posts to the page's own URL, so
 /// the page need not hold the token.
 fn confirm(style: &PageStyle) -> FullResponse {
     let page = Page::new(style, "Open server").paragraph("You will be logged in on this browser.");

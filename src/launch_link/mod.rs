@@ -66,7 +66,7 @@ const USED_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;
 /// let links = LaunchLinkStore::new(base.clone());
-/// let next = NextUrl::parse("/user/alice/lab", RedirectPolicy::new(&base)).expect("ours");
+/// let next = NextUrl::parse("/user/alice/lab", RedirectPolicy::new(&base)).expect("a URL of this server");
 /// let link = links.issue(&"http://127.0.0.1:8888".parse()?, LaunchTarget::new(next), &SystemClock);
 /// assert!(link.expose_url().starts_with("http://127.0.0.1:8888/user/alice/launch?token=pcl1_"));
 ///
@@ -81,8 +81,8 @@ const USED_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct LaunchLinkStore {
     base_url: BaseUrl,
     life: Duration,
-    /// By the hash of the token. Found by the whole of it, so the time a look-up takes tells nothing about any
-    /// token but the one that was sent.
+    /// By the hash of the token. The lookup uses all of it, so its time reveals nothing about any token but the one
+    /// that was sent.
     links: ExpiringMap<[u8; 32], IssuedLink>,
     /// The links that have logged a user in: the username, and where they led. Apart from `links`, which they would
     /// push out.
@@ -182,7 +182,7 @@ impl LaunchLinkStore {
     }
 }
 
-/// What a launch link is for: the place it leads to, and perhaps who comes in by it.
+/// What a launch link is for: the page it leads to, and optionally the user whom it logs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchTarget {
     next: NextUrl,
@@ -190,12 +190,12 @@ pub struct LaunchTarget {
 }
 
 impl LaunchTarget {
-    /// A launch that leads to `next`, as whoever the server takes its one user for.
+    /// A launch that leads to `next`, as the one user of the server.
     pub fn new(next: NextUrl) -> Self {
         Self { next, identity: None }
     }
 
-    /// Default: none. Who comes in by the link.
+    /// Default: none. The user whom the link logs in.
     #[must_use]
     pub fn with_identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
@@ -207,7 +207,7 @@ impl LaunchTarget {
         &self.next
     }
 
-    /// Who comes in, if the link was issued for somebody.
+    /// The user whom the link logs in, if it was issued for one.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }

@@ -179,7 +179,7 @@ impl AuthLayerBuilder {
             observer: self.observer,
             clock,
             form_timeout: self.form_timeout.unwrap_or(FormSubmission::TIMEOUT),
-            skip_session_extension: self.gate_only,
+            skip_session_extension: self.ignores_outer_session,
         };
         let route = RouteAuth::new(gate, Endpoints::new(endpoints));
         let route = match &own_login_page {
@@ -289,17 +289,17 @@ impl AuthLayerBuilder {
     }
 
     fn check_authenticators(&self) -> Result<(), ConfigError> {
-        let asks = !(self.shared_tokens.is_empty()
+        let requires_login = !(self.shared_tokens.is_empty()
             && self.known_tokens.is_empty()
             && self.passwords.is_none()
             && self.authenticators.is_empty()
             && !self.custom_login_page);
-        if asks != self.accepts_anyone {
+        if requires_login != self.accepts_anyone {
             return Ok(());
         }
         Err(ConfigError::new(
             "authenticators",
-            if asks {
+            if requires_login {
                 "danger_allow_anonymous() admits every request, so no other way to log in has an effect"
             } else {
                 "expected a token, a password, an authenticator or a custom_login_page(); danger_allow_anonymous() admits \
@@ -455,7 +455,7 @@ impl AuthLayerBuilder {
         if self.password_change.is_some() && (people_have_names || nothing_to_prove) {
             return Err(ConfigError::new(
                 "allow_password_change",
-                "expected a password or a token that everybody shares, to change it by",
+                "expected a password or a token that all users share, to authorize the change",
             ));
         }
         Ok(())
@@ -501,5 +501,5 @@ fn is_path(path: &str) -> bool {
         && !path.starts_with("//")
         && path
             .bytes()
-            .all(|octet| octet.is_ascii_graphic() && !b"?#\\\"".contains(&octet))
+            .all(|byte| byte.is_ascii_graphic() && !b"?#\\\"".contains(&byte))
 }

@@ -89,7 +89,7 @@ pub struct AuthLayerBuilder {
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) clock: Option<Arc<dyn Clock>>,
     pub(super) form_timeout: Option<Duration>,
-    pub(super) gate_only: bool,
+    pub(super) ignores_outer_session: bool,
     #[cfg(feature = "hub-client")]
     pub(super) hub: Option<crate::hub_client::HubAuth>,
 }
@@ -538,12 +538,12 @@ impl AuthLayerBuilder {
     /// Counts the wrong passwords of each account in `store`, over all replicas that share it. Default: each process counts
     /// alone, in memory.
     ///
-    /// The replicas share the failures of an account, the wait that follows from them, and the number of its attempts under
-    /// way. So an account allows as many attempts at all replicas together as at one, and a login at one forgives the failures
+    /// The replicas share the failures of an account, the wait that follows from them, and the number of its pending
+    /// attempts. So an account allows as many attempts at all replicas together as at one, and a login at one resets the failures
     /// at all. Each replica still counts client addresses, and the addresses that an account is known at, in memory.
     ///
     /// If the store does not answer within a second, the process reports
-    /// [`Event::SharedRateLimitsUnavailable`](crate::Event::SharedRateLimitsUnavailable) and counts in memory; it asks the store
+    /// [`Event::SharedRateLimitsUnavailable`](crate::Event::SharedRateLimitsUnavailable) and counts in memory; it tries the store
     /// again every 5 seconds. No login is refused because the store is down.
     ///
     /// An attempt that is not settled within a minute, because its process ended, counts as a wrong password. Times are whole
@@ -676,7 +676,7 @@ impl AuthLayerBuilder {
     ///
     /// Off by default.
     pub fn without_session_extension(mut self) -> Self {
-        self.gate_only = true;
+        self.ignores_outer_session = true;
         self
     }
 }

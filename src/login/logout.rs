@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET by which a person opens the page, from this site | logs out: see `RequestPolicy::logs_out_by_get` |
+//! | GET by which a user opens the page, from this site | logs out: see `RequestPolicy::logs_out_by_get` |
 //! | any other GET, HEAD | a page with a button; nothing changes |
 //! | POST with the `_xsrf` of the session in the form, the query or a header field, or without a session | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
@@ -10,10 +10,12 @@
 //! | POST from this site with `remove_cookies`, the button of the page that says 431 | as far as the cookies can be read, logs out; else removes the cookies of this server, and no login ends |
 //!
 //! Logging out ends every login whose cookie came with the request: copies of the cookies are refused from then on, and
-//! [`AuthLayer::session_ended`](crate::AuthLayer::session_ended) completes. Cookies that cannot be opened, or that another host planted
-//! beside them, do not matter; a request with too many cookies to read is refused, and ends nothing. It removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
-//! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
-//! their port, would lose theirs.
+//! Logging out ends every login whose cookie came with the request: copies of the cookies are rejected from then on, and
+//! [`AuthLayer::session_ended`](crate::AuthLayer::session_ended) completes. Cookies that cannot be decrypted, or that
+//! another host planted next to them, do not matter; a request with too many cookies to read is rejected, and ends
+//! nothing. It removes the cookies on every path they may have, and asks the browser by `Clear-Site-Data` to forget the
+//! pages and the data it kept. Cookies are not named there: other servers on the same host, whatever their port, would
+//! lose theirs.
 
 use std::sync::Arc;
 
@@ -35,7 +37,7 @@ use crate::{
     },
 };
 
-/// See the page of this room.
+/// See the module documentation.
 pub(crate) struct LogoutEndpoint {
     pub(crate) path: Box<str>,
     pub(crate) login_path: Box<str>,
@@ -45,7 +47,7 @@ static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Endpoint for LogoutEndpoint {
     /// A logout must not depend on a store or a hub that does not answer. Without a session, Fetch Metadata and Origin
-    /// tell whether another site caused it.
+    /// show whether another site caused it.
     fn waits_for_session(&self) -> bool {
         false
     }

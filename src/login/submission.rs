@@ -25,7 +25,7 @@ pub(super) struct LoginSubmission {
     pub(super) shared: Option<Arc<dyn SharedPasswordControl>>,
     /// How often the shared password had been changed when the form came.
     pub(super) changes: u64,
-    /// The new shared password that the form asks for.
+    /// The new shared password, if the form has one.
     pub(super) new: Option<Secret>,
 }
 
@@ -34,7 +34,7 @@ impl LoginSubmission {
         grant.has_expired(|| self.gate.clock.now())
     }
 
-    /// Logs in a client that proved what opens the whole server, and changes the shared password if the form asks for it.
+    /// Logs in a client that may use the whole server, and changes the shared password if the form has a new one.
     pub(super) async fn succeed_as_owner(self, owner: Grant) -> FullResponse {
         if let (Some(new), Some(shared)) = (&self.new, &self.shared) {
             if let Err(why) = shared.change(&self.gate, new, self.changes).await {

@@ -13,12 +13,12 @@ use crate::rate_limit::{LoginAttempt, RateLimited};
 /// How long an attempt waits at most.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Passwords that are checked at the same time: so many wait in a hashing pool by default.
+/// How many passwords are checked at the same time: as many as wait in a hashing pool by default.
 const CHECKED: usize = 64;
 
 /// Attempts that wait until others are settled.
 ///
-/// The limits are asked under one lock, so an attempt that is asked about takes no place from another one meanwhile.
+/// The rate limits are checked under one lock, so two attempts never reserve the same place.
 pub(super) struct AttemptQueue {
     state: Mutex<State>,
     /// How many attempts wait at the same time.

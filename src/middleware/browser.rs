@@ -18,7 +18,7 @@ use crate::{
     store::{SessionCredential, SessionRecord},
 };
 
-/// What a login needs to know of the request that makes it.
+/// The properties of a request that its login uses.
 pub(crate) struct Browser {
     pub(crate) client: Option<IpAddr>,
     pub(crate) path: Box<str>,

@@ -1,4 +1,4 @@
-//! What a client is told it must send: the `WWW-Authenticate` field.
+//! The `WWW-Authenticate` header: which credential a client must send.
 
 use http::{HeaderValue, Uri};
 
@@ -36,10 +36,9 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// If the realm is empty or holds anything but visible ASCII and blanks, or a quote or a backslash.
+    /// If the realm is empty, or has a character that is not visible ASCII or a space, or has a quote or a backslash.
     pub fn bearer(realm: &str) -> Result<Self, ConfigError> {
-        let quotable =
-            |octet: u8| (octet.is_ascii_graphic() || octet == b' ') && octet != b'"' && octet != b'\\';
+        let quotable = |byte: u8| (byte.is_ascii_graphic() || byte == b' ') && byte != b'"' && byte != b'\\';
         if realm.is_empty() || !realm.bytes().all(quotable) {
             return Err(ConfigError::new(
                 "challenge",
@@ -53,7 +52,7 @@ impl Challenge {
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "a parsed URI is made for this call")]
     pub fn with_resource_metadata(self, uri: Uri) -> Self {
-        // A parsed URI holds no quote and no octet that a quoted string cannot hold.
+        // A parsed URI holds no quote and no other byte that a quoted string cannot hold.
         Self::with_parameters(format!("{}, resource_metadata=\"{uri}\"", self.parameters))
     }
 
@@ -81,7 +80,7 @@ impl Challenge {
 
     /// Scopes that RFC 6749 section 3.3 does not allow in the list are left out.
     fn with_scopes(&self, error: &str, denial: &Denial) -> HeaderValue {
-        let allowed = |octet: u8| octet.is_ascii_graphic() && octet != b'"' && octet != b'\\';
+        let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         let scopes: Vec<&str> = denial
             .scopes()
             .filter(|scope| !scope.is_empty() && scope.bytes().all(allowed))

@@ -1,4 +1,4 @@
-//! The `_xsrf` value for a form of one's own.
+//! The `_xsrf` value for a form of your own.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::{
     request::head::RequestHead, session::Session,
 };
 
-/// The `_xsrf` value for a form of one's own: what [`AuthLayer::csrf_token`] gives.
+/// The `_xsrf` value for a form of your own, returned by [`AuthLayer::csrf_token`].
 ///
 /// [`AuthLayer::csrf_token`]: crate::AuthLayer::csrf_token
 pub struct CsrfToken {
@@ -55,7 +55,7 @@ impl RouteAuth {
         then: impl FnOnce(&EndpointRequest<'_>) -> Result<T, Denial>,
     ) -> Result<T, Denial> {
         let head = head.replace_clock(self.clock());
-        // The session that the layer let in, or else the one of the cookie, on an open path.
+        // The session that the layer admitted, or on an open path that of the cookie.
         let session =
             Session::from_extensions(head.extensions())
                 .cloned()

@@ -145,7 +145,7 @@ impl RouteAuth {
         Ok(session.authenticated_by(self.state.id))
     }
 
-    /// Asks the authenticators, or takes the session that this layer has let in further out.
+    /// Calls the authenticators, or takes the session that an outer handle of this layer has admitted.
     pub(crate) fn authenticate(&self, head: &RequestHead<'_>) -> MaybeFuture<Outcome> {
         match Session::from_extensions(head.extensions())
             .filter(|session| session.is_authenticated_by(self.state.id))

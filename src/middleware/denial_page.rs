@@ -1,4 +1,4 @@
-//! The page of a refusal: what a person reads.
+//! The page of a denial, for browsers.
 
 use http::StatusCode;
 
@@ -7,7 +7,7 @@ use crate::{
     html::{Page, PageStyle},
 };
 
-/// Where a person can go from the page.
+/// The links of the page.
 pub(crate) struct Links<'a> {
     /// The base of the server.
     pub(crate) home: &'a str,

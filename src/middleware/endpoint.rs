@@ -1,4 +1,4 @@
-//! The gate's own paths: a login page, a logout, a launch link.
+//! The built-in paths of the layer: login page, logout, launch link.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -15,9 +15,9 @@ use crate::{
     session::{AuthMethod, Session},
 };
 
-/// One of the gate's own paths.
+/// An endpoint at one of the built-in paths.
 pub(crate) trait Endpoint: Send + Sync {
-    /// Whether the answer waits for a session that an authenticator tells only later, such as one that asks a hub.
+    /// Whether the response waits for a session that an authenticator returns only later, such as one that queries a hub.
     ///
     /// Defaults to `true`.
     fn waits_for_session(&self) -> bool {
@@ -31,7 +31,7 @@ pub(crate) trait Endpoint: Send + Sync {
         true
     }
 
-    /// The answer to a visitor who brings no form: GET and HEAD.
+    /// The response to a request without a form: GET and HEAD.
     fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse>;
 
     /// The answer to a form: POST.
@@ -59,7 +59,7 @@ impl Endpoints {
     }
 }
 
-/// A request to one of the gate's own paths; its Host is good.
+/// A request to one of the built-in paths. Its `Host` has been checked.
 pub(crate) struct EndpointRequest<'a> {
     pub(crate) gate: &'a Arc<AuthState>,
     pub(crate) head: RequestHead<'a>,
@@ -71,7 +71,7 @@ pub(crate) struct EndpointRequest<'a> {
 }
 
 impl EndpointRequest<'_> {
-    /// What all routes of the gate share.
+    /// The state that all routes of the layer share.
     pub(crate) fn gate(&self) -> &Arc<AuthState> {
         self.gate
     }
@@ -81,7 +81,7 @@ impl EndpointRequest<'_> {
         self.session.as_ref().filter(|_| self.is_permitted)
     }
 
-    /// The session of a visitor who is logged in by a cookie.
+    /// The session of a client that is logged in by a cookie.
     pub(crate) fn session_by_cookie(&self) -> Option<&Session> {
         let session = self.session.as_ref();
         session.filter(|session| session.auth_method() == AuthMethod::Cookie)
@@ -110,7 +110,7 @@ impl EndpointRequest<'_> {
         }
     }
 
-    /// Where the visitor comes from.
+    /// The address of the client.
     pub(crate) fn client(&self) -> Option<IpAddr> {
         self.gate().guards.client_ip(&self.target, self.head)
     }

@@ -1,12 +1,12 @@
-//! The gate's own answers: how a denial is answered for each kind of client, by [`ErrorResponder::refuse`].
+//! The layer's own responses: how a denial is answered for each kind of client, by [`ErrorResponder::refuse`].
 //!
-//! | who asks | how it is recognised | what is answered |
+//! | client | how it is recognized | response |
 //! |---|---|---|
 //! | a gRPC client | POST, `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: module `grpc` |
-//! | a person with a browser | a page request: module `page_request` | a page, or a redirect to the login |
-//! | a person who posted a form | module `page_request` | a page, with a link to the login where one is missing |
+//! | a browser that loads a page | a page request: module `page_request` | a page, or a redirect to the login |
+//! | a browser that posts a form | module `page_request` | a page, with a link to the login where one is missing |
 //! | htmx | `HX-Request` | JSON; where a login is missing 401 with `HX-Redirect` to the login |
-//! | anybody else | | JSON |
+//! | any other client | | JSON |
 
 use std::sync::OnceLock;
 
@@ -39,10 +39,10 @@ use crate::{
     request_policy::XSRF_MISSING,
 };
 
-/// A response of the gate's own.
+/// A response of the layer itself.
 pub(crate) type FullResponse = Response<Full<Bytes>>;
 
-/// How refusals are told.
+/// The style of the responses to denied requests.
 ///
 /// # Example
 ///
@@ -76,16 +76,16 @@ impl ResponseStyle {
     }
 }
 
-/// All that a refusal needs to know besides itself.
+/// What the response to a denial depends on, besides the denial and the request.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorResponder {
     pub(crate) responses: ResponseStyle,
     pub(crate) challenge: Challenge,
     pub(crate) base_url: BaseUrl,
     pub(crate) page_style: PageStyle,
-    /// Where a person logs in, if there is such a place.
+    /// The path of the login page, if there is one.
     pub(crate) login_path: Option<Box<str>>,
-    /// The page that leads a person to a login: the login page, or the base URL where a hub has it.
+    /// The path that leads a user to a login: the login page, or the base URL where a hub has it.
     pub(crate) login_link: Option<Box<str>>,
     /// The JSON answers to denials that are a reason and nothing more, each built when it is first needed.
     pub(crate) json_answers: JsonAnswers,
@@ -178,7 +178,7 @@ impl ErrorResponder {
             logout: logout.as_deref(),
         };
         let mut response = page_response(denial_page(denial, &self.page_style, &links));
-        // The stand-in is for scripts; a person's browser knows what 503 means.
+        // The substitute is for scripts; a browser handles 503 correctly.
         *response.status_mut() = match self.status(denial) {
             StatusCode::BAD_GATEWAY => denial.status(),
             status => status,
@@ -247,7 +247,7 @@ impl ErrorResponder {
     }
 }
 
-/// Tells the login page, behind `next`, why it is shown.
+/// Added to the query of the login page after `next`: the reason why it is shown.
 pub(crate) const SESSION_ENDED: &str = "&session=ended";
 
 pub(crate) const SESSION_ENDED_ALERT: &str = "Your session ended. Please log in again.";
@@ -274,7 +274,7 @@ fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes>
     response
 }
 
-/// A page of the gate's own, with all that keeps it to itself.
+/// A page of the layer, with the headers that keep it out of caches, frames and referrers.
 pub(crate) fn page_response<B: From<Bytes>>(page: Page<'_>) -> Response<B> {
     let policy = page.content_security_policy();
     let mut response = Response::new(B::from(page.finish()));
@@ -289,7 +289,7 @@ pub(crate) fn page_response<B: From<Bytes>>(page: Page<'_>) -> Response<B> {
 }
 
 impl Denial {
-    /// Returns the answer that tells this denial, for a handler that refuses a request by itself.
+    /// Returns the response to this denial, for a handler that rejects a request itself.
     ///
     /// The layer in front of the handler adds its own [`Challenge`] on the way out; without a layer the realm is
     /// `portcullis`. The denial is left in the extensions of the answer.
@@ -334,7 +334,7 @@ pub(crate) fn retry_after(mut response: FullResponse, denial: &Denial) -> FullRe
     response
 }
 
-/// A redirect that is never kept and tells nobody where it came from.
+/// A redirect that is never cached and sends no referrer.
 pub(crate) fn redirect<B: Default>(status: StatusCode, location: HeaderValue) -> Response<B> {
     let mut response = Response::new(B::default());
     *response.status_mut() = status;
@@ -345,7 +345,7 @@ pub(crate) fn redirect<B: Default>(status: StatusCode, location: HeaderValue) ->
     response
 }
 
-/// A detail may be anybody's text, so it is written as JSON wants it.
+/// Writes `text`, which may hold any character, as a JSON string.
 fn json_string(text: &str) -> serde_json::Value {
     serde_json::Value::from(text)
 }
@@ -395,7 +395,7 @@ fn redirect_to_login(
     head: RequestHead<'_>,
     session_ended: bool,
 ) -> Response<Bytes> {
-    // Whatever is not ours becomes the base, so `next` never leads elsewhere.
+    // A URL of another site becomes the base, so `next` never leads elsewhere.
     let here = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(base_url));
     let mut location = format!("{login}?next=");
     percent::form_encode(here.as_str().as_bytes(), &mut location);

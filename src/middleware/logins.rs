@@ -190,7 +190,7 @@ impl AuthState {
         }
     }
 
-    /// The page of a login that was not made, which is not the user's fault. Reports it to the observer.
+    /// The page of a login that failed because of the server, not the user. Reports the error to the observer.
     pub(crate) fn login_failed_page(&self, error: &LoginError, path: &str) -> FullResponse {
         let denial = self.login_failed(error, path);
         let page = Page::new(&self.error_responder.page_style, "Login failed");

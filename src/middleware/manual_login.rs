@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl RouteAuth {
-    /// A session that this gate takes as asked for before.
+    /// A session that counts as one that this layer has authenticated.
     #[cfg(feature = "testing")]
     pub(crate) fn authenticated_session(&self, session: Session) -> Session {
         session.authenticated_by(self.state.id)

@@ -1,4 +1,4 @@
-//! Requests to the gate's own paths: a page, or a form that has to be read first.
+//! Requests to the built-in paths: a page, or a form that must be read first.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl RouteAuth {
         }
     }
 
-    /// The answer to a form that was sent to one of the gate's own paths.
+    /// The response to a form that was sent to one of the built-in paths.
     pub(crate) fn submit_form(
         self: &Arc<Self>,
         head: RequestHead<'_>,
@@ -62,7 +62,7 @@ impl RouteAuth {
         self.refuse(denial.into(), &head)
     }
 
-    /// The answer at one of the gate's own paths, once it is known who asks.
+    /// The response at one of the built-in paths, once the session of the request is known.
     fn serve(
         self: &Arc<Self>,
         head: RequestHead<'_>,

@@ -1,4 +1,4 @@
-//! Logins: by the gate's own pages, and by a handler that checks a password.
+//! Logins: by the built-in pages, and by a handler that checks a password.
 
 use std::{fmt, sync::Arc};
 

@@ -12,8 +12,8 @@ use crate::{
     session::Session,
 };
 
-/// The mark of a request that a gate let through without a session: on an open path, or where a login is
-/// optional. By it a handler that needs a session tells a stranger from a route that has no gate.
+/// Marks a request that the layer admitted without a session: on an open path, or where a login is optional. A handler
+/// that needs a session thereby distinguishes an unauthenticated request from a route without the layer.
 #[derive(Clone)]
 pub(crate) struct UnauthenticatedRequest(Arc<AuthState>);
 
@@ -22,10 +22,10 @@ impl UnauthenticatedRequest {
         Self(Arc::clone(gate))
     }
 
-    /// What the gate itself would answer, had it asked.
+    /// The response of the layer, had it required a session.
     #[cfg_attr(
         not(feature = "axum"),
-        expect(dead_code, reason = "it is the extractors that turn strangers away")
+        expect(dead_code, reason = "only the extractors reject unauthenticated requests")
     )]
     pub(crate) fn denial_response(&self, head: RequestHead<'_>) -> Response<Bytes> {
         let head = self.0.original_uri.of(head);

@@ -36,6 +36,6 @@ pub enum Scheme {
     Http,
     /// By TLS.
     Https,
-    /// Not known: HTTP/1 behind one's own TLS does not tell.
+    /// Not known: HTTP/1 over the server's own TLS does not show it.
     Unknown,
 }

@@ -61,8 +61,8 @@ pub(crate) fn opens_document(head: RequestHead<'_>) -> bool {
         && says(head.single_header(&header_names::SEC_FETCH_DEST), "document")
 }
 
-/// Whether a safe request needs no `_xsrf` where reads are asked for one: a client that sends no
-/// `Sec-Fetch-Mode`, a navigation, a WebSocket, and what a page of ours embeds.
+/// Whether a safe request needs no `_xsrf` where reads require one: a client that sends no
+/// `Sec-Fetch-Mode`, a navigation, a WebSocket, and what a page of this server embeds.
 pub(super) fn is_exempt_read(head: RequestHead<'_>, site: Option<FetchSite>) -> bool {
     match head.single_header(&header_names::SEC_FETCH_MODE) {
         Ok(None) => true,

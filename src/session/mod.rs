@@ -137,7 +137,7 @@ impl LayerId {
 
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(NonZeroU64::new(id).expect("a process does not make 2^64 gates"))
+        Self(NonZeroU64::new(id).expect("a process does not make 2^64 layers"))
     }
 }
 

@@ -36,12 +36,12 @@ fn the_counter_counts_every_allocation_of_its_thread_alone() {
     assert_eq!(count(|| ()), 0);
     assert_eq!(count(|| drop(black_box(vec![Box::new(1), Box::new(2)]))), 3);
     let grown = || {
-        let mut octets = black_box(Vec::with_capacity(1));
-        octets.extend_from_slice(b"more than one");
-        drop(black_box(octets));
+        let mut bytes = black_box(Vec::with_capacity(1));
+        bytes.extend_from_slice(b"more than one");
+        drop(black_box(bytes));
     };
     assert_eq!(count(grown), 2);
-    let elsewhere = std::thread::spawn(|| (0..1_000).for_each(|octet| drop(black_box(vec![octet]))));
+    let elsewhere = std::thread::spawn(|| (0..1_000).for_each(|byte| drop(black_box(vec![byte]))));
     let here = count(|| while !black_box(elsewhere.is_finished()) {});
     elsewhere.join().expect("it allocates and ends");
     assert_eq!(here, 0);

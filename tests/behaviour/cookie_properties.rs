@@ -70,8 +70,8 @@ fn strictly(line: &HeaderValue) -> Option<(String, String, Vec<String>)> {
     let mut pieces = line.split("; ");
     let (name, value) = pieces.next()?.split_once('=')?;
     CookieName::custom(name).ok()?;
-    let octet = |octet: u8| matches!(octet, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
-    if !value.bytes().all(octet) {
+    let byte = |byte: u8| matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
+    if !value.bytes().all(byte) {
         return None;
     }
     let mut attributes = Vec::new();
@@ -81,7 +81,7 @@ fn strictly(line: &HeaderValue) -> Option<(String, String, Vec<String>)> {
             "HttpOnly" | "Secure" => !piece.contains('='),
             "Max-Age" => value == "0" || (!value.starts_with('0') && value.parse::<u64>().is_ok()),
             "SameSite" => matches!(value, "Lax" | "Strict" | "None"),
-            "Path" => value.starts_with('/') && value.bytes().all(|octet| matches!(octet, b'!'..=b'~')),
+            "Path" => value.starts_with('/') && value.bytes().all(|byte| matches!(byte, b'!'..=b'~')),
             "Domain" => !value.is_empty(),
             "Expires" => value == "Thu, 01 Jan 1970 00:00:00 GMT",
             _ => false,
@@ -127,7 +127,7 @@ proptest! {
         let start = b"name=".len();
         let place = start + place.index(line.len() - start);
         line[place] ^= with;
-        // Some changes end the value early or blank a closing octet; none of them opens.
+        // Some changes end the value early or blank a closing byte; none of them opens.
         let found = read(&jar, &line, NOW);
         prop_assert!(!matches!(found, Kept::Opened(..)), "{:?} from {}", found, String::from_utf8_lossy(&line));
         line[place] ^= with;
@@ -136,7 +136,7 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_are_read_without_a_panic(line in vec(any::<u8>(), 0..300), form in select(forms())) {
+    fn any_bytes_are_read_without_a_panic(line in vec(any::<u8>(), 0..300), form in select(forms())) {
         let jar = form(&Keyring::generate(), scope("a", "/"));
         let found = read(&jar, &[b"a=2|", &line[..]].concat(), NOW);
         prop_assert!(!matches!(found, Kept::Opened(..)));
@@ -249,7 +249,7 @@ fn a_value_opens_under_its_own_name_and_key_alone_and_sealed_ones_at_their_place
 #[test]
 fn a_cookie_of_the_old_key_is_read_until_it_retires_and_then_rewritten_with_the_same_end() {
     for form in forms() {
-        let secret = |octet: u8| portcullis::Secret::from(&[octet; 32][..]);
+        let secret = |byte: u8| portcullis::Secret::from(&[byte; 32][..]);
         let old = Keyring::from_secret(secret(1)).expect("long enough");
         let retires_at = NOW.saturating_add(Duration::from_secs(100));
         let new = Keyring::from_secret(secret(2))

@@ -1,4 +1,4 @@
-//! The gate behind a real HTTP server, spoken to over HTTP/1.1 and HTTP/2 in octets.
+//! The gate behind a real HTTP server, spoken to over HTTP/1.1 and HTTP/2 in bytes.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -22,7 +22,7 @@ pub(crate) enum Version {
 
 pub(crate) const VERSIONS: [Version; 2] = [Version::Http1, Version::Http2];
 
-/// A request in octets, as a client of either version sends it.
+/// A request in bytes, as a client of either version sends it.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) method: String,
@@ -61,7 +61,7 @@ pub(crate) struct Received {
     pub(crate) body: String,
 }
 
-/// What the gate and a handler behind it answer; `None` if the HTTP layer of either side refuses the octets
+/// What the gate and a handler behind it answer; `None` if the HTTP layer of either side refuses the bytes
 /// before the gate sees them.
 ///
 /// The handler answers `<username> by <credential>`, or `nobody`, with status 200.
@@ -110,22 +110,22 @@ async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
 }
 
 async fn over_http1(mut client: DuplexStream, sent: &Sent) -> Option<Received> {
-    let mut octets = Vec::new();
-    octets.extend_from_slice(sent.method.as_bytes());
-    octets.push(b' ');
-    octets.extend_from_slice(&sent.target);
-    octets.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(sent.method.as_bytes());
+    bytes.push(b' ');
+    bytes.extend_from_slice(&sent.target);
+    bytes.extend_from_slice(b" HTTP/1.1\r\n");
     for (name, value) in &sent.headers {
-        octets.extend_from_slice(name.as_bytes());
-        octets.extend_from_slice(b": ");
-        octets.extend_from_slice(value);
-        octets.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
     }
     if !sent.has("connection") {
-        octets.extend_from_slice(b"Connection: close\r\n");
+        bytes.extend_from_slice(b"Connection: close\r\n");
     }
-    octets.extend_from_slice(b"\r\n");
-    client.write_all(&octets).await.ok()?;
+    bytes.extend_from_slice(b"\r\n");
+    client.write_all(&bytes).await.ok()?;
     client.shutdown().await.ok()?;
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.ok()?;

@@ -36,7 +36,7 @@ pub(crate) enum Does {
     AnswersAfter(Duration, u16, Vec<u8>),
     /// Sends its body for ever.
     NeverEnds,
-    /// Sends one octet of its body each second.
+    /// Sends one byte of its body each second.
     Trickles,
     Hangs,
     Refuses,
@@ -150,7 +150,7 @@ impl Body for Endless {
     }
 }
 
-/// One octet each second.
+/// One byte each second.
 #[derive(Default)]
 struct Slow(Option<std::pin::Pin<Box<tokio::time::Sleep>>>);
 

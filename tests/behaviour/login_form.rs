@@ -213,7 +213,7 @@ async fn a_form_that_cannot_be_read_is_no_login() {
         (format!("_xsrf={xsrf}&password={}", "x".repeat(20_000)), 413),
     ] {
         let answer = send(&layer, post("/login", &cookie, &body)).await;
-        assert_eq!(answer.status.as_u16(), status, "{} octets", body.len());
+        assert_eq!(answer.status.as_u16(), status, "{} bytes", body.len());
     }
     let json = request(&format!("POST /login\n{cookie}\ncontent-type: application/json"))
         .map(|_| Full::from(format!("{{\"password\":\"{TOKEN}\"}}")));

@@ -29,7 +29,7 @@ const BESIDE: [(&str, &str); 16] = [
     ("cookies", "clock denial digest error random request secret"),
     ("error", "secret"),
     ("event", "denial request session"),
-    ("html", "error"),
+    ("html", "clock error"),
     ("middleware", "rate_limit request_policy"),
     ("http_client", "error maybe_future"),
     ("hub_client", "oauth"),

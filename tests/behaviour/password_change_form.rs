@@ -46,7 +46,7 @@ impl Disk {
     fn builder(&self) -> AuthLayerBuilder {
         let (hashes, events) = (self.hashes.clone(), self.events.clone());
         AuthLayer::builder()
-            .keyring(Keyring::from_secret(Secret::from(&[1; 32][..])).expect("32 octets"))
+            .keyring(Keyring::from_secret(Secret::from(&[1; 32][..])).expect("32 bytes"))
             .allow_password_change(PasswordPolicy::new(), move |hash: &PasswordHash| {
                 hashes.lock().expect("one at a time").push(hash.clone());
                 MaybeFuture::Ready(Ok(()))

@@ -42,7 +42,7 @@ fn target() -> impl Strategy<Value = String> {
 /// The origin in two forms, the page that redirects, and what must hold of every `Location` it sends.
 fn check(location: &str, base: &BaseUrl) -> Result<(), TestCaseError> {
     prop_assert!(
-        location.bytes().all(|octet| octet.is_ascii_graphic()),
+        location.bytes().all(|byte| byte.is_ascii_graphic()),
         "{location:?}"
     );
     for origin in ["https://hub.example.org/", "http://127.0.0.1:8888/"] {
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn no_octets_make_the_reader_panic(next in any::<Vec<u8>>()) {
+    fn no_bytes_make_the_reader_panic(next in any::<Vec<u8>>()) {
         let base = BaseUrl::default();
         if let Some(next) = NextUrl::parse(next, RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "\u{e9}:x")) {
             check(next.as_str(), &base)?;

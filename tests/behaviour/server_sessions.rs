@@ -588,11 +588,7 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
         listed.text
     );
     assert_eq!(listed.text.matches("Firefox on Linux (this session)").count(), 1);
-    assert!(
-        listed.text.contains("Logged in 20 minutes ago"),
-        "{}",
-        listed.text
-    );
+    assert!(listed.text.contains(">20 minutes ago</time>"), "{}", listed.text);
     let anonymous = page(String::new()).await;
     assert_eq!(
         (anonymous.status, anonymous.header("location")),
@@ -613,7 +609,11 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
         StatusCode::FORBIDDEN
     );
     for nothing in [id_of_bob.to_string(), "nonsense".to_owned(), String::new()] {
-        assert_eq!(post(nothing, &value).await.status, StatusCode::SEE_OTHER);
+        let answer = post(nothing, &value).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (StatusCode::SEE_OTHER, "/sessions")
+        );
     }
     for cookie in [&phone, &desk, &this, &bob] {
         assert_eq!(
@@ -629,11 +629,24 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
     let ended = post(oldest.id.to_string(), &value).await;
     assert_eq!(
         (ended.status, ended.header("location")),
-        (StatusCode::SEE_OTHER, "/sessions")
+        (StatusCode::SEE_OTHER, "/sessions?done=one")
     );
     refused_for(&get(&layer, &phone).await, 401, Reason::ExpiredCookie);
     assert_eq!(get(&layer, &desk).await.status, StatusCode::OK);
-    post("others".to_owned(), &value).await;
+    let ended = post("others".to_owned(), &value).await;
+    assert_eq!(ended.header("location"), "/sessions?done=others");
+    for (query, status) in [
+        ("?done=one", Some("Session logged out.")),
+        ("?done=others", Some("All other sessions logged out.")),
+        ("?done=%3Cb%3E", None),
+        ("", None),
+    ] {
+        let target = format!("GET /sessions{query}\naccept: text/html\ncookie: {this}");
+        let page = send(&layer, request(&target)).await.text;
+        let found = page.split_once("role=\"status\">").map(|(_, rest)| rest);
+        let found = found.and_then(|rest| rest.split('<').next());
+        assert_eq!(found, status, "{query}");
+    }
     refused_for(&get(&layer, &desk).await, 401, Reason::ExpiredCookie);
     for cookie in [&this, &bob] {
         assert_eq!(get(&layer, cookie).await.status, StatusCode::OK);

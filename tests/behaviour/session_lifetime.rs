@@ -13,12 +13,12 @@ use crate::common::{Answered, Ready as _, TOKEN, refused_for, request, send};
 const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn secret(octet: u8) -> Secret {
-    Secret::from(&[octet; 32][..])
+fn secret(byte: u8) -> Secret {
+    Secret::from(&[byte; 32][..])
 }
 
 fn keyring() -> Keyring {
-    Keyring::from_secret(secret(1)).expect("32 octets")
+    Keyring::from_secret(secret(1)).expect("32 bytes")
 }
 
 /// A server as it is after a start.
@@ -53,7 +53,7 @@ async fn a_restart_with_the_same_secret_and_token_keeps_every_login() {
 async fn another_token_or_another_secret_ends_every_login() {
     let clock = TestClock::new(START);
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
-    let other_secret = Keyring::from_secret(secret(2)).expect("32 octets");
+    let other_secret = Keyring::from_secret(secret(2)).expect("32 bytes");
     for layer in [
         server("another-token", keyring(), &clock),
         server(TOKEN, other_secret, &clock),
@@ -126,7 +126,7 @@ async fn a_key_that_is_replaced_logs_nobody_out_until_it_retires() {
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
     let rotated = Keyring::from_secret(secret(2))
         .and_then(|ring| ring.with_previous_key(secret(1), START.saturating_add(DAY)))
-        .expect("32 octets");
+        .expect("32 bytes");
     let layer = server(TOKEN, rotated, &clock);
     assert_eq!(with_cookie(&layer, &cookie).await.status, StatusCode::OK);
     clock.advance(2 * DAY);
@@ -372,7 +372,7 @@ async fn a_cookie_of_a_key_that_will_retire_is_written_anew_and_ends_when_it_wou
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
     let rotated = Keyring::from_secret(secret(2))
         .and_then(|ring| ring.with_previous_key(secret(1), START.saturating_add(2 * DAY)))
-        .expect("32 octets");
+        .expect("32 bytes");
     clock.advance(DAY);
     let layer = server(TOKEN, rotated, &clock);
     let (next, life) = renewal(&with_cookie(&layer, &cookie).await).expect("a reading key opened it");

@@ -1,6 +1,6 @@
 //! The same job done by other crates, by the same counter: `cargo bench --bench peers`.
 //!
-//! A token in a field, or a value of 80 octets in a signed cookie: known, and the answer is 200; else 401.
+//! A token in a field, or a value of 80 bytes in a signed cookie: known, and the answer is 200; else 401.
 
 #[allow(dead_code)]
 #[path = "../../case/mod.rs"]

@@ -1,4 +1,4 @@
-//! Whether a session in a store is still valid, and what it is worth now.
+//! Whether a session in a store is still valid, and its grant now.
 
 use std::time::Duration;
 

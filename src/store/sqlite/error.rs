@@ -13,7 +13,10 @@ pub(super) fn store_error(error: Error) -> StoreError {
             (Busy, "another process holds the database")
         }
         Some(ErrorCode::ConstraintViolation) => (Duplicate, "expected something new, found it there already"),
-        Some(ErrorCode::DiskFull) => (Full, "no room is left for the database"),
+        Some(ErrorCode::DiskFull) => (
+            Full,
+            "the disk is full, or the database has reached its size limit",
+        ),
         Some(ErrorCode::DatabaseCorrupt) => (Corrupt, "the database is damaged"),
         Some(ErrorCode::NotADatabase) => (Schema, "expected a database of SQLite's, found another file"),
         Some(_) => (Unavailable, "the database does not answer"),

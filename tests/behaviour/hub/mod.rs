@@ -2,6 +2,7 @@
 
 mod api;
 mod directory;
+mod home;
 mod login;
 mod oauth;
 mod races;
@@ -118,10 +119,10 @@ impl World {
 
     /// One with this key for the login cookie.
     pub(crate) fn with_secret(hex: &str) -> Self {
-        let octets: Vec<u8> = (0..hex.len() / 2)
+        let bytes: Vec<u8> = (0..hex.len() / 2)
             .map(|place| u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).expect("hexadecimal digits"))
             .collect();
-        Self::with(|hub| hub.keyring(Keyring::from_secret(Secret::from(octets)).expect("long enough")))
+        Self::with(|hub| hub.keyring(Keyring::from_secret(Secret::from(bytes)).expect("long enough")))
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answered {
@@ -321,7 +322,7 @@ impl Browser<'_> {
         answer
     }
 
-    fn keep(&mut self, line: &str) {
+    pub(crate) fn keep(&mut self, line: &str) {
         let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
         let (name, value) = pair.split_once('=').expect("a pair");
         let path = attributes

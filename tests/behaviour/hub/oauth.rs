@@ -556,7 +556,7 @@ async fn own_servers_are_entered_without_a_question_and_others_not_at_all() {
 }
 
 #[tokio::test]
-async fn oa_4_a_redirect_uri_is_written_into_the_answer_octet_by_octet() {
+async fn oa_4_a_redirect_uri_is_written_into_the_answer_byte_by_byte() {
     let place = "/user/ann%20b/oauth_callback?from=a%20b";
     let token = "a-token-of-a-server-of-anns".parse().expect("a token");
     let client = OAuthClientConfig::server("alice", "named", place, &token).expect("a client");

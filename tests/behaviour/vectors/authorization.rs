@@ -10,7 +10,7 @@ use portcullis::{
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Rule, judge, octets};
+use super::{Rule, bytes, judge};
 
 /// What is read from the fields of a request.
 #[derive(Debug, PartialEq)]
@@ -25,8 +25,8 @@ enum Read {
 fn request(case: &Value) -> Option<Request<()>> {
     let mut request = Request::new(());
     for field in case["headers"].as_array().expect("a list of fields") {
-        let name = HeaderName::from_bytes(&octets(&field[0])).ok()?;
-        let value = HeaderValue::from_bytes(&octets(&field[1])).ok()?;
+        let name = HeaderName::from_bytes(&bytes(&field[0])).ok()?;
+        let value = HeaderValue::from_bytes(&bytes(&field[1])).ok()?;
         request.headers_mut().append(name, value);
     }
     Some(request)
@@ -46,14 +46,14 @@ fn status(result: Result<Option<String>, portcullis::Denial>) -> Read {
     }
 }
 
-/// What the fields say if the HTTP library takes them, else what our parser says of the octets.
+/// What the fields say if the HTTP library takes them, else what our parser says of the bytes.
 fn read(case: &Value) -> Read {
     let Some(request) = request(case) else {
         let fields = case["headers"].as_array().expect("a list of fields");
         let mut values = fields
             .iter()
-            .filter(|field| octets(&field[0]).eq_ignore_ascii_case(b"authorization"))
-            .map(|field| octets(&field[1]));
+            .filter(|field| bytes(&field[0]).eq_ignore_ascii_case(b"authorization"))
+            .map(|field| bytes(&field[1]));
         return match (values.next(), values.next()) {
             (Some(_), Some(_)) => Read::Rejected,
             (Some(value), None) => status(
@@ -75,7 +75,7 @@ fn authorization_fields_are_read_as_the_corpus_says() {
         &[],
         |case| match case["verdict"].as_str() {
             Some("credential") => {
-                let token = octets(&case["credential"]["token"]);
+                let token = bytes(&case["credential"]["token"]);
                 Read::Credential(String::from_utf8(token).expect("visible ASCII"))
             }
             Some("ignored" | "none") => Read::Nothing,
@@ -168,7 +168,7 @@ fn tokens_that_let_in_at_a_jupyter_server_let_in_here() {
                 reason: "a token in the query stands there once, bare, and nothing is trimmed",
                 verdict: |case| {
                     let tokens = query_tokens(case);
-                    let bare = |token: &String| token.bytes().all(|octet| octet.is_ascii_graphic());
+                    let bare = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
                     (tokens.len() > 1 || !tokens.iter().all(bare)).then_some(false)
                 },
             },

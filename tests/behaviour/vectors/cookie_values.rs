@@ -45,7 +45,7 @@ fn cookie_lines_are_read_as_the_peer_reads_them_but_for_quotes_and_odd_names() {
         |case| {
             let line = [text(&case["cookie_header"]).as_bytes()];
             let cookies = RequestCookies::from_lines(&line).expect("a short line");
-            let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             cookies
                 .pairs()
                 .map(|(name, value)| (text(name), text(value)))
@@ -84,7 +84,7 @@ fn values_are_written_bare() {
             },
             Rule {
                 decision: "CK-3",
-                reason: "nothing of ours needs quotes, and quotes do not make other octets legal",
+                reason: "nothing of ours needs quotes, and quotes do not make other bytes legal",
                 verdict: |case| (!is_bare(text(&case["value"]))).then_some(None),
             },
         ],
@@ -307,7 +307,7 @@ fn signed_cookies_of_a_hub_are_judged_as_the_hub_judges_them_but_strictly() {
             },
             Rule {
                 decision: "21",
-                reason: "a secret of fewer than 32 octets signs nothing",
+                reason: "a secret of fewer than 32 bytes signs nothing",
                 verdict: |case| (text(&case["secret_hex"]).len() < 64).then_some(None),
             },
         ],
@@ -413,7 +413,7 @@ fn keyring_of(case: &Value) -> Keyring {
     }
 }
 
-/// A keyring of octets that may be fewer than we accept: HMAC itself fills a short key up with zeros.
+/// A keyring of bytes that may be fewer than we accept: HMAC itself fills a short key up with zeros.
 fn keyring(secret: &[u8]) -> Keyring {
     let mut secret = secret.to_vec();
     secret.resize(secret.len().max(Keyring::MIN_SECRET_LEN), 0);

@@ -12,7 +12,7 @@ use portcullis::{
 };
 use serde_json::Value;
 
-use super::{http1_http2_parity, judge, octets};
+use super::{bytes, http1_http2_parity, judge};
 use crate::http_connection::{Sent, VERSIONS, exchange};
 
 const FILE: &str = "attacks/cookies.json";
@@ -41,7 +41,7 @@ struct Verdict {
 
 #[track_caller]
 fn check(make: MakeJar) {
-    // Values hold random octets, so both sides of a row must see the same ones.
+    // Values hold random bytes, so both sides of a row must see the same ones.
     let peers = Peers::new(make);
     judge(
         FILE,
@@ -52,8 +52,8 @@ fn check(make: MakeJar) {
 }
 
 fn expected(case: &Value, peers: &Peers) -> Verdict {
-    let octets = |value: &Value| octets(&peers.fill(value, session_name(case)));
-    let pair = |pair: &Value| (octets(&pair[0]), octets(&pair[1]));
+    let bytes = |value: &Value| bytes(&peers.fill(value, session_name(case)));
+    let pair = |pair: &Value| (bytes(&pair[0]), bytes(&pair[1]));
     Verdict {
         status: case["status"].as_str().expect("a status").to_owned(),
         accepted: case["accepted"]
@@ -68,7 +68,7 @@ fn expected(case: &Value, peers: &Peers) -> Verdict {
             .flatten()
             .map(|(name, values)| {
                 let values = values.as_array().expect("values");
-                (name.clone(), values.iter().map(octets).collect())
+                (name.clone(), values.iter().map(bytes).collect())
             })
             .collect(),
         session: case["session"]["verdict"].as_str().map(str::to_owned),
@@ -80,7 +80,7 @@ fn actual(case: &Value, peers: &Peers) -> Verdict {
         .as_array()
         .expect("lines")
         .iter()
-        .map(|line| octets(&peers.fill(line, session_name(case))))
+        .map(|line| bytes(&peers.fill(line, session_name(case))))
         .collect();
     let slices: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
     let verdict = judged(RequestCookies::from_lines(&slices), case, peers);
@@ -93,7 +93,7 @@ fn actual(case: &Value, peers: &Peers) -> Verdict {
             );
         }
         let same = judged(RequestCookies::from_headers(&headers), case, peers);
-        assert_eq!(verdict, same, "octets and head differ: {case}");
+        assert_eq!(verdict, same, "bytes and head differ: {case}");
     }
     verdict
 }
@@ -162,7 +162,7 @@ fn who_is_logged_in_is_the_same_over_both_versions() {
                     .expect("a gate");
                 let mut sent = Sent::get("/").header("Host", "localhost");
                 for line in case["lines"].as_array().expect("lines") {
-                    sent = sent.header("Cookie", octets(&peers.fill(line, session_name(case))));
+                    sent = sent.header("Cookie", bytes(&peers.fill(line, session_name(case))));
                 }
                 let received = exchange(&layer, version, &sent).await?;
                 Some(match received.status {
@@ -217,12 +217,12 @@ struct Peers {
 
 impl Peers {
     fn new(make: MakeJar) -> Self {
-        let secret = |octet| Secret::from(&[octet; 32][..]);
-        let ring = |octet| Keyring::from_secret(secret(octet)).expect("32 octets");
+        let secret = |byte| Secret::from(&[byte; 32][..]);
+        let ring = |byte| Keyring::from_secret(secret(byte)).expect("32 bytes");
         Self {
             ours: ring(1)
                 .with_previous_key(secret(2), NOW.saturating_add(Duration::from_secs(60)))
-                .expect("32 octets"),
+                .expect("32 bytes"),
             old: ring(2),
             foreign: ring(3),
             make,

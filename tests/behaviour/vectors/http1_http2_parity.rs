@@ -1,4 +1,4 @@
-//! The attacks once more, as octets on a connection: over HTTP/1.1 and HTTP/2 the verdict is the same.
+//! The attacks once more, as bytes on a connection: over HTTP/1.1 and HTTP/2 the verdict is the same.
 //!
 //! What the HTTP layer refuses by itself never reaches the gate; those rows are judged by the parsers alone.
 
@@ -16,7 +16,7 @@ use portcullis::{
 };
 use serde_json::Value;
 
-use super::{folder, judge, load, octets, tokens_in_query::header_token};
+use super::{bytes, folder, judge, load, tokens_in_query::header_token};
 use crate::{
     common::TOKEN,
     http_connection::{Received, Sent, VERSIONS, Version, exchange},
@@ -80,8 +80,8 @@ pub(super) fn judge_over(
 
 fn with_fields(mut sent: Sent, fields: &Value) -> Sent {
     for field in fields.as_array().into_iter().flatten() {
-        let name = octets(&field[0]);
-        let value = octets(&field[1]);
+        let name = bytes(&field[0]);
+        let value = bytes(&field[1]);
         sent = sent.header(&String::from_utf8_lossy(&name), value);
     }
     sent
@@ -124,7 +124,7 @@ fn authorization_fields_mean_the_same_over_both_versions() {
                 "credential" => {
                     format!(
                         "token {}",
-                        String::from_utf8_lossy(&octets(&case["credential"]["token"]))
+                        String::from_utf8_lossy(&bytes(&case["credential"]["token"]))
                     )
                 }
                 "ignored" => "none".to_owned(),
@@ -162,12 +162,12 @@ fn tokens_in_queries_mean_the_same_over_both_versions() {
             },
             &async |case: &Value| {
                 let mut sent = Sent::get("/?");
-                sent.target.extend(octets(&case["query"]));
+                sent.target.extend(bytes(&case["query"]));
                 // A target that no client of ours can write is left to the parsers.
                 if sent
                     .target
                     .iter()
-                    .any(|octet| !octet.is_ascii_graphic() || *octet == b'#')
+                    .any(|byte| !byte.is_ascii_graphic() || *byte == b'#')
                 {
                     return None;
                 }
@@ -207,7 +207,7 @@ fn origins_are_judged_the_same_over_both_versions() {
                 let row = &case["request"];
                 let websocket = row["websocket"] == true;
                 // HTTP/1.1 trims a field's value before anybody sees it.
-                let padded = |field: &Value| octets(&field[1]).trim_ascii() != octets(&field[1]);
+                let padded = |field: &Value| bytes(&field[1]).trim_ascii() != bytes(&field[1]);
                 if version == Version::Http1
                     && row["headers"]
                         .as_array()

@@ -929,7 +929,7 @@ fn a_name_is_escaped_in_a_path_as_a_jupyterhub_escapes_it() {
                 reason: "no path ends in a name of dots alone",
                 verdict: |case| {
                     let input = text(case, "input");
-                    (!input.is_empty() && input.bytes().all(|octet| octet == b'.'))
+                    (!input.is_empty() && input.bytes().all(|byte| byte == b'.'))
                         .then(|| "refused".to_owned())
                 },
             },
@@ -996,10 +996,10 @@ fn a_token_is_read_from_the_field_as_a_jupyterhub_reads_it() {
 /// The identity that a value of theirs was made for, if it is good at the time of the row.
 fn identity(case: &Value, value: &str) -> Option<String> {
     let secret = text(case, "secret_hex");
-    let octets: Vec<u8> = (0..secret.len() / 2)
+    let bytes: Vec<u8> = (0..secret.len() / 2)
         .map(|place| u8::from_str_radix(&secret[2 * place..2 * place + 2], 16).expect("hexadecimal digits"))
         .collect();
-    let keyring = Keyring::from_secret(Secret::from(octets)).expect("long enough");
+    let keyring = Keyring::from_secret(Secret::from(bytes)).expect("long enough");
     let signed = BASE64_URL_SAFE_NO_PAD.decode(value.trim_end_matches('=')).ok()?;
     let now = UnixTime::from_secs(case["now"].as_u64().expect("a time"));
     let month = Duration::from_secs(31 * 24 * 60 * 60);

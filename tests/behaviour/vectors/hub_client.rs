@@ -56,7 +56,7 @@ fn scopes_let_in_as_a_jupyterhub_says() {
 #[test]
 fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
     let fits =
-        |token: &str| (1..=512).contains(&token.len()) && token.bytes().all(|octet| octet.is_ascii_graphic());
+        |token: &str| (1..=512).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
     let runtime = runtime();
     judge(
         "jupyterhub/auth_header.json",
@@ -80,7 +80,7 @@ fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
             },
             Rule {
                 decision: "2",
-                reason: "a token is 1 to 512 visible ASCII octets behind one blank; what ends the field is no part of it",
+                reason: "a token is 1 to 512 visible ASCII bytes behind one blank; what ends the field is no part of it",
                 verdict: |case| {
                     let header = case["header"].as_str().filter(|_| case["uri"].is_null())?;
                     let rest = header.trim_end_matches([' ', '\t']).split_once([' ', '\t']);
@@ -90,11 +90,11 @@ fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
                     }
                     let odd = case["service"].as_str().is_some_and(|token| {
                         !(1..=512).contains(&token.len())
-                            || !token.bytes().all(|octet| octet.is_ascii_graphic())
+                            || !token.bytes().all(|byte| byte.is_ascii_graphic())
                     });
                     odd.then(|| {
                         let (_, token) = rest?;
-                        let formed = token.bytes().all(|octet| octet.is_ascii_graphic());
+                        let formed = token.bytes().all(|byte| byte.is_ascii_graphic());
                         formed.then(|| token.to_owned())
                     })
                 },

@@ -59,7 +59,7 @@ fn payloads_are_read_as_a_jupyter_server_reads_them() {
 }
 
 #[test]
-fn a_payload_is_written_octet_for_octet_as_a_jupyter_server_writes_it() {
+fn a_payload_is_written_byte_for_byte_as_a_jupyter_server_writes_it() {
     let Some(file) = super::load("jupyter-server/user_cookie_payload.json") else {
         return;
     };
@@ -100,7 +100,7 @@ mod properties {
                 }
             }
             let payload = identity.to_payload();
-            prop_assert!(payload.bytes().all(|octet| (b' '..=b'~').contains(&octet)));
+            prop_assert!(payload.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
             // What another JSON reader finds in it.
             let object: Value = serde_json::from_str(&payload).expect("JSON");
             prop_assert_eq!(object["username"].as_str(), Some(username.as_str()));
@@ -116,10 +116,10 @@ mod properties {
         }
 
         #[test]
-        fn a_damaged_payload_makes_nobody_else(place in 0_usize..120, octet: u8) {
+        fn a_damaged_payload_makes_nobody_else(place in 0_usize..120, byte: u8) {
             let mut payload = Identity::new("alice").to_payload().into_bytes();
             let place = place % payload.len();
-            payload[place] = octet;
+            payload[place] = byte;
             if let Ok(identity) = Identity::from_payload(&payload) {
                 let object: Value = serde_json::from_slice(&payload).expect("JSON");
                 prop_assert_eq!(object["username"].as_str(), Some(identity.username()));

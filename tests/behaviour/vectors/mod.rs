@@ -157,9 +157,9 @@ pub(crate) fn judge<V: PartialEq + Debug>(
     println!("{file}: {} rows", cases.len());
 }
 
-/// The octets of a value that is a string, `{"b64": …}` or `{"repeat": …, "times": …}`.
+/// The bytes of a value that is a string, `{"b64": …}` or `{"repeat": …, "times": …}`.
 #[track_caller]
-pub(crate) fn octets(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     if let Some(text) = value.as_str() {
         return text.as_bytes().to_vec();
     }

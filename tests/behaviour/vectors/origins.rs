@@ -69,13 +69,13 @@ fn texts(list: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// A field as a row has it: one octet a character, as the originals read it.
+/// A field as a row has it: one byte a character, as the originals read it.
 fn field(value: &str) -> HeaderValue {
-    let octets: Vec<u8> = value
+    let bytes: Vec<u8> = value
         .chars()
-        .map(|octet| u8::try_from(u32::from(octet)).expect("latin-1"))
+        .map(|byte| u8::try_from(u32::from(byte)).expect("latin-1"))
         .collect();
-    HeaderValue::from_bytes(&octets).expect("octets a field may hold")
+    HeaderValue::from_bytes(&bytes).expect("bytes a field may hold")
 }
 
 // ---- the corpus
@@ -184,7 +184,7 @@ fn hosts_are_judged_as_the_original_does_or_by_decision() {
             reason: "a port is a number of 16 bits without leading zeros",
             verdict: |case| {
                 let (_, port) = host(case)?.rsplit_once(':')?;
-                let digits = !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
+                let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
                 let odd = port
                     .parse::<u16>()
                     .map_or(true, |number| number.to_string() != port);
@@ -842,7 +842,7 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
     });
 }
 
-/// The token within the original's value: unmasked, or the hexadecimal digits' octets, or the text itself.
+/// The token within the original's value: unmasked, or the hexadecimal digits' bytes, or the text itself.
 fn raw_token(value: &str) -> Option<Vec<u8>> {
     let hex = |text: &str| -> Option<Vec<u8>> {
         let pairs = text.as_bytes().chunks(2);

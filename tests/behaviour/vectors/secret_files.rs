@@ -20,14 +20,14 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{judge, octets};
+use super::{bytes, judge};
 use crate::subprocess;
 
 const FILE: &str = "attacks/secret-files.json";
 const ROOT: u32 = 0;
 /// Any user that is neither this one nor root.
 const OTHER: u32 = 65_533;
-/// So many octets of a content, none of them blank, are in an error by no accident.
+/// So many bytes of a content, none of them blank, are in an error by no accident.
 const LEAK: usize = 8;
 
 /// What became of a source.
@@ -39,7 +39,7 @@ enum Verdict {
     Refuse {
         for_content: bool,
     },
-    /// With this many octets.
+    /// With this many bytes.
     Use(usize),
 }
 
@@ -72,7 +72,7 @@ fn expected(case: &Value) -> Verdict {
 
 fn actual(case: &Value) -> Verdict {
     match case["source"].as_str().expect("a source") {
-        "bytes" => Verdict::of(BytesSource::new(octets(&case["content"])).load()),
+        "bytes" => Verdict::of(BytesSource::new(bytes(&case["content"])).load()),
         "env" => in_environment(case),
         "file" if !can_build(case) => {
             println!("{}: not built, for only root can make this file", case["id"]);
@@ -134,7 +134,7 @@ impl Built {
             "fifo" => mknodat(CWD, path, FileType::Fifo, Mode::RUSR, 0).expect("made"),
             "missing" => return,
             "regular" => {
-                fs::write(path, octets(&case["content"])).expect("written");
+                fs::write(path, bytes(&case["content"])).expect("written");
                 for link in 1..file["nlink"].as_u64().unwrap_or(1) {
                     let other = self.base.path().join(format!("link-{link}"));
                     fs::hard_link(path, other).expect("linked");
@@ -142,7 +142,7 @@ impl Built {
             }
             "socket" => drop(UnixListener::bind(path).expect("bound")),
             "symlink" => {
-                fs::write(&target, octets(&case["content"])).expect("written");
+                fs::write(&target, bytes(&case["content"])).expect("written");
                 symlink(&target, path).expect("linked");
                 return own(&target, file);
             }
@@ -195,7 +195,7 @@ fn on_file_system(case: &Value) -> Verdict {
     if let Err(error) = &loaded {
         let content = match &case["content"] {
             Value::Null => Vec::new(),
-            content => octets(content),
+            content => bytes(content),
         };
         is_told_without_the_secret(error, built.path.to_str().expect("text"), &content);
     }
@@ -207,11 +207,7 @@ fn on_file_system(case: &Value) -> Verdict {
         .expect("what is written is used")
         .expect("what is written is used");
     let text = fs::read_to_string(&built.path).expect("text");
-    let digits: String = secret
-        .expose()
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
+    let digits: String = secret.expose().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(text, format!("{digits}\n"), "{case}");
     assert_eq!(secret.len(), 32, "{case}");
     let mode = fs::metadata(&built.path).expect("there").permissions().mode();
@@ -223,7 +219,7 @@ fn on_file_system(case: &Value) -> Verdict {
 fn in_environment(case: &Value) -> Verdict {
     let value = match case["set"] == false {
         true => None,
-        false => Some(octets(&case["content"])),
+        false => Some(bytes(&case["content"])),
     };
     if value.as_ref().is_some_and(|value| value.contains(&0)) {
         // No environment can hold this value. The rules on content are those of a file.

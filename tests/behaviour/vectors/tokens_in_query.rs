@@ -9,7 +9,7 @@ use portcullis::{
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Rule, judge, octets};
+use super::{Rule, bytes, judge};
 
 /// Everything the corpus says of a query.
 #[derive(Debug, PartialEq)]
@@ -24,13 +24,13 @@ struct Read {
 fn token(case: &Value, query: &[u8]) -> Result<Option<String>, Denial> {
     let mut buffer = TokenBuffer::default();
     let Ok(mut request) = Request::get([b"/lab?", query].concat()).body(()) else {
-        // No HTTP library passes such octets on: our own reader has to know them all the same.
+        // No HTTP library passes such bytes on: our own reader has to know them all the same.
         let token = Query::new(query).token(&mut buffer)?;
         return Ok(token.map(|token| token.expose().to_owned()));
     };
     for field in case["headers"].as_array().into_iter().flatten() {
-        let name = HeaderName::from_bytes(&octets(&field[0])).expect("a field name");
-        let value = HeaderValue::from_bytes(&octets(&field[1])).expect("a field value");
+        let name = HeaderName::from_bytes(&bytes(&field[0])).expect("a field name");
+        let value = HeaderValue::from_bytes(&bytes(&field[1])).expect("a field value");
         request.headers_mut().append(name, value);
     }
     let sources = TokenSources::default();
@@ -41,14 +41,14 @@ fn token(case: &Value, query: &[u8]) -> Result<Option<String>, Denial> {
 /// The token of the field, which decides where the query has none.
 pub(super) fn header_token(case: &Value) -> Option<String> {
     case["headers"].as_array()?.iter().find_map(|field| {
-        let value = octets(&field[1]);
+        let value = bytes(&field[1]);
         let token = token_in_authorization(&value).ok()??;
         Some(token.expose().to_owned())
     })
 }
 
 fn read(case: &Value) -> Read {
-    let query = octets(&case["query"]);
+    let query = bytes(&case["query"]);
     let (verdict, token) = match token(case, &query) {
         Ok(Some(token)) => ("token", Some(token)),
         Ok(None) => ("none", None),
@@ -88,8 +88,8 @@ fn tokens_in_queries_are_read_scrubbed_and_removed_as_the_corpus_says() {
             Read {
                 verdict: text("verdict").expect("a verdict"),
                 token: text("token"),
-                scrubbed: String::from_utf8(octets(&case["scrubbed"])).expect("text"),
-                remaining: (!case["remaining"].is_null()).then(|| octets(&case["remaining"])),
+                scrubbed: String::from_utf8(bytes(&case["scrubbed"])).expect("text"),
+                remaining: (!case["remaining"].is_null()).then(|| bytes(&case["remaining"])),
             }
         },
         read,

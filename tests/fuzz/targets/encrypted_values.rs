@@ -29,8 +29,8 @@ pub fn run(data: &[u8]) {
     assert_eq!(open(&here, &changed).is_some(), bare(&changed) == value);
     assert_eq!(open(&here, changes), None);
     // Changes below the encoding as well.
-    let octets = BASE64_URL_SAFE_NO_PAD.decode(value).expect("as it was made");
-    let changed = BASE64_URL_SAFE_NO_PAD.encode(edited(&octets, changes));
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(value).expect("as it was made");
+    let changed = BASE64_URL_SAFE_NO_PAD.encode(edited(&bytes, changes));
     assert_eq!(
         open(&here, changed.as_bytes()).is_some(),
         changed.as_bytes() == value

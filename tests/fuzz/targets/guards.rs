@@ -87,8 +87,8 @@ fn check(guards: &RequestPolicy, asked: CsrfMode, request: &Request<()>, trusted
     assert_ne!(request.method(), "TRACE");
 
     let own = Url::parse(&format!("http://{host}")).expect("a host");
-    let own_or_listed = |octets: &[u8]| {
-        origin(octets).is_some_and(|sent| {
+    let own_or_listed = |bytes: &[u8]| {
+        origin(bytes).is_some_and(|sent| {
             let sent = Url::parse(&sent).expect("an origin");
             let same_host = sent.host_str() == own.host_str();
             sent.origin().ascii_serialization() == LISTED || same_host
@@ -160,7 +160,7 @@ fn check(guards: &RequestPolicy, asked: CsrfMode, request: &Request<()>, trusted
 }
 
 /// The origin of a URL as a browser's parser reads it.
-fn origin(octets: &[u8]) -> Option<String> {
-    let url = Url::parse(&String::from_utf8_lossy(octets)).ok()?;
+fn origin(bytes: &[u8]) -> Option<String> {
+    let url = Url::parse(&String::from_utf8_lossy(bytes)).ok()?;
     Some(url.origin().ascii_serialization()).filter(|origin| origin != "null")
 }

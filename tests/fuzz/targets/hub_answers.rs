@@ -241,7 +241,7 @@ fn token(answer: &Value) -> Option<&str> {
     });
     let formed = bearer && is("expires_in", Value::is_u64) && is("scope", Value::is_string);
     let token = answer.get("access_token")?.as_str().filter(|_| formed)?;
-    let sendable = (1..=512).contains(&token.len()) && token.bytes().all(|octet| octet.is_ascii_graphic());
+    let sendable = (1..=512).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
     sendable.then_some(token)
 }
 

@@ -7,7 +7,7 @@ use portcullis::oauth::{
 pub fn run(data: &[u8]) {
     if let Ok(request) = AuthorizationRequest::parse(data) {
         let url = request.to_url("/authorize");
-        assert!(url.bytes().all(|octet| octet.is_ascii_graphic()), "{url}");
+        assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url}");
         let (_, query) = url.split_once('?').expect("a query");
         let again = AuthorizationRequest::parse(query.as_bytes()).expect("what was written");
         assert_eq!(again.client_id(), request.client_id());
@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
     }
     if let Ok(response) = AuthorizationResponse::parse(data) {
         let url = response.to_url("/callback");
-        assert!(url.bytes().all(|octet| octet.is_ascii_graphic()), "{url}");
+        assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url}");
         let (_, query) = url.split_once('?').expect("a query");
         let again = AuthorizationResponse::parse(query.as_bytes()).expect("what was written");
         assert_eq!(again.state(), response.state());

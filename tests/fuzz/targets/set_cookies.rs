@@ -1,5 +1,5 @@
 //! `Set-Cookie` lines of our own: every one of the strict grammar of RFC 6265bis section 4.1.1, for any host,
-//! name and payload, read back to the payload, and none of a handler's octets lost when it is added.
+//! name and payload, read back to the payload, and none of a handler's bytes lost when it is added.
 
 use cookie::Cookie;
 use http::{
@@ -83,8 +83,8 @@ fn strict(line: &HeaderValue, https: bool) -> &[u8] {
         .and_then(|pair| pair.split_once('='))
         .expect("a pair");
     assert!(is_token(name.as_bytes()), "{text}");
-    let octet = |octet: u8| matches!(octet, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
-    assert!(value.bytes().all(octet), "{text}");
+    let byte = |byte: u8| matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
+    assert!(value.bytes().all(byte), "{text}");
     let mut seen = Vec::new();
     for part in parts {
         let (attribute, value) = part.split_once('=').unwrap_or((part, ""));
@@ -96,14 +96,12 @@ fn strict(line: &HeaderValue, https: bool) -> &[u8] {
                 "SameSite" => value == "Lax",
                 "Path" =>
                     value.starts_with('/')
-                        && value
-                            .bytes()
-                            .all(|octet| octet.is_ascii_graphic() && octet != b';'),
+                        && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';'),
                 "Domain" => value.split('.').all(|label| !label.is_empty()
                     && label
                         .bytes()
-                        .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')),
-                "Max-Age" => !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_digit()),
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')),
+                "Max-Age" => !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()),
                 "Expires" => value == "Thu, 01 Jan 1970 00:00:00 GMT",
                 _ => false,
             },

@@ -5,7 +5,7 @@
 // LOGIN is the login page of a notebook_server whose password is PASSWORD and becomes NEW. Screenshots go to DIRECTORY.
 
 import { join } from "node:path";
-import { check, openBrowser, run } from "./helpers.mjs";
+import { check, checkAccessible, openBrowser, run } from "./helpers.mjs";
 
 const [login, password, next, pictures] = process.argv.slice(2);
 const home = login.replace(/login$/, "");
@@ -43,6 +43,7 @@ await run(async () => {
     const answer = await send(page, fields);
     check(`refused, as ${why}`, [answer.status(), await page.textContent("h1")], [status, "Change password"]);
     check("and the page says so", await page.textContent("[role=alert]"), says);
+    await checkAccessible(page, "the form after an error");
   }
   await tab.reload();
   check("nothing has changed for others", tab.url(), home);

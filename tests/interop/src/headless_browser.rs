@@ -219,9 +219,9 @@ fn parts(url: &str) -> (&str, &str) {
 pub fn encoded(value: &str) -> String {
     value
         .bytes()
-        .map(|octet| match octet {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(octet).to_string(),
-            _ => format!("%{octet:02X}"),
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
         })
         .collect()
 }

@@ -217,9 +217,9 @@ stop_command = [\"sh\", \"-c\", \"kill $(cat server.pid)\"]
     pub fn starts_with(file: Option<(&[u8], u32)>, variable: Option<&str>) -> (bool, String) {
         let mut hub = Self::new();
         hub.configure("memory:", "", "");
-        if let Some((octets, mode)) = file {
+        if let Some((bytes, mode)) = file {
             let path = hub.folder.path().join("jupyterhub_cookie_secret");
-            fs::write(&path, octets).expect("a file");
+            fs::write(&path, bytes).expect("a file");
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
         }
         let mut command = Example::command(&hub.program);

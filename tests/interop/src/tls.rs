@@ -59,7 +59,7 @@ impl Authority {
         }
     }
 
-    /// A certificate that it signed, with a serial number of one octet.
+    /// A certificate that it signed, with a serial number of one byte.
     ///
     /// # Panics
     ///

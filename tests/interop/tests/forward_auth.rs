@@ -318,10 +318,10 @@ fn application() -> String {
 }
 
 fn answer(mut stream: TcpStream) -> Option<()> {
-    let (mut head, mut octet) = (Vec::new(), [0]);
+    let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut octet).ok()?;
-        head.extend(octet);
+        stream.read_exact(&mut byte).ok()?;
+        head.extend(byte);
     }
     let head = String::from_utf8_lossy(&head);
     let target = head

@@ -500,7 +500,7 @@ fn a_hub_starts_with_the_secrets_that_a_jupyterhub_starts_with_unless_they_are_w
             continue;
         }
         let file = match (&case["file_hex"], &case["file"]) {
-            (serde_json::Value::String(hex), _) => Some(octets(hex)),
+            (serde_json::Value::String(hex), _) => Some(bytes(hex)),
             (_, serde_json::Value::String(text)) => Some(text.clone().into_bytes()),
             _ => None,
         };
@@ -529,16 +529,16 @@ fn a_hub_starts_with_the_secrets_that_a_jupyterhub_starts_with_unless_they_are_w
     assert!(rows > 35, "{rows} rows");
 }
 
-/// Decisions 19, 21 and 22: the variable wins; no bit for others; hexadecimal digits of at least 32 octets that somebody
+/// Decisions 19, 21 and 22: the variable wins; no bit for others; hexadecimal digits of at least 32 bytes that somebody
 /// drew at random, blanks around them not counted; an empty file is a fault, and a missing one is made.
 fn starts(file: Option<&[u8]>, mode: Option<u32>, variable: Option<&str>) -> bool {
     let good = |text: &[u8]| {
         let text = text.trim_ascii();
-        let octets: BTreeSet<_> = text.chunks(2).map(<[u8]>::to_ascii_lowercase).collect();
+        let bytes: BTreeSet<_> = text.chunks(2).map(<[u8]>::to_ascii_lowercase).collect();
         text.len().is_multiple_of(2)
             && text.len() >= 64
             && text.iter().all(u8::is_ascii_hexdigit)
-            && octets.len() >= 8
+            && bytes.len() >= 8
     };
     match variable
         .map(str::as_bytes)
@@ -552,7 +552,7 @@ fn starts(file: Option<&[u8]>, mode: Option<u32>, variable: Option<&str>) -> boo
     }
 }
 
-fn octets(hex: &str) -> Vec<u8> {
+fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2)
         .map(|place| u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).expect("hexadecimal digits"))
         .collect()
@@ -573,7 +573,7 @@ fn people_answer_the_question_and_look_after_their_tokens_in_a_browser() {
 
 /// A cookie secret that no hub of these tests began with.
 fn another_secret() -> String {
-    (0..32_u8).map(|octet| format!("{:02x}", octet * 7 + 3)).collect()
+    (0..32_u8).map(|byte| format!("{:02x}", byte * 7 + 3)).collect()
 }
 
 fn json(body: &str) -> serde_json::Value {

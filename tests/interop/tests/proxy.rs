@@ -176,7 +176,7 @@ fn routes_drives_the_real_proxy_and_ours_alike() {
                 .env("CONFIGPROXY_AUTH_TOKEN", token)
                 .output()
                 .expect("routes runs");
-            let text = |octets| String::from_utf8(octets).expect("text");
+            let text = |bytes| String::from_utf8(bytes).expect("text");
             (output.status.code(), text(output.stdout), text(output.stderr))
         };
         let good = |arguments: &[&str]| {

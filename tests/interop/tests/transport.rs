@@ -228,8 +228,8 @@ fn who_never_says_hello_holds_nobody_up_and_is_let_go() {
         "{answer}"
     );
     for mut stream in silent {
-        let mut octets = [0; 64];
-        let read = stream.read(&mut octets);
+        let mut bytes = [0; 64];
+        let read = stream.read(&mut bytes);
         assert!(
             matches!(read, Ok(0)),
             "expected the server to hang up, found {read:?}"

@@ -81,11 +81,11 @@ c.JupyterHub.load_groups = {{'staff': {{'users': ['alice']}}, 'others': {{'users
 /// `name` as a segment of a path, as a hub writes it.
 fn quoted(name: &str) -> String {
     let mut quoted = String::new();
-    for octet in name.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~@".contains(&octet) {
-            quoted.push(char::from(octet));
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
+            quoted.push(char::from(byte));
         } else {
-            quoted.push_str(&format!("%{octet:02X}"));
+            quoted.push_str(&format!("%{byte:02X}"));
         }
     }
     quoted
