@@ -39,6 +39,7 @@
 //! | one password that all users share | `AuthLayer::password` |
 //! | an API with keys and no browser | [`AuthLayer::bearer_tokens`] with a [`TokenSet`] |
 //! | users with names and passwords | [`AuthLayerBuilder::password_verifier`] with `verify::StoredPasswords` |
+//! | users who log in at Keycloak, Google or another OpenID provider | `AuthLayerBuilder::sign_in_with` with `sign_in::OpenIdConnect` |
 //! | users in a database, whose sessions end at a logout or a removal, on every replica | [`AuthLayerBuilder::sessions`] with [`AuthLayerBuilder::user_lookup`] |
 //! | tokens that users create and revoke | [`AuthLayer::bearer_tokens`] with [`verify::StoredTokens`] |
 //! | a credential of its own | [`AuthLayer::new`] with an [`Authenticator`] or [`authenticator_fn`] |
@@ -74,6 +75,7 @@
 //! | `hub-client` | `AuthLayer::hub`, with an HTTP client of your own |
 //! | `hub-client-hyper` | an HTTP client with TLS for it |
 //! | `oauth` | the messages of the OAuth code flow |
+//! | `openid` | `AuthLayerBuilder::sign_in_with`: users log in at an identity provider |
 //! | `jupyter` | the files by which Jupyter's tools find a server and its password |
 //! | `hub-server` | a hub: login, OAuth provider, token API |
 //! | `serde` | `Serialize` and `Deserialize` for values that are not secret |
@@ -103,13 +105,14 @@
 //! | `extract`, `grpc` | extractors for axum, status codes for gRPC |
 //! | `hub_client` | a service or a single-user server behind a JupyterHub |
 //! | `hub_server` | a hub that services and single-user servers authenticate users at |
+//! | `sign_in` | providers at which users log in by OpenID Connect |
 //! | `oauth` | the messages that both sides of OAuth exchange |
 //! | `jupyter` | the files by which Jupyter's tools find a server and its password |
 //! | `testing` | a clock, identities, and conformance tests for stores |
 //!
 //! # Where to go next
 //!
-//! The [`manual`]: [mounting](manual::mounting) in routers, [deploying](manual::deploying) with TLS,
+//! The [`manual`]: [sign-in](manual::sign_in) at an identity provider, [mounting](manual::mounting) in routers, [deploying](manual::deploying) with TLS,
 //! [reverse proxies](manual::reverse_proxies), [migrating](manual::migrating) from other libraries,
 //! [defaults](manual::defaults), the [threat model](manual::threats), and the [architecture](manual::architecture).
 //! The folder `examples` of the repository has a small program for each constructor.
@@ -156,6 +159,8 @@ pub mod secret;
 #[cfg(feature = "serde")]
 mod serde_values;
 pub mod session;
+#[cfg(feature = "openid")]
+pub mod sign_in;
 pub mod store;
 mod swappable;
 #[cfg(feature = "testing")]

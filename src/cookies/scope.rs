@@ -254,6 +254,12 @@ impl CookieScope {
         Self { same_site, ..self }.checked()
     }
 
+    /// Returns which requests from other sites the cookie is sent with.
+    #[cfg(feature = "openid")]
+    pub(crate) fn same_site(&self) -> SameSite {
+        self.same_site
+    }
+
     /// Sets when the cookie is `Secure`. Defaults to [`SecureAttribute::OverHttps`]; with a prefix it is always
     /// [`SecureAttribute::Always`].
     ///

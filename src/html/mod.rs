@@ -16,6 +16,6 @@ mod texts;
 pub(crate) use self::dates::utc;
 pub use self::style::PageStyle;
 pub(crate) use self::{
-    page::{Button, Details, Field, FieldError, FieldKind, Page},
+    page::{Button, Details, Field, FieldError, FieldKind, FormFields, Page},
     style::push_escaped,
 };

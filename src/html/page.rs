@@ -179,6 +179,16 @@ impl<'a> Page<'a> {
         self
     }
 
+    /// A link that looks like a button, with a text that is translated already.
+    pub(crate) fn link_button(mut self, target: &str, text: &str) -> Self {
+        self.html.push_str("<p><a class=\"button\" href=\"");
+        push_escaped(&mut self.html, target);
+        self.html.push_str("\">");
+        push_escaped(&mut self.html, text);
+        self.html.push_str("</a></p>");
+        self
+    }
+
     /// A link on a line of its own.
     pub(crate) fn link(mut self, target: &str, text: &str) -> Self {
         self.html.push_str("<p><a href=\"");

@@ -140,7 +140,7 @@ impl PageStyle {
     }
 
     /// Default: English. Translates texts of the pages into `language`, a tag such as `de` or `pt-BR`: each text with what
-    /// stands in its place. `{}` in a text stands for a number. Text that is left out, or that holds a name, stays as it is.
+    /// stands in its place. `{}` in a text stands for a number or a name. Text that is left out, or that holds a name, stays as it is.
     ///
     /// [`texts`](Self::texts) lists what can be translated.
     ///
@@ -198,9 +198,14 @@ impl PageStyle {
         self.0.texts.get(text).map_or(text, |translation| translation)
     }
 
+    /// The translation of `text`, with `name` in place of `{}`.
+    pub(crate) fn text_with_name(&self, text: &str, name: &str) -> String {
+        self.text(text).replace("{}", name)
+    }
+
     /// The translation of `text`, with `number` in place of `{}`.
     pub(crate) fn text_with_number(&self, text: &str, number: u64) -> String {
-        self.text(text).replace("{}", &number.to_string())
+        self.text_with_name(text, &number.to_string())
     }
 
     /// The start of a document, up to its heading.

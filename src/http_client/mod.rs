@@ -9,6 +9,4 @@
 pub(crate) mod hyper;
 mod transport;
 
-#[cfg(feature = "hub-client")]
-pub(crate) use self::transport::ServiceTransport;
-pub(crate) use self::transport::Transport;
+pub(crate) use self::transport::{ServiceTransport, Transport};

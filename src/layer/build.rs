@@ -76,6 +76,7 @@ impl AuthLayerBuilder {
         let logs_in = self.custom_login_page
             || !typed_verifiers.is_empty()
             || self.passwords.is_some()
+            || self.has_sign_ins()
             || (reads_query && self.has_browser_tokens());
         let looks_for_cookies = logs_in || !self.authenticators.is_empty() || self.accepts_anyone;
         let header_only = !reads_query && !looks_for_cookies;
@@ -87,18 +88,19 @@ impl AuthLayerBuilder {
         let cookie_scope = self.login_cookie_scope(&base_url)?;
         let xsrf_scope = CookieScope::xsrf(base_url.as_str())?.with_attributes_of(&cookie_scope)?;
         let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
+        let login_path = self
+            .login_path
+            .take()
+            .unwrap_or_else(|| base_url.join("login").into());
+        let sign_ins = self.sign_in_setup(&base_url, &login_path, &keyring, &cookie_scope)?;
         let login_cookie = if logs_in {
             let scope = (&base_url, cookie_scope);
             Some(self.login_cookie(&keyring, scope, login_verifiers, &ended, &clock)?)
         } else {
             None
         };
-        let login_path = self
-            .login_path
-            .take()
-            .unwrap_or_else(|| base_url.join("login").into());
         let launch_links = Arc::new(LaunchLinkStore::new(base_url.clone()));
-        let mut endpoints: Vec<(Box<str>, Box<dyn Endpoint>)> = Vec::new();
+        let mut endpoints = sign_ins.endpoints;
         if logs_in {
             let logout_path = Box::from(base_url.join("logout"));
             let page = LoginPage {
@@ -108,6 +110,7 @@ impl AuthLayerBuilder {
                 verifiers: typed_verifiers.into(),
                 remember_me: self.remember_me,
                 shared,
+                providers: sign_ins.links,
             };
             self.add_login(page, &launch_links, &base_url, &mut endpoints);
         }
@@ -293,6 +296,7 @@ impl AuthLayerBuilder {
             && self.known_tokens.is_empty()
             && self.passwords.is_none()
             && self.authenticators.is_empty()
+            && !self.has_sign_ins()
             && !self.custom_login_page);
         if requires_login != self.accepts_anyone {
             return Ok(());

@@ -90,6 +90,8 @@ pub struct AuthLayerBuilder {
     pub(super) clock: Option<Arc<dyn Clock>>,
     pub(super) form_timeout: Option<Duration>,
     pub(super) ignores_outer_session: bool,
+    #[cfg(feature = "openid")]
+    pub(super) sign_ins: Vec<crate::sign_in::SignInSettings>,
     #[cfg(feature = "hub-client")]
     pub(super) hub: Option<crate::hub_client::HubAuth>,
 }
@@ -200,6 +202,60 @@ impl AuthLayerBuilder {
     pub fn password_verifier(mut self, verifier: impl PasswordVerifier) -> Self {
         self.passwords = Some((Arc::new(verifier), true));
         self.clear_shared_password();
+        self
+    }
+
+    /// Lets users log in at an identity provider: adds the button "Log in with `name`" to the login page.
+    ///
+    /// Defaults to none. May be called several times, and next to a password. A login begins at `login/<name>` below the
+    /// base URL, with the name in lower case and `-` for all but letters and digits; a `next` in the query is kept. The
+    /// redirect URI to register at every provider is `login/callback` below the base URL, at the origin of this server.
+    /// Behind a proxy that terminates TLS, set [`public_origin`](Self::public_origin) or
+    /// [`trusted_proxies`](Self::trusted_proxies), so that the origin has the right scheme.
+    ///
+    /// `grant` maps the claims of a user to a grant, or denies the login: the user sees why. It is called once for each
+    /// login; to change or end a login later, set a [`user_lookup`](Self::user_lookup).
+    ///
+    /// State, nonce, PKCE verifier and `next` are sealed into a cookie for 10 minutes, by the [`keyring`](Self::keyring). So
+    /// a restart or another replica with the same keyring completes a login that is under way.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails if `name` has no letters or digits, or if two names lead to the same path.
+    ///
+    /// # Security
+    ///
+    /// All providers share one redirect URI. A provider that does not name itself in its responses (RFC 9207) could be
+    /// confused with another one: add only providers that you trust.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use portcullis::{AuthLayer, Denial, Secret, sign_in::OpenIdConnect};
+    ///
+    /// # async fn example() -> Result<(), portcullis::ConfigError> {
+    /// let secret = Secret::from(std::env::var("CLIENT_SECRET").unwrap_or_default());
+    /// let keycloak = OpenIdConnect::discover("https://id.example.org/realms/staff", "my-app", secret).await?;
+    /// let auth = AuthLayer::builder()
+    ///     .sign_in_with("Keycloak", keycloak, |claims| {
+    ///         match claims.texts("groups").any(|group| group == "staff") {
+    ///             true => Ok(claims.grant().with_scopes(["read", "write"])),
+    ///             false => Err(Denial::insufficient_scope("staff")),
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "openid")]
+    pub fn sign_in_with(
+        mut self,
+        name: &str,
+        provider: impl Into<crate::sign_in::Provider>,
+        grant: impl Fn(&crate::sign_in::Claims) -> Result<Grant, crate::Denial> + Send + Sync + 'static,
+    ) -> Self {
+        let settings = crate::sign_in::SignInSettings::new(name, provider.into(), grant);
+        self.sign_ins.push(settings);
         self
     }
 

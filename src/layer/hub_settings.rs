@@ -26,7 +26,11 @@ impl AuthLayerBuilder {
         let Some(hub) = self.hub.take() else {
             return Ok((self, None));
         };
-        if self.passwords.is_some() || self.has_browser_tokens() || self.custom_login_page {
+        if self.passwords.is_some()
+            || self.has_browser_tokens()
+            || self.has_sign_ins()
+            || self.custom_login_page
+        {
             return Err(ConfigError::new(
                 "hub",
                 "expected no login in addition to the hub's, found a token, a password or a login page",

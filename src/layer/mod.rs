@@ -3,6 +3,7 @@
 mod build;
 mod builder;
 mod hub_settings;
+mod sign_in_settings;
 mod token_verifiers;
 
 use std::{fmt, sync::Arc};

@@ -8,7 +8,7 @@ use super::shared_password::PasswordChangeError;
 use crate::{
     cookies::SetCookies,
     denial::{Denial, Reason},
-    html::{Field, FieldError, FieldKind, Page, PageStyle},
+    html::{Field, FieldError, FieldKind, FormFields, Page, PageStyle},
     middleware::{
         error_response::{FullResponse, page_response, retry_after},
         password_attempts::alert,
@@ -55,6 +55,10 @@ pub(super) struct LoginForm {
     pub(super) username: String,
     pub(super) label: &'static str,
     pub(super) hint: &'static str,
+    /// Whether there is anything to type into a form.
+    pub(super) has_form: bool,
+    /// Name and URL of each provider at which users log in.
+    pub(super) providers: Vec<(Box<str>, String)>,
 }
 
 impl LoginForm {
@@ -74,7 +78,7 @@ impl LoginForm {
             StatusCode::OK => page.status(text),
             _ => page.alert(text),
         };
-        let page = page.form(&self.action, button, |fields| {
+        let write_fields = |fields: &mut FormFields<'_>| {
             fields.hidden("_xsrf", &self.xsrf);
             let is_first = !self.needs_username || !self.username.is_empty();
             if self.needs_username {
@@ -94,7 +98,15 @@ impl LoginForm {
             if let Some(ticked) = self.remember {
                 fields.checkbox(REMEMBER, "Keep me logged in", ticked);
             }
-        });
+        };
+        let mut page = match self.has_form {
+            true => page.form(&self.action, button, write_fields),
+            false => page,
+        };
+        for (name, url) in &self.providers {
+            let text = self.style.text_with_name("Log in with {}", name);
+            page = page.link_button(url, &text);
+        }
         let page = match &self.alternate_url {
             Some(target) => page.link(target, other),
             None => page,

@@ -67,6 +67,8 @@ pub(crate) struct LoginPage {
     pub(crate) remember_me: bool,
     /// The one password that all users share, if there is one.
     pub(crate) shared: Option<Arc<dyn SharedPasswordControl>>,
+    /// Name and path of each provider at which users log in.
+    pub(crate) providers: Vec<(Box<str>, Box<str>)>,
 }
 
 impl Endpoint for LoginPage {
@@ -205,11 +207,12 @@ impl LoginPage {
         let mut cookies = SetCookies::default();
         let xsrf = visit.xsrf(visit.session_by_cookie(), &mut cookies);
         let next = self.next(visit.head, &visit.gate().error_responder.base_url);
-        let target = |query: &str| {
-            let mut target = format!("{}?{query}next=", self.path);
+        let url = |path: &str, query: &str| {
+            let mut target = format!("{path}?{query}next=");
             percent::form_encode(next.as_str().as_bytes(), &mut target);
             target
         };
+        let target = |query: &str| url(&self.path, query);
         let takes_password = match &self.shared {
             Some(shared) => shared.is_set(),
             None => visit.gate().passwords.has_verifier(),
@@ -233,6 +236,15 @@ impl LoginPage {
                 (false, true) => "Password or token",
                 (false, false) => "Token",
                 _ => "Password",
+            },
+            has_form: takes_password || !(self.tokens.is_empty() && self.verifiers.is_empty()),
+            providers: match changes {
+                true => Vec::new(),
+                false => self
+                    .providers
+                    .iter()
+                    .map(|(name, path)| (name.clone(), url(path, "")))
+                    .collect(),
             },
             hint: if self.tokens.is_empty() { "" } else { HINT },
         }

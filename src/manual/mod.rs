@@ -3,6 +3,7 @@
 //! For users:
 //!
 //! - [`sessions`]: sessions in a store: listed, ended, re-checked, shared by replicas.
+//! - [`sign_in`]: users log in at an identity provider, by OpenID Connect.
 //! - [`mounting`]: in routers, nested routers and behind prefixes, and several layers on one host.
 //! - [`deploying`]: with TLS, behind a proxy, behind a JupyterHub, and as a proxy.
 //! - [`reverse_proxies`]: which headers nginx, Caddy and Traefik must set, and forward authentication.
@@ -41,6 +42,8 @@ pub mod mounting {}
 pub mod reverse_proxies {}
 #[doc = include_str!("sessions.md")]
 pub mod sessions {}
+#[doc = include_str!("sign_in.md")]
+pub mod sign_in {}
 #[doc = include_str!("threats.md")]
 pub mod threats {}
 #[doc = include_str!("work_before_proof.md")]

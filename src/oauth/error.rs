@@ -162,7 +162,7 @@ impl OAuthError {
     }
 
     /// The error that goes by `name`.
-    pub(super) fn from_parts(name: &str, description: Option<&str>) -> Self {
+    pub(crate) fn from_parts(name: &str, description: Option<&str>) -> Self {
         Self::new(OAuthErrorKind::from_name(name)).with_description(description.unwrap_or_default())
     }
 }

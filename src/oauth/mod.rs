@@ -16,6 +16,8 @@ mod state_cookie;
 
 #[cfg(feature = "hub-client")]
 pub(crate) use self::json::object;
+#[cfg(feature = "openid")]
+pub(crate) use self::state_cookie::{StateCookie, StateStore};
 pub use self::{
     client::{CallbackError, LoginRedirect, OAuthCallback, OAuthClient, PendingLogin},
     error::{OAuthError, OAuthErrorKind},

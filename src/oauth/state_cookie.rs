@@ -37,7 +37,7 @@ const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The cookies and parameters of one client's logins.
 #[derive(Clone, Debug)]
-pub(super) struct StateStore {
+pub(crate) struct StateStore {
     /// The first login's; others are of names behind it.
     cookies: CookieJar,
     parameters: CookieJar,
@@ -45,28 +45,28 @@ pub(super) struct StateStore {
 }
 
 /// A parameter that came back, and was issued by this server.
-pub(super) struct StateParam {
+pub(crate) struct StateParam {
     random: String,
     started_at: UnixTime,
-    pub(super) is_second_try: bool,
+    pub(crate) is_second_try: bool,
 }
 
 impl StateParam {
-    pub(super) fn is_expired(&self, now: UnixTime) -> bool {
+    pub(crate) fn is_expired(&self, now: UnixTime) -> bool {
         now.saturating_duration_since(self.started_at) > LIFE
     }
 }
 
 /// What the cookie of a login holds.
-pub(super) struct StateCookie {
-    pub(super) cookie: CookieName,
-    pub(super) verifier: CodeVerifier,
-    pub(super) next: Option<String>,
+pub(crate) struct StateCookie {
+    pub(crate) cookie: CookieName,
+    pub(crate) verifier: CodeVerifier,
+    pub(crate) next: Option<String>,
 }
 
 impl StateStore {
     /// Those of the client whose login cookie lives at `scope`.
-    pub(super) fn new(keyring: &Keyring, scope: &CookieScope) -> Result<Self, ConfigError> {
+    pub(crate) fn new(keyring: &Keyring, scope: &CookieScope) -> Result<Self, ConfigError> {
         let scope = CookieScope::oauth_state(scope)?;
         let name = scope.name(b"").into_owned();
         let parameter = CookieName::custom(&format!("{name}-parameter"))?;
@@ -79,7 +79,7 @@ impl StateStore {
     }
 
     /// A new login: its parameter, and the lines for its cookie.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &self,
         verifier: &CodeVerifier,
         next: Option<&str>,
@@ -125,7 +125,7 @@ impl StateStore {
     }
 
     /// Decrypts the parameter, if this server issued it.
-    pub(super) fn read(&self, text: &str, now: UnixTime) -> Option<StateParam> {
+    pub(crate) fn read(&self, text: &str, now: UnixTime) -> Option<StateParam> {
         let mut buffer = [0; 128];
         let opened = self
             .parameters
@@ -141,7 +141,7 @@ impl StateStore {
     }
 
     /// What is remembered of the login that `parameter` names.
-    pub(super) fn remembered(
+    pub(crate) fn remembered(
         &self,
         parameter: &StateParam,
         sent: &RequestCookies<'_>,
@@ -180,7 +180,7 @@ impl StateStore {
     }
 
     /// The line that ends the login of this cookie.
-    pub(super) fn remove(&self, name: &CookieName, https: bool, lines: &mut SetCookies) {
+    pub(crate) fn remove(&self, name: &CookieName, https: bool, lines: &mut SetCookies) {
         let Ok(jar) = self.cookies.clone().with_name(name.clone()) else {
             return;
         };

@@ -226,6 +226,16 @@ impl RequestPolicy {
         })
     }
 
+    /// Returns the origin at which the browser sees this server: the public origin, or the one of the request.
+    #[cfg(feature = "openid")]
+    pub(crate) fn own_origin(&self, target: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<String> {
+        if let Some(origin) = &self.public_origin {
+            return Some(origin.to_string());
+        }
+        let scheme = if target.is_https(head) { "https" } else { "http" };
+        Some(format!("{scheme}://{}", target.authority(head)?.as_str()))
+    }
+
     /// The client's address: the peer's, or what a trusted proxy reports of it. Worked out at each call, so
     /// that a request which is not counted does not pay for it.
     pub fn client_ip(&self, target: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<IpAddr> {

@@ -41,6 +41,7 @@ mod serde_values;
 mod server_sessions;
 mod session_lifetime;
 mod shared_rate_limits;
+mod sign_in;
 #[cfg(feature = "sqlite")]
 mod stores;
 mod subprocess;

@@ -19,12 +19,12 @@ const FLOORS: [&str; 6] = [
     "store",
     "authenticate verify authorizer",
     "request_policy rate_limit middleware",
-    "login launch_link jupyter oauth hub_client hub_server",
+    "login launch_link jupyter oauth hub_client hub_server sign_in",
     "layer extract grpc serde_values testing",
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 16] = [
+const BESIDE: [(&str, &str); 17] = [
     ("authenticate", "verify"),
     ("cookies", "clock denial digest error random request secret"),
     ("error", "secret"),
@@ -34,6 +34,7 @@ const BESIDE: [(&str, &str); 16] = [
     ("http_client", "error maybe_future"),
     ("hub_client", "oauth"),
     ("hub_server", "oauth"),
+    ("sign_in", "oauth"),
     ("password", "deadline error maybe_future oneshot random secret"),
     ("redirect", "request"),
     ("request", "clock denial error token"),

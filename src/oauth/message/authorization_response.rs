@@ -25,6 +25,7 @@ use crate::secret::Secret;
 pub struct AuthorizationResponse {
     result: Result<Secret, OAuthError>,
     state: Option<String>,
+    issuer: Option<String>,
 }
 
 impl AuthorizationResponse {
@@ -33,6 +34,7 @@ impl AuthorizationResponse {
         Self {
             result: Ok(code),
             state: state.map(str::to_owned),
+            issuer: None,
         }
     }
 
@@ -41,6 +43,7 @@ impl AuthorizationResponse {
         Self {
             result: Err(error),
             state: state.map(str::to_owned),
+            issuer: None,
         }
     }
 
@@ -71,6 +74,7 @@ impl AuthorizationResponse {
         Ok(Self {
             result,
             state: read.owned("state"),
+            issuer: read.owned("iss"),
         })
     }
 
@@ -86,5 +90,12 @@ impl AuthorizationResponse {
     /// The state, as the client had sent it.
     pub fn state(&self) -> Option<&str> {
         self.state.as_deref()
+    }
+
+    /// Returns the issuer that the provider names in `iss`: RFC 9207.
+    ///
+    /// A client of several providers compares it with the issuer of the one that it sent the browser to.
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
     }
 }

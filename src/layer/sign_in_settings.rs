@@ -1,0 +1,59 @@
+//! The identity providers of a layer.
+
+use super::AuthLayerBuilder;
+use crate::{
+    cookies::{CookieScope, Keyring},
+    error::ConfigError,
+    middleware::endpoint::Endpoint,
+    request::base_url::BaseUrl,
+};
+
+/// What the providers add to a layer.
+#[derive(Default)]
+pub(super) struct SignInSetup {
+    /// Name and path of each, for the login page.
+    pub(super) links: Vec<(Box<str>, Box<str>)>,
+    pub(super) endpoints: Vec<(Box<str>, Box<dyn Endpoint>)>,
+}
+
+#[cfg(feature = "openid")]
+impl AuthLayerBuilder {
+    pub(super) fn has_sign_ins(&self) -> bool {
+        !self.sign_ins.is_empty()
+    }
+
+    pub(super) fn sign_in_setup(
+        &mut self,
+        base_url: &BaseUrl,
+        login_path: &str,
+        keyring: &Keyring,
+        login_cookie: &CookieScope,
+    ) -> Result<SignInSetup, ConfigError> {
+        let settings = std::mem::take(&mut self.sign_ins);
+        if settings.is_empty() {
+            return Ok(SignInSetup::default());
+        }
+        let pages = crate::sign_in::SignInPages::new(settings, base_url, login_path, keyring, login_cookie)?;
+        Ok(SignInSetup {
+            links: pages.links,
+            endpoints: pages.endpoints,
+        })
+    }
+}
+
+#[cfg(not(feature = "openid"))]
+impl AuthLayerBuilder {
+    pub(super) fn has_sign_ins(&self) -> bool {
+        false
+    }
+
+    pub(super) fn sign_in_setup(
+        &mut self,
+        _: &BaseUrl,
+        _: &str,
+        _: &Keyring,
+        _: &CookieScope,
+    ) -> Result<SignInSetup, ConfigError> {
+        Ok(SignInSetup::default())
+    }
+}

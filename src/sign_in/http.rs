@@ -1,0 +1,135 @@
+//! Requests to a provider, and the URLs that are allowed.
+
+use std::{net::IpAddr, sync::Arc};
+
+use openidconnect::{
+    AsyncHttpClient, HttpRequest, HttpResponse,
+    url::{Host, Url},
+};
+
+use crate::{
+    error::{BoxError, ConfigError},
+    http_client::Transport,
+    maybe_future::BoxFuture,
+};
+
+/// Returns whether `url` may be the URL of an endpoint: https, or plain http on the loopback interface if the issuer is
+/// there too. So no discovery document leads to a service on this machine, or to a connection without TLS.
+pub(super) fn is_allowed(url: &Url, issuer: &Url) -> bool {
+    let is_plain = |url: &Url| url.username().is_empty() && url.password().is_none();
+    is_plain(url) && (url.scheme() == "https" || is_local(url) && is_local(issuer))
+}
+
+fn is_local(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && loopback
+}
+
+/// Returns the URL that `text` is, if an issuer may have it.
+pub(super) fn issuer_url(text: &str) -> Result<Url, ConfigError> {
+    let url = Url::parse(text).ok().filter(|url| {
+        is_allowed(url, url) && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    });
+    url.ok_or_else(|| {
+        ConfigError::new(
+            "issuer",
+            format!(
+                "expected a URL such as https://id.example.org, without query and fragment, or http on the loopback \
+                 interface, found {text:?}"
+            ),
+        )
+    })
+}
+
+/// The HTTP client of one provider.
+pub(super) struct ProviderClient {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) issuer: Url,
+}
+
+/// A request that got no response.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct RequestFailure(BoxError);
+
+impl ProviderClient {
+    /// Sends a request and returns the whole response. Redirects are not followed.
+    pub(super) fn send(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, RequestFailure>> {
+        let target = request.uri().to_string();
+        let allowed = Url::parse(&target).is_ok_and(|url| is_allowed(&url, &self.issuer));
+        if !allowed {
+            return Box::pin(async move {
+                Err(RequestFailure(
+                    format!("expected an https URL, found {target:?}").into(),
+                ))
+            });
+        }
+        let response = self
+            .transport
+            .send(request.map(|body| http_body_util::Full::new(body.into())));
+        Box::pin(async move {
+            match response.await {
+                Ok(response) => Ok(response.map(Vec::from)),
+                Err(error) => Err(RequestFailure(error)),
+            }
+        })
+    }
+}
+
+impl<'a> AsyncHttpClient<'a> for ProviderClient {
+    type Error = RequestFailure;
+    type Future = BoxFuture<Result<HttpResponse, RequestFailure>>;
+
+    fn call(&'a self, request: HttpRequest) -> Self::Future {
+        self.send(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_has_https_or_is_on_the_loopback_interface() {
+        for (issuer, accepted) in [
+            ("https://id.example.org", true),
+            ("https://id.example.org/realms/one", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080/x", true),
+            ("http://localhost", true),
+            ("http://id.example.org", false),
+            ("http://127.0.0.1.example.org", false),
+            ("http://10.0.0.1", false),
+            ("https://id.example.org/?a=b", false),
+            ("https://id.example.org/#a", false),
+            ("https://user:pass@id.example.org", false),
+            ("file:///etc/passwd", false),
+            ("id.example.org", false),
+            ("", false),
+        ] {
+            assert_eq!(issuer_url(issuer).is_ok(), accepted, "{issuer}");
+        }
+    }
+
+    #[test]
+    fn an_https_issuer_names_no_endpoint_without_tls() {
+        let issuer = Url::parse("https://id.example.org").expect("a URL");
+        for (endpoint, accepted) in [
+            ("https://id.example.org/token", true),
+            ("https://other.example.org/token", true),
+            ("http://id.example.org/token", false),
+            ("http://127.0.0.1:6379/", false),
+            ("http://169.254.169.254/latest/meta-data", false),
+            ("gopher://127.0.0.1/", false),
+            ("https://user@id.example.org/token", false),
+        ] {
+            let url = Url::parse(endpoint).expect("a URL");
+            assert_eq!(is_allowed(&url, &issuer), accepted, "{endpoint}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Sign-in with an identity provider, such as Keycloak, by OpenID Connect.
+//!
+//! [`OpenIdConnect`] is a provider. `AuthLayerBuilder::sign_in_with` adds it to the login page as a button, next to the
+//! form for a password if there is one, and maps the [`Claims`] of a user to a [`Grant`](crate::Grant).
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `openid_connect` | [`OpenIdConnect`]: the settings of a provider |
+//! | `discovery` | the metadata and keys of a provider |
+//! | `code_exchange` | the authorization request, and the exchange of a code for the claims of a user |
+//! | `id_token` | the check of an ID token |
+//! | `settings` | the settings of the providers of one layer, and the pages that are built from them |
+//! | `layer_providers` | the providers of one layer |
+//! | `endpoints` | where a login begins, and where the provider sends browsers back to |
+//! | `provider` | [`Provider`]: a provider of any kind |
+//! | `claims` | [`Claims`]: what a provider says about a user |
+//! | `http` | requests to a provider, and the URLs that are allowed |
+//! | `error` | why a login failed |
+//!
+//! Source: OpenID Connect Core 1.0, OpenID Connect Discovery 1.0, RFC 6749, RFC 7636, RFC 9207, RFC 9700.
+
+mod claims;
+mod code_exchange;
+mod discovery;
+mod endpoints;
+mod error;
+mod http;
+mod id_token;
+mod layer_providers;
+mod openid_connect;
+mod provider;
+mod settings;
+
+pub(crate) use self::settings::{SignInPages, SignInSettings};
+pub use self::{claims::Claims, openid_connect::OpenIdConnect, provider::Provider};

@@ -1,0 +1,53 @@
+//! A provider, of any kind.
+
+use super::{claims::Claims, error::SignInError, openid_connect::OpenIdConnect};
+use crate::{clock::UnixTime, oauth::CodeVerifier, secret::Secret};
+
+/// A provider at which users log in: an [`OpenIdConnect`].
+#[derive(Debug)]
+pub struct Provider(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    OpenIdConnect(OpenIdConnect),
+}
+
+impl From<OpenIdConnect> for Provider {
+    fn from(provider: OpenIdConnect) -> Self {
+        Self(Kind::OpenIdConnect(provider))
+    }
+}
+
+impl Provider {
+    /// Returns the URL at the provider to which a browser is redirected.
+    pub(super) async fn authorization_url(
+        &self,
+        redirect_uri: &str,
+        state: String,
+        verifier: &CodeVerifier,
+    ) -> Result<String, SignInError> {
+        match &self.0 {
+            Kind::OpenIdConnect(provider) => provider.authorization_url(redirect_uri, state, verifier).await,
+        }
+    }
+
+    /// Checks the issuer that an authorization response names.
+    pub(super) async fn check_issuer(&self, named: Option<&str>) -> Result<(), SignInError> {
+        match &self.0 {
+            Kind::OpenIdConnect(provider) => provider.check_issuer(named).await,
+        }
+    }
+
+    /// Exchanges a code for the claims of the user.
+    pub(super) async fn claims(
+        &self,
+        code: &Secret,
+        verifier: &CodeVerifier,
+        redirect_uri: &str,
+        now: UnixTime,
+    ) -> Result<Claims, SignInError> {
+        match &self.0 {
+            Kind::OpenIdConnect(provider) => provider.claims(code, verifier, redirect_uri, now).await,
+        }
+    }
+}
