@@ -20,7 +20,7 @@ impl<'a> Page<'a> {
         Self::of_class(style, title, "")
     }
 
-    /// A page with room for lists.
+    /// A wide page, for lists.
     pub(crate) fn wide(style: &'a PageStyle, title: &str) -> Self {
         Self::of_class(style, title, " class=\"wide\"")
     }
@@ -55,8 +55,7 @@ impl<'a> Page<'a> {
         self.block("<h2>", text, "</h2>")
     }
 
-    /// One thing of a list: its name, what is known of it, and a button with what it posts to `action`, if there is
-    /// something to be done.
+    /// One item of a list: its name, its details, and optionally a button with the form that it posts to `action`.
     pub(crate) fn item(
         mut self,
         name: &str,
@@ -74,7 +73,7 @@ impl<'a> Page<'a> {
         self
     }
 
-    /// A form whose button is not the one that most people want.
+    /// A form whose button is not the main one.
     pub(crate) fn secondary_form(
         mut self,
         action: &str,

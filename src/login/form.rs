@@ -76,7 +76,7 @@ impl LoginForm {
 
     pub(super) fn change_failed(
         self,
-        gate: &AuthState,
+        state: &AuthState,
         path: &str,
         why: PasswordChangeError,
     ) -> FullResponse {
@@ -88,7 +88,7 @@ impl LoginForm {
             PasswordChangeError::NotAllowed => self.response(StatusCode::FORBIDDEN, FORBIDDEN),
             PasswordChangeError::Rejected(text) => self.response(StatusCode::BAD_REQUEST, &sentence(&text)),
             PasswordChangeError::Unavailable(unavailable) => {
-                let denial = gate.backend_error(&unavailable, path);
+                let denial = state.backend_error(&unavailable, path);
                 retry_after(self.response(denial.status(), NOT_KEPT), &denial)
             }
         }

@@ -32,21 +32,21 @@ pub(crate) struct SessionsPage {
 }
 
 impl Endpoint for SessionsPage {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        let Some((session, id)) = current(visit) else {
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        let Some((session, id)) = current(request) else {
             return self.to_login().into();
         };
         let mut cookies = SetCookies::default();
-        let xsrf = visit.xsrf(Some(session), &mut cookies);
-        let (gate, path, now) = (visit.gate().clone(), self.path.clone(), visit.head.now());
+        let xsrf = request.xsrf(Some(session), &mut cookies);
+        let (state, path, now) = (request.state().clone(), self.path.clone(), request.head.now());
         let (sessions, username) = (self.sessions.clone(), session.identity().username().to_owned());
-        let url_path: Box<str> = visit.head.uri().path().into();
+        let url_path: Box<str> = request.head.uri().path().into();
         MaybeFuture::from_future(async move {
             let list = match sessions.list(&username).await {
                 Ok(list) => list,
                 Err(error) => {
-                    let denial = gate.backend_error(&error, &url_path);
-                    let page = Page::new(&gate.error_responder.page_style, "Active sessions")
+                    let denial = state.backend_error(&error, &url_path);
+                    let page = Page::new(&state.error_responder.page_style, "Active sessions")
                         .alert("The server could not read your sessions. Please try again.")
                         .link("", "Try again");
                     let mut response = page_response(page);
@@ -54,7 +54,7 @@ impl Endpoint for SessionsPage {
                     return retry_after(response, &denial);
                 }
             };
-            let mut page = Page::wide(&gate.error_responder.page_style, "Active sessions");
+            let mut page = Page::wide(&state.error_responder.page_style, "Active sessions");
             for session in &list {
                 let this = session.id == id;
                 let button = (!this).then_some((&*path, "Log out"));
@@ -69,20 +69,21 @@ impl Endpoint for SessionsPage {
                     fields.hidden("end", "others");
                 });
             }
-            let mut response = page_response(page.link(gate.error_responder.base_url.as_str(), "Go to home"));
+            let mut response =
+                page_response(page.link(state.error_responder.base_url.as_str(), "Go to home"));
             cookies.append_to(response.headers_mut());
             response
         })
     }
 
-    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
-        let Some((session, _)) = current(visit) else {
+    fn post(&self, request: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
+        let Some((session, _)) = current(request) else {
             return self.to_login().into();
         };
-        let gate = visit.gate();
-        if let Err(denial) = visit.check_xsrf(Some(session), &form.text("_xsrf")) {
-            gate.log_denied(denial.reason(), visit.head, &visit.target);
-            let page = Page::new(&gate.error_responder.page_style, "Active sessions")
+        let state = request.state();
+        if let Err(denial) = request.check_xsrf(Some(session), &form.text("_xsrf")) {
+            state.log_denied(denial.reason(), request.head, &request.target);
+            let page = Page::new(&state.error_responder.page_style, "Active sessions")
                 .alert("This form was too old, or came from another site. Please try again.")
                 .link(&self.path, "Active sessions");
             let mut response = page_response(page);
@@ -90,8 +91,8 @@ impl Endpoint for SessionsPage {
             return response.into();
         }
         let (which, here) = (form.text("end").into_owned(), self.here());
-        let (gate, sessions, session) = (gate.clone(), self.sessions.clone(), session.clone());
-        let url_path: Box<str> = visit.head.uri().path().into();
+        let (state, sessions, session) = (state.clone(), self.sessions.clone(), session.clone());
+        let url_path: Box<str> = request.head.uri().path().into();
         MaybeFuture::from_future(async move {
             let username = session.identity().username();
             let ended = match which.parse::<RecordId>() {
@@ -103,8 +104,8 @@ impl Endpoint for SessionsPage {
             match ended {
                 Ok(()) => redirect(StatusCode::SEE_OTHER, here),
                 Err(error) => {
-                    let denial = gate.backend_error(&error, &url_path);
-                    let page = Page::new(&gate.error_responder.page_style, "Active sessions")
+                    let denial = state.backend_error(&error, &url_path);
+                    let page = Page::new(&state.error_responder.page_style, "Active sessions")
                         .alert("The server could not end the session. Please try again.")
                         .link("", "Try again");
                     let mut response = page_response(page);
@@ -133,8 +134,8 @@ impl SessionsPage {
 }
 
 /// The session of this request, if it is in the store.
-fn current<'a>(visit: &'a EndpointRequest<'_>) -> Option<(&'a Session, RecordId)> {
-    let session = visit.permitted_session()?;
+fn current<'a>(request: &'a EndpointRequest<'_>) -> Option<(&'a Session, RecordId)> {
+    let session = request.permitted_session()?;
     Some((session, session.record_id()?))
 }
 
