@@ -198,7 +198,7 @@ impl PageStyle {
         self.0.texts.get(text).map_or(text, |translation| translation)
     }
 
-    /// The translation of `text`, with `number` in place of `{}`.
+    /// The translation of `text`, with `number` instead of `{}`.
     pub(crate) fn text_with_number(&self, text: &str, number: u64) -> String {
         self.text(text).replace("{}", &number.to_string())
     }
