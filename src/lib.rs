@@ -57,8 +57,9 @@
 //! | the login cookie | accepted, if no other site caused the request |
 //! | the token or the password, sent by the form at `login` | sets the cookie and redirects (302) to the page that was requested |
 //! | a launch link | valid once, for one minute; sets the cookie |
-//! | an invalid token, a modified or expired cookie, no credential | a browser is redirected to the login page, other clients get 401, gRPC clients status 16 |
-//! | two different credentials, or a malformed one | 400 or 401; no other credential is used |
+//! | an invalid token in a header | 401 |
+//! | a modified or expired cookie, an invalid `?token=`, no credential | a browser is redirected to the login page, other clients get 401, gRPC clients status 16 |
+//! | two different tokens, or a malformed one | 400 or 401; the cookie is not used |
 //! | a `Host` that is not allowed | 403, checked first |
 //! | a POST or a WebSocket that another site caused | 403 |
 //!
@@ -112,7 +113,7 @@
 //!
 //! # Where to go next
 //!
-//! The [`manual`]: [sign-in](manual::sign_in) at an identity provider, [mounting](manual::mounting) in routers, [deploying](manual::deploying) with TLS,
+//! The [`manual`]: [sign-in](manual::sign_in) at an identity provider, [sessions](manual::sessions) that the server can end, [mounting](manual::mounting) in routers, [deploying](manual::deploying) with TLS,
 //! [reverse proxies](manual::reverse_proxies), [migrating](manual::migrating) from other libraries,
 //! [defaults](manual::defaults), the [threat model](manual::threats), and the [architecture](manual::architecture).
 //! The folder `examples` of the repository has a small program for each constructor.

@@ -21,7 +21,7 @@ use crate::request::{
 ///    and fragment. Nothing relative, and nothing that begins with `//`.
 /// 3. Every escape is well-formed; the path has no escaped control, no dot segment (`.`, `..`, also with
 ///    `%2e`), and no escaped slash or backslash as its second character.
-/// 4. The path is the base or lies below it, byte by byte, and is not one of the paths that end or begin
+/// 4. The path is the base or below it, byte by byte, and is not one of the paths that end or begin
 ///    a login.
 ///
 /// What no URI may hold is percent-encoded, and every parameter `token` is removed.
@@ -207,7 +207,7 @@ impl<'a> RedirectPolicy<'a> {
     }
 }
 
-/// `text` up to the first `mark`, and what stands behind that.
+/// `text` up to the first `mark`, and the text after it.
 fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
     text.split_once(mark)
         .map_or((text, None), |(before, after)| (before, Some(after)))

@@ -108,7 +108,7 @@ fn hub() -> Server {
     BoxCloneService::new(hub)
 }
 
-/// A request, put together anew for each trial.
+/// A request, built again for each trial.
 #[derive(Clone)]
 struct Sent {
     method: Method,
@@ -181,7 +181,7 @@ fn row(name: &'static str, status: u16, server: Server, sent: Sent) -> Row {
     }
 }
 
-/// `count` cookies of one name whose values begin as signed ones do, each of so many bytes, all different.
+/// `count` cookies of one name whose values begin as signed ones do, each of `bytes` bytes, all different.
 fn forged(name: &str, count: usize, bytes: usize) -> String {
     let pair = |number: usize| {
         let value = format!("2|1:0|10:1700000000|{number:06}");

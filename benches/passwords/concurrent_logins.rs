@@ -1,4 +1,4 @@
-//! A hundred logins at once: the memory they take, and how long everybody else waits meanwhile.
+//! A hundred logins at once: the memory they take, and how long other requests wait meanwhile.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ pub(crate) const CHILD: &str = "--storm-of";
 const LOGINS: usize = 100;
 const WAYS: [&str; 2] = ["pool", "blocking"];
 const EVERY: Duration = Duration::from_millis(2);
-/// The latest that anybody else may be served.
+/// The latest that any other request may be served.
 const LATEST: Duration = Duration::from_millis(20);
 
 /// Rounds that are held, and the most that are run to get them.
@@ -100,15 +100,15 @@ pub(crate) fn run(measured: bool) -> Outcome {
         measured,
         format!("another task was {late} us late, expected at most {LATEST:?}"),
     )?;
-    let (ours, theirs) = (median(&of(pool, "done_us")), median(&of(blocking, "done_us")));
+    let (pool_late, blocking_late) = (median(&of(pool, "done_us")), median(&of(blocking, "done_us")));
     hold(
-        ours <= theirs,
+        pool_late <= blocking_late,
         measured,
-        format!("{ours} us, and {theirs} us without bound"),
+        format!("{pool_late} us, and {blocking_late} us without bound"),
     )
 }
 
-/// One storm, told as a JSON object.
+/// One burst, reported as a JSON object.
 pub(crate) fn child(way: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -142,7 +142,7 @@ async fn storm(way: &str) -> Value {
             "pool" => logins.spawn(async move {
                 match pool.verify(Some(stored), password).await {
                     Ok(verified) => assert_eq!(verified != PasswordCheck::Incorrect, right),
-                    // After five seconds, on a machine that is not ours alone.
+                    // After five seconds, on a machine with other work.
                     Err(error) => assert_eq!(error.kind(), HashingErrorKind::Busy),
                 }
                 start.elapsed()
@@ -172,7 +172,7 @@ async fn storm(way: &str) -> Value {
     })
 }
 
-/// How late each of somebody else's requests is served until it is over: one every two milliseconds.
+/// How late each other request is served until `over` is set: one every two milliseconds.
 async fn others(over: Arc<AtomicBool>) -> Vec<Duration> {
     let mut late = Vec::new();
     let mut due = Instant::now();
@@ -184,7 +184,7 @@ async fn others(over: Arc<AtomicBool>) -> Vec<Duration> {
     late
 }
 
-/// As it is done without a pool: memory for each hash anew.
+/// A check without a pool: new memory for each hash.
 fn check(stored: &str, password: &[u8]) -> bool {
     use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_flag_is_told_in_one_line_with_what_was_meant() {
+    fn a_wrong_flag_is_reported_in_one_line_with_a_suggestion() {
         for (arguments, expected) in [
             (
                 ["x", "--Port", "1"],

@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_is_believed_and_nobody_else() {
+    fn the_headers_of_a_trusted_proxy_are_kept_and_no_others() {
         let ip = "192.0.2.1".parse().expect("an address");
         for (trusted, by, host, port, scheme) in [
             (false, "192.0.2.1", "front:8443", "8443", "https"),

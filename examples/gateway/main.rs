@@ -68,7 +68,7 @@ async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
     let (credentials, tls) = (flags.credentials()?, flags.tls()?);
     let listener = listen(&flags.ip, flags.port()?).await?;
     let address = listener.local_addr()?;
-    let auth = gate(&flags, &credentials, base_url.clone(), address)?;
+    let auth = auth_layer(&flags, &credentials, base_url.clone(), address)?;
     let stop = Stop::on_signals()?;
     let home = startup::announce("gateway", address, &base_url, &flags, &credentials, &auth)?;
 
@@ -96,7 +96,7 @@ async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
 }
 
 /// The authentication layer: who has access, and by what.
-fn gate(
+fn auth_layer(
     flags: &Flags,
     credentials: &Credentials,
     base_url: BaseUrl,

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_of_the_application_never_becomes_ours() {
+    fn a_cookie_of_the_application_never_becomes_the_gateways() {
         let mut headers = HeaderMap::new();
         for line in [
             "username-localhost-8888=app; Path=/",

@@ -80,7 +80,7 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
     // If there is a password alone, Jupyter's tools get a token that stops the server.
     let stop_token = credentials.token.is_none().then(Token::generate);
     let server = Arc::new(Server {
-        auth: gate(
+        auth: auth_layer(
             &flags,
             &credentials,
             stop_token.as_ref(),
@@ -141,7 +141,7 @@ fn tell_jupyter(info: ServerInfo, token: Option<&Token>) -> Result<ServerInfoFil
 }
 
 /// The authentication layer: who has access, and by what.
-fn gate(
+fn auth_layer(
     flags: &Flags,
     credentials: &Credentials,
     stop_token: Option<&Token>,

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_long_uncommon_and_without_blanks_at_its_ends() {
+    fn a_password_is_long_uncommon_and_without_spaces_at_its_ends() {
         for (password, expected) in [
             ("purple tricycle nine", None),
             ("blau 8 t", None),

@@ -98,7 +98,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         serve(
             api_listener,
             Protocol::Plain,
-            gate(token)?.layer(routes),
+            auth_layer(token)?.layer(routes),
             arguments.limits.room(2),
             stop
         ),
@@ -107,8 +107,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// The layer of the API: the token, in its header and nowhere else. No browser comes here.
-pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
-    let gate = AuthLayer::builder()
+pub(crate) fn auth_layer(token: Token) -> Result<AuthLayer, Failure> {
+    let layer = AuthLayer::builder()
         .token(token)
         .token_sources([TokenSource::Authorization])
         // A hub takes 403, and nothing else, for "your token is not mine".
@@ -126,5 +126,5 @@ pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
             }
         })
         .build()?;
-    Ok(gate)
+    Ok(layer)
 }

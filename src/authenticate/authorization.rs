@@ -47,7 +47,7 @@ pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>
     }
 }
 
-/// What stands behind `word`, in whatever case, at the front of `value`.
+/// The text after `word`, ignoring case, at the beginning of `value`.
 fn strip_scheme<'v, const N: usize>(value: &'v [u8], word: &[u8; N]) -> Option<&'v [u8]> {
     let (front, rest) = value.split_first_chunk::<N>()?;
     // Most clients write the word as it stands here, and a comparison regardless of case costs more.

@@ -201,7 +201,7 @@ impl LoginCookieAuthenticator {
             return;
         };
         let (limit, now) = (self.jar().lifetime().absolute_timeout(), head.monotonic_now());
-        // A date that is set back makes cookies live longer, so they are reckoned to be new, and then some.
+        // If the clock is set back, cookies live longer, so they are taken as new, with a day added.
         let until = now
             .saturating_add(limit)
             .saturating_add(Duration::from_secs(24 * 3600));

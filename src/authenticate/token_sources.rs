@@ -110,7 +110,7 @@ impl TokenSources {
             let token = token_in_protocols(head.headers(), protocol)?;
             found = FoundToken::one(found, token, &TokenSource::WebSocketSubprotocol)?;
         }
-        // Last, so that its word on the source counts: what a URL held is to be cleaned out of it.
+        // Last, so that the query counts as the source: a token in a URL must be removed from it.
         if self.query && head.uri().query().is_some() {
             found = FoundToken::one(
                 found,

@@ -234,7 +234,7 @@ fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((trim(name), trim(value.get(1..)?)))
 }
 
-/// The pieces of a line in which `text` stands somewhere. One search over the line finds them, whatever cookies stand
+/// The pieces of a line that contain `text`. One search over the line finds them, whatever cookies come
 /// before.
 fn pieces_with<'a>(line: &'a [u8], text: &Finder<'_>) -> impl Iterator<Item = &'a [u8]> {
     let mut rest = line;

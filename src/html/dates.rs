@@ -49,7 +49,11 @@ pub(crate) fn relative_time(style: &PageStyle, time: UnixTime, now: UnixTime) ->
         _ if seconds <= 30 * DAY => ("{} days ago", "in {} days", DAY),
         _ => return day(utc(time)),
     };
-    style.text_with_number(if is_past { ago } else { ahead }, seconds / unit)
+    // "in 7 days" for what was just created for 7 days.
+    match is_past {
+        true => style.text_with_number(ago, seconds / unit),
+        false => style.text_with_number(ahead, seconds.div_ceil(unit)),
+    }
 }
 
 fn day(date: OffsetDateTime) -> String {
@@ -89,7 +93,7 @@ mod tests {
             (now - 30 * DAY, "30 days ago"),
             (now - 30 * DAY - 1, "2026-10-23"),
             (now + 1, "in a moment"),
-            (now + 120, "in 2 minutes"),
+            (now + 121, "in 3 minutes"),
             (now + 7_200, "in 2 hours"),
             (now + 30 * DAY, "in 30 days"),
             (now + 31 * DAY, "2026-12-23"),

@@ -28,7 +28,7 @@ impl<'a> Page<'a> {
         Self::of_class(style, title, "")
     }
 
-    /// A page with room for lists.
+    /// A wide page, for lists.
     pub(crate) fn wide(style: &'a PageStyle, title: &str) -> Self {
         Self::of_class(style, title, " class=\"wide\"")
     }

@@ -198,12 +198,12 @@ impl PageStyle {
         self.0.texts.get(text).map_or(text, |translation| translation)
     }
 
-    /// The translation of `text`, with `name` in place of `{}`.
+    /// The translation of `text`, with `name` instead of `{}`.
     pub(crate) fn text_with_name(&self, text: &str, name: &str) -> String {
         self.text(text).replace("{}", name)
     }
 
-    /// The translation of `text`, with `number` in place of `{}`.
+    /// The translation of `text`, with `number` instead of `{}`.
     pub(crate) fn text_with_number(&self, text: &str, number: u64) -> String {
         self.text_with_name(text, &number.to_string())
     }

@@ -23,7 +23,7 @@ use crate::{
 pub struct ActivityReporter(HubAuth);
 
 impl HubAuth {
-    /// Reports to the hub when this server was used last, for whatever ends idle servers; nothing happens until it is
+    /// Reports to the hub when this server was used last, for programs that stop idle servers; nothing happens until it is
     /// [run](ActivityReporter::run).
     pub fn activity_reporter(&self) -> ActivityReporter {
         ActivityReporter(self.clone())

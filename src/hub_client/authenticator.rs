@@ -205,7 +205,7 @@ impl HubAuthInner {
         }
     }
 
-    /// Where the word of the token with this digest lies, for the browser that sent these cookies.
+    /// The cache key of the answer for the token with this digest and the browser that sent these cookies.
     pub(super) fn key(&self, token: [u8; 32], sent: Option<RequestCookies<'_>>) -> Key {
         let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
             return Key::new(token, None);

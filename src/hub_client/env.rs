@@ -22,7 +22,7 @@ impl HubAuth {
     ///
     /// # Errors
     ///
-    /// If one is missing or odd; the error names it, and says what was expected and found.
+    /// If one is missing or invalid; the error names it, and states what was expected and found.
     #[cfg(feature = "hub-client-hyper")]
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::builder_from_env()?.build()
@@ -32,16 +32,16 @@ impl HubAuth {
     ///
     /// # Errors
     ///
-    /// If a variable is missing or odd.
+    /// If a variable is missing or invalid.
     pub fn builder_from_env() -> Result<HubAuthBuilder, ConfigError> {
         Self::builder_from_vars(&Environment::own)
     }
 
-    /// The same of variables that `look_up` knows, such as a test's.
+    /// As `builder_from_env`, from the variables that `look_up` returns, such as a test's.
     ///
     /// # Errors
     ///
-    /// If a variable is missing or odd.
+    /// If a variable is missing or invalid.
     pub fn builder_from_vars(
         look_up: &dyn Fn(&str) -> Option<String>,
     ) -> Result<HubAuthBuilder, ConfigError> {

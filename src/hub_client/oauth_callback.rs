@@ -158,14 +158,14 @@ impl HubAuthInner {
 struct CallbackEndpoint(Arc<HubAuthInner>);
 
 impl Endpoint for CallbackEndpoint {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         let hub = &self.0;
-        let head = visit.head;
+        let head = request.head;
         // A code can be used once: only a request that reads the response may use it.
         if *head.method() != Method::GET {
             return with_version(not_allowed()).into();
         }
-        let https = is_https(&visit.target, head);
+        let https = is_https(&request.target, head);
         let sent = RequestCookies::from_headers(head.headers()).ok();
         let query = head.uri().query().unwrap_or_default().as_bytes();
         let login = match hub.oauth.handle_callback(query, sent.as_ref(), head.now(), https) {
@@ -174,16 +174,16 @@ impl Endpoint for CallbackEndpoint {
                 let (location, cookies) = login.into_parts();
                 return with_version(redirected(location, cookies)).into();
             }
-            Err(CallbackError::MissingCookie) if visit.session.is_some() => {
+            Err(CallbackError::MissingCookie) if request.session.is_some() => {
                 return with_version(redirect(StatusCode::FOUND, HeaderValue::from(&hub.next(None)))).into();
             }
             Err(error) => {
-                visit
-                    .gate()
-                    .log_denied(crate::denial::Reason::CrossSite, head, &visit.target);
+                request
+                    .state()
+                    .log_denied(crate::denial::Reason::CrossSite, head, &request.target);
                 return hub
                     .error_page(
-                        &visit.gate().error_responder.page_style,
+                        &request.state().error_responder.page_style,
                         error.status(),
                         &error_text(&error),
                         None,
@@ -194,9 +194,9 @@ impl Endpoint for CallbackEndpoint {
         };
         let conclusion = CodeExchange {
             hub: Arc::clone(hub),
-            gate: Arc::clone(visit.gate()),
+            auth_state: Arc::clone(request.state()),
             head: head.to_request(),
-            client: visit.client(),
+            client: request.client(),
             login,
             https,
         };
@@ -208,10 +208,10 @@ impl Endpoint for CallbackEndpoint {
     }
 }
 
-/// A login of which the token is still to be had.
+/// A login whose token is still to be requested.
 struct CodeExchange {
     hub: Arc<HubAuthInner>,
-    gate: Arc<AuthState>,
+    auth_state: Arc<AuthState>,
     head: http::Request<()>,
     client: Option<std::net::IpAddr>,
     login: PendingLogin,
@@ -222,17 +222,17 @@ impl CodeExchange {
     async fn run(self) -> FullResponse {
         let Self {
             hub,
-            gate,
+            auth_state,
             head,
             client,
             login,
             https,
         } = self;
-        let clock = &*gate.clock;
-        let style = &gate.error_responder.page_style;
+        let clock = &*auth_state.clock;
+        let style = &auth_state.error_responder.page_style;
         let unavailable = |error: BoxError, retry_after: Duration| {
             let unavailable = BackendError::new(error).with_retry_after(retry_after);
-            gate.emit(&Event::Unavailable {
+            auth_state.emit(&Event::Unavailable {
                 error: &**unavailable.cause(),
                 path: RedactedPath::new(&hub.callback_path),
             });
@@ -271,7 +271,7 @@ impl CodeExchange {
                     _ => "The hub rejected the login.",
                 };
                 let failure = BackendError::new(format!("the hub refused a code: {error}"));
-                gate.emit(&Event::Unavailable {
+                auth_state.emit(&Event::Unavailable {
                     error: &**failure.cause(),
                     path: RedactedPath::new(&hub.callback_path),
                 });
@@ -299,7 +299,7 @@ impl CodeExchange {
                 return unavailable(failure.cause().to_string().into(), retry_after);
             }
         };
-        gate.emit(&Event::LoggedIn {
+        auth_state.emit(&Event::LoggedIn {
             identity: grant.identity(),
             client,
         });
@@ -317,7 +317,8 @@ impl CodeExchange {
             Ok(line) => set.push_overriding(line),
             Err(error) => return unavailable(error.into(), Duration::from_secs(5)),
         }
-        gate.xsrf_cookie
+        auth_state
+            .xsrf_cookie
             .renew(&session_by_cookie(grant, &hash), https, &mut set);
         for line in cookies.iter() {
             set.push_overriding(line.clone());

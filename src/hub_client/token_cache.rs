@@ -67,7 +67,7 @@ impl HubTokenCache {
         }
     }
 
-    /// The hub's word, if it is remembered.
+    /// The hub's answer, if it is cached.
     #[inline]
     pub(super) fn get(&self, key: &Key, now: MonotonicTime) -> Option<Word> {
         self.answers.recall(key, now)

@@ -49,7 +49,7 @@ impl ApiCaller {
             Principal::Member(member) if member.name() == owner.name() => {
                 Ok(self.scopes.covers_all(all, members).await?)
             }
-            // To whom the tokens of others were given, all of these others were given.
+            // A caller that may create tokens for other users may create them with all their scopes.
             _ => Ok(true),
         }
     }

@@ -176,7 +176,7 @@ impl ExpandedScopes {
         Ok(true)
     }
 
-    /// Whether the name is held at all, with whatever filter.
+    /// Whether the name is held at all, with any filter.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.0.contains(name) || self.with_name(name).next().is_some()
     }

@@ -54,7 +54,7 @@ use crate::{
 /// # Security
 ///
 /// Tokens, codes and logins are kept as hashes. A login is a row of the store, so a logout ends it wherever its cookie
-/// went. Scopes are weighed at each use, against what the owner may do then.
+/// went. Scopes are checked at each use, against the current scopes of the owner.
 ///
 /// # Example
 ///

@@ -122,7 +122,7 @@ impl HubUsers {
         Self::default().and(members)
     }
 
-    /// Adds these members, none of whom may be there.
+    /// Adds these members. Fails if one is there already.
     pub(crate) fn and(self, members: impl IntoIterator<Item = HubUser>) -> Result<Self, ConfigError> {
         for member in members {
             let name = member.name.clone();

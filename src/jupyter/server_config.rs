@@ -121,7 +121,7 @@ impl ServerConfig {
         &self.path
     }
 
-    /// The hash that is set, if one is; an empty text is Jupyter's word for none.
+    /// The hash that is set, if one is; Jupyter writes an empty text for none.
     ///
     /// # Errors
     ///
@@ -171,7 +171,7 @@ impl ServerConfig {
         })
     }
 
-    /// Sets the hash under its present name, and takes away those under which an older one would still hold.
+    /// Sets the hash under its present name, and removes the old names, under which an older hash would still be valid.
     ///
     /// # Errors
     ///

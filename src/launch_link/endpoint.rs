@@ -18,15 +18,15 @@ use crate::{
 };
 
 impl Endpoint for std::sync::Arc<LaunchLinkStore> {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        match LinkAction::from_head(visit.head) {
-            LinkAction::Redeem => self.open(visit),
-            LinkAction::Confirm => confirm(&visit.gate().error_responder.page_style).into(),
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        match LinkAction::from_head(request.head) {
+            LinkAction::Redeem => self.open(request),
+            LinkAction::Confirm => confirm(&request.state().error_responder.page_style).into(),
         }
     }
 
-    fn post(&self, visit: &EndpointRequest<'_>, _: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
-        self.get(visit)
+    fn post(&self, request: &EndpointRequest<'_>, _: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
+        self.get(request)
     }
 }
 
@@ -38,25 +38,25 @@ impl LaunchLinkStore {
         }
     }
 
-    fn open(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        let gate = visit.gate();
+    fn open(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        let state = request.state();
         let mut buffer = TokenBuffer::default();
-        let token = Query::from_uri(visit.head.uri())
+        let token = Query::from_uri(request.head.uri())
             .token(&mut buffer)
             .ok()
             .flatten();
-        let Some(launch) = token.and_then(|token| self.redeem(token, &*gate.clock)) else {
+        let Some(launch) = token.and_then(|token| self.redeem(token, &*state.clock)) else {
             // The browser that the link has logged in opens it again.
-            let session = visit.permitted_session();
+            let session = request.permitted_session();
             let next = token
                 .zip(session)
-                .and_then(|(token, session)| self.next_of_used(token, session.identity(), &*gate.clock));
+                .and_then(|(token, session)| self.next_of_used(token, session.identity(), &*state.clock));
             if let Some(next) = next {
                 return redirect(StatusCode::SEE_OTHER, HeaderValue::from(&next)).into();
             }
-            gate.log_denied(Reason::UnknownToken, visit.head, &visit.target);
-            let page = Page::new(&gate.error_responder.page_style, "This link has expired")
-                .paragraph(&self.expiry_text(&gate.error_responder.page_style))
+            state.log_denied(Reason::UnknownToken, request.head, &request.target);
+            let page = Page::new(&state.error_responder.page_style, "This link has expired")
+                .paragraph(&self.expiry_text(&state.error_responder.page_style))
                 .muted("Open the most recent link printed by the server, or log in.");
             let mut response = page_response(page.link(&self.base_url.join("login"), "Log in"));
             *response.status_mut() = StatusCode::FORBIDDEN;
@@ -64,11 +64,11 @@ impl LaunchLinkStore {
         };
         let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
         if let Some(token) = token {
-            self.record_use(token, &identity, launch.next().clone(), &*gate.clock);
+            self.record_use(token, &identity, launch.next().clone(), &*state.clock);
         }
         let (login, next) = (Some(Grant::new(identity)), HeaderValue::from(launch.next()));
-        let browser = Browser::of(gate, visit.head, &visit.target);
-        browser.log_in_and_redirect(gate, login, StatusCode::SEE_OTHER, next)
+        let browser = Browser::of(state, request.head, &request.target);
+        browser.log_in_and_redirect(state, login, StatusCode::SEE_OTHER, next)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A launch link as it is handed over.
+//! A launch link as it is passed to the user.
 
 use std::{fmt, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 

@@ -150,7 +150,7 @@ impl AuthLayerBuilder {
                 self.observer.clone(),
             )
         });
-        let gate = AuthState {
+        let state = AuthState {
             id: LayerId::new(),
             xsrf_cookie: CsrfCookie::new(keyring, xsrf_scope, guards.requires_csrf()),
             guards,
@@ -184,7 +184,7 @@ impl AuthLayerBuilder {
             form_timeout: self.form_timeout.unwrap_or(FormSubmission::TIMEOUT),
             skip_session_extension: self.ignores_outer_session,
         };
-        let route = RouteAuth::new(gate, Endpoints::new(endpoints));
+        let route = RouteAuth::new(state, Endpoints::new(endpoints));
         let route = match &own_login_page {
             Some(path) => route.public_paths([path]),
             None => route,

@@ -120,7 +120,7 @@ impl LoginForm {
 
     pub(super) fn change_failed(
         self,
-        gate: &AuthState,
+        state: &AuthState,
         path: &str,
         why: PasswordChangeError,
     ) -> FullResponse {
@@ -138,7 +138,7 @@ impl LoginForm {
                 self.response_with_errors(StatusCode::BAD_REQUEST, &sentence(&text), errors)
             }
             PasswordChangeError::Unavailable(unavailable) => {
-                let denial = gate.backend_error(&unavailable, path);
+                let denial = state.backend_error(&unavailable, path);
                 retry_after(self.response(denial.status(), NOT_KEPT), &denial)
             }
         }

@@ -72,60 +72,60 @@ pub(crate) struct LoginPage {
 }
 
 impl Endpoint for LoginPage {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        let gate = visit.gate();
-        let session = match visit.permitted_session() {
-            Some(session) if !self.is_password_change(visit) => session,
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        let state = request.state();
+        let session = match request.permitted_session() {
+            Some(session) if !self.is_password_change(request) => session,
             _ => {
-                let form = self.form(visit, self.is_password_change(visit));
+                let form = self.form(request, self.is_password_change(request));
                 return form
-                    .response(StatusCode::OK, session_ended_alert(visit.head))
+                    .response(StatusCode::OK, session_ended_alert(request.head))
                     .into();
             }
         };
-        let login = gate.login_for(&mut session.clone(), visit.head);
-        let next = HeaderValue::from(&self.next(visit.head, &gate.error_responder.base_url));
-        let mut browser = Browser::of(gate, visit.head, &visit.target);
+        let login = state.login_for(&mut session.clone(), request.head);
+        let next = HeaderValue::from(&self.next(request.head, &state.error_responder.base_url));
+        let mut browser = Browser::of(state, request.head, &request.target);
         browser.existing = ExistingSession::Stays;
-        browser.log_in_and_redirect(gate, login, StatusCode::FOUND, next)
+        browser.log_in_and_redirect(state, login, StatusCode::FOUND, next)
     }
 
-    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
-        let (gate, head) = (visit.gate(), visit.head);
+    fn post(&self, request: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
+        let (state, head) = (request.state(), request.head);
         let new = Some(field(form, &["new_password"])).filter(|new| !new.is_empty());
         let username = form.text("username");
         let shown = LoginForm {
             username: username.chars().take(MAX_SHOWN_USERNAME).collect(),
-            ..self.form(visit, new.is_some())
+            ..self.form(request, new.is_some())
         };
         let xsrf = form.text("_xsrf");
         // A page that was loaded before the login in another tab is as much of this server as one after it.
-        let by_login = || match visit.session_by_cookie() {
-            Some(session) => visit.check_xsrf(Some(session), &xsrf),
-            None => visit.check_xsrf(None, &xsrf),
+        let by_login = || match request.session_by_cookie() {
+            Some(session) => request.check_xsrf(Some(session), &xsrf),
+            None => request.check_xsrf(None, &xsrf),
         };
-        if let Err(denial) = visit.check_xsrf(None, &xsrf).or_else(|_| by_login()) {
-            gate.log_denied(denial.reason(), head, &visit.target);
+        if let Err(denial) = request.check_xsrf(None, &xsrf).or_else(|_| by_login()) {
+            state.log_denied(denial.reason(), head, &request.target);
             return shown.response(StatusCode::FORBIDDEN, STALE).into();
         }
         if let Some(new) = &new
             && let Err(refused) = self.check_new_password(new, form)
         {
-            return shown.change_failed(gate, head.uri().path(), refused).into();
+            return shown.change_failed(state, head.uri().path(), refused).into();
         }
-        let browser = Browser::of(gate, head, &visit.target);
-        let attempt = gate
+        let browser = Browser::of(state, head, &request.target);
+        let attempt = state
             .passwords
             .reserve(username.trim(), browser.client, &browser.path);
         let arrival = LoginSubmission {
-            gate: Arc::clone(gate),
+            state: Arc::clone(state),
             browser,
             browser_session: self.remember_me && form.field(REMEMBER).is_none(),
             form: LoginForm {
                 remember: shown.remember.map(|_| form.field(REMEMBER).is_some()),
                 ..shown
             },
-            next: self.next(head, &gate.error_responder.base_url),
+            next: self.next(head, &state.error_responder.base_url),
             changes: self.shared.as_ref().map_or(0, |shared| shared.changes()),
             shared: self.shared.clone(),
             new,
@@ -180,8 +180,8 @@ impl LoginPage {
     }
 
     /// Whether the request is for the page that changes the password.
-    fn is_password_change(&self, visit: &EndpointRequest<'_>) -> bool {
-        self.may_change() && Query::from_uri(visit.head.uri()).parameter("change").is_some()
+    fn is_password_change(&self, request: &EndpointRequest<'_>) -> bool {
+        self.may_change() && Query::from_uri(request.head.uri()).parameter("change").is_some()
     }
 
     fn may_change(&self) -> bool {
@@ -203,10 +203,10 @@ impl LoginPage {
     }
 
     /// The form for this request: for a login, or for a new password.
-    fn form(&self, visit: &EndpointRequest<'_>, changes: bool) -> LoginForm {
+    fn form(&self, request: &EndpointRequest<'_>, changes: bool) -> LoginForm {
         let mut cookies = SetCookies::default();
-        let xsrf = visit.xsrf(visit.session_by_cookie(), &mut cookies);
-        let next = self.next(visit.head, &visit.gate().error_responder.base_url);
+        let xsrf = request.xsrf(request.session_by_cookie(), &mut cookies);
+        let next = self.next(request.head, &request.state().error_responder.base_url);
         let url = |path: &str, query: &str| {
             let mut target = format!("{path}?{query}next=");
             percent::form_encode(next.as_str().as_bytes(), &mut target);
@@ -215,7 +215,7 @@ impl LoginPage {
         let target = |query: &str| url(&self.path, query);
         let takes_password = match &self.shared {
             Some(shared) => shared.is_set(),
-            None => visit.gate().passwords.has_verifier(),
+            None => request.state().passwords.has_verifier(),
         };
         LoginForm {
             action: target(if changes { CHANGE } else { "" }),
@@ -224,10 +224,10 @@ impl LoginPage {
                 .then(|| target(if changes { "" } else { CHANGE })),
             is_password_change: changes,
             remember: self.remember_me.then_some(false),
-            style: visit.gate().error_responder.page_style.clone(),
+            style: request.state().error_responder.page_style.clone(),
             xsrf,
             cookies,
-            needs_username: visit.gate().passwords.needs_username(),
+            needs_username: request.state().passwords.needs_username(),
             username: String::new(),
             label: match (
                 self.tokens.is_empty() && self.verifiers.is_empty(),

@@ -32,22 +32,22 @@ pub(crate) struct SessionsPage {
 }
 
 impl Endpoint for SessionsPage {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        let Some((session, id)) = current(visit) else {
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        let Some((session, id)) = current(request) else {
             return self.to_login().into();
         };
         let mut cookies = SetCookies::default();
-        let xsrf = visit.xsrf(Some(session), &mut cookies);
-        let (gate, path, now) = (visit.gate().clone(), self.path.clone(), visit.head.now());
+        let xsrf = request.xsrf(Some(session), &mut cookies);
+        let (state, path, now) = (request.state().clone(), self.path.clone(), request.head.now());
         let (sessions, username) = (self.sessions.clone(), session.identity().username().to_owned());
-        let url_path: Box<str> = visit.head.uri().path().into();
-        let done = done(visit);
+        let url_path: Box<str> = request.head.uri().path().into();
+        let done = done(request);
         MaybeFuture::from_future(async move {
             let list = match sessions.list(&username).await {
                 Ok(list) => list,
                 Err(error) => {
-                    let denial = gate.backend_error(&error, &url_path);
-                    let page = Page::new(&gate.error_responder.page_style, "Active sessions")
+                    let denial = state.backend_error(&error, &url_path);
+                    let page = Page::new(&state.error_responder.page_style, "Active sessions")
                         .alert("The server could not read your sessions. Please try again.")
                         .link("", "Try again");
                     let mut response = page_response(page);
@@ -55,7 +55,7 @@ impl Endpoint for SessionsPage {
                     return retry_after(response, &denial);
                 }
             };
-            let style = &gate.error_responder.page_style;
+            let style = &state.error_responder.page_style;
             let mut page = Page::wide(style, "Active sessions").status(done);
             for session in &list {
                 let this = session.id == id;
@@ -81,20 +81,21 @@ impl Endpoint for SessionsPage {
                     fields.hidden("end", "others");
                 });
             }
-            let mut response = page_response(page.link(gate.error_responder.base_url.as_str(), "Go to home"));
+            let mut response =
+                page_response(page.link(state.error_responder.base_url.as_str(), "Go to home"));
             cookies.append_to(response.headers_mut());
             response
         })
     }
 
-    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
-        let Some((session, _)) = current(visit) else {
+    fn post(&self, request: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
+        let Some((session, _)) = current(request) else {
             return self.to_login().into();
         };
-        let gate = visit.gate();
-        if let Err(denial) = visit.check_xsrf(Some(session), &form.text("_xsrf")) {
-            gate.log_denied(denial.reason(), visit.head, &visit.target);
-            let page = Page::new(&gate.error_responder.page_style, "Active sessions")
+        let state = request.state();
+        if let Err(denial) = request.check_xsrf(Some(session), &form.text("_xsrf")) {
+            state.log_denied(denial.reason(), request.head, &request.target);
+            let page = Page::new(&state.error_responder.page_style, "Active sessions")
                 .alert("This form has expired. Please try again.")
                 .link(&self.path, "Active sessions");
             let mut response = page_response(page);
@@ -107,8 +108,8 @@ impl Endpoint for SessionsPage {
             target.unwrap_or_else(|_| self.here())
         };
         let (one, others, here) = (done("one"), done("others"), self.here());
-        let (gate, sessions, session) = (gate.clone(), self.sessions.clone(), session.clone());
-        let url_path: Box<str> = visit.head.uri().path().into();
+        let (state, sessions, session) = (state.clone(), self.sessions.clone(), session.clone());
+        let url_path: Box<str> = request.head.uri().path().into();
         MaybeFuture::from_future(async move {
             let username = session.identity().username();
             let ended = match which.parse::<RecordId>() {
@@ -120,8 +121,8 @@ impl Endpoint for SessionsPage {
             match ended {
                 Ok(done) => redirect(StatusCode::SEE_OTHER, done.unwrap_or(here)),
                 Err(error) => {
-                    let denial = gate.backend_error(&error, &url_path);
-                    let page = Page::new(&gate.error_responder.page_style, "Active sessions")
+                    let denial = state.backend_error(&error, &url_path);
+                    let page = Page::new(&state.error_responder.page_style, "Active sessions")
                         .alert("The server could not end the session. Please try again.")
                         .link("", "Try again");
                     let mut response = page_response(page);
@@ -150,8 +151,8 @@ impl SessionsPage {
 }
 
 /// The session of this request, if it is in the store.
-fn current<'a>(visit: &'a EndpointRequest<'_>) -> Option<(&'a Session, RecordId)> {
-    let session = visit.permitted_session()?;
+fn current<'a>(request: &'a EndpointRequest<'_>) -> Option<(&'a Session, RecordId)> {
+    let session = request.permitted_session()?;
     Some((session, session.record_id()?))
 }
 
@@ -175,8 +176,8 @@ fn details(session: &SessionInfo, style: &PageStyle, now: UnixTime) -> Details {
 const DONE: &str = "done";
 
 /// What the page says after a button was pressed.
-fn done(visit: &EndpointRequest<'_>) -> &'static str {
-    match Query::from_uri(visit.head.uri()).parameter(DONE).as_deref() {
+fn done(request: &EndpointRequest<'_>) -> &'static str {
+    match Query::from_uri(request.head.uri()).parameter(DONE).as_deref() {
         Some(b"one") => "Session logged out.",
         Some(b"others") => "All other sessions logged out.",
         _ => "",

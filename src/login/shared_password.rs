@@ -17,7 +17,7 @@ pub(crate) trait SharedPasswordControl: Send + Sync {
     /// changed more than `changes` times, which was its count when the client proved that it knows the password.
     fn change(
         &self,
-        gate: &Arc<AuthState>,
+        state: &Arc<AuthState>,
         new: &Secret,
         changes: u64,
     ) -> MaybeFuture<Result<(), PasswordChangeError>>;

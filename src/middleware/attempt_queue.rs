@@ -40,7 +40,7 @@ impl AttemptQueue {
         Self { state, limit }
     }
 
-    /// What `reserve` makes of an attempt now. A permit takes a place until [`AttemptQueue::settled`].
+    /// The result of `reserve` for an attempt now. A permit takes a place until [`AttemptQueue::settled`].
     pub(super) fn reserve(
         &self,
         reserve: impl FnOnce() -> Result<LoginAttempt, RateLimited>,
@@ -89,14 +89,14 @@ impl State {
     }
 }
 
-/// A place in the queue, given back however the wait ends.
+/// A place in the queue, freed when it is dropped.
 pub(super) struct Place<'a> {
     queue: &'a AttemptQueue,
     number: u64,
 }
 
 impl Place<'_> {
-    /// What `reserve` makes of an attempt when it need not wait for others here any more.
+    /// The result of `reserve` for an attempt, once it need not wait for others.
     pub(super) async fn reserve(
         &self,
         reserve: impl Fn() -> Result<LoginAttempt, RateLimited>,

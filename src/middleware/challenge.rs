@@ -48,7 +48,7 @@ impl Challenge {
         Ok(Self::with_parameters(format!("Bearer realm=\"{realm}\"")))
     }
 
-    /// The same challenge with a link to the resource's metadata, as MCP clients need it.
+    /// Adds a link to the resource's metadata, as MCP clients need it.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "a parsed URI is made for this call")]
     pub fn with_resource_metadata(self, uri: Uri) -> Self {

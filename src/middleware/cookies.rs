@@ -139,7 +139,7 @@ impl CsrfCookie {
         }
     }
 
-    /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
+    /// Whether the request has a value for this session, or needs none; else a fresh one must be set.
     pub(crate) fn is_current(&self, session: &Session, head: &RequestHead<'_>) -> bool {
         if !self.for_sessions {
             return true;
@@ -229,7 +229,7 @@ impl LoginCookie {
         same.min_by_key(|login| login.started_at)
     }
 
-    /// Adds the line by which the login of this request goes on, which gives way to a handler's own.
+    /// Adds the line that renews the login of this request, unless the handler sets the same cookie.
     #[cold]
     pub(crate) fn renew(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
         if let Some(stored) = &self.stored {

@@ -201,13 +201,15 @@ impl RouteAuth {
         target: &EffectiveTarget<'_>,
     ) -> Result<(), Denial> {
         if session.auth_method().is_ambient() {
-            let gate = &*self.state;
+            let state = &*self.state;
             if self.defers_csrf(session, *head) {
-                gate.guards
+                state
+                    .guards
                     .check_cross_site(target, *head, RequestKind::Unsafe, None)?;
             } else {
-                gate.xsrf_cookie
-                    .check(&gate.guards, target, *head, session, None)?;
+                state
+                    .xsrf_cookie
+                    .check(&state.guards, target, *head, session, None)?;
             }
         }
         self.check_scopes(session, head)
@@ -275,31 +277,31 @@ impl RouteAuth {
         target: &EffectiveTarget<'_>,
         additions: &mut ResponseAdditions,
     ) -> Option<Step> {
-        let (gate, cookies) = (&self.state, &mut additions.set_cookies);
+        let (state, cookies) = (&self.state, &mut additions.set_cookies);
         let redirects = *head.method() == Method::GET && is_page_request(*head);
         let here = || {
-            let policy = RedirectPolicy::new(&gate.error_responder.base_url);
+            let policy = RedirectPolicy::new(&state.error_responder.base_url);
             HeaderValue::from(&NextUrl::from_request_uri(head.uri(), policy))
         };
-        if let Some(elsewhere) = &gate.external_login {
+        if let Some(elsewhere) = &state.external_login {
             elsewhere.persist_token(*head, is_https(target, *head), cookies);
         } else if let Some(login) = login {
-            let mut browser = Browser::of(gate, *head, target);
+            let mut browser = Browser::of(state, *head, target);
             browser.existing = ExistingSession::Stays;
-            let is_stored = gate
+            let is_stored = state
                 .login_cookie
                 .as_ref()
                 .is_some_and(|cookie| cookie.stored.is_some());
             if is_stored {
                 let answer = redirects
-                    .then(|| browser.log_in_and_redirect(gate, Some(login), StatusCode::SEE_OTHER, here()));
+                    .then(|| browser.log_in_and_redirect(state, Some(login), StatusCode::SEE_OTHER, here()));
                 return answer.map(Step::from);
             }
-            match gate.login(login, browser) {
+            match state.login(login, browser) {
                 MaybeFuture::Ready(Ok(made)) => cookies.append(made),
                 // Served in place, as it would be without a login.
                 MaybeFuture::Ready(Err(error)) => {
-                    gate.login_failed(&error, head.uri().path());
+                    state.login_failed(&error, head.uri().path());
                     return None;
                 }
                 MaybeFuture::Future(_) => return None,

@@ -32,10 +32,10 @@ pub(crate) trait Endpoint: Send + Sync {
     }
 
     /// The response to a request without a form: GET and HEAD.
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse>;
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse>;
 
     /// The answer to a form: POST.
-    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse>;
+    fn post(&self, request: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse>;
 }
 
 /// The layer's own paths, and what answers there.
@@ -61,7 +61,7 @@ impl Endpoints {
 
 /// A request to one of the built-in paths. Its `Host` has been checked.
 pub(crate) struct EndpointRequest<'a> {
-    pub(crate) gate: &'a Arc<AuthState>,
+    pub(crate) state: &'a Arc<AuthState>,
     pub(crate) head: RequestHead<'a>,
     pub(crate) target: EffectiveTarget<'a>,
     /// The session of the request, whatever it may do.
@@ -72,8 +72,8 @@ pub(crate) struct EndpointRequest<'a> {
 
 impl EndpointRequest<'_> {
     /// The state that all routes of the layer share.
-    pub(crate) fn gate(&self) -> &Arc<AuthState> {
-        self.gate
+    pub(crate) fn state(&self) -> &Arc<AuthState> {
+        self.state
     }
 
     /// The session, if it may use these routes.
@@ -89,7 +89,7 @@ impl EndpointRequest<'_> {
 
     /// The `_xsrf` value for a form: of the login, or of before it.
     pub(crate) fn xsrf(&self, session: Option<&Session>, cookies: &mut SetCookies) -> String {
-        let (xsrf, https) = (&self.gate().xsrf_cookie, is_https(&self.target, self.head));
+        let (xsrf, https) = (&self.state().xsrf_cookie, is_https(&self.target, self.head));
         match session.filter(|session| session.auth_method() == AuthMethod::Cookie) {
             Some(session) => xsrf.session_token(session, self.head, https, cookies),
             None => xsrf.anonymous_token(self.head, https, cookies),
@@ -102,17 +102,17 @@ impl EndpointRequest<'_> {
     ///
     /// `Reason::CrossSite`.
     pub(crate) fn check_xsrf(&self, session: Option<&Session>, field: &str) -> Result<(), Denial> {
-        let (gate, target) = (&**self.gate(), &self.target);
-        let xsrf = &gate.xsrf_cookie;
+        let (state, target) = (&**self.state(), &self.target);
+        let xsrf = &state.xsrf_cookie;
         match session {
-            Some(session) => xsrf.check(&gate.guards, target, self.head, session, Some(field.trim())),
-            None => xsrf.check_login_form(&gate.guards, target, self.head, field.trim()),
+            Some(session) => xsrf.check(&state.guards, target, self.head, session, Some(field.trim())),
+            None => xsrf.check_login_form(&state.guards, target, self.head, field.trim()),
         }
     }
 
     /// The address of the client.
     pub(crate) fn client(&self) -> Option<IpAddr> {
-        self.gate().guards.client_ip(&self.target, self.head)
+        self.state().guards.client_ip(&self.target, self.head)
     }
 }
 

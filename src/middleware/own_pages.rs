@@ -110,16 +110,16 @@ impl RouteAuth {
         let is_permitted = session
             .as_ref()
             .is_some_and(|session| self.check_scopes(session, &head).is_ok());
-        let visit = EndpointRequest {
-            gate: &self.state,
+        let endpoint_request = EndpointRequest {
+            state: &self.state,
             head,
             target,
             session,
             is_permitted,
         };
         match form {
-            Some(form) => endpoint.post(&visit, form),
-            None => endpoint.get(&visit),
+            Some(form) => endpoint.post(&endpoint_request, form),
+            None => endpoint.get(&endpoint_request),
         }
     }
 }

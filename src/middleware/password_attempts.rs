@@ -159,7 +159,7 @@ pub(crate) struct PasswordAttempt {
     permit: Option<LoginAttempt>,
     /// The place in the store, if it has one there.
     shared: Option<SharedAttempt>,
-    /// What comes of it if it is dropped.
+    /// How the attempt is settled if it is dropped.
     outcome: AttemptOutcome,
 }
 

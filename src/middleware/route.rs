@@ -38,10 +38,10 @@ pub(crate) struct RouteAuth {
 }
 
 impl RouteAuth {
-    pub(crate) fn new(gate: AuthState, endpoints: Endpoints) -> Self {
+    pub(crate) fn new(state: AuthState, endpoints: Endpoints) -> Self {
         Self {
             endpoints: Arc::new(endpoints),
-            state: Arc::new(gate),
+            state: Arc::new(state),
             optional: false,
             scopes: Arc::default(),
             public_paths: Box::default(),

@@ -191,7 +191,7 @@ pub struct LoginRedirect {
 }
 
 impl LoginRedirect {
-    /// Where to.
+    /// The URL of the provider to redirect to.
     pub fn location(&self) -> &HeaderValue {
         &self.location
     }
@@ -201,7 +201,7 @@ impl LoginRedirect {
         &self.set_cookies
     }
 
-    /// Both.
+    /// The location and the cookies.
     pub fn into_parts(self) -> (HeaderValue, SetCookies) {
         (self.location, self.set_cookies)
     }
@@ -217,7 +217,7 @@ pub enum OAuthCallback {
     Restart(LoginRedirect),
 }
 
-/// A login whose state is proved: the token is still to be had.
+/// A login whose state is verified; its token is still to be requested.
 #[derive(Debug)]
 pub struct PendingLogin {
     request: TokenRequest,

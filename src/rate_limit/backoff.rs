@@ -41,7 +41,7 @@ impl BackoffPolicy {
         lockout_after: 100,
     };
 
-    /// Whole offices and classes share an address, so it is forgiven sooner.
+    /// Whole offices and classes share an address, so its failures are reset sooner.
     pub(super) const ADDRESS: Self = Self {
         free_attempts: 10,
         decay: Duration::from_secs(60),

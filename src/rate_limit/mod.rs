@@ -100,7 +100,7 @@ impl LoginRateLimiter {
         Self::with_limits(RateLimits::new())
     }
 
-    /// The same with other limits.
+    /// A limiter with these limits.
     pub fn with_limits(limits: RateLimits) -> Self {
         Self {
             account: limits.account,
@@ -127,7 +127,7 @@ impl LoginRateLimiter {
         self.admit(account, client, now, Charge::Failure)
     }
 
-    /// The same for an attempt that counts as failed only when [`LoginRateLimiter::settle`] says so, and takes a place until it
+    /// As `check`, for an attempt that counts as failed only when [`LoginRateLimiter::settle`] says so, and takes a place until it
     /// is settled. Not for several threads at the same time.
     ///
     /// `is_shared` says that a store judges the failures of the account: here the account is charged a place and never waits.
@@ -169,7 +169,7 @@ impl LoginRateLimiter {
         if let Some(result) = by_known {
             return result.map(|()| permit(account, address, true));
         }
-        // Looked at before either is charged, so that an attempt not listened to costs nothing.
+        // Checked before either is charged, so that a rejected attempt costs nothing.
         let by_account = charge_account(self.accounts.get(&account, now).unwrap_or_default()).err();
         let by_address = address.and_then(|address| {
             let count = self.addresses.get(&address, now).unwrap_or_default();

@@ -133,7 +133,7 @@ impl SharedRateLimits {
         Ok(())
     }
 
-    /// Replaces the record under `key` by what `change` makes of it, unless `change` refuses.
+    /// Replaces the record under `key` by the result of `change`, unless `change` returns an error.
     async fn change<E>(
         &self,
         key: AttemptKey,

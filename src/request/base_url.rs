@@ -48,7 +48,7 @@ impl BaseUrl {
         path.strip_prefix(&*self.0)
     }
 
-    /// Whether `path` lies below the base or is the base, with or without its last slash.
+    /// Whether `path` is the base or below it, with or without its last slash.
     pub fn contains(&self, path: &str) -> bool {
         path.starts_with(&*self.0)
             || self

@@ -139,7 +139,7 @@ impl<'a> RequestHead<'a> {
         self.clock.monotonic_now()
     }
 
-    /// The same head with another URI.
+    /// This head with another URI.
     pub(crate) fn with_uri(self, uri: &'a Uri) -> Self {
         Self { uri, ..self }
     }

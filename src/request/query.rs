@@ -40,7 +40,7 @@ impl<'a> Query<'a> {
     /// The longest query that is logged, in bytes.
     pub const MAX_LOGGED_LEN: usize = 4096;
 
-    /// The query that `bytes` are: what stands between the first `?` and the fragment.
+    /// The query in `bytes`: the text between the first `?` and the fragment.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }

@@ -54,7 +54,7 @@ impl<'a> Authority<'a> {
         as_text(self.host)
     }
 
-    /// Whether the host is `name`, in whatever case.
+    /// Whether the host is `name`, ignoring case.
     pub(super) fn is_host(self, name: &str) -> bool {
         self.host == name.as_bytes() || self.host.eq_ignore_ascii_case(name.as_bytes())
     }

@@ -117,8 +117,8 @@ pub struct CorsHeaders {
 }
 
 impl CorsHeaders {
-    /// Writes the fields. Where the handler has decided about CORS itself its word stands: its `*` must not
-    /// meet our leave for credentials.
+    /// Writes the headers, unless the handler has set CORS headers itself: its `*` must not be combined with the
+    /// permission for credentials.
     #[inline]
     pub fn apply_to(self, headers: &mut HeaderMap) {
         if self.varies {

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Which part of the decision table a request is held against.
+/// Which part of the decision table applies to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestKind {

@@ -130,7 +130,7 @@ impl<K: CsrfKey> CsrfTokens<K> {
         Parts::of(value).is_some_and(|parts| *parts.session() == *binding.digits().as_flattened())
     }
 
-    /// The same of the `_xsrf` cookies of a request: whether one of them does.
+    /// As `probably_matches`, for the `_xsrf` cookies of a request: whether one of them does.
     pub(crate) fn any_probably_matches(
         &self,
         sent: RequestCookies<'_>,

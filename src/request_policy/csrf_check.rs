@@ -1,4 +1,4 @@
-//! The `_xsrf` argument of a request, held against a session.
+//! The `_xsrf` argument of a request, checked for a session.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ pub trait CsrfCheck {
     fn check(&self, head: RequestHead<'_>, demand: CsrfRequirement) -> Result<(), Denial>;
 }
 
-/// What a request's `_xsrf` argument is held against: key, session and the cookies sent.
+/// What a request's `_xsrf` argument is checked with: key, session and the cookies sent.
 ///
 /// The argument is the first that is not empty of: the query's last `_xsrf`, the form's `_xsrf`, the fields
 /// `X-XSRFToken` and `X-CSRFToken`. It is checked against the session; the cookie only carries it to the page,

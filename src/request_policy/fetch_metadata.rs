@@ -54,7 +54,7 @@ pub(super) fn is_navigation(head: RequestHead<'_>) -> bool {
     (head.method() == Method::GET || head.method() == Method::HEAD) && opens_document(head)
 }
 
-/// Whether the browser says that the answer becomes the page of a tab, whatever the method.
+/// Whether the browser says that the response becomes the page of a tab, for any method.
 pub(crate) fn opens_document(head: RequestHead<'_>) -> bool {
     let says = |field, value: &str| matches!(field, Ok(Some(found)) if found == value);
     says(head.single_header(&header_names::SEC_FETCH_MODE), "navigate")

@@ -165,7 +165,7 @@ impl<'a> SentOrigin<'a> {
         well_formed.then_some(Self { scheme, authority })
     }
 
-    /// The origin of a `Referer`: what stands before its path.
+    /// The origin of a `Referer`: the part before its path.
     pub(super) fn from_referer(bytes: &'a [u8]) -> Option<Self> {
         let start = memchr::memchr(b':', bytes)?.checked_add(1)?;
         let rest = bytes.get(start..)?.strip_prefix(b"//")?;

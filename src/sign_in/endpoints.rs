@@ -49,15 +49,15 @@ pub(super) struct StartEndpoint {
 }
 
 impl Endpoint for StartEndpoint {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        if *visit.head.method() != Method::GET {
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        if *request.head.method() != Method::GET {
             return not_allowed().into();
         }
-        let next = Query::from_uri(visit.head.uri()).parameter("next");
+        let next = Query::from_uri(request.head.uri()).parameter("next");
         let next = self.shared.next(next);
-        match visit.permitted_session() {
+        match request.permitted_session() {
             Some(_) => redirect(StatusCode::FOUND, HeaderValue::from(&next)).into(),
-            None => self.shared.begin(&self.provider, visit, &next, false),
+            None => self.shared.begin(&self.provider, request, &next, false),
         }
     }
 
@@ -70,47 +70,47 @@ impl Endpoint for StartEndpoint {
 pub(super) struct CallbackEndpoint(pub(super) Arc<SignIn>);
 
 impl Endpoint for CallbackEndpoint {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        let (shared, head) = (&self.0, visit.head);
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        let (shared, head) = (&self.0, request.head);
         // A code is used once, and only by a browser.
         if *head.method() != Method::GET {
             return not_allowed().into();
         }
         let query = head.uri().query().unwrap_or_default();
         let Ok(response) = AuthorizationResponse::parse(query.as_bytes()) else {
-            return shared.refused(visit, StatusCode::BAD_REQUEST, INVALID).into();
+            return shared.refused(request, StatusCode::BAD_REQUEST, INVALID).into();
         };
         let now = head.now();
         let state = response.state().unwrap_or_default();
         let mut providers = shared.providers.iter();
         let found = providers.find_map(|provider| Some((provider, provider.states.read(state, now)?)));
         let Some((provider, state)) = found else {
-            return shared.refused(visit, StatusCode::FORBIDDEN, INVALID).into();
+            return shared.refused(request, StatusCode::FORBIDDEN, INVALID).into();
         };
         let sent = RequestCookies::from_headers(head.headers()).ok();
         let remembered = sent.and_then(|sent| provider.states.remembered(&state, &sent, now));
         if state.is_expired(now) {
             if state.is_second_try {
-                return shared.refused(visit, StatusCode::FORBIDDEN, EXPIRED).into();
+                return shared.refused(request, StatusCode::FORBIDDEN, EXPIRED).into();
             }
             let next = shared.next(remembered.and_then(|login| login.next));
-            return shared.begin(provider, visit, &next, true);
+            return shared.begin(provider, request, &next, true);
         }
         let Some(login) = remembered else {
-            if visit.session.is_some() {
+            if request.session.is_some() {
                 let base = NextUrl::base(&shared.base_url);
                 return redirect(StatusCode::FOUND, HeaderValue::from(&base)).into();
             }
-            return shared.refused(visit, StatusCode::FORBIDDEN, NO_COOKIE).into();
+            return shared.refused(request, StatusCode::FORBIDDEN, NO_COOKIE).into();
         };
-        let Some(redirect_uri) = shared.redirect_uri(visit) else {
-            return shared.refused(visit, StatusCode::BAD_REQUEST, INVALID).into();
+        let Some(redirect_uri) = shared.redirect_uri(request) else {
+            return shared.refused(request, StatusCode::BAD_REQUEST, INVALID).into();
         };
         let conclusion = Conclusion {
             shared: Arc::clone(shared),
             provider: Arc::clone(provider),
-            gate: Arc::clone(visit.gate()),
-            browser: Browser::of(visit.gate(), head, &visit.target),
+            auth_state: Arc::clone(request.state()),
+            browser: Browser::of(request.state(), head, &request.target),
             head: head.to_request(),
             redirect_uri,
             response,
@@ -135,8 +135,8 @@ impl SignIn {
     }
 
     /// Returns the redirect URI, at the host of the request.
-    fn redirect_uri(&self, visit: &EndpointRequest<'_>) -> Option<String> {
-        let origin = visit.gate().guards.own_origin(&visit.target, visit.head)?;
+    fn redirect_uri(&self, request: &EndpointRequest<'_>) -> Option<String> {
+        let origin = request.state().guards.own_origin(&request.target, request.head)?;
         Some(format!("{origin}{}", self.callback_path))
     }
 
@@ -144,16 +144,16 @@ impl SignIn {
     fn begin(
         self: &Arc<Self>,
         provider: &Arc<LayerProvider>,
-        visit: &EndpointRequest<'_>,
+        request: &EndpointRequest<'_>,
         next: &NextUrl,
         is_second_try: bool,
     ) -> MaybeFuture<FullResponse> {
-        let head = visit.head;
-        let Some(redirect_uri) = self.redirect_uri(visit) else {
-            return self.refused(visit, StatusCode::BAD_REQUEST, INVALID).into();
+        let head = request.head;
+        let Some(redirect_uri) = self.redirect_uri(request) else {
+            return self.refused(request, StatusCode::BAD_REQUEST, INVALID).into();
         };
         let sent = RequestCookies::from_headers(head.headers()).ok();
-        let https = is_https(&visit.target, head);
+        let https = is_https(&request.target, head);
         let verifier = CodeVerifier::generate();
         let (state, cookies) = provider.states.begin(
             &verifier,
@@ -163,7 +163,7 @@ impl SignIn {
             head.now(),
             https,
         );
-        let (shared, provider, gate) = (Arc::clone(self), Arc::clone(provider), Arc::clone(visit.gate()));
+        let (shared, provider, auth_state) = (Arc::clone(self), Arc::clone(provider), Arc::clone(request.state()));
         let (path, next) = (Box::<str>::from(head.uri().path()), next.clone());
         MaybeFuture::from_future(async move {
             let url = provider
@@ -177,41 +177,41 @@ impl SignIn {
                     cookies.append_to(response.headers_mut());
                     response
                 }
-                Err(error) => shared.failed(&gate, &error, &path, &provider, &next),
+                Err(error) => shared.failed(&auth_state, &error, &path, &provider, &next),
             }
         })
     }
 
     /// The page of a callback that belongs to no login of this browser.
-    fn refused(&self, visit: &EndpointRequest<'_>, status: StatusCode, text: &str) -> FullResponse {
-        let gate = visit.gate();
-        gate.log_denied(Reason::CrossSite, visit.head, &visit.target);
-        self.page(gate, status, text, &self.login_path)
+    fn refused(&self, request: &EndpointRequest<'_>, status: StatusCode, text: &str) -> FullResponse {
+        let auth_state = request.state();
+        auth_state.log_denied(Reason::CrossSite, request.head, &request.target);
+        self.page(auth_state, status, text, &self.login_path)
     }
 
     /// The page of a login that failed at the provider. Reports the error.
     fn failed(
         &self,
-        gate: &AuthState,
+        auth_state: &AuthState,
         error: &SignInError,
         path: &str,
         provider: &LayerProvider,
         next: &NextUrl,
     ) -> FullResponse {
-        let denial = gate.backend_error(&BackendError::new(error.to_string()), path);
+        let denial = auth_state.backend_error(&BackendError::new(error.to_string()), path);
         let mut again = format!("{}?next=", provider.path);
         percent::form_encode(next.as_str().as_bytes(), &mut again);
         match error {
             SignInError::Unavailable(_) => {
-                let page = self.page(gate, StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, &again);
+                let page = self.page(auth_state, StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, &again);
                 retry_after(page, &denial)
             }
-            SignInError::Rejected(_) => self.page(gate, StatusCode::FORBIDDEN, REJECTED, &again),
+            SignInError::Rejected(_) => self.page(auth_state, StatusCode::FORBIDDEN, REJECTED, &again),
         }
     }
 
-    fn page(&self, gate: &AuthState, status: StatusCode, text: &str, again: &str) -> FullResponse {
-        let page = Page::new(&gate.error_responder.page_style, "Login failed");
+    fn page(&self, auth_state: &AuthState, status: StatusCode, text: &str, again: &str) -> FullResponse {
+        let page = Page::new(&auth_state.error_responder.page_style, "Login failed");
         let mut response = page_response(page.paragraph(text).link(again, "Try again"));
         *response.status_mut() = status;
         response
@@ -222,7 +222,7 @@ impl SignIn {
 struct Conclusion {
     shared: Arc<SignIn>,
     provider: Arc<LayerProvider>,
-    gate: Arc<AuthState>,
+    auth_state: Arc<AuthState>,
     browser: Browser,
     head: http::Request<()>,
     redirect_uri: String,
@@ -251,17 +251,17 @@ impl Conclusion {
             Ok(grant) => {
                 let target = HeaderValue::from(&next);
                 self.browser
-                    .log_in_and_redirect(&self.gate, Some(grant), StatusCode::FOUND, target)
+                    .log_in_and_redirect(&self.auth_state, Some(grant), StatusCode::FOUND, target)
                     .await
             }
             Err(Failure::Provider(error)) => {
                 self.shared
-                    .failed(&self.gate, &error, &path, &self.provider, &next)
+                    .failed(&self.auth_state, &error, &path, &self.provider, &next)
             }
             Err(Failure::Refused) => {
                 self.report(Reason::InsufficientScope);
                 self.shared.page(
-                    &self.gate,
+                    &self.auth_state,
                     StatusCode::FORBIDDEN,
                     REFUSED,
                     &self.shared.login_path,
@@ -274,7 +274,7 @@ impl Conclusion {
                     login: None,
                     logout: None,
                 };
-                let page = denial_page(&denial, &self.gate.error_responder.page_style, &links);
+                let page = denial_page(&denial, &self.auth_state.error_responder.page_style, &links);
                 let mut response = page_response(page);
                 *response.status_mut() = denial.status();
                 response
@@ -292,13 +292,13 @@ impl Conclusion {
             .await
             .map_err(Failure::Provider)?;
         let code = self.response.code().map_err(|error| self.refusal(error))?;
-        let now = self.gate.clock.now();
+        let now = self.auth_state.clock.now();
         let claims = provider
             .claims(code, &self.login.verifier, &self.redirect_uri, now)
             .await
             .map_err(Failure::Provider)?;
         let grant = (self.provider.mapping)(&claims).map_err(Failure::Denied)?;
-        if grant.has_expired(|| self.gate.clock.now()) {
+        if grant.has_expired(|| self.auth_state.clock.now()) {
             return Err(Failure::Provider(SignInError::rejected("the grant has expired")));
         }
         Ok(grant)
@@ -317,8 +317,8 @@ impl Conclusion {
 
     fn report(&self, reason: Reason) {
         let head = RequestHead::new(&self.head);
-        let target = self.gate.guards.check_target(head).ok();
-        self.gate.report_refusal(reason, None, head, target.as_ref());
+        let target = self.auth_state.guards.check_target(head).ok();
+        self.auth_state.report_refusal(reason, None, head, target.as_ref());
     }
 }
 

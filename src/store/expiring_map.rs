@@ -140,10 +140,10 @@ impl<K, V> fmt::Debug for ExpiringMap<K, V> {
     }
 }
 
-/// What lies under one lock.
+/// The entries under one lock.
 struct Shard<K, V> {
     entries: HashMap<K, (V, MonotonicTime)>,
-    /// The same keys by their ends.
+    /// The keys, ordered by when they expire.
     order: BTreeSet<(MonotonicTime, K)>,
 }
 

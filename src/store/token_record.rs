@@ -76,7 +76,7 @@ impl TokenRecord {
         }
     }
 
-    /// The same record in the session with this id, or in none.
+    /// Sets the id of the session in which the token was created, or none.
     #[cfg(feature = "hub-server")]
     pub(super) fn with_optional_session(self, session_id: Option<&str>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What a request allocates on its way through the gate: the same cases that the bench counts instructions of.
+//! The allocations of a request in the layer: the same cases whose instructions the bench counts.
 
 // Budgets of instructions are the bench's.
 #[allow(dead_code)]
@@ -82,7 +82,7 @@ fn ten_thousand_wrong_tokens_leave_nothing_behind() {
                 assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{name}");
             }
         };
-        // What is made once, whoever comes first.
+        // Memory that is allocated once, by the first requests.
         flood(0, 100);
         let flooded = allocation_counter::measure(|| flood(100, 10_000));
         assert_eq!(flooded.bytes_current, 0, "{name}: {flooded:?}");

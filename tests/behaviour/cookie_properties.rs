@@ -31,7 +31,7 @@ fn scope(name: &str, path: &str) -> CookieScope {
     CookieScope::custom(name, path).expect("a path")
 }
 
-/// A verdict that can be kept: user and time of issue, or the refusal.
+/// A result that can be compared: user and time of issue, or the error.
 #[derive(Clone, Debug, PartialEq)]
 enum Kept {
     Absent,
@@ -127,7 +127,7 @@ proptest! {
         let start = b"name=".len();
         let place = start + place.index(line.len() - start);
         line[place] ^= with;
-        // Some changes end the value early or blank a closing byte; none of them opens.
+        // Some changes shorten the value or remove its last byte; none of them is accepted.
         let found = read(&jar, &line, NOW);
         prop_assert!(!matches!(found, Kept::Opened(..)), "{:?} from {}", found, String::from_utf8_lossy(&line));
         line[place] ^= with;
@@ -143,7 +143,7 @@ proptest! {
     }
 
     #[test]
-    fn every_order_of_cookies_gives_the_same_verdict(
+    fn every_order_of_cookies_gives_the_same_result(
         kinds in vec(0..7_usize, 0..9).prop_shuffle(),
         seed: u64,
         form in select(forms()),
@@ -218,7 +218,7 @@ proptest! {
 }
 
 #[test]
-fn a_value_opens_under_its_own_name_and_key_alone_and_sealed_ones_at_their_place_alone() {
+fn a_value_is_valid_under_its_own_name_and_key_alone_and_encrypted_ones_at_their_path_alone() {
     for form in forms() {
         let keyring = Keyring::generate();
         let here = form(&keyring, scope("name", "/a/"));
@@ -301,7 +301,7 @@ fn a_cookie_of_the_old_key_is_read_until_it_retires_and_then_rewritten_with_the_
 
 #[cfg(feature = "encrypted-cookies")]
 #[test]
-fn idle_time_begins_anew_with_each_renewal_and_the_absolute_end_stays() {
+fn idle_time_restarts_with_each_renewal_and_the_absolute_end_stays() {
     let seconds = Duration::from_secs;
     let lifetime = Lifetime::absolute(seconds(100)).with_idle_timeout(seconds(40));
     let jar = CookieJar::encrypted(&Keyring::generate(), scope("name", "/")).with_lifetime(lifetime);

@@ -1,6 +1,6 @@
 //! What must hold of every parser on any input holds on some thousands of mutated seeds, in every run.
 //!
-//! The promises are the fuzz targets' own; the seeds lie beside them. The mutations are the same in each run.
+//! The properties are those of the fuzz targets; the seeds are in the folder next to them. The mutations are the same in each run.
 
 use std::{fs, panic, path::Path};
 

@@ -1,4 +1,4 @@
-//! The gate behind a real HTTP server, spoken to over HTTP/1.1 and HTTP/2 in bytes.
+//! The layer behind a real HTTP server, over HTTP/1.1 and HTTP/2 in bytes.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -61,10 +61,10 @@ pub(crate) struct Received {
     pub(crate) body: String,
 }
 
-/// What the gate and a handler behind it answer; `None` if the HTTP layer of either side refuses the bytes
-/// before the gate sees them.
+/// The response of the layer and a handler behind it; `None` if the HTTP implementation of either side rejects the bytes
+/// before the layer sees them.
 ///
-/// The handler answers `<username> by <credential>`, or `nobody`, with status 200.
+/// The handler answers `<username> by <credential>`, or `anonymous`, with status 200.
 pub(crate) async fn exchange(layer: &AuthLayer, version: Version, sent: &Sent) -> Option<Received> {
     let (client, server) = tokio::io::duplex(1 << 20);
     let peer = Peer::Ip(sent.peer);
@@ -100,7 +100,7 @@ pub(crate) async fn exchange(layer: &AuthLayer, version: Version, sent: &Sent) -
 }
 
 async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let text = Session::from_extensions(request.extensions()).map_or("nobody".to_owned(), |session| {
+    let text = Session::from_extensions(request.extensions()).map_or("anonymous".to_owned(), |session| {
         format!("{} by {:?}", session.identity().username(), session.auth_method())
     });
     Ok(Response::builder()

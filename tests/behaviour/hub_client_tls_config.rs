@@ -1,4 +1,4 @@
-//! The files that a hub with `internal_ssl` names: read at once, and what is wrong with them is told.
+//! The files that a hub with `internal_ssl` names: read at once, and errors in them are reported.
 
 use std::{fs, path::Path};
 

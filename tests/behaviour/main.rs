@@ -1,4 +1,4 @@
-//! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
+//! The behaviour of the crate, across its modules: a test module per behaviour, whose name is part of a sentence.
 
 mod allocations;
 mod axum_extractors;

@@ -50,7 +50,7 @@ async fn pages_have_name_logo_accent_and_footer_and_all_of_it_is_text() {
             .with_logo(logo)
             .and_then(|style| style.with_accent("#0a7d4f"))
             .expect("a style");
-        let layer = builder().page_style(style).build().expect("a gate");
+        let layer = builder().page_style(style).build().expect("a layer");
         for (target, title) in [
             ("/login", "Log in"),
             ("/logout?x", "Log out?"),
@@ -99,18 +99,18 @@ async fn every_text_of_the_login_logout_and_launch_pages_can_be_translated() {
         .page_style(style())
         .remember_me()
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let by_name = AuthLayer::builder()
         .password_verifier(StoredPasswords::new(users))
         .page_style(style())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let changing = builder()
         .password(hash)
         .allow_password_change(PasswordPolicy::new(), |_: &PasswordHash| Ok(()).into())
         .page_style(style())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let mut pages = Vec::new();
     for layer in [&by_token, &by_name, &changing] {
         pages.push(page(layer, "/login").await);

@@ -1,4 +1,4 @@
-//! No redirect leaves our origin and base, whatever a client asks for: judged by a WHATWG URL parser.
+//! No redirect leaves the server's origin and base, for any target that a client sends: checked by a WHATWG URL parser.
 
 use http::Uri;
 use portcullis::{
@@ -48,7 +48,7 @@ fn check(location: &str, base: &BaseUrl) -> Result<(), TestCaseError> {
     for origin in ["https://hub.example.org/", "http://127.0.0.1:8888/"] {
         let origin: Url = origin.parse().expect("an origin");
         for page in ["login", "a/b/c?x=//y"] {
-            let page = origin.join(&base.join(page)).expect("a page of ours");
+            let page = origin.join(&base.join(page)).expect("a page of this server");
             let target = page
                 .join(location)
                 .map_err(|error| TestCaseError::fail(format!("{location:?}: {error}")))?;

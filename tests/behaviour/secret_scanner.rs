@@ -9,14 +9,14 @@ use std::{
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use memchr::memmem;
 
-/// A secret, and every form in which a piece of it would be one that was told.
+/// A secret, and every form in which a piece of it would reveal it.
 pub(crate) struct Canary {
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
     needles: Vec<Vec<u8>>,
 }
 
-/// Pieces as short as this are told apart from everything else: 12 bytes of one's own.
+/// The shortest piece that counts as a leak: 12 bytes in a row.
 const PIECE: usize = 12;
 
 impl Canary {
@@ -36,7 +36,7 @@ impl Canary {
 
     /// `bytes` as a secret.
     pub(crate) fn of(name: &str, bytes: &[u8]) -> Self {
-        assert!(bytes.len() >= PIECE, "{name} is too short to be told apart");
+        assert!(bytes.len() >= PIECE, "{name} is too short to be recognized");
         let last = bytes.len() - PIECE;
         let needles = [0, last / 2, last]
             .into_iter()
@@ -58,7 +58,7 @@ impl Canary {
         self.bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
     }
 
-    /// Whether `text` tells a piece of it, in any form.
+    /// Whether `text` contains a piece of it, in any form.
     pub(crate) fn is_in(&self, text: &str) -> bool {
         let mut text = text.as_bytes().to_vec();
         // Escapes within escapes, and escapes of some bytes only.
@@ -80,7 +80,7 @@ impl Canary {
     }
 }
 
-/// The ways in which bytes are told without being said.
+/// The encodings in which bytes may appear.
 pub(crate) fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
     let each = |form: fn(u8) -> String| bytes.iter().map(|byte| form(*byte)).collect::<Vec<_>>();
     let mut forms = vec![
@@ -127,14 +127,14 @@ fn decoded(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Everything that was told to anybody, each text once. Clones collect into one.
+/// Every text that was written anywhere, each once. Clones collect into one.
 #[derive(Clone, Default)]
 pub(crate) struct Sinks(Arc<Mutex<BTreeSet<(&'static str, String)>>>);
 
 impl Sinks {
     pub(crate) fn put(&self, place: &'static str, text: impl Into<String>) {
-        let mut told = self.0.lock().expect("no test panics in here");
-        told.insert((place, text.into()));
+        let mut texts = self.0.lock().expect("no test panics in here");
+        texts.insert((place, text.into()));
     }
 
     pub(crate) fn debug(&self, place: &'static str, value: &dyn Debug) {
@@ -142,18 +142,19 @@ impl Sinks {
         self.put(place, format!("{value:#?}"));
     }
 
-    /// How many different texts were told at `place`.
+    /// How many different texts were written at `place`.
     pub(crate) fn count(&self, place: &str) -> usize {
-        let told = self.0.lock().expect("no test panics in here");
-        told.iter().filter(|(other, _)| *other == place).count()
+        let texts = self.0.lock().expect("no test panics in here");
+        texts.iter().filter(|(other, _)| *other == place).count()
     }
 
-    /// The texts that tell of `canary`, those at the places `but` left out.
-    pub(crate) fn telling(&self, canary: &Canary, but: &[&str]) -> Vec<String> {
-        let told = self.0.lock().expect("no test panics in here");
-        told.iter()
+    /// The texts that contain a piece of `canary`, except those at the places `but`.
+    pub(crate) fn leaks_of(&self, canary: &Canary, but: &[&str]) -> Vec<String> {
+        let texts = self.0.lock().expect("no test panics in here");
+        texts
+            .iter()
             .filter(|(place, text)| !but.contains(place) && canary.is_in(text))
-            .map(|(place, text)| format!("{place} tells {}: {text}", canary.name))
+            .map(|(place, text)| format!("{place} contains {}: {text}", canary.name))
             .collect()
     }
 }
@@ -194,9 +195,9 @@ mod tests {
         for text in planted {
             let sinks = Sinks::default();
             sinks.put("log", format!("before {text} behind"));
-            assert_eq!(sinks.telling(&canary, &[]).len(), 1, "{text}");
-            assert!(sinks.telling(&canary, &["log"]).is_empty());
-            assert!(sinks.telling(&Canary::new("another"), &[]).is_empty(), "{text}");
+            assert_eq!(sinks.leaks_of(&canary, &[]).len(), 1, "{text}");
+            assert!(sinks.leaks_of(&canary, &["log"]).is_empty());
+            assert!(sinks.leaks_of(&Canary::new("another"), &[]).is_empty(), "{text}");
         }
         let bytes = Canary::of("bytes", &(128..168).collect::<Vec<u8>>());
         for planted in [

@@ -343,7 +343,7 @@ async fn directory_changes_rights_and_ends_sessions_at_the_refresh_interval() {
 }
 
 #[tokio::test]
-async fn interval_of_zero_asks_at_every_request() {
+async fn interval_of_zero_queries_at_every_request() {
     let (store, clock, users) = (
         Arc::new(MemoryTokenStore::new()),
         TestClock::new(START),
@@ -534,7 +534,7 @@ async fn browser_session_stays_one_through_renewals_and_a_change_of_name() {
 }
 
 #[tokio::test]
-async fn who_waits_for_the_end_of_a_session_is_told_of_a_logout_and_of_no_other_session() {
+async fn a_future_for_the_end_of_a_session_completes_at_its_logout_and_no_other() {
     let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
     let layer = replica(&store, &clock, |builder| builder);
     let [alice, bob] = [
@@ -656,7 +656,7 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
 }
 
 #[tokio::test]
-async fn directory_is_asked_for_signed_cookies_as_well() {
+async fn directory_is_queried_for_signed_cookies_as_well() {
     let (clock, users) = (TestClock::new(START), Directory::default());
     let layer = AuthLayer::builder()
         .custom_login_page()
@@ -976,7 +976,7 @@ async fn changed_password_ends_the_sessions_made_with_the_old_one_and_a_better_h
 }
 
 #[tokio::test]
-async fn logout_ends_the_session_whatever_cookies_are_planted_beside_it() {
+async fn logout_ends_the_session_despite_planted_cookies() {
     let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
     let layer = replica(&store, &clock, |builder| builder);
     let alice = log_in(&layer, grant("alice"), "").await;

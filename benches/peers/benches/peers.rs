@@ -85,7 +85,7 @@ fn with_cookie() -> Sent {
     Sent::get(PATH).cookies(3, "_xsrf=x", &cookie)
 }
 
-/// Its routes are made once: without a state they would be made anew for each request.
+/// Its routes are created once: without a state they would be created again for each request.
 fn router() -> Router {
     Router::new().route(PATH, get(async || ())).with_state(())
 }

@@ -32,7 +32,7 @@ impl SessionCookie {
         now.saturating_duration_since(record.last_used()) >= interval
     }
 
-    /// Confirms the session if that is due, and writes that it was used.
+    /// Confirms the session if it must be confirmed, and writes that it was used.
     pub(super) async fn refresh(&self, record: SessionRecord, cookie: SentSession, now: UnixTime) -> Outcome {
         let (confirm, touch) = (self.must_confirm(&record, now), self.is_touch_due(&record, now));
         let mut grant = record.grant().clone();

@@ -50,7 +50,7 @@ impl AuthorizationRequest {
         }
     }
 
-    /// The same request with this redirect URI. Default: none, which means the registered one.
+    /// Sets the redirect URI. Default: none, which means the registered one.
     #[must_use]
     pub fn with_redirect_uri(self, uri: &str) -> Self {
         Self {

@@ -320,7 +320,7 @@ mod tests {
         wait(queue.submit(|_| ()).expect("a place in the queue")).expect("run");
         queue.close();
         let closed = Instant::now();
-        // The queue itself is let go a moment after.
+        // The queue itself is dropped a moment later.
         while queue.counts().0 > 0 || Arc::strong_count(&queue) > 1 {
             assert!(closed.elapsed() < IDLE / 2, "not only when it has been idle");
             thread::yield_now();

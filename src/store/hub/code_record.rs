@@ -68,12 +68,12 @@ impl CodeRecord {
         &self.redirect_uri
     }
 
-    /// In whose name.
+    /// The username of the user who authorized the client.
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// Until when, exclusive.
+    /// When the code expires, exclusive.
     pub fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
@@ -83,7 +83,7 @@ impl CodeRecord {
         self.code_challenge.as_deref()
     }
 
-    /// What for.
+    /// The scopes that the code grants.
     pub fn scopes(&self) -> &Scopes {
         &self.scopes
     }

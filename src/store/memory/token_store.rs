@@ -19,7 +19,7 @@ use crate::{
 
 /// A store that ends with the process: for tests, and for tokens and sessions that may be gone after a restart.
 ///
-/// Every answer is there at once. Looking a token or a session up costs the same however many there are; listing and revoking
+/// Every result is ready at once. Looking up a token or a session costs the same for any number of them; listing and revoking
 /// by anything but an id looks at each.
 #[derive(Default)]
 pub struct MemoryTokenStore {

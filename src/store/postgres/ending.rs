@@ -10,7 +10,7 @@ use crate::store::{
     row::{SessionRow, record_id},
 };
 
-/// Joins a session, `s`, to the token that it came from, which lies under `$hash`: see `row::TOKEN`.
+/// Joins a session, `s`, to the token that it came from, whose key is `$hash`: see `row::TOKEN`.
 macro_rules! came_from {
     ($hash:literal) => {
         concat!(

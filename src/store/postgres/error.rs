@@ -10,7 +10,7 @@ use crate::store::{StoreError, StoreErrorKind};
 /// How long a server may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The store's word for an error of the server or of the way to it.
+/// The store's error for an error of the server or of the connection to it.
 ///
 /// Of the server's message only the code is reported: the rest may quote what was to be written.
 pub(super) fn store_error(error: Error) -> StoreError {

@@ -4,7 +4,7 @@ use rusqlite::{Error, ErrorCode};
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// The store's word for an error of SQLite's. Its own message names tables and columns, never a value.
+/// The store's error for an error of SQLite. Its own message names tables and columns, never a value.
 pub(super) fn store_error(error: Error) -> StoreError {
     use StoreErrorKind::{Busy, Corrupt, Duplicate, Full, Schema, Unavailable};
 

@@ -1,4 +1,4 @@
-//! Servers of users: what the hub answers in place of one that does not run, and how one is stopped.
+//! Servers of users: the hub's response for one that does not run, and how one is stopped.
 
 use std::sync::{Arc, Mutex};
 
@@ -75,7 +75,13 @@ async fn an_api_request_to_a_server_that_does_not_run_gets_424_as_json() {
         ("GET", "/user/alice/api/status", &[by(&alice)], 302, ""),
         // The hub does not say whether a server that the client has no access to exists.
         ("GET", "/hub/user/alice/api/status", &[by(&bob)], 404, "json"),
-        ("GET", "/hub/user/nobody/api/status", &[by(&bob)], 404, "json"),
+        (
+            "GET",
+            "/hub/user/no-such-user/api/status",
+            &[by(&bob)],
+            404,
+            "json",
+        ),
         ("GET", "/hub/user/alice/lab", &[by(&bob), html], 404, "html"),
         ("GET", "/hub/user/alice/api/status", &[], 403, "json"),
         (

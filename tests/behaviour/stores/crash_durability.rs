@@ -18,7 +18,7 @@ use super::record;
 use crate::subprocess;
 
 const ROUNDS: u32 = 300;
-/// So many things are under way at once in the process that is killed.
+/// How many tasks run at once in the process that is killed.
 const TASKS: usize = 6;
 
 /// What the process said of a token, or of a session's cookie, before it was killed.

@@ -227,7 +227,7 @@ fn a_second_store_on_the_same_file_leaves_the_locks_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_key_of_ones_own_is_not_in_the_database() {
+async fn a_custom_key_is_not_in_the_database() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tokens.sqlite");
     let store = SqliteTokenStore::builder(&path)

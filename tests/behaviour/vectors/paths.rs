@@ -3,7 +3,7 @@
 use portcullis::cookies::{CookiePath, CookiePathMap, PathMatch};
 use serde_json::Value;
 
-use super::{bytes, judge, load};
+use super::{bytes, check_rows, load};
 
 const FILE: &str = "attacks/paths.json";
 
@@ -17,7 +17,7 @@ fn the_scope_of_a_path_is_decided_from_its_bytes_alone() {
         .fold(CookiePathMap::default(), |scopes, (name, path)| {
             scopes.insert(&parsed(path), name.clone())
         });
-    judge(
+    check_rows(
         FILE,
         &[],
         |case| case["scope"].as_str().expect("a scope").to_owned(),
@@ -38,7 +38,7 @@ fn a_path_matches_the_cookies_that_a_browser_would_send_with_it() {
         .iter()
         .map(|cookie| (cookie[0].as_str().expect("a name"), parsed(&cookie[1])))
         .collect();
-    judge(
+    check_rows(
         FILE,
         &[],
         |case| {

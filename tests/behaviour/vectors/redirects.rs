@@ -8,7 +8,7 @@ use portcullis::{
 use serde_json::Value;
 use url::Url;
 
-use super::{Rule, base64, judge, load};
+use super::{Rule, base64, check_rows, load};
 
 /// Our target for a value of `next`, or the base.
 fn location(next: Option<&[u8]>, policy: RedirectPolicy<'_>, base: &BaseUrl) -> String {
@@ -66,13 +66,13 @@ fn targets_are_allowed_and_written_as_the_corpus_says() {
         return;
     };
     let contexts = file["contexts"].clone();
-    judge(
+    check_rows(
         "attacks/redirects.json",
         &[],
         |case| match case["verdict"].as_str() {
             Some("allow") => case["location"].as_str().expect("a location").to_owned(),
             Some("default") => Context::of(&contexts, case).base.as_str().to_owned(),
-            other => panic!("verdict {other:?}"),
+            other => panic!("result {other:?}"),
         },
         |case| Context::of(&contexts, case).location(case),
     );
@@ -153,13 +153,13 @@ pub(super) fn decode(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_target_that_a_jupyter_server_allows_is_ours_or_the_base() {
-    judge(
+fn a_target_that_a_jupyter_server_allows_is_allowed_or_the_base() {
+    check_rows(
         "jupyter-server/next_url.json",
         &[Rule {
             decision: "28",
             reason: "an absolute path as a browser reads it, below the base, goes out unchanged; all else is the base",
-            verdict: |case| Some(by_the_rules(case["next"].as_str()?, case["base_url"].as_str()?)),
+            result: |case| Some(by_the_rules(case["next"].as_str()?, case["base_url"].as_str()?)),
         }],
         |case| match case["location"].as_str() {
             Some(location) => {

@@ -9,18 +9,18 @@ use portcullis::{
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Rule, bytes, judge};
+use super::{Rule, bytes, check_rows};
 
 /// Everything the corpus says of a query.
 #[derive(Debug, PartialEq)]
 struct Read {
-    verdict: String,
+    result: String,
     token: Option<String>,
     scrubbed: String,
     remaining: Option<Vec<u8>>,
 }
 
-/// The token of the query beside the fields of the case.
+/// The token of the query and the headers of the case.
 fn token(case: &Value, query: &[u8]) -> Result<Option<String>, Denial> {
     let mut buffer = TokenBuffer::default();
     let Ok(mut request) = Request::get([b"/lab?", query].concat()).body(()) else {
@@ -49,7 +49,7 @@ pub(super) fn header_token(case: &Value) -> Option<String> {
 
 fn read(case: &Value) -> Read {
     let query = bytes(&case["query"]);
-    let (verdict, token) = match token(case, &query) {
+    let (result, token) = match token(case, &query) {
         Ok(Some(token)) => ("token", Some(token)),
         Ok(None) => ("none", None),
         Err(denial) => match denial.status().as_u16() {
@@ -59,20 +59,20 @@ fn read(case: &Value) -> Read {
             other => panic!("status {other}"),
         },
     };
-    // The corpus tells of the query's token alone.
+    // The corpus has the query's token alone.
     let of_query = Query::new(&query)
         .token(&mut TokenBuffer::default())
         .is_ok_and(|token| token.is_some());
-    let (verdict, token) = match token {
+    let (result, token) = match token {
         Some(token) if !of_query => {
             assert_eq!(Some(token), header_token(case));
             ("none", None)
         }
-        token => (verdict, token),
+        token => (result, token),
     };
     Read {
-        remaining: (verdict == "token").then(|| Query::new(&query).without_token().into_owned()),
-        verdict: verdict.to_owned(),
+        remaining: (result == "token").then(|| Query::new(&query).without_token().into_owned()),
+        result: result.to_owned(),
         token,
         scrubbed: Query::new(&query).redacted().into_owned(),
     }
@@ -80,13 +80,13 @@ fn read(case: &Value) -> Read {
 
 #[test]
 fn tokens_in_queries_are_read_scrubbed_and_removed_as_the_corpus_says() {
-    judge(
+    check_rows(
         "attacks/tokens-in-query.json",
         &[],
         |case| {
             let text = |key: &str| case[key].as_str().map(str::to_owned);
             Read {
-                verdict: text("verdict").expect("a verdict"),
+                result: text("verdict").expect("a result"),
                 token: text("token"),
                 scrubbed: String::from_utf8(bytes(&case["scrubbed"])).expect("text"),
                 remaining: (!case["remaining"].is_null()).then(|| bytes(&case["remaining"])),
@@ -114,12 +114,12 @@ fn scrub_target(target: &str, scrub: impl Fn(&str) -> String) -> String {
 
 #[test]
 fn queries_are_logged_without_the_token() {
-    judge(
+    check_rows(
         "jupyter-server/log_scrub.json",
         &[Rule {
             decision: "39",
-            reason: "what our own parameter holds is `[token]`, however its name is escaped; others are not ours to hide",
-            verdict: |case| {
+            reason: "the value of the layer's own parameter is `[token]`, however its name is escaped; others are not hidden",
+            result: |case| {
                 // Read by another library: a name that decodes to `token`, and a value behind it.
                 let by_the_rule = |query: &str| {
                     let pairs = query.split('&').map(|pair| match pair.split_once('=') {

@@ -53,7 +53,7 @@ fn open(jar: &CookieJar, value: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn bare(value: &[u8]) -> &[u8] {
-    // A semicolon ends the pair, blanks around a value are taken off.
+    // A semicolon ends the pair, spaces around a value are removed.
     let value = super::trim(cut(value, b';').0);
     match value {
         [b'"', inner @ .., b'"'] => inner,

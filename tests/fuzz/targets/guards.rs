@@ -11,7 +11,7 @@ use portcullis::{
 };
 use url::Url;
 
-/// Proves everything, and remembers whether it was asked.
+/// Accepts every value, and records whether it was called.
 struct Willing(Cell<bool>);
 
 impl CsrfCheck for Willing {
@@ -24,7 +24,7 @@ impl CsrfCheck for Willing {
 const OWN: &str = "hub.example.org";
 const LISTED: &str = "https://app.example.net";
 
-/// A request in lines. One from a trusted proxy, one from anybody.
+/// A request in lines. One from a trusted proxy, one from another client.
 pub fn run(data: &[u8]) {
     let Some(mut request) = super::request(data) else {
         return;

@@ -2,7 +2,7 @@
 //! by the ordinary tests.
 //!
 //! That nothing panics is the first promise of each; the others are said at each function. Where a second
-//! reader exists (the WHATWG URL parser, JSON by value, a reader written here another way), it is asked too.
+//! reader exists (the WHATWG URL parser, JSON by value, a reader written here another way), the results are compared.
 
 pub mod authorization;
 pub mod base_urls;

@@ -45,8 +45,8 @@ pub fn run(data: &[u8]) {
             assert_eq!(again.scope(), response.scope());
         }
         Err(error) => match OAuthError::from_json(data) {
-            // What the other side says of its own error is told as it stands, and nothing besides.
-            Some(told) => assert_eq!(error.to_string(), told.to_string()),
+            // The other side's description of its error is reported as it is, and nothing else.
+            Some(reported) => assert_eq!(error.to_string(), reported.to_string()),
             None => assert!(!error.to_string().contains("S3CRET"), "{error}"),
         },
     }

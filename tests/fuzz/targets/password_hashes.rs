@@ -1,5 +1,5 @@
 //! Hashes of passwords as they are stored: what is read stays as it was written, costs no more than is allowed, and no
-//! fault tells what was found.
+//! error quotes what was found.
 
 use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use portcullis::{
@@ -43,11 +43,11 @@ pub fn run(data: &[u8]) {
             let error = error.to_string();
             let known = error.strip_prefix("password hash: expected ");
             let known = known.unwrap_or_else(|| panic!("{error}"));
-            // Salts and digests are longer than any number that may be told.
-            let told = |part: &&str| part.len() > 10 && known.contains(*part);
+            // Salts and digests are longer than any number that may be quoted.
+            let secret = |part: &&str| part.len() > 10 && known.contains(*part);
             let part = text
                 .split(['$', ':', ',', '='])
-                .find(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric()) && told(part));
+                .find(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric()) && secret(part));
             assert!(part.is_none(), "{error}");
         }
         (Ok(_), None) => panic!("expected a refusal"),

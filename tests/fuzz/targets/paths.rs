@@ -1,4 +1,4 @@
-//! Request paths: the scope found is the one that the path lies under, however a reader behind the gate reads
+//! Request paths: the scope that is found contains the path for every reader behind the layer that may read
 //! it; and a path that some reader would put under a scope is never said to lie under none.
 
 use portcullis::cookies::{CookiePath, CookiePathMap, PathMatch};

@@ -1,4 +1,4 @@
-//! Secrets from sources: only keys that are long and varied, only texts of UTF-8; an error never tells them.
+//! Secrets from sources: only keys that are long and varied, only texts of UTF-8; an error never contains them.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::LazyLock};
 

@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::{KEY, KEYRING, edited};
 
-/// A value, or one to be signed: whoever has the key can still not write a second form.
+/// A value, or one to be signed: even with the key, no second form of a value is accepted.
 pub fn run(data: &[u8]) {
     let values = SignedValueCodec::new(&KEYRING);
     let name = CookieName::session_id();

@@ -15,7 +15,7 @@ await run(async () => {
   await lookAfterTokens(browser);
   await resistOthers(browser);
   await lookAround(browser);
-});
+}, 200_000);
 
 async function logIn(page) {
   await page.fill("[name=username]", user);
@@ -75,7 +75,7 @@ async function lookAfterTokens(browser) {
   await checkAccessible(page, "the page with a new token");
   await page.screenshot({ path: join(pictures, "token.png") });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  await page.click("text=Copy");
+  await page.click("#copy");
   await page.locator("#copy", { hasText: "Copied" }).waitFor();
   check("a button copies it", await page.evaluate(() => navigator.clipboard.readText()), token);
   await page.click("code");

@@ -1,12 +1,12 @@
-//! Somebody with a browser that keeps cookies and follows redirects, and shows nothing.
+//! A user with a browser that keeps cookies and follows redirects, and shows nothing.
 
 use std::time::Duration;
 
 use crate::http::{self, Answer};
 
-/// Somebody with a browser: cookies by name and path, whatever the port, as browsers keep them.
+/// A user with a browser: cookies by name and path, for all ports, as browsers keep them.
 #[derive(Clone, Debug, Default)]
-pub struct Person {
+pub struct HeadlessBrowser {
     cookies: Vec<Cookie>,
 }
 
@@ -53,12 +53,12 @@ impl Page {
     }
 }
 
-impl Person {
+impl HeadlessBrowser {
     /// Opens `url`, and follows every redirect.
     ///
     /// # Panics
     ///
-    /// If there are more than 20, or somebody does not answer.
+    /// If there are more than 20, or a server does not answer.
     #[track_caller]
     pub fn open(&mut self, url: &str) -> Page {
         let answer = self.send("GET", url, "");
@@ -69,7 +69,7 @@ impl Person {
     ///
     /// # Panics
     ///
-    /// As [`Person::open`].
+    /// As [`HeadlessBrowser::open`].
     #[track_caller]
     pub fn submit(&mut self, url: &str, fields: &[(&str, &str)]) -> Page {
         let body: Vec<String> = fields
@@ -95,7 +95,7 @@ impl Person {
     ///
     /// # Panics
     ///
-    /// If nobody answers.
+    /// If the server does not answer.
     #[track_caller]
     pub fn send(&mut self, method: &str, url: &str, body: &str) -> Answer {
         let (address, target) = parts(url);

@@ -1,4 +1,4 @@
-//! A plain HTTP/1.1 client that sends exactly what it is told to, and follows nothing.
+//! A plain HTTP/1.1 client that sends exactly the given bytes, and follows no redirects.
 
 use std::{
     io::{Read, Write},
@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The JSON in the body, which may have come in chunks.
+    /// The JSON in the body, which may be chunked.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! A server of PostgreSQL's of one's own, reached by a socket in its own folder.
+//! A PostgreSQL server for one test, reached by a socket in its own folder.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! `forward_auth` beside a real nginx and a real Caddy, configured as the manual has it.
+//! `forward_auth` with a real nginx and a real Caddy, configured as in the manual.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ const NGINX: &str = "/usr/sbin/nginx";
 const CADDY: &str = "/usr/bin/caddy";
 
 #[test]
-fn nginx_lets_in_who_has_logged_in_and_applies_the_cross_site_rules() {
+fn nginx_allows_logged_in_users_and_applies_the_cross_site_rules() {
     install::debian_package("nginx", NGINX);
     let site = Site::start(
         |folder, site| {
@@ -79,7 +79,7 @@ fn judge(site: &Site) {
     let page = ("Accept", "text/html");
     let own = format!("http://{address}");
 
-    // Without a login: a person is led to the login page and back, a program gets 401.
+    // Without a login: a browser is redirected to the login page and back, a program gets 401.
     let answer = request(address, "GET", "/app/x?y=1", &[page]);
     assert_eq!(answer.status, 302, "{}", answer.head);
     let login = local(&answer, &own);
@@ -110,7 +110,7 @@ fn judge(site: &Site) {
     assert_eq!(local(&answer, &own), "/app/x?y=1");
     let cookie = pair(&answer, "username-");
 
-    // With it: the application is told who it is, whatever the client claims.
+    // With it: the application gets the user's name, whatever the client claims.
     let cookie = ("Cookie", &*cookie);
     for fields in [
         &[cookie][..],
@@ -260,7 +260,7 @@ fn service(arguments: &[&str]) -> (Example, String) {
     (process, address.trim_end_matches('/').to_owned())
 }
 
-/// A proxy with an application behind it and the service beside it.
+/// A proxy, an application behind it, and the authentication service.
 struct Site {
     address: String,
     _proxy: Example,

@@ -61,7 +61,7 @@ async fn call(address: &str, path: &str, authorization: Option<&str>) -> Called 
 }
 
 #[tokio::test]
-async fn a_door_asks_for_a_token_and_for_more_while_health_is_open() {
+async fn a_service_requires_a_token_and_a_scope_while_health_is_public() {
     let mut command = Example::command(&Example::build("grpc_server"));
     command.args(["--port", "0"]);
     let mut example = Example::start("grpc_server", command);
@@ -105,7 +105,7 @@ async fn a_door_asks_for_a_token_and_for_more_while_health_is_open() {
         ("/door.Door/Knock", Some(&guest), "0", "", said("hello, guest")),
         ("/door.Door/Open", Some(&guest), "7", "insufficient scope", vec![]),
         ("/door.Door/Open", Some(&owner), "0", "", said("it is open")),
-        // Nobody learns which methods there are.
+        // Without a credential, no client learns which methods exist.
         ("/door.Door/NoSuch", None, "16", "no credential", vec![]),
         ("/no.Such/Service", None, "16", "no credential", vec![]),
         ("/door.Door/NoSuch", Some(&guest), "12", "no such method", vec![]),
@@ -150,7 +150,11 @@ fn what_it_cannot_do_is_said_in_one_line() {
     let program = Example::build("grpc_server");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
-    for arguments in [&["--port", "none"][..], &["--port", &port], &["--gate", "open"]] {
+    for arguments in [
+        &["--port", "none"][..],
+        &["--port", &port],
+        &["--unknown", "flag"],
+    ] {
         let mut command = Example::command(&program);
         command.args(arguments);
         let (status, stderr) = portcullis_interop::example::run(command);

@@ -270,7 +270,7 @@ async fn connect_names_what_is_wrong_with_the_server() {
             "refused",
         ),
     ] {
-        let error = RedisSessionStore::connect(&url).await.expect_err("a fault");
+        let error = RedisSessionStore::connect(&url).await.expect_err("an error");
         assert_eq!(error.kind(), kind, "{url}: {error}");
         assert!(
             error.to_string().contains(part),

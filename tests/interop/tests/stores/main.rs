@@ -1,7 +1,7 @@
 //! Stores of tokens against the real thing: a server of PostgreSQL's, and the database of a real JupyterHub.
 
 mod ended_sessions;
-mod session_faults;
+mod session_errors;
 
 use std::{
     collections::BTreeSet,
@@ -29,7 +29,7 @@ use portcullis_interop::{install, postgres::Postgres};
 
 #[path = "../../../behaviour/shared_rate_limits/scenarios.rs"]
 mod shared_rate_limits;
-use shared_rate_limits::{Replicas, an_outage_refuses_nobody, replicas_count_together};
+use shared_rate_limits::{Replicas, an_outage_denies_no_login, replicas_count_together};
 
 /// One server for all tests that run at once; each has a database of its own in it.
 fn server() -> Arc<Postgres> {
@@ -179,7 +179,7 @@ fn hold_back(server: &Postgres, name: &str, table: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
+async fn a_logout_during_a_code_or_a_token_leaves_neither_at_every_isolation() {
     for (number, level) in LEVELS.into_iter().enumerate() {
         let name = format!("logout{number}");
         let (server, config) = database_at(&name, level);
@@ -280,7 +280,7 @@ async fn a_lock_that_another_role_holds_is_named_and_holds_up_no_start_of_tables
 }
 
 #[tokio::test]
-async fn a_short_key_is_refused_before_the_server_is_asked() {
+async fn a_short_key_is_rejected_before_the_server_is_queried() {
     let settings = PostgresTokenStore::builder("host=/nowhere user=hub").with_key("".into());
     let error = settings.connect().await.map(drop).expect_err("too short");
     assert_eq!(error.kind(), StoreErrorKind::Config, "{error}");
@@ -301,7 +301,7 @@ async fn a_revocation_on_one_node_is_felt_on_another_under_load() {
     let start = Instant::now();
     let revoked: Arc<Vec<AtomicU64>> = Arc::new(issued.iter().map(|_| AtomicU64::new(u64::MAX)).collect());
     let (ends, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let askers: Vec<_> = (0..32)
+    let clients: Vec<_> = (0..32)
         .map(|number: usize| {
             let token = issued[number % issued.len()].0.clone();
             let (node, revoked, ends, asked) = (
@@ -337,12 +337,12 @@ async fn a_revocation_on_one_node_is_felt_on_another_under_load() {
     }
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     ends.store(true, Ordering::Relaxed);
-    for asker in askers {
-        let late = asker.await.expect("asked");
+    for client in clients {
+        let late = client.await.expect("a result");
         assert_eq!(
             late,
             Duration::ZERO,
-            "who asks after the revocation is refused at once"
+            "a lookup after the revocation is rejected at once"
         );
     }
     assert!(asked.load(Ordering::Relaxed) > 1_000, "that was load");
@@ -424,7 +424,7 @@ async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhil
             match verify(&token).await {
                 Verification::Valid(_) => break,
                 Verification::Unavailable(_) => assert!(Instant::now() < deadline, "connected again"),
-                verdict => panic!("a cut connection says nothing of the token, but: {verdict:?}"),
+                result => panic!("a cut connection is no answer about the token, but: {result:?}"),
             }
         }
         assert!(matches!(verify(&revoked).await, Verification::Unknown));
@@ -435,7 +435,7 @@ async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhil
     for _ in 0..3 {
         assert!(
             matches!(verify(&token).await, Verification::Unavailable(_)),
-            "nobody gets in, and nobody is refused"
+            "no token is accepted, and none is rejected"
         );
         assert!(matches!(verify(&revoked).await, Verification::Unavailable(_)));
         let error = tokens
@@ -493,7 +493,7 @@ async fn replicas_count_wrong_passwords_together_at_every_isolation_level() {
 async fn replicas_count_in_memory_while_the_server_is_stopped() {
     let server = Postgres::start();
     let replicas = replicas(&server.config("postgres")).await;
-    an_outage_refuses_nobody(&replicas, async |is_cut| match is_cut {
+    an_outage_denies_no_login(&replicas, async |is_cut| match is_cut {
         true => server.stop(),
         false => server.begin(),
     })
