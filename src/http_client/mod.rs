@@ -1,12 +1,19 @@
-//! Sends HTTP requests to a hub or to an identity provider: by any tower service, or by hyper.
+//! Requests that this process sends: to a hub, to an identity provider.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `transport` | [`Transport`]: a request, a whole response, limits on its size and time |
-//! | `hyper` | the client that this crate provides |
+//! | `ready` | the client that this crate provides: hyper's |
+//! | `tls` | its TLS, by rustls |
 
 #[cfg(any(feature = "hub-client-hyper", feature = "openid"))]
-pub(crate) mod hyper;
+mod ready;
+#[cfg(any(feature = "hub-client-hyper", feature = "openid"))]
+mod tls;
 mod transport;
 
+#[cfg(feature = "hub-client-hyper")]
+pub(crate) use self::tls::tls_builder;
 pub(crate) use self::transport::{ServiceTransport, Transport};
+#[cfg(any(feature = "hub-client-hyper", feature = "openid"))]
+pub(crate) use self::{ready::ready, tls::public_tls};

@@ -141,7 +141,7 @@ impl HubAuthBuilder {
 
 #[cfg(feature = "hub-client-hyper")]
 fn default_transport(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
-    super::tls::config(tls).map(crate::http_client::hyper::client)
+    Ok(crate::http_client::ready(super::tls::config(tls)?))
 }
 
 #[cfg(not(feature = "hub-client-hyper"))]

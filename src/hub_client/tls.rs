@@ -1,4 +1,4 @@
-//! TLS of the ready client, by the files that a hub with internal TLS names.
+//! TLS of the ready client, with the files of a hub.
 
 use std::{fs, path::Path};
 
@@ -9,13 +9,16 @@ use rustls::{
 use zeroize::Zeroizing;
 
 use super::internal_tls::{AUTHORITIES, CERTIFICATE, InternalTls, KEY};
-use crate::{error::ConfigError, http_client::hyper};
+use crate::{
+    error::ConfigError,
+    http_client::{public_tls, tls_builder},
+};
 
 /// A client that trusts the roots that browsers know; or with `files`, one that shows the certificate, and trusts
 /// servers of these authorities alone.
 pub(super) fn config(files: Option<&InternalTls>) -> Result<ClientConfig, ConfigError> {
     let Some(files) = files else {
-        return hyper::public_roots();
+        return public_tls();
     };
     let mut roots = RootCertStore::empty();
     for authority in certificates(AUTHORITIES, &files.authorities)? {
@@ -36,7 +39,7 @@ pub(super) fn config(files: Option<&InternalTls>) -> Result<ClientConfig, Config
             format!("expected in {key} the key of the first certificate in {certificate}, found {error}"),
         )
     };
-    hyper::tls_builder()?
+    tls_builder()?
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .map_err(fits)
@@ -79,4 +82,30 @@ fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
             ),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::crypto::{CryptoProvider, ring};
+
+    use super::*;
+
+    // One test, because a process can install a provider only once.
+    #[test]
+    fn the_installed_provider_is_used_else_ring_and_none_is_guessed_from_features() {
+        // `ClientConfig::builder()` installs what it guesses, and panics where it cannot guess.
+        crate::http_client::ready(config(None).expect("a config"));
+        assert!(CryptoProvider::get_default().is_none(), "a default was guessed");
+        let built_in = config(None).expect("a config");
+        assert_eq!(
+            built_in.crypto_provider().cipher_suites,
+            ring::default_provider().cipher_suites
+        );
+
+        let mut installed = ring::default_provider();
+        installed.cipher_suites.truncate(1);
+        installed.install_default().expect("no other provider");
+        let config = config(None).expect("a config");
+        assert_eq!(config.crypto_provider().cipher_suites.len(), 1);
+    }
 }

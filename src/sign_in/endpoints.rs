@@ -163,7 +163,11 @@ impl SignIn {
             head.now(),
             https,
         );
-        let (shared, provider, auth_state) = (Arc::clone(self), Arc::clone(provider), Arc::clone(request.state()));
+        let (shared, provider, auth_state) = (
+            Arc::clone(self),
+            Arc::clone(provider),
+            Arc::clone(request.state()),
+        );
         let (path, next) = (Box::<str>::from(head.uri().path()), next.clone());
         MaybeFuture::from_future(async move {
             let url = provider
@@ -318,7 +322,8 @@ impl Conclusion {
     fn report(&self, reason: Reason) {
         let head = RequestHead::new(&self.head);
         let target = self.auth_state.guards.check_target(head).ok();
-        self.auth_state.report_refusal(reason, None, head, target.as_ref());
+        self.auth_state
+            .report_refusal(reason, None, head, target.as_ref());
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::{BoxError, ConfigError},
-    http_client::{ServiceTransport, Transport, hyper},
+    http_client::{ServiceTransport, Transport, public_tls, ready},
     secret::Secret,
 };
 
@@ -103,7 +103,7 @@ impl OpenIdConnect {
         client_id: &str,
         client_secret: impl Into<Option<Secret>>,
     ) -> Result<Self, ConfigError> {
-        let transport = hyper::client(hyper::public_roots()?);
+        let transport = ready(public_tls()?);
         Ok(Self {
             client_id: client_id.to_owned(),
             client_secret: client_secret.into(),
