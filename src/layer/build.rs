@@ -22,6 +22,7 @@ use crate::{
         endpoint::{Endpoint, Endpoints},
         error_response::{ErrorResponder, JsonAnswers},
         original_uri::OriginalUri,
+        provider_logout::ProviderLogout,
         route::RouteAuth,
         state::AuthState,
     },
@@ -112,7 +113,7 @@ impl AuthLayerBuilder {
                 shared,
                 providers: sign_ins.links,
             };
-            self.add_login(page, &launch_links, &base_url, &mut endpoints);
+            self.add_login(page, sign_ins.logout, &launch_links, &base_url, &mut endpoints);
         }
         let stored = login_cookie.as_ref().and_then(|cookie| cookie.stored.clone());
         if let Some(stored) = stored.filter(|_| self.sessions_page) {
@@ -126,7 +127,11 @@ impl AuthLayerBuilder {
         let elsewhere = at_the_hub.map(|at_the_hub| {
             let path = Box::from(base_url.join("logout"));
             let login_path = Box::from(base_url.as_str());
-            let logout = LogoutEndpoint { path, login_path };
+            let logout = LogoutEndpoint {
+                path,
+                login_path,
+                providers: None,
+            };
             endpoints.push((logout.path.clone(), Box::new(logout)));
             endpoints.push(at_the_hub.callback);
             at_the_hub.elsewhere
@@ -382,6 +387,7 @@ impl AuthLayerBuilder {
     fn add_login(
         &self,
         page: LoginPage,
+        providers: Option<Arc<dyn ProviderLogout>>,
         launch_links: &Arc<LaunchLinkStore>,
         base_url: &BaseUrl,
         endpoints: &mut Vec<(Box<str>, Box<dyn Endpoint>)>,
@@ -389,6 +395,7 @@ impl AuthLayerBuilder {
         let logout = LogoutEndpoint {
             path: page.logout_path.clone(),
             login_path: page.path.clone(),
+            providers,
         };
         if !self.custom_login_page {
             endpoints.push((page.path.clone(), Box::new(page)));

@@ -1,10 +1,12 @@
 //! The identity providers of a layer.
 
+use std::sync::Arc;
+
 use super::AuthLayerBuilder;
 use crate::{
     cookies::{CookieScope, Keyring},
     error::ConfigError,
-    middleware::endpoint::Endpoint,
+    middleware::{endpoint::Endpoint, provider_logout::ProviderLogout},
     request::base_url::BaseUrl,
 };
 
@@ -14,6 +16,8 @@ pub(super) struct SignInSetup {
     /// Name and path of each, for the login page.
     pub(super) links: Vec<(Box<str>, Box<str>)>,
     pub(super) endpoints: Vec<(Box<str>, Box<dyn Endpoint>)>,
+    /// Those at which a logout goes on.
+    pub(super) logout: Option<Arc<dyn ProviderLogout>>,
 }
 
 #[cfg(feature = "openid")]
@@ -37,6 +41,7 @@ impl AuthLayerBuilder {
         Ok(SignInSetup {
             links: pages.links,
             endpoints: pages.endpoints,
+            logout: pages.logout,
         })
     }
 }

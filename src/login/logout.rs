@@ -19,7 +19,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, header::SET_COOKIE};
 
 use crate::{
     cookies::SetCookies,
@@ -33,6 +33,7 @@ use crate::{
         endpoint::{Endpoint, EndpointRequest},
         error_response::{FullResponse, page_response, redirect, retry_after},
         form::UrlEncodedForm,
+        provider_logout::ProviderLogout,
         state::AuthState,
     },
 };
@@ -41,6 +42,8 @@ use crate::{
 pub(crate) struct LogoutEndpoint {
     pub(crate) path: Box<str>,
     pub(crate) login_path: Box<str>,
+    /// The identity providers at which a logout goes on.
+    pub(crate) providers: Option<Arc<dyn ProviderLogout>>,
 }
 
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -95,7 +98,33 @@ impl Endpoint for LogoutEndpoint {
 }
 
 impl LogoutEndpoint {
+    /// Logs out here, and then at the provider.
     fn log_out(&self, request: &EndpointRequest<'_>, removes_unread: bool) -> MaybeFuture<FullResponse> {
+        let response = self.log_out_here(request, removes_unread);
+        let providers = self.providers.as_ref();
+        let Some(elsewhere) = providers.and_then(|providers| providers.logout(request)) else {
+            return response;
+        };
+        MaybeFuture::from_future(async move {
+            let mut response = response.await;
+            if !response.headers().contains_key(&CLEAR_SITE_DATA) {
+                return response;
+            }
+            elsewhere.cookies.append_to(response.headers_mut());
+            let Some(url) = elsewhere.url.await else {
+                return response;
+            };
+            let mut redirected = redirect(StatusCode::FOUND, url);
+            for name in [&SET_COOKIE, &CLEAR_SITE_DATA] {
+                for value in response.headers().get_all(name) {
+                    redirected.headers_mut().append(name, value.clone());
+                }
+            }
+            redirected
+        })
+    }
+
+    fn log_out_here(&self, request: &EndpointRequest<'_>, removes_unread: bool) -> MaybeFuture<FullResponse> {
         let state = request.state();
         let https = is_https(&request.target, request.head);
         if let (Some(_), Some(session)) = (&state.external_login, request.session_by_cookie()) {

@@ -39,6 +39,7 @@ pub(crate) mod original_uri;
 mod own_pages;
 pub(crate) mod password_attempts;
 mod password_login;
+pub(crate) mod provider_logout;
 mod refuse;
 pub(crate) mod response_additions;
 pub(crate) mod route;

@@ -284,11 +284,17 @@ impl Conclusion {
                 response
             }
         };
+        if response.status() == StatusCode::FOUND && self.provider.provider.logs_out() {
+            let marker = self.provider.marker.set_cookie(b"", "1", None, https);
+            if let Ok(line) = marker {
+                cookies.push_overriding(line);
+            }
+        }
         cookies.append_to(response.headers_mut());
         response
     }
 
-    /// Returns what the user is worth here.
+    /// Returns the grant of the user.
     async fn grant(&self) -> Result<Grant, Failure> {
         let provider = &self.provider.provider;
         provider

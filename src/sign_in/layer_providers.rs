@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{claims::Claims, provider::Provider};
-use crate::{denial::Denial, oauth::StateStore, request::base_url::BaseUrl, session::grant::Grant};
+use crate::{
+    cookies::CookieScope, denial::Denial, oauth::StateStore, request::base_url::BaseUrl,
+    session::grant::Grant,
+};
 
 /// Maps the claims of a user to a grant.
 pub(super) type ClaimsMapping = dyn Fn(&Claims) -> Result<Grant, Denial> + Send + Sync;
@@ -16,6 +19,8 @@ pub(super) struct LayerProvider {
     pub(super) mapping: Box<ClaimsMapping>,
     /// The logins under way at this provider. A state of one provider is none of another.
     pub(super) states: StateStore,
+    /// The cookie of a browser that logged in at this provider, if a logout goes on there.
+    pub(super) marker: CookieScope,
 }
 
 /// What the endpoints of a layer share.

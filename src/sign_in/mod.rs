@@ -12,12 +12,13 @@
 //! | `settings` | the settings of the providers of one layer, and the pages that are built from them |
 //! | `layer_providers` | the providers of one layer |
 //! | `endpoints` | where a login begins, and where the provider sends browsers back to |
+//! | `logout` | the logout at a provider |
 //! | `provider` | [`Provider`]: a provider of any kind |
 //! | `claims` | [`Claims`]: what a provider says about a user |
 //! | `http` | requests to a provider, and the URLs that are allowed |
 //! | `error` | why a login failed |
 //!
-//! Source: OpenID Connect Core 1.0, OpenID Connect Discovery 1.0, RFC 6749, RFC 7636, RFC 9207, RFC 9700.
+//! Source: OpenID Connect Core 1.0, OpenID Connect Discovery 1.0, OpenID Connect RP-Initiated Logout 1.0, RFC 6749, RFC 7636, RFC 9207, RFC 9700.
 
 mod claims;
 mod code_exchange;
@@ -27,6 +28,7 @@ mod error;
 mod http;
 mod id_token;
 mod layer_providers;
+mod logout;
 mod openid_connect;
 mod provider;
 mod settings;

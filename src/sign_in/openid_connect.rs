@@ -54,6 +54,7 @@ pub struct OpenIdConnect {
     pub(super) algorithms: Vec<CoreJwsSigningAlgorithm>,
     pub(super) clock_skew: Duration,
     pub(super) user_info: bool,
+    pub(super) provider_logout: bool,
     /// How the client authenticates, if not as the metadata say.
     pub(super) authentication: Option<AuthType>,
     pub(super) discovery: Discovery,
@@ -111,6 +112,7 @@ impl OpenIdConnect {
             algorithms: ASYMMETRIC.to_vec(),
             clock_skew: Duration::from_secs(60),
             user_info: true,
+            provider_logout: false,
             authentication: None,
             discovery: discovery(issuer, transport)?,
             permits: Semaphore::new(EXCHANGES),
@@ -193,6 +195,18 @@ impl OpenIdConnect {
     pub fn without_user_info(self) -> Self {
         Self {
             user_info: false,
+            ..self
+        }
+    }
+
+    /// Logs users out at the provider too, after a logout here, if its metadata have an `end_session_endpoint`. The provider
+    /// may ask the user to confirm, and then redirects to the base URL: register it as the post-logout redirect URI.
+    ///
+    /// By default a logout ends the login here only.
+    #[must_use]
+    pub fn with_provider_logout(self) -> Self {
+        Self {
+            provider_logout: true,
             ..self
         }
     }

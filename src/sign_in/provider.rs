@@ -31,6 +31,20 @@ impl Provider {
         }
     }
 
+    /// Returns whether a logout goes on at the provider.
+    pub(super) fn logs_out(&self) -> bool {
+        match &self.0 {
+            Kind::OpenIdConnect(provider) => provider.provider_logout,
+        }
+    }
+
+    /// Returns the URL at which a browser logs out, to come back to `back`.
+    pub(super) async fn end_session_url(&self, back: &str) -> Option<String> {
+        match &self.0 {
+            Kind::OpenIdConnect(provider) => provider.end_session_url(back).await,
+        }
+    }
+
     /// Checks the issuer that an authorization response names.
     pub(super) async fn check_issuer(&self, named: Option<&str>) -> Result<(), SignInError> {
         match &self.0 {

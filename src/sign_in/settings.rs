@@ -12,7 +12,7 @@ use crate::{
     cookies::{CookieName, CookieScope, Keyring, SameSite},
     denial::Denial,
     error::ConfigError,
-    middleware::endpoint::Endpoint,
+    middleware::{endpoint::Endpoint, provider_logout::ProviderLogout},
     oauth::StateStore,
     request::base_url::BaseUrl,
     session::grant::Grant,
@@ -30,6 +30,8 @@ pub(crate) struct SignInPages {
     /// Name and path of each, for the login page.
     pub(crate) links: Vec<(Box<str>, Box<str>)>,
     pub(crate) endpoints: Vec<(Box<str>, Box<dyn Endpoint>)>,
+    /// The providers, if a logout goes on at one of them.
+    pub(crate) logout: Option<Arc<dyn ProviderLogout>>,
 }
 
 impl SignInSettings {
@@ -99,6 +101,7 @@ impl SignInPages {
                 provider: setting.provider,
                 mapping: setting.mapping,
                 states: StateStore::new(keyring, &scope)?,
+                marker: scope,
             }));
         }
         let shared = Arc::new(SignIn {
@@ -121,6 +124,14 @@ impl SignInPages {
             Box::new(callback) as Box<dyn Endpoint>,
         );
         let endpoints = starts.chain([callback]).collect();
-        Ok(Self { links, endpoints })
+        let logs_out = shared
+            .providers
+            .iter()
+            .any(|provider| provider.provider.logs_out());
+        Ok(Self {
+            links,
+            endpoints,
+            logout: logs_out.then_some(shared as Arc<dyn ProviderLogout>),
+        })
     }
 }

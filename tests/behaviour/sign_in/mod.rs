@@ -155,8 +155,7 @@ async fn a_login_leads_from_the_button_through_the_provider_to_the_page() {
 async fn a_provider_stands_beside_the_password_form_and_other_providers() {
     let provider = TestProvider::start().await;
     let clock = TestClock::new(UnixTime::from_secs(NOW));
-    let hash =
-        "sha1:1b1c1d1e1f10:0f3dd5d6e8d0b1a0a3f1c2d3e4f5061728394a5b"
+    let hash = "sha1:1b1c1d1e1f10:0f3dd5d6e8d0b1a0a3f1c2d3e4f5061728394a5b"
         .parse::<PasswordHash>()
         .expect("a hash");
     let layer = settings(&clock)
@@ -434,6 +433,46 @@ async fn metadata_that_name_another_issuer_or_a_url_without_tls_are_rejected() {
     }
     provider.set().metadata = Box::new(|_| {});
     assert!(lazy(&provider).discovered().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_logout_goes_on_at_the_provider_where_the_browser_logged_in() {
+    let provider = TestProvider::start().await;
+    let logout = format!("{}/end", provider.issuer);
+    provider.set().metadata = Box::new(move |metadata| metadata["end_session_endpoint"] = json!(logout));
+    let clock = TestClock::new(UnixTime::from_secs(NOW));
+    for goes_on in [true, false] {
+        let client = match goes_on {
+            true => lazy(&provider).with_provider_logout(),
+            false => lazy(&provider),
+        };
+        let layer = settings(&clock)
+            .sign_in_with("Test ID", client, staff)
+            .build()
+            .expect("a layer");
+        let mut browser = Browser::default();
+        assert_eq!(browser.log_in(&layer, &provider).await.status, 302);
+        let answer = browser.get(&layer, "/logout").await;
+        let expected = format!(
+            "{}/end?client_id=app&post_logout_redirect_uri=http%3A%2F%2Flocalhost%2F",
+            provider.issuer
+        );
+        if goes_on {
+            assert_eq!(
+                (answer.status.as_u16(), answer.header("location")),
+                (302, &*expected)
+            );
+            assert!(!answer.header("clear-site-data").is_empty());
+        } else {
+            assert_eq!(answer.status, 200);
+        }
+        assert!(
+            !browser.is_logged_in() && !browser.0.contains_key("login-test-id"),
+            "{:?}",
+            browser.0
+        );
+        assert_eq!(browser.get(&layer, "/logout").await.status, 200, "once");
+    }
 }
 
 #[tokio::test]
