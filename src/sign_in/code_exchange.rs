@@ -1,10 +1,6 @@
 //! The authorization request, and the exchange of a code for the claims of a user.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use http::{
-    HeaderValue,
-    header::{ACCEPT, AUTHORIZATION},
-};
 use openidconnect::{
     AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
     EndpointSet, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
@@ -103,6 +99,8 @@ impl OpenIdConnect {
             && let Some(endpoint) = metadata.userinfo_endpoint()
         {
             let more = self
+                .discovery
+                .client
                 .user_info(endpoint.as_str(), response.access_token().secret())
                 .await?;
             if more.get("sub") != claims.get("sub") {
@@ -140,30 +138,6 @@ impl OpenIdConnect {
             claims => claims,
         };
         claims.map_err(|error| SignInError::rejected(with_causes(&error)))
-    }
-
-    /// Returns what the UserInfo endpoint says.
-    async fn user_info(&self, endpoint: &str, token: &str) -> Result<Map<String, Value>, SignInError> {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| SignInError::rejected("expected an access token of visible ASCII characters"))?;
-        bearer.set_sensitive(true);
-        let request = http::Request::get(endpoint)
-            .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, bearer)
-            .body(Vec::new())
-            .map_err(SignInError::unavailable)?;
-        let response = self
-            .discovery
-            .client
-            .send(request)
-            .await
-            .map_err(SignInError::unavailable)?;
-        if !response.status().is_success() {
-            let text = format!("the UserInfo endpoint responded {}", response.status());
-            return Err(SignInError::unavailable(text));
-        }
-        serde_json::from_slice(response.body())
-            .map_err(|_| SignInError::unavailable("the UserInfo endpoint responded no JSON object"))
     }
 
     fn client(&self, metadata: &Metadata, redirect_uri: &str) -> Result<Client, SignInError> {

@@ -65,6 +65,18 @@ struct State {
     failed_at: Option<Instant>,
 }
 
+impl State {
+    /// Fails if the provider did not respond a few seconds ago.
+    fn check_pause(&self) -> Result<(), SignInError> {
+        match self.failed_at {
+            Some(failed_at) if failed_at.elapsed() < PAUSE => {
+                Err(SignInError::unavailable("it did not respond a few seconds ago"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Discovery {
     pub(super) fn new(client: ProviderClient, issuer: &str) -> Result<Self, openidconnect::url::ParseError> {
         Ok(Self {
@@ -89,11 +101,8 @@ impl Discovery {
             return Ok(Arc::clone(metadata));
         }
         let known = known.map(|(metadata, _)| metadata);
-        if state
-            .failed_at
-            .is_some_and(|failed_at| failed_at.elapsed() < PAUSE)
-        {
-            return known.ok_or_else(|| SignInError::unavailable("it did not respond a few seconds ago"));
+        if let Err(error) = state.check_pause() {
+            return known.ok_or(error);
         }
         match self.fetch().await {
             Ok(metadata) => {
@@ -116,9 +125,12 @@ impl Discovery {
         {
             return Ok(Arc::clone(metadata));
         }
-        let keys = JsonWebKeySet::fetch_async(before.jwks_uri(), &self.client)
-            .await
-            .map_err(|error| SignInError::unavailable(with_causes(&error)))?;
+        state.check_pause()?;
+        let keys = JsonWebKeySet::fetch_async(before.jwks_uri(), &self.client).await;
+        let keys = keys.map_err(|error| {
+            state.failed_at = Some(Instant::now());
+            SignInError::unavailable(with_causes(&error))
+        })?;
         let metadata = Arc::new(Metadata::clone(before).set_jwks(keys));
         state.metadata = Some((Arc::clone(&metadata), Instant::now()));
         Ok(metadata)

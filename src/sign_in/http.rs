@@ -2,11 +2,17 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use http::{
+    HeaderValue, Request,
+    header::{ACCEPT, AUTHORIZATION, USER_AGENT},
+};
 use openidconnect::{
     AsyncHttpClient, HttpRequest, HttpResponse,
     url::{Host, Url},
 };
+use serde_json::{Map, Value};
 
+use super::error::SignInError;
 use crate::{
     error::{BoxError, ConfigError},
     http_client::Transport,
@@ -46,6 +52,9 @@ pub(super) fn issuer_url(text: &str) -> Result<Url, ConfigError> {
     })
 }
 
+/// The most exchanges of codes that are under way at one provider.
+pub(super) const EXCHANGES: usize = 64;
+
 /// The HTTP client of one provider.
 pub(super) struct ProviderClient {
     pub(super) transport: Arc<dyn Transport>,
@@ -78,6 +87,32 @@ impl ProviderClient {
                 Err(error) => Err(RequestFailure(error)),
             }
         })
+    }
+}
+
+impl ProviderClient {
+    /// Returns what the endpoint for the data of a user responds for this access token.
+    pub(super) async fn user_info(
+        &self,
+        endpoint: &str,
+        token: &str,
+    ) -> Result<Map<String, Value>, SignInError> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| SignInError::rejected("expected an access token of visible ASCII characters"))?;
+        bearer.set_sensitive(true);
+        let request = Request::get(endpoint)
+            .header(ACCEPT, "application/json")
+            .header(AUTHORIZATION, bearer)
+            .header(USER_AGENT, "portcullis")
+            .body(Vec::new())
+            .map_err(SignInError::unavailable)?;
+        let response = self.send(request).await.map_err(SignInError::unavailable)?;
+        if !response.status().is_success() {
+            let text = format!("the UserInfo endpoint responded {}", response.status());
+            return Err(SignInError::unavailable(text));
+        }
+        serde_json::from_slice(response.body())
+            .map_err(|_| SignInError::unavailable("the UserInfo endpoint responded no JSON object"))
     }
 }
 

@@ -6,6 +6,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `openid_connect` | [`OpenIdConnect`]: the settings of a provider |
+//! | `oauth2_provider` | [`OAuth2Provider`]: a provider without ID tokens |
 //! | `discovery` | the metadata and keys of a provider |
 //! | `code_exchange` | the authorization request, and the exchange of a code for the claims of a user |
 //! | `id_token` | the check of an ID token |
@@ -29,9 +30,12 @@ mod http;
 mod id_token;
 mod layer_providers;
 mod logout;
+mod oauth2_provider;
 mod openid_connect;
 mod provider;
 mod settings;
 
 pub(crate) use self::settings::{SignInPages, SignInSettings};
-pub use self::{claims::Claims, openid_connect::OpenIdConnect, provider::Provider};
+pub use self::{
+    claims::Claims, oauth2_provider::OAuth2Provider, openid_connect::OpenIdConnect, provider::Provider,
+};

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::{
     discovery::Discovery,
-    http::{ProviderClient, issuer_url},
+    http::{EXCHANGES, ProviderClient, issuer_url},
     id_token::ASYMMETRIC,
 };
 use crate::{
@@ -61,9 +61,6 @@ pub struct OpenIdConnect {
     /// One for each exchange of a code that is under way.
     pub(super) permits: Semaphore,
 }
-
-/// The most exchanges of codes that are under way.
-const EXCHANGES: usize = 64;
 
 impl OpenIdConnect {
     /// Fetches the metadata and keys of the provider, and creates it for a client that is registered there.

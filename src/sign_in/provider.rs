@@ -1,20 +1,29 @@
 //! A provider, of any kind.
 
-use super::{claims::Claims, error::SignInError, openid_connect::OpenIdConnect};
+use super::{
+    claims::Claims, error::SignInError, oauth2_provider::OAuth2Provider, openid_connect::OpenIdConnect,
+};
 use crate::{clock::UnixTime, oauth::CodeVerifier, secret::Secret};
 
-/// A provider at which users log in: an [`OpenIdConnect`].
+/// A provider at which users log in: an [`OpenIdConnect`] or an [`OAuth2Provider`].
 #[derive(Debug)]
 pub struct Provider(Kind);
 
 #[derive(Debug)]
 enum Kind {
     OpenIdConnect(OpenIdConnect),
+    OAuth2(OAuth2Provider),
 }
 
 impl From<OpenIdConnect> for Provider {
     fn from(provider: OpenIdConnect) -> Self {
         Self(Kind::OpenIdConnect(provider))
+    }
+}
+
+impl From<OAuth2Provider> for Provider {
+    fn from(provider: OAuth2Provider) -> Self {
+        Self(Kind::OAuth2(provider))
     }
 }
 
@@ -28,6 +37,7 @@ impl Provider {
     ) -> Result<String, SignInError> {
         match &self.0 {
             Kind::OpenIdConnect(provider) => provider.authorization_url(redirect_uri, state, verifier).await,
+            Kind::OAuth2(provider) => Ok(provider.authorization_url(redirect_uri, &state, verifier)),
         }
     }
 
@@ -35,6 +45,7 @@ impl Provider {
     pub(super) fn logs_out(&self) -> bool {
         match &self.0 {
             Kind::OpenIdConnect(provider) => provider.provider_logout,
+            Kind::OAuth2(_) => false,
         }
     }
 
@@ -42,6 +53,7 @@ impl Provider {
     pub(super) async fn end_session_url(&self, back: &str) -> Option<String> {
         match &self.0 {
             Kind::OpenIdConnect(provider) => provider.end_session_url(back).await,
+            Kind::OAuth2(_) => None,
         }
     }
 
@@ -49,6 +61,7 @@ impl Provider {
     pub(super) async fn check_issuer(&self, named: Option<&str>) -> Result<(), SignInError> {
         match &self.0 {
             Kind::OpenIdConnect(provider) => provider.check_issuer(named).await,
+            Kind::OAuth2(provider) => provider.check_issuer(named),
         }
     }
 
@@ -62,6 +75,7 @@ impl Provider {
     ) -> Result<Claims, SignInError> {
         match &self.0 {
             Kind::OpenIdConnect(provider) => provider.claims(code, verifier, redirect_uri, now).await,
+            Kind::OAuth2(provider) => provider.claims(code, verifier, redirect_uri).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Sign-in at an OpenID provider, over real sockets.
 
 mod attacks;
+mod oauth2;
 mod provider;
 
 use std::{

@@ -150,7 +150,11 @@ impl TestProvider {
         let redirect_uri = query["redirect_uri"].clone();
         settings.codes.insert(
             code.clone(),
-            (query["nonce"].clone(), challenge, redirect_uri.clone()),
+            (
+                query.get("nonce").cloned().unwrap_or_default(),
+                challenge,
+                redirect_uri.clone(),
+            ),
         );
         let mut back = Url::parse(&redirect_uri).expect("a URL");
         back.query_pairs_mut()
