@@ -37,7 +37,8 @@ impl LaunchLinkStore {
         let token = Query::from_uri(visit.head.uri())
             .token(&mut buffer)
             .ok()
-            .flatten();
+            .flatten()
+            .filter(|token| !token.is_oversized());
         let Some(launch) = token.and_then(|token| self.redeem(token, &*gate.clock)) else {
             // The browser that the link has logged in opens it again.
             let session = visit.permitted_session();
