@@ -149,7 +149,15 @@ impl<'a> RedactedPath<'a> {
     /// Maximum length of a path that is logged whole, in bytes.
     pub const MAX_LEN: usize = 64;
 
-    pub(crate) fn new(path: &'a str) -> Self {
+    /// Redacts the path of a URI, for a log of your own.
+    ///
+    /// ```
+    /// use portcullis::event::RedactedPath;
+    ///
+    /// let path = RedactedPath::new("/next%3Ftoken%3Dpcl_secret");
+    /// assert_eq!(path.to_string(), "/next%3Ftoken%3D...");
+    /// ```
+    pub fn new(path: &'a str) -> Self {
         let mut end = path.len().min(Self::MAX_LEN);
         while !path.is_char_boundary(end) {
             end -= 1;

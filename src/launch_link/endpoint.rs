@@ -44,7 +44,8 @@ impl LaunchLinkStore {
         let token = Query::from_uri(request.head.uri())
             .token(&mut buffer)
             .ok()
-            .flatten();
+            .flatten()
+            .filter(|token| !token.is_oversized());
         let Some(launch) = token.and_then(|token| self.redeem(token, &*state.clock)) else {
             // The browser that the link has logged in opens it again.
             let session = request.permitted_session();
