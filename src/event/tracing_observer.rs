@@ -84,6 +84,9 @@ impl Observer for TracingObserver {
             Event::SharedRateLimitsUnavailable { error } => {
                 tracing::error!(target: TARGET, %error, "wrong passwords are counted in memory: the shared store does not answer");
             }
+            Event::JwtRejected { reason } => {
+                tracing::info!(target: TARGET, reason, "JWT rejected");
+            }
             Event::PeerAddressMissing => {
                 tracing::warn!(
                     target: TARGET,

@@ -22,6 +22,7 @@ mod hub_client_tls_config;
 mod hub_client_token_lookup;
 #[cfg(feature = "jupyter")]
 mod jupyter_runtime_files;
+mod jwt;
 mod launch_links;
 mod login_cookie_settings;
 mod login_form;

@@ -1,0 +1,6 @@
+//! JWT access tokens: which are accepted, and what an attacker may try.
+
+mod attacks;
+mod issuer;
+mod key_sets;
+mod tokens;
