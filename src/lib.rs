@@ -130,6 +130,8 @@ pub mod extract;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod html;
+#[cfg(any(feature = "hub-client", feature = "jwt"))]
+mod http_client;
 #[cfg(feature = "hub-client")]
 pub mod hub_client;
 #[cfg(feature = "hub-server")]

@@ -87,6 +87,9 @@ impl Observer for TracingObserver {
             Event::JwtRejected { reason } => {
                 tracing::info!(target: TARGET, reason, "JWT rejected");
             }
+            Event::KeySetUnavailable { error } => {
+                tracing::error!(target: TARGET, %error, "the keys of the issuer cannot be read");
+            }
             Event::PeerAddressMissing => {
                 tracing::warn!(
                     target: TARGET,

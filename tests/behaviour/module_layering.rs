@@ -15,7 +15,7 @@ const KNOWN: &[&str] = &[];
 
 /// The rooms of each floor, from the ground up.
 const FLOORS: [&str; 6] = [
-    "random deadline digest clock swappable oneshot maybe_future error denial event request redirect session token password secret html cookies",
+    "random deadline digest clock swappable oneshot maybe_future http_client error denial event request redirect session token password secret html cookies",
     "store",
     "authenticate verify authorizer",
     "request_policy rate_limit middleware",
@@ -24,12 +24,13 @@ const FLOORS: [&str; 6] = [
 ];
 
 /// Imports on one floor: a room, and those it may import.
-const BESIDE: [(&str, &str); 15] = [
+const BESIDE: [(&str, &str); 16] = [
     ("authenticate", "verify"),
     ("cookies", "clock denial digest error random request secret"),
     ("error", "secret"),
     ("event", "denial request session"),
     ("html", "error"),
+    ("http_client", "clock error maybe_future"),
     ("middleware", "rate_limit request_policy"),
     ("hub_client", "oauth"),
     ("hub_server", "oauth"),

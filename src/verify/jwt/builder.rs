@@ -1,18 +1,31 @@
 //! Settings of a verifier of JWTs.
 
-use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower_service::Service;
 
 use super::{
     JwtVerifier, Shared,
     claims::{MapGrant, Rules},
+    key_cache::KeyCache,
     key_set::{KeySet, algorithm},
+    key_source::{KeySource, check_url, read_file},
 };
 use crate::{
     clock::{Clock, SystemClock},
-    error::ConfigError,
+    error::{BoxError, ConfigError},
     event::Observer,
+    http_client::{ServiceTransport, Transport, public_tls, ready},
     session::grant::Grant,
-    swappable::Swappable,
 };
 
 /// Settings of a [`JwtVerifier`].
@@ -45,15 +58,19 @@ pub struct JwtVerifierBuilder {
     any_type: bool,
     username_claim: Box<str>,
     map_grant: Option<Box<MapGrant>>,
-    keys: Option<KeySource>,
+    keys: Keys,
+    refresh_interval: Duration,
+    transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
 }
 
 /// Where the keys come from.
-enum KeySource {
-    Bytes(Vec<u8>),
+enum Keys {
+    Json(Vec<u8>),
     File(PathBuf),
+    Url(String),
+    Issuer,
 }
 
 impl JwtVerifier {
@@ -68,7 +85,9 @@ impl JwtVerifier {
             any_type: false,
             username_claim: "sub".into(),
             map_grant: None,
-            keys: None,
+            keys: Keys::Issuer,
+            refresh_interval: Duration::from_secs(300),
+            transport: None,
             clock: Arc::new(SystemClock),
             observer: None,
         }
@@ -98,18 +117,61 @@ impl JwtVerifierBuilder {
         }
     }
 
-    /// Sets the keys: a JWK set (RFC 7517) as JSON.
+    /// Sets the keys: a JWK set (RFC 7517) as JSON, which never changes.
+    ///
+    /// By default they are read from the issuer.
     pub fn jwks(self, json: impl Into<Vec<u8>>) -> Self {
         Self {
-            keys: Some(KeySource::Bytes(json.into())),
+            keys: Keys::Json(json.into()),
             ..self
         }
     }
 
-    /// Sets the file with the keys, a JWK set.
+    /// Sets the file with the keys, a JWK set. It is read when the verifier is built, and again as often as a URL.
     pub fn jwks_file(self, path: impl Into<PathBuf>) -> Self {
         Self {
-            keys: Some(KeySource::File(path.into())),
+            keys: Keys::File(path.into()),
+            ..self
+        }
+    }
+
+    /// Sets the URL of the keys, a JWK set: `https`, or `http` on `localhost`.
+    ///
+    /// Defaults to `jwks_uri` in the metadata of the issuer: `<issuer>/.well-known/openid-configuration`, else
+    /// `/.well-known/oauth-authorization-server` (RFC 8414). Their `issuer` must be the issuer of this verifier.
+    pub fn jwks_url(self, url: impl Into<String>) -> Self {
+        Self {
+            keys: Keys::Url(url.into()),
+            ..self
+        }
+    }
+
+    /// Sets the age at which the keys are read again, in the background.
+    ///
+    /// Defaults to 5 minutes. A key that the issuer removes is accepted that long. A new key is found at once, because
+    /// a token with an unknown `kid` makes this server read the keys again.
+    pub fn refresh_interval(self, interval: Duration) -> Self {
+        Self {
+            refresh_interval: interval,
+            ..self
+        }
+    }
+
+    /// Sets the HTTP client that reads the keys, for example one that trusts the certificates of your company.
+    ///
+    /// Defaults to a client that trusts the certificate authorities that browsers trust. The client is cloned for each
+    /// request. It must not follow redirects. The size of a response and its time are limited here.
+    pub fn http_client<S, B>(self, client: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        Self {
+            transport: Some(Arc::new(ServiceTransport(Mutex::new(client)))),
             ..self
         }
     }
@@ -192,7 +254,8 @@ impl JwtVerifierBuilder {
         }
     }
 
-    /// Sets the observer that gets [`Event::JwtRejected`](crate::Event::JwtRejected), with the reason.
+    /// Sets the observer that gets [`Event::JwtRejected`](crate::Event::JwtRejected), with the reason, and
+    /// [`Event::KeySetUnavailable`](crate::Event::KeySetUnavailable).
     ///
     /// Defaults to none: the layer reports rejected tokens as unknown.
     pub fn observer(self, observer: impl Observer) -> Self {
@@ -216,8 +279,8 @@ impl JwtVerifierBuilder {
     ///
     /// # Errors
     ///
-    /// Returns a [`ConfigError`] that names the setting if there is no audience or no key set, if an algorithm is not
-    /// supported, or if the key set cannot be read or has no key that can be used.
+    /// Returns a [`ConfigError`] that names the setting if there is no audience, if an algorithm is not supported, if a URL
+    /// is not `https`, or if a given key set cannot be read or has no key that can be used.
     pub fn build(self) -> Result<JwtVerifier, ConfigError> {
         if self.audiences.is_empty() != self.any_audience {
             return Err(ConfigError::new(
@@ -237,23 +300,38 @@ impl JwtVerifierBuilder {
             })
         });
         let algorithms = named.collect::<Result<_, _>>()?;
-        let (setting, json) = match self.keys {
-            Some(KeySource::Bytes(json)) => ("jwks", json),
-            Some(KeySource::File(path)) => {
-                let json = fs::read(&path).map_err(|error| {
-                    let found = format!("expected a JWK set in {}, found {error}", path.display());
-                    ConfigError::new("jwks_file", found)
-                })?;
-                ("jwks_file", json)
+        let checked = |setting, url: &str| match check_url(url) {
+            Ok(uri) if uri.query().is_none() || setting == "jwks_url" => Ok(()),
+            Ok(_) => Err(ConfigError::new(
+                setting,
+                format!("expected a URL without a query, found {url:?}"),
+            )),
+            Err(found) => Err(ConfigError::new(setting, found)),
+        };
+        let parsed = |setting, json: &[u8]| {
+            let keys = KeySet::parse(json).map_err(|found| ConfigError::new(setting, found))?;
+            Ok::<_, ConfigError>(Some(keys))
+        };
+        let (source, keys) = match self.keys {
+            Keys::Json(json) => (KeySource::Fixed, parsed("jwks", &json)?),
+            Keys::File(path) => {
+                let json = read_file(&path).map_err(|found| ConfigError::new("jwks_file", found))?;
+                (KeySource::File(path), parsed("jwks_file", &json)?)
             }
-            None => {
-                return Err(ConfigError::new(
-                    "jwks",
-                    "expected the keys of the issuer: set jwks or jwks_file",
-                ));
+            Keys::Url(url) => {
+                checked("jwks_url", &url)?;
+                (KeySource::Url(url, transport_or_ready(self.transport)?), None)
+            }
+            Keys::Issuer => {
+                checked("issuer", &self.issuer)?;
+                (
+                    KeySource::Issuer(self.issuer.clone(), transport_or_ready(self.transport)?),
+                    None,
+                )
             }
         };
-        let keys = KeySet::parse(&json).map_err(|found| ConfigError::new(setting, found))?;
+        let clock = Arc::clone(&self.clock);
+        let keys = KeyCache::new(source, keys, self.refresh_interval, clock, self.observer.clone());
         Ok(JwtVerifier(Arc::new(Shared {
             rules: Rules {
                 issuer: self.issuer.into(),
@@ -264,10 +342,17 @@ impl JwtVerifierBuilder {
                 username_claim: self.username_claim,
                 map_grant: self.map_grant,
             },
-            keys: Swappable::new(keys),
+            keys: Arc::new(keys),
             clock: self.clock,
             observer: self.observer,
         })))
+    }
+}
+
+fn transport_or_ready(set: Option<Arc<dyn Transport>>) -> Result<Arc<dyn Transport>, ConfigError> {
+    match set {
+        Some(transport) => Ok(transport),
+        None => Ok(ready(public_tls()?)),
     }
 }
 

@@ -9,7 +9,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::compact::CompactJwt;
-use crate::{digest::DigestKey, session::grant::Grant, store::ExpiringMap};
+use crate::{
+    digest::{DigestKey, sha256},
+    session::grant::Grant,
+    store::ExpiringMap,
+};
 
 /// The maximum number of keys in a set.
 const MAX_KEYS: usize = 100;
@@ -22,6 +26,8 @@ const VERIFIED: usize = 16_384;
 
 /// The keys of an issuer, and the tokens that they verified: these are forgotten with the keys.
 pub(super) struct KeySet {
+    /// The SHA-256 of the JSON.
+    pub(super) digest: [u8; 32],
     keys: Vec<VerificationKey>,
     /// Grants by the SHA-256 of the token.
     pub(super) verified: ExpiringMap<DigestKey, Grant>,
@@ -73,6 +79,7 @@ impl KeySet {
             ));
         }
         Ok(Self {
+            digest: sha256(json),
             keys,
             verified: ExpiringMap::new(VERIFIED),
         })

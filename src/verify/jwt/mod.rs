@@ -3,19 +3,28 @@
 mod builder;
 mod claims;
 mod compact;
+mod key_cache;
 mod key_set;
+mod key_source;
 mod rejection;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use self::{claims::Rules, compact::CompactJwt, key_set::KeySet, rejection::Rejection};
+use self::{
+    claims::Rules,
+    compact::CompactJwt,
+    key_cache::{FetchResult, KeyCache},
+    key_set::KeySet,
+    rejection::Rejection,
+};
 use crate::{
     clock::Clock,
     digest::{DigestKey, sha256},
+    error::BackendError,
     event::{Event, Observer},
-    maybe_future::MaybeFuture,
+    maybe_future::{BoxFuture, MaybeFuture},
+    secret::Secret,
     session::grant::Grant,
-    swappable::Swappable,
     token::PresentedToken,
     verify::{TokenVerifier, Verification},
 };
@@ -39,6 +48,11 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 /// [claims](Grant::claims). A token that is bound to a key of the client (`cnf`) is rejected, because the proof of that
 /// key is not checked.
 ///
+/// The keys are read from the URL that the issuer's metadata name, at the first request, and again every 5 minutes in the
+/// background, and when a token names an unknown key, at most every 10 seconds. While the issuer does not respond, the
+/// keys from before are used for a day; without keys, requests get 503. Responses of more than 1 MB, redirects, and sets of
+/// more than 100 keys are errors. A request for the keys takes 10 seconds at most.
+///
 /// A verified token is remembered by its SHA-256, so the next request with it costs a hash and a lookup: 16,384 tokens,
 /// an hour at most. A token of another issuer is rejected with [`Reason::UnsupportedToken`](crate::Reason), so verifiers
 /// of several issuers can be used together. To see why tokens are rejected, set an
@@ -58,7 +72,6 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 ///
 /// let verifier = JwtVerifier::builder("https://login.example.org")
 ///     .audience("https://api.example.org")
-///     .jwks_file("/etc/api/jwks.json")
 ///     .build()?;
 /// let auth = AuthLayer::bearer_tokens(verifier);
 /// # Ok::<(), portcullis::ConfigError>(())
@@ -68,25 +81,37 @@ pub struct JwtVerifier(Arc<Shared>);
 
 struct Shared {
     rules: Rules,
-    keys: Swappable<KeySet>,
+    keys: Arc<KeyCache>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
 }
 
-impl Shared {
-    fn verify(&self, keys: &KeySet, token: PresentedToken<'_>) -> Result<Grant, Rejection> {
-        let (hash, moment) = (DigestKey(sha256(token.as_bytes())), self.clock.monotonic_now());
-        if let Some(grant) = keys.verified.get(&hash, moment) {
-            return Ok(grant);
+impl JwtVerifier {
+    /// Reads the keys of the issuer now, so that a wrong URL is noticed when the server starts.
+    ///
+    /// By default the first request reads them. With given keys it returns at once.
+    ///
+    /// # Errors
+    ///
+    /// Returns what failed, in [`cause`](BackendError::cause). The verifier tries again at the next request.
+    pub async fn fetch_keys(&self) -> Result<(), BackendError> {
+        match self.0.keys.fetch(self.0.clock.monotonic_now())?.await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        let jwt = CompactJwt::parse(token.expose())?;
+    }
+}
+
+impl Shared {
+    /// Verifies a token that is not remembered.
+    fn grant(&self, jwt: CompactJwt<'_>, hash: DigestKey, keys: &KeySet) -> Result<Grant, Rejection> {
         let algorithm = self.rules.check_header(&jwt.header, &jwt.claims)?;
         match keys.verifies(&jwt, algorithm) {
             Some(true) => {}
             Some(false) => return Err(Rejection::Signature),
             None => return Err(Rejection::UnknownKey),
         }
-        let now = self.clock.now();
+        let (now, moment) = (self.clock.now(), self.clock.monotonic_now());
         let grant = self.rules.grant(jwt.claims, now)?;
         let expiry = grant.expires_at().unwrap_or(now);
         let life = expiry.saturating_duration_since(now).min(REMEMBERED);
@@ -110,12 +135,53 @@ impl Shared {
             }
         }
     }
+
+    /// Verifies a token once the keys have been read.
+    async fn verify_later(
+        &self,
+        token: Secret,
+        hash: DigestKey,
+        keys: BoxFuture<FetchResult>,
+    ) -> Verification {
+        let keys = match keys.await {
+            Ok(keys) => keys,
+            Err(error) => return Verification::Unavailable(error.into()),
+        };
+        let jwt = CompactJwt::parse(token.expose_str().unwrap_or_default());
+        self.verification(jwt.and_then(|jwt| self.grant(jwt, hash, &keys)))
+    }
 }
 
 impl TokenVerifier for JwtVerifier {
     fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
-        let result = self.0.keys.read(|keys| self.0.verify(keys, token));
-        MaybeFuture::Ready(self.0.verification(result))
+        let (shared, hash, now) = (
+            &self.0,
+            DigestKey(sha256(token.as_bytes())),
+            self.0.clock.monotonic_now(),
+        );
+        let keys = shared.keys.current(now);
+        if let Some(grant) = keys.as_ref().and_then(|keys| keys.verified.get(&hash, now)) {
+            return Verification::Valid(grant).into();
+        }
+        let result = CompactJwt::parse(token.expose()).and_then(|jwt| {
+            // No token of another issuer makes this server ask for keys.
+            shared.rules.check_header(&jwt.header, &jwt.claims)?;
+            keys.as_ref()
+                .map_or(Err(Rejection::UnknownKey), |keys| shared.grant(jwt, hash, keys))
+        });
+        let fetching = match result {
+            Err(Rejection::UnknownKey) if keys.is_some() => shared.keys.fetch_unknown(now),
+            Err(Rejection::UnknownKey) => Some(shared.keys.fetch(now)),
+            _ => None,
+        };
+        match fetching {
+            None => shared.verification(result).into(),
+            Some(Err(error)) => Verification::Unavailable(error.into()).into(),
+            Some(Ok(fetched)) => {
+                let (shared, token) = (Arc::clone(shared), Secret::from(token.expose()));
+                MaybeFuture::from_future(async move { shared.verify_later(token, hash, fetched).await })
+            }
+        }
     }
 }
 
