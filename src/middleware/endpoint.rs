@@ -31,6 +31,13 @@ pub(crate) trait Endpoint: Send + Sync {
         true
     }
 
+    /// The answer to OPTIONS.
+    ///
+    /// Defaults to 405.
+    fn options(&self) -> FullResponse {
+        not_allowed()
+    }
+
     /// The answer to a visitor who brings no form: GET and HEAD.
     fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse>;
 

@@ -33,6 +33,7 @@ mod module_layering;
 mod mounting;
 mod page_style;
 mod password_change_form;
+mod protected_resource;
 mod redirect_properties;
 mod request_matrix;
 mod secret_file_races;
