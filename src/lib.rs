@@ -41,6 +41,7 @@
 //! | users with names and passwords | [`AuthLayerBuilder::password_verifier`] with `verify::StoredPasswords` |
 //! | users in a database, whose sessions end at a logout or a removal, on every replica | [`AuthLayerBuilder::sessions`] with [`AuthLayerBuilder::user_lookup`] |
 //! | tokens that users create and revoke | [`AuthLayer::bearer_tokens`] with [`verify::StoredTokens`] |
+//! | access tokens that an OAuth server issues | [`AuthLayer::bearer_tokens`] with `verify::JwtVerifier` |
 //! | a credential of its own | [`AuthLayer::new`] with an [`Authenticator`] or [`authenticator_fn`] |
 //! | a JupyterHub that starts or proxies it | `AuthLayer::hub` |
 //!
@@ -76,6 +77,7 @@
 //! | `hub-client-hyper` | an HTTP client with TLS for it |
 //! | `oauth` | the messages of the OAuth code flow |
 //! | `jupyter` | the files by which Jupyter's tools find a server and its password |
+//! | `jwt` | `verify::JwtVerifier`: JWT access tokens of an OAuth server |
 //! | `hub-server` | a hub: login, OAuth provider, token API |
 //! | `serde` | `Serialize` and `Deserialize` for values that are not secret |
 //! | `sqlite`, `postgres` | stores of tokens and sessions that survive a restart |
@@ -129,6 +131,8 @@ pub mod extract;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod html;
+#[cfg(any(feature = "hub-client", feature = "jwt"))]
+mod http_client;
 #[cfg(feature = "hub-client")]
 pub mod hub_client;
 #[cfg(feature = "hub-server")]

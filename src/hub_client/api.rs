@@ -10,9 +10,9 @@ use http::{
 use http_body_util::Full;
 use serde::Deserialize;
 
-use super::transport::Transport;
 use crate::{
     error::BoxError,
+    http_client::Transport,
     oauth::{self, OAuthError, TokenRequest, TokenResponse},
     secret::Secret,
     session::{grant::Grant, identity::Identity},

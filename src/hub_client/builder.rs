@@ -13,13 +13,14 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::{
-    hub_auth::HubAuth,
-    internal_tls::InternalTls,
-    transport::{ServiceTransport, Transport},
-};
+use super::{hub_auth::HubAuth, internal_tls::InternalTls};
 use crate::{
-    cookies::Keyring, error::BoxError, request::base_url::BaseUrl, request_policy::Origin, secret::Secret,
+    cookies::Keyring,
+    error::BoxError,
+    http_client::{ServiceTransport, Transport},
+    request::base_url::BaseUrl,
+    request_policy::Origin,
+    secret::Secret,
     session::scopes::Scopes,
 };
 

@@ -38,12 +38,9 @@ mod api;
 mod authenticator;
 mod build;
 mod builder;
-mod circuit_breaker;
 mod cookie_cache;
 mod cookie_options;
 mod env;
-#[cfg(feature = "hub-client-hyper")]
-mod http_client;
 mod hub_auth;
 mod internal_tls;
 mod oauth_callback;
@@ -52,7 +49,6 @@ mod shares;
 #[cfg(feature = "hub-client-hyper")]
 mod tls;
 mod token_cache;
-mod transport;
 
 pub use self::{
     activity::ActivityReporter,

@@ -15,7 +15,7 @@ const KNOWN: &[&str] = &[];
 
 /// The modules of each layer, from the lowest up.
 const LAYERS: [&str; 6] = [
-    "random deadline digest clock swappable oneshot maybe_future error denial event request redirect session token password secret html cookies",
+    "random deadline digest clock swappable oneshot maybe_future http_client error denial event request redirect session token password secret html cookies",
     "store",
     "authenticate verify authorizer",
     "request_policy rate_limit middleware",
@@ -24,12 +24,13 @@ const LAYERS: [&str; 6] = [
 ];
 
 /// Imports within one layer: a module, and those it may import.
-const SAME_LAYER: [(&str, &str); 15] = [
+const SAME_LAYER: [(&str, &str); 16] = [
     ("authenticate", "verify"),
     ("cookies", "clock denial digest error random request secret"),
     ("error", "secret"),
     ("event", "denial request session"),
     ("html", "clock error"),
+    ("http_client", "clock error maybe_future"),
     ("middleware", "rate_limit request_policy"),
     ("hub_client", "oauth"),
     ("hub_server", "oauth"),
