@@ -42,6 +42,7 @@ mod secrets_not_leaked;
 mod serde_values;
 mod server_sessions;
 mod session_lifetime;
+mod session_stores;
 mod shared_rate_limits;
 #[cfg(feature = "sqlite")]
 mod stores;
