@@ -10,10 +10,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use axum::{Router, routing::get};
+use axum::{Router, extract::ConnectInfo, routing::get};
 use clap::Parser;
 use portcullis::{
     AuthLayer, FileSource, Identity, Keyring, PasswordHash, Secret, Session, Token,
+    request::Peer,
     verify::{MemoryPasswordStore, StoredPasswords},
 };
 
@@ -56,6 +57,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .keyring(Keyring::load(&secret)?)
         .sessions(store)
         .sessions_page()
+        .peer_extractor(|extensions| Some(Peer::Ip(extensions.get::<ConnectInfo<SocketAddr>>()?.0)))
         .build()?;
     let app = Router::new().route("/", get(hello)).layer(auth);
 

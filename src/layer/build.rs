@@ -101,6 +101,7 @@ impl AuthLayerBuilder {
             .unwrap_or_else(|| base_url.join("login").into());
         let launch_links = Arc::new(LaunchLinkStore::new(base_url.clone()));
         let mut endpoints: Vec<(Box<str>, Box<dyn Endpoint>)> = Vec::new();
+        let stored = login_cookie.as_ref().and_then(|cookie| cookie.stored.clone());
         if logs_in {
             let logout_path = Box::from(base_url.join("logout"));
             let page = LoginPage {
@@ -111,9 +112,8 @@ impl AuthLayerBuilder {
                 remember_me: self.remember_me,
                 shared,
             };
-            self.add_login(page, &launch_links, &base_url, &mut endpoints);
+            self.add_login(page, stored.is_some(), &launch_links, &base_url, &mut endpoints);
         }
-        let stored = login_cookie.as_ref().and_then(|cookie| cookie.stored.clone());
         if let Some(stored) = stored.filter(|_| self.sessions_page) {
             let page = SessionsPage {
                 path: base_url.join(SessionsPage::PATH).into(),
@@ -125,7 +125,11 @@ impl AuthLayerBuilder {
         let elsewhere = at_the_hub.map(|at_the_hub| {
             let path = Box::from(base_url.join("logout"));
             let login_path = Box::from(base_url.as_str());
-            let logout = LogoutEndpoint { path, login_path };
+            let logout = LogoutEndpoint {
+                path,
+                login_path,
+                is_stored: false,
+            };
             endpoints.push((logout.path.clone(), Box::new(logout)));
             endpoints.push(at_the_hub.callback);
             at_the_hub.elsewhere
@@ -407,6 +411,7 @@ impl AuthLayerBuilder {
     fn add_login(
         &self,
         page: LoginPage,
+        is_stored: bool,
         launch_links: &Arc<LaunchLinkStore>,
         base_url: &BaseUrl,
         endpoints: &mut Vec<(Box<str>, Box<dyn Endpoint>)>,
@@ -414,6 +419,7 @@ impl AuthLayerBuilder {
         let logout = LogoutEndpoint {
             path: page.logout_path.clone(),
             login_path: page.path.clone(),
+            is_stored,
         };
         if !self.custom_login_page {
             endpoints.push((page.path.clone(), Box::new(page)));

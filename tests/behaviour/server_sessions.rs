@@ -876,6 +876,53 @@ async fn launch_link_is_not_used_up_by_a_login_that_the_store_did_not_keep() {
 }
 
 #[tokio::test]
+async fn logout_needs_the_same_proof_whether_or_not_the_store_answers_at_once() {
+    let clock = TestClock::new(START);
+    let layer = |builder: AuthLayerBuilder| {
+        let builder = builder
+            .custom_login_page()
+            .keyring(keyring())
+            .clock(clock.clone());
+        builder.build().expect("a layer")
+    };
+    let remote = Remote::default();
+    for (which, layer) in [
+        (
+            "in memory",
+            layer(AuthLayer::builder().sessions(MemoryTokenStore::new())),
+        ),
+        ("remote", layer(AuthLayer::builder().sessions(remote.clone()))),
+    ] {
+        let session = log_in(&layer, grant("alice"), "").await;
+        let page = request(&format!(
+            "GET /logout\nsec-fetch-site: cross-site\ncookie: {session}"
+        ));
+        let page = send(&layer, page).await;
+        let xsrf = page.text.split("name=\"_xsrf\" value=\"").nth(1);
+        let xsrf = xsrf.and_then(|rest| rest.split('"').next());
+        let xsrf = xsrf.unwrap_or_else(|| panic!("{which}: no hidden field in {page:?}"));
+        for (site, fields, status) in [
+            ("cross-site", String::new(), 403),
+            ("same-site", format!("_xsrf={}", "x".repeat(97)), 403),
+            ("same-origin", String::new(), 403),
+            ("same-origin", format!("_xsrf={xsrf}"), 200),
+        ] {
+            let mut form = post("/logout", &session, fields.clone());
+            form.headers_mut()
+                .insert("sec-fetch-site", site.parse().expect("a value"));
+            let answer = send(&layer, form).await;
+            assert_eq!(
+                answer.status, status,
+                "{which}, {site}, {fields:?}: {}",
+                answer.text
+            );
+            let is_logged_in = get(&layer, &session).await.status == StatusCode::OK;
+            assert_eq!(is_logged_in, status == 403, "{which}, {site}, {fields:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn expired_sessions_are_removed_and_others_stay() {
     let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
     let layer = replica(&store, &clock, |builder| {

@@ -329,6 +329,7 @@ fn users_of_the_example_log_in_list_their_sessions_and_end_them() {
         3,
         "{page:?}"
     );
+    assert_eq!(page.answer.body.matches("127.0.0.1 · ").count(), 3, "{page:?}");
     let xsrf = page.hidden("_xsrf");
     let end = page.hidden("end");
     here.submit(&sessions, &[("_xsrf", &xsrf), ("end", &end)]);
