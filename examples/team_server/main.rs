@@ -58,13 +58,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     portcullis::jupyter::create_directory(&arguments.data)?;
     let users = Users::open(&arguments.data.join("users.sqlite"))?;
-    for (name, admin) in [("alice", true), ("bob", false)] {
-        let password = Token::generate();
-        if users.add(
-            name,
-            &PasswordHash::hash(&Secret::from(password.expose()))?,
-            admin,
-        )? {
+    // The first start. A user who was removed later does not come back.
+    if users.names()?.is_empty() {
+        for (name, admin) in [("alice", true), ("bob", false)] {
+            let password = Token::generate();
+            let hash = PasswordHash::hash(&Secret::from(password.expose()))?;
+            users.add(name, &hash, admin)?;
             println!("Added {name}, password {}", password.expose());
         }
     }

@@ -137,7 +137,7 @@ fn address_of_a_session_is_that_of_the_connection_and_the_forwarded_one_only_fro
     ] {
         let data = tempfile::tempdir().expect("a directory");
         let (team, [password, _]) = Team::first(data.path(), arguments);
-        let mut alice = Person::forwarded_for("203.0.113.9");
+        let mut alice = HeadlessBrowser::forwarded_for("203.0.113.9");
         greets(&log_in(&mut alice, &team.url, "alice", &password), "alice");
         let page = alice.open(&format!("{}/sessions", team.url));
         assert!(page.answer.body.contains(shown), "{arguments:?}: {page:?}");
