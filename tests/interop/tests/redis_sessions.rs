@@ -325,7 +325,7 @@ fn users_of_the_example_log_in_list_their_sessions_and_end_them() {
     let sessions = format!("{url}/sessions");
     let page = here.open(&sessions);
     assert_eq!(
-        page.answer.body.matches("Firefox on Linux").count(),
+        page.answer.body.matches("<p>Firefox on Linux").count(),
         3,
         "{page:?}"
     );
@@ -341,7 +341,7 @@ fn users_of_the_example_log_in_list_their_sessions_and_end_them() {
     );
     let page = here.submit(&sessions, &[("_xsrf", &xsrf), ("end", "others")]);
     assert_eq!(
-        page.answer.body.matches("Firefox on Linux").count(),
+        page.answer.body.matches("<p>Firefox on Linux").count(),
         1,
         "{page:?}"
     );
