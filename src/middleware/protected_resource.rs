@@ -108,7 +108,7 @@ impl ProtectedResource {
             absolute(issuer)?;
         }
         let is_scope = |scope: &str| {
-            let allowed = |octet: u8| octet.is_ascii_graphic() && octet != b'"' && octet != b'\\';
+            let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
             !scope.is_empty() && scope.bytes().all(allowed)
         };
         if let Some(odd) = self.scopes_supported.iter().find(|scope| !is_scope(scope)) {

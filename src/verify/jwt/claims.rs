@@ -79,7 +79,7 @@ impl Rules {
             .iter()
             .find_map(|name| claims.get(*name)?.as_str());
         let is_label =
-            |client: &&str| client.len() <= MAX_LABEL && client.bytes().all(|octet| octet.is_ascii_graphic());
+            |client: &&str| client.len() <= MAX_LABEL && client.bytes().all(|byte| byte.is_ascii_graphic());
         if let Some(client) = client.filter(is_label) {
             grant = grant.with_label(client);
         }

@@ -148,7 +148,7 @@ impl VerificationKey {
 fn has_right_length(key: &DecodingKey, algorithm: Algorithm) -> bool {
     match (key.kind(), algorithm) {
         (DecodingKeyKind::RsaModulusExponent { n, .. }, _) => {
-            let zeros = n.iter().take_while(|octet| **octet == 0).count();
+            let zeros = n.iter().take_while(|byte| **byte == 0).count();
             let bits = n
                 .get(zeros)
                 .map_or(0, |first| (n.len() - zeros) * 8 - first.leading_zeros() as usize);

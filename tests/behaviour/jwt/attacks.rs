@@ -27,7 +27,7 @@ fn algorithm_confusion() -> Vec<(&'static str, String)> {
     let exponent = URL_SAFE_NO_PAD
         .decode(jwk["e"].as_str().expect("e"))
         .expect("base64url");
-    let number = |octets: &[u8]| rsa::BoxedUint::from_be_slice_vartime(octets);
+    let number = |bytes: &[u8]| rsa::BoxedUint::from_be_slice_vartime(bytes);
     let public = rsa::PublicKey::new(number(&modulus), number(&exponent)).expect("a key");
     let der = public.to_pkcs1_der().expect("DER").as_bytes().to_vec();
     let secrets = [

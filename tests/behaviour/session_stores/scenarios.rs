@@ -204,7 +204,7 @@ pub(crate) async fn changes_hold_at_the_other_replica_and_after_a_restart<S: Ses
     }
 }
 
-/// Clients that send requests to two replicas all the time: whoever sends one after a change gets what holds then.
+/// Clients that send requests to two replicas all the time. A request after a change gets the new state.
 pub(crate) async fn changes_hold_at_both_replicas_under_load(stores: [impl SessionStore; 2]) {
     let site = Site::new();
     let replicas = stores.map(|store| site.replica(store));
