@@ -217,8 +217,9 @@ impl Denial {
 
     /// Returns the scopes that the client needs.
     ///
-    /// These are the missing ones for `Reason::InsufficientScope`, and all that the route requires for
-    /// `Reason::MissingCredential`. Other reasons have none.
+    /// These are all that the route requires for `Reason::InsufficientScope`, the missing ones first, and for
+    /// `Reason::MissingCredential`. A denial by [`insufficient_scope`](Self::insufficient_scope) has that one. Other
+    /// reasons have none.
     ///
     /// # Example
     ///

@@ -22,7 +22,7 @@
 //!     Ok(axum::serve(listener, app).await?)
 //! }
 //!
-//! /// The token is shared, so its user has no name: `display_name` is an anonymous one.
+//! /// All users share the token, so they are anonymous: the name is an invented one.
 //! async fn home(session: Session) -> String {
 //!     format!("Hello, {}!\n", session.identity().display_name())
 //! }
@@ -42,6 +42,7 @@
 //! | users who log in at Keycloak, Google or another OpenID provider | `AuthLayerBuilder::sign_in_with` with `sign_in::OpenIdConnect` |
 //! | users in a database, whose sessions end at a logout or a removal, on every replica | [`AuthLayerBuilder::sessions`] with [`AuthLayerBuilder::user_lookup`] |
 //! | tokens that users create and revoke | [`AuthLayer::bearer_tokens`] with [`verify::StoredTokens`] |
+//! | access tokens that an OAuth server issues | [`AuthLayer::bearer_tokens`] with `verify::JwtVerifier` |
 //! | a credential of its own | [`AuthLayer::new`] with an [`Authenticator`] or [`authenticator_fn`] |
 //! | a JupyterHub that starts or proxies it | `AuthLayer::hub` |
 //!
@@ -78,6 +79,7 @@
 //! | `oauth` | the messages of the OAuth code flow |
 //! | `openid` | `AuthLayerBuilder::sign_in_with`: users log in at an identity provider |
 //! | `jupyter` | the files by which Jupyter's tools find a server and its password |
+//! | `jwt` | `verify::JwtVerifier`: JWT access tokens of an OAuth server |
 //! | `hub-server` | a hub: login, OAuth provider, token API |
 //! | `serde` | `Serialize` and `Deserialize` for values that are not secret |
 //! | `sqlite`, `postgres` | stores of tokens and sessions that survive a restart |
@@ -132,7 +134,7 @@ pub mod extract;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod html;
-#[cfg(any(feature = "hub-client", feature = "openid"))]
+#[cfg(any(feature = "hub-client", feature = "jwt", feature = "openid"))]
 mod http_client;
 #[cfg(feature = "hub-client")]
 pub mod hub_client;

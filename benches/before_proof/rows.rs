@@ -294,7 +294,7 @@ pub(crate) fn all() -> Vec<Row> {
             "token/in-query-escaped",
             401,
             shared(),
-            get(format!("/api?token={}", "%61".repeat(512))),
+            get(format!("/api?token={}", "%61".repeat(2_728))),
         ),
         row(
             "token/protocols",

@@ -1,9 +1,12 @@
-//! What passwords cost: a burst of logins, one hash compared with the C reference, and whether users can be distinguished.
+//! What passwords cost: a burst of logins, a class that logs in by the form, one hash compared with the C reference, and
+//! whether users can be distinguished.
 //!
-//! `cargo bench --bench passwords` measures all three, `-- storm`, `-- reference` or `-- users` one of them, and fails
+//! `cargo bench --bench passwords` measures all four, `-- storm`, `-- class`, `-- reference` or `-- users` one of them, and fails
 //! where a bound is passed. Without `--bench`, as `cargo test --benches` runs it, each is run once and nothing is held.
 
+mod class_logins;
 mod concurrent_logins;
+mod machine;
 mod reference;
 mod timing_side_channel;
 
@@ -22,9 +25,17 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, way] = arguments.as_slice()
-        && flag == concurrent_logins::CHILD
+        && flag == machine::CHILD
     {
-        concurrent_logins::child(way);
+        let way = way.clone();
+        let round = async move {
+            if way.contains("address") {
+                class_logins::class(&way).await
+            } else {
+                concurrent_logins::storm(&way).await
+            }
+        };
+        machine::child(round).expect("a runtime, and no panic");
         return ExitCode::SUCCESS;
     }
     let measured = arguments.iter().any(|argument| argument == "--bench");
@@ -39,6 +50,7 @@ fn main() -> ExitCode {
     type Part = fn(bool) -> Outcome;
     for (name, part) in [
         ("storm", concurrent_logins::run as Part),
+        ("class", class_logins::run),
         ("reference", reference::run),
         ("users", timing_side_channel::run),
     ] {

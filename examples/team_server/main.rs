@@ -4,11 +4,11 @@
 
 mod users;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{ConnectInfo, Path, State},
     http::request::Parts,
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -17,6 +17,7 @@ use clap::Parser;
 use portcullis::{
     AllowedHosts, AuthLayer, FileSource, Keyring, PasswordHash, RequestHead, Secret, Session, Token,
     TrustedProxies,
+    request::Peer,
     store::{PostgresTokenStore, SessionStore, SqliteTokenStore},
     verify::StoredPasswords,
 };
@@ -38,6 +39,9 @@ struct Arguments {
     /// Another host name that browsers use, such as that of a reverse proxy on this machine
     #[arg(long)]
     host: Vec<String>,
+    /// Address or network of a proxy whose X-Forwarded headers are trusted, such as 127.0.0.1; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    trusted_proxy: Vec<String>,
     /// After how many seconds a session checks whether its user is still in the table; 0 for each request
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     refresh: u64,
@@ -54,13 +58,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     portcullis::jupyter::create_directory(&arguments.data)?;
     let users = Users::open(&arguments.data.join("users.sqlite"))?;
-    for (name, admin) in [("alice", true), ("bob", false)] {
-        let password = Token::generate();
-        if users.add(
-            name,
-            &PasswordHash::hash(&Secret::from(password.expose()))?,
-            admin,
-        )? {
+    // The first start. A user who was removed later does not come back.
+    if users.names()?.is_empty() {
+        for (name, admin) in [("alice", true), ("bob", false)] {
+            let password = Token::generate();
+            let hash = PasswordHash::hash(&Secret::from(password.expose()))?;
+            users.add(name, &hash, admin)?;
             println!("Added {name}, password {}", password.expose());
         }
     }
@@ -75,6 +78,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         [] => AllowedHosts::loopback(),
         others => AllowedHosts::loopback().union(AllowedHosts::from_list(others)?),
     };
+    let proxies = match &arguments.trusted_proxy[..] {
+        [] => TrustedProxies::none(),
+        listed => {
+            TrustedProxies::parse(&listed.join(",")).map_err(|error| format!("--trusted-proxy: {error}"))?
+        }
+    };
     let auth = AuthLayer::builder()
         .password_verifier(passwords.clone()) // the login page
         .user_lookup(passwords) // is the user still there, with which scopes, and the same password?
@@ -83,7 +92,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .sessions_page() // each user's own, at /sessions
         .keyring(Keyring::load(&secret)?)
         .allowed_hosts(hosts)
-        .trusted_proxies(TrustedProxies::parse("127.0.0.1")?)
+        .peer_extractor(|extensions| Some(Peer::Ip(extensions.get::<ConnectInfo<SocketAddr>>()?.0)))
+        .trusted_proxies(proxies)
         .build()?;
 
     let app = App {
@@ -105,7 +115,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Open http://{}/ and log in. Press Ctrl-C to stop.",
         listener.local_addr()?
     );
-    let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
     Ok(axum::serve(listener, service).await?)
 }
 

@@ -23,7 +23,7 @@ pub enum TokenSource {
     Authorization,
     /// A header whose whole value is the token. Spaces around it are removed; an empty one counts as absent.
     Header(HeaderName),
-    /// The parameter `token` of the query, at most 512 characters: see [`Query::token`].
+    /// The parameter `token` of the query: see [`Query::token`].
     Query,
     /// A protocol `v1.token.websocket.jupyter.org.<token>`, with the token percent-encoded, among those that a
     /// WebSocket handshake offers. Browsers can send it, but cannot set headers of a WebSocket.

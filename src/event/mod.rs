@@ -124,6 +124,17 @@ pub enum Event<'a> {
         /// What the store reported.
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
     },
+    /// A `JwtVerifier` rejected a token. The layer reports it as unknown or unsupported.
+    JwtRejected {
+        /// Why, and the setting to look at. It contains nothing of the token.
+        reason: &'static str,
+    },
+    /// A `JwtVerifier` cannot read the keys of its issuer. It uses the keys from before for a day. Reported once for each
+    /// outage.
+    KeySetUnavailable {
+        /// What failed.
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
     /// `trusted_proxies` is set, but a request has no peer address, so no proxy is trusted: cookies are not `Secure`
     /// behind TLS that ends at the proxy, and the rate limit cannot distinguish clients. Emitted once per layer and
     /// hub.
@@ -149,7 +160,15 @@ impl<'a> RedactedPath<'a> {
     /// Maximum length of a path that is logged whole, in bytes.
     pub const MAX_LEN: usize = 64;
 
-    pub(crate) fn new(path: &'a str) -> Self {
+    /// Redacts the path of a URI, for a log of your own.
+    ///
+    /// ```
+    /// use portcullis::event::RedactedPath;
+    ///
+    /// let path = RedactedPath::new("/next%3Ftoken%3Dpcl_secret");
+    /// assert_eq!(path.to_string(), "/next%3Ftoken%3D...");
+    /// ```
+    pub fn new(path: &'a str) -> Self {
         let mut end = path.len().min(Self::MAX_LEN);
         while !path.is_char_boundary(end) {
             end -= 1;

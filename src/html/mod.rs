@@ -3,11 +3,15 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `dates` | dates and relative times |
+//! | `details` | the line below the name of an item |
+//! | `form_fields` | the fields of a form, and what is wrong with them |
 //! | `page` | the writer of a page |
 //! | `style` | [`PageStyle`]: name, logo, colour, footer and texts |
 //! | `texts` | the texts that can be translated |
 
 mod dates;
+mod details;
+mod form_fields;
 mod page;
 mod style;
 mod texts;
@@ -16,6 +20,8 @@ mod texts;
 pub(crate) use self::dates::utc;
 pub use self::style::PageStyle;
 pub(crate) use self::{
-    page::{Button, Details, Field, FieldError, FieldKind, FormFields, Page},
+    details::Details,
+    form_fields::{Field, FieldError, FieldKind, FormFields},
+    page::{Button, Page},
     style::push_escaped,
 };

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
 use super::{
-    dates::{iso_date, relative_time, utc_date},
+    details::Details,
+    form_fields::{ALERT_ID, FormFields},
     style::{PageStyle, push_escaped},
 };
-use crate::clock::UnixTime;
 
 /// A page with a heading, written part by part. All text is escaped where it is written.
 ///
@@ -19,9 +19,6 @@ pub(crate) struct Page<'a> {
     style: &'a PageStyle,
     policy: HeaderValue,
 }
-
-/// The id of the paragraph that says what is wrong. Fields that are invalid refer to it.
-const ALERT_ID: &str = "alert";
 
 impl<'a> Page<'a> {
     pub(crate) fn new(style: &'a PageStyle, title: &str) -> Self {
@@ -75,6 +72,14 @@ impl<'a> Page<'a> {
         self.block("<p class=\"status\" role=\"status\">", text, "</p>")
     }
 
+    /// What happened before, on a page with `status`: an alert, or with 200 a status.
+    pub(crate) fn message(self, status: StatusCode, text: &str) -> Self {
+        match status {
+            StatusCode::OK => self.status(text),
+            _ => self.alert(text),
+        }
+    }
+
     /// What a part of the page is about.
     #[cfg(feature = "hub-server")]
     pub(crate) fn heading(self, text: &str) -> Self {
@@ -91,8 +96,8 @@ impl<'a> Page<'a> {
     ) -> Self {
         self.html.push_str("<section class=\"item\"><div>");
         self = self.user_text("<p>", name, "</p>");
-        if !details.0.is_empty() {
-            let _ = write!(self.html, "<p class=\"soft\">{}</p>", details.0);
+        if !details.as_html().is_empty() {
+            let _ = write!(self.html, "<p class=\"soft\">{}</p>", details.as_html());
         }
         self.html.push_str("</div>");
         if let Some(button) = button {
@@ -120,7 +125,7 @@ impl<'a> Page<'a> {
         };
         if button.question.is_empty() {
             self.open_form(button.action);
-            fill(&mut FormFields(&mut self.html, self.style));
+            fill(&mut FormFields::new(&mut self.html, self.style));
             self.html.push_str("<button type=\"submit\" class=\"plain\">");
             label(&mut self.html);
             self.html.push_str("</button></form>");
@@ -148,7 +153,7 @@ impl<'a> Page<'a> {
         fill: impl FnOnce(&mut FormFields<'_>),
     ) -> Self {
         self.open_form(action);
-        fill(&mut FormFields(&mut self.html, self.style));
+        fill(&mut FormFields::new(&mut self.html, self.style));
         let _ = write!(self.html, "<button type=\"submit\"{class}>");
         push_escaped(&mut self.html, self.style.text(button));
         self.raw("</button></form>")
@@ -249,190 +254,12 @@ pub(crate) struct Button<'a> {
     pub(crate) question: &'a str,
 }
 
-/// What is known of a thing: parts in one line.
-#[derive(Default)]
-pub(crate) struct Details(String);
-
-impl Details {
-    /// Adds a part, or nothing if there is no text.
-    pub(crate) fn text(mut self, text: &str) -> Self {
-        if !text.is_empty() {
-            self.separate();
-            push_escaped(&mut self.0, text);
-        }
-        self
-    }
-
-    /// Adds a time as it is seen `now`: "5 minutes ago" for `{}` in `label`. Programs and those who point at it see the
-    /// date.
-    pub(crate) fn time(mut self, style: &PageStyle, label: &str, time: UnixTime, now: UnixTime) -> Self {
-        self.separate();
-        let label = style.text(label);
-        let (before, after) = label.split_once("{}").unwrap_or((label, ""));
-        push_escaped(&mut self.0, before);
-        let (date, text) = (utc_date(time), relative_time(style, time, now));
-        let _ = write!(self.0, "<time datetime=\"{}\" title=\"{date}\">", iso_date(time));
-        push_escaped(&mut self.0, &text);
-        self.0.push_str("</time>");
-        push_escaped(&mut self.0, after);
-        self
-    }
-
-    fn separate(&mut self) {
-        if !self.0.is_empty() {
-            self.0.push_str(" \u{b7} ");
-        }
-    }
-}
-
-/// The fields of a form.
-pub(crate) struct FormFields<'a>(&'a mut String, &'a PageStyle);
-
-/// What a field of a form is for: its kind, and what a password manager puts into it.
-#[derive(Clone, Copy)]
-pub(crate) enum FieldKind {
-    /// Anything; it may be left empty.
-    #[cfg(feature = "hub-server")]
-    Optional,
-    NewPassword,
-    Password,
-    Username,
-}
-
-/// A labelled field.
-#[derive(Clone, Copy)]
-pub(crate) struct Field<'a> {
-    kind: FieldKind,
-    name: &'a str,
-    label: &'a str,
-    value: &'a str,
-    is_first: bool,
-    error: FieldError<'a>,
-}
-
-/// What is wrong with the value of a field.
-#[derive(Clone, Copy)]
-pub(crate) enum FieldError<'a> {
-    None,
-    /// The page's alert says it.
-    InAlert,
-    /// The field says it itself.
-    #[cfg_attr(not(feature = "hub-server"), allow(dead_code))]
-    Text(&'a str),
-}
-
-impl<'a> Field<'a> {
-    /// Names are letters and `_`.
-    pub(crate) fn new(kind: FieldKind, name: &'a str, label: &'a str) -> Self {
-        Self {
-            kind,
-            name,
-            label,
-            value: "",
-            is_first: false,
-            error: FieldError::None,
-        }
-    }
-
-    /// The field in which typing begins, if `is_first`.
-    pub(crate) fn first(self, is_first: bool) -> Self {
-        Self { is_first, ..self }
-    }
-
-    /// The field is filled in already.
-    pub(crate) fn filled(self, value: &'a str) -> Self {
-        Self { value, ..self }
-    }
-
-    pub(crate) fn with_error(self, error: FieldError<'a>) -> Self {
-        Self { error, ..self }
-    }
-}
-
-impl FormFields<'_> {
-    pub(crate) fn hidden(&mut self, name: &str, value: &str) {
-        self.0.push_str("<input type=\"hidden\" name=\"");
-        push_escaped(self.0, name);
-        self.0.push_str("\" value=\"");
-        push_escaped(self.0, value);
-        self.0.push_str("\">");
-    }
-
-    /// A labelled choice of one value among several, of which `selected` is chosen at first.
-    #[cfg(feature = "hub-server")]
-    pub(crate) fn choice(&mut self, name: &str, label: &str, values: &[(&str, &str)], selected: &str) {
-        let id = format!("{name}-{}", self.0.len());
-        let _ = write!(self.0, "<label for=\"{id}\">");
-        push_escaped(self.0, self.1.text(label));
-        let _ = write!(self.0, "</label><select id=\"{id}\" name=\"{name}\">");
-        for (value, text) in values {
-            self.0.push_str("<option value=\"");
-            push_escaped(self.0, value);
-            self.0
-                .push_str(if *value == selected { "\" selected>" } else { "\">" });
-            push_escaped(self.0, self.1.text(text));
-            self.0.push_str("</option>");
-        }
-        self.0.push_str("</select>");
-    }
-
-    /// A labelled checkbox, whose value is `on` if it is ticked.
-    pub(crate) fn checkbox(&mut self, name: &str, label: &str, ticked: bool) {
-        let ticked = if ticked { " checked" } else { "" };
-        let _ = write!(
-            self.0,
-            "<label class=\"check\"><input type=\"checkbox\" name=\"{name}\"{ticked}> "
-        );
-        push_escaped(self.0, self.1.text(label));
-        self.0.push_str("</label>");
-    }
-
-    /// A labelled field.
-    pub(crate) fn field(&mut self, field: Field<'_>) {
-        let (input, autocomplete, required) = match field.kind {
-            #[cfg(feature = "hub-server")]
-            FieldKind::Optional => ("text", "off", ""),
-            FieldKind::NewPassword => ("password", "new-password", " required"),
-            FieldKind::Password => ("password", "current-password", " required"),
-            FieldKind::Username => ("text", "username", " required"),
-        };
-        let name = field.name;
-        let id = format!("{name}-{}", self.0.len());
-        let _ = write!(self.0, "<label for=\"{id}\">");
-        push_escaped(self.0, self.1.text(field.label));
-        let _ = write!(
-            self.0,
-            "</label><input id=\"{id}\" type=\"{input}\" name=\"{name}\" autocomplete=\"{autocomplete}\" \
-             autocapitalize=\"none\" spellcheck=\"false\"{required}"
-        );
-        let described_by = match field.error {
-            FieldError::None => None,
-            FieldError::InAlert => Some(ALERT_ID.to_owned()),
-            FieldError::Text(_) => Some(format!("{id}-error")),
-        };
-        if let Some(described_by) = &described_by {
-            let _ = write!(
-                self.0,
-                " aria-invalid=\"true\" aria-describedby=\"{described_by}\""
-            );
-        }
-        if !field.value.is_empty() {
-            self.0.push_str(" value=\"");
-            push_escaped(self.0, field.value);
-            self.0.push('"');
-        }
-        self.0.push_str(if field.is_first { " autofocus>" } else { ">" });
-        if let FieldError::Text(text) = field.error {
-            let _ = write!(self.0, "<p class=\"error\" id=\"{id}-error\">");
-            push_escaped(self.0, self.1.text(text));
-            self.0.push_str("</p>");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::form_fields::{Field, FieldKind},
+        *,
+    };
 
     #[test]
     fn all_text_is_escaped_and_backticks_make_code() {

@@ -1,19 +1,24 @@
-//! Requests that this process sends: to a hub, to an identity provider.
+//! Requests that this process sends: to a hub, to an identity provider, to an issuer of tokens.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `transport` | [`Transport`]: a request, a whole response, limits on its size and time |
 //! | `ready` | the client that this crate provides: hyper's |
 //! | `tls` | its TLS, by rustls |
+//! | `circuit_breaker` | fewer requests to a server that does not respond |
 
-#[cfg(any(feature = "hub-client-hyper", feature = "openid"))]
+#[cfg(feature = "hub-client")]
+mod circuit_breaker;
+#[cfg(any(feature = "hub-client-hyper", feature = "jwt", feature = "openid"))]
 mod ready;
-#[cfg(any(feature = "hub-client-hyper", feature = "openid"))]
+#[cfg(any(feature = "hub-client-hyper", feature = "jwt", feature = "openid"))]
 mod tls;
 mod transport;
 
+#[cfg(feature = "hub-client")]
+pub(crate) use self::circuit_breaker::CircuitBreaker;
 #[cfg(feature = "hub-client-hyper")]
 pub(crate) use self::tls::tls_builder;
 pub(crate) use self::transport::{ServiceTransport, Transport};
-#[cfg(any(feature = "hub-client-hyper", feature = "openid"))]
+#[cfg(any(feature = "hub-client-hyper", feature = "jwt", feature = "openid"))]
 pub(crate) use self::{ready::ready, tls::public_tls};

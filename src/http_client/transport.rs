@@ -1,4 +1,4 @@
-//! Sends a request by any tower service.
+//! How requests travel: any tower service.
 
 use std::{
     error::Error,
@@ -20,7 +20,7 @@ use crate::{error::BoxError, maybe_future::BoxFuture};
 /// The longest response that is read, in bytes.
 const LIMIT: usize = 1024 * 1024;
 
-/// How long the server may take for an answer, its body included.
+/// How long an answer may take, its body included.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A way to send a request and get an answer whole.

@@ -53,8 +53,9 @@ impl Authenticator for HubTokenAuthenticator {
             Ok(None) => return Outcome::Absent.into(),
             Err(denial) => return Outcome::Malformed(denial).into(),
         };
-        let answer = hub.check_token(found.token().as_bytes(), &head, AuthMethod::Token);
-        let answer = answer.unwrap_or_else(|| Outcome::Rejected(Reason::UnsupportedToken).into());
+        let Some(answer) = hub.check_token(found.token().as_bytes(), &head, AuthMethod::Token) else {
+            return Outcome::Rejected(Reason::UnsupportedToken).into();
+        };
         if *found.source() != TokenSource::Query {
             return answer;
         }

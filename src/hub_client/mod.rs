@@ -38,7 +38,6 @@ mod api;
 mod authenticator;
 mod build;
 mod builder;
-mod circuit_breaker;
 mod cookie_cache;
 mod cookie_options;
 mod env;

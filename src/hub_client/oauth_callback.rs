@@ -86,6 +86,7 @@ impl ExternalLogin for HubLogin {
         }
         let mut buffer = TokenBuffer::default();
         if let Ok(Some(token)) = Query::from_uri(head.uri()).token(&mut buffer)
+            && !token.is_oversized()
             && let Ok(line) = self
                 .0
                 .jar

@@ -15,12 +15,12 @@ use tokio::{
 use super::{
     answers::{Answers, Key, Word},
     api::{ErrorOrigin, HubApi, HubApiError},
-    circuit_breaker::CircuitBreaker,
     shares::{Share, Shares},
 };
 use crate::{
     clock::{Clock, MonotonicTime},
     error::BackendError,
+    http_client::CircuitBreaker,
     maybe_future::MaybeFuture,
     secret::Secret,
     session::{AuthMethod, grant::Grant, scopes::Scopes},

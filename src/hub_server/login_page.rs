@@ -94,9 +94,15 @@ impl HubRequest<'_> {
             }
             BrowserSession::Anonymous => {
                 let alert = session_ended_alert(self.head);
-                Ok(self.login_form(StatusCode::OK, alert, "", false))
+                Ok(self.login_form(StatusCode::OK, alert, "", FieldError::None))
             }
-            BrowserSession::Expired => Ok(self.login_form(StatusCode::OK, SESSION_ENDED_ALERT, "", true)),
+            BrowserSession::Expired => {
+                let mut response = self.login_form(StatusCode::OK, SESSION_ENDED_ALERT, "", FieldError::None);
+                let mut cookies = SetCookies::default();
+                self.remove_bad_login(&mut cookies);
+                cookies.append_to(response.headers_mut());
+                Ok(response)
+            }
         }
     }
 
@@ -110,7 +116,7 @@ impl HubRequest<'_> {
                 .check_login_form(&hub.guards, &self.target, self.head, field.trim())
         {
             self.refused(denial.reason());
-            return Ok(self.login_form(StatusCode::FORBIDDEN, STALE, &typed, false));
+            return Ok(self.login_form(StatusCode::FORBIDDEN, STALE, &typed, FieldError::None));
         }
         let password = form
             .field("password")
@@ -119,12 +125,12 @@ impl HubRequest<'_> {
         match self.check_password(&typed, &password).await {
             Ok(member) => self.begin_login(member).await,
             Err(HubError::Denied(denial)) => {
-                let status = match denial.reason() {
-                    Reason::IncorrectPassword => StatusCode::FORBIDDEN,
-                    _ => denial.status(),
+                let (status, error) = match denial.reason() {
+                    Reason::IncorrectPassword => (StatusCode::FORBIDDEN, FieldError::InAlert),
+                    _ => (denial.status(), FieldError::None),
                 };
                 let alert = alert(&denial, WRONG, &self.hub.page_style);
-                let form = self.login_form(status, &alert, &typed, false);
+                let form = self.login_form(status, &alert, &typed, error);
                 Ok(retry_after(form, &denial))
             }
             Err(trouble) => Err(trouble),
@@ -191,27 +197,19 @@ impl HubRequest<'_> {
         Ok(response)
     }
 
-    fn login_form(&self, status: StatusCode, text: &str, typed: &str, stale: bool) -> FullResponse {
+    fn login_form(&self, status: StatusCode, text: &str, typed: &str, error: FieldError<'_>) -> FullResponse {
         let mut cookies = SetCookies::default();
         let xsrf = self
             .hub
             .xsrf_cookie
             .anonymous_token(self.head, self.https(), &mut cookies);
-        if stale {
-            self.remove_bad_login(&mut cookies);
-        }
         let mut action = self.hub.hub_url.join("login");
         if let Some(next) = self.next_parameter() {
             action.push_str("?next=");
             percent::form_encode(next.as_str().as_bytes(), &mut action);
         }
         let typed: String = typed.chars().take(32).collect();
-        let page = Page::new(&self.hub.page_style, "Log in");
-        let (page, error) = match status {
-            StatusCode::OK => (page.status(text), FieldError::None),
-            StatusCode::FORBIDDEN if text == WRONG => (page.alert(text), FieldError::InAlert),
-            _ => (page.alert(text), FieldError::None),
-        };
+        let page = Page::new(&self.hub.page_style, "Log in").message(status, text);
         let page = page.form(&action, "Log in", |fields| {
             let username = Field::new(FieldKind::Username, "username", "Username");
             let password = Field::new(FieldKind::Password, "password", "Password");

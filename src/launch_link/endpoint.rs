@@ -1,5 +1,7 @@
 //! Where launch links lead.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, StatusCode};
 
 use super::{LaunchLinkStore, LinkAction};
@@ -17,7 +19,7 @@ use crate::{
     session::{grant::Grant, identity::Identity},
 };
 
-impl Endpoint for std::sync::Arc<LaunchLinkStore> {
+impl Endpoint for Arc<LaunchLinkStore> {
     fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         match LinkAction::from_head(request.head) {
             LinkAction::Redeem => self.open(request),
@@ -38,14 +40,17 @@ impl LaunchLinkStore {
         }
     }
 
-    fn open(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+    fn open(self: &Arc<Self>, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         let state = request.state();
         let mut buffer = TokenBuffer::default();
         let token = Query::from_uri(request.head.uri())
             .token(&mut buffer)
             .ok()
-            .flatten();
-        let Some(launch) = token.and_then(|token| self.redeem(token, &*state.clock)) else {
+            .flatten()
+            .filter(|token| !token.is_oversized());
+        let taken = token.map(|token| token.hash());
+        let taken = taken.and_then(|hash| Some((hash, self.take(hash, &*state.clock)?)));
+        let Some((hash, issued)) = taken else {
             // The browser that the link has logged in opens it again.
             let session = request.permitted_session();
             let next = token
@@ -62,13 +67,22 @@ impl LaunchLinkStore {
             *response.status_mut() = StatusCode::FORBIDDEN;
             return response.into();
         };
+        let launch = issued.launch.clone();
         let identity = launch.identity().cloned().unwrap_or_else(Identity::anonymous);
-        if let Some(token) = token {
-            self.record_use(token, &identity, launch.next().clone(), &*state.clock);
-        }
-        let (login, next) = (Some(Grant::new(identity)), HeaderValue::from(launch.next()));
+        let (username, next) = (Box::<str>::from(identity.username()), launch.next().clone());
         let browser = Browser::of(state, request.head, &request.target);
-        browser.log_in_and_redirect(state, login, StatusCode::SEE_OTHER, next)
+        let target = HeaderValue::from(&next);
+        let answer =
+            browser.log_in_and_redirect(state, Some(Grant::new(identity)), StatusCode::SEE_OTHER, target);
+        let (links, clock) = (Arc::clone(self), Arc::clone(&state.clock));
+        answer.map(move |response| {
+            match response.status().is_redirection() {
+                true => links.record_use(hash, &username, next, &*clock),
+                // No user was logged in, so the link stays valid.
+                false => links.put(hash, issued, &*clock),
+            }
+            response
+        })
     }
 }
 

@@ -14,7 +14,8 @@
 //! 3. It is valid for one target and one identity. It is not an API token, and an API token is not a launch link.
 //! 4. It is passed to the browser in a page file that only its owner can read ([`LaunchLink::write_page`]), so the
 //!    command line of the browser names a file and no secret.
-//! 5. It is used up by a user who opens it, not by programs that prefetch links ([`LinkAction`]).
+//! 5. It is used up by a login, not by programs that prefetch links ([`LinkAction`]), and not while the session store does not
+//!    respond: then the response is 503, and the link stays valid.
 //!
 //! The parameter is named `token` because logs, redirects and [`Query`](crate::request::Query) already treat that
 //! name as a secret.
@@ -26,7 +27,7 @@ mod prefetch;
 use std::time::Duration;
 
 use crate::{
-    clock::{Clock, UnixTime},
+    clock::{Clock, MonotonicTime, UnixTime},
     error::ConfigError,
     random,
     redirect::NextUrl,
@@ -95,6 +96,8 @@ pub struct LaunchLinkStore {
 struct IssuedLink {
     launch: LaunchTarget,
     until: UnixTime,
+    /// When it ends by the monotonic clock.
+    end: MonotonicTime,
 }
 
 impl LaunchLinkStore {
@@ -139,15 +142,13 @@ impl LaunchLinkStore {
         let token = format!("{PREFIX}{}", random::text(random::BASE62, RANDOM));
         let url = format!("{origin}{}?token={token}", self.base_url.join(Self::PATH));
         let token = Secret::from(token);
-        let now = clock.monotonic_now();
         let issued = IssuedLink {
             launch,
             until: clock.now().saturating_add(self.life),
+            end: clock.monotonic_now().saturating_add(self.life),
         };
         let presented = PresentedToken::new(token.expose()).expect("a launch token is visible ASCII");
-        let hash = presented.hash();
-        self.links
-            .insert(*hash.as_bytes(), issued, now.saturating_add(self.life), now);
+        self.put(presented.hash(), issued, clock);
         LaunchLink::new(url, self.life)
     }
 
@@ -156,15 +157,23 @@ impl LaunchLinkStore {
     ///
     /// Call [`LinkAction::from_head`] first.
     pub fn redeem(&self, token: PresentedToken<'_>, clock: &dyn Clock) -> Option<LaunchTarget> {
-        let hash: TokenHash = token.hash();
-        let issued = self.links.remove(hash.as_bytes(), clock.monotonic_now())?;
-        (clock.now() < issued.until).then_some(issued.launch)
+        self.take(token.hash(), clock).map(|issued| issued.launch)
     }
 
-    /// Remembers that the link with `token` has logged `identity` in.
-    fn record_use(&self, token: PresentedToken<'_>, identity: &Identity, next: NextUrl, clock: &dyn Clock) {
-        let (now, used) = (clock.monotonic_now(), (identity.username().into(), next));
-        let hash = token.hash();
+    fn put(&self, hash: TokenHash, issued: IssuedLink, clock: &dyn Clock) {
+        let end = issued.end;
+        self.links
+            .insert(*hash.as_bytes(), issued, end, clock.monotonic_now());
+    }
+
+    fn take(&self, hash: TokenHash, clock: &dyn Clock) -> Option<IssuedLink> {
+        let issued = self.links.remove(hash.as_bytes(), clock.monotonic_now())?;
+        (clock.now() < issued.until).then_some(issued)
+    }
+
+    /// Remembers that the link with this hash has logged `username` in.
+    fn record_use(&self, hash: TokenHash, username: &str, next: NextUrl, clock: &dyn Clock) {
+        let (now, used) = (clock.monotonic_now(), (username.into(), next));
         self.used
             .insert(*hash.as_bytes(), used, now.saturating_add(USED_LIFE), now);
     }

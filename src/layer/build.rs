@@ -18,10 +18,12 @@ use crate::{
     login::{LoginPage, SharedPasswordControl, logout::LogoutEndpoint, sessions_page::SessionsPage},
     middleware::{
         FormSubmission, PasswordAttempts, Sessions,
+        challenge::Challenge,
         cookies::{CsrfCookie, LoginCookie},
         endpoint::{Endpoint, Endpoints},
         error_response::{ErrorResponder, JsonAnswers},
         original_uri::OriginalUri,
+        protected_resource::MetadataEndpoint,
         provider_logout::ProviderLogout,
         route::RouteAuth,
         state::AuthState,
@@ -102,6 +104,7 @@ impl AuthLayerBuilder {
         };
         let launch_links = Arc::new(LaunchLinkStore::new(base_url.clone()));
         let mut endpoints = sign_ins.endpoints;
+        let stored = login_cookie.as_ref().and_then(|cookie| cookie.stored.clone());
         if logs_in {
             let logout_path = Box::from(base_url.join("logout"));
             let page = LoginPage {
@@ -113,9 +116,8 @@ impl AuthLayerBuilder {
                 shared,
                 providers: sign_ins.links,
             };
-            self.add_login(page, sign_ins.logout, &launch_links, &base_url, &mut endpoints);
+            self.add_login(page, sign_ins.logout, stored.is_some(), &launch_links, &base_url, &mut endpoints);
         }
-        let stored = login_cookie.as_ref().and_then(|cookie| cookie.stored.clone());
         if let Some(stored) = stored.filter(|_| self.sessions_page) {
             let page = SessionsPage {
                 path: base_url.join(SessionsPage::PATH).into(),
@@ -130,6 +132,7 @@ impl AuthLayerBuilder {
             let logout = LogoutEndpoint {
                 path,
                 login_path,
+                is_stored: false,
                 providers: None,
             };
             endpoints.push((logout.path.clone(), Box::new(logout)));
@@ -141,6 +144,7 @@ impl AuthLayerBuilder {
         } else {
             elsewhere.as_ref().map(|_| Box::from(base_url.as_str()))
         };
+        let challenge = self.publish_resource(&mut endpoints)?;
         let own_login_page = self.custom_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, by_username) = self.passwords.take().unzip();
@@ -176,7 +180,7 @@ impl AuthLayerBuilder {
             ),
             error_responder: Arc::new(ErrorResponder {
                 responses: self.responses,
-                challenge: self.challenge.unwrap_or_default(),
+                challenge,
                 base_url,
                 // The page that a login leads to may redirect to another site.
                 page_style: self.page_style.with_form_targets(["http:", "https:"]),
@@ -198,6 +202,32 @@ impl AuthLayerBuilder {
             route: Arc::new(route),
             launch_links,
         })
+    }
+
+    /// Adds the endpoints of the metadata, if there are any, and returns the challenge that names them.
+    fn publish_resource(
+        &mut self,
+        endpoints: &mut Vec<(Box<str>, Box<dyn Endpoint>)>,
+    ) -> Result<Challenge, ConfigError> {
+        let challenge = self.challenge.take().unwrap_or_default();
+        let Some(resource) = self.protected_resource.take() else {
+            return Ok(challenge);
+        };
+        let (url, paths) = resource.check()?;
+        if challenge.has_resource_metadata() {
+            return Err(ConfigError::new(
+                "protected_resource",
+                "the challenge has a resource_metadata of its own: remove with_resource_metadata()",
+            ));
+        }
+        let endpoint = |path| {
+            (
+                path,
+                Box::new(MetadataEndpoint::new(&resource)) as Box<dyn Endpoint>,
+            )
+        };
+        endpoints.extend(paths.into_iter().map(endpoint));
+        Ok(challenge.with_resource_metadata(url))
     }
 
     /// Returns how to find the URI that the browser requested. A prefix that a proxy removes is the base URL unless one is set.
@@ -388,6 +418,7 @@ impl AuthLayerBuilder {
         &self,
         page: LoginPage,
         providers: Option<Arc<dyn ProviderLogout>>,
+        is_stored: bool,
         launch_links: &Arc<LaunchLinkStore>,
         base_url: &BaseUrl,
         endpoints: &mut Vec<(Box<str>, Box<dyn Endpoint>)>,
@@ -395,6 +426,7 @@ impl AuthLayerBuilder {
         let logout = LogoutEndpoint {
             path: page.logout_path.clone(),
             login_path: page.path.clone(),
+            is_stored,
             providers,
         };
         if !self.custom_login_page {

@@ -12,7 +12,9 @@ use crate::{
     cookies::{CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
-    middleware::{PageStyle, ResponseStyle, challenge::Challenge, original_uri::OriginalUri},
+    middleware::{
+        PageStyle, ProtectedResource, ResponseStyle, challenge::Challenge, original_uri::OriginalUri,
+    },
     rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
@@ -74,6 +76,7 @@ pub struct AuthLayerBuilder {
     pub(super) rate_limits: RateLimits,
     pub(super) shared_rate_limits: Option<Arc<dyn AttemptStore>>,
     pub(super) challenge: Option<Challenge>,
+    pub(super) protected_resource: Option<ProtectedResource>,
     pub(super) login_path: Option<Box<str>>,
     pub(super) custom_login_page: bool,
     pub(super) remember_me: bool,
@@ -656,6 +659,37 @@ impl AuthLayerBuilder {
     /// Defaults to the realm `portcullis`.
     pub fn challenge(mut self, challenge: Challenge) -> Self {
         self.challenge = Some(challenge);
+        self
+    }
+
+    /// Publishes where clients get access tokens for this server (RFC 9728), as MCP clients need it.
+    ///
+    /// Defaults to none. The metadata are served at `/.well-known/oauth-protected-resource`, and there with the path of
+    /// the resource behind it, to every client and to pages of every origin. The challenge of each 401 and each 403 for a
+    /// missing scope names their URL as `resource_metadata`. A reverse proxy must pass on these paths, which are not below
+    /// the [`base_url`](Self::base_url).
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails if a URL is not absolute, if there is no authorization server, or if the
+    /// [`challenge`](Self::challenge) has another `resource_metadata`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Grant, Identity, Token, TokenSet, middleware::ProtectedResource};
+    ///
+    /// # let tokens = TokenSet::new([(Token::generate(), Grant::new(Identity::new("ci")))])?;
+    /// let auth = AuthLayer::builder()
+    ///     .bearer_tokens(tokens)
+    ///     .protected_resource(
+    ///         ProtectedResource::new("https://mcp.example.org/mcp").authorization_server("https://login.example.org"),
+    ///     )
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
+        self.protected_resource = Some(resource);
         self
     }
 

@@ -73,11 +73,7 @@ impl LoginForm {
         } else {
             ("Log in", "Log in", "Change password")
         };
-        let page = Page::new(&self.style, title);
-        let page = match status {
-            StatusCode::OK => page.status(text),
-            _ => page.alert(text),
-        };
+        let page = Page::new(&self.style, title).message(status, text);
         let write_fields = |fields: &mut FormFields<'_>| {
             fields.hidden("_xsrf", &self.xsrf);
             let is_first = !self.needs_username || !self.username.is_empty();

@@ -42,6 +42,8 @@ use crate::{
 pub(crate) struct LogoutEndpoint {
     pub(crate) path: Box<str>,
     pub(crate) login_path: Box<str>,
+    /// Whether a store keeps the sessions.
+    pub(crate) is_stored: bool,
     /// The identity providers at which a logout goes on.
     pub(crate) providers: Option<Arc<dyn ProviderLogout>>,
 }
@@ -49,10 +51,10 @@ pub(crate) struct LogoutEndpoint {
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Endpoint for LogoutEndpoint {
-    /// A logout must not depend on a store or a hub that does not answer. Without a session, Fetch Metadata and Origin
-    /// show whether another site caused it.
+    /// A logout must not depend on a hub that does not answer, but a store has to answer to end the session in any case.
+    /// Without a session, Fetch Metadata and Origin show whether another site caused it.
     fn waits_for_session(&self) -> bool {
-        false
+        self.is_stored
     }
 
     /// A script logs out by a POST without a body; its `_xsrf` is in the query or a header field.

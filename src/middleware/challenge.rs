@@ -11,7 +11,7 @@ use crate::{
 ///
 /// The answer to a request without a credential has the realm, and the scopes that the route requires. The answer to a
 /// refused token adds `error="invalid_token"` to the realm; the answer to one that lacks scopes adds
-/// `error="insufficient_scope"` and all missing scopes.
+/// `error="insufficient_scope"` and the scopes that the route requires, the missing ones first.
 ///
 /// Source: RFC 6750 section 3, RFC 9110 section 11.6.1, RFC 9728 section 5.1 (`with_resource_metadata`).
 ///
@@ -49,11 +49,18 @@ impl Challenge {
     }
 
     /// Adds a link to the resource's metadata, as MCP clients need it.
+    ///
+    /// [`AuthLayerBuilder::protected_resource`](crate::AuthLayerBuilder::protected_resource) adds it, and serves the
+    /// metadata.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "a parsed URI is made for this call")]
     pub fn with_resource_metadata(self, uri: Uri) -> Self {
         // A parsed URI holds no quote and no other byte that a quoted string cannot hold.
         Self::with_parameters(format!("{}, resource_metadata=\"{uri}\"", self.parameters))
+    }
+
+    pub(crate) fn has_resource_metadata(&self) -> bool {
+        self.parameters.contains("\", resource_metadata=")
     }
 
     fn with_parameters(parameters: String) -> Self {

@@ -224,11 +224,18 @@ impl RouteAuth {
         authorizers.try_for_each(|authorizer| authorizer.authorize(*head, session))
     }
 
-    /// The denial of a session, with the scopes that it lacks.
+    /// The denial of a session, with all scopes that one needs here: first those that it lacks.
+    ///
+    /// A client that asks for another token asks for these. With the missing ones alone it would lose the others.
     #[cold]
     fn insufficient_scope(&self, session: &Session) -> Denial {
-        let missing = self.scopes.iter().filter(|scope| !session.has_scope(scope));
-        Denial::new(Reason::InsufficientScope).with_scopes(missing.cloned().collect())
+        let (held, missing): (Vec<_>, _) = self
+            .scopes
+            .iter()
+            .cloned()
+            .partition(|scope| session.has_scope(scope));
+        let scopes: Vec<Box<str>> = missing;
+        Denial::new(Reason::InsufficientScope).with_scopes(scopes.into_iter().chain(held).collect())
     }
 
     /// The denial of a request without a credential, with the scopes that one needs here.

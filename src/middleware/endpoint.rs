@@ -31,6 +31,13 @@ pub(crate) trait Endpoint: Send + Sync {
         true
     }
 
+    /// The response to OPTIONS.
+    ///
+    /// Defaults to 405.
+    fn options(&self) -> FullResponse {
+        not_allowed()
+    }
+
     /// The response to a request without a form: GET and HEAD.
     fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse>;
 

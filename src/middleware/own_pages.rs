@@ -30,6 +30,12 @@ impl RouteAuth {
                 self.serve(*head, None).map(finish).into()
             }
             Method::POST => Step::ReadForm,
+            Method::OPTIONS => {
+                let endpoint = self.endpoints.at(head.uri().path());
+                Step::Answer(Box::new(
+                    endpoint.map_or_else(not_allowed, |endpoint| endpoint.options()),
+                ))
+            }
             _ => Step::Answer(Box::new(not_allowed())),
         }
     }

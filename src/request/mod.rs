@@ -23,6 +23,7 @@ pub(crate) mod query;
 pub use self::{
     base_url::BaseUrl,
     head::RequestHead,
+    page_request::is_page_request,
     peer::{Peer, Scheme},
     query::{Query, TokenBuffer, redact_query},
 };

@@ -20,8 +20,22 @@ use super::{
     header_names::{self, DuplicateHeader},
 };
 
-/// Whether the answer to a read is shown as a page.
-pub(crate) fn is_page_request(head: RequestHead<'_>) -> bool {
+/// Returns `true` if a person sees the response as a page, and `false` if a program reads it.
+///
+/// It is a GET or HEAD whose `Accept` names `text/html` with a quality above 0, and neither a script nor htmx sent it.
+/// The layer itself decides so between its pages and JSON.
+///
+/// ```
+/// use http::Request;
+/// use portcullis::{RequestHead, request::is_page_request};
+///
+/// let browser = Request::get("/missing").header("accept", "text/html,*/*;q=0.8").body(())?;
+/// assert!(is_page_request(RequestHead::new(&browser)));
+/// let curl = Request::get("/missing").header("accept", "*/*").body(())?;
+/// assert!(!is_page_request(RequestHead::new(&curl)));
+/// # Ok::<(), http::Error>(())
+/// ```
+pub fn is_page_request(head: RequestHead<'_>) -> bool {
     matches!(*head.method(), Method::GET | Method::HEAD) && shows_page(head)
 }
 

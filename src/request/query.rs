@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     denial::{Denial, Reason},
     request::percent,
-    token::{PresentedToken, Token},
+    token::PresentedToken,
 };
 
 /// The query of a request: pairs apart by `&`, a name and a value apart by the first `=`.
@@ -91,12 +91,11 @@ impl<'a> Query<'a> {
             [] => Ok(None),
             value => buffer
                 .decode(value, percent::form_decoded)
-                .filter(|token| !token.is_oversized())
                 .map(Some)
                 .ok_or_else(|| {
                     Denial::new(Reason::Malformed)
                         .with_status(StatusCode::UNAUTHORIZED)
-                        .with_detail("the token in the query is not 1 to 512 visible ASCII characters")
+                        .with_detail("the token in the query is not 1 to 8,000 visible ASCII characters")
                 }),
         }
     }
@@ -188,9 +187,9 @@ pub fn redact_query(query: &str) -> Cow<'_, str> {
     Query::new(query.as_bytes()).redacted()
 }
 
-/// A buffer on the stack for the tokens that a request carries in an encoded form.
+/// A buffer for the tokens that a request carries in an encoded form.
 ///
-/// It is wiped when dropped, and costs nothing while no token needs decoding.
+/// It is wiped when dropped, and allocates nothing while no token needs decoding.
 ///
 /// # Security
 ///
@@ -203,7 +202,7 @@ pub struct TokenBuffer {
 
 /// A buffer for one decoded token.
 #[derive(Default)]
-pub(crate) struct DecodeBuffer(Option<Zeroizing<[u8; Token::MAX_LEN]>>);
+pub(crate) struct DecodeBuffer(Zeroizing<Vec<u8>>);
 
 impl DecodeBuffer {
     /// The token that `text` encodes, or `None` if it holds a malformed escape or no token.
@@ -215,13 +214,15 @@ impl DecodeBuffer {
         if memchr::memchr2(b'%', b'+', text).is_none() {
             return PresentedToken::new(text);
         }
-        let buffer = self.0.get_or_insert(Zeroizing::new([0; Token::MAX_LEN]));
-        let mut length = 0;
+        // Reserved at once: a vector that grows leaves copies behind.
+        self.0 = Zeroizing::new(Vec::with_capacity(text.len().min(PresentedToken::MAX_LEN)));
         for byte in decoded(text) {
-            *buffer.get_mut(length)? = byte?;
-            length += 1;
+            if self.0.len() == PresentedToken::MAX_LEN {
+                return None;
+            }
+            self.0.push(byte?);
         }
-        PresentedToken::new(buffer.get(..length)?)
+        PresentedToken::new(&self.0)
     }
 }
 
@@ -305,9 +306,10 @@ mod tests {
         ] {
             check(query, expected);
         }
-        let longest = format!("token={}", "%61".repeat(512));
-        check(longest.as_bytes(), Ok(Some(&"a".repeat(512))));
+        let longest = format!("token={}%61", "a".repeat(7_999));
+        check(longest.as_bytes(), Ok(Some(&"a".repeat(8_000))));
         check(format!("{longest}a").as_bytes(), Err(401));
+        check(format!("token={}", "a".repeat(8_001)).as_bytes(), Err(401));
         check("&".repeat(8192).as_bytes(), Ok(None));
         check("&".repeat(8193).as_bytes(), Err(414));
     }

@@ -156,7 +156,7 @@ impl fmt::Debug for Token {
 pub struct PresentedToken<'a>(&'a [u8]);
 
 impl<'a> PresentedToken<'a> {
-    /// Maximum length of a token in a header, in bytes. Tokens of other systems, such as JWTs, are longer than a
+    /// Maximum length of a token in a request, in bytes. Tokens of other systems, such as JWTs, are longer than a
     /// [`Token`].
     pub const MAX_LEN: usize = 8_000;
 

@@ -194,14 +194,45 @@ async fn a_custom_verifier_is_called_with_a_jwt_of_8000_characters_from_any_head
 }
 
 #[tokio::test]
-async fn a_token_in_the_query_has_at_most_512_characters() {
+async fn the_query_carries_tokens_as_long_as_a_header_does() {
+    let escaped = |length| jwt(length).replacen('.', "%2E", 1);
+    for layer in layers() {
+        let cookies = log_in(&layer).await;
+        for (token, expected) in [
+            (jwt(513), Ok(())),
+            (escaped(513), Ok(())),
+            (jwt(8_000), Ok(())),
+            (escaped(8_000), Ok(())),
+            (jwt(8_001), Err(Reason::Malformed)),
+            (escaped(8_001), Err(Reason::Malformed)),
+        ] {
+            let target = format!("GET /?token={token}");
+            let alone = send(&layer, request(&target)).await;
+            let with_cookie = send(&layer, request(&format!("{target}\ncookie: {cookies}"))).await;
+            match expected {
+                Ok(()) => {
+                    refused_for(&alone, 401, Reason::UnsupportedToken);
+                    assert!(with_cookie.text.ends_with(" by Cookie"), "{with_cookie:?}");
+                }
+                Err(reason) => {
+                    refused_for(&alone, 401, reason);
+                    refused_for(&with_cookie, 401, reason);
+                }
+            }
+        }
+    }
     let layer = AuthLayer::builder()
         .bearer_tokens(Arc::new(Jwts { later: false }))
-        .token_sources([TokenSource::Query])
+        .token_sources([TokenSource::Query, TokenSource::WebSocketSubprotocol])
         .build()
         .expect("a layer");
-    let answer = send(&layer, request(&format!("GET /?token={}", jwt(512)))).await;
-    refused_for(&answer, 401, Reason::UnknownToken);
-    let answer = send(&layer, request(&format!("GET /?token={}", jwt(513)))).await;
-    refused_for(&answer, 401, Reason::Malformed);
+    for token in [jwt(8_000), escaped(8_000)] {
+        let in_query = send(&layer, request(&format!("GET /?token={token}"))).await;
+        assert_eq!(in_query.text, "jane by Token", "{in_query:?}");
+        let protocol = format!("v1.token.websocket.jupyter.org.{token}");
+        let handshake =
+            format!("GET /\nupgrade: websocket\nconnection: upgrade\nsec-websocket-protocol: {protocol}");
+        let handshake = send(&layer, request(&handshake)).await;
+        assert_eq!(handshake.text, "jane by Token", "{handshake:?}");
+    }
 }

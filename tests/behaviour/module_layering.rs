@@ -15,7 +15,7 @@ const KNOWN: &[&str] = &[];
 
 /// The modules of each layer, from the lowest up.
 const LAYERS: [&str; 6] = [
-    "random deadline digest clock swappable oneshot maybe_future error http_client denial event request redirect session token password secret html cookies",
+    "random deadline digest clock swappable oneshot maybe_future http_client error denial event request redirect session token password secret html cookies",
     "store",
     "authenticate verify authorizer",
     "request_policy rate_limit middleware",
@@ -30,8 +30,8 @@ const SAME_LAYER: [(&str, &str); 17] = [
     ("error", "secret"),
     ("event", "denial request session"),
     ("html", "clock error"),
+    ("http_client", "clock error maybe_future"),
     ("middleware", "rate_limit request_policy"),
-    ("http_client", "error maybe_future"),
     ("hub_client", "oauth"),
     ("hub_server", "oauth"),
     ("sign_in", "oauth"),

@@ -222,6 +222,34 @@ impl TokenVerifier for Database {
     }
 }
 
+/// Knows a token of 8,000 characters, as another system issues them.
+struct Jwts;
+
+impl TokenVerifier for Jwts {
+    fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Verification> {
+        match token.expose().len() {
+            8_000 => Verification::Valid(grant("jane")).into(),
+            _ => Verification::Unknown.into(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_as_long_as_a_header_carries_it_may_be_typed_in() {
+    let auth = built(
+        AuthLayer::builder()
+            .bearer_tokens(set("other-key", grant("bob")))
+            .bearer_tokens(Jwts),
+    );
+    for (length, status) in [(8_000, 302), (7_999, 401), (8_001, 401)] {
+        assert_eq!(
+            type_in(&auth, &"x".repeat(length)).await.status,
+            status,
+            "{length}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_store_that_is_down_ends_no_login() {
     let down = Arc::new(AtomicBool::new(false));

@@ -87,7 +87,7 @@ impl SessionCookie {
             {
                 return Ok(None);
             }
-            grant = current.without_security_stamp();
+            grant = current.storable();
         }
         if let Some(SessionCredential::Token(token)) = record.credential() {
             match verify_hash(&self.settings().verifiers, token).await {

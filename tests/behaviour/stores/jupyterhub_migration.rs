@@ -57,7 +57,7 @@ fn jupyterhub(path: &Path) -> Vec<(String, bool)> {
             r#"["inherit"]"#,
         );
         hub.execute(insert, row).expect("inserted");
-        let cases = case["results"].as_object().expect("results").iter();
+        let cases = case["verdicts"].as_object().expect("verdicts").iter();
         // A value that is invalid in a header is never looked up.
         let cases = cases.filter(|(token, _)| PresentedToken::new(token.as_bytes()).is_some());
         results.extend(cases.map(|(token, result)| (token.clone(), *result == Value::Bool(true))));

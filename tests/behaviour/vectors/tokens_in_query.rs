@@ -82,7 +82,22 @@ fn read(case: &Value) -> Read {
 fn tokens_in_queries_are_read_scrubbed_and_removed_as_the_corpus_says() {
     check_rows(
         "attacks/tokens-in-query.json",
-        &[],
+        &[Rule {
+            decision: "4",
+            reason: "a token in the query may be as long as one in the field",
+            result: |case| {
+                let value = bytes(&case["query"]);
+                let value = form_urlencoded::parse(value.strip_prefix(b"token=")?);
+                let value: String = value.map(|(name, _)| name).collect();
+                let fits = case["verdict"] == "malformed" && (513..=8_000).contains(&value.len());
+                fits.then(|| Read {
+                    result: "token".to_owned(),
+                    token: Some(value),
+                    scrubbed: case["scrubbed"].as_str().unwrap_or_default().to_owned(),
+                    remaining: Some(Vec::new()),
+                })
+            },
+        }],
         |case| {
             let text = |key: &str| case[key].as_str().map(str::to_owned);
             Read {

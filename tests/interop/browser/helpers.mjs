@@ -78,7 +78,7 @@ function same(a, b) {
 }
 
 /** Runs `scenario`, closes what it opened, and ends with its success. It may take so many milliseconds. */
-export async function run(scenario, patience = 100_000) {
+export async function run(scenario, patience = 240_000) {
   let status = 0;
   // What runs inside a page has no time limit of its own.
   const limit = new Promise((_, reject) => setTimeout(() => reject(new Error("still not done")), patience).unref());

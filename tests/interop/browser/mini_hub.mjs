@@ -15,7 +15,7 @@ await run(async () => {
   await lookAfterTokens(browser);
   await resistOthers(browser);
   await lookAround(browser);
-}, 200_000);
+});
 
 async function logIn(page) {
   await page.fill("[name=username]", user);

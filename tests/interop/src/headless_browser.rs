@@ -8,6 +8,7 @@ use crate::http::{self, Answer};
 #[derive(Clone, Debug, Default)]
 pub struct HeadlessBrowser {
     cookies: Vec<Cookie>,
+    forwarded_for: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +55,14 @@ impl Page {
 }
 
 impl HeadlessBrowser {
+    /// A browser whose requests have `address` in `X-Forwarded-For`, as a proxy would add it.
+    pub fn forwarded_for(address: &'static str) -> Self {
+        Self {
+            forwarded_for: Some(address),
+            ..Self::default()
+        }
+    }
+
     /// Opens `url`, and follows every redirect.
     ///
     /// # Panics
@@ -117,6 +126,7 @@ impl HeadlessBrowser {
             ("Sec-Fetch-Mode", "navigate"),
             ("Sec-Fetch-Dest", "document"),
         ];
+        fields.extend(self.forwarded_for.map(|address| ("X-Forwarded-For", address)));
         if !cookies.is_empty() {
             fields.push(("Cookie", &cookies));
         }

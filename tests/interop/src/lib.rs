@@ -11,4 +11,5 @@ pub mod jupyterhub;
 pub mod mini_hub;
 pub mod postgres;
 pub mod redis;
+pub mod reverse_proxy;
 pub mod tls;

@@ -110,6 +110,21 @@ impl Postgres {
         found.into_owned()
     }
 
+    /// Dumps the database `from` by `pg_dump`, and restores the dump as a new database `to`.
+    ///
+    /// # Panics
+    ///
+    /// If either fails.
+    pub fn copy(&self, from: &str, to: &str) {
+        self.sql("postgres", &format!("CREATE DATABASE {to}"));
+        let folder = self.folder.path().display().to_string();
+        let file = format!("{folder}/{from}.sql");
+        let at = ["-U", "hub", "-h", &folder, "-d"];
+        self.run("pg_dump", &[&at[..], &[from, "-f", &file]].concat());
+        let quietly = ["-X", "-q", "-v", "ON_ERROR_STOP=1"];
+        self.run("psql", &[&quietly, &at[..], &[to, "-f", &file]].concat());
+    }
+
     fn data(&self) -> String {
         self.folder.path().join("data").display().to_string()
     }

@@ -1,81 +1,33 @@
 //! `forward_auth` with a real nginx and a real Caddy, configured as in the manual.
 
 use std::{
-    fs,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    path::Path,
-    process::Command,
     thread,
-    time::{Duration, Instant},
 };
 
 use portcullis_interop::{
     example::Example,
     http::{Answer, request, request_with},
-    install,
-    jupyter_server::free_port,
+    reverse_proxy::{ReverseProxy, manual_block},
 };
-use tempfile::TempDir;
 
 const PASSWORD: &str = "vector-Pw-123";
 /// That of [`PASSWORD`], at a cost that suits a test.
 const HASH: &str = "sha256:0123456789ab:a2299f4a8b632651d71e143fe5a0c65e804243c3febc8c97713e774c8e978705";
 
-const NGINX: &str = "/usr/sbin/nginx";
-const CADDY: &str = "/usr/bin/caddy";
-
 #[test]
 fn nginx_allows_logged_in_users_and_applies_the_cross_site_rules() {
-    install::debian_package("nginx", NGINX);
-    let site = Site::start(
-        |folder, site| {
-            let temporary: String = ["client_body", "fastcgi", "proxy", "scgi", "uwsgi"]
-                .map(|name| format!("{name}_temp_path {name};\n"))
-                .concat();
-            let config = format!(
-                "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\n\
-             http {{\naccess_log off;\n{temporary}{site}\n}}\n"
-            );
-            fs::write(folder.join("nginx.conf"), config).expect("a file");
-            let mut command = Command::new(NGINX);
-            command
-                .arg("-p")
-                .arg(folder)
-                .arg("-c")
-                .arg(folder.join("nginx.conf"));
-            command.args(["-e", "stderr"]);
-            command
-        },
-        "nginx (",
-    );
-    judge(&site);
+    judge(&Site::start(ReverseProxy::nginx, "nginx ("));
 }
 
 #[test]
 fn caddy_lets_in_who_has_logged_in_and_applies_the_cross_site_rules() {
-    install::debian_package("caddy", CADDY);
-    let site = Site::start(
-        |folder, site| {
-            let config = format!("{{\n    admin off\n}}\n{site}");
-            fs::write(folder.join("Caddyfile"), config).expect("a file");
-            let mut command = Command::new(CADDY);
-            command
-                .args(["run", "--adapter", "caddyfile", "--config"])
-                .arg(folder.join("Caddyfile"));
-            command
-                .env("HOME", folder)
-                .env_remove("XDG_DATA_HOME")
-                .env_remove("XDG_CONFIG_HOME");
-            command
-        },
-        "Caddy:",
-    );
-    judge(&site);
+    judge(&Site::start(ReverseProxy::caddy, "Caddy:"));
 }
 
 fn judge(site: &Site) {
-    let address = &site.address;
+    let address = &site.proxy.address;
     let page = ("Accept", "text/html");
     let own = format!("http://{address}");
 
@@ -262,45 +214,20 @@ fn service(arguments: &[&str]) -> (Example, String) {
 
 /// A proxy, an application behind it, and the authentication service.
 struct Site {
-    address: String,
-    _proxy: Example,
+    proxy: ReverseProxy,
     _service: Example,
-    _folder: TempDir,
 }
 
 impl Site {
     /// Configures the proxy by the block of the manual that follows `heading` in its section on forward authentication.
-    fn start(command: impl FnOnce(&Path, &str) -> Command, heading: &str) -> Self {
-        let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/manual/reverse_proxies.md");
-        let manual = fs::read_to_string(manual).expect("the chapter");
-        let (_, section) = manual
-            .split_once("## Forward authentication")
-            .expect("its section");
-        let (_, rest) = section.split_once(&format!("\n{heading}")).expect("the heading");
-        let block = rest
-            .split("```text\n")
-            .nth(1)
-            .and_then(|block| block.split("```").next());
+    fn start(proxy: fn(&str) -> ReverseProxy, heading: &str) -> Self {
         let (service, auth) = service(&[]);
-        let address = format!("127.0.0.1:{}", free_port());
-        let config = block
-            .expect("the block")
-            .replace("127.0.0.1:8080", &address)
+        let config = manual_block("reverse_proxies", "Forward authentication", heading)
             .replace("127.0.0.1:9091", &auth)
             .replace("127.0.0.1:3000", &application());
-        let folder = tempfile::tempdir().expect("a directory");
-        let mut proxy = Example::start(heading, command(folder.path(), &config));
-        let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(&address).is_err() {
-            assert!(proxy.is_running(), "{heading} ended at once");
-            assert!(Instant::now() < until, "{heading} does not listen");
-            thread::sleep(Duration::from_millis(50));
-        }
         Self {
-            address,
-            _proxy: proxy,
+            proxy: proxy(&config),
             _service: service,
-            _folder: folder,
         }
     }
 }

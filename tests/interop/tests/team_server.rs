@@ -129,6 +129,21 @@ fn user_with_two_browsers_sees_both_sessions_and_ends_the_other() {
     browser::drive("team_server.mjs", &[&team.url, &password]);
 }
 
+#[test]
+fn address_of_a_session_is_that_of_the_connection_and_the_forwarded_one_only_from_a_trusted_proxy() {
+    for (arguments, shown) in [
+        (&[][..], "127.0.0.1 · Logged in"),
+        (&["--trusted-proxy", "127.0.0.1"], "203.0.113.9 · Logged in"),
+    ] {
+        let data = tempfile::tempdir().expect("a directory");
+        let (team, [password, _]) = Team::first(data.path(), arguments);
+        let mut alice = HeadlessBrowser::forwarded_for("203.0.113.9");
+        greets(&log_in(&mut alice, &team.url, "alice", &password), "alice");
+        let page = alice.open(&format!("{}/sessions", team.url));
+        assert!(page.answer.body.contains(shown), "{arguments:?}: {page:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn session_ended_completes_at_one_replica_when_the_session_is_logged_out_at_another() {
     let postgres = Postgres::start();
@@ -205,7 +220,12 @@ impl Site {
         let postgres = Postgres::start();
         postgres.sql("postgres", "CREATE DATABASE team");
         let database = postgres.config("team");
-        let arguments = ["--database", &database, "--refresh", refresh];
+        let arguments = [
+            ["--database", &database],
+            ["--refresh", refresh],
+            ["--trusted-proxy", "127.0.0.1"],
+        ]
+        .concat();
         let data = tempfile::tempdir().expect("a directory");
         let (first, passwords) = Team::first(data.path(), &arguments);
         let replicas = [first, Team::again(data.path(), &arguments)];

@@ -27,8 +27,14 @@ use portcullis::{
 };
 use portcullis_interop::{install, postgres::Postgres};
 
+#[path = "../../../behaviour/session_stores/scenarios.rs"]
+mod session_stores;
 #[path = "../../../behaviour/shared_rate_limits/scenarios.rs"]
 mod shared_rate_limits;
+use session_stores::{
+    changes_hold_at_both_replicas_under_load, changes_hold_at_the_other_replica_and_after_a_restart,
+    nothing_in_a_dump_is_accepted,
+};
 use shared_rate_limits::{Replicas, an_outage_denies_no_login, replicas_count_together};
 
 /// One server for all tests that run at once; each has a database of its own in it.
@@ -683,6 +689,35 @@ async fn nothing_in_a_dump_logs_in() {
         store.find(token.hash()).await.expect("an answer").is_some(),
         "while the token is"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_hold_at_another_replica_after_a_restart_and_under_load_with_sessions_in_postgres() {
+    let (_server, config) = database("replicas");
+    changes_hold_at_the_other_replica_and_after_a_restart(async || connect(&config).await).await;
+    let (_server, config) = database("replicas_under_load");
+    changes_hold_at_both_replicas_under_load([connect(&config).await, connect(&config).await]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_a_copy_of_a_postgres_database_is_accepted_as_a_cookie_or_a_token() {
+    let (server, config) = database("replayed");
+    let dump = async || {
+        let mut values = BTreeSet::new();
+        for table in ["portcullis_store", "portcullis_tokens", "portcullis_sessions"] {
+            for row in server.sql("replayed", &format!("SELECT * FROM {table}")).lines() {
+                for value in row.split('\t').filter(|value| !value.is_empty()) {
+                    let digits = value.strip_prefix("\\x").unwrap_or_default().as_bytes().chunks(2);
+                    let bytes = digits.filter_map(|pair| std::str::from_utf8(pair).ok());
+                    let bytes = bytes.map(|pair| u8::from_str_radix(pair, 16).expect("a byte"));
+                    values.extend([value.into(), bytes.collect()]);
+                }
+            }
+        }
+        server.copy("replayed", "copied");
+        (values, connect(&server.config("copied")).await)
+    };
+    nothing_in_a_dump_is_accepted(connect(&config).await, dump).await;
 }
 
 /// The columns as JupyterHub 6 makes them in PostgreSQL, and rows as it wrote them.
