@@ -109,10 +109,13 @@ pub(super) fn claims(changes: Value) -> Value {
         ("iat".to_owned(), json!(NOW - 10)),
         ("exp".to_owned(), json!(NOW + 600)),
     ]);
-    for (name, value) in changes.as_object().expect("an object") {
+    let Value::Object(changes) = changes else {
+        panic!("expected an object");
+    };
+    for (name, value) in changes {
         match value {
-            Value::Null => claims.remove(name),
-            value => claims.insert(name.clone(), value.clone()),
+            Value::Null => claims.remove(&name),
+            value => claims.insert(name, value),
         };
     }
     claims.into()
