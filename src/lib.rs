@@ -79,7 +79,7 @@
 //! | `oauth` | the messages of the OAuth code flow |
 //! | `openid` | `AuthLayerBuilder::sign_in_with`: users log in at an identity provider |
 //! | `jupyter` | the files by which Jupyter's tools find a server and its password |
-//! | `jwt` | `verify::JwtVerifier`: JWT access tokens of an OAuth server |
+//! | `jwt` | `verify::JwtVerifier`, `verify::IntrospectionVerifier`: access tokens of an OAuth server |
 //! | `hub-server` | a hub: login, OAuth provider, token API |
 //! | `serde` | `Serialize` and `Deserialize` for values that are not secret |
 //! | `sqlite`, `postgres` | stores of tokens and sessions that survive a restart |

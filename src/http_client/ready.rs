@@ -15,6 +15,8 @@ use hyper_util::{
 use rustls::ClientConfig;
 
 use super::transport::{ServiceTransport, Transport};
+#[cfg(feature = "jwt")]
+use crate::{error::ConfigError, http_client::tls::public_tls};
 
 /// How long a connection may take.
 const CONNECTING: Duration = Duration::from_secs(3);
@@ -34,4 +36,13 @@ pub(crate) fn ready(tls: ClientConfig) -> Arc<dyn Transport> {
         .pool_idle_timeout(Duration::from_secs(30))
         .build::<_, Full<Bytes>>(connector);
     Arc::new(ServiceTransport(Mutex::new(client)))
+}
+
+/// Returns `set`, or the ready client that trusts the roots that browsers know.
+#[cfg(feature = "jwt")]
+pub(crate) fn transport_or_ready(set: Option<Arc<dyn Transport>>) -> Result<Arc<dyn Transport>, ConfigError> {
+    match set {
+        Some(transport) => Ok(transport),
+        None => Ok(ready(public_tls()?)),
+    }
 }

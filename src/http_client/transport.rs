@@ -62,6 +62,18 @@ where
     }
 }
 
+/// The text of an error of the transport, with its causes.
+#[cfg(feature = "jwt")]
+pub(crate) fn describe_failure(url: &dyn fmt::Display, error: &(dyn Error + 'static)) -> String {
+    let mut text = format!("{url} did not respond");
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 /// The server took too long.
 #[derive(Debug)]
 struct Timeout;

@@ -4,6 +4,7 @@
 //!
 //! - [`sessions`]: sessions in a store: listed, ended, re-checked, shared by replicas.
 //! - [`sign_in`]: users log in at an identity provider, by OpenID Connect.
+//! - [`resource_servers`]: access tokens of an OAuth server, and MCP.
 //! - [`mounting`]: in routers, nested routers and behind prefixes, and several layers on one host.
 //! - [`deploying`]: with TLS, behind a proxy, behind a JupyterHub, and as a proxy.
 //! - [`reverse_proxies`]: which headers nginx, Caddy and Traefik must set, and forward authentication.
@@ -38,6 +39,8 @@ pub mod jupyter {}
 pub mod migrating {}
 #[doc = include_str!("mounting.md")]
 pub mod mounting {}
+#[doc = include_str!("resource_servers.md")]
+pub mod resource_servers {}
 #[doc = include_str!("reverse_proxies.md")]
 pub mod reverse_proxies {}
 #[doc = include_str!("sessions.md")]

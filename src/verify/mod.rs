@@ -1,6 +1,8 @@
 //! Verifiers: is a token or a password valid? Where it is in a request does not matter here.
 
 #[cfg(feature = "jwt")]
+mod introspection;
+#[cfg(feature = "jwt")]
 mod jwt;
 #[cfg(feature = "password")]
 mod password;
@@ -20,11 +22,14 @@ use crate::{
     token::{PresentedToken, TokenHash},
 };
 
-#[cfg(feature = "jwt")]
-pub use self::jwt::{JwtVerifier, JwtVerifierBuilder};
 #[cfg(feature = "password")]
 pub use self::password::{
     MemoryPasswordStore, PasswordLookup, PasswordStore, SharedPassword, StoredPasswords,
+};
+#[cfg(feature = "jwt")]
+pub use self::{
+    introspection::{IntrospectionVerifier, IntrospectionVerifierBuilder},
+    jwt::{JwtVerifier, JwtVerifierBuilder},
 };
 pub use self::{
     shared_token::SharedToken, stored_tokens::StoredTokens, token_set::TokenSet, user_lookup::UserLookup,

@@ -33,7 +33,7 @@ macro_rules! targets {
 }
 
 targets! {
-    authorization base_urls cookies encrypted_values guards hub_answers identities next_urls oauth_messages password_hashes paths
+    access_tokens authorization base_urls cookies encrypted_values guards hub_answers identities next_urls oauth_messages password_hashes paths
     queries requests salted_token_hashes scopes secrets set_cookies settings signed_values token_hashes tokens xsrf
 }
 

@@ -18,13 +18,13 @@ use super::{
     claims::{MapGrant, Rules},
     key_cache::KeyCache,
     key_set::{KeySet, algorithm},
-    key_source::{KeySource, check_url, read_file},
+    key_source::{KeySource, read_file},
 };
 use crate::{
     clock::{Clock, SystemClock},
     error::{BoxError, ConfigError},
     event::Observer,
-    http_client::{ServiceTransport, Transport, public_tls, ready},
+    http_client::{ServiceTransport, Transport, check_url, transport_or_ready},
     session::grant::Grant,
 };
 
@@ -346,13 +346,6 @@ impl JwtVerifierBuilder {
             clock: self.clock,
             observer: self.observer,
         })))
-    }
-}
-
-fn transport_or_ready(set: Option<Arc<dyn Transport>>) -> Result<Arc<dyn Transport>, ConfigError> {
-    match set {
-        Some(transport) => Ok(transport),
-        None => Ok(ready(public_tls()?)),
     }
 }
 

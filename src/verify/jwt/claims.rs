@@ -53,9 +53,7 @@ impl Rules {
     ///
     /// The grant ends `leeway` after `exp`. Whether it has ended is for the caller to check.
     pub(super) fn grant(&self, claims: Map<String, Value>, now: UnixTime) -> Result<Grant, Rejection> {
-        let audience = claims.get("aud");
-        let is_audience = |audience: &&str| self.audiences.iter().any(|own| **own == **audience);
-        if !self.audiences.is_empty() && !texts(audience).any(|audience| is_audience(&audience)) {
+        if !has_audience(&claims, &self.audiences) {
             return Err(Rejection::Audience);
         }
         let expires_at = claims.get("exp").and_then(time).ok_or(Rejection::Expiry)?;
@@ -65,30 +63,39 @@ impl Rules {
                 return Err(Rejection::NotYetValid);
             }
         }
-        if claims.contains_key("cnf") {
-            return Err(Rejection::BoundToKey);
-        }
-        let username = claims.get(&*self.username_claim).and_then(Value::as_str);
-        let username = username
-            .filter(|name| !name.is_empty() && !name.chars().any(char::is_control))
-            .ok_or(Rejection::Username)?;
-        let mut grant = Grant::new(Identity::new(username))
-            .with_scopes(scopes(&claims))
-            .with_expiry(expires_at + self.leeway);
-        let client = ["client_id", "azp"]
-            .iter()
-            .find_map(|name| claims.get(*name)?.as_str());
-        let is_label =
-            |client: &&str| client.len() <= MAX_LABEL && client.bytes().all(|byte| byte.is_ascii_graphic());
-        if let Some(client) = client.filter(is_label) {
-            grant = grant.with_label(client);
-        }
-        let grant = grant.with_claims(claims);
+        let grant = grant(claims, &self.username_claim)?.with_expiry(expires_at + self.leeway);
         match &self.map_grant {
             Some(map_grant) => map_grant(grant).ok_or(Rejection::Mapping),
             None => Ok(grant),
         }
     }
+}
+
+/// Returns `true` if `aud` contains one of `audiences`, or there are none.
+pub(in crate::verify) fn has_audience(claims: &Map<String, Value>, audiences: &[Box<str>]) -> bool {
+    let is_own = |audience: &str| audiences.iter().any(|own| **own == *audience);
+    audiences.is_empty() || texts(claims.get("aud")).any(is_own)
+}
+
+/// The grant that claims make: username, scopes, and the client as label. It does not expire.
+pub(in crate::verify) fn grant(claims: Map<String, Value>, username_claim: &str) -> Result<Grant, Rejection> {
+    if claims.contains_key("cnf") {
+        return Err(Rejection::BoundToKey);
+    }
+    let username = claims.get(username_claim).and_then(Value::as_str);
+    let username = username
+        .filter(|name| !name.is_empty() && !name.chars().any(char::is_control))
+        .ok_or(Rejection::Username)?;
+    let mut grant = Grant::new(Identity::new(username)).with_scopes(scopes(&claims));
+    let client = ["client_id", "azp"]
+        .iter()
+        .find_map(|name| claims.get(*name)?.as_str());
+    let is_label =
+        |client: &&str| client.len() <= MAX_LABEL && client.bytes().all(|byte| byte.is_ascii_graphic());
+    if let Some(client) = client.filter(is_label) {
+        grant = grant.with_label(client);
+    }
+    Ok(grant.with_claims(claims))
 }
 
 /// Returns `true` for `at+jwt`, a media type in any case: RFC 9068 section 4.
@@ -114,7 +121,7 @@ fn texts(claim: Option<&Value>) -> impl Iterator<Item = &str> {
 }
 
 /// Seconds since 1970, perhaps with a fraction, which is cut off.
-fn time(claim: &Value) -> Option<UnixTime> {
+pub(in crate::verify) fn time(claim: &Value) -> Option<UnixTime> {
     let fraction = || claim.as_f64().filter(|seconds| *seconds >= 0.0);
     let seconds = claim
         .as_u64()

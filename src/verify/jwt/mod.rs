@@ -1,7 +1,7 @@
 //! Access tokens that an OAuth server signed: JWTs.
 
 mod builder;
-mod claims;
+pub(super) mod claims;
 mod compact;
 mod key_cache;
 mod key_set;

@@ -4,7 +4,7 @@ use crate::{denial::Reason, verify::Verification};
 
 /// Why a JWT is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rejection {
+pub(in crate::verify) enum Rejection {
     NotJwt,
     OtherIssuer,
     Algorithm,

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod fetching;
+mod introspection;
 mod issuer;
 mod key_sets;
 mod tokens;

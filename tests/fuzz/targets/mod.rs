@@ -4,6 +4,7 @@
 //! That nothing panics is the first promise of each; the others are said at each function. Where a second
 //! reader exists (the WHATWG URL parser, JSON by value, a reader written here another way), the results are compared.
 
+pub mod access_tokens;
 pub mod authorization;
 pub mod base_urls;
 pub mod cookies;
