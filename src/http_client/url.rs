@@ -66,12 +66,24 @@ mod tests {
             ("http://127.0.0.1:8080/token", "http://localhost:8080", true),
             ("https://id.example/token", "http://localhost:8080", true),
             ("http://127.0.0.1:6379/", "https://id.example", false),
-            ("http://169.254.169.254/latest/meta-data", "https://id.example", false),
-            ("http://169.254.169.254/latest/meta-data", "http://localhost", false),
+            (
+                "http://169.254.169.254/latest/meta-data",
+                "https://id.example",
+                false,
+            ),
+            (
+                "http://169.254.169.254/latest/meta-data",
+                "http://localhost",
+                false,
+            ),
             ("gopher://127.0.0.1/", "http://localhost", false),
             ("https://user@id.example/token", "https://id.example", false),
         ] {
-            assert_eq!(check_endpoint(endpoint, issuer).is_ok(), expected, "{endpoint} of {issuer}");
+            assert_eq!(
+                check_endpoint(endpoint, issuer).is_ok(),
+                expected,
+                "{endpoint} of {issuer}"
+            );
         }
     }
 }

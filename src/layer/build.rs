@@ -116,7 +116,14 @@ impl AuthLayerBuilder {
                 shared,
                 providers: sign_ins.links,
             };
-            self.add_login(page, sign_ins.logout, stored.is_some(), &launch_links, &base_url, &mut endpoints);
+            self.add_login(
+                page,
+                sign_ins.logout,
+                stored.is_some(),
+                &launch_links,
+                &base_url,
+                &mut endpoints,
+            );
         }
         if let Some(stored) = stored.filter(|_| self.sessions_page) {
             let page = SessionsPage {

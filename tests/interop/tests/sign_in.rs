@@ -5,7 +5,7 @@ use std::process::Command;
 use portcullis_interop::{
     browser,
     example::Example,
-    headless_browser::{Page, Person},
+    headless_browser::{HeadlessBrowser, Page},
     install,
     jupyter_server::free_port,
 };
@@ -43,7 +43,7 @@ fn target(page: &Page, before: &str) -> String {
 }
 
 /// From the login page of the application to the question of the provider.
-fn log_in(person: &mut Person, application: &str, name: &str) -> Page {
+fn log_in(person: &mut HeadlessBrowser, application: &str, name: &str) -> Page {
     let login = person.open(application);
     let page = person.open(&target(&login, "<a class=\"button\" href=\""));
     let form = target(&page, "action=\"");
@@ -58,7 +58,7 @@ fn a_user_logs_in_at_the_provider_and_comes_back_to_the_page() {
     let (issuer, port, other) = (free_port(), free_port(), free_port());
     let _provider = provider(issuer, &[port, other]);
     let _application = application(port, issuer);
-    let mut alice = Person::default();
+    let mut alice = HeadlessBrowser::default();
     let question = log_in(&mut alice, &format!("http://127.0.0.1:{port}/?page=7"), "alice");
     let form = target(&question, "action=\"");
     let home = alice.submit(&form, &[("prompt", "consent")]);
@@ -66,7 +66,7 @@ fn a_user_logs_in_at_the_provider_and_comes_back_to_the_page() {
     assert_eq!(home.answer.body, "Hello, alice of the provider (alice)!\n");
 
     // A user who refuses gets a page that says so, and no login.
-    let mut bob = Person::default();
+    let mut bob = HeadlessBrowser::default();
     let question = log_in(&mut bob, &format!("http://127.0.0.1:{port}/"), "bob");
     let refused = bob.open(&target(&question, "<a href=\""));
     assert_eq!(refused.answer.status, 403, "{refused:?}");
