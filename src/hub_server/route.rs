@@ -120,8 +120,10 @@ impl Route {
             | Self::Login
             | Self::Logout
             | Self::ProxyError(_)
-            | Self::UserRedirect
-            | Self::Unknown { program: false } => false,
+            | Self::UserRedirect => false,
+            Self::Unknown { program: false } => {
+                matches!(*head.method(), Method::GET | Method::HEAD) && !is_page_request(head)
+            }
             _ => true,
         }
     }

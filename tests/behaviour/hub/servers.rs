@@ -151,12 +151,28 @@ async fn a_proxy_gets_a_page_for_each_status_that_it_answers_with() {
         ("/hub/error/999", 200, "999"),
         ("/hub/error/1", 404, "nothing here"),
         ("/hub/error/x", 404, "nothing here"),
-        ("/hub/error", 404, "nothing here"),
     ] {
         let answer = send(&world, "GET", path, &[]).await;
         assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");
         assert!(answer.text.contains(words), "{path}: {answer:?}");
         assert!(!answer.text.contains("<script>"), "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_a_page_for_a_browser_and_json_for_a_program() {
+    let world = World::new();
+    for path in ["/hub/nowhere", "/hub/error"] {
+        for (accept, media_type) in [
+            ("text/html,*/*;q=0.8", "text/html; charset=utf-8"),
+            ("*/*", "application/json"),
+            ("text/html;q=0, application/json", "application/json"),
+        ] {
+            let answer = send(&world, "GET", path, &[("accept", accept)]).await;
+            let found = (answer.status.as_u16(), answer.header("content-type"));
+            assert_eq!(found, (404, media_type), "{path} {accept}");
+            assert!(answer.text.contains("The address is mistyped"), "{answer:?}");
+        }
     }
 }
 
