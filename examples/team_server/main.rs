@@ -2,9 +2,11 @@
 //!
 //! `cargo run --example team_server` starts it on SQLite; README.md shows two replicas behind nginx.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod users;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -15,13 +17,16 @@ use axum::{
 };
 use clap::Parser;
 use portcullis::{
-    AllowedHosts, AuthLayer, FileSource, Keyring, PasswordHash, RequestHead, Secret, Session, Token,
+    AllowedHosts, AuthLayer, Event, FileSource, Keyring, PasswordHash, RequestHead, Secret, Session, Token,
     TrustedProxies,
     store::{PostgresTokenStore, SessionStore, SqliteTokenStore},
     verify::StoredPasswords,
 };
 
-use self::users::Users;
+use self::{
+    common::{connections, exit, listen, room::Limits, shutdown::Stop, startup},
+    users::Users,
+};
 
 /// A web application for a team.
 #[derive(Parser)]
@@ -29,9 +34,9 @@ struct Arguments {
     /// Where users, sessions and the cookie secret are kept
     #[arg(long, default_value = "team-data")]
     data: PathBuf,
-    /// The port on 127.0.0.1; 0 for any free one
-    #[arg(long, default_value_t = 8000)]
-    port: u16,
+    /// The port on 127.0.0.1; 0 for any free one [default: 8000 or the next free one]
+    #[arg(long)]
+    port: Option<u16>,
     /// The PostgreSQL database that replicas share for their sessions, such as `host=/run/postgresql dbname=team`
     #[arg(long)]
     database: Option<String>,
@@ -41,6 +46,8 @@ struct Arguments {
     /// After how many seconds a session checks whether its user is still in the table; 0 for each request
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     refresh: u64,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 #[derive(Clone)]
@@ -49,9 +56,11 @@ struct App {
     users: Users,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    exit::serve(run)
+}
+
+async fn run(arguments: Arguments) -> Result<(), exit::Failure> {
     portcullis::jupyter::create_directory(&arguments.data)?;
     let users = Users::open(&arguments.data.join("users.sqlite"))?;
     for (name, admin) in [("alice", true), ("bob", false)] {
@@ -84,6 +93,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .keyring(Keyring::load(&secret)?)
         .allowed_hosts(hosts)
         .trusted_proxies(TrustedProxies::parse("127.0.0.1")?)
+        .observer(|event: &Event<'_>| startup::log(event))
         .build()?;
 
     let app = App {
@@ -100,13 +110,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_state(app)
         .layer(auth);
 
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", arguments.port)).await?;
+    let listener = match arguments.port {
+        Some(port) => listen::listen("127.0.0.1", port).await?,
+        None => listen::listen_from("127.0.0.1", 8000).await?,
+    };
     println!(
         "Open http://{}/ and log in. Press Ctrl-C to stop.",
         listener.local_addr()?
     );
-    let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    Ok(axum::serve(listener, service).await?)
+    connections::serve(listener, None, app, arguments.limits.room(1), Stop::on_signals()?).await
 }
 
 async fn home(session: Session) -> Html<String> {
@@ -158,7 +170,7 @@ impl From<String> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        eprintln!("{}", self.0);
+        tracing::error!("{}", self.0);
         (
             axum::http::StatusCode::INTERNAL_SERVER_ERROR,
             "Something went wrong. Please try again.\n",
