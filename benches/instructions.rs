@@ -1,6 +1,6 @@
-//! The instructions a request costs on its way through the gate, held against a budget.
+//! The instructions that a request costs in the layer, compared with a budget.
 //!
-//! `cargo bench --bench instructions -- --help` tells how to ask; `benches/README.md` tells what is counted.
+//! `cargo bench --bench instructions -- --help` prints the options; `benches/README.md` explains what is counted.
 
 // The allocations are counted by a test.
 #[allow(dead_code)]

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?; // port 0: any free port
     let address = listener.local_addr()?;
-    println!("Try: curl -H 'Authorization: Bearer KEY' http://{address}/ and http://{address}/admin");
+    println!("Try: curl -H 'Authorization: Bearer KEY' http://{address}/  # or /admin");
     Ok(axum::serve(listener, app).await?)
 }
 

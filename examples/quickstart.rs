@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(axum::serve(listener, app).await?)
 }
 
-/// The token is shared, so its user has no name: `display_name` is an anonymous one.
+/// All users share the token, so they are anonymous: the name is an invented one.
 async fn home(session: Session) -> String {
     format!("Hello, {}!\n", session.identity().display_name())
 }

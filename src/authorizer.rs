@@ -1,4 +1,4 @@
-//! May they: what somebody known is allowed to do.
+//! Authorization: what an authenticated user may do.
 
 use crate::{
     denial::{Denial, Reason},
@@ -6,7 +6,7 @@ use crate::{
     session::Session,
 };
 
-/// Somebody who decides what a session may do. Every closure of the right shape is one.
+/// Decides what a session may do. Implemented for closures with this signature.
 ///
 /// # Example
 ///
@@ -25,7 +25,7 @@ use crate::{
     note = "a closure looks like `|head: RequestHead<'_>, session: &Session| -> Result<(), Denial> {{ … }}`"
 )]
 pub trait Authorizer: Send + Sync + 'static {
-    /// Nothing if `session` may do what the request asks.
+    /// Checks that `session` may do what the request is for.
     ///
     /// # Errors
     ///

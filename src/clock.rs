@@ -10,7 +10,7 @@ use std::{
 
 /// Whole seconds since 1970-01-01T00:00:00Z.
 ///
-/// Arithmetic saturates, so no clock reading, however odd, makes a check panic or wrap.
+/// Arithmetic saturates, so no clock reading makes a check panic or wrap.
 ///
 /// # Example
 ///
@@ -35,7 +35,7 @@ impl UnixTime {
         self.0
     }
 
-    /// This time and `duration` more, in whole seconds; the greatest time if that cannot be told.
+    /// Returns this time plus `duration`, in whole seconds; the greatest time on overflow.
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
@@ -107,7 +107,7 @@ impl fmt::Display for UnixTime {
 
 /// A moment within this process: how long after a beginning that stays the same.
 ///
-/// Moments go forward however the system's date is set, so what lasts a minute is measured by them. They
+/// Monotonic times never go back, even if the system's date is set back, so durations are measured by them. They
 /// mean nothing to another process, or after a restart. Arithmetic saturates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MonotonicTime(u64);

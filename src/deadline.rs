@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Returns the output of `future`, or `None` if it is not ready within `limit`.
 ///
-/// A timer wakes the task when the limit is over, whatever the future waits for. The timer needs no async runtime. A
+/// A timer wakes the task when the limit is reached, whatever the future waits for. The timer needs no async runtime. A
 /// future that is ready at its first poll starts none.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);

@@ -217,8 +217,9 @@ impl Denial {
 
     /// Returns the scopes that the client needs.
     ///
-    /// These are the missing ones for `Reason::InsufficientScope`, and all that the route requires for
-    /// `Reason::MissingCredential`. Other reasons have none.
+    /// These are all that the route requires for `Reason::InsufficientScope`, the missing ones first, and for
+    /// `Reason::MissingCredential`. A denial by [`insufficient_scope`](Self::insufficient_scope) has that one. Other
+    /// reasons have none.
     ///
     /// # Example
     ///
@@ -271,7 +272,7 @@ mod tests {
         assert_eq!(denial, Denial::insufficient_scope("write"));
         assert_ne!(denial, Denial::insufficient_scope("read"));
         assert_ne!(denial, Denial::new(Reason::InsufficientScope));
-        assert_ne!(denial, denial.clone().with_detail("ask the owner"));
+        assert_ne!(denial, denial.clone().with_detail("contact the owner"));
         assert_ne!(denial, denial.clone().with_retry_after(Duration::from_secs(1)));
     }
 }

@@ -10,14 +10,14 @@ pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {
     Sha256::digest(message).into()
 }
 
-/// A SHA-256 as the key of a map: compared as a whole, and hashed by its first octets, which tell digests apart as well
-/// as all of them.
+/// A SHA-256 as the key of a map: compared as a whole, and hashed by its first bytes, which are as evenly distributed as
+/// all of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DigestKey(pub(crate) [u8; 32]);
 
 impl Hash for DigestKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let first = self.0.first_chunk().expect("a digest has 32 octets");
+        let first = self.0.first_chunk().expect("a digest has 32 bytes");
         state.write_u64(u64::from_ne_bytes(*first));
     }
 }
@@ -42,9 +42,9 @@ impl Hmac {
     }
 }
 
-/// Octets as lower-case hexadecimal digits, two for each.
-pub(crate) fn hex<const N: usize>(octets: [u8; N]) -> [[u8; 2]; N] {
-    octets.map(|octet| [octet >> 4, octet & 15].map(digit))
+/// Bytes as lower-case hexadecimal digits, two for each.
+pub(crate) fn hex<const N: usize>(bytes: [u8; N]) -> [[u8; 2]; N] {
+    bytes.map(|byte| [byte >> 4, byte & 15].map(digit))
 }
 
 fn digit(value: u8) -> u8 {
@@ -58,8 +58,8 @@ fn digit(value: u8) -> u8 {
 mod tests {
     use super::*;
 
-    fn hex(octets: [u8; 32]) -> String {
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    fn hex(bytes: [u8; 32]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Source: FIPS 180-4, the examples of NIST.

@@ -44,14 +44,14 @@
 //!     .route("/publish", post(publish).layer(auth.clone()))
 //!     .route("/", get(hello).layer(auth.optional()));
 //!
-//! let ask = |line: &str, key: &str| {
+//! let request = |line: &str, key: &str| {
 //!     let (method, path) = line.split_once(' ').unwrap();
 //!     let request = Request::builder().method(method).uri(path).header("host", "localhost");
 //!     request.header("authorization", format!("Bearer {key}")).body(Body::empty()).unwrap()
 //! };
-//! assert_eq!(app.clone().oneshot(ask("GET /", "a-reading-key")).await?.status(), 200);
-//! assert_eq!(app.clone().oneshot(ask("POST /publish", "a-reading-key")).await?.status(), 403);
-//! assert_eq!(app.oneshot(ask("POST /publish", "another")).await?.status(), 401);
+//! assert_eq!(app.clone().oneshot(request("GET /", "a-reading-key")).await?.status(), 200);
+//! assert_eq!(app.clone().oneshot(request("POST /publish", "a-reading-key")).await?.status(), 403);
+//! assert_eq!(app.oneshot(request("POST /publish", "another")).await?.status(), 401);
 //! # Ok(()) }
 //! ```
 //!

@@ -22,7 +22,7 @@
 //!     Ok(axum::serve(listener, app).await?)
 //! }
 //!
-//! /// The token is shared, so its user has no name: `display_name` is an anonymous one.
+//! /// All users share the token, so they are anonymous: the name is an invented one.
 //! async fn home(session: Session) -> String {
 //!     format!("Hello, {}!\n", session.identity().display_name())
 //! }
@@ -41,6 +41,7 @@
 //! | users with names and passwords | [`AuthLayerBuilder::password_verifier`] with `verify::StoredPasswords` |
 //! | users in a database, whose sessions end at a logout or a removal, on every replica | [`AuthLayerBuilder::sessions`] with [`AuthLayerBuilder::user_lookup`] |
 //! | tokens that users create and revoke | [`AuthLayer::bearer_tokens`] with [`verify::StoredTokens`] |
+//! | access tokens that an OAuth server issues | [`AuthLayer::bearer_tokens`] with `verify::JwtVerifier` |
 //! | a credential of its own | [`AuthLayer::new`] with an [`Authenticator`] or [`authenticator_fn`] |
 //! | a JupyterHub that starts or proxies it | `AuthLayer::hub` |
 //!
@@ -56,8 +57,9 @@
 //! | the login cookie | accepted, if no other site caused the request |
 //! | the token or the password, sent by the form at `login` | sets the cookie and redirects (302) to the page that was requested |
 //! | a launch link | valid once, for one minute; sets the cookie |
-//! | an invalid token, a modified or expired cookie, no credential | a browser is redirected to the login page, other clients get 401, gRPC clients status 16 |
-//! | two different credentials, or a malformed one | 400 or 401; no other credential is used |
+//! | an invalid token in a header | 401 |
+//! | a modified or expired cookie, an invalid `?token=`, no credential | a browser is redirected to the login page, other clients get 401, gRPC clients status 16 |
+//! | two different tokens, or a malformed one | 400 or 401; the cookie is not used |
 //! | a `Host` that is not allowed | 403, checked first |
 //! | a POST or a WebSocket that another site caused | 403 |
 //!
@@ -75,6 +77,7 @@
 //! | `hub-client-hyper` | an HTTP client with TLS for it |
 //! | `oauth` | the messages of the OAuth code flow |
 //! | `jupyter` | the files by which Jupyter's tools find a server and its password |
+//! | `jwt` | `verify::JwtVerifier`: JWT access tokens of an OAuth server |
 //! | `hub-server` | a hub: login, OAuth provider, token API |
 //! | `serde` | `Serialize` and `Deserialize` for values that are not secret |
 //! | `sqlite`, `postgres` | stores of tokens and sessions that survive a restart |
@@ -109,7 +112,7 @@
 //!
 //! # Where to go next
 //!
-//! The [`manual`]: [mounting](manual::mounting) in routers, [deploying](manual::deploying) with TLS,
+//! The [`manual`]: [sessions](manual::sessions) that the server can end, [mounting](manual::mounting) in routers, [deploying](manual::deploying) with TLS,
 //! [reverse proxies](manual::reverse_proxies), [migrating](manual::migrating) from other libraries,
 //! [defaults](manual::defaults), the [threat model](manual::threats), and the [architecture](manual::architecture).
 //! The folder `examples` of the repository has a small program for each constructor.
@@ -128,6 +131,8 @@ pub mod extract;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod html;
+#[cfg(any(feature = "hub-client", feature = "jwt"))]
+mod http_client;
 #[cfg(feature = "hub-client")]
 pub mod hub_client;
 #[cfg(feature = "hub-server")]

@@ -11,17 +11,17 @@ use crate::request::{
     query::Query,
 };
 
-/// A redirect target proven to be on this server, below its base: a path, perhaps a query and a fragment.
+/// A redirect target on this server, below its base: a path, optionally with a query and a fragment.
 ///
 /// However a browser reads it (the WHATWG URL standard, or any older way), it stays on the origin that sent
-/// it. Of what a client asks for, these become one:
+/// it. Of the targets that clients send, these are accepted:
 ///
-/// 1. At most 2048 octets of UTF-8 without controls and backslashes. Nothing is trimmed, nothing decoded.
-/// 2. A path that begins with one slash, or an absolute URL of our own origin, reduced to its path, query
+/// 1. At most 2048 bytes of UTF-8 without controls and backslashes. Nothing is trimmed, nothing decoded.
+/// 2. A path that begins with one slash, or an absolute URL of this server's origin, reduced to its path, query
 ///    and fragment. Nothing relative, and nothing that begins with `//`.
 /// 3. Every escape is well-formed; the path has no escaped control, no dot segment (`.`, `..`, also with
 ///    `%2e`), and no escaped slash or backslash as its second character.
-/// 4. The path is the base or lies below it, octet by octet, and is not one of the paths that end or begin
+/// 4. The path is the base or below it, byte by byte, and is not one of the paths that end or begin
 ///    a login.
 ///
 /// What no URI may hold is percent-encoded, and every parameter `token` is removed.
@@ -34,7 +34,7 @@ use crate::request::{
 /// let base: BaseUrl = "/user/alice/".parse()?;
 /// let policy = RedirectPolicy::new(&base).excluding(&["/user/alice/login"]);
 ///
-/// let next = NextUrl::parse("/user/alice/tree/My Notebook.ipynb", policy).expect("ours");
+/// let next = NextUrl::parse("/user/alice/tree/My Notebook.ipynb", policy).expect("a URL of this server");
 /// assert_eq!(next.as_str(), "/user/alice/tree/My%20Notebook.ipynb");
 ///
 /// for foreign in ["//evil.example", "/user/alice/../bob", "https://evil.example/", "/user/alice/login"] {
@@ -46,13 +46,13 @@ use crate::request::{
 pub struct NextUrl(Box<str>);
 
 impl NextUrl {
-    /// The longest target, in octets: as it is read, and as it is written with its escapes.
+    /// The longest target, in bytes: as it is read, and as it is written with its escapes.
     pub const MAX_LEN: usize = 2048;
 
-    /// The target that `next` names, decoded once from its parameter, or `None` if it is none of ours.
+    /// Parses a target, decoded once from its parameter; `None` if it is not a URL of this server below the base.
     pub fn parse(next: impl AsRef<[u8]>, policy: RedirectPolicy<'_>) -> Option<Self> {
         let next = next.as_ref();
-        let suspect = |octet: &u8| octet.is_ascii_control() || *octet == b'\\';
+        let suspect = |byte: &u8| byte.is_ascii_control() || *byte == b'\\';
         if next.len() > Self::MAX_LEN || next.iter().any(suspect) {
             return None;
         }
@@ -74,10 +74,10 @@ impl NextUrl {
         next.filter(|next| next.0.len() <= Self::MAX_LEN)
     }
 
-    /// The place of the request itself: its path and its query, or the base if that path is none of ours, or path
+    /// The URL of the request itself: its path and its query, or the base if that path is not below the base, or path
     /// and query together are longer than [`Query::MAX_LEN`].
     pub fn from_request_uri(uri: &Uri, policy: RedirectPolicy<'_>) -> Self {
-        let suspect = |octet: u8| octet.is_ascii_control() || octet == b'\\';
+        let suspect = |byte: u8| byte.is_ascii_control() || byte == b'\\';
         let path = uri.path();
         let is_long = path.len() + uri.query().map_or(0, str::len) > Query::MAX_LEN;
         if is_long || path.bytes().any(suspect) || !policy.allows(path) {
@@ -172,9 +172,9 @@ impl<'a> RedirectPolicy<'a> {
 
     /// Whether a redirect to `path` stays here, however it is read.
     fn allows(self, path: &str) -> bool {
-        let octets = path.as_bytes();
+        let bytes = path.as_bytes();
         let second_slash = matches!(
-            octets,
+            bytes,
             [b'/', b'/' | b'\\', ..]
                 | [b'/', b'%', b'2', b'f' | b'F', ..]
                 | [b'/', b'%', b'5', b'c' | b'C', ..]
@@ -182,8 +182,8 @@ impl<'a> RedirectPolicy<'a> {
         let bare = path.trim_end_matches('/');
         self.base.contains(path)
             && !second_slash
-            && !octets.split(|octet| *octet == b'/').any(base_url::is_dots)
-            && !percent::escaped_bytes(octets).any(|escape| matches!(escape, None | Some(0..=0x1f | 0x7f)))
+            && !bytes.split(|byte| *byte == b'/').any(base_url::is_dots)
+            && !percent::escaped_bytes(bytes).any(|escape| matches!(escape, None | Some(0..=0x1f | 0x7f)))
             && !self
                 .closed
                 .iter()
@@ -207,7 +207,7 @@ impl<'a> RedirectPolicy<'a> {
     }
 }
 
-/// `text` up to the first `mark`, and what stands behind that.
+/// `text` up to the first `mark`, and the text after it.
 fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
     text.split_once(mark)
         .map_or((text, None), |(before, after)| (before, Some(after)))
@@ -229,11 +229,11 @@ fn host_and_port(authority: &str, scheme: Scheme) -> Option<(&str, u16)> {
     let port = match port {
         None => default,
         Some(digits) => {
-            let written_once = digits.bytes().all(|octet| octet.is_ascii_digit()) && !digits.starts_with('0');
+            let written_once = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
             digits.parse().ok().filter(|_| written_once)?
         }
     };
-    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~[]:".contains(&octet);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~[]:".contains(&byte);
     (!host.is_empty() && host.bytes().all(plain)).then_some((host, port))
 }
 
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_known_scheme_both_are_ours() {
+    fn without_a_known_scheme_both_are_the_own_origin() {
         let base = BaseUrl::default();
         let policy = RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "[::1]:8888");
         for (next, expected) in [

@@ -1,8 +1,8 @@
-//! A value that hardly ever changes while the process runs.
+//! A value that rarely changes while the process runs.
 
 use arc_swap::ArcSwap;
 
-/// A value that hardly ever changes, read without a lock.
+/// A value that rarely changes, read without a lock.
 pub(crate) struct Swappable<T>(ArcSwap<T>);
 
 impl<T> Swappable<T> {
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_change_is_seen_by_whoever_reads_next() {
+    fn every_change_is_seen_by_the_next_reader() {
         let value = Swappable::new(1);
         for next in 2..5 {
             assert_eq!(value.read(|value| *value), next - 1);

@@ -1,7 +1,7 @@
 //! What one request costs the layer before its client has proved anything, by the worst inputs known.
 //!
-//! `cargo bench --bench before_proof` prints the microseconds of each row beside the bound in the manual's chapter
-//! `work_before_proof`, and fails where one is over it, or a row is in one of the two tables alone. A name after `--`
+//! `cargo bench --bench before_proof` prints the microseconds of each row next to the bound in the manual's chapter
+//! `work_before_proof`, and fails if one is over it, or a row is in one of the two tables alone. A name after `--`
 //! takes the rows that contain it. Without `--bench`, as `cargo test --benches` runs it, each row runs once and no time is held.
 
 mod rows;
@@ -30,34 +30,34 @@ fn main() -> ExitCode {
         .filter(|argument| !argument.starts_with('-'))
         .collect();
     let mut bounds = bounds();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for row in rows::all() {
         let bound = bounds.remove(row.name);
         if !names.is_empty() && !names.iter().any(|name| row.name.contains(name.as_str())) {
             continue;
         }
         let Some(bound) = bound else {
-            faults.push(format!("{}: no row in the chapter", row.name));
+            errors.push(format!("{}: no row in the chapter", row.name));
             continue;
         };
         let found = measure(&row, if measured { TRIALS } else { 1 });
         println!("{:<32} {found:>8.1} µs, at most {bound}", row.name);
         if measured && found > bound {
-            faults.push(format!(
+            errors.push(format!(
                 "{}: expected at most {bound} µs, found {found:.1}",
                 row.name
             ));
         }
     }
-    faults.extend(
+    errors.extend(
         bounds
             .keys()
             .map(|name| format!("{name}: a row of the chapter alone")),
     );
-    for fault in &faults {
-        println!("{fault}");
+    for error in &errors {
+        println!("{error}");
     }
-    if faults.is_empty() {
+    if errors.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

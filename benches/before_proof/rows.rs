@@ -108,7 +108,7 @@ fn hub() -> Server {
     BoxCloneService::new(hub)
 }
 
-/// A request, put together anew for each trial.
+/// A request, built again for each trial.
 #[derive(Clone)]
 struct Sent {
     method: Method,
@@ -181,11 +181,11 @@ fn row(name: &'static str, status: u16, server: Server, sent: Sent) -> Row {
     }
 }
 
-/// `count` cookies of one name whose values begin as signed ones do, each of so many octets, all different.
-fn forged(name: &str, count: usize, octets: usize) -> String {
+/// `count` cookies of one name whose values begin as signed ones do, each of `bytes` bytes, all different.
+fn forged(name: &str, count: usize, bytes: usize) -> String {
     let pair = |number: usize| {
         let value = format!("2|1:0|10:1700000000|{number:06}");
-        format!("{name}={value:0<octets$}")
+        format!("{name}={value:0<bytes$}")
     };
     (0..count).map(pair).collect::<Vec<_>>().join("; ")
 }
@@ -226,13 +226,13 @@ pub(crate) fn all() -> Vec<Row> {
     let long = "/".to_owned() + &"%20".repeat(20 * KIB);
     let cookies = |line: String| get("/api").field(header::COOKIE, line);
     let several_keys = || {
-        let secret = |octet: u8| Secret::from(vec![octet; 32]);
+        let secret = |byte: u8| Secret::from(vec![byte; 32]);
         let keyring = (1..=4).fold(
             Keyring::from_secret(secret(0)).expect("long enough"),
-            |keyring, octet| {
+            |keyring, byte| {
                 let retires_at = UnixTime::from_secs(u32::MAX.into());
                 keyring
-                    .with_previous_key(secret(octet), retires_at)
+                    .with_previous_key(secret(byte), retires_at)
                     .expect("a key")
             },
         );
@@ -282,7 +282,7 @@ pub(crate) fn all() -> Vec<Row> {
             get("/api").field(header::AUTHORIZATION, format!("Bearer {}", "a".repeat(8_000))),
         ),
         row(
-            "token/blanks",
+            "token/spaces",
             401,
             shared(),
             get("/api").field(
@@ -346,7 +346,7 @@ pub(crate) fn all() -> Vec<Row> {
             several_keys(),
             cookies(forged(LOGIN_COOKIE, 8, 2_000)),
         ),
-        row("cookies/blank", 401, shared(), cookies("; ".repeat(8 * KIB))),
+        row("cookies/empty", 401, shared(), cookies("; ".repeat(8 * KIB))),
         row("cookies/257", 431, shared(), cookies("a=b;".repeat(257))),
         row(
             "cookies/logins-of-ports",

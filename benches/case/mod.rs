@@ -28,7 +28,7 @@ pub(crate) const PREPARED: usize = 24;
 /// Requests sent before the window opens: what is set up at the first one is set up by then.
 const WARM_UP: usize = 4;
 
-/// What sends the requests. It is handed to whoever holds the window open.
+/// Sends the requests. It is passed to the code that counts.
 pub(crate) type Send<'a> = &'a mut dyn FnMut();
 type Work = Box<dyn Fn(StatusCode, usize, &mut dyn FnMut(Send<'_>))>;
 
@@ -109,7 +109,7 @@ impl Case {
     }
 }
 
-/// One or more rows that are told the same things, and their bases.
+/// One or more rows with the same settings, and their bases.
 pub(crate) struct Rows(Vec<Case>);
 
 impl Rows {
@@ -119,7 +119,7 @@ impl Rows {
     }
 
     /// The same rows, compared with the case named `base`. Default: the inner service alone, sent the same
-    /// request; nothing for a service that has no inner one of ours.
+    /// request; nothing for a service without an inner one.
     pub(crate) fn over(mut self, base: &str) -> Self {
         self.0.retain(Case::is_listed);
         self.each(|case| case.base = Some(base.to_owned()))
@@ -131,12 +131,12 @@ impl Rows {
         self.each(|case| case.budget = budgets.next())
     }
 
-    /// The same rows, each request allocating exactly so often. Default: not looked at.
+    /// Sets how often each request of the rows allocates, exactly. Default: not checked.
     pub(crate) fn allocating(self, allocations: u64) -> Self {
         self.each(|case| case.allocations = Some(allocations))
     }
 
-    /// The same rows, each request hashing so many blocks of SHA-256: a counter that sees no SHA-NI allows for
+    /// Sets how many blocks of SHA-256 each request of the rows hashes: a counter that sees no SHA-NI allows for
     /// them. Default: none.
     pub(crate) fn hashing(self, blocks: u64) -> Self {
         self.each(|case| case.blocks = blocks)
@@ -178,7 +178,7 @@ where
     Rows(vec![inner, layered])
 }
 
-/// Two rows for one path through a gate: without its guards and with them. `make` is told which.
+/// Two rows for one path through a layer: without its guards and with them, as the argument of `make` states.
 pub(crate) fn pair<L>(name: &str, make: impl Fn(bool) -> (L, Sent) + Copy + 'static) -> Rows
 where
     L: Layer<Inner, Service: Answers>,
@@ -188,7 +188,7 @@ where
     Rows(unguarded.into_iter().chain(guarded).collect())
 }
 
-/// A row for a service that has no inner service of ours.
+/// A row for a service without an inner service.
 pub(crate) fn service<S: Answers>(name: &str, make: impl Fn() -> (S, Sent) + 'static) -> Rows {
     Rows(vec![Case::new(name, Some(work(make)))])
 }
@@ -225,7 +225,7 @@ fn work<S: Answers>(make: impl Fn() -> (S, Sent) + 'static) -> Work {
     })
 }
 
-/// A service that can be sent a request of ours.
+/// A service that can be sent a request of this bench.
 pub(crate) trait Answers {
     /// The status it answers with; the rest of its answer is dropped.
     fn status(&mut self, request: Request<RequestBody>) -> StatusCode;
@@ -262,7 +262,7 @@ impl Service<Request<RequestBody>> for Inner {
         Poll::Ready(Ok(()))
     }
 
-    // A real inner service is not inlined into the gate either.
+    // A real inner service is not inlined into the layer either.
     #[inline(never)]
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         drop(request);

@@ -8,9 +8,9 @@ use http_body_util::Empty;
 
 use super::RequestBody;
 
-/// What is sent: a method, a target, six usual fields and one's own.
+/// A request: a method, a target, six usual headers and custom ones.
 ///
-/// Kept as text and built anew each time, so that no request shares its memory with another.
+/// Kept as text and built again each time, so that no request shares its memory with another.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     method: Method,

@@ -45,7 +45,7 @@ trait Counter {
     fn budget(&self, case: &Case) -> Option<u64>;
 }
 
-/// Does what the command line asks for.
+/// Runs what the command line selects.
 pub(crate) fn run(cases: &[Case]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, name, rounds] = arguments.as_slice() {

@@ -22,7 +22,7 @@ impl Outcome {
 pub(super) enum Failure {
     /// The case gave another answer than it should, or its process ended by itself.
     Failed(String),
-    /// This machine does not let anybody count this way.
+    /// This machine does not allow this way to count.
     Forbidden(String),
     /// There is nothing to run yet.
     Missing,

@@ -121,7 +121,7 @@ mod tracing {
     }
 
     /// Gives every child the same addresses, as other ones move a count by a few instructions, and keeps parent
-    /// and child on one processor, which makes a step several times faster. Where this is refused, so be it.
+    /// and child on one processor, which makes a step several times faster. A failure is ignored.
     fn settle() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {

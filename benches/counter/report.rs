@@ -1,4 +1,4 @@
-//! The table, for people or for programs.
+//! The table, for readers or for programs.
 
 use std::process::ExitCode;
 
@@ -53,7 +53,7 @@ impl Report {
             println!("{row}");
             return;
         }
-        let verdict = match (outcome, held) {
+        let result = match (outcome, held) {
             (Err(failure), _) => failure.to_string(),
             (Ok(_), Some(true)) => "yes".to_owned(),
             (Ok(_), Some(false)) => "OVER".to_owned(),
@@ -62,7 +62,7 @@ impl Report {
         // The base needs naming only where it is another than the inner service, sent the same request.
         let base = case.base().filter(|_| above.is_some() && !case.is_over_bare());
         println!(
-            "| {} | {} | {}{} | {} | {verdict} |",
+            "| {} | {} | {}{} | {} | {result} |",
             case.name(),
             cell(instructions),
             above.map_or_else(String::new, |above| format!("{above:+}")),

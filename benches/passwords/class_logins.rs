@@ -159,7 +159,7 @@ pub(crate) async fn class(way: &str) -> Value {
     })
 }
 
-/// How long as many passwords take a pool that nothing else is asked of.
+/// How long a pool without other work takes for the same number of passwords.
 async fn pool_alone() -> Duration {
     let pool = HashingPool::new();
     let stored = Arc::new(hash(&pool).await);

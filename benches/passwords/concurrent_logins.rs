@@ -1,4 +1,4 @@
-//! A hundred logins at once: the memory they take, and how long everybody else waits meanwhile.
+//! A hundred logins at once: the memory they take, and how long other requests wait meanwhile.
 
 use std::{
     future,
@@ -70,15 +70,15 @@ pub(crate) fn run(measured: bool) -> Outcome {
         measured,
         format!("another task was {late} us late, expected at most {LATEST:?}"),
     )?;
-    let (ours, theirs) = (median(&all(pool, "done_us")), median(&all(blocking, "done_us")));
+    let (pool_late, blocking_late) = (median(&all(pool, "done_us")), median(&all(blocking, "done_us")));
     hold(
-        ours <= theirs,
+        pool_late <= blocking_late,
         measured,
-        format!("{ours} us, and {theirs} us without bound"),
+        format!("{pool_late} us, and {blocking_late} us without bound"),
     )
 }
 
-/// One storm, as a JSON object.
+/// One burst, as a JSON object.
 pub(crate) async fn storm(way: &str) -> Value {
     // Made by a pool that ends here, so that its memory is not there already.
     let stored = Arc::new(hash(&HashingPool::new().with_threads(1)).await);
@@ -99,7 +99,7 @@ pub(crate) async fn storm(way: &str) -> Value {
             "pool" => logins.spawn(async move {
                 match pool.verify(Some(stored), password).await {
                     Ok(verified) => assert_eq!(verified != PasswordCheck::Incorrect, right),
-                    // After five seconds, on a machine that is not ours alone.
+                    // After five seconds, on a machine with other work.
                     Err(error) => assert_eq!(error.kind(), HashingErrorKind::Busy),
                 }
                 start.elapsed()
@@ -127,7 +127,7 @@ pub(crate) async fn storm(way: &str) -> Value {
     })
 }
 
-/// As it is done without a pool: memory for each hash anew.
+/// A check without a pool: new memory for each hash.
 fn check(stored: &str, password: &[u8]) -> bool {
     use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 

@@ -1,5 +1,5 @@
-//! What passwords cost: a storm of logins, a class that logs in by the form, one hash beside the C reference, and whether
-//! users can be told apart.
+//! What passwords cost: a burst of logins, a class that logs in by the form, one hash compared with the C reference, and
+//! whether users can be distinguished.
 //!
 //! `cargo bench --bench passwords` measures all four, `-- storm`, `-- class`, `-- reference` or `-- users` one of them, and fails
 //! where a bound is passed. Without `--bench`, as `cargo test --benches` runs it, each is run once and nothing is held.
@@ -17,7 +17,7 @@ use portcullis::{
     password::{HashCost, HashingPool},
 };
 
-/// The password of everybody here.
+/// The password of all users here.
 const PASSWORD: &str = "correct horse battery staple";
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// The hash of everybody's password, at the default cost, by a pool that is warm then.
+/// The hash of the users' password, at the default cost, by a pool that is warm then.
 async fn hash(pool: &HashingPool) -> PasswordHash {
     assert_eq!(pool.cost(), HashCost::default());
     pool.hash(Secret::from(PASSWORD)).await.expect("a hash")

@@ -1,4 +1,4 @@
-//! One hash beside the reference in C, by turns, and each side's word on the other's hash.
+//! One hash compared with the reference in C, by turns, and each side's check of the other's hash.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -59,14 +59,14 @@ pub(crate) fn run(measured: bool) -> Outcome {
         .spawn()?;
     let mut ask = reference.stdin.take().ok_or("a pipe")?;
     let mut answers = BufReader::new(reference.stdout.take().ok_or("a pipe")?).lines();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut pool_time, mut reference_time) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let start = Instant::now();
         let verified = runtime.block_on(pool.verify(Some(Arc::clone(&stored)), Secret::from(PASSWORD)))?;
-        ours.push(start.elapsed().as_nanos());
+        pool_time.push(start.elapsed().as_nanos());
         assert_ne!(verified, PasswordCheck::Incorrect);
         writeln!(ask)?;
-        theirs.push(answers.next().ok_or("the reference ended")??.parse::<u128>()?);
+        reference_time.push(answers.next().ok_or("the reference ended")??.parse::<u128>()?);
     }
     drop(ask);
     let text = answers.next().ok_or("the reference ended")??;
@@ -77,11 +77,14 @@ pub(crate) fn run(measured: bool) -> Outcome {
     );
     assert!(reference.wait()?.success());
 
-    let (ours, theirs) = (median(&ours) as f64 / 1e6, median(&theirs) as f64 / 1e6);
-    let ratio = ours / theirs;
+    let (pool_time, reference_time) = (
+        median(&pool_time) as f64 / 1e6,
+        median(&reference_time) as f64 / 1e6,
+    );
+    let ratio = pool_time / reference_time;
     println!("\none check, m=19456 t=2 p=1, medians of {rounds} by turns\n");
     println!("| pool, ms | C ({VERSION}), ms | ratio |\n|--:|--:|--:|");
-    println!("| {ours:.1} | {theirs:.1} | {ratio:.2} |");
+    println!("| {pool_time:.1} | {reference_time:.1} | {ratio:.2} |");
     hold(
         ratio <= 0.95,
         measured,

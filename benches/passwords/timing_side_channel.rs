@@ -1,6 +1,6 @@
-//! Whether a stranger can tell by the time who has an account: a two-sample test of each class of user.
+//! Whether an attacker can find out by the time which accounts exist: a two-sample test of each class of user.
 //!
-//! Held at the lower quartile: what else goes on only adds time, so that is where a patient stranger looks.
+//! Checked at the lower quartile: other work only adds time, so a patient attacker measures there.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::{Outcome, hash, hold};
 
 /// A user of each class, and what they are. The first is what the others are held against.
 const CLASSES: [(&str, &str); 4] = [
-    ("nobody", "unknown"),
+    ("mallory", "unknown"),
     ("alice", "known"),
     ("bob", "known, by an older hash of one SHA-1"),
     ("carol", "known, by a hash of 64 KiB"),

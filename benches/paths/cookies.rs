@@ -1,4 +1,4 @@
-//! Gates that a cookie opens.
+//! Layers with cookie logins.
 
 use super::{super::case::Sent, TOKEN, get};
 use http::header::{HOST, SET_COOKIE};
@@ -46,10 +46,10 @@ impl Authenticator for Opens {
 }
 
 fn keyring() -> Keyring {
-    Keyring::from_secret("0123456789abcdef0123456789abcdef".into()).expect("32 octets")
+    Keyring::from_secret("0123456789abcdef0123456789abcdef".into()).expect("32 bytes")
 }
 
-/// A gate that opens the cookie of `form`, and a request with a good one among `count` cookies.
+/// A layer that decrypts the cookie of `form`, and a request with a valid one among `count` cookies.
 ///
 /// Without guards the credential is no ambient one and every host is answered for.
 pub(crate) fn opening(form: Form, payload: usize, count: usize, guards: bool) -> (AuthLayer, Sent) {
@@ -82,7 +82,7 @@ pub(crate) fn opening(form: Form, payload: usize, count: usize, guards: bool) ->
     } else {
         builder.danger_allow_any_host()
     };
-    let layer = builder.build().expect("a gate");
+    let layer = builder.build().expect("a layer");
     let cookie = pair_of(line.to_str().expect("ASCII"));
     let xsrf = if guards {
         xsrf_for(&layer, &cookie)
@@ -92,7 +92,7 @@ pub(crate) fn opening(form: Form, payload: usize, count: usize, guards: bool) ->
     (layer, get().cookies(count, &xsrf, &cookie))
 }
 
-/// The same with a cookie that is not ours: its last digit changed.
+/// The same with an invalid cookie: its last digit changed.
 pub(crate) fn forged(guards: bool) -> (AuthLayer, Sent) {
     let (layer, _) = opening(Form::Signed, 80, 3, guards);
     let name = CookieName::custom("username-localhost-8888").expect("a token");
@@ -108,26 +108,26 @@ pub(crate) fn forged(guards: bool) -> (AuthLayer, Sent) {
     )
 }
 
-/// The same on a route that strangers may visit: what telling a forged cookie costs, without the refusal.
+/// The same on an optional route: what the check of a forged cookie costs, without the denial.
 pub(crate) fn forged_optional(guards: bool) -> (AuthLayer, Sent) {
     let (layer, sent) = forged(guards);
     (layer.optional(), sent)
 }
 
-/// The same without the cookie, on a route that strangers may visit.
+/// The same without the cookie, on an optional route.
 pub(crate) fn absent(guards: bool) -> (AuthLayer, Sent) {
     let (layer, _) = opening(Form::Signed, 80, 3, guards);
     (layer.optional(), get().cookies(3, "_xsrf=x", "other=1"))
 }
 
-/// The gate of `AuthLayer::token`, and a request of somebody who opened the link: their identity is decoded.
+/// The layer of `AuthLayer::token`, and a request of a user who opened the link: their identity is decoded.
 pub(crate) fn logged_in() -> (AuthLayer, Sent) {
     let token: Token = TOKEN.parse().expect("a token");
     let layer = AuthLayer::builder()
         .token(token)
         .without_session_extension()
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let mut link = http::Request::get(format!("/?token={TOKEN}"))
         .body(())
         .expect("a link");
@@ -170,13 +170,13 @@ pub(crate) fn session_in_memory() -> (AuthLayer, Sent) {
     (layer, get().cookies(3, &xsrf, &session))
 }
 
-/// The `_xsrf` cookie that the gate gives to who has `cookie` alone.
+/// The `_xsrf` cookie that the layer sets for a client that has `cookie` alone.
 fn xsrf_for(layer: &AuthLayer, cookie: &str) -> String {
     let lines = set_cookies(layer, &get().cookies(3, "_xsrf=x", cookie).build());
     pair_of(lines.first().expect("an _xsrf cookie"))
 }
 
-/// The `Set-Cookie` lines of the gate for a request.
+/// The `Set-Cookie` lines of the layer for a request.
 fn set_cookies<B>(layer: &AuthLayer, request: &http::Request<B>) -> Vec<String> {
     let mut headers = http::HeaderMap::new();
     match layer.decide(RequestHead::new(request)) {

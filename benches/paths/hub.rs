@@ -1,4 +1,4 @@
-//! Gates of a hub's server, which know already what the hub says.
+//! Layers of a hub's server, with cached answers of the hub.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -22,7 +22,7 @@ async fn hub(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
     Ok(Response::new(Full::from(answer)))
 }
 
-fn gate() -> AuthLayer {
+fn hub_layer() -> AuthLayer {
     let hub = HubAuth::builder(Secret::from(TOKEN))
         .api_url("http://127.0.0.1:8081/hub/api")
         .base_url("/".parse().expect("a base"))
@@ -36,10 +36,10 @@ fn gate() -> AuthLayer {
         .hub(hub)
         .without_session_extension()
         .build()
-        .expect("a gate")
+        .expect("a layer")
 }
 
-/// What `layer` decides of `request`, the hub asked where it must be.
+/// The decision of `layer` about `request`, with a request to the hub if it needs one.
 fn decided(layer: &AuthLayer, request: &Request<()>) -> Decision {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -51,14 +51,14 @@ fn decided(layer: &AuthLayer, request: &Request<()>) -> Decision {
 
 /// A token of the hub's in the header field.
 pub(crate) fn token(_: bool) -> (AuthLayer, Sent) {
-    let (layer, sent) = (gate(), get().bearer(TOKEN));
+    let (layer, sent) = (hub_layer(), get().bearer(TOKEN));
     decided(&layer, &sent.build().map(|_| ()));
     (layer, sent)
 }
 
 /// The cookie of a login at the hub.
 pub(crate) fn cookie(_: bool) -> (AuthLayer, Sent) {
-    let layer = gate();
+    let layer = hub_layer();
     let ask = |target: &str, cookies: &str| {
         let request = Request::get(target)
             .header("host", "localhost:8888")

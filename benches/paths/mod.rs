@@ -1,4 +1,4 @@
-//! Every path of a request through the gate, and what it may cost.
+//! Every path of a request through the layer, and what it may cost.
 
 mod cookies;
 mod hub;
@@ -11,7 +11,7 @@ use super::case::{Case, Rows, Sent, layer, pair};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// The table. `pair` is a row without guards and a row with them; budgets are in that order. `benches/README.md` tells
+/// The table. `pair` is a row without guards and a row with them; budgets are in that order. `benches/README.md` explains
 /// which are wider than the design's, and why.
 pub(crate) fn all() -> Vec<Case> {
     let rows: Vec<Rows> = vec![

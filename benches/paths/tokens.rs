@@ -1,4 +1,4 @@
-//! Gates that a token opens.
+//! Layers with tokens.
 
 use std::{convert::Infallible, future::ready};
 
@@ -31,7 +31,7 @@ fn token() -> Token {
 pub(crate) fn shared(guards: bool) -> (AuthLayer, Sent) {
     let builder = AuthLayer::builder().token(token()).without_session_extension();
     (
-        guarded(builder, guards).build().expect("a gate"),
+        guarded(builder, guards).build().expect("a layer"),
         get().bearer(TOKEN),
     )
 }
@@ -40,7 +40,7 @@ pub(crate) fn shared(guards: bool) -> (AuthLayer, Sent) {
 pub(crate) fn with_session(guards: bool) -> (AuthLayer, Sent) {
     let builder = AuthLayer::builder().token(token());
     (
-        guarded(builder, guards).build().expect("a gate"),
+        guarded(builder, guards).build().expect("a layer"),
         get().bearer(TOKEN),
     )
 }
@@ -54,7 +54,7 @@ pub(crate) fn refused(guards: bool) -> (AuthLayer, Sent) {
     )
 }
 
-/// In place of the gate a service that asks for nothing and sends copies of what the gate answered.
+/// Instead of the layer, a service that requires nothing and sends copies of the layer's response.
 pub(crate) fn refusal_copied() -> (impl Layer<Inner, Service: Answers>, Sent) {
     let (layer, sent) = refused(true);
     let MaybeFuture::Ready(Decision::Respond(answer)) = layer.decide(RequestHead::new(&sent.build())) else {
@@ -70,7 +70,7 @@ pub(crate) fn refusal_copied() -> (impl Layer<Inner, Service: Answers>, Sent) {
     (copies, sent)
 }
 
-/// A set of `size` tokens, the one sent among them. The hosts are checked only where they are told.
+/// A set of `size` tokens, the one sent among them. The hosts are checked only if `guards` is set.
 pub(crate) fn set(size: usize, guards: bool) -> (AuthLayer, Sent) {
     let grant = Grant::new(Identity::new("client"));
     let others = (1..size).map(|number| format!("another-token-{number:034}").parse().expect("a token"));
@@ -81,7 +81,7 @@ pub(crate) fn set(size: usize, guards: bool) -> (AuthLayer, Sent) {
         .token_sources(sources)
         .without_session_extension();
     (
-        guarded(builder, guards).build().expect("a gate"),
+        guarded(builder, guards).build().expect("a layer"),
         get().bearer(TOKEN),
     )
 }

@@ -55,7 +55,7 @@ fn run(command: &str, url: &str) -> bool {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // Whoever interrupts the server in the terminal does not mean the browser.
+        // An interrupt in the terminal must not end the browser.
         .process_group(0)
         .spawn()
         .is_ok()

@@ -36,7 +36,7 @@ pub(crate) struct Flags {
     base_url: String,
 
     /// Token to log in with; other users of this machine see a command line
-    /// [default: $JUPYTER_TOKEN, else the content of $JUPYTER_TOKEN_FILE, else none beside a password, else a
+    /// [default: $JUPYTER_TOKEN, else the content of $JUPYTER_TOKEN_FILE, else none if there is a password, else a
     /// new one].
     #[arg(long)]
     token: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
-    /// Address or network of a proxy whose X-Forwarded fields are believed; may be repeated.
+    /// Address or network of a proxy whose X-Forwarded headers are trusted; may be repeated.
     #[arg(long, value_name = "CIDR")]
     trusted_proxy: Vec<String>,
 
@@ -93,11 +93,11 @@ pub(crate) struct Flags {
     pub(crate) limits: Limits,
 }
 
-/// What people and programs log in with.
+/// The credentials with which users and programs log in.
 pub(crate) struct Credentials {
     pub(crate) token: Option<Token>,
     pub(crate) password: Option<PasswordHash>,
-    /// The token, if nobody configured it and so nobody knows it yet.
+    /// The token, if none was configured and a new one was generated.
     pub(crate) generated: Option<Token>,
 }
 
@@ -153,8 +153,8 @@ impl Flags {
 
     /// The hosts that a server answers to that listens at `address`.
     ///
-    /// A page of a hostile site can make its own name lead to us, but not an address. So whoever listens for
-    /// other machines answers to addresses, and to names only when told them.
+    /// A page of a hostile site can make its own name lead to this server, but not an address. So a server that listens
+    /// for other machines answers to addresses, and to names only if they are configured.
     pub(crate) fn hosts(&self, address: SocketAddr) -> Result<AllowedHosts, Failure> {
         let hosts = if address.ip().is_loopback() {
             AllowedHosts::loopback()
@@ -180,8 +180,8 @@ impl Flags {
 
     pub(crate) fn credentials(&self) -> Result<Credentials, Failure> {
         let (password, configured) = (self.password()?, self.token()?);
-        // One's own token is known to whoever configured it; a log should not know it too. Beside a password
-        // nobody needs one that nobody asked for.
+        // A configured token is known already and must not appear in a log. With a password no token is needed, unless
+        // one is configured.
         let generated = (configured.is_none() && password.is_none()).then(Token::generate);
         Ok(Credentials {
             token: configured.or_else(|| generated.clone()),
@@ -191,7 +191,7 @@ impl Flags {
     }
 
     /// The configured token: the flag's, else what `JUPYTER_TOKEN` holds, else what the file that
-    /// `JUPYTER_TOKEN_FILE` names holds; `None` if nobody configured one.
+    /// `JUPYTER_TOKEN_FILE` names holds; `None` if none is configured.
     fn token(&self) -> Result<Option<Token>, Failure> {
         if let Some(token) = &self.token {
             return Ok(Some(token.parse().map_err(|error| format!("--token: {error}"))?));
@@ -234,7 +234,7 @@ impl Flags {
         self.password_hash.is_none().then_some(keeper)
     }
 
-    /// The hash of the configured password: the flag's, else the configuration file's; `None` if nobody set one.
+    /// The hash of the configured password: the flag's, else the configuration file's; `None` if none is set.
     fn password(&self) -> Result<Option<PasswordHash>, Failure> {
         if let Some(hash) = &self.password_hash {
             let hash = hash

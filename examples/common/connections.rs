@@ -32,15 +32,15 @@ use tower::{Service, ServiceExt as _};
 
 use super::{
     exit::Failure,
-    room::{Room, UnderWay},
+    room::{PendingRequest, Room},
     shutdown::Stop,
     tls::Tls,
 };
 
-/// How often a connection with HTTP/2 and a request under way is asked whether its client is still there.
+/// How often a connection with HTTP/2 and a pending request is checked for a client that has gone.
 const PING: Duration = Duration::from_secs(60);
 
-/// How long requests under way may go on once the server or the connection is to stop.
+/// How long pending requests may go on once the server or the connection is to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// What is spoken on a connection.
@@ -60,7 +60,7 @@ impl From<Option<Tls>> for Protocol {
     }
 }
 
-/// Serves `service` on `listener` until `stop`, and requests under way then a little longer. Each request has its
+/// Serves `service` on `listener` until `stop`, and pending requests for a little longer. Each request has its
 /// [`Peer`] in its extensions.
 pub(crate) async fn serve<S, B>(
     listener: TcpListener,
@@ -254,11 +254,11 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 pin_project! {
-    /// The body of a response: until it ends, its request is under way.
+    /// The body of a response: until it ends, its request is pending.
     struct Counted<B> {
         #[pin]
         body: B,
-        under_way: UnderWay,
+        under_way: PendingRequest,
     }
 }
 

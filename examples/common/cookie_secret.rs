@@ -14,7 +14,7 @@ use super::exit::Failure;
 ///
 /// # Errors
 ///
-/// If no variable tells where, or the directory cannot be made.
+/// If no variable specifies it, or the directory cannot be created.
 pub(crate) fn directory() -> Result<PathBuf, Failure> {
     let directory = runtime_directory()?;
     create_directory(&directory)?;
@@ -24,7 +24,7 @@ pub(crate) fn directory() -> Result<PathBuf, Failure> {
 /// The keys that sign cookies, from `file` or the file `default` in the runtime directory. A file that is
 /// missing is made, so that logins outlive a restart.
 ///
-/// `raw` takes a file's octets as they are, as Jupyter Server does with what it wrote; `container` takes a file that an
+/// `raw` takes a file's bytes as they are, as Jupyter Server does with what it wrote; `container` takes a file that an
 /// orchestrator mounts.
 ///
 /// # Errors
@@ -60,7 +60,7 @@ pub(crate) fn mounted(source: FileSource, container: bool) -> FileSource {
     }
 }
 
-/// The error, with our flag in place of the library's setter.
+/// The error, with the example's flag instead of the library's setter.
 pub(crate) fn with_flag(error: &SecretError) -> Failure {
     let setter = "call `FileSource::container_secret`";
     error

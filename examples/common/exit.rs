@@ -34,7 +34,7 @@ fn run_to_end(program: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     let ended = match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
             let ended = runtime.block_on(program);
-            // Whoever still holds a connection open does not hold up the end.
+            // Open connections must not delay the exit.
             runtime.shutdown_background();
             ended
         }

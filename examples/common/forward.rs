@@ -1,7 +1,7 @@
 //! A request sent on to another server, and its answer brought back: what every reverse proxy does.
 //!
 //! Bodies stream both ways, websockets are joined end to end, fields that are about one connection stay on it,
-//! and `X-Forwarded-*` tells the other server who asked. Who may ask is decided before.
+//! and `X-Forwarded-*` gives the other server the client's address. Authentication comes before.
 
 use std::{error::Error, fmt, future::Future, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
@@ -39,21 +39,21 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, Failure>;
 #[derive(Clone)]
 pub(crate) struct Forward(Client<HttpConnector, Body>);
 
-/// Who asked, for the other server to know.
+/// Information about the client, for the other server.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct ClientInfo {
     /// The address at the other end of the connection, if it has one.
     pub(crate) by: Option<IpAddr>,
     /// Whether the connection is TLS.
     pub(crate) https: bool,
-    /// Whether whoever asked is a proxy whose `X-Forwarded-*` is believed, and so kept. Anybody else's is
-    /// replaced.
+    /// Whether the client is a proxy whose `X-Forwarded-*` headers are trusted, and so kept. Those of any other client
+    /// are replaced.
     pub(crate) trusted: bool,
 }
 
-/// Told whenever either side of a websocket says something: in the extensions of a request.
+/// Called for each message on either side of a websocket: in the extensions of a request.
 #[derive(Clone)]
-pub(crate) struct Heard(pub(crate) Arc<dyn Fn() + Send + Sync>);
+pub(crate) struct OnMessage(pub(crate) Arc<dyn Fn() + Send + Sync>);
 
 impl Forward {
     pub(crate) fn new() -> Self {
@@ -77,13 +77,13 @@ impl Forward {
         &self,
         mut request: Request<B>,
         target: &Target,
-        asked: Asked,
+        client_info: ClientInfo,
         end: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Response<Body>, ForwardError>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
     {
-        let client = asks_for_websocket(&request).then(|| upgraded(&mut request));
+        let client = is_websocket_upgrade(&request).then(|| upgraded(&mut request));
         let (parts, body) = request.into_parts();
         let (uri, host) = (
             target.below(&parts.uri)?,
@@ -93,7 +93,7 @@ impl Forward {
         let mut headers = parts.headers;
         keep_off_the_next_connection(&mut headers);
         join_cookies(&mut headers);
-        tell_who_asked(&mut headers, &host, asked);
+        set_forwarded_headers(&mut headers, &host, client_info);
         headers.insert(HOST, host);
         if client.is_some() {
             ask_for_websocket(&mut headers);
@@ -112,7 +112,7 @@ impl Forward {
 fn bring_back(
     mut answer: Response<hyper::body::Incoming>,
     client: Option<OnUpgrade>,
-    heard: Option<Heard>,
+    on_message: Option<OnMessage>,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Response<Body>, ForwardError> {
     let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -123,11 +123,11 @@ fn bring_back(
     let Some(server) = server else {
         return Ok(Response::from_parts(parts, Until { body, end }.boxed_unsync()));
     };
-    // A connection that nobody asked to be handed over would carry whatever either side likes, unseen.
-    let client = client.ok_or(ForwardError::Unasked)?;
+    // A connection that the client did not want to upgrade would carry any data, unchecked.
+    let client = client.ok_or(ForwardError::UnrequestedUpgrade)?;
     tokio::spawn(async move {
         tokio::select! {
-            () = join(client, server, heard) => {}
+            () = join(client, server, on_message) => {}
             () = end => {}
         }
     });
@@ -136,23 +136,23 @@ fn bring_back(
     Ok(Response::from_parts(parts, nothing))
 }
 
-/// Carries octets both ways until both sides are done, or one is gone.
-async fn join(client: OnUpgrade, server: OnUpgrade, heard: Option<Heard>) {
-    let tell = |_: &[u8]| {
-        if let Some(Heard(tell)) = &heard {
-            tell();
+/// Carries bytes both ways until both sides are done, or one is gone.
+async fn join(client: OnUpgrade, server: OnUpgrade, on_message: Option<OnMessage>) {
+    let notify = |_: &[u8]| {
+        if let Some(OnMessage(notify)) = &on_message {
+            notify();
         }
     };
     if let (Ok(client), Ok(server)) = tokio::join!(client, server) {
-        let mut client = InspectReader::new(TokioIo::new(client), tell);
-        let mut server = InspectReader::new(TokioIo::new(server), tell);
+        let mut client = InspectReader::new(TokioIo::new(client), notify);
+        let mut server = InspectReader::new(TokioIo::new(server), notify);
         let _ = copy_bidirectional(&mut client, &mut server).await;
     }
 }
 
-/// Whether the client asks for a websocket. Nothing else is switched to: after HTTP/2 without TLS (`h2c`) more
-/// requests would follow that nobody looks at.
-fn asks_for_websocket<B>(request: &Request<B>) -> bool {
+/// Whether the client requests a websocket. No other upgrade is allowed: after HTTP/2 without TLS (`h2c`) more
+/// requests would follow without any check.
+fn is_websocket_upgrade<B>(request: &Request<B>) -> bool {
     let names = |name: &HeaderName, wanted: &str| {
         let fields = request.headers().get_all(name).iter();
         let mut words = fields
@@ -173,8 +173,8 @@ fn ask_for_websocket(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Removes what is about one connection: RFC 9110 §7.6.1. `Expect` is among it, since we have the body asked
-/// for by reading it.
+/// Removes the headers of one connection: RFC 9110 §7.6.1. `Expect` is among them, because reading the body sends the
+/// interim response.
 fn keep_off_the_next_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -215,9 +215,9 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Writes `X-Forwarded-*`. What a stranger wrote there, or in a field of that kind that some servers believe
-/// instead, is gone.
-fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
+/// Writes `X-Forwarded-*`. Values of an untrusted client, in these headers or in others that some servers trust
+/// instead, are removed.
+fn set_forwarded_headers(headers: &mut HeaderMap, host: &HeaderValue, client_info: ClientInfo) {
     let [by, name, port, scheme] = [
         "x-forwarded-for",
         "x-forwarded-host",
@@ -225,13 +225,13 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
         "x-forwarded-proto",
     ]
     .map(HeaderName::from_static);
-    let told = |name| headers.get(name).filter(|_| asked.trusted).cloned();
+    let sent = |name| headers.get(name).filter(|_| client_info.trusted).cloned();
     let earlier: Vec<&[u8]> = headers.get_all(&by).iter().map(HeaderValue::as_bytes).collect();
-    let mut chain = match asked.trusted {
+    let mut chain = match client_info.trusted {
         true => earlier.join(&b", "[..]),
         false => Vec::new(),
     };
-    let (told_host, told_port, told_scheme) = (told(&name), told(&port), told(&scheme));
+    let (told_host, told_port, told_scheme) = (sent(&name), sent(&port), sent(&scheme));
 
     let others = [
         FORWARDED,
@@ -251,7 +251,7 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
         headers.remove(name);
     }
 
-    if let Some(ip) = asked.by {
+    if let Some(ip) = client_info.by {
         let separator = if chain.is_empty() { "" } else { ", " };
         chain.extend_from_slice(format!("{separator}{ip}").as_bytes());
     }
@@ -261,7 +261,11 @@ fn tell_who_asked(headers: &mut HeaderMap, host: &HeaderValue, asked: Asked) {
     {
         headers.insert(by, chain);
     }
-    let (own_scheme, usual_port) = if asked.https { ("https", 443) } else { ("http", 80) };
+    let (own_scheme, usual_port) = if client_info.https {
+        ("https", 443)
+    } else {
+        ("http", 80)
+    };
     let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
     let own_port = authority
         .and_then(|authority| authority.port_u16())
@@ -345,16 +349,16 @@ pub(crate) enum ForwardError {
     NoAnswer(hyper_util::client::legacy::Error),
     /// The request is for no path.
     NoPath,
-    /// The other server switched protocols though nobody asked for it.
-    Unasked,
+    /// The other server switched protocols, but the client did not request it.
+    UnrequestedUpgrade,
 }
 
 impl ForwardError {
-    /// The status to tell it by.
+    /// The status of the response for this error.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NoPath => StatusCode::BAD_REQUEST,
-            Self::NoAnswer(_) | Self::Unasked => StatusCode::BAD_GATEWAY,
+            Self::NoAnswer(_) | Self::UnrequestedUpgrade => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -375,7 +379,7 @@ impl fmt::Display for ForwardError {
                 write!(f, "{error}: {cause}")
             }
             Self::NoPath => f.write_str("expected a request for a path, found none"),
-            Self::Unasked => f.write_str(
+            Self::UnrequestedUpgrade => f.write_str(
                 "expected an HTTP response, found a switch of protocols without a request for one",
             ),
         }
@@ -440,10 +444,10 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_is_believed_and_nobody_else() {
+    fn the_headers_of_a_trusted_proxy_are_kept_and_no_others() {
         let ip = "192.0.2.1".parse().expect("an address");
         for (trusted, by, host, port, scheme) in [
-            (false, "192.0.2.1", "gate:8443", "8443", "https"),
+            (false, "192.0.2.1", "front:8443", "8443", "https"),
             (
                 true,
                 "198.51.100.7, 203.0.113.9, 192.0.2.1",
@@ -466,12 +470,12 @@ mod tests {
             ] {
                 headers.append(name, HeaderValue::from_static(value));
             }
-            let asked = Asked {
+            let client_info = ClientInfo {
                 by: Some(ip),
                 https: true,
                 trusted,
             };
-            tell_who_asked(&mut headers, &HeaderValue::from_static("gate:8443"), asked);
+            set_forwarded_headers(&mut headers, &HeaderValue::from_static("front:8443"), client_info);
             for (name, expected) in [("for", by), ("host", host), ("port", port), ("proto", scheme)] {
                 assert_eq!(
                     headers[format!("x-forwarded-{name}")],

@@ -8,12 +8,12 @@ use tokio::net::TcpListener;
 
 use super::{connections, exit::Failure, listen::listen, room::Limits, shutdown::Stop, tls::Tls};
 
-/// Serves `app`, which lives below `base`, at `$JUPYTERHUB_SERVICE_URL` until it is told to stop; by TLS, and the hub
+/// Serves `app`, which is mounted below `base`, at `$JUPYTERHUB_SERVICE_URL` until it is stopped; by TLS, and the hub
 /// and its proxy alone, if the hub gave certificates.
 ///
 /// # Errors
 ///
-/// If the variable is missing or no URL with a port, nobody can listen there, or the certificates are none.
+/// If the variable is missing or no URL with a port, its address cannot be used, or the certificates are invalid.
 pub(crate) async fn serve(name: &str, base: &str, app: Router, limits: Limits) -> Result<(), Failure> {
     let tls = Tls::internal()?;
     let listener = listener().await?;

@@ -1,4 +1,4 @@
-//! Where to listen, and what to tell of it.
+//! The address to listen on, and the URL to print.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ const RETRIES: u16 = 50;
 ///
 /// # Errors
 ///
-/// If the address is not ours, or the port is taken or forbidden.
+/// If the address is not one of this machine, or the port is taken or forbidden.
 pub(crate) async fn listen(ip: &str, port: u16) -> Result<TcpListener, Failure> {
     bind(ip, port).await.map_err(|error| failed(ip, port, &error))
 }
@@ -63,7 +63,7 @@ fn failed(ip: &str, port: u16, error: &io::Error) -> Failure {
     format!("cannot listen on {ip} port {port}: {cause}").into()
 }
 
-/// The address to write into a link for somebody at this machine: "every address" is not one to go to.
+/// The address to write into a link for a user at this machine: "every address" is not one to go to.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

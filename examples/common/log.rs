@@ -154,9 +154,9 @@ pub(crate) fn flush() {
 pub(crate) struct Stderr;
 
 impl io::Write for Stderr {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        line(String::from_utf8_lossy(octets.trim_ascii_end()));
-        Ok(octets.len())
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        line(String::from_utf8_lossy(bytes.trim_ascii_end()));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

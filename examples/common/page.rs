@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("page.css");
 
-/// The style is named by its hash, so that no other, injected one is obeyed. Scripts may ask this server
-/// (`connect-src`), but there are none, and none is obeyed.
+/// The style is named by its hash, so that no other, injected one is applied. Scripts may connect to this server
+/// (`connect-src`), but there are none, and none is executed.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     HeaderValue::try_from(format!(
@@ -27,7 +27,7 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     .expect("the policy is visible ASCII")
 });
 
-/// A page. `body` is HTML: whatever of it is not ours went through [`Escaped`].
+/// A page. `body` is HTML: all text in it that comes from outside went through [`Escaped`].
 pub(crate) fn page(title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n\
@@ -37,7 +37,7 @@ pub(crate) fn page(title: &str, body: &str) -> Response {
     );
     let headers = [
         (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
-        // It says who is logged in: for nobody else, and not for later.
+        // The page names the user: it must not be cached.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         (
@@ -82,16 +82,16 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// A path as a URL carries it: every octet but letters, digits, `-._~` and the slash is percent-encoded.
+/// A path as a URL carries it: every byte but letters, digits, `-._~` and the slash is percent-encoded.
 pub(crate) struct Encoded<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Encoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes().try_for_each(|octet| match octet {
+        self.0.bytes().try_for_each(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                f.write_char(octet.into())
+                f.write_char(byte.into())
             }
-            _ => write!(f, "%{octet:02X}"),
+            _ => write!(f, "%{byte:02X}"),
         })
     }
 }

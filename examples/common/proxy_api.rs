@@ -31,7 +31,7 @@ pub(crate) struct ProxyApi {
 
 impl ProxyApi {
     /// The API at `url`, such as `http://127.0.0.1:8001`. A proxy that does not answer, or answers that it cannot, is
-    /// asked again until `patience` has passed.
+    /// called again until `patience` has passed.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl ProxyApi {
         })
     }
 
-    /// Sends what lies below the path `spec` to `target`, from now on; `data` is kept beside it.
+    /// Routes what lies below the path `spec` to `target`, from now on; `data` is stored with it.
     ///
     /// # Errors
     ///
@@ -84,8 +84,8 @@ impl ProxyApi {
         }
     }
 
-    /// Every route, by its path, with its target and what is kept beside it. The paths are escaped, as [`ProxyApi::add`]
-    /// takes them: the proxy tells them decoded, without the slash at their end.
+    /// Every route, by its path, with its target and data. The paths are escaped, as [`ProxyApi::add`]
+    /// takes them: the proxy returns them decoded, without the slash at their end.
     ///
     /// # Errors
     ///
@@ -132,7 +132,7 @@ impl ProxyApi {
         body: String,
     ) -> Result<(StatusCode, Bytes), Failure> {
         let fault = |error: &dyn std::error::Error| {
-            // The last cause tells most: that the connection was refused.
+            // The last cause is the most specific: that the connection was refused.
             let mut cause = error;
             while let Some(deeper) = cause.source() {
                 cause = deeper;
@@ -187,19 +187,19 @@ impl ProxyApi {
     }
 }
 
-/// The path of a route below `/api/routes`: every octet that is not plain escaped, no slash behind. The default route
+/// The path of a route below `/api/routes`: every byte that is not plain escaped, no slash behind. The default route
 /// keeps its slash: without it a request is never answered.
 fn in_api(spec: &str) -> String {
     if spec.is_empty() {
         return String::new();
     }
     let mut path = String::from("/");
-    for octet in spec.trim_matches('/').bytes() {
+    for byte in spec.trim_matches('/').bytes() {
         // An escape stays one.
-        if is_plain(octet) || octet == b'%' {
-            path.push(octet.into());
+        if is_plain(byte) || byte == b'%' {
+            path.push(byte.into());
         } else {
-            let _ = write!(path, "%{octet:02X}");
+            let _ = write!(path, "%{byte:02X}");
         }
     }
     path
@@ -210,8 +210,8 @@ pub(crate) fn escaped(path: &str) -> String {
     let mut escaped = String::new();
     for sign in path.chars() {
         match u8::try_from(sign).ok().filter(u8::is_ascii) {
-            Some(octet) if !is_plain(octet) => {
-                let _ = write!(escaped, "%{octet:02X}");
+            Some(byte) if !is_plain(byte) => {
+                let _ = write!(escaped, "%{byte:02X}");
             }
             _ => escaped.push(sign),
         }
@@ -219,6 +219,6 @@ pub(crate) fn escaped(path: &str) -> String {
     escaped
 }
 
-fn is_plain(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"-._~@/".contains(&octet)
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~@/".contains(&byte)
 }

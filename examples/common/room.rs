@@ -19,7 +19,7 @@ const MOST: u64 = 1024;
 /// How long a connection that is closed for a new one is waited for.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Files that a server opens beside its connections.
+/// Files that a server opens in addition to its connections.
 const OTHER_FILES: u64 = 64;
 
 /// Files per connection: a proxy opens a second one to the server behind it.
@@ -39,7 +39,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The room for the connections of one of `listeners`.
+    /// The capacity for the connections of one of `listeners`.
     pub(crate) fn room(self, listeners: usize) -> Room {
         let places = self.max_connections.unwrap_or_else(|| {
             let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -86,7 +86,7 @@ impl Room {
                 biased;
                 // The semaphore is never closed.
                 Ok(place) = Arc::clone(&self.0.places).acquire_owned() => return place,
-                // The one that was told to close may just have become a websocket, which goes on.
+                // The connection that is closing may just have become a websocket, which goes on.
                 () = sleep(RETRY), if closes => {}
                 () = more_idle, if !closes => {}
             }
@@ -131,7 +131,7 @@ impl Shared {
     }
 }
 
-/// A connection: it is idle while it has no request under way.
+/// A connection: it is idle while it has no pending request.
 pub(crate) struct Connection {
     room: Room,
     close: Arc<Notify>,
@@ -146,8 +146,8 @@ struct Requests {
 }
 
 impl Connection {
-    /// A request begins; it is under way until the value is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
+    /// A request begins; it is pending until the value is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> PendingRequest {
         let mut requests = lock(&self.requests);
         requests.under_way += 1;
         if requests.under_way == 1 {
@@ -155,7 +155,7 @@ impl Connection {
             self.is_idle.send_replace(false);
         }
         drop(requests);
-        UnderWay(Arc::clone(self))
+        PendingRequest(Arc::clone(self))
     }
 
     /// Waits until the connection is to be closed for a new one.
@@ -184,10 +184,10 @@ impl Drop for Connection {
     }
 }
 
-/// A request that is under way.
-pub(crate) struct UnderWay(Arc<Connection>);
+/// A pending request.
+pub(crate) struct PendingRequest(Arc<Connection>);
 
-impl Drop for UnderWay {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         let Connection {
             room,

@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
 };
 
-/// A wish to stop that anybody may utter and everybody may wait for. Cloning makes another handle.
+/// A stop request that any handle can send and any handle can wait for. Cloning creates another handle.
 #[derive(Clone)]
 pub(crate) struct Stop(Arc<watch::Sender<bool>>);
 
@@ -21,14 +21,14 @@ impl Stop {
         let stop = Self(Arc::new(watch::Sender::new(false)));
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let told = stop.clone();
+        let on_signal = stop.clone();
         tokio::spawn(async move {
             let signal = tokio::select! {
                 _ = interrupt.recv() => "SIGINT",
                 _ = terminate.recv() => "SIGTERM",
             };
             tracing::info!("received {signal}, stopping");
-            told.request();
+            on_signal.request();
         });
         Ok(stop)
     }
@@ -38,7 +38,7 @@ impl Stop {
         self.0.send_replace(true);
     }
 
-    /// Waits until somebody utters it; at once if somebody did.
+    /// Waits until a stop is requested; returns at once if it was.
     pub(crate) async fn requested(self) {
         // The channel cannot close while `self` holds its sending end.
         let _ = self.0.subscribe().wait_for(|stop| *stop).await;

@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 
 use super::exit::Failure;
 
-/// How often the files are looked at, at most: whenever somebody connects.
+/// How often the files are checked at most: when a client connects.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The TLS side of a server. Cloning makes another handle to the same files.
@@ -49,7 +49,7 @@ impl Tls {
     pub(crate) fn load(certfile: Option<&Path>, keyfile: Option<&Path>) -> Result<Option<Self>, Failure> {
         let (certificate, key) = match (certfile, keyfile) {
             (Some(certfile), keyfile) => (certfile, keyfile.unwrap_or(certfile)),
-            (None, Some(_)) => return Err("--keyfile: expected --certfile beside it, found none".into()),
+            (None, Some(_)) => return Err("--keyfile: expected --certfile as well, found none".into()),
             (None, None) => return Ok(None),
         };
         let files = Files {
@@ -60,7 +60,7 @@ impl Tls {
         Self::of(files, |_| Ok(WebPkiClientVerifier::no_client_auth())).map(Some)
     }
 
-    /// What a JupyterHub with `internal_ssl` asks of what it starts: its files are named in `$JUPYTERHUB_SSL_CERTFILE`
+    /// The TLS settings of a JupyterHub with `internal_ssl`: its files are named in `$JUPYTERHUB_SSL_CERTFILE`
     /// and `$JUPYTERHUB_SSL_KEYFILE`, and clients show a certificate of an authority in
     /// `$JUPYTERHUB_SSL_CLIENT_CA`. `None` if none of them is set.
     ///
@@ -105,7 +105,7 @@ impl Tls {
         verifier: impl FnOnce(&Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Failure>,
     ) -> Result<Self, Failure> {
         let provider = Arc::new(ring::default_provider());
-        // Asked for before the files are read: what changes in between is seen as a change later.
+        // Read before the files: a change in between is then seen as a change later.
         let stamp = files.stamp();
         let current = files.read(&provider)?;
         let verifier = verifier(&provider)?;
@@ -159,7 +159,7 @@ impl Renewed {
     /// Reads the files if they are others than before. While they do not fit together, as between the writing
     /// of the one and the other, what was before stays.
     fn look(&self) {
-        // Whoever looks now looks for all.
+        // One check is enough for all connections.
         let Ok(mut seen) = self.seen.try_lock() else {
             return;
         };
@@ -201,7 +201,7 @@ struct Files {
     key: PathBuf,
 }
 
-/// What tells a file from the one that was there before, links followed to their end.
+/// The properties that distinguish a file from the one before, links followed to their end.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,

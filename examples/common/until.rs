@@ -36,7 +36,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = self.project();
         let frame = this.body.poll_frame(context);
-        // A body that has ended is not asked again, so `end` is not polled after it is ready.
+        // A body that has ended is not polled again, so `end` is not polled after it is ready.
         if !matches!(frame, Poll::Ready(None)) && this.end.poll(context).is_ready() {
             return Poll::Ready(Some(Err("the session ended".into())));
         }

@@ -44,15 +44,15 @@ struct Arguments {
     limits: Limits,
 }
 
-/// HTTP Basic (RFC 7617) with a token for the password, as `git` and package managers send theirs.
+/// HTTP Basic (RFC 7617) with a token as the password, as `git` and package managers send it.
 ///
-/// Where the user and the token stand in a request is this type's to know; whether the token is good it asks
-/// a verifier, which may be a set in memory or a database.
+/// This type finds the user and the token in a request; a verifier, which may be a set in memory or a database, checks
+/// whether the token is valid.
 struct Basic<V>(V);
 
 impl<V: TokenVerifier> Authenticator for Basic<V> {
     fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
-        // Nothing of ours: the next authenticator is asked.
+        // Another scheme or none: the next authenticator is called.
         let field = head
             .headers()
             .get(AUTHORIZATION)
@@ -60,11 +60,11 @@ impl<V: TokenVerifier> Authenticator for Basic<V> {
         let Some((_, text)) = field.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic")) else {
             return Outcome::Absent.into();
         };
-        // Ours, and unreadable: nobody else is asked, and no cookie is tried.
+        // Basic, but malformed: no other authenticator is called, and no cookie is tried.
         let text = BASE64_STANDARD
             .decode(text)
             .ok()
-            .and_then(|octets| String::from_utf8(octets).ok());
+            .and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = text.as_deref().and_then(|text| text.split_once(':'));
         let Some((user, token)) =
             pair.and_then(|(user, token)| Some((user, PresentedToken::new(token.as_bytes())?)))
@@ -73,12 +73,12 @@ impl<V: TokenVerifier> Authenticator for Basic<V> {
         };
         let (user, now) = (user.to_owned(), head.now());
         self.0.verify(token).map(move |verdict| match verdict {
-            // When a grant ends is told by the verifier and judged by who asked.
+            // The verifier returns when a grant expires, and its caller checks it.
             Verification::Valid(grant) if grant.expires_at().is_some_and(|end| end <= now) => {
                 Outcome::Rejected(Reason::ExpiredToken)
             }
             // Browsers repeat a Basic password by themselves, on requests that other sites cause too. Saying so
-            // makes the gate apply its cross-site rules.
+            // makes the layer apply its cross-site rules.
             Verification::Valid(grant) if grant.identity().username() == user => {
                 Outcome::Authenticated(Session::new(grant, AuthMethod::Other { ambient: true }))
             }
@@ -99,7 +99,7 @@ fn agent(key: &Token) -> impl Authenticator + use<> {
         };
         match PresentedToken::new(field.as_bytes()) {
             None => Outcome::malformed("expected a key in x-agent-key"),
-            // Hashes are compared, so how long it takes tells nothing of the key.
+            // Hashes are compared, so the time reveals nothing about the key.
             Some(presented) if presented.hash() == key => Outcome::Authenticated(Session::new(
                 Grant::new(Identity::new("agent")),
                 AuthMethod::Token,
@@ -116,7 +116,7 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let (token, key) = (Token::generate(), Token::generate());
     let users = TokenSet::new([(token.clone(), Grant::new(Identity::new("alice")))])?;
-    // Asked in this order. A browser sends Basic by itself, so the names we answer to are restricted as well.
+    // Called in this order. A browser sends Basic by itself, so the names of this server are restricted as well.
     let auth = AuthLayer::builder()
         .authenticator(agent(&key))
         .authenticator(Basic(users))
@@ -125,7 +125,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let app = Router::new()
         .route("/", get(whoami))
         .layer(auth)
-        // Outside of the gate: its challenge is for Bearer, and a browser asks for a password at a Basic one.
+        // Outside of the layer: its challenge is for Bearer, and a browser shows a password dialog for a Basic one.
         .layer(middleware::map_response(offer_basic));
 
     let listener = listen("127.0.0.1", arguments.port).await?;

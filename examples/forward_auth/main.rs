@@ -1,5 +1,5 @@
-//! An authentication service beside a reverse proxy: nginx (`auth_request`), Traefik (`ForwardAuth`) or Caddy
-//! (`forward_auth`) asks it about every request, and it serves the login page.
+//! An authentication service for a reverse proxy: nginx (`auth_request`), Traefik (`ForwardAuth`) or Caddy
+//! (`forward_auth`) sends it every request for a decision, and it serves the login page.
 //!
 //! ```text
 //! cargo run --example password -- hash
@@ -43,7 +43,7 @@ use common::{
 #[path = "../common/mod.rs"]
 mod common;
 
-/// An authentication service beside a reverse proxy.
+/// An authentication service for a reverse proxy.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -138,7 +138,7 @@ fn auth_layer(arguments: &Arguments, proxies: TrustedProxies) -> Result<AuthLaye
         .trusted_proxies(proxies)
         // A token in a URL would have to be cleaned out of it, which a proxy cannot pass on.
         .token_sources([TokenSource::Authorization])
-        // The pages are the application's, and do not know of an `_xsrf` of ours.
+        // The pages are the application's, and do not have the layer's `_xsrf`.
         .csrf_by_origin()
         .observer(TracingObserver)
         .build()?)
@@ -159,7 +159,7 @@ async fn check_for_nginx(State(state): State<ForwardAuth>, request: Request) -> 
 }
 
 impl ForwardAuth {
-    /// Decides about the request that the proxy asks about: 204 with the user in `Remote-User`, or a refusal.
+    /// Decides about the request that the proxy describes: 204 with the user in `Remote-User`, or a denial.
     async fn check(&self, request: Request) -> Response {
         // Another client could claim any method and path.
         let peer = request.extensions().get::<Peer>();

@@ -5,7 +5,7 @@
 //! cargo run --example gateway -- --upstream http://127.0.0.1:8889
 //! ```
 //!
-//! Jupyter asks every request without a token of its own for an `_xsrf`, and programs that log in here by token have none.
+//! Jupyter requires an `_xsrf` for each request without a token, and programs that log in here by token have none.
 //! With `disable_check_xsrf` it leaves that to the gateway, which refuses the requests of other sites.
 //!
 //! A user who is logged in sees the application as without the gateway. The application needs no login of its own. It must
@@ -28,7 +28,7 @@ use common::{
     cli::{Credentials, Flags},
     connections, cookie_secret,
     exit::{self, Failure},
-    forward::{Asked, Body, Forward, ForwardError, Target},
+    forward::{Body, ClientInfo, Forward, ForwardError, Target},
     page,
     shutdown::Stop,
     startup,
@@ -71,7 +71,7 @@ async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
     let (credentials, tls) = (flags.credentials()?, flags.tls()?);
     let listener = flags.listen().await?;
     let address = listener.local_addr()?;
-    let auth = gate(&flags, &credentials, base_url.clone(), address)?;
+    let auth = auth_layer(&flags, &credentials, base_url.clone(), address)?;
     let stop = Stop::on_signals()?;
     let content = format!("the application at {target}");
     let home = startup::announce(
@@ -108,8 +108,8 @@ async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The gate: who may come in, and by what.
-fn gate(
+/// The authentication layer: who has access, and by what.
+fn auth_layer(
     flags: &Flags,
     credentials: &Credentials,
     base_url: BaseUrl,
@@ -123,7 +123,7 @@ fn gate(
         auth = auth.password(password.clone());
     }
     if flags.has_tls() {
-        // Not said without: a proxy that nobody told us of may speak it for us.
+        // Not set without TLS: a proxy that is not configured here may use TLS in front of this server.
         auth = auth.https(true);
     }
     Ok(auth
@@ -133,7 +133,7 @@ fn gate(
         .allowed_hosts(flags.hosts(address)?)
         .allowed_origins(flags.origins()?)
         .trusted_proxies(flags.proxies()?)
-        // The pages are the application's, and do not know of an `_xsrf` of ours. It may have one of its own.
+        // The pages are the application's, and do not have the layer's `_xsrf`. It may have one of its own.
         .csrf_by_origin()
         .observer(|event: &Event<'_>| startup::log(event))
         .build()?)
@@ -143,7 +143,7 @@ impl Upstream {
     /// The application's answer to an authenticated request.
     async fn ask(&self, mut request: Request<Incoming>) -> Response<Body> {
         let peer = request.extensions().get::<Peer>().copied();
-        let asked = Asked {
+        let client_info = ClientInfo {
             by: peer.and_then(Peer::ip),
             https: self.https,
             trusted: peer.is_some_and(|peer| self.proxies.contains(peer)),
@@ -158,7 +158,7 @@ impl Upstream {
         };
         let own = Own::keep_from(&mut request);
         let is_page = is_page_request(RequestHead::new(&request));
-        match self.forward.send(request, &self.target, asked, ended).await {
+        match self.forward.send(request, &self.target, client_info, ended).await {
             Ok(mut response) => {
                 own.set_apart(response.headers_mut());
                 response
@@ -172,7 +172,7 @@ fn no_answer(error: &ForwardError, is_page: bool, home: &str) -> Response<Body> 
     tracing::error!("cannot forward a request to the application: {error}");
     let message = match error {
         ForwardError::NoPath => "The request is for no path.",
-        ForwardError::NoAnswer(_) | ForwardError::Unasked => "The application does not answer.",
+        ForwardError::NoAnswer(_) | ForwardError::UnrequestedUpgrade => "The application does not answer.",
     };
     let page = page::error(is_page, error.status(), message, home);
     page.map(|body| body.map_err(Into::into).boxed_unsync())

@@ -1,4 +1,4 @@
-//! What of a request is the gate's own: the application need not know it, and so cannot lose it.
+//! Removes the credentials of this gateway from requests: the application does not need them, and so cannot leak them.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
@@ -8,15 +8,15 @@ use http::{
 use portcullis::{AuthMethod, RequestHead, Session, cookies::CookieName, request::Query};
 
 /// What goes before the name of a cookie of the application that is called like a login's. Jupyter Server
-/// names its cookie after the host as we do, and sets one though nobody logs in there.
+/// names its cookie after the host as this crate does, and sets one even without authentication.
 const APART: &[u8] = b"upstream-";
 
 /// How the name of a login cookie begins. Browsers send cookies to every port of a host, so logins of other
 /// servers there come along.
 const LOGIN: &[u8] = b"username-";
 
-/// Fields in which a proxy tells an application who the user is or what was asked for: an application may believe
-/// them of anybody. A hyphen at the end stands for every name that begins so.
+/// Headers in which a proxy reports the user or the original request to an application, which may trust them from any
+/// client. A hyphen at the end stands for every name that begins so.
 ///
 /// [`Forward`](crate::common::forward::Forward) removes those of `X-Forwarded-` by itself.
 const CLAIMS: [&str; 22] = [
@@ -48,8 +48,8 @@ const CLAIMS: [&str; 22] = [
 pub(crate) struct Own(CookieName);
 
 impl Own {
-    /// Takes out of `request` what let it in. What may be meant for the application stays: a token beside a
-    /// good cookie is not ours.
+    /// Removes the credential of `request`. A credential that may be meant for the application stays: next to a valid
+    /// cookie, a token belongs to the application.
     pub(crate) fn keep_from<B>(request: &mut Request<B>) -> Self {
         let own = Self(CookieName::server(
             RequestHead::new(request).host().unwrap_or_default(),
@@ -71,7 +71,7 @@ impl Own {
     fn keep_cookie(&self, headers: &mut HeaderMap) {
         let mut kept: Vec<Vec<u8>> = Vec::new();
         for line in headers.get_all(COOKIE) {
-            for pair in line.as_bytes().split(|octet| *octet == b';') {
+            for pair in line.as_bytes().split(|byte| *byte == b';') {
                 let pair = pair.trim_ascii();
                 let theirs = pair.strip_prefix(APART).filter(|pair| self.is_login(pair));
                 if !self.is_login(pair) && !pair.is_empty() {
@@ -116,7 +116,7 @@ fn name(pair: &[u8]) -> &[u8] {
     name.unwrap_or_default().trim_ascii()
 }
 
-/// Removes the fields by which the client could claim to be somebody, or to have asked for something else. Many
+/// Removes the headers by which the client could claim another identity, or another request. Many
 /// applications take `Remote_User` for `Remote-User`.
 fn remove_claims(headers: &mut HeaderMap) {
     let is_claim = |name: &HeaderName| {
@@ -131,7 +131,7 @@ fn remove_claims(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether an `Authorization` field is of a scheme in which the gate takes tokens.
+/// Whether an `Authorization` header is of a scheme in which the layer takes tokens.
 fn is_token(field: &HeaderValue) -> bool {
     let scheme = field
         .as_bytes()
@@ -194,12 +194,12 @@ mod tests {
                 Some("usernames=y"),
             ),
             (
-                &["username-b=x; upstream-username-b=theirs; upstream-upstream-username-b=y"],
-                Some("username-b=theirs; upstream-upstream-username-b=y"),
+                &["username-b=x; upstream-username-b=app; upstream-upstream-username-b=y"],
+                Some("username-b=app; upstream-upstream-username-b=y"),
             ),
             (
-                &["upstream-username-localhost-8888=theirs; upstream-a=1"],
-                Some("username-localhost-8888=theirs; upstream-a=1"),
+                &["upstream-username-localhost-8888=app; upstream-a=1"],
+                Some("username-localhost-8888=app; upstream-a=1"),
             ),
             (&[" ; ;"], None),
         ] {
@@ -246,10 +246,10 @@ mod tests {
             (AuthMethod::Token, "Basic x", "/a?token=x", true, "/a"),
             (
                 AuthMethod::Cookie,
-                "Bearer theirs",
-                "/a?token=theirs",
+                "Bearer app",
+                "/a?token=app",
                 true,
-                "/a?token=theirs",
+                "/a?token=app",
             ),
         ] {
             let request = passed_on(credential, target, &[("authorization", authorization)]);
@@ -263,13 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_of_the_application_never_becomes_ours() {
+    fn a_cookie_of_the_application_never_becomes_the_gateways() {
         let mut headers = HeaderMap::new();
         for line in [
-            "username-localhost-8888=theirs; Path=/",
+            "username-localhost-8888=app; Path=/",
             "_xsrf=1; Path=/",
             " username-localhost-8888=; expires=x",
-            "username-localhost-9999=theirs",
+            "username-localhost-9999=app",
         ] {
             headers.append(SET_COOKIE, HeaderValue::from_static(line));
         }
@@ -278,10 +278,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "upstream-username-localhost-8888=theirs; Path=/",
+                "upstream-username-localhost-8888=app; Path=/",
                 "_xsrf=1; Path=/",
                 "upstream-username-localhost-8888=; expires=x",
-                "upstream-username-localhost-9999=theirs"
+                "upstream-username-localhost-9999=app"
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! What `tonic-build` makes of `door.proto`, by hand, so that nobody needs `protoc` to run the example.
+//! The code that `tonic-build` generates from `door.proto`, by hand, so that the example runs without `protoc`.
 
 use std::{
     convert::Infallible,
@@ -138,7 +138,7 @@ impl Decoder for Text {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
-        // Unknown fields are passed over, as protobuf asks.
+        // Unknown fields are ignored, as protobuf requires.
         buffer.advance(buffer.remaining());
         Ok(Some(()))
     }

@@ -1,10 +1,10 @@
-//! The same layer in front of gRPC services: health is open, a door asks for a token, and for more.
+//! The same layer in front of gRPC services: health is public, the service `Door` requires a token, and one method a scope.
 //!
 //! ```text
 //! cargo run --example grpc_server
 //! ```
 //!
-//! prints two tokens, and a command that knocks. Refusals are status 16 (no token, or a wrong one) and 7 (not for
+//! prints two tokens, and a command that calls the service. Denials are status 16 (no token, or a wrong one) and 7 (not for
 //! this token).
 
 use std::process::ExitCode;
@@ -75,7 +75,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             Grant::new(Identity::new("owner")).with_scopes(["open"]),
         ),
     ])?;
-    // Header tokens alone, so every host is answered. Paths are exact: whatever is not named asks for a token.
+    // Header tokens alone, so every host is accepted. Paths are exact: all others require a token.
     let auth = AuthLayer::bearer_tokens(tokens)
         .public_paths(["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"]);
     let (reporter, health) = tonic_health::server::health_reporter();

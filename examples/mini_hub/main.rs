@@ -1,4 +1,4 @@
-//! Being the hub: people log in here, and services and single-user servers send them here to know who they are.
+//! A JupyterHub server: users log in here, and services and single-user servers redirect them here to identify them.
 //!
 //! ```text
 //! cargo run --example mini_hub -- --config examples/mini_hub/hub.toml
@@ -49,7 +49,7 @@ struct Arguments {
 
 /// How long a proxy that does not answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is asked whether it still has its routes: one that was started anew has none.
+/// How often the proxy is checked for its routes: one that was restarted has none.
 const LOOK: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {

@@ -102,7 +102,7 @@ struct Server {
 pub(crate) struct Route {
     pub(crate) spec: String,
     pub(crate) target: String,
-    /// Kept beside it, as a JupyterHub does.
+    /// Data of the route, as a JupyterHub stores it.
     pub(crate) data: Vec<(&'static str, String)>,
     /// The user and the name of the server, if it leads to one.
     pub(crate) server: Option<(String, String)>,
@@ -206,7 +206,7 @@ impl Settings {
                     .into(),
             ),
         }?;
-        // Whoever listens for other machines answers to addresses, and to names only when told them: a hostile page can
+        // A server that listens for other machines answers to addresses, and to names only if configured: a hostile page can
         // make its own name lead here, but not an address.
         let hosts = if addresses.iter().all(|address| address.ip().is_loopback()) {
             AllowedHosts::loopback()

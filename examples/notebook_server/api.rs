@@ -1,4 +1,4 @@
-//! What programs ask: JSON, as Jupyter Server answers it.
+//! The API for programs: JSON, as Jupyter Server answers it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::Server;
 
-/// `GET api`, for anyone: the route is an open path of the gate.
+/// `GET api`, for anyone: the route is an open path of the layer.
 pub(crate) async fn version() -> Json<Value> {
     Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
 }
@@ -37,8 +37,8 @@ pub(crate) async fn shutdown(State(server): State<Arc<Server>>) -> StatusCode {
     StatusCode::OK
 }
 
-/// `GET api/events/subscribe`: a websocket that says everything back. The gate let the handshake through as it
-/// lets any request through, and asked for an `Origin` of ours where the cookie was the credential. It closes when the
+/// `GET api/events/subscribe`: a websocket that returns each message. The layer allowed the handshake like any other
+/// request, and required an `Origin` of this server if the cookie was the credential. It closes when the
 /// session ends: a logout in another tab reaches it too.
 pub(crate) async fn echo(
     State(server): State<Arc<Server>>,
@@ -51,7 +51,7 @@ pub(crate) async fn echo(
             () = echoing(&mut socket) => {}
             () = ended => {
                 let reason = CloseFrame { code: close_code::POLICY, reason: "logged out".into() };
-                // Whoever has gone by now need not be told.
+                // The client may have disconnected already.
                 let _ = socket.send(Message::Close(Some(reason))).await;
             }
         }

@@ -22,7 +22,7 @@ pub(crate) struct Place {
     dir: String,
 }
 
-/// `GET ` of the base URL. The gate put the session there: without one nobody gets here.
+/// `GET ` of the base URL. The session is from the layer, which rejects requests without one.
 pub(crate) async fn page(
     State(server): State<Arc<Server>>,
     Extension(session): Extension<Session>,
@@ -68,7 +68,7 @@ pub(crate) async fn page(
          <p><a id=logout href=\"{base}logout\">Log out</a>{change}\n</section>\n\
          <section>\n<h2>Files{of}</h2>\n<ul>\n{list}</ul>\n</section>\n",
         change = if server.password_changes {
-            format!(" · <a id=change href=\"{base}login?change=password\">Change the password</a>")
+            format!(" · <a id=change href=\"{base}login?change=password\">Change password</a>")
         } else {
             String::new()
         },

@@ -1,4 +1,4 @@
-//! Files below one directory, and nothing beside it.
+//! Files below one directory, and no others.
 
 use std::{
     io,
@@ -46,11 +46,11 @@ impl Root {
         &self.0
     }
 
-    /// The path of what is called `name`, or `None` for all that is not ours to show. `name` is decoded.
+    /// The path of the file `name`, or `None` if it must not be shown. `name` is decoded.
     ///
     /// Refused by their look: hidden names (`..` is one of them, and so are the places where keys are kept),
     /// empty ones, and backslashes, which are separators elsewhere. Refused by where they lead: links out of
-    /// the directory. Whoever may write into it can still swap a link in between; that is its owner.
+    /// the directory. A user who may write into it can still replace a link in between; that is its owner.
     async fn find(&self, name: &str) -> Option<PathBuf> {
         let mut path = self.0.clone();
         for part in name.split('/') {
@@ -121,7 +121,7 @@ pub(crate) async fn file(
     request: Request,
 ) -> Response {
     // A cookie goes along when a page of any site embeds a picture or a script. The user's own files are for
-    // the user's own pages: ask how the request came about.
+    // the user's own pages: check which page caused the request.
     let head = RequestHead::new(&request);
     if let Err(denial) = server.auth.require_same_origin(head) {
         return denial.into_response::<Body>(head);

@@ -1,4 +1,4 @@
-//! Who you are: asked, and changed.
+//! The user's identity: read, and changed.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Server;
 
-/// The fields that somebody may choose. The username is not among them: it tells who they are.
+/// The fields that a user may change. The username is not among them: it identifies the user.
 const UPDATABLE: [&str; 5] = ["name", "display_name", "initials", "avatar_url", "color"];
 
 /// More than any display name needs, and more than a cookie holds.
@@ -28,13 +28,13 @@ pub(crate) async fn me(
     Extension(session): Extension<Session>,
     Query(mut query): Query<HashMap<String, String>>,
 ) -> Response {
-    let asked = query.remove("permissions").filter(|text| !text.is_empty());
-    let mut permissions = match asked
+    let requested = query.remove("permissions").filter(|text| !text.is_empty());
+    let mut permissions = match requested
         .as_deref()
         .map(serde_json::from_str::<BTreeMap<String, Vec<String>>>)
     {
         // Everyone who has logged in may do everything here.
-        Some(Ok(asked)) => asked,
+        Some(Ok(requested)) => requested,
         Some(Err(_)) => {
             let expected = r#"permissions should be a JSON dict of {"resource": ["action",]}"#;
             return refusal(StatusCode::BAD_REQUEST, expected);
@@ -90,7 +90,7 @@ fn changed(identity: &Identity, body: &[u8]) -> Result<Identity, String> {
         }
         fields.insert(field, value);
     }
-    // The reader of cookies is the one judge of what an identity is.
+    // Only the parser of cookies decides what a valid identity is.
     Identity::from_payload(Value::Object(fields).to_string().as_bytes()).map_err(|error| error.to_string())
 }
 

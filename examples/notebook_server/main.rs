@@ -5,7 +5,7 @@
 //! ```
 //!
 //! opens a browser that is logged in, and prints a link that does the same once. A program sends the token
-//! instead: `Authorization: token …`. With a password, which the example `password` sets, people log in by it,
+//! instead: `Authorization: token …`. With a password, which the example `password` sets, users log in by it,
 //! and there is no token unless one is configured.
 //!
 //! `jupyter server list` finds it, and `jupyter server stop` stops it.
@@ -81,10 +81,10 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
     let listener = flags.listen().await?;
     let address = listener.local_addr()?;
 
-    // Beside a password alone, Jupyter's tools get a token that stops the server.
+    // If there is a password alone, Jupyter's tools get a token that stops the server.
     let stop_token = credentials.token.is_none().then(Token::generate);
     let server = Arc::new(Server {
-        auth: gate(
+        auth: auth_layer(
             &flags,
             &credentials,
             stop_token.as_ref(),
@@ -143,8 +143,8 @@ fn tell_jupyter(info: ServerInfo, token: Option<&Token>) -> Result<ServerInfoFil
     Ok(info.write(cookie_secret::directory()?)?)
 }
 
-/// The gate: who may come in, and by what.
-fn gate(
+/// The authentication layer: who has access, and by what.
+fn auth_layer(
     flags: &Flags,
     credentials: &Credentials,
     stop_token: Option<&Token>,
@@ -165,7 +165,7 @@ fn gate(
         auth = auth.password(password.clone());
     }
     if flags.has_tls() {
-        // Not said without: a proxy that nobody told us of may speak it for us.
+        // Not set without TLS: a proxy that is not configured here may use TLS in front of this server.
         auth = auth.https(true);
     }
     if let Some(keeper) = flags.password_keeper() {

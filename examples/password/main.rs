@@ -4,8 +4,8 @@
 //! cargo run --example password -- set
 //! ```
 //!
-//! asks twice and writes `jupyter_server_config.json`. `hash` prints the hash instead, for
-//! `notebook_server --password-hash`; it asks at a terminal, and reads one line of anything else.
+//! prompts twice and writes `jupyter_server_config.json`. `hash` prints the hash instead, for
+//! `notebook_server --password-hash`; it prompts at a terminal, and reads one line of anything else.
 
 use std::{
     env,
@@ -32,7 +32,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Ask twice, and write the hash to jupyter_server_config.json in $JUPYTER_CONFIG_DIR [default: ~/.jupyter].
+    /// Prompt twice, and write the hash to jupyter_server_config.json in $JUPYTER_CONFIG_DIR [default: ~/.jupyter].
     Set,
     /// Ask twice, or read one line if the standard input is no terminal, and print the hash.
     Hash,
@@ -57,7 +57,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn set() -> Result<(), Failure> {
-    // Nobody types a password twice to hear then that the file is broken.
+    // The file is checked first, so that a broken one is reported before the user types a password.
     let mut config = ServerConfig::read_default()?;
     let password = ask_twice()?;
     config.set_password(&hash(&password)?)?;
@@ -83,7 +83,7 @@ fn ask_twice() -> Result<Secret, Failure> {
 fn ask(prompt: &str) -> Result<Secret, Failure> {
     rpassword::prompt_password(prompt)
         .map(Secret::from)
-        .map_err(|error| format!("expected a terminal to ask at, found none: {error}").into())
+        .map_err(|error| format!("expected a terminal for the prompt, found none: {error}").into())
 }
 
 /// The first line of the standard input.
@@ -104,8 +104,8 @@ fn hash(password: &Secret) -> Result<PasswordHash, Failure> {
 
 /// The policy, if it takes `password`.
 ///
-/// A person types it, and guesses are heard ever more slowly: 8 characters will do, that are neither common nor
-/// the names at hand.
+/// The password is typed by hand, and attempts to guess it are limited: 8 characters are enough, if they are neither
+/// common nor names of this user or host.
 fn check(password: &Secret) -> Result<PasswordPolicy, Failure> {
     let names = ["USER", "HOSTNAME"]
         .into_iter()
@@ -117,7 +117,7 @@ fn check(password: &Secret) -> Result<PasswordPolicy, Failure> {
     policy.check(password)?;
     let text = password.expose();
     if text.trim_ascii().len() != text.len() {
-        return Err("expected a password without blanks at its ends: login forms take them off".into());
+        return Err("expected a password without spaces at its ends: login forms remove them".into());
     }
     Ok(policy)
 }
@@ -127,15 +127,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_long_uncommon_and_without_blanks_at_its_ends() {
+    fn a_password_is_long_uncommon_and_without_spaces_at_its_ends() {
         for (password, expected) in [
             ("purple tricycle nine", None),
             ("blau 8 t", None),
             ("seven77", Some("at least 8 characters, found 7")),
             ("", Some("at least 8")),
-            ("password1234", Some("nobody guesses")),
-            (" purple tricycle", Some("blanks")),
-            ("purple tricycle\t", Some("blanks")),
+            ("password1234", Some("too easy to guess")),
+            (" purple tricycle", Some("spaces")),
+            ("purple tricycle\t", Some("spaces")),
         ] {
             let error = check(&Secret::from(password))
                 .err()

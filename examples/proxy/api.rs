@@ -1,4 +1,4 @@
-//! The API by which a hub changes the table: `/api/routes`. Who may is decided by the gate in front of it.
+//! The API by which a hub changes the table: `/api/routes`. The layer in front of it decides who may.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -14,7 +14,7 @@ use super::{
     route_table::{Route, Table},
 };
 
-/// The longest description of a route that is read, in octets.
+/// The longest description of a route that is read, in bytes.
 const LIMIT: usize = 64 * 1024;
 
 /// The answer to a request of the API.
@@ -60,7 +60,7 @@ fn read(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-/// The time that `inactiveSince` (or `inactive_since`) tells.
+/// The time in the parameter `inactiveSince` (or `inactive_since`).
 fn inactive_since(query: Option<&str>) -> Result<Option<OffsetDateTime>, Failure> {
     let named = |name| {
         url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())

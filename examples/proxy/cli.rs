@@ -1,4 +1,4 @@
-//! The command line: what a hub passes, and the proxies before ours.
+//! The command line: what a hub passes, and the proxies in front of this one.
 
 use std::path::PathBuf;
 
@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
     #[arg(long, alias = "ssl-key", value_name = "FILE")]
     pub(crate) keyfile: Option<PathBuf>,
 
-    /// Network of a proxy whose `X-Forwarded-*` is believed; may be repeated.
+    /// Network of a proxy whose `X-Forwarded-*` is trusted; may be repeated.
     #[arg(long, value_name = "CIDR")]
     trusted_proxy: Vec<String>,
 
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The proxies whose `X-Forwarded-*` is believed.
+    /// The proxies whose `X-Forwarded-*` is trusted.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ use portcullis::{
 use super::{
     common::{
         exit::Failure,
-        forward::{Asked, Body, Forward, Heard, Target},
+        forward::{Body, ClientInfo, Forward, OnMessage, Target},
         page,
     },
     route_table::{Route, Table},
@@ -43,7 +43,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// The answer to a request, whoever gives it.
+    /// The response to a request, from the server or from this proxy.
     pub(crate) async fn answer<B>(self, mut request: Request<B>) -> Result<Response<Body>, Infallible>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
@@ -62,11 +62,15 @@ impl Traffic {
         let heard = Arc::clone(&route);
         request
             .extensions_mut()
-            .insert(Heard(Arc::new(move || heard.touch())));
-        let asked = self.asked(&request);
-        match self.forward.send(request, target, asked, future::pending()).await {
+            .insert(OnMessage(Arc::new(move || heard.touch())));
+        let client_info = self.client_info(&request);
+        match self
+            .forward
+            .send(request, target, client_info, future::pending())
+            .await
+        {
             Ok(answer) => {
-                // Who asks for what is not there, or may not see it, does not keep the server alive.
+                // A request for a missing page, or one without permission, does not count as activity.
                 if answer.status().as_u16() >= 300 {
                     return Ok(answer);
                 }
@@ -84,7 +88,7 @@ impl Traffic {
         }
     }
 
-    /// The path by which the table is asked.
+    /// The path that selects the route.
     fn path<B>(&self, request: &Request<B>) -> String {
         let uri = request.uri();
         if !self.host_routing {
@@ -95,9 +99,9 @@ impl Traffic {
         format!("/{}{}", host.split(':').next().unwrap_or_default(), uri.path())
     }
 
-    fn asked<B>(&self, request: &Request<B>) -> Asked {
+    fn client_info<B>(&self, request: &Request<B>) -> ClientInfo {
         let peer = request.extensions().get::<Peer>().copied();
-        Asked {
+        ClientInfo {
             by: peer.and_then(|peer| peer.ip()),
             https: self.https,
             trusted: peer.is_some_and(|peer| self.trusted.contains(peer)),
@@ -126,14 +130,14 @@ impl Traffic {
             .append_pair("url", place)
             .finish();
         let request = Request::get(format!("/{}?{query}", status.as_u16())).body(Empty::new());
-        let asked = Asked {
+        let client_info = ClientInfo {
             by: None,
             https: self.https,
             trusted: false,
         };
         let answer = self
             .forward
-            .send(request.ok()?, target, asked, future::pending())
+            .send(request.ok()?, target, client_info, future::pending())
             .await;
         let answer = answer.inspect_err(|error| tracing::error!("--error-target {target}: {error}"));
         let (parts, body) = answer.ok()?.into_parts();

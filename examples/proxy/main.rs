@@ -1,4 +1,4 @@
-//! A proxy that a JupyterHub drives through its token-protected API, in place of `configurable-http-proxy`.
+//! A proxy that a JupyterHub drives through its token-protected API, instead of `configurable-http-proxy`.
 //!
 //! ```text
 //! cargo run --example proxy
@@ -103,7 +103,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         serve(
             api_listener,
             Protocol::Plain,
-            gate(token)?.layer(routes),
+            auth_layer(token)?.layer(routes),
             arguments.limits.room(2),
             stop
         ),
@@ -111,14 +111,14 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     through.and(api)
 }
 
-/// The gate of the API: the token, in its header field and nowhere else. No browser comes here.
-pub(crate) fn gate(token: Token) -> Result<AuthLayer, Failure> {
-    let gate = AuthLayer::builder()
+/// The layer of the API: the token, in its header and nowhere else. No browser comes here.
+pub(crate) fn auth_layer(token: Token) -> Result<AuthLayer, Failure> {
+    let layer = AuthLayer::builder()
         .token(token)
         .token_sources([TokenSource::Authorization])
         // A hub takes 403, and nothing else, for "your token is not mine".
         .response_style(ResponseStyle::jupyter())
         .observer(|event: &Event<'_>| startup::log(event))
         .build()?;
-    Ok(gate)
+    Ok(layer)
 }

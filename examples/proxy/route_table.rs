@@ -1,4 +1,4 @@
-//! Which path leads to which server, and when somebody last went there.
+//! Which path leads to which server, and when it was last used.
 
 use std::{
     collections::HashMap,
@@ -63,7 +63,7 @@ impl Table {
         table.remove(&*key(path)).is_some()
     }
 
-    /// Every route by its path, or those that nobody went to since a time.
+    /// Every route by its path, or those that were not used since a time.
     pub(crate) fn to_json(&self, inactive_since: Option<OffsetDateTime>) -> Value {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let routes = table
@@ -103,7 +103,7 @@ impl Route {
         self.target.as_ref()
     }
 
-    /// Somebody went there, now.
+    /// Records a use, now.
     pub(crate) fn touch(&self) {
         let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
         self.last_activity

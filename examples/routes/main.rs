@@ -21,7 +21,7 @@ use common::{
 #[path = "../common/mod.rs"]
 mod common;
 
-/// Where the API of a proxy listens unless it is told to elsewhere.
+/// Where the API of a proxy listens by default.
 const USUAL: &str = "http://127.0.0.1:8001";
 
 /// The routes of a proxy that has a token-protected API.
@@ -42,7 +42,7 @@ enum Command {
         spec: String,
         /// The server, such as `http://127.0.0.1:9100`.
         target: String,
-        /// A JSON object that is kept beside the route.
+        /// A JSON object that is stored with the route.
         #[arg(value_name = "JSON")]
         data: Option<String>,
     },
@@ -53,7 +53,7 @@ enum Command {
     },
     /// Prints each route: path, target, last activity.
     List {
-        /// Print one JSON object: each path with its target, and with `data`, what is kept beside it.
+        /// Print one JSON object: each path with its target, and with `data`, what is stored with it.
         #[arg(long)]
         json: bool,
     },
@@ -105,7 +105,7 @@ fn read(data: Option<&str>) -> Result<Map<String, Value>, Failure> {
     match data.map(serde_json::from_str) {
         None => Ok(Map::new()),
         Some(Ok(Value::Object(data))) => Ok(data),
-        Some(Ok(_)) => Err("expected a JSON object beside the route, found another value".into()),
-        Some(Err(error)) => Err(format!("expected a JSON object beside the route: {error}").into()),
+        Some(Ok(_)) => Err("expected a JSON object as the data of the route, found another value".into()),
+        Some(Err(error)) => Err(format!("expected a JSON object as the data of the route: {error}").into()),
     }
 }

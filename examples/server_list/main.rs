@@ -1,4 +1,4 @@
-//! The servers of this user that run now, ours and Jupyter's: listed, and stopped.
+//! The servers of this user that run now, this crate's and Jupyter's: listed, and stopped.
 //!
 //! ```text
 //! cargo run --example server_list -- list
@@ -30,7 +30,7 @@ mod common;
 /// How long a server may take to answer, and to end after each thing that is said to it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Find the running servers of this user, ours and Jupyter's.
+/// Find the running servers of this user, this crate's and Jupyter's.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = false)]
 struct Arguments {
@@ -40,7 +40,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Print the servers that $JUPYTER_RUNTIME_DIR [default: Jupyter's] tells of, with the tokens that log in.
+    /// Print the servers in $JUPYTER_RUNTIME_DIR [default: Jupyter's], with the tokens that log in.
     List {
         /// One JSON object a line.
         #[arg(long)]
@@ -99,10 +99,10 @@ fn none_at(port: u16, running: &[ServerInfo]) -> Failure {
     format!("expected a server at port {port}, found {found}").into()
 }
 
-/// Asks the server to end, and is firm if it does not.
+/// Sends the server a request to stop, and a signal if it does not stop.
 ///
-/// Its own answer shows that the process is the server still, and not one that got the number of a server long
-/// gone; so only after it is the process signalled.
+/// Its response shows that the process is still the server, and not another process with the number of a server that
+/// has ended. So the process is signalled only after it.
 async fn stop(server: &ServerInfo) -> Result<(), Failure> {
     let status = timeout(PATIENCE, ask(server))
         .await
@@ -110,7 +110,7 @@ async fn stop(server: &ServerInfo) -> Result<(), Failure> {
         .map_err(|error| format!("{}: {error}", server.url()))?;
     if !status.is_success() {
         return Err(format!(
-            "{} was asked to stop and answered {status}; its process is {}",
+            "{} answered the request to stop with {status}; its process is {}",
             server.url(),
             server.pid()
         )

@@ -1,4 +1,4 @@
-//! A server that a JupyterHub spawns for a user, in place of `jupyterhub-singleuser`: in `jupyterhub_config.py`,
+//! A server that a JupyterHub spawns for a user, instead of `jupyterhub-singleuser`: in `jupyterhub_config.py`,
 //!
 //! ```python
 //! c.Spawner.cmd = ["…/single_user"]
@@ -38,7 +38,7 @@ mod common;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// How long the hub's word of a token is good, and so how long a revoked token may go on
+    /// How long an answer of the hub about a token is cached, and so how long a revoked token may still work
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     cache_max_age: u64,
     #[command(flatten)]

@@ -2,31 +2,27 @@
 //!
 //! `cargo run --example team_server` starts it on SQLite; README.md shows two replicas behind nginx.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod users;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{ConnectInfo, Path, State},
     http::request::Parts,
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use clap::Parser;
 use portcullis::{
-    AllowedHosts, AuthLayer, Event, FileSource, Keyring, PasswordHash, RequestHead, Secret, Session, Token,
+    AllowedHosts, AuthLayer, FileSource, Keyring, PasswordHash, RequestHead, Secret, Session, Token,
     TrustedProxies,
+    request::Peer,
     store::{PostgresTokenStore, SessionStore, SqliteTokenStore},
     verify::StoredPasswords,
 };
 
-use self::{
-    common::{connections, exit, listen, room::Limits, shutdown::Stop, startup},
-    users::Users,
-};
+use self::users::Users;
 
 /// A web application for a team.
 #[derive(Parser)]
@@ -34,20 +30,21 @@ struct Arguments {
     /// Where users, sessions and the cookie secret are kept
     #[arg(long, default_value = "team-data")]
     data: PathBuf,
-    /// The port on 127.0.0.1; 0 for any free one [default: 8000 or the next free one]
-    #[arg(long)]
-    port: Option<u16>,
+    /// The port on 127.0.0.1; 0 for any free one
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
     /// The PostgreSQL database that replicas share for their sessions, such as `host=/run/postgresql dbname=team`
     #[arg(long)]
     database: Option<String>,
     /// Another host name that browsers use, such as that of a reverse proxy on this machine
     #[arg(long)]
     host: Vec<String>,
+    /// Address or network of a proxy whose X-Forwarded headers are trusted, such as 127.0.0.1; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    trusted_proxy: Vec<String>,
     /// After how many seconds a session checks whether its user is still in the table; 0 for each request
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     refresh: u64,
-    #[command(flatten)]
-    limits: Limits,
 }
 
 #[derive(Clone)]
@@ -56,20 +53,17 @@ struct App {
     users: Users,
 }
 
-fn main() -> ExitCode {
-    exit::serve(run)
-}
-
-async fn run(arguments: Arguments) -> Result<(), exit::Failure> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
     portcullis::jupyter::create_directory(&arguments.data)?;
     let users = Users::open(&arguments.data.join("users.sqlite"))?;
-    for (name, admin) in [("alice", true), ("bob", false)] {
-        let password = Token::generate();
-        if users.add(
-            name,
-            &PasswordHash::hash(&Secret::from(password.expose()))?,
-            admin,
-        )? {
+    // The first start. A user who was removed later does not come back.
+    if users.names()?.is_empty() {
+        for (name, admin) in [("alice", true), ("bob", false)] {
+            let password = Token::generate();
+            let hash = PasswordHash::hash(&Secret::from(password.expose()))?;
+            users.add(name, &hash, admin)?;
             println!("Added {name}, password {}", password.expose());
         }
     }
@@ -84,6 +78,12 @@ async fn run(arguments: Arguments) -> Result<(), exit::Failure> {
         [] => AllowedHosts::loopback(),
         others => AllowedHosts::loopback().union(AllowedHosts::from_list(others)?),
     };
+    let proxies = match &arguments.trusted_proxy[..] {
+        [] => TrustedProxies::none(),
+        listed => {
+            TrustedProxies::parse(&listed.join(",")).map_err(|error| format!("--trusted-proxy: {error}"))?
+        }
+    };
     let auth = AuthLayer::builder()
         .password_verifier(passwords.clone()) // the login page
         .user_lookup(passwords) // is the user still there, with which scopes, and the same password?
@@ -92,8 +92,8 @@ async fn run(arguments: Arguments) -> Result<(), exit::Failure> {
         .sessions_page() // each user's own, at /sessions
         .keyring(Keyring::load(&secret)?)
         .allowed_hosts(hosts)
-        .trusted_proxies(TrustedProxies::parse("127.0.0.1")?)
-        .observer(|event: &Event<'_>| startup::log(event))
+        .peer_extractor(|extensions| Some(Peer::Ip(extensions.get::<ConnectInfo<SocketAddr>>()?.0)))
+        .trusted_proxies(proxies)
         .build()?;
 
     let app = App {
@@ -110,15 +110,13 @@ async fn run(arguments: Arguments) -> Result<(), exit::Failure> {
         .with_state(app)
         .layer(auth);
 
-    let listener = match arguments.port {
-        Some(port) => listen::listen("127.0.0.1", port).await?,
-        None => listen::listen_from("127.0.0.1", 8000).await?,
-    };
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", arguments.port)).await?;
     println!(
         "Open http://{}/ and log in. Press Ctrl-C to stop.",
         listener.local_addr()?
     );
-    connections::serve(listener, None, app, arguments.limits.room(1), Stop::on_signals()?).await
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
 }
 
 async fn home(session: Session) -> Html<String> {
@@ -170,7 +168,7 @@ impl From<String> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        tracing::error!("{}", self.0);
+        eprintln!("{}", self.0);
         (
             axum::http::StatusCode::INTERNAL_SERVER_ERROR,
             "Something went wrong. Please try again.\n",

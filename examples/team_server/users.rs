@@ -25,15 +25,18 @@ impl Users {
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    /// Adds a user. Returns `false` if there is one of this name.
     pub(crate) fn add(
         &self,
         name: &str,
         password: &PasswordHash,
         admin: bool,
-    ) -> Result<bool, rusqlite::Error> {
-        let insert = "INSERT OR IGNORE INTO users VALUES (?, ?, ?)";
-        self.with(|users| Ok(users.execute(insert, params![name, password.expose(), admin])? == 1))
+    ) -> Result<(), rusqlite::Error> {
+        let insert = "INSERT INTO users VALUES (?, ?, ?)";
+        self.with(|users| {
+            users
+                .execute(insert, params![name, password.expose(), admin])
+                .map(drop)
+        })
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<(), rusqlite::Error> {

@@ -8,10 +8,10 @@ use crate::{
 /// Parses the value of an `Authorization` header. Returns `None` for another scheme.
 ///
 /// ```text
-/// value  = *blank scheme 1*blank token *blank
+/// value  = *ws scheme 1*ws token *ws
 /// scheme = "token" / "bearer"       in any case, equivalent
 /// token  = 1*8000 %x21-7E
-/// blank  = SP / HTAB
+/// ws     = SP / HTAB
 /// ```
 ///
 /// There is no list syntax and there are no parameters. A value that begins with another word (RFC 9110 section
@@ -41,13 +41,13 @@ pub fn token_in_authorization(value: &[u8]) -> Result<Option<PresentedToken<'_>>
     };
     match rest {
         [b' ' | b'\t', token @ ..] => PresentedToken::new(trim(token)).map(Some).ok_or_else(malformed),
-        // The word goes on: another scheme that begins like ours.
-        [octet, ..] if is_word(*octet) => Ok(None),
+        // The word goes on: another scheme that begins with the name of one of these.
+        [byte, ..] if is_word(*byte) => Ok(None),
         _ => Err(malformed()),
     }
 }
 
-/// What stands behind `word`, in whatever case, at the front of `value`.
+/// The text after `word`, ignoring case, at the beginning of `value`.
 fn strip_scheme<'v, const N: usize>(value: &'v [u8], word: &[u8; N]) -> Option<&'v [u8]> {
     let (front, rest) = value.split_first_chunk::<N>()?;
     // Most clients write the word as it stands here, and a comparison regardless of case costs more.
@@ -62,11 +62,11 @@ fn malformed() -> Denial {
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
-fn is_word(octet: u8) -> bool {
-    matches!(octet, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+fn is_word(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
-/// Without the blanks at both ends. Not `trim_ascii`, which takes line ends as well.
+/// Without spaces and tabs at both ends. Not `trim_ascii`, which removes line ends as well.
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -110,15 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn no_octet_becomes_a_letter_of_a_scheme() {
+    fn no_byte_becomes_a_letter_of_a_scheme() {
         for scheme in [&b"token"[..], b"bearer"] {
             for place in 0..scheme.len() {
-                for octet in 0..=u8::MAX {
+                for byte in 0..=u8::MAX {
                     let mut value = [scheme, b" abc"].concat();
-                    value[place] = octet;
-                    let ours = octet.eq_ignore_ascii_case(&scheme[place]);
+                    value[place] = byte;
+                    let in_either_case = byte.eq_ignore_ascii_case(&scheme[place]);
                     let found = token_in_authorization(&value).is_ok_and(|token| token.is_some());
-                    assert_eq!(found, ours, "{}", value.escape_ascii());
+                    assert_eq!(found, in_either_case, "{}", value.escape_ascii());
                 }
             }
         }

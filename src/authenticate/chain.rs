@@ -1,4 +1,4 @@
-//! The chain rule: several authenticators asked as one.
+//! The chain rule: several authenticators combined into one.
 
 use crate::{
     authenticate::{Authenticator, Outcome},
@@ -9,7 +9,7 @@ use crate::{
     session::AuthMethod,
 };
 
-/// Authenticators in the order they are asked; the rule is on the page of this module.
+/// Authenticators in the order they are called; the rule is in the documentation of this module.
 pub(crate) struct AuthenticatorChain(Vec<Box<dyn Authenticator>>);
 
 impl AuthenticatorChain {
@@ -23,7 +23,7 @@ impl AuthenticatorChain {
     }
 }
 
-/// Asks these authenticators.
+/// Calls these authenticators.
 fn run(
     authenticators: &[Box<dyn Authenticator>],
     mut rejection: Option<Reason>,
@@ -38,7 +38,7 @@ fn run(
                 Outcome::Rejected(reason) => rejection = Some(reported(rejection, reason)),
                 last => return MaybeFuture::Ready(last),
             },
-            // A future cannot hold the head, so the others are asked now and their answer is kept.
+            // A future cannot hold the head, so the others are called now and their outcome is kept.
             MaybeFuture::Future(future) => {
                 return MaybeFuture::Future(wait(rejection, future, head.now(), run(left, None, head)));
             }
@@ -75,7 +75,7 @@ fn wait(
     })
 }
 
-/// The outcome, where an accepted grant that has expired is rejected: the one place where that is judged.
+/// The outcome; an accepted grant that has expired is rejected. Expiry is checked here only.
 pub(crate) fn unexpired(outcome: Outcome, now: impl FnOnce() -> UnixTime) -> Outcome {
     if let Outcome::Authenticated(session) = &outcome
         && session.grant().has_expired(now)
@@ -172,7 +172,7 @@ mod tests {
             ("ua", "u"),
             ("xu", "u"),
             ("am", "a"),
-            // Later: the others are asked at once and their word is kept.
+            // Later: the others are called at once and their outcome is kept.
             ("A", "a"),
             ("_", "-"),
             ("Ab", "a"),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn authenticators_after_an_expired_grant_are_asked() {
+    fn authenticators_after_an_expired_grant_are_called() {
         let expired = Grant::new(Identity::new("alice")).with_expiry(UnixTime::from_secs(1));
         let first = Accepts(Session::new(expired, AuthMethod::Token), false);
         let chain = AuthenticatorChain::new(vec![Box::new(first), Box::new(Step('b'))]);

@@ -1,4 +1,4 @@
-//! What users may do now, as a directory tells it, for logins that no store keeps.
+//! The current grants of users, from a directory, for logins that no store keeps.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     verify::UserLookup,
 };
 
-/// A user directory, and its answers for as long as they are not asked for again.
+/// A user directory, with a cache of its answers.
 #[derive(Clone)]
 pub(crate) struct CurrentGrants {
     users: Arc<dyn UserLookup>,
@@ -21,7 +21,7 @@ pub(crate) struct CurrentGrants {
     known: Arc<ExpiringMap<DigestKey, Option<Grant>>>,
 }
 
-/// The most users whose answers are kept: others are asked for again.
+/// The most users whose answers are cached.
 const USERS: usize = 32_768;
 
 impl CurrentGrants {
@@ -47,9 +47,9 @@ impl CurrentGrants {
         if let Some(known) = self.known.get(&key, now) {
             return Ok(limited(&login, known)).into();
         }
-        let asked = self.users.current(login.identity().username());
+        let answer = self.users.current(login.identity().username());
         let (known, end) = (Arc::clone(&self.known), now.saturating_add(self.refresh_interval));
-        asked.map(move |current| {
+        answer.map(move |current| {
             let current = current?;
             known.insert(key, current.clone(), end, now);
             Ok(limited(&login, current))

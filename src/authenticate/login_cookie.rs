@@ -54,7 +54,7 @@ struct Inner {
     /// Who knows the tokens that logins were made with.
     verifiers: Vec<Arc<dyn TokenVerifier>>,
     ended: Arc<RevokedSessions>,
-    /// Who tells what a user may do now.
+    /// The directory of what users may do now.
     users: Option<CurrentGrants>,
     /// When these cookies stop to be accepted.
     until: Option<UnixTime>,
@@ -73,7 +73,7 @@ struct VersionedJar {
     epoch: u16,
 }
 
-/// How far ahead a login may begin: less than what is believed of a cookie's time.
+/// How far in the future a login may begin: less than a cookie's time may be.
 const SECONDS_AHEAD: u64 = 60;
 
 impl LoginCookieAuthenticator {
@@ -82,8 +82,8 @@ impl LoginCookieAuthenticator {
         Self::for_layer(jar, Vec::new(), Arc::new(RevokedSessions::new()), None, None)
     }
 
-    /// The same, which asks these verifiers whether the token of a login is still good, and takes none of the
-    /// logins that were ended, and none at all from `until` on.
+    /// As `new`, but checks with these verifiers whether the token of a login is still valid, and rejects the
+    /// logins that were ended, and all logins from `until` on.
     pub(crate) fn for_layer(
         jar: CookieJar,
         verifiers: Vec<Arc<dyn TokenVerifier>>,
@@ -165,15 +165,15 @@ impl LoginCookieAuthenticator {
 
     /// A second at which no login of the same user began that was ended: a name that is free.
     fn unused_start(&self, login: &LoginPayload, now: UnixTime) -> UnixTime {
-        // Whoever logs in and out more often than that within a second waits for the next.
+        // A user who logs in and out more often than that within a second waits for the next.
         let mut seconds = (0..SECONDS_AHEAD).map(|ahead| now.saturating_add(Duration::from_secs(ahead)));
         let always = || MonotonicTime::from_duration(Duration::ZERO);
         let free = seconds.find(|second| !self.0.ended.contains(named(login, *second), always));
         free.unwrap_or(now)
     }
 
-    /// The logins whose cookies came with a request, as far as they can be told without asking anybody, each
-    /// with its begin.
+    /// The logins whose cookies came with a request, each with its begin, as far as the cookies alone show. No verifier
+    /// is called.
     pub(crate) fn sessions_in(
         &self,
         cookies: &RequestCookies<'_>,
@@ -195,20 +195,20 @@ impl LoginCookieAuthenticator {
         logins
     }
 
-    /// Ends `login` before its time: no copy of its cookie is good any more.
+    /// Ends `login` before it expires: no copy of its cookie is valid after that.
     pub(crate) fn revoke(&self, login: &LoginPayload, head: RequestHead<'_>) {
         let Some(started_at) = login.started_at else {
             return;
         };
         let (limit, now) = (self.jar().lifetime().absolute_timeout(), head.monotonic_now());
-        // A date that is set back makes cookies live longer, so they are reckoned to be new, and then some.
+        // If the clock is set back, cookies live longer, so they are taken as new, with a day added.
         let until = now
             .saturating_add(limit)
             .saturating_add(Duration::from_secs(24 * 3600));
         self.0.ended.revoke(named(login, started_at), until, now);
     }
 
-    /// When the login began, unless it is over.
+    /// When the login began, unless it has ended.
     #[inline]
     fn start_if_current(
         &self,
@@ -293,7 +293,7 @@ impl LoginCookieAuthenticator {
             });
         match verified {
             None => current,
-            // What the token is worth counts, as long as its user is there.
+            // The grant of the token counts, as long as its user exists.
             Some(verified) => MaybeFuture::from_future(async move {
                 match current.await {
                     Outcome::Authenticated(_) => verified.await,
@@ -315,7 +315,7 @@ impl LoginCookieAuthenticator {
         })
     }
 
-    /// What a login is worth that was made with the token of this hash: what the token is worth now.
+    /// The outcome for a login that was made with the token of this hash: the grant of the token now.
     #[cold]
     fn verify_token(&self, token: TokenHash, mark: LoginMark) -> MaybeFuture<Outcome> {
         verify_hash(&self.0.verifiers, token).map(move |said| match said {

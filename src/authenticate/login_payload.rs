@@ -1,4 +1,4 @@
-//! What a login cookie holds: who, and what the login is worth.
+//! The payload of a login cookie: identity and grant of the login.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::{
     token::TokenHash,
 };
 
-/// A login: what it is worth, and the token that it was made with, whose end is its end.
+/// A login: its grant, and the token that it was made with, which ends the login when it expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoginPayload {
     pub(crate) grant: Grant,
@@ -75,7 +75,7 @@ struct LoginStart<'a> {
     browser_session: bool,
 }
 
-/// What the login is worth, beside whose it is.
+/// The fields of the grant, in addition to the identity.
 #[derive(Default, Deserialize, Serialize)]
 struct GrantFields<'a> {
     #[serde(borrow, default)]

@@ -64,8 +64,8 @@ impl Outcome {
     /// Creates the outcome for a verified credential.
     ///
     /// `Unknown` becomes an unknown token for [`AuthMethod::Token`], and an incorrect username or password otherwise.
-    pub fn from_verification(verdict: Verification, credential: AuthMethod) -> Self {
-        match verdict {
+    pub fn from_verification(verification: Verification, credential: AuthMethod) -> Self {
+        match verification {
             Verification::Valid(grant) => Self::Authenticated(Session::new(grant, credential)),
             Verification::Rejected(reason) => Self::Rejected(reason),
             Verification::Unavailable(unavailable) => Self::Unavailable(unavailable),
@@ -101,7 +101,7 @@ impl Outcome {
 ///     fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
 ///         let key = head.uri().path().split('/').nth(1).and_then(|key| PresentedToken::new(key.as_bytes()));
 ///         match key {
-///             Some(key) => self.0.verify(key).map(|verdict| Outcome::from_verification(verdict, AuthMethod::Token)),
+///             Some(key) => self.0.verify(key).map(|result| Outcome::from_verification(result, AuthMethod::Token)),
 ///             None => Outcome::Absent.into(),
 ///         }
 ///     }
@@ -129,10 +129,10 @@ mod tests {
     use crate::session::{grant::Grant, identity::Identity};
 
     #[test]
-    fn a_verifiers_word_is_told_by_what_was_presented() {
+    fn the_outcome_depends_on_the_credential_that_was_presented() {
         let known = || Verification::Valid(Grant::new(Identity::new("alice")));
         let other = AuthMethod::Other { ambient: true };
-        for (verdict, credential, expected) in [
+        for (verification, credential, expected) in [
             (known(), AuthMethod::Token, "alice by Token"),
             (known(), other, "alice by Other { ambient: true }"),
             (Verification::Unknown, AuthMethod::Token, "unknown token"),
@@ -153,7 +153,7 @@ mod tests {
                 "unavailable",
             ),
         ] {
-            let found = match Outcome::from_verification(verdict, credential) {
+            let found = match Outcome::from_verification(verification, credential) {
                 Outcome::Authenticated(session) => {
                     format!("{} by {:?}", session.identity().username(), session.auth_method())
                 }

@@ -47,7 +47,7 @@ pub(crate) enum QueryLogin {
     Never,
     /// Yes, and the keys of the login cookie depend on the token.
     SharedToken,
-    /// Yes, where the verifier knows tokens by their hash: it is asked for it at each use of the login.
+    /// Yes, where the verifier finds tokens by their hash: it is called with it at each use of the login.
     ByHash,
 }
 
@@ -82,12 +82,12 @@ impl<V: TokenVerifier> TokenAuthenticator<V> {
 
     /// Returns the outcome for a request with `token`.
     pub fn verify(&self, token: PresentedToken<'_>) -> MaybeFuture<Outcome> {
-        let verdict = self.verifier.verify(token);
-        verdict.map(|verdict| Outcome::from_verification(verdict, AuthMethod::Token))
+        let verification = self.verifier.verify(token);
+        verification.map(|verification| Outcome::from_verification(verification, AuthMethod::Token))
     }
 
     /// The outcome for a request that carries `token` in its query: the session may become a login.
-    fn judge_in_query(&self, token: PresentedToken<'_>) -> MaybeFuture<Outcome> {
+    fn verify_in_query(&self, token: PresentedToken<'_>) -> MaybeFuture<Outcome> {
         let by_token = self.verify(token);
         match (self.query_login, &by_token) {
             (QueryLogin::SharedToken, _) => {
@@ -114,7 +114,7 @@ impl<V: TokenVerifier> Authenticator for TokenAuthenticator<V> {
     fn authenticate(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
         let mut buffer = TokenBuffer::default();
         match self.sources.extract(head, &mut buffer) {
-            Ok(Some(found)) if *found.source() == TokenSource::Query => self.judge_in_query(found.token()),
+            Ok(Some(found)) if *found.source() == TokenSource::Query => self.verify_in_query(found.token()),
             Ok(Some(found)) => self.verify(found.token()),
             Ok(None) => MaybeFuture::Ready(Outcome::Absent),
             Err(denial) => MaybeFuture::Ready(Outcome::Malformed(denial)),
@@ -177,13 +177,13 @@ mod tests {
         let authenticator =
             TokenAuthenticator::new(SharedToken::new(token(), owner())).with_sources(sources.to_vec());
         let request = request(uri, fields);
-        let found = told(authenticator.authenticate(RequestHead::new(&request)));
+        let found = describe(authenticator.authenticate(RequestHead::new(&request)));
         assert_eq!(found, expected, "{uri} {fields:?}");
     }
 
     /// An outcome in one word.
     #[track_caller]
-    fn told(answer: MaybeFuture<Outcome>) -> String {
+    fn describe(answer: MaybeFuture<Outcome>) -> String {
         match now(answer) {
             Outcome::Authenticated(session) => {
                 assert_eq!(session.auth_method(), AuthMethod::Token);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_ones_own_holds_a_bare_token() {
+    fn a_custom_header_holds_a_bare_token() {
         let sources = [TokenSource::Header(HeaderName::from_static("x-agent-key"))];
         for (value, expected) in [
             ("s3cret", "accepted"),

@@ -110,7 +110,7 @@ impl TokenSources {
             let token = token_in_protocols(head.headers(), protocol)?;
             found = FoundToken::one(found, token, &TokenSource::WebSocketSubprotocol)?;
         }
-        // Last, so that its word on the source counts: what a URL held is to be cleaned out of it.
+        // Last, so that the query counts as the source: a token in a URL must be removed from it.
         if self.query && head.uri().query().is_some() {
             found = FoundToken::one(
                 found,
@@ -180,17 +180,17 @@ fn token_in_header<'a>(
 
 fn token_in_protocols<'a>(
     headers: &'a HeaderMap,
-    room: &'a mut DecodeBuffer,
+    buffer: &'a mut DecodeBuffer,
 ) -> Result<Option<PresentedToken<'a>>, Denial> {
     let mut tokens = headers
         .get_all(&SEC_WEBSOCKET_PROTOCOL)
         .iter()
-        .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|protocol| trim(protocol).strip_prefix(b"v1.token.websocket.jupyter.org."));
     match (tokens.next(), tokens.next()) {
         (Some(_), Some(_)) => Err(several("more than one token among the websocket protocols")),
         (None | Some([]), None) | (None, Some(_)) => Ok(None),
-        (Some(token), None) => room
+        (Some(token), None) => buffer
             .decode(token, percent::decoded)
             .map(Some)
             .ok_or_else(malformed),
@@ -204,7 +204,7 @@ fn is_handshake(head: RequestHead<'_>) -> bool {
     let upgrades = || {
         let values = head.headers().get_all(header::UPGRADE).iter();
         values
-            .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
             .any(|protocol| trim(protocol).eq_ignore_ascii_case(b"websocket"))
     };
     *head.method() == Method::CONNECT || (*head.method() == Method::GET && upgrades())

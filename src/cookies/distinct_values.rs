@@ -13,7 +13,7 @@ pub struct DistinctValues<'a> {
 }
 
 impl<'a> DistinctValues<'a> {
-    /// Adds a value; `None` if there is no room for it.
+    /// Adds a value; `None` if the array is full.
     pub(super) fn add(&mut self, value: &'a [u8]) -> Option<()> {
         if !self.contains(&value) {
             *self.values.get_mut(self.count)? = value;

@@ -21,9 +21,9 @@ impl CookieJar {
     /// Creates a jar whose cookies only this server can read: AES-256-GCM-SIV (RFC 8452).
     ///
     /// ```text
-    /// value   = unpadded base64url of (version key-id nonce sealed tag)
+    /// value   = unpadded base64url of (version key-id nonce ciphertext tag)
     /// version = 1 byte, 01                      key-id = 1 byte                 nonce = 12 bytes
-    /// sealed  = started-at issued-at life payload   (8, 8 and 4 bytes, big-endian; seconds)
+    /// ciphertext = started-at issued-at life payload   (encrypted; 8, 8 and 4 bytes, big-endian; seconds)
     /// tag     = 16 bytes, over all of it and over the name and path of the cookie
     /// ```
     ///
@@ -76,14 +76,14 @@ impl EncryptedCodec {
     /// Calls `then` with the associated data of a cookie under one key.
     fn with_data<T>(
         &self,
-        sealer: &EncryptionKey,
+        key: &EncryptionKey,
         place: CookieContext<'_>,
         then: impl FnOnce(&[u8]) -> T,
     ) -> T {
         if *place.name == self.name {
-            then(&sealer.usual)
+            then(&key.usual)
         } else {
-            then(&associated_data(sealer.id, place.name, place.scope.path()))
+            then(&associated_data(key.id, place.name, place.scope.path()))
         }
     }
 
@@ -95,26 +95,25 @@ impl EncryptedCodec {
         times: CookieTimes,
         nonce: [u8; 12],
     ) -> String {
-        let sealer = self.keys.writing();
-        let mut value = vec![VERSION, sealer.id];
+        let key = self.keys.writing();
+        let mut value = vec![VERSION, key.id];
         value.extend_from_slice(&nonce);
         value.extend_from_slice(&times.started_at.as_secs().to_be_bytes());
         value.extend_from_slice(&times.issued_at.as_secs().to_be_bytes());
         let life = u32::try_from(times.max_age.as_secs()).unwrap_or(u32::MAX);
         value.extend_from_slice(&life.to_be_bytes());
         value.extend_from_slice(payload);
-        let (_, sealed) = value.split_at_mut(HEAD);
-        let tag = self.with_data(sealer, place, |data| {
-            sealer
-                .cipher
-                .encrypt_inout_detached(&Nonce::from(nonce), data, InOutBuf::from(sealed))
-                .expect("a cookie is shorter than 2^36 octets")
+        let (_, ciphertext) = value.split_at_mut(HEAD);
+        let tag = self.with_data(key, place, |data| {
+            key.cipher
+                .encrypt_inout_detached(&Nonce::from(nonce), data, InOutBuf::from(ciphertext))
+                .expect("a cookie is shorter than 2^36 bytes")
         });
         value.extend_from_slice(&tag);
         BASE64_URL_SAFE_NO_PAD.encode(value)
     }
 
-    /// Decrypts the sealed part in place.
+    /// Decrypts the ciphertext in place.
     fn decrypt<'b>(
         &self,
         place: CookieContext<'_>,
@@ -127,25 +126,24 @@ impl EncryptedCodec {
         }
         let value = decoded(&*base64_engine::URL_SAFE, value, buffer)?;
         let (head, rest) = value.split_first_chunk_mut::<HEAD>()?;
-        let (sealed, tag) = rest.split_last_chunk_mut::<16>()?;
+        let (ciphertext, tag) = rest.split_last_chunk_mut::<16>()?;
         let [VERSION, id, nonce @ ..] = *head else {
             return None;
         };
         let (nonce, tag) = (Nonce::from(nonce), Tag::from(*tag));
         // A key that fails leaves the bytes unchanged, so that the next can be tried.
-        let ((), stale) = self.keys.find(now, |sealer| {
-            if sealer.id != id {
+        let ((), stale) = self.keys.find(now, |key| {
+            if key.id != id {
                 return None;
             }
-            let sealed = InOutBuf::from(&mut *sealed);
-            self.with_data(sealer, place, |data| {
-                sealer
-                    .cipher
-                    .decrypt_inout_detached(&nonce, data, sealed, &tag)
+            let ciphertext = InOutBuf::from(&mut *ciphertext);
+            self.with_data(key, place, |data| {
+                key.cipher
+                    .decrypt_inout_detached(&nonce, data, ciphertext, &tag)
                     .ok()
             })
         })?;
-        Some((sealed, stale))
+        Some((ciphertext, stale))
     }
 }
 
@@ -172,8 +170,8 @@ impl CookieCodec for EncryptedCodec {
             .split_first_chunk::<TIMES>()
             .ok_or(CookieDecodeError::Invalid)?;
         let [started_at, issued_at] = [times.first_chunk::<8>(), times[8..].first_chunk::<8>()]
-            .map(|time| UnixTime::from_secs(u64::from_be_bytes(*time.expect("two times of 8 octets"))));
-        let life = u32::from_be_bytes(*times.last_chunk::<4>().expect("a life of 4 octets"));
+            .map(|time| UnixTime::from_secs(u64::from_be_bytes(*time.expect("two times of 8 bytes"))));
+        let life = u32::from_be_bytes(*times.last_chunk::<4>().expect("a life of 4 bytes"));
         // The shorter of the lifetime in the value and the configured one.
         let now = now();
         let life = Duration::from_secs(life.into()).min(place.lifetime.max_age());
@@ -220,11 +218,11 @@ mod tests {
 
     const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 
-    /// Made by the `cryptography` package 48.0.0 for Python, with its HMAC for HKDF; ours must agree for ever.
+    /// Created by the `cryptography` package 48.0.0 for Python, with its HMAC for HKDF; this crate must always produce it.
     const GOLDEN: &str = "AR8JCQkJCQkJCQkJCQk0rwPLMQBUn3J9r5KNzEMo4BejZuCngQfJjjYIw35DLy8GMkWYIHDkjaeK";
 
     fn values() -> EncryptedCodec {
-        let ring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 octets");
+        let ring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 bytes");
         EncryptedCodec::new(&ring, &SCOPE)
     }
 
@@ -246,7 +244,7 @@ mod tests {
         let mut buffer = [0; 128];
         let opened = values()
             .decode(place(&name), GOLDEN.as_bytes(), &|| NOW, &mut buffer)
-            .expect("ours");
+            .expect("a valid value");
         assert_eq!(opened.payload(), b"payload");
         let times = CookieTimes {
             started_at: NOW,
@@ -260,10 +258,10 @@ mod tests {
     }
 
     #[test]
-    fn what_opens_tells_until_when_it_does() {
+    fn a_decrypted_cookie_reports_when_it_expires() {
         let name = CookieName::user("alice");
         let seconds = Duration::from_secs;
-        // (Begun so long ago, promised and configured for so long, at most, open for so long from now.)
+        // (Started this long ago, lifetime in the value, configured lifetime, expected remaining lifetime.)
         for (ago, promised, configured, expected) in [
             (0, 30, 60, 30),
             (0, 60, 30, 30),
@@ -298,8 +296,8 @@ mod tests {
     }
 
     #[test]
-    fn a_jar_for_one_name_opens_and_seals_for_another_as_the_jar_of_that_name_does() {
-        let ring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 octets");
+    fn a_jar_decrypts_and_encrypts_for_another_name_as_the_jar_of_that_name_does() {
+        let ring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 bytes");
         let scope = CookieScope::custom(CookieName::user("bob"), "/user/alice/").expect("a scope");
         let of_bob = EncryptedCodec::new(&ring, &scope);
         let times = CookieTimes {
@@ -309,8 +307,8 @@ mod tests {
         };
         let alice = CookieName::user("alice");
         for values in [values(), of_bob] {
-            let sealed = values.encrypt_with_nonce(place(&alice), b"payload", times, [9; 12]);
-            assert_eq!(sealed, GOLDEN);
+            let ciphertext = values.encrypt_with_nonce(place(&alice), b"payload", times, [9; 12]);
+            assert_eq!(ciphertext, GOLDEN);
             for name in [&alice, &CookieName::user("bob")] {
                 let mut buffer = [0; 128];
                 let opened = values.decode(place(name), GOLDEN.as_bytes(), &|| NOW, &mut buffer);
@@ -320,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_gives_the_same_answer() {
+    fn every_invalid_value_gives_the_same_error() {
         let name = CookieName::user("alice");
         let mut unknown_key = BASE64_URL_SAFE_NO_PAD.decode(GOLDEN).expect("base64");
         unknown_key[1] ^= 1;

@@ -39,7 +39,7 @@ impl Key {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "encrypted-cookies"),
-    allow(dead_code, reason = "sealing asks for it")
+    allow(dead_code, reason = "used by encrypted cookies")
 )]
 pub(super) enum KeyPurpose {
     EncryptedCookie,

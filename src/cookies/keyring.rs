@@ -115,8 +115,8 @@ impl Keyring {
 
     /// Creates a keyring with a random secret, which is lost when the process ends.
     pub fn generate() -> Self {
-        let octets = Zeroizing::new(random::bytes::<{ Self::MIN_SECRET_LEN }>());
-        Self::with_current(Secret::from(&octets[..]))
+        let bytes = Zeroizing::new(random::bytes::<{ Self::MIN_SECRET_LEN }>());
+        Self::with_current(Secret::from(&bytes[..]))
     }
 
     fn with_current(writing: Secret) -> Self {
@@ -231,7 +231,7 @@ fn checked(secret: Secret) -> Result<Secret, ConfigError> {
         return Err(ConfigError::new(
             "cookie secret",
             format!(
-                "expected at least {} octets, found {}",
+                "expected at least {} bytes, found {}",
                 Keyring::MIN_SECRET_LEN,
                 secret.len()
             ),
@@ -260,8 +260,8 @@ mod tests {
         KeyPurpose::PasswordAttempts,
     ];
 
-    fn secret(octet: u8) -> Secret {
-        Secret::from(&[octet; 32][..])
+    fn secret(byte: u8) -> Secret {
+        Secret::from(&[byte; 32][..])
     }
 
     fn sample(keyring: &Keyring) -> [u8; 32] {
@@ -298,7 +298,7 @@ mod tests {
             (
                 Fixed(Some(Secret::from("short"))),
                 SecretErrorKind::Malformed,
-                "COOKIE_SECRET: cookie secret: expected at least 32 octets, found 5",
+                "COOKIE_SECRET: cookie secret: expected at least 32 bytes, found 5",
             ),
         ] {
             let error = Keyring::load(&source).expect_err("refused");
@@ -382,16 +382,16 @@ mod tests {
             .with_previous_key(secret(2), UnixTime::from_secs(100))
             .expect("long enough");
         for (now, expected) in [(99, 2), (100, 1), (101, 1)] {
-            let mut asked = 0;
+            let mut loaded = 0;
             let found = ring.keys().find(
                 || UnixTime::from_secs(now),
                 |_| {
-                    asked += 1;
+                    loaded += 1;
                     None::<()>
                 },
             );
             assert!(found.is_none());
-            assert_eq!(asked, expected, "at {now}");
+            assert_eq!(loaded, expected, "at {now}");
         }
     }
 
@@ -401,13 +401,13 @@ mod tests {
             let error = Keyring::from_secret(Secret::from(vec![1; length])).expect_err("too short");
             assert_eq!(
                 error.to_string(),
-                format!("cookie secret: expected at least 32 octets, found {length}")
+                format!("cookie secret: expected at least 32 bytes, found {length}")
             );
         }
         let mut ring = Keyring::generate();
-        for octet in 0..4 {
+        for byte in 0..4 {
             ring = ring
-                .with_previous_key(secret(octet), UnixTime::from_secs(1))
+                .with_previous_key(secret(byte), UnixTime::from_secs(1))
                 .expect("a place");
         }
         assert!(ring.with_previous_key(secret(9), UnixTime::from_secs(1)).is_err());

@@ -72,7 +72,7 @@ impl CookieName {
     ///
     /// Returns a [`ConfigError`] if `letters` is not eight ASCII letters.
     pub fn oauth_state_with_suffix(of: &Self, letters: &str) -> Result<Self, ConfigError> {
-        if letters.len() != 8 || !letters.bytes().all(|octet| octet.is_ascii_alphabetic()) {
+        if letters.len() != 8 || !letters.bytes().all(|byte| byte.is_ascii_alphabetic()) {
             return Err(ConfigError::new(
                 "cookie name",
                 "expected a suffix of 8 ASCII letters",
@@ -85,7 +85,7 @@ impl CookieName {
     pub fn random_oauth_state(of: &Self) -> Self {
         let letters: String = random::bytes::<8>()
             .into_iter()
-            .map(|octet| char::from(b'a' + octet % 26))
+            .map(|byte| char::from(b'a' + byte % 26))
             .collect();
         Self::proven(format!("{of}-oauth-state-{letters}"))
     }
@@ -103,9 +103,9 @@ impl CookieName {
     /// Every byte except A-Z, a-z and 0-9 becomes `-`, also the colon before the port. Case is kept.
     pub fn server(host: impl AsRef<[u8]>) -> Self {
         let mut text = String::from(Self::LOGIN_PREFIX);
-        text.extend(host.as_ref().iter().map(|&octet| {
-            if octet.is_ascii_alphanumeric() {
-                char::from(octet)
+        text.extend(host.as_ref().iter().map(|&byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte)
             } else {
                 '-'
             }
@@ -127,7 +127,7 @@ impl CookieName {
         if name.len() > Self::MAX_LEN {
             return Err(ConfigError::new(
                 "cookie name",
-                format!("expected at most {} octets, found {}", Self::MAX_LEN, name.len()),
+                format!("expected at most {} bytes, found {}", Self::MAX_LEN, name.len()),
             ));
         }
         if !is_token(name.as_bytes()) {
@@ -223,34 +223,34 @@ impl CookiePrefix {
 /// The same rule as Python's `urllib.parse.quote`, but `/` is escaped too: no hub accepts a name with it, and so
 /// every text results in a token.
 fn escape_user_name(name: &str) -> String {
-    escape(name, |octet| matches!(octet, b'_' | b'.' | b'-' | b'~'))
+    escape(name, |byte| matches!(byte, b'_' | b'.' | b'-' | b'~'))
 }
 
 /// Percent-encodes the name of a user for a URL path: like [`escape_user_name`], but `@` is kept.
 pub(crate) fn escape_path_segment(name: &str) -> String {
-    escape(name, |octet| matches!(octet, b'_' | b'.' | b'-' | b'~' | b'@'))
+    escape(name, |byte| matches!(byte, b'_' | b'.' | b'-' | b'~' | b'@'))
 }
 
 fn escape(text: &str, keep: impl Fn(u8) -> bool) -> String {
     use fmt::Write as _;
 
-    text.bytes().fold(String::new(), |mut escaped, octet| {
-        if octet.is_ascii_alphanumeric() || keep(octet) {
-            escaped.push(char::from(octet));
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        if byte.is_ascii_alphanumeric() || keep(byte) {
+            escaped.push(char::from(byte));
         } else {
-            write!(escaped, "%{octet:02X}").expect("a String takes all text");
+            write!(escaped, "%{byte:02X}").expect("a String takes all text");
         }
         escaped
     })
 }
 
 /// Returns `true` if the bytes are a token: RFC 9110 §5.6.2.
-pub(super) fn is_token(octets: &[u8]) -> bool {
-    !octets.is_empty()
-        && octets.iter().all(|octet| {
-            octet.is_ascii_alphanumeric()
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes.iter().all(|byte| {
+            byte.is_ascii_alphanumeric()
                 || matches!(
-                    octet,
+                    byte,
                     b'!' | b'#'
                         | b'$'
                         | b'%'

@@ -49,7 +49,7 @@ impl CookiePath {
         if path.len() > Self::MAX_LEN {
             return Err(ConfigError::new(
                 "cookie path",
-                format!("expected at most {} octets, found {}", Self::MAX_LEN, path.len()),
+                format!("expected at most {} bytes, found {}", Self::MAX_LEN, path.len()),
             ));
         }
         if !is_readable(path.as_bytes()) || !path.bytes().all(is_literal) {
@@ -178,7 +178,7 @@ impl<T> CookiePathMap<T> {
         }
     }
 
-    /// How many of the path's first segments the scopes tell apart.
+    /// How many of the path's first segments are needed to distinguish the scopes.
     fn depth(&self, path: &[u8]) -> usize {
         let mut depth = 1;
         while self.scopes.iter().any(|(scope_path, _)| {
@@ -200,7 +200,7 @@ impl<T> Default for CookiePathMap<T> {
 fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.strip_prefix(b"/")
         .unwrap_or_default()
-        .split(|&octet| octet == b'/')
+        .split(|&byte| byte == b'/')
 }
 
 /// Whether the first `length` segments are those of the scope, once both are written in the one spelling.
@@ -240,7 +240,7 @@ fn is_readable(path: &[u8]) -> bool {
     let mut rest = path;
     while let [first, behind @ ..] = rest {
         match first {
-            b'%' if escaped(rest).is_none_or(|octet| octet.is_ascii_control()) => return false,
+            b'%' if escaped(rest).is_none_or(|byte| byte.is_ascii_control()) => return false,
             b'\\' | b'#' | b'?' => return false,
             b'!'..=b'~' => rest = behind,
             _ => return false,
@@ -250,37 +250,37 @@ fn is_readable(path: &[u8]) -> bool {
 }
 
 /// A slash, a percent sign, or `pchar` of RFC 3986 §3.3 without the semicolon.
-fn is_literal(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"/%-._~!$&'()*+,=:@".contains(&octet)
+fn is_literal(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/%-._~!$&'()*+,=:@".contains(&byte)
 }
 
 /// Whether a segment is `.` or `..`, escaped or with parameters behind it.
 fn is_dots(segment: &[u8]) -> bool {
-    let segment = segment.split(|&octet| octet == b';').next().unwrap_or_default();
-    let mut octets = Canonical::of(segment);
-    let dots = octets.by_ref().take(3).filter(|&octet| octet == b'.').count();
+    let segment = segment.split(|&byte| byte == b';').next().unwrap_or_default();
+    let mut bytes = Canonical::of(segment);
+    let dots = bytes.by_ref().take(3).filter(|&byte| byte == b'.').count();
     matches!(dots, 1 | 2) && Canonical::of(segment).count() == dots
 }
 
-/// The octet that an escape at the start of `octets` stands for.
-fn escaped(octets: &[u8]) -> Option<u8> {
-    let [b'%', high, low, ..] = octets else {
+/// The byte of an escape at the start of `bytes`.
+fn escaped(bytes: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = bytes else {
         return None;
     };
-    let digit = |octet: &u8| char::from(*octet).to_digit(16);
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
-/// Octets in their one spelling: escapes of unreserved characters decoded, the digits of others in upper case.
+/// Bytes in canonical spelling: escapes of unreserved characters decoded, the digits of others in uppercase.
 struct Canonical<'a> {
-    octets: &'a [u8],
+    bytes: &'a [u8],
     /// How many digits of an escape that stays are still to come.
     digits: u8,
 }
 
 impl<'a> Canonical<'a> {
-    fn of(octets: &'a [u8]) -> Self {
-        Self { octets, digits: 0 }
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, digits: 0 }
     }
 }
 
@@ -288,20 +288,20 @@ impl Iterator for Canonical<'_> {
     type Item = u8;
 
     fn next(&mut self) -> Option<u8> {
-        let (&first, rest) = self.octets.split_first()?;
+        let (&first, rest) = self.bytes.split_first()?;
         if self.digits > 0 {
             self.digits -= 1;
-            self.octets = rest;
+            self.bytes = rest;
             return Some(first.to_ascii_uppercase());
         }
-        match escaped(self.octets) {
-            Some(octet) if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') => {
-                self.octets = self.octets.get(3..)?;
-                Some(octet)
+        match escaped(self.bytes) {
+            Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') => {
+                self.bytes = self.bytes.get(3..)?;
+                Some(byte)
             }
             stays => {
                 self.digits = if stays.is_some() { 2 } else { 0 };
-                self.octets = rest;
+                self.bytes = rest;
                 Some(first)
             }
         }
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_below_a_base_are_told_apart_like_those_at_the_root() {
+    fn scopes_below_a_base_are_distinguished_like_those_at_the_root() {
         let scopes = [
             ("/base/hub/", 0),
             ("/base/user/alice/", 1),

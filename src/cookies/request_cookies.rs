@@ -21,7 +21,7 @@ use crate::request::{
 ///
 /// 1. Several `Cookie` headers are read as if joined by `; ` (HTTP/2 splits them).
 /// 2. More than [`RequestCookies::MAX_BYTES`] bytes, or more than [`RequestCookies::MAX_COOKIES`] pieces between
-///    semicolons that are not blank, are too large, and none is read. The first 256 login cookies, `username-…`, do
+///    semicolons that are not empty, are too large, and none is read. The first 256 login cookies, `username-…`, do
 ///    not count: browsers send those of all ports of a host to each port, and one server cannot remove another's.
 ///    With them, more than 128 KiB are too large.
 /// 3. Every `;` separates: no quoting, no comma, no legacy mode of RFC 2109.
@@ -64,7 +64,7 @@ impl<'a> RequestCookies<'a> {
     /// Maximum number of bytes in all headers, without login cookies.
     pub const MAX_BYTES: usize = 16_384;
 
-    /// Maximum number of pieces between semicolons, without blank ones and login cookies.
+    /// Maximum number of pieces between semicolons, without empty ones and login cookies.
     pub const MAX_COOKIES: usize = 256;
 
     /// Maximum number of bytes in all headers, with login cookies. A browser keeps about 180 cookies for a host.
@@ -108,7 +108,7 @@ impl<'a> RequestCookies<'a> {
             .iter()
             .fold((0, 0), |(count, bytes), line| (count + 1, bytes + line.len()));
         // A piece takes two bytes, with what separates it from the next: there is no need to count those of short lines.
-        // A line has one piece more than semicolons, blank ones counted: few of these are few pieces.
+        // A line has one piece more than semicolons, empty ones included: few of these are few pieces.
         if bytes > Self::MAX_BYTES
             || bytes + count > 2 * Self::MAX_COOKIES && count + lines.semicolons() > Self::MAX_COOKIES
         {
@@ -208,7 +208,7 @@ impl<'a> Lines<'a> {
         self.iter().map(|line| memchr_iter(b';', line).count()).sum()
     }
 
-    /// What stands between semicolons, blank pieces left out.
+    /// The pieces between semicolons, without the empty ones.
     fn pieces(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.iter()
             .flat_map(split)
@@ -223,7 +223,7 @@ impl<'a> Lines<'a> {
     /// Whether there is a control character other than the tab in a value of these lines. `http` lets none into a
     /// header field.
     fn hold_control(self, value: &[u8]) -> bool {
-        let is_control = |octet: &u8| octet.is_ascii_control() && *octet != b'\t';
+        let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         matches!(self, Self::Bytes(_)) && value.iter().any(is_control)
     }
 }
@@ -234,7 +234,7 @@ fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((trim(name), trim(value.get(1..)?)))
 }
 
-/// The pieces of a line in which `text` stands somewhere. One search over the line finds them, whatever cookies stand
+/// The pieces of a line that contain `text`. One search over the line finds them, whatever cookies come
 /// before.
 fn pieces_with<'a>(line: &'a [u8], text: &Finder<'_>) -> impl Iterator<Item = &'a [u8]> {
     let mut rest = line;
@@ -324,7 +324,7 @@ mod tests {
                 Ok(()),
             ),
             (
-                "one octet more",
+                "one byte more",
                 padding(16_385 - 180) + &login(400).repeat(180),
                 bytes,
             ),
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn too_large_is_told_as_431() {
+    fn too_large_cookies_get_431() {
         let denial = crate::Denial::from(CookiesTooLarge::Bytes);
         assert_eq!(denial.status().as_u16(), 431);
     }

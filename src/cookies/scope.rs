@@ -130,7 +130,7 @@ impl CookieScope {
         let DynamicName::Fixed(name) = &of.name else {
             return Err(ConfigError::new(
                 "cookie name",
-                "expected a fixed name for a cookie with a login state beside it",
+                "expected a fixed name for a cookie that has a login state cookie",
             ));
         };
         of.clone().with_name(CookieName::oauth_state(name))
@@ -313,7 +313,7 @@ impl CookieScope {
                 "cookie path",
                 "expected / for a cookie with the prefix __Host-; with_prefix sets it",
             ),
-            // A name that came with its prefix asks for what the prefix asks for.
+            // A name with a prefix requires the attributes of the prefix.
             Some(_) if !always => Ok(Self {
                 secure: SecureAttribute::Always,
                 ..self
@@ -367,10 +367,12 @@ impl CookieScope {
         max_age: Option<Duration>,
         https: bool,
     ) -> Result<HeaderValue, CookieError> {
-        if let Some(octet) = value.bytes().find(|&octet| !is_cookie_octet(octet)) {
+        if let Some(byte) = value.bytes().find(|&byte| !is_cookie_octet(byte)) {
             return Err(CookieError::new(
                 CookieErrorKind::Malformed,
-                format!("cookie {name}: expected a value of cookie octets, found octet {octet:#04x}"),
+                format!(
+                    "cookie {name}: expected a value of cookie-octet characters (RFC 6265), found byte {byte:#04x}"
+                ),
             ));
         }
         let size = name.as_str().len() + value.len();
@@ -378,7 +380,7 @@ impl CookieScope {
             return Err(CookieError::new(
                 CookieErrorKind::TooLarge,
                 format!(
-                    "cookie {name}: expected at most {} octets of name and value, found {size}",
+                    "cookie {name}: expected at most {} bytes of name and value, found {size}",
                     Self::MAX_LEN
                 ),
             ));
@@ -460,8 +462,8 @@ fn below(base: &str, rest: &str) -> Result<CookiePath, ConfigError> {
 }
 
 /// RFC 6265bis §4.1.1, `cookie-octet`.
-fn is_cookie_octet(octet: u8) -> bool {
-    matches!(octet, b'!' | b'#'..=b'+' | b'-'..=b':' | b'<'..=b'[' | b']'..=b'~')
+fn is_cookie_octet(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'+' | b'-'..=b':' | b'<'..=b'[' | b']'..=b'~')
 }
 
 fn is_domain(domain: &str) -> bool {
@@ -472,10 +474,10 @@ fn is_domain(domain: &str) -> bool {
                 && !label.ends_with('-')
                 && label
                     .bytes()
-                    .all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-')
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         })
         // An address has no hosts below it, and a browser drops such a cookie.
-        && !domain.split('.').all(|label| label.bytes().all(|octet| octet.is_ascii_digit()))
+        && !domain.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl fmt::Debug for SetCookies {
 fn append(lines: Vec<Line>, headers: &mut HeaderMap) {
     let mut is_appended = false;
     for line in lines {
-        let same = |theirs: &HeaderValue| same_cookie(theirs, &line.value);
+        let same = |existing: &HeaderValue| same_cookie(existing, &line.value);
         if headers.get_all(SET_COOKIE).iter().any(same) {
             if !line.own {
                 continue;
@@ -116,12 +116,12 @@ fn append(lines: Vec<Line>, headers: &mut HeaderMap) {
             let kept: Vec<_> = headers
                 .get_all(SET_COOKIE)
                 .iter()
-                .filter(|theirs| !same(theirs))
+                .filter(|existing| !same(existing))
                 .cloned()
                 .collect();
             headers.remove(SET_COOKIE);
-            for theirs in kept {
-                headers.append(SET_COOKIE, theirs);
+            for existing in kept {
+                headers.append(SET_COOKIE, existing);
             }
         }
         headers.append(SET_COOKIE, line.value);
@@ -163,7 +163,7 @@ fn same_cookie(one: &HeaderValue, other: &HeaderValue) -> bool {
     one.name == other.name && one.path == other.path && one.domain.eq_ignore_ascii_case(other.domain)
 }
 
-/// What tells cookies apart in a browser's store: RFC 6265bis §5.7.
+/// The properties that identify a cookie in a browser's store: RFC 6265bis §5.7.
 struct Place<'a> {
     name: &'a [u8],
     domain: &'a [u8],
@@ -172,8 +172,8 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn of(line: &'a [u8]) -> Self {
-        let mut pieces = line.split(|&octet| octet == b';').map(|piece| {
-            let mut halves = piece.splitn(2, |&octet| octet == b'=').map(<[u8]>::trim_ascii);
+        let mut pieces = line.split(|&byte| byte == b';').map(|piece| {
+            let mut halves = piece.splitn(2, |&byte| byte == b'=').map(<[u8]>::trim_ascii);
             (halves.next().unwrap_or_default(), halves.next())
         });
         let (name, _) = pieces.next().unwrap_or_default();
@@ -200,19 +200,19 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(theirs: &[&'static str], ours: &[&'static str], own: &[&'static str], expected: &[&str]) {
+    fn check(existing: &[&'static str], added: &[&'static str], own: &[&'static str], expected: &[&str]) {
         let mut headers = HeaderMap::new();
-        for line in theirs {
+        for line in existing {
             headers.append(SET_COOKIE, HeaderValue::from_static(line));
         }
         let mut cookies = SetCookies::default();
         for line in own {
             cookies.push_overriding(HeaderValue::from_static(line));
         }
-        for line in ours {
+        for line in added {
             cookies.push(HeaderValue::from_static(line));
         }
-        assert_eq!(cookies.is_empty(), ours.is_empty() && own.is_empty());
+        assert_eq!(cookies.is_empty(), added.is_empty() && own.is_empty());
         cookies.append_to(&mut headers);
         let found: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
         assert_eq!(found, expected);
@@ -232,17 +232,17 @@ mod tests {
     }
 
     #[test]
-    fn a_handlers_cookie_wins_over_ours_only_if_it_is_the_same() {
-        let ours = "a=1; Path=/x; Domain=example.org";
-        for theirs in [
+    fn a_handlers_cookie_wins_over_the_layers_only_if_it_is_the_same() {
+        let added = "a=1; Path=/x; Domain=example.org";
+        for existing in [
             "a=2; Path=/x; Domain=example.org",
             "a=2; domain=.EXAMPLE.org; path=/x; Max-Age=0",
             " a = 2;Path= /x ;Domain=example.org",
             "a=2; Path=/y; Domain=example.org; Path=/x",
         ] {
-            check(&[theirs], &[ours], &[], &[theirs]);
+            check(&[existing], &[added], &[], &[existing]);
         }
-        for theirs in [
+        for existing in [
             "a=2",
             "a=2; Path=/x",
             "a=2; Path=/; Domain=example.org",
@@ -250,17 +250,17 @@ mod tests {
             "b=2; Path=/x; Domain=example.org",
             "a=2; Path=/x; Domain=www.example.org",
         ] {
-            check(&[theirs], &[ours], &[], &[theirs, ours]);
+            check(&[existing], &[added], &[], &[existing, added]);
         }
     }
 
     #[test]
-    fn the_gates_own_cookie_wins_over_a_handlers() {
+    fn the_layers_cookie_wins_over_a_handlers() {
         check(
-            &["first=1; Path=/", "_xsrf=theirs; Path=/", "last=1; Path=/"],
+            &["first=1; Path=/", "_xsrf=other; Path=/", "last=1; Path=/"],
             &[],
-            &["_xsrf=ours; Path=/"],
-            &["first=1; Path=/", "last=1; Path=/", "_xsrf=ours; Path=/"],
+            &["_xsrf=own; Path=/"],
+            &["first=1; Path=/", "last=1; Path=/", "_xsrf=own; Path=/"],
         );
     }
 
@@ -276,23 +276,23 @@ mod tests {
 
     #[test]
     fn answer_with_our_cookie_is_private() {
-        const OURS: &str = "a=1; Path=/";
+        const COOKIE: &str = "a=1; Path=/";
         for (said, line, expected) in [
-            (&[][..], OURS, &["private"][..]),
-            (&["public"], OURS, &["private"]),
-            (&["Public, max-age=60"], OURS, &["max-age=60, private"]),
-            (&["public", "max-age=60"], OURS, &["max-age=60, private"]),
-            (&["max-age=60"], OURS, &["max-age=60, private"]),
-            (&["private=\"x-user\""], OURS, &["private=\"x-user\", private"]),
-            (&["no-cache"], OURS, &["no-cache, private"]),
-            (&["no-store"], OURS, &["no-store"]),
-            (&["No-Store, public"], OURS, &["No-Store"]),
-            (&["private, max-age=60"], OURS, &["private, max-age=60"]),
+            (&[][..], COOKIE, &["private"][..]),
+            (&["public"], COOKIE, &["private"]),
+            (&["Public, max-age=60"], COOKIE, &["max-age=60, private"]),
+            (&["public", "max-age=60"], COOKIE, &["max-age=60, private"]),
+            (&["max-age=60"], COOKIE, &["max-age=60, private"]),
+            (&["private=\"x-user\""], COOKIE, &["private=\"x-user\", private"]),
+            (&["no-cache"], COOKIE, &["no-cache, private"]),
+            (&["no-store"], COOKIE, &["no-store"]),
+            (&["No-Store, public"], COOKIE, &["No-Store"]),
+            (&["private, max-age=60"], COOKIE, &["private, max-age=60"]),
             (&["public"], "", &["public"]),
-            (&["public"], "theirs=2; Path=/", &["public"]),
+            (&["public"], "other=2; Path=/", &["public"]),
         ] {
             let mut headers = HeaderMap::new();
-            headers.append(SET_COOKIE, HeaderValue::from_static("theirs=1; Path=/"));
+            headers.append(SET_COOKIE, HeaderValue::from_static("other=1; Path=/"));
             for value in said {
                 headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
             }

@@ -24,7 +24,7 @@ use crate::{
 ///
 /// ```text
 /// value  = "2|" field field field field signature
-/// field  = length ":" octets "|"            key version, seconds since 1970, cookie name, base64 of the payload
+/// field  = length ":" bytes "|"            key version, seconds since 1970, cookie name, base64 of the payload
 /// signature = 64 lowercase hex digits       HMAC-SHA256 over all before it
 /// ```
 ///
@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn a_signature_is_in_small_hexadecimal_digits() {
-        for octet in 0..=u8::MAX {
-            assert_eq!(hex([octet]).as_flattened(), format!("{octet:02x}").as_bytes());
+        for byte in 0..=u8::MAX {
+            assert_eq!(hex([byte]).as_flattened(), format!("{byte:02x}").as_bytes());
         }
         let values = SignedValueCodec::new(&Keyring::generate());
         let (name, now) = (CookieName::session_id(), UnixTime::from_secs(1));

@@ -14,7 +14,7 @@ pub(super) fn fields<'v>(body: &'v [u8], name: &CookieName) -> Option<(UnixTime,
 
 /// The next field, taken off the front of `rest`.
 fn field<'v>(rest: &mut &'v [u8]) -> Option<&'v [u8]> {
-    let (length, behind) = rest.split_at_checked(rest.iter().position(|octet| *octet == b':')?)?;
+    let (length, behind) = rest.split_at_checked(rest.iter().position(|byte| *byte == b':')?)?;
     let length = usize::try_from(number(length)?).ok()?;
     let (field, behind) = behind.get(1..)?.split_at_checked(length)?;
     *rest = behind.strip_prefix(b"|")?;
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_read_only_if_each_octet_is_as_the_format_has_it() {
+    fn a_body_is_read_only_if_each_byte_is_as_the_format_has_it() {
         let name = CookieName::custom("name").expect("a token");
         for seconds in [
             0,

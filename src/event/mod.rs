@@ -124,6 +124,17 @@ pub enum Event<'a> {
         /// What the store reported.
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
     },
+    /// A `JwtVerifier` rejected a token. The layer reports it as unknown or unsupported.
+    JwtRejected {
+        /// Why, and the setting to look at. It contains nothing of the token.
+        reason: &'static str,
+    },
+    /// A `JwtVerifier` cannot read the keys of its issuer. It uses the keys from before for a day. Reported once for each
+    /// outage.
+    KeySetUnavailable {
+        /// What failed.
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
     /// `trusted_proxies` is set, but a request has no peer address, so no proxy is trusted: cookies are not `Secure`
     /// behind TLS that ends at the proxy, and the rate limit cannot distinguish clients. Emitted once per layer and
     /// hub.

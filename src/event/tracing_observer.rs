@@ -84,6 +84,12 @@ impl Observer for TracingObserver {
             Event::SharedRateLimitsUnavailable { error } => {
                 tracing::error!(target: TARGET, %error, "wrong passwords are counted in memory: the shared store does not answer");
             }
+            Event::JwtRejected { reason } => {
+                tracing::info!(target: TARGET, reason, "JWT rejected");
+            }
+            Event::KeySetUnavailable { error } => {
+                tracing::error!(target: TARGET, %error, "the keys of the issuer cannot be read");
+            }
             Event::PeerAddressMissing => {
                 tracing::warn!(
                     target: TARGET,

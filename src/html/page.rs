@@ -3,9 +3,13 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
-use super::style::{PageStyle, push_escaped};
+use super::{
+    details::Details,
+    form_fields::{ALERT_ID, FormFields},
+    style::{PageStyle, push_escaped},
+};
 
 /// A page with a heading, written part by part. All text is escaped where it is written.
 ///
@@ -13,6 +17,7 @@ use super::style::{PageStyle, push_escaped};
 pub(crate) struct Page<'a> {
     html: String,
     style: &'a PageStyle,
+    policy: HeaderValue,
 }
 
 impl<'a> Page<'a> {
@@ -20,7 +25,7 @@ impl<'a> Page<'a> {
         Self::of_class(style, title, "")
     }
 
-    /// A page with room for lists.
+    /// A wide page, for lists.
     pub(crate) fn wide(style: &'a PageStyle, title: &str) -> Self {
         Self::of_class(style, title, " class=\"wide\"")
     }
@@ -31,7 +36,8 @@ impl<'a> Page<'a> {
         html.push_str("<h1>");
         push_escaped(&mut html, title);
         html.push_str("</h1>");
-        Self { html, style }
+        let policy = style.content_security_policy().clone();
+        Self { html, style, policy }
     }
 
     /// A paragraph, or nothing if there is no text.
@@ -44,9 +50,34 @@ impl<'a> Page<'a> {
         self.block("<p class=\"soft\">", text, "</p>")
     }
 
-    /// What went wrong; a screen reader says it at once.
+    /// What went wrong. Screen readers say it at once, and the title begins with it.
     pub(crate) fn alert(self, text: &str) -> Self {
-        self.block("<p class=\"alert\" role=\"alert\">", text, "</p>")
+        let open = format!("<p class=\"alert\" role=\"alert\" id=\"{ALERT_ID}\">");
+        self.error_title(text).block(&open, text, "</p>")
+    }
+
+    /// The title of a page about an error, if there is one. The page says which.
+    pub(crate) fn error_title(mut self, error: &str) -> Self {
+        const TITLE: &str = "<title>";
+        if let Some(place) = self.html.find(TITLE).filter(|_| !error.is_empty()) {
+            let mut prefix = String::new();
+            push_escaped(&mut prefix, self.style.text("Error:"));
+            self.html.insert_str(place + TITLE.len(), &(prefix + " "));
+        }
+        self
+    }
+
+    /// What was done. Screen readers say it when they have finished what they say.
+    pub(crate) fn status(self, text: &str) -> Self {
+        self.block("<p class=\"status\" role=\"status\">", text, "</p>")
+    }
+
+    /// What happened before, on a page with `status`: an alert, or with 200 a status.
+    pub(crate) fn message(self, status: StatusCode, text: &str) -> Self {
+        match status {
+            StatusCode::OK => self.status(text),
+            _ => self.alert(text),
+        }
     }
 
     /// What a part of the page is about.
@@ -55,42 +86,80 @@ impl<'a> Page<'a> {
         self.block("<h2>", text, "</h2>")
     }
 
-    /// One thing of a list: its name, what is known of it, and a button with what it posts to `action`, if there is
-    /// something to be done.
+    /// One thing of a list: its name, what is known of it, and a button with the fields that it posts.
     pub(crate) fn item(
         mut self,
         name: &str,
-        details: &str,
-        button: Option<(&str, &str)>,
+        details: &Details,
+        button: Option<Button<'_>>,
         fill: impl FnOnce(&mut FormFields<'_>),
     ) -> Self {
         self.html.push_str("<section class=\"item\"><div>");
-        self = self.user_text("<p>", name, "</p>").muted(details);
+        self = self.user_text("<p>", name, "</p>");
+        if !details.as_html().is_empty() {
+            let _ = write!(self.html, "<p class=\"soft\">{}</p>", details.as_html());
+        }
         self.html.push_str("</div>");
-        if let Some((action, button)) = button {
-            self = self.form(action, button, fill);
+        if let Some(button) = button {
+            self = self.button(&button, name, fill);
         }
         self.html.push_str("</section>");
         self
     }
 
-    /// A form whose button is not the one that most people want.
-    pub(crate) fn secondary_form(
+    /// A button that is not the one that most users want.
+    pub(crate) fn secondary(self, button: &Button<'_>, fill: impl FnOnce(&mut FormFields<'_>)) -> Self {
+        self.button(button, "", fill)
+    }
+
+    /// A form of one button. A question opens it, without a script, if the button has one. Screen readers hear what it is
+    /// `about`.
+    fn button(mut self, button: &Button<'_>, about: &str, fill: impl FnOnce(&mut FormFields<'_>)) -> Self {
+        let label = |html: &mut String| {
+            push_escaped(html, self.style.text(button.label));
+            if !about.is_empty() {
+                html.push_str("<span class=\"unseen\"> ");
+                push_escaped(html, about);
+                html.push_str("</span>");
+            }
+        };
+        if button.question.is_empty() {
+            self.open_form(button.action);
+            fill(&mut FormFields::new(&mut self.html, self.style));
+            self.html.push_str("<button type=\"submit\" class=\"plain\">");
+            label(&mut self.html);
+            self.html.push_str("</button></form>");
+            return self;
+        }
+        // Of those with one name, browsers open one at a time.
+        self.html.push_str("<details name=\"question\"><summary>");
+        label(&mut self.html);
+        self.html.push_str("</summary>");
+        self.paragraph(button.question)
+            .form_of_class(" class=\"plain\"", button.action, button.label, fill)
+            .raw("</details>")
+    }
+
+    /// A form that posts to `action`, or to the page's own URL if that is empty, with what `fill` puts into it and a button.
+    pub(crate) fn form(self, action: &str, button: &str, fill: impl FnOnce(&mut FormFields<'_>)) -> Self {
+        self.form_of_class("", action, button, fill)
+    }
+
+    fn form_of_class(
         mut self,
+        class: &str,
         action: &str,
         button: &str,
         fill: impl FnOnce(&mut FormFields<'_>),
     ) -> Self {
-        let start = self.html.len();
-        self = self.form(action, button, fill);
-        if let Some(place) = self.html.rfind("<button").filter(|place| *place >= start) {
-            self.html.insert_str(place + "<button".len(), " class=\"plain\"");
-        }
-        self
+        self.open_form(action);
+        fill(&mut FormFields::new(&mut self.html, self.style));
+        let _ = write!(self.html, "<button type=\"submit\"{class}>");
+        push_escaped(&mut self.html, self.style.text(button));
+        self.raw("</button></form>")
     }
 
-    /// A form that posts to `action`, or to the page's own URL if that is empty, with what `fill` puts into it and a button.
-    pub(crate) fn form(mut self, action: &str, button: &str, fill: impl FnOnce(&mut FormFields<'_>)) -> Self {
+    fn open_form(&mut self, action: &str) {
         self.html.push_str("<form method=\"post\"");
         if !action.is_empty() {
             self.html.push_str(" action=\"");
@@ -98,10 +167,20 @@ impl<'a> Page<'a> {
             self.html.push('"');
         }
         self.html.push('>');
-        fill(&mut FormFields(&mut self.html, self.style));
-        self.html.push_str("<button type=\"submit\">");
-        push_escaped(&mut self.html, self.style.text(button));
-        self.html.push_str("</button></form>");
+    }
+
+    /// A value to be copied: one click selects it, and where scripts run there is a button that copies it.
+    #[cfg(feature = "hub-server")]
+    pub(crate) fn secret(mut self, value: &str) -> Self {
+        self.html.push_str("<p><code class=\"secret\" id=\"secret\">");
+        push_escaped(&mut self.html, value);
+        self.html
+            .push_str("</code></p><button type=\"button\" class=\"plain\" id=\"copy\" hidden data-done=\"");
+        push_escaped(&mut self.html, self.style.text("Copied"));
+        self.html.push_str("\">");
+        push_escaped(&mut self.html, self.style.text("Copy"));
+        let _ = write!(self.html, "</button><script>{COPY_SCRIPT}</script>");
+        self.policy = self.style.content_security_policy_with_script(COPY_SCRIPT);
         self
     }
 
@@ -111,18 +190,22 @@ impl<'a> Page<'a> {
         push_escaped(&mut self.html, target);
         self.html.push_str("\">");
         push_escaped(&mut self.html, self.style.text(text));
-        self.html.push_str("</a></p>");
-        self
+        self.raw("</a></p>")
     }
 
     /// What a page may load and do.
     pub(crate) fn content_security_policy(&self) -> HeaderValue {
-        self.style.content_security_policy().clone()
+        self.policy.clone()
     }
 
     pub(crate) fn finish(mut self) -> Bytes {
         self.style.push_end(&mut self.html);
         self.html.into()
+    }
+
+    fn raw(mut self, html: &str) -> Self {
+        self.html.push_str(html);
+        self
     }
 
     fn block(self, open: &str, text: &str, close: &str) -> Self {
@@ -142,109 +225,31 @@ impl<'a> Page<'a> {
             push_escaped(&mut self.html, span);
             self.html.push_str(if is_code { "</code>" } else { "" });
         }
-        self.html.push_str(close);
-        self
+        self.raw(close)
     }
 }
 
-/// The fields of a form.
-pub(crate) struct FormFields<'a>(&'a mut String, &'a PageStyle);
+/// Shows the button, because scripts run, and copies the text beside it.
+#[cfg(feature = "hub-server")]
+const COPY_SCRIPT: &str = "{const b=document.getElementById(\"copy\");if(navigator.clipboard){b.hidden=false;\
+    b.onclick=async()=>{await navigator.clipboard.writeText(document.getElementById(\"secret\").textContent);\
+    b.textContent=b.dataset.done}}}";
 
-/// What a field of a form is for: its kind, and what a password manager puts into it.
-#[derive(Clone, Copy)]
-pub(crate) enum FieldKind {
-    /// Anything; it may be left empty.
-    #[cfg(feature = "hub-server")]
-    Optional,
-    NewPassword,
-    Password,
-    Username,
-}
-
-impl FormFields<'_> {
-    pub(crate) fn hidden(&mut self, name: &str, value: &str) {
-        self.0.push_str("<input type=\"hidden\" name=\"");
-        push_escaped(self.0, name);
-        self.0.push_str("\" value=\"");
-        push_escaped(self.0, value);
-        self.0.push_str("\">");
-    }
-
-    /// A labelled choice of one value among several, the first unless another is chosen.
-    #[cfg(feature = "hub-server")]
-    pub(crate) fn choice(&mut self, name: &str, label: &str, values: &[(&str, &str)]) {
-        let id = format!("{name}-{}", self.0.len());
-        let _ = write!(self.0, "<label for=\"{id}\">");
-        push_escaped(self.0, self.1.text(label));
-        let _ = write!(self.0, "</label><select id=\"{id}\" name=\"{name}\">");
-        for (value, text) in values {
-            self.0.push_str("<option value=\"");
-            push_escaped(self.0, value);
-            self.0.push_str("\">");
-            push_escaped(self.0, self.1.text(text));
-            self.0.push_str("</option>");
-        }
-        self.0.push_str("</select>");
-    }
-
-    /// A labelled checkbox, whose value is `on` if it is ticked.
-    pub(crate) fn checkbox(&mut self, name: &str, label: &str, ticked: bool) {
-        let ticked = if ticked { " checked" } else { "" };
-        let _ = write!(
-            self.0,
-            "<label class=\"check\"><input type=\"checkbox\" name=\"{name}\"{ticked}> "
-        );
-        push_escaped(self.0, self.1.text(label));
-        self.0.push_str("</label>");
-    }
-
-    /// A labelled field that must be filled in. The first of a page is where typing begins.
-    pub(crate) fn field(&mut self, kind: FieldKind, name: &str, label: &str, first: bool) {
-        self.filled_field(kind, name, label, first, "");
-    }
-
-    /// The same, filled in already.
-    pub(crate) fn filled_field(
-        &mut self,
-        kind: FieldKind,
-        name: &str,
-        label: &str,
-        first: bool,
-        value: &str,
-    ) {
-        let (input, autocomplete) = match kind {
-            #[cfg(feature = "hub-server")]
-            FieldKind::Optional => ("text", "off"),
-            FieldKind::NewPassword => ("password", "new-password"),
-            FieldKind::Password => ("password", "current-password"),
-            FieldKind::Username => ("text", "username"),
-        };
-        let required = match kind {
-            #[cfg(feature = "hub-server")]
-            FieldKind::Optional => "",
-            _ => " required",
-        };
-        let id = format!("{name}-{}", self.0.len());
-        let _ = write!(self.0, "<label for=\"{id}\">");
-        push_escaped(self.0, self.1.text(label));
-        let _ = write!(
-            self.0,
-            "</label><input id=\"{id}\" type=\"{input}\" name=\"{name}\" autocomplete=\"{autocomplete}\" \
-             autocapitalize=\"none\" spellcheck=\"false\"{required}{}>",
-            if first { " autofocus" } else { "" }
-        );
-        if !value.is_empty() {
-            self.0.truncate(self.0.len() - ">".len());
-            self.0.push_str(" value=\"");
-            push_escaped(self.0, value);
-            self.0.push_str("\">");
-        }
-    }
+/// A button that does something at once, or after a question.
+pub(crate) struct Button<'a> {
+    /// The URL that it posts to.
+    pub(crate) action: &'a str,
+    pub(crate) label: &'a str,
+    /// What will happen, which is shown before the button is. Empty if the button acts at once.
+    pub(crate) question: &'a str,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::form_fields::{Field, FieldKind},
+        *,
+    };
 
     #[test]
     fn all_text_is_escaped_and_backticks_make_code() {
@@ -263,7 +268,7 @@ mod tests {
         let style = PageStyle::default();
         let html = Page::new(&style, "Log in").form("/login?next=\"", "Log in", |fields| {
             fields.hidden("_xsrf", "x\"1");
-            fields.field(FieldKind::Password, "password", "Password", true);
+            fields.field(Field::new(FieldKind::Password, "password", "Password").first(true));
         });
         let html = String::from_utf8(html.finish().to_vec()).expect("text");
         for part in [

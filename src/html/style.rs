@@ -15,6 +15,11 @@ use crate::error::ConfigError;
 /// The one style sheet: readable on a phone, in the dark, and without any of it.
 const STYLE: &str = include_str!("../page.css");
 
+/// A padlock. Without it browsers ask the server for `/favicon.ico` before the login.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath \
+                    fill='none' stroke='%232350c4' stroke-width='2' d='M5 7V5a3 3 0 0 1 6 0v2'/%3E%3Crect x='3' y='7' \
+                    width='10' height='7' rx='1.5' fill='%232350c4'/%3E%3C/svg%3E";
+
 /// The look of the pages that the layer serves: name of the application, logo, colour of the buttons, footer, and texts.
 ///
 /// The default has no name, and texts in English. All texts are escaped, so none can hold HTML.
@@ -135,7 +140,7 @@ impl PageStyle {
     }
 
     /// Default: English. Translates texts of the pages into `language`, a tag such as `de` or `pt-BR`: each text with what
-    /// stands in its place. Text that is left out, or that holds a number or a name, stays as it is.
+    /// stands in its place. `{}` in a text stands for a number. Text that is left out, or that holds a name, stays as it is.
     ///
     /// [`texts`](Self::texts) lists what can be translated.
     ///
@@ -189,8 +194,13 @@ impl PageStyle {
     }
 
     /// The translation of `text`, or `text`.
-    pub(super) fn text<'a>(&'a self, text: &'a str) -> &'a str {
+    pub(crate) fn text<'a>(&'a self, text: &'a str) -> &'a str {
         self.0.texts.get(text).map_or(text, |translation| translation)
+    }
+
+    /// The translation of `text`, with `number` instead of `{}`.
+    pub(crate) fn text_with_number(&self, text: &str, number: u64) -> String {
+        self.text(text).replace("{}", &number.to_string())
     }
 
     /// The start of a document, up to its heading.
@@ -211,7 +221,9 @@ impl PageStyle {
             html.push_str(" \u{b7} ");
             push_escaped(html, name);
         }
-        html.push_str("</title><style>");
+        html.push_str("</title><link rel=\"icon\" href=\"");
+        html.push_str(ICON);
+        html.push_str("\"><style>");
         html.push_str(sheet);
         html.push_str("</style></head><body><main");
         html.push_str(class);
@@ -238,9 +250,24 @@ impl PageStyle {
         html.push_str("</main></body></html>\n");
     }
 
-    /// What a page may load and do: nothing but its own style sheet and its logo, and send its form here and to the form targets.
+    /// What a page may load and do: nothing but its own style sheet, icon and logo, and send its form here and to the form
+    /// targets.
     pub(crate) fn content_security_policy(&self) -> &HeaderValue {
         &self.0.policy
+    }
+
+    /// The same for a page with one script of its own.
+    #[cfg(feature = "hub-server")]
+    pub(crate) fn content_security_policy_with_script(&self, script: &str) -> HeaderValue {
+        let hash = BASE64_STANDARD.encode(Sha256::digest(script));
+        let policy = [
+            self.0.policy.as_bytes(),
+            b"; script-src 'sha256-",
+            hash.as_bytes(),
+            b"'",
+        ]
+        .concat();
+        HeaderValue::try_from(policy).expect("a policy of visible ASCII")
     }
 }
 
@@ -248,9 +275,8 @@ impl Inner {
     fn with_policy(mut self) -> Self {
         let hash = BASE64_STANDARD.encode(Sha256::digest(&self.sheet));
         let images = match self.logo.get(..1) {
-            None => "",
-            Some("/") => "img-src 'self'; ",
-            Some(_) => "img-src data:; ",
+            Some("/") => "img-src 'self' data:; ",
+            _ => "img-src data:; ",
         };
         let policy = format!(
             "default-src 'none'; {images}style-src 'sha256-{hash}'; object-src 'none'; base-uri 'none'; \
@@ -303,9 +329,9 @@ mod tests {
     fn the_policy_allows_the_style_sheet_of_the_page_and_its_logo_alone() {
         let plain = PageStyle::default;
         for (style, images) in [
-            (Ok(plain()), ""),
-            (plain().with_accent("#0a7d4f"), ""),
-            (plain().with_logo("/a.svg"), "img-src 'self'; "),
+            (Ok(plain()), "img-src data:; "),
+            (plain().with_accent("#0a7d4f"), "img-src data:; "),
+            (plain().with_logo("/a.svg"), "img-src 'self' data:; "),
             (plain().with_logo("data:image/png;base64,AA"), "img-src data:; "),
         ] {
             let style = style.expect("a style");

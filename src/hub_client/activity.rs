@@ -1,4 +1,4 @@
-//! Telling the hub that somebody is still here.
+//! Reports to the hub when this server was last used.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
 pub struct ActivityReporter(HubAuth);
 
 impl HubAuth {
-    /// Reports to the hub when this server was used last, for whatever ends idle servers; nothing happens until it is
+    /// Reports to the hub when this server was used last, for programs that stop idle servers; nothing happens until it is
     /// [run](ActivityReporter::run).
     pub fn activity_reporter(&self) -> ActivityReporter {
         ActivityReporter(self.clone())
@@ -54,8 +54,8 @@ impl ActivityReporter {
 
 /// Within a tenth of `interval`, so that servers which started together do not report together.
 fn with_jitter(interval: Duration) -> Duration {
-    let [octet] = random::bytes::<1>();
-    let seconds = interval.as_secs_f64() * (0.9 + 0.2 * f64::from(octet) / 255.0);
+    let [byte] = random::bytes::<1>();
+    let seconds = interval.as_secs_f64() * (0.9 + 0.2 * f64::from(byte) / 255.0);
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 

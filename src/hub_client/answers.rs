@@ -22,8 +22,8 @@ pub(super) enum Word {
 
 /// A token and the browser session that presents it.
 ///
-/// The session id is whatever the browser sends: another one makes this server ask the hub again, as JupyterHub's own
-/// servers do. It never keeps an answer alive.
+/// The session id is a cookie that the client can choose: a different one makes this server query the hub again, as
+/// JupyterHub's own servers do. It never keeps an answer alive.
 #[derive(Clone, Copy)]
 pub(super) struct Key {
     pub(super) token: [u8; 32],
@@ -105,8 +105,8 @@ impl Answers {
         })
     }
 
-    /// Stores an answer to a question that was asked at `asked_at`, unless the token was forgotten since.
-    pub(super) fn keep(&self, key: Key, word: Word, asked_at: MonotonicTime) {
+    /// Stores the answer to a request that was sent at `sent_at`, unless the token was forgotten since.
+    pub(super) fn keep(&self, key: Key, word: Word, sent_at: MonotonicTime) {
         let is_allowed = matches!(word, Word::Allowed(_));
         let age = if is_allowed {
             self.max_age
@@ -114,16 +114,16 @@ impl Answers {
             self.max_age.min(REFUSAL)
         };
         // Counted from the question on: the answer was true then.
-        let end = asked_at.saturating_add(age);
+        let end = sent_at.saturating_add(age);
         let entry_end = if is_allowed {
-            self.retained_from(asked_at)
+            self.retained_from(sent_at)
         } else {
             end
         };
-        self.tokens.update(DigestKey(key.token), asked_at, |present| {
+        self.tokens.update(DigestKey(key.token), sent_at, |present| {
             if present
                 .as_ref()
-                .is_some_and(|(entry, _)| entry.forgotten_until > asked_at)
+                .is_some_and(|(entry, _)| entry.forgotten_until > sent_at)
             {
                 return (present, ());
             }
@@ -132,7 +132,7 @@ impl Answers {
             let mut answers: Vec<Kept> = others
                 .iter()
                 .flat_map(|answers| answers.iter())
-                .filter(|kept| kept.session != key.session && kept.end > asked_at)
+                .filter(|kept| kept.session != key.session && kept.end > sent_at)
                 .cloned()
                 .collect();
             if answers.len() >= SESSIONS {
@@ -211,12 +211,12 @@ mod tests {
         let answers = Answers::new(MAX_AGE);
         let key = Key::new([1; 32], None);
         answers.forget(key.token, at(20));
-        for asked_at in [15, 20, 21, 319] {
-            answers.keep(key, allowed(), at(asked_at));
-            for now in [asked_at, 320, 400] {
+        for sent_at in [15, 20, 21, 319] {
+            answers.keep(key, allowed(), at(sent_at));
+            for now in [sent_at, 320, 400] {
                 assert!(
                     answers.recall(&key, at(now)).is_none(),
-                    "asked at {asked_at}, now {now}"
+                    "sent at {sent_at}, now {now}"
                 );
             }
         }

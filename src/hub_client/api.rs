@@ -1,4 +1,4 @@
-//! What is asked of the hub, and what its answers mean.
+//! Requests to the hub's API, and what its responses mean.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use http::{
 use http_body_util::Full;
 use serde::Deserialize;
 
-use super::transport::Transport;
 use crate::{
     error::BoxError,
+    http_client::Transport,
     oauth::{self, OAuthError, TokenRequest, TokenResponse},
     secret::Secret,
     session::{grant::Grant, identity::Identity},
@@ -25,20 +25,20 @@ pub(super) struct HubApi {
     pub(super) url: Box<str>,
 }
 
-/// An answer that tells nothing: of what was asked, neither yes nor no is known.
+/// A request that failed: the result is unknown, neither yes nor no.
 #[derive(Debug)]
 pub(super) struct HubApiError {
     what: String,
     source: Option<BoxError>,
-    pub(super) fault: Fault,
-    /// When the hub asks to be left alone until.
+    pub(super) origin: ErrorOrigin,
+    /// How long the hub wants no more requests.
     pub(super) retry_after: Option<Duration>,
 }
 
 /// What caused that there is no answer, for the circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The hub does not answer, or fails whatever it is asked.
+pub(super) enum ErrorOrigin {
+    /// The hub does not answer, or fails for every request.
     Hub,
     /// The hub answers, and cannot use this one request.
     Request,
@@ -47,7 +47,7 @@ pub(super) enum Fault {
 }
 
 impl HubApi {
-    /// What a token is worth; nothing if the hub does not know it.
+    /// The grant of a token; `None` if the hub does not know it.
     ///
     /// 200 with JSON of a user or a service is a yes, 403 is a no, and everything else is no answer.
     pub(super) async fn user(&self, token: &Secret) -> Result<Option<Grant>, HubApiError> {
@@ -60,9 +60,13 @@ impl HubApi {
                     let what = "the hub's GET /user: expected JSON of a user or a service";
                     // A readable answer shows that the hub works. Its content is up to the one token.
                     let is_readable = oauth::object::<serde_json::Map<_, _>>(answer.body()).is_some();
-                    let fault = if is_readable { Fault::Request } else { Fault::Hub };
+                    let origin = if is_readable {
+                        ErrorOrigin::Request
+                    } else {
+                        ErrorOrigin::Hub
+                    };
                     Err(HubApiError {
-                        fault,
+                        origin,
                         ..HubApiError::new(what)
                     })
                 }
@@ -72,7 +76,7 @@ impl HubApi {
         }
     }
 
-    /// The token for a code. An error that the hub tells is its answer.
+    /// The token for a code. An error that the hub reports counts as its answer.
     pub(super) async fn redeem(
         &self,
         login: &TokenRequest,
@@ -138,7 +142,7 @@ impl HubApi {
         self.transport.send(request).await.map_err(|error| HubApiError {
             what: format!("the hub does not answer {what}"),
             source: Some(error),
-            fault: Fault::Hub,
+            origin: ErrorOrigin::Hub,
             retry_after: None,
         })
     }
@@ -194,14 +198,14 @@ impl HubApiError {
         Self {
             what: what.to_owned(),
             source: None,
-            fault: Fault::Own,
+            origin: ErrorOrigin::Own,
             retry_after: None,
         }
     }
 
     fn of(what: &str, answer: &Response<Bytes>) -> Self {
-        let told = OAuthError::from_json(answer.body());
-        let told = told.map(|error| format!(": {error}")).unwrap_or_default();
+        let detail = OAuthError::from_json(answer.body());
+        let detail = detail.map(|error| format!(": {error}")).unwrap_or_default();
         let seconds = answer
             .headers()
             .get(http::header::RETRY_AFTER)
@@ -209,9 +213,13 @@ impl HubApiError {
         let overload = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
         let is_of_request = answer.status().is_client_error() && !overload.contains(&answer.status());
         Self {
-            what: format!("the hub answers {what} with {}{told}", answer.status()),
+            what: format!("the hub answers {what} with {}{detail}", answer.status()),
             source: None,
-            fault: if is_of_request { Fault::Request } else { Fault::Hub },
+            origin: if is_of_request {
+                ErrorOrigin::Request
+            } else {
+                ErrorOrigin::Hub
+            },
             retry_after: seconds.map(|seconds| Duration::from_secs(seconds.min(60))),
         }
     }

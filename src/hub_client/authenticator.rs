@@ -1,4 +1,4 @@
-//! Who somebody is, by the hub's word: two authenticators, of tokens and of the token cookie.
+//! Authenticates requests by the hub's answer: one authenticator for tokens, one for the token cookie.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -22,14 +22,14 @@ use crate::{
     token::{PresentedToken, Token},
 };
 
-/// Whoever presents a token of the hub's.
+/// Authenticates requests that present a token of the hub.
 pub(super) struct HubTokenAuthenticator(pub(super) Arc<HubAuthInner>);
 
-/// Whoever has the cookie of a login here.
+/// Authenticates requests that have the cookie of a login here.
 pub(super) struct HubCookieAuthenticator(pub(super) Arc<HubAuthInner>);
 
 impl HubAuth {
-    /// The authenticators, in the order they are asked.
+    /// The authenticators, in the order they are called.
     pub(crate) fn authenticators(&self) -> [Box<dyn Authenticator>; 2] {
         [
             Box::new(HubTokenAuthenticator(Arc::clone(&self.0))),
@@ -134,24 +134,24 @@ impl HubAuthInner {
         )
     }
 
-    /// What is said of a request with these octets for a token, or `None` if they are none. Those that the hub has
-    /// been asked for are one, so their form is judged only if its word is not remembered.
+    /// The outcome for a request with these bytes as its token, or `None` if they cannot be a token. The hub was queried
+    /// for a valid token only, so the form is checked only if no answer is cached.
     fn check_token(
         self: &Arc<Self>,
-        octets: &[u8],
+        bytes: &[u8],
         head: &RequestHead<'_>,
         credential: AuthMethod,
     ) -> Option<MaybeFuture<Outcome>> {
-        if octets.len() > Token::MAX_LEN {
+        if bytes.len() > Token::MAX_LEN {
             return None;
         }
-        let hash = sha256(octets);
+        let hash = sha256(bytes);
         let key = self.key(hash, RequestCookies::from_head(*head).ok());
         let now = head.monotonic_now();
         if let Some(word) = self.verifier.get(&key, now) {
             return Some(self.outcome(word, || head.now(), credential, &hash).into());
         }
-        PresentedToken::new(octets).map(|token| self.fetch_token(token, key, now, head, credential))
+        PresentedToken::new(bytes).map(|token| self.fetch_token(token, key, now, head, credential))
     }
 
     #[cold]
@@ -196,7 +196,7 @@ impl HubAuthInner {
                     credential => Session::new(grant, credential),
                 })
             }
-            // Told as it is, and no other credential is tried: a login would lead here again.
+            // Reported as it is, and no other credential is tried: a login would lead here again.
             Word::Forbidden => Outcome::Malformed(
                 Denial::new(Reason::InsufficientScope)
                     .with_detail("your account has no access to this server"),
@@ -206,7 +206,7 @@ impl HubAuthInner {
         }
     }
 
-    /// Where the word of the token with this digest lies, for the browser that sent these cookies.
+    /// The cache key of the answer for the token with this digest and the browser that sent these cookies.
     pub(super) fn key(&self, token: [u8; 32], sent: Option<RequestCookies<'_>>) -> Key {
         let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
             return Key::new(token, None);

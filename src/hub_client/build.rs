@@ -13,13 +13,13 @@ use super::{
     internal_tls::InternalTls,
     revoked_logins::RevokedLogins,
     token_cache::HubTokenCache,
-    transport::Transport,
 };
 use crate::{
     authenticate::{TokenSource, TokenSources},
     cookies::{CookieJar, CookieName, CookiePrefix, CookieScope, Keyring, Lifetime},
     digest::Hmac,
     error::ConfigError,
+    http_client::Transport,
     oauth::OAuthClient,
     request_policy::Origin,
     secret::Secret,
@@ -47,7 +47,7 @@ impl HubAuthBuilder {
         if self.access_scopes.is_empty() && !self.allow_all_hub_users {
             return Err(missing(
                 "JUPYTERHUB_OAUTH_ACCESS_SCOPES",
-                "a scope that lets in; danger_accept_every_user() asks for none",
+                "a scope that gives access, or danger_allow_all_hub_users()",
             ));
         }
         let odd = self
@@ -141,7 +141,7 @@ impl HubAuthBuilder {
 
 #[cfg(feature = "hub-client-hyper")]
 fn default_transport(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
-    super::http_client::ready(tls)
+    Ok(crate::http_client::ready(super::tls::config(tls)?))
 }
 
 #[cfg(not(feature = "hub-client-hyper"))]

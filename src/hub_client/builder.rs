@@ -13,13 +13,14 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::{
-    hub_auth::HubAuth,
-    internal_tls::InternalTls,
-    transport::{ServiceTransport, Transport},
-};
+use super::{hub_auth::HubAuth, internal_tls::InternalTls};
 use crate::{
-    cookies::Keyring, error::BoxError, request::base_url::BaseUrl, request_policy::Origin, secret::Secret,
+    cookies::Keyring,
+    error::BoxError,
+    http_client::{ServiceTransport, Transport},
+    request::base_url::BaseUrl,
+    request_policy::Origin,
+    secret::Secret,
     session::scopes::Scopes,
 };
 
@@ -137,7 +138,7 @@ impl HubAuthBuilder {
         }
     }
 
-    /// Required. Whoever holds one of these scopes is let in.
+    /// Required. A user or service with one of these scopes has access.
     pub fn access_scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
         Self {
             access_scopes: scopes.into_iter().collect(),
@@ -145,7 +146,7 @@ impl HubAuthBuilder {
         }
     }
 
-    /// Default: off. Lets everybody in whom the hub knows, in place of
+    /// Default: off. Gives access to all users and services of the hub, instead of
     /// [`access_scopes`](Self::access_scopes).
     ///
     /// # Security
@@ -208,7 +209,7 @@ impl HubAuthBuilder {
         }
     }
 
-    /// Default: none. Where the hub is told when this server was used last, and the name of the server there.
+    /// Default: none. Where this server reports to the hub when it was last used, and the server's name at the hub.
     pub fn activity_url(self, url: &str, server_name: &str) -> Self {
         Self {
             activity: Some((url.to_owned(), server_name.to_owned())),
@@ -224,16 +225,16 @@ impl HubAuthBuilder {
         }
     }
 
-    /// Default: 300 seconds. How long the hub's word of a token is good; so long may a revoked token go on. A
-    /// refusal is good for at most five seconds of it.
+    /// Default: 300 seconds. How long an answer of the hub about a token is cached, and so how long a revoked token may
+    /// still work. A rejection is cached for at most five seconds.
     pub fn cache_ttl(self, max_age: Duration) -> Self {
         Self { max_age, ..self }
     }
 
-    /// Default: derived from the hub's token. The keys of the token cookie and of logins under way.
+    /// Default: derived from the hub's token. The keys of the token cookie and of pending logins.
     ///
-    /// A server that the hub spawned gets another token at every start; with keys of one's own its logins outlive
-    /// that.
+    /// A server that the hub spawned gets another token at every start. With keys of your own, its logins survive a
+    /// restart.
     pub fn keyring(self, keyring: Keyring) -> Self {
         Self {
             keyring: Some(keyring),
@@ -244,7 +245,7 @@ impl HubAuthBuilder {
     /// Default: none. Files in PEM by which the ready client and a hub with `internal_ssl` know each other: the
     /// certificate that it shows, its key, and the authorities whose servers it trusts, and no others.
     ///
-    /// They are read when this is [built](Self::build). A client of [one's own](Self::http_client) is left as it is.
+    /// They are read when this is [built](Self::build). A [custom client](Self::http_client) is left as it is.
     pub fn internal_tls(
         self,
         certificate: impl Into<PathBuf>,

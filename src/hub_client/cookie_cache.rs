@@ -11,8 +11,8 @@ use crate::{
 
 /// The digests of tokens, by the digests of the cookies that they lie in.
 ///
-/// To open a cookie costs more than all that is done besides with a request of somebody the hub's word of whom is
-/// remembered. Two digests tell which token it is, and nothing is kept that would let anybody in.
+/// To decrypt a cookie costs more than the rest of a request whose token has a cached answer of the hub. Two digests
+/// are enough to find the token, and nothing is stored that could be used as a credential.
 ///
 /// Only what was opened is put here, and it ends with its cookie.
 pub(super) struct CookieCache {
@@ -29,7 +29,7 @@ const CAPACITY: usize = 16_384;
 pub(super) struct CookieDigest(DigestKey);
 
 impl CookieDigest {
-    /// That of a value, unless it is longer than any of ours: then it is not worth the work.
+    /// The digest of a value, unless it is longer than any cookie of this server: then it is not computed.
     pub(super) fn of(value: &[u8]) -> Option<Self> {
         (value.len() <= CookieScope::MAX_LEN).then(|| Self(DigestKey(sha256(value))))
     }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_known_until_it_ends_or_for_the_time_that_is_set() {
-        let keyring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 octets");
+        let keyring = Keyring::from_secret(Secret::from(&[7; 32][..])).expect("32 bytes");
         let scope = CookieScope::custom(CookieName::user("alice"), "/user/alice/").expect("a scope");
         let jar =
             CookieJar::encrypted(&keyring, scope).with_lifetime(Lifetime::absolute(Duration::from_secs(60)));
@@ -89,7 +89,7 @@ mod tests {
             .expect("a short cookie");
         let pair = line
             .as_bytes()
-            .split(|octet| *octet == b';')
+            .split(|byte| *byte == b';')
             .next()
             .expect("a pair");
         let lines = [pair];

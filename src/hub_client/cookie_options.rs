@@ -9,10 +9,10 @@ use crate::{
     error::ConfigError,
 };
 
-/// How long a hub's token of a login is good, unless it is set otherwise there.
+/// How long the hub's token of a login is valid, unless the hub is configured otherwise.
 pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// `scope` with these options, a JSON object; how long the cookie is good, and whether the browser keeps it when it ends.
+/// `scope` with these options, a JSON object; how long the cookie is valid, and whether the browser keeps it when it ends.
 pub(super) fn with_options(
     scope: CookieScope,
     options: &str,

@@ -1,4 +1,4 @@
-//! The variables by which a hub tells a process what it is.
+//! The environment variables that a hub sets for a process.
 
 use std::{env, time::Duration};
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{error::ConfigError, request_policy::Origin, secret::Secret, token::PresentedToken};
 
 impl HubAuth {
-    /// What the variables `JUPYTERHUB_*` of this process tell, with the ready HTTP client.
+    /// Reads the variables `JUPYTERHUB_*` of this process, and uses the built-in HTTP client.
     ///
     /// Read are `…_API_TOKEN`, `…_API_URL`, `…_SERVICE_PREFIX`, `…_CLIENT_ID` or `…_SERVICE_NAME`,
     /// `…_OAUTH_ACCESS_SCOPES`, which must be there, and `…_BASE_URL`, `…_OAUTH_CALLBACK_URL`, `…_HOST`,
@@ -22,26 +22,26 @@ impl HubAuth {
     ///
     /// # Errors
     ///
-    /// If one is missing or odd; the error names it, and says what was expected and found.
+    /// If one is missing or invalid; the error names it, and states what was expected and found.
     #[cfg(feature = "hub-client-hyper")]
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::builder_from_env()?.build()
     }
 
-    /// The settings that the variables of this process tell, to change some of them or to bring an HTTP client.
+    /// The settings in the variables of this process, to change some of them or to use another HTTP client.
     ///
     /// # Errors
     ///
-    /// If a variable is missing or odd.
+    /// If a variable is missing or invalid.
     pub fn builder_from_env() -> Result<HubAuthBuilder, ConfigError> {
         Self::builder_from_vars(&Environment::own)
     }
 
-    /// The same of variables that `look_up` knows, such as a test's.
+    /// As `builder_from_env`, from the variables that `look_up` returns, such as a test's.
     ///
     /// # Errors
     ///
-    /// If a variable is missing or odd.
+    /// If a variable is missing or invalid.
     pub fn builder_from_vars(
         look_up: &dyn Fn(&str) -> Option<String>,
     ) -> Result<HubAuthBuilder, ConfigError> {
@@ -49,7 +49,7 @@ impl HubAuth {
     }
 }
 
-/// A look-up of variables: the process's own, or a test's.
+/// A lookup of variables: the process's own, or a test's.
 struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Environment<'_> {
@@ -62,7 +62,7 @@ impl Environment<'_> {
         })
     }
 
-    /// The settings that the variables tell.
+    /// The settings in the variables.
     fn read(&self) -> Result<HubAuthBuilder, ConfigError> {
         let token = self.token()?;
         let api_url = self.required(
@@ -154,13 +154,13 @@ impl Environment<'_> {
             }
             (_, Some((missing, _)), Some((set, _))) => Err(ConfigError::new(
                 missing,
-                format!("expected a file's path beside {set}, found nothing"),
+                format!("expected a file's path together with {set}, found nothing"),
             )),
             _ => Ok(hub),
         }
     }
 
-    /// Set, and not blank: hubs set what they have nothing to say of to nothing.
+    /// The value of a variable that is set and not blank: hubs set variables without a value to an empty string.
     fn get(&self, name: &str) -> Option<String> {
         let value = (self.0)(name)?;
         let value = value.trim();
@@ -189,7 +189,7 @@ impl Environment<'_> {
             })?;
         if PresentedToken::new(token.as_bytes()).is_none_or(PresentedToken::is_oversized) {
             let found = format!(
-                "expected a token of 1 to 512 visible ASCII characters, found {} octets with others",
+                "expected a token of 1 to 512 visible ASCII characters, found {} bytes, some of them others",
                 token.len()
             );
             return Err(ConfigError::new(name, found));

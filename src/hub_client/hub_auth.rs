@@ -1,4 +1,4 @@
-//! What a hub told this process, ready for use.
+//! The settings that a hub gave this process, ready for use.
 
 use std::{fmt, sync::Arc, sync::atomic::AtomicU64, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 /// a warning if the field is missing, or differs in its first two numbers.
 pub const PROTOCOL_VERSION: &str = "6.1.1";
 
-/// What a JupyterHub told this process of itself: who it is, where the hub is, who may come in.
+/// The settings that a JupyterHub gave this process: its identity, where the hub is, who has access.
 ///
 /// Cloning counts one reference up; all clones share one cache.
 ///

@@ -41,7 +41,7 @@ impl HubAuth {
         Arc::new(HubLogin(Arc::clone(&self.0)))
     }
 
-    /// The gate's own path that the hub sends browsers back to.
+    /// The built-in path to which the hub redirects browsers.
     pub(crate) fn callback(&self) -> (Box<str>, Box<dyn Endpoint>) {
         (
             self.0.callback_path.clone(),
@@ -100,14 +100,14 @@ impl ExternalLogin for HubLogin {
         &self,
         head: RequestHead<'_>,
         https: bool,
-        with_logins_under_way: bool,
+        with_pending_logins: bool,
         cookies: &mut SetCookies,
     ) {
         // At the path of this server alone: above it are the hub's and other servers'.
         if let Some(line) = self.0.jar.removal_cookie(https) {
             cookies.push_overriding(line);
         }
-        if with_logins_under_way && let Ok(sent) = RequestCookies::from_headers(head.headers()) {
+        if with_pending_logins && let Ok(sent) = RequestCookies::from_headers(head.headers()) {
             self.0.oauth.clear_all_logins(&sent, https, cookies);
             self.0.end_logins(&sent, head);
         }
@@ -136,7 +136,7 @@ impl HubAuthInner {
         !is_for_api && is_page_request(head)
     }
 
-    /// A target that was remembered, if it is one of ours and no end of a login.
+    /// The remembered target, if it is a URL of this server and not part of a login or logout.
     fn next(&self, next: Option<&str>) -> NextUrl {
         let logout = self.base_url.join("logout");
         let closed = [&*self.callback_path, logout.as_str()];
@@ -145,28 +145,28 @@ impl HubAuthInner {
     }
 }
 
-/// Where the hub sends browsers back to.
+/// The endpoint to which the hub redirects browsers.
 ///
 /// | request | answer |
 /// |---|---|
-/// | state and cookie are ours, the hub gives a token for the code | the cookies of a login, 302 to the page |
-/// | state is ours and older than ten minutes | once more to the hub; the second time 403 |
-/// | state is ours, its cookie is missing, and somebody is logged in | 302 to the base |
+/// | state and cookie are valid, the hub gives a token for the code | the cookies of a login, 302 to the page |
+/// | state is valid and older than ten minutes | once more to the hub; the second time 403 |
+/// | state is valid, its cookie is missing, and the browser has a session | 302 to the base |
 /// | any other state, or none | 403, or 400 |
-/// | an error of the hub's in place of a code | 400 |
+/// | an error of the hub instead of a code | 400 |
 /// | the hub refuses the code, or does not know its own token | 403 |
 /// | the hub does not answer | 503 |
 struct CallbackEndpoint(Arc<HubAuthInner>);
 
 impl Endpoint for CallbackEndpoint {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
         let hub = &self.0;
-        let head = visit.head;
-        // Codes are used once, and by whoever looks at an answer.
+        let head = request.head;
+        // A code can be used once: only a request that reads the response may use it.
         if *head.method() != Method::GET {
             return with_version(not_allowed()).into();
         }
-        let https = is_https(&visit.target, head);
+        let https = is_https(&request.target, head);
         let sent = RequestCookies::from_headers(head.headers()).ok();
         let query = head.uri().query().unwrap_or_default().as_bytes();
         let login = match hub.oauth.handle_callback(query, sent.as_ref(), head.now(), https) {
@@ -175,16 +175,16 @@ impl Endpoint for CallbackEndpoint {
                 let (location, cookies) = login.into_parts();
                 return with_version(redirected(location, cookies)).into();
             }
-            Err(CallbackError::MissingCookie) if visit.session.is_some() => {
+            Err(CallbackError::MissingCookie) if request.session.is_some() => {
                 return with_version(redirect(StatusCode::FOUND, HeaderValue::from(&hub.next(None)))).into();
             }
             Err(error) => {
-                visit
-                    .gate()
-                    .log_denied(crate::denial::Reason::CrossSite, head, &visit.target);
+                request
+                    .state()
+                    .log_denied(crate::denial::Reason::CrossSite, head, &request.target);
                 return hub
                     .error_page(
-                        &visit.gate().error_responder.page_style,
+                        &request.state().error_responder.page_style,
                         error.status(),
                         &error_text(&error),
                         None,
@@ -195,9 +195,9 @@ impl Endpoint for CallbackEndpoint {
         };
         let conclusion = CodeExchange {
             hub: Arc::clone(hub),
-            gate: Arc::clone(visit.gate()),
+            auth_state: Arc::clone(request.state()),
             head: head.to_request(),
-            client: visit.client(),
+            client: request.client(),
             login,
             https,
         };
@@ -209,10 +209,10 @@ impl Endpoint for CallbackEndpoint {
     }
 }
 
-/// A login of which the token is still to be had.
+/// A login whose token is still to be requested.
 struct CodeExchange {
     hub: Arc<HubAuthInner>,
-    gate: Arc<AuthState>,
+    auth_state: Arc<AuthState>,
     head: http::Request<()>,
     client: Option<std::net::IpAddr>,
     login: PendingLogin,
@@ -223,21 +223,21 @@ impl CodeExchange {
     async fn run(self) -> FullResponse {
         let Self {
             hub,
-            gate,
+            auth_state,
             head,
             client,
             login,
             https,
         } = self;
-        let clock = &*gate.clock;
-        let style = &gate.error_responder.page_style;
+        let clock = &*auth_state.clock;
+        let style = &auth_state.error_responder.page_style;
         let unavailable = |error: BoxError, retry_after: Duration| {
             let unavailable = BackendError::new(error).with_retry_after(retry_after);
-            gate.emit(&Event::Unavailable {
+            auth_state.emit(&Event::Unavailable {
                 error: &**unavailable.cause(),
                 path: RedactedPath::new(&hub.callback_path),
             });
-            let text = "The hub does not answer right now. Nothing is lost: try again in a moment.";
+            let text = "The hub is temporarily unavailable. Please try again in a moment.";
             hub.error_page(
                 style,
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -246,8 +246,8 @@ impl CodeExchange {
                 None,
             )
         };
-        let asked_at = clock.monotonic_now();
-        let _permit = match hub.verifier.allow(Share::Callback, asked_at) {
+        let sent_at = clock.monotonic_now();
+        let _permit = match hub.verifier.allow(Share::Callback, sent_at) {
             Ok(permit) => permit,
             Err(failure) => {
                 let failure = BackendError::from(failure);
@@ -256,7 +256,7 @@ impl CodeExchange {
             }
         };
         let result = hub.verifier.api.redeem(login.token_request()).await;
-        hub.verifier.record(&result, asked_at);
+        hub.verifier.record(&result, sent_at);
         let mut cookies = SetCookies::default();
         hub.oauth.clear_login(&login, https, &mut cookies);
         let answer = match result {
@@ -264,15 +264,15 @@ impl CodeExchange {
             Ok(Err(error)) => {
                 let text = match error.kind() {
                     OAuthErrorKind::InvalidGrant => {
-                        "The hub does not take the code of this login any more. It may have been used already."
+                        "The authorization code is invalid or has already been used."
                     }
                     OAuthErrorKind::InvalidClient => {
-                        "The hub does not know this server any more. It may have been started anew."
+                        "The hub does not recognize this server. It may have been restarted."
                     }
-                    _ => "The hub refused this login.",
+                    _ => "The hub rejected the login.",
                 };
                 let failure = BackendError::new(format!("the hub refused a code: {error}"));
-                gate.emit(&Event::Unavailable {
+                auth_state.emit(&Event::Unavailable {
                     error: &**failure.cause(),
                     path: RedactedPath::new(&hub.callback_path),
                 });
@@ -291,7 +291,7 @@ impl CodeExchange {
                 return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Ok(Word::Unknown) => {
-                let text = "The hub does not know the token that it just gave.";
+                let text = "The hub issued an invalid token.";
                 return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Err(failure) => {
@@ -300,7 +300,7 @@ impl CodeExchange {
                 return unavailable(failure.cause().to_string().into(), retry_after);
             }
         };
-        gate.emit(&Event::LoggedIn {
+        auth_state.emit(&Event::LoggedIn {
             identity: grant.identity(),
             client,
         });
@@ -318,7 +318,8 @@ impl CodeExchange {
             Ok(line) => set.push_overriding(line),
             Err(error) => return unavailable(error.into(), Duration::from_secs(5)),
         }
-        gate.xsrf_cookie
+        auth_state
+            .xsrf_cookie
             .renew(&session_by_cookie(grant, &hash), https, &mut set);
         for line in cookies.iter() {
             set.push_overriding(line.clone());
@@ -338,7 +339,7 @@ impl HubAuthInner {
         retry_after: Option<Duration>,
         cookies: Option<SetCookies>,
     ) -> FullResponse {
-        let page = Page::new(style, "The login did not work")
+        let page = Page::new(style, "Login failed")
             .paragraph(text)
             .link(self.base_url.as_str(), "Try again");
         let mut response = page_response(page);
@@ -352,17 +353,17 @@ impl HubAuthInner {
     }
 }
 
-/// What a person is told. The provider's own words are quoted, escaped by the page.
+/// The text for the user. The provider's own words are quoted, escaped by the page.
 fn error_text(error: &CallbackError) -> String {
     match error {
         CallbackError::MissingCookie => {
-            "The oauth state does not match: this browser did not keep the cookie of this login. It may block cookies, or the \
-             login began under another host name."
+            "Your browser did not send the login cookie (oauth state does not match). Check that cookies are enabled and that \
+             you are using the same address."
                 .to_owned()
         }
-        CallbackError::StateExpired => "This login took more than ten minutes, twice.".to_owned(),
+        CallbackError::StateExpired => "The login took too long. Please try again.".to_owned(),
         CallbackError::InvalidState => {
-            "The oauth state does not match: this login was not begun by this server, or before its last start.".to_owned()
+            "The login request is not valid or has expired (oauth state does not match).".to_owned()
         }
         CallbackError::Provider(error) => {
             let mut text = String::from("Error in oauth: ");

@@ -16,7 +16,7 @@ use crate::{
 /// dropped, and the hub's answer decides again.
 pub(super) struct RevokedLogins {
     tokens: ExpiringMap<DigestKey, UnixTime>,
-    /// How long a cookie is good.
+    /// How long a cookie is valid.
     life: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Limits on the requests to the hub that are under way at once.
+//! Limits on the requests to the hub that are in progress at the same time.
 
 use std::sync::Arc;
 

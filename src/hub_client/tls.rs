@@ -1,31 +1,24 @@
-//! TLS of the ready client.
+//! TLS of the ready client, with the files of a hub.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
-use hyper_rustls::ConfigBuilderExt as _;
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use zeroize::Zeroizing;
 
 use super::internal_tls::{AUTHORITIES, CERTIFICATE, InternalTls, KEY};
-use crate::error::ConfigError;
+use crate::{
+    error::ConfigError,
+    http_client::{public_tls, tls_builder},
+};
 
 /// A client that trusts the roots that browsers know; or with `files`, one that shows the certificate, and trusts
 /// servers of these authorities alone.
 pub(super) fn config(files: Option<&InternalTls>) -> Result<ClientConfig, ConfigError> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| {
-            ConfigError::new(
-                "http_client",
-                format!("expected a rustls crypto provider with TLS 1.2 or 1.3, found {error}"),
-            )
-        })?;
     let Some(files) = files else {
-        return Ok(builder.with_webpki_roots().with_no_client_auth());
+        return public_tls();
     };
     let mut roots = RootCertStore::empty();
     for authority in certificates(AUTHORITIES, &files.authorities)? {
@@ -46,19 +39,10 @@ pub(super) fn config(files: Option<&InternalTls>) -> Result<ClientConfig, Config
             format!("expected in {key} the key of the first certificate in {certificate}, found {error}"),
         )
     };
-    builder
+    tls_builder()?
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .map_err(fits)
-}
-
-/// The provider that the process installed, or ring.
-///
-/// Never the default that rustls finds by its features: it panics as soon as another crate enables a second provider.
-fn provider() -> Arc<CryptoProvider> {
-    CryptoProvider::get_default()
-        .cloned()
-        .unwrap_or_else(|| Arc::new(ring::default_provider()))
 }
 
 /// All in the file at `path`, one at least.
@@ -102,14 +86,15 @@ fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use rustls::crypto::{CryptoProvider, ring};
+
     use super::*;
-    use crate::hub_client::http_client;
 
     // One test, because a process can install a provider only once.
     #[test]
     fn the_installed_provider_is_used_else_ring_and_none_is_guessed_from_features() {
         // `ClientConfig::builder()` installs what it guesses, and panics where it cannot guess.
-        assert!(http_client::ready(None).is_ok());
+        crate::http_client::ready(config(None).expect("a config"));
         assert!(CryptoProvider::get_default().is_none(), "a default was guessed");
         let built_in = config(None).expect("a config");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What tokens are worth, by the hub's word: remembered, and asked for once at a time.
+//! Grants of tokens as the hub reports them: cached, and requested once for all that wait.
 
 use std::{
     collections::HashMap,
@@ -14,13 +14,13 @@ use tokio::{
 
 use super::{
     answers::{Answers, Key, Word},
-    api::{Fault, HubApi, HubApiError},
-    circuit_breaker::CircuitBreaker,
+    api::{ErrorOrigin, HubApi, HubApiError},
     shares::{Share, Shares},
 };
 use crate::{
     clock::{Clock, MonotonicTime},
     error::BackendError,
+    http_client::CircuitBreaker,
     maybe_future::MaybeFuture,
     secret::Secret,
     session::{AuthMethod, grant::Grant, scopes::Scopes},
@@ -30,17 +30,17 @@ use crate::{
 /// What the hub says of a token, cached.
 pub(super) struct HubTokenCache {
     pub(super) api: HubApi,
-    /// One of these lets in; none, and everybody the hub knows may.
+    /// A grant with one of these scopes has access; if empty, every user that the hub knows has access.
     access_scopes: Scopes,
     answers: Answers,
-    /// The questions under way, by the digest of the token: the hub's answer does not depend on the browser session.
-    in_flight: Mutex<HashMap<[u8; 32], Question>>,
+    /// The lookups in progress, by the digest of the token: the hub's answer does not depend on the browser session.
+    in_flight: Mutex<HashMap<[u8; 32], PendingLookup>>,
     shares: Shares,
     breaker: CircuitBreaker,
 }
 
-/// The place where the answer to a question under way appears.
-type Question = watch::Receiver<Option<LookupResult>>;
+/// Receives the result of a lookup in progress.
+type PendingLookup = watch::Receiver<Option<LookupResult>>;
 
 /// A word, or why there is none.
 type LookupResult = Result<Word, LookupError>;
@@ -67,7 +67,7 @@ impl HubTokenCache {
         }
     }
 
-    /// The hub's word, if it is remembered.
+    /// The hub's answer, if it is cached.
     #[inline]
     pub(super) fn get(&self, key: &Key, now: MonotonicTime) -> Option<Word> {
         self.answers.recall(key, now)
@@ -75,13 +75,13 @@ impl HubTokenCache {
 
     /// Forgets what the hub said of the token with this digest, in all browser sessions.
     ///
-    /// The answer to a question under way is not stored, and later requests do not wait for it.
+    /// The answer to a lookup in progress is not stored, and later requests do not wait for it.
     pub(super) fn invalidate(&self, token: [u8; 32], now: MonotonicTime) {
         self.answers.forget(token, now);
-        self.under_way().remove(&token);
+        self.in_progress().remove(&token);
     }
 
-    /// What `token` is worth, by the hub's word: remembered by now, or asked for.
+    /// The hub's answer about `token`: from the cache, or from the hub.
     #[cold]
     pub(super) fn lookup(
         self: &Arc<Self>,
@@ -90,16 +90,19 @@ impl HubTokenCache {
         credential: AuthMethod,
         now: MonotonicTime,
     ) -> MaybeFuture<LookupResult> {
-        let mut under_way = self.under_way();
-        if let Some(said) = under_way.get(&key.token) {
+        let mut in_progress = self.in_progress();
+        if let Some(said) = in_progress.get(&key.token) {
             return wait(said.clone());
         }
-        // Somebody may have asked between our look and the lock.
+        // Another request may have queried the hub between the first check and the lock.
         if let Some(word) = self.answers.recall(&key, now) {
             return MaybeFuture::Ready(Ok(word));
         }
         let Ok(runtime) = Handle::try_current() else {
-            let failure = LookupError::new("expected to run on tokio, which asks the hub", RETRY_AFTER);
+            let failure = LookupError::new(
+                "expected to run on tokio, which sends requests to the hub",
+                RETRY_AFTER,
+            );
             return MaybeFuture::Ready(Err(failure));
         };
         let share = if credential == AuthMethod::Cookie || self.answers.knows(&key.token, now) {
@@ -111,31 +114,31 @@ impl HubTokenCache {
             Ok(permit) => permit,
             Err(failure) => return MaybeFuture::Ready(Err(failure)),
         };
-        let (tell, said) = watch::channel(None);
-        under_way.insert(key.token, said.clone());
-        drop(under_way);
+        let (sender, said) = watch::channel(None);
+        in_progress.insert(key.token, said.clone());
+        drop(in_progress);
         let (verifier, token) = (Arc::clone(self), Secret::from(token.expose()));
-        let asked = InFlight {
+        let lookup = InFlight {
             verifier,
             token: key.token,
-            question: said.clone(),
+            pending: said.clone(),
         };
-        // A task of its own: whoever asked first may go away, and others wait as well.
+        // A separate task: the request that started it may be cancelled, and others wait as well.
         runtime.spawn(async move {
-            let said = asked.verifier.fetch(&token, key, now).await;
-            drop((asked, permit));
-            let _ = tell.send(Some(said));
+            let said = lookup.verifier.fetch(&token, key, now).await;
+            drop((lookup, permit));
+            let _ = sender.send(Some(said));
         });
         wait(said)
     }
 
-    async fn fetch(&self, token: &Secret, key: Key, asked_at: MonotonicTime) -> LookupResult {
+    async fn fetch(&self, token: &Secret, key: Key, sent_at: MonotonicTime) -> LookupResult {
         let result = self.api.user(token).await;
-        self.record(&result, asked_at);
+        self.record(&result, sent_at);
         match result {
             Ok(user) => {
                 let word = self.status(user);
-                self.answers.keep(key, word.clone(), asked_at);
+                self.answers.keep(key, word.clone(), sent_at);
                 Ok(word)
             }
             Err(failure) => Err(LookupError::from(&failure)),
@@ -151,19 +154,19 @@ impl HubTokenCache {
         }
     }
 
-    /// Tells the circuit breaker whether the hub answered. Only the hub's own failures count against it.
-    pub(super) fn record<T>(&self, result: &Result<T, HubApiError>, asked_at: MonotonicTime) {
+    /// Reports to the circuit breaker whether the hub answered. Only the hub's own failures count against it.
+    pub(super) fn record<T>(&self, result: &Result<T, HubApiError>, sent_at: MonotonicTime) {
         match result {
-            Ok(_) => self.breaker.record(true, asked_at),
-            Err(failure) => match failure.fault {
-                Fault::Hub => self.breaker.record(false, asked_at),
-                Fault::Request => self.breaker.record(true, asked_at),
-                Fault::Own => {}
+            Ok(_) => self.breaker.record(true, sent_at),
+            Err(failure) => match failure.origin {
+                ErrorOrigin::Hub => self.breaker.record(false, sent_at),
+                ErrorOrigin::Request => self.breaker.record(true, sent_at),
+                ErrorOrigin::Own => {}
             },
         }
     }
 
-    /// Takes a place for a request to the hub. The circuit breaker is asked last, because it lets only one request
+    /// Takes a permit for a request to the hub. The circuit breaker is checked last, because it lets only one request
     /// through while it is open.
     pub(super) fn allow(
         &self,
@@ -171,47 +174,50 @@ impl HubTokenCache {
         now: MonotonicTime,
     ) -> Result<OwnedSemaphorePermit, LookupError> {
         let Some(permit) = self.shares.take(share) else {
-            let text = format!("too many requests to the hub are under way for {}", share.name());
+            let text = format!(
+                "too many requests to the hub are in progress for {}",
+                share.name()
+            );
             return Err(LookupError::new(&text, RETRY_AFTER));
         };
         match self.breaker.allow(now) {
             Ok(()) => Ok(permit),
             Err(wait) => Err(LookupError::new(
-                "the hub did not answer lately, and is not asked until later",
+                "the hub did not answer lately, and gets no requests for now",
                 wait,
             )),
         }
     }
 
-    /// Asks the hub for a token that it just gave, and remembers the answer.
+    /// Requests the grant of a token that the hub just issued, and caches the answer.
     pub(super) async fn insert_new(&self, token: &Secret, key: Key, clock: &dyn Clock) -> LookupResult {
         self.fetch(token, key, clock.monotonic_now()).await
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<[u8; 32], Question>> {
+    fn in_progress(&self) -> MutexGuard<'_, HashMap<[u8; 32], PendingLookup>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A question under way. However it ends, it is one no more.
+/// A lookup in progress, removed from the list when it is dropped.
 struct InFlight {
     verifier: Arc<HubTokenCache>,
     token: [u8; 32],
-    question: Question,
+    pending: PendingLookup,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut under_way = self.verifier.under_way();
-        // After a logout another question may stand in its place.
-        let is_this = |question: &Question| question.same_channel(&self.question);
-        if under_way.get(&self.token).is_some_and(is_this) {
-            under_way.remove(&self.token);
+        let mut in_progress = self.verifier.in_progress();
+        // After a logout, another lookup may have replaced it.
+        let is_this = |pending: &PendingLookup| pending.same_channel(&self.pending);
+        if in_progress.get(&self.token).is_some_and(is_this) {
+            in_progress.remove(&self.token);
         }
     }
 }
 
-fn wait(mut said: Question) -> MaybeFuture<LookupResult> {
+fn wait(mut said: PendingLookup) -> MaybeFuture<LookupResult> {
     MaybeFuture::from_future(async move {
         match said.wait_for(Option::is_some).await {
             Ok(said) => said.clone().unwrap_or_else(|| Err(LookupError::lost())),
@@ -228,9 +234,9 @@ impl LookupError {
         }
     }
 
-    /// The task that asked is gone: the runtime shuts down.
+    /// The error if the lookup's task was dropped: the runtime shuts down.
     fn lost() -> Self {
-        Self::new("the question to the hub was dropped", RETRY_AFTER)
+        Self::new("the lookup at the hub was dropped", RETRY_AFTER)
     }
 }
 

@@ -28,7 +28,7 @@ impl HubRequest<'_> {
         let time = |value: &Value| -> Result<UnixTime, HubError> {
             let text = value.as_str().unwrap_or_default();
             let bad = || HubError::bad_request(format!("Not a valid timestamp: '{}'", truncate(text)));
-            // Nobody was active later than now.
+            // A time in the future counts as now.
             Ok(date::parse_iso8601(text).ok_or_else(bad)?.min(self.head.now()))
         };
         let (user, servers) = (
@@ -73,7 +73,7 @@ pub(crate) fn missing_scope(name: &str) -> HubError {
     )
 }
 
-/// What somebody sent, to be told back to them.
+/// Shortens a text of the client, to quote it in the response.
 pub(crate) fn truncate(text: &str) -> String {
     text.chars().take(64).collect()
 }

@@ -12,7 +12,7 @@ use crate::{
 const RESOLUTION: Duration = Duration::from_secs(60);
 
 impl HubState {
-    /// Returns what is known of a user and of their servers.
+    /// Returns the recorded activity of a user and of their servers.
     pub(super) async fn activity_of(&self, user: &str) -> Result<Vec<ActivityRecord>, StoreError> {
         self.store.activity(vec![user.to_owned()]).await
     }

@@ -37,8 +37,8 @@ pub(crate) enum Principal {
 }
 
 impl ApiCaller {
-    /// Whether a token of `name` made by this caller may be worth all that its owner may do: a token of less must not
-    /// make itself more.
+    /// Whether this caller may create a token of `name` with all scopes of its owner: a token must not create one with
+    /// more scopes than it has.
     pub(crate) async fn may_delegate_all(
         &self,
         owner: &HubUser,
@@ -49,14 +49,14 @@ impl ApiCaller {
             Principal::Member(member) if member.name() == owner.name() => {
                 Ok(self.scopes.covers_all(all, members).await?)
             }
-            // To whom the tokens of others were given, all of these others were given.
+            // A caller that may create tokens for other users may create them with all their scopes.
             _ => Ok(true),
         }
     }
 }
 
 impl HubRequest<'_> {
-    /// Who calls, or nobody.
+    /// The authenticated caller, if there is one.
     pub(crate) async fn caller(&self) -> Result<Option<ApiCaller>, HubError> {
         if let Some(caller) = self.token_owner().await? {
             return Ok(Some(caller));
@@ -179,7 +179,7 @@ impl HubRequest<'_> {
         }))
     }
 
-    /// What a token of this member is worth now, or `None` if it was made for a client that is no more.
+    /// The scopes of this member's token now, or `None` if it was issued to a client that no longer exists.
     pub(crate) async fn effective_scopes(
         &self,
         record: &TokenRecord,

@@ -2,12 +2,12 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | nobody is logged in | 302 to the login page and back |
+//! | no user is logged in | 302 to the login page and back |
 //! | client unknown, missing, twice; another redirect URI | 400, a page; never a redirect |
 //! | anything else wrong | 302 to the redirect URI with `error` and the state |
-//! | the user may not use what is behind the client | 403, a page; on POST as well |
-//! | own server, a client nobody is asked about, or one this user has let know before | 302 with code and state |
-//! | otherwise | 200, the question; POST with its `_xsrf` answers it |
+//! | the user has no access to the client's service or server | 403, a page; on POST as well |
+//! | the user's own server, a client without consent, or one that this user has authorized before | 302 with code and state |
+//! | otherwise | 200, the consent page; POST with its `_xsrf` authorizes or cancels |
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{
     cookies::SetCookies,
     error::BackendError,
     event::Event,
-    html::Page,
+    html::{Button, Details, Page},
     middleware::{
         error_response::{FullResponse, page_response},
         form::UrlEncodedForm,
@@ -41,10 +41,10 @@ use crate::{
 
 /// In how many of the newest tokens of a user and a client the answer to an earlier question is looked for.
 const TOKENS: u64 = 100;
-/// How long a code is good.
+/// How long a code is valid.
 const CODE_LIFE: Duration = Duration::from_secs(60);
 
-/// What a client asks for, proven to be what it may ask.
+/// The validated parameters of a client's request.
 struct AuthorizationParams<'a> {
     client: &'a OAuthClientConfig,
     state: Option<String>,
@@ -53,9 +53,9 @@ struct AuthorizationParams<'a> {
     scopes: Vec<String>,
 }
 
-/// Why a client does not get what it asks for.
+/// Why a client's request is rejected.
 enum AuthorizationError {
-    /// For the user: the client is not known, so nobody is sent there.
+    /// For the user: the client is not known, so there is no redirect to it.
     Page(&'static str),
     /// For the client.
     Redirect(Box<FullResponse>),
@@ -92,30 +92,30 @@ impl HubRequest<'_> {
             crate::request_policy::RequestKind::Safe,
             None,
         )?;
-        let asked = match self.asked(&visitor).await {
-            Ok(asked) => asked,
+        let params = match self.authorization_params(&visitor).await {
+            Ok(params) => params,
             Err(refusal) => return refusal.into(),
         };
-        self.check_access(&visitor, asked.client).await?;
-        if self.needs_consent(&visitor, &asked).await? {
-            return Ok(self.consent_page(&visitor, &asked));
+        self.check_access(&visitor, params.client).await?;
+        if self.needs_consent(&visitor, &params).await? {
+            return Ok(self.consent_page(&visitor, &params));
         }
-        let scopes = asked.scopes.clone();
-        self.grant_code(&visitor, &asked, scopes).await
+        let scopes = params.scopes.clone();
+        self.grant_code(&visitor, &params, scopes).await
     }
 
     pub(crate) async fn consent(&self) -> HubResult {
         let (visitor, form) = self.visitor_by_form().await?;
-        let asked = match self.asked(&visitor).await {
-            Ok(asked) => asked,
+        let params = match self.authorization_params(&visitor).await {
+            Ok(params) => params,
             Err(refusal) => return refusal.into(),
         };
-        self.check_access(&visitor, asked.client).await?;
+        self.check_access(&visitor, params.client).await?;
         if form.field("deny").is_some() {
-            return Ok(asked.refused(OAuthErrorKind::AccessDenied, "The user said no."));
+            return Ok(params.refused(OAuthErrorKind::AccessDenied, "The user denied access."));
         }
         let ticked: Vec<&str> = form.all("scopes").collect();
-        let mut scopes: Vec<String> = asked
+        let mut scopes: Vec<String> = params
             .scopes
             .iter()
             .filter(|scope| ticked.contains(&scope.as_str()))
@@ -124,16 +124,16 @@ impl HubRequest<'_> {
         if ticked.is_empty() {
             scopes = IDENTIFY.map(|name| format!("{name}!user")).to_vec();
         }
-        self.grant_code(&visitor, &asked, scopes).await
+        self.grant_code(&visitor, &params, scopes).await
     }
 
-    async fn asked<'s>(
+    async fn authorization_params<'s>(
         &'s self,
         visitor: &SignedInUser,
     ) -> Result<AuthorizationParams<'s>, AuthorizationError> {
         let query = self.head.uri().query().unwrap_or_default();
         let query = UrlEncodedForm::parse(query.as_bytes())
-            .ok_or(AuthorizationError::Page("The parameters cannot be read."))?;
+            .ok_or(AuthorizationError::Page("Malformed request parameters."))?;
         let one = |name: &str| query.field(name).and_then(|value| value.expose_str());
         let count = |name: &str| query.all(name).count();
         if count("client_id") == 0 {
@@ -144,7 +144,7 @@ impl HubRequest<'_> {
         if count("redirect_uri") > 0 && one("redirect_uri") != Some(&*client.redirect_uri) {
             return Err(AuthorizationError::Page("Mismatching redirect URI."));
         }
-        let mut asked = AuthorizationParams {
+        let mut params = AuthorizationParams {
             client,
             state: one("state").map(str::to_owned),
             challenge: None,
@@ -152,7 +152,7 @@ impl HubRequest<'_> {
         };
         let refused = |kind, description: &str| {
             Err(AuthorizationError::Redirect(Box::new(
-                asked.refused(kind, description),
+                params.refused(kind, description),
             )))
         };
         for name in [
@@ -181,7 +181,7 @@ impl HubRequest<'_> {
         let challenge = match (one("code_challenge"), one("code_challenge_method")) {
             (None, None) if client.pkce_optional => None,
             (None, _) => return refused(OAuthErrorKind::InvalidRequest, "Code challenge required."),
-            // Without a method `plain` is meant, which whoever sees the request could answer.
+            // A request without a method means `plain`, whose challenge is the verifier itself.
             (Some(_), method) if method != Some(CodeChallenge::METHOD) => {
                 return refused(
                     OAuthErrorKind::InvalidRequest,
@@ -196,9 +196,9 @@ impl HubRequest<'_> {
                 );
             }
         };
-        asked.challenge = challenge;
-        asked.scopes = scopes;
-        Ok(asked)
+        params.challenge = challenge;
+        params.scopes = scopes;
+        Ok(params)
     }
 
     async fn check_access(&self, visitor: &SignedInUser, client: &OAuthClientConfig) -> Result<(), HubError> {
@@ -218,56 +218,66 @@ impl HubRequest<'_> {
     async fn needs_consent(
         &self,
         visitor: &SignedInUser,
-        asked: &AuthorizationParams<'_>,
+        params: &AuthorizationParams<'_>,
     ) -> Result<bool, HubError> {
         let owner = visitor.member.name();
-        let own = matches!(&asked.client.resource, Resource::Server { user, .. } if user.as_str() == owner);
-        if own || asked.client.skip_consent {
+        let own = matches!(&params.client.resource, Resource::Server { user, .. } if user.as_str() == owner);
+        if own || params.client.skip_consent {
             return Ok(false);
         }
-        let of_client = TokenFilter::owner(owner).and_client(&asked.client.id);
+        let of_client = TokenFilter::owner(owner).and_client(&params.client.id);
         let given = self
             .hub
             .store
             .newest_tokens(of_client, self.head.now(), 0, TOKENS);
         let given = given.await?;
         let known = |scope: &String| given.iter().any(|token| token.grant().scopes().contains(scope));
-        Ok(!asked.scopes.iter().all(known))
+        Ok(!params.scopes.iter().all(known))
     }
 
-    fn consent_page(&self, visitor: &SignedInUser, asked: &AuthorizationParams<'_>) -> FullResponse {
+    fn consent_page(&self, visitor: &SignedInUser, params: &AuthorizationParams<'_>) -> FullResponse {
         let mut cookies = SetCookies::default();
         self.restore_session_id(visitor, &mut cookies);
         let xsrf = self.xsrf_of(visitor, &mut cookies);
-        let what = asked.client.resource.described();
-        let access = asked.client.resource.access_scope();
+        let what = params.client.resource.described();
+        let access = params.client.resource.access_scope();
         let usual =
             |scope: &str| scope == access || IDENTIFY.iter().any(|name| scope == format!("{name}!user"));
-        let more: Vec<&String> = asked.scopes.iter().filter(|scope| !usual(scope)).collect();
-        let mut page = Page::new(&self.hub.page_style, "Let it know who you are?")
-            .paragraph(&format!("You are logged in as `{}`.", visitor.member.name()))
-            .paragraph(&format!(
-                "{} asks to know your name and your groups.",
-                capitalize(&what)
-            ));
+        let more: Vec<&String> = params.scopes.iter().filter(|scope| !usual(scope)).collect();
+        let mut page = Page::new(&self.hub.page_style, &format!("Authorize {what}?"))
+            .paragraph(&format!("{what} wants to see your username and groups."))
+            .link(
+                &self.hub.hub_url.join("logout"),
+                &format!("Not {}? Switch account", visitor.member.name()),
+            );
         if !more.is_empty() {
-            page = page.paragraph("It also asks, in your name, to:");
+            page = page.paragraph("It also requests permission to:");
             for scope in more {
-                page = page.item(&scope::description(scope), "", None, |_| {});
+                page = page.item(&scope::description(scope), &Details::default(), None, |_| {});
             }
         }
         let page = page
-            .muted(&format!("You will be sent to `{}`.", asked.client.redirect_uri))
-            .form("", "Yes, go on", |fields| {
+            .muted(&format!(
+                "You will be redirected to `{}`.",
+                params.client.redirect_uri
+            ))
+            .form("", "Authorize", |fields| {
                 fields.hidden("_xsrf", &xsrf);
-                for scope in &asked.scopes {
+                for scope in &params.scopes {
                     fields.hidden("scopes", scope);
                 }
             })
-            .secondary_form("", "No", |fields| {
-                fields.hidden("_xsrf", &xsrf);
-                fields.hidden("deny", "1");
-            });
+            .secondary(
+                &Button {
+                    action: "",
+                    label: "Cancel",
+                    question: "",
+                },
+                |fields| {
+                    fields.hidden("_xsrf", &xsrf);
+                    fields.hidden("deny", "1");
+                },
+            );
         let mut response = page_response(page);
         cookies.append_to(response.headers_mut());
         response
@@ -276,7 +286,7 @@ impl HubRequest<'_> {
     async fn grant_code(
         &self,
         visitor: &SignedInUser,
-        asked: &AuthorizationParams<'_>,
+        params: &AuthorizationParams<'_>,
         scopes: Vec<String>,
     ) -> HubResult {
         let hub = self.hub;
@@ -285,7 +295,7 @@ impl HubRequest<'_> {
         let hash = hash.ok_or_else(|| HubError::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
         let now = self.head.now();
         let owner = visitor.member.name();
-        let client = asked.client;
+        let client = params.client;
         let mut record = CodeRecord::new(
             &client.id,
             &client.redirect_uri,
@@ -294,7 +304,7 @@ impl HubRequest<'_> {
         )
         .with_scopes(scopes.iter().collect::<Scopes>())
         .with_session(visitor.login.session_id());
-        if let Some(challenge) = &asked.challenge {
+        if let Some(challenge) = &params.challenge {
             record = record.with_code_challenge(challenge);
         }
         if !hub.store.insert_code(hash, record, now).await? {
@@ -307,7 +317,7 @@ impl HubRequest<'_> {
             scopes: &scopes,
             client: self.client_ip(),
         });
-        let mut response = asked.granted(Secret::from(&*code));
+        let mut response = params.granted(Secret::from(&*code));
         let mut cookies = SetCookies::default();
         self.restore_session_id(visitor, &mut cookies);
         cookies.append_to(response.headers_mut());
@@ -315,21 +325,21 @@ impl HubRequest<'_> {
     }
 }
 
-/// The scopes of what is asked that the visitor has to give, or `None` if it is more than the client may ask for.
+/// The requested scopes that the user has, or `None` if the client may not request one of them.
 async fn grantable_scopes(
     client: &OAuthClientConfig,
-    asked: Option<&str>,
+    requested: Option<&str>,
     visitor: &SignedInUser,
     members: &RequestMembers<'_>,
 ) -> Result<Option<Vec<String>>, BackendError> {
     let owner = Owner::User(visitor.member.name());
     let usual = IDENTIFY.map(|name| format!("{name}!user"));
     let access = client.resource.access_scope();
-    let may_ask = ExpandedScopes::of(client.allowed.iter(), owner)
+    let allowed = ExpandedScopes::of(client.allowed.iter(), owner)
         .and(&access)
         .and_identify(owner);
-    let wished: Vec<&str> = match asked {
-        Some(asked) => asked.split(' ').filter(|scope| !scope.is_empty()).collect(),
+    let wished: Vec<&str> = match requested {
+        Some(requested) => requested.split(' ').filter(|scope| !scope.is_empty()).collect(),
         None => client.allowed.iter().collect(),
     };
     let (held, mut scopes) = (visitor.scopes(), BTreeSet::from(usual));
@@ -337,7 +347,7 @@ async fn grantable_scopes(
     for scope in wished {
         let expanded = ExpandedScopes::of([scope], owner);
         let is_known = scope::is_scope(scope) && scope != "inherit";
-        if !is_known || !may_ask.covers_all(&expanded, members).await? {
+        if !is_known || !allowed.covers_all(&expanded, members).await? {
             return Ok(None);
         }
         if held.covers_all(&expanded, members).await? {
@@ -360,11 +370,4 @@ impl AuthorizationParams<'_> {
     fn sent(&self, answer: &AuthorizationResponse) -> FullResponse {
         response::redirect_found(&answer.to_url(&self.client.redirect_uri))
     }
-}
-
-pub(crate) fn capitalize(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
 }

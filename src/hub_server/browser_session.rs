@@ -19,7 +19,7 @@ use crate::{
 pub(crate) enum BrowserSession {
     SignedIn(SignedInUser),
     Anonymous,
-    /// It has a login cookie, and nobody is logged in by it any more.
+    /// It has a login cookie whose session has ended.
     Expired,
 }
 
@@ -32,7 +32,7 @@ impl BrowserSession {
     }
 }
 
-/// Somebody who is logged in by a browser.
+/// A user who is logged in by a browser.
 #[derive(Clone)]
 pub(crate) struct SignedInUser {
     pub(crate) login: SessionRecord,
@@ -100,7 +100,7 @@ impl HubRequest<'_> {
 
     /// Returns every login whose cookie came with this request, of every user.
     ///
-    /// [`HubRequest::visitor`] knows nobody when there are cookies of two logins, or too many to choose from. A logout needs no
+    /// [`HubRequest::visitor`] returns no user when there are cookies of two logins, or too many to choose from. A logout needs no
     /// choice: it ends all of them.
     pub(crate) async fn logins(&self) -> Result<Vec<SessionRecord>, HubError> {
         let cookies = RequestCookies::from_headers(self.head.headers()).map_err(Denial::from)?;
@@ -138,7 +138,7 @@ impl HubRequest<'_> {
         )
     }
 
-    /// The `_xsrf` value for a form of this visitor; its cookie is set if the one that was sent does not fit.
+    /// The `_xsrf` value for a form of this user; its cookie is set if the one that was sent does not fit.
     pub(crate) fn xsrf_of(&self, visitor: &SignedInUser, cookies: &mut SetCookies) -> String {
         self.xsrf_of_session(&visitor.session(), cookies)
     }
@@ -150,7 +150,7 @@ impl HubRequest<'_> {
             .session_token(session, self.head, self.https(), cookies)
     }
 
-    /// Adds the session id of the visitor's login, unless the browser has it. What else it may have is not kept.
+    /// Adds the session id of the user's login, unless the browser has it. Any other session id is replaced.
     pub(crate) fn restore_session_id(&self, visitor: &SignedInUser, cookies: &mut SetCookies) {
         let sent = RequestCookies::from_headers(self.head.headers()).is_ok_and(|cookies| {
             let name = CookieName::session_id();
@@ -187,9 +187,9 @@ impl HubRequest<'_> {
         }
     }
 
-    /// The login page, from a page that needs somebody; a cookie that is good for nothing is taken away.
+    /// Redirects to the login page. If the session is `stale`, the page says so, and the cookie is removed.
     pub(crate) fn redirect_to_login(&self, stale: bool) -> FullResponse {
-        let mut response = self.login_redirect();
+        let mut response = self.login_redirect(stale);
         if stale {
             let mut cookies = SetCookies::default();
             self.remove_bad_login(&mut cookies);

@@ -10,6 +10,7 @@ use super::{
     hub::Hub,
     login_page::MemberPasswords,
     members::Members,
+    notice::notice_jar,
     state::{HubState, ServerStopper},
     user::{HubUser, HubUsers},
 };
@@ -62,7 +63,7 @@ impl Hub {
 }
 
 impl HubBuilder {
-    /// The version of JupyterHub whose wire is spoken, and which clients are told.
+    /// The version of JupyterHub whose API this hub implements, and which it reports to clients.
     pub const VERSION: &'static str = "6.1.1";
 
     fn new(store: Arc<dyn HubStore>) -> Self {
@@ -90,9 +91,9 @@ impl HubBuilder {
         }
     }
 
-    /// Default: nobody can log in, which is a fault. Whoever knows the users' passwords.
+    /// Required. Checks the passwords of users.
     ///
-    /// What it knows must be a member as well, by the username of the grant.
+    /// A user with the right password must be a member as well, by the username of the grant.
     #[must_use]
     pub fn password_verifier(self, verifier: impl PasswordVerifier) -> Self {
         Self {
@@ -101,7 +102,7 @@ impl HubBuilder {
         }
     }
 
-    /// Default: none. These members, in place of a list of the hub's own; [`HubBuilder::user`] adds to them.
+    /// Default: none. These members, instead of a separate list of the hub; [`HubBuilder::user`] adds to them.
     #[must_use]
     pub fn users(self, members: HubUsers) -> Self {
         Self {
@@ -110,11 +111,11 @@ impl HubBuilder {
         }
     }
 
-    /// Reads the members from a directory, in place of [`HubBuilder::users`] and [`HubBuilder::user`]. Default: none.
+    /// Reads the members from a directory, instead of [`HubBuilder::users`] and [`HubBuilder::user`]. Default: none.
     ///
-    /// Each request asks the directory, once for each user that it is about; the hub keeps no answer for the next
+    /// Each request queries the directory, once for each user that it is about; the hub keeps no answer for the next
     /// request. So changed scopes and groups take effect without a restart, and the tokens and logins of a removed user
-    /// are worth nothing at once. The grant's [`scopes`](crate::Grant::scopes), [`groups`](crate::Grant::groups) and
+    /// are invalid at once. The grant's [`scopes`](crate::Grant::scopes), [`groups`](crate::Grant::groups) and
     /// [`is_admin`](crate::Grant::is_admin) say what the member may do; a grant that has expired is no member. Names
     /// arrive as [`Username`](super::Username) has them.
     ///
@@ -203,7 +204,7 @@ impl HubBuilder {
         }
     }
 
-    /// Default: none. Proxies whose `X-Forwarded-*` is believed.
+    /// Default: none. The proxies whose `X-Forwarded-*` headers are trusted.
     #[must_use]
     pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
         Self {
@@ -251,7 +252,7 @@ impl HubBuilder {
         }
     }
 
-    /// Default: [`HubBuilder::VERSION`]. The version that clients are told; they compare it with their own.
+    /// Default: [`HubBuilder::VERSION`]. The version that the hub reports; clients compare it with their own.
     #[must_use]
     pub fn version(self, version: &str) -> Self {
         Self {
@@ -305,7 +306,7 @@ impl HubBuilder {
         }
     }
 
-    /// Default: nobody. Who is told of logins, logouts and refusals.
+    /// Default: none. Is notified of logins, logouts and denials.
     #[must_use]
     pub fn observer(self, observer: impl Observer) -> Self {
         Self {
@@ -315,7 +316,7 @@ impl HubBuilder {
     }
 
     /// Default: none, so that a request to stop a server gets 400. Stops the server of a user when a client of the API
-    /// asks for it, such as `jupyterhub-idle-culler`.
+    /// requests it, such as `jupyterhub-idle-culler`.
     ///
     /// It gets the names of the user and of the server, which is empty for the default one. After `Ok` the server counts
     /// as stopped until it reports activity again; an error is answered by 503. The client needs the scope
@@ -350,13 +351,13 @@ impl HubBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no password verifier; a member comes twice, or beside a `user_lookup`; two clients have the same identifier or token; the base is too
-    /// long for a cookie's path; the version is none that a header field can carry.
+    /// If there is no password verifier; a member comes twice, or in addition to a `user_lookup`; two clients have the
+    /// same identifier or token; the base is too long for a cookie's path; the version cannot be sent in a header.
     pub fn build(self) -> Result<Hub, ConfigError> {
         let passwords = self.passwords.ok_or_else(|| {
             ConfigError::new(
                 "password_verifier",
-                "expected whoever knows the users' passwords, found nobody",
+                "expected a verifier of the users' passwords, found none",
             )
         })?;
         let members = match self.lookup {
@@ -403,6 +404,7 @@ impl HubBuilder {
         Ok(Hub(Arc::new(HubState {
             session_scope: CookieScope::session_id(base)?,
             services_scope: CookieScope::custom(services, &self.base_url.join("services"))?,
+            notice_jar: notice_jar(&keyring, &hub_url)?,
             xsrf_cookie: CsrfCookie::new(keyring.clone(), CookieScope::xsrf(hub_url.as_str())?, true),
             xsrf_guard: CsrfTokens::new(keyring),
             page_style: self.page_style.with_form_targets(client_origins(&registry)),
@@ -434,7 +436,7 @@ impl HubBuilder {
     }
 }
 
-/// The origins of the clients: a form of ours may lead to each of them.
+/// The origins of the clients: the response to a form of the hub may redirect to each of them.
 fn client_origins(registry: &ClientRegistry) -> BTreeSet<&str> {
     registry
         .iter()

@@ -33,9 +33,9 @@ pub struct OAuthClientConfig {
     pub(crate) resource: Resource,
     pub(crate) secret: TokenHash,
     pub(crate) redirect_uri: Box<str>,
-    /// What its own token is good for.
+    /// The scopes of its own token.
     pub(crate) scopes: Scopes,
-    /// What it may ask of users, besides to know who they are and to let them in.
+    /// The scopes that it may request from users, in addition to access and their identity.
     pub(crate) allowed: Scopes,
     pub(crate) skip_consent: bool,
     pub(crate) pkce_optional: bool,
@@ -49,7 +49,7 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
-    /// The scope that lets somebody in.
+    /// The scope that gives a user access.
     pub(crate) fn access_scope(&self) -> String {
         match self {
             Self::Server { user, server } => format!("access:servers!server={user}/{server}"),
@@ -57,12 +57,12 @@ impl Resource {
         }
     }
 
-    /// Its name, for people.
+    /// Its name, as pages show it.
     pub(crate) fn described(&self) -> String {
         match self {
-            Self::Server { user, server } if server.is_empty() => format!("the server of {user}"),
-            Self::Server { user, server } => format!("the server {server} of {user}"),
-            Self::Service { name } => format!("the service {name}"),
+            Self::Server { user, server } if server.is_empty() => format!("{user}'s server"),
+            Self::Server { user, server } => format!("{user}'s server \"{server}\""),
+            Self::Service { name } => name.to_string(),
         }
     }
 }
@@ -78,8 +78,8 @@ impl OAuthClientConfig {
         let sound = !name.is_empty()
             && name
                 .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || b"-_.~".contains(&octet));
-        if !sound || name.bytes().all(|octet| octet == b'.') {
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+        if !sound || name.bytes().all(|byte| byte == b'.') {
             return Err(ConfigError::new(
                 "client",
                 format!("expected a service's name of letters, digits and -_.~, found {name:?}"),
@@ -151,9 +151,9 @@ impl OAuthClientConfig {
     ///
     /// # Errors
     ///
-    /// As `client`, if it is empty, longer than 255 octets, or not of visible ASCII.
+    /// As `client`, if it is empty, longer than 255 bytes, or not of visible ASCII.
     pub fn with_id(self, id: &str) -> Result<Self, ConfigError> {
-        if id.is_empty() || id.len() > 255 || !id.bytes().all(|octet| octet.is_ascii_graphic()) {
+        if id.is_empty() || id.len() > 255 || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ConfigError::new(
                 "client",
                 format!("expected an identifier of 1 to 255 visible ASCII characters, found {id:?}"),
@@ -165,7 +165,7 @@ impl OAuthClientConfig {
         })
     }
 
-    /// Default: none for a service. What the client's own token is good for.
+    /// Default: none for a service. The scopes of the client's own token.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl OAuthClientConfig {
         Ok(Self { scopes, ..self })
     }
 
-    /// Default: none. What the client may ask users for, besides to know who they are and to let them in.
+    /// Default: none. The scopes that the client may request from users, in addition to access and their identity.
     ///
     /// # Errors
     ///
@@ -187,7 +187,7 @@ impl OAuthClientConfig {
         Ok(Self { allowed, ..self })
     }
 
-    /// Default: users are asked once, unless it is their own server. Users are not asked.
+    /// Default: users must consent once, unless it is their own server. Issues codes without the consent of users.
     #[must_use]
     pub fn skip_consent(self) -> Self {
         Self {
@@ -201,7 +201,7 @@ impl OAuthClientConfig {
     ///
     /// # Security
     ///
-    /// A code that is stolen on its way can then be exchanged by whoever has the client's secret as well.
+    /// An attacker who steals a code in transit can then exchange it, given the client's secret as well.
     #[must_use]
     pub fn allow_without_pkce(self) -> Self {
         Self {
@@ -258,12 +258,12 @@ fn is_redirect_uri(uri: &str) -> bool {
         .iter()
         .find_map(|scheme| uri.strip_prefix(scheme));
     let sound = match authority {
-        // A comma or a blank would end it where the policy of our pages names it.
+        // A comma or a space would end it where the policy of the hub's pages names it.
         Some(rest) => rest.split(['/', '?']).next().is_some_and(|authority| {
             !authority.is_empty()
                 && authority
                     .bytes()
-                    .all(|octet| octet.is_ascii_alphanumeric() || b".-_:[]".contains(&octet))
+                    .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
         }),
         None => uri.starts_with('/') && !uri.starts_with("//"),
     };
@@ -271,7 +271,7 @@ fn is_redirect_uri(uri: &str) -> bool {
         && uri.len() <= 1023
         && uri
             .bytes()
-            .all(|octet| octet.is_ascii_graphic() && !b"#\\\"<>".contains(&octet))
+            .all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>".contains(&byte))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl ClientRegistry {
         self.clients.get(*self.by_id.get(id)?)
     }
 
-    /// The client whose own token this is. The look-up is by the whole hash, so its time tells nothing of the token.
+    /// The client whose own token this is. The lookup is by the whole hash, so its time reveals nothing about the token.
     pub(crate) fn of_token(&self, token: PresentedToken<'_>) -> Option<&OAuthClientConfig> {
         let client = self.clients.get(*self.by_secret.get(&token.hash())?)?;
         client.verify_secret(token).then_some(client)

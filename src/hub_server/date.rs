@@ -2,10 +2,7 @@
 
 use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::clock::UnixTime;
-
-/// 9999-12-31T23:59:59Z: later times have no year of four digits, and are written as this one.
-const LATEST: i64 = 253_402_300_799;
+use crate::{clock::UnixTime, html::utc};
 
 /// The date as JupyterHub writes it: `2026-11-22T01:53:40.000000Z`.
 pub(crate) fn to_iso8601(time: UnixTime) -> String {
@@ -14,17 +11,6 @@ pub(crate) fn to_iso8601(time: UnixTime) -> String {
     let (hour, minute, second) = date.to_hms();
     let month = u8::from(month);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000000Z")
-}
-
-/// The date as a person reads it: `2026-11-22 01:53 UTC`.
-pub(crate) fn to_display(time: UnixTime) -> String {
-    let date = utc(time);
-    let (year, month, day) = date.to_calendar_date();
-    let (hour, minute, _) = date.to_hms();
-    format!(
-        "{year:04}-{:02}-{day:02} {hour:02}:{minute:02} UTC",
-        u8::from(month)
-    )
 }
 
 /// Reads `YYYY-MM-DDThh:mm:ss`, with or without a fraction; `Z`, an offset, or nothing for UTC. Times before 1970 are
@@ -39,11 +25,6 @@ pub(crate) fn parse_iso8601(text: &str) -> Option<UnixTime> {
     let date = date.or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339));
     let seconds = u64::try_from(date.ok()?.unix_timestamp());
     seconds.ok().map(UnixTime::from_secs)
-}
-
-fn utc(time: UnixTime) -> OffsetDateTime {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(LATEST).min(LATEST);
-    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -63,10 +44,6 @@ mod tests {
             assert_eq!(to_iso8601(time), text);
             assert_eq!(parse_iso8601(text), Some(time));
         }
-        assert_eq!(
-            to_display(UnixTime::from_secs(1_795_312_420)),
-            "2026-11-22 01:53 UTC"
-        );
         assert_eq!(to_iso8601(UnixTime::from_secs(u64::MAX)).len(), 27);
     }
 

@@ -75,7 +75,7 @@ impl ExpandedScopes {
         }
     }
 
-    /// The same, and what tells who the owner is.
+    /// Adds the scopes that identify the owner.
     pub(crate) fn and_identify(mut self, owner: Owner<'_>) -> Self {
         if let Owner::User(user) = owner {
             for name in IDENTIFY {
@@ -176,7 +176,7 @@ impl ExpandedScopes {
         Ok(true)
     }
 
-    /// Whether the name is held at all, with whatever filter.
+    /// Whether the name is held at all, with any filter.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.0.contains(name) || self.with_name(name).next().is_some()
     }
@@ -267,7 +267,7 @@ mod tests {
     async fn a_group_covers_its_users_and_a_user_their_servers() {
         let members = members();
         let members = RequestMembers::new(&members);
-        for (held, asked, expected) in [
+        for (held, requested, expected) in [
             ("access:servers", "access:servers!server=bob/gpu", true),
             ("access:servers!user=bob", "access:servers!server=bob/gpu", true),
             ("access:servers!user=bob", "access:servers!user=bob", true),
@@ -292,8 +292,8 @@ mod tests {
             ("read:users:name", "read:users!user=bob", false),
             ("read:users!user", "read:users:name!user=alice", true),
         ] {
-            let covered = alice(&[held]).covers(asked, &members).await;
-            assert_eq!(covered.expect("members"), expected, "{held} {asked}");
+            let covered = alice(&[held]).covers(requested, &members).await;
+            assert_eq!(covered.expect("members"), expected, "{held} {requested}");
         }
     }
 

@@ -30,11 +30,11 @@ use crate::{
     request::head::RequestHead,
 };
 
-/// A hub: people log in here once, and services and single-user servers send them here to know who they are.
+/// A hub: users log in here once, and services and single-user servers redirect them here to identify them.
 ///
-/// A service of its own: it answers what lies below `<base>hub/`, and sends on what is left to a hub below its base,
-/// such as `/user/alice/` while no server is there. It is always ready, clones are handles, and nothing it does blocks
-/// a thread. The whole path must reach it, so in axum it is a `fallback_service` or a `route_service`; `nest_service`
+/// A tower service of its own: it answers the paths below `<base>hub/`, and redirects other paths to a hub below its
+/// base, such as `/user/alice/` while no server is there. It is always ready, clones are handles, and it never blocks a
+/// thread. The whole path must reach it, so in axum it is a `fallback_service` or a `route_service`; `nest_service`
 /// would cut the path.
 ///
 /// | path below `<base>hub/` | answer |
@@ -45,7 +45,7 @@ use crate::{
 /// | `api/oauth2/authorize`, `api/oauth2/token` | the OAuth provider |
 /// | `api/user`, `api/users`, `api/users/<name>` | who a token belongs to; users |
 /// | `api/users/<name>/tokens`, `…/tokens/<id>` | tokens: listed, made, revoked |
-/// | `api/users/<name>/activity` | when somebody was last active |
+/// | `api/users/<name>/activity` | when a user was last active |
 /// | `api/users/<name>/server`, `…/servers/<server>` | a server, to be stopped; see [`HubBuilder::server_stopper`](super::HubBuilder::server_stopper) |
 /// | `user/<name>/…` | 424 for a server that does not run: JSON for API requests, a page for users |
 /// | `user-redirect/<path>` | a redirect to the same path at the user's own server |
@@ -54,7 +54,7 @@ use crate::{
 /// # Security
 ///
 /// Tokens, codes and logins are kept as hashes. A login is a row of the store, so a logout ends it wherever its cookie
-/// went. Scopes are weighed at each use, against what the owner may do then.
+/// went. Scopes are checked at each use, against the current scopes of the owner.
 ///
 /// # Example
 ///
@@ -84,7 +84,7 @@ pub struct Hub(pub(super) Arc<HubState>);
 
 static VERSION: HeaderName = HeaderName::from_static("x-jupyterhub-version");
 
-/// The longest body that is read, in octets.
+/// The longest body that is read, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
 
 impl Hub {
@@ -92,7 +92,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     pub async fn is_server_running(&self, user: &str, server: &str) -> Result<bool, BackendError> {
         let known = self.0.activity_of(user).await?;
         Ok(self.0.running_since(&known, user, server).is_some())
@@ -155,7 +155,7 @@ impl HubState {
             Some(Ok(body)) => Ok(body.to_bytes()),
             Some(Err(_)) => Err(HubError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "expected at most 65536 octets",
+                "expected at most 65536 bytes",
             )),
             None => Err(HubError::new(
                 StatusCode::REQUEST_TIMEOUT,

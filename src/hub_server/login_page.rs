@@ -2,8 +2,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET, nobody | 200, the form |
-//! | GET, somebody | 302 to `next` |
+//! | GET, not logged in | 200, the form |
+//! | GET, logged in | 302 to `next` |
 //! | POST from another site, or without the form's `_xsrf` | 403, the form again |
 //! | POST, too many wrong ones before | 429, `Retry-After` |
 //! | POST, a wrong password, an unknown user, one who is no member | 403, the form again, no cookie |
@@ -25,15 +25,17 @@ use crate::{
     cookies::SetCookies,
     denial::Reason,
     event::{Event, RedactedPath},
-    html::{FieldKind, Page},
+    html::{Field, FieldError, FieldKind, Page},
     maybe_future::MaybeFuture,
     middleware::{
-        error_response::{FullResponse, page_response, retry_after},
+        error_response::{
+            FullResponse, SESSION_ENDED_ALERT, page_response, retry_after, session_ended_alert,
+        },
         password_attempts::alert,
     },
     random,
     redirect::{NextUrl, RedirectPolicy},
-    request::{percent, query::Query},
+    request::{device::device_name, percent, query::Query},
     secret::Secret,
     session::{grant::Grant, identity::Identity},
     store::SessionRecord,
@@ -57,7 +59,7 @@ impl MemberPasswords {
 }
 
 impl PasswordVerifier for MemberPasswords {
-    /// It takes as long for a name that nobody has.
+    /// It takes as long for an unknown name.
     fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
         let (members, is_named) = (self.members.clone(), !username.is_empty());
         let verified = self.verifier.verify(username, password);
@@ -90,8 +92,17 @@ impl HubRequest<'_> {
                 cookies.append_to(response.headers_mut());
                 Ok(response)
             }
-            BrowserSession::Anonymous => Ok(self.login_form(StatusCode::OK, "", "", false)),
-            BrowserSession::Expired => Ok(self.login_form(StatusCode::OK, "", "", true)),
+            BrowserSession::Anonymous => {
+                let alert = session_ended_alert(self.head);
+                Ok(self.login_form(StatusCode::OK, alert, "", FieldError::None))
+            }
+            BrowserSession::Expired => {
+                let mut response = self.login_form(StatusCode::OK, SESSION_ENDED_ALERT, "", FieldError::None);
+                let mut cookies = SetCookies::default();
+                self.remove_bad_login(&mut cookies);
+                cookies.append_to(response.headers_mut());
+                Ok(response)
+            }
         }
     }
 
@@ -105,7 +116,7 @@ impl HubRequest<'_> {
                 .check_login_form(&hub.guards, &self.target, self.head, field.trim())
         {
             self.refused(denial.reason());
-            return Ok(self.login_form(StatusCode::FORBIDDEN, STALE, &typed, false));
+            return Ok(self.login_form(StatusCode::FORBIDDEN, STALE, &typed, FieldError::None));
         }
         let password = form
             .field("password")
@@ -114,11 +125,12 @@ impl HubRequest<'_> {
         match self.check_password(&typed, &password).await {
             Ok(member) => self.begin_login(member).await,
             Err(HubError::Denied(denial)) => {
-                let status = match denial.reason() {
-                    Reason::IncorrectPassword => StatusCode::FORBIDDEN,
-                    _ => denial.status(),
+                let (status, error) = match denial.reason() {
+                    Reason::IncorrectPassword => (StatusCode::FORBIDDEN, FieldError::InAlert),
+                    _ => (denial.status(), FieldError::None),
                 };
-                let form = self.login_form(status, alert(&denial, WRONG), &typed, false);
+                let alert = alert(&denial, WRONG, &self.hub.page_style);
+                let form = self.login_form(status, &alert, &typed, error);
                 Ok(retry_after(form, &denial))
             }
             Err(trouble) => Err(trouble),
@@ -144,7 +156,7 @@ impl HubRequest<'_> {
         Ok(member)
     }
 
-    /// A new login, in place of the one that this browser can prove to have had.
+    /// Starts a new login, and ends the one whose cookies this browser has.
     async fn begin_login(&self, member: Arc<HubUser>) -> HubResult {
         let hub = self.hub;
         let replaced = self
@@ -160,7 +172,9 @@ impl HubRequest<'_> {
             Grant::new(Identity::new(member.name())),
             now.saturating_add(hub.lifetime),
         );
-        let mut login = SessionRecord::new(grant, &session_id, now, end).with_note(&self.browser());
+        let agent = self.head.headers().get(USER_AGENT);
+        let agent = agent.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let mut login = SessionRecord::new(grant, &session_id, now, end).with_note(&device_name(agent));
         let client = hub.guards.client_ip(&self.target, self.head);
         if let Some(address) = client {
             login = login.with_address(address);
@@ -183,34 +197,27 @@ impl HubRequest<'_> {
         Ok(response)
     }
 
-    fn login_form(&self, status: StatusCode, alert: &str, typed: &str, stale: bool) -> FullResponse {
+    fn login_form(&self, status: StatusCode, text: &str, typed: &str, error: FieldError<'_>) -> FullResponse {
         let mut cookies = SetCookies::default();
         let xsrf = self
             .hub
             .xsrf_cookie
             .anonymous_token(self.head, self.https(), &mut cookies);
-        if stale {
-            self.remove_bad_login(&mut cookies);
-        }
         let mut action = self.hub.hub_url.join("login");
-        if let Some(next) = self.asked_next() {
+        if let Some(next) = self.next_parameter() {
             action.push_str("?next=");
             percent::form_encode(next.as_str().as_bytes(), &mut action);
         }
         let typed: String = typed.chars().take(32).collect();
-        let page = Page::new(&self.hub.page_style, "Log in")
-            .alert(alert)
-            .form(&action, "Log in", |fields| {
-                fields.hidden("_xsrf", &xsrf);
-                fields.filled_field(
-                    FieldKind::Username,
-                    "username",
-                    "User name",
-                    typed.is_empty(),
-                    &typed,
-                );
-                fields.field(FieldKind::Password, "password", "Password", !typed.is_empty());
-            });
+        let page = Page::new(&self.hub.page_style, "Log in").message(status, text);
+        let page = page.form(&action, "Log in", |fields| {
+            let username = Field::new(FieldKind::Username, "username", "Username");
+            let password = Field::new(FieldKind::Password, "password", "Password");
+            let username = username.filled(&typed).first(typed.is_empty());
+            fields.hidden("_xsrf", &xsrf);
+            fields.field(username.with_error(error));
+            fields.field(password.first(!typed.is_empty()).with_error(error));
+        });
         let mut response = page_response(page);
         *response.status_mut() = status;
         cookies.append_to(response.headers_mut());
@@ -219,14 +226,14 @@ impl HubRequest<'_> {
 
     /// Where the login leads.
     pub(crate) fn next(&self) -> String {
-        match self.asked_next() {
+        match self.next_parameter() {
             Some(next) => next.as_str().to_owned(),
             None => self.hub.hub_url.join("home"),
         }
     }
 
-    /// `next`, if it is a place of ours.
-    fn asked_next(&self) -> Option<NextUrl> {
+    /// `next`, if it is a URL of this server.
+    fn next_parameter(&self) -> Option<NextUrl> {
         let next = Query::from_uri(self.head.uri()).parameter("next")?;
         let closed = [self.hub.hub_url.join("login"), self.hub.hub_url.join("logout")];
         let closed = [closed[0].as_str(), closed[1].as_str()];
@@ -247,42 +254,5 @@ impl HubRequest<'_> {
             path: RedactedPath::new(self.head.uri().path()),
             client: self.hub.guards.client_ip(&self.target, self.head),
         });
-    }
-
-    /// What the browser calls itself, in few words, for the list of logins.
-    fn browser(&self) -> String {
-        let agent = self
-            .head
-            .headers()
-            .get(USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let named = |names: &[(&str, &'static str)]| {
-            names
-                .iter()
-                .find(|(mark, _)| agent.contains(mark))
-                .map(|(_, name)| *name)
-        };
-        // Each calls itself by its own name and by those of its ancestors, so the order matters.
-        let browser = named(&[
-            ("Firefox/", "Firefox"),
-            ("Edg/", "Edge"),
-            ("OPR/", "Opera"),
-            ("Chrome/", "Chrome"),
-            ("Safari/", "Safari"),
-        ]);
-        let system = named(&[
-            ("Android", "Android"),
-            ("iPhone", "iPhone"),
-            ("iPad", "iPad"),
-            ("Windows", "Windows"),
-            ("Mac OS", "macOS"),
-            ("Linux", "Linux"),
-        ]);
-        match (browser, system) {
-            (Some(browser), Some(system)) => format!("{browser} on {system}"),
-            (Some(name), None) | (None, Some(name)) => name.to_owned(),
-            (None, None) => "A browser".to_owned(),
-        }
     }
 }

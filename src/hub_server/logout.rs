@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET by which a person opens the page, from this site, logged in | ends the logins and all tokens made in them; 302 to the login page; removes the cookies and what pages stored |
+//! | GET by which a user opens the page, from this site, logged in | ends the logins and all tokens made in them; 302 to the login page; removes the cookies and what pages stored |
 //! | any other GET, HEAD, logged in | 200, a page with a button; nothing changes |
 //! | GET, not logged in | 302 to the login page; nothing ends, whatever session id was sent |
 //! | POST with the `_xsrf` of a login | as GET; with `everywhere` all logins of the user end |
@@ -55,7 +55,7 @@ impl HubRequest<'_> {
             let mut cookies = SetCookies::default();
             let xsrf = self.xsrf_of_session(&session_of(first), &mut cookies);
             let page = Page::new(&self.hub.page_style, "Log out?")
-                .paragraph("Press the button to log out of this browser.")
+                .paragraph("Do you want to log out of this browser?")
                 .form(&self.hub.hub_url.join("logout"), "Log out", |fields| {
                     fields.hidden("_xsrf", &xsrf)
                 });
@@ -101,7 +101,7 @@ impl HubRequest<'_> {
     /// Ends `logins`, and for those in `everywhere` all other logins of the same user.
     async fn end(&self, logins: &[SessionRecord], everywhere: &[RecordId]) -> HubResult {
         let hub = self.hub;
-        // The cookies go only when the logins are gone: without them the browser could not ask again.
+        // The cookies are removed only after the logins have ended: without them the browser could not try again.
         for login in logins {
             let owner = login.owner();
             let ended = if everywhere.contains(&login.id()) {

@@ -37,7 +37,7 @@ impl Members {
     }
 }
 
-/// The members that a request is about. Each is read once, so that the whole request is judged by the same answer.
+/// The members that a request is about. Each is read once, so the whole request uses the same answer.
 pub(crate) struct RequestMembers<'a> {
     members: &'a Members,
     read: Mutex<HashMap<Box<str>, Option<Arc<HubUser>>>>,

@@ -1,6 +1,6 @@
-//! Being the hub: people log in once, and services and single-user servers send them here to know who they are.
+//! A JupyterHub server: users log in once, and services and single-user servers redirect them here to identify them.
 //!
-//! The wire is JupyterHub's, so `jupyterhub.services.auth`, `jupyterhub-singleuser` and `AuthLayer::hub` of this crate
+//! The API is JupyterHub's, so `jupyterhub.services.auth`, `jupyterhub-singleuser` and `AuthLayer::hub` of this crate
 //! are clients of it. [`Hub`] is a tower service; [`Hub::builder`] takes a [`HubStore`](crate::store::HubStore), the
 //! [`HubUser`]s or a [`UserLookup`](crate::verify::UserLookup) that knows them, and a [`OAuthClientConfig`] for each service
 //! and server.
@@ -20,6 +20,7 @@ mod hub;
 mod login_page;
 mod logout;
 mod members;
+mod notice;
 mod request;
 mod response;
 mod route;

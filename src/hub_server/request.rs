@@ -17,14 +17,14 @@ use crate::{
     html::Page,
     middleware::{
         cookies::is_https,
-        error_response::{FullResponse, page_response},
+        error_response::{FullResponse, SESSION_ENDED, page_response},
         form::UrlEncodedForm,
     },
     request::{head::RequestHead, page_request::is_urlencoded, percent},
     request_policy::EffectiveTarget,
 };
 
-/// One request to the hub: its host is good, its body read.
+/// One request to the hub. Its host is checked, its body read.
 #[derive(Clone, Copy)]
 pub(crate) struct HubRequest<'a> {
     pub(crate) hub: &'a HubState,
@@ -90,7 +90,7 @@ impl HubRequest<'_> {
             (Route::Unknown { program: true }, _) => Err(HubError::Refused(StatusCode::NOT_FOUND, None)),
             (Route::ProxyError(None) | Route::Unknown { program: false }, _) => Err(HubError::Refused(
                 StatusCode::NOT_FOUND,
-                Some("The address is mistyped, or what was here is gone.".to_owned()),
+                Some("The page you requested does not exist.".to_owned()),
             )),
             // HEAD would issue a code.
             (Route::Authorize, _) => Err(HubError::NotAllowed("GET, POST")),
@@ -101,7 +101,7 @@ impl HubRequest<'_> {
         }
     }
 
-    /// What a proxy left to the hub is asked for below `hub/` once more, where its cookie goes.
+    /// Redirects a request that a proxy left to the hub to the same path below `hub/`, where the cookie is sent.
     fn below_hub(&self) -> HubResult {
         let uri = self.head.uri();
         let below = self.hub.base_url.strip_prefix(uri.path()).unwrap_or_default();
@@ -123,7 +123,7 @@ impl HubRequest<'_> {
             None => match self.visitor().await?.known() {
                 Some(visitor) => visitor.scopes(),
                 None if is_for_program => return Err(HubError::forbidden()),
-                None => return Ok(self.login_redirect()),
+                None => return Ok(self.login_redirect(false)),
             },
         };
         let user = user.ok_or_else(HubError::not_found_or_forbidden)?;
@@ -139,7 +139,7 @@ impl HubRequest<'_> {
     /// Leads a link that is the same for every user to the server of the user who follows it.
     async fn user_redirect(&self) -> HubResult {
         let Some(visitor) = self.visitor().await?.known() else {
-            return Ok(self.login_redirect());
+            return Ok(self.login_redirect(false));
         };
         let uri = self.head.uri();
         let below = self.hub.hub_url.strip_prefix(uri.path()).unwrap_or_default();
@@ -160,14 +160,14 @@ impl HubRequest<'_> {
         let style = &self.hub.page_style;
         let page = match status {
             StatusCode::SERVICE_UNAVAILABLE => Page::new(style, "Your server appears to be down")
-                .paragraph("It does not answer. Start it again, then reload this page."),
+                .paragraph("The server does not respond. Start it again, then reload this page."),
             _ => Page::new(style, &status.to_string()).paragraph("The proxy cannot answer this request."),
         };
-        page_response(page.link(&home, "Back to your home page"))
+        page_response(page.link(&home, "Go to home"))
     }
 
     /// A redirect to the login page, and back here after.
-    pub(crate) fn login_redirect(&self) -> FullResponse {
+    pub(crate) fn login_redirect(&self, session_ended: bool) -> FullResponse {
         let here = self
             .head
             .uri()
@@ -175,6 +175,9 @@ impl HubRequest<'_> {
             .map_or("", http::uri::PathAndQuery::as_str);
         let mut location = self.hub.hub_url.join("login?next=");
         percent::form_encode(here.as_bytes(), &mut location);
+        if session_ended {
+            location.push_str(SESSION_ENDED);
+        }
         response::redirect_found(&location)
     }
 
@@ -188,8 +191,7 @@ impl HubRequest<'_> {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(HubError::new(status, UrlEncodedForm::EXPECTED_TYPE));
         }
-        UrlEncodedForm::parse(self.body)
-            .ok_or_else(|| HubError::bad_request("expected a form of well-formed fields"))
+        UrlEncodedForm::parse(self.body).ok_or_else(|| HubError::bad_request("malformed form data"))
     }
 
     /// The JSON that was sent; nothing if nothing was.
@@ -201,7 +203,7 @@ impl HubRequest<'_> {
             .map_err(|_| HubError::bad_request("Invalid JSON in body of request"))
     }
 
-    /// What the body is said to be, in small letters.
+    /// The media type of the body, in lowercase.
     pub(crate) fn content_type(&self) -> String {
         let value = self
             .head
@@ -215,6 +217,6 @@ impl HubRequest<'_> {
 fn absent() -> HubError {
     HubError::new(
         StatusCode::FAILED_DEPENDENCY,
-        "No server is running there, or the proxy does not know of it yet.",
+        "The server is not running, or is not ready yet.",
     )
 }

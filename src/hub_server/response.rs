@@ -1,4 +1,4 @@
-//! How a hub answers: JSON for programs, pages for people.
+//! The responses of a hub: JSON for programs, pages for browsers.
 
 use bytes::Bytes;
 use http::{
@@ -16,7 +16,7 @@ use crate::{
     error::BackendError,
     html::{Page, PageStyle},
     middleware::{
-        denial_page::denial_page,
+        denial_page::{Links, denial_page},
         error_response::{FullResponse, NO_STORE, page_response, redirect},
     },
     oauth::{OAuthError, OAuthErrorKind},
@@ -33,7 +33,7 @@ pub(crate) enum HubError {
     Refused(StatusCode, Option<String>),
     /// The path has no such method, but these.
     NotAllowed(&'static str),
-    /// The store, or whoever checks passwords, cannot tell.
+    /// The store, or the password verifier, does not answer.
     Unavailable(BackendError),
 }
 
@@ -75,7 +75,9 @@ impl HubError {
             Self::Denied(denial) => Some(denial.detail().to_owned()),
             Self::Refused(_, message) => message.clone(),
             Self::NotAllowed(_) => Some("Method Not Allowed".to_owned()),
-            Self::Unavailable(_) => Some("Please try again in a moment".to_owned()),
+            Self::Unavailable(_) => {
+                Some("Service temporarily unavailable. Please try again in a moment.".to_owned())
+            }
         }
     }
 
@@ -91,29 +93,34 @@ impl HubError {
         self.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
     }
 
-    /// For a person: a page with a link to the home page, or with a button that removes cookies that cannot be read.
+    /// For a browser: a page with a link to the home page, or with a button that removes cookies that cannot be read.
     pub(crate) fn into_html_response(self, style: &PageStyle, hub_url: &BaseUrl) -> FullResponse {
         if let Self::Denied(denial) = &self
             && self.is_unread()
         {
-            let logout = hub_url.join("logout");
-            let mut response = page_response(denial_page(denial, style, None, Some(&logout)));
+            let (home, logout) = (hub_url.join("home"), hub_url.join("logout"));
+            let links = Links {
+                home: &home,
+                login: None,
+                logout: Some(&logout),
+            };
+            let mut response = page_response(denial_page(denial, style, &links));
             *response.status_mut() = self.status();
             return self.with_fields(response);
         }
         let title = match self.status() {
-            StatusCode::BAD_REQUEST => "This request cannot be read",
-            StatusCode::FORBIDDEN => "Not allowed",
-            StatusCode::FAILED_DEPENDENCY => "This server does not answer",
-            StatusCode::NOT_FOUND => "There is nothing here",
-            StatusCode::REQUEST_TIMEOUT => "This request took too long to arrive",
-            StatusCode::SERVICE_UNAVAILABLE => "Please try again in a moment",
-            _ => "Something is wrong",
+            StatusCode::BAD_REQUEST => "Bad request",
+            StatusCode::FORBIDDEN => "Access denied",
+            StatusCode::FAILED_DEPENDENCY => "Server is not running",
+            StatusCode::NOT_FOUND => "Page not found",
+            StatusCode::REQUEST_TIMEOUT => "Request timeout",
+            StatusCode::SERVICE_UNAVAILABLE => "Service temporarily unavailable",
+            _ => "Something went wrong",
         };
         let mut response = page_response(
             Page::new(style, title)
                 .paragraph(&self.message().unwrap_or_default())
-                .link(&hub_url.join("home"), "Back to your home page"),
+                .link(&hub_url.join("home"), "Go to home"),
         );
         *response.status_mut() = self.status();
         self.with_fields(response)
@@ -171,7 +178,7 @@ impl From<StoreError> for HubError {
     }
 }
 
-/// JSON for whoever asked, and for nobody's cache.
+/// A JSON response that caches do not store.
 pub(crate) fn json_response(status: StatusCode, body: &Value) -> FullResponse {
     json_text(status, body.to_string())
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::request::{head::RequestHead, header_names, page_request::is_page_request};
 
-/// What a path asks for.
+/// The route that a path selects.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// `api`
@@ -29,9 +29,9 @@ pub(crate) enum Route {
     Login,
     /// `logout`
     Logout,
-    /// `error/<status>`: the page that a proxy shows in place of an answer.
+    /// `error/<status>`: the page that a proxy shows instead of a response.
     ProxyError(Option<StatusCode>),
-    /// `user/<name>/…`: a server that does not answer. The next segment may be its name, and one of `api` tells a program.
+    /// `user/<name>/…`: a server that does not answer. The next segment may be its name; `api` marks a request of a program.
     Server {
         user: Option<Username>,
         server: Option<String>,

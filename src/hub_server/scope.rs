@@ -89,7 +89,7 @@ pub(super) const OWN: [&str; 7] = [
     "users:shares",
 ];
 
-/// What tells no more than who somebody is; every credential is worth that.
+/// The scopes that only identify the user; every credential has them.
 pub(crate) const IDENTIFY: [&str; 2] = ["read:users:groups", "read:users:name"];
 
 /// Whose scopes they are: what a filter without a value means.
@@ -114,8 +114,7 @@ pub(super) fn read(text: &str) -> Option<Scope<'_>> {
 
 fn is_known(name: &str) -> bool {
     let custom = name.strip_prefix("custom:").is_some_and(|rest| {
-        let plain =
-            |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b":-_*.".contains(&octet);
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b":-_*.".contains(&byte);
         !rest.is_empty() && rest.bytes().all(plain)
     });
     custom || INCLUDED.iter().any(|(known, _)| *known == name)
@@ -126,7 +125,7 @@ pub(crate) fn is_scope(text: &str) -> bool {
     read(text).is_some()
 }
 
-/// Nothing if somebody can be given these scopes by configuration.
+/// Checks that these scopes can be granted by configuration.
 pub(crate) fn check(setting: &'static str, scopes: &Scopes) -> Result<(), ConfigError> {
     let wrong = scopes.iter().find(|text| {
         read(text).is_none_or(|scope| {
@@ -145,32 +144,32 @@ pub(crate) fn check(setting: &'static str, scopes: &Scopes) -> Result<(), Config
     }
 }
 
-/// What a scope lets its holder do, for people.
+/// What a scope permits, as pages show it.
 pub(crate) fn description(scope: &str) -> String {
     let (name, filter) = scope
         .split_once('!')
         .map_or((scope, None), |(name, filter)| (name, Some(filter)));
     let does = match name {
-        "access:servers" => "Use notebook servers",
-        "access:services" => "Use services",
-        "admin:users" | "users" => "Read and change accounts",
-        "inherit" => "Everything that you may do",
-        "list:users" => "See who has an account",
-        "read:servers" => "See notebook servers",
-        "read:tokens" => "See access tokens",
-        "read:users" => "Read accounts",
-        "read:users:activity" => "See when somebody was last active",
-        "read:users:groups" => "See groups",
-        "read:users:name" => "See user names",
-        "self" => "Everything that concerns your own account",
+        "access:servers" => "Access your notebook servers",
+        "access:services" => "Access services",
+        "admin:users" | "users" => "Manage user accounts",
+        "inherit" => "All of your permissions",
+        "list:users" => "List users",
+        "read:servers" => "View notebook servers",
+        "read:tokens" => "View access tokens",
+        "read:users" => "View user accounts",
+        "read:users:activity" => "View user activity",
+        "read:users:groups" => "View groups",
+        "read:users:name" => "View usernames",
+        "self" => "Full access to your own account",
         "servers" => "Start and stop notebook servers",
-        "tokens" => "Make and revoke access tokens",
-        "users:activity" => "Report when somebody was active",
+        "tokens" => "Create and revoke access tokens",
+        "users:activity" => "Report user activity",
         other => return format!("`{}`", if filter.is_some() { scope } else { other }),
     };
     match filter.map(|filter| filter.split_once('=').unwrap_or((filter, ""))) {
         None => does.to_owned(),
-        Some(("user", "")) => format!("{does}: yours"),
-        Some((kind, value)) => format!("{does}: {kind} `{value}`"),
+        Some(("user", "")) => format!("{does} (your own)"),
+        Some((kind, value)) => format!("{does} ({kind} `{value}`)"),
     }
 }

@@ -42,8 +42,10 @@ pub(crate) struct HubState {
     pub(crate) xsrf_cookie: CsrfCookie,
     pub(crate) xsrf_guard: CsrfTokens<Keyring>,
     pub(crate) login_jar: CookieJar,
+    /// What the home page says next.
+    pub(crate) notice_jar: CookieJar,
     pub(crate) session_scope: CookieScope,
-    /// A cookie of old hubs, still taken away.
+    /// A cookie of old hubs, which is still removed.
     pub(crate) services_scope: CookieScope,
     /// A server that was never stopped counts as running since then.
     pub(crate) began: UnixTime,

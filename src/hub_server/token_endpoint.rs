@@ -140,7 +140,7 @@ impl HubRequest<'_> {
     }
 }
 
-/// Whether the code was asked for by whoever has this verifier.
+/// Whether the challenge of the code belongs to this verifier.
 fn is_met(challenge: &str, verifier: &str) -> bool {
     let pair = CodeChallenge::parse(challenge).zip(CodeVerifier::parse(verifier));
     pair.is_some_and(|(challenge, verifier)| challenge.matches(&verifier))

@@ -85,7 +85,7 @@ impl HubRequest<'_> {
         Ok(())
     }
 
-    /// Tells the observer of a token that was issued.
+    /// Notifies the observer of a token that was issued.
     pub(crate) fn report_issued(&self, record: &TokenRecord) {
         self.hub.emit(&Event::TokenIssued {
             username: record.owner(),
@@ -108,7 +108,7 @@ impl HubRequest<'_> {
             Some(auth) => match self.by_login(name, auth).await {
                 Ok(member) => (None, member),
                 Err(Refused::Answered(response)) => return Ok(*response),
-                Err(Refused::Told(trouble)) => return Err(trouble),
+                Err(Refused::Error(trouble)) => return Err(trouble),
             },
             None => {
                 let refused = |trouble| match trouble {
@@ -195,8 +195,8 @@ impl HubRequest<'_> {
             return Err(missing_scope(scope));
         }
         let name = name.ok_or_else(HubError::not_found_or_forbidden)?;
-        let asked = format!("{scope}!user={name}");
-        let may = caller.scopes.covers(&asked, self.members).await?;
+        let needed = format!("{scope}!user={name}");
+        let may = caller.scopes.covers(&needed, self.members).await?;
         let member = self.members.find(name.as_str()).await?.filter(|_| may);
         Ok((caller, member.ok_or_else(HubError::not_found_or_forbidden)?))
     }
@@ -206,8 +206,8 @@ impl HubRequest<'_> {
         let password = Secret::from(text("password"));
         match self.check_password(text("username"), &password).await {
             Ok(member) if name.is_some_and(|name| name.as_str() == member.name()) => Ok(member),
-            Ok(_) => Err(Refused::Told(no_permission(name))),
-            // The attempt has told the observer.
+            Ok(_) => Err(Refused::Error(no_permission(name))),
+            // The attempt has notified the observer.
             Err(HubError::Denied(denial)) => {
                 let trouble = match denial.reason() {
                     Reason::IncorrectPassword => HubError::forbidden(),
@@ -219,7 +219,7 @@ impl HubRequest<'_> {
                     &denial,
                 ))))
             }
-            Err(trouble) => Err(Refused::Told(trouble)),
+            Err(trouble) => Err(Refused::Error(trouble)),
         }
     }
 
@@ -247,14 +247,14 @@ impl HubRequest<'_> {
     }
 
     async fn token_model(&self, token: &TokenRecord, member: &HubUser) -> Result<Value, HubError> {
-        let worth = self.effective_scopes(token, member).await?.unwrap_or_default();
+        let scopes = self.effective_scopes(token, member).await?.unwrap_or_default();
         let client = token.client_id().filter(|client| !is_own(client));
         Ok(json!({
             "user": member.name(),
             "id": format!("a{}", token.id()),
             "kind": "api_token",
             "roles": [],
-            "scopes": worth.iter().collect::<Vec<_>>(),
+            "scopes": scopes.iter().collect::<Vec<_>>(),
             "created": date::to_iso8601(token.created()),
             "last_activity": token.last_used().map(date::to_iso8601),
             "expires_at": token.grant().expires_at().map(date::to_iso8601),
@@ -268,7 +268,7 @@ impl HubRequest<'_> {
 /// Why a login in the body made no token.
 enum Refused {
     Answered(Box<FullResponse>),
-    Told(HubError),
+    Error(HubError),
 }
 
 fn no_permission(name: Option<&Username>) -> HubError {
@@ -279,7 +279,7 @@ fn no_permission(name: Option<&Username>) -> HubError {
     )
 }
 
-/// The token that a body asks for. What is no object asks for the usual one.
+/// The token that a body describes. A body that is no object requests a token with defaults.
 fn wished(body: &Value) -> Result<NewToken, HubError> {
     let field = |name: &str| body.get(name).filter(|value| !value.is_null());
     if field("scopes").is_some() && field("roles").is_some() {

@@ -12,10 +12,10 @@ use crate::{
     session::{grant::Grant, scopes::Scopes},
 };
 
-/// Somebody who belongs to a hub: their name, what they may do, the groups they are in.
+/// A member of a hub: their name, what they may do, the groups they are in.
 ///
-/// Everybody may do what `self` stands for: read about themselves, make and revoke tokens of their own, use
-/// servers of their own.
+/// Every member has the scope `self`: to read their own account, create and revoke their own tokens, use their own
+/// servers.
 ///
 /// # Example
 ///
@@ -44,7 +44,7 @@ impl HubUser {
         let name = parsed.ok_or_else(|| {
             ConfigError::new(
                 "user",
-                format!("expected a user name in small letters without `/`, blanks around it or controls, found {name:?}"),
+                format!("expected a lowercase user name without `/`, spaces around it or control characters, found {name:?}"),
             )
         })?;
         Ok(Self {
@@ -55,7 +55,7 @@ impl HubUser {
         })
     }
 
-    /// Default: none. What the member may do besides `self`.
+    /// Default: none. The member's scopes in addition to `self`.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl HubUser {
         Self { groups, ..self }
     }
 
-    /// Default: no. Holds every scope, and is told to be an administrator to whoever asks the API.
+    /// Default: no. Holds every scope; the API reports the member as an administrator.
     #[must_use]
     pub fn as_admin(self) -> Self {
         Self { admin: true, ..self }
@@ -95,10 +95,10 @@ impl HubUser {
     }
 }
 
-/// Everybody who belongs to a hub, kept in memory.
+/// All members of a hub, kept in memory.
 ///
-/// A clone is a handle on the same members. A change holds from the next request on: tokens are never worth
-/// more than what their owner may do at that time, and those of somebody who was removed are worth nothing.
+/// A clone is a handle on the same members. A change takes effect with the next request: a token never grants more than
+/// its owner may do at that time, and the tokens of a removed member are invalid.
 ///
 /// # Example
 ///
@@ -122,7 +122,7 @@ impl HubUsers {
         Self::default().and(members)
     }
 
-    /// Adds these members, none of whom may be there.
+    /// Adds these members. Fails if one is there already.
     pub(crate) fn and(self, members: impl IntoIterator<Item = HubUser>) -> Result<Self, ConfigError> {
         for member in members {
             let name = member.name.clone();
@@ -136,7 +136,7 @@ impl HubUsers {
         Ok(self)
     }
 
-    /// Adds this member, or puts it in place of the one of the same name. Whether there was one.
+    /// Adds this member, or replaces the one of the same name. Returns whether there was one.
     pub fn set(&self, member: HubUser) -> bool {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(member.name.clone(), Arc::new(member)).is_some()

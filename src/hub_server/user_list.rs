@@ -21,7 +21,7 @@ const DEFAULT_LIMIT: u64 = 50;
 /// The users on a page at most, and for a client that does not read pages.
 const MAX_LIMIT: u64 = 200;
 
-/// The part of a list that a client asks for.
+/// The part of a list that a client requests.
 struct Paging {
     offset: u64,
     limit: u64,

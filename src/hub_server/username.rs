@@ -4,17 +4,17 @@ use std::fmt;
 
 use crate::request::percent;
 
-/// The name of a user as a hub keeps it: blanks around it taken off, in small letters, fit for a URL.
+/// The name of a user as a hub keeps it: trimmed, in lowercase, fit for a URL.
 ///
 /// | what is typed | name |
 /// |---|---|
 /// | `Alice`, ` alice ` | `alice` |
 /// | nothing, `a/b`, `..`, `%2e` | none: it would lead elsewhere as a part of a path |
 /// | a control character within | none |
-/// | more than [`Username::MAX_LEN`] octets | none |
+/// | more than [`Username::MAX_LEN`] bytes | none |
 ///
-/// Letters are made small as Unicode has it, so that `İ` becomes two characters. Composed and decomposed forms
-/// of a letter are two names.
+/// Letters become lowercase by the rules of Unicode, so that `İ` becomes two characters. Composed and decomposed forms of
+/// a letter are two names.
 ///
 /// Source: JupyterHub's `normalize_username` and `validate_username`, and no control characters.
 ///
@@ -30,20 +30,20 @@ use crate::request::percent;
 pub struct Username(Box<str>);
 
 impl Username {
-    /// The longest name, in octets: what JupyterHub's database keeps.
+    /// The longest name, in bytes: as long as JupyterHub's database stores.
     pub const MAX_LEN: usize = 255;
 
-    /// The name that somebody typed, or `None` if it can be nobody's.
+    /// Parses a name as a user typed it; `None` if no user can have it.
     pub fn parse(typed: &str) -> Option<Self> {
-        // The bound comes first: letters are made small at the cost of their number.
+        // The length is checked first: the cost of the lowercase conversion grows with it.
         let typed = typed.trim();
         if typed.len() > Self::MAX_LEN {
             return None;
         }
         let name = typed.to_lowercase();
-        let dots = |octets: &[u8]| octets.iter().all(|octet| *octet == b'.');
+        let dots = |bytes: &[u8]| bytes.iter().all(|byte| *byte == b'.');
         // A broken escape is what it looks like.
-        let hidden = percent::decoded(name.as_bytes()).map(|octet| octet.unwrap_or(b'%'));
+        let hidden = percent::decoded(name.as_bytes()).map(|byte| byte.unwrap_or(b'%'));
         let hidden: Vec<u8> = hidden.collect();
         let refused = name.is_empty()
             || name.len() > Self::MAX_LEN
@@ -71,15 +71,15 @@ impl fmt::Debug for Username {
     }
 }
 
-/// The name that a segment of a URL's path holds, or `None` if it can be nobody's.
+/// The name in a segment of a URL's path, or `None` if no user can have it.
 pub(crate) fn of_path(segment: &str) -> Option<Username> {
     Username::parse(&decoded(segment)?)
 }
 
 /// What a segment of a path says, without its escapes.
 pub(crate) fn decoded(segment: &str) -> Option<String> {
-    let octets = percent::decoded(segment.as_bytes()).collect::<Option<Vec<u8>>>()?;
-    String::from_utf8(octets).ok()
+    let bytes = percent::decoded(segment.as_bytes()).collect::<Option<Vec<u8>>>()?;
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ mod tests {
         }
         assert!(Username::parse(&"x".repeat(255)).is_some());
         assert!(Username::parse(&"x".repeat(256)).is_none());
-        // 254 octets as typed, 381 as small letters.
+        // 254 bytes as typed, 381 in lowercase.
         assert!(Username::parse(&"\u{130}".repeat(127)).is_none());
     }
 

@@ -1,4 +1,4 @@
-//! Who somebody is, for programs: `api/user`, `api/users/<name>`; and their servers.
+//! Users, for programs: `api/user`, `api/users/<name>`; and their servers.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ use super::{
 use crate::{clock::UnixTime, store::ActivityRecord};
 
 impl HubRequest<'_> {
-    /// The owner of the credential: what a client asks to know who is logged in. 403 for what is not known.
+    /// The owner of the credential: clients call this to identify the user. 403 for an unknown credential.
     pub(crate) async fn current_user(&self) -> HubResult {
         let caller = self.caller().await?.ok_or_else(HubError::forbidden)?;
         let mut model = match &caller.who {
@@ -55,7 +55,7 @@ impl HubRequest<'_> {
         Ok(response::json_response(StatusCode::OK, &Value::Object(model)))
     }
 
-    /// Returns what is known of a user's activity, if these scopes show any of it.
+    /// Returns a user's recorded activity, if these scopes show any of it.
     async fn shown_activity(
         &self,
         user: &str,
@@ -109,7 +109,7 @@ impl HubRequest<'_> {
         Ok(response::empty(StatusCode::NO_CONTENT))
     }
 
-    /// What may be told of a member.
+    /// The properties of a member that the caller may read.
     pub(super) async fn model(
         &self,
         member: &HubUser,
@@ -126,23 +126,23 @@ impl HubRequest<'_> {
                 .map(date::to_iso8601)
         };
         let mut model = Map::new();
-        let mut tell = |name: &str, value: Value| drop(model.insert(name.to_owned(), value));
-        tell("kind", "user".into());
-        tell("name", name.into());
-        tell("admin", member.admin.into());
-        tell("user_info", Value::Null);
+        let mut insert = |name: &str, value: Value| drop(model.insert(name.to_owned(), value));
+        insert("kind", "user".into());
+        insert("name", name.into());
+        insert("admin", member.admin.into());
+        insert("user_info", Value::Null);
         if may("read:users:groups").await? {
-            tell("groups", member.groups.iter().map(|group| &**group).collect());
+            insert("groups", member.groups.iter().map(|group| &**group).collect());
         }
         if may("read:users:activity").await? {
-            tell("last_activity", last_activity(None).into());
+            insert("last_activity", last_activity(None).into());
         }
         if may("read:users").await? {
             let default = self
                 .running_servers(name, known)
                 .find(|(server, ..)| server.is_empty());
-            tell("server", default.map(|(_, client, _)| prefix(client)).into());
-            tell(
+            insert("server", default.map(|(_, client, _)| prefix(client)).into());
+            insert(
                 "roles",
                 if member.admin {
                     json!(["admin", "user"])
@@ -151,14 +151,14 @@ impl HubRequest<'_> {
                 },
             );
             // Members are configured, not made at a time.
-            tell("created", Value::Null);
-            tell("pending", Value::Null);
+            insert("created", Value::Null);
+            insert("pending", Value::Null);
         }
         if may("read:servers").await? {
             let servers = self
                 .running_servers(name, known)
                 .map(|(server, client, started)| {
-                    let told = json!({
+                    let model = json!({
                         "name": server,
                         "full_name": format!("{name}/{server}"),
                         "last_activity": last_activity(Some(server)),
@@ -169,9 +169,9 @@ impl HubRequest<'_> {
                         "url": prefix(client),
                         "user_options": {},
                     });
-                    (server.to_owned(), told)
+                    (server.to_owned(), model)
                 });
-            tell("servers", Value::Object(servers.collect()));
+            insert("servers", Value::Object(servers.collect()));
         }
         Ok(model)
     }

@@ -21,7 +21,7 @@ use crate::secret::{
     value::{SecretError, SecretErrorKind},
 };
 
-/// How often the lock is asked for before it is an error, and the pause in between.
+/// How often the lock is tried before it is an error, and the pause in between.
 const ATTEMPTS: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -71,7 +71,7 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Content>, SecretErr
     };
     match content {
         Some(content) => Ok(Some(Content {
-            text: content.octets,
+            text: content.bytes,
             mode: metadata.mode() & 0o777,
         })),
         None if metadata.is_file() && metadata.len() > limit => Err(SecretError::new(
@@ -92,7 +92,7 @@ pub(super) fn directory(path: &Path) -> Option<&Path> {
     })
 }
 
-/// The directory of `path`, which nobody else may write; `None` if there is none.
+/// The directory of `path`, which no other user may write; `None` if there is none.
 fn folder(path: &Path) -> Result<Option<PrivateDir>, SecretError> {
     directory(path).map_or(Ok(None), PrivateDir::open)
 }
@@ -135,7 +135,7 @@ fn refused(path: &Path, what: &str) -> SecretError {
 ///
 /// `SecretErrorKind::System` if there can be no lock there, or another program does not release it.
 pub(super) fn lock(directory: &Path, name: &str) -> Result<File, SecretError> {
-    // A file beside it: the file itself is replaced, and its lock with it.
+    // A file next to it: the file itself is replaced, and its lock with it.
     let path = directory.join(format!(".{name}.lock"));
     let cannot = |errno: Errno| {
         let what = match errno {
@@ -266,9 +266,9 @@ mod tests {
         let folder = folder_with(0o600);
         let held = lock(folder.path(), "file").expect("locked");
         let other = File::open(folder.path().join(".file.lock")).expect("there");
-        let ask = || flock(&other, FlockOperation::NonBlockingLockExclusive);
-        assert_eq!(ask(), Err(Errno::WOULDBLOCK));
+        let try_lock = || flock(&other, FlockOperation::NonBlockingLockExclusive);
+        assert_eq!(try_lock(), Err(Errno::WOULDBLOCK));
         drop(held);
-        assert_eq!(ask(), Ok(()));
+        assert_eq!(try_lock(), Ok(()));
     }
 }

@@ -14,7 +14,7 @@ use crate::secret::{SecretError, SecretErrorKind};
 ///
 /// # Errors
 ///
-/// `SecretErrorKind::Missing` if no variable tells where.
+/// `SecretErrorKind::Missing` if no variable specifies one.
 pub fn config_directory() -> Result<PathBuf, SecretError> {
     config(&|name| env::var_os(name))
 }
@@ -25,7 +25,7 @@ pub fn config_directory() -> Result<PathBuf, SecretError> {
 ///
 /// # Errors
 ///
-/// `SecretErrorKind::Missing` if no variable tells where.
+/// `SecretErrorKind::Missing` if no variable specifies one.
 pub fn runtime_directory() -> Result<PathBuf, SecretError> {
     runtime(&|name| env::var_os(name))
 }
@@ -82,7 +82,7 @@ fn set(variables: Variables<'_>, name: &str) -> Option<PathBuf> {
 fn missing_directory(name: &str) -> SecretError {
     SecretError::new(
         SecretErrorKind::Missing,
-        format!("{name}: expected a directory, and HOME, which would tell one, is not set either"),
+        format!("{name}: expected a directory, and HOME, the default, is not set either"),
     )
 }
 
@@ -92,7 +92,7 @@ mod tests {
 
     #[cfg(not(target_os = "macos"))]
     #[test]
-    fn the_nearest_variable_tells_and_an_empty_one_does_not() {
+    fn the_most_specific_variable_counts_and_an_empty_one_does_not() {
         let (config_dir, runtime_dir) = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR");
         let at_home = (Some("/h/.jupyter"), Some("/h/.local/share/jupyter/runtime"));
         for (variables, expected) in [

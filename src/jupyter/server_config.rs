@@ -26,7 +26,7 @@ const NAMES: [(&str, &str); 3] = [
     ("ServerApp", "password"),
 ];
 
-/// More than any configuration that a person wrote.
+/// More than any configuration written by hand.
 const LIMIT: u64 = 1024 * 1024;
 
 /// The file `jupyter_server_config.json`, to which `jupyter server password` writes: the password's hash is read
@@ -41,7 +41,7 @@ const LIMIT: u64 = 1024 * 1024;
 ///
 /// # Security
 ///
-/// `Debug` prints the type's name only: settings may hold tokens and keys beside the hash.
+/// `Debug` prints the type's name only: settings may hold tokens and keys in addition to the hash.
 ///
 /// # Example
 ///
@@ -73,7 +73,7 @@ impl ServerConfig {
 
     /// The file at `path`; without settings if there is none.
     ///
-    /// Who may write the file sets the password, so it must be a regular file of this user or root that nobody else
+    /// Who may write the file sets the password, so it must be a regular file of this user or root that no other user
     /// may write, and so must its directory be; others may read it ([`warnings`](Self::warnings)). A symbolic link
     /// is followed to a file for which all this holds.
     ///
@@ -121,7 +121,7 @@ impl ServerConfig {
         &self.path
     }
 
-    /// The hash that is set, if one is; an empty text is Jupyter's word for none.
+    /// The hash that is set, if one is; Jupyter writes an empty text for none.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl ServerConfig {
         let mut warnings = Vec::new();
         if hash.is_some_and(|hash| hash.is_weak()) {
             warnings.push(format!(
-                "{path}: {place}: the hash is weak, set the password anew"
+                "{path}: {place}: the hash is weak, set the password again"
             ));
         }
         if self.mode & 0o077 != 0 {
@@ -171,7 +171,7 @@ impl ServerConfig {
         })
     }
 
-    /// Sets the hash under its present name, and takes away those under which an older one would still hold.
+    /// Sets the hash under its present name, and removes the old names, under which an older hash would still be valid.
     ///
     /// # Errors
     ///
@@ -198,12 +198,13 @@ impl ServerConfig {
         Ok(())
     }
 
-    /// Writes the file anew beside the old one and puts it in its place: whoever reads, at whatever moment, finds
-    /// the one or the other, and only the owner may (mode 0600). Its directory is made if it is missing. Where
-    /// the path is a symbolic link, the file that it leads to is replaced.
+    /// Writes a new file next to the old one and renames it over the old one: a reader finds the one or the other at any
+    /// time, and only the owner may read it (mode 0600). Its directory is created if it is missing. If the path is a
+    /// symbolic link, the file that it leads to is replaced.
     ///
     /// What other programs wrote since the file was read stays: it is read again, and only the password is changed.
-    /// Of two that write at once by this method one waits for the other, by a lock on `.<name>.lock` beside the file.
+    /// Of two processes that write at once by this method one waits for the other, by a lock on `.<name>.lock` in the same
+    /// directory.
     ///
     /// # Errors
     ///

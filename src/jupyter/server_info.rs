@@ -26,7 +26,7 @@ use crate::{
     token::Token,
 };
 
-/// More than any server tells of itself.
+/// More than any server writes.
 const LIMIT: u64 = 64 * 1024;
 
 /// A running server, as `jupyter server list` and `jupyter server stop` know it: the content of
@@ -174,7 +174,7 @@ impl ServerInfo {
         let file = PrivateFile::create(directory, ".jpserver-", ".new", &content)?;
         let name = format!("jpserver-{}.json", self.pid);
         let path = file.path().with_file_name(&name);
-        // Asked under the temporary name: a server with the same process number may replace the other at once.
+        // Read under the temporary name: a server with the same process number may replace the other at once.
         let written = inode(file.path())
             .map_err(|error| SecretError::system(format!("{}: {error}", path.display()), error))?;
         file.keep_as(&name)?;
@@ -182,7 +182,7 @@ impl ServerInfo {
     }
 
     /// The servers of this user that run now, by port: every `jpserver-*.json` in `directory`, Jupyter's and
-    /// ours. None if there is no such directory.
+    /// this crate's. None if there is no such directory.
     ///
     /// As Jupyter's own tools do it, a file whose process is gone is removed, and one that cannot be read, or
     /// is no such description, is passed over. So is a file that others could have written.
@@ -197,13 +197,13 @@ impl ServerInfo {
         };
         let mut running = Vec::new();
         for name in folder.names()? {
-            let ours = name
+            let is_info_file = name
                 .to_str()
                 .is_some_and(|name| name.starts_with("jpserver-") && name.ends_with(".json"));
-            let Some(content) = ours.then(|| folder.read(&name, LIMIT)).flatten() else {
+            let Some(content) = is_info_file.then(|| folder.read(&name, LIMIT)).flatten() else {
                 continue;
             };
-            match Self::parse(&content.octets) {
+            match Self::parse(&content.bytes) {
                 Some(info) if info.is_running() => running.push(info),
                 Some(_) => folder.remove(&name, &content),
                 None => {}
@@ -213,9 +213,9 @@ impl ServerInfo {
         Ok(running)
     }
 
-    /// What `octets` describe; `None` if that is no server.
-    fn parse(octets: &[u8]) -> Option<Self> {
-        let file: ServerInfoJson<'_> = serde_json::from_slice(octets).ok()?;
+    /// What `bytes` describe; `None` if that is no server.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let file: ServerInfoJson<'_> = serde_json::from_slice(bytes).ok()?;
         Some(Self {
             base_url: file.base_url.into_owned(),
             hostname: file.hostname.into_owned(),
@@ -231,7 +231,7 @@ impl ServerInfo {
         })
     }
 
-    /// Whether the process is still there, be it whose it may.
+    /// Whether the process still runs, as any user.
     pub fn is_running(&self) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
@@ -280,7 +280,7 @@ impl fmt::Debug for ServerInfo {
     }
 }
 
-/// The file that tells of this server; removed when dropped, unless another server has replaced it.
+/// The file that describes this server; removed when dropped, unless another server has replaced it.
 #[derive(Debug)]
 pub struct ServerInfoFile {
     path: PathBuf,
@@ -312,7 +312,7 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 /// The file's fields, in the order in which Jupyter writes them. A server that leaves one out is still one, as
-/// long as it tells where it is.
+/// long as it has its URL.
 #[derive(Serialize, Deserialize)]
 struct ServerInfoJson<'a> {
     #[serde(borrow, default)]
@@ -397,7 +397,7 @@ mod tests {
             (least.url(), least.pid(), least.token().is_none()),
             ("http://x/", 0, true)
         );
-        assert!(!least.is_running(), "nobody is process 0");
+        assert!(!least.is_running(), "no process has the number 0");
         let escaped =
             parse(r#"{"url":"http:\/\/x\/","token":"\u0061b","root_dir":"/\u00e9"}"#).expect("a server");
         assert_eq!(escaped.token().map(Token::expose), Some("ab"));

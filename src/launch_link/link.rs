@@ -1,4 +1,4 @@
-//! A launch link as it is handed over.
+//! A launch link as it is passed to the user.
 
 use std::{fmt, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
@@ -63,8 +63,8 @@ impl LaunchLink {
         let html = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"referrer\" content=\"no-referrer\">\n\
-             <meta http-equiv=\"refresh\" content=\"0;url={url}\">\n<title>Opening the server</title>\n</head>\n\
-             <body>\n<p><a href=\"{url}\" rel=\"noreferrer\">Open the server</a></p>\n</body>\n</html>\n"
+             <meta http-equiv=\"refresh\" content=\"0;url={url}\">\n<title>Opening server…</title>\n</head>\n\
+             <body>\n<p><a href=\"{url}\" rel=\"noreferrer\">Open server</a></p>\n</body>\n</html>\n"
         );
         drop(Secret::from(url));
         html.into()

@@ -14,7 +14,8 @@
 //! 3. It is valid for one target and one identity. It is not an API token, and an API token is not a launch link.
 //! 4. It is passed to the browser in a page file that only its owner can read ([`LaunchLink::write_page`]), so the
 //!    command line of the browser names a file and no secret.
-//! 5. It is used up by a user who opens it, not by programs that prefetch links ([`LinkAction`]).
+//! 5. It is used up by a login, not by programs that prefetch links ([`LinkAction`]), and not while the session store does not
+//!    respond: then the response is 503, and the link stays valid.
 //!
 //! The parameter is named `token` because logs, redirects and [`Query`](crate::request::Query) already treat that
 //! name as a secret.
@@ -26,7 +27,7 @@ mod prefetch;
 use std::time::Duration;
 
 use crate::{
-    clock::{Clock, UnixTime},
+    clock::{Clock, MonotonicTime, UnixTime},
     error::ConfigError,
     random,
     redirect::NextUrl,
@@ -66,7 +67,7 @@ const USED_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// let base: BaseUrl = "/user/alice/".parse()?;
 /// let links = LaunchLinkStore::new(base.clone());
-/// let next = NextUrl::parse("/user/alice/lab", RedirectPolicy::new(&base)).expect("ours");
+/// let next = NextUrl::parse("/user/alice/lab", RedirectPolicy::new(&base)).expect("a URL of this server");
 /// let link = links.issue(&"http://127.0.0.1:8888".parse()?, LaunchTarget::new(next), &SystemClock);
 /// assert!(link.expose_url().starts_with("http://127.0.0.1:8888/user/alice/launch?token=pcl1_"));
 ///
@@ -81,8 +82,8 @@ const USED_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct LaunchLinkStore {
     base_url: BaseUrl,
     life: Duration,
-    /// By the hash of the token. Found by the whole of it, so the time a look-up takes tells nothing about any
-    /// token but the one that was sent.
+    /// By the hash of the token. The lookup uses all of it, so its time reveals nothing about any token but the one
+    /// that was sent.
     links: ExpiringMap<[u8; 32], IssuedLink>,
     /// The links that have logged a user in: the username, and where they led. Apart from `links`, which they would
     /// push out.
@@ -95,6 +96,8 @@ pub struct LaunchLinkStore {
 struct IssuedLink {
     launch: LaunchTarget,
     until: UnixTime,
+    /// When it ends by the monotonic clock.
+    end: MonotonicTime,
 }
 
 impl LaunchLinkStore {
@@ -139,15 +142,13 @@ impl LaunchLinkStore {
         let token = format!("{PREFIX}{}", random::text(random::BASE62, RANDOM));
         let url = format!("{origin}{}?token={token}", self.base_url.join(Self::PATH));
         let token = Secret::from(token);
-        let now = clock.monotonic_now();
         let issued = IssuedLink {
             launch,
             until: clock.now().saturating_add(self.life),
+            end: clock.monotonic_now().saturating_add(self.life),
         };
         let presented = PresentedToken::new(token.expose()).expect("a launch token is visible ASCII");
-        let hash = presented.hash();
-        self.links
-            .insert(*hash.as_bytes(), issued, now.saturating_add(self.life), now);
+        self.put(presented.hash(), issued, clock);
         LaunchLink::new(url, self.life)
     }
 
@@ -156,15 +157,23 @@ impl LaunchLinkStore {
     ///
     /// Call [`LinkAction::from_head`] first.
     pub fn redeem(&self, token: PresentedToken<'_>, clock: &dyn Clock) -> Option<LaunchTarget> {
-        let hash: TokenHash = token.hash();
-        let issued = self.links.remove(hash.as_bytes(), clock.monotonic_now())?;
-        (clock.now() < issued.until).then_some(issued.launch)
+        self.take(token.hash(), clock).map(|issued| issued.launch)
     }
 
-    /// Remembers that the link with `token` has logged `identity` in.
-    fn record_use(&self, token: PresentedToken<'_>, identity: &Identity, next: NextUrl, clock: &dyn Clock) {
-        let (now, used) = (clock.monotonic_now(), (identity.username().into(), next));
-        let hash = token.hash();
+    fn put(&self, hash: TokenHash, issued: IssuedLink, clock: &dyn Clock) {
+        let end = issued.end;
+        self.links
+            .insert(*hash.as_bytes(), issued, end, clock.monotonic_now());
+    }
+
+    fn take(&self, hash: TokenHash, clock: &dyn Clock) -> Option<IssuedLink> {
+        let issued = self.links.remove(hash.as_bytes(), clock.monotonic_now())?;
+        (clock.now() < issued.until).then_some(issued)
+    }
+
+    /// Remembers that the link with this hash has logged `username` in.
+    fn record_use(&self, hash: TokenHash, username: &str, next: NextUrl, clock: &dyn Clock) {
+        let (now, used) = (clock.monotonic_now(), (username.into(), next));
         self.used
             .insert(*hash.as_bytes(), used, now.saturating_add(USED_LIFE), now);
     }
@@ -182,7 +191,7 @@ impl LaunchLinkStore {
     }
 }
 
-/// What a launch link is for: the place it leads to, and perhaps who comes in by it.
+/// What a launch link is for: the page it leads to, and optionally the user whom it logs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchTarget {
     next: NextUrl,
@@ -190,12 +199,12 @@ pub struct LaunchTarget {
 }
 
 impl LaunchTarget {
-    /// A launch that leads to `next`, as whoever the server takes its one user for.
+    /// A launch that leads to `next`, as the one user of the server.
     pub fn new(next: NextUrl) -> Self {
         Self { next, identity: None }
     }
 
-    /// Default: none. Who comes in by the link.
+    /// Default: none. The user whom the link logs in.
     #[must_use]
     pub fn with_identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
@@ -207,7 +216,7 @@ impl LaunchTarget {
         &self.next
     }
 
-    /// Who comes in, if the link was issued for somebody.
+    /// The user whom the link logs in, if it was issued for one.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }

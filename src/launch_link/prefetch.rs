@@ -11,7 +11,7 @@ use crate::{
     request_policy::fetch_metadata::opens_document,
 };
 
-/// What a request for a launch link is: a person opening it, or perhaps something that looks at links in advance.
+/// Whether a request for a launch link comes from a user who opens it, or perhaps from a program that loads links in advance.
 ///
 /// | method | signals | opening |
 /// |---|---|---|
@@ -48,10 +48,10 @@ impl LinkAction {
     /// What `head` is.
     pub fn from_head(head: RequestHead<'_>) -> Self {
         let has = |name| head.header(name).is_some();
-        let is_told = has(&header_names::SEC_FETCH_MODE) || has(&header_names::SEC_FETCH_DEST);
+        let has_fetch_metadata = has(&header_names::SEC_FETCH_MODE) || has(&header_names::SEC_FETCH_DEST);
         let opens = match *head.method() {
             _ if is_prefetch(head) => false,
-            Method::GET | Method::POST if is_told => opens_document(head),
+            Method::GET | Method::POST if has_fetch_metadata => opens_document(head),
             Method::GET => is_page_request(head),
             Method::POST => true,
             _ => false,
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_person_who_opens_it_burns_a_link() {
+    fn only_a_user_who_opens_a_link_uses_it_up() {
         use LinkAction::{Confirm, Redeem};
 
         const NAVIGATION: &str = "sec-fetch-mode: navigate\nsec-fetch-dest: document";

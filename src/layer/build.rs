@@ -18,10 +18,12 @@ use crate::{
     login::{LoginPage, SharedPasswordControl, logout::LogoutEndpoint, sessions_page::SessionsPage},
     middleware::{
         FormSubmission, PasswordAttempts, Sessions,
+        challenge::Challenge,
         cookies::{CsrfCookie, LoginCookie},
         endpoint::{Endpoint, Endpoints},
         error_response::{ErrorResponder, JsonAnswers},
         original_uri::OriginalUri,
+        protected_resource::MetadataEndpoint,
         route::RouteAuth,
         state::AuthState,
     },
@@ -99,6 +101,7 @@ impl AuthLayerBuilder {
             .unwrap_or_else(|| base_url.join("login").into());
         let launch_links = Arc::new(LaunchLinkStore::new(base_url.clone()));
         let mut endpoints: Vec<(Box<str>, Box<dyn Endpoint>)> = Vec::new();
+        let stored = login_cookie.as_ref().and_then(|cookie| cookie.stored.clone());
         if logs_in {
             let logout_path = Box::from(base_url.join("logout"));
             let page = LoginPage {
@@ -109,9 +112,8 @@ impl AuthLayerBuilder {
                 remember_me: self.remember_me,
                 shared,
             };
-            self.add_login(page, &launch_links, &base_url, &mut endpoints);
+            self.add_login(page, stored.is_some(), &launch_links, &base_url, &mut endpoints);
         }
-        let stored = login_cookie.as_ref().and_then(|cookie| cookie.stored.clone());
         if let Some(stored) = stored.filter(|_| self.sessions_page) {
             let page = SessionsPage {
                 path: base_url.join(SessionsPage::PATH).into(),
@@ -123,7 +125,11 @@ impl AuthLayerBuilder {
         let elsewhere = at_the_hub.map(|at_the_hub| {
             let path = Box::from(base_url.join("logout"));
             let login_path = Box::from(base_url.as_str());
-            let logout = LogoutEndpoint { path, login_path };
+            let logout = LogoutEndpoint {
+                path,
+                login_path,
+                is_stored: false,
+            };
             endpoints.push((logout.path.clone(), Box::new(logout)));
             endpoints.push(at_the_hub.callback);
             at_the_hub.elsewhere
@@ -133,6 +139,7 @@ impl AuthLayerBuilder {
         } else {
             elsewhere.as_ref().map(|_| Box::from(base_url.as_str()))
         };
+        let challenge = self.publish_resource(&mut endpoints)?;
         let own_login_page = self.custom_login_page.then(|| login_path.clone());
         let guards = self.guards(header_only);
         let (password_verifier, by_username) = self.passwords.take().unzip();
@@ -147,7 +154,7 @@ impl AuthLayerBuilder {
                 self.observer.clone(),
             )
         });
-        let gate = AuthState {
+        let state = AuthState {
             id: LayerId::new(),
             xsrf_cookie: CsrfCookie::new(keyring, xsrf_scope, guards.requires_csrf()),
             guards,
@@ -168,7 +175,7 @@ impl AuthLayerBuilder {
             ),
             error_responder: Arc::new(ErrorResponder {
                 responses: self.responses,
-                challenge: self.challenge.unwrap_or_default(),
+                challenge,
                 base_url,
                 // The page that a login leads to may redirect to another site.
                 page_style: self.page_style.with_form_targets(["http:", "https:"]),
@@ -179,9 +186,9 @@ impl AuthLayerBuilder {
             observer: self.observer,
             clock,
             form_timeout: self.form_timeout.unwrap_or(FormSubmission::TIMEOUT),
-            skip_session_extension: self.gate_only,
+            skip_session_extension: self.ignores_outer_session,
         };
-        let route = RouteAuth::new(gate, Endpoints::new(endpoints));
+        let route = RouteAuth::new(state, Endpoints::new(endpoints));
         let route = match &own_login_page {
             Some(path) => route.public_paths([path]),
             None => route,
@@ -190,6 +197,32 @@ impl AuthLayerBuilder {
             route: Arc::new(route),
             launch_links,
         })
+    }
+
+    /// Adds the endpoints of the metadata, if there are any, and returns the challenge that names them.
+    fn publish_resource(
+        &mut self,
+        endpoints: &mut Vec<(Box<str>, Box<dyn Endpoint>)>,
+    ) -> Result<Challenge, ConfigError> {
+        let challenge = self.challenge.take().unwrap_or_default();
+        let Some(resource) = self.protected_resource.take() else {
+            return Ok(challenge);
+        };
+        let (url, paths) = resource.check()?;
+        if challenge.has_resource_metadata() {
+            return Err(ConfigError::new(
+                "protected_resource",
+                "the challenge has a resource_metadata of its own: remove with_resource_metadata()",
+            ));
+        }
+        let endpoint = |path| {
+            (
+                path,
+                Box::new(MetadataEndpoint::new(&resource)) as Box<dyn Endpoint>,
+            )
+        };
+        endpoints.extend(paths.into_iter().map(endpoint));
+        Ok(challenge.with_resource_metadata(url))
     }
 
     /// Returns how to find the URI that the browser requested. A prefix that a proxy removes is the base URL unless one is set.
@@ -289,17 +322,17 @@ impl AuthLayerBuilder {
     }
 
     fn check_authenticators(&self) -> Result<(), ConfigError> {
-        let asks = !(self.shared_tokens.is_empty()
+        let requires_login = !(self.shared_tokens.is_empty()
             && self.known_tokens.is_empty()
             && self.passwords.is_none()
             && self.authenticators.is_empty()
             && !self.custom_login_page);
-        if asks != self.accepts_anyone {
+        if requires_login != self.accepts_anyone {
             return Ok(());
         }
         Err(ConfigError::new(
             "authenticators",
-            if asks {
+            if requires_login {
                 "danger_allow_anonymous() admits every request, so no other way to log in has an effect"
             } else {
                 "expected a token, a password, an authenticator or a custom_login_page(); danger_allow_anonymous() admits \
@@ -378,6 +411,7 @@ impl AuthLayerBuilder {
     fn add_login(
         &self,
         page: LoginPage,
+        is_stored: bool,
         launch_links: &Arc<LaunchLinkStore>,
         base_url: &BaseUrl,
         endpoints: &mut Vec<(Box<str>, Box<dyn Endpoint>)>,
@@ -385,6 +419,7 @@ impl AuthLayerBuilder {
         let logout = LogoutEndpoint {
             path: page.logout_path.clone(),
             login_path: page.path.clone(),
+            is_stored,
         };
         if !self.custom_login_page {
             endpoints.push((page.path.clone(), Box::new(page)));
@@ -455,7 +490,7 @@ impl AuthLayerBuilder {
         if self.password_change.is_some() && (people_have_names || nothing_to_prove) {
             return Err(ConfigError::new(
                 "allow_password_change",
-                "expected a password or a token that everybody shares, to change it by",
+                "expected a password or a token that all users share, to authorize the change",
             ));
         }
         Ok(())
@@ -501,5 +536,5 @@ fn is_path(path: &str) -> bool {
         && !path.starts_with("//")
         && path
             .bytes()
-            .all(|octet| octet.is_ascii_graphic() && !b"?#\\\"".contains(&octet))
+            .all(|byte| byte.is_ascii_graphic() && !b"?#\\\"".contains(&byte))
 }

@@ -12,7 +12,9 @@ use crate::{
     cookies::{CookieScope, Keyring, Lifetime},
     error::ConfigError,
     event::Observer,
-    middleware::{PageStyle, ResponseStyle, challenge::Challenge, original_uri::OriginalUri},
+    middleware::{
+        PageStyle, ProtectedResource, ResponseStyle, challenge::Challenge, original_uri::OriginalUri,
+    },
     rate_limit::RateLimits,
     request::{base_url::BaseUrl, peer::Peer},
     request_policy::{AllowedHosts, AllowedOrigins, CsrfMode, Origin, RequestPolicy, TrustedProxies},
@@ -74,6 +76,7 @@ pub struct AuthLayerBuilder {
     pub(super) rate_limits: RateLimits,
     pub(super) shared_rate_limits: Option<Arc<dyn AttemptStore>>,
     pub(super) challenge: Option<Challenge>,
+    pub(super) protected_resource: Option<ProtectedResource>,
     pub(super) login_path: Option<Box<str>>,
     pub(super) custom_login_page: bool,
     pub(super) remember_me: bool,
@@ -89,7 +92,7 @@ pub struct AuthLayerBuilder {
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) clock: Option<Arc<dyn Clock>>,
     pub(super) form_timeout: Option<Duration>,
-    pub(super) gate_only: bool,
+    pub(super) ignores_outer_session: bool,
     #[cfg(feature = "hub-client")]
     pub(super) hub: Option<crate::hub_client::HubAuth>,
 }
@@ -538,12 +541,12 @@ impl AuthLayerBuilder {
     /// Counts the wrong passwords of each account in `store`, over all replicas that share it. Default: each process counts
     /// alone, in memory.
     ///
-    /// The replicas share the failures of an account, the wait that follows from them, and the number of its attempts under
-    /// way. So an account allows as many attempts at all replicas together as at one, and a login at one forgives the failures
+    /// The replicas share the failures of an account, the wait that follows from them, and the number of its pending
+    /// attempts. So an account allows as many attempts at all replicas together as at one, and a login at one resets the failures
     /// at all. Each replica still counts client addresses, and the addresses that an account is known at, in memory.
     ///
     /// If the store does not answer within a second, the process reports
-    /// [`Event::SharedRateLimitsUnavailable`](crate::Event::SharedRateLimitsUnavailable) and counts in memory; it asks the store
+    /// [`Event::SharedRateLimitsUnavailable`](crate::Event::SharedRateLimitsUnavailable) and counts in memory; it tries the store
     /// again every 5 seconds. No login is refused because the store is down.
     ///
     /// An attempt that is not settled within a minute, because its process ended, counts as a wrong password. Times are whole
@@ -603,6 +606,37 @@ impl AuthLayerBuilder {
         self
     }
 
+    /// Publishes where clients get access tokens for this server (RFC 9728), as MCP clients need it.
+    ///
+    /// Defaults to none. The metadata are served at `/.well-known/oauth-protected-resource`, and there with the path of
+    /// the resource behind it, to every client and to pages of every origin. The challenge of each 401 and each 403 for a
+    /// missing scope names their URL as `resource_metadata`. A reverse proxy must pass on these paths, which are not below
+    /// the [`base_url`](Self::base_url).
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Self::build) fails if a URL is not absolute, if there is no authorization server, or if the
+    /// [`challenge`](Self::challenge) has another `resource_metadata`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use portcullis::{AuthLayer, Grant, Identity, Token, TokenSet, middleware::ProtectedResource};
+    ///
+    /// # let tokens = TokenSet::new([(Token::generate(), Grant::new(Identity::new("ci")))])?;
+    /// let auth = AuthLayer::builder()
+    ///     .bearer_tokens(tokens)
+    ///     .protected_resource(
+    ///         ProtectedResource::new("https://mcp.example.org/mcp").authorization_server("https://login.example.org"),
+    ///     )
+    ///     .build()?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
+        self.protected_resource = Some(resource);
+        self
+    }
+
     /// Sets the path of the login page. Browsers without a login are redirected to it, with the requested page in
     /// `next`.
     ///
@@ -615,7 +649,8 @@ impl AuthLayerBuilder {
     /// Leaves the page at [`login_path`](Self::login_path) to the protected service.
     ///
     /// By default the layer serves it. With this setting the path is public, and the service logs users in by
-    /// [`AuthLayer::login`](super::AuthLayer::login). The layer still serves logout and launch links.
+    /// [`AuthLayer::login`](super::AuthLayer::login). The layer still serves logout and launch links. The query has `next`, and
+    /// `session=ended` if the browser's session ended.
     ///
     /// No password or token is needed if that page alone decides who logs in:
     ///
@@ -675,7 +710,7 @@ impl AuthLayerBuilder {
     ///
     /// Off by default.
     pub fn without_session_extension(mut self) -> Self {
-        self.gate_only = true;
+        self.ignores_outer_session = true;
         self
     }
 }

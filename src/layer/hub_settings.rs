@@ -29,7 +29,7 @@ impl AuthLayerBuilder {
         if self.passwords.is_some() || self.has_browser_tokens() || self.custom_login_page {
             return Err(ConfigError::new(
                 "hub",
-                "expected no login besides the hub's, found a token, a password or a login page",
+                "expected no login in addition to the hub's, found a token, a password or a login page",
             ));
         }
         self.authenticators.splice(0..0, hub.authenticators());

@@ -159,7 +159,7 @@ impl AuthLayer {
         Self::builder()
             .hub(hub)
             .build()
-            .expect("what the hub tells is checked already")
+            .expect("the hub's settings are checked already")
     }
 
     /// Returns a builder with all settings.
@@ -230,7 +230,7 @@ impl AuthLayer {
             .ok_or_else(|| wrong("a URL below the base"))?;
         if !self.route.supports_login() {
             return Err(wrong(
-                "a gate with a login, so a token in the query or a password",
+                "a layer with a login, so a token in the query or a password",
             ));
         }
         Ok(self

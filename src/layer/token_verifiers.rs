@@ -22,12 +22,12 @@ type MakeAuthenticator =
 impl ConfiguredVerifier {
     pub(super) fn new(verifier: impl TokenVerifier) -> Self {
         let verifier = Arc::new(verifier);
-        let asked = Arc::clone(&verifier);
+        let shared = Arc::clone(&verifier);
         Self {
             verifier,
             for_browsers: false,
             authenticator: Box::new(|sources, query_login| {
-                let authenticator = TokenAuthenticator::new(asked).with_sources(sources);
+                let authenticator = TokenAuthenticator::new(shared).with_sources(sources);
                 Box::new(authenticator.with_query_login(query_login))
             }),
         }

@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET by which a person opens the page, from this site | logs out: see `RequestPolicy::logs_out_by_get` |
+//! | GET by which a user opens the page, from this site | logs out: see `RequestPolicy::logs_out_by_get` |
 //! | any other GET, HEAD | a page with a button; nothing changes |
 //! | POST with the `_xsrf` of the session in the form, the query or a header field, or without a session | logs out |
 //! | POST that another site may have caused | 403, the page with the button |
@@ -10,10 +10,12 @@
 //! | POST from this site with `remove_cookies`, the button of the page that says 431 | as far as the cookies can be read, logs out; else removes the cookies of this server, and no login ends |
 //!
 //! Logging out ends every login whose cookie came with the request: copies of the cookies are refused from then on, and
-//! [`AuthLayer::session_ended`](crate::AuthLayer::session_ended) completes. Cookies that cannot be opened, or that another host planted
-//! beside them, do not matter; a request with too many cookies to read is refused, and ends nothing. It removes the cookies on every path they may live on, and asks the browser by `Clear-Site-Data` to
-//! forget the pages and the data it kept. Cookies are not named there: other servers on the same host, whatever
-//! their port, would lose theirs.
+//! Logging out ends every login whose cookie came with the request: copies of the cookies are rejected from then on, and
+//! [`AuthLayer::session_ended`](crate::AuthLayer::session_ended) completes. Cookies that cannot be decrypted, or that
+//! another host planted next to them, do not matter; a request with too many cookies to read is rejected, and ends
+//! nothing. It removes the cookies on every path they may have, and asks the browser by `Clear-Site-Data` to forget the
+//! pages and the data it kept. Cookies are not named there: other servers on the same host, whatever their port, would
+//! lose theirs.
 
 use std::sync::Arc;
 
@@ -35,19 +37,21 @@ use crate::{
     },
 };
 
-/// See the page of this room.
+/// See the module documentation.
 pub(crate) struct LogoutEndpoint {
     pub(crate) path: Box<str>,
     pub(crate) login_path: Box<str>,
+    /// Whether a store keeps the sessions.
+    pub(crate) is_stored: bool,
 }
 
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Endpoint for LogoutEndpoint {
-    /// A logout must not depend on a store or a hub that does not answer. Without a session, Fetch Metadata and Origin
-    /// tell whether another site caused it.
+    /// A logout must not depend on a hub that does not answer, but a store has to answer to end the session in any case.
+    /// Without a session, Fetch Metadata and Origin show whether another site caused it.
     fn waits_for_session(&self) -> bool {
-        false
+        self.is_stored
     }
 
     /// A script logs out by a POST without a body; its `_xsrf` is in the query or a header field.
@@ -55,59 +59,63 @@ impl Endpoint for LogoutEndpoint {
         false
     }
 
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        if visit.gate().guards.logs_out_by_get(&visit.target, visit.head) {
-            return self.log_out(visit, false);
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        if request
+            .state()
+            .guards
+            .logs_out_by_get(&request.target, request.head)
+        {
+            return self.log_out(request, false);
         }
-        self.confirmation_page(visit, StatusCode::OK).into()
+        self.confirmation_page(request, StatusCode::OK).into()
     }
 
-    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
-        let gate = visit.gate();
-        let permitted = match visit.session_by_cookie() {
-            Some(session) => gate.xsrf_cookie.check(
-                &gate.guards,
-                &visit.target,
-                visit.head,
+    fn post(&self, request: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
+        let state = request.state();
+        let permitted = match request.session_by_cookie() {
+            Some(session) => state.xsrf_cookie.check(
+                &state.guards,
+                &request.target,
+                request.head,
                 session,
                 Some(form.text("_xsrf").trim()),
             ),
             // Cookies that another host planted may hide a login, and it would be ended as well.
-            None if gate.guards.is_cross_site(&visit.target, visit.head) => {
+            None if state.guards.is_cross_site(&request.target, request.head) => {
                 Err(Denial::new(Reason::CrossSite))
             }
             None => Ok(()),
         };
         match permitted {
-            Ok(()) => self.log_out(visit, form.field(REMOVE_COOKIES).is_some()),
+            Ok(()) => self.log_out(request, form.field(REMOVE_COOKIES).is_some()),
             Err(denial) => {
-                gate.log_denied(denial.reason(), visit.head, &visit.target);
-                self.confirmation_page(visit, StatusCode::FORBIDDEN).into()
+                state.log_denied(denial.reason(), request.head, &request.target);
+                self.confirmation_page(request, StatusCode::FORBIDDEN).into()
             }
         }
     }
 }
 
 impl LogoutEndpoint {
-    fn log_out(&self, visit: &EndpointRequest<'_>, removes_unread: bool) -> MaybeFuture<FullResponse> {
-        let gate = visit.gate();
-        let https = is_https(&visit.target, visit.head);
-        if let (Some(_), Some(session)) = (&gate.external_login, visit.session_by_cookie()) {
-            gate.emit(&Event::LoggedOut {
+    fn log_out(&self, request: &EndpointRequest<'_>, removes_unread: bool) -> MaybeFuture<FullResponse> {
+        let state = request.state();
+        let https = is_https(&request.target, request.head);
+        if let (Some(_), Some(session)) = (&state.external_login, request.session_by_cookie()) {
+            state.emit(&Event::LoggedOut {
                 identity: session.identity(),
-                client: visit.client(),
+                client: request.client(),
             });
         }
-        match gate.logout(visit.head, visit.client(), https) {
-            MaybeFuture::Ready(Ok(cookies)) => logged_out(gate, &self.login_path, cookies).into(),
-            MaybeFuture::Ready(Err(_)) if removes_unread => self.remove_unread(visit, https).into(),
-            MaybeFuture::Ready(Err(denial)) => self.refuse_unread(visit, &denial).into(),
+        match state.logout(request.head, request.client(), https) {
+            MaybeFuture::Ready(Ok(cookies)) => logged_out(state, &self.login_path, cookies).into(),
+            MaybeFuture::Ready(Err(_)) if removes_unread => self.remove_unread(request, https).into(),
+            MaybeFuture::Ready(Err(denial)) => self.refuse_unread(request, &denial).into(),
             MaybeFuture::Future(cookies) => {
-                let (gate, login_path) = (Arc::clone(gate), self.login_path.clone());
+                let (state, login_path) = (Arc::clone(state), self.login_path.clone());
                 MaybeFuture::from_future(async move {
                     match cookies.await {
-                        Ok(cookies) => logged_out(&gate, &login_path, cookies),
-                        Err(denial) => not_logged_out(&gate, &denial),
+                        Ok(cookies) => logged_out(&state, &login_path, cookies),
+                        Err(denial) => not_logged_out(&state, &denial),
                     }
                 })
             }
@@ -115,11 +123,11 @@ impl LogoutEndpoint {
     }
 
     /// The answer where the cookies are too large to read: no login could be ended, so no cookie is removed.
-    fn refuse_unread(&self, visit: &EndpointRequest<'_>, denial: &Denial) -> FullResponse {
-        visit
-            .gate()
-            .log_denied(denial.reason(), visit.head, &visit.target);
-        let page = Page::new(&visit.gate().error_responder.page_style, "Not logged out").paragraph(
+    fn refuse_unread(&self, request: &EndpointRequest<'_>, denial: &Denial) -> FullResponse {
+        request
+            .state()
+            .log_denied(denial.reason(), request.head, &request.target);
+        let page = Page::new(&request.state().error_responder.page_style, "Logout failed").paragraph(
             "The cookies of this request are too large to read. Delete the cookies of this site, and try again.",
         );
         let mut response = page_response(with_cookie_removal(page, &self.path));
@@ -128,10 +136,10 @@ impl LogoutEndpoint {
     }
 
     /// Removes cookies that are too large to read. The logins that they hold do not end.
-    fn remove_unread(&self, visit: &EndpointRequest<'_>, https: bool) -> FullResponse {
+    fn remove_unread(&self, request: &EndpointRequest<'_>, https: bool) -> FullResponse {
         let mut cookies = SetCookies::default();
-        visit.gate().remove_cookies(visit.head, https, &mut cookies);
-        let page = Page::new(&visit.gate().error_responder.page_style, "Cookies removed")
+        request.state().remove_cookies(request.head, https, &mut cookies);
+        let page = Page::new(&request.state().error_responder.page_style, "Cookies removed")
             .paragraph("The cookies of this server were removed from this browser.")
             .muted(
                 "If the server still refuses them as too large, delete all cookies of this site in the settings of \
@@ -142,17 +150,17 @@ impl LogoutEndpoint {
         response
     }
 
-    fn confirmation_page(&self, visit: &EndpointRequest<'_>, status: StatusCode) -> FullResponse {
-        let https = is_https(&visit.target, visit.head);
+    fn confirmation_page(&self, request: &EndpointRequest<'_>, status: StatusCode) -> FullResponse {
+        let https = is_https(&request.target, request.head);
         let mut cookies = SetCookies::default();
-        let xsrf = visit.session_by_cookie().map(|session| {
-            visit
-                .gate()
+        let xsrf = request.session_by_cookie().map(|session| {
+            request
+                .state()
                 .xsrf_cookie
-                .session_token(session, visit.head, https, &mut cookies)
+                .session_token(session, request.head, https, &mut cookies)
         });
-        let page = Page::new(&visit.gate().error_responder.page_style, "Log out?")
-            .paragraph("Press the button to log out of this browser.")
+        let page = Page::new(&request.state().error_responder.page_style, "Log out?")
+            .paragraph("Do you want to log out of this browser?")
             .form(&self.path, "Log out", |fields| {
                 if let Some(xsrf) = &xsrf {
                     fields.hidden("_xsrf", xsrf);
@@ -165,15 +173,15 @@ impl LogoutEndpoint {
     }
 }
 /// The answer to a logout.
-fn logged_out(gate: &AuthState, login_path: &str, cookies: SetCookies) -> FullResponse {
-    if let Some(elsewhere) = &gate.external_login {
+fn logged_out(state: &AuthState, login_path: &str, cookies: SetCookies) -> FullResponse {
+    if let Some(elsewhere) = &state.external_login {
         // The pages and the data that the browser keeps are those of its other servers as well.
         let mut response = redirect(StatusCode::FOUND, elsewhere.logout_url());
         cookies.append_to(response.headers_mut());
         return response;
     }
-    let page = Page::new(&gate.error_responder.page_style, "You are logged out")
-        .paragraph("This browser is no longer logged in here.");
+    let page = Page::new(&state.error_responder.page_style, "You are logged out")
+        .paragraph("Your session in this browser has ended.");
     let mut response = page_response(page.link(login_path, "Log in again"));
     response.headers_mut().insert(
         &CLEAR_SITE_DATA,
@@ -184,9 +192,10 @@ fn logged_out(gate: &AuthState, login_path: &str, cookies: SetCookies) -> FullRe
 }
 
 /// The answer where the store of the sessions does not answer: the session has not ended, and the browser keeps its cookie.
-fn not_logged_out(gate: &AuthState, denial: &Denial) -> FullResponse {
-    let page = Page::new(&gate.error_responder.page_style, "Not logged out")
-        .paragraph("The server could not end your session. Please try again.");
+fn not_logged_out(state: &AuthState, denial: &Denial) -> FullResponse {
+    let page = Page::new(&state.error_responder.page_style, "Logout failed")
+        .paragraph("The server could not end your session. Please try again.")
+        .link("", "Try again");
     let mut response = page_response(page);
     *response.status_mut() = denial.status();
     retry_after(response, denial)

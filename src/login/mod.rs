@@ -2,22 +2,22 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET, not logged in | 200, the form; a `_xsrf` cookie if none that is ours came |
-//! | GET, logged in (a good `?token=` logs in) | 302 to `next` |
+//! | GET, not logged in | 200, the form; a `_xsrf` cookie if the request has none that this server issued |
+//! | GET, logged in (a valid `?token=` logs in) | 302 to `next` |
 //! | POST from another site, or without the form's `_xsrf` | 403, the form again |
 //! | POST, too many wrong ones before | 429, `Retry-After` |
 //! | POST, the token or the password | 302 to `next`; the session cookie is the first `Set-Cookie`, a new `_xsrf` the second |
-//! | POST with another password beside what was right | that is the password from now on; every login ends, and 302 as above |
-//! | POST with one that will not do | 400, the form again, nothing is changed |
+//! | POST with a new password and the right one | the password is changed; every login ends, and 302 as above |
+//! | POST with a new password that the policy rejects | 400, the form again, nothing is changed |
 //! | POST, anything else | 401, the form again, no cookie |
 //! | POST, hashing is full, or too many attempts wait | 503, `Retry-After` |
 //!
 //! A password is taken as it was typed, as `PasswordHash` takes it; white space around a
 //! token is ignored.
 //!
-//! `next` is a target proven to be ours, else the base. The fields are those of Jupyter Server: `password` takes
-//! either, `new_password` beside it sets the shared password where that is allowed; the page with `?change=password`
-//! asks for both.
+//! `next` is used if it is a URL of this server, else the base. The fields are those of Jupyter Server: `password` takes
+//! a token or a password; `new_password` in addition sets the shared password where that is allowed; the page with
+//! `?change=password` has both fields.
 
 mod form;
 pub(crate) mod logout;
@@ -43,7 +43,7 @@ use crate::{
     middleware::{
         Browser, ExistingSession,
         endpoint::{Endpoint, EndpointRequest},
-        error_response::FullResponse,
+        error_response::{FullResponse, session_ended_alert},
         form::UrlEncodedForm,
     },
     redirect::{NextUrl, RedirectPolicy},
@@ -54,71 +54,76 @@ use crate::{
     verify::{TokenVerifier, Verification},
 };
 
-/// See the page of this room.
+/// See the module documentation.
 pub(crate) struct LoginPage {
     /// The path of this page.
     pub(crate) path: Box<str>,
     /// The path of the logout, which is no target either.
     pub(crate) logout_path: Box<str>,
     pub(crate) tokens: Arc<[Token]>,
-    /// Who knows more tokens that may be typed, each worth what it is worth elsewhere.
+    /// Verifiers of more tokens that may be typed. A token has the same grant as in other requests.
     pub(crate) verifiers: Arc<[Arc<dyn TokenVerifier>]>,
-    /// Whether the form asks how long the browser keeps the login.
+    /// Whether the form lets users choose how long the browser keeps the login.
     pub(crate) remember_me: bool,
-    /// The one password that everybody shares, if there is one.
+    /// The one password that all users share, if there is one.
     pub(crate) shared: Option<Arc<dyn SharedPasswordControl>>,
 }
 
 impl Endpoint for LoginPage {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        let gate = visit.gate();
-        let session = match visit.permitted_session() {
-            Some(session) if !self.asks_for_change(visit) => session,
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        let state = request.state();
+        let session = match request.permitted_session() {
+            Some(session) if !self.is_password_change(request) => session,
             _ => {
-                let form = self.form(visit, self.asks_for_change(visit));
-                return form.response(StatusCode::OK, "").into();
+                let form = self.form(request, self.is_password_change(request));
+                return form
+                    .response(StatusCode::OK, session_ended_alert(request.head))
+                    .into();
             }
         };
-        let login = gate.login_for(&mut session.clone(), visit.head);
-        let next = HeaderValue::from(&self.next(visit.head, &gate.error_responder.base_url));
-        let mut browser = Browser::of(gate, visit.head, &visit.target);
+        let login = state.login_for(&mut session.clone(), request.head);
+        let next = HeaderValue::from(&self.next(request.head, &state.error_responder.base_url));
+        let mut browser = Browser::of(state, request.head, &request.target);
         browser.existing = ExistingSession::Stays;
-        browser.log_in_and_redirect(gate, login, StatusCode::FOUND, next)
+        browser.log_in_and_redirect(state, login, StatusCode::FOUND, next)
     }
 
-    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
-        let (gate, head) = (visit.gate(), visit.head);
+    fn post(&self, request: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
+        let (state, head) = (request.state(), request.head);
         let new = Some(field(form, &["new_password"])).filter(|new| !new.is_empty());
-        let asked = self.form(visit, new.is_some());
+        let username = form.text("username");
+        let shown = LoginForm {
+            username: username.chars().take(MAX_SHOWN_USERNAME).collect(),
+            ..self.form(request, new.is_some())
+        };
         let xsrf = form.text("_xsrf");
         // A page that was loaded before the login in another tab is as much of this server as one after it.
-        let by_login = || match visit.session_by_cookie() {
-            Some(session) => visit.check_xsrf(Some(session), &xsrf),
-            None => visit.check_xsrf(None, &xsrf),
+        let by_login = || match request.session_by_cookie() {
+            Some(session) => request.check_xsrf(Some(session), &xsrf),
+            None => request.check_xsrf(None, &xsrf),
         };
-        if let Err(denial) = visit.check_xsrf(None, &xsrf).or_else(|_| by_login()) {
-            gate.log_denied(denial.reason(), head, &visit.target);
-            return asked.response(StatusCode::FORBIDDEN, STALE).into();
+        if let Err(denial) = request.check_xsrf(None, &xsrf).or_else(|_| by_login()) {
+            state.log_denied(denial.reason(), head, &request.target);
+            return shown.response(StatusCode::FORBIDDEN, STALE).into();
         }
         if let Some(new) = &new
-            && let Err(refused) = self.may_ask_for(new, form)
+            && let Err(refused) = self.check_new_password(new, form)
         {
-            return asked.change_failed(gate, head.uri().path(), refused).into();
+            return shown.change_failed(state, head.uri().path(), refused).into();
         }
-        let browser = Browser::of(gate, head, &visit.target);
-        let username = form.text("username");
-        let attempt = gate
+        let browser = Browser::of(state, head, &request.target);
+        let attempt = state
             .passwords
             .reserve(username.trim(), browser.client, &browser.path);
         let arrival = LoginSubmission {
-            gate: Arc::clone(gate),
+            state: Arc::clone(state),
             browser,
             browser_session: self.remember_me && form.field(REMEMBER).is_none(),
             form: LoginForm {
-                remember: asked.remember.map(|_| form.field(REMEMBER).is_some()),
-                ..asked
+                remember: shown.remember.map(|_| form.field(REMEMBER).is_some()),
+                ..shown
             },
-            next: self.next(head, &gate.error_responder.base_url),
+            next: self.next(head, &state.error_responder.base_url),
             changes: self.shared.as_ref().map_or(0, |shared| shared.changes()),
             shared: self.shared.clone(),
             new,
@@ -164,7 +169,7 @@ impl Endpoint for LoginPage {
 }
 
 impl LoginPage {
-    /// Where the login leads: `next`, if it is one of ours.
+    /// The redirect target of the login: `next`, if it is a URL of this server.
     fn next(&self, head: RequestHead<'_>, base_url: &BaseUrl) -> NextUrl {
         let closed = [&*self.path, &*self.logout_path];
         let next = Query::from_uri(head.uri()).parameter("next");
@@ -172,18 +177,18 @@ impl LoginPage {
             .unwrap_or_else(|| NextUrl::base(base_url))
     }
 
-    /// Whether the page is asked for on which a password is changed.
-    fn asks_for_change(&self, visit: &EndpointRequest<'_>) -> bool {
-        self.may_change() && Query::from_uri(visit.head.uri()).parameter("change").is_some()
+    /// Whether the request is for the page that changes the password.
+    fn is_password_change(&self, request: &EndpointRequest<'_>) -> bool {
+        self.may_change() && Query::from_uri(request.head.uri()).parameter("change").is_some()
     }
 
     fn may_change(&self) -> bool {
         self.shared.as_ref().is_some_and(|shared| shared.may_change())
     }
 
-    /// Whether the form that asks for the password `new` is in order. Whether the policy takes `new` costs more work, so
-    /// that is asked after the client has proved that it may change the password.
-    fn may_ask_for(&self, new: &Secret, form: &UrlEncodedForm) -> Result<(), PasswordChangeError> {
+    /// Checks the fields for the new password `new`. Whether the policy accepts it costs more work, so that is checked
+    /// after the client has proved that it may change the password.
+    fn check_new_password(&self, new: &Secret, form: &UrlEncodedForm) -> Result<(), PasswordChangeError> {
         if !self.may_change() {
             return Err(PasswordChangeError::NotAllowed);
         }
@@ -195,11 +200,11 @@ impl LoginPage {
         }
     }
 
-    /// The page that asks, for this visitor: for a login, or for another password.
-    fn form(&self, visit: &EndpointRequest<'_>, changes: bool) -> LoginForm {
+    /// The form for this request: for a login, or for a new password.
+    fn form(&self, request: &EndpointRequest<'_>, changes: bool) -> LoginForm {
         let mut cookies = SetCookies::default();
-        let xsrf = visit.xsrf(visit.session_by_cookie(), &mut cookies);
-        let next = self.next(visit.head, &visit.gate().error_responder.base_url);
+        let xsrf = request.xsrf(request.session_by_cookie(), &mut cookies);
+        let next = self.next(request.head, &request.state().error_responder.base_url);
         let target = |query: &str| {
             let mut target = format!("{}?{query}next=", self.path);
             percent::form_encode(next.as_str().as_bytes(), &mut target);
@@ -207,7 +212,7 @@ impl LoginPage {
         };
         let takes_password = match &self.shared {
             Some(shared) => shared.is_set(),
-            None => visit.gate().passwords.has_verifier(),
+            None => request.state().passwords.has_verifier(),
         };
         LoginForm {
             action: target(if changes { CHANGE } else { "" }),
@@ -216,10 +221,11 @@ impl LoginPage {
                 .then(|| target(if changes { "" } else { CHANGE })),
             is_password_change: changes,
             remember: self.remember_me.then_some(false),
-            style: visit.gate().error_responder.page_style.clone(),
+            style: request.state().error_responder.page_style.clone(),
             xsrf,
             cookies,
-            asks_for_username: visit.gate().passwords.asks_for_username(),
+            needs_username: request.state().passwords.needs_username(),
+            username: String::new(),
             label: match (
                 self.tokens.is_empty() && self.verifiers.is_empty(),
                 takes_password,
@@ -233,12 +239,14 @@ impl LoginPage {
     }
 }
 
+/// How many characters of a name are shown again after a mistake.
+const MAX_SHOWN_USERNAME: usize = 64;
+
 /// What the target of the other form has in its query.
 const CHANGE: &str = "change=password&";
-const HINT: &str = "The token is the one that this server was started with. One that it made up itself, it printed in \
-                    its terminal or log.";
-const STALE: &str = "This form was too old, or came from another site. Please try again.";
-const TWO: &str = "expected the new password twice, found two different ones";
+const HINT: &str = "The token is printed in the terminal or log where the server was started.";
+const STALE: &str = "This form has expired. Please try again.";
+const TWO: &str = "the passwords do not match";
 
 /// Whether what was typed is one of the tokens; the time does not depend on which.
 fn is_one_of(tokens: &[Token], typed: PresentedToken<'_>) -> bool {
@@ -247,7 +255,7 @@ fn is_one_of(tokens: &[Token], typed: PresentedToken<'_>) -> bool {
         .fold(false, |known, token| known | token.matches(typed))
 }
 
-/// What was typed into the first of these fields that came, as it was typed: a blank is a character of a password.
+/// The first of these fields that the form has, exactly as it was typed: a space is a character of a password.
 fn field(form: &UrlEncodedForm, names: &[&str]) -> Secret {
     let field = names.iter().find_map(|name| form.field(name));
     field.cloned().unwrap_or_else(|| Secret::from(""))

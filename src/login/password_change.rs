@@ -51,7 +51,7 @@ impl SharedPasswordControl for SharedPasswordLogin {
 
     fn change(
         &self,
-        gate: &Arc<AuthState>,
+        state: &Arc<AuthState>,
         new: &Secret,
         changes: u64,
     ) -> MaybeFuture<Result<(), PasswordChangeError>> {
@@ -66,7 +66,7 @@ impl SharedPasswordControl for SharedPasswordLogin {
         if change.generation.load(Ordering::Acquire) != changes {
             return Err(PasswordChangeError::Busy).into();
         }
-        let (gate, password, new) = (Arc::clone(gate), self.password.clone(), new.clone());
+        let (state, password, new) = (Arc::clone(state), self.password.clone(), new.clone());
         MaybeFuture::from_future(async move {
             let _turn = turn;
             let hash = HashingPool::shared().hash_by(&change.policy, new).await;
@@ -79,13 +79,13 @@ impl SharedPasswordControl for SharedPasswordLogin {
             let keyring = change.keyring.clone().bound_to_password(hash.expose());
             password.replace(hash);
             change.generation.fetch_add(1, Ordering::Release);
-            gate.change_keyring(&keyring);
+            state.change_keyring(&keyring);
             Ok(())
         })
     }
 }
 
-/// The turn of one change, given back however it ends.
+/// The lock of one password change, released when it is dropped.
 struct InProgressGuard(Arc<PasswordChangeConfig>);
 
 impl Drop for InProgressGuard {

@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | GET | the sessions of the user: device, address, when they began and were last used, and which one this is |
-//! | POST `end=<id>` | that session of the user ends |
+//! | POST `end=<id>` | that session of the user ends, and the page says so |
 //! | POST `end=others` | all sessions of the user but this one end |
 //! | any of them without a session in the store | the login page, and from there back |
 
@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode};
 use crate::{
     clock::UnixTime,
     cookies::SetCookies,
-    html::Page,
+    html::{Button, Details, Page, PageStyle},
     maybe_future::MaybeFuture,
     middleware::{
         SessionInfo, Sessions,
@@ -20,7 +20,7 @@ use crate::{
         error_response::{FullResponse, page_response, redirect, retry_after},
         form::UrlEncodedForm,
     },
-    request::percent,
+    request::{percent, query::Query},
     session::{RecordId, Session},
 };
 
@@ -32,79 +32,99 @@ pub(crate) struct SessionsPage {
 }
 
 impl Endpoint for SessionsPage {
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
-        let Some((session, id)) = current(visit) else {
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse> {
+        let Some((session, id)) = current(request) else {
             return self.to_login().into();
         };
         let mut cookies = SetCookies::default();
-        let xsrf = visit.xsrf(Some(session), &mut cookies);
-        let (gate, path, now) = (visit.gate().clone(), self.path.clone(), visit.head.now());
+        let xsrf = request.xsrf(Some(session), &mut cookies);
+        let (state, path, now) = (request.state().clone(), self.path.clone(), request.head.now());
         let (sessions, username) = (self.sessions.clone(), session.identity().username().to_owned());
-        let url_path: Box<str> = visit.head.uri().path().into();
+        let url_path: Box<str> = request.head.uri().path().into();
+        let done = done(request);
         MaybeFuture::from_future(async move {
             let list = match sessions.list(&username).await {
                 Ok(list) => list,
                 Err(error) => {
-                    let denial = gate.backend_error(&error, &url_path);
-                    let page = Page::new(&gate.error_responder.page_style, "Your sessions")
-                        .alert("The server could not read your sessions. Please try again.");
+                    let denial = state.backend_error(&error, &url_path);
+                    let page = Page::new(&state.error_responder.page_style, "Active sessions")
+                        .alert("The server could not read your sessions. Please try again.")
+                        .link("", "Try again");
                     let mut response = page_response(page);
                     *response.status_mut() = denial.status();
                     return retry_after(response, &denial);
                 }
             };
-            let mut page = Page::wide(&gate.error_responder.page_style, "Your sessions");
+            let style = &state.error_responder.page_style;
+            let mut page = Page::wide(style, "Active sessions").status(done);
             for session in &list {
                 let this = session.id == id;
-                let button = (!this).then_some((&*path, "Log out"));
-                page = page.item(&name(session, this), &details(session, now), button, |fields| {
+                let button = (!this).then_some(Button {
+                    action: &path,
+                    label: "Log out",
+                    question: "",
+                });
+                let details = details(session, style, now);
+                page = page.item(&name(session, this), &details, button, |fields| {
                     fields.hidden("_xsrf", &xsrf);
                     fields.hidden("end", &session.id.to_string());
                 });
             }
             if list.len() > 1 {
-                page = page.secondary_form(&path, "Log out all other sessions", |fields| {
+                let button = Button {
+                    action: &path,
+                    label: "Log out all other sessions",
+                    question: "You will stay logged in here.",
+                };
+                page = page.secondary(&button, |fields| {
                     fields.hidden("_xsrf", &xsrf);
                     fields.hidden("end", "others");
                 });
             }
-            let mut response = page_response(page);
+            let mut response =
+                page_response(page.link(state.error_responder.base_url.as_str(), "Go to home"));
             cookies.append_to(response.headers_mut());
             response
         })
     }
 
-    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
-        let Some((session, _)) = current(visit) else {
+    fn post(&self, request: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse> {
+        let Some((session, _)) = current(request) else {
             return self.to_login().into();
         };
-        let gate = visit.gate();
-        if let Err(denial) = visit.check_xsrf(Some(session), &form.text("_xsrf")) {
-            gate.log_denied(denial.reason(), visit.head, &visit.target);
-            let page = Page::new(&gate.error_responder.page_style, "Your sessions")
-                .alert("This form was too old, or came from another site. Please try again.")
-                .link(&self.path, "Your sessions");
+        let state = request.state();
+        if let Err(denial) = request.check_xsrf(Some(session), &form.text("_xsrf")) {
+            state.log_denied(denial.reason(), request.head, &request.target);
+            let page = Page::new(&state.error_responder.page_style, "Active sessions")
+                .alert("This form has expired. Please try again.")
+                .link(&self.path, "Active sessions");
             let mut response = page_response(page);
             *response.status_mut() = denial.status();
             return response.into();
         }
-        let (which, here) = (form.text("end").into_owned(), self.here());
-        let (gate, sessions, session) = (gate.clone(), self.sessions.clone(), session.clone());
-        let url_path: Box<str> = visit.head.uri().path().into();
+        let which = form.text("end").into_owned();
+        let done = |done: &str| {
+            let target = HeaderValue::try_from(format!("{}?{DONE}={done}", self.path));
+            target.unwrap_or_else(|_| self.here())
+        };
+        let (one, others, here) = (done("one"), done("others"), self.here());
+        let (state, sessions, session) = (state.clone(), self.sessions.clone(), session.clone());
+        let url_path: Box<str> = request.head.uri().path().into();
         MaybeFuture::from_future(async move {
             let username = session.identity().username();
             let ended = match which.parse::<RecordId>() {
-                Ok(id) => sessions.end(username, id).await.map(drop),
-                Err(_) if which == "others" => sessions.end_others(&session).await.map(drop),
-                // A form of no button of the page: nothing ends, and the list shows so.
-                Err(_) => Ok(()),
+                Ok(id) => sessions.end(username, id).await.map(|ended| ended.then_some(one)),
+                Err(_) if which == "others" => sessions.end_others(&session).await.map(|_| Some(others)),
+                // No button of the page sends this.
+                Err(_) => Ok(None),
             };
             match ended {
-                Ok(()) => redirect(StatusCode::SEE_OTHER, here),
+                Ok(done) => redirect(StatusCode::SEE_OTHER, done.unwrap_or(here)),
                 Err(error) => {
-                    let denial = gate.backend_error(&error, &url_path);
-                    let page = Page::new(&gate.error_responder.page_style, "Your sessions")
-                        .alert("The server could not end the session. Please try again.");
+                    let denial = state.backend_error(&error, &url_path);
+                    let page = Page::new(&state.error_responder.page_style, "Active sessions")
+                        .alert("The server could not end the session. Please try again.")
+                        .link("", "Try again");
                     let mut response = page_response(page);
                     *response.status_mut() = denial.status();
                     retry_after(response, &denial)
@@ -130,9 +150,9 @@ impl SessionsPage {
     }
 }
 
-/// The session of the visitor, if it is in the store.
-fn current<'a>(visit: &'a EndpointRequest<'_>) -> Option<(&'a Session, RecordId)> {
-    let session = visit.permitted_session()?;
+/// The session of this request, if it is in the store.
+fn current<'a>(request: &'a EndpointRequest<'_>) -> Option<(&'a Session, RecordId)> {
+    let session = request.permitted_session()?;
     Some((session, session.record_id()?))
 }
 
@@ -144,23 +164,22 @@ fn name(session: &SessionInfo, this: bool) -> String {
     }
 }
 
-fn details(session: &SessionInfo, now: UnixTime) -> String {
-    let address = session
-        .address
-        .map(|address| format!("{address} · "))
-        .unwrap_or_default();
-    let (created, used) = (ago(session.created, now), ago(session.last_used, now));
-    format!("{address}Logged in {created} · Last used {used}")
+fn details(session: &SessionInfo, style: &PageStyle, now: UnixTime) -> Details {
+    let address = session.address.map(|address| address.to_string());
+    Details::default()
+        .text(&address.unwrap_or_default())
+        .time(style, "Logged in {}", session.created, now)
+        .time(style, "Last used {}", session.last_used, now)
 }
 
-/// How long ago a time is, in words.
-fn ago(time: UnixTime, now: UnixTime) -> String {
-    let seconds = now.saturating_duration_since(time).as_secs();
-    let (count, unit) = match seconds {
-        0..120 => return "just now".to_owned(),
-        120..7_200 => (seconds / 60, "minutes"),
-        7_200..172_800 => (seconds / 3_600, "hours"),
-        _ => (seconds / 86_400, "days"),
-    };
-    format!("{count} {unit} ago")
+/// The parameter of the query that tells what a button did.
+const DONE: &str = "done";
+
+/// What the page says after a button was pressed.
+fn done(request: &EndpointRequest<'_>) -> &'static str {
+    match Query::from_uri(request.head.uri()).parameter(DONE).as_deref() {
+        Some(b"one") => "Session logged out.",
+        Some(b"others") => "All other sessions logged out.",
+        _ => "",
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{error::BackendError, maybe_future::MaybeFuture, middleware::state::AuthState, secret::Secret};
 
-/// The one password that everybody shares.
+/// The one password that all users share.
 pub(crate) trait SharedPasswordControl: Send + Sync {
     fn is_set(&self) -> bool;
 
@@ -13,11 +13,11 @@ pub(crate) trait SharedPasswordControl: Send + Sync {
     /// How often it has been changed.
     fn changes(&self) -> u64;
 
-    /// Puts `new` in its place if the policy takes it, which ends every login; not if it was changed since it had been
-    /// changed `changes` times, when whoever asks proved to know it.
+    /// Replaces the password with `new` if the policy accepts it, which ends every login. Fails if the password has been
+    /// changed more than `changes` times, which was its count when the client proved that it knows the password.
     fn change(
         &self,
-        gate: &Arc<AuthState>,
+        state: &Arc<AuthState>,
         new: &Secret,
         changes: u64,
     ) -> MaybeFuture<Result<(), PasswordChangeError>>;
@@ -32,7 +32,7 @@ pub(crate) enum PasswordChangeError {
     /// Another one is being set right now.
     Busy,
     NotAllowed,
-    /// The new one will not do; the text is for the person.
+    /// The policy rejects the new password; the text is for the user.
     Rejected(String),
     Unavailable(BackendError),
 }

@@ -16,7 +16,7 @@ use crate::{
 
 /// A submitted form, while it is checked.
 pub(super) struct LoginSubmission {
-    pub(super) gate: Arc<AuthState>,
+    pub(super) state: Arc<AuthState>,
     pub(super) browser: Browser,
     pub(super) form: LoginForm,
     pub(super) next: NextUrl,
@@ -25,23 +25,23 @@ pub(super) struct LoginSubmission {
     pub(super) shared: Option<Arc<dyn SharedPasswordControl>>,
     /// How often the shared password had been changed when the form came.
     pub(super) changes: u64,
-    /// The new shared password that the form asks for.
+    /// The new shared password, if the form has one.
     pub(super) new: Option<Secret>,
 }
 
 impl LoginSubmission {
     pub(super) fn is_expired(&self, grant: &Grant) -> bool {
-        grant.has_expired(|| self.gate.clock.now())
+        grant.has_expired(|| self.state.clock.now())
     }
 
-    /// Logs in a client that proved what opens the whole server, and changes the shared password if the form asks for it.
+    /// Logs in a client that may use the whole server, and changes the shared password if the form has a new one.
     pub(super) async fn succeed_as_owner(self, owner: Grant) -> FullResponse {
         if let (Some(new), Some(shared)) = (&self.new, &self.shared) {
-            if let Err(why) = shared.change(&self.gate, new, self.changes).await {
-                return self.form.change_failed(&self.gate, &self.browser.path, why);
+            if let Err(why) = shared.change(&self.state, new, self.changes).await {
+                return self.form.change_failed(&self.state, &self.browser.path, why);
             }
             let client = self.browser.client;
-            self.gate.emit(&Event::PasswordChanged { client });
+            self.state.emit(&Event::PasswordChanged { client });
         }
         self.succeed(owner).await
     }
@@ -53,7 +53,7 @@ impl LoginSubmission {
             ..login.into()
         };
         self.browser
-            .log_in_and_redirect(&self.gate, Some(login), StatusCode::FOUND, next)
+            .log_in_and_redirect(&self.state, Some(login), StatusCode::FOUND, next)
             .await
     }
 }

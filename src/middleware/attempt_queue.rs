@@ -13,12 +13,12 @@ use crate::rate_limit::{LoginAttempt, RateLimited};
 /// How long an attempt waits at most.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Passwords that are checked at the same time: so many wait in a hashing pool by default.
+/// How many passwords are checked at the same time: as many as wait in a hashing pool by default.
 const CHECKED: usize = 64;
 
 /// Attempts that wait until others are settled.
 ///
-/// The limits are asked under one lock, so an attempt that is asked about takes no place from another one meanwhile.
+/// The rate limits are checked under one lock, so two attempts never reserve the same place.
 pub(super) struct AttemptQueue {
     state: Mutex<State>,
     /// How many attempts wait at the same time.
@@ -40,7 +40,7 @@ impl AttemptQueue {
         Self { state, limit }
     }
 
-    /// What `reserve` makes of an attempt now. A permit takes a place until [`AttemptQueue::settled`].
+    /// The result of `reserve` for an attempt now. A permit takes a place until [`AttemptQueue::settled`].
     pub(super) fn reserve(
         &self,
         reserve: impl FnOnce() -> Result<LoginAttempt, RateLimited>,
@@ -89,14 +89,14 @@ impl State {
     }
 }
 
-/// A place in the queue, given back however the wait ends.
+/// A place in the queue, freed when it is dropped.
 pub(super) struct Place<'a> {
     queue: &'a AttemptQueue,
     number: u64,
 }
 
 impl Place<'_> {
-    /// What `reserve` makes of an attempt when it need not wait for others here any more.
+    /// The result of `reserve` for an attempt, once it need not wait for others.
     pub(super) async fn reserve(
         &self,
         reserve: impl Fn() -> Result<LoginAttempt, RateLimited>,

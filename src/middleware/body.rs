@@ -1,4 +1,4 @@
-//! The body of an answer: the inner service's, or the gate's own.
+//! The body of a response: the inner service's, or one of the layer.
 
 use std::{
     pin::Pin,
@@ -11,7 +11,7 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of an answer: the inner service's `B`, passed through untouched, or a short one of the gate's own.
+    /// The body of a response: the inner service's `B`, passed through untouched, or a short one of the layer.
     ///
     /// The inner body's data must be [`Bytes`], as it is in axum, tonic and with hyper's own bodies.
     #[derive(Debug)]

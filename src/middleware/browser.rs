@@ -18,7 +18,7 @@ use crate::{
     store::{SessionCredential, SessionRecord},
 };
 
-/// What a login needs to know of the request that makes it.
+/// The properties of a request that its login uses.
 pub(crate) struct Browser {
     pub(crate) client: Option<IpAddr>,
     pub(crate) path: Box<str>,
@@ -47,19 +47,19 @@ pub(crate) enum ExistingSession {
 const MAX_USER_AGENT: usize = 256;
 
 impl Browser {
-    pub(crate) fn of(gate: &AuthState, head: RequestHead<'_>, target: &EffectiveTarget<'_>) -> Self {
-        let stored = gate
+    pub(crate) fn of(state: &AuthState, head: RequestHead<'_>, target: &EffectiveTarget<'_>) -> Self {
+        let stored = state
             .login_cookie
             .as_ref()
             .and_then(|cookie| cookie.stored.as_ref());
-        let head = head.replace_clock(&*gate.clock);
+        let head = head.replace_clock(&*state.clock);
         let sent = stored
             .and_then(|stored| stored.sent(head).ok())
             .unwrap_or_default();
         let user_agent = head.header(&USER_AGENT).filter(|_| stored.is_some());
         let user_agent = user_agent.and_then(|value| value.to_str().ok());
         Self {
-            client: gate.guards.client_ip(target, head),
+            client: state.guards.client_ip(target, head),
             path: head.uri().path().into(),
             host: head.host().unwrap_or_default().into(),
             https: is_https(target, head),

@@ -1,4 +1,4 @@
-//! What a client is told it must send: the `WWW-Authenticate` field.
+//! The `WWW-Authenticate` header: which credential a client must send.
 
 use http::{HeaderValue, Uri};
 
@@ -11,7 +11,7 @@ use crate::{
 ///
 /// The answer to a request without a credential has the realm, and the scopes that the route requires. The answer to a
 /// refused token adds `error="invalid_token"` to the realm; the answer to one that lacks scopes adds
-/// `error="insufficient_scope"` and all missing scopes.
+/// `error="insufficient_scope"` and the scopes that the route requires, the missing ones first.
 ///
 /// Source: RFC 6750 section 3, RFC 9110 section 11.6.1, RFC 9728 section 5.1 (`with_resource_metadata`).
 ///
@@ -36,10 +36,9 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// If the realm is empty or holds anything but visible ASCII and blanks, or a quote or a backslash.
+    /// If the realm is empty, or has a character that is not visible ASCII or a space, or has a quote or a backslash.
     pub fn bearer(realm: &str) -> Result<Self, ConfigError> {
-        let quotable =
-            |octet: u8| (octet.is_ascii_graphic() || octet == b' ') && octet != b'"' && octet != b'\\';
+        let quotable = |byte: u8| (byte.is_ascii_graphic() || byte == b' ') && byte != b'"' && byte != b'\\';
         if realm.is_empty() || !realm.bytes().all(quotable) {
             return Err(ConfigError::new(
                 "challenge",
@@ -49,12 +48,19 @@ impl Challenge {
         Ok(Self::with_parameters(format!("Bearer realm=\"{realm}\"")))
     }
 
-    /// The same challenge with a link to the resource's metadata, as MCP clients need it.
+    /// Adds a link to the resource's metadata, as MCP clients need it.
+    ///
+    /// [`AuthLayerBuilder::protected_resource`](crate::AuthLayerBuilder::protected_resource) adds it, and serves the
+    /// metadata.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "a parsed URI is made for this call")]
     pub fn with_resource_metadata(self, uri: Uri) -> Self {
-        // A parsed URI holds no quote and no octet that a quoted string cannot hold.
+        // A parsed URI holds no quote and no other byte that a quoted string cannot hold.
         Self::with_parameters(format!("{}, resource_metadata=\"{uri}\"", self.parameters))
+    }
+
+    pub(crate) fn has_resource_metadata(&self) -> bool {
+        self.parameters.contains("\", resource_metadata=")
     }
 
     fn with_parameters(parameters: String) -> Self {
@@ -81,7 +87,7 @@ impl Challenge {
 
     /// Scopes that RFC 6749 section 3.3 does not allow in the list are left out.
     fn with_scopes(&self, error: &str, denial: &Denial) -> HeaderValue {
-        let allowed = |octet: u8| octet.is_ascii_graphic() && octet != b'"' && octet != b'\\';
+        let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         let scopes: Vec<&str> = denial
             .scopes()
             .filter(|scope| !scope.is_empty() && scope.bytes().all(allowed))

@@ -1,4 +1,4 @@
-//! The cookies by which a browser stays logged in: given, healed, taken away.
+//! The cookies of a logged-in browser: set, renewed, removed.
 
 use http::HeaderValue;
 
@@ -20,8 +20,8 @@ pub(crate) struct CsrfCookie {
     guard: Swappable<CsrfTokens<Keyring>>,
     scope: CookieScope,
     name: CookieName,
-    /// Whether a login has one. Else the cookie of that name is the guarded service's own, and only the login
-    /// form, which strangers see, has one of ours.
+    /// Whether logins have this cookie. If not, the cookie of that name belongs to the inner service, and only the login
+    /// form, which clients without a session get, uses one of this layer.
     for_sessions: bool,
 }
 
@@ -42,8 +42,8 @@ impl CsrfCookie {
 
     /// Whether a request with an ambient credential was caused by a page of this server.
     ///
-    /// Only a session by cookie has a value to prove: what browsers attach by other means, and what is asked
-    /// of nobody, is guarded by Fetch Metadata and Origin alone. `field` is the value in a form that was read.
+    /// Only a session by cookie has a value to check. Other ambient credentials, and routes without authentication, are
+    /// protected by Fetch Metadata and Origin alone. `field` is the value in a form that was read.
     pub(crate) fn check(
         &self,
         guards: &RequestPolicy,
@@ -89,9 +89,9 @@ impl CsrfCookie {
         })
     }
 
-    /// The value for a login form: the one that was sent, if it is ours, else a fresh one that is set.
+    /// The value for a login form: the one that was sent, if this server issued it, else a fresh one that is set.
     ///
-    /// Kept as long as it is good, for clients that fetch it once.
+    /// A valid value is kept, for clients that fetch it once.
     pub(crate) fn anonymous_token(
         &self,
         head: RequestHead<'_>,
@@ -101,7 +101,7 @@ impl CsrfCookie {
         self.for_form(CsrfBinding::Anonymous, head, https, cookies)
     }
 
-    /// The value for a form of somebody logged in.
+    /// The value for a form of a logged-in user.
     pub(crate) fn session_token(
         &self,
         session: &Session,
@@ -139,7 +139,7 @@ impl CsrfCookie {
         }
     }
 
-    /// Whether a value was sent that fits the session, or none is given out here; else a fresh one is due.
+    /// Whether the request has a value for this session, or needs none; else a fresh one must be set.
     pub(crate) fn is_current(&self, session: &Session, head: &RequestHead<'_>) -> bool {
         if !self.for_sessions {
             return true;
@@ -176,8 +176,8 @@ impl CsrfCookie {
     }
 }
 
-/// The proof that is asked of a session by cookie. What it is bound to is worked out when it is asked for, which most
-/// requests never are.
+/// The CSRF check of a session by cookie. The binding is computed only when it is needed, which it is not for most
+/// requests.
 struct ProofOfSession<'a> {
     cookie: &'a CsrfCookie,
     session: &'a Session,
@@ -194,8 +194,8 @@ impl CsrfCheck for ProofOfSession<'_> {
     }
 }
 
-/// The `_xsrf` values of the request, looked for when they are asked for; none if they, or its cookies, are
-/// too many to be believed.
+/// The `_xsrf` values of the request, read when they are first used. There are none if the request has too many of them,
+/// or too many cookies.
 #[derive(Clone)]
 struct SentCsrfCookies<'a> {
     name: &'a CookieName,
@@ -229,7 +229,7 @@ impl LoginCookie {
         same.min_by_key(|login| login.started_at)
     }
 
-    /// Adds the line by which the login of this request goes on, which gives way to a handler's own.
+    /// Adds the line that renews the login of this request, unless the handler sets the same cookie.
     #[cold]
     pub(crate) fn renew(&self, head: RequestHead<'_>, https: bool, cookies: &mut SetCookies) {
         if let Some(stored) = &self.stored {

@@ -1,4 +1,4 @@
-//! The `_xsrf` value for a form of one's own.
+//! The `_xsrf` value for a form of your own.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::{
     request::head::RequestHead, session::Session,
 };
 
-/// The `_xsrf` value for a form of one's own: what [`AuthLayer::csrf_token`] gives.
+/// The `_xsrf` value for a form of your own, returned by [`AuthLayer::csrf_token`].
 ///
 /// [`AuthLayer::csrf_token`]: crate::AuthLayer::csrf_token
 pub struct CsrfToken {
@@ -37,25 +37,27 @@ impl fmt::Debug for CsrfToken {
 impl RouteAuth {
     /// See [`AuthLayer::csrf_token`](crate::AuthLayer::csrf_token).
     pub(crate) fn xsrf_token(&self, head: RequestHead<'_>) -> Result<CsrfToken, Denial> {
-        self.visit(head, |visit| {
+        self.request(head, |request| {
             let mut cookies = SetCookies::default();
-            let value = visit.xsrf(visit.session.as_ref(), &mut cookies);
+            let value = request.xsrf(request.session.as_ref(), &mut cookies);
             Ok(CsrfToken { value, cookies })
         })
     }
 
     /// See [`AuthLayer::verify_csrf`](crate::AuthLayer::verify_csrf).
     pub(crate) fn check_xsrf(&self, head: RequestHead<'_>, field: &str) -> Result<(), Denial> {
-        self.visit(head, |visit| visit.check_xsrf(visit.session.as_ref(), field))
+        self.request(head, |request| {
+            request.check_xsrf(request.session.as_ref(), field)
+        })
     }
 
-    fn visit<T>(
+    fn request<T>(
         &self,
         head: RequestHead<'_>,
         then: impl FnOnce(&EndpointRequest<'_>) -> Result<T, Denial>,
     ) -> Result<T, Denial> {
         let head = head.replace_clock(self.clock());
-        // The session that the layer let in, or else the one of the cookie, on an open path.
+        // The session that the layer admitted, or on an open path that of the cookie.
         let session =
             Session::from_extensions(head.extensions())
                 .cloned()
@@ -64,7 +66,7 @@ impl RouteAuth {
                     _ => None,
                 });
         then(&EndpointRequest {
-            gate: self.state(),
+            state: self.state(),
             head,
             target: self.state.guards.check_target(head)?,
             session,

@@ -145,7 +145,7 @@ impl RouteAuth {
         Ok(session.authenticated_by(self.state.id))
     }
 
-    /// Asks the authenticators, or takes the session that this layer has let in further out.
+    /// Calls the authenticators, or takes the session that an outer handle of this layer has admitted.
     pub(crate) fn authenticate(&self, head: &RequestHead<'_>) -> MaybeFuture<Outcome> {
         match Session::from_extensions(head.extensions())
             .filter(|session| session.is_authenticated_by(self.state.id))
@@ -201,13 +201,15 @@ impl RouteAuth {
         target: &EffectiveTarget<'_>,
     ) -> Result<(), Denial> {
         if session.auth_method().is_ambient() {
-            let gate = &*self.state;
+            let state = &*self.state;
             if self.defers_csrf(session, *head) {
-                gate.guards
+                state
+                    .guards
                     .check_cross_site(target, *head, RequestKind::Unsafe, None)?;
             } else {
-                gate.xsrf_cookie
-                    .check(&gate.guards, target, *head, session, None)?;
+                state
+                    .xsrf_cookie
+                    .check(&state.guards, target, *head, session, None)?;
             }
         }
         self.check_scopes(session, head)
@@ -222,11 +224,18 @@ impl RouteAuth {
         authorizers.try_for_each(|authorizer| authorizer.authorize(*head, session))
     }
 
-    /// The denial of a session, with the scopes that it lacks.
+    /// The denial of a session, with all scopes that one needs here: first those that it lacks.
+    ///
+    /// A client that asks for another token asks for these. With the missing ones alone it would lose the others.
     #[cold]
     fn insufficient_scope(&self, session: &Session) -> Denial {
-        let missing = self.scopes.iter().filter(|scope| !session.has_scope(scope));
-        Denial::new(Reason::InsufficientScope).with_scopes(missing.cloned().collect())
+        let (held, missing): (Vec<_>, _) = self
+            .scopes
+            .iter()
+            .cloned()
+            .partition(|scope| session.has_scope(scope));
+        let scopes: Vec<Box<str>> = missing;
+        Denial::new(Reason::InsufficientScope).with_scopes(scopes.into_iter().chain(held).collect())
     }
 
     /// The denial of a request without a credential, with the scopes that one needs here.
@@ -275,31 +284,31 @@ impl RouteAuth {
         target: &EffectiveTarget<'_>,
         additions: &mut ResponseAdditions,
     ) -> Option<Step> {
-        let (gate, cookies) = (&self.state, &mut additions.set_cookies);
+        let (state, cookies) = (&self.state, &mut additions.set_cookies);
         let redirects = *head.method() == Method::GET && is_page_request(*head);
         let here = || {
-            let policy = RedirectPolicy::new(&gate.error_responder.base_url);
+            let policy = RedirectPolicy::new(&state.error_responder.base_url);
             HeaderValue::from(&NextUrl::from_request_uri(head.uri(), policy))
         };
-        if let Some(elsewhere) = &gate.external_login {
+        if let Some(elsewhere) = &state.external_login {
             elsewhere.persist_token(*head, is_https(target, *head), cookies);
         } else if let Some(login) = login {
-            let mut browser = Browser::of(gate, *head, target);
+            let mut browser = Browser::of(state, *head, target);
             browser.existing = ExistingSession::Stays;
-            let is_stored = gate
+            let is_stored = state
                 .login_cookie
                 .as_ref()
                 .is_some_and(|cookie| cookie.stored.is_some());
             if is_stored {
                 let answer = redirects
-                    .then(|| browser.log_in_and_redirect(gate, Some(login), StatusCode::SEE_OTHER, here()));
+                    .then(|| browser.log_in_and_redirect(state, Some(login), StatusCode::SEE_OTHER, here()));
                 return answer.map(Step::from);
             }
-            match gate.login(login, browser) {
+            match state.login(login, browser) {
                 MaybeFuture::Ready(Ok(made)) => cookies.append(made),
                 // Served in place, as it would be without a login.
                 MaybeFuture::Ready(Err(error)) => {
-                    gate.login_failed(&error, head.uri().path());
+                    state.login_failed(&error, head.uri().path());
                     return None;
                 }
                 MaybeFuture::Future(_) => return None,

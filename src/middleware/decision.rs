@@ -12,20 +12,20 @@ use crate::{
     session::Session,
 };
 
-/// What the gate decided of a request.
+/// The decision of the layer about a request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Decision {
-    /// Let in. The handler runs, and `afterwards` is applied to its answer.
+    /// The request is allowed. The handler runs, and `afterwards` is applied to its response.
     Allow {
-        /// Who, or `None` on a route that does not ask.
+        /// The session, or `None` on a route that does not require one.
         session: Option<Session>,
-        /// What the gate adds to the handler's answer.
+        /// What the layer adds to the handler's response.
         afterwards: ResponseAdditions,
     },
-    /// Answered by the gate itself: a refusal, a redirect, a preflight, a page.
+    /// The layer responds itself: with a denial, a redirect, a CORS preflight response or a page.
     Respond(Box<FullResponse>),
-    /// Sent to one of the gate's own paths with a form: the body is to be read, and handed over.
+    /// The request sends a form to one of the built-in paths. The caller reads the body and passes it to [`FormSubmission`].
     NeedsForm(Box<FormSubmission>),
 }
 

@@ -1,4 +1,4 @@
-//! The page of a refusal: what a person reads.
+//! The page of a denial, for browsers.
 
 use http::StatusCode;
 
@@ -7,38 +7,72 @@ use crate::{
     html::{Page, PageStyle},
 };
 
-/// The page about a denial. `login` is where a posted form leads to that needs a login, `logout` where the cookies of this
-/// server are removed.
-pub(crate) fn denial_page<'a>(
-    denial: &Denial,
-    style: &'a PageStyle,
-    login: Option<&str>,
-    logout: Option<&str>,
-) -> Page<'a> {
-    let (title, first, second) = page_text(denial);
-    if let Some(login) = login {
+/// The links of the page.
+pub(crate) struct Links<'a> {
+    /// The base of the server.
+    pub(crate) home: &'a str,
+    /// The login, if a posted form needs it.
+    pub(crate) login: Option<&'a str>,
+    /// Where this browser logs out and the cookies of this server are removed.
+    pub(crate) logout: Option<&'a str>,
+}
+
+/// The page about a denial.
+pub(crate) fn denial_page<'a>(denial: &Denial, style: &'a PageStyle, links: &Links<'_>) -> Page<'a> {
+    let (title, first, advice) = page_text(denial);
+    if let Some(login) = links.login {
         return Page::new(style, title)
-            .paragraph("The form was not processed, because it needs a login.")
+            .paragraph("The form was not processed, because you are not logged in.")
             .link(login, "Log in");
     }
-    let detail = if denial.detail().is_empty() {
-        second
-    } else {
-        denial.detail()
-    };
-    let page = Page::new(style, title).paragraph(first).muted(detail);
+    let mut page = Page::new(style, title).paragraph(first);
+    if denial.reason() == Reason::RateLimited {
+        page = page.paragraph(&wait_text(denial, style));
+    }
+    page = page.muted(advice).muted(denial.detail());
     // The query has another status.
-    if denial.status() != StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
-        return page;
+    if denial.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+        page = page.paragraph(
+            "Delete the cookies of this site in the settings of your browser, and load the page again. Every server of \
+             this host, whatever its port, can set cookies for all of them.",
+        );
+        return match links.logout {
+            Some(logout) => with_cookie_removal(page, logout),
+            None => page,
+        };
     }
-    let page = page.paragraph(
-        "Delete the cookies of this site in the settings of your browser, and load the page again. Every server of \
-         this host, whatever its port, can set cookies for all of them.",
-    );
-    match logout {
-        Some(logout) => with_cookie_removal(page, logout),
-        None => page,
+    match (denial.reason(), links.logout) {
+        // The server answers nothing on this host, or nothing without a token.
+        (
+            Reason::DisallowedHost
+            | Reason::MissingCredential
+            | Reason::InvalidCookie
+            | Reason::ExpiredToken
+            | Reason::UnknownToken
+            | Reason::UnsupportedToken
+            | Reason::TokenChecksumMismatch,
+            _,
+        ) => return page,
+        (Reason::IncorrectPassword | Reason::RateLimited | Reason::Unavailable, _) => {
+            page = page.link("", "Try again");
+        }
+        (Reason::InsufficientScope, Some(logout)) => page = page.link(logout, "Use another account"),
+        _ => {}
     }
+    page.link(links.home, "Go to home")
+}
+
+/// When to try again. At least "2 seconds", so that the unit is a plural.
+pub(super) fn wait_text(denial: &Denial, style: &PageStyle) -> String {
+    let Some(after) = denial.retry_after() else {
+        return style.text("Please try again later.").to_owned();
+    };
+    let (text, number) = match after.as_secs() {
+        seconds @ 0..120 => ("Try again in {} seconds.", seconds.max(2)),
+        seconds @ 120..7_200 => ("Try again in {} minutes.", seconds.div_ceil(60)),
+        seconds => ("Try again in {} hours.", seconds.div_ceil(3_600)),
+    };
+    style.text_with_number(text, number)
 }
 
 /// Adds a button that removes the cookies of this server, which are too large to read.
@@ -55,43 +89,43 @@ pub(crate) const REMOVE_COOKIES: &str = "remove_cookies";
 /// Title, sentence and advice of a refusal's page.
 fn page_text(denial: &Denial) -> (&'static str, &'static str, &'static str) {
     match denial.reason() {
-        Reason::MissingCredential | Reason::ExpiredCookie | Reason::InvalidCookie | Reason::ExpiredToken => (
-            "You are not logged in",
-            "This server is for programs. They send a token in the field `Authorization: Bearer …`.",
-            "Whoever runs the server can give you one.",
+        Reason::ExpiredCookie => ("Your session ended", "Log in again to continue.", ""),
+        Reason::MissingCredential | Reason::InvalidCookie | Reason::ExpiredToken => (
+            "Authentication required",
+            "This server has no login page. Send an access token in the `Authorization: Bearer …` header.",
+            "Ask the server's administrator for a token.",
         ),
         Reason::UnknownToken | Reason::UnsupportedToken | Reason::TokenChecksumMismatch => (
-            "This token is not known",
-            "The token that came with this request is not one of this server's. It may be from an earlier start, or cut \
-             short.",
-            "",
+            "Invalid token",
+            "The token is not valid for this server. It may be incomplete, or from before the server was restarted.",
+            "Copy the whole token again, or ask the server's administrator for a token.",
         ),
-        Reason::IncorrectPassword => ("Not logged in", "The user or the password is wrong.", ""),
+        Reason::IncorrectPassword => ("Login failed", "Incorrect username or password.", ""),
         Reason::CrossSite => (
-            "Stopped: this request came from another site",
-            "Your login here was not used, because another site may have caused this request.",
-            "If you meant to come here, open the address yourself.",
+            "Request blocked",
+            "This request appears to come from another site, so it was blocked to protect your account.",
+            "To continue, enter the address in your browser.",
         ),
         Reason::DisallowedHost => (
-            "This server does not answer under that name",
-            "The host name of the address is not one that this server was told to answer for.",
-            "Open it under the address that the server printed, or add the name to its list of hosts.",
+            "Unknown host",
+            "This server is not configured for the host name in the address.",
+            "Use the address printed by the server. To accept this host name, add it to the server's `allowed_hosts`.",
         ),
         Reason::InsufficientScope => (
-            "Not allowed",
-            "You are logged in, and your account may not do this.",
+            "Access denied",
+            "Your account does not have permission to do this.",
             "",
         ),
         Reason::Malformed | Reason::TooLarge => (
-            "This request cannot be read",
-            "Something in it is broken, repeated or too large.",
+            "Bad request",
+            "The request is malformed, contains a duplicate header or is too large.",
             "",
         ),
-        Reason::RateLimited => ("Too many attempts", "Please wait before you try again.", ""),
+        Reason::RateLimited => ("Too many attempts", "", ""),
         Reason::Unavailable => (
-            "Please try again in a moment",
-            "Logins cannot be checked right now. You have not been logged out.",
-            "",
+            "Service temporarily unavailable",
+            "Your login could not be verified. You are still logged in.",
+            "Please try again in a moment.",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The gate's own paths: a login page, a logout, a launch link.
+//! The built-in paths of the layer: login page, logout, launch link.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -15,9 +15,9 @@ use crate::{
     session::{AuthMethod, Session},
 };
 
-/// One of the gate's own paths.
+/// An endpoint at one of the built-in paths.
 pub(crate) trait Endpoint: Send + Sync {
-    /// Whether the answer waits for a session that an authenticator tells only later, such as one that asks a hub.
+    /// Whether the response waits for a session that an authenticator returns only later, such as one that queries a hub.
     ///
     /// Defaults to `true`.
     fn waits_for_session(&self) -> bool {
@@ -31,11 +31,18 @@ pub(crate) trait Endpoint: Send + Sync {
         true
     }
 
-    /// The answer to a visitor who brings no form: GET and HEAD.
-    fn get(&self, visit: &EndpointRequest<'_>) -> MaybeFuture<FullResponse>;
+    /// The response to OPTIONS.
+    ///
+    /// Defaults to 405.
+    fn options(&self) -> FullResponse {
+        not_allowed()
+    }
+
+    /// The response to a request without a form: GET and HEAD.
+    fn get(&self, request: &EndpointRequest<'_>) -> MaybeFuture<FullResponse>;
 
     /// The answer to a form: POST.
-    fn post(&self, visit: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse>;
+    fn post(&self, request: &EndpointRequest<'_>, form: &UrlEncodedForm) -> MaybeFuture<FullResponse>;
 }
 
 /// The layer's own paths, and what answers there.
@@ -59,9 +66,9 @@ impl Endpoints {
     }
 }
 
-/// A request to one of the gate's own paths; its Host is good.
+/// A request to one of the built-in paths. Its `Host` has been checked.
 pub(crate) struct EndpointRequest<'a> {
-    pub(crate) gate: &'a Arc<AuthState>,
+    pub(crate) state: &'a Arc<AuthState>,
     pub(crate) head: RequestHead<'a>,
     pub(crate) target: EffectiveTarget<'a>,
     /// The session of the request, whatever it may do.
@@ -71,9 +78,9 @@ pub(crate) struct EndpointRequest<'a> {
 }
 
 impl EndpointRequest<'_> {
-    /// What all routes of the gate share.
-    pub(crate) fn gate(&self) -> &Arc<AuthState> {
-        self.gate
+    /// The state that all routes of the layer share.
+    pub(crate) fn state(&self) -> &Arc<AuthState> {
+        self.state
     }
 
     /// The session, if it may use these routes.
@@ -81,7 +88,7 @@ impl EndpointRequest<'_> {
         self.session.as_ref().filter(|_| self.is_permitted)
     }
 
-    /// The session of a visitor who is logged in by a cookie.
+    /// The session of a client that is logged in by a cookie.
     pub(crate) fn session_by_cookie(&self) -> Option<&Session> {
         let session = self.session.as_ref();
         session.filter(|session| session.auth_method() == AuthMethod::Cookie)
@@ -89,7 +96,7 @@ impl EndpointRequest<'_> {
 
     /// The `_xsrf` value for a form: of the login, or of before it.
     pub(crate) fn xsrf(&self, session: Option<&Session>, cookies: &mut SetCookies) -> String {
-        let (xsrf, https) = (&self.gate().xsrf_cookie, is_https(&self.target, self.head));
+        let (xsrf, https) = (&self.state().xsrf_cookie, is_https(&self.target, self.head));
         match session.filter(|session| session.auth_method() == AuthMethod::Cookie) {
             Some(session) => xsrf.session_token(session, self.head, https, cookies),
             None => xsrf.anonymous_token(self.head, https, cookies),
@@ -102,17 +109,17 @@ impl EndpointRequest<'_> {
     ///
     /// `Reason::CrossSite`.
     pub(crate) fn check_xsrf(&self, session: Option<&Session>, field: &str) -> Result<(), Denial> {
-        let (gate, target) = (&**self.gate(), &self.target);
-        let xsrf = &gate.xsrf_cookie;
+        let (state, target) = (&**self.state(), &self.target);
+        let xsrf = &state.xsrf_cookie;
         match session {
-            Some(session) => xsrf.check(&gate.guards, target, self.head, session, Some(field.trim())),
-            None => xsrf.check_login_form(&gate.guards, target, self.head, field.trim()),
+            Some(session) => xsrf.check(&state.guards, target, self.head, session, Some(field.trim())),
+            None => xsrf.check_login_form(&state.guards, target, self.head, field.trim()),
         }
     }
 
-    /// Where the visitor comes from.
+    /// The address of the client.
     pub(crate) fn client(&self) -> Option<IpAddr> {
-        self.gate().guards.client_ip(&self.target, self.head)
+        self.state().guards.client_ip(&self.target, self.head)
     }
 }
 

@@ -1,12 +1,12 @@
-//! The gate's own answers: how a denial is answered for each kind of client, by [`ErrorResponder::refuse`].
+//! The layer's own responses: how a denial is answered for each kind of client, by [`ErrorResponder::refuse`].
 //!
-//! | who asks | how it is recognised | what is answered |
+//! | client | how it is recognized | response |
 //! |---|---|---|
 //! | a gRPC client | POST, `Content-Type: application/grpc…` | 200 with `grpc-status` 16, 7, 14 …, no body: module `grpc` |
-//! | a person with a browser | a page request: module `page_request` | a page, or a redirect to the login |
-//! | a person who posted a form | module `page_request` | a page, with a link to the login where one is missing |
+//! | a browser that loads a page | a page request: module `page_request` | a page, or a redirect to the login |
+//! | a browser that posts a form | module `page_request` | a page, with a link to the login where one is missing |
 //! | htmx | `HX-Request` | JSON; where a login is missing 401 with `HX-Redirect` to the login |
-//! | anybody else | | JSON |
+//! | any other client | | JSON |
 
 use std::sync::OnceLock;
 
@@ -23,21 +23,26 @@ use http_body_util::Full;
 use crate::{
     denial::{Denial, Reason},
     html::{Page, PageStyle},
-    middleware::{challenge::Challenge, denial_page::denial_page, grpc},
+    middleware::{
+        challenge::Challenge,
+        denial_page::{Links, denial_page},
+        grpc,
+    },
     redirect::{NextUrl, RedirectPolicy},
     request::{
         base_url::BaseUrl,
         head::RequestHead,
         page_request::{is_htmx, is_page_request, is_posted_form},
         percent,
+        query::Query,
     },
     request_policy::XSRF_MISSING,
 };
 
-/// A response of the gate's own.
+/// A response of the layer itself.
 pub(crate) type FullResponse = Response<Full<Bytes>>;
 
-/// How refusals are told.
+/// The style of the responses to denied requests.
 ///
 /// # Example
 ///
@@ -71,16 +76,16 @@ impl ResponseStyle {
     }
 }
 
-/// All that a refusal needs to know besides itself.
+/// What the response to a denial depends on, besides the denial and the request.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorResponder {
     pub(crate) responses: ResponseStyle,
     pub(crate) challenge: Challenge,
     pub(crate) base_url: BaseUrl,
     pub(crate) page_style: PageStyle,
-    /// Where a person logs in, if there is such a place.
+    /// The path of the login page, if there is one.
     pub(crate) login_path: Option<Box<str>>,
-    /// The page that leads a person to a login: the login page, or the base URL where a hub has it.
+    /// The path that leads a user to a login: the login page, or the base URL where a hub has it.
     pub(crate) login_link: Option<Box<str>>,
     /// The JSON answers to denials that are a reason and nothing more, each built when it is first needed.
     pub(crate) json_answers: JsonAnswers,
@@ -101,7 +106,10 @@ impl ErrorResponder {
             let login = self.login_path.as_deref().filter(|_| needs_login);
             let response = match login {
                 Some(login) if self.is_login_without_base(login, head) => self.unreachable_login(),
-                Some(login) => redirect_to_login(login, &self.base_url, head),
+                Some(login) => {
+                    let has_ended = denial.reason() == Reason::ExpiredCookie;
+                    redirect_to_login(login, &self.base_url, head, has_ended)
+                }
                 None => self.page(&denial, None),
             };
             with_denial(response, denial)
@@ -164,8 +172,13 @@ impl ErrorResponder {
     fn page(&self, denial: &Denial, login: Option<&str>) -> Response<Bytes> {
         // Where browsers log in, they log out as well.
         let logout = self.login_link.as_ref().map(|_| self.base_url.join("logout"));
-        let mut response = page_response(denial_page(denial, &self.page_style, login, logout.as_deref()));
-        // The stand-in is for scripts; a person's browser knows what 503 means.
+        let links = Links {
+            home: self.base_url.as_str(),
+            login,
+            logout: logout.as_deref(),
+        };
+        let mut response = page_response(denial_page(denial, &self.page_style, &links));
+        // The substitute is for scripts; a browser handles 503 correctly.
         *response.status_mut() = match self.status(denial) {
             StatusCode::BAD_GATEWAY => denial.status(),
             status => status,
@@ -234,6 +247,19 @@ impl ErrorResponder {
     }
 }
 
+/// Added to the query of the login page after `next`: the reason why it is shown.
+pub(crate) const SESSION_ENDED: &str = "&session=ended";
+
+pub(crate) const SESSION_ENDED_ALERT: &str = "Your session ended. Please log in again.";
+
+/// The alert of a login page that is shown because a session ended, else "".
+pub(crate) fn session_ended_alert(head: RequestHead<'_>) -> &'static str {
+    match Query::from_uri(head.uri()).parameter("session") {
+        Some(value) if *value == *b"ended" => SESSION_ENDED_ALERT,
+        _ => "",
+    }
+}
+
 /// Marks an answer that a handler made of a [`Denial`]: the handler does not know the challenge of the layer.
 #[derive(Clone)]
 struct HandlerDenial(Denial);
@@ -248,7 +274,7 @@ fn with_denial(mut response: Response<Bytes>, denial: Denial) -> Response<Bytes>
     response
 }
 
-/// A page of the gate's own, with all that keeps it to itself.
+/// A page of the layer, with the headers that keep it out of caches, frames and referrers.
 pub(crate) fn page_response<B: From<Bytes>>(page: Page<'_>) -> Response<B> {
     let policy = page.content_security_policy();
     let mut response = Response::new(B::from(page.finish()));
@@ -263,7 +289,7 @@ pub(crate) fn page_response<B: From<Bytes>>(page: Page<'_>) -> Response<B> {
 }
 
 impl Denial {
-    /// Returns the answer that tells this denial, for a handler that refuses a request by itself.
+    /// Returns the response to this denial, for a handler that rejects a request itself.
     ///
     /// The layer in front of the handler adds its own [`Challenge`] on the way out; without a layer the realm is
     /// `portcullis`. The denial is left in the extensions of the answer.
@@ -277,8 +303,8 @@ impl Denial {
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(crate) const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CSP_NONE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
@@ -308,7 +334,7 @@ pub(crate) fn retry_after(mut response: FullResponse, denial: &Denial) -> FullRe
     response
 }
 
-/// A redirect that is never kept and tells nobody where it came from.
+/// A redirect that is never cached and sends no referrer.
 pub(crate) fn redirect<B: Default>(status: StatusCode, location: HeaderValue) -> Response<B> {
     let mut response = Response::new(B::default());
     *response.status_mut() = status;
@@ -319,7 +345,7 @@ pub(crate) fn redirect<B: Default>(status: StatusCode, location: HeaderValue) ->
     response
 }
 
-/// A detail may be anybody's text, so it is written as JSON wants it.
+/// Writes `text`, which may hold any character, as a JSON string.
 fn json_string(text: &str) -> serde_json::Value {
     serde_json::Value::from(text)
 }
@@ -363,11 +389,19 @@ fn jupyter_json(denial: &Denial) -> Bytes {
     Bytes::from(format!("{{\"message\": {message}, \"reason\": null}}"))
 }
 
-fn redirect_to_login(login: &str, base_url: &BaseUrl, head: RequestHead<'_>) -> Response<Bytes> {
-    // Whatever is not ours becomes the base, so `next` never leads elsewhere.
+fn redirect_to_login(
+    login: &str,
+    base_url: &BaseUrl,
+    head: RequestHead<'_>,
+    session_ended: bool,
+) -> Response<Bytes> {
+    // A URL of another site becomes the base, so `next` never leads elsewhere.
     let here = NextUrl::from_request_uri(head.uri(), RedirectPolicy::new(base_url));
     let mut location = format!("{login}?next=");
     percent::form_encode(here.as_str().as_bytes(), &mut location);
+    if session_ended {
+        location.push_str(SESSION_ENDED);
+    }
     let location = HeaderValue::try_from(location).unwrap_or_else(|_| HeaderValue::from(&here));
     redirect(StatusCode::FOUND, location)
 }
@@ -390,6 +424,8 @@ mod tests {
         for (reason, login) in [
             (Reason::MissingCredential, None),
             (Reason::MissingCredential, Some("/login")),
+            (Reason::ExpiredCookie, None),
+            (Reason::ExpiredCookie, Some("/login")),
             (Reason::UnknownToken, None),
             (Reason::IncorrectPassword, None),
             (Reason::CrossSite, None),
@@ -407,6 +443,40 @@ mod tests {
             let english = |text: &str| text.contains(|character: char| character.is_ascii_alphabetic());
             let left: Vec<_> = texts.map(|(_, text)| text).filter(|text| english(text)).collect();
             assert!(left.is_empty(), "{reason}: {left:?}");
+        }
+    }
+
+    #[test]
+    fn denial_pages_say_what_to_do_next() {
+        let responder = ErrorResponder {
+            login_link: Some("/login".into()),
+            ..ErrorResponder::default()
+        };
+        let wait = |seconds| {
+            let after = std::time::Duration::from_secs(seconds);
+            Denial::new(Reason::RateLimited).with_retry_after(after)
+        };
+        for (denial, part) in [
+            (wait(1), "Try again in 2 seconds."),
+            (wait(119), "Try again in 119 seconds."),
+            (wait(121), "Try again in 3 minutes."),
+            (wait(7_201), "Try again in 3 hours."),
+            (Denial::new(Reason::RateLimited), "Please try again later."),
+            (Denial::new(Reason::Unavailable), "<a href=\"\">Try again</a>"),
+            (
+                Denial::new(Reason::InsufficientScope),
+                "<a href=\"/logout\">Use another account</a>",
+            ),
+            (Denial::new(Reason::CrossSite), "<a href=\"/\">Go to home</a>"),
+            (
+                Denial::new(Reason::DisallowedHost).with_detail("another"),
+                "<code>allowed_hosts</code>",
+            ),
+            (Denial::new(Reason::ExpiredCookie), "Your session ended"),
+        ] {
+            let page = responder.page(&denial, None).into_body();
+            let page = String::from_utf8(page.to_vec()).expect("text");
+            assert!(page.contains(part), "{denial}: {part} in {page}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{request::percent, secret::Secret};
 pub(crate) struct UrlEncodedForm(Vec<(Box<str>, Secret)>);
 
 impl UrlEncodedForm {
-    /// The most fields a form of ours could have, and then some.
+    /// More fields than any form of this crate has.
     const MAX_FIELDS: usize = 32;
 
     /// The form that `body` holds, or `None` if it is none: a malformed escape, text that is not UTF-8, too many
@@ -23,7 +23,7 @@ impl UrlEncodedForm {
     /// As [`UrlEncodedForm::parse`], with another limit on the fields.
     pub(crate) fn parse_at_most(limit: usize, body: &[u8]) -> Option<Self> {
         let mut fields = Vec::new();
-        for pair in body.split(|octet| *octet == b'&').filter(|pair| !pair.is_empty()) {
+        for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let (name, value) = match memchr::memchr(b'=', pair) {
                 Some(place) => (pair.get(..place)?, pair.get(place + 1..)?),
                 None => (pair, &[][..]),

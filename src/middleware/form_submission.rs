@@ -14,17 +14,17 @@ use crate::{
     request::head::RequestHead,
 };
 
-/// A form that is to be read before the gate can answer.
+/// A form that must be read before the layer can respond.
 ///
-/// Whoever serves requests without tower hands the body over, by [`FormSubmission::read_and_respond`]; the service that the layer
-/// makes does so by itself.
+/// Without tower, pass the body to [`FormSubmission::read_and_respond`]; the service that the layer creates does so by
+/// itself.
 pub struct FormSubmission {
     route: Arc<RouteAuth>,
     head: Request<()>,
 }
 
 impl FormSubmission {
-    /// The longest form that is read, in octets.
+    /// The longest form that is read, in bytes.
     pub const MAX_LEN: usize = 16 * 1024;
 
     /// The default of [`form_timeout`](crate::AuthLayerBuilder::form_timeout).
@@ -37,12 +37,12 @@ impl FormSubmission {
         }
     }
 
-    /// The gate's answer to the form with this body.
+    /// Returns the response to the form with this body.
     pub fn respond(self, body: &[u8]) -> MaybeFuture<FullResponse> {
         self.route.submit_form(RequestHead::new(&self.head), body)
     }
 
-    /// The gate's answer to the form in `body`, of which no more than [`FormSubmission::MAX_LEN`] octets are read.
+    /// Returns the response to the form in `body`, of which at most [`FormSubmission::MAX_LEN`] bytes are read.
     ///
     /// A body that has not arrived whole within [`form_timeout`](crate::AuthLayerBuilder::form_timeout) is answered as by
     /// [`answer_late`](Self::answer_late).
@@ -58,7 +58,7 @@ impl FormSubmission {
         }
     }
 
-    /// The gate's answer to a form that takes too long to arrive: 408, and `Connection: close`, which servers leave out
+    /// Returns the response to a form that takes too long to arrive: 408, and `Connection: close`, which servers leave out
     /// of HTTP/2.
     pub fn answer_late(self) -> FullResponse {
         let mut response = status_response(StatusCode::REQUEST_TIMEOUT);
@@ -68,7 +68,7 @@ impl FormSubmission {
         response
     }
 
-    /// The gate's answer to a form that is longer than [`FormSubmission::MAX_LEN`], or was never sent whole.
+    /// Returns the response to a form that is longer than [`FormSubmission::MAX_LEN`], or that arrived incomplete.
     pub fn respond_too_large(self) -> FullResponse {
         status_response(StatusCode::PAYLOAD_TOO_LARGE)
     }

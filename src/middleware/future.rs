@@ -43,8 +43,8 @@ pin_project! {
     }
 }
 
-/// What waits with the request: a clone of the service, which is made ready once the request is admitted, and the layer
-/// that asked.
+/// A request that waits, with a clone of the service, which is made ready once the request is admitted, and the layer
+/// that handles it.
 struct PendingRequest<S, Q> {
     request: Request<Q>,
     inner: S,

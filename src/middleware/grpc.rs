@@ -1,4 +1,4 @@
-//! Refusals as gRPC tells them: trailers only, with a status of its own.
+//! Denials for gRPC clients: trailers only, with a gRPC status.
 //!
 //! The whole answer is one block of header fields that also ends the stream: HTTP status 200, `grpc-status`,
 //! `grpc-message`. Source: gRPC over HTTP/2 ("Trailers-Only"), gRPC-Web for browsers, proposal A6 for
@@ -14,15 +14,15 @@ use crate::{
     request::{head::RequestHead, header_names},
 };
 
-/// The media type of the answer, if a gRPC client asks: what is asked for without `+proto` and the like.
+/// The media type of the response, if the client uses gRPC: that of the request without `+proto` and the like.
 pub(crate) fn media_type(head: RequestHead<'_>) -> Option<HeaderValue> {
     // A call is a POST, whatever it does.
     if *head.method() != Method::POST {
         return None;
     }
-    let asked = head.header(&header_names::CONTENT_TYPE)?.as_bytes();
+    let content_type = head.header(&header_names::CONTENT_TYPE)?.as_bytes();
     // Nearly every request leaves here.
-    let kind = asked.strip_prefix(b"application/grpc")?;
+    let kind = content_type.strip_prefix(b"application/grpc")?;
     [
         (&b"-web-text"[..], "application/grpc-web-text"),
         (b"-web", "application/grpc-web"),
@@ -36,7 +36,7 @@ pub(crate) fn media_type(head: RequestHead<'_>) -> Option<HeaderValue> {
     .map(|(_, media_type)| HeaderValue::from_static(media_type))
 }
 
-/// The answer of `media_type` that tells `denial`.
+/// The response of `media_type` that reports `denial`.
 pub(crate) fn answer(denial: &Denial, media_type: HeaderValue) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
@@ -54,7 +54,7 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// The status code that tells `denial`.
+/// The status code that reports `denial`.
 pub(crate) fn code(denial: &Denial) -> u16 {
     const INVALID_ARGUMENT: u16 = 3;
     const PERMISSION_DENIED: u16 = 7;
@@ -73,14 +73,14 @@ pub(crate) fn code(denial: &Denial) -> u16 {
     }
 }
 
-/// Reason and detail, percent-encoded as the protocol asks: a detail may be in any language.
+/// Reason and detail, percent-encoded as the protocol requires: a detail may be in any language.
 fn message(denial: &Denial) -> HeaderValue {
     let mut text = String::new();
-    for octet in denial.to_string().bytes() {
-        if matches!(octet, b' '..=b'~') && octet != b'%' {
-            text.push(char::from(octet));
+    for byte in denial.to_string().bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            text.push(char::from(byte));
         } else {
-            let _ = write!(text, "%{octet:02X}");
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(denial.reason().as_str()))
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_grpc_client_is_known_by_its_method_and_media_type() {
-        for (asked, expected) in [
+        for (content_type, expected) in [
             ("application/grpc", Some("application/grpc")),
             ("application/grpc+proto", Some("application/grpc")),
             ("application/grpc;charset=utf-8", Some("application/grpc")),
@@ -116,12 +116,12 @@ mod tests {
             let mut request = Request::post("/a.B/C").body(()).expect("a request");
             request
                 .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static(asked));
+                .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
             let found = media_type(RequestHead::new(&request));
             let found = found.as_ref().map(|value| value.to_str().expect("visible ASCII"));
-            assert_eq!(found, expected, "{asked}");
+            assert_eq!(found, expected, "{content_type}");
             *request.method_mut() = Method::GET;
-            assert_eq!(media_type(RequestHead::new(&request)), None, "{asked}");
+            assert_eq!(media_type(RequestHead::new(&request)), None, "{content_type}");
         }
     }
 
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_fits_into_a_header_field() {
+    fn every_message_fits_into_a_header() {
         let denial = Denial::new(Reason::Unavailable)
             .with_detail("100 % belegt\n\u{2026}")
             .with_retry_after(Duration::from_millis(2_500));

@@ -83,14 +83,14 @@ impl AuthState {
             .as_ref()
             .and_then(|cookie| cookie.stored.clone());
         if let Some(stored) = stored {
-            let gate = Arc::clone(self);
+            let state = Arc::clone(self);
             return MaybeFuture::from_future(async move {
-                let now = gate.clock.now();
+                let now = state.clock.now();
                 let https = browser.https;
                 let begun = browser.begin_session(&stored, login, now).await;
                 let begun = begun.map_err(LoginError::Unavailable)?;
                 Ok(begun.map_or_else(SetCookies::default, |(session, line)| {
-                    gate.logged_in(&session, Some(line), browser.client, https)
+                    state.logged_in(&session, Some(line), browser.client, https)
                 }))
             });
         }
@@ -161,19 +161,19 @@ impl AuthState {
         else {
             return Ok(cookies).into();
         };
-        let (gate, path, now) = (Arc::clone(self), Box::<str>::from(head.uri().path()), head.now());
+        let (state, path, now) = (Arc::clone(self), Box::<str>::from(head.uri().path()), head.now());
         MaybeFuture::from_future(async move {
             let ended = async {
                 for (_, record) in stored.find_valid(sent, now).await? {
                     stored.end(&record).await?;
                     let identity = record.grant().identity();
-                    gate.emit(&Event::LoggedOut { identity, client });
+                    state.emit(&Event::LoggedOut { identity, client });
                 }
                 Ok::<_, StoreError>(())
             };
             match ended.await {
                 Ok(()) => Ok(cookies),
-                Err(error) => Err(gate.backend_error(&error.into(), &path)),
+                Err(error) => Err(state.backend_error(&error.into(), &path)),
             }
         })
     }
@@ -184,27 +184,27 @@ impl AuthState {
             LoginError::TooLarge(error) => {
                 let path = RedactedPath::new(path);
                 self.emit(&Event::Unavailable { error, path });
-                Denial::new(Reason::TooLarge).with_detail("what this login holds is too long for a cookie")
+                Denial::new(Reason::TooLarge).with_detail("session data is too large for a cookie")
             }
             LoginError::Unavailable(error) => self.backend_error(error, path),
         }
     }
 
-    /// The page of a login that was not made, which is not the user's fault. Reports it to the observer.
+    /// The page of a login that failed because of the server, not the user. Reports the error to the observer.
     pub(crate) fn login_failed_page(&self, error: &LoginError, path: &str) -> FullResponse {
         let denial = self.login_failed(error, path);
-        let page = Page::new(&self.error_responder.page_style, "Not logged in");
+        let page = Page::new(&self.error_responder.page_style, "Login failed");
         let (status, text) = match error {
             LoginError::TooLarge(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "What this login holds is too long for a cookie.",
+                "Your session data is too large for a cookie. Contact the administrator.",
             ),
             LoginError::Unavailable(_) => (
                 denial.status(),
                 "The server could not save your login. Please try again.",
             ),
         };
-        let mut response = page_response(page.paragraph(text));
+        let mut response = page_response(page.paragraph(text).link("", "Try again"));
         *response.status_mut() = status;
         retry_after(response, &denial)
     }
@@ -214,7 +214,7 @@ impl Browser {
     /// Logs this browser in if there is a login to make, and sends it to `target`.
     pub(crate) fn log_in_and_redirect(
         self,
-        gate: &Arc<AuthState>,
+        state: &Arc<AuthState>,
         login: Option<impl Into<LoginPayload>>,
         status: StatusCode,
         target: HeaderValue,
@@ -222,14 +222,14 @@ impl Browser {
         let Some(login) = login else {
             return redirect(status, target).into();
         };
-        let (gate, path) = (Arc::clone(gate), self.path.clone());
-        gate.login(login.into(), self).map(move |cookies| match cookies {
+        let (state, path) = (Arc::clone(state), self.path.clone());
+        state.login(login.into(), self).map(move |cookies| match cookies {
             Ok(cookies) => {
                 let mut response = redirect(status, target);
                 cookies.append_to(response.headers_mut());
                 response
             }
-            Err(error) => gate.login_failed_page(&error, &path),
+            Err(error) => state.login_failed_page(&error, &path),
         })
     }
 }

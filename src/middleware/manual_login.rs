@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl RouteAuth {
-    /// A session that this gate takes as asked for before.
+    /// A session that counts as one that this layer has authenticated.
     #[cfg(feature = "testing")]
     pub(crate) fn authenticated_session(&self, session: Session) -> Session {
         session.authenticated_by(self.state.id)
@@ -31,15 +31,15 @@ impl RouteAuth {
         grant: Grant,
         browser_session: bool,
     ) -> MaybeFuture<Result<SetCookies, Denial>> {
-        let gate = Arc::clone(&self.state);
-        let head = head.replace_clock(&*gate.clock);
-        let target = match gate.guards.check_target(head) {
+        let state = Arc::clone(&self.state);
+        let head = head.replace_clock(&*state.clock);
+        let target = match state.guards.check_target(head) {
             Ok(target) => target,
             Err(denial) => return Err(denial).into(),
         };
         let mut login = LoginPayload::from(grant);
         login.browser_session = browser_session;
-        let login_cookie = gate
+        let login_cookie = state
             .login_cookie
             .as_ref()
             .filter(|cookie| cookie.stored.is_none());
@@ -49,11 +49,12 @@ impl RouteAuth {
             login.started_at = continued.started_at;
             login.browser_session |= continued.browser_session;
         }
-        let mut browser = Browser::of(&gate, head, &target);
+        let mut browser = Browser::of(&state, head, &target);
         browser.existing = ExistingSession::Continues;
         let path = browser.path.clone();
-        gate.login(login, browser)
-            .map(move |cookies| cookies.map_err(|error| gate.login_failed(&error, &path)))
+        state
+            .login(login, browser)
+            .map(move |cookies| cookies.map_err(|error| state.login_failed(&error, &path)))
     }
 
     /// Where a request comes from, and whether by https.
@@ -73,12 +74,13 @@ impl RouteAuth {
 
     /// Allows or denies a read of what users put there themselves: a page of this server must have caused it.
     pub(crate) fn require_own_page(&self, head: RequestHead<'_>) -> Result<(), Denial> {
-        let gate = &*self.state;
-        let target = gate.guards.check_target(head)?;
+        let state = &*self.state;
+        let target = state.guards.check_target(head)?;
         match Session::from_extensions(head.extensions()) {
             Some(session) if session.auth_method().is_ambient() => {
-                gate.xsrf_cookie
-                    .require_same_origin(&gate.guards, &target, head, session)
+                state
+                    .xsrf_cookie
+                    .require_same_origin(&state.guards, &target, head, session)
             }
             _ => Ok(()),
         }

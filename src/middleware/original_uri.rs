@@ -1,4 +1,4 @@
-//! The URI that the browser asked for, where a router or a proxy in front of the layer has removed a prefix from it.
+//! The URI that the browser requested, where a router or a proxy in front of the layer has removed a prefix from it.
 
 use http::{Extensions, Request, Uri, uri::PathAndQuery};
 
@@ -70,7 +70,7 @@ impl OriginalUri {
         path.strip_prefix(prefix).unwrap_or(path)
     }
 
-    /// The same head with the URI that the browser asked for.
+    /// The same request head with the URI that the browser requested.
     #[inline]
     pub(crate) fn of<'a>(&self, head: RequestHead<'a>) -> RequestHead<'a> {
         match self.find(head.extensions()) {
@@ -79,7 +79,7 @@ impl OriginalUri {
         }
     }
 
-    /// The URI that the browser asked for, where it is not that of the request.
+    /// The URI that the browser requested, if it differs from that of the request.
     fn find<'a>(&self, extensions: &'a Extensions) -> Option<&'a Uri> {
         let restored = self
             .stripped_prefix

@@ -1,4 +1,4 @@
-//! Requests to the gate's own paths: a page, or a form that has to be read first.
+//! Requests to the built-in paths: a page, or a form that must be read first.
 
 use std::sync::Arc;
 
@@ -30,11 +30,17 @@ impl RouteAuth {
                 self.serve(*head, None).map(finish).into()
             }
             Method::POST => Step::ReadForm,
+            Method::OPTIONS => {
+                let endpoint = self.endpoints.at(head.uri().path());
+                Step::Answer(Box::new(
+                    endpoint.map_or_else(not_allowed, |endpoint| endpoint.options()),
+                ))
+            }
             _ => Step::Answer(Box::new(not_allowed())),
         }
     }
 
-    /// The answer to a form that was sent to one of the gate's own paths.
+    /// The response to a form that was sent to one of the built-in paths.
     pub(crate) fn submit_form(
         self: &Arc<Self>,
         head: RequestHead<'_>,
@@ -62,7 +68,7 @@ impl RouteAuth {
         self.refuse(denial.into(), &head)
     }
 
-    /// The answer at one of the gate's own paths, once it is known who asks.
+    /// The response at one of the built-in paths, once the session of the request is known.
     fn serve(
         self: &Arc<Self>,
         head: RequestHead<'_>,
@@ -110,16 +116,16 @@ impl RouteAuth {
         let is_permitted = session
             .as_ref()
             .is_some_and(|session| self.check_scopes(session, &head).is_ok());
-        let visit = EndpointRequest {
-            gate: &self.state,
+        let endpoint_request = EndpointRequest {
+            state: &self.state,
             head,
             target,
             session,
             is_permitted,
         };
         match form {
-            Some(form) => endpoint.post(&visit, form),
-            None => endpoint.get(&visit),
+            Some(form) => endpoint.post(&endpoint_request, form),
+            None => endpoint.get(&endpoint_request),
         }
     }
 }

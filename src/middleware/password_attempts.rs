@@ -3,10 +3,10 @@
 //! 1. A place is reserved. After too many wrong passwords there is none, and nothing is hashed. An attempt that only the
 //!    reserved ones are in the way of waits until they are settled, so that right passwords that arrive together are all
 //!    accepted.
-//! 2. The verifier is asked.
+//! 2. The verifier is called.
 //! 3. The attempt is settled: a wrong password stays counted, a right one gives its place back, and an attempt that the
 //!    verifier could not decide is not counted. If the client goes away before, the password counts as a wrong one.
-//! 4. The observer is told of every refusal.
+//! 4. The observer is notified of every denial.
 //!
 //! With `shared_rate_limits` a place of the account is reserved and settled in the store too, which all replicas share. What
 //! the store answers counts; while it does not answer, what is counted in memory does.
@@ -21,24 +21,28 @@ use std::{
     time::Duration,
 };
 
-use super::attempt_queue::{AttemptQueue, PATIENCE, Place};
+use super::{
+    attempt_queue::{AttemptQueue, PATIENCE, Place},
+    denial_page::wait_text,
+};
 use crate::{
     clock::Clock,
     deadline::within,
     denial::{Denial, Reason},
     error::BackendError,
     event::{Event, Observer, RedactedPath},
+    html::PageStyle,
     maybe_future::MaybeFuture,
     rate_limit::{
         AttemptOutcome, LoginAttempt, LoginRateLimiter, RateLimited, RateLimits, SharedAttempt,
-        SharedRateLimits, SharedVerdict,
+        SharedRateLimits, SharedReservation,
     },
     secret::Secret,
     session::{grant::Grant, identity::Identity},
     verify::{PasswordVerifier, Verification},
 };
 
-/// How long an attempt waits before it asks the store again for a place, at first and at most.
+/// How long an attempt waits before it requests a place in the store again, at first and at most.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
 /// The verifier of passwords, and the limits on attempts.
@@ -81,7 +85,7 @@ impl PasswordAttempts {
     }
 
     /// Whether a username belongs to the password.
-    pub(crate) fn asks_for_username(&self) -> bool {
+    pub(crate) fn needs_username(&self) -> bool {
         self.by_username
     }
 
@@ -132,9 +136,9 @@ impl PasswordAttempts {
         }
     }
 
-    /// Whether the store judges the failures of accounts now.
+    /// Whether the store counts the failures of accounts now.
     fn is_shared(&self) -> bool {
-        self.shared.as_ref().is_some_and(|shared| shared.is_asked())
+        self.shared.as_ref().is_some_and(|shared| shared.is_available())
     }
 
     fn report(&self, event: &Event<'_>) {
@@ -155,7 +159,7 @@ pub(crate) struct PasswordAttempt {
     permit: Option<LoginAttempt>,
     /// The place in the store, if it has one there.
     shared: Option<SharedAttempt>,
-    /// What comes of it if it is dropped.
+    /// How the attempt is settled if it is dropped.
     outcome: AttemptOutcome,
 }
 
@@ -215,7 +219,7 @@ impl PasswordAttempt {
             return Ok(());
         };
         match shared.reserve(&self.username).await {
-            SharedVerdict::Reserved(attempt, failures) => {
+            SharedReservation::Reserved(attempt, failures) => {
                 self.shared = Some(attempt);
                 if let Some(permit) = &self.permit {
                     let now = attempts.clock.monotonic_now();
@@ -223,11 +227,11 @@ impl PasswordAttempt {
                 }
                 Ok(())
             }
-            SharedVerdict::Limited(throttled) => {
+            SharedReservation::Limited(throttled) => {
                 self.settle_here();
                 Err(throttled)
             }
-            SharedVerdict::Unavailable => {
+            SharedReservation::Unavailable => {
                 self.settle_here();
                 self.permit = Some(attempts.queue.reserve(|| self.place(false))?);
                 Ok(())
@@ -269,7 +273,7 @@ impl PasswordAttempt {
         self.settle(AttemptOutcome::Cancelled).await;
     }
 
-    /// The same, because a verifier cannot tell.
+    /// As [`withdraw`](Self::withdraw), because a verifier is unavailable.
     pub(crate) async fn unavailable(mut self, unavailable: &BackendError) -> Denial {
         self.settle(AttemptOutcome::Cancelled).await;
         self.attempts.report(&Event::Unavailable {
@@ -333,11 +337,14 @@ impl Drop for PasswordAttempt {
     }
 }
 
-/// What a login page says of a refused attempt; `wrong` of a wrong password.
-pub(crate) fn alert(denial: &Denial, wrong: &'static str) -> &'static str {
+/// The alert of a login page for a refused attempt: `wrong` if the password is wrong.
+pub(crate) fn alert(denial: &Denial, wrong: &str, style: &PageStyle) -> String {
     match denial.reason() {
-        Reason::RateLimited => "Too many wrong attempts. Please wait before you try again.",
-        Reason::Unavailable => "Logins cannot be checked right now. Please try again in a moment.",
-        _ => wrong,
+        Reason::RateLimited => {
+            let wait = wait_text(denial, style);
+            format!("{} {wait}", style.text("Too many failed attempts."))
+        }
+        Reason::Unavailable => "Login is temporarily unavailable. Please try again in a moment.".to_owned(),
+        _ => wrong.to_owned(),
     }
 }

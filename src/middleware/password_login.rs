@@ -1,4 +1,4 @@
-//! Logins: by the gate's own pages, and by a handler that checks a password.
+//! Logins: by the built-in pages, and by a handler that checks a password.
 
 use std::{fmt, sync::Arc};
 
@@ -49,17 +49,17 @@ impl RouteAuth {
         username: &str,
         password: &Secret,
     ) -> MaybeFuture<Result<LoginSuccess, Denial>> {
-        let gate = Arc::clone(&self.state);
-        let target = match gate.guards.check_target(head) {
+        let state = Arc::clone(&self.state);
+        let target = match state.guards.check_target(head) {
             Ok(target) => target,
             Err(denial) => return Err(denial).into(),
         };
-        if gate.guards.is_cross_site(&target, head) {
-            gate.log_denied(Reason::CrossSite, head, &target);
+        if state.guards.is_cross_site(&target, head) {
+            state.log_denied(Reason::CrossSite, head, &target);
             return Err(Reason::CrossSite.into()).into();
         }
-        let browser = Browser::of(&gate, head, &target);
-        let verified = gate
+        let browser = Browser::of(&state, head, &target);
+        let verified = state
             .passwords
             .verify(username, password, browser.client, &browser.path);
         let verified = match verified {
@@ -70,8 +70,8 @@ impl RouteAuth {
             let grant = verified.await?;
             let session = Session::new(grant.clone(), AuthMethod::Password);
             let path = browser.path.clone();
-            let cookies = gate.login(grant.into(), browser).await;
-            let cookies = cookies.map_err(|error| gate.login_failed(&error, &path))?;
+            let cookies = state.login(grant.into(), browser).await;
+            let cookies = cookies.map_err(|error| state.login_failed(&error, &path))?;
             Ok(LoginSuccess { session, cookies })
         })
     }

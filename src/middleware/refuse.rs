@@ -37,11 +37,11 @@ impl From<Denial> for Denied {
 impl RouteAuth {
     /// The answer to a request that is not admitted.
     pub(super) fn refuse(&self, Denied { denial, session }: Denied, head: &RequestHead<'_>) -> FullResponse {
-        let gate = &*self.state;
-        let target = || gate.guards.check_target(*head).ok();
+        let state = &*self.state;
+        let target = || state.guards.check_target(*head).ok();
         let https = || target().is_some_and(|target| is_https(&target, *head));
-        if gate.observer.is_some() {
-            gate.report_refusal(denial.reason(), session.as_deref(), *head, target().as_ref());
+        if state.observer.is_some() {
+            state.report_refusal(denial.reason(), session.as_deref(), *head, target().as_ref());
         }
         let mut additions = self.additions(head, false);
         let cookies = &mut additions.set_cookies;
@@ -51,16 +51,16 @@ impl RouteAuth {
         if let Some(session) = session
             && PolicyRule::from_denial(&denial) == Some(PolicyRule::Csrf)
         {
-            gate.xsrf_cookie.renew(&session, https(), cookies);
+            state.xsrf_cookie.renew(&session, https(), cookies);
         }
-        let elsewhere = gate.external_login.as_ref();
+        let elsewhere = state.external_login.as_ref();
         let login = elsewhere.filter(|_| is_authentication_error(denial.reason()));
         let mut response = match login.and_then(|elsewhere| elsewhere.login_redirect(*head, https())) {
             Some(mut response) => {
                 response.extensions_mut().insert(denial);
                 response
             }
-            None => gate.error_responder.refuse(denial, *head),
+            None => state.error_responder.refuse(denial, *head),
         };
         additions.apply_to(response.headers_mut());
         response

@@ -24,7 +24,7 @@ pub struct ResponseAdditions {
     pub(crate) by_authorization: bool,
     /// The URL of the request held a token.
     pub(crate) token_in_url: bool,
-    /// What pages of other origins may know of the answer.
+    /// Which parts of the response pages of other origins may read.
     pub(crate) cors: CorsHeaders,
     /// Completes a denial that the handler returned.
     pub(crate) error_responder: Option<Arc<ErrorResponder>>,

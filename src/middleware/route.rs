@@ -1,4 +1,4 @@
-//! One set of routes behind the layer: what it asks for, and what happens to its requests.
+//! One set of routes behind the layer: what it requires, and what happens to its requests.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -23,7 +23,7 @@ use crate::{
     session::{AuthMethod, Session},
 };
 
-/// The gate as one set of routes has it: shared state, and what is asked there.
+/// The layer for one set of routes: the shared state, and what these routes require.
 #[derive(Clone)]
 pub(crate) struct RouteAuth {
     pub(super) state: Arc<AuthState>,
@@ -38,10 +38,10 @@ pub(crate) struct RouteAuth {
 }
 
 impl RouteAuth {
-    pub(crate) fn new(gate: AuthState, endpoints: Endpoints) -> Self {
+    pub(crate) fn new(state: AuthState, endpoints: Endpoints) -> Self {
         Self {
             endpoints: Arc::new(endpoints),
-            state: Arc::new(gate),
+            state: Arc::new(state),
             optional: false,
             scopes: Arc::default(),
             public_paths: Box::default(),
@@ -155,7 +155,7 @@ impl RouteAuth {
         &*self.state.clock
     }
 
-    /// The head of a request, with the layer's clock and the URI that the browser asked for.
+    /// The head of a request, with the layer's clock and the URI that the browser requested.
     pub(crate) fn head<'a, B>(&'a self, request: &'a Request<B>) -> RequestHead<'a> {
         self.state
             .original_uri

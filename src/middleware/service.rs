@@ -1,4 +1,4 @@
-//! The gate in front of a service.
+//! The service with the layer in front of it.
 
 use std::{
     convert::Infallible,

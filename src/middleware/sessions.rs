@@ -6,6 +6,7 @@ use crate::{
     authenticate::session_cookie::SessionCookie,
     clock::{Clock, UnixTime},
     error::BackendError,
+    request::device::device_name,
     session::{RecordId, Session},
     store::{SessionFilter, SessionRecord},
 };
@@ -16,7 +17,7 @@ use crate::{
 ///
 /// # Example
 ///
-/// An endpoint of your own that lists the sessions of the user who asks, as JSON (feature `serde`):
+/// An endpoint of your own that lists the user's own sessions, as JSON (feature `serde`):
 ///
 /// ```
 /// use portcullis::{AuthLayer, BackendError, Session};
@@ -169,81 +170,11 @@ impl From<SessionRecord> for SessionInfo {
     }
 }
 
-/// The programs that `User-Agent` fields name, each before those that it claims to be.
-const PROGRAMS: [(&str, &str); 9] = [
-    ("Edg", "Edge"),
-    ("OPR/", "Opera"),
-    ("SamsungBrowser/", "Samsung Internet"),
-    ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"),
-    ("CriOS/", "Chrome"),
-    ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"),
-    ("curl/", "curl"),
-];
-/// The systems that they name.
-const SYSTEMS: [(&str, &str); 7] = [
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "macOS"),
-    ("CrOS", "ChromeOS"),
-    ("Linux", "Linux"),
-];
-
 impl SessionInfo {
     /// Returns the browser and the system of the login, such as `Firefox on Linux`; else `Unknown device`.
     ///
     /// Taken from the `User-Agent` field, which a client writes as it likes.
     pub fn device(&self) -> String {
-        let agent = self.user_agent.as_deref().unwrap_or_default();
-        let find = |names: &[(&str, &'static str)]| {
-            let mut names = names.iter();
-            names
-                .find(|(part, _)| agent.contains(part))
-                .map(|(_, name)| *name)
-        };
-        match (find(&PROGRAMS), find(&SYSTEMS)) {
-            (Some(program), Some(system)) => format!("{program} on {system}"),
-            (Some(name), None) | (None, Some(name)) => name.to_owned(),
-            (None, None) => "Unknown device".to_owned(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::{grant::Grant, identity::Identity};
-
-    #[test]
-    fn devices_are_named_by_browser_and_system() {
-        let now = UnixTime::from_secs(1);
-        let record = SessionRecord::new(Grant::new(Identity::new("alice")), "s", now, now);
-        for (agent, device) in [
-            (
-                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-                "Firefox on Linux",
-            ),
-            (
-                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36 Edg/141.0.0.0",
-                "Edge on Windows",
-            ),
-            (
-                "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile Safari/537.36",
-                "Chrome on Android",
-            ),
-            (
-                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
-                "Safari on iPhone",
-            ),
-            ("curl/8.14.1", "curl"),
-            ("", "Unknown device"),
-            ("<script>", "Unknown device"),
-        ] {
-            let session = SessionInfo::from(record.clone().with_note(agent));
-            assert_eq!(session.device(), device, "{agent}");
-        }
+        device_name(self.user_agent.as_deref().unwrap_or_default())
     }
 }

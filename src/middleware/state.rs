@@ -1,4 +1,4 @@
-//! What all handles of one gate share.
+//! The state that all handles of one layer share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     store::RevokedSessions,
 };
 
-/// What all handles of one gate share.
+/// The state that all handles of one layer share.
 pub(crate) struct AuthState {
     pub(crate) id: LayerId,
     pub(crate) guards: RequestPolicy,
@@ -35,7 +35,7 @@ pub(crate) struct AuthState {
     pub(crate) xsrf_cookie: CsrfCookie,
     /// The cookie of a login, where a browser can log in.
     pub(crate) login_cookie: Option<LoginCookie>,
-    /// Where people log in, if it is not here.
+    /// The login at another server, if users log in there.
     pub(crate) external_login: Option<Arc<dyn ExternalLogin>>,
     pub(crate) revoked: Arc<RevokedSessions>,
     pub(crate) passwords: Arc<PasswordAttempts>,
@@ -62,7 +62,7 @@ impl AuthState {
     /// Makes and reads cookies with other keys from now on, which ends every login.
     #[cfg_attr(
         not(feature = "password"),
-        allow(dead_code, reason = "a change of the password asks for it")
+        allow(dead_code, reason = "used when the password changes")
     )]
     pub(crate) fn change_keyring(&self, keyring: &Keyring) {
         self.xsrf_cookie.change_keyring(keyring.clone());

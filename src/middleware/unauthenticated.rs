@@ -12,20 +12,20 @@ use crate::{
     session::Session,
 };
 
-/// The mark of a request that a gate let through without a session: on an open path, or where a login is
-/// optional. By it a handler that needs a session tells a stranger from a route that has no gate.
+/// Marks a request that the layer admitted without a session: on an open path, or where a login is optional. A handler
+/// that needs a session thereby distinguishes an unauthenticated request from a route without the layer.
 #[derive(Clone)]
 pub(crate) struct UnauthenticatedRequest(Arc<AuthState>);
 
 impl UnauthenticatedRequest {
-    pub(crate) fn new(gate: &Arc<AuthState>) -> Self {
-        Self(Arc::clone(gate))
+    pub(crate) fn new(auth_state: &Arc<AuthState>) -> Self {
+        Self(Arc::clone(auth_state))
     }
 
-    /// What the gate itself would answer, had it asked.
+    /// The response of the layer, had it required a session.
     #[cfg_attr(
         not(feature = "axum"),
-        expect(dead_code, reason = "it is the extractors that turn strangers away")
+        expect(dead_code, reason = "only the extractors reject unauthenticated requests")
     )]
     pub(crate) fn denial_response(&self, head: RequestHead<'_>) -> Response<Bytes> {
         let head = self.0.original_uri.of(head);
@@ -45,14 +45,14 @@ impl UnauthenticatedRequest {
     expect(dead_code, reason = "it is an extractor that checks the form")
 )]
 pub(crate) struct UncheckedForm {
-    gate: Arc<AuthState>,
+    auth_state: Arc<AuthState>,
     session: Session,
 }
 
 impl UncheckedForm {
-    pub(crate) fn new(gate: &Arc<AuthState>, session: Session) -> Self {
-        let gate = Arc::clone(gate);
-        Self { gate, session }
+    pub(crate) fn new(auth_state: &Arc<AuthState>, session: Session) -> Self {
+        let auth_state = Arc::clone(auth_state);
+        Self { auth_state, session }
     }
 }
 
@@ -60,23 +60,24 @@ impl UncheckedForm {
 impl UncheckedForm {
     /// How long the body may take to arrive.
     pub(crate) fn timeout(&self) -> std::time::Duration {
-        self.gate.form_timeout
+        self.auth_state.form_timeout
     }
 
     /// The session, if a page of this server sent the form with this `_xsrf` field; else the answer.
     pub(crate) fn check(self, head: RequestHead<'_>, field: &str) -> Result<Session, Box<Response<Bytes>>> {
-        let Self { gate, session } = self;
-        let head = gate.original_uri.of(head);
-        let checked = gate.guards.check_target(head).and_then(|target| {
-            gate.xsrf_cookie
-                .check(&gate.guards, &target, head, &session, Some(field))
+        let Self { auth_state, session } = self;
+        let head = auth_state.original_uri.of(head);
+        let checked = auth_state.guards.check_target(head).and_then(|target| {
+            auth_state
+                .xsrf_cookie
+                .check(&auth_state.guards, &target, head, &session, Some(field))
         });
         match checked {
             Ok(()) => Ok(session),
             Err(denial) => {
-                let target = gate.guards.check_target(head).ok();
-                gate.report_refusal(denial.reason(), Some(&session), head, target.as_ref());
-                Err(Box::new(gate.error_responder.refuse(denial, head)))
+                let target = auth_state.guards.check_target(head).ok();
+                auth_state.report_refusal(denial.reason(), Some(&session), head, target.as_ref());
+                Err(Box::new(auth_state.error_responder.refuse(denial, head)))
             }
         }
     }

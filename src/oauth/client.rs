@@ -19,9 +19,9 @@ use crate::{
 
 /// A client of an OAuth provider, for one login cookie.
 ///
-/// Nothing is kept on the server: state, PKCE verifier and the place to go back to are sealed into a short-lived
-/// cookie beside the login cookie, one for each of at most eight logins under way. So a restart or a second
-/// replica does not break a login, and several tabs do not disturb each other.
+/// Nothing is stored on the server: state, PKCE verifier and redirect target are encrypted in a short-lived cookie next
+/// to the login cookie, one for each of at most eight pending logins. So a restart or a second replica does not break a
+/// login, and several tabs do not disturb each other.
 ///
 /// # Example
 ///
@@ -41,7 +41,7 @@ use crate::{
 /// let login = client.start_login(Some("/services/whoami/page"), None, now, true);
 /// assert!(login.location().to_str()?.starts_with("/hub/api/oauth2/authorize?client_id=service-whoami&"));
 ///
-/// // The browser comes back without the cookie: somebody else's login.
+/// // The browser comes back without the cookie: the login was started in another browser.
 /// let (_, query) = login.location().to_str()?.split_once("&state=").expect("a state");
 /// let callback = client.handle_callback(format!("code=abc&state={query}").as_bytes(), None, now, true);
 /// assert!(matches!(callback, Err(error) if error.status() == 403));
@@ -88,8 +88,8 @@ impl OAuthClient {
 
     /// Sends a browser to the provider, to come back to `next` in the end.
     ///
-    /// A target of more than 1,024 octets is dropped; where the browser goes then is for the caller to say, as
-    /// it is when the target proves to be none of ours.
+    /// A target of more than 1,024 bytes is dropped. The caller then chooses the redirect target, as for a target that
+    /// turns out not to be a URL of this server.
     pub fn start_login(
         &self,
         next: Option<&str>,
@@ -125,8 +125,8 @@ impl OAuthClient {
     ///
     /// # Errors
     ///
-    /// 400 if the query is malformed, lacks code or state, or tells an error of the provider; 403 if the state is
-    /// not ours, its cookie is missing, or the second try took too long as well.
+    /// 400 if the query is malformed, lacks code or state, or reports an error of the provider; 403 if the state was not
+    /// issued by this server, its cookie is missing, or the second try took too long as well.
     pub fn handle_callback(
         &self,
         query: &[u8],
@@ -168,7 +168,7 @@ impl OAuthClient {
         self.states.remove(&login.cookie, https, lines);
     }
 
-    /// Adds the lines that end all logins under way in a browser.
+    /// Adds the lines that end all pending logins of a browser.
     pub fn clear_all_logins(&self, sent: &RequestCookies<'_>, https: bool, lines: &mut SetCookies) {
         self.states.end_all(sent, https, lines);
     }
@@ -191,7 +191,7 @@ pub struct LoginRedirect {
 }
 
 impl LoginRedirect {
-    /// Where to.
+    /// The URL of the provider to redirect to.
     pub fn location(&self) -> &HeaderValue {
         &self.location
     }
@@ -201,7 +201,7 @@ impl LoginRedirect {
         &self.set_cookies
     }
 
-    /// Both.
+    /// The location and the cookies.
     pub fn into_parts(self) -> (HeaderValue, SetCookies) {
         (self.location, self.set_cookies)
     }
@@ -211,13 +211,13 @@ impl LoginRedirect {
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "callers must do one of the two")]
 pub enum OAuthCallback {
-    /// Send the request, and log the browser in with what it is worth.
+    /// Send the request, and log the browser in with the grant of the token.
     ExchangeCode(PendingLogin),
     /// The login took too long: send the browser once more to the provider, which most likely knows them by now.
     Restart(LoginRedirect),
 }
 
-/// A login whose state is proved: the token is still to be had.
+/// A login whose state is verified; its token is still to be requested.
 #[derive(Debug)]
 pub struct PendingLogin {
     request: TokenRequest,
@@ -231,7 +231,7 @@ impl PendingLogin {
         &self.request
     }
 
-    /// Where the person wanted to go, as it was told to [`OAuthClient::start_login`].
+    /// The page that the user requested, as it was passed to [`OAuthClient::start_login`].
     pub fn next(&self) -> Option<&str> {
         self.next.as_deref()
     }
@@ -241,22 +241,22 @@ impl PendingLogin {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
-    /// The state is ours; the cookie that belongs to it is not in this browser.
+    /// The state is valid; the cookie that belongs to it is not in this browser.
     #[error("oauth state does not match: its cookie is missing")]
     MissingCookie,
     /// The login took too long, twice.
     #[error("the login took more than ten minutes, twice")]
     StateExpired,
-    /// The provider's answer is malformed, or tells an error.
+    /// The provider's answer is malformed, or reports an error.
     #[error("error in oauth: {0}")]
     Provider(OAuthError),
-    /// The state is none of ours.
+    /// The state was not issued by this server.
     #[error("oauth state does not match")]
     InvalidState,
 }
 
 impl CallbackError {
-    /// The status of the answer that tells it.
+    /// The status of the response that reports this error.
     pub fn status(&self) -> http::StatusCode {
         match self {
             Self::Provider(_) => http::StatusCode::BAD_REQUEST,

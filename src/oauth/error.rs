@@ -1,4 +1,4 @@
-//! Errors as OAuth tells them, to a browser in a query and to a client in JSON.
+//! Errors of OAuth, as sent to a browser in a query and to a client in JSON.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use super::json::object;
 
-/// An error that one end of the flow tells the other: RFC 6749 §4.1.2.1 and §5.2.
+/// An error response of the OAuth flow: RFC 6749 §4.1.2.1 and §5.2.
 ///
 /// # Security
 ///
-/// The description of an error that was received is the sender's text. Shown to a person, it is escaped and
-/// never the only thing shown.
+/// The description of an error that was received is the sender's text. Escape it before showing it to a user, and never
+/// show it alone.
 ///
 /// # Example
 ///
@@ -29,11 +29,11 @@ pub struct OAuthError {
     description: Option<String>,
 }
 
-/// What kind of fault an [`OAuthError`] tells of; the names are the standard's.
+/// The kind of an [`OAuthError`]; the names are the standard's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OAuthErrorKind {
-    /// `access_denied`: the person, or the provider, said no.
+    /// `access_denied`: the user, or the provider, denied the request.
     AccessDenied,
     /// `invalid_client`: the client is unknown, or its secret wrong.
     InvalidClient,
@@ -41,7 +41,7 @@ pub enum OAuthErrorKind {
     InvalidGrant,
     /// `invalid_request`: a parameter is missing, malformed, or there twice.
     InvalidRequest,
-    /// `invalid_scope`: the scope is unknown, or more than the client may ask for.
+    /// `invalid_scope`: the scope is unknown, or more than the client may request.
     InvalidScope,
     /// An error the standard has no name for.
     Other,
@@ -98,7 +98,7 @@ impl OAuthError {
     }
 
     /// The same error with a sentence for the developer of the other end. Characters that the standard does not
-    /// allow there (others than visible ASCII and blanks, quotes, backslashes) become `?`.
+    /// allow there (others than visible ASCII and spaces, quotes, backslashes) become `?`.
     #[must_use]
     pub fn with_description(self, description: &str) -> Self {
         let allowed = |letter: char| matches!(letter, ' '..='~') && letter != '"' && letter != '\\';
@@ -127,8 +127,8 @@ impl OAuthError {
         self.description.as_deref()
     }
 
-    /// The status of a token endpoint's answer that tells it: 401 for `invalid_client`, 5xx where the provider
-    /// is at fault, else 400.
+    /// The status of a token endpoint's response that reports this error: 401 for `invalid_client`, 5xx for an error of
+    /// the provider, else 400.
     pub fn status(&self) -> StatusCode {
         match self.kind {
             OAuthErrorKind::InvalidClient => StatusCode::UNAUTHORIZED,
@@ -138,7 +138,7 @@ impl OAuthError {
         }
     }
 
-    /// The body of a token endpoint's answer that tells it.
+    /// The body of a token endpoint's response that reports this error.
     pub fn to_json(&self) -> String {
         let error = self.kind.as_str();
         match &self.description {
@@ -148,7 +148,7 @@ impl OAuthError {
         }
     }
 
-    /// The error that a token endpoint's answer tells, or `None` if it tells none.
+    /// The error in the body of a token endpoint's response, or `None` if it has none.
     pub fn from_json(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Body<'a> {

@@ -9,8 +9,8 @@ use crate::request::percent;
 pub(super) struct Parameters(Vec<(String, Zeroizing<String>)>);
 
 impl Parameters {
-    /// The most octets of a message, and the most parameters.
-    const OCTETS: usize = 16 * 1024;
+    /// The longest message, in bytes, and the most parameters.
+    const LEN: usize = 16 * 1024;
     const COUNT: usize = 32;
 
     /// The parameters of `text`.
@@ -20,16 +20,16 @@ impl Parameters {
     /// `invalid_request` if one comes twice, or it is malformed or too large.
     pub(super) fn read(text: &[u8]) -> Result<Self, OAuthError> {
         let malformed = || OAuthError::invalid_request("The request is malformed.");
-        if text.len() > Self::OCTETS {
+        if text.len() > Self::LEN {
             return Err(malformed());
         }
         let mut read: Vec<(String, Zeroizing<String>)> = Vec::new();
-        for pair in text.split(|octet| *octet == b'&').filter(|pair| !pair.is_empty()) {
-            let mut halves = pair.splitn(2, |octet| *octet == b'=');
+        for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let mut decode = || {
-                let octets = percent::form_decoded(halves.next().unwrap_or_default());
-                let octets = octets.collect::<Option<Vec<u8>>>()?;
-                String::from_utf8(octets).ok()
+                let bytes = percent::form_decoded(halves.next().unwrap_or_default());
+                let bytes = bytes.collect::<Option<Vec<u8>>>()?;
+                String::from_utf8(bytes).ok()
             };
             let (Some(name), Some(value)) = (decode(), decode()) else {
                 return Err(malformed());

@@ -1,4 +1,4 @@
-//! PKCE: who redeems a code proves to be who asked for it.
+//! PKCE: a code is exchanged only by the client that requested it.
 
 use std::fmt;
 
@@ -37,8 +37,8 @@ impl CodeVerifier {
     ///
     /// If the system's random generator fails.
     pub fn generate() -> Self {
-        let octets = Zeroizing::new(random::bytes::<32>());
-        Self(Secret::from(BASE64_URL_SAFE_NO_PAD.encode(*octets)))
+        let bytes = Zeroizing::new(random::bytes::<32>());
+        Self(Secret::from(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
     }
 
     /// The verifier that `text` is, or `None` if it is none.
@@ -46,7 +46,7 @@ impl CodeVerifier {
         let formed = (43..=128).contains(&text.len())
             && text
                 .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet));
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
         formed.then(|| Self(Secret::from(text)))
     }
 
@@ -69,7 +69,7 @@ impl fmt::Debug for CodeVerifier {
 
 /// The challenge of an authorization request, by `S256`: RFC 7636 §4.2. Public; `Display` writes it.
 ///
-/// The method `plain` is not known: RFC 9700 §2.1.1 asks for one that does not show the verifier.
+/// The method `plain` is not supported: RFC 9700 §2.1.1 requires one that does not show the verifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeChallenge([u8; 32]);
 
@@ -79,8 +79,8 @@ impl CodeChallenge {
 
     /// The challenge that `text` is, in its one encoding: 43 characters.
     pub fn parse(text: &str) -> Option<Self> {
-        let octets = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-        octets.try_into().ok().map(Self)
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
     }
 
     /// Whether `verifier` is the one this challenge was made of. Takes constant time.
@@ -124,7 +124,7 @@ mod tests {
         ] {
             assert!(CodeVerifier::parse(text).is_none(), "{text:?}");
         }
-        // The last character of the last has bits that no octet holds.
+        // The last character of the last text has bits that no byte holds.
         for text in [
             "",
             &CHALLENGE[1..],

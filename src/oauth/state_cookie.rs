@@ -1,14 +1,14 @@
-//! What a client remembers of a login under way: in the browser, sealed, and nowhere else.
+//! The state of a pending login: in the browser, encrypted, and nowhere else.
 //!
 //! ```text
-//! parameter `state`      = sealed(try random)                 names the login, and when it began
-//! cookie `…-oauth-state` = sealed(random verifier next)       belongs to the login of that random part
+//! parameter `state`      = encrypted(try random)              names the login, and when it began
+//! cookie `…-oauth-state` = encrypted(random verifier next)    belongs to the login of that random part
 //! try                    = "1" / "2"                          the second is the one that started over
 //! ```
 //!
 //! Both are AES-256-GCM-SIV under different names, so neither can be taken for the other. A restart or a second
-//! replica with the same keys goes on with a login under way, and a login whose cookie the browser dropped is
-//! still known as one of ours.
+//! replica with the same keys continues a pending login, and recognizes the state of a login whose cookie the browser
+//! dropped.
 
 use std::time::Duration;
 
@@ -23,16 +23,16 @@ use crate::{
     random, secret,
 };
 
-/// How long a login may be under way.
+/// How long a login may be pending.
 pub(crate) const LIFE: Duration = Duration::from_secs(600);
 
-/// The most logins under way in one browser.
+/// The most pending logins in one browser.
 const LOGINS: usize = 8;
 
 /// The longest target that is remembered; a longer one is dropped for the client's base.
 const NEXT: usize = 1024;
 
-/// How long a parameter is known as ours, though its login is over.
+/// How long a parameter is recognized after its login has ended.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The cookies and parameters of one client's logins.
@@ -44,7 +44,7 @@ pub(super) struct StateStore {
     name: CookieName,
 }
 
-/// A parameter that came back, and is ours.
+/// A parameter that came back, and was issued by this server.
 pub(super) struct StateParam {
     random: String,
     started_at: UnixTime,
@@ -98,19 +98,19 @@ impl StateStore {
         let payload = zeroize::Zeroizing::new(format!("{random} {} {next}", verifier.expose()));
 
         let mut lines = SetCookies::default();
-        let under_way = sent.map(|sent| self.under_way(sent)).unwrap_or_default();
-        if under_way.len() >= LOGINS {
+        let pending = sent.map(|sent| self.pending(sent)).unwrap_or_default();
+        if pending.len() >= LOGINS {
             // Those that cannot be opened any more go first, then the oldest.
-            let mut oldest: Vec<_> = under_way
+            let mut oldest: Vec<_> = pending
                 .iter()
                 .map(|(name, value)| (self.issued_at(name, value, now), name))
                 .collect();
             oldest.sort_by_key(|(issued_at, _)| *issued_at);
-            for (_, name) in oldest.iter().take(under_way.len() + 1 - LOGINS) {
+            for (_, name) in oldest.iter().take(pending.len() + 1 - LOGINS) {
                 self.remove(name, https, &mut lines);
             }
         }
-        let free = !under_way.iter().any(|(name, _)| *name == self.name);
+        let free = !pending.iter().any(|(name, _)| *name == self.name);
         let name = if free {
             self.name.clone()
         } else {
@@ -124,7 +124,7 @@ impl StateStore {
         (parameter, lines)
     }
 
-    /// The parameter that `text` is, if it is one of ours.
+    /// Decrypts the parameter, if this server issued it.
     pub(super) fn read(&self, text: &str, now: UnixTime) -> Option<StateParam> {
         let mut buffer = [0; 128];
         let opened = self
@@ -147,7 +147,7 @@ impl StateStore {
         sent: &RequestCookies<'_>,
         now: UnixTime,
     ) -> Option<StateCookie> {
-        self.under_way(sent).iter().find_map(|(name, value)| {
+        self.pending(sent).iter().find_map(|(name, value)| {
             let mut buffer = [0; CookieJar::BUFFER_LEN];
             let jar = self.cookies.clone().with_name(name.clone()).ok()?;
             let opened = jar.for_host(b"").decode_value(value, now, &mut buffer).ok()?;
@@ -165,9 +165,9 @@ impl StateStore {
         })
     }
 
-    /// The lines that end all logins under way.
+    /// The lines that end all pending logins.
     pub(super) fn end_all(&self, sent: &RequestCookies<'_>, https: bool, lines: &mut SetCookies) {
-        for (name, _) in self.under_way(sent) {
+        for (name, _) in self.pending(sent) {
             self.remove(&name, https, lines);
         }
     }
@@ -189,17 +189,17 @@ impl StateStore {
         }
     }
 
-    /// The cookies of logins under way that a browser sent, those of our names.
-    fn under_way<'a>(&self, sent: &RequestCookies<'a>) -> Vec<(CookieName, &'a [u8])> {
-        let ours = |name: &[u8]| {
+    /// The cookies of pending logins that a browser sent.
+    fn pending<'a>(&self, sent: &RequestCookies<'a>) -> Vec<(CookieName, &'a [u8])> {
+        let cookie_name = |name: &[u8]| {
             let rest = name.strip_prefix(self.name.as_str().as_bytes())?;
             let suffixed = matches!(rest, [b'-', letters @ ..] if letters.len() == 8 && letters.iter().all(u8::is_ascii_alphabetic));
             let name = (rest.is_empty() || suffixed).then(|| std::str::from_utf8(name).ok())??;
             CookieName::custom(name).ok()
         };
-        // A page elsewhere on the host can plant more; nobody has so many logins under way.
+        // A page elsewhere on the host can plant more; no user has this many pending logins.
         sent.pairs()
-            .filter_map(|(name, value)| Some((ours(name)?, value)))
+            .filter_map(|(name, value)| Some((cookie_name(name)?, value)))
             .take(4 * LOGINS)
             .collect()
     }

@@ -5,20 +5,20 @@ use zeroize::Zeroize;
 
 /// The memory that one hash after another is made in.
 ///
-/// Fresh memory costs a third of a hash's time in page faults, and freed memory is not always given back to
-/// the system, so one buffer is kept. Every block is written before it is read, so nothing of one hash gets
-/// into the next; it is wiped when it is let go.
+/// New memory costs a third of a hash's time in page faults, and freed memory does not always return to the system, so
+/// one buffer is kept. Every block is written before it is read, so no data of one hash gets into the next; the buffer
+/// is wiped when it is freed.
 #[derive(Default)]
 pub(crate) struct Argon2Memory(Vec<Block>);
 
 impl Argon2Memory {
-    /// The tag of `octets`, as long as `tag`, or `None` if argon2 does not take the parameters.
+    /// The tag of `bytes`, as long as `tag`, or `None` if argon2 does not accept the parameters.
     pub(super) fn hash(
         &mut self,
         algorithm: Algorithm,
         version: Version,
         params: &Params,
-        (octets, salt): (&[u8], &[u8]),
+        (bytes, salt): (&[u8], &[u8]),
         tag: &mut [u8],
     ) -> Option<()> {
         let blocks = params.block_count();
@@ -28,7 +28,7 @@ impl Argon2Memory {
             self.0 = vec![Block::new(); blocks];
         }
         Argon2::new(algorithm, version, params.clone())
-            .hash_password_into_with_memory(octets, salt, tag, &mut self.0[..blocks])
+            .hash_password_into_with_memory(bytes, salt, tag, &mut self.0[..blocks])
             .ok()
     }
 

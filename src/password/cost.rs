@@ -3,10 +3,10 @@
 use super::error::PasswordError;
 use crate::error::ConfigError;
 
-/// What a new hash costs to make, and each guess at it: memory, and passes over it. One lane.
+/// The cost of a new hash, and of each guess at it: memory, and passes over it. One lane.
 ///
-/// Default: 19 MiB and two passes, OWASP's floor. Memory is what every login under way holds, so the least
-/// memory that resists a thief's hardware serves the most logins; a pass is bought with time alone.
+/// Default: 19 MiB and two passes, OWASP's minimum. Each pending login holds this memory, so the least memory that
+/// resists an attacker's hardware serves the most logins; a pass costs time alone.
 ///
 /// # Example
 ///
@@ -37,11 +37,11 @@ impl HashCost {
     ///
     /// # Errors
     ///
-    /// As `cost`: less than OWASP's floor (47104 KiB in one pass, 19456 in two, 12288 in three, 9216 in four,
+    /// As `cost`: less than OWASP's minimum (47104 KiB in one pass, 19456 in two, 12288 in three, 9216 in four,
     /// 7168 in five or more), more than 256 MiB, or more than 1 GiB over all passes.
     pub fn new(memory: u32, passes: u32) -> Result<Self, ConfigError> {
         Self::check_limits(memory, passes, 1).map_err(|error| ConfigError::new("cost", error.to_string()))?;
-        if !is_at_floor(memory, passes) {
+        if !meets_minimum(memory, passes) {
             return Err(ConfigError::new(
                 "cost",
                 format!(
@@ -76,13 +76,13 @@ impl HashCost {
         (passes > 0).then_some(Self { passes, ..self })
     }
 
-    /// The least that argon2 takes. For tests alone: it withstands nobody.
+    /// The lowest cost that argon2 accepts. For tests alone: it gives no protection.
     #[cfg(any(feature = "testing", test))]
     pub(crate) const fn tiny() -> Self {
         Self { memory: 8, passes: 1 }
     }
 
-    /// Refuses what no honest server asks for.
+    /// Rejects parameters that no honest server uses.
     pub(super) fn check_limits(memory: u32, passes: u32, lanes: u32) -> Result<(), PasswordError> {
         let work = u64::from(memory) * u64::from(passes);
         if memory > Self::MAX_MEMORY || work > Self::WORK_LIMIT || lanes > Self::LANES_LIMIT {
@@ -108,7 +108,7 @@ impl Default for HashCost {
 }
 
 /// OWASP's table of equally strong parameters (Password Storage Cheat Sheet, argon2id).
-pub(super) fn is_at_floor(memory: u32, passes: u32) -> bool {
+pub(super) fn meets_minimum(memory: u32, passes: u32) -> bool {
     let floor = match passes {
         0 => return false,
         1 => 47_104,

@@ -10,7 +10,7 @@ pub struct PasswordError {
     message: String,
 }
 
-/// What kind of fault a [`PasswordError`] tells of.
+/// The kind of a [`PasswordError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PasswordErrorKind {
@@ -20,7 +20,7 @@ pub enum PasswordErrorKind {
     Common,
     /// A text that is no hash in a form that is read.
     Malformed,
-    /// A password made of names that everybody knows here: the user's, the host's, the product's.
+    /// A password made of well-known names: the user's, the host's, the product's.
     ContainsName,
     /// A password longer than is hashed.
     TooLong,
@@ -47,7 +47,7 @@ impl PasswordError {
         )
     }
 
-    /// What kind of fault this is.
+    /// Returns the kind of this error.
     pub fn kind(&self) -> PasswordErrorKind {
         self.kind
     }

@@ -18,10 +18,10 @@ use crate::{
     secret::{self, Secret},
 };
 
-/// The longest text that is read as a hash, in octets.
+/// The longest text that is read as a hash, in bytes.
 const TEXT_LIMIT: usize = 1024;
 
-/// Octets of a new salt.
+/// The length of a new salt, in bytes.
 const SALT: usize = 16;
 
 /// A password's hash, in the text form that Jupyter Server keeps in its configuration.
@@ -33,20 +33,20 @@ const SALT: usize = 16;
 /// ```
 ///
 /// Salt and tag are base64 without padding; the order and the spelling are those of the argon2 reference. New
-/// ones are argon2id, version 19, at a [`HashCost`], with a salt of 16 octets and a tag of 32. All others are
-/// read alone, and [`is_weak`](Self::is_weak) tells those below OWASP's floor, to be hashed anew at the next
-/// login. Passwords are hashed as they were sent: nothing is trimmed, cut off or normalised, so the composed
+/// ones are argon2id, version 19, at a [`HashCost`], with a salt of 16 bytes and a tag of 32. All others are
+/// read alone, and [`is_weak`](Self::is_weak) reports those below OWASP's minimum, to be rehashed at the next
+/// login. Passwords are hashed as they were sent: nothing is trimmed, cut off or normalized, so the composed
 /// and the decomposed spelling of an accented letter are two passwords.
 ///
 /// # Errors
 ///
-/// Parsing refuses, at once and without any memory: what has another form (`PasswordErrorKind::Malformed`),
-/// and what no honest server wrote (`PasswordErrorKind::ExcessiveCost`): more than 256 MiB, more than 1 GiB over all
+/// Parsing fails, at once and without using any memory, for text of another form (`PasswordErrorKind::Malformed`), and
+/// for parameters that no honest server uses (`PasswordErrorKind::ExcessiveCost`): more than 256 MiB, more than 1 GiB over all
 /// passes, more than 64 lanes. The error never holds the text.
 ///
 /// # Security
 ///
-/// A thief of the hash can try passwords on it. `Debug` prints the type's name only, and there is no
+/// An attacker who has the hash can try passwords on it. `Debug` prints the type's name only, and there is no
 /// `Display`: to store it, write [`PasswordHash::expose`].
 ///
 /// # Example
@@ -72,7 +72,7 @@ pub struct PasswordHash {
 #[derive(Clone)]
 enum HashFormat {
     Argon2(Argon2Hash),
-    /// Made by `compute_for_tests` in this process, never read: counts as dear enough.
+    /// Created by `compute_for_tests` in this process, never parsed: counts as expensive enough.
     #[cfg(feature = "testing")]
     Test(Argon2Hash),
     Legacy(LegacyHash),
@@ -107,9 +107,9 @@ impl PasswordHash {
         ))
     }
 
-    /// Whether this is the hash of `password`. An empty password never is, nor one over 1024 octets.
+    /// Whether this is the hash of `password`. An empty password never is, nor one over 1024 bytes.
     ///
-    /// Takes as long and as much memory as the hash asks for: for tools. A server uses
+    /// Takes as much time and memory as the hash requires: for tools. A server uses
     /// [`HashingPool`](crate::password::HashingPool).
     pub fn verify(&self, password: &Secret) -> bool {
         self.matches(password, &mut Argon2Memory::default())
@@ -120,11 +120,11 @@ impl PasswordHash {
         &self.text
     }
 
-    /// Whether it is below OWASP's floor or of an older form, so that the password should be hashed anew
+    /// Whether it is below OWASP's minimum or of an older form, so that the password should be rehashed
     /// while it is known, and the operator be warned.
     ///
-    /// The floor is argon2id, version 19, with at least 46 MiB in one pass, 19 MiB in two, 12 MiB in three,
-    /// 9 MiB in four or 7 MiB in five; a salt and a tag of 16 octets.
+    /// The minimum is argon2id, version 19, with at least 46 MiB in one pass, 19 MiB in two, 12 MiB in three,
+    /// 9 MiB in four or 7 MiB in five; a salt and a tag of 16 bytes.
     pub fn is_weak(&self) -> bool {
         match &self.form {
             HashFormat::Argon2(phc) => phc.is_weak(),
@@ -201,7 +201,7 @@ impl FromStr for PasswordHash {
     fn from_str(text: &str) -> Result<Self, PasswordError> {
         let form = if text.len() > TEXT_LIMIT {
             Err(PasswordError::malformed(format!(
-                "expected at most {TEXT_LIMIT} octets, found {}",
+                "expected at most {TEXT_LIMIT} bytes, found {}",
                 text.len()
             )))
         } else if let Some(phc) = text.strip_prefix("argon2:") {
@@ -275,12 +275,12 @@ mod tests {
         ] {
             let length = password.len();
             let password = Secret::from(password);
-            assert_eq!(hash_of(&password).verify(&password), hashable, "{length} octets");
+            assert_eq!(hash_of(&password).verify(&password), hashable, "{length} bytes");
         }
     }
 
     #[test]
-    fn weak_ones_are_told_from_those_at_the_floor() {
+    fn hashes_below_the_minimum_are_weak() {
         let argon2 = |kind: &str, parameters: &str, salt: usize| {
             let salt = "A".repeat(salt);
             format!("argon2:$argon2{kind}${parameters}${salt}$AAAAAAAAAAAAAAAAAAAAAA")

@@ -19,11 +19,11 @@ use crate::{error::BackendError, maybe_future::MaybeFuture, password::PasswordHa
     note = "a closure looks like `|hash: &PasswordHash| -> Answer<Result<(), BackendError>> {{ … }}`"
 )]
 pub trait PasswordHashWriter: Send + Sync + 'static {
-    /// Keeps `hash`. The password is another one when this is done, and not before.
+    /// Stores `hash`. The password changes when this is done, and not before.
     ///
     /// # Errors
     ///
-    /// If it could not be kept: then the password stays what it was, and the person is told.
+    /// If it could not be stored: then the password does not change, and the user gets an error.
     fn write(&self, hash: &PasswordHash) -> MaybeFuture<Result<(), BackendError>>;
 }
 

@@ -51,32 +51,32 @@ impl LegacyHash {
         })
     }
 
-    pub(super) fn matches(&self, octets: &[u8]) -> bool {
+    pub(super) fn matches(&self, bytes: &[u8]) -> bool {
         match self.algorithm {
-            Algorithm::Sha1 => self.digest_is::<Sha1>(octets),
-            Algorithm::Sha256 => self.digest_is::<Sha256>(octets),
-            Algorithm::Sha512 => self.digest_is::<Sha512>(octets),
+            Algorithm::Sha1 => self.digest_is::<Sha1>(bytes),
+            Algorithm::Sha256 => self.digest_is::<Sha256>(bytes),
+            Algorithm::Sha512 => self.digest_is::<Sha512>(bytes),
         }
     }
 
-    fn digest_is<D: Digest>(&self, octets: &[u8]) -> bool {
-        let digest = D::new().chain_update(octets).chain_update(&self.salt).finalize();
+    fn digest_is<D: Digest>(&self, bytes: &[u8]) -> bool {
+        let digest = D::new().chain_update(bytes).chain_update(&self.salt).finalize();
         secret::constant_time_eq(&digest, &self.digest)
     }
 }
 
-/// The octets of small hexadecimal digits.
+/// The bytes of lowercase hexadecimal digits.
 fn unhex(digits: &str) -> Option<Vec<u8>> {
-    let digit = |octet: u8| match octet {
-        b'0'..=b'9' => Some(octet - b'0'),
-        b'a'..=b'f' => Some(octet - b'a' + 10),
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    let octets = pairs
+    let bytes = pairs
         .iter()
         .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
-    rest.is_empty().then(|| octets.collect())?
+    rest.is_empty().then(|| bytes.collect())?
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use crate::secret::Secret;
 
-/// The longest password that is hashed, in octets. A longer one is no password, and costs nothing.
+/// The longest password that is hashed, in bytes. A longer one is wrong, without any hashing.
 pub(crate) const MAX_LEN: usize = 1024;
 
 /// The fewest characters that any policy takes.
-pub(super) const FLOOR: usize = 8;
+pub(super) const MIN_LEN: usize = 8;
 
 /// Whether anything is hashed for `password` at all.
 pub(crate) fn is_hashable(password: &Secret) -> bool {

@@ -8,12 +8,12 @@ use zeroize::Zeroizing;
 
 use super::{
     argon2_memory::Argon2Memory,
-    cost::{HashCost, is_at_floor},
+    cost::{HashCost, meets_minimum},
     error::PasswordError,
 };
 use crate::secret;
 
-/// Octets of a new tag.
+/// The length of a new tag, in bytes.
 const TAG: usize = 32;
 /// Below these lengths argon2 itself refuses (RFC 9106 section 3.1).
 const SALT_MINIMUM: usize = 8;
@@ -61,9 +61,9 @@ impl Argon2Hash {
         let (memory, passes, lanes) = numbers(parameters)?;
         HashCost::check_limits(memory, passes, lanes)?;
         let salt =
-            decode(next("a salt")?, SALT_MINIMUM).ok_or_else(|| malformed("a salt of at least 8 octets"))?;
+            decode(next("a salt")?, SALT_MINIMUM).ok_or_else(|| malformed("a salt of at least 8 bytes"))?;
         let tag =
-            decode(next("a tag")?, TAG_MINIMUM).ok_or_else(|| malformed("a tag of at least 4 octets"))?;
+            decode(next("a tag")?, TAG_MINIMUM).ok_or_else(|| malformed("a tag of at least 4 bytes"))?;
         if fields.next().is_some() {
             return Err(malformed("nothing behind the tag"));
         }
@@ -78,15 +78,15 @@ impl Argon2Hash {
         })
     }
 
-    /// The hash of `octets` at `cost`.
-    pub(super) fn compute(octets: &[u8], cost: HashCost, salt: [u8; 16], memory: &mut Argon2Memory) -> Self {
+    /// The hash of `bytes` at `cost`.
+    pub(super) fn compute(bytes: &[u8], cost: HashCost, salt: [u8; 16], memory: &mut Argon2Memory) -> Self {
         let mut tag = Zeroizing::new(vec![0; TAG]);
         let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
         let params = Params::new(cost.memory_kib(), cost.iterations(), 1, Some(TAG))
             .expect("a cost is within argon2's range");
         memory
-            .hash(algorithm, version, &params, (octets, &salt), &mut tag)
-            .expect("a cost and a salt of 16 octets are within argon2's range");
+            .hash(algorithm, version, &params, (bytes, &salt), &mut tag)
+            .expect("a cost and a salt of 16 bytes are within argon2's range");
         Self {
             algorithm,
             version,
@@ -96,14 +96,14 @@ impl Argon2Hash {
         }
     }
 
-    pub(super) fn matches(&self, octets: &[u8], memory: &mut Argon2Memory) -> bool {
+    pub(super) fn matches(&self, bytes: &[u8], memory: &mut Argon2Memory) -> bool {
         let mut tag = Zeroizing::new(vec![0; self.tag.len()]);
         memory
             .hash(
                 self.algorithm,
                 self.version,
                 &self.params,
-                (octets, &self.salt),
+                (bytes, &self.salt),
                 &mut tag,
             )
             .is_some_and(|()| secret::constant_time_eq(&tag, &self.tag))
@@ -112,7 +112,7 @@ impl Argon2Hash {
     pub(super) fn is_weak(&self) -> bool {
         self.algorithm != Algorithm::Argon2id
             || self.version != Version::V0x13
-            || !is_at_floor(self.params.m_cost(), self.params.t_cost())
+            || !meets_minimum(self.params.m_cost(), self.params.t_cost())
             || self.salt.len().min(self.tag.len()) < STRONG
     }
 
@@ -147,7 +147,7 @@ fn numbers(text: &str) -> Result<(u32, u32, u32), PasswordError> {
     let mut next = |name: &str| {
         let text = fields.next().and_then(|field| field.strip_prefix(name))?;
         let canonical =
-            text.bytes().all(|octet| octet.is_ascii_digit()) && !(text.len() > 1 && text.starts_with('0'));
+            text.bytes().all(|byte| byte.is_ascii_digit()) && !(text.len() > 1 && text.starts_with('0'));
         canonical.then_some(text)
     };
     let (Some(memory), Some(passes), Some(lanes), None) = (next("m="), next("t="), next("p="), fields.next())
@@ -166,8 +166,8 @@ fn numbers(text: &str) -> Result<(u32, u32, u32), PasswordError> {
 }
 
 fn decode(text: &str, minimum: usize) -> Option<Vec<u8>> {
-    let octets = BASE64_STANDARD_NO_PAD.decode(text).ok()?;
-    (octets.len() >= minimum).then_some(octets)
+    let bytes = BASE64_STANDARD_NO_PAD.decode(text).ok()?;
+    (bytes.len() >= minimum).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ mod tests {
         let started = Instant::now();
         let error = text.parse::<PasswordHash>().expect_err(text);
         assert_eq!(error.kind(), kind, "{text}: {error}");
-        // A millisecond is asked for; ten leave room for a machine that is doing something else.
+        // The goal is a millisecond; ten allow for a machine with other work.
         assert!(started.elapsed() < Duration::from_millis(10), "{text}");
     }
 

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::{error::PasswordErrorKind, length::FLOOR};
+use super::{error::PasswordErrorKind, length::MIN_LEN};
 
-/// The commonest passwords, all in small letters; the source is in the file's head.
+/// The commonest passwords, all in lowercase; the source is named at the top of the file.
 const COMMON: &str = include_str!("common.txt");
 
-/// What people's fingers walk along, one key after another. A walk may begin anywhere, go on at the start
-/// and be taken backwards.
+/// Keyboard walks: keys in a row. A walk may begin at any key, continue at the first after the last, and go backwards.
 const WALKS: [&str; 5] = [
     "abcdefghijklmnopqrstuvwxyz",
     "1234567890",
@@ -22,32 +21,35 @@ const WALKS: [&str; 5] = [
 /// The shortest walk that counts as one, and the shortest name.
 pub(super) const PIECE_MINIMUM: usize = 3;
 
-/// A password made of so many known pieces, and nothing else, is as well known as they are.
+/// A password of at most this many known pieces, and nothing else, is as easy to guess as they are.
 const PIECES: usize = 3;
 
 /// Above this many characters a password is not taken apart.
 const PIECES_LIMIT: usize = 64;
 
-/// Returns why `password`, which is in small letters, is well known. It is read as it is and without separators.
+/// Returns why `password`, which is in lowercase, is well known. It is checked as it is and without separators.
 pub(super) fn well_known(password: &str, names: &[String]) -> Option<PasswordErrorKind> {
     let mut letters = Zeroizing::new(String::with_capacity(password.len()));
     letters.extend(password.chars().filter(|&character| !is_separator(character)));
-    // A text of separators for the most part is not judged by the few letters between them.
+    // If most of the text is separators, the few letters between them are not checked alone.
     let letters = Some(&letters).filter(|letters| 2 * letters.chars().count() >= password.chars().count());
-    let faults = [Some(password), letters.map(|letters| letters.as_str())];
-    let faults = faults.into_iter().flatten().filter_map(|text| fault(text, names));
-    faults.max_by_key(|kind| *kind == PasswordErrorKind::ContainsName)
+    let kinds = [Some(password), letters.map(|letters| letters.as_str())];
+    let kinds = kinds
+        .into_iter()
+        .flatten()
+        .filter_map(|text| error_kind(text, names));
+    kinds.max_by_key(|kind| *kind == PasswordErrorKind::ContainsName)
 }
 
 /// Returns why `text` is well known, read as it is.
-fn fault(text: &str, names: &[String]) -> Option<PasswordErrorKind> {
+fn error_kind(text: &str, names: &[String]) -> Option<PasswordErrorKind> {
     let characters: Zeroizing<Vec<char>> = Zeroizing::new(text.chars().collect());
     let period = period(&characters);
     let is_repeated = period < characters.len();
-    if is_repeated && period < FLOOR {
+    if is_repeated && period < MIN_LEN {
         return Some(PasswordErrorKind::Common);
     }
-    // What is repeated is worth no more than once.
+    // A repeated text counts once.
     let end = text
         .char_indices()
         .nth(period)
@@ -59,7 +61,7 @@ fn fault(text: &str, names: &[String]) -> Option<PasswordErrorKind> {
     if period > PIECES_LIMIT {
         return None;
     }
-    taken_apart(once, |place| pieces_at(once, place, names))
+    split_into_pieces(once, |place| pieces_at(once, place, names))
 }
 
 /// A well-known piece of a text: where it ends, and whether it is a name.
@@ -69,16 +71,19 @@ struct Piece {
     is_name: bool,
 }
 
-/// The kind of fault if `text` is made of at most [`PIECES`] known ones: `Name` if a name can be among them.
+/// The kind of error if `text` is made of at most [`PIECES`] known ones: `Name` if a name can be among them.
 ///
 /// Separators between the pieces are left out, unless they are most of the text. `pieces_at` is called at most once for
-/// each place in the text, so the time does not depend on how many ways there are to take it apart.
-fn taken_apart(text: &str, mut pieces_at: impl FnMut(usize) -> Vec<Piece>) -> Option<PasswordErrorKind> {
+/// each place in the text, so the time does not depend on how many ways there are to split it.
+fn split_into_pieces(
+    text: &str,
+    mut pieces_at: impl FnMut(usize) -> Vec<Piece>,
+) -> Option<PasswordErrorKind> {
     let most_left_out = text.chars().count() / 2;
     let mut pieces: BTreeMap<usize, Vec<Piece>> = BTreeMap::new();
     // The places that the pieces so far lead to, with a name among them or without, and the fewest separators left out.
     let mut reached = BTreeMap::from([((0, false), 0)]);
-    let mut fault = None;
+    let mut error_kind = None;
     for _ in 0..=PIECES {
         for (place, separator) in text
             .char_indices()
@@ -99,7 +104,7 @@ fn taken_apart(text: &str, mut pieces_at: impl FnMut(usize) -> Vec<Piece>) -> Op
             return Some(PasswordErrorKind::ContainsName);
         }
         if is_whole(false) {
-            fault = Some(PasswordErrorKind::Common);
+            error_kind = Some(PasswordErrorKind::Common);
         }
         let mut further = BTreeMap::new();
         for (&(place, named), &left_out) in &reached {
@@ -109,7 +114,7 @@ fn taken_apart(text: &str, mut pieces_at: impl FnMut(usize) -> Vec<Piece>) -> Op
         }
         reached = further;
     }
-    fault
+    error_kind
 }
 
 /// Notes that so few separators need to be left out on the way to `place`.
@@ -138,7 +143,7 @@ pub(super) fn common() -> impl Iterator<Item = &'static str> {
     COMMON.lines().filter(|line| !line.starts_with('#'))
 }
 
-/// Whether people put this between words.
+/// Whether users put this between words.
 pub(super) fn is_separator(character: char) -> bool {
     !character.is_alphanumeric()
 }
@@ -176,7 +181,7 @@ fn steps(walk: &str, text: &str, backwards: bool) -> usize {
     let along = (0..).map(|number| keys.get((start + number * step) % keys.len()).copied());
     text.bytes()
         .zip(along)
-        .take_while(|&(octet, key)| Some(octet) == key)
+        .take_while(|&(byte, key)| Some(byte) == key)
         .count()
 }
 
@@ -193,11 +198,11 @@ mod tests {
             let text: String = text.chars().rev().take(PIECES_LIMIT).collect();
             let text: String = text.chars().rev().collect();
             let mut places = Vec::new();
-            let fault = taken_apart(&text, |place| {
+            let error_kind = split_into_pieces(&text, |place| {
                 places.push(place);
                 pieces_at(&text, place, &[])
             });
-            assert_eq!(fault, None, "{text}");
+            assert_eq!(error_kind, None, "{text}");
             assert!(places.len() > 20, "{text}: it is taken apart at all");
             places.sort_unstable();
             let count = places.len();

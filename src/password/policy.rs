@@ -9,18 +9,18 @@ use super::{
 };
 use crate::{error::ConfigError, secret::Secret};
 
-/// What a new password must be like: long enough, and not one that everybody tries first.
+/// The rules for new passwords: long enough, and not among those that attackers try first.
 ///
-/// 1. At least [`with_min_length`](Self::with_min_length) characters (Unicode code points), at most 1024 octets.
-/// 2. Not among the 5,000 commonest of 8 characters and more, nor one of the names told by
+/// 1. At least [`with_min_length`](Self::with_min_length) characters (Unicode code points), at most 1024 bytes.
+/// 2. Not among the 5,000 commonest of 8 characters and more, nor one of the names given to
 ///    [`with_forbidden_words`](Self::with_forbidden_words), whatever the case of the letters.
 /// 3. Not made, from end to end, of up to three such passwords, names and walks over the keyboard; nor of one
-///    piece of fewer than 8 characters that is repeated. A longer piece that is repeated is judged by itself.
+///    piece of fewer than 8 characters that is repeated. A longer piece that is repeated is checked once, by itself.
 /// 4. The same when separators are left out: everything but letters and digits, unless it is most of the password.
 ///
-/// There are no rules on kinds of characters, and any character will do, a blank or NUL too. The sources are
-/// NIST SP 800-63B-4 section 3.1.1.2 and ASVS 6.2. Only new passwords are judged: whoever has an older one
-/// may log in with it.
+/// There are no rules on kinds of characters, and all characters are allowed, spaces and NUL too. The sources are
+/// NIST SP 800-63B-4 section 3.1.1.2 and ASVS 6.2. Only new passwords are checked: a user who has an older one may log
+/// in with it.
 ///
 /// # Example
 ///
@@ -46,7 +46,7 @@ pub struct PasswordPolicy {
 
 impl PasswordPolicy {
     /// The fewest characters that any policy takes.
-    pub const MIN_ALLOWED: usize = length::FLOOR;
+    pub const MIN_ALLOWED: usize = length::MIN_LEN;
 
     /// At least 15 characters, and no names.
     pub fn new() -> Self {
@@ -60,7 +60,7 @@ impl PasswordPolicy {
     ///
     /// # Errors
     ///
-    /// As `minimum`: fewer than 8, or more than the 1024 octets that are hashed could hold.
+    /// As `minimum`: fewer than 8, or more than 1024, which is the longest password in bytes that is hashed.
     pub fn with_min_length(mut self, minimum: usize) -> Result<Self, ConfigError> {
         if !(Self::MIN_ALLOWED..=MAX_LEN).contains(&minimum) {
             return Err(ConfigError::new(
@@ -75,7 +75,7 @@ impl PasswordPolicy {
         Ok(self)
     }
 
-    /// Default: none. Names that everybody knows here: of the user, the host, the product, the company.
+    /// Default: none. Names that attackers know: of the user, the host, the product, the company.
     ///
     /// A host's labels count each, and so do the words of a name. Those of fewer than 3 characters are
     /// passed over.
@@ -105,19 +105,19 @@ impl PasswordPolicy {
     ///
     /// `TooShort`, `TooLong`, `Common` or `Name`; the message is fit for the user.
     pub fn check(&self, password: &Secret) -> Result<(), PasswordError> {
-        let (octets, minimum) = (password.len(), self.minimum);
-        if octets > MAX_LEN {
+        let (bytes, minimum) = (password.len(), self.minimum);
+        if bytes > MAX_LEN {
             return Err(PasswordError::new(
                 PasswordErrorKind::TooLong,
-                format!("expected a password of at most {MAX_LEN} octets, found {octets}"),
+                format!("the password is too long: expected at most {MAX_LEN} bytes, found {bytes}"),
             ));
         }
         // What is not UTF-8 has no code points to count.
-        let count = password.expose_str().map_or(octets, |text| text.chars().count());
+        let count = password.expose_str().map_or(bytes, |text| text.chars().count());
         if count < minimum {
             return Err(PasswordError::new(
                 PasswordErrorKind::TooShort,
-                format!("expected a password of at least {minimum} characters, found {count}"),
+                format!("the password is too short: expected at least {minimum} characters, found {count}"),
             ));
         }
         match password
@@ -126,12 +126,11 @@ impl PasswordPolicy {
         {
             Some(Some(PasswordErrorKind::ContainsName)) => Err(PasswordError::new(
                 PasswordErrorKind::ContainsName,
-                "expected a password that nobody guesses, found one made of names known here",
+                "the password is too easy to guess: it consists of the name of the user, the host or the product",
             )),
             Some(Some(kind)) => Err(PasswordError::new(
                 kind,
-                "expected a password that nobody guesses, found one of the commonest, or one made of them, of walks over \
-                 the keyboard or of a repeated piece",
+                "the password is too easy to guess: it consists of common passwords, keyboard patterns or repetitions",
             )),
             Some(None) | None => Ok(()),
         }
@@ -149,7 +148,7 @@ mod tests {
     use super::{super::pieces::common, *};
 
     fn lenient() -> PasswordPolicy {
-        PasswordPolicy::new().with_min_length(8).expect("the floor")
+        PasswordPolicy::new().with_min_length(8).expect("the minimum")
     }
 
     #[track_caller]
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn length_is_counted_in_code_points_from_the_minimum_to_1024_octets() {
+    fn length_is_counted_in_code_points_from_the_minimum_to_1024_bytes() {
         use PasswordErrorKind::{TooLong, TooShort};
         let strict = PasswordPolicy::new();
         let text = "vq7-mZ\0\u{e9}x \u{1f511}kW2p";
@@ -192,15 +191,15 @@ mod tests {
             assert_eq!(kind(&strict, &password), by_default, "{password:?}");
             assert_eq!(kind(&lenient(), &password), by_floor, "{password:?}");
         }
-        let octets = Secret::from(vec![0xff; 15]);
+        let bytes = Secret::from(vec![0xff; 15]);
         assert!(
-            strict.check(&octets).is_ok(),
-            "what is no text is counted by octets"
+            strict.check(&bytes).is_ok(),
+            "bytes that are not UTF-8 are counted one by one"
         );
         let error = strict.check(&Secret::from("short")).expect_err("too short");
         assert_eq!(
             error.to_string(),
-            "expected a password of at least 15 characters, found 5"
+            "the password is too short: expected at least 15 characters, found 5"
         );
     }
 
@@ -285,6 +284,10 @@ mod tests {
         ] {
             assert_eq!(kind(&policy, password), expected, "{password}");
         }
-        assert_eq!(kind(&lenient(), "hub.example.org"), None, "nobody told the name");
+        assert_eq!(
+            kind(&lenient(), "hub.example.org"),
+            None,
+            "the name was not configured"
+        );
     }
 }

@@ -17,7 +17,7 @@ pub struct LoginAttempt {
     pub(super) reserved: bool,
 }
 
-/// What an attempt is charged when it is let through.
+/// How an attempt is counted when it is allowed.
 #[derive(Clone, Copy)]
 pub(super) enum Charge {
     Failure,

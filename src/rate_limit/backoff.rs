@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::rate_limited::RateLimited;
 use crate::clock::MonotonicTime;
 
-/// How dear the failures of one account or one address are.
+/// How the failures of one account or one address are limited.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BackoffPolicy {
-    /// So many cost nothing. The wait after them is a second, and doubles.
+    /// The number of failures without a wait. The wait after the next one is a second, and doubles.
     pub(super) free_attempts: u32,
     /// The quiet, after the wait, for which one failure is forgiven.
     pub(super) decay: Duration,
-    /// From so many failures on the wait is a day.
+    /// The number of failures from which on the wait is a day.
     lockout_after: u32,
 }
 
@@ -26,22 +26,22 @@ pub(super) struct FailureCount {
     last: MonotonicTime,
 }
 
-/// For so many logins one failure is forgiven.
+/// The number of logins for which one failure is removed from the count.
 const LOGINS: u16 = 20;
 
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl BackoffPolicy {
-    /// NIST SP 800-63B-4 section 3.2.2 wants no more than 100 in a row. To close the account for good would be
-    /// a lock for strangers to turn, so from there on it opens once a day.
+    /// NIST SP 800-63B-4 section 3.2.2 allows no more than 100 in a row. If the account were closed permanently, an
+    /// attacker could lock out the user, so from there on it opens once a day.
     pub(super) const ACCOUNT: Self = Self {
         free_attempts: 5,
         decay: A_DAY,
         lockout_after: 100,
     };
 
-    /// Whole offices and classes share an address, so it is forgiven sooner.
+    /// Whole offices and classes share an address, so its failures are reset sooner.
     pub(super) const ADDRESS: Self = Self {
         free_attempts: 10,
         decay: Duration::from_secs(60),
@@ -111,14 +111,14 @@ impl BackoffPolicy {
         }
     }
 
-    /// The count with one more reserved attempt, if there is room: if all that are reserved fail, no more have been heard
-    /// than one after another.
+    /// The count with one more reserved attempt, if the limit allows it: if all reserved attempts fail, no more were
+    /// allowed than one after another.
     pub(super) fn reserve(self, count: FailureCount, now: MonotonicTime) -> Option<FailureCount> {
-        let room = self
+        let free = self
             .free_attempts
             .saturating_sub(self.unforgiven(count, now))
             .max(1);
-        (u32::from(count.reserved) < room).then(|| FailureCount {
+        (u32::from(count.reserved) < free).then(|| FailureCount {
             reserved: count.reserved + 1,
             ..count
         })
@@ -147,7 +147,7 @@ impl BackoffPolicy {
         count.last.saturating_add(self.delay(count.failures))
     }
 
-    /// How long after the last of so many failures nothing is listened to.
+    /// How long after the last of this number of failures all attempts are rejected.
     fn delay(self, failures: u32) -> Duration {
         if failures >= self.lockout_after {
             return A_DAY;
@@ -275,25 +275,25 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever chooses the moments, at most 100 failures are heard at once and one more each day.
+        /// Regardless of the timing, at most 100 failures are allowed at once and one more each day.
         #[test]
-        fn no_pattern_of_attempts_is_heard_more_often_than_the_pace_allows(
+        fn no_pattern_of_attempts_exceeds_the_limits(
             pauses in vec(select(vec![0, 1, 59, 60, 61, 900, 901, 3600, DAY, DAY + 900, 2 * DAY]), 0..600),
         ) {
             for (pace, at_once, each) in [(BackoffPolicy::ACCOUNT, 100, DAY), (BackoffPolicy::ADDRESS, 20, 60)] {
-                let (mut count, mut heard, mut now) = (FailureCount::default(), 0, 0);
+                let (mut count, mut allowed, mut now) = (FailureCount::default(), 0, 0);
                 for pause in &pauses {
                     now += pause;
                     match pace.next(count, at(now)) {
                         Ok(next) => {
                             prop_assert!(pace.wait(next, at(now)) <= A_DAY);
                             prop_assert!(pace.expires_at(next, at(now)) > at(now));
-                            (count, heard) = (next, heard + 1);
+                            (count, allowed) = (next, allowed + 1);
                         }
                         Err(wait) => prop_assert!(pace.next(count, at(now).saturating_add(wait)).is_ok()),
                     }
                 }
-                prop_assert!(heard <= at_once + 1 + now / each, "{} heard in {} s", heard, now);
+                prop_assert!(allowed <= at_once + 1 + now / each, "{} allowed in {} s", allowed, now);
             }
         }
     }

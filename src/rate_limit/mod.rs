@@ -1,4 +1,4 @@
-//! How often somebody may be wrong.
+//! Limits on wrong passwords.
 
 mod attempt;
 mod backoff;
@@ -12,7 +12,7 @@ use self::attempt::Charge;
 pub use self::{attempt::LoginAttempt, limits::RateLimits, rate_limited::RateLimited};
 pub(crate) use self::{
     outcome::AttemptOutcome,
-    shared::{SharedAttempt, SharedRateLimits, SharedVerdict},
+    shared::{SharedAttempt, SharedRateLimits, SharedReservation},
 };
 
 use std::{
@@ -27,26 +27,25 @@ use std::{
 use super::rate_limit::backoff::{BackoffPolicy, FailureCount};
 use crate::{clock::MonotonicTime, store::ExpiringMap};
 
-/// How many wrong passwords are listened to: by account and by client address, each wrong one dearer than the
-/// one before.
+/// Limits how many wrong passwords are checked, by account and by client address. The wait grows with each wrong one.
 ///
-/// 1. An *account* that strangers try has 5 failures free. The sixth attempt must wait a second, each one after
+/// 1. An *account* has 5 free failures from unknown addresses. The sixth attempt must wait a second, each one after
 ///    that twice as long as the one before, at most 15 minutes. From 100 failures in a row on, a day. One
-///    failure is forgiven for each day of quiet, all of them when somebody logs in as a stranger.
-/// 2. An *address* that tries accounts it is a stranger to has 10 failures free, then waits in the same way; one
-///    failure is forgiven for each minute of quiet, and for each 20 accounts that log in from it for the first time, so
-///    that a class of users who share it may mistype. An IPv6 address counts by its first 64 bits.
-/// 3. An address that somebody has logged in from is *known* to that account for 30 days, 8 addresses an
-///    account. It is no stranger: it has a count of its own, as in 1, ended by a login, and neither of the others
-///    concerns it. So whoever attacks from elsewhere does not keep the owner out.
+///    failure is removed from the count for each day without an attempt, all of them by a login from an unknown address.
+/// 2. An *address* that is not known to the accounts that it tries has 10 free failures, then waits in the same way; one
+///    failure is removed for each minute without an attempt, and for each 20 accounts that log in from it for the first
+///    time, so that a class of users who share it may mistype. An IPv6 address counts by its first 64 bits.
+/// 3. An address that a user has logged in from is *known* to that account for 30 days, 8 addresses per account. It has
+///    its own count for this account, as in 1, reset by a login, and neither of the others applies to it. So an attacker
+///    at another address does not lock out the user.
 /// 4. Accounts that do not exist are counted like others.
 ///
-/// An attempt counts as failed from the moment it is let through, so of many at once no more are heard than one
+/// An attempt counts as failed from the moment it is allowed, so of many at once no more are allowed than one
 /// after another; [`LoginRateLimiter::record_success`] and [`LoginRateLimiter::cancel`] take it back. A [`LoginAttempt`] that is dropped,
 /// whatever the reason, remains a failure.
 ///
-/// Nothing here is asked for a cookie or for a token in a header: a good one is good however many wrong ones
-/// were sent, and one of 128 random bits cannot be guessed.
+/// Cookies and tokens in a header are not limited: a valid one is accepted after any number of wrong ones, and one of 128
+/// random bits cannot be guessed.
 ///
 /// # Security
 ///
@@ -54,12 +53,12 @@ use crate::{clock::MonotonicTime, store::ExpiringMap};
 /// [`shared_rate_limits`](crate::AuthLayerBuilder::shared_rate_limits) counts rule 1 in a store, over all replicas. At most
 /// 32,768 accounts and as many addresses are counted, whatever their names; when more come, the count that would be forgiven
 /// first is forgotten. While an
-/// attack lasts, somebody without a cookie, a token and a known address competes with the attackers for the
-/// few attempts that strangers are allowed.
+/// attack lasts, a user without a cookie, a token and a known address competes with the attackers for the
+/// few attempts that unknown addresses have.
 ///
-/// Without a client's address (no [`Peer`](crate::request::Peer), or a proxy that does not tell) only rule 1 holds, and
+/// Without a client's address (no [`Peer`](crate::request::Peer), or a proxy that does not send it) only rule 1 holds, and
 /// an attack does keep the owner out for as long as it lasts. Behind a proxy, name it in
-/// [`TrustedProxies`](crate::TrustedProxies), or all its clients share one address. A gate tells once that a client had
+/// [`TrustedProxies`](crate::TrustedProxies), or all its clients share one address. A layer reports once that a client had
 /// no address: [`Event::ClientAddressUnknown`](crate::Event::ClientAddressUnknown).
 ///
 /// # Example
@@ -77,14 +76,14 @@ use crate::{clock::MonotonicTime, store::ExpiringMap};
 /// assert_eq!(throttled.retry_after().as_secs(), 1);
 /// ```
 pub struct LoginRateLimiter {
-    /// What strangers did to an account.
+    /// The failures of accounts, from unknown addresses.
     accounts: ExpiringMap<u64, FailureCount>,
-    /// What an address did to accounts it is a stranger to.
+    /// The failures of addresses, at accounts to which they are not known.
     addresses: ExpiringMap<u64, FailureCount>,
     /// The addresses each account is known at, oldest login first.
     known: ExpiringMap<u64, Vec<KnownAddress>>,
-    /// Names and addresses are kept as keyed hashes, all of one size. A collision shares a count; nobody can
-    /// cause one without the key.
+    /// Names and addresses are kept as keyed hashes, all of one size. A collision shares a count, and cannot be caused
+    /// without the key.
     hasher: RandomState,
     account: BackoffPolicy,
     address: BackoffPolicy,
@@ -96,12 +95,12 @@ const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 const KNOWN_ADDRESSES: usize = 8;
 
 impl LoginRateLimiter {
-    /// A throttle that has seen nobody yet.
+    /// A limiter without any counts.
     pub fn new() -> Self {
         Self::with_limits(RateLimits::new())
     }
 
-    /// The same with other limits.
+    /// A limiter with these limits.
     pub fn with_limits(limits: RateLimits) -> Self {
         Self {
             account: limits.account,
@@ -113,12 +112,12 @@ impl LoginRateLimiter {
         }
     }
 
-    /// Whether `client` may try a password for `account` now. To be asked before anything is hashed; a server
-    /// with one account has the empty name for it.
+    /// Whether `client` may try a password for `account` now. Call it before anything is hashed; a server with one
+    /// account uses the empty name.
     ///
     /// # Errors
     ///
-    /// [`RateLimited`]: not now, and when. The attempt was not listened to and is not counted.
+    /// [`RateLimited`]: not now, and when. The attempt is not counted.
     pub fn check(
         &self,
         account: &str,
@@ -128,7 +127,7 @@ impl LoginRateLimiter {
         self.admit(account, client, now, Charge::Failure)
     }
 
-    /// The same for an attempt that counts as failed only when [`LoginRateLimiter::settle`] says so, and takes a place until it
+    /// As `check`, for an attempt that counts as failed only when [`LoginRateLimiter::settle`] says so, and takes a place until it
     /// is settled. Not for several threads at the same time.
     ///
     /// `is_shared` says that a store judges the failures of the account: here the account is charged a place and never waits.
@@ -167,10 +166,10 @@ impl LoginRateLimiter {
             known.count = self.account.charge(known.count, now, reserved)?;
             Ok(())
         });
-        if let Some(verdict) = by_known {
-            return verdict.map(|()| permit(account, address, true));
+        if let Some(result) = by_known {
+            return result.map(|()| permit(account, address, true));
         }
-        // Looked at before either is charged, so that an attempt not listened to costs nothing.
+        // Checked before either is charged, so that a rejected attempt costs nothing.
         let by_account = charge_account(self.accounts.get(&account, now).unwrap_or_default()).err();
         let by_address = address.and_then(|address| {
             let count = self.addresses.get(&address, now).unwrap_or_default();
@@ -183,7 +182,7 @@ impl LoginRateLimiter {
         {
             return Err(throttled);
         }
-        // The address first: if another attempt comes in between, the account is not charged for this one.
+        // The address first: if another attempt is counted meanwhile, the account is not charged for this one.
         if let Some(address) = address {
             update(&self.addresses, self.address, address, now, charge_address)?;
         }
@@ -212,8 +211,8 @@ impl LoginRateLimiter {
         };
         let is_new = self.remember_address(&permit, address, now);
         if !known {
-            // Its other failures stay, but for a small part of them: whoever has an account of his own could wash them
-            // off by it.
+            // Only a small part of its other failures is removed: otherwise an attacker with an account could reset
+            // them.
             change(&self.addresses, self.address, address, now, |count| {
                 permit.give_back(count);
                 if is_new {
@@ -285,8 +284,8 @@ impl LoginRateLimiter {
                 .iter_mut()
                 .flat_map(|(addresses, _)| addresses)
                 .find(|known| known.address == address && known.until > now);
-            let told = known.map(work);
-            (present, told)
+            let result = known.map(work);
+            (present, result)
         })
     }
 
@@ -327,7 +326,7 @@ impl fmt::Debug for LoginRateLimiter {
     }
 }
 
-/// An address that somebody logged in from, and its failures since.
+/// An address from which a user logged in, and its failures since.
 #[derive(Clone, Copy, Debug)]
 struct KnownAddress {
     address: u64,
@@ -394,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_by_the_million_takes_the_room_of_the_capacity() {
+    fn a_million_accounts_take_the_memory_of_the_capacity() {
         let throttle = LoginRateLimiter::new();
         let flood = |from: u32, count: u32| {
             for number in from..from + count {
@@ -413,6 +412,6 @@ mod tests {
         assert!(throttle.accounts.len() > CAPACITY * 9 / 10);
         let more = allocation_counter::measure(|| flood(900_000, 100_000));
         assert!(filled.bytes_current + more.bytes_current < 12 << 20, "{more:?}");
-        assert_eq!(throttle.known.len(), 0, "nobody logged in");
+        assert_eq!(throttle.known.len(), 0, "no user logged in");
     }
 }

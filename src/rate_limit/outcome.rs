@@ -1,6 +1,6 @@
 //! How an attempt ends.
 
-/// How an attempt that was let through ends.
+/// How an attempt that was allowed ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttemptOutcome {
     /// The password was right.

@@ -24,7 +24,7 @@ impl RateLimited {
         self.until_settled
     }
 
-    /// When the next attempt is listened to, in whole seconds, rounded up.
+    /// When the next attempt is allowed, in whole seconds, rounded up.
     pub fn retry_after(self) -> Duration {
         let seconds = self.wait.as_secs();
         Duration::from_secs(if self.wait.subsec_nanos() > 0 {

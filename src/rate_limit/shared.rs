@@ -25,12 +25,12 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(1);
 /// How long a store that did not answer is left alone.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How many attempts that could not be settled are kept for later. The others count as failures when their time is over.
+/// How many attempts that could not be settled are kept for later. The others count as failures when they expire.
 const UNSETTLED: usize = 1_024;
 /// How many of them an attempt settles: more than it adds.
 const SETTLED_EACH: usize = 4;
 
-/// The failures of each account and its attempts under way, counted in a store that replicas share.
+/// The failures of each account and its pending attempts, counted in a store that replicas share.
 pub(crate) struct SharedRateLimits {
     store: Arc<dyn AttemptStore>,
     keys: Hmac,
@@ -40,13 +40,13 @@ pub(crate) struct SharedRateLimits {
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     /// When the store is tried again, if it did not answer.
-    ask_again_at: Mutex<Option<MonotonicTime>>,
+    try_again_at: Mutex<Option<MonotonicTime>>,
     unsettled: Mutex<VecDeque<(AttemptKey, u64, AttemptOutcome)>>,
 }
 
 /// What comes of an attempt in the store.
-pub(crate) enum SharedVerdict {
-    /// The attempt is under way; so many failures of the account are not forgiven.
+pub(crate) enum SharedReservation {
+    /// The attempt is reserved; the number is that of the account's failures that still count.
     Reserved(SharedAttempt, u32),
     Limited(RateLimited),
     /// The store does not answer, so attempts are counted in memory.
@@ -80,21 +80,21 @@ impl SharedRateLimits {
             policy: limits.account,
             clock,
             observer,
-            ask_again_at: Mutex::default(),
+            try_again_at: Mutex::default(),
             unsettled: Mutex::default(),
         }))
     }
 
     /// Whether the store judges the next attempt.
-    pub(crate) fn is_asked(&self) -> bool {
+    pub(crate) fn is_available(&self) -> bool {
         let now = self.clock.monotonic_now();
-        lock(&self.ask_again_at).is_none_or(|again| again <= now)
+        lock(&self.try_again_at).is_none_or(|again| again <= now)
     }
 
     /// Reserves an attempt of `account` in the store.
-    pub(crate) async fn reserve(self: &Arc<Self>, account: &str) -> SharedVerdict {
-        if !self.asks() {
-            return SharedVerdict::Unavailable;
+    pub(crate) async fn reserve(self: &Arc<Self>, account: &str) -> SharedReservation {
+        if !self.should_try() {
+            return SharedReservation::Unavailable;
         }
         let key = AttemptKey::from_bytes(self.keys.mac(format!("{}\0{account}", self.scope).as_bytes()));
         let id = u64::from_be_bytes(random::bytes());
@@ -110,13 +110,13 @@ impl SharedRateLimits {
         match self.answer(reserved.await) {
             Some(Ok(record)) => {
                 attempt.outcome = AttemptOutcome::Failed;
-                SharedVerdict::Reserved(attempt, record.failures())
+                SharedReservation::Reserved(attempt, record.failures())
             }
             Some(Err(limited)) => {
                 attempt.is_settled = true;
-                SharedVerdict::Limited(limited)
+                SharedReservation::Limited(limited)
             }
-            None => SharedVerdict::Unavailable,
+            None => SharedReservation::Unavailable,
         }
     }
 
@@ -133,7 +133,7 @@ impl SharedRateLimits {
         Ok(())
     }
 
-    /// Replaces the record under `key` by what `change` makes of it, unless `change` refuses.
+    /// Replaces the record under `key` by the result of `change`, unless `change` returns an error.
     async fn change<E>(
         &self,
         key: AttemptKey,
@@ -157,10 +157,10 @@ impl SharedRateLimits {
         }
     }
 
-    /// As [`is_asked`](Self::is_asked); of the attempts after a pause, one asks and the others do not wait for it.
-    fn asks(&self) -> bool {
+    /// As [`is_available`](Self::is_available); after a pause, one attempt uses the store and the others do not wait for it.
+    fn should_try(&self) -> bool {
         let now = self.clock.monotonic_now();
-        match &mut *lock(&self.ask_again_at) {
+        match &mut *lock(&self.try_again_at) {
             Some(again) if *again > now => false,
             Some(again) => {
                 *again = now.saturating_add(PAUSE);
@@ -175,7 +175,7 @@ impl SharedRateLimits {
         let again = self.clock.monotonic_now().saturating_add(PAUSE);
         let error = match answer {
             Some(Ok(answer)) => {
-                *lock(&self.ask_again_at) = None;
+                *lock(&self.try_again_at) = None;
                 return Some(answer);
             }
             Some(Err(error)) => error,
@@ -184,7 +184,7 @@ impl SharedRateLimits {
                 format!("the store did not answer within {DEADLINE:?}"),
             ),
         };
-        let is_first = lock(&self.ask_again_at).replace(again).is_none();
+        let is_first = lock(&self.try_again_at).replace(again).is_none();
         if is_first && let Some(observer) = &self.observer {
             observer.observe(&Event::SharedRateLimitsUnavailable { error: &error });
         }
@@ -202,7 +202,7 @@ impl SharedRateLimits {
     }
 }
 
-/// An attempt under way in the store. If it is dropped, a later attempt settles it as a failure.
+/// A reserved attempt in the store. If it is dropped, a later attempt settles it as a failure.
 #[must_use = "an attempt that is dropped counts as a wrong password"]
 pub(crate) struct SharedAttempt {
     limits: Arc<SharedRateLimits>,
@@ -216,7 +216,7 @@ impl SharedAttempt {
     /// Settles the attempt, now or as soon as the store answers.
     pub(crate) async fn settle(mut self, outcome: AttemptOutcome) {
         self.outcome = outcome;
-        if self.limits.asks() {
+        if self.limits.should_try() {
             let settled = within(DEADLINE, self.settle_in_store()).await;
             self.is_settled = self.limits.answer(settled).is_some();
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{clock::UnixTime, store::AttemptRecord};
 
-/// How long an attempt under way keeps its place. One that is not settled by then, because its replica ended, counts as a
+/// How long a pending attempt keeps its place. One that is not settled by then, because its replica ended, counts as a
 /// failure.
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type UnderWay = Vec<(u64, UnixTime)>;
 
-/// The record with the attempt `id` under way.
+/// The record with the attempt `id` reserved.
 ///
 /// # Errors
 ///
@@ -57,7 +57,7 @@ pub(super) fn settle(
     Some(write(policy, count, under_way, now))
 }
 
-/// The count, and the attempts under way that still have their places.
+/// The count, and the pending attempts that still have their places.
 fn read(policy: BackoffPolicy, record: &AttemptRecord, now: UnixTime) -> (FailureCount, UnderWay) {
     let attempts = record.under_way().iter().copied();
     let (under_way, expired): (UnderWay, UnderWay) = attempts.partition(|(_, until)| *until > now);
@@ -96,10 +96,10 @@ mod tests {
     }
 
     #[test]
-    fn failures_and_attempts_under_way_leave_as_many_places_as_in_memory() {
+    fn failures_and_pending_attempts_leave_as_many_places_as_in_memory() {
         for (failures, places) in [(0, 5), (1, 4), (3, 2), (4, 1), (5, 1), (50, 1)] {
             let mut record = failed(failures);
-            // The wait after the failures is over.
+            // The wait after the failures has ended.
             let mut taken = 0;
             while let Ok(next) = reserve(POLICY, &record, taken, at(1_000)) {
                 (record, taken) = (next, taken + 1);
@@ -128,7 +128,7 @@ mod tests {
             (AttemptOutcome::Failed, 4),
             (AttemptOutcome::Succeeded, 0),
         ] {
-            let settled = settle(POLICY, &record, 7, outcome, at(9)).expect("under way");
+            let settled = settle(POLICY, &record, 7, outcome, at(9)).expect("a pending attempt");
             assert_eq!(settled.failures(), failures, "{outcome:?}");
             let ids: Vec<u64> = settled.under_way().iter().map(|(id, _)| *id).collect();
             assert_eq!(ids, [8], "{outcome:?}");

@@ -1,4 +1,4 @@
-//! Where on the host the gate lives.
+//! The path below which the server is mounted.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -6,7 +6,7 @@ use crate::{error::ConfigError, request::percent};
 
 /// The path below which a server lives, such as `/` or `/user/alice/`: always between two slashes.
 ///
-/// A missing first or last slash is added. The path is compared and sent octet by octet, so only spellings
+/// A missing first or last slash is added. The path is compared and sent byte by byte, so only spellings
 /// that every browser and router reads alike are taken: characters that RFC 3986 section 3.3 allows in a
 /// path, and escapes of others.
 ///
@@ -48,7 +48,7 @@ impl BaseUrl {
         path.strip_prefix(&*self.0)
     }
 
-    /// Whether `path` lies below the base or is the base, with or without its last slash.
+    /// Whether `path` is the base or below it, with or without its last slash.
     pub fn contains(&self, path: &str) -> bool {
         path.starts_with(&*self.0)
             || self
@@ -74,14 +74,14 @@ impl FromStr for BaseUrl {
         if inner.is_empty() && text.len() < 2 {
             return Ok(Self::default());
         }
-        let fault = match inner.as_bytes() {
+        let error = match inner.as_bytes() {
             [b'%', b'5', b'c' | b'C', ..] => Some("an escaped backslash behind the first slash"),
-            _ => inner.split('/').find_map(fault),
+            _ => inner.split('/').find_map(error),
         };
-        match fault {
-            Some(fault) => Err(ConfigError::new(
+        match error {
+            Some(error) => Err(ConfigError::new(
                 "base_url",
-                format!("expected a path such as /user/alice/, found {fault} in {text:?}"),
+                format!("expected a path such as /user/alice/, found {error} in {text:?}"),
             )),
             None => Ok(Self(format!("/{inner}/").into())),
         }
@@ -101,15 +101,15 @@ impl fmt::Debug for BaseUrl {
 }
 
 /// What makes `segment` one that two readers might read differently.
-fn fault(segment: &str) -> Option<&'static str> {
+fn error(segment: &str) -> Option<&'static str> {
     if segment.is_empty() {
         return Some("an empty segment");
     }
     if is_dots(segment.as_bytes()) {
         return Some("a dot segment");
     }
-    if let Some(octet) = segment.bytes().find(|octet| !is_base_octet(*octet)) {
-        return Some(match octet {
+    if let Some(byte) = segment.bytes().find(|byte| !is_base_byte(*byte)) {
+        return Some(match byte {
             b';' => "a semicolon",
             b'?' | b'#' => "a query or a fragment",
             b'\\' => "a backslash",
@@ -136,8 +136,8 @@ pub(crate) fn is_dots(segment: &[u8]) -> bool {
 }
 
 /// `pchar` of RFC 3986 section 3.3 without the semicolon.
-fn is_base_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@%".contains(&octet)
+fn is_base_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@%".contains(&byte)
 }
 
 #[cfg(test)]
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_below_the_base_is_told_octet_by_octet() {
+    fn paths_are_compared_with_the_base_byte_by_byte() {
         let base: BaseUrl = "/user/alice/".parse().expect("a base");
         for (path, below, contained) in [
             ("/user/alice/", Some(""), true),

@@ -9,9 +9,9 @@ use crate::{
     request::header_names::{self, DuplicateHeader, single_value},
 };
 
-/// The head of a request and a clock: all that deciding who somebody is may look at.
+/// The head of a request and a clock: all that authentication may look at.
 ///
-/// A `Copy` view of borrowed parts; the body is never among them. The clock is read only when somebody asks
+/// A `Copy` view of borrowed parts; the body is never among them. The clock is read only by
 /// for [`RequestHead::now`].
 ///
 /// # Example
@@ -37,7 +37,7 @@ impl<'a> RequestHead<'a> {
         Self::with_clock(request, &SystemClock)
     }
 
-    /// The head of `request`, with a clock of one's own.
+    /// The head of `request`, with a custom clock.
     pub fn with_clock<B>(request: &'a Request<B>, clock: &'a dyn Clock) -> Self {
         Self {
             method: request.method(),
@@ -83,8 +83,8 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// What follows `scheme`, in any case, in the `Authorization` field: for an authenticator of one's own, such as one
-    /// for `Basic`. `None` if the field is missing, has another scheme, or stands twice. RFC 9110 section 11.4.
+    /// What follows `scheme`, in any case, in the `Authorization` header: for a custom authenticator, such as one
+    /// for `Basic`. `None` if the header is missing, has another scheme, or appears twice. RFC 9110 section 11.4.
     ///
     /// # Example
     ///
@@ -139,7 +139,7 @@ impl<'a> RequestHead<'a> {
         self.clock.monotonic_now()
     }
 
-    /// The same head with another URI.
+    /// This head with another URI.
     pub(crate) fn with_uri(self, uri: &'a Uri) -> Self {
         Self { uri, ..self }
     }

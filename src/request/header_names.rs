@@ -1,8 +1,8 @@
-//! The header fields that the crate asks for, and look-ups that a repeated field does not pass.
+//! The headers that the crate reads, and lookups that reject a repeated header.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-// Statics, because a constant would be built anew at each look-up.
+// Statics, because a constant would be built again at each lookup.
 pub(crate) static ACCEPT: HeaderName = header::ACCEPT;
 pub(crate) static ACCESS_CONTROL_REQUEST_METHOD: HeaderName = header::ACCESS_CONTROL_REQUEST_METHOD;
 pub(crate) static AUTHORIZATION: HeaderName = header::AUTHORIZATION;

@@ -1,4 +1,4 @@
-//! Whether a person in a browser sent a request and sees the answer as a page.
+//! Whether a browser sent a request and shows the response as a page.
 //!
 //! | request | [`is_page_request`] | [`is_posted_form`] |
 //! |---|---|---|
@@ -39,7 +39,7 @@ pub fn is_page_request(head: RequestHead<'_>) -> bool {
     matches!(*head.method(), Method::GET | Method::HEAD) && shows_page(head)
 }
 
-/// Whether a person posted a form and sees the answer as a page.
+/// Whether a browser posted a form and shows the response as a page.
 pub(crate) fn is_posted_form(head: RequestHead<'_>) -> bool {
     *head.method() == Method::POST && is_urlencoded(head) && shows_page(head)
 }
@@ -49,7 +49,7 @@ pub(crate) fn is_htmx(head: RequestHead<'_>) -> bool {
     head.header(&header_names::HX_REQUEST).is_some()
 }
 
-/// Whether the request asks for something in advance: a prefetch, a prerender, a preview.
+/// Whether the request loads a page in advance: a prefetch, a prerender, a preview.
 pub(crate) fn is_prefetch(head: RequestHead<'_>) -> bool {
     [
         &header_names::SEC_PURPOSE,

@@ -16,7 +16,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// The peer's address, an IPv4 address in IPv6 clothes as the IPv4 address it is.
+    /// The peer's address; an IPv4-mapped IPv6 address as the IPv4 address.
     pub fn ip(self) -> Option<IpAddr> {
         match self {
             Self::Ip(address) => Some(address.ip().to_canonical()),
@@ -36,6 +36,6 @@ pub enum Scheme {
     Http,
     /// By TLS.
     Https,
-    /// Not known: HTTP/1 behind one's own TLS does not tell.
+    /// Not known: HTTP/1 over the server's own TLS does not show it.
     Unknown,
 }

@@ -2,7 +2,7 @@
 //!
 //! The crate `percent-encoding` keeps malformed escapes when it reads; here they make a value malformed.
 
-/// The octets that `text` encodes, each escape decoded once; `None` in place of a malformed escape.
+/// The bytes that `text` encodes, each escape decoded once; `None` for a malformed escape.
 pub(crate) fn decoded(text: &[u8]) -> Decoded<'_> {
     Decoded {
         rest: text,
@@ -10,7 +10,7 @@ pub(crate) fn decoded(text: &[u8]) -> Decoded<'_> {
     }
 }
 
-/// The same for a name or a value of `application/x-www-form-urlencoded`, where `+` is a blank.
+/// The same for a name or a value of `application/x-www-form-urlencoded`, where `+` is a space.
 pub(crate) fn form_decoded(text: &[u8]) -> Decoded<'_> {
     Decoded {
         rest: text,
@@ -18,22 +18,22 @@ pub(crate) fn form_decoded(text: &[u8]) -> Decoded<'_> {
     }
 }
 
-/// The octets that the escapes of `text` stand for, all else left out; `None` for a malformed escape.
+/// The bytes that the escapes of `text` stand for, all else left out; `None` for a malformed escape.
 pub(crate) fn escaped_bytes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
     memchr::memchr_iter(b'%', text).map(|place| escape(text.get(place + 1..).unwrap_or_default()))
 }
 
-/// Appends `octets` to `uri`, those that no URI may hold (RFC 3986 section 2) as escapes. A `%` is taken for
+/// Appends `bytes` to `uri`, those that no URI may hold (RFC 3986 section 2) as escapes. A `%` is taken for
 /// the begin of an escape and kept.
-pub(crate) fn encode(octets: &[u8], uri: &mut String) {
+pub(crate) fn encode(bytes: &[u8], uri: &mut String) {
     static KEPT: Kept = Kept::and(b"-._~:/?#[]@!$&'()*+,;=%");
-    encode_except(&KEPT, octets, uri);
+    encode_except(&KEPT, bytes, uri);
 }
 
-/// Appends `octets` to `query` as a name or a value of `application/x-www-form-urlencoded`, a blank as `+`.
-pub(crate) fn form_encode(octets: &[u8], query: &mut String) {
+/// Appends `bytes` to `query` as a name or a value of `application/x-www-form-urlencoded`, a space as `+`.
+pub(crate) fn form_encode(bytes: &[u8], query: &mut String) {
     static KEPT: Kept = Kept::and(b"-._*");
-    for (place, word) in octets.split(|octet| *octet == b' ').enumerate() {
+    for (place, word) in bytes.split(|byte| *byte == b' ').enumerate() {
         if place > 0 {
             query.push('+');
         }
@@ -47,17 +47,17 @@ pub(crate) fn encode_path(path: &[u8], uri: &mut String) {
     encode_except(&KEPT, path, uri);
 }
 
-/// The octets that stand for themselves: one load each, for a client may send many of them before its login.
+/// The bytes that stand for themselves: one load each, for a client may send many of them before its login.
 struct Kept([bool; 256]);
 
 impl Kept {
     /// Letters, digits and `others`.
     const fn and(others: &[u8]) -> Self {
         let mut kept = [false; 256];
-        let mut octet = 0_u8;
-        while octet < 128 {
-            kept[octet as usize] = octet.is_ascii_alphanumeric();
-            octet += 1;
+        let mut byte = 0_u8;
+        while byte < 128 {
+            kept[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
         }
         let mut place = 0;
         while place < others.len() {
@@ -68,16 +68,16 @@ impl Kept {
     }
 }
 
-fn encode_except(kept: &Kept, octets: &[u8], uri: &mut String) {
+fn encode_except(kept: &Kept, bytes: &[u8], uri: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
-    for &octet in octets {
-        if kept.0[usize::from(octet)] {
-            uri.push(char::from(octet));
+    for &byte in bytes {
+        if kept.0[usize::from(byte)] {
+            uri.push(char::from(byte));
         } else {
             uri.push('%');
-            uri.push(char::from(DIGITS[usize::from(octet >> 4)]));
-            uri.push(char::from(DIGITS[usize::from(octet & 0xf)]));
+            uri.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            uri.push(char::from(DIGITS[usize::from(byte & 0xf)]));
         }
     }
 }
@@ -96,26 +96,26 @@ impl Iterator for Decoded<'_> {
         self.rest = rest;
         Some(match first {
             b'%' => {
-                let octet = escape(rest);
-                if octet.is_some() {
+                let byte = escape(rest);
+                if byte.is_some() {
                     self.rest = rest.get(2..).unwrap_or_default();
                 }
-                octet
+                byte
             }
             b'+' => Some(self.plus),
-            octet => Some(octet),
+            byte => Some(byte),
         })
     }
 }
 
-/// The octet of an escape, told from what follows its `%`.
+/// The byte of an escape, from what follows its `%`.
 fn escape(after: &[u8]) -> Option<u8> {
     let &[high, low, ..] = after else { return None };
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-fn digit(octet: u8) -> Option<u8> {
-    let digit = char::from(octet).to_digit(16)?;
+fn digit(byte: u8) -> Option<u8> {
+    let digit = char::from(byte).to_digit(16)?;
     u8::try_from(digit).ok()
 }
 

@@ -13,7 +13,7 @@ use crate::{
 
 /// The query of a request: pairs apart by `&`, a name and a value apart by the first `=`.
 ///
-/// Names and values are `application/x-www-form-urlencoded`: `+` is a blank and `%XX` one octet, decoded
+/// Names and values are `application/x-www-form-urlencoded`: `+` is a space and `%XX` one byte, decoded
 /// once, strictly, and never into text by guessing. Names differ by case. Nothing is trimmed.
 ///
 /// # Security
@@ -34,15 +34,15 @@ use crate::{
 pub struct Query<'a>(&'a [u8]);
 
 impl<'a> Query<'a> {
-    /// The longest query that is read, in octets.
+    /// The longest query that is read, in bytes.
     pub const MAX_LEN: usize = 8192;
 
-    /// The longest query that is logged, in octets.
+    /// The longest query that is logged, in bytes.
     pub const MAX_LOGGED_LEN: usize = 4096;
 
-    /// The query that `octets` are: what stands between the first `?` and the fragment.
-    pub fn new(octets: &'a [u8]) -> Self {
-        Self(octets)
+    /// The query in `bytes`: the text between the first `?` and the fragment.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
     }
 
     /// The query of `uri`, empty if it has none.
@@ -50,7 +50,7 @@ impl<'a> Query<'a> {
         Self(uri.query().unwrap_or_default().as_bytes())
     }
 
-    /// The octets as they were sent.
+    /// The bytes as they were sent.
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
     }
@@ -68,14 +68,17 @@ impl<'a> Query<'a> {
         self.token_in(&mut buffer.query)
     }
 
-    pub(crate) fn token_in<'b>(self, room: &'b mut DecodeBuffer) -> Result<Option<PresentedToken<'b>>, Denial>
+    pub(crate) fn token_in<'b>(
+        self,
+        buffer: &'b mut DecodeBuffer,
+    ) -> Result<Option<PresentedToken<'b>>, Denial>
     where
         'a: 'b,
     {
         if self.0.len() > Self::MAX_LEN {
             return Err(Denial::new(Reason::TooLarge)
                 .with_status(StatusCode::URI_TOO_LONG)
-                .with_detail("the query is longer than 8192 octets"));
+                .with_detail("the query is longer than 8192 bytes"));
         }
         let mut tokens = self.pairs().filter(|pair| pair.is_token());
         let Some(pair) = tokens.next() else {
@@ -86,7 +89,7 @@ impl<'a> Query<'a> {
         }
         match pair.value() {
             [] => Ok(None),
-            value => room
+            value => buffer
                 .decode(value, percent::form_decoded)
                 .map(Some)
                 .ok_or_else(|| {
@@ -125,7 +128,7 @@ impl<'a> Query<'a> {
 
     /// The query as it may be logged: the value of every parameter `token` replaced by `[token]`.
     ///
-    /// A query of more than [`Query::MAX_LOGGED_LEN`] octets, or with others than visible ASCII, is `[query]`.
+    /// A query of more than [`Query::MAX_LOGGED_LEN`] bytes, or with others than visible ASCII, is `[query]`.
     pub fn redacted(self) -> Cow<'a, str> {
         let loggable = self.0.len() <= Self::MAX_LOGGED_LEN && self.0.iter().all(u8::is_ascii_graphic);
         let Some(text) = std::str::from_utf8(self.0).ok().filter(|_| loggable) else {
@@ -162,7 +165,7 @@ impl<'a> Query<'a> {
 
     /// The pairs, empty ones included.
     fn pairs(self) -> impl Iterator<Item = Pair<'a>> {
-        self.0.split(|octet| *octet == b'&').map(Pair)
+        self.0.split(|byte| *byte == b'&').map(Pair)
     }
 }
 
@@ -197,7 +200,7 @@ pub struct TokenBuffer {
     pub(crate) protocol: DecodeBuffer,
 }
 
-/// Room for one decoded token.
+/// A buffer for one decoded token.
 #[derive(Default)]
 pub(crate) struct DecodeBuffer(Zeroizing<Vec<u8>>);
 
@@ -213,11 +216,11 @@ impl DecodeBuffer {
         }
         // Reserved at once: a vector that grows leaves copies behind.
         self.0 = Zeroizing::new(Vec::with_capacity(text.len().min(PresentedToken::MAX_LEN)));
-        for octet in decoded(text) {
+        for byte in decoded(text) {
             if self.0.len() == PresentedToken::MAX_LEN {
                 return None;
             }
-            self.0.push(octet?);
+            self.0.push(byte?);
         }
         PresentedToken::new(&self.0)
     }
@@ -235,15 +238,12 @@ struct Pair<'a>(&'a [u8]);
 
 impl<'a> Pair<'a> {
     fn name(self) -> &'a [u8] {
-        self.0.split(|octet| *octet == b'=').next().unwrap_or_default()
+        self.0.split(|byte| *byte == b'=').next().unwrap_or_default()
     }
 
     /// The raw value, empty where there is no `=`.
     fn value(self) -> &'a [u8] {
-        self.0
-            .splitn(2, |octet| *octet == b'=')
-            .nth(1)
-            .unwrap_or_default()
+        self.0.splitn(2, |byte| *byte == b'=').nth(1).unwrap_or_default()
     }
 
     fn is_token(self) -> bool {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_decoded_once_and_judged_strictly() {
+    fn a_token_is_decoded_once_and_checked_strictly() {
         for (query, expected) in [
             (&b""[..], Ok(None)),
             (b"token=abc", Ok(Some("abc"))),

@@ -7,8 +7,8 @@ use crate::{error::ConfigError, request::peer::Scheme};
 
 /// The hosts a server answers for: the guard against DNS rebinding.
 ///
-/// A page that lets its own name point to `127.0.0.1` is same-origin with a server there, as far as a browser
-/// can tell; only the `Host` it sends gives it away. So:
+/// A page that lets its own name point to `127.0.0.1` is same-origin with a server there for a browser; only the `Host`
+/// that it sends shows the difference. So:
 ///
 /// 1. The whole host must be on the list: no pattern, no suffix. Case does not matter, a trailing dot does.
 /// 2. An entry with a port binds it, `name:*` takes any. Without a port it stands for the default port: no
@@ -61,7 +61,7 @@ impl AllowedHosts {
 
     /// [`AllowedHosts::loopback`] and every other address literal, with any port.
     ///
-    /// A literal cannot be rebound: it needs no look-up.
+    /// A literal cannot be rebound: it needs no DNS lookup.
     pub const fn any_ip() -> Self {
         Self {
             listed: Vec::new(),

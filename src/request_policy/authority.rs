@@ -17,19 +17,19 @@ pub(super) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
-        let end = match octets.strip_prefix(b"[") {
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let end = match bytes.strip_prefix(b"[") {
             Some(rest) => {
-                let literal = rest.split(|octet| *octet == b']').next()?;
+                let literal = rest.split(|byte| *byte == b']').next()?;
                 as_text(literal).parse::<Ipv6Addr>().ok()?;
                 literal.len() + 2
             }
-            None => octets
+            None => bytes
                 .iter()
-                .take_while(|octet| IN_NAME[usize::from(**octet)])
+                .take_while(|byte| IN_NAME[usize::from(**byte)])
                 .count(),
         };
-        let (host, rest) = octets.split_at_checked(end)?;
+        let (host, rest) = bytes.split_at_checked(end)?;
         if host.is_empty() || host.len() > 255 {
             return None;
         }
@@ -39,7 +39,7 @@ impl<'a> Authority<'a> {
             _ => return None,
         };
         Some(Self {
-            text: octets,
+            text: bytes,
             host,
             port,
         })
@@ -54,7 +54,7 @@ impl<'a> Authority<'a> {
         as_text(self.host)
     }
 
-    /// Whether the host is `name`, in whatever case.
+    /// Whether the host is `name`, ignoring case.
     pub(super) fn is_host(self, name: &str) -> bool {
         self.host == name.as_bytes() || self.host.eq_ignore_ascii_case(name.as_bytes())
     }
@@ -69,7 +69,7 @@ impl<'a> Authority<'a> {
         let host = self.host();
         let name = host.strip_suffix('.').unwrap_or(host);
         let last = name.rsplit('.').next().unwrap_or_default();
-        let number = last.bytes().all(|octet| octet.is_ascii_digit());
+        let number = last.bytes().all(|byte| byte.is_ascii_digit());
         let hexadecimal = last
             .get(..2)
             .is_some_and(|start| start.eq_ignore_ascii_case("0x"));
@@ -92,21 +92,21 @@ impl fmt::Debug for Authority<'_> {
     }
 }
 
-/// Which octets may stand in a name or an IPv4 address. A table, because every request is asked for its host.
+/// Which bytes may appear in a name or an IPv4 address. A table, because the host of every request is checked.
 static IN_NAME: [bool; 256] = {
     let mut table = [false; 256];
-    let mut octet = 0;
-    while octet < table.len() {
-        table[octet] = matches!(octet as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_');
-        octet += 1;
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_');
+        byte += 1;
     }
     table
 };
 
-/// Octets of a well-formed authority as text. Made only when it is asked for, because to check text costs more than
-/// all that is read of the host of a usual request.
-fn as_text(octets: &[u8]) -> &str {
-    std::str::from_utf8(octets).unwrap_or_default()
+/// Bytes of a well-formed authority as text. Created only when it is needed, because to check text costs more than
+/// parsing the host of a usual request.
+fn as_text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 fn port(digits: &[u8]) -> Option<u16> {

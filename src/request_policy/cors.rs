@@ -13,15 +13,15 @@ use http::{
 use super::{origin::SentOrigin, policy::RequestPolicy};
 use crate::request::{head::RequestHead, header_names};
 
-/// The question of a browser whether a page of a listed origin may send a request.
+/// A CORS preflight request: whether a page of a listed origin may send a request.
 ///
-/// The gate answers it with 204, an empty body and these fields, and asks for no credential: browsers send
+/// The layer responds with 204, an empty body and these headers, and requires no credential, because browsers send
 /// none with it. Source: Fetch Standard §3.2.
 #[derive(Clone, Copy, Debug)]
 pub struct Preflight<'a> {
     origin: &'a HeaderValue,
-    asked_method: &'a HeaderValue,
-    asked_headers: Option<&'a HeaderValue>,
+    requested_method: &'a HeaderValue,
+    requested_headers: Option<&'a HeaderValue>,
 }
 
 /// What Jupyter Server answers to every page; a listed page's own wishes are added.
@@ -39,29 +39,29 @@ impl Preflight<'_> {
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         headers.insert(
             ACCESS_CONTROL_ALLOW_METHODS,
-            with_asked(METHODS, Some(self.asked_method)),
+            with_requested(METHODS, Some(self.requested_method)),
         );
         headers.insert(
             ACCESS_CONTROL_ALLOW_HEADERS,
-            with_asked(HEADERS, self.asked_headers),
+            with_requested(HEADERS, self.requested_headers),
         );
         let vary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
         headers.append(VARY, HeaderValue::from_static(vary));
     }
 }
 
-/// The longest list of names that is read, in octets: more than any browser asks for. A longer one adds nothing.
-const ASKED_LIMIT: usize = 2048;
+/// The longest list of names that is read, in bytes: more than any browser sends. A longer one adds nothing.
+const REQUESTED_LIMIT: usize = 2048;
 
-/// A list, and what is asked for beyond it. Only tokens are taken over.
-fn with_asked(known: &'static str, asked: Option<&HeaderValue>) -> HeaderValue {
+/// `known`, with the names of `requested` that it does not have. Only tokens are added.
+fn with_requested(known: &'static str, requested: Option<&HeaderValue>) -> HeaderValue {
     let mut list = known.to_owned();
-    let asked = asked
-        .filter(|asked| asked.len() <= ASKED_LIMIT)
-        .and_then(|asked| asked.to_str().ok())
+    let requested = requested
+        .filter(|requested| requested.len() <= REQUESTED_LIMIT)
+        .and_then(|requested| requested.to_str().ok())
         .unwrap_or_default();
-    for name in asked.split(',').map(str::trim_ascii) {
-        let token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&octet);
+    for name in requested.split(',').map(str::trim_ascii) {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
         let new = !known.split(", ").any(|known| known.eq_ignore_ascii_case(name));
         if new && !name.is_empty() && name.bytes().all(token) {
             let _ = write!(list, ", {name}");
@@ -71,8 +71,8 @@ fn with_asked(known: &'static str, asked: Option<&HeaderValue>) -> HeaderValue {
 }
 
 impl RequestPolicy {
-    /// The preflight of a page of a listed origin. Others are no preflights to the gate: they get no CORS
-    /// fields, and the browser refuses for them.
+    /// The preflight of a page of a listed origin. Others are no preflights to the layer: they get no CORS
+    /// headers, so the browser blocks the request.
     #[inline]
     pub fn preflight<'a>(&self, head: RequestHead<'a>) -> Option<Preflight<'a>> {
         if *head.method() != Method::OPTIONS {
@@ -80,14 +80,14 @@ impl RequestPolicy {
         }
         Some(Preflight {
             origin: self.listed_origin(head)?,
-            asked_method: head
+            requested_method: head
                 .single_header(&header_names::ACCESS_CONTROL_REQUEST_METHOD)
                 .ok()??,
-            asked_headers: head.headers().get(ACCESS_CONTROL_REQUEST_HEADERS),
+            requested_headers: head.headers().get(ACCESS_CONTROL_REQUEST_HEADERS),
         })
     }
 
-    /// What pages of other origins may know of the answer to this request.
+    /// Which parts of the response to this request pages of other origins may read.
     #[inline]
     pub fn cors(&self, head: RequestHead<'_>) -> CorsHeaders {
         let varies = !self.origins.is_empty();
@@ -106,8 +106,8 @@ impl RequestPolicy {
 /// The CORS fields of an answer, refusals included, so that a page of a listed origin can read the reason.
 ///
 /// A listed origin is echoed, may send cookies, and may read the header fields of a refusal: `WWW-Authenticate`,
-/// `Retry-After`, `grpc-status` and `grpc-message`, beside what the handler exposes. `Vary: Origin` goes to everybody as soon as any origin is
-/// listed.
+/// `Retry-After`, `grpc-status` and `grpc-message`, in addition to what the handler exposes. All responses have `Vary: Origin` as
+/// soon as any origin is listed.
 #[derive(Clone, Debug, Default)]
 pub struct CorsHeaders {
     /// Whether any origin is listed, so that answers differ by origin.
@@ -117,8 +117,8 @@ pub struct CorsHeaders {
 }
 
 impl CorsHeaders {
-    /// Writes the fields. Where the handler has decided about CORS itself its word stands: its `*` must not
-    /// meet our leave for credentials.
+    /// Writes the headers, unless the handler has set CORS headers itself: its `*` must not be combined with the
+    /// permission for credentials.
     #[inline]
     pub fn apply_to(self, headers: &mut HeaderMap) {
         if self.varies {
@@ -148,14 +148,14 @@ mod tests {
 
     #[test]
     fn only_the_preflight_of_a_listed_origin_is_answered() {
-        let ask = |method: &str, origin: &str, asks: bool| {
+        let request_by = |method: &str, origin: &str, has_method: bool| {
             let mut request = Request::builder().method(method).header("origin", origin);
-            if asks {
+            if has_method {
                 request = request.header("access-control-request-method", "PUT");
             }
             request.body(()).expect("well-formed")
         };
-        for (method, origin, asks, expected) in [
+        for (method, origin, has_method, expected) in [
             ("OPTIONS", "https://app.example.net", true, true),
             ("OPTIONS", "https://APP.example.net:443", true, true),
             ("OPTIONS", "https://app.example.net", false, false),
@@ -163,9 +163,9 @@ mod tests {
             ("OPTIONS", "https://evil.example", true, false),
             ("OPTIONS", "null", true, false),
         ] {
-            let request = ask(method, origin, asks);
+            let request = request_by(method, origin, has_method);
             let found = guards().preflight(RequestHead::new(&request)).is_some();
-            assert_eq!(found, expected, "{method} {origin} {asks}");
+            assert_eq!(found, expected, "{method} {origin} {has_method}");
             assert!(
                 RequestPolicy::new()
                     .preflight(RequestHead::new(&request))
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_is_answered_with_what_is_known_and_what_was_asked() {
+    fn a_preflight_response_lists_the_known_and_the_requested_names() {
         let request = Request::builder()
             .method("OPTIONS")
             .header("origin", "https://app.example.net")
@@ -214,15 +214,15 @@ mod tests {
 
     #[test]
     fn a_list_of_names_longer_than_the_limit_adds_nothing() {
-        for (length, is_added) in [(ASKED_LIMIT, true), (ASKED_LIMIT + 1, false)] {
-            let asked = HeaderValue::try_from("a".repeat(length)).expect("ASCII");
-            let list = with_asked(HEADERS, Some(&asked));
+        for (length, is_added) in [(REQUESTED_LIMIT, true), (REQUESTED_LIMIT + 1, false)] {
+            let requested = HeaderValue::try_from("a".repeat(length)).expect("ASCII");
+            let list = with_requested(HEADERS, Some(&requested));
             assert_eq!(list.len() > HEADERS.len(), is_added, "{length}");
         }
     }
 
     #[test]
-    fn a_listed_origin_is_echoed_and_nobody_else() {
+    fn a_listed_origin_is_echoed_and_no_other() {
         for (guards, origin, own_answer, echoed, varies) in [
             (
                 guards(),

@@ -1,4 +1,4 @@
-//! The verdict over a request that a browser may have sent for another site.
+//! The decision about a request that a browser may have sent for another site.
 
 use http::Method;
 
@@ -18,11 +18,11 @@ use crate::{
     },
 };
 
-/// Which part of the decision table a request is held against.
+/// Which part of the decision table applies to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestKind {
-    /// The POST of the login form, which has no session yet. Never read from the head: the gate knows its form.
+    /// The POST of the login form, which has no session yet. Never read from the head: the layer knows its form.
     LoginForm,
     /// GET, HEAD, OPTIONS.
     Safe,
@@ -44,7 +44,7 @@ impl RequestKind {
     }
 }
 
-/// Whether a handshake to WebSocket is asked, in any spelling that a server might take for one.
+/// Whether a WebSocket handshake is requested, in any spelling that a server might accept.
 fn is_upgrade(head: RequestHead<'_>) -> bool {
     head.headers()
         .get_all(&header_names::UPGRADE)
@@ -73,13 +73,13 @@ enum Initiator {
 impl RequestPolicy {
     /// Nothing if no other site can have caused this request: parts 4 to 7 of the decision table.
     ///
-    /// Asked of what a browser sends by itself, that is when
-    /// [`Credential::is_ambient`](crate::AuthMethod::is_ambient), and of the login form. `xsrf` is the proof
-    /// that the session asks for; `None` where anybody is let in and there is no session to bind one to.
+    /// For credentials that a browser sends by itself, that is when
+    /// [`Credential::is_ambient`](crate::AuthMethod::is_ambient), and for the login form. `xsrf` is the check
+    /// that the session requires; `None` where no authentication is required, so that there is no session to bind one to.
     ///
     /// # Errors
     ///
-    /// `Reason::CrossSite` (403); [`PolicyRule::from_denial`](super::PolicyRule::from_denial) tells by which
+    /// `Reason::CrossSite` (403); [`PolicyRule::from_denial`](super::PolicyRule::from_denial) returns the
     /// rule. After [`PolicyRule::Csrf`](super::PolicyRule::Csrf) the answer should carry a fresh `_xsrf`.
     pub fn check_cross_site(
         &self,
@@ -203,8 +203,8 @@ impl RequestPolicy {
     /// users put there themselves, such as `files/`, which must not be embedded elsewhere.
     ///
     /// Passes with `Sec-Fetch-Site: same-origin` or `none`, without that field by an own or listed Referer,
-    /// and always with a good `_xsrf`. Stricter than [`RequestPolicy::check_cross_site`], which lets links from other sites
-    /// through and is asked before.
+    /// and always with a valid `_xsrf`. Stricter than [`RequestPolicy::check_cross_site`], which allows links from other
+    /// sites and is called before.
     ///
     /// # Errors
     ///
@@ -254,7 +254,7 @@ impl RequestPolicy {
 
     /// Whose page the one Origin names.
     ///
-    /// `null` beside `Sec-Fetch-Site: same-origin` names none: a page with `Referrer-Policy: no-referrer` sends both.
+    /// `null` with `Sec-Fetch-Site: same-origin` names none: a page with `Referrer-Policy: no-referrer` sends both.
     fn origin(
         &self,
         target: &EffectiveTarget<'_>,
@@ -275,7 +275,7 @@ impl RequestPolicy {
         Ok(Some(self.sender(target, head, origin)))
     }
 
-    /// Whose page the one Referer names; of several, or one that cannot be read, it is nobody's.
+    /// Whose page the one Referer names; of several, or one that cannot be read, it is a foreign one.
     fn referer(&self, target: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<Initiator> {
         match head.single_header(&header_names::REFERER) {
             Ok(None) => None,
@@ -340,7 +340,7 @@ mod tests {
             (&[HOST, OWN], Before, false),
             (&[HOST, CROSS], Before, false),
         ] {
-            let xsrf = CsrfTokens::new(TestKey(b"ours"));
+            let xsrf = CsrfTokens::new(TestKey(b"own"));
             let value = match argument {
                 Good => xsrf.issue(SESSION),
                 Before => xsrf.issue(CsrfBinding::Anonymous),

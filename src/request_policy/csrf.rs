@@ -34,7 +34,7 @@ impl CsrfKey for Keyring {
     }
 }
 
-/// What an `_xsrf` value is good for.
+/// What an `_xsrf` value is valid for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "before the login or after it")]
 pub enum CsrfBinding {
@@ -94,7 +94,7 @@ impl fmt::Debug for CsrfBinding {
 /// # Security
 ///
 /// This is a signed double submit without the comparison of the two: the value alone is bound to the session,
-/// so a cookie planted by a sibling site is worth nothing, and a value of a session that has ended is not
+/// so a cookie planted by a sibling site is useless, and a value of a session that has ended is not
 /// accepted by the next one. The MAC is cut to 128 bits, which cannot be guessed online, and its input has a
 /// fixed length.
 #[derive(Clone)]
@@ -130,7 +130,7 @@ impl<K: CsrfKey> CsrfTokens<K> {
         Parts::of(value).is_some_and(|parts| *parts.session() == *binding.digits().as_flattened())
     }
 
-    /// The same of the `_xsrf` cookies of a request: whether one of them does.
+    /// As `probably_matches`, for the `_xsrf` cookies of a request: whether one of them does.
     pub(crate) fn any_probably_matches(
         &self,
         sent: RequestCookies<'_>,
@@ -152,7 +152,7 @@ impl<K: CsrfKey> CsrfTokens<K> {
         self.probably_matches(value, binding) && self.is_signed(value)
     }
 
-    /// Whether a value has the form of ours at all.
+    /// Whether a value has the format of this crate.
     pub(super) fn is_well_formed(value: &[u8]) -> bool {
         matches!(value, [b'x', digits @ ..] if value.len() == LENGTH
             && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')))
@@ -220,20 +220,20 @@ pub(super) mod tests {
 
     #[test]
     fn a_value_is_good_for_its_own_binding_and_no_other() {
-        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"own"));
         for made in bindings() {
             let value = guard.issue(made);
-            for asked in bindings() {
-                let expected = made == asked;
+            for binding in bindings() {
+                let expected = made == binding;
                 assert_eq!(
-                    guard.verify(value.as_bytes(), asked),
+                    guard.verify(value.as_bytes(), binding),
                     expected,
-                    "{made:?} {asked:?}"
+                    "{made:?} {binding:?}"
                 );
                 assert_eq!(
-                    guard.probably_matches(value.as_bytes(), asked),
+                    guard.probably_matches(value.as_bytes(), binding),
                     expected,
-                    "{made:?} {asked:?}"
+                    "{made:?} {binding:?}"
                 );
             }
         }
@@ -241,18 +241,18 @@ pub(super) mod tests {
 
     #[test]
     fn value_of_another_server_is_not_accepted() {
-        let ours = CsrfTokens::new(TestKey(b"ours"));
-        let theirs = CsrfTokens::new(TestKey(b"theirs"));
+        let own = CsrfTokens::new(TestKey(b"own"));
+        let other = CsrfTokens::new(TestKey(b"other"));
         for binding in bindings() {
-            let value = theirs.issue(binding);
-            assert!(!ours.verify(value.as_bytes(), binding), "{binding:?}");
-            assert!(!ours.is_signed(value.as_bytes()), "{binding:?}");
+            let value = other.issue(binding);
+            assert!(!own.verify(value.as_bytes(), binding), "{binding:?}");
+            assert!(!own.is_signed(value.as_bytes()), "{binding:?}");
         }
     }
 
     #[test]
     fn a_value_changed_anywhere_is_not_signed() {
-        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"own"));
         let binding = CsrfBinding::of_session(b"alice");
         let value = guard.issue(binding).into_bytes();
         for place in 0..value.len() {
@@ -271,7 +271,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_fit_alone_proves_nothing() {
-        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"own"));
         let binding = CsrfBinding::of_session(b"alice");
         let mut value = guard.issue(binding);
         value.replace_range(65.., &"0".repeat(32));
@@ -280,8 +280,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_cookie_fits_if_it_has_exactly_the_name_whatever_blanks_stand_around() {
-        let guard = CsrfTokens::new(TestKey(b"ours"));
+    fn a_cookie_fits_if_it_has_exactly_the_name_regardless_of_spaces_around_it() {
+        let guard = CsrfTokens::new(TestKey(b"own"));
         let binding = CsrfBinding::of_session(b"alice");
         let (value, other) = (guard.issue(binding), guard.issue(CsrfBinding::Anonymous));
         for (line, expected) in [
@@ -312,15 +312,12 @@ pub(super) mod tests {
 
     #[test]
     fn a_value_begins_with_a_letter_and_needs_no_quotes() {
-        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"own"));
         let values: Vec<String> = (0..200).map(|_| guard.issue(CsrfBinding::Anonymous)).collect();
         for value in &values {
             assert!(value.starts_with('x'), "{value}");
             assert!(CsrfTokens::<TestKey>::is_well_formed(value.as_bytes()), "{value}");
-            assert!(
-                value.bytes().all(|octet| octet.is_ascii_alphanumeric()),
-                "{value}"
-            );
+            assert!(value.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{value}");
             assert_eq!(value.len(), LENGTH);
         }
         let distinct: std::collections::HashSet<_> = values.iter().collect();
@@ -355,7 +352,7 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn no_input_panics_and_none_is_good(value: Vec<u8>, name: Vec<u8>) {
-            let guard = CsrfTokens::new(TestKey(b"ours"));
+            let guard = CsrfTokens::new(TestKey(b"own"));
             prop_assert!(!guard.verify(&value, CsrfBinding::of_session(&name)));
             prop_assert!(!guard.probably_matches(&value, CsrfBinding::Anonymous));
         }

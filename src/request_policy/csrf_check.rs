@@ -1,4 +1,4 @@
-//! The `_xsrf` argument of a request, held against a session.
+//! The `_xsrf` argument of a request, checked for a session.
 
 use std::fmt;
 
@@ -44,11 +44,11 @@ pub trait CsrfCheck {
     ///
     /// # Errors
     ///
-    /// `Reason::CrossSite`, with Jupyter Server's text of the fault.
+    /// `Reason::CrossSite`, with Jupyter Server's error message.
     fn check(&self, head: RequestHead<'_>, demand: CsrfRequirement) -> Result<(), Denial>;
 }
 
-/// What a request's `_xsrf` argument is held against: key, session and the cookies sent.
+/// What a request's `_xsrf` argument is checked with: key, session and the cookies sent.
 ///
 /// The argument is the first that is not empty of: the query's last `_xsrf`, the form's `_xsrf`, the fields
 /// `X-XSRFToken` and `X-CSRFToken`. It is checked against the session; the cookie only carries it to the page,
@@ -86,7 +86,7 @@ where
     K: CsrfKey,
     C: IntoIterator<Item = &'a [u8]> + Clone,
 {
-    /// The proof asked of a request in this session; `cookies` are the values of all `_xsrf` cookies sent, in
+    /// The check of a request in this session; `cookies` are the values of all `_xsrf` cookies sent, in
     /// any order, read only where they matter.
     pub fn new(guard: &'a CsrfTokens<K>, binding: CsrfBinding, cookies: C) -> Self {
         Self {
@@ -97,7 +97,7 @@ where
         }
     }
 
-    /// Default: none. The form's `_xsrf` field, for whoever has read the form; blanks around it are trimmed.
+    /// Default: none. The form's `_xsrf` field, for a caller that has read the form; whitespace around it is trimmed.
     #[must_use]
     pub fn with_form(self, field: Option<&'a str>) -> Self {
         Self { form: field, ..self }
@@ -186,7 +186,7 @@ mod tests {
     use crate::request_policy::csrf::tests::TestKey;
 
     const SESSION: CsrfBinding = CsrfBinding::Session(*b"alice\'s session.");
-    const ASKED: CsrfRequirement = CsrfRequirement::Session {
+    const SESSION_ONLY: CsrfRequirement = CsrfRequirement::Session {
         browserless: false,
         same_origin: false,
     };
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_argument_is_the_first_that_is_not_empty() {
-        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"own"));
         let good = guard.issue(SESSION);
         let bad = guard.issue(CsrfBinding::of_session(b"bob"));
         let (good, bad) = (good.as_str(), bad.as_str());
@@ -265,7 +265,7 @@ mod tests {
             let request = request.body(()).expect("well-formed");
             let proof = RequestCsrf::new(&guard, SESSION, None).with_form(form);
             let found = proof
-                .check(RequestHead::new(&request), ASKED)
+                .check(RequestHead::new(&request), SESSION_ONLY)
                 .map_err(|denial| denial.detail());
             assert_eq!(found, expected, "{query:?} {form:?} {xsrf:?} {csrf:?}");
         }
@@ -273,20 +273,20 @@ mod tests {
 
     #[test]
     fn one_from_before_the_login_needs_its_cookie_and_no_browser() {
-        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"own"));
         let before = guard.issue(CsrfBinding::Anonymous);
         let other = guard.issue(CsrfBinding::Anonymous);
         let after = guard.issue(SESSION);
         let ended = guard.issue(CsrfBinding::of_session(b"a session of alice that has ended"));
-        let theirs = CsrfTokens::new(TestKey(b"theirs")).issue(SESSION);
+        let other_servers = CsrfTokens::new(TestKey(b"other")).issue(SESSION);
         let socket = CsrfRequirement::WebSocket { browserless: true };
         let (before, other, after) = (before.as_bytes(), other.as_bytes(), after.as_bytes());
-        let (ended, theirs) = (ended.as_bytes(), theirs.as_bytes());
+        let (ended, other_servers) = (ended.as_bytes(), other_servers.as_bytes());
         for (argument, cookies, binding, demand, expected) in [
             (before, &[before][..], SESSION, BROWSERLESS, true),
             (before, &[other, before], SESSION, BROWSERLESS, true),
             (before, &[before], SESSION, socket, true),
-            (before, &[before], SESSION, ASKED, false),
+            (before, &[before], SESSION, SESSION_ONLY, false),
             (
                 before,
                 &[before],
@@ -296,9 +296,9 @@ mod tests {
             ),
             (before, &[other], SESSION, BROWSERLESS, false),
             (before, &[], SESSION, BROWSERLESS, false),
-            (after, &[], SESSION, ASKED, true),
+            (after, &[], SESSION, SESSION_ONLY, true),
             (after, &[], SESSION, socket, true),
-            (after, &[other], SESSION, ASKED, true),
+            (after, &[other], SESSION, SESSION_ONLY, true),
             (
                 before,
                 &[before],
@@ -321,7 +321,7 @@ mod tests {
                 CsrfRequirement::LoginForm,
                 false,
             ),
-            (before, &[before], CsrfBinding::Anonymous, ASKED, false),
+            (before, &[before], CsrfBinding::Anonymous, SESSION_ONLY, false),
             (
                 after,
                 &[after],
@@ -335,10 +335,10 @@ mod tests {
             (before, &[before], SESSION, SAME_ORIGIN, true),
             (ended, &[after], SESSION, SAME_ORIGIN, false),
             (ended, &[], SESSION, SAME_ORIGIN, false),
-            (ended, &[ended], SESSION, ASKED, false),
+            (ended, &[ended], SESSION, SESSION_ONLY, false),
             (ended, &[ended], SESSION, BROWSERLESS, false),
             (ended, &[ended], SESSION, socket, false),
-            (theirs, &[theirs], SESSION, SAME_ORIGIN, false),
+            (other_servers, &[other_servers], SESSION, SAME_ORIGIN, false),
         ] {
             let request = Request::post("/")
                 .header("x-xsrftoken", argument)
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_handshake_shows_it_in_the_one_field_that_no_page_can_add() {
-        let guard = CsrfTokens::new(TestKey(b"ours"));
+        let guard = CsrfTokens::new(TestKey(b"own"));
         let good = guard.issue(SESSION);
         let demand = CsrfRequirement::WebSocket { browserless: true };
         let proof = RequestCsrf::new(&guard, SESSION, None).with_form(Some(&good));

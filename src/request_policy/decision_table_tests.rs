@@ -13,7 +13,7 @@ use crate::{
     request::{head::RequestHead, peer::Peer},
 };
 
-/// How the request was let in, and with which `_xsrf`.
+/// How the request was authenticated, and with which `_xsrf`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Anyone,
@@ -40,8 +40,8 @@ use By::{Anyone, Cookie, LoginForm, Token};
 
 pub(super) const SESSION: CsrfBinding = CsrfBinding::Session(*b"alice\'s session.");
 
-/// A line of the walk: its row of the table, the request line and its fields, how it is let in, the guards, and
-/// which of them refuses with which status.
+/// A line of the walk: its row of the table, the request line and its headers, the credential, the guards, and
+/// which of them denies with which status.
 type Line<'a> = (
     &'a str,
     &'a str,
@@ -79,10 +79,10 @@ pub(super) fn site() -> RequestPolicy {
         .with_trusted_proxies(TrustedProxies::parse("10.0.0.1").expect("well-formed"))
 }
 
-fn verdict(line: Line<'_>) -> Result<(), Denial> {
+fn decision_on(line: Line<'_>) -> Result<(), Denial> {
     let (_, target, fields, by, guards, _) = line;
     let (method, target) = target.split_once(' ').expect("a method and a target");
-    let xsrf = CsrfTokens::new(TestKey(b"ours"));
+    let xsrf = CsrfTokens::new(TestKey(b"own"));
     let binding = if matches!(by, LoginForm(_)) {
         CsrfBinding::Anonymous
     } else {
@@ -838,7 +838,7 @@ fn every_row_of_the_decision_table_decides_as_it_says() {
 
     let mut wrong = Vec::new();
     for line in lines {
-        let found = verdict(*line).err().map(|denial| {
+        let found = decision_on(*line).err().map(|denial| {
             let rule = PolicyRule::from_denial(&denial).expect("a guard refused");
             (rule, denial.status().as_u16())
         });
@@ -861,9 +861,9 @@ fn every_row_of_the_decision_table_decides_as_it_says() {
 }
 
 #[test]
-fn fields_that_are_not_ours_never_change_a_verdict() {
+fn other_headers_never_change_a_decision() {
     let site = &site();
-    let strangers = [
+    let other_headers = [
         ("x-forwarded-uri", "/health"),
         ("x-original-url", "/login"),
         ("x-http-method-override", "GET"),
@@ -879,11 +879,11 @@ fn fields_that_are_not_ours_never_change_a_verdict() {
         ("GET /ws", &[HOST, UPGRADE], Cookie(Missing)),
         ("GET /", &[HOST, PROXY], Token),
     ] {
-        let before = verdict(("", target, fields, by, site, None)).is_ok();
-        for stranger in strangers {
-            let with: Vec<_> = fields.iter().copied().chain([stranger]).collect();
-            let after = verdict(("", target, &with, by, site, None)).is_ok();
-            assert_eq!(before, after, "{target} {fields:?} {stranger:?}");
+        let before = decision_on(("", target, fields, by, site, None)).is_ok();
+        for other_header in other_headers {
+            let with: Vec<_> = fields.iter().copied().chain([other_header]).collect();
+            let after = decision_on(("", target, &with, by, site, None)).is_ok();
+            assert_eq!(before, after, "{target} {fields:?} {other_header:?}");
         }
     }
 }

@@ -54,15 +54,15 @@ pub(super) fn is_navigation(head: RequestHead<'_>) -> bool {
     (head.method() == Method::GET || head.method() == Method::HEAD) && opens_document(head)
 }
 
-/// Whether the browser says that the answer becomes the page of a tab, whatever the method.
+/// Whether the browser says that the response becomes the page of a tab, for any method.
 pub(crate) fn opens_document(head: RequestHead<'_>) -> bool {
     let says = |field, value: &str| matches!(field, Ok(Some(found)) if found == value);
     says(head.single_header(&header_names::SEC_FETCH_MODE), "navigate")
         && says(head.single_header(&header_names::SEC_FETCH_DEST), "document")
 }
 
-/// Whether a safe request needs no `_xsrf` where reads are asked for one: a client that sends no
-/// `Sec-Fetch-Mode`, a navigation, a WebSocket, and what a page of ours embeds.
+/// Whether a safe request needs no `_xsrf` where reads require one: a client that sends no
+/// `Sec-Fetch-Mode`, a navigation, a WebSocket, and what a page of this server embeds.
 pub(super) fn is_exempt_read(head: RequestHead<'_>, site: Option<FetchSite>) -> bool {
     match head.single_header(&header_names::SEC_FETCH_MODE) {
         Ok(None) => true,

@@ -10,7 +10,7 @@ use super::{
 use crate::request::{head::RequestHead, header_names, page_request::is_prefetch};
 
 impl RequestPolicy {
-    /// Whether a GET logs out: a person opened the address or followed a link of this site.
+    /// Whether a GET logs out: a user opened the address or followed a link of this site.
     ///
     /// | request | logs out |
     /// |---|---|

@@ -1,20 +1,20 @@
 //! The guards every browser request passes: which host it means, and which site caused it.
 //!
-//! A browser sends a cookie along whoever caused the request. These guards decide whether a page of ours
+//! A browser sends a cookie with a request, whichever page caused it. These guards decide whether a page of this server
 //! did. They are pure functions of the request's head and the configuration; [`RequestPolicy`] holds the latter.
 //!
 //! # The decision table
 //!
-//! Rows are asked from top to bottom, the parts in this order; the first that refuses answers. Parts 1 to 3
-//! hold for every request, a token's included ([`RequestPolicy::check_target`]); parts 4 to 7 for a request that was
-//! let in by something a browser sends by itself, and for the login form ([`RequestPolicy::check_cross_site`]). `own` is
+//! Rows are checked from top to bottom, the parts in this order; the first that denies decides the response. Parts 1 to 3
+//! hold for every request, a token's included ([`RequestPolicy::check_target`]); parts 4 to 7 for a request that is
+//! authenticated by something a browser sends by itself, and for the login form ([`RequestPolicy::check_cross_site`]). `own` is
 //! the public origin where one is configured, else scheme, host and port of the request itself, as far as the
 //! scheme is known; `listed` is an entry of [`AllowedOrigins`]; `foreign` is any other well-formed origin, and the
 //! opaque `null` except in O3. Fetch Metadata's `cross` is `cross-site`, `same-site` and every unknown value.
 //!
 //! **1. Host.** From a trusted proxy its `X-Forwarded-Host` is taken for the host.
 //!
-//! | row | signals | verdict |
+//! | row | signals | result |
 //! |---|---|---|
 //! | H1 | the host check is off | next part, nothing is looked at |
 //! | H2 | no `Host`, several, one that differs from the target's authority | refused: host (400) |
@@ -22,20 +22,20 @@
 //! | H4 | not `name`, `1.2.3.4` or `[::1]` with or without a port | refused: host (400) |
 //! | H5 | on the list, ignoring case | next part |
 //! | H6 | anything else: another name, port or spelling | refused: host (403) |
-//! | H7 | `X-Forwarded-Host` of anybody else | ignored |
+//! | H7 | `X-Forwarded-Host` of any other peer | ignored |
 //!
-//! **2. Scheme.** Asked only if a trusted proxy sent `X-Forwarded-Proto`.
+//! **2. Scheme.** Checked only if a trusted proxy sent `X-Forwarded-Proto`.
 //!
-//! | row | signals | verdict |
+//! | row | signals | result |
 //! |---|---|---|
 //! | S1 | several fields; the first of the list is not `http`, `https`, `ws` or `wss` | refused: scheme (400) |
 //! | S2 | the first is not the scheme of the public origin; `ws` is `http`, `wss` is `https` | refused: scheme (403) |
 //! | S3 | the same scheme, or no public origin configured | next part |
-//! | S4 | `X-Forwarded-Proto` of anybody else | ignored |
+//! | S4 | `X-Forwarded-Proto` of any other peer | ignored |
 //!
 //! **3. Method.**
 //!
-//! | row | signals | verdict |
+//! | row | signals | result |
 //! |---|---|---|
 //! | M1 | `TRACE` | refused: method (405) |
 //! | M2 | `CONNECT` of an authority alone: a tunnel | refused: method (405) |
@@ -44,7 +44,7 @@
 //!
 //! **4. Well-formed signals**, of cookie requests of every kind and of the login form.
 //!
-//! | row | signals | verdict |
+//! | row | signals | result |
 //! |---|---|---|
 //! | O1 | several `Origin`, or one that is neither `null` nor `scheme://host[:port]` | refused: origin |
 //! | O2 | several `Sec-Fetch-Site` | refused: origin |
@@ -52,7 +52,7 @@
 //!
 //! **5. Safe methods** (GET, HEAD, OPTIONS) with a cookie.
 //!
-//! | row | signals | verdict |
+//! | row | signals | result |
 //! |---|---|---|
 //! | R1 | `Sec-Fetch-Site` cross, Origin listed | allowed |
 //! | R2 | cross, a top-level navigation: mode `navigate`, destination `document`, GET or HEAD | allowed |
@@ -64,7 +64,7 @@
 //!
 //! **6. Every other method** with a cookie, and the POST of the **login form**.
 //!
-//! | row | signals | verdict |
+//! | row | signals | result |
 //! |---|---|---|
 //! | U1 | `Sec-Fetch-Site` cross, Origin not listed | refused: fetch metadata |
 //! | U2 | Origin foreign | refused: origin |
@@ -73,24 +73,24 @@
 //! | U5 | the argument is signed for the session | allowed |
 //! | U6 | none of `Sec-Fetch-Site`, Origin, Referer; the argument is signed for before the login and equals the cookie | allowed |
 //! | U7 | any other argument | refused: xsrf |
-//! | U8 | anybody is let in, so there is no session to prove | allowed, no `_xsrf` asked |
-//! | U9 | [`CsrfMode::OriginOnly`], and `same-origin` or an own or listed Origin | allowed, no `_xsrf` asked |
-//! | U10 | [`CsrfMode::OriginOnly`], neither Origin nor `Sec-Fetch-Site`, field `X-XSRFToken` good as in U5 or U6 | allowed |
+//! | U8 | no authentication is required, so there is no session | allowed without `_xsrf` |
+//! | U9 | [`CsrfMode::OriginOnly`], and `same-origin` or an own or listed Origin | allowed without `_xsrf` |
+//! | U10 | [`CsrfMode::OriginOnly`], neither Origin nor `Sec-Fetch-Site`, header `X-XSRFToken` valid as in U5 or U6 | allowed |
 //! | U11 | [`CsrfMode::OriginOnly`], anything else | refused: origin |
 //! | L1 | login form, the argument is signed for before the login and equals the cookie | allowed |
 //! | L2 | login form, any other argument, or none; in every mode | refused: xsrf |
 //!
 //! **7. WebSocket** with a cookie: GET with `Upgrade: websocket`, and M3.
 //!
-//! | row | signals | verdict |
+//! | row | signals | result |
 //! |---|---|---|
 //! | W1 | Origin listed | allowed |
 //! | W2 | Origin own, `Sec-Fetch-Site` absent, `same-origin` or `none` | allowed |
-//! | W3 | neither Origin nor `Sec-Fetch-Site`, field `X-XSRFToken` good as in U5 or U6 | allowed |
-//! | W4 | neither Origin nor `Sec-Fetch-Site`, anybody is let in | allowed: every browser sends an Origin |
+//! | W3 | neither Origin nor `Sec-Fetch-Site`, header `X-XSRFToken` valid as in U5 or U6 | allowed |
+//! | W4 | neither Origin nor `Sec-Fetch-Site`, no authentication is required | allowed: every browser sends an Origin |
 //! | W5 | anything else | refused: origin |
 //!
-//! A token is exempt from parts 4 to 7, once it has proved good: no browser adds one by itself.
+//! A valid token is exempt from parts 4 to 7: no browser adds one by itself.
 //!
 //! # Security
 //!

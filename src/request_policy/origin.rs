@@ -100,7 +100,7 @@ impl fmt::Display for Origin {
 
 /// Foreign origins whose pages may act here with the user's cookie.
 ///
-/// Each is trusted as one's own pages are, except that `_xsrf` is still asked. Exact origins only: there are
+/// Each is trusted like the server's own pages, except that `_xsrf` is still required. Exact origins only: there are
 /// no patterns and no `*`.
 ///
 /// # Example
@@ -154,31 +154,31 @@ pub(super) struct SentOrigin<'a> {
 
 impl<'a> SentOrigin<'a> {
     /// The value of an `Origin` field: `scheme://host[:port]` and nothing after it.
-    pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(octets).ok()?;
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
         let (scheme, rest) = text.split_once(':')?;
         let authority = rest.strip_prefix("//")?;
         let mut letters = scheme.bytes();
         let well_formed = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
-            && letters.all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet));
+            && letters.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         let authority = Authority::parse(authority.as_bytes())?;
         well_formed.then_some(Self { scheme, authority })
     }
 
-    /// The origin of a `Referer`: what stands before its path.
-    pub(super) fn from_referer(octets: &'a [u8]) -> Option<Self> {
-        let start = memchr::memchr(b':', octets)?.checked_add(1)?;
-        let rest = octets.get(start..)?.strip_prefix(b"//")?;
+    /// The origin of a `Referer`: the part before its path.
+    pub(super) fn from_referer(bytes: &'a [u8]) -> Option<Self> {
+        let start = memchr::memchr(b':', bytes)?.checked_add(1)?;
+        let rest = bytes.get(start..)?.strip_prefix(b"//")?;
         let start = start + 2;
         let end = memchr::memchr3(b'/', b'?', b'#', rest).unwrap_or(rest.len());
-        Self::parse(octets.get(..start.checked_add(end)?)?)
+        Self::parse(bytes.get(..start.checked_add(end)?)?)
     }
 
     /// Whether the page came from where this request went: `host` by `scheme`.
     ///
     /// While the scheme is not known, host and port alone decide, and the host's missing port is taken for
-    /// the default of the page's own scheme: HTTP/1 behind one's own TLS does not tell, and refusing every
-    /// POST there helps nobody.
+    /// the default of the page's own scheme: HTTP/1 over the server's own TLS does not show the scheme, and denying every
+    /// POST there has no use.
     pub(super) fn matches_target(self, host: Authority<'_>, scheme: Scheme) -> bool {
         let http = self.scheme.eq_ignore_ascii_case("http");
         let https = self.scheme.eq_ignore_ascii_case("https");

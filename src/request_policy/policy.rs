@@ -28,7 +28,7 @@ use crate::{
 /// A place in the request's extensions where the peer is found.
 pub type PeerExtractor = fn(&Extensions) -> Option<Peer>;
 
-/// Of which cookie requests `_xsrf` is asked. The login form asks it in every mode.
+/// Which cookie requests need an `_xsrf` value. The login form needs one in every mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CsrfMode {
@@ -42,9 +42,9 @@ pub enum CsrfMode {
     UnsafeMethods,
 }
 
-/// All guards of one gate, configured.
+/// The request checks of one layer, configured.
 ///
-/// The setters take parsed values and cannot fail; their order does not matter. What is asked, in which
+/// The setters take parsed values and cannot fail; their order does not matter. What is checked, in which
 /// order, is the [decision table](super) of the module.
 ///
 /// # Example
@@ -64,9 +64,9 @@ pub enum CsrfMode {
 ///     let request = from(site);
 ///     let head = RequestHead::new(&request);
 ///     let target = guards.check_target(head).unwrap();
-///     // Nobody has to log in here, so there is no session that `_xsrf` could be bound to.
-///     let verdict = guards.check_cross_site(&target, head, RequestKind::from_head(head), None);
-///     assert_eq!(verdict.is_ok(), passes);
+///     // No login is required here, so there is no session that `_xsrf` could be bound to.
+///     let result = guards.check_cross_site(&target, head, RequestKind::from_head(head), None);
+///     assert_eq!(result.is_ok(), passes);
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub struct RequestPolicy {
     proxies: TrustedProxies,
     has_reported_missing_peer: Arc<AtomicBool>,
     peer_finders: Vec<PeerExtractor>,
-    /// The public origin's scheme, else one's own: what holds unless a trusted proxy says otherwise.
+    /// The public origin's scheme, else the server's own: used unless a trusted proxy states another.
     scheme: Scheme,
     pub(super) xsrf: CsrfMode,
     trust_unverified_https: bool,
@@ -112,7 +112,7 @@ impl RequestPolicy {
     ///
     /// # Security
     ///
-    /// Sound where nothing but header tokens lets anybody in: a page that rebinds its name has no token.
+    /// Safe if only header tokens give access: a page that rebinds its name has no token.
     /// Elsewhere such a page is same-origin to the browser, and sees all that needs no login.
     #[must_use]
     pub fn danger_allow_any_host(self) -> Self {
@@ -137,13 +137,13 @@ impl RequestPolicy {
         }
     }
 
-    /// Default: [`TrustedProxies::none`]. Proxies whose `X-Forwarded-*` is believed.
+    /// Default: [`TrustedProxies::none`]. The proxies whose `X-Forwarded-*` headers are trusted.
     #[must_use]
     pub fn with_trusted_proxies(self, proxies: TrustedProxies) -> Self {
         Self { proxies, ..self }
     }
 
-    /// Default: a [`Peer`] in the extensions. One more place where the peer is found, asked before the default.
+    /// Default: a [`Peer`] in the extensions. Adds a way to find the peer, tried before the default.
     #[must_use]
     pub fn with_peer_extractor(mut self, finder: PeerExtractor) -> Self {
         self.peer_finders.push(finder);
@@ -161,13 +161,13 @@ impl RequestPolicy {
         }
     }
 
-    /// Default: [`CsrfMode::UnsafeMethods`]. Of which cookie requests `_xsrf` is asked.
+    /// Default: [`CsrfMode::UnsafeMethods`]. Which cookie requests need an `_xsrf` value.
     #[must_use]
-    pub fn with_csrf_mode(self, asked: CsrfMode) -> Self {
-        Self { xsrf: asked, ..self }
+    pub fn with_csrf_mode(self, mode: CsrfMode) -> Self {
+        Self { xsrf: mode, ..self }
     }
 
-    /// Default: off. Makes cookies `Secure` whoever says that the browser speaks https, as behind a hub.
+    /// Default: off. Makes cookies `Secure` if any header states that the browser uses https, as behind a hub.
     #[cfg(feature = "hub-client")]
     pub(crate) fn with_unverified_https(self) -> Self {
         Self {
@@ -176,7 +176,7 @@ impl RequestPolicy {
         }
     }
 
-    /// Whether `_xsrf` is asked of any request with a login.
+    /// Whether requests with a login need an `_xsrf` value.
     pub(crate) fn requires_csrf(&self) -> bool {
         self.xsrf != CsrfMode::OriginOnly
     }
@@ -227,7 +227,7 @@ impl RequestPolicy {
     }
 
     /// The client's address: the peer's, or what a trusted proxy reports of it. Worked out at each call, so
-    /// that a request which nobody counts does not pay for it.
+    /// that a request which is not counted does not pay for it.
     pub fn client_ip(&self, target: &EffectiveTarget<'_>, head: RequestHead<'_>) -> Option<IpAddr> {
         let peer = self.peer(head)?;
         if target.forwarded {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_the_proxys_word_else_the_public_origins_else_ones_own() {
+    fn the_scheme_is_the_proxys_else_the_public_origins_else_the_servers() {
         let proxies = || TrustedProxies::parse("unix").expect("a word");
         let public = || "https://localhost".parse().expect("well-formed");
         for (guards, reported, expected) in [

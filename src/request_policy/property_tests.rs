@@ -1,4 +1,4 @@
-//! What holds for all that can be sent, beside the walk through the decision table.
+//! Properties of all requests, in addition to the decision table.
 
 use http::{HeaderValue, Request};
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{RequestKind, decision_table_tests::site};
 use crate::request::head::RequestHead;
 
-/// Texts near an origin: pieces of well-formed ones put together in any order.
+/// Texts similar to an origin: pieces of well-formed ones, joined in any order.
 fn near_origins() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop::sample::select(vec![
         "https",

@@ -20,7 +20,7 @@ pub struct EffectiveTarget<'a> {
     pub(super) scheme: Scheme,
     /// Whether the peer is a trusted proxy.
     pub(super) forwarded: bool,
-    /// Whether a header field that says that the browser speaks https is believed, whoever sent it.
+    /// Whether a header that states that the browser uses https is trusted, from any sender.
     pub(super) trust_unverified_https: bool,
 }
 
@@ -30,8 +30,8 @@ impl<'a> EffectiveTarget<'a> {
         self.host.map(Authority::as_str)
     }
 
-    /// How the client reached the outermost server: a trusted proxy's word, else the public origin's scheme,
-    /// else what was configured of one's own TLS.
+    /// How the client reached the outermost server: as a trusted proxy states, else the public origin's scheme,
+    /// else as configured for the server's own TLS.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -47,10 +47,10 @@ impl<'a> EffectiveTarget<'a> {
     }
 }
 
-/// The one host of a request, well-formed and not yet held against a list.
+/// The one host of a request, well-formed and not yet compared with a list.
 ///
-/// A target with an authority, which HTTP/2 always has, must agree with a `Host` beside it. A trusted proxy
-/// tells by `X-Forwarded-Host` which host it was asked for.
+/// A target with an authority, which HTTP/2 always has, must agree with a `Host` header. A trusted proxy
+/// reports in `X-Forwarded-Host` the host that the browser requested.
 pub(super) fn host(head: RequestHead<'_>, forwarded: bool) -> Result<Authority<'_>, PolicyViolation> {
     let malformed = |_: DuplicateHeader| PolicyViolation::MalformedHost;
     let field = head
@@ -67,11 +67,11 @@ pub(super) fn host(head: RequestHead<'_>, forwarded: bool) -> Result<Authority<'
     }
     .ok_or(PolicyViolation::MalformedHost)?;
     if forwarded
-        && let Some(asked) = head
+        && let Some(forwarded_host) = head
             .single_header(&header_names::X_FORWARDED_HOST)
             .map_err(malformed)?
     {
-        host = asked.as_bytes();
+        host = forwarded_host.as_bytes();
     }
     Authority::parse(host).ok_or(PolicyViolation::MalformedHost)
 }
@@ -106,7 +106,7 @@ fn scheme_named(name: &str) -> Scheme {
 /// Whether a header field says that the browser speaks https (or wss): the first `proto` of `Forwarded`, else
 /// `X-Scheme`, else the first of `X-Forwarded-Proto`, as JupyterHub reads them.
 ///
-/// Any client can send these. They are good for making cookies `Secure`, which affects that client alone, and
+/// Any client can send these. They are used only to make cookies `Secure`, which affects that client alone, and
 /// for nothing else.
 fn unverified_https(head: RequestHead<'_>) -> bool {
     let sent = |field| head.header(field).and_then(|value| value.to_str().ok());

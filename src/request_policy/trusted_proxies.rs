@@ -9,14 +9,14 @@ use crate::{
     request::{head::RequestHead, header_names, peer::Peer},
 };
 
-/// Proxies whose `X-Forwarded-Host`, `X-Forwarded-Proto` and `X-Forwarded-For` are believed.
+/// Proxies whose `X-Forwarded-Host`, `X-Forwarded-Proto` and `X-Forwarded-For` are trusted.
 ///
-/// The default is nobody: then these fields are not even looked at. `Forwarded`, `X-Forwarded-Uri`,
+/// The default is none: then these headers are not even read. `Forwarded`, `X-Forwarded-Uri`,
 /// `X-Original-URL` and the like are never looked at.
 ///
 /// # Security
 ///
-/// A listed proxy must set or remove these fields itself: what it passes on from its client is believed.
+/// A listed proxy must set or remove these headers itself: what it passes on from its client is trusted.
 ///
 /// # Example
 ///
@@ -36,7 +36,7 @@ pub struct TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Nobody: the default.
+    /// No proxies: the default.
     pub const fn none() -> Self {
         Self {
             networks: Vec::new(),
@@ -44,13 +44,13 @@ impl TrustedProxies {
         }
     }
 
-    /// Addresses, networks (`10.1.0.0/16`) and the word `unix` (whoever connects by a Unix socket), separated
-    /// by commas or blanks.
+    /// Addresses, networks (`10.1.0.0/16`) and the word `unix` (all peers that connect by a Unix socket), separated
+    /// by commas or spaces.
     ///
     /// # Errors
     ///
-    /// Nothing listed; an entry that is none of these; a network with host bits set; a network of everybody
-    /// (`/0`); an IPv4 network in IPv6 clothes.
+    /// If the list is empty; an entry is none of these; a network has host bits set; a network contains all addresses
+    /// (`/0`); an IPv4 network is written as IPv4-mapped IPv6.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let mut proxies = Self::none();
         let separator = |character: char| character == ',' || character.is_ascii_whitespace();
@@ -74,8 +74,8 @@ impl TrustedProxies {
         self.networks.is_empty() && !self.unix
     }
 
-    /// Whether `peer` is one of them: for a proxy of one's own, which keeps the fields of these and replaces
-    /// everybody else's.
+    /// Whether `peer` is one of them: for your own proxy, which keeps the headers of these and replaces
+    /// those of all others.
     pub fn contains(&self, peer: Peer) -> bool {
         match peer.ip() {
             Some(ip) => self.trust_ip(ip),
@@ -118,7 +118,7 @@ fn network(entry: &str) -> Result<IpNet, ConfigError> {
     let network =
         parse_strict(entry).ok_or_else(|| wrong("an address, a network such as 10.1.0.0/16, or `unix`"))?;
     if network.prefix_len() == 0 {
-        return Err(wrong("a network that is not everybody"));
+        return Err(wrong("a network that does not contain all addresses"));
     }
     if network.addr() != network.network() {
         return Err(wrong(&format!("{} or one address", network.trunc())));
@@ -136,7 +136,7 @@ fn network(entry: &str) -> Result<IpNet, ConfigError> {
 fn parse_strict(entry: &str) -> Option<IpNet> {
     let (address, prefix) = entry.split_once('/')?;
     let plain =
-        prefix.bytes().all(|octet| octet.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
+        prefix.bytes().all(|byte| byte.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
     let prefix = prefix.parse().ok().filter(|_| plain)?;
     IpNet::new(address.parse().ok()?, prefix).ok()
 }

@@ -19,7 +19,7 @@ use crate::denial::{Denial, Reason};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PolicyRule {
-    /// Fetch Metadata tells of another site.
+    /// Fetch Metadata reports another site.
     FetchMetadata,
     /// The host is not one this server answers for, or cannot be read.
     Host,
@@ -29,7 +29,7 @@ pub enum PolicyRule {
     Origin,
     /// The scheme that a trusted proxy reported is not the public origin's, or cannot be read.
     Scheme,
-    /// The `_xsrf` argument is missing or not good for the session. The answer should carry a fresh cookie.
+    /// The `_xsrf` argument is missing or not valid for the session. The response should carry a fresh cookie.
     Csrf,
 }
 
@@ -43,7 +43,7 @@ impl PolicyRule {
     }
 }
 
-/// Every refusal of the guards, with the sentence that is told.
+/// Every denial of the request checks, with its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PolicyViolation {
     FetchMetadata,
@@ -98,7 +98,7 @@ impl PolicyViolation {
     /// The texts about `_xsrf` and sockets are Jupyter Server's, word for word: its clients look for them.
     const fn detail(self) -> &'static str {
         match self {
-            Self::FetchMetadata => "Sec-Fetch-Site tells of another site",
+            Self::FetchMetadata => "Sec-Fetch-Site reports another site",
             Self::DisallowedHost => "this server does not answer for that Host",
             Self::DisallowedOrigin => "the Origin is another site's",
             Self::DisallowedReferer => "the Referer is another site's",

@@ -1,11 +1,10 @@
-//! A secret file, made whole or not at all, by one of any number of processes.
+//! Creates a secret file, complete or not at all, by one of any number of processes.
 //!
-//! The secret is written to a temporary file under a name nobody can foresee, synced, and then linked to its
-//! own name, which the system does only if that name is free. So a reader sees no file or a whole one, and of
-//! many writers one wins. A writer killed before the link leaves a temporary file that nobody ever reads; one
-//! killed just after it leaves a second name of the good file, which the next reader takes away. Linking needs
-//! nothing of the file system but hard links, so it also holds on NFS, where a rename that spares an existing
-//! name does not exist.
+//! The secret is written to a temporary file with a random name, synced, and then linked to its
+//! own name, which the system does only if that name is free. So a reader sees no file or a complete one, and of
+//! many writers one wins. A writer that is killed before the link leaves a temporary file that is never read; one
+//! that is killed just after it leaves a second name of the valid file, which the next reader removes. Linking needs
+//! nothing of the file system but hard links, so it also works on NFS, where no rename keeps an existing file.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -29,16 +28,16 @@ use crate::{
     },
 };
 
-/// Octets of a new secret.
+/// The length of a new secret, in bytes.
 const SECRET: usize = 32;
-/// Random octets in a temporary name.
+/// The length of the random part of a temporary name, in bytes.
 const UNIQUE: usize = 16;
 const PREFIX: &str = ".secret-";
 const SUFFIX: &str = ".new";
 
 impl Directory {
-    /// Puts a new secret under `name`: 32 random octets as lower-case hexadecimal digits, and a line feed. If
-    /// the name is taken meanwhile, what stands there stays.
+    /// Creates the file `name` with a new secret: 32 random bytes as lowercase hexadecimal digits, and a line feed. If a
+    /// file of this name exists by then, it is not changed.
     pub(super) fn create(&self, name: &OsStr) -> Result<(), FileError> {
         let temporary = TempFile::new(self)?;
         let linked = rustix::fs::linkat(
@@ -56,8 +55,8 @@ impl Directory {
         }
     }
 
-    /// Takes away the temporary name which a creator of the file that `stat` tells of has not yet taken away
-    /// itself, or never will. Links of any other name stay, and stay a reason to refuse the file.
+    /// Removes the temporary name of the file with this `stat`, if the process that created it has not removed it
+    /// itself. Links of any other name stay, and stay a reason to reject the file.
     pub(super) fn finish_creation(&self, stat: &Stat) -> Result<(), FileError> {
         let unreadable = |errno| FileError::System("has a directory that cannot be listed", errno);
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -112,7 +111,7 @@ impl<'a> TempFile<'a> {
 
 impl Drop for TempFile<'_> {
     fn drop(&mut self) {
-        // A reader of the linked file may have been first; and nobody minds a name that stays.
+        // A reader of the linked file may have removed it first; and a name that stays does no harm.
         let _ = rustix::fs::unlinkat(&self.directory.descriptor, &self.name, AtFlags::empty());
     }
 }

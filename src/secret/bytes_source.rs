@@ -30,8 +30,8 @@ pub struct BytesSource(Secret);
 
 impl BytesSource {
     /// Creates a source of these bytes.
-    pub fn new(octets: impl Into<Secret>) -> Self {
-        Self(octets.into())
+    pub fn new(bytes: impl Into<Secret>) -> Self {
+        Self(bytes.into())
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
         let error = BytesSource::new("").load().expect_err("refused");
         assert_eq!(
             error.to_string(),
-            "configured secret: expected 32 to 1024 octets, found nothing"
+            "configured secret: expected 32 to 1024 bytes, found nothing"
         );
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// The directory at `path`, if its owner and mode are good; `None` if it does not exist.
+    /// Opens the directory at `path`, if its owner and mode are allowed; `None` if it does not exist.
     pub(super) fn open(path: &Path, allowed: AllowedPermissions) -> Result<Option<Self>, FileError> {
         let opened = open_folder(CWD, path.as_os_str(), OFlags::empty())?;
         if let Some(opened) = &opened {
@@ -67,7 +67,7 @@ impl Directory {
 
     /// The file `name` for reading, no link followed.
     pub(super) fn open_here(&self, name: &OsStr) -> Result<Option<File>, FileError> {
-        // Without NONBLOCK a named pipe would hold up the start for ever.
+        // Without NONBLOCK a named pipe would block the start forever.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         for _ in 0..ATTEMPTS {
             let errno =
@@ -91,7 +91,7 @@ impl Directory {
         Err(kept_changing())
     }
 
-    /// Removes the file `name`, if it is still the one that `read` tells of.
+    /// Removes the file `name`, if it is still the one that `read` describes.
     pub(super) fn remove(&self, name: &OsStr, read: &Stat) -> Result<(), FileError> {
         let gone = || FileError::Permissions("was removed by another while it was read".to_owned());
         match self.status_of(name)? {
@@ -129,12 +129,12 @@ impl Directory {
     }
 }
 
-/// What an open descriptor tells of its file.
+/// The metadata of the file behind an open descriptor.
 pub(super) fn status(descriptor: impl AsFd) -> Result<Stat, FileError> {
     rustix::fs::fstat(descriptor).map_err(|errno| FileError::System("cannot be looked at", errno))
 }
 
-/// Whether both tell of the same file.
+/// Whether both describe the same file.
 pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }

@@ -76,8 +76,8 @@ impl EnvSource {
     /// Reads the secret in `value`, the value of the variable.
     fn read(&self, value: Option<OsString>) -> Result<Option<Secret>, SecretError> {
         let Some(value) = set(value) else { return Ok(None) };
-        let octets = Zeroizing::new(value.into_encoded_bytes());
-        match self.content.read(&octets) {
+        let bytes = Zeroizing::new(value.into_encoded_bytes());
+        match self.content.read(&bytes) {
             Ok(secret) => Ok(Some(secret)),
             Err(wrong) => Err(FileError::Content(wrong).of(&self.name())),
         }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_loses_the_blanks_around_it() {
+    fn whitespace_around_a_text_is_removed() {
         let secret = EnvSource::new("API_KEYS")
             .read(Some(" one, two\n".into()))
             .expect("taken")
@@ -152,17 +152,17 @@ mod tests {
             (
                 EnvSource::jupyter_token(),
                 b" \n".to_vec(),
-                "variable JUPYTER_TOKEN: expected a text, found blanks alone",
+                "variable JUPYTER_TOKEN: expected a text, found only whitespace",
             ),
             (
                 EnvSource::jupyter_token(),
                 b"\xff".to_vec(),
-                "variable JUPYTER_TOKEN: expected a text, found octets that are not UTF-8",
+                "variable JUPYTER_TOKEN: expected a text, found bytes that are not UTF-8",
             ),
             (
                 EnvSource::cookie_secret(),
                 b"${SECRET}".to_vec(),
-                "variable JPY_COOKIE_SECRET: expected 64 to 2048 hexadecimal digits, found 9 octets, and the \
+                "variable JPY_COOKIE_SECRET: expected 64 to 2048 hexadecimal digits, found 9 bytes, and the \
                  one at place 1 is no such digit",
             ),
         ] {

@@ -20,7 +20,7 @@ pub(super) enum FileError {
 }
 
 impl FileError {
-    /// The error that tells this fault of `name`.
+    /// This error as a [`SecretError`] about `name`.
     pub(super) fn of(self, name: &str) -> SecretError {
         match self {
             Self::Content(text) => SecretError::new(SecretErrorKind::Malformed, format!("{name}: {text}")),

@@ -23,11 +23,11 @@ pub(super) enum SecretFormat {
 
 impl SecretFormat {
     /// Reads the secret, or returns what was expected and what was found.
-    pub(super) fn read(self, octets: &[u8]) -> Result<Secret, String> {
+    pub(super) fn read(self, bytes: &[u8]) -> Result<Secret, String> {
         match self {
-            Self::Hex => hex(octets),
-            Self::Raw => raw(octets),
-            Self::Text => text(octets),
+            Self::Hex => hex(bytes),
+            Self::Raw => raw(bytes),
+            Self::Text => text(bytes),
         }
     }
 }
@@ -35,30 +35,30 @@ impl SecretFormat {
 /// Removes spaces, tabs and line ends at both ends.
 ///
 /// Not `trim_ascii`, which also removes a form feed: that is not a typing error.
-pub(super) fn trimmed(mut octets: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = octets {
-        octets = rest;
+pub(super) fn trimmed(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = bytes {
+        bytes = rest;
     }
-    octets
+    bytes
 }
 
-fn hex(octets: &[u8]) -> Result<Secret, String> {
-    let digits = trimmed(octets);
+fn hex(bytes: &[u8]) -> Result<Secret, String> {
+    let digits = trimmed(bytes);
     let wrong = |found: String| {
         let (least, most) = (2 * KEY.start(), 2 * KEY.end());
         Err(format!(
             "expected {least} to {most} hexadecimal digits, found {found}"
         ))
     };
-    if octets.len() > LIMIT {
-        return wrong(format!("more than {LIMIT} octets"));
+    if bytes.len() > LIMIT {
+        return wrong(format!("more than {LIMIT} bytes"));
     }
     if digits.is_empty() {
-        return wrong(nothing_in(octets));
+        return wrong(nothing_in(bytes));
     }
-    if let Some(place) = digits.iter().position(|octet| !octet.is_ascii_hexdigit()) {
+    if let Some(place) = digits.iter().position(|byte| !byte.is_ascii_hexdigit()) {
         return wrong(format!(
-            "{} octets, and the one at place {} is no such digit",
+            "{} bytes, and the one at place {} is no such digit",
             digits.len(),
             place + 1
         ));
@@ -81,28 +81,28 @@ fn hex(octets: &[u8]) -> Result<Secret, String> {
     check_entropy(key.into())
 }
 
-fn raw(octets: &[u8]) -> Result<Secret, String> {
-    if !KEY.contains(&octets.len()) {
-        let found = match octets.len() {
-            0 => nothing_in(octets),
+fn raw(bytes: &[u8]) -> Result<Secret, String> {
+    if !KEY.contains(&bytes.len()) {
+        let found = match bytes.len() {
+            0 => nothing_in(bytes),
             length => length.to_string(),
         };
         return Err(format!(
-            "expected {} to {} octets, found {found}",
+            "expected {} to {} bytes, found {found}",
             KEY.start(),
             KEY.end()
         ));
     }
-    check_entropy(octets.into())
+    check_entropy(bytes.into())
 }
 
-fn text(octets: &[u8]) -> Result<Secret, String> {
-    let text = trimmed(octets);
+fn text(bytes: &[u8]) -> Result<Secret, String> {
+    let text = trimmed(bytes);
     if text.is_empty() {
-        return Err(format!("expected a text, found {}", nothing_in(octets)));
+        return Err(format!("expected a text, found {}", nothing_in(bytes)));
     }
     if std::str::from_utf8(text).is_err() {
-        return Err("expected a text, found octets that are not UTF-8".to_owned());
+        return Err("expected a text, found bytes that are not UTF-8".to_owned());
     }
     Ok(text.into())
 }
@@ -110,24 +110,24 @@ fn text(octets: &[u8]) -> Result<Secret, String> {
 /// Returns `key` if it has enough different bytes to be random.
 fn check_entropy(key: Secret) -> Result<Secret, String> {
     let mut seen = [false; 256];
-    for &octet in key.expose() {
-        seen[usize::from(octet)] = true;
+    for &byte in key.expose() {
+        seen[usize::from(byte)] = true;
     }
     let different = seen.iter().filter(|&&seen| seen).count();
     if different < DIFFERENT {
         return Err(format!(
-            "expected random octets, found fewer than {DIFFERENT} values among {}",
+            "expected random bytes, found fewer than {DIFFERENT} values among {}",
             key.len()
         ));
     }
     Ok(key)
 }
 
-fn nothing_in(octets: &[u8]) -> String {
-    let found = if octets.is_empty() {
+fn nothing_in(bytes: &[u8]) -> String {
+    let found = if bytes.is_empty() {
         "nothing"
     } else {
-        "blanks alone"
+        "only whitespace"
     };
     found.to_owned()
 }
@@ -139,12 +139,12 @@ mod tests {
     const DIGITS: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
     #[track_caller]
-    fn refused(content: SecretFormat, octets: &[u8], message: &str) {
-        assert_eq!(content.read(octets).expect_err("refused"), message);
+    fn refused(content: SecretFormat, bytes: &[u8], message: &str) {
+        assert_eq!(content.read(bytes).expect_err("refused"), message);
     }
 
     #[test]
-    fn digits_of_either_case_are_octets() {
+    fn digits_of_either_case_are_bytes() {
         let expected = [
             0x9f, 0x86, 0xd0, 0x81, 0x88, 0x4c, 0x7d, 0x65, 0x9a, 0x2f, 0xea, 0xa0, 0xc5, 0x5a, 0xd0, 0x15,
             0xa3, 0xbf, 0x4f, 0x1b, 0x2b, 0x0b, 0x82, 0x2c, 0xd1, 0x5d, 0x6c, 0x15, 0xb0, 0xf0, 0x0a, 0x08,
@@ -160,37 +160,37 @@ mod tests {
     }
 
     #[test]
-    fn every_octet_is_read_back_from_its_digits() {
-        let digits: String = (0..=255).map(|octet: u8| format!("{octet:02x}")).collect();
-        let octets: Vec<u8> = (0..=255).collect();
+    fn every_byte_is_read_back_from_its_digits() {
+        let digits: String = (0..=255).map(|byte: u8| format!("{byte:02x}")).collect();
+        let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(
             SecretFormat::Hex.read(digits.as_bytes()).expect("a key").expose(),
-            octets
+            bytes
         );
     }
 
     #[test]
-    fn a_wrong_key_is_told_by_its_form_alone() {
+    fn an_error_about_a_key_describes_its_form_alone() {
         let expected = |found: &str| format!("expected 64 to 2048 hexadecimal digits, found {found}");
         for (text, found) in [
             (String::new(), "nothing"),
-            ("\n\n".to_owned(), "blanks alone"),
+            ("\n\n".to_owned(), "only whitespace"),
             (DIGITS[2..].to_owned(), "62"),
             (format!("{DIGITS}0"), "an odd number of them, 65"),
             (DIGITS.repeat(33), "2112"),
             (
                 format!("0x{DIGITS}"),
-                "66 octets, and the one at place 2 is no such digit",
+                "66 bytes, and the one at place 2 is no such digit",
             ),
             (
                 "changeme".to_owned(),
-                "8 octets, and the one at place 2 is no such digit",
+                "8 bytes, and the one at place 2 is no such digit",
             ),
             (
                 format!("{DIGITS}\u{c}"),
-                "65 octets, and the one at place 65 is no such digit",
+                "65 bytes, and the one at place 65 is no such digit",
             ),
-            (format!("{DIGITS}{}", " ".repeat(4033)), "more than 4096 octets"),
+            (format!("{DIGITS}{}", " ".repeat(4033)), "more than 4096 bytes"),
         ] {
             refused(SecretFormat::Hex, text.as_bytes(), &expected(found));
         }
@@ -198,7 +198,7 @@ mod tests {
         refused(
             SecretFormat::Hex,
             seven.as_bytes(),
-            "expected random octets, found fewer than 8 values among 35",
+            "expected random bytes, found fewer than 8 values among 35",
         );
     }
 
@@ -210,10 +210,7 @@ mod tests {
                 SecretFormat::Raw.read(&long[..length]).expect("a key").expose(),
                 &long[..length]
             );
-            let digits: String = long[..length]
-                .iter()
-                .map(|octet| format!("{octet:02x}"))
-                .collect();
+            let digits: String = long[..length].iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(
                 SecretFormat::Hex.read(digits.as_bytes()).expect("a key").len(),
                 length
@@ -222,58 +219,54 @@ mod tests {
         refused(
             SecretFormat::Raw,
             &long[..31],
-            "expected 32 to 1024 octets, found 31",
+            "expected 32 to 1024 bytes, found 31",
         );
-        refused(
-            SecretFormat::Raw,
-            b"",
-            "expected 32 to 1024 octets, found nothing",
-        );
+        refused(SecretFormat::Raw, b"", "expected 32 to 1024 bytes, found nothing");
         let longer = [long.as_slice(), b"!"].concat();
         refused(
             SecretFormat::Raw,
             &longer,
-            "expected 32 to 1024 octets, found 1025",
+            "expected 32 to 1024 bytes, found 1025",
         );
         refused(
             SecretFormat::Raw,
             &[7; 32],
-            "expected random octets, found fewer than 8 values among 32",
+            "expected random bytes, found fewer than 8 values among 32",
         );
     }
 
     #[test]
-    fn octets_as_they_are_keep_their_line_end() {
+    fn bytes_as_they_are_keep_their_line_end() {
         let file = b"dGhpcyBpcyBub3QgYSByZWFsIHNlY3JldCwgMzIgYnl0ZXM=\n";
         assert_eq!(SecretFormat::Raw.read(file).expect("a key").expose(), file);
     }
 
     #[test]
-    fn a_text_is_what_stands_between_blanks() {
-        for (octets, text) in [
+    fn a_text_is_trimmed() {
+        for (bytes, text) in [
             ("one", "one"),
             (" \tone two\r\n\n", "one two"),
             ("p\u{e4}ss", "p\u{e4}ss"),
         ] {
             assert_eq!(
                 SecretFormat::Text
-                    .read(octets.as_bytes())
+                    .read(bytes.as_bytes())
                     .expect("a text")
                     .expose(),
                 text.as_bytes(),
-                "{octets:?}"
+                "{bytes:?}"
             );
         }
         refused(SecretFormat::Text, b"", "expected a text, found nothing");
         refused(
             SecretFormat::Text,
             b" \r\n",
-            "expected a text, found blanks alone",
+            "expected a text, found only whitespace",
         );
         refused(
             SecretFormat::Text,
             b"\xff\xfea\0",
-            "expected a text, found octets that are not UTF-8",
+            "expected a text, found bytes that are not UTF-8",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The file behind a symbolic link. The owner of every link on the way is judged.
+//! The file behind a symbolic link. The owner of every link on the way is checked.
 
 use std::{
     ffi::OsStr,
@@ -17,7 +17,7 @@ const LINKS: usize = 40;
 impl Directory {
     /// The file that the symbolic link `name` leads to, not yet checked.
     ///
-    /// In a sticky directory everybody can create a link, and can choose by it which file of this user is read. So every
+    /// In a sticky directory all users can create a link, and choose with it which file of this user is read. So every
     /// link on the way, those to directories included, must belong to this user or to root.
     pub(super) fn follow(&self, name: &OsStr) -> Result<File, FileError> {
         let nothing = || FileError::Missing("is a symbolic link to nothing");

@@ -1,4 +1,4 @@
-//! The rules on who may read and change a secret file: judged on what an open descriptor tells.
+//! The rules on who may read and change a secret file, checked on the metadata of an open descriptor.
 
 use std::{ffi::OsStr, path::Path};
 
@@ -36,7 +36,7 @@ impl AllowedPermissions {
         self.bits |= GROUP_READS;
     }
 
-    /// Lets everybody read it.
+    /// Allows all users to read it.
     pub(super) fn all_read(&mut self) {
         self.bits |= GROUP_READS | OTHERS_READ;
     }
@@ -77,13 +77,13 @@ pub(super) fn check_directory(
     if allowed.shared_directory {
         return Ok(());
     }
-    judge_directory(stat.into(), process::geteuid().as_raw())
+    check_directory_metadata(stat.into(), process::geteuid().as_raw())
         .map_err(|wrong| FileError::Permissions(format!("lies in {}, which {wrong}", path.display())))
 }
 
 /// Whether the symbolic link `name` may be followed.
 pub(super) fn check_link(stat: &Stat, name: &OsStr) -> Result<(), FileError> {
-    judge_owner(stat.into(), process::geteuid().as_raw()).map_err(|wrong| {
+    check_owner(stat.into(), process::geteuid().as_raw()).map_err(|wrong| {
         let name = name.display();
         FileError::Permissions(format!("leads over the symbolic link {name}, which {wrong}"))
     })
@@ -102,7 +102,7 @@ fn check_file_metadata(file: FileMetadata, allowed: AllowedPermissions, user: u3
     if let Some(wrong) = wrong_kind(file.kind) {
         return Err(wrong);
     }
-    judge_owner(file, user)?;
+    check_owner(file, user)?;
     let excess = file.mode & GROUP_AND_OTHERS & !allowed.bits;
     let wrong = if excess & OTHERS_WRITE != 0 {
         "is writable by others"
@@ -117,7 +117,7 @@ fn check_file_metadata(file: FileMetadata, allowed: AllowedPermissions, user: u3
     } else if file.mode & SET_ID_AND_STICKY != 0 {
         "has a set-id or sticky bit"
     } else if file.mode & OWNER_READS == 0 {
-        // Root could read it all the same; whoever took the bit away meant to lock it.
+        // Root could read it all the same; but the bit was removed to lock the file.
         "is not readable by its owner"
     } else if file.links != 1 {
         return Err(format!("has {} hard links, expected one", file.links));
@@ -131,8 +131,8 @@ fn check_file_metadata(file: FileMetadata, allowed: AllowedPermissions, user: u3
     ))
 }
 
-fn judge_directory(directory: FileMetadata, user: u32) -> Result<(), String> {
-    judge_owner(directory, user)?;
+fn check_directory_metadata(directory: FileMetadata, user: u32) -> Result<(), String> {
+    check_owner(directory, user)?;
     // In a sticky directory only the owner of a file, or of the directory, can remove or rename it.
     if directory.mode & STICKY != 0 {
         return Ok(());
@@ -151,7 +151,7 @@ fn judge_directory(directory: FileMetadata, user: u32) -> Result<(), String> {
     ))
 }
 
-fn judge_owner(facts: FileMetadata, user: u32) -> Result<(), String> {
+fn check_owner(facts: FileMetadata, user: u32) -> Result<(), String> {
     if facts.owner == user || facts.owner == 0 {
         return Ok(());
     }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_names_the_gravest_fault_the_mode_and_the_expected_one() {
+    fn the_message_names_the_worst_error_the_mode_and_the_expected_one() {
         for (mode, message) in [
             (0o644, "is readable by others (mode 0644), expected 0600"),
             (0o640, "is readable by its group (mode 0640), expected 0600"),
@@ -263,11 +263,11 @@ mod tests {
             (USER, 0, Some("belongs to user 1000, expected root")),
         ] {
             let facts = FileMetadata { owner, ..file(0o600) };
-            for verdict in [
+            for result in [
                 check_file_metadata(facts, AllowedPermissions::default(), user),
-                judge_directory(facts, user),
+                check_directory_metadata(facts, user),
             ] {
-                assert_eq!(verdict.err().as_deref(), message, "owner {owner}, user {user}");
+                assert_eq!(result.err().as_deref(), message, "owner {owner}, user {user}");
             }
         }
     }
@@ -303,21 +303,21 @@ mod tests {
     }
 
     #[test]
-    fn of_all_directories_those_pass_that_nobody_else_may_write_or_that_are_sticky() {
+    fn only_directories_that_no_other_user_may_write_or_sticky_ones_are_allowed() {
         for mode in 0..=0o7777 {
             let facts = FileMetadata {
                 kind: FileType::Directory,
                 ..file(mode)
             };
             let safe = mode & 0o1000 != 0 || mode & 0o022 == 0;
-            assert_eq!(judge_directory(facts, USER).is_ok(), safe, "{mode:04o}");
+            assert_eq!(check_directory_metadata(facts, USER).is_ok(), safe, "{mode:04o}");
         }
         let facts = FileMetadata {
             kind: FileType::Directory,
             ..file(0o775)
         };
         assert_eq!(
-            judge_directory(facts, USER).expect_err("refused"),
+            check_directory_metadata(facts, USER).expect_err("refused"),
             "is writable by its group (mode 0775), expected 0755"
         );
     }

@@ -17,7 +17,7 @@ use crate::secret::{
     value::SecretError,
 };
 
-/// A directory that nobody else may write, or a sticky one, and the files that this user or root left in it.
+/// A directory that no other user may write, or a sticky one, and the files of this user or root in it.
 #[derive(Debug)]
 pub(crate) struct PrivateDir {
     directory: Directory,
@@ -26,7 +26,7 @@ pub(crate) struct PrivateDir {
 
 /// What a file held when it was read.
 pub(crate) struct FileContent {
-    pub(crate) octets: Zeroizing<Vec<u8>>,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
     stat: Stat,
 }
 
@@ -62,22 +62,22 @@ impl PrivateDir {
         Ok(names)
     }
 
-    /// What the file `name` holds; `None` for everything else: what is gone, is no regular file of this user or
-    /// root, may be changed by others, or holds more than `limit` octets.
+    /// The content of the file `name`; `None` if it was removed, is no regular file of this user or root, may be changed
+    /// by others, or has more than `limit` bytes.
     pub(crate) fn read(&self, name: &OsStr, limit: u64) -> Option<FileContent> {
-        // Whoever wrote it decides who reads it; who may change it is what makes it believable.
+        // The owner decides who may read it; only write access makes the content untrustworthy.
         let mut allowed = AllowedPermissions::default();
         allowed.all_read();
         let file = self.directory.open_file(name, allowed).ok()??;
         let stat = status(&file).ok()?;
         permissions::check_file(&stat, allowed).ok()?;
-        let mut octets = Zeroizing::new(Vec::new());
-        let length = file.take(limit + 1).read_to_end(&mut octets).ok()?;
-        (length as u64 <= limit).then_some(FileContent { octets, stat })
+        let mut bytes = Zeroizing::new(Vec::new());
+        let length = file.take(limit + 1).read_to_end(&mut bytes).ok()?;
+        (length as u64 <= limit).then_some(FileContent { bytes, stat })
     }
 
-    /// Removes the file `name`, if it is still the one that `content` was read from. That it cannot be removed is
-    /// no reason to fail: whoever comes next tries again.
+    /// Removes the file `name`, if it is still the one that `content` was read from. A failure to remove it is ignored:
+    /// the next process tries again.
     pub(crate) fn remove(&self, name: &OsStr, content: &FileContent) {
         let _ = self.directory.remove(name, &content.stat);
     }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_files_that_nobody_else_could_have_written_are_read() {
+    fn only_files_that_no_other_user_could_have_written_are_read() {
         let folder = tempfile::tempdir().expect("a directory");
         let at = |name: &str| folder.path().join(name);
         for (name, mode) in [

@@ -22,12 +22,12 @@ use crate::{
     },
 };
 
-/// Random octets in the name.
+/// The length of the random part of the name, in bytes.
 const UNIQUE: usize = 16;
 
-/// A file that its owner alone can read (mode 0600), under a name nobody can foresee; removed when dropped.
+/// A file that its owner alone can read (mode 0600), under a random name; removed when dropped.
 ///
-/// Its directory is one that nobody else may write, or a sticky one such as `/tmp`, so that nobody can put
+/// Its directory is one that no other user may write, or a sticky one such as `/tmp`, so that no other user can put
 /// another file in its place.
 #[derive(Debug)]
 pub(crate) struct PrivateFile {
@@ -83,7 +83,7 @@ impl PrivateFile {
         Ok(this)
     }
 
-    /// The file under `name`, in place of what may stand there: a reader finds the old content or the whole new
+    /// Renames the file to `name`, replacing an existing one: a reader finds the old content or the complete new
     /// one. Still removed when dropped.
     #[cfg(feature = "jupyter")]
     pub(crate) fn renamed(mut self, name: &str) -> Result<Self, SecretError> {
@@ -122,7 +122,7 @@ impl Drop for PrivateFile {
         if self.kept {
             return;
         }
-        // Somebody else may have removed it, and what it held is of use for a short time only.
+        // Another process may have removed it, and its content is valid for a short time only.
         let _ = rustix::fs::unlinkat(&self.directory.descriptor, &self.name, AtFlags::empty());
     }
 }

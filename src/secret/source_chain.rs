@@ -100,20 +100,20 @@ mod tests {
         }
     }
 
-    struct NeverAsked;
+    struct NeverLoaded;
 
-    impl SecretSource for NeverAsked {
+    impl SecretSource for NeverLoaded {
         fn load(&self) -> Result<Option<Secret>, SecretError> {
-            panic!("asked after the search had ended")
+            panic!("loaded after the search had ended")
         }
     }
 
     #[test]
-    fn the_first_that_has_something_is_taken_and_no_more_are_asked() {
+    fn the_first_source_with_a_secret_is_used_and_later_ones_are_not_loaded() {
         let source = SourceChain::new([
             Box::new(Fixed(None)),
             Box::new(Fixed(Some("second"))),
-            Box::new(NeverAsked),
+            Box::new(NeverLoaded),
         ]);
         assert_eq!(source.load().expect("good").expect("found").expose(), b"second");
     }
@@ -123,7 +123,7 @@ mod tests {
         let source = SourceChain::new([
             Box::new(Fixed(None)),
             Box::new(BytesSource::new("short")),
-            Box::new(NeverAsked),
+            Box::new(NeverLoaded),
         ]);
         assert_eq!(
             source.load().expect_err("refused").kind(),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn collected_sources_are_asked_in_order() {
+    fn collected_sources_are_loaded_in_order() {
         let chain = |texts: Vec<Option<&'static str>>| -> SourceChain {
             let boxed = |text| Box::new(Fixed(text)) as Box<dyn SecretSource>;
             texts.into_iter().map(boxed).collect()

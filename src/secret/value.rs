@@ -56,8 +56,8 @@ impl From<&str> for Secret {
 }
 
 impl From<&[u8]> for Secret {
-    fn from(octets: &[u8]) -> Self {
-        Self(Zeroizing::new(octets.to_vec()))
+    fn from(bytes: &[u8]) -> Self {
+        Self(Zeroizing::new(bytes.to_vec()))
     }
 }
 
@@ -68,8 +68,8 @@ impl From<String> for Secret {
 }
 
 impl From<Vec<u8>> for Secret {
-    fn from(octets: Vec<u8>) -> Self {
-        Self(Zeroizing::new(octets))
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
     }
 }
 
@@ -165,21 +165,21 @@ mod tests {
     #[test]
     fn equality_sees_a_difference_at_every_place_and_in_every_length() {
         for length in 0..40 {
-            let octets: Vec<u8> = (0..length).collect();
-            assert!(constant_time_eq(&octets, &octets.clone()), "length {length}");
-            for place in 0..octets.len() {
+            let bytes: Vec<u8> = (0..length).collect();
+            assert!(constant_time_eq(&bytes, &bytes.clone()), "length {length}");
+            for place in 0..bytes.len() {
                 for bit in 0..8 {
-                    let mut other = octets.clone();
+                    let mut other = bytes.clone();
                     other[place] ^= 1 << bit;
                     assert!(
-                        !constant_time_eq(&octets, &other),
+                        !constant_time_eq(&bytes, &other),
                         "length {length}, place {place}, bit {bit}"
                     );
                 }
             }
-            let mut longer = octets.clone();
+            let mut longer = bytes.clone();
             longer.push(0);
-            assert!(!constant_time_eq(&octets, &longer), "length {length}, one more");
+            assert!(!constant_time_eq(&bytes, &longer), "length {length}, one more");
         }
     }
 

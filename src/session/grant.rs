@@ -1,6 +1,8 @@
 //! What a credential grants.
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
+
+use serde_json::{Map, Value};
 
 use crate::{
     clock::UnixTime,
@@ -34,7 +36,22 @@ struct GrantData {
     groups: Box<[Box<str>]>,
     admin: bool,
     security_stamp: Option<Box<[u8; 32]>>,
+    claims: Option<Arc<Map<String, Value>>>,
+    data: Option<ApplicationData>,
 }
+
+/// A value of the application.
+#[derive(Clone)]
+struct ApplicationData(Arc<dyn Any + Send + Sync>);
+
+impl PartialEq for ApplicationData {
+    /// Compares the place: the type of the value may have no comparison.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ApplicationData {}
 
 impl Grant {
     /// Creates a grant for `identity` without scopes, expiry or label.
@@ -47,6 +64,8 @@ impl Grant {
             groups: Box::default(),
             admin: false,
             security_stamp: None,
+            claims: None,
+            data: None,
         }))
     }
 
@@ -97,12 +116,61 @@ impl Grant {
         self.change(|terms| terms.security_stamp = stamp)
     }
 
-    /// Removes the stamp, which no store keeps.
-    pub(crate) fn without_security_stamp(self) -> Self {
-        match self.0.security_stamp {
-            Some(_) => self.change(|terms| terms.security_stamp = None),
-            None => self,
+    /// Sets the claims of the token, as JSON. Defaults to none; `verify::JwtVerifier` sets them.
+    ///
+    /// Stores and cookies do not keep them, and `Debug` does not print them.
+    #[must_use]
+    pub fn with_claims(self, claims: Map<String, Value>) -> Self {
+        self.change(|terms| terms.claims = Some(Arc::new(claims)))
+    }
+
+    /// Returns the claims of the token.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{Grant, Identity};
+    /// use serde_json::{Map, Value};
+    ///
+    /// let claims = Map::from_iter([("tenant".to_owned(), Value::from("blue"))]);
+    /// let grant = Grant::new(Identity::new("alice")).with_claims(claims);
+    /// assert_eq!(grant.claims().and_then(|claims| claims.get("tenant")?.as_str()), Some("blue"));
+    /// ```
+    pub fn claims(&self) -> Option<&Map<String, Value>> {
+        self.0.claims.as_deref()
+    }
+
+    /// Sets a value of the application, such as a row of its user table, in place of the one before. Defaults to none.
+    ///
+    /// Stores and cookies do not keep it, and `Debug` does not print it. Two grants are equal if they share the value.
+    #[must_use]
+    pub fn with_data<T: Any + Send + Sync>(self, value: T) -> Self {
+        self.change(|terms| terms.data = Some(ApplicationData(Arc::new(value))))
+    }
+
+    /// Returns the value of the application, if it is a `T`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{Grant, Identity};
+    ///
+    /// struct Tenant(u32);
+    ///
+    /// let grant = Grant::new(Identity::new("alice")).with_data(Tenant(7));
+    /// assert_eq!(grant.data::<Tenant>().map(|tenant| tenant.0), Some(7));
+    /// assert!(grant.data::<String>().is_none());
+    /// ```
+    pub fn data<T: Any>(&self) -> Option<&T> {
+        self.0.data.as_ref()?.0.downcast_ref()
+    }
+
+    /// Removes what no session store keeps: the stamp, the claims, the value of the application.
+    pub(crate) fn storable(self) -> Self {
+        if self.0.security_stamp.is_none() && self.0.claims.is_none() && self.0.data.is_none() {
+            return self;
         }
+        self.change(|terms| (terms.security_stamp, terms.claims, terms.data) = (None, None, None))
     }
 
     /// Returns the SHA-256 of the stamp.

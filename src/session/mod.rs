@@ -83,7 +83,7 @@ pub struct Session {
 /// session is small: it is moved by value with its request.
 #[derive(Clone, Debug)]
 enum Details {
-    /// Nothing.
+    /// No details.
     None,
     /// A login cookie.
     Login(LoginMark),
@@ -137,7 +137,7 @@ impl LayerId {
 
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(NonZeroU64::new(id).expect("a process does not make 2^64 gates"))
+        Self(NonZeroU64::new(id).expect("a process does not make 2^64 layers"))
     }
 }
 
@@ -282,8 +282,8 @@ impl Session {
         }
     }
 
-    pub(crate) fn authenticated_by(mut self, gate: LayerId) -> Self {
-        self.layer_id = Some(gate);
+    pub(crate) fn authenticated_by(mut self, layer: LayerId) -> Self {
+        self.layer_id = Some(layer);
         // The layer has exchanged it for a login if it may be exchanged.
         if self.exchange().is_some() {
             self.details = Details::None;
@@ -291,8 +291,8 @@ impl Session {
         self
     }
 
-    pub(crate) fn is_authenticated_by(&self, gate: LayerId) -> bool {
-        self.layer_id == Some(gate)
+    pub(crate) fn is_authenticated_by(&self, layer: LayerId) -> bool {
+        self.layer_id == Some(layer)
     }
 }
 

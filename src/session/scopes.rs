@@ -187,7 +187,7 @@ fn is_word(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
-            .all(|octet| octet.is_ascii_graphic() && !b"!=\"\\".contains(&octet))
+            .all(|byte| byte.is_ascii_graphic() && !b"!=\"\\".contains(&byte))
 }
 
 fn has_control(text: &str) -> bool {

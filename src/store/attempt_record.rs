@@ -28,7 +28,7 @@ impl fmt::Debug for AttemptKey {
     }
 }
 
-/// The failures of one account, and its attempts under way.
+/// The failures of one account, and its pending attempts.
 ///
 /// A store keeps these numbers and times as they are; what they mean, and what follows from them, is decided by
 /// [`rate_limit`](crate::rate_limit).
@@ -61,7 +61,7 @@ impl AttemptRecord {
         }
     }
 
-    /// Sets the attempts under way: the random id of each, and when its place is given up. There are at most 100.
+    /// Sets the pending attempts: the random id of each, and when it expires. There are at most 100.
     #[must_use]
     pub fn with_under_way(self, attempts: impl IntoIterator<Item = (u64, UnixTime)>) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl AttemptRecord {
         self.last_failure
     }
 
-    /// The attempts under way: the id of each, and when its place is given up.
+    /// The pending attempts: the id of each, and when it expires.
     pub fn under_way(&self) -> &[(u64, UnixTime)] {
         &self.under_way
     }

@@ -42,7 +42,7 @@ pub trait AttemptStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn find_attempts(
         &self,
         key: AttemptKey,
@@ -88,6 +88,6 @@ pub(super) const MAX_RECORDS: usize = 100_000;
 
 /// Whether the insertion of `key` checks [`MAX_RECORDS`]: each 256th does, because keys are keyed hashes.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) fn checks_room(key: AttemptKey) -> bool {
+pub(super) fn must_check_capacity(key: AttemptKey) -> bool {
     key.as_bytes()[0] == 0
 }

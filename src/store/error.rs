@@ -7,7 +7,7 @@ use crate::{
     oneshot::Closed,
 };
 
-/// Something a store was asked to do, and did not; what it held before, it holds still.
+/// A failed operation of a store, which changed nothing.
 ///
 /// The message says what was expected and what was found; never a token or a hash.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,7 @@ pub struct StoreError {
     source: Option<BoxError>,
 }
 
-/// What kind of fault a [`StoreError`] tells of.
+/// The kind of a [`StoreError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
@@ -28,7 +28,7 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The token, code or login is there already.
     Duplicate,
-    /// No room is left on the disk, or within the bound of the database.
+    /// The disk is full, or the database has reached its size limit.
     Full,
     /// The database is of a newer version, or of another program, or was made with another key.
     Schema,
@@ -49,7 +49,7 @@ impl StoreError {
         Self::new(StoreErrorKind::Unavailable, "the store's thread has ended")
     }
 
-    /// A fault of this kind: what was expected, and what was found.
+    /// An error of this kind: what was expected, and what was found.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -58,7 +58,7 @@ impl StoreError {
         }
     }
 
-    /// The same fault, and what caused it. Default: nothing is known of it.
+    /// Sets the cause of the error. Default: none.
     #[must_use]
     pub fn with_source(self, source: impl Into<BoxError>) -> Self {
         Self {
@@ -67,14 +67,14 @@ impl StoreError {
         }
     }
 
-    /// What kind of fault this is.
+    /// Returns the kind of this error.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 }
 
 impl From<StoreError> for BackendError {
-    /// A busy store is to be asked again after a second.
+    /// A busy store can be tried again after a second.
     fn from(error: StoreError) -> Self {
         let busy = error.kind == StoreErrorKind::Busy;
         let unavailable = Self::new(error);

@@ -9,47 +9,54 @@ use std::{
 
 use crate::clock::MonotonicTime;
 
-/// A map of bounded size, each entry of which ends at a moment of its own.
+/// A map of bounded size, each entry of which expires at its own time.
 ///
-/// 1. An entry whose end has come is not there, whether or not its room has been taken back.
-/// 2. Every change takes back the room of a few entries that have ended, so none is kept for long and no
+/// 1. An expired entry is not found, even if it is still in memory.
+/// 2. Every change removes a few entries that have expired, so none is kept for long and no
 ///    change takes long.
-/// 3. A full map makes room for a new key by forgetting the entry that would have ended first. The new key is
-///    always taken in.
+/// 3. If the map is full, a new key replaces the entry that would expire first. A new key is always
+///    stored.
 ///
-/// All methods take the moment they are called at. They lock one of several parts of the map, for as long as
-/// a few look-ups take; keys are spread over the parts by a hash nobody outside can foresee.
+/// All methods take the time at which they are called. They lock one of several parts of the map, for as long as
+/// a few lookups take; keys are spread over the parts by a hash that cannot be predicted from outside.
 pub(crate) struct ExpiringMap<K, V> {
     parts: Box<[Mutex<Shard<K, V>>]>,
     hasher: RandomState,
     /// The bound of each part.
-    room: usize,
+    capacity: usize,
 }
 
-/// So many parts that threads seldom meet in one.
+/// The number of parts: enough that threads seldom need the same one.
 const SHARDS: usize = 16;
 /// Below this capacity there is one part: the bound of a part is then the bound of the map.
-const WORTH_PARTING: usize = 1024;
-/// Entries whose room is taken back at each change: more than a change can add.
+const MIN_SHARDED_CAPACITY: usize = 1024;
+/// How many expired entries each change removes: more than a change can add.
 const EVICTIONS_PER_WRITE: usize = 4;
 
 impl<K: Copy + Ord + Hash, V> ExpiringMap<K, V> {
     /// An empty map of at most `capacity` entries, and at least one.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self::in_parts(if capacity < WORTH_PARTING { 1 } else { SHARDS }, capacity)
+        Self::in_parts(
+            if capacity < MIN_SHARDED_CAPACITY {
+                1
+            } else {
+                SHARDS
+            },
+            capacity,
+        )
     }
 
     fn in_parts(parts: usize, capacity: usize) -> Self {
         Self {
             parts: (0..parts).map(|_| Mutex::new(Shard::new())).collect(),
             hasher: RandomState::new(),
-            room: (capacity / parts).max(1),
+            capacity: (capacity / parts).max(1),
         }
     }
 
-    /// Puts `value` under `key` until `end`, in place of what stood there.
+    /// Stores `value` under `key` until `end`, replacing an existing one.
     pub(crate) fn insert(&self, key: K, value: V, end: MonotonicTime, now: MonotonicTime) {
-        self.part(&key).put(key, value, end, now, self.room, drop);
+        self.part(&key).put(key, value, end, now, self.capacity, drop);
     }
 
     /// A copy of the value under `key`.
@@ -72,8 +79,7 @@ impl<K: Copy + Ord + Hash, V> ExpiringMap<K, V> {
         self.part(key).remove(key, now).map(|(value, _)| value)
     }
 
-    /// Replaces value and end under `key` by what `change` makes of them, in one step that nobody else sees the
-    /// middle of. `None` stands for no entry.
+    /// Replaces value and end under `key` by the result of `change`, in one atomic step. `None` stands for no entry.
     ///
     /// The map is locked meanwhile: `change` must not wait, and not come back to this map.
     pub(crate) fn update<T>(
@@ -85,7 +91,7 @@ impl<K: Copy + Ord + Hash, V> ExpiringMap<K, V> {
         self.update_or_evict(key, now, change, drop)
     }
 
-    /// Like [`ExpiringMap::update`], and passes the value that had to make room, if there is one, to `evicted`.
+    /// Like [`ExpiringMap::update`], and passes the value that was evicted, if there is one, to `evicted`.
     ///
     /// `evicted` runs before the lock is released: no reader misses the value before `evicted` has returned.
     pub(crate) fn update_or_evict<T>(
@@ -97,11 +103,11 @@ impl<K: Copy + Ord + Hash, V> ExpiringMap<K, V> {
     ) -> T {
         let mut part = self.part(&key);
         let present = part.remove(&key, now);
-        let (next, told) = change(present);
+        let (next, result) = change(present);
         if let Some((value, end)) = next {
-            part.put(key, value, end, now, self.room, evicted);
+            part.put(key, value, end, now, self.capacity, evicted);
         }
-        told
+        result
     }
 
     /// The part that `key` belongs to. A thread that panicked while it held the lock left a map that forgets
@@ -118,7 +124,7 @@ impl<K: Copy + Ord + Hash, V> ExpiringMap<K, V> {
         let parts = self.parts.iter();
         parts
             .map(|part| {
-                let part = part.lock().expect("nobody panicked");
+                let part = part.lock().expect("no thread panicked");
                 assert_eq!(part.entries.len(), part.order.len());
                 part.entries.len()
             })
@@ -129,15 +135,15 @@ impl<K: Copy + Ord + Hash, V> ExpiringMap<K, V> {
 impl<K, V> fmt::Debug for ExpiringMap<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Expiring")
-            .field("capacity", &(self.room * self.parts.len()))
+            .field("capacity", &(self.capacity * self.parts.len()))
             .finish_non_exhaustive()
     }
 }
 
-/// What lies under one lock.
+/// The entries under one lock.
 struct Shard<K, V> {
     entries: HashMap<K, (V, MonotonicTime)>,
-    /// The same keys by their ends.
+    /// The keys, ordered by when they expire.
     order: BTreeSet<(MonotonicTime, K)>,
 }
 
@@ -157,7 +163,7 @@ impl<K: Copy + Ord + Hash, V> Shard<K, V> {
         value: V,
         end: MonotonicTime,
         now: MonotonicTime,
-        room: usize,
+        capacity: usize,
         evicted: impl FnOnce(V),
     ) {
         self.forget_ended(now);
@@ -165,8 +171,8 @@ impl<K: Copy + Ord + Hash, V> Shard<K, V> {
         if end <= now {
             return;
         }
-        // Before the new key comes in, so that the table never grows for one too many.
-        if self.order.len() >= room
+        // Before the new key is inserted, so that the table never grows for one too many.
+        if self.order.len() >= capacity
             && let Some((_, first)) = self.order.pop_first()
             && let Some((value, _)) = self.entries.remove(&first)
         {
@@ -176,7 +182,7 @@ impl<K: Copy + Ord + Hash, V> Shard<K, V> {
         self.order.insert((end, key));
     }
 
-    /// Takes the entry out. One that has ended goes, too, and is not told of.
+    /// Removes the entry. One that has expired is removed, too, but not returned.
     fn remove(&mut self, key: &K, now: MonotonicTime) -> Option<(V, MonotonicTime)> {
         let (value, end) = self.entries.remove(key)?;
         self.order.remove(&(end, *key));
@@ -313,11 +319,11 @@ mod tests {
         assert_eq!(map.get(&"late", at(0)), Some(1));
         assert_eq!(map.get(&"earliest", at(0)), Some(3));
         map.insert("late", 4, at(5), at(0));
-        assert_eq!(map.len(), 2, "a key that is there needs no room");
+        assert_eq!(map.len(), 2, "an existing key evicts nothing");
     }
 
     #[test]
-    fn an_update_reports_the_value_that_made_room_and_no_other() {
+    fn an_update_reports_the_evicted_value_and_no_other() {
         let map = ExpiringMap::new(2);
         let put = |key, value, end| {
             let mut evicted = None;
@@ -332,7 +338,11 @@ mod tests {
         assert_eq!(put("late", 1, 100), None);
         assert_eq!(put("early", 2, 50), None);
         assert_eq!(put("late", 3, 100), None, "its own old value is no victim");
-        assert_eq!(put("over", 4, 10), None, "what is not taken in needs no room");
+        assert_eq!(
+            put("over", 4, 10),
+            None,
+            "an entry that is not stored evicts nothing"
+        );
         assert_eq!(put("next", 5, 60), Some(2));
     }
 
@@ -348,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_keys_take_the_room_of_the_capacity() {
+    fn a_million_keys_take_the_memory_of_the_capacity() {
         const CAPACITY: usize = 4_096;
         let map = ExpiringMap::<u64, [u64; 2]>::new(CAPACITY);
         let full = |map: &ExpiringMap<_, _>, from: u64, count: u64| {
@@ -359,7 +369,7 @@ mod tests {
         let bounded = allocation_counter::measure(|| full(&map, 0, 1_000_000));
         assert!(map.len() <= CAPACITY);
         assert!(map.len() > CAPACITY * 9 / 10, "{}", map.len());
-        // A key, a value, an end and their places: 48 octets in one table, 16 in the other, and both's slack.
+        // A key, a value, an end and their places: 48 bytes in one table, 16 in the other, and both's slack.
         assert!(bounded.bytes_max < CAPACITY as u64 * 192, "{bounded:?}");
         let more = allocation_counter::measure(|| full(&map, 1_000_000, 200_000));
         assert!(more.bytes_current.abs() < 16_384, "{more:?}");

@@ -15,13 +15,13 @@
 //!
 //! # What a store sees
 //!
-//! Hashes. A token, a code, the value of a session cookie are 256 random bits, made and hashed above the store; only
-//! their [`TokenHash`](crate::token::TokenHash) comes down here. A thief of the store finds nothing to log in with.
+//! Hashes. A token, a code, the value of a session cookie are 256 random bits, created and hashed above the store; it
+//! gets only their [`TokenHash`](crate::token::TokenHash). An attacker with a copy of the store cannot log in with it.
 //!
-//! # When a revocation is felt
+//! # When a revocation takes effect
 //!
-//! At once, by everybody who shares the store: no store keeps an answer. A look-up asks the database, and a database
-//! shows each statement what was committed before it.
+//! At once, in all processes that share the store: no store caches. Each lookup queries the database, and a database
+//! shows each statement all changes that were committed before it.
 
 mod attempt_record;
 mod attempt_store;

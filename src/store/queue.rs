@@ -9,7 +9,7 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// What waits for a thread, first come first served, within a bound.
 pub(super) struct Queue<T> {
-    room: usize,
+    capacity: usize,
     state: Mutex<State<T>>,
     work: Condvar,
 }
@@ -20,10 +20,10 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    /// A queue in which no more than `room` wait.
-    pub(super) const fn new(room: usize) -> Self {
+    /// A queue in which at most `capacity` wait.
+    pub(super) const fn new(capacity: usize) -> Self {
         Self {
-            room,
+            capacity,
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 closed: false,
@@ -38,7 +38,7 @@ impl<T> Queue<T> {
         if state.closed {
             return Err(StoreError::ended());
         }
-        if state.waiting.len() >= self.room {
+        if state.waiting.len() >= self.capacity {
             return Err(StoreError::new(
                 StoreErrorKind::Busy,
                 "too many wait for the database",
@@ -92,7 +92,7 @@ impl<T> Queue<T> {
     }
 }
 
-/// A thread that ends, by whatever, leaves nobody waiting.
+/// Closes the queue when its thread ends, for any reason, so that no caller waits forever.
 pub(super) struct Ends<'a, T>(pub(super) &'a Queue<T>);
 
 impl<T> Drop for Ends<'_, T> {

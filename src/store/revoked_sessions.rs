@@ -21,7 +21,7 @@ use crate::clock::MonotonicTime;
 /// A login is named by its user and by the second it began at, which its cookie holds through all renewals.
 /// Users are kept as a keyed hash: a collision ends logins of another user, and cannot be caused without the key.
 ///
-/// As long as no login was ended, a look-up is one load of a flag.
+/// As long as no login was ended, a lookup is one load of a flag.
 ///
 /// # Bounds
 ///
@@ -30,9 +30,9 @@ use crate::clock::MonotonicTime;
 ///
 /// 1. Of each user the last [`KEPT_PER_USER`] ended logins are kept, by the second they began at. When there are
 ///    more, every login *of this user* ends that began no later than the earliest of them. So a flood of logouts
-///    of one user takes the room of one user.
+///    of one user fills the space of one user.
 /// 2. At most [`USERS`] users are kept. When there are more, the user whose ended logins expire first is
-///    forgotten, and every login *of any user* ends that began no later than the latest of theirs.
+///    forgotten, and every login *of any user* ends that began no later than the latest of its ended logins.
 pub(crate) struct RevokedSessions {
     any: AtomicBool,
     users: ExpiringMap<u64, EndedOfUser>,
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_told_of_the_end_and_of_no_other() {
+    fn a_waiting_future_completes_when_its_login_ends_and_not_before() {
         let logins = Arc::new(RevokedSessions::new());
         let [mut hers, mut hers_too, mut his] =
             ["alice", "alice", "bob"].map(|name| logins.subscribe(login(name), 0, at(0)));
@@ -329,7 +329,7 @@ mod tests {
         let mut of_now = logins.subscribe(login("carol"), 1, at(1));
         assert!(is_ready(&mut of_before) && !is_ready(&mut of_now));
         drop((hers, hers_too, his, too_late, of_before, of_now));
-        assert!(logins.waiting().is_empty(), "nobody is left behind");
+        assert!(logins.waiting().is_empty(), "no future is left");
     }
 
     #[test]

@@ -23,14 +23,14 @@ pub trait SaltedHashStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn find_by_prefix(
         &self,
         prefix: &str,
     ) -> MaybeFuture<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>>;
 
-    /// Keeps the token under `hash` in place of prefix and salted hash, if it is there still and nothing speaks against
-    /// it: nobody waits for this.
+    /// Replaces prefix and salted hash of the token by `hash`, if it is still there and the store can: in the background,
+    /// without reporting errors.
     fn migrate(&self, id: RecordId, hash: TokenHash);
 }
 
@@ -45,7 +45,7 @@ pub trait SaltedHashStore: Send + Sync {
 ///
 /// # Security
 ///
-/// Read only. One round is enough for a token nobody can guess; so is the plain [`TokenHash`] that takes its place when
+/// Read only. One round is enough for a token that cannot be guessed; so is the plain [`TokenHash`] that replaces it when
 /// the token is used.
 ///
 /// # Example
@@ -73,11 +73,11 @@ enum Algorithm {
 }
 
 impl SaltedTokenHash {
-    /// The longest token that is looked for, in octets: JupyterHub makes no longer one.
+    /// The longest token that is looked for, in bytes: JupyterHub makes no longer one.
     pub const MAX_TOKEN_LEN: usize = 64;
     /// The most tokens of one prefix that are looked at.
     pub(crate) const CANDIDATES: usize = 64;
-    /// So many characters of a token are its prefix.
+    /// The length of the prefix of a token.
     pub(crate) const PREFIX: usize = 4;
 
     /// The most rounds that are run.
@@ -154,12 +154,12 @@ impl FromStr for SaltedTokenHash {
             _ => return Err(malformed("sha256 or sha512")),
         };
         let rounds = Some(rounds)
-            .filter(|rounds| rounds.bytes().all(|octet| octet.is_ascii_digit()))
+            .filter(|rounds| rounds.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|rounds| rounds.parse().ok())
             .filter(|rounds| (1..=Self::ROUNDS).contains(rounds))
             .ok_or_else(|| malformed("1 to 65536 rounds"))?;
         if salt.len() > Self::SALT {
-            return Err(malformed("a salt of at most 64 octets"));
+            return Err(malformed("a salt of at most 64 bytes"));
         }
         let digest = lower_hex(digest)
             .filter(|digest| digest.len() == length)
@@ -180,16 +180,16 @@ impl fmt::Debug for SaltedTokenHash {
 }
 
 fn lower_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |octet: u8| match octet {
-        b'0'..=b'9' => Some(octet - b'0'),
-        b'a'..=b'f' => Some(octet - b'a' + 10),
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let octets = pairs
+    let bytes = pairs
         .iter()
         .map(|[high, low]| Some(digit(*high)? * 16 + digit(*low)?));
-    octets.collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
+    bytes.collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
 }
 
 #[cfg(test)]
@@ -202,7 +202,7 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-    /// So many other tokens of the same prefix and this many rounds, and then `TOKEN`.
+    /// This many other tokens of the same prefix, with this many rounds, and then `TOKEN`.
     fn candidates(others: usize, rounds: u32) -> Vec<(SaltedTokenHash, TokenRecord)> {
         let of = |token: &str| {
             let mut digest = Sha256::new();

@@ -4,7 +4,7 @@ use crate::store::{RecordId, TokenRecord};
 
 /// Which tokens are meant: those that every condition holds for.
 ///
-/// There is always one condition at least, so nobody means all tokens by mistake.
+/// There is always at least one condition, so a filter never selects all tokens by mistake.
 ///
 /// # Example
 ///

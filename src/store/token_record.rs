@@ -1,11 +1,11 @@
-//! What a store knows of one token.
+//! The record of one token.
 
 use std::sync::Arc;
 
 use super::RecordId;
 use crate::{clock::UnixTime, session::grant::Grant};
 
-/// What a store knows of one token: its worth, and its life so far. Never the token, nor its hash.
+/// The record of one token: its grant, and its use so far. Never the token, nor its hash.
 ///
 /// The owner is the username of the grant's identity, the note its label. Cloning counts references up.
 ///
@@ -31,7 +31,7 @@ pub struct TokenRecord {
 }
 
 impl TokenRecord {
-    /// A token worth `grant`, made `now`, under a new id; of no session, made for no client, never used.
+    /// A token with `grant`, created `now`, under a new id; of no session, issued to no client, never used.
     pub fn new(grant: Grant, now: UnixTime) -> Self {
         Self {
             id: RecordId::random(),
@@ -76,7 +76,7 @@ impl TokenRecord {
         }
     }
 
-    /// The same record in the session with this id, or in none.
+    /// Sets the id of the session in which the token was created, or none.
     #[cfg(feature = "hub-server")]
     pub(super) fn with_optional_session(self, session_id: Option<&str>) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl TokenRecord {
         self.id
     }
 
-    /// What the token is worth. Whoever lets somebody in by it asks first whether it has expired.
+    /// The grant of the token. Check its expiry before you accept the token.
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
@@ -120,7 +120,7 @@ impl TokenRecord {
         self.client_id.as_deref()
     }
 
-    /// Whether its time is over at `now`.
+    /// Whether it has expired at `now`.
     pub fn is_expired(&self, now: UnixTime) -> bool {
         self.grant.has_expired(|| now)
     }

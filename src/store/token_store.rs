@@ -13,11 +13,11 @@ use crate::{
 ///
 /// 1. What was acknowledged stays: a token whose insertion was answered is found, and one whose revocation was
 ///    answered is not, whatever ends the process after.
-/// 2. No answer is kept: a token that was revoked is not found again by anybody who asks later, on any node.
-/// 3. A store that cannot tell says so by an error; it never answers "there is none" for want of an answer.
+/// 2. A store does not cache: a token that was revoked is not found again by any later request, on any node.
+/// 3. A store that is unavailable returns an error; it never answers "there is none" instead.
 /// 4. A future that is dropped may have been carried out or not, and wholly in either case.
-/// 5. A store does not judge: tokens that have expired are found until they are swept, and their record says so.
-///    Each insertion takes back the room of a few of them.
+/// 5. A store does not check expiry: tokens that have expired are found until they are removed, and their record has the
+///    time. Each insertion removes a few of them.
 ///
 /// The time is an argument wherever it counts, so a store reads no clock.
 /// `portcullis::testing::token_store_conformance` holds a store against all this.
@@ -43,11 +43,11 @@ use crate::{
 /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 /// ```
 pub trait TokenStore: Send + Sync + 'static {
-    /// What is known of the token with this hash: one indexed look-up.
+    /// Returns the token with this hash: one indexed lookup.
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn find(&self, hash: TokenHash) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>>;
 
     /// Keeps a token under its hash from now on.
@@ -76,10 +76,10 @@ pub trait TokenStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn list(&self, which: TokenFilter, now: UnixTime) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>>;
 
-    /// Forgets the tokens meant, and tells how many there were.
+    /// Removes the selected tokens, and returns how many there were.
     ///
     /// A store that is also a [`SessionStore`](crate::store::SessionStore) ends the sessions that came from a token in the same step,
     /// here and wherever else it removes one: those whose credential is
@@ -90,8 +90,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// If they could not be forgotten; then all of them are still there.
     fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>>;
 
-    /// Takes down that a token is used `now`, if nothing speaks against it: nobody waits for this, and nothing is told
-    /// if it is not done.
+    /// Records that a token is used `now`, if the store can: in the background, without reporting errors.
     ///
     /// [`StoredTokens`](crate::verify::StoredTokens) calls it once a minute for a token at most.
     fn record_use(&self, id: RecordId, now: UnixTime);

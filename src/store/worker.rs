@@ -11,14 +11,14 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// So much waits at most. What finds no room is `Busy`.
-const ROOM: usize = 64;
+/// The most work that waits. More is `Busy`.
+const CAPACITY: usize = 64;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-static QUEUE: Queue<Work> = Queue::new(ROOM);
+static QUEUE: Queue<Work> = Queue::new(CAPACITY);
 
-/// Does `work` on the one thread for it, which starts with the first. Nothing is done if nobody waits for it any more.
+/// Runs `work` on its one thread, which starts with the first. It does not run if the future was dropped before.
 pub(super) fn run<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Receiver<T, StoreError>, StoreError> {
@@ -65,12 +65,12 @@ mod tests {
             let _ = hold.recv();
             thread::current().name().map(str::to_owned)
         });
-        let first = first.expect("room");
+        let first = first.expect("a place in the queue");
         begins.recv().expect("begun");
-        let waiting: Vec<_> = (0..ROOM)
-            .map(|number| run(move || number).expect("room"))
+        let waiting: Vec<_> = (0..CAPACITY)
+            .map(|number| run(move || number).expect("a place in the queue"))
             .collect();
-        let error = run(|| ()).map(drop).expect_err("no room");
+        let error = run(|| ()).map(drop).expect_err("no place in the queue");
         assert_eq!(error.kind(), StoreErrorKind::Busy);
         drop(held);
         assert_eq!(first.await.expect("done").as_deref(), Some("portcullis-salted"));

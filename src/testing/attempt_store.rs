@@ -139,7 +139,7 @@ async fn of_many_that_replace_at_once_one_does(store: &dyn AttemptStore) {
         assert_eq!(won.len(), 1, "of many that replace a record at once one does");
         assert!(
             replaced.iter().all(Result::is_ok),
-            "the others are told that they did not"
+            "the others get the result that they did not"
         );
         current = find(store, key, 0).await;
         assert_eq!(current, won.first().cloned(), "its record is there");

@@ -1,4 +1,4 @@
-//! Whom a store tells that sessions have ended.
+//! Listeners that a store notifies of sessions that have ended.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Somebody put on a request, in place of a login.
+//! An identity on a request of a test, instead of a login.
 
 use http::{HeaderValue, Request, header::HOST};
 
@@ -8,7 +8,7 @@ use crate::{
     session::{AuthMethod, Session, grant::Grant, identity::Identity, scopes::Scopes},
 };
 
-/// Somebody that a test puts on a request, in place of a login.
+/// An identity that a test adds to a request, instead of a login.
 ///
 /// # Security
 ///
@@ -53,7 +53,7 @@ impl TestIdentity {
         self
     }
 
-    /// Default: [`AuthMethod::Token`]. How they were known; with a cookie the gate's cross-site rules apply.
+    /// Default: [`AuthMethod::Token`]. The credential; with a cookie the layer's cross-site rules apply.
     #[must_use]
     pub fn with_auth_method(mut self, credential: AuthMethod) -> Self {
         self.credential = credential;
@@ -65,20 +65,20 @@ impl TestIdentity {
         Session::new(self.grant.clone(), self.credential)
     }
 
-    /// The request with their session in its extensions: for a handler without a gate in front of it.
+    /// The request with a session of this identity in its extensions: for a handler without a layer in front of it.
     ///
-    /// A gate does not believe it, and asks for a credential; see [`authenticated_by`](Self::authenticate).
+    /// A layer does not trust it, and requires a credential; see [`authenticate`](Self::authenticate).
     pub fn insert_into<B>(&self, mut request: Request<B>) -> Request<B> {
         request.extensions_mut().insert(self.session());
         request
     }
 
-    /// The request as one whose sender the gate `auth` knows, so that it asks for no credential: for an application
-    /// with its gate in front.
+    /// The request as one that the layer `auth` takes as authenticated, so that it requires no credential: for an
+    /// application with its layer in front.
     ///
-    /// All else holds: hosts, cross-site rules, scopes, authorizers, the end of the grant. All handles of one gate
-    /// (`optional`, `require_scope`, clones) take them as known, other gates do not. A request without a host is given
-    /// `Host: localhost`, as a gate answers none without.
+    /// All else holds: hosts, cross-site rules, scopes, authorizers, the expiry of the grant. All handles of one layer
+    /// (`optional`, `require_scope`, clones) take the request as authenticated, other layers do not. A request without a
+    /// host gets `Host: localhost`, because a layer rejects a request without one.
     pub fn authenticate<B>(&self, auth: &AuthLayer, mut request: Request<B>) -> Request<B> {
         if RequestHead::new(&request).host().is_none() {
             let localhost = HeaderValue::from_static("localhost");

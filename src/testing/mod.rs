@@ -1,17 +1,17 @@
-//! For tests of one's own: feature `testing`.
+//! Utilities for the tests of your own application: feature `testing`.
 //!
-//! - [`TestIdentity`]: somebody put on a request, in place of a login.
-//! - [`TestClock`]: a clock that stands still until it is told.
+//! - [`TestIdentity`]: an identity on a request, instead of a login.
+//! - [`TestClock`]: a clock that the test sets and advances.
 //! - `fast_password_hash` (feature `password`): the hash of a password that is checked in no time.
 //! - [`token_store_conformance`]: what every store of tokens must be able to do, and [`session_store_conformance`] every
 //!   store of sessions, [`attempt_store_conformance`] every store of password attempts; with the feature `hub-server` also `hub_store_conformance`.
 //!
-//! Ask for the feature in `[dev-dependencies]` alone: `portcullis = { version = "…", features = ["testing"] }`. Nothing here
-//! opens a gate from outside: what it puts on a request can only be put there within the process.
+//! Enable the feature in `[dev-dependencies]` alone: `portcullis = { version = "…", features = ["testing"] }`. Nothing here
+//! gives access from outside: what it adds to a request can only be added within the process.
 //!
 //! # Example
 //!
-//! A handler of one's own, alone and behind its gate:
+//! A handler of your own, alone and behind its layer:
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, routing::post};
@@ -33,11 +33,11 @@
 //! let alice = TestIdentity::new("alice").with_scopes(["write"]);
 //! let request = || Request::post("/publish").body(Body::empty()).unwrap();
 //!
-//! // The handler alone: no gate is asked.
+//! // The handler alone: no layer is involved.
 //! let routes = Router::new().route("/publish", post(publish));
 //! assert_eq!(routes.oneshot(alice.insert_into(request())).await?.status(), 200);
 //!
-//! // The whole application: its gate takes alice as known, and keeps all its other rules.
+//! // The whole application: its layer takes alice as authenticated, and keeps all its other rules.
 //! let auth = AuthLayer::token(Token::generate());
 //! let let_in = alice.authenticate(&auth, request());
 //! assert_eq!(app(&auth).oneshot(let_in).await?.status(), 200);

@@ -8,8 +8,8 @@ use crate::{password::PasswordHash, secret::Secret};
 ///
 /// # Security
 ///
-/// A thief finds the password at once. The value alone is fast: its text, when it is stored and parsed again, is an
-/// ordinary weak hash, which [`PasswordHash::is_weak`] tells and the next login replaces.
+/// An attacker who has the hash finds the password at once. The value alone is fast: its text, when it is stored and
+/// parsed again, is an ordinary weak hash, which [`PasswordHash::is_weak`] reports and the next login replaces.
 ///
 /// # Examples
 ///

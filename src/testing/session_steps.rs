@@ -46,5 +46,5 @@ pub(super) async fn find_session<S: SessionStore + ?Sized>(
     store: &S,
     hash: TokenHash,
 ) -> Option<SessionRecord> {
-    store.find_session(hash).await.expect("a store that can be asked")
+    store.find_session(hash).await.expect("the store answers")
 }

@@ -36,7 +36,7 @@ pub async fn session_store_conformance(store: &dyn SessionStore) {
     what_was_selected_ends_and_nothing_else(store).await;
     a_touch_changes_what_it_names(store).await;
     a_touch_brings_no_session_back(store).await;
-    a_session_that_ends_beside_its_touches_stays_ended(store).await;
+    a_session_that_ends_during_its_touches_stays_ended(store).await;
     of_many_that_replace_one_session_all_begin_and_it_ends(store).await;
     expired_sessions_are_removed_in_bounded_steps(store).await;
     listeners_are_called_with_the_sessions_that_ended(store).await;
@@ -127,7 +127,7 @@ async fn sessions_are_listed(store: &dyn SessionStore) {
             SessionFilter::credential(SessionCredential::Token(new_hash())),
             &[],
         ),
-        (SessionFilter::owner("nobody"), &[]),
+        (SessionFilter::owner("no-such-user"), &[]),
     ] {
         let found = store
             .list_sessions(which.clone(), after(3))
@@ -261,7 +261,7 @@ async fn a_touch_brings_no_session_back(store: &dyn SessionStore) {
     }
 }
 
-async fn a_session_that_ends_beside_its_touches_stays_ended(store: &dyn SessionStore) {
+async fn a_session_that_ends_during_its_touches_stays_ended(store: &dyn SessionStore) {
     for round in 0..32 {
         let raced = session("raced", &format!("raced {round}"));
         let hash = begin(store, &raced, None).await;

@@ -16,12 +16,12 @@ use crate::{
 
 /// When everything happens.
 pub(super) const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
-/// So long a note may take to be taken down.
+/// How long a background write may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Holds a store against all that [`TokenStore`] promises: run it in a test, on a store that is new.
 ///
-/// Whether what was acknowledged outlives the process is not asked; that takes a second process.
+/// Whether acknowledged changes outlive the process is not tested; that takes a second process.
 ///
 /// # Panics
 ///
@@ -44,7 +44,7 @@ pub async fn token_store_conformance(store: &dyn TokenStore) {
     an_issued_token_is_found_by_its_hash(store).await;
     lists_hold_what_was_meant_and_nothing_expired(store).await;
     what_was_meant_is_revoked_and_nothing_else(store).await;
-    a_revoked_token_is_not_found_by_who_asks_after(store).await;
+    a_revoked_token_is_not_found_by_later_calls(store).await;
     of_many_at_once_one_is_kept(store).await;
     a_use_is_noted_and_never_goes_back(store).await;
 }
@@ -112,11 +112,11 @@ async fn texts_of_all_kinds_come_back(store: &dyn TokenStore) {
 async fn what_was_not_inserted_is_not_found(store: &dyn TokenStore) {
     let hash = new_hash();
     insert(store, hash, &record("one")).await;
-    for octet in 0..32 {
+    for byte in 0..32 {
         let mut other = *hash.as_bytes();
-        other[octet] ^= 1;
+        other[byte] ^= 1;
         let found = find(store, TokenHash::from(other)).await;
-        assert_eq!(found, None, "a hash that differs in octet {octet} is another one");
+        assert_eq!(found, None, "a hash that differs in byte {byte} is another one");
     }
     assert_eq!(
         find(store, TokenHash::from([0; 32])).await,
@@ -181,7 +181,7 @@ async fn lists_hold_what_was_meant_and_nothing_expired(store: &dyn TokenStore) {
         (mine().and_id(foreign.id()), &[]),
         (mine().and_id(RecordId::from(u64::MAX)), &[]),
         (mine().and_session("three"), &[]),
-        (TokenFilter::owner("nobody"), &[]),
+        (TokenFilter::owner("no-such-user"), &[]),
     ] {
         let found = store.list(which.clone(), made(3)).await.expect("a list");
         let expected: Vec<TokenRecord> = expected.iter().map(|&record| record.clone()).collect();
@@ -227,7 +227,7 @@ async fn what_was_meant_is_revoked_and_nothing_else(store: &dyn TokenStore) {
             |records| TokenFilter::owner("other").and_id(records[0].id()),
             [true; 5],
         ),
-        (|_| TokenFilter::owner("nobody"), [true; 5]),
+        (|_| TokenFilter::owner("no-such-user"), [true; 5]),
     ];
     for (which, stays) in cases {
         let (hashes, records) = insert_all().await;
@@ -249,7 +249,7 @@ async fn what_was_meant_is_revoked_and_nothing_else(store: &dyn TokenStore) {
     }
 }
 
-async fn a_revoked_token_is_not_found_by_who_asks_after(store: &dyn TokenStore) {
+async fn a_revoked_token_is_not_found_by_later_calls(store: &dyn TokenStore) {
     for _ in 0..100 {
         let (hash, record) = (new_hash(), record("fleeting"));
         insert(store, hash, &record).await;
@@ -317,7 +317,7 @@ pub(super) fn record(owner: &str) -> TokenRecord {
 }
 
 pub(super) async fn find<S: TokenStore + ?Sized>(store: &S, hash: TokenHash) -> Option<TokenRecord> {
-    store.find(hash).await.expect("a store that can be asked")
+    store.find(hash).await.expect("the store answers")
 }
 
 pub(super) async fn insert<S: TokenStore + ?Sized>(store: &S, hash: TokenHash, record: &TokenRecord) {
@@ -328,14 +328,14 @@ pub(super) async fn insert<S: TokenStore + ?Sized>(store: &S, hash: TokenHash, r
 }
 
 async fn list(store: &dyn TokenStore, which: TokenFilter) -> Vec<TokenRecord> {
-    store.list(which, NOW).await.expect("a store that can be asked")
+    store.list(which, NOW).await.expect("the store answers")
 }
 
 async fn revoke(store: &dyn TokenStore, which: TokenFilter) -> u64 {
     store.revoke(which).await.expect("a store that can be written to")
 }
 
-/// The answers of all, who are asked at once.
+/// The results of all futures, which run at the same time.
 pub(super) async fn all<T>(
     futures: impl IntoIterator<Item = Pin<Box<dyn Future<Output = T> + Send>>>,
 ) -> Vec<T> {

@@ -97,8 +97,8 @@ mod tests {
         assert_eq!(error.kind(), SecretErrorKind::Malformed);
         assert_eq!(
             error.to_string(),
-            "drawer: expected a token of 1 to 512 visible ASCII characters, found 9 octets with a blank, a \
-             control or a non-ASCII one at place 4"
+            "drawer: expected a token of 1 to 512 visible ASCII characters, found 9 bytes with a space, control \
+             or non-ASCII byte at place 4"
         );
     }
 }

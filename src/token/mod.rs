@@ -128,8 +128,8 @@ impl Token {
     }
 
     /// Compares the token with bytes that may not have the form of a token, in constant time.
-    pub(crate) fn matches_bytes(&self, octets: &[u8]) -> bool {
-        secret::constant_time_eq(self.text.expose(), octets)
+    pub(crate) fn matches_bytes(&self, bytes: &[u8]) -> bool {
+        secret::constant_time_eq(self.text.expose(), bytes)
     }
 }
 
@@ -195,10 +195,8 @@ impl<'a> PresentedToken<'a> {
 }
 
 /// Returns `true` if all bytes are visible ASCII. Without an early return the compiler vectorizes the loop.
-fn is_visible_ascii(octets: &[u8]) -> bool {
-    octets
-        .iter()
-        .fold(true, |all, octet| all & octet.is_ascii_graphic())
+fn is_visible_ascii(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 impl fmt::Debug for PresentedToken<'_> {
@@ -217,8 +215,8 @@ impl fmt::Debug for PresentedToken<'_> {
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    pub(crate) fn new(octets: &[u8]) -> Self {
-        Self(sha256(octets))
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self(sha256(bytes))
     }
 
     /// Returns the 32 bytes.
@@ -228,8 +226,8 @@ impl TokenHash {
 }
 
 impl From<[u8; 32]> for TokenHash {
-    fn from(octets: [u8; 32]) -> Self {
-        Self(octets)
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 
@@ -245,22 +243,22 @@ impl FromStr for TokenHash {
                 format!("expected a token hash of 64 hexadecimal digits, found {found}"),
             )
         };
-        let mut octets = [0; 32];
+        let mut bytes = [0; 32];
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if pairs.len() != octets.len() || !rest.is_empty() {
+        if pairs.len() != bytes.len() || !rest.is_empty() {
             return Err(malformed());
         }
-        for (octet, pair) in octets.iter_mut().zip(pairs) {
-            let digit = |octet: u8| char::from(octet).to_digit(16).ok_or_else(malformed);
-            *octet = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).map_err(|_| malformed())?;
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            let digit = |byte: u8| char::from(byte).to_digit(16).ok_or_else(malformed);
+            *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).map_err(|_| malformed())?;
         }
-        Ok(Self(octets))
+        Ok(Self(bytes))
     }
 }
 
 impl fmt::Display for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -285,17 +283,17 @@ fn checksum(text: &[u8]) -> [u8; CHECKSUM] {
 }
 
 /// Describes what is wrong with a text, without revealing it.
-fn describe(octets: &[u8]) -> String {
-    if octets.is_empty() {
+fn describe(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
         return "nothing".to_owned();
     }
-    match octets.iter().position(|octet| !octet.is_ascii_graphic()) {
+    match bytes.iter().position(|byte| !byte.is_ascii_graphic()) {
         Some(place) => format!(
-            "{} octets with a blank, a control or a non-ASCII one at place {}",
-            octets.len(),
+            "{} bytes with a space, control or non-ASCII byte at place {}",
+            bytes.len(),
             place + 1
         ),
-        None => format!("{} characters", octets.len()),
+        None => format!("{} characters", bytes.len()),
     }
 }
 
@@ -367,15 +365,15 @@ mod tests {
             ("", "found nothing"),
             (
                 "two words",
-                "found 9 octets with a blank, a control or a non-ASCII one at place 4",
+                "found 9 bytes with a space, control or non-ASCII byte at place 4",
             ),
             (
                 "line\n",
-                "found 5 octets with a blank, a control or a non-ASCII one at place 5",
+                "found 5 bytes with a space, control or non-ASCII byte at place 5",
             ),
             (
                 "\u{e9}",
-                "found 2 octets with a blank, a control or a non-ASCII one at place 1",
+                "found 2 bytes with a space, control or non-ASCII byte at place 1",
             ),
             (too_long.as_str(), "found 513 characters"),
             ("pcl_typo", "its checksum is wrong"),
@@ -386,22 +384,22 @@ mod tests {
     }
 
     #[test]
-    fn one_odd_octet_is_seen_at_every_place_among_any_neighbours() {
+    fn one_odd_byte_is_seen_at_every_place_among_any_neighbours() {
         for length in 1..34 {
             for neighbour in [b'!', b'a', b'~'] {
-                let mut octets = vec![neighbour; length];
-                assert!(is_visible_ascii(&octets));
+                let mut bytes = vec![neighbour; length];
+                assert!(is_visible_ascii(&bytes));
                 for place in 0..length {
-                    for octet in 0..=255 {
-                        octets[place] = octet;
-                        let expected = octet.is_ascii_graphic();
+                    for byte in 0..=255 {
+                        bytes[place] = byte;
+                        let expected = byte.is_ascii_graphic();
                         assert_eq!(
-                            is_visible_ascii(&octets),
+                            is_visible_ascii(&bytes),
                             expected,
-                            "{octet} at {place} of {length}"
+                            "{byte} at {place} of {length}"
                         );
                     }
-                    octets[place] = neighbour;
+                    bytes[place] = neighbour;
                 }
             }
         }

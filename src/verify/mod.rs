@@ -1,5 +1,7 @@
 //! Verifiers: is a token or a password valid? Where it is in a request does not matter here.
 
+#[cfg(feature = "jwt")]
+mod jwt;
 #[cfg(feature = "password")]
 mod password;
 mod shared_token;
@@ -18,6 +20,8 @@ use crate::{
     token::{PresentedToken, TokenHash},
 };
 
+#[cfg(feature = "jwt")]
+pub use self::jwt::{JwtVerifier, JwtVerifierBuilder};
 #[cfg(feature = "password")]
 pub use self::password::{
     MemoryPasswordStore, PasswordLookup, PasswordStore, SharedPassword, StoredPasswords,

@@ -72,9 +72,9 @@ mod tests {
     use crate::session::identity::Identity;
 
     #[track_caller]
-    fn verdict(verifier: &SharedToken, token: &str) -> Verification {
+    fn verification(verifier: &SharedToken, token: &str) -> Verification {
         match verifier.verify(PresentedToken::new(token.as_bytes()).expect("well-formed")) {
-            MaybeFuture::Ready(verdict) => verdict,
+            MaybeFuture::Ready(verification) => verification,
             MaybeFuture::Future(_) => panic!("a shared token needs no waiting"),
         }
     }
@@ -85,12 +85,12 @@ mod tests {
         let grant = Grant::new(Identity::new("owner"));
         let verifier = SharedToken::new(token.clone(), grant.clone());
         let text = token.expose();
-        assert!(matches!(verdict(&verifier, text), Verification::Valid(known) if known == grant));
+        assert!(matches!(verification(&verifier, text), Verification::Valid(known) if known == grant));
         assert!(matches!(
-            verdict(&verifier, Token::generate().expose()),
+            verification(&verifier, Token::generate().expose()),
             Verification::Unknown
         ));
-        assert!(matches!(verdict(&verifier, "other"), Verification::Unknown));
+        assert!(matches!(verification(&verifier, "other"), Verification::Unknown));
         for mistyped in [
             &text[..52],
             &text.to_uppercase().replacen("PCL_", "pcl_", 1),
@@ -98,7 +98,7 @@ mod tests {
         ] {
             assert!(
                 matches!(
-                    verdict(&verifier, mistyped),
+                    verification(&verifier, mistyped),
                     Verification::Rejected(Reason::TokenChecksumMismatch)
                 ),
                 "{} characters",
@@ -112,6 +112,6 @@ mod tests {
     fn a_configured_token_may_begin_as_any() {
         let token: Token = "pclx".parse().expect("a token");
         let verifier = SharedToken::new(token, Grant::new(Identity::new("owner")));
-        assert!(matches!(verdict(&verifier, "pclx"), Verification::Valid(_)));
+        assert!(matches!(verification(&verifier, "pclx"), Verification::Valid(_)));
     }
 }

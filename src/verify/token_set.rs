@@ -99,7 +99,7 @@ impl TokenSet {
     pub fn from_list(list: &Secret, grant: Grant) -> Result<Self, ConfigError> {
         let entries = list
             .expose()
-            .split(|octet| *octet == b',')
+            .split(|byte| *byte == b',')
             .map(<[u8]>::trim_ascii)
             .enumerate();
         let mut tokens = Vec::new();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn each_token_is_worth_its_own_grant_in_sets_of_any_size() {
+    fn each_token_has_its_own_grant_in_sets_of_any_size() {
         for size in [1, 2, 3, 100, 10_000] {
             let text = |number: usize| format!("token-{number}");
             let set = TokenSet::new(
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_that_begin_alike_are_told_apart() {
+    fn hashes_with_the_same_beginning_are_distinguished() {
         let token: Token = "abc".parse().expect("a token");
         for place in [8, 31] {
             let mut near = *token.hash().as_bytes();
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_token_is_told_as_such() {
+    fn a_mistyped_token_is_reported_as_such() {
         let set = TokenSet::new([(Token::generate(), grant("a"))]).expect("a set");
         let mistyped = PresentedToken::new(b"pcl_abc").expect("well-formed");
         assert!(matches!(
@@ -439,7 +439,7 @@ mod tests {
             let error = TokenSet::from_named_list(&list.into()).expect_err(list);
             assert_eq!(error.to_string(), format!("tokens: {expected}"), "{list:?}");
         }
-        let error = TokenSet::from_named_list(&"a=CANARY x".into()).expect_err("a blank");
+        let error = TokenSet::from_named_list(&"a=CANARY x".into()).expect_err("a space");
         assert!(!error.to_string().contains("CANARY"), "{error}");
     }
 

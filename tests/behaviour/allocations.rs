@@ -1,4 +1,4 @@
-//! What a request allocates on its way through the gate: the same cases that the bench counts instructions of.
+//! The allocations of a request in the layer: the same cases whose instructions the bench counts.
 
 // Budgets of instructions are the bench's.
 #[allow(dead_code)]
@@ -36,12 +36,12 @@ fn the_counter_counts_every_allocation_of_its_thread_alone() {
     assert_eq!(count(|| ()), 0);
     assert_eq!(count(|| drop(black_box(vec![Box::new(1), Box::new(2)]))), 3);
     let grown = || {
-        let mut octets = black_box(Vec::with_capacity(1));
-        octets.extend_from_slice(b"more than one");
-        drop(black_box(octets));
+        let mut bytes = black_box(Vec::with_capacity(1));
+        bytes.extend_from_slice(b"more than one");
+        drop(black_box(bytes));
     };
     assert_eq!(count(grown), 2);
-    let elsewhere = std::thread::spawn(|| (0..1_000).for_each(|octet| drop(black_box(vec![octet]))));
+    let elsewhere = std::thread::spawn(|| (0..1_000).for_each(|byte| drop(black_box(vec![byte]))));
     let here = count(|| while !black_box(elsewhere.is_finished()) {});
     elsewhere.join().expect("it allocates and ends");
     assert_eq!(here, 0);
@@ -82,7 +82,7 @@ fn ten_thousand_wrong_tokens_leave_nothing_behind() {
                 assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{name}");
             }
         };
-        // What is made once, whoever comes first.
+        // Memory that is allocated once, by the first requests.
         flood(0, 100);
         let flooded = allocation_counter::measure(|| flood(100, 10_000));
         assert_eq!(flooded.bytes_current, 0, "{name}: {flooded:?}");

@@ -23,7 +23,7 @@ async fn name(session: Session) -> String {
 }
 
 async fn perhaps(session: Option<Session>) -> String {
-    session.map_or("nobody".to_owned(), |session| {
+    session.map_or("anonymous".to_owned(), |session| {
         session.identity().username().to_owned()
     })
 }
@@ -65,13 +65,13 @@ async fn send(app: &Router, lines: &str) -> Answered {
 }
 
 #[tokio::test]
-async fn a_session_is_handed_to_who_asks_and_a_stranger_is_nobody() {
+async fn a_session_is_extracted_and_an_unauthenticated_request_has_none() {
     let auth = AuthLayer::bearer_tokens(keys());
     let app = routes().layer(auth.optional().public_paths(["/open"]));
     for (lines, status, text) in [
         ("GET /name\nauthorization: Bearer {TOKEN}", 200, "alice"),
         ("GET /perhaps\nauthorization: Bearer {TOKEN}", 200, "alice"),
-        ("GET /perhaps", 200, "nobody"),
+        ("GET /perhaps", 200, "anonymous"),
         ("GET /perhaps\nauthorization: Bearer wrong", 401, "unknown token"),
         ("GET /name", 401, "no credential"),
     ] {
@@ -82,24 +82,24 @@ async fn a_session_is_handed_to_who_asks_and_a_stranger_is_nobody() {
 }
 
 #[tokio::test]
-async fn a_handler_behind_an_open_path_sees_strangers_too() {
+async fn a_handler_behind_an_open_path_gets_unauthenticated_requests_too() {
     let app = routes().layer(AuthLayer::bearer_tokens(keys()).public_paths(["/perhaps", "/name"]));
-    assert_eq!(send(&app, "GET /perhaps").await.text, "nobody");
+    assert_eq!(send(&app, "GET /perhaps").await.text, "anonymous");
     assert_eq!(send(&app, "GET /name").await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn a_stranger_is_turned_away_by_an_extractor_as_by_the_gate() {
-    let gate = |responses| {
+async fn an_extractor_rejects_an_unauthenticated_request_like_the_layer() {
+    let layer_with = |responses| {
         AuthLayer::builder()
             .token(TOKEN.parse().expect("a token"))
             .challenge(Challenge::bearer("the realm").expect("a realm"))
             .response_style(responses)
             .build()
-            .expect("a gate")
+            .expect("a layer")
     };
     for responses in [ResponseStyle::standard(), ResponseStyle::jupyter()] {
-        let auth = gate(responses);
+        let auth = layer_with(responses);
         let (by_gate, by_extractor) = (routes().layer(auth.clone()), routes().layer(auth.optional()));
         for lines in [
             "GET /name?a=1\naccept: text/html",
@@ -129,7 +129,7 @@ async fn a_stranger_is_turned_away_by_an_extractor_as_by_the_gate() {
 }
 
 #[tokio::test]
-async fn a_stranger_turned_away_by_an_extractor_is_an_event() {
+async fn a_rejection_by_an_extractor_is_an_event() {
     let (told, heard) = std::sync::mpsc::channel();
     let auth = AuthLayer::builder()
         .bearer_tokens(keys())
@@ -140,24 +140,27 @@ async fn a_stranger_turned_away_by_an_extractor_is_an_event() {
             }
         })
         .build()
-        .expect("a gate");
+        .expect("a layer");
     send(&routes().layer(auth.optional()), "GET /name").await;
     assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["no credential at /name"]);
 }
 
 #[tokio::test]
-async fn a_route_without_its_gate_is_a_mistake_of_the_server_and_says_the_remedy() {
+async fn a_route_without_its_layer_is_a_server_error_that_names_the_fix() {
     let auth = AuthLayer::bearer_tokens(keys());
-    let gate_only = AuthLayer::builder()
+    let without_extension = AuthLayer::builder()
         .bearer_tokens(keys())
         .without_session_extension()
         .build()
-        .expect("a gate");
+        .expect("a layer");
     for (claim, app) in [
-        ("no gate", routes()),
+        ("no layer", routes()),
         // The layer wraps what is there when it is added.
-        ("a gate added first", Router::new().layer(auth).merge(routes())),
-        ("a gate that hands nothing over", routes().layer(gate_only)),
+        ("a layer added first", Router::new().layer(auth).merge(routes())),
+        (
+            "a layer that passes no session on",
+            routes().layer(without_extension),
+        ),
     ] {
         for path in ["/name", "/perhaps"] {
             let lines = format!("GET {path}?token={TOKEN}\nauthorization: Bearer {TOKEN}\ncookie: a={TOKEN}");
@@ -176,7 +179,7 @@ async fn a_route_without_its_gate_is_a_mistake_of_the_server_and_says_the_remedy
 }
 
 #[tokio::test]
-async fn a_handler_asks_for_a_scope_and_the_refusal_names_it() {
+async fn a_handler_requires_a_scope_and_the_denial_names_it() {
     let app = routes().layer(AuthLayer::bearer_tokens(keys()));
     let lines = format!("POST /write\nauthorization: Bearer {TOKEN}");
     let answer = send(&app, &lines).await;
@@ -206,7 +209,7 @@ async fn a_denial_of_a_handler_has_the_challenge_and_status_of_the_nearest_layer
         let challenge = Challenge::bearer(realm).expect("a realm");
         let challenge = challenge.with_resource_metadata(metadata.parse().expect("a URI"));
         let builder = AuthLayer::builder().bearer_tokens(keys()).challenge(challenge);
-        builder.response_style(style).build().expect("a gate")
+        builder.response_style(style).build().expect("a layer")
     };
     let (standard, jupyter) = (ResponseStyle::standard(), ResponseStyle::jupyter());
     let params = format!("Bearer realm=\"mcp\", resource_metadata=\"{metadata}\"");
@@ -257,16 +260,16 @@ async fn a_denial_of_a_handler_has_the_challenge_and_status_of_the_nearest_layer
 
 #[test]
 fn a_denial_is_json_whatever_its_detail_says() {
-    let denial = Denial::new(Reason::InsufficientScope).with_detail("ask \"ops\" \\ or wait");
+    let denial = Denial::new(Reason::InsufficientScope).with_detail("call \"ops\" \\ or wait");
     let answer: Response = IntoResponse::into_response(denial.clone());
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     let told: http::Response<hyper::body::Bytes> = denial.into_response(RequestHead::new(&request("GET /")));
     let value: serde_json::Value = serde_json::from_slice(told.body()).expect("JSON");
-    assert_eq!(value["message"], "insufficient scope: ask \"ops\" \\ or wait");
+    assert_eq!(value["message"], "insufficient scope: call \"ops\" \\ or wait");
 }
 
 #[test]
-fn a_handler_tells_a_denial_to_each_client_in_its_own_way() {
+fn a_denial_of_a_handler_is_answered_for_each_kind_of_client() {
     let told = |lines: &str| -> http::Response<hyper::body::Bytes> {
         Denial::insufficient_scope("write").into_response(RequestHead::new(&request(lines)))
     };
@@ -278,7 +281,7 @@ fn a_handler_tells_a_denial_to_each_client_in_its_own_way() {
     assert_eq!(grpc.headers()["grpc-status"], "7");
 }
 
-/// A login of one's own, with its cookies beside what it says.
+/// A custom login, which adds cookies to its response.
 async fn log_in(
     State(auth): State<AuthLayer>,
     head: Parts,
@@ -307,12 +310,12 @@ async fn log_out(State(auth): State<AuthLayer>, head: Parts) -> Response {
 }
 
 #[tokio::test]
-async fn a_login_of_ones_own_sets_its_cookies_beside_those_of_others() {
+async fn a_custom_login_sets_its_cookies_in_addition_to_others() {
     let auth = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
         .custom_login_page()
         .build()
-        .expect("a gate");
+        .expect("a layer");
     async fn with_theme(mut answer: Response) -> Response {
         let theme = http::HeaderValue::from_static("theme=dark; Path=/");
         answer.headers_mut().append("set-cookie", theme);

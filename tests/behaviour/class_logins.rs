@@ -20,7 +20,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 use crate::common::{Answered, request, send};
 
 const USERS: u32 = 300;
-/// One user of so many types a wrong password first: 3 %.
+/// One user of this many types a wrong password first: 3 %.
 const MISTYPES: u32 = 30;
 const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
@@ -87,7 +87,10 @@ impl User {
                 StatusCode::UNAUTHORIZED,
                 "user{number}: {refused:?}"
             );
-            assert!(refused.text.contains("Invalid credentials"), "{refused:?}");
+            assert!(
+                refused.text.contains("Incorrect username or password."),
+                "{refused:?}"
+            );
             let mut cookies = refused.set_cookies().into_iter();
             assert!(!cookies.any(|line| line.starts_with("username-")), "{refused:?}");
         }

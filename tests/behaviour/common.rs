@@ -1,4 +1,4 @@
-//! What several behaviours need: a service behind the gate, and requests that are short to write.
+//! Shared by several tests: a service behind the layer, and requests that are short to write.
 
 use std::convert::Infallible;
 
@@ -82,7 +82,7 @@ pub(crate) async fn send(layer: &AuthLayer, request: Request<Full<Bytes>>) -> An
 }
 
 async fn handler(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let text = Session::from_extensions(request.extensions()).map_or("nobody".to_owned(), |session| {
+    let text = Session::from_extensions(request.extensions()).map_or("anonymous".to_owned(), |session| {
         format!("{} by {:?}", session.identity().username(), session.auth_method())
     });
     Ok(Response::builder()
@@ -91,7 +91,7 @@ async fn handler(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>,
         .expect("a response"))
 }
 
-/// Asserts that `answer` is a refusal with this status and reason, told as refusals are.
+/// Asserts that `answer` is a denial with this status and reason, in the form of all denials.
 #[track_caller]
 pub(crate) fn refused_for(answer: &Answered, status: u16, reason: Reason) {
     assert_eq!(answer.status.as_u16(), status, "{answer:?}");

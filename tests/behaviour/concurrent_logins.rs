@@ -69,7 +69,7 @@ fn layer(directory: &Directory, clock: &TestClock) -> AuthLayer {
         .peer_extractor(|extensions| extensions.get::<SocketAddr>().copied().map(Peer::Ip))
         .clock(clock.clone())
         .build()
-        .expect("a gate")
+        .expect("a layer")
 }
 
 fn clock() -> TestClock {
@@ -197,7 +197,7 @@ async fn a_client_that_goes_away_keeps_its_place_if_its_password_was_being_check
 }
 
 #[tokio::test]
-async fn so_many_attempts_wait_and_one_more_is_told_to_come_again() {
+async fn one_attempt_more_than_can_wait_is_told_to_retry() {
     let directory = Directory::new(0);
     let layer = layer(&directory, &clock());
     let mut set = JoinSet::new();

@@ -8,8 +8,8 @@ use portcullis::{
 use crate::common::TOKEN;
 
 #[test]
-fn a_gate_that_asks_nothing_or_asks_and_lets_in_is_refused() {
-    let nothing = AuthLayer::builder().build().expect_err("nothing lets anybody in");
+fn a_layer_without_or_with_contradicting_authentication_is_rejected() {
+    let nothing = AuthLayer::builder().build().expect_err("nothing gives access");
     assert_eq!(
         nothing.to_string(),
         "authenticators: expected a token, a password, an authenticator or a custom_login_page(); \
@@ -67,12 +67,12 @@ fn the_order_of_the_setters_makes_no_difference() {
         .base_url(base())
         .without_session_extension()
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let other = AuthLayer::builder()
         .without_session_extension()
         .base_url(base())
         .token(token())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     assert_eq!(format!("{one:?}"), format!("{other:?}"));
 }

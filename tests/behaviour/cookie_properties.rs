@@ -31,7 +31,7 @@ fn scope(name: &str, path: &str) -> CookieScope {
     CookieScope::custom(name, path).expect("a path")
 }
 
-/// A verdict that can be kept: user and time of issue, or the refusal.
+/// A result that can be compared: user and time of issue, or the error.
 #[derive(Clone, Debug, PartialEq)]
 enum Kept {
     Absent,
@@ -70,8 +70,8 @@ fn strictly(line: &HeaderValue) -> Option<(String, String, Vec<String>)> {
     let mut pieces = line.split("; ");
     let (name, value) = pieces.next()?.split_once('=')?;
     CookieName::custom(name).ok()?;
-    let octet = |octet: u8| matches!(octet, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
-    if !value.bytes().all(octet) {
+    let byte = |byte: u8| matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
+    if !value.bytes().all(byte) {
         return None;
     }
     let mut attributes = Vec::new();
@@ -81,7 +81,7 @@ fn strictly(line: &HeaderValue) -> Option<(String, String, Vec<String>)> {
             "HttpOnly" | "Secure" => !piece.contains('='),
             "Max-Age" => value == "0" || (!value.starts_with('0') && value.parse::<u64>().is_ok()),
             "SameSite" => matches!(value, "Lax" | "Strict" | "None"),
-            "Path" => value.starts_with('/') && value.bytes().all(|octet| matches!(octet, b'!'..=b'~')),
+            "Path" => value.starts_with('/') && value.bytes().all(|byte| matches!(byte, b'!'..=b'~')),
             "Domain" => !value.is_empty(),
             "Expires" => value == "Thu, 01 Jan 1970 00:00:00 GMT",
             _ => false,
@@ -127,7 +127,7 @@ proptest! {
         let start = b"name=".len();
         let place = start + place.index(line.len() - start);
         line[place] ^= with;
-        // Some changes end the value early or blank a closing octet; none of them opens.
+        // Some changes shorten the value or remove its last byte; none of them is accepted.
         let found = read(&jar, &line, NOW);
         prop_assert!(!matches!(found, Kept::Opened(..)), "{:?} from {}", found, String::from_utf8_lossy(&line));
         line[place] ^= with;
@@ -136,14 +136,14 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_are_read_without_a_panic(line in vec(any::<u8>(), 0..300), form in select(forms())) {
+    fn any_bytes_are_read_without_a_panic(line in vec(any::<u8>(), 0..300), form in select(forms())) {
         let jar = form(&Keyring::generate(), scope("a", "/"));
         let found = read(&jar, &[b"a=2|", &line[..]].concat(), NOW);
         prop_assert!(!matches!(found, Kept::Opened(..)));
     }
 
     #[test]
-    fn every_order_of_cookies_gives_the_same_verdict(
+    fn every_order_of_cookies_gives_the_same_result(
         kinds in vec(0..7_usize, 0..9).prop_shuffle(),
         seed: u64,
         form in select(forms()),
@@ -218,7 +218,7 @@ proptest! {
 }
 
 #[test]
-fn a_value_opens_under_its_own_name_and_key_alone_and_sealed_ones_at_their_place_alone() {
+fn a_value_is_valid_under_its_own_name_and_key_alone_and_encrypted_ones_at_their_path_alone() {
     for form in forms() {
         let keyring = Keyring::generate();
         let here = form(&keyring, scope("name", "/a/"));
@@ -249,7 +249,7 @@ fn a_value_opens_under_its_own_name_and_key_alone_and_sealed_ones_at_their_place
 #[test]
 fn a_cookie_of_the_old_key_is_read_until_it_retires_and_then_rewritten_with_the_same_end() {
     for form in forms() {
-        let secret = |octet: u8| portcullis::Secret::from(&[octet; 32][..]);
+        let secret = |byte: u8| portcullis::Secret::from(&[byte; 32][..]);
         let old = Keyring::from_secret(secret(1)).expect("long enough");
         let retires_at = NOW.saturating_add(Duration::from_secs(100));
         let new = Keyring::from_secret(secret(2))
@@ -301,7 +301,7 @@ fn a_cookie_of_the_old_key_is_read_until_it_retires_and_then_rewritten_with_the_
 
 #[cfg(feature = "encrypted-cookies")]
 #[test]
-fn idle_time_begins_anew_with_each_renewal_and_the_absolute_end_stays() {
+fn idle_time_restarts_with_each_renewal_and_the_absolute_end_stays() {
     let seconds = Duration::from_secs;
     let lifetime = Lifetime::absolute(seconds(100)).with_idle_timeout(seconds(40));
     let jar = CookieJar::encrypted(&Keyring::generate(), scope("name", "/")).with_lifetime(lifetime);

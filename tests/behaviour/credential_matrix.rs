@@ -1,5 +1,5 @@
 //! Every kind of credential, every way into the layer, every limit: which status, whether a login is made, and what
-//! the login is then worth. The table is generated; the expected value follows from the rule in [`expected`].
+//! the login then grants. The table is generated; the expected value follows from the rule in [`expected`].
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ enum Kind {
     Stored,
     /// A token that a custom authenticator takes from a header of its own: scope `read`.
     Custom,
-    /// The login cookie of somebody who typed the token of the set.
+    /// The login cookie of a user who typed the token of the set.
     Cookie,
     /// A user name and a password: scope `read`.
     Password,
@@ -119,7 +119,7 @@ struct Expected {
     login: bool,
 }
 
-/// The rule. A credential is good unless it has ended; a route admits it if it has the scopes and the authorizers
+/// The rule. A credential is valid unless it has ended; a route admits it if it has the scopes and the authorizers
 /// agree; only the form, the launch link and a token found in a query that is read make a login.
 fn expected(kind: Kind, place: Place, way: Way, limit: Limit) -> Expected {
     let ended = matches!(limit, Limit::Expired | Limit::Revoked);
@@ -381,10 +381,10 @@ async fn status(layer: &AuthLayer, cookie: &str) -> u16 {
     answer.status.as_u16()
 }
 
-/// A login is worth what its credential is worth, no more and no longer.
-async fn check_worth(server: &Server, kind: Kind, cookie: &str, case: &str) {
+/// A login grants what its credential grants, no more and no longer.
+async fn check_grant(server: &Server, kind: Kind, cookie: &str, case: &str) {
     let open = &server.open;
-    assert_eq!(status(open, cookie).await, 200, "{case}: the login is good");
+    assert_eq!(status(open, cookie).await, 200, "{case}: the login is valid");
     let read = if kind.has_read() { 200 } else { 403 };
     assert_eq!(
         status(&open.require_scope("read"), cookie).await,
@@ -495,7 +495,7 @@ async fn login_has_exactly_the_rights_of_its_credential() {
                     };
                     assert_eq!(found, expected(kind, place, way, limit), "{case}: {lines:?}");
                     if let Some(login) = login {
-                        check_worth(&server, kind, &login, &case).await;
+                        check_grant(&server, kind, &login, &case).await;
                     }
                     seen += 1;
                 }
@@ -534,7 +534,7 @@ async fn login_by_the_form_has_exactly_the_rights_of_what_was_typed() {
                 "{case}: {answer:?}"
             );
             if let Some(login) = login {
-                check_worth(&server, kind, &login, &case).await;
+                check_grant(&server, kind, &login, &case).await;
             }
         }
     }
@@ -560,7 +560,7 @@ async fn login_by_a_launch_link_has_no_scopes() {
         let refused = if limit == Limit::None { 200 } else { 403 };
         assert_eq!(status(&server.layer, &cookie).await, refused, "{limit:?}");
         if limit != Limit::AuthorizerRefuses {
-            check_worth(&server, Kind::Launch, &cookie, "a launch link").await;
+            check_grant(&server, Kind::Launch, &cookie, "a launch link").await;
         }
     }
 }
@@ -614,11 +614,11 @@ async fn answer_to_a_token_in_the_query_has_the_identity_of_the_login_it_makes()
     }
 }
 
-/// The same for a server behind a hub: what the hub's token and the cookie of a login there are worth.
+/// The same for a server behind a hub: what the hub's token and the cookie of a login there grant.
 #[tokio::test]
 async fn credentials_of_a_hub_have_exactly_the_rights_that_the_hub_grants() {
     use crate::hub_client_token_lookup::{
-        Browser, Does, FakeHub, NOW, alice, gate, gives, settings, state, user,
+        Browser, Does, FakeHub, NOW, alice, gives, hub_layer, settings, state, user,
     };
 
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -646,7 +646,7 @@ async fn credentials_of_a_hub_have_exactly_the_rights_that_the_hub_grants() {
                         settings
                     };
                     let clock = TestClock::new(NOW);
-                    let layer = gate(settings, &clock);
+                    let layer = hub_layer(settings, &clock);
                     let mut cookie = String::new();
                     if kind == HubKind::Cookie {
                         let mut browser = Browser::default();

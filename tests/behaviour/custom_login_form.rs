@@ -1,4 +1,4 @@
-//! A login page of one's own asks the gate about the password, and the gate holds its throttle before it.
+//! A custom login page lets the layer check the password, and the layer applies its rate limits.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn layer(clock: &TestClock) -> AuthLayer {
         .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 7], 1).into())))
         .clock(clock.clone())
         .build()
-        .expect("a gate")
+        .expect("a layer")
 }
 
 async fn try_password(
@@ -73,7 +73,7 @@ async fn the_right_password_gives_the_cookies_of_its_user_and_all_else_a_denial(
     assert_eq!(inside.text, "alice by Cookie");
     for (fields, username, password, reason) in [
         ("", "alice", "wrong", Reason::IncorrectPassword),
-        ("", "nobody", PASSWORD, Reason::IncorrectPassword),
+        ("", "no-such-user", PASSWORD, Reason::IncorrectPassword),
         (
             "origin: https://evil.example",
             "alice",
@@ -83,27 +83,27 @@ async fn the_right_password_gives_the_cookies_of_its_user_and_all_else_a_denial(
         ("sec-fetch-site: cross-site", "alice", PASSWORD, Reason::CrossSite),
         ("", "long", PASSWORD, Reason::TooLarge),
     ] {
-        let told = try_password(&layer, fields, username, password).await;
-        assert_eq!(told.err(), Some(reason), "{fields} {username} {password}");
+        let result = try_password(&layer, fields, username, password).await;
+        assert_eq!(result.err(), Some(reason), "{fields} {username} {password}");
     }
     let without = AuthLayer::token(Token::generate());
-    let told = try_password(&without, "", "alice", PASSWORD).await;
+    let result = try_password(&without, "", "alice", PASSWORD).await;
     assert_eq!(
-        told.err(),
+        result.err(),
         Some(Reason::IncorrectPassword),
-        "a gate without passwords"
+        "a layer without passwords"
     );
 }
 
 #[tokio::test]
-async fn it_is_throttled_as_the_gates_own_form_is() {
+async fn it_is_rate_limited_like_the_built_in_form() {
     let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
     let layer = layer(&clock);
-    let mut told = None;
+    let mut reason = None;
     for _ in 0..20 {
-        told = try_password(&layer, "", "bob", "wrong").await.err();
+        reason = try_password(&layer, "", "bob", "wrong").await.err();
     }
-    assert_eq!(told, Some(Reason::RateLimited));
+    assert_eq!(reason, Some(Reason::RateLimited));
     assert_eq!(
         try_password(&layer, "", "bob", PASSWORD).await.err(),
         Some(Reason::RateLimited)
@@ -123,18 +123,20 @@ async fn the_limits_of_a_layer_can_be_set() {
     let hash = PasswordHash::hash(&PASSWORD.into()).expect("a good password");
     let builder = AuthLayer::builder().password(hash).login_rate_limits(limits);
     let clock = TestClock::new(UnixTime::from_secs(1_700_000_000));
-    let layer = builder.clock(clock).build().expect("a gate");
+    let layer = builder.clock(clock).build().expect("a layer");
     for reason in [Reason::IncorrectPassword, Reason::RateLimited] {
-        let told = try_password(&layer, "", "", "wrong").await.err();
-        assert_eq!(told, Some(reason));
+        let found = try_password(&layer, "", "", "wrong").await.err();
+        assert_eq!(found, Some(reason));
     }
 }
 
 #[tokio::test]
 async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
     let layer = layer(&TestClock::new(UnixTime::from_secs(1_700_000_000)));
-    let stranger = request("GET /login");
-    let before = layer.csrf_token(RequestHead::new(&stranger)).expect("a value");
+    let unauthenticated = request("GET /login");
+    let before = layer
+        .csrf_token(RequestHead::new(&unauthenticated))
+        .expect("a value");
     let value = before.value().to_owned();
     let cookie = pair(before.into_set_cookies(), "_xsrf=");
     let sent = |cookie: &str, field: &str| {
@@ -169,17 +171,17 @@ async fn the_value_for_a_form_belongs_to_the_login_or_to_before_it() {
     assert_eq!(
         send(&layer, action).await.status,
         200,
-        "the gate finds it in the query"
+        "the layer finds it in the query"
     );
 }
 
 #[tokio::test]
 async fn a_login_page_that_decides_by_itself_needs_no_password_and_no_token() {
-    let layer = AuthLayer::builder().custom_login_page().build().expect("a gate");
+    let layer = AuthLayer::builder().custom_login_page().build().expect("a layer");
     let page = send(&layer, request("GET /login")).await;
     assert_eq!(page.status, 200, "the page is the service's own, and public");
-    let visitor = send(&layer, request("GET /\naccept: text/html")).await;
-    assert_eq!(visitor.header("location"), "/login?next=%2F");
+    let page = send(&layer, request("GET /\naccept: text/html")).await;
+    assert_eq!(page.header("location"), "/login?next=%2F");
     assert_eq!(
         send(&layer, request("GET /?token=abc\nauthorization: token abc"))
             .await

@@ -1,4 +1,4 @@
-//! Each decision that an operator wants to know of is told once, with who, where and why.
+//! Each decision that matters to an operator is reported once, with user, client and reason.
 
 use std::sync::{Arc, Mutex};
 
@@ -49,14 +49,14 @@ impl Log {
 }
 
 #[tokio::test]
-async fn each_branch_tells_exactly_one_event() {
+async fn each_branch_reports_exactly_one_event() {
     let log = Log::default();
     let layer = AuthLayer::builder()
         .token(TOKEN.parse::<Token>().expect("a token"))
         .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())))
         .observer(log.observer())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let client = "Some(192.0.2.1)";
     let login = send(
         &layer,
@@ -113,7 +113,7 @@ async fn a_known_key_that_is_refused_is_named_by_its_label() {
         .bearer_tokens(TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set"))
         .observer(log.observer())
         .build()
-        .expect("a gate")
+        .expect("a layer")
         .require_scope("admin");
     send(&layer, request(&format!("GET /\nauthorization: Bearer {TOKEN}"))).await;
     assert_eq!(log.take(), ["insufficient scope, Some(\"phone\"), /, None"]);
@@ -121,8 +121,8 @@ async fn a_known_key_that_is_refused_is_named_by_its_label() {
 
 #[tokio::test]
 async fn a_refusal_names_the_user_whose_credential_was_known_and_the_method() {
-    let told: Arc<Mutex<Vec<String>>> = Arc::default();
-    let lines = Arc::clone(&told);
+    let reported: Arc<Mutex<Vec<String>>> = Arc::default();
+    let lines = Arc::clone(&reported);
     let observer = move |event: &Event<'_>| {
         if let Event::Denied {
             identity,
@@ -141,7 +141,7 @@ async fn a_refusal_names_the_user_whose_credential_was_known_and_the_method() {
         .bearer_tokens(TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set"))
         .observer(observer)
         .build()
-        .expect("a gate")
+        .expect("a layer")
         .require_scope("admin");
     send(
         &layer,
@@ -150,7 +150,7 @@ async fn a_refusal_names_the_user_whose_credential_was_known_and_the_method() {
     .await;
     send(&layer, request("PUT /\nauthorization: Bearer wrong")).await;
     assert_eq!(
-        *told.lock().expect("one at a time"),
+        *reported.lock().expect("one at a time"),
         [
             "insufficient scope: Some(\"me\") Some(DELETE)",
             "unknown token: None Some(PUT)"
@@ -168,7 +168,7 @@ async fn a_request_that_passes_several_handles_of_one_layer_is_admitted_once() {
         .bearer_tokens(TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set"))
         .observer(log.observer())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let service = tower::ServiceBuilder::new()
         .layer(layer.clone())
         .layer(layer.require_scope("read"))
@@ -200,13 +200,13 @@ impl portcullis::PasswordVerifier for Down {
 }
 
 #[tokio::test]
-async fn what_does_not_answer_is_told_with_its_error_and_lets_nobody_in() {
+async fn an_unavailable_backend_is_reported_with_its_error_and_denies() {
     let log = Log::default();
     let layer = AuthLayer::builder()
         .bearer_tokens(Down)
         .observer(log.observer())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     for layer in [layer.clone(), layer.optional()] {
         let answer = send(&layer, request("GET /\nauthorization: Bearer x")).await;
         assert_eq!(answer.status.as_u16(), 503);
@@ -217,8 +217,8 @@ async fn what_does_not_answer_is_told_with_its_error_and_lets_nobody_in() {
     }
 }
 
-/// What is told of logins by the form with these passwords, one after another.
-async fn told_of(layer: &AuthLayer, log: &Log, passwords: &[&str]) -> Vec<String> {
+/// The events of logins by the form with these passwords, one after another.
+async fn events_of(layer: &AuthLayer, log: &Log, passwords: &[&str]) -> Vec<String> {
     for password in passwords {
         let page = send(layer, request("GET /login\naccept: text/html")).await;
         let cookie = page.cookie("_xsrf=");
@@ -230,7 +230,7 @@ async fn told_of(layer: &AuthLayer, log: &Log, passwords: &[&str]) -> Vec<String
 }
 
 #[tokio::test]
-async fn that_a_client_has_no_address_is_told_once_where_a_password_is_tried() {
+async fn a_missing_client_address_is_reported_once_when_a_password_is_tried() {
     for (peer, expected) in [
         (
             None,
@@ -249,9 +249,9 @@ async fn that_a_client_has_no_address_is_told_once_where_a_password_is_tried() {
         if peer.is_some() {
             layer = layer.peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())));
         }
-        let layer = layer.observer(log.observer()).build().expect("a gate");
-        assert_eq!(told_of(&layer, &log, &["wrong"]).await, expected, "{peer:?}");
-        let again = told_of(&layer, &log, &["wrong", "wrong"]).await;
+        let layer = layer.observer(log.observer()).build().expect("a layer");
+        assert_eq!(events_of(&layer, &log, &["wrong"]).await, expected, "{peer:?}");
+        let again = events_of(&layer, &log, &["wrong", "wrong"]).await;
         assert!(
             again.len() == 2 && !again.contains(&"ClientAddressUnknown".to_owned()),
             "{again:?}"
@@ -308,7 +308,7 @@ async fn trusted_proxies_without_a_peer_address_are_reported_once() {
 }
 
 #[tokio::test]
-async fn a_weak_hash_is_told_at_each_login_by_its_password_and_no_other() {
+async fn a_weak_hash_is_reported_at_each_login_by_its_password_and_no_other() {
     let weak: PasswordHash = "sha1:0e112c3ddfce:a68df677475c2b47b6e86d0467eec97ac5f4b85a"
         .parse()
         .expect("an older hash");
@@ -334,11 +334,11 @@ async fn a_weak_hash_is_told_at_each_login_by_its_password_and_no_other() {
             .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 1], 1).into())))
             .observer(log.observer())
             .build()
-            .expect("a gate");
-        let told = told_of(&layer, &log, &typed).await;
-        assert_eq!(told.len(), expected.len(), "{told:?}");
-        for (told, expected) in told.iter().zip(expected) {
-            assert!(told.starts_with(expected), "{expected}: {told}");
+            .expect("a layer");
+        let reported = events_of(&layer, &log, &typed).await;
+        assert_eq!(reported.len(), expected.len(), "{reported:?}");
+        for (reported, expected) in reported.iter().zip(expected) {
+            assert!(reported.starts_with(expected), "{expected}: {reported}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A token that is too long for a token of this crate, such as a JWT that a proxy adds to every request: it counts as no
-//! credential of the crate's verifiers, and a custom verifier is asked for it.
+//! credential of the crate's verifiers, and a custom verifier is called with it.
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ async fn a_jwt_counts_as_no_credential_and_is_refused_only_if_no_other_one_is_ac
                     );
                     refused_for(&foreign_post, 403, Reason::CrossSite);
                     refused_for(&alone, 401, Reason::UnsupportedToken);
-                    // As without the JWT: the cookie is removed, and the person is sent to the login.
+                    // As without the JWT: the cookie is removed, and the browser is redirected to the login.
                     refused_for(&stale, 302, Reason::InvalidCookie);
                     assert!(stale.set_cookies()[0].contains("Max-Age=0"), "{stale:?}");
                 }
@@ -122,7 +122,7 @@ async fn a_jwt_on_an_optional_route_is_an_anonymous_request() {
         let answer = send(&optional, request(&format!("GET /\n{field}"))).await;
         assert_eq!(
             (answer.status.as_u16(), &*answer.text),
-            (200, "nobody"),
+            (200, "anonymous"),
             "{answer:?}"
         );
         let scope = send(
@@ -157,7 +157,7 @@ impl TokenVerifier for Jwts {
 }
 
 #[tokio::test]
-async fn a_custom_verifier_is_asked_for_a_jwt_of_8000_characters_wherever_a_header_carries_it() {
+async fn a_custom_verifier_is_called_with_a_jwt_of_8000_characters_from_any_header() {
     let sources = [
         TokenSource::Authorization,
         TokenSource::Header(http::HeaderName::from_static("x-agent-key")),

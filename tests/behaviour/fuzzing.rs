@@ -1,6 +1,6 @@
 //! What must hold of every parser on any input holds on some thousands of mutated seeds, in every run.
 //!
-//! The promises are the fuzz targets' own; the seeds lie beside them. The mutations are the same in each run.
+//! The properties are those of the fuzz targets; the seeds are in the folder next to them. The mutations are the same in each run.
 
 use std::{fs, panic, path::Path};
 
@@ -14,7 +14,7 @@ mod targets;
 /// How many mutations each target gets.
 const MUTATIONS: usize = 3000;
 
-/// The longest mutation, in octets: long enough to pass the bounds on tokens and cookies now and then.
+/// The longest mutation, in bytes: long enough to pass the bounds on tokens and cookies now and then.
 const LONGEST: usize = 20_000;
 
 macro_rules! targets {
@@ -49,7 +49,7 @@ impl Mutator {
         number as usize % below.max(1)
     }
 
-    fn octet(&mut self) -> u8 {
+    fn byte(&mut self) -> u8 {
         const TELLING: &[u8] = b"%&=;,:/\\?#\"' \t\r\n\0\x7f\xff.+-|@[]{}_09aAzZ";
         match self.number(4) {
             0 => self.number(256) as u8,
@@ -88,32 +88,32 @@ impl Mutator {
             b"localhost",
             b"\r\n",
         ];
-        let mut octets = seeds[self.number(seeds.len())].clone();
+        let mut bytes = seeds[self.number(seeds.len())].clone();
         for _ in 0..=self.number(5) {
-            let place = self.number(octets.len() + 1);
-            let end = (place + 1 + self.number(8)).min(octets.len());
+            let place = self.number(bytes.len() + 1);
+            let end = (place + 1 + self.number(8)).min(bytes.len());
             match self.number(8) {
-                0 => octets.insert(place, self.octet()),
-                1 => drop(octets.drain(place.min(end)..end)),
-                2 if place < octets.len() => octets[place] = self.octet(),
-                3 if place < octets.len() => octets[place] ^= 1 << self.number(8),
-                4 => drop(octets.splice(place..place, WORDS[self.number(WORDS.len())].iter().copied())),
+                0 => bytes.insert(place, self.byte()),
+                1 => drop(bytes.drain(place.min(end)..end)),
+                2 if place < bytes.len() => bytes[place] = self.byte(),
+                3 if place < bytes.len() => bytes[place] ^= 1 << self.number(8),
+                4 => drop(bytes.splice(place..place, WORDS[self.number(WORDS.len())].iter().copied())),
                 5 => {
                     let other = &seeds[self.number(seeds.len())];
-                    octets.truncate(place);
-                    octets.extend_from_slice(&other[self.number(other.len() + 1)..]);
+                    bytes.truncate(place);
+                    bytes.extend_from_slice(&other[self.number(other.len() + 1)..]);
                 }
-                6 => octets.truncate(place),
+                6 => bytes.truncate(place),
                 7 if place < end && self.number(8) == 0 => {
-                    let piece = octets[place..end].to_vec();
+                    let piece = bytes[place..end].to_vec();
                     let times = self.number(LONGEST / 8) / (1 + self.number(50));
-                    octets.splice(place..place, piece.repeat(times));
+                    bytes.splice(place..place, piece.repeat(times));
                 }
                 _ => {}
             }
         }
-        octets.truncate(LONGEST);
-        octets
+        bytes.truncate(LONGEST);
+        bytes
     }
 }
 
@@ -137,9 +137,9 @@ fn feed(target: &str, promise: fn(&[u8])) {
     let seeds = seeds(target);
     let mut mutator = Mutator(0x9E37_79B9_7F4A_7C15);
     let mutations = (0..MUTATIONS).map(|_| mutator.mutation(&seeds));
-    for octets in seeds.iter().cloned().chain(mutations) {
-        if let Err(panic) = panic::catch_unwind(|| promise(&octets)) {
-            eprintln!("{target} breaks on b\"{}\"", octets.escape_ascii());
+    for bytes in seeds.iter().cloned().chain(mutations) {
+        if let Err(panic) = panic::catch_unwind(|| promise(&bytes)) {
+            eprintln!("{target} breaks on b\"{}\"", bytes.escape_ascii());
             panic::resume_unwind(panic);
         }
     }
@@ -168,15 +168,15 @@ fn every_target_of_the_fuzzer_is_run_here_too() {
 #[test]
 fn mutations_find_defects_that_were_planted() {
     fn panics_on_a_cut_escape(query: &[u8]) {
-        for (place, octet) in query.iter().enumerate() {
-            if *octet == b'%' {
+        for (place, byte) in query.iter().enumerate() {
+            if *byte == b'%' {
                 let _ = query[place + 1..place + 3].to_vec();
             }
         }
     }
     fn misses_an_escaped_name(query: &[u8]) {
         let naive = query
-            .split(|octet| *octet == b'&')
+            .split(|byte| *byte == b'&')
             .any(|pair| pair.starts_with(b"token="));
         assert_eq!(
             naive,

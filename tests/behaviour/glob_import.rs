@@ -2,7 +2,7 @@
 
 /// Each of these imports is an error if a name at the crate root is that of the crate it comes from.
 #[test]
-fn glob_import_compiles_beside_the_crates_that_users_import() {
+fn glob_import_compiles_with_the_crates_that_users_import() {
     mod user {
         #[allow(unused_imports, reason = "what matters is that each of them is found")]
         pub(super) mod imports {

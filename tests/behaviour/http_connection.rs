@@ -1,4 +1,4 @@
-//! The gate behind a real HTTP server, spoken to over HTTP/1.1 and HTTP/2 in octets.
+//! The layer behind a real HTTP server, over HTTP/1.1 and HTTP/2 in bytes.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -22,7 +22,7 @@ pub(crate) enum Version {
 
 pub(crate) const VERSIONS: [Version; 2] = [Version::Http1, Version::Http2];
 
-/// A request in octets, as a client of either version sends it.
+/// A request in bytes, as a client of either version sends it.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) method: String,
@@ -61,10 +61,10 @@ pub(crate) struct Received {
     pub(crate) body: String,
 }
 
-/// What the gate and a handler behind it answer; `None` if the HTTP layer of either side refuses the octets
-/// before the gate sees them.
+/// The response of the layer and a handler behind it; `None` if the HTTP implementation of either side rejects the bytes
+/// before the layer sees them.
 ///
-/// The handler answers `<username> by <credential>`, or `nobody`, with status 200.
+/// The handler answers `<username> by <credential>`, or `anonymous`, with status 200.
 pub(crate) async fn exchange(layer: &AuthLayer, version: Version, sent: &Sent) -> Option<Received> {
     let (client, server) = tokio::io::duplex(1 << 20);
     let peer = Peer::Ip(sent.peer);
@@ -100,7 +100,7 @@ pub(crate) async fn exchange(layer: &AuthLayer, version: Version, sent: &Sent) -
 }
 
 async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let text = Session::from_extensions(request.extensions()).map_or("nobody".to_owned(), |session| {
+    let text = Session::from_extensions(request.extensions()).map_or("anonymous".to_owned(), |session| {
         format!("{} by {:?}", session.identity().username(), session.auth_method())
     });
     Ok(Response::builder()
@@ -110,22 +110,22 @@ async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
 }
 
 async fn over_http1(mut client: DuplexStream, sent: &Sent) -> Option<Received> {
-    let mut octets = Vec::new();
-    octets.extend_from_slice(sent.method.as_bytes());
-    octets.push(b' ');
-    octets.extend_from_slice(&sent.target);
-    octets.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(sent.method.as_bytes());
+    bytes.push(b' ');
+    bytes.extend_from_slice(&sent.target);
+    bytes.extend_from_slice(b" HTTP/1.1\r\n");
     for (name, value) in &sent.headers {
-        octets.extend_from_slice(name.as_bytes());
-        octets.extend_from_slice(b": ");
-        octets.extend_from_slice(value);
-        octets.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
     }
     if !sent.has("connection") {
-        octets.extend_from_slice(b"Connection: close\r\n");
+        bytes.extend_from_slice(b"Connection: close\r\n");
     }
-    octets.extend_from_slice(b"\r\n");
-    client.write_all(&octets).await.ok()?;
+    bytes.extend_from_slice(b"\r\n");
+    client.write_all(&bytes).await.ok()?;
     client.shutdown().await.ok()?;
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.ok()?;

@@ -7,7 +7,7 @@ use portcullis::{AuthLayer, testing::TestClock};
 use crate::{
     common::{request, send},
     hub_client_token_lookup::{
-        Browser, Does, FakeHub, NOW, alice, by_token, gate, gives, settings, state, user,
+        Browser, Does, FakeHub, NOW, alice, by_token, gives, hub_layer, settings, state, user,
     },
 };
 
@@ -56,7 +56,7 @@ fn flood_of_callbacks(layer: &AuthLayer, begun: Vec<(Browser, String)>) -> Vec<t
 async fn a_flood_of_one_kind_of_request_leaves_the_others_their_share() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     assert_eq!(by_token(&layer, "known", "").await.status, 200);
     let (mut browser, target) = begun(&layer).await;
     gives(&hub, "lies-in-a-cookie");
@@ -99,7 +99,7 @@ async fn a_flood_of_one_kind_of_request_leaves_the_others_their_share() {
 #[tokio::test(start_paused = true)]
 async fn the_sessions_of_one_token_take_one_place() {
     let hub = FakeHub::that(late());
-    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     for number in 0..100 {
         let layer = layer.clone();
         let session = format!("cookie: jupyterhub-session-id={number}");
@@ -136,7 +136,7 @@ async fn only_failures_of_the_hub_open_the_circuit() {
         (Does::NeverEnds, true),
     ] {
         let hub = FakeHub::that(does.clone());
-        let layer = gate(settings(&hub), &TestClock::new(NOW));
+        let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
         for number in 0..10 {
             let answer = by_token(&layer, &format!("t{number}"), "").await;
             assert_ne!(answer.status, 200, "{does:?}");
@@ -158,7 +158,7 @@ async fn only_failures_of_the_hub_at_a_callback_open_the_circuit() {
         (Does::Refuses, true),
     ] {
         let hub = FakeHub::that(does.clone());
-        let layer = gate(settings(&hub), &TestClock::new(NOW));
+        let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
         for _ in 0..10 {
             let (mut browser, target) = begun(&layer).await;
             let status = browser.open(&layer, &target).await.status;

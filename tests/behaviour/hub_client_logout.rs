@@ -7,7 +7,9 @@ use portcullis::{AuthLayer, testing::TestClock};
 use crate::{
     common::{Answered, request, send},
     hub_client_limits::settle,
-    hub_client_token_lookup::{Browser, Does, FakeHub, NOW, alice, by_token, gate, gives, settings, state},
+    hub_client_token_lookup::{
+        Browser, Does, FakeHub, NOW, alice, by_token, gives, hub_layer, settings, state,
+    },
 };
 
 const TOKEN: &str = "B1SRtkF5j4MQzcHB1TqbUH1QO2MKj4";
@@ -33,7 +35,7 @@ async fn get(layer: &AuthLayer, path: &str, cookies: &str) -> Answered {
     .await
 }
 
-async fn is_let_in(layer: &AuthLayer, cookies: &str) -> bool {
+async fn is_accepted(layer: &AuthLayer, cookies: &str) -> bool {
     match get(layer, "files/x", cookies).await {
         answer if answer.status == 200 => true,
         answer if answer.status == 302 => false,
@@ -48,7 +50,7 @@ fn junk(count: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_copied_cookie_is_refused_after_the_logout_whatever_came_beside_it() {
+async fn a_copied_cookie_is_rejected_after_the_logout_with_any_other_cookies() {
     for (claim, before, after, foreign) in [
         ("alone", String::new(), "", false),
         (
@@ -70,11 +72,11 @@ async fn a_copied_cookie_is_refused_after_the_logout_whatever_came_beside_it() {
             "; jupyterhub-session-id=own",
             false,
         ),
-        ("beside a login of another token", String::new(), "", true),
-        ("beside both", junk(100), "", true),
+        ("with a login of another token", String::new(), "", true),
+        ("with both", junk(100), "", true),
     ] {
         let hub = FakeHub::that(alice());
-        let layer = gate(settings(&hub), &TestClock::new(NOW));
+        let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
         let cookie = log_in(&layer, &hub, TOKEN).await;
         let other = log_in(&layer, &hub, "another").await;
         let sessions = [
@@ -84,7 +86,10 @@ async fn a_copied_cookie_is_refused_after_the_logout_whatever_came_beside_it() {
         ];
         // All of these are remembered.
         for session in sessions {
-            assert!(is_let_in(&layer, &format!("{cookie}{session}")).await, "{claim}");
+            assert!(
+                is_accepted(&layer, &format!("{cookie}{session}")).await,
+                "{claim}"
+            );
             let line = format!("cookie: x=y{session}");
             assert_eq!(by_token(&layer, TOKEN, &line).await.status, 200, "{claim}");
         }
@@ -99,13 +104,16 @@ async fn a_copied_cookie_is_refused_after_the_logout_whatever_came_beside_it() {
             (302, "/hub/logout"),
             "{claim}: {out:?}"
         );
-        // The logout may ask the hub whose login it ends.
+        // The logout may query the hub for the user of the login that it ends.
         settle().await;
         // The hub still says yes: the browser may never get to the logout there.
         for session in sessions {
-            assert!(!is_let_in(&layer, &format!("{cookie}{session}")).await, "{claim}");
+            assert!(
+                !is_accepted(&layer, &format!("{cookie}{session}")).await,
+                "{claim}"
+            );
         }
-        assert_eq!(is_let_in(&layer, &other).await, !foreign, "{claim}");
+        assert_eq!(is_accepted(&layer, &other).await, !foreign, "{claim}");
         // What the hub said about the token is forgotten, and not remembered again before the hub's own logout.
         for answer in [alice(), Does::Answers(403, vec![])] {
             hub.now(answer.clone());
@@ -124,15 +132,15 @@ async fn a_copied_cookie_is_refused_after_the_logout_whatever_came_beside_it() {
 async fn a_copied_cookie_stays_refused_until_it_ends_and_a_later_login_with_its_token_is_good() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     let copy = log_in(&layer, &hub, TOKEN).await;
     get(&layer, "logout", &copy).await;
     clock.advance(Duration::from_secs(1));
     let later = log_in(&layer, &hub, TOKEN).await;
     for passes in [0, 299, 300, 301, 24 * 3600, 12 * 24 * 3600] {
         clock.advance(Duration::from_secs(passes));
-        assert!(is_let_in(&layer, &later).await, "{passes}");
-        assert!(!is_let_in(&layer, &copy).await, "{passes}");
+        assert!(is_accepted(&layer, &later).await, "{passes}");
+        assert!(!is_accepted(&layer, &copy).await, "{passes}");
     }
 }
 
@@ -140,7 +148,7 @@ async fn a_copied_cookie_stays_refused_until_it_ends_and_a_later_login_with_its_
 async fn an_answer_to_a_question_from_before_the_logout_is_neither_stored_nor_waited_for() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     let cookie = log_in(&layer, &hub, TOKEN).await;
     clock.advance(Duration::from_secs(301));
     let Does::Answers(status, body) = alice() else {
@@ -150,7 +158,7 @@ async fn an_answer_to_a_question_from_before_the_logout_is_neither_stored_nor_wa
     let calls = hub.calls();
     let under_way = tokio::spawn({
         let (layer, cookie) = (layer.clone(), cookie.clone());
-        async move { is_let_in(&layer, &format!("{cookie}; jupyterhub-session-id=attacker")).await }
+        async move { is_accepted(&layer, &format!("{cookie}; jupyterhub-session-id=attacker")).await }
     });
     while hub.calls() == calls {
         tokio::task::yield_now().await;
@@ -169,26 +177,26 @@ async fn an_answer_to_a_question_from_before_the_logout_is_neither_stored_nor_wa
     for session in ["", session, "cookie: jupyterhub-session-id=other"] {
         assert_eq!(by_token(&layer, TOKEN, session).await.status, 403, "{session}");
     }
-    assert!(!is_let_in(&layer, &cookie).await);
+    assert!(!is_accepted(&layer, &cookie).await);
 }
 
 #[tokio::test]
 async fn a_refusal_of_the_hub_counts_for_every_session_id() {
     let hub = FakeHub::that(alice());
-    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     let cookie = log_in(&layer, &hub, TOKEN).await;
     let copy = format!("{cookie}; jupyterhub-session-id=attacker");
-    assert!(is_let_in(&layer, &copy).await);
+    assert!(is_accepted(&layer, &copy).await);
     // The token is revoked at the hub, and the owner comes back with another session id.
     hub.now(Does::Answers(403, vec![]));
-    assert!(!is_let_in(&layer, &format!("{cookie}; jupyterhub-session-id=new")).await);
-    assert!(!is_let_in(&layer, &copy).await);
+    assert!(!is_accepted(&layer, &format!("{cookie}; jupyterhub-session-id=new")).await);
+    assert!(!is_accepted(&layer, &copy).await);
 }
 
 #[tokio::test]
 async fn a_logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing() {
     let hub = FakeHub::that(alice());
-    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     let cookie = log_in(&layer, &hub, TOKEN).await;
     for planted in [format!("x={}", "y".repeat(16_384)), junk(256)] {
         for method in ["GET", "POST"] {
@@ -200,14 +208,14 @@ async fn a_logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing()
             assert!(answer.set_cookies().is_empty(), "{answer:?}");
             assert_eq!(answer.header("location"), "", "{answer:?}");
         }
-        assert!(is_let_in(&layer, &cookie).await);
+        assert!(is_accepted(&layer, &cookie).await);
     }
 }
 
 #[tokio::test]
 async fn xsrf_value_of_one_login_is_not_accepted_for_another_of_the_same_user() {
     let hub = FakeHub::that(alice());
-    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     let first = log_in(&layer, &hub, TOKEN).await;
     let second = log_in(&layer, &hub, "another").await;
     let mut values = Vec::new();

@@ -1,4 +1,4 @@
-//! The files that a hub with `internal_ssl` names: read at once, and what is wrong with them is told.
+//! The files that a hub with `internal_ssl` names: read at once, and errors in them are reported.
 
 use std::{fs, path::Path};
 
@@ -67,17 +67,17 @@ fn each_file_is_what_its_variable_says_or_the_error_names_both() {
         (
             [None, key, root],
             0,
-            "expected a file's path beside JUPYTERHUB_SSL_KEYFILE, found nothing",
+            "expected a file's path together with JUPYTERHUB_SSL_KEYFILE, found nothing",
         ),
         (
             [one, None, root],
             1,
-            "expected a file's path beside JUPYTERHUB_SSL_CERTFILE, found nothing",
+            "expected a file's path together with JUPYTERHUB_SSL_CERTFILE, found nothing",
         ),
         (
             [one, key, None],
             2,
-            "expected a file's path beside JUPYTERHUB_SSL_CERTFILE, found nothing",
+            "expected a file's path together with JUPYTERHUB_SSL_CERTFILE, found nothing",
         ),
         (
             [Some("none.pem"), key, root],

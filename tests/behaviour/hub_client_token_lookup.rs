@@ -34,15 +34,15 @@ type HubBody = UnsyncBoxBody<Bytes, BoxError>;
 pub(crate) enum Does {
     Answers(u16, Vec<u8>),
     AnswersAfter(Duration, u16, Vec<u8>),
-    /// Sends its body for ever.
+    /// Sends its body forever.
     NeverEnds,
-    /// Sends one octet of its body each second.
+    /// Sends one byte of its body each second.
     Trickles,
     Hangs,
     Refuses,
 }
 
-/// A hub that does as it is told, and notes what it was asked.
+/// A hub whose responses the test sets, and which records its requests.
 #[derive(Clone, Debug)]
 pub(crate) struct FakeHub(Arc<Inner>);
 
@@ -72,8 +72,8 @@ impl FakeHub {
         self.then(does);
     }
 
-    /// The token that it was asked for last.
-    pub(crate) fn asked_for(&self) -> Option<String> {
+    /// The token of the last lookup.
+    pub(crate) fn last_token(&self) -> Option<String> {
         let (_, seen) = self.asked().pop()?;
         seen.strip_prefix("token ").map(str::to_owned)
     }
@@ -150,7 +150,7 @@ impl Body for Endless {
     }
 }
 
-/// One octet each second.
+/// One byte each second.
 #[derive(Default)]
 struct Slow(Option<std::pin::Pin<Box<tokio::time::Sleep>>>);
 
@@ -186,13 +186,13 @@ fn settings_with(hub: &FakeHub, token: &str) -> HubAuthBuilder {
         .http_client(hub.client())
 }
 
-pub(crate) fn gate(settings: HubAuthBuilder, clock: &TestClock) -> AuthLayer {
+pub(crate) fn hub_layer(settings: HubAuthBuilder, clock: &TestClock) -> AuthLayer {
     let hub = settings.build().expect("settings");
     AuthLayer::builder()
         .hub(hub)
         .clock(clock.clone())
         .build()
-        .expect("a gate")
+        .expect("a layer")
 }
 
 pub(crate) fn user(name: &str, scopes: &[&str]) -> Does {
@@ -219,7 +219,7 @@ pub(crate) async fn by_token(layer: &AuthLayer, token: &str, more: &str) -> Answ
 }
 
 #[tokio::test]
-async fn only_a_clear_yes_lets_in_and_only_403_is_a_no() {
+async fn only_a_clear_yes_is_accepted_and_only_403_is_a_no() {
     let model = |fields: Value| Does::Answers(200, fields.to_string().into_bytes());
     let no_answer = |does: Does| (does, 502);
     for (does, status) in [
@@ -295,7 +295,7 @@ async fn only_a_clear_yes_lets_in_and_only_403_is_a_no() {
         }),
     ) {
         let hub = FakeHub::that(does.clone());
-        let layer = gate(settings(&hub), &TestClock::new(NOW));
+        let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
         let answer = by_token(&layer, "t", "").await;
         assert_eq!(answer.status, status, "{does:?}: {answer:?}");
         assert_eq!(
@@ -318,7 +318,7 @@ async fn only_a_clear_yes_lets_in_and_only_403_is_a_no() {
         )
         .await;
         let expected = match status {
-            // Nobody: to the login. Somebody without access: told so, for a login would lead here again.
+            // No user: to the login. A user without access: 403, because a login would lead here again.
             403 if answer.text.contains("access") => 403,
             403 => 302,
             502 => 503,
@@ -339,7 +339,7 @@ async fn a_hub_has_five_seconds() {
         Does::AnswersAfter(Duration::from_secs(6), 200, late.into_bytes()),
     ]
     .map(|does| {
-        let layer = gate(settings(&FakeHub::that(does)), &TestClock::new(NOW));
+        let layer = hub_layer(settings(&FakeHub::that(does)), &TestClock::new(NOW));
         tokio::spawn(async move { by_token(&layer, "t", "").await.status })
     });
     for answer in asking {
@@ -356,7 +356,7 @@ async fn a_hub_has_five_seconds() {
 async fn the_answer_to_a_code_has_five_seconds_body_included() {
     for does in [Does::Hangs, Does::Trickles] {
         let hub = FakeHub::that(does);
-        let layer = gate(settings(&hub), &TestClock::new(NOW));
+        let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
         let mut browser = Browser::default();
         let state = state(&browser.open(&layer, "/user/alice/").await);
         let asked = tokio::time::Instant::now();
@@ -379,8 +379,8 @@ async fn no_identity_comes_out_of_ten_thousand_changed_answers() {
     };
     let clock = TestClock::new(NOW);
     let hub = FakeHub::that(Does::Hangs);
-    let layer = gate(settings(&hub), &clock);
-    let (mut told, mut let_in) = (0, 0);
+    let layer = hub_layer(settings(&hub), &clock);
+    let (mut unavailable, mut accepted) = (0, 0);
     for number in 0..10_000 {
         let mut body = good.clone();
         for _ in 0..=random(3) {
@@ -413,25 +413,25 @@ async fn no_identity_comes_out_of_ten_thousand_changed_answers() {
                 let scopes = model["scopes"].as_array().expect("a list");
                 assert!(scopes.contains(&"access:servers!user=alice".into()), "{model}");
                 assert!(answer.text.starts_with(model["name"].as_str().expect("a name")));
-                let_in += 1;
+                accepted += 1;
             }
             403 => assert!(clear.is_some() && answer.text.contains("no access"), "{answer:?}"),
-            502 => told += 1,
+            502 => unavailable += 1,
             other => panic!("{other} for {status} {}", body.escape_ascii()),
         }
     }
     assert!(
-        told > 5_000 && let_in > 50,
-        "{told} no answers, {let_in} let in by a name that is another"
+        unavailable > 5_000 && accepted > 50,
+        "{unavailable} no answers, {accepted} accepted under another name"
     );
 }
 
 #[tokio::test]
-async fn a_thousand_requests_with_one_token_ask_once() {
+async fn a_thousand_requests_with_one_token_need_one_lookup() {
     let body = json!({ "kind": "user", "name": "alice", "scopes": ["access:servers"] }).to_string();
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     assert_eq!(by_token(&layer, "t", "").await.status, 200);
     clock.advance(Duration::from_secs(301));
     hub.now(Does::AnswersAfter(
@@ -452,14 +452,14 @@ async fn a_thousand_requests_with_one_token_ask_once() {
 }
 
 #[tokio::test]
-async fn whoever_asked_first_may_go_away() {
+async fn the_first_client_of_a_lookup_may_disconnect() {
     let body = json!({ "kind": "user", "name": "alice", "scopes": ["access:servers"] }).to_string();
     let hub = FakeHub::that(Does::AnswersAfter(
         Duration::from_millis(50),
         200,
         body.into_bytes(),
     ));
-    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     let gone = tokio::time::timeout(Duration::from_millis(10), by_token(&layer, "t", "")).await;
     assert!(gone.is_err());
     assert_eq!(by_token(&layer, "t", "").await.status, 200);
@@ -471,10 +471,10 @@ async fn answers_are_kept_for_token_and_session_as_long_as_they_are_good() {
     let no = || Does::Answers(403, vec![]);
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     let session = "cookie: jupyterhub-session-id=0123456789abcdef0123456789abcdef";
     for (claim, does, passes, more, status, calls) in [
-        ("asked", alice(), 0, session, 200, 1),
+        ("looked up", alice(), 0, session, 200, 1),
         ("kept, whatever the hub says now", no(), 299, session, 200, 0),
         (
             "another session, another answer",
@@ -531,7 +531,7 @@ async fn answers_are_kept_for_token_and_session_as_long_as_they_are_good() {
 async fn a_hub_that_is_gone_is_left_alone_and_those_it_knew_stay() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     assert_eq!(by_token(&layer, "known", "").await.status, 200);
     hub.now(Does::Refuses);
     let before = hub.calls();
@@ -540,7 +540,7 @@ async fn a_hub_that_is_gone_is_left_alone_and_those_it_knew_stay() {
         assert_eq!(answer.status, 502);
         assert!(answer.set_cookies().is_empty());
     }
-    assert_eq!(hub.calls() - before, 5, "after five failures nobody asks");
+    assert_eq!(hub.calls() - before, 5, "after five failures no request is sent");
     clock.advance(Duration::from_secs(5));
     assert_eq!(by_token(&layer, "t", "").await.status, 502);
     assert_eq!(by_token(&layer, "t", "").await.status, 502);
@@ -557,9 +557,9 @@ async fn a_hub_that_is_gone_is_left_alone_and_those_it_knew_stay() {
 }
 
 #[tokio::test]
-async fn at_most_thirty_two_questions_about_unknown_tokens_are_under_way() {
+async fn at_most_thirty_two_lookups_of_unknown_tokens_run_at_once() {
     let hub = FakeHub::that(Does::Hangs);
-    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     let asking: Vec<_> = (0..100)
         .map(|number| {
             let layer = layer.clone();
@@ -632,21 +632,24 @@ pub(crate) fn gives(hub: &FakeHub, token: &str) {
 #[tokio::test]
 async fn a_login_cookie_ends_with_the_token_of_the_hub() {
     let clock = TestClock::new(NOW);
-    for (told, expected) in [
+    for (unavailable, expected) in [
         (json!(3_600), 3_600),
         (json!(0), 1_209_600),
         (json!(null), 1_209_600),
         (json!(99_000_000), 1_209_600),
     ] {
         let hub = FakeHub::that(alice());
-        let layer = gate(settings(&hub), &clock);
+        let layer = hub_layer(settings(&hub), &clock);
         let mut browser = Browser::default();
         let state = state(&browser.open(&layer, "/user/alice/").await);
-        let answer = json!({ "access_token": "abc", "expires_in": told, "token_type": "Bearer" });
+        let answer = json!({ "access_token": "abc", "expires_in": unavailable, "token_type": "Bearer" });
         hub.then(Does::Answers(200, answer.to_string().into_bytes()));
         let target = format!("/user/alice/oauth_callback?code=c0de&state={state}");
         let line = browser.open(&layer, &target).await.set_cookies().swap_remove(0);
-        assert!(line.contains(&format!("Max-Age={expected}")), "{told}: {line}");
+        assert!(
+            line.contains(&format!("Max-Age={expected}")),
+            "{unavailable}: {line}"
+        );
     }
 }
 
@@ -654,7 +657,7 @@ async fn a_login_cookie_ends_with_the_token_of_the_hub() {
 async fn a_login_goes_to_the_hub_and_back_to_the_page() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     let mut browser = Browser::default();
     let state = state(
         &browser
@@ -663,8 +666,8 @@ async fn a_login_goes_to_the_hub_and_back_to_the_page() {
     );
     assert_eq!(browser.names(), ["jupyterhub-user-alice-oauth-state"]);
 
-    // The server starts anew meanwhile, with the same environment.
-    let layer = gate(settings(&hub), &clock);
+    // The server is restarted meanwhile, with the same environment.
+    let layer = hub_layer(settings(&hub), &clock);
     clock.advance(Duration::from_secs(600));
     gives_a_token(&hub);
     let back = browser
@@ -686,7 +689,7 @@ async fn a_login_goes_to_the_hub_and_back_to_the_page() {
     let (_, value) = &browser.0[0];
     assert!(
         !value.contains("B1SRtk") && !value.contains("QjFTUn"),
-        "the token is sealed: {value}"
+        "the token is encrypted: {value}"
     );
 
     let asked = hub.asked();
@@ -707,7 +710,7 @@ async fn a_login_goes_to_the_hub_and_back_to_the_page() {
         (200, "alice by Cookie")
     );
     assert_eq!(hub.calls(), calls, "what the login learnt is remembered");
-    // The same answer of the hub again: somebody is logged in, so there is nothing to refuse.
+    // The same response of the hub again: the browser is logged in, so there is nothing to deny.
     let again = browser
         .open(
             &layer,
@@ -731,7 +734,7 @@ async fn a_login_goes_to_the_hub_and_back_to_the_page() {
 async fn a_login_that_took_too_long_starts_over_once() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     let mut browser = Browser::default();
     let first = state(&browser.open(&layer, "/user/alice/page").await);
     clock.advance(Duration::from_secs(601));
@@ -778,22 +781,22 @@ async fn a_login_that_took_too_long_starts_over_once() {
 }
 
 #[tokio::test]
-async fn a_state_of_somebody_else_is_refused() {
+async fn a_state_of_another_browser_is_rejected() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     let mut mallory = Browser::default();
-    let theirs = state(&mallory.open(&layer, "/user/alice/").await);
+    let other_state = state(&mallory.open(&layer, "/user/alice/").await);
     let mut victim = Browser::default();
     let own = state(&victim.open(&layer, "/user/alice/").await);
-    let another = gate(settings(&hub).client_id("jupyterhub-user-alice-two"), &clock);
+    let another = hub_layer(settings(&hub).client_id("jupyterhub-user-alice-two"), &clock);
     let elsewhere = state(&Browser::default().open(&another, "/user/alice/").await);
     let mut changed = own.clone().into_bytes();
     let last = changed.len() / 2;
     changed[last] ^= 1;
     let changed = String::from_utf8(changed).expect("ASCII");
     for (query, status) in [
-        (format!("code=c&state={theirs}"), 403),
+        (format!("code=c&state={other_state}"), 403),
         (format!("code=c&state={elsewhere}"), 403),
         (format!("code=c&state={changed}"), 403),
         ("code=c&state=NgFnR4Y0ETU_7eEK9kXeyQ".to_owned(), 403),
@@ -815,7 +818,7 @@ async fn a_state_of_somebody_else_is_refused() {
         assert!(!answer.text.contains("<script>"), "{}", answer.text);
         assert!(answer.header("location").is_empty(), "never a loop: {query}");
     }
-    assert_eq!(hub.calls(), 0, "the hub is asked for none of them");
+    assert_eq!(hub.calls(), 0, "the hub gets no request for any of them");
     let posted = send(
         &layer,
         request("POST /user/alice/oauth_callback\ncontent-type: application/x-www-form-urlencoded"),
@@ -833,7 +836,7 @@ async fn a_state_of_somebody_else_is_refused() {
 #[tokio::test]
 async fn many_tabs_log_in_at_once_and_eight_are_remembered() {
     let hub = FakeHub::that(alice());
-    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     let mut browser = Browser::default();
     let mut states = Vec::new();
     for tab in 0..20 {
@@ -899,7 +902,7 @@ async fn many_tabs_log_in_at_once_and_eight_are_remembered() {
 }
 
 #[tokio::test]
-async fn what_the_hub_answers_to_a_code_is_told() {
+async fn the_hubs_answer_to_a_code_is_shown() {
     let error = |text: &str| text.as_bytes().to_vec();
     for (first, second, status) in [
         (
@@ -954,7 +957,7 @@ async fn what_the_hub_answers_to_a_code_is_told() {
         ),
     ] {
         let hub = FakeHub::that(second.clone().unwrap_or(Does::Refuses));
-        let layer = gate(settings(&hub), &TestClock::new(NOW));
+        let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
         let mut browser = Browser::default();
         let state = state(&browser.open(&layer, "/user/alice/").await);
         hub.then(first.clone());
@@ -972,10 +975,10 @@ async fn what_the_hub_answers_to_a_code_is_told() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_the_hub_knows_no_more_is_taken_away_and_one_it_cannot_judge_is_kept() {
+async fn a_cookie_that_the_hub_no_longer_knows_is_removed_and_one_without_an_answer_is_kept() {
     let hub = FakeHub::that(alice());
     let clock = TestClock::new(NOW);
-    let layer = gate(settings(&hub), &clock);
+    let layer = hub_layer(settings(&hub), &clock);
     let mut browser = Browser::default();
     let begun = state(&browser.open(&layer, "/user/alice/").await);
     gives_a_token(&hub);
@@ -1030,7 +1033,7 @@ async fn a_token_in_the_url_is_kept_only_where_it_is_allowed_and_a_page_is_opene
         } else {
             settings(&hub)
         };
-        let layer = gate(settings, &TestClock::new(NOW));
+        let layer = hub_layer(settings, &TestClock::new(NOW));
         let by = format!("GET /user/alice/x?token=abc\n{more}");
         let answer = send(&layer, request(&by)).await;
         assert_eq!(answer.status, status, "{allowed} {more}: {answer:?}");
@@ -1106,18 +1109,18 @@ fn what_the_environment_lacks_is_named() {
         assert_eq!(error.setting(), name, "{value:?}: {error}");
         assert!(!error.to_string().contains("0123456789abcdef"));
     }
-    let blank = with("JUPYTERHUB_HOST", Some(" "));
+    let empty = with("JUPYTERHUB_HOST", Some(" "));
     assert!(
-        blank.is_ok(),
+        empty.is_ok(),
         "a hub sets to nothing what it has nothing to say of"
     );
 }
 
 #[tokio::test]
-async fn a_public_origin_is_the_only_host_besides_addresses() {
+async fn a_public_origin_is_the_only_host_in_addition_to_addresses() {
     let hub = FakeHub::that(alice());
     let settings = settings(&hub).public_origin("https://hub.example".parse().expect("an origin"));
-    let layer = gate(settings, &TestClock::new(NOW));
+    let layer = hub_layer(settings, &TestClock::new(NOW));
     for (host, status) in [
         ("hub.example", 200),
         ("127.0.0.1:4711", 200),
@@ -1145,13 +1148,13 @@ fn nothing_of_a_hub_shows_its_token() {
     assert!(!shown.contains("0123456789abcdef"), "{shown}");
 }
 
-/// What passes a hub's server: its own token, that of a program, the code of a login and the token it is worth.
+/// The secrets that pass through a hub's server: its own token, that of a program, the code of a login and its token.
 #[tokio::test]
-async fn no_secret_of_a_login_or_a_token_is_told_whatever_the_hub_does() {
-    let [own, sent, code, worth] = ["own", "sent", "code", "worth"].map(Canary::new);
+async fn no_secret_of_a_login_or_a_token_is_leaked_whatever_the_hub_does() {
+    let [own, sent, code, issued] = ["own", "sent", "code", "issued"].map(Canary::new);
     let sinks = Sinks::default();
-    let given = json!({ "access_token": worth.text(), "token_type": "Bearer" }).to_string();
-    let echo = format!("{} {} {} {}", own.text(), sent.text(), code.text(), worth.text()).into_bytes();
+    let given = json!({ "access_token": issued.text(), "token_type": "Bearer" }).to_string();
+    let echo = format!("{} {} {} {}", own.text(), sent.text(), code.text(), issued.text()).into_bytes();
     for does in [
         alice(),
         user("bob", &[]),
@@ -1171,7 +1174,7 @@ async fn no_secret_of_a_login_or_a_token_is_told_whatever_the_hub_does() {
             .clock(TestClock::new(NOW))
             .observer(move |event: &Event<'_>| log.debug("event", event))
             .build()
-            .expect("a gate");
+            .expect("a layer");
         sinks.debug("Debug", &layer);
         let mut browser = Browser::default();
         let state = state(&browser.open(&layer, "/user/alice/").await);
@@ -1192,8 +1195,8 @@ async fn no_secret_of_a_login_or_a_token_is_told_whatever_the_hub_does() {
             sinks.debug("answer", &answer);
         }
     }
-    for canary in [&own, &sent, &code, &worth] {
-        assert_eq!(sinks.telling(canary, &[]), [] as [String; 0]);
+    for canary in [&own, &sent, &code, &issued] {
+        assert_eq!(sinks.leaks_of(canary, &[]), [] as [String; 0]);
     }
     assert!(sinks.count("event") > 3 && sinks.count("answer") > 20);
 }
@@ -1201,7 +1204,7 @@ async fn no_secret_of_a_login_or_a_token_is_told_whatever_the_hub_does() {
 #[tokio::test]
 async fn a_jwt_that_a_proxy_added_is_never_sent_to_the_hub_and_the_cookie_counts() {
     let hub = FakeHub::that(alice());
-    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     let mut browser = Browser::default();
     let state = state(&browser.open(&layer, "/user/alice/lab").await);
     gives_a_token(&hub);

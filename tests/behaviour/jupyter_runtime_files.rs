@@ -166,7 +166,7 @@ fn running_servers_are_found_and_what_dead_ones_left_is_removed() {
 }
 
 #[test]
-fn a_description_that_others_could_have_written_is_not_believed() {
+fn a_server_file_that_others_could_have_written_is_not_trusted() {
     let folder = tempfile::tempdir().expect("a directory");
     let path = folder.path().join("jpserver-1.json");
     for (mode, expected) in [(0o600, 1), (0o644, 1), (0o660, 0), (0o606, 0)] {
@@ -188,7 +188,7 @@ fn a_description_that_others_could_have_written_is_not_believed() {
     }
     assert!(
         ServerInfo::list_running(folder.path().join("none"))
-            .expect("nobody runs")
+            .expect("no server runs")
             .is_empty()
     );
 }
@@ -226,7 +226,7 @@ fn a_password_that_is_written_is_the_owners_alone_and_read_again() {
         config.write().expect("written");
         let mode = fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o7777, 0o600, "{before:?}");
-        // The lock stays: a writer that removed it would leave another one with a lock that nobody sees.
+        // The lock stays: if a writer removed it, another one could hold the lock of a removed file.
         let lock = format!(".{}.lock", ServerConfig::FILE);
         assert_eq!(
             names(path.parent().expect("a parent")),
@@ -244,7 +244,7 @@ fn a_password_that_is_written_is_the_owners_alone_and_read_again() {
 }
 
 #[test]
-fn a_broken_configuration_is_told_without_what_it_holds() {
+fn a_broken_configuration_is_reported_without_its_content() {
     let folder = tempfile::tempdir().expect("a directory");
     let path = folder.path().join(ServerConfig::FILE);
     for (content, expected) in [

@@ -30,7 +30,9 @@ fn base() -> BaseUrl {
 }
 
 fn lab() -> LaunchTarget {
-    LaunchTarget::new(NextUrl::parse("/user/alice/lab?reset", RedirectPolicy::new(&base())).expect("ours"))
+    LaunchTarget::new(
+        NextUrl::parse("/user/alice/lab?reset", RedirectPolicy::new(&base())).expect("a URL of this server"),
+    )
 }
 
 fn issue(links: &LaunchLinkStore, launch: LaunchTarget, clock: &TestClock) -> LaunchLink {
@@ -111,7 +113,7 @@ fn no_jump_of_the_clock_makes_a_link_live_longer() {
 }
 
 #[test]
-fn a_life_of_ones_own_is_kept_to_the_second() {
+fn a_custom_lifetime_holds_to_the_second() {
     let clock = TestClock::new(START);
     let links = LaunchLinkStore::new(base())
         .with_ttl(LaunchLinkStore::MAX_TTL)
@@ -158,7 +160,7 @@ async fn a_launch_token_is_no_api_token_and_no_api_token_is_a_launch_token() {
     assert!(links.redeem(presented, &clock).is_none());
     assert!(
         links.redeem(token(&link), &clock).is_some(),
-        "nothing of this burned it"
+        "none of this used it up"
     );
 }
 
@@ -184,7 +186,7 @@ fn the_token_of_a_link_is_read_and_kept_out_of_logs_as_any_other() {
 }
 
 #[test]
-fn a_flood_of_links_and_of_wrong_tokens_takes_no_more_room_than_the_capacity() {
+fn a_flood_of_links_and_of_wrong_tokens_takes_no_more_memory_than_the_capacity() {
     let clock = TestClock::new(START);
     let links = LaunchLinkStore::new(base());
     let first = issue(&links, lab(), &clock);
@@ -202,10 +204,7 @@ fn a_flood_of_links_and_of_wrong_tokens_takes_no_more_room_than_the_capacity() {
             assert!(links.redeem(presented, &clock).is_none());
         }
     });
-    assert_eq!(
-        wrong.bytes_current, 0,
-        "nothing is kept of a token that nobody knows"
-    );
+    assert_eq!(wrong.bytes_current, 0, "nothing is stored for an unknown token");
     assert!(links.redeem(token(&first), &clock).is_none(), "the oldest out");
     let last = issue(&links, lab(), &clock);
     assert!(links.redeem(token(&last), &clock).is_some());

@@ -134,7 +134,7 @@ async fn attributes_hold_for_the_login_and_for_xsrf() {
 fn what_a_browser_would_drop_is_refused_when_configuring() {
     let builder = || AuthLayer::builder().custom_login_page();
     for (case, builder, expected) in [
-        ("a blank", builder().cookie_name("a b"), "cookie name"),
+        ("a space", builder().cookie_name("a b"), "cookie name"),
         ("nothing", builder().cookie_name(""), "cookie name"),
         (
             "SameSite=None alone",

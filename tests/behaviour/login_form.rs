@@ -26,7 +26,7 @@ fn layer() -> AuthLayer {
         .token(TOKEN.parse::<Token>().expect("a token"))
         .password(hash())
         .build()
-        .expect("a gate")
+        .expect("a layer")
 }
 
 fn post(target: &str, fields: &str, body: &str) -> Request<Full<Bytes>> {
@@ -34,8 +34,8 @@ fn post(target: &str, fields: &str, body: &str) -> Request<Full<Bytes>> {
     request(&lines).map(|_| Full::from(body.to_owned()))
 }
 
-/// The `_xsrf` cookie of a fresh visit of the login page, as a pair, and its value.
-async fn visit(layer: &AuthLayer) -> (String, String) {
+/// Opens the login page; returns its `_xsrf` cookie, as a pair, and its value.
+async fn open_login_page(layer: &AuthLayer) -> (String, String) {
     let page = send(layer, request("GET /login?\naccept: text/html")).await;
     assert_eq!(page.status, StatusCode::OK, "{page:?}");
     let pair = page.cookie("_xsrf=");
@@ -49,7 +49,7 @@ async fn visit(layer: &AuthLayer) -> (String, String) {
 }
 
 async fn submit(layer: &AuthLayer, target: &str, password: &str) -> Answered {
-    let (cookie, xsrf) = visit(layer).await;
+    let (cookie, xsrf) = open_login_page(layer).await;
     let password = password.replace(' ', "+");
     send(
         layer,
@@ -84,8 +84,8 @@ async fn the_token_and_the_password_both_log_in_and_the_session_comes_first() {
 }
 
 #[tokio::test]
-async fn a_password_is_hashed_and_typed_with_the_blanks_at_its_ends() {
-    for set in ["blank at the end ", " blank at the start", "no blank at an end"] {
+async fn a_password_is_hashed_and_typed_with_the_spaces_at_its_ends() {
+    for set in ["space at the end ", " space at the start", "no space at an end"] {
         let hash = PasswordHash::hash(&set.into()).expect("a good password");
         let layer = AuthLayer::password(hash.clone());
         for typed in [set, set.trim(), &format!("{set} "), &format!(" {set}")] {
@@ -104,7 +104,7 @@ async fn what_is_wrong_gets_the_form_again_and_no_session() {
         let answer = submit(&layer, "/login", typed).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{typed}");
         assert!(
-            answer.text.contains("Invalid credentials") && answer.text.contains("role=\"alert\""),
+            answer.text.contains("Incorrect password or token.") && answer.text.contains("role=\"alert\""),
             "{}",
             answer.text
         );
@@ -125,8 +125,8 @@ async fn what_is_wrong_gets_the_form_again_and_no_session() {
 #[tokio::test]
 async fn a_form_of_another_site_or_without_its_value_is_refused() {
     let layer = layer();
-    let (cookie, xsrf) = visit(&layer).await;
-    let (_, others) = visit(&layer).await;
+    let (cookie, xsrf) = open_login_page(&layer).await;
+    let (_, others) = open_login_page(&layer).await;
     let body = |xsrf: &str| format!("_xsrf={xsrf}&password={TOKEN}");
     for (fields, body) in [
         (format!("cookie: {cookie}"), format!("password={TOKEN}")),
@@ -206,14 +206,14 @@ async fn who_is_logged_in_is_sent_on_and_a_token_link_logs_in_here_too() {
 #[tokio::test]
 async fn a_form_that_cannot_be_read_is_no_login() {
     let layer = layer();
-    let (cookie, xsrf) = visit(&layer).await;
+    let (cookie, xsrf) = open_login_page(&layer).await;
     let cookie = format!("cookie: {cookie}");
     for (body, status) in [
         (format!("_xsrf={xsrf}&password=%zz"), 400),
         (format!("_xsrf={xsrf}&password={}", "x".repeat(20_000)), 413),
     ] {
         let answer = send(&layer, post("/login", &cookie, &body)).await;
-        assert_eq!(answer.status.as_u16(), status, "{} octets", body.len());
+        assert_eq!(answer.status.as_u16(), status, "{} bytes", body.len());
     }
     let json = request(&format!("POST /login\n{cookie}\ncontent-type: application/json"))
         .map(|_| Full::from(format!("{{\"password\":\"{TOKEN}\"}}")));
@@ -239,7 +239,7 @@ async fn guessing_is_throttled_and_the_owner_still_gets_in() {
         .clock(clock.clone())
         .peer_extractor(|_| Some(Peer::Ip(([192, 0, 2, 7], 1).into())))
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let session = submit(&layer, "/login", TOKEN)
         .await
         .cookie("username-localhost=");
@@ -251,7 +251,7 @@ async fn guessing_is_throttled_and_the_owner_still_gets_in() {
             break;
         }
     }
-    let throttled = throttled.expect("somebody who guesses is told to wait");
+    let throttled = throttled.expect("an attacker must wait");
     let wait: u64 = throttled.header("retry-after").parse().expect("seconds");
     assert!((1..=1800).contains(&wait), "{wait}");
     let by_cookie = send(&layer, request(&format!("GET /\ncookie: {session}"))).await;
@@ -276,8 +276,8 @@ async fn people_with_names_log_in_as_themselves() {
     let layer = AuthLayer::builder()
         .password_verifier(StoredPasswords::new(users))
         .build()
-        .expect("a gate");
-    let (cookie, xsrf) = visit(&layer).await;
+        .expect("a layer");
+    let (cookie, xsrf) = open_login_page(&layer).await;
     for (username, password, status) in [
         ("alice", "a+long+enough+passphrase", 302),
         ("bob", "a+long+enough+passphrase", 401),
@@ -298,7 +298,7 @@ async fn people_with_names_log_in_as_themselves() {
 async fn vs_code_logs_in_by_its_own_way() {
     let layer = layer();
     // It fetches `login?` once, keeps that value for good, and sends it back as its single cookie.
-    let (cookie, xsrf) = visit(&layer).await;
+    let (cookie, xsrf) = open_login_page(&layer).await;
     let login = send(
         &layer,
         post(
@@ -399,7 +399,7 @@ async fn a_launch_link_logs_one_browser_in_once() {
             )),
         )
         .await;
-        assert_eq!(answer.status, StatusCode::OK, "{looking} burns nothing");
+        assert_eq!(answer.status, StatusCode::OK, "{looking} uses up no link");
         assert!(answer.set_cookies().is_empty());
     }
     let opened = send(&layer, request(&format!("GET {target}\naccept: text/html"))).await;
@@ -431,7 +431,7 @@ async fn a_launch_link_logs_one_browser_in_once() {
 }
 
 #[tokio::test]
-async fn a_handler_of_ones_own_can_log_in_and_out() {
+async fn a_custom_handler_can_log_in_and_out() {
     let layer = layer();
     let head = request("POST /own-login");
     let mut headers = http::HeaderMap::new();
@@ -464,18 +464,18 @@ async fn a_handler_of_ones_own_can_log_in_and_out() {
 }
 
 #[tokio::test]
-async fn a_login_page_of_ones_own_is_open_and_people_are_sent_there() {
+async fn a_custom_login_page_is_public_and_browsers_are_redirected_to_it() {
     let layer = AuthLayer::builder()
         .token(TOKEN.parse::<Token>().expect("a token"))
         .login_path("/web/login")
         .custom_login_page()
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let visitor = send(&layer, request("GET /lab\naccept: text/html")).await;
     assert_eq!(visitor.header("location"), "/web/login?next=%2Flab");
     assert_eq!(
         send(&layer, request("GET /web/login?next=%2Flab")).await.text,
-        "nobody",
+        "anonymous",
         "the handler is reached"
     );
 }
@@ -488,7 +488,7 @@ async fn each_login_is_a_session_of_its_own() {
         .password(hash())
         .clock(clock)
         .build()
-        .expect("a gate");
+        .expect("a layer");
     for typed in [PASSWORD, TOKEN] {
         let (one, other) = (
             submit(&layer, "/login", typed).await,

@@ -1,4 +1,4 @@
-//! How many guesses are heard, and who is not kept out by them.
+//! How many guesses are allowed, and who is not kept out by them.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -31,7 +31,7 @@ fn client(number: u32) -> Option<IpAddr> {
 const HOME: u32 = 0x0001_0000;
 const ELSEWHERE: u32 = 0x0002_0000;
 
-/// The attempts that were heard of `guesses` evenly spread over `seconds` from `start` on, all of them wrong.
+/// The attempts that were allowed of `guesses` evenly spread over `seconds` from `start` on, all of them wrong.
 fn attack(
     throttle: &LoginRateLimiter,
     account: impl Fn(u32) -> String,
@@ -66,32 +66,32 @@ fn log_in(
 }
 
 #[test]
-fn of_a_hundred_thousand_guesses_seventeen_are_heard_in_an_hour_wherever_they_come_from() {
+fn of_a_hundred_thousand_guesses_seventeen_are_allowed_in_an_hour_from_any_addresses() {
     for addresses in [1, 10_000] {
         let throttle = LoginRateLimiter::new();
         let alice = |_| "alice".to_owned();
-        let heard = attack(&throttle, alice, addresses, 100_000, 0, HOUR);
-        assert_eq!(heard, 17, "{addresses} addresses");
-        let heard = attack(&throttle, alice, addresses, 100_000, HOUR, HOUR);
-        assert_eq!(heard, 4, "{addresses} addresses, the second hour");
+        let allowed = attack(&throttle, alice, addresses, 100_000, 0, HOUR);
+        assert_eq!(allowed, 17, "{addresses} addresses");
+        let allowed = attack(&throttle, alice, addresses, 100_000, HOUR, HOUR);
+        assert_eq!(allowed, 4, "{addresses} addresses, the second hour");
     }
 }
 
 #[test]
-fn a_hundred_guesses_are_heard_in_a_row_and_then_one_a_day() {
+fn a_hundred_guesses_are_allowed_in_a_row_and_then_one_a_day() {
     let throttle = LoginRateLimiter::new();
     let alice = |_| "alice".to_owned();
     assert_eq!(attack(&throttle, alice, 10_000, 100_000, 0, DAY), 100);
-    let heard = attack(&throttle, alice, 10_000, 100_000, DAY, 30 * DAY);
-    assert!((29..=31).contains(&heard), "{heard} in the month after");
+    let allowed = attack(&throttle, alice, 10_000, 100_000, DAY, 30 * DAY);
+    assert!((29..=31).contains(&allowed), "{allowed} in the month after");
 }
 
 #[test]
-fn one_address_is_heard_some_twenty_times_an_hour_however_many_accounts_it_tries() {
+fn one_address_has_some_twenty_attempts_an_hour_for_any_number_of_accounts() {
     let throttle = LoginRateLimiter::new();
     let each_its_own = |guess| format!("user{guess}");
-    let heard = attack(&throttle, each_its_own, 1, 100_000, 0, HOUR);
-    assert_eq!(heard, 22);
+    let allowed = attack(&throttle, each_its_own, 1, 100_000, 0, HOUR);
+    assert_eq!(allowed, 22);
     assert!(throttle.check("user1", client(1), at(HOUR)).is_ok(), "others are");
 }
 
@@ -133,7 +133,7 @@ fn the_owner_gets_in_from_an_unknown_address_after_the_penalty_and_is_known_ther
     let too_early = at(HOUR).saturating_add(wait - Duration::from_secs(1));
     log_in(&throttle, "alice", ELSEWHERE, too_early).expect_err("a second early");
     let now = at(HOUR).saturating_add(wait);
-    log_in(&throttle, "alice", ELSEWHERE, now).expect("the penalty is over");
+    log_in(&throttle, "alice", ELSEWHERE, now).expect("the wait has ended");
 
     attack(&throttle, |_| "alice".to_owned(), 10_000, 100_000, 2 * HOUR, HOUR);
     log_in(&throttle, "alice", ELSEWHERE, at(3 * HOUR)).expect("known by now");
@@ -147,24 +147,27 @@ fn an_address_is_known_to_one_account_for_a_month_and_eight_of_them() {
     }
     attack(&throttle, |_| "alice".to_owned(), 10_000, 1_000, 0, HOUR);
     attack(&throttle, |_| "bob".to_owned(), 10_000, 1_000, 0, HOUR);
-    let is_heard =
+    let is_allowed =
         |account: &str, from: u32, seconds| throttle.check(account, client(from), at(seconds)).is_ok();
-    assert!(!is_heard("alice", HOME, HOUR), "the oldest of nine");
-    assert!(is_heard("alice", HOME + 1, HOUR));
-    assert!(is_heard("alice", HOME + 8, HOUR));
-    assert!(!is_heard("bob", HOME + 8, HOUR), "known to alice alone");
+    assert!(!is_allowed("alice", HOME, HOUR), "the oldest of nine");
+    assert!(is_allowed("alice", HOME + 1, HOUR));
+    assert!(is_allowed("alice", HOME + 8, HOUR));
+    assert!(!is_allowed("bob", HOME + 8, HOUR), "known to alice alone");
 
     log_in(&throttle, "alice", HOME + 9, at(15 * DAY)).expect("after the attack");
     attack(&throttle, |_| "alice".to_owned(), 10_000, 100_000, 29 * DAY, DAY);
     assert!(
-        !is_heard("alice", HOME + 8, 30 * DAY),
+        !is_allowed("alice", HOME + 8, 30 * DAY),
         "a month after its own login"
     );
-    assert!(is_heard("alice", HOME + 9, 30 * DAY), "a fortnight after its own");
+    assert!(
+        is_allowed("alice", HOME + 9, 30 * DAY),
+        "a fortnight after its own"
+    );
 }
 
 #[test]
-fn an_attempt_that_is_not_heard_costs_nothing() {
+fn a_rejected_attempt_costs_nothing() {
     let throttle = LoginRateLimiter::new();
     let tries = |account: &str, from: u32| throttle.check(account, client(from), at(0)).is_ok();
     assert_eq!((1..100).filter(|&from| tries("alice", from)).count(), 5);
@@ -178,7 +181,7 @@ fn an_attempt_that_is_not_heard_costs_nothing() {
 }
 
 #[test]
-fn a_known_address_that_guesses_is_slowed_down_as_well_and_heard_again_after_a_login() {
+fn a_known_address_that_guesses_is_limited_as_well_and_free_again_after_a_login() {
     let throttle = LoginRateLimiter::new();
     log_in(&throttle, "alice", HOME, at(0)).expect("nothing happened yet");
     let guesses = (0..1_000).filter(|&second| throttle.check("alice", client(HOME), at(second)).is_ok());
@@ -196,9 +199,9 @@ fn a_known_address_that_guesses_is_slowed_down_as_well_and_heard_again_after_a_l
 }
 
 #[test]
-fn an_account_of_ones_own_does_not_wash_off_what_an_address_did() {
+fn logins_to_an_own_account_do_not_reset_the_failures_of_an_address() {
     let throttle = LoginRateLimiter::new();
-    let heard = (0..1_000_u64)
+    let allowed = (0..1_000_u64)
         .filter(|second| {
             let _ = log_in(&throttle, "mallory", HOME, at(*second));
             throttle
@@ -206,7 +209,7 @@ fn an_account_of_ones_own_does_not_wash_off_what_an_address_did() {
                 .is_ok()
         })
         .count();
-    assert_eq!(heard, 19);
+    assert_eq!(allowed, 19);
 }
 
 #[test]
@@ -231,7 +234,7 @@ fn without_an_address_accounts_are_counted_each_for_itself() {
 #[test]
 fn an_attempt_that_is_withdrawn_never_was() {
     let throttle = LoginRateLimiter::new();
-    for (start, whose) in [(0, "a stranger's"), (1_000, "that of a known address")] {
+    for (start, whose) in [(0, "of an unknown address"), (1_000, "of a known address")] {
         for second in start..start + 100 {
             let permit = throttle.check("alice", client(HOME), at(second)).expect(whose);
             throttle.cancel(permit, at(second));
@@ -241,26 +244,26 @@ fn an_attempt_that_is_withdrawn_never_was() {
 }
 
 #[test]
-fn of_many_attempts_at_once_no_more_are_heard_than_one_after_another() {
+fn of_many_attempts_at_once_no_more_are_allowed_than_one_after_another() {
     for round in 0..50 {
-        let (throttle, start, heard) = (LoginRateLimiter::new(), Barrier::new(32), AtomicUsize::new(0));
+        let (throttle, start, allowed) = (LoginRateLimiter::new(), Barrier::new(32), AtomicUsize::new(0));
         thread::scope(|scope| {
             for number in 0..32 {
-                let (throttle, start, heard) = (&throttle, &start, &heard);
+                let (throttle, start, allowed) = (&throttle, &start, &allowed);
                 scope.spawn(move || {
                     start.wait();
                     if throttle.check("alice", client(number), at(0)).is_ok() {
-                        heard.fetch_add(1, Ordering::Relaxed);
+                        allowed.fetch_add(1, Ordering::Relaxed);
                     }
                 });
             }
         });
-        assert_eq!(heard.into_inner(), 5, "round {round}");
+        assert_eq!(allowed.into_inner(), 5, "round {round}");
     }
 }
 
 #[test]
-fn throttled_is_told_as_429_and_when_to_come_again() {
+fn a_limited_attempt_gets_429_with_retry_after() {
     let throttle = LoginRateLimiter::new();
     while throttle.check("alice", client(1), at(0)).is_ok() {}
     let half = Duration::from_millis(500);
@@ -288,7 +291,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn whatever_happens_who_waits_as_told_is_heard_and_a_free_address_of_ones_own_is_never_refused(
+    fn after_the_wait_an_attempt_is_always_allowed_and_a_known_address_without_failures_is_never_limited(
         deeds in vec(
             (
                 select(vec![
@@ -330,7 +333,7 @@ proptest! {
 }
 
 #[test]
-fn limits_are_checked_and_change_how_many_attempts_are_heard() {
+fn limits_are_checked_and_change_how_many_attempts_are_allowed() {
     use portcullis::rate_limit::RateLimits;
 
     let (limits, seconds) = (RateLimits::new, Duration::from_secs);
@@ -363,7 +366,7 @@ fn limits_are_checked_and_change_how_many_attempts_are_heard() {
         let error = built.expect_err(expected).to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    let heard = |limits: RateLimits, accounts: u64, addresses: u64, now: &dyn Fn(u64) -> MonotonicTime| {
+    let allowed = |limits: RateLimits, accounts: u64, addresses: u64, now: &dyn Fn(u64) -> MonotonicTime| {
         let throttle = LoginRateLimiter::with_limits(limits);
         let tries = (0..200).filter(|number| {
             let account = format!("user {}", number % accounts);
@@ -375,13 +378,21 @@ fn limits_are_checked_and_change_how_many_attempts_are_heard() {
     let at_once = |_| at(9);
     for attempts in [1, 3, 50] {
         let account = limits().with_account_attempts(attempts).expect("limits");
-        assert_eq!(heard(account, 1, 200, &at_once), attempts as usize, "by account");
+        assert_eq!(
+            allowed(account, 1, 200, &at_once),
+            attempts as usize,
+            "by account"
+        );
         let address = limits().with_address_attempts(attempts).expect("limits");
-        assert_eq!(heard(address, 200, 1, &at_once), attempts as usize, "by address");
+        assert_eq!(
+            allowed(address, 200, 1, &at_once),
+            attempts as usize,
+            "by address"
+        );
     }
     // One attempt a minute is forgiven as fast as it comes, or never within these hours.
     let slowly = |number: u64| at(60 * number);
     let quick = limits().with_account_window(seconds(1)).expect("limits");
-    assert_eq!(heard(quick, 1, 200, &slowly), 200);
-    assert!(heard(limits(), 1, 200, &slowly) < 30);
+    assert_eq!(allowed(quick, 1, 200, &slowly), 200);
+    assert!(allowed(limits(), 1, 200, &slowly) < 30);
 }

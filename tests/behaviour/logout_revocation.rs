@@ -1,5 +1,5 @@
-//! A logout ends the login itself, and not only its cookie in one browser: copies are refused, and whoever waits for the
-//! end is told.
+//! A logout ends the login itself, and not only its cookie in one browser: copies are rejected, and futures that wait for
+//! the end complete.
 
 use std::{
     pin::pin,
@@ -24,7 +24,7 @@ fn server(clock: &TestClock) -> AuthLayer {
         .session_lifetime(Lifetime::absolute(24 * HOUR).with_idle_timeout(2 * HOUR))
         .clock(clock.clone())
         .build()
-        .expect("a gate")
+        .expect("a layer")
 }
 
 /// The session cookie of a login by hand, at the time that the clock shows, of a request with this cookie.
@@ -89,7 +89,7 @@ async fn who_logs_out_and_in_again_within_a_second_is_in() {
             .session_lifetime(lifetime)
             .clock(TestClock::new(START))
             .build()
-            .expect("a gate");
+            .expect("a layer");
         let mut ended = Vec::new();
         for _ in 0..5 {
             let cookie = log_in(&layer, "alice", "");
@@ -161,7 +161,7 @@ async fn all_cookies_of_one_login_end_with_it_renewed_and_changed_ones_too() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_the_end_is_told_of_the_logout() {
+async fn a_future_that_waits_for_the_end_completes_at_the_logout() {
     let clock = TestClock::new(START);
     let layer = server(&clock);
     let (hers, his) = (log_in(&layer, "alice", ""), log_in(&layer, "bob", ""));
@@ -174,7 +174,7 @@ async fn whoever_waits_for_the_end_is_told_of_the_logout() {
     let mut too_late = pin!(layer.session_ended(&hers_session));
     assert!(
         is_over(too_late.as_mut()),
-        "who asks after the end is told at once"
+        "a future that is created after the end is ready at once"
     );
 
     let by_token = request(&format!("GET /\nauthorization: Bearer {TOKEN}"));
@@ -189,7 +189,7 @@ async fn whoever_waits_for_the_end_is_told_of_the_logout() {
 }
 
 #[tokio::test]
-async fn a_grant_that_does_not_fit_into_a_cookie_logs_nobody_in() {
+async fn a_grant_that_does_not_fit_into_a_cookie_starts_no_login() {
     let layer = server(&TestClock::new(START));
     let login = |length: usize| {
         let grant = Grant::new(Identity::new("u").with_name(&"x".repeat(length)));
@@ -202,7 +202,7 @@ async fn a_grant_that_does_not_fit_into_a_cookie_logs_nobody_in() {
     assert_eq!(error.reason(), Reason::TooLarge);
 }
 
-/// Logs out with these cookies beside one's own, and tries a copy of each cookie afterwards.
+/// Logs out with these cookies and the browser's own, and tries a copy of each cookie afterwards.
 async fn log_out_with(planted: &[String], expected: StatusCode) {
     let clock = TestClock::new(START);
     for place in [0, planted.len() / 2, planted.len()] {
@@ -227,7 +227,7 @@ async fn log_out_with(planted: &[String], expected: StatusCode) {
 }
 
 #[tokio::test]
-async fn logout_ends_the_login_whatever_cookies_are_planted_beside_it() {
+async fn logout_ends_the_login_despite_planted_cookies() {
     let junk = |count: usize| {
         (0..count)
             .map(|n| format!("username-localhost=junk{n}"))

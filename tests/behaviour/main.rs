@@ -1,4 +1,4 @@
-//! What the crate does, across its rooms: a module per behaviour, its name part of a sentence.
+//! The behaviour of the crate, across its modules: a test module per behaviour, whose name is part of a sentence.
 
 mod allocations;
 mod axum_extractors;
@@ -22,6 +22,7 @@ mod hub_client_tls_config;
 mod hub_client_token_lookup;
 #[cfg(feature = "jupyter")]
 mod jupyter_runtime_files;
+mod jwt;
 mod launch_links;
 mod login_cookie_settings;
 mod login_form;
@@ -32,6 +33,7 @@ mod module_layering;
 mod mounting;
 mod page_style;
 mod password_change_form;
+mod protected_resource;
 mod redirect_properties;
 mod request_matrix;
 mod secret_file_races;
@@ -40,6 +42,7 @@ mod secrets_not_leaked;
 mod serde_values;
 mod server_sessions;
 mod session_lifetime;
+mod session_stores;
 mod shared_rate_limits;
 #[cfg(feature = "sqlite")]
 mod stores;

@@ -1,4 +1,4 @@
-//! The layer in every way that routers combine: a person comes to the login page, logs in, gets back, and logs out.
+//! The layer in every way that routers combine: a user opens the login page, logs in, gets back, and logs out.
 
 use std::convert::Infallible;
 
@@ -72,8 +72,8 @@ where
 const NAVIGATION: &str =
     "accept: text/html\nsec-fetch-site: same-origin\nsec-fetch-mode: navigate\nsec-fetch-dest: document";
 
-/// A person's visit to an application that browsers see below `base`. `removed` is what a proxy takes off each path.
-async fn visit<S>(case: &str, app: S, base: &str, removed: &str)
+/// A login and a logout at an application that browsers see below `base`. A proxy takes `removed` off each path.
+async fn log_in_and_out<S>(case: &str, app: S, base: &str, removed: &str)
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone,
 {
@@ -222,13 +222,13 @@ async fn a_person_logs_in_however_routers_are_combined() {
         ),
     ];
     for (case, app, base) in cases {
-        visit(case, app, base, "").await;
+        log_in_and_out(case, app, base, "").await;
     }
     let around = ServiceBuilder::new()
         .map_response(|response: http::Response<_>| response.map(Body::new))
         .layer(root)
         .service(routes());
-    visit("a layer around the whole router", around, "/", "").await;
+    log_in_and_out("a layer around the whole router", around, "/", "").await;
 }
 
 #[tokio::test]
@@ -236,13 +236,13 @@ async fn a_person_logs_in_where_a_proxy_removes_a_prefix() {
     let builder = || AuthLayer::builder().token(TOKEN.parse().expect("a token"));
     let auth = builder().stripped_prefix("/app").build().expect("a layer");
     let auth = auth.public_paths(["/app/health"]);
-    visit("a proxy", routes().layer(auth), "/app/", "/app").await;
+    log_in_and_out("a proxy", routes().layer(auth), "/app/", "/app").await;
 
     // The pages as routes, and a stricter rule further in.
     let auth = builder().stripped_prefix("/app").build().expect("a layer");
     let inner = routes().route_layer(auth.optional());
     let app = with_pages(inner.route_layer(auth.public_paths(["/app/health"])), &auth);
-    visit("a proxy, route_layer and a layer within", app, "/app/", "/app").await;
+    log_in_and_out("a proxy, route_layer and a layer within", app, "/app/", "/app").await;
 
     // The router below the proxy has a prefix as well.
     let auth = builder()
@@ -253,7 +253,7 @@ async fn a_person_logs_in_where_a_proxy_removes_a_prefix() {
         .expect("a layer");
     let auth = auth.public_paths(["/app/ui/health"]);
     let app = Router::new().nest_service("/ui", routes().layer(auth));
-    visit("a proxy and a nested service", app, "/app/ui/", "/app").await;
+    log_in_and_out("a proxy and a nested service", app, "/app/ui/", "/app").await;
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn pages_have_name_logo_accent_and_footer_and_all_of_it_is_text() {
     let hostile = "<script>alert(\"&'1\")</script>";
     let escaped = "&lt;script&gt;alert(&quot;&amp;&#39;1&quot;)&lt;/script&gt;";
     for (logo, images) in [
-        ("/static/logo.svg?a=1&b=2", "'self'"),
+        ("/static/logo.svg?a=1&b=2", "'self' data:"),
         ("data:image/png;base64,AAAA", "data:"),
     ] {
         let style = PageStyle::new(hostile)
@@ -50,11 +50,11 @@ async fn pages_have_name_logo_accent_and_footer_and_all_of_it_is_text() {
             .with_logo(logo)
             .and_then(|style| style.with_accent("#0a7d4f"))
             .expect("a style");
-        let layer = builder().page_style(style).build().expect("a gate");
+        let layer = builder().page_style(style).build().expect("a layer");
         for (target, title) in [
             ("/login", "Log in"),
             ("/logout?x", "Log out?"),
-            ("/launch?token=x", "This link was used already"),
+            ("/launch?token=x", "This link has expired"),
         ] {
             let fetch = "sec-fetch-site: same-origin\nsec-fetch-mode: cors\nsec-fetch-dest: empty";
             let fetch = if target == "/logout?x" { fetch } else { "" };
@@ -99,18 +99,18 @@ async fn every_text_of_the_login_logout_and_launch_pages_can_be_translated() {
         .page_style(style())
         .remember_me()
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let by_name = AuthLayer::builder()
         .password_verifier(StoredPasswords::new(users))
         .page_style(style())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let changing = builder()
         .password(hash)
         .allow_password_change(PasswordPolicy::new(), |_: &PasswordHash| Ok(()).into())
         .page_style(style())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let mut pages = Vec::new();
     for layer in [&by_token, &by_name, &changing] {
         pages.push(page(layer, "/login").await);

@@ -1,4 +1,4 @@
-//! Whoever has the shared password, or the shared token, sets another one by the form; it holds at once and at the next
+//! A user who has the shared password, or the shared token, sets another password by the form; it holds at once and at the next
 //! start, and every other browser is logged out.
 
 use std::{
@@ -27,7 +27,7 @@ use crate::{
 const OLD: &str = "purple tricycle nine";
 const NEW: &str = "a green unicycle, ten";
 
-/// What was kept, and what was told.
+/// The stored hash, and the reported events.
 #[derive(Clone, Default)]
 struct Disk {
     hashes: Arc<Mutex<Vec<PasswordHash>>>,
@@ -46,7 +46,7 @@ impl Disk {
     fn builder(&self) -> AuthLayerBuilder {
         let (hashes, events) = (self.hashes.clone(), self.events.clone());
         AuthLayer::builder()
-            .keyring(Keyring::from_secret(Secret::from(&[1; 32][..])).expect("32 octets"))
+            .keyring(Keyring::from_secret(Secret::from(&[1; 32][..])).expect("32 bytes"))
             .allow_password_change(PasswordPolicy::new(), move |hash: &PasswordHash| {
                 hashes.lock().expect("one at a time").push(hash.clone());
                 MaybeFuture::Ready(Ok(()))
@@ -59,7 +59,7 @@ impl Disk {
     }
 
     fn server(&self, hash: PasswordHash) -> AuthLayer {
-        self.builder().password(hash).build().expect("a gate")
+        self.builder().password(hash).build().expect("a layer")
     }
 }
 
@@ -100,7 +100,7 @@ async fn is_in(layer: &AuthLayer, session: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_new_password_keeps_the_blanks_at_its_ends() {
+async fn a_new_password_keeps_the_spaces_at_its_ends() {
     let disk = Disk::default();
     let layer = disk.server(hash(OLD));
     let new = format!(" {NEW} ");
@@ -151,7 +151,7 @@ async fn a_change_ends_every_session_but_that_of_who_made_it_and_outlives_a_rest
     assert_eq!(disk.events(), ["PasswordChanged", "LoggedIn"]);
     assert!(
         ended.as_mut().poll(&mut context).is_ready(),
-        "an open socket is told"
+        "an open socket ends"
     );
     let fresh = changed.cookie("username-localhost=");
     let kept = disk.last().expect("it was kept");
@@ -200,18 +200,30 @@ async fn what_is_not_proven_or_will_not_do_changes_nothing() {
     let layer = disk.server(hash(OLD));
     let session = log_in(&layer, OLD).await.cookie("username-localhost=");
     for (password, new, again, status, says) in [
-        ("wrong", NEW, NEW, 401, "Invalid credentials"),
-        ("", NEW, NEW, 401, "Invalid credentials"),
-        ("wrong", "short", "short", 401, "Invalid credentials"),
+        ("wrong", NEW, NEW, 401, "Incorrect password."),
+        ("", NEW, NEW, 401, "Incorrect password."),
+        ("wrong", "tiny5", "tiny5", 401, "Incorrect password."),
         (
             OLD,
-            "short",
-            "short",
+            "tiny5",
+            "tiny5",
             400,
-            "Expected a password of at least 15 characters, found 5.",
+            "The password is too short: expected at least 15 characters, found 5.",
         ),
-        (OLD, "password12345678", "password12345678", 400, "nobody guesses"),
-        (OLD, NEW, "another one, eleven", 400, "twice"),
+        (
+            OLD,
+            "password12345678",
+            "password12345678",
+            400,
+            "too easy to guess",
+        ),
+        (
+            OLD,
+            NEW,
+            "another one, eleven",
+            400,
+            "The passwords do not match.",
+        ),
     ] {
         let fields = [
             ("password", password),
@@ -242,7 +254,7 @@ async fn what_is_not_proven_or_will_not_do_changes_nothing() {
 }
 
 #[tokio::test]
-async fn policy_judges_no_password_before_the_rate_limit_and_the_proof() {
+async fn policy_checks_no_password_before_the_rate_limit_and_the_old_password() {
     let layer = Disk::default()
         .builder()
         .password(hash(OLD))
@@ -264,7 +276,7 @@ async fn policy_judges_no_password_before_the_rate_limit_and_the_proof() {
 async fn the_token_sets_the_first_password() {
     let disk = Disk::default();
     let token = || TOKEN.parse::<Token>().expect("a token");
-    let layer = disk.builder().token(token()).build().expect("a gate");
+    let layer = disk.builder().token(token()).build().expect("a layer");
     let page = send(&layer, request("GET /login")).await;
     assert!(
         page.text.contains(">Token</label>"),
@@ -290,7 +302,7 @@ async fn the_token_sets_the_first_password() {
         .token(token())
         .password(kept)
         .build()
-        .expect("a gate");
+        .expect("a layer");
     assert!(is_in(&next_start, &changed.cookie("username-")).await);
 }
 
@@ -302,12 +314,12 @@ async fn what_cannot_be_kept_is_not_set() {
             MaybeFuture::from_future(async { Err(BackendError::new("the disk is full")) })
         })
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let session = log_in(&layer, OLD).await.cookie("username-localhost=");
     let answer = submit(&layer, &session, &[("password", OLD), ("new_password", NEW)]).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
-        answer.text.contains("could not be stored") && !answer.text.contains("disk"),
+        answer.text.contains("could not be saved") && !answer.text.contains("disk"),
         "{}",
         answer.text
     );
@@ -350,7 +362,7 @@ async fn where_it_is_not_allowed_nothing_is_offered_and_nothing_changes() {
 }
 
 #[test]
-fn a_password_that_nobody_could_change_is_a_configuration_error() {
+fn a_password_change_that_no_user_could_make_is_a_configuration_error() {
     let changes = || Disk::default().builder();
     let users = || {
         StoredPasswords::new(MemoryPasswordStore::new([(Identity::new("alice"), hash(OLD))]).expect("users"))
@@ -360,9 +372,9 @@ fn a_password_that_nobody_could_change_is_a_configuration_error() {
             "nothing to prove",
             changes().authenticator(portcullis::authenticator_fn(|_| portcullis::Outcome::Absent)),
         ),
-        ("people with names", changes().password_verifier(users())),
+        ("users with names", changes().password_verifier(users())),
         (
-            "people with names beside a token",
+            "users with names, and a token",
             changes().password_verifier(users()).token(Token::generate()),
         ),
     ] {
@@ -372,7 +384,7 @@ fn a_password_that_nobody_could_change_is_a_configuration_error() {
 }
 
 #[tokio::test]
-async fn a_weak_hash_and_a_client_without_an_address_are_told_to_the_operator() {
+async fn a_weak_hash_and_a_client_without_an_address_are_reported() {
     let disk = Disk::default();
     // The legacy form of Jupyter's: sha1 of the password, then the salt.
     let weak = "sha1:12345678:c65c037cedb2104a268bd9fce486426a4dd9405a";
@@ -388,7 +400,7 @@ async fn a_weak_hash_and_a_client_without_an_address_are_told_to_the_operator() 
 }
 
 #[tokio::test]
-async fn no_password_old_new_or_wrong_is_told() {
+async fn no_password_old_new_or_wrong_is_leaked() {
     let [old, new, wrong, again] = ["old", "new", "wrong", "again"].map(Canary::new);
     let sinks = Sinks::default();
     for kept in [true, false] {
@@ -403,7 +415,7 @@ async fn no_password_old_new_or_wrong_is_told() {
             })
             .observer(move |event: &Event<'_>| log.debug("event", event))
             .build()
-            .expect("a gate");
+            .expect("a layer");
         sinks.debug("Debug", &layer);
         let (right, next) = (("password", old.text()), ("new_password", new.text()));
         for fields in [
@@ -421,7 +433,7 @@ async fn no_password_old_new_or_wrong_is_told() {
         }
     }
     for canary in [&old, &new, &wrong, &again] {
-        assert_eq!(sinks.telling(canary, &[]), [] as [String; 0]);
+        assert_eq!(sinks.leaks_of(canary, &[]), [] as [String; 0]);
     }
     assert!(sinks.count("answer") > 4 && sinks.count("event") > 3);
 }

@@ -1,4 +1,4 @@
-//! No redirect leaves our origin and base, whatever a client asks for: judged by a WHATWG URL parser.
+//! No redirect leaves the server's origin and base, for any target that a client sends: checked by a WHATWG URL parser.
 
 use http::Uri;
 use portcullis::{
@@ -42,13 +42,13 @@ fn target() -> impl Strategy<Value = String> {
 /// The origin in two forms, the page that redirects, and what must hold of every `Location` it sends.
 fn check(location: &str, base: &BaseUrl) -> Result<(), TestCaseError> {
     prop_assert!(
-        location.bytes().all(|octet| octet.is_ascii_graphic()),
+        location.bytes().all(|byte| byte.is_ascii_graphic()),
         "{location:?}"
     );
     for origin in ["https://hub.example.org/", "http://127.0.0.1:8888/"] {
         let origin: Url = origin.parse().expect("an origin");
         for page in ["login", "a/b/c?x=//y"] {
-            let page = origin.join(&base.join(page)).expect("a page of ours");
+            let page = origin.join(&base.join(page)).expect("a page of this server");
             let target = page
                 .join(location)
                 .map_err(|error| TestCaseError::fail(format!("{location:?}: {error}")))?;
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn no_octets_make_the_reader_panic(next in any::<Vec<u8>>()) {
+    fn no_bytes_make_the_reader_panic(next in any::<Vec<u8>>()) {
         let base = BaseUrl::default();
         if let Some(next) = NextUrl::parse(next, RedirectPolicy::new(&base).with_origin(Scheme::Unknown, "\u{e9}:x")) {
             check(next.as_str(), &base)?;

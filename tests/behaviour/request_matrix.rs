@@ -30,7 +30,7 @@ async fn log_in(layer: &AuthLayer) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_header_token_lets_in_and_never_sets_a_cookie() {
+async fn a_header_token_is_accepted_and_never_sets_a_cookie() {
     for scheme in ["Bearer", "bearer", "token", "TOKEN", "Bearer "] {
         let answer = send(
             &layer(),
@@ -88,7 +88,7 @@ async fn a_program_with_the_token_in_the_query_is_answered_in_place() {
 }
 
 #[tokio::test]
-async fn the_cookie_of_a_login_lets_in_and_stays_the_same_user() {
+async fn the_cookie_of_a_login_is_accepted_and_stays_the_same_user() {
     let layer = layer();
     let (session, xsrf) = log_in(&layer).await;
     let first = send(&layer, request(&format!("GET /\ncookie: {session}; {xsrf}"))).await;
@@ -116,7 +116,7 @@ async fn a_token_link_opened_again_keeps_the_user_who_is_logged_in() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_beside_a_good_cookie_is_a_cookie_login_with_its_rules() {
+async fn a_wrong_token_with_a_valid_cookie_is_a_cookie_login_with_its_rules() {
     let layer = layer();
     let (session, xsrf) = log_in(&layer).await;
     let fields = format!("cookie: {session}; {xsrf}\nauthorization: Bearer wrong-token");
@@ -131,7 +131,7 @@ async fn a_wrong_token_beside_a_good_cookie_is_a_cookie_login_with_its_rules() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_or_missing_is_told_apart() {
+async fn wrong_and_missing_credentials_are_distinguished() {
     for (lines, status, reason) in [
         ("GET /api\nauthorization: Bearer wrong", 401, Reason::UnknownToken),
         (
@@ -195,7 +195,7 @@ async fn a_forged_cookie_is_refused_and_removed_on_its_own_path() {
         .token(TOKEN.parse().expect("a token"))
         .base_url("/base/".parse().expect("a base"))
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let forged = "cookie: username-localhost=forged";
     let answer = send(&layer, request(&format!("GET /base/\n{forged}"))).await;
     refused_for(&answer, 401, Reason::InvalidCookie);
@@ -282,11 +282,11 @@ async fn the_xsrf_value_of_another_login_is_refused_and_a_fresh_one_is_sent() {
         )),
     )
     .await;
-    assert_eq!(answer.status, StatusCode::OK, "healed: {answer:?}");
+    assert_eq!(answer.status, StatusCode::OK, "renewed: {answer:?}");
 }
 
 #[tokio::test]
-async fn a_read_by_cookie_heals_an_xsrf_cookie_of_another_server() {
+async fn a_read_by_cookie_replaces_an_xsrf_cookie_of_another_server() {
     let layer = layer();
     let (session, _) = log_in(&layer).await;
     for other in [
@@ -354,7 +354,7 @@ async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
     refused_for(&person, 401, Reason::MissingCredential);
     assert!(person.header("content-type").starts_with("text/html"));
     assert!(
-        person.text.contains("You are not logged in") && person.text.contains("Authorization: Bearer"),
+        person.text.contains("Authentication required") && person.text.contains("Authorization: Bearer"),
         "{}",
         person.text
     );
@@ -396,7 +396,7 @@ async fn jupyter_responses_answer_as_the_originals_do() {
         .token(TOKEN.parse().expect("a token"))
         .response_style(ResponseStyle::jupyter())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let answer = send(&layer, request("GET /api/status")).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert_eq!(answer.text, r#"{"message": "Forbidden", "reason": null}"#);
@@ -409,7 +409,7 @@ async fn a_login_path_takes_people_there_and_brings_them_back_without_the_token(
         .token(TOKEN.parse().expect("a token"))
         .login_path("/web/login")
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let answer = send(&layer, request("GET /tree?a=1&token=stale\naccept: text/html")).await;
     assert_eq!(answer.status, StatusCode::FOUND, "{answer:?}");
     assert_eq!(answer.header("location"), "/web/login?next=%2Ftree%3Fa%3D1");
@@ -418,7 +418,7 @@ async fn a_login_path_takes_people_there_and_brings_them_back_without_the_token(
 }
 
 #[tokio::test]
-async fn a_gate_for_header_tokens_answers_for_every_host_and_reads_no_query() {
+async fn a_layer_for_header_tokens_accepts_every_host_and_reads_no_query() {
     let keys = portcullis::TokenSet::new([(
         TOKEN.parse::<Token>().expect("a token"),
         portcullis::Grant::new(portcullis::Identity::new("me")),
@@ -444,7 +444,7 @@ async fn a_gate_for_header_tokens_answers_for_every_host_and_reads_no_query() {
 async fn a_program_without_an_origin_shows_the_xsrf_of_the_login_form_also_where_origins_alone_count() {
     let builder = || AuthLayer::builder().token(TOKEN.parse::<Token>().expect("a token"));
     for (layer, by_origin) in [(builder(), false), (builder().csrf_by_origin(), true)] {
-        let layer = layer.build().expect("a gate");
+        let layer = layer.build().expect("a layer");
         // As clients of Jupyter do it: the form's value is kept, and sent with every request.
         let page = send(&layer, request("GET /login\naccept: text/html")).await;
         let xsrf = page.cookie("_xsrf=");
@@ -496,7 +496,7 @@ async fn listed_hosts_are_answered_for_and_no_others() {
         .token(TOKEN.parse().expect("a token"))
         .allowed_hosts(AllowedHosts::from_list(["notebooks.example.org"]).expect("a host"))
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let good = request(&format!(
         "GET /\nhost: Notebooks.example.org\nauthorization: Bearer {TOKEN}"
     ));
@@ -509,11 +509,11 @@ async fn listed_hosts_are_answered_for_and_no_others() {
 }
 
 #[tokio::test]
-async fn optional_routes_serve_strangers_and_still_refuse_a_wrong_token() {
+async fn optional_routes_serve_unauthenticated_requests_and_still_reject_a_wrong_token() {
     let layer = layer();
     let (session, xsrf) = log_in(&layer).await;
     let optional = layer.optional();
-    assert_eq!(send(&optional, request("GET /")).await.text, "nobody");
+    assert_eq!(send(&optional, request("GET /")).await.text, "anonymous");
     assert!(
         send(&optional, request(&format!("GET /\ncookie: {session}; {xsrf}")))
             .await
@@ -526,7 +526,7 @@ async fn optional_routes_serve_strangers_and_still_refuse_a_wrong_token() {
         Reason::UnknownToken,
     );
     let stale = send(&optional, request("GET /\ncookie: username-localhost=stale")).await;
-    assert_eq!(stale.text, "nobody");
+    assert_eq!(stale.text, "anonymous");
 }
 
 #[tokio::test]
@@ -623,9 +623,9 @@ async fn refusals_name_every_scope_that_is_needed() {
     let anonymous = || "GET /".to_owned();
     let known = format!("GET /\nauthorization: Bearer {TOKEN}");
     let all = "Bearer realm=\"portcullis\", scope=\"write read admin\"".to_owned();
-    let missing =
-        "Bearer realm=\"portcullis\", error=\"insufficient_scope\", scope=\"write admin\"".to_owned();
-    assert_eq!(challenge(&layer, known.clone()).await, (403, missing));
+    let missing_first =
+        "Bearer realm=\"portcullis\", error=\"insufficient_scope\", scope=\"write admin read\"".to_owned();
+    assert_eq!(challenge(&layer, known.clone()).await, (403, missing_first));
     assert_eq!(challenge(&layer, anonymous()).await, (401, all.clone()));
     assert_eq!(challenge(&layer.optional(), anonymous()).await, (401, all));
     let without = "Bearer realm=\"portcullis\"".to_owned();
@@ -635,7 +635,7 @@ async fn refusals_name_every_scope_that_is_needed() {
 }
 
 #[tokio::test]
-async fn a_route_that_requires_a_scope_tells_which_one_is_missing() {
+async fn a_route_that_requires_a_scope_names_the_missing_one() {
     let grant = portcullis::Grant::new(portcullis::Identity::new("me")).with_scopes(["read"]);
     let keys = portcullis::TokenSet::new([(TOKEN.parse::<Token>().expect("a token"), grant)]).expect("a set");
     let layer = AuthLayer::bearer_tokens(keys);
@@ -653,13 +653,13 @@ async fn a_route_that_requires_a_scope_tells_which_one_is_missing() {
     assert!(
         answer
             .header("www-authenticate")
-            .ends_with("error=\"insufficient_scope\", scope=\"write\""),
+            .ends_with("error=\"insufficient_scope\", scope=\"write read\""),
         "{answer:?}"
     );
 }
 
 #[tokio::test]
-async fn danger_accept_anyone_lets_everybody_in_but_no_foreign_page() {
+async fn danger_accept_anyone_accepts_all_requests_but_those_of_foreign_pages() {
     let layer = AuthLayer::danger_allow_anonymous();
     assert!(
         send(&layer, request("GET /"))
@@ -690,7 +690,7 @@ async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may()
         .token(TOKEN.parse::<Token>().expect("a token"))
         .allowed_origins(AllowedOrigins::parse(["https://app.example.org"]).expect("well-formed"))
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let (optional, open) = (layer.optional(), layer.public_paths(["/health"]));
     for (who, layer, lines, status) in [
         (
@@ -711,15 +711,20 @@ async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may()
             "GET /api\nauthorization: Bearer other".to_owned(),
             401,
         ),
-        ("nobody", &layer, "GET /api".to_owned(), 401),
+        ("no credential", &layer, "GET /api".to_owned(), 401),
         (
-            "nobody, a page",
+            "no credential, a page",
             &layer,
             "GET /lab\naccept: text/html".to_owned(),
             302,
         ),
-        ("a stranger", &optional, "GET /api".to_owned(), 200),
-        ("a stranger, a query", &optional, "GET /api?x=1".to_owned(), 200),
+        ("optional, no credential", &optional, "GET /api".to_owned(), 200),
+        (
+            "optional, no credential, a query",
+            &optional,
+            "GET /api?x=1".to_owned(),
+            200,
+        ),
         ("an open path", &open, "GET /health".to_owned(), 200),
     ] {
         for (origin, echoed) in [
@@ -871,7 +876,7 @@ async fn optional_routes_vary_by_every_credential_that_they_read() {
         .token(TOKEN.parse().expect("a token"))
         .token_sources([portcullis::authenticate::TokenSource::Query])
         .build()
-        .expect("a gate");
+        .expect("a layer");
     for (layer, lines, expected) in [
         (
             layer.clone().optional(),

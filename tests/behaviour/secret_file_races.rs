@@ -35,8 +35,8 @@ fn load(path: &Path) -> Result<String, String> {
     }
 }
 
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn now() -> Duration {
@@ -57,7 +57,7 @@ fn is_good(path: &Path, secret: &str) {
     );
 }
 
-/// A process that loads the secret of each round at the moment it is told.
+/// A process that loads the secret of each round at the given time.
 struct Starter {
     process: Child,
     tasks: ChildStdin,
@@ -66,7 +66,7 @@ struct Starter {
 
 impl Starter {
     fn new(umask: &str) -> Self {
-        let mut process = subprocess::command(module_path!(), "a_child_loads_when_told", umask)
+        let mut process = subprocess::command(module_path!(), "a_child_process_loads_the_secret", umask)
             .stdin(Stdio::piped())
             .spawn()
             .expect("started");
@@ -85,7 +85,7 @@ impl Starter {
 }
 
 #[test]
-fn a_child_loads_when_told() {
+fn a_child_process_loads_the_secret() {
     let Some(umask) = subprocess::task() else { return };
     let umask = u32::from_str_radix(&umask, 8).expect("an octal umask");
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
@@ -111,11 +111,11 @@ fn processes_that_start_at_once_agree_on_one_secret_whatever_their_umask() {
         let path = folder.path().join(format!("secret-{round}"));
         let start = (now() + LEAD).as_nanos();
         for starter in &mut starters {
-            writeln!(starter.tasks, "{start} {}", path.display()).expect("told");
+            writeln!(starter.tasks, "{start} {}", path.display()).expect("written");
         }
         let answers: Vec<String> = starters.iter_mut().map(Starter::answer).collect();
         let [first, others @ ..] = answers.as_slice() else {
-            panic!("nobody answered")
+            panic!("no process answered")
         };
         for other in others {
             assert_eq!(other, first, "round {round}");

@@ -9,21 +9,21 @@ use std::{
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use memchr::memmem;
 
-/// A secret, and every form in which a piece of it would be one that was told.
+/// A secret, and every form in which a piece of it would reveal it.
 pub(crate) struct Canary {
     pub(crate) name: String,
-    pub(crate) octets: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     needles: Vec<Vec<u8>>,
 }
 
-/// Pieces as short as this are told apart from everything else: 12 octets of one's own.
+/// The shortest piece that counts as a leak: 12 bytes in a row.
 const PIECE: usize = 12;
 
 impl Canary {
     /// A secret of 36 letters and digits of its own for each `name`.
     pub(crate) fn new(name: &str) -> Self {
-        let mut state = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |state, octet| {
-            (state ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+        let mut state = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |state, byte| {
+            (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
         let mut letter = || {
             state ^= state >> 12;
@@ -34,34 +34,34 @@ impl Canary {
         Self::of(name, &(0..36).map(|_| letter()).collect::<Vec<u8>>())
     }
 
-    /// `octets` as a secret.
-    pub(crate) fn of(name: &str, octets: &[u8]) -> Self {
-        assert!(octets.len() >= PIECE, "{name} is too short to be told apart");
-        let last = octets.len() - PIECE;
+    /// `bytes` as a secret.
+    pub(crate) fn of(name: &str, bytes: &[u8]) -> Self {
+        assert!(bytes.len() >= PIECE, "{name} is too short to be recognized");
+        let last = bytes.len() - PIECE;
         let needles = [0, last / 2, last]
             .into_iter()
-            .flat_map(|start| forms(&octets[start..start + PIECE]))
+            .flat_map(|start| forms(&bytes[start..start + PIECE]))
             .collect();
         Self {
             name: name.to_owned(),
-            octets: octets.to_vec(),
+            bytes: bytes.to_vec(),
             needles,
         }
     }
 
     pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.octets).expect("text")
+        std::str::from_utf8(&self.bytes).expect("text")
     }
 
-    /// Every octet as an escape.
+    /// Every byte as an escape.
     pub(crate) fn escaped(&self) -> String {
-        self.octets.iter().map(|octet| format!("%{octet:02X}")).collect()
+        self.bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
     }
 
-    /// Whether `text` tells a piece of it, in any form.
+    /// Whether `text` contains a piece of it, in any form.
     pub(crate) fn is_in(&self, text: &str) -> bool {
         let mut text = text.as_bytes().to_vec();
-        // Escapes within escapes, and escapes of some octets only.
+        // Escapes within escapes, and escapes of some bytes only.
         for _ in 0..3 {
             if self
                 .needles
@@ -80,33 +80,33 @@ impl Canary {
     }
 }
 
-/// The ways in which octets are told without being said.
-pub(crate) fn forms(octets: &[u8]) -> Vec<Vec<u8>> {
-    let each = |form: fn(u8) -> String| octets.iter().map(|octet| form(*octet)).collect::<Vec<_>>();
+/// The encodings in which bytes may appear.
+pub(crate) fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let each = |form: fn(u8) -> String| bytes.iter().map(|byte| form(*byte)).collect::<Vec<_>>();
     let mut forms = vec![
-        octets.to_vec(),
-        octets.iter().rev().copied().collect(),
-        octets.to_ascii_lowercase(),
-        octets.to_ascii_uppercase(),
-        octets.escape_ascii().to_string().into_bytes(),
+        bytes.to_vec(),
+        bytes.iter().rev().copied().collect(),
+        bytes.to_ascii_lowercase(),
+        bytes.to_ascii_uppercase(),
+        bytes.escape_ascii().to_string().into_bytes(),
     ];
     let texts = [
-        each(|octet| format!("%{octet:02x}")).concat(),
-        each(|octet| format!("%{octet:02X}")).concat(),
-        each(|octet| format!("{octet:02x}")).concat(),
-        each(|octet| format!("{octet:02X}")).concat(),
-        each(|octet| format!("\\x{octet:02x}")).concat(),
+        each(|byte| format!("%{byte:02x}")).concat(),
+        each(|byte| format!("%{byte:02X}")).concat(),
+        each(|byte| format!("{byte:02x}")).concat(),
+        each(|byte| format!("{byte:02X}")).concat(),
+        each(|byte| format!("\\x{byte:02x}")).concat(),
         // As `Debug` shows a vector.
-        each(|octet| octet.to_string()).join(", "),
-        each(|octet| octet.to_string()).join(","),
+        each(|byte| byte.to_string()).join(", "),
+        each(|byte| byte.to_string()).join(","),
     ];
     forms.extend(texts.map(String::into_bytes));
     for engine in [&BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE_NO_PAD] {
         for before in 0..3 {
-            let encoded = engine.encode([&vec![0; before], octets].concat()).into_bytes();
+            let encoded = engine.encode([&vec![0; before], bytes].concat()).into_bytes();
             // Characters that hold bits of a neighbour are left out.
             let start = (before * 8).div_ceil(6);
-            let end = (before + octets.len()) * 8 / 6;
+            let end = (before + bytes.len()) * 8 / 6;
             forms.push(encoded[start..end].to_vec());
         }
     }
@@ -114,27 +114,27 @@ pub(crate) fn forms(octets: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn decoded(text: &[u8]) -> Vec<u8> {
-    let digit = |octet: Option<&u8>| octet.and_then(|octet| char::from(*octet).to_digit(16));
-    let mut octets = Vec::with_capacity(text.len());
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut bytes = Vec::with_capacity(text.len());
     let mut place = 0;
-    while let Some(octet) = text.get(place) {
-        let escape = (*octet == b'%')
+    while let Some(byte) = text.get(place) {
+        let escape = (*byte == b'%')
             .then(|| digit(text.get(place + 1)).zip(digit(text.get(place + 2))))
             .flatten();
-        octets.push(escape.map_or(*octet, |(high, low)| (high * 16 + low) as u8));
+        bytes.push(escape.map_or(*byte, |(high, low)| (high * 16 + low) as u8));
         place += if escape.is_some() { 3 } else { 1 };
     }
-    octets
+    bytes
 }
 
-/// Everything that was told to anybody, each text once. Clones collect into one.
+/// Every text that was written anywhere, each once. Clones collect into one.
 #[derive(Clone, Default)]
 pub(crate) struct Sinks(Arc<Mutex<BTreeSet<(&'static str, String)>>>);
 
 impl Sinks {
     pub(crate) fn put(&self, place: &'static str, text: impl Into<String>) {
-        let mut told = self.0.lock().expect("no test panics in here");
-        told.insert((place, text.into()));
+        let mut texts = self.0.lock().expect("no test panics in here");
+        texts.insert((place, text.into()));
     }
 
     pub(crate) fn debug(&self, place: &'static str, value: &dyn Debug) {
@@ -142,18 +142,19 @@ impl Sinks {
         self.put(place, format!("{value:#?}"));
     }
 
-    /// How many different texts were told at `place`.
+    /// How many different texts were written at `place`.
     pub(crate) fn count(&self, place: &str) -> usize {
-        let told = self.0.lock().expect("no test panics in here");
-        told.iter().filter(|(other, _)| *other == place).count()
+        let texts = self.0.lock().expect("no test panics in here");
+        texts.iter().filter(|(other, _)| *other == place).count()
     }
 
-    /// The texts that tell of `canary`, those at the places `but` left out.
-    pub(crate) fn telling(&self, canary: &Canary, but: &[&str]) -> Vec<String> {
-        let told = self.0.lock().expect("no test panics in here");
-        told.iter()
+    /// The texts that contain a piece of `canary`, except those at the places `but`.
+    pub(crate) fn leaks_of(&self, canary: &Canary, but: &[&str]) -> Vec<String> {
+        let texts = self.0.lock().expect("no test panics in here");
+        texts
+            .iter()
             .filter(|(place, text)| !but.contains(place) && canary.is_in(text))
-            .map(|(place, text)| format!("{place} tells {}: {text}", canary.name))
+            .map(|(place, text)| format!("{place} contains {}: {text}", canary.name))
             .collect()
     }
 }
@@ -168,7 +169,7 @@ mod tests {
     fn the_searcher_finds_a_planted_secret_in_every_form() {
         let canary = Canary::new("planted");
         let text = canary.text();
-        let hex: String = text.bytes().map(|octet| format!("{octet:02x}")).collect();
+        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
         let half = format!("{}{}", &text[..18], canary.escaped()[54..].to_lowercase());
         let reversed: String = text.chars().rev().collect();
         let planted = [
@@ -185,7 +186,7 @@ mod tests {
             hex.to_uppercase(),
             hex,
             reversed,
-            format!("{:?}", canary.octets),
+            format!("{:?}", canary.bytes),
             BASE64_STANDARD.encode(text),
             BASE64_STANDARD.encode(format!("a{text}b")),
             BASE64_STANDARD.encode(format!("ab{text}\u{e9}")),
@@ -194,18 +195,18 @@ mod tests {
         for text in planted {
             let sinks = Sinks::default();
             sinks.put("log", format!("before {text} behind"));
-            assert_eq!(sinks.telling(&canary, &[]).len(), 1, "{text}");
-            assert!(sinks.telling(&canary, &["log"]).is_empty());
-            assert!(sinks.telling(&Canary::new("another"), &[]).is_empty(), "{text}");
+            assert_eq!(sinks.leaks_of(&canary, &[]).len(), 1, "{text}");
+            assert!(sinks.leaks_of(&canary, &["log"]).is_empty());
+            assert!(sinks.leaks_of(&Canary::new("another"), &[]).is_empty(), "{text}");
         }
-        let octets = Canary::of("octets", &(128..168).collect::<Vec<u8>>());
+        let bytes = Canary::of("bytes", &(128..168).collect::<Vec<u8>>());
         for planted in [
-            format!("{:?}", octets.octets),
-            octets.octets.escape_ascii().to_string(),
-            BASE64_URL_SAFE.encode([b"{", octets.octets.as_slice()].concat()),
-            BASE64_STANDARD.encode([b"{}", octets.octets.as_slice()].concat()),
+            format!("{:?}", bytes.bytes),
+            bytes.bytes.escape_ascii().to_string(),
+            BASE64_URL_SAFE.encode([b"{", bytes.bytes.as_slice()].concat()),
+            BASE64_STANDARD.encode([b"{}", bytes.bytes.as_slice()].concat()),
         ] {
-            assert!(octets.is_in(&planted), "{planted}");
+            assert!(bytes.is_in(&planted), "{planted}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! No secret of a request, a file, a variable or a configuration is told to anybody: not in an answer, a log, an
+//! No secret of a request, a file, a variable or a configuration appears in any output: not in an answer, a log, an
 //! event, a trace, an error, nor by `Debug`. A secret of its own in each place, and every sink searched.
 
 use std::{convert::Infallible, error::Error, fmt, os::unix::fs::PermissionsExt, time::Duration};
@@ -58,7 +58,7 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for Recorder {
     }
 }
 
-/// Tells all there is to an event, and gives it on to `tracing`.
+/// Records all of an event, and passes it on to `tracing`.
 fn observer(sinks: Sinks) -> impl Observer {
     move |event: &Event<'_>| {
         sinks.debug("event", event);
@@ -74,7 +74,7 @@ fn observer(sinks: Sinks) -> impl Observer {
     }
 }
 
-/// What the gates of this test are asked for.
+/// The valid credentials of this test's layers.
 struct Good {
     shared: Canary,
     key: Canary,
@@ -149,7 +149,7 @@ impl Good {
         ];
         let mut layers: Vec<_> = builders
             .into_iter()
-            .map(|builder| builder.build().expect("a gate"))
+            .map(|builder| builder.build().expect("a layer"))
             .collect();
         let plain = layers[0].clone();
         layers.extend([
@@ -212,7 +212,7 @@ const CLIENTS: [(&str, &str); 6] = [
     ),
 ];
 
-/// Sends `request` and tells every part of the answer. The handler answers 200, 500, or panics.
+/// Sends `request` and records every part of the response. The handler answers 200, 500, or panics.
 async fn exchange(
     layer: &AuthLayer,
     request: Request<Full<Bytes>>,
@@ -230,11 +230,11 @@ async fn exchange(
         "check",
         format!("{:?}", layer.authenticate(RequestHead::new(&request)).await),
     );
-    let told = sinks.clone();
+    let handler_sinks = sinks.clone();
     let mut service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
-        let told = told.clone();
+        let handler_sinks = handler_sinks.clone();
         async move {
-            told.debug("session", &Session::from_extensions(request.extensions()));
+            handler_sinks.debug("session", &Session::from_extensions(request.extensions()));
             let status = match handler {
                 Handler::Answers => StatusCode::OK,
                 Handler::Fails => StatusCode::INTERNAL_SERVER_ERROR,
@@ -306,13 +306,13 @@ fn traced(test: impl Future<Output = ()>, sinks: &Sinks) {
 }
 
 #[track_caller]
-fn assert_untold(sinks: &Sinks, canary: &Canary, but: &[&str]) {
-    let telling = sinks.telling(canary, but);
+fn assert_no_leak(sinks: &Sinks, canary: &Canary, but: &[&str]) {
+    let leaks = sinks.leaks_of(canary, but);
     assert!(
-        telling.is_empty(),
+        leaks.is_empty(),
         "{}: {:#?}",
-        telling.len(),
-        &telling[..telling.len().min(5)]
+        leaks.len(),
+        &leaks[..leaks.len().min(5)]
     );
 }
 
@@ -352,15 +352,15 @@ fn no_credential_of_a_request_reaches_an_answer_a_log_or_a_trace() {
         "set-cookie",
         "trace",
     ] {
-        assert!(sinks.count(place) > 0, "nothing was told in {place}");
+        assert!(sinks.count(place) > 0, "nothing was written in {place}");
     }
     for canary in [&good.shared, &good.key, &good.cookie_secret, &wrong, &mistyped] {
-        assert_untold(&sinks, canary, &[]);
+        assert_no_leak(&sinks, canary, &[]);
     }
 }
 
 #[test]
-fn a_good_cookie_is_told_to_its_browser_alone() {
+fn a_valid_cookie_is_sent_to_its_browser_alone() {
     let (sinks, good) = (Sinks::default(), Good::new());
     let mut canaries = Vec::new();
     traced(
@@ -400,9 +400,9 @@ fn a_good_cookie_is_told_to_its_browser_alone() {
     );
     assert!(canaries.len() > 10, "the browsers were logged in");
     for canary in canaries.iter().chain([&good.shared]) {
-        assert_untold(&sinks, canary, &["set-cookie"]);
+        assert_no_leak(&sinks, canary, &["set-cookie"]);
     }
-    assert_untold(&sinks, &good.shared, &[]);
+    assert_no_leak(&sinks, &good.shared, &[]);
 }
 
 #[test]
@@ -436,12 +436,12 @@ fn a_token_that_strayed_into_a_path_is_not_logged() {
         &sinks,
     );
     assert!(sinks.count("event") > 0 && sinks.count("trace") > 0);
-    // The way back after the login is the browser's own address; `RequestHead` shows the path to who asks for it.
-    assert_untold(&sinks, &strayed, &["head", "location", "response", "decision"]);
+    // The page after the login has the browser's own address; `RequestHead` shows the path to its callers.
+    assert_no_leak(&sinks, &strayed, &["head", "location", "response", "decision"]);
 }
 
 /// An error and all that caused it.
-fn tell(sinks: &Sinks, error: &dyn Error) {
+fn record(sinks: &Sinks, error: &dyn Error) {
     let mut next = Some(error);
     while let Some(error) = next {
         sinks.put("error", error.to_string());
@@ -451,9 +451,9 @@ fn tell(sinks: &Sinks, error: &dyn Error) {
 }
 
 #[test]
-fn no_error_tells_the_secret_that_is_at_fault() {
+fn no_error_contains_the_invalid_secret() {
     let sinks = Sinks::default();
-    let secret = Canary::new("a secret at fault");
+    let secret = Canary::new("an invalid secret");
     let text = secret.text();
     let malformed = [
         format!("{text} {text}"),
@@ -468,8 +468,8 @@ fn no_error_tells_the_secret_that_is_at_fault() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("secret");
     for content in &malformed {
-        tell(&sinks, &content.parse::<Token>().expect_err("no token"));
-        tell(
+        record(&sinks, &content.parse::<Token>().expect_err("no token"));
+        record(
             &sinks,
             &Token::load(&BytesSource::new(content.as_str())).expect_err("no token"),
         );
@@ -478,13 +478,13 @@ fn no_error_tells_the_secret_that_is_at_fault() {
             format!("{text},{text}"),
             format!("{text},,{text}x"),
         ] {
-            // Blanks around an entry are taken off, and it may be good then.
+            // Spaces around an entry are removed, and it may be valid then.
             if let Err(error) = TokenSet::from_list(&Secret::from(list), grant.clone()) {
-                tell(&sinks, &error);
+                record(&sinks, &error);
             }
         }
         if let Err(error) = content.parse::<portcullis::token::TokenHash>() {
-            tell(&sinks, &error);
+            record(&sinks, &error);
         }
         for mode in [0o600, 0o644] {
             std::fs::write(&path, content).expect("written");
@@ -504,16 +504,16 @@ fn no_error_tells_the_secret_that_is_at_fault() {
                     first.load().err(),
                     Token::load(&source).err(),
                 ] {
-                    error.iter().for_each(|error| tell(&sinks, error));
+                    error.iter().for_each(|error| record(&sinks, error));
                 }
             }
         }
     }
-    tell(
+    record(
         &sinks,
         &Keyring::from_secret(Secret::from(&text[..20])).expect_err("too short"),
     );
-    tell(
+    record(
         &sinks,
         &keyring
             .clone()
@@ -522,9 +522,11 @@ fn no_error_tells_the_secret_that_is_at_fault() {
     );
     let mut full = keyring.clone();
     for _ in 0..Keyring::MAX_PREVIOUS_KEYS {
-        full = full.with_previous_key(Secret::from(text), now).expect("room");
+        full = full
+            .with_previous_key(Secret::from(text), now)
+            .expect("fewer keys than the limit");
     }
-    tell(
+    record(
         &sinks,
         &full
             .with_previous_key(Secret::from(text), now)
@@ -533,12 +535,12 @@ fn no_error_tells_the_secret_that_is_at_fault() {
 
     let scope = CookieScope::hub_login("/").expect("a scope");
     let jar = CookieJar::signed(&keyring, scope.clone());
-    tell(
+    record(
         &sinks,
         &jar.set_cookie(text.repeat(200).as_bytes(), now, true)
             .expect_err("too large"),
     );
-    tell(
+    record(
         &sinks,
         &scope
             .set_cookie(b"", &format!("{text};"), None, true)
@@ -549,7 +551,7 @@ fn no_error_tells_the_secret_that_is_at_fault() {
         format!("{{\"username\": \"{text}\"}}"),
         text.repeat(200),
     ] {
-        tell(
+        record(
             &sinks,
             &Identity::from_payload(payload.as_bytes()).expect_err("no identity"),
         );
@@ -562,19 +564,19 @@ fn no_error_tells_the_secret_that_is_at_fault() {
         || now,
         &mut buffer,
     );
-    tell(&sinks, &opened.expect_err("forged"));
+    record(&sinks, &opened.expect_err("forged"));
     let authorization = format!("Bearer {text} {text}");
     let denial = portcullis::authenticate::token_in_authorization(authorization.as_bytes());
-    tell(&sinks, &denial.expect_err("malformed"));
+    record(&sinks, &denial.expect_err("malformed"));
     let query = format!("token={text}&token={text}");
-    tell(
+    record(
         &sinks,
         &Query::new(query.as_bytes())
             .token(&mut TokenBuffer::default())
             .expect_err("two"),
     );
     assert!(sinks.count("error") > 30, "{} errors", sinks.count("error"));
-    assert_untold(&sinks, &secret, &[]);
+    assert_no_leak(&sinks, &secret, &[]);
 }
 
 #[tokio::test]
@@ -602,14 +604,14 @@ async fn span_of_a_request_holds_neither_its_token_nor_its_cookies() {
             .expect("infallible");
     }
     for expected in ["path = /lab%3Ftoken=...", "query = \"x=1&token=[token]&y=2\""] {
-        let told = sinks.telling(&Canary::of(expected, expected.as_bytes()), &[]);
-        assert!(!told.is_empty(), "{expected}");
+        let found = sinks.leaks_of(&Canary::of(expected, expected.as_bytes()), &[]);
+        assert!(!found.is_empty(), "{expected}");
     }
-    assert_untold(&sinks, &secret, &[]);
+    assert_no_leak(&sinks, &secret, &[]);
 }
 
 #[test]
-fn no_error_tells_what_stands_in_a_variable() {
+fn no_error_contains_the_value_of_a_variable() {
     let secret = Canary::new("a variable's content");
     if subprocess::task().is_some() {
         let sources = [
@@ -629,16 +631,20 @@ fn no_error_tells_what_stands_in_a_variable() {
         return;
     }
     let malformed = format!("{} {}", secret.text(), secret.text());
-    let mut command = subprocess::command(module_path!(), "no_error_tells_what_stands_in_a_variable", "load");
+    let mut command = subprocess::command(
+        module_path!(),
+        "no_error_contains_the_value_of_a_variable",
+        "load",
+    );
     for variable in ["JUPYTER_TOKEN", "JPY_COOKIE_SECRET", "API_KEYS"] {
         command.env(variable, &malformed);
     }
     let output = command.output().expect("a child");
-    let told = String::from_utf8(output.stderr).expect("text");
+    let output = String::from_utf8(output.stderr).expect("text");
     for variable in ["JUPYTER_TOKEN", "JPY_COOKIE_SECRET"] {
-        assert!(told.contains(variable), "{told}");
+        assert!(output.contains(variable), "{output}");
     }
-    assert!(!secret.is_in(&told), "{told}");
+    assert!(!secret.is_in(&output), "{output}");
 }
 
 #[test]
@@ -702,7 +708,7 @@ fn debug_of_what_holds_a_secret_shows_none() {
         let mut set_cookies = SetCookies::default();
         set_cookies.push(line);
         sinks.debug("cookies", &set_cookies);
-        assert_untold(&sinks, &cookie, &[]);
+        assert_no_leak(&sinks, &cookie, &[]);
     }
 
     let xsrf = CsrfTokens::new(keyring.clone());
@@ -717,14 +723,14 @@ fn debug_of_what_holds_a_secret_shows_none() {
             Some(value.as_bytes()),
         ),
     );
-    assert_untold(&sinks, &Canary::of("an xsrf value", value.as_bytes()), &[]);
+    assert_no_leak(&sinks, &Canary::of("an xsrf value", value.as_bytes()), &[]);
 
     let builder = AuthLayer::builder()
         .token(token.clone())
         .bearer_tokens(set.clone())
         .keyring(keyring.clone());
     sinks.debug("layer", &builder);
-    let layer = builder.build().expect("a gate");
+    let layer = builder.build().expect("a layer");
     sinks.debug("layer", &layer);
     sinks.debug("layer", &layer.layer("inner"));
     let held: [&dyn fmt::Debug; 18] = [
@@ -750,5 +756,5 @@ fn debug_of_what_holds_a_secret_shows_none() {
     for held in held {
         sinks.debug("held", held);
     }
-    assert_untold(&sinks, &secret, &[]);
+    assert_no_leak(&sinks, &secret, &[]);
 }

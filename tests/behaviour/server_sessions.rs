@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -343,7 +343,7 @@ async fn directory_changes_rights_and_ends_sessions_at_the_refresh_interval() {
 }
 
 #[tokio::test]
-async fn interval_of_zero_asks_at_every_request() {
+async fn interval_of_zero_queries_at_every_request() {
     let (store, clock, users) = (
         Arc::new(MemoryTokenStore::new()),
         TestClock::new(START),
@@ -534,7 +534,7 @@ async fn browser_session_stays_one_through_renewals_and_a_change_of_name() {
 }
 
 #[tokio::test]
-async fn who_waits_for_the_end_of_a_session_is_told_of_a_logout_and_of_no_other_session() {
+async fn a_future_for_the_end_of_a_session_completes_at_its_logout_and_no_other() {
     let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
     let layer = replica(&store, &clock, |builder| builder);
     let [alice, bob] = [
@@ -588,11 +588,7 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
         listed.text
     );
     assert_eq!(listed.text.matches("Firefox on Linux (this session)").count(), 1);
-    assert!(
-        listed.text.contains("Logged in 20 minutes ago"),
-        "{}",
-        listed.text
-    );
+    assert!(listed.text.contains(">20 minutes ago</time>"), "{}", listed.text);
     let anonymous = page(String::new()).await;
     assert_eq!(
         (anonymous.status, anonymous.header("location")),
@@ -613,7 +609,11 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
         StatusCode::FORBIDDEN
     );
     for nothing in [id_of_bob.to_string(), "nonsense".to_owned(), String::new()] {
-        assert_eq!(post(nothing, &value).await.status, StatusCode::SEE_OTHER);
+        let answer = post(nothing, &value).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (StatusCode::SEE_OTHER, "/sessions")
+        );
     }
     for cookie in [&phone, &desk, &this, &bob] {
         assert_eq!(
@@ -629,11 +629,24 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
     let ended = post(oldest.id.to_string(), &value).await;
     assert_eq!(
         (ended.status, ended.header("location")),
-        (StatusCode::SEE_OTHER, "/sessions")
+        (StatusCode::SEE_OTHER, "/sessions?done=one")
     );
     refused_for(&get(&layer, &phone).await, 401, Reason::ExpiredCookie);
     assert_eq!(get(&layer, &desk).await.status, StatusCode::OK);
-    post("others".to_owned(), &value).await;
+    let ended = post("others".to_owned(), &value).await;
+    assert_eq!(ended.header("location"), "/sessions?done=others");
+    for (query, status) in [
+        ("?done=one", Some("Session logged out.")),
+        ("?done=others", Some("All other sessions logged out.")),
+        ("?done=%3Cb%3E", None),
+        ("", None),
+    ] {
+        let target = format!("GET /sessions{query}\naccept: text/html\ncookie: {this}");
+        let page = send(&layer, request(&target)).await.text;
+        let found = page.split_once("role=\"status\">").map(|(_, rest)| rest);
+        let found = found.and_then(|rest| rest.split('<').next());
+        assert_eq!(found, status, "{query}");
+    }
     refused_for(&get(&layer, &desk).await, 401, Reason::ExpiredCookie);
     for cookie in [&this, &bob] {
         assert_eq!(get(&layer, cookie).await.status, StatusCode::OK);
@@ -643,7 +656,7 @@ async fn users_see_their_own_sessions_on_a_page_and_end_them() {
 }
 
 #[tokio::test]
-async fn directory_is_asked_for_signed_cookies_as_well() {
+async fn directory_is_queried_for_signed_cookies_as_well() {
     let (clock, users) = (TestClock::new(START), Directory::default());
     let layer = AuthLayer::builder()
         .custom_login_page()
@@ -717,12 +730,14 @@ async fn signed_cookies_of_before_are_accepted_until_the_time_that_is_set() {
 
 #[tokio::test]
 async fn store_that_does_not_answer_is_503_and_the_browser_keeps_its_cookie() {
+    let remote = Remote::default();
+    remote.set_down(true);
     let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
     let broken = AuthLayer::builder()
         .custom_login_page()
         .keyring(keyring())
         .clock(clock.clone())
-        .sessions(Broken)
+        .sessions(remote)
         .build()
         .expect("a layer");
     let alice = log_in(&replica(&store, &clock, |builder| builder), grant("alice"), "").await;
@@ -747,46 +762,164 @@ async fn store_that_does_not_answer_is_503_and_the_browser_keeps_its_cookie() {
     assert_eq!(denial.reason(), Reason::Unavailable);
 }
 
-/// A store that does not answer.
-struct Broken;
+/// A store whose answers have to be waited for, and which does not respond while it is down.
+#[derive(Clone, Default)]
+struct Remote {
+    store: Arc<MemoryTokenStore>,
+    is_down: Arc<AtomicBool>,
+}
 
-impl SessionStore for Broken {
+impl Remote {
+    fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    fn answer<T: Send + 'static>(
+        &self,
+        ask: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> BoxFuture<Result<T, StoreError>> {
+        match self.is_down.load(Ordering::Relaxed) {
+            true => Box::pin(async { Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is gone")) }),
+            false => Box::pin(ask),
+        }
+    }
+}
+
+impl SessionStore for Remote {
     fn insert_session(
         &self,
-        _: TokenHash,
-        _: SessionRecord,
-        _: Option<String>,
+        hash: TokenHash,
+        session: SessionRecord,
+        replaced: Option<String>,
     ) -> BoxFuture<Result<(), StoreError>> {
-        gone()
+        let store = Arc::clone(&self.store);
+        self.answer(async move { store.insert_session(hash, session, replaced).await })
     }
 
-    fn find_session(&self, _: TokenHash) -> MaybeFuture<Result<Option<SessionRecord>, StoreError>> {
-        MaybeFuture::Future(gone())
+    fn find_session(&self, hash: TokenHash) -> MaybeFuture<Result<Option<SessionRecord>, StoreError>> {
+        let store = Arc::clone(&self.store);
+        MaybeFuture::Future(self.answer(async move { store.find_session(hash).await }))
     }
 
-    fn touch_session(&self, _: TokenHash, _: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
-        gone()
+    fn touch_session(&self, hash: TokenHash, touch: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
+        let store = Arc::clone(&self.store);
+        self.answer(async move { store.touch_session(hash, touch).await })
     }
 
     fn list_sessions(
         &self,
-        _: SessionFilter,
-        _: UnixTime,
+        which: SessionFilter,
+        now: UnixTime,
     ) -> BoxFuture<Result<Vec<SessionRecord>, StoreError>> {
-        gone()
+        let store = Arc::clone(&self.store);
+        self.answer(async move { store.list_sessions(which, now).await })
     }
 
-    fn end_sessions(&self, _: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
-        gone()
+    fn end_sessions(&self, which: SessionFilter) -> BoxFuture<Result<u64, StoreError>> {
+        let store = Arc::clone(&self.store);
+        self.answer(async move { store.end_sessions(which).await })
     }
 
-    fn remove_expired_sessions(&self, _: UnixTime, _: usize) -> BoxFuture<Result<u64, StoreError>> {
-        gone()
+    fn remove_expired_sessions(&self, now: UnixTime, limit: usize) -> BoxFuture<Result<u64, StoreError>> {
+        let store = Arc::clone(&self.store);
+        self.answer(async move { store.remove_expired_sessions(now, limit).await })
     }
 }
 
-fn gone<T: Send + 'static>() -> BoxFuture<Result<T, StoreError>> {
-    Box::pin(async { Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is gone")) })
+#[tokio::test]
+async fn launch_link_is_not_used_up_by_a_login_that_the_store_did_not_keep() {
+    let (store, clock) = (Remote::default(), TestClock::new(START));
+    let layer = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .clock(clock.clone())
+        .sessions(store.clone())
+        .build()
+        .expect("a layer");
+    let link = || {
+        let link = layer.launch_link("http://localhost/").expect("a link");
+        let target = link.expose_url().trim_start_matches("http://localhost");
+        format!("GET {target}\naccept: text/html\nsec-fetch-mode: navigate\nsec-fetch-dest: document")
+    };
+    let (link, late) = (link(), link());
+    store.set_down(true);
+    for _ in 0..2 {
+        let unavailable = send(&layer, request(&link)).await;
+        assert_eq!(
+            unavailable.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{unavailable:?}"
+        );
+        assert!(unavailable.set_cookies().is_empty() && !unavailable.header("retry-after").is_empty());
+    }
+    assert_eq!(
+        send(&layer, request(&late)).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    store.set_down(false);
+    let opened = send(&layer, request(&link)).await;
+    assert_eq!(opened.status, StatusCode::SEE_OTHER, "{opened:?}");
+    assert_eq!(
+        get(&layer, &opened.cookie("session=")).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        send(&layer, request(&link)).await.status,
+        StatusCode::FORBIDDEN,
+        "once"
+    );
+    clock.advance(MINUTE);
+    assert_eq!(
+        send(&layer, request(&late)).await.status,
+        StatusCode::FORBIDDEN,
+        "its minute is over"
+    );
+}
+
+#[tokio::test]
+async fn logout_needs_the_same_proof_whether_or_not_the_store_answers_at_once() {
+    let clock = TestClock::new(START);
+    let layer = |builder: AuthLayerBuilder| {
+        let builder = builder
+            .custom_login_page()
+            .keyring(keyring())
+            .clock(clock.clone());
+        builder.build().expect("a layer")
+    };
+    let remote = Remote::default();
+    for (which, layer) in [
+        (
+            "in memory",
+            layer(AuthLayer::builder().sessions(MemoryTokenStore::new())),
+        ),
+        ("remote", layer(AuthLayer::builder().sessions(remote.clone()))),
+    ] {
+        let session = log_in(&layer, grant("alice"), "").await;
+        let page = request(&format!(
+            "GET /logout\nsec-fetch-site: cross-site\ncookie: {session}"
+        ));
+        let page = send(&layer, page).await;
+        let xsrf = page.text.split("name=\"_xsrf\" value=\"").nth(1);
+        let xsrf = xsrf.and_then(|rest| rest.split('"').next());
+        let xsrf = xsrf.unwrap_or_else(|| panic!("{which}: no hidden field in {page:?}"));
+        for (site, fields, status) in [
+            ("cross-site", String::new(), 403),
+            ("same-site", format!("_xsrf={}", "x".repeat(97)), 403),
+            ("same-origin", String::new(), 403),
+            ("same-origin", format!("_xsrf={xsrf}"), 200),
+        ] {
+            let mut form = post("/logout", &session, fields.clone());
+            form.headers_mut()
+                .insert("sec-fetch-site", site.parse().expect("a value"));
+            let answer = send(&layer, form).await;
+            assert_eq!(
+                answer.status, status,
+                "{which}, {site}, {fields:?}: {}",
+                answer.text
+            );
+            let is_logged_in = get(&layer, &session).await.status == StatusCode::OK;
+            assert_eq!(is_logged_in, status == 403, "{which}, {site}, {fields:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -963,7 +1096,7 @@ async fn changed_password_ends_the_sessions_made_with_the_old_one_and_a_better_h
 }
 
 #[tokio::test]
-async fn logout_ends_the_session_whatever_cookies_are_planted_beside_it() {
+async fn logout_ends_the_session_despite_planted_cookies() {
     let (store, clock) = (Arc::new(MemoryTokenStore::new()), TestClock::new(START));
     let layer = replica(&store, &clock, |builder| builder);
     let alice = log_in(&layer, grant("alice"), "").await;

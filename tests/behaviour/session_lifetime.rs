@@ -1,4 +1,4 @@
-//! How long a login cookie is good: over restarts, until its time is over, and not after the token changed.
+//! How long a login cookie is valid: over restarts, until it expires, and not after the token changed.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::common::{Answered, Ready as _, TOKEN, refused_for, request, send};
 const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn secret(octet: u8) -> Secret {
-    Secret::from(&[octet; 32][..])
+fn secret(byte: u8) -> Secret {
+    Secret::from(&[byte; 32][..])
 }
 
 fn keyring() -> Keyring {
-    Keyring::from_secret(secret(1)).expect("32 octets")
+    Keyring::from_secret(secret(1)).expect("32 bytes")
 }
 
 /// A server as it is after a start.
@@ -29,7 +29,7 @@ fn server(token: &str, keyring: Keyring, clock: &TestClock) -> AuthLayer {
         .keyring(keyring)
         .clock(clock.clone())
         .build()
-        .expect("a gate")
+        .expect("a layer")
 }
 
 async fn log_in(layer: &AuthLayer, token: &str) -> String {
@@ -53,7 +53,7 @@ async fn a_restart_with_the_same_secret_and_token_keeps_every_login() {
 async fn another_token_or_another_secret_ends_every_login() {
     let clock = TestClock::new(START);
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
-    let other_secret = Keyring::from_secret(secret(2)).expect("32 octets");
+    let other_secret = Keyring::from_secret(secret(2)).expect("32 bytes");
     for layer in [
         server("another-token", keyring(), &clock),
         server(TOKEN, other_secret, &clock),
@@ -73,7 +73,7 @@ async fn a_generated_token_is_not_part_of_the_key_so_logins_outlive_it() {
                 .token(token)
                 .keyring(keyring())
                 .build()
-                .expect("a gate"),
+                .expect("a layer"),
             text,
         )
     };
@@ -84,14 +84,14 @@ async fn a_generated_token_is_not_part_of_the_key_so_logins_outlive_it() {
 }
 
 #[tokio::test]
-async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
+async fn a_login_ends_after_its_lifetime_the_cookie_is_removed_and_the_login_page_says_so() {
     let clock = TestClock::new(START);
     let layer = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
         .session_lifetime(Lifetime::absolute(7 * DAY))
         .clock(clock.clone())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let cookie = log_in(&layer, TOKEN).await;
     clock.set(START.saturating_add(7 * DAY));
     assert_eq!(
@@ -108,15 +108,25 @@ async fn a_login_ends_after_its_lifetime_and_the_cookie_is_removed() {
         answer.set_cookies().iter().any(|line| line.contains("Max-Age=0")),
         "{answer:?}"
     );
+    let login = answer.header("location");
+    assert_eq!(login, "/login?next=%2F&session=ended");
+    for (target, ended) in [(login, true), ("/login?next=%2F", false)] {
+        let form = send(&layer, request(&format!("GET {target}\naccept: text/html"))).await;
+        assert_eq!(
+            form.text.contains("Your session ended. Please log in again."),
+            ended,
+            "{form:?}"
+        );
+    }
 }
 
 #[tokio::test]
-async fn a_key_that_is_replaced_logs_nobody_out_until_it_retires() {
+async fn a_replaced_key_ends_no_login_until_it_retires() {
     let clock = TestClock::new(START);
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
     let rotated = Keyring::from_secret(secret(2))
         .and_then(|ring| ring.with_previous_key(secret(1), START.saturating_add(DAY)))
-        .expect("32 octets");
+        .expect("32 bytes");
     let layer = server(TOKEN, rotated, &clock);
     assert_eq!(with_cookie(&layer, &cookie).await.status, StatusCode::OK);
     clock.advance(2 * DAY);
@@ -150,7 +160,7 @@ async fn no_jump_of_the_clock_panics_or_stretches_a_login() {
 }
 
 #[tokio::test]
-async fn a_grant_that_has_ended_is_worth_nothing_whoever_accepted_it() {
+async fn an_expired_grant_is_rejected_for_every_authenticator() {
     use portcullis::{AuthMethod, Grant, Identity, Outcome, Session, authenticator_fn};
 
     let clock = TestClock::new(START);
@@ -161,14 +171,14 @@ async fn a_grant_that_has_ended_is_worth_nothing_whoever_accepted_it() {
         }))
         .clock(clock.clone())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     assert_eq!(send(&layer, request("GET /")).await.status, StatusCode::OK);
     clock.advance(DAY);
     refused_for(&send(&layer, request("GET /")).await, 401, Reason::ExpiredToken);
 }
 
 #[tokio::test]
-async fn a_login_is_worth_what_its_grant_is_and_ends_with_it() {
+async fn a_login_has_its_grant_and_ends_with_it() {
     use portcullis::{Grant, Identity, RequestHead};
 
     let clock = TestClock::new(START);
@@ -198,11 +208,11 @@ async fn a_login_is_worth_what_its_grant_is_and_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_gateway_leaves_the_xsrf_cookie_to_the_service_behind_it() {
+async fn a_gateway_leaves_the_xsrf_cookie_to_its_service() {
     let new = || AuthLayer::builder().token(TOKEN.parse().expect("a token"));
-    for (layer, ours) in [
-        (new().build().expect("a gate"), true),
-        (new().csrf_by_origin().build().expect("a gate"), false),
+    for (layer, has_csrf_cookie) in [
+        (new().build().expect("a layer"), true),
+        (new().csrf_by_origin().build().expect("a layer"), false),
     ] {
         let xsrf = |answer: &Answered| answer.set_cookies().iter().any(|line| line.starts_with("_xsrf="));
         let login = send(&layer, request("GET /login\naccept: text/html")).await;
@@ -212,12 +222,15 @@ async fn a_gateway_leaves_the_xsrf_cookie_to_the_service_behind_it() {
             request(&format!("GET /?token={TOKEN}\naccept: text/html")),
         )
         .await;
-        assert_eq!(xsrf(&answer), ours, "with a login: {answer:?}");
+        assert_eq!(xsrf(&answer), has_csrf_cookie, "with a login: {answer:?}");
         let cookie = answer.cookie("username-localhost=");
         for (what, lines) in [
             ("a page", "GET /\nsec-fetch-site: none"),
-            ("a page with the service's own", "GET /\ncookie: _xsrf=theirs"),
-            ("a logout that asks", "GET /logout\nsec-fetch-site: cross-site"),
+            ("a page with the service's own", "GET /\ncookie: _xsrf=services"),
+            (
+                "a logout with a confirmation",
+                "GET /logout\nsec-fetch-site: cross-site",
+            ),
             (
                 "a logout",
                 "GET /logout\nsec-fetch-site: same-origin\nsec-fetch-mode: navigate\nsec-fetch-dest: document",
@@ -225,7 +238,7 @@ async fn a_gateway_leaves_the_xsrf_cookie_to_the_service_behind_it() {
         ] {
             let answer = send(&layer, request(&format!("{lines}\ncookie: {cookie}"))).await;
             assert_eq!(answer.status, StatusCode::OK, "{what}: {answer:?}");
-            assert_eq!(xsrf(&answer), ours, "{what}: {answer:?}");
+            assert_eq!(xsrf(&answer), has_csrf_cookie, "{what}: {answer:?}");
         }
     }
 }
@@ -238,7 +251,7 @@ fn idle_server(clock: &TestClock) -> AuthLayer {
         .session_lifetime(Lifetime::absolute(DAY).with_idle_timeout(2 * HOUR))
         .clock(clock.clone())
         .build()
-        .expect("a gate")
+        .expect("a layer")
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -297,7 +310,7 @@ async fn a_login_that_is_not_used_ends_after_its_idle_time() {
 }
 
 #[tokio::test]
-async fn an_old_cookie_beside_its_renewal_is_the_same_user() {
+async fn an_old_cookie_with_its_renewal_is_the_same_user() {
     let clock = TestClock::new(START);
     let layer = idle_server(&clock);
     let old = log_in(&layer, TOKEN).await;
@@ -314,7 +327,7 @@ async fn an_old_cookie_beside_its_renewal_is_the_same_user() {
 }
 
 #[tokio::test]
-async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own() {
+async fn a_cookie_is_not_renewed_by_a_denial_a_logout_or_with_a_handlers_own() {
     use portcullis::{RequestHead, cookies::SetCookies};
     use tower::{Layer, ServiceExt, service_fn};
 
@@ -357,12 +370,12 @@ async fn a_cookie_is_not_renewed_by_a_refusal_a_logout_or_beside_a_handlers_own(
 }
 
 #[tokio::test]
-async fn a_cookie_of_a_key_that_will_retire_is_written_anew_and_ends_when_it_would_have() {
+async fn a_cookie_of_a_retiring_key_is_reissued_and_ends_when_it_would_have() {
     let clock = TestClock::new(START);
     let cookie = log_in(&server(TOKEN, keyring(), &clock), TOKEN).await;
     let rotated = Keyring::from_secret(secret(2))
         .and_then(|ring| ring.with_previous_key(secret(1), START.saturating_add(2 * DAY)))
-        .expect("32 octets");
+        .expect("32 bytes");
     clock.advance(DAY);
     let layer = server(TOKEN, rotated, &clock);
     let (next, life) = renewal(&with_cookie(&layer, &cookie).await).expect("a reading key opened it");
@@ -467,7 +480,7 @@ async fn a_login_cookie_ends_with_its_grant_by_every_way_to_log_in() {
             .password_verifier(StoredPasswords::new(users.clone()))
             .clock(clock.clone())
     };
-    let layer = builder().build().expect("a gate");
+    let layer = builder().build().expect("a layer");
     let typed = |password: &str| {
         let body = format!("username=alice&password={}", password.replace(' ', "+"));
         let layer = &layer;
@@ -509,7 +522,7 @@ async fn a_login_cookie_ends_with_its_grant_by_every_way_to_log_in() {
     }
     // Renewals too, and an earlier end of the idle time counts.
     let idle = Lifetime::absolute(DAY).with_idle_timeout(HOUR / 2);
-    let layer = builder().session_lifetime(idle).build().expect("a gate");
+    let layer = builder().session_lifetime(idle).build().expect("a layer");
     let mut login = lines(&layer.login(head, grant("alice")).ready().expect("it fits"));
     for expected in [30, 30, 30, 15] {
         assert_eq!(max_age(&login), Some(expected * 60));
@@ -534,12 +547,12 @@ async fn a_login_without_remember_me_is_forgotten_when_the_browser_closes() {
             .session_lifetime(lifetime)
             .clock(clock.clone())
     };
-    let layer = builder().remember_me().build().expect("a gate");
+    let layer = builder().remember_me().build().expect("a layer");
     for (layer, ticked, shown, expected) in [
         (&layer, "", true, None),
         (&layer, "&remember=on", true, Some(2 * HOUR.as_secs())),
         (
-            &builder().build().expect("a gate"),
+            &builder().build().expect("a layer"),
             "",
             false,
             Some(2 * HOUR.as_secs()),

@@ -14,16 +14,16 @@ fn auth() -> AuthLayer {
 }
 
 #[tokio::test]
-async fn a_gate_lets_its_test_identity_in_and_asks_nothing_of_it() {
+async fn a_layer_accepts_its_test_identity_without_a_credential() {
     let (auth, alice) = (auth(), TestIdentity::new("alice"));
-    for gate in [auth.clone(), auth.optional(), auth.public_paths(["/other"])] {
-        let answer = send(&gate, alice.authenticate(&auth, request("POST /"))).await;
+    for layer in [auth.clone(), auth.optional(), auth.public_paths(["/other"])] {
+        let answer = send(&layer, alice.authenticate(&auth, request("POST /"))).await;
         assert_eq!(answer.text, "alice by Token");
     }
 }
 
 #[tokio::test]
-async fn a_test_identity_opens_no_other_gate() {
+async fn a_test_identity_is_not_accepted_by_another_layer() {
     let alice = TestIdentity::new("alice");
     refused_for(
         &send(&auth(), alice.authenticate(&auth(), request("GET /"))).await,
@@ -38,19 +38,19 @@ async fn a_test_identity_opens_no_other_gate() {
 }
 
 #[tokio::test]
-async fn all_other_rules_of_the_gate_hold_for_a_test_identity() {
+async fn all_other_rules_of_the_layer_hold_for_a_test_identity() {
     let clock = TestClock::new(UnixTime::from_secs(1_000));
     let auth = AuthLayer::builder()
         .token(TOKEN.parse().expect("a token"))
         .clock(clock.clone())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let alice = TestIdentity::new("alice").with_scopes(["read"]);
     let by_cookie = alice.clone().with_auth_method(AuthMethod::Cookie);
     let ending =
         TestIdentity::from_grant(Grant::new(Identity::new("bob")).with_expiry(UnixTime::from_secs(1_060)));
-    let ask = async |gate: &AuthLayer, who: &TestIdentity, lines: &str| {
-        send(gate, who.authenticate(&auth, request(lines))).await
+    let ask = async |layer: &AuthLayer, who: &TestIdentity, lines: &str| {
+        send(layer, who.authenticate(&auth, request(lines))).await
     };
 
     assert_eq!(
@@ -124,7 +124,7 @@ async fn a_fast_password_hash_is_good_enough_as_a_value_and_weak_as_a_text() {
         let layer = AuthLayer::builder().password(hash).observer(observer).build();
         let head = request("POST /login");
         let login = layer
-            .expect("a gate")
+            .expect("a layer")
             .verify_password(RequestHead::new(&head), "", &"short".into());
         assert!(login.await.is_ok());
     }

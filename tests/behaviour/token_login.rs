@@ -1,4 +1,4 @@
-//! Tokens of a set or a store, typed into the form: a login is worth what the token is, and ends with it.
+//! Tokens of a set or a store, typed into the form: a login has the grant of the token, and ends with it.
 
 use std::{
     sync::{
@@ -33,7 +33,7 @@ fn set(key: &str, grant: Grant) -> TokenSet {
 }
 
 fn built(builder: AuthLayerBuilder) -> AuthLayer {
-    builder.allow_token_login().build().expect("a gate")
+    builder.allow_token_login().build().expect("a layer")
 }
 
 async fn type_in(auth: &AuthLayer, typed: &str) -> Answered {
@@ -50,7 +50,7 @@ async fn visit(auth: &AuthLayer, login: &Answered) -> Answered {
 }
 
 #[tokio::test]
-async fn a_login_is_worth_what_its_token_is_worth_now() {
+async fn a_login_has_the_current_grant_of_its_token() {
     let keys = set("first-key", grant("alice"));
     let auth = built(AuthLayer::builder().bearer_tokens(keys.clone()));
     let login = type_in(&auth, " first-key ").await;
@@ -81,7 +81,7 @@ async fn a_login_is_worth_what_its_token_is_worth_now() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_ended_logs_nobody_in_and_no_longer() {
+async fn an_ended_token_starts_no_login_and_ends_its_logins() {
     let clock = TestClock::new(START);
     let key = set(
         "a-key",
@@ -96,7 +96,7 @@ async fn a_token_that_has_ended_logs_nobody_in_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_token_with_a_grant_is_worth_its_grant_by_every_way_in() {
+async fn a_token_has_its_grant_by_every_login() {
     let clock = TestClock::new(START);
     let end = START.saturating_add(Duration::from_secs(60));
     let token: Token = "a-key".parse().expect("a token");
@@ -104,7 +104,7 @@ async fn a_token_with_a_grant_is_worth_its_grant_by_every_way_in() {
         .token_with_grant(token, grant("alice").with_expiry(end))
         .clock(clock.clone())
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let page = "accept: text/html";
     let by_header = send(&auth, request("GET /\nauthorization: Bearer a-key")).await;
     assert_eq!(by_header.text, "alice by Token");
@@ -126,7 +126,7 @@ async fn a_token_with_a_grant_is_worth_its_grant_by_every_way_in() {
         .token_with_grant("a-key".parse().expect("a token"), grant("alice"))
         .bearer_tokens(set("b-key", grant("bob")))
         .build()
-        .expect("a gate");
+        .expect("a layer");
     assert_eq!(
         type_in(&mixed, "b-key").await.status,
         401,
@@ -135,11 +135,11 @@ async fn a_token_with_a_grant_is_worth_its_grant_by_every_way_in() {
 }
 
 #[tokio::test]
-async fn tokens_log_nobody_in_unless_it_is_said() {
+async fn tokens_start_no_login_unless_configured() {
     let auth = AuthLayer::builder()
         .bearer_tokens(set("a-key", grant("alice")))
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let page = send(&auth, request("GET /login\naccept: text/html")).await;
     refused_for(&page, 401, Reason::MissingCredential);
 }
@@ -165,7 +165,7 @@ async fn a_cookie_of_a_token_is_nothing_where_tokens_do_not_log_in() {
         .token_sources([TokenSource::Authorization])
         .keyring(keyring)
         .build()
-        .expect("a gate");
+        .expect("a layer");
     let login = type_in(&before, "a-key").await;
     assert_eq!(visit(&before, &login).await.text, "alice by Cookie");
     refused_for(&visit(&after, &login).await, 401, Reason::ExpiredCookie);
@@ -236,12 +236,10 @@ impl TokenVerifier for Jwts {
 
 #[tokio::test]
 async fn a_token_as_long_as_a_header_carries_it_may_be_typed_in() {
-    let passwords = MemoryPasswordStore::new([]).expect("no users");
     let auth = built(
         AuthLayer::builder()
             .bearer_tokens(set("other-key", grant("bob")))
-            .bearer_tokens(Jwts)
-            .password_verifier(StoredPasswords::new(passwords)),
+            .bearer_tokens(Jwts),
     );
     for (length, status) in [(8_000, 302), (7_999, 401), (8_001, 401)] {
         assert_eq!(
@@ -345,8 +343,8 @@ async fn login_by_a_token_makes_no_address_known_to_the_typed_account() {
         for address in 10..20 {
             type_in_from(&auth, address, "alice", "a wrong password").await;
         }
-        let stranger = type_in_from(&auth, 10, "alice", PASSWORD).await;
-        assert_eq!(stranger.status, 429, "server {number}: not known there");
+        let unauthenticated = type_in_from(&auth, 10, "alice", PASSWORD).await;
+        assert_eq!(unauthenticated.status, 429, "server {number}: not known there");
         let owner = type_in_from(&auth, home, "alice", PASSWORD).await;
         assert_eq!(owner.status, 302, "server {number}: still known at home");
     }

@@ -65,7 +65,7 @@ async fn an_axum_router_inside_outside_and_nested() {
     assert_eq!(status(nested, "GET /a/inner").await, StatusCode::UNAUTHORIZED);
 }
 
-/// Counts how often it is asked.
+/// Counts how often it is called.
 #[derive(Clone)]
 struct Counting(Arc<AtomicUsize>);
 
@@ -81,7 +81,7 @@ impl Authenticator for Counting {
 }
 
 #[tokio::test]
-async fn the_same_gate_twice_asks_once_and_another_gate_asks_for_itself() {
+async fn the_same_layer_twice_authenticates_once_and_another_layer_again() {
     let asked = Arc::new(AtomicUsize::new(0));
     let auth = AuthLayer::new(Counting(asked.clone()));
     let admin = get(who).layer(auth.clone());
@@ -105,12 +105,12 @@ async fn the_same_gate_twice_asks_once_and_another_gate_asks_for_itself() {
     assert_eq!(
         status(other, "GET /inner").await,
         StatusCode::UNAUTHORIZED,
-        "a session of another gate does not count"
+        "a session of another layer does not count"
     );
 
     let optional = AuthLayer::new(authenticator_fn(|_| Outcome::Absent)).optional();
     let nobody =
-        |session: Option<Extension<Session>>| async move { session.map_or("nobody", |_| "somebody") };
+        |session: Option<Extension<Session>>| async move { session.map_or("anonymous", |_| "authenticated") };
     let app = Router::new()
         .route("/inner", get(nobody).layer(optional))
         .layer(auth);
@@ -119,7 +119,10 @@ async fn the_same_gate_twice_asks_once_and_another_gate_asks_for_itself() {
         .await
         .expect("an answer");
     let text = answer.into_body().collect().await.expect("a body").to_bytes();
-    assert_eq!(text, "nobody", "nor is it handed on where nobody is asked");
+    assert_eq!(
+        text, "anonymous",
+        "nor is it passed on where no login is required"
+    );
 }
 
 #[tokio::test]
@@ -215,7 +218,7 @@ async fn boxed_and_stacked_services() {
     assert_eq!(status(stack, "GET /").await, StatusCode::UNAUTHORIZED);
 }
 
-/// Ready at the third asking; a clone must be asked anew, and calling one that was not asked is a defect.
+/// Ready at the third poll; a clone must be polled again, and calling one that was not polled is a defect.
 #[derive(Debug)]
 struct Reluctant {
     asked: usize,
@@ -248,7 +251,7 @@ impl Service<Request<Full<Bytes>>> for Reluctant {
     }
 }
 
-/// Lets in now, or later.
+/// Authenticates now, or later.
 struct Slow(bool);
 
 impl Authenticator for Slow {

@@ -1,6 +1,6 @@
 //! The same job done by other crates, by the same counter: `cargo bench --bench peers`.
 //!
-//! A token in a field, or a value of 80 octets in a signed cookie: known, and the answer is 200; else 401.
+//! A token in a field, or a value of 80 bytes in a signed cookie: known, and the answer is 200; else 401.
 
 #[allow(dead_code)]
 #[path = "../../case/mod.rs"]
@@ -85,7 +85,7 @@ fn with_cookie() -> Sent {
     Sent::get(PATH).cookies(3, "_xsrf=x", &cookie)
 }
 
-/// Its routes are made once: without a state they would be made anew for each request.
+/// Its routes are created once: without a state they would be created again for each request.
 fn router() -> Router {
     Router::new().route(PATH, get(async || ())).with_state(())
 }

@@ -44,7 +44,7 @@ impl SessionCookie {
     ) -> Result<(Session, HeaderValue), BackendError> {
         let fingerprint = self.fingerprint(&new.grant).map(SessionCredential::Fingerprint);
         let credential = new.token.map(SessionCredential::Token).or(fingerprint);
-        let grant = new.grant.without_security_stamp();
+        let grant = new.grant.storable();
         let created = new.started.map_or(now, |started| started.min(now));
         let expires_at = self.expiry(created, now, &grant);
         let session_id = BASE64_URL_SAFE_NO_PAD.encode(random::bytes::<16>());

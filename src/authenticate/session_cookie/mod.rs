@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod` | the cookie: read, looked up, renewed |
 //! | `begin` | a new session |
-//! | `refresh` | whether a session is still valid, and what it is worth now |
+//! | `refresh` | whether a session is still valid, and its grant now |
 
 mod begin;
 mod refresh;
@@ -152,7 +152,7 @@ impl SessionCookie {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     pub(crate) async fn find_valid(
         &self,
         sent: Vec<SentSession>,
@@ -184,9 +184,11 @@ impl SessionCookie {
             Ok([cookie]) => {
                 let this = self.clone();
                 match self.settings().store.find_session(cookie.hash) {
-                    MaybeFuture::Ready(found) => this.judge(found, cookie, now),
+                    MaybeFuture::Ready(found) => this.outcome_of(found, cookie, now),
                     MaybeFuture::Future(found) => {
-                        MaybeFuture::from_future(async move { this.judge(found.await, cookie, now).await })
+                        MaybeFuture::from_future(
+                            async move { this.outcome_of(found.await, cookie, now).await },
+                        )
                     }
                 }
             }
@@ -199,7 +201,7 @@ impl SessionCookie {
                         Err(error) => return Outcome::Unavailable(error.into()),
                     };
                     match <[_; 1]>::try_from(found) {
-                        Ok([(cookie, record)]) => this.judge(Ok(Some(record)), cookie, now).await,
+                        Ok([(cookie, record)]) => this.outcome_of(Ok(Some(record)), cookie, now).await,
                         Err(found) if found.is_empty() => Outcome::Rejected(Reason::ExpiredCookie),
                         // One of them may have been planted by another host.
                         Err(_) => Outcome::Rejected(Reason::InvalidCookie),
@@ -220,8 +222,8 @@ impl SessionCookie {
         }
     }
 
-    /// What a session is worth that the store has found, or has not.
-    fn judge(
+    /// The outcome for a session as the store has found it.
+    fn outcome_of(
         &self,
         found: Result<Option<SessionRecord>, StoreError>,
         cookie: SentSession,
@@ -289,8 +291,7 @@ fn is_value(value: &[u8]) -> bool {
         Some((&BROWSER_SESSION, random)) => random,
         _ => value,
     };
-    random.len() == VALUE_LEN
-        && random
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    // Without an early exit the compiler checks many bytes at once.
+    let is_base64 = |all, byte: &u8| all & (byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_'));
+    random.len() == VALUE_LEN && random.iter().fold(true, is_base64)
 }

@@ -1,4 +1,4 @@
-//! Whether a session in a store is still valid, and what it is worth now.
+//! Whether a session in a store is still valid, and its grant now.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl SessionCookie {
         now.saturating_duration_since(record.last_used()) >= interval
     }
 
-    /// Confirms the session if that is due, and writes that it was used.
+    /// Confirms the session if it must be confirmed, and writes that it was used.
     pub(super) async fn refresh(&self, record: SessionRecord, cookie: SentSession, now: UnixTime) -> Outcome {
         let (confirm, touch) = (self.must_confirm(&record, now), self.is_touch_due(&record, now));
         let mut grant = record.grant().clone();
@@ -87,7 +87,7 @@ impl SessionCookie {
             {
                 return Ok(None);
             }
-            grant = current.without_security_stamp();
+            grant = current.storable();
         }
         if let Some(SessionCredential::Token(token)) = record.credential() {
             match verify_hash(&self.settings().verifiers, token).await {

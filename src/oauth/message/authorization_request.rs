@@ -1,4 +1,4 @@
-//! The message that asks for a code: RFC 6749 §4.1.1.
+//! The authorization request, which requests a code: RFC 6749 §4.1.1.
 
 use super::super::{
     error::{OAuthError, OAuthErrorKind},
@@ -50,7 +50,7 @@ impl AuthorizationRequest {
         }
     }
 
-    /// The same request with this redirect URI. Default: none, which means the registered one.
+    /// Sets the redirect URI. Default: none, which means the registered one.
     #[must_use]
     pub fn with_redirect_uri(self, uri: &str) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl AuthorizationRequest {
         }
     }
 
-    /// The same request for these scopes, apart by blanks. Default: none, which means the client's usual ones.
+    /// Requests these scopes, separated by spaces. Default: none, which means the client's usual ones.
     #[must_use]
     pub fn with_scope(self, scope: &str) -> Self {
         Self {
@@ -83,12 +83,12 @@ impl AuthorizationRequest {
 
     /// The request that a query holds.
     ///
-    /// What the other end may be told by a redirect is judged later, by [`check`](Self::check) and
+    /// Errors that are reported by a redirect are found later, by [`check`](Self::check) and
     /// [`code_challenge`](Self::code_challenge), once client and redirect URI are known to belong together.
     ///
     /// # Errors
     ///
-    /// What must be told to the person alone, for nobody knows yet where a redirect would lead:
+    /// Errors to show to the user without a redirect, because the redirect URI is not verified yet:
     /// `invalid_request` if a parameter comes twice or is malformed, or there is no `client_id`.
     pub fn parse(query: &[u8]) -> Result<Self, OAuthError> {
         let read = Parameters::read(query)?;
@@ -106,7 +106,7 @@ impl AuthorizationRequest {
         })
     }
 
-    /// Nothing if a code is asked for.
+    /// Checks that the request is for a code.
     ///
     /// # Errors
     ///
@@ -125,12 +125,12 @@ impl AuthorizationRequest {
         &self.client_id
     }
 
-    /// Where the answer is to go. To be compared with the registered one, octet by octet.
+    /// The redirect URI of the response. Compare it with the registered one, byte for byte.
     pub fn redirect_uri(&self) -> Option<&str> {
         self.redirect_uri.as_deref()
     }
 
-    /// The scopes asked for.
+    /// The requested scopes.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scope.iter().flat_map(|scope| scope.split_ascii_whitespace())
     }

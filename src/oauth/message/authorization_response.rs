@@ -78,7 +78,7 @@ impl AuthorizationResponse {
     ///
     /// # Errors
     ///
-    /// What the provider told in place of one.
+    /// The error that the provider reported instead of a code.
     pub fn code(&self) -> Result<&Secret, &OAuthError> {
         self.result.as_ref()
     }

@@ -35,7 +35,7 @@ impl TokenRequest {
         }
     }
 
-    /// The same request with the redirect URI that the code was asked with. Default: none.
+    /// Adds the redirect URI of the authorization request. Default: none.
     #[must_use]
     pub fn with_redirect_uri(self, uri: &str) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl TokenRequest {
         &self.code
     }
 
-    /// The redirect URI that the code was asked with.
+    /// The redirect URI of the authorization request.
     pub fn redirect_uri(&self) -> Option<&str> {
         self.redirect_uri.as_deref()
     }

@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{secret::Secret, token::PresentedToken};
 
-/// What a code is worth: RFC 6749 §5.1.
+/// The response with a token for a code: RFC 6749 §5.1.
 ///
 /// # Example
 ///
@@ -42,7 +42,7 @@ impl TokenResponse {
         }
     }
 
-    /// The same answer for a token that is good for so many seconds. Default: not told.
+    /// Sets for how many seconds the token is valid. Default: not stated.
     #[must_use]
     pub fn with_expires_in(self, seconds: u64) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl TokenResponse {
         }
     }
 
-    /// The same answer with these scopes, apart by blanks. Default: not told.
+    /// Sets the scopes, separated by spaces. Default: not stated.
     #[must_use]
     pub fn with_scope(self, scope: &str) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl TokenResponse {
     ///
     /// # Errors
     ///
-    /// The error that the body tells, or else `server_error`: no JSON object, no token of 1 to 512 visible ASCII
+    /// The error that the body reports, or else `server_error`: no JSON object, no token of 1 to 512 visible ASCII
     /// characters, a token of another type.
     pub fn parse(body: &[u8]) -> Result<Self, OAuthError> {
         #[derive(Deserialize)]
@@ -98,20 +98,20 @@ impl TokenResponse {
             OAuthError::from_json(body)
                 .unwrap_or_else(|| OAuthError::new(OAuthErrorKind::ServerError).with_description(expectation))
         };
-        let told: Body =
+        let body: Body =
             object(body).ok_or_else(|| wrong("the answer of the token endpoint holds no token"))?;
-        let bearer = told
+        let bearer = body
             .token_type
             .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
-        let token = Secret::from(told.access_token);
+        let token = Secret::from(body.access_token);
         let presented = PresentedToken::new(token.expose());
         if !bearer || presented.is_none_or(PresentedToken::is_oversized) {
             return Err(wrong("the answer of the token endpoint holds no bearer token"));
         }
         Ok(Self {
             access_token: token,
-            expires_in: told.expires_in,
-            scope: told.scope,
+            expires_in: body.expires_in,
+            scope: body.scope,
         })
     }
 
@@ -120,12 +120,12 @@ impl TokenResponse {
         &self.access_token
     }
 
-    /// For how many seconds it is good, if that was told.
+    /// For how many seconds the token is valid, if that was stated.
     pub fn expires_in(&self) -> Option<u64> {
         self.expires_in
     }
 
-    /// Its scopes, apart by blanks, if they were told.
+    /// Its scopes, separated by spaces, if they were stated.
     pub fn scope(&self) -> Option<&str> {
         self.scope.as_deref()
     }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_else_is_wrong_the_error_in_the_body_is_told() {
+    fn the_error_in_the_body_is_reported_regardless_of_other_errors() {
         for (body, expected) in [
             (r#"{"access_token":"a","error":"invalid_grant"}"#, None),
             (

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{error::BackendError, oneshot::Closed, password::PasswordError};
 
-/// A password that was not hashed, so that nothing is known of it.
+/// A password was not hashed, so it is unknown whether it is right.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct HashingError {
@@ -12,7 +12,7 @@ pub struct HashingError {
     message: String,
 }
 
-/// What kind of fault a [`HashingError`] tells of.
+/// The kind of a [`HashingError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HashingErrorKind {
@@ -51,7 +51,7 @@ impl HashingError {
     pub(super) fn password(limit: usize, found: usize) -> Self {
         Self::new(
             HashingErrorKind::InvalidPassword,
-            format!("expected a password of 1 to {limit} octets, found {found}"),
+            format!("expected a password of 1 to {limit} bytes, found {found}"),
         )
     }
 
@@ -67,7 +67,7 @@ impl HashingError {
         }
     }
 
-    /// What kind of fault this is.
+    /// Returns the kind of this error.
     pub fn kind(&self) -> HashingErrorKind {
         self.kind
     }

@@ -16,19 +16,19 @@ use crate::{
     secret::Secret,
 };
 
-/// A few threads that hash passwords, so that nobody else has to wait.
+/// A few threads that hash passwords, so that other work does not wait for them.
 ///
-/// A hash is made to take tens of milliseconds and megabytes, so it has no place on a thread that serves
-/// requests, and a storm of logins must not take more memory than was reckoned with:
+/// A hash takes tens of milliseconds and megabytes on purpose, so it must not run on a thread that serves
+/// requests, and a burst of logins must not take more memory than planned:
 ///
 /// 1. As many threads as the machine has cores; they start with the first password, and end after 10 idle
 ///    seconds. No async runtime is needed or used.
-/// 2. One buffer a thread, kept between hashes and wiped when it is let go. So hashing takes at most
+/// 2. One buffer a thread, kept between hashes and wiped when it is freed. So hashing takes at most
 ///    threads x memory of one hash, however many log in at once.
-/// 3. At most 64 wait. The next is told at once to come back ([`HashingErrorKind::Busy`]), and so is one
+/// 3. At most 64 wait. The next fails at once ([`HashingErrorKind::Busy`]), and so does one
 ///    that has waited for 5 seconds.
 /// 4. A future that is dropped gives its place back, and its password is not hashed.
-/// 5. An empty password, or one over 1024 octets, is wrong without any hashing.
+/// 5. An empty password, or one over 1024 bytes, is wrong without any hashing.
 ///
 /// A clone is a handle on the same pool.
 ///
@@ -36,8 +36,8 @@ use crate::{
 ///
 /// A check takes at least as long as a new hash of [`with_cost`](Self::with_cost), whether the user is known
 /// or not, has a password or not, or has one whose hash is cheaper. Where stored hashes *cost more* than
-/// that, a stranger can tell by the time who has such a one: raise the cost to that of the stored ones, or
-/// let them be hashed anew as their owners log in.
+///    that, an attacker can find out by the time which users have such a hash: raise the cost to that of the stored ones,
+/// or rehash them when these users log in.
 ///
 /// # Example
 ///
@@ -64,7 +64,7 @@ pub struct HashingPool(Arc<Handle>);
 pub enum PasswordCheck {
     /// It is the one of the hash.
     Correct {
-        /// Whether the hash is weak, or cheaper than new ones are, so that it is to be made anew now.
+        /// Whether the hash is weak, or cheaper than new ones are, so that the password should be rehashed now.
         needs_rehash: bool,
     },
     /// It is another one, or there is no hash.
@@ -112,7 +112,7 @@ impl HashingPool {
     /// Default: 256 MiB, given in KiB. A new pool that runs no hash which takes more memory.
     ///
     /// A check of one that does fails as [`HashingErrorKind::MemoryLimit`], and the password is neither right nor
-    /// wrong. The memory of one's own [`cost`](Self::with_cost) is always allowed.
+    /// wrong. The memory of your own [`cost`](Self::with_cost) is always allowed.
     #[must_use]
     pub fn with_memory_limit(&self, memory: u32) -> Self {
         Self::with(Settings {
@@ -135,7 +135,7 @@ impl HashingPool {
         self.settings().cost
     }
 
-    /// Whether `hash` takes no more memory than this pool allows. Asked when configuring.
+    /// Whether `hash` takes no more memory than this pool allows. Checked when configuring.
     pub fn can_verify(&self, hash: &PasswordHash) -> bool {
         let settings = self.settings();
         hash.memory() <= settings.memory.max(settings.cost.memory_kib())
@@ -169,11 +169,11 @@ impl HashingPool {
         }
     }
 
-    /// The hash of `password`, whatever a [`PasswordPolicy`](crate::password::PasswordPolicy) would say of it.
+    /// The hash of `password`. No [`PasswordPolicy`](crate::password::PasswordPolicy) is checked.
     ///
     /// # Errors
     ///
-    /// `Busy` if too many wait, `Password` if it is empty or over 1024 octets, `Failed` if the system gives
+    /// `Busy` if too many wait, `Password` if it is empty or over 1024 bytes, `Failed` if the system gives
     /// no thread.
     pub fn hash(
         &self,
@@ -194,9 +194,9 @@ impl HashingPool {
         }
     }
 
-    /// The hash of the new `password`, if `policy` takes it. Both are done on a thread of the pool.
+    /// The hash of the new `password`, if `policy` accepts it. Both are done on a thread of the pool.
     ///
-    /// To be asked for after the client has proved that it may change the password.
+    /// Call it after the client has proved that it may change the password.
     ///
     /// # Errors
     ///
@@ -255,7 +255,7 @@ fn verify_at_cost(
     memory: &mut Argon2Memory,
 ) -> PasswordCheck {
     let right = hash.filter(|hash| hash.matches(password, memory));
-    // What is missing to the cost of a new hash is spent, so that the time tells nothing.
+    // The cost that is missing to that of a new hash is added, so that the time reveals nothing.
     if let Some(rest) = cost.remaining(hash.map_or(0, PasswordHash::work)) {
         PasswordHash::compute(password, rest, memory);
     }
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_is_right_wrong_or_not_judged() {
+    async fn a_password_is_right_wrong_or_not_checked() {
         let pool = pool();
         let hash = pool.hash("password".into()).await.expect("a hash");
         let hash = Some(Arc::new(hash));
@@ -311,7 +311,7 @@ mod tests {
             (&none, "password", PasswordCheck::Incorrect),
             (&none, "", PasswordCheck::Incorrect),
         ] {
-            let verified = pool.verify(hash.clone(), password.into()).await.expect("judged");
+            let verified = pool.verify(hash.clone(), password.into()).await.expect("checked");
             assert_eq!(verified, expected, "{password:?}");
         }
         let strong: PasswordHash =
@@ -322,13 +322,13 @@ mod tests {
         assert!(pool.can_verify(&strong) && !narrow.can_verify(&strong));
         let error = narrow.verify(Some(Arc::new(strong)), "password".into()).await;
         assert_eq!(
-            error.expect_err("not judged").kind(),
+            error.expect_err("not checked").kind(),
             HashingErrorKind::MemoryLimit
         );
     }
 
     #[test]
-    fn everybody_costs_the_same_work() {
+    fn every_user_costs_the_same_work() {
         let older = "sha1:0e112c3ddfce:a68df677475c2b47b6e86d0467eec97ac5f4b85a"
             .parse()
             .expect("a hash");
@@ -349,7 +349,7 @@ mod tests {
             );
             assert_eq!(memory.size(), 19_456, "{who}");
         }
-        // Memory for a dearer one is not kept.
+        // Memory for a more expensive one is not kept.
         let mut memory = Argon2Memory::default();
         verify_at_cost(Some(&cheap), &"wrong".into(), HashCost::tiny(), &mut memory);
         assert_eq!(memory.size(), 0);
@@ -362,9 +362,9 @@ mod tests {
             for hash in [None, Some(hash_of("password"))] {
                 let verified = pool.verify(hash, "x".repeat(length).into()).await;
                 assert_eq!(
-                    verified.expect("judged"),
+                    verified.expect("checked"),
                     PasswordCheck::Incorrect,
-                    "{length} octets"
+                    "{length} bytes"
                 );
             }
             let error = pool
@@ -377,10 +377,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_storm_is_answered_or_told_to_come_back_and_never_told_wrong() {
+    async fn in_a_burst_each_check_has_a_result_or_is_busy_and_none_is_wrong() {
         let pool = pool().with_queue_capacity(3);
         let (end, ended) = mpsc::channel::<()>();
-        let running = pool.0.queue.submit(move |_| ended.recv()).expect("room");
+        let running = pool
+            .0
+            .queue
+            .submit(move |_| ended.recv())
+            .expect("a place in the queue");
         while pool.0.queue.counts().1 > 0 {
             tokio::task::yield_now().await;
         }
@@ -409,13 +413,17 @@ mod tests {
     async fn a_dropped_check_gives_its_place_back_and_the_last_handle_ends_the_threads() {
         let pool = pool().with_queue_capacity(1);
         let (end, ended) = mpsc::channel::<()>();
-        let running = pool.0.queue.submit(move |_| ended.recv()).expect("room");
+        let running = pool
+            .0
+            .queue
+            .submit(move |_| ended.recv())
+            .expect("a place in the queue");
         while pool.0.queue.counts().1 > 0 {
             tokio::task::yield_now().await;
         }
         for _ in 0..100 {
             let mut check = pin!(pool.verify(None, "password".into()));
-            assert_eq!(pool.0.queue.counts().1, 0, "not before it is asked for");
+            assert_eq!(pool.0.queue.counts().1, 0, "not before it is polled");
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             assert!(check.as_mut().poll(&mut context).is_pending());
             assert_eq!(pool.0.queue.counts().1, 1);
@@ -432,15 +440,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn new_password_is_judged_by_the_policy_on_a_thread_of_the_pool() {
+    async fn new_password_is_checked_by_the_policy_on_a_thread_of_the_pool() {
         let pool = pool();
         let policy = PasswordPolicy::new();
         let (end, ended) = mpsc::channel::<()>();
-        let running = pool.0.queue.submit(move |_| ended.recv()).expect("room");
+        let running = pool
+            .0
+            .queue
+            .submit(move |_| ended.recv())
+            .expect("a place in the queue");
         let mut refused = pin!(pool.hash_by(&policy, "short".into()));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let polled = refused.as_mut().poll(&mut context);
-        assert!(polled.is_pending(), "not on the thread that asks");
+        assert!(polled.is_pending(), "not on the calling thread");
         drop(end);
         assert!(running.await.is_ok());
         let error = refused.await.expect_err("too short");

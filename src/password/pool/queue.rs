@@ -17,9 +17,9 @@ use crate::{
     password::{Argon2Memory, HashCost},
 };
 
-/// So long a password waits at most.
+/// How long a password waits at most.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// So long a thread without work keeps its memory, and itself.
+/// How long a thread without work keeps running, with its memory.
 const IDLE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy)]
@@ -55,7 +55,7 @@ struct Task {
     run: Box<Run>,
 }
 
-/// Told `None`, it was not run and says so.
+/// With `None`, the task is not run, and reports that.
 type Run = dyn FnOnce(Option<&mut Argon2Memory>) + Send;
 
 impl Queue {
@@ -118,7 +118,7 @@ impl Queue {
         let place = state.waiting.iter().position(|task| task.number == number);
         let task = place.and_then(|place| state.waiting.remove(place));
         drop(state);
-        // Its password is wiped while nobody waits for the lock.
+        // Its password is wiped after the lock is released.
         drop(task);
     }
 
@@ -146,7 +146,7 @@ impl Queue {
         let mut memory = Argon2Memory::default();
         while let Some(task) = self.next() {
             let memory = (task.since.elapsed() < MAX_WAIT).then_some(&mut memory);
-            // A panic is told to whoever waits for this task, and the thread lives on for the others.
+            // A panic is reported to the caller that waits for this task; the thread goes on with the others.
             let _ = catch_unwind(AssertUnwindSafe(|| (task.run)(memory)));
         }
     }
@@ -229,7 +229,7 @@ mod tests {
         runtime.expect("a runtime").block_on(ticket)
     }
 
-    /// A task that runs until it is told to end, and word that it runs.
+    /// A task that runs until `end` is dropped or sent to; it has started when this returns.
     fn block(queue: &Arc<Queue>) -> (mpsc::Sender<()>, Ticket<()>) {
         let (end, ended) = mpsc::channel::<()>();
         let (runs, running) = mpsc::channel();
@@ -238,7 +238,7 @@ mod tests {
                 let _ = runs.send(());
                 let _ = ended.recv();
             })
-            .expect("room");
+            .expect("a place in the queue");
         running.recv().expect("it runs");
         (end, ticket)
     }
@@ -250,12 +250,15 @@ mod tests {
         let first = block(&queue);
         assert_eq!(queue.counts(), (1, 0));
         let second = block(&queue);
-        let third = queue.submit(|_| 3).expect("room");
+        let third = queue.submit(|_| 3).expect("a place in the queue");
         assert_eq!(queue.counts(), (2, 1));
         drop((first.0, second.0));
         assert_eq!(wait(third).expect("run"), 3);
         // A thread that is free is used again.
-        assert_eq!(wait(queue.submit(|_| 4).expect("room")).expect("run"), 4);
+        assert_eq!(
+            wait(queue.submit(|_| 4).expect("a place in the queue")).expect("run"),
+            4
+        );
         assert_eq!(queue.counts(), (2, 0));
     }
 
@@ -263,8 +266,10 @@ mod tests {
     fn a_full_queue_says_so_at_once() {
         let queue = queue(1, 2);
         let (end, running) = block(&queue);
-        let waiting: Vec<_> = (0..2).map(|_| queue.submit(|_| ()).expect("room")).collect();
-        let error = queue.submit(|_| ()).err().expect("no room");
+        let waiting: Vec<_> = (0..2)
+            .map(|_| queue.submit(|_| ()).expect("a place in the queue"))
+            .collect();
+        let error = queue.submit(|_| ()).err().expect("no place in the queue");
         assert_eq!(error.kind(), HashingErrorKind::Busy);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
         drop(end);
@@ -272,17 +277,17 @@ mod tests {
         for ticket in waiting {
             wait(ticket).expect("run");
         }
-        assert!(wait(queue.submit(|_| ()).expect("room again")).is_ok());
+        assert!(wait(queue.submit(|_| ()).expect("a place in the queue again")).is_ok());
     }
 
     #[test]
-    fn what_nobody_waits_for_any_more_is_never_run_and_gives_its_place_back() {
+    fn a_dropped_task_is_never_run_and_frees_its_place() {
         let queue = queue(1, 2);
         let (end, running) = block(&queue);
         let (ran, runs) = mpsc::channel();
         for _ in 0..1_000 {
             let ran = ran.clone();
-            let ticket = queue.submit(move |_| ran.send(())).expect("room");
+            let ticket = queue.submit(move |_| ran.send(())).expect("a place in the queue");
             let mut pinned = pin!(ticket);
             assert!(
                 pinned
@@ -298,22 +303,24 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_panics_is_told_to_its_owner_alone() {
+    fn a_panic_is_reported_only_to_the_caller_of_that_task() {
         let queue = queue(1, 2);
-        let ticket = queue.submit(|_| panic!("on purpose")).expect("room");
+        let ticket = queue
+            .submit(|_| panic!("on purpose"))
+            .expect("a place in the queue");
         let error: Result<(), _> = wait(ticket);
         assert_eq!(error.expect_err("lost").kind(), HashingErrorKind::Failed);
-        assert!(wait(queue.submit(|_| ()).expect("room")).is_ok());
+        assert!(wait(queue.submit(|_| ()).expect("a place in the queue")).is_ok());
         assert_eq!(queue.counts(), (1, 0));
     }
 
     #[test]
     fn a_closed_queue_ends_its_threads() {
         let queue = queue(2, 2);
-        wait(queue.submit(|_| ()).expect("room")).expect("run");
+        wait(queue.submit(|_| ()).expect("a place in the queue")).expect("run");
         queue.close();
         let closed = Instant::now();
-        // The queue itself is let go a moment after.
+        // The queue itself is dropped a moment later.
         while queue.counts().0 > 0 || Arc::strong_count(&queue) > 1 {
             assert!(closed.elapsed() < IDLE / 2, "not only when it has been idle");
             thread::yield_now();

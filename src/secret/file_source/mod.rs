@@ -220,7 +220,7 @@ impl FileSource {
         let Some(value) = set(value) else { return Ok(None) };
         match trimmed(value.as_bytes()) {
             [] => Err(FileError::Content(
-                "expected a path, found blanks alone".to_owned(),
+                "expected a path, found only whitespace".to_owned(),
             )),
             path => Ok(Some(OsStr::from_bytes(path).into())),
         }
@@ -291,8 +291,8 @@ impl FileSource {
             stat = status(&file)?;
         }
         permissions::check_file(&stat, allowed)?;
-        let octets = octets(&mut file)?;
-        let secret = self.content.read(&octets).map_err(FileError::Content)?;
+        let bytes = bytes(&mut file)?;
+        let secret = self.content.read(&bytes).map_err(FileError::Content)?;
         if self.delete {
             directory.remove(name, &stat)?;
         }
@@ -347,11 +347,11 @@ fn split(path: &Path) -> (&Path, &OsStr) {
 }
 
 /// Reads all bytes of the file, at most the limit.
-fn octets(file: &mut File) -> Result<Zeroizing<Vec<u8>>, FileError> {
+fn bytes(file: &mut File) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // One buffer of the maximum size: growing would leave copies of the secret in memory.
-    let mut octets = Zeroizing::new(vec![0; LIMIT + 1]);
+    let mut bytes = Zeroizing::new(vec![0; LIMIT + 1]);
     let mut length = 0;
-    while let Some(free) = octets.get_mut(length..).filter(|free| !free.is_empty()) {
+    while let Some(free) = bytes.get_mut(length..).filter(|free| !free.is_empty()) {
         match file.read(free) {
             Ok(0) => break,
             Ok(read) => length += read,
@@ -364,11 +364,11 @@ fn octets(file: &mut File) -> Result<Zeroizing<Vec<u8>>, FileError> {
     }
     if length > LIMIT {
         return Err(FileError::Content(format!(
-            "expected at most {LIMIT} octets, found more"
+            "expected at most {LIMIT} bytes, found more"
         )));
     }
-    octets.truncate(length);
-    Ok(octets)
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 #[cfg(test)]

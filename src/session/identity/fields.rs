@@ -244,14 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn somebody_anonymous_is_new_each_time() {
+    fn an_anonymous_identity_is_new_each_time() {
         let identity = Identity::anonymous();
         assert_eq!(identity.username().len(), 32);
         assert!(
             identity
                 .username()
                 .bytes()
-                .all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         );
         assert_ne!(identity.username(), Identity::anonymous().username());
         let moon = identity.name().strip_prefix("Anonymous ").expect("a name");

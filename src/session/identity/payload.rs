@@ -238,7 +238,7 @@ impl IdentityError {
             IdentityErrorKind::WrongType => {
                 format!("identity payload: expected a JSON object and {key} to be text")
             }
-            IdentityErrorKind::TooLong => format!("identity payload: expected at most {LIMIT} octets"),
+            IdentityErrorKind::TooLong => format!("identity payload: expected at most {LIMIT} bytes"),
         }
     }
 }
@@ -327,7 +327,7 @@ mod tests {
         check(&format!("{}x", with("name", "null")), malformed);
         check(
             &with("name", &format!("\"{}\"", "a".repeat(4100))),
-            Err("identity payload: expected at most 4096 octets"),
+            Err("identity payload: expected at most 4096 bytes"),
         );
         assert!(Identity::from_payload(b"{\"x\": \"\xff\"}").is_err());
     }
@@ -340,9 +340,9 @@ mod tests {
             .with_avatar_url("https://a/~b?c=[d]")
             .to_payload();
         for place in 0..written.len() {
-            for octet in [b'"', b'\\', b' ', b'n', b'}', b',', b'\n', 0x7f, b'u'] {
+            for byte in [b'"', b'\\', b' ', b'n', b'}', b',', b'\n', 0x7f, b'u'] {
                 let mut payload = written.clone().into_bytes();
-                payload[place] = octet;
+                payload[place] = byte;
                 let payload = String::from_utf8(payload).expect("ASCII");
                 let found = Identity::from_payload(payload.as_bytes()).ok();
                 let json = serde_json::from_str::<serde_json::Value>(&payload).ok();

@@ -2,7 +2,7 @@
 
 use crate::{clock::UnixTime, session::scopes::Scopes};
 
-/// What a store knows of an OAuth code: for whom it was made, and what it may be exchanged for.
+/// A stored OAuth code: the user it was issued for, and the conditions of its exchange.
 ///
 /// Source: RFC 6749 §4.1.2, RFC 7636 §4.4.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl CodeRecord {
         }
     }
 
-    /// The same code, to be redeemed by whoever has the verifier of this S256 challenge. Default: none.
+    /// Requires the verifier of this S256 challenge. Default: none.
     #[must_use]
     pub fn with_code_challenge(self, code_challenge: &str) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl CodeRecord {
         }
     }
 
-    /// The same code, worth these scopes. Default: none.
+    /// Sets the scopes that the code grants. Default: none.
     #[must_use]
     pub fn with_scopes(self, scopes: impl Into<Scopes>) -> Self {
         Self {
@@ -68,12 +68,12 @@ impl CodeRecord {
         &self.redirect_uri
     }
 
-    /// In whose name.
+    /// The username of the user who authorized the client.
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// Until when, exclusive.
+    /// When the code expires, exclusive.
     pub fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
@@ -83,7 +83,7 @@ impl CodeRecord {
         self.code_challenge.as_deref()
     }
 
-    /// What for.
+    /// The scopes that the code grants.
     pub fn scopes(&self) -> &Scopes {
         &self.scopes
     }
@@ -94,7 +94,7 @@ impl CodeRecord {
     }
 }
 
-/// What became of a code somebody wanted to redeem.
+/// The result of an attempt to redeem a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodeRedemption {

@@ -1,4 +1,4 @@
-//! What a hub keeps besides tokens and sessions: OAuth codes, and when users were active.
+//! The data of a hub in addition to tokens and sessions: OAuth codes, and when users were active.
 
 mod activity_record;
 mod code_record;
@@ -16,7 +16,7 @@ use crate::{
     token::TokenHash,
 };
 
-/// Where a hub keeps OAuth codes and the activity of users, beside tokens and sessions.
+/// A store of OAuth codes and the activity of users, in addition to tokens and sessions.
 ///
 /// The same rules hold as for a [`TokenStore`] and a [`SessionStore`], and each method is one atomic step:
 ///
@@ -69,12 +69,12 @@ pub trait HubStore: TokenStore + SessionStore {
         now: UnixTime,
     ) -> BoxFuture<Result<bool, StoreError>>;
 
-    /// What is known of the code with this hash, redeemed or not: to judge client, redirect URI and verifier by, before
-    /// it is redeemed.
+    /// Returns the code with this hash, redeemed or not: to check client, redirect URI and verifier before it is
+    /// redeemed.
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn find_code(&self, hash: TokenHash) -> BoxFuture<Result<Option<CodeRecord>, StoreError>>;
 
     /// Keeps `token` under the hash `token_hash` in exchange for the code. The time is the token's
@@ -109,7 +109,7 @@ pub trait HubStore: TokenStore + SessionStore {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn activity(&self, owners: Vec<String>) -> BoxFuture<Result<Vec<ActivityRecord>, StoreError>> {
         let _ = owners;
         Box::pin(ready(Ok(Vec::new())))
@@ -120,7 +120,7 @@ pub trait HubStore: TokenStore + SessionStore {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn list_users(&self, offset: u64, limit: u64) -> BoxFuture<Result<(Vec<String>, u64), StoreError>> {
         let _ = (offset, limit);
         Box::pin(ready(Ok((Vec::new(), 0))))
@@ -131,7 +131,7 @@ pub trait HubStore: TokenStore + SessionStore {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn newest_tokens(
         &self,
         which: TokenFilter,

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Codes {
     pub(super) by_hash: HashMap<TokenHash, Code>,
-    /// So many codes there may be before those that have expired are looked for.
+    /// The number of codes from which on expired ones are removed.
     sweep_at: usize,
 }
 

@@ -12,7 +12,7 @@ use crate::{
     token::TokenHash,
 };
 
-/// So many expired sessions an insertion removes at most: more than it adds, so few are left for long.
+/// How many expired sessions an insertion removes at most: more than it adds, so few are left for long.
 const SWEPT: usize = 4;
 
 impl SessionStore for MemoryTokenStore {

@@ -114,7 +114,7 @@ impl Sessions {
         expired.into_iter().filter_map(|hash| self.remove(hash)).count() as u64
     }
 
-    /// The session that was not used for the longest time, if there is no room for one more.
+    /// The session that was not used for the longest time, if the limit is reached.
     pub(super) fn to_evict(&self) -> Option<TokenHash> {
         if self.by_hash.len() < self.max {
             return None;

@@ -18,10 +18,10 @@ use {super::codes::Codes, crate::store::ActivityRecord, std::collections::BTreeM
 pub(super) struct State {
     pub(super) tokens: HashMap<TokenHash, Kept>,
     hashes: HashMap<RecordId, TokenHash>,
-    /// So many tokens there may be before those that have expired are looked for.
+    /// The number of tokens from which on expired ones are removed.
     sweep_at: usize,
     pub(super) sessions: Sessions,
-    /// The sessions that the change under way has ended.
+    /// The sessions that the current change has ended.
     pub(super) ended: Vec<RecordId>,
     pub(super) attempts: Attempts,
     #[cfg(feature = "hub-server")]
@@ -33,7 +33,7 @@ pub(super) struct State {
 
 pub(super) struct Kept {
     pub(super) record: TokenRecord,
-    /// Seconds since 1970, or 0 for never: a use is taken down while others read.
+    /// Seconds since 1970, or 0 for never. Atomic, so that a use is recorded while others read.
     pub(super) last_used: AtomicU64,
 }
 

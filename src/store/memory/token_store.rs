@@ -19,7 +19,7 @@ use crate::{
 
 /// A store that ends with the process: for tests, and for tokens and sessions that may be gone after a restart.
 ///
-/// Every answer is there at once. Looking a token or a session up costs the same however many there are; listing and revoking
+/// Every result is ready at once. Looking up a token or a session costs the same for any number of them; listing and revoking
 /// by anything but an id looks at each.
 #[derive(Default)]
 pub struct MemoryTokenStore {
@@ -36,7 +36,7 @@ impl MemoryTokenStore {
     /// Sets how many sessions it holds at most, and at least one. Default: 100,000.
     ///
     /// When it is full, each new session takes the place of one that has expired, or else ends the one that was not used for
-    /// the longest time, with the tokens made in it: a login is never refused for want of room.
+    /// the longest time, with the tokens made in it: a login is never rejected because the store is full.
     #[must_use]
     pub fn max_sessions(mut self, max: usize) -> Self {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ impl MemoryTokenStore {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, then tells the listeners which sessions that ended.
+    /// Changes the state, then notifies the listeners of the sessions that ended.
     pub(super) fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut state);

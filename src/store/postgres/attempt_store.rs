@@ -10,7 +10,7 @@ use crate::{
     maybe_future::BoxFuture,
     store::{
         AttemptKey, AttemptRecord, AttemptStore, StoreError,
-        attempt_store::{MAX_RECORDS, checks_room},
+        attempt_store::{MAX_RECORDS, must_check_capacity},
         row::{AttemptRow, seconds},
     },
 };
@@ -21,7 +21,7 @@ const INSERT: &str =
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (key) DO UPDATE SET failures = $2, last_failure = $3, under_way = $4, expires_at = $5
     WHERE present.expires_at <= $6";
-/// Writes a record in place of another one. A replica that comes second waits, and then compares with what the first wrote.
+/// Replaces a record. A replica that comes second waits, and then compares with what the first wrote.
 const UPDATE: &str =
     "UPDATE portcullis_attempts SET failures = $2, last_failure = $3, under_way = $4, expires_at = $5
     WHERE key = $1 AND expires_at > $6
@@ -39,7 +39,7 @@ impl AttemptStore for PostgresTokenStore {
         key: AttemptKey,
         now: UnixTime,
     ) -> BoxFuture<Result<Option<AttemptRecord>, StoreError>> {
-        let found = self.ask(move |object| {
+        let found = self.query(move |object| {
             Box::pin(async move {
                 let columns = AttemptRow::COLUMNS;
                 let find =
@@ -62,10 +62,10 @@ impl AttemptStore for PostgresTokenStore {
         now: UnixTime,
     ) -> BoxFuture<Result<bool, StoreError>> {
         let (current, next) = (current.as_ref().map(AttemptRow::of), AttemptRow::of(&next));
-        self.ask(move |object| {
+        self.query(move |object| {
             Box::pin(async move {
                 let (place, now) = (key.as_bytes().as_slice(), seconds(now));
-                if current.is_none() && checks_room(key) {
+                if current.is_none() && must_check_capacity(key) {
                     let beyond = object.prepare_cached(BEYOND).await?;
                     object.execute(&beyond, &[&(MAX_RECORDS as i64)]).await?;
                 }

@@ -11,7 +11,7 @@ use tokio_postgres::{
 };
 
 use super::{
-    error::{PATIENCE, pool_fault},
+    error::{PATIENCE, pool_error},
     listening::Listening,
     schema,
     token_store::PostgresTokenStore,
@@ -21,10 +21,10 @@ use crate::{
     store::{StoreError, StoreErrorKind, row::LookupKey},
 };
 
-/// The isolation of statements that are sent outside of a transaction: of any other, one that meets another's change may
-/// fail. Transactions state theirs themselves.
+/// The isolation of statements outside of a transaction: with any other, a statement that meets a concurrent change may
+/// fail. Transactions set their own.
 const ISOLATION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
-/// So long a connection is still before it is asked whether the other side is there.
+/// How long a connection is idle before it is checked for a server that no longer answers.
 const STILL: Duration = Duration::from_secs(30);
 
 /// How a database is reached, if not by the defaults of [`PostgresTokenStore::connect`].
@@ -36,7 +36,7 @@ const STILL: Duration = Duration::from_secs(30);
 ///
 /// # async fn example() -> Result<(), portcullis::store::StoreError> {
 /// let store = PostgresTokenStore::builder("host=/run/postgresql user=hub dbname=hub")
-///     .with_key(Secret::from("at least 32 octets from a secret file"))
+///     .with_key(Secret::from("at least 32 bytes from a secret file"))
 ///     .max_connections(32)
 ///     .connect()
 ///     .await?;
@@ -51,7 +51,7 @@ pub struct PostgresTokenStoreBuilder {
 }
 
 impl PostgresTokenStore {
-    /// The store in the database that `config`, a connection string or URL, tells of, without TLS.
+    /// Connects to the database of `config`, a connection string or URL, without TLS.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl PostgresTokenStore {
         Self::builder(config).connect().await
     }
 
-    /// The settings to reach the database by that `config`, a connection string or URL, tells of.
+    /// The settings of the database of `config`, a connection string or URL.
     pub fn builder(config: &str) -> PostgresTokenStoreBuilder {
         PostgresTokenStoreBuilder::new(config)
     }
@@ -78,7 +78,7 @@ impl PostgresTokenStoreBuilder {
     /// Default: a random key that lies in the database. The hashes are keyed with this secret instead, which the
     /// database must have been made with. It has at least 32 bytes.
     ///
-    /// A copy of the database then does not even tell whether a token that somebody guesses is in it. Without the
+    /// A copy of the database then does not even show whether a guessed token is in it. Without the
     /// secret all tokens are lost.
     #[must_use]
     pub fn with_key(self, key: Secret) -> Self {
@@ -88,7 +88,7 @@ impl PostgresTokenStoreBuilder {
         }
     }
 
-    /// Default: 16. So many connections there are at most, and at least one.
+    /// Default: 16. The maximum number of connections, at least one.
     #[must_use]
     pub fn max_connections(self, connections: usize) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl PostgresTokenStoreBuilder {
     ///
     /// # Errors
     ///
-    /// `Settings` if the connection string cannot be read, or asks for TLS, or names a server beyond this machine
+    /// `Settings` if the connection string cannot be read, or requires TLS, or names a server beyond this machine
     /// without `sslmode=disable`, or the key is shorter than 32 bytes; `Unavailable` if the server does not answer or refuses;
     /// `Busy` if another session keeps the tables locked for 5 seconds; `Schema` if the tables are of a newer version, may not
     /// be used, or were made with another key.
@@ -112,12 +112,12 @@ impl PostgresTokenStoreBuilder {
 
     /// Connects by TLS, as `tls` makes it.
     ///
-    /// With `sslmode=prefer`, the default, a server beyond this machine must have TLS: it is read as `require_scope`. Whether
-    /// the server is the right one is for `tls` to judge.
+    /// With `sslmode=prefer`, the default, a server beyond this machine must have TLS: it is read as `require`. `tls`
+    /// verifies the server.
     ///
     /// # Errors
     ///
-    /// As [`PostgresTokenStoreBuilder::connect`], but that TLS may be asked for.
+    /// As [`PostgresTokenStoreBuilder::connect`], except that the connection string may require TLS.
     pub async fn connect_with_tls<T>(self, tls: T) -> Result<PostgresTokenStore, StoreError>
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -152,7 +152,7 @@ impl PostgresTokenStoreBuilder {
             .map_err(|error| {
                 StoreError::new(StoreErrorKind::Config, "no connections can be kept").with_source(error)
             })?;
-        let mut object = pool.get().await.map_err(pool_fault)?;
+        let mut object = pool.get().await.map_err(pool_error)?;
         let opened = schema::open(&mut object, self.key.as_ref()).await?;
         drop(object);
         Ok(PostgresTokenStore::new(pool, opened, listening))
@@ -168,32 +168,36 @@ impl fmt::Debug for PostgresTokenStoreBuilder {
     }
 }
 
-/// What `text` says, made safe: an answer from a server that may write, and nothing in clear beyond this machine
-/// unless it was asked for.
+/// Parses `text` and makes it safe: a server that accepts writes, and no plaintext beyond this machine unless it is
+/// configured.
 fn config(text: &str, tls: bool) -> Result<Config, StoreError> {
-    let fault = |message: &str| StoreError::new(StoreErrorKind::Config, message);
+    let config_error = |message: &str| StoreError::new(StoreErrorKind::Config, message);
     // The error of the parser may quote the password.
     let mut config: Config = text
         .parse()
-        .map_err(|_| fault("expected a connection string or URL of PostgreSQL's, found neither"))?;
+        .map_err(|_| config_error("expected a connection string or URL of PostgreSQL's, found neither"))?;
     let away =
         !config.get_hosts().iter().all(is_here) || !config.get_hostaddrs().iter().all(|ip| ip.is_loopback());
     match (tls, config.get_ssl_mode()) {
         (false, SslMode::Disable) => {}
         (false, SslMode::Prefer) if !away => {}
         (false, SslMode::Prefer) => {
-            return Err(fault(
+            return Err(config_error(
                 "expected connect_with_tls, or sslmode=disable, for a database beyond this machine",
             ));
         }
-        (false, _) => return Err(fault("expected connect_with_tls, for sslmode asks for TLS")),
+        (false, _) => {
+            return Err(config_error(
+                "expected connect_with_tls, because sslmode requires TLS",
+            ));
+        }
         // Who can change what is on the wire could say that the server has no TLS.
         (true, SslMode::Prefer) if away => {
             config.ssl_mode(SslMode::Require);
         }
         (true, _) => {}
     }
-    // A server that follows another one would tell of revoked tokens for a while.
+    // A read replica would still have revoked tokens for a while.
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(PATIENCE);
@@ -216,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_goes_in_clear_beyond_this_machine_unless_it_was_asked_for() {
+    fn no_plaintext_leaves_this_machine_unless_configured() {
         for (text, without, with) in [
             (
                 "postgres://hub@localhost/hub",
@@ -255,7 +259,7 @@ mod tests {
             ),
             (
                 "postgres://hub@localhost/hub?sslmode=require",
-                Err("expected connect_with_tls, for sslmode asks for TLS"),
+                Err("expected connect_with_tls, because sslmode requires TLS"),
                 Ok(SslMode::Require),
             ),
         ] {

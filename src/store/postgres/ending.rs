@@ -10,7 +10,7 @@ use crate::store::{
     row::{SessionRow, record_id},
 };
 
-/// Joins a session, `s`, to the token that it came from, which lies under `$hash`: see `row::TOKEN`.
+/// Joins a session, `s`, to the token that it came from, whose key is `$hash`: see `row::TOKEN`.
 macro_rules! came_from {
     ($hash:literal) => {
         concat!(
@@ -43,8 +43,8 @@ type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// Sessions that were deleted: their ids and session ids.
 type Deleted = (Vec<RecordId>, Vec<String>);
 
-/// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long. Returns the ids
-/// of the sessions that end with them.
+/// Removes a few expired tokens: more than an insertion adds, so few are left for long. Returns the ids of the sessions
+/// that end with them.
 pub(super) async fn sweep_tokens(transaction: &Transaction<'_>, now: i64) -> Result<Vec<RecordId>, Error> {
     let sessions = delete_sessions(transaction, SWEEP_SESSIONS_OF_TOKENS, &[&now]).await?;
     let ended = end_dependents(transaction, Vec::new(), sessions).await?;

@@ -7,17 +7,17 @@ use tokio_postgres::{Error, error::SqlState};
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// So long a server that does not answer is waited for.
+/// How long a server may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The store's word for an error of the server or of the way to it.
+/// The store's error for an error of the server or of the connection to it.
 ///
-/// Of the server's own words only the code is told: the others may quote what was to be written.
+/// Of the server's message only the code is reported: the rest may quote what was to be written.
 pub(super) fn store_error(error: Error) -> StoreError {
     use StoreErrorKind::{Busy, Corrupt, Duplicate, Full, Schema, Unavailable};
 
     let Some(code) = error.code() else {
-        // Neither a value that cannot be read nor one that cannot be written is the connection's fault.
+        // A value that cannot be read or written is no error of the connection.
         let unreadable = std::error::Error::source(&error).is_some_and(|source| {
             source.is::<tokio_postgres::types::WrongType>() || source.is::<tokio_postgres::types::WasNull>()
         });
@@ -38,7 +38,7 @@ pub(super) fn store_error(error: Error) -> StoreError {
         {
             (Busy, "another holds what was to be changed")
         }
-        code if *code == SqlState::DISK_FULL => (Full, "no room is left for the database"),
+        code if *code == SqlState::DISK_FULL => (Full, "the disk of the database is full"),
         code if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE
             || *code == SqlState::UNTRANSLATABLE_CHARACTER
             || *code == SqlState::STRING_DATA_RIGHT_TRUNCATION
@@ -57,7 +57,7 @@ pub(super) fn store_error(error: Error) -> StoreError {
     StoreError::new(kind, format!("{message} (SQLSTATE {})", code.code()))
 }
 
-pub(super) fn pool_fault(error: PoolError) -> StoreError {
+pub(super) fn pool_error(error: PoolError) -> StoreError {
     match error {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
             store_error(error)

@@ -27,12 +27,12 @@ impl HubStore for PostgresTokenStore {
         now: UnixTime,
     ) -> BoxFuture<Result<bool, StoreError>> {
         let (place, now, code) = (self.key().hmac(hash), seconds(now), CodeRow::of(&code));
-        self.ask(move |object| {
+        self.query(move |object| {
             Box::pin(async move {
                 let transaction = begin(object).await?;
                 sweep(&transaction, now).await?;
                 if let Some(session_id) = &code.session_id {
-                    // Held until the code is there, so that a logout beside this takes the code with it.
+                    // Held until the code is stored, so that a concurrent logout removes the code, too.
                     let lives =
                         "SELECT 1 FROM portcullis_sessions WHERE session_id = $1 AND expires_at > $2 FOR SHARE";
                     let lives = transaction.prepare_cached(lives).await?;
@@ -53,7 +53,7 @@ impl HubStore for PostgresTokenStore {
 
     fn find_code(&self, hash: TokenHash) -> BoxFuture<Result<Option<CodeRecord>, StoreError>> {
         let place = self.key().hmac(hash);
-        let found = self.ask(move |object| {
+        let found = self.query(move |object| {
             Box::pin(async move {
                 let columns = CodeRow::COLUMNS;
                 let find = format!("SELECT {columns} FROM portcullis_codes WHERE hash = $1");
@@ -89,7 +89,7 @@ impl HubStore for PostgresTokenStore {
         let mut rows: Vec<_> = records.iter().map(ActivityRow::of).collect();
         // Two nodes that lock rows in one order do not wait for each other.
         rows.sort_by(|one, other| (&one.owner, &one.server).cmp(&(&other.owner, &other.server)));
-        self.ask(move |object| {
+        self.query(move |object| {
             Box::pin(async move {
                 let columns = ActivityRow::COLUMNS;
                 let keep = format!(
@@ -113,7 +113,7 @@ impl HubStore for PostgresTokenStore {
     }
 
     fn activity(&self, owners: Vec<String>) -> BoxFuture<Result<Vec<ActivityRecord>, StoreError>> {
-        self.ask(move |object| {
+        self.query(move |object| {
             Box::pin(async move {
                 let columns = ActivityRow::COLUMNS;
                 let find = format!("SELECT {columns} FROM portcullis_activity WHERE owner = ANY ($1)");
@@ -126,7 +126,7 @@ impl HubStore for PostgresTokenStore {
 
     fn list_users(&self, offset: u64, limit: u64) -> BoxFuture<Result<(Vec<String>, u64), StoreError>> {
         let (offset, limit) = (bounded(offset), bounded(limit));
-        self.ask(move |object| {
+        self.query(move |object| {
             Box::pin(async move {
                 let list = "SELECT owner FROM portcullis_activity WHERE server = '/' ORDER BY owner LIMIT $1 OFFSET $2";
                 let list = object.prepare_cached(list).await?;
@@ -180,15 +180,16 @@ async fn redeem(
     place: &[u8; 32],
     mut row: TokenRow,
 ) -> Result<(CodeRedemption, Vec<RecordId>), Error> {
-    // Whoever comes second waits here for the first one's end, and then finds the code burnt.
-    let burn = "UPDATE portcullis_codes SET token = $2 WHERE hash = $1 AND token IS NULL AND expires_at > $3
+    // A second request waits here until the first has ended, and then finds the code redeemed.
+    let redeem =
+        "UPDATE portcullis_codes SET token = $2 WHERE hash = $1 AND token IS NULL AND expires_at > $3
                 RETURNING session_id";
-    let burn = transaction.prepare_cached(burn).await?;
-    let burnt = transaction
-        .query_opt(&burn, &[&code.as_slice(), &row.id, &row.created])
+    let redeem = transaction.prepare_cached(redeem).await?;
+    let redeemed = transaction
+        .query_opt(&redeem, &[&code.as_slice(), &row.id, &row.created])
         .await?;
-    if let Some(burnt) = burnt {
-        row.session_id = burnt.try_get(0)?;
+    if let Some(redeemed) = redeemed {
+        row.session_id = redeemed.try_get(0)?;
         let ended = sweep_tokens(transaction, row.created).await?;
         insert_token(transaction, place, &row).await?;
         return Ok((CodeRedemption::Issued, ended));
@@ -207,7 +208,7 @@ async fn redeem(
     Ok((CodeRedemption::AlreadyUsed { revoked }, ended))
 }
 
-/// Takes back the room of a few codes that have expired.
+/// Removes a few expired codes.
 async fn sweep(transaction: &Transaction<'_>, now: i64) -> Result<(), Error> {
     let sweep = "DELETE FROM portcullis_codes WHERE hash IN
          (SELECT hash FROM portcullis_codes WHERE expires_at <= $1 ORDER BY expires_at LIMIT 4 FOR UPDATE SKIP LOCKED)";

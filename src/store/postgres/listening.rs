@@ -1,4 +1,4 @@
-//! Tells other processes which sessions have ended, and hears it from them.
+//! Notifies other processes of sessions that have ended, and receives their notifications.
 
 use std::{
     future::{Future as _, poll_fn},
@@ -28,7 +28,7 @@ use crate::{
 /// The pause before the next attempt to connect.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often the listening connection is checked: a connection that was cut off receives nothing, and no error.
-const ASKED_EVERY: Duration = Duration::from_secs(5);
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// At 20 bytes for each id, they fit into a payload, which PostgreSQL limits to 8,000 bytes. More are not named.
 const MOST_IDS: usize = 390;
 
@@ -134,11 +134,11 @@ where
         }
         Poll::Ready(Ok(()))
     }));
-    let mut asked = pin!(async {
+    let mut ping = pin!(async {
         client.batch_execute("LISTEN portcullis_sessions_ended").await?;
         listeners.call(EndedSessions::Unknown);
         loop {
-            sleep(ASKED_EVERY).await;
+            sleep(PING_INTERVAL).await;
             match timeout(PATIENCE, client.batch_execute("SELECT 1")).await {
                 Ok(answered) => answered?,
                 Err(_) => return Ok(()),
@@ -146,7 +146,7 @@ where
         }
     });
     poll_fn(|context| match received.as_mut().poll(context) {
-        Poll::Pending => asked.as_mut().poll(context),
+        Poll::Pending => ping.as_mut().poll(context),
         ended => ended,
     })
     .await

@@ -24,10 +24,10 @@ const MIGRATIONS: &[&str] = &[
 const NEWEST: i32 = MIGRATIONS.len() as i32;
 /// What takes over the tokens of a JupyterHub, whose tables lie in the same database.
 const JUPYTERHUB: &str = include_str!("jupyterhub.sql");
-/// Whoever makes tables holds this lock, so that nodes which start at once make them once: "port" in ASCII.
+/// The lock for creating tables, so that nodes which start at once create them once: "port" in ASCII.
 const LOCK: i64 = 0x706f_7274;
 
-/// What there is to know of a database once it is open.
+/// The properties of an open database.
 pub(super) struct DatabaseInfo {
     pub(super) key: LookupKey,
     /// Whether there is a token that is known by a salted hash alone.
@@ -37,7 +37,7 @@ pub(super) struct DatabaseInfo {
 /// Brings the database to the newest version, in one step.
 pub(super) async fn open(object: &mut Object, own_key: Option<&Secret>) -> Result<DatabaseInfo, StoreError> {
     let transaction = begin(object).await.map_err(store_error)?;
-    // Any role that may connect can hold the lock, so it is asked for only if there are tables to make.
+    // Any role that may connect can hold the lock, so it is taken only if there are tables to create.
     let mut found = version(&transaction).await.map_err(store_error)?;
     if found < NEWEST {
         lock(&transaction).await?;
@@ -68,7 +68,7 @@ pub(super) async fn open(object: &mut Object, own_key: Option<&Secret>) -> Resul
     Ok(opened)
 }
 
-/// Waits until no other node makes tables, but not for ever.
+/// Waits until no other node creates tables, for a limited time.
 async fn lock(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let patience = format!("SET LOCAL lock_timeout = {}", PATIENCE.as_millis());
     transaction.batch_execute(&patience).await.map_err(store_error)?;
@@ -88,7 +88,7 @@ async fn lock(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     }
 }
 
-/// 0 if there are no tables of ours.
+/// The version of the tables; 0 if there are none.
 async fn version(transaction: &Transaction<'_>) -> Result<i32, Error> {
     if !has_table(transaction, "portcullis_store").await? {
         return Ok(0);

@@ -1,7 +1,7 @@
 //! Sessions in a server that several processes share.
 //!
 //! Locks are taken in one order, sessions before codes before tokens, and each statement sees what was committed before
-//! it: [`begin`] says so to the database. So a logout waits for an exchange under way and then finds its token, or the
+//! it: [`begin`] sets this isolation. So a logout waits for an exchange in progress and then finds its token, or the
 //! exchange finds its code gone.
 
 use std::sync::Weak;
@@ -54,7 +54,7 @@ impl SessionStore for PostgresTokenStore {
 
     fn find_session(&self, hash: TokenHash) -> MaybeFuture<Result<Option<SessionRecord>, StoreError>> {
         let place = self.key().hmac(hash);
-        let found = self.ask(move |object| {
+        let found = self.query(move |object| {
             Box::pin(async move {
                 let columns = SessionRow::COLUMNS;
                 let find = format!("SELECT {columns} FROM portcullis_sessions WHERE hash = $1");
@@ -70,7 +70,7 @@ impl SessionStore for PostgresTokenStore {
     fn touch_session(&self, hash: TokenHash, touch: SessionTouch) -> BoxFuture<Result<bool, StoreError>> {
         let place = self.key().hmac(hash);
         match TouchRow::of(&touch) {
-            Ok(row) => self.ask(move |object| {
+            Ok(row) => self.query(move |object| {
                 Box::pin(async move {
                     let transaction = begin(object).await?;
                     let touched = touch_row(&transaction, &place, row).await?;
@@ -88,7 +88,7 @@ impl SessionStore for PostgresTokenStore {
         now: UnixTime,
     ) -> BoxFuture<Result<Vec<SessionRecord>, StoreError>> {
         let (condition, mut values) = session_condition(&which, self.key());
-        let rows = self.ask(move |object| {
+        let rows = self.query(move |object| {
             Box::pin(async move {
                 values.push(Box::new(seconds(now)));
                 let (columns, last) = (SessionRow::COLUMNS, values.len());
@@ -119,7 +119,7 @@ impl SessionStore for PostgresTokenStore {
 
     fn remove_expired_sessions(&self, now: UnixTime, limit: usize) -> BoxFuture<Result<u64, StoreError>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.ask(move |object| {
+        self.query(move |object| {
             Box::pin(async move {
                 let sweep = object.prepare_cached(SWEEP_SESSIONS).await?;
                 object.execute(&sweep, &[&seconds(now), &limit]).await

@@ -98,7 +98,7 @@ pub(super) fn session_condition(which: &SessionFilter, key: &LookupKey) -> (Stri
     ])
 }
 
-/// An id beyond what a row can have is nobody's.
+/// An id that is too large for a row matches nothing.
 fn id(id: Option<RecordId>) -> Option<Box<dyn ToSql + Send + Sync>> {
     value(&id.map(|id| number(id).unwrap_or(-1)))
 }

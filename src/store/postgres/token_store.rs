@@ -8,7 +8,7 @@ use tokio_postgres::Error;
 
 use super::{
     ending::{revoke, sweep_tokens},
-    error::{PATIENCE, late, pool_fault, store_error},
+    error::{PATIENCE, late, pool_error, store_error},
     listening::{Listening, commit},
     schema::DatabaseInfo,
     statements::{begin, borrowed, condition, insert_token, token_row},
@@ -23,15 +23,15 @@ use crate::{
     token::TokenHash,
 };
 
-/// So many notes are on their way at most; those beyond are not taken down.
+/// How many uses of tokens are being recorded at most; others are not recorded.
 const NOTES: usize = 64;
 
 /// Tokens in a server of PostgreSQL's: the choice for several processes at once.
 ///
-/// A few connections, made when they are needed and again when they were cut. A server that does not answer within
-/// 5 seconds is told as `Unavailable`. Needs a tokio runtime.
+/// A few connections, opened when they are needed and again after they were cut. A server that does not answer within
+/// 5 seconds is reported as `Unavailable`. Needs a tokio runtime.
 ///
-/// A revocation is felt on every node at once: nothing is kept here. Each look-up asks the server, and sees all that was
+/// A revocation takes effect on every node at once: there is no cache. Each lookup queries the server, and sees all that was
 /// committed before. Of several hosts the one is taken that may write, never one that follows it.
 ///
 /// [`on_sessions_ended`](crate::store::SessionStore::on_sessions_ended) takes one more connection, on which each node listens
@@ -93,17 +93,17 @@ impl PostgresTokenStore {
     }
 
     /// What comes of `work`, on a connection of its own.
-    pub(super) fn ask<T: Send + 'static>(
+    pub(super) fn query<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Object) -> Work<'a, T> + Send + 'static,
     ) -> BoxFuture<Result<T, StoreError>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
-            let mut object = inner.pool.get().await.map_err(pool_fault)?;
+            let mut object = inner.pool.get().await.map_err(pool_error)?;
             match timeout(PATIENCE, work(&mut object)).await {
                 Ok(answer) => answer.map_err(store_error),
                 Err(_) => {
-                    // Whoever did not answer once is not asked again.
+                    // A connection that did not answer once is not used again.
                     drop(Object::take(object));
                     Err(late())
                 }
@@ -118,7 +118,7 @@ impl PostgresTokenStore {
         now: UnixTime,
         page: Option<(u64, u64)>,
     ) -> BoxFuture<Result<Vec<TokenRecord>, StoreError>> {
-        let rows = self.ask(move |object| {
+        let rows = self.query(move |object| {
             Box::pin(async move {
                 let (condition, mut values) = condition(&which);
                 values.push(Box::new(seconds(now)));
@@ -144,12 +144,12 @@ impl PostgresTokenStore {
         Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
     }
 
-    /// As [`ask`](Self::ask), then tells the listeners of this process which sessions `work` ended. `work` notifies the others.
+    /// As [`query`](Self::query), then notifies the listeners of this process of the sessions that `work` ended. `work` notifies the others.
     pub(super) fn end<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Object) -> Work<'a, (T, Vec<RecordId>)> + Send + 'static,
     ) -> BoxFuture<Result<T, StoreError>> {
-        let (inner, ended) = (Arc::clone(&self.0), self.ask(work));
+        let (inner, ended) = (Arc::clone(&self.0), self.query(work));
         Box::pin(async move {
             let (result, ended) = ended.await?;
             inner.listening.call(&ended);
@@ -161,7 +161,7 @@ impl PostgresTokenStore {
         &self.0.listening
     }
 
-    /// Does `work` while nobody waits.
+    /// Does `work` in the background.
     fn note(&self, work: impl for<'a> FnOnce(&'a mut Object) -> Work<'a, u64> + Send + 'static) {
         let (Ok(runtime), Ok(permit)) = (
             Handle::try_current(),
@@ -169,7 +169,7 @@ impl PostgresTokenStore {
         ) else {
             return;
         };
-        let noted = self.ask(work);
+        let noted = self.query(work);
         runtime.spawn(async move {
             let _ = noted.await;
             drop(permit);
@@ -180,7 +180,7 @@ impl PostgresTokenStore {
 impl TokenStore for PostgresTokenStore {
     fn find(&self, hash: TokenHash) -> MaybeFuture<Result<Option<TokenRecord>, StoreError>> {
         let place = self.key().hmac(hash);
-        let found = self.ask(move |object| {
+        let found = self.query(move |object| {
             Box::pin(async move {
                 let columns = TokenRow::COLUMNS;
                 let find = format!("SELECT {columns} FROM portcullis_tokens WHERE hash = $1");
@@ -249,7 +249,7 @@ impl SaltedHashStore for PostgresTokenStore {
         prefix: &str,
     ) -> MaybeFuture<Result<Vec<(SaltedTokenHash, TokenRecord)>, StoreError>> {
         let prefix = prefix.to_owned();
-        let rows = self.ask(move |object| {
+        let rows = self.query(move |object| {
             Box::pin(async move {
                 let columns = TokenRow::COLUMNS;
                 let find = format!(

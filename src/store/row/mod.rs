@@ -136,10 +136,10 @@ pub(super) fn salted_tokens(
         .collect()
 }
 
-/// What the hashes of one database are keyed with, so that where one lies tells nobody which token is near.
+/// The key of the hashes in one database, so that the position of a hash does not reveal similar tokens.
 ///
-/// It lies in the database, unless one's own is given: then a copy of the database does not even tell whether a token
-/// that somebody guesses is in it.
+/// It is stored in the database, unless the caller gives one: then a copy of the database does not even show whether a
+/// guessed token is in it.
 #[derive(Clone)]
 pub(super) struct LookupKey {
     hmac: Hmac,
@@ -154,24 +154,24 @@ impl LookupKey {
         random::bytes()
     }
 
-    /// The key of a database: the one that lies in it, or else one's own, which must be the one it was made with.
+    /// The key of a database: the stored one, or else the caller's, which must be the one it was created with.
     pub(super) fn of(stored: Option<&[u8]>, check: &[u8], own: Option<&Secret>) -> Result<Self, StoreError> {
-        let fault = |message: &str| Err(StoreError::new(StoreErrorKind::Schema, message));
+        let schema_error = |message: &str| Err(StoreError::new(StoreErrorKind::Schema, message));
         let key = match (stored, own) {
             (Some(stored), None) => stored,
             (None, Some(own)) => own.expose(),
             (Some(_), Some(_)) => {
-                return fault("database has a key within, expected it to be opened without one");
+                return schema_error("database has a key within, expected it to be opened without one");
             }
             (None, None) => {
-                return fault("database was made with a key of one's own, expected to be opened with it");
+                return schema_error("database was made with a custom key, expected to be opened with it");
             }
         };
         let key = Self::new(key);
         if secret::constant_time_eq(&key.check(), check) {
             Ok(key)
         } else {
-            fault("database was made with another key")
+            schema_error("database was made with another key")
         }
     }
 
@@ -181,7 +181,7 @@ impl LookupKey {
         Self { hmac, cipher }
     }
 
-    /// Refuses a key of one's own that is short enough to be guessed.
+    /// Rejects a custom key that is short enough to be guessed.
     pub(super) fn check_own(own: Option<&Secret>) -> Result<(), StoreError> {
         let found = own.map_or(Self::LENGTH, |own| own.expose().len());
         if found >= Self::LENGTH {
@@ -194,7 +194,7 @@ impl LookupKey {
         Err(StoreError::new(StoreErrorKind::Config, message))
     }
 
-    /// What tells in the database that this is its key: no hash is keyed into this, for they are of another length.
+    /// The value in the database that verifies its key: no hash can have the same value, because hashes have another length.
     pub(super) fn check(&self) -> [u8; 32] {
         self.hmac.mac(b"portcullis: the key of this store")
     }

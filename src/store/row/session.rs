@@ -101,7 +101,7 @@ fn with_membership(grant: Grant, membership: Option<String>) -> Result<Grant, St
     Ok(if admin { grant.as_admin() } else { grant })
 }
 
-/// The first byte of a token's credential. What the token's row lies under follows, then the token's hash, encrypted.
+/// The first byte of a token's credential. The key of the token's row follows, then the token's hash, encrypted.
 pub(in crate::store) const TOKEN: u8 = 1;
 /// All bytes but the encrypted hash.
 const TOKEN_PREFIX: usize = 33;

@@ -6,7 +6,7 @@ use crate::token::TokenHash;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a store keeps what it is given")]
 pub enum SessionCredential {
-    /// A token, by its hash: the session is worth what the token is worth. If the store of the session keeps the token too, the
+    /// A token, by its hash: the session has the grant of the token. If the store of the session keeps the token too, the
     /// session ends with it.
     ///
     /// The databases of this crate keep the hash encrypted.

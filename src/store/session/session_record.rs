@@ -116,7 +116,7 @@ impl SessionRecord {
         self.id
     }
 
-    /// Returns what the session is worth. Check its expiry too: it may be earlier than the session's.
+    /// Returns the grant of the session. Check its expiry too: it may be earlier than the session's.
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
@@ -187,7 +187,7 @@ impl SessionRecord {
     }
 }
 
-/// What a request changes in a session: when it was last used, when it expires and, after a check, what it is worth.
+/// The change of a session by a request: when it was last used, when it expires and, after a check, its grant.
 ///
 /// # Example
 ///
@@ -236,7 +236,7 @@ impl SessionTouch {
         self.expires_at
     }
 
-    /// Returns when a user directory was asked, and the grant it confirmed.
+    /// Returns when a user directory was queried, and the grant it confirmed.
     pub fn checked(&self) -> Option<(UnixTime, &Grant)> {
         self.checked.as_ref().map(|(time, grant)| (*time, grant))
     }

@@ -17,7 +17,7 @@ use crate::{
 /// 1. A session that has ended is not found again by any later request, on any node, and no request brings it back.
 /// 2. A session that ends takes with it the tokens and OAuth codes made in it, where the store keeps some. A token that ends
 ///    takes with it the sessions that came from it.
-/// 3. A store does not judge: a session that has expired is found until it is removed, and its record says so. Each
+/// 3. A store does not check expiry: a session that has expired is found until it is removed, and its record has the time. Each
 ///    insertion removes a few of them.
 ///
 /// The time is an argument wherever it counts, so a store reads no clock.
@@ -70,7 +70,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn find_session(&self, hash: TokenHash) -> MaybeFuture<Result<Option<SessionRecord>, StoreError>>;
 
     /// Writes when the session was last used and when it expires and, if they are given, its grant and when it was checked.
@@ -87,7 +87,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store does not answer.
     fn list_sessions(
         &self,
         which: SessionFilter,

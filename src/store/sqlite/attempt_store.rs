@@ -8,7 +8,7 @@ use crate::{
     maybe_future::BoxFuture,
     store::{
         AttemptKey, AttemptRecord, AttemptStore, StoreError,
-        attempt_store::{MAX_RECORDS, checks_room},
+        attempt_store::{MAX_RECORDS, must_check_capacity},
         row::{AttemptRow, seconds},
     },
 };
@@ -57,7 +57,7 @@ fn insert(
     next: &AttemptRow,
     now: i64,
 ) -> Result<usize, rusqlite::Error> {
-    if checks_room(key) {
+    if must_check_capacity(key) {
         let beyond = "DELETE FROM portcullis_attempts WHERE key IN
                       (SELECT key FROM portcullis_attempts ORDER BY expires_at DESC LIMIT 512 OFFSET ?1)";
         connection.prepare_cached(beyond)?.execute([MAX_RECORDS as i64])?;

@@ -17,9 +17,9 @@ use crate::{
     store::{StoreError, StoreErrorKind, row::LookupKey},
 };
 
-/// So long another process is waited for.
+/// How long a lock of another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// So long a file that was busy is left alone before it is opened again.
+/// The pause before a busy file is opened again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// More threads that read wait for each other's turns on the disk.
 const READERS: usize = 4;
@@ -38,7 +38,7 @@ const STATEMENTS: usize = 64;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tokens.sqlite");
 /// let store = SqliteTokenStore::builder(&path)
-///     .hash_key(Secret::from("at least 32 octets from a secret file"))
+///     .hash_key(Secret::from("at least 32 bytes from a secret file"))
 ///     .max_size(64 * 1024 * 1024)
 ///     .open()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -81,7 +81,7 @@ impl SqliteTokenStoreBuilder {
     /// Default: a random key that lies in the database. The hashes are keyed with this secret instead, which the
     /// database must have been made with. It has at least 32 bytes.
     ///
-    /// A copy of the database then does not even tell whether a token that somebody guesses is in it. Without the
+    /// A copy of the database then does not even show whether a guessed token is in it. Without the
     /// secret all tokens are lost.
     #[must_use]
     pub fn hash_key(self, key: Secret) -> Self {
@@ -91,12 +91,12 @@ impl SqliteTokenStoreBuilder {
         }
     }
 
-    /// Default: what the disk has room for. The database grows no larger than this many octets; what finds no room is
-    /// refused as [`StoreErrorKind::Full`].
+    /// Default: the size of the disk. The maximum size of the database in bytes; a write beyond it fails with
+    /// [`StoreErrorKind::Full`].
     #[must_use]
-    pub fn max_size(self, octets: u64) -> Self {
+    pub fn max_size(self, bytes: u64) -> Self {
         Self {
-            size_limit: Some(octets),
+            size_limit: Some(bytes),
             ..self
         }
     }
@@ -149,8 +149,8 @@ impl SqliteTokenStoreBuilder {
             let message = format!("database {path} cannot be opened for writing");
             StoreError::new(StoreErrorKind::Unavailable, message).with_source(error)
         };
-        // Its owner's alone from birth; the files beside it take its mode. A file that is there is not opened here: to close
-        // it would drop the locks that another store of this process holds on it.
+        // Created with access for its owner alone; the files next to it get the same mode. An existing file is not opened
+        // here: to close it would drop the locks that another store of this process holds on it.
         let mut new = OpenOptions::new();
         match new.write(true).create_new(true).mode(0o600).open(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unavailable(error)),
@@ -165,7 +165,7 @@ impl SqliteTokenStoreBuilder {
         }
         if mode & 0o022 != 0 {
             return Err(settings(format!(
-                "database {path} has mode {mode:04o}, expected one that only its owner can write: whoever writes to it can \
+                "database {path} has mode {mode:04o}, expected one that only its owner can write, because a program that writes to it can \
                  make tokens; run `chmod 600 {path}`"
             )));
         }
@@ -190,12 +190,12 @@ impl SqliteTokenStoreBuilder {
         // Readers and the writer do not wait for each other; what is acknowledged is on the disk.
         writer.pragma_update(None, "journal_mode", "wal")?;
         writer.pragma_update(None, "synchronous", "full")?;
-        if let Some(octets) = self.size_limit {
+        if let Some(bytes) = self.size_limit {
             let page: u32 = writer.pragma_query_value(None, "page_size", |row| row.get(0))?;
             writer.pragma_update(
                 None,
                 "max_page_count",
-                i64::try_from(octets / u64::from(page.max(1))).unwrap_or(i64::MAX),
+                i64::try_from(bytes / u64::from(page.max(1))).unwrap_or(i64::MAX),
             )?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use rusqlite::{Error, ErrorCode};
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// The store's word for an error of SQLite's. Its own message names tables and columns, never a value.
+/// The store's error for an error of SQLite. Its own message names tables and columns, never a value.
 pub(super) fn store_error(error: Error) -> StoreError {
     use StoreErrorKind::{Busy, Corrupt, Duplicate, Full, Schema, Unavailable};
 
@@ -13,7 +13,10 @@ pub(super) fn store_error(error: Error) -> StoreError {
             (Busy, "another process holds the database")
         }
         Some(ErrorCode::ConstraintViolation) => (Duplicate, "expected something new, found it there already"),
-        Some(ErrorCode::DiskFull) => (Full, "no room is left for the database"),
+        Some(ErrorCode::DiskFull) => (
+            Full,
+            "the disk is full, or the database has reached its size limit",
+        ),
         Some(ErrorCode::DatabaseCorrupt) => (Corrupt, "the database is damaged"),
         Some(ErrorCode::NotADatabase) => (Schema, "expected a database of SQLite's, found another file"),
         Some(_) => (Unavailable, "the database does not answer"),

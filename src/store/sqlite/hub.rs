@@ -145,13 +145,14 @@ fn redeem(
     mut row: TokenRow,
 ) -> Result<(CodeRedemption, Vec<RecordId>), rusqlite::Error> {
     let mut ended = sweep_tokens(connection, row.created)?;
-    let burn = "UPDATE portcullis_codes SET token = ?2 WHERE hash = ?1 AND token IS NULL AND expires_at > ?3
+    let redeem =
+        "UPDATE portcullis_codes SET token = ?2 WHERE hash = ?1 AND token IS NULL AND expires_at > ?3
                 RETURNING session_id";
-    let burnt: Option<Option<String>> = connection
-        .prepare_cached(burn)?
+    let redeemed: Option<Option<String>> = connection
+        .prepare_cached(redeem)?
         .query_row((code, row.id, row.created), |row| row.get(0))
         .optional()?;
-    if let Some(session_id) = burnt {
+    if let Some(session_id) = redeemed {
         row.session_id = session_id;
         insert(connection, place, &row)?;
         return Ok((CodeRedemption::Issued, ended));
@@ -170,7 +171,7 @@ fn redeem(
     Ok((CodeRedemption::AlreadyUsed { revoked }, ended))
 }
 
-/// Takes back the room of a few codes that have expired.
+/// Removes a few expired codes.
 fn sweep(connection: &Connection, now: i64) -> Result<(), rusqlite::Error> {
     let codes = "DELETE FROM portcullis_codes WHERE hash IN
                  (SELECT hash FROM portcullis_codes WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 4)";

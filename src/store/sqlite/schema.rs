@@ -21,7 +21,7 @@ const NEWEST: u32 = MIGRATIONS.len() as u32;
 /// What takes over the tokens of a JupyterHub, whose tables lie in the same file.
 const JUPYTERHUB: &str = include_str!("jupyterhub.sql");
 
-/// What there is to know of a database once it is open.
+/// The properties of an open database.
 pub(super) struct DatabaseInfo {
     pub(super) key: LookupKey,
     /// Whether there is a token that is known by a salted hash alone.
@@ -59,7 +59,7 @@ pub(super) fn open(
     Ok(opened)
 }
 
-/// 0 if there are no tables of ours.
+/// The version of the tables; 0 if there are none.
 fn version(transaction: &Transaction<'_>) -> Result<u32, rusqlite::Error> {
     if !has_table(transaction, "portcullis_store")? {
         return Ok(0);

@@ -103,7 +103,7 @@ impl SessionStore for SqliteTokenStore {
     }
 }
 
-/// Puts `session` in the place of another, if that one is there, and returns the ids of the sessions that this ends.
+/// Replaces another session, if it exists, by `session`, and returns the ids of the sessions that this ends.
 fn replace(
     connection: &Connection,
     replaced: &str,

@@ -51,8 +51,8 @@ pub(super) fn token_row(row: &Row<'_>) -> Result<TokenRow, rusqlite::Error> {
     })
 }
 
-/// Takes back the room of a few tokens that have expired: more than an insertion adds, so few are left for long. Returns the ids
-/// of the sessions that end with them.
+/// Removes a few expired tokens: more than an insertion adds, so few are left for long. Returns the ids of the sessions
+/// that end with them.
 pub(super) fn sweep_tokens(connection: &Connection, now: i64) -> Result<Vec<RecordId>, rusqlite::Error> {
     let expired =
         "hash IN (SELECT hash FROM portcullis_tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 4)";
@@ -136,7 +136,7 @@ pub(super) fn session_condition(which: &SessionFilter, key: &LookupKey) -> (Stri
     ])
 }
 
-/// An id beyond what a row can have is nobody's.
+/// An id that is too large for a row matches nothing.
 fn id(id: Option<RecordId>) -> Option<Value> {
     id.map(|id| Value::Integer(number(id).unwrap_or(-1)))
 }

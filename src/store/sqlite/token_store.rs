@@ -30,10 +30,10 @@ use crate::{
 /// Readers are not kept waiting by it, nor by another process that holds the database.
 ///
 /// The tables are made, and brought to a newer version, when the file is opened. Their names begin with `portcullis_`,
-/// so the file may hold other tables besides. A clone is a handle on the same store; dropping the last one waits until
+/// so the file may have other tables as well. A clone is a handle on the same store; dropping the last one waits until
 /// all is written.
 ///
-/// [`on_sessions_ended`](crate::store::SessionStore::on_sessions_ended) tells what this store ends, not what another one on the
+/// [`on_sessions_ended`](crate::store::SessionStore::on_sessions_ended) reports what this store ends, not what another one on the
 /// same file does.
 ///
 /// # The database of a JupyterHub
@@ -107,7 +107,7 @@ impl SqliteTokenStore {
         ))
     }
 
-    /// Writes, then tells the listeners which sessions that ended.
+    /// Writes, then notifies the listeners of the sessions that ended.
     pub(super) fn end<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<(T, Vec<RecordId>), rusqlite::Error> + Send + 'static,
@@ -157,7 +157,7 @@ impl SqliteTokenStore {
         Box::pin(async move { rows.await?.into_iter().map(TokenRow::record).collect() })
     }
 
-    /// Writes, and nobody waits.
+    /// Writes in the background.
     fn note(&self, work: impl FnOnce(&Connection) -> Result<usize, rusqlite::Error> + Send + 'static) {
         let _ = self
             .0

@@ -1,4 +1,4 @@
-//! The threads that ask the database: one that writes, a few that read.
+//! The threads that use the database: one that writes, a few that read.
 
 use std::{
     sync::Arc,
@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// So much waits at most, for each queue.
-const ROOM: usize = 4_096;
-/// So many writes share one transaction at most, and one wait for the disk.
+const CAPACITY: usize = 4_096;
+/// How many writes share one transaction at most, and one wait for the disk.
 const BATCH: usize = 256;
 
 /// One thread that writes, and some that read. Dropping it waits until what was to be written is.
@@ -34,8 +34,8 @@ type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 impl Threads {
     pub(super) fn start(writer: Connection, readers: Vec<Connection>) -> Result<Self, StoreError> {
         let mut threads = Self {
-            reads: Arc::new(Queue::new(ROOM)),
-            writes: Arc::new(Queue::new(ROOM)),
+            reads: Arc::new(Queue::new(CAPACITY)),
+            writes: Arc::new(Queue::new(CAPACITY)),
             writer: None,
             readers: Vec::with_capacity(readers.len()),
         };
@@ -60,7 +60,7 @@ impl Threads {
         Ok(threads)
     }
 
-    /// What `work` reads, on another thread. Nothing is read if nobody waits for it any more.
+    /// Runs `work` on a thread that reads. It does not run if the future was dropped before.
     pub(super) fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -116,10 +116,10 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 /// Something to be written.
 trait WriteJob: Send {
-    /// Does it, or tells why nothing of it is to stay.
+    /// Runs the work; after an error it is rolled back.
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
 
-    /// Tells whoever waits what came of it.
+    /// Reports the result to the caller that waits.
     fn answer(self: Box<Self>, committed: Result<(), &StoreError>);
 }
 
@@ -207,7 +207,7 @@ fn in_one_transaction(
     })
 }
 
-/// The same fault for another who waits; its source goes to the first.
+/// The same error for another caller that waits; its source goes to the first.
 fn same(error: &StoreError) -> StoreError {
     StoreError::new(error.kind(), error.to_string())
 }

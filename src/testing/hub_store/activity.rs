@@ -21,7 +21,7 @@ async fn note<const N: usize>(store: &dyn HubStore, records: [ActivityRecord; N]
 
 async fn of(store: &dyn HubStore, owners: &[&str]) -> Vec<ActivityRecord> {
     let owners = owners.iter().map(|owner| (*owner).to_owned()).collect();
-    let mut found = store.activity(owners).await.expect("a store that can be asked");
+    let mut found = store.activity(owners).await.expect("the store answers");
     found.sort_by(|one, other| (one.owner(), one.server()).cmp(&(other.owner(), other.server())));
     found
 }
@@ -30,7 +30,7 @@ pub(super) async fn each_time_is_kept_and_never_goes_back(store: &dyn HubStore) 
     let [user, default, gpu] =
         [None, Some(""), Some("gpu ö'")].map(|server| ActivityRecord::new("walker", server));
     let other = ActivityRecord::new("walk", None).with_last_activity(at(9));
-    assert_eq!(of(store, &["walker"]).await, [], "nothing is known of a new user");
+    assert_eq!(of(store, &["walker"]).await, [], "a new user has no activity");
     note(store, []).await;
     note(
         store,

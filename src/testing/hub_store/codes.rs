@@ -5,7 +5,7 @@ use super::{
         session_steps::{END, begin, end, session},
         token_store::{NOW, all, find, insert, new_hash, record},
     },
-    asked::{code, find_code, redeem},
+    steps::{code, find_code, redeem},
 };
 use crate::{
     maybe_future::BoxFuture,
@@ -44,7 +44,7 @@ pub(super) async fn a_code_is_found_as_it_was_made(store: &dyn HubStore) {
     assert_eq!(find_code(store, new_hash()).await, None);
 }
 
-pub(super) async fn no_code_is_made_where_nobody_is_logged_in(store: &dyn HubStore) {
+pub(super) async fn no_code_is_created_without_a_session(store: &dyn HubStore) {
     begin(store, &session("gone", "expired"), None).await;
     begin(store, &session("gone", "ended"), None).await;
     end(store, SessionFilter::owner("gone").and_session("ended")).await;
@@ -56,7 +56,7 @@ pub(super) async fn no_code_is_made_where_nobody_is_logged_in(store: &dyn HubSto
         let kept = store
             .insert_code(hash, code, END)
             .await
-            .expect("a store that can be asked");
+            .expect("the store answers");
         assert!(!kept, "no code is made in a session that {session_id}");
         assert_eq!(find_code(store, hash).await, None);
     }
@@ -95,17 +95,17 @@ pub(super) async fn a_code_is_good_once_and_its_token_ends_at_the_second_try(sto
     assert_eq!(
         expired,
         CodeRedemption::Unknown,
-        "an expired code is worth nothing"
+        "an expired code cannot be redeemed"
     );
     assert_eq!(find(store, token).await, None);
     assert_eq!(
         redeem(store, new_hash(), NOW).await.0,
         CodeRedemption::Unknown,
-        "so is one that nobody made"
+        "nor can one that was never issued"
     );
 }
 
-pub(super) async fn a_token_that_is_refused_burns_no_code(store: &dyn HubStore) {
+pub(super) async fn a_rejected_token_does_not_use_up_the_code(store: &dyn HubStore) {
     let (code, taken) = (code(store, "").await, new_hash());
     insert(store, taken, &record("holder")).await;
     let refused = store
@@ -135,14 +135,14 @@ pub(super) async fn of_many_who_redeem_a_code_one_gets_the_token(store: &dyn Hub
         let again = redeemed
             .iter()
             .filter(|redeemed| matches!(redeemed, Ok(CodeRedemption::AlreadyUsed { .. })));
-        assert_eq!(again.count(), 63, "all others are told that they came late");
+        assert_eq!(again.count(), 63, "all others find that it was used");
         for token in tokens {
             assert_eq!(find(store, token).await, None, "and the token ends");
         }
     }
 }
 
-pub(super) async fn a_logout_beside_an_exchange_leaves_no_token(store: &dyn HubStore) {
+pub(super) async fn a_logout_during_an_exchange_leaves_no_token(store: &dyn HubStore) {
     for round in 0..64 {
         let session_id = format!("raced {round}");
         begin(store, &session("raced", &session_id), None).await;
@@ -154,7 +154,7 @@ pub(super) async fn a_logout_beside_an_exchange_leaves_no_token(store: &dyn HubS
         });
         let ended = store.end_sessions(SessionFilter::owner("raced"));
         let ended: BoxFuture<()> = Box::pin(async move { ended.await.map(drop).expect("an answer") });
-        // Some are asked before the logout, and some after.
+        // Some are redeemed before the logout, and some after.
         let [one, two, three, four] = late.map(|late| -> BoxFuture<()> {
             let record = CodeRecord::new("c", "/", "raced", END).with_session(&session_id);
             let made = store.insert_code(late, record, NOW);
@@ -166,7 +166,7 @@ pub(super) async fn a_logout_beside_an_exchange_leaves_no_token(store: &dyn HubS
             assert_ne!(
                 redeemed,
                 CodeRedemption::Issued,
-                "after a logout no code of its session is good"
+                "after a logout no code of its session is valid"
             );
         }
         let left = store

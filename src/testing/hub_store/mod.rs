@@ -1,16 +1,16 @@
 //! What every store of a hub must be able to do.
 
 mod activity;
-mod asked;
 mod codes;
 mod sessions;
+mod steps;
 mod token_sessions;
 
 use super::session_store_conformance;
 use crate::store::HubStore;
 
-/// Tests a store for all that [`HubStore`] promises besides [`TokenStore`](crate::store::TokenStore), with
-/// [`session_store_conformance`]: run it in a test, on a store that is new, beside
+/// Tests a store for all that [`HubStore`] promises in addition to [`TokenStore`](crate::store::TokenStore), with
+/// [`session_store_conformance`]: run it in a test, on a new store, as well as
 /// [`token_store_conformance`](super::token_store_conformance).
 ///
 /// # Panics
@@ -35,11 +35,11 @@ pub async fn hub_store_conformance(store: &dyn HubStore) {
     activity::users_are_listed_by_name_and_in_pages(store).await;
     activity::the_newest_tokens_come_first_and_in_pages(store).await;
     codes::a_code_is_found_as_it_was_made(store).await;
-    codes::no_code_is_made_where_nobody_is_logged_in(store).await;
+    codes::no_code_is_created_without_a_session(store).await;
     codes::a_code_is_good_once_and_its_token_ends_at_the_second_try(store).await;
-    codes::a_token_that_is_refused_burns_no_code(store).await;
+    codes::a_rejected_token_does_not_use_up_the_code(store).await;
     codes::of_many_who_redeem_a_code_one_gets_the_token(store).await;
-    codes::a_logout_beside_an_exchange_leaves_no_token(store).await;
+    codes::a_logout_during_an_exchange_leaves_no_token(store).await;
     token_sessions::a_session_ends_with_the_token_that_it_came_from(store).await;
-    token_sessions::a_revocation_beside_a_logout_leaves_neither(store).await;
+    token_sessions::a_revocation_during_a_logout_leaves_neither(store).await;
 }

@@ -5,7 +5,7 @@ use super::{
         session_steps::{begin, end, find_session, session},
         token_store::{NOW, find, insert, new_hash, record},
     },
-    asked::{code, find_code, redeem},
+    steps::{code, find_code, redeem},
 };
 use crate::{
     store::{CodeRedemption, HubStore, SessionFilter},
@@ -59,7 +59,7 @@ pub(super) async fn a_session_that_ends_takes_tokens_and_codes_with_it(store: &d
     assert_eq!(
         redeem(store, of_session[0].1, NOW).await.0,
         CodeRedemption::Unknown,
-        "its code is worth nothing"
+        "its code cannot be redeemed"
     );
     assert_eq!(
         state(hash_two, &of_session[1]).await,
@@ -93,7 +93,7 @@ pub(super) async fn a_new_session_takes_the_tokens_of_the_old_one(store: &dyn Hu
     let [own, foreign, elsewhere] = [new_hash(), new_hash(), new_hash()];
     insert(store, own, &record("renewer").with_session("old")).await;
     insert(store, foreign, &record("other").with_session("old")).await;
-    insert(store, elsewhere, &record("renewer").with_session("nobody's")).await;
+    insert(store, elsewhere, &record("renewer").with_session("other session")).await;
     let code = code(store, "old").await;
 
     let new = session("renewer", "new");
@@ -112,7 +112,7 @@ pub(super) async fn a_new_session_takes_the_tokens_of_the_old_one(store: &dyn Hu
     assert_eq!(
         session_of(own).await,
         Some(Some("new".to_owned())),
-        "one's own tokens move"
+        "the user's own tokens move"
     );
     assert_eq!(session_of(foreign).await, None, "another's are revoked");
     assert_eq!(find_code(store, code).await, None, "codes go");
@@ -127,8 +127,8 @@ pub(super) async fn a_new_session_takes_the_tokens_of_the_old_one(store: &dyn Hu
     );
 
     let unknown = session("renewer", "newer");
-    begin(store, &unknown, Some("nobody's")).await;
-    let kept = Some(Some("nobody's".to_owned()));
+    begin(store, &unknown, Some("other session")).await;
+    let kept = Some(Some("other session".to_owned()));
     assert_eq!(
         session_of(elsewhere).await,
         kept,

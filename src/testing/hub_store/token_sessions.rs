@@ -6,7 +6,7 @@ use super::{
         session_steps::{after, begin, end, find_session, session},
         token_store::{NOW, all, find, insert, new_hash, record},
     },
-    asked::{code, find_code, redeem},
+    steps::{code, find_code, redeem},
 };
 use crate::{
     store::{HubStore, SessionCredential, SessionFilter, TokenFilter, TokenRecord},
@@ -98,7 +98,7 @@ pub(super) async fn a_session_ends_with_the_token_that_it_came_from(store: &dyn 
 }
 
 /// Each of them ends what the other one begins with.
-pub(super) async fn a_revocation_beside_a_logout_leaves_neither(store: &dyn HubStore) {
+pub(super) async fn a_revocation_during_a_logout_leaves_neither(store: &dyn HubStore) {
     for round in 0..16 {
         let session_ids = [0, 1, 2].map(|number| format!("meet {round} {number}"));
         let mut hashes: Vec<TokenHash> = Vec::new();

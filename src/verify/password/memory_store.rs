@@ -119,7 +119,7 @@ mod tests {
     const HASH: &str = "argon2:$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA";
 
     #[test]
-    fn nobody_one_twice_and_one_without_a_name_are_configuration_errors() {
+    fn no_user_a_duplicate_and_one_without_a_name_are_configuration_errors() {
         let user = |name: &str| (Identity::new(name), HASH.parse::<PasswordHash>().expect("a hash"));
         for (names, expected) in [
             (&[][..], "users: expected at least one user, found none"),

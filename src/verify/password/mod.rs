@@ -22,7 +22,7 @@ fn wrong() -> Verification {
     Verification::Rejected(Reason::IncorrectPassword)
 }
 
-fn verdict(verified: Result<PasswordCheck, HashingError>, grant: Option<Grant>) -> Verification {
+fn verification(verified: Result<PasswordCheck, HashingError>, grant: Option<Grant>) -> Verification {
     match (verified, grant) {
         (Ok(PasswordCheck::Correct { .. }), Some(grant)) => Verification::Valid(grant),
         (Ok(_), _) => wrong(),

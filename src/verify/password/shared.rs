@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::{verdict, wrong};
+use super::{verification, wrong};
 use crate::{
     error::ConfigError,
     maybe_future::MaybeFuture,
@@ -98,7 +98,7 @@ impl PasswordVerifier for SharedPassword {
             let verified = hashing.await;
             // A password that was replaced in the meantime is not valid any more.
             let is_current = this.hash().is_some_and(|current| Arc::ptr_eq(&current, &hash));
-            verdict(verified, is_current.then_some(this.grant))
+            verification(verified, is_current.then_some(this.grant))
         })
     }
 
@@ -121,15 +121,15 @@ mod tests {
     use crate::{denial::Reason, password::HashCost, session::identity::Identity};
 
     #[tokio::test]
-    async fn whoever_knows_the_password_comes_in_under_any_name() {
+    async fn the_password_is_accepted_with_any_name() {
         let pool = HashingPool::new().with_cost(HashCost::tiny());
         let hash = pool.hash("password".into()).await.expect("a hash");
         let grant = Grant::new(Identity::new("owner"));
         let verifier = SharedPassword::new(hash, grant.clone())
             .with_pool(pool)
-            .expect("room");
+            .expect("within the pool's limit");
         for (password, right) in [("password", true), ("Password", false), ("", false)] {
-            for username in ["", "owner", "anybody"] {
+            for username in ["", "owner", "any-user"] {
                 match verifier.verify(username, &password.into()).await {
                     Verification::Valid(known) => assert!(right && known == grant, "{password}"),
                     Verification::Rejected(Reason::IncorrectPassword) => assert!(!right, "{password}"),
@@ -147,26 +147,26 @@ mod tests {
         let (old, new) = (hash("old password").await, hash("new password").await);
         let verifier = SharedPassword::new(old.expect("a hash"), Grant::new(Identity::new("owner")))
             .with_pool(pool.clone())
-            .expect("room");
+            .expect("within the pool's limit");
         let checked = verifier.verify("", &"old password".into());
         verifier.replace(new.expect("a hash"));
-        let verdict = checked.await;
+        let result = checked.await;
         assert!(
-            matches!(verdict, Verification::Rejected(Reason::IncorrectPassword)),
-            "{verdict:?}"
+            matches!(result, Verification::Rejected(Reason::IncorrectPassword)),
+            "{result:?}"
         );
     }
 
     #[test]
     fn an_unset_password_is_wrong_at_once() {
         let verifier = SharedPassword::without_password(Grant::new(Identity::new("owner")));
-        let verdict = verifier.verify("", &"any password".into());
+        let result = verifier.verify("", &"any password".into());
         assert!(
             matches!(
-                verdict,
+                result,
                 MaybeFuture::Ready(Verification::Rejected(Reason::IncorrectPassword))
             ),
-            "{verdict:?}"
+            "{result:?}"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{verdict, wrong};
+use super::{verification, wrong};
 use crate::{
     error::BackendError,
     maybe_future::MaybeFuture,
@@ -149,7 +149,7 @@ impl<S: PasswordStore> PasswordVerifier for StoredPasswords<S> {
                 }
                 (_, found) => found.map(stamped),
             };
-            verdict(verified, grant)
+            verification(verified, grant)
         })
     }
 }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_comes_in_by_their_password_and_all_else_is_one_answer() {
+    async fn a_user_is_accepted_by_their_password_and_all_else_is_one_answer() {
         let verifier = StoredPasswords::new(users()).with_pool(pool());
         for (username, password) in [
             ("alice", "Password"),
@@ -236,9 +236,9 @@ mod tests {
             ("", "password"),
             ("", ""),
         ] {
-            let verdict = verifier.verify(username, &password.into()).await;
+            let verification = verifier.verify(username, &password.into()).await;
             assert!(
-                matches!(verdict, Verification::Rejected(Reason::IncorrectPassword)),
+                matches!(verification, Verification::Rejected(Reason::IncorrectPassword)),
                 "{username} {password}"
             );
         }
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_weak_hash_is_made_anew_at_login_and_only_if_the_password_was_right() {
+    async fn a_weak_hash_is_replaced_at_login_and_only_if_the_password_was_right() {
         let users = users();
         let before = stored(&users).await;
         let verifier = StoredPasswords::new(users.clone()).with_pool(pool());
@@ -286,17 +286,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_does_not_answer_is_told_as_such_and_not_asked_for_what_is_no_password() {
+    async fn an_unavailable_store_is_reported_and_not_queried_for_an_invalid_password() {
         let verifier = StoredPasswords::new(Broken(AtomicUsize::new(0))).with_pool(pool());
         for password in [String::new(), "x".repeat(1 << 20)] {
-            let verdict = verifier.verify("alice", &password.into());
+            let verification = verifier.verify("alice", &password.into());
             assert!(matches!(
-                verdict,
+                verification,
                 MaybeFuture::Ready(Verification::Rejected(Reason::IncorrectPassword))
             ));
         }
         assert_eq!(verifier.store().0.load(Ordering::Relaxed), 0);
-        let verdict = verifier.verify("alice", &"password".into()).await;
-        assert!(matches!(verdict, Verification::Unavailable(_)));
+        let verification = verifier.verify("alice", &"password".into()).await;
+        assert!(matches!(verification, Verification::Unavailable(_)));
     }
 }

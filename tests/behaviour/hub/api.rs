@@ -1,4 +1,4 @@
-//! What programs ask a hub.
+//! The hub's API for programs.
 
 use std::{
     convert::Infallible,
@@ -124,7 +124,7 @@ async fn a_token_ends_when_it_is_said_to() {
 }
 
 #[tokio::test]
-async fn what_is_not_ones_own_is_hidden_and_what_may_be_seen_is_shown() {
+async fn a_caller_sees_what_its_scopes_allow_and_nothing_else() {
     let world = World::new();
     let alice = json(
         &world
@@ -135,13 +135,13 @@ async fn what_is_not_ones_own_is_hidden_and_what_may_be_seen_is_shown() {
     for (token, path, expected) in [
         (alice.as_str(), "/users/alice", 200),
         (alice.as_str(), "/users/bob", 404),
-        (alice.as_str(), "/users/nobody", 404),
+        (alice.as_str(), "/users/no-such-user", 404),
         (alice.as_str(), "/users/bob/tokens", 404),
         (alice.as_str(), "/users/..%2Fbob", 404),
         (alice.as_str(), "/users", 403),
         (Some(SECRET), "/users", 200),
         (Some(SECRET), "/users/bob", 200),
-        (Some(SECRET), "/users/nobody", 404),
+        (Some(SECRET), "/users/no-such-user", 404),
         (Some(SERVER_TOKEN), "/users/alice", 200),
         (Some(SERVER_TOKEN), "/users/alice/tokens", 403),
         (Some(SERVER_TOKEN), "/users/bob", 404),
@@ -202,7 +202,7 @@ async fn activity_is_noted_whole_or_not_at_all_and_never_in_the_future() {
     assert_eq!(
         seen().await,
         "2026-11-22T01:53:40.000000Z",
-        "nobody was active later than now"
+        "a time in the future counts as now"
     );
 }
 
@@ -258,7 +258,7 @@ async fn nothing_that_is_sent_is_more_than_a_refusal() {
             assert!(status.is_client_error(), "{method} {path} {body:?}: {status}");
         }
     }
-    let answer = world.call("GET", "/user", Some("token with blanks"), "").await;
+    let answer = world.call("GET", "/user", Some("token with spaces"), "").await;
     assert_eq!(answer.status, 403, "a hub client would turn 401 into 500");
 }
 

@@ -52,7 +52,7 @@ impl Directory {
         self.0.lock().expect("a lock").is_down = is_down;
     }
 
-    /// The names that were asked for since the last call.
+    /// The names that were looked up since the last call.
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().expect("a lock").asked)
     }
@@ -223,7 +223,7 @@ async fn while_the_directory_is_down_requests_get_503_and_logins_stay() {
     assert_eq!(
         world.exchange(&exchange_fields(&code)).await.status,
         200,
-        "the code is good still"
+        "the code is still valid"
     );
 
     directory.fail(true);
@@ -232,7 +232,7 @@ async fn while_the_directory_is_down_requests_get_503_and_logins_stay() {
 }
 
 #[tokio::test]
-async fn a_request_asks_the_directory_once_for_each_user() {
+async fn a_request_queries_the_directory_once_for_each_user() {
     let (world, directory) = world();
     // Normalised as it is typed, so that the directory sees one form of each name.
     let mut browser = world.browser();

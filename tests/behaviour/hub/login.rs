@@ -1,4 +1,4 @@
-//! People log in at a hub and out again.
+//! Users log in at a hub and log out.
 
 use std::sync::{Arc, Mutex};
 
@@ -34,16 +34,16 @@ async fn a_login_lasts_two_weeks_and_its_cookie_holds_nothing_of_the_user() {
 }
 
 #[tokio::test]
-async fn who_is_refused_is_told_the_same_and_gets_no_cookie() {
+async fn every_rejected_login_gets_the_same_answer_and_no_cookie() {
     let world = World::new();
     let mut pages = Vec::new();
     for (name, password) in [
         ("alice", "wrong"),
-        ("nobody", PASSWORD),
+        ("no-such-user", PASSWORD),
         ("..", PASSWORD),
         ("", ""),
         // Knows the password, and is no member.
-        ("stranger", PASSWORD),
+        ("outsider", PASSWORD),
     ] {
         let mut browser = world.browser();
         let answer = browser.log_in(name, password).await;
@@ -115,7 +115,7 @@ async fn each_refused_password_is_one_event_by_the_form_and_by_the_api() {
         assert_eq!(answer.status, 403, "{answer:?}");
     }
     let answer = world
-        .call("POST", "/users/stranger/tokens", None, &body("stranger"))
+        .call("POST", "/users/outsider/tokens", None, &body("outsider"))
         .await;
     assert_eq!(answer.status, 403, "{answer:?}");
     for _ in 0..2 {
@@ -170,7 +170,7 @@ async fn the_form_is_taken_from_the_hubs_own_page_alone() {
 }
 
 #[tokio::test]
-async fn a_session_id_of_somebody_elses_making_is_not_kept() {
+async fn a_planted_session_id_is_not_kept() {
     let world = World::new();
     for planted in ["evil", "00000000000000000000000000000000", "\"a\""] {
         let mut browser = world.browser();
@@ -243,16 +243,16 @@ async fn a_logout_ends_the_login_and_its_tokens_wherever_their_copies_are() {
     assert!(is_logged_in(&mut other).await, "another browser's login goes on");
     assert_eq!(world.call("GET", "/user", Some(&own), "").await.status, 200);
 
-    // A session id alone, which others may know, logs nobody out.
-    let mut thief = world.browser();
+    // A session id alone, which others may know, ends no login.
+    let mut attacker = world.browser();
     let session_id = other
         .cookie("jupyterhub-session-id")
         .expect("a cookie")
         .to_owned();
-    thief
+    attacker
         .cookies
         .insert(("jupyterhub-session-id".to_owned(), "/".to_owned()), session_id);
-    thief.get("/hub/logout").await;
+    attacker.get("/hub/logout").await;
     assert!(is_logged_in(&mut other).await);
 }
 
@@ -273,7 +273,7 @@ fn login_cookie(browser: &Browser<'_>) -> String {
 }
 
 #[tokio::test]
-async fn logout_ends_every_login_whose_cookie_opens_whatever_is_planted_beside_it() {
+async fn logout_ends_every_login_with_a_valid_cookie_despite_planted_ones() {
     let world = World::new();
     let junk = |count: usize| -> Vec<String> {
         (0..count)
@@ -357,7 +357,7 @@ async fn logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing() {
 }
 
 #[tokio::test]
-async fn log_out_everywhere_beside_a_planted_login_ends_the_other_users_planted_login_alone() {
+async fn log_out_everywhere_with_a_planted_login_ends_only_the_planted_login_of_the_other_user() {
     let world = World::new();
     let mut alice = world.browser_of("alice").await;
     let (mut elsewhere, mut bob) = (world.browser_of("alice").await, world.browser_of("bob").await);
@@ -409,7 +409,7 @@ async fn log_out_everywhere_leaves_tokens_made_by_hand() {
 }
 
 #[tokio::test]
-async fn a_link_elsewhere_does_not_log_out_and_asks() {
+async fn a_link_on_another_site_shows_a_button_and_does_not_log_out() {
     let world = World::new();
     let mut alice = world.browser_of("alice").await;
     let mut page = None;
@@ -435,7 +435,7 @@ async fn a_link_elsewhere_does_not_log_out_and_asks() {
 }
 
 #[tokio::test]
-async fn a_member_who_is_removed_is_nobody_at_once() {
+async fn a_removed_member_loses_access_at_once() {
     let world = World::new();
     let mut admin = world.browser_of("admin").await;
     let token = world.oauth_token(&mut admin).await;
@@ -470,11 +470,11 @@ async fn the_login_leads_where_the_way_went_and_nowhere_else() {
         let answer = alice.get(&format!("/hub/login?next={next}")).await;
         assert_eq!(answer.header("location"), expected, "{next}");
     }
-    // What a proxy left to the hub is asked for below `hub/`, and then again after the login.
-    let mut stranger = world.browser();
-    let answer = stranger.get("/user/alice/lab?x=1").await;
+    // A request that a proxy left to the hub is redirected below `hub/`, and again after the login.
+    let mut browser_without_session = world.browser();
+    let answer = browser_without_session.get("/user/alice/lab?x=1").await;
     assert_eq!(answer.header("location"), "/hub/user/alice/lab?x=1");
-    let answer = stranger.get("/hub/user/alice/lab?x=1").await;
+    let answer = browser_without_session.get("/hub/user/alice/lab?x=1").await;
     assert_eq!(
         answer.header("location"),
         "/hub/login?next=%2Fhub%2Fuser%2Falice%2Flab%3Fx%3D1"
@@ -484,7 +484,7 @@ async fn the_login_leads_where_the_way_went_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_cookie_of_another_host_prefix_or_base_is_not_ours() {
+async fn a_cookie_of_another_host_prefix_or_base_is_not_accepted() {
     let world = World::with(|hub| {
         hub.host_prefixed_cookies()
             .base_url("/pre".parse().expect("a base"))

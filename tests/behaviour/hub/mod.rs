@@ -1,7 +1,8 @@
-//! Being the hub: a hub of three people and three clients, and browsers and programs that come to it.
+//! A hub with three users and three clients, and browsers and programs that use it.
 
 mod api;
 mod directory;
+mod home;
 mod login;
 mod oauth;
 mod races;
@@ -28,7 +29,7 @@ use tower::ServiceExt as _;
 
 use crate::common::Answered;
 
-/// Everybody's.
+/// The password of all users.
 pub(crate) const PASSWORD: &str = "vector-Pw-123";
 pub(crate) const SECRET: &str = "b3c678e071572b2a756642510c2b199f";
 pub(crate) const OTHER_SECRET: &str = "0f4b6a5f2c1d4e7b8a9c0d1e2f3a4b5c";
@@ -39,12 +40,12 @@ pub(crate) const VERIFIER: &str = "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv";
 pub(crate) const CHALLENGE: &str = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM";
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_795_312_420);
 
-/// Knows three people, and one more who does not belong to the hub.
+/// Accepts three users, and one more who is no member of the hub.
 struct People;
 
 impl PasswordVerifier for People {
     fn verify(&self, username: &str, password: &Secret) -> MaybeFuture<Verification> {
-        let known = matches!(username, "admin" | "alice" | "bob" | "stranger");
+        let known = matches!(username, "admin" | "alice" | "bob" | "outsider");
         let good = known && password.expose() == PASSWORD.as_bytes();
         MaybeFuture::Ready(if good {
             Verification::Valid(Grant::new(Identity::new(username)))
@@ -118,10 +119,10 @@ impl World {
 
     /// One with this key for the login cookie.
     pub(crate) fn with_secret(hex: &str) -> Self {
-        let octets: Vec<u8> = (0..hex.len() / 2)
+        let bytes: Vec<u8> = (0..hex.len() / 2)
             .map(|place| u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).expect("hexadecimal digits"))
             .collect();
-        Self::with(|hub| hub.keyring(Keyring::from_secret(Secret::from(octets)).expect("long enough")))
+        Self::with(|hub| hub.keyring(Keyring::from_secret(Secret::from(bytes)).expect("long enough")))
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answered {
@@ -159,7 +160,7 @@ impl World {
             .await
     }
 
-    /// A browser in which somebody has logged in.
+    /// A browser in which a user has logged in.
     pub(crate) async fn browser_of(&self, name: &str) -> Browser<'_> {
         let mut browser = self.browser();
         let answer = browser.log_in(name, PASSWORD).await;
@@ -205,12 +206,12 @@ impl World {
     }
 }
 
-/// The query by which the client `service-ext` asks.
+/// The query of an authorization request of the client `service-ext`.
 pub(crate) fn authorize_query() -> String {
     authorize_query_of("service-ext", REDIRECT_URI, "st")
 }
 
-/// The query by which this client asks for a code.
+/// The query of an authorization request of this client.
 pub(crate) fn authorize_query_of(client_id: &str, redirect_uri: &str, state: &str) -> String {
     form(&[
         ("client_id", client_id),
@@ -256,9 +257,9 @@ impl Browser<'_> {
     pub(crate) async fn log_in(&mut self, name: &str, password: &str) -> Answered {
         let page = self.get("/hub/login").await;
         let Some(xsrf) = hidden(&page.text, "_xsrf").into_iter().next() else {
-            // Somebody is logged in: the form of an anonymous page is sent all the same.
-            let mut stranger = self.world.browser();
-            let page = stranger.get("/hub/login").await;
+            // The browser is logged in: the form of a page without a session is sent all the same.
+            let mut anonymous = self.world.browser();
+            let page = anonymous.get("/hub/login").await;
             let xsrf = hidden(&page.text, "_xsrf").remove(0);
             self.cookies
                 .insert(("_xsrf".to_owned(), "/hub/".to_owned()), xsrf.clone());
@@ -321,7 +322,7 @@ impl Browser<'_> {
         answer
     }
 
-    fn keep(&mut self, line: &str) {
+    pub(crate) fn keep(&mut self, line: &str) {
         let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
         let (name, value) = pair.split_once('=').expect("a pair");
         let path = attributes

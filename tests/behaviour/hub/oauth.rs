@@ -104,7 +104,7 @@ async fn a_client_that_may_go_without_a_challenge_does() {
 }
 
 #[tokio::test]
-async fn oa_4_a_redirect_uri_is_compared_as_text_and_nobody_is_sent_elsewhere() {
+async fn oa_4_a_redirect_uri_is_compared_as_text_and_no_other_is_used() {
     let world = World::new();
     let mut admin = world.browser_of("admin").await;
     for near in [
@@ -285,15 +285,15 @@ async fn oa_7_and_8_there_is_no_refresh_no_password_and_no_other_grant() {
     }
     let mut admin = world.browser_of("admin").await;
     let code = world.code(&mut admin, &authorize_query()).await.expect("a code");
-    let told = json(&world.exchange(&exchange_fields(&code)).await);
-    let mut names: Vec<&String> = told.as_object().expect("an object").keys().collect();
+    let shown = json(&world.exchange(&exchange_fields(&code)).await);
+    let mut names: Vec<&String> = shown.as_object().expect("an object").keys().collect();
     names.sort();
     assert_eq!(names, ["access_token", "expires_in", "scope", "token_type"]);
-    assert_eq!(told["expires_in"], 14 * 24 * 60 * 60);
+    assert_eq!(shown["expires_in"], 14 * 24 * 60 * 60);
 }
 
 #[tokio::test]
-async fn oa_9_nothing_that_was_sent_is_told_back_as_html() {
+async fn oa_9_nothing_that_was_sent_is_returned_as_html() {
     let world = World::new();
     let mut admin = world.browser_of("admin").await;
     let evil = "\"><script>alert(1)</script>";
@@ -311,8 +311,8 @@ async fn oa_9_nothing_that_was_sent_is_told_back_as_html() {
         assert!(!answer.text.contains("<script"), "{name}");
         assert!(!answer.header("location").contains('<'), "{name}");
     }
-    let mut stranger = world.browser();
-    let answer = stranger.log_in(evil, "x").await;
+    let mut anonymous = world.browser();
+    let answer = anonymous.log_in(evil, "x").await;
     assert!(
         !answer.text.contains("<script") && answer.text.contains("&lt;script"),
         "{}",
@@ -321,7 +321,7 @@ async fn oa_9_nothing_that_was_sent_is_told_back_as_html() {
 }
 
 #[tokio::test]
-async fn access_is_asked_at_the_question_at_its_answer_and_at_the_exchange() {
+async fn access_is_checked_at_the_consent_page_at_its_answer_and_at_the_exchange() {
     let world = World::new();
     let url = format!("/hub/api/oauth2/authorize?{}", authorize_query());
     let mut alice = world.browser_of("alice").await;
@@ -357,19 +357,19 @@ async fn access_is_asked_at_the_question_at_its_answer_and_at_the_exchange() {
     // And at each use of the token.
     world.hub.users().set(may());
     let token = world.oauth_token(&mut alice).await;
-    let holds = |told: serde_json::Value| {
-        told["scopes"]
+    let holds = |shown: serde_json::Value| {
+        shown["scopes"]
             .as_array()
             .is_some_and(|scopes| scopes.contains(&"access:services!service=ext".into()))
     };
     assert!(holds(json(&world.call("GET", "/user", Some(&token), "").await)));
     world.hub.users().set(HubUser::new("alice").expect("a name"));
-    let told = json(&world.call("GET", "/user", Some(&token), "").await);
-    assert!(told["name"] == "alice" && !holds(told.clone()), "{told}");
+    let shown = json(&world.call("GET", "/user", Some(&token), "").await);
+    assert!(shown["name"] == "alice" && !holds(shown.clone()), "{shown}");
 }
 
 #[tokio::test]
-async fn the_question_is_asked_once_and_answered_from_the_hubs_page_alone() {
+async fn the_consent_page_is_shown_once_and_answered_from_the_hubs_page_alone() {
     let world = World::new();
     let url = format!("/hub/api/oauth2/authorize?{}", authorize_query());
     let mut admin = world.browser_of("admin").await;
@@ -431,7 +431,7 @@ async fn the_question_is_asked_once_and_answered_from_the_hubs_page_alone() {
 }
 
 #[tokio::test]
-async fn a_token_is_worth_what_was_ticked_and_what_its_owner_holds() {
+async fn a_token_has_the_ticked_scopes_that_its_owner_holds() {
     let world = World::with(|hub| {
         let token = "a-token-of-a-greedy-client".parse().expect("a token");
         let client = OAuthClientConfig::service("greedy", REDIRECT_URI, &token).and_then(|client| {
@@ -469,7 +469,7 @@ async fn a_token_is_worth_what_was_ticked_and_what_its_owner_holds() {
         "`list:users` is not hers to give"
     );
     assert!(
-        page.text.contains("Make and revoke access tokens"),
+        page.text.contains("Create and revoke access tokens"),
         "{}",
         page.text
     );
@@ -507,11 +507,11 @@ async fn a_token_is_worth_what_was_ticked_and_what_its_owner_holds() {
     let mut fields = exchange_fields(code);
     fields[0].1 = "service-greedy";
     fields[1].1 = "a-token-of-a-greedy-client";
-    let told = json(&world.exchange(&fields).await);
-    assert_eq!(told["scope"], "read:users:activity!user");
-    let told = json(
+    let shown = json(&world.exchange(&fields).await);
+    assert_eq!(shown["scope"], "read:users:activity!user");
+    let shown = json(
         &world
-            .call("GET", "/user", told["access_token"].as_str(), "")
+            .call("GET", "/user", shown["access_token"].as_str(), "")
             .await,
     );
     let expected = [
@@ -520,7 +520,7 @@ async fn a_token_is_worth_what_was_ticked_and_what_its_owner_holds() {
         "read:users:groups!user=alice",
         "read:users:name!user=alice",
     ];
-    assert_eq!(told["scopes"], serde_json::json!(expected));
+    assert_eq!(shown["scopes"], serde_json::json!(expected));
 }
 
 #[tokio::test]
@@ -539,9 +539,9 @@ async fn own_servers_are_entered_without_a_question_and_others_not_at_all() {
     assert_eq!(
         world.browser_of("admin").await.get(&url).await.status,
         200,
-        "somebody else's server: asked"
+        "another user's server: the consent page"
     );
-    // Whoever may enter the servers of a group may enter this one when its owner joins.
+    // A user with access to the servers of a group has access to this one when its owner joins.
     let bob = HubUser::new("bob")
         .and_then(|bob| bob.with_scopes(["access:servers!group=lab"]))
         .expect("a member");
@@ -556,7 +556,7 @@ async fn own_servers_are_entered_without_a_question_and_others_not_at_all() {
 }
 
 #[tokio::test]
-async fn oa_4_a_redirect_uri_is_written_into_the_answer_octet_by_octet() {
+async fn oa_4_a_redirect_uri_is_written_into_the_answer_byte_by_byte() {
     let place = "/user/ann%20b/oauth_callback?from=a%20b";
     let token = "a-token-of-a-server-of-anns".parse().expect("a token");
     let client = OAuthClientConfig::server("alice", "named", place, &token).expect("a client");
@@ -574,7 +574,7 @@ async fn oa_4_a_redirect_uri_is_written_into_the_answer_octet_by_octet() {
 }
 
 #[tokio::test]
-async fn oa_12_a_token_of_a_client_that_is_no_more_is_worth_nothing() {
+async fn oa_12_a_token_of_a_removed_client_is_invalid() {
     let world = World::new();
     let mut admin = world.browser_of("admin").await;
     let token = world.oauth_token(&mut admin).await;

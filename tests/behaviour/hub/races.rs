@@ -1,4 +1,4 @@
-//! Many at once: one code, and a logout while requests are under way.
+//! Concurrent requests: many with one code, and a logout during other requests.
 
 use std::sync::{
     Arc,
@@ -45,7 +45,7 @@ async fn of_64_clients_with_one_code_one_wins_and_its_token_ends_with_the_second
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_logout_ends_every_request_that_asks_after_it_and_waits_for_none_before() {
+async fn a_logout_affects_every_later_request_and_waits_for_no_earlier_one() {
     let world = Arc::new(World::new());
     let mut admin = world.browser_of("admin").await;
     let token = world.oauth_token(&mut admin).await;

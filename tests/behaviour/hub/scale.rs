@@ -172,7 +172,7 @@ async fn a_page_about_a_user_of_10_000_tokens_reads_100_of_them() {
         let page = alice.get(&url).await;
         assert_eq!(page.status, 200, "{url}");
         assert!(store.counts().tokens_read <= 101, "{url}");
-        let labels = page.text.split("token number ").skip(1);
+        let labels = page.text.split("<p>token number ").skip(1);
         numbers.extend(labels.map(|rest| {
             rest.split('.')
                 .next()
@@ -193,7 +193,7 @@ async fn a_page_about_a_user_of_10_000_tokens_reads_100_of_them() {
     let expected: Vec<u32> = (0..10_000).rev().filter(|number| number % 2 == 0).collect();
     assert_eq!(
         numbers, expected,
-        "each token of one's own is on one page, the newest first"
+        "each of the user's own tokens is on one page, the newest first"
     );
     for url in [
         "/hub/home?offset=20000",
@@ -277,8 +277,8 @@ async fn users_of_a_directory_are_listed_page_by_page() {
     );
     loop {
         store.counts();
-        let asked = std::mem::take(&mut *directory.0.lock().expect("a lock"));
-        assert!(asked <= 50, "a page asks for its own users: {asked}");
+        let lookups = std::mem::take(&mut *directory.0.lock().expect("a lock"));
+        assert!(lookups <= 50, "a page looks up its own users: {lookups}");
         let page = json(&users(&world, &format!("text/html, {PAGES}"), &url).await);
         assert!(store.counts().names_read <= 50);
         found.extend(names(&page["items"]));

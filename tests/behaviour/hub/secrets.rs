@@ -1,4 +1,4 @@
-//! What a hub tells of the secrets that pass through it: nothing.
+//! No secret that passes through a hub appears in its output.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,8 +11,8 @@ use super::{OTHER_SECRET, PASSWORD, SECRET, SERVER_TOKEN, World, authorize_query
 
 #[tokio::test]
 async fn tokens_that_are_issued_and_revoked_and_clients_that_are_authorized_are_events() {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let log = Arc::clone(&told);
+    let output = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&output);
     let world = World::with(|hub| {
         hub.observer(move |event: &Event<'_>| {
             let line = match event {
@@ -38,7 +38,7 @@ async fn tokens_that_are_issued_and_revoked_and_clients_that_are_authorized_are_
             log.lock().expect("one at a time").push(line);
         })
     });
-    let take = || std::mem::take(&mut *told.lock().expect("one at a time"));
+    let take = || std::mem::take(&mut *output.lock().expect("one at a time"));
     let mut admin = world.browser_of("admin").await;
     world.oauth_token(&mut admin).await;
     let client = "service-ext";
@@ -68,8 +68,8 @@ async fn tokens_that_are_issued_and_revoked_and_clients_that_are_authorized_are_
 
 #[tokio::test]
 async fn no_event_and_no_debug_text_holds_a_secret() {
-    let told = Arc::new(Mutex::new(String::new()));
-    let log = Arc::clone(&told);
+    let output = Arc::new(Mutex::new(String::new()));
+    let log = Arc::clone(&output);
     let world = World::with(|hub| {
         let shown = format!("{hub:?}");
         assert_eq!(shown, "HubBuilder");
@@ -112,8 +112,8 @@ async fn no_event_and_no_debug_text_holds_a_secret() {
     assert_eq!(world.call("GET", &lost, Some(&token), "").await.status, 404);
     admin.get("/hub/logout").await;
     let client = OAuthClientConfig::service("x", "/cb", &SECRET.parse().expect("a token")).expect("a client");
-    let mut told = told.lock().expect("one at a time").clone();
-    told.push_str(&format!("{:?} {client:?} {:?}", world.hub, world.hub.users()));
+    let mut output = output.lock().expect("one at a time").clone();
+    output.push_str(&format!("{:?} {client:?} {:?}", world.hub, world.hub.users()));
     for expected in [
         "LoggedIn",
         "LoggedOut",
@@ -123,7 +123,7 @@ async fn no_event_and_no_debug_text_holds_a_secret() {
         "TokenIssued",
         "ClientAuthorized",
     ] {
-        assert!(told.contains(expected), "{expected} in {told}");
+        assert!(output.contains(expected), "{expected} in {output}");
     }
     let cookies: Vec<&str> = admin.cookies.values().map(String::as_str).collect();
     let secrets = [
@@ -136,8 +136,8 @@ async fn no_event_and_no_debug_text_holds_a_secret() {
         "a wrong password of hers",
     ];
     for secret in secrets.iter().chain(&cookies) {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!output.contains(secret), "{secret} in {output}");
     }
-    assert!(!told.contains(made.as_str().expect("a token")), "{told}");
+    assert!(!output.contains(made.as_str().expect("a token")), "{output}");
     let _: fn(&Hub) -> portcullis::hub_server::HubUsers = Hub::users;
 }

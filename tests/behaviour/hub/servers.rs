@@ -1,4 +1,4 @@
-//! Servers of users: what the hub answers in place of one that does not run, and how one is stopped.
+//! Servers of users: the hub's response for one that does not run, and how one is stopped.
 
 use std::sync::{Arc, Mutex};
 
@@ -75,7 +75,13 @@ async fn an_api_request_to_a_server_that_does_not_run_gets_424_as_json() {
         ("GET", "/user/alice/api/status", &[by(&alice)], 302, ""),
         // The hub does not say whether a server that the client has no access to exists.
         ("GET", "/hub/user/alice/api/status", &[by(&bob)], 404, "json"),
-        ("GET", "/hub/user/nobody/api/status", &[by(&bob)], 404, "json"),
+        (
+            "GET",
+            "/hub/user/no-such-user/api/status",
+            &[by(&bob)],
+            404,
+            "json",
+        ),
         ("GET", "/hub/user/alice/lab", &[by(&bob), html], 404, "html"),
         ("GET", "/hub/user/alice/api/status", &[], 403, "json"),
         (
@@ -149,8 +155,8 @@ async fn a_proxy_gets_a_page_for_each_status_that_it_answers_with() {
         ),
         ("/hub/error/404?url=%2F%22%3E%3Cscript%3E", 200, "404 Not Found"),
         ("/hub/error/999", 200, "999"),
-        ("/hub/error/1", 404, "nothing here"),
-        ("/hub/error/x", 404, "nothing here"),
+        ("/hub/error/1", 404, "Page not found"),
+        ("/hub/error/x", 404, "Page not found"),
     ] {
         let answer = send(&world, "GET", path, &[]).await;
         assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");
@@ -171,7 +177,7 @@ async fn an_unknown_path_is_a_page_for_a_browser_and_json_for_a_program() {
             let answer = send(&world, "GET", path, &[("accept", accept)]).await;
             let found = (answer.status.as_u16(), answer.header("content-type"));
             assert_eq!(found, (404, media_type), "{path} {accept}");
-            assert!(answer.text.contains("The address is mistyped"), "{answer:?}");
+            assert!(answer.text.contains("does not exist"), "{answer:?}");
         }
     }
 }

@@ -17,7 +17,7 @@ type Names = Vec<String>;
 /// What was read in one file.
 #[derive(Default)]
 pub(super) struct File {
-    /// Below `src`, such as `gate/mod.rs`.
+    /// Below `src`, such as `layer/mod.rs`.
     pub(super) name: String,
     module: Names,
     uses: Vec<Use>,
@@ -310,7 +310,7 @@ impl File {
     }
 
     /// The first part of the path of its module.
-    pub(super) fn room(&self) -> &str {
+    pub(super) fn module(&self) -> &str {
         self.module.first().map_or("", String::as_str)
     }
 }
@@ -356,7 +356,7 @@ fn text(token: Option<&TokenTree>) -> String {
     }
 }
 
-/// The text in a group, without blanks.
+/// The text in a group, without spaces.
 fn inside(token: Option<&TokenTree>) -> String {
     match token {
         Some(TokenTree::Group(group)) => group.stream().to_string().replace(char::is_whitespace, ""),

@@ -20,7 +20,7 @@ use portcullis::{
     verify::SharedPassword,
 };
 
-use self::scenarios::{Replicas, an_outage_refuses_nobody, replicas_count_together};
+use self::scenarios::{Replicas, an_outage_denies_no_login, replicas_count_together};
 
 #[tokio::test]
 async fn replicas_with_one_store_in_memory_count_together() {
@@ -88,7 +88,7 @@ async fn an_outage_of_the_store_refuses_no_login_and_is_reported_once() {
         let store = Switched::default();
         let shared: Arc<dyn AttemptStore> = Arc::new(store.clone());
         let replicas = Replicas::new([Arc::clone(&shared), shared]);
-        an_outage_refuses_nobody(&replicas, async |is_cut| {
+        an_outage_denies_no_login(&replicas, async |is_cut| {
             store
                 .state
                 .store(if is_cut { state } else { UP }, Ordering::Relaxed);
@@ -133,7 +133,7 @@ async fn an_attempt_that_is_dropped_before_its_password_is_checked_leaves_nothin
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_is_asked_once_in_five_seconds() {
+async fn an_unavailable_store_is_tried_once_in_five_seconds() {
     let store = Switched::default();
     let shared: Arc<dyn AttemptStore> = Arc::new(store.clone());
     let replicas = Replicas::new([Arc::clone(&shared), shared]);
@@ -213,7 +213,7 @@ mod sqlite {
         let stores = [0, 1].map(|_| Arc::new(SqliteTokenStore::open(&path).expect("a store")));
         let replicas = Replicas::new(stores.clone().map(|store| store as Arc<dyn AttemptStore>));
         let other = Mutex::new(Connection::open(&path).expect("opened"));
-        an_outage_refuses_nobody(&replicas, async |is_cut| {
+        an_outage_denies_no_login(&replicas, async |is_cut| {
             let statement = if is_cut { "BEGIN IMMEDIATE" } else { "COMMIT" };
             let held = other.lock().expect("one at a time").execute_batch(statement);
             held.expect("the lock of the file");

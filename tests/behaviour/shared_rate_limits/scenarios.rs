@@ -137,7 +137,7 @@ impl Replicas {
         self.events.lock().expect("one at a time").len()
     }
 
-    /// Until [`open`](Self::open), attempts whose password is checked stay under way.
+    /// Until [`open`](Self::open), attempts whose password is checked stay pending.
     pub(crate) async fn hold(&self) {
         self.directory
             .open
@@ -161,7 +161,7 @@ impl Replicas {
 /// All that must hold while the store answers.
 pub(crate) async fn replicas_count_together(replicas: &Replicas) {
     wrong_passwords_are_refused_at_the_same_count(replicas).await;
-    of_guesses_under_way_no_more_are_checked_than_the_limit(replicas).await;
+    no_more_concurrent_guesses_are_checked_than_the_limit(replicas).await;
     a_login_at_one_forgives_at_both(replicas).await;
     logins_that_arrive_together_are_all_accepted(replicas).await;
     an_attempt_whose_client_went_away_counts(replicas).await;
@@ -185,7 +185,7 @@ async fn wrong_passwords_are_refused_at_the_same_count(replicas: &Replicas) {
     }
 }
 
-async fn of_guesses_under_way_no_more_are_checked_than_the_limit(replicas: &Replicas) {
+async fn no_more_concurrent_guesses_are_checked_than_the_limit(replicas: &Replicas) {
     let before = replicas.checked();
     replicas.hold().await;
     let mut guesses = JoinSet::new();
@@ -246,7 +246,7 @@ async fn an_attempt_whose_client_went_away_counts(replicas: &Replicas) {
 }
 
 /// What must hold while the store does not answer, and after. `cut` takes the store away, or brings it back.
-pub(crate) async fn an_outage_refuses_nobody(replicas: &Replicas, cut: impl AsyncFn(bool)) {
+pub(crate) async fn an_outage_denies_no_login(replicas: &Replicas, cut: impl AsyncFn(bool)) {
     for replica in [0, 1, 0] {
         let reason = replicas.reason(replica, "alice", WRONG).await;
         assert_eq!(reason, Some(Reason::IncorrectPassword));

@@ -61,19 +61,14 @@ async fn no_value_of_it_is_a_token_a_cookie_or_a_code() {
                     Value::Integer(number) => number.to_string().into_bytes(),
                     Value::Real(number) => number.to_string().into_bytes(),
                     Value::Text(text) => text.into_bytes(),
-                    Value::Blob(octets) => octets,
+                    Value::Blob(bytes) => bytes,
                 });
             }
         }
         assert_eq!(count, 1, "{table}");
     }
     assert!(values.len() >= 20, "{}", values.len());
-    let hex = |octets: &[u8]| {
-        octets
-            .iter()
-            .map(|octet| format!("{octet:02x}"))
-            .collect::<String>()
-    };
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut tried = 0;
     for value in &values {
         let hexadecimal = hex(value);
@@ -107,8 +102,8 @@ async fn no_value_of_it_is_a_token_a_cookie_or_a_code() {
     assert!(tried >= 40, "{tried}");
     for (name, secret) in [("token", &token), ("login", &login), ("code", &code)] {
         for file in fs::read_dir(folder.path()).expect("a folder") {
-            let octets = fs::read(file.expect("a file").path()).expect("read");
-            let found = memchr::memmem::find(&octets, &secret.expose().as_bytes()[4..20]);
+            let bytes = fs::read(file.expect("a file").path()).expect("read");
+            let found = memchr::memmem::find(&bytes, &secret.expose().as_bytes()[4..20]);
             assert!(found.is_none(), "nothing of the {name} lies in any of the files");
         }
     }

@@ -31,7 +31,7 @@ fn jupyterhub(path: &Path) -> Vec<(String, bool)> {
     )
     .expect("made");
     let hashed = vectors::load("jupyterhub/hashed_tokens.json").expect("vectors");
-    let mut verdicts = Vec::new();
+    let mut results = Vec::new();
     let insert = "INSERT INTO api_tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, '2026-01-02 03:04:05.678901', ?7, NULL, ?8, ?9)";
     let rows = hashed["cases"]
         .as_array()
@@ -57,12 +57,12 @@ fn jupyterhub(path: &Path) -> Vec<(String, bool)> {
             r#"["inherit"]"#,
         );
         hub.execute(insert, row).expect("inserted");
-        let judged = case["verdicts"].as_object().expect("verdicts").iter();
-        // What cannot stand in a header is never asked for.
-        let judged = judged.filter(|(token, _)| PresentedToken::new(token.as_bytes()).is_some());
-        verdicts.extend(judged.map(|(token, verdict)| (token.clone(), *verdict == Value::Bool(true))));
+        let cases = case["verdicts"].as_object().expect("verdicts").iter();
+        // A value that is invalid in a header is never looked up.
+        let cases = cases.filter(|(token, _)| PresentedToken::new(token.as_bytes()).is_some());
+        results.extend(cases.map(|(token, result)| (token.clone(), *result == Value::Bool(true))));
     }
-    // What the hub would refuse: no client, over, a hash that cannot be read, nobody's.
+    // Tokens that the hub would reject: no client, expired, an invalid hash, no user.
     let refused = [
         (
             Some(1),
@@ -112,16 +112,16 @@ fn jupyterhub(path: &Path) -> Vec<(String, bool)> {
         );
         hub.execute(insert, row).expect("inserted");
     }
-    verdicts.push(("z".repeat(64), false));
-    verdicts
+    results.push(("z".repeat(64), false));
+    results
 }
 
 #[tokio::test]
 async fn its_tokens_are_accepted_as_it_accepts_them_and_known_by_plain_hashes_after() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jupyterhub.sqlite");
-    let verdicts = jupyterhub(&path);
-    let accepted = verdicts.iter().filter(|(_, accepted)| *accepted).count();
+    let results = jupyterhub(&path);
+    let accepted = results.iter().filter(|(_, accepted)| *accepted).count();
     assert!(accepted >= 10, "{accepted}");
     for round in ["salted", "plain"] {
         let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
@@ -129,11 +129,11 @@ async fn its_tokens_are_accepted_as_it_accepts_them_and_known_by_plain_hashes_af
             tokens.store().salted_hashes().is_some(),
             round == "salted" || has_salted(&path)
         );
-        for (token, accepted) in &verdicts {
+        for (token, accepted) in &results {
             let presented = PresentedToken::new(token.as_bytes()).expect("visible ASCII");
-            let verdict = verify(&tokens, token).await;
-            let known = matches!(&verdict, Verification::Valid(grant) if grant.scopes().contains("inherit"));
-            assert_eq!(known, *accepted, "{round}: {token:?}: {verdict:?}");
+            let result = verify(&tokens, token).await;
+            let known = matches!(&result, Verification::Valid(grant) if grant.scopes().contains("inherit"));
+            assert_eq!(known, *accepted, "{round}: {token:?}: {result:?}");
             if *accepted {
                 // However busy the disk is.
                 let deadline = Instant::now() + Duration::from_secs(60);
@@ -179,7 +179,7 @@ async fn its_tokens_are_accepted_as_it_accepts_them_and_known_by_plain_hashes_af
 async fn a_token_that_is_revoked_before_it_is_used_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jupyterhub.sqlite");
-    let verdicts = jupyterhub(&path);
+    let results = jupyterhub(&path);
     let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
     tokens.revoke(TokenFilter::owner("alice")).await.expect("revoked");
     tokens
@@ -189,7 +189,7 @@ async fn a_token_that_is_revoked_before_it_is_used_is_refused() {
     drop(tokens);
     // Nor does opening it once more bring it back: the hub's own tables are read once.
     let tokens = StoredTokens::new(SqliteTokenStore::open(&path).expect("a store"));
-    for (token, _) in verdicts.iter().filter(|(_, accepted)| *accepted) {
+    for (token, _) in results.iter().filter(|(_, accepted)| *accepted) {
         assert!(matches!(verify(&tokens, token).await, Verification::Unknown));
     }
 }
@@ -197,5 +197,7 @@ async fn a_token_that_is_revoked_before_it_is_used_is_refused() {
 fn has_salted(path: &Path) -> bool {
     let database = Connection::open(path).expect("opened");
     let salted = "SELECT EXISTS (SELECT 1 FROM portcullis_tokens WHERE prefix IS NOT NULL)";
-    database.query_row(salted, [], |row| row.get(0)).expect("asked")
+    database
+        .query_row(salted, [], |row| row.get(0))
+        .expect("a result")
 }

@@ -5,7 +5,7 @@ mod crash_durability;
 mod database_dump;
 mod jupyterhub_migration;
 mod open_database;
-mod storage_faults;
+mod storage_errors;
 
 use portcullis::{
     Grant, Identity, Token, TokenVerifier, Verification,
@@ -46,7 +46,7 @@ async fn sqlite_keeps_what_a_store_promises() {
 }
 
 #[tokio::test]
-async fn a_use_is_written_once_a_minute_and_a_token_that_has_expired_is_told_with_its_end() {
+async fn a_use_is_written_once_a_minute_and_an_expired_token_is_reported_with_its_expiry() {
     let clock = TestClock::new(UnixTime::from_secs(1_800_000_000));
     let start = portcullis::clock::Clock::now(&clock);
     let end = start.saturating_add(std::time::Duration::from_secs(150));
@@ -221,7 +221,7 @@ async fn a_full_store_in_memory_refuses_no_login_and_ends_what_is_needed_least()
 }
 
 #[tokio::test]
-async fn a_mistyped_token_is_told_without_a_look_up() {
+async fn a_mistyped_token_is_reported_without_a_lookup() {
     let tokens = StoredTokens::new(MemoryTokenStore::new());
     let (token, _) = tokens
         .issue(Grant::new(Identity::new("me")))

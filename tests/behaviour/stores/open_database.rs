@@ -55,7 +55,7 @@ async fn what_cannot_be_used_is_refused_when_it_is_opened() {
     let key = || Secret::from("0123456789abcdef0123456789abcdef");
     fs::write(
         at("text"),
-        "no database at all, but a text of more than a few octets".repeat(20),
+        "no database at all, but a text of more than a few bytes".repeat(20),
     )
     .expect("written");
     fs::write(at("empty"), "").expect("written");
@@ -88,11 +88,7 @@ async fn what_cannot_be_used_is_refused_when_it_is_opened() {
         ("empty", plain, Ok(())),
         ("keyless", plain, Ok(())),
         ("keyed", keyed, Ok(())),
-        (
-            "keyed",
-            plain,
-            Err((StoreErrorKind::Schema, "with a key of one's own")),
-        ),
+        ("keyed", plain, Err((StoreErrorKind::Schema, "with a custom key"))),
         ("keyed", other, Err((StoreErrorKind::Schema, "another key"))),
         ("keyless", keyed, Err((StoreErrorKind::Schema, "a key within"))),
         ("newer", plain, Err((StoreErrorKind::Schema, "found 999"))),
@@ -231,7 +227,7 @@ fn a_second_store_on_the_same_file_leaves_the_locks_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_key_of_ones_own_is_not_in_the_database() {
+async fn a_custom_key_is_not_in_the_database() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tokens.sqlite");
     let store = SqliteTokenStore::builder(&path)
@@ -246,9 +242,9 @@ async fn a_key_of_ones_own_is_not_in_the_database() {
     let begun = store.insert_session(Token::generate().hash(), session, None);
     begun.await.expect("begun");
     drop(store);
-    let octets = fs::read(&path).expect("read");
+    let bytes = fs::read(&path).expect("read");
     for secret in [&b"canary"[..], token.expose().as_bytes(), token.hash().as_bytes()] {
-        assert!(memchr::memmem::find(&octets, secret).is_none());
+        assert!(memchr::memmem::find(&bytes, secret).is_none());
     }
 }
 

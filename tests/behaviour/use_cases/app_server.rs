@@ -1,4 +1,4 @@
-//! An app server with its own handling of connections, which asks who sent a head and answers by itself.
+//! An app server with its own handling of connections, which authenticates request heads and answers by itself.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -27,13 +27,10 @@ async fn it_knows_its_token_by_a_file_or_by_its_hash_alone() -> Outside {
         let known = auth.authenticate(RequestHead::new(&good)).await;
         let unknown = auth.authenticate(RequestHead::new(&bad)).await;
         // asserted:
-        assert_eq!(known.expect("let in").auth_method(), AuthMethod::Token);
-        assert_eq!(unknown.expect_err("turned away").reason(), Reason::UnknownToken);
+        assert_eq!(known.expect("accepted").auth_method(), AuthMethod::Token);
+        assert_eq!(unknown.expect_err("rejected").reason(), Reason::UnknownToken);
         let nobody = auth.authenticate(RequestHead::new(&request("GET /"))).await;
-        assert_eq!(
-            nobody.expect_err("turned away").reason(),
-            Reason::MissingCredential
-        );
+        assert_eq!(nobody.expect_err("rejected").reason(), Reason::MissingCredential);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! An app server with its own handling of connections, which a launch link opens: the gate answers its own paths.
+//! An app server with its own handling of connections, which a launch link opens: the layer serves the built-in paths.
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -12,7 +12,7 @@ use super::Outside;
 use crate::common::request;
 
 fn app(session: Option<&Session>) -> Response<Full<Bytes>> {
-    Response::new(Full::from(session.map_or("nobody", |_| "somebody")))
+    Response::new(Full::from(session.map_or("anonymous", |_| "authenticated")))
 }
 
 // user:
@@ -42,7 +42,7 @@ async fn it_is_opened_by_a_launch_link() -> Outside {
     let line = opened.headers()["set-cookie"].to_str()?;
     let cookie = line.split(';').next().expect("a pair");
     let page = answer(&auth, request(&format!("GET /\ncookie: {cookie}"))).await;
-    assert_eq!(page.into_body().collect().await?.to_bytes(), "somebody");
+    assert_eq!(page.into_body().collect().await?.to_bytes(), "authenticated");
     assert_eq!(answer(&auth, request("GET /")).await.status(), 401);
     let form = request("POST /login\ncontent-type: application/x-www-form-urlencoded");
     assert_eq!(

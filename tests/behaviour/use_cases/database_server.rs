@@ -37,7 +37,7 @@ async fn it_takes_a_user_and_a_password_by_http_basic() -> Outside {
     let auth = AuthLayer::new(Basic(StoredPasswords::new(users)));
     // asserted:
     let basic = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));
-    for (authorization, told) in [
+    for (authorization, expected) in [
         (
             basic("alice:a correct horse battery"),
             "alice by Other { ambient: true }",
@@ -60,14 +60,14 @@ async fn it_takes_a_user_and_a_password_by_http_basic() -> Outside {
     ] {
         let query = format!("POST /query\norigin: http://localhost\nauthorization: {authorization}");
         let answer = send(&auth, request(&query)).await;
-        let json = format!("{{\"message\":\"{told}\"");
+        let json = format!("{{\"message\":\"{expected}\"");
         assert!(
-            answer.text == told || answer.text.starts_with(&json),
+            answer.text == expected || answer.text.starts_with(&json),
             "{authorization}: {answer:?}"
         );
         assert_eq!(
             answer.status == 200,
-            answer.text == told,
+            answer.text == expected,
             "{authorization}: {answer:?}"
         );
     }

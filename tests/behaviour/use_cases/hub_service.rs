@@ -1,4 +1,4 @@
-//! A service behind a JupyterHub: the hub says who asks.
+//! A service behind a JupyterHub: the hub identifies the user.
 
 use std::net::SocketAddr;
 
@@ -27,7 +27,7 @@ async fn whoami(session: Session) -> String {
 }
 
 #[tokio::test]
-async fn it_takes_whom_the_hub_lets_in_and_sends_the_others_there() -> Outside {
+async fn it_accepts_users_with_access_and_redirects_others_to_the_hub() -> Outside {
     let hub = FakeHub::that(user("alice", &["access:services!service=whoami"]));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address: SocketAddr = listener.local_addr()?;

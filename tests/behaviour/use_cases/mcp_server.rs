@@ -1,4 +1,4 @@
-//! An MCP server: bearer tokens, Host and Origin guarded, and a challenge that tells where its metadata are.
+//! An MCP server: bearer tokens, Host and Origin checks, and a challenge with the URL of its metadata.
 
 use portcullis::{AllowedHosts, AllowedOrigins, AuthLayer, Secret, TokenSet, middleware::Challenge};
 

@@ -1,4 +1,4 @@
-//! What users of the crate come with: a file per user, each in a few lines of theirs.
+//! The code that users of the crate write: a file per user, each in a few lines.
 //!
 //! What a user writes stands between the comments `// user:` and `// asserted:`; imports, and what was there before
 //! (handlers, a database), are not counted.

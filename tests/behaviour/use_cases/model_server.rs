@@ -31,9 +31,12 @@ fn one_layer_guards_http_and_grpc_by_keys_that_are_replaced_while_it_runs() -> O
         (empty, false, "entry 2"),
     ] {
         let output = command.stdout(std::process::Stdio::piped()).output()?;
-        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.success(), succeeds, "{told}");
-        assert!(told.contains(word) && !told.contains("key-one"), "{told}");
+        let output_text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), succeeds, "{output_text}");
+        assert!(
+            output_text.contains(word) && !output_text.contains("key-one"),
+            "{output_text}"
+        );
     }
     Ok(())
 }

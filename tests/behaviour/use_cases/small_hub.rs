@@ -1,4 +1,4 @@
-//! A small hub of one's own: users with passwords, tokens that they list and revoke, an OAuth client per service.
+//! A small hub of your own: users with passwords, tokens that they list and revoke, an OAuth client per service.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -19,7 +19,7 @@ use crate::common::Answered;
 
 const FORM: &str = "content-type: application/x-www-form-urlencoded";
 
-/// A browser: it keeps cookies, and asks for pages.
+/// A browser: it keeps cookies, and requests pages.
 struct Browser {
     address: SocketAddr,
     cookies: BTreeMap<String, String>,

@@ -83,7 +83,7 @@ async fn named_tokens_log_in_for_four_weeks_until_they_are_revoked() -> Outside 
         cookies.push(cookie);
     }
 
-    // The gate's line is appended to the handler's own.
+    // The layer's line is appended to the handler's own.
     let handler = service_fn(async |_: Request<Full<Bytes>>| {
         let mut response = Response::new(Full::<Bytes>::default());
         for line in ["theme=dark; Path=/", "rows=24; Path=/"] {

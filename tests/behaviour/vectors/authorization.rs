@@ -1,4 +1,4 @@
-//! Which token an `Authorization` field carries, and whom a Jupyter Server lets in by one.
+//! Which token an `Authorization` header carries, and which requests a Jupyter Server accepts by it.
 
 use http::{HeaderName, HeaderValue, Request};
 use portcullis::{
@@ -10,7 +10,7 @@ use portcullis::{
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Rule, judge, octets};
+use super::{Rule, bytes, check_rows};
 
 /// What is read from the fields of a request.
 #[derive(Debug, PartialEq)]
@@ -25,8 +25,8 @@ enum Read {
 fn request(case: &Value) -> Option<Request<()>> {
     let mut request = Request::new(());
     for field in case["headers"].as_array().expect("a list of fields") {
-        let name = HeaderName::from_bytes(&octets(&field[0])).ok()?;
-        let value = HeaderValue::from_bytes(&octets(&field[1])).ok()?;
+        let name = HeaderName::from_bytes(&bytes(&field[0])).ok()?;
+        let value = HeaderValue::from_bytes(&bytes(&field[1])).ok()?;
         request.headers_mut().append(name, value);
     }
     Some(request)
@@ -46,14 +46,14 @@ fn status(result: Result<Option<String>, portcullis::Denial>) -> Read {
     }
 }
 
-/// What the fields say if the HTTP library takes them, else what our parser says of the octets.
+/// What the fields say if the HTTP library takes them, else what our parser says of the bytes.
 fn read(case: &Value) -> Read {
     let Some(request) = request(case) else {
         let fields = case["headers"].as_array().expect("a list of fields");
         let mut values = fields
             .iter()
-            .filter(|field| octets(&field[0]).eq_ignore_ascii_case(b"authorization"))
-            .map(|field| octets(&field[1]));
+            .filter(|field| bytes(&field[0]).eq_ignore_ascii_case(b"authorization"))
+            .map(|field| bytes(&field[1]));
         return match (values.next(), values.next()) {
             (Some(_), Some(_)) => Read::Rejected,
             (Some(value), None) => status(
@@ -70,18 +70,18 @@ fn read(case: &Value) -> Read {
 
 #[test]
 fn authorization_fields_are_read_as_the_corpus_says() {
-    judge(
+    check_rows(
         "attacks/authorization.json",
         &[],
         |case| match case["verdict"].as_str() {
             Some("credential") => {
-                let token = octets(&case["credential"]["token"]);
+                let token = bytes(&case["credential"]["token"]);
                 Read::Credential(String::from_utf8(token).expect("visible ASCII"))
             }
             Some("ignored" | "none") => Read::Nothing,
             Some("malformed") => Read::Malformed,
             Some("reject") => Read::Rejected,
-            other => panic!("verdict {other:?}"),
+            other => panic!("result {other:?}"),
         },
         read,
     );
@@ -90,8 +90,8 @@ fn authorization_fields_are_read_as_the_corpus_says() {
 /// The server's token, as the file says it.
 pub(super) const SERVER_TOKEN: &str = "s3cret-Token";
 
-/// Whether the request of a case is let in: by `Authorization`, by other fields, by the query.
-fn let_in(case: &Value) -> bool {
+/// Whether the request of a case is accepted: by `Authorization`, by other headers, by the query.
+fn is_accepted(case: &Value) -> bool {
     let mut target = "/".to_owned();
     if let Some(query) = case["query"].as_str() {
         target = format!("/?{query}");
@@ -151,14 +151,14 @@ fn header_token(case: &Value) -> Option<&str> {
 }
 
 #[test]
-fn tokens_that_let_in_at_a_jupyter_server_let_in_here() {
-    judge(
+fn tokens_that_a_jupyter_server_accepts_are_accepted_here() {
+    check_rows(
         "jupyter-server/token_sources.json",
         &[
             Rule {
                 decision: "2",
-                reason: "only a blank or a tab separates the scheme from the token",
-                verdict: |case| {
+                reason: "only a space or a tab separates the scheme from the token",
+                result: |case| {
                     let value = case["authorization"].as_str()?;
                     (!value.is_ascii()).then_some(false)
                 },
@@ -166,16 +166,16 @@ fn tokens_that_let_in_at_a_jupyter_server_let_in_here() {
             Rule {
                 decision: "4",
                 reason: "a token in the query stands there once, bare, and nothing is trimmed",
-                verdict: |case| {
+                result: |case| {
                     let tokens = query_tokens(case);
-                    let bare = |token: &String| token.bytes().all(|octet| octet.is_ascii_graphic());
+                    let bare = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
                     (tokens.len() > 1 || !tokens.iter().all(bare)).then_some(false)
                 },
             },
             Rule {
                 decision: "4",
                 reason: "a token in the query and another one in the field are two methods at once",
-                verdict: |case| {
+                result: |case| {
                     let [query] = &query_tokens(case)[..] else {
                         return None;
                     };
@@ -185,7 +185,7 @@ fn tokens_that_let_in_at_a_jupyter_server_let_in_here() {
             Rule {
                 decision: "4",
                 reason: "a token in a body is read by the login form alone",
-                verdict: |case| case["body"].is_string().then_some(false),
+                result: |case| case["body"].is_string().then_some(false),
             },
         ],
         |case| match &case["accepted"] {
@@ -193,6 +193,6 @@ fn tokens_that_let_in_at_a_jupyter_server_let_in_here() {
             // Of a body the status alone is stated; of a request refused as such, that it was refused.
             _ => case["status"] == 200,
         },
-        let_in,
+        is_accepted,
     );
 }

@@ -9,17 +9,17 @@ use portcullis::{
 };
 use serde_json::Value;
 
-use super::{Rule, base64, judge};
+use super::{Rule, base64, check_rows};
 
 #[test]
 fn cookie_lines_are_read_as_the_peer_reads_them_but_for_quotes_and_odd_names() {
-    judge(
+    check_rows(
         "jupyter-server/cookie_header_parse.json",
         &[
             Rule {
                 decision: "38, rule C6",
                 reason: "quotes and escapes stay part of the value",
-                verdict: |case| {
+                result: |case| {
                     let header = text(&case["cookie_header"]);
                     header.contains('"').then(|| {
                         let pairs = header.split(';').filter_map(|pair| pair.split_once('='));
@@ -33,7 +33,7 @@ fn cookie_lines_are_read_as_the_peer_reads_them_but_for_quotes_and_odd_names() {
             Rule {
                 decision: "38, rules C4 and C5",
                 reason: "a cookie without a name, or with one that is no token, is dropped",
-                verdict: |case| {
+                result: |case| {
                     let mut cookies = read_by_peer(case);
                     let all = cookies.len();
                     cookies.retain(|name, _| is_name(name));
@@ -45,7 +45,7 @@ fn cookie_lines_are_read_as_the_peer_reads_them_but_for_quotes_and_odd_names() {
         |case| {
             let line = [text(&case["cookie_header"]).as_bytes()];
             let cookies = RequestCookies::from_lines(&line).expect("a short line");
-            let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             cookies
                 .pairs()
                 .map(|(name, value)| (text(name), text(value)))
@@ -71,21 +71,21 @@ fn values_are_written_bare() {
             .all(|character| matches!(character, '!'..='~') && !"\",;\\".contains(character))
     }
 
-    judge(
+    check_rows(
         "jupyter-server/set_cookie_quoting.json",
         &[
             Rule {
                 decision: "14",
                 reason: "what may stand bare is written bare",
-                verdict: |case| {
+                result: |case| {
                     let value = text(&case["value"]);
                     is_bare(value).then(|| Some(format!("n={value}")))
                 },
             },
             Rule {
                 decision: "CK-3",
-                reason: "nothing of ours needs quotes, and quotes do not make other octets legal",
-                verdict: |case| (!is_bare(text(&case["value"]))).then_some(None),
+                reason: "no value of this crate needs quotes, and quotes do not make other bytes legal",
+                result: |case| (!is_bare(text(&case["value"]))).then_some(None),
             },
         ],
         |case| Some(text(&case["set_cookie_pair"]).to_owned()),
@@ -101,12 +101,12 @@ fn values_are_written_bare() {
 
 #[test]
 fn a_server_cookie_is_named_after_the_host() {
-    judge(
+    check_rows(
         "jupyter-server/cookie_name.json",
         &[Rule {
             decision: "CK-3",
             reason: "a configured name is a token",
-            verdict: |case| {
+            result: |case| {
                 let configured = text(&case["configured"]);
                 (!configured.is_empty() && !is_name(configured)).then_some(None)
             },
@@ -127,7 +127,7 @@ fn a_server_cookie_is_named_after_the_host() {
 
 #[test]
 fn the_signing_key_is_the_peers() {
-    judge(
+    check_rows(
         "jupyter-server/cookie_secret.json",
         &[],
         |_| Ok(b"payload".to_vec()),
@@ -156,18 +156,18 @@ fn the_signing_key_is_the_peers() {
 
 #[test]
 fn values_are_signed_as_the_peer_signs_them() {
-    judge(
+    check_rows(
         "jupyter-server/signed_value_create.json",
         &[
             Rule {
                 decision: "12",
                 reason: "format 1 is not written",
-                verdict: |case| (case["version"] != 2).then_some(None),
+                result: |case| (case["version"] != 2).then_some(None),
             },
             Rule {
                 decision: "17",
                 reason: "keys have no numbers, as with the peers; the key version is always 0",
-                verdict: |case| {
+                result: |case| {
                     let version = case["key_version"].as_u64();
                     version.is_some_and(|version| version != 0).then_some(None)
                 },
@@ -175,7 +175,7 @@ fn values_are_signed_as_the_peer_signs_them() {
             Rule {
                 decision: "CK-3",
                 reason: "a name is a token",
-                verdict: |case| (!is_name(text(&case["name"]))).then_some(None),
+                result: |case| (!is_name(text(&case["name"]))).then_some(None),
             },
         ],
         |case| Some(text(&case["signed"]).to_owned()),
@@ -192,14 +192,14 @@ fn values_are_signed_as_the_peer_signs_them() {
 }
 
 #[test]
-fn signed_values_are_judged_as_the_peer_judges_them_but_strictly() {
-    judge(
+fn signed_values_are_checked_as_in_the_peer_but_strictly() {
+    check_rows(
         "jupyter-server/signed_value_verify.json",
         &[
             Rule {
                 decision: "14",
                 reason: "one pair of double quotes around a value is no part of it",
-                verdict: |case| {
+                result: |case| {
                     let signed = signed(case);
                     let bare = signed.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
                     (!bare.contains(&b'"')).then(|| open_of_server(case, bare))
@@ -208,22 +208,22 @@ fn signed_values_are_judged_as_the_peer_judges_them_but_strictly() {
             Rule {
                 decision: "12",
                 reason: "format 1 is refused",
-                verdict: |case| (!signed(case).starts_with(b"2|")).then_some(None),
+                result: |case| (!signed(case).starts_with(b"2|")).then_some(None),
             },
             Rule {
                 decision: "12",
                 reason: "numbers and base64 have one spelling",
-                verdict: |case| Fields::of(&signed(case)).is_none().then_some(None),
+                result: |case| Fields::of(&signed(case)).is_none().then_some(None),
             },
             Rule {
                 decision: "17",
                 reason: "keys have no numbers, as with the peers; the key version is always 0",
-                verdict: |case| (Fields::of(&signed(case))?.key_version != 0).then_some(None),
+                result: |case| (Fields::of(&signed(case))?.key_version != 0).then_some(None),
             },
             Rule {
                 decision: "12",
                 reason: "a value from more than five minutes ahead is refused",
-                verdict: |case| {
+                result: |case| {
                     let ahead = Fields::of(&signed(case))?
                         .seconds
                         .saturating_sub(now(case).as_secs());
@@ -233,12 +233,12 @@ fn signed_values_are_judged_as_the_peer_judges_them_but_strictly() {
             Rule {
                 decision: "CK-3",
                 reason: "a name is a token",
-                verdict: |case| (!is_name(text(&case["name"]))).then_some(None),
+                result: |case| (!is_name(text(&case["name"]))).then_some(None),
             },
             Rule {
                 decision: "12",
-                reason: "our clock tells whole seconds, so a value may live for a part of one more",
-                verdict: |case| {
+                reason: "this crate's clock has whole seconds, so a value may live for a part of one more",
+                result: |case| {
                     let fields = Fields::of(&signed(case))?;
                     let age = now(case).as_secs().checked_sub(fields.seconds)?;
                     let fraction = case["now"].as_f64()?.fract();
@@ -264,13 +264,13 @@ fn open_of_server(case: &Value, value: &[u8]) -> Option<Vec<u8>> {
 
 #[test]
 fn signed_cookies_of_a_hub_are_judged_as_the_hub_judges_them_but_strictly() {
-    judge(
+    check_rows(
         "jupyterhub/signed_cookies.json",
         &[
             Rule {
                 decision: "14",
                 reason: "one pair of double quotes around a value is no part of it",
-                verdict: |case| {
+                result: |case| {
                     let value = text(&case["value"]).strip_prefix('"')?.strip_suffix('"')?;
                     (!value.contains('"')).then(|| open_of_hub(case, value))
                 },
@@ -278,12 +278,12 @@ fn signed_cookies_of_a_hub_are_judged_as_the_hub_judges_them_but_strictly() {
             Rule {
                 decision: "12",
                 reason: "format 1 is refused",
-                verdict: |case| (!text(&case["value"]).starts_with("2|")).then_some(None),
+                result: |case| (!text(&case["value"]).starts_with("2|")).then_some(None),
             },
             Rule {
                 decision: "12",
                 reason: "numbers and base64 have one spelling",
-                verdict: |case| {
+                result: |case| {
                     Fields::of(text(&case["value"]).as_bytes())
                         .is_none()
                         .then_some(None)
@@ -292,7 +292,7 @@ fn signed_cookies_of_a_hub_are_judged_as_the_hub_judges_them_but_strictly() {
             Rule {
                 decision: "17",
                 reason: "keys have no numbers, as with the peers; the key version is always 0",
-                verdict: |case| {
+                result: |case| {
                     let fields = Fields::of(text(&case["value"]).as_bytes())?;
                     (fields.key_version != 0).then_some(None)
                 },
@@ -300,15 +300,15 @@ fn signed_cookies_of_a_hub_are_judged_as_the_hub_judges_them_but_strictly() {
             Rule {
                 decision: "12",
                 reason: "a value from more than five minutes ahead is refused",
-                verdict: |case| {
+                result: |case| {
                     let fields = Fields::of(text(&case["value"]).as_bytes())?;
                     (fields.seconds > case["now"].as_u64()? + 300).then_some(None)
                 },
             },
             Rule {
                 decision: "21",
-                reason: "a secret of fewer than 32 octets signs nothing",
-                verdict: |case| (text(&case["secret_hex"]).len() < 64).then_some(None),
+                reason: "a secret of fewer than 32 bytes signs nothing",
+                result: |case| (text(&case["secret_hex"]).len() < 64).then_some(None),
             },
         ],
         |case| (case["valid"] == true).then(|| text(&case["payload"]).as_bytes().to_vec()),
@@ -399,13 +399,13 @@ fn seconds(value: &Value) -> UnixTime {
     UnixTime::from_secs(value.as_f64().expect("seconds") as u64)
 }
 
-/// The greatest age, if it is one: a negative one cannot be told.
+/// The greatest age, if it is one: a negative one cannot be expressed.
 fn max_age(case: &Value) -> Option<Duration> {
     let days = case["max_age_days"].as_f64().expect("days");
     Duration::try_from_secs_f64(days * 86_400.0).ok()
 }
 
-/// The key of a row; of a numbered set the key 0, which is the one that ours can be.
+/// The key of a row; of a numbered set the key 0, the only one that this crate can have.
 fn keyring_of(case: &Value) -> Keyring {
     match (&case["secret_b64"], &case["secrets_b64"]["0"]) {
         (Value::String(secret), _) | (_, Value::String(secret)) => keyring(&base64(secret)),
@@ -413,7 +413,7 @@ fn keyring_of(case: &Value) -> Keyring {
     }
 }
 
-/// A keyring of octets that may be fewer than we accept: HMAC itself fills a short key up with zeros.
+/// A keyring of bytes that may be fewer than we accept: HMAC itself fills a short key up with zeros.
 fn keyring(secret: &[u8]) -> Keyring {
     let mut secret = secret.to_vec();
     secret.resize(secret.len().max(Keyring::MIN_SECRET_LEN), 0);

@@ -12,7 +12,7 @@ use portcullis::{
 };
 use serde_json::Value;
 
-use super::{http1_http2_parity, judge, octets};
+use super::{bytes, check_rows, http1_http2_parity};
 use crate::http_connection::{Sent, VERSIONS, exchange};
 
 const FILE: &str = "attacks/cookies.json";
@@ -25,14 +25,14 @@ fn lines_are_read_by_the_rules_and_identities_signed() {
 
 #[cfg(feature = "encrypted-cookies")]
 #[test]
-fn lines_are_read_by_the_rules_and_identities_sealed() {
+fn lines_are_read_by_the_rules_and_identities_encrypted() {
     check(CookieJar::encrypted);
 }
 
 type MakeJar = fn(&Keyring, CookieScope) -> CookieJar;
 
 #[derive(Debug, PartialEq)]
-struct Verdict {
+struct Found {
     status: String,
     accepted: Vec<(Vec<u8>, Vec<u8>)>,
     lookups: BTreeMap<String, Vec<Vec<u8>>>,
@@ -41,9 +41,9 @@ struct Verdict {
 
 #[track_caller]
 fn check(make: MakeJar) {
-    // Values hold random octets, so both sides of a row must see the same ones.
+    // Values hold random bytes, so both sides of a row must see the same ones.
     let peers = Peers::new(make);
-    judge(
+    check_rows(
         FILE,
         &[],
         |case| expected(case, &peers),
@@ -51,10 +51,10 @@ fn check(make: MakeJar) {
     );
 }
 
-fn expected(case: &Value, peers: &Peers) -> Verdict {
-    let octets = |value: &Value| octets(&peers.fill(value, session_name(case)));
-    let pair = |pair: &Value| (octets(&pair[0]), octets(&pair[1]));
-    Verdict {
+fn expected(case: &Value, peers: &Peers) -> Found {
+    let bytes = |value: &Value| bytes(&peers.fill(value, session_name(case)));
+    let pair = |pair: &Value| (bytes(&pair[0]), bytes(&pair[1]));
+    Found {
         status: case["status"].as_str().expect("a status").to_owned(),
         accepted: case["accepted"]
             .as_array()
@@ -68,22 +68,22 @@ fn expected(case: &Value, peers: &Peers) -> Verdict {
             .flatten()
             .map(|(name, values)| {
                 let values = values.as_array().expect("values");
-                (name.clone(), values.iter().map(octets).collect())
+                (name.clone(), values.iter().map(bytes).collect())
             })
             .collect(),
         session: case["session"]["verdict"].as_str().map(str::to_owned),
     }
 }
 
-fn actual(case: &Value, peers: &Peers) -> Verdict {
+fn actual(case: &Value, peers: &Peers) -> Found {
     let lines: Vec<Vec<u8>> = case["lines"]
         .as_array()
         .expect("lines")
         .iter()
-        .map(|line| octets(&peers.fill(line, session_name(case))))
+        .map(|line| bytes(&peers.fill(line, session_name(case))))
         .collect();
     let slices: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
-    let verdict = judged(RequestCookies::from_lines(&slices), case, peers);
+    let result = checked(RequestCookies::from_lines(&slices), case, peers);
     if case["transport"] == "ok" {
         let mut headers = HeaderMap::new();
         for line in &lines {
@@ -92,13 +92,13 @@ fn actual(case: &Value, peers: &Peers) -> Verdict {
                 HeaderValue::from_bytes(line).expect("a receiver lets it through"),
             );
         }
-        let same = judged(RequestCookies::from_headers(&headers), case, peers);
-        assert_eq!(verdict, same, "octets and head differ: {case}");
+        let same = checked(RequestCookies::from_headers(&headers), case, peers);
+        assert_eq!(result, same, "bytes and head differ: {case}");
     }
-    verdict
+    result
 }
 
-fn judged(cookies: Result<RequestCookies<'_>, CookiesTooLarge>, case: &Value, peers: &Peers) -> Verdict {
+fn checked(cookies: Result<RequestCookies<'_>, CookiesTooLarge>, case: &Value, peers: &Peers) -> Found {
     let names = case["lookups"]
         .as_object()
         .into_iter()
@@ -112,7 +112,7 @@ fn judged(cookies: Result<RequestCookies<'_>, CookiesTooLarge>, case: &Value, pe
             } else {
                 "too_large"
             };
-            return Verdict {
+            return Found {
                 status: status.to_owned(),
                 accepted: Vec::new(),
                 lookups: names.map(|name| (name.clone(), Vec::new())).collect(),
@@ -120,7 +120,7 @@ fn judged(cookies: Result<RequestCookies<'_>, CookiesTooLarge>, case: &Value, pe
             };
         }
     };
-    Verdict {
+    Found {
         status: "ok".to_owned(),
         accepted: cookies
             .pairs()
@@ -142,11 +142,11 @@ fn judged(cookies: Result<RequestCookies<'_>, CookiesTooLarge>, case: &Value, pe
 fn who_is_logged_in_is_the_same_over_both_versions() {
     let peers = Peers::new(CookieJar::signed);
     for version in VERSIONS {
-        http1_http2_parity::judge_over(
+        http1_http2_parity::check_rows_over(
             version,
             FILE,
             |case| match (case["status"].as_str(), case["session"]["verdict"].as_str()) {
-                (Some("ok"), Some(verdict)) => verdict.replace("ambiguous", "anonymous"),
+                (Some("ok"), Some(result)) => result.replace("ambiguous", "anonymous"),
                 (Some("ok"), None) => "anonymous".to_owned(),
                 _ => "431".to_owned(),
             },
@@ -159,10 +159,10 @@ fn who_is_logged_in_is_the_same_over_both_versions() {
                     .authenticator(Payloads(jar))
                     .clock(TestClock::new(NOW))
                     .build()
-                    .expect("a gate");
+                    .expect("a layer");
                 let mut sent = Sent::get("/").header("Host", "localhost");
                 for line in case["lines"].as_array().expect("lines") {
-                    sent = sent.header("Cookie", octets(&peers.fill(line, session_name(case))));
+                    sent = sent.header("Cookie", bytes(&peers.fill(line, session_name(case))));
                 }
                 let received = exchange(&layer, version, &sent).await?;
                 Some(match received.status {
@@ -175,7 +175,7 @@ fn who_is_logged_in_is_the_same_over_both_versions() {
     }
 }
 
-/// Whoever the payload of a cookie names, as it stands there.
+/// Returns the user in the payload of a cookie, as it is.
 struct Payloads(CookieJar);
 
 impl Authenticator for Payloads {
@@ -217,12 +217,12 @@ struct Peers {
 
 impl Peers {
     fn new(make: MakeJar) -> Self {
-        let secret = |octet| Secret::from(&[octet; 32][..]);
-        let ring = |octet| Keyring::from_secret(secret(octet)).expect("32 octets");
+        let secret = |byte| Secret::from(&[byte; 32][..]);
+        let ring = |byte| Keyring::from_secret(secret(byte)).expect("32 bytes");
         Self {
             ours: ring(1)
                 .with_previous_key(secret(2), NOW.saturating_add(Duration::from_secs(60)))
-                .expect("32 octets"),
+                .expect("32 bytes"),
             old: ring(2),
             foreign: ring(3),
             make,

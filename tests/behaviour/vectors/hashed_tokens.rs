@@ -5,28 +5,28 @@ use std::collections::BTreeMap;
 use portcullis::{store::SaltedTokenHash, token::PresentedToken};
 use serde_json::Value;
 
-use super::{Rule, judge, load};
+use super::{Rule, check_rows, load};
 
 /// Which of a row's tokens are accepted.
-type Verdicts = BTreeMap<String, bool>;
+type TokenResults = BTreeMap<String, bool>;
 
-const RULES: &[Rule<Verdicts>] = &[
+const RULES: &[Rule<TokenResults>] = &[
     Rule {
         decision: "2",
         reason: "a token is visible ASCII",
-        verdict: |case| {
-            let mut verdicts = expected(case);
-            let before = verdicts.clone();
-            for (token, verdict) in &mut verdicts {
-                *verdict &= PresentedToken::new(token.as_bytes()).is_some();
+        result: |case| {
+            let mut results = expected(case);
+            let before = results.clone();
+            for (token, result) in &mut results {
+                *result &= PresentedToken::new(token.as_bytes()).is_some();
             }
-            (verdicts != before).then_some(verdicts)
+            (results != before).then_some(results)
         },
     },
     Rule {
         decision: "TOK-6",
         reason: "SHA-1 is not read, and neither is a hash of no round, which is the same for all tokens",
-        verdict: |case| {
+        result: |case| {
             let hashed = case["hashed"].as_str()?;
             let weak = hashed.starts_with("sha1:") || hashed.split(':').nth(1) == Some("0");
             weak.then(|| expected(case).into_keys().map(|token| (token, false)).collect())
@@ -35,10 +35,10 @@ const RULES: &[Rule<Verdicts>] = &[
 ];
 
 #[test]
-fn tokens_are_judged_as_a_jupyterhub_judges_them() {
-    judge("jupyterhub/hashed_tokens.json", RULES, expected, |case| {
+fn tokens_are_checked_as_in_a_jupyterhub() {
+    check_rows("jupyterhub/hashed_tokens.json", RULES, expected, |case| {
         let Some(hashed) = case["hashed"].as_str() else {
-            return Verdicts::new();
+            return TokenResults::new();
         };
         let hash = hashed.parse::<SaltedTokenHash>().ok();
         let matches = |token: &str| {
@@ -55,22 +55,22 @@ fn tokens_are_judged_as_a_jupyterhub_judges_them() {
 }
 
 /// What the row says; one whose hash cannot be read accepts nothing, and one that makes tokens judges none.
-fn expected(case: &Value) -> Verdicts {
-    if let Some(verdicts) = case["verdicts"].as_object() {
-        let judged = verdicts
+fn expected(case: &Value) -> TokenResults {
+    if let Some(results) = case["verdicts"].as_object() {
+        let checked = results
             .iter()
-            .map(|(token, verdict)| (token.clone(), verdict == &Value::Bool(true)));
-        return judged.collect();
+            .map(|(token, result)| (token.clone(), result == &Value::Bool(true)));
+        return checked.collect();
     }
     match (case["kind"].as_str(), case["token"].as_str()) {
         (Some("hash_token"), Some(token)) => one(token, true),
         (Some("compare_token"), Some(token)) => one(token, case["verdict"] == Value::Bool(true)),
-        _ => Verdicts::new(),
+        _ => TokenResults::new(),
     }
 }
 
-fn one(token: &str, verdict: bool) -> Verdicts {
-    [(token.to_owned(), verdict)].into()
+fn one(token: &str, result: bool) -> TokenResults {
+    [(token.to_owned(), result)].into()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a JupyterHub answers, asked of ours.
+//! Requests to a JupyterHub with its responses, sent to this crate's hub.
 
 use std::{future::Future, time::Duration};
 
@@ -17,7 +17,7 @@ use portcullis::{
 };
 use serde_json::{Value, json};
 
-use super::{Rule, judge, redirects::by_the_rules};
+use super::{Rule, check_rows, redirects::by_the_rules};
 use crate::{
     common::Answered,
     hub::{
@@ -35,8 +35,8 @@ fn text<'v>(case: &'v Value, key: &str) -> &'v str {
     case[key].as_str().unwrap_or_default()
 }
 
-/// A row of somebody else's: of a single-user server, or a service.
-const NOT_OURS: &str = "not the hub's to answer";
+/// A row of another server: of a single-user server, or a service.
+const NOT_OF_THE_HUB: &str = "not the hub's to answer";
 
 // ---- OAuth
 
@@ -53,15 +53,15 @@ fn without_code(location: &str) -> String {
     }
 }
 
-/// The description of an error is for a person who reads logs; who may not go where is told in our words.
-fn oauth_verdict(status: u64, location: &str, has_form: bool, message: &str, body: &Value) -> String {
+/// The description of an error is for a developer who reads logs; a denied access has a message of this crate.
+fn oauth_result(status: u64, location: &str, has_form: bool, message: &str, body: &Value) -> String {
     let location = location
         .split('&')
         .filter(|pair| !pair.starts_with("error_description="))
         .collect::<Vec<_>>()
         .join("&");
     let message = message.split(" to access ").next().unwrap_or_default();
-    // Which fault of `_xsrf` it is depends on its form, and ours has another.
+    // Which error of `_xsrf` it is depends on its format, and this crate has another.
     let message = if message.to_lowercase().contains("xsrf") {
         "_xsrf"
     } else {
@@ -104,12 +104,12 @@ fn oauth_rules() -> [Rule<String>; 3] {
     [
         Rule {
             decision: "34",
-            reason: "access is asked again when the question is answered",
-            verdict: |case| {
+            reason: "access is checked again when the consent form is sent",
+            result: |case| {
                 let without =
                     text(case, "note").contains("without access") || text(case, "note").contains("no access");
                 match (without, text(case, "endpoint"), text(case, "method")) {
-                    (true, "authorize", "POST") => Some(oauth_verdict(
+                    (true, "authorize", "POST") => Some(oauth_result(
                         403,
                         "",
                         false,
@@ -123,8 +123,8 @@ fn oauth_rules() -> [Rule<String>; 3] {
         },
         Rule {
             decision: "32",
-            reason: "a challenge by S256 is asked of every client; without a method `plain` is meant",
-            verdict: |case| {
+            reason: "a challenge by S256 is required of every client; a request without a method means `plain`",
+            result: |case| {
                 let query = &case["query"];
                 let fatal = case["status"] == 400 || case["status"] == 403;
                 if text(case, "endpoint") != "authorize"
@@ -138,13 +138,13 @@ fn oauth_rules() -> [Rule<String>; 3] {
                     .as_str()
                     .map_or(String::new(), |state| format!("&state={state}"));
                 let location = format!("{REDIRECT_URI}?error=invalid_request{state}");
-                Some(oauth_verdict(302, &location, false, "", &Value::Null))
+                Some(oauth_result(302, &location, false, "", &Value::Null))
             },
         },
         Rule {
             decision: "32",
-            reason: "so there is no code that was asked for otherwise",
-            verdict: |case| {
+            reason: "so there is no code that was requested otherwise",
+            result: |case| {
                 let note = text(case, "note");
                 let otherwise = note.contains("plain PKCE") || note.starts_with("no PKCE");
                 (text(case, "endpoint") == "token" && otherwise).then(|| NO_CODE.to_owned())
@@ -167,7 +167,7 @@ async fn authorize(world: &World, case: &Value) -> String {
         for (name, value) in case["form"].as_object().into_iter().flatten() {
             for value in value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]) {
                 let value = value.as_str().expect("text").to_owned();
-                // A good value of theirs is a good one of ours.
+                // A valid value of JupyterHub stands for a valid one of this crate.
                 let good = name == "_xsrf" && value.len() > 8;
                 fields.push((name.clone(), if good { own.clone() } else { value }));
             }
@@ -182,7 +182,7 @@ async fn authorize(world: &World, case: &Value) -> String {
     };
     let told = told(&answer);
     let form = !hidden(&answer.text, "scopes").is_empty();
-    oauth_verdict(
+    oauth_result(
         answer.status.as_u16().into(),
         answer.header("location"),
         form,
@@ -260,10 +260,10 @@ async fn token(world: &World, case: &Value) -> String {
         (method, _) => world.call(method, "/oauth2/token", None, "").await,
     };
     let body = serde_json::from_str(&answer.text).unwrap_or(Value::Null);
-    token_verdict(answer.status.as_u16().into(), &body)
+    token_result(answer.status.as_u16().into(), &body)
 }
 
-fn token_verdict(status: u64, body: &Value) -> String {
+fn token_result(status: u64, body: &Value) -> String {
     let mut body = match body.as_str() {
         Some(text) => serde_json::from_str(text).unwrap_or(Value::Null),
         None => body.clone(),
@@ -279,7 +279,7 @@ fn token_verdict(status: u64, body: &Value) -> String {
 
 #[test]
 fn oauth_requests_are_answered_as_a_jupyterhub_answers_them() {
-    judge(
+    check_rows(
         "jupyterhub/oauth_provider.json",
         &oauth_rules(),
         |case| match text(case, "endpoint") {
@@ -287,9 +287,9 @@ fn oauth_requests_are_answered_as_a_jupyterhub_answers_them() {
                 let status = case["status"].as_u64().expect("a status");
                 let message = text(case, "message");
                 let form = case["has_form"] == true;
-                oauth_verdict(status, text(case, "location"), form, message, &Value::Null)
+                oauth_result(status, text(case, "location"), form, message, &Value::Null)
             }
-            _ => token_verdict(case["status"].as_u64().expect("a status"), &case["response"]),
+            _ => token_result(case["status"].as_u64().expect("a status"), &case["response"]),
         },
         |case| {
             wait(async {
@@ -306,7 +306,7 @@ fn oauth_requests_are_answered_as_a_jupyterhub_answers_them() {
 // ---- the API
 
 /// The answer without what is made at each run, and without what a hub knows that spawns servers itself.
-fn api_verdict(status: u64, response: &Value) -> String {
+fn api_result(status: u64, response: &Value) -> String {
     let mut response = response.clone();
     if let Value::Object(fields) = &mut response {
         for (name, value) in fields.iter_mut() {
@@ -345,7 +345,7 @@ fn api_verdict(status: u64, response: &Value) -> String {
                 _ => {}
             }
         }
-        // Which tokens there are depends on what was done before; each is judged by itself.
+        // Which tokens exist depends on what was done before; each is checked by itself.
         if let Some(Value::Array(tokens)) = fields.get("api_tokens") {
             let kinds: Vec<_> = tokens.iter().map(|token| token["kind"].clone()).collect();
             let same = kinds.windows(2).all(|pair| pair[0] == pair[1]);
@@ -406,37 +406,37 @@ async fn api(case: &Value) -> String {
         Ok(response) => response,
         Err(_) => Value::from(answer.text.as_str()),
     };
-    // Their ids are numbers from one on, ours are not: what is told of one is told of its own.
+    // JupyterHub's ids are numbers from one on, this crate's are not: the expected texts have this crate's id.
     let response: Value = serde_json::from_str(&response.to_string().replace(id, "a6")).expect("JSON");
-    api_verdict(answer.status.as_u16().into(), &response)
+    api_result(answer.status.as_u16().into(), &response)
 }
 
 #[test]
 fn the_api_answers_as_a_jupyterhub_does() {
-    judge(
+    check_rows(
         "jupyterhub/hub_api.json",
         &[
             Rule {
                 decision: "34",
-                reason: "by these old paths any holder of a token could ask whose others are; they are not there",
-                verdict: |case| {
+                reason: "by these old paths any holder of a token could look up the owners of others; they do not exist",
+                result: |case| {
                     let old = text(case, "path").starts_with("/authorizations/");
-                    old.then(|| api_verdict(404, &json!({ "status": 404, "message": null })))
+                    old.then(|| api_result(404, &json!({ "status": 404, "message": null })))
                 },
             },
             Rule {
                 decision: "28",
-                reason: "no input is a fault of the hub",
-                verdict: |case| {
+                reason: "no input is an error of the hub",
+                result: |case| {
                     let seconds = case["json"]["expires_in"]
                         .as_u64()
                         .filter(|_| case["status"] == 500)?;
                     let message = format!("expires_in must be a positive integer or null, not {seconds}");
-                    Some(api_verdict(400, &json!({ "status": 400, "message": message })))
+                    Some(api_result(400, &json!({ "status": 400, "message": message })))
                 },
             },
         ],
-        |case| api_verdict(case["status"].as_u64().expect("a status"), &case["response"]),
+        |case| api_result(case["status"].as_u64().expect("a status"), &case["response"]),
         |case| wait(api(case)),
     );
 }
@@ -444,14 +444,14 @@ fn the_api_answers_as_a_jupyterhub_does() {
 // ---- cookies and sessions
 
 #[test]
-fn a_login_cookie_lets_in_whom_a_jupyterhub_lets_in() {
-    judge(
+fn a_login_cookie_is_accepted_as_in_a_jupyterhub() {
+    check_rows(
         "jupyterhub/hub_login_cookie.json",
         &[
             Rule {
                 decision: "12",
                 reason: "format 1 is refused, and so is a time more than five minutes ahead",
-                verdict: |case| {
+                result: |case| {
                     let value = text(case, "value").trim_matches('"');
                     let format_1 = !value.starts_with("2|") && value.matches('|').count() == 2;
                     let time = value
@@ -466,7 +466,7 @@ fn a_login_cookie_lets_in_whom_a_jupyterhub_lets_in() {
             Rule {
                 decision: "15",
                 reason: "the order of two cookies does not matter",
-                verdict: |case| {
+                result: |case| {
                     let two = text(case, "extra").contains("jupyterhub-hub-login=");
                     two.then(|| "true, cleared: false".to_owned())
                 },
@@ -474,7 +474,7 @@ fn a_login_cookie_lets_in_whom_a_jupyterhub_lets_in() {
             Rule {
                 decision: "16",
                 reason: "an empty cookie is a bad one, and cleared like one",
-                verdict: |case| {
+                result: |case| {
                     let empty =
                         text(case, "value").is_empty() && text(case, "cookie_name") == "jupyterhub-hub-login";
                     empty.then(|| "false, cleared: true".to_owned())
@@ -523,12 +523,12 @@ fn a_login_cookie_lets_in_whom_a_jupyterhub_lets_in() {
 
 #[test]
 fn a_session_id_is_given_at_login() {
-    judge(
+    check_rows(
         "jupyterhub/session_id.json",
         &[Rule {
             decision: "35",
             reason: "an id is made at each login, whatever was sent",
-            verdict: |_| Some("302 new: true".to_owned()),
+            result: |_| Some("302 new: true".to_owned()),
         }],
         |case| {
             let new = case["new_session_cookie"]
@@ -559,27 +559,27 @@ fn a_session_id_is_given_at_login() {
 
 #[test]
 fn a_logout_ends_what_a_jupyterhubs_ends() {
-    let verdict = |status: u64, location: &str, mut cleared: Vec<String>, tokens: &Value| {
+    let result = |status: u64, location: &str, mut cleared: Vec<String>, tokens: &Value| {
         cleared.sort();
         cleared.dedup();
         format!("{status} {location} {cleared:?} {tokens}")
     };
-    judge(
+    check_rows(
         "jupyterhub/logout.json",
         &[Rule {
             decision: "27",
             reason: "answered by a single-user server",
-            verdict: |case| {
+            result: |case| {
                 text(case, "note")
                     .contains("single-user")
-                    .then(|| NOT_OURS.to_owned())
+                    .then(|| NOT_OF_THE_HUB.to_owned())
             },
         }],
         |case| {
             let lines = case["set_cookie"].as_array().cloned().unwrap_or_default();
             let names = lines.iter().filter_map(|line| line.as_str()?.split('=').next());
             let names = names.map(str::to_owned).collect();
-            verdict(
+            result(
                 case["status"].as_u64().expect("a status"),
                 text(case, "location"),
                 names,
@@ -589,7 +589,7 @@ fn a_logout_ends_what_a_jupyterhubs_ends() {
         |case| {
             let note = text(case, "note");
             if note.contains("single-user") {
-                return NOT_OURS.to_owned();
+                return NOT_OF_THE_HUB.to_owned();
             }
             wait(async {
                 let world = World::new();
@@ -618,7 +618,7 @@ fn a_logout_ends_what_a_jupyterhubs_ends() {
                     Value::Null => Value::Null,
                     _ => Value::from(u64::from(left)),
                 };
-                verdict(
+                result(
                     answer.status.as_u16().into(),
                     answer.header("location"),
                     names,
@@ -653,14 +653,14 @@ fn cookies_have_the_names_and_paths_of_a_jupyterhubs() {
             .map(|line| cookie_line(line.as_str().expect("a line")))
             .collect()
     };
-    let verdict = |page: &[String], login: &[String], status: u64| format!("{status} {page:?} {login:?}");
-    judge(
+    let result = |page: &[String], login: &[String], status: u64| format!("{status} {page:?} {login:?}");
+    check_rows(
         "jupyterhub/hub_cookie_attributes.json",
         &[
             Rule {
                 decision: "36",
                 reason: "a proxy's word is the first scheme of one `X-Forwarded-Proto`; other fields are not read",
-                verdict: |case| {
+                result: |case| {
                     let list = text(&case["headers"], "X-Forwarded-Proto").contains(',');
                     list.then(|| plain_lines("/", true, "")).or_else(|| {
                         case["headers"]["X-Scheme"]
@@ -672,7 +672,7 @@ fn cookies_have_the_names_and_paths_of_a_jupyterhubs() {
             Rule {
                 decision: "14",
                 reason: "`_xsrf` is Secure on https like the others; attributes are set by names of their own",
-                verdict: |case| {
+                result: |case| {
                     let config = text(case, "config");
                     if config.starts_with("public_url") || config == "X-Forwarded-Proto: https" {
                         return Some(plain_lines("/", true, ""));
@@ -686,7 +686,7 @@ fn cookies_have_the_names_and_paths_of_a_jupyterhubs() {
             },
         ],
         |case| {
-            verdict(
+            result(
                 &told(&case["login_page"]),
                 &told(&case["login"]),
                 case["login_status"].as_u64().expect("a status"),
@@ -736,7 +736,7 @@ fn cookies_have_the_names_and_paths_of_a_jupyterhubs() {
                         .map(|line| cookie_line(line))
                         .collect::<Vec<_>>()
                 };
-                verdict(&lines(&page), &lines(&login), login.status.as_u16().into())
+                result(&lines(&page), &lines(&login), login.status.as_u16().into())
             })
         },
     );
@@ -771,7 +771,7 @@ fn plain_lines(base: &str, https: bool, prefix: &str) -> String {
 // ---- where to go after the login
 
 /// What becomes of `next` at a hub whose users come by this origin: our own absolute URL is a path, and a path is one
-/// by the rules of every server of ours.
+/// by the rules of every server of this crate.
 fn target(next: &str, scheme: &str, host: &str) -> String {
     let origin = format!("{scheme}://{host}");
     let path = match next.get(..origin.len()) {
@@ -801,14 +801,14 @@ fn surroundings(case: &Value) -> (&'static str, String) {
 }
 
 #[test]
-fn a_target_that_a_jupyterhub_allows_is_ours_or_the_default() {
-    judge(
+fn a_target_that_a_jupyterhub_allows_is_allowed_or_the_default() {
+    check_rows(
         "jupyterhub/next_url.json",
         &[Rule {
             decision: "28",
             reason: "an absolute path as a browser reads it goes out unchanged, our own absolute URL as its path; all else is \
                      the default",
-            verdict: |case| {
+            result: |case| {
                 let (scheme, host) = surroundings(case);
                 Some(target(text(case, "next"), scheme, &host))
             },
@@ -834,12 +834,12 @@ fn a_target_that_a_jupyterhub_allows_is_ours_or_the_default() {
 
 #[test]
 fn the_login_page_sends_on_who_is_logged_in() {
-    judge(
+    check_rows(
         "jupyterhub/next_url_live.json",
         &[Rule {
             decision: "28",
-            reason: "as above; the default of ours is the page of the hub",
-            verdict: |case| {
+            reason: "as above; the default of this crate is the page of the hub",
+            result: |case| {
                 let next = text(case, "next").replace("127.0.0.1:<public-port>", "localhost");
                 let found = target(&next, "http", "localhost");
                 let closed =
@@ -871,14 +871,14 @@ fn the_login_page_sends_on_who_is_logged_in() {
 
 #[test]
 fn names_are_those_of_a_jupyterhub() {
-    let verdict = |name: &str, id: &str, path: &str, cookie: &str| format!("{name:?} {id} {path} {cookie}");
-    judge(
+    let result = |name: &str, id: &str, path: &str, cookie: &str| format!("{name:?} {id} {path} {cookie}");
+    check_rows(
         "jupyterhub/usernames.json",
         &[Rule {
             decision: "34",
             reason: "blanks around a name are taken off by whoever asks for it; controls, and what a URL could not hold, are \
                      refused",
-            verdict: |case| {
+            result: |case| {
                 let input = text(case, "input");
                 let name = input.trim().to_lowercase();
                 if name.chars().any(char::is_control) || name.len() > 255 || input.len() > 255 {
@@ -895,7 +895,7 @@ fn names_are_those_of_a_jupyterhub() {
                 return "refused".to_owned();
             }
             let name = text(case, "normalized");
-            verdict(
+            result(
                 name,
                 text(case, "client_id"),
                 text(case, "url"),
@@ -909,27 +909,27 @@ fn names_are_those_of_a_jupyterhub() {
             let name = name.as_str();
             let client = OAuthClientConfig::server(name, "", "/cb", &Token::generate()).expect("a client");
             let path = CookieScope::user("/", name).expect("a path").path().to_owned();
-            verdict(name, client.id(), &path, CookieName::user(name).as_str())
+            result(name, client.id(), &path, CookieName::user(name).as_str())
         },
     );
 }
 
 #[test]
 fn a_name_is_escaped_in_a_path_as_a_jupyterhub_escapes_it() {
-    judge(
+    check_rows(
         "jupyterhub/url_utils.json",
         &[
             Rule {
                 decision: "21",
                 reason: "paths are joined by a base that is one already",
-                verdict: |case| (text(case, "kind") != "url_escape_path").then(|| NOT_OURS.to_owned()),
+                result: |case| (text(case, "kind") != "url_escape_path").then(|| NOT_OF_THE_HUB.to_owned()),
             },
             Rule {
                 decision: "28",
                 reason: "no path ends in a name of dots alone",
-                verdict: |case| {
+                result: |case| {
                     let input = text(case, "input");
-                    (!input.is_empty() && input.bytes().all(|octet| octet == b'.'))
+                    (!input.is_empty() && input.bytes().all(|byte| byte == b'.'))
                         .then(|| "refused".to_owned())
                 },
             },
@@ -937,7 +937,7 @@ fn a_name_is_escaped_in_a_path_as_a_jupyterhub_escapes_it() {
         |case| text(case, "result").to_owned(),
         |case| {
             if text(case, "kind") != "url_escape_path" {
-                return NOT_OURS.to_owned();
+                return NOT_OF_THE_HUB.to_owned();
             }
             match CookieScope::user("/", text(case, "input")) {
                 Ok(scope) => scope
@@ -953,15 +953,15 @@ fn a_name_is_escaped_in_a_path_as_a_jupyterhub_escapes_it() {
 
 #[test]
 fn a_token_is_read_from_the_field_as_a_jupyterhub_reads_it() {
-    judge(
+    check_rows(
         "jupyterhub/auth_header.json",
         &[Rule {
             decision: "2",
-            reason: "blanks around a token are taken off, and it is visible ASCII",
-            verdict: |case| {
+            reason: "spaces around a token are removed, and it is visible ASCII",
+            result: |case| {
                 let (header, uri) = (text(case, "header"), &case["uri"]);
                 if uri.is_string() {
-                    return Some(NOT_OURS.to_owned());
+                    return Some(NOT_OF_THE_HUB.to_owned());
                 }
                 if !header.is_ascii() {
                     return Some("null".to_owned());
@@ -981,7 +981,7 @@ fn a_token_is_read_from_the_field_as_a_jupyterhub_reads_it() {
         },
         |case| {
             if case["uri"].is_string() {
-                return NOT_OURS.to_owned();
+                return NOT_OF_THE_HUB.to_owned();
             }
             match token_in_authorization(text(case, "header").as_bytes()) {
                 Ok(Some(token)) => format!("{:?}", token.expose()),
@@ -993,13 +993,13 @@ fn a_token_is_read_from_the_field_as_a_jupyterhub_reads_it() {
 
 // ---- `_xsrf`
 
-/// The identity that a value of theirs was made for, if it is good at the time of the row.
+/// The identity that a value of JupyterHub was made for, if it is valid at the time of the row.
 fn identity(case: &Value, value: &str) -> Option<String> {
     let secret = text(case, "secret_hex");
-    let octets: Vec<u8> = (0..secret.len() / 2)
+    let bytes: Vec<u8> = (0..secret.len() / 2)
         .map(|place| u8::from_str_radix(&secret[2 * place..2 * place + 2], 16).expect("hexadecimal digits"))
         .collect();
-    let keyring = Keyring::from_secret(Secret::from(octets)).expect("long enough");
+    let keyring = Keyring::from_secret(Secret::from(bytes)).expect("long enough");
     let signed = BASE64_URL_SAFE_NO_PAD.decode(value.trim_end_matches('=')).ok()?;
     let now = UnixTime::from_secs(case["now"].as_u64().expect("a time"));
     let month = Duration::from_secs(31 * 24 * 60 * 60);
@@ -1010,8 +1010,8 @@ fn identity(case: &Value, value: &str) -> Option<String> {
     String::from_utf8(opened.payload().to_vec()).ok()
 }
 
-/// A value of ours where theirs is good for somebody; else theirs as it is.
-fn of_ours(case: &Value, guard: &CsrfTokens<Keyring>, value: &str) -> String {
+/// A value of this crate where JupyterHub's is valid for a user; else JupyterHub's as it is.
+fn own_value(case: &Value, guard: &CsrfTokens<Keyring>, value: &str) -> String {
     match identity(case, value) {
         Some(identity) => guard.issue(CsrfBinding::of_session(identity.as_bytes())),
         None => value.to_owned(),
@@ -1020,18 +1020,18 @@ fn of_ours(case: &Value, guard: &CsrfTokens<Keyring>, value: &str) -> String {
 
 #[test]
 fn requests_by_cookie_are_held_against_xsrf_as_at_a_jupyterhub() {
-    judge(
+    check_rows(
         "jupyterhub/xsrf.json",
         &[
             Rule {
                 decision: "25",
-                reason: "ours is bound to the session and to no address, and its form is its own",
-                verdict: |case| (text(case, "kind") != "check").then(|| NOT_OURS.to_owned()),
+                reason: "this crate's value is bound to the session and to no address, and has its own format",
+                result: |case| (text(case, "kind") != "check").then(|| NOT_OF_THE_HUB.to_owned()),
             },
             Rule {
                 decision: "26",
                 reason: "a mode that a page can name frees nothing: a handshake is known by `Upgrade`",
-                verdict: |case| {
+                result: |case| {
                     let safe = ["GET", "HEAD", "OPTIONS"].contains(&text(case, "method"));
                     (text(case, "sec_fetch_mode") == "websocket" && !safe).then(|| "403".to_owned())
                 },
@@ -1039,7 +1039,7 @@ fn requests_by_cookie_are_held_against_xsrf_as_at_a_jupyterhub() {
             Rule {
                 decision: "25",
                 reason: "the argument is held against the session, and the cookie only carries it",
-                verdict: |case| {
+                result: |case| {
                     let good =
                         identity(case, text(case, "token")).is_some_and(|id| id == text(case, "current_id"));
                     let read =
@@ -1056,14 +1056,14 @@ fn requests_by_cookie_are_held_against_xsrf_as_at_a_jupyterhub() {
         },
         |case| {
             if text(case, "kind") != "check" {
-                return NOT_OURS.to_owned();
+                return NOT_OF_THE_HUB.to_owned();
             }
             let guard = CsrfTokens::new(Keyring::generate());
             let old = text(case, "note").contains("days");
             let current = CsrfBinding::of_session(text(case, "current_id").as_bytes());
             let argument = match text(case, "token") {
                 value if old && !value.is_empty() => guard.issue(current),
-                value => of_ours(case, &guard, value),
+                value => own_value(case, &guard, value),
             };
             let place = text(case, "token_in");
             let query = if place == "query" {
@@ -1102,7 +1102,7 @@ fn requests_by_cookie_are_held_against_xsrf_as_at_a_jupyterhub() {
 
 // ---- the way of a browser through a hub
 
-/// What the hub does at a step, without what is drawn anew at each run.
+/// What the hub does at a step, without the random parts of each run.
 fn step(status: u64, location: &str, cookies: &[String]) -> String {
     let location = location.split("&state=").next().unwrap_or_default();
     format!("{status} {} {cookies:?}", without_code(location))
@@ -1110,12 +1110,12 @@ fn step(status: u64, location: &str, cookies: &[String]) -> String {
 
 #[test]
 fn a_browser_goes_the_way_that_it_goes_through_a_jupyterhub() {
-    judge(
+    check_rows(
         "jupyterhub/flow.json",
         &[Rule {
             decision: "34",
-            reason: "answered by a server or by its spawner; ours spawns none",
-            verdict: |case| (!is_hubs(case)).then(|| NOT_OURS.to_owned()),
+            reason: "answered by a server or by its spawner; this crate spawns none",
+            result: |case| (!is_hubs(case)).then(|| NOT_OF_THE_HUB.to_owned()),
         }],
         |case| {
             let lines = case["set_cookie"].as_array().cloned().unwrap_or_default();
@@ -1129,7 +1129,7 @@ fn a_browser_goes_the_way_that_it_goes_through_a_jupyterhub() {
         },
         |case| {
             if !is_hubs(case) {
-                return NOT_OURS.to_owned();
+                return NOT_OF_THE_HUB.to_owned();
             }
             wait(async {
                 let world = World::new();

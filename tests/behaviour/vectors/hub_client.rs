@@ -11,10 +11,10 @@ use portcullis::{
 };
 use serde_json::{Value, json};
 
-use super::{Rule, judge, load};
+use super::{Rule, check_rows, load};
 use crate::{
     common::{Answered, request, send},
-    hub_client_token_lookup::{Does, FakeHub, NOW, gate, settings, user},
+    hub_client_token_lookup::{Does, FakeHub, NOW, hub_layer, settings, user},
 };
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -33,13 +33,13 @@ fn texts(list: &Value) -> Scopes {
 }
 
 #[test]
-fn scopes_let_in_as_a_jupyterhub_says() {
-    judge(
+fn scopes_give_access_as_in_a_jupyterhub() {
+    check_rows(
         "jupyterhub/scopes.json",
         &[Rule {
             decision: "jupyterhub.md 12",
-            reason: "a filter without a kind, or with an empty value, makes a scope nobody's",
-            verdict: |case| {
+            reason: "a filter without a kind, or with an empty value, makes a scope that no user has",
+            result: |case| {
                 let have = case["have"].as_array()?;
                 let malformed = have
                     .iter()
@@ -48,7 +48,7 @@ fn scopes_let_in_as_a_jupyterhub_says() {
                 (malformed && have.len() == 1).then_some(false)
             },
         }],
-        |case| case["allowed"].as_bool().expect("a verdict"),
+        |case| case["allowed"].as_bool().expect("a result"),
         |case| texts(&case["have"]).covers_any(&texts(&case["required"])),
     );
 }
@@ -56,15 +56,15 @@ fn scopes_let_in_as_a_jupyterhub_says() {
 #[test]
 fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
     let fits =
-        |token: &str| (1..=512).contains(&token.len()) && token.bytes().all(|octet| octet.is_ascii_graphic());
+        |token: &str| (1..=512).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
     let runtime = runtime();
-    judge(
+    check_rows(
         "jupyterhub/auth_header.json",
         &[
             Rule {
                 decision: "4",
                 reason: "two different tokens in one request are refused",
-                verdict: |case| {
+                result: |case| {
                     let in_url = case["uri"].as_str()?.split_once("token=")?.1;
                     let reads = case["allow_token_in_url"] == true || case["sec_fetch_mode"] == "websocket";
                     (reads && !in_url.is_empty() && case["header"].is_string()).then_some(None)
@@ -73,28 +73,28 @@ fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
             Rule {
                 decision: "4",
                 reason: "nothing is trimmed in a URL",
-                verdict: |case| {
+                result: |case| {
                     let in_url = case["uri"].as_str()?.split_once("token=")?.1;
                     (case["allow_token_in_url"] == true && in_url.contains("%20")).then_some(None)
                 },
             },
             Rule {
                 decision: "2",
-                reason: "a token is 1 to 512 visible ASCII octets behind one blank; what ends the field is no part of it",
-                verdict: |case| {
+                reason: "a token is 1 to 512 visible ASCII bytes after one space; whitespace at the end of the header is no part of it",
+                result: |case| {
                     let header = case["header"].as_str().filter(|_| case["uri"].is_null())?;
                     let rest = header.trim_end_matches([' ', '\t']).split_once([' ', '\t']);
                     if rest.is_none() && case["service"].is_string() {
-                        // What else Python takes for a blank.
+                        // Other characters that Python takes for a space.
                         return Some(None);
                     }
                     let odd = case["service"].as_str().is_some_and(|token| {
                         !(1..=512).contains(&token.len())
-                            || !token.bytes().all(|octet| octet.is_ascii_graphic())
+                            || !token.bytes().all(|byte| byte.is_ascii_graphic())
                     });
                     odd.then(|| {
                         let (_, token) = rest?;
-                        let formed = token.bytes().all(|octet| octet.is_ascii_graphic());
+                        let formed = token.bytes().all(|byte| byte.is_ascii_graphic());
                         formed.then(|| token.to_owned())
                     })
                 },
@@ -109,11 +109,11 @@ fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
             } else {
                 settings
             };
-            let layer = gate(settings, &TestClock::new(NOW));
+            let layer = hub_layer(settings, &TestClock::new(NOW));
             let uri = case["uri"].as_str().unwrap_or("/x");
             let mut builder = Request::builder().uri(uri).header("host", "localhost");
             if let Some(header) = case["header"].as_str() {
-                // What a field's value ends with is taken off by whoever reads HTTP.
+                // Whitespace at the end of a header's value is removed by every HTTP parser.
                 builder = builder.header("authorization", header.as_bytes());
             }
             if let Some(mode) = case["sec_fetch_mode"].as_str() {
@@ -121,9 +121,9 @@ fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
             }
             let request = builder.body(http_body_util::Full::default()).ok()?;
             let answer = runtime.block_on(send(&layer, request));
-            let seen = hub.asked_for();
-            let let_in = answer.status == 200 || answer.status == 303;
-            assert_eq!(let_in, seen.is_some(), "{case}: {answer:?}");
+            let seen = hub.last_token();
+            let is_accepted = answer.status == 200 || answer.status == 303;
+            assert_eq!(is_accepted, seen.is_some(), "{case}: {answer:?}");
             assert!(seen.as_deref().is_none_or(fits));
             seen
         },
@@ -131,10 +131,10 @@ fn tokens_in_the_header_and_the_url_are_read_as_a_service_reads_them() {
 }
 
 /// A hub's answer, as a word.
-fn told(answer: &Answered) -> String {
+fn is_answer(answer: &Answered) -> String {
     match answer.status.as_u16() {
         200 => answer.text.split(' ').next().unwrap_or_default().to_owned(),
-        302 | 401 | 403 => "nobody".to_owned(),
+        302 | 401 | 403 => "no user".to_owned(),
         502 | 503 => "no answer".to_owned(),
         other => format!("status {other}"),
     }
@@ -144,32 +144,33 @@ fn told(answer: &Answered) -> String {
 fn the_hubs_answers_mean_what_they_mean_to_a_service() {
     let runtime = runtime();
     let cached = std::cell::RefCell::new(None::<(FakeHub, AuthLayer, TestClock)>);
-    judge(
+    check_rows(
         "jupyterhub/hub_answers.json",
         &[
             Rule {
                 decision: "31",
                 reason: "200 with a user or a service is a yes, 403 is a no, and everything else is no answer",
-                verdict: |case| {
+                result: |case| {
                     let clear = case["result"].as_str().is_some() || case["hub_status"] == 403;
                     (case["call"] == "user_for_token" && !clear).then(|| "no answer".to_owned())
                 },
             },
             Rule {
                 decision: "31",
-                reason: "an error that the hub tells of a code is told as one; any other answer is none",
-                verdict: |case| {
+                reason: "an error that the hub reports for a code is reported; any other answer is none",
+                result: |case| {
                     if case["call"] != "token_for_code" || case["result"].is_string() {
                         return None;
                     }
-                    let told = case["hub_body"].as_str()?.contains("\"error\"") || case["hub_status"] == 200;
-                    Some(if told { "nobody" } else { "no answer" }.to_owned())
+                    let is_answer =
+                        case["hub_body"].as_str()?.contains("\"error\"") || case["hub_status"] == 200;
+                    Some(if is_answer { "no user" } else { "no answer" }.to_owned())
                 },
             },
             Rule {
                 decision: "33",
-                reason: "what did not answer is not asked again at once, and told as no answer",
-                verdict: |case| {
+                reason: "a hub that did not answer is not queried again at once, and reported as no answer",
+                result: |case| {
                     (case["call"] == "cache" && case["http_error"].is_number())
                         .then(|| "no answer".to_owned())
                 },
@@ -181,7 +182,7 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
                 "alice".to_owned()
             }
             Some(name) => name.to_owned(),
-            None => "nobody".to_owned(),
+            None => "no user".to_owned(),
         },
         |case| {
             let body = case["hub_body"].as_str().unwrap_or_default().as_bytes().to_vec();
@@ -191,13 +192,13 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
             };
             match case["call"].as_str().expect("a call") {
                 "user_for_token" => {
-                    let layer = gate(settings(&FakeHub::that(does)), &TestClock::new(NOW));
+                    let layer = hub_layer(settings(&FakeHub::that(does)), &TestClock::new(NOW));
                     let by = "GET /user/alice/api/x\nauthorization: token tttt";
-                    told(&runtime.block_on(send(&layer, request(by))))
+                    is_answer(&runtime.block_on(send(&layer, request(by))))
                 }
                 "token_for_code" => runtime.block_on(async {
                     let hub = FakeHub::that(user("alice", &["access:servers"]));
-                    let layer = gate(settings(&hub), &TestClock::new(NOW));
+                    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
                     let begun = send(&layer, request("GET /user/alice/x\naccept: text/html")).await;
                     let state = begun
                         .header("location")
@@ -211,15 +212,15 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
                         format!("GET /user/alice/oauth_callback?code=c&state={state}\ncookie: {cookie}");
                     let back = send(&layer, request(&target)).await;
                     if back.status != 302 {
-                        return told(&back);
+                        return is_answer(&back);
                     }
                     let cookie = back.cookie("jupyterhub-user-alice");
-                    told(&send(&layer, request(&format!("GET /user/alice/x\ncookie: {cookie}"))).await)
+                    is_answer(&send(&layer, request(&format!("GET /user/alice/x\ncookie: {cookie}"))).await)
                 }),
                 "cache" => runtime.block_on(async {
                     let made = || {
                         let (hub, clock) = (FakeHub::that(Does::Refuses), TestClock::new(NOW));
-                        let layer = gate(settings(&hub).cache_ttl(Duration::from_secs(2)), &clock);
+                        let layer = hub_layer(settings(&hub).cache_ttl(Duration::from_secs(2)), &clock);
                         (hub, layer, clock)
                     };
                     let (hub, layer, clock) = cached.borrow_mut().get_or_insert_with(made).clone();
@@ -241,7 +242,7 @@ fn the_hubs_answers_mean_what_they_mean_to_a_service() {
                     let by = format!("GET /user/alice/api/x\nauthorization: token {token}\n{cookie}");
                     let answer = send(&layer, request(&by)).await;
                     assert_eq!(case["asked_hub"], hub.calls() > before, "{case}");
-                    told(&answer)
+                    is_answer(&answer)
                 }),
                 other => panic!("call {other}"),
             }
@@ -290,20 +291,20 @@ fn citizen(case: &Value) -> Option<AuthLayer> {
             .hub(hub)
             .clock(clock)
             .build()
-            .expect("a gate"),
+            .expect("a layer"),
     )
 }
 
 #[test]
 fn state_cookies_and_login_urls_are_those_of_a_jupyterhub_but_for_what_they_hold() {
     let runtime = runtime();
-    judge(
+    check_rows(
         "jupyterhub/oauth_state.json",
         &[
             Rule {
                 decision: "14",
                 reason: "path and HttpOnly are not for options to change: the server does not start",
-                verdict: |case| {
+                result: |case| {
                     let options = case["cookie_options"].as_object()?;
                     let lower: Vec<_> = options.keys().map(|key| key.to_ascii_lowercase()).collect();
                     let odd = lower.iter().any(|key| key == "path")
@@ -313,8 +314,8 @@ fn state_cookies_and_login_urls_are_those_of_a_jupyterhub_but_for_what_they_hold
             },
             Rule {
                 decision: "14",
-                reason: "a cookie with the prefix __Host- is always Secure, as browsers ask",
-                verdict: |case| {
+                reason: "a cookie with the prefix __Host- is always Secure, as browsers require",
+                result: |case| {
                     if case["cookie_host_prefix_enabled"] != true {
                         return None;
                     }
@@ -325,8 +326,8 @@ fn state_cookies_and_login_urls_are_those_of_a_jupyterhub_but_for_what_they_hold
             },
             Rule {
                 decision: "36",
-                reason: "anybody's word for https adds Secure, beside a public URL as well",
-                verdict: |case| {
+                reason: "a header for https from any client adds Secure, with a public URL as well",
+                result: |case| {
                     let says = case["request_headers"]["X-Forwarded-Proto"] == "https";
                     let http = case["public_url"]
                         .as_str()
@@ -371,7 +372,7 @@ fn state_cookies_and_login_urls_are_those_of_a_jupyterhub_but_for_what_they_hold
     );
 }
 
-/// A name, its random letters in place of a mark.
+/// A name, with a mark instead of its random letters.
 fn shape(name: &str) -> String {
     match name.split_once("-oauth-state-") {
         Some((first, letters)) if letters.len() == 8 => format!("{first}-oauth-state-<letters>"),
@@ -394,12 +395,12 @@ fn stated(case: &Value) -> Value {
 #[test]
 fn the_scheme_is_guessed_for_secure_as_a_jupyterhub_guesses_it() {
     let runtime = runtime();
-    judge(
+    check_rows(
         "jupyterhub/browser_protocol.json",
         &[],
         |case| case["browser_protocol"] == "https",
         |case| {
-            let layer = gate(settings(&FakeHub::that(Does::Hangs)), &TestClock::new(NOW));
+            let layer = hub_layer(settings(&FakeHub::that(Does::Hangs)), &TestClock::new(NOW));
             let mut lines = "GET /user/alice/\naccept: text/html\n".to_owned();
             for (name, value) in case["headers"].as_object().expect("fields") {
                 lines.push_str(&format!("{name}: {}\n", value.as_str().expect("text")));
@@ -412,7 +413,7 @@ fn the_scheme_is_guessed_for_secure_as_a_jupyterhub_guesses_it() {
 
 #[test]
 fn users_of_all_names_have_the_cookies_of_a_jupyterhub() {
-    judge(
+    check_rows(
         "jupyterhub/usernames.json",
         &[],
         |case| {
@@ -439,7 +440,7 @@ fn users_of_all_names_have_the_cookies_of_a_jupyterhub() {
 }
 
 #[test]
-fn what_a_hub_tells_its_children_is_understood() {
+fn the_environment_of_a_hubs_children_is_understood() {
     let Some(file) = load("jupyterhub/env.json") else {
         return;
     };
@@ -464,17 +465,17 @@ fn what_a_hub_tells_its_children_is_understood() {
 }
 
 #[test]
-fn xsrf_is_asked_where_a_jupyterhub_asks_for_it() {
+fn xsrf_is_required_where_a_jupyterhub_requires_it() {
     let runtime = runtime();
     let hub = FakeHub::that(user("alice", &["access:servers"]));
-    let layer = gate(settings(&hub), &TestClock::new(NOW));
+    let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     let (session, good) = runtime.block_on(logged_in(&layer, &hub));
-    judge(
+    check_rows(
         "jupyterhub/xsrf.json",
         &[Rule {
             decision: "25",
-            reason: "every unsafe method asks for _xsrf; a handshake to WebSocket is a GET",
-            verdict: |case| {
+            reason: "every unsafe method needs _xsrf; a handshake to WebSocket is a GET",
+            result: |case| {
                 let safe = ["GET", "HEAD", "OPTIONS"].contains(&case["method"].as_str()?);
                 (case["kind"] == "check" && !safe && case["token"].is_null()).then_some(false)
             },
@@ -506,7 +507,7 @@ fn xsrf_is_asked_where_a_jupyterhub_asks_for_it() {
                 }
             }
             match field {
-                // A form's field is read by who reads the body; the gate reads those of its own paths.
+                // The field of a form is read by the handler; the layer reads forms at its built-in paths.
                 Some("form") => lines.push_str(&format!("x-xsrftoken: {good}\n")),
                 Some("query") | None => {}
                 Some(name) => lines.push_str(&format!("{name}: {good}\n")),
@@ -542,7 +543,7 @@ fn a_servers_logout_is_that_of_a_jupyterhub() {
     let runtime = runtime();
     let cases = file["cases"].as_array().expect("cases").iter();
     for case in cases.filter(|case| case["note"] == "at the single-user server") {
-        let layer = gate(settings(&FakeHub::that(Does::Hangs)), &TestClock::new(NOW));
+        let layer = hub_layer(settings(&FakeHub::that(Does::Hangs)), &TestClock::new(NOW));
         let answer = runtime.block_on(send(&layer, request("GET /user/alice/logout")));
         assert_eq!(
             u64::from(answer.status.as_u16()),

@@ -3,7 +3,7 @@
 use portcullis::Identity;
 use serde_json::Value;
 
-use super::{Rule, base64, judge};
+use super::{Rule, base64, check_rows};
 
 /// In the order of the payload.
 const KEYS: [&str; 6] = [
@@ -15,7 +15,7 @@ const KEYS: [&str; 6] = [
     "avatar_url",
 ];
 
-/// The six fields as JSON values, or `None` if nobody is logged in by the payload.
+/// The six fields as JSON values, or `None` if the payload identifies no user.
 fn read(payload: &[u8]) -> Option<[Value; 6]> {
     let identity = Identity::from_payload(payload).ok()?;
     Some([
@@ -30,12 +30,12 @@ fn read(payload: &[u8]) -> Option<[Value; 6]> {
 
 #[test]
 fn payloads_are_read_as_a_jupyter_server_reads_them() {
-    judge(
+    check_rows(
         "jupyter-server/user_cookie_payload.json",
         &[Rule {
             decision: "41",
             reason: "a payload is a JSON object, its fields are text or null",
-            verdict: |case| {
+            result: |case| {
                 let payload = base64(case["payload_b64"].as_str()?);
                 let Ok(Value::Object(object)) = serde_json::from_slice(&payload) else {
                     return Some(None);
@@ -59,7 +59,7 @@ fn payloads_are_read_as_a_jupyter_server_reads_them() {
 }
 
 #[test]
-fn a_payload_is_written_octet_for_octet_as_a_jupyter_server_writes_it() {
+fn a_payload_is_written_byte_for_byte_as_a_jupyter_server_writes_it() {
     let Some(file) = super::load("jupyter-server/user_cookie_payload.json") else {
         return;
     };
@@ -100,7 +100,7 @@ mod properties {
                 }
             }
             let payload = identity.to_payload();
-            prop_assert!(payload.bytes().all(|octet| (b' '..=b'~').contains(&octet)));
+            prop_assert!(payload.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
             // What another JSON reader finds in it.
             let object: Value = serde_json::from_str(&payload).expect("JSON");
             prop_assert_eq!(object["username"].as_str(), Some(username.as_str()));
@@ -116,10 +116,10 @@ mod properties {
         }
 
         #[test]
-        fn a_damaged_payload_makes_nobody_else(place in 0_usize..120, octet: u8) {
+        fn a_damaged_payload_identifies_no_other_user(place in 0_usize..120, byte: u8) {
             let mut payload = Identity::new("alice").to_payload().into_bytes();
             let place = place % payload.len();
-            payload[place] = octet;
+            payload[place] = byte;
             if let Ok(identity) = Identity::from_payload(&payload) {
                 let object: Value = serde_json::from_slice(&payload).expect("JSON");
                 prop_assert_eq!(object["username"].as_str(), Some(identity.username()));

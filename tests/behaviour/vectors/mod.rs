@@ -1,7 +1,7 @@
-//! Every file of golden values and attacks, judged row by row.
+//! Every file of golden values and attacks, checked row by row.
 //!
-//! Where our verdict differs from a row's by decision, the difference is a [`Rule`]: a number, a reason, and
-//! a predicate that also judges rows it has not seen. Nothing else may differ.
+//! Where this crate's result differs from a row's by decision, the difference is a [`Rule`]: a number, a reason, and
+//! a predicate that also checks rows it has not seen. Nothing else may differ.
 
 mod authorization;
 mod cookie_values;
@@ -29,14 +29,14 @@ use std::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
-/// A decided difference: where it applies, the verdict that is ours.
+/// A decided difference: where it applies, this crate's result.
 pub(crate) struct Rule<V> {
     /// The decision's number, or the requirement's id.
     pub(crate) decision: &'static str,
     /// Why we differ, in one sentence.
     pub(crate) reason: &'static str,
-    /// Our verdict over a row where the rule applies, else `None`.
-    pub(crate) verdict: fn(&Value) -> Option<V>,
+    /// This crate's result for a row where the rule applies, else `None`.
+    pub(crate) result: fn(&Value) -> Option<V>,
 }
 
 /// Where the vectors are read from, and whether they are the crate's own.
@@ -63,7 +63,7 @@ pub(crate) fn load(file: &str) -> Option<Value> {
     Some(value.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 
-/// `text` with each escape of half a surrogate pair in place of the replacement character's: what is left of
+/// `text` with the replacement character instead of each escape of half a surrogate pair: what is left of
 /// it wherever text is UTF-8.
 fn without_lone_surrogates(text: &str) -> String {
     let half = |escape: &str, range: std::ops::Range<u32>| {
@@ -94,11 +94,11 @@ fn without_lone_surrogates(text: &str) -> String {
     whole + rest
 }
 
-/// Judges every row of `file`: our verdict must be the row's, or that of the first rule which applies.
+/// Checks every row of `file`: the actual result must be the row's, or that of the first rule which applies.
 ///
 /// A rule that changes no row of the crate's own vectors is a defect as well.
 #[track_caller]
-pub(crate) fn judge<V: PartialEq + Debug>(
+pub(crate) fn check_rows<V: PartialEq + Debug>(
     file: &str,
     rules: &[Rule<V>],
     expected: impl Fn(&Value) -> V,
@@ -114,14 +114,11 @@ pub(crate) fn judge<V: PartialEq + Debug>(
         let ours = rules
             .iter()
             .zip(&used)
-            .find_map(|(rule, used)| Some((rule, used, (rule.verdict)(case)?)));
+            .find_map(|(rule, used)| Some((rule, used, (rule.result)(case)?)));
         let (wanted, by) = match ours {
-            Some((rule, used, verdict)) => {
-                used.set(used.get() || verdict != stated);
-                (
-                    verdict,
-                    format!("by decision {} ({})", rule.decision, rule.reason),
-                )
+            Some((rule, used, result)) => {
+                used.set(used.get() || result != stated);
+                (result, format!("by decision {} ({})", rule.decision, rule.reason))
             }
             None => (stated, "as the row says".to_owned()),
         };
@@ -157,9 +154,9 @@ pub(crate) fn judge<V: PartialEq + Debug>(
     println!("{file}: {} rows", cases.len());
 }
 
-/// The octets of a value that is a string, `{"b64": …}` or `{"repeat": …, "times": …}`.
+/// The bytes of a value that is a string, `{"b64": …}` or `{"repeat": …, "times": …}`.
 #[track_caller]
-pub(crate) fn octets(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     if let Some(text) = value.as_str() {
         return text.as_bytes().to_vec();
     }

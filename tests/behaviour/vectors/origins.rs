@@ -19,7 +19,7 @@ use url::Url;
 use super::{
     Rule,
     authorization::{SERVER_TOKEN, by_token},
-    judge, load,
+    check_rows, load,
 };
 
 struct Key;
@@ -43,11 +43,11 @@ impl CsrfKey for AnotherKey {
 const SESSION: CsrfBinding = CsrfBinding::Session(*b"alice\'s session.");
 
 /// What a guard made of a row: nothing, or the rule that refused.
-type Verdict = Option<&'static str>;
+type RuleResult = Option<&'static str>;
 
-const PASSED: Verdict = None;
+const PASSED: RuleResult = None;
 /// For rows of the original, whose statuses name no rule.
-const REFUSED: Verdict = Some("refused");
+const REFUSED: RuleResult = Some("refused");
 
 fn rule(denial: &Denial) -> &'static str {
     match PolicyRule::from_denial(denial) {
@@ -69,13 +69,13 @@ fn texts(list: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// A field as a row has it: one octet a character, as the originals read it.
+/// A field as a row has it: one byte a character, as the originals read it.
 fn field(value: &str) -> HeaderValue {
-    let octets: Vec<u8> = value
+    let bytes: Vec<u8> = value
         .chars()
-        .map(|octet| u8::try_from(u32::from(octet)).expect("latin-1"))
+        .map(|byte| u8::try_from(u32::from(byte)).expect("latin-1"))
         .collect();
-    HeaderValue::from_bytes(&octets).expect("octets a field may hold")
+    HeaderValue::from_bytes(&bytes).expect("bytes a field may hold")
 }
 
 // ---- the corpus
@@ -97,7 +97,7 @@ fn requests_of_other_sites_are_refused_by_the_rule_the_corpus_names() {
             other => panic!("unknown reason {other}"),
         }),
     };
-    judge("attacks/origins.json", &[], expected, |case| {
+    check_rows("attacks/origins.json", &[], expected, |case| {
         let site = &whole["sites"][case["site"].as_str().expect("a site")];
         decide(&guards(site), &case["request"])
             .err()
@@ -106,7 +106,7 @@ fn requests_of_other_sites_are_refused_by_the_rule_the_corpus_names() {
 }
 
 /// A site as an operator would configure it. Of one without a proxy every listed host is its own origin, by
-/// the scheme it is known to speak; the origin of one behind a proxy has to be told.
+/// the scheme it is known to use; the origin of one behind a proxy must be configured.
 fn guards(site: &Value) -> RequestPolicy {
     let guards = RequestPolicy::new()
         .with_allowed_hosts(AllowedHosts::from_list(texts(&site["hosts"])).expect("hosts"))
@@ -132,7 +132,7 @@ fn decide(guards: &RequestPolicy, row: &Value) -> Result<(), Denial> {
     };
     let argument = match row["xsrf"].as_str().expect("xsrf") {
         "valid" => Some(xsrf.issue(binding)),
-        // Of another server: one of ours for another session may pass where the browser says `same-origin`.
+        // Of another server: one of this server for another session may pass where the browser says `same-origin`.
         "wrong" => Some(CsrfTokens::new(AnotherKey).issue(binding)),
         _ => None,
     };
@@ -172,19 +172,19 @@ fn decide(guards: &RequestPolicy, row: &Value) -> Result<(), Denial> {
 // ---- Host
 
 #[test]
-fn hosts_are_judged_as_the_original_does_or_by_decision() {
+fn hosts_are_checked_as_in_jupyter_or_by_decision() {
     let rules = [
         Rule {
             decision: "23",
             reason: "with the check off no Host is looked at; what it must look like is the HTTP layer's to say",
-            verdict: |case| (case["allow_remote_access"] == true).then_some(PASSED),
+            result: |case| (case["allow_remote_access"] == true).then_some(PASSED),
         },
         Rule {
             decision: "23",
             reason: "a port is a number of 16 bits without leading zeros",
-            verdict: |case| {
+            result: |case| {
                 let (_, port) = host(case)?.rsplit_once(':')?;
-                let digits = !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
+                let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
                 let odd = port
                     .parse::<u16>()
                     .map_or(true, |number| number.to_string() != port);
@@ -194,7 +194,7 @@ fn hosts_are_judged_as_the_original_does_or_by_decision() {
         Rule {
             decision: "23",
             reason: "brackets hold an IPv6 literal and nothing else",
-            verdict: |case| {
+            result: |case| {
                 let inner = host(case)?.strip_prefix('[')?.split(']').next()?;
                 inner.parse::<std::net::Ipv6Addr>().is_err().then_some(REFUSED)
             },
@@ -202,12 +202,12 @@ fn hosts_are_judged_as_the_original_does_or_by_decision() {
         Rule {
             decision: "23",
             reason: "there is no path form",
-            verdict: |case| host(case)?.contains('%').then_some(REFUSED),
+            result: |case| host(case)?.contains('%').then_some(REFUSED),
         },
         Rule {
             decision: "23",
             reason: "case does not matter, and localhost is always a loopback host",
-            verdict: |case| {
+            result: |case| {
                 let host = host(case)?;
                 let (name, port) = host.split_once(':').unwrap_or((host, "0"));
                 let listed = texts(&case["local_hostnames"]);
@@ -228,7 +228,7 @@ fn hosts_are_judged_as_the_original_does_or_by_decision() {
             REFUSED
         }
     };
-    judge("jupyter-server/host_check.json", &rules, expected, |case| {
+    check_rows("jupyter-server/host_check.json", &rules, expected, |case| {
         let names: Vec<String> = texts(&case["local_hostnames"])
             .into_iter()
             .filter(|name| *name != "localhost")
@@ -254,7 +254,7 @@ fn hosts_are_judged_as_the_original_does_or_by_decision() {
     });
 }
 
-/// The field's value, without the blanks around it that an HTTP receiver drops.
+/// The header's value, without the whitespace around it that an HTTP receiver drops.
 fn host(case: &Value) -> Option<&str> {
     case["host"].as_str().map(|host| host.trim_matches([' ', '\t']))
 }
@@ -331,7 +331,7 @@ fn original(case: &Value) -> RequestPolicy {
 }
 
 /// What a request of a row is answered, as far as the guards are concerned.
-fn answer(case: &Value, kind: &str, fields: &[(&str, Option<&str>)], xsrf_good: bool) -> Verdict {
+fn answer(case: &Value, kind: &str, fields: &[(&str, Option<&str>)], xsrf_good: bool) -> RuleResult {
     let xsrf = CsrfTokens::new(Key);
     let value = xsrf.issue(SESSION);
     let mut request = Request::builder()
@@ -362,7 +362,7 @@ fn answer(case: &Value, kind: &str, fields: &[(&str, Option<&str>)], xsrf_good: 
 }
 
 /// Our word over a request with a cookie, by its Origin alone.
-fn by_origin(case: &Value) -> Option<Verdict> {
+fn by_origin(case: &Value) -> Option<RuleResult> {
     let cookie = case["auth"].as_str()?.starts_with("cookie");
     let method = case["method"].as_str()?;
     if !cookie || method.starts_with("OPTIONS") {
@@ -375,28 +375,28 @@ fn by_origin(case: &Value) -> Option<Verdict> {
 }
 
 #[test]
-fn origins_of_api_requests_are_judged_as_the_original_does_or_by_decision() {
+fn origins_of_api_requests_are_checked_as_in_jupyter_or_by_decision() {
     let rules = [
         Rule {
             decision: "25",
             reason: "without a cookie there is nothing that another site could use",
-            verdict: |case| (case["auth"] == "none").then_some(PASSED),
+            result: |case| (case["auth"] == "none").then_some(PASSED),
         },
         Rule {
             decision: "37",
-            reason: "origins are listed exactly: `*` and patterns list nobody",
-            verdict: |case| by_origin(case).filter(|_| is_loose(case)),
+            reason: "origins are listed exactly: `*` and patterns list no origin",
+            result: |case| by_origin(case).filter(|_| is_loose(case)),
         },
         Rule {
             decision: "25",
             reason: "an Origin is scheme, host and port, well-formed, whatever its case, of a page that HTTP serves",
-            verdict: |case| {
+            result: |case| {
                 by_origin(case).filter(|_| is_odd(case, case["origin"].as_str().unwrap_or("http://h")))
             },
         },
     ];
     let expected = |case: &Value| if case["status"] == 200 { PASSED } else { REFUSED };
-    judge("jupyter-server/origin_api.json", &rules, expected, |case| {
+    check_rows("jupyter-server/origin_api.json", &rules, expected, |case| {
         let method = case["method"]
             .as_str()
             .expect("a method")
@@ -417,8 +417,8 @@ fn cors_fields_go_to_listed_origins_alone() {
     type Fields = (Option<String>, bool);
     let rules = [Rule {
         decision: "37",
-        reason: "a listed origin is echoed and may send cookies; nobody else gets a field",
-        verdict: |case| {
+        reason: "a listed origin is echoed and may send cookies; no other gets a header",
+        result: |case| {
             let origin = case["origin"].as_str().unwrap_or_default();
             let listed = page(case, origin) == Page::Listed;
             // Without a policy the original adds fields for its tokens alone.
@@ -428,7 +428,7 @@ fn cors_fields_go_to_listed_origins_alone() {
     }];
     let expected =
         |case: &Value| -> Fields { (case["acao"].as_str().map(str::to_owned), case["acac"] == "true") };
-    judge("jupyter-server/origin_api.json", &rules, expected, |case| {
+    check_rows("jupyter-server/origin_api.json", &rules, expected, |case| {
         let method = case["method"].as_str().expect("a method");
         let preflight = method.starts_with("OPTIONS");
         let mut request = Request::builder().method(if preflight { "OPTIONS" } else { method });
@@ -467,7 +467,7 @@ fn cors_fields_go_to_listed_origins_alone() {
 }
 
 /// Our word over a handshake with a cookie and without `_xsrf`.
-fn by_socket(case: &Value) -> Option<Verdict> {
+fn by_socket(case: &Value) -> Option<RuleResult> {
     let site = case["sec_fetch_site"].as_str();
     let page = case["origin"].as_str().map(|origin| page(case, origin));
     (case["auth"] == "cookie").then_some(match page {
@@ -478,38 +478,38 @@ fn by_socket(case: &Value) -> Option<Verdict> {
 }
 
 #[test]
-fn origins_of_websockets_are_judged_as_the_original_does_or_by_decision() {
+fn origins_of_websockets_are_checked_as_in_jupyter_or_by_decision() {
     let rules = [
         Rule {
             decision: "25",
             reason: "a good token is exempt, whatever page opened the socket",
-            verdict: |case| (case["auth"] == "token").then_some(PASSED),
+            result: |case| (case["auth"] == "token").then_some(PASSED),
         },
         Rule {
             decision: "26",
             reason: "a socket with a cookie needs an Origin, and Fetch Metadata that agrees unless it is listed",
-            verdict: |case| {
+            result: |case| {
                 let says = case["sec_fetch_site"].is_string() || case["origin"].is_null();
                 by_socket(case).filter(|_| says)
             },
         },
         Rule {
             decision: "37",
-            reason: "origins are listed exactly: `*` and patterns list nobody",
-            verdict: |case| by_socket(case).filter(|_| is_loose(case)),
+            reason: "origins are listed exactly: `*` and patterns list no origin",
+            result: |case| by_socket(case).filter(|_| is_loose(case)),
         },
         Rule {
             decision: "25",
             reason: "an Origin is scheme, host and port, well-formed, whatever its case, of a page that HTTP serves",
-            verdict: |case| {
+            result: |case| {
                 by_socket(case).filter(|_| is_odd(case, case["origin"].as_str().unwrap_or_default()))
             },
         },
     ];
     let expected = |case: &Value| if case["status"] == 101 { PASSED } else { REFUSED };
-    judge("jupyter-server/origin_websocket.json", &rules, expected, |case| {
+    check_rows("jupyter-server/origin_websocket.json", &rules, expected, |case| {
         if case["auth"] == "none" {
-            // Turned away for want of a credential, before any guard but Host is asked.
+            // Denied without a credential, before any check but that of Host.
             return REFUSED;
         }
         let fields = [
@@ -526,13 +526,13 @@ fn user_content_is_read_as_the_original_has_it_or_by_decision() {
     let rules = [
         Rule {
             decision: "37",
-            reason: "origins are listed exactly: `*` and patterns list nobody",
-            verdict: |case| by_referer(case).filter(|_| is_loose(case)),
+            reason: "origins are listed exactly: `*` and patterns list no origin",
+            result: |case| by_referer(case).filter(|_| is_loose(case)),
         },
         Rule {
             decision: "25",
             reason: "an Origin that is there is an own or a listed page's, once and well-formed",
-            verdict: |case| {
+            result: |case| {
                 let fields = content_fields(case);
                 let mut origins = fields
                     .iter()
@@ -545,14 +545,14 @@ fn user_content_is_read_as_the_original_has_it_or_by_decision() {
         Rule {
             decision: "40",
             reason: "the Referer's origin is scheme, host and port, well-formed, whatever its case",
-            verdict: |case| {
+            result: |case| {
                 let referer = before_the_path(case["referer"].as_str().unwrap_or("http://h"));
                 by_referer(case).filter(|_| is_odd(case, referer))
             },
         },
     ];
     let expected = |case: &Value| if case["status"] == 200 { PASSED } else { REFUSED };
-    judge("jupyter-server/referer_files.json", &rules, expected, |case| {
+    check_rows("jupyter-server/referer_files.json", &rules, expected, |case| {
         if case["auth"] == "token" {
             return PASSED;
         }
@@ -603,7 +603,7 @@ fn content_fields(case: &Value) -> Vec<(&str, &str)> {
 }
 
 /// Our word over a read of user content with a cookie, by its Referer alone.
-fn by_referer(case: &Value) -> Option<Verdict> {
+fn by_referer(case: &Value) -> Option<RuleResult> {
     if case["auth"] != "cookie" || case["headers"].is_array() {
         return None;
     }
@@ -657,15 +657,15 @@ impl Sent {
             match case["where"].as_str().expect("a place") {
                 "form" => sent.form.push(("_xsrf".to_owned(), argument.to_owned())),
                 "query" => sent.target += &format!("?_xsrf={}", encoded(argument)),
-                // An HTTP receiver drops the blanks around a field's value.
+                // An HTTP receiver drops the whitespace around a header's value.
                 name => sent.fields.push((name.to_owned(), argument.trim().to_owned())),
             }
         }
         sent
     }
 
-    /// The same with every argument as ours: one equal to the cookie's stands for a value that is good for the session,
-    /// another for one of another session. What the original cannot read is sent as it is.
+    /// The same with every argument as one of this crate: one equal to the cookie's stands for a value that is valid for
+    /// the session, another for one of another session. An argument that Jupyter cannot read is sent as it is.
     fn with_arguments_of(mut self, xsrf: &CsrfTokens<Key>) -> Self {
         let cookie = self.cookie_token();
         let ours = |argument: &mut String| {
@@ -788,7 +788,7 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
         Rule {
             decision: "2 and 4",
             reason: "a token is sent in one place, once and bare; anything else is refused before the cookie is read",
-            verdict: |case| {
+            result: |case| {
                 Sent::of(case)
                     .has_malformed_token()
                     .then(|| Err(MALFORMED.to_owned()))
@@ -797,7 +797,7 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
         Rule {
             decision: "4",
             reason: "an argument in the query is not trimmed",
-            verdict: |case| {
+            result: |case| {
                 let mut query = Sent::of(case).query().into_iter();
                 let padded = query.any(|(name, value)| name == "_xsrf" && value.trim() != value);
                 padded.then(|| Err("'_xsrf' argument has invalid format".to_owned()))
@@ -806,7 +806,7 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
         Rule {
             decision: "4",
             reason: "a token in a body is read by the login form alone",
-            verdict: |case| {
+            result: |case| {
                 let sent = Sent::of(case);
                 let in_form = sent.form.iter().any(|(name, _)| name == "token");
                 let mut elsewhere = sent.query_tokens().into_iter().chain(sent.header_token());
@@ -820,7 +820,7 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
         Some(_) if !Sent::of(case).logged_in => Err(NO_SESSION.to_owned()),
         Some(message) => Err(message.to_owned()),
     };
-    judge("jupyter-server/xsrf.json", &rules, expected, |case| {
+    check_rows("jupyter-server/xsrf.json", &rules, expected, |case| {
         let xsrf = CsrfTokens::new(Key);
         let sent = Sent::of(case).with_arguments_of(&xsrf);
         let request = sent.request();
@@ -842,7 +842,7 @@ fn xsrf_arguments_are_judged_as_the_original_does_or_by_decision() {
     });
 }
 
-/// The token within the original's value: unmasked, or the hexadecimal digits' octets, or the text itself.
+/// The token within the original's value: unmasked, or the hexadecimal digits' bytes, or the text itself.
 fn raw_token(value: &str) -> Option<Vec<u8>> {
     let hex = |text: &str| -> Option<Vec<u8>> {
         let pairs = text.as_bytes().chunks(2);

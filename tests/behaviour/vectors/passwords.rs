@@ -3,10 +3,10 @@
 use portcullis::{PasswordHash, Secret};
 use serde_json::Value;
 
-use super::{Rule, judge};
+use super::{Rule, check_rows};
 
-/// Whether the password lets anybody in: what is not read as a hash lets nobody in.
-fn lets_in(stored: &str, password: &str) -> bool {
+/// Whether the password is accepted: a text that is no hash accepts none.
+fn is_accepted(stored: &str, password: &str) -> bool {
     stored
         .parse::<PasswordHash>()
         .is_ok_and(|hash| hash.verify(&Secret::from(password)))
@@ -19,13 +19,13 @@ fn text<'a>(case: &'a Value, key: &str) -> &'a str {
 
 #[test]
 fn passwords_are_checked_as_a_jupyter_server_checks_them() {
-    judge(
+    check_rows(
         "jupyter-server/password_check.json",
         &[
             Rule {
                 decision: "9",
                 reason: "of the older hashes only sha1, sha256 and sha512 are read, by these names",
-                verdict: |case| {
+                result: |case| {
                     let (name, _) = text(case, "stored").split_once(':')?;
                     let name = name.to_ascii_lowercase();
                     (!["argon2", "sha1", "sha256", "sha512"].contains(&name.as_str())).then_some(false)
@@ -34,17 +34,17 @@ fn passwords_are_checked_as_a_jupyter_server_checks_them() {
             Rule {
                 decision: "9",
                 reason: "an empty password is refused",
-                verdict: |case| text(case, "passphrase").is_empty().then_some(false),
+                result: |case| text(case, "passphrase").is_empty().then_some(false),
             },
         ],
-        // An exception lets nobody in either.
+        // An exception is no acceptance either.
         |case| text(case, "verdict") == "match",
-        |case| lets_in(text(case, "stored"), text(case, "passphrase")),
+        |case| is_accepted(text(case, "stored"), text(case, "passphrase")),
     );
 }
 
 #[test]
-fn a_hash_keeps_its_text_and_an_older_one_is_told_as_weak() {
+fn a_hash_keeps_its_text_and_an_older_one_is_weak() {
     let Some(file) = super::load("jupyter-server/password_check.json") else {
         return;
     };

@@ -3,12 +3,12 @@
 use portcullis::cookies::{CookiePath, CookiePathMap, PathMatch};
 use serde_json::Value;
 
-use super::{judge, load, octets};
+use super::{bytes, check_rows, load};
 
 const FILE: &str = "attacks/paths.json";
 
 #[test]
-fn the_scope_of_a_path_is_decided_from_its_octets_alone() {
+fn the_scope_of_a_path_is_decided_from_its_bytes_alone() {
     let Some(whole) = load(FILE) else { return };
     let scopes = whole["routes"]
         .as_object()
@@ -17,11 +17,11 @@ fn the_scope_of_a_path_is_decided_from_its_octets_alone() {
         .fold(CookiePathMap::default(), |scopes, (name, path)| {
             scopes.insert(&parsed(path), name.clone())
         });
-    judge(
+    check_rows(
         FILE,
         &[],
         |case| case["scope"].as_str().expect("a scope").to_owned(),
-        |case| match scopes.resolve(&octets(&case["path"])) {
+        |case| match scopes.resolve(&bytes(&case["path"])) {
             PathMatch::NoMatch => "none".to_owned(),
             PathMatch::Ambiguous => "reject".to_owned(),
             PathMatch::Match(name) => name.clone(),
@@ -38,7 +38,7 @@ fn a_path_matches_the_cookies_that_a_browser_would_send_with_it() {
         .iter()
         .map(|cookie| (cookie[0].as_str().expect("a name"), parsed(&cookie[1])))
         .collect();
-    judge(
+    check_rows(
         FILE,
         &[],
         |case| {
@@ -52,7 +52,7 @@ fn a_path_matches_the_cookies_that_a_browser_would_send_with_it() {
             names
         },
         |case| {
-            let path = octets(&case["path"]);
+            let path = bytes(&case["path"]);
             let sent = jar.iter().filter(|(_, scope)| scope.matches(&path));
             let mut names: Vec<_> = sent.map(|(name, _)| (*name).to_owned()).collect();
             names.sort_unstable();

@@ -1,4 +1,4 @@
-//! The API of the example `proxy`, beside that of configurable-http-proxy.
+//! The API of the example `proxy`, compared with that of configurable-http-proxy.
 
 #[path = "../../../examples/proxy/api.rs"]
 mod api;
@@ -17,13 +17,13 @@ use portcullis::{AuthLayer, Token, authenticate::TokenSource, middleware::Respon
 use serde_json::Value;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use super::{Rule, judge};
+use super::{Rule, check_rows};
 use route_table::Table;
 
 /// The status, and of a good answer the JSON.
-type Verdict = (Option<u64>, Value);
+type ApiResult = (Option<u64>, Value);
 
-fn status(status: u64) -> Option<Verdict> {
+fn status(status: u64) -> Option<ApiResult> {
     Some((Some(status), Value::Null))
 }
 
@@ -39,21 +39,21 @@ fn is_authorized(case: &Value) -> bool {
         && presented.trim_start_matches([' ', '\t']) == token
 }
 
-const RULES: &[Rule<Verdict>] = &[
+const RULES: &[Rule<ApiResult>] = &[
     Rule {
         decision: "22",
         reason: "there is no proxy without a token: the program makes one when none is set",
-        verdict: |case| case["proxy_token"].is_null().then(|| status(403))?,
+        result: |case| case["proxy_token"].is_null().then(|| status(403))?,
     },
     Rule {
         decision: "1",
-        reason: "who is asking comes first: no method, path or body is looked at for a stranger",
-        verdict: |case| (!is_authorized(case)).then(|| status(403))?,
+        reason: "authentication comes first: without it no method, path or body is read",
+        result: |case| (!is_authorized(case)).then(|| status(403))?,
     },
     Rule {
         decision: "2",
         reason: "the scheme is `token` or `Bearer`, in any case",
-        verdict: |case| {
+        result: |case| {
             let scheme = case["authorization"].as_str()?.split([' ', '\t']).next()?;
             let lists = case["method"] == "GET" && case["path"] == "/api/routes";
             (lists && scheme != "token").then(|| (Some(200), serde_json::json!({})))
@@ -62,12 +62,12 @@ const RULES: &[Rule<Verdict>] = &[
     Rule {
         decision: "12.11",
         reason: "the default route is removed at the path without a slash as well",
-        verdict: |case| case["no_answer"].is_string().then(|| status(204))?,
+        result: |case| case["no_answer"].is_string().then(|| status(204))?,
     },
     Rule {
         decision: "12.11",
         reason: "it is gone already then",
-        verdict: |case| {
+        result: |case| {
             (case["note"] == "default route" && case["method"] == "DELETE").then(|| status(404))?
         },
     },
@@ -79,7 +79,7 @@ fn the_proxys_api_answers_as_configurable_http_proxy_does() {
         .build()
         .expect("a runtime");
     let table = RefCell::new((Value::Null, Table::default()));
-    judge(
+    check_rows(
         "jupyterhub/chp_api.json",
         RULES,
         |case| {
@@ -98,17 +98,17 @@ fn the_proxys_api_answers_as_configurable_http_proxy_does() {
     );
 }
 
-async fn answer(table: Table, case: &Value) -> Verdict {
+async fn answer(table: Table, case: &Value) -> ApiResult {
     let token = case["proxy_token"]
         .as_str()
         .map_or_else(Token::generate, |token| token.parse().expect("a token"));
-    let gate = AuthLayer::builder()
+    let auth = AuthLayer::builder()
         .token(token)
         .token_sources([TokenSource::Authorization])
         .response_style(ResponseStyle::jupyter())
         .build()
-        .expect("a gate");
-    let service = gate.layer(service_fn(move |request: Request<Full<Bytes>>| {
+        .expect("a layer");
+    let service = auth.layer(service_fn(move |request: Request<Full<Bytes>>| {
         let table = table.clone();
         async move { Ok::<_, Infallible>(api::answer(table, request).await) }
     }));
@@ -116,7 +116,7 @@ async fn answer(table: Table, case: &Value) -> Verdict {
         .method(case["method"].as_str().expect("a method"))
         .uri(case["path"].as_str().expect("a path"));
     if let Some(field) = case["authorization"].as_str() {
-        // A server takes the blanks around a value away before anybody sees it.
+        // A server removes the whitespace around a value before a handler gets it.
         request = request.header("authorization", field.trim());
     }
     let body = case["body"].as_str().unwrap_or_default().to_owned();

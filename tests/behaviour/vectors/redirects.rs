@@ -8,7 +8,7 @@ use portcullis::{
 use serde_json::Value;
 use url::Url;
 
-use super::{Rule, base64, judge, load};
+use super::{Rule, base64, check_rows, load};
 
 /// Our target for a value of `next`, or the base.
 fn location(next: Option<&[u8]>, policy: RedirectPolicy<'_>, base: &BaseUrl) -> String {
@@ -66,13 +66,13 @@ fn targets_are_allowed_and_written_as_the_corpus_says() {
         return;
     };
     let contexts = file["contexts"].clone();
-    judge(
+    check_rows(
         "attacks/redirects.json",
         &[],
         |case| match case["verdict"].as_str() {
             Some("allow") => case["location"].as_str().expect("a location").to_owned(),
             Some("default") => Context::of(&contexts, case).base.as_str().to_owned(),
-            other => panic!("verdict {other:?}"),
+            other => panic!("result {other:?}"),
         },
         |case| Context::of(&contexts, case).location(case),
     );
@@ -97,7 +97,7 @@ fn no_target_of_the_corpus_leaves_origin_or_base() {
 pub(super) fn by_the_rules(next: &str, base: &str) -> Vec<u8> {
     let home = decode(base.as_bytes());
     let escapes_controls = |text: &str| decode(text.as_bytes()).iter().any(u8::is_ascii_control);
-    let refused = |octet: u8| octet.is_ascii_control() || octet == b'\\';
+    let refused = |byte: u8| byte.is_ascii_control() || byte == b'\\';
     if next.len() > 2048
         || next.bytes().any(refused)
         || !next.starts_with('/')
@@ -123,7 +123,7 @@ pub(super) fn by_the_rules(next: &str, base: &str) -> Vec<u8> {
     decode(next.as_bytes())
 }
 
-/// The octets of `text`, escapes decoded where they are any: to compare what is escaped in different ways.
+/// The bytes of `text`, escapes decoded where they are any: to compare what is escaped in different ways.
 pub(super) fn decode(text: &[u8]) -> Vec<u8> {
     let digits = |pair: &[u8]| {
         let pair = std::str::from_utf8(pair)
@@ -131,35 +131,35 @@ pub(super) fn decode(text: &[u8]) -> Vec<u8> {
             .filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
         u8::from_str_radix(pair, 16).ok()
     };
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let mut place = 0;
-    while let Some(octet) = text.get(place) {
+    while let Some(byte) = text.get(place) {
         match text
             .get(place + 1..place + 3)
-            .filter(|_| *octet == b'%')
+            .filter(|_| *byte == b'%')
             .and_then(digits)
         {
-            Some(octet) => {
-                octets.push(octet);
+            Some(byte) => {
+                bytes.push(byte);
                 place += 3;
             }
             None => {
-                octets.push(*octet);
+                bytes.push(*byte);
                 place += 1;
             }
         }
     }
-    octets
+    bytes
 }
 
 #[test]
-fn a_target_that_a_jupyter_server_allows_is_ours_or_the_base() {
-    judge(
+fn a_target_that_a_jupyter_server_allows_is_allowed_or_the_base() {
+    check_rows(
         "jupyter-server/next_url.json",
         &[Rule {
             decision: "28",
             reason: "an absolute path as a browser reads it, below the base, goes out unchanged; all else is the base",
-            verdict: |case| Some(by_the_rules(case["next"].as_str()?, case["base_url"].as_str()?)),
+            result: |case| Some(by_the_rules(case["next"].as_str()?, case["base_url"].as_str()?)),
         }],
         |case| match case["location"].as_str() {
             Some(location) => {

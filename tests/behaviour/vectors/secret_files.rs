@@ -20,30 +20,30 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{judge, octets};
+use super::{bytes, check_rows};
 use crate::subprocess;
 
 const FILE: &str = "attacks/secret-files.json";
 const ROOT: u32 = 0;
 /// Any user that is neither this one nor root.
 const OTHER: u32 = 65_533;
-/// So many octets of a content, none of them blank, are in an error by no accident.
+/// This many bytes of a content, none of them a space, are in an error by no accident.
 const LEAK: usize = 8;
 
 /// What became of a source.
 #[derive(Debug, PartialEq)]
-enum Verdict {
+enum LoadResult {
     Generate,
     Next,
     /// By the rules on content, or by those on the file and its directory.
     Refuse {
         for_content: bool,
     },
-    /// With this many octets.
+    /// With this many bytes.
     Use(usize),
 }
 
-impl Verdict {
+impl LoadResult {
     fn of(loaded: Result<Option<Secret>, SecretError>) -> Self {
         match loaded {
             Ok(Some(secret)) => Self::Use(secret.len()),
@@ -55,24 +55,24 @@ impl Verdict {
     }
 }
 
-fn expected(case: &Value) -> Verdict {
-    match case["verdict"].as_str().expect("a verdict") {
-        "generate" => Verdict::Generate,
-        "next" => Verdict::Next,
-        "refuse" => Verdict::Refuse {
+fn expected(case: &Value) -> LoadResult {
+    match case["verdict"].as_str().expect("a result") {
+        "generate" => LoadResult::Generate,
+        "next" => LoadResult::Next,
+        "refuse" => LoadResult::Refuse {
             for_content: ["S5", "S6", "S10"].contains(&case["rule"].as_str().expect("a rule")),
         },
         "use" => {
             let length = case["secret_len"].as_u64().expect("a length");
-            Verdict::Use(usize::try_from(length).expect("a small one"))
+            LoadResult::Use(usize::try_from(length).expect("a small one"))
         }
-        verdict => panic!("unknown verdict {verdict}"),
+        result => panic!("unknown result {result}"),
     }
 }
 
-fn actual(case: &Value) -> Verdict {
+fn actual(case: &Value) -> LoadResult {
     match case["source"].as_str().expect("a source") {
-        "bytes" => Verdict::of(BytesSource::new(octets(&case["content"])).load()),
+        "bytes" => LoadResult::of(BytesSource::new(bytes(&case["content"])).load()),
         "env" => in_environment(case),
         "file" if !can_build(case) => {
             println!("{}: not built, for only root can make this file", case["id"]);
@@ -134,7 +134,7 @@ impl Built {
             "fifo" => mknodat(CWD, path, FileType::Fifo, Mode::RUSR, 0).expect("made"),
             "missing" => return,
             "regular" => {
-                fs::write(path, octets(&case["content"])).expect("written");
+                fs::write(path, bytes(&case["content"])).expect("written");
                 for link in 1..file["nlink"].as_u64().unwrap_or(1) {
                     let other = self.base.path().join(format!("link-{link}"));
                     fs::hard_link(path, other).expect("linked");
@@ -142,7 +142,7 @@ impl Built {
             }
             "socket" => drop(UnixListener::bind(path).expect("bound")),
             "symlink" => {
-                fs::write(&target, octets(&case["content"])).expect("written");
+                fs::write(&target, bytes(&case["content"])).expect("written");
                 symlink(&target, path).expect("linked");
                 return own(&target, file);
             }
@@ -184,7 +184,7 @@ fn own(path: &Path, place: &Value) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
 }
 
-fn on_file_system(case: &Value) -> Verdict {
+fn on_file_system(case: &Value) -> LoadResult {
     let built = Built::new(case);
     let mut source = FileSource::cookie_secret(&built.path).or_create();
     if case["follow_symlink"] == true {
@@ -195,35 +195,31 @@ fn on_file_system(case: &Value) -> Verdict {
     if let Err(error) = &loaded {
         let content = match &case["content"] {
             Value::Null => Vec::new(),
-            content => octets(content),
+            content => bytes(content),
         };
-        is_told_without_the_secret(error, built.path.to_str().expect("text"), &content);
+        is_reported_without_the_secret(error, built.path.to_str().expect("text"), &content);
     }
     if built.state() == before {
-        return Verdict::of(loaded);
+        return LoadResult::of(loaded);
     }
     // Something was written: it must be one new secret, the one that is used.
     let secret = loaded
         .expect("what is written is used")
         .expect("what is written is used");
     let text = fs::read_to_string(&built.path).expect("text");
-    let digits: String = secret
-        .expose()
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
+    let digits: String = secret.expose().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(text, format!("{digits}\n"), "{case}");
     assert_eq!(secret.len(), 32, "{case}");
     let mode = fs::metadata(&built.path).expect("there").permissions().mode();
     assert_eq!(mode & 0o7777, 0o600, "{case}");
     assert_eq!(built.state().len(), before.len() + 1, "{case}");
-    Verdict::Generate
+    LoadResult::Generate
 }
 
-fn in_environment(case: &Value) -> Verdict {
+fn in_environment(case: &Value) -> LoadResult {
     let value = match case["set"] == false {
         true => None,
-        false => Some(octets(&case["content"])),
+        false => Some(bytes(&case["content"])),
     };
     if value.as_ref().is_some_and(|value| value.contains(&0)) {
         // No environment can hold this value. The rules on content are those of a file.
@@ -238,14 +234,14 @@ fn in_environment(case: &Value) -> Verdict {
         None => child.env_remove("JPY_COOKIE_SECRET"),
     };
     let output = child.output().expect("started");
-    let told = String::from_utf8(output.stderr).expect("text");
-    match told.split_whitespace().collect::<Vec<_>>()[..] {
-        ["next"] => Verdict::Next,
-        ["refuse", for_content] => Verdict::Refuse {
+    let output = String::from_utf8(output.stderr).expect("text");
+    match output.split_whitespace().collect::<Vec<_>>()[..] {
+        ["next"] => LoadResult::Next,
+        ["refuse", for_content] => LoadResult::Refuse {
             for_content: for_content == "true",
         },
-        ["use", length] => Verdict::Use(length.parse().expect("a length")),
-        _ => panic!("{case}\n{told}"),
+        ["use", length] => LoadResult::Use(length.parse().expect("a length")),
+        _ => panic!("{case}\n{output}"),
     }
 }
 
@@ -257,29 +253,29 @@ fn a_child_reads_its_environment() {
     let loaded = EnvSource::cookie_secret().load();
     if let Err(error) = &loaded {
         let value = std::env::var_os("JPY_COOKIE_SECRET").expect("set");
-        is_told_without_the_secret(error, "JPY_COOKIE_SECRET", value.as_bytes());
+        is_reported_without_the_secret(error, "JPY_COOKIE_SECRET", value.as_bytes());
     }
-    match Verdict::of(loaded) {
-        Verdict::Generate => unreachable!("nothing is generated in an environment"),
-        Verdict::Next => eprintln!("next"),
-        Verdict::Refuse { for_content } => eprintln!("refuse {for_content}"),
-        Verdict::Use(length) => eprintln!("use {length}"),
+    match LoadResult::of(loaded) {
+        LoadResult::Generate => unreachable!("nothing is generated in an environment"),
+        LoadResult::Next => eprintln!("next"),
+        LoadResult::Refuse { for_content } => eprintln!("refuse {for_content}"),
+        LoadResult::Use(length) => eprintln!("use {length}"),
     }
     process::exit(0);
 }
 
 /// The error names the place, and repeats nothing of what stands in it.
 #[track_caller]
-fn is_told_without_the_secret(error: &SecretError, place: &str, content: &[u8]) {
+fn is_reported_without_the_secret(error: &SecretError, place: &str, content: &[u8]) {
     assert!(error.to_string().contains(place), "{error} does not name {place}");
-    let told = format!("{error} {error:?}").replace(place, "");
+    let output = format!("{error} {error:?}").replace(place, "");
     for part in content.windows(LEAK).filter(|part| !part.contains(&b' ')) {
-        let is_repeated = told.as_bytes().windows(LEAK).any(|window| window == part);
-        assert!(!is_repeated, "{told}");
+        let is_repeated = output.as_bytes().windows(LEAK).any(|window| window == part);
+        assert!(!is_repeated, "{output}");
     }
 }
 
 #[test]
 fn secrets_are_taken_refused_or_generated_as_every_row_says() {
-    judge(FILE, &[], expected, actual);
+    check_rows(FILE, &[], expected, actual);
 }

@@ -20,7 +20,7 @@ fn reference(value: &[u8]) -> Result<Option<&[u8]>, ()> {
     let value = trim(value);
     let end = value
         .iter()
-        .position(|octet| !is_token(&[*octet]))
+        .position(|byte| !is_token(&[*byte]))
         .unwrap_or(value.len());
     let (scheme, rest) = value.split_at(end);
     if !scheme.eq_ignore_ascii_case(b"bearer") && !scheme.eq_ignore_ascii_case(b"token") {
@@ -29,7 +29,7 @@ fn reference(value: &[u8]) -> Result<Option<&[u8]>, ()> {
     let token = trim(rest);
     let parted = rest.len() > token.len();
     let well_formed =
-        (1..=8_000).contains(&token.len()) && token.iter().all(|octet| (0x21..=0x7E).contains(octet));
+        (1..=8_000).contains(&token.len()) && token.iter().all(|byte| (0x21..=0x7E).contains(byte));
     if parted && well_formed {
         Ok(Some(token))
     } else {

@@ -1,4 +1,4 @@
-//! Base URLs: between two slashes, read alike by everybody, and what lies under one lies there for a browser.
+//! Base URLs: between two slashes, read the same way by every parser, and a path below one is below it for a browser too.
 
 use portcullis::{AuthLayer, BaseUrl, Token};
 use url::Url;
@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
     if base.contains(path) {
         assert!(format!("{path}/").starts_with(text), "{path} under {text}");
     }
-    // Whoever takes it as a base can set cookies there, or says which setting is at fault.
+    // A server with this base can set cookies there, or reports which setting is invalid.
     if let Err(error) = AuthLayer::builder()
         .token(Token::generate())
         .base_url(base)

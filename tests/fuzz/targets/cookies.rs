@@ -8,7 +8,7 @@ use super::{cut, is_token, trim};
 /// The first line is a name, the others are `Cookie` lines.
 pub fn run(data: &[u8]) {
     let (name, rest) = cut(data, b'\n');
-    let lines: Vec<&[u8]> = rest.split(|octet| *octet == b'\n').collect();
+    let lines: Vec<&[u8]> = rest.split(|byte| *byte == b'\n').collect();
     let custom = std::str::from_utf8(name)
         .ok()
         .and_then(|name| CookieName::custom(name).ok());
@@ -65,15 +65,15 @@ fn check(found: &RequestCookies<'_>, expected: &[Pair<'_>], names: &[CookieName]
 
 /// The pairs of `lines`, or nothing if they are too large.
 fn reference<'a>(lines: &[&'a [u8]]) -> Option<Vec<Pair<'a>>> {
-    let octets: usize = lines.iter().map(|line| line.len()).sum();
+    let bytes: usize = lines.iter().map(|line| line.len()).sum();
     let pieces: Vec<&[u8]> = lines
         .iter()
-        .flat_map(|line| line.split(|octet| *octet == b';'))
+        .flat_map(|line| line.split(|byte| *byte == b';'))
         .map(trim)
         .filter(|piece| !piece.is_empty())
         .collect();
-    let control = |octet: &u8| matches!(octet, 0x00..=0x08 | 0x0A..=0x1F | 0x7F);
-    (octets <= 16_384 && pieces.len() <= 256).then(|| {
+    let control = |byte: &u8| matches!(byte, 0x00..=0x08 | 0x0A..=0x1F | 0x7F);
+    (bytes <= 16_384 && pieces.len() <= 256).then(|| {
         let pairs = pieces
             .into_iter()
             .filter(|piece| piece.contains(&b'='))

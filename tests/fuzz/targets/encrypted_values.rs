@@ -29,8 +29,8 @@ pub fn run(data: &[u8]) {
     assert_eq!(open(&here, &changed).is_some(), bare(&changed) == value);
     assert_eq!(open(&here, changes), None);
     // Changes below the encoding as well.
-    let octets = BASE64_URL_SAFE_NO_PAD.decode(value).expect("as it was made");
-    let changed = BASE64_URL_SAFE_NO_PAD.encode(edited(&octets, changes));
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(value).expect("as it was made");
+    let changed = BASE64_URL_SAFE_NO_PAD.encode(edited(&bytes, changes));
     assert_eq!(
         open(&here, changed.as_bytes()).is_some(),
         changed.as_bytes() == value
@@ -53,7 +53,7 @@ fn open(jar: &CookieJar, value: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn bare(value: &[u8]) -> &[u8] {
-    // A semicolon ends the pair, blanks around a value are taken off.
+    // A semicolon ends the pair, spaces around a value are removed.
     let value = super::trim(cut(value, b';').0);
     match value {
         [b'"', inner @ .., b'"'] => inner,

@@ -11,7 +11,7 @@ use portcullis::{
 };
 use url::Url;
 
-/// Proves everything, and remembers whether it was asked.
+/// Accepts every value, and records whether it was called.
 struct Willing(Cell<bool>);
 
 impl CsrfCheck for Willing {
@@ -24,7 +24,7 @@ impl CsrfCheck for Willing {
 const OWN: &str = "hub.example.org";
 const LISTED: &str = "https://app.example.net";
 
-/// A request in lines. One from a trusted proxy, one from anybody.
+/// A request in lines. One from a trusted proxy, one from another client.
 pub fn run(data: &[u8]) {
     let Some(mut request) = super::request(data) else {
         return;
@@ -87,8 +87,8 @@ fn check(guards: &RequestPolicy, asked: CsrfMode, request: &Request<()>, trusted
     assert_ne!(request.method(), "TRACE");
 
     let own = Url::parse(&format!("http://{host}")).expect("a host");
-    let own_or_listed = |octets: &[u8]| {
-        origin(octets).is_some_and(|sent| {
+    let own_or_listed = |bytes: &[u8]| {
+        origin(bytes).is_some_and(|sent| {
             let sent = Url::parse(&sent).expect("an origin");
             let same_host = sent.host_str() == own.host_str();
             sent.origin().ascii_serialization() == LISTED || same_host
@@ -160,7 +160,7 @@ fn check(guards: &RequestPolicy, asked: CsrfMode, request: &Request<()>, trusted
 }
 
 /// The origin of a URL as a browser's parser reads it.
-fn origin(octets: &[u8]) -> Option<String> {
-    let url = Url::parse(&String::from_utf8_lossy(octets)).ok()?;
+fn origin(bytes: &[u8]) -> Option<String> {
+    let url = Url::parse(&String::from_utf8_lossy(bytes)).ok()?;
     Some(url.origin().ascii_serialization()).filter(|origin| origin != "null")
 }

@@ -1,5 +1,5 @@
-//! What a hub answers: nobody is let in but by a clear yes, no token is kept but the one that was given, and neither is
-//! told.
+//! Responses of a hub: only a clear yes is accepted, no token is stored but the one that was given, and no secret is
+//! leaked.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ use super::{cut, holds, trim};
 const TOKEN: &[u8] = b"0123456789abcdef0123456789abcdef";
 const ACCESS: &str = "access:servers!user=alice";
 
-/// A hub that answers as it was told to, one request after the other, and notes the tokens that it was sent.
+/// A hub with prepared responses, one for each request, which records the tokens that it was sent.
 #[derive(Clone)]
 struct Hub {
     answers: Arc<Mutex<VecDeque<Response<Full<Bytes>>>>>,
@@ -41,8 +41,8 @@ impl Hub {
         }
     }
 
-    /// The gate of alice's server.
-    fn gate(&self) -> AuthLayer {
+    /// The layer of alice's server.
+    fn layer(&self) -> AuthLayer {
         let hub = HubAuth::builder(Secret::from(TOKEN))
             .api_url("http://127.0.0.1:8081/hub/api")
             .base_url("/user/alice/".parse().expect("a base"))
@@ -54,7 +54,7 @@ impl Hub {
             .hub(hub.expect("settings"))
             .clock(TestClock::new(UnixTime::from_secs(1_700_000_000)))
             .build()
-            .expect("a gate")
+            .expect("a layer")
     }
 }
 
@@ -77,7 +77,7 @@ impl Service<Request<Full<Bytes>>> for Hub {
     }
 }
 
-/// A status, perhaps a blank and the field `Retry-After`, and on the next line the body.
+/// A status, optionally a space and the header `Retry-After`, and on the next line the body.
 pub fn run(data: &[u8]) {
     let (head, body) = cut(data, b'\n');
     let (status, retry_after) = cut(head, b' ');
@@ -100,7 +100,7 @@ pub fn run(data: &[u8]) {
     let value: Option<Value> = serde_json::from_slice(body).ok();
     for (body, exact) in [
         (Some(body.to_vec()), false),
-        // Written anew no key stands twice, of which the one reader takes the last and the other none.
+        // Written again, no key appears twice; for a duplicate key the two readers differ.
         (value.as_ref().map(|value| value.to_string().into_bytes()), true),
     ] {
         let Some(body) = body else { continue };
@@ -127,12 +127,12 @@ impl Told<'_> {
     fn of_a_user(&self, runtime: &Runtime, answer: Response<Full<Bytes>>) {
         let hub = Hub::that_answers([answer]);
         let request = "GET /user/alice/api\nhost: localhost\nauthorization: token S3CRET";
-        let decision = decide(runtime, &hub.gate(), request);
+        let decision = decide(runtime, &hub.layer(), request);
         assert_eq!(*hub.asked.lock().expect("one at a time"), [b"token S3CRET"]);
         let clear = self.said.flatten().filter(|_| self.status == 200).and_then(user);
         match decision {
             Decision::Allow { session, .. } => {
-                let session = session.expect("everybody is asked who they are");
+                let session = session.expect("every request needs a session");
                 assert_eq!(self.status, 200);
                 if self.said.expect("JSON").is_some() {
                     let (name, has_access) = clear.expect("a clear yes");
@@ -143,7 +143,7 @@ impl Told<'_> {
                 assert!(!self.exact || clear.is_none_or(|(_, has_access)| !has_access));
                 let status = response.status().as_u16();
                 match status {
-                    // Somebody, but without access.
+                    // A user without access.
                     403 if self.status == 200 => assert!(!self.exact || clear.is_some()),
                     403 => assert_eq!(self.status, 403),
                     502 => {
@@ -157,18 +157,18 @@ impl Told<'_> {
                     }
                     other => panic!("{other}"),
                 }
-                tells_nothing(&response);
+                contains_no_secret(&response);
             }
             other => panic!("{other:?}"),
         }
     }
 
-    /// A browser comes back with a code, and the hub says which token it is worth.
+    /// A browser comes back with a code, and the hub returns the grant of its token.
     fn of_a_token(&self, runtime: &Runtime, answer: Response<Full<Bytes>>) {
         let alice = json!({ "kind": "user", "name": "alice", "scopes": [ACCESS] });
         let hub = Hub::that_answers([answer, Response::new(Full::from(alice.to_string()))]);
-        let Decision::Respond(response) = decide(runtime, &hub.gate(), &RETURN) else {
-            panic!("the callback is the gate's own");
+        let Decision::Respond(response) = decide(runtime, &hub.layer(), &RETURN) else {
+            panic!("the layer answers the callback");
         };
         let given = self.said.flatten().filter(|_| self.status == 200).and_then(token);
         let kept = response.headers().get_all("set-cookie").iter().any(|line| {
@@ -191,7 +191,7 @@ impl Told<'_> {
             }
             other => panic!("{other}"),
         }
-        tells_nothing(&response);
+        contains_no_secret(&response);
     }
 }
 
@@ -199,8 +199,8 @@ impl Told<'_> {
 static RETURN: LazyLock<String> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
     let page = "GET /user/alice/page\nhost: localhost\naccept: text/html";
-    let Decision::Respond(begun) = decide(&runtime, &Hub::that_answers([]).gate(), page) else {
-        panic!("a stranger is sent to the hub");
+    let Decision::Respond(begun) = decide(&runtime, &Hub::that_answers([]).layer(), page) else {
+        panic!("a browser without a session is redirected to the hub");
     };
     let field = |name: &str| begun.headers()[name].to_str().expect("visible ASCII");
     let (_, state) = field("location").split_once("&state=").expect("a state");
@@ -208,10 +208,10 @@ static RETURN: LazyLock<String> = LazyLock::new(|| {
     format!("GET /user/alice/oauth_callback?code=S3CRET&state={state}\nhost: localhost\ncookie: {cookie}")
 });
 
-fn decide(runtime: &Runtime, gate: &AuthLayer, request: &str) -> Decision {
+fn decide(runtime: &Runtime, layer: &AuthLayer, request: &str) -> Decision {
     let request = super::request(request.as_bytes()).expect("a request");
     let _inside = runtime.enter();
-    match gate.decide(RequestHead::new(&request)) {
+    match layer.decide(RequestHead::new(&request)) {
         MaybeFuture::Ready(decision) => decision,
         MaybeFuture::Future(decision) => runtime.block_on(decision),
     }
@@ -241,12 +241,12 @@ fn token(answer: &Value) -> Option<&str> {
     });
     let formed = bearer && is("expires_in", Value::is_u64) && is("scope", Value::is_string);
     let token = answer.get("access_token")?.as_str().filter(|_| formed)?;
-    let sendable = (1..=512).contains(&token.len()) && token.bytes().all(|octet| octet.is_ascii_graphic());
+    let sendable = (1..=512).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
     sendable.then_some(token)
 }
 
-/// No field and no event tells the token or the code.
-fn tells_nothing<B: std::fmt::Debug>(response: &Response<B>) {
+/// No header and no event contains the token or the code.
+fn contains_no_secret<B: std::fmt::Debug>(response: &Response<B>) {
     let shown = format!("{response:?}");
     assert!(!shown.contains("S3CRET"), "{shown}");
 }

@@ -1,8 +1,8 @@
-//! What must hold of every parser, whatever octets it is given: a function per parser, run by the fuzzer and
+//! What must hold of every parser, whatever bytes it is given: a function per parser, run by the fuzzer and
 //! by the ordinary tests.
 //!
 //! That nothing panics is the first promise of each; the others are said at each function. Where a second
-//! reader exists (the WHATWG URL parser, JSON by value, a reader written here another way), it is asked too.
+//! reader exists (the WHATWG URL parser, JSON by value, a reader written here another way), the results are compared.
 
 pub mod authorization;
 pub mod base_urls;
@@ -40,33 +40,30 @@ pub(crate) static KEYRING: LazyLock<Keyring> =
 
 /// `data` before and behind its first `mark`; all of it and nothing if there is none.
 pub(crate) fn cut(data: &[u8], mark: u8) -> (&[u8], &[u8]) {
-    match data.iter().position(|octet| *octet == mark) {
+    match data.iter().position(|byte| *byte == mark) {
         Some(place) => (&data[..place], &data[place + 1..]),
         None => (data, b""),
     }
 }
 
 /// SP and HTAB taken off both ends.
-pub(crate) fn trim(octets: &[u8]) -> &[u8] {
-    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
-    let start = octets
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = bytes.iter().position(|byte| !blank(byte)).unwrap_or(bytes.len());
+    let end = bytes
         .iter()
-        .position(|octet| !blank(octet))
-        .unwrap_or(octets.len());
-    let end = octets
-        .iter()
-        .rposition(|octet| !blank(octet))
+        .rposition(|byte| !blank(byte))
         .map_or(start, |place| place + 1);
-    &octets[start..end]
+    &bytes[start..end]
 }
 
 /// `token` of RFC 9110 section 5.6.2.
-pub(crate) fn is_token(octets: &[u8]) -> bool {
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
-    !octets.is_empty()
-        && octets
+    !bytes.is_empty()
+        && bytes
             .iter()
-            .all(|octet| octet.is_ascii_alphanumeric() || MARKS.contains(octet))
+            .all(|byte| byte.is_ascii_alphanumeric() || MARKS.contains(byte))
 }
 
 /// Whether `part` stands in `whole`.
@@ -76,41 +73,41 @@ pub(crate) fn holds(whole: &[u8], part: &[u8]) -> bool {
 
 /// Every escape decoded once, malformed ones kept.
 pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
-    let digit = |octet: Option<&u8>| octet.and_then(|octet| char::from(*octet).to_digit(16));
-    let mut octets = Vec::new();
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut bytes = Vec::new();
     let mut place = 0;
-    while let Some(octet) = text.get(place) {
-        match (octet, digit(text.get(place + 1)), digit(text.get(place + 2))) {
+    while let Some(byte) = text.get(place) {
+        match (byte, digit(text.get(place + 1)), digit(text.get(place + 2))) {
             (b'%', Some(high), Some(low)) => {
-                octets.push((high * 16 + low) as u8);
+                bytes.push((high * 16 + low) as u8);
                 place += 3;
             }
             _ => {
-                octets.push(*octet);
+                bytes.push(*byte);
                 place += 1;
             }
         }
     }
-    octets
+    bytes
 }
 
 /// `whole` with every `mark` replaced.
 pub(crate) fn replaced(whole: &[u8], mark: &[u8], by: &[u8]) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(whole.len());
+    let mut bytes = Vec::with_capacity(whole.len());
     let mut rest = whole;
     while let Some(place) = rest.windows(mark.len()).position(|window| window == mark) {
-        octets.extend_from_slice(&rest[..place]);
-        octets.extend_from_slice(by);
+        bytes.extend_from_slice(&rest[..place]);
+        bytes.extend_from_slice(by);
         rest = &rest[place + mark.len()..];
     }
-    octets.extend_from_slice(rest);
-    octets
+    bytes.extend_from_slice(rest);
+    bytes
 }
 
 /// A request from lines: `GET /path`, then `name: value` fields. What no HTTP library would hand over is left
 /// out, a target that is none makes the whole `None`.
 pub(crate) fn request(data: &[u8]) -> Option<Request<()>> {
-    let mut lines = data.split(|octet| *octet == b'\n');
+    let mut lines = data.split(|byte| *byte == b'\n');
     let (method, target) = cut(lines.next()?, b' ');
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(method).ok()?;
@@ -127,7 +124,7 @@ pub(crate) fn request(data: &[u8]) -> Option<Request<()>> {
     Some(request)
 }
 
-/// Changes to a good value, read from `data` three octets at a time: where, how, by what. Without any the
+/// Changes to a good value, read from `data` three bytes at a time: where, how, by what. Without any the
 /// value stays as it is.
 pub(crate) fn edited(value: &[u8], data: &[u8]) -> Vec<u8> {
     let mut edited = value.to_vec();

@@ -41,8 +41,7 @@ fn check(next: &NextUrl, base: &BaseUrl, login: &str) {
     let value = HeaderValue::from(next);
     assert_eq!(value.as_bytes(), text.as_bytes());
     assert!(
-        text.bytes()
-            .all(|octet| octet.is_ascii_graphic() && octet != b'\\'),
+        text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'),
         "{text}"
     );
     for place in ["login", "a/b?c#d", ""] {

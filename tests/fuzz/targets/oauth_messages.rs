@@ -7,7 +7,7 @@ use portcullis::oauth::{
 pub fn run(data: &[u8]) {
     if let Ok(request) = AuthorizationRequest::parse(data) {
         let url = request.to_url("/authorize");
-        assert!(url.bytes().all(|octet| octet.is_ascii_graphic()), "{url}");
+        assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url}");
         let (_, query) = url.split_once('?').expect("a query");
         let again = AuthorizationRequest::parse(query.as_bytes()).expect("what was written");
         assert_eq!(again.client_id(), request.client_id());
@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
     }
     if let Ok(response) = AuthorizationResponse::parse(data) {
         let url = response.to_url("/callback");
-        assert!(url.bytes().all(|octet| octet.is_ascii_graphic()), "{url}");
+        assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url}");
         let (_, query) = url.split_once('?').expect("a query");
         let again = AuthorizationResponse::parse(query.as_bytes()).expect("what was written");
         assert_eq!(again.state(), response.state());
@@ -45,8 +45,8 @@ pub fn run(data: &[u8]) {
             assert_eq!(again.scope(), response.scope());
         }
         Err(error) => match OAuthError::from_json(data) {
-            // What the other side says of its own error is told as it stands, and nothing besides.
-            Some(told) => assert_eq!(error.to_string(), told.to_string()),
+            // The other side's description of its error is reported as it is, and nothing else.
+            Some(reported) => assert_eq!(error.to_string(), reported.to_string()),
             None => assert!(!error.to_string().contains("S3CRET"), "{error}"),
         },
     }

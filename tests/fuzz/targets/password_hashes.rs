@@ -1,5 +1,5 @@
 //! Hashes of passwords as they are stored: what is read stays as it was written, costs no more than is allowed, and no
-//! fault tells what was found.
+//! error quotes what was found.
 
 use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use portcullis::{
@@ -43,11 +43,11 @@ pub fn run(data: &[u8]) {
             let error = error.to_string();
             let known = error.strip_prefix("password hash: expected ");
             let known = known.unwrap_or_else(|| panic!("{error}"));
-            // Salts and digests are longer than any number that may be told.
-            let told = |part: &&str| part.len() > 10 && known.contains(*part);
+            // Salts and digests are longer than any number that may be quoted.
+            let secret = |part: &&str| part.len() > 10 && known.contains(*part);
             let part = text
                 .split(['$', ':', ',', '='])
-                .find(|part| part.bytes().all(|octet| octet.is_ascii_alphanumeric()) && told(part));
+                .find(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric()) && secret(part));
             assert!(part.is_none(), "{error}");
         }
         (Ok(_), None) => panic!("expected a refusal"),
@@ -86,7 +86,7 @@ fn argon2(phc: &str) -> Option<Stored> {
     if parameters.split(',').count() != 3 {
         return None;
     }
-    let (salt, tag) = (octets(salt)?, octets(tag)?);
+    let (salt, tag) = (bytes(salt)?, bytes(tag)?);
     let work = memory.checked_mul(passes)?;
     let in_bounds = memory <= 256 * 1024 && work <= 1024 * 1024 && lanes <= 64;
     let possible = lanes > 0 && passes > 0 && memory >= 8 * lanes && salt >= 8 && tag >= 4;
@@ -122,7 +122,7 @@ fn fast(text: &str) -> Option<Stored> {
     };
     let hexadecimal = digest
         .bytes()
-        .all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (salt.is_ascii() && digest.len() == length && hexadecimal).then_some(Stored {
         memory: 0,
         work: 0,
@@ -136,8 +136,8 @@ fn canonical(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number.into())
 }
 
-/// How many octets `text` is the only encoding of.
-fn octets(text: &str) -> Option<usize> {
-    let octets = BASE64_STANDARD_NO_PAD.decode(text).ok()?;
-    (BASE64_STANDARD_NO_PAD.encode(&octets) == text).then_some(octets.len())
+/// How many bytes `text` is the only encoding of.
+fn bytes(text: &str) -> Option<usize> {
+    let bytes = BASE64_STANDARD_NO_PAD.decode(text).ok()?;
+    (BASE64_STANDARD_NO_PAD.encode(&bytes) == text).then_some(bytes.len())
 }

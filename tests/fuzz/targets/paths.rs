@@ -1,4 +1,4 @@
-//! Request paths: the scope found is the one that the path lies under, however a reader behind the gate reads
+//! Request paths: the scope that is found contains the path for every reader behind the layer that may read
 //! it; and a path that some reader would put under a scope is never said to lie under none.
 
 use portcullis::cookies::{CookiePath, CookiePathMap, PathMatch};
@@ -51,14 +51,14 @@ pub fn run(data: &[u8]) {
 
 /// Segments decoded after they were parted, as routers do.
 fn once_decoded(path: &[u8]) -> Vec<u8> {
-    let segments: Vec<_> = path.split(|octet| *octet == b'/').map(decoded).collect();
+    let segments: Vec<_> = path.split(|byte| *byte == b'/').map(decoded).collect();
     segments.join(&b'/')
 }
 
 /// As servlet containers read it.
 fn without_parameters(path: &[u8]) -> Vec<u8> {
     let segments: Vec<_> = path
-        .split(|octet| *octet == b'/')
+        .split(|byte| *byte == b'/')
         .map(|segment| super::cut(segment, b';').0)
         .collect();
     segments.join(&b'/')
@@ -66,7 +66,7 @@ fn without_parameters(path: &[u8]) -> Vec<u8> {
 
 /// The longest scope that `path` lies under, compared decoded.
 fn lies_under(path: &[u8]) -> Option<usize> {
-    let segments: Vec<_> = path.split(|octet| *octet == b'/').skip(1).map(decoded).collect();
+    let segments: Vec<_> = path.split(|byte| *byte == b'/').skip(1).map(decoded).collect();
     let within = |scope: &&str| {
         let scope: Vec<_> = scope
             .trim_matches('/')

@@ -37,7 +37,7 @@ pub fn run(data: &[u8]) {
     second_reader(data, query);
 
     let scrubbed = query.redacted();
-    assert!(scrubbed.bytes().all(|octet| octet.is_ascii_graphic()));
+    assert!(scrubbed.bytes().all(|byte| byte.is_ascii_graphic()));
     assert!(
         Query::new(scrubbed.as_bytes())
             .token(&mut TokenBuffer::default())
@@ -65,18 +65,18 @@ pub fn run(data: &[u8]) {
 
 /// The values of all parameters `token`, `None` for one with a malformed escape.
 fn tokens(query: &[u8]) -> Vec<Option<Vec<u8>>> {
-    let pairs = query.split(|octet| *octet == b'&').map(|pair| cut(pair, b'='));
+    let pairs = query.split(|byte| *byte == b'&').map(|pair| cut(pair, b'='));
     let named = pairs.filter(|(name, _)| form_decoded(name).is_some_and(|name| name == b"token"));
     named.map(|(_, value)| form_decoded(value)).collect()
 }
 
 fn form_decoded(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |octet: &u8| char::from(*octet).to_digit(16);
-    let mut octets = Vec::new();
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let mut bytes = Vec::new();
     let mut rest = text;
     while let [first, behind @ ..] = rest {
         rest = behind;
-        octets.push(match first {
+        bytes.push(match first {
             b'+' => b' ',
             b'%' => {
                 let [high, low, behind @ ..] = rest else {
@@ -85,16 +85,16 @@ fn form_decoded(text: &[u8]) -> Option<Vec<u8>> {
                 rest = behind;
                 (digit(high)? * 16 + digit(low)?) as u8
             }
-            octet => *octet,
+            byte => *byte,
         });
     }
-    Some(octets)
+    Some(bytes)
 }
 
 /// Where all is well-formed, the `url` crate finds the same parameters.
 fn second_reader(data: &[u8], query: Query<'_>) {
     let text = data
-        .split(|octet| matches!(octet, b'&' | b'='))
+        .split(|byte| matches!(byte, b'&' | b'='))
         .map(form_decoded)
         .collect::<Option<Vec<_>>>();
     let utf8 = text.is_some_and(|text| text.iter().all(|text| std::str::from_utf8(text).is_ok()));

@@ -1,5 +1,5 @@
-//! Whole requests: nobody is let in without the token or a cookie that this gate made; the token is never told
-//! back; a redirect stays here.
+//! Whole requests: access needs the token or a cookie that this layer issued; the token is never returned; a redirect
+//! stays on this server.
 
 use std::{
     pin::Pin,
@@ -24,15 +24,15 @@ use super::{decoded, holds, replaced};
 const TOKEN: &str = "t0k3n-C4n4ry-0123456789abcdef";
 const API_KEY: &str = "k3y-C4n4ry-0123456789abcdef";
 
-/// A gate of each kind, and what a browser that logged in at it would send.
-struct Gate {
+/// A layer of each kind, and what a browser that is logged in at it would send.
+struct TestLayer {
     layer: AuthLayer,
     optional: bool,
     cookie: String,
     xsrf: String,
 }
 
-static GATES: LazyLock<Vec<Gate>> = LazyLock::new(|| {
+static LAYERS: LazyLock<Vec<TestLayer>> = LazyLock::new(|| {
     let token: Token = TOKEN.parse().expect("a token");
     let key: Token = API_KEY.parse().expect("a token");
     let clock = || TestClock::new(UnixTime::from_secs(1_700_000_000));
@@ -68,18 +68,18 @@ static GATES: LazyLock<Vec<Gate>> = LazyLock::new(|| {
             .csrf_by_origin(),
         AuthLayer::builder().bearer_tokens(keys()).clock(clock()),
     ];
-    let layers = builders.map(|builder| builder.build().expect("a gate"));
+    let layers = builders.map(|builder| builder.build().expect("a layer"));
     let optional = layers[0].optional();
     let kinds = layers
         .into_iter()
         .map(|layer| (layer, false))
         .chain([(optional, true)]);
     kinds
-        .map(|(layer, optional)| Gate::new(layer, optional))
+        .map(|(layer, optional)| TestLayer::new(layer, optional))
         .collect()
 });
 
-impl Gate {
+impl TestLayer {
     fn new(layer: AuthLayer, optional: bool) -> Self {
         let login = super::request(
             format!("GET /base/?token={TOKEN}\nhost: localhost\naccept: text/html").as_bytes(),
@@ -109,33 +109,33 @@ impl Gate {
 
 /// A request in lines; `{token}`, `{key}`, `{cookie}` and `{xsrf}` stand for good ones.
 pub fn run(data: &[u8]) {
-    for gate in &*GATES {
+    for layer in &*LAYERS {
         let data = replaced(data, b"{token}", TOKEN.as_bytes());
         let data = replaced(&data, b"{key}", API_KEY.as_bytes());
-        let data = replaced(&data, b"{cookie}", gate.cookie.as_bytes());
-        let data = replaced(&data, b"{xsrf}", gate.xsrf.as_bytes());
+        let data = replaced(&data, b"{cookie}", layer.cookie.as_bytes());
+        let data = replaced(&data, b"{xsrf}", layer.xsrf.as_bytes());
         if let Some(request) = super::request(&data) {
-            check(gate, &request);
+            check(layer, &request);
         }
     }
 }
 
-fn check(gate: &Gate, request: &Request<()>) {
+fn check(layer: &TestLayer, request: &Request<()>) {
     let head = RequestHead::new(request);
-    let checked = match gate.layer.authenticate(head) {
+    let checked = match layer.layer.authenticate(head) {
         MaybeFuture::Ready(checked) => checked,
         MaybeFuture::Future(_) => panic!("nothing here must wait"),
     };
-    let _ = gate.layer.require_same_origin(head);
-    match gate.layer.decide(head) {
+    let _ = layer.layer.require_same_origin(head);
+    match layer.layer.decide(head) {
         MaybeFuture::Future(_) => panic!("nothing here must wait"),
         MaybeFuture::Ready(Decision::Allow { session, afterwards }) => {
             match &session {
-                None => assert!(gate.optional),
+                None => assert!(layer.optional),
                 Some(session) => {
                     assert!(checked.is_ok());
                     assert!(
-                        is_proved(gate, request, session.auth_method()),
+                        is_proved(layer, request, session.auth_method()),
                         "{request:?} by {session:?}"
                     );
                 }
@@ -145,7 +145,7 @@ fn check(gate: &Gate, request: &Request<()>) {
                 .headers_mut()
                 .insert("content-type", "text/plain".parse().expect("a value"));
             afterwards.apply_to(response.headers_mut());
-            judge(request, &response, b"");
+            check_response(request, &response, b"");
         }
         MaybeFuture::Ready(Decision::Respond(response)) => {
             let (parts, mut body) = response.into_parts();
@@ -154,7 +154,7 @@ fn check(gate: &Gate, request: &Request<()>) {
             while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut context) {
                 text.extend_from_slice(&frame.into_data().expect("data, and no trailers"));
             }
-            judge(request, &Response::from_parts(parts, ()), &text);
+            check_response(request, &Response::from_parts(parts, ()), &text);
         }
         // Nothing is decided before the form is read.
         MaybeFuture::Ready(Decision::NeedsForm(_)) => assert_eq!(request.method(), "POST"),
@@ -163,7 +163,7 @@ fn check(gate: &Gate, request: &Request<()>) {
 }
 
 /// Whether the request holds what the session is said to be proved by.
-fn is_proved(gate: &Gate, request: &Request<()>, credential: AuthMethod) -> bool {
+fn is_proved(layer: &TestLayer, request: &Request<()>, credential: AuthMethod) -> bool {
     let fields = |name: &str| -> Vec<Vec<u8>> {
         request
             .headers()
@@ -189,7 +189,7 @@ fn is_proved(gate: &Gate, request: &Request<()>, credential: AuthMethod) -> bool
             })
         }
         AuthMethod::Cookie => {
-            let cookie = gate.cookie.as_bytes();
+            let cookie = layer.cookie.as_bytes();
             let sent = !cookie.is_empty() && fields("cookie").iter().any(|line| holds(line, cookie));
             let unsafe_method = !matches!(request.method().as_str(), "GET" | "HEAD" | "OPTIONS");
             let site = fields("sec-fetch-site");
@@ -205,8 +205,8 @@ fn is_proved(gate: &Gate, request: &Request<()>, credential: AuthMethod) -> bool
     }
 }
 
-/// Nothing of the token is told, no line is broken, no redirect leads away.
-fn judge(request: &Request<()>, response: &Response<()>, body: &[u8]) {
+/// The token is not returned, no line is broken, no redirect leads away.
+fn check_response(request: &Request<()>, response: &Response<()>, body: &[u8]) {
     let path = decoded(request.uri().path().as_bytes());
     let query = portcullis::request::Query::from_uri(request.uri()).without_token();
     let elsewhere = [

@@ -4,10 +4,7 @@ use portcullis::{store::SaltedTokenHash, token::PresentedToken};
 
 /// The text of a hash, a line end, and a token.
 pub fn run(data: &[u8]) {
-    let end = data
-        .iter()
-        .position(|octet| *octet == b'\n')
-        .unwrap_or(data.len());
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (text, token) = data.split_at(end);
     let Ok(text) = std::str::from_utf8(text) else {
         return;
@@ -28,7 +25,7 @@ pub fn run(data: &[u8]) {
             assert!(
                 digest
                     .bytes()
-                    .all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
             );
             assert_eq!(format!("{hash:?}"), "SaltedTokenHash");
             if let Some(token) = PresentedToken::new(token.get(1..).unwrap_or_default()) {

@@ -1,4 +1,4 @@
-//! Secrets from sources: only keys that are long and varied, only texts of UTF-8; an error never tells them.
+//! Secrets from sources: only keys that are long and varied, only texts of UTF-8; an error never contains them.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::LazyLock};
 
@@ -29,11 +29,7 @@ pub fn run(data: &[u8]) {
         let raw = FileSource::new(path).raw();
         let text = FileSource::new(path);
         check(&hex, |secret| {
-            let digits: String = secret
-                .expose()
-                .iter()
-                .map(|octet| format!("{octet:02x}"))
-                .collect();
+            let digits: String = secret.expose().iter().map(|byte| format!("{byte:02x}")).collect();
             let written: Vec<u8> = data.trim_ascii().to_ascii_lowercase();
             assert_eq!(digits.as_bytes(), written);
             assert!((32..=1024).contains(&secret.len()));
@@ -68,11 +64,11 @@ pub fn run(data: &[u8]) {
 }
 
 fn trimmed(data: &[u8]) -> &[u8] {
-    let blank = |octet: &u8| matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
-    let start = data.iter().position(|octet| !blank(octet)).unwrap_or(data.len());
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let start = data.iter().position(|byte| !blank(byte)).unwrap_or(data.len());
     let end = data
         .iter()
-        .rposition(|octet| !blank(octet))
+        .rposition(|byte| !blank(byte))
         .map_or(start, |place| place + 1);
     &data[start..end]
 }
@@ -89,19 +85,19 @@ fn check(source: &dyn SecretSource, good: impl FnOnce(Secret)) {
 const MESSAGES: [&str; 16] = [
     "expected  to  hexadecimal digits, found ",
     "expected  to  hexadecimal digits, found an odd number of them, ",
-    "expected  to  hexadecimal digits, found blanks alone",
-    "expected  to  hexadecimal digits, found more than  octets",
+    "expected  to  hexadecimal digits, found only whitespace",
+    "expected  to  hexadecimal digits, found more than  bytes",
     "expected  to  hexadecimal digits, found nothing",
-    "expected  to  hexadecimal digits, found  octets, and the one at place  is no such digit",
-    "expected  to  octets, found ",
-    "expected  to  octets, found nothing",
-    "expected a text, found blanks alone",
+    "expected  to  hexadecimal digits, found  bytes, and the one at place  is no such digit",
+    "expected  to  bytes, found ",
+    "expected  to  bytes, found nothing",
+    "expected a text, found only whitespace",
     "expected a text, found nothing",
-    "expected a text, found octets that are not UTF-",
-    "expected at most  octets, found more",
-    "expected random octets, found fewer than  values among ",
+    "expected a text, found bytes that are not UTF-",
+    "expected at most  bytes, found more",
+    "expected random bytes, found fewer than  values among ",
     "expected a token of  to  visible ASCII characters, found  characters",
-    "expected a token of  to  visible ASCII characters, found  octets with a blank, a control or a non-ASCII one at place ",
+    "expected a token of  to  visible ASCII characters, found  bytes with a space, control or non-ASCII byte at place ",
     "token begins with pcl_ and its checksum is wrong: mistyped or cut short",
 ];
 

@@ -1,5 +1,5 @@
 //! `Set-Cookie` lines of our own: every one of the strict grammar of RFC 6265bis section 4.1.1, for any host,
-//! name and payload, read back to the payload, and none of a handler's octets lost when it is added.
+//! name and payload, read back to the payload, and none of a handler's bytes lost when it is added.
 
 use cookie::Cookie;
 use http::{
@@ -17,7 +17,7 @@ use super::{KEYRING, cut, is_token};
 pub fn run(data: &[u8]) {
     let (host, rest) = cut(data, b'\n');
     let (name, rest) = cut(rest, b'\n');
-    let (theirs, payload) = cut(rest, b'\n');
+    let (existing, payload) = cut(rest, b'\n');
     let Ok(user) = std::str::from_utf8(name) else {
         return;
     };
@@ -40,12 +40,12 @@ pub fn run(data: &[u8]) {
             CookieJar::signed(&KEYRING, scope.clone()),
             CookieJar::encrypted(&KEYRING, scope),
         ] {
-            check(&jar, host, payload, theirs);
+            check(&jar, host, payload, existing);
         }
     }
 }
 
-fn check(jar: &CookieJar, host: &[u8], payload: &[u8], theirs: &[u8]) {
+fn check(jar: &CookieJar, host: &[u8], payload: &[u8], existing: &[u8]) {
     let now = UnixTime::from_secs(1_700_000_000);
     for https in [false, true] {
         if let Some(line) = jar.for_host(host).removal_cookie(https) {
@@ -70,7 +70,7 @@ fn check(jar: &CookieJar, host: &[u8], payload: &[u8], theirs: &[u8]) {
                 other => panic!("what was written is not read: {other:?}"),
             },
         );
-        add(&line, theirs);
+        add(&line, existing);
     }
 }
 
@@ -83,8 +83,8 @@ fn strict(line: &HeaderValue, https: bool) -> &[u8] {
         .and_then(|pair| pair.split_once('='))
         .expect("a pair");
     assert!(is_token(name.as_bytes()), "{text}");
-    let octet = |octet: u8| matches!(octet, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
-    assert!(value.bytes().all(octet), "{text}");
+    let byte = |byte: u8| matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
+    assert!(value.bytes().all(byte), "{text}");
     let mut seen = Vec::new();
     for part in parts {
         let (attribute, value) = part.split_once('=').unwrap_or((part, ""));
@@ -96,14 +96,12 @@ fn strict(line: &HeaderValue, https: bool) -> &[u8] {
                 "SameSite" => value == "Lax",
                 "Path" =>
                     value.starts_with('/')
-                        && value
-                            .bytes()
-                            .all(|octet| octet.is_ascii_graphic() && octet != b';'),
+                        && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';'),
                 "Domain" => value.split('.').all(|label| !label.is_empty()
                     && label
                         .bytes()
-                        .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')),
-                "Max-Age" => !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_digit()),
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')),
+                "Max-Age" => !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()),
                 "Expires" => value == "Thu, 01 Jan 1970 00:00:00 GMT",
                 _ => false,
             },
@@ -120,28 +118,28 @@ fn strict(line: &HeaderValue, https: bool) -> &[u8] {
     value.as_bytes()
 }
 
-/// Ours comes last; a handler's line is kept unless it is the same cookie.
-fn add(ours: &HeaderValue, theirs: &[u8]) {
-    let Ok(theirs) = HeaderValue::from_bytes(theirs) else {
+/// The layer's cookie comes last; a handler's line is kept unless it is the same cookie.
+fn add(added: &HeaderValue, existing: &[u8]) {
+    let Ok(existing) = HeaderValue::from_bytes(existing) else {
         return;
     };
     for own in [false, true] {
         let mut headers = HeaderMap::new();
-        headers.append(SET_COOKIE, theirs.clone());
+        headers.append(SET_COOKIE, existing.clone());
         let mut cookies = SetCookies::default();
         if own {
-            cookies.push_overriding(ours.clone());
+            cookies.push_overriding(added.clone());
         } else {
-            cookies.push(ours.clone());
+            cookies.push(added.clone());
         }
         cookies.append_to(&mut headers);
         let found: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
-        let kept = if own { ours } else { &theirs };
-        assert!(found == [&theirs, ours] || found == [kept], "{found:?}");
+        let kept = if own { added } else { &existing };
+        assert!(found == [&existing, added] || found == [kept], "{found:?}");
         // Each is refused a place only by one of its own name.
         if found.len() == 1 {
             let name = |line: &HeaderValue| super::trim(cut(cut(line.as_bytes(), b';').0, b'=').0).to_vec();
-            assert_eq!(name(&theirs), name(ours));
+            assert_eq!(name(&existing), name(added));
         }
     }
 }

@@ -42,7 +42,7 @@ pub fn run(data: &[u8]) {
 
 fn proxies(text: &str) {
     if TrustedProxies::parse(text).is_ok() {
-        // Nobody is trusted by accident: every word is an address, a network or `unix`.
+        // No proxy is trusted by accident: every word is an address, a network or `unix`.
         for word in text
             .split([',', ' ', '\t', '\n', '\r', '\x0c'])
             .filter(|word| !word.is_empty())
@@ -85,7 +85,7 @@ fn hosts(text: &str) {
         .rsplit_once(':')
         .filter(|(_, port)| !port.contains(']'))
         .map_or(name, |(host, _)| host);
-    // A name that a browser rewrites (punycode faults, odd numbers) would never be sent.
+    // A name that a browser rewrites (punycode errors, unusual numbers) would never be sent.
     if let Some(other) = other.filter(|_| !bare.starts_with('[')) {
         assert!(
             other.eq_ignore_ascii_case(bare),

@@ -1,4 +1,4 @@
-//! Signed values: only what signing makes opens, and what opens is made again octet for octet.
+//! Signed values: only what signing makes opens, and what opens is made again byte for byte.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::{KEY, KEYRING, edited};
 
-/// A value, or one to be signed: whoever has the key can still not write a second form.
+/// A value, or one to be signed: even with the key, no second form of a value is accepted.
 pub fn run(data: &[u8]) {
     let values = SignedValueCodec::new(&KEYRING);
     let name = CookieName::session_id();
@@ -22,7 +22,7 @@ pub fn run(data: &[u8]) {
         .finalize()
         .into_bytes()
         .iter()
-        .map(|octet| format!("{octet:02x}"))
+        .map(|byte| format!("{byte:02x}"))
         .collect();
     let signed = [data, code.as_bytes()].concat();
     let signed_quoted = [b"\"", signed.as_slice(), b"\""].concat();

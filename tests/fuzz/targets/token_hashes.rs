@@ -6,7 +6,7 @@ pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let well_formed = text.len() == 64 && text.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let well_formed = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match text.parse::<TokenHash>() {
         Ok(hash) => {
             assert!(well_formed);
@@ -19,7 +19,7 @@ pub fn run(data: &[u8]) {
             // All but the count is a fixed text, and nothing of what was found.
             let fixed = |digit: char| digit.is_ascii_digit();
             let error = error.to_string().replace(fixed, "");
-            let place = "octets with a blank, a control or a non-ASCII one at place ";
+            let place = "bytes with a space, control or non-ASCII byte at place ";
             let known = ["nothing", " characters", &format!(" {place}")];
             let said =
                 known.map(|found| format!("expected a token hash of  hexadecimal digits, found {found}"));

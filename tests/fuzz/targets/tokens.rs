@@ -22,10 +22,7 @@ pub fn run(data: &[u8]) {
     }
 
     let list = TokenSet::from_list(&Secret::from(data), Grant::new(Identity::new("one")));
-    let entries: Vec<&[u8]> = data
-        .split(|octet| *octet == b',')
-        .map(<[u8]>::trim_ascii)
-        .collect();
+    let entries: Vec<&[u8]> = data.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
     match list {
         Ok(set) => assert_eq!(set.len(), entries.len()),
         Err(error) => {
@@ -40,7 +37,7 @@ pub fn run(data: &[u8]) {
 
 fn check(text: &[u8]) {
     let well_formed =
-        (1..=8_000).contains(&text.len()) && text.iter().all(|octet| (0x21..=0x7E).contains(octet));
+        (1..=8_000).contains(&text.len()) && text.iter().all(|byte| (0x21..=0x7E).contains(byte));
     let presented = PresentedToken::new(text);
     assert_eq!(presented.is_some(), well_formed);
     match Token::from_secret(Secret::from(text)) {
@@ -66,7 +63,7 @@ fn check(text: &[u8]) {
             let known = [
                 format!("{form}nothing"),
                 format!("{form} characters"),
-                format!("{form} octets with a blank, a control or a non-ASCII one at place "),
+                format!("{form} bytes with a space, control or non-ASCII byte at place "),
                 "token begins with pcl_ and its checksum is wrong: mistyped or cut short".to_owned(),
             ];
             assert!(known.contains(&error), "{error}");

@@ -15,7 +15,7 @@ pub fn run(data: &[u8]) {
     let binding = CsrfBinding::of_session(name);
     let issued = guard.issue(binding);
     let before = guard.issue(CsrfBinding::Anonymous);
-    assert!(issued.bytes().all(|octet| octet.is_ascii_alphanumeric()) && issued.starts_with('x'));
+    assert!(issued.bytes().all(|byte| byte.is_ascii_alphanumeric()) && issued.starts_with('x'));
     let longer = [name, b"x"].concat();
     for others in [
         CsrfBinding::Anonymous,
@@ -67,7 +67,7 @@ pub fn run(data: &[u8]) {
             );
         }
     }
-    // The same octets as a query, and as what a form held.
+    // The same bytes as a query, and as what a form held.
     let form = std::str::from_utf8(changes).ok();
     if let Ok(request) = Request::post([b"/?".as_slice(), changes].concat().as_slice()).body(()) {
         let proof = RequestCsrf::new(&guard, binding, Some(changes)).with_form(form);

@@ -5,7 +5,7 @@
 // LOGIN is the login page of a notebook_server whose password is PASSWORD and becomes NEW. Screenshots go to DIRECTORY.
 
 import { join } from "node:path";
-import { check, openBrowser, run } from "./helpers.mjs";
+import { check, checkAccessible, openBrowser, run } from "./helpers.mjs";
 
 const [login, password, next, pictures] = process.argv.slice(2);
 const home = login.replace(/login$/, "");
@@ -24,7 +24,7 @@ await run(async () => {
   const sockets = [await socket(tab), await socket(other)];
 
   await page.click("#change");
-  check("a logged-in person finds the form", await page.textContent("h1"), "Change the password");
+  check("a logged-in person finds the form", await page.textContent("h1"), "Change password");
   check(
     "its fields say what they are",
     await page.locator("input[type=password]").evaluateAll((inputs) => inputs.map(({ name, autocomplete }) => [name, autocomplete])),
@@ -36,13 +36,14 @@ await run(async () => {
   );
   await page.screenshot({ path: join(pictures, "change.png"), fullPage: true });
   for (const [why, fields, status, says] of [
-    ["the old one is wrong", { password: "wrong", new_password: next, new_password_again: next }, 401, /Invalid credentials/],
+    ["the old one is wrong", { password: "wrong", new_password: next, new_password_again: next }, 401, /Incorrect password/],
     ["the new one is too short", { password, new_password: "short", new_password_again: "short" }, 400, /at least 8 characters/],
-    ["the new ones differ", { password, new_password: next, new_password_again: `${next}!` }, 400, /twice/],
+    ["the new ones differ", { password, new_password: next, new_password_again: `${next}!` }, 400, /do not match/],
   ]) {
     const answer = await send(page, fields);
-    check(`refused, as ${why}`, [answer.status(), await page.textContent("h1")], [status, "Change the password"]);
+    check(`refused, as ${why}`, [answer.status(), await page.textContent("h1")], [status, "Change password"]);
     check("and the page says so", await page.textContent("[role=alert]"), says);
+    await checkAccessible(page, "the form after an error");
   }
   await tab.reload();
   check("nothing has changed for others", tab.url(), home);
@@ -64,7 +65,7 @@ await run(async () => {
   await tab.click("#logout");
   await page.reload();
   check("after a logout in one tab the other is asked to log in", page.url(), `${login}?next=${encodeURIComponent(base)}`);
-  await page.click("text=Change the password");
+  await page.click("text=Change password");
   check("the form is offered there as well", await page.locator("[name=new_password]").count(), 1);
   await page.click("text=Log in");
   await send(page, { password: next });

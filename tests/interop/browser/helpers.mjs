@@ -1,7 +1,9 @@
 // What every scenario in the browser needs: a browser, a page of somebody else, and claims.
 
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const FLAGS = [
@@ -55,12 +57,28 @@ export function check(claim, found, expected) {
   console.log(`ok: ${claim}`);
 }
 
+/** Checks that axe-core finds nothing wrong with the page, in light and in dark. */
+export async function checkAccessible(page, what) {
+  const source = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate(source);
+    const violations = await page.evaluate(async () => {
+      const { violations, passes } = await axe.run();
+      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+      return passes.length > 5 ? found : ["axe has checked nothing"];
+    });
+    check(`${what}: no axe violation in ${colorScheme}`, violations, []);
+  }
+  await page.emulateMedia({ colorScheme: null });
+}
+
 function same(a, b) {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** Runs `scenario`, closes what it opened, and ends with its success. It may take so many milliseconds. */
-export async function run(scenario, patience = 100_000) {
+export async function run(scenario, patience = 240_000) {
   let status = 0;
   // What runs inside a page has no time limit of its own.
   const limit = new Promise((_, reject) => setTimeout(() => reject(new Error("still not done")), patience).unref());

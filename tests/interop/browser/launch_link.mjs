@@ -4,7 +4,7 @@
 //
 // LINK is what notebook_server printed, PAGE the file: URL that it opened a browser with, HOME its base page.
 
-import { check, openBrowser, run, serveForeignPage } from "./helpers.mjs";
+import { check, checkAccessible, openBrowser, run, serveForeignPage } from "./helpers.mjs";
 
 const [link, file, home] = process.argv.slice(2);
 
@@ -39,7 +39,8 @@ async function openAgain(browser, what, url) {
   const page = await context.newPage();
   await page.goto(url);
   await page.waitForURL(`${home}launch?**`);
-  check(`${what} opens once`, await page.textContent("h1"), "This link was used already");
+  check(`${what} opens once`, await page.textContent("h1"), "This link has expired");
+  await checkAccessible(page, "the page of a used link");
   check(`${what} is no login after that`, await logins(context), []);
   await page.click("a");
   check(`${what} then leads to the login page`, page.url(), `${home}login`);

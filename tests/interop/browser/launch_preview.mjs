@@ -18,7 +18,7 @@ await run(async () => {
   await page.setExtraHTTPHeaders({ "Sec-Purpose": "prefetch" });
   for (const time of ["first", "second"]) {
     await page.goto(link);
-    check(`a ${time} preview opens nothing`, [await page.textContent("h1"), await logins()], ["Open the server", 0]);
+    check(`a ${time} preview opens nothing`, [await page.textContent("h1"), await logins()], ["Open server", 0]);
   }
   await page.setExtraHTTPHeaders({});
   check("the page holds no token", /pcl1_/.test(await page.content()), false);

@@ -5,7 +5,7 @@
 // LOGIN is the login page of a notebook_server that takes both. Screenshots go to DIRECTORY.
 
 import { join } from "node:path";
-import { check, openBrowser, run } from "./helpers.mjs";
+import { check, checkAccessible, openBrowser, run } from "./helpers.mjs";
 
 const [login, password, token, pictures] = process.argv.slice(2);
 const home = login.replace(/login$/, "");
@@ -32,14 +32,16 @@ async function logIn(browser) {
   check("who is not logged in is shown the login page", [answer.status(), page.url()], [200, toLogin(`${base}?dir=notes`)]);
   check("the page has a title", await page.title(), "Log in");
   await fitForPasswordManagers(page);
+  await checkAccessible(page, "the login page");
 
   const wrong = await send(page, "not the password");
   check("a wrong password is refused", wrong.status(), 401);
-  check("and the page says so, for screen readers as well", await page.textContent("[role=alert]"), /Invalid credentials/);
+  check("and the page says so, for screen readers as well", await page.textContent("[role=alert]"), /Incorrect password or token/);
   check("a wrong password is no login", await logins(context), []);
   check("the page does not repeat what was typed", (await page.content()).includes("not the password"), false);
   check("what is typed next goes into the field", await page.evaluate(() => document.activeElement.name), "password");
   check("a wrong password does not forget where to", page.url(), toLogin(`${base}?dir=notes`));
+  await checkAccessible(page, "the login page after a wrong password");
   await page.screenshot({ path: join(pictures, "wrong.png"), fullPage: true });
 
   await page.fill("[name=password]", password);
@@ -89,6 +91,7 @@ async function logOutInOneTab(browser) {
   await one.waitForURL(`${home}logout`);
   check("the link logs out", [bye.status(), await one.textContent("h1")], [200, "You are logged out"]);
   check("the login is gone", await logins(context), []);
+  await checkAccessible(one, "the page after the logout");
   await one.screenshot({ path: join(pictures, "out.png"), fullPage: true });
 
   await other.reload();
@@ -103,6 +106,7 @@ async function logOutInOneTab(browser) {
 
   await one.goto(`${home}logout`, { referer: "https://elsewhere.example/" });
   check("a logout that another site caused is asked about", await one.textContent("h1"), "Log out?");
+  await checkAccessible(one, "the question before a logout");
   check("and nobody is logged out by it", (await logins(context)).length, 1);
   await Promise.all([one.waitForNavigation(), one.click("button")]);
   check("its button logs out", [await one.textContent("h1"), await logins(context)], ["You are logged out", []]);

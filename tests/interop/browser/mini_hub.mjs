@@ -4,7 +4,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { check, openBrowser, run, serveForeignPage } from "./helpers.mjs";
+import { check, checkAccessible, openBrowser, run, serveForeignPage } from "./helpers.mjs";
 
 const [hub, service, user, password, pictures] = process.argv.slice(2);
 mkdirSync(pictures, { recursive: true });
@@ -35,15 +35,19 @@ async function answer(browser) {
   await Promise.all([page.waitForNavigation(), page.click("button")]);
   check("a wrong password is told", await page.textContent("[role=alert]"), "Invalid username or password");
   check("the name stays", await page.inputValue("[name=username]"), user);
+  check("the title says that there is an error", await page.title(), "Error: Log in");
+  check("the field is marked", await page.getAttribute("[name=password]", "aria-describedby"), "alert");
+  await checkAccessible(page, "the login page after a wrong password");
   await logIn(page);
-  check("then the hub asks", await page.textContent("h1"), "Let it know who you are?");
+  check("then the hub asks", await page.textContent("h1"), "Authorize whoami?");
   await page.screenshot({ path: join(pictures, "question.png") });
-  await Promise.all([page.waitForURL(service), page.click("text=Yes, go on")]);
+  await checkAccessible(page, "the consent page");
+  await Promise.all([page.waitForURL(service), page.click("button:text-is('Authorize')")]);
   check("and the service knows who is there", JSON.parse(await page.textContent("body")).name, user);
 
   const other = await context.newPage();
   await other.goto(`${hub}hub/home`);
-  check("the hub's page tells of the service", await other.textContent("main"), /the service whoami/);
+  check("the hub's page tells of the service", await other.textContent("main"), /whoami/);
   await context.close();
 }
 
@@ -53,22 +57,47 @@ async function lookAfterTokens(browser) {
   await page.goto(hub);
   await logIn(page);
   check("the login leads home", page.url(), `${hub}hub/home`);
+  await checkAccessible(page, "the home page");
   await page.fill("[name=note]", "laptop <b>");
+  await page.fill("[name=scopes]", "access:nothing");
   await page.selectOption("[name=expires_in]", "604800");
-  await Promise.all([page.waitForNavigation(), page.click("text=Make a token")]);
+  await Promise.all([page.waitForNavigation(), page.click("text=Create token")]);
+  check("a typing error is said at its field", await page.textContent("[name=scopes] + .error"), /access:nothing/);
+  check("and what was typed stays", await page.inputValue("[name=note]"), "laptop <b>");
+  check("the choice as well", await page.inputValue("[name=expires_in]"), "604800");
+  check("the title says that there is an error", await page.title(), /^Error: /);
+  await checkAccessible(page, "the form with an error");
+  await page.fill("[name=scopes]", "");
+  await Promise.all([page.waitForNavigation(), page.click("text=Create token")]);
   const token = await page.textContent("code");
   check("a token is shown once", token, /^pcl_[0-9A-Za-z]{49}$/);
+  check("after a redirect", [page.url(), await page.textContent("[role=status]")], [`${hub}hub/home`, "Token created. Copy it now: you will not be able to see it again."]);
+  await checkAccessible(page, "the page with a new token");
   await page.screenshot({ path: join(pictures, "token.png") });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.click("#copy");
+  await page.locator("#copy", { hasText: "Copied" }).waitFor();
+  check("a button copies it", await page.evaluate(() => navigator.clipboard.readText()), token);
+  await page.click("code");
+  check("a click selects it", await page.evaluate(() => getSelection().toString()), token);
   const who = (token) => fetch(`${hub}hub/api/user`, { headers: { Authorization: `token ${token}` } });
   check("it is the user's", (await (await who(token)).json()).name, user);
-  await page.click("text=Back to your tokens");
-  check("it is listed by its note, as text", await page.textContent("main"), /laptop <b>/);
-  check("and shown no more", (await page.content()).includes(token), false);
+  const items = () => page.locator("section.item", { hasText: "laptop" });
+  check("it is listed by its note, as text", await items().first().textContent(), /laptop <b>/);
+  await page.reload();
+  check("a reload creates no second one", await items().count(), 1);
+  check("and the token is shown no more", (await page.content()).includes(token), false);
   await page.screenshot({ path: join(pictures, "home.png"), fullPage: true });
-  const item = page.locator("section.item", { hasText: "laptop" });
-  await Promise.all([page.waitForNavigation(), item.getByText("Revoke").click()]);
-  check("a button revokes it", (await who(token)).status, 403);
-  check("and it is gone from the list", /laptop/.test(await page.textContent("main")), false);
+  await items().getByText("Revoke").first().click();
+  check("a question comes first", (await who(token)).status, 200);
+  await checkAccessible(page, "the question");
+  await page.screenshot({ path: join(pictures, "question-before-revoking.png"), fullPage: true });
+  await Promise.all([page.waitForNavigation(), items().locator("button").click()]);
+  check("the button revokes it", (await who(token)).status, 403);
+  check("and the page says so", await page.textContent("[role=status]"), "Token \u201claptop <b>\u201d revoked.");
+  check("it is gone from the list", await items().count(), 0);
+  await page.reload();
+  check("after a reload the page says no more of it", await page.locator("[role=status]").count(), 0);
 
   const second = await (await browser.newContext()).newPage();
   await second.goto(hub);
@@ -76,7 +105,8 @@ async function lookAfterTokens(browser) {
   await page.reload();
   const logins = page.locator("section.item", { hasText: "on Linux" });
   check("both logins are listed", (await logins.count()) >= 2, true);
-  await Promise.all([page.waitForNavigation(), page.click("text=Log out everywhere")]);
+  await page.click("summary:text('Log out everywhere')");
+  await Promise.all([page.waitForNavigation(), page.click("button:text('Log out everywhere')")]);
   check("one is out here", page.url(), `${hub}hub/login`);
   await second.reload();
   check("and there", second.url(), /\/hub\/login\?next=/);
@@ -110,7 +140,7 @@ async function resistOthers(browser) {
   await Promise.all([page.waitForNavigation(), page.click("a")]);
   check("a link to the logout is asked about", await page.textContent("h1"), "Log out?");
   await page.goto(`${hub}hub/home`);
-  check("one is still logged in", await page.textContent("h1"), `Hello, ${user}`);
+  check("one is still logged in", await page.textContent("h1"), `Logged in as ${user}`);
   await context.close();
 }
 

@@ -4,7 +4,7 @@
 //
 // URL is a team_server, without the slash at its end; PASSWORD is alice's.
 
-import { check, openBrowser, run } from "./helpers.mjs";
+import { check, checkAccessible, openBrowser, run } from "./helpers.mjs";
 
 const [url, password] = process.argv.slice(2);
 
@@ -13,7 +13,8 @@ await run(async () => {
   const [here, there] = [await logIn(browser), await logIn(browser)];
 
   await here.click("a[href='/sessions']");
-  check("the page has a title", await here.title(), "Your sessions");
+  check("the page has a title", await here.title(), "Active sessions");
+  await checkAccessible(here, "the sessions");
   const sessions = here.locator("section");
   check("there are two sessions", await sessions.count(), 2);
   check("one of them is this one", await sessions.filter({ hasText: "(this session)" }).count(), 1);
@@ -22,11 +23,15 @@ await run(async () => {
   check("this session has no button", await sessions.locator("button").count(), 1);
 
   await Promise.all([here.waitForNavigation(), other.locator("button").click()]);
-  check("the list is shown again", here.url(), `${url}/sessions`);
+  check("the list is shown again", here.url(), `${url}/sessions?done=one`);
+  check("and says what was done", await here.textContent("[role=status]"), "Session logged out.");
+  await checkAccessible(here, "the sessions after one ended");
   check("one session is left", await sessions.allTextContents(), [await sessions.filter({ hasText: "(this session)" }).textContent()]);
 
   await there.click("a[href='/admin']");
-  check("the other browser is at the login page", there.url(), `${url}/login?next=%2Fadmin`);
+  check("the other browser is at the login page", there.url(), `${url}/login?next=%2Fadmin&session=ended`);
+  check("which says why", await there.textContent("[role=status]"), "Your session ended. Please log in again.");
+  await checkAccessible(there, "the login page");
   check("and has no session cookie", await sessionCookies(there), 0);
   await here.goto(`${url}/admin`);
   check("this browser is still logged in", [await here.textContent("h1"), await sessionCookies(here)], ["Users", 1]);

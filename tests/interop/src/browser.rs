@@ -8,7 +8,7 @@ use std::{
 use crate::{example, install};
 
 /// How long a scenario may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(270);
 
 /// Runs a scenario of the folder `browser`.
 ///

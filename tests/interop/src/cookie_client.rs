@@ -1,4 +1,4 @@
-//! A browser without a screen: it keeps cookies as browsers do, and follows redirects when told to.
+//! An HTTP client that keeps cookies as browsers do, and follows redirects on request.
 
 use std::{
     io,
@@ -10,9 +10,9 @@ use crate::{
     tls,
 };
 
-/// Somebody who visits a server, with cookies.
+/// A client with a cookie jar.
 #[derive(Clone, Debug)]
-pub struct Visitor {
+pub struct CookieClient {
     address: String,
     origin: String,
     trusted: Option<PathBuf>,
@@ -34,14 +34,14 @@ pub struct Cookie {
     pub attributes: String,
 }
 
-impl Visitor {
-    /// A stranger at `address` (host and port).
+impl CookieClient {
+    /// A client without cookies, for `address` (host and port).
     pub fn new(address: &str) -> Self {
         Self::at(address, &format!("http://{address}"), None)
     }
 
-    /// A stranger who finds `origin`, such as `http://hub.localhost:8000`, and the hosts below it at `address`. By
-    /// TLS the certificate `trusted` is the only one they trust.
+    /// A client without cookies that finds `origin`, such as `http://hub.localhost:8000`, and the hosts below it at
+    /// `address`. By TLS it trusts the certificate `trusted` alone.
     pub fn at(address: &str, origin: &str, trusted: Option<&Path>) -> Self {
         Self {
             address: address.to_owned(),

@@ -29,8 +29,8 @@ impl Example {
     /// If it does not build.
     pub fn build(name: &str) -> PathBuf {
         let mut cargo = Command::new(env!("CARGO"));
-        // What cargo tells a test of its own package is no matter of the one that is built; a crate that looks at
-        // it would be built anew each time.
+        // Variables that cargo sets for a test of its own package do not concern the one that is built; a crate that
+        // reads them would be rebuilt each time.
         for (name, _) in env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -109,7 +109,7 @@ impl Example {
     ///
     /// # Panics
     ///
-    /// If no such line comes in time.
+    /// If there is no such line in time.
     pub fn line_after(&self, prefix: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {

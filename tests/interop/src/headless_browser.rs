@@ -1,13 +1,14 @@
-//! Somebody with a browser that keeps cookies and follows redirects, and shows nothing.
+//! A user with a browser that keeps cookies and follows redirects, and shows nothing.
 
 use std::time::Duration;
 
 use crate::http::{self, Answer};
 
-/// Somebody with a browser: cookies by name and path, whatever the port, as browsers keep them.
+/// A user with a browser: cookies by name and path, for all ports, as browsers keep them.
 #[derive(Clone, Debug, Default)]
-pub struct Person {
+pub struct HeadlessBrowser {
     cookies: Vec<Cookie>,
+    forwarded_for: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,12 +54,20 @@ impl Page {
     }
 }
 
-impl Person {
+impl HeadlessBrowser {
+    /// A browser whose requests have `address` in `X-Forwarded-For`, as a proxy would add it.
+    pub fn forwarded_for(address: &'static str) -> Self {
+        Self {
+            forwarded_for: Some(address),
+            ..Self::default()
+        }
+    }
+
     /// Opens `url`, and follows every redirect.
     ///
     /// # Panics
     ///
-    /// If there are more than 20, or somebody does not answer.
+    /// If there are more than 20, or a server does not answer.
     #[track_caller]
     pub fn open(&mut self, url: &str) -> Page {
         let answer = self.send("GET", url, "");
@@ -69,7 +78,7 @@ impl Person {
     ///
     /// # Panics
     ///
-    /// As [`Person::open`].
+    /// As [`HeadlessBrowser::open`].
     #[track_caller]
     pub fn submit(&mut self, url: &str, fields: &[(&str, &str)]) -> Page {
         let body: Vec<String> = fields
@@ -95,7 +104,7 @@ impl Person {
     ///
     /// # Panics
     ///
-    /// If nobody answers.
+    /// If the server does not answer.
     #[track_caller]
     pub fn send(&mut self, method: &str, url: &str, body: &str) -> Answer {
         let (address, target) = parts(url);
@@ -117,6 +126,7 @@ impl Person {
             ("Sec-Fetch-Mode", "navigate"),
             ("Sec-Fetch-Dest", "document"),
         ];
+        fields.extend(self.forwarded_for.map(|address| ("X-Forwarded-For", address)));
         if !cookies.is_empty() {
             fields.push(("Cookie", &cookies));
         }
@@ -219,9 +229,9 @@ fn parts(url: &str) -> (&str, &str) {
 pub fn encoded(value: &str) -> String {
     value
         .bytes()
-        .map(|octet| match octet {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(octet).to_string(),
-            _ => format!("%{octet:02X}"),
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
         })
         .collect()
 }

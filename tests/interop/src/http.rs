@@ -1,4 +1,4 @@
-//! A plain HTTP/1.1 client that sends exactly what it is told to, and follows nothing.
+//! A plain HTTP/1.1 client that sends exactly the given bytes, and follows no redirects.
 
 use std::{
     io::{Read, Write},
@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The JSON in the body, which may have come in chunks.
+    /// The JSON in the body, which may be chunked.
     ///
     /// # Panics
     ///
@@ -105,8 +105,8 @@ pub fn try_request_with(
     }
     text.push_str("\r\n");
     text.push_str(body);
-    let octets = exchange(address, &text)?;
-    let answer = String::from_utf8_lossy(&octets);
+    let bytes = exchange(address, &text)?;
+    let answer = String::from_utf8_lossy(&bytes);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| std::io::Error::other(format!("expected HTTP, found {head:?}")))?;
@@ -121,7 +121,7 @@ fn exchange(address: &str, text: &str) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.write_all(text.as_bytes())?;
-    let mut octets = Vec::new();
-    stream.read_to_end(&mut octets)?;
-    Ok(octets)
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

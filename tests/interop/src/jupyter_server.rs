@@ -1,4 +1,4 @@
-//! A real Jupyter Server, and the directories that it and ours find each other in.
+//! A real Jupyter Server, and the directories in which it and this crate's servers find each other.
 
 use std::{
     fs,
@@ -42,7 +42,7 @@ impl Home {
         Self(folder)
     }
 
-    /// Where the running ones are told of.
+    /// The directory with the files of running servers.
     pub fn runtime(&self) -> PathBuf {
         self.0.path().join("runtime")
     }
@@ -189,7 +189,7 @@ impl JupyterServer {
                 format!("--ServerApp.root_dir={}", home.notebooks().display()),
             ])
             .args(["--ServerApp.port_retries=0", "--ServerApp.log_level=WARN"])
-            // The server alone is what is asked: its extensions take a while to start.
+            // Only the server itself is tested: its extensions take a while to start.
             .args(["--ServerApp.jpserver_extensions={'jupyterlab': False, 'jupyter_lsp': False, 'notebook_shim': False}"])
             .args(arguments);
         install::progress(&format!("a Jupyter Server starts at port {port}"));
@@ -228,7 +228,7 @@ pub fn first_answer(process: &mut Example, address: &str) -> Answer {
     }
 }
 
-/// A port of loopback that nobody listens at.
+/// A free port of the loopback address.
 ///
 /// # Panics
 ///

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{cookie_client::Visitor, example::wait, http, install, tls::Authority};
+use crate::{cookie_client::CookieClient, example::wait, http, install, tls::Authority};
 
 /// How long a hub may take until it answers through its proxy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ impl Default for Front<'_> {
 
 /// A running JupyterHub. It and all that it started are ended when dropped.
 ///
-/// Everybody logs in with the password [`JupyterHub::PASSWORD`]; `alice` and `bob` may, and `admin` as one. Servers
+/// All users log in with the password [`JupyterHub::PASSWORD`]: `alice` and `bob`, and the administrator `admin`. Servers
 /// are spawned for the user of this process.
 #[derive(Debug)]
 pub struct JupyterHub {
@@ -63,10 +63,10 @@ impl JupyterHub {
     pub const PASSWORD: &str = "correct horse battery staple";
 
     /// The token of the proxy's API.
-    pub const PROXY_TOKEN: &str = "a-token-of-the-proxys-api-that-nobody-else-has";
+    pub const PROXY_TOKEN: &str = "a-token-of-the-proxys-api-that-no-other-has";
 
     /// The token of a service that may do what an administrator may.
-    pub const ADMIN_TOKEN: &str = "a-token-of-an-administrator-that-nobody-else-has";
+    pub const ADMIN_TOKEN: &str = "a-token-of-an-administrator-that-no-other-has";
 
     /// Starts one with `config`, Python that is read after the usual settings, and waits until it answers.
     ///
@@ -184,7 +184,7 @@ c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': 
         });
     }
 
-    /// Asks the hub's API, as an administrator.
+    /// Calls the hub's API, as an administrator.
     ///
     /// # Panics
     ///
@@ -197,9 +197,9 @@ c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': 
             .send(method, &target, &[("Authorization", &token)], body)
     }
 
-    /// Somebody whom it does not know.
-    pub fn visitor(&self) -> Visitor {
-        Visitor::at(&self.address, &self.origin, self.trusted.as_deref())
+    /// A client without a login.
+    pub fn visitor(&self) -> CookieClient {
+        CookieClient::at(&self.address, &self.origin, self.trusted.as_deref())
     }
 
     /// Spawns the server of a user, `server` if it has a name, and waits until it is ready. Both stand in URLs.
@@ -241,13 +241,13 @@ c.JupyterHub.services = [{{'name': 'admin-service', 'admin': True, 'api_token': 
         (text("token"), text("id"))
     }
 
-    /// Logs a visitor in, by the hub's form.
+    /// Logs a client in, by the hub's form.
     ///
     /// # Panics
     ///
     /// If the hub does not let them in.
     #[track_caller]
-    pub fn log_in(&self, visitor: &mut Visitor, user: &str) {
+    pub fn log_in(&self, visitor: &mut CookieClient, user: &str) {
         let login = format!("{}hub/login", self.base);
         let form = visitor.open(&login);
         assert_eq!(form.status, 200, "{}", form.head);
@@ -321,7 +321,7 @@ impl Drop for JupyterHub {
     }
 }
 
-/// Ports that nobody listened at a moment ago.
+/// Ports that were free a moment ago.
 ///
 /// # Panics
 ///

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     example::Example,
-    headless_browser::{Page, Person, wait_until},
+    headless_browser::{HeadlessBrowser, Page, wait_until},
     http, install,
 };
 
@@ -25,7 +25,7 @@ pub struct MiniHub {
     /// Host and port that browsers go to.
     pub public_address: String,
     proxy: Option<(Option<Example>, String)>,
-    /// Two ports that nobody has been given.
+    /// Two ports that are not in use.
     spare: [u16; 2],
     /// Host and port that services go to.
     pub api_address: String,
@@ -41,7 +41,7 @@ impl MiniHub {
     /// The service's.
     pub const SERVICE_TOKEN: &str = "0f4b6a5f2c1d4e7b8a9c0d1e2f3a4b5c";
     /// The proxy's.
-    pub const PROXY_TOKEN: &str = "a-token-of-the-proxys-api-that-nobody-else-has";
+    pub const PROXY_TOKEN: &str = "a-token-of-the-proxys-api-that-no-other-has";
     /// The server's.
     pub const SERVER_TOKEN: &str = "c3b2a1908f7e6d5c4b3a291807f6e5d4";
     /// Of [`MiniHub::PASSWORD`].
@@ -217,9 +217,9 @@ stop_command = [\"sh\", \"-c\", \"kill $(cat server.pid)\"]
     pub fn starts_with(file: Option<(&[u8], u32)>, variable: Option<&str>) -> (bool, String) {
         let mut hub = Self::new();
         hub.configure("memory:", "", "");
-        if let Some((octets, mode)) = file {
+        if let Some((bytes, mode)) = file {
             let path = hub.folder.path().join("jupyterhub_cookie_secret");
-            fs::write(&path, octets).expect("a file");
+            fs::write(&path, bytes).expect("a file");
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
         }
         let mut command = Example::command(&hub.program);
@@ -317,7 +317,7 @@ stop_command = [\"sh\", \"-c\", \"kill $(cat server.pid)\"]
     ///
     /// If it is none.
     #[track_caller]
-    pub fn log_in(&self, person: &mut Person, page: &Page, name: &str) -> Page {
+    pub fn log_in(&self, person: &mut HeadlessBrowser, page: &Page, name: &str) -> Page {
         assert!(
             page.url.contains("/hub/login"),
             "expected the login page, found {}",
@@ -330,7 +330,7 @@ stop_command = [\"sh\", \"-c\", \"kill $(cat server.pid)\"]
         )
     }
 
-    /// The service in Python, on `jupyterhub.services.auth`, which asks the hub anew after `cache` seconds.
+    /// The service in Python, on `jupyterhub.services.auth`, which queries the hub again after `cache` seconds.
     ///
     /// # Panics
     ///
@@ -432,7 +432,7 @@ stop_command = [\"sh\", \"-c\", \"kill $(cat server.pid)\"]
     }
 }
 
-/// Ports that nobody listened at a moment ago.
+/// Ports that were free a moment ago.
 fn free_ports() -> [u16; 6] {
     let listeners = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())

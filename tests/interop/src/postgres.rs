@@ -1,4 +1,4 @@
-//! A server of PostgreSQL's of one's own, reached by a socket in its own folder.
+//! A PostgreSQL server for one test, reached by a socket in its own folder.
 
 use std::{
     fs,
@@ -108,6 +108,21 @@ impl Postgres {
         );
         assert!(output.status.success(), "{statement}: {errors}");
         found.into_owned()
+    }
+
+    /// Dumps the database `from` by `pg_dump`, and restores the dump as a new database `to`.
+    ///
+    /// # Panics
+    ///
+    /// If either fails.
+    pub fn copy(&self, from: &str, to: &str) {
+        self.sql("postgres", &format!("CREATE DATABASE {to}"));
+        let folder = self.folder.path().display().to_string();
+        let file = format!("{folder}/{from}.sql");
+        let at = ["-U", "hub", "-h", &folder, "-d"];
+        self.run("pg_dump", &[&at[..], &[from, "-f", &file]].concat());
+        let quietly = ["-X", "-q", "-v", "ON_ERROR_STOP=1"];
+        self.run("psql", &[&quietly, &at[..], &[to, "-f", &file]].concat());
     }
 
     fn data(&self) -> String {

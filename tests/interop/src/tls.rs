@@ -1,4 +1,4 @@
-//! Certificates for this machine, and a client that trusts nobody else's.
+//! Certificates for this machine, and a client that trusts no others.
 
 use std::{
     fs, io,
@@ -25,7 +25,7 @@ pub struct Authority {
 pub struct Certificate {
     /// The certificate alone.
     pub own: String,
-    /// The certificate, and behind it the one of whoever signed it.
+    /// The certificate, and after it the one of its issuer.
     pub chain: String,
     /// The private key.
     pub key: String,
@@ -59,7 +59,7 @@ impl Authority {
         }
     }
 
-    /// A certificate that it signed, with a serial number of one octet.
+    /// A certificate that it signed, with a serial number of one byte.
     ///
     /// # Panics
     ///
@@ -111,11 +111,11 @@ pub fn ask(root: &Path, mut request: Value) -> Value {
     found.unwrap_or_else(|error| panic!("{request}: expected node to say what came of it: {error}"))
 }
 
-/// As [`http::request_with`](crate::http::request_with), by TLS to whoever shows a certificate of `root`'s.
+/// As [`http::request_with`](crate::http::request_with), by TLS to a server with a certificate that `root` issued.
 ///
 /// # Errors
 ///
-/// If there is nobody, or no HTTP answer comes.
+/// If no server listens there, or no HTTP answer comes.
 ///
 /// # Panics
 ///

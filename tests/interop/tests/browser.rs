@@ -52,7 +52,7 @@ fn people_log_in_by_password_and_out_again() {
 }
 
 #[test]
-fn who_changes_the_password_stays_in_and_everybody_else_is_logged_out() {
+fn the_user_who_changes_the_password_stays_logged_in_and_all_others_are_logged_out() {
     let next = "green unicycle ten";
     for base in ["/", "/user/alice/"] {
         let config = tempfile::tempdir().expect("a directory");
@@ -93,20 +93,20 @@ fn who_changes_the_password_stays_in_and_everybody_else_is_logged_out() {
 #[test]
 fn a_launch_link_opens_one_browser_wherever_it_is_opened() {
     let outer = tempfile::tempdir().expect("a directory");
-    let (program, told) = (outer.path().join("browser"), outer.path().join("told"));
-    // A browser that only writes down what it was told to open.
+    let (program, opened) = (outer.path().join("browser"), outer.path().join("opened"));
+    // A browser that only writes down the URL that it is started with.
     let script = format!(
         "#!/bin/sh\nprintf '%s' \"$*\" > {0}.new && mv {0}.new {0}\n",
-        told.display()
+        opened.display()
     );
     fs::write(&program, script).expect("a file");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("a mode");
     for base in ["/", "/user/alice/"] {
-        let _ = fs::remove_file(&told);
+        let _ = fs::remove_file(&opened);
         let mut server = Server::start_with(&["--base-url", base], |command| {
             command.env("BROWSER", &program);
         });
-        let url = wait_for(|| fs::read_to_string(&told).ok());
+        let url = wait_for(|| fs::read_to_string(&opened).ok());
         let page = PathBuf::from(
             url.strip_prefix("file://")
                 .expect("a file is opened, and nothing else"),
@@ -206,7 +206,7 @@ fn a_password_set_for_jupyter_logs_in_and_no_token_is_made_up() {
 }
 
 #[test]
-fn a_program_comes_in_by_header_and_nobody_else_does() {
+fn a_program_is_accepted_by_header_and_no_other_request() {
     let server = Server::start(&[]);
     let (address, token) = (server.address(), server.token());
     let bearer = format!("Bearer {token}");
@@ -251,14 +251,14 @@ fn a_program_comes_in_by_header_and_nobody_else_does() {
             403,
         ),
         (
-            "file beside the root",
+            "file next to the root",
             "GET",
             "/files/../secret.txt",
             &[("Authorization", &*jupyter)],
             404,
         ),
         (
-            "file beside the root, escaped",
+            "file next to the root, escaped",
             "GET",
             "/files/%2e%2e%2fsecret.txt",
             &[("Authorization", &*jupyter)],

@@ -1,4 +1,4 @@
-//! Connections to the examples that never send a request: each is closed in time, and they lock nobody out.
+//! Connections to the examples that never send a request: each is closed in time, and they do not block other clients.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -86,7 +86,7 @@ fn wait_until_listening(address: &str) {
     panic!("expected a server at {address}, found none");
 }
 
-/// Tells the example `name` to listen at `port`.
+/// Configures the example `name` to listen at `port`.
 fn configure(command: &mut Command, name: &str, folder: &Path, port: u16) {
     let port = port.to_string();
     match name {
@@ -101,7 +101,7 @@ fn configure(command: &mut Command, name: &str, folder: &Path, port: u16) {
                 .env("JPY_COOKIE_SECRET", "9f86d081884c7d659a2feaa0c55ad015".repeat(2));
         }
         "hub_service" | "single_user" => {
-            // No hub is needed: nobody is asked about requests without a credential.
+            // No hub is needed: requests without a credential need no lookup.
             let user = [("JUPYTERHUB_USER", "alice"), ("JUPYTERHUB_SERVER_NAME", "")];
             command
                 .env("JUPYTERHUB_API_TOKEN", "0f4b6a5f2c1d4e7b8a9c0d1e2f3a4b5c")
@@ -281,7 +281,7 @@ fn a_full_pipe_behind_stderr_stops_nothing() {
         }
         let mut child = command.spawn().expect("it starts");
         wait_until_listening(&address);
-        // More than the queue takes, and than 64 KiB of pipe. Nobody reads.
+        // More than the queue holds, and than 64 KiB of pipe. There is no reader.
         let path = format!("/{}", "x".repeat(900));
         for number in 0..1400 {
             let answer = try_request(&address, "GET", &path, &[]);
@@ -359,7 +359,7 @@ fn a_request_that_takes_long_is_answered() {
 }
 
 #[test]
-fn a_server_told_no_address_or_a_star_answers_by_ipv4_and_ipv6() {
+fn a_server_without_an_address_or_with_a_star_listens_on_ipv4_and_ipv6() {
     let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
     if !has_ipv6 {
         println!("this machine has no IPv6: only IPv4 is tested");

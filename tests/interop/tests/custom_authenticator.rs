@@ -1,4 +1,4 @@
-//! `custom_authenticator`: what it lets in, and what it says to the others.
+//! `custom_authenticator`: which requests it accepts, and how it answers the others.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use portcullis_interop::{example::Example, http::request};
@@ -28,7 +28,7 @@ fn basic_and_the_key_get_in_and_nothing_else_does() {
         ("the key", &[("X-Agent-Key", key)], 200, "you are agent"),
         ("nothing", &[], 401, ""),
         (
-            "somebody else's name",
+            "another user's name",
             &[("Authorization", &basic("Basic", &format!("bob:{token}")))],
             401,
             "",

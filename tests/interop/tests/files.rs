@@ -19,7 +19,7 @@ fn mini_hub_warns_of_a_configuration_that_others_may_read() {
     let path = folder.path().join("hub.toml");
     let user = format!("[[users]]\nname = \"alice\"\npassword = \"{HASH}\"\n");
     for (mode, warned) in [(0o600, false), (0o640, true), (0o644, true)] {
-        // Nobody listens there, so the start ends by itself.
+        // That address cannot be used, so the start ends by itself.
         let config = format!("bind = [\"192.0.2.1:1\"]\npublic_url = \"http://127.0.0.1:1/\"\n{user}");
         fs::write(&path, config).expect("a file");
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
@@ -78,7 +78,7 @@ fn a_password_file_that_others_may_write_or_that_is_a_pipe_stops_the_start() {
 #[test]
 fn a_secret_that_a_container_mounts_is_refused_by_naming_the_flag_and_taken_with_it() {
     let folder = tempfile::tempdir().expect("a directory");
-    // As Kubernetes mounts it: readable by everybody, behind a symbolic link.
+    // As Kubernetes mounts it: readable by all users, behind a symbolic link.
     let (file, link) = (folder.path().join("..secret"), folder.path().join("secret"));
     let key: String = (0..32_u8).map(|byte| format!("{:02x}", byte * 7 + 3)).collect();
     fs::write(&file, key).expect("a file");

@@ -1,4 +1,4 @@
-//! `forward_auth` beside a real nginx and a real Caddy, configured as the manual has it.
+//! `forward_auth` with a real nginx and a real Caddy, configured as in the manual.
 
 use std::{
     io::{Read as _, Write as _},
@@ -17,7 +17,7 @@ const PASSWORD: &str = "vector-Pw-123";
 const HASH: &str = "sha256:0123456789ab:a2299f4a8b632651d71e143fe5a0c65e804243c3febc8c97713e774c8e978705";
 
 #[test]
-fn nginx_lets_in_who_has_logged_in_and_applies_the_cross_site_rules() {
+fn nginx_allows_logged_in_users_and_applies_the_cross_site_rules() {
     judge(&Site::start(ReverseProxy::nginx, "nginx ("));
 }
 
@@ -31,7 +31,7 @@ fn judge(site: &Site) {
     let page = ("Accept", "text/html");
     let own = format!("http://{address}");
 
-    // Without a login: a person is led to the login page and back, a program gets 401.
+    // Without a login: a browser is redirected to the login page and back, a program gets 401.
     let answer = request(address, "GET", "/app/x?y=1", &[page]);
     assert_eq!(answer.status, 302, "{}", answer.head);
     let login = local(&answer, &own);
@@ -62,7 +62,7 @@ fn judge(site: &Site) {
     assert_eq!(local(&answer, &own), "/app/x?y=1");
     let cookie = pair(&answer, "username-");
 
-    // With it: the application is told who it is, whatever the client claims.
+    // With it: the application gets the user's name, whatever the client claims.
     let cookie = ("Cookie", &*cookie);
     for fields in [
         &[cookie][..],
@@ -212,7 +212,7 @@ fn service(arguments: &[&str]) -> (Example, String) {
     (process, address.trim_end_matches('/').to_owned())
 }
 
-/// A proxy with an application behind it and the service beside it.
+/// A proxy, an application behind it, and the authentication service.
 struct Site {
     proxy: ReverseProxy,
     _service: Example,
@@ -245,10 +245,10 @@ fn application() -> String {
 }
 
 fn answer(mut stream: TcpStream) -> Option<()> {
-    let (mut head, mut octet) = (Vec::new(), [0]);
+    let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut octet).ok()?;
-        head.extend(octet);
+        stream.read_exact(&mut byte).ok()?;
+        head.extend(byte);
     }
     let head = String::from_utf8_lossy(&head);
     let target = head

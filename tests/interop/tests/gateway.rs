@@ -1,4 +1,4 @@
-//! `gateway` in front of a real JupyterLab, in a real browser; and in front of a server that tells what it saw.
+//! `gateway` in front of a real JupyterLab, in a real browser; and in front of a server that returns what it received.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tungstenite::{Message, client::IntoClientRequest as _};
 
-const TOKEN: &str = "a-token-for-the-gate";
+const TOKEN: &str = "a-token-for-the-gateway";
 
 /// How long the browser may take for the whole scenario.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -44,7 +44,7 @@ const PLACES: [&str; 12] = [
 ];
 
 #[test]
-fn a_notebook_runs_behind_the_gate_and_strangers_see_nothing_of_it() {
+fn a_notebook_runs_behind_the_gateway_and_needs_a_login() {
     let lab = Lab::start(&[]);
     let gateway = Gateway::start(&lab.url, &[]);
     for path in PLACES {
@@ -71,7 +71,7 @@ fn a_notebook_runs_behind_the_gate_and_strangers_see_nothing_of_it() {
     }
     for path in ["/api/events/subscribe", "/terminals/websocket/1"] {
         let url = format!("ws://{}{path}", gateway.address);
-        let refused = tungstenite::connect(url).expect_err("nobody is logged in");
+        let refused = tungstenite::connect(url).expect_err("no user is logged in");
         assert!(refused.to_string().contains("401"), "{path}: {refused}");
     }
 
@@ -99,10 +99,10 @@ fn programs_use_a_jupyter_server_behind_it_by_token_and_by_the_login_form() {
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/kernel_client.py"))
         .args([&format!("http://{address}"), TOKEN, "6 * 7"]);
     let output = command.output().expect("it starts");
-    let told = String::from_utf8_lossy(&output.stdout);
+    let shown = String::from_utf8_lossy(&output.stdout);
     assert!(
-        told.contains("\"text/plain\": \"42\""),
-        "{told} {}",
+        shown.contains("\"text/plain\": \"42\""),
+        "{shown} {}",
         String::from_utf8_lossy(&output.stderr)
     );
 
@@ -157,14 +157,14 @@ fn programs_use_a_jupyter_server_behind_it_by_token_and_by_the_login_form() {
 }
 
 #[test]
-fn the_application_is_told_who_asked_and_not_by_what() {
+fn the_application_gets_the_user_and_no_credential() {
     let seen = Seen::start();
     let gateway = Gateway::start(&seen.url, &[]);
     let cookie = gateway.log_in();
     let name = cookie.split('=').next().expect("a name").to_owned();
     // Cookies do not know ports: the login of another server on this host comes along.
-    let other = "username-127-0-0-1-9999=theirs; username-localhost-8888=theirs";
-    let both = format!("theme=dark; {cookie}; {other}; _xsrf=theirs; upstream-{name}=theirs");
+    let other = "username-127-0-0-1-9999=app; username-localhost-8888=app";
+    let both = format!("theme=dark; {cookie}; {other}; _xsrf=app; upstream-{name}=app");
     let bearer = format!("Bearer {TOKEN}");
     let host = gateway.address.clone();
 
@@ -227,19 +227,19 @@ fn the_application_is_told_who_asked_and_not_by_what() {
         ] {
             assert_eq!(value(gone), None, "{gone}: {head}");
         }
-        let theirs = format!("theme=dark; _xsrf=theirs; {name}=theirs");
+        let remaining = format!("theme=dark; _xsrf=app; {name}=app");
         assert_eq!(
             value("cookie"),
             fields
                 .iter()
                 .any(|(name, _)| *name == "Cookie")
-                .then_some(&*theirs)
+                .then_some(&*remaining)
         );
         assert!(!head.contains(TOKEN) && !head.contains("admin"), "{head}");
-        // Of its own cookies the one that is called like ours gets another name, and ours stays.
+        // The application's cookie with the name of the gateway's is renamed, and the gateway's stays.
         let cookies = answer.fields("set-cookie");
-        assert!(cookies.contains(&"theirs=1; Path=/"), "{}", answer.head);
-        let renamed = format!("upstream-{name}=theirs; Path=/");
+        assert!(cookies.contains(&"app=1; Path=/"), "{}", answer.head);
+        let renamed = format!("upstream-{name}=app; Path=/");
         assert!(cookies.contains(&&*renamed), "{}", answer.head);
         for gone in ["keep-alive", "x-hop"] {
             assert_eq!(answer.fields(gone), [""; 0], "{}", answer.head);
@@ -248,7 +248,7 @@ fn the_application_is_told_who_asked_and_not_by_what() {
 }
 
 #[test]
-fn by_tls_the_application_is_told_so_and_gets_its_cookies_in_one_field() {
+fn by_tls_the_application_gets_the_scheme_and_its_cookies_in_one_header() {
     let authority = Authority::new();
     let certificate = authority.certificate(0x41);
     let folder = tempfile::tempdir().expect("a directory");
@@ -301,7 +301,7 @@ fn bodies_stream_both_ways() {
     .expect("sent");
     let mut answer = BufReader::new(stream.try_clone().expect("a handle"));
     for word in ["one", "two", "three"] {
-        // The next is sent only when the one before is back: nobody may wait for the end.
+        // The next is sent only after the one before came back: the gateway must not wait for the end.
         write!(stream, "{:x}\r\n{word}\r\n", word.len()).expect("sent");
         let mut found = String::new();
         while !found.contains(word) {
@@ -447,7 +447,7 @@ fn websockets_and_responses_end_with_their_session() {
 }
 
 #[test]
-fn an_application_that_is_not_there_is_a_502_and_the_gate_stays() {
+fn an_application_that_does_not_run_is_a_502_and_the_gateway_stays() {
     let nobody = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", nobody.local_addr().expect("an address"));
     drop(nobody);
@@ -542,7 +542,7 @@ impl Gateway {
     }
 }
 
-/// A real JupyterLab that asks nobody for a login.
+/// A real JupyterLab without authentication.
 struct Lab {
     process: Example,
     address: String,
@@ -597,7 +597,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // Asked, it ends its kernels too.
+        // SIGTERM ends its kernels too.
         if !thread::panicking() {
             self.process.signal("TERM");
         }
@@ -626,13 +626,13 @@ impl Seen {
     }
 
     fn count(&self) -> usize {
-        self.heads.lock().expect("nobody panicked").len()
+        self.heads.lock().expect("no thread panicked").len()
     }
 
     fn last(&self) -> String {
         self.heads
             .lock()
-            .expect("nobody panicked")
+            .expect("no thread panicked")
             .last()
             .expect("a request")
             .clone()
@@ -642,7 +642,7 @@ impl Seen {
 /// Answers one request, and closes the connection.
 fn answer(mut stream: TcpStream, heads: &Mutex<Vec<String>>) -> Option<()> {
     let mut start = [0; 4096];
-    // A head as short as these comes in one piece, and stays for whoever shakes hands below.
+    // A head as short as these comes in one piece, and stays for the handshake below.
     let head = loop {
         let length = stream.peek(&mut start).ok().filter(|length| *length > 0)?;
         let text = String::from_utf8_lossy(&start[..length]).into_owned();
@@ -701,7 +701,7 @@ fn answer(mut stream: TcpStream, heads: &Mutex<Vec<String>>) -> Option<()> {
                 .collect();
             let answer = format!(
                 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n\
-                 Set-Cookie: theirs=1; Path=/\r\nSet-Cookie: {name}=theirs; Path=/\r\n\r\nok"
+                 Set-Cookie: app=1; Path=/\r\nSet-Cookie: {name}=app; Path=/\r\n\r\nok"
             );
             stream.write_all(answer.as_bytes()).ok()?;
         }

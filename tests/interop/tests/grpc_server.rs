@@ -1,4 +1,4 @@
-//! `grpc_server`: what it answers to whom, to the octet, and how it ends.
+//! `grpc_server`: what it answers to whom, to the byte, and how it ends.
 
 use bytes::Bytes;
 use portcullis_interop::example::Example;
@@ -30,15 +30,15 @@ async fn call(address: &str, path: &str, authorization: Option<&str>) -> Called 
     let (answer, mut stream) = client
         .send_request(request.body(()).expect("a request"), false)
         .expect("it is sent");
-    // Not compressed, no octets.
+    // Not compressed, no bytes.
     stream
         .send_data(Bytes::from_static(&[0; 5]), true)
         .expect("it is sent");
     let (head, mut reply) = answer.await.expect("an answer").into_parts();
     let trailers_only = reply.is_end_stream();
     let mut body = Vec::new();
-    if !trailers_only && let Some(octets) = reply.data().await {
-        body.extend_from_slice(&octets.expect("a message"));
+    if !trailers_only && let Some(bytes) = reply.data().await {
+        body.extend_from_slice(&bytes.expect("a message"));
     }
     let mut fields = head.headers;
     if reply.is_end_stream() || !path.ends_with("Watch") {
@@ -61,7 +61,7 @@ async fn call(address: &str, path: &str, authorization: Option<&str>) -> Called 
 }
 
 #[tokio::test]
-async fn a_door_asks_for_a_token_and_for_more_while_health_is_open() {
+async fn a_service_requires_a_token_and_a_scope_while_health_is_public() {
     let mut command = Example::command(&Example::build("grpc_server"));
     command.args(["--port", "0"]);
     let mut example = Example::start("grpc_server", command);
@@ -71,9 +71,9 @@ async fn a_door_asks_for_a_token_and_for_more_while_health_is_open() {
     let owner = format!("bEaReR {}", example.line_after("owner:"));
     let said = |text: &str| {
         let length = u8::try_from(text.len()).expect("a short text");
-        let mut octets = vec![0, 0, 0, 0, length + 2, 0x0a, length];
-        octets.extend_from_slice(text.as_bytes());
-        octets
+        let mut bytes = vec![0, 0, 0, 0, length + 2, 0x0a, length];
+        bytes.extend_from_slice(text.as_bytes());
+        bytes
     };
     let serving = vec![0, 0, 0, 0, 2, 0x08, 0x01];
 
@@ -105,7 +105,7 @@ async fn a_door_asks_for_a_token_and_for_more_while_health_is_open() {
         ("/door.Door/Knock", Some(&guest), "0", "", said("hello, guest")),
         ("/door.Door/Open", Some(&guest), "7", "insufficient scope", vec![]),
         ("/door.Door/Open", Some(&owner), "0", "", said("it is open")),
-        // Nobody learns which methods there are.
+        // Without a credential, no client learns which methods exist.
         ("/door.Door/NoSuch", None, "16", "no credential", vec![]),
         ("/no.Such/Service", None, "16", "no credential", vec![]),
         ("/door.Door/NoSuch", Some(&guest), "12", "no such method", vec![]),
@@ -150,7 +150,11 @@ fn a_start_that_fails_is_one_clear_error() {
     let program = Example::build("grpc_server");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
-    for arguments in [&["--port", "none"][..], &["--port", &port], &["--gate", "open"]] {
+    for arguments in [
+        &["--port", "none"][..],
+        &["--port", &port],
+        &["--unknown", "flag"],
+    ] {
         let mut command = Example::command(&program);
         command.args(arguments);
         let (status, stderr) = portcullis_interop::example::run(command);

@@ -61,7 +61,7 @@ async fn its_tokens_are_kept_hashed_with_their_end_and_last_use() -> Result<(), 
         .last_used()
         .is_none()
     {
-        assert!(Instant::now() < until, "expected the use to be taken down");
+        assert!(Instant::now() < until, "expected the use to be recorded");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for id in listed.iter().map(|record| record.id()) {

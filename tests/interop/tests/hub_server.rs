@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command, thread, time:
 use portcullis_interop::{
     browser::drive,
     example::Example,
-    headless_browser::{Person, wait_until},
+    headless_browser::{HeadlessBrowser, wait_until},
     http::request,
     jupyter_server::free_port,
     mini_hub::MiniHub,
@@ -21,13 +21,13 @@ fn progress(line: &str) {
 }
 
 #[test]
-fn a_python_service_asks_once_and_then_knows_who_is_there() {
+fn a_python_service_queries_the_hub_once_and_then_knows_the_user() {
     for store in STORES {
         progress(&format!("consent, {store}"));
         let hub = MiniHub::start(store, "");
         let _service = hub.python_service(1, COOKIE_SECRET);
 
-        let mut alice = Person::default();
+        let mut alice = HeadlessBrowser::default();
         let login = alice.open(&hub.service_url());
         let question = hub.log_in(&mut alice, &login, "alice");
         assert!(
@@ -36,7 +36,7 @@ fn a_python_service_asks_once_and_then_knows_who_is_there() {
             question.url
         );
         assert!(
-            question.answer.body.contains("The service whoami asks"),
+            question.answer.body.contains("whoami wants to see"),
             "{}",
             question.answer.body
         );
@@ -67,7 +67,7 @@ fn a_python_service_asks_once_and_then_knows_who_is_there() {
             "{scopes:?}"
         );
 
-        // The service forgets; the user is not asked again.
+        // The service loses its cookie; the user need not consent again.
         alice.forget("service-whoami");
         let there = alice.open(&hub.service_url());
         assert_eq!(
@@ -77,8 +77,8 @@ fn a_python_service_asks_once_and_then_knows_who_is_there() {
             there.way
         );
 
-        // Somebody who may not go there is told so, and sent nowhere.
-        let mut bob = Person::default();
+        // A user without access gets an error page, and no redirect.
+        let mut bob = HeadlessBrowser::default();
         let login = bob.open(&hub.service_url());
         let told = hub.log_in(&mut bob, &login, "bob");
         assert_eq!(told.answer.status, 403, "{:#?}", told.way);
@@ -89,7 +89,7 @@ fn a_python_service_asks_once_and_then_knows_who_is_there() {
         );
 
         // Who says no is sent back with that.
-        let mut shy = Person::default();
+        let mut shy = HeadlessBrowser::default();
         let login = shy.open(&hub.service_url());
         let question = hub.log_in(&mut shy, &login, "alice");
         if question.url.contains("authorize") {
@@ -109,7 +109,7 @@ fn a_trusted_service_is_entered_without_a_question_and_left_by_the_hubs_logout()
         progress(&format!("no consent, logout, {store}"));
         let hub = MiniHub::start(store, "oauth_no_confirm = true");
         let _service = hub.python_service(1, COOKIE_SECRET);
-        let mut alice = Person::default();
+        let mut alice = HeadlessBrowser::default();
         let login = alice.open(&hub.service_url());
         let there = hub.log_in(&mut alice, &login, "alice");
         assert_eq!(
@@ -120,10 +120,10 @@ fn a_trusted_service_is_entered_without_a_question_and_left_by_the_hubs_logout()
         );
 
         // Another browser of hers, and what her first one holds when it is copied.
-        let mut other = Person::default();
+        let mut other = HeadlessBrowser::default();
         let login = other.open(&hub.service_url());
         hub.log_in(&mut other, &login, "alice");
-        let mut thief = alice.clone();
+        let mut attacker = alice.clone();
 
         let bye = alice.open(&hub.url("/hub/logout"));
         assert_eq!(bye.url, hub.url("/hub/login"));
@@ -133,8 +133,8 @@ fn a_trusted_service_is_entered_without_a_question_and_left_by_the_hubs_logout()
             let page = alice.open(&hub.service_url());
             page.url.contains("/hub/login")
         });
-        wait_until("a copy of the cookies is worth nothing", || {
-            thief.open(&hub.service_url()).url.contains("/hub/login")
+        wait_until("a copy of the cookies is invalid", || {
+            attacker.open(&hub.service_url()).url.contains("/hub/login")
         });
         let page = other.open(&hub.service_url());
         assert_eq!(
@@ -159,7 +159,7 @@ fn a_login_survives_a_restart_of_the_hub_and_ends_when_its_cookie_secret_changes
     progress("restart, sqlite");
     let mut hub = MiniHub::start("sqlite:hub.sqlite", "oauth_no_confirm = true");
     let service = hub.python_service(1, COOKIE_SECRET);
-    let mut alice = Person::default();
+    let mut alice = HeadlessBrowser::default();
     let login = alice.open(&hub.service_url());
     hub.log_in(&mut alice, &login, "alice");
 
@@ -173,16 +173,16 @@ fn a_login_survives_a_restart_of_the_hub_and_ends_when_its_cookie_secret_changes
         page.way
     );
     let page = alice.open(&hub.url("/hub/home"));
-    assert!(page.answer.body.contains("Hello, alice"), "{}", page.url);
+    assert!(page.answer.body.contains("Logged in as alice"), "{}", page.url);
 
-    // The service's own secret: its cookie is worth nothing, and the hub's login gives a new one.
+    // The service's own secret: its cookie is invalid, and the hub's login gives a new one.
     drop(service);
     let _service = hub.python_service(1, "another cookie secret of the service");
     let page = alice.open(&hub.service_url());
     assert_eq!(page.url, hub.service_url());
     assert!(page.way.len() > 2, "through the hub: {:#?}", page.way);
 
-    // The hub's: nobody is logged in any more.
+    // The hub's: all logins have ended.
     hub.restart(&[("JPY_COOKIE_SECRET", &another_secret())]);
     let page = alice.open(&hub.url("/hub/home"));
     assert!(page.url.contains("/hub/login?next="), "{}", page.url);
@@ -233,7 +233,7 @@ fn the_real_single_user_server_and_the_real_proxy_work_with_it() {
     }
 
     let home = hub.url("/user/alice/api/status");
-    let mut alice = Person::default();
+    let mut alice = HeadlessBrowser::default();
     let login = alice.open(&hub.url("/user/alice/lab"));
     let there = hub.log_in(&mut alice, &login, "alice");
     assert_eq!(
@@ -247,12 +247,12 @@ fn the_real_single_user_server_and_the_real_proxy_work_with_it() {
     assert_eq!(status.answer.status, 200, "{:#?}", status.way);
     assert!(status.answer.body.contains("kernels"), "{}", status.answer.body);
 
-    let mut bob = Person::default();
+    let mut bob = HeadlessBrowser::default();
     let login = bob.open(&hub.url("/user/alice/lab"));
     let told = hub.log_in(&mut bob, &login, "bob");
     assert_eq!(told.answer.status, 403, "{:#?}", told.way);
 
-    // The server reports that somebody is there.
+    // The server reports activity.
     let token = format!("token {}", MiniHub::SERVER_TOKEN);
     wait_until("activity is reported", || {
         let told = request(
@@ -274,11 +274,14 @@ fn the_real_single_user_server_and_the_real_proxy_work_with_it() {
         page.way
     );
 
-    let mut thief = alice.clone();
+    let mut attacker = alice.clone();
     let bye = alice.open(&hub.url("/user/alice/logout"));
     assert_eq!(bye.url, hub.url("/hub/login"), "{:#?}", bye.way);
-    wait_until("a copy of the cookies is worth nothing", || {
-        thief.open(&hub.url("/user/alice/lab")).url.contains("/hub/login")
+    wait_until("a copy of the cookies is invalid", || {
+        attacker
+            .open(&hub.url("/user/alice/lab"))
+            .url
+            .contains("/hub/login")
     });
 
     // A path that the proxy has no route for is the hub's.
@@ -299,7 +302,7 @@ fn the_real_idle_culler_stops_an_idle_server_and_the_hub_answers_in_its_place() 
     let scopes = r#"scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]"#;
     let hub = MiniHub::start_behind_proxy("memory:", scopes);
     let mut server = hub.single_user_server("");
-    let mut alice = Person::default();
+    let mut alice = HeadlessBrowser::default();
     let login = alice.open(&hub.url("/user/alice/lab"));
     let there = hub.log_in(&mut alice, &login, "alice");
     assert_eq!(there.answer.status, 200, "{:#?}", there.way);
@@ -330,7 +333,7 @@ fn the_real_idle_culler_stops_an_idle_server_and_the_hub_answers_in_its_place() 
     wait_until("the server is back", || {
         alice.open(&hub.url("/user/alice/api/status")).answer.status == 200
     });
-    // A server that died without a word is the proxy's to tell of, by the hub's page.
+    // For a server that was killed, the proxy shows the hub's page.
     again.signal("KILL");
     let page = alice.open(&hub.url("/user/alice/lab"));
     assert_eq!(page.answer.status, 503, "{:#?}", page.way);
@@ -342,11 +345,11 @@ fn the_real_idle_culler_stops_an_idle_server_and_the_hub_answers_in_its_place() 
 }
 
 #[test]
-fn a_hub_starts_a_proxy_of_its_own_with_a_token_that_nobody_else_has() {
+fn a_hub_starts_its_own_proxy_with_a_new_token() {
     let mut hub = MiniHub::start_with_own_proxy();
     let pid = hub.process().line_after("the proxy runs as process ");
     hub.process().line_after("the proxy has its ");
-    let page = Person::default().open(&hub.url("/hub/home"));
+    let page = HeadlessBrowser::default().open(&hub.url("/hub/home"));
     assert_eq!(
         (page.answer.status, page.url.contains("/hub/login")),
         (200, true),
@@ -373,7 +376,7 @@ fn a_hub_starts_a_proxy_of_its_own_with_a_token_that_nobody_else_has() {
 }
 
 #[test]
-fn a_proxy_that_refuses_our_token_is_told_of_in_one_line() {
+fn a_proxy_that_rejects_the_token_is_reported_in_one_line() {
     let mut hub = MiniHub::start_behind_proxy("memory:", "");
     let (status, said) = hub.run_with(&[("CONFIGPROXY_AUTH_TOKEN", "another")]);
     assert_eq!(status.code(), Some(2), "{said}");
@@ -401,7 +404,7 @@ fn two_hubs_on_one_server_of_postgresqls_are_one() {
     );
     let one = MiniHub::start(&store, "oauth_no_confirm = true");
     let _service = one.python_service(1, COOKIE_SECRET);
-    let mut alice = Person::default();
+    let mut alice = HeadlessBrowser::default();
     let login = alice.open(&one.service_url());
     let there = one.log_in(&mut alice, &login, "alice");
     assert_eq!(
@@ -416,7 +419,7 @@ fn two_hubs_on_one_server_of_postgresqls_are_one() {
     let mut two = MiniHub::start(&store, "");
     two.restart(&[("JPY_COOKIE_SECRET", secret.trim())]);
     let home = alice.open(&two.url("/hub/home"));
-    assert!(home.answer.body.contains("Hello, alice"), "{:#?}", home.way);
+    assert!(home.answer.body.contains("Logged in as alice"), "{:#?}", home.way);
     let mut copy = alice.clone();
     alice.open(&two.url("/hub/logout"));
     wait_until("the service of the other hub has noticed", || {
@@ -438,7 +441,7 @@ fn the_sample_configuration_serves_the_people_that_it_names() {
         config.clone()
     });
     for (name, password) in [("alice", "purple tricycle nine"), ("bob", "green umbrella seven")] {
-        let mut person = Person::default();
+        let mut person = HeadlessBrowser::default();
         let login = person.open(&hub.url("/"));
         let fields = [
             ("_xsrf", &*login.hidden("_xsrf")),
@@ -447,7 +450,7 @@ fn the_sample_configuration_serves_the_people_that_it_names() {
         ];
         let home = person.submit(&login.url, &fields);
         assert!(
-            home.answer.body.contains(&format!("Hello, {name}")),
+            home.answer.body.contains(&format!("Logged in as {name}")),
             "{:#?}",
             home.way
         );
@@ -464,7 +467,7 @@ fn the_sample_configuration_serves_the_people_that_it_names() {
     );
     let process = Example::start("hub_service", command);
     process.line_after("hub_service listens on ");
-    let mut alice = Person::default();
+    let mut alice = HeadlessBrowser::default();
     let login = alice.open(&format!("http://{service}/services/whoami/"));
     let question = hub.log_in(&mut alice, &login, "alice");
     let (xsrf, scopes) = (question.hidden("_xsrf"), question.all_hidden("scopes"));
@@ -489,7 +492,7 @@ fn a_hub_starts_with_the_secrets_that_a_jupyterhub_starts_with_unless_they_are_w
     };
     let mut rows = 0;
     for case in read("cookie_secret.json").into_iter().chain(read("startup.json")) {
-        // A secret in the configuration itself, and what encrypts what we do not keep, are not ours.
+        // A secret in the configuration itself, and encryption of stored state, are not supported here.
         let note = case["note"].as_str().expect("a note");
         if !case["config"].is_null()
             || note.contains("CONFIGPROXY")
@@ -500,7 +503,7 @@ fn a_hub_starts_with_the_secrets_that_a_jupyterhub_starts_with_unless_they_are_w
             continue;
         }
         let file = match (&case["file_hex"], &case["file"]) {
-            (serde_json::Value::String(hex), _) => Some(octets(hex)),
+            (serde_json::Value::String(hex), _) => Some(bytes(hex)),
             (_, serde_json::Value::String(text)) => Some(text.clone().into_bytes()),
             _ => None,
         };
@@ -515,7 +518,7 @@ fn a_hub_starts_with_the_secrets_that_a_jupyterhub_starts_with_unless_they_are_w
         let padded = variable.is_some_and(|text| text.trim() != text);
         assert!(
             !by_rule || stated || padded,
-            "{note}: ours starts where theirs does, and where blanks are all that is wrong"
+            "{note}: this hub starts where JupyterHub does, and where only whitespace is wrong"
         );
         let (started, said) = MiniHub::starts_with(file.as_deref().zip(mode), variable);
         assert_eq!(started, by_rule, "{note}: {said}");
@@ -529,16 +532,16 @@ fn a_hub_starts_with_the_secrets_that_a_jupyterhub_starts_with_unless_they_are_w
     assert!(rows > 35, "{rows} rows");
 }
 
-/// Decisions 19, 21 and 22: the variable wins; no bit for others; hexadecimal digits of at least 32 octets that somebody
-/// drew at random, blanks around them not counted; an empty file is a fault, and a missing one is made.
+/// Decisions 19, 21 and 22: the variable wins; no bit for others; hexadecimal digits of at least 32 random bytes,
+/// whitespace around them not counted; an empty file is an error, and a missing one is created.
 fn starts(file: Option<&[u8]>, mode: Option<u32>, variable: Option<&str>) -> bool {
     let good = |text: &[u8]| {
         let text = text.trim_ascii();
-        let octets: BTreeSet<_> = text.chunks(2).map(<[u8]>::to_ascii_lowercase).collect();
+        let bytes: BTreeSet<_> = text.chunks(2).map(<[u8]>::to_ascii_lowercase).collect();
         text.len().is_multiple_of(2)
             && text.len() >= 64
             && text.iter().all(u8::is_ascii_hexdigit)
-            && octets.len() >= 8
+            && bytes.len() >= 8
     };
     match variable
         .map(str::as_bytes)
@@ -552,7 +555,7 @@ fn starts(file: Option<&[u8]>, mode: Option<u32>, variable: Option<&str>) -> boo
     }
 }
 
-fn octets(hex: &str) -> Vec<u8> {
+fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2)
         .map(|place| u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).expect("hexadecimal digits"))
         .collect()
@@ -573,7 +576,7 @@ fn people_answer_the_question_and_look_after_their_tokens_in_a_browser() {
 
 /// A cookie secret that no hub of these tests began with.
 fn another_secret() -> String {
-    (0..32_u8).map(|octet| format!("{:02x}", octet * 7 + 3)).collect()
+    (0..32_u8).map(|byte| format!("{:02x}", byte * 7 + 3)).collect()
 }
 
 fn json(body: &str) -> serde_json::Value {

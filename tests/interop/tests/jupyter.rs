@@ -100,7 +100,7 @@ fn jupyter_lists_and_stops_a_server_with_a_password_only() {
 }
 
 #[test]
-fn server_list_finds_and_stops_a_real_server_and_ours() {
+fn server_list_finds_and_stops_a_real_server_and_the_example() {
     let home = Home::new();
     let program = Example::build("server_list");
     assert_eq!(
@@ -214,12 +214,12 @@ fn jupyterlabs_client_is_served_by_token_and_refused_without() {
         progress(&format!("@jupyterlab/services against {url}"));
         let (status, errors) = portcullis_interop::example::run(command);
         assert!(status.success(), "{errors}");
-        assert!(server.process.is_running(), "no stranger stopped it");
+        assert!(server.process.is_running(), "no other program stopped it");
     }
 }
 
 #[test]
-fn a_jupyter_server_has_its_kernels_of_ours_as_its_gateway() {
+fn a_jupyter_server_uses_the_kernels_of_the_example_as_its_gateway() {
     let home = Home::new();
     let ours = NotebookServer::start(&home, 0, &["--token", TOKEN]);
     let gateway = format!("--gateway-url=http://{}", ours.address);
@@ -234,14 +234,14 @@ fn a_jupyter_server_has_its_kernels_of_ours_as_its_gateway() {
             "/api/kernelspecs",
             &[("Authorization", &authorization)],
         );
-        // Its own would be Python's, which is installed beside it.
+        // Its own would be Python's, which is installed with it.
         let empty = specs.body.contains(r#""kernelspecs": {}"#) || specs.body.contains(r#""kernelspecs":{}"#);
         assert_eq!((specs.status == 200, empty), (expected, expected), "{specs:?}");
     }
 }
 
 #[test]
-fn a_password_that_jupyter_set_logs_in_to_ours() {
+fn a_password_that_jupyter_set_is_accepted_by_the_example() {
     let home = Home::new();
     let jupyter = install::python().join("jupyter");
     type_at(
@@ -259,7 +259,7 @@ fn a_password_that_jupyter_set_logs_in_to_ours() {
 }
 
 #[test]
-fn a_password_that_ours_set_logs_in_to_jupyter_and_to_ours() {
+fn a_password_that_the_example_set_is_accepted_by_jupyter_and_the_example() {
     let home = Home::new();
     let password = Example::build("password").display().to_string();
     fs::create_dir(home.config()).expect("a directory");
@@ -291,7 +291,7 @@ fn hashes_of_older_jupyters_log_in() {
 }
 
 #[test]
-fn login_cookies_are_good_at_a_jupyter_server_and_at_ours() {
+fn login_cookies_are_valid_at_a_jupyter_server_and_at_the_example() {
     let home = Home::new();
     let hash = hash(&home, PASSWORD, "argon2");
     let secret = home.runtime().join("jupyter_cookie_secret");
@@ -318,7 +318,7 @@ fn login_cookies_are_good_at_a_jupyter_server_and_at_ours() {
     theirs.process.signal("TERM");
 
     let mut ours = start_ours(&hash);
-    progress("a cookie of theirs at ours");
+    progress("a cookie of Jupyter Server at the example");
     assert_eq!(username(&ours.address, &their_cookie), Some(their_name));
     let last = their_cookie
         .trim_end_matches('"')
@@ -340,7 +340,7 @@ fn login_cookies_are_good_at_a_jupyter_server_and_at_ours() {
     ours.process.signal("TERM");
 
     let mut theirs = start_theirs();
-    progress("a cookie of ours at theirs");
+    progress("a cookie of the example at Jupyter Server");
     assert_eq!(username(&theirs.address, &our_cookie), Some(our_name));
     theirs.process.signal("TERM");
 
@@ -394,7 +394,7 @@ fn stop_by_jupyter(home: &Home, server: &mut NotebookServer) {
     assert_eq!(files(home), 0, "expected its file to go with it");
 }
 
-/// How many servers are told of in the runtime directory.
+/// The number of files of running servers in the runtime directory.
 fn files(home: &Home) -> usize {
     let entries = fs::read_dir(home.runtime()).expect("a directory").flatten();
     entries
@@ -433,7 +433,7 @@ fn type_at(home: &Home, prompts: &[(&str, &str)], command: &[&str]) {
     home.run(&install::python().join("python"), &arguments).well();
 }
 
-/// A wrong password is refused, the right one lets in, and nobody comes in without.
+/// A wrong password is rejected, the right one accepted, and without one there is no access.
 #[track_caller]
 fn logs_in(address: &str) {
     progress(&format!("logging in by form at {address}"));
@@ -445,7 +445,7 @@ fn logs_in(address: &str) {
 }
 
 #[test]
-fn permissions_are_told_as_a_jupyter_server_tells_them() {
+fn permissions_are_returned_as_by_a_jupyter_server() {
     let home = Home::new();
     let ours = NotebookServer::start(&home, 0, &["--token", TOKEN]);
     let token = format!("--IdentityProvider.token={TOKEN}");
@@ -519,7 +519,7 @@ fn cookie(answer: &Answer) -> String {
     cookie.split(';').next().unwrap_or_default().to_owned()
 }
 
-/// Who has logged in by `cookie`; `None` if nobody.
+/// The user who is logged in by `cookie`, if there is one.
 #[track_caller]
 fn username(address: &str, cookie: &str) -> Option<String> {
     let answer = request(address, "GET", "/api/me", &[("Cookie", cookie)]);

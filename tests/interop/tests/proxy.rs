@@ -1,4 +1,4 @@
-//! `proxy`, driven by a real JupyterHub in place of configurable-http-proxy; `routes`, driving both.
+//! `proxy`, driven by a real JupyterHub instead of configurable-http-proxy; `routes`, driving both.
 
 use std::{
     fs, thread,
@@ -61,7 +61,7 @@ fn a_real_jupyterhub_runs_on_our_proxy() {
     );
     assert_eq!(request(&hub.address, "GET", "/_chp_healthz", &[]).status, 200);
 
-    // A route to nowhere: the hub's own page tells of it.
+    // A route to nowhere: the hub's own page shows the error.
     let added = request_with(
         &hub.proxy_api_address,
         "POST",
@@ -78,7 +78,7 @@ fn a_real_jupyterhub_runs_on_our_proxy() {
         gone.body
     );
 
-    // The proxy dies: the hub starts it anew and adds its routes again.
+    // The proxy dies: the hub restarts it and adds its routes again.
     let pid =
         fs::read_to_string(hub.folder().join("jupyterhub-proxy.pid")).expect("the hub notes the proxy's pid");
     let pid = pid.lines().next().expect("a pid").to_owned();
@@ -108,7 +108,7 @@ fn routes(body: &str) -> serde_json::Value {
     serde_json::from_str(&body[start..=end]).expect("JSON")
 }
 
-/// Something with the proxy's API, ours or the real one.
+/// A process with the proxy's API, this crate's or the real one.
 struct Proxy {
     _process: Example,
     api: String,
@@ -159,7 +159,7 @@ fn theirs() -> Proxy {
 }
 
 #[test]
-fn routes_drives_the_real_proxy_and_ours_alike() {
+fn routes_drives_the_real_proxy_and_the_example() {
     let program = Example::build("routes");
     let mut upstream = Example::command(&Example::build("custom_authenticator"));
     upstream.args(["--port", "0"]);
@@ -176,7 +176,7 @@ fn routes_drives_the_real_proxy_and_ours_alike() {
                 .env("CONFIGPROXY_AUTH_TOKEN", token)
                 .output()
                 .expect("routes runs");
-            let text = |octets| String::from_utf8(octets).expect("text");
+            let text = |bytes| String::from_utf8(bytes).expect("text");
             (output.status.code(), text(output.stdout), text(output.stderr))
         };
         let good = |arguments: &[&str]| {
@@ -220,9 +220,9 @@ fn routes_drives_the_real_proxy_and_ours_alike() {
         assert_eq!(
             through("/user/zo%C3%AB/x"),
             401,
-            "it leads to a server that asks who one is"
+            "it leads to a server that requires a login"
         );
-        assert_eq!(through("/user/zo"), 404, "and nothing beside it does");
+        assert_eq!(through("/user/zo"), 404, "and no other path does");
         good(&["delete", "/user/zoë"]);
         assert_eq!(through("/user/zo%C3%AB/x"), 404);
 
@@ -278,7 +278,12 @@ fn the_proxy_says_what_is_wrong_with_a_start() {
             &["--default-target", "x"],
             "expected a URL",
         ),
-        ("a token with blanks inside", "a b", &[], "CONFIGPROXY_AUTH_TOKEN"),
+        (
+            "a token with a space inside",
+            "a b",
+            &[],
+            "CONFIGPROXY_AUTH_TOKEN",
+        ),
         (
             "a proxy that is no network",
             "good-token",

@@ -1,10 +1,10 @@
 //! The public API of the crate, as its documentation shows it, compared with a committed snapshot: a change of it is
 //! seen. Each release of Rust shows it a little differently, so it is compared by the release that the snapshot names.
-//! `PORTCULLIS_UPDATE_API=1 cargo test -p portcullis-interop --test public_api` writes the snapshot anew.
+//! `PORTCULLIS_UPDATE_API=1 cargo test -p portcullis-interop --test public_api` writes the snapshot again.
 
 use std::{fs, path::Path, process::Command};
 
-/// The text of `html` between each `open` and the next `close`, without tags and with one blank for any white space.
+/// The text of `html` between each `open` and the next `close`, without tags and with one space for any white space.
 fn texts(html: &str, open: &str, close: &str) -> Vec<String> {
     let pieces = html.split(open).skip(1);
     let texts = pieces.filter_map(|piece| Some(plain(piece.split_once(close)?.0)));

@@ -9,7 +9,11 @@ use portcullis::{
     testing::session_store_conformance,
     token::TokenHash,
 };
-use portcullis_interop::redis::Redis;
+use portcullis_interop::{
+    example::Example,
+    headless_browser::{HeadlessBrowser, wait_until},
+    redis::Redis,
+};
 use redis::FromRedisValue;
 
 use store::RedisSessionStore;
@@ -270,7 +274,7 @@ async fn connect_names_what_is_wrong_with_the_server() {
             "refused",
         ),
     ] {
-        let error = RedisSessionStore::connect(&url).await.expect_err("a fault");
+        let error = RedisSessionStore::connect(&url).await.expect_err("an error");
         assert_eq!(error.kind(), kind, "{url}: {error}");
         assert!(
             error.to_string().contains(part),
@@ -281,4 +285,78 @@ async fn connect_names_what_is_wrong_with_the_server() {
             "the password is not shown: {error}"
         );
     }
+}
+
+#[test]
+fn users_of_the_example_log_in_list_their_sessions_and_end_them() {
+    let mut redis = Redis::start();
+    let data = tempfile::tempdir().expect("a directory");
+    let start = || {
+        let mut command = Example::command(&Example::build("redis_sessions"));
+        command.args(["--port", "0", "--redis", &redis.url(), "--cookie-secret"]);
+        command.arg(data.path().join("cookie_secret"));
+        let process = Example::start("redis_sessions", command);
+        let password = process.line_after("alice's password: ");
+        let line = process.line_after("Open ");
+        let url = line.split_once("/ and log in").expect("its address").0.to_owned();
+        (process, url, password)
+    };
+    let log_in = |person: &mut HeadlessBrowser, url: &str, password: &str| {
+        let form = person.open(url);
+        let xsrf = form.hidden("_xsrf");
+        let fields = [("_xsrf", &*xsrf), ("username", "alice"), ("password", password)];
+        let page = person.submit(&form.url, &fields);
+        assert!(page.answer.body.contains("Hello, alice!"), "{page:?}");
+    };
+    let is_logged_in = |person: &HeadlessBrowser, url: &str| {
+        let page = person.clone().open(url);
+        assert!([200, 401].contains(&page.answer.status), "{page:?}");
+        page.answer.body.contains("Hello, alice!")
+    };
+    let (process, url, password) = start();
+    let (mut here, mut there, mut elsewhere) = (
+        HeadlessBrowser::default(),
+        HeadlessBrowser::default(),
+        HeadlessBrowser::default(),
+    );
+    for person in [&mut here, &mut there, &mut elsewhere] {
+        log_in(person, &url, &password);
+    }
+    let sessions = format!("{url}/sessions");
+    let page = here.open(&sessions);
+    assert_eq!(
+        page.answer.body.matches("<p>Firefox on Linux").count(),
+        3,
+        "{page:?}"
+    );
+    assert_eq!(page.answer.body.matches("127.0.0.1 · ").count(), 3, "{page:?}");
+    let xsrf = page.hidden("_xsrf");
+    let end = page.hidden("end");
+    here.submit(&sessions, &[("_xsrf", &xsrf), ("end", &end)]);
+    let ended = [&there, &elsewhere].map(|person| !is_logged_in(person, &url));
+    assert_eq!(
+        ended.iter().filter(|ended| **ended).count(),
+        1,
+        "one of the two has ended"
+    );
+    let page = here.submit(&sessions, &[("_xsrf", &xsrf), ("end", "others")]);
+    assert_eq!(
+        page.answer.body.matches("<p>Firefox on Linux").count(),
+        1,
+        "{page:?}"
+    );
+    assert!(is_logged_in(&here, &url) && !is_logged_in(&there, &url) && !is_logged_in(&elsewhere, &url));
+
+    // A session outlives the application and the server, and a logout does too.
+    drop(process);
+    let (_process, url, password) = start();
+    log_in(&mut there, &url, &password);
+    let copied = there.clone();
+    assert_eq!(there.open(&format!("{url}/logout")).answer.status, 200);
+    redis.kill();
+    let down = here.open(&url);
+    assert_eq!(down.answer.status, 503, "{down:?}");
+    redis.restart();
+    wait_until("Redis answers", || here.open(&url).answer.status == 200);
+    assert!(is_logged_in(&here, &url) && !is_logged_in(&copied, &url));
 }

@@ -1,6 +1,6 @@
 //! The small examples: each runs without arguments, accepts the credential it prints, and refuses others.
 
-use portcullis_interop::{cookie_client::Visitor, example::Example, http::request};
+use portcullis_interop::{cookie_client::CookieClient, example::Example, http::request};
 
 fn start(name: &str) -> Example {
     Example::start(name, Example::command(&Example::build(name)))
@@ -30,7 +30,7 @@ fn quickstart_and_hyper_accept_their_link_alone() {
         let example = start(name);
         let link = example.line_after("Open ");
         let (address, path) = split(&link);
-        let (_, page) = Visitor::new(address).follow(path);
+        let (_, page) = CookieClient::new(address).follow(path);
         assert_eq!(page.status, 200, "{name}: {}", page.head);
         assert!(page.body.contains("Hello, Anonymous "), "{name}: {}", page.body);
         assert_eq!(request(address, "GET", "/", &[]).status, 401, "{name}");
@@ -88,7 +88,7 @@ fn users_log_in_by_password_and_admin_needs_the_scope() {
         ("bob", &*bob, 302, 200, 403),
         ("bob", &*alice, 401, 302, 302),
     ] {
-        let mut browser = Visitor::new(address);
+        let mut browser = CookieClient::new(address);
         let (way, form) = browser.follow("/admin");
         assert_eq!(
             (way.last().map(String::as_str), form.status),

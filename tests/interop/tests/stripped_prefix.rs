@@ -5,7 +5,7 @@ use std::{net::SocketAddr, thread};
 use axum::{Router, extract::ConnectInfo, routing::get};
 use portcullis::{AuthLayer, Session, Token, request::Peer};
 use portcullis_interop::{
-    cookie_client::Visitor,
+    cookie_client::CookieClient,
     http::request,
     reverse_proxy::{ReverseProxy, manual_block},
 };
@@ -28,7 +28,7 @@ fn judge(proxy: fn(&str) -> ReverseProxy, heading: &str) {
     let address = &*proxy.address;
 
     // By the form.
-    let mut person = Visitor::new(address);
+    let mut person = CookieClient::new(address);
     let (targets, form) = person.follow("/app/page?x=1");
     assert_eq!(
         targets,

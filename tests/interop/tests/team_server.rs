@@ -14,7 +14,7 @@ use portcullis::{AuthLayer, Grant, Identity, Keyring, RequestHead, store::Postgr
 use portcullis_interop::{
     browser,
     example::Example,
-    headless_browser::{Page, Person, wait_until},
+    headless_browser::{HeadlessBrowser, Page, wait_until},
     http::Answer,
     install,
     jupyter_server::free_port,
@@ -28,7 +28,7 @@ const NGINX: &str = "/usr/sbin/nginx";
 fn sessions_in_sqlite_outlive_a_restart_and_ended_ones_stay_ended() {
     let data = tempfile::tempdir().expect("a directory");
     let (mut team, [alice_password, bob_password]) = Team::first(data.path(), &[]);
-    let (mut alice, mut bob) = (Person::default(), Person::default());
+    let (mut alice, mut bob) = (HeadlessBrowser::default(), HeadlessBrowser::default());
     assert_eq!(
         log_in(&mut alice, &team.url, "alice", &bob_password)
             .answer
@@ -60,7 +60,7 @@ fn two_replicas_behind_nginx_have_the_same_sessions_and_end_them_together() {
     let mut site = Site::start("3600");
     let [alice_password, bob_password] = &site.passwords;
     let [one, other] = &site.replicas.each_ref().map(|replica| replica.url.clone());
-    let (mut alice, mut bob) = (Person::default(), Person::default());
+    let (mut alice, mut bob) = (HeadlessBrowser::default(), HeadlessBrowser::default());
     greets(&log_in(&mut alice, &site.url, "alice", alice_password), "alice");
     for _ in 0..4 {
         greets(&alice.open(&site.url), "alice");
@@ -110,7 +110,7 @@ fn two_replicas_behind_nginx_have_the_same_sessions_and_end_them_together() {
 fn a_user_whose_row_another_program_deletes_is_refused_by_both_replicas_after_the_refresh_interval() {
     let site = Site::start("1");
     let [alice_password, bob_password] = &site.passwords;
-    let (mut alice, mut bob) = (Person::default(), Person::default());
+    let (mut alice, mut bob) = (HeadlessBrowser::default(), HeadlessBrowser::default());
     greets(&log_in(&mut alice, &site.url, "alice", alice_password), "alice");
     greets(&log_in(&mut bob, &site.url, "bob", bob_password), "bob");
     let users = rusqlite::Connection::open(site.data.path().join("users.sqlite")).expect("the users");
@@ -127,6 +127,21 @@ fn user_with_two_browsers_sees_both_sessions_and_ends_the_other() {
     let data = tempfile::tempdir().expect("a directory");
     let (team, [password, _]) = Team::first(data.path(), &[]);
     browser::drive("team_server.mjs", &[&team.url, &password]);
+}
+
+#[test]
+fn address_of_a_session_is_that_of_the_connection_and_the_forwarded_one_only_from_a_trusted_proxy() {
+    for (arguments, shown) in [
+        (&[][..], "127.0.0.1 · Logged in"),
+        (&["--trusted-proxy", "127.0.0.1"], "203.0.113.9 · Logged in"),
+    ] {
+        let data = tempfile::tempdir().expect("a directory");
+        let (team, [password, _]) = Team::first(data.path(), arguments);
+        let mut alice = HeadlessBrowser::forwarded_for("203.0.113.9");
+        greets(&log_in(&mut alice, &team.url, "alice", &password), "alice");
+        let page = alice.open(&format!("{}/sessions", team.url));
+        assert!(page.answer.body.contains(shown), "{arguments:?}: {page:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,7 +220,12 @@ impl Site {
         let postgres = Postgres::start();
         postgres.sql("postgres", "CREATE DATABASE team");
         let database = postgres.config("team");
-        let arguments = ["--database", &database, "--refresh", refresh];
+        let arguments = [
+            ["--database", &database],
+            ["--refresh", refresh],
+            ["--trusted-proxy", "127.0.0.1"],
+        ]
+        .concat();
         let data = tempfile::tempdir().expect("a directory");
         let (first, passwords) = Team::first(data.path(), &arguments);
         let replicas = [first, Team::again(data.path(), &arguments)];
@@ -300,7 +320,7 @@ impl Team {
 
 /// Opens `site` without a session, and sends the login form that comes.
 #[track_caller]
-fn log_in(person: &mut Person, site: &str, name: &str, password: &str) -> Page {
+fn log_in(person: &mut HeadlessBrowser, site: &str, name: &str, password: &str) -> Page {
     let form = person.open(site);
     let xsrf = form.hidden("_xsrf");
     person.submit(
@@ -318,11 +338,11 @@ fn greets(page: &Page, name: &str) {
 
 /// Whether a request ends at the login page.
 #[track_caller]
-fn is_refused(person: &mut Person, site: &str) -> bool {
+fn is_refused(person: &mut HeadlessBrowser, site: &str) -> bool {
     person.open(site).url.contains("/login")
 }
 
 #[track_caller]
-fn log_out(person: &mut Person, site: &str) -> Answer {
+fn log_out(person: &mut HeadlessBrowser, site: &str) -> Answer {
     person.open(&format!("{site}/logout")).answer
 }

@@ -1,4 +1,4 @@
-//! TLS: `notebook_server`'s own, in every layout that certificates come in, and nginx's in front of it.
+//! TLS: `notebook_server`'s own, in every layout of certificates, and nginx's in front of it.
 
 use std::{
     fs,
@@ -76,7 +76,7 @@ const LAYOUTS: [(&str, Write); 4] = [
 ];
 
 #[test]
-fn a_renewed_certificate_is_picked_up_and_nobody_notices() {
+fn a_renewed_certificate_is_picked_up_without_an_interruption() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().expect("a directory");
     issue(folder.path(), 1, &authority.certificate(0x21)).expect("files are written");
@@ -201,7 +201,7 @@ fn by_tls_cookies_are_secure_and_origins_have_a_scheme() {
 }
 
 #[test]
-fn who_never_says_hello_holds_nobody_up_and_is_let_go() {
+fn a_client_without_a_hello_delays_no_other_and_is_disconnected() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().expect("a directory");
     let mut arguments = LAYOUTS[0].1(folder.path(), &authority.certificate(4)).expect("files are written");
@@ -228,8 +228,8 @@ fn who_never_says_hello_holds_nobody_up_and_is_let_go() {
         "{answer}"
     );
     for mut stream in silent {
-        let mut octets = [0; 64];
-        let read = stream.read(&mut octets);
+        let mut bytes = [0; 64];
+        let read = stream.read(&mut bytes);
         assert!(
             matches!(read, Ok(0)),
             "expected the server to hang up, found {read:?}"
@@ -249,9 +249,9 @@ fn who_never_says_hello_holds_nobody_up_and_is_let_go() {
 }
 
 #[test]
-fn behind_nginx_its_word_is_believed_and_nobody_elses() {
+fn behind_nginx_its_headers_are_trusted_and_no_others() {
     let authority = Authority::new();
-    // nginx connects from an address of its own, so that whoever connects directly is somebody else.
+    // nginx connects from its own address, so that direct clients have another one.
     let server = Server::start(&["--trusted-proxy", "127.0.0.2"]);
     let nginx = Nginx::start(&authority, &server.address());
     judge_by_scheme(&authority.root(), &nginx.home, true);
@@ -277,7 +277,7 @@ fn behind_nginx_its_word_is_believed_and_nobody_elses() {
             false,
         ),
         (
-            "a host of ours",
+            "an allowed host",
             &[("Host", "evil.example"), ("X-Forwarded-Host", "localhost")],
             403,
             false,
@@ -285,12 +285,12 @@ fn behind_nginx_its_word_is_believed_and_nobody_elses() {
     ] {
         let fields = [fields, &[("Accept", "text/html")]].concat();
         let answer = request(&server.address(), "GET", &target, &fields);
-        assert_eq!(answer.status, status, "{claim} of anybody: {}", answer.head);
+        assert_eq!(answer.status, status, "{claim} of any client: {}", answer.head);
         for line in answer.fields("set-cookie") {
-            assert_eq!(line.contains("; Secure"), secure, "{claim} of anybody: {line}");
+            assert_eq!(line.contains("; Secure"), secure, "{claim} of any client: {line}");
         }
     }
-    // What nginx is told it tells on only where it was asked to: it writes these fields itself.
+    // nginx passes these headers on only where it is configured to: it writes them itself.
     for (name, value) in [
         ("x-forwarded-proto", "http"),
         ("x-forwarded-host", "evil.example"),
@@ -309,7 +309,7 @@ fn behind_nginx_its_word_is_believed_and_nobody_elses() {
 }
 
 #[test]
-fn behind_a_proxy_that_nobody_named_origins_are_compared_without_their_scheme() {
+fn behind_an_unlisted_proxy_origins_are_compared_without_their_scheme() {
     let authority = Authority::new();
     let server = Server::start(&[]);
     let nginx = Nginx::start(&authority, &server.address());
@@ -372,7 +372,7 @@ fn flags(certificate: &Path, key: Option<&Path>) -> Vec<String> {
 }
 
 /// Writes the certificate of this number as certbot does: the files into `archive`, then the links in `live`
-/// anew, each at once.
+/// again, each at once.
 fn issue(folder: &Path, number: u32, certificate: &Certificate) -> std::io::Result<()> {
     let (archive, live) = (folder.join("archive"), folder.join("live/localhost"));
     fs::create_dir_all(&archive)?;
@@ -478,7 +478,7 @@ impl Nginx {
     }
 }
 
-/// What README and manual tell to write, and what keeps it within its folder and one process.
+/// The configuration in README and manual, and what keeps it within its folder and one process.
 fn configuration(port: u16, upstream: &str) -> String {
     let temporary: String = ["client_body", "fastcgi", "proxy", "scgi", "uwsgi"]
         .map(|name| format!("{name}_temp_path {name};\n"))

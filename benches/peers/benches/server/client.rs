@@ -8,7 +8,7 @@ use std::{
 
 use super::servers::{Credential, STATUS_PATH, TOKEN};
 
-/// The name that the servers expect. The port need not be theirs.
+/// The name that the servers expect. The port may be another.
 const HOST: &str = "localhost:8888";
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 

@@ -61,8 +61,8 @@ fn passed(ratios: &BTreeMap<&str, f64>, &(name, bound): &(&str, f64)) -> Vec<Str
     let too_much = (ratio > bound).then(|| format!("{name}: expected at most {bound}, found {ratio:.3}"));
     let peers = DEARER.iter().map(|peer| (peer, ratios[peer]));
     let not_below = peers
-        .filter(|(_, theirs)| ratio >= *theirs)
-        .map(|(peer, theirs)| format!("{name}: expected less than {peer} ({theirs:.3}), found {ratio:.3}"));
+        .filter(|(_, peer_ratio)| ratio >= *peer_ratio)
+        .map(|(peer, peer_ratio)| format!("{name}: expected less than {peer} ({peer_ratio:.3}), found {ratio:.3}"));
     too_much.into_iter().chain(not_below).collect()
 }
 

@@ -27,7 +27,7 @@ fn a_link_is_followed_where_that_is_allowed() {
 }
 
 #[test]
-fn a_mounted_secret_is_a_link_that_everybody_may_read_and_nobody_write() {
+fn a_mounted_secret_is_a_link_that_all_users_may_read_and_none_may_write() {
     let folder = folder();
     let path = write(&folder, "mounted", 0o644);
     let link = folder.path().join("link");

@@ -70,7 +70,7 @@ fn the_error_names_the_file_and_the_rule_and_not_the_content() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cookie secret file {}: expected 64 to 2048 hexadecimal digits, found 6 octets, and the one at \
+            "cookie secret file {}: expected 64 to 2048 hexadecimal digits, found 6 bytes, and the one at \
              place 3 is no such digit",
             path.display()
         )
@@ -150,7 +150,7 @@ fn a_key_taken_as_it_is_keeps_its_line_end() {
 }
 
 #[test]
-fn four_thousand_and_ninety_six_octets_are_read_and_no_more() {
+fn four_thousand_and_ninety_six_bytes_are_read_and_no_more() {
     let folder = folder();
     let path = write(&folder, &"x".repeat(4096), 0o600);
     let source = FileSource::new(&path);
@@ -159,7 +159,7 @@ fn four_thousand_and_ninety_six_octets_are_read_and_no_more() {
     refused(
         &source,
         SecretErrorKind::Malformed,
-        "expected at most 4096 octets, found more",
+        "expected at most 4096 bytes, found more",
     );
 }
 
@@ -284,17 +284,17 @@ fn a_variable_that_names_a_file_promises_a_secret() {
         .expect("there");
     assert_eq!(token.expose(), b"abc123");
 
-    let blank = load("  ").expect_err("refused");
+    let whitespace = load("  ").expect_err("refused");
     assert_eq!(
-        blank.to_string(),
-        "variable JUPYTER_TOKEN_FILE: expected a path, found blanks alone"
+        whitespace.to_string(),
+        "variable JUPYTER_TOKEN_FILE: expected a path, found only whitespace"
     );
     let place = format!("token file {} (named by JUPYTER_TOKEN_FILE)", path.display());
     fs::write(&path, "\n").expect("written");
     let empty = load(path.to_str().expect("text")).expect_err("refused");
     assert_eq!(
         empty.to_string(),
-        format!("{place}: expected a text, found blanks alone")
+        format!("{place}: expected a text, found only whitespace")
     );
     fs::remove_file(&path).expect("removed");
     let missing = load(path.to_str().expect("text")).expect_err("refused");

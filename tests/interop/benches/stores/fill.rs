@@ -11,7 +11,7 @@ use portcullis_interop::postgres::Postgres;
 use rusqlite::Connection;
 use sha2::Sha256;
 
-/// When they were made. They were used in a year that is not over soon, so that no look-up writes.
+/// When they were created. They were last used in a year that does not end soon, so that no lookup writes.
 pub(crate) const CREATED: u64 = 1_800_000_000;
 const USED: u64 = 4_000_000_000;
 /// The key of the database, that the server can make the hashes itself.
@@ -30,7 +30,7 @@ pub(crate) fn keyed(number: usize) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// Beside the store, at once: by their hashes' order, and without waiting for the disk.
+/// Writes the tables without the store, in one go: in the order of the hashes, and without waiting for the disk.
 pub(crate) fn sqlite(path: &Path, count: usize) -> Result<(SqliteTokenStore, usize), Box<dyn Error>> {
     let store = SqliteTokenStore::builder(path)
         .hash_key(Secret::from(KEY))

@@ -1,4 +1,4 @@
-//! What a look-up costs among a million tokens or sessions, beside the same among a thousand, in SQLite and in PostgreSQL, and
+//! What a lookup costs among a million tokens or sessions, compared with a thousand, in SQLite and in PostgreSQL, and
 //! how long requests wait while a million expired sessions are removed.
 //!
 //! `cargo bench -p portcullis-interop --bench stores` measures both, `-- sqlite`, `-- postgres`, `-- sqlite-sessions` or
@@ -22,7 +22,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// The bound of the p99 among many, in p99s among few.
 const TIMES: f64 = 1.5;
-/// Look-ups in a round, and rounds of each by turns: a p99 is the middle one of the rounds'.
+/// Lookups in a round, and rounds of each by turns: a p99 is the middle one of the rounds'.
 const LOOKUPS: usize = 2_000;
 const ROUNDS: usize = 41;
 /// The most that the process may grow by while it looks up, in KiB.
@@ -101,7 +101,7 @@ async fn compare<S: TokenStore>(name: &str, stores: [Filled<S>; 2], measured: bo
         times.sort_unstable();
         times[times.len() / 2]
     };
-    println!("\n{name}: {LOOKUPS} look-ups a round, {rounds} rounds by turns");
+    println!("\n{name}: {LOOKUPS} lookups a round, {rounds} rounds by turns");
     for (count, times) in counts.iter().zip(&times) {
         let (median, p99) = (middle(times, |time| time.0), middle(times, |time| time.1));
         println!("{count:>9} tokens: median {median:>9.1?}, p99 {p99:>9.1?}");
@@ -112,7 +112,7 @@ async fn compare<S: TokenStore>(name: &str, stores: [Filled<S>; 2], measured: bo
         many / few
     );
     if measured && many / few > TIMES {
-        return Err("a look-up among many costs too much".into());
+        return Err("a lookup among many costs too much".into());
     }
     if measured && growth > GROWTH {
         return Err("looking up takes more and more memory".into());

@@ -1,4 +1,4 @@
-//! Sessions: a look-up among a million beside one among a thousand, and requests while a million expired ones are removed.
+//! Sessions: a lookup among a million compared with one among a thousand, and requests while a million expired ones are removed.
 
 use std::{
     error::Error,
@@ -112,7 +112,7 @@ async fn measure<S: SessionStore>(name: &str, stores: [Arc<S>; 2], many: usize, 
     });
     let times = often.as_secs_f64() / few.as_secs_f64();
     println!(
-        "\n{name}: sessions, p99 of a look-up: {few:.1?} among {LIVE}, {often:.1?} among {many}: {times:.2} times, at most {TIMES}"
+        "\n{name}: sessions, p99 of a lookup: {few:.1?} among {LIVE}, {often:.1?} among {many}: {times:.2} times, at most {TIMES}"
     );
 
     let [_, store] = stores;
@@ -161,7 +161,7 @@ async fn measure<S: SessionStore>(name: &str, stores: [Arc<S>; 2], many: usize, 
         late |= p99 > DELAY;
     }
     match measured {
-        true if times > TIMES => Err("a look-up among many sessions costs too much".into()),
+        true if times > TIMES => Err("a lookup among many sessions costs too much".into()),
         true if late => Err("requests wait too long while sessions are removed".into()),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! When somebody was here last: what a culler of idle servers sees, by a server's report alone.
+//! The last activity of users: what a culler of idle servers sees, by a server's report alone.
 
 use std::{thread, time::Duration};
 
@@ -35,7 +35,7 @@ c.Spawner.environment = {{'JUPYTERHUB_ACTIVITY_INTERVAL': lambda spawner: interv
         Self { hub, ports }
     }
 
-    /// Somebody uses the server of the `number`th, past the proxy, with a token that is no user's.
+    /// Uses the server of the `number`th, past the proxy, with a token that is no user's.
     fn are_used(&self, number: usize, user: &str) {
         let answer = request(
             &format!("127.0.0.1:{}", self.ports[number]),
@@ -67,7 +67,7 @@ c.Spawner.environment = {{'JUPYTERHUB_ACTIVITY_INTERVAL': lambda spawner: interv
     }
 }
 
-/// A report tells whole seconds; what the hub notes by itself has a part of one.
+/// A report has whole seconds; what the hub records itself has a part of one.
 fn is_of_a_report(time: &str) -> bool {
     !time.contains('.')
 }
@@ -106,13 +106,13 @@ fn a_server_reports_when_it_was_used_last_and_a_culler_sees_it() {
         before = [user, server];
     }
 
-    progress("nobody comes");
+    progress("no requests");
     thread::sleep(Duration::from_millis(2500));
     assert_eq!(servers.last_activity("alice"), before, "a report is no use");
     assert_eq!(
         servers.proxys_last_activity("alice"),
         proxys,
-        "the proxy saw nobody all the while"
+        "the proxy had no requests meanwhile"
     );
 
     progress("servers that report seldom, or not at all");

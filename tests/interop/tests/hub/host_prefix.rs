@@ -71,7 +71,7 @@ fn cookies_with_the_prefix_of_a_host_log_in_and_out() {
         let xsrf = alice.cookie("_xsrf", home).expect("an _xsrf");
         assert!(xsrf.attributes.contains("Secure"), "{}", xsrf.attributes);
 
-        progress("a cookie without the prefix is none of ours");
+        progress("a cookie without the prefix is not accepted");
         let contents = format!("{home}api/contents");
         let bare = name.trim_start_matches("__Host-");
         for (name, status) in [(name, 200), (bare, 403)] {

@@ -37,7 +37,7 @@ fn of(hub: &JupyterHub, part: &str, extension: &str) -> PathBuf {
 }
 
 #[test]
-fn a_server_knows_the_hub_and_its_proxy_by_certificates_and_nobody_else() {
+fn a_server_accepts_the_certificates_of_the_hub_and_its_proxy_and_no_others() {
     let [port] = free_ports();
     let hub = hub_with_certificates(port, "");
     progress("the hub runs");
@@ -86,15 +86,15 @@ fn a_server_knows_the_hub_and_its_proxy_by_certificates_and_nobody_else() {
     assert!(plain.is_err(), "{plain:?}");
     let stranger = Authority::new().certificate(0x41);
     let folder = tempfile::tempdir().expect("a folder");
-    let [strangers, strangers_key] =
+    let [unknown, unknown_key] =
         [("cert.pem", &stranger.chain), ("key.pem", &stranger.key)].map(|(name, text)| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).expect("a file");
             path
         });
     for (who, shown, admitted) in [
-        ("nobody", None, false),
-        ("a stranger", Some((strangers, strangers_key)), false),
+        ("no certificate", None, false),
+        ("an unknown certificate", Some((unknown, unknown_key)), false),
         (
             "another server",
             Some((of(&hub, "user-alice", "crt"), of(&hub, "user-alice", "key"))),
@@ -125,7 +125,7 @@ fn a_server_knows_the_hub_and_its_proxy_by_certificates_and_nobody_else() {
 /// A hub of this version cannot start a service at a URL itself when it has certificates, so an administrator does.
 #[test]
 fn a_service_is_known_by_a_certificate_too() {
-    const TOKEN: &str = "a-token-of-the-service-that-nobody-else-has";
+    const TOKEN: &str = "a-token-of-the-service-that-no-other-has";
 
     let [port] = free_ports();
     let hub = hub_with_certificates(

@@ -24,7 +24,7 @@ use portcullis_interop::{
     jupyterhub::{Front, JupyterHub},
 };
 
-/// So long the hub's word is good in these tests.
+/// How long an answer of the hub is cached in these tests.
 const CACHE_MAX_AGE: u64 = 2;
 
 fn progress(line: &str) {
@@ -74,7 +74,7 @@ fn log_in_by_browser(home: &str, user: &str, pictures: &str, prefix: &str) {
     );
 }
 
-/// Asks until `status` comes, no longer than a little more than the cache's age.
+/// Repeats the request until `status` comes, no longer than a little more than the cache's age.
 #[track_caller]
 fn within_the_age(status: u16, mut ask: impl FnMut() -> Answer) {
     let until = Instant::now() + Duration::from_secs(CACHE_MAX_AGE + 2);
@@ -247,7 +247,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
         .filter(|cookie| cookie.name.contains("oauth-state"));
     assert_eq!(left.count(), 0, "{:?}", tabs.cookies());
 
-    // A state that is not ours, and a browser that keeps no cookie.
+    // A state that this server did not issue, and a browser that keeps no cookie.
     let mut forgetful = hub.visitor();
     hub.log_in(&mut forgetful, "alice");
     let location = forgetful.open("/user/alice/").fields("location")[0].to_owned();
@@ -313,7 +313,7 @@ fn a_spawned_server_is_logged_into_used_and_logged_out_of() {
     );
 }
 
-/// A server that starts anew with the same environment when its program ends while a file `again` is there.
+/// A server that is restarted with the same environment when its program ends while a file `again` exists.
 fn restarting(folder: &Path) -> PathBuf {
     let script = folder.join("restarting");
     let text = format!(

@@ -81,11 +81,11 @@ c.JupyterHub.load_groups = {{'staff': {{'users': ['alice']}}, 'others': {{'users
 /// `name` as a segment of a path, as a hub writes it.
 fn quoted(name: &str) -> String {
     let mut quoted = String::new();
-    for octet in name.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~@".contains(&octet) {
-            quoted.push(char::from(octet));
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
+            quoted.push(char::from(byte));
         } else {
-            quoted.push_str(&format!("%{octet:02X}"));
+            quoted.push_str(&format!("%{byte:02X}"));
         }
     }
     quoted
@@ -154,7 +154,7 @@ fn is_used(hub: &JupyterHub, user: &str, server: &str) {
 }
 
 #[test]
-fn whoever_the_hub_takes_uses_a_server_whatever_the_name() {
+fn every_user_of_the_hub_can_use_a_server_whatever_the_name() {
     let hub = hub_of_odd_names();
     progress("odd names");
     for name in [
@@ -187,12 +187,12 @@ fn whoever_the_hub_takes_uses_a_server_whatever_the_name() {
         assert!(takes(&hub, name), "{name:?}");
         is_used(&hub, name, "");
     }
-    progress("a server with a name, of somebody with an odd one");
+    progress("a server with a name, of a user with an unusual one");
     is_used(&hub, "a\\b", "lab-1");
 }
 
 #[test]
-fn names_that_the_hub_refuses_are_nobodys_and_controls_end_a_server_with_a_clear_line() {
+fn names_that_the_hub_rejects_have_no_user_and_controls_end_a_server_with_a_clear_line() {
     let hub = hub_of_odd_names();
     for name in ["", " ", " a", "/", "a/b", ".", "..", "...", "%2e", "%2e%2E"] {
         assert!(!takes(&hub, name), "{name:?}");

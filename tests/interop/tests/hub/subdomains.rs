@@ -27,7 +27,7 @@ fn origin_of(hub: &JupyterHub, label: &str) -> String {
 }
 
 #[test]
-fn a_login_goes_from_ones_own_host_to_the_hubs_and_back_and_so_does_the_logout() {
+fn a_login_goes_from_the_users_host_to_the_hubs_and_back_and_so_does_the_logout() {
     let hub = hub("");
     hub.spawn("alice", "");
     let own = origin_of(&hub, "alice");
@@ -147,7 +147,7 @@ fn a_login_goes_from_ones_own_host_to_the_hubs_and_back_and_so_does_the_logout()
 }
 
 #[test]
-fn a_real_browser_goes_from_ones_own_host_to_the_hubs_and_back() {
+fn a_real_browser_goes_from_the_users_host_to_the_hubs_and_back() {
     let hub = hub("");
     log_in_by_browser(&format!("{}/", hub.origin), "alice", "hub-subdomain-", "");
 }

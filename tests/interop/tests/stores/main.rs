@@ -1,7 +1,7 @@
 //! Stores of tokens against the real thing: a server of PostgreSQL's, and the database of a real JupyterHub.
 
 mod ended_sessions;
-mod session_faults;
+mod session_errors;
 
 use std::{
     collections::BTreeSet,
@@ -27,9 +27,15 @@ use portcullis::{
 };
 use portcullis_interop::{install, postgres::Postgres};
 
+#[path = "../../../behaviour/session_stores/scenarios.rs"]
+mod session_stores;
 #[path = "../../../behaviour/shared_rate_limits/scenarios.rs"]
 mod shared_rate_limits;
-use shared_rate_limits::{Replicas, an_outage_refuses_nobody, replicas_count_together};
+use session_stores::{
+    changes_hold_at_both_replicas_under_load, changes_hold_at_the_other_replica_and_after_a_restart,
+    nothing_in_a_dump_is_accepted,
+};
+use shared_rate_limits::{Replicas, an_outage_denies_no_login, replicas_count_together};
 
 /// One server for all tests that run at once; each has a database of its own in it.
 fn server() -> Arc<Postgres> {
@@ -179,7 +185,7 @@ fn hold_back(server: &Postgres, name: &str, table: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_beside_a_code_or_a_token_leaves_neither_at_every_isolation() {
+async fn a_logout_during_a_code_or_a_token_leaves_neither_at_every_isolation() {
     for (number, level) in LEVELS.into_iter().enumerate() {
         let name = format!("logout{number}");
         let (server, config) = database_at(&name, level);
@@ -280,7 +286,7 @@ async fn a_lock_that_another_role_holds_is_named_and_holds_up_no_start_of_tables
 }
 
 #[tokio::test]
-async fn a_short_key_is_refused_before_the_server_is_asked() {
+async fn a_short_key_is_rejected_before_the_server_is_queried() {
     let settings = PostgresTokenStore::builder("host=/nowhere user=hub").with_key("".into());
     let error = settings.connect().await.map(drop).expect_err("too short");
     assert_eq!(error.kind(), StoreErrorKind::Config, "{error}");
@@ -301,7 +307,7 @@ async fn a_revocation_on_one_node_is_felt_on_another_under_load() {
     let start = Instant::now();
     let revoked: Arc<Vec<AtomicU64>> = Arc::new(issued.iter().map(|_| AtomicU64::new(u64::MAX)).collect());
     let (ends, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let askers: Vec<_> = (0..32)
+    let clients: Vec<_> = (0..32)
         .map(|number: usize| {
             let token = issued[number % issued.len()].0.clone();
             let (node, revoked, ends, asked) = (
@@ -337,12 +343,12 @@ async fn a_revocation_on_one_node_is_felt_on_another_under_load() {
     }
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     ends.store(true, Ordering::Relaxed);
-    for asker in askers {
-        let late = asker.await.expect("asked");
+    for client in clients {
+        let late = client.await.expect("a result");
         assert_eq!(
             late,
             Duration::ZERO,
-            "who asks after the revocation is refused at once"
+            "a lookup after the revocation is rejected at once"
         );
     }
     assert!(asked.load(Ordering::Relaxed) > 1_000, "that was load");
@@ -424,7 +430,7 @@ async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhil
             match verify(&token).await {
                 Verification::Valid(_) => break,
                 Verification::Unavailable(_) => assert!(Instant::now() < deadline, "connected again"),
-                verdict => panic!("a cut connection says nothing of the token, but: {verdict:?}"),
+                result => panic!("a cut connection is no answer about the token, but: {result:?}"),
             }
         }
         assert!(matches!(verify(&revoked).await, Verification::Unknown));
@@ -435,7 +441,7 @@ async fn a_connection_that_was_cut_is_made_again_and_nothing_is_refused_meanwhil
     for _ in 0..3 {
         assert!(
             matches!(verify(&token).await, Verification::Unavailable(_)),
-            "nobody gets in, and nobody is refused"
+            "no token is accepted, and none is rejected"
         );
         assert!(matches!(verify(&revoked).await, Verification::Unavailable(_)));
         let error = tokens
@@ -493,7 +499,7 @@ async fn replicas_count_wrong_passwords_together_at_every_isolation_level() {
 async fn replicas_count_in_memory_while_the_server_is_stopped() {
     let server = Postgres::start();
     let replicas = replicas(&server.config("postgres")).await;
-    an_outage_refuses_nobody(&replicas, async |is_cut| match is_cut {
+    an_outage_denies_no_login(&replicas, async |is_cut| match is_cut {
         true => server.stop(),
         false => server.begin(),
     })
@@ -683,6 +689,35 @@ async fn nothing_in_a_dump_logs_in() {
         store.find(token.hash()).await.expect("an answer").is_some(),
         "while the token is"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_hold_at_another_replica_after_a_restart_and_under_load_with_sessions_in_postgres() {
+    let (_server, config) = database("replicas");
+    changes_hold_at_the_other_replica_and_after_a_restart(async || connect(&config).await).await;
+    let (_server, config) = database("replicas_under_load");
+    changes_hold_at_both_replicas_under_load([connect(&config).await, connect(&config).await]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_a_copy_of_a_postgres_database_is_accepted_as_a_cookie_or_a_token() {
+    let (server, config) = database("replayed");
+    let dump = async || {
+        let mut values = BTreeSet::new();
+        for table in ["portcullis_store", "portcullis_tokens", "portcullis_sessions"] {
+            for row in server.sql("replayed", &format!("SELECT * FROM {table}")).lines() {
+                for value in row.split('\t').filter(|value| !value.is_empty()) {
+                    let digits = value.strip_prefix("\\x").unwrap_or_default().as_bytes().chunks(2);
+                    let bytes = digits.filter_map(|pair| std::str::from_utf8(pair).ok());
+                    let bytes = bytes.map(|pair| u8::from_str_radix(pair, 16).expect("a byte"));
+                    values.extend([value.into(), bytes.collect()]);
+                }
+            }
+        }
+        server.copy("replayed", "copied");
+        (values, connect(&server.config("copied")).await)
+    };
+    nothing_in_a_dump_is_accepted(connect(&config).await, dump).await;
 }
 
 /// The columns as JupyterHub 6 makes them in PostgreSQL, and rows as it wrote them.

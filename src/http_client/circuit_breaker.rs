@@ -1,4 +1,4 @@
-//! Whether the hub is worth asking.
+//! Stops requests to a server that does not respond.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,10 +7,10 @@ use std::{
 
 use crate::clock::MonotonicTime;
 
-/// A circuit that opens after [`FAILURES`] failures in a row. Then one request in [`PAUSE`] asks; its success
-/// closes the circuit.
+/// A circuit that opens after [`FAILURES`] failures in a row. While it is open, one request in each [`RETRY_INTERVAL`] is
+/// sent; its success closes the circuit.
 #[derive(Debug, Default)]
-pub(super) struct CircuitBreaker(Mutex<State>);
+pub(crate) struct CircuitBreaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -21,11 +21,11 @@ struct State {
 const FAILURES: u32 = 5;
 
 /// Time between two requests while the circuit is open.
-pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 impl CircuitBreaker {
-    /// Whether the hub may be asked now; else how long to wait.
-    pub(super) fn allow(&self, now: MonotonicTime) -> Result<(), Duration> {
+    /// Whether a request may be sent to the server now; else how long to wait.
+    pub(crate) fn allow(&self, now: MonotonicTime) -> Result<(), Duration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failures < FAILURES {
             return Ok(());
@@ -39,7 +39,7 @@ impl CircuitBreaker {
     }
 
     /// Takes note of an answer, or that there was none.
-    pub(super) fn record(&self, answered: bool, now: MonotonicTime) {
+    pub(crate) fn record(&self, answered: bool, now: MonotonicTime) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if answered {
             *state = State::default();

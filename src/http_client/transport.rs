@@ -1,4 +1,4 @@
-//! How requests to the hub travel: any tower service.
+//! How requests travel: any tower service.
 
 use std::{
     error::Error,
@@ -17,19 +17,19 @@ use tower_service::Service;
 
 use crate::{error::BoxError, maybe_future::BoxFuture};
 
-/// The longest answer that is read, in octets.
+/// The longest response that is read, in bytes.
 const LIMIT: usize = 1024 * 1024;
 
-/// How long the hub may take for an answer, its body included.
+/// How long an answer may take, its body included.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A way to send a request and get an answer whole.
-pub(super) trait Transport: Send + Sync {
+pub(crate) trait Transport: Send + Sync {
     fn send(&self, request: Request<Full<Bytes>>) -> BoxFuture<Result<Response<Bytes>, BoxError>>;
 }
 
 /// A tower service as one, cloned for each request.
-pub(super) struct ServiceTransport<S>(pub(super) Mutex<S>);
+pub(crate) struct ServiceTransport<S>(pub(crate) Mutex<S>);
 
 impl<S, B> Transport for ServiceTransport<S>
 where
@@ -62,7 +62,7 @@ where
     }
 }
 
-/// The hub took too long.
+/// The server took too long.
 #[derive(Debug)]
 struct Timeout;
 

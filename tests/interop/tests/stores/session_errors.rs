@@ -124,7 +124,7 @@ async fn refusals(store: &PostgresTokenStore, old: TokenHash) -> Vec<(&'static s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_cannot_be_asked_is_no_answer_and_is_asked_again() {
+async fn an_unreachable_server_is_no_answer_and_is_tried_again() {
     let server = Postgres::start();
     let proxy = Proxy::start(&server);
     let store = connect(&proxy.config()).await;

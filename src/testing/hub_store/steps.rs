@@ -1,4 +1,4 @@
-//! What stores are asked for in many of these tests.
+//! Steps that many of these tests share.
 
 use crate::{
     clock::UnixTime,
@@ -22,7 +22,7 @@ pub(super) async fn code(store: &dyn HubStore, session_id: &str) -> TokenHash {
         .insert_code(hash, code, NOW)
         .await
         .expect("a new code is kept");
-    assert!(kept, "a code is kept where somebody is logged in");
+    assert!(kept, "a code of a current session is kept");
     hash
 }
 
@@ -38,10 +38,10 @@ pub(super) async fn redeem(
     let redeemed = store
         .redeem_code(code, hash, token)
         .await
-        .expect("a store that can be asked");
+        .expect("the store answers");
     (redeemed, hash)
 }
 
 pub(super) async fn find_code(store: &dyn HubStore, hash: TokenHash) -> Option<CodeRecord> {
-    store.find_code(hash).await.expect("a store that can be asked")
+    store.find_code(hash).await.expect("the store answers")
 }

@@ -12,30 +12,26 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use rustls::ClientConfig;
 
-use super::{
-    internal_tls::InternalTls,
-    tls,
-    transport::{ServiceTransport, Transport},
-};
-use crate::error::ConfigError;
+use super::transport::{ServiceTransport, Transport};
 
 /// How long a connection may take.
 const CONNECTING: Duration = Duration::from_secs(3);
 
-/// A client that follows no redirect. It verifies TLS by the roots that browsers know, or as `tls` has it.
-pub(super) fn ready(tls: Option<&InternalTls>) -> Result<Arc<dyn Transport>, ConfigError> {
+/// A client that follows no redirect, and verifies TLS as `tls` has it.
+pub(crate) fn ready(tls: ClientConfig) -> Arc<dyn Transport> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECTING));
     connector.set_nodelay(true);
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls::config(tls)?)
+        .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
         .wrap_connector(connector);
     let client = Client::builder(TokioExecutor::new())
         .pool_idle_timeout(Duration::from_secs(30))
         .build::<_, Full<Bytes>>(connector);
-    Ok(Arc::new(ServiceTransport(Mutex::new(client))))
+    Arc::new(ServiceTransport(Mutex::new(client)))
 }
