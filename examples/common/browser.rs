@@ -5,8 +5,6 @@ use std::{convert::Infallible, env, future, path::Path, process::Stdio};
 use portcullis::launch_link::LaunchLink;
 use tokio::{process::Command, time::sleep};
 
-use super::log;
-
 /// Opens the browser with `link`, if there is one, and keeps what that needs for as long as the link lives.
 ///
 /// The link is handed over in a file of `directory` that only its owner reads: every user of the machine sees
@@ -18,7 +16,7 @@ pub(crate) async fn open(link: &LaunchLink, directory: &Path) -> Infallible {
                 sleep(link.ttl()).await;
             }
         }
-        Err(error) => log::line(format_args!("warning: no browser is opened: {error}")),
+        Err(error) => tracing::warn!("no browser is opened: {error}"),
     }
     future::pending().await
 }

@@ -11,15 +11,23 @@ use portcullis::{
     secret::{SecretError, SecretSource, SourceChain},
 };
 
-use super::{cookie_secret, exit::Failure, log, room::Limits, tls::Tls};
+use tokio::net::TcpListener;
+
+use super::{
+    cookie_secret,
+    exit::Failure,
+    listen::{listen, listen_from},
+    room::Limits,
+    tls::Tls,
+};
 
 #[derive(Args)]
 pub(crate) struct Flags {
     /// Address or name of this machine to listen at, `*` for every address.
     #[arg(long, default_value = "127.0.0.1")]
-    pub(crate) ip: String,
+    ip: String,
 
-    /// Port to listen at, 0 for any free one [default: $JUPYTER_PORT, else 8888].
+    /// Port to listen at, 0 for any free one [default: $JUPYTER_PORT, else 8888 or the next free one].
     #[arg(long)]
     port: Option<u16>,
 
@@ -94,17 +102,18 @@ pub(crate) struct Credentials {
 }
 
 impl Flags {
-    pub(crate) fn port(&self) -> Result<u16, Failure> {
-        match (self.port, env::var_os("JUPYTER_PORT")) {
-            (Some(port), _) => Ok(port),
-            (None, None) => Ok(8888),
+    pub(crate) async fn listen(&self) -> Result<TcpListener, Failure> {
+        let port = match (self.port, env::var_os("JUPYTER_PORT")) {
+            (Some(port), _) => port,
+            (None, None) => return listen_from(&self.ip, 8888).await,
             (None, Some(text)) => text
                 .to_str()
                 .and_then(|text| text.trim().parse().ok())
                 .ok_or_else(|| {
-                    format!("JUPYTER_PORT: expected a port number of 0 to 65535, found {text:?}").into()
-                }),
-        }
+                    format!("JUPYTER_PORT: expected a port number of 0 to 65535, found {text:?}")
+                })?,
+        };
+        listen(&self.ip, port).await
     }
 
     pub(crate) fn base_url(&self) -> Result<BaseUrl, Failure> {
@@ -239,7 +248,7 @@ impl Flags {
         let config = config_file(self.config.as_ref())?;
         let hash = config.password()?;
         for warning in config.warnings() {
-            log::line(format_args!("warning: {warning}"));
+            tracing::warn!("{warning}");
         }
         Ok(hash)
     }

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -20,19 +20,18 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
-use portcullis::request::Peer;
+use portcullis::{event::RedactedPath, request::Peer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, mpsc},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::io::InspectReader;
 use tower::{Service, ServiceExt as _};
 
 use super::{
     exit::Failure,
-    log,
     room::{PendingRequest, Room},
     shutdown::Stop,
     tls::Tls,
@@ -118,7 +117,7 @@ async fn accept(listener: &TcpListener, room: &Room) -> (TcpStream, SocketAddr, 
                 ) => {}
             // Most likely there are too many open files.
             Err(error) => {
-                log::line(format_args!("cannot accept a connection: {error}"));
+                tracing::error!("cannot accept a connection: {error}");
                 room.close_longest_idle();
                 sleep(Duration::from_millis(100)).await;
             }
@@ -160,9 +159,13 @@ async fn connection<S, B>(
     let service = service_fn(move |mut request: Request<Incoming>| {
         let under_way = requests.begin();
         request.extensions_mut().insert(Peer::Ip(address));
+        let line = RequestLine::new(&request, address);
         let answer = service.clone().oneshot(request);
         async move {
             let response = answer.await?;
+            if let Some(line) = line {
+                line.log(response.status());
+            }
             Ok::<_, Infallible>(response.map(|body| Counted { body, under_way }))
         }
     });
@@ -197,6 +200,36 @@ async fn connection<S, B>(
     tokio::select! {
         () = serving => {}
         () = connection.closed_for_another() => {}
+    }
+}
+
+/// What is logged of a request.
+struct RequestLine {
+    method: Method,
+    path: String,
+    client: IpAddr,
+    start: Instant,
+}
+
+impl RequestLine {
+    /// Nothing, unless it will be logged.
+    fn new<B>(request: &Request<B>, address: SocketAddr) -> Option<Self> {
+        tracing::enabled!(tracing::Level::DEBUG).then(|| Self {
+            method: request.method().clone(),
+            path: RedactedPath::new(request.uri().path()).to_string(),
+            client: address.ip(),
+            start: Instant::now(),
+        })
+    }
+
+    fn log(self, status: StatusCode) {
+        let (status, elapsed) = (status.as_u16(), self.start.elapsed());
+        tracing::debug!(
+            "{status} {} {} {} {elapsed:.1?}",
+            self.method,
+            self.path,
+            self.client
+        );
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) async fn serve(name: &str, base: &str, app: Router, limits: Limits) -
     let tls = Tls::internal()?;
     let listener = listener().await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    println!("{name} listens on {scheme}://{}{base}", listener.local_addr()?);
+    anstream::println!("{name} listens on {scheme}://{}{base}", listener.local_addr()?);
     connections::serve(listener, tls, app, limits.room(1), Stop::on_signals()?).await
 }
 

@@ -1,10 +1,10 @@
-//! Lines for the operator, through bounded queues: if the program that reads them stops, lines are dropped and
-//! counted, and the server goes on.
+//! The log on the standard error, in Jupyter's format: `[W 2026-11-29 20:02:08] 401 POST /login 127.0.0.1: unknown token`.
 //!
-//! `eprintln!` blocks the thread that calls it while the pipe behind it is full.
+//! Lines go through bounded queues: if the program that reads them stops, lines are dropped and counted, and the server
+//! goes on. `eprintln!` blocks the thread that calls it while the pipe behind it is full.
 
 use std::{
-    fmt::Display,
+    fmt::{Debug, Display, Write as _},
     fs::File,
     io::{self, Write as _},
     os::fd::{AsFd, OwnedFd},
@@ -15,6 +15,22 @@ use std::{
     },
     thread,
     time::Duration,
+};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::AnsiColor;
+use clap::Args;
+use time::{OffsetDateTime, UtcOffset, macros::format_description};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+};
+use tracing_subscriber::{
+    Layer,
+    filter::Targets,
+    layer::{Context, SubscriberExt as _},
+    util::SubscriberInitExt as _,
 };
 
 /// Most lines that wait in a queue.
@@ -29,14 +45,102 @@ const PATIENCE: Duration = Duration::from_secs(1);
 static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::to(io::stderr().as_fd().try_clone_to_owned()));
 static STDOUT: LazyLock<Queue> = LazyLock::new(|| Queue::to(io::stdout().as_fd().try_clone_to_owned()));
 
-/// Writes a line to the standard error.
+/// The local time's difference to UTC. It is found while the program has one thread.
+static OFFSET: LazyLock<UtcOffset> =
+    LazyLock::new(|| UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC));
+
+/// Only on a terminal, and not with `NO_COLOR`.
+static IS_COLOURED: LazyLock<bool> =
+    LazyLock::new(|| AutoStream::choice(&io::stderr()) != ColorChoice::Never);
+
+#[derive(Args)]
+pub(crate) struct LogFlags {
+    /// The least severe lines that are logged: `debug`, `info`, `warn`, `error` or `critical`, or 10 to 50.
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
+    log_level: LevelFilter,
+
+    /// Log a line for each request as well: the same as `--log-level debug`.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// A level by its name, or by its number in Python.
+fn level(text: &str) -> Result<LevelFilter, &'static str> {
+    match &*text.to_ascii_lowercase() {
+        "debug" | "10" => Ok(LevelFilter::DEBUG),
+        "info" | "20" => Ok(LevelFilter::INFO),
+        "warn" | "warning" | "30" => Ok(LevelFilter::WARN),
+        "error" | "40" | "critical" | "50" => Ok(LevelFilter::ERROR),
+        _ => Err("expected debug, info, warn, error or critical"),
+    }
+}
+
+impl LogFlags {
+    /// Starts the log. Call it before the program has a second thread.
+    pub(crate) fn init(&self) {
+        LazyLock::force(&OFFSET);
+        let level = if self.debug {
+            LevelFilter::DEBUG
+        } else {
+            self.log_level
+        };
+        let program = module_path!().split("::").next().unwrap_or_default();
+        // Other crates log headers, and so credentials.
+        let own = Targets::new().with_target(program, level);
+        tracing_subscriber::registry().with(own).with(JupyterLog).init();
+    }
+}
+
+/// Writes each event as a line.
+struct JupyterLog;
+
+impl<S: Subscriber> Layer<S> for JupyterLog {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut message = Message::default();
+        event.record(&mut message);
+        STDERR.add(&prefix(*event.metadata().level()), &message.0);
+    }
+}
+
+/// The text of an event.
+#[derive(Default)]
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}
+
+/// What stands before a line of this level: `[W 2026-11-29 20:02:08] `.
+fn prefix(level: Level) -> String {
+    let (letter, colour) = match level {
+        Level::ERROR => ('E', AnsiColor::Red),
+        Level::WARN => ('W', AnsiColor::Yellow),
+        Level::INFO => ('I', AnsiColor::Green),
+        _ => ('D', AnsiColor::Blue),
+    };
+    let now = OffsetDateTime::now_utc().to_offset(*OFFSET);
+    let time = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    let time = now.format(time).unwrap_or_default();
+    if *IS_COLOURED {
+        let style = colour.on_default();
+        format!("{style}[{letter} {time}]{style:#} ")
+    } else {
+        format!("[{letter} {time}] ")
+    }
+}
+
+/// Writes a line to the standard error as it is.
 pub(crate) fn line(text: impl Display) {
-    STDERR.add(&text);
+    STDERR.add("", &text);
 }
 
 /// Writes a line to the standard output.
 pub(crate) fn note(text: impl Display) {
-    STDOUT.add(&text);
+    STDOUT.add("", &text);
 }
 
 /// Waits until the lines so far are written, but not for a reader that has stopped.
@@ -86,14 +190,13 @@ impl Queue {
         Self { entries, dropped }
     }
 
-    fn add(&self, text: &dyn Display) {
-        let line = text.to_string();
-        let line = line
+    fn add(&self, prefix: &str, text: &dyn Display) {
+        let text = text.to_string();
+        let text = text
             .chars()
             .take(LENGTH)
-            .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
-            .chain(['\n'])
-            .collect();
+            .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter });
+        let line = prefix.chars().chain(text).chain(['\n']).collect();
         if self.entries.try_send(Entry::Line(line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -120,7 +223,8 @@ fn write(entries: &Receiver<Entry>, mut stream: File, dropped: &AtomicUsize) {
         }
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let _ = writeln!(stream, "warning: {lost} lines of the log were dropped");
+            let warning = prefix(Level::WARN);
+            let _ = writeln!(stream, "{warning}{lost} lines of the log were dropped");
         }
     }
 }

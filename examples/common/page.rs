@@ -5,9 +5,13 @@ use std::{
     sync::LazyLock,
 };
 
-use axum::response::{Html, IntoResponse, Response};
+use axum::{
+    Json,
+    response::{Html, IntoResponse, Response},
+};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("page.css");
@@ -42,6 +46,24 @@ pub(crate) fn page(title: &str, body: &str) -> Response {
         ),
     ];
     (headers, Html(html)).into_response()
+}
+
+/// An error: a page with a link to `home` for a browser (`is_page`), Jupyter's JSON for a program.
+pub(crate) fn error(is_page: bool, status: StatusCode, message: &str, home: &str) -> Response {
+    let mut response = if is_page {
+        let title = status.canonical_reason().unwrap_or("Error");
+        let body = format!(
+            "<section>\n<h1>{title}</h1>\n<p>{}</p>\n<p><a href=\"{}\">Go to the start page</a></p>\n</section>\n",
+            Escaped(message),
+            Escaped(home)
+        );
+        page(title, &body)
+    } else {
+        let no_store = [(header::CACHE_CONTROL, "no-store")];
+        (no_store, Json(json!({ "message": message, "reason": null }))).into_response()
+    };
+    *response.status_mut() = status;
+    response
 }
 
 /// Text as HTML shows it, between tags and within a quoted attribute.

@@ -23,10 +23,11 @@ impl Stop {
         let mut terminate = signal(SignalKind::terminate())?;
         let on_signal = stop.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            let signal = tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+            };
+            tracing::info!("received {signal}, stopping");
             on_signal.request();
         });
         Ok(stop)

@@ -1,19 +1,20 @@
-//! What a server prints for the user who started it: its URL, how to log in, and each login.
+//! What a server prints when it starts: what is served, where, and how to log in. And the log of events.
 
-use std::net::SocketAddr;
+use std::{fmt, net::IpAddr, net::SocketAddr};
 
-use portcullis::{AuthLayer, BaseUrl, Event};
+use anstyle::Style;
+use portcullis::{AuthLayer, BaseUrl, Event, Reason};
 
 use super::{
     cli::{Credentials, Flags},
     exit::Failure,
     listen::reachable,
-    log,
 };
 
-/// Says that the server called `name` listens, and gives back the URL of its base page for this machine.
+/// Prints that the server called `name` serves `content`, and returns the URL of its base page for this machine.
 pub(crate) fn announce(
     name: &str,
+    content: &str,
     address: SocketAddr,
     base_url: &BaseUrl,
     flags: &Flags,
@@ -23,40 +24,109 @@ pub(crate) fn announce(
     let scheme = if flags.has_tls() { "https" } else { "http" };
     let home = format!("{scheme}://{}{base_url}", reachable(address));
     let link = auth.launch_link(&home)?;
-    println!(
-        "{name} listens on {scheme}://{address}{base_url}\nhosts: {}\nopen: {}  (once, within a minute)\n\
-         log in: {home}login",
-        flags.hosts_line(address),
-        link.expose_url(),
+    let bold = Style::new().bold();
+    anstream::println!(
+        "{name} listens on {scheme}://{address}{base_url}\nserves: {content}\nhosts: {hosts}\n\n\
+         open: {bold}{link}{bold:#}  (logs one browser in, once, within {life} seconds)\n\
+         log in: {home}login\n        later, or in another browser, {by}",
+        hosts = flags.hosts_line(address),
+        link = link.expose_url(),
+        life = link.ttl().as_secs(),
+        by = match (&credentials.password, &credentials.token) {
+            (Some(_), Some(_)) => "with the password or the token",
+            (Some(_), None) => "with the password",
+            _ => "with the token",
+        },
     );
     if let Some(token) = &credentials.generated {
-        println!("token for programs: {}", token.expose());
+        anstream::println!("token for programs: {}", token.expose());
+        anstream::println!(
+            "        in a header, `Authorization: Bearer TOKEN`; the next start has another token"
+        );
     }
+    press_ctrl_c();
     Ok(home)
 }
 
-/// A line for the operator. An event holds no secret, so nothing has to be struck out.
+/// The last line of what a server prints at its start.
+pub(crate) fn press_ctrl_c() {
+    anstream::println!("\nPress Ctrl-C to stop.");
+}
+
+/// Logs an event. It holds no secret, so nothing has to be removed.
 pub(crate) fn log(event: &Event<'_>) {
     match event {
-        Event::LoggedIn { identity, .. } => log::line(format_args!("{} logged in", identity.username())),
-        Event::LoggedOut { identity, .. } => log::line(format_args!("{} logged out", identity.username())),
-        Event::PasswordChanged { .. } => log::line("the password was changed"),
-        Event::Denied { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
-        Event::Unavailable { error, path } => log::line(format_args!("cannot authenticate {path}: {error}")),
+        Event::LoggedIn { identity, client } => {
+            tracing::info!("{:?} logged in from {}", identity.username(), Client(*client));
+        }
+        Event::LoggedOut { identity, client } => {
+            tracing::info!("{:?} logged out from {}", identity.username(), Client(*client));
+        }
+        Event::PasswordChanged { client } => {
+            tracing::info!("the password was changed from {}", Client(*client));
+        }
+        Event::TokenIssued { username, id, .. } => {
+            tracing::info!("issued the token {id} to {username:?}");
+        }
+        Event::TokenRevoked {
+            username,
+            id: Some(id),
+            ..
+        } => {
+            tracing::info!("revoked the token {id} of {username:?}");
+        }
+        Event::TokenRevoked {
+            username, id: None, ..
+        } => {
+            tracing::info!("revoked the tokens of {username:?}");
+        }
+        Event::ClientAuthorized {
+            username, client_id, ..
+        } => {
+            tracing::info!("{username:?} authorized {client_id:?}");
+        }
+        Event::Denied {
+            reason,
+            method,
+            path,
+            client,
+            ..
+        } => {
+            // A password comes by a form.
+            let method = method.map_or("POST", |method| method.as_str());
+            let status = reason.status().as_u16();
+            let line = format!("{status} {method} {path} {}: {reason}", Client(*client));
+            // Every page does that before the login.
+            match reason {
+                Reason::MissingCredential => tracing::info!("{line}"),
+                _ => tracing::warn!("{line}"),
+            }
+        }
+        Event::Unavailable { error, path } => tracing::error!("503 {path}: {error}"),
         Event::ClientAddressUnknown => {
-            log::line("warning: clients have no address, so passwords are throttled by account alone");
+            tracing::warn!("clients have no address, so passwords are throttled by account alone");
         }
         Event::SharedRateLimitsUnavailable { error } => {
-            log::line(format_args!(
-                "warning: wrong passwords are counted in memory: {error}"
-            ));
+            tracing::error!("wrong passwords are counted in memory: {error}");
         }
         Event::PeerAddressMissing => {
-            log::line("warning: proxies are trusted, but requests have no peer address to recognize them by");
+            tracing::warn!("proxies are trusted, but requests have no peer address to recognize them by");
         }
         Event::WeakPasswordHash { .. } => {
-            log::line("warning: the hash of the password is weak, set it again");
+            tracing::warn!("the hash of the password is weak: set the password again");
         }
         _ => {}
+    }
+}
+
+/// The address of a client, if it has one.
+struct Client(Option<IpAddr>);
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("-"),
+        }
     }
 }

@@ -27,7 +27,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use zeroize::Zeroizing;
 
-use super::{exit::Failure, log};
+use super::exit::Failure;
 
 /// How often the files are checked at most: when a client connects.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -175,14 +175,12 @@ impl Renewed {
         match self.files.read(&self.provider) {
             Ok(renewed) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
-                log::line(format_args!(
+                tracing::info!(
                     "{}: the certificate was renewed",
                     self.files.certificate.display()
-                ));
+                );
             }
-            Err(error) => log::line(format_args!(
-                "warning: {error}; the certificate from before stays in use"
-            )),
+            Err(error) => tracing::warn!("{error}; the certificate from before stays in use"),
         }
     }
 }

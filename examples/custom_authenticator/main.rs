@@ -110,7 +110,7 @@ fn agent(key: &Token) -> impl Authenticator + use<> {
 }
 
 fn main() -> ExitCode {
-    exit::run(run)
+    exit::serve(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

@@ -14,10 +14,13 @@
 use std::{convert::Infallible, future, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
-use http_body_util::{BodyExt as _, Full};
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use portcullis::{AuthLayer, BaseUrl, Event, Session, TrustedProxies, request::Peer};
+use portcullis::{
+    AuthLayer, BaseUrl, Event, RequestHead, Session, TrustedProxies,
+    request::{Peer, is_page_request},
+};
 use tower::{Layer as _, service_fn};
 
 use common::{
@@ -26,8 +29,7 @@ use common::{
     connections, cookie_secret,
     exit::{self, Failure},
     forward::{Body, ClientInfo, Forward, ForwardError, Target},
-    listen::listen,
-    log,
+    page,
     shutdown::Stop,
     startup,
 };
@@ -56,21 +58,31 @@ struct Upstream {
     proxies: TrustedProxies,
     https: bool,
     auth: AuthLayer,
+    home: String,
 }
 
 fn main() -> ExitCode {
-    exit::run(run)
+    exit::serve(run)
 }
 
 async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
-    let target = upstream.parse().map_err(|error| format!("--upstream: {error}"))?;
+    let target: Target = upstream.parse().map_err(|error| format!("--upstream: {error}"))?;
     let base_url = flags.base_url()?;
     let (credentials, tls) = (flags.credentials()?, flags.tls()?);
-    let listener = listen(&flags.ip, flags.port()?).await?;
+    let listener = flags.listen().await?;
     let address = listener.local_addr()?;
     let auth = auth_layer(&flags, &credentials, base_url.clone(), address)?;
     let stop = Stop::on_signals()?;
-    let home = startup::announce("gateway", address, &base_url, &flags, &credentials, &auth)?;
+    let content = format!("the application at {target}");
+    let home = startup::announce(
+        "gateway",
+        &content,
+        address,
+        &base_url,
+        &flags,
+        &credentials,
+        &auth,
+    )?;
 
     let upstream = Arc::new(Upstream {
         target,
@@ -78,6 +90,7 @@ async fn run(Arguments { upstream, flags }: Arguments) -> Result<(), Failure> {
         proxies: flags.proxies()?,
         https: tls.is_some(),
         auth: auth.clone(),
+        home: base_url.to_string(),
     });
     let service = auth.layer(service_fn(move |request: Request<Incoming>| {
         let upstream = Arc::clone(&upstream);
@@ -144,28 +157,23 @@ impl Upstream {
             }
         };
         let own = Own::keep_from(&mut request);
+        let is_page = is_page_request(RequestHead::new(&request));
         match self.forward.send(request, &self.target, client_info, ended).await {
             Ok(mut response) => {
                 own.set_apart(response.headers_mut());
                 response
             }
-            Err(error) => no_answer(&error),
+            Err(error) => no_answer(&error, is_page, &self.home),
         }
     }
 }
 
-fn no_answer(error: &ForwardError) -> Response<Body> {
-    log::line(format_args!(
-        "cannot forward the request to the application: {error}"
-    ));
-    let text = match error {
-        ForwardError::NoPath => "expected a request for a path, found none\n",
-        ForwardError::NoAnswer(_) | ForwardError::UnrequestedUpgrade => "the application does not answer\n",
+fn no_answer(error: &ForwardError, is_page: bool, home: &str) -> Response<Body> {
+    tracing::error!("cannot forward a request to the application: {error}");
+    let message = match error {
+        ForwardError::NoPath => "The request is for no path.",
+        ForwardError::NoAnswer(_) | ForwardError::UnrequestedUpgrade => "The application does not answer.",
     };
-    let text = Full::from(text);
-    let mut response = Response::new(text.map_err(|never| match never {}).boxed_unsync());
-    *response.status_mut() = error.status();
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
-    response
+    let page = page::error(is_page, error.status(), message, home);
+    page.map(|body| body.map_err(Into::into).boxed_unsync())
 }

@@ -63,7 +63,7 @@ fn session<T>(request: &Request<T>) -> Result<&Session, Status> {
 }
 
 fn main() -> ExitCode {
-    exit::run(run)
+    exit::serve(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

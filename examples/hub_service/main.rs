@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use axum::{Extension, Json, Router, routing::get};
-use common::{exit, hub_service, room::Limits};
+use common::{exit, hub_service, room::Limits, startup};
 use portcullis::{AuthLayer, HubAuth, Session};
 
 #[path = "../common/mod.rs"]
@@ -21,20 +21,15 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    exit::run(run)
+    exit::serve(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), exit::Failure> {
     let hub = HubAuth::from_env()?;
     let home = hub.base_url().to_string();
     let app = Router::new().without_v07_checks().route(&home, get(whoami));
-    hub_service::serve(
-        "hub_service",
-        &home,
-        app.layer(AuthLayer::hub(hub)),
-        arguments.limits,
-    )
-    .await
+    let auth = AuthLayer::builder().hub(hub).observer(startup::log).build()?;
+    hub_service::serve("hub_service", &home, app.layer(auth), arguments.limits).await
 }
 
 async fn whoami(Extension(session): Extension<Session>) -> Json<serde_json::Value> {

@@ -27,6 +27,7 @@ use common::{
     proxy_api::ProxyApi,
     room::Limits,
     shutdown::Stop,
+    startup,
 };
 use settings::{Route, Settings};
 
@@ -52,7 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    exit::run(run)
+    exit::serve(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -71,9 +72,14 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let base_url = settings.base_url()?;
     for address in &addresses {
-        println!("mini_hub listens on http://{}{base_url}", reachable(*address));
+        anstream::println!("mini_hub listens on http://{}{base_url}", reachable(*address));
     }
-    println!("log in: {}hub/login", settings.public_url);
+    anstream::println!(
+        "serves: {}\nlog in: {}hub/login",
+        settings.summary(),
+        settings.public_url
+    );
+    startup::press_ctrl_c();
 
     let mut tasks = tokio::task::JoinSet::new();
     for listener in listeners {
@@ -133,7 +139,7 @@ async fn keep_proxy(command: Vec<String>, token: Token, stop: Stop) -> Result<()
             child.id().unwrap_or_default()
         ));
         tokio::select! {
-            ended = child.wait() => log::line(format_args!("the proxy ended ({}), and is started again", ended?)),
+            ended = child.wait() => tracing::warn!("the proxy ended ({}), and is started again", ended?),
             () = stop.clone().requested() => {
                 child.kill().await?;
                 return Ok(());
@@ -167,7 +173,7 @@ async fn keep_routes(proxy: ProxyApi, routes: Vec<Route>, hub: Hub, stop: Stop) 
                         }
                         // The route stays as it is until the store answers.
                         Err(error) => {
-                            log::line(format_args!("store: {}", error.cause()));
+                            tracing::error!("store: {}", error.cause());
                             continue;
                         }
                     }

@@ -17,7 +17,7 @@ use portcullis::{
 use serde::Deserialize;
 use tokio::{process::Command, time::timeout};
 
-use super::common::{exit::Failure, log, proxy_api::escaped, startup};
+use super::common::{exit::Failure, proxy_api::escaped, startup};
 
 /// How long a command that stops a server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -139,10 +139,10 @@ impl Settings {
         let mode = metadata.mode() & 0o777;
         if mode & 0o077 != 0 && settings.holds_secrets() {
             let shown = path.display();
-            log::line(format_args!(
-                "warning: {shown}: its tokens and password hashes are open to other users (mode {mode:04o}), \
-                 expected 0600: run `chmod 600 {shown}`"
-            ));
+            tracing::warn!(
+                "{shown}: its tokens and password hashes are open to other users (mode {mode:04o}), expected 0600: \
+                 run `chmod 600 {shown}`"
+            );
         }
         if settings.bind.is_empty() {
             return Err(wrong(
@@ -150,6 +150,12 @@ impl Settings {
             ));
         }
         Ok(settings)
+    }
+
+    /// What the hub has, in a few words.
+    pub(crate) fn summary(&self) -> String {
+        let (users, servers, services) = (self.users.len(), self.servers.len(), self.services.len());
+        format!("a hub; users: {users}, servers: {servers}, services: {services}")
     }
 
     /// Whether the file holds what others should not read.

@@ -4,11 +4,10 @@ use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
     Extension,
-    extract::{Query, State},
-    response::{IntoResponse as _, Response},
+    extract::{Query, Request, State},
+    response::Response,
 };
-use http::StatusCode;
-use portcullis::{AuthMethod, Session};
+use portcullis::{AuthMethod, RequestHead, Session};
 use serde::Deserialize;
 
 use crate::{
@@ -28,9 +27,10 @@ pub(crate) async fn page(
     State(server): State<Arc<Server>>,
     Extension(session): Extension<Session>,
     Query(Place { dir }): Query<Place>,
+    request: Request,
 ) -> Response {
     let Some(entries) = server.root.list(&dir).await else {
-        return (StatusCode::NOT_FOUND, "no such directory\n").into_response();
+        return server.not_found(RequestHead::new(&request), "There is no such directory.");
     };
     let base = Escaped(server.base_url.as_str());
     let within = if dir.is_empty() {

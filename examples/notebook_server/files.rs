@@ -1,13 +1,17 @@
 //! Files below one directory, and no others.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
-    extract::{Path, Request, State},
+    extract::{self, Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use portcullis::RequestHead;
 use tokio::fs::{self, File};
 use tokio_util::io::ReaderStream;
@@ -29,13 +33,17 @@ impl Root {
     /// # Errors
     ///
     /// If there is none.
-    pub(crate) fn new(path: &std::path::Path) -> io::Result<Self> {
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
         let path = path.canonicalize()?;
         if path.is_dir() {
             Ok(Self(path))
         } else {
             Err(io::ErrorKind::NotADirectory.into())
         }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// The path of the file `name`, or `None` if it must not be shown. `name` is decoded.
@@ -53,6 +61,16 @@ impl Root {
         }
         let real = fs::canonicalize(path).await.ok()?;
         real.starts_with(&self.0).then_some(real)
+    }
+
+    /// The file called `name`.
+    async fn open(&self, name: &str) -> Option<File> {
+        let path = self.find(name).await?;
+        // Before it is opened: opening a pipe would wait for a program to write into it.
+        if !fs::metadata(&path).await.ok()?.is_file() {
+            return None;
+        }
+        File::open(&path).await.ok()
     }
 
     /// What lies in the directory called `name` (`""` is the root itself), sorted: directories first.
@@ -99,7 +117,7 @@ impl Root {
 /// `GET files/<path>`: a file.
 pub(crate) async fn file(
     State(server): State<Arc<Server>>,
-    Path(name): Path<String>,
+    extract::Path(name): extract::Path<String>,
     request: Request,
 ) -> Response {
     // A cookie goes along when a page of any site embeds a picture or a script. The user's own files are for
@@ -108,16 +126,8 @@ pub(crate) async fn file(
     if let Err(denial) = server.auth.require_same_origin(head) {
         return denial.into_response::<Body>(head);
     }
-    let Some(path) = server.root.find(&name).await else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    // Checked before it is opened: opening a pipe would wait for a writer.
-    match fs::metadata(&path).await {
-        Ok(metadata) if metadata.is_file() => {}
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    }
-    let Ok(file) = File::open(&path).await else {
-        return StatusCode::NOT_FOUND.into_response();
+    let Some(file) = server.root.open(&name).await else {
+        return server.not_found(head, "There is no such file.");
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type(&name))),

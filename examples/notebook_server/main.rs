@@ -14,14 +14,18 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use axum::{
     Router,
+    extract::{Request, State},
+    response::Response,
     routing::{get, post},
 };
 use clap::Parser;
+use http::StatusCode;
 use portcullis::{
-    AuthLayer, BaseUrl, Event, Token,
+    AuthLayer, BaseUrl, Event, RequestHead, Token,
     jupyter::{ServerInfo, ServerInfoFile},
     middleware::ResponseStyle,
     password::PasswordPolicy,
+    request::is_page_request,
 };
 
 use common::{
@@ -29,8 +33,7 @@ use common::{
     cli::{Credentials, Flags},
     connections, cookie_secret,
     exit::{self, Failure},
-    listen::listen,
-    log,
+    page,
     shutdown::Stop,
     startup,
 };
@@ -67,14 +70,15 @@ pub(crate) struct Server {
 }
 
 fn main() -> ExitCode {
-    exit::run(run)
+    exit::serve(run)
 }
 
 async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
     let base_url = flags.base_url()?;
     let root = Root::new(&root_dir).map_err(|error| format!("--root-dir {}: {error}", root_dir.display()))?;
+    let content = format!("the files in {}", root.path().display());
     let (credentials, tls) = (flags.credentials()?, flags.tls()?);
-    let listener = listen(&flags.ip, flags.port()?).await?;
+    let listener = flags.listen().await?;
     let address = listener.local_addr()?;
 
     // If there is a password alone, Jupyter's tools get a token that stops the server.
@@ -97,15 +101,14 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
     let token = credentials.token.as_ref().or(stop_token.as_ref());
     let info = ServerInfo::new(address, &server.base_url)
         .with_password(credentials.password.is_some())
-        .with_root_dir(root_dir.canonicalize()?)
+        .with_root_dir(server.root.path())
         .with_tls(flags.has_tls());
     let _file = tell_jupyter(info, token).inspect_err(|error| {
-        log::line(format_args!(
-            "warning: Jupyter's tools will not find this server: {error}"
-        ));
+        tracing::warn!("Jupyter's tools will not find this server: {error}");
     });
     let home = startup::announce(
         "notebook_server",
+        &content,
         address,
         &server.base_url,
         &flags,
@@ -187,6 +190,17 @@ fn auth_layer(
     Ok(auth.public_paths([&open]))
 }
 
+async fn not_found(State(server): State<Arc<Server>>, request: Request) -> Response {
+    server.not_found(RequestHead::new(&request), "There is no such page.")
+}
+
+impl Server {
+    pub(crate) fn not_found(&self, head: RequestHead<'_>, message: &str) -> Response {
+        let is_page = is_page_request(head);
+        page::error(is_page, StatusCode::NOT_FOUND, message, self.base_url.as_str())
+    }
+}
+
 fn routes(server: &Arc<Server>) -> Router {
     let at = |path: &str| server.base_url.join(path);
     Router::new()
@@ -200,6 +214,7 @@ fn routes(server: &Arc<Server>) -> Router {
         .route(&at("api/shutdown"), post(api::shutdown))
         .route(&at("api/status"), get(api::status))
         .route(&at("files/{*path}"), get(files::file))
+        .fallback(not_found)
         // After the routes: a layer wraps what is there when it is added.
         .layer(server.auth.clone())
         .with_state(server.clone())

@@ -4,12 +4,12 @@
 //! cargo run --example password -- set
 //! ```
 //!
-//! prompts twice and writes `jupyter_server_config.json`. `hash` reads one line and prints its hash instead, for
-//! `notebook_server --password-hash`.
+//! prompts twice and writes `jupyter_server_config.json`. `hash` prints the hash instead, for
+//! `notebook_server --password-hash`; it prompts at a terminal, and reads one line of anything else.
 
 use std::{
     env,
-    io::{self, BufRead as _, Read as _, Write as _},
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
     process::ExitCode,
 };
 
@@ -34,7 +34,7 @@ struct Arguments {
 enum Task {
     /// Prompt twice, and write the hash to jupyter_server_config.json in $JUPYTER_CONFIG_DIR [default: ~/.jupyter].
     Set,
-    /// Read one line, and print its hash.
+    /// Ask twice, or read one line if the standard input is no terminal, and print the hash.
     Hash,
 }
 
@@ -46,7 +46,11 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.task {
         Task::Set => set(),
         Task::Hash => {
-            let hash = hash(&read_line()?)?;
+            let password = match io::stdin().is_terminal() {
+                true => ask_twice()?,
+                false => read_line()?,
+            };
+            let hash = hash(&password)?;
             Ok(writeln!(io::stdout(), "{}", hash.expose())?)
         }
     }
@@ -55,11 +59,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 fn set() -> Result<(), Failure> {
     // The file is checked first, so that a broken one is reported before the user types a password.
     let mut config = ServerConfig::read_default()?;
-    let password = ask("Password: ")?;
-    check(&password)?;
-    if ask("The same again: ")?.expose() != password.expose() {
-        return Err("expected the same password twice, found two different ones".into());
-    }
+    let password = ask_twice()?;
     config.set_password(&hash(&password)?)?;
     config.write()?;
     println!(
@@ -67,6 +67,16 @@ fn set() -> Result<(), Failure> {
         config.path().display()
     );
     Ok(())
+}
+
+/// A new password, typed twice.
+fn ask_twice() -> Result<Secret, Failure> {
+    let password = ask("Enter password: ")?;
+    check(&password)?;
+    if ask("Verify password: ")?.expose() != password.expose() {
+        return Err("expected the same password twice, found two different ones".into());
+    }
+    Ok(password)
 }
 
 /// What is typed at the terminal, without showing it.

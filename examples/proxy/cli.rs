@@ -53,10 +53,6 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "CIDR")]
     trusted_proxy: Vec<String>,
 
-    /// Taken, and without effect: what matters is written in any case.
-    #[arg(long, value_name = "LEVEL")]
-    log_level: Option<String>,
-
     #[command(flatten)]
     pub(crate) limits: Limits,
 }

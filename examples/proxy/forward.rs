@@ -15,13 +15,16 @@ use http::{
 };
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Empty, Full};
-use portcullis::{TrustedProxies, request::Peer};
+use portcullis::{
+    RequestHead, TrustedProxies,
+    request::{Peer, is_page_request},
+};
 
 use super::{
     common::{
         exit::Failure,
         forward::{Body, ClientInfo, Forward, OnMessage, Target},
-        log,
+        page,
     },
     route_table::{Route, Table},
 };
@@ -46,14 +49,15 @@ impl Traffic {
         B: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
     {
         if request.uri().path() == "/_chp_healthz" {
-            return Ok(own(StatusCode::OK, "application/json", r#"{"status":"OK"}"#));
+            return Ok(healthy());
         }
         let uri = request.uri().clone();
+        let is_page = is_page_request(RequestHead::new(&request));
         let Some(route) = self.table.find(&self.path(&request)) else {
-            return Ok(self.error(StatusCode::NOT_FOUND, &uri).await);
+            return Ok(self.error(StatusCode::NOT_FOUND, &uri, is_page).await);
         };
         let Some(target) = route.target() else {
-            return Ok(self.error(StatusCode::SERVICE_UNAVAILABLE, &uri).await);
+            return Ok(self.error(StatusCode::SERVICE_UNAVAILABLE, &uri, is_page).await);
         };
         let heard = Arc::clone(&route);
         request
@@ -74,12 +78,12 @@ impl Traffic {
                 Ok(answer.map(|body| Watched { body, route }.boxed_unsync()))
             }
             Err(error) => {
-                log::line(format_args!("{target}: {error}"));
+                tracing::error!("{target}: {error}");
                 let status = match error.status() {
                     StatusCode::BAD_GATEWAY => StatusCode::SERVICE_UNAVAILABLE,
                     status => status,
                 };
-                Ok(self.error(status, &uri).await)
+                Ok(self.error(status, &uri, is_page).await)
             }
         }
     }
@@ -104,54 +108,55 @@ impl Traffic {
         }
     }
 
-    /// The page for what went wrong: the error target's, or a line.
-    async fn error(&self, status: StatusCode, uri: &Uri) -> Response<Body> {
-        let mut page = own(
-            status,
-            "text/plain; charset=utf-8",
-            status.canonical_reason().unwrap_or_default(),
-        );
-        let Some(target) = &self.error_target else {
+    /// The page for what went wrong: the error target's, or our own.
+    async fn error(&self, status: StatusCode, uri: &Uri, is_page: bool) -> Response<Body> {
+        if let Some(page) = self.error_page(status, uri).await {
             return page;
+        }
+        let message = match status {
+            StatusCode::NOT_FOUND => "There is no server at this address.",
+            StatusCode::SERVICE_UNAVAILABLE => "The server at this address does not answer.",
+            _ => "The request cannot be forwarded.",
         };
+        let page = page::error(is_page, status, message, "/");
+        page.map(|body| body.map_err(Into::into).boxed_unsync())
+    }
+
+    /// The page of the error target, if there is one and it answers.
+    async fn error_page(&self, status: StatusCode, uri: &Uri) -> Option<Response<Body>> {
+        let target = self.error_target.as_ref()?;
         let place = uri.path_and_query().map_or("/", |place| place.as_str());
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("url", place)
             .finish();
         let request = Request::get(format!("/{}?{query}", status.as_u16())).body(Empty::new());
-        let Ok(request) = request else { return page };
         let client_info = ClientInfo {
             by: None,
             https: self.https,
             trusted: false,
         };
-        match self
+        let answer = self
             .forward
-            .send(request, target, client_info, future::pending())
-            .await
-        {
-            Ok(answer) => {
-                let (parts, body) = answer.into_parts();
-                for name in [CONTENT_TYPE, CONTENT_ENCODING] {
-                    if let Some(value) = parts.headers.get(&name) {
-                        page.headers_mut().insert(name, value.clone());
-                    }
-                }
-                *page.body_mut() = body;
+            .send(request.ok()?, target, client_info, future::pending())
+            .await;
+        let answer = answer.inspect_err(|error| tracing::error!("--error-target {target}: {error}"));
+        let (parts, body) = answer.ok()?.into_parts();
+        let mut page = Response::new(body);
+        *page.status_mut() = status;
+        for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+            if let Some(value) = parts.headers.get(&name) {
+                page.headers_mut().insert(name, value.clone());
             }
-            Err(error) => log::line(format_args!("--error-target {target}: {error}")),
         }
-        page
+        Some(page)
     }
 }
 
-fn own(status: StatusCode, kind: &'static str, text: &'static str) -> Response<Body> {
-    let body = Full::from(text).map_err(|never: Infallible| match never {});
+fn healthy() -> Response<Body> {
+    let body = Full::from(r#"{"status":"OK"}"#).map_err(|never: Infallible| match never {});
     let mut response = Response::new(body.boxed_unsync());
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }
 

@@ -28,8 +28,8 @@ use common::{
     exit::{self, Failure},
     forward::Forward,
     listen::{listen, reachable},
-    log,
     shutdown::Stop,
+    startup,
     tls::Tls,
 };
 use forward::Traffic;
@@ -43,7 +43,7 @@ mod forward;
 mod route_table;
 
 fn main() -> ExitCode {
-    exit::run(run)
+    exit::serve(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -82,14 +82,19 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let api_listener = listen(&arguments.api_ip, api_port).await?;
     let api_address = api_listener.local_addr()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    println!("proxy listens on {scheme}://{}/", reachable(address));
-    println!("its API listens on http://{}/api/routes", reachable(api_address));
+    anstream::println!("proxy listens on {scheme}://{}/", reachable(address));
+    match &arguments.default_target {
+        Some(target) => anstream::println!("serves: its routes, and all else from {target}"),
+        None => anstream::println!("serves: its routes; a hub or the example `routes` adds them"),
+    }
+    anstream::println!("its API listens on http://{}/api/routes", reachable(api_address));
     if let Some(token) = &generated {
-        println!(
+        anstream::println!(
             "CONFIGPROXY_AUTH_TOKEN is not set; token of the API: {}",
             token.expose()
         );
     }
+    startup::press_ctrl_c();
 
     let stop = Stop::on_signals()?;
     let traffic = service_fn(move |request: Request<Incoming>| traffic.clone().answer(request));
@@ -113,18 +118,7 @@ pub(crate) fn auth_layer(token: Token) -> Result<AuthLayer, Failure> {
         .token_sources([TokenSource::Authorization])
         // A hub takes 403, and nothing else, for "your token is not mine".
         .response_style(ResponseStyle::jupyter())
-        .observer(|event: &Event<'_>| {
-            if let Event::Denied {
-                reason, path, client, ..
-            } = event
-            {
-                let client = client.map_or_else(
-                    || "a client without an address".to_owned(),
-                    |client| client.to_string(),
-                );
-                log::line(format_args!("{client} was refused {path}: {reason}"));
-            }
-        })
+        .observer(|event: &Event<'_>| startup::log(event))
         .build()?;
     Ok(layer)
 }

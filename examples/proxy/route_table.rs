@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
-use super::common::{exit::Failure, forward::Target, log};
+use super::common::{exit::Failure, forward::Target};
 
 /// As JavaScript writes a time, which is what a hub reads.
 const ISO: &[BorrowedFormatItem<'_>] =
@@ -87,7 +87,7 @@ impl Route {
         };
         let target = target
             .parse()
-            .inspect_err(|error| log::line(format_args!("warning: the target of a route: {error}")))
+            .inspect_err(|error| tracing::warn!("the target of a route: {error}"))
             .ok();
         let route = Self {
             data,

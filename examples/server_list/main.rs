@@ -40,7 +40,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Print the servers in $JUPYTER_RUNTIME_DIR [default: Jupyter's], with their tokens.
+    /// Print the servers in $JUPYTER_RUNTIME_DIR [default: Jupyter's], with the tokens that log in.
     List {
         /// One JSON object a line.
         #[arg(long)]
@@ -80,7 +80,8 @@ fn list(running: &[ServerInfo], json: bool) -> Result<(), Failure> {
     writeln!(out, "Currently running servers:")?;
     for server in running {
         write!(out, "{}", server.url())?;
-        if let Some(token) = server.token() {
+        // Beside a password the token is the one that stops our servers: it logs no one in.
+        if let Some(token) = server.token().filter(|_| !server.has_password()) {
             write!(out, "?token={}", token.expose())?;
         }
         writeln!(out, " :: {}", server.root_dir())?;

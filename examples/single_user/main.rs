@@ -25,9 +25,10 @@ use serde_json::{Value, json};
 
 use common::{
     exit::{self, Failure},
-    hub_service, log,
+    hub_service,
     page::{Escaped, page},
     room::Limits,
+    startup,
 };
 
 #[path = "../common/mod.rs"]
@@ -48,7 +49,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    exit::run(run)
+    exit::serve(run)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -58,7 +59,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let base = hub.base_url().clone();
     let auth = AuthLayer::builder()
         .hub(hub.clone())
-        .observer(|event: &Event<'_>| tell(event))
+        .observer(|event: &Event<'_>| startup::log(event))
         .build()?
         // The hub looks there whether the server is up.
         .public_paths([&base.join("api")]);
@@ -128,15 +129,4 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
             }
         }
     })
-}
-
-/// A line for the operator; it ends up in the hub's log.
-fn tell(event: &Event<'_>) {
-    match event {
-        Event::LoggedIn { identity, .. } => log::line(format_args!("{:?} logged in", identity.username())),
-        Event::LoggedOut { identity, .. } => log::line(format_args!("{:?} logged out", identity.username())),
-        Event::Denied { reason, path, .. } => log::line(format_args!("refused {path}: {reason}")),
-        Event::Unavailable { error, path } => log::line(format_args!("cannot authenticate {path}: {error}")),
-        _ => {}
-    }
 }

@@ -209,6 +209,11 @@ pub fn run(mut command: Command) -> (ExitStatus, String) {
     (status, stderr)
 }
 
+/// Returns `true` if `stderr` is one line with an error, and behind it only the usage if a flag was wrong.
+pub fn is_clear_error(stderr: &str) -> bool {
+    stderr.starts_with("error: ") && (stderr.lines().count() == 1 || stderr.contains("try '--help'"))
+}
+
 /// Waits for the end of `child`, no longer than `patience`.
 pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let until = Instant::now() + patience;

@@ -26,7 +26,7 @@ pub struct ReverseProxy {
 }
 
 impl ReverseProxy {
-    /// Starts nginx with these directives within `http`, on a free port in place of 127.0.0.1:8080.
+    /// Starts nginx with these directives within `http`. It listens on a free port instead of 127.0.0.1:8080.
     ///
     /// # Panics
     ///
@@ -48,7 +48,7 @@ impl ReverseProxy {
         })
     }
 
-    /// Starts Caddy with these sites, on a free port in place of 127.0.0.1:8080.
+    /// Starts Caddy with these sites. It listens on a free port instead of 127.0.0.1:8080.
     ///
     /// # Panics
     ///

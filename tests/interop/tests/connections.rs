@@ -322,8 +322,8 @@ fn dropped_lines_of_the_log_are_counted() {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         written += 1;
         let count = line
-            .strip_prefix("warning: ")
-            .and_then(|rest| rest.strip_suffix(" lines of the log were dropped"));
+            .strip_suffix(" lines of the log were dropped")
+            .and_then(|rest| rest.rsplit(' ').next());
         if let Some(count) = count {
             written -= 1;
             dropped += count.parse::<usize>().expect("a number");

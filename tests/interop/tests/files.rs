@@ -26,7 +26,7 @@ fn mini_hub_warns_of_a_configuration_that_others_may_read() {
         let mut command = Example::command(&program);
         command.arg("--config").arg(&path);
         let (_, stderr) = example::run(command);
-        let found = stderr.lines().find(|line| line.starts_with("warning: "));
+        let found = stderr.lines().find(|line| line.starts_with("[W "));
         assert_eq!(found.is_some(), warned, "{mode:04o}: {stderr}");
         if let Some(line) = found {
             let remedy = format!("chmod 600 {}", path.display());

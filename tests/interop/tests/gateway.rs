@@ -484,7 +484,7 @@ fn a_bad_start_is_one_clear_line_and_status_2() {
         let (status, stderr) = example::run(command);
         assert_eq!(status.code(), Some(2), "{arguments:?}: {stderr}");
         assert!(
-            stderr.lines().count() == 1 && stderr.contains(expected),
+            example::is_clear_error(&stderr) && stderr.contains(expected),
             "{arguments:?}: {stderr}"
         );
     }

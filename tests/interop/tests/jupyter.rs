@@ -267,7 +267,7 @@ fn a_password_that_the_example_set_is_accepted_by_jupyter_and_the_example() {
     fs::write(&file, r#"{"ServerApp": {"shutdown_no_activity_timeout": 3600}}"#).expect("written");
     type_at(
         &home,
-        &[("Password: ", PASSWORD), ("The same again: ", PASSWORD)],
+        &[("Enter password: ", PASSWORD), ("Verify password: ", PASSWORD)],
         &[&password, "set"],
     );
     let settings: Value = serde_json::from_str(&fs::read_to_string(&file).expect("text")).expect("JSON");
