@@ -6,11 +6,34 @@ use std::{
     time::Duration,
 };
 
-use super::servers::{Credential, STATUS_PATH, TOKEN};
+pub(crate) const STATUS_PATH: &str = "/api/status";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
+
+#[derive(Clone, Copy)]
+pub(crate) enum Credential {
+    /// [`TOKEN`] in the `Authorization` field.
+    Token,
+    /// The cookies that the server sets as its answer to `login`, a method and a target.
+    Cookie { login: &'static str },
+}
 
 /// The name that the servers expect. The port may be another.
 const HOST: &str = "localhost:8888";
 const OK: &str = "HTTP/1.1 200 OK\r\n";
+
+/// Keeps all threads, and the processes that are started later, on one processor.
+///
+/// With the client on another one, the bare router took three times as long on a virtual machine.
+pub(crate) fn stay_on_one_processor() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+
+        let mut processors = CpuSet::new();
+        processors.set(sched_getcpu());
+        sched_setaffinity(None, &processors).expect("a processor that we are on");
+    }
+}
 
 /// A connection to one server, and the answer that is expected.
 pub(crate) struct Client {
@@ -98,7 +121,8 @@ fn log_in(login: &str, address: SocketAddr) -> String {
     exchange(address, &head(login, "close", "Content-Length: 0"))
 }
 
-fn head(request_line: &str, connection: &str, field: &str) -> String {
+/// The head of a request with six usual fields and `field`.
+pub(crate) fn head(request_line: &str, connection: &str, field: &str) -> String {
     format!(
         "{request_line} HTTP/1.1\r\n\
          Host: {HOST}\r\n\
@@ -112,7 +136,7 @@ fn head(request_line: &str, connection: &str, field: &str) -> String {
 }
 
 /// Sends one request over a connection of its own and returns the whole answer.
-fn exchange(address: SocketAddr, request: &str) -> String {
+pub(crate) fn exchange(address: SocketAddr, request: &str) -> String {
     let mut connection = open(address);
     connection
         .write_all(request.as_bytes())

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         println!("{HELP}");
         return ExitCode::SUCCESS;
     }
-    stay_on_one_processor();
+    client::stay_on_one_processor();
     let mut pairs: Vec<Pair> = servers::variants().into_iter().map(Pair::start).collect();
     if !has("--bench") {
         // `cargo test --benches`: every server gives the right answer, and nothing is measured.
@@ -61,20 +61,6 @@ fn main() -> ExitCode {
         }
     }
     report.finish()
-}
-
-/// Keeps all threads on one processor.
-///
-/// With the client on another one, the bare router took three times as long on a virtual machine.
-fn stay_on_one_processor() {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
-
-        let mut processors = CpuSet::new();
-        processors.set(sched_getcpu());
-        sched_setaffinity(None, &processors).expect("a processor that we are on");
-    }
 }
 
 /// A server and a bare router that gets the same requests.

@@ -16,13 +16,13 @@ use axum::{
 };
 use axum_extra::extract::cookie::{Cookie, Key, SignedCookieJar};
 use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, login_required};
-use portcullis::AuthLayer;
+use portcullis::{AuthLayer, store::MemoryTokenStore};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{net::TcpListener, runtime};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
 
-pub(crate) const STATUS_PATH: &str = "/api/status";
-pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
+use super::client::{Credential, STATUS_PATH, TOKEN};
+
 pub(crate) const GREETING: &str = "hello, alice";
 const USER: &str = "alice";
 
@@ -35,17 +35,10 @@ pub(crate) struct Variant {
     pub(crate) greeting: &'static str,
 }
 
-#[derive(Clone, Copy)]
-pub(crate) enum Credential {
-    /// [`TOKEN`] in the `Authorization` field.
-    Token,
-    /// The cookies that the server sets as its answer to `login`, a method and a target.
-    Cookie { login: &'static str },
-}
-
 pub(crate) const BARE: &str = "bare router";
 pub(crate) const TOKEN_ROW: &str = "token, portcullis";
 pub(crate) const COOKIE_ROW: &str = "cookie, portcullis";
+pub(crate) const SESSION_ROW: &str = "session in memory, portcullis";
 pub(crate) const TOWER_SESSIONS: &str = "cookie, tower-sessions";
 pub(crate) const AXUM_LOGIN: &str = "cookie, axum-login";
 
@@ -71,6 +64,7 @@ pub(crate) fn variants() -> Vec<Variant> {
         token(TOKEN_ROW, portcullis, anonymous),
         token("token, tower-http", tower_http_bearer, GREETING),
         cookie(COOKIE_ROW, portcullis, page_with_token, anonymous),
+        cookie(SESSION_ROW, portcullis_sessions, page_with_token, anonymous),
         cookie("cookie, axum-extra", axum_extra_signed, login, GREETING),
         cookie(TOWER_SESSIONS, tower_sessions, login, GREETING),
         cookie(AXUM_LOGIN, axum_login, login, GREETING),
@@ -93,10 +87,20 @@ pub(crate) fn bare() -> Router {
 }
 
 fn portcullis() -> Router {
+    with_portcullis(AuthLayer::token(TOKEN.parse().expect("a token")))
+}
+
+fn portcullis_sessions() -> Router {
+    let auth = AuthLayer::builder()
+        .token(TOKEN.parse().expect("a token"))
+        .sessions(MemoryTokenStore::new());
+    with_portcullis(auth.build().expect("a layer"))
+}
+
+fn with_portcullis(auth: AuthLayer) -> Router {
     let status =
         async |Extension(session): Extension<portcullis::Session>| greet(session.identity().display_name());
-    let token = TOKEN.parse().expect("a token");
-    routes(get(status), post(async || "no login")).layer(AuthLayer::token(token))
+    routes(get(status), post(async || "no login")).layer(auth)
 }
 
 fn tower_http_bearer() -> Router {

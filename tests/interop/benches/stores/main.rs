@@ -87,7 +87,7 @@ async fn compare<S: TokenStore>(name: &str, stores: [Filled<S>; 2], measured: bo
     for (store, count) in &stores {
         fill_caches(store, *count).await?;
     }
-    let memory = resident();
+    let memory = allocated();
     for _ in 0..rounds {
         for ((store, count), times) in stores.iter().zip(&mut times) {
             let mut found = look_up(store, *count, &mut random).await?;
@@ -95,7 +95,7 @@ async fn compare<S: TokenStore>(name: &str, stores: [Filled<S>; 2], measured: bo
             times.push((found[LOOKUPS / 2], found[LOOKUPS * 99 / 100]));
         }
     }
-    let growth = resident().saturating_sub(memory);
+    let growth = allocated().saturating_sub(memory);
     let middle = |times: &[(Duration, Duration)], which: fn(&(Duration, Duration)) -> Duration| {
         let mut times: Vec<Duration> = times.iter().map(which).collect();
         times.sort_unstable();
@@ -160,10 +160,11 @@ async fn look_up<S: TokenStore>(
     Ok(times)
 }
 
-/// KiB of memory that this process has.
-fn resident() -> u64 {
+/// KiB of memory that this process has allocated. Pages of files, such as the program's own, are not counted: the kernel drops
+/// them and reads them again as it likes.
+fn allocated() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
         .unwrap_or_default()
 }
