@@ -47,6 +47,8 @@ const CODE_LIFE: Duration = Duration::from_secs(60);
 /// The validated parameters of a client's request.
 struct AuthorizationParams<'a> {
     client: &'a OAuthClientConfig,
+    /// Named in the response.
+    issuer: Option<&'a str>,
     state: Option<String>,
     challenge: Option<String>,
     /// In alphabetical order.
@@ -146,6 +148,7 @@ impl HubRequest<'_> {
         }
         let mut params = AuthorizationParams {
             client,
+            issuer: self.hub.issuer.as_deref(),
             state: one("state").map(str::to_owned),
             challenge: None,
             scopes: Vec::new(),
@@ -360,14 +363,18 @@ async fn grantable_scopes(
 impl AuthorizationParams<'_> {
     fn refused(&self, kind: OAuthErrorKind, description: &str) -> FullResponse {
         let error = OAuthError::new(kind).with_description(description);
-        self.sent(&AuthorizationResponse::with_error(error, self.state.as_deref()))
+        self.sent(AuthorizationResponse::with_error(error, self.state.as_deref()))
     }
 
     fn granted(&self, code: Secret) -> FullResponse {
-        self.sent(&AuthorizationResponse::with_code(code, self.state.as_deref()))
+        self.sent(AuthorizationResponse::with_code(code, self.state.as_deref()))
     }
 
-    fn sent(&self, answer: &AuthorizationResponse) -> FullResponse {
+    fn sent(&self, answer: AuthorizationResponse) -> FullResponse {
+        let answer = match self.issuer {
+            Some(issuer) => answer.with_issuer(issuer),
+            None => answer,
+        };
         response::redirect_found(&answer.to_url(&self.client.redirect_uri))
     }
 }

@@ -5,9 +5,11 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use http::{Extensions, HeaderValue};
 
 use super::{
-    client::{self, OAuthClientConfig},
+    client::OAuthClientConfig,
     client_registry::ClientRegistry,
+    client_uri::origin,
     hub::Hub,
+    issuer::issuer,
     login_page::MemberPasswords,
     members::Members,
     notice::notice_jar,
@@ -187,6 +189,11 @@ impl HubBuilder {
     }
 
     /// Default: where the request itself went. The one origin that users see the hub at.
+    ///
+    /// With it, the base URL is the issuer of the OAuth server, such as `https://hub.example.org`. The hub then serves the
+    /// metadata of RFC 8414 at `/.well-known/oauth-authorization-server`, so that MCP clients and others find the endpoints,
+    /// and names the issuer in authorization responses (RFC 9207). The origin must be `https`, or `http` on a loopback
+    /// address: OAuth has no issuer for others.
     #[must_use]
     pub fn public_origin(self, origin: Origin) -> Self {
         Self {
@@ -410,6 +417,10 @@ impl HubBuilder {
             page_style: self.page_style.with_form_targets(client_origins(&registry)),
             tokens: StoredTokens::with_clock(Arc::clone(&self.store), Arc::clone(&clock)),
             store: self.store,
+            issuer: self
+                .guards
+                .public_origin()
+                .and_then(|origin| issuer(origin, &self.base_url)),
             base_url: self.base_url,
             hub_url,
             members,
@@ -440,7 +451,7 @@ impl HubBuilder {
 fn client_origins(registry: &ClientRegistry) -> BTreeSet<&str> {
     registry
         .iter()
-        .filter_map(|client| client::origin(&client.redirect_uri))
+        .filter_map(|client| origin(&client.redirect_uri))
         .collect()
 }
 

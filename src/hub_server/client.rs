@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{scope, username::Username};
+use super::{client_uri::is_redirect_uri, scope, username::Username};
 use crate::{
     cookies::escape_path_segment,
     error::ConfigError,
@@ -246,34 +246,6 @@ impl fmt::Debug for OAuthClientConfig {
     }
 }
 
-/// The scheme and authority of an absolute redirect URI.
-pub(crate) fn origin(redirect_uri: &str) -> Option<&str> {
-    let (scheme, rest) = redirect_uri.split_once("://")?;
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    redirect_uri.get(..scheme.len() + 3 + end)
-}
-
-fn is_redirect_uri(uri: &str) -> bool {
-    let authority = ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| uri.strip_prefix(scheme));
-    let sound = match authority {
-        // A comma or a space would end it where the policy of the hub's pages names it.
-        Some(rest) => rest.split(['/', '?']).next().is_some_and(|authority| {
-            !authority.is_empty()
-                && authority
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
-        }),
-        None => uri.starts_with('/') && !uri.starts_with("//"),
-    };
-    sound
-        && uri.len() <= 1023
-        && uri
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>".contains(&byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,8 +273,6 @@ mod tests {
                 "{uri}"
             );
         }
-        assert_eq!(origin("https://[::1]:9/cb"), Some("https://[::1]:9"));
-        assert_eq!(origin("/cb"), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::{
         cookies::is_https,
         error_response::{FullResponse, SESSION_ENDED, page_response},
         form::UrlEncodedForm,
+        protected_resource::metadata_preflight,
     },
     request::{head::RequestHead, page_request::is_urlencoded, percent},
     request_policy::EffectiveTarget,
@@ -51,6 +52,8 @@ impl HubRequest<'_> {
             (Route::Home, &Method::GET | &Method::HEAD) => {
                 Ok(response::redirect_found(&hub.hub_url.join("home")))
             }
+            (Route::Metadata(issuer), &Method::GET | &Method::HEAD) => Ok(self.metadata(issuer)),
+            (Route::Metadata(_), &Method::OPTIONS) => Ok(metadata_preflight()),
             (Route::OutsideHub, &Method::GET | &Method::HEAD) => self.below_hub(),
             (Route::Server { user, server, .. }, &Method::GET | &Method::HEAD) => {
                 let names = (user.as_ref(), server.as_deref().unwrap_or_default());

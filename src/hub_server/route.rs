@@ -3,6 +3,7 @@
 use http::{HeaderValue, Method, StatusCode};
 
 use super::{
+    issuer::is_metadata_path,
     state::HubState,
     username::{self, Username},
 };
@@ -29,6 +30,8 @@ pub(crate) enum Route {
     Login,
     /// `logout`
     Logout,
+    /// The metadata of the OAuth server with this issuer.
+    Metadata(Box<str>),
     /// `error/<status>`: the page that a proxy shows instead of a response.
     ProxyError(Option<StatusCode>),
     /// `user/<name>/…`: a server that does not answer. The next segment may be its name; `api` marks a request of a program.
@@ -60,6 +63,13 @@ pub(crate) enum Route {
 
 impl Route {
     pub(crate) fn of(hub: &HubState, path: &str) -> Self {
+        if let Some(issuer) = hub
+            .issuer
+            .as_ref()
+            .filter(|_| is_metadata_path(&hub.base_url, path))
+        {
+            return Self::Metadata(issuer.clone());
+        }
         let Some(below) = hub.hub_url.strip_prefix(path) else {
             return match hub.base_url.strip_prefix(path) {
                 Some("" | "hub") => Self::Home,

@@ -33,6 +33,8 @@ pub(crate) struct HubState {
     pub(crate) base_url: BaseUrl,
     /// `<base>hub/`.
     pub(crate) hub_url: BaseUrl,
+    /// The identifier of the OAuth server, if users see the hub at one public URL.
+    pub(crate) issuer: Option<Box<str>>,
     pub(crate) members: Members,
     pub(crate) registry: ClientRegistry,
     pub(crate) passwords: Arc<PasswordAttempts>,

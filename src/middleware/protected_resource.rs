@@ -178,19 +178,24 @@ impl Endpoint for MetadataEndpoint {
     }
 
     fn options(&self) -> FullResponse {
-        let mut response = status_response(StatusCode::NO_CONTENT);
-        let headers = response.headers_mut();
-        allow_every_origin(headers);
-        headers.insert(
-            ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, HEAD"),
-        );
-        // The version of the protocol, which clients of MCP send with every request.
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
-        response
+        metadata_preflight()
     }
 }
 
-fn allow_every_origin(headers: &mut HeaderMap) {
+/// The response to a browser that asks whether a page may read metadata.
+pub(crate) fn metadata_preflight() -> FullResponse {
+    let mut response = status_response(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    allow_every_origin(headers);
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD"),
+    );
+    // The version of the protocol, which clients of MCP send with every request.
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+    response
+}
+
+pub(crate) fn allow_every_origin(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }

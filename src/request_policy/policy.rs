@@ -137,6 +137,12 @@ impl RequestPolicy {
         }
     }
 
+    /// The one origin that users see this server at, if it was set.
+    #[cfg(feature = "hub-server")]
+    pub(crate) fn public_origin(&self) -> Option<&Origin> {
+        self.public_origin.as_ref()
+    }
+
     /// Default: [`TrustedProxies::none`]. The proxies whose `X-Forwarded-*` headers are trusted.
     #[must_use]
     pub fn with_trusted_proxies(self, proxies: TrustedProxies) -> Self {

@@ -47,6 +47,15 @@ impl AuthorizationResponse {
         }
     }
 
+    /// Names the issuer in `iss`: RFC 9207. Default: not named.
+    #[must_use]
+    pub fn with_issuer(self, issuer: &str) -> Self {
+        Self {
+            issuer: Some(issuer.to_owned()),
+            ..self
+        }
+    }
+
     /// The URL that the browser is sent to, at the client's redirect URI.
     pub fn to_url(&self, redirect_uri: &str) -> String {
         let writer = FormEncoder::query_of(redirect_uri);
@@ -56,7 +65,10 @@ impl AuthorizationResponse {
                 .add("error", error.kind().as_str())
                 .add_some("error_description", error.description()),
         };
-        writer.add_some("state", self.state.as_deref()).finish()
+        writer
+            .add_some("state", self.state.as_deref())
+            .add_some("iss", self.issuer.as_deref())
+            .finish()
     }
 
     /// The answer that a query holds.

@@ -5,6 +5,7 @@ mod directory;
 mod home;
 mod login;
 mod oauth;
+mod oauth_metadata;
 mod races;
 mod scale;
 mod secrets;

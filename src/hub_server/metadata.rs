@@ -1,0 +1,38 @@
+//! The metadata of the OAuth server: RFC 8414.
+
+use std::collections::BTreeSet;
+
+use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
+use serde_json::json;
+
+use super::{request::HubRequest, response, scope::IDENTIFY};
+use crate::{
+    middleware::{error_response::FullResponse, protected_resource::allow_every_origin},
+    oauth::CodeChallenge,
+};
+
+impl HubRequest<'_> {
+    /// The metadata, for pages of every origin: they hold no secret, and MCP clients in browsers read them.
+    pub(crate) fn metadata(&self, issuer: &str) -> FullResponse {
+        let endpoint = |name: &str| format!("{issuer}/hub/api/oauth2/{name}");
+        let mut scopes: BTreeSet<&str> = IDENTIFY.into();
+        scopes.extend(self.hub.registry.iter().flat_map(|client| client.allowed.iter()));
+        let metadata = json!({
+            "issuer": issuer,
+            "authorization_endpoint": endpoint("authorize"),
+            "token_endpoint": endpoint("token"),
+            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+            "grant_types_supported": ["authorization_code"],
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "code_challenge_methods_supported": [CodeChallenge::METHOD],
+            "scopes_supported": scopes,
+            "authorization_response_iss_parameter_supported": true,
+        });
+        let mut response = response::json_response(StatusCode::OK, &metadata);
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        allow_every_origin(headers);
+        response
+    }
+}
