@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, LazyLock},
 };
 
@@ -182,7 +183,7 @@ impl PageStyle {
 
     /// The same style for pages whose forms may be answered by a redirect to these origins or schemes. Browsers hold each
     /// redirect after a form against the policy of its page.
-    pub(crate) fn with_form_targets<'a>(self, targets: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn with_form_targets<T: fmt::Display>(self, targets: impl IntoIterator<Item = T>) -> Self {
         let targets = targets.into_iter().map(|target| format!(" {target}")).collect();
         self.with(|style| style.form_targets = targets)
     }

@@ -123,6 +123,8 @@ impl HubRequest<'_> {
 
     async fn of_client(&self, client: &OAuthClientConfig) -> Result<Option<ApiCaller>, HubError> {
         let (who, held) = match &client.resource {
+            // It has no token of its own.
+            Resource::Application { .. } => return Ok(None),
             Resource::Service { name } => {
                 let held = ExpandedScopes::of(client.scopes.iter(), Owner::Service(name));
                 (Principal::Service(name.clone()), held)
@@ -196,7 +198,9 @@ impl HubRequest<'_> {
             let Some(client) = self.hub.registry.find(id) else {
                 return Ok(None);
             };
-            held = held.and(&client.resource.access_scope());
+            if let Some(access) = client.resource.access_scope() {
+                held = held.and(&access);
+            }
         }
         Ok(Some(held.intersection(&all, self.members).await?))
     }

@@ -6,6 +6,7 @@
 //! | client unknown, missing, twice; another redirect URI | 400, a page; never a redirect |
 //! | anything else wrong | 302 to the redirect URI with `error` and the state |
 //! | the user has no access to the client's service or server | 403, a page; on POST as well |
+//! | a public client | 200, the consent page, each time |
 //! | the user's own server, a client without consent, or one that this user has authorized before | 302 with code and state |
 //! | otherwise | 200, the consent page; POST with its `_xsrf` authorizes or cancels |
 
@@ -16,6 +17,7 @@ use http::StatusCode;
 use super::{
     browser_session::SignedInUser,
     client::{OAuthClientConfig, Resource},
+    client_uri::ClientUri,
     expanded_scopes::ExpandedScopes,
     members::RequestMembers,
     request::{HubRequest, HubResult},
@@ -47,6 +49,7 @@ const CODE_LIFE: Duration = Duration::from_secs(60);
 /// The validated parameters of a client's request.
 struct AuthorizationParams<'a> {
     client: &'a OAuthClientConfig,
+    redirect_uri: String,
     /// Named in the response.
     issuer: Option<&'a str>,
     state: Option<String>,
@@ -143,11 +146,17 @@ impl HubRequest<'_> {
         }
         let client = one("client_id").and_then(|id| self.hub.registry.find(id));
         let client = client.ok_or(AuthorizationError::Page("Invalid client_id parameter value."))?;
-        if count("redirect_uri") > 0 && one("redirect_uri") != Some(&*client.redirect_uri) {
-            return Err(AuthorizationError::Page("Mismatching redirect URI."));
-        }
+        let redirect_uri = match (count("redirect_uri"), one("redirect_uri")) {
+            (0, _) => client
+                .redirect_uri(None)
+                .ok_or(AuthorizationError::Page("Missing redirect URI."))?,
+            (_, sent) => sent
+                .and_then(|sent| client.redirect_uri(Some(sent)))
+                .ok_or(AuthorizationError::Page("Mismatching redirect URI."))?,
+        };
         let mut params = AuthorizationParams {
             client,
+            redirect_uri: redirect_uri.to_owned(),
             issuer: self.hub.issuer.as_deref(),
             state: one("state").map(str::to_owned),
             challenge: None,
@@ -205,7 +214,9 @@ impl HubRequest<'_> {
     }
 
     async fn check_access(&self, visitor: &SignedInUser, client: &OAuthClientConfig) -> Result<(), HubError> {
-        let access = client.resource.access_scope();
+        let Some(access) = client.resource.access_scope() else {
+            return Ok(());
+        };
         if visitor.scopes().covers(&access, self.members).await? {
             return Ok(());
         }
@@ -223,6 +234,10 @@ impl HubRequest<'_> {
         visitor: &SignedInUser,
         params: &AuthorizationParams<'_>,
     ) -> Result<bool, HubError> {
+        // Any program can send the id of one that has no secret.
+        if params.client.is_public() {
+            return Ok(true);
+        }
         let owner = visitor.member.name();
         let own = matches!(&params.client.resource, Resource::Server { user, .. } if user.as_str() == owner);
         if own || params.client.skip_consent {
@@ -244,10 +259,16 @@ impl HubRequest<'_> {
         let xsrf = self.xsrf_of(visitor, &mut cookies);
         let what = params.client.resource.described();
         let access = params.client.resource.access_scope();
-        let usual =
-            |scope: &str| scope == access || IDENTIFY.iter().any(|name| scope == format!("{name}!user"));
+        let usual = |scope: &str| {
+            Some(scope) == access.as_deref() || IDENTIFY.iter().any(|name| scope == format!("{name}!user"))
+        };
         let more: Vec<&String> = params.scopes.iter().filter(|scope| !usual(scope)).collect();
-        let mut page = Page::new(&self.hub.page_style, &format!("Authorize {what}?"))
+        let style = self.hub.page_style.clone();
+        let style = match ClientUri::parse(&params.redirect_uri).filter(|_| params.client.is_public()) {
+            Some(uri) => style.with_form_targets([uri.form_target()]),
+            None => style,
+        };
+        let mut page = Page::new(&style, &format!("Authorize {what}?"))
             .paragraph(&format!("{what} wants to see your username and groups."))
             .link(
                 &self.hub.hub_url.join("logout"),
@@ -260,10 +281,7 @@ impl HubRequest<'_> {
             }
         }
         let page = page
-            .muted(&format!(
-                "You will be redirected to `{}`.",
-                params.client.redirect_uri
-            ))
+            .muted(&format!("You will be redirected to `{}`.", params.redirect_uri))
             .form("", "Authorize", |fields| {
                 fields.hidden("_xsrf", &xsrf);
                 for scope in &params.scopes {
@@ -301,7 +319,7 @@ impl HubRequest<'_> {
         let client = params.client;
         let mut record = CodeRecord::new(
             &client.id,
-            &client.redirect_uri,
+            &params.redirect_uri,
             owner,
             now.saturating_add(CODE_LIFE),
         )
@@ -338,15 +356,17 @@ async fn grantable_scopes(
     let owner = Owner::User(visitor.member.name());
     let usual = IDENTIFY.map(|name| format!("{name}!user"));
     let access = client.resource.access_scope();
-    let allowed = ExpandedScopes::of(client.allowed.iter(), owner)
-        .and(&access)
-        .and_identify(owner);
+    let allowed = ExpandedScopes::of(client.allowed.iter(), owner).and_identify(owner);
+    let allowed = match &access {
+        Some(access) => allowed.and(access),
+        None => allowed,
+    };
     let wished: Vec<&str> = match requested {
         Some(requested) => requested.split(' ').filter(|scope| !scope.is_empty()).collect(),
         None => client.allowed.iter().collect(),
     };
     let (held, mut scopes) = (visitor.scopes(), BTreeSet::from(usual));
-    scopes.insert(access);
+    scopes.extend(access);
     for scope in wished {
         let expanded = ExpandedScopes::of([scope], owner);
         let is_known = scope::is_scope(scope) && scope != "inherit";
@@ -375,6 +395,6 @@ impl AuthorizationParams<'_> {
             Some(issuer) => answer.with_issuer(issuer),
             None => answer,
         };
-        response::redirect_found(&answer.to_url(&self.client.redirect_uri))
+        response::redirect_found(&answer.to_url(&self.redirect_uri))
     }
 }

@@ -447,11 +447,13 @@ impl HubBuilder {
     }
 }
 
-/// The origins of the clients: the response to a form of the hub may redirect to each of them.
+/// The origins of the clients with a secret: the response to a form of the hub may redirect to each of them.
 fn client_origins(registry: &ClientRegistry) -> BTreeSet<&str> {
     registry
         .iter()
-        .filter_map(|client| origin(&client.redirect_uri))
+        .filter(|client| !client.is_public())
+        .flat_map(|client| &client.redirect_uris)
+        .filter_map(|uri| origin(uri))
         .collect()
 }
 

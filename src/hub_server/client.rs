@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use super::{client_uri::is_redirect_uri, scope, username::Username};
+use super::{
+    client_uri::{ClientUri, is_redirect_uri},
+    scope,
+    username::Username,
+};
 use crate::{
     cookies::escape_path_segment,
     error::ConfigError,
@@ -12,10 +16,11 @@ use crate::{
     token::{PresentedToken, Token, TokenHash},
 };
 
-/// A service or a single-user server, as an OAuth client of the hub (RFC 6749 §2).
+/// A service, a single-user server or an application, as an OAuth client of the hub (RFC 6749 §2).
 ///
-/// It has one redirect URI, which is compared as a string, and one token, which is the secret that it sends to
-/// the token endpoint and the credential that it calls the API with.
+/// A service or a server has one redirect URI, which is compared as a string, and one token, which is the secret that it
+/// sends to the token endpoint and the credential that it calls the API with. A [`public`](Self::public) client has no
+/// secret, and one or more redirect URIs.
 ///
 /// # Example
 ///
@@ -31,8 +36,9 @@ use crate::{
 pub struct OAuthClientConfig {
     pub(crate) id: Box<str>,
     pub(crate) resource: Resource,
-    pub(crate) secret: TokenHash,
-    pub(crate) redirect_uri: Box<str>,
+    /// None of a public client.
+    pub(crate) secret: Option<TokenHash>,
+    pub(crate) redirect_uris: Vec<Box<str>>,
     /// The scopes of its own token.
     pub(crate) scopes: Scopes,
     /// The scopes that it may request from users, in addition to access and their identity.
@@ -44,16 +50,26 @@ pub struct OAuthClientConfig {
 /// What users reach behind a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
-    Server { user: Username, server: Box<str> },
-    Service { name: Box<str> },
+    /// Nothing: a program of the user's own.
+    Application {
+        name: Box<str>,
+    },
+    Server {
+        user: Username,
+        server: Box<str>,
+    },
+    Service {
+        name: Box<str>,
+    },
 }
 
 impl Resource {
-    /// The scope that gives a user access.
-    pub(crate) fn access_scope(&self) -> String {
+    /// The scope that gives a user access, if they need one.
+    pub(crate) fn access_scope(&self) -> Option<String> {
         match self {
-            Self::Server { user, server } => format!("access:servers!server={user}/{server}"),
-            Self::Service { name } => format!("access:services!service={name}"),
+            Self::Application { .. } => None,
+            Self::Server { user, server } => Some(format!("access:servers!server={user}/{server}")),
+            Self::Service { name } => Some(format!("access:services!service={name}")),
         }
     }
 
@@ -62,7 +78,7 @@ impl Resource {
         match self {
             Self::Server { user, server } if server.is_empty() => format!("{user}'s server"),
             Self::Server { user, server } => format!("{user}'s server \"{server}\""),
-            Self::Service { name } => name.to_string(),
+            Self::Application { name } | Self::Service { name } => name.to_string(),
         }
     }
 }
@@ -125,6 +141,54 @@ impl OAuthClientConfig {
         })
     }
 
+    /// An application that cannot keep a secret, because it runs on the machines of users or in browsers: a public client
+    /// (RFC 6749 §2.1). MCP clients are.
+    ///
+    /// Every user may authorize it, and is asked each time, because any program can send its id. It must send a challenge
+    /// by `S256`, and gets the scopes of [`with_allowed_scopes`](Self::with_allowed_scopes) that the user holds. A redirect
+    /// URI of `http` on `127.0.0.1`, `[::1]` or `localhost` stands for that URI with any port (RFC 8252 §7.3).
+    ///
+    /// # Errors
+    ///
+    /// As `client`, if the id is empty, longer than 255 bytes, or not of visible ASCII; there is no redirect URI; or one is
+    /// neither `https` nor `http` on one of these hosts, or has a fragment.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::hub_server::OAuthClientConfig;
+    ///
+    /// let assistant = OAuthClientConfig::public("assistant", ["http://127.0.0.1/callback"])?
+    ///     .with_name("Assistant")
+    ///     .with_allowed_scopes(["custom:tools:read"])?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn public<T: AsRef<str>>(
+        id: &str,
+        redirect_uris: impl IntoIterator<Item = T>,
+    ) -> Result<Self, ConfigError> {
+        let redirect_uris: Vec<Box<str>> = redirect_uris.into_iter().map(|uri| uri.as_ref().into()).collect();
+        let odd = redirect_uris
+            .iter()
+            .find(|uri| !ClientUri::parse(uri).is_some_and(ClientUri::is_private));
+        if odd.is_some() || redirect_uris.is_empty() {
+            let expected = "expected redirect URIs of https, or of http on 127.0.0.1, [::1] or localhost, without fragment";
+            let found = odd.map_or("none".to_owned(), |uri| format!("{uri:?}"));
+            return Err(ConfigError::new("client", format!("{expected}, found {found}")));
+        }
+        let client = Self {
+            id: id.into(),
+            resource: Resource::Application { name: id.into() },
+            secret: None,
+            redirect_uris,
+            scopes: Scopes::default(),
+            allowed: Scopes::default(),
+            skip_consent: false,
+            pkce_optional: false,
+        };
+        client.with_id(id)
+    }
+
     fn new(id: String, resource: Resource, redirect_uri: &str, token: &Token) -> Result<Self, ConfigError> {
         if !is_redirect_uri(redirect_uri) {
             return Err(ConfigError::new(
@@ -137,8 +201,8 @@ impl OAuthClientConfig {
         Ok(Self {
             id: id.into(),
             resource,
-            secret: token.hash(),
-            redirect_uri: redirect_uri.into(),
+            secret: Some(token.hash()),
+            redirect_uris: vec![redirect_uri.into()],
             scopes: Scopes::default(),
             allowed: Scopes::default(),
             skip_consent: false,
@@ -165,6 +229,19 @@ impl OAuthClientConfig {
         })
     }
 
+    /// Default: its id. The name of a [`public`](Self::public) client, as users see it. A service and a server have a name
+    /// already.
+    #[must_use]
+    pub fn with_name(self, name: &str) -> Self {
+        match self.resource {
+            Resource::Application { .. } => Self {
+                resource: Resource::Application { name: name.into() },
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// Default: none for a service. The scopes of the client's own token.
     ///
     /// # Errors
@@ -187,17 +264,18 @@ impl OAuthClientConfig {
         Ok(Self { allowed, ..self })
     }
 
-    /// Default: users must consent once, unless it is their own server. Issues codes without the consent of users.
+    /// Default: users must consent once, unless it is their own server. Issues codes without the consent of users; of a
+    /// public client users are asked all the same.
     #[must_use]
     pub fn skip_consent(self) -> Self {
         Self {
-            skip_consent: true,
+            skip_consent: !self.is_public(),
             ..self
         }
     }
 
     /// Default: PKCE is required, by `S256`. Serves a client that sends no challenge, such as those of JupyterHub 5
-    /// and older.
+    /// and older; a public client must send one all the same.
     ///
     /// # Security
     ///
@@ -205,7 +283,7 @@ impl OAuthClientConfig {
     #[must_use]
     pub fn allow_without_pkce(self) -> Self {
         Self {
-            pkce_optional: true,
+            pkce_optional: !self.is_public(),
             ..self
         }
     }
@@ -215,14 +293,40 @@ impl OAuthClientConfig {
         &self.id
     }
 
-    /// Whether `presented` is the client's secret; in constant time.
-    pub(crate) fn verify_secret(&self, presented: PresentedToken<'_>) -> bool {
-        secret::constant_time_eq(self.secret.as_bytes(), presented.hash().as_bytes())
+    /// Whether it has no secret.
+    pub(crate) fn is_public(&self) -> bool {
+        self.secret.is_none()
     }
 
-    /// The path below the hub's base that its pages are at.
+    /// Whether `presented` is the client's secret; in constant time.
+    pub(crate) fn verify_secret(&self, presented: PresentedToken<'_>) -> bool {
+        let same =
+            |secret: &TokenHash| secret::constant_time_eq(secret.as_bytes(), presented.hash().as_bytes());
+        self.secret.as_ref().is_some_and(same)
+    }
+
+    /// The redirect URI of a request that has `sent`, or none if that is not the client's.
+    pub(crate) fn redirect_uri<'a>(&'a self, sent: Option<&'a str>) -> Option<&'a str> {
+        let Some(sent) = sent else {
+            return match &*self.redirect_uris {
+                [only] => Some(only),
+                _ => None,
+            };
+        };
+        let allows = |registered: &str| {
+            let uris = ClientUri::parse(registered).zip(ClientUri::parse(sent));
+            self.is_public() && uris.is_some_and(|(registered, sent)| registered.allows(sent))
+        };
+        let mut known = self.redirect_uris.iter();
+        known
+            .any(|registered| **registered == *sent || allows(registered))
+            .then_some(sent)
+    }
+
+    /// The path below the hub's base that its pages are at, if it has any.
     pub(crate) fn prefix(&self) -> String {
         match &self.resource {
+            Resource::Application { .. } => String::new(),
             Resource::Server { user, server } if server.is_empty() => {
                 format!("user/{}/", escape_path_segment(user.as_str()))
             }

@@ -29,7 +29,10 @@ impl ClientRegistry {
         let mut registry = Self::default();
         for (place, client) in clients.iter().enumerate() {
             let id = registry.by_id.insert(client.id.clone(), place);
-            if id.or(registry.by_secret.insert(client.secret, place)).is_some() {
+            let secret = client
+                .secret
+                .and_then(|secret| registry.by_secret.insert(secret, place));
+            if id.or(secret).is_some() {
                 return Err(ConfigError::new(
                     "client",
                     format!(
@@ -39,6 +42,7 @@ impl ClientRegistry {
                 ));
             }
             match &client.resource {
+                Resource::Application { .. } => {}
                 Resource::Service { name } => drop(registry.by_service.insert(name.clone(), place)),
                 Resource::Server { user, .. } => {
                     let servers = registry.by_user.entry(user.as_str().into());
@@ -75,7 +79,7 @@ impl ClientRegistry {
         places.filter_map(|place| match self.clients.get(*place) {
             Some(client) => match &client.resource {
                 Resource::Server { server, .. } => Some((&**server, client)),
-                Resource::Service { .. } => None,
+                _ => None,
             },
             None => None,
         })

@@ -5,13 +5,16 @@
 pub(crate) struct ClientUri<'a> {
     scheme: &'a str,
     host: &'a str,
+    /// With its colon.
+    port: &'a str,
+    path: &'a str,
 }
 
 impl<'a> ClientUri<'a> {
     /// The parts of an absolute URI that is sound as a redirect URI: short, without fragment and user.
     pub(crate) fn parse(uri: &'a str) -> Option<Self> {
         let (scheme, rest) = uri.split_once("://").filter(|_| is_redirect_uri(uri))?;
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let colon = authority
             .rfind(':')
             .filter(|colon| !authority[*colon..].contains(']'));
@@ -20,7 +23,21 @@ impl<'a> ClientUri<'a> {
         let sound = port
             .strip_prefix(':')
             .is_none_or(|port| is_number(port) && port.parse::<u16>().is_ok_and(|port| port > 0));
-        (matches!(scheme, "http" | "https") && !host.is_empty() && sound).then_some(Self { scheme, host })
+        (matches!(scheme, "http" | "https") && !host.is_empty() && sound).then_some(Self {
+            scheme,
+            host,
+            port,
+            path,
+        })
+    }
+
+    /// What a page lists whose form leads there, as far as browsers understand it. A website may redirect once more.
+    pub(crate) fn form_target(self) -> String {
+        match (self.scheme, self.host) {
+            ("https", _) => "https:".to_owned(),
+            ("http", "[::1]") => "http:".to_owned(),
+            (scheme, host) => format!("{scheme}://{host}{}", self.port),
+        }
     }
 
     /// Whether it leads to a program on the user's own machine.
@@ -28,9 +45,15 @@ impl<'a> ClientUri<'a> {
         self.scheme == "http" && matches!(self.host, "127.0.0.1" | "[::1]" | "localhost")
     }
 
-    /// Whether nobody on the network can read what is sent there.
+    /// Whether what is sent there is encrypted, or does not leave the machine.
     pub(crate) fn is_private(self) -> bool {
         self.scheme == "https" || self.is_loopback()
+    }
+
+    /// Whether `self` is registered and `sent` may be used: the same but for the port, on the user's own machine. A
+    /// program there listens on a port that is free at the time (RFC 8252 section 7.3).
+    pub(crate) fn allows(self, sent: Self) -> bool {
+        self.is_loopback() && Self { port: "", ..self } == Self { port: "", ..sent }
     }
 }
 
@@ -71,5 +94,33 @@ mod tests {
     fn an_origin_is_the_scheme_and_the_authority() {
         assert_eq!(origin("https://[::1]:9/cb"), Some("https://[::1]:9"));
         assert_eq!(origin("/cb"), None);
+    }
+
+    #[test]
+    fn a_program_on_the_same_machine_may_use_any_port() {
+        for (registered, sent, expected) in [
+            ("http://127.0.0.1/cb", "http://127.0.0.1:49152/cb", true),
+            ("http://127.0.0.1:1/cb", "http://127.0.0.1/cb", true),
+            ("http://localhost:1/cb", "http://localhost:2/cb", true),
+            ("http://[::1]:1/cb?a", "http://[::1]:2/cb?a", true),
+            ("http://127.0.0.1/cb", "http://localhost/cb", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:2/cb/", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:2/cb?a", false),
+            ("http://127.0.0.1/cb", "https://127.0.0.1:2/cb", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:0/cb", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:+2/cb", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:99999/cb", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:2:3/cb", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1.evil.example/cb", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:2@evil.example/cb", false),
+            ("https://localhost/cb", "https://localhost:2/cb", false),
+            ("https://app.example/cb", "https://app.example:2/cb", false),
+        ] {
+            let (registered, sent) = (ClientUri::parse(registered), ClientUri::parse(sent));
+            let found = registered
+                .zip(sent)
+                .is_some_and(|(registered, sent)| registered.allows(sent));
+            assert_eq!(found, expected, "{registered:?} {sent:?}");
+        }
     }
 }

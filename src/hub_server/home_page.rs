@@ -191,7 +191,9 @@ impl HubRequest<'_> {
         };
         let (held, mut places) = (visitor.scopes(), Vec::new());
         for client in hub.registry.iter() {
-            let access = client.resource.access_scope();
+            let Some(access) = client.resource.access_scope() else {
+                continue;
+            };
             let may = match &hub.members {
                 Members::Listed(_) => held.covers(&access, self.members).await?,
                 // A directory is not queried for the groups of each server's owner.

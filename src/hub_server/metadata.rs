@@ -21,7 +21,7 @@ impl HubRequest<'_> {
             "issuer": issuer,
             "authorization_endpoint": endpoint("authorize"),
             "token_endpoint": endpoint("token"),
-            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "none"],
             "grant_types_supported": ["authorization_code"],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],

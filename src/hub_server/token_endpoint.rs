@@ -5,7 +5,7 @@
 //! | a good code, its client's secret, its verifier | 200, the token |
 //! | no grant type, or another than `authorization_code` | 400 `unsupported_grant_type`; `refresh_token`: `unauthorized_client` |
 //! | no code, or something twice | 400 `invalid_request` |
-//! | an unknown client, a wrong or no secret, `Basic` | 401 `invalid_client` |
+//! | an unknown client, a wrong or no secret, one of a public client, `Basic` | 401 `invalid_client` |
 //! | a code that is unknown, old, another client's, or was used; a wrong verifier | 400 `invalid_grant` |
 //! | a verifier is missing, another redirect URI | 400 `invalid_request` |
 //!
@@ -14,6 +14,7 @@
 use http::StatusCode;
 
 use super::{
+    client::OAuthClientConfig,
     expanded_scopes::ExpandedScopes,
     request::{HubRequest, HubResult},
     response::{self, oauth_error},
@@ -63,10 +64,7 @@ impl HubRequest<'_> {
                 "Missing code parameter.",
             ));
         };
-        let client = one("client_id").and_then(|id| self.hub.registry.find(id));
-        let secret = one("client_secret").and_then(|secret| PresentedToken::new(secret.as_bytes()));
-        let Some(client) = client.filter(|client| secret.is_some_and(|secret| client.verify_secret(secret)))
-        else {
+        let Some(client) = self.client_of(&form) else {
             self.refused(crate::denial::Reason::UnknownToken);
             return Ok(oauth_error(OAuthErrorKind::InvalidClient, ""));
         };
@@ -99,13 +97,12 @@ impl HubRequest<'_> {
             ));
         }
         // What the user may do can have changed since the code was made.
-        let access = client.resource.access_scope();
         let Some(member) = self.members.find(record.owner()).await? else {
             return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
         };
-        if !ExpandedScopes::of_member(&member)
-            .covers(&access, self.members)
-            .await?
+        let held = ExpandedScopes::of_member(&member);
+        if let Some(access) = client.resource.access_scope()
+            && !held.covers(&access, self.members).await?
         {
             return Ok(oauth_error(OAuthErrorKind::InvalidGrant, ""));
         }
@@ -137,6 +134,21 @@ impl HubRequest<'_> {
             StatusCode::OK,
             answer.to_json().expose().to_vec(),
         ))
+    }
+}
+
+impl HubRequest<'_> {
+    /// The client that a form authenticates: by its secret, or by its id alone if it has none.
+    fn client_of(&self, form: &UrlEncodedForm) -> Option<&OAuthClientConfig> {
+        let one = |name: &str| form.field(name).and_then(|value| value.expose_str());
+        let client = self.hub.registry.find(one("client_id")?)?;
+        let known = match one("client_secret").filter(|secret| !secret.is_empty()) {
+            Some(secret) => {
+                PresentedToken::new(secret.as_bytes()).is_some_and(|secret| client.verify_secret(secret))
+            }
+            None => client.is_public(),
+        };
+        known.then_some(client)
     }
 }
 

@@ -6,6 +6,7 @@ mod home;
 mod login;
 mod oauth;
 mod oauth_metadata;
+mod oauth_public;
 mod races;
 mod scale;
 mod secrets;
