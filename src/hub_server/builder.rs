@@ -46,6 +46,7 @@ pub struct HubBuilder {
     guards: RequestPolicy,
     hosts: AllowedHosts,
     lifetime: Duration,
+    refresh_lifetime: Duration,
     body_timeout: Duration,
     host_prefix: bool,
     version: Box<str>,
@@ -81,6 +82,7 @@ impl HubBuilder {
             guards: RequestPolicy::new().with_csrf_mode(CsrfMode::AllMethods),
             hosts: AllowedHosts::loopback(),
             lifetime: Duration::from_secs(14 * 24 * 60 * 60),
+            refresh_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
             body_timeout: Duration::from_secs(30),
             host_prefix: false,
             version: Self::VERSION.into(),
@@ -234,6 +236,16 @@ impl HubBuilder {
     #[must_use]
     pub fn session_lifetime(self, lifetime: Duration) -> Self {
         Self { lifetime, ..self }
+    }
+
+    /// Default: 30 days. How long a refresh token is valid after its last use; see
+    /// [`OAuthClientConfig::refresh_tokens`]. It ends with the login that it was made in, when the user logs out.
+    #[must_use]
+    pub fn refresh_token_lifetime(self, lifetime: Duration) -> Self {
+        Self {
+            refresh_lifetime: lifetime,
+            ..self
+        }
     }
 
     /// Default: 30 seconds. How long the body of a form or of JSON may take to arrive whole. After that the request gets
@@ -442,6 +454,7 @@ impl HubBuilder {
             version: self.version,
             version_field,
             lifetime: lifetime.max_age(),
+            refresh_lifetime: self.refresh_lifetime,
             body_timeout: self.body_timeout,
         })))
     }

@@ -45,6 +45,7 @@ pub struct OAuthClientConfig {
     pub(crate) allowed: Scopes,
     pub(crate) skip_consent: bool,
     pub(crate) pkce_optional: bool,
+    pub(crate) refresh_tokens: bool,
 }
 
 /// What users reach behind a client.
@@ -185,6 +186,7 @@ impl OAuthClientConfig {
             allowed: Scopes::default(),
             skip_consent: false,
             pkce_optional: false,
+            refresh_tokens: true,
         };
         client.with_id(id)
     }
@@ -207,6 +209,7 @@ impl OAuthClientConfig {
             allowed: Scopes::default(),
             skip_consent: false,
             pkce_optional: false,
+            refresh_tokens: false,
         })
     }
 
@@ -284,6 +287,20 @@ impl OAuthClientConfig {
     pub fn allow_without_pkce(self) -> Self {
         Self {
             pkce_optional: !self.is_public(),
+            ..self
+        }
+    }
+
+    /// Whether the client gets a refresh token with each access token. Default: yes for a public client, no for others,
+    /// such as those of JupyterHub.
+    ///
+    /// The access token is then valid for an hour at most, and the refresh token for
+    /// [`HubBuilder::refresh_token_lifetime`](super::HubBuilder::refresh_token_lifetime) after its last use. Each use
+    /// replaces it. If one is used a second time, all tokens that came from it are revoked.
+    #[must_use]
+    pub fn refresh_tokens(self, refresh_tokens: bool) -> Self {
+        Self {
+            refresh_tokens,
             ..self
         }
     }

@@ -233,6 +233,10 @@ impl HubRequest<'_> {
             page = page.heading("Authorized applications");
         }
         for token in given {
+            // Its refresh token stands for it.
+            if token.family().is_some() && !token.is_refresh() {
+                continue;
+            }
             let name = self.client_name(token.client_id().unwrap_or_default());
             page = revocable(page, &name, token, &here, &xsrf, (style, now));
         }

@@ -22,7 +22,7 @@ impl HubRequest<'_> {
             "authorization_endpoint": endpoint("authorize"),
             "token_endpoint": endpoint("token"),
             "token_endpoint_auth_methods_supported": ["client_secret_post", "none"],
-            "grant_types_supported": ["authorization_code"],
+            "grant_types_supported": ["authorization_code", "refresh_token"],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
             "code_challenge_methods_supported": [CodeChallenge::METHOD],

@@ -24,6 +24,7 @@ mod logout;
 mod members;
 mod metadata;
 mod notice;
+mod refresh_token;
 mod request;
 mod response;
 mod route;

@@ -59,6 +59,8 @@ pub(crate) struct HubState {
     pub(crate) page_style: PageStyle,
     /// How long a login lasts, and a token that a client was given in it.
     pub(crate) lifetime: Duration,
+    /// How long a refresh token is valid after its last use.
+    pub(crate) refresh_lifetime: Duration,
     /// How long the body of a request may take to arrive.
     pub(crate) body_timeout: Duration,
 }

@@ -28,6 +28,7 @@ pub struct TokenRecord {
     last_used: Option<UnixTime>,
     session_id: Option<Arc<str>>,
     client_id: Option<Arc<str>>,
+    family: Option<RecordId>,
 }
 
 impl TokenRecord {
@@ -40,6 +41,7 @@ impl TokenRecord {
             last_used: None,
             session_id: None,
             client_id: None,
+            family: None,
         }
     }
 
@@ -72,6 +74,25 @@ impl TokenRecord {
     pub fn with_client(self, client_id: &str) -> Self {
         Self {
             client_id: Some(client_id.into()),
+            ..self
+        }
+    }
+
+    /// The same record, of the refresh token with this id: what ends one of them ends all. The record of a refresh token has
+    /// its own id here. Default: none.
+    #[must_use]
+    pub fn with_family(self, id: RecordId) -> Self {
+        Self {
+            family: Some(id),
+            ..self
+        }
+    }
+
+    /// Sets when it expires.
+    #[cfg(feature = "hub-server")]
+    pub(super) fn with_expiry(self, end: UnixTime) -> Self {
+        Self {
+            grant: self.grant.with_expiry(end),
             ..self
         }
     }
@@ -118,6 +139,16 @@ impl TokenRecord {
     /// The OAuth client it was made for.
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
+    }
+
+    /// The id of the refresh token that it came with or from.
+    pub fn family(&self) -> Option<RecordId> {
+        self.family
+    }
+
+    /// Whether it is a refresh token, which is no credential of a request.
+    pub fn is_refresh(&self) -> bool {
+        self.family == Some(self.id)
     }
 
     /// Whether it has expired at `now`.

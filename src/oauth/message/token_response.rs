@@ -29,6 +29,7 @@ use crate::{secret::Secret, token::PresentedToken};
 pub struct TokenResponse {
     access_token: Secret,
     expires_in: Option<u64>,
+    refresh_token: Option<Secret>,
     scope: Option<String>,
 }
 
@@ -38,6 +39,7 @@ impl TokenResponse {
         Self {
             access_token,
             expires_in: None,
+            refresh_token: None,
             scope: None,
         }
     }
@@ -47,6 +49,15 @@ impl TokenResponse {
     pub fn with_expires_in(self, seconds: u64) -> Self {
         Self {
             expires_in: Some(seconds),
+            ..self
+        }
+    }
+
+    /// Adds a token that is exchanged for the next one (RFC 6749 §6). Default: none.
+    #[must_use]
+    pub fn with_refresh_token(self, token: Secret) -> Self {
+        Self {
+            refresh_token: Some(token),
             ..self
         }
     }
@@ -70,6 +81,10 @@ impl TokenResponse {
         if let Some(seconds) = self.expires_in {
             answer.insert("expires_in".to_owned(), seconds.into());
         }
+        if let Some(token) = &self.refresh_token {
+            let token = token.expose_str().unwrap_or_default();
+            answer.insert("refresh_token".to_owned(), token.into());
+        }
         if let Some(scope) = &self.scope {
             answer.insert("scope".to_owned(), scope.as_str().into());
         }
@@ -92,6 +107,8 @@ impl TokenResponse {
             #[serde(default)]
             expires_in: Option<u64>,
             #[serde(default)]
+            refresh_token: Option<String>,
+            #[serde(default)]
             scope: Option<String>,
         }
         let wrong = |expectation| {
@@ -111,6 +128,7 @@ impl TokenResponse {
         Ok(Self {
             access_token: token,
             expires_in: body.expires_in,
+            refresh_token: body.refresh_token.map(Secret::from),
             scope: body.scope,
         })
     }
@@ -123,6 +141,11 @@ impl TokenResponse {
     /// For how many seconds the token is valid, if that was stated.
     pub fn expires_in(&self) -> Option<u64> {
         self.expires_in
+    }
+
+    /// The token that is exchanged for the next one, if there is one.
+    pub fn refresh_token(&self) -> Option<&Secret> {
+        self.refresh_token.as_ref()
     }
 
     /// Its scopes, separated by spaces, if they were stated.

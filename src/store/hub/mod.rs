@@ -2,17 +2,19 @@
 
 mod activity_record;
 mod code_record;
+mod refresh;
 
 use std::{future::ready, sync::Arc};
 
 pub use self::{
     activity_record::ActivityRecord,
     code_record::{CodeRecord, CodeRedemption},
+    refresh::{RefreshHashes, RefreshRotation},
 };
 use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
-    store::{SessionStore, StoreError, TokenFilter, TokenRecord, TokenStore},
+    store::{SessionStore, StoreError, StoreErrorKind, TokenFilter, TokenRecord, TokenStore},
     token::TokenHash,
 };
 
@@ -22,6 +24,8 @@ use crate::{
 ///
 /// 1. A session that ends takes with it the codes made in it. No code is made in it afterwards.
 /// 2. A code is redeemed once: of any number of clients one gets the token. When another tries, that token ends.
+/// 3. Tokens of one [`family`](TokenRecord::family) end together: whatever revokes one of them revokes all. One that
+///    expires ends alone.
 ///
 /// # Example
 ///
@@ -92,6 +96,42 @@ pub trait HubStore: TokenStore + SessionStore {
         token: TokenRecord,
     ) -> BoxFuture<Result<CodeRedemption, StoreError>>;
 
+    /// Keeps a refresh token. [`TokenStore::find`] finds its record by the hash of its family, which no token of a request
+    /// has. Default: an error, so that no client gets one.
+    ///
+    /// # Errors
+    ///
+    /// `Duplicate` if the hash or the id is there already, else if the store could not keep it.
+    fn insert_refresh(
+        &self,
+        hashes: RefreshHashes,
+        record: TokenRecord,
+    ) -> BoxFuture<Result<(), StoreError>> {
+        let _ = (hashes, record);
+        Box::pin(ready(Err(no_refresh_tokens())))
+    }
+
+    /// Keeps `token` under the hash `token_hash` in exchange for the refresh token, whose secret is now `next`, and which
+    /// expires at `expires_at`. The time is the token's [`created`](TokenRecord::created). If the secret is not the
+    /// current one, the family is revoked. Default: an error.
+    ///
+    /// The session is the refresh token's, whatever the record says of it.
+    ///
+    /// # Errors
+    ///
+    /// `Duplicate` if the token is there already, else if the store could not; the refresh token is as good as before then.
+    fn rotate_refresh(
+        &self,
+        hashes: RefreshHashes,
+        next: TokenHash,
+        expires_at: UnixTime,
+        token_hash: TokenHash,
+        token: TokenRecord,
+    ) -> BoxFuture<Result<RefreshRotation, StoreError>> {
+        let _ = (hashes, next, expires_at, token_hash, token);
+        Box::pin(ready(Err(no_refresh_tokens())))
+    }
+
     /// Keeps the times of these records, each if it is later than the one that is there. Default: keeps nothing.
     ///
     /// The hub calls it once a minute at most for a user or a server, and when a server is stopped or started.
@@ -148,6 +188,12 @@ pub trait HubStore: TokenStore + SessionStore {
     }
 }
 
+fn no_refresh_tokens() -> StoreError {
+    let message = "this store keeps no refresh tokens: implement `insert_refresh` and `rotate_refresh`, or call \
+                   `OAuthClientConfig::refresh_tokens(false)`";
+    StoreError::new(StoreErrorKind::Config, message)
+}
+
 impl<S: HubStore + ?Sized> HubStore for Arc<S> {
     fn insert_code(
         &self,
@@ -169,6 +215,25 @@ impl<S: HubStore + ?Sized> HubStore for Arc<S> {
         token: TokenRecord,
     ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
         (**self).redeem_code(code, token_hash, token)
+    }
+
+    fn insert_refresh(
+        &self,
+        hashes: RefreshHashes,
+        record: TokenRecord,
+    ) -> BoxFuture<Result<(), StoreError>> {
+        (**self).insert_refresh(hashes, record)
+    }
+
+    fn rotate_refresh(
+        &self,
+        hashes: RefreshHashes,
+        next: TokenHash,
+        expires_at: UnixTime,
+        token_hash: TokenHash,
+        token: TokenRecord,
+    ) -> BoxFuture<Result<RefreshRotation, StoreError>> {
+        (**self).rotate_refresh(hashes, next, expires_at, token_hash, token)
     }
 
     fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {

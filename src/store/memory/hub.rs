@@ -1,12 +1,15 @@
 //! Codes and activity in memory.
 
-use std::{collections::btree_map::Entry, future::ready};
+use std::{collections::btree_map::Entry, future::ready, sync::atomic::Ordering};
 
 use super::{state::State, token_store::MemoryTokenStore};
 use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
-    store::{ActivityRecord, CodeRecord, CodeRedemption, HubStore, StoreError, TokenFilter, TokenRecord},
+    store::{
+        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RefreshHashes, RefreshRotation, StoreError,
+        TokenFilter, TokenRecord,
+    },
     token::TokenHash,
 };
 
@@ -33,6 +36,33 @@ impl HubStore for MemoryTokenStore {
         token: TokenRecord,
     ) -> BoxFuture<Result<CodeRedemption, StoreError>> {
         Box::pin(ready(self.write(|state| state.redeem(code, token_hash, token))))
+    }
+
+    fn insert_refresh(
+        &self,
+        hashes: RefreshHashes,
+        record: TokenRecord,
+    ) -> BoxFuture<Result<(), StoreError>> {
+        Box::pin(ready(self.write(|state| {
+            state.insert(hashes.family, record)?;
+            if let Some(kept) = state.tokens.get_mut(&hashes.family) {
+                kept.refresh = Some(hashes.secret);
+            }
+            Ok(())
+        })))
+    }
+
+    fn rotate_refresh(
+        &self,
+        hashes: RefreshHashes,
+        next: TokenHash,
+        expires_at: UnixTime,
+        token_hash: TokenHash,
+        token: TokenRecord,
+    ) -> BoxFuture<Result<RefreshRotation, StoreError>> {
+        Box::pin(ready(self.write(|state| {
+            state.rotate(hashes, next, expires_at, (token_hash, token))
+        })))
     }
 
     fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {
@@ -81,6 +111,33 @@ impl State {
             return Ok(false);
         }
         self.codes.insert(hash, code).map(|()| true)
+    }
+
+    fn rotate(
+        &mut self,
+        hashes: RefreshHashes,
+        next: TokenHash,
+        expires_at: UnixTime,
+        (token_hash, token): (TokenHash, TokenRecord),
+    ) -> Result<RefreshRotation, StoreError> {
+        let now = token.created();
+        let found = self.tokens.get(&hashes.family);
+        let found = found.filter(|kept| kept.refresh.is_some() && !kept.record.is_expired(now));
+        let Some(found) = found else {
+            return Ok(RefreshRotation::Unknown);
+        };
+        if found.refresh != Some(hashes.secret) {
+            let revoked = self.revoke(&TokenFilter::id(found.record.id()));
+            return Ok(RefreshRotation::Reused { revoked });
+        }
+        let session_id = found.record.session_id();
+        self.insert(token_hash, token.with_optional_session(session_id))?;
+        if let Some(kept) = self.tokens.get_mut(&hashes.family) {
+            kept.refresh = Some(next);
+            kept.last_used.fetch_max(now.as_secs(), Ordering::Relaxed);
+            kept.record = kept.record.clone().with_expiry(expires_at);
+        }
+        Ok(RefreshRotation::Issued)
     }
 
     fn redeem(

@@ -33,6 +33,9 @@ pub(super) struct State {
 
 pub(super) struct Kept {
     pub(super) record: TokenRecord,
+    /// The secret of a refresh token.
+    #[cfg(feature = "hub-server")]
+    pub(super) refresh: Option<TokenHash>,
     /// Seconds since 1970, or 0 for never. Atomic, so that a use is recorded while others read.
     pub(super) last_used: AtomicU64,
 }
@@ -48,6 +51,8 @@ impl State {
             Entry::Vacant(place) => {
                 self.hashes.insert(record.id(), hash);
                 place.insert(Kept {
+                    #[cfg(feature = "hub-server")]
+                    refresh: None,
                     last_used: AtomicU64::new(record.last_used().map_or(0, UnixTime::as_secs)),
                     record,
                 });
@@ -61,7 +66,7 @@ impl State {
     }
 
     pub(super) fn revoke(&mut self, which: &TokenFilter) -> u64 {
-        let revoked = match which.id {
+        let mut revoked: Vec<TokenHash> = match which.id {
             Some(id) => {
                 let meant = self.by_id(id).is_some_and(|kept| which.matches(&kept.record));
                 let hash = self.hashes.get(&id).copied();
@@ -69,6 +74,14 @@ impl State {
             }
             None => self.tokens_where(|record| which.matches(record)),
         };
+        let families: HashSet<RecordId> = revoked
+            .iter()
+            .filter_map(|hash| self.tokens.get(hash)?.record.family())
+            .collect();
+        if !families.is_empty() {
+            let related = |record: &TokenRecord| record.family().is_some_and(|id| families.contains(&id));
+            revoked.extend(self.tokens_where(|record| related(record) && !which.matches(record)));
+        }
         let count = revoked.len() as u64;
         self.end(revoked, Vec::new());
         count

@@ -7,7 +7,7 @@ use tokio_postgres::{Error, Row, types::ToSql};
 
 use crate::store::{
     RecordId,
-    row::{SessionRow, record_id},
+    row::{SessionRow, record_id, with_families},
 };
 
 /// Joins a session, `s`, to the token that it came from, whose key is `$hash`: see `row::TOKEN`.
@@ -53,15 +53,22 @@ pub(super) async fn sweep_tokens(transaction: &Transaction<'_>, now: i64) -> Res
     Ok(ended)
 }
 
-/// Revokes the selected tokens, and returns how many there were and the ids of the sessions that end with them.
+/// Revokes the selected tokens with all of their families, and returns how many there were and the ids of the sessions that end with them.
 pub(super) async fn revoke(
     transaction: &Transaction<'_>,
     condition: &str,
     values: Values<'_>,
 ) -> Result<(u64, Vec<RecordId>), Error> {
+    let condition = with_families(condition);
     let seed = format!("SELECT NULL::text, hash FROM portcullis_tokens WHERE {condition}");
     lock_sessions(transaction, &seed, values).await?;
-    let tokens = delete_tokens(transaction, condition, values).await?;
+    // A refresh token that is being used adds a token to its family, which the next statement sees.
+    let lock = format!(
+        "SELECT 1 FROM portcullis_tokens WHERE refresh IS NOT NULL AND ({condition}) ORDER BY id FOR UPDATE"
+    );
+    let lock = transaction.prepare_cached(&lock).await?;
+    transaction.execute(&lock, values).await?;
+    let tokens = delete_tokens(transaction, &condition, values).await?;
     let count = tokens.len() as u64;
     let tokens = tokens.into_iter().flatten().collect();
     Ok((

@@ -13,7 +13,8 @@ use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
     store::{
-        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, StoreError, TokenFilter, TokenRecord,
+        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, RefreshHashes, RefreshRotation,
+        StoreError, TokenFilter, TokenRecord,
         row::{ActivityRow, CodeRow, TokenRow, bounded, seconds},
     },
     token::TokenHash,
@@ -79,6 +80,68 @@ impl HubStore for PostgresTokenStore {
                     let (redeemed, ended) = redeem(&transaction, &code, &place, row).await?;
                     commit(transaction, &ended).await?;
                     Ok((redeemed, ended))
+                })
+            }),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn insert_refresh(
+        &self,
+        hashes: RefreshHashes,
+        record: TokenRecord,
+    ) -> BoxFuture<Result<(), StoreError>> {
+        let (place, secret) = (self.key().hmac(hashes.family), self.key().hmac(hashes.secret));
+        match TokenRow::of(&record) {
+            Ok(row) => self.end(move |object| {
+                Box::pin(async move {
+                    let transaction = begin(object).await?;
+                    let ended = sweep_tokens(&transaction, row.created).await?;
+                    insert_token(&transaction, &place, &row).await?;
+                    let keep = "UPDATE portcullis_tokens SET refresh = $2 WHERE hash = $1";
+                    let keep = transaction.prepare_cached(keep).await?;
+                    transaction
+                        .execute(&keep, &[&place.as_slice(), &secret.as_slice()])
+                        .await?;
+                    commit(transaction, &ended).await?;
+                    Ok(((), ended))
+                })
+            }),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn rotate_refresh(
+        &self,
+        hashes: RefreshHashes,
+        next: TokenHash,
+        expires_at: UnixTime,
+        token_hash: TokenHash,
+        token: TokenRecord,
+    ) -> BoxFuture<Result<RefreshRotation, StoreError>> {
+        let keyed = [hashes.family, hashes.secret, next, token_hash].map(|hash| self.key().hmac(hash));
+        let expires_at = seconds(expires_at);
+        match TokenRow::of(&token) {
+            Ok(mut row) => self.end(move |object| {
+                Box::pin(async move {
+                    let transaction = begin(object).await?;
+                    if let Some(ended) = rotate(&transaction, &keyed, expires_at, &mut row).await? {
+                        commit(transaction, &ended).await?;
+                        return Ok((RefreshRotation::Issued, ended));
+                    }
+                    // Without the lock on its session: a revocation takes those in an order of its own.
+                    transaction.rollback().await?;
+                    let transaction = begin(object).await?;
+                    let reused = "hash = $1 AND refresh IS NOT NULL AND expires_at > $2";
+                    let [family, ..] = &keyed;
+                    let (revoked, ended) =
+                        revoke(&transaction, reused, &[&family.as_slice(), &row.created]).await?;
+                    commit(transaction, &ended).await?;
+                    let result = match revoked {
+                        0 => RefreshRotation::Unknown,
+                        revoked => RefreshRotation::Reused { revoked },
+                    };
+                    Ok((result, ended))
                 })
             }),
             Err(error) => Box::pin(async { Err(error) }),
@@ -206,6 +269,38 @@ async fn redeem(
     let token: i64 = given.try_get(0)?;
     let (revoked, ended) = revoke(transaction, "id = $1", &[&token]).await?;
     Ok((CodeRedemption::AlreadyUsed { revoked }, ended))
+}
+
+/// Replaces the secret of a refresh token, if it is the current one, and inserts the token. Returns the ids of the sessions
+/// that end with tokens that have expired.
+async fn rotate(
+    transaction: &Transaction<'_>,
+    [family, secret, next, place]: &[[u8; 32]; 4],
+    expires_at: i64,
+    row: &mut TokenRow,
+) -> Result<Option<Vec<RecordId>>, Error> {
+    // The session is held until the token is stored, so that a concurrent logout removes the token, too.
+    let session = "SELECT 1 FROM portcullis_sessions WHERE session_id =
+                   (SELECT session_id FROM portcullis_tokens WHERE hash = $1) FOR SHARE";
+    let session = transaction.prepare_cached(session).await?;
+    transaction.execute(&session, &[&family.as_slice()]).await?;
+    let rotate = "UPDATE portcullis_tokens SET refresh = $3, expires_at = $4, last_used = $5
+                  WHERE hash = $1 AND refresh = $2 AND expires_at > $5 RETURNING session_id";
+    let rotate = transaction.prepare_cached(rotate).await?;
+    let values: [&(dyn ToSql + Sync); 5] = [
+        &family.as_slice(),
+        &secret.as_slice(),
+        &next.as_slice(),
+        &expires_at,
+        &row.created,
+    ];
+    let Some(rotated) = transaction.query_opt(&rotate, &values).await? else {
+        return Ok(None);
+    };
+    row.session_id = rotated.try_get(0)?;
+    let ended = sweep_tokens(transaction, row.created).await?;
+    insert_token(transaction, place, row).await?;
+    Ok(Some(ended))
 }
 
 /// Removes a few expired codes.

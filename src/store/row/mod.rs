@@ -83,6 +83,14 @@ pub(super) fn bounded(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
+/// The condition of the tokens that end with those of `condition`: them, and all of their families.
+pub(super) fn with_families(condition: &str) -> String {
+    format!(
+        "({condition}) OR family IN
+         (SELECT family FROM portcullis_tokens WHERE ({condition}) AND family IS NOT NULL)"
+    )
+}
+
 /// A row of `portcullis_tokens`, without the hashes.
 pub(super) struct TokenRow {
     pub(super) id: i64,
@@ -91,12 +99,13 @@ pub(super) struct TokenRow {
     pub(super) last_used: Option<i64>,
     pub(super) session_id: Option<String>,
     pub(super) client_id: Option<String>,
+    pub(super) family: Option<i64>,
 }
 
 impl TokenRow {
     /// The columns, in the order in which they are written and read.
     pub(super) const COLUMNS: &str =
-        "id, owner, identity, scopes, label, created, expires_at, last_used, session_id, client_id";
+        "id, owner, identity, scopes, label, created, expires_at, last_used, session_id, client_id, family";
 
     pub(super) fn of(record: &TokenRecord) -> Result<Self, StoreError> {
         Ok(Self {
@@ -106,6 +115,7 @@ impl TokenRow {
             last_used: record.last_used().map(seconds),
             session_id: record.session_id().map(str::to_owned),
             client_id: record.client_id().map(str::to_owned),
+            family: record.family().map(number).transpose()?,
         })
     }
 
@@ -119,6 +129,9 @@ impl TokenRow {
         }
         if let Some(client_id) = &self.client_id {
             record = record.with_client(client_id);
+        }
+        if let Some(family) = self.family {
+            record = record.with_family(id(family)?);
         }
         Ok(record)
     }

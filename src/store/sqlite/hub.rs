@@ -3,14 +3,15 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    statements::{delete_tokens, end_dependents, insert, sweep_tokens},
+    statements::{insert, revoke, sweep_tokens},
     token_store::SqliteTokenStore,
 };
 use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
     store::{
-        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, StoreError, TokenFilter, TokenRecord,
+        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, RefreshHashes, RefreshRotation,
+        StoreError, TokenFilter, TokenRecord,
         row::{ActivityRow, CodeRow, TokenRow, bounded, seconds},
     },
     token::TokenHash,
@@ -58,6 +59,39 @@ impl HubStore for SqliteTokenStore {
         let (code, place) = (self.key().hmac(code), self.key().hmac(token_hash));
         match TokenRow::of(&token) {
             Ok(row) => self.end(move |connection| redeem(connection, code, place, row)),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn insert_refresh(
+        &self,
+        hashes: RefreshHashes,
+        record: TokenRecord,
+    ) -> BoxFuture<Result<(), StoreError>> {
+        let (place, secret) = (self.key().hmac(hashes.family), self.key().hmac(hashes.secret));
+        match TokenRow::of(&record) {
+            Ok(row) => self.end(move |connection| {
+                let ended = sweep_tokens(connection, row.created)?;
+                insert(connection, place, &row)?;
+                let keep = "UPDATE portcullis_tokens SET refresh = ?2 WHERE hash = ?1";
+                connection.prepare_cached(keep)?.execute((place, secret))?;
+                Ok(((), ended))
+            }),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn rotate_refresh(
+        &self,
+        hashes: RefreshHashes,
+        next: TokenHash,
+        expires_at: UnixTime,
+        token_hash: TokenHash,
+        token: TokenRecord,
+    ) -> BoxFuture<Result<RefreshRotation, StoreError>> {
+        let keyed = [hashes.family, hashes.secret, next, token_hash].map(|hash| self.key().hmac(hash));
+        match TokenRow::of(&token) {
+            Ok(row) => self.end(move |connection| rotate(connection, keyed, seconds(expires_at), row)),
             Err(error) => Box::pin(async { Err(error) }),
         }
     }
@@ -165,10 +199,37 @@ fn redeem(
     let Some(token) = given else {
         return Ok((CodeRedemption::Unknown, ended));
     };
-    let tokens = delete_tokens(connection, "id = ?1", [token])?;
-    let revoked = tokens.len() as u64;
-    ended.extend(end_dependents(connection, tokens, Vec::new())?);
+    let (revoked, dependents) = revoke(connection, "id = ?1", [token])?;
+    ended.extend(dependents);
     Ok((CodeRedemption::AlreadyUsed { revoked }, ended))
+}
+
+fn rotate(
+    connection: &Connection,
+    [family, secret, next, place]: [[u8; 32]; 4],
+    expires_at: i64,
+    mut row: TokenRow,
+) -> Result<(RefreshRotation, Vec<RecordId>), rusqlite::Error> {
+    let mut ended = sweep_tokens(connection, row.created)?;
+    let rotate = "UPDATE portcullis_tokens SET refresh = ?3, expires_at = ?4, last_used = ?5
+                  WHERE hash = ?1 AND refresh = ?2 AND expires_at > ?5 RETURNING session_id";
+    let rotated: Option<Option<String>> = connection
+        .prepare_cached(rotate)?
+        .query_row((family, secret, next, expires_at, row.created), |row| row.get(0))
+        .optional()?;
+    if let Some(session_id) = rotated {
+        row.session_id = session_id;
+        insert(connection, place, &row)?;
+        return Ok((RefreshRotation::Issued, ended));
+    }
+    let reused = "hash = ?1 AND refresh IS NOT NULL AND expires_at > ?2";
+    let (revoked, dependents) = revoke(connection, reused, (family, row.created))?;
+    ended.extend(dependents);
+    let result = match revoked {
+        0 => RefreshRotation::Unknown,
+        revoked => RefreshRotation::Reused { revoked },
+    };
+    Ok((result, ended))
 }
 
 /// Removes a few expired codes.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Params, Row, params, types::Value};
 
 use crate::store::{
     RecordId, SessionFilter, TokenFilter,
-    row::{GrantRow, LookupKey, TOKEN, TokenRow, credential_bytes, number, record_id},
+    row::{GrantRow, LookupKey, TOKEN, TokenRow, credential_bytes, number, record_id, with_families},
 };
 
 pub(super) fn insert(
@@ -16,7 +16,7 @@ pub(super) fn insert(
 ) -> Result<(), rusqlite::Error> {
     let columns = TokenRow::COLUMNS;
     let insert = format!(
-        "INSERT INTO portcullis_tokens ({columns}, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        "INSERT INTO portcullis_tokens ({columns}, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
     );
     connection.prepare_cached(&insert)?.execute(params![
         row.id,
@@ -29,6 +29,7 @@ pub(super) fn insert(
         row.last_used,
         row.session_id,
         row.client_id,
+        row.family,
         place,
     ])?;
     Ok(())
@@ -48,6 +49,7 @@ pub(super) fn token_row(row: &Row<'_>) -> Result<TokenRow, rusqlite::Error> {
         last_used: row.get(7)?,
         session_id: row.get(8)?,
         client_id: row.get(9)?,
+        family: row.get(10)?,
     })
 }
 
@@ -70,6 +72,18 @@ pub(super) fn delete_tokens(
     let mut delete = connection.prepare_cached(&delete)?;
     let deleted = delete.query_map(values, |row| row.get(0))?;
     deleted.collect()
+}
+
+/// Deletes the selected tokens with all of their families. Returns how many there were and the ids of the sessions that end with
+/// them.
+pub(super) fn revoke(
+    connection: &Connection,
+    condition: &str,
+    values: impl Params,
+) -> Result<(u64, Vec<RecordId>), rusqlite::Error> {
+    let tokens = delete_tokens(connection, &with_families(condition), values)?;
+    let count = tokens.len() as u64;
+    Ok((count, end_dependents(connection, tokens, Vec::new())?))
 }
 
 /// Deletes sessions, and returns their ids and session ids.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params_from_iter, types::Valu
 use super::{
     error::store_error,
     schema::DatabaseInfo,
-    statements::{condition, delete_tokens, end_dependents, insert, sweep_tokens, token_row},
+    statements::{condition, insert, revoke, sweep_tokens, token_row},
     workers::Threads,
 };
 use crate::{
@@ -199,9 +199,7 @@ impl TokenStore for SqliteTokenStore {
     fn revoke(&self, which: TokenFilter) -> BoxFuture<Result<u64, StoreError>> {
         self.end(move |connection| {
             let (condition, values) = condition(&which);
-            let revoked = delete_tokens(connection, &condition, params_from_iter(values))?;
-            let count = revoked.len() as u64;
-            Ok((count, end_dependents(connection, revoked, Vec::new())?))
+            revoke(connection, &condition, params_from_iter(values))
         })
     }
 
@@ -234,7 +232,7 @@ impl SaltedHashStore for SqliteTokenStore {
             let mut find = connection.prepare_cached(&find)?;
             let limit = SaltedTokenHash::CANDIDATES as i64;
             let rows = find.query_map((prefix, limit), |row| {
-                Ok((token_row(row)?, row.get::<_, String>(10)?))
+                Ok((token_row(row)?, row.get::<_, String>(11)?))
             })?;
             rows.collect::<Result<Vec<_>, _>>()
         });

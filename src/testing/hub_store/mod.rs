@@ -2,6 +2,7 @@
 
 mod activity;
 mod codes;
+mod refresh;
 mod sessions;
 mod steps;
 mod token_sessions;
@@ -40,6 +41,13 @@ pub async fn hub_store_conformance(store: &dyn HubStore) {
     codes::a_rejected_token_does_not_use_up_the_code(store).await;
     codes::of_many_who_redeem_a_code_one_gets_the_token(store).await;
     codes::a_logout_during_an_exchange_leaves_no_token(store).await;
+    refresh::a_refresh_token_is_replaced_at_each_use(store).await;
+    refresh::a_use_moves_the_end_of_a_refresh_token(store).await;
+    refresh::a_rejected_token_does_not_use_up_the_refresh_token(store).await;
+    refresh::what_ends_one_token_of_a_family_ends_all(store).await;
+    refresh::a_code_that_is_used_twice_ends_the_family(store).await;
+    refresh::of_many_who_use_a_refresh_token_one_gets_a_token_which_ends(store).await;
+    refresh::a_revocation_or_logout_during_a_refresh_leaves_nothing(store).await;
     token_sessions::a_session_ends_with_the_token_that_it_came_from(store).await;
     token_sessions::a_revocation_during_a_logout_leaves_neither(store).await;
 }

@@ -7,6 +7,7 @@ mod login;
 mod oauth;
 mod oauth_metadata;
 mod oauth_public;
+mod oauth_refresh;
 mod races;
 mod scale;
 mod secrets;

@@ -294,11 +294,13 @@ async fn a_database_of_version_1_is_brought_up_to_date_and_loses_nothing() {
     let old = Connection::open(&path).expect("opened");
     old.execute_batch(include_str!("../../../src/store/sqlite/1.sql"))
         .expect("made");
+    let tokens = "hash, id, prefix, salted, owner, identity, scopes, label, created, expires_at, last_used, session_id, client_id";
+    let codes = "hash, client_id, redirect_uri, owner, expires_at, code_challenge, scopes, session_id, token";
     old.execute_batch(&format!(
         "ATTACH '{}' AS new;
          INSERT INTO portcullis_store SELECT one, 1, lookup_key, lookup_key_check FROM new.portcullis_store;
-         INSERT INTO portcullis_tokens SELECT * FROM new.portcullis_tokens;
-         INSERT INTO portcullis_codes SELECT * FROM new.portcullis_codes;
+         INSERT INTO portcullis_tokens SELECT {tokens} FROM new.portcullis_tokens;
+         INSERT INTO portcullis_codes SELECT {codes} FROM new.portcullis_codes;
          INSERT INTO portcullis_logins
              SELECT id, hash, owner, session_id, created, expires_at, note FROM new.portcullis_sessions;",
         new.display()

@@ -571,13 +571,15 @@ async fn a_database_of_version_1_is_brought_up_to_date_and_loses_nothing() {
             .expect("kept")
     );
     drop(store);
+    let tokens = "id, hash, prefix, salted, owner, identity, scopes, label, created, expires_at, last_used, session_id, client_id";
+    let codes = "hash, client_id, redirect_uri, owner, expires_at, code_challenge, scopes, session_id, token";
     server.sql(
         "version1",
         &format!(
             "ALTER SCHEMA public RENAME TO newest; CREATE SCHEMA public; {}
              INSERT INTO portcullis_store SELECT one, 1, lookup_key, lookup_key_check FROM newest.portcullis_store;
-             INSERT INTO portcullis_tokens SELECT * FROM newest.portcullis_tokens;
-             INSERT INTO portcullis_codes SELECT * FROM newest.portcullis_codes;
+             INSERT INTO portcullis_tokens SELECT {tokens} FROM newest.portcullis_tokens;
+             INSERT INTO portcullis_codes SELECT {codes} FROM newest.portcullis_codes;
              INSERT INTO portcullis_logins
                  SELECT id, hash, owner, session_id, created, expires_at, note FROM newest.portcullis_sessions;
              DROP SCHEMA newest CASCADE",
