@@ -148,7 +148,7 @@ impl HubRequest<'_> {
         }))
     }
 
-    async fn of_record(&self, record: &TokenRecord) -> Result<Option<ApiCaller>, HubError> {
+    pub(crate) async fn of_record(&self, record: &TokenRecord) -> Result<Option<ApiCaller>, HubError> {
         // So are the owners of tokens called that were a service's at a JupyterHub.
         if let Some(name) = record.owner().strip_prefix("services/") {
             let Some(client) = self.hub.registry.of_service(name) else {

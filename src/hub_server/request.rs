@@ -71,7 +71,11 @@ impl HubRequest<'_> {
             (Route::Authorize, &Method::GET) => self.authorize().await,
             (Route::Authorize, &Method::POST) => self.consent().await,
             (Route::TokenEndpoint, &Method::POST) => self.exchange().await,
-            (Route::TokenEndpoint, _) => Err(HubError::NotAllowed("POST")),
+            (Route::Introspection, &Method::POST) => self.introspect().await,
+            (Route::Revocation, &Method::POST) => self.revoke_for_client().await,
+            (Route::Introspection | Route::Revocation | Route::TokenEndpoint, _) => {
+                Err(HubError::NotAllowed("POST"))
+            }
             (Route::User, &Method::GET | &Method::HEAD) => self.current_user().await,
             (Route::Users, &Method::GET | &Method::HEAD) => self.users().await,
             (Route::UserByName(name), &Method::GET | &Method::HEAD) => self.user_named(name.as_ref()).await,

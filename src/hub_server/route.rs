@@ -28,12 +28,16 @@ pub(crate) enum Route {
     HomePage,
     /// `login`
     Login,
+    /// `api/oauth2/introspect`
+    Introspection,
     /// `logout`
     Logout,
     /// The metadata of the OAuth server with this issuer.
     Metadata(Box<str>),
     /// `error/<status>`: the page that a proxy shows instead of a response.
     ProxyError(Option<StatusCode>),
+    /// `api/oauth2/revoke`
+    Revocation,
     /// `user/<name>/…`: a server that does not answer. The next segment may be its name; `api` marks a request of a program.
     Server {
         user: Option<Username>,
@@ -95,6 +99,8 @@ impl Route {
             ["user-redirect" | "spawn" | "spawn-pending", ..] => Self::UserRedirect,
             ["api"] | ["api", ""] => Self::Api,
             ["api", "oauth2", "authorize"] => Self::Authorize,
+            ["api", "oauth2", "introspect"] => Self::Introspection,
+            ["api", "oauth2", "revoke"] => Self::Revocation,
             ["api", "oauth2", "token"] => Self::TokenEndpoint,
             ["api", "user"] => Self::User,
             ["api", "users"] => Self::Users,

@@ -21,6 +21,7 @@ use http::StatusCode;
 
 use super::{
     client::OAuthClientConfig,
+    client_auth::one,
     expanded_scopes::ExpandedScopes,
     refresh_token::RefreshToken,
     request::{HubRequest, HubResult},
@@ -75,8 +76,7 @@ impl HubRequest<'_> {
             return missing();
         }
         let Some(client) = self.client_of(&form) else {
-            self.refused(crate::denial::Reason::UnknownToken);
-            return Ok(oauth_error(OAuthErrorKind::InvalidClient, ""));
+            return Ok(self.unknown_client());
         };
         match credential {
             _ if is_refresh && !client.refresh_tokens => {
@@ -241,26 +241,6 @@ impl HubRequest<'_> {
             answer = answer.with_refresh_token(refresh.text().clone());
         }
         response::json_text(StatusCode::OK, answer.to_json().expose().to_vec())
-    }
-}
-
-/// The value of a field that is not empty.
-fn one<'f>(form: &'f UrlEncodedForm, name: &str) -> Option<&'f str> {
-    let text = form.field(name)?.expose_str();
-    text.filter(|text| !text.is_empty())
-}
-
-impl HubRequest<'_> {
-    /// The client that a form authenticates: by its secret, or by its id alone if it has none.
-    fn client_of(&self, form: &UrlEncodedForm) -> Option<&OAuthClientConfig> {
-        let client = self.hub.registry.find(one(form, "client_id")?)?;
-        let known = match one(form, "client_secret") {
-            Some(secret) => {
-                PresentedToken::new(secret.as_bytes()).is_some_and(|secret| client.verify_secret(secret))
-            }
-            None => client.is_public(),
-        };
-        known.then_some(client)
     }
 }
 
