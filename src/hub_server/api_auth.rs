@@ -114,7 +114,10 @@ impl HubRequest<'_> {
             return self.of_client(client).await;
         }
         let record = self.hub.tokens.find(token).await?;
-        let record = record.filter(|record| !record.is_expired(self.head.now()));
+        let good = |record: &TokenRecord| {
+            !record.is_expired(self.head.now()) && self.hub.is_for_hub(record.resource())
+        };
+        let record = record.filter(good);
         match record {
             Some(record) => self.of_record(&record).await,
             None => Ok(None),

@@ -54,6 +54,8 @@ struct AuthorizationParams<'a> {
     issuer: Option<&'a str>,
     state: Option<String>,
     challenge: Option<String>,
+    /// The resource that the token will be for.
+    resource: Option<String>,
     /// In alphabetical order.
     scopes: Vec<String>,
 }
@@ -160,6 +162,7 @@ impl HubRequest<'_> {
             issuer: self.hub.issuer.as_deref(),
             state: one("state").map(str::to_owned),
             challenge: None,
+            resource: None,
             scopes: Vec::new(),
         };
         let refused = |kind, description: &str| {
@@ -181,6 +184,16 @@ impl HubRequest<'_> {
                 );
             }
         }
+        let resource = match (count("resource"), one("resource")) {
+            (0, _) => None,
+            (1, Some(uri)) if self.hub.is_resource(uri) => Some(uri.to_owned()),
+            _ => {
+                return refused(
+                    OAuthErrorKind::InvalidTarget,
+                    "Expected one resource that is known here.",
+                );
+            }
+        };
         match one("response_type") {
             Some("code") => {}
             Some(_) => return refused(OAuthErrorKind::UnsupportedResponseType, ""),
@@ -209,6 +222,7 @@ impl HubRequest<'_> {
             }
         };
         params.challenge = challenge;
+        params.resource = resource;
         params.scopes = scopes;
         Ok(params)
     }
@@ -280,6 +294,9 @@ impl HubRequest<'_> {
                 page = page.item(&scope::description(scope), &Details::default(), None, |_| {});
             }
         }
+        if let Some(resource) = &params.resource {
+            page = page.paragraph(&format!("Its access is for `{resource}`."));
+        }
         let page = page
             .muted(&format!("You will be redirected to `{}`.", params.redirect_uri))
             .form("", "Authorize", |fields| {
@@ -327,6 +344,9 @@ impl HubRequest<'_> {
         .with_session(visitor.login.session_id());
         if let Some(challenge) = &params.challenge {
             record = record.with_code_challenge(challenge);
+        }
+        if let Some(resource) = &params.resource {
+            record = record.with_resource(resource);
         }
         if !hub.store.insert_code(hash, record, now).await? {
             // The login ended in the meantime.

@@ -7,7 +7,7 @@ use http::{Extensions, HeaderValue};
 use super::{
     client::OAuthClientConfig,
     client_registry::ClientRegistry,
-    client_uri::origin,
+    client_uri::{ClientUri, origin},
     hub::Hub,
     issuer::issuer,
     login_page::MemberPasswords,
@@ -41,6 +41,7 @@ pub struct HubBuilder {
     lookup: Option<Arc<dyn UserLookup>>,
     added: Vec<HubUser>,
     clients: Vec<OAuthClientConfig>,
+    resources: Vec<Box<str>>,
     keyring: Option<Keyring>,
     base_url: BaseUrl,
     guards: RequestPolicy,
@@ -77,6 +78,7 @@ impl HubBuilder {
             lookup: None,
             added: Vec::new(),
             clients: Vec::new(),
+            resources: Vec::new(),
             keyring: None,
             base_url: BaseUrl::default(),
             guards: RequestPolicy::new().with_csrf_mode(CsrfMode::AllMethods),
@@ -167,6 +169,19 @@ impl HubBuilder {
     pub fn client(mut self, client: OAuthClientConfig) -> Self {
         self.clients.push(client);
         self
+    }
+
+    /// Default: any absolute URI of `https`, or of `http` on a loopback address, without fragment. The URIs of the resource
+    /// servers that clients may request tokens for, such as `https://mcp.example.org/mcp` (RFC 8707).
+    ///
+    /// A token for one of them has it as `aud` in introspection. The API of the hub accepts it only if the resource is below
+    /// the hub's public URL: what one server is given is not good at another.
+    #[must_use]
+    pub fn resources<T: AsRef<str>>(self, uris: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            resources: uris.into_iter().map(|uri| uri.as_ref().into()).collect(),
+            ..self
+        }
     }
 
     /// Default: generated, so that every login ends with the process. The key of the login cookie.
@@ -371,7 +386,7 @@ impl HubBuilder {
     /// # Errors
     ///
     /// If there is no password verifier; a member comes twice, or in addition to a `user_lookup`; two clients have the
-    /// same identifier or token; the base is too long for a cookie's path; the version cannot be sent in a header.
+    /// same identifier or token; a resource is not as [`HubBuilder::resources`] says; the base is too long for a cookie's path; the version cannot be sent in a header.
     pub fn build(self) -> Result<Hub, ConfigError> {
         let passwords = self.passwords.ok_or_else(|| {
             ConfigError::new(
@@ -391,6 +406,15 @@ impl HubBuilder {
                 ));
             }
         };
+        let is_sound = |uri: &str| ClientUri::parse(uri).is_some_and(ClientUri::is_private);
+        if let Some(odd) = self.resources.iter().find(|uri| !is_sound(uri)) {
+            let expected =
+                "expected URIs of https, or of http on 127.0.0.1, [::1] or localhost, without fragment";
+            return Err(ConfigError::new(
+                "resources",
+                format!("{expected}, found {odd:?}"),
+            ));
+        }
         let passwords = MemberPasswords::new(passwords, members.clone());
         let registry = ClientRegistry::new(self.clients)?;
         let version_field = HeaderValue::try_from(&*self.version).map_err(|_| {
@@ -436,6 +460,7 @@ impl HubBuilder {
             base_url: self.base_url,
             hub_url,
             members,
+            resources: self.resources,
             registry,
             passwords: PasswordAttempts::new(
                 Some(Arc::new(passwords)),

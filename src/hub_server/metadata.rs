@@ -17,7 +17,7 @@ impl HubRequest<'_> {
         let endpoint = |name: &str| format!("{issuer}/hub/api/oauth2/{name}");
         let mut scopes: BTreeSet<&str> = IDENTIFY.into();
         scopes.extend(self.hub.registry.iter().flat_map(|client| client.allowed.iter()));
-        let metadata = json!({
+        let mut metadata = json!({
             "issuer": issuer,
             "authorization_endpoint": endpoint("authorize"),
             "token_endpoint": endpoint("token"),
@@ -33,6 +33,9 @@ impl HubRequest<'_> {
             "scopes_supported": scopes,
             "authorization_response_iss_parameter_supported": true,
         });
+        if !self.hub.resources.is_empty() {
+            metadata["protected_resources"] = json!(self.hub.resources);
+        }
         let mut response = response::json_response(StatusCode::OK, &metadata);
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));

@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 
 use super::{
     client_registry::ClientRegistry,
+    client_uri::ClientUri,
     members::Members,
     response::{self, HubError},
 };
@@ -35,6 +36,8 @@ pub(crate) struct HubState {
     pub(crate) hub_url: BaseUrl,
     /// The identifier of the OAuth server, if users see the hub at one public URL.
     pub(crate) issuer: Option<Box<str>>,
+    /// The resources that tokens may be for; any if it is empty.
+    pub(crate) resources: Vec<Box<str>>,
     pub(crate) members: Members,
     pub(crate) registry: ClientRegistry,
     pub(crate) passwords: Arc<PasswordAttempts>,
@@ -99,6 +102,24 @@ impl HubState {
                 path,
             }),
         }
+    }
+
+    /// Whether a client may request tokens for the resource with this URI.
+    pub(crate) fn is_resource(&self, uri: &str) -> bool {
+        match &*self.resources {
+            [] => ClientUri::parse(uri).is_some_and(ClientUri::is_private),
+            listed => listed.iter().any(|known| **known == *uri),
+        }
+    }
+
+    /// Whether a token for `resource` is for the hub: for everything, or for what is below its public URL, such as a service
+    /// that asks the hub about its tokens.
+    pub(crate) fn is_for_hub(&self, resource: Option<&str>) -> bool {
+        let own = |resource: &str| {
+            let below = resource.strip_prefix(self.issuer.as_deref()?)?;
+            Some(below.is_empty() || below.starts_with('/'))
+        };
+        resource.is_none_or(|resource| own(resource).unwrap_or(false))
     }
 
     pub(crate) fn emit(&self, event: &Event<'_>) {

@@ -10,6 +10,7 @@
 //! | an unknown client, a wrong or no secret, one of a public client, `Basic` | 401 `invalid_client` |
 //! | a code or refresh token that is unknown, old, another client's, or was used; a wrong verifier | 400 `invalid_grant` |
 //! | a scope that the refresh token has not | 400 `invalid_scope` |
+//! | another resource than the one that was authorized, or an unknown one | 400 `invalid_target` |
 //! | a verifier is missing, another redirect URI | 400 `invalid_request` |
 //!
 //! A code that is shown twice by its client ends the token that it was exchanged for. So does a refresh token, with all tokens
@@ -119,15 +120,20 @@ impl HubRequest<'_> {
         if !self.may_use(record.owner(), client).await? {
             return invalid();
         }
+        let resource = match self.resource(form, record.resource()) {
+            Ok(resource) => resource,
+            Err(response) => return Ok(*response),
+        };
         let made = |scopes: &Scopes, life| {
             let grant = Grant::new(Identity::new(record.owner()))
                 .with_scopes(scopes.clone())
                 .with_expiry(now.saturating_add(life));
             let made = TokenRecord::new(grant, now).with_client(client.id());
-            match record.session_id() {
+            let made = match record.session_id() {
                 Some(session_id) => made.with_session(session_id),
                 None => made,
-            }
+            };
+            for_resource(made, resource)
         };
         let mut issued = made(record.scopes(), self.access_life(client));
         let refresh = client.refresh_tokens.then(RefreshToken::generate);
@@ -176,12 +182,17 @@ impl HubRequest<'_> {
         if !self.may_use(record.owner(), client).await? {
             return invalid();
         }
+        let resource = match self.resource(form, record.resource()) {
+            Ok(resource) => resource,
+            Err(response) => return Ok(*response),
+        };
         let grant = Grant::new(Identity::new(record.owner()))
             .with_scopes(scopes.clone())
             .with_expiry(now.saturating_add(self.access_life(client)));
         let issued = TokenRecord::new(grant, now)
             .with_client(client.id())
             .with_family(record.id());
+        let issued = for_resource(issued, resource);
         let (next, token) = (refresh.next(), Token::generate());
         let end = now.saturating_add(self.hub.refresh_lifetime);
         let rotated = store.rotate_refresh(
@@ -219,6 +230,25 @@ impl HubRequest<'_> {
             .await?)
     }
 
+    /// The resource that a token is for: the one that was authorized, or else the one that is requested.
+    fn resource<'f>(
+        &self,
+        form: &'f UrlEncodedForm,
+        authorized: Option<&'f str>,
+    ) -> Result<Option<&'f str>, Box<FullResponse>> {
+        let resource = match form.all("resource").count() {
+            0 => authorized,
+            _ => match one(form, "resource") {
+                Some(uri) if authorized.is_none_or(|authorized| authorized == uri) => Some(uri),
+                _ => return Err(Box::new(oauth_error(OAuthErrorKind::InvalidTarget, ""))),
+            },
+        };
+        match resource.is_none_or(|uri| self.hub.is_resource(uri)) {
+            true => Ok(resource),
+            false => Err(Box::new(oauth_error(OAuthErrorKind::InvalidTarget, ""))),
+        }
+    }
+
     fn access_life(&self, client: &OAuthClientConfig) -> Duration {
         match client.refresh_tokens {
             true => self.hub.lifetime.min(ACCESS_LIFE),
@@ -241,6 +271,13 @@ impl HubRequest<'_> {
             answer = answer.with_refresh_token(refresh.text().clone());
         }
         response::json_text(StatusCode::OK, answer.to_json().expose().to_vec())
+    }
+}
+
+fn for_resource(record: TokenRecord, resource: Option<&str>) -> TokenRecord {
+    match resource {
+        Some(resource) => record.with_resource(resource),
+        None => record,
     }
 }
 

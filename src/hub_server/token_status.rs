@@ -87,6 +87,7 @@ impl HubRequest<'_> {
         add("exp", end.map(|end| end.as_secs().into()));
         let client = record.client_id().filter(|id| !is_own(id));
         add("client_id", client.map(Value::from));
+        add("aud", record.resource().map(Value::from));
         add("iss", self.hub.issuer.as_deref().map(Value::from));
         Ok(Some(status))
     }

@@ -43,6 +43,8 @@ pub enum OAuthErrorKind {
     InvalidRequest,
     /// `invalid_scope`: the scope is unknown, or more than the client may request.
     InvalidScope,
+    /// `invalid_target`: the resource is unknown, or not the one that was authorized (RFC 8707).
+    InvalidTarget,
     /// An error the standard has no name for.
     Other,
     /// `server_error`: the provider failed.
@@ -58,12 +60,13 @@ pub enum OAuthErrorKind {
 }
 
 impl OAuthErrorKind {
-    const NAMES: [(Self, &'static str); 11] = [
+    const NAMES: [(Self, &'static str); 12] = [
         (Self::AccessDenied, "access_denied"),
         (Self::InvalidClient, "invalid_client"),
         (Self::InvalidGrant, "invalid_grant"),
         (Self::InvalidRequest, "invalid_request"),
         (Self::InvalidScope, "invalid_scope"),
+        (Self::InvalidTarget, "invalid_target"),
         (Self::Other, "error"),
         (Self::ServerError, "server_error"),
         (Self::TemporarilyUnavailable, "temporarily_unavailable"),

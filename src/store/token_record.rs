@@ -29,6 +29,7 @@ pub struct TokenRecord {
     session_id: Option<Arc<str>>,
     client_id: Option<Arc<str>>,
     family: Option<RecordId>,
+    resource: Option<Arc<str>>,
 }
 
 impl TokenRecord {
@@ -42,6 +43,7 @@ impl TokenRecord {
             session_id: None,
             client_id: None,
             family: None,
+            resource: None,
         }
     }
 
@@ -84,6 +86,15 @@ impl TokenRecord {
     pub fn with_family(self, id: RecordId) -> Self {
         Self {
             family: Some(id),
+            ..self
+        }
+    }
+
+    /// The same record, for the resource with this URI and no other (RFC 8707). Default: for any.
+    #[must_use]
+    pub fn with_resource(self, resource: &str) -> Self {
+        Self {
+            resource: Some(resource.into()),
             ..self
         }
     }
@@ -144,6 +155,11 @@ impl TokenRecord {
     /// The id of the refresh token that it came with or from.
     pub fn family(&self) -> Option<RecordId> {
         self.family
+    }
+
+    /// The URI of the resource that it is for, if it is for one alone.
+    pub fn resource(&self) -> Option<&str> {
+        self.resource.as_deref()
     }
 
     /// Whether it is a refresh token, which is no credential of a request.

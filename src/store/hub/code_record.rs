@@ -14,6 +14,7 @@ pub struct CodeRecord {
     code_challenge: Option<String>,
     scopes: Scopes,
     session_id: Option<String>,
+    resource: Option<String>,
 }
 
 impl CodeRecord {
@@ -28,6 +29,7 @@ impl CodeRecord {
             code_challenge: None,
             scopes: Scopes::default(),
             session_id: None,
+            resource: None,
         }
     }
 
@@ -54,6 +56,15 @@ impl CodeRecord {
     pub fn with_session(self, session_id: &str) -> Self {
         Self {
             session_id: Some(session_id.to_owned()),
+            ..self
+        }
+    }
+
+    /// Sets the URI of the resource that its token is for (RFC 8707). Default: none.
+    #[must_use]
+    pub fn with_resource(self, resource: &str) -> Self {
+        Self {
+            resource: Some(resource.to_owned()),
             ..self
         }
     }
@@ -86,6 +97,11 @@ impl CodeRecord {
     /// The scopes that the code grants.
     pub fn scopes(&self) -> &Scopes {
         &self.scopes
+    }
+
+    /// The URI of the resource that its token is for.
+    pub fn resource(&self) -> Option<&str> {
+        self.resource.as_deref()
     }
 
     /// The session it was made in.

@@ -217,7 +217,7 @@ impl HubStore for PostgresTokenStore {
 async fn insert_code(transaction: &Transaction<'_>, place: &[u8; 32], code: &CodeRow) -> Result<(), Error> {
     let columns = CodeRow::COLUMNS;
     let insert =
-        format!("INSERT INTO portcullis_codes ({columns}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+        format!("INSERT INTO portcullis_codes ({columns}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
     let insert = transaction.prepare_cached(&insert).await?;
     transaction
         .execute(
@@ -230,6 +230,7 @@ async fn insert_code(transaction: &Transaction<'_>, place: &[u8; 32], code: &Cod
                 &code.code_challenge,
                 &code.scopes,
                 &code.session_id,
+                &code.resource,
                 &place.as_slice(),
             ],
         )
@@ -330,5 +331,6 @@ fn code_row(row: &Row) -> Result<CodeRow, Error> {
         code_challenge: row.try_get(4)?,
         scopes: row.try_get(5)?,
         session_id: row.try_get(6)?,
+        resource: row.try_get(7)?,
     })
 }

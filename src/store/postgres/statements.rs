@@ -27,7 +27,7 @@ pub(super) async fn insert_token(
 ) -> Result<(), Error> {
     let columns = TokenRow::COLUMNS;
     let insert = format!(
-        "INSERT INTO portcullis_tokens ({columns}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        "INSERT INTO portcullis_tokens ({columns}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     );
     let insert = transaction.prepare_cached(&insert).await?;
     transaction
@@ -45,6 +45,7 @@ pub(super) async fn insert_token(
                 &row.session_id,
                 &row.client_id,
                 &row.family,
+                &row.resource,
                 &place.as_slice(),
             ],
         )
@@ -67,6 +68,7 @@ pub(super) fn token_row(row: &Row) -> Result<TokenRow, Error> {
         session_id: row.try_get(8)?,
         client_id: row.try_get(9)?,
         family: row.try_get(10)?,
+        resource: row.try_get(11)?,
     })
 }
 

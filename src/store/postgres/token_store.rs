@@ -260,7 +260,7 @@ impl SaltedHashStore for PostgresTokenStore {
                 let rows = object.query(&find, &[&prefix, &limit]).await?;
                 let rows = rows
                     .iter()
-                    .map(|row| Ok((token_row(row)?, row.try_get::<_, String>(11)?)));
+                    .map(|row| Ok((token_row(row)?, row.try_get::<_, String>(12)?)));
                 rows.collect::<Result<Vec<_>, Error>>()
             })
         });

@@ -15,12 +15,13 @@ pub(in crate::store) struct CodeRow {
     pub(in crate::store) code_challenge: Option<String>,
     pub(in crate::store) scopes: String,
     pub(in crate::store) session_id: Option<String>,
+    pub(in crate::store) resource: Option<String>,
 }
 
 impl CodeRow {
     /// The columns, in the order of the fields.
     pub(in crate::store) const COLUMNS: &str =
-        "client_id, redirect_uri, owner, expires_at, code_challenge, scopes, session_id";
+        "client_id, redirect_uri, owner, expires_at, code_challenge, scopes, session_id, resource";
 
     pub(in crate::store) fn of(code: &CodeRecord) -> Self {
         Self {
@@ -31,6 +32,7 @@ impl CodeRow {
             code_challenge: code.code_challenge().map(str::to_owned),
             scopes: scopes_text(code.scopes()),
             session_id: code.session_id().map(str::to_owned),
+            resource: code.resource().map(str::to_owned),
         }
     }
 
@@ -43,6 +45,9 @@ impl CodeRow {
         }
         if let Some(session_id) = &self.session_id {
             code = code.with_session(session_id);
+        }
+        if let Some(resource) = &self.resource {
+            code = code.with_resource(resource);
         }
         Ok(code)
     }

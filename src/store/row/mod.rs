@@ -100,12 +100,13 @@ pub(super) struct TokenRow {
     pub(super) session_id: Option<String>,
     pub(super) client_id: Option<String>,
     pub(super) family: Option<i64>,
+    pub(super) resource: Option<String>,
 }
 
 impl TokenRow {
     /// The columns, in the order in which they are written and read.
-    pub(super) const COLUMNS: &str =
-        "id, owner, identity, scopes, label, created, expires_at, last_used, session_id, client_id, family";
+    pub(super) const COLUMNS: &str = "id, owner, identity, scopes, label, created, expires_at, last_used, \
+                                      session_id, client_id, family, resource";
 
     pub(super) fn of(record: &TokenRecord) -> Result<Self, StoreError> {
         Ok(Self {
@@ -116,6 +117,7 @@ impl TokenRow {
             session_id: record.session_id().map(str::to_owned),
             client_id: record.client_id().map(str::to_owned),
             family: record.family().map(number).transpose()?,
+            resource: record.resource().map(str::to_owned),
         })
     }
 
@@ -132,6 +134,9 @@ impl TokenRow {
         }
         if let Some(family) = self.family {
             record = record.with_family(id(family)?);
+        }
+        if let Some(resource) = &self.resource {
+            record = record.with_resource(resource);
         }
         Ok(record)
     }

@@ -158,7 +158,7 @@ impl HubStore for SqliteTokenStore {
 fn insert_code(connection: &Connection, place: [u8; 32], code: &CodeRow) -> Result<(), rusqlite::Error> {
     let columns = CodeRow::COLUMNS;
     let insert =
-        format!("INSERT INTO portcullis_codes ({columns}, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+        format!("INSERT INTO portcullis_codes ({columns}, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
     connection.prepare_cached(&insert)?.execute(params![
         code.client_id,
         code.redirect_uri,
@@ -167,6 +167,7 @@ fn insert_code(connection: &Connection, place: [u8; 32], code: &CodeRow) -> Resu
         code.code_challenge,
         code.scopes,
         code.session_id,
+        code.resource,
         place,
     ])?;
     Ok(())
@@ -258,5 +259,6 @@ fn code_row(row: &Row<'_>) -> Result<CodeRow, rusqlite::Error> {
         code_challenge: row.get(4)?,
         scopes: row.get(5)?,
         session_id: row.get(6)?,
+        resource: row.get(7)?,
     })
 }

@@ -16,7 +16,7 @@ pub(super) fn insert(
 ) -> Result<(), rusqlite::Error> {
     let columns = TokenRow::COLUMNS;
     let insert = format!(
-        "INSERT INTO portcullis_tokens ({columns}, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+        "INSERT INTO portcullis_tokens ({columns}, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
     );
     connection.prepare_cached(&insert)?.execute(params![
         row.id,
@@ -30,6 +30,7 @@ pub(super) fn insert(
         row.session_id,
         row.client_id,
         row.family,
+        row.resource,
         place,
     ])?;
     Ok(())
@@ -50,6 +51,7 @@ pub(super) fn token_row(row: &Row<'_>) -> Result<TokenRow, rusqlite::Error> {
         session_id: row.get(8)?,
         client_id: row.get(9)?,
         family: row.get(10)?,
+        resource: row.get(11)?,
     })
 }
 

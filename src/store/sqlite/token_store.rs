@@ -232,7 +232,7 @@ impl SaltedHashStore for SqliteTokenStore {
             let mut find = connection.prepare_cached(&find)?;
             let limit = SaltedTokenHash::CANDIDATES as i64;
             let rows = find.query_map((prefix, limit), |row| {
-                Ok((token_row(row)?, row.get::<_, String>(11)?))
+                Ok((token_row(row)?, row.get::<_, String>(12)?))
             })?;
             rows.collect::<Result<Vec<_>, _>>()
         });

@@ -18,7 +18,8 @@ pub(super) async fn a_code_is_found_as_it_was_made(store: &dyn HubStore) {
     let full = CodeRecord::new("service-é'", "https://example.org/?a=%41", "coder", END)
         .with_code_challenge("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")
         .with_scopes(["read", "access:services!service=grader"])
-        .with_session("coding");
+        .with_session("coding")
+        .with_resource("https://mcp.example.org/é'");
     for code in [bare, full] {
         let hash = new_hash();
         let kept = store

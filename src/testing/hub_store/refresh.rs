@@ -36,7 +36,7 @@ async fn family(store: &dyn HubStore, owner: &str, session_id: &str) -> Family {
         session_id,
     );
     let id = record.id();
-    let record = record.with_family(id);
+    let record = record.with_family(id).with_resource("https://mcp.example.org");
     let kept = store.insert_refresh(hashes, record.clone()).await;
     kept.expect("a new refresh token is kept");
     assert_eq!(
@@ -46,7 +46,9 @@ async fn family(store: &dyn HubStore, owner: &str, session_id: &str) -> Family {
     );
     assert_eq!(find(store, hashes.secret).await, None, "by its family alone");
     let access = new_hash();
-    let token = TokenRecord::new(grant(owner), NOW).with_family(id);
+    let token = TokenRecord::new(grant(owner), NOW)
+        .with_family(id)
+        .with_resource("https://api.example.org");
     insert(store, access, &of_session(token, session_id)).await;
     Family { hashes, id, access }
 }

@@ -15,7 +15,7 @@ fn world(origin: &str, base_url: &str) -> World {
     })
 }
 
-async fn ask(world: &World, method: &str, path: &str) -> Answered {
+pub(super) async fn ask(world: &World, method: &str, path: &str) -> Answered {
     let request = Request::builder()
         .method(method)
         .uri(path)

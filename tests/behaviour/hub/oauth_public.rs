@@ -1,6 +1,9 @@
 //! Clients without a secret.
 
-use portcullis::hub_server::{HubUser, OAuthClientConfig};
+use portcullis::{
+    AllowedOrigins,
+    hub_server::{HubBuilder, HubUser, OAuthClientConfig},
+};
 
 use super::{Browser, CHALLENGE, SECRET, VERIFIER, World, form, hidden, json};
 
@@ -8,16 +11,18 @@ pub(super) const LOOPBACK: &str = "http://127.0.0.1/callback";
 
 /// A hub with the public client `assistant`, which may request a scope that alice has and bob has not.
 pub(super) fn world() -> World {
-    World::without_users(|hub| {
-        let member = |name| HubUser::new(name).expect("a name");
-        let alice = member("alice").with_scopes(["custom:tools:read", "custom:tools:run"]);
-        hub.user(alice.expect("scopes"))
-            .user(member("bob"))
-            .user(member("admin").as_admin())
-            .client(assistant())
-            .public_origin("https://hub.example.org".parse().expect("an origin"))
-            .additional_origins(portcullis::AllowedOrigins::parse(["http://localhost"]).expect("an origin"))
-    })
+    World::without_users(with_assistant)
+}
+
+pub(super) fn with_assistant(hub: HubBuilder) -> HubBuilder {
+    let member = |name| HubUser::new(name).expect("a name");
+    let alice = member("alice").with_scopes(["custom:tools:read", "custom:tools:run"]);
+    hub.user(alice.expect("scopes"))
+        .user(member("bob"))
+        .user(member("admin").as_admin())
+        .client(assistant())
+        .public_origin("https://hub.example.org".parse().expect("an origin"))
+        .additional_origins(AllowedOrigins::parse(["http://localhost"]).expect("an origin"))
 }
 
 pub(super) fn assistant() -> OAuthClientConfig {
