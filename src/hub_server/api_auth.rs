@@ -198,7 +198,7 @@ impl HubRequest<'_> {
         }
         let mut held = ExpandedScopes::of(scopes.iter(), owner).and_identify(owner);
         if let Some(id) = record.client_id().filter(|id| !is_own(id)) {
-            let Some(client) = self.hub.registry.find(id) else {
+            let Some(client) = self.client(id).await? else {
                 return Ok(None);
             };
             if let Some(access) = client.resource.access_scope() {

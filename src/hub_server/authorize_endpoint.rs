@@ -10,7 +10,7 @@
 //! | the user's own server, a client without consent, or one that this user has authorized before | 302 with code and state |
 //! | otherwise | 200, the consent page; POST with its `_xsrf` authorizes or cancels |
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use http::StatusCode;
 
@@ -48,7 +48,7 @@ const CODE_LIFE: Duration = Duration::from_secs(60);
 
 /// The validated parameters of a client's request.
 struct AuthorizationParams<'a> {
-    client: &'a OAuthClientConfig,
+    client: Cow<'a, OAuthClientConfig>,
     redirect_uri: String,
     /// Named in the response.
     issuer: Option<&'a str>,
@@ -66,8 +66,8 @@ enum AuthorizationError {
     Page(&'static str),
     /// For the client.
     Redirect(Box<FullResponse>),
-    /// The members cannot be read now.
-    Unavailable(BackendError),
+    /// The members or clients cannot be read now.
+    Unavailable(HubError),
 }
 
 impl From<AuthorizationError> for HubResult {
@@ -75,13 +75,19 @@ impl From<AuthorizationError> for HubResult {
         match refusal {
             AuthorizationError::Page(message) => Err(HubError::bad_request(message)),
             AuthorizationError::Redirect(response) => Ok(*response),
-            AuthorizationError::Unavailable(error) => Err(error.into()),
+            AuthorizationError::Unavailable(error) => Err(error),
         }
     }
 }
 
 impl From<BackendError> for AuthorizationError {
     fn from(error: BackendError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<HubError> for AuthorizationError {
+    fn from(error: HubError) -> Self {
         Self::Unavailable(error)
     }
 }
@@ -103,7 +109,7 @@ impl HubRequest<'_> {
             Ok(params) => params,
             Err(refusal) => return refusal.into(),
         };
-        self.check_access(&visitor, params.client).await?;
+        self.check_access(&visitor, &params.client).await?;
         if self.needs_consent(&visitor, &params).await? {
             return Ok(self.consent_page(&visitor, &params));
         }
@@ -117,7 +123,7 @@ impl HubRequest<'_> {
             Ok(params) => params,
             Err(refusal) => return refusal.into(),
         };
-        self.check_access(&visitor, params.client).await?;
+        self.check_access(&visitor, &params.client).await?;
         if form.field("deny").is_some() {
             return Ok(params.refused(OAuthErrorKind::AccessDenied, "The user denied access."));
         }
@@ -146,7 +152,10 @@ impl HubRequest<'_> {
         if count("client_id") == 0 {
             return Err(AuthorizationError::Page("Missing client_id parameter."));
         }
-        let client = one("client_id").and_then(|id| self.hub.registry.find(id));
+        let client = match one("client_id") {
+            Some(id) => self.client(id).await?,
+            None => None,
+        };
         let client = client.ok_or(AuthorizationError::Page("Invalid client_id parameter value."))?;
         let redirect_uri = match (count("redirect_uri"), one("redirect_uri")) {
             (0, _) => client
@@ -156,9 +165,10 @@ impl HubRequest<'_> {
                 .and_then(|sent| client.redirect_uri(Some(sent)))
                 .ok_or(AuthorizationError::Page("Mismatching redirect URI."))?,
         };
+        let redirect_uri = redirect_uri.to_owned();
         let mut params = AuthorizationParams {
             client,
-            redirect_uri: redirect_uri.to_owned(),
+            redirect_uri,
             issuer: self.hub.issuer.as_deref(),
             state: one("state").map(str::to_owned),
             challenge: None,
@@ -199,12 +209,12 @@ impl HubRequest<'_> {
             Some(_) => return refused(OAuthErrorKind::UnsupportedResponseType, ""),
             None => return refused(OAuthErrorKind::InvalidRequest, "Missing response_type parameter."),
         }
-        let scopes = grantable_scopes(client, one("scope"), visitor, self.members).await?;
+        let scopes = grantable_scopes(&params.client, one("scope"), visitor, self.members).await?;
         let Some(scopes) = scopes else {
             return refused(OAuthErrorKind::InvalidScope, "");
         };
         let challenge = match (one("code_challenge"), one("code_challenge_method")) {
-            (None, None) if client.pkce_optional => None,
+            (None, None) if params.client.pkce_optional => None,
             (None, _) => return refused(OAuthErrorKind::InvalidRequest, "Code challenge required."),
             // A request without a method means `plain`, whose challenge is the verifier itself.
             (Some(_), method) if method != Some(CodeChallenge::METHOD) => {
@@ -294,6 +304,9 @@ impl HubRequest<'_> {
                 page = page.item(&scope::description(scope), &Details::default(), None, |_| {});
             }
         }
+        if params.client.registered_itself {
+            page = page.alert("This application registered itself. Its name is not verified.");
+        }
         if let Some(resource) = &params.resource {
             page = page.paragraph(&format!("Its access is for `{resource}`."));
         }
@@ -333,7 +346,7 @@ impl HubRequest<'_> {
         let hash = hash.ok_or_else(|| HubError::Refused(StatusCode::INTERNAL_SERVER_ERROR, None))?;
         let now = self.head.now();
         let owner = visitor.member.name();
-        let client = params.client;
+        let client = &params.client;
         let mut record = CodeRecord::new(
             &client.id,
             &params.redirect_uri,

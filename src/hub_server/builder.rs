@@ -13,6 +13,8 @@ use super::{
     login_page::MemberPasswords,
     members::Members,
     notice::notice_jar,
+    registration::Registration,
+    scope,
     state::{HubState, ServerStopper},
     user::{HubUser, HubUsers},
 };
@@ -29,6 +31,7 @@ use crate::{
     request_policy::{
         AllowedHosts, AllowedOrigins, CsrfMode, CsrfTokens, Origin, RequestPolicy, TrustedProxies,
     },
+    session::scopes::Scopes,
     store::{AttemptStore, HubStore},
     verify::{PasswordVerifier, StoredTokens, UserLookup},
 };
@@ -42,6 +45,8 @@ pub struct HubBuilder {
     added: Vec<HubUser>,
     clients: Vec<OAuthClientConfig>,
     resources: Vec<Box<str>>,
+    registration: Option<u64>,
+    dynamic_scopes: Scopes,
     keyring: Option<Keyring>,
     base_url: BaseUrl,
     guards: RequestPolicy,
@@ -79,6 +84,8 @@ impl HubBuilder {
             added: Vec::new(),
             clients: Vec::new(),
             resources: Vec::new(),
+            registration: None,
+            dynamic_scopes: Scopes::default(),
             keyring: None,
             base_url: BaseUrl::default(),
             guards: RequestPolicy::new().with_csrf_mode(CsrfMode::AllMethods),
@@ -169,6 +176,34 @@ impl HubBuilder {
     pub fn client(mut self, client: OAuthClientConfig) -> Self {
         self.clients.push(client);
         self
+    }
+
+    /// Default: off. Lets clients register themselves, at most `limit` of them (RFC 7591): MCP clients do.
+    ///
+    /// They are [public clients](OAuthClientConfig::public), kept in the store. One that no user authorizes is forgotten after
+    /// a day, others once none of their tokens can be valid. Ten may register from one address in an hour; behind a proxy
+    /// that needs [`HubBuilder::trusted_proxies`].
+    ///
+    /// # Security
+    ///
+    /// Everyone who reaches the hub can register a client with any name. The consent page says so, and shows where the user
+    /// will be redirected.
+    #[must_use]
+    pub fn dynamic_registration(self, limit: u64) -> Self {
+        Self {
+            registration: Some(limit),
+            ..self
+        }
+    }
+
+    /// Default: none. The scopes that clients which registered themselves may request from users, in addition to their
+    /// identity.
+    #[must_use]
+    pub fn dynamic_client_scopes(self, scopes: impl Into<Scopes>) -> Self {
+        Self {
+            dynamic_scopes: scopes.into(),
+            ..self
+        }
     }
 
     /// Default: any absolute URI of `https`, or of `http` on a loopback address, without fragment. The URIs of the resource
@@ -386,7 +421,8 @@ impl HubBuilder {
     /// # Errors
     ///
     /// If there is no password verifier; a member comes twice, or in addition to a `user_lookup`; two clients have the
-    /// same identifier or token; a resource is not as [`HubBuilder::resources`] says; the base is too long for a cookie's path; the version cannot be sent in a header.
+    /// same identifier or token; a scope for dynamic clients is not one of JupyterHub's; a resource is not as
+    /// [`HubBuilder::resources`] says; the base is too long for a cookie's path; the version cannot be sent in a header.
     pub fn build(self) -> Result<Hub, ConfigError> {
         let passwords = self.passwords.ok_or_else(|| {
             ConfigError::new(
@@ -406,6 +442,7 @@ impl HubBuilder {
                 ));
             }
         };
+        scope::check("dynamic_client_scopes", &self.dynamic_scopes)?;
         let is_sound = |uri: &str| ClientUri::parse(uri).is_some_and(ClientUri::is_private);
         if let Some(odd) = self.resources.iter().find(|uri| !is_sound(uri)) {
             let expected =
@@ -460,6 +497,9 @@ impl HubBuilder {
             base_url: self.base_url,
             hub_url,
             members,
+            registration: self
+                .registration
+                .map(|limit| Registration::new(limit, self.dynamic_scopes)),
             resources: self.resources,
             registry,
             passwords: PasswordAttempts::new(

@@ -46,6 +46,8 @@ pub struct OAuthClientConfig {
     pub(crate) skip_consent: bool,
     pub(crate) pkce_optional: bool,
     pub(crate) refresh_tokens: bool,
+    /// Its name is its own claim.
+    pub(crate) registered_itself: bool,
 }
 
 /// What users reach behind a client.
@@ -187,6 +189,7 @@ impl OAuthClientConfig {
             skip_consent: false,
             pkce_optional: false,
             refresh_tokens: true,
+            registered_itself: false,
         };
         client.with_id(id)
     }
@@ -210,6 +213,7 @@ impl OAuthClientConfig {
             skip_consent: false,
             pkce_optional: false,
             refresh_tokens: false,
+            registered_itself: false,
         })
     }
 
@@ -301,6 +305,13 @@ impl OAuthClientConfig {
     pub fn refresh_tokens(self, refresh_tokens: bool) -> Self {
         Self {
             refresh_tokens,
+            ..self
+        }
+    }
+
+    pub(crate) fn registered_itself(self) -> Self {
+        Self {
+            registered_itself: true,
             ..self
         }
     }

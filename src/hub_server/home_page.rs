@@ -83,7 +83,7 @@ impl HubRequest<'_> {
             "revoke" => match self.stored(&visitor.member, &id).await {
                 Ok(token) => {
                     let text = match token.client_id().filter(|client| !is_own(client)) {
-                        Some(client) => format!("Access of {} revoked.", self.client_name(client)),
+                        Some(client) => format!("Access of {} revoked.", self.client_name(client).await?),
                         None => format!("Token \u{201c}{}\u{201d} revoked.", token_name(&token)),
                     };
                     self.revoke(&visitor.member, &token).await?;
@@ -149,9 +149,9 @@ impl HubRequest<'_> {
     }
 
     /// What users call the client.
-    fn client_name(&self, id: &str) -> String {
-        let client = self.hub.registry.find(id);
-        client.map_or_else(|| id.to_owned(), |client| client.resource.described())
+    async fn client_name(&self, id: &str) -> Result<String, HubError> {
+        let client = self.client(id).await?;
+        Ok(client.map_or_else(|| id.to_owned(), |client| client.resource.described()))
     }
 
     async fn render_home(&self, visitor: &SignedInUser, form: NewTokenForm<'_>) -> HubResult {
@@ -237,7 +237,7 @@ impl HubRequest<'_> {
             if token.family().is_some() && !token.is_refresh() {
                 continue;
             }
-            let name = self.client_name(token.client_id().unwrap_or_default());
+            let name = self.client_name(token.client_id().unwrap_or_default()).await?;
             page = revocable(page, &name, token, &here, &xsrf, (style, now));
         }
         if has_older {

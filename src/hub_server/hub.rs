@@ -43,6 +43,7 @@ use crate::{
 /// | `home` | what a user holds: tokens and logins, each with a button to end it |
 /// | `api`, `api/health`, `health` | version, and that the hub lives |
 /// | `api/oauth2/authorize`, `api/oauth2/token` | the OAuth provider |
+/// | `api/oauth2/register` | new clients; see [`HubBuilder::dynamic_registration`](super::HubBuilder::dynamic_registration) |
 /// | `api/oauth2/introspect`, `api/oauth2/revoke` | what a token grants, for resource servers; its end |
 /// | `api/user`, `api/users`, `api/users/<name>` | who a token belongs to; users |
 /// | `api/users/<name>/tokens`, `…/tokens/<id>` | tokens: listed, made, revoked |

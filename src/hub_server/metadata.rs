@@ -16,6 +16,12 @@ impl HubRequest<'_> {
     pub(crate) fn metadata(&self, issuer: &str) -> FullResponse {
         let endpoint = |name: &str| format!("{issuer}/hub/api/oauth2/{name}");
         let mut scopes: BTreeSet<&str> = IDENTIFY.into();
+        let registration = self.hub.registration.as_ref();
+        scopes.extend(
+            registration
+                .into_iter()
+                .flat_map(|registration| registration.scopes.iter()),
+        );
         scopes.extend(self.hub.registry.iter().flat_map(|client| client.allowed.iter()));
         let mut metadata = json!({
             "issuer": issuer,
@@ -33,6 +39,9 @@ impl HubRequest<'_> {
             "scopes_supported": scopes,
             "authorization_response_iss_parameter_supported": true,
         });
+        if registration.is_some() {
+            metadata["registration_endpoint"] = endpoint("register").into();
+        }
         if !self.hub.resources.is_empty() {
             metadata["protected_resources"] = json!(self.hub.resources);
         }

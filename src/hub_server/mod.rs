@@ -26,6 +26,8 @@ mod members;
 mod metadata;
 mod notice;
 mod refresh_token;
+mod registration;
+mod registration_endpoint;
 mod request;
 mod response;
 mod route;

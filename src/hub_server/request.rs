@@ -72,8 +72,9 @@ impl HubRequest<'_> {
             (Route::Authorize, &Method::POST) => self.consent().await,
             (Route::TokenEndpoint, &Method::POST) => self.exchange().await,
             (Route::Introspection, &Method::POST) => self.introspect().await,
+            (Route::Registration, &Method::POST) => self.register().await,
             (Route::Revocation, &Method::POST) => self.revoke_for_client().await,
-            (Route::Introspection | Route::Revocation | Route::TokenEndpoint, _) => {
+            (Route::Introspection | Route::Registration | Route::Revocation | Route::TokenEndpoint, _) => {
                 Err(HubError::NotAllowed("POST"))
             }
             (Route::User, &Method::GET | &Method::HEAD) => self.current_user().await,

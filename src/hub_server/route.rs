@@ -36,6 +36,8 @@ pub(crate) enum Route {
     Metadata(Box<str>),
     /// `error/<status>`: the page that a proxy shows instead of a response.
     ProxyError(Option<StatusCode>),
+    /// `api/oauth2/register`
+    Registration,
     /// `api/oauth2/revoke`
     Revocation,
     /// `user/<name>/…`: a server that does not answer. The next segment may be its name; `api` marks a request of a program.
@@ -100,6 +102,7 @@ impl Route {
             ["api"] | ["api", ""] => Self::Api,
             ["api", "oauth2", "authorize"] => Self::Authorize,
             ["api", "oauth2", "introspect"] => Self::Introspection,
+            ["api", "oauth2", "register"] => Self::Registration,
             ["api", "oauth2", "revoke"] => Self::Revocation,
             ["api", "oauth2", "token"] => Self::TokenEndpoint,
             ["api", "user"] => Self::User,

@@ -8,6 +8,7 @@ use super::{
     client_registry::ClientRegistry,
     client_uri::ClientUri,
     members::Members,
+    registration::Registration,
     response::{self, HubError},
 };
 use crate::{
@@ -36,6 +37,8 @@ pub(crate) struct HubState {
     pub(crate) hub_url: BaseUrl,
     /// The identifier of the OAuth server, if users see the hub at one public URL.
     pub(crate) issuer: Option<Box<str>>,
+    /// How clients register themselves, if they may.
+    pub(crate) registration: Option<Registration>,
     /// The resources that tokens may be for; any if it is empty.
     pub(crate) resources: Vec<Box<str>>,
     pub(crate) members: Members,

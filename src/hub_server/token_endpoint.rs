@@ -76,7 +76,7 @@ impl HubRequest<'_> {
         if credential.is_none() && !is_refresh {
             return missing();
         }
-        let Some(client) = self.client_of(&form) else {
+        let Some(client) = self.client_of(&form).await? else {
             return Ok(self.unknown_client());
         };
         match credential {
@@ -84,8 +84,8 @@ impl HubRequest<'_> {
                 Ok(oauth_error(OAuthErrorKind::UnauthorizedClient, ""))
             }
             None => missing(),
-            Some(token) if is_refresh => self.refresh(&form, client, token).await,
-            Some(code) => self.redeem(&form, client, code).await,
+            Some(token) if is_refresh => self.refresh(&form, &client, token).await,
+            Some(code) => self.redeem(&form, &client, code).await,
         }
     }
 
@@ -146,6 +146,8 @@ impl HubRequest<'_> {
                 .insert_refresh(refresh.hashes(), made.with_family(family))
                 .await?;
         }
+        // Before the code is used up, in case the store fails.
+        self.keep_client(client).await?;
         let token = Token::generate();
         match store.redeem_code(hash, token.hash(), issued.clone()).await? {
             CodeRedemption::Issued => self.report_issued(&issued),
@@ -195,6 +197,7 @@ impl HubRequest<'_> {
         let issued = for_resource(issued, resource);
         let (next, token) = (refresh.next(), Token::generate());
         let end = now.saturating_add(self.hub.refresh_lifetime);
+        self.keep_client(client).await?;
         let rotated = store.rotate_refresh(
             refresh.hashes(),
             next.hashes().secret,

@@ -36,7 +36,8 @@ impl HubRequest<'_> {
             Err(response) => return Ok(*response),
         };
         if self
-            .client_of_request(&form)?
+            .client_of_request(&form)
+            .await?
             .is_none_or(|client| client.is_public())
         {
             return Ok(self.unknown_client());
@@ -98,7 +99,7 @@ impl HubRequest<'_> {
             Ok(form) => form,
             Err(response) => return Ok(*response),
         };
-        let Some(client) = self.client_of_request(&form)? else {
+        let Some(client) = self.client_of_request(&form).await? else {
             return Ok(self.unknown_client());
         };
         let Some(token) = one(&form, "token") else {

@@ -37,8 +37,12 @@ pub enum OAuthErrorKind {
     AccessDenied,
     /// `invalid_client`: the client is unknown, or its secret wrong.
     InvalidClient,
+    /// `invalid_client_metadata`: what a client says of itself cannot be registered (RFC 7591).
+    InvalidClientMetadata,
     /// `invalid_grant`: the code is unknown, used, expired, another client's, or its verifier is wrong.
     InvalidGrant,
+    /// `invalid_redirect_uri`: a redirect URI cannot be registered (RFC 7591).
+    InvalidRedirectUri,
     /// `invalid_request`: a parameter is missing, malformed, or there twice.
     InvalidRequest,
     /// `invalid_scope`: the scope is unknown, or more than the client may request.
@@ -60,10 +64,12 @@ pub enum OAuthErrorKind {
 }
 
 impl OAuthErrorKind {
-    const NAMES: [(Self, &'static str); 12] = [
+    const NAMES: [(Self, &'static str); 14] = [
         (Self::AccessDenied, "access_denied"),
         (Self::InvalidClient, "invalid_client"),
+        (Self::InvalidClientMetadata, "invalid_client_metadata"),
         (Self::InvalidGrant, "invalid_grant"),
+        (Self::InvalidRedirectUri, "invalid_redirect_uri"),
         (Self::InvalidRequest, "invalid_request"),
         (Self::InvalidScope, "invalid_scope"),
         (Self::InvalidTarget, "invalid_target"),

@@ -49,7 +49,9 @@ mod worker;
 pub use crate::{maybe_future::BoxFuture, session::RecordId};
 pub(crate) use expiring_map::ExpiringMap;
 #[cfg(feature = "hub-server")]
-pub use hub::{ActivityRecord, CodeRecord, CodeRedemption, HubStore, RefreshHashes, RefreshRotation};
+pub use hub::{
+    ActivityRecord, ClientRecord, CodeRecord, CodeRedemption, HubStore, RefreshHashes, RefreshRotation,
+};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresTokenStore, PostgresTokenStoreBuilder};
 pub(crate) use revoked_sessions::{RevokedSessions, SessionKey};

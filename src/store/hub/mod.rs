@@ -1,6 +1,7 @@
 //! The data of a hub in addition to tokens and sessions: OAuth codes, and when users were active.
 
 mod activity_record;
+mod client_record;
 mod code_record;
 mod refresh;
 
@@ -8,6 +9,7 @@ use std::{future::ready, sync::Arc};
 
 pub use self::{
     activity_record::ActivityRecord,
+    client_record::ClientRecord,
     code_record::{CodeRecord, CodeRedemption},
     refresh::{RefreshHashes, RefreshRotation},
 };
@@ -132,6 +134,37 @@ pub trait HubStore: TokenStore + SessionStore {
         Box::pin(ready(Err(no_refresh_tokens())))
     }
 
+    /// Keeps a client that registered itself. Returns `false`, and does not keep it, if there are `limit` of them that have
+    /// not expired when it was [`created`](ClientRecord::created). Default: keeps none.
+    ///
+    /// # Errors
+    ///
+    /// `Duplicate` if the id is there already, else if the store could not keep it.
+    fn insert_client(&self, client: ClientRecord, limit: u64) -> BoxFuture<Result<bool, StoreError>> {
+        let _ = (client, limit);
+        Box::pin(ready(Ok(false)))
+    }
+
+    /// Returns the client with this id, expired or not. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not answer.
+    fn find_client(&self, id: &str) -> BoxFuture<Result<Option<ClientRecord>, StoreError>> {
+        let _ = id;
+        Box::pin(ready(Ok(None)))
+    }
+
+    /// Remembers the client with this id until `expires_at`, if that is later than before. Default: does nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not answer.
+    fn keep_client(&self, id: &str, expires_at: UnixTime) -> BoxFuture<Result<(), StoreError>> {
+        let _ = (id, expires_at);
+        Box::pin(ready(Ok(())))
+    }
+
     /// Keeps the times of these records, each if it is later than the one that is there. Default: keeps nothing.
     ///
     /// The hub calls it once a minute at most for a user or a server, and when a server is stopped or started.
@@ -234,6 +267,18 @@ impl<S: HubStore + ?Sized> HubStore for Arc<S> {
         token: TokenRecord,
     ) -> BoxFuture<Result<RefreshRotation, StoreError>> {
         (**self).rotate_refresh(hashes, next, expires_at, token_hash, token)
+    }
+
+    fn insert_client(&self, client: ClientRecord, limit: u64) -> BoxFuture<Result<bool, StoreError>> {
+        (**self).insert_client(client, limit)
+    }
+
+    fn find_client(&self, id: &str) -> BoxFuture<Result<Option<ClientRecord>, StoreError>> {
+        (**self).find_client(id)
+    }
+
+    fn keep_client(&self, id: &str, expires_at: UnixTime) -> BoxFuture<Result<(), StoreError>> {
+        (**self).keep_client(id, expires_at)
     }
 
     fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {

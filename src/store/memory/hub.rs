@@ -2,13 +2,13 @@
 
 use std::{collections::btree_map::Entry, future::ready, sync::atomic::Ordering};
 
-use super::{state::State, token_store::MemoryTokenStore};
+use super::{error::duplicate, state::State, token_store::MemoryTokenStore};
 use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
     store::{
-        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RefreshHashes, RefreshRotation, StoreError,
-        TokenFilter, TokenRecord,
+        ActivityRecord, ClientRecord, CodeRecord, CodeRedemption, HubStore, RefreshHashes, RefreshRotation,
+        StoreError, TokenFilter, TokenRecord,
     },
     token::TokenHash,
 };
@@ -63,6 +63,36 @@ impl HubStore for MemoryTokenStore {
         Box::pin(ready(self.write(|state| {
             state.rotate(hashes, next, expires_at, (token_hash, token))
         })))
+    }
+
+    fn insert_client(&self, client: ClientRecord, limit: u64) -> BoxFuture<Result<bool, StoreError>> {
+        Box::pin(ready(self.write(|state| {
+            state
+                .clients
+                .retain(|_, known| known.expires_at() > client.created());
+            if state.clients.contains_key(client.id()) {
+                return Err(duplicate("client"));
+            }
+            let has_room = (state.clients.len() as u64) < limit;
+            if has_room {
+                state.clients.insert(client.id().to_owned(), client);
+            }
+            Ok(has_room)
+        })))
+    }
+
+    fn find_client(&self, id: &str) -> BoxFuture<Result<Option<ClientRecord>, StoreError>> {
+        Box::pin(ready(Ok(self.read().clients.get(id).cloned())))
+    }
+
+    fn keep_client(&self, id: &str, expires_at: UnixTime) -> BoxFuture<Result<(), StoreError>> {
+        self.write(|state| {
+            if let Some(known) = state.clients.get_mut(id) {
+                let end = known.expires_at().max(expires_at);
+                *known = known.clone().with_expiry(end);
+            }
+        });
+        Box::pin(ready(Ok(())))
     }
 
     fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {

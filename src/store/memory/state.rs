@@ -12,7 +12,11 @@ use crate::{
     token::TokenHash,
 };
 #[cfg(feature = "hub-server")]
-use {super::codes::Codes, crate::store::ActivityRecord, std::collections::BTreeMap};
+use {
+    super::codes::Codes,
+    crate::store::{ActivityRecord, ClientRecord},
+    std::collections::BTreeMap,
+};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -26,6 +30,8 @@ pub(super) struct State {
     pub(super) attempts: Attempts,
     #[cfg(feature = "hub-server")]
     pub(super) codes: Codes,
+    #[cfg(feature = "hub-server")]
+    pub(super) clients: BTreeMap<String, ClientRecord>,
     /// By user, and by server or for the user as a whole.
     #[cfg(feature = "hub-server")]
     pub(super) activity: BTreeMap<String, BTreeMap<Option<String>, ActivityRecord>>,

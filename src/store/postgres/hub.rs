@@ -13,9 +13,9 @@ use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
     store::{
-        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, RefreshHashes, RefreshRotation,
-        StoreError, TokenFilter, TokenRecord,
-        row::{ActivityRow, CodeRow, TokenRow, bounded, seconds},
+        ActivityRecord, ClientRecord, CodeRecord, CodeRedemption, HubStore, RecordId, RefreshHashes,
+        RefreshRotation, StoreError, TokenFilter, TokenRecord,
+        row::{ActivityRow, ClientRow, CodeRow, TokenRow, bounded, seconds},
     },
     token::TokenHash,
 };
@@ -146,6 +146,63 @@ impl HubStore for PostgresTokenStore {
             }),
             Err(error) => Box::pin(async { Err(error) }),
         }
+    }
+
+    fn insert_client(&self, client: ClientRecord, limit: u64) -> BoxFuture<Result<bool, StoreError>> {
+        let (row, limit) = (ClientRow::of(&client), bounded(limit));
+        self.query(move |object| {
+            Box::pin(async move {
+                let transaction = begin(object).await?;
+                // Two that register at once are counted one after the other.
+                let lock = "LOCK TABLE portcullis_clients IN SHARE ROW EXCLUSIVE MODE";
+                transaction.batch_execute(lock).await?;
+                let expired = "DELETE FROM portcullis_clients WHERE expires_at <= $1";
+                let expired = transaction.prepare_cached(expired).await?;
+                transaction.execute(&expired, &[&row.created]).await?;
+                let columns = ClientRow::COLUMNS;
+                let insert = format!(
+                    "INSERT INTO portcullis_clients ({columns}) SELECT $1::text, $2::text, $3::text, $4::bigint, $5::bigint
+                     WHERE (SELECT count(*) FROM portcullis_clients) < $6"
+                );
+                let insert = transaction.prepare_cached(&insert).await?;
+                let values: [&(dyn ToSql + Sync); 6] = [
+                    &row.id,
+                    &row.name,
+                    &row.redirect_uris,
+                    &row.created,
+                    &row.expires_at,
+                    &limit,
+                ];
+                let inserted = transaction.execute(&insert, &values).await?;
+                transaction.commit().await?;
+                Ok(inserted > 0)
+            })
+        })
+    }
+
+    fn find_client(&self, id: &str) -> BoxFuture<Result<Option<ClientRecord>, StoreError>> {
+        let id = id.to_owned();
+        let found = self.query(move |object| {
+            Box::pin(async move {
+                let columns = ClientRow::COLUMNS;
+                let find = format!("SELECT {columns} FROM portcullis_clients WHERE id = $1");
+                let find = object.prepare_cached(&find).await?;
+                let found = object.query_opt(&find, &[&id]).await?;
+                found.as_ref().map(client_row).transpose()
+            })
+        });
+        Box::pin(async move { found.await?.map(ClientRow::record).transpose() })
+    }
+
+    fn keep_client(&self, id: &str, expires_at: UnixTime) -> BoxFuture<Result<(), StoreError>> {
+        let (id, end) = (id.to_owned(), seconds(expires_at));
+        self.query(move |object| {
+            Box::pin(async move {
+                let keep = "UPDATE portcullis_clients SET expires_at = $2 WHERE id = $1 AND expires_at < $2";
+                let keep = object.prepare_cached(keep).await?;
+                object.execute(&keep, &[&id, &end]).await.map(drop)
+            })
+        })
     }
 
     fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {
@@ -319,6 +376,16 @@ fn activity_row(row: &Row) -> Result<ActivityRow, Error> {
         last_activity: row.try_get(2)?,
         started: row.try_get(3)?,
         stopped: row.try_get(4)?,
+    })
+}
+
+fn client_row(row: &Row) -> Result<ClientRow, Error> {
+    Ok(ClientRow {
+        id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        redirect_uris: row.try_get(2)?,
+        created: row.try_get(3)?,
+        expires_at: row.try_get(4)?,
     })
 }
 

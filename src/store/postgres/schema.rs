@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("5.sql"),
     include_str!("6.sql"),
     include_str!("7.sql"),
+    include_str!("8.sql"),
 ];
 /// The newest version.
 const NEWEST: i32 = MIGRATIONS.len() as i32;

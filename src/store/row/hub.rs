@@ -1,9 +1,9 @@
 //! What a database keeps of a code, and of activity.
 
-use super::{scopes, scopes_text, seconds, time};
+use super::{scopes, scopes_text, seconds, time, unreadable};
 use crate::{
     clock::UnixTime,
-    store::{ActivityRecord, CodeRecord, StoreError},
+    store::{ActivityRecord, ClientRecord, CodeRecord, StoreError},
 };
 
 /// A row of `portcullis_codes`, without the hash and the token it was redeemed for.
@@ -50,6 +50,41 @@ impl CodeRow {
             code = code.with_resource(resource);
         }
         Ok(code)
+    }
+}
+
+/// A row of `portcullis_clients`.
+pub(in crate::store) struct ClientRow {
+    pub(in crate::store) id: String,
+    pub(in crate::store) name: String,
+    /// A list of JSON.
+    pub(in crate::store) redirect_uris: String,
+    pub(in crate::store) created: i64,
+    pub(in crate::store) expires_at: i64,
+}
+
+impl ClientRow {
+    /// The columns, in the order of the fields.
+    pub(in crate::store) const COLUMNS: &str = "id, name, redirect_uris, created, expires_at";
+
+    pub(in crate::store) fn of(client: &ClientRecord) -> Self {
+        Self {
+            id: client.id().to_owned(),
+            name: client.name().to_owned(),
+            redirect_uris: serde_json::to_string(client.redirect_uris()).expect("a list of texts is JSON"),
+            created: seconds(client.created()),
+            expires_at: seconds(client.expires_at()),
+        }
+    }
+
+    pub(in crate::store) fn record(self) -> Result<ClientRecord, StoreError> {
+        let uris: Vec<String> =
+            serde_json::from_str(&self.redirect_uris).map_err(|_| unreadable("redirect URIs"))?;
+        Ok(
+            ClientRecord::new(&self.id, time(self.created), time(self.expires_at))
+                .with_name(&self.name)
+                .with_redirect_uris(uris),
+        )
     }
 }
 

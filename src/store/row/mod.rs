@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[cfg(feature = "hub-server")]
-pub(super) use self::hub::{ActivityRow, CodeRow};
+pub(super) use self::hub::{ActivityRow, ClientRow, CodeRow};
 #[cfg(feature = "sqlite")]
 pub(super) use self::session::TOKEN;
 pub(super) use self::{

@@ -10,9 +10,9 @@ use crate::{
     clock::UnixTime,
     maybe_future::BoxFuture,
     store::{
-        ActivityRecord, CodeRecord, CodeRedemption, HubStore, RecordId, RefreshHashes, RefreshRotation,
-        StoreError, TokenFilter, TokenRecord,
-        row::{ActivityRow, CodeRow, TokenRow, bounded, seconds},
+        ActivityRecord, ClientRecord, CodeRecord, CodeRedemption, HubStore, RecordId, RefreshHashes,
+        RefreshRotation, StoreError, TokenFilter, TokenRecord,
+        row::{ActivityRow, ClientRow, CodeRow, TokenRow, bounded, seconds},
     },
     token::TokenHash,
 };
@@ -94,6 +94,49 @@ impl HubStore for SqliteTokenStore {
             Ok(row) => self.end(move |connection| rotate(connection, keyed, seconds(expires_at), row)),
             Err(error) => Box::pin(async { Err(error) }),
         }
+    }
+
+    fn insert_client(&self, client: ClientRecord, limit: u64) -> BoxFuture<Result<bool, StoreError>> {
+        let (row, limit) = (ClientRow::of(&client), bounded(limit));
+        self.write(move |connection| {
+            let expired = "DELETE FROM portcullis_clients WHERE expires_at <= ?1";
+            connection.prepare_cached(expired)?.execute([row.created])?;
+            let columns = ClientRow::COLUMNS;
+            let insert = format!(
+                "INSERT INTO portcullis_clients ({columns}) SELECT ?1, ?2, ?3, ?4, ?5
+                 WHERE (SELECT count(*) FROM portcullis_clients) < ?6"
+            );
+            let values = params![
+                row.id,
+                row.name,
+                row.redirect_uris,
+                row.created,
+                row.expires_at,
+                limit
+            ];
+            Ok(connection.prepare_cached(&insert)?.execute(values)? > 0)
+        })
+    }
+
+    fn find_client(&self, id: &str) -> BoxFuture<Result<Option<ClientRecord>, StoreError>> {
+        let id = id.to_owned();
+        let found = self.read(move |connection| {
+            let columns = ClientRow::COLUMNS;
+            let find = format!("SELECT {columns} FROM portcullis_clients WHERE id = ?1");
+            connection
+                .prepare_cached(&find)?
+                .query_row([id], client_row)
+                .optional()
+        });
+        Box::pin(async move { found.await?.map(ClientRow::record).transpose() })
+    }
+
+    fn keep_client(&self, id: &str, expires_at: UnixTime) -> BoxFuture<Result<(), StoreError>> {
+        let (id, end) = (id.to_owned(), seconds(expires_at));
+        self.write(move |connection| {
+            let keep = "UPDATE portcullis_clients SET expires_at = ?2 WHERE id = ?1 AND expires_at < ?2";
+            connection.prepare_cached(keep)?.execute((id, end)).map(drop)
+        })
     }
 
     fn record_activity(&self, records: Vec<ActivityRecord>) -> BoxFuture<Result<(), StoreError>> {
@@ -247,6 +290,16 @@ fn activity_row(row: &Row<'_>) -> Result<ActivityRow, rusqlite::Error> {
         last_activity: row.get(2)?,
         started: row.get(3)?,
         stopped: row.get(4)?,
+    })
+}
+
+fn client_row(row: &Row<'_>) -> Result<ClientRow, rusqlite::Error> {
+    Ok(ClientRow {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        redirect_uris: row.get(2)?,
+        created: row.get(3)?,
+        expires_at: row.get(4)?,
     })
 }
 

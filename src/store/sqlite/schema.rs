@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("5.sql"),
     include_str!("6.sql"),
     include_str!("7.sql"),
+    include_str!("8.sql"),
 ];
 /// The newest version.
 const NEWEST: u32 = MIGRATIONS.len() as u32;

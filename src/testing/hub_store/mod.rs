@@ -1,6 +1,7 @@
 //! What every store of a hub must be able to do.
 
 mod activity;
+mod clients;
 mod codes;
 mod refresh;
 mod sessions;
@@ -35,6 +36,8 @@ pub async fn hub_store_conformance(store: &dyn HubStore) {
     activity::each_time_is_kept_and_never_goes_back(store).await;
     activity::users_are_listed_by_name_and_in_pages(store).await;
     activity::the_newest_tokens_come_first_and_in_pages(store).await;
+    clients::no_more_clients_are_kept_than_the_limit_says(store).await;
+    clients::a_client_that_is_used_is_kept(store).await;
     codes::a_code_is_found_as_it_was_made(store).await;
     codes::no_code_is_created_without_a_session(store).await;
     codes::a_code_is_good_once_and_its_token_ends_at_the_second_try(store).await;

@@ -99,7 +99,7 @@ pub(super) async fn a_refresh_token_is_replaced_at_each_use(store: &dyn HubStore
     let family = family(store, "refresher", "refreshing").await;
     let [second, third] = [new_hash(), new_hash()];
     let (issued, first_token) = family.rotate(store, family.hashes.secret, second, NOW).await;
-    assert_eq!(issued, RefreshRotation::Issued, "a current token is good");
+    assert_eq!(issued, RefreshRotation::Issued, "a current token is accepted");
     let found = find(store, first_token).await.expect("its access token is kept");
     assert_eq!(found.family(), Some(family.id));
     assert_eq!(
@@ -127,10 +127,11 @@ pub(super) async fn a_refresh_token_is_replaced_at_each_use(store: &dyn HubStore
 }
 
 pub(super) async fn a_use_moves_the_end_of_a_refresh_token(store: &dyn HubStore) {
-    let family = family(store, "idler", "").await;
-    let (expired, token) = family.rotate(store, family.hashes.secret, new_hash(), END).await;
+    let idle = family(store, "idler", "").await;
+    let (expired, token) = idle.rotate(store, idle.hashes.secret, new_hash(), END).await;
     assert_eq!(expired, RefreshRotation::Unknown, "an expired one is not good");
     assert_eq!(find(store, token).await, None);
+    let family = family(store, "idler", "").await;
     let (next, later) = (new_hash(), UnixTime::from_secs(END.as_secs() + 9));
     let token = TokenRecord::new(grant("idler"), NOW).with_family(family.id);
     let rotated = store
@@ -140,7 +141,7 @@ pub(super) async fn a_use_moves_the_end_of_a_refresh_token(store: &dyn HubStore)
     let kept = find(store, family.hashes.family).await.expect("its record stays");
     assert_eq!(kept.grant().expires_at(), Some(later));
     let (issued, _) = family.rotate(store, next, new_hash(), END).await;
-    assert_eq!(issued, RefreshRotation::Issued, "a used one is good for longer");
+    assert_eq!(issued, RefreshRotation::Issued, "a used one is accepted for longer");
 }
 
 pub(super) async fn a_rejected_token_does_not_use_up_the_refresh_token(store: &dyn HubStore) {

@@ -8,6 +8,7 @@ mod oauth;
 mod oauth_metadata;
 mod oauth_public;
 mod oauth_refresh;
+mod oauth_registration;
 mod oauth_resources;
 mod oauth_tokens;
 mod races;

@@ -21,6 +21,7 @@ pub(super) fn with_assistant(hub: HubBuilder) -> HubBuilder {
         .user(member("bob"))
         .user(member("admin").as_admin())
         .client(assistant())
+        .client(OAuthClientConfig::public("another", [LOOPBACK]).expect("a client"))
         .public_origin("https://hub.example.org".parse().expect("an origin"))
         .additional_origins(AllowedOrigins::parse(["http://localhost"]).expect("an origin"))
 }

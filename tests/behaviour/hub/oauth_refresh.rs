@@ -62,7 +62,7 @@ async fn each_use_gives_an_access_token_and_the_next_refresh_token() {
         );
         assert_eq!(next["scope"], last["scope"]);
         assert!(works(&world, text(&next, "access_token")).await);
-        // The access token of before stays good for its hour.
+        // The earlier access token is valid for its hour.
         assert!(works(&world, text(&last, "access_token")).await);
         last = next;
     }
