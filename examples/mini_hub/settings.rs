@@ -7,7 +7,7 @@ use std::{
 
 use portcullis::{
     AllowedHosts, AllowedOrigins, BackendError, BaseUrl, EnvSource, FileSource, Grant, Identity, Keyring,
-    MaybeFuture, PasswordHash, Token, TrustedProxies,
+    MaybeFuture, PasswordHash, Scopes, Token, TrustedProxies,
     hub_server::{Hub, HubBuilder, HubUser, OAuthClientConfig},
     request_policy::Origin,
     secret::{SecretSource as _, SourceChain},
@@ -44,6 +44,16 @@ pub(crate) struct Settings {
     pub(crate) proxy_command: Vec<String>,
     #[serde(default)]
     users: Vec<User>,
+    /// Programs without a secret.
+    #[serde(default)]
+    applications: Vec<Application>,
+    /// How many applications may register themselves; none without it.
+    dynamic_registration: Option<u64>,
+    #[serde(default)]
+    dynamic_client_scopes: Vec<String>,
+    /// The resource servers that tokens may be for; any without it.
+    #[serde(default)]
+    resources: Vec<String>,
     #[serde(default)]
     services: Vec<Service>,
     #[serde(default)]
@@ -65,6 +75,17 @@ struct User {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Application {
+    id: String,
+    name: Option<String>,
+    redirect_uris: Vec<String>,
+    /// What it may request from users.
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Service {
     name: String,
     api_token: Option<String>,
@@ -75,6 +96,8 @@ struct Service {
     oauth_no_confirm: bool,
     #[serde(default)]
     allow_without_pkce: bool,
+    #[serde(default)]
+    refresh_tokens: bool,
     /// What the service's own token may do.
     #[serde(default)]
     scopes: Vec<String>,
@@ -106,6 +129,10 @@ pub(crate) struct Route {
     pub(crate) data: Vec<(&'static str, String)>,
     /// The user and the name of the server, if it leads to one.
     pub(crate) server: Option<(String, String)>,
+}
+
+fn scopes(listed: &[String]) -> Scopes {
+    listed.iter().collect()
 }
 
 fn memory() -> String {
@@ -155,7 +182,11 @@ impl Settings {
     /// What the hub has, in a few words.
     pub(crate) fn summary(&self) -> String {
         let (users, servers, services) = (self.users.len(), self.servers.len(), self.services.len());
-        format!("a hub; users: {users}, servers: {servers}, services: {services}")
+        let applications = match self.applications.len() {
+            0 => String::new(),
+            applications => format!(", applications: {applications}"),
+        };
+        format!("a hub; users: {users}, servers: {servers}, services: {services}{applications}")
     }
 
     /// Whether the file holds what others should not read.
@@ -245,7 +276,7 @@ impl Settings {
                 |error: &dyn std::fmt::Display| Failure::from(format!("user {:?}: {error}", user.name));
             let hash: PasswordHash = user.password.parse().map_err(|error| wrong(&error))?;
             let member = HubUser::new(&user.name)
-                .and_then(|member| member.with_scopes(user.scopes.iter().collect::<portcullis::Scopes>()))
+                .and_then(|member| member.with_scopes(scopes(&user.scopes)))
                 .map_err(|error| wrong(&error))?
                 .with_groups(&user.groups);
             users.push((Grant::new(Identity::new(&user.name)), hash));
@@ -257,7 +288,7 @@ impl Settings {
             let token = token(service.api_token.as_deref(), service.api_token_env.as_deref())
                 .map_err(|error| wrong(&error))?;
             let mut client = OAuthClientConfig::service(&service.name, &service.oauth_redirect_uri, &token)
-                .and_then(|client| client.with_scopes(service.scopes.iter().collect::<portcullis::Scopes>()))
+                .and_then(|client| client.with_scopes(scopes(&service.scopes)))
                 .map_err(|error| wrong(&error))?;
             if let Some(id) = &service.oauth_client_id {
                 client = client.with_id(id).map_err(|error| wrong(&error))?;
@@ -268,8 +299,23 @@ impl Settings {
             if service.allow_without_pkce {
                 client = client.allow_without_pkce();
             }
-            hub = hub.client(client);
+            hub = hub.client(client.refresh_tokens(service.refresh_tokens));
         }
+        for application in &self.applications {
+            let client = OAuthClientConfig::public(&application.id, &application.redirect_uris)
+                .and_then(|client| client.with_allowed_scopes(scopes(&application.scopes)))
+                .map_err(|error| format!("application {:?}: {error}", application.id))?;
+            hub = hub.client(match &application.name {
+                Some(name) => client.with_name(name),
+                None => client,
+            });
+        }
+        if let Some(limit) = self.dynamic_registration {
+            hub = hub.dynamic_registration(limit);
+        }
+        hub = hub
+            .dynamic_client_scopes(scopes(&self.dynamic_client_scopes))
+            .resources(&self.resources);
         for server in &self.servers {
             let wrong = |error: &dyn std::fmt::Display| {
                 Failure::from(format!("server of {:?}: {error}", server.user))
