@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::{Router, http::StatusCode, routing::get};
 use portcullis::store::{MemoryTokenStore, RecordId, TokenFilter};
-use portcullis::{AuthLayer, Grant, Identity, Session, Token, verify::StoredTokens};
+use portcullis::{AuthLayer, Grant, Identity, Session, Token, TokenSet, verify::StoredTokens};
 
 type Tokens = State<StoredTokens<MemoryTokenStore>>; // `SqliteTokenStore` survives a restart
 const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
@@ -12,8 +12,11 @@ const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (tokens, login) = (StoredTokens::new(MemoryTokenStore::new()), Token::generate());
     let alice = Grant::new(Identity::new("alice")).with_scopes(["tokens"]);
-    let auth = AuthLayer::builder().token_with_grant(login.clone(), alice);
-    let auth = auth.bearer_tokens(tokens.clone()).build()?;
+    let first = TokenSet::new([(login.clone(), alice)])?; // creates the others
+    let auth = AuthLayer::builder()
+        .bearer_tokens(first)
+        .bearer_tokens(tokens.clone())
+        .build()?;
     let app = Router::new()
         .route("/tokens", get(list).post(create))
         .route("/tokens/{id}", axum::routing::delete(revoke))

@@ -1,9 +1,10 @@
 //! Users with a name and a password, and a page for administrators: `cargo run --example users`.
 
-use axum::{Router, routing::get};
+use std::net::SocketAddr;
+
+use axum::{Router, extract::ConnectInfo, routing::get};
 use portcullis::verify::{MemoryPasswordStore, StoredPasswords};
-use portcullis::{AuthLayer, Grant, Identity, PasswordHash, Secret, Session, Token};
-use tokio::net::TcpListener;
+use portcullis::{AuthLayer, Grant, Identity, PasswordHash, Secret, Session, Token, request::Peer};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,15 +18,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         users.push((grant, PasswordHash::hash(&Secret::from(password.expose()))?));
     }
     let passwords = StoredPasswords::new(MemoryPasswordStore::from_grants(users)?);
-    let auth = AuthLayer::builder().password_verifier(passwords).build()?;
+    let auth = AuthLayer::builder()
+        .password_verifier(passwords)
+        .peer_extractor(|extensions| Some(Peer::Ip(extensions.get::<ConnectInfo<SocketAddr>>()?.0))) // for rate limits
+        .build()?;
     let app = Router::new()
         .route("/admin", get(hello).layer(auth.require_scope("admin")))
         .route("/", get(hello))
         .layer(auth); // around all routes, so that it serves /login and /logout
 
-    let listener = TcpListener::bind("127.0.0.1:0").await?; // port 0: any free port
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?; // port 0: any free port
     let address = listener.local_addr()?;
     println!("Open http://{address}/ and http://{address}/admin");
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     Ok(axum::serve(listener, app).await?)
 }
 

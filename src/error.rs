@@ -25,7 +25,7 @@ impl ConfigError {
         }
     }
 
-    /// Returns the name of the setting, such as `hosts`.
+    /// Returns the name of the setting, such as `allowed_hosts`.
     pub fn setting(&self) -> &'static str {
         self.setting
     }

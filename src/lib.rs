@@ -37,11 +37,11 @@
 //! |---|---|
 //! | one token, printed when it starts; users with a browser | [`AuthLayer::token`] |
 //! | one password that all users share | `AuthLayer::password` |
-//! | an API with keys and no browser | [`AuthLayer::bearer_tokens`] with a [`TokenSet`] |
+//! | an API with a fixed list of keys, no browser | [`AuthLayer::bearer_tokens`] with a [`TokenSet`] |
 //! | users with names and passwords | [`AuthLayerBuilder::password_verifier`] with `verify::StoredPasswords` |
 //! | users who log in at Keycloak, Google or another OpenID provider | `AuthLayerBuilder::sign_in_with` with `sign_in::OpenIdConnect` |
-//! | users in a database, whose sessions end at a logout or a removal, on every replica | [`AuthLayerBuilder::sessions`] with [`AuthLayerBuilder::user_lookup`] |
-//! | tokens that users create and revoke | [`AuthLayer::bearer_tokens`] with [`verify::StoredTokens`] |
+//! | users in a database, whose sessions end at a logout or a removal, on every replica | [`AuthLayerBuilder::password_verifier`] with [`sessions`](AuthLayerBuilder::sessions) and [`user_lookup`](AuthLayerBuilder::user_lookup) |
+//! | keys that are created and revoked while the server runs | [`AuthLayer::bearer_tokens`] with [`verify::StoredTokens`] |
 //! | access tokens that an OAuth server issues | [`AuthLayer::bearer_tokens`] with `verify::JwtVerifier` |
 //! | a credential of its own | [`AuthLayer::new`] with an [`Authenticator`] or [`authenticator_fn`] |
 //! | a JupyterHub that starts or proxies it | `AuthLayer::hub` |
@@ -49,13 +49,16 @@
 //! [`AuthLayer::builder`] combines them and has all settings. [`AuthLayer::optional`], [`AuthLayer::require_scope`]
 //! and [`AuthLayer::public_paths`] return the same layer with another rule for some routes.
 //!
+//! An *identity* says who the user is, a *scope* is the name of a permission, and a *grant* is an identity with scopes and
+//! perhaps an expiry. A [`Session`] is the grant of one request, and how it was authenticated.
+//!
 //! # How requests are handled
 //!
 //! | request | response |
 //! |---|---|
 //! | `Authorization: Bearer <token>` or `token <token>` | accepted; no cookie is set |
 //! | a page opened with `?token=<token>` | sets a login cookie and redirects (303) to the URL without the token |
-//! | the login cookie | accepted, if no other site caused the request |
+//! | the login cookie | accepted, unless a page of another site caused the request; a link that a user follows is accepted |
 //! | the token or the password, sent by the form at `login` | sets the cookie and redirects (302) to the page that was requested |
 //! | a launch link | valid once, for one minute; sets the cookie |
 //! | an invalid token in a header | 401 |
@@ -115,7 +118,8 @@
 //!
 //! # Where to go next
 //!
-//! The [`manual`]: [sign-in](manual::sign_in) at an identity provider, [sessions](manual::sessions) that the server can end, [mounting](manual::mounting) in routers, [deploying](manual::deploying) with TLS,
+//! The [`manual`]: [sessions](manual::sessions) that the server can end, [sign-in](manual::sign_in) at an identity provider,
+//! [resource servers](manual::resource_servers) that accept JWTs and MCP clients, [mounting](manual::mounting) in routers, [deploying](manual::deploying) with TLS,
 //! [reverse proxies](manual::reverse_proxies), [migrating](manual::migrating) from other libraries,
 //! [defaults](manual::defaults), the [threat model](manual::threats), and the [architecture](manual::architecture).
 //! The folder `examples` of the repository has a small program for each constructor.

@@ -90,8 +90,8 @@ impl<T: Send + 'static> IntoFuture for MaybeFuture<T> {
 impl<T: fmt::Debug> fmt::Debug for MaybeFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ready(answer) => f.debug_tuple("Now").field(answer).finish(),
-            Self::Future(_) => f.write_str("Later"),
+            Self::Ready(answer) => f.debug_tuple("Ready").field(answer).finish(),
+            Self::Future(_) => f.write_str("Future"),
         }
     }
 }

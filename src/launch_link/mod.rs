@@ -121,7 +121,7 @@ impl LaunchLinkStore {
     ///
     /// # Errors
     ///
-    /// Returns a [`ConfigError`] for `launch_life` unless it is 1 second to 10 minutes.
+    /// Returns a [`ConfigError`] for `ttl` unless it is 1 second to 10 minutes.
     pub fn with_ttl(mut self, life: Duration) -> Result<Self, ConfigError> {
         if !(Duration::from_secs(1)..=Self::MAX_TTL).contains(&life) {
             return Err(ConfigError::new(

@@ -348,8 +348,8 @@ impl AuthLayerBuilder {
             if requires_login {
                 "danger_allow_anonymous() admits every request, so no other way to log in has an effect"
             } else {
-                "expected a token, a password, an authenticator or a custom_login_page(); danger_allow_anonymous() admits \
-                 every request"
+                "expected a way to log in: token(), bearer_tokens(), password(), password_verifier(), sign_in_with(), \
+                 authenticator() or custom_login_page(); danger_allow_anonymous() admits every request"
             },
         ))
     }

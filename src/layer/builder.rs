@@ -188,14 +188,14 @@ impl AuthLayerBuilder {
     /// Lets users change the shared password by the form at [`login_path`](Self::login_path).
     ///
     /// Not allowed by default. The form requires the current password, or a shared token, and a new password that
-    /// `policy` accepts. `keeper` stores the new hash for the next start.
+    /// `policy` accepts. `writer` stores the new hash for the next start.
     ///
     /// The new password is valid at once. The hash is mixed into the key of the cookies, so every login ends, now and
     /// after the next start; the browser that sent the form is logged in again. Without a
     /// [`password`](Self::password), a shared token sets the first one.
     #[cfg(feature = "password")]
-    pub fn allow_password_change(mut self, policy: PasswordPolicy, keeper: impl PasswordHashWriter) -> Self {
-        self.password_change = Some((policy, Box::new(keeper)));
+    pub fn allow_password_change(mut self, policy: PasswordPolicy, writer: impl PasswordHashWriter) -> Self {
+        self.password_change = Some((policy, Box::new(writer)));
         self
     }
 

@@ -378,8 +378,8 @@ impl AuthLayer {
     /// Returns a future that completes when `session` is ended by a logout or a change of the password.
     ///
     /// For tasks that outlive the request, such as WebSockets. A session in a [store](AuthLayerBuilder::sessions) may
-    /// also be ended by another process, or because its user was removed: the future completes at the next
-    /// [refresh](AuthLayerBuilder::refresh_interval) at the latest, and also when the session expires.
+    /// also be ended by another process, or because its user was removed: then the future completes within a second with
+    /// PostgreSQL, else at the next [refresh](AuthLayerBuilder::refresh_interval), and also when the session expires.
     ///
     /// It never completes for a session that did not come from the login cookie of this layer. Without a store,
     /// expiry is not reported: see [`Grant::expires_at`].
@@ -435,17 +435,22 @@ impl AuthLayer {
 
     /// Returns this layer for routes that also require `scope`. Sessions without it get 403.
     ///
+    /// The token of [`AuthLayer::token`] and a shared password have no scopes, so they never pass: give the token a grant
+    /// by [`AuthLayerBuilder::token_with_grant`].
+    ///
     /// # Examples
     ///
     /// ```
     /// use axum::{Router, routing::get};
-    /// use portcullis::{AuthLayer, Token};
+    /// use portcullis::{AuthLayer, Grant, Identity, Token};
     ///
-    /// let auth = AuthLayer::token(Token::generate());
+    /// let alice = Grant::new(Identity::new("alice")).with_scopes(["admin"]);
+    /// let auth = AuthLayer::builder().token_with_grant(Token::generate(), alice).build()?;
     /// let app: Router = Router::new()
     ///     .route("/admin", get("for administrators").layer(auth.require_scope("admin")))
     ///     .route("/", get("for all users"))
     ///     .layer(auth);
+    /// # Ok::<(), portcullis::ConfigError>(())
     /// ```
     #[must_use]
     pub fn require_scope(&self, scope: &str) -> Self {
@@ -459,6 +464,9 @@ impl AuthLayer {
     /// `_xsrf` to [`CsrfForm`](crate::extract::CsrfForm), which the handler takes. Until `CsrfForm` has checked the
     /// form, the request has no session: a handler that takes [`Session`] instead responds 500 with an explanation.
     /// All other requests are checked as on other routes.
+    ///
+    /// No other handle of the layer may be around these routes, because it would reject the form: add them after
+    /// `.layer(auth)`.
     ///
     /// # Security
     ///
@@ -575,8 +583,8 @@ impl AuthLayer {
         self.layer(NotFound)
     }
 
-    /// Returns the paths of [`pages`](Self::pages): login, logout, launch links and the callback of a hub, as far as the
-    /// layer has them, without the [`stripped_prefix`](AuthLayerBuilder::stripped_prefix). A segment of
+    /// Returns the paths of [`pages`](Self::pages): login, sign-in and its callback, logout, launch links, the sessions page,
+    /// the metadata of a protected resource and the callback of a hub, as far as the layer has them, without the [`stripped_prefix`](AuthLayerBuilder::stripped_prefix). A segment of
     /// [`base_url`](AuthLayerBuilder::base_url) that begins with `:` or `*` is not a path for axum's router.
     pub fn page_paths(&self) -> impl Iterator<Item = &str> {
         self.route.own_paths()

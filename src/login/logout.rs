@@ -9,7 +9,6 @@
 //! | any of them with cookies that are too large to read | 431, nothing is ended |
 //! | POST from this site with `remove_cookies`, the button of the page that says 431 | as far as the cookies can be read, logs out; else removes the cookies of this server, and no login ends |
 //!
-//! Logging out ends every login whose cookie came with the request: copies of the cookies are refused from then on, and
 //! Logging out ends every login whose cookie came with the request: copies of the cookies are rejected from then on, and
 //! [`AuthLayer::session_ended`](crate::AuthLayer::session_ended) completes. Cookies that cannot be decrypted, or that
 //! another host planted next to them, do not matter; a request with too many cookies to read is rejected, and ends

@@ -30,7 +30,7 @@ impl CsrfToken {
 
 impl fmt::Debug for CsrfToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("XsrfToken")
+        f.write_str("CsrfToken")
     }
 }
 

@@ -173,7 +173,7 @@ impl RouteAuth {
 
 impl fmt::Debug for RouteAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Passage")
+        f.debug_struct("RouteAuth")
             .field("optional", &self.optional)
             .field("scopes", &self.scopes)
             .field("open_paths", &self.public_paths)

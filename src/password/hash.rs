@@ -107,6 +107,28 @@ impl PasswordHash {
         ))
     }
 
+    /// Reads a standard argon2 hash, as other software keeps it: `$argon2id$v=19$m=19456,t=2,p=1$…`.
+    ///
+    /// [`str::parse`] reads it with Jupyter's prefix `argon2:`, and the older hashes of Jupyter.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` if it is no such hash, `ExcessiveCost` if it would take more memory or time than is allowed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use portcullis::{PasswordHash, Secret};
+    ///
+    /// let stored = "$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$dz6xo0jGCCKH1RJWvbXI8iVuEUpSqoGoZQzNFtTFGlA";
+    /// let hash = PasswordHash::from_phc(stored)?;
+    /// assert!(!hash.verify(&Secret::from("wrong")));
+    /// # Ok::<(), portcullis::password::PasswordError>(())
+    /// ```
+    pub fn from_phc(phc: &str) -> Result<Self, PasswordError> {
+        format!("argon2:{phc}").parse()
+    }
+
     /// Whether this is the hash of `password`. An empty password never is, nor one over 1024 bytes.
     ///
     /// Takes as much time and memory as the hash requires: for tools. A server uses
@@ -248,6 +270,18 @@ mod tests {
         assert_eq!(HashCost::default().remaining(fast.work()), None);
         let read: PasswordHash = fast.expose().parse().expect("its own text");
         assert!(HashCost::default().remaining(read.work()).is_some());
+    }
+
+    #[test]
+    fn a_standard_argon2_hash_is_read_without_jupyters_prefix() {
+        let (password, other) = (Secret::from("mypassword"), Secret::from("another"));
+        let hash = hash_of(&password);
+        let phc = hash.expose().strip_prefix("argon2:").expect("the prefix");
+        let read = PasswordHash::from_phc(phc).expect("a PHC string");
+        assert!(read == hash && read.verify(&password) && !read.verify(&other));
+        for other in ["$2b$12$abcdefghijklmnopqrstuv", "$argon2", "", hash.expose()] {
+            assert!(PasswordHash::from_phc(other).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -322,7 +322,7 @@ impl Default for LoginRateLimiter {
 
 impl fmt::Debug for LoginRateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Throttle").finish_non_exhaustive()
+        f.debug_struct("LoginRateLimiter").finish_non_exhaustive()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{error::ConfigError, request::peer::Scheme};
 ///    scheme's default port takes a `Host` without a port.
 /// 3. Only dotted-quad and bracketed literals are addresses. `127.1`, `0x7f.0.0.1` or `2130706433` are names,
 ///    and on no list.
-/// 4. A list is what it says: loopback hosts are not implied; `AllowedHosts::loopback().and(…)` has both.
+/// 4. A list is what it says: loopback hosts are not implied; `AllowedHosts::loopback().union(…)` has both.
 ///
 /// Source: RFC 9110 §7.2, RFC 9112 §3.2.
 ///

@@ -74,7 +74,7 @@ impl RequestPolicy {
     /// Nothing if no other site can have caused this request: parts 4 to 7 of the decision table.
     ///
     /// For credentials that a browser sends by itself, that is when
-    /// [`Credential::is_ambient`](crate::AuthMethod::is_ambient), and for the login form. `xsrf` is the check
+    /// [`AuthMethod::is_ambient`](crate::AuthMethod::is_ambient), and for the login form. `xsrf` is the check
     /// that the session requires; `None` where no authentication is required, so that there is no session to bind one to.
     ///
     /// # Errors

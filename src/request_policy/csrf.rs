@@ -72,8 +72,8 @@ impl CsrfBinding {
 impl fmt::Debug for CsrfBinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Anonymous => "Binding::Anonymous",
-            Self::Session(_) => "Binding::Session",
+            Self::Anonymous => "CsrfBinding::Anonymous",
+            Self::Session(_) => "CsrfBinding::Session",
         })
     }
 }
@@ -345,7 +345,7 @@ pub(super) mod tests {
         assert_eq!(format!("{:?}", CsrfTokens::new(TestKey(b"canary"))), "XsrfGuard");
         assert_eq!(
             format!("{:?}", CsrfBinding::of_session(b"canary")),
-            "Binding::Session"
+            "CsrfBinding::Session"
         );
     }
 

@@ -69,7 +69,7 @@ impl Grant {
         }))
     }
 
-    /// Sets the scopes. Defaults to none.
+    /// Sets the scopes: an array of texts, a `Vec` or a [`Scopes`], which other iterators are collected to. Defaults to none.
     #[must_use]
     pub fn with_scopes(self, scopes: impl Into<Scopes>) -> Self {
         self.change(|terms| terms.scopes = scopes.into())
@@ -96,7 +96,10 @@ impl Grant {
         self.change(|terms| terms.groups = groups.into_iter().map(|group| group.as_ref().into()).collect())
     }
 
-    /// Marks the user as an administrator. Off by default.
+    /// Marks the user as an administrator of a JupyterHub or another directory. Off by default.
+    ///
+    /// For your information: no check of this crate reads it. To protect routes, use a scope and
+    /// [`AuthLayer::require_scope`](crate::AuthLayer::require_scope).
     ///
     /// As with [`Grant::with_groups`], token stores and login cookies do not keep it, session stores do.
     #[must_use]

@@ -24,7 +24,7 @@ use crate::session::{grant::Grant, identity::Identity};
 ///     }
 ///     let is_editor = claims.texts("realm_access.roles").any(|role| role == "editor");
 ///     let scopes: &[&str] = if is_editor { &["read", "write"] } else { &["read"] };
-///     Ok(claims.grant().with_scopes(scopes.iter().copied()))
+///     Ok(claims.grant().with_scopes(scopes.to_vec()))
 /// }
 /// ```
 #[derive(Clone, PartialEq)]

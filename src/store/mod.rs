@@ -3,7 +3,7 @@
 //! | store | feature | for |
 //! |---|---|---|
 //! | [`MemoryTokenStore`] | | tests, and tokens and sessions that may end with the process |
-//! | `SqliteTokenStore` | `sqlite` | one process, one file, nothing to install |
+//! | `SqliteTokenStore` | `sqlite` | one machine: one file, which several processes may use, such as a server and a command that creates tokens |
 //! | `PostgresTokenStore` | `postgres` | several processes at once |
 //!
 //! All three implement [`TokenStore`] and [`SessionStore`], and with the feature `hub-server` also `HubStore`, which adds OAuth

@@ -55,7 +55,7 @@ impl SqliteTokenStore {
     ///
     /// # Errors
     ///
-    /// `Settings` if the path is one of SQLite's special names such as `:memory:`, if others than the owner can write to the
+    /// `Config` if the path is one of SQLite's special names such as `:memory:`, if others than the owner can write to the
     /// file, or if the key is shorter than 32 bytes; `Unavailable` if the file cannot be opened for writing; `Schema` if it is
     /// no database, or of a newer version, or made with another key; `Busy` if another process holds it for more than
     /// 5 seconds.

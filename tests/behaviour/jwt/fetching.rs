@@ -185,7 +185,7 @@ async fn the_metadata_of_the_issuer_name_the_keys() {
         (
             Some(metadata(ISSUER, "http://127.0.0.1/jwks")),
             None,
-            "expected an https URL as `jwks_uri`",
+            "`jwks_uri`: expected an https URL",
             &[OPENID, OAUTH],
         ),
         (
