@@ -1,7 +1,8 @@
 //! A reverse proxy that adds logins to any web application, websockets included.
 //!
 //! ```text
-//! jupyter lab --no-browser --port 8889 --IdentityProvider.token= --ServerApp.disable_check_xsrf=True
+//! jupyter lab --no-browser --port 8889 --IdentityProvider.token= --PasswordIdentityProvider.hashed_password= \
+//!   --ServerApp.disable_check_xsrf=True
 //! cargo run --example gateway -- --upstream http://127.0.0.1:8889
 //! ```
 //!

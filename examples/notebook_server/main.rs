@@ -8,6 +8,9 @@
 //! instead: `Authorization: token …`. With a password, which the example `password` sets, users log in by it,
 //! and there is no token unless one is configured.
 //!
+//! If a Jupyter Server has run as the same user, its cookie secret is in the same file: `--raw-cookie-secret` uses it, so each
+//! accepts the other's logins, and `--cookie-secret-file FILE` uses another one.
+//!
 //! `jupyter server list` finds it, and `jupyter server stop` stops it.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};

@@ -42,7 +42,7 @@ impl Registration {
         // An IPv6 address counts by its first 64 bits. Without an address all count together.
         let key = match address.map(|address| address.to_canonical()) {
             None => 0,
-            Some(IpAddr::V4(address)) => u128::from(address.to_ipv6_mapped().to_bits()),
+            Some(IpAddr::V4(address)) => address.to_ipv6_mapped().to_bits(),
             Some(IpAddr::V6(address)) => address.to_bits() >> 64 << 64,
         };
         self.counts.update(key, now, |count| match count {

@@ -109,7 +109,8 @@ impl PasswordHash {
 
     /// Reads a standard argon2 hash, as other software keeps it: `$argon2id$v=19$m=19456,t=2,p=1$…`.
     ///
-    /// [`str::parse`] reads it with Jupyter's prefix `argon2:`, and the older hashes of Jupyter.
+    /// It may have Jupyter's prefix `argon2:`, as new hashes of this crate do. [`str::parse`] requires the prefix, and also reads
+    /// the older hashes of Jupyter.
     ///
     /// # Errors
     ///
@@ -126,6 +127,7 @@ impl PasswordHash {
     /// # Ok::<(), portcullis::password::PasswordError>(())
     /// ```
     pub fn from_phc(phc: &str) -> Result<Self, PasswordError> {
+        let phc = phc.strip_prefix("argon2:").unwrap_or(phc);
         format!("argon2:{phc}").parse()
     }
 
@@ -279,7 +281,14 @@ mod tests {
         let phc = hash.expose().strip_prefix("argon2:").expect("the prefix");
         let read = PasswordHash::from_phc(phc).expect("a PHC string");
         assert!(read == hash && read.verify(&password) && !read.verify(&other));
-        for other in ["$2b$12$abcdefghijklmnopqrstuv", "$argon2", "", hash.expose()] {
+        assert!(PasswordHash::from_phc(hash.expose()).is_ok_and(|read| read == hash));
+        for other in [
+            "$2b$12$abcdefghijklmnopqrstuv",
+            "$argon2",
+            "",
+            "argon2:",
+            "sha1:a:b",
+        ] {
             assert!(PasswordHash::from_phc(other).is_err(), "{other}");
         }
     }

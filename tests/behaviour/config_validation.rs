@@ -12,7 +12,8 @@ fn a_layer_without_or_with_contradicting_authentication_is_rejected() {
     let nothing = AuthLayer::builder().build().expect_err("nothing gives access");
     assert_eq!(
         nothing.to_string(),
-        "authenticators: expected a token, a password, an authenticator or a custom_login_page(); \
+        "authenticators: expected a way to log in: token(), bearer_tokens(), password(), password_verifier(), \
+         sign_in_with(), authenticator() or custom_login_page(); \
          danger_allow_anonymous() admits every request"
     );
     for builder in [

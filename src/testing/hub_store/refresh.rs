@@ -141,7 +141,11 @@ pub(super) async fn a_use_moves_the_end_of_a_refresh_token(store: &dyn HubStore)
     let kept = find(store, family.hashes.family).await.expect("its record stays");
     assert_eq!(kept.grant().expires_at(), Some(later));
     let (issued, _) = family.rotate(store, next, new_hash(), END).await;
-    assert_eq!(issued, RefreshRotation::Issued, "a used one is accepted for longer");
+    assert_eq!(
+        issued,
+        RefreshRotation::Issued,
+        "a used one is accepted for longer"
+    );
 }
 
 pub(super) async fn a_rejected_token_does_not_use_up_the_refresh_token(store: &dyn HubStore) {
@@ -165,7 +169,8 @@ pub(super) async fn a_rejected_token_does_not_use_up_the_refresh_token(store: &d
 }
 
 pub(super) async fn what_ends_one_token_of_a_family_ends_all(store: &dyn HubStore) {
-    let ways: [(&str, fn(RecordId, RecordId) -> TokenFilter); 3] = [
+    type Filter = fn(RecordId, RecordId) -> TokenFilter;
+    let ways: [(&str, Filter); 3] = [
         ("the refresh token", |refresh, _| TokenFilter::id(refresh)),
         ("an access token", |_, access| TokenFilter::id(access)),
         ("the client", |_, _| TokenFilter::owner("ender").and_client("c")),
