@@ -40,7 +40,7 @@
 //! | an API with a fixed list of keys, no browser | [`AuthLayer::bearer_tokens`] with a [`TokenSet`] |
 //! | users with names and passwords | [`AuthLayerBuilder::password_verifier`] with `verify::StoredPasswords` |
 //! | users who log in at Keycloak, Google or another OpenID provider | `AuthLayerBuilder::sign_in_with` with `sign_in::OpenIdConnect` |
-//! | users in a database, whose sessions end at a logout or a removal, on every replica | [`AuthLayerBuilder::password_verifier`] with [`sessions`](AuthLayerBuilder::sessions) and [`user_lookup`](AuthLayerBuilder::user_lookup) |
+//! | users in a database, whose sessions end at a logout or a removal, on every replica | [`AuthLayerBuilder::password_verifier`] with [`sessions`](AuthLayerBuilder::sessions), [`user_lookup`](AuthLayerBuilder::user_lookup) and the same [`keyring`](AuthLayerBuilder::keyring) on every replica |
 //! | keys that are created and revoked while the server runs | [`AuthLayer::bearer_tokens`] with [`verify::StoredTokens`] |
 //! | access tokens that an OAuth server issues | [`AuthLayer::bearer_tokens`] with `verify::JwtVerifier` |
 //! | a credential of its own | [`AuthLayer::new`] with an [`Authenticator`] or [`authenticator_fn`] |
@@ -48,6 +48,11 @@
 //!
 //! [`AuthLayer::builder`] combines them and has all settings. [`AuthLayer::optional`], [`AuthLayer::require_scope`]
 //! and [`AuthLayer::public_paths`] return the same layer with another rule for some routes.
+//!
+//! The constructors for browsers accept requests to `localhost` and loopback addresses only, and their logins end with the
+//! process. On a server set [`allowed_hosts`](AuthLayerBuilder::allowed_hosts) and [`keyring`](AuthLayerBuilder::keyring);
+//! with passwords also [`peer_extractor`](AuthLayerBuilder::peer_extractor), or an attacker can lock a user out.
+//! [`AuthLayer::bearer_tokens`] accepts every host and has no logins.
 //!
 //! An *identity* says who the user is, a *scope* is the name of a permission, and a *grant* is an identity with scopes and
 //! perhaps an expiry. A [`Session`] is the grant of one request, and how it was authenticated.
@@ -65,7 +70,8 @@
 //! | a modified or expired cookie, an invalid `?token=`, no credential | a browser is redirected to the login page, other clients get 401, gRPC clients status 16 |
 //! | two different tokens, or a malformed one | 400 or 401; the cookie is not used |
 //! | a `Host` that is not allowed | 403, checked first |
-//! | a POST or a WebSocket that another site caused | 403 |
+//! | a POST with the login cookie | needs the `_xsrf` value of the session: in the query, in the header `X-XSRFToken`, or in a form field on a route with `csrf_in_form`. Without it 403, also from your own pages: [`AuthLayer::csrf_token`] |
+//! | a POST or a WebSocket with the login cookie that another site caused | 403 |
 //!
 //! A rejected request has a [`Denial`] in the extensions of its response.
 //!
