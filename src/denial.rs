@@ -92,18 +92,18 @@ impl Reason {
             Self::CrossSite => "cross-site request",
             Self::ExpiredCookie => "expired cookie",
             Self::ExpiredToken => "expired token",
-            Self::DisallowedHost => "foreign host",
+            Self::DisallowedHost => "host not allowed",
             Self::InsufficientScope => "insufficient scope",
             Self::InvalidCookie => "invalid cookie",
             Self::Malformed => "malformed request",
-            Self::TokenChecksumMismatch => "mistyped token",
-            Self::MissingCredential => "no credential",
+            Self::TokenChecksumMismatch => "invalid token checksum",
+            Self::MissingCredential => "missing credentials",
             Self::RateLimited => "too many attempts",
             Self::TooLarge => "too large",
             Self::Unavailable => "unavailable",
             Self::UnknownToken => "unknown token",
             Self::UnsupportedToken => "unsupported token",
-            Self::IncorrectPassword => "wrong user or password",
+            Self::IncorrectPassword => "incorrect username or password",
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn announce(
         },
     );
     if let Some(token) = &credentials.generated {
-        anstream::println!("token for programs: {}", token.expose());
+        anstream::println!("API token: {}", token.expose());
         anstream::println!(
             "        in a header, `Authorization: Bearer TOKEN`; the next start has another token"
         );
@@ -63,7 +63,7 @@ pub(crate) fn log(event: &Event<'_>) {
             tracing::info!("{:?} logged out from {}", identity.username(), Client(*client));
         }
         Event::PasswordChanged { client } => {
-            tracing::info!("the password was changed from {}", Client(*client));
+            tracing::info!("password changed from {}", Client(*client));
         }
         Event::TokenIssued { username, id, .. } => {
             tracing::info!("issued the token {id} to {username:?}");

@@ -145,7 +145,7 @@ mod tests {
              portcullis_admitted_total{by=\"cookie\"} 1\n\
              portcullis_admitted_total{by=\"token\"} 2\n\
              # TYPE portcullis_denied_total counter\n\
-             portcullis_denied_total{reason=\"no credential\"} 1\n\
+             portcullis_denied_total{reason=\"missing credentials\"} 1\n\
              portcullis_denied_total{reason=\"unknown token\"} 1\n\
              # TYPE portcullis_logins_total counter\n\
              portcullis_logins_total 1\n"

@@ -63,7 +63,7 @@ pub(crate) async fn page(
         _ => "Other",
     };
     let body = format!(
-        "<h1>You are in</h1>\n\
+        "<h1>Logged in</h1>\n\
          <section>\n<dl>\n<dt>User<dd id=who>{who}\n<dt>Logged in with<dd id=how>{how}\n</dl>\n\
          <p><a id=logout href=\"{base}logout\">Log out</a>{change}\n</section>\n\
          <section>\n<h2>Files{of}</h2>\n<ul>\n{list}</ul>\n</section>\n",
@@ -76,7 +76,7 @@ pub(crate) async fn page(
         of = if dir.is_empty() {
             String::new()
         } else {
-            format!(" of {}", Escaped(&dir))
+            format!(" in {}", Escaped(&dir))
         },
     );
     page::page("Notebook server", &body)

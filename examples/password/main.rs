@@ -74,7 +74,7 @@ fn ask_twice() -> Result<Secret, Failure> {
     let password = ask("Enter password: ")?;
     check(&password)?;
     if ask("Verify password: ")?.expose() != password.expose() {
-        return Err("expected the same password twice, found two different ones".into());
+        return Err("passwords do not match".into());
     }
     Ok(password)
 }

@@ -83,9 +83,9 @@ async fn home(State(base): State<BaseUrl>, Extension(session): Extension<Session
     let by = format!("{:?}", session.auth_method()).to_lowercase();
     let (hello, logout) = (base.join("files/hello.txt"), base.join("logout"));
     page(
-        "You are in",
+        "Logged in",
         &format!(
-            "<h1>You are in</h1>\n<p>as <b id=who>{name}</b>, by {by}</p>\n<p><a href=\"{}\">A file</a></p>\n\
+            "<h1>Logged in</h1>\n<p>as <b id=who>{name}</b>, by {by}</p>\n<p><a href=\"{}\">A file</a></p>\n\
              <p><a id=logout href=\"{}\">Log out</a></p>\n",
             Escaped(&hello),
             Escaped(&logout)

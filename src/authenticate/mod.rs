@@ -139,9 +139,9 @@ mod tests {
             (
                 Verification::Unknown,
                 AuthMethod::Password,
-                "wrong user or password",
+                "incorrect username or password",
             ),
-            (Verification::Unknown, other, "wrong user or password"),
+            (Verification::Unknown, other, "incorrect username or password"),
             (
                 Verification::Rejected(Reason::ExpiredToken),
                 other,

@@ -204,7 +204,7 @@ mod tests {
             (" s3cret\t", "accepted"),
             ("token s3cret", "401"),
             ("other", "unknown token"),
-            ("pcl_other", "mistyped token"),
+            ("pcl_other", "invalid token checksum"),
             ("", "absent"),
         ] {
             check(&sources, "/", &[("x-agent-key", value)], expected);

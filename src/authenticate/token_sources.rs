@@ -156,7 +156,7 @@ impl<'a> FoundToken<'a> {
         let Some(token) = token else { return Ok(before) };
         match before {
             Some(before) if !secret::constant_time_eq(before.token.as_bytes(), token.as_bytes()) => {
-                Err(several("two different tokens in one request"))
+                Err(several("request contains two different tokens"))
             }
             _ => Ok(Some(Self { token, source })),
         }
@@ -165,7 +165,7 @@ impl<'a> FoundToken<'a> {
 
 /// The value of a field that may be sent once, or `None` if there is no such field.
 fn only(value: Result<Option<&HeaderValue>, DuplicateHeader>) -> Result<Option<&HeaderValue>, Denial> {
-    value.map_err(|DuplicateHeader| several("a field that holds a credential came more than once"))
+    value.map_err(|DuplicateHeader| several("duplicate credential header"))
 }
 
 fn token_in_header<'a>(
@@ -188,7 +188,7 @@ fn token_in_protocols<'a>(
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|protocol| trim(protocol).strip_prefix(b"v1.token.websocket.jupyter.org."));
     match (tokens.next(), tokens.next()) {
-        (Some(_), Some(_)) => Err(several("more than one token among the websocket protocols")),
+        (Some(_), Some(_)) => Err(several("multiple tokens in Sec-WebSocket-Protocol")),
         (None | Some([]), None) | (None, Some(_)) => Ok(None),
         (Some(token), None) => buffer
             .decode(token, percent::decoded)

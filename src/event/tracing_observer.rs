@@ -79,7 +79,7 @@ impl Observer for TracingObserver {
                 tracing::error!(target: TARGET, %error, %path, "unavailable");
             }
             Event::ClientAddressUnknown => {
-                tracing::warn!(target: TARGET, "passwords are throttled by account alone: clients have no address");
+                tracing::warn!(target: TARGET, "client address unknown: password attempts are rate-limited per account only");
             }
             Event::SharedRateLimitsUnavailable { error } => {
                 tracing::error!(target: TARGET, %error, "wrong passwords are counted in memory: the shared store does not answer");
@@ -97,7 +97,7 @@ impl Observer for TracingObserver {
                 );
             }
             Event::WeakPasswordHash { identity } => {
-                tracing::warn!(target: TARGET, username = identity.username(), "the stored hash of the password is weak");
+                tracing::warn!(target: TARGET, username = identity.username(), "stored password hash is weak");
             }
         }
     }

@@ -37,7 +37,7 @@ impl SessionRejection {
 }
 
 /// A constant, so that it reveals nothing about the request or the server.
-const REMEDY: &str = "this handler takes a Session, and no AuthLayer has handed one over: add .layer(auth) after \
+const REMEDY: &str = "this handler extracts a Session, but no AuthLayer ran for this route: add .layer(auth) after \
                       the route (a layer wraps what is there when it is added), without `without_session_extension`()";
 
 /// As [`REMEDY`].
@@ -49,7 +49,7 @@ impl fmt::Display for SessionRejection {
         match &self.0 {
             Kind::MissingLayer => f.write_str(REMEDY),
             Kind::UncheckedForm => f.write_str(UNCHECKED_FORM),
-            Kind::Unauthenticated(_) => f.write_str("expected a login, found none"),
+            Kind::Unauthenticated(_) => f.write_str("authentication required"),
         }
     }
 }

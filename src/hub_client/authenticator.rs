@@ -199,7 +199,7 @@ impl HubAuthInner {
             // Reported as it is, and no other credential is tried: a login would lead here again.
             Word::Forbidden => Outcome::Malformed(
                 Denial::new(Reason::InsufficientScope)
-                    .with_detail("your account has no access to this server"),
+                    .with_detail("your account does not have access to this server"),
             ),
             Word::Unknown if credential == AuthMethod::Cookie => Outcome::Rejected(Reason::InvalidCookie),
             Word::Unknown => Outcome::Rejected(Reason::UnknownToken),

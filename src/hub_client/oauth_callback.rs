@@ -287,7 +287,7 @@ impl CodeExchange {
         let grant = match hub.verifier.insert_new(token, key, clock).await {
             Ok(Word::Allowed(grant)) => grant,
             Ok(Word::Forbidden) => {
-                let text = "You are logged in at the hub, and your account has no access to this server.";
+                let text = "You are logged in, but your account does not have access to this server.";
                 return hub.error_page(style, StatusCode::FORBIDDEN, text, None, Some(cookies));
             }
             Ok(Word::Unknown) => {

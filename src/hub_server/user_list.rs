@@ -77,7 +77,7 @@ impl HubRequest<'_> {
         }
         let query = self.head.uri().query().unwrap_or_default();
         let query = UrlEncodedForm::parse(query.as_bytes())
-            .ok_or_else(|| HubError::bad_request("The parameters cannot be read."))?;
+            .ok_or_else(|| HubError::bad_request("Malformed request parameters."))?;
         let running = match &*query.text("state") {
             "" => None,
             "active" | "ready" => Some(true),

@@ -360,18 +360,18 @@ const fn plain_json(reason: Reason) -> &'static str {
         Reason::CrossSite => json!("cross-site request"),
         Reason::ExpiredCookie => json!("expired cookie"),
         Reason::ExpiredToken => json!("expired token"),
-        Reason::DisallowedHost => json!("foreign host"),
+        Reason::DisallowedHost => json!("host not allowed"),
         Reason::InsufficientScope => json!("insufficient scope"),
         Reason::InvalidCookie => json!("invalid cookie"),
         Reason::Malformed => json!("malformed request"),
-        Reason::TokenChecksumMismatch => json!("mistyped token"),
-        Reason::MissingCredential => json!("no credential"),
+        Reason::TokenChecksumMismatch => json!("invalid token checksum"),
+        Reason::MissingCredential => json!("missing credentials"),
         Reason::RateLimited => json!("too many attempts"),
         Reason::TooLarge => json!("too large"),
         Reason::Unavailable => json!("unavailable"),
         Reason::UnknownToken => json!("unknown token"),
         Reason::UnsupportedToken => json!("unsupported token"),
-        Reason::IncorrectPassword => json!("wrong user or password"),
+        Reason::IncorrectPassword => json!("incorrect username or password"),
     }
 }
 
@@ -513,7 +513,7 @@ mod tests {
         assert_eq!(answer(malformed()), alone);
         assert_eq!(
             answer(Denial::new(Reason::IncorrectPassword)).3,
-            "wrong user or password"
+            "incorrect username or password"
         );
     }
 }

@@ -64,7 +64,7 @@ impl RouteAuth {
     }
 
     fn malformed_form(&self, head: RequestHead<'_>) -> FullResponse {
-        let denial = Denial::new(Reason::Malformed).with_detail("expected a form of well-formed fields");
+        let denial = Denial::new(Reason::Malformed).with_detail("malformed form data");
         self.refuse(denial.into(), &head)
     }
 

@@ -85,7 +85,7 @@ impl<'a> Query<'a> {
             return Ok(None);
         };
         if tokens.next().is_some() {
-            return Err(Denial::new(Reason::Malformed).with_detail("more than one token in the query"));
+            return Err(Denial::new(Reason::Malformed).with_detail("multiple token parameters"));
         }
         match pair.value() {
             [] => Ok(None),

@@ -73,7 +73,7 @@ async fn a_session_is_extracted_and_an_unauthenticated_request_has_none() {
         ("GET /perhaps\nauthorization: Bearer {TOKEN}", 200, "alice"),
         ("GET /perhaps", 200, "anonymous"),
         ("GET /perhaps\nauthorization: Bearer wrong", 401, "unknown token"),
-        ("GET /name", 401, "no credential"),
+        ("GET /name", 401, "missing credentials"),
     ] {
         let answer = send(&app, &lines.replace("{TOKEN}", TOKEN)).await;
         assert_eq!(answer.status.as_u16(), status, "{lines}");
@@ -142,7 +142,10 @@ async fn a_rejection_by_an_extractor_is_an_event() {
         .build()
         .expect("a layer");
     send(&routes().layer(auth.optional()), "GET /name").await;
-    assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["no credential at /name"]);
+    assert_eq!(
+        heard.try_iter().collect::<Vec<_>>(),
+        ["missing credentials at /name"]
+    );
 }
 
 #[tokio::test]

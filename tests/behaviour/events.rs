@@ -77,7 +77,7 @@ async fn each_branch_reports_exactly_one_event() {
         ("GET /login".to_owned(), None),
         (
             "GET /hub?secret=1".to_owned(),
-            Some(format!("no credential, None, /hub, {client}")),
+            Some(format!("missing credentials, None, /hub, {client}")),
         ),
         (
             "GET /\nauthorization: Bearer x".to_owned(),
@@ -93,7 +93,7 @@ async fn each_branch_reports_exactly_one_event() {
         ),
         (
             "GET /\nhost: evil.example".to_owned(),
-            Some("foreign host, None, /, None".to_owned()),
+            Some("host not allowed, None, /, None".to_owned()),
         ),
         (
             format!("POST /\ncookie: {session}"),
@@ -236,12 +236,12 @@ async fn a_missing_client_address_is_reported_once_when_a_password_is_tried() {
             None,
             &[
                 "ClientAddressUnknown",
-                "wrong user or password, None, /login, None",
+                "incorrect username or password, None, /login, None",
             ][..],
         ),
         (
             Some(Peer::Ip(([192, 0, 2, 1], 1).into())),
-            &["wrong user or password, None, /login, Some(192.0.2.1)"],
+            &["incorrect username or password, None, /login, Some(192.0.2.1)"],
         ),
     ] {
         let log = Log::default();
@@ -313,7 +313,7 @@ async fn a_weak_hash_is_reported_at_each_login_by_its_password_and_no_other() {
         .parse()
         .expect("an older hash");
     let strong = PasswordHash::hash(&"a-long-enough-passphrase".into()).expect("a good password");
-    let (in_, warned, wrong) = ("logged in", "WeakPasswordHash", "wrong user or password");
+    let (in_, warned, wrong) = ("logged in", "WeakPasswordHash", "incorrect username or password");
     for (hash, typed, expected) in [
         (
             &weak,

@@ -370,7 +370,7 @@ async fn a_person_gets_a_page_a_program_json_and_grpc_its_status() {
     let program = send(&layer(), request("GET /\naccept: */*")).await;
     assert_eq!(
         program.text,
-        r#"{"message":"no credential","reason":"no credential"}"#
+        r#"{"message":"missing credentials","reason":"missing credentials"}"#
     );
     assert_eq!(program.header("content-type"), "application/json");
     let grpc = send(
@@ -711,7 +711,7 @@ async fn a_page_of_a_listed_origin_may_read_every_answer_and_no_other_page_may()
             "GET /api\nauthorization: Bearer other".to_owned(),
             401,
         ),
-        ("no credential", &layer, "GET /api".to_owned(), 401),
+        ("missing credentials", &layer, "GET /api".to_owned(), 401),
         (
             "no credential, a page",
             &layer,

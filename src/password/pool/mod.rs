@@ -50,7 +50,7 @@ use crate::{
 /// let password = Secret::from("correct horse battery staple");
 /// match HashingPool::shared().verify(stored, password).await? {
 ///     PasswordCheck::Correct { needs_rehash } => println!("welcome"),
-///     _ => println!("wrong user or password"),
+///     _ => println!("incorrect username or password"),
 /// }
 /// # Ok(())
 /// # }

@@ -46,8 +46,11 @@ async fn it_takes_a_user_and_a_password_by_http_basic() -> Outside {
             basic("alice:a correct horse battery").replace("Basic", "bAsIc"),
             "alice by Other { ambient: true }",
         ),
-        (basic("alice:wrong"), "wrong user or password"),
-        (basic("bob:a correct horse battery"), "wrong user or password"),
+        (basic("alice:wrong"), "incorrect username or password"),
+        (
+            basic("bob:a correct horse battery"),
+            "incorrect username or password",
+        ),
         (
             basic("alice"),
             "malformed request: expected Basic with user and password",
@@ -56,7 +59,7 @@ async fn it_takes_a_user_and_a_password_by_http_basic() -> Outside {
             "Basic !".to_owned(),
             "malformed request: expected Basic with user and password",
         ),
-        ("Bearer x".to_owned(), "no credential"),
+        ("Bearer x".to_owned(), "missing credentials"),
     ] {
         let query = format!("POST /query\norigin: http://localhost\nauthorization: {authorization}");
         let answer = send(&auth, request(&query)).await;

@@ -89,7 +89,7 @@ async fn in_a_process_with_keys() -> Outside {
     let refused = refused.expect_err("watching is not open");
     assert_eq!(
         (refused.code(), refused.message()),
-        (Code::Unauthenticated, "no credential")
+        (Code::Unauthenticated, "missing credentials")
     );
     let watch = |key: &str| {
         let mut request = Request::new(HealthCheckRequest::default());

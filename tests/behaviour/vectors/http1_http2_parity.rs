@@ -104,7 +104,7 @@ fn with_host(sent: Sent) -> Sent {
 fn token_result(received: &Received, received_by_handler: Option<String>) -> String {
     match (received.status, received_by_handler) {
         (200, Some(token)) => format!("token {token}"),
-        (401, None) if received.body.contains("no credential") => "none".to_owned(),
+        (401, None) if received.body.contains("missing credentials") => "none".to_owned(),
         (401, None) if received.body.contains("unsupported token") => "none".to_owned(),
         (401, None) if received.body.contains("malformed request") => "malformed".to_owned(),
         (400, None) => "reject".to_owned(),

@@ -50,7 +50,7 @@ await run(async () => {
   sockets[0] = await socket(tab);
 
   await send(page, { password, new_password: next, new_password_again: next });
-  check("who changes it stays in", [page.url(), await page.textContent("h1")], [home, "You are in"]);
+  check("who changes it stays in", [page.url(), await page.textContent("h1")], [home, "Logged in"]);
   check("the open socket of another tab is closed", await closed(tab), 1008);
   check("and that of another browser", await closed(other), 1008);
   await other.reload();

@@ -87,12 +87,12 @@ await run(async () => {
     await page.click("a");
     await page.waitForURL(`${origin}/`);
     check(`a link on ${site} comes with the login`, login(seen[0]), true);
-    check(`a link on ${site} leads in`, await page.textContent("h1"), "You are in");
+    check(`a link on ${site} leads in`, await page.textContent("h1"), "Logged in");
     await page.close();
   }
   const page = await context.newPage();
   await page.goto(`${origin}/`);
-  check("the server still runs, and the login is still good", await page.textContent("h1"), "You are in");
+  check("the server still runs, and the login is still good", await page.textContent("h1"), "Logged in");
 });
 
 /** A link with the token, opened from a page of somebody else: in, without a trace of it. */

@@ -17,7 +17,7 @@ await run(async () => {
   // The server is spawned meanwhile.
   await page.waitForURL((url) => url.pathname === `/user/${segment}/`, { timeout: 80_000 });
   const home = page.url();
-  check("the login leads to one's own server", await page.textContent("h1"), "You are in");
+  check("the login leads to one's own server", await page.textContent("h1"), "Logged in");
   check("it knows who", await page.textContent("#who"), user);
   await page.screenshot({ path: `${pictures}in.png` });
 

@@ -25,7 +25,7 @@ async function open(browser, what, how) {
   const page = await context.newPage();
   await how(page);
   await page.waitForURL(home);
-  check(`${what} leads in`, await page.textContent("h1"), "You are in");
+  check(`${what} leads in`, await page.textContent("h1"), "Logged in");
   check(`${what} leaves a login`, (await logins(context)).length, 1);
   check(`${what} leaves no referrer`, await page.evaluate(() => document.referrer), "");
   await page.reload();

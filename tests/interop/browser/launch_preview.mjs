@@ -24,5 +24,5 @@ await run(async () => {
   check("the page holds no token", /pcl1_/.test(await page.content()), false);
   await page.screenshot({ path: join(pictures, "confirm.png"), fullPage: true });
   await Promise.all([page.waitForURL(home), page.click("button")]);
-  check("the button opens the link", [await page.textContent("h1"), await logins()], ["You are in", 1]);
+  check("the button opens the link", [await page.textContent("h1"), await logins()], ["Logged in", 1]);
 });

@@ -46,7 +46,7 @@ async function logIn(browser) {
 
   await page.fill("[name=password]", password);
   await Promise.all([page.waitForURL(deep), page.keyboard.press("Enter")]);
-  check("the password and Enter lead to where the way went", await page.textContent("h2"), "Files of notes");
+  check("the password and Enter lead to where the way went", await page.textContent("h2"), "Files in notes");
   check("there is one login", (await logins(context)).length, 1);
   check("no address holds the password", requests.some((url) => url.includes(password.split(" ")[0])), false);
   await page.goto(login);

@@ -48,7 +48,7 @@ await run(async () => {
   // The longest bases first: whoever has no login yet may be shown one of another server, and takes it away.
   for (const { base, token } of [...servers].sort((a, b) => b.base.length - a.base.length)) {
     await page.goto(`${origin}${base}?token=${token}`);
-    check(`the link to ${base} leads in`, await page.textContent("h1"), "You are in");
+    check(`the link to ${base} leads in`, await page.textContent("h1"), "Logged in");
   }
   check("each server has a login of its own", await paths(), servers.map(({ base }) => base).sort());
   const owner = new Map((await logins()).map(({ value, path }) => [value, path]));
@@ -73,7 +73,7 @@ await run(async () => {
   await page.goto(`${origin}/user/alice/logout`);
   check("who logs out at one is logged in at its neighbours", (await paths()).filter((path) => path !== "/"), ["/hub/", "/user/alice2/"]);
   await page.goto(`${origin}/user/alice2/`);
-  check("and they know it", await page.textContent("h1"), "You are in");
+  check("and they know it", await page.textContent("h1"), "Logged in");
   await page.goto(`${origin}/user/alice/`);
   check("but is out at that one", new URL(page.url()).pathname, "/user/alice/login");
 });

@@ -228,7 +228,7 @@ fn a_program_is_accepted_by_header_and_no_other_request() {
             &[("Authorization", &*jupyter)],
             200,
         ),
-        ("no credential", "GET", "/api/status", &[], 403),
+        ("missing credentials", "GET", "/api/status", &[], 403),
         (
             "wrong token",
             "GET",
@@ -237,14 +237,14 @@ fn a_program_is_accepted_by_header_and_no_other_request() {
             403,
         ),
         (
-            "foreign host",
+            "host not allowed",
             "GET",
             "/api/status",
             &[("Authorization", &*jupyter), ("Host", "example.org")],
             403,
         ),
         (
-            "foreign host, open path",
+            "host not allowed, open path",
             "GET",
             "/api",
             &[("Host", "example.org")],
@@ -565,8 +565,7 @@ impl Server {
 
     /// The token that it made up and printed.
     fn token(&self) -> &str {
-        self.token
-            .get_or_init(|| self.process.line_after("token for programs: "))
+        self.token.get_or_init(|| self.process.line_after("API token: "))
     }
 }
 

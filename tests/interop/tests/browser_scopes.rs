@@ -72,7 +72,7 @@ impl Server {
         let process = Example::start("notebook_server", command);
         let link = process.line_after("open: ");
         let port = link.split(['/', ':']).nth(4).expect("a port").to_owned();
-        let token = process.line_after("token for programs: ");
+        let token = process.line_after("API token: ");
         Self {
             process,
             port,

@@ -87,7 +87,7 @@ async fn a_service_requires_a_token_and_a_scope_while_health_is_public() {
             "",
             serving,
         ),
-        ("/door.Door/Knock", None, "16", "no credential", vec![]),
+        ("/door.Door/Knock", None, "16", "missing credentials", vec![]),
         (
             "/door.Door/Knock",
             Some("Bearer wrong"),
@@ -99,15 +99,15 @@ async fn a_service_requires_a_token_and_a_scope_while_health_is_public() {
             "/door.Door/Knock",
             Some("Basic YTpi"),
             "16",
-            "no credential",
+            "missing credentials",
             vec![],
         ),
         ("/door.Door/Knock", Some(&guest), "0", "", said("hello, guest")),
         ("/door.Door/Open", Some(&guest), "7", "insufficient scope", vec![]),
         ("/door.Door/Open", Some(&owner), "0", "", said("it is open")),
         // Without a credential, no client learns which methods exist.
-        ("/door.Door/NoSuch", None, "16", "no credential", vec![]),
-        ("/no.Such/Service", None, "16", "no credential", vec![]),
+        ("/door.Door/NoSuch", None, "16", "missing credentials", vec![]),
+        ("/no.Such/Service", None, "16", "missing credentials", vec![]),
         ("/door.Door/NoSuch", Some(&guest), "12", "no such method", vec![]),
     ] {
         let told = call(address, path, authorization).await;

@@ -27,7 +27,7 @@ fn jupyter_lists_and_stops_a_server_with_a_token() {
         let mut server = NotebookServer::start(&home, 0, arguments);
         let token = match configured {
             true => TOKEN.to_owned(),
-            false => server.process.line_after("token for programs: "),
+            false => server.process.line_after("API token: "),
         };
         let base = if configured { "/user/alice/" } else { "/" };
         let url = format!("http://{}{base}", server.address);

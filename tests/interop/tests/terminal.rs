@@ -136,7 +136,7 @@ fn the_start_says_what_is_served_where_and_how_to_log_in() {
         &[("Accept", "text/html")],
     );
     assert_eq!(opened.status, 303, "{}", opened.head);
-    let token = token.strip_prefix("token for programs: ").expect("a token");
+    let token = token.strip_prefix("API token: ").expect("a token");
     let fields = [("Authorization", &*format!("Bearer {token}"))];
     assert_eq!(request(&address, "GET", "/api/status", &fields).status, 200);
 }
@@ -167,12 +167,15 @@ fn the_log_has_a_line_for_each_denial_and_at_debug_one_for_each_request() {
         request(&address, "GET", "/api/status?token=canary-of-a-token", &[]);
         let mut expected = vec![
             (true, "[D] 200 GET /login 127.0.0.1 "),
-            (false, "[W] 401 POST /login 127.0.0.1: wrong user or password"),
+            (
+                false,
+                "[W] 401 POST /login 127.0.0.1: incorrect username or password",
+            ),
             (true, "[D] 401 POST /login 127.0.0.1 "),
             (false, "[W] the hash of the password is weak"),
             (false, "[I] \"anonymous\" logged in from 127.0.0.1"),
             (true, "[D] 302 POST /login 127.0.0.1 "),
-            (false, "[I] 401 GET /api/status 127.0.0.1: no credential"),
+            (false, "[I] 401 GET /api/status 127.0.0.1: missing credentials"),
             (true, "[D] 403 GET /api/status 127.0.0.1 "),
         ];
         expected.retain(|(is_debug, _)| debug || !is_debug);
