@@ -34,7 +34,7 @@ struct Arguments {
 enum Task {
     /// Prompt twice, and write the hash to jupyter_server_config.json in $JUPYTER_CONFIG_DIR [default: ~/.jupyter].
     Set,
-    /// Ask twice, or read one line if the standard input is no terminal, and print the hash.
+    /// Prompt twice, or read one line if the standard input is no terminal, and print the hash.
     Hash,
 }
 

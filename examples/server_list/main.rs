@@ -80,7 +80,7 @@ fn list(running: &[ServerInfo], json: bool) -> Result<(), Failure> {
     writeln!(out, "Currently running servers:")?;
     for server in running {
         write!(out, "{}", server.url())?;
-        // Beside a password the token is the one that stops our servers: it logs no one in.
+        // Where there is a password, the token is the one that stops our servers: it logs no one in.
         if let Some(token) = server.token().filter(|_| !server.has_password()) {
             write!(out, "?token={}", token.expose())?;
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::clock::UnixTime;
 
-/// What is known of a thing: parts in one line.
+/// The facts about an item: parts in one line.
 #[derive(Default)]
 pub(crate) struct Details(String);
 

@@ -86,7 +86,7 @@ impl<'a> Page<'a> {
         self.block("<h2>", text, "</h2>")
     }
 
-    /// One thing of a list: its name, what is known of it, and a button with the fields that it posts.
+    /// One thing of a list: its name, the facts about it, and a button with the fields that it posts.
     pub(crate) fn item(
         mut self,
         name: &str,
@@ -239,7 +239,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Shows the button, because scripts run, and copies the text beside it.
+/// Shows the button, because scripts run, and copies the text next to it.
 #[cfg(feature = "hub-server")]
 const COPY_SCRIPT: &str = "{const b=document.getElementById(\"copy\");if(navigator.clipboard){b.hidden=false;\
     b.onclick=async()=>{await navigator.clipboard.writeText(document.getElementById(\"secret\").textContent);\

@@ -16,7 +16,7 @@ use crate::error::ConfigError;
 /// The one style sheet: readable on a phone, in the dark, and without any of it.
 const STYLE: &str = include_str!("../page.css");
 
-/// A padlock. Without it browsers ask the server for `/favicon.ico` before the login.
+/// A padlock. Without it browsers request `/favicon.ico` before the login.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath \
                     fill='none' stroke='%232350c4' stroke-width='2' d='M5 7V5a3 3 0 0 1 6 0v2'/%3E%3Crect x='3' y='7' \
                     width='10' height='7' rx='1.5' fill='%232350c4'/%3E%3C/svg%3E";

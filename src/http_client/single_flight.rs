@@ -1,4 +1,4 @@
-//! Work that is under way once for each key, however many wait for it.
+//! Work that is in progress once for each key, however many wait for it.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 use crate::maybe_future::BoxFuture;
 
-/// Work that is under way, by its key.
+/// Work in progress, by its key.
 pub(crate) struct SingleFlight<K, V>(Arc<Mutex<UnderWay<K, V>>>);
 
 type UnderWay<K, V> = HashMap<K, watch::Receiver<Option<V>>>;
@@ -24,7 +24,7 @@ where
         Self(Arc::default())
     }
 
-    /// Waits for the work under way for `key`, or spawns what `begin` returns. The result is `None` if the runtime has
+    /// Waits for the work in progress for `key`, or spawns what `begin` returns. The result is `None` if the runtime has
     /// dropped the work.
     ///
     /// # Errors

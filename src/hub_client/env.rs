@@ -160,7 +160,7 @@ impl Environment<'_> {
         }
     }
 
-    /// The value of a variable that is set and not blank: hubs set variables without a value to an empty string.
+    /// The value of a variable that is set and not empty or spaces: hubs set variables without a value to an empty string.
     fn get(&self, name: &str) -> Option<String> {
         let value = (self.0)(name)?;
         let value = value.trim();

@@ -147,7 +147,7 @@ impl OAuthClientConfig {
     /// An application that cannot keep a secret, because it runs on the machines of users or in browsers: a public client
     /// (RFC 6749 §2.1). MCP clients are.
     ///
-    /// Every user may authorize it, and is asked each time, because any program can send its id. It must send a challenge
+    /// Every user may authorize it, and must confirm each time, because any program can send its id. It must send a challenge
     /// by `S256`, and gets the scopes of [`with_allowed_scopes`](Self::with_allowed_scopes) that the user holds. A redirect
     /// URI of `http` on `127.0.0.1`, `[::1]` or `localhost` stands for that URI with any port (RFC 8252 §7.3).
     ///
@@ -272,7 +272,7 @@ impl OAuthClientConfig {
     }
 
     /// Default: users must consent once, unless it is their own server. Issues codes without the consent of users; of a
-    /// public client users are asked all the same.
+    /// public client users must confirm all the same.
     #[must_use]
     pub fn skip_consent(self) -> Self {
         Self {

@@ -116,7 +116,7 @@ impl HubState {
     }
 
     /// Whether a token for `resource` is for the hub: for everything, or for what is below its public URL, such as a service
-    /// that asks the hub about its tokens.
+    /// that queries the hub about its tokens.
     pub(crate) fn is_for_hub(&self, resource: Option<&str>) -> bool {
         let own = |resource: &str| {
             let below = resource.strip_prefix(self.issuer.as_deref()?)?;

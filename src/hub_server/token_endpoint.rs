@@ -220,7 +220,7 @@ impl HubRequest<'_> {
         Ok(self.issued(client, &token, Some(&next), &scopes))
     }
 
-    /// Whether this user may still use what the client is for: that can have changed since they were asked.
+    /// Whether this user may still use what the client is for: that can have changed since they confirmed.
     async fn may_use(&self, owner: &str, client: &OAuthClientConfig) -> Result<bool, HubError> {
         let Some(member) = self.members.find(owner).await? else {
             return Ok(false);

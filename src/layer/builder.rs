@@ -219,8 +219,8 @@ impl AuthLayerBuilder {
     /// `grant` maps the claims of a user to a grant, or denies the login: the user sees why. It is called once for each
     /// login; to change or end a login later, set a [`user_lookup`](Self::user_lookup).
     ///
-    /// State, nonce, PKCE verifier and `next` are sealed into a cookie for 10 minutes, by the [`keyring`](Self::keyring). So
-    /// a restart or another replica with the same keyring completes a login that is under way.
+    /// State, nonce, PKCE verifier and `next` are encrypted in a cookie for 10 minutes, by the [`keyring`](Self::keyring). So
+    /// a restart or another replica with the same keyring completes a login in progress.
     ///
     /// # Errors
     ///

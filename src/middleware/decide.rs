@@ -226,7 +226,7 @@ impl RouteAuth {
 
     /// The denial of a session, with all scopes that one needs here: first those that it lacks.
     ///
-    /// A client that asks for another token asks for these. With the missing ones alone it would lose the others.
+    /// A client that requests another token requests these. With the missing ones alone it would lose the others.
     #[cold]
     fn insufficient_scope(&self, session: &Session) -> Denial {
         let (held, missing): (Vec<_>, _) = self

@@ -76,7 +76,7 @@ impl ResponseStyle {
     }
 }
 
-/// What the response to a denial depends on, besides the denial and the request.
+/// What the response to a denial depends on, in addition to the denial and the request.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorResponder {
     pub(crate) responses: ResponseStyle,

@@ -182,7 +182,7 @@ impl Endpoint for MetadataEndpoint {
     }
 }
 
-/// The response to a browser that asks whether a page may read metadata.
+/// The response to a preflight of a browser: a page may read the metadata.
 pub(crate) fn metadata_preflight() -> FullResponse {
     let mut response = status_response(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();

@@ -20,7 +20,7 @@ use super::{
     header_names::{self, DuplicateHeader},
 };
 
-/// Returns `true` if a person sees the response as a page, and `false` if a program reads it.
+/// Returns `true` if a user sees the response as a page, and `false` if a program reads it.
 ///
 /// It is a GET or HEAD whose `Accept` names `text/html` with a quality above 0, and neither a script nor htmx sent it.
 /// The layer itself decides so between its pages and JSON.

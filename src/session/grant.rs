@@ -143,7 +143,7 @@ impl Grant {
         self.0.claims.as_deref()
     }
 
-    /// Sets a value of the application, such as a row of its user table, in place of the one before. Defaults to none.
+    /// Sets a value of the application, such as a row of its user table, instead of the one before. Defaults to none.
     ///
     /// Stores and cookies do not keep it, and `Debug` does not print it. Two grants are equal if they share the value.
     #[must_use]

@@ -40,7 +40,7 @@ impl Claims {
         self.text("iss").unwrap_or_default()
     }
 
-    /// Returns the subject: 1 to 255 bytes that identify the user at this issuer, for ever.
+    /// Returns the subject: 1 to 255 bytes that identify the user at this issuer permanently.
     pub fn subject(&self) -> &str {
         self.text("sub").unwrap_or_default()
     }

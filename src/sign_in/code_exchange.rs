@@ -73,7 +73,7 @@ impl OpenIdConnect {
         now: UnixTime,
     ) -> Result<Claims, SignInError> {
         let _permit = self.permits.try_acquire();
-        let _permit = _permit.map_err(|_| SignInError::unavailable("too many logins are under way"))?;
+        let _permit = _permit.map_err(|_| SignInError::unavailable("too many logins are in progress"))?;
         let metadata = self.discovery.metadata().await?;
         let client = self.client(&metadata, redirect_uri)?;
         let code = AuthorizationCode::new(code.expose_str().unwrap_or_default().to_owned());

@@ -22,7 +22,7 @@ use super::{
 /// The age at which metadata and keys are fetched again.
 const MAX_AGE: Duration = Duration::from_secs(3_600);
 
-/// How long a provider that did not respond is not asked again.
+/// How long a provider that did not respond gets no request.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Metadata that the crate `openidconnect` does not know.
@@ -91,7 +91,7 @@ impl Discovery {
         &self.issuer
     }
 
-    /// Returns the metadata. While the provider does not respond, the last ones are good.
+    /// Returns the metadata. While the provider does not respond, the last ones are used.
     pub(super) async fn metadata(&self) -> Result<Arc<Metadata>, SignInError> {
         let mut state = self.state.lock().await;
         let known = state.metadata.clone();

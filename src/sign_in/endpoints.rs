@@ -3,7 +3,7 @@
 //! | request | response |
 //! |---|---|
 //! | GET `login/<name>`, logged in | 302 to `next` |
-//! | GET `login/<name>` | 302 to the provider; a cookie with the sealed state, PKCE verifier and `next` |
+//! | GET `login/<name>` | 302 to the provider; a cookie with the encrypted state, PKCE verifier and `next` |
 //! | GET `login/callback` with a code, and the cookie of its state | the cookies of a login, 302 to `next` |
 //! | the state is older than ten minutes | once more to the provider; the second time 403 |
 //! | the cookie of the state is missing, logged in | 302 to the base |

@@ -37,7 +37,7 @@ pub(super) fn issuer_url(text: &str) -> Result<Url, ConfigError> {
     })
 }
 
-/// The most exchanges of codes that are under way at one provider.
+/// The most exchanges of codes at the same time at one provider.
 pub(super) const EXCHANGES: usize = 64;
 
 /// The HTTP client of one provider.

@@ -17,7 +17,7 @@ pub(super) struct LayerProvider {
     pub(super) path: Box<str>,
     pub(super) provider: Provider,
     pub(super) mapping: Box<ClaimsMapping>,
-    /// The logins under way at this provider. A state of one provider is none of another.
+    /// The logins in progress at this provider. A state of one provider is none of another.
     pub(super) states: StateStore,
     /// The cookie of a browser that logged in at this provider, if a logout goes on there.
     pub(super) marker: CookieScope,

@@ -121,7 +121,7 @@ impl OAuth2Provider {
         }
     }
 
-    /// Sets the claim that identifies a user for ever, a text or an integer. Defaults to `sub` or, without it, `id`.
+    /// Sets the claim that identifies a user permanently, a text or an integer. Defaults to `sub` or, without it, `id`.
     #[must_use]
     pub fn with_subject_claim(self, name: &str) -> Self {
         Self {
@@ -177,7 +177,7 @@ impl OAuth2Provider {
         redirect_uri: &str,
     ) -> Result<Claims, SignInError> {
         let permit = self.permits.try_acquire();
-        let _permit = permit.map_err(|_| SignInError::unavailable("too many logins are under way"))?;
+        let _permit = permit.map_err(|_| SignInError::unavailable("too many logins are in progress"))?;
         let form = TokenRequest::new(
             &self.client_id,
             self.client_secret.clone(),

@@ -58,7 +58,7 @@ pub struct OpenIdConnect {
     /// How the client authenticates, if not as the metadata say.
     pub(super) authentication: Option<AuthType>,
     pub(super) discovery: Discovery,
-    /// One for each exchange of a code that is under way.
+    /// One for each exchange of a code in progress.
     pub(super) permits: Semaphore,
 }
 
@@ -135,7 +135,7 @@ impl OpenIdConnect {
         }
     }
 
-    /// Sets the scopes to request, besides `openid`. Defaults to `profile` and `email`.
+    /// Sets the scopes to request, in addition to `openid`. Defaults to `profile` and `email`.
     #[must_use]
     pub fn with_scopes<T: Into<String>>(self, scopes: impl IntoIterator<Item = T>) -> Self {
         Self {
@@ -197,7 +197,7 @@ impl OpenIdConnect {
     }
 
     /// Logs users out at the provider too, after a logout here, if its metadata have an `end_session_endpoint`. The provider
-    /// may ask the user to confirm, and then redirects to the base URL: register it as the post-logout redirect URI.
+    /// may let the user confirm, and then redirects to the base URL: register it as the post-logout redirect URI.
     ///
     /// By default a logout ends the login here only.
     #[must_use]

@@ -871,7 +871,7 @@ async fn launch_link_is_not_used_up_by_a_login_that_the_store_did_not_keep() {
     assert_eq!(
         send(&layer, request(&late)).await.status,
         StatusCode::FORBIDDEN,
-        "its minute is over"
+        "its minute has ended"
     );
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn a_client_that_is_used_is_kept(store: &dyn HubStore) {
     let next = ClientRecord::new("next", END, later);
     assert!(
         store.insert_client(next, 2).await.expect("an answer"),
-        "an expired client leaves room"
+        "an expired client makes place for another"
     );
     assert!(find(store, "full").await.is_some(), "and one that is kept stays");
     assert_eq!(find(store, "second").await, None);

@@ -1,4 +1,4 @@
-//! Settings of a verifier that asks an introspection endpoint.
+//! Settings of a verifier that queries an introspection endpoint.
 
 use std::{
     fmt,
@@ -38,7 +38,7 @@ pub struct IntrospectionVerifierBuilder {
 }
 
 impl IntrospectionVerifier {
-    /// Returns the settings of a verifier that asks `endpoint`: an `https` URL, or `http` on `localhost`.
+    /// Returns the settings of a verifier that queries `endpoint`: an `https` URL, or `http` on `localhost`.
     pub fn builder(endpoint: impl Into<String>) -> IntrospectionVerifierBuilder {
         IntrospectionVerifierBuilder {
             endpoint: endpoint.into(),
@@ -62,7 +62,7 @@ impl IntrospectionVerifierBuilder {
         }
     }
 
-    /// Sets the access token by which the OAuth server knows this server, in place of a [`client`](Self::client).
+    /// Sets the access token by which the OAuth server knows this server, instead of a [`client`](Self::client).
     ///
     /// # Errors
     ///
@@ -79,11 +79,11 @@ impl IntrospectionVerifierBuilder {
     /// one of them.
     ///
     /// Defaults to none: the server decides whether a token is for this server. RFC 7662 lets it say that a token is not
-    /// active for the client that asks.
+    /// active for the client that queries it.
     ///
     /// # Security
     ///
-    /// Set it if the OAuth server issues tokens for several services and does not tell them apart.
+    /// Set it if the OAuth server issues tokens for several services and does not distinguish them.
     pub fn audience(mut self, audience: &str) -> Self {
         self.audiences.push(audience.into());
         self
@@ -101,7 +101,7 @@ impl IntrospectionVerifierBuilder {
 
     /// Sets how long a response is remembered, which is how long a revoked token may be valid.
     ///
-    /// Defaults to 60 seconds. Zero asks at every request.
+    /// Defaults to 60 seconds. Zero queries the endpoint at every request.
     pub fn cache_ttl(self, cache_ttl: Duration) -> Self {
         Self { cache_ttl, ..self }
     }

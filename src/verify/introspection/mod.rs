@@ -1,4 +1,4 @@
-//! Access tokens that an OAuth server is asked about: token introspection.
+//! Access tokens that are checked at an OAuth server: token introspection.
 
 mod builder;
 mod request;
@@ -31,10 +31,10 @@ const CAPACITY: usize = 16_384;
 /// How long a token that is not active is remembered at most.
 const INACTIVE: Duration = Duration::from_secs(5);
 
-/// How many requests may be under way at the same time.
+/// How many requests may be in progress at the same time.
 const REQUESTS: usize = 64;
 
-/// Verifies access tokens by asking the OAuth server that issued them (RFC 7662), for tokens that are not JWTs, and for
+/// Verifies access tokens by querying the OAuth server that issued them (RFC 7662), for tokens that are not JWTs, and for
 /// JWTs that may be revoked.
 ///
 /// A token is accepted if the server says that it is `active`, it has not expired (`exp`) and is already valid (`nbf`), and,
@@ -43,13 +43,13 @@ const REQUESTS: usize = 64;
 /// members of the response as [claims](Grant::claims).
 ///
 /// A response is remembered by the SHA-256 of the token for 60 seconds, so a revoked token may be valid that long; one that is
-/// not active for 5 seconds. At most 16,384 tokens are remembered. While one request asks for a token, others wait for its
+/// not active for 5 seconds. At most 16,384 tokens are remembered. While one request checks a token, others wait for its
 /// response.
 ///
 /// # When the server does not respond
 ///
-/// Remembered tokens are accepted until their time is over. Other requests get 503. Each request to the server takes 5 seconds
-/// at most, 64 are under way at the same time, and after 5 failures one in 5 seconds is sent. Responses of more than 1 MB and
+/// Remembered tokens are accepted until their entry expires. Other requests get 503. Each request to the server takes 5 seconds
+/// at most, 64 are in progress at the same time, and after 5 failures one in 5 seconds is sent. Responses of more than 1 MB and
 /// redirects are errors.
 ///
 /// # Examples
@@ -81,7 +81,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Asks the server, and remembers its response.
+    /// Queries the server, and remembers its response.
     async fn ask(
         &self,
         token: &Secret,
@@ -137,20 +137,20 @@ impl TokenVerifier for IntrospectionVerifier {
             Verification::Unavailable(BackendError::new(text).with_retry_after(retry_after))
         };
         let Ok(runtime) = Handle::try_current() else {
-            let text = "expected to run on tokio, which asks the introspection endpoint";
+            let text = "expected to run on tokio, which the introspection endpoint needs";
             return unavailable(text, Duration::from_secs(5)).into();
         };
         let shared = &self.0;
         let waiting = shared.under_way.join(hash, &runtime, || {
             let permit = Arc::clone(&shared.requests).try_acquire_owned().map_err(|_| {
                 unavailable(
-                    "too many requests to the introspection endpoint are under way",
+                    "too many requests to the introspection endpoint are in progress",
                     Duration::from_secs(5),
                 )
             })?;
             shared.breaker.allow(now).map_err(|wait| {
                 unavailable(
-                    "the introspection endpoint did not respond lately, and is not asked until later",
+                    "the introspection endpoint did not respond lately, and gets no request until later",
                     wait,
                 )
             })?;

@@ -29,7 +29,7 @@ pub(super) struct Endpoint {
 #[derive(Clone, Debug)]
 pub(super) struct RequestError {
     pub(super) text: Arc<str>,
-    /// The server does not respond, or fails whatever it is asked.
+    /// The server does not respond, or fails at every request.
     pub(super) is_outage: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
 }
 
 impl Endpoint {
-    /// Asks for `token`, and returns the response if the token is active.
+    /// Checks `token`, and returns the response if the token is active.
     pub(super) async fn ask(&self, token: &Secret) -> Result<Option<Map<String, Value>>, RequestError> {
         let mut form = Zeroizing::new(String::from("token_type_hint=access_token&token="));
         percent::form_encode(token.expose(), &mut form);

@@ -63,7 +63,7 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 /// # Security
 ///
 /// A JWT is valid until it expires, whatever happens to its user: prefer short lifetimes. Two issuers may give the same
-/// `sub` to two users; use [`map_grant`](JwtVerifierBuilder::map_grant) to tell them apart.
+/// `sub` to two users; use [`map_grant`](JwtVerifierBuilder::map_grant) to distinguish them.
 ///
 /// # Examples
 ///
@@ -164,7 +164,7 @@ impl TokenVerifier for JwtVerifier {
             return Verification::Valid(grant).into();
         }
         let result = CompactJwt::parse(token.expose()).and_then(|jwt| {
-            // No token of another issuer makes this server ask for keys.
+            // No token of another issuer makes this server fetch keys.
             shared.rules.check_header(&jwt.header, &jwt.claims)?;
             keys.as_ref()
                 .map_or(Err(Rejection::UnknownKey), |keys| shared.grant(jwt, hash, keys))

@@ -1,4 +1,4 @@
-//! What an attacker may send in place of a token. Source: RFC 8725.
+//! What an attacker may send instead of a token. Source: RFC 8725.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, crypto::sign, encode};
@@ -18,7 +18,7 @@ fn signed(header: &Value, key: &Key) -> String {
     format!("{message}.{signature}")
 }
 
-/// Tokens signed by HMAC with what an attacker knows of a public key.
+/// Tokens signed by HMAC with what an attacker finds in a public key.
 fn algorithm_confusion() -> Vec<(&'static str, String)> {
     let jwk = RSA.jwk();
     let modulus = URL_SAFE_NO_PAD

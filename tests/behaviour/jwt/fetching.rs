@@ -87,7 +87,7 @@ impl Server {
         does.unwrap_or(Does::Responds(404, String::new()))
     }
 
-    /// The settings of a verifier that asks this server, at the URL in its metadata.
+    /// The settings of a verifier that queries this server, at the URL in its metadata.
     fn verifier(&self, clock: &TestClock) -> JwtVerifierBuilder {
         let server = self.clone();
         JwtVerifier::builder(ISSUER)

@@ -1,4 +1,4 @@
-//! Tokens that an OAuth server is asked about.
+//! Tokens that are checked at an OAuth server.
 
 use std::{
     io,
@@ -23,7 +23,7 @@ use super::issuer::{AUDIENCE, NOW};
 
 const ENDPOINT: &str = "https://login.example.org/introspect";
 
-/// An OAuth server that responds as the test says (nothing: it hangs), and notes what it was asked.
+/// An OAuth server that responds as the test says (nothing: it hangs), and notes the requests.
 #[derive(Clone, Default)]
 struct OAuthServer {
     response: Arc<Mutex<Option<(u16, String)>>>,
@@ -250,7 +250,7 @@ async fn a_server_that_is_down_is_asked_seldom_and_delays_no_request_for_long() 
     for number in 0..100 {
         let found = verify(&verifier, &format!("token-{number}")).await;
         assert!(
-            found.contains("503") || found.contains("not asked until later"),
+            found.contains("503") || found.contains("no request until later"),
             "{found}"
         );
     }

@@ -68,7 +68,7 @@ impl UserLookup for Directory {
     }
 }
 
-/// What replicas share beside the store.
+/// What replicas share in addition to the store.
 #[derive(Clone)]
 struct Site {
     clock: TestClock,

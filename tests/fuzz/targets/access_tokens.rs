@@ -1,4 +1,4 @@
-//! Access tokens, key sets and introspection responses: nobody is let in but by a right signature or a clear yes.
+//! Access tokens, key sets and introspection responses: a request is accepted only by a valid signature or a clear yes.
 
 use std::{
     convert::Infallible,
@@ -35,7 +35,7 @@ fn verifier() -> JwtVerifierBuilder {
 
 static VERIFIER: LazyLock<JwtVerifier> = LazyLock::new(|| verifier().jwks(JWKS).build().expect("settings"));
 
-/// An OAuth server that responds with these octets.
+/// An OAuth server that responds with these bytes.
 #[derive(Clone)]
 struct Responds(Bytes);
 
