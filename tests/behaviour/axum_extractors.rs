@@ -419,7 +419,7 @@ async fn a_hidden_xsrf_field_is_checked_by_the_extractor_before_the_session_is_h
             format!("{form}\n{there}"),
             &good,
             403,
-            "Origin",
+            "origin not allowed",
         ),
         (
             "the value in the header",
