@@ -28,7 +28,7 @@ pub(crate) use self::tls::tls_builder;
 pub(crate) use self::transport::{ServiceTransport, Transport};
 #[cfg(any(feature = "jwt", feature = "openid"))]
 pub(crate) use self::url::check_endpoint;
-#[cfg(any(feature = "hub-client-hyper", feature = "jwt", feature = "openid"))]
+#[cfg(any(feature = "hub-client-hyper", feature = "openid"))]
 pub(crate) use self::{ready::ready, tls::public_tls};
 #[cfg(feature = "jwt")]
 pub(crate) use self::{
