@@ -86,8 +86,9 @@ pub(super) fn bounded(rows: u64) -> i64 {
 /// The condition of the tokens that end with those of `condition`: them, and all of their families.
 pub(super) fn with_families(condition: &str) -> String {
     format!(
-        "({condition}) OR family IN
-         (SELECT family FROM portcullis_tokens WHERE ({condition}) AND family IS NOT NULL)"
+        "id IN (SELECT id FROM portcullis_tokens WHERE {condition} UNION
+         SELECT member.id FROM portcullis_tokens AS member WHERE member.family IN
+         (SELECT family FROM portcullis_tokens WHERE ({condition}) AND family IS NOT NULL))"
     )
 }
 

@@ -323,7 +323,7 @@ fn password_hash_asks_twice_at_a_terminal_without_echo() {
     assert!(!text.contains(PASSWORD), "{text}");
     let (status, text) = run(&prompts.replacen(PASSWORD, "another tricycle", 1));
     assert_eq!(status, Some(2), "{text}");
-    assert!(text.contains("error: expected the same password twice"), "{text}");
+    assert!(text.contains("error: passwords do not match"), "{text}");
 }
 
 #[test]
