@@ -415,7 +415,10 @@ async fn no_identity_comes_out_of_ten_thousand_changed_answers() {
                 assert!(answer.text.starts_with(model["name"].as_str().expect("a name")));
                 accepted += 1;
             }
-            403 => assert!(clear.is_some() && answer.text.contains("does not have access"), "{answer:?}"),
+            403 => assert!(
+                clear.is_some() && answer.text.contains("does not have access"),
+                "{answer:?}"
+            ),
             502 => unavailable += 1,
             other => panic!("{other} for {status} {}", body.escape_ascii()),
         }
