@@ -53,7 +53,7 @@ pub(crate) fn error(is_page: bool, status: StatusCode, message: &str, home: &str
     let mut response = if is_page {
         let title = status.canonical_reason().unwrap_or("Error");
         let body = format!(
-            "<section>\n<h1>{title}</h1>\n<p>{}</p>\n<p><a href=\"{}\">Go to the start page</a></p>\n</section>\n",
+            "<section>\n<h1>{title}</h1>\n<p>{}</p>\n<p><a href=\"{}\">Go to home</a></p>\n</section>\n",
             Escaped(message),
             Escaped(home)
         );
