@@ -210,7 +210,7 @@ impl HubBuilder {
     /// servers that clients may request tokens for, such as `https://mcp.example.org/mcp` (RFC 8707).
     ///
     /// A token for one of them has it as `aud` in introspection. The API of the hub accepts it only if the resource is below
-    /// the hub's public URL: what one server is given is not good at another.
+    /// the hub's public URL: a token for one server is not valid at another.
     #[must_use]
     pub fn resources<T: AsRef<str>>(self, uris: impl IntoIterator<Item = T>) -> Self {
         Self {

@@ -50,7 +50,7 @@ use crate::{
 ///     "https://github.com/login/oauth/access_token",
 ///     "https://api.github.com/user",
 ///     "my-app",
-///     Secret::from("of the client"),
+///     Secret::from("the client secret"),
 /// )?
 /// .with_scopes(["read:user"]);
 /// // The subject is the claim `id`: `login` can change, and be another user's later.
