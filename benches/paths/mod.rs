@@ -41,6 +41,10 @@ pub(crate) fn all() -> Vec<Case> {
             .within([1_867, 2_217])
             .hashing(1)
             .allocating(0),
+        layer("token/jwt-verified-before/pass+guards", tokens::jwt)
+            .within([2_500])
+            .hashing(4)
+            .allocating(0),
         pair("cookie/signed-80/pass", |guards| {
             cookies::opening(Signed, 80, 3, guards)
         })
