@@ -67,6 +67,7 @@ impl HubRequest<'_> {
             (Route::ProxyError(Some(status)), &Method::GET | &Method::HEAD) => Ok(self.proxy_error(*status)),
             (Route::Login, &Method::GET | &Method::HEAD) => self.login_page().await,
             (Route::Login, &Method::POST) => self.log_in().await,
+            (Route::SignIn, _) => self.sign_in().await,
             (Route::Logout, &Method::GET | &Method::HEAD) => self.logout_page().await,
             (Route::Logout, &Method::POST) => self.log_out().await,
             (Route::HomePage, &Method::GET | &Method::HEAD) => self.home_page().await,
@@ -99,10 +100,7 @@ impl HubRequest<'_> {
             (Route::Activity(_), _) => Err(HubError::NotAllowed("POST")),
             (Route::StoredToken(..), _) => Err(HubError::NotAllowed("DELETE, GET, HEAD")),
             (Route::Unknown { program: true }, _) => Err(HubError::Refused(StatusCode::NOT_FOUND, None)),
-            (Route::ProxyError(None) | Route::Unknown { program: false }, _) => Err(HubError::Refused(
-                StatusCode::NOT_FOUND,
-                Some("The page you requested does not exist.".to_owned()),
-            )),
+            (Route::ProxyError(None) | Route::Unknown { program: false }, _) => Err(HubError::no_page()),
             // HEAD would issue a code.
             (Route::Authorize, _) => Err(HubError::NotAllowed("GET, POST")),
             (Route::HomePage | Route::Login | Route::Logout | Route::StoredTokens(_), _) => {
