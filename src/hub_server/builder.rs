@@ -189,8 +189,8 @@ impl HubBuilder {
     ///
     /// # Security
     ///
-    /// Everyone who reaches the hub can register a client with any name. The consent page says so, and shows where the user
-    /// will be redirected.
+    /// Everyone who reaches the hub, and every page in a user's browser, can register a client with any name. The consent page
+    /// says so, and shows where the user will be redirected.
     #[must_use]
     pub fn dynamic_registration(self, limit: u64) -> Self {
         Self {

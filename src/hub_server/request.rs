@@ -19,7 +19,7 @@ use crate::{
         cookies::is_https,
         error_response::{FullResponse, SESSION_ENDED, page_response},
         form::UrlEncodedForm,
-        protected_resource::metadata_preflight,
+        protected_resource::preflight_of_every_origin,
     },
     request::{head::RequestHead, page_request::is_urlencoded, percent},
     request_policy::EffectiveTarget,
@@ -53,7 +53,10 @@ impl HubRequest<'_> {
                 Ok(response::redirect_found(&hub.hub_url.join("home")))
             }
             (Route::Metadata(issuer), &Method::GET | &Method::HEAD) => Ok(self.metadata(issuer)),
-            (Route::Metadata(_), &Method::OPTIONS) => Ok(metadata_preflight()),
+            (Route::Metadata(_), &Method::OPTIONS) => Ok(preflight_of_every_origin("GET, HEAD")),
+            (route, &Method::OPTIONS) if route.is_for_pages_of_every_origin() => {
+                Ok(preflight_of_every_origin("POST"))
+            }
             (Route::OutsideHub, &Method::GET | &Method::HEAD) => self.below_hub(),
             (Route::Server { user, server, .. }, &Method::GET | &Method::HEAD) => {
                 let names = (user.as_ref(), server.as_deref().unwrap_or_default());

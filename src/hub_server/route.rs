@@ -125,6 +125,15 @@ impl Route {
         }
     }
 
+    /// Whether pages of every origin may send requests and read the responses: an MCP client in a browser does. The client
+    /// authenticates itself in the body, or not at all; cookies are not looked at.
+    pub(crate) fn is_for_pages_of_every_origin(&self) -> bool {
+        matches!(
+            self,
+            Self::Metadata(_) | Self::Registration | Self::Revocation | Self::TokenEndpoint
+        )
+    }
+
     /// Whether a program sent the request, and expects JSON.
     pub(crate) fn is_for_programs(&self, head: RequestHead<'_>) -> bool {
         match self {
