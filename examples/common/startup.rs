@@ -85,6 +85,13 @@ pub(crate) fn log(event: &Event<'_>) {
         } => {
             tracing::info!("{username:?} authorized {client_id:?}");
         }
+        Event::ClientRegistered {
+            client_id,
+            name,
+            client,
+        } => {
+            tracing::info!("{name:?} registered as {client_id:?} from {}", Client(*client));
+        }
         Event::Denied {
             reason,
             method,

@@ -89,6 +89,15 @@ pub enum Event<'a> {
         /// The address of the client, if known.
         client: Option<IpAddr>,
     },
+    /// An OAuth client registered itself at a hub.
+    ClientRegistered {
+        /// The identifier that it got.
+        client_id: &'a str,
+        /// The name that it gave itself.
+        name: &'a str,
+        /// The address of the client, if known.
+        client: Option<IpAddr>,
+    },
     /// A request was denied.
     Denied {
         /// The reason.

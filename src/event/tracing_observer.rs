@@ -60,6 +60,13 @@ impl Observer for TracingObserver {
             } => {
                 tracing::info!(target: TARGET, username, client_id, ?scopes, ?client, "client authorized");
             }
+            Event::ClientRegistered {
+                client_id,
+                name,
+                client,
+            } => {
+                tracing::info!(target: TARGET, client_id, name, ?client, "client registered");
+            }
             Event::Denied {
                 reason,
                 identity,

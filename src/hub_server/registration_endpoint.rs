@@ -19,6 +19,7 @@ use super::{
     response::{self, HubError, oauth_error},
 };
 use crate::{
+    event::Event,
     middleware::error_response::FullResponse,
     oauth::OAuthErrorKind,
     random::{self, BASE62},
@@ -56,6 +57,11 @@ impl HubRequest<'_> {
             let text = "This hub has as many clients as it may have.";
             return Ok(oauth_error(OAuthErrorKind::TemporarilyUnavailable, text));
         }
+        self.hub.emit(&Event::ClientRegistered {
+            client_id: &id,
+            name: &metadata.name,
+            client: address,
+        });
         let scopes: Vec<&str> = registration.scopes.iter().collect();
         Ok(response::json_response(
             StatusCode::CREATED,

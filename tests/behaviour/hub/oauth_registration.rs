@@ -1,9 +1,13 @@
 //! Clients that register themselves.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::Request;
 use portcullis::{
+    Event,
     hub_server::{Hub, HubBuilder},
     request::Peer,
     store::MemoryTokenStore,
@@ -332,4 +336,39 @@ fn scopes_of_dynamic_clients_are_checked_when_the_hub_is_built() {
     let hub: HubBuilder = super::builder(MemoryTokenStore::new(), &TestClock::new(NOW));
     let built: Result<Hub, _> = hub.dynamic_client_scopes(["nonsense"]).build();
     assert_eq!(built.expect_err("no scope").setting(), "dynamic_client_scopes");
+}
+
+#[tokio::test]
+async fn a_registration_is_an_event() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let world = World::without_users(|hub| {
+        with_assistant(hub)
+            .dynamic_registration(1)
+            .observer(move |event: &Event<'_>| {
+                if let Event::ClientRegistered {
+                    client_id,
+                    name,
+                    client,
+                } = event
+                {
+                    let address = client.map(|address| address.to_string());
+                    log.lock()
+                        .expect("one at a time")
+                        .push(format!("{client_id} {name} {}", address.unwrap_or_default()));
+                }
+            })
+    });
+    let id = registered(&world, "Bad\u{202e} name").await;
+    // The hub has as many as it may have.
+    let answer = register(
+        &world,
+        &object!({ "client_name": "b", "redirect_uris": [CALLBACK] }),
+    )
+    .await;
+    assert_ne!(answer.status, 201);
+    assert_eq!(
+        *seen.lock().expect("one at a time"),
+        [format!("{id} Bad name 192.0.2.1")]
+    );
 }
